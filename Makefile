@@ -1,0 +1,62 @@
+# Everything happens in .venv, which the first target that needs it makes. `make` alone lists the targets.
+#
+#   PYTHON   the Python (3.11 or newer) that .venv is made with         make test PYTHON=python3.12
+#   ARGS     more arguments for the command that a target runs          make test ARGS='-k image'
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+# Not compiled on installation: Python compiles what it imports, and most of torch is never imported.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+# The stamps lie in the environment that they speak of, so they go when it goes.
+LIGHT := $(VENV)/installed-light
+FULL := $(VENV)/installed-full
+
+.DEFAULT_GOAL := help
+.PHONY: help demo setup test check bench train-flagship both-folders
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | column -t -s '#' 2>/dev/null || grep '##' Makefile
+
+demo: $(LIGHT) ## three sample photos in several styles, into out/demo
+	$(BIN)/python examples/demo.py out/demo
+
+setup: $(FULL) ## .venv with all that training, tests and benchmarks need
+
+test: $(FULL) ## the tests; the slow ones too when CI=true
+	$(BIN)/python -m pytest $(if $(filter true,$(CI)),,-m 'not slow') $(ARGS)
+
+check: $(FULL) ## lint, formatting, types, the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+bench: $(FULL) ## speed and quality of this tree
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+train-flagship: both-folders $(FULL) ## train on your folders: CONTENT=DIR STYLE=DIR [OUT=runs/flagship]
+	$(BIN)/sfumato train --recipe flagship --content "$(CONTENT)" --style "$(STYLE)" --out "$(or $(OUT),runs/flagship)" $(ARGS)
+
+both-folders:
+	@test -n "$(CONTENT)" -a -n "$(STYLE)" || \
+		{ echo "name both folders: make train-flagship CONTENT=photos STYLE=paintings" >&2; exit 2; }
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Sfumato needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12, say" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# scikit-image without its dependencies: the demo takes photos out of it and imports nothing.
+$(LIGHT): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing the light package into $(VENV): about a minute ..."
+	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) --no-deps 'scikit-image>=0.25'
+	@touch $@
+
+$(FULL): pyproject.toml constraints.txt requirements-nodeps.txt | $(BIN)/python
+	@echo "Installing every extra into $(VENV): a few minutes ..."
+	$(PIP_INSTALL) --editable '.[dev]'
+	$(PIP_INSTALL) --no-deps --requirement requirements-nodeps.txt
+	@touch $(LIGHT) $@

@@ -1,0 +1,55 @@
+"""Sfumato: photos in the style of paintings, by a GAN that you can train, run, judge and make your own.
+
+>>> from sfumato import Style, Stylizer                                   # doctest: +SKIP
+>>> picture = Stylizer()("photo.jpg", Style.named("great-wave"))          # doctest: +SKIP
+
+Names are imported when first used, so that ``import sfumato`` is quick and needs no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sfumato.errors import (
+        InputError,
+        MissingExtraError,
+        ModelError,
+        OutputError,
+        SfumatoError,
+        TrainingError,
+        UsageError,
+    )
+    from sfumato.inference.stylizer import Style, Stylizer
+    from sfumato.style_code import StyleCode
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "InputError",
+    "MissingExtraError",
+    "ModelError",
+    "OutputError",
+    "SfumatoError",
+    "Style",
+    "StyleCode",
+    "Stylizer",
+    "TrainingError",
+    "UsageError",
+    "__version__",
+]
+
+_HOMES = {"Style": "inference.stylizer", "Stylizer": "inference.stylizer", "StyleCode": "style_code"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'sfumato' has no attribute {name!r}")
+    value = getattr(import_module(f"sfumato.{_HOMES.get(name, 'errors')}"), name)
+    globals()[name] = value  # the next look-up does not come here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

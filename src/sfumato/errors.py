@@ -1,0 +1,96 @@
+"""The one exception tree. Every expected failure is one of these, with one sentence: what, where, what to do.
+
+::
+
+    SfumatoError            exit  1
+    ├── UsageError                2   an option, a configuration or a call is wrong
+    │   └── MissingExtraError     2   an optional part is not installed
+    ├── InputError                3   a picture, a folder or an array cannot be used
+    ├── OutputError               4   a result cannot be written
+    ├── ModelError                5   a model or style file is damaged, foreign or of another model
+    └── TrainingError             6   training cannot go on (a loss that is not finite, say)
+
+The command line ends with a class's ``exit_code``. (Ctrl-C ends with 130, as shells expect: 128 + SIGINT.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+
+class SfumatoError(Exception):
+    """Base of every error that Sfumato raises on purpose; its text is one sentence for the person at the keyboard."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(SfumatoError):
+    """An option, a configuration key or an argument is wrong."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class MissingExtraError(UsageError):
+    """An optional part of Sfumato is not installed.
+
+    Args:
+        extra: the extra of the distribution that holds it, such as ``train``.
+        purpose: what it is needed for, as the subject of "needs", such as ``Training``.
+    """
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        super().__init__(extra, purpose)  # both kept in `args`, so that the error survives pickling between processes
+        self.extra = extra
+        self.purpose = purpose
+
+    def __str__(self) -> str:
+        return (
+            f"{self.purpose} needs the extra '{self.extra}', which is not installed; "
+            f"run: pip install 'sfumato[{self.extra}]'"
+        )
+
+
+class InputError(SfumatoError):
+    """A picture, a folder or an array cannot be read or used."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class OutputError(SfumatoError):
+    """A result cannot be written."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class ModelError(SfumatoError):
+    """A model or style file is damaged or foreign, or parts of different models were mixed."""
+
+    exit_code: ClassVar[int] = 5
+
+
+class TrainingError(SfumatoError):
+    """Training cannot go on."""
+
+    exit_code: ClassVar[int] = 6
+
+
+@contextmanager
+def needs_extra(extra: str, purpose: str) -> Iterator[None]:
+    """Turns a failed import of an optional library into the command that installs it.
+
+    ::
+
+        with needs_extra("train", "Training"):
+            import torch
+
+    Raises:
+        MissingExtraError: a module from outside Sfumato is absent. (One of Sfumato's own is a bug and stays one.)
+    """
+    try:
+        yield
+    except ModuleNotFoundError as problem:
+        if (problem.name or "").partition(".")[0] == "sfumato":
+            raise
+        raise MissingExtraError(extra, purpose) from problem

@@ -1,0 +1,76 @@
+"""Contact sheets: many pictures on one, with names, to judge models and styles by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from sfumato.errors import UsageError
+from sfumato.image import Picture, as_image, to_pil
+
+_PAPER = (255, 255, 255)
+_INK = (32, 32, 32)
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Picture]],
+    row_labels: Sequence[str],
+    column_labels: Sequence[str],
+    cell: int = 256,
+) -> Picture:
+    """Lays pictures out as a table, with the columns' names on top and the rows' names on the left, reading upwards.
+
+    Args:
+        rows: as many pictures in each, ``(1, 3, H, W)`` of any sizes.
+        row_labels: one name for each row. A name that does not fit is cut short with an ellipsis.
+        column_labels: one name for each column.
+        cell: longest side of a picture on the sheet, in pixels. Smaller ones are not enlarged.
+
+    Returns:
+        ``(1, 3, H, W)``.
+
+    Raises:
+        UsageError: there is no picture, rows differ in length, or there are more or fewer names than rows or columns.
+    """
+    lengths = {len(row) for row in rows}
+    if not column_labels or lengths != {len(column_labels)} or len(rows) != len(row_labels):
+        raise UsageError(
+            f"a contact sheet needs one name for each row and column, but has {len(rows)} rows of "
+            f"{' or '.join(map(str, sorted(lengths))) or 0} pictures, {len(row_labels)} row names and "
+            f"{len(column_labels)} column names"
+        )
+    gap = max(2, cell // 32)
+    line = max(10, cell // 14)  # height of the letters
+    band = line * 8 // 5  # room for one line of them
+    font = ImageFont.load_default(line)
+    table = [[_fit(picture, cell) for picture in row] for row in rows]
+    heights = [max(picture.height for picture in row) for row in table]
+    lefts = [band + gap + column * (cell + gap) for column in range(len(column_labels))]
+
+    sheet = Image.new("RGB", (lefts[-1] + cell + gap, band + gap + sum(heights) + gap * len(rows)), _PAPER)
+    for left, label in zip(lefts, column_labels, strict=True):
+        sheet.paste(_label(label, cell, band, font), (left, gap // 2))
+    top = band + gap
+    for row, label, height in zip(table, row_labels, heights, strict=True):
+        sheet.paste(_label(label, height, band, font).transpose(Image.Transpose.ROTATE_90), (gap // 2, top))
+        for left, picture in zip(lefts, row, strict=True):
+            sheet.paste(picture, (left + (cell - picture.width) // 2, top + (height - picture.height) // 2))
+        top += height + gap
+    return as_image(sheet)
+
+
+def _fit(picture: Picture, cell: int) -> Image.Image:
+    image = to_pil(picture)
+    image.thumbnail((cell, cell), Image.Resampling.LANCZOS)
+    return image
+
+
+def _label(text: str, width: int, height: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Image.Image:
+    kept, shown = len(text), text
+    while kept and font.getlength(shown) > width:
+        kept -= 1
+        shown = text[:kept].rstrip() + "…"
+    label = Image.new("RGB", (width, height), _PAPER)
+    ImageDraw.Draw(label).text((width / 2, height / 2), shown, fill=_INK, font=font, anchor="mm")
+    return label

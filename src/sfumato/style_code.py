@@ -1,0 +1,157 @@
+"""A style as a value: a small vector that one model's style encoder made.
+
+It comes from one picture, from many, or from a mix; it is compared, blended, saved and shared as a file of a few kB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from sfumato.checks import check_range
+from sfumato.errors import InputError, ModelError, UsageError
+from sfumato.files import atomic_file
+
+#: The one metadata key of a style file. One, because safetensors writes several in an order that changes from run to
+#: run, and equal styles should be equal files.
+_KEY = "sfumato.style"
+_MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StyleCode:
+    """A style as the vector that a style encoder makes of it.
+
+    Attributes:
+        vector: ``(D,)`` float32, finite, read-only.
+        model: the id of the model whose encoder made it; codes of different models mean different things, and mixing
+            them raises ``ModelError``.
+    """
+
+    vector: npt.NDArray[np.float32]
+    model: str
+
+    def __post_init__(self) -> None:
+        vector = np.array(self.vector, dtype=np.float32)
+        if vector.ndim != 1 or vector.size == 0 or not np.isfinite(vector).all():
+            raise ModelError(f"a style code must be a vector of finite numbers, not an array of shape {vector.shape}")
+        vector += 0.0  # -0.0 becomes 0.0, so that equal codes hash alike
+        vector.flags.writeable = False
+        object.__setattr__(self, "vector", vector)
+
+    def __len__(self) -> int:
+        return len(self.vector)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StyleCode):
+            return NotImplemented
+        return self.model == other.model and np.array_equal(self.vector, other.vector)
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.vector.tobytes()))
+
+    def __repr__(self) -> str:
+        return f"StyleCode({len(self)} numbers, model={self.model!r})"
+
+    @staticmethod
+    def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
+        """The weighted mean of some codes; weights count in proportion to their sum.
+
+        Raises:
+            UsageError: no code, another number of weights, a weight below zero or not finite, or none above zero.
+            ModelError: codes of different models.
+        """
+        if not codes or len(codes) != len(weights):
+            raise UsageError(f"a blend needs styles and as many weights, but has {len(codes)} and {len(weights)}")
+        shares = np.asarray(weights, dtype=np.float64)
+        if not np.isfinite(shares).all() or shares.min() < 0 or shares.max() == 0:
+            raise UsageError(f"weights of a blend must be 0 or more and not all 0, but are {list(weights)}")
+        for code in codes[1:]:
+            codes[0]._check_same_model(code)
+        shares /= shares.max()  # first, so that tiny or huge weights neither vanish nor overflow in their sum
+        vectors = np.stack([code.vector for code in codes]).astype(np.float64)  # (K, D)
+        return StyleCode((shares / shares.sum() @ vectors).astype(np.float32), codes[0].model)
+
+    @staticmethod
+    def mean(codes: Sequence[StyleCode]) -> StyleCode:
+        """The mean of some codes: the style of a collection, an artist or a person's taste."""
+        return StyleCode.blend(codes, [1.0] * len(codes))
+
+    def fuse(self, content: StyleCode, strength: float) -> StyleCode:
+        """The code under which a picture is decoded: ``strength * self + (1 - strength) * content``.
+
+        Args:
+            content: the code of the picture itself.
+            strength: how much of this style, from 0 (the picture's own) to 1. Articles write ``alpha`` for the weight
+                of the *content* in their loss; strength weighs the *style*.
+        """
+        check_range(strength, 0.0, 1.0, "strength")
+        return StyleCode.blend([self, content], [strength, 1.0 - strength])
+
+    def distance(self, other: StyleCode) -> float:
+        """Euclidean distance to another code of the same model."""
+        self._check_same_model(other)
+        return float(np.linalg.norm(self.vector.astype(np.float64) - other.vector))
+
+    def save(self, path: str | os.PathLike[str], about: Mapping[str, str] | None = None) -> None:
+        """Writes a style file (safetensors), whole or not at all; equal styles give equal bytes.
+
+        Args:
+            path: where to, by habit ``NAME.safetensors``.
+            about: what people want to know: ``title``, ``artist``, ``year``, ``source``, ``licence``, ...
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        card = json.dumps({"model": self.model, "about": dict(about or {})}, sort_keys=True, ensure_ascii=False)
+        data = to_safetensors({"code": self.vector}, metadata={_KEY: card})
+        with atomic_file(path) as file:
+            file.write(data)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> tuple[StyleCode, dict[str, str]]:
+        """Reads a style file that :meth:`save` wrote. No code runs on load.
+
+        Raises:
+            InputError: the file cannot be read.
+            ModelError: it is damaged or not a style file.
+        """
+        path = Path(path)
+        try:
+            size = path.stat().st_size
+            if not path.is_file():
+                raise InputError(f"cannot read the style {path}: it is not a file")
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or problem
+            raise InputError(f"cannot read the style {path}: {reason}; check the name") from problem
+        if size > _MAX_BYTES:
+            raise ModelError(f"{path} is not a Sfumato style: it has {size} bytes, and styles have a few thousand")
+        try:
+            with safe_open(path, framework="np") as file:
+                card = json.loads((file.metadata() or {})[_KEY])
+                model, about = card["model"], card["about"]
+                vector = file.get_tensor("code")
+            if not isinstance(model, str) or not isinstance(about, dict) or vector.dtype != np.float32:
+                raise ValueError("its parts have other types")
+            return StyleCode(vector, model), {str(key): str(value) for key, value in about.items()}
+        except OSError as problem:
+            raise InputError(f"cannot read the style {path}: {problem.strerror or problem}") from problem
+        except (SafetensorError, ModelError, KeyError, TypeError, ValueError, AttributeError) as problem:
+            raise ModelError(f"{path} is not a Sfumato style, or is damaged ({problem})") from problem
+
+    def _check_same_model(self, other: StyleCode) -> None:
+        if self.model != other.model:
+            raise ModelError(
+                f"style codes of the models {self.model!r} and {other.model!r} cannot be mixed; "
+                "make both with one model"
+            )
+        if len(self) != len(other):
+            raise ModelError(f"style codes of {len(self)} and {len(other)} numbers cannot be mixed; one is damaged")

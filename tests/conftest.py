@@ -1,0 +1,49 @@
+"""What many tests share: a keyed generator, small pictures, and the rules for GPUs and Hypothesis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from sfumato.image import Picture, write_image
+
+# The same examples on every run and machine, and no time limit: continuous integration is slow and shared.
+settings.register_profile("sfumato", derandomize=True, deadline=None)
+settings.load_profile("sfumato")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if not on_gpu:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in on_gpu:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def picture(rng: np.random.Generator) -> Picture:
+    """(1, 3, 24, 32), every value a whole number of 255ths, so that lossless files give it back exactly."""
+    levels = rng.integers(0, 256, (1, 3, 24, 32))
+    return (levels / 255).astype(np.float32)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A JPEG of 64 x 48: a smooth scene with edges, as photos are."""
+    y, x = np.mgrid[0:48, 0:64].astype(np.float32)
+    disc = ((x - 40) ** 2 + (y - 20) ** 2 < 150).astype(np.float32)
+    planes = np.stack([x / 63, y / 47, 0.2 + 0.6 * disc])[None]  # (1, 3, 48, 64)
+    path = tmp_path / "photo.jpg"
+    write_image(planes, path)
+    return path

@@ -1,0 +1,92 @@
+"""The light install as a stranger gets it: a wheel from this tree, in a new environment, from the package index."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+WHEEL_LIMIT = 12e6  # bytes
+INSTALL_LIMIT = 250e6  # bytes of everything in site-packages, pip and compiled files included
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a command away from the repository, so that nothing is imported out of it."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run([*map(str, command)], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("install")
+    probe = run(sys.executable, "-m", "pip", "download", "--no-deps", "--dest", folder / "probe", "typer", cwd=folder)
+    if probe.returncode:
+        pytest.skip(f"pip reaches no package index here: {probe.stderr.strip().splitlines()[-1]}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(folder: Path) -> Path:
+    built = run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT, cwd=folder)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = folder.glob("sfumato-*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def environment(folder: Path, wheel: Path) -> Path:
+    """The folder of a new environment's commands, with the light install in it."""
+    assert run(sys.executable, "-m", "venv", folder / "venv", cwd=folder).returncode == 0
+    bin = folder / "venv" / "bin"
+    done = run(bin / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return bin
+
+
+def test_the_wheel_is_small_and_holds_the_package_data(wheel: Path) -> None:
+    assert wheel.stat().st_size <= WHEEL_LIMIT
+    names = zipfile.ZipFile(wheel).namelist()
+    for wanted in (
+        "sfumato/py.typed",
+        "sfumato/assets/weights/base/generator.onnx",
+        "sfumato/assets/weights/base/card.json",
+        "sfumato/assets/styles/great-wave.safetensors",
+        "sfumato/training/recipes/tiny.toml",
+    ):
+        assert wanted in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert any(name.endswith("licenses/NOTICE") for name in names)
+
+
+def test_the_light_install_is_small_and_has_no_torch(environment: Path, folder: Path) -> None:
+    files = [path for path in (environment.parent / "lib").rglob("*") if path.is_file() and not path.is_symlink()]
+    size = sum(path.stat().st_size for path in files)
+    assert size <= INSTALL_LIMIT, f"{size / 1e6:.0f} MB"
+    look = "import importlib.util as u; print([n for n in ('torch', 'accelerate', 'onnx', 'scipy') if u.find_spec(n)])"
+    assert run(environment / "python", "-c", look, cwd=folder).stdout.strip() == "[]"
+
+
+def test_the_light_install_lists_its_styles_and_paints(environment: Path, folder: Path, photo: Path) -> None:
+    styles = run(environment / "sfumato", "styles", cwd=folder)
+    assert styles.returncode == 0, styles.stderr
+    assert "great-wave" in styles.stdout
+    painted = run(environment / "sfumato", "stylize", photo, "--style", "great-wave", "-o", "painted.png", cwd=folder)
+    assert painted.returncode == 0, painted.stderr
+    assert (folder / "painted.png").stat().st_size > 1000
+
+
+def test_what_needs_an_extra_says_how_to_install_it(environment: Path, folder: Path) -> None:
+    for name in ("photos", "paintings"):
+        (folder / name).mkdir()
+    train = ("train", "--recipe", "tiny", "--content", "photos", "--style", "paintings", "--out", "run")
+    asked = run(environment / "sfumato", *train, cwd=folder)
+    assert asked.returncode == 2
+    assert "pip install 'sfumato[train]'" in " ".join(asked.stderr.split())
+    assert "Traceback" not in asked.stderr

@@ -1,0 +1,179 @@
+"""Imports go down only, neighbours do not import each other, and the light part needs no torch.
+
+The table is that of the architecture, with the ground floor drawn out and the modules that came later in their places.
+Imports inside functions and under `TYPE_CHECKING` count for the layers; only those that run when a module is imported
+count for lightness.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "sfumato"
+
+LAYERS = (  # top to bottom
+    {"cli"},
+    {"studio"},
+    {"personal", "export"},
+    {"training", "inference"},
+    {"quality"},
+    {"losses", "checkpoint", "data"},
+    {"networks", "assets"},
+    {"sheet"},
+    {"image", "config", "style_code"},
+    {"checks", "files"},
+    {"errors"},
+)
+HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}
+
+#: What the light install runs: these import nothing but the standard library, its dependencies and each other.
+LIGHT = {"assets", "checks", "cli", "config", "errors", "files", "image", "inference", "sheet", "style_code"}
+DISTRIBUTION_TO_MODULE = {"pillow": "PIL"}
+HEAVY = ("torch", "accelerate", "onnx", "tensorboard", "torchvision")
+
+
+def sources() -> dict[str, str]:
+    """Dotted module name to source, for every module of the package; a package's name ends in `.__init__`."""
+    return {
+        ".".join(("sfumato", *path.relative_to(PACKAGE).with_suffix("").parts)): path.read_text("utf-8")
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def imports(module: str, source: str, at_import_time: bool = False) -> Iterator[tuple[int, str]]:
+    """Line and full dotted name of each thing that a module imports."""
+    package = module.split(".")[:-1]
+    for node in _nodes(ast.parse(source), at_import_time):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
+
+
+def _nodes(tree: ast.AST, at_import_time: bool) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        if at_import_time and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if at_import_time and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        yield node
+        yield from _nodes(node, at_import_time)
+
+
+def part(dotted: str) -> str | None:
+    """The layer's name that a dotted name lies in: `sfumato.data.folders.look` is in `data`; None outside Sfumato."""
+    words = dotted.split(".")
+    return words[1] if words[0] == "sfumato" and len(words) > 1 else None
+
+
+def upward_imports(modules: Mapping[str, str]) -> list[str]:
+    found = []
+    for module, source in modules.items():
+        own = part(module)
+        if own in (None, "__init__"):  # the package's own door hands out names from everywhere, lazily
+            continue
+        for line, target in imports(module, source):
+            other = part(target)
+            if other in (None, own, "__version__"):
+                continue
+            if own not in HEIGHT or other not in HEIGHT:
+                found.append(f"{module}:{line} imports {target}: one of them has no place in LAYERS")
+            elif HEIGHT[other] >= HEIGHT[own]:
+                found.append(f"{module}:{line} imports {target}, which is not below it")
+    return found
+
+
+def heavy_imports(modules: Mapping[str, str], allowed: set[str]) -> list[str]:
+    return [
+        f"{module}:{line} imports {target} when it is imported"
+        for module, source in modules.items()
+        if part(module) in LIGHT | {"__init__"}
+        for line, target in imports(module, source, at_import_time=True)
+        if (part(target) not in LIGHT | {"__version__"} if part(target) else target.split(".")[0] not in allowed)
+    ]
+
+
+def light_dependencies() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {re.split(r"[^A-Za-z0-9_.-]", dependency)[0] for dependency in project["dependencies"]}
+    return {DISTRIBUTION_TO_MODULE.get(name, name) for name in names}
+
+
+def test_imports_go_down_only() -> None:
+    assert upward_imports(sources()) == []
+
+
+def test_every_module_has_a_place() -> None:
+    parts = {part(module) for module in sources()} - {"__init__"}
+    assert parts - HEIGHT.keys() == set()
+
+
+def test_light_modules_import_only_light_things() -> None:
+    allowed = light_dependencies() | sys.stdlib_module_names
+    assert not allowed & set(HEAVY)
+    assert heavy_imports(sources(), allowed) == []
+
+
+def test_torchvision_is_nowhere() -> None:
+    found = [m for m, source in sources().items() for _, name in imports(m, source) if name.startswith("torchvision")]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("sfumato.networks.layers", "from sfumato.training.step import generator_step"),
+        ("sfumato.networks.layers", "def f():\n    import sfumato.training.step"),
+        ("sfumato.losses.objective", "from sfumato.data import folders"),  # a neighbour
+        ("sfumato.losses.objective", "from ..data import folders"),
+        ("sfumato.errors", "from sfumato import checks"),
+        ("sfumato.image", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sfumato.cli import app"),
+        ("sfumato.newcomer", "import sfumato.errors"),
+    ],
+)
+def test_the_look_over_layers_finds_planted_faults(module: str, source: str) -> None:
+    assert len(upward_imports({module: source})) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "count"),
+    [
+        ("sfumato.image", "import torch", 1),
+        ("sfumato.cli.train", "try:\n    import accelerate\nexcept ImportError:\n    pass", 1),
+        ("sfumato.inference.stylizer", "from sfumato.networks.model import Model", 1),
+        ("sfumato.cli.train", "def train():\n    import torch", 0),
+        ("sfumato.training.loop", "import torch", 0),
+        ("sfumato.image", "import json, numpy\nfrom PIL import Image", 0),
+    ],
+)
+def test_the_look_for_heavy_imports_finds_planted_faults(module: str, source: str, count: int) -> None:
+    assert len(heavy_imports({module: source}, light_dependencies() | sys.stdlib_module_names)) == count
+
+
+BLOCK = "import sys\nfor name in {heavy}: sys.modules[name] = None\n"
+IMPORT_ALL = """
+import importlib, sys
+for name in {modules}: importlib.import_module(name)
+loaded = [name for name in {heavy} if sys.modules.get(name) is not None]
+sys.exit(f"loaded: {{loaded}}" if loaded else 0)
+"""
+
+
+@pytest.mark.parametrize("block", [BLOCK, ""], ids=["torch absent", "torch present"])
+def test_light_modules_import_without_torch(block: str) -> None:
+    modules = [module.removesuffix(".__init__") for module in sources() if part(module) in LIGHT | {"__init__"}]
+    assert "sfumato.cli" in modules
+    script = (block + IMPORT_ALL).format(heavy=HEAVY, modules=modules)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from sfumato.errors import UsageError
+from sfumato.sheet import contact_sheet
+
+
+def flat(height, width, *rgb):
+    return np.broadcast_to(np.array(rgb, np.float32)[None, :, None, None], (1, 3, height, width)).copy()
+
+
+RED, GREEN, BLUE = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
+
+
+def pixels(sheet, *rgb):
+    """Where the sheet has exactly this colour: rows and columns."""
+    return np.nonzero((sheet[0] == np.array(rgb, np.float32)[:, None, None]).all(0))
+
+
+def test_pictures_are_whole_and_in_their_places():
+    sheet = contact_sheet([[flat(40, 64, *RED), flat(64, 30, *GREEN)], [flat(64, 64, *BLUE)] * 2], "ab", "cd", cell=64)
+    assert sheet.dtype == np.float32
+    assert sheet.shape[:2] == (1, 3)
+    assert [len(pixels(sheet, *colour)[0]) for colour in (RED, GREEN, BLUE)] == [40 * 64, 64 * 30, 2 * 64 * 64]
+    (red_y, red_x), (green_y, green_x), (blue_y, _) = (pixels(sheet, *colour) for colour in (RED, GREEN, BLUE))
+    assert red_x.max() < green_x.min()
+    assert max(red_y.max(), green_y.max()) < blue_y.min()
+    assert abs(red_y.mean() - green_y.mean()) <= 0.5  # centred in their row
+
+
+def test_large_pictures_shrink_and_small_ones_stay():
+    sheet = contact_sheet([[flat(300, 900, *RED), flat(20, 16, *GREEN)]], ["row"], ["large", "small"], cell=90)
+    assert [np.ptp(axis) + 1 for axis in pixels(sheet, *RED)] == [30, 90]
+    assert [np.ptp(axis) + 1 for axis in pixels(sheet, *GREEN)] == [20, 16]
+
+
+def test_labels_are_drawn_above_and_beside():
+    picture = [[flat(64, 64, *RED)]]
+    plain, named = contact_sheet(picture, [""], [""], cell=64), contact_sheet(picture, ["row"], ["wave"], cell=64)
+    assert plain.shape == named.shape
+    y, x = np.nonzero((plain != named).any((0, 1)))
+    top, left = (axis.min() for axis in pixels(named, *RED))
+    assert ((y < top) & (x >= left)).any()
+    assert ((y >= top) & (x < left)).any()
+    assert ((y < top) | (x < left)).all()
+
+
+def test_a_long_label_is_cut_inside_its_column():
+    rows = [[flat(64, 64, *RED), flat(64, 64, *BLUE)]]
+    short, long = (contact_sheet(rows, ["r"], [label, "b"], cell=64) for label in ("m", "m" * 80))
+    assert short.shape == long.shape
+    _, x = np.nonzero((short != long).any((0, 1)))
+    assert x.max() < pixels(long, *BLUE)[1].min()
+
+
+@pytest.mark.parametrize(
+    ("rows", "row_labels", "column_labels"),
+    [([], [], []), ([[]], ["a"], []), ([["x"]], ["a", "b"], ["c"]), ([["x"], ["x", "x"]], ["a", "b"], ["c"])],
+)
+def test_labels_must_match(rows, row_labels, column_labels):
+    pictures = [[flat(16, 16, *RED) for _ in row] for row in rows]
+    with pytest.raises(UsageError, match="one name for each"):
+        contact_sheet(pictures, row_labels, column_labels)
