@@ -1,0 +1,1 @@
+"""Losses: named terms that never step an optimiser."""

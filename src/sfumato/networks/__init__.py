@@ -1,0 +1,1 @@
+"""The networks: modules and nothing else."""

@@ -1,0 +1,31 @@
+"""The content sub-network: what is where in the photo, freed of its contrast by instance normalisation."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfumato.networks.layers import conv, space_to_depth
+from sfumato.networks.statistics import Affine, AffineSource
+
+
+class ContentEncoder(nn.Module):
+    """Photo (B, 3, H, W) in [-1, 1] -> normalised features at strides 2, 4 and 8, `widths` channels each.
+
+    H and W divide by 8. Each level is a convolution, an instance normalisation by value, and a ReLU.
+    """
+
+    def __init__(self, widths: tuple[int, int, int]) -> None:
+        super().__init__()
+        # The first level reads 2×2 blocks of pixels as 12 channels: a stride-2 kernel of 6×6 at a third of its cost.
+        self.convs = nn.ModuleList(
+            [conv(12, widths[0]), conv(widths[0], widths[1], stride=2), conv(widths[1], widths[2], stride=2)]
+        )
+        self.norms = nn.ModuleList([Affine(width) for width in widths])
+
+    def forward(self, x: Tensor, source: AffineSource) -> list[Tensor]:
+        h, levels = space_to_depth(x), []
+        for convolution, norm in zip(self.convs, self.norms, strict=True):
+            h = F.relu(norm(convolution(h), source))
+            levels.append(h)
+        return levels

@@ -1,0 +1,43 @@
+"""The discriminator: does this patch come from the painting that this code describes?"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+class _OneScale(nn.Module):
+    def __init__(self, widths: tuple[int, ...], code_size: int) -> None:
+        super().__init__()
+        pairs = zip((3, *widths), widths, strict=False)
+        self.convs = nn.ModuleList([spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairs])
+        self.logit = spectral_norm(nn.Conv2d(widths[-1], 1, 1))
+        self.project = spectral_norm(nn.Linear(code_size, widths[-1], bias=False))
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        h = x
+        for convolution in self.convs:
+            h = F.leaky_relu(convolution(h), 0.2)
+        match = (h * self.project(code)[:, :, None, None]).mean(1, keepdim=True)
+        logits: Tensor = self.logit(h) + match
+        return logits
+
+
+class PatchDiscriminator(nn.Module):
+    """Picture (B, 3, H, W) in [0, 1] and code (B, D) -> one logit map (B, 1, h, w) a scale, the coarsest last.
+
+    Patches (Isola et al. 2017) at several scales (Wang et al. 2018), conditional by projection (Miyato & Koyama 2018,
+    eq. 3), with spectral norm instead of normalisation layers, which cause droplets (Karras et al. 2020).
+    """
+
+    def __init__(self, widths: tuple[int, ...], code_size: int, scales: int = 2) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList([_OneScale(widths, code_size) for _ in range(scales)])
+
+    def forward(self, x: Tensor, code: Tensor) -> list[Tensor]:
+        x, logits = 2 * x - 1, []
+        for scale in self.scales:
+            logits.append(scale(x, code))
+            x = F.avg_pool2d(x, 2)
+        return logits

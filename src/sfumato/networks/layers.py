@@ -1,0 +1,58 @@
+"""The few layers that everything is built of: convolutions that pad by reflection, and resampling without a grid.
+
+Checkerboards come from upsampling whose images of a flat signal do not vanish (Odena et al., "Deconvolution and
+Checkerboard Artifacts", Distill 2016). Both steps here send a flat signal to a flat signal exactly: bilinear
+interpolation, and sub-pixel convolution followed by a binomial blur, whose response is zero at the Nyquist frequency.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+    """A convolution that keeps the size (or divides it by `stride`) and pads by reflection: no dark borders."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect" if kernel > 1 else "zeros")
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Twice the size, bilinear: (B, C, H, W) -> (B, C, 2H, 2W)."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class SubPixel(nn.Module):
+    """Convolution to 4C channels, pixel shuffle (Shi et al. 2016, eq. 4), then a [1 2 1]⊗[1 2 1]/16 blur.
+
+    (B, `inputs`, H, W) -> (B, `outputs`, 2H, 2W). The blur removes what the four phases disagree about on average,
+    so the checkerboard of a plain pixel shuffle cannot appear; detail is left to the layers below.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = conv(inputs, 4 * outputs)
+        tap = torch.tensor([1.0, 2.0, 1.0]) / 4
+        blur = (tap[:, None] * tap[None, :]).expand(outputs, 1, 3, 3).contiguous()
+        self.register_buffer("kernel", blur, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.pixel_shuffle(self.conv(x), 2)
+        return F.conv2d(F.pad(y, (1, 1, 1, 1), mode="reflect"), self.kernel.to(y.dtype), groups=y.shape[1])
+
+
+def space_to_depth(x: Tensor) -> Tensor:
+    """2×2 blocks of pixels as channels, (B, C, H, W) -> (B, 4C, H/2, W/2), in `F.pixel_unshuffle`'s order.
+
+    By slices, because the exporter would freeze `F.pixel_unshuffle`'s sizes.
+    """
+    phases = [x[:, :, i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    return torch.stack(phases, 2).flatten(1, 2)
+
+
+def split_bands(x: Tensor, step: int = 8) -> tuple[Tensor, Tensor]:
+    """Low band (means over `step`² cells, interpolated back) and the rest, both (B, C, H, W); H, W divide by `step`."""
+    low = F.interpolate(F.avg_pool2d(x, step), scale_factor=step, mode="bilinear", align_corners=False)
+    return low, x - low

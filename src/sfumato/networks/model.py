@@ -1,0 +1,51 @@
+"""The assembled model: style encoder and generator, from a config of plain numbers."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from sfumato.config import Config
+from sfumato.networks.discriminator import PatchDiscriminator
+from sfumato.networks.generator import Generator
+from sfumato.networks.style_encoder import StyleEncoder
+
+
+class ModelConfig(Config):
+    """Shapes of the networks; the defaults are the shipped model's."""
+
+    widths: tuple[int, int, int] = (32, 64, 128)  # generator channels at strides 2, 4, 8
+    blocks: int = 2  # residual blocks at stride 8
+    style_widths: tuple[int, ...] = (32, 64, 96, 128)  # style encoder channels at strides 2, 4, 8, 16
+    texture_size: int = 256  # learnt part of a style code
+    style_size: int = 256  # features that the generator's affines read
+    discriminator_widths: tuple[int, ...] = (32, 64, 128)
+    discriminator_scales: int = 2
+
+
+class StyleTransferModel(nn.Module):
+    """`style_encoder` and `generator`: all that a user runs."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.style_encoder = StyleEncoder(config.style_widths, config.texture_size)
+        self.generator = Generator(config.widths, config.blocks, self.style_encoder.code_size, config.style_size)
+
+    @property
+    def code_size(self) -> int:
+        return self.style_encoder.code_size
+
+    def forward(self, photo: Tensor, thumbnail: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
+        """Photo (B, 3, H, W), its thumbnail and a style picture, all in [0, 1] -> stylised picture (B, 3, H, W)."""
+        code = fuse(self.style_encoder(style), self.style_encoder(thumbnail), strength)
+        output: Tensor = self.generator(photo, self.generator.measure(thumbnail, code)).clamp(0, 1)
+        return output
+
+
+def fuse(style: Tensor, content: Tensor, strength: float | Tensor) -> Tensor:
+    """z = s·z_style + (1 - s)·z_content, codes (B, D), strength in [0, 1]."""
+    return strength * style + (1 - strength) * content
+
+
+def build_discriminator(config: ModelConfig, code_size: int) -> PatchDiscriminator:
+    return PatchDiscriminator(config.discriminator_widths, code_size, config.discriminator_scales)

@@ -1,0 +1,119 @@
+"""Normalisation by value: measured once on a thumbnail, then handed to the generator as plain scales and shifts.
+
+Adaptive instance normalisation (Huang & Belongie 2017, eq. 8) is y = γ(z)·(h - μ(h))/σ(h) + β(z). For one photo, code
+and strength it is a per-channel `scale = γ/σ`, `shift = β - μ·scale`. `Measure` computes them in one sequential pass
+and records them; `Given` replays a recorded vector, on a crop, a tile, a frame or the photo at another size.
+The networks are written once, against either.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+EPSILON = 1e-4
+COLOUR_FLOOR = 6e-4  # variance added to every colour direction: keeps a grey photo's chroma noise from being amplified
+
+
+class Affine(nn.Module):
+    """The place of one per-channel scale and shift. With a `style_size`, γ and β come from the style features."""
+
+    def __init__(self, channels: int, style_size: int = 0) -> None:
+        super().__init__()
+        self.channels = channels
+        self.style = nn.Linear(style_size, 2 * channels) if style_size else None
+        if self.style is not None:
+            with torch.no_grad():
+                self.style.weight.mul_(0.5)
+                self.style.bias.copy_(torch.cat([torch.ones(channels), torch.zeros(channels)]))
+
+    def forward(self, h: Tensor, source: AffineSource) -> Tensor:
+        """h (B, C, H, W) -> scale·h + shift, the same shape."""
+        scale, shift = source(self, h)
+        return torch.addcmul(shift[:, :, None, None], h, scale[:, :, None, None])
+
+
+class AffineSource(Protocol):
+    """Where scales and shifts come from, in the order in which the layers ask."""
+
+    def __call__(self, layer: Affine, h: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def value(self, size: int, compute: Tensor | None = None) -> Tensor: ...
+
+
+class Measure:
+    """Measures each layer's statistics on the features that pass, under style features (B, S); records all values."""
+
+    def __init__(self, style: Tensor) -> None:
+        self.style = style
+        self.values: list[Tensor] = []
+
+    def __call__(self, layer: Affine, h: Tensor) -> tuple[Tensor, Tensor]:
+        variance, mean = torch.var_mean(h.float(), (2, 3), correction=0)
+        scale = torch.rsqrt(variance + EPSILON)
+        shift = -mean * scale
+        if layer.style is not None:
+            gamma, beta = layer.style(self.style).float().chunk(2, 1)
+            scale, shift = gamma * scale, gamma * shift + beta
+        self.values += [scale, shift]
+        return scale.to(h.dtype), shift.to(h.dtype)
+
+    def value(self, size: int, compute: Tensor | None = None) -> Tensor:
+        assert compute is not None, "a measuring pass computes its values"
+        self.values.append(compute.float())
+        return compute
+
+    def affines(self) -> Tensor:
+        """Every value of the pass as one vector per picture, (B, A) float32."""
+        return torch.cat(self.values, 1)
+
+
+class Given:
+    """Replays a recorded vector (B, A)."""
+
+    def __init__(self, affines: Tensor) -> None:
+        self.affines = affines
+        self.at = 0
+
+    def __call__(self, layer: Affine, h: Tensor) -> tuple[Tensor, Tensor]:
+        scale = self.value(layer.channels)
+        return scale.to(h.dtype), self.value(layer.channels).to(h.dtype)
+
+    def value(self, size: int, compute: Tensor | None = None) -> Tensor:
+        self.at += size
+        return self.affines[:, self.at - size : self.at]
+
+
+def colour_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (B, 3) and covariance (B, 3, 3) of the pixels of x (B, 3, H, W), with `COLOUR_FLOOR` on the diagonal."""
+    flat = x.float().flatten(2)
+    mean = flat.mean(2)
+    centred = flat - mean[:, :, None]
+    floor = COLOUR_FLOOR * torch.eye(3, device=x.device)
+    return mean, centred @ centred.transpose(1, 2) / flat.shape[2] + floor
+
+
+def matrix_roots(a: Tensor, iterations: int = 20) -> tuple[Tensor, Tensor]:
+    """A^½ and A^-½ of symmetric positive (B, n, n) by the coupled Newton-Schulz iteration (Higham 2008, eq. 6.35).
+
+    Only products, so it exports; 20 steps reach float32's limit for condition numbers up to about 1e4.
+    """
+    norm = a.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+    eye = torch.eye(a.shape[1], device=a.device).expand_as(a)
+    y, z = a / norm, eye
+    for _ in range(iterations):
+        t = 1.5 * eye - 0.5 * (z @ y)
+        y, z = y @ t, t @ z
+    return y * norm.sqrt(), z * norm.rsqrt()
+
+
+def pack_colour(mean: Tensor, root: Tensor) -> Tensor:
+    """Colour part of a style code, (B, 9): mean (3) and the upper triangle of the covariance's root (6)."""
+    return torch.cat([mean, root[:, 0], root[:, 1, 1:], root[:, 2, 2:]], 1)
+
+
+def unpack_colour(colour: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, 9) -> mean (B, 3) and symmetric root (B, 3, 3)."""
+    return colour[:, :3], colour[:, 3:][:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].unflatten(1, (3, 3))

@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from sfumato.errors import UsageError
+from sfumato.losses.objective import LossWeights, total_loss
+
+
+def test_the_articles_alpha_weighs_content_against_style():
+    weights = LossWeights.from_alpha(0.3).model_dump()
+    assert weights.pop("content") == pytest.approx(0.3)
+    assert weights.pop("statistics") + weights.pop("gram") == pytest.approx(0.7)
+    assert set(weights.values()) == {0.0}
+    assert LossWeights.from_alpha(1).content == 1
+
+
+def test_the_total_is_the_weighted_sum_and_the_report_the_bare_terms():
+    terms = {"content": torch.tensor(2.0, requires_grad=True), "leak": torch.tensor(0.5, requires_grad=True)}
+    total, report = total_loss(terms, LossWeights(content=3.0, leak=4.0))
+    assert float(total.detach()) == 8
+    total.backward()
+    assert [float(t.grad) for t in terms.values()] == [3, 4]
+    assert {name: float(t) for name, t in report.items()} == {"content": 2, "leak": 0.5}
+    assert not any(t.requires_grad for t in report.values())
+
+
+def test_a_weight_of_zero_silences_a_term():
+    term = torch.tensor(2.0, requires_grad=True)
+    total_loss({"content": term, "gram": torch.tensor(1.0)}, LossWeights(content=0.0, gram=1.0))[0].backward()
+    assert float(term.grad) == 0
+
+
+def test_an_unknown_term_is_a_programming_error():
+    with pytest.raises(KeyError, match="colour"):
+        total_loss({"colour": torch.tensor(1.0)}, LossWeights())
+
+
+def test_an_unknown_weight_is_named_with_those_that_there_are():
+    with pytest.raises(UsageError, match=r"styel.*statistics"):
+        LossWeights(styel=1.0)

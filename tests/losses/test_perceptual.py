@@ -1,0 +1,237 @@
+import numpy as np
+import pytest
+import torch
+
+from sfumato.losses.perceptual import (
+    GRAM_LAYERS,
+    STYLE_LAYERS,
+    alternate_views,
+    consistency_loss,
+    content_loss,
+    gram_distance,
+    gram_loss,
+    identity_loss,
+    luma_view,
+    normalise_features,
+    range_loss,
+    statistics_distance,
+    statistics_loss,
+    style_target,
+    total_variation_loss,
+)
+
+CHANNELS = dict(zip(STYLE_LAYERS, (4, 6, 8, 8), strict=True))
+
+
+def features(seed, batch=2, scale=1.0):
+    generator = torch.Generator().manual_seed(seed)
+    sides = dict(zip(STYLE_LAYERS, (12, 8, 6, 4), strict=True))
+    return {
+        n: scale * torch.randn(batch, c, sides[n], sides[n] + 1, generator=generator).relu()
+        for n, c in CHANNELS.items()
+    }
+
+
+def pictures(seed, *shape, dtype=torch.float64):
+    return torch.rand(shape or (2, 3, 6, 7), generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def slope(f, x, direction, step):
+    """Directional derivative by central differences, and by autograd."""
+    x = x.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(f(x), x)
+    with torch.no_grad():
+        numeric = (f(x + step * direction) - f(x - step * direction)) / (2 * step)
+    return float(numeric), float((gradient * direction).sum())
+
+
+def test_style_statistics_are_numpy_s():
+    maps = features(0)
+    target = style_target(maps)
+    for layer in STYLE_LAYERS:
+        for i in range(2):
+            flat = maps[layer][i].flatten(1).double().numpy()
+            assert np.allclose(target.mean[layer][i], flat.mean(1), atol=1e-6)
+            assert np.allclose(target.deviation[layer][i], np.sqrt(flat.var(1) + 1e-4), atol=1e-6)
+            if layer in GRAM_LAYERS:
+                assert np.allclose(target.gram[layer][i], np.cov(flat, bias=True), atol=1e-6)
+    assert set(target.gram) == set(GRAM_LAYERS)
+
+
+def test_style_distances_are_their_formulas():
+    a, b = style_target(features(0)), style_target(features(1))
+    for layer in STYLE_LAYERS:
+        c = CHANNELS[layer]
+        squares = (a.mean[layer] - b.mean[layer]) ** 2 + (a.deviation[layer] - b.deviation[layer]) ** 2
+        assert torch.allclose(statistics_distance(a, b, layer), squares.sum(1) / (2 * c))
+    for layer in GRAM_LAYERS:
+        c = CHANNELS[layer]
+        assert torch.allclose(gram_distance(a, b, layer), ((a.gram[layer] - b.gram[layer]) ** 2).sum((1, 2)) / c**2)
+
+
+def test_style_losses_are_means_in_units_of_the_painting_s_own_energy():
+    a, b = style_target(features(0)), style_target(features(1))
+    statistics = [statistics_distance(a, b, n) / (b.deviation[n] ** 2).mean(1) for n in STYLE_LAYERS]
+    grams = [gram_distance(a, b, n) / (b.gram[n] ** 2).mean((1, 2)) for n in GRAM_LAYERS]
+    assert float(statistics_loss(a, b)) == pytest.approx(float(torch.stack(statistics).mean()))
+    assert float(gram_loss(a, b)) == pytest.approx(float(torch.stack(grams).mean()))
+    assert float(statistics_loss(a, a)) == float(gram_loss(a, a)) == 0
+
+
+def test_faint_styles_count_as_strong_ones():
+    maps, others = features(0), features(1)
+    strong = [f(style_target(maps), style_target(others)) for f in (statistics_loss, gram_loss)]
+    faint = [{n: h / 3 for n, h in m.items()} for m in (maps, others)]
+    weak = [f(style_target(faint[0]), style_target(faint[1])) for f in (statistics_loss, gram_loss)]
+    assert torch.allclose(torch.stack(strong), torch.stack(weak), rtol=1e-2)
+
+
+def test_style_knows_no_layout():
+    maps = features(0)
+    moved = {n: h.flatten(2)[:, :, torch.randperm(h[0, 0].numel())].view_as(h) for n, h in maps.items()}
+    a, b = style_target(maps), style_target(moved)
+    assert float(statistics_loss(a, b)) < 1e-10
+    assert float(gram_loss(a, b)) < 1e-10
+
+
+def test_gram_sees_which_channels_fire_together_where_statistics_do_not():
+    maps = features(0)
+    apart = {n: torch.stack([h[:, c].roll(c, 2) for c in range(h.shape[1])], 1) for n, h in maps.items()}
+    a, b = style_target(maps), style_target(apart)
+    assert float(statistics_loss(a, b)) < 1e-10
+    assert float(gram_loss(a, b)) > 1e-4
+
+
+@pytest.mark.parametrize("loss", [statistics_loss, gram_loss])
+@pytest.mark.parametrize("layer", GRAM_LAYERS)
+def test_gradients_of_style_losses_are_finite_differences(loss, layer):
+    maps, target = features(0), style_target(features(1))
+    direction = torch.randn(maps[layer].shape, generator=torch.Generator().manual_seed(2))
+    numeric, exact = slope(lambda h: loss(style_target({**maps, layer: h}), target), maps[layer], direction, 1e-2)
+    assert exact == pytest.approx(numeric, rel=2e-2, abs=1e-5)
+    assert abs(exact) > 5e-5
+
+
+def test_content_is_the_distance_of_normalised_features():
+    a, b = features(0)["relu4_1"], features(1)["relu4_1"]
+
+    def normalised(h):
+        h = h.double().numpy()
+        return (h - h.mean((2, 3), keepdims=True)) / np.sqrt(h.var((2, 3), keepdims=True) + 1e-4)
+
+    assert np.allclose(normalise_features(a), normalised(a), atol=1e-5)
+    expected = np.mean((normalised(a) - normalised(b)) ** 2)
+    assert float(content_loss(a, normalise_features(b))) == pytest.approx(expected, rel=1e-4)
+    assert float(content_loss(a, normalise_features(a))) == 0
+
+
+def test_content_ignores_contrast_and_is_two_for_unrelated_features():
+    a, b = (torch.randn(1, 16, 40, 40, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+    assert float(content_loss(5 * a + 3, normalise_features(a))) < 1e-5
+    assert float(content_loss(a, normalise_features(b))) == pytest.approx(2, abs=0.05)
+
+
+def test_gradient_of_content_is_finite_differences():
+    a, target = features(0)["relu4_1"], normalise_features(features(1)["relu4_1"])
+    direction = torch.randn(a.shape, generator=torch.Generator().manual_seed(2))
+    numeric, exact = slope(lambda h: content_loss(h, target), a, direction, 1e-2)
+    assert exact == pytest.approx(numeric, rel=2e-2, abs=1e-4)
+
+
+def test_identity_is_the_error_and_the_error_of_differences():
+    a, b = pictures(0), pictures(1)
+    e = (a - b).numpy()
+    expected = np.abs(e).mean() + np.abs(np.diff(e, axis=3)).mean() + np.abs(np.diff(e, axis=2)).mean()
+    assert float(identity_loss(a, b)) == pytest.approx(expected)
+    assert float(identity_loss(a, a)) == 0
+    assert float(identity_loss(a + 0.1, a)) == pytest.approx(0.1)  # a shift of brightness blurs nothing
+
+
+def test_total_variation_is_its_formula():
+    x = pictures(0)
+    expected = np.abs(np.diff(x.numpy(), axis=3)).mean() + np.abs(np.diff(x.numpy(), axis=2)).mean()
+    assert float(total_variation_loss(x)) == pytest.approx(expected)
+    assert float(total_variation_loss(torch.full((1, 3, 8, 8), 0.3))) == 0
+
+
+def test_range_is_what_clipping_cuts():
+    x = 3 * pictures(0) - 1
+    assert float(range_loss(x)) == pytest.approx(np.mean((x.numpy() - np.clip(x.numpy(), 0, 1)) ** 2))
+    assert float(range_loss(x.clamp(0, 1))) == 0
+
+
+def test_consistency_compares_quarters_and_moves_only_the_crop():
+    large, region = pictures(0, 2, 3, 8, 8), pictures(1, 2, 3, 6, 6).requires_grad_()
+    means = [x.detach().numpy().reshape(2, 3, 2, n, 2, n).mean((3, 5)) for x, n in ((large, 4), (region, 3))]
+    loss = consistency_loss(large.requires_grad_(), region)
+    assert float(loss.detach()) == pytest.approx(np.abs(means[0] - means[1]).mean())
+    loss.backward()
+    assert large.grad is not None
+    assert region.grad is None
+    assert float(consistency_loss(large.detach(), large)) == 0
+
+
+def test_gradients_of_picture_losses_are_finite_differences():
+    x, y = (2 * pictures(0) - 0.5).requires_grad_(), pictures(1)
+    assert torch.autograd.gradcheck(lambda a: identity_loss(a, y), (x,))
+    assert torch.autograd.gradcheck(total_variation_loss, (x,))
+    assert torch.autograd.gradcheck(range_loss, (x,))
+    assert torch.autograd.gradcheck(lambda a: consistency_loss(a, y), (x,))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_flat_features_and_pictures_have_finite_losses_and_gradients(value):
+    maps = {n: torch.full((2, c, 4, 4), value).requires_grad_() for n, c in CHANNELS.items()}
+    output, other = style_target(maps), style_target(features(1))
+    flat = torch.full((2, 3, 8, 8), value).requires_grad_()
+    losses = [
+        statistics_loss(output, other),
+        gram_loss(output, other),
+        content_loss(maps["relu4_1"], normalise_features(torch.rand(2, 8, 4, 4))),
+        identity_loss(flat, torch.zeros_like(flat)),
+        total_variation_loss(flat),
+        range_loss(flat),
+        consistency_loss(flat, torch.rand(2, 3, 8, 8)),
+    ]
+    total = torch.stack(losses)
+    assert total.isfinite().all()
+    total.sum().backward()
+    assert all(x.grad.isfinite().all() for x in (*maps.values(), flat))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_painting_without_any_texture_is_a_finite_target(value):
+    """A sheet of one colour is among somebody's paintings."""
+    maps = {n: h.requires_grad_() for n, h in features(0).items()}
+    flat = style_target({n: torch.full((2, c, 4, 4), value) for n, c in CHANNELS.items()})
+    losses = torch.stack([f(style_target(maps), flat) for f in (statistics_loss, gram_loss)])
+    assert losses.isfinite().all()
+    losses.sum().backward()
+    assert all(h.grad.isfinite().all() for n, h in maps.items())
+
+
+def test_the_luma_view_keeps_texture_alone():
+    x = pictures(0, 2, 3, 20, 24)
+    view = luma_view(x)
+    weights = np.array([0.299, 0.587, 0.114]).reshape(3, 1, 1)
+    for got, picture in zip(view.numpy(), x.numpy(), strict=True):
+        luma = (weights * picture).sum(0)
+        expected = (luma - luma.mean()) / np.sqrt(luma.var() + 1e-6) * 0.2 + 0.5
+        assert np.allclose(got, expected)
+    assert torch.allclose(luma_view(0.3 * x + 0.2), view, atol=1e-3)  # neither brightness nor contrast
+    assert luma_view(torch.full((1, 3, 8, 8), 0.4)).sub(0.5).abs().max() < 1e-3
+
+
+def test_views_alternate_over_samples():
+    x = pictures(0, 3, 3, 8, 8)
+    views = alternate_views(x)
+    assert torch.equal(views[::2], x[::2])
+    assert torch.equal(views[1], luma_view(x)[1])
+
+
+def test_sixteen_bit_features_are_measured_in_thirty_two():
+    maps = {n: (300 * h).half() for n, h in features(0).items()}  # squares of VGG's features leave float16's range
+    target = style_target(maps)
+    for part in (target.mean, target.deviation, target.gram):
+        assert all(t.dtype == torch.float32 and t.isfinite().all() for t in part.values())
+    assert normalise_features(maps["relu4_1"]).dtype == torch.float32

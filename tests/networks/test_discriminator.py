@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from sfumato.networks.discriminator import PatchDiscriminator
+from sfumato.networks.model import build_discriminator
+
+CODE = 25
+
+
+@pytest.fixture
+def discriminator():
+    torch.manual_seed(0)
+    return PatchDiscriminator((8, 12, 16), CODE, scales=2)
+
+
+@pytest.mark.parametrize(("side", "maps"), [((64, 64), [(8, 8), (4, 4)]), ((50, 67), [(6, 8), (3, 4)])])
+def test_one_map_of_logits_a_scale(discriminator, side, maps):
+    logits = discriminator(torch.rand(2, 3, *side), torch.randn(2, CODE))
+    assert [tuple(x.shape) for x in logits] == [(2, 1, *size) for size in maps]
+
+
+def test_built_from_the_config(config):
+    built = build_discriminator(config, CODE)
+    assert len(built.scales) == config.discriminator_scales
+    assert [c.out_channels for c in built.scales[0].convs] == list(config.discriminator_widths)
+
+
+def test_the_code_enters_by_projection(discriminator):
+    """Logits are linear in the code, with a slope that the picture sets (Miyato & Koyama 2018, eq. 3)."""
+    discriminator.eval().requires_grad_(False)
+    x, code = torch.rand(2, 3, 64, 64), torch.randn(2, CODE)
+    for none, one, two in zip(*(discriminator(x, k * code) for k in (0, 1, 2)), strict=True):
+        assert (one - none).abs().max() > 1e-4
+        assert torch.allclose(two - none, 2 * (one - none), atol=1e-5)
+    other = discriminator(1 - x, code)[0] - discriminator(1 - x, 0 * code)[0]
+    own = discriminator(x, code)[0] - discriminator(x, 0 * code)[0]
+    assert not torch.allclose(other, own, atol=1e-5)
+
+
+def test_logits_belong_to_patches(discriminator):
+    discriminator.eval().requires_grad_(False)
+    x, code = torch.rand(1, 3, 128, 128), torch.zeros(1, CODE)
+    changed = x.clone()
+    changed[..., :32, :32] = 1 - changed[..., :32, :32]
+    difference = (discriminator(x, code)[0] - discriminator(changed, code)[0]).abs()[0, 0]
+    assert difference[:3, :3].min() > 0
+    assert difference[7:, :].max() == difference[:, 7:].max() == 0
+
+
+def test_spectral_norms_are_one(discriminator):
+    x, code = torch.rand(1, 3, 32, 32), torch.zeros(1, CODE)
+    for _ in range(60):
+        discriminator(x, code)
+    discriminator.eval()
+    for scale in discriminator.scales:
+        for layer in (*scale.convs, scale.logit, scale.project):
+            assert torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+
+
+def test_gradients_reach_every_parameter_and_the_picture(discriminator):
+    x = torch.rand(2, 3, 64, 64, requires_grad=True)
+    sum(logits.square().sum() for logits in discriminator(x, torch.randn(2, CODE))).backward()
+    assert x.grad is not None
+    assert (x.grad != 0).float().mean() > 0.99
+    for name, parameter in discriminator.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name

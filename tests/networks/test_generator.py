@@ -1,0 +1,157 @@
+import pytest
+import torch
+
+from sfumato.networks.model import StyleTransferModel, fuse
+from sfumato.networks.statistics import COLOUR_FLOOR, colour_statistics, unpack_colour
+from sfumato.networks.style_encoder import COLOUR_SIZE
+
+
+def colour_map(affines):
+    """Matrix (B, 3, 3) and offset (B, 3) of the recolouring: the first twelve affines."""
+    return affines[:, :9].unflatten(1, (3, 3)), affines[:, 9:12]
+
+
+@pytest.fixture
+def painter(model):
+    """The tiny model, whose painting is as strong as its recolouring (it starts at a tenth)."""
+    with torch.no_grad():
+        model.generator.paint.conv.weight.mul_(10)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 31), (16, 41), (75, 93)])
+def test_any_size_in_the_same_size_out(painter, painting, size):
+    photo = torch.rand(2, 3, *size)
+    affines = painter.generator.measure(photo, painter.style_encoder(painting).expand(2, -1))
+    output = painter.generator(photo, affines)
+    assert output.shape == photo.shape
+    assert output.dtype == torch.float32
+    assert output.isfinite().all()
+
+
+def test_affines_are_one_vector_whose_length_the_thumbnail_does_not_change(painter, natural, painting):
+    code = painter.style_encoder(painting)
+    lengths = {painter.generator.measure(natural(*size), code).shape for size in ((32, 32), (47, 66))}
+    assert len(lengths) == 1
+
+
+@pytest.mark.parametrize("size", [(64, 48), (51, 70)])
+def test_given_affines_paint_what_the_measuring_pass_painted(painter, natural, painting, size):
+    photo = natural(*size)
+    affines, painted = painter.generator.measure_and_paint(photo, painter.style_encoder(painting))
+    assert torch.allclose(painter.generator(photo, affines), painted, atol=1e-6)
+
+
+def test_every_affine_is_used(painter, natural, painting):
+    photo, code = natural(64, 64), painter.style_encoder(painting)
+    affines = painter.generator.measure(photo, code).requires_grad_()
+    (painter.generator(photo, affines) * torch.randn(photo.shape)).sum().backward()
+    assert affines.grad is not None
+    assert (affines.grad != 0).float().mean() > 0.95  # a channel that a ReLU keeps at zero may be idle
+
+
+def test_a_batch_is_painted_as_each_picture_alone(painter, natural, painting):
+    photos = torch.cat([natural(48, 64), natural(48, 64, 200, 30)])
+    codes = torch.cat([painter.style_encoder(painting), painter.style_encoder(natural(64, 64, 300, 300))])
+    together = painter.generator(photos, painter.generator.measure(photos, codes))
+    for i in range(2):
+        alone = painter.generator(photos[i : i + 1], painter.generator.measure(photos[i : i + 1], codes[i : i + 1]))
+        assert torch.allclose(together[i : i + 1], alone, atol=1e-4)
+
+
+def test_a_crop_painted_with_the_thumbnail_s_affines_is_that_region_of_the_whole(painter, natural, painting, half):
+    photo = natural(256, 264)
+    affines = painter.generator.measure(half(photo), painter.style_encoder(painting))
+    whole = painter.generator(photo, affines)
+    top, left, side, reach = 40, 24, 208, 72
+    crop = painter.generator(photo[:, :, top : top + side, left : left + side], affines)
+    difference = (whole[:, :, top : top + side, left : left + side] - crop).abs()
+    assert difference[:, :, reach:-reach, reach:-reach].max() < 1e-5
+    assert difference.max() > 1e-3  # nearer to the cut the crop cannot know what lies beyond: tiles must overlap
+
+
+def test_statistics_of_the_crop_itself_would_paint_another_picture(painter, natural, painting):
+    photo = natural(256, 256)
+    crop, code = photo[:, :, 64:192, 64:192], painter.style_encoder(painting)
+    own = painter.generator(crop, painter.generator.measure(crop, code))
+    shared = painter.generator(crop, painter.generator.measure(photo, code))
+    assert (own - shared).abs().mean() > 0.02
+
+
+def test_strength_zero_leaves_colours_alone(painter, natural):
+    photo = natural(96, 128)
+    matrix, offset = colour_map(painter.generator.measure(photo, painter.style_encoder(photo)))
+    assert torch.allclose(matrix[0], torch.eye(3), atol=2e-3)
+    assert offset.abs().max() < 2e-3
+
+
+def test_full_strength_maps_the_photo_s_colours_to_the_painting_s(painter, natural, painting):
+    photo = natural(96, 128)
+    matrix, offset = colour_map(painter.generator.measure(photo, painter.style_encoder(painting)))
+    (mean, covariance), (target_mean, target_covariance) = colour_statistics(photo), colour_statistics(painting)
+    assert torch.allclose((matrix @ mean[:, :, None])[:, :, 0] + offset, target_mean, atol=1e-3)
+    assert torch.allclose(matrix @ covariance @ matrix.transpose(1, 2), target_covariance, atol=1e-3)
+
+
+def test_a_grey_photo_s_chroma_noise_is_amplified_no_more_than_the_floor_allows(painter, natural, painting):
+    grey = natural(96, 96).mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    noisy = (grey + 2e-3 * torch.randn(grey.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+    code = painter.style_encoder(painting)
+    matrix, _ = colour_map(painter.generator.measure(noisy, code))
+    _, root = unpack_colour(code[:, -COLOUR_SIZE:])
+    bound = torch.linalg.matrix_norm(root, 2) / COLOUR_FLOOR**0.5
+    assert torch.linalg.matrix_norm(matrix, 2) <= 1.001 * bound
+    chroma = torch.tensor([1.0, -1, 0]) / 2**0.5
+    assert (matrix[0] @ chroma).norm() * 2e-3 < 0.03  # some grey levels, from noise of half a level
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
+def test_a_flat_photo_is_painted_finite_and_flat(painter, painting, value):
+    flat = torch.full((1, 3, 64, 64), value)
+    output = painter.generator(flat, painter.generator.measure(flat, painter.style_encoder(painting)))
+    assert output.isfinite().all()
+    assert output[:, :, 8:-8, 8:-8].flatten(2).std(2).max() < 1e-3
+
+
+@pytest.mark.parametrize("paint", [1, 10])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_random_generator_leaves_no_checkerboard(config, natural, painting, half, added_grid, seed, paint):
+    torch.manual_seed(seed)
+    model = StyleTransferModel(config).eval()
+    photo = natural(256, 320)
+    with torch.no_grad():
+        model.generator.paint.conv.weight.mul_(paint)
+        output = model(photo, half(photo), painting)
+        assert (output - photo).abs().mean() > 0.02
+    assert added_grid(output, photo) < 0.3
+
+
+def test_the_model_is_its_parts(painter, natural, painting, half):
+    photo = natural(64, 96)
+    small = half(photo)
+    for strength in (0.0, 0.3, 1.0):
+        code = strength * painter.style_encoder(painting) + (1 - strength) * painter.style_encoder(small)
+        expected = painter.generator(photo, painter.generator.measure(small, code)).clamp(0, 1)
+        assert torch.allclose(painter(photo, small, painting, strength), expected, atol=1e-5)
+    assert torch.equal(fuse(torch.ones(2, 3), torch.zeros(2, 3), 0.25), torch.full((2, 3), 0.25))
+
+
+def test_gradients_reach_every_parameter(model, natural, painting):
+    """All but convolution biases that an affine follows: measured statistics cancel those exactly."""
+    torch.manual_seed(1)
+    crop, thumbnail = natural(64, 64, 40, 140), natural(96, 96)
+    output = model.generator(crop, model.generator.measure(thumbnail, model.style_encoder(painting)))
+    (output * torch.randn(output.shape)).sum().backward()
+    gradients = {name: p.grad for name, p in model.named_parameters()}
+    assert [name for name, g in gradients.items() if g is None] == []
+    largest = max(float(g.abs().max()) for g in gradients.values())
+    idle = {name for name, g in gradients.items() if g.abs().max() < 1e-6 * largest}
+    convolutions = {n for n, m in model.generator.named_modules() if isinstance(m, torch.nn.Conv2d)} - {"paint.conv"}
+    assert idle <= {f"generator.{name}.bias" for name in convolutions}
+
+
+def test_a_bias_before_an_affine_changes_nothing(model, natural, painting):
+    model.requires_grad_(False)
+    before = model(natural(64, 64), natural(96, 96), painting)
+    model.generator.reduce1.bias.add_(3.0)
+    assert torch.allclose(model(natural(64, 64), natural(96, 96), painting), before, atol=1e-5)

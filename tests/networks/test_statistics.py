@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+import torch
+
+from sfumato.networks.statistics import (
+    COLOUR_FLOOR,
+    EPSILON,
+    Affine,
+    Given,
+    Measure,
+    colour_statistics,
+    matrix_roots,
+    pack_colour,
+    unpack_colour,
+)
+
+
+def covariances(condition, count=8, size=3, seed=0):
+    """Random symmetric positive matrices of a condition number, as (count, size, size) float64."""
+    rng = np.random.default_rng(seed)
+    turns = np.linalg.qr(rng.normal(size=(count, size, size)))[0]
+    values = np.geomspace(1, 1 / condition, size) * rng.uniform(0.01, 1, (count, 1))
+    return turns @ (values[:, :, None] * turns.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize(("condition", "tolerance"), [(1, 1e-5), (1e2, 1e-4), (1e3, 1e-3), (1e4, 1e-2)])
+def test_matrix_roots_are_those_of_the_eigenvalues(condition, tolerance):
+    a = covariances(condition)
+    values, vectors = np.linalg.eigh(a)
+    expected = [vectors @ (f(values)[:, :, None] * vectors.transpose(0, 2, 1)) for f in (np.sqrt, lambda v: v**-0.5)]
+    for got, want in zip(matrix_roots(torch.from_numpy(a).float()), expected, strict=True):
+        error = np.linalg.norm(got.numpy() - want, 2, (1, 2)) / np.linalg.norm(want, 2, (1, 2))
+        assert error.max() < tolerance
+        assert torch.allclose(got, got.transpose(1, 2), rtol=tolerance, atol=tolerance * float(got.abs().max()))
+
+
+def test_matrix_roots_can_be_descended():
+    a = torch.from_numpy(covariances(50, 2)).requires_grad_()
+    # float64 exists nowhere in a training; here it makes finite differences sharp.
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.autograd.gradcheck(lambda m: matrix_roots((m + m.transpose(1, 2)) / 2), (a,), atol=1e-4)
+    finally:
+        torch.set_default_dtype(default)
+
+
+def test_colour_statistics_are_numpy_s_with_a_floor():
+    x = torch.rand(2, 3, 11, 13, generator=torch.Generator().manual_seed(0))
+    mean, covariance = colour_statistics(x)
+    for i in range(2):
+        flat = x[i].flatten(1).double().numpy()
+        assert np.allclose(mean[i], flat.mean(1), atol=1e-6)
+        assert np.allclose(covariance[i], np.cov(flat, bias=True) + COLOUR_FLOOR * np.eye(3), atol=1e-6)
+
+
+def test_pack_and_unpack_colour():
+    a = torch.from_numpy(covariances(20)).float()
+    mean, root = torch.rand(8, 3), matrix_roots(a)[0]
+    packed = pack_colour(mean, root)
+    assert packed.shape == (8, 9)
+    again_mean, again_root = unpack_colour(packed)
+    assert torch.equal(again_mean, mean)
+    assert torch.allclose(again_root, root, atol=1e-6)
+    assert torch.equal(again_root, again_root.transpose(1, 2))
+
+
+def test_measuring_without_style_standardises_each_channel_of_each_picture():
+    h = torch.randn(2, 4, 9, 7) * torch.tensor([0.5, 1, 5, 100]).view(1, 4, 1, 1) + 3
+    source = Measure(torch.zeros(2, 1))
+    out = Affine(4)(h, source)
+    assert torch.allclose(out.mean((2, 3)), torch.zeros(2, 4), atol=1e-4)
+    variance = h.var((2, 3), unbiased=False)
+    assert torch.allclose(out.var((2, 3), unbiased=False), variance / (variance + EPSILON), atol=1e-4)
+    assert source.affines().shape == (2, 8)
+
+
+def test_measuring_under_a_style_is_adaptive_instance_normalisation():
+    torch.manual_seed(0)
+    layer, h, style = Affine(4, 6), torch.randn(2, 4, 9, 7) * 3 + 1, torch.randn(2, 6)
+    out = layer(h, Measure(style))
+    gamma, beta = layer.style(style).chunk(2, 1)
+    mean, deviation = h.mean((2, 3), keepdim=True), (h.var((2, 3), unbiased=False, keepdim=True) + EPSILON).sqrt()
+    expected = gamma[:, :, None, None] * (h - mean) / deviation + beta[:, :, None, None]
+    assert torch.allclose(out, expected, atol=1e-5)
+
+
+def test_given_replays_values_in_the_order_of_asking():
+    layers = [Affine(2), Affine(3)]
+    hs = [torch.randn(1, 2, 4, 4), torch.randn(1, 3, 4, 4)]
+    measured = Measure(torch.zeros(1, 1))
+    measured.value(2, torch.tensor([[7.0, 8.0]]))
+    outs = [layer(h, measured) for layer, h in zip(layers, hs, strict=True)]
+    given = Given(measured.affines())
+    assert given.value(2).tolist() == [[7, 8]]
+    assert all(torch.equal(layer(h, given), out) for layer, h, out in zip(layers, hs, outs, strict=True))
+    assert given.at == measured.affines().shape[1] == 12
+
+
+def test_flat_features_are_not_amplified_without_bound():
+    noise = torch.randn(1, 2, 8, 8) * 1e-4
+    out = Affine(2)(noise, Measure(torch.zeros(1, 1)))
+    assert out.abs().max() <= noise.sub(noise.mean((2, 3), keepdim=True)).abs().max() / EPSILON**0.5 * 1.01

@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from sfumato.networks.statistics import COLOUR_FLOOR, colour_statistics, unpack_colour
+from sfumato.networks.style_encoder import COLOUR_SIZE, StyleEncoder
+
+
+@pytest.fixture
+def encoder():
+    torch.manual_seed(0)
+    return StyleEncoder((8, 8, 12, 16), 16).eval().requires_grad_(False)
+
+
+def shuffled(picture, block=16):
+    """The picture's blocks in another order: the same pixels, another layout."""
+    height, width = picture.shape[2:]
+    blocks = picture.unfold(2, block, block).unfold(3, block, block).flatten(2, 3)
+    blocks = blocks[:, :, torch.randperm(blocks.shape[2], generator=torch.Generator().manual_seed(0))]
+    rows = blocks.unflatten(2, (height // block, width // block))
+    return rows.permute(0, 1, 2, 4, 3, 5).reshape(picture.shape)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 31), (64, 48)])
+def test_a_code_of_any_size(encoder, size):
+    code = encoder(torch.rand(2, 3, *size))
+    assert code.shape == (2, encoder.code_size) == (2, 16 + COLOUR_SIZE)
+    assert code.dtype == torch.float32
+    assert code.isfinite().all()
+
+
+def test_the_colour_part_is_mean_and_root_of_covariance(encoder, natural):
+    photo = natural(96, 128)
+    mean, root = unpack_colour(encoder(photo)[:, -COLOUR_SIZE:])
+    expected_mean, expected_covariance = colour_statistics(photo)
+    assert torch.allclose(mean, expected_mean, atol=1e-6)
+    assert torch.allclose(root @ root, expected_covariance, atol=1e-5)
+
+
+def test_mirroring_and_shuffling_blocks_change_nothing_of_the_colour_part(encoder, natural):
+    photo = natural(96, 128)
+    code = encoder(photo)
+    for other in (photo.flip(3), photo.flip(2), shuffled(photo)):
+        assert not torch.equal(other, photo)
+        assert torch.allclose(encoder(other)[:, -COLOUR_SIZE:], code[:, -COLOUR_SIZE:], atol=1e-4)
+
+
+def test_layout_moves_a_code_less_than_another_picture_does(encoder, natural, painting):
+    photo = natural(96, 128)
+    code = encoder(photo)
+    moved = [(encoder(other) - code).norm() for other in (photo.roll(32, 3), shuffled(photo, 32))]
+    assert max(moved) < 0.5 * (encoder(painting) - code).norm()
+
+
+def test_learnt_part_sees_texture_and_not_colour_alone(encoder, natural):
+    photo = natural(96, 128)
+    smooth = torch.nn.functional.avg_pool2d(photo, 5, 1, 2, count_include_pad=False)
+    assert (encoder(smooth) - encoder(photo))[:, :-COLOUR_SIZE].norm() > 1e-3
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_a_flat_picture_has_a_finite_code_with_the_floor_as_its_colour(encoder, value):
+    code = encoder(torch.full((1, 3, 32, 32), value))
+    assert code.isfinite().all()
+    mean, root = unpack_colour(code[:, -COLOUR_SIZE:])
+    assert torch.allclose(mean, torch.full((1, 3), value), atol=1e-6)
+    assert torch.allclose(root[0], COLOUR_FLOOR**0.5 * torch.eye(3), atol=1e-5)
+
+
+def test_codes_in_a_batch_are_those_of_each_alone(encoder, natural, painting):
+    pictures = torch.cat([natural(96, 80), painting])
+    each = torch.cat([encoder(p[None]) for p in pictures])
+    assert torch.allclose(encoder(pictures), each, atol=1e-5)
