@@ -1,0 +1,58 @@
+"""Bundle files: a model that rebuilds itself from one safetensors file; directories that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from sfumato import __version__
+from sfumato.errors import ModelError
+from sfumato.networks.model import ModelConfig, StyleTransferModel
+
+FORMAT = "sfumato-model-1"
+
+
+def save_model(path: Path, model: StyleTransferModel, about: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:
+    """Write `weights` (a state dict of `model`), its config and `about` into one file; whole or not at all."""
+    metadata = {**about, "format": FORMAT, "version": __version__, "config": model.config.model_dump_json()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary, metadata)
+    os.replace(temporary, path)
+
+
+def load_model(path: Path) -> tuple[StyleTransferModel, dict[str, str]]:
+    """The model in evaluation mode, and what its file says about itself; ModelError where it is not one of ours."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = dict(file.metadata() or {})
+        if about.get("format") != FORMAT:
+            raise ModelError(f"{path} is no Sfumato model ({FORMAT}); give a model.safetensors of a run")
+        model = StyleTransferModel(ModelConfig.parse(json.loads(about["config"]), str(path)))
+        model.load_state_dict(load_file(path))
+    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        raise ModelError(f"cannot read the model {path}: {str(error).splitlines()[0]}") from error
+    return model.eval(), about
+
+
+@contextmanager
+def new_directory(path: Path) -> Iterator[Path]:
+    """A temporary directory beside `path`, renamed to it when the block ends well and removed when it does not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise

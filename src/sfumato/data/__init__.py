@@ -1,0 +1,1 @@
+"""Data: folders of pictures to batches, keyed by seed and step."""

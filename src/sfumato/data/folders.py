@@ -1,0 +1,153 @@
+"""A look over the folders before any training: what is there, what is wrong with it, what will be used."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sfumato.errors import InputError, SfumatoError
+from sfumato.image import READABLE, read_image, resize, to_uint8
+
+@dataclass(frozen=True)
+class Picture:
+    """One training picture: its pixels (3, H, W) uint8, the group that it is balanced in (an artist), and its hash."""
+
+    path: Path
+    group: str
+    sha256: str
+    pixels: np.ndarray
+
+
+@dataclass
+class FolderReport:
+    """What a look over a folder found. `pictures` are the ones that will be used."""
+
+    folder: Path
+    pictures: list[Picture] = field(default_factory=list)
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    tiny: list[Path] = field(default_factory=list)
+    duplicates: list[Path] = field(default_factory=list)
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Indices into `pictures` by group, in order."""
+        groups: dict[str, list[int]] = {}
+        for index, picture in enumerate(self.pictures):
+            groups.setdefault(picture.group, []).append(index)
+        return groups
+
+    @property
+    def digest(self) -> str:
+        """One hash for the whole set, whatever the order of the files."""
+        return hashlib.sha256("".join(sorted(p.sha256 for p in self.pictures)).encode()).hexdigest()
+
+    def lines(self) -> list[str]:
+        """The report in sentences."""
+        megabytes = sum(p.pixels.nbytes for p in self.pictures) / 1e6
+        lines = [f"{self.folder}: {len(self.pictures)} pictures in {len(self.groups)} groups, {megabytes:.0f} MB held"]
+        for name, paths in (("too small", self.tiny), ("already there under another name", self.duplicates)):
+            if paths:
+                lines.append(f"  left out, {name}: {len(paths)} ({', '.join(p.name for p in paths[:3])}...)")
+        for path, reason in self.unreadable[:5]:
+            lines.append(f"  left out, unreadable: {path.name}: {reason}")
+        if len(self.unreadable) > 5:
+            lines.append(f"  and {len(self.unreadable) - 5} more unreadable")
+        return lines
+
+
+def find_pictures(folder: Path, manifest: Path | None = None) -> list[tuple[Path, str]]:
+    """Picture files under `folder` with their group: the first folder below it, or "" where it is flat.
+
+    With a `manifest` (columns file, split; paths relative to the manifest), only rows whose split is `train` count.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give a folder of pictures")
+    allowed = None if manifest is None else _train_rows(manifest)
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in READABLE and (allowed is None or path.resolve() in allowed):
+            parts = path.relative_to(folder).parts
+            found.append((path, parts[0] if len(parts) > 1 else ""))
+    return found
+
+
+def _train_rows(manifest: Path) -> set[Path]:
+    try:
+        with manifest.open(newline="", encoding="utf-8") as file:
+            rows = [row["file"] for row in csv.DictReader(file) if row["split"] == "train"]
+    except OSError as error:
+        raise InputError(f"cannot read the manifest {manifest}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the manifest {manifest} is no UTF-8 text; save it as CSV in UTF-8") from error
+    except KeyError as error:
+        raise InputError(f"the manifest {manifest} has no column {error}; it needs `file` and `split`") from error
+    return {(manifest.parent / row).resolve() for row in rows}
+
+
+def look(
+    folder: Path,
+    manifest: Path | None = None,
+    *,
+    short: int,
+    least: int,
+    minimum_side: int = 64,
+    tick: Callable[[int, int], None] | None = None,
+) -> FolderReport:
+    """Read every picture, reduced to `short` px on its short side where larger; InputError under `least` usable ones.
+
+    `tick(done, total)` is called as the look goes on.
+    """
+    report = FolderReport(folder)
+    seen: set[str] = set()
+    entries = find_pictures(folder, manifest)
+    for done, (path, group, result) in enumerate(_read_all(entries, short, minimum_side), 1):
+        match result:
+            case str(reason):
+                report.unreadable.append((path, reason))
+            case None:
+                report.tiny.append(path)
+            case (digest, pixels) if digest not in seen:
+                seen.add(digest)
+                report.pictures.append(Picture(path, group, digest, pixels))
+            case _:
+                report.duplicates.append(path)
+        if tick:
+            tick(done, len(entries))
+    if len(report.pictures) < least:
+        raise InputError(
+            f"{folder} has {len(report.pictures)} usable pictures of {len(entries)} found; training needs {least} or more"
+        )
+    return report
+
+
+Read = str | None | tuple[str, np.ndarray]
+
+
+def _read_all(entries: list[tuple[Path, str]], short: int, minimum_side: int) -> Iterable[tuple[Path, str, Read]]:
+    def read(path: Path) -> Read:
+        try:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            with Image.open(path) as header:
+                if min(header.size) < minimum_side:
+                    return None
+            pixels = read_image(path)
+        except SfumatoError as error:
+            return str(error)
+        except OSError as error:
+            return error.strerror or type(error).__name__
+        height, width = pixels.shape[2:]
+        factor = short / min(height, width)
+        if factor < 1:
+            pixels = resize(pixels, round(height * factor), round(width * factor))
+        return digest, np.ascontiguousarray(to_uint8(pixels).transpose(2, 0, 1))
+
+    with ThreadPoolExecutor(4) as pool:
+        for (path, group), result in zip(entries, pool.map(read, (path for path, _ in entries)), strict=True):
+            yield path, group, result

@@ -1,0 +1,1 @@
+"""Export: torch to ONNX, checked before it is kept."""

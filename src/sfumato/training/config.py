@@ -1,0 +1,79 @@
+"""A training run's config: TOML recipes, validated before any work, saved with the run."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from sfumato.config import Config, apply_overrides, load_toml
+from sfumato.data.batches import BatchSpec
+from sfumato.errors import UsageError
+from sfumato.losses.objective import LossWeights
+from sfumato.networks.model import ModelConfig
+
+RECIPES = ("tiny", "laptop", "flagship")
+
+
+class Phase(Config):
+    """A stretch of training with its own sizes. Phases are data: the loop knows no schedule but this list."""
+
+    steps: int
+    batch: int = 4
+    crop: int = 128  # pixels, a multiple of 8
+    adversarial: bool = True
+    thumbnails: tuple[int, ...] = (128, 160, 192)
+    large: int = 1
+    magnification: float = 12.0
+
+
+class TrainConfig(Config):
+    """All that decides a run besides the pictures."""
+
+    recipe: str = "custom"
+    seed: int = 0
+    phases: tuple[Phase, ...]
+    model: ModelConfig = ModelConfig()
+    weights: LossWeights = LossWeights()
+    learning_rate: float = 1e-3
+    discriminator_learning_rate: float = 4e-4
+    warmup: int = 50  # steps of linear warm-up
+    final_learning_rate: float = 0.05  # share of the learning rate that a cosine ends at
+    clip: float = 10.0  # gradient norm
+    ema_half_life: float = 4000.0  # pictures
+    identity: int = 2  # samples a step trained at strength 0, half photos and half paintings
+    content_variants: int = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
+    hold: int = 320  # short side at which pictures are held, in pixels
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    checkpoint_every: int = 200  # steps
+    sample_every: int = 200
+    log_every: int = 10
+
+    @property
+    def steps(self) -> int:
+        return sum(phase.steps for phase in self.phases)
+
+    def phase(self, step: int) -> Phase:
+        """The phase that a step (0-based) belongs to."""
+        for phase in self.phases:
+            if step < phase.steps:
+                return phase
+            step -= phase.steps
+        return self.phases[-1]
+
+    def spec(self, phase: Phase) -> BatchSpec:
+        return BatchSpec(
+            phase.batch, phase.crop, phase.thumbnails, phase.large, phase.magnification, self.content_variants
+        )
+
+
+def load_recipe(recipe: str, overrides: list[str] | None = None) -> TrainConfig:
+    """A recipe by name (tiny, laptop, flagship) or path, with `key=value` overrides; UsageError where it is wrong."""
+    if recipe in RECIPES:
+        with resources.as_file(resources.files("sfumato.training") / "recipes" / f"{recipe}.toml") as path:
+            values = load_toml(path)
+    elif Path(recipe).suffix == ".toml":
+        values = load_toml(Path(recipe))
+    else:
+        raise UsageError(f"no recipe {recipe!r}; give one of {', '.join(RECIPES)} or the path of a .toml file")
+    return TrainConfig.parse({"recipe": recipe, **apply_overrides(values, overrides or [])}, f"Recipe {recipe}")

@@ -1,0 +1,300 @@
+"""The loop: alternate the two halves of the step, and log, sample, save, stop and resume around them."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from sfumato.data.batches import BatchSource
+from sfumato.data.folders import FolderReport
+from sfumato.errors import TrainingError, UsageError
+from sfumato.image import write_image
+from sfumato.losses.perceptual import STYLE_LAYERS
+from sfumato.networks.model import StyleTransferModel, build_discriminator
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.sheet import contact_sheet
+from sfumato.training.config import Phase, TrainConfig
+from sfumato.training.optim import EMA, learning_rate
+from sfumato.training.state import TrainingState, checkpoints
+from sfumato.training.step import discriminator_step, generator_step
+from sfumato.training.targets import Targets
+
+
+@dataclass
+class Ticks:
+    """Seconds spent by name since the last report: where the time goes."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] += now - self.last
+        self.last = now
+
+    def shares(self) -> dict[str, float]:
+        """Share of each name, and a fresh start."""
+        total = sum(self.seconds.values()) or 1.0
+        shares = {name: round(s / total, 3) for name, s in self.seconds.items()}
+        self.seconds.clear()
+        return shares
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the loop tells after every step."""
+
+    step: int
+    steps: int
+    report: dict[str, float] | None = None  # the mean of each term since the last, at every `log_every` steps
+    pictures_per_second: float = 0.0
+    where_time_goes: str = ""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take, measured on trial steps: seconds in all, and the peak of memory so far in gigabytes."""
+
+    seconds: float
+    gigabytes: float
+    memory: str  # which memory
+
+
+class Interrupted(Exception):  # noqa: N818 - no error: what was asked for
+    """A signal asked the run to stop; the checkpoint at `step` is safe."""
+
+    def __init__(self, step: int, signal_number: int) -> None:
+        super().__init__(f"stopped at step {step}")
+        self.step, self.signal_number = step, signal_number
+
+
+class Trainer:
+    """One training run: `run()` goes from the last checkpoint (or from nothing) to the last step."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        content: FolderReport,
+        style: FolderReport,
+        out: Path,
+        *,
+        cache: Path | None,
+        vgg_file: Path | None = None,
+        cpu: bool = False,
+    ) -> None:
+        self.config, self.out = config, out
+        self.about = {"content_digest": content.digest, "style_digest": style.digest, "seed": str(config.seed)}
+        self.accelerator = Accelerator(
+            mixed_precision=config.mixed_precision, cpu=cpu, log_with="tensorboard", project_dir=str(out)
+        )
+        device = self.accelerator.device
+        torch.manual_seed(config.seed)  # initial weights
+        model = StyleTransferModel(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        discriminator = build_discriminator(config.model, model.code_size).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        ema = EMA(model, config.ema_half_life)
+        optimizers = (
+            torch.optim.Adam(model.parameters(), config.learning_rate, betas=(0.9, 0.99)),
+            torch.optim.Adam(discriminator.parameters(), config.discriminator_learning_rate, betas=(0.0, 0.99)),
+        )
+        self.state = TrainingState(model, discriminator, *optimizers, ema)
+        # The average is sampled and shipped, never the last weights.
+        self.averaged = StyleTransferModel(config.model).to(device).eval()
+        self.prepared = self.accelerator.prepare(model, discriminator, *optimizers)
+        vgg = VGG19(load_vgg19_weights(vgg_file), STYLE_LAYERS).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.source = BatchSource(content, style, config.seed, device)
+        self.targets = Targets(vgg, self.source, [p.sha256 for p in style.pictures], cache)
+        self.ticks = Ticks()
+
+    def resume(self) -> bool:
+        """Take over the newest checkpoint, if there is one, and cut the log back to it."""
+        saved = checkpoints(self.out)
+        if not saved:
+            return False
+        self.state.restore(saved[-1])
+        log = self.out / "log.jsonl"
+        if log.is_file():
+            lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= self.state.step]
+            temporary = log.with_suffix(".tmp")
+            temporary.write_text("".join(f"{line}\n" for line in lines))
+            os.replace(temporary, log)
+        return True
+
+    def save(self) -> Path:
+        return self.state.save(self.out, self.config, self.about)
+
+    def step(self) -> dict[str, Tensor]:
+        """One step of the generator and, in adversarial phases, one of the discriminator."""
+        config, state = self.config, self.state
+        rate = learning_rate(state.step, config.steps, config.warmup, config.final_learning_rate)
+        _, _, g_optimizer, d_optimizer = self.prepared
+        for optimizer, base in ((g_optimizer, config.learning_rate), (d_optimizer, config.discriminator_learning_rate)):
+            for group in optimizer.param_groups:
+                group["lr"] = base * rate
+        phase = config.phase(state.step)
+        report = self._halves(state.step, phase, update=True)
+        state.ema.update(state.model, phase.batch)
+        state.step += 1
+        return report
+
+    def _halves(self, step: int, phase: Phase, update: bool) -> dict[str, Tensor]:
+        """The two halves of a step: losses, gradients and, with `update`, the optimisers' steps."""
+        config, state, accelerator = self.config, self.state, self.accelerator
+        model, discriminator, g_optimizer, d_optimizer = self.prepared
+        self.ticks.lap("other")
+        batch = self.source.batch(step, config.spec(phase))
+        self.ticks.lap("data")
+        content = self.targets.content(batch, remember=config.content_variants > 0)
+        style = self.targets.style(batch.style_ids)
+        self.ticks.lap("targets")
+
+        opponent = discriminator if phase.adversarial else None
+        state.discriminator.requires_grad_(False)  # the generator's half needs its logits, not its gradients
+        with accelerator.autocast():
+            half = generator_step(
+                model, opponent, self.targets.vgg, batch, content, style, config.weights, config.identity
+            )
+        accelerator.backward(half.loss)
+        norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
+        if update:
+            g_optimizer.step()
+        g_optimizer.zero_grad()
+        report = {**half.report, "gradient": norm.detach()}
+        self.ticks.lap("generator")
+
+        state.discriminator.requires_grad_(True)
+        if opponent is not None:
+            with accelerator.autocast():
+                loss, d_report = discriminator_step(discriminator, batch, half.fake, half.code)
+            accelerator.backward(loss)
+            if update:
+                d_optimizer.step()
+            d_optimizer.zero_grad()
+            report |= d_report
+            self.ticks.lap("discriminator")
+        return report
+
+    def estimate(self) -> Estimate:
+        """Time a step of each remaining phase, changing nothing, and add up: what the rest of the run will take."""
+        buffers = {name: tensor.clone() for name, tensor in self.state.discriminator.state_dict().items()}
+        seconds, first = 0.0, 0
+        for phase in self.config.phases:
+            left = min(phase.steps, first + phase.steps - self.state.step)
+            if left > 0:
+                self._halves(first, phase, update=False)  # warm-up, and the targets of these pictures
+                began = time.perf_counter()
+                report = self._halves(first, phase, update=False)
+                float(report["gradient"])  # waits for the device
+                seconds += left * (time.perf_counter() - began)
+            first += phase.steps
+        self.state.discriminator.load_state_dict(buffers)  # spectral norm's vectors move with every look
+        self.ticks.shares()
+        if torch.cuda.is_available() and self.accelerator.device.type == "cuda":
+            return Estimate(seconds, torch.cuda.max_memory_allocated() / 1e9, "GPU")
+        # Kilobytes on Linux, bytes on macOS.
+        unit = 1 if sys.platform == "darwin" else 1024
+        return Estimate(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, "main")
+
+    def run(self, tell: Callable[[Progress], None]) -> None:
+        """Train to the end. TrainingError where a loss is not finite; Interrupted (after saving) on SIGINT, SIGTERM."""
+        config, state = self.config, self.state
+        self.out.mkdir(parents=True, exist_ok=True)
+        (self.out / "config.json").write_text(config.model_dump_json(indent=1))
+        self.accelerator.init_trackers("tensorboard")
+        sums: dict[str, list[Tensor]] = {}
+        count, began = 0, time.perf_counter()
+        with _stop_signal() as stop, (self.out / "log.jsonl").open("a") as log:
+            while state.step < config.steps:
+                for name, value in self.step().items():
+                    sums.setdefault(name, []).append(value)
+                count += 1
+                told = Progress(state.step, config.steps)
+                if state.step % config.log_every == 0 or state.step == config.steps:
+                    report = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
+                    seconds = (time.perf_counter() - began) / count
+                    told = self._log(report, seconds, log)
+                    sums, count, began = {}, 0, time.perf_counter()
+                if state.step % config.sample_every == 0 or state.step == config.steps:
+                    self.sample()
+                if state.step % config.checkpoint_every == 0 or state.step == config.steps or stop:
+                    self.save()
+                tell(told)
+                if stop and state.step < config.steps:
+                    raise Interrupted(state.step, stop[0])
+        self.accelerator.end_training()
+
+    def _log(self, report: dict[str, float], seconds: float, log: TextIO) -> Progress:
+        state = self.state
+        broken = [name for name, value in report.items() if value != value or abs(value) == float("inf")]
+        if broken:
+            raise TrainingError(
+                f"{broken[0]} is not finite at step {state.step}; resume from the last checkpoint with a lower "
+                "--set learning_rate"
+            )
+        pictures = self.config.phase(state.step - 1).batch / seconds
+        shares = self.ticks.shares()
+        extra = {"step": state.step, "pictures_per_second": round(pictures, 2), "time": shares}
+        log.write(json.dumps({**extra, **{k: round(v, 5) for k, v in report.items()}}) + "\n")
+        log.flush()
+        self.accelerator.log({**report, "pictures_per_second": pictures}, step=state.step)
+        where = " ".join(f"{name} {share:.0%}" for name, share in sorted(shares.items(), key=lambda s: -s[1])[:3])
+        return Progress(state.step, self.config.steps, report, pictures, where)
+
+    @torch.no_grad()
+    def sample(self) -> None:
+        """RUN/samples/STEP.png: five fixed photos under five fixed paintings, as the average sees them."""
+        self.state.ema.copy_to(self.averaged)
+        photos = self.source.content[:: max(1, len(self.source.content) // 5)][:5]
+        styles = self.source.style[:: max(1, len(self.source.style) // 5)][:5]
+        blank = torch.ones(1, 3, 64, 64)
+        rows = [[blank, *[s[None].float() / 255 for s in styles]]]
+        for photo in photos:
+            x = photo[None].float() / 255
+            rows.append([x, *[self.averaged(x, x, s[None].float() / 255) for s in styles]])
+        path = self.out / "samples" / f"{self.state.step:08d}.png"
+        path.parent.mkdir(exist_ok=True)
+        arrays = [[cell.cpu().numpy() for cell in row] for row in rows]
+        write_image(contact_sheet(arrays, [""] * len(rows), [""] * len(rows[0]), cell=192), path)
+
+
+@contextmanager
+def _stop_signal() -> Iterator[list[int]]:
+    """A list that holds the first SIGINT or SIGTERM; a second one ends the process at once, as it would have."""
+    got: list[int] = []
+    before: dict[int, Any] = {}
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        got.append(number)
+        for n, old in before.items():
+            signal.signal(n, old)
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, handler)
+    except ValueError:  # not the main thread: signals are somebody else's business
+        before.clear()
+    try:
+        yield got
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def check_out(out: Path, resume: bool) -> None:
+    """UsageError where a run is already there and `--resume` was not given."""
+    if not resume and checkpoints(out):
+        raise UsageError(f"{out} already holds a run; add --resume to go on with it, or give another --out")

@@ -1,0 +1,95 @@
+"""All that a run needs to go on as if it had never stopped, saved and restored."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from sfumato.checkpoint import new_directory, save_model
+from sfumato.errors import ModelError
+from sfumato.networks.model import StyleTransferModel
+from sfumato.training.config import TrainConfig
+from sfumato.training.optim import EMA
+
+KEEP = 2  # checkpoints
+
+
+@dataclass
+class TrainingState:
+    """Networks, optimisers, average and step count. Randomness needs no state: it is keyed by seed and step."""
+
+    model: StyleTransferModel
+    discriminator: nn.Module
+    generator_optimizer: torch.optim.Adam
+    discriminator_optimizer: torch.optim.Adam
+    ema: EMA
+    step: int = 0
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Every tensor of the state by name."""
+        for name, module in (("model", self.model), ("discriminator", self.discriminator)):
+            for key, tensor in module.state_dict().items():
+                yield f"{name}.{key}", tensor
+        for key, tensor in self.ema.values.items():
+            yield f"ema.{key}", tensor
+        for name, optimizer in self._optimizers():
+            for index, entry in optimizer.state_dict()["state"].items():
+                for key, tensor in entry.items():
+                    yield f"{name}.{index}.{key}", tensor
+
+    def _optimizers(self) -> tuple[tuple[str, torch.optim.Adam], ...]:
+        return ("generator_optimizer", self.generator_optimizer), (
+            "discriminator_optimizer",
+            self.discriminator_optimizer,
+        )
+
+    def save(self, run: Path, config: TrainConfig, about: dict[str, str]) -> Path:
+        """Write RUN/checkpoints/STEP (renamed into place), then drop all but the newest two."""
+        directory = run / "checkpoints" / f"{self.step:08d}"
+        with new_directory(directory) as temporary:
+            about = {**about, "step": str(self.step), "recipe": config.recipe}
+            averaged = {**self.model.state_dict(), **self.ema.values}
+            save_model(temporary / "model.safetensors", self.model, about, averaged)
+            # Clones: safetensors refuses tensors that share memory, and the optimisers' step counts may.
+            save_file({k: t.detach().clone().contiguous() for k, t in self.tensors()}, temporary / "state.safetensors")
+            (temporary / "state.json").write_text(json.dumps({"step": self.step, "ema_seen": self.ema.seen}))
+        for old in checkpoints(run)[:-KEEP]:
+            shutil.rmtree(old)
+        return directory
+
+    def restore(self, directory: Path) -> None:
+        """Take over a checkpoint's state; ModelError where it does not fit this config."""
+        tensors = load_file(directory / "state.safetensors")
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+
+        try:
+            self.model.load_state_dict(part("model."))
+            self.discriminator.load_state_dict(part("discriminator."))
+        except RuntimeError as error:
+            raise ModelError(f"{directory} was saved with another model config; resume with the run's own") from error
+        for key, tensor in part("ema.").items():
+            self.ema.values[key].copy_(tensor)
+        for name, optimizer in self._optimizers():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, tensor in part(f"{name}.").items():
+                index, entry = key.split(".")
+                state.setdefault(int(index), {})[entry] = tensor
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        numbers = json.loads((directory / "state.json").read_text())
+        self.step, self.ema.seen = numbers["step"], numbers["ema_seen"]
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The run's whole checkpoints, oldest first."""
+    folder = run / "checkpoints"
+    return sorted(p for p in folder.iterdir() if re.fullmatch(r"\d{8}", p.name)) if folder.is_dir() else []

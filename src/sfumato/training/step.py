@@ -1,0 +1,89 @@
+"""One training step: the generator's losses and the discriminator's. No I/O, no optimiser, no schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.data.batches import Batch, sample_boxes
+from sfumato.losses.adversarial import Logits, accuracy, hinge_discriminator, hinge_generator
+from sfumato.losses.objective import LossWeights, total_loss
+from sfumato.losses.perceptual import (
+    CONTENT_LAYER,
+    StyleTarget,
+    alternate_views,
+    consistency_loss,
+    content_loss,
+    gram_loss,
+    identity_loss,
+    range_loss,
+    statistics_loss,
+    style_target,
+    total_variation_loss,
+)
+from sfumato.networks.model import StyleTransferModel
+from sfumato.networks.perceptual import VGG19
+
+
+@dataclass(frozen=True)
+class GeneratorStep:
+    """What the generator's half hands on: the loss to descend, the report, and what the discriminator needs."""
+
+    loss: Tensor
+    report: dict[str, Tensor]
+    fake: Tensor  # (B, 3, S, S), detached
+    code: Tensor  # (B, D), detached
+
+
+def generator_step(
+    model: StyleTransferModel,
+    discriminator: nn.Module | None,
+    vgg: VGG19,
+    batch: Batch,
+    content: Tensor,
+    style: StyleTarget,
+    weights: LossWeights,
+    identity: int,
+) -> GeneratorStep:
+    """All terms of the generator's objective; adversarial only with a discriminator."""
+    generator, encode = model.generator, model.style_encoder
+    code = encode(batch.style)
+    affines, painted_thumbnail = generator.measure_and_paint(batch.thumbnail, code)
+    fake = generator(batch.crop, affines)
+    features = vgg(alternate_views(fake))
+    output = style_target(features)
+    terms = {
+        "content": content_loss(features[CONTENT_LAYER], content),
+        "statistics": statistics_loss(output, style),
+        "gram": gram_loss(output, style),
+        "total_variation": total_variation_loss(fake),
+        "range": range_loss(fake),
+        "leak": affines[:, 12:15].square().mean(),
+    }
+    if photos := (identity + 1) // 2:  # strength 0: a picture under its own code
+        paintings = identity - photos
+        thumbnails = [batch.thumbnail[:photos], batch.style[:paintings]]
+        crops = torch.cat([batch.crop[:photos], batch.patch[:paintings]])
+        own = [generator.measure(t, encode(t)) for t in thumbnails if len(t)]
+        terms["identity"] = identity_loss(generator(crops, torch.cat(own)), crops)
+    if large := len(batch.large):
+        region = sample_boxes(painted_thumbnail[:large], batch.boxes)
+        terms["consistency"] = consistency_loss(generator(batch.large, affines[:large]), region)
+    code = code.detach()
+    if discriminator is not None:
+        terms["adversarial"] = hinge_generator(discriminator(fake, code))
+    loss, report = total_loss(terms, weights)
+    return GeneratorStep(loss, report, fake.detach(), code)
+
+
+def discriminator_step(
+    discriminator: nn.Module, batch: Batch, fake: Tensor, code: Tensor
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Hinge loss on painting, output, and painting under a neighbour's code."""
+    real: Logits = discriminator(batch.patch, code)
+    false: Logits = discriminator(fake, code)
+    wrong: Logits = discriminator(batch.patch, code.roll(1, 0))
+    loss = hinge_discriminator(real, false, wrong)
+    return loss, {"discriminator": loss.detach(), "d_accuracy": torch.tensor(accuracy(real, false))}

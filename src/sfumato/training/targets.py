@@ -1,0 +1,80 @@
+"""What outputs are compared with: VGG features of photos and statistics of paintings, each computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from sfumato.data.batches import Batch, BatchSource
+from sfumato.files import atomic_file
+from sfumato.losses.perceptual import (
+    CONTENT_LAYER,
+    GRAM_LAYERS,
+    STYLE_LAYERS,
+    StyleTarget,
+    alternate_views,
+    luma_view,
+    normalise_features,
+    style_target,
+)
+from sfumato.networks.perceptual import VGG19
+
+
+class Targets:
+    """Content features by crop key (in memory) and style statistics by painting (in memory, and on disk by hash).
+
+    Each is computed alone and rounded as it is stored, so a cached value and a fresh one are the same bits.
+    """
+
+    def __init__(self, vgg: VGG19, source: BatchSource, style_hashes: Sequence[str], cache: Path | None) -> None:
+        self.vgg = vgg
+        self.source = source
+        self.hashes = style_hashes
+        self.cache = cache
+        self._content: dict[tuple[int, int, int, int], Tensor] = {}
+        self._style: dict[tuple[int, bool], dict[str, Tensor]] = {}
+
+    @torch.no_grad()
+    def content(self, batch: Batch, remember: bool) -> Tensor:
+        """Instance-normalised features of the batch's crops under `alternate_views`, (B, C, h, w) float32."""
+        seen = alternate_views(batch.crop)
+        if not remember:
+            return normalise_features(self.vgg(seen)[CONTENT_LAYER])
+        keys = [(*key, sample % 2) for sample, key in enumerate(batch.content_keys)]
+        for key, crop in zip(keys, seen, strict=True):
+            if key not in self._content:
+                self._content[key] = normalise_features(self.vgg(crop[None])[CONTENT_LAYER])[0].half()
+        return torch.stack([self._content[key] for key in keys]).float()
+
+    def style(self, ids: Sequence[int]) -> StyleTarget:
+        """Statistics of whole paintings under `alternate_views`, stacked over `ids`."""
+        tables = [self._painting(index, luma=sample % 2 == 1) for sample, index in enumerate(ids)]
+        stack = {name: torch.stack([table[name] for table in tables]) for name in tables[0]}
+        return StyleTarget(
+            {layer: stack[f"{layer}.mean"] for layer in STYLE_LAYERS},
+            {layer: stack[f"{layer}.deviation"] for layer in STYLE_LAYERS},
+            {layer: stack[f"{layer}.gram"] for layer in GRAM_LAYERS},
+        )
+
+    @torch.no_grad()
+    def _painting(self, index: int, luma: bool) -> dict[str, Tensor]:
+        if (index, luma) not in self._style:
+            painting = self.source.style[index]
+            name = f"{self.hashes[index]}{'.luma' if luma else ''}.safetensors"
+            path = self.cache / name if self.cache else None
+            if path is not None and path.is_file():
+                table = load_file(path, device=str(painting.device))
+            else:
+                x = painting[None].float() / 255
+                target = style_target(self.vgg(luma_view(x) if luma else x))
+                parts = (("mean", target.mean), ("deviation", target.deviation), ("gram", target.gram))
+                table = {f"{layer}.{part}": t[0].contiguous() for part, of in parts for layer, t in of.items()}
+                if path is not None:
+                    with atomic_file(path) as file:
+                        file.write(save(table))
+            self._style[index, luma] = table
+        return self._style[index, luma]

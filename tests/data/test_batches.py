@@ -1,0 +1,169 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato.data.batches import STYLE_THUMBNAIL, BatchSource, BatchSpec, sample_boxes
+from sfumato.data.folders import FolderReport, Picture
+
+SPEC = BatchSpec(batch=3, crop=24, thumbnails=(24, 32), large=2, magnification=4.0, content_variants=2)
+CPU = torch.device("cpu")
+
+
+def report(pixels, groups=None):
+    groups = groups or [""] * len(pixels)
+    pictures = [
+        Picture(Path(f"{i}.png"), g, f"{i:064x}", p) for i, (p, g) in enumerate(zip(pixels, groups, strict=True))
+    ]
+    return FolderReport(Path("pictures"), pictures)
+
+
+def noise(count, seed=0, height=40, width=56):
+    rng = np.random.default_rng(seed)
+    return [rng.integers(0, 256, (3, height, width), dtype=np.uint8) for _ in range(count)]
+
+
+def ramp(side):
+    """Red grows to the right and green downwards, from 0 to 1 over the sides."""
+    at = (np.arange(side) + 0.5) / side
+    planes = np.stack(
+        [np.broadcast_to(at, (side, side)), np.broadcast_to(at[:, None], (side, side)), np.zeros((side, side))]
+    )
+    return np.round(255 * planes).astype(np.uint8)
+
+
+def same(a, b):
+    tensors = ("crop", "thumbnail", "large", "boxes", "style", "patch")
+    return all(torch.equal(getattr(a, n), getattr(b, n)) for n in tensors) and (a.content_keys, a.style_ids) == (
+        b.content_keys,
+        b.style_ids,
+    )
+
+
+@pytest.fixture(scope="module")
+def source():
+    return BatchSource(report(noise(3)), report(noise(4, 1)), seed=5, device=CPU)
+
+
+def test_shapes_and_range(source):
+    batch = source.batch(0, SPEC)
+    assert batch.crop.shape == batch.patch.shape == (3, 3, 24, 24)
+    assert batch.thumbnail.shape[:2] == (3, 3)
+    assert batch.thumbnail.shape[2] == batch.thumbnail.shape[3]
+    assert batch.thumbnail.shape[2] in SPEC.thumbnails
+    assert batch.style.shape == (3, 3, STYLE_THUMBNAIL, STYLE_THUMBNAIL)
+    assert batch.large.shape == (2, 3, 24, 24)
+    assert batch.boxes.shape == (2, 4)
+    for pictures in (batch.crop, batch.thumbnail, batch.large, batch.style, batch.patch):
+        assert pictures.dtype == torch.float32
+        assert 0 <= pictures.min() < pictures.max() <= 1
+    assert {source.batch(step, SPEC).thumbnail.shape[2] for step in range(8)} == set(SPEC.thumbnails)
+
+
+def test_a_batch_is_keyed_by_seed_and_step_whatever_came_before(source):
+    again = BatchSource(report(noise(3)), report(noise(4, 1)), seed=5, device=CPU)
+    late, early = again.batch(7, SPEC), again.batch(2, SPEC)
+    assert same(source.batch(2, SPEC), early)
+    assert same(source.batch(7, SPEC), late)
+    assert not same(early, late)
+    other = BatchSource(report(noise(3)), report(noise(4, 1)), seed=6, device=CPU)
+    assert not torch.equal(other.batch(2, SPEC).crop, early.crop)
+
+
+def test_drawing_leaves_the_global_generators_alone(source):
+    torch.manual_seed(0)
+    np.random.seed(0)
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()
+    source.batch(3, SPEC)
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert np.array_equal(np.random.get_state()[1], states[1])
+
+
+def test_equal_content_keys_mean_equal_crops(source):
+    seen = {}
+    for step in range(12):
+        batch = source.batch(step, SPEC)
+        for key, crop in zip(batch.content_keys, batch.crop, strict=True):
+            assert torch.equal(seen.setdefault(key, crop), crop)
+    assert len(seen) == 3 * SPEC.content_variants  # every photo and variant came up
+    crops = list(seen.values())
+    assert not any(torch.equal(a, b) for i, a in enumerate(crops) for b in crops[:i])
+
+
+def test_without_variants_crops_are_fresh(source):
+    fresh = BatchSpec(3, 24, (24,), 0, 4.0, content_variants=0)
+    keys = [key for step in range(10) for key in source.batch(step, fresh).content_keys]
+    assert len(set(keys)) == len(keys)
+    empty = source.batch(0, fresh)
+    assert empty.large.shape == (0, 3, 24, 24)
+    assert empty.boxes.shape == (0, 4)
+
+
+def test_artists_are_balanced_by_the_square_root_of_their_number():
+    groups = ["many"] * 16 + ["some"] * 4 + ["one"]
+    source = BatchSource(report(noise(1)), report(noise(21, 1, 20, 20), groups), seed=0, device=CPU)
+    spec = BatchSpec(batch=64, crop=8, thumbnails=(8,), large=0, magnification=1.0, content_variants=1)
+    ids = np.array([i for step in range(12) for i in source.batch(step, spec).style_ids])
+    share = {g: np.mean([groups[i] == g for i in ids]) for g in ("many", "some", "one")}
+    for group, expected in (("many", 4 / 7), ("some", 2 / 7), ("one", 1 / 7)):
+        deviation = (expected * (1 - expected) / len(ids)) ** 0.5
+        assert abs(share[group] - expected) < 4 * deviation
+    within = np.bincount(ids, minlength=21)[:16]  # inside a folder, evenly
+    assert within.min() > 0.3 * within.mean()
+    assert within.max() < 2 * within.mean()
+
+
+def test_a_crop_lies_in_its_photo_at_about_its_scale(source):
+    """The photos are ramps: the colours of a crop say where it lies and how large it is."""
+    ramps = BatchSource(report([ramp(64)]), report(noise(2, 1)), seed=0, device=CPU)
+    for step in range(10):
+        batch = ramps.batch(step, SPEC)
+        for crop, thumbnail in zip(batch.crop, batch.thumbnail, strict=True):
+            width = (crop[0, :, -1] - crop[0, :, 0]).abs().mean() * 24 / 23
+            assert 24 / 64 * 0.97 <= width <= 1.4 * 24 / 64 * 1.03
+            assert (crop[1, -1] - crop[1, 0]).mean() > 0  # never upside down
+            # The window is the whole square photo; it is mirrored with its crop or not at all.
+            mirrored = [bool((x[0, :, -1] - x[0, :, 0]).mean() < 0) for x in (crop, thumbnail)]
+            assert mirrored[0] == mirrored[1]
+
+
+def test_boxes_say_where_the_enlarged_crop_lies_in_the_thumbnail():
+    ramps = BatchSource(report([ramp(96)]), report(noise(2, 1)), seed=0, device=CPU)
+    sides = []
+    for step in range(8):
+        batch = ramps.batch(step, SPEC)
+        region = sample_boxes(batch.thumbnail[: SPEC.large], batch.boxes, SPEC.crop)
+        assert (region - batch.large).abs().max() < 0.02
+        sides += (batch.boxes[:, 2:] - batch.boxes[:, :2]).flatten().tolist()
+        assert (batch.boxes >= 0).all()
+        assert (batch.boxes <= 1).all()
+    assert min(sides) >= 24 / 4 / 96 - 1e-6
+    assert max(sides) <= 24 / 96 + 1e-6
+    assert max(sides) > 1.5 * min(sides)
+
+
+def test_sample_boxes_reads_coordinates_off_a_ramp():
+    side = 40
+    at = (torch.arange(side) + 0.5) / side
+    picture = torch.stack([at.expand(side, side), at[:, None].expand(side, side), torch.zeros(side, side)])
+    boxes = torch.tensor([[0.1, 0.2, 0.5, 0.4], [0.25, 0.5, 0.75, 0.9]])
+    region = sample_boxes(picture.expand(2, -1, -1, -1), boxes, side=8)
+    assert region.shape == (2, 3, 8, 8)
+    steps = (torch.arange(8) + 0.5) / 8
+    for box, got in zip(boxes, region, strict=True):
+        assert torch.allclose(got[0], (box[0] + (box[2] - box[0]) * steps).expand(8, 8), atol=1e-5)
+        assert torch.allclose(got[1], (box[1] + (box[3] - box[1]) * steps)[:, None].expand(8, 8), atol=1e-5)
+
+
+def test_sample_boxes_of_everything_is_the_picture():
+    pictures = torch.rand(2, 3, 16, 16)
+    everything = torch.tensor([[0.0, 0, 1, 1]]).expand(2, 4)
+    assert torch.allclose(sample_boxes(pictures, everything, 16), pictures, atol=1e-5)
+
+
+def test_pictures_smaller_than_a_crop_are_enlarged_and_not_refused():
+    small = BatchSource(report(noise(2, 0, 12, 15)), report(noise(2, 1, 10, 30)), seed=0, device=CPU)
+    batch = small.batch(0, SPEC)
+    assert batch.crop.shape == batch.patch.shape == (3, 3, 24, 24)
+    assert batch.large.shape == (2, 3, 24, 24)

@@ -1,0 +1,155 @@
+import csv
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfumato.data.folders import find_pictures, look
+from sfumato.errors import InputError
+from sfumato.image import read_image, to_uint8
+
+
+def save(path, seed, size=(80, 72), **options):
+    """A picture of its own at path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8))
+    coarse.resize(size, Image.Resampling.BICUBIC).save(path, **options)
+    return path
+
+
+def huge_png(path):
+    """A PNG of 60 bytes whose header promises 40 000 × 40 000 pixels."""
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five good pictures of three artists and one beside them, among all that goes wrong in folders."""
+    root = tmp_path / "paintings"
+    save(root / "alone.webp", 0, lossless=True)
+    save(root / "hokusai" / "b.png", 1)
+    save(root / "hokusai" / "a.JPG", 2, quality=95)
+    save(root / "monet" / "deep" / "c.tiff", 3)
+    save(root / "klee" / "d.bmp", 4, size=(300, 200))
+    (root / "monet" / "copy of b.png").write_bytes((root / "hokusai" / "b.png").read_bytes())
+    save(root / "klee" / "icon.png", 5, size=(200, 63))
+    (root / "empty.jpg").write_bytes(b"")
+    (root / "text.jpg").write_text("This is no picture.")
+    (root / "klee" / "cut.png").write_bytes(save(tmp_path / "whole.png", 6).read_bytes()[:900])
+    (root / "folder.png").mkdir()
+    (root / "notes.txt").write_text("Not looked at.")
+    return root
+
+
+def test_a_look_finds_what_is_there_and_what_is_wrong(folder):
+    ticks = []
+    report = look(folder, short=96, least=2, tick=lambda done, total: ticks.append((done, total)))
+    names = [p.path.relative_to(folder).as_posix() for p in report.pictures]
+    assert names == ["alone.webp", "hokusai/a.JPG", "hokusai/b.png", "klee/d.bmp", "monet/deep/c.tiff"]
+    assert [p.group for p in report.pictures] == ["", "hokusai", "hokusai", "klee", "monet"]
+    assert report.groups == {"": [0], "hokusai": [1, 2], "klee": [3], "monet": [4]}
+    assert [p.name for p in report.duplicates] == ["copy of b.png"]
+    assert [p.name for p in report.tiny] == ["icon.png"]
+    assert sorted(path.name for path, _ in report.unreadable) == ["cut.png", "empty.jpg", "folder.png", "text.jpg"]
+    assert ticks == [(i + 1, 11) for i in range(11)]
+
+
+def test_the_report_says_so_in_sentences(folder):
+    text = "\n".join(look(folder, short=96, least=2).lines())
+    for said in (
+        "5 pictures in 4 groups",
+        "too small: 1 (icon.png",
+        "under another name: 1 (copy of b.png",
+        "empty.jpg",
+    ):
+        assert said in text
+
+
+def test_an_unreadable_file_s_reason_is_one_for_people(folder):
+    reasons = {path.name: reason for path, reason in look(folder, short=96, least=2).unreadable}
+    assert "empty" in reasons["empty.jpg"]
+    assert "none of" in reasons["text.jpg"]
+    assert "cut short" in reasons["cut.png"]
+
+
+def test_a_decompression_bomb_is_one_more_unreadable_file(folder):
+    huge_png(folder / "bomb.png")
+    report = look(folder, short=96, least=2)
+    assert "bomb.png" in [path.name for path, _ in report.unreadable]
+
+
+def test_pictures_are_held_small_and_as_they_are_read(folder):
+    held = {p.path.name: p.pixels for p in look(folder, short=96, least=2).pictures}
+    assert held["d.bmp"].shape == (3, 96, 144)  # 300 × 200
+    assert held["b.png"].shape == (3, 72, 80)  # already small
+    assert held["b.png"].dtype == np.uint8
+    exact = to_uint8(read_image(folder / "hokusai" / "b.png")).transpose(2, 0, 1)
+    assert np.array_equal(held["b.png"], exact)
+
+
+def test_the_digest_is_that_of_the_pictures_and_not_of_their_names(folder):
+    before = look(folder, short=96, least=2).digest
+    (folder / "hokusai" / "b.png").rename(folder / "hokusai" / "z.png")
+    (folder / "monet" / "copy of b.png").unlink()
+    assert look(folder, short=96, least=2).digest == before
+    save(folder / "new.png", 9)
+    assert look(folder, short=96, least=2).digest != before
+
+
+def test_too_few_pictures_is_an_error_with_both_numbers(folder):
+    with pytest.raises(InputError, match=r"5 usable pictures of 11 found.*6 or more"):
+        look(folder, short=96, least=6)
+
+
+def test_no_folder_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere.*folder of pictures"):
+        look(tmp_path / "nowhere", short=96, least=1)
+    save(tmp_path / "a.png", 0)
+    with pytest.raises(InputError, match=r"a\.png"):
+        look(tmp_path / "a.png", short=96, least=1)
+
+
+def write_manifest(path, rows, columns=("file", "split")):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+def test_only_the_manifest_s_train_rows_count(tmp_path):
+    for i, name in enumerate(("a", "b", "c", "unlisted")):
+        save(tmp_path / "data" / "style" / f"{name}.png", i)
+    rows = [
+        ("style/a.png", "train"),
+        ("style/b.png", "validation"),
+        ("style/c.png", "train"),
+        ("style/gone.png", "train"),
+    ]
+    manifest = write_manifest(tmp_path / "data" / "manifest.csv", rows)
+    found = find_pictures(tmp_path / "data" / "style", manifest)
+    assert [path.name for path, _ in found] == ["a.png", "c.png"]
+
+
+def test_the_manifest_holds_wherever_one_stands(tmp_path, monkeypatch):
+    save(tmp_path / "data" / "style" / "a.png", 0)
+    write_manifest(tmp_path / "data" / "manifest.csv", [("style/a.png", "train")])
+    monkeypatch.chdir(tmp_path / "data" / "style")
+    from pathlib import Path
+
+    assert len(find_pictures(Path(), Path("../manifest.csv"))) == 1
+
+
+def test_a_manifest_that_is_absent_or_has_other_columns_is_an_error(tmp_path):
+    save(tmp_path / "a.png", 0)
+    with pytest.raises(InputError, match=r"none\.csv"):
+        find_pictures(tmp_path, tmp_path / "none.csv")
+    wrong = write_manifest(tmp_path / "wrong.csv", [("a.png", "train")], ("name", "split"))
+    with pytest.raises(InputError, match=r"wrong\.csv has no column 'file'"):
+        find_pictures(tmp_path, wrong)

@@ -1,0 +1,183 @@
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto
+
+from sfumato import __version__
+from sfumato.checkpoint import save_model
+from sfumato.errors import ModelError
+from sfumato.export import onnx as export
+from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, export_model, export_run
+from sfumato.inference import Style, Stylizer
+from sfumato.networks.model import ModelConfig, StyleTransferModel
+
+GRAPHS = ("style_encoder", "statistics", "generator")
+
+
+def new_model(seed=0):
+    """A tiny model whose painting is as strong as its recolouring (it starts at a tenth)."""
+    torch.manual_seed(seed)
+    config = ModelConfig(widths=(8, 12, 16), blocks=1, style_widths=(8, 8, 12, 16), texture_size=16, style_size=16)
+    model = StyleTransferModel(config)
+    with torch.no_grad():
+        model.generator.paint.conv.weight.mul_(10)
+    return model.eval()
+
+
+def scene(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / 20
+    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
+    return np.clip(0.5 + 0.3 * waves + rng.normal(0, 0.08, waves.shape), 0, 1).astype(np.float32)[None]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A bundle, its torch model (rounded to 16 bits by the export), and the parity that was found."""
+    folder, model = tmp_path_factory.mktemp("models") / "bundle", new_model()
+    parity = export_model(model, folder, "tiny", {"training": {"steps": "0"}, "scores": {"style": 0.4}})
+    return folder, model, parity
+
+
+@pytest.fixture(scope="module")
+def sessions(exported):
+    return {name: onnxruntime.InferenceSession(exported[0] / f"{name}.onnx") for name in GRAPHS}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run's folder with two checkpoints of different models."""
+    for step, seed in ((3, 1), (12, 2)):
+        folder = tmp_path / "run" / "checkpoints" / f"{step:08d}"
+        folder.mkdir(parents=True)
+        model = new_model(seed)
+        save_model(folder / "model.safetensors", model, {"step": str(step), "recipe": "tiny"}, model.state_dict())
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("size", [*PARITY_SIZES, (16, 200), (33, 50), (161, 97), (256, 256)])
+def test_graphs_agree_with_torch_at_any_size(exported, sessions, size):
+    _, model, _ = exported
+    picture, style = scene(*size), scene(60, 44, seed=1)
+    with torch.no_grad():
+        code = model.style_encoder(torch.from_numpy(style))
+        own = model.style_encoder(torch.from_numpy(picture))
+        affines = model.generator.measure(torch.from_numpy(picture), code)
+        painted = model.generator(torch.from_numpy(picture), affines).clamp(0, 1).numpy()
+    got_code = sessions["style_encoder"].run(None, {"picture": picture})[0]
+    assert np.abs(got_code - own.numpy()).max() <= TOLERANCE * max(1, float(own.abs().max()))
+    got_affines = sessions["statistics"].run(None, {"thumbnail": picture, "code": code.numpy()})[0]
+    assert np.abs(got_affines - affines.numpy()).max() <= TOLERANCE * max(1, float(affines.abs().max()))
+    got = sessions["generator"].run(None, {"picture": picture, "affines": affines.numpy()})[0]
+    assert got.shape == picture.shape
+    assert np.abs(got - painted).max() <= TOLERANCE
+    assert 0 <= got.min() < got.max() <= 1
+
+
+def test_the_chain_of_graphs_is_the_model(exported):
+    folder, model, _ = exported
+    photo, style = scene(75, 101), scene(60, 44, seed=1)
+    stylizer = Stylizer(folder)
+    got = stylizer(photo, Style.from_image(style, "waves", stylizer), 0.7)
+    with torch.no_grad():  # both are smaller than a thumbnail, and so are their own
+        want = model(*(torch.from_numpy(x) for x in (photo, photo, style)), 0.7).numpy()
+    assert np.abs(got - want).max() < 2e-3
+    assert np.abs(got - photo).mean() > 0.02
+
+
+def test_parity_is_reported_by_graph(exported):
+    _, _, parity = exported
+    assert parity.keys() == set(GRAPHS)
+    assert all(0 <= difference <= TOLERANCE for difference in parity.values())
+    assert parity["generator"] > 0  # two programs, two orders of adding up
+
+
+def test_the_card_describes_the_bundle(exported):
+    folder, model, parity = exported
+    card = json.loads((folder / "card.json").read_text())
+    assert sorted(p.name for p in folder.iterdir()) == ["card.json", *sorted(f"{name}.onnx" for name in GRAPHS)]
+    assert card["files"] == {
+        f"{name}.onnx": hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest() for name in GRAPHS
+    }
+    assert (card["model"], card["version"], card["thumbnail"]) == ("tiny", __version__, 256)
+    assert card["code_size"] == model.code_size
+    assert card["parameters"] == sum(p.numel() for p in model.parameters())
+    assert card["parity"] == parity
+    assert ModelConfig.parse(card["config"]) == model.config
+    assert (card["training"], card["scores"]) == ({"steps": "0"}, {"style": 0.4})
+    statistics = onnxruntime.InferenceSession(folder / "statistics.onnx")
+    affines = statistics.run(None, {"thumbnail": scene(32, 32), "code": np.zeros((1, model.code_size), np.float32)})[0]
+    assert affines.shape == (1, card["affines"])
+
+
+def test_weights_are_stored_in_sixteen_bits_and_computed_with_in_thirty_two(exported, sessions):
+    folder, model, _ = exported
+    large = 0
+    for name in GRAPHS:
+        proto = onnx.load(folder / f"{name}.onnx")
+        for tensor in proto.graph.initializer:
+            if np.prod(tensor.dims) >= 256:
+                assert tensor.data_type != TensorProto.FLOAT, tensor.name
+                large += int(np.prod(tensor.dims))
+        assert all(end.type == "tensor(float)" for end in (*sessions[name].get_inputs(), *sessions[name].get_outputs()))
+    assert large > 0.5 * sum(p.numel() for p in model.parameters())
+    assert all(torch.equal(p, p.half().float()) for p in model.parameters())
+
+
+def test_graphs_that_differ_are_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    with pytest.raises(ModelError, match=r"differ from torch by.*generator.*nothing was kept"):
+        export_model(new_model(), tmp_path / "bundle", "tiny")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_export_leaves_the_bundle_that_was_there(exported, tmp_path, monkeypatch):
+    bundle = shutil.copytree(exported[0], tmp_path / "bundle")
+    before = {p.name: p.read_bytes() for p in bundle.iterdir()}
+    monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    with pytest.raises(ModelError):
+        export_model(new_model(3), bundle, "other")
+    assert {p.name: p.read_bytes() for p in bundle.iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_model_that_paints_nan_is_not_kept(tmp_path):
+    model = new_model()
+    with torch.no_grad():
+        model.generator.paint.conv.bias.fill_(float("nan"))
+    with pytest.raises(ModelError, match="nothing was kept"):
+        export_model(model, tmp_path / "bundle", "broken")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_s_newest_checkpoint_is_exported_under_the_name_of_its_hash(run, tmp_path):
+    export_run(run, tmp_path / "bundle")
+    card = json.loads((tmp_path / "bundle" / "card.json").read_text())
+    newest = run / "checkpoints" / "00000012" / "model.safetensors"
+    assert card["model"] == f"sfumato-{hashlib.sha256(newest.read_bytes()).hexdigest()[:12]}"
+    assert (card["training"]["step"], card["training"]["recipe"]) == ("12", "tiny")
+    model, picture = new_model(2), scene(40, 40)
+    with torch.no_grad():
+        code = model.style_encoder(torch.from_numpy(picture)).numpy()
+    assert np.abs(Stylizer(tmp_path / "bundle").encode(picture).vector - code).max() < 0.02  # weights were rounded
+
+
+def test_one_file_can_be_exported_and_named(run, tmp_path):
+    export_run(run / "checkpoints" / "00000003" / "model.safetensors", tmp_path / "bundle", "mine")
+    card = json.loads((tmp_path / "bundle" / "card.json").read_text())
+    assert (card["model"], card["training"]["step"]) == ("mine", "3")
+
+
+def test_a_damaged_absent_or_missing_checkpoint_is_a_model_error_and_makes_nothing(run, tmp_path):
+    newest = run / "checkpoints" / "00000012" / "model.safetensors"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    for source in (run, newest, tmp_path / "nowhere", run / "checkpoints" / "00000003"):
+        with pytest.raises(ModelError):
+            export_run(source, tmp_path / "bundle")
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]

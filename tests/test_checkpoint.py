@@ -1,0 +1,148 @@
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from sfumato import __version__
+from sfumato.checkpoint import FORMAT, load_model, new_directory, save_model
+from sfumato.errors import ModelError
+from sfumato.networks.model import ModelConfig, StyleTransferModel
+
+CONFIG = ModelConfig(widths=(8, 12, 16), blocks=1, style_widths=(8, 8), texture_size=16, style_size=16)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A model's file, and the weights in it."""
+    torch.manual_seed(0)
+    model = StyleTransferModel(CONFIG)
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    path = tmp_path / "model.safetensors"
+    save_model(path, model, {"step": "7", "recipe": "tiny"}, weights)
+    return path, weights
+
+
+def metadata(path):
+    with safe_open(path, "pt") as file:
+        return file.metadata()
+
+
+def test_a_file_rebuilds_its_model(saved):
+    path, weights = saved
+    model, about = load_model(path)
+    assert model.config == CONFIG
+    assert not model.training
+    assert model.state_dict().keys() == weights.keys()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    assert (about["step"], about["recipe"], about["version"], about["format"]) == ("7", "tiny", __version__, FORMAT)
+    x = torch.rand(1, 3, 32, 40)
+    with torch.no_grad():
+        assert torch.equal(model(x, x, x), load_model(path)[0](x, x, x))
+
+
+def test_the_weights_given_are_saved_and_not_the_model_s_own(saved, tmp_path):
+    model, _ = load_model(saved[0])
+    doubled = {name: 2 * tensor for name, tensor in model.state_dict().items()}
+    save_model(tmp_path / "doubled.safetensors", model, {}, doubled)
+    again, _ = load_model(tmp_path / "doubled.safetensors")
+    assert all(torch.equal(tensor, doubled[name]) for name, tensor in again.state_dict().items())
+
+
+def test_what_was_laid_out_for_speed_is_saved_all_the_same(saved, tmp_path):
+    model = load_model(saved[0])[0].to(memory_format=torch.channels_last)
+    save_model(tmp_path / "model.safetensors", model, {}, model.state_dict())
+    assert all(
+        torch.equal(t, saved[1][n]) for n, t in load_model(tmp_path / "model.safetensors")[0].state_dict().items()
+    )
+
+
+def test_nothing_is_left_beside_the_file_and_an_older_one_is_replaced(saved):
+    path, weights = saved
+    model, _ = load_model(path)
+    save_model(path, model, {"step": "8"}, weights)
+    assert metadata(path)["step"] == "8"
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_absent_cut_and_foreign_files_are_one_sentence_each(saved, tmp_path):
+    path, weights = saved
+    cut, text, foreign = (tmp_path / f"{name}.safetensors" for name in ("cut", "text", "foreign"))
+    cut.write_bytes(path.read_bytes()[:-100])
+    text.write_text("This is no model.")
+    save_file(weights, foreign, {"format": "pt"})
+    for wrong in (tmp_path / "absent.safetensors", cut, text, foreign):
+        with pytest.raises(ModelError, match=wrong.name) as problem:
+            load_model(wrong)
+        assert "\n" not in str(problem.value)
+
+
+def with_metadata(path, **changes):
+    about = {k: v for k, v in {**metadata(path), **changes}.items() if v is not None}
+    save_file({name: tensor.clone() for name, tensor in load_file(path).items()}, path, about)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        "{",
+        "[]",
+        json.dumps({"widths": [8, 12]}),
+        json.dumps({**CONFIG.model_dump(), "colour": "of a later version"}),
+        json.dumps({**CONFIG.model_dump(), "blocks": 2}),
+    ],
+)
+def test_a_config_that_is_absent_damaged_or_another_model_s_is_a_model_error(saved, config):
+    path, _ = saved
+    with_metadata(path, config=config)
+    with pytest.raises(ModelError, match=r"model\.safetensors"):
+        load_model(path)
+
+
+def test_a_missing_or_misshapen_tensor_is_a_model_error(saved):
+    path, weights = saved
+    about = metadata(path)
+    name = "generator.paint.conv.bias"
+    for changed in ({}, {name: torch.zeros(3)}):
+        rest = {k: v for k, v in weights.items() if k != name}
+        save_file({**rest, **changed}, path, about)
+        with pytest.raises(ModelError, match=r"model\.safetensors"):
+            load_model(path)
+
+
+def test_a_directory_appears_whole(tmp_path):
+    target = tmp_path / "deep" / "run"
+    with new_directory(target) as folder:
+        (folder / "a").write_text("1")
+        assert folder.parent == target.parent  # the same file system: a rename and no copy
+        assert not target.exists()
+    assert (target / "a").read_text() == "1"
+    assert [p.name for p in target.parent.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt])
+def test_a_directory_that_fails_is_not_there_and_what_was_there_is(tmp_path, problem):
+    target = tmp_path / "run"
+    target.mkdir()
+    (target / "a").write_text("old")
+
+    def fail():
+        with new_directory(target) as folder:
+            (folder / "a").write_text("new")
+            raise problem
+
+    with pytest.raises(problem):
+        fail()
+    assert (target / "a").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_directory_replaces_an_older_one_whole(tmp_path):
+    target = tmp_path / "run"
+    target.mkdir()
+    (target / "old").write_text("")
+    with new_directory(target) as folder:
+        (folder / "new").write_text("")
+    assert [p.name for p in target.iterdir()] == ["new"]

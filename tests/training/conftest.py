@@ -1,0 +1,109 @@
+"""Synthetic photos and paintings in memory, and a training so small that a step takes a moment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato.data.folders import FolderReport, Picture
+from sfumato.losses.objective import LossWeights
+from sfumato.networks.model import ModelConfig
+from sfumato.networks.perceptual import LAYERS, VGG19
+from sfumato.training.config import Phase, TrainConfig
+from sfumato.training.loop import Trainer
+
+
+def photo(seed: int, side: int = 64) -> np.ndarray:
+    """Soft gradients behind a disc and a bar, (3, side, side) uint8."""
+    rng = np.random.default_rng([seed, 0])
+    y, x = np.mgrid[0:side, 0:side] / side
+    planes = np.stack([a + b * x + c * y for a, b, c in rng.uniform(-0.5, 0.5, (3, 3))]) + 0.5
+    cx, cy, bar = rng.uniform(0.2, 0.8, 3)
+    planes = np.where((x - cx) ** 2 + (y - cy) ** 2 < 0.03, rng.random((3, 1, 1)), planes)
+    planes = np.where(abs(x - bar) < 0.05, rng.random((3, 1, 1)), planes)
+    return np.round(255 * np.clip(planes, 0, 1)).astype(np.uint8)
+
+
+def painting(seed: int, side: int = 64) -> np.ndarray:
+    """Stripes or dots in two colours, (3, side, side) uint8."""
+    rng = np.random.default_rng([seed, 1])
+    y, x = np.mgrid[0:side, 0:side]
+    a, b = rng.uniform(0.3, 1.2, 2)
+    pattern = np.sin(a * x + b * y) if seed % 2 else np.sin(a * x) * np.sin(b * y)
+    first, second = rng.random((2, 3, 1, 1))
+    return np.round(255 * np.where(pattern > 0, first, second)).astype(np.uint8)
+
+
+def report(name: str, pictures: list[np.ndarray], groups: list[str]) -> FolderReport:
+    hashes = [hashlib.sha256(p.tobytes()).hexdigest() for p in pictures]
+    entries = zip(groups, hashes, pictures, strict=True)
+    return FolderReport(Path(name), [Picture(Path(f"{h[:8]}.png"), g, h, p) for g, h, p in entries])
+
+
+@pytest.fixture(scope="session")
+def photos() -> FolderReport:
+    return report("photos", [photo(i) for i in range(6)], [""] * 6)
+
+
+@pytest.fixture(scope="session")
+def paintings() -> FolderReport:
+    return report("paintings", [painting(i) for i in range(6)], ["a", "a", "a", "b", "b", "c"])
+
+
+@pytest.fixture(scope="session")
+def config() -> TrainConfig:
+    """Six steps, the last four adversarial; a checkpoint after three, a log line each."""
+    model = ModelConfig(
+        widths=(8, 8, 8),
+        blocks=1,
+        style_widths=(4, 4, 8, 8),
+        texture_size=8,
+        style_size=8,
+        discriminator_widths=(8, 8, 8),
+    )
+    sizes = {"batch": 2, "crop": 32, "large": 1}
+    phases = (
+        Phase(steps=2, adversarial=False, thumbnails=(32,), **sizes),
+        Phase(steps=4, thumbnails=(32, 48), **sizes),
+    )
+    return TrainConfig(
+        phases=phases,
+        model=model,
+        weights=LossWeights(),
+        content_variants=2,
+        identity=2,
+        warmup=2,
+        ema_half_life=10.0,
+        checkpoint_every=3,
+        sample_every=100,
+        log_every=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def trainer(photos: FolderReport, paintings: FolderReport, config: TrainConfig) -> Callable[..., Trainer]:
+    """Makes a trainer on the CPU in a run's folder; keywords change the config."""
+
+    def make(out: Path, **changes: object) -> Trainer:
+        changed = TrainConfig(**{**config.model_dump(), **changes})
+        return Trainer(changed, photos, paintings, out, cache=None, cpu=True)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def vgg() -> VGG19:
+    """VGG19 to relu4_1 with random weights: where numbers need not be a trained eye's."""
+    generator = torch.Generator().manual_seed(0)
+    widths = [3, 64, 64, 128, 128, *[256] * 4, 512]
+    weights = {}
+    for name, a, b in zip(LAYERS, widths[:-1], widths[1:], strict=False):
+        key = name.replace("relu", "conv")
+        weights[f"{key}.weight"] = torch.randn(b, a, 3, 3, generator=generator) * (2 / (9 * a)) ** 0.5
+        weights[f"{key}.bias"] = torch.zeros(b)
+    return VGG19(weights, ("relu1_1", "relu2_1", "relu3_1", "relu4_1"))

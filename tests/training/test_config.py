@@ -1,0 +1,80 @@
+import pytest
+
+from sfumato.errors import UsageError
+from sfumato.training.config import RECIPES, Phase, TrainConfig, load_recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_valid_and_ends_adversarial(name):
+    config = load_recipe(name)
+    assert config.recipe == name
+    assert config.phases[-1].adversarial
+    for phase in config.phases:
+        assert phase.crop % 8 == 0
+        assert phase.steps > 0
+        assert phase.batch >= 2  # the discriminator's wrong pairs are a neighbour's
+        assert min(phase.thumbnails) >= 16
+    assert config.checkpoint_every % config.log_every == 0  # what is not finite is noticed before it is saved
+
+
+def test_phases_begin_and_end_at_their_steps():
+    config = TrainConfig(phases=(Phase(steps=3, crop=64), Phase(steps=1, crop=96), Phase(steps=2, crop=128)))
+    assert config.steps == 6
+    assert [config.phase(step).crop for step in range(8)] == [64, 64, 64, 96, 128, 128, 128, 128]
+
+
+def test_a_phase_s_spec_has_its_sizes():
+    config = TrainConfig(phases=(Phase(steps=1, batch=3, crop=64, thumbnails=(48,), large=2, magnification=5.0),))
+    spec = config.spec(config.phases[0])
+    assert (spec.batch, spec.crop, tuple(spec.thumbnails), spec.large, spec.magnification) == (3, 64, (48,), 2, 5.0)
+    assert spec.content_variants == config.content_variants
+
+
+def test_overrides_reach_into_a_recipe():
+    config = load_recipe("tiny", ["learning_rate=0.01", "weights.gram=2", "model.blocks=3", "mixed_precision=bf16"])
+    assert (config.learning_rate, config.weights.gram, config.model.blocks) == (0.01, 2, 3)
+    assert config.mixed_precision == "bf16"
+    assert config.phases == load_recipe("tiny").phases
+
+
+def test_a_recipe_of_one_s_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("seed = 7\nphases = [{ steps = 5 }]\n")
+    config = load_recipe(str(path))
+    assert (config.seed, config.steps) == (7, 5)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "overrides", "said"),
+    [
+        ("huge", [], "tiny, laptop, flagship"),
+        ("tiny", ["learning_rat=1"], "learning_rate"),
+        ("tiny", ["weights.colour=1"], r"weights\.colour.*statistics"),
+        ("tiny", ["seed=often"], "seed is wrong"),
+        ("tiny", ["mixed_precision=int8"], "bf16"),
+        ("tiny", ["phases=[{crop=64}]"], "steps"),
+        ("absent.toml", [], r"absent\.toml"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(recipe, overrides, said):
+    with pytest.raises(UsageError, match=said):
+        load_recipe(recipe, overrides)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "phases=[]",
+        "phases=[{steps=0}]",
+        "phases=[{steps=1,batch=0}]",
+        "phases=[{steps=1,crop=50}]",
+        "phases=[{steps=1,thumbnails=[]}]",
+        "phases=[{steps=1,thumbnails=[8]}]",
+        "log_every=0",
+        "checkpoint_every=0",
+        "learning_rate=-1",
+    ],
+)
+def test_numbers_that_no_run_can_have_are_refused_before_any_work(override):
+    with pytest.raises(UsageError, match=override.partition("=")[0]):
+        load_recipe("tiny", [override])

@@ -1,0 +1,151 @@
+import pytest
+import torch
+
+from sfumato.data.batches import BatchSource
+from sfumato.losses.adversarial import hinge_generator
+from sfumato.losses.objective import LossWeights
+from sfumato.losses.perceptual import (
+    CONTENT_LAYER,
+    alternate_views,
+    content_loss,
+    identity_loss,
+    statistics_loss,
+    style_target,
+    total_variation_loss,
+)
+from sfumato.networks.model import StyleTransferModel, build_discriminator
+from sfumato.training.step import discriminator_step, generator_step
+from sfumato.training.targets import Targets
+
+TERMS = {"content", "statistics", "gram", "total_variation", "range", "leak"}
+
+
+@pytest.fixture
+def parts(photos, paintings, config, vgg):
+    """What a step needs: (model, discriminator, vgg, batch, content, style)."""
+    torch.manual_seed(0)
+    model = StyleTransferModel(config.model)
+    discriminator = build_discriminator(config.model, model.code_size)
+    source = BatchSource(photos, paintings, 0, torch.device("cpu"))
+    targets = Targets(vgg, source, [p.sha256 for p in paintings.pictures], None)
+    batches = (source.batch(step, config.spec(config.phases[-1])) for step in range(20))
+    batch = next(b for b in batches if len(set(b.style_ids)) == 2)  # a neighbour's code must be another painting's
+    content = targets.content(batch, remember=False)
+    return model, discriminator, vgg, batch, content, targets.style(batch.style_ids)
+
+
+def step(parts, *, adversarial=True, identity=2, weights=None):
+    model, discriminator, *rest = parts
+    return generator_step(model, discriminator if adversarial else None, *rest, weights or LossWeights(), identity)
+
+
+def test_the_loss_is_the_weighted_sum_of_the_report(parts):
+    half = step(parts)
+    assert half.report.keys() == TERMS | {"identity", "consistency", "adversarial"} == LossWeights().model_dump().keys()
+    weights = LossWeights().model_dump()
+    assert float(half.loss.detach()) == pytest.approx(
+        sum(weights[n] * float(t) for n, t in half.report.items()), rel=1e-5
+    )
+    assert not any(t.requires_grad for t in half.report.values())
+    assert not half.fake.requires_grad
+    assert not half.code.requires_grad
+
+
+def test_terms_are_left_out_with_what_they_need(parts):
+    assert "adversarial" not in step(parts, adversarial=False).report
+    assert "identity" not in step(parts, identity=0).report
+    model, discriminator, vgg, batch, *rest = parts
+    without = batch.__class__(**{**batch.__dict__, "large": batch.large[:0], "boxes": batch.boxes[:0]})
+    assert "consistency" not in step((model, discriminator, vgg, without, *rest)).report
+
+
+def test_terms_are_those_of_the_picture_that_was_painted(parts):
+    model, discriminator, vgg, batch, content, style = parts
+    discriminator.eval()  # training would move spectral norm's vectors between the two looks
+    half = step(parts)
+    features = vgg(alternate_views(half.fake))
+    model.requires_grad_(False)
+    discriminator.requires_grad_(False)
+    expected = {
+        "content": content_loss(features[CONTENT_LAYER], content),
+        "statistics": statistics_loss(style_target(features), style),
+        "total_variation": total_variation_loss(half.fake),
+        "adversarial": hinge_generator(discriminator(half.fake, half.code)),
+        "leak": model.generator.measure(batch.thumbnail, half.code)[:, 12:15].square().mean(),
+    }
+    for name, value in expected.items():
+        assert float(half.report[name]) == pytest.approx(float(value), rel=1e-4), name
+    assert torch.allclose(half.code, model.style_encoder(batch.style))
+
+
+@pytest.mark.parametrize("identity", [1, 2, 3])
+def test_identity_is_that_of_photos_and_paintings_under_their_own_codes(parts, identity):
+    model, _, _, batch, *_ = parts
+    photos = (identity + 1) // 2
+    pairs = [(batch.thumbnail[i : i + 1], batch.crop[i : i + 1]) for i in range(photos)]
+    pairs += [(batch.style[i : i + 1], batch.patch[i : i + 1]) for i in range(identity - photos)]
+    losses = []
+    for thumbnail, crop in pairs:
+        affines = model.generator.measure(thumbnail, model.style_encoder(thumbnail))
+        losses.append(identity_loss(model.generator(crop, affines), crop).detach())
+    assert float(step(parts, identity=identity).report["identity"]) == pytest.approx(
+        float(sum(losses)) / identity, rel=1e-3
+    )
+
+
+def test_gradients_reach_every_parameter_and_no_frozen_one(parts):
+    model, discriminator, vgg, *_ = parts
+    discriminator.requires_grad_(False)
+    step(parts).loss.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+    used = ["style_encoder.convs.0.weight", "style_encoder.head.2.weight", "generator.gate.weight"]
+    used += ["generator.content_encoder.convs.0.weight", "generator.paint.conv.weight"]
+    parameters = dict(model.named_parameters())
+    assert all(parameters[name].grad.abs().max() > 0 for name in used)
+    assert all(p.grad is None for p in (*vgg.parameters(), *discriminator.parameters()))
+
+
+def test_the_discriminator_s_half_leaves_the_generator_alone(parts):
+    model, discriminator, _, batch, *_ = parts
+    half = step(parts)
+    loss, report = discriminator_step(discriminator, batch, half.fake, half.code)
+    loss.backward()
+    assert all(p.grad is None for p in model.parameters())
+    assert all(p.grad is not None for p in discriminator.parameters())
+    assert torch.equal(report["discriminator"], loss)
+    assert 0 <= float(report["d_accuracy"]) <= 1
+    assert not report["discriminator"].requires_grad
+
+
+def test_the_discriminator_learns_to_tell_and_to_read_the_code(parts):
+    """A few steps on one batch: paintings up, outputs down, and paintings under a wrong code below their own."""
+    _, discriminator, _, batch, *_ = parts
+    half = step(parts)
+    optimizer = torch.optim.Adam(discriminator.parameters(), 5e-3, betas=(0.0, 0.99))
+    losses = []
+    for _ in range(60):
+        loss, report = discriminator_step(discriminator, batch, half.fake, half.code)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]
+    assert report["d_accuracy"] > 0.7
+    discriminator.eval()
+    with torch.no_grad():
+        right, wrong = (discriminator(batch.patch, code)[0].mean() for code in (half.code, half.code.roll(1, 0)))
+    assert right > wrong
+
+
+def test_the_loss_falls_on_one_batch(parts):
+    model = parts[0]
+    optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+    losses = []
+    for _ in range(30):
+        half = step(parts, adversarial=False)
+        optimizer.zero_grad()
+        half.loss.backward()
+        optimizer.step()
+        losses.append(float(half.loss.detach()))
+    assert max(losses[-5:]) < 0.9 * losses[0]
