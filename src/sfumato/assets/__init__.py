@@ -1,0 +1,47 @@
+"""What ships inside the package: exported models (``weights/NAME/``) and style codes (``styles/NAME.safetensors``)."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from sfumato.errors import ModelError, UsageError
+
+_ROOT = Path(__file__).parent
+
+
+def weights_dir(name: str = "base") -> Path:
+    """The folder of a model that ships with Sfumato.
+
+    Raises:
+        ModelError: this installation has none of that name.
+    """
+    folder = _ROOT / "weights" / name
+    if not (folder / "card.json").is_file():
+        raise ModelError(f"this installation of Sfumato lacks the model {name!r} ({folder}); install it again")
+    return folder
+
+
+def style_names() -> list[str]:
+    """The names of the built-in styles, sorted."""
+    return sorted(path.stem for path in (_ROOT / "styles").glob("*.safetensors"))
+
+
+def style_path(name: str) -> Path:
+    """The file of a built-in style.
+
+    Raises:
+        UsageError: there is none of that name; the error offers the nearest ones.
+    """
+    names = style_names()
+    if name not in names:
+        near = difflib.get_close_matches(name.lower().replace(" ", "-").replace("_", "-"), names)
+        hint = f"did you mean {' or '.join(near)}?" if near else "`sfumato styles` lists them"
+        raise UsageError(f"there is no built-in style {name!r}; {hint}")
+    return _ROOT / "styles" / f"{name}.safetensors"
+
+
+def training_hashes() -> set[str]:
+    """The first 16 hex digits of the SHA-256 of each picture that the shipped weights were trained on."""
+    path = _ROOT / "weights" / "training_pictures.txt"
+    return set(path.read_text().split()) if path.is_file() else set()

@@ -1,0 +1,57 @@
+"""The command line: parse, call, print. Commands import what they need when they run, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sfumato import __version__
+from sfumato.cli import export, stylize, train
+from sfumato.errors import SfumatoError
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+
+
+class _Commands(TyperGroup):
+    """A mistake is one sentence on stderr and its class's exit code, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SfumatoError as problem:
+            typer.echo(f"sfumato: {problem}", err=True)
+            raise typer.Exit(problem.exit_code) from problem
+        except KeyboardInterrupt:
+            typer.echo("sfumato: interrupted", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sfumato {__version__}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    name="sfumato",
+    cls=_Commands,
+    help="Photos in the style of paintings, or of any picture.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None: ...
+
+
+app.command()(stylize.stylize)
+app.command()(stylize.styles)
+app.command()(train.train)
+app.command()(export.export)

@@ -1,0 +1,27 @@
+"""``sfumato export``: a run's newest checkpoint as ONNX, checked against torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.errors import OutputError, needs_extra
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a model.safetensors.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the exported model.", show_default=False)],
+    name: Annotated[str | None, typer.Option(help="The model's name; by default made from its hash.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Export a trained model to ONNX, for `stylize --model`."""
+    with needs_extra("train", "Exporting"):
+        from sfumato.export.onnx import export_run
+
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out} is already there; add --overwrite or give another -o")
+    parity = export_run(run, out, name)
+    worst = max(parity.values())
+    typer.echo(f"{out}: style encoder, statistics and generator; largest difference from torch {worst:.1e}")

@@ -1,0 +1,156 @@
+"""``sfumato train``: folders in, a run out. A look first, then an estimate, then the loop with its progress."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfumato.errors import UsageError, needs_extra
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sfumato.data.folders import FolderReport
+    from sfumato.training.config import TrainConfig
+
+
+def train(
+    content: Annotated[Path, typer.Option(help="Folder of photos.", show_default=False)],
+    style: Annotated[
+        Path, typer.Option(help="Folder of paintings, flat or with one folder an artist.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, samples, log.", show_default=False)],
+    recipe: Annotated[str, typer.Option(help="tiny, laptop, flagship, or a .toml file.")] = "laptop",
+    manifest: Annotated[
+        Path | None, typer.Option(help="CSV with columns file, split: only rows of split `train` are used.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print config, look and estimate; train nothing, write nothing.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
+    vgg: Annotated[
+        Path | None, typer.Option(help="torchvision's vgg19 .pth, instead of the 8-bit copy of the extra.")
+    ] = None,
+) -> None:
+    """Train a model on your photos and paintings."""
+    from rich.console import Console
+
+    if device not in ("auto", "cpu"):
+        raise UsageError(f"--device must be auto or cpu, but is {device}; which GPU is CUDA_VISIBLE_DEVICES' to say")
+    with needs_extra("train", "Training"):
+        from sfumato.training.config import load_recipe
+        from sfumato.training.loop import Interrupted, Trainer, check_out
+
+    console = Console(stderr=True)
+    check_out(out, resume)
+    config = _stored_config(out, overrides or []) if resume else None
+    if config is None:
+        config = load_recipe(recipe, overrides or [])
+    photos = _look(console, content, manifest, config)
+    paintings = _look(console, style, manifest, config)
+    _say_whether_ours(console, photos, paintings)
+    with console.status("Preparing the networks and the style targets"):
+        trainer = Trainer(
+            config, photos, paintings, out, cache=None if dry_run else out / "cache", vgg_file=vgg, cpu=device == "cpu"
+        )
+        if resume and trainer.resume():
+            console.print(f"Going on from step {trainer.state.step} of {config.steps}.")
+        estimate = trainer.estimate()
+    console.print(
+        f"{config.steps - trainer.state.step} steps on {trainer.accelerator.device}: "
+        f"about {_duration(estimate.seconds)}, {estimate.gigabytes:.1f} GB of {estimate.memory} memory."
+    )
+    if dry_run:
+        typer.echo(config.model_dump_json(indent=1))
+        return
+    try:
+        _run(console, trainer)
+    except Interrupted as stopped:
+        again = f"sfumato train --content {content} --style {style} --out {out} --resume"
+        again += f" --manifest {manifest}" if manifest else ""
+        console.print(f"Stopped and saved at step {stopped.step}. To go on: {again}", soft_wrap=True)
+        raise typer.Exit(128 + stopped.signal_number) from stopped
+    console.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; sfumato stylize ... --model MODEL")
+
+
+def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
+    from sfumato.config import apply_overrides
+    from sfumato.training.config import TrainConfig
+
+    path = out / "config.json"
+    if not path.is_file():
+        return None
+    return TrainConfig.parse(apply_overrides(json.loads(path.read_text()), overrides), str(path))
+
+
+def _look(console: Console, folder: Path, manifest: Path | None, config: TrainConfig) -> FolderReport:
+    from rich.progress import Progress
+
+    from sfumato.data.folders import look
+
+    least = max(2, max(phase.batch for phase in config.phases) // 2)
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(f"Looking over {folder}")
+        report = look(
+            folder,
+            manifest,
+            short=config.hold,
+            least=least,
+            tick=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    for line in report.lines():
+        console.print(line, highlight=False)
+    return report
+
+
+def _say_whether_ours(console: Console, *reports: FolderReport) -> None:
+    """Whether these are the pictures that the shipped weights saw, by hash."""
+    from sfumato.assets import training_hashes
+
+    ours = training_hashes()
+    mine = {picture.sha256[:16] for report in reports for picture in report.pictures}
+    if ours and mine == ours:
+        console.print("These are exactly the pictures that the shipped weights were trained on.")
+    elif shared := len(ours & mine):
+        console.print(f"{shared} of these {len(mine)} pictures are among the {len(ours)} that the shipped weights saw.")
+
+
+def _run(console: Console, trainer: object) -> None:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from sfumato.training.loop import Progress as Told
+    from sfumato.training.loop import Trainer
+
+    assert isinstance(trainer, Trainer)
+    columns = (TextColumn("Training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
+    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[said]}"), console=console) as bar:
+        task = bar.add_task("", total=trainer.config.steps, completed=trainer.state.step, said="")
+
+        def tell(told: Told) -> None:
+            bar.update(task, completed=told.step)
+            if told.report:
+                terms = {"content": "content", "style": "statistics", "gram": "gram", "D acc.": "d_accuracy"}
+                said = "  ".join(f"{k} {told.report[v]:.2f}" for k, v in terms.items() if v in told.report)
+                said = f"{said}  {told.pictures_per_second:.1f} pictures/s  {told.where_time_goes}"
+                bar.update(task, said=said)
+
+        trainer.run(tell)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

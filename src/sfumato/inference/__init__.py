@@ -1,0 +1,5 @@
+"""Pictures through ONNX Runtime: no torch."""
+
+from sfumato.inference.stylizer import Style, Stylizer
+
+__all__ = ["Style", "Stylizer"]

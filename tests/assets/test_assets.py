@@ -1,0 +1,70 @@
+import json
+
+import pytest
+
+from sfumato.assets import style_names, style_path, weights_dir
+from sfumato.errors import ModelError, UsageError
+from sfumato.inference import Style
+from sfumato.inference.stylizer import Card
+
+
+def test_the_shipped_bundle_is_whole():
+    card = Card.read(weights_dir())
+    assert card.training
+    assert card.scores
+    assert card.licence
+    assert card.data
+
+
+def test_weights_that_do_not_ship():
+    with pytest.raises(ModelError, match="'no-such'"):
+        weights_dir("no-such")
+
+
+def test_enough_styles_ship_of_both_kinds():
+    kinds = [Style.named(name).about["kind"] for name in style_names()]
+    assert len(kinds) >= 20
+    assert set(kinds) == {"work", "artist"}
+
+
+@pytest.mark.parametrize("name", style_names())
+def test_every_built_in_style_fits_the_shipped_model_and_says_where_it_comes_from(name):
+    style, card = Style.named(name), Card.read(weights_dir())
+    assert style.name == name
+    assert style.code.model == card.model
+    assert style.code.vector.shape == (card.code_size,)
+    for key in ("title", "artist", "source", "licence"):
+        assert style.about[key].strip(), key
+    assert style_path(name).stat().st_size < 20_000
+
+
+def test_built_in_styles_differ():
+    styles = [Style.named(name) for name in style_names()]
+    for i, one in enumerate(styles):
+        for other in styles[:i]:
+            assert one.code.distance(other.code) > 0, f"{one.name} and {other.name}"
+
+
+@pytest.mark.parametrize(
+    ("asked", "offered"), [("great-waev", "great-wave"), ("Starry Night", "starry-night"), ("MONET", "monet")]
+)
+def test_an_unknown_style_offers_the_nearest_names(asked, offered):
+    with pytest.raises(UsageError, match=f"did you mean .*{offered}"):
+        style_path(asked)
+
+
+def test_a_name_like_nothing_points_at_the_list():
+    with pytest.raises(UsageError, match="`sfumato styles` lists them"):
+        style_path("zzzzzzzz")
+
+
+@pytest.mark.parametrize("name", ["../base", "", "/etc/passwd", "great-wave.safetensors"])
+def test_a_name_is_no_path(name):
+    with pytest.raises(UsageError):
+        style_path(name)
+
+
+def test_hashes_on_the_card_are_of_the_three_graphs():
+    files = json.loads((weights_dir() / "card.json").read_text("utf-8"))["files"]
+    assert set(files) == {"style_encoder.onnx", "statistics.onnx", "generator.onnx"}
+    assert all(len(digest) == 64 for digest in files.values())

@@ -1,0 +1,303 @@
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from sfumato.cli import app
+from sfumato.image import read_image
+from sfumato.inference import Style, Stylizer
+
+SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sfumato')"]
+# A tenth of the recipe's work and no end to it, for runs that are to be stopped.
+ENDLESS = ["--set", "phases=[{steps=100000,batch=2,crop=32,thumbnails=[32],large=0}]", "--set", "log_every=1"]
+ENDLESS += ["--set", "identity=0", "--set", "sample_every=1000000", "--set", "checkpoint_every=1000000"]
+
+
+def run(*arguments):
+    """The command in this process. An exception that the command lets through fails the test."""
+    result = CliRunner(env={"COLUMNS": "1000"}).invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def said(result):
+    """What it said, on one line."""
+    return " ".join(result.stderr.split())
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def steps(out):
+    return [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def checkpoints(out):
+    return sorted(int(p.name) for p in (out / "checkpoints").iterdir() if p.name.isdigit())
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Twelve photos, and eight paintings of three artists."""
+    root = tmp_path_factory.mktemp("pictures of mine")
+    y, x = np.mgrid[0:72, 0:96]
+    for i in range(12):
+        rng = np.random.default_rng(i)
+        a, b, c = rng.uniform(-1, 1, (3, 3, 1, 1))
+        planes = 0.5 + (a * x / 96 + b * y / 72) / 2 + c * ((x - 60) ** 2 + (y - 30) ** 2 < 50 * i) / 2
+        save(root / "photos" / f"{i}.jpg", planes)
+    for i in range(8):
+        rng = np.random.default_rng(100 + i)
+        a, b = rng.uniform(0.3, 1.2, 2)
+        pattern = np.sin(a * x + b * y) if i % 2 else np.sin(a * x) * np.sin(b * y)
+        first, second = rng.random((2, 3, 1, 1))
+        save(root / "paintings" / ("stripes", "dots", "both")[i % 3] / f"{i}.png", np.where(pattern > 0, first, second))
+    return root
+
+
+def save(path, planes):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.round(255 * np.clip(planes, 0, 1)).astype(np.uint8).transpose(1, 2, 0)).save(path)
+
+
+@pytest.fixture(scope="module")
+def train(folders):
+    """The arguments of a tiny training on the CPU into a folder."""
+
+    def arguments(out, *more):
+        pictures = ["--content", folders / "photos", "--style", folders / "paintings"]
+        return ["train", *pictures, "--recipe", "tiny", "--device", "cpu", "--out", out, *more]
+
+    return arguments
+
+
+@pytest.fixture(scope="module")
+def trained(train, tmp_path_factory):
+    """A whole tiny run through the command, and what it said."""
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    result = run(*train(out))
+    assert result.exit_code == 0, result.stderr
+    return out, said(result)
+
+
+@pytest.fixture(scope="module")
+def bundle(trained, tmp_path_factory):
+    model = tmp_path_factory.mktemp("models") / "tiny"
+    result = run("export", trained[0], "-o", model)
+    assert result.exit_code == 0, result.stderr
+    assert "difference from torch" in result.stdout
+    return model
+
+
+def test_from_folders_to_a_run(trained):
+    out, told = trained
+    assert steps(out) == [5, 10, 15, 20]
+    assert checkpoints(out) == [10, 20]
+    assert read_image(out / "samples" / "00000020.png").std() > 0.05
+    for sentence in (
+        "12 pictures in 1 groups",
+        "8 pictures in 3 groups",
+        "20 steps on cpu: about",
+        "GB of",
+        "sfumato export",
+    ):
+        assert sentence in told
+
+
+def test_from_a_run_to_pictures(bundle, folders, tmp_path):
+    photo, painting = folders / "photos" / "3.jpg", folders / "paintings" / "dots" / "4.png"
+    stylizer = Stylizer(bundle)
+    painted = stylizer(photo, Style.from_image(painting, None, stylizer))
+    assert painted.shape == (1, 3, 72, 96)
+    assert np.isfinite(painted).all()
+    assert 0 <= painted.min() < painted.max() <= 1
+    # Even this model takes the painting's colours: its mean comes nearer to the painting's.
+    target, before = (read_image(p).mean((2, 3)) for p in (painting, photo))
+    assert np.abs(painted.mean((2, 3)) - target).sum() < 0.5 * np.abs(before - target).sum()
+    result = run("stylize", photo, "--style", painting, "--model", bundle, "-o", tmp_path / "out.png")
+    assert result.exit_code == 0, result.stderr
+    assert np.abs(read_image(tmp_path / "out.png") - painted).max() <= 0.5 / 255 + 1e-6
+
+
+def test_an_export_is_not_written_over_without_being_told(trained, bundle):
+    before = (bundle / "card.json").read_bytes()
+    result = run("export", trained[0], "-o", bundle)
+    assert result.exit_code == 4
+    assert "--overwrite" in said(result)
+    assert (bundle / "card.json").read_bytes() == before
+
+
+def test_exporting_what_is_no_run_is_one_sentence(folders, tmp_path):
+    for source in (folders, tmp_path / "nowhere"):
+        result = run("export", source, "-o", tmp_path / "model")
+        assert result.exit_code == 5
+        assert result.stderr.count("\n") == 1
+    assert files(tmp_path) == []
+
+
+def test_a_run_s_folder_is_not_trained_over(trained, train):
+    result = run(*train(trained[0]))
+    assert result.exit_code == 2
+    assert "--resume" in said(result)
+    assert steps(trained[0]) == [5, 10, 15, 20]
+
+
+def test_a_finished_run_can_be_taken_further(trained, train, tmp_path):
+    out = shutil.copytree(trained[0], tmp_path / "run")
+    phases = "phases=[{steps=22,batch=2,crop=32,thumbnails=[32]}]"
+    result = run(*train(out, "--resume", "--set", phases, "--set", "log_every=1"))
+    assert result.exit_code == 0, result.stderr
+    assert "from step 20 of 22" in said(result)
+    assert steps(out) == [5, 10, 15, 20, 21, 22]
+    assert checkpoints(out) == [20, 22]
+    assert json.loads((out / "config.json").read_text())["recipe"] == "tiny"
+
+
+def test_a_dry_run_prints_config_look_and_estimate_and_writes_nothing(train, folders, tmp_path):
+    before = files(folders)
+    result = run(*train(tmp_path / "run", "--dry-run", "--set", "seed=3"))
+    assert result.exit_code == 0, result.stderr
+    config = json.loads(result.stdout)
+    assert (config["seed"], config["recipe"]) == (3, "tiny")
+    assert "8 pictures in 3 groups" in said(result)
+    assert "20 steps on cpu: about" in said(result)
+    assert files(tmp_path) == []
+    assert files(folders) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (["--set", "learning_rat=1"], 2, "learning_rate"),
+        (["--set", "weights.colour=1"], 2, "statistics"),
+        (["--set", "seed"], 2, "KEY=VALUE"),
+        (["--recipe", "huge"], 2, "tiny, laptop, flagship"),
+        (["--recipe", "absent.toml"], 2, "absent.toml"),
+        (["--device", "tpu"], 2, "auto or cpu"),
+        (["--content", "nowhere"], 3, "nowhere"),
+        (["--manifest", "nowhere.csv"], 3, "nowhere.csv"),
+        (["--vgg", "nowhere.pth"], 5, "nowhere.pth"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_an_exit_code(train, tmp_path, options, code, sentence):
+    result = run(*train(tmp_path / "run", *options))
+    assert result.exit_code == code
+    assert sentence in said(result)
+    assert "Traceback" not in result.stderr
+    assert files(tmp_path) == []
+
+
+def test_too_few_pictures(train, folders, tmp_path):
+    (tmp_path / "few").mkdir()
+    shutil.copy(folders / "photos" / "0.jpg", tmp_path / "few")
+    (tmp_path / "few" / "broken.jpg").write_bytes(b"")
+    result = run(*train(tmp_path / "run", "--content", tmp_path / "few"))
+    assert result.exit_code == 3
+    assert "1 usable pictures of 2 found" in said(result)
+
+
+def test_only_the_manifest_s_train_rows_are_used(train, folders, tmp_path):
+    rows = [f"photos/{i}.jpg,{'train' if i < 5 else 'validation'}" for i in range(12)]
+    rows += [
+        f"paintings/{('stripes', 'dots', 'both')[i % 3]}/{i}.png,{'train' if i != 1 else 'person'}" for i in range(8)
+    ]
+    manifest = folders / "manifest.csv"
+    manifest.write_text("\n".join(["file,split", *rows]) + "\n")
+    try:
+        result = run(*train(tmp_path / "run", "--dry-run", "--manifest", manifest))
+    finally:
+        manifest.unlink()
+    assert result.exit_code == 0, result.stderr
+    assert "photos: 5 pictures" in said(result)
+    assert "paintings: 7 pictures" in said(result)
+
+
+def test_a_loss_that_is_not_finite_ends_with_its_code(train, tmp_path):
+    options = ["--set", "learning_rate=1e12", "--set", "clip=1e30", "--set", "log_every=1"]
+    result = run(*train(tmp_path / "run", *options))
+    assert result.exit_code == 6
+    assert "not finite" in said(result)
+
+
+class Started:
+    """A training in a process of its own, killed at the latest when the test ends."""
+
+    def __init__(self, arguments, out):
+        self.out = out
+        with (out.parent / f"{out.name}.txt").open("w") as said:
+            self.process = subprocess.Popen(
+                [*SFUMATO, *map(str, arguments)],
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "COLUMNS": "1000"},
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.process.kill()
+        self.process.wait()
+
+    def said(self):
+        return (self.out.parent / f"{self.out.name}.txt").read_text()
+
+    def wait_for_step(self, step, seconds=300):
+        log, end = self.out / "log.jsonl", time.monotonic() + seconds
+        while not log.is_file() or log.read_text().count("\n") < step:
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() < end, self.said()
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
+def test_a_signal_saves_and_says_how_to_resume(train, tmp_path, number, code):
+    out = tmp_path / "my run"
+    with Started(train(out, *ENDLESS), out) as training:
+        training.wait_for_step(3)
+        training.process.send_signal(number)
+        assert training.process.wait(120) == code, training.said()
+    text = training.said()
+    assert "Traceback" not in text
+    (step,) = checkpoints(out)
+    assert f"saved at step {step}" in text
+    assert steps(out) == list(range(1, step + 1))
+    assert any(p.name.startswith("events") and p.stat().st_size > 500 for p in out.rglob("*"))
+    # The command that it names goes on from there, as it is written.
+    (line,) = [line for line in text.splitlines() if "To go on: " in line]
+    command = shlex.split(line.partition("To go on: ")[2])
+    assert command[0] == "sfumato"
+    result = run(*command[1:], "--set", f"phases=[{{steps={step + 1},batch=2,crop=32,thumbnails=[32],large=0}}]")
+    assert result.exit_code == 0, result.stderr
+    assert f"from step {step} of {step + 1}" in said(result)
+    assert command[command.index("--device") + 1] == "cpu"
+
+
+@pytest.mark.slow
+def test_kill_9_loses_one_checkpoint_interval_at_most(train, tmp_path):
+    out = tmp_path / "run"
+    with Started(train(out, *ENDLESS, "--set", "checkpoint_every=3"), out) as training:
+        training.wait_for_step(8)
+        training.process.send_signal(signal.SIGKILL)
+        training.process.wait(60)
+    done, saved = steps(out)[-1], checkpoints(out)[-1]
+    assert done >= 8
+    assert done - saved <= 3
+    phases = f"phases=[{{steps={done + 2},batch=2,crop=32,thumbnails=[32],large=0}}]"
+    result = run(*train(out, "--resume", "--set", phases))
+    assert result.exit_code == 0, result.stderr
+    assert f"from step {saved} of {done + 2}" in said(result)
+    assert steps(out) == list(range(1, done + 3))

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfumato.export.onnx import export_model
+from sfumato.networks.model import ModelConfig, StyleTransferModel
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real model, tiny and untrained, exported as any other."""
+    torch.manual_seed(0)
+    config = ModelConfig(widths=(8, 12, 16), blocks=1, style_widths=(8, 8, 12, 16), texture_size=16, style_size=16)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    export_model(StyleTransferModel(config), folder, "tiny")
+    return folder

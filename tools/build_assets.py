@@ -1,0 +1,88 @@
+"""Make what ships in the package from a trained run: the ONNX bundle, the built-in styles, the list of picture hashes.
+
+usage: build_assets.py RUN DATA [--model-id ID] [--scores JSON]
+
+DATA holds manifest.csv (columns file, split, licence, source) and the pictures it names. Works are encoded from
+`gallery/`, artists as the mean code of their `train` pictures. Needs the extra `train`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from sfumato.checkpoint import new_directory
+from sfumato.export.onnx import export_run
+from sfumato.inference import Style, Stylizer
+
+ROOT = Path(__file__).resolve().parents[1]
+ASSETS = ROOT / "src" / "sfumato" / "assets"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model-id", default="base-1")
+    parser.add_argument("--scores", type=Path, help="what tools/judge or benchmarks measured, for the card")
+    arguments = parser.parse_args()
+
+    with (arguments.data / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        manifest = {row["file"]: row for row in csv.DictReader(file)}
+    train = [name for name, row in manifest.items() if row["split"] == "train"]
+    bundle = ASSETS / "weights" / "base"
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    print(export_run(arguments.run, bundle, arguments.model_id))
+    _complete_card(bundle / "card.json", manifest, train, arguments.scores)
+
+    hashes = sorted(hashlib.sha256((arguments.data / name).read_bytes()).hexdigest()[:16] for name in train)
+    (ASSETS / "weights" / "training_pictures.txt").write_text("\n".join(hashes) + "\n")
+
+    stylizer = Stylizer(bundle)
+    with (
+        (ROOT / "tools" / "styles.csv").open(newline="", encoding="utf-8") as file,
+        new_directory(ASSETS / "styles") as out,
+    ):
+        for row in csv.DictReader(file):
+            names = (
+                [row["picture"]] if row["kind"] == "work" else [n for n in train if n.startswith(row["picture"] + "/")]
+            )
+            style = Style.from_images([arguments.data / n for n in names], row["name"], stylizer)
+            about = {
+                **{key: row[key] for key in ("kind", "artist", "title", "year")},
+                "licence": manifest[names[0]]["licence"],
+                "source": manifest[names[0]]["source"] if len(names) == 1 else f"mean of {len(names)} works",
+            }
+            style.code.save(out / f"{row['name']}.safetensors", about)
+    print(len(list((ASSETS / "styles").iterdir())), "styles")
+    shutil.rmtree(ASSETS / "styles" / "__pycache__", ignore_errors=True)
+
+
+def _complete_card(path: Path, manifest: dict[str, dict[str, str]], train: list[str], scores: Path | None) -> None:
+    card = json.loads(path.read_text("utf-8"))
+    licences: dict[str, int] = {}
+    for name in train:
+        licence = manifest[name]["licence"]
+        kind = "public domain paintings" if licence.startswith("public domain") else licence
+        licences[kind] = licences.get(kind, 0) + 1
+    card["data"] = {
+        "photos": sum(n.startswith("content/") for n in train),
+        "paintings": sum(n.startswith("style/") for n in train),
+        "licences": dict(sorted(licences.items(), key=lambda item: -item[1])),
+        "hashes": "training_pictures.txt: first 16 hex digits of each picture's SHA-256",
+    }
+    card["licence"] = {
+        "code": "Apache-2.0",
+        "weights": "see WEIGHTS-NOTICE.md: trained on photos of research data sets, some for non-commercial use only",
+    }
+    if scores:
+        card["scores"] = json.loads(scores.read_text())
+    path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
