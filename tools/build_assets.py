@@ -77,7 +77,7 @@ def _complete_card(path: Path, manifest: dict[str, dict[str, str]], train: list[
     }
     card["licence"] = {
         "code": "Apache-2.0",
-        "weights": "see WEIGHTS-NOTICE.md: trained on photos of research data sets, some for non-commercial use only",
+        "weights": "see NOTICE: trained on photos of research data sets, some for non-commercial use only",
     }
     if scores:
         card["scores"] = json.loads(scores.read_text())

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sfumato.networks.layers import SubPixel, conv, space_to_depth, split_bands, upsample
+from sfumato.networks.layers import SubPixel, conv, join_bands, space_to_depth, split_bands, upsample
 
 
 def planted(picture, period, amplitude, axes):
@@ -84,14 +84,17 @@ def test_space_to_depth_is_pixel_unshuffle():
     assert torch.equal(space_to_depth(x), F.pixel_unshuffle(x, 2))
 
 
-def test_bands_add_up_and_the_low_one_keeps_cell_means_of_smooth_pictures():
-    x = torch.rand(2, 3, 24, 40)
-    low, detail = split_bands(x)
-    assert torch.allclose(low + detail, x, atol=1e-6)
-    flat = torch.rand(1, 3, 1, 1).expand(1, 3, 24, 40)
-    assert torch.allclose(split_bands(flat)[0], flat, atol=1e-6)
-    ramp = torch.linspace(0, 1, 64).expand(1, 1, 16, 64)
-    assert split_bands(ramp)[1][..., 8:-8].abs().max() < 1e-6  # a ramp is all low band
+@pytest.mark.parametrize("levels", [1, 3, 4])
+def test_bands_join_to_the_picture_and_hold_nothing_of_flat_ones(levels):
+    x = torch.rand(2, 3, 48, 80)
+    bands, low = split_bands(x, levels)
+    assert [band.shape[2:] for band in bands] == [(48 >> i, 80 >> i) for i in range(levels)]
+    assert low.shape == (2, 3, 48 >> levels, 80 >> levels)
+    assert torch.allclose(join_bands(bands, low), x, atol=1e-5)
+    flat = torch.rand(1, 3, 1, 1).expand(1, 3, 48, 80)
+    assert all(band.abs().max() < 1e-6 for band in split_bands(flat, levels)[0])
+    ramp = torch.linspace(0, 1, 128).expand(1, 1, 16, 128)
+    assert split_bands(ramp, 1)[0][0][..., 2:-2].abs().max() < 1e-6  # a ramp is all low band
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2)])

@@ -2,16 +2,21 @@ import numpy as np
 import pytest
 import torch
 
+from sfumato.networks.layers import split_bands
 from sfumato.networks.statistics import (
+    BAND_FLOOR,
+    BANDS,
     COLOUR_FLOOR,
     EPSILON,
+    MEASURED,
     Affine,
     Given,
     Measure,
+    Measured,
+    band_deviations,
     colour_statistics,
+    map_colours,
     matrix_roots,
-    pack_colour,
-    unpack_colour,
 )
 
 
@@ -54,15 +59,40 @@ def test_colour_statistics_are_numpy_s_with_a_floor():
         assert np.allclose(covariance[i], np.cov(flat, bias=True) + COLOUR_FLOOR * np.eye(3), atol=1e-6)
 
 
-def test_pack_and_unpack_colour():
-    a = torch.from_numpy(covariances(20)).float()
-    mean, root = torch.rand(8, 3), matrix_roots(a)[0]
-    packed = pack_colour(mean, root)
-    assert packed.shape == (8, 9)
-    again_mean, again_root = unpack_colour(packed)
-    assert torch.equal(again_mean, mean)
-    assert torch.allclose(again_root, root, atol=1e-6)
-    assert torch.equal(again_root, again_root.transpose(1, 2))
+def test_what_is_measured_is_packed_and_unpacked():
+    measured, white = Measured.of(torch.rand(2, 3, 40, 52, generator=torch.Generator().manual_seed(0)))
+    code = torch.cat([torch.randn(2, 7), measured.pack()], 1)
+    assert measured.pack().shape == (2, MEASURED)
+    again = Measured.unpack(code)
+    assert torch.equal(again.mean, measured.mean)
+    assert torch.allclose(again.root, measured.root, atol=1e-6)
+    assert torch.equal(again.root, again.root.transpose(1, 2))
+    assert torch.equal(again.bands, measured.bands)
+    assert white.mean((2, 3)).abs().max() < 1e-4
+    covariance = torch.stack([torch.from_numpy(np.cov(w.flatten(1).numpy(), bias=True)) for w in white]).float()
+    assert torch.allclose(covariance, torch.eye(3).expand(2, 3, 3), atol=0.02)  # but for the floor
+
+
+def test_colours_are_mapped_pixel_by_pixel():
+    matrix, x = torch.randn(2, 3, 3), torch.rand(2, 3, 5, 7)
+    mapped = map_colours(matrix, x)
+    assert mapped.shape == x.shape
+    assert torch.allclose(mapped[1, :, 3, 4], matrix[1] @ x[1, :, 3, 4], atol=1e-6)
+
+
+def test_band_deviations_are_those_of_the_octaves_and_tell_them_apart():
+    x = torch.randn(1, 3, 64, 70, generator=torch.Generator().manual_seed(0))
+    bands, _ = split_bands(x[..., :64], BANDS)
+    expected = [(band.double().square().mean((2, 3)) + BAND_FLOOR).sqrt() for band in bands]
+    assert torch.allclose(band_deviations(x).double(), torch.cat(expected, 1), atol=1e-5)
+    at = torch.arange(64.0)
+    loudest = []
+    for period in (2, 4, 8, 16):
+        wave = torch.cos(2 * torch.pi * (at + 0.5) / period + torch.pi / 4).expand(1, 3, 64, 64)
+        loudest.append(int(band_deviations(wave).unflatten(1, (BANDS, 3)).mean(2).argmax()))
+    assert loudest == sorted(loudest)
+    assert loudest[0] == 0
+    assert loudest[-1] >= 2
 
 
 def test_measuring_without_style_standardises_each_channel_of_each_picture():

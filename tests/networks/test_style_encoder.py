@@ -1,8 +1,10 @@
 import pytest
 import torch
 
-from sfumato.networks.statistics import COLOUR_FLOOR, colour_statistics, unpack_colour
-from sfumato.networks.style_encoder import COLOUR_SIZE, StyleEncoder
+from sfumato.networks.statistics import BAND_FLOOR, COLOUR_FLOOR, MEASURED, Measured, colour_statistics
+from sfumato.networks.style_encoder import StyleEncoder
+
+PALETTE = slice(-MEASURED, 9 - MEASURED)
 
 
 @pytest.fixture
@@ -23,25 +25,27 @@ def shuffled(picture, block=16):
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (64, 48)])
 def test_a_code_of_any_size(encoder, size):
     code = encoder(torch.rand(2, 3, *size))
-    assert code.shape == (2, encoder.code_size) == (2, 16 + COLOUR_SIZE)
+    assert code.shape == (2, encoder.code_size) == (2, 16 + MEASURED)
     assert code.dtype == torch.float32
     assert code.isfinite().all()
 
 
-def test_the_colour_part_is_mean_and_root_of_covariance(encoder, natural):
+def test_the_end_of_a_code_is_measured_and_not_learnt(encoder, natural):
     photo = natural(96, 128)
-    mean, root = unpack_colour(encoder(photo)[:, -COLOUR_SIZE:])
-    expected_mean, expected_covariance = colour_statistics(photo)
-    assert torch.allclose(mean, expected_mean, atol=1e-6)
-    assert torch.allclose(root @ root, expected_covariance, atol=1e-5)
+    measured = Measured.unpack(encoder(photo))
+    mean, covariance = colour_statistics(photo)
+    assert torch.allclose(measured.mean, mean, atol=1e-6)
+    assert torch.allclose(measured.root @ measured.root, covariance, atol=1e-5)
+    assert torch.allclose(measured.bands, Measured.of(photo)[0].bands, atol=1e-6)
 
 
-def test_mirroring_and_shuffling_blocks_change_nothing_of_the_colour_part(encoder, natural):
+def test_mirroring_changes_nothing_that_is_measured_and_shuffling_blocks_nothing_of_the_palette(encoder, natural):
     photo = natural(96, 128)
     code = encoder(photo)
-    for other in (photo.flip(3), photo.flip(2), shuffled(photo)):
-        assert not torch.equal(other, photo)
-        assert torch.allclose(encoder(other)[:, -COLOUR_SIZE:], code[:, -COLOUR_SIZE:], atol=1e-4)
+    for other in (photo.flip(3), photo.flip(2)):
+        assert torch.allclose(encoder(other)[:, -MEASURED:], code[:, -MEASURED:], atol=1e-4)
+    assert not torch.equal(shuffled(photo), photo)
+    assert torch.allclose(encoder(shuffled(photo))[:, PALETTE], code[:, PALETTE], atol=1e-4)
 
 
 def test_layout_moves_a_code_less_than_another_picture_does(encoder, natural, painting):
@@ -54,16 +58,17 @@ def test_layout_moves_a_code_less_than_another_picture_does(encoder, natural, pa
 def test_learnt_part_sees_texture_and_not_colour_alone(encoder, natural):
     photo = natural(96, 128)
     smooth = torch.nn.functional.avg_pool2d(photo, 5, 1, 2, count_include_pad=False)
-    assert (encoder(smooth) - encoder(photo))[:, :-COLOUR_SIZE].norm() > 1e-3
+    assert (encoder(smooth) - encoder(photo))[:, :-MEASURED].norm() > 1e-3
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
-def test_a_flat_picture_has_a_finite_code_with_the_floor_as_its_colour(encoder, value):
+def test_a_flat_picture_has_a_finite_code_with_the_floors_as_its_measures(encoder, value):
     code = encoder(torch.full((1, 3, 32, 32), value))
     assert code.isfinite().all()
-    mean, root = unpack_colour(code[:, -COLOUR_SIZE:])
-    assert torch.allclose(mean, torch.full((1, 3), value), atol=1e-6)
-    assert torch.allclose(root[0], COLOUR_FLOOR**0.5 * torch.eye(3), atol=1e-5)
+    measured = Measured.unpack(code)
+    assert torch.allclose(measured.mean, torch.full((1, 3), value), atol=1e-6)
+    assert torch.allclose(measured.root[0], COLOUR_FLOOR**0.5 * torch.eye(3), atol=1e-5)
+    assert torch.allclose(measured.bands, torch.full_like(measured.bands, BAND_FLOOR**0.5), atol=1e-3)
 
 
 def test_codes_in_a_batch_are_those_of_each_alone(encoder, natural, painting):

@@ -60,8 +60,13 @@ def train(
         trainer = Trainer(
             config, photos, paintings, out, cache=None if dry_run else out / "cache", vgg_file=vgg, cpu=device == "cpu"
         )
-        if resume and trainer.resume():
-            console.print(f"Going on from step {trainer.state.step} of {config.steps}.")
+        if resume:
+            found = trainer.resume()
+            console.print(
+                f"Going on from step {trainer.state.step} of {config.steps}."
+                if found
+                else f"{out} holds no checkpoint yet: starting from step 0."
+            )
         estimate = trainer.estimate()
     console.print(
         f"{config.steps - trainer.state.step} steps on {trainer.accelerator.device}: "

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sfumato.data.folders import FolderReport
 
-STYLE_THUMBNAIL = 256  # short side at which a style picture is encoded, in training as in inference
+STYLE_THUMBNAIL = 320  # short side at which a style picture is encoded, in training as in inference
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Batch:
     thumbnail: Tensor  # (B, 3, T, T) of a window of the same photos, at another scale
     large: Tensor  # (L, 3, S, S) of the first L windows, enlarged
     boxes: Tensor  # (L, 4) left, top, right, bottom of `large` in its window, in [0, 1]
-    style: Tensor  # (B, 3, 256, 256) of paintings
+    style: Tensor  # (B, 3, 320, 320) of paintings
     patch: Tensor  # (B, 3, S, S), another crop of the same paintings
     content_keys: list[tuple[int, int, int]]  # photo, variant, side: equal keys mean equal crops
     style_ids: list[int]

@@ -15,6 +15,7 @@ from PIL import Image
 from sfumato.errors import InputError, SfumatoError
 from sfumato.image import READABLE, read_image, resize, to_uint8
 
+
 @dataclass(frozen=True)
 class Picture:
     """One training picture: its pixels (3, H, W) uint8, the group that it is balanced in (an artist), and its hash."""

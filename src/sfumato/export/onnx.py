@@ -85,7 +85,9 @@ def export_model(
             "parity": parity,
             "files": {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.glob("*.onnx"))},
         }
-        (folder / "card.json").write_text(json.dumps({**facts, **(card or {})}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (folder / "card.json").write_text(
+            json.dumps({**facts, **(card or {})}, indent=1, ensure_ascii=False) + "\n", "utf-8"
+        )
     return parity
 
 

@@ -25,7 +25,7 @@ class LossWeights(Config):
     consistency: float = 1.0
     total_variation: float = 0.05
     range: float = 5.0
-    leak: float = 0.1
+    leak: float = 0.05
 
     @classmethod
     def from_alpha(cls, alpha: float) -> LossWeights:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfumato.networks.layers import full_precision
+
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 GRAM_LAYERS = STYLE_LAYERS[:3]  # relu4_1 of a training crop has fewer positions than channels: its Gram is noise
 CONTENT_LAYER = "relu4_1"
@@ -47,7 +49,8 @@ def style_target(features: Mapping[str, Tensor]) -> StyleTarget:
         if layer in GRAM_LAYERS:
             # E[ffᵀ] - μμᵀ: one product instead of three passes over the largest tensors; its diagonal is the variance.
             mean[layer] = flat.mean(2)
-            gram = flat @ flat.transpose(1, 2) / flat.shape[2] - mean[layer][:, :, None] * mean[layer][:, None, :]
+            with full_precision(flat):
+                gram = flat @ flat.transpose(1, 2) / flat.shape[2] - mean[layer][:, :, None] * mean[layer][:, None, :]
             grams[layer], variance = gram, gram.diagonal(dim1=1, dim2=2).clamp(min=0)
         else:
             variance, mean[layer] = torch.var_mean(flat, 2, correction=0)

@@ -7,19 +7,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.networks.content_encoder import ContentEncoder
-from sfumato.networks.layers import SubPixel, conv, split_bands, upsample
+from sfumato.networks.layers import SubPixel, conv, full_precision, join_bands, split_bands, upsample
 from sfumato.networks.statistics import (
+    BANDS,
+    MEASURED,
     Affine,
     AffineSource,
     Given,
     Measure,
-    colour_statistics,
-    matrix_roots,
-    unpack_colour,
+    Measured,
+    map_colours,
 )
-from sfumato.networks.style_encoder import COLOUR_SIZE
 
-STRIDE = 8  # of the deepest level: pictures are padded to a multiple of it
+STRIDE = 2**BANDS  # pictures are padded to a multiple of it: of the lowest band, and of the deepest features (8)
+RECOLOUR = 12 + 3 * BANDS + 12  # values of the recolouring: whitening map, gain of each band, colouring map
+GATES = slice(RECOLOUR, RECOLOUR + 3 * BANDS)  # place of the gates among the affines
 
 
 class ResidualBlock(nn.Module):
@@ -39,10 +41,10 @@ class ResidualBlock(nn.Module):
 class Generator(nn.Module):
     """`measure(thumbnail, code)` gives every scale and shift; `forward(photo, affines)` paints with them.
 
-    The photo is first brought to the code's colours by one 3×3 matrix (whitening and colouring, Σ_z^½ Σ_c^-½). Of that
-    recoloured photo only the low band passes to the output as it is; its detail passes through a gate that the code
-    sets (near 1 for a photograph's own code, driven to 0 for paintings by the `leak` term) and is otherwise painted by
-    the decoder. All the rest is convolutions and per-channel affines, so crops and tiles agree with the whole.
+    The photo is first *recoloured*: whitened, each octave of its detail brought to the contrast that the code's palette
+    has there, and coloured (Σ_z^½ · gains · Σ_c^-½, a 3×3 matrix on either side of a Laplacian pyramid). Its detail
+    passes to the output through gates that the code sets (driven down for paintings by the `leak` term); all else is
+    painted by the decoder. Everything is convolutions and per-channel values: crops and tiles agree with the whole.
     """
 
     def __init__(self, widths: tuple[int, int, int], blocks: int, code_size: int, style_size: int) -> None:
@@ -59,10 +61,10 @@ class Generator(nn.Module):
         self.skip2 = Affine(fine, style_size)
         self.conv2, self.affine2 = conv(fine, fine), Affine(fine, style_size)
         self.paint = SubPixel(fine, 3)
-        self.gate = nn.Linear(style_size, 3)
-        nn.init.zeros_(self.gate.bias)
-        with torch.no_grad():  # starts near a plain recolouring: the style losses then have little colour left to learn
-            self.paint.conv.weight.mul_(0.3)
+        self.gate = nn.Linear(style_size, 3 * BANDS)
+        nn.init.constant_(self.gate.bias, 2.0)  # nearly open
+        with torch.no_grad():  # starts near a plain recolouring: what is left to learn is texture
+            self.paint.conv.weight.mul_(0.1)
             assert self.paint.conv.bias is not None
             self.paint.conv.bias.zero_()
 
@@ -72,33 +74,39 @@ class Generator(nn.Module):
 
     def measure_and_paint(self, thumbnail: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """`measure`, and the thumbnail as painted on the way (B, 3, h, w)."""
-        mean, covariance = colour_statistics(thumbnail)
-        _, whiten = matrix_roots(covariance)
-        # The colour part is measured, not learnt: without its gradient the full-size layers have less to keep.
-        target_mean, target_root = unpack_colour(code[:, -COLOUR_SIZE:].detach().float())
-        matrix = target_root @ whiten
-        offset = target_mean - (matrix @ mean[:, :, None])[:, :, 0]
-        style = self.style(code)
+        own, _ = Measured.of(thumbnail)
+        # The measured part is not learnt: without its gradient the full-size layers have less to keep.
+        target = Measured.unpack(code.detach())
+        assert own.whiten is not None
+        with full_precision(thumbnail):
+            whiten_offset = -(own.whiten @ own.mean[:, :, None])[:, :, 0]
+        recolour = [own.whiten.flatten(1), whiten_offset, target.bands / own.bands, target.root.flatten(1), target.mean]
+        # The measured values are small numbers beside the learnt ones: scaled to be heard.
+        style = self.style(torch.cat([code[:, :-MEASURED], 4 * code[:, -MEASURED:]], 1))
         source = Measure(style)
-        source.value(12, torch.cat([matrix.flatten(1), offset], 1))
-        source.value(3, torch.sigmoid(self.gate(style).float()))
-        painted = self._paint(thumbnail, source, source.values[0], source.values[1])
+        source.value(RECOLOUR, torch.cat(recolour, 1))
+        source.value(3 * BANDS, torch.sigmoid(self.gate(style).float()))
+        painted = self._paint(thumbnail, source, *source.values)
         return source.affines(), painted
 
     def forward(self, x: Tensor, affines: Tensor) -> Tensor:
         """Photo (B, 3, H, W) in [0, 1], sides 16 or more; affines (B, A) -> picture (B, 3, H, W), near [0, 1]."""
         source = Given(affines)
-        colour, gate = source.value(12), source.value(3)
-        return self._paint(x, source, colour, gate)
+        recolour, gates = source.value(RECOLOUR), source.value(3 * BANDS)
+        return self._paint(x, source, recolour, gates)
 
-    def _paint(self, x: Tensor, source: AffineSource, colour: Tensor, gate: Tensor) -> Tensor:
+    def _paint(self, x: Tensor, source: AffineSource, recolour: Tensor, gates: Tensor) -> Tensor:
         height, width = x.shape[2:]
         x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-        matrix = colour[:, :9].unflatten(1, (3, 3))
-        base = (matrix @ x.float().flatten(2)).unflatten(2, x.shape[2:]) + colour[:, 9:, None, None]
-        low, detail = split_bands(base, STRIDE)
+        whiten, offset, gains, matrix, mean = recolour.split([9, 3, 3 * BANDS, 9, 3], 1)
+        bands, low = split_bands(map_colours(whiten.unflatten(1, (3, 3)), x) + offset[:, :, None, None], BANDS)
+        bands = [b * g[:, :, None, None] for b, g in zip(bands, gains.chunk(BANDS, 1), strict=True)]
+        gated = [b * g[:, :, None, None] for b, g in zip(bands, gates.chunk(BANDS, 1), strict=True)]
+        matrix, mean = matrix.unflatten(1, (3, 3)), mean[:, :, None, None]
+        recoloured = map_colours(matrix, join_bands(bands, low)) + mean
+        kept = map_colours(matrix, join_bands(gated, low)) + mean
 
-        fine, middle, deep = self.content_encoder(2 * base - 1, source)
+        fine, middle, deep = self.content_encoder(2 * recoloured - 1, source)
         h = self.enter(deep, source)
         for block in self.blocks:
             h = block(h, source)
@@ -108,5 +116,5 @@ class Generator(nn.Module):
         h = F.relu(self.reduce_affine2(self.reduce2(h), source))
         h = upsample(h) + self.skip2(fine, source)
         h = F.relu(self.affine2(self.conv2(h), source))
-        painted: Tensor = low + gate[:, :, None, None] * detail + self.paint(h).float()
+        painted: Tensor = kept + self.paint(h).float()
         return painted[:, :, :height, :width]

@@ -12,6 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def full_precision(x: Tensor) -> torch.autocast:
+    """A context for products that 16-bit autocast would spoil: colours, roots of matrices, Gram matrices."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
 def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
     """A convolution that keeps the size (or divides it by `stride`) and pads by reflection: no dark borders."""
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect" if kernel > 1 else "zeros")
@@ -52,7 +57,21 @@ def space_to_depth(x: Tensor) -> Tensor:
     return torch.stack(phases, 2).flatten(1, 2)
 
 
-def split_bands(x: Tensor, step: int = 8) -> tuple[Tensor, Tensor]:
-    """Low band (means over `step`² cells, interpolated back) and the rest, both (B, C, H, W); H, W divide by `step`."""
-    low = F.interpolate(F.avg_pool2d(x, step), scale_factor=step, mode="bilinear", align_corners=False)
-    return low, x - low
+def split_bands(x: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
+    """A Laplacian pyramid (Burt & Adelson 1983): bands of x (B, C, H, W), finest first, and what is left below them.
+
+    Band i is (B, C, H/2^i, W/2^i); H and W divide by 2^levels. `join_bands` of the result is x.
+    """
+    bands = []
+    for _ in range(levels):
+        low = F.avg_pool2d(x, 2)
+        bands.append(x - upsample(low))
+        x = low
+    return bands, x
+
+
+def join_bands(bands: list[Tensor], low: Tensor) -> Tensor:
+    """The inverse of `split_bands`."""
+    for band in reversed(bands):
+        low = upsample(low) + band
+    return low

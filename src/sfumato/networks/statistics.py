@@ -8,12 +8,18 @@ The networks are written once, against either.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from sfumato.networks.layers import full_precision, split_bands
+
 EPSILON = 1e-4
+BANDS = 4  # octaves of detail whose contrast is carried over
+MEASURED = 9 + 3 * BANDS
+BAND_FLOOR = 4e-4  # variance, of pictures whose colours have variance 1
 COLOUR_FLOOR = 6e-4  # variance added to every colour direction: keeps a grey photo's chroma noise from being amplified
 
 
@@ -92,7 +98,8 @@ def colour_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     mean = flat.mean(2)
     centred = flat - mean[:, :, None]
     floor = COLOUR_FLOOR * torch.eye(3, device=x.device)
-    return mean, centred @ centred.transpose(1, 2) / flat.shape[2] + floor
+    with full_precision(x):
+        return mean, centred @ centred.transpose(1, 2) / flat.shape[2] + floor
 
 
 def matrix_roots(a: Tensor, iterations: int = 20) -> tuple[Tensor, Tensor]:
@@ -103,17 +110,59 @@ def matrix_roots(a: Tensor, iterations: int = 20) -> tuple[Tensor, Tensor]:
     norm = a.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
     eye = torch.eye(a.shape[1], device=a.device).expand_as(a)
     y, z = a / norm, eye
-    for _ in range(iterations):
-        t = 1.5 * eye - 0.5 * (z @ y)
-        y, z = y @ t, t @ z
+    with full_precision(a):
+        for _ in range(iterations):
+            t = 1.5 * eye - 0.5 * (z @ y)
+            y, z = y @ t, t @ z
     return y * norm.sqrt(), z * norm.rsqrt()
 
 
-def pack_colour(mean: Tensor, root: Tensor) -> Tensor:
-    """Colour part of a style code, (B, 9): mean (3) and the upper triangle of the covariance's root (6)."""
-    return torch.cat([mean, root[:, 0], root[:, 1, 1:], root[:, 2, 2:]], 1)
+def map_colours(matrix: Tensor, x: Tensor) -> Tensor:
+    """Each pixel of x (B, 3, H, W) times matrix (B, 3, 3), in float32."""
+    with full_precision(x):
+        # Not `unflatten`: behind an interpolation the exporter would freeze its sizes.
+        return (matrix @ x.float().flatten(2)).reshape_as(x)
 
 
-def unpack_colour(colour: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, 9) -> mean (B, 3) and symmetric root (B, 3, 3)."""
-    return colour[:, :3], colour[:, 3:][:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].unflatten(1, (3, 3))
+def band_deviations(white: Tensor) -> Tensor:
+    """Deviation of each channel in each of `BANDS` octaves of a whitened picture (B, 3, H, W): (B, 3·BANDS).
+
+    H and W are cut to what the bands divide by. `BAND_FLOOR` keeps an empty band from being amplified.
+    """
+    step = 2**BANDS
+    height, width = white.shape[2] // step * step, white.shape[3] // step * step
+    bands, _ = split_bands(white[:, :, :height, :width], BANDS)
+    return torch.cat([(band.square().mean((2, 3)) + BAND_FLOOR).sqrt() for band in bands], 1)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The part of a style code that is measured and not learnt: palette, and contrast octave by octave.
+
+    `mean` (B, 3) and symmetric `root` (B, 3, 3) of the covariance of the pixels; `bands` (B, 3·BANDS), see
+    `band_deviations`. `whiten` (B, 3, 3), the inverse of `root`, is there when it was measured on a picture.
+    """
+
+    mean: Tensor
+    root: Tensor
+    bands: Tensor
+    whiten: Tensor | None = None
+
+    @classmethod
+    def of(cls, x: Tensor) -> tuple[Measured, Tensor]:
+        """Measure pictures x (B, 3, H, W) in [0, 1]; also returns them whitened."""
+        mean, covariance = colour_statistics(x)
+        root, whiten = matrix_roots(covariance)
+        white = map_colours(whiten, x - mean[:, :, None, None])
+        return cls(mean, root, band_deviations(white), whiten), white
+
+    def pack(self) -> Tensor:
+        """(B, MEASURED): mean (3), upper triangle of the root (6), bands."""
+        return torch.cat([self.mean, self.root[:, 0], self.root[:, 1, 1:], self.root[:, 2, 2:], self.bands], 1)
+
+    @classmethod
+    def unpack(cls, code: Tensor) -> Measured:
+        """From the end of codes (B, D)."""
+        packed = code[:, -MEASURED:].float()
+        root = packed[:, 3:9][:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].unflatten(1, (3, 3))
+        return cls(packed[:, :3], root, packed[:, 9:])

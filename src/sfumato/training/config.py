@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from sfumato.config import Config, apply_overrides, load_toml
 from sfumato.data.batches import BatchSpec
@@ -18,13 +20,21 @@ RECIPES = ("tiny", "laptop", "flagship")
 class Phase(Config):
     """A stretch of training with its own sizes. Phases are data: the loop knows no schedule but this list."""
 
-    steps: int
-    batch: int = 4
+    steps: PositiveInt
+    batch: PositiveInt = 4
     crop: int = 128  # pixels, a multiple of 8
     adversarial: bool = True
-    thumbnails: tuple[int, ...] = (128, 160, 192)
-    large: int = 1
+    thumbnails: tuple[int, ...] = (160, 224, 320)
+    large: NonNegativeInt = 1
     magnification: float = 12.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.crop % 8 or self.crop < 32:
+            raise ValueError(f"crop must be a multiple of 8 from 32 up, but is {self.crop}")
+        if self.batch < (2 if self.adversarial else 1):
+            raise ValueError("an adversarial phase needs a batch of 2 or more: each painting meets a neighbour's code")
+        return self
 
 
 class TrainConfig(Config):
@@ -32,22 +42,22 @@ class TrainConfig(Config):
 
     recipe: str = "custom"
     seed: int = 0
-    phases: tuple[Phase, ...]
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     model: ModelConfig = ModelConfig()
     weights: LossWeights = LossWeights()
-    learning_rate: float = 1e-3
-    discriminator_learning_rate: float = 4e-4
-    warmup: int = 50  # steps of linear warm-up
+    learning_rate: PositiveFloat = 1e-3
+    discriminator_learning_rate: PositiveFloat = 4e-4
+    warmup: PositiveInt = 50  # steps of linear warm-up
     final_learning_rate: float = 0.05  # share of the learning rate that a cosine ends at
-    clip: float = 10.0  # gradient norm
-    ema_half_life: float = 4000.0  # pictures
-    identity: int = 2  # samples a step trained at strength 0, half photos and half paintings
-    content_variants: int = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
+    clip: PositiveFloat = 10.0  # gradient norm
+    ema_half_life: PositiveFloat = 4000.0  # pictures
+    identity: NonNegativeInt = 2  # samples a step trained at strength 0, half photos and half paintings
+    content_variants: NonNegativeInt = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
     hold: int = 320  # short side at which pictures are held, in pixels
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    checkpoint_every: int = 200  # steps
-    sample_every: int = 200
-    log_every: int = 10
+    checkpoint_every: PositiveInt = 200  # steps
+    sample_every: PositiveInt = 200
+    log_every: PositiveInt = 10
 
     @property
     def steps(self) -> int:

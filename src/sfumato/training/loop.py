@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+import psutil
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -68,7 +67,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run will take, measured on trial steps: seconds in all, and the peak of memory so far in gigabytes."""
+    """What a run will take, measured on trial steps: seconds in all, and gigabytes of memory held."""
 
     seconds: float
     gigabytes: float
@@ -205,9 +204,7 @@ class Trainer:
         self.ticks.shares()
         if torch.cuda.is_available() and self.accelerator.device.type == "cuda":
             return Estimate(seconds, torch.cuda.max_memory_allocated() / 1e9, "GPU")
-        # Kilobytes on Linux, bytes on macOS.
-        unit = 1 if sys.platform == "darwin" else 1024
-        return Estimate(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, "main")
+        return Estimate(seconds, psutil.Process().memory_info().rss / 1e9, "main")
 
     def run(self, tell: Callable[[Progress], None]) -> None:
         """Train to the end. TrainingError where a loss is not finite; Interrupted (after saving) on SIGINT, SIGTERM."""
@@ -279,8 +276,8 @@ def _stop_signal() -> Iterator[list[int]]:
 
     def handler(number: int, frame: FrameType | None) -> None:
         got.append(number)
-        for n, old in before.items():
-            signal.signal(n, old)
+        for n, previous in before.items():
+            signal.signal(n, previous)
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -290,8 +287,8 @@ def _stop_signal() -> Iterator[list[int]]:
     try:
         yield got
     finally:
-        for number, old in before.items():
-            signal.signal(number, old)
+        for n, previous in before.items():
+            signal.signal(n, previous)
 
 
 def check_out(out: Path, resume: bool) -> None:

@@ -23,6 +23,7 @@ from sfumato.losses.perceptual import (
     style_target,
     total_variation_loss,
 )
+from sfumato.networks.generator import GATES
 from sfumato.networks.model import StyleTransferModel
 from sfumato.networks.perceptual import VGG19
 
@@ -60,7 +61,7 @@ def generator_step(
         "gram": gram_loss(output, style),
         "total_variation": total_variation_loss(fake),
         "range": range_loss(fake),
-        "leak": affines[:, 12:15].square().mean(),
+        "leak": affines[:, GATES].square().mean(),
     }
     if photos := (identity + 1) // 2:  # strength 0: a picture under its own code
         paintings = identity - photos
