@@ -12,7 +12,6 @@ import argparse
 import csv
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 from sfumato.checkpoint import new_directory
@@ -39,8 +38,10 @@ def main() -> None:
     print(export_run(arguments.run, bundle, arguments.model_id))
     _complete_card(bundle / "card.json", manifest, train, arguments.scores)
 
-    hashes = sorted(hashlib.sha256((arguments.data / name).read_bytes()).hexdigest()[:16] for name in train)
-    (ASSETS / "weights" / "training_pictures.txt").write_text("\n".join(hashes) + "\n")
+    hashes = {name: hashlib.sha256((arguments.data / name).read_bytes()).hexdigest() for name in train}
+    _check_claim(json.loads((bundle / "card.json").read_text("utf-8"))["training"], hashes)
+    short = sorted(digest[:16] for digest in hashes.values())
+    (ASSETS / "weights" / "training_pictures.txt").write_text("\n".join(short) + "\n")
 
     stylizer = Stylizer(bundle)
     with (
@@ -59,7 +60,14 @@ def main() -> None:
             }
             style.code.save(out / f"{row['name']}.safetensors", about)
     print(len(list((ASSETS / "styles").iterdir())), "styles")
-    shutil.rmtree(ASSETS / "styles" / "__pycache__", ignore_errors=True)
+
+
+def _check_claim(training: dict[str, str], hashes: dict[str, str]) -> None:
+    """The run must have seen exactly the pictures that the card and the list of hashes will name."""
+    for kind in ("content", "style"):
+        digests = sorted(digest for name, digest in hashes.items() if name.startswith(f"{kind}/"))
+        if hashlib.sha256("".join(digests).encode()).hexdigest() != training[f"{kind}_digest"]:
+            raise SystemExit(f"the run was trained on other {kind} pictures than the manifest's `train` rows")
 
 
 def _complete_card(path: Path, manifest: dict[str, dict[str, str]], train: list[str], scores: Path | None) -> None:

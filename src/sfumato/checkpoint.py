@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sfumato import __version__
-from sfumato.errors import ModelError
+from sfumato.errors import ModelError, UsageError
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 
 FORMAT = "sfumato-model-1"
@@ -37,7 +37,7 @@ def load_model(path: Path) -> tuple[StyleTransferModel, dict[str, str]]:
             raise ModelError(f"{path} is no Sfumato model ({FORMAT}); give a model.safetensors of a run")
         model = StyleTransferModel(ModelConfig.parse(json.loads(about["config"]), str(path)))
         model.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, UsageError) as error:
         raise ModelError(f"cannot read the model {path}: {str(error).splitlines()[0]}") from error
     return model.eval(), about
 
@@ -50,9 +50,11 @@ def new_directory(path: Path) -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
+        old = path.with_name(f".{path.name}.old.{os.getpid()}")
         if path.exists():
-            shutil.rmtree(path)
+            os.replace(path, old)
         os.replace(temporary, path)
+        shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

@@ -20,8 +20,11 @@ def export(
     with needs_extra("train", "Exporting"):
         from sfumato.export.onnx import export_run
 
-    if out.exists() and not overwrite:
-        raise OutputError(f"{out} is already there; add --overwrite or give another -o")
+    if out.exists():
+        if not (out / "card.json").is_file():
+            raise OutputError(f"{out} is already there and no exported model; give another -o")
+        if not overwrite:
+            raise OutputError(f"{out} is already there; add --overwrite or give another -o")
     parity = export_run(run, out, name)
     worst = max(parity.values())
     typer.echo(f"{out}: style encoder, statistics and generator; largest difference from torch {worst:.1e}")

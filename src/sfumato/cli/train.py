@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from sfumato.data.folders import FolderReport
     from sfumato.training.config import TrainConfig
+    from sfumato.training.loop import Trainer
 
 
 def train(
@@ -78,9 +80,11 @@ def train(
     try:
         _run(console, trainer)
     except Interrupted as stopped:
-        again = f"sfumato train --content {content} --style {style} --out {out} --resume"
-        again += f" --manifest {manifest}" if manifest else ""
-        console.print(f"Stopped and saved at step {stopped.step}. To go on: {again}", soft_wrap=True)
+        options = {"content": content, "style": style, "manifest": manifest, "vgg": vgg, "device": device, "out": out}
+        words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+        again = shlex.join(["sfumato", "train", *words, "--resume"])
+        said = f"Stopped and saved at step {stopped.step}. To go on: {again}"
+        console.print(said, soft_wrap=True, markup=False, highlight=False)
         raise typer.Exit(128 + stopped.signal_number) from stopped
     console.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; sfumato stylize ... --model MODEL")
 
@@ -127,7 +131,9 @@ def _say_whether_ours(console: Console, *reports: FolderReport) -> None:
         console.print(f"{shared} of these {len(mine)} pictures are among the {len(ours)} that the shipped weights saw.")
 
 
-def _run(console: Console, trainer: object) -> None:
+def _run(console: Console, trainer: Trainer) -> None:
+    from rich.console import Group
+    from rich.live import Live
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -136,23 +142,26 @@ def _run(console: Console, trainer: object) -> None:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
 
     from sfumato.training.loop import Progress as Told
-    from sfumato.training.loop import Trainer
 
-    assert isinstance(trainer, Trainer)
-    columns = (TextColumn("Training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
-    with Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[said]}"), console=console) as bar:
-        task = bar.add_task("", total=trainer.config.steps, completed=trainer.state.step, said="")
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    bar, said = Progress(*columns), Text()
+    task = bar.add_task("", total=trainer.config.steps, completed=trainer.state.step)
 
-        def tell(told: Told) -> None:
-            bar.update(task, completed=told.step)
-            if told.report:
-                terms = {"content": "content", "style": "statistics", "gram": "gram", "D acc.": "d_accuracy"}
-                said = "  ".join(f"{k} {told.report[v]:.2f}" for k, v in terms.items() if v in told.report)
-                said = f"{said}  {told.pictures_per_second:.1f} pictures/s  {told.where_time_goes}"
-                bar.update(task, said=said)
+    def tell(told: Told) -> None:
+        bar.update(task, completed=told.step)
+        if told.report:
+            terms = {"content": "content", "style": "statistics", "gram": "gram", "D accuracy": "d_accuracy"}
+            figures = "  ".join(f"{k} {told.report[v]:.2f}" for k, v in terms.items() if v in told.report)
+            line = f"{figures}  {told.pictures_per_second:.1f} pictures/s  ({told.where_time_goes})"
+            if console.is_terminal:
+                said.plain = line
+            else:  # a night under nohup should say something
+                console.print(f"step {told.step} of {told.steps}  {line}", soft_wrap=True, highlight=False)
 
+    with Live(Group(bar, said), console=console, refresh_per_second=4):
         trainer.run(tell)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from sfumato.errors import InputError, SfumatoError
 from sfumato.image import READABLE, read_image, resize, to_uint8
@@ -123,7 +122,7 @@ def look(
             tick(done, len(entries))
     if len(report.pictures) < least:
         raise InputError(
-            f"{folder} has {len(report.pictures)} usable pictures of {len(entries)} found; training needs {least} or more"
+            f"{folder} has {len(report.pictures)} usable pictures of {len(entries)} found; training needs {least}"
         )
     return report
 
@@ -135,15 +134,14 @@ def _read_all(entries: list[tuple[Path, str]], short: int, minimum_side: int) ->
     def read(path: Path) -> Read:
         try:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            with Image.open(path) as header:
-                if min(header.size) < minimum_side:
-                    return None
             pixels = read_image(path)
         except SfumatoError as error:
             return str(error)
         except OSError as error:
             return error.strerror or type(error).__name__
         height, width = pixels.shape[2:]
+        if min(height, width) < minimum_side:
+            return None
         factor = short / min(height, width)
         if factor < 1:
             pixels = resize(pixels, round(height * factor), round(width * factor))

@@ -166,5 +166,6 @@ def _parity(model: StyleTransferModel, folder: Path) -> dict[str, float]:
                 expected = modules[name](*inputs[name]).numpy()
             got = session.run(None, feeds)[0]
             scale = max(1.0, float(np.abs(expected).max()))  # affines and codes are no pixels: relative to their size
-            worst[name] = max(worst[name], float(np.abs(got - expected).max()) / scale)
+            # np.maximum, because max() would pass over a NaN.
+            worst[name] = float(np.maximum(worst[name], np.abs(got - expected).max() / scale))
     return worst

@@ -29,7 +29,7 @@ def hinge_generator(fake: Logits) -> Tensor:
     return -torch.stack([f.mean() for f in fake]).mean()
 
 
-def accuracy(real: Logits, fake: Logits) -> float:
-    """Balanced accuracy of the discriminator's sign on patches, in [0, 1]; 0.5 is what the generator is after."""
+def accuracy(real: Logits, fake: Logits) -> Tensor:
+    """Balanced accuracy of the discriminator's sign on patches, in [0, 1], a scalar; 0.5 is the generator's aim."""
     right = [((r > 0).float().mean() + (f <= 0).float().mean()) / 2 for r, f in zip(real, fake, strict=True)]
-    return float(torch.stack(right).mean())
+    return torch.stack(right).mean()

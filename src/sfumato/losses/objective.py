@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from sfumato.config import Config
@@ -17,15 +18,15 @@ from sfumato.config import Config
 class LossWeights(Config):
     """Weight of each term; 0 leaves a term out. The style terms are relative to the painting's own."""
 
-    content: float = 0.06
-    statistics: float = 2.0
-    gram: float = 0.5
-    adversarial: float = 0.05
-    identity: float = 0.7
-    consistency: float = 1.0
-    total_variation: float = 0.05
-    range: float = 5.0
-    leak: float = 0.05
+    content: NonNegativeFloat = 0.06
+    statistics: NonNegativeFloat = 2.0
+    gram: NonNegativeFloat = 0.5
+    adversarial: NonNegativeFloat = 0.05
+    identity: NonNegativeFloat = 0.7
+    consistency: NonNegativeFloat = 1.0
+    total_variation: NonNegativeFloat = 0.05
+    range: NonNegativeFloat = 5.0
+    leak: NonNegativeFloat = 0.02
 
     @classmethod
     def from_alpha(cls, alpha: float) -> LossWeights:
@@ -37,5 +38,6 @@ class LossWeights(Config):
 def total_loss(terms: Mapping[str, Tensor], weights: LossWeights) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted sum of scalar terms, and the detached terms themselves (unweighted) for the report."""
     known = weights.model_dump()
-    weighted = [known[name] * term for name, term in terms.items()]  # an unknown name is a programming error: KeyError
+    # An unknown name is a programming error: KeyError. A weight of 0 leaves its term out, even one that is not finite.
+    weighted = [known[name] * term for name, term in terms.items() if known[name]]
     return torch.stack(weighted).sum(), {name: term.detach() for name, term in terms.items()}

@@ -30,7 +30,7 @@ def luma_view(x: Tensor) -> Tensor:
 
     What is left is texture: a crop's brightness and palette, which need not be the whole painting's, play no part.
     """
-    luma = (x * x.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    luma = 0.299 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:]
     variance, mean = torch.var_mean(luma, (2, 3), correction=0, keepdim=True)
     return ((luma - mean) * (variance + 1e-6).rsqrt() * 0.2 + 0.5).expand(-1, 3, -1, -1)
 
@@ -70,7 +70,7 @@ def gram_distance(a: StyleTarget, b: StyleTarget, layer: str) -> Tensor:
 
 
 def statistics_loss(output: StyleTarget, target: StyleTarget) -> Tensor:
-    """Mean over layers and samples of the distance, in units of the painting's own variance: faint ink counts as oil."""
+    """Mean over layers and samples of the distance relative to the painting's own variance: faint ink counts as oil."""
     terms = []
     for layer in STYLE_LAYERS:
         size = target.deviation[layer].square().mean(1)
@@ -82,7 +82,7 @@ def gram_loss(output: StyleTarget, target: StyleTarget) -> Tensor:
     """As `statistics_loss`, for Gram matrices: which channels fire together, hence strokes rather than colours."""
     terms = []
     for layer in GRAM_LAYERS:
-        size = target.gram[layer].square().mean((1, 2))
+        size = target.gram[layer].square().mean((1, 2)).clamp(min=1e-4)  # a plain canvas has none
         terms.append((gram_distance(output, target, layer) / size).mean())
     return torch.stack(terms).mean()
 

@@ -16,12 +16,24 @@ from sfumato.networks.statistics import (
     Given,
     Measure,
     Measured,
+    ToneCurve,
     map_colours,
+    tones,
 )
 
 STRIDE = 2**BANDS  # pictures are padded to a multiple of it: of the lowest band, and of the deepest features (8)
-RECOLOUR = 12 + 3 * BANDS + 12  # values of the recolouring: whitening map, gain of each band, colouring map
+# Values of the recolouring: whitening matrix and offset, gain of each band, tone curve, colouring matrix and mean.
+RECOLOUR_SIZES = [9, 3, 3 * BANDS, ToneCurve.SIZE, 9, 3]
+RECOLOUR = sum(RECOLOUR_SIZES)
 GATES = slice(RECOLOUR, RECOLOUR + 3 * BANDS)  # place of the gates among the affines
+
+
+def _equalise(x: Tensor, gains: Tensor) -> Tensor:
+    """Multiply each octave of each channel of x (B, 3, H, W) by its gain (B, 3·BANDS); other sizes are padded."""
+    height, width = x.shape[2:]
+    bands, low = split_bands(F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect"), BANDS)
+    bands = [b * g[:, :, None, None] for b, g in zip(bands, gains.chunk(BANDS, 1), strict=True)]
+    return join_bands(bands, low)[:, :, :height, :width]
 
 
 class ResidualBlock(nn.Module):
@@ -41,10 +53,10 @@ class ResidualBlock(nn.Module):
 class Generator(nn.Module):
     """`measure(thumbnail, code)` gives every scale and shift; `forward(photo, affines)` paints with them.
 
-    The photo is first *recoloured*: whitened, each octave of its detail brought to the contrast that the code's palette
-    has there, and coloured (Σ_z^½ · gains · Σ_c^-½, a 3×3 matrix on either side of a Laplacian pyramid). Its detail
-    passes to the output through gates that the code sets (driven down for paintings by the `leak` term); all else is
-    painted by the decoder. Everything is convolutions and per-channel values: crops and tiles agree with the whole.
+    The photo is first *recoloured*: whitened, each octave of its detail brought to the contrast that the code has
+    there, its tones to the code's by a curve, and coloured (Σ_z^½ · curve · gains · Σ_c^-½). The detail of that passes
+    to the output through gates that the code sets (driven down for paintings by the `leak` term); all else is painted
+    by the decoder. Everything is convolutions and per-channel values: crops and tiles agree with the whole.
     """
 
     def __init__(self, widths: tuple[int, int, int], blocks: int, code_size: int, style_size: int) -> None:
@@ -74,13 +86,15 @@ class Generator(nn.Module):
 
     def measure_and_paint(self, thumbnail: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """`measure`, and the thumbnail as painted on the way (B, 3, h, w)."""
-        own, _ = Measured.of(thumbnail)
+        own, white = Measured.of(thumbnail)
         # The measured part is not learnt: without its gradient the full-size layers have less to keep.
         target = Measured.unpack(code.detach())
         assert own.whiten is not None
         with full_precision(thumbnail):
             whiten_offset = -(own.whiten @ own.mean[:, :, None])[:, :, 0]
-        recolour = [own.whiten.flatten(1), whiten_offset, target.bands / own.bands, target.root.flatten(1), target.mean]
+        gains = target.bands / own.bands
+        curve = ToneCurve.between(tones(_equalise(white, gains)), target.tones)
+        recolour = [own.whiten.flatten(1), whiten_offset, gains, curve.pack(), target.root.flatten(1), target.mean]
         # The measured values are small numbers beside the learnt ones: scaled to be heard.
         style = self.style(torch.cat([code[:, :-MEASURED], 4 * code[:, -MEASURED:]], 1))
         source = Measure(style)
@@ -98,13 +112,11 @@ class Generator(nn.Module):
     def _paint(self, x: Tensor, source: AffineSource, recolour: Tensor, gates: Tensor) -> Tensor:
         height, width = x.shape[2:]
         x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-        whiten, offset, gains, matrix, mean = recolour.split([9, 3, 3 * BANDS, 9, 3], 1)
-        bands, low = split_bands(map_colours(whiten.unflatten(1, (3, 3)), x) + offset[:, :, None, None], BANDS)
-        bands = [b * g[:, :, None, None] for b, g in zip(bands, gains.chunk(BANDS, 1), strict=True)]
-        gated = [b * g[:, :, None, None] for b, g in zip(bands, gates.chunk(BANDS, 1), strict=True)]
-        matrix, mean = matrix.unflatten(1, (3, 3)), mean[:, :, None, None]
-        recoloured = map_colours(matrix, join_bands(bands, low)) + mean
-        kept = map_colours(matrix, join_bands(gated, low)) + mean
+        whiten, offset, gains, curve, matrix, mean = recolour.split(RECOLOUR_SIZES, 1)
+        white = map_colours(whiten.unflatten(1, (3, 3)), x) + offset[:, :, None, None]
+        white = ToneCurve.unpack(curve)(_equalise(white, gains))
+        recoloured = map_colours(matrix.unflatten(1, (3, 3)), white) + mean[:, :, None, None]
+        kept = _equalise(recoloured, gates)
 
         fine, middle, deep = self.content_encoder(2 * recoloured - 1, source)
         h = self.enter(deep, source)

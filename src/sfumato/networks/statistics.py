@@ -18,7 +18,9 @@ from sfumato.networks.layers import full_precision, split_bands
 
 EPSILON = 1e-4
 BANDS = 4  # octaves of detail whose contrast is carried over
-MEASURED = 9 + 3 * BANDS
+SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)  # of the pixels: where a channel's tones are read off
+MIDDLE = 3  # place of the median among them
+MEASURED = 9 + 3 * BANDS + 3 * len(SHARES)
 BAND_FLOOR = 4e-4  # variance, of pictures whose colours have variance 1
 COLOUR_FLOOR = 6e-4  # variance added to every colour direction: keeps a grey photo's chroma noise from being amplified
 
@@ -135,17 +137,67 @@ def band_deviations(white: Tensor) -> Tensor:
     return torch.cat([(band.square().mean((2, 3)) + BAND_FLOOR).sqrt() for band in bands], 1)
 
 
+def tones(white: Tensor) -> Tensor:
+    """Quantiles at `SHARES` of each channel of a whitened picture (B, 3, H, W): (B, 3, len(SHARES)), rising."""
+    ranked, _ = white[:, :, ::4, ::4].flatten(2).sort(2)  # a sixteenth of the pixels tells quantiles well enough
+    shares = torch.tensor(SHARES, device=white.device)
+    return ranked.index_select(2, (shares * (ranked.shape[2] - 1)).round().long())
+
+
+@dataclass(frozen=True)
+class ToneCurve:
+    """A rising, piecewise linear curve a channel: slope·x + offset + Σ bends·(x - knots)₊."""
+
+    slope: Tensor  # (B, 3)
+    offset: Tensor  # (B, 3)
+    knots: Tensor  # (B, 3, K)
+    bends: Tensor  # (B, 3, K)
+
+    KNOTS = len(SHARES) - 2
+    SIZE = 3 * (2 + 2 * KNOTS)
+
+    @classmethod
+    def between(cls, own: Tensor, target: Tensor) -> ToneCurve:
+        """The curve that sends quantiles `own` to `target`, both (B, 3, len(SHARES)); exact at the median."""
+        flat = 0.05  # of a deviation: bounds the slope where the photo has a plain area
+        slopes = (target[:, :, 1:] - target[:, :, :-1] + flat) / (own[:, :, 1:] - own[:, :, :-1] + flat)
+        knots, bends = own[:, :, 1:-1], slopes[:, :, 1:] - slopes[:, :, :-1]
+        middle = own[:, :, MIDDLE : MIDDLE + 1]
+        there = slopes[:, :, 0] * middle[:, :, 0] + (bends * (middle - knots).relu()).sum(2)
+        return cls(slopes[:, :, 0], target[:, :, MIDDLE] - there, knots, bends)
+
+    def pack(self) -> Tensor:
+        """(B, SIZE)."""
+        return torch.cat([self.slope, self.offset, self.knots.flatten(1), self.bends.flatten(1)], 1)
+
+    @classmethod
+    def unpack(cls, values: Tensor) -> ToneCurve:
+        """From (B, SIZE)."""
+        slope, offset, knots, bends = values.split([3, 3, 3 * cls.KNOTS, 3 * cls.KNOTS], 1)
+        return cls(slope, offset, knots.unflatten(1, (3, -1)), bends.unflatten(1, (3, -1)))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) through the curve."""
+        y = torch.addcmul(self.offset[:, :, None, None], x, self.slope[:, :, None, None])
+        for k in range(self.KNOTS):
+            above = (x - self.knots[:, :, k, None, None]).relu()
+            y = torch.addcmul(y, above, self.bends[:, :, k, None, None])
+        return y
+
+
 @dataclass(frozen=True)
 class Measured:
-    """The part of a style code that is measured and not learnt: palette, and contrast octave by octave.
+    """The part of a style code that is measured and not learnt: palette, contrast octave by octave, and tones.
 
     `mean` (B, 3) and symmetric `root` (B, 3, 3) of the covariance of the pixels; `bands` (B, 3·BANDS), see
-    `band_deviations`. `whiten` (B, 3, 3), the inverse of `root`, is there when it was measured on a picture.
+    `band_deviations`; `tones` (B, 3, len(SHARES)), see `tones`. `whiten` (B, 3, 3), the inverse of `root`, is there
+    when it was measured on a picture.
     """
 
     mean: Tensor
     root: Tensor
     bands: Tensor
+    tones: Tensor
     whiten: Tensor | None = None
 
     @classmethod
@@ -154,15 +206,17 @@ class Measured:
         mean, covariance = colour_statistics(x)
         root, whiten = matrix_roots(covariance)
         white = map_colours(whiten, x - mean[:, :, None, None])
-        return cls(mean, root, band_deviations(white), whiten), white
+        return cls(mean, root, band_deviations(white), tones(white), whiten), white
 
     def pack(self) -> Tensor:
-        """(B, MEASURED): mean (3), upper triangle of the root (6), bands."""
-        return torch.cat([self.mean, self.root[:, 0], self.root[:, 1, 1:], self.root[:, 2, 2:], self.bands], 1)
+        """(B, MEASURED): mean (3), upper triangle of the root (6), bands, tones."""
+        triangle = [self.root[:, 0], self.root[:, 1, 1:], self.root[:, 2, 2:]]
+        return torch.cat([self.mean, *triangle, self.bands, self.tones.flatten(1)], 1)
 
     @classmethod
     def unpack(cls, code: Tensor) -> Measured:
         """From the end of codes (B, D)."""
         packed = code[:, -MEASURED:].float()
-        root = packed[:, 3:9][:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].unflatten(1, (3, 3))
-        return cls(packed[:, :3], root, packed[:, 9:])
+        mean, triangle, bands, flat_tones = packed.split([3, 6, 3 * BANDS, 3 * len(SHARES)], 1)
+        root = triangle[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].unflatten(1, (3, 3))
+        return cls(mean, root, bands, flat_tones.unflatten(1, (3, -1)))

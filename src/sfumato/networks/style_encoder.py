@@ -13,9 +13,9 @@ from sfumato.networks.statistics import EPSILON, MEASURED, Measured
 class StyleEncoder(nn.Module):
     """Picture (B, 3, h, w) in [0, 1], sides 16 or more -> code (B, `texture_size` + MEASURED).
 
-    The last values are measured (`statistics.Measured`): palette and contrast. The others are learnt, from channel means
-    and deviations at strides 2 to 16 of the picture with its colours whitened: the two parts say different things.
-    Pooling removes positions, so nothing of the style picture's layout can reach the output.
+    The last values are measured (`statistics.Measured`): palette and contrast. The others are learnt, from channel
+    means and deviations at strides 2 to 16 of the picture with its colours whitened: the two parts say different
+    things. Pooling removes positions, so nothing of the style picture's layout can reach the output.
     """
 
     def __init__(self, widths: tuple[int, ...], texture_size: int) -> None:

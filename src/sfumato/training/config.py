@@ -24,9 +24,9 @@ class Phase(Config):
     batch: PositiveInt = 4
     crop: int = 128  # pixels, a multiple of 8
     adversarial: bool = True
-    thumbnails: tuple[int, ...] = (160, 224, 320)
+    thumbnails: Annotated[tuple[Annotated[int, Field(ge=16)], ...], Field(min_length=1)] = (160, 224, 320)
     large: NonNegativeInt = 1
-    magnification: float = 12.0
+    magnification: Annotated[float, Field(ge=1)] = 12.0
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -41,20 +41,20 @@ class TrainConfig(Config):
     """All that decides a run besides the pictures."""
 
     recipe: str = "custom"
-    seed: int = 0
+    seed: NonNegativeInt = 0
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     model: ModelConfig = ModelConfig()
     weights: LossWeights = LossWeights()
     learning_rate: PositiveFloat = 1e-3
     discriminator_learning_rate: PositiveFloat = 4e-4
     warmup: PositiveInt = 50  # steps of linear warm-up
-    final_learning_rate: float = 0.05  # share of the learning rate that a cosine ends at
+    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.05  # share of the learning rate that a cosine ends at
     clip: PositiveFloat = 10.0  # gradient norm
     ema_half_life: PositiveFloat = 4000.0  # pictures
     identity: NonNegativeInt = 2  # samples a step trained at strength 0, half photos and half paintings
     content_variants: NonNegativeInt = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
-    hold: int = 320  # short side at which pictures are held, in pixels
-    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    hold: Annotated[int, Field(ge=64)] = 320  # short side at which pictures are held, in pixels
+    mixed_precision: Literal["no", "bf16"] = "no"  # 16-bit floats of the short range cannot hold VGG19's features
     checkpoint_every: PositiveInt = 200  # steps
     sample_every: PositiveInt = 200
     log_every: PositiveInt = 10

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import math
 import signal
 import time
 from collections import defaultdict
@@ -22,6 +22,7 @@ from torch import Tensor
 from sfumato.data.batches import BatchSource
 from sfumato.data.folders import FolderReport
 from sfumato.errors import TrainingError, UsageError
+from sfumato.files import atomic_file
 from sfumato.image import write_image
 from sfumato.losses.perceptual import STYLE_LAYERS
 from sfumato.networks.model import StyleTransferModel, build_discriminator
@@ -29,7 +30,7 @@ from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.sheet import contact_sheet
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.optim import EMA, learning_rate
-from sfumato.training.state import TrainingState, checkpoints
+from sfumato.training.state import TrainingState, checkpoints, remove_unfinished
 from sfumato.training.step import discriminator_step, generator_step
 from sfumato.training.targets import Targets
 
@@ -101,7 +102,10 @@ class Trainer:
         self.accelerator = Accelerator(
             mixed_precision=config.mixed_precision, cpu=cpu, log_with="tensorboard", project_dir=str(out)
         )
+        if self.accelerator.num_processes > 1:
+            raise UsageError("training runs in one process so far; start it with `sfumato train`, not a launcher")
         device = self.accelerator.device
+        torch.backends.cudnn.benchmark = True  # few sizes, each met thousands of times
         torch.manual_seed(config.seed)  # initial weights
         model = StyleTransferModel(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         discriminator = build_discriminator(config.model, model.code_size).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -120,18 +124,16 @@ class Trainer:
         self.ticks = Ticks()
 
     def resume(self) -> bool:
-        """Take over the newest checkpoint, if there is one, and cut the log back to it."""
+        """Take over the newest checkpoint, if there is one."""
         saved = checkpoints(self.out)
-        if not saved:
-            return False
-        self.state.restore(saved[-1])
-        log = self.out / "log.jsonl"
-        if log.is_file():
-            lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= self.state.step]
-            temporary = log.with_suffix(".tmp")
-            temporary.write_text("".join(f"{line}\n" for line in lines))
-            os.replace(temporary, log)
-        return True
+        if saved:
+            about = self.state.restore(saved[-1])
+            for kind in ("content", "style"):
+                if about[f"{kind}_digest"] != self.about[f"{kind}_digest"]:
+                    raise UsageError(
+                        f"--{kind} holds other pictures than {self.out} began with; give those, or a new --out"
+                    )
+        return bool(saved)
 
     def save(self) -> Path:
         return self.state.save(self.out, self.config, self.about)
@@ -161,7 +163,7 @@ class Trainer:
         style = self.targets.style(batch.style_ids)
         self.ticks.lap("targets")
 
-        opponent = discriminator if phase.adversarial else None
+        opponent = discriminator if phase.adversarial and config.weights.adversarial else None
         state.discriminator.requires_grad_(False)  # the generator's half needs its logits, not its gradients
         with accelerator.autocast():
             half = generator_step(
@@ -195,9 +197,10 @@ class Trainer:
             left = min(phase.steps, first + phase.steps - self.state.step)
             if left > 0:
                 self._halves(first, phase, update=False)  # warm-up, and the targets of these pictures
+                self._wait()
                 began = time.perf_counter()
-                report = self._halves(first, phase, update=False)
-                float(report["gradient"])  # waits for the device
+                self._halves(first, phase, update=False)
+                self._wait()
                 seconds += left * (time.perf_counter() - began)
             first += phase.steps
         self.state.discriminator.load_state_dict(buffers)  # spectral norm's vectors move with every look
@@ -206,17 +209,32 @@ class Trainer:
             return Estimate(seconds, torch.cuda.max_memory_allocated() / 1e9, "GPU")
         return Estimate(seconds, psutil.Process().memory_info().rss / 1e9, "main")
 
+    def _wait(self) -> None:
+        """Until the device has done what it was given."""
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.synchronize()
+
     def run(self, tell: Callable[[Progress], None]) -> None:
         """Train to the end. TrainingError where a loss is not finite; Interrupted (after saving) on SIGINT, SIGTERM."""
-        config, state = self.config, self.state
         self.out.mkdir(parents=True, exist_ok=True)
-        (self.out / "config.json").write_text(config.model_dump_json(indent=1))
+        with atomic_file(self.out / "config.json") as file:
+            file.write(self.config.model_dump_json(indent=1).encode())
+        remove_unfinished(self.out)
+        self._cut_log()
         self.accelerator.init_trackers("tensorboard")
+        try:
+            self._train(tell)
+        finally:
+            self.accelerator.end_training()
+
+    def _train(self, tell: Callable[[Progress], None]) -> None:
+        config, state = self.config, self.state
         sums: dict[str, list[Tensor]] = {}
         count, began = 0, time.perf_counter()
         with _stop_signal() as stop, (self.out / "log.jsonl").open("a") as log:
             while state.step < config.steps:
-                for name, value in self.step().items():
+                latest = self.step()
+                for name, value in latest.items():
                     sums.setdefault(name, []).append(value)
                 count += 1
                 told = Progress(state.step, config.steps)
@@ -227,21 +245,33 @@ class Trainer:
                     sums, count, began = {}, 0, time.perf_counter()
                 if state.step % config.sample_every == 0 or state.step == config.steps:
                     self.sample()
-                if state.step % config.checkpoint_every == 0 or state.step == config.steps or stop:
+                stopping = bool(stop)  # asked once: a signal after this line waits for the next step's save
+                if state.step % config.checkpoint_every == 0 or state.step == config.steps or stopping:
+                    self._check_finite({name: float(value) for name, value in latest.items()})
                     self.save()
                 tell(told)
-                if stop and state.step < config.steps:
+                if stopping and state.step < config.steps:
                     raise Interrupted(state.step, stop[0])
-        self.accelerator.end_training()
+
+    def _cut_log(self) -> None:
+        """Drop the log's lines past the current step: a run that crashed wrote them, the last one maybe in part."""
+        log = self.out / "log.jsonl"
+        if log.is_file():
+            lines = [line for line in log.read_text().splitlines() if _step(line) <= self.state.step]
+            with atomic_file(log) as file:
+                file.write("".join(f"{line}\n" for line in lines).encode())
+
+    def _check_finite(self, report: dict[str, float]) -> None:
+        broken = [name for name, value in report.items() if not math.isfinite(value)]
+        if broken:
+            raise TrainingError(
+                f"{broken[0]} is not finite at step {self.state.step}; resume from the last checkpoint with a lower "
+                "--set learning_rate"
+            )
 
     def _log(self, report: dict[str, float], seconds: float, log: TextIO) -> Progress:
         state = self.state
-        broken = [name for name, value in report.items() if value != value or abs(value) == float("inf")]
-        if broken:
-            raise TrainingError(
-                f"{broken[0]} is not finite at step {state.step}; resume from the last checkpoint with a lower "
-                "--set learning_rate"
-            )
+        self._check_finite(report)
         pictures = self.config.phase(state.step - 1).batch / seconds
         shares = self.ticks.shares()
         extra = {"step": state.step, "pictures_per_second": round(pictures, 2), "time": shares}
@@ -266,6 +296,14 @@ class Trainer:
         path.parent.mkdir(exist_ok=True)
         arrays = [[cell.cpu().numpy() for cell in row] for row in rows]
         write_image(contact_sheet(arrays, [""] * len(rows), [""] * len(rows[0]), cell=192), path)
+
+
+def _step(line: str) -> float:
+    """The step of a log line; infinity for a torn one."""
+    try:
+        return float(json.loads(line)["step"])
+    except ValueError:
+        return float("inf")
 
 
 @contextmanager

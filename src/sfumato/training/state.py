@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -60,14 +61,21 @@ class TrainingState:
             save_model(temporary / "model.safetensors", self.model, about, averaged)
             # Clones: safetensors refuses tensors that share memory, and the optimisers' step counts may.
             save_file({k: t.detach().clone().contiguous() for k, t in self.tensors()}, temporary / "state.safetensors")
-            (temporary / "state.json").write_text(json.dumps({"step": self.step, "ema_seen": self.ema.seen}))
+            (temporary / "state.json").write_text(
+                json.dumps({"step": self.step, "ema_seen": self.ema.seen, "about": about})
+            )
         for old in checkpoints(run)[:-KEEP]:
             shutil.rmtree(old)
         return directory
 
-    def restore(self, directory: Path) -> None:
-        """Take over a checkpoint's state; ModelError where it does not fit this config."""
-        tensors = load_file(directory / "state.safetensors")
+    def restore(self, directory: Path) -> dict[str, str]:
+        """Take over a checkpoint's state, and return its `about`; ModelError where it does not fit this config."""
+        try:
+            tensors = load_file(directory / "state.safetensors")
+            numbers = json.loads((directory / "state.json").read_text())
+        except (OSError, SafetensorError, ValueError) as error:
+            hint = "remove it to resume from the one before"
+            raise ModelError(f"cannot read the checkpoint {directory}: {error}; {hint}") from error
 
         def part(prefix: str) -> dict[str, Tensor]:
             return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
@@ -85,11 +93,19 @@ class TrainingState:
                 index, entry = key.split(".")
                 state.setdefault(int(index), {})[entry] = tensor
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        numbers = json.loads((directory / "state.json").read_text())
         self.step, self.ema.seen = numbers["step"], numbers["ema_seen"]
+        about: dict[str, str] = numbers["about"]
+        return about
 
 
 def checkpoints(run: Path) -> list[Path]:
     """The run's whole checkpoints, oldest first."""
     folder = run / "checkpoints"
     return sorted(p for p in folder.iterdir() if re.fullmatch(r"\d{8}", p.name)) if folder.is_dir() else []
+
+
+def remove_unfinished(run: Path) -> None:
+    """Remove what a killed run left half-written beside its checkpoints."""
+    folder = run / "checkpoints"
+    for path in folder.glob(".[0-9]*") if folder.is_dir() else ():
+        shutil.rmtree(path, ignore_errors=True)

@@ -85,6 +85,8 @@ def discriminator_step(
     """Hinge loss on painting, output, and painting under a neighbour's code."""
     real: Logits = discriminator(batch.patch, code)
     false: Logits = discriminator(fake, code)
-    wrong: Logits = discriminator(batch.patch, code.roll(1, 0))
+    # A painting drawn twice in a row is its own neighbour: no wrong pair.
+    other = [a != b for a, b in zip(batch.style_ids, batch.style_ids[-1:] + batch.style_ids[:-1], strict=True)]
+    wrong: Logits = discriminator(batch.patch[other], code.roll(1, 0)[other]) if any(other) else false
     loss = hinge_discriminator(real, false, wrong)
-    return loss, {"discriminator": loss.detach(), "d_accuracy": torch.tensor(accuracy(real, false))}
+    return loss, {"discriminator": loss.detach(), "d_accuracy": accuracy(real, false).detach()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from sfumato.losses.perceptual import (
 )
 from sfumato.networks.perceptual import VGG19
 
+CACHE_FORMAT = 1  # raised when the tables change
+
 
 class Targets:
     """Content features by crop key (in memory) and style statistics by painting (in memory, and on disk by hash).
@@ -36,6 +39,8 @@ class Targets:
         self.hashes = style_hashes
         self.cache = cache
         self._content: dict[tuple[int, int, int, int], Tensor] = {}
+        first = next(vgg.parameters()).detach().cpu().contiguous()
+        self._key = f"vgg-{hashlib.sha256(first.numpy().tobytes()).hexdigest()[:8]}-{CACHE_FORMAT}"
         self._style: dict[tuple[int, bool], dict[str, Tensor]] = {}
 
     @torch.no_grad()
@@ -64,8 +69,9 @@ class Targets:
     def _painting(self, index: int, luma: bool) -> dict[str, Tensor]:
         if (index, luma) not in self._style:
             painting = self.source.style[index]
-            name = f"{self.hashes[index]}{'.luma' if luma else ''}.safetensors"
-            path = self.cache / name if self.cache else None
+            height, width = painting.shape[1:]
+            name = f"{self.hashes[index]}-{width}x{height}{'-luma' if luma else ''}.safetensors"
+            path = self.cache / self._key / name if self.cache else None
             if path is not None and path.is_file():
                 table = load_file(path, device=str(painting.device))
             else:
