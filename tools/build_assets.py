@@ -54,7 +54,8 @@ def main() -> None:
             )
             style = Style.from_images([arguments.data / n for n in names], row["name"], stylizer)
             about = {
-                **{key: row[key] for key in ("kind", "artist", "title", "year")},
+                **{key: row[key] for key in ("kind", "artist", "year")},
+                "title": row["title"] or f"mean of {len(names)} works",
                 "licence": manifest[names[0]]["licence"],
                 "source": manifest[names[0]]["source"] if len(names) == 1 else f"mean of {len(names)} works",
             }

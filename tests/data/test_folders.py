@@ -105,7 +105,7 @@ def test_the_digest_is_that_of_the_pictures_and_not_of_their_names(folder):
 
 
 def test_too_few_pictures_is_an_error_with_both_numbers(folder):
-    with pytest.raises(InputError, match=r"5 usable pictures of 11 found.*6 or more"):
+    with pytest.raises(InputError, match=r"5 usable pictures of 11 found.*at least 6"):
         look(folder, short=96, least=6)
 
 

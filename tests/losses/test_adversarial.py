@@ -53,5 +53,5 @@ def test_scales_must_agree(logits):
 def test_accuracy_is_balanced_over_signs_and_scales():
     real = [torch.tensor([1.0, 1, 1, -1]).view(1, 1, 2, 2), torch.tensor([1.0]).view(1, 1, 1, 1)]
     fake = [torch.tensor([-1.0, 1, 1, 1]).view(1, 1, 2, 2), torch.tensor([0.0]).view(1, 1, 1, 1)]
-    assert accuracy(real, fake) == pytest.approx(((0.75 + 0.25) / 2 + 1) / 2)
+    assert float(accuracy(real, fake)) == pytest.approx(((0.75 + 0.25) / 2 + 1) / 2)
     assert accuracy(real, real) == 0.5

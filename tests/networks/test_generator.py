@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from sfumato.networks.generator import GATES, RECOLOUR
+from sfumato.networks.generator import GATES, RECOLOUR, RECOLOUR_SIZES
 from sfumato.networks.model import StyleTransferModel, fuse
 from sfumato.networks.statistics import BAND_FLOOR, BANDS, COLOUR_FLOOR, Measured, colour_statistics
 
 
 def recolouring(affines):
-    """Whitening map and offset, gains of the bands, colouring map and mean: the first affines."""
-    whiten, offset, gains, matrix, mean = affines[:, :RECOLOUR].split([9, 3, 3 * BANDS, 9, 3], 1)
+    """Whitening map and offset, gains of the bands, colouring map and mean: the first affines, but for the curve."""
+    whiten, offset, gains, _, matrix, mean = affines[:, :RECOLOUR].split(RECOLOUR_SIZES, 1)
     return whiten.unflatten(1, (3, 3)), offset, gains, matrix.unflatten(1, (3, 3)), mean
 
 

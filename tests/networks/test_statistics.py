@@ -8,15 +8,20 @@ from sfumato.networks.statistics import (
     BANDS,
     COLOUR_FLOOR,
     EPSILON,
+    FLAT,
     MEASURED,
+    MIDDLE,
+    SHARES,
     Affine,
     Given,
     Measure,
     Measured,
+    ToneCurve,
     band_deviations,
     colour_statistics,
     map_colours,
     matrix_roots,
+    tones,
 )
 
 
@@ -68,6 +73,7 @@ def test_what_is_measured_is_packed_and_unpacked():
     assert torch.allclose(again.root, measured.root, atol=1e-6)
     assert torch.equal(again.root, again.root.transpose(1, 2))
     assert torch.equal(again.bands, measured.bands)
+    assert torch.equal(again.tones, measured.tones)
     assert white.mean((2, 3)).abs().max() < 1e-4
     covariance = torch.stack([torch.from_numpy(np.cov(w.flatten(1).numpy(), bias=True)) for w in white]).float()
     assert torch.allclose(covariance, torch.eye(3).expand(2, 3, 3), atol=0.02)  # but for the floor
@@ -93,6 +99,42 @@ def test_band_deviations_are_those_of_the_octaves_and_tell_them_apart():
     assert loudest == sorted(loudest)
     assert loudest[0] == 0
     assert loudest[-1] >= 2
+
+
+def test_tones_are_rising_quantiles():
+    x = torch.randn(2, 3, 160, 120, generator=torch.Generator().manual_seed(0))
+    got = tones(x)
+    assert got.shape == (2, 3, len(SHARES))
+    assert (got[:, :, 1:] > got[:, :, :-1]).all()
+    expected = np.quantile(x[:, :, ::4, ::4].flatten(2).numpy(), SHARES, axis=2).transpose(1, 2, 0)
+    assert np.allclose(got.numpy(), expected, atol=0.1)
+
+
+def test_a_tone_curve_between_equal_tones_changes_nothing():
+    x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(ToneCurve.between(tones(x), tones(x))(x), x, atol=1e-5)
+
+
+def test_a_tone_curve_rises_and_brings_the_quantiles_over():
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(1, 3, 96, 96, generator=generator), torch.randn(1, 3, 96, 96, generator=generator).exp()
+    curve = ToneCurve.between(tones(x), tones(y))
+    ramp = torch.linspace(-4, 4, 200).expand(1, 3, 1, 200)
+    assert (curve(ramp).diff(dim=3) > 0).all()
+    moved, own, target = tones(curve(x)), tones(x), tones(y)
+    assert torch.allclose(moved[:, :, MIDDLE], target[:, :, MIDDLE], atol=1e-5)
+    assert (moved - target).abs().mean() < 0.2 * (own - target).abs().mean()
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(vars(ToneCurve.unpack(curve.pack())).values(), vars(curve).values(), strict=True)
+    )
+
+
+def test_a_plain_photo_bounds_the_slope_of_its_tone_curve():
+    plain, y = torch.zeros(1, 3, len(SHARES)), torch.linspace(-2, 2, len(SHARES)).expand(1, 3, -1)
+    ramp = torch.linspace(-3, 3, 100).expand(1, 3, 1, 100)
+    steepest = ToneCurve.between(plain, y)(ramp).diff(dim=3).max() / (6 / 99)
+    assert steepest <= 1.01 * (4 / 6 + FLAT) / FLAT
 
 
 def test_measuring_without_style_standardises_each_channel_of_each_picture():

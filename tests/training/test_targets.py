@@ -29,13 +29,17 @@ def test_style_statistics_are_those_of_whole_paintings_in_alternate_views(vgg, s
 
 
 def test_what_the_disk_kept_is_the_same_bits_and_is_read(vgg, source, hashes, tmp_path):
+    def files():
+        return {path.name: path for path in (tmp_path / "cache").rglob("*.safetensors")}
+
     fresh = Targets(vgg, source, hashes, tmp_path / "cache").style([0, 2, 2])
-    files = sorted(p.name for p in (tmp_path / "cache").iterdir())
-    assert files == sorted(f"{name}.safetensors" for name in (hashes[0], hashes[2], f"{hashes[2]}.luma"))
+    sizes = {i: "x".join(map(str, reversed(source.style[i].shape[1:]))) for i in (0, 2)}
+    plain = {i: f"{hashes[i]}-{sizes[i]}.safetensors" for i in (0, 2)}
+    assert files().keys() == {plain[0], plain[2], f"{hashes[2]}-{sizes[2]}-luma.safetensors"}
     again = Targets(vgg, source, hashes, tmp_path / "cache").style([0, 2, 2])
     assert all(torch.equal(a, b) for a, b in zip(parts(fresh), parts(again), strict=True))
     # The file is what is used: with painting 2's statistics under painting 0's hash, 0 looks like 2.
-    (tmp_path / "cache" / f"{hashes[2]}.safetensors").replace(tmp_path / "cache" / f"{hashes[0]}.safetensors")
+    files()[plain[2]].replace(files()[plain[0]])
     swapped = Targets(vgg, source, hashes, tmp_path / "cache").style([0])
     assert torch.equal(swapped.mean["relu1_1"][0], fresh.mean["relu1_1"][2])
 

@@ -122,7 +122,8 @@ def look(
             tick(done, len(entries))
     if len(report.pictures) < least:
         raise InputError(
-            f"{folder} has {len(report.pictures)} usable pictures of {len(entries)} found; training needs {least}"
+            f"{folder} has {len(report.pictures)} usable pictures of {len(entries)} found; "
+            f"training needs at least {least}"
         )
     return report
 

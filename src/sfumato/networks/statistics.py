@@ -22,6 +22,7 @@ SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)  # of the pixels: where a channel
 MIDDLE = 3  # place of the median among them
 MEASURED = 9 + 3 * BANDS + 3 * len(SHARES)
 BAND_FLOOR = 4e-4  # variance, of pictures whose colours have variance 1
+FLAT = 0.12  # of a deviation: bounds a tone curve's slope where the photo has a plain area
 COLOUR_FLOOR = 6e-4  # variance added to every colour direction: keeps a grey photo's chroma noise from being amplified
 
 
@@ -159,8 +160,7 @@ class ToneCurve:
     @classmethod
     def between(cls, own: Tensor, target: Tensor) -> ToneCurve:
         """The curve that sends quantiles `own` to `target`, both (B, 3, len(SHARES)); exact at the median."""
-        flat = 0.05  # of a deviation: bounds the slope where the photo has a plain area
-        slopes = (target[:, :, 1:] - target[:, :, :-1] + flat) / (own[:, :, 1:] - own[:, :, :-1] + flat)
+        slopes = (target[:, :, 1:] - target[:, :, :-1] + FLAT) / (own[:, :, 1:] - own[:, :, :-1] + FLAT)
         knots, bends = own[:, :, 1:-1], slopes[:, :, 1:] - slopes[:, :, :-1]
         middle = own[:, :, MIDDLE : MIDDLE + 1]
         there = slopes[:, :, 0] * middle[:, :, 0] + (bends * (middle - knots).relu()).sum(2)
