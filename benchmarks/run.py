@@ -90,7 +90,7 @@ def start() -> None:
     with tempfile.TemporaryDirectory() as folder:
         photo = Path(folder) / "photo.jpg"
         write_image(resize(sample_photos()[0], 1024, 1024), photo)
-        cli = [sys.executable, "-c", "from sfumato.cli import app; app()"]
+        cli = [sys.executable, "-m", "sfumato"]
         out = ["-o", str(Path(folder) / "out.png"), "--style", "starry-night"]
         for name, command in (("--help", ["--help"]), ("one picture", ["stylize", str(photo), *out])):
             times = [

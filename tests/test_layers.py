@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "sfumato"
 
 LAYERS = (  # top to bottom
+    {"__main__"},
     {"cli"},
     {"studio"},
     {"personal", "export"},
@@ -36,7 +37,19 @@ LAYERS = (  # top to bottom
 HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}
 
 #: What the light install runs: these import nothing but the standard library, its dependencies and each other.
-LIGHT = {"assets", "checks", "cli", "config", "errors", "files", "image", "inference", "sheet", "style_code"}
+LIGHT = {
+    "__main__",
+    "assets",
+    "checks",
+    "cli",
+    "config",
+    "errors",
+    "files",
+    "image",
+    "inference",
+    "sheet",
+    "style_code",
+}
 DISTRIBUTION_TO_MODULE = {"pillow": "PIL"}
 HEAVY = ("torch", "accelerate", "onnx", "tensorboard", "torchvision")
 
