@@ -7,8 +7,8 @@ from sfumato.networks.statistics import BAND_FLOOR, BANDS, COLOUR_FLOOR, Measure
 
 
 def recolouring(affines):
-    """Whitening map and offset, gains of the bands, colouring map and mean: the first affines, but for the curve."""
-    whiten, offset, gains, _, matrix, mean = affines[:, :RECOLOUR].split(RECOLOUR_SIZES, 1)
+    """Whitening map and offset, first gains of the bands, colouring map and mean, out of the affines."""
+    whiten, offset, gains, *_, matrix, mean = affines[:, :RECOLOUR].split(RECOLOUR_SIZES, 1)
     return whiten.unflatten(1, (3, 3)), offset, gains, matrix.unflatten(1, (3, 3)), mean
 
 

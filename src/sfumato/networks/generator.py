@@ -17,13 +17,15 @@ from sfumato.networks.statistics import (
     Measure,
     Measured,
     ToneCurve,
+    band_deviations,
     map_colours,
     tones,
 )
 
 STRIDE = 2**BANDS  # pictures are padded to a multiple of it: of the lowest band, and of the deepest features (8)
-# Values of the recolouring: whitening matrix and offset, gain of each band, tone curve, colouring matrix and mean.
-RECOLOUR_SIZES = [9, 3, 3 * BANDS, ToneCurve.SIZE, 9, 3]
+# Values of the recolouring: whitening matrix and offset; twice the gain of each band and a tone curve; colouring matrix
+# and mean. Twice, because each of the two undoes a little of the other (Heeger & Bergen 1995 iterate them).
+RECOLOUR_SIZES = [9, 3, *[3 * BANDS, ToneCurve.SIZE] * 2, 9, 3]
 RECOLOUR = sum(RECOLOUR_SIZES)
 GATES = slice(RECOLOUR, RECOLOUR + 3 * BANDS)  # place of the gates among the affines
 
@@ -92,9 +94,14 @@ class Generator(nn.Module):
         assert own.whiten is not None
         with full_precision(thumbnail):
             whiten_offset = -(own.whiten @ own.mean[:, :, None])[:, :, 0]
-        gains = target.bands / own.bands
-        curve = ToneCurve.between(tones(_equalise(white, gains)), target.tones)
-        recolour = [own.whiten.flatten(1), whiten_offset, gains, curve.pack(), target.root.flatten(1), target.mean]
+        recolour = [own.whiten.flatten(1), whiten_offset]
+        for _ in range(2):
+            gains = target.bands / band_deviations(white)
+            white = _equalise(white, gains)
+            curve = ToneCurve.between(tones(white), target.tones)
+            white = curve(white)
+            recolour += [gains, curve.pack()]
+        recolour += [target.root.flatten(1), target.mean]
         # The measured values are small numbers beside the learnt ones: scaled to be heard.
         style = self.style(torch.cat([code[:, :-MEASURED], 4 * code[:, -MEASURED:]], 1))
         source = Measure(style)
@@ -112,9 +119,10 @@ class Generator(nn.Module):
     def _paint(self, x: Tensor, source: AffineSource, recolour: Tensor, gates: Tensor) -> Tensor:
         height, width = x.shape[2:]
         x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-        whiten, offset, gains, curve, matrix, mean = recolour.split(RECOLOUR_SIZES, 1)
+        whiten, offset, *stages, matrix, mean = recolour.split(RECOLOUR_SIZES, 1)
         white = map_colours(whiten.unflatten(1, (3, 3)), x) + offset[:, :, None, None]
-        white = ToneCurve.unpack(curve)(_equalise(white, gains))
+        for gains, curve in zip(stages[::2], stages[1::2], strict=True):
+            white = ToneCurve.unpack(curve)(_equalise(white, gains))
         recoloured = map_colours(matrix.unflatten(1, (3, 3)), white) + mean[:, :, None, None]
         kept = _equalise(recoloured, gates)
 
