@@ -27,7 +27,7 @@ def stylize(
         Path,
         typer.Option("--out", "-o", help="The picture to write; for several photos, a folder.", show_default=False),
     ],
-    strength: Annotated[float, typer.Option(help="From 0, the photo as it is, to 1, the full style.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="From 0, the photo painted as itself, to 1, the full style.")] = 1.0,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
     ] = None,
@@ -66,10 +66,10 @@ def styles(
         return
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     columns = ("title", "artist", "year", "kind")
-    table = Table("name", *columns)
+    table = Table(Column("name", no_wrap=True), *columns)  # names are there to be typed
     for style in found:
         table.add_row(style.name, *(style.about.get(column, "") for column in columns))
     console = Console(highlight=False)
