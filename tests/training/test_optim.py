@@ -51,7 +51,7 @@ def test_the_average_is_copied_and_shares_nothing_with_the_module():
     assert torch.equal(ema.values["weight"], before)
     ema.copy_to(other)
     assert torch.equal(other.weight, before)
-    assert ema.state().keys() == dict(module.named_parameters()).keys()
+    assert ema.values.keys() == dict(module.named_parameters()).keys()
 
 
 def test_the_learning_rate_warms_up_and_then_follows_a_cosine():

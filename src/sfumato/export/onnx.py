@@ -21,6 +21,7 @@ from sfumato.checkpoint import load_model, new_directory
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
 from sfumato.networks.model import StyleTransferModel
+from sfumato.training.state import checkpoints
 
 OPSET = 18
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime
@@ -95,10 +96,10 @@ def export_run(source: Path, directory: Path, model_id: str | None = None) -> di
     """Export a run's folder (its newest checkpoint), or one model.safetensors file."""
     path = source
     if source.is_dir():
-        found = sorted(source.glob("checkpoints/[0-9]*/model.safetensors"))
+        found = checkpoints(source)
         if not found:
             raise ModelError(f"{source} holds no checkpoint; give the --out folder of a training run")
-        path = found[-1]
+        path = found[-1] / "model.safetensors"
     model, about = load_model(path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     training = {k: v for k, v in about.items() if k not in ("config", "format")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class EMA:
@@ -30,9 +30,6 @@ class EMA:
         """Put the averaged weights into a module of the same shape."""
         for name, parameter in module.named_parameters():
             parameter.copy_(self.values[name])
-
-    def state(self) -> dict[str, Tensor]:
-        return dict(self.values)
 
 
 def learning_rate(step: int, steps: int, warmup: int, final: float) -> float:
