@@ -10,7 +10,7 @@ from sfumato.checkpoint import FORMAT, load_model, new_directory, save_model
 from sfumato.errors import ModelError
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 
-CONFIG = ModelConfig(widths=(8, 12, 16), blocks=1, style_widths=(8, 8), texture_size=16, style_size=16)
+CONFIG = ModelConfig(widths=(8, 12, 16), blocks=1, texture_size=16, style_size=16)
 
 
 @pytest.fixture

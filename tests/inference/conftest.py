@@ -13,7 +13,7 @@ from sfumato.networks.model import ModelConfig, StyleTransferModel
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real model, tiny and untrained, exported as any other."""
     torch.manual_seed(0)
-    config = ModelConfig(widths=(8, 12, 16), blocks=1, style_widths=(8, 8, 12, 16), texture_size=16, style_size=16)
+    config = ModelConfig(widths=(8, 12, 16), blocks=1, texture_size=16, style_size=16)
     folder = tmp_path_factory.mktemp("models") / "tiny"
     export_model(StyleTransferModel(config), folder, "tiny")
     return folder

@@ -63,7 +63,6 @@ def config() -> ModelConfig:
     return ModelConfig(
         widths=(8, 12, 16),
         blocks=1,
-        style_widths=(8, 8, 12, 16),
         texture_size=16,
         style_size=16,
         discriminator_widths=(8, 12, 16),

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sfumato.networks.layers import SubPixel, conv, join_bands, space_to_depth, split_bands, upsample
+from sfumato.networks.layers import SubPixel, conv, space_to_depth, split_bands, upsample
 
 
 def planted(picture, period, amplitude, axes):
@@ -90,7 +90,9 @@ def test_bands_join_to_the_picture_and_hold_nothing_of_flat_ones(levels):
     bands, low = split_bands(x, levels)
     assert [band.shape[2:] for band in bands] == [(48 >> i, 80 >> i) for i in range(levels)]
     assert low.shape == (2, 3, 48 >> levels, 80 >> levels)
-    assert torch.allclose(join_bands(bands, low), x, atol=1e-5)
+    for band in reversed(bands):
+        low = upsample(low) + band
+    assert torch.allclose(low, x, atol=1e-5)
     flat = torch.rand(1, 3, 1, 1).expand(1, 3, 48, 80)
     assert all(band.abs().max() < 1e-6 for band in split_bands(flat, levels)[0])
     ramp = torch.linspace(0, 1, 128).expand(1, 1, 16, 128)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.networks.statistics import BAND_FLOOR, COLOUR_FLOOR, MEASURED, SHARES, Measured, colour_statistics
 from sfumato.networks.style_encoder import StyleEncoder
 
@@ -11,7 +12,7 @@ PALETTE = slice(-MEASURED, 9 - MEASURED)
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
-    return StyleEncoder((8, 8, 12, 16), 16).eval().requires_grad_(False)
+    return StyleEncoder(16).eval().requires_grad_(False)
 
 
 def shuffled(picture, block=16):
@@ -78,3 +79,32 @@ def test_codes_in_a_batch_are_those_of_each_alone(encoder, natural, painting):
     pictures = torch.cat([natural(96, 80), painting])
     each = torch.cat([encoder(p[None]) for p in pictures])
     assert torch.allclose(encoder(pictures), each, atol=1e-5)
+
+
+def test_descriptions_are_kept_and_coded_as_pictures_are(encoder, natural, painting):
+    for picture in (natural(96, 128), painting):
+        assert torch.equal(encoder.code(encoder.describe(picture)), encoder(picture))
+
+
+def test_the_trunk_is_vgg19_s_beginning_and_does_not_train(encoder, natural):
+    vgg = VGG19(load_vgg19_weights(), ("relu3_1",))
+    encoder.look_with(vgg)
+    x = natural(64, 64)
+    h = x.flip(1) * 255 - vgg.mean
+    for i, convolution in enumerate(encoder.trunk):
+        h = torch.relu(convolution(torch.nn.functional.max_pool2d(h, 2) if i in (2, 4) else h))
+    assert torch.allclose(h, vgg(x)["relu3_1"], rtol=1e-4, atol=1e-2)
+    assert not any(p.requires_grad for p in StyleEncoder(16).trunk.parameters())
+
+
+def test_fitted_codes_are_principal_components(encoder, natural):
+    pictures = [natural(64, 64, top, left) for top in (0, 130, 260, 390) for left in (0, 120, 240, 360)]
+    descriptions = [encoder.describe(p) for p in pictures]
+    encoder.fit(descriptions)
+    codes = torch.cat([encoder.code(d) for d in descriptions])[:, :-MEASURED]
+    assert codes.mean(0).abs().max() < 1e-3
+    deviations = codes.std(0, correction=0)
+    assert deviations[0] == pytest.approx(1, abs=0.01)
+    assert (deviations[:15].diff() <= 1e-4).all()  # 16 pictures span 15 directions
+    covariance = codes[:, :15].T @ codes[:, :15] / len(codes)
+    assert (covariance - torch.diag(covariance.diagonal())).abs().max() < 1e-3

@@ -61,7 +61,6 @@ def config() -> TrainConfig:
     model = ModelConfig(
         widths=(8, 8, 8),
         blocks=1,
-        style_widths=(4, 4, 8, 8),
         texture_size=8,
         style_size=8,
         discriminator_widths=(8, 8, 8),

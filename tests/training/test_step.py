@@ -23,7 +23,7 @@ TERMS = {"content", "statistics", "gram", "total_variation", "range", "leak"}
 
 @pytest.fixture
 def parts(photos, paintings, config, vgg):
-    """What a step needs: (model, discriminator, vgg, batch, content, style)."""
+    """What a step needs: (model, discriminator, vgg, batch, descriptions, content, style)."""
     torch.manual_seed(0)
     model = StyleTransferModel(config.model)
     discriminator = build_discriminator(config.model, model.code_size)
@@ -32,7 +32,8 @@ def parts(photos, paintings, config, vgg):
     batches = (source.batch(step, config.spec(config.phases[-1])) for step in range(20))
     batch = next(b for b in batches if len(set(b.style_ids)) == 2)  # a neighbour's code must be another painting's
     content = targets.content(batch, remember=False)
-    return model, discriminator, vgg, batch, content, targets.style(batch.style_ids)
+    described = torch.cat([targets.description(model.style_encoder, i) for i in batch.style_ids])
+    return model, discriminator, vgg, batch, described, content, targets.style(batch.style_ids)
 
 
 def step(parts, *, adversarial=True, identity=2, weights=None):
@@ -61,7 +62,7 @@ def test_terms_are_left_out_with_what_they_need(parts):
 
 
 def test_terms_are_those_of_the_picture_that_was_painted(parts):
-    model, discriminator, vgg, batch, content, style = parts
+    model, discriminator, vgg, batch, described, content, style = parts
     discriminator.eval()  # training would move spectral norm's vectors between the two looks
     half = step(parts)
     features = vgg(alternate_views(half.fake))
@@ -76,7 +77,7 @@ def test_terms_are_those_of_the_picture_that_was_painted(parts):
     }
     for name, value in expected.items():
         assert float(half.report[name]) == pytest.approx(float(value), rel=1e-4), name
-    assert torch.allclose(half.code, model.style_encoder(batch.style))
+    assert torch.allclose(half.code, model.style_encoder.code(described))
 
 
 @pytest.mark.parametrize("identity", [1, 2, 3])
@@ -98,9 +99,10 @@ def test_gradients_reach_every_parameter_and_no_frozen_one(parts):
     model, discriminator, vgg, *_ = parts
     discriminator.requires_grad_(False)
     step(parts).loss.backward()
-    assert [name for name, p in model.named_parameters() if p.grad is None] == []
-    assert all(p.grad.isfinite().all() for p in model.parameters())
-    used = ["style_encoder.convs.0.weight", "style_encoder.head.2.weight", "generator.gate.weight"]
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in learnt)
+    assert all(p.grad is None for p in model.style_encoder.trunk.parameters())
+    used = ["style_encoder.head.weight", "generator.gate.weight", "generator.deep_noise.weight"]
     used += ["generator.content_encoder.convs.0.weight", "generator.paint.conv.weight"]
     parameters = dict(model.named_parameters())
     assert all(parameters[name].grad.abs().max() > 0 for name in used)

@@ -21,6 +21,7 @@ from sfumato.checkpoint import load_model, new_directory
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
 from sfumato.networks.model import StyleTransferModel
+from sfumato.networks.statistics import MEASURED
 from sfumato.training.state import checkpoints
 
 OPSET = 18
@@ -42,8 +43,8 @@ class _Generator(nn.Module):
         super().__init__()
         self.generator = model.generator
 
-    def forward(self, picture: Tensor, affines: Tensor) -> Tensor:
-        output: Tensor = self.generator(picture, affines)
+    def forward(self, picture: Tensor, affines: Tensor, origin: Tensor) -> Tensor:
+        output: Tensor = self.generator(picture, affines, origin)
         return output.clamp(0, 1)
 
 
@@ -60,15 +61,17 @@ def export_model(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(parameter.half().float())
-    thumbnail, photo = torch.rand(1, 3, 48, 67), torch.rand(1, 3, 75, 93)
+    thumbnail, photo, origin = torch.rand(1, 3, 48, 67), torch.rand(1, 3, 75, 93), torch.tensor([16, 32])
     with torch.no_grad():
         code = model.style_encoder(thumbnail)
         affines = model.generator.measure(thumbnail, code)
     graphs: dict[str, tuple[nn.Module, tuple[Tensor, ...], list[str], str]] = {
         "style_encoder": (model.style_encoder, (thumbnail,), ["picture"], "code"),
         "statistics": (_Statistics(model), (thumbnail, code), ["thumbnail", "code"], "affines"),
-        "generator": (_Generator(model), (photo, affines), ["picture", "affines"], "stylized"),
+        "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], "stylized"),
     }
+    # Where a code has its mean colour and the root of its covariance (`Measured.pack`): what a palette is.
+    palette = code.shape[1] - MEASURED, code.shape[1] - MEASURED + 9
     with new_directory(directory) as folder:
         for name, (module, inputs, input_names, output_name) in graphs.items():
             _export(module, inputs, folder / f"{name}.onnx", input_names, output_name)
@@ -81,6 +84,7 @@ def export_model(
             "thumbnail": STYLE_THUMBNAIL,
             "code_size": int(code.shape[1]),
             "affines": int(affines.shape[1]),
+            "palette": list(palette),
             "parameters": sum(p.numel() for p in model.parameters()),
             "config": model.config.model_dump(mode="json"),
             "parity": parity,
@@ -152,6 +156,7 @@ def _parity(model: StyleTransferModel, folder: Path) -> dict[str, float]:
         "generator": _Generator(model),
     }
     generator = torch.Generator().manual_seed(0)
+    origin = torch.tensor([4096, 272])
     worst = dict.fromkeys(sessions, 0.0)
     for height, width in PARITY_SIZES:
         # Smooth pictures: statistics of white noise are not what the graphs will meet.
@@ -160,7 +165,7 @@ def _parity(model: StyleTransferModel, folder: Path) -> dict[str, float]:
         with torch.no_grad():
             code = model.style_encoder(picture)
             affines = model.generator.measure(picture, code)
-        inputs = {"style_encoder": (picture,), "statistics": (picture, code), "generator": (picture, affines)}
+        inputs = {"style_encoder": (picture,), "statistics": (picture, code), "generator": (picture, affines, origin)}
         for name, session in sessions.items():
             feeds = {i.name: t.numpy() for i, t in zip(session.get_inputs(), inputs[name], strict=True)}
             with torch.no_grad():

@@ -35,7 +35,7 @@ SMALLEST_SIDE = 16
 _GRAPHS = {  # each graph's inputs and outputs
     "style_encoder.onnx": (["picture"], ["code"]),
     "statistics.onnx": (["thumbnail", "code"], ["affines"]),
-    "generator.onnx": (["picture", "affines"], ["stylized"]),
+    "generator.onnx": (["picture", "affines", "origin"], ["stylized"]),
 }
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # fastest first
 
@@ -138,7 +138,7 @@ class Stylizer:
             )
         picture = _usable(photo)
         affines = self.affines(picture, style.code, strength)
-        return self._run("generator.onnx", picture=picture, affines=affines)
+        return self._run("generator.onnx", picture=picture, affines=affines, origin=np.zeros(2, np.int64))
 
     def affines(self, picture: Picture, code: StyleCode, strength: float = 1.0) -> npt.NDArray[np.float32]:
         """Every scale and shift that the generator paints ``picture`` ``(1, 3, H, W)`` with: ``(1, A)`` float32.
@@ -166,7 +166,7 @@ class Stylizer:
     def _encode(self, small: Picture) -> StyleCode:
         return StyleCode(self._run("style_encoder.onnx", picture=small)[0], self.card.model)
 
-    def _run(self, graph: str, **inputs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _run(self, graph: str, **inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         session = _session(self.folder / graph, self.card.files[graph], self._threads, self._device)
         output: npt.NDArray[np.float32] = session.run(None, inputs)[0]
         return output

@@ -16,17 +16,17 @@ from sfumato.config import Config
 
 
 class LossWeights(Config):
-    """Weight of each term; 0 leaves a term out. The style terms are relative to the painting's own."""
+    """Weight of each term; 0 leaves a term out. The style terms are relative, at most about 1."""
 
     content: NonNegativeFloat = 0.06
-    statistics: NonNegativeFloat = 2.0
-    gram: NonNegativeFloat = 0.5
+    statistics: NonNegativeFloat = 6.0
+    gram: NonNegativeFloat = 3.0
     adversarial: NonNegativeFloat = 0.05
     identity: NonNegativeFloat = 0.7
     consistency: NonNegativeFloat = 1.0
     total_variation: NonNegativeFloat = 0.05
     range: NonNegativeFloat = 5.0
-    leak: NonNegativeFloat = 0.02
+    leak: NonNegativeFloat = 0.05
 
     @classmethod
     def from_alpha(cls, alpha: float) -> LossWeights:

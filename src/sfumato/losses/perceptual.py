@@ -70,10 +70,13 @@ def gram_distance(a: StyleTarget, b: StyleTarget, layer: str) -> Tensor:
 
 
 def statistics_loss(output: StyleTarget, target: StyleTarget) -> Tensor:
-    """Mean over layers and samples of the distance relative to the painting's own variance: faint ink counts as oil."""
+    """Mean over layers and samples of the distance relative to the variances of both: faint ink counts as oil.
+
+    The output's is taken as a number, without its gradient: growing it must not be a way to lower the loss.
+    """
     terms = []
     for layer in STYLE_LAYERS:
-        size = target.deviation[layer].square().mean(1)
+        size = (target.deviation[layer].square() + output.deviation[layer].detach().square()).mean(1)
         terms.append((statistics_distance(output, target, layer) / size).mean())
     return torch.stack(terms).mean()
 
@@ -82,7 +85,8 @@ def gram_loss(output: StyleTarget, target: StyleTarget) -> Tensor:
     """As `statistics_loss`, for Gram matrices: which channels fire together, hence strokes rather than colours."""
     terms = []
     for layer in GRAM_LAYERS:
-        size = target.gram[layer].square().mean((1, 2)).clamp(min=1e-4)  # a plain canvas has none
+        size = target.gram[layer].square().mean((1, 2)) + output.gram[layer].detach().square().mean((1, 2))
+        size = size.clamp(min=1e-4)  # a plain canvas has none
         terms.append((gram_distance(output, target, layer) / size).mean())
     return torch.stack(terms).mean()
 

@@ -10,16 +10,16 @@ from sfumato.networks.statistics import Affine, AffineSource
 
 
 class ContentEncoder(nn.Module):
-    """Photo (B, 3, H, W) in [-1, 1] -> normalised features at strides 2, 4 and 8, `widths` channels each.
+    """Whitened photo and noise (B, 4, H, W) -> normalised features at strides 2, 4 and 8, `widths` channels each.
 
     H and W divide by 8. Each level is a convolution, an instance normalisation by value, and a ReLU.
     """
 
     def __init__(self, widths: tuple[int, int, int]) -> None:
         super().__init__()
-        # The first level reads 2×2 blocks of pixels as 12 channels: a stride-2 kernel of 6×6 at a third of its cost.
+        # The first level reads 2×2 blocks of pixels as 16 channels: a stride-2 kernel of 6×6 at a third of its cost.
         self.convs = nn.ModuleList(
-            [conv(12, widths[0]), conv(widths[0], widths[1], stride=2), conv(widths[1], widths[2], stride=2)]
+            [conv(16, widths[0]), conv(widths[0], widths[1], stride=2), conv(widths[1], widths[2], stride=2)]
         )
         self.norms = nn.ModuleList([Affine(width) for width in widths])
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.networks.content_encoder import ContentEncoder
-from sfumato.networks.layers import SubPixel, conv, full_precision, join_bands, split_bands, upsample
+from sfumato.networks.layers import SubPixel, conv, full_precision, space_to_depth, upsample
 from sfumato.networks.statistics import (
+    BAND_FLOOR,
     BANDS,
     MEASURED,
     Affine,
@@ -18,24 +21,37 @@ from sfumato.networks.statistics import (
     Measured,
     ToneCurve,
     band_deviations,
+    colour_statistics,
     map_colours,
+    matrix_roots,
     tones,
 )
 
 STRIDE = 2**BANDS  # pictures are padded to a multiple of it: of the lowest band, and of the deepest features (8)
-# Values of the recolouring: whitening matrix and offset; twice the gain of each band and a tone curve; colouring matrix
-# and mean. Twice, because each of the two undoes a little of the other (Heeger & Bergen 1995 iterate them).
-RECOLOUR_SIZES = [9, 3, *[3 * BANDS, ToneCurve.SIZE] * 2, 9, 3]
-RECOLOUR = sum(RECOLOUR_SIZES)
-GATES = slice(RECOLOUR, RECOLOUR + 3 * BANDS)  # place of the gates among the affines
+# The affines in order: for the photo, whitening and gains of the bands; gates; amount of paint; the layers' scales and
+# shifts; for what was painted, whitening, gains and a tone curve, `PASSES` times; colours of the output.
+WHITEN = 9 + 3
+GATES = slice(WHITEN + 3 * BANDS, WHITEN + 6 * BANDS)
+PASSES = 2  # of bands and tones over what was painted: each undoes a little of the other (Heeger & Bergen 1995)
+DISTANCES = 4  # ways in which a photo and a style are told to be near or far
+NOISE_PERIODS = (208, 264)  # pixels: multiples of the deepest stride, whose sum repeats after 6,864
 
 
 def _equalise(x: Tensor, gains: Tensor) -> Tensor:
-    """Multiply each octave of each channel of x (B, 3, H, W) by its gain (B, 3·BANDS); other sizes are padded."""
-    height, width = x.shape[2:]
-    bands, low = split_bands(F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect"), BANDS)
-    bands = [b * g[:, :, None, None] for b, g in zip(bands, gains.chunk(BANDS, 1), strict=True)]
-    return join_bands(bands, low)[:, :, :height, :width]
+    """Multiply each octave of each channel of x (B, 3, H, W) by its gain (B, 3·BANDS); H and W divide by STRIDE.
+
+    The bands of `split_bands`, multiplied and added up again, with half the work: g·(x - up(low)) + up(y), where y is
+    what became of low, is g·x + up(y - g·low).
+    """
+    levels = [x]
+    for _ in range(BANDS):
+        levels.append(F.avg_pool2d(levels[-1], 2))
+    y = levels.pop()
+    low = y
+    for fine, gain in zip(reversed(levels), reversed(gains[:, :, None, None].chunk(BANDS, 1)), strict=True):
+        y = torch.addcmul(upsample(torch.addcmul(y, low, gain, value=-1)), fine, gain)
+        low = fine
+    return y
 
 
 class ResidualBlock(nn.Module):
@@ -52,20 +68,63 @@ class ResidualBlock(nn.Module):
         return h + inner
 
 
+@dataclass(frozen=True)
+class _Aim:
+    """What a measuring pass works towards, beside the layers' own γ and β."""
+
+    target: Measured
+    gates: Tensor  # (B, 3·BANDS)
+    amount: Tensor  # (B, 1), of paint
+
+
+def _known(aim: _Aim | None) -> _Aim:
+    assert aim is not None, "a pass under given values computes none"
+    return aim
+
+
+class Noise(nn.Module):
+    """A fixed field of standard normal noise over the plane: where the marks of a brush fall in a plain area.
+
+    Stored as two tables of coprime periods whose sum hardly repeats, so any crop of the plane can be had by its place.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        for i, period in enumerate(NOISE_PERIODS):
+            table = torch.randn(1, 1, period, period, generator=generator) / len(NOISE_PERIODS) ** 0.5
+            self.register_buffer(f"table{i}", table, persistent=False)
+
+    def forward(self, x: Tensor, origin: Tensor) -> Tensor:
+        """The noise (B, 1, H, W) under a picture x (B, C, H, W) whose corner lies at `origin` (row, column)."""
+        height, width = x.shape[2:]
+        rows = origin[0] + torch.arange(height, device=x.device)
+        columns = origin[1] + torch.arange(width, device=x.device)
+        parts = [
+            self.get_buffer(f"table{i}").index_select(2, rows % period).index_select(3, columns % period)
+            for i, period in enumerate(NOISE_PERIODS)
+        ]
+        return (parts[0] + parts[1]).expand(x.shape[0], -1, -1, -1)
+
+
 class Generator(nn.Module):
     """`measure(thumbnail, code)` gives every scale and shift; `forward(photo, affines)` paints with them.
 
-    The photo is first *recoloured*: whitened, each octave of its detail brought to the contrast that the code has
-    there, its tones to the code's by a curve, and coloured (Σ_z^½ · curve · gains · Σ_c^-½). The detail of that passes
-    to the output through gates that the code sets (driven down for paintings by the `leak` term); all else is painted
-    by the decoder. Everything is convolutions and per-channel values: crops and tiles agree with the whole.
+    The photo is whitened and *equalised*: each octave of its detail is brought to the contrast that the code has there.
+    The detail of that passes through gates that the code sets (driven down by the `leak` term); on it the decoder
+    paints, from the photo's features and a field of noise, the more the farther the photo is from the style. What was
+    painted is whitened and equalised in turn, its tones are brought to the code's by a curve, and it is coloured:
+    palette, tones and contrast are the style's whatever was painted, and the networks have only marks and shapes to
+    learn. Everything is convolutions and per-channel values: crops and tiles agree with the whole.
     """
 
     def __init__(self, widths: tuple[int, int, int], blocks: int, code_size: int, style_size: int) -> None:
         super().__init__()
         fine, middle, deep = widths
+        self.noise = Noise()
         self.content_encoder = ContentEncoder(widths)
-        self.style = nn.Sequential(nn.Linear(code_size, style_size), nn.LeakyReLU(0.2))
+        self.deep_noise = nn.Conv2d(64, deep, 1, bias=False)
+        self.style = nn.Sequential(nn.Linear(code_size + 2 * DISTANCES, style_size), nn.LeakyReLU(0.2))
         self.enter = Affine(deep, style_size)
         self.blocks = nn.ModuleList([ResidualBlock(deep, style_size) for _ in range(blocks)])
         self.reduce1, self.reduce_affine1 = conv(deep, middle), Affine(middle, style_size)
@@ -76,11 +135,9 @@ class Generator(nn.Module):
         self.conv2, self.affine2 = conv(fine, fine), Affine(fine, style_size)
         self.paint = SubPixel(fine, 3)
         self.gate = nn.Linear(style_size, 3 * BANDS)
-        nn.init.constant_(self.gate.bias, 2.0)  # nearly open
-        with torch.no_grad():  # starts near a plain recolouring: what is left to learn is texture
-            self.paint.conv.weight.mul_(0.1)
-            assert self.paint.conv.bias is not None
-            self.paint.conv.bias.zero_()
+        nn.init.constant_(self.gate.bias, 1.0)
+        with torch.no_grad():  # starts nearer to a plain recolouring than to noise
+            self.paint.conv.weight.mul_(0.5)
 
     def measure(self, thumbnail: Tensor, code: Tensor) -> Tensor:
         """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more; code (B, D) -> affines (B, A) float32."""
@@ -88,45 +145,40 @@ class Generator(nn.Module):
 
     def measure_and_paint(self, thumbnail: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """`measure`, and the thumbnail as painted on the way (B, 3, h, w)."""
-        own, white = Measured.of(thumbnail)
         # The measured part is not learnt: without its gradient the full-size layers have less to keep.
         target = Measured.unpack(code.detach())
-        assert own.whiten is not None
-        with full_precision(thumbnail):
-            whiten_offset = -(own.whiten @ own.mean[:, :, None])[:, :, 0]
-        recolour = [own.whiten.flatten(1), whiten_offset]
-        for _ in range(2):
-            gains = target.bands / band_deviations(white)
-            white = _equalise(white, gains)
-            curve = ToneCurve.between(tones(white), target.tones)
-            white = curve(white)
-            recolour += [gains, curve.pack()]
-        recolour += [target.root.flatten(1), target.mean]
+        distances = _distances(Measured.of(thumbnail)[0], target)
         # The measured values are small numbers beside the learnt ones: scaled to be heard.
-        style = self.style(torch.cat([code[:, :-MEASURED], 4 * code[:, -MEASURED:]], 1))
-        source = Measure(style)
-        source.value(RECOLOUR, torch.cat(recolour, 1))
-        source.value(3 * BANDS, torch.sigmoid(self.gate(style).float()))
-        painted = self._paint(thumbnail, source, *source.values)
+        seen = [code[:, :-MEASURED], 4 * code[:, -MEASURED:], distances, torch.exp(-4 * distances)]
+        style = self.style(torch.cat(seen, 1))
+        # From 0, where the photo is its own style, to nearly 1 for any other.
+        amount = 1 - torch.exp(-10 * distances.mean(1, keepdim=True))
+        gates = 1 - amount * (1 - torch.sigmoid(self.gate(style).float()))
+        source, origin = Measure(style), torch.zeros(2, dtype=torch.long, device=code.device)
+        painted = self._paint(thumbnail, source, origin, _Aim(target, gates, amount))
         return source.affines(), painted
 
-    def forward(self, x: Tensor, affines: Tensor) -> Tensor:
-        """Photo (B, 3, H, W) in [0, 1], sides 16 or more; affines (B, A) -> picture (B, 3, H, W), near [0, 1]."""
-        source = Given(affines)
-        recolour, gates = source.value(RECOLOUR), source.value(3 * BANDS)
-        return self._paint(x, source, recolour, gates)
+    def forward(self, x: Tensor, affines: Tensor, origin: Tensor | None = None) -> Tensor:
+        """Photo (B, 3, H, W) in [0, 1], sides 16 or more; affines (B, A) -> picture (B, 3, H, W), near [0, 1].
 
-    def _paint(self, x: Tensor, source: AffineSource, recolour: Tensor, gates: Tensor) -> Tensor:
+        `origin` (2,) int64 is the place (row, column) of x in the photo that it was cut from; multiples of 16 keep the
+        coarser levels aligned.
+        """
+        origin = torch.zeros(2, dtype=torch.long, device=x.device) if origin is None else origin
+        return self._paint(x, Given(affines), origin)
+
+    def _paint(self, x: Tensor, source: AffineSource, origin: Tensor, aim: _Aim | None = None) -> Tensor:
+        """One pass over x, measuring (towards an `aim`) or under given values."""
         height, width = x.shape[2:]
         x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-        whiten, offset, *stages, matrix, mean = recolour.split(RECOLOUR_SIZES, 1)
-        white = map_colours(whiten.unflatten(1, (3, 3)), x) + offset[:, :, None, None]
-        for gains, curve in zip(stages[::2], stages[1::2], strict=True):
-            white = ToneCurve.unpack(curve)(_equalise(white, gains))
-        recoloured = map_colours(matrix.unflatten(1, (3, 3)), white) + mean[:, :, None, None]
-        kept = _equalise(recoloured, gates)
+        white = _match_bands(x.float(), source, aim)
+        gates = source.value(3 * BANDS, lambda: _known(aim).gates)
+        amount = source.value(1, lambda: _known(aim).amount)
+        kept = _equalise(white, gates)
 
-        fine, middle, deep = self.content_encoder(2 * recoloured - 1, source)
+        noise = self.noise(x, origin)
+        fine, middle, deep = self.content_encoder(torch.cat([white, noise], 1), source)
+        deep = deep + self.deep_noise(space_to_depth(space_to_depth(space_to_depth(noise))))
         h = self.enter(deep, source)
         for block in self.blocks:
             h = block(h, source)
@@ -136,5 +188,53 @@ class Generator(nn.Module):
         h = F.relu(self.reduce_affine2(self.reduce2(h), source))
         h = upsample(h) + self.skip2(fine, source)
         h = F.relu(self.affine2(self.conv2(h), source))
-        painted: Tensor = kept + self.paint(h).float()
+        white = torch.addcmul(kept, self.paint(h).float(), amount[:, :, None, None])
+        for _ in range(PASSES):
+            white = _match_tones(_match_bands(white, source, aim), source, aim)
+        matrix, mean = source.value(9 + 3, lambda: _colours(_known(aim).target)).split([9, 3], 1)
+        painted: Tensor = map_colours(matrix.unflatten(1, (3, 3)), white) + mean[:, :, None, None]
         return painted[:, :, :height, :width]
+
+
+def _distances(own: Measured, target: Measured) -> Tensor:
+    """How far a photo is from a style in palette, chroma, contrast and tones, each about 0 to 2: (B, DISTANCES).
+
+    All are 0 at strength 0, where the photo is its own style.
+    """
+    pairs = (
+        (4 * own.mean, 4 * target.mean),
+        (4 * own.root.flatten(1), 4 * target.root.flatten(1)),
+        (own.bands.log(), target.bands.clamp(min=BAND_FLOOR**0.5).log()),
+        (own.tones.flatten(1), target.tones.flatten(1)),
+    )
+    return torch.stack([((a - b).square().mean(1) + 1e-6).sqrt() for a, b in pairs], 1)
+
+
+def _match_bands(x: Tensor, source: AffineSource, aim: _Aim | None) -> Tensor:
+    """Whiten x (B, 3, H, W) and bring the contrast of its bands to the target's; whitened, of the same shape."""
+
+    def whitening() -> Tensor:
+        mean, covariance = colour_statistics(x)
+        _, whiten = matrix_roots(covariance)
+        with full_precision(x):
+            return torch.cat([whiten.flatten(1), -(whiten @ mean[:, :, None])[:, :, 0]], 1)
+
+    def gains() -> Tensor:
+        return _known(aim).target.bands / band_deviations(white)
+
+    matrix, offset = source.value(WHITEN, whitening).split([9, 3], 1)
+    white = map_colours(matrix.unflatten(1, (3, 3)), x) + offset[:, :, None, None]
+    return _equalise(white, source.value(3 * BANDS, gains))
+
+
+def _match_tones(white: Tensor, source: AffineSource, aim: _Aim | None) -> Tensor:
+    """Bring the quantiles of whitened pictures (B, 3, H, W) to the target's."""
+
+    def curve() -> Tensor:
+        return ToneCurve.between(tones(white), _known(aim).target.tones).pack()
+
+    return ToneCurve.unpack(source.value(ToneCurve.SIZE, curve))(white)
+
+
+def _colours(target: Measured) -> Tensor:
+    return torch.cat([target.root.flatten(1), target.mean], 1)

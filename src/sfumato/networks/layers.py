@@ -60,7 +60,8 @@ def space_to_depth(x: Tensor) -> Tensor:
 def split_bands(x: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
     """A Laplacian pyramid (Burt & Adelson 1983): bands of x (B, C, H, W), finest first, and what is left below them.
 
-    Band i is (B, C, H/2^i, W/2^i); H and W divide by 2^levels. `join_bands` of the result is x.
+    Band i is (B, C, H/2^i, W/2^i); H and W divide by 2^levels. Enlarged and added,
+    from what is left up to the finest band, they are x again.
     """
     bands = []
     for _ in range(levels):
@@ -68,10 +69,3 @@ def split_bands(x: Tensor, levels: int) -> tuple[list[Tensor], Tensor]:
         bands.append(x - upsample(low))
         x = low
     return bands, x
-
-
-def join_bands(bands: list[Tensor], low: Tensor) -> Tensor:
-    """The inverse of `split_bands`."""
-    for band in reversed(bands):
-        low = upsample(low) + band
-    return low

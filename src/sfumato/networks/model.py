@@ -15,8 +15,7 @@ class ModelConfig(Config):
 
     widths: tuple[int, int, int] = (32, 64, 128)  # generator channels at strides 2, 4, 8
     blocks: int = 2  # residual blocks at stride 8
-    style_widths: tuple[int, ...] = (32, 64, 96, 128)  # style encoder channels at strides 2, 4, 8, 16
-    texture_size: int = 256  # learnt part of a style code
+    texture_size: int = 96  # learnt part of a style code
     style_size: int = 256  # features that the generator's affines read
     discriminator_widths: tuple[int, ...] = (32, 64, 128)
     discriminator_scales: int = 2
@@ -28,7 +27,7 @@ class StyleTransferModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.style_encoder = StyleEncoder(config.style_widths, config.texture_size)
+        self.style_encoder = StyleEncoder(config.texture_size)
         self.generator = Generator(config.widths, config.blocks, self.style_encoder.code_size, config.style_size)
 
     @property

@@ -8,6 +8,7 @@ The networks are written once, against either.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +24,9 @@ MIDDLE = 3  # place of the median among them
 MEASURED = 9 + 3 * BANDS + 3 * len(SHARES)
 BAND_FLOOR = 4e-4  # variance, of pictures whose colours have variance 1
 FLAT = 0.12  # of a deviation: bounds a tone curve's slope where the photo has a plain area
-COLOUR_FLOOR = 6e-4  # variance added to every colour direction: keeps a grey photo's chroma noise from being amplified
+COLOUR_FLOOR = (
+    1.5e-4  # variance added to every colour direction: keeps a grey photo's chroma noise from being amplified
+)
 
 
 class Affine(nn.Module):
@@ -35,7 +38,6 @@ class Affine(nn.Module):
         self.style = nn.Linear(style_size, 2 * channels) if style_size else None
         if self.style is not None:
             with torch.no_grad():
-                self.style.weight.mul_(0.5)
                 self.style.bias.copy_(torch.cat([torch.ones(channels), torch.zeros(channels)]))
 
     def forward(self, h: Tensor, source: AffineSource) -> Tensor:
@@ -49,7 +51,7 @@ class AffineSource(Protocol):
 
     def __call__(self, layer: Affine, h: Tensor) -> tuple[Tensor, Tensor]: ...
 
-    def value(self, size: int, compute: Tensor | None = None) -> Tensor: ...
+    def value(self, size: int, compute: Callable[[], Tensor]) -> Tensor: ...
 
 
 class Measure:
@@ -69,10 +71,9 @@ class Measure:
         self.values += [scale, shift]
         return scale.to(h.dtype), shift.to(h.dtype)
 
-    def value(self, size: int, compute: Tensor | None = None) -> Tensor:
-        assert compute is not None, "a measuring pass computes its values"
-        self.values.append(compute.float())
-        return compute
+    def value(self, size: int, compute: Callable[[], Tensor]) -> Tensor:
+        self.values.append(compute().float())
+        return self.values[-1]
 
     def affines(self) -> Tensor:
         """Every value of the pass as one vector per picture, (B, A) float32."""
@@ -87,10 +88,13 @@ class Given:
         self.at = 0
 
     def __call__(self, layer: Affine, h: Tensor) -> tuple[Tensor, Tensor]:
-        scale = self.value(layer.channels)
-        return scale.to(h.dtype), self.value(layer.channels).to(h.dtype)
+        scale = self._next(layer.channels)
+        return scale.to(h.dtype), self._next(layer.channels).to(h.dtype)
 
-    def value(self, size: int, compute: Tensor | None = None) -> Tensor:
+    def value(self, size: int, compute: Callable[[], Tensor]) -> Tensor:
+        return self._next(size)
+
+    def _next(self, size: int) -> Tensor:
         self.at += size
         return self.affines[:, self.at - size : self.at]
 
@@ -147,7 +151,7 @@ def tones(white: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ToneCurve:
-    """A rising, piecewise linear curve a channel: slope·x + offset + Σ bends·(x - knots)₊."""
+    """A rising, piecewise linear curve a channel: slope·x + offset + Σ bends·max(x, knots)."""
 
     slope: Tensor  # (B, 3)
     offset: Tensor  # (B, 3)
@@ -163,7 +167,7 @@ class ToneCurve:
         slopes = (target[:, :, 1:] - target[:, :, :-1] + FLAT) / (own[:, :, 1:] - own[:, :, :-1] + FLAT)
         knots, bends = own[:, :, 1:-1], slopes[:, :, 1:] - slopes[:, :, :-1]
         middle = own[:, :, MIDDLE : MIDDLE + 1]
-        there = slopes[:, :, 0] * middle[:, :, 0] + (bends * (middle - knots).relu()).sum(2)
+        there = slopes[:, :, 0] * middle[:, :, 0] + (bends * torch.maximum(middle, knots)).sum(2)
         return cls(slopes[:, :, 0], target[:, :, MIDDLE] - there, knots, bends)
 
     def pack(self) -> Tensor:
@@ -180,8 +184,8 @@ class ToneCurve:
         """Pictures (B, 3, H, W) through the curve."""
         y = torch.addcmul(self.offset[:, :, None, None], x, self.slope[:, :, None, None])
         for k in range(self.KNOTS):
-            above = (x - self.knots[:, :, k, None, None]).relu()
-            y = torch.addcmul(y, above, self.bends[:, :, k, None, None])
+            bent = torch.maximum(x, self.knots[:, :, k, None, None])
+            y = torch.addcmul(y, bent, self.bends[:, :, k, None, None])
         return y
 
 

@@ -2,41 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfumato.networks.layers import conv, space_to_depth
-from sfumato.networks.statistics import EPSILON, MEASURED, Measured
+from sfumato.networks.perceptual import VGG19
+from sfumato.networks.statistics import MEASURED, Measured
+
+_WIDTHS = (64, 64, 128, 128, 256)  # VGG19 up to relu3_1
+_READ = {0: 0, 2: 16, 4: 24}  # convolution: directions of its features whose covariance is read (0: none)
+DESCRIPTOR = sum(2 * _WIDTHS[i] + size * (size + 1) // 2 for i, size in _READ.items())
 
 
 class StyleEncoder(nn.Module):
     """Picture (B, 3, h, w) in [0, 1], sides 16 or more -> code (B, `texture_size` + MEASURED).
 
-    The last values are measured (`statistics.Measured`): palette and contrast. The others are learnt, from channel
-    means and deviations at strides 2 to 16 of the picture with its colours whitened: the two parts say different
-    things. Pooling removes positions, so nothing of the style picture's layout can reach the output.
+    The last values are measured (`statistics.Measured`): palette and contrast. The others are a linear map of a
+    *descriptor* of texture: the statistics of the first five convolutions of VGG19, which do not train, so that each
+    picture's descriptor can be kept. The map starts from the principal components of the paintings' descriptors
+    (`fit`) and is trained on: a style code means something from the first step, also of paintings never seen. Pooling
+    removes positions, so nothing of the style picture's layout can reach the output.
     """
 
-    def __init__(self, widths: tuple[int, ...], texture_size: int) -> None:
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, texture_size: int) -> None:
         super().__init__()
-        pairs = zip((12, *widths), widths, strict=False)
-        self.convs = nn.ModuleList([conv(a, b, stride=2 if i else 1) for i, (a, b) in enumerate(pairs)])
-        pooled = 2 * sum(widths) + MEASURED
-        self.head = nn.Sequential(
-            nn.Linear(pooled, texture_size), nn.LeakyReLU(0.2), nn.Linear(texture_size, texture_size)
-        )
+        pairs = zip((3, *_WIDTHS), _WIDTHS, strict=False)
+        self.trunk = nn.ModuleList([nn.Conv2d(a, b, 3, padding=1) for a, b in pairs]).requires_grad_(False)
+        generator = torch.Generator().manual_seed(2)
+        for i, size in _READ.items():
+            if size:
+                directions = torch.randn(size, _WIDTHS[i], generator=generator) / _WIDTHS[i] ** 0.5
+                self.register_buffer(f"directions{i}", directions, persistent=False)
+        self.register_buffer("pixel_mean", torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.zeros(DESCRIPTOR))
+        self.register_buffer("deviation", torch.ones(DESCRIPTOR))
+        self.head = nn.Linear(DESCRIPTOR, texture_size)
         self.code_size = texture_size + MEASURED
 
     def forward(self, x: Tensor) -> Tensor:
-        measured, white = Measured.of(x)
-        packed = measured.pack()
-        height, width = x.shape[2:]
-        # Even sizes for the 2×2 blocks; one row or column less cannot matter to pooled statistics.
-        h = space_to_depth(white[:, :, : height // 2 * 2, : width // 2 * 2])
-        pooled = []
-        for convolution in self.convs:
-            h = F.leaky_relu(convolution(h), 0.2)
-            variance, level_mean = torch.var_mean(h.float(), (2, 3), correction=0)
-            pooled += [level_mean, (variance + EPSILON).sqrt()]
-        return torch.cat([self.head(torch.cat([*pooled, packed], 1)).float(), packed], 1)
+        return self.code(self.describe(x))
+
+    def code(self, description: Tensor) -> Tensor:
+        """What `describe` gave -> code."""
+        texture = (description[:, :-MEASURED] - self.mean) / self.deviation
+        return torch.cat([self.head(texture).float(), description[:, -MEASURED:]], 1)
+
+    @torch.no_grad()
+    def describe(self, x: Tensor) -> Tensor:
+        """Pictures (B, 3, h, w) -> (B, DESCRIPTOR + MEASURED): all that is measured on them, nothing learnt here.
+
+        Per layer the logarithms of the channels' means and deviations; and of random directions through its channels
+        the logarithms of their variances and their correlations (a Gram matrix in few numbers).
+        """
+        x = x.float()
+        parts = []
+        h = x.flip(1) * 255 - self.get_buffer("pixel_mean")
+        for i, convolution in enumerate(self.trunk):
+            if i in (2, 4):
+                h = F.max_pool2d(h, 2)
+            h = F.relu(convolution(h))
+            if i in _READ:
+                variance, mean = torch.var_mean(h, (2, 3), correction=0)
+                parts += [(mean + 1).log(), (variance + 1).log() / 2]
+            if directions := _READ.get(i):
+                centred = torch.einsum("dc,bchw->bdhw", self.get_buffer(f"directions{i}"), h - mean[:, :, None, None])
+                flat = centred.flatten(2)
+                covariance = flat @ flat.transpose(1, 2) / flat.shape[2]
+                own = covariance.diagonal(dim1=1, dim2=2) + 1
+                correlation = covariance * own[:, :, None].rsqrt() * own[:, None, :].rsqrt()
+                rows, columns = torch.triu_indices(directions, directions, 1)
+                parts += [own.log() / 2, correlation[:, rows, columns]]
+        return torch.cat([*parts, Measured.of(x)[0].pack()], 1)
+
+    @torch.no_grad()
+    def look_with(self, vgg: VGG19) -> None:
+        """Take over the first convolutions of a VGG19."""
+        for own, given in zip(self.trunk, vgg.convs.values(), strict=False):
+            own.load_state_dict(given.state_dict())
+
+    @torch.no_grad()
+    def fit(self, descriptions: Sequence[Tensor]) -> None:
+        """Centre and scale descriptors as those of many pictures (each (1, ...)) ask, and map them to their
+        principal components, the strongest with a deviation of 1."""
+        texture = torch.cat(list(descriptions))[:, :-MEASURED]
+        self.mean.copy_(texture.mean(0))
+        self.deviation.copy_(texture.std(0, correction=0) + 0.05)
+        _, sizes, components = torch.linalg.svd((texture - self.mean) / self.deviation, full_matrices=False)
+        count = min(len(components), self.head.out_features)
+        scale = texture.shape[0] ** 0.5 / sizes[:count].clamp(min=1e-3 * float(sizes[0]) + 1e-6)
+        # Square root: weaker components are heard less than the strong ones, but more than they would be on their own.
+        scale = (scale * scale[0]).sqrt()
+        self.head.weight.zero_()
+        self.head.bias.zero_()
+        self.head.weight[:count] = components[:count] * scale[:, None]

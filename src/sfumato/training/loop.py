@@ -34,6 +34,8 @@ from sfumato.training.state import TrainingState, checkpoints, remove_unfinished
 from sfumato.training.step import discriminator_step, generator_step
 from sfumato.training.targets import Targets
 
+FITTED = 256  # paintings, at most about that many, that the style encoder's first map is fitted to
+
 
 @dataclass
 class Ticks:
@@ -109,18 +111,24 @@ class Trainer:
         torch.manual_seed(config.seed)  # initial weights
         model = StyleTransferModel(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         discriminator = build_discriminator(config.model, model.code_size).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        vgg = VGG19(load_vgg19_weights(vgg_file), STYLE_LAYERS).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.source = BatchSource(content, style, config.seed, device)
+        self.targets = Targets(vgg, self.source, [p.sha256 for p in style.pictures], cache)
+        model.style_encoder.look_with(vgg)
+        if not checkpoints(out):
+            every = max(1, len(style.pictures) // FITTED)
+            indices = range(0, len(style.pictures), every)
+            model.style_encoder.fit([self.targets.description(model.style_encoder, i) for i in indices])
         ema = EMA(model, config.ema_half_life)
+        learnt = [p for p in model.parameters() if p.requires_grad]
         optimizers = (
-            torch.optim.Adam(model.parameters(), config.learning_rate, betas=(0.9, 0.99)),
+            torch.optim.Adam(learnt, config.learning_rate, betas=(0.9, 0.99)),
             torch.optim.Adam(discriminator.parameters(), config.discriminator_learning_rate, betas=(0.0, 0.99)),
         )
         self.state = TrainingState(model, discriminator, *optimizers, ema)
         # The average is sampled and shipped, never the last weights.
         self.averaged = StyleTransferModel(config.model).to(device).eval()
         self.prepared = self.accelerator.prepare(model, discriminator, *optimizers)
-        vgg = VGG19(load_vgg19_weights(vgg_file), STYLE_LAYERS).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.source = BatchSource(content, style, config.seed, device)
-        self.targets = Targets(vgg, self.source, [p.sha256 for p in style.pictures], cache)
         self.ticks = Ticks()
 
     def resume(self) -> bool:
@@ -161,13 +169,14 @@ class Trainer:
         self.ticks.lap("data")
         content = self.targets.content(batch, remember=config.content_variants > 0)
         style = self.targets.style(batch.style_ids)
+        described = torch.cat([self.targets.description(state.model.style_encoder, i) for i in batch.style_ids])
         self.ticks.lap("targets")
 
         opponent = discriminator if phase.adversarial and config.weights.adversarial else None
         state.discriminator.requires_grad_(False)  # the generator's half needs its logits, not its gradients
         with accelerator.autocast():
             half = generator_step(
-                model, opponent, self.targets.vgg, batch, content, style, config.weights, config.identity
+                model, opponent, self.targets.vgg, batch, described, content, style, config.weights, config.identity
             )
         accelerator.backward(half.loss)
         norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
@@ -284,6 +293,7 @@ class Trainer:
     @torch.no_grad()
     def sample(self) -> None:
         """RUN/samples/STEP.png: five fixed photos under five fixed paintings, as the average sees them."""
+        self.averaged.load_state_dict(self.state.model.state_dict())
         self.state.ema.copy_to(self.averaged)
         photos = self.source.content[:: max(1, len(self.source.content) // 5)][:5]
         styles = self.source.style[:: max(1, len(self.source.style) // 5)][:5]

@@ -43,6 +43,7 @@ def generator_step(
     discriminator: nn.Module | None,
     vgg: VGG19,
     batch: Batch,
+    descriptions: Tensor,
     content: Tensor,
     style: StyleTarget,
     weights: LossWeights,
@@ -50,7 +51,7 @@ def generator_step(
 ) -> GeneratorStep:
     """All terms of the generator's objective; adversarial only with a discriminator."""
     generator, encode = model.generator, model.style_encoder
-    code = encode(batch.style)
+    code = encode.code(descriptions)
     affines, painted_thumbnail = generator.measure_and_paint(batch.thumbnail, code)
     fake = generator(batch.crop, affines)
     features = vgg(alternate_views(fake))

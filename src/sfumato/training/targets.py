@@ -23,6 +23,7 @@ from sfumato.losses.perceptual import (
     style_target,
 )
 from sfumato.networks.perceptual import VGG19
+from sfumato.networks.style_encoder import StyleEncoder
 
 CACHE_FORMAT = 1  # raised when the tables change
 
@@ -42,6 +43,7 @@ class Targets:
         first = next(vgg.parameters()).detach().cpu().contiguous()
         self._key = f"vgg-{hashlib.sha256(first.numpy().tobytes()).hexdigest()[:8]}-{CACHE_FORMAT}"
         self._style: dict[tuple[int, bool], dict[str, Tensor]] = {}
+        self._descriptions: dict[int, Tensor] = {}
 
     @torch.no_grad()
     def content(self, batch: Batch, remember: bool) -> Tensor:
@@ -54,6 +56,12 @@ class Targets:
             if key not in self._content:
                 self._content[key] = normalise_features(self.vgg(crop[None])[CONTENT_LAYER])[0].half()
         return torch.stack([self._content[key] for key in keys]).float()
+
+    def description(self, encoder: StyleEncoder, index: int) -> Tensor:
+        """What the style encoder measures on a whole painting, (1, D); a part of it that never trains."""
+        if index not in self._descriptions:
+            self._descriptions[index] = encoder.describe(self.source.style[index][None].float() / 255)
+        return self._descriptions[index]
 
     def style(self, ids: Sequence[int]) -> StyleTarget:
         """Statistics of whole paintings under `alternate_views`, stacked over `ids`."""
