@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import struct
+import sys
+import tracemalloc
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import pytest
@@ -13,21 +19,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
+from sfumato import __version__, deep
 from sfumato import image as image_module
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.image import (
     READABLE,
     WRITABLE,
+    Photo,
     Picture,
     as_image,
     read_image,
+    read_photo,
+    read_recipe,
     resize,
     thumbnail,
     to_pil,
     to_uint8,
     write_image,
+    write_photo,
 )
+from sfumato.metadata import Metadata
 
 LEVEL = 1 / 255
 
@@ -580,3 +593,424 @@ def test_thumbnails_shrink_in_proportion_and_never_grow(height: int, width: int,
     assert abs(w - width * scale) <= 1
     if min(height, width) >= short and max(height, width) * short <= max_long * min(height, width):
         assert min(h, w) == short
+
+
+# ---- photos ----------------------------------------------------------------------------------------------------------
+
+HAS_DEEP = importlib.util.find_spec("imagecodecs") is not None
+needs_deep = pytest.mark.skipif(not HAS_DEEP, reason="the extra 'deep' is not installed")
+SUFFIXES = [".png", ".jpg", ".webp", ".tif"]
+KEPT = Metadata(
+    copyright="© 2024 Zoë Müller; Studio 9",
+    artist="Zoë Müller",
+    description='Fog & "sea" <at dawn>',
+    dates={
+        "DateTime": "2024:05:06 07:08:09",
+        "DateTimeOriginal": "2024:05:06 06:00:00",
+        "OffsetTimeOriginal": "+02:00",
+        "SubsecTimeOriginal": "042",
+    },
+    resolution=(300.0, 240.0),
+    recipe={"style": "great-wave", "strength": 0.8, "seed": 7, "note": "é <&> \"'", "codes": [0.1, None, True]},
+)
+
+
+def levels(dtype: type = np.uint8, channels: int = 3, height: int = 24, width: int = 32) -> np.ndarray:
+    return np.random.default_rng(5).integers(0, np.iinfo(dtype).max, (height, width, channels), dtype, endpoint=True)
+
+
+def encoded_photo(photo: Photo, format: str, quality: int = 92) -> bytes:
+    buffer = BytesIO()
+    write_photo(photo, buffer, format, quality)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("with_alpha", [False, True], ids=["opaque", "alpha"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_photos_go_there_and_back(tmp_path: Path, suffix: str, with_alpha: bool, dtype: type) -> None:
+    stored = levels(dtype, 4)
+    photo = Photo(stored[..., :3], stored[..., 3] if with_alpha else None, KEPT)
+    write_photo(photo, tmp_path / f"x{suffix}", quality=100)
+    read = read_photo(tmp_path / f"x{suffix}")
+    assert read.metadata == KEPT
+    assert (read.height, read.width) == (24, 32)
+    assert read.pixels.flags.c_contiguous
+    assert (read.alpha is not None) == (with_alpha and suffix != ".jpg")
+    if suffix in (".png", ".tif"):
+        is_deep = dtype == np.uint16 and HAS_DEEP
+        assert read.pixels.dtype == (np.uint16 if is_deep else np.uint8)
+        tolerance = 0 if is_deep or dtype == np.uint8 else LEVEL  # Pillow drops the lower bits, it does not round
+        np.testing.assert_allclose(read.picture(), photo.picture(), atol=tolerance)
+    if read.alpha is not None:
+        np.testing.assert_allclose(
+            read.alpha / np.iinfo(read.alpha.dtype).max, stored[..., 3] / np.iinfo(dtype).max, atol=LEVEL
+        )
+    assert os.listdir(tmp_path) == [f"x{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_an_independent_reader_finds_the_16_bits(tmp_path: Path, suffix: str, channels: int) -> None:
+    stored = levels(np.uint16, channels, 300, 2000)  # several strips
+    write_photo(Photo(stored[..., :3], stored[..., 3] if channels == 4 else None), tmp_path / f"x{suffix}")
+    if suffix == ".tif":
+        found = pytest.importorskip("tifffile").imread(tmp_path / "x.tif")
+    else:
+        found = pytest.importorskip("imagecodecs").png_decode((tmp_path / "x.png").read_bytes())
+    np.testing.assert_array_equal(found, stored)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_results_say_who_made_them_and_are_tagged_as_srgb(tmp_path: Path, picture: Picture, suffix: str) -> None:
+    write_image(picture, tmp_path / f"x{suffix}")
+    write_image(picture, tmp_path / f"y{suffix}")
+    assert (tmp_path / f"x{suffix}").read_bytes() == (tmp_path / f"y{suffix}").read_bytes()
+    with Image.open(tmp_path / f"x{suffix}") as image:
+        assert image.getexif()[0x0131] == f"Sfumato {__version__}"
+        if suffix == ".png":
+            assert image.info["srgb"] == 0
+        else:
+            assert "sRGB" in ImageCms.getProfileDescription(
+                ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
+            )
+
+
+def private_exif() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110], exif[0x8298] = "SECRET make", "SECRET model", b"\xc2\xa9 me\0you"
+    exif[0x0112] = 6
+    exif[0x8825] = {1: "N", 2: (52.0, 30.0, 1.0), 29: "SECRET place"}
+    exif[0x8769] = {
+        0x9003: "2020:01:02 03:04:05",
+        0x927C: b"SECRET maker note",
+        0xA430: "SECRET owner",
+        0xA431: "SECRET no",
+    }
+    return exif
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_places_and_cameras_are_left_behind(tmp_path: Path, suffix: str) -> None:
+    xmp = {"xmp": b"<x>SECRET</x>"} if suffix in (".jpg", ".webp") else {}
+    Image.fromarray(levels()).save(tmp_path / f"in{suffix}", exif=private_exif().tobytes(), **xmp)
+    assert b"SECRET" in (tmp_path / f"in{suffix}").read_bytes()
+    photo = read_photo(tmp_path / f"in{suffix}")
+    assert (photo.height, photo.width) == (32, 24)
+    assert photo.metadata.copyright is not None
+    assert photo.metadata.copyright.endswith("me; you")  # Pillow, which made the file, writes ASCII to TIFF
+    assert photo.metadata.dates == {"DateTimeOriginal": "2020:01:02 03:04:05"}
+    for out in SUFFIXES:
+        write_photo(photo, tmp_path / f"out{out}")
+        assert b"SECRET" not in (tmp_path / f"out{out}").read_bytes()
+        with Image.open(tmp_path / f"out{out}") as image:
+            exif = image.getexif()
+            assert not {0x0112, 0x010F, 0x0110, 0x8825} & set(exif)
+            assert set(exif.get_ifd(0x8769)) <= {0x9003}
+        assert read_photo(tmp_path / f"out{out}").metadata == photo.metadata
+
+
+def test_texts_of_png(tmp_path: Path) -> None:
+    info = PngInfo()
+    for key, text in {
+        "Copyright": "© A", "Author": "B", "Description": "C", "Creation Time": "Mon, 06 May 2024 07:08:09 +0200",
+    }.items():  # fmt: skip
+        info.add_itxt(key, text)
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png", pnginfo=info, dpi=(72, 72))
+    found = read_photo(tmp_path / "x.png").metadata
+    assert (found.copyright, found.artist, found.description) == ("© A", "B", "C")
+    assert found.dates == {"DateTimeOriginal": "2024:05:06 07:08:09"}
+    assert found.resolution == pytest.approx((72, 72), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0rubbish", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff", b"Exif\0\0II*\0\x08\0\0\0" + b"\xff" * 40]
+)
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_damaged_exif_leaves_no_metadata_and_the_pixels(tmp_path: Path, suffix: str, exif: bytes) -> None:
+    Image.new("RGB", (8, 6), "red").save(tmp_path / f"x{suffix}", exif=exif)
+    photo = read_photo(tmp_path / f"x{suffix}")
+    assert photo.metadata == Metadata()
+    assert photo.pixels[0, 0, 0] > 250
+
+
+@pytest.mark.parametrize("orientation", BY_ORIENTATION)
+@pytest.mark.parametrize("kind", ["8 bits", "alpha", "grey 16", "colour 16"])
+def test_photos_stand_upright(tmp_path: Path, orientation: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_module, "_BAND_PIXELS", 20)  # several bands
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turn = BY_ORIENTATION[orientation]
+    if kind == "colour 16":
+        wanted = levels(np.uint16, 3, 5, 9)
+        with (tmp_path / "x.png").open("wb") as file:
+            deep.write_png(file, wanted, [(b"eXIf", exif.tobytes()[6:])])
+        if not HAS_DEEP:
+            wanted = (wanted >> 8).astype(np.uint8)
+    else:
+        wanted = {"8 bits": levels(channels=3), "alpha": levels(channels=4), "grey 16": levels(np.uint16, 1)}[kind]
+        Image.fromarray(wanted.squeeze()).save(tmp_path / "x.png", exif=exif)
+    photo = read_photo(tmp_path / "x.png")
+    upright = turn(wanted)
+    np.testing.assert_array_equal(photo.pixels, np.broadcast_to(upright[..., :3], photo.pixels.shape))
+    if kind == "alpha":
+        np.testing.assert_array_equal(photo.alpha, upright[..., 3])
+    else:
+        assert photo.alpha is None
+
+
+def test_colour_under_alpha_stays_and_jpeg_lays_it_on_white(tmp_path: Path) -> None:
+    photo = Photo(np.full((4, 4, 3), (200, 100, 0), np.uint8), np.zeros((4, 4), np.uint8))  # wholly transparent
+    for suffix in (".png", ".webp", ".tif"):
+        write_photo(photo, tmp_path / f"x{suffix}", quality=100)
+        read = read_photo(tmp_path / f"x{suffix}")
+        np.testing.assert_allclose(read.pixels[1, 1], [200, 100, 0], atol=3)
+        np.testing.assert_array_equal(read.alpha, photo.alpha)
+        assert upright(tmp_path / f"x{suffix}").min() == 255
+    write_photo(photo, tmp_path / "x.jpg")
+    assert read_photo(tmp_path / "x.jpg").pixels.min() >= 254
+
+
+@pytest.mark.parametrize(
+    ("image", "pixel", "alpha"),
+    [
+        (Image.new("LA", (3, 2), (40, 102)), [40] * 3, 102),
+        (Image.new("1", (3, 2), 1), [255] * 3, None),
+        (Image.new("L", (3, 2), 9), [9] * 3, None),
+        (Image.new("I;16", (3, 2), 12345), [12345] * 3, None),
+        (Image.new("CMYK", (3, 2), (0, 255, 255, 0)), [255, 0, 0], None),
+    ],
+)
+def test_modes_of_photos(image: Image.Image, pixel: list[int], alpha: int | None) -> None:
+    buffer = BytesIO()
+    image.save(buffer, "TIFF" if image.mode == "CMYK" else "PNG")
+    photo = read_photo(buffer.getvalue())
+    assert photo.pixels.dtype == (np.uint16 if image.mode == "I;16" else np.uint8)
+    assert photo.pixels[1, 1].tolist() == pixel
+    assert (None if photo.alpha is None else photo.alpha[1, 1]) == alpha
+
+
+def test_a_palette_with_transparency(tmp_path: Path) -> None:
+    image = Image.new("P", (4, 2), 1)
+    image.putpalette([0, 0, 0, 255, 0, 51])
+    image.save(tmp_path / "x.png", transparency=bytes([255, 77]))
+    photo = read_photo(tmp_path / "x.png")
+    assert photo.pixels[0, 0].tolist() == [255, 0, 51]
+    assert photo.alpha is not None
+    assert photo.alpha[0, 0] == 77
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_without_the_extra_16_bit_colour_has_8(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)  # as if it were not installed
+    stored = levels(np.uint16)
+    write_photo(Photo(stored), tmp_path / f"x{suffix}")
+    read = read_photo(tmp_path / f"x{suffix}")
+    assert read.pixels.dtype == np.uint8
+    np.testing.assert_array_equal(read.pixels, stored >> 8)
+
+
+@needs_deep
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_profiles_hold_for_16_bit_colour(tmp_path: Path, suffix: str) -> None:
+    stored = np.linspace(0, 65535, 60).astype(np.uint16).reshape(4, 5, 3)
+    with (tmp_path / f"x{suffix}").open("wb") as file:
+        if suffix == ".png":
+            deep.write_png(file, stored, [(b"iCCP", b"x\0\0" + zlib.compress(linear_rgb()))])
+        else:
+            deep.write_tiff(file, stored, Image.Exif(), {34675: linear_rgb()})
+    read = read_photo(tmp_path / f"x{suffix}")
+    assert read.pixels.dtype == np.uint16
+    np.testing.assert_allclose(read.pixels / 65535, srgb_curve(stored / 65535), atol=2e-3)
+
+
+@needs_deep
+def test_16_bit_tiff_of_others(tmp_path: Path) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    stored = levels(np.uint16)
+    for options in ({"compression": "lzw", "predictor": True}, {"byteorder": ">"}, {"planarconfig": "separate"}):
+        planes = np.moveaxis(stored, 2, 0).copy() if "planarconfig" in options else stored
+        tifffile.imwrite(tmp_path / "x.tif", planes, photometric="rgb", **options)
+        np.testing.assert_array_equal(read_photo(tmp_path / "x.tif").pixels, stored)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_regions_are_pictures(dtype: type) -> None:
+    photo = Photo(levels(dtype))
+    whole = photo.picture()
+    np.testing.assert_allclose(whole[0].transpose(1, 2, 0), photo.pixels / np.iinfo(dtype).max, rtol=1e-6)
+    part = photo.picture(slice(3, 9), slice(10, None))
+    assert part.dtype == np.float32
+    assert part.flags.c_contiguous
+    np.testing.assert_array_equal(part, whole[:, :, 3:9, 10:])
+
+
+def test_a_region_costs_a_region_and_reading_no_float(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_module, "_BAND_PIXELS", 50_000)
+    data = encoded_photo(Photo(np.zeros((1000, 1000, 3), np.uint8)), "jpeg")
+    tracemalloc.start()
+    try:
+        photo = read_photo(data)
+        read = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        photo.picture(slice(0, 100), slice(0, 100))
+        region = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert read < 1.8 * photo.pixels.nbytes  # Pillow's own copy, of 4 bytes a pixel, is not in it
+    assert region < 200_000
+
+
+def test_strips(tmp_path: Path) -> None:
+    for shape in ((1, 5000, 3), (5000, 1, 3)):
+        photo = Photo(levels(np.uint16, 3, *shape[:2]))
+        for suffix in SUFFIXES:
+            write_photo(photo, tmp_path / f"x{suffix}")
+            assert read_photo(tmp_path / f"x{suffix}").pixels.shape == shape
+
+
+def test_a_photo_says_what_it_cannot_be() -> None:
+    for pixels, alpha in (
+        (np.zeros((4, 4, 3), np.float32), None),
+        (np.zeros((4, 4), np.uint8), None),
+        (np.zeros((0, 4, 3), np.uint8), None),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4), np.uint16)),
+        (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8)),
+    ):
+        with pytest.raises(InputError, match="a photo's"):
+            Photo(pixels, alpha)  # type: ignore[arg-type]
+
+
+# ---- photos: pipes and limits ----------------------------------------------------------------------------------------
+
+
+def test_photos_come_through_pipes_and_go_through_them() -> None:
+    data = encoded_photo(Photo(levels()), "png")
+    inward, outward = os.pipe()
+    with open(outward, "wb") as file:
+        file.write(data)
+    with open(inward, "rb") as file:
+        np.testing.assert_array_equal(read_photo(file).pixels, levels())
+    for format in ("PNG", "tif", ".jpeg", "webp"):
+        inward, outward = os.pipe()
+        with open(inward, "rb") as there, open(outward, "wb") as here:
+            write_photo(Photo(levels()), here, format)
+            here.close()
+            assert read_photo(there).pixels.shape == (24, 32, 3)
+
+
+@pytest.mark.parametrize("format", [None, "gif", ""])
+def test_a_buffer_needs_a_format(format: str | None) -> None:
+    with pytest.raises(OutputError, match=r"cannot write -: its format must be one of \.jpg"):
+        write_photo(Photo(levels()), BytesIO(), format)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [(b"", "empty"), (b"text", "none of JPEG"), (encoded("PNG")[:900], "cut short")]
+)
+def test_errors_of_buffers_call_them_a_dash(data: bytes, said: str) -> None:
+    for source in (data, BytesIO(data)):
+        with pytest.raises(InputError, match=f"cannot read -: .*{said}"):
+            read_photo(source)
+
+
+def test_an_endless_pipe_is_refused() -> None:
+    with (
+        open("/dev/zero", "rb") as file,
+        pytest.raises(InputError, match=r"longer than any picture of 0\.0001 megapixels"),
+    ):
+        read_photo(file, max_pixels=100)
+
+
+def test_max_pixels_is_an_argument(tmp_path: Path) -> None:
+    write_photo(Photo(levels()), tmp_path / "x.png")
+    assert read_photo(tmp_path / "x.png", max_pixels=24 * 32).width == 32
+    with pytest.raises(InputError, match=r"32 x 24 pixels, more than the 0\.000767 megapixels.*--max-pixels"):
+        read_photo(tmp_path / "x.png", max_pixels=24 * 32 - 1)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("format", ["png", "tiff", "jpeg", "webp"])
+def test_a_full_disk_is_one_sentence(format: str) -> None:
+    with (
+        open("/dev/full", "wb", buffering=0) as file,
+        pytest.raises(OutputError, match=r"^cannot write -: No space left"),
+    ):
+        write_photo(Photo(levels()), file, format)
+
+
+# ---- recipes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_recipes_are_found_again(tmp_path: Path, suffix: str) -> None:
+    write_photo(Photo(levels(), metadata=KEPT), tmp_path / f"x{suffix}")
+    assert read_recipe(tmp_path / f"x{suffix}") == KEPT.recipe
+    write_photo(Photo(levels()), tmp_path / f"x{suffix}")
+    assert read_recipe(tmp_path / f"x{suffix}") is None
+
+
+def test_a_recipe_survives_a_rewritten_xmp_and_a_moved_chunk(tmp_path: Path) -> None:
+    text = json.dumps({"a": '<"&>'})
+    attribute = f"<rdf:Description sfumato:recipe={quoteattr(text)}/>".encode()
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.jpg", xmp=attribute)
+    assert read_recipe(tmp_path / "x.jpg") == {"a": '<"&>'}
+    info = PngInfo()
+    info.add_text("sfumato", text)
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png", pnginfo=info)
+    assert read_recipe(tmp_path / "x.png") == {"a": '<"&>'}
+    data = (tmp_path / "x.png").read_bytes()
+    start = data.index(b"tEXt") - 4
+    end = data.index(b"IDAT") - 4
+    (tmp_path / "x.png").write_bytes(data[:start] + data[end:-12] + data[start:end] + data[-12:])
+    assert read_recipe(tmp_path / "x.png") == {"a": '<"&>'}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[1]", '"x"', '{"a": NaN}', "[" * 50_000, '{"a": 1' + "0" * 5000 + "}", "x" * 60_001, "__import__('os')"],
+)
+def test_a_recipe_from_a_stranger_is_json_or_an_input_error(tmp_path: Path, text: str) -> None:
+    info = PngInfo()
+    info.add_text("sfumato", text)
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png", pnginfo=info)
+    with pytest.raises(InputError, match=r"cannot read .*x\.png: its recipe is"):
+        read_recipe(tmp_path / "x.png")
+    assert read_photo(tmp_path / "x.png").metadata.recipe is None
+
+
+@pytest.mark.parametrize("recipe", [{"a": float("nan")}, {"a": object()}, {"a": "x" * 60_000}])
+def test_what_is_no_recipe_is_not_written(tmp_path: Path, recipe: dict[str, object]) -> None:
+    for suffix in SUFFIXES:
+        with pytest.raises(UsageError, match="recipe"):
+            write_photo(Photo(levels(), metadata=Metadata(recipe=recipe)), tmp_path / f"x{suffix}")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_longest_metadata_fits(tmp_path: Path, suffix: str) -> None:
+    longest = "€" * 4000
+    metadata = Metadata(longest, longest, longest, KEPT.dates, recipe={"a": "x" * 59_000})
+    write_photo(Photo(levels(), metadata=metadata), tmp_path / f"x{suffix}")
+    assert read_photo(tmp_path / f"x{suffix}").metadata == metadata
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp", "tiff"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_damaged_photos_are_read_or_an_input_error(format: str, dtype: type) -> None:
+    stored = levels(dtype, 4, 8, 9)
+    whole = encoded_photo(Photo(stored[..., :3], stored[..., 3], KEPT), format)
+    places = st.one_of(st.integers(0, 80), st.integers(0, len(whole) - 1))
+
+    @settings(max_examples=25)
+    @given(st.lists(st.tuples(places, st.integers(0, 255)), min_size=1, max_size=6), st.integers(1, len(whole)))
+    def look(changes: list[tuple[int, int]], length: int) -> None:
+        data = bytearray(whole)
+        for place, value in changes:
+            data[place] = value
+        for damaged in (bytes(data), bytes(data[:length])):
+            with suppress(InputError):
+                assert read_photo(damaged, max_pixels=100_000).pixels.shape[2] == 3
+
+    look()

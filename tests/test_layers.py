@@ -31,6 +31,7 @@ LAYERS = (  # top to bottom
     {"networks", "assets"},
     {"sheet"},
     {"image", "config", "style_code"},
+    {"deep", "metadata"},
     {"checks", "files"},
     {"errors"},
 )
@@ -43,10 +44,12 @@ LIGHT = {
     "checks",
     "cli",
     "config",
+    "deep",
     "errors",
     "files",
     "image",
     "inference",
+    "metadata",
     "sheet",
     "style_code",
 }

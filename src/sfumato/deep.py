@@ -1,0 +1,170 @@
+"""Sixteen bits a channel in colour, which Pillow has for grey only.
+
+Writing needs nothing but zlib. Reading is imagecodecs' (libpng, libtiff and Little CMS), the extra ``deep``.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+
+Samples: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOURS = (b"\x10\x02", b"\x10\x04", b"\x10\x06")  # 16 bits of RGB, of grey with alpha, of RGB with alpha
+_BAND_BYTES = 1 << 22
+
+
+def is_deep_colour(image: Image.Image, file: BinaryIO) -> bool:
+    """Whether an opened file holds 16-bit colour; told from its header."""
+    if image.format == "PNG":
+        return _head(file, 26)[24:] in _PNG_COLOURS
+    if not isinstance(image, TiffImageFile):
+        return False
+    tags = image.tag_v2
+    bits, kind, extra = tags.get(258), tags.get(339, (1,)), tags.get(338, ())
+    # RGB of whole numbers, with plain alpha or none. Alpha that the colours are multiplied by is left to Pillow.
+    return tags.get(262) == 2 and set(kind) == {1} and (bits, extra) in (((16,) * 3, ()), ((16,) * 4, (2,)))
+
+
+def read_colour(
+    image: Image.Image, file: BinaryIO, profile: bytes | None, srgb: bytes
+) -> npt.NDArray[np.uint16] | None:
+    """Decodes 16-bit colour to ``(H, W, 3)``, or ``(H, W, 4)`` with alpha, converted from ``profile`` to ``srgb``.
+
+    Returns:
+        ``None`` where the file holds no such thing, where the extra is missing, and where its decoders will not have
+        the file: then Pillow gives 8 bits, or says what is wrong.
+    """
+    if not is_deep_colour(image, file):
+        return None
+    try:
+        import imagecodecs
+    except ImportError:
+        return None
+    place = file.tell()
+    try:
+        file.seek(0)
+        decode = imagecodecs.png_decode if image.format == "PNG" else imagecodecs.tiff_decode
+        stored = decode(file.read())
+    except Exception:
+        return None
+    finally:
+        file.seek(place)
+    if stored.ndim == 3 and stored.shape[0] <= 4 and stored.shape[1:] == image.size[::-1]:
+        stored = stored.transpose(1, 2, 0)  # TIFF may hold the planes one after the other
+    if stored.dtype != np.uint16 or stored.ndim != 3 or stored.shape[:2] != image.size[::-1]:
+        return None
+    if stored.shape[2] == 2:
+        stored = stored[:, :, [0, 0, 0, 1]]
+    if profile not in (None, srgb):
+        _convert(imagecodecs, stored, profile, srgb)
+    return np.asarray(stored, np.uint16)
+
+
+def write_png(file: BinaryIO, samples: Samples, chunks: Iterable[tuple[bytes, bytes]]) -> None:
+    """Writes ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` uint16 as PNG (W3C, PNG 3rd edition).
+
+    Args:
+        file: where the PNG goes, in one pass.
+        samples: the picture.
+        chunks: more chunks, which are put before the pixels.
+    """
+    height, width, channels = samples.shape
+    file.write(_PNG_SIGNATURE)
+    colour_type = 2 if channels == 3 else 6
+    head = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    for kind, data in ((b"IHDR", head), *chunks):
+        _write_chunk(file, kind, data)
+    packer = zlib.compressobj()
+    for band in _bands(samples):
+        stored = np.ascontiguousarray(band.astype(">u2")).view(np.uint8).reshape(len(band), -1)
+        lines = np.ones((len(band), 1 + stored.shape[1]), np.uint8)  # filter 1, "Sub": less the pixel to the left
+        lines[:, 1:] = stored
+        lines[:, 1 + 2 * channels :] -= stored[:, : -2 * channels]
+        if packed := packer.compress(lines.tobytes()):
+            _write_chunk(file, b"IDAT", packed)
+    _write_chunk(file, b"IDAT", packer.flush())
+    _write_chunk(file, b"IEND", b"")
+
+
+def write_tiff(file: BinaryIO, samples: Samples, exif: Image.Exif, more: dict[int, Any]) -> None:
+    """Writes ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` of 8 or 16 bits as TIFF 6.0, deflated.
+
+    Eight bits too: Pillow's own compressed TIFF cannot hold the Exif sub-directory, where the dates are.
+
+    Args:
+        file: where the TIFF goes; it must stand at its beginning.
+        samples: the picture.
+        exif: its tags.
+        more: further tags by number, as ICC profile and XMP.
+    """
+    height, width, channels = samples.shape
+    strips, rows = [], 0
+    for band in _bands(samples):
+        rows = max(rows, len(band))
+        differences = band.astype(band.dtype.newbyteorder("<"))
+        differences[:, 1:] -= band[:, :-1]  # predictor 2, section 14: less the pixel to the left
+        strips.append(zlib.compress(differences.tobytes()))
+    tags = ImageFileDirectory_v2()
+    for tag in exif:
+        tags[tag] = exif[tag]
+    sizes = [len(strip) for strip in strips]
+    for tag, value in {
+        256: width,
+        257: height,
+        258: (8 * samples.itemsize,) * channels,
+        259: 8,  # deflate
+        262: 2,  # RGB
+        273: tuple(np.cumsum([0, *sizes[:-1]]).tolist()),  # Pillow adds the place of the first
+        277: channels,
+        278: rows,
+        279: tuple(sizes),
+        284: 1,  # channels side by side
+        317: 2,
+        **({338: 2} if channels == 4 else {}),  # alpha, not multiplied into the colours
+        **more,
+    }.items():
+        tags[tag] = value
+    tags.save(file)
+    file.writelines(strips)
+
+
+def _convert(imagecodecs: ModuleType, stored: npt.NDArray[np.uint16], profile: bytes, srgb: bytes) -> None:
+    for band in _bands(stored):
+        try:
+            colour = np.ascontiguousarray(band[:, :, :3])
+            band[:, :, :3] = imagecodecs.cms_transform(
+                colour, profile, srgb, colorspace="rgb", outcolorspace="rgb", outdtype="uint16"
+            )
+        except imagecodecs.CmsError:  # damaged, or of another colour model: read the numbers as sRGB
+            return
+
+
+def _bands(samples: Any) -> Iterator[Any]:
+    """Views of a few rows each, so that no second copy of the whole is made."""
+    rows = max(1, _BAND_BYTES // samples[0].nbytes)
+    for top in range(0, len(samples), rows):
+        yield samples[top : top + rows]
+
+
+def _head(file: BinaryIO, count: int) -> bytes:
+    place = file.tell()
+    file.seek(0)
+    data = file.read(count)
+    file.seek(place)
+    return data
+
+
+def _write_chunk(file: BinaryIO, kind: bytes, data: bytes) -> None:
+    file.write(struct.pack(">I", len(data)) + kind)
+    file.write(data)
+    file.write(struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))))
