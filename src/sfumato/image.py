@@ -16,7 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -310,6 +310,33 @@ def resize(x: Picture, height: int, width: int) -> Picture:
         plane = Image.fromarray(np.ascontiguousarray(x[index], np.float32))  # (H, W), mode "F"
         out[index] = np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS))
     return np.clip(out, 0.0, 1.0, out=out)
+
+
+def shrink(photo: Photo, max_side: int) -> Photo:
+    """A photo in proportion with its longer side at most ``max_side`` pixels; alpha goes along. Never enlarges.
+
+    Raises:
+        UsageError: ``max_side`` is below 1.
+    """
+    if max_side < 1:
+        raise UsageError(f"a photo cannot be shrunk to {max_side} pixels")
+    scale = max_side / max(photo.height, photo.width)
+    if scale >= 1:
+        return photo
+    size = max(1, round(photo.height * scale)), max(1, round(photo.width * scale))
+
+    def levels(picture: Picture) -> npt.NDArray[Any]:
+        scaled = resize(picture, *size)[0].transpose(1, 2, 0) * _top(photo.pixels)
+        return np.asarray(np.rint(scaled), photo.pixels.dtype)
+
+    if photo.alpha is None:
+        return replace(photo, pixels=np.ascontiguousarray(levels(photo.picture())))
+    cover = _picture(np.repeat(photo.alpha[:, :, None], 3, 2))
+    # Weighted by the cover, so that what hides under transparency does not bleed out.
+    colour = resize(photo.picture() * cover, *size) / np.maximum(resize(cover, *size), 1e-6)
+    alpha = np.ascontiguousarray(levels(cover)[:, :, 0])
+    pixels = np.rint(np.clip(colour[0], 0, 1).transpose(1, 2, 0) * _top(photo.pixels)).astype(photo.pixels.dtype)
+    return replace(photo, pixels=np.ascontiguousarray(pixels), alpha=alpha)
 
 
 def thumbnail(x: Picture, short: int = 256, max_long: int = 1024) -> Picture:

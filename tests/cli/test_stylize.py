@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import shutil
@@ -45,6 +46,10 @@ def photos(tmp_path_factory):
         rgb = np.stack([4 * x, 5 * y, x + y], -1) * rng.uniform(0.3, 1, 3) + rng.normal(0, 9, (48, 64, 3))
         Image.fromarray(np.clip(rgb, 0, 255).astype(np.uint8)).save(folder / name)
     Image.new("RGB", (9, 40)).save(folder / "tiny.png")
+    Image.new("RGB", (9, 8)).save(folder / "dot.png")
+    mask = Image.new("L", (64, 48))
+    mask.paste(255, (32, 0, 64, 48))
+    mask.save(folder / "m.png")
     (folder / "text.jpg").write_text("This is no picture.", "utf-8")
     (folder / "text.safetensors").write_text("This is no style.", "utf-8")
     return folder
@@ -84,7 +89,7 @@ def test_strength_0_and_1_differ(photos, tmp_path):
 
 
 def test_several_photos_go_to_a_folder(photos, tmp_path):
-    out = tmp_path / "new" / "folder"
+    out = tmp_path / "new"
     names = ("cat.png", "dog.jpg", "sea.gif")
     result = run("stylize", *(photos / name for name in names), "--style", "monet", "-o", out)
     assert result.exit_code == 0, result.stderr
@@ -114,11 +119,29 @@ def test_one_photo_goes_into_a_folder_that_is_there(photos, tmp_path):
         (2, "both become {t}/cat.png", "{p}/cat.png {p}/../{n}/cat.png --style monet -o {t}"),
         (3, "{p}/none.png", "{p}/none.png --style monet -o {t}/x.png"),
         (3, "{p}/text.jpg", "{p}/text.jpg --style monet -o {t}/x.png"),
-        (3, "{p}: it is a folder", "{p} --style monet -o {t}/x.png"),
-        (3, "{p}/tiny.png has 9 x 40 pixels", "{p}/tiny.png --style monet -o {t}/x.png"),
+        (2, "stroke must be between 0.5 and 2, but is 3", "{p}/cat.png --style monet --stroke 3 -o {t}/x.png"),
+        (2, "quality must be between 1 and 100", "{p}/cat.png --style monet --quality 0 -o {t}/x.png"),
+        (2, "no device 'tpu'", "{p}/cat.png --style monet --device tpu -o {t}/x.png"),
+        (2, "weights of a blend", "{p}/cat.png --style monet:-1 --style degas:0 -o {t}/x.png"),
+        (
+            2,
+            "1 styles need 0 or 1 masks, and 2",
+            "{p}/cat.png --style monet --mask {p}/m.png --mask {p}/m.png -o {t}/x.png",
+        ),
+        (2, "without them", "{p}/cat.png --style monet:0.5 --mask {p}/m.png -o {t}/x.png"),
+        (
+            3,
+            "a mask has 9 x 40 pixels and the photo 64 x 48",
+            "{p}/cat.png --style monet --mask {p}/tiny.png -o {t}/x.png",
+        ),
+        (3, "{p}/text.jpg", "{p}/cat.png --style monet --mask {p}/text.jpg -o {t}/x.png"),
+        (3, "--max-pixels", "{p}/cat.png --style monet --max-pixels 100 -o {t}/x.png"),
+        (3, "no picture lies in the folder {t}", "{t} --style monet -o {p}/x"),
+        (4, "the folder {t}/gone is not there", "{p}/cat.png --style monet -o {t}/gone/x.png"),
+        (3, "{p}/dot.png has 9 x 8 pixels", "{p}/dot.png --style monet -o {t}/x.png"),
         (3, "{p}/text.jpg", "{p}/cat.png --style {p}/text.jpg -o {t}/x.png"),
         (3, "{p}/none.jpg", "{p}/cat.png --style {p}/none.jpg -o {t}/x.png"),
-        (3, "{p}/tiny.png has 9 x 40 pixels", "{p}/cat.png --style {p}/tiny.png -o {t}/x.png"),
+        (3, "{p}/dot.png has 9 x 8 pixels", "{p}/cat.png --style {p}/dot.png -o {t}/x.png"),
         (4, "must end in one of .jpg", "{p}/cat.png --style monet -o {t}/x.psd"),
         (4, "must end in one of .jpg", "{p}/cat.png --style monet -o {t}/x"),
         (4, "{p}/dog.jpg/x.png", "{p}/cat.png --style monet -o {p}/dog.jpg/x.png"),
@@ -158,7 +181,8 @@ def test_a_damaged_model_is_refused(photos, tmp_path):
 def test_a_failure_leaves_what_was_done_and_nothing_half_done(photos, tmp_path):
     shutil.copy(photos / "dog.jpg", tmp_path / "text.jpg")  # a result of yesterday
     result = run("stylize", *(photos / name for name in ("cat.png", "text.jpg")), "--style", "monet", "-o", tmp_path)
-    assert result.exit_code == 3
+    assert result.exit_code == 4
+    assert "text.jpg is there already, made otherwise; add --overwrite" in result.stderr
     assert files(tmp_path) == ["cat.png", "text.jpg"]
     assert np.array_equal(pixels(tmp_path / "text.jpg"), pixels(photos / "dog.jpg"))
 
@@ -185,14 +209,173 @@ def test_an_interrupted_run_leaves_whole_pictures(photos, tmp_path):
         finally:
             process.kill()
     assert process.returncode == 130
-    assert talk == "sfumato: interrupted\n"
+    assert talk.endswith("sfumato: interrupted\n")
+    assert "the same command goes on" in talk
+    assert "Traceback" not in talk
     done = files(tmp_path / "out")
     assert 1 <= len(done) < len(many)
     for name in done:
         assert pixels(tmp_path / "out" / name).shape == (48, 64, 3)
 
 
+# Folders.
+
+
+def test_a_second_run_paints_what_is_missing_and_bad_photos_are_named_at_the_end(photos, tmp_path):
+    command = ("stylize", photos, "--style", "monet", "-o", tmp_path / "out", "--json")
+    first = run(*command)
+    assert first.exit_code == 3
+    lines = {Path(line["photo"]).name: line for line in map(json.loads, first.stdout.splitlines())}
+    assert {name for name, line in lines.items() if line["status"] == "failed"} == {"dot.png", "text.jpg"}
+    assert lines["cat.png"]["status"] == "done"
+    assert (lines["cat.png"]["width"], lines["cat.png"]["height"]) == (64, 48)
+    assert "text.jpg" in first.stderr
+    assert files(tmp_path / "out") == ["cat.png", "dog.jpg", "m.png", "sea.png", "tiny.png"]
+    before = (tmp_path / "out" / "cat.png").stat().st_mtime_ns
+    (tmp_path / "out" / "sea.png").unlink()
+    again = {Path(line["photo"]).name: line["status"] for line in map(json.loads, run(*command).stdout.splitlines())}
+    assert again["cat.png"] == "skipped"
+    assert again["sea.gif"] == "done"
+    assert (tmp_path / "out" / "cat.png").stat().st_mtime_ns == before
+    other = run(*command, "--strength", "0.5")  # other options: not what is there
+    assert "cat.png is there already, made otherwise" in other.stderr
+    assert run(*command, "--strength", "0.5", "--overwrite").exit_code == 3
+    assert (tmp_path / "out" / "cat.png").stat().st_mtime_ns != before
+
+
+def test_a_folder_is_painted_as_each_photo_alone(photos, tmp_path):
+    run(
+        "stylize", photos / "cat.png", photos / "dog.jpg", "--style", "monet", "--format", "png", "-o", tmp_path / "all"
+    )
+    for name in ("cat.png", "dog.jpg"):
+        run("stylize", photos / name, "--style", "monet", "-o", tmp_path / "one.png", "--overwrite")
+        assert np.array_equal(pixels(tmp_path / "all" / f"{Path(name).stem}.png"), pixels(tmp_path / "one.png"))
+
+
+def test_a_picture_that_is_there_stays(photos, tmp_path):
+    target = tmp_path / "x.png"
+    target.write_bytes(b"mine")
+    command = ("stylize", photos / "cat.png", "--style", "monet", "-o", target)
+    result = run(*command)
+    assert result.exit_code == 4
+    assert "--overwrite" in result.stderr
+    assert target.read_bytes() == b"mine"
+    assert run(*command, "--overwrite").exit_code == 0
+    assert pixels(target).shape == (48, 64, 3)
+
+
+def test_through_pipes(photos):
+    done = subprocess.run(
+        [*SFUMATO, "stylize", "-", "--style", "monet", "--format", "jpg"],
+        input=(photos / "cat.png").read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.startswith(b"\xff\xd8\xff")
+    assert Image.open(io.BytesIO(done.stdout)).size == (64, 48)
+
+
+# Options.
+
+
+def test_blends_by_weight(photos, tmp_path):
+    options = ["--style", "monet:3", "--style", "great-wave", "-o", tmp_path / "x.png"]
+    assert run("stylize", photos / "cat.png", *options).exit_code == 0
+    expected = Stylizer()(photos / "cat.png", Style.blend({"monet": 3, "great-wave": 1}))
+    assert np.array_equal(pixels(tmp_path / "x.png"), to_uint8(expected))
+
+
+def test_a_mask_divides_a_picture(photos, tmp_path):
+    base = ["stylize", photos / "cat.png", "--mask", photos / "m.png"]
+    assert run(*base, "--style", "monet", "-o", tmp_path / "one.png").exit_code == 0
+    assert run(*base, "--style", "monet", "--style", "great-wave", "-o", tmp_path / "two.png").exit_code == 0
+    monet, wave = (to_uint8(Stylizer()(photos / "cat.png", name)) for name in ("monet", "great-wave"))
+    one, two, photo = (pixels(p) for p in (tmp_path / "one.png", tmp_path / "two.png", photos / "cat.png"))
+    left, right = np.s_[:, :28], np.s_[:, 36:]
+    assert np.array_equal(one[left], photo[left])
+    assert np.array_equal(one[right], monet[right])
+    assert np.array_equal(two[left], wave[left])
+    assert np.array_equal(two[right], monet[right])
+
+
+def test_colour_modes(photos, tmp_path):
+    results = {}
+    for mode in ("style", "content", "luminance"):
+        target = tmp_path / f"{mode}.png"
+        assert run("stylize", photos / "cat.png", "--style", "great-wave", "--color", mode, "-o", target).exit_code == 0
+        results[mode] = pixels(target).astype(float)
+    photo = pixels(photos / "cat.png").astype(float)
+    far = np.abs(results["style"].mean((0, 1)) - photo.mean((0, 1))).max()
+    assert np.abs(results["content"].mean((0, 1)) - photo.mean((0, 1))).max() < 0.5 * far
+    chroma = [x[..., 0] - x[..., 1] for x in (results["luminance"], photo)]
+    inside = (results["luminance"].min(-1) > 0) & (results["luminance"].max(-1) < 255)
+    assert np.abs(chroma[0] - chroma[1])[inside].max() <= 1.01
+
+
+def test_a_largest_size(photos, tmp_path):
+    run("stylize", photos / "cat.png", "--style", "monet", "--max-size", "32", "-o", tmp_path / "x.png")
+    assert pixels(tmp_path / "x.png").shape == (24, 32, 3)
+
+
+def test_alpha_is_kept_and_what_is_under_it_does_not_count(photos, tmp_path):
+    rgba = np.dstack([pixels(photos / "cat.png"), np.full((48, 64), 255, np.uint8)])
+    rgba[:, :20, 3] = 0
+    outputs = []
+    for hidden in (0, 255):
+        rgba[:, :20, :3] = hidden
+        Image.fromarray(rgba).save(tmp_path / "in.png")
+        assert (
+            run("stylize", tmp_path / "in.png", "--style", "monet", "-o", tmp_path / "x.png", "--overwrite").exit_code
+            == 0
+        )
+        outputs.append(pixels(tmp_path / "x.png"))
+    assert np.array_equal(outputs[0][..., 3], rgba[..., 3])
+    assert np.array_equal(outputs[0][:, 20:], outputs[1][:, 20:])
+
+
+def test_show_and_replay(photos, tmp_path):
+    first, again = tmp_path / "first.png", tmp_path / "again.png"
+    options = ["--style", "monet", "--style", "great-wave", "--mask", photos / "m.png", "--stroke", "0.7"]
+    run("stylize", photos / "cat.png", *options, "-o", first)
+    shown = run("show", first)
+    assert shown.exit_code == 0
+    assert "monet / great-wave" in shown.stdout
+    assert json.loads(run("show", first, "--json").stdout)["stroke"] == 0.7
+    assert run("replay", first, photos / "cat.png", "-o", again).exit_code == 2  # without its mask
+    assert run("replay", first, photos / "cat.png", "--mask", photos / "m.png", "-o", again).exit_code == 0
+    assert np.array_equal(pixels(first), pixels(again))
+    assert run("show", photos / "cat.png").exit_code == 3
+
+
 # The other commands.
+
+
+def test_styles_of_ones_own(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("SFUMATO_STYLES", str(tmp_path / "mine"))
+    assert run("styles", "add", "my-cat", photos / "cat.png", photos / "dog.jpg").exit_code == 0
+    assert run("styles", "blend", "mixed", "my-cat:1", "monet:2").exit_code == 0
+    assert "my-cat" in json.dumps(json.loads(run("styles", "list", "--json").stdout))
+    assert run("stylize", photos / "cat.png", "--style", "mixed", "-o", tmp_path / "x.png").exit_code == 0
+    assert "my-cat" in run("styles", "show", "mixed").stdout
+    shared = tmp_path / "shared.style.safetensors"
+    assert run("styles", "export", "mixed", "-o", shared).exit_code == 0
+    assert Style.load(shared).code == Style.named("mixed").code
+    assert run("styles", "add", "my-cat", photos / "cat.png").exit_code == 2
+    assert run("styles", "add", "monet", photos / "cat.png").exit_code == 2
+    assert run("styles", "add", "No Good", photos / "cat.png").exit_code == 2
+    assert run("styles", "show", "my-caat").stderr.count("did you mean my-cat") == 1
+
+
+def test_doctor(tmp_path):
+    result = run("doctor")
+    assert result.exit_code == 0
+    assert "all is well" in result.stdout
+    assert json.loads(run("doctor", "--json").stdout)["problems"] == []
+    model = shutil.copytree(weights_dir(), tmp_path / "model")
+    (model / "statistics.onnx").write_bytes(b"?")
+    broken = run("doctor", "--model", model)
+    assert broken.exit_code == 5
+    assert "statistics.onnx is missing or damaged" in broken.stderr
 
 
 def test_the_table_of_styles():

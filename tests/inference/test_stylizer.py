@@ -124,7 +124,14 @@ def test_strength_outside_0_to_1(stylizer, style, strength):
         stylizer(scene(20, 20), style, strength)
 
 
-@pytest.mark.parametrize("size", [(15, 400), (400, 15), (1, 1)])
+@pytest.mark.parametrize("size", [(1, 400), (400, 15), (1, 5000)])
+def test_strips_are_painted_at_their_own_size(stylizer, style, size):
+    painted = stylizer(scene(*size), style)
+    assert painted.shape == (1, 3, *size)
+    assert np.isfinite(painted).all()
+
+
+@pytest.mark.parametrize("size", [(15, 15), (3, 9), (1, 1)])
 def test_pictures_under_16_pixels(stylizer, style, size):
     with pytest.raises(InputError, match=f"{size[1]} x {size[0]} pixels; Sfumato needs 16"):
         stylizer(scene(*size), style)

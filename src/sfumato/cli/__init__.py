@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from sfumato import __version__
-from sfumato.cli import export, stylize, train
+from sfumato.cli import doctor, export, show, styles, stylize, train
 from sfumato.errors import SfumatoError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells expect
@@ -52,6 +52,9 @@ def _options(
 
 
 app.command()(stylize.stylize)
-app.command()(stylize.styles)
+app.add_typer(styles.app, name="styles")
+app.command()(show.show)
+app.command()(show.replay)
+app.command()(doctor.doctor)
 app.command()(train.train)
 app.command()(export.export)

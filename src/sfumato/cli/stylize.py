@@ -1,86 +1,278 @@
-"""``sfumato stylize`` and ``sfumato styles``."""
+"""``sfumato stylize``: photos, folders and patterns in; pictures out."""
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sfumato.errors import OutputError, UsageError
+from sfumato.errors import OutputError, SfumatoError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from sfumato.image import Photo
     from sfumato.inference import Style, Stylizer
+    from sfumato.inference.batch import Job
+    from sfumato.inference.recipe import Recipe
+
+
+class ColorMode(StrEnum):
+    style = "style"
+    content = "content"
+    luminance = "luminance"
+
+
+class Format(StrEnum):
+    png = "png"
+    jpg = "jpg"
+    webp = "webp"
+    tiff = "tiff"
 
 
 def stylize(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Pictures to paint.", show_default=False)],
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PHOTO|DIR|GLOB|-", help="Pictures to paint.", show_default=False)
+    ],
     style: Annotated[
-        str,
+        list[str],
         typer.Option(
-            metavar="NAME|IMAGE|FILE",
-            help="A built-in style (see sfumato styles), any picture, or a style's .safetensors file.",
+            metavar="NAME|IMAGE|FILE[:WEIGHT]",
+            help="A built-in style (see sfumato styles), any picture, or a style's .safetensors file. Several are "
+            "blended by weight or, with --mask, divided over regions.",
             show_default=False,
         ),
     ],
     out: Annotated[
-        Path,
-        typer.Option("--out", "-o", help="The picture to write; for several photos, a folder.", show_default=False),
-    ],
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH|DIR|-",
+            help="The picture to write; for several photos, a folder. [default: beside each photo]",
+            show_default=False,
+        ),
+    ] = None,
     strength: Annotated[float, typer.Option(help="From 0, the photo painted as itself, to 1, the full style.")] = 1.0,
+    stroke: Annotated[float, typer.Option(help="Size of the marks, 0.5 to 2.")] = 1.0,
+    color: Annotated[
+        ColorMode, typer.Option(help="Whose colours: the style's, the photo's palette, the photo's pixel by pixel.")
+    ] = ColorMode.style,
+    mask: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Where a style goes: white on black, of the photo's size. One for each --style, or one fewer."
+        ),
+    ] = None,
+    max_size: Annotated[
+        int, typer.Option(metavar="PX", help="Shrink larger photos to this longer side; 0: never.")
+    ] = 0,
+    format: Annotated[
+        Format | None, typer.Option(help="Of the pictures. [default: by name]", show_default=False)
+    ] = None,
+    quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 92,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
     ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads. [default: one a core]", show_default=False)] = None,
+    max_pixels: Annotated[
+        int, typer.Option(help="Refuse photos of more pixels than this before they are decoded.")
+    ] = 200_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a picture on stdout.")] = False,
 ) -> None:
     """Paint photos in a style."""
-    from time import perf_counter
-
     from sfumato.checks import check_range
-    from sfumato.image import write_image
     from sfumato.inference import Stylizer
+    from sfumato.inference.batch import plan
+    from sfumato.inference.recipe import Recipe
 
     check_range(strength, 0.0, 1.0, "--strength")
-    targets = _targets(photos, out)
-    stylizer = Stylizer(model)
-    chosen = _style(style, stylizer)
-    for photo, target in zip(photos, targets, strict=True):
-        start = perf_counter()
-        painted = stylizer(photo, chosen, strength)
-        write_image(painted, target)
-        height, width = painted.shape[2:]
-        typer.echo(f"{target}  {width} x {height}  {perf_counter() - start:.2f} s")
+    check_range(stroke, 0.5, 2.0, "--stroke")
+    check_range(quality, 1, 100, "--quality")
+    check_range(max_size, 0, 1_000_000, "--max-size")
+    masks = mask or []
+    jobs, is_batch = plan(photos, out, _label(style), format and format.value)
+    stylizer = Stylizer(model, threads, device)
+    styles = find_styles(style, len(masks), stylizer)
+    regions = [read_mask(path) for path in masks]
+    recipe = Recipe.of(
+        stylizer,
+        styles,
+        strength=strength,
+        stroke=stroke,
+        color=color.value,
+        max_size=max_size,
+        masks=[mask_digest(region) for region in regions],
+    )
+    Run(stylizer, recipe, styles, regions, format and format.value, quality, overwrite, max_pixels, as_json).all(
+        jobs, is_batch
+    )
 
 
-def styles(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-) -> None:
-    """List the built-in styles."""
-    from sfumato.assets import style_names
+class Run:
+    """Jobs under one recipe, and the telling of how they went."""
+
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        recipe: Recipe,
+        styles: Sequence[Style],
+        masks: Sequence[npt.NDArray[np.float32]],
+        format: str | None,
+        quality: int,
+        overwrite: bool,
+        max_pixels: int,
+        as_json: bool,
+    ) -> None:
+        self.stylizer, self.recipe, self.styles, self.masks = stylizer, recipe, styles, masks
+        self.format, self.quality, self.overwrite = format, quality, overwrite
+        self.max_pixels, self.as_json = max_pixels, as_json
+
+    def all(self, jobs: list[Job], is_batch: bool) -> None:
+        """Do every job; in a batch a bad photo does not stop the others, and is named at the end."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        if not is_batch:
+            for job in jobs:
+                self._tell(self._one(job, False))
+            return
+        talk = Console(stderr=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        failed: list[SfumatoError] = []
+        done = skipped = 0
+        bar = Progress(*columns, console=talk, disable=not talk.is_terminal)
+        task = bar.add_task("painting", total=len(jobs))
+        try:
+            with bar:
+                for job in jobs:
+                    bar.update(task, description=job.photo.name if job.photo else "-")
+                    try:
+                        outcome = self._one(job, True)
+                    except SfumatoError as problem:
+                        failed.append(problem)
+                        outcome = {"photo": str(job.photo), "output": None, "status": "failed"}
+                        outcome |= {"error": str(problem), "exit_code": problem.exit_code}
+                    done += outcome["status"] == "done"
+                    skipped += outcome["status"] == "skipped"
+                    self._tell(outcome)
+                    bar.advance(task)
+        except KeyboardInterrupt:
+            left = len(jobs) - done - skipped - len(failed)
+            talk.print(f"stopped with {left} photos left; the same command goes on with them")
+            raise
+        parts = [f"{done} painted", *([f"{skipped} were there"] if skipped else [])]
+        talk.print(", ".join([*parts, *([f"{len(failed)} failed:"] if failed else [])]))
+        for failure in failed:
+            talk.print(f"  {failure}", soft_wrap=True, markup=False)
+        if failed:
+            raise typer.Exit(failed[0].exit_code)
+
+    def _one(self, job: Job, is_batch: bool) -> dict[str, Any]:
+        from time import perf_counter
+
+        from sfumato.image import read_photo, shrink, write_photo
+
+        began = perf_counter()
+        outcome: dict[str, Any] = {"photo": str(job.photo or "-"), "output": str(job.target or "-"), "status": "done"}
+        if job.target is not None and job.target.exists() and not self.overwrite:
+            if not is_batch:
+                raise OutputError(f"{job.target} is there already; add --overwrite to replace it")
+            if not self._is_ours(job.target):
+                raise OutputError(f"{job.target} is there already, made otherwise; add --overwrite to replace it")
+            return {**outcome, "status": "skipped"}
+        photo = read_photo(job.photo or sys.stdin.buffer, self.max_pixels)
+        if self.recipe.max_size:
+            photo = shrink(photo, self.recipe.max_size)
+        painted = self.paint(photo, str(job.photo or "-"))
+        write_photo(painted, job.target or sys.stdout.buffer, self._format(job), self.quality)
+        return {
+            **outcome,
+            "width": painted.width,
+            "height": painted.height,
+            "seconds": round(perf_counter() - began, 3),
+        }
+
+    def paint(self, photo: Photo, name: str) -> Photo:
+        """The photo painted, with the recipe in its metadata."""
+        from dataclasses import replace
+
+        recipe = self.recipe
+        painted = self.stylizer.paint(
+            photo,
+            self.styles,
+            recipe.strength,
+            stroke=recipe.stroke,
+            color=recipe.color,
+            masks=self.masks,
+            name=name,
+        )
+        return replace(painted, metadata=replace(painted.metadata, recipe=recipe.to_json()))
+
+    def _format(self, job: Job) -> str | None:
+        return (self.format or "png") if job.target is None else None
+
+    def _is_ours(self, target: Path) -> bool:
+        from sfumato.image import read_recipe
+
+        try:
+            return read_recipe(target) == self.recipe.to_json()
+        except SfumatoError:
+            return False
+
+    def _tell(self, outcome: dict[str, Any]) -> None:
+        if self.as_json:
+            # To stderr where the picture itself goes to stdout.
+            typer.echo(json.dumps(outcome, ensure_ascii=False), err=outcome["output"] == "-")
+        elif outcome["status"] == "done" and outcome["output"] != "-":
+            size = f"{outcome['width']} x {outcome['height']}"
+            typer.echo(f"{outcome['output']}  {size}  {outcome['seconds']:.2f} s")
+
+
+def _label(styles: list[str]) -> str:
+    """What pictures beside their photos are called after."""
+    return "+".join(Path(_weighted(text)[0]).name.split(".")[0] for text in styles)
+
+
+def _weighted(text: str) -> tuple[str, float | None]:
+    """``NAME:0.4`` -> (NAME, 0.4); a colon that no number follows belongs to the name."""
+    name, _, tail = text.rpartition(":")
+    try:
+        return (name, float(tail)) if name else (text, None)
+    except ValueError:
+        return text, None
+
+
+def find_styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]:
+    """One style a region; without masks, all of them blended into one."""
     from sfumato.inference import Style
 
-    found = [Style.named(name) for name in style_names()]
-    if as_json:
-        import json
-
-        typer.echo(json.dumps([{**style.about, "name": style.name} for style in found], indent=2, ensure_ascii=False))
-        return
-
-    from rich.console import Console
-    from rich.table import Column, Table
-
-    columns = ("title", "artist", "year", "kind")
-    table = Table(Column("name", no_wrap=True), *columns)  # names are there to be typed
-    for style in found:
-        table.add_row(style.name, *(style.about.get(column, "") for column in columns))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print("Any picture is a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")
+    parts = [_weighted(text) for text in texts]
+    found = [find_style(name, stylizer) for name, _ in parts]
+    if masks:
+        if any(weight is not None for _, weight in parts):
+            raise UsageError("weights blend styles over the whole picture; with --mask name styles without them")
+        return found
+    if len(found) == 1:
+        return found
+    weights: dict[Style | str, float] = {}
+    for each, (_, weight) in zip(found, parts, strict=True):
+        weights[each] = weights.get(each, 0.0) + (1.0 if weight is None else weight)
+    return [Style.blend(weights)]
 
 
-def _style(text: str, stylizer: Stylizer) -> Style:
-    """A built-in name goes before a file of the same name, which ``./NAME`` still reaches."""
-    from sfumato.assets import style_names
+def find_style(text: str, stylizer: Stylizer) -> Style:
+    """A name goes before a file of the same name, which ``./NAME`` still reaches."""
     from sfumato.inference import Style
+    from sfumato.inference.library import style_names
 
     path = Path(text)
     if path.suffix == ".safetensors":
@@ -90,23 +282,14 @@ def _style(text: str, stylizer: Stylizer) -> Style:
     return Style.named(text)
 
 
-def _targets(photos: list[Path], out: Path) -> list[Path]:
-    """The file to write for each photo, all looked over before any work."""
-    from sfumato.image import WRITABLE
+def read_mask(path: Path) -> npt.NDArray[np.float32]:
+    from sfumato.image import read_image
+    from sfumato.inference.finish import luma
 
-    if out.is_dir() or (len(photos) > 1 and not out.suffix and not out.exists()):
-        names = [photo.name if photo.suffix.lower() in WRITABLE else f"{photo.stem}.png" for photo in photos]
-        targets = [out / name for name in names]
-    elif len(photos) > 1:
-        raise UsageError(f"{len(photos)} photos cannot go into the one file {out}; name a folder with -o")
-    elif out.suffix.lower() not in WRITABLE:
-        raise OutputError(f"cannot write {out}: its name must end in one of {', '.join(WRITABLE)}")
-    else:
-        targets = [out]
-    originals = {photo.resolve() for photo in photos}
-    for index, (photo, target) in enumerate(zip(photos, targets, strict=True)):
-        if target.resolve() in originals:
-            raise UsageError(f"{target} is one of the photos, and stays as it is; choose another -o")
-        if target in targets[:index]:
-            raise UsageError(f"{photo} and another photo would both become {target}; paint one of them apart")
-    return targets
+    return luma(read_image(path))
+
+
+def mask_digest(values: npt.NDArray[np.float32]) -> str:
+    import hashlib
+
+    return hashlib.sha256(values.tobytes()).hexdigest()

@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +23,28 @@ import numpy.typing as npt
 from sfumato import assets
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
-from sfumato.image import ImageSource, Picture, as_image, resize, thumbnail
+from sfumato.image import ImageSource, Photo, Picture, as_image, resize
+from sfumato.inference.finish import keep_chroma, mix, soften
+from sfumato.inference.library import style_path
+from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
+from sfumato.inference.tiling import Tile, tiles
 from sfumato.style_code import StyleCode
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-#: In pixels: below this a picture is smaller than the coarsest marks of the networks.
+#: In pixels: a picture whose longer side is below this is smaller than the coarsest marks of the networks.
 SMALLEST_SIDE = 16
+#: Pixels: statistics of a long strip are measured on no more than this.
+LONGEST_THUMBNAIL = 1024
+#: Short side, in pixels, at which marks have the size that they have in the pictures the model learnt from. Larger
+#: photos are painted at this size first, and enlarged.
+NATURAL = 512
+#: How many times the base size a result must be for its finest octaves to be painted too, and not only enlarged.
+REPAINTED = 2.0
+
+Color: TypeAlias = Literal["style", "content", "luminance"]
+Mask: TypeAlias = npt.NDArray[np.float32]
 
 _GRAPHS = {  # each graph's inputs and outputs
     "style_encoder.onnx": (["picture"], ["code"]),
@@ -49,6 +63,7 @@ class Card:
     thumbnail: int
     code_size: int
     affines: int
+    palette: list[int]
     files: dict[str, str]
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
@@ -72,7 +87,7 @@ class Card:
         if not isinstance(found, dict):
             raise ModelError(f"{path} is not a model card; export the model again")
         card = {"training": {}, "scores": {}, "licence": {}, "data": {}, **found}
-        kinds = {"model": str, "version": str, "thumbnail": int, "code_size": int, "affines": int}
+        kinds = {"model": str, "version": str, "thumbnail": int, "code_size": int, "affines": int, "palette": list}
         for key in (entry.name for entry in fields(cls)):
             if not isinstance(card.get(key), kinds.get(key, dict)):
                 raise ModelError(f"{path} is not a model card: {key!r} is missing or wrong; export the model again")
@@ -114,31 +129,106 @@ class Stylizer:
         self._threads = threads
         self._device = device
 
-    def __call__(self, photo: ImageSource, style: Style, strength: float = 1.0) -> Picture:
+    def __call__(
+        self,
+        photo: ImageSource,
+        style: Style | str | Sequence[Style | str],
+        strength: float = 1.0,
+        *,
+        stroke: float = 1.0,
+        color: Color = "style",
+        masks: Sequence[Mask] = (),
+    ) -> Picture:
         """Paints a photo in a style, at the photo's own size; the same arguments give the same pixels.
 
         Args:
-            photo: a path, a ``PIL.Image`` or an array (see ``sfumato.image.as_image``), 16 pixels or more a side.
-            style: a style of this model.
+            photo: a path, a ``PIL.Image`` or an array (see ``sfumato.image.as_image``).
+            style: a style of this model, or the name of a built-in one; with ``masks``, one or several.
             strength: from 0, which gives the photo back through the same network, to 1, the full style.
+            stroke: size of the marks, from 0.5 to 2. Marks grow with the picture: at 1 they look as they do in a
+                picture of ``NATURAL`` pixels, seen at that size.
+            color: ``"style"`` takes the style's palette; ``"content"`` paints with the photo's palette; ``"luminance"``
+                keeps the colour of every pixel and takes only light and dark from the painting.
+            masks: ``(H, W)`` float in ``[0, 1]``: where each style goes. One mask and one style: the rest stays photo.
+                One mask and two styles: the second takes the rest. Otherwise as many masks as styles; where they
+                overlap they share, and where there is none the photo stays.
 
         Returns:
             ``(1, 3, H, W)`` float32 in ``[0, 1]``.
 
         Raises:
-            UsageError: ``strength`` lies outside ``[0, 1]``.
-            InputError: the photo cannot be read or used.
-            ModelError: the style is another model's, or a graph is damaged.
+            UsageError: an option lies outside its range, or styles and masks do not match.
+            InputError: the photo or a mask cannot be read or used.
+            ModelError: a style is another model's, or a graph is damaged.
         """
+        picture = _usable(photo)
+        output = np.empty_like(picture)
+        for tile, painted in self._render(ArraySource(picture), style, strength, stroke, color, masks):
+            output[:, :, tile.rows, tile.columns] = painted
+        return output
+
+    def paint(
+        self,
+        photo: Photo,
+        style: Style | str | Sequence[Style | str],
+        strength: float = 1.0,
+        *,
+        stroke: float = 1.0,
+        color: Color = "style",
+        masks: Sequence[Mask] = (),
+        name: str = "the photo",
+    ) -> Photo:
+        """As a call, from photo to photo: its depth, transparency and metadata are kept, and memory is bounded.
+
+        What is transparent takes no part in the statistics. ``name`` is what errors call the photo.
+        """
+        check_size(photo.height, photo.width, name)
+        pixels = np.empty_like(photo.pixels)
+        largest = np.iinfo(pixels.dtype).max
+        for tile, painted in self._render(PixelSource(photo), style, strength, stroke, color, masks):
+            rounded = np.rint(painted[0] * np.float32(largest)).astype(pixels.dtype)  # (3, h, w)
+            pixels[tile.rows, tile.columns] = rounded.transpose(1, 2, 0)
+        return replace(photo, pixels=pixels)
+
+    def _render(
+        self,
+        source: Source,
+        style: Style | str | Sequence[Style | str],
+        strength: float,
+        stroke: float,
+        color: Color,
+        masks: Sequence[Mask],
+    ) -> Iterator[tuple[Tile, Picture]]:
+        """The stylised picture, tile by tile; values in [0, 1]."""
         check_range(strength, 0.0, 1.0, "strength")
+        check_range(stroke, 0.5, 2.0, "stroke")
+        if color not in get_args(Color):
+            raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
+        styles = [style] if isinstance(style, Style | str) else list(style)
+        regions = _regions(masks, len(styles), source.height, source.width)
+        codes = [self._checked(Style.named(s) if isinstance(s, str) else s) for s in styles]
+        wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
+        paintings = [_Painting(self, wide, code, strength, stroke, color).tiles() for code in codes]
+        for parts in zip(*paintings, strict=True):
+            tile = parts[0][0].within(source.height, source.width)
+            height, width = tile.shape
+            layers = [painted[:, :, :height, :width] for _, painted in parts]
+            painted = layers[0]
+            if regions or color == "luminance":
+                photo = source.region(tile.rows, tile.columns)
+                if regions:
+                    painted = mix(layers, [region[tile.rows, tile.columns] for region in regions], photo)
+                if color == "luminance":
+                    painted = keep_chroma(painted, photo)
+            yield tile, painted
+
+    def _checked(self, style: Style) -> StyleCode:
         if (style.code.model, len(style.code)) != (self.card.model, self.card.code_size):
             raise ModelError(
                 f"the style {style.name!r} was made by the model {style.code.model!r} and this is {self.card.model!r}; "
                 "make the style again from its picture, with this model"
             )
-        picture = _usable(photo)
-        affines = self.affines(picture, style.code, strength)
-        return self._run("generator.onnx", picture=picture, affines=affines, origin=np.zeros(2, np.int64))
+        return style.code
 
     def affines(self, picture: Picture, code: StyleCode, strength: float = 1.0) -> npt.NDArray[np.float32]:
         """Every scale and shift that the generator paints ``picture`` ``(1, 3, H, W)`` with: ``(1, A)`` float32.
@@ -148,7 +238,15 @@ class Stylizer:
         small = self._thumbnail(picture)
         # At full strength the picture's own code weighs nothing: the same value without encoding it.
         fused = code if strength == 1.0 else code.fuse(self._encode(small), strength)
-        return self._run("statistics.onnx", thumbnail=small, code=fused.vector[None])
+        return self._measure(small, fused)
+
+    def decode(self, picture: Picture, affines: npt.NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> Picture:
+        """The generator alone: ``(1, 3, h, w)`` under affines, as a region of the picture that they belong to.
+
+        Args:
+            origin: row and column of its corner there, multiples of ``tiling.ALIGNMENT``.
+        """
+        return self._run("generator.onnx", picture=picture, affines=affines, origin=np.array(origin, np.int64))
 
     def encode(self, picture: ImageSource) -> StyleCode:
         """The style code of one picture.
@@ -159,9 +257,16 @@ class Stylizer:
         return self._encode(self._thumbnail(_usable(picture)))
 
     def _thumbnail(self, picture: Picture) -> Picture:
-        small = thumbnail(picture, short=self.card.thumbnail)
-        height, width = (max(side, SMALLEST_SIDE) for side in small.shape[2:])  # a long strip's short side would vanish
-        return resize(small, height, width)
+        return self._thumbnail_of(ArraySource(picture))
+
+    def _measure(self, small: Picture, code: StyleCode) -> npt.NDArray[np.float32]:
+        return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])
+
+    def _thumbnail_of(self, source: Source) -> Picture:
+        """As `_thumbnail`, of what may be too large to be held as floats."""
+        short, long = sorted((source.height, source.width))
+        scale = min(1.0, self.card.thumbnail / short, LONGEST_THUMBNAIL / long)
+        return source.reduced(*(max(SMALLEST_SIDE, round(side * scale)) for side in (source.height, source.width)))
 
     def _encode(self, small: Picture) -> StyleCode:
         return StyleCode(self._run("style_encoder.onnx", picture=small)[0], self.card.model)
@@ -170,6 +275,62 @@ class Stylizer:
         session = _session(self.folder / graph, self.card.files[graph], self._threads, self._device)
         output: npt.NDArray[np.float32] = session.run(None, inputs)[0]
         return output
+
+
+class _Painting:
+    """One photo under one style code: its plan, its statistics, and its tiles.
+
+    Marks have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
+    size and enlarged with its own finest detail; where it is enlarged much, the networks paint once more on that, for
+    the marks that only a large picture can show (coarse to fine, as Gatys et al. 2017, section 6, do it).
+    """
+
+    def __init__(
+        self, stylizer: Stylizer, source: Source, code: StyleCode, strength: float, stroke: float, color: Color
+    ) -> None:
+        self.stylizer, self.source = stylizer, source
+        short = min(source.height, source.width)
+        self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
+        small = stylizer._thumbnail_of(source)
+        if strength < 1.0 or color == "content":
+            own = stylizer._encode(small)
+            if color == "content":
+                first, last = stylizer.card.palette
+                vector = code.vector.copy()
+                vector[first:last] = own.vector[first:last]
+                code = StyleCode(vector, code.model)
+            code = code.fuse(own, strength)
+        self.code = code
+        self.affines = stylizer._measure(small, code)
+
+    def tiles(self) -> Iterator[tuple[Tile, Picture]]:
+        height, width = self.source.height, self.source.width
+        if self.scale == 1:
+            yield from self._tiles(self.source, self.affines)
+            return
+        sizes = [max(SMALLEST_SIDE, round(side / self.scale)) for side in (height, width)]
+        small = ArraySource(self.source.reduced(*sizes))
+        base = np.empty_like(small.picture)
+        for tile, painted in self._tiles(small, self.affines):
+            base[:, :, tile.rows, tile.columns] = painted
+        if self.scale < 1:
+            smaller = resize(base, height, width)
+            for tile in tiles(height, width):
+                yield tile, smaller[:, :, tile.rows, tile.columns]
+            return
+        enlarged = EnlargedSource(self.source, base, small.picture)
+        if self.scale > REPAINTED:
+            affines = self.stylizer._measure(self.stylizer._thumbnail(base), self.code)
+            yield from self._tiles(enlarged, affines)
+        else:
+            for tile in tiles(height, width):
+                yield tile, enlarged.region(tile.rows, tile.columns)
+
+    def _tiles(self, source: Source, affines: npt.NDArray[np.float32]) -> Iterator[tuple[Tile, Picture]]:
+        for tile in tiles(source.height, source.width):
+            seen = source.region(tile.seen_rows, tile.seen_columns)
+            rows, columns = tile.inner
+            yield tile, self.stylizer.decode(seen, affines, tile.origin)[:, :, rows, columns]
 
 
 @dataclass(frozen=True)
@@ -188,12 +349,12 @@ class Style:
 
     @classmethod
     def named(cls, name: str) -> Self:
-        """A built-in style.
+        """A built-in style, or one of a person's own (``sfumato styles add``).
 
         Raises:
             UsageError: there is none of that name; the error offers the nearest ones.
         """
-        code, about = StyleCode.load(assets.style_path(name))
+        code, about = StyleCode.load(style_path(name))
         return cls(name, code, about)
 
     @classmethod
@@ -267,6 +428,7 @@ def _session(path: Path, sha256: str, threads: int | None, device: str) -> Infer
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors only
     options.intra_op_num_threads = threads or 0
+    options.enable_cpu_mem_arena = False  # it would keep what the largest tile needed
     try:
         providers = [_PROVIDERS[name] for name in (installed if device == "auto" else [device])]
         session = ort.InferenceSession(content, options, providers=providers)
@@ -284,9 +446,34 @@ def _session(path: Path, sha256: str, threads: int | None, device: str) -> Infer
 def _usable(source: ImageSource) -> Picture:
     picture = as_image(source)
     name = source if isinstance(source, str | os.PathLike) else "the picture"
-    count, _, height, width = picture.shape
-    if count != 1:
-        raise InputError(f"{name} is a batch of {count} pictures; pass them one at a time")
-    if min(height, width) < SMALLEST_SIDE:
-        raise InputError(f"{name} has {width} x {height} pixels; Sfumato needs {SMALLEST_SIDE} or more a side")
+    if len(picture) != 1:
+        raise InputError(f"{name} is a batch of {len(picture)} pictures; pass them one at a time")
+    check_size(picture.shape[2], picture.shape[3], str(name))
     return picture
+
+
+def check_size(height: int, width: int, name: str) -> None:
+    """Raises InputError for a picture that is too small to be painted."""
+    if max(height, width) < SMALLEST_SIDE:
+        raise InputError(f"{name} has {width} x {height} pixels; Sfumato needs {SMALLEST_SIDE} or more on a side")
+
+
+def _regions(masks: Sequence[Mask], styles: int, height: int, width: int) -> list[Mask]:
+    """A soft-edged weight ``(height, width)`` for each style, or none where there are no masks."""
+    if styles < 1:
+        raise UsageError("a picture needs a style, and none was given")
+    if not masks:
+        if styles > 1:
+            raise UsageError(f"{styles} styles need {styles - 1} or {styles} masks; or blend them into one style")
+        return []
+    if len(masks) not in (styles, styles - 1):
+        raise UsageError(f"{styles} styles need {styles - 1} or {styles} masks, and {len(masks)} were given")
+    regions = []
+    for mask in masks:
+        if mask.shape != (height, width):
+            shape = " x ".join(str(side) for side in mask.shape[::-1])
+            raise InputError(f"a mask has {shape} pixels and the photo {width} x {height}; make them the same size")
+        regions.append(soften(np.asarray(mask, np.float32)))
+    if len(regions) < styles:
+        regions.append(np.clip(1 - np.sum(regions, 0), 0, 1))
+    return regions

@@ -1,0 +1,109 @@
+"""``sfumato doctor``: what this installation has, and whether it works."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.errors import ModelError, SfumatoError
+
+_PACKAGES = ("numpy", "onnxruntime", "pillow", "safetensors", "rich", "typer", "pydantic", "torch")
+
+
+def doctor(
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Look the installation over and paint a trial picture. Ends with the exit code of what is wrong."""
+    facts: dict[str, str] = {}
+    wrong: list[SfumatoError] = []
+    checks: list[Callable[[], dict[str, str]]] = [_system, lambda: _model(model), _folders, lambda: _trial(model)]
+    for check in checks:
+        try:
+            facts |= check()
+        except SfumatoError as problem:
+            wrong.append(problem)
+    if as_json:
+        typer.echo(json.dumps({**facts, "problems": [str(p) for p in wrong]}, indent=2, ensure_ascii=False))
+    else:
+        for name, value in facts.items():
+            typer.echo(f"{name:12} {value}")
+        typer.echo("all is well" if not wrong else f"{len(wrong)} problems:")
+    if wrong:
+        for each in wrong:
+            typer.echo(f"sfumato: {each}", err=True)
+        raise typer.Exit(wrong[0].exit_code)
+
+
+def _system() -> dict[str, str]:
+    from sfumato import __version__
+
+    facts = {"sfumato": __version__, "python": f"{sys.version.split()[0]} ({sys.executable})"}
+    facts["system"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    for package in _PACKAGES:
+        try:
+            facts[package] = version(package)
+        except PackageNotFoundError:
+            facts[package] = "not installed"
+    return facts
+
+
+def _model(folder: Path | None) -> dict[str, str]:
+    import hashlib
+
+    import onnxruntime
+
+    from sfumato.inference import Stylizer
+    from sfumato.inference.library import own_folder, style_names
+
+    stylizer = Stylizer(folder)
+    for name, digest in stylizer.card.files.items():
+        path = stylizer.folder / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise ModelError(f"{path} is missing or damaged; export or install the model again")
+    return {
+        "model": f"{stylizer.card.model} ({stylizer.folder})",
+        "devices": ", ".join(p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()),
+        "styles": f"{len(style_names())}; your own lie in {own_folder()}",
+    }
+
+
+def _folders() -> dict[str, str]:
+    import shutil
+
+    folder = Path(tempfile.gettempdir())
+    return {"temp": f"{folder}, {shutil.disk_usage(folder).free / 1e9:.1f} GB free"}
+
+
+def _trial(folder: Path | None) -> dict[str, str]:
+    from time import perf_counter
+
+    import numpy as np
+
+    from sfumato.inference import Stylizer
+
+    stylizer = Stylizer(folder)
+    y, x = np.mgrid[0:512, 0:512].astype(np.float32) / 511
+    picture = np.stack([x, y, (x + y) / 2])[None]
+    style = stylizer.encode(picture)
+    from sfumato.inference import Style
+
+    seconds = []
+    for _ in range(3):
+        began = perf_counter()
+        painted = stylizer(picture, Style("trial", style))
+        seconds.append(perf_counter() - began)
+    if not np.isfinite(painted).all():
+        raise ModelError("the trial picture holds values that are not numbers; install the model again")
+    return {"trial": f"512 x 512 in {min(seconds):.2f} s (first: {seconds[0]:.2f} s)"}

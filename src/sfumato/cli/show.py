@@ -1,0 +1,77 @@
+"""``sfumato show`` and ``sfumato replay``: the recipe inside a picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfumato.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from sfumato.inference.recipe import Recipe
+
+
+def show(
+    picture: Annotated[Path, typer.Argument(help="A picture that Sfumato made.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Print how a picture was made."""
+    recipe = _recipe(picture)
+    if as_json:
+        typer.echo(json.dumps(recipe.to_json(), indent=2, ensure_ascii=False))
+        return
+    lines = {
+        "made by": f"Sfumato {recipe.version}, model {recipe.model} ({recipe.model_sha256[:12]})",
+        "style": " / ".join(style["name"] for style in recipe.styles),
+        "strength": f"{recipe.strength:g}",
+        "stroke": f"{recipe.stroke:g}",
+        "color": recipe.color,
+        "max size": f"{recipe.max_size} px" if recipe.max_size else "the photo's own",
+        "masks": ", ".join(digest[:12] for digest in recipe.masks) or "none",
+    }
+    for name, value in lines.items():
+        typer.echo(f"{name:9} {value}")
+
+
+def replay(
+    picture: Annotated[Path, typer.Argument(help="A picture that Sfumato made.", show_default=False)],
+    photo: Annotated[str, typer.Argument(help="The photo to paint by the same recipe.", show_default=False)],
+    out: Annotated[
+        str, typer.Option("--out", "-o", metavar="PATH|-", help="The picture to write.", show_default=False)
+    ],
+    mask: Annotated[list[Path] | None, typer.Option(help="The masks of the recipe, in the same order.")] = None,
+    quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 92,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that is there.")] = False,
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
+    ] = None,
+) -> None:
+    """Paint a photo as another picture was made: the same photo gives the same pixels."""
+    from sfumato.cli.stylize import Run, mask_digest, read_mask
+    from sfumato.image import MAX_PIXELS
+    from sfumato.inference import Stylizer
+    from sfumato.inference.batch import plan
+
+    recipe = _recipe(picture)
+    masks = [read_mask(path) for path in mask or []]
+    if [mask_digest(values) for values in masks] != list(recipe.masks):
+        raise UsageError(
+            f"{picture} was made with {len(recipe.masks)} masks, and these are not they; give them as --mask"
+        )
+    jobs, _ = plan([photo], out, "replay")
+    stylizer = Stylizer(model)
+    styles = recipe.rebuild(stylizer)
+    Run(stylizer, recipe, styles, masks, None, quality, overwrite, MAX_PIXELS, False).all(jobs, False)
+
+
+def _recipe(picture: Path) -> Recipe:
+    from sfumato.image import read_recipe
+    from sfumato.inference.recipe import Recipe
+
+    found = read_recipe(picture)
+    if found is None:
+        raise InputError(f"{picture} holds no recipe: Sfumato did not make it, or another program saved it again")
+    return Recipe.from_json(found, str(picture))

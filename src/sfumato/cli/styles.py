@@ -1,0 +1,127 @@
+"""``sfumato styles``: list, show, add, blend and export style codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sfumato.errors import OutputError
+
+app = typer.Typer(help="The styles: list, show, add, blend, export.", no_args_is_help=False)
+
+
+@app.callback(invoke_without_command=True)
+def _default(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        list_(as_json)
+
+
+@app.command("list")
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the styles: the built-in ones, and your own."""
+    from sfumato.inference import Style
+    from sfumato.inference.library import style_names
+
+    found = [Style.named(name) for name in style_names()]
+    if as_json:
+        typer.echo(json.dumps([{**style.about, "name": style.name} for style in found], indent=2, ensure_ascii=False))
+        return
+
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    columns = ("title", "artist", "year", "kind")
+    table = Table(Column("name", no_wrap=True), *columns)  # names are there to be typed
+    for style in found:
+        table.add_row(style.name, *(style.about.get(column, "") for column in columns))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("Any picture is a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A style's name or file.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print what is known of a style."""
+    from sfumato.inference import Style
+    from sfumato.inference.library import style_path
+
+    path = Path(name) if name.endswith(".safetensors") else style_path(name)
+    style = Style.load(path)
+    about = {
+        "name": style.name,
+        **style.about,
+        "model": style.code.model,
+        "numbers": len(style.code),
+        "file": str(path),
+    }
+    if as_json:
+        typer.echo(json.dumps(about, indent=2, ensure_ascii=False))
+    else:
+        for key, value in about.items():
+            typer.echo(f"{key:8} {value}")
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
+    pictures: Annotated[
+        list[Path], typer.Argument(help="One picture, or several in a like style.", show_default=False)
+    ],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a style of that name.")] = False,
+    model: Annotated[Path | None, typer.Option(metavar="DIR", help="A model of your own.")] = None,
+) -> None:
+    """Make a style of your own from pictures, and keep it under a name."""
+    from sfumato.inference import Style, Stylizer
+    from sfumato.inference.library import new_style_path
+
+    path = new_style_path(name, overwrite)
+    Style.from_images(pictures, name, Stylizer(model)).save(path)
+    typer.echo(f"{name}  {path}")
+
+
+@app.command()
+def blend(
+    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
+    parts: Annotated[list[str], typer.Argument(metavar="STYLE[:WEIGHT]", help="What goes in.", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a style of that name.")] = False,
+    model: Annotated[Path | None, typer.Option(metavar="DIR", help="A model of your own.")] = None,
+) -> None:
+    """Mix styles by weight, and keep the mixture under a name."""
+    from dataclasses import replace
+
+    from sfumato.cli.stylize import find_styles
+    from sfumato.inference import Stylizer
+    from sfumato.inference.library import new_style_path
+
+    path = new_style_path(name, overwrite)
+    [mixed] = find_styles(parts, 0, Stylizer(model))
+    replace(mixed, name=name).save(path)
+    typer.echo(f"{name}  {path}")
+
+
+@app.command()
+def export(
+    name: Annotated[str, typer.Argument(help="A style's name.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file, NAME.style.safetensors.", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a style to a file of a few kB, to share."""
+    from sfumato.inference import Style
+
+    if out.suffix != ".safetensors":
+        raise OutputError(f"cannot write {out}: a style's file ends in .safetensors")
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out} is there already; add --overwrite to replace it")
+    Style.named(name).save(out)
+    typer.echo(str(out))

@@ -1,0 +1,118 @@
+"""From what people name (files, folders, patterns) to a list of jobs, all looked over before any work."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfumato.errors import InputError, OutputError, UsageError
+from sfumato.image import READABLE, WRITABLE
+
+STANDARD = "-"  # standard input as a photo, standard output as a result
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo and the file that its picture goes to; ``None`` is standard input, standard output."""
+
+    photo: Path | None
+    target: Path | None
+
+
+def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None = None) -> tuple[list[Job], bool]:
+    """The jobs, and whether they fill a folder (where finished ones may be skipped and bad ones passed over).
+
+    Args:
+        inputs: files, folders (taken whole, with what lies below), patterns (``*``, ``?``, ``**``), or ``-``.
+        out: a file, a folder (there, or ending in a slash), or ``-``; ``None`` puts each picture beside its photo, as
+            ``PHOTO-LABEL``.
+        label: of the style, for such names.
+        format: ``png``, ``jpg``, ``webp`` or ``tiff``; ``None`` goes by the name.
+
+    Raises:
+        UsageError: inputs and ``out`` do not fit, two photos would become one file, or a photo would be replaced.
+        InputError: a folder or a pattern holds no picture.
+        OutputError: ``out`` is no name of a picture, or its folder is not there.
+    """
+    if STANDARD in inputs:
+        if len(inputs) > 1:
+            raise UsageError("standard input is one photo: name - alone")
+        target = None if out in (None, STANDARD) else _file(Path(out or ""), format)
+        return [Job(None, target)], False
+    found = [entry for text in inputs for entry in _expand(text)]
+    folder_wanted = len(found) != 1 or len(inputs) != 1 or Path(inputs[0]).is_dir() or _is_pattern(inputs[0])
+    if out == STANDARD:
+        if len(found) != 1:
+            raise UsageError(f"{len(found)} photos cannot go to standard output; name a folder with -o")
+        return [Job(found[0][0], None)], False
+    if out is None:
+        targets = [photo.with_name(f"{photo.stem}-{label}{_suffix(photo, format)}") for photo, _ in found]
+    elif folder_wanted or Path(out).is_dir() or out.endswith(("/", os.sep)):
+        targets = _in_folder(found, Path(out), format)
+    else:
+        targets = [_file(Path(out), format)]
+    _check_apart([photo for photo, _ in found], targets)
+    return [Job(photo, target) for (photo, _), target in zip(found, targets, strict=True)], folder_wanted
+
+
+def _expand(text: str) -> list[tuple[Path, Path]]:
+    """Photos that an input names, each with the name it has below that input."""
+    path = Path(text)
+    if path.is_dir():
+        below = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE and p.is_file())
+        pictures = [(p, p.relative_to(path)) for p in below if not any(part.startswith(".") for part in p.parts)]
+        if not pictures:
+            raise InputError(f"no picture lies in the folder {path}; name another, or a file")
+        return pictures
+    if _is_pattern(text):
+        matches = [Path(p) for p in sorted(glob.glob(text, recursive=True))]
+        files = [(p, Path(p.name)) for p in matches if p.is_file()]
+        if not files:
+            raise InputError(f"no file fits the pattern {text}; check it")
+        return files
+    return [(path, Path(path.name))]
+
+
+def _is_pattern(text: str) -> bool:
+    return glob.has_magic(text) and not Path(text).exists()
+
+
+def _in_folder(found: list[tuple[Path, Path]], folder: Path, format: str | None) -> list[Path]:
+    if (folder.exists() and not folder.is_dir()) or (folder.suffix.lower() in WRITABLE and not folder.exists()):
+        raise UsageError(f"{len(found)} photos cannot go into the one file {folder}; name a folder with -o")
+    if not folder.absolute().parent.is_dir():
+        raise OutputError(f"cannot write into {folder}: the folder {folder.parent} is not there; make it first")
+    return [folder / name.with_name(f"{name.stem}{_suffix(name, format)}") for _, name in found]
+
+
+def _file(path: Path, format: str | None) -> Path:
+    if path.suffix.lower() not in WRITABLE:
+        raise OutputError(f"cannot write {path}: its name must end in one of {', '.join(WRITABLE)}")
+    if (
+        format is not None
+        and _suffix(path, None).replace("jpeg", "jpg").replace(".tif", ".tiff")[:4] != f".{format}"[:4]
+    ):
+        raise UsageError(f"--format {format} and the name {path} disagree; drop one of them")
+    if not path.absolute().parent.is_dir():
+        raise OutputError(f"cannot write {path}: the folder {path.parent} is not there; make it first")
+    return path
+
+
+def _suffix(name: Path, format: str | None) -> str:
+    if format is not None:
+        return f".{format}"
+    return name.suffix.lower() if name.suffix.lower() in WRITABLE else ".png"
+
+
+def _check_apart(photos: list[Path], targets: list[Path]) -> None:
+    originals = {photo.resolve() for photo in photos}
+    taken: dict[Path, Path] = {}
+    for photo, target in zip(photos, targets, strict=True):
+        if target.resolve() in originals:
+            raise UsageError(f"{target} is one of the photos, and stays as it is; choose another -o")
+        if target in taken:
+            raise UsageError(f"{taken[target]} and {photo} would both become {target}; paint one of them apart")
+        taken[target] = photo

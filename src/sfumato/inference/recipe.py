@@ -1,0 +1,95 @@
+"""What made a picture, kept inside it: enough to show it to people, and to make it again to the same pixels."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from sfumato import __version__
+from sfumato.errors import InputError, ModelError
+from sfumato.inference.stylizer import Color, Style, Stylizer
+from sfumato.style_code import StyleCode
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A stylisation by value.
+
+    Attributes:
+        version: of Sfumato.
+        model: the model's id.
+        model_sha256: of its generator: other weights of the same name would give other pixels.
+        styles: for each region its style's ``name`` and ``code`` (float32, little-endian, base64).
+        strength, stroke, color: as `Stylizer` takes them.
+        max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
+        masks: SHA-256 of each mask's values.
+    """
+
+    version: str
+    model: str
+    model_sha256: str
+    styles: Sequence[Mapping[str, str]]
+    strength: float = 1.0
+    stroke: float = 1.0
+    color: Color = "style"
+    max_size: int = 0
+    masks: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
+        """The recipe of painting with these styles; ``options`` are the attributes from ``strength`` on."""
+        kept = [
+            {"name": style.name, "code": base64.b64encode(style.code.vector.astype("<f4").tobytes()).decode()}
+            for style in styles
+        ]
+        card = stylizer.card
+        return cls(__version__, card.model, card.files["generator.onnx"], kept, **options)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any], where: str) -> Self:
+        """From what a file had embedded.
+
+        Raises:
+            InputError: it is no recipe of this kind.
+        """
+        try:
+            recipe = cls(**found)
+            texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color)
+            numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size))
+            if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
+                raise ValueError("its parts have other types")
+            for style in recipe.styles:
+                recipe._code(style)
+            if not recipe.styles or not all(isinstance(mask, str) for mask in recipe.masks):
+                raise ValueError("its styles or masks are missing")
+        except (TypeError, ValueError, KeyError, AttributeError, binascii.Error, ModelError) as problem:
+            raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
+        return recipe
+
+    def rebuild(self, stylizer: Stylizer) -> list[Style]:
+        """The styles, for a stylizer of the same model.
+
+        Raises:
+            ModelError: it has another model.
+        """
+        card = stylizer.card
+        if (card.model, card.files["generator.onnx"]) != (self.model, self.model_sha256):
+            raise ModelError(
+                f"the picture was made with the model {self.model!r} ({self.model_sha256[:12]}) of Sfumato "
+                f"{self.version}, and this is {card.model!r} ({card.files['generator.onnx'][:12]}); "
+                "install that version"
+            )
+        return [Style(style["name"], self._code(style)) for style in self.styles]
+
+    def _code(self, style: Mapping[str, str]) -> StyleCode:
+        raw = base64.b64decode(style["code"], validate=True)
+        str(style["name"])
+        return StyleCode(np.frombuffer(raw, "<f4"), self.model)

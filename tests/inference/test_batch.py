@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+
+from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
+from sfumato.inference.batch import Job, plan
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("in/a.jpg", "in/b.gif", "in/sub/c.png", "in/.hidden/d.png", "in/notes.txt", "one.jpg", "two.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"?")
+    (tmp_path / "there").mkdir()
+    return tmp_path
+
+
+def pairs(inputs, out=None, format=None):
+    jobs, _ = plan(inputs, out, "monet", format)
+    return {str(job.photo or "-"): str(job.target or "-") for job in jobs}
+
+
+def test_files_folders_and_patterns(folder):
+    assert pairs(["one.jpg"], "x.png") == {"one.jpg": "x.png"}
+    assert pairs(["one.jpg"], "there") == pairs(["one.jpg"], "there/") == {"one.jpg": "there/one.jpg"}
+    assert pairs(["one.jpg"], "new/") == {"one.jpg": "new/one.jpg"}
+    assert pairs(["one.jpg"]) == {"one.jpg": "one-monet.jpg"}
+    assert pairs(["in"], "out") == {"in/a.jpg": "out/a.jpg", "in/b.gif": "out/b.png", "in/sub/c.png": "out/sub/c.png"}
+    assert pairs(["*.jpg"], "out", "webp") == {"one.jpg": "out/one.webp", "two.jpg": "out/two.webp"}
+    assert pairs(["in/**/*.png"], "out") == {"in/sub/c.png": "out/c.png"}
+    assert pairs(["-"]) == pairs(["-"], "-") == {"-": "-"}
+    assert pairs(["one.jpg"], "-") == {"one.jpg": "-"}
+
+
+def test_what_fills_a_folder_is_a_batch(folder):
+    assert plan(["one.jpg"], "x.png", "m") == ([Job(Path("one.jpg"), Path("x.png"))], False)
+    assert plan(["one.jpg", "two.jpg"], "out", "m")[1]
+    assert plan(["in"], "out", "m")[1]
+    assert not plan(["one.jpg"], "there", "m")[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence", "inputs", "out", "format"),
+    [
+        (UsageError, "one file x.png", ["one.jpg", "two.jpg"], "x.png", None),
+        (UsageError, "one file one.jpg", ["in"], "one.jpg", None),
+        (UsageError, "is one of the photos", ["one.jpg"], "one.jpg", None),
+        (UsageError, "both become there/one.jpg", ["one.jpg", "in/../one.jpg"], "there", None),
+        (UsageError, "name - alone", ["-", "one.jpg"], "there", None),
+        (UsageError, "standard output", ["one.jpg", "two.jpg"], "-", None),
+        (UsageError, "disagree", ["one.jpg"], "x.png", "jpg"),
+        (InputError, "no picture lies in", ["there"], "out", None),
+        (InputError, "no file fits", ["*.bmp"], "out", None),
+        (OutputError, "must end in one of .jpg", ["one.jpg"], "x", None),
+        (OutputError, "folder gone is not there", ["one.jpg"], "gone/x.png", None),
+        (OutputError, "folder gone is not there", ["in"], "gone/out", None),
+    ],
+)
+def test_what_does_not_fit_is_said_before_any_work(folder, kind, sentence, inputs, out, format):
+    with pytest.raises(SfumatoError, match=sentence) as caught:
+        plan(inputs, out, "monet", format)
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("name", ["x.jpg", "x.jpeg", "x.JPG"])
+def test_a_format_and_a_name_that_agree(folder, name):
+    assert pairs(["one.jpg"], name, "jpg") == {"one.jpg": name}
