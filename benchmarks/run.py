@@ -12,6 +12,7 @@ size      the same photo enlarged to 2 and 12 megapixels (48 without --quick), i
           512 px: mean absolute difference of colours in 8×8 cells, in 1/255, and ratios of the distances to the style,
           in all (VGG19 statistics) and in texture (Gram matrices of the luma view)
 seams     largest difference of a picture painted in tiles of 256 to the same painted whole, in 1/255
+threads   largest difference of a 1024×1024 picture painted by one thread to that painted by two, in 1/255
 memory    peak resident memory and seconds a megapixel of `sfumato stylize` on 12 and 48-megapixel JPEGs
 """
 
@@ -36,7 +37,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.utils.flop_counter import FlopCounterMode
 
 from sfumato import Style, Stylizer
-from sfumato.image import as_image, read_image, resize, write_image
+from sfumato.image import as_image, read_image, resize, to_uint8, write_image
 from sfumato.inference.tiling import tiles
 from sfumato.losses.perceptual import STYLE_LAYERS, gram_loss, luma_view, statistics_loss, style_target
 from sfumato.networks.model import ModelConfig, StyleTransferModel
@@ -191,6 +192,12 @@ def seams() -> None:
     print(f"seams     {worst * 255:.2f}/255 at most")
 
 
+def threads() -> None:
+    photo = resize(sample_photos()[2], 1024, 1024)
+    one, two = (to_uint8(Stylizer(threads=n)(photo, Style.named("starry-night"))).astype(int) for n in (1, 2))
+    print(f"threads   {np.abs(one - two).max()}/255 at most between one and two")
+
+
 def memory() -> None:
     photo = sample_photos()[0]
     with tempfile.TemporaryDirectory() as folder:
@@ -253,6 +260,7 @@ def main() -> None:
     limit()
     start()
     seams()
+    threads()
     memory()
     strength()
     size(quick)

@@ -35,7 +35,7 @@ from sfumato.image import (
     read_recipe,
     resize,
     shrink,
-    thumbnail,
+    thumbnail_size,
     to_pil,
     to_uint8,
     write_image,
@@ -583,8 +583,7 @@ def test_the_same_size_is_the_same_picture(picture: Picture) -> None:
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 60), st.integers(60, 200))
 def test_thumbnails_shrink_in_proportion_and_never_grow(height: int, width: int, short: int, max_long: int) -> None:
-    out = thumbnail(np.zeros((1, 3, height, width), np.float32), short, max_long)
-    h, w = out.shape[2:]
+    h, w = thumbnail_size(height, width, short, max_long)
     assert h <= height
     assert w <= width
     assert max(h, w) <= max_long

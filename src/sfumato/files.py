@@ -23,7 +23,7 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         OutputError: the file or its folder cannot be written.
     """
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise OutputError(f"cannot write {path}: a folder has that name; name a file")
     # Not `tempfile`: its files are readable by their owner only, and the rename would keep it so.
     temporary = path.with_name(f".sfumato-{secrets.token_hex(6)}.tmp")

@@ -131,7 +131,7 @@ def test_one_photo_goes_into_a_folder_that_is_there(photos, tmp_path):
         (2, "without them", "{p}/cat.png --style monet:0.5 --mask {p}/m.png -o {t}/x.png"),
         (
             3,
-            "a mask has 9 x 40 pixels and the photo 64 x 48",
+            "a mask has 9 x 40 pixels and {p}/cat.png 64 x 48",
             "{p}/cat.png --style monet --mask {p}/tiny.png -o {t}/x.png",
         ),
         (3, "{p}/text.jpg", "{p}/cat.png --style monet --mask {p}/text.jpg -o {t}/x.png"),
@@ -194,6 +194,50 @@ def test_a_mistake_in_a_real_process(photos, tmp_path):
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
     assert files(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files, and leaves no place for temporary ones")
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])
+def test_a_full_disk_leaves_nothing_and_no_temporary_folder_is_needed(photos, tmp_path, suffix):
+    out = tmp_path / f"x.{suffix}"
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); "
+    command = [sys.executable, "-c", code + SFUMATO[-1], "stylize", photos / "cat.png", "--style", "monet", "-o", out]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (4, ""), done.stderr
+    assert done.stderr == f"sfumato: cannot write {out}: File too large\n"
+    assert files(tmp_path) == []
+    nowhere = {**os.environ, "TMPDIR": "/proc/none", "TEMP": "/proc/none", "TMP": "/proc/none"}
+    subprocess.run([*SFUMATO, *command[3:]], env=nowhere, check=True, capture_output=True)
+    assert files(tmp_path) == [out.name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+def test_a_full_pipe(photos):
+    with open("/dev/full", "wb") as full:
+        command = [*SFUMATO, "stylize", photos / "cat.png", "--style", "monet", "-o", "-"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 4
+    assert done.stderr.splitlines() == ["sfumato: cannot write -: No space left on device"]
+
+
+@pytest.mark.parametrize("asked", ["photo", "style", "out"])
+def test_a_name_that_no_file_can_have(photos, tmp_path, asked):
+    words = {"photo": photos / "cat.png", "style": photos / "dog.jpg", "out": tmp_path / "x.png"}
+    words[asked] = words[asked].with_name("x" * 300 + ".png")
+    result = run("stylize", words["photo"], "--style", words["style"], "-o", words["out"])
+    assert result.exit_code == (4 if asked == "out" else 3)
+    assert "File name too long" in result.stderr
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("arguments", [["", "-o", "x.png"], ["cat.png", "-o", ""]])
+def test_an_empty_name_is_not_the_folder_one_is_in(photos, monkeypatch, arguments):
+    monkeypatch.chdir(photos)
+    before = files(photos)
+    result = run("stylize", *arguments, "--style", "monet")
+    assert result.exit_code == 2
+    assert "a name is empty" in result.stderr
+    assert files(photos) == before
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
@@ -376,6 +420,16 @@ def test_doctor(tmp_path):
     broken = run("doctor", "--model", model)
     assert broken.exit_code == 5
     assert "statistics.onnx is missing or damaged" in broken.stderr
+
+
+def test_doctor_without_a_temporary_folder(monkeypatch):
+    def none():
+        raise FileNotFoundError
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    result = run("doctor")
+    assert result.exit_code == 0
+    assert "none that can be written to" in result.stdout
 
 
 def test_the_table_of_styles():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 
 from sfumato.errors import ModelError, UsageError
@@ -35,10 +36,14 @@ def style_path(name: str) -> Path:
     """
     names = style_names()
     if name not in names:
-        near = difflib.get_close_matches(name.lower().replace(" ", "-").replace("_", "-"), names)
-        hint = f"did you mean {' or '.join(near)}?" if near else "`sfumato styles` lists them"
-        raise UsageError(f"there is no built-in style {name!r}; {hint}")
+        raise UsageError(f"there is no built-in style {name!r}; {nearest(name, names)}")
     return _ROOT / "styles" / f"{name}.safetensors"
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    """What an error says of styles that may have been meant."""
+    near = difflib.get_close_matches(name.lower().replace(" ", "-").replace("_", "-"), names)
+    return f"did you mean {' or '.join(near)}?" if near else "`sfumato styles` lists them"
 
 
 def training_hashes() -> set[str]:

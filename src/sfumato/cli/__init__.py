@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +20,9 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", module=r"PIL\b")  # of damaged metadata, which the pixels do not need
+                return super().invoke(ctx)
         except SfumatoError as problem:
             typer.echo(f"sfumato: {problem}", err=True)
             raise typer.Exit(problem.exit_code) from problem

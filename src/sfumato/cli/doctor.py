@@ -82,7 +82,10 @@ def _model(folder: Path | None) -> dict[str, str]:
 def _folders() -> dict[str, str]:
     import shutil
 
-    folder = Path(tempfile.gettempdir())
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError:  # nothing here needs one
+        return {"temp": "none that can be written to"}
     return {"temp": f"{folder}, {shutil.disk_usage(folder).free / 1e9:.1f} GB free"}
 
 
@@ -91,18 +94,16 @@ def _trial(folder: Path | None) -> dict[str, str]:
 
     import numpy as np
 
-    from sfumato.inference import Stylizer
+    from sfumato.inference import Style, Stylizer
 
     stylizer = Stylizer(folder)
     y, x = np.mgrid[0:512, 0:512].astype(np.float32) / 511
     picture = np.stack([x, y, (x + y) / 2])[None]
-    style = stylizer.encode(picture)
-    from sfumato.inference import Style
-
+    style = Style.from_image(picture, "trial", stylizer)
     seconds = []
     for _ in range(3):
         began = perf_counter()
-        painted = stylizer(picture, Style("trial", style))
+        painted = stylizer(picture, style)
         seconds.append(perf_counter() - began)
     if not np.isfinite(painted).all():
         raise ModelError("the trial picture holds values that are not numbers; install the model again")

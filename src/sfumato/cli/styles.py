@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -121,7 +122,7 @@ def export(
 
     if out.suffix != ".safetensors":
         raise OutputError(f"cannot write {out}: a style's file ends in .safetensors")
-    if out.exists() and not overwrite:
+    if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} is there already; add --overwrite to replace it")
     Style.named(name).save(out)
     typer.echo(str(out))

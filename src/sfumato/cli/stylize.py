@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -183,7 +184,7 @@ class Run:
 
         began = perf_counter()
         outcome: dict[str, Any] = {"photo": str(job.photo or "-"), "output": str(job.target or "-"), "status": "done"}
-        if job.target is not None and job.target.exists() and not self.overwrite:
+        if job.target is not None and os.path.exists(job.target) and not self.overwrite:
             if not is_batch:
                 raise OutputError(f"{job.target} is there already; add --overwrite to replace it")
             if not self._is_ours(job.target):
@@ -277,7 +278,7 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
     path = Path(text)
     if path.suffix == ".safetensors":
         return Style.load(path)
-    if text not in style_names() and (path.suffix or len(path.parts) > 1 or path.exists()):
+    if text not in style_names() and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
         return Style.from_image(path, stylizer=stylizer)
     return Style.named(text)
 

@@ -1,4 +1,7 @@
-"""From what people name (files, folders, patterns) to a list of jobs, all looked over before any work."""
+"""From what people name (files, folders, patterns) to a list of jobs, all looked over before any work.
+
+``os.path`` asks whether a file is there: ``Path`` raises where a name is too long or a folder may not be entered.
+"""
 
 from __future__ import annotations
 
@@ -37,20 +40,22 @@ def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None 
         InputError: a folder or a pattern holds no picture.
         OutputError: ``out`` is no name of a picture, or its folder is not there.
     """
+    if "" in inputs or out == "":  # an unset variable in a script, which `Path` would take for the folder one is in
+        raise UsageError("a name is empty; check the photos and -o")
     if STANDARD in inputs:
         if len(inputs) > 1:
             raise UsageError("standard input is one photo: name - alone")
-        target = None if out in (None, STANDARD) else _file(Path(out or ""), format)
+        target = None if out is None or out == STANDARD else _file(Path(out), format)
         return [Job(None, target)], False
     found = [entry for text in inputs for entry in _expand(text)]
-    folder_wanted = len(found) != 1 or len(inputs) != 1 or Path(inputs[0]).is_dir() or _is_pattern(inputs[0])
+    folder_wanted = len(found) != 1 or len(inputs) != 1 or os.path.isdir(inputs[0]) or _is_pattern(inputs[0])
     if out == STANDARD:
         if len(found) != 1:
             raise UsageError(f"{len(found)} photos cannot go to standard output; name a folder with -o")
         return [Job(found[0][0], None)], False
     if out is None:
         targets = [photo.with_name(f"{photo.stem}-{label}{_suffix(photo, format)}") for photo, _ in found]
-    elif folder_wanted or Path(out).is_dir() or out.endswith(("/", os.sep)):
+    elif folder_wanted or os.path.isdir(out) or out.endswith(("/", os.sep)):
         targets = _in_folder(found, Path(out), format)
     else:
         targets = [_file(Path(out), format)]
@@ -61,15 +66,15 @@ def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None 
 def _expand(text: str) -> list[tuple[Path, Path]]:
     """Photos that an input names, each with the name it has below that input."""
     path = Path(text)
-    if path.is_dir():
-        below = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE and p.is_file())
+    if os.path.isdir(path):
+        below = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE and os.path.isfile(p))
         pictures = [(p, p.relative_to(path)) for p in below if not any(part.startswith(".") for part in p.parts)]
         if not pictures:
             raise InputError(f"no picture lies in the folder {path}; name another, or a file")
         return pictures
     if _is_pattern(text):
         matches = [Path(p) for p in sorted(glob.glob(text, recursive=True))]
-        files = [(p, Path(p.name)) for p in matches if p.is_file()]
+        files = [(p, Path(p.name)) for p in matches if os.path.isfile(p)]
         if not files:
             raise InputError(f"no file fits the pattern {text}; check it")
         return files
@@ -77,13 +82,13 @@ def _expand(text: str) -> list[tuple[Path, Path]]:
 
 
 def _is_pattern(text: str) -> bool:
-    return glob.has_magic(text) and not Path(text).exists()
+    return glob.has_magic(text) and not os.path.exists(text)
 
 
 def _in_folder(found: list[tuple[Path, Path]], folder: Path, format: str | None) -> list[Path]:
-    if (folder.exists() and not folder.is_dir()) or (folder.suffix.lower() in WRITABLE and not folder.exists()):
+    if not os.path.isdir(folder) and (os.path.exists(folder) or folder.suffix.lower() in WRITABLE):
         raise UsageError(f"{len(found)} photos cannot go into the one file {folder}; name a folder with -o")
-    if not folder.absolute().parent.is_dir():
+    if not os.path.isdir(folder.absolute().parent):
         raise OutputError(f"cannot write into {folder}: the folder {folder.parent} is not there; make it first")
     return [folder / name.with_name(f"{name.stem}{_suffix(name, format)}") for _, name in found]
 
@@ -96,7 +101,7 @@ def _file(path: Path, format: str | None) -> Path:
         and _suffix(path, None).replace("jpeg", "jpg").replace(".tif", ".tiff")[:4] != f".{format}"[:4]
     ):
         raise UsageError(f"--format {format} and the name {path} disagree; drop one of them")
-    if not path.absolute().parent.is_dir():
+    if not os.path.isdir(path.absolute().parent):
         raise OutputError(f"cannot write {path}: the folder {path.parent} is not there; make it first")
     return path
 
@@ -116,3 +121,9 @@ def _check_apart(photos: list[Path], targets: list[Path]) -> None:
         if target in taken:
             raise UsageError(f"{taken[target]} and {photo} would both become {target}; paint one of them apart")
         taken[target] = photo
+        try:
+            os.lstat(target)
+        except FileNotFoundError:
+            pass
+        except OSError as problem:  # too long a name, or a folder that may not be entered
+            raise OutputError(f"cannot write {target}: {problem.strerror}; choose another name") from problem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -48,9 +47,7 @@ def style_path(name: str) -> Path:
         return assets.style_path(name)
     if name in own_names():
         return own_folder() / f"{name}.safetensors"
-    near = difflib.get_close_matches(name.lower().replace(" ", "-").replace("_", "-"), style_names())
-    hint = f"did you mean {' or '.join(near)}?" if near else "`sfumato styles` lists them"
-    raise UsageError(f"there is no style {name!r}; {hint}")
+    raise UsageError(f"there is no style {name!r}; {assets.nearest(name, style_names())}")
 
 
 def new_style_path(name: str, overwrite: bool = False) -> Path:
@@ -64,6 +61,6 @@ def new_style_path(name: str, overwrite: bool = False) -> Path:
     if name in assets.style_names():
         raise UsageError(f"{name} is a built-in style; choose another name")
     path = own_folder() / f"{name}.safetensors"
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:
         raise UsageError(f"there is a style {name} already; add --overwrite to replace it")
     return path

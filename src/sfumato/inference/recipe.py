@@ -62,7 +62,8 @@ class Recipe:
         """
         try:
             recipe = cls(**found)
-            texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color)
+            names = [style["name"] for style in recipe.styles]
+            texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color, *names)
             numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError("its parts have other types")
@@ -91,5 +92,4 @@ class Recipe:
 
     def _code(self, style: Mapping[str, str]) -> StyleCode:
         raw = base64.b64decode(style["code"], validate=True)
-        str(style["name"])
         return StyleCode(np.frombuffer(raw, "<f4"), self.model)

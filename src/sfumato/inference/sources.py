@@ -12,6 +12,7 @@ from PIL import Image
 from sfumato.image import Photo, Picture, resize
 from sfumato.inference.finish import bleed, detail_gain, enlarge
 
+BAND_ROWS = 256  # of a photo that are held as floats at a time
 FILL_SIDE = 512  # pixels, at most, of the picture that holds the colours under transparency: they are smooth
 
 
@@ -65,7 +66,24 @@ class PixelSource:
         if pixels.dtype == np.uint8 and self._fill is None:
             image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
             return np.ascontiguousarray((np.asarray(image, np.float32) / np.float32(255)).transpose(2, 0, 1))[None]
-        return resize(self.region(slice(0, self.height), slice(0, self.width)), height, width)
+        return self._reduced_by_bands(height, width)
+
+    def _reduced_by_bands(self, height: int, width: int) -> Picture:
+        """First by a whole factor, some rows at a time: the whole is never held as floats."""
+        factor = max(1, int(min(self.height / height, self.width / width) / 3))
+        rows = factor * max(1, BAND_ROWS // factor)
+        bands: list[list[npt.NDArray[np.float32]]] = [[], [], []]
+        for top in range(0, self.height, rows):
+            band = self.region(slice(top, min(top + rows, self.height)), slice(0, self.width))
+            for plane, reduced in zip(band[0], bands, strict=True):
+                reduced.append(np.asarray(Image.fromarray(plane).reduce(factor)))
+        box = (0, 0, self.width / factor, self.height / factor)  # the last row and column may stand for less
+        planes = [
+            Image.fromarray(np.concatenate(reduced)).resize((width, height), Image.Resampling.LANCZOS, box)
+            for reduced in bands
+        ]
+        picture = np.stack([np.asarray(plane, np.float32) for plane in planes])[None]
+        return np.asarray(np.clip(picture, 0.0, 1.0))
 
     @cached_property
     def _fill(self) -> Picture | None:
@@ -73,7 +91,8 @@ class PixelSource:
         if alpha is None or alpha.min() == np.iinfo(alpha.dtype).max or alpha.max() == 0:
             return None
         step = max(1, -(-max(self.height, self.width) // FILL_SIDE))
-        return bleed(self.photo.picture()[:, :, ::step, ::step], self._cover(alpha[::step, ::step]))
+        every = slice(None, None, step)
+        return bleed(self.photo.picture(every, every), self._cover(alpha[every, every]))
 
     @staticmethod
     def _cover(alpha: npt.NDArray[np.uint8 | np.uint16]) -> npt.NDArray[np.float32]:

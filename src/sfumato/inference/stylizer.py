@@ -23,7 +23,7 @@ import numpy.typing as npt
 from sfumato import assets
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
-from sfumato.image import ImageSource, Photo, Picture, as_image, resize
+from sfumato.image import ImageSource, Photo, Picture, as_image, resize, thumbnail_size, to_levels
 from sfumato.inference.finish import keep_chroma, mix, soften
 from sfumato.inference.library import style_path
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
@@ -184,10 +184,8 @@ class Stylizer:
         """
         check_size(photo.height, photo.width, name)
         pixels = np.empty_like(photo.pixels)
-        largest = np.iinfo(pixels.dtype).max
-        for tile, painted in self._render(PixelSource(photo), style, strength, stroke, color, masks):
-            rounded = np.rint(painted[0] * np.float32(largest)).astype(pixels.dtype)  # (3, h, w)
-            pixels[tile.rows, tile.columns] = rounded.transpose(1, 2, 0)
+        for tile, painted in self._render(PixelSource(photo), style, strength, stroke, color, masks, name):
+            pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
         return replace(photo, pixels=pixels)
 
     def _render(
@@ -198,6 +196,7 @@ class Stylizer:
         stroke: float,
         color: Color,
         masks: Sequence[Mask],
+        name: str = "the photo",
     ) -> Iterator[tuple[Tile, Picture]]:
         """The stylised picture, tile by tile; values in [0, 1]."""
         check_range(strength, 0.0, 1.0, "strength")
@@ -205,7 +204,7 @@ class Stylizer:
         if color not in get_args(Color):
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
         styles = [style] if isinstance(style, Style | str) else list(style)
-        regions = _regions(masks, len(styles), source.height, source.width)
+        regions = _regions(masks, len(styles), source.height, source.width, name)
         codes = [self._checked(Style.named(s) if isinstance(s, str) else s) for s in styles]
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
         paintings = [_Painting(self, wide, code, strength, stroke, color).tiles() for code in codes]
@@ -235,10 +234,8 @@ class Stylizer:
 
         They belong to the whole picture: its tiles, or the frames of one shot, can share them.
         """
-        small = self._thumbnail(picture)
-        # At full strength the picture's own code weighs nothing: the same value without encoding it.
-        fused = code if strength == 1.0 else code.fuse(self._encode(small), strength)
-        return self._measure(small, fused)
+        small = self._thumbnail(ArraySource(picture))
+        return self._measure(small, self._fused(small, code, strength))
 
     def decode(self, picture: Picture, affines: npt.NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> Picture:
         """The generator alone: ``(1, 3, h, w)`` under affines, as a region of the picture that they belong to.
@@ -254,19 +251,26 @@ class Stylizer:
         Raises:
             InputError: it cannot be read or used.
         """
-        return self._encode(self._thumbnail(_usable(picture)))
-
-    def _thumbnail(self, picture: Picture) -> Picture:
-        return self._thumbnail_of(ArraySource(picture))
+        return self._encode(self._thumbnail(ArraySource(_usable(picture))))
 
     def _measure(self, small: Picture, code: StyleCode) -> npt.NDArray[np.float32]:
         return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])
 
-    def _thumbnail_of(self, source: Source) -> Picture:
-        """As `_thumbnail`, of what may be too large to be held as floats."""
-        short, long = sorted((source.height, source.width))
-        scale = min(1.0, self.card.thumbnail / short, LONGEST_THUMBNAIL / long)
-        return source.reduced(*(max(SMALLEST_SIDE, round(side * scale)) for side in (source.height, source.width)))
+    def _thumbnail(self, source: Source) -> Picture:
+        size = thumbnail_size(source.height, source.width, self.card.thumbnail, LONGEST_THUMBNAIL)
+        return source.reduced(*(max(SMALLEST_SIDE, side) for side in size))
+
+    def _fused(self, small: Picture, code: StyleCode, strength: float, color: Color = "style") -> StyleCode:
+        """A style's code fused with that of the photo, whose thumbnail is `small`."""
+        if strength == 1.0 and color != "content":  # the photo's own code weighs nothing: the same without encoding it
+            return code
+        own = self._encode(small)
+        if color == "content":
+            first, last = self.card.palette
+            vector = code.vector.copy()
+            vector[first:last] = own.vector[first:last]
+            code = StyleCode(vector, code.model)
+        return code.fuse(own, strength)
 
     def _encode(self, small: Picture) -> StyleCode:
         return StyleCode(self._run("style_encoder.onnx", picture=small)[0], self.card.model)
@@ -274,6 +278,11 @@ class Stylizer:
     def _run(self, graph: str, **inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         session = _session(self.folder / graph, self.card.files[graph], self._threads, self._device)
         output: npt.NDArray[np.float32] = session.run(None, inputs)[0]
+        if not np.isfinite(output).all():
+            raise ModelError(
+                f"the model {self.card.model!r} gave values that are not numbers: the style or the model is damaged; "
+                "make or install it again"
+            )
         return output
 
 
@@ -291,17 +300,9 @@ class _Painting:
         self.stylizer, self.source = stylizer, source
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
-        small = stylizer._thumbnail_of(source)
-        if strength < 1.0 or color == "content":
-            own = stylizer._encode(small)
-            if color == "content":
-                first, last = stylizer.card.palette
-                vector = code.vector.copy()
-                vector[first:last] = own.vector[first:last]
-                code = StyleCode(vector, code.model)
-            code = code.fuse(own, strength)
-        self.code = code
-        self.affines = stylizer._measure(small, code)
+        small = stylizer._thumbnail(source)
+        self.code = stylizer._fused(small, code, strength, color)
+        self.affines = stylizer._measure(small, self.code)
 
     def tiles(self) -> Iterator[tuple[Tile, Picture]]:
         height, width = self.source.height, self.source.width
@@ -313,18 +314,17 @@ class _Painting:
         base = np.empty_like(small.picture)
         for tile, painted in self._tiles(small, self.affines):
             base[:, :, tile.rows, tile.columns] = painted
-        if self.scale < 1:
-            smaller = resize(base, height, width)
-            for tile in tiles(height, width):
-                yield tile, smaller[:, :, tile.rows, tile.columns]
-            return
-        enlarged = EnlargedSource(self.source, base, small.picture)
         if self.scale > REPAINTED:
-            affines = self.stylizer._measure(self.stylizer._thumbnail(base), self.code)
-            yield from self._tiles(enlarged, affines)
+            affines = self.stylizer._measure(self.stylizer._thumbnail(ArraySource(base)), self.code)
+            yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
+            return
+        result: Source
+        if self.scale > 1:
+            result = EnlargedSource(self.source, base, small.picture)
         else:
-            for tile in tiles(height, width):
-                yield tile, enlarged.region(tile.rows, tile.columns)
+            result = ArraySource(resize(base, height, width))
+        for tile in tiles(height, width):
+            yield tile, result.region(tile.rows, tile.columns)
 
     def _tiles(self, source: Source, affines: npt.NDArray[np.float32]) -> Iterator[tuple[Tile, Picture]]:
         for tile in tiles(source.height, source.width):
@@ -429,6 +429,9 @@ def _session(path: Path, sha256: str, threads: int | None, device: str) -> Infer
     options.log_severity_level = 3  # errors only
     options.intra_op_num_threads = threads or 0
     options.enable_cpu_mem_arena = False  # it would keep what the largest tile needed
+    options.enable_mem_reuse = False  # planning it is quadratic in nodes: 1.2 s for the statistics, and saves no memory
+    if path.name != "generator.onnx":  # run once a picture: what more optimisation takes would not be won back
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     try:
         providers = [_PROVIDERS[name] for name in (installed if device == "auto" else [device])]
         session = ort.InferenceSession(content, options, providers=providers)
@@ -458,7 +461,7 @@ def check_size(height: int, width: int, name: str) -> None:
         raise InputError(f"{name} has {width} x {height} pixels; Sfumato needs {SMALLEST_SIDE} or more on a side")
 
 
-def _regions(masks: Sequence[Mask], styles: int, height: int, width: int) -> list[Mask]:
+def _regions(masks: Sequence[Mask], styles: int, height: int, width: int, name: str) -> list[Mask]:
     """A soft-edged weight ``(height, width)`` for each style, or none where there are no masks."""
     if styles < 1:
         raise UsageError("a picture needs a style, and none was given")
@@ -472,7 +475,7 @@ def _regions(masks: Sequence[Mask], styles: int, height: int, width: int) -> lis
     for mask in masks:
         if mask.shape != (height, width):
             shape = " x ".join(str(side) for side in mask.shape[::-1])
-            raise InputError(f"a mask has {shape} pixels and the photo {width} x {height}; make them the same size")
+            raise InputError(f"a mask has {shape} pixels and {name} {width} x {height}; make them the same size")
         regions.append(soften(np.asarray(mask, np.float32)))
     if len(regions) < styles:
         regions.append(np.clip(1 - np.sum(regions, 0), 0, 1))

@@ -15,7 +15,7 @@ from sfumato.errors import MissingExtraError, ModelError
 
 # Layers by block; relu{block}_{index} is the feature after the convolution of that name.
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
-_MEAN_BGR = (103.939, 116.779, 123.68)
+MEAN_BGR = (103.939, 116.779, 123.68)
 LAYERS = tuple(f"relu{b}_{i}" for b, (_, count) in enumerate(_BLOCKS, 1) for i in range(1, count + 1))
 
 
@@ -46,7 +46,7 @@ class VGG19(nn.Module):
                 raise ModelError(f"the VGG19 weights given do not fit at {key}: {error}") from error
             self.convs[key] = convolution
             inputs = width
-        self.register_buffer("mean", torch.tensor(_MEAN_BGR).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
@@ -103,7 +103,7 @@ def _from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
     mean = torch.tensor([0.485, 0.456, 0.406])
     first = weights["conv1_1.weight"] / deviation / 255
-    difference = torch.tensor(_MEAN_BGR[::-1]) - 255 * mean
+    difference = torch.tensor(MEAN_BGR[::-1]) - 255 * mean
     weights["conv1_1.bias"] = weights["conv1_1.bias"] + (first.sum((2, 3)) * difference).sum(1)
     weights["conv1_1.weight"] = first.flip(1)
     return weights

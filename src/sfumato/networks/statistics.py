@@ -194,15 +194,13 @@ class Measured:
     """The part of a style code that is measured and not learnt: palette, contrast octave by octave, and tones.
 
     `mean` (B, 3) and symmetric `root` (B, 3, 3) of the covariance of the pixels; `bands` (B, 3·BANDS), see
-    `band_deviations`; `tones` (B, 3, len(SHARES)), see `tones`. `whiten` (B, 3, 3), the inverse of `root`, is there
-    when it was measured on a picture.
+    `band_deviations`; `tones` (B, 3, len(SHARES)), see `tones`.
     """
 
     mean: Tensor
     root: Tensor
     bands: Tensor
     tones: Tensor
-    whiten: Tensor | None = None
 
     @classmethod
     def of(cls, x: Tensor) -> tuple[Measured, Tensor]:
@@ -210,7 +208,7 @@ class Measured:
         mean, covariance = colour_statistics(x)
         root, whiten = matrix_roots(covariance)
         white = map_colours(whiten, x - mean[:, :, None, None])
-        return cls(mean, root, band_deviations(white), tones(white), whiten), white
+        return cls(mean, root, band_deviations(white), tones(white)), white
 
     def pack(self) -> Tensor:
         """(B, MEASURED): mean (3), upper triangle of the root (6), bands, tones."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfumato.networks.perceptual import VGG19
+from sfumato.networks.perceptual import MEAN_BGR, VGG19
 from sfumato.networks.statistics import MEASURED, Measured
 
 _WIDTHS = (64, 64, 128, 128, 256)  # VGG19 up to relu3_1
@@ -38,7 +38,7 @@ class StyleEncoder(nn.Module):
             if size:
                 directions = torch.randn(size, _WIDTHS[i], generator=generator) / _WIDTHS[i] ** 0.5
                 self.register_buffer(f"directions{i}", directions, persistent=False)
-        self.register_buffer("pixel_mean", torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("mean", torch.zeros(DESCRIPTOR))
         self.register_buffer("deviation", torch.ones(DESCRIPTOR))
         self.head = nn.Linear(DESCRIPTOR, texture_size)

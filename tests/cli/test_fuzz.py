@@ -1,0 +1,284 @@
+"""Mutated files and option sets: what comes out is a whole picture, or one sentence and nothing.
+
+`-m slow` runs 2,000 of them; without it a share does.
+"""
+
+import faulthandler
+import io
+import time
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+from typer.testing import CliRunner
+
+from sfumato.cli import app
+from sfumato.image import Photo, read_photo, write_photo
+from sfumato.inference import Style
+
+FILES, OPTION_SETS = 1400, 600
+LONGEST = 60  # seconds
+CODES = {0, 2, 3, 4, 5}  # of `sfumato.errors`; 1 would be a mistake without a class
+FIELDS = (b"\0\0\0\0", b"\0\0\0\1", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\xff\xff", b"\0\0", b"\0\x80")
+
+
+def invoke(*arguments):
+    """The command in this process: its result, after what holds for every run."""
+    words = [str(argument) for argument in arguments]
+    # A hang inside a decoder cannot be interrupted: the process ends, and its stack says where.
+    faulthandler.dump_traceback_later(LONGEST, exit=True)
+    began = time.perf_counter()
+    try:
+        result = CliRunner().invoke(app, words)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    took = time.perf_counter() - began
+    assert result.exception is None or isinstance(result.exception, SystemExit), f"{words}: {result.exception!r}"
+    assert result.exit_code in CODES, f"{words}: {result.exit_code}, {result.stderr}"
+    assert took < LONGEST, f"{words} took {took:.0f} s"
+    assert "Traceback" not in result.stderr, words
+    assert "Warning" not in result.stderr, f"{words}: {result.stderr}"
+    if result.exit_code > 2:
+        said = result.stderr.splitlines()
+        assert len(said) == 1 or "failed:" in said[0], f"{words}: {result.stderr}"
+        assert said[0].startswith("sfumato: ") or len(said) > 1, f"{words}: {result.stderr}"
+    return result
+
+
+def saved(image, format, **options):
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def originals():
+    """Small real files of every kind that is read, by name."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:28, 0:40]
+    levels = np.stack([6 * x, 9 * y, 3 * (x + y)], -1) + rng.normal(0, 9, (28, 40, 3))
+    rgb = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+    alpha = rgb.copy()
+    alpha.putalpha(Image.fromarray((6 * x).astype(np.uint8)))
+    grey16 = Image.fromarray((levels[:, :, 0].clip(0, 255) * 257).astype(np.uint16))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x8298], exif[0x010F] = 6, "A. Painter", "Camera"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    files = {
+        "a.jpg": saved(rgb, "JPEG", exif=exif, icc_profile=profile),
+        "progressive.jpg": saved(rgb, "JPEG", progressive=True),
+        "cmyk.jpg": saved(rgb.convert("CMYK"), "JPEG"),
+        "grey.jpg": saved(rgb.convert("L"), "JPEG"),
+        "rgb.png": saved(rgb, "PNG", exif=exif),
+        "palette.png": saved(rgb.quantize(16), "PNG", transparency=3),
+        "alpha.png": saved(alpha, "PNG", icc_profile=profile),
+        "deep.png": saved(grey16, "PNG"),
+        "one.png": saved(rgb.convert("1"), "PNG"),
+        "lossy.webp": saved(rgb, "WEBP", quality=80),
+        "alpha.webp": saved(alpha, "WEBP", lossless=True),
+        "raw.tif": saved(rgb, "TIFF"),
+        "lzw.tif": saved(alpha, "TIFF", compression="tiff_lzw"),
+        "deep.tif": saved(grey16, "TIFF", compression="tiff_adobe_deflate"),
+        "a.gif": saved(rgb.quantize(32), "GIF", save_all=True, append_images=[rgb.rotate(180).quantize(32)]),
+        "a.bmp": saved(rgb, "BMP"),
+    }
+    for suffix in ("png", "jpg", "webp", "tiff"):  # results, whose recipes `replay` reads
+        recipe = {"version": "1", "model": "m", "model_sha256": "0", "styles": [{"name": "s", "code": "AAAA"}]}
+        photo = read_photo(files["rgb.png"])
+        file = io.BytesIO()
+        write_photo(Photo(photo.pixels, None, photo.metadata.__class__(recipe=recipe)), file, suffix)
+        files[f"result.{suffix}"] = file.getvalue()
+    return files
+
+
+def mutate(data, other, rng):
+    """One to three mistakes such as disks, networks and attackers make."""
+    data = bytearray(data)
+    for _ in range(rng.integers(1, 4)):
+        if len(data) < 8:
+            break
+        # Half of them in the first bytes, where headers lie.
+        end = min(len(data), 200) if rng.random() < 0.5 else len(data)
+        start = int(rng.integers(0, end))
+        span = int(rng.integers(1, 64))
+        match rng.integers(0, 9):
+            case 0:
+                for place in rng.integers(0, end, rng.integers(1, 20)):
+                    data[place] ^= 1 << int(rng.integers(0, 8))
+            case 1:
+                data[start : start + span] = rng.bytes(span)
+            case 2:
+                del data[start:]
+            case 3:
+                data[start : start + span] = bytes(span)
+            case 4:
+                data[start:start] = data[start : start + span]
+            case 5:
+                del data[start : start + span]
+            case 6:
+                field = FIELDS[rng.integers(0, len(FIELDS))]
+                data[start : start + len(field)] = field
+            case 7:
+                data[start:] = other[len(other) // 2 :]
+            case _:
+                data[start:start] = rng.bytes(span)
+    return bytes(data)
+
+
+def run_mutated(count, originals, folder):
+    style = folder / "good.safetensors"
+    Style.blend({"great-wave": 1, "monet": 2}).save(style)
+    good = folder / "good.png"
+    good.write_bytes(originals["rgb.png"])
+    names = sorted(originals)
+    tally = dict.fromkeys(CODES, 0)
+    for case in range(count):
+        rng = np.random.default_rng([7, case])
+        name = names[rng.integers(0, len(names))]
+        role = rng.choice(["photo", "photo", "photo", "style", "mask", "style file", "recipe"])
+        source = style.read_bytes() if role == "style file" else originals[name]
+        bad = folder / ("bad.safetensors" if role == "style file" else f"bad-{name}")
+        bad.write_bytes(mutate(source, originals[names[rng.integers(0, len(names))]], rng))
+        out = folder / f"out.{rng.choice(['png', 'jpg', 'webp', 'tiff'])}"
+        arguments = {
+            "photo": ["stylize", bad, "--style", "monet"],
+            "style": ["stylize", good, "--style", bad],
+            "mask": ["stylize", good, "--style", "monet", "--mask", bad],
+            "style file": ["stylize", good, "--style", bad],
+            "recipe": ["replay", bad, good] if rng.random() < 0.5 else ["replay", bad, bad],
+        }[role]
+        before = bad.read_bytes()
+        result = invoke(*arguments, "-o", out)
+        tally[result.exit_code] += 1
+        assert bad.read_bytes() == before
+        if result.exit_code == 0:
+            with Image.open(out) as picture:
+                picture.load()
+            out.unlink()
+        bad.unlink()
+        left = sorted(path.name for path in folder.iterdir())
+        assert left == ["good.png", "good.safetensors"], f"case {case}, {role} {name}: {left}"
+    # Of both kinds enough that the test says something.
+    assert tally[0] > count / 20, tally
+    assert tally[3] > count / 4, tally
+
+
+def test_some_mutated_files(originals, tmp_path):
+    run_mutated(100, originals, tmp_path)
+
+
+@pytest.mark.slow
+def test_many_mutated_files(originals, tmp_path):
+    run_mutated(FILES, originals, tmp_path)
+
+
+numbers = st.one_of(
+    st.floats(-0.2, 1.2).map(lambda v: f"{v:.3f}"),
+    st.integers(-3, 3).map(str),
+    st.sampled_from(["nan", "inf", "-inf", "1e309", "", "x", "٣", "0x1", "1_0"]),
+)
+
+
+def usually(*good):
+    """Mostly a good value: sets of options that are all wrong only ever meet the first check."""
+    return st.one_of(st.sampled_from(good), st.sampled_from(good), st.sampled_from(good), numbers)
+
+
+styles = st.sampled_from(
+    ["monet", "great-wave:0.4", "monet:0", "monet:-1", "monet:nan", "monet:1e400", "nope", "", ":", ":1", "a.jpg",
+     "a.jpg:2", "good.safetensors", "good.safetensors:0.5", "folder", "text.jpg", "alpha.png", "missing.png",
+     "\N{SNOWMAN}"]
+)  # fmt: skip
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "--strength": usually("0", "0.5", "1"),
+        "--stroke": usually("0.5", "1", "2"),
+        "--color": st.sampled_from(["style", "content", "luminance", "blue", ""]),
+        "--max-size": usually("0", "16", "33", "100000"),
+        "--format": st.sampled_from(["png", "jpg", "webp", "tiff", "gif", ""]),
+        "--quality": usually("1", "80", "100"),
+        "--threads": usually("1", "2"),
+        "--device": st.sampled_from(["auto", "cpu", "cuda", "tpu", ""]),
+        "--max-pixels": usually("2000", "200000000", "1"),
+        "--model": st.sampled_from(["folder", "missing", "a.jpg"]),
+    },
+)
+photos = st.sampled_from(
+    ["rgb.png", "a.jpg", "cmyk.jpg", "alpha.png", "a.gif", "missing.png", "text.jpg", "folder", "*.gif", "*.none", "-",
+     "", "folder/../rgb.png", "deep.tif", "a" * 300 + ".png", "a" * 200 + ".png"]
+)  # fmt: skip
+outs = st.sampled_from(
+    [None, "out.png", "out.JPG", "out.webp", "out.tif", "out.gif", "out", "new/", "new/a.png", "folder", "rgb.png", "-",
+     "", "a" * 300 + ".png", "text.jpg/x.png"]
+)  # fmt: skip
+flags = st.lists(st.sampled_from(["--json", "--overwrite"]), unique=True)
+sets = st.tuples(
+    st.lists(photos, min_size=1, max_size=2),
+    st.lists(styles, min_size=1, max_size=3),
+    st.lists(st.sampled_from(["grey.jpg", "rgb.png", "a.gif", "text.jpg", "missing.png", "folder", ""]), max_size=2),
+    options,
+    outs,
+    flags,
+)
+
+
+@pytest.fixture(scope="module")
+def desk(originals, tmp_path_factory):
+    """A folder of good and bad inputs, that commands name relative to it."""
+    folder = tmp_path_factory.mktemp("desk")
+    for name, data in originals.items():
+        (folder / name).write_bytes(data)
+    Style.blend({"great-wave": 1, "monet": 2}).save(folder / "good.safetensors")
+    (folder / "text.jpg").write_text("no picture", "utf-8")
+    (folder / "folder").mkdir()
+    return folder
+
+
+def check_options(desk, case):
+    photo, style, mask, chosen, out, more = case
+    words = [*photo, *(w for s in style for w in ("--style", s)), *(w for m in mask for w in ("--mask", m))]
+    words += [w for pair in chosen.items() for w in pair]
+    before = {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()}
+    result = invoke("stylize", *words, *([] if out is None else ["-o", out]), *more)
+    after = {path: path.read_bytes() for path in desk.rglob("*") if path.is_file()}
+    new = {path: data for path, data in after.items() if before.get(path) != data}
+    assert before.keys() <= after.keys(), words
+    for path, data in new.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with Image.open(io.BytesIO(data)) as picture:
+                picture.load()
+        path.unlink()
+        if path in before:
+            assert "--overwrite" in more, words
+            assert path.name == out, words
+            path.write_bytes(before[path])
+    if result.exit_code and len(photo) == 1 and "*" not in photo[0] and photo[0] != "folder":
+        assert not new, f"{words}: {sorted(new)}"
+    for path in sorted(desk.rglob("*"), reverse=True):
+        if path.is_dir() and path.name != "folder":
+            path.rmdir()
+
+
+def fuzz_options(count):
+    @settings(max_examples=count, suppress_health_check=list(HealthCheck), database=None)
+    @given(case=sets)
+    def test(desk, monkeypatch_module, case):
+        monkeypatch_module.chdir(desk)
+        check_options(desk, case)
+
+    return test
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+test_some_option_sets = fuzz_options(60)
+test_many_option_sets = pytest.mark.slow(fuzz_options(OPTION_SETS))

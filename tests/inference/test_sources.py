@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from sfumato.image import Photo, resize
+from sfumato.inference.sources import BAND_ROWS, PixelSource
+
+
+@pytest.fixture(scope="module")
+def levels():
+    """(H, W, 3) in [0, 1]: waves, at a size that divides by nothing."""
+    y, x = np.mgrid[0 : 2 * BAND_ROWS + 101, 0:613] / 60
+    return 0.5 + 0.2 * np.stack([np.sin(x + y), np.sin(2 * x - y), np.cos(x)], -1)
+
+
+@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "alpha"])
+@pytest.mark.parametrize("size", [(41, 37), (200, 190), (613, 613)])
+def test_reduced_is_the_whole_at_another_size(levels, kind, size):
+    dtype = np.uint16 if kind == "16 bits" else np.uint8
+    pixels = np.rint(levels * np.iinfo(dtype).max).astype(dtype)
+    alpha = None
+    if kind == "alpha":
+        alpha = np.full(pixels.shape[:2], 255, np.uint8)
+        alpha[100:110, 50:60] = 200  # nearly opaque: the colours beside it fill in
+    source = PixelSource(Photo(pixels, alpha))
+    expected = resize(source.region(slice(0, source.height), slice(0, source.width)), *size)
+    reduced = source.reduced(*size)
+    assert reduced.dtype == np.float32
+    assert reduced.flags.c_contiguous
+    np.testing.assert_allclose(reduced, expected, atol=0.012)
+
+
+def test_a_region_of_a_photo_shows_what_is_near_where_it_is_transparent():
+    pixels = np.full((40, 40, 3), 200, np.uint8)
+    pixels[:, 20:] = 10
+    alpha = np.full((40, 40), 255, np.uint8)
+    alpha[:, 20:] = 0
+    region = PixelSource(Photo(pixels, alpha)).region(slice(5, 15), slice(25, 35))
+    np.testing.assert_allclose(region, 200 / 255, atol=1e-3)
