@@ -109,7 +109,7 @@ def start() -> None:
         write_image(resize(sample_photos()[0], 1024, 1024), photo)
         cli = [sys.executable, "-m", "sfumato"]
         out = ["-o", str(Path(folder) / "out.png"), "--style", "starry-night"]
-        for name, command in (("--help", ["--help"]), ("one picture", ["stylize", str(photo), *out])):
+        for name, command in (("--help", ["--help"]), ("one picture", ["stylize", str(photo), *out, "--overwrite"])):
             times = [
                 seconds(lambda c=command: subprocess.run([*cli, *c], check=True, capture_output=True)) for _ in range(5)
             ]

@@ -23,7 +23,7 @@ class Recipe:
     Attributes:
         version: of Sfumato.
         model: the model's id.
-        model_sha256: of its generator: other weights of the same name would give other pixels.
+        model_sha256: of its graphs (`Card.digest`): other weights of the same name would give other pixels.
         styles: for each region its style's ``name`` and ``code`` (float32, little-endian, base64).
         strength, stroke, color: as `Stylizer` takes them.
         max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
@@ -48,7 +48,7 @@ class Recipe:
             for style in styles
         ]
         card = stylizer.card
-        return cls(__version__, card.model, card.files["generator.onnx"], kept, **options)
+        return cls(__version__, card.model, card.digest, kept, **options)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
@@ -82,10 +82,10 @@ class Recipe:
             ModelError: it has another model.
         """
         card = stylizer.card
-        if (card.model, card.files["generator.onnx"]) != (self.model, self.model_sha256):
+        if (card.model, card.digest) != (self.model, self.model_sha256):
             raise ModelError(
                 f"the picture was made with the model {self.model!r} ({self.model_sha256[:12]}) of Sfumato "
-                f"{self.version}, and this is {card.model!r} ({card.files['generator.onnx'][:12]}); "
+                f"{self.version}, and this is {card.model!r} ({card.digest[:12]}); "
                 "install that version"
             )
         return [Style(style["name"], self._code(style)) for style in self.styles]

@@ -70,6 +70,11 @@ class Card:
     licence: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the hashes of all graphs: what decides which pixels come out."""
+        return hashlib.sha256("".join(self.files[name] for name in sorted(_GRAPHS)).encode()).hexdigest()
+
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Reads the card of the bundle in ``folder``; keys that it has besides these are ignored.

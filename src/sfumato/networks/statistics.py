@@ -23,7 +23,7 @@ SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)  # of the pixels: where a channel
 MIDDLE = 3  # place of the median among them
 MEASURED = 9 + 3 * BANDS + 3 * len(SHARES)
 BAND_FLOOR = 4e-4  # variance, of pictures whose colours have variance 1
-FLAT = 0.12  # of a deviation: bounds a tone curve's slope where the photo has a plain area
+FLAT = 0.5  # of a deviation: bounds a tone curve's slope, so that a night sky stays plain
 COLOUR_FLOOR = (
     1.5e-4  # variance added to every colour direction: keeps a grey photo's chroma noise from being amplified
 )
