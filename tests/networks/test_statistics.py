@@ -123,7 +123,8 @@ def test_a_tone_curve_rises_and_brings_the_quantiles_over():
     assert (curve(ramp).diff(dim=3) > 0).all()
     moved, own, target = tones(curve(x)), tones(x), tones(y)
     assert torch.allclose(moved[:, :, MIDDLE], target[:, :, MIDDLE], atol=1e-5)
-    assert (moved - target).abs().mean() < 0.2 * (own - target).abs().mean()
+    # Not all the way: `FLAT` holds steep parts of the curve back.
+    assert (moved - target).abs().mean() < 0.4 * (own - target).abs().mean()
     assert all(
         torch.equal(a, b)
         for a, b in zip(vars(ToneCurve.unpack(curve.pack())).values(), vars(curve).values(), strict=True)

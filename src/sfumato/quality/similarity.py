@@ -1,0 +1,227 @@
+"""How much of one picture is left in another: pixels, structure, colours, and the features of a backbone.
+
+Pictures are ``(1, 3, H, W)`` float32 in ``[0, 1]``, two of the same size; luma is BT.601's, of sRGB values. Features
+are ``(C, h, w)`` float32 of one layer. Of a stylised picture and its photo these say how much *content* was kept, not
+how good the picture is: an unchanged photo has the best of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sfumato.checks import check_shape
+from sfumato.errors import InputError, UsageError
+from sfumato.image import Picture
+
+Features = npt.NDArray[np.float32]
+_Float = npt.NDArray[np.float64]
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+_WINDOW, _SIGMA = 11, 1.5
+_C1, _C2 = 0.01**2, 0.03**2  # Wang et al. 2004, for a range of 1
+#: Wang et al. 2003, section 3.2: exponents of the five scales.
+_SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
+_WHITE = np.array([0.95047, 1.0, 1.08883])  # D65, 2°
+_ROWS = 1024  # of the self-similarity matrix that are held at a time
+
+
+def psnr(a: Picture, b: Picture) -> float:
+    """Peak signal-to-noise ratio in decibels over all channels; infinity for equal pictures."""
+    x, y = _pair(a, b)
+    error = float(np.mean((x - y) ** 2))
+    return float("inf") if error == 0 else -10 * float(np.log10(error))
+
+
+def ssim(a: Picture, b: Picture) -> float:
+    """Structural similarity of the lumas: Gaussian window of 11, σ 1.5, population covariance (Wang et al. 2004)."""
+    value, _ = _structure(*_lumas(a, b))
+    return value
+
+
+def ms_ssim(a: Picture, b: Picture) -> float:
+    """Multi-scale structural similarity of the lumas (Wang et al. 2003, eq. 7), halved by 2×2 means.
+
+    Raises:
+        InputError: a side is below 176 pixels: the smallest of its five scales would not hold the window.
+    """
+    x, y = _lumas(a, b)
+    least = _WINDOW * 2 ** (len(_SCALES) - 1)
+    if min(x.shape) < least:
+        raise InputError(f"MS-SSIM needs {least} or more pixels a side, and the pictures have {x.shape[::-1]}")
+    product = 1.0
+    for scale, weight in enumerate(_SCALES):
+        if scale:
+            x, y = _halved(x), _halved(y)
+        whole, contrast = _structure(x, y)
+        # Where structure is opposite the term is negative, and has no power: none is left.
+        product *= max(whole if scale == len(_SCALES) - 1 else contrast, 0.0) ** weight
+    return product
+
+
+def edge_structure(a: Picture, b: Picture) -> float:
+    """Correlation of the strengths of the edges of both lumas (Sobel, after a Gaussian of σ 1.5): 1 where edges lie
+    alike, 0 where they have nothing to do with each other or one picture has none."""
+    x, y = (_edges(luma) for luma in _lumas(a, b))
+    x, y = x - x.mean(), y - y.mean()
+    size = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    return float((x * y).sum()) / size if size > 1e-9 else 0.0
+
+
+def colour_distance(a: Picture, b: Picture) -> float:
+    """Mean CIEDE2000 colour difference of pixels (Sharma et al. 2005); about 1 is just seen, 100 is black to white."""
+    x, y = _pair(a, b)
+    return float(_ciede2000(_lab(x), _lab(y)).mean())
+
+
+def content_distance(a: Features, b: Features) -> float:
+    """Mean squared difference of instance-normalised features; 0 for equal ones, 2 for unrelated ones.
+
+    Normalised, a change of palette or contrast is no loss of content (Huang & Belongie 2017 use the plain features).
+    """
+    x, y = _features(a, b)
+    return float(np.mean((_normalised(x) - _normalised(y)) ** 2))
+
+
+def perceptual_distance(
+    a: Mapping[str, Features], b: Mapping[str, Features], weights: Mapping[str, npt.NDArray[np.float32]] | None = None
+) -> float:
+    """LPIPS's form (Zhang et al. 2018, eq. 1): over layers, unit feature vectors' squared differences, weighted by
+    channel, meaned over places and summed.
+
+    Args:
+        a, b: features by layer.
+        weights: the published heads' ``(C,)`` by layer; ``None`` weighs all channels by 1/C, which is *not* LPIPS and
+            must be told as such.
+
+    Raises:
+        UsageError: the layers of both, or of the weights, differ.
+    """
+    if a.keys() != b.keys() or (weights is not None and weights.keys() != a.keys()):
+        raise UsageError(f"layers differ: {', '.join(sorted(a.keys() ^ b.keys())) or 'those of the weights'}")
+    total = 0.0
+    for layer in a:
+        x, y = _features(a[layer], b[layer])
+        difference = (_unit(x) - _unit(y)) ** 2
+        head = np.full(len(x), 1 / len(x)) if weights is None else np.asarray(weights[layer], np.float64)
+        total += float(np.tensordot(head, difference, 1).mean())
+    return total
+
+
+def cfsd(content: Features, output: Features) -> float:
+    """Content feature structural distance (Chung et al. 2024, StyleID): Kullback-Leibler divergence between the
+    self-similarities of both pictures' features, each place's softmax over all places, summed over places.
+
+    Its value grows with the number of places: compare at one size only. A few rows of the matrix are held at a time.
+    """
+    x, y = (f.reshape(len(f), -1).astype(np.float32) / len(f) for f in _features(content, output))
+    total = 0.0
+    for top in range(0, x.shape[1], _ROWS):
+        p, q = (_log_softmax(f[:, top : top + _ROWS].T @ f) for f in (x, y))
+        total += float((np.exp(p) * (p - q)).sum())
+    return total
+
+
+def _pair(a: Picture, b: Picture) -> tuple[_Float, _Float]:
+    check_shape(a, "1 3 H W", "the first picture")
+    check_shape(b, "1 3 H W", "the second picture")
+    if a.shape != b.shape:
+        raise InputError(
+            f"pictures of {a.shape[3]} x {a.shape[2]} and {b.shape[3]} x {b.shape[2]} pixels cannot be compared; "
+            "resize one to the other's size"
+        )
+    return a[0].astype(np.float64), b[0].astype(np.float64)
+
+
+def _lumas(a: Picture, b: Picture) -> tuple[_Float, _Float]:
+    x, y = (np.tensordot(_LUMA, picture, 1) for picture in _pair(a, b))
+    if min(x.shape) < _WINDOW:
+        raise InputError(f"structure needs {_WINDOW} or more pixels a side, and the pictures have {x.shape[::-1]}")
+    return x, y
+
+
+def _blurred(x: _Float) -> _Float:
+    """Gaussian means, only where the whole window lies inside: (H - 10, W - 10)."""
+    taps = np.exp(-((np.arange(_WINDOW) - _WINDOW // 2) ** 2) / (2 * _SIGMA**2))
+    taps /= taps.sum()
+    height, width = x.shape[0] - _WINDOW + 1, x.shape[1] - _WINDOW + 1
+    down = sum(tap * x[i : i + height] for i, tap in enumerate(taps))
+    return np.asarray(sum(tap * down[:, i : i + width] for i, tap in enumerate(taps)), np.float64)
+
+
+def _structure(x: _Float, y: _Float) -> tuple[float, float]:
+    """Means of SSIM and of its contrast-structure term."""
+    mx, my = _blurred(x), _blurred(y)
+    vx, vy, cov = _blurred(x * x) - mx * mx, _blurred(y * y) - my * my, _blurred(x * y) - mx * my
+    contrast = (2 * cov + _C2) / (vx + vy + _C2)
+    return float((contrast * (2 * mx * my + _C1) / (mx * mx + my * my + _C1)).mean()), float(contrast.mean())
+
+
+def _halved(x: _Float) -> _Float:
+    height, width = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
+    return np.asarray(x[:height, :width].reshape(height // 2, 2, width // 2, 2).mean((1, 3)))
+
+
+def _edges(luma: _Float) -> _Float:
+    x = _blurred(luma)
+    smooth_down = x[:-2] + 2 * x[1:-1] + x[2:]
+    smooth_across = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
+    return np.hypot(smooth_down[:, 2:] - smooth_down[:, :-2], smooth_across[2:] - smooth_across[:-2])
+
+
+def _lab(rgb: _Float) -> _Float:
+    """sRGB (3, H, W) in [0, 1] to CIELAB (D65)."""
+    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    xyz = np.tensordot(_XYZ, linear, 1) / _WHITE[:, None, None]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.stack([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def _ciede2000(a: _Float, b: _Float) -> _Float:
+    """Per pixel of two Lab pictures (3, H, W); names as in Sharma, Wu & Dalal 2005, eqs. 2 to 22."""
+    c = (np.hypot(a[1], a[2]) + np.hypot(b[1], b[2])) / 2
+    g = 1.5 - 0.5 * np.sqrt(c**7 / (c**7 + 25.0**7))
+    (l1, c1, h1), (l2, c2, h2) = ((x[0], np.hypot(g * x[1], x[2]), np.arctan2(x[2], g * x[1])) for x in (a, b))
+    h1, h2 = h1 % (2 * np.pi), h2 % (2 * np.pi)
+    turn = h2 - h1
+    turn = np.where(turn > np.pi, turn - 2 * np.pi, np.where(turn < -np.pi, turn + 2 * np.pi, turn))
+    grey = c1 * c2 == 0
+    turn = np.where(grey, 0.0, turn)
+    big_h = 2 * np.sqrt(c1 * c2) * np.sin(turn / 2)
+    far = np.abs(h1 - h2) > np.pi
+    h = h1 + h2
+    h = np.where(grey, h, np.where(far, np.where(h < 2 * np.pi, h + 2 * np.pi, h - 2 * np.pi), h) / 2)
+    light, chroma = (l1 + l2) / 2, (c1 + c2) / 2
+    t = 1 - 0.17 * np.cos(h - np.pi / 6) + 0.24 * np.cos(2 * h) + 0.32 * np.cos(3 * h + np.pi / 30)
+    t -= 0.20 * np.cos(4 * h - np.deg2rad(63))
+    s_l = 1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2)
+    s_c, s_h = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t
+    theta = np.deg2rad(30) * np.exp(-(((np.rad2deg(h) - 275) / 25) ** 2))
+    r_t = -2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7)) * np.sin(2 * theta)
+    d_l, d_c, d_h = (l2 - l1) / s_l, (c2 - c1) / s_c, big_h / s_h
+    return np.asarray(np.sqrt(np.maximum(d_l**2 + d_c**2 + d_h**2 + r_t * d_c * d_h, 0.0)), np.float64)
+
+
+def _features(a: Features, b: Features) -> tuple[_Float, _Float]:
+    if a.shape != b.shape or a.ndim != 3:
+        raise InputError(f"features must be (C, h, w), two of one shape, but have {a.shape} and {b.shape}")
+    return a.astype(np.float64), b.astype(np.float64)
+
+
+def _normalised(f: _Float) -> _Float:
+    mean, variance = f.mean((1, 2), keepdims=True), f.var((1, 2), keepdims=True)
+    return np.asarray((f - mean) / np.sqrt(variance + 1e-4))
+
+
+def _unit(f: _Float) -> _Float:
+    return np.asarray(f / (np.sqrt((f * f).sum(0)) + 1e-10))
+
+
+def _log_softmax(rows: npt.NDArray[np.floating[Any]]) -> _Float:
+    x = rows.astype(np.float64)
+    x -= x.max(1, keepdims=True)
+    return np.asarray(x - np.log(np.exp(x).sum(1, keepdims=True)))

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from sfumato.errors import InputError, UsageError
+from sfumato.image import write_image
+from sfumato.quality.pairs import Pair, pairs_of, read_pairs, stylized_pictures
+
+
+@pytest.fixture
+def folders(tmp_path):
+    grey = np.full((1, 3, 16, 16), 0.5, np.float32)
+    for name in ("c/cat.jpg", "c/dog.png", "s/wave.png", "s/sky.jpg", "o/cat__wave.png", "o/dog__sky.jpg"):
+        write_image(grey, tmp_path / name)
+    (tmp_path / "c" / "notes.txt").write_text("no picture")
+    return tmp_path
+
+
+def test_a_table_of_pairs(folders):
+    (folders / "p.csv").write_text("\ufeffcontent,style,more\ncat.jpg,sky.jpg,1\ndog.png,wave.png,2\n", "utf-8")
+    pairs = read_pairs(folders / "p.csv", folders / "c", folders / "s")
+    assert [pair.name for pair in pairs] == ["cat__sky", "dog__wave"]
+    assert pairs[0] == Pair(folders / "c" / "cat.jpg", folders / "s" / "sky.jpg")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no rows"),
+        ("content,style\n", "no rows"),
+        ("photo,style\ncat.jpg,sky.jpg\n", "no rows under the columns content,style"),
+        ("content,style\ncat.jpg,sea.jpg\n", "sea.jpg, which is not there"),
+        ("content,style\ncat.jpg\n", "s, which is not there"),
+        ("content,style\n,sky.jpg\n", "c, which is not there"),
+    ],
+)
+def test_tables_that_are_none(folders, text, said):
+    (folders / "p.csv").write_text(text, "utf-8")
+    with pytest.raises(InputError, match=said):
+        read_pairs(folders / "p.csv", folders / "c", folders / "s")
+
+
+def test_a_table_that_cannot_be_read(folders):
+    (folders / "p.csv").write_bytes(b"content,style\n\xff\xfe,x\n")
+    for name in ("p.csv", "none.csv", "c"):
+        with pytest.raises(InputError, match=f"cannot read .*{name}"):
+            read_pairs(folders / name, folders / "c", folders / "s")
+
+
+def test_pairs_by_the_names_of_pictures(folders):
+    everything = pairs_of(folders / "c", folders / "s")
+    assert [pair.name for pair in everything] == ["cat__sky", "cat__wave", "dog__sky", "dog__wave"]
+    found = pairs_of(folders / "c", folders / "s", folders / "o")
+    assert [pair.name for pair in found] == ["cat__wave", "dog__sky"]
+    pictures = stylized_pictures(found, folders / "o")
+    assert [path.name for path in pictures.values()] == ["cat__wave.png", "dog__sky.jpg"]
+
+
+def test_a_missing_picture_is_an_error_unless_allowed(folders):
+    everything = pairs_of(folders / "c", folders / "s")
+    with pytest.raises(InputError, match=r"lacks cat__sky.png \(or .jpg\) and 1 more"):
+        stylized_pictures(everything, folders / "o")
+    assert len(stylized_pictures(everything, folders / "o", allow_missing=True)) == 2
+    with pytest.raises(InputError, match="lacks"):
+        stylized_pictures(everything, folders / "c", allow_missing=True)
+
+
+def test_what_is_ambiguous_is_said(folders):
+    grey = np.full((1, 3, 16, 16), 0.5, np.float32)
+    write_image(grey, folders / "o" / "cat__wave.jpg")
+    with pytest.raises(InputError, match=r"both cat__wave\.png and cat__wave\.jpg"):
+        stylized_pictures(pairs_of(folders / "c", folders / "s", folders / "o"), folders / "o")
+    write_image(grey, folders / "c" / "cat.png")
+    with pytest.raises(UsageError, match="share a name"):
+        pairs_of(folders / "c", folders / "s")
+
+
+def test_folders_without_pictures(folders):
+    with pytest.raises(InputError, match="is not a folder"):
+        pairs_of(folders / "none", folders / "s")
+    (folders / "empty").mkdir()
+    with pytest.raises(InputError, match="no picture lies in"):
+        pairs_of(folders / "c", folders / "empty")
+    with pytest.raises(InputError, match="is named <photo>__<style>"):
+        pairs_of(folders / "c", folders / "s", folders / "s")

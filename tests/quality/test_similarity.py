@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from skimage import color, metrics
+
+from sfumato.errors import InputError, UsageError
+from sfumato.quality.similarity import (
+    cfsd,
+    colour_distance,
+    content_distance,
+    edge_structure,
+    ms_ssim,
+    perceptual_distance,
+    psnr,
+    ssim,
+)
+
+GREY = np.array([0.299, 0.587, 0.114])
+
+
+def scene(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / 20
+    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
+    return np.clip(0.5 + 0.3 * waves + rng.normal(0, 0.1, waves.shape), 0, 1).astype(np.float32)[None]
+
+
+PAIRS = [(scene(180, 211, 0), scene(180, 211, 1)), (scene(200, 180, 2), np.sqrt(scene(200, 180, 2)))]
+
+
+def luma(x):
+    return np.tensordot(GREY, x[0].astype(np.float64), 1)
+
+
+@pytest.mark.parametrize(("a", "b"), PAIRS)
+def test_psnr_and_ssim_are_scikit_image_s(a, b):
+    assert psnr(a, b) == pytest.approx(metrics.peak_signal_noise_ratio(a.astype("f8"), b.astype("f8"), data_range=1))
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
+    assert ssim(a, b) == pytest.approx(metrics.structural_similarity(luma(a), luma(b), **options), abs=1e-6)
+
+
+@pytest.mark.parametrize(("a", "b"), PAIRS)
+def test_ms_ssim_is_an_independent_one(a, b):
+    """By scipy's filters, scale by scale."""
+    x, y, terms = luma(a), luma(b), []
+    for scale in range(5):
+        if scale:
+            even = tuple(side // 2 * 2 for side in x.shape)
+            x, y = (
+                F.avg_pool2d(torch.from_numpy(v[: even[0], : even[1]])[None, None], 2)[0, 0].numpy() for v in (x, y)
+            )
+
+        def mean(v):
+            return ndimage.gaussian_filter(v, 1.5, truncate=3.5)[5:-5, 5:-5]
+
+        mx, my = mean(x), mean(y)
+        vx, vy, cov = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
+        term = (2 * cov + 0.0009) / (vx + vy + 0.0009)
+        terms.append(((2 * mx * my + 1e-4) / (mx**2 + my**2 + 1e-4) * term if scale == 4 else term).mean())
+    expected = np.prod(np.maximum(terms, 0) ** np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333]))
+    assert ms_ssim(a, b) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("a", "b"), PAIRS)
+def test_colour_distance_is_scikit_image_s(a, b):
+    x, y = (color.rgb2lab(p[0].transpose(1, 2, 0).astype(np.float64)) for p in (a, b))
+    assert colour_distance(a, b) == pytest.approx(color.deltaE_ciede2000(x, y).mean(), rel=1e-4)
+
+
+def test_equal_pictures_have_the_best_of_each():
+    a = PAIRS[0][0]
+    assert psnr(a, a) == float("inf")
+    assert ssim(a, a) == pytest.approx(1)
+    assert ms_ssim(a, a) == pytest.approx(1)
+    assert edge_structure(a, a) == pytest.approx(1)
+    assert colour_distance(a, a) == 0
+
+
+def test_edges_do_not_mind_colours_and_vanish_elsewhere():
+    a, unrelated = PAIRS[0]
+    assert edge_structure(a, 1 - a) == pytest.approx(1, abs=1e-6)
+    assert abs(edge_structure(a, unrelated)) < 0.3
+    assert edge_structure(a, np.full_like(a, 0.5)) == 0
+
+
+@pytest.mark.parametrize("measure", [psnr, ssim, ms_ssim, edge_structure, colour_distance])
+def test_pictures_of_two_sizes(measure):
+    with pytest.raises(InputError, match="211 x 180 and 180 x 200"):
+        measure(PAIRS[0][0], PAIRS[1][0])
+
+
+@pytest.mark.parametrize(("measure", "side"), [(ssim, 10), (ms_ssim, 175)])
+def test_pictures_too_small_for_the_window(measure, side):
+    with pytest.raises(InputError, match=f"{side + 1} or more"):
+        measure(scene(side, 300), scene(side, 300, 1))
+    assert measure(scene(side + 1, 300), scene(side + 1, 300, 1)) <= 1
+
+
+@pytest.fixture(scope="module")
+def maps():
+    rng = np.random.default_rng(3)
+    return [
+        {"a": rng.normal(1, 2, (5, 6, 7)).astype("f4"), "b": rng.normal(0, 1, (8, 3, 4)).astype("f4")} for _ in "12"
+    ]
+
+
+def test_content_distance_by_torch_and_its_ends(maps):
+    a, b = (torch.from_numpy(m["a"])[None].double() for m in maps)
+    expected = F.mse_loss(F.instance_norm(a, eps=1e-4), F.instance_norm(b, eps=1e-4))
+    assert content_distance(maps[0]["a"], maps[1]["a"]) == pytest.approx(float(expected), rel=1e-9)
+    assert content_distance(maps[0]["a"], 3 * maps[0]["a"] + 1) < 1e-3
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 4, 100, 100)).astype("f4")
+    assert content_distance(one, other) == pytest.approx(2, abs=0.05)
+
+
+def test_perceptual_distance_by_torch(maps):
+    expected = 0.0
+    heads = {"a": np.linspace(0, 1, 5, dtype="f4"), "b": np.linspace(1, 0, 8, dtype="f4")}
+    for layer, head in heads.items():
+        x, y = (F.normalize(torch.from_numpy(m[layer]).double(), dim=0, eps=0) for m in maps)
+        expected += float((torch.from_numpy(head).double()[:, None, None] * (x - y) ** 2).sum(0).mean())
+    assert perceptual_distance(*maps, weights=heads) == pytest.approx(expected, rel=1e-6)
+    uniform = {layer: np.full(len(f), 1 / len(f), "f4") for layer, f in maps[0].items()}
+    assert perceptual_distance(*maps) == pytest.approx(perceptual_distance(*maps, weights=uniform), rel=1e-6)
+    assert perceptual_distance(maps[0], maps[0]) == 0
+
+
+def test_perceptual_distance_of_other_layers(maps):
+    with pytest.raises(UsageError, match="layers differ: b"):
+        perceptual_distance(maps[0], {"a": maps[1]["a"]})
+    with pytest.raises(UsageError, match="weights"):
+        perceptual_distance(*maps, weights={"a": np.ones(5, "f4")})
+
+
+@pytest.mark.parametrize("rows", [1, 5, 10_000])
+def test_cfsd_in_row_blocks_is_the_whole(maps, rows, monkeypatch):
+    monkeypatch.setattr("sfumato.quality.similarity._ROWS", rows)
+    x, y = (torch.from_numpy(m["a"]).flatten(1).double() / 5 for m in maps)
+    p, q = (torch.log_softmax(f.T @ f, 1) for f in (x, y))
+    expected = F.kl_div(q, p, log_target=True, reduction="sum")
+    assert cfsd(maps[0]["a"], maps[1]["a"]) == pytest.approx(float(expected), rel=1e-5)
+    assert cfsd(maps[0]["a"], maps[0]["a"]) == 0
+
+
+def test_features_of_two_shapes(maps):
+    for measure in (content_distance, cfsd):
+        with pytest.raises(InputError, match=r"\(5, 6, 7\) and \(8, 3, 4\)"):
+            measure(maps[0]["a"], maps[0]["b"])
