@@ -68,6 +68,9 @@ def check_range(value: float, low: float, high: float, name: str) -> float:
     Raises:
         UsageError: it lies outside, or is not a number.
     """
+    if isinstance(value, bool) or not hasattr(value, "__float__"):  # text, say
+        raise UsageError(f"{name} must be a number, but is {value!r}")
     if not low <= value <= high:
-        raise UsageError(f"{name} must be between {low:g} and {high:g}, but is {value:g}")
+        span = " and ".join(f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (low, high))
+        raise UsageError(f"{name} must be between {span}, but is {value:{',' if isinstance(value, int) else 'g'}}")
     return value

@@ -275,6 +275,8 @@ def write_photo(
         OutputError: an unknown format, a photo that the format cannot hold, or a file that cannot be written.
         UsageError: a quality out of range, or a recipe that is not JSON or too long.
     """
+    if not isinstance(photo, Photo):
+        raise UsageError(f"write_photo writes a Photo, but {type(photo).__name__} was given; write_image writes arrays")
     path = Path(destination) if isinstance(destination, str | os.PathLike) else None
     name = "-" if path is None else str(path)
     wanted = path.suffix if format is None and path is not None else f".{(format or '').removeprefix('.')}"

@@ -116,7 +116,11 @@ def test_one_photo_goes_into_a_folder_that_is_there(photos, tmp_path):
         (2, "one file {t}/x.png", "{p}/cat.png {p}/dog.jpg --style monet -o {t}/x.png"),
         (2, "cat.png is one of the photos", "{p}/cat.png --style monet -o {p}/cat.png"),
         (2, "cat.png is one of the photos", "{p}/cat.png {p}/dog.jpg --style monet -o {p}"),
-        (2, "both become {t}/cat.png", "{p}/cat.png {p}/../{n}/cat.png --style monet -o {t}"),
+        (2, "Invalid value for '--strength'", "{p}/cat.png --style monet --strength 50% -o {t}/x.png"),
+        (2, "'blue' is not one of", "{p}/cat.png --style monet --color blue -o {t}/x.png"),
+        (2, "weights of a blend", "{p}/cat.png --style monet:nan -o {t}/x.png"),
+        (2, "--max-size must be between 16 and 1,000,000", "{p}/cat.png --style monet --max-size 10 -o {t}/x.png"),
+        (2, "--max-pixels must be", "{p}/cat.png --style monet --max-pixels -1 -o {t}/x.png"),
         (3, "{p}/none.png", "{p}/none.png --style monet -o {t}/x.png"),
         (3, "{p}/text.jpg", "{p}/text.jpg --style monet -o {t}/x.png"),
         (2, "stroke must be between 0.5 and 2, but is 3", "{p}/cat.png --style monet --stroke 3 -o {t}/x.png"),
@@ -125,7 +129,7 @@ def test_one_photo_goes_into_a_folder_that_is_there(photos, tmp_path):
         (2, "weights of a blend", "{p}/cat.png --style monet:-1 --style degas:0 -o {t}/x.png"),
         (
             2,
-            "1 styles need 0 or 1 masks, and 2",
+            "1 styles and 2 masks were given",
             "{p}/cat.png --style monet --mask {p}/m.png --mask {p}/m.png -o {t}/x.png",
         ),
         (2, "without them", "{p}/cat.png --style monet:0.5 --mask {p}/m.png -o {t}/x.png"),
@@ -388,7 +392,74 @@ def test_show_and_replay(photos, tmp_path):
     assert run("replay", first, photos / "cat.png", "-o", again).exit_code == 2  # without its mask
     assert run("replay", first, photos / "cat.png", "--mask", photos / "m.png", "-o", again).exit_code == 0
     assert np.array_equal(pixels(first), pixels(again))
+    mirrored = Image.open(photos / "m.png").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    mirrored.save(tmp_path / "other.png")
+    result = run("replay", first, photos / "cat.png", "--mask", tmp_path / "other.png", "-o", tmp_path / "third.png")
+    assert result.exit_code == 0
+    assert "other masks" in result.stderr
+    assert not np.array_equal(pixels(first), pixels(tmp_path / "third.png"))
     assert run("show", photos / "cat.png").exit_code == 3
+
+
+def test_a_jpeg_is_replayed_at_its_quality(photos, tmp_path):
+    run("stylize", photos / "cat.png", "--style", "monet", "--quality", "30", "-o", tmp_path / "a.jpg")
+    run("replay", tmp_path / "a.jpg", photos / "cat.png", "-o", tmp_path / "b.jpg")
+    run("replay", tmp_path / "a.jpg", photos / "cat.png", "--quality", "95", "-o", tmp_path / "c.jpg")
+    sizes = [(tmp_path / f"{name}.jpg").read_bytes() for name in "abc"]
+    assert sizes[0] == sizes[1]
+    assert len(sizes[2]) > len(sizes[0])
+
+
+def test_masks_shrink_along_and_may_be_drawn_on_nothing(photos, tmp_path):
+    """A mask of the photo's own size under --max-size; and white on transparent, as paint programs draw."""
+    white = np.full((48, 64, 4), 255, np.uint8)
+    white[:, :32, 3] = 0
+    Image.fromarray(white).save(tmp_path / "drawn.png")
+    results = []
+    for mask in (photos / "m.png", tmp_path / "drawn.png"):
+        out = tmp_path / f"{mask.stem}-out.png"
+        result = run("stylize", photos / "cat.png", "--style", "monet", "--mask", mask, "--max-size", "32", "-o", out)
+        assert result.exit_code == 0, result.stderr
+        results.append(pixels(out))
+    assert np.array_equal(*results)
+    plain = tmp_path / "plain.png"
+    run("stylize", photos / "cat.png", "--style", "monet", "--strength", "1", "--max-size", "32", "-o", plain)
+    assert np.array_equal(results[0][:, 20:], pixels(plain)[:, 20:])
+    assert not np.array_equal(results[0][:, :12], pixels(plain)[:, :12])
+
+
+def test_a_folder_painted_into_itself_is_not_painted_again(photos, tmp_path):
+    for name in ("cat.png", "dog.jpg"):
+        shutil.copy(photos / name, tmp_path / name)
+    assert run("stylize", tmp_path, "--style", "monet").exit_code == 0
+    assert files(tmp_path) == ["cat-monet.png", "cat.png", "dog-monet.jpg", "dog.jpg"]
+    again = run("stylize", tmp_path, "--style", "monet")
+    assert again.exit_code == 0
+    assert "2 were there" in again.stderr
+    assert run("stylize", tmp_path, "--style", "degas", "-o", tmp_path / "more").exit_code == 0
+    assert files(tmp_path / "more") == ["cat.png", "dog.jpg"]
+    (tmp_path / "cat.png").unlink()
+    (tmp_path / "dog.jpg").unlink()
+    result = run("stylize", tmp_path, "--style", "monet")
+    assert result.exit_code == 3
+    assert "all 4 pictures in the folder" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
+def test_an_interrupt_while_modules_load(photos, tmp_path):
+    """Ctrl-C inside the start of an extension module comes out as an ImportError."""
+    code = (
+        "import builtins, sys; real = builtins.__import__\n"
+        "def load(name, *rest, **more):\n"
+        "    if name == 'onnxruntime':\n"
+        "        try: raise KeyboardInterrupt\n"
+        "        except KeyboardInterrupt as stop: raise ImportError('initialization failed') from stop\n"
+        "    return real(name, *rest, **more)\n"
+        "builtins.__import__ = load\n"
+    )
+    words = [sys.executable, "-c", code + SFUMATO[-1], "stylize", photos / "cat.png", "--style", "monet"]
+    done = subprocess.run([*words, "-o", tmp_path / "x.png"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "sfumato: interrupted\n")
 
 
 # The other commands.
@@ -408,6 +479,12 @@ def test_styles_of_ones_own(photos, tmp_path, monkeypatch):
     assert run("styles", "add", "monet", photos / "cat.png").exit_code == 2
     assert run("styles", "add", "No Good", photos / "cat.png").exit_code == 2
     assert run("styles", "show", "my-caat").stderr.count("did you mean my-cat") == 1
+    (tmp_path / "mine" / "broken.safetensors").write_text("This is no style.", "utf-8")
+    listed = run("styles", "--json")
+    assert listed.exit_code == 5
+    assert {"my-cat", "monet"} <= {style["name"] for style in json.loads(listed.stdout)}
+    assert "broken.safetensors is not a Sfumato style" in listed.stderr
+    assert "broken.safetensors" in run("doctor").stderr
 
 
 def test_doctor(tmp_path):

@@ -9,7 +9,16 @@ from sfumato.inference.batch import Job, plan
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("in/a.jpg", "in/b.gif", "in/sub/c.png", "in/.hidden/d.png", "in/notes.txt", "one.jpg", "two.jpg"):
+    for name in (
+        "in/a.jpg",
+        "in/b.gif",
+        "in/sub/c.png",
+        "in/.hidden/d.png",
+        "in/notes.txt",
+        "one.jpg",
+        "two.jpg",
+        "other/one.jpg",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"?")
@@ -32,6 +41,7 @@ def test_files_folders_and_patterns(folder):
     assert pairs(["in/**/*.png"], "out") == {"in/sub/c.png": "out/c.png"}
     assert pairs(["-"]) == pairs(["-"], "-") == {"-": "-"}
     assert pairs(["one.jpg"], "-") == {"one.jpg": "-"}
+    assert pairs(["one.jpg", "in/../one.jpg", "./one.jpg"], "there") == {"one.jpg": "there/one.jpg"}  # named thrice
 
 
 def test_what_fills_a_folder_is_a_batch(folder):
@@ -47,7 +57,10 @@ def test_what_fills_a_folder_is_a_batch(folder):
         (UsageError, "one file x.png", ["one.jpg", "two.jpg"], "x.png", None),
         (UsageError, "one file one.jpg", ["in"], "one.jpg", None),
         (UsageError, "is one of the photos", ["one.jpg"], "one.jpg", None),
-        (UsageError, "both become there/one.jpg", ["one.jpg", "in/../one.jpg"], "there", None),
+        (UsageError, "both become there/one.jpg", ["one.jpg", "other/one.jpg"], "there", None),
+        (UsageError, "has no name: name a file in there", ["-"], "there", None),
+        (UsageError, "a name is empty", [""], "x.png", None),
+        (OutputError, "two.jpg is not a folder", ["one.jpg"], "two.jpg/x.png", None),
         (UsageError, "name - alone", ["-", "one.jpg"], "there", None),
         (UsageError, "standard output", ["one.jpg", "two.jpg"], "-", None),
         (UsageError, "disagree", ["one.jpg"], "x.png", "jpg"),

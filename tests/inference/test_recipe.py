@@ -24,7 +24,7 @@ def test_a_recipe_survives_json_and_gives_the_same_styles(recipe):
 
 def test_another_model_is_refused(recipe):
     other = Recipe.from_json({**recipe.to_json(), "model_sha256": "0" * 64}, "x.png")
-    with pytest.raises(ModelError, match="install that version"):
+    with pytest.raises(ModelError, match="install what made it"):
         other.rebuild(Stylizer())
 
 

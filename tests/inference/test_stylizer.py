@@ -315,3 +315,54 @@ def test_the_shipped_model_paints_and_gives_the_photo_back():
 def test_an_unknown_style_offers_the_nearest_names():
     with pytest.raises(UsageError, match=r"did you mean .*great-wave"):
         Style.named("great-wav")
+
+
+# Masks, and what is no style.
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, bool, np.float64])
+def test_masks_of_any_kind_of_number(stylizer, style, kind):
+    photo = scene(40, 60)
+    share = np.zeros((40, 60), np.float32)
+    share[:, 30:] = 1
+    top = np.iinfo(kind).max if np.issubdtype(kind, np.integer) else 1
+    expected = stylizer(photo, style, masks=[share])
+    assert not np.array_equal(expected, photo)
+    assert np.array_equal(stylizer(photo, style, masks=[(share * top).astype(kind)]), expected)
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        (np.full((40, 60), 255.0), r"float in \[0, 1\]"),
+        (np.full((40, 60), np.nan), r"float in \[0, 1\]"),
+        (np.full((40, 60), -0.1), r"float in \[0, 1\]"),
+        (np.full((40, 60), 1, np.int64), "int64"),
+        (np.zeros((40, 60, 3), np.uint8), r"of shape \(40, 60, 3\)"),
+        ("mask.png", "but is str"),
+        (None, "but is NoneType"),
+    ],
+)
+def test_masks_that_are_none(stylizer, style, mask, said):
+    with pytest.raises(InputError, match=said):
+        stylizer(scene(40, 60), style, masks=[mask])
+    with pytest.raises(UsageError, match="in brackets"):
+        stylizer(scene(40, 60), style, masks=np.zeros((40, 60), np.uint8))
+
+
+@pytest.mark.parametrize("wrong", [None, 7, b"monet", {"monet": 1}, ["monet", 3]])
+def test_what_is_no_style_is_said(stylizer, wrong):
+    with pytest.raises(UsageError, match="a style is a Style or a name"):
+        stylizer(scene(40, 60), wrong)
+
+
+def test_other_kinds_than_asked_for(stylizer, style):
+    with pytest.raises(UsageError, match=r"strength must be a number, but is '0\.5'"):
+        stylizer(scene(40, 60), style, "0.5")
+    with pytest.raises(UsageError, match="a style's name is text"):
+        Style.named(b"monet")
+    for weights in (["monet"], {"monet": "a"}):
+        with pytest.raises(UsageError, match="a mapping of styles to numbers"):
+            Style.blend(weights)
+    with pytest.raises(UsageError, match="threads must be a number"):
+        Stylizer(threads="2")

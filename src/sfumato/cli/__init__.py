@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -13,6 +14,8 @@ from sfumato.cli import doctor, evaluate, export, show, styles, stylize, train
 from sfumato.errors import SfumatoError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+# Typer has click's classes, or its own copies of them: this finds the one that its usage errors come from.
+_ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 class _Commands(TyperGroup):
@@ -27,8 +30,44 @@ class _Commands(TyperGroup):
             typer.echo(f"sfumato: {problem}", err=True)
             raise typer.Exit(problem.exit_code) from problem
         except KeyboardInterrupt:
-            typer.echo("sfumato: interrupted", err=True)
-            raise typer.Exit(_INTERRUPTED) from None
+            _stop_interrupted()
+        except ImportError as problem:
+            if not _came_of_interrupt(problem):
+                raise
+            _stop_interrupted()
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        standalone = options.pop("standalone_mode", True)
+        options["standalone_mode"] = False
+        if not standalone:
+            return super().main(*args, **options)
+        try:
+            result = super().main(*args, **options)
+        except _ClickException as problem:
+            if type(problem).__name__ == "NoArgsIsHelpError":
+                problem.show()
+            else:
+                said = " ".join(problem.format_message().split()).rstrip(".")
+                path = problem.ctx.command_path if getattr(problem, "ctx", None) else "sfumato"
+                typer.echo(f"sfumato: {said}; see {path} --help", err=True)
+            sys.exit(problem.exit_code)
+        except typer.Abort:
+            sys.exit(1)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _stop_interrupted() -> NoReturn:
+    typer.echo("sfumato: interrupted", err=True)
+    raise typer.Exit(_INTERRUPTED) from None
+
+
+def _came_of_interrupt(problem: BaseException | None) -> bool:
+    """Ctrl-C while an extension module starts is told as an ImportError."""
+    while problem is not None:
+        if isinstance(problem, KeyboardInterrupt):
+            return True
+        problem = problem.__cause__ or problem.__context__
+    return False
 
 
 def _print_version(asked: bool) -> None:

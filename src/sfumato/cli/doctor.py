@@ -64,9 +64,11 @@ def _model(folder: Path | None) -> dict[str, str]:
 
     import onnxruntime
 
-    from sfumato.inference import Stylizer
+    from sfumato.inference import Style, Stylizer
     from sfumato.inference.library import own_folder, style_names
 
+    for name in style_names():
+        Style.named(name)
     stylizer = Stylizer(folder)
     for name, digest in stylizer.card.files.items():
         path = stylizer.folder / name

@@ -30,6 +30,7 @@ def show(
         "stroke": f"{recipe.stroke:g}",
         "color": recipe.color,
         "max size": f"{recipe.max_size} px" if recipe.max_size else "the photo's own",
+        "quality": str(recipe.quality),
         "masks": ", ".join(digest[:12] for digest in recipe.masks) or "none",
     }
     for name, value in lines.items():
@@ -42,14 +43,21 @@ def replay(
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="PATH|-", help="The picture to write.", show_default=False)
     ],
-    mask: Annotated[list[Path] | None, typer.Option(help="The masks of the recipe, in the same order.")] = None,
-    quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 92,
+    mask: Annotated[
+        list[Path] | None, typer.Option(help="The masks of the recipe in the same order, or others.")
+    ] = None,
+    quality: Annotated[
+        int | None, typer.Option(help="Of JPEG and WebP, 1 to 100. [default: the recipe's]", show_default=False)
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that is there.")] = False,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
     ] = None,
 ) -> None:
     """Paint a photo as another picture was made: the same photo gives the same pixels."""
+    from dataclasses import replace
+
+    from sfumato.checks import check_range
     from sfumato.cli.stylize import Run, mask_digest, read_mask
     from sfumato.image import MAX_PIXELS
     from sfumato.inference import Stylizer
@@ -57,14 +65,21 @@ def replay(
 
     recipe = _recipe(picture)
     masks = [read_mask(path) for path in mask or []]
-    if [mask_digest(values) for values in masks] != list(recipe.masks):
+    if len(masks) != len(recipe.masks):
         raise UsageError(
-            f"{picture} was made with {len(recipe.masks)} masks, and these are not they; give them as --mask"
+            f"{picture} was made with {len(recipe.masks)} masks, and {len(masks)} were given; give them as --mask"
         )
+    digests = [mask_digest(values) for values in masks]
+    if digests != list(recipe.masks):
+        typer.echo(f"sfumato: other masks than those {picture} was made with are used", err=True)
+        recipe = replace(recipe, masks=digests)
+    if quality is not None:
+        check_range(quality, 1, 100, "--quality")
+        recipe = replace(recipe, quality=quality)
     jobs, _ = plan([photo], out, "replay")
     stylizer = Stylizer(model)
     styles = recipe.rebuild(stylizer)
-    Run(stylizer, recipe, styles, masks, None, quality, overwrite, MAX_PIXELS, False).all(jobs, False)
+    Run(stylizer, recipe, styles, masks, None, overwrite, MAX_PIXELS, False).all(jobs, False)
 
 
 def _recipe(picture: Path) -> Recipe:

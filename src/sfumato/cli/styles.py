@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfumato.errors import OutputError
+from sfumato.errors import OutputError, SfumatoError
+
+if TYPE_CHECKING:
+    from sfumato.inference import Style
 
 app = typer.Typer(help="The styles: list, show, add, blend, export.", no_args_is_help=False)
 
@@ -31,7 +34,20 @@ def list_(
     from sfumato.inference import Style
     from sfumato.inference.library import style_names
 
-    found = [Style.named(name) for name in style_names()]
+    found, damaged = [], []
+    for name in style_names():
+        try:
+            found.append(Style.named(name))
+        except SfumatoError as problem:
+            damaged.append(problem)
+    _print(found, as_json)
+    for each in damaged:
+        typer.echo(f"sfumato: {each}", err=True)
+    if damaged:
+        raise typer.Exit(damaged[0].exit_code)
+
+
+def _print(found: list[Style], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([{**style.about, "name": style.name} for style in found], indent=2, ensure_ascii=False))
         return

@@ -63,7 +63,10 @@ def stylize(
     strength: Annotated[float, typer.Option(help="From 0, the photo painted as itself, to 1, the full style.")] = 1.0,
     stroke: Annotated[float, typer.Option(help="Size of the marks, 0.5 to 2.")] = 1.0,
     color: Annotated[
-        ColorMode, typer.Option(help="Whose colours: the style's, the photo's palette, the photo's pixel by pixel.")
+        ColorMode,
+        typer.Option(
+            case_sensitive=False, help="Whose colours: the style's, the photo's palette, the photo's pixel by pixel."
+        ),
     ] = ColorMode.style,
     mask: Annotated[
         list[Path] | None,
@@ -75,7 +78,8 @@ def stylize(
         int, typer.Option(metavar="PX", help="Shrink larger photos to this longer side; 0: never.")
     ] = 0,
     format: Annotated[
-        Format | None, typer.Option(help="Of the pictures. [default: by name]", show_default=False)
+        Format | None,
+        typer.Option(help="Of the pictures. [default: by name]", show_default=False, case_sensitive=False),
     ] = None,
     quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
@@ -98,9 +102,13 @@ def stylize(
     check_range(strength, 0.0, 1.0, "--strength")
     check_range(stroke, 0.5, 2.0, "--stroke")
     check_range(quality, 1, 100, "--quality")
-    check_range(max_size, 0, 1_000_000, "--max-size")
+    if max_size:
+        check_range(max_size, 16, 1_000_000, "--max-size")
+    check_range(max_pixels, 1, 10**12, "--max-pixels")
     masks = mask or []
     jobs, is_batch = plan(photos, out, _label(style), format and format.value)
+    if jobs[0].target is None and sys.stdout.isatty():
+        raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
     stylizer = Stylizer(model, threads, device)
     styles = find_styles(style, len(masks), stylizer)
     regions = [read_mask(path) for path in masks]
@@ -112,10 +120,9 @@ def stylize(
         color=color.value,
         max_size=max_size,
         masks=[mask_digest(region) for region in regions],
+        quality=quality,
     )
-    Run(stylizer, recipe, styles, regions, format and format.value, quality, overwrite, max_pixels, as_json).all(
-        jobs, is_batch
-    )
+    Run(stylizer, recipe, styles, regions, format and format.value, overwrite, max_pixels, as_json).all(jobs, is_batch)
 
 
 class Run:
@@ -128,13 +135,12 @@ class Run:
         styles: Sequence[Style],
         masks: Sequence[npt.NDArray[np.float32]],
         format: str | None,
-        quality: int,
         overwrite: bool,
         max_pixels: int,
         as_json: bool,
     ) -> None:
         self.stylizer, self.recipe, self.styles, self.masks = stylizer, recipe, styles, masks
-        self.format, self.quality, self.overwrite = format, quality, overwrite
+        self.format, self.overwrite = format, overwrite
         self.max_pixels, self.as_json = max_pixels, as_json
 
     def all(self, jobs: list[Job], is_batch: bool) -> None:
@@ -191,10 +197,11 @@ class Run:
                 raise OutputError(f"{job.target} is there already, made otherwise; add --overwrite to replace it")
             return {**outcome, "status": "skipped"}
         photo = read_photo(job.photo or sys.stdin.buffer, self.max_pixels)
+        size = photo.height, photo.width
         if self.recipe.max_size:
             photo = shrink(photo, self.recipe.max_size)
-        painted = self.paint(photo, str(job.photo or "-"))
-        write_photo(painted, job.target or sys.stdout.buffer, self._format(job), self.quality)
+        painted = self.paint(photo, str(job.photo or "-"), size)
+        write_photo(painted, job.target or sys.stdout.buffer, self._format(job), self.recipe.quality)
         return {
             **outcome,
             "width": painted.width,
@@ -202,8 +209,8 @@ class Run:
             "seconds": round(perf_counter() - began, 3),
         }
 
-    def paint(self, photo: Photo, name: str) -> Photo:
-        """The photo painted, with the recipe in its metadata."""
+    def paint(self, photo: Photo, name: str, size: tuple[int, int]) -> Photo:
+        """The photo painted, with the recipe in its metadata. Masks of its `size` before it was shrunk shrink along."""
         from dataclasses import replace
 
         recipe = self.recipe
@@ -213,7 +220,7 @@ class Run:
             recipe.strength,
             stroke=recipe.stroke,
             color=recipe.color,
-            masks=self.masks,
+            masks=[_shrunk(mask, size, photo) for mask in self.masks],
             name=name,
         )
         return replace(painted, metadata=replace(painted.metadata, recipe=recipe.to_json()))
@@ -262,12 +269,13 @@ def find_styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]
         if any(weight is not None for _, weight in parts):
             raise UsageError("weights blend styles over the whole picture; with --mask name styles without them")
         return found
-    if len(found) == 1:
+    if len(found) == 1 and parts[0][1] is None:
         return found
     weights: dict[Style | str, float] = {}
     for each, (_, weight) in zip(found, parts, strict=True):
         weights[each] = weights.get(each, 0.0) + (1.0 if weight is None else weight)
-    return [Style.blend(weights)]
+    mixed = Style.blend(weights)
+    return found if len(found) == 1 else [mixed]  # a single weight is checked, and changes nothing
 
 
 def find_style(text: str, stylizer: Stylizer) -> Style:
@@ -275,6 +283,8 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
     from sfumato.inference import Style
     from sfumato.inference.library import style_names
 
+    if not text:
+        raise UsageError("a --style is empty; name one, as in --style monet")
     path = Path(text)
     if path.suffix == ".safetensors":
         return Style.load(path)
@@ -284,10 +294,27 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
 
 
 def read_mask(path: Path) -> npt.NDArray[np.float32]:
-    from sfumato.image import read_image
+    """How white the picture is, and where it is transparent, black: paint programs draw on nothing."""
+    import numpy as np
+
+    from sfumato.image import read_photo
     from sfumato.inference.finish import luma
 
-    return luma(read_image(path))
+    photo = read_photo(path)
+    white = luma(photo.picture())
+    if photo.alpha is None:
+        return white
+    return np.asarray(white * (photo.alpha / np.float32(np.iinfo(photo.alpha.dtype).max)), np.float32)
+
+
+def _shrunk(mask: npt.NDArray[np.float32], size: tuple[int, int], photo: Photo) -> npt.NDArray[np.float32]:
+    import numpy as np
+    from PIL import Image
+
+    if mask.shape != size or size == (photo.height, photo.width):
+        return mask
+    small = Image.fromarray(mask).resize((photo.width, photo.height), Image.Resampling.BOX)
+    return np.clip(np.asarray(small, np.float32), 0, 1)
 
 
 def mask_digest(values: npt.NDArray[np.float32]) -> str:

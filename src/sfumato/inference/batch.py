@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfumato.errors import InputError, OutputError, UsageError
-from sfumato.image import READABLE, WRITABLE
+from sfumato.image import READABLE, WRITABLE, read_recipe
 
 STANDARD = "-"  # standard input as a photo, standard output as a result
 
@@ -45,9 +45,11 @@ def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None 
     if STANDARD in inputs:
         if len(inputs) > 1:
             raise UsageError("standard input is one photo: name - alone")
+        if out is not None and (os.path.isdir(out) or out.endswith(("/", os.sep))):
+            raise UsageError(f"a photo from standard input has no name: name a file in {out}")
         target = None if out is None or out == STANDARD else _file(Path(out), format)
         return [Job(None, target)], False
-    found = [entry for text in inputs for entry in _expand(text)]
+    found = _once([entry for text in inputs for entry in _expand(text)])
     folder_wanted = len(found) != 1 or len(inputs) != 1 or os.path.isdir(inputs[0]) or _is_pattern(inputs[0])
     if out == STANDARD:
         if len(found) != 1:
@@ -68,9 +70,14 @@ def _expand(text: str) -> list[tuple[Path, Path]]:
     path = Path(text)
     if os.path.isdir(path):
         below = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE and os.path.isfile(p))
-        pictures = [(p, p.relative_to(path)) for p in below if not any(part.startswith(".") for part in p.parts)]
-        if not pictures:
+        below = [p for p in below if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+        if not below:
             raise InputError(f"no picture lies in the folder {path}; name another, or a file")
+        pictures = [(p, p.relative_to(path)) for p in below if not _is_result(p)]
+        if not pictures:
+            raise InputError(
+                f"all {len(below)} pictures in the folder {path} were made by Sfumato; name one to paint it"
+            )
         return pictures
     if _is_pattern(text):
         matches = [Path(p) for p in sorted(glob.glob(text, recursive=True))]
@@ -79,6 +86,19 @@ def _expand(text: str) -> list[tuple[Path, Path]]:
             raise InputError(f"no file fits the pattern {text}; check it")
         return files
     return [(path, Path(path.name))]
+
+
+def _is_result(path: Path) -> bool:
+    """Whether Sfumato made it: a folder painted into itself is not painted again."""
+    try:
+        return read_recipe(path) is not None
+    except InputError:
+        return False  # it is named when its turn comes
+
+
+def _once(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """A photo that is named twice counts once."""
+    return list({os.path.abspath(photo): (photo, name) for photo, name in reversed(found)}.values())[::-1]
 
 
 def _is_pattern(text: str) -> bool:
@@ -102,7 +122,8 @@ def _file(path: Path, format: str | None) -> Path:
     ):
         raise UsageError(f"--format {format} and the name {path} disagree; drop one of them")
     if not os.path.isdir(path.absolute().parent):
-        raise OutputError(f"cannot write {path}: the folder {path.parent} is not there; make it first")
+        lacks = "is not a folder" if os.path.exists(path.parent) else "is not there; make it first"
+        raise OutputError(f"cannot write {path}: the folder {path.parent} {lacks}")
     return path
 
 

@@ -28,6 +28,7 @@ class Recipe:
         strength, stroke, color: as `Stylizer` takes them.
         max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
         masks: SHA-256 of each mask's values.
+        quality: of JPEG and WebP.
     """
 
     version: str
@@ -39,6 +40,7 @@ class Recipe:
     color: Color = "style"
     max_size: int = 0
     masks: Sequence[str] = ()
+    quality: int = 92
 
     @classmethod
     def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
@@ -64,7 +66,7 @@ class Recipe:
             recipe = cls(**found)
             names = [style["name"] for style in recipe.styles]
             texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color, *names)
-            numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size))
+            numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError("its parts have other types")
             for style in recipe.styles:
@@ -85,8 +87,8 @@ class Recipe:
         if (card.model, card.digest) != (self.model, self.model_sha256):
             raise ModelError(
                 f"the picture was made with the model {self.model!r} ({self.model_sha256[:12]}) of Sfumato "
-                f"{self.version}, and this is {card.model!r} ({card.digest[:12]}); "
-                "install that version"
+                f"{self.version}, and this is {card.model!r} ({card.digest[:12]}) of {__version__}; "
+                "install what made it, or name its model with --model"
             )
         return [Style(style["name"], self._code(style)) for style in self.styles]
 

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
@@ -127,8 +128,9 @@ class Stylizer:
     ) -> None:
         if device != "auto" and device not in _PROVIDERS:
             raise UsageError(f"there is no device {device!r}; choose auto, {' or '.join(_PROVIDERS)}")
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads must be 1 or more, but is {threads}")
+        if threads is not None:
+            check_range(threads, 1, 10_000, "threads")
+            threads = min(threads, os.cpu_count() or 1)  # more of them than cores wait for each other
         self.folder = (assets.weights_dir() if model is None else Path(model)).resolve()
         self.card = Card.read(self.folder)
         self._threads = threads
@@ -208,7 +210,7 @@ class Stylizer:
         check_range(stroke, 0.5, 2.0, "stroke")
         if color not in get_args(Color):
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
-        styles = [style] if isinstance(style, Style | str) else list(style)
+        styles = _as_styles(style)
         regions = _regions(masks, len(styles), source.height, source.width, name)
         codes = [self._checked(Style.named(s) if isinstance(s, str) else s) for s in styles]
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
@@ -359,6 +361,8 @@ class Style:
         Raises:
             UsageError: there is none of that name; the error offers the nearest ones.
         """
+        if not isinstance(name, str):
+            raise UsageError(f"a style's name is text, but {type(name).__name__} was given")
         code, about = StyleCode.load(style_path(name))
         return cls(name, code, about)
 
@@ -389,6 +393,8 @@ class Style:
             UsageError: no style, a weight below zero or not finite, or none above zero.
             ModelError: styles of different models.
         """
+        if not isinstance(weights, Mapping) or not all(isinstance(w, Real) for w in weights.values()):
+            raise UsageError("a blend is a mapping of styles to numbers, as in {'monet': 0.7, 'klimt': 0.3}")
         parts = [(cls.named(part) if isinstance(part, str) else part, weight) for part, weight in weights.items()]
         code = StyleCode.blend([style.code for style, _ in parts], [weight for _, weight in parts])
         recipe = " + ".join(f"{style.name}:{weight:g}" for style, weight in parts)
@@ -466,8 +472,37 @@ def check_size(height: int, width: int, name: str) -> None:
         raise InputError(f"{name} has {width} x {height} pixels; Sfumato needs {SMALLEST_SIDE} or more on a side")
 
 
+def _as_styles(style: Style | str | Sequence[Style | str]) -> list[Style | str]:
+    styles: list[Any] = list(style) if isinstance(style, list | tuple) else [style]
+    for each in styles:
+        if not isinstance(each, Style | str):
+            raise UsageError(
+                f"a style is a Style or a name, but {type(each).__name__} was given; Style.from_image makes one of a "
+                "picture, Style.blend one of several"
+            )
+    return styles
+
+
+def _as_mask(mask: Any) -> Mask:
+    """Values in [0, 1]; whole numbers and booleans are taken as shares of their largest."""
+    if not isinstance(mask, np.ndarray) or mask.ndim != 2:
+        found = f"of shape {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise InputError(f"a mask must be an array (H, W), but is {found}")
+    if mask.dtype == bool:
+        return mask.astype(np.float32)
+    if mask.dtype in (np.uint8, np.uint16):
+        return mask.astype(np.float32) / np.float32(np.iinfo(mask.dtype).max)
+    if not np.issubdtype(mask.dtype, np.floating) or not (mask.min() >= 0 and mask.max() <= 1):  # NaN fails too
+        raise InputError(
+            f"a mask must be uint8, uint16, bool, or float in [0, 1], but some value of it ({mask.dtype}) is not"
+        )
+    return mask.astype(np.float32)
+
+
 def _regions(masks: Sequence[Mask], styles: int, height: int, width: int, name: str) -> list[Mask]:
     """A soft-edged weight ``(height, width)`` for each style, or none where there are no masks."""
+    if not isinstance(masks, list | tuple):
+        raise UsageError(f"masks must be a list of arrays, but is {type(masks).__name__}; put it in brackets")
     if styles < 1:
         raise UsageError("a picture needs a style, and none was given")
     if not masks:
@@ -475,13 +510,13 @@ def _regions(masks: Sequence[Mask], styles: int, height: int, width: int, name: 
             raise UsageError(f"{styles} styles need {styles - 1} or {styles} masks; or blend them into one style")
         return []
     if len(masks) not in (styles, styles - 1):
-        raise UsageError(f"{styles} styles need {styles - 1} or {styles} masks, and {len(masks)} were given")
+        raise UsageError(f"styles need a mask each, or one fewer: {styles} styles and {len(masks)} masks were given")
     regions = []
-    for mask in masks:
+    for mask in map(_as_mask, masks):
         if mask.shape != (height, width):
             shape = " x ".join(str(side) for side in mask.shape[::-1])
             raise InputError(f"a mask has {shape} pixels and {name} {width} x {height}; make them the same size")
-        regions.append(soften(np.asarray(mask, np.float32)))
+        regions.append(soften(mask))
     if len(regions) < styles:
         regions.append(np.clip(1 - np.sum(regions, 0), 0, 1))
     return regions
