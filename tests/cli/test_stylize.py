@@ -122,6 +122,8 @@ def test_one_photo_goes_into_a_folder_that_is_there(photos, tmp_path):
         (2, "--max-size must be between 16 and 1,000,000", "{p}/cat.png --style monet --max-size 10 -o {t}/x.png"),
         (2, "--max-pixels must be", "{p}/cat.png --style monet --max-pixels -1 -o {t}/x.png"),
         (3, "{p}/none.png", "{p}/none.png --style monet -o {t}/x.png"),
+        (3, "https://x.org/a.jpg: it is an address", "https://x.org/a.jpg --style monet -o {t}/x.png"),
+        (3, "https://x.org/a.jpg: it is an address", "{p}/cat.png --style https://x.org/a.jpg -o {t}/x.png"),
         (3, "{p}/text.jpg", "{p}/text.jpg --style monet -o {t}/x.png"),
         (2, "stroke must be between 0.5 and 2, but is 3", "{p}/cat.png --style monet --stroke 3 -o {t}/x.png"),
         (2, "quality must be between 1 and 100", "{p}/cat.png --style monet --quality 0 -o {t}/x.png"),
@@ -232,6 +234,19 @@ def test_a_name_that_no_file_can_have(photos, tmp_path, asked):
     assert result.exit_code == (4 if asked == "out" else 3)
     assert "File name too long" in result.stderr
     assert files(tmp_path) == []
+
+
+def test_a_damaged_tiff_is_one_sentence(photos, tmp_path):
+    Image.open(photos / "cat.png").save(tmp_path / "good.tif", compression="tiff_adobe_deflate")
+    data = bytearray((tmp_path / "good.tif").read_bytes())
+    data[200:260] = bytes(range(60))
+    (tmp_path / "bad.tif").write_bytes(data)
+    for words in ((tmp_path / "bad.tif", "--style", "monet"), (photos / "cat.png", "--style", tmp_path / "bad.tif")):
+        command = [*SFUMATO, "stylize", *words, "-o", tmp_path / "x.png"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 3
+        assert done.stderr.startswith(f"sfumato: cannot read {tmp_path / 'bad.tif'}")
+        assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [["", "-o", "x.png"], ["cat.png", "-o", ""]])

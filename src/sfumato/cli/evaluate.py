@@ -37,6 +37,10 @@ SuiteOption = Annotated[SuiteName, typer.Option(help="quick leaves VGG19's measu
 Report = Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/report.html, and keep the figures there.")]
 AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Judge the pairs that have a picture.")]
 Anchors = Annotated[bool, typer.Option("--anchors/--no-anchors", help="Judge points of reference too.")]
+Reference = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Art that the pictures are compared with as a set. [default: the style pictures]"),
+]
 Short = Annotated[int, typer.Option(metavar="PX", help="Short side at which features are taken.")]
 Vgg = Annotated[Path | None, typer.Option(help="torchvision's vgg19 .pth, instead of the 8-bit copy.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")]
@@ -52,6 +56,7 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="A model to judge, made by sfumato export; or `shipped`.")
     ] = None,
     pairs: PairsFile = None,
+    reference: Reference = None,
     suite: SuiteOption = SuiteName.quick,
     report: Report = None,
     allow_missing: AllowMissing = False,
@@ -68,7 +73,7 @@ def evaluate(
         methods[stylized.name or "stylized"] = stylized
     else:
         methods["sfumato"] = None
-    _judge(methods, content, style, model, pairs, suite, report, allow_missing, anchors, short, vgg, as_json)
+    _judge(methods, content, style, model, pairs, reference, suite, report, allow_missing, anchors, short, vgg, as_json)
 
 
 def compare(
@@ -78,6 +83,7 @@ def compare(
     content: Content,
     style: StyleFolder,
     pairs: PairsFile = None,
+    reference: Reference = None,
     suite: SuiteOption = SuiteName.quick,
     report: Report = None,
     allow_missing: AllowMissing = False,
@@ -95,7 +101,7 @@ def compare(
         found[name] = Path(folder)
     if len(found) < 2:
         raise UsageError("comparing needs two methods; use `sfumato evaluate` for one")
-    _judge(found, content, style, None, pairs, suite, report, allow_missing, anchors, short, vgg, as_json)
+    _judge(found, content, style, None, pairs, reference, suite, report, allow_missing, anchors, short, vgg, as_json)
 
 
 def _judge(
@@ -104,6 +110,7 @@ def _judge(
     style: Path,
     model: Path | None,
     csv_file: Path | None,
+    reference: Path | None,
     suite: SuiteName,
     report: Path | None,
     allow_missing: bool,
@@ -117,7 +124,7 @@ def _judge(
 
     from sfumato.quality.anchors import ANCHORS
     from sfumato.quality.evaluation import Judge, to_json
-    from sfumato.quality.pairs import pairs_of, read_pairs, stylized_pictures
+    from sfumato.quality.pairs import pairs_of, pictures_in, read_pairs, stylized_pictures
     from sfumato.quality.report import write_report
 
     first = next(iter(methods.values()))
@@ -134,7 +141,8 @@ def _judge(
         if taken:
             raise UsageError(f"{taken[0]!r} is the name of an anchor; choose another, or pass --no-anchors")
         sources |= {name: (asked, _of_anchor(name), 0) for name in ANCHORS}
-    judge = Judge(asked, suite.value, short, report / "figures" if report else None, vgg)
+    references = pictures_in(reference) if reference else None
+    judge = Judge(asked, suite.value, short, report / "figures" if report else None, vgg, references)
     talk = Console(stderr=True, highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     evaluations = []
@@ -166,7 +174,14 @@ def _print(evaluations: Sequence[Evaluation]) -> None:
             found = each.interval(name)
             cells.append(f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
         table.add_row(name + arrows[MEASURES[name].better], *cells)
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    console.print(table)
+    table = Table("as a set", *(each.method for each in evaluations))
+    for i, figure in enumerate(evaluations[0].sets):
+        table.add_row(figure.name.replace("_", " "), *(f"{each.sets[i].value:.3f}" for each in evaluations))
+    console.print(table)
+    for note in dict.fromkeys(f"{f.name.replace('_', ' ')}: {f.note}" for f in evaluations[0].sets if f.note):
+        console.print(note, style="dim", markup=False)
     for each in evaluations:
         if each.missing:
             typer.echo(f"{each.method}: {each.missing} pairs have no picture and are left out")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sfumato.errors import OutputError, SfumatoError, UsageError
+from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -196,7 +197,8 @@ class Run:
             if not self._is_ours(job.target):
                 raise OutputError(f"{job.target} is there already, made otherwise; add --overwrite to replace it")
             return {**outcome, "status": "skipped"}
-        photo = read_photo(job.photo or sys.stdin.buffer, self.max_pixels)
+        with _silent_libtiff(job.photo):
+            photo = read_photo(job.photo or sys.stdin.buffer, self.max_pixels)
         size = photo.height, photo.width
         if self.recipe.max_size:
             photo = shrink(photo, self.recipe.max_size)
@@ -285,11 +287,14 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
 
     if not text:
         raise UsageError("a --style is empty; name one, as in --style monet")
+    if "://" in text:
+        raise InputError(f"cannot read {text}: it is an address; save the picture, and name the file")
     path = Path(text)
     if path.suffix == ".safetensors":
         return Style.load(path)
     if text not in style_names() and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
-        return Style.from_image(path, stylizer=stylizer)
+        with _silent_libtiff(path):
+            return Style.from_image(path, stylizer=stylizer)
     return Style.named(text)
 
 
@@ -300,11 +305,29 @@ def read_mask(path: Path) -> npt.NDArray[np.float32]:
     from sfumato.image import read_photo
     from sfumato.inference.finish import luma
 
-    photo = read_photo(path)
+    with _silent_libtiff(path):
+        photo = read_photo(path)
     white = luma(photo.picture())
     if photo.alpha is None:
         return white
     return np.asarray(white * (photo.alpha / np.float32(np.iinfo(photo.alpha.dtype).max)), np.float32)
+
+
+@contextmanager
+def _silent_libtiff(path: Path | None) -> Iterator[None]:
+    """libtiff writes what it thinks of a damaged file to the process's stderr, beside our one sentence."""
+    if path is None or path.suffix.lower() not in (".tif", ".tiff"):
+        yield
+        return
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _shrunk(mask: npt.NDArray[np.float32], size: tuple[int, int], photo: Photo) -> npt.NDArray[np.float32]:

@@ -67,6 +67,8 @@ def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None 
 
 def _expand(text: str) -> list[tuple[Path, Path]]:
     """Photos that an input names, each with the name it has below that input."""
+    if "://" in text:
+        raise InputError(f"cannot read {text}: it is an address; save the picture, and name the file")
     path = Path(text)
     if os.path.isdir(path):
         below = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE and os.path.isfile(p))

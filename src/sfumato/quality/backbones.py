@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from sfumato.errors import ModelError, UsageError, needs_extra
 from sfumato.image import Picture, resize
-from sfumato.quality.similarity import Features
+from sfumato.quality.similarity import FeatureMap
 
 #: Sides, in pixels, at which EfficientNet-Lite0 was trained, and Inception-v3's FID is defined.
 EFFICIENTNET_SIDE, INCEPTION_SIDE = 224, 299
@@ -47,7 +47,7 @@ class Backbone(Protocol):
     @property
     def name(self) -> str: ...
 
-    def features(self, x: Picture) -> dict[str, Features]:
+    def features(self, x: Picture) -> dict[str, FeatureMap]:
         """Feature maps ``(C, h, w)`` by layer of a picture ``(1, 3, H, W)``, fine to coarse."""
 
     def pooled(self, x: Picture) -> Pooled:
@@ -71,7 +71,7 @@ class EfficientNetLite0:
         self.mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
         self.deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
-    def features(self, x: Picture) -> dict[str, Features]:
+    def features(self, x: Picture) -> dict[str, FeatureMap]:
         import torch
 
         with torch.no_grad():
@@ -119,7 +119,7 @@ class VGG19Backbone:
         if weights is not None:
             self.name = f"vgg19 ({weights.name})"
 
-    def features(self, x: Picture) -> dict[str, Features]:
+    def features(self, x: Picture) -> dict[str, FeatureMap]:
         import torch
 
         with torch.no_grad():
@@ -152,7 +152,7 @@ class InceptionBackbone:
             raise ModelError(f"cannot read the network {path}: {reason}; give a TorchScript file") from problem
         self.name = f"inception-v3 ({hashlib.sha256(content).hexdigest()[:12]})"
 
-    def features(self, x: Picture) -> dict[str, Features]:
+    def features(self, x: Picture) -> dict[str, FeatureMap]:
         raise UsageError(f"{self.name} judges sets only; use vgg19 or efficientnet-lite0 for pairs")
 
     def pooled(self, x: Picture) -> Pooled:

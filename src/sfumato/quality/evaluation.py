@@ -24,10 +24,12 @@ from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize, thumbnail_size
 from sfumato.quality.artefacts import artefacts, worst
 from sfumato.quality.backbones import Backbone, EfficientNetLite0, VGG19Backbone
+from sfumato.quality.distribution import Features, Figure
 from sfumato.quality.intervals import Interval, crossed_interval_of, sign_flip_test
 from sfumato.quality.pairs import Pair
+from sfumato.quality.sets import diversity, pooled, set_figures
 from sfumato.quality.similarity import (
-    Features,
+    FeatureMap,
     cfsd,
     colour_distance,
     content_distance,
@@ -107,6 +109,7 @@ class Evaluation:
     rows: list[Row]
     missing: int = 0
     about: dict[str, str] = field(default_factory=dict)
+    sets: list[Figure] = field(default_factory=list)
 
     def interval(self, name: str) -> Interval:
         """Mean and 95 % interval over styles and contents (both are samples of what might have been judged)."""
@@ -131,11 +134,12 @@ class Judge:
         short: pixels, short side at which features are taken.
         cache: folder for each pair's figures, under a hash of all that they depend on; ``None`` keeps none.
         vgg: the user's own VGG19 file.
+        references: pictures that the outputs are compared with as a set; ``None`` takes the style pictures.
     """
 
     def __init__(
         self, pairs: Sequence[Pair], suite: Suite = "quick", short: int = 256, cache: Path | None = None,
-        vgg: Path | None = None,
+        vgg: Path | None = None, references: Sequence[Path] | None = None,
     ) -> None:  # fmt: skip
         if not pairs:
             raise UsageError("there are no pairs to judge")
@@ -150,6 +154,8 @@ class Judge:
         self._photo = lru_cache(_PHOTOS)(self._read_photo)
         paths = sorted({pair.style for pair in pairs})
         self._hashes = {path: _digest(path) for path in paths}
+        self._references = list(references or paths)
+        self._sets: dict[tuple[Path, ...], Features] = {}
         self._styles: dict[str, dict[str, StyleStatistics]] | None = None
         self._scales: dict[str, tuple[dict[str, float], dict[str, float]]] = {}
 
@@ -174,7 +180,7 @@ class Judge:
             tick()
         about = {"sfumato": __version__, "suite": self.suite, "short side": f"{self.short} px"}
         about |= {"backbones": ", ".join(backbone.name for backbone in self.backbones)}
-        return Evaluation(method, rows, missing, about)
+        return Evaluation(method, rows, missing, about, self._as_a_set([row.pair for row in rows], picture))
 
     def _row(self, pair: Pair, picture: Callable[[Pair], tuple[Picture, str]]) -> Row:
         output, digest = picture(pair)
@@ -198,6 +204,26 @@ class Judge:
             kept = {"figures": row.figures, "artefacts": row.artefacts, "resized": row.resized}
             file.write(json.dumps(kept).encode())
         return row
+
+    def _as_a_set(self, pairs: Sequence[Pair], picture: Callable[[Pair], tuple[Picture, str]]) -> list[Figure]:
+        eye = self.backbones[0]
+        outputs, probabilities = pooled(eye, [lambda pair=pair: picture(pair)[0] for pair in pairs])  # type: ignore[misc]
+        figures = set_figures(outputs, self._pooled(self._references), probabilities)
+        for name, groups, real in (
+            ("diversity over photos", [pair.style for pair in pairs], sorted({pair.content for pair in pairs})),
+            ("diversity over styles", [pair.content for pair in pairs], sorted({pair.style for pair in pairs})),
+        ):
+            own = diversity(outputs, groups)
+            there = diversity(self._pooled(real), [0] * len(real)) if len(real) > 1 else float("nan")
+            note = f"of the {name.rpartition(' ')[2]} themselves: {there:.3f}"
+            figures.append(Figure(name, own, None, None, len(pairs), eye.name, note))
+        return figures
+
+    def _pooled(self, paths: Sequence[Path]) -> Features:
+        key = tuple(paths)
+        if key not in self._sets:
+            self._sets[key], _ = pooled(self.backbones[0], [lambda path=path: read_image(path) for path in paths])  # type: ignore[misc]
+        return self._sets[key]
 
     def _measure(self, pair: Pair, output: Picture) -> Row:
         photo = read_image(pair.content)
@@ -243,7 +269,7 @@ class Judge:
     def _small(self, x: Picture) -> Picture:
         return resize(x, *thumbnail_size(x.shape[2], x.shape[3], self.short, 4 * self.short))
 
-    def _read_photo(self, path: Path, backbone: str) -> dict[str, Features]:
+    def _read_photo(self, path: Path, backbone: str) -> dict[str, FeatureMap]:
         return next(b for b in self.backbones if b.name == backbone).features(self._small(read_image(path)))
 
     def _style_statistics(self) -> dict[str, dict[str, StyleStatistics]]:
@@ -291,7 +317,7 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
         ]
         result[each.method] = {
             "pairs": len(rows), "missing": each.missing, "resized": sum(row.resized for row in each.rows),
-            "about": each.about, "figures": means, "rows": rows,
+            "about": each.about, "figures": means, "sets": [_plain(figure) for figure in each.sets], "rows": rows,
         }  # fmt: skip
     return result
 
@@ -300,6 +326,11 @@ def differences(evaluations: Sequence[Evaluation]) -> dict[str, Mapping[str, tup
     """`compare` of each method with the first, by method and figure."""
     first, *others = evaluations
     return {each.method: {name: compare(each, first, name) for name in first.rows[0].figures} for each in others}
+
+
+def _plain(figure: Figure) -> dict[str, Any]:
+    """JSON has no NaN."""
+    return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in vars(figure).items()}
 
 
 def _digest(path: Path) -> str:

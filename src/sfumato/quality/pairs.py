@@ -57,11 +57,11 @@ def pairs_of(content: Path, style: Path, stylized: Path | None = None) -> list[P
     Raises:
         InputError: a folder is not there or holds no picture, or no picture is named after a pair.
     """
-    photos, styles = _pictures(content), _pictures(style)
+    photos, styles = pictures_in(content), pictures_in(style)
     pairs = _distinct([Pair(photo, picture) for photo in photos for picture in styles])
     if stylized is None:
         return pairs
-    there = {path.stem for path in _pictures(stylized)}
+    there = {path.stem for path in pictures_in(stylized)}
     found = [pair for pair in pairs if pair.name in there]
     if not found:
         raise InputError(
@@ -95,7 +95,12 @@ def stylized_pictures(pairs: Sequence[Pair], folder: Path, allow_missing: bool =
     return found
 
 
-def _pictures(folder: Path) -> list[Path]:
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder, by name.
+
+    Raises:
+        InputError: it is not there, or holds none.
+    """
     if not os.path.isdir(folder):
         raise InputError(f"{folder} is not a folder; name one with pictures")
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE and path.is_file())

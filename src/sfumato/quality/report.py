@@ -44,6 +44,8 @@ def write_report(path: Path, evaluations: Sequence[Evaluation], sources: Sequenc
         "<h2>Figures</h2>",
         _table(evaluations),
         _meanings(evaluations),
+        "<h2>As sets</h2>",
+        _sets(evaluations),
         "<h2>Content against style</h2>",
         _plane(evaluations),
         "<h2>By style</h2>",
@@ -87,6 +89,26 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
     note = "Means with 95 % intervals over styles and photos, both taken as samples." + (
         f" p: paired sign-flip test against {escape(evaluations[0].method)}, style by style." if against else ""
     )
+    return f"<table><tr><th>{head}{''.join(rows)}</table><p class=note>{note}</p>"
+
+
+def _sets(evaluations: Sequence[Evaluation]) -> str:
+    rows = []
+    for i, figure in enumerate(evaluations[0].sets):
+        cells = []
+        for each in evaluations:
+            found = each.sets[i]
+            span = (
+                ""
+                if found.low is None or found.high is None
+                else f"<br><small>{found.low:.3g} to {found.high:.3g}</small>"
+            )
+            value = "refused" if np.isnan(found.value) else _number(found.value)
+            note = f"<br><small>{escape(found.note)}</small>" if found.note else ""
+            cells.append(f"<td>{value}{span}{note}")
+        rows.append(f"<tr><td>{escape(figure.name.replace('_', ' '))}{''.join(cells)}")
+    head = "".join(f"<th>{escape(each.method)}" for each in evaluations)
+    note = f"Pooled features of {escape(evaluations[0].sets[0].backbone)}; figures of other backbones are others."
     return f"<table><tr><th>{head}{''.join(rows)}</table><p class=note>{note}</p>"
 
 

@@ -17,7 +17,7 @@ from sfumato.checks import check_shape
 from sfumato.errors import InputError, UsageError
 from sfumato.image import Picture
 
-Features = npt.NDArray[np.float32]
+FeatureMap = npt.NDArray[np.float32]
 _Float = npt.NDArray[np.float64]
 
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -78,7 +78,7 @@ def colour_distance(a: Picture, b: Picture) -> float:
     return float(_ciede2000(_lab(x), _lab(y)).mean())
 
 
-def content_distance(a: Features, b: Features) -> float:
+def content_distance(a: FeatureMap, b: FeatureMap) -> float:
     """Mean squared difference of instance-normalised features; 0 for equal ones, 2 for unrelated ones.
 
     Normalised, a change of palette or contrast is no loss of content (Huang & Belongie 2017 use the plain features).
@@ -88,7 +88,9 @@ def content_distance(a: Features, b: Features) -> float:
 
 
 def perceptual_distance(
-    a: Mapping[str, Features], b: Mapping[str, Features], weights: Mapping[str, npt.NDArray[np.float32]] | None = None
+    a: Mapping[str, FeatureMap],
+    b: Mapping[str, FeatureMap],
+    weights: Mapping[str, npt.NDArray[np.float32]] | None = None,
 ) -> float:
     """LPIPS's form (Zhang et al. 2018, eq. 1): over layers, unit feature vectors' squared differences, weighted by
     channel, meaned over places and summed.
@@ -112,7 +114,7 @@ def perceptual_distance(
     return total
 
 
-def cfsd(content: Features, output: Features) -> float:
+def cfsd(content: FeatureMap, output: FeatureMap) -> float:
     """Content feature structural distance (Chung et al. 2024, StyleID): Kullback-Leibler divergence between the
     self-similarities of both pictures' features, each place's softmax over all places, summed over places.
 
@@ -206,7 +208,7 @@ def _ciede2000(a: _Float, b: _Float) -> _Float:
     return np.asarray(np.sqrt(np.maximum(d_l**2 + d_c**2 + d_h**2 + r_t * d_c * d_h, 0.0)), np.float64)
 
 
-def _features(a: Features, b: Features) -> tuple[_Float, _Float]:
+def _features(a: FeatureMap, b: FeatureMap) -> tuple[_Float, _Float]:
     if a.shape != b.shape or a.ndim != 3:
         raise InputError(f"features must be (C, h, w), two of one shape, but have {a.shape} and {b.shape}")
     return a.astype(np.float64), b.astype(np.float64)

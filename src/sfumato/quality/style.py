@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sfumato.errors import UsageError
 from sfumato.image import Picture, resize, thumbnail_size
-from sfumato.quality.similarity import Features
+from sfumato.quality.similarity import FeatureMap
 
 _Float = npt.NDArray[np.float64]
 
@@ -37,7 +37,7 @@ class StyleStatistics:
 
     @classmethod
     def of(
-        cls, backbone: str, features: Mapping[str, Features], luma_features: Mapping[str, Features]
+        cls, backbone: str, features: Mapping[str, FeatureMap], luma_features: Mapping[str, FeatureMap]
     ) -> StyleStatistics:
         """From the features of a picture and of its `luma_view`."""
         statistics = {}
@@ -47,7 +47,7 @@ class StyleStatistics:
         return cls(backbone, statistics, {layer: gram(f) for layer, f in luma_features.items()})
 
 
-def gram(f: Features) -> _Float:
+def gram(f: FeatureMap) -> _Float:
     """Centred Gram matrix ``(C, C)`` of features ``(C, h, w)``: their covariance over places (Gatys et al. 2016, eq. 3,
     centred so that it does not repeat the means)."""
     flat = f.reshape(len(f), -1).astype(np.float64)

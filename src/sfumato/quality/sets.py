@@ -1,0 +1,91 @@
+"""What a method's pictures are as a *set*, beside references: figures, or plain refusals where there are too few.
+
+A set is seen through one backbone's pooled features. References are the style pictures, or any folder of art.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sfumato.errors import UsageError
+from sfumato.image import Picture
+from sfumato.quality.backbones import Backbone
+from sfumato.quality.distribution import (
+    Features,
+    Figure,
+    Moments,
+    fid,
+    fid_infinity,
+    inception_score,
+    kid,
+    nearest_neighbour_accuracy,
+    precision_recall,
+)
+
+
+def pooled(
+    backbone: Backbone, pictures: Sequence[Callable[[], Picture]], tick: Callable[[], None] = lambda: None
+) -> tuple[Features, npt.NDArray[np.float32] | None]:
+    """Features ``(N, D)`` of pictures, read one at a time, and class probabilities where the backbone has classes."""
+    features, probabilities = [], []
+    for read in pictures:
+        one = backbone.pooled(read())
+        features.append(one.features)
+        if one.probabilities is not None:
+            probabilities.append(one.probabilities)
+        tick()
+    return Features(backbone.name, np.stack(features)), np.stack(probabilities) if probabilities else None
+
+
+def set_figures(
+    outputs: Features, references: Features, probabilities: npt.NDArray[np.float32] | None = None
+) -> list[Figure]:
+    """KID, FID, FID∞, precision, recall, density, coverage, the nearest-neighbour test and IS, as far as N allows.
+
+    A measure that N is too small for has the value NaN, and says in its note what it needs.
+    """
+    n = min(len(outputs.arrays), len(references.arrays))
+    figures: list[Figure] = []
+
+    def add(names: Sequence[str], measure: Callable[[], Sequence[Figure]]) -> None:
+        try:
+            figures.extend(measure())
+        except UsageError as problem:
+            figures.extend(
+                Figure(name, float("nan"), None, None, n, outputs.backbone, f"refused: {problem}") for name in names
+            )
+
+    add(["kid"], lambda: [kid(outputs, references).figure])
+    add(["fid"], lambda: [fid(Moments.of(outputs), Moments.of(references))])
+    add(["fid_infinity"], lambda: [fid_infinity(outputs, references)])
+    add(["precision", "recall", "density", "coverage"], lambda: precision_recall(references, outputs))
+    add(["nearest_neighbour_accuracy"], lambda: [nearest_neighbour_accuracy(outputs, references)])
+    if probabilities is not None:
+        splits = min(10, len(probabilities) // 20)
+        add(["inception_score"], lambda: [inception_score(probabilities, outputs.backbone, splits)])
+    return figures
+
+
+def diversity(features: Features, groups: Sequence[Hashable]) -> float:
+    """Mean cosine distance ``1 - cos`` between two pictures of one group, over groups; NaN without such a pair.
+
+    With the style as group it is the diversity over photos under one style, and falls when a generator collapses; with
+    the photo as group, the diversity over styles of one photo. To be read beside the same of the photos, or of the
+    style pictures, themselves.
+    """
+    x = np.asarray(features.arrays, np.float64)
+    if len(x) != len(groups):
+        raise UsageError(f"{len(x)} pictures need as many groups, and {len(groups)} were given")
+    x = x / np.maximum(np.sqrt((x * x).sum(1, keepdims=True)), 1e-12)
+    means = []
+    places: dict[Hashable, list[int]] = {}
+    for place, group in enumerate(groups):
+        places.setdefault(group, []).append(place)
+    for some in (x[place] for place in places.values()):
+        if (count := len(some)) > 1:
+            total = some.sum(0)
+            means.append(1 - (total @ total - count) / (count * (count - 1)))
+    return float(np.mean(means)) if means else float("nan")

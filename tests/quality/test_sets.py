@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from sfumato.errors import UsageError
+from sfumato.quality.backbones import Pooled
+from sfumato.quality.distribution import Features
+from sfumato.quality.sets import diversity, pooled, set_figures
+
+
+class Eye:
+    """A backbone small enough to compute by hand: mean colours, and two classes."""
+
+    name = "eye"
+
+    def pooled(self, x):
+        mean = x.mean((0, 2, 3))
+        return Pooled(mean, np.array([mean[0], 1 - mean[0]], np.float32))
+
+    def features(self, x):
+        raise NotImplementedError
+
+
+def test_pictures_are_read_one_at_a_time():
+    told = []
+    pictures = [np.full((1, 3, 8, 8), v, np.float32) for v in (0.25, 0.5)]
+    features, probabilities = pooled(Eye(), [lambda x=x: x for x in pictures], lambda: told.append(1))
+    assert features.backbone == "eye"
+    assert features.arrays.tolist() == [[0.25] * 3, [0.5] * 3]
+    assert probabilities.tolist() == [[0.25, 0.75], [0.5, 0.5]]
+    assert len(told) == 2
+
+
+def test_large_sets_have_all_figures_and_small_ones_say_what_they_lack():
+    rng = np.random.default_rng(0)
+    one, other = (Features("eye", rng.normal(size=(300, 5))) for _ in "12")
+    found = {figure.name: figure for figure in set_figures(one, other, rng.dirichlet([1, 1], 300))}
+    assert not [name for name, figure in found.items() if np.isnan(figure.value)]
+    assert {"kid", "fid", "fid_infinity", "recall", "coverage", "inception_score"} <= found.keys()
+    assert found["kid"].low < 0 < found["kid"].high
+    few = Features("eye", one.arrays[:4])
+    for figure in set_figures(one, few):
+        if figure.name in ("kid", "fid_infinity", "nearest_neighbour_accuracy"):
+            assert np.isnan(figure.value)
+            assert figure.note.startswith("refused: ")
+        if figure.name == "fid":
+            assert "prefer KID" in figure.note
+
+
+def test_diversity_is_within_groups():
+    x = np.array([[1, 0], [1, 0], [0, 1], [0, 2], [1, 0], [0, 1]], float)
+    assert diversity(Features("eye", x), ["a", "a", "b", "b", "c", "c"]) == pytest.approx((0 + 0 + 1) / 3)
+    assert diversity(Features("eye", x), [0] * 6) == pytest.approx(9 / 15)  # pairs at right angles among all
+    assert np.isnan(diversity(Features("eye", x), list("abcdef")))
+    with pytest.raises(UsageError, match="as many groups"):
+        diversity(Features("eye", x), ["a"])
