@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     Source = Callable[[Pair], tuple[Picture, str]]
 
-Folder = Annotated[Path, typer.Option(metavar="DIR", show_default=False)]
-
 
 class SuiteName(StrEnum):
     quick = "quick"

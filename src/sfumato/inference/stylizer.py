@@ -156,9 +156,9 @@ class Stylizer:
                 picture of ``NATURAL`` pixels, seen at that size.
             color: ``"style"`` takes the style's palette; ``"content"`` paints with the photo's palette; ``"luminance"``
                 keeps the colour of every pixel and takes only light and dark from the painting.
-            masks: ``(H, W)`` float in ``[0, 1]``: where each style goes. One mask and one style: the rest stays photo.
-                One mask and two styles: the second takes the rest. Otherwise as many masks as styles; where they
-                overlap they share, and where there is none the photo stays.
+            masks: ``(H, W)``: float in ``[0, 1]``, uint8, uint16 or bool: where each style goes. One mask, one style:
+                the rest stays photo. One mask and two styles: the second takes the rest. Otherwise as many masks as
+                styles; where they overlap they share, and where there is none the photo stays.
 
         Returns:
             ``(1, 3, H, W)`` float32 in ``[0, 1]``.
