@@ -176,13 +176,17 @@ def _print(evaluations: Sequence[Evaluation]) -> None:
     console.print(table)
     table = Table("as a set", *(each.method for each in evaluations))
     for i, figure in enumerate(evaluations[0].sets):
-        table.add_row(figure.name.replace("_", " "), *(f"{each.sets[i].value:.3f}" for each in evaluations))
+        table.add_row(figure.name.replace("_", " "), *(_or_dash(each.sets[i].value) for each in evaluations))
     console.print(table)
     for note in dict.fromkeys(f"{f.name.replace('_', ' ')}: {f.note}" for f in evaluations[0].sets if f.note):
         console.print(note, style="dim", markup=False)
     for each in evaluations:
         if each.missing:
             typer.echo(f"{each.method}: {each.missing} pairs have no picture and are left out")
+
+
+def _or_dash(value: float) -> str:
+    return f"{value:.3f}" if value == value else "–"
 
 
 def _of_files(files: dict[Pair, Path]) -> Source:
