@@ -18,7 +18,7 @@ def luma(x: Picture) -> npt.NDArray[np.float32]:
 
 
 def enlarge(x: Picture, height: int, width: int, rows: slice, columns: slice) -> Picture:
-    """A region (``rows``, ``columns``) of ``x`` ``(1, 3, h, w)`` enlarged to ``height`` by ``width``, bicubic.
+    """A region (``rows``, ``columns``) of ``x`` ``(1, C, h, w)`` enlarged to ``height`` by ``width``, bicubic.
 
     Any region holds the same values as that part of the whole enlarged at once.
     """

@@ -113,13 +113,14 @@ class EnlargedSource:
 
     def __init__(self, photo: Source, painted: Picture, seen: Picture) -> None:
         """``painted`` was made of ``seen``, the photo at that smaller size; both ``(1, 3, h, w)``."""
-        self.photo, self.painted, self.seen = photo, painted, seen
+        self.photo, self.painted = photo, painted
+        self.seen = seen.mean(1, keepdims=True)  # the mean of three enlarged planes is that of one
         self.height, self.width = photo.height, photo.width
         self.gain = np.float32(detail_gain(painted, seen))
 
     def region(self, rows: slice, columns: slice) -> Picture:
         painted, seen = (enlarge(small, self.height, self.width, rows, columns) for small in (self.painted, self.seen))
-        detail = (self.photo.region(rows, columns) - seen).mean(1, keepdims=True)  # of light, not of colour
+        detail = self.photo.region(rows, columns).mean(1, keepdims=True) - seen  # of light, not of colour
         return np.asarray(np.clip(painted + self.gain * detail, 0.0, 1.0), np.float32)
 
     def reduced(self, height: int, width: int) -> Picture:
