@@ -1,4 +1,4 @@
-"""Sheets of photos under built-in styles, to be looked at: six styles a sheet.
+"""Sheets of photos under built-in styles, to be looked at, six styles a sheet; and what the artefact detectors find.
 
 usage: looks.py OUT_DIR PHOTO... [--styles N] [--model DIR] [--cell PX]
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 from rich.progress import track
 
 from sfumato import Style, Stylizer
 from sfumato.assets import style_names
 from sfumato.image import read_image, resize, thumbnail_size, write_image
+from sfumato.quality.artefacts import artefacts
 from sfumato.sheet import contact_sheet
 
 COLUMNS = 6  # styles a sheet
@@ -22,6 +24,7 @@ SIDE = 768  # pixels: photos are painted at no more than that on their shorter s
 def looks(out: Path, photos: list[Path], styles: int, model: Path | None, cell: int) -> list[Path]:
     """Write the sheets OUT/looks-1.png, ...; returns their paths."""
     stylizer = Stylizer(model)
+    found: dict[str, list[float]] = {}
     names = style_names()[:styles]
     pictures = [read_image(path) for path in photos]
     pictures = [resize(x, *thumbnail_size(x.shape[2], x.shape[3], SIDE, 2 * SIDE)) for x in pictures]
@@ -29,8 +32,15 @@ def looks(out: Path, photos: list[Path], styles: int, model: Path | None, cell: 
     for first in track(range(0, len(names), COLUMNS), "painting sheets"):
         some = names[first : first + COLUMNS]
         rows = [[x, *(stylizer(x, Style.named(name)) for name in some)] for x in pictures]
+        for photo, *painted in rows:
+            for picture in painted:
+                for name, artefact in artefacts(picture, photo).items():
+                    found.setdefault(name, []).append(artefact.value)
         sheets.append(out / f"looks-{first // COLUMNS + 1}.png")
         write_image(contact_sheet(rows, [path.stem for path in photos], ["photo", *some], cell), sheets[-1])
+    for name, values in found.items():
+        seen = sum(value > 2 for value in values)
+        print(f"{name:17} median {np.median(values):.2f}  most {max(values):.2f}  above 2: {seen} of {len(values)}")
     return sheets
 
 
