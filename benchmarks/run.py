@@ -32,7 +32,6 @@ from statistics import median
 import numpy as np
 import onnxruntime
 import torch
-import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -42,6 +41,7 @@ from sfumato.inference.tiling import tiles
 from sfumato.losses.perceptual import STYLE_LAYERS, gram_loss, luma_view, statistics_loss, style_target
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.quality.similarity import ssim
 
 # The kernel's own record of this process: what `getrusage` gives a child begins at its parent's size.
 PEAK = """
@@ -133,22 +133,6 @@ def strength() -> None:
     falls = "falls at each step" if (np.diff(curve) < 0).all() else "does NOT fall at each step"
     print(f"strength  SSIM at 0: {np.mean(ssims):.3f} (least {min(ssims):.3f}); of 12 MP, seen at 1024: {huge:.3f}")
     print(f"strength  style distance at 0 .25 .5 .75 1: {' '.join(f'{v:.3f}' for v in curve)}: {falls}")
-
-
-def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """SSIM of lumas of two pictures (1, 3, H, W), Gaussian window 11, σ 1.5 (Wang et al. 2004)."""
-    luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    x, y = ((torch.from_numpy(p) * luma).sum(1, keepdim=True) for p in (a, b))
-    tap = torch.exp(-((torch.arange(11.0) - 5) ** 2) / 4.5)
-    kernel = torch.outer(tap, tap)[None, None] / tap.sum() ** 2
-
-    def mean(t: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(t, kernel)
-
-    mx, my = mean(x), mean(y)
-    vx, vy, cov = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
-    c1, c2 = 0.01**2, 0.03**2
-    return float((((2 * mx * my + c1) * (2 * cov + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean())
 
 
 def size(quick: bool) -> None:

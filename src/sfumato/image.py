@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any]
 #: A path, a file's bytes, or an open file such as ``sys.stdin.buffer``, which need not be able to seek.
 PhotoSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 _Array: TypeAlias = npt.NDArray[Any]
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 #: Pillow reads many more, some through old or risky decoders; pictures come from strangers, so these and no others.
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
@@ -303,6 +304,31 @@ def write_photo(
         raise OutputError(f"cannot write {name}: {problem.strerror or problem}") from problem
 
 
+def luma(planes: npt.NDArray[_Float]) -> npt.NDArray[_Float]:
+    """``(3, H, W)`` in sRGB to ``(H, W)``: BT.601's weights, at the planes' own precision."""
+    weights = np.array([0.299, 0.587, 0.114], planes.dtype)
+    result: npt.NDArray[_Float] = np.tensordot(weights, planes, 1)
+    return result
+
+
+def resample(
+    planes: npt.NDArray[np.float32],
+    height: int,
+    width: int,
+    how: Image.Resampling,
+    box: tuple[float, float, float, float] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Planes ``(..., H, W)`` of any values at another size, not clipped.
+
+    ``box`` (left, upper, right, lower) is the part of each that is taken, the whole by default.
+    """
+    out = np.empty((*planes.shape[:-2], height, width), np.float32)
+    for index in np.ndindex(planes.shape[:-2]):
+        plane = Image.fromarray(np.ascontiguousarray(planes[index], np.float32))  # mode "F"
+        out[index] = np.asarray(plane.resize((width, height), how, box))
+    return out
+
+
 def resize(x: Picture, height: int, width: int) -> Picture:
     """Resamples ``(N, 3, H, W)`` to ``(N, 3, height, width)`` in float, antialiased (Lanczos, three lobes).
 
@@ -313,10 +339,7 @@ def resize(x: Picture, height: int, width: int) -> Picture:
         raise UsageError(f"a picture cannot be resized to {width} x {height}; both sides must be at least 1 pixel")
     if (height, width) == (sizes["H"], sizes["W"]):
         return x
-    out = np.empty((sizes["N"], 3, height, width), np.float32)
-    for index in np.ndindex(sizes["N"], 3):
-        plane = Image.fromarray(np.ascontiguousarray(x[index], np.float32))  # (H, W), mode "F"
-        out[index] = np.asarray(plane.resize((width, height), Image.Resampling.LANCZOS))
+    out = resample(x, height, width, Image.Resampling.LANCZOS)
     return np.clip(out, 0.0, 1.0, out=out)
 
 

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from sfumato.cli import app
 from sfumato.image import Photo, read_photo, write_photo
 from sfumato.inference import Style
+from sfumato.metadata import Metadata
 
 FILES, OPTION_SETS = 1400, 600
 LONGEST = 60  # seconds
@@ -89,7 +90,7 @@ def originals():
         recipe = {"version": "1", "model": "m", "model_sha256": "0", "styles": [{"name": "s", "code": "AAAA"}]}
         photo = read_photo(files["rgb.png"])
         file = io.BytesIO()
-        write_photo(Photo(photo.pixels, None, photo.metadata.__class__(recipe=recipe)), file, suffix)
+        write_photo(Photo(photo.pixels, None, Metadata(recipe=recipe)), file, suffix)
         files[f"result.{suffix}"] = file.getvalue()
     return files
 

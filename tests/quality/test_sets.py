@@ -4,30 +4,16 @@ import pytest
 from sfumato.errors import UsageError
 from sfumato.quality.backbones import Pooled
 from sfumato.quality.distribution import Features
-from sfumato.quality.sets import diversity, pooled, set_figures
+from sfumato.quality.sets import as_set, diversity, set_figures
 
 
-class Eye:
-    """A backbone small enough to compute by hand: mean colours, and two classes."""
-
-    name = "eye"
-
-    def pooled(self, x):
-        mean = x.mean((0, 2, 3))
-        return Pooled(mean, np.array([mean[0], 1 - mean[0]], np.float32))
-
-    def features(self, x):
-        raise NotImplementedError
-
-
-def test_pictures_are_read_one_at_a_time():
-    told = []
-    pictures = [np.full((1, 3, 8, 8), v, np.float32) for v in (0.25, 0.5)]
-    features, probabilities = pooled(Eye(), [lambda x=x: x for x in pictures], lambda: told.append(1))
+def test_members_make_a_set():
+    members = [Pooled(np.full(3, v, np.float32), np.array([v, 1 - v], np.float32)) for v in (0.25, 0.5)]
+    features, probabilities = as_set("eye", members)
     assert features.backbone == "eye"
     assert features.arrays.tolist() == [[0.25] * 3, [0.5] * 3]
     assert probabilities.tolist() == [[0.25, 0.75], [0.5, 0.5]]
-    assert len(told) == 2
+    assert as_set("eye", [Pooled(np.ones(2, np.float32), None)])[1] is None
 
 
 def test_large_sets_have_all_figures_and_small_ones_say_what_they_lack():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,10 +14,8 @@ from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
     from sfumato.image import Picture
-    from sfumato.quality.evaluation import Evaluation
+    from sfumato.quality.evaluation import Evaluation, Source
     from sfumato.quality.pairs import Pair
-
-    Source = Callable[[Pair], tuple[Picture, str]]
 
 
 class SuiteName(StrEnum):
@@ -117,9 +115,7 @@ def _judge(
     vgg: Path | None,
     as_json: bool,
 ) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from sfumato.cli.progress import counted
     from sfumato.quality.anchors import ANCHORS
     from sfumato.quality.evaluation import Judge, to_json
     from sfumato.quality.pairs import pairs_of, pictures_in, read_pairs, stylized_pictures
@@ -141,17 +137,15 @@ def _judge(
         sources |= {name: (asked, _of_anchor(name), 0) for name in ANCHORS}
     references = pictures_in(reference) if reference else None
     judge = Judge(asked, suite.value, short, report / "figures" if report else None, vgg, references)
-    talk = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     evaluations = []
-    with Progress(*columns, console=talk, disable=not talk.is_terminal) as bar:
+    with counted() as bar:
         task = bar.add_task("judging", total=sum(len(some) for some, _, _ in sources.values()))
         for name, (some, source, missing) in sources.items():
             bar.update(task, description=name)
             evaluations.append(judge.judge(name, source, lambda: bar.advance(task), missing, some))
     if report is not None:
         write_report(report / "report.html", evaluations, [source for _, source, _ in sources.values()])
-        talk.print(f"{report / 'report.html'}", soft_wrap=True)
+        bar.console.print(f"{report / 'report.html'}", soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(to_json(evaluations), indent=1, ensure_ascii=False))
     else:
@@ -165,13 +159,12 @@ def _print(evaluations: Sequence[Evaluation]) -> None:
     from sfumato.quality.evaluation import MEASURES
 
     table = Table("figure", *(each.method for each in evaluations))
-    arrows = {"lower": " ↓", "higher": " ↑", "": ""}
     for name in evaluations[0].rows[0].figures:
         cells = []
         for each in evaluations:
             found = each.interval(name)
             cells.append(f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]")
-        table.add_row(name + arrows[MEASURES[name].better], *cells)
+        table.add_row(f"{name} {MEASURES[name].arrow}".rstrip(), *cells)
     console = Console(highlight=False)
     console.print(table)
     table = Table("as a set", *(each.method for each in evaluations))

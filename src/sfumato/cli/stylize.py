@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
+from sfumato.errors import OutputError, SfumatoError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,18 +146,16 @@ class Run:
 
     def all(self, jobs: list[Job], is_batch: bool) -> None:
         """Do every job; in a batch a bad photo does not stop the others, and is named at the end."""
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from sfumato.cli.progress import counted
 
         if not is_batch:
             for job in jobs:
                 self._tell(self._one(job, False))
             return
-        talk = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         failed: list[SfumatoError] = []
         done = skipped = 0
-        bar = Progress(*columns, console=talk, disable=not talk.is_terminal)
+        bar = counted()
+        talk = bar.console
         task = bar.add_task("painting", total=len(jobs))
         try:
             with bar:
@@ -283,12 +281,12 @@ def find_styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]
 def find_style(text: str, stylizer: Stylizer) -> Style:
     """A name goes before a file of the same name, which ``./NAME`` still reaches."""
     from sfumato.inference import Style
+    from sfumato.inference.batch import check_no_address
     from sfumato.inference.library import style_names
 
     if not text:
         raise UsageError("a --style is empty; name one, as in --style monet")
-    if "://" in text:
-        raise InputError(f"cannot read {text}: it is an address; save the picture, and name the file")
+    check_no_address(text)
     path = Path(text)
     if path.suffix == ".safetensors":
         return Style.load(path)
@@ -302,12 +300,11 @@ def read_mask(path: Path) -> npt.NDArray[np.float32]:
     """How white the picture is, and where it is transparent, black: paint programs draw on nothing."""
     import numpy as np
 
-    from sfumato.image import read_photo
-    from sfumato.inference.finish import luma
+    from sfumato.image import luma, read_photo
 
     with _silent_libtiff(path):
         photo = read_photo(path)
-    white = luma(photo.picture())
+    white = luma(photo.picture()[0])
     if photo.alpha is None:
         return white
     return np.asarray(white * (photo.alpha / np.float32(np.iinfo(photo.alpha.dtype).max)), np.float32)
@@ -334,10 +331,11 @@ def _shrunk(mask: npt.NDArray[np.float32], size: tuple[int, int], photo: Photo) 
     import numpy as np
     from PIL import Image
 
+    from sfumato.image import resample
+
     if mask.shape != size or size == (photo.height, photo.width):
         return mask
-    small = Image.fromarray(mask).resize((photo.width, photo.height), Image.Resampling.BOX)
-    return np.clip(np.asarray(small, np.float32), 0, 1)
+    return np.clip(resample(mask, photo.height, photo.width, Image.Resampling.BOX), 0, 1)
 
 
 def mask_digest(values: npt.NDArray[np.float32]) -> str:

@@ -67,8 +67,7 @@ def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None 
 
 def _expand(text: str) -> list[tuple[Path, Path]]:
     """Photos that an input names, each with the name it has below that input."""
-    if "://" in text:
-        raise InputError(f"cannot read {text}: it is an address; save the picture, and name the file")
+    check_no_address(text)
     path = Path(text)
     if os.path.isdir(path):
         below = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE and os.path.isfile(p))
@@ -88,6 +87,12 @@ def _expand(text: str) -> list[tuple[Path, Path]]:
             raise InputError(f"no file fits the pattern {text}; check it")
         return files
     return [(path, Path(path.name))]
+
+
+def check_no_address(text: str) -> None:
+    """Raises InputError for ``https://...``, of which `Path` would lose a slash."""
+    if "://" in text:
+        raise InputError(f"cannot read {text}: it is an address; save the picture, and name the file")
 
 
 def _is_result(path: Path) -> bool:

@@ -6,15 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from sfumato.image import Picture
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, of sRGB values
-
-
-def luma(x: Picture) -> npt.NDArray[np.float32]:
-    """``(1, 3, H, W)`` to ``(H, W)``."""
-    result: npt.NDArray[np.float32] = np.tensordot(_LUMA, x[0], 1)
-    return result
+from sfumato.image import Picture, luma, resample
 
 
 def enlarge(x: Picture, height: int, width: int, rows: slice, columns: slice) -> Picture:
@@ -24,9 +16,7 @@ def enlarge(x: Picture, height: int, width: int, rows: slice, columns: slice) ->
     """
     down, across = x.shape[2] / height, x.shape[3] / width
     box = (columns.start * across, rows.start * down, columns.stop * across, rows.stop * down)
-    size = (columns.stop - columns.start, rows.stop - rows.start)
-    planes = [Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC, box) for plane in x[0]]
-    return np.stack([np.asarray(plane) for plane in planes])[None]
+    return resample(x, rows.stop - rows.start, columns.stop - columns.start, Image.Resampling.BICUBIC, box)
 
 
 def detail_gain(painted: Picture, photo: Picture) -> float:
@@ -34,7 +24,7 @@ def detail_gain(painted: Picture, photo: Picture) -> float:
 
     Detail finer than what was painted is the photo's own; it comes in as strong as the style left what it could judge.
     """
-    ratio = _finest(luma(painted)) / max(_finest(luma(photo)), 1e-4)
+    ratio = _finest(luma(painted[0])) / max(_finest(luma(photo[0])), 1e-4)
     return float(min(1.0, ratio))
 
 
@@ -47,7 +37,8 @@ def _finest(y: npt.NDArray[np.float32]) -> float:
 
 def keep_chroma(painted: Picture, photo: Picture) -> Picture:
     """The luma of ``painted`` with the colour differences of ``photo``, ``(1, 3, H, W)``."""
-    return np.clip(photo + (luma(painted) - luma(photo))[None, None], 0.0, 1.0)
+    kept: Picture = np.clip(photo + (luma(painted[0]) - luma(photo[0]))[None, None], 0.0, 1.0)
+    return kept
 
 
 def mix(pictures: list[Picture], weights: list[npt.NDArray[np.float32]], rest: Picture) -> Picture:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sfumato.image import Photo, Picture, resize
+from sfumato.image import Photo, Picture, resample, resize
 from sfumato.inference.finish import bleed, detail_gain, enlarge
 
 BAND_ROWS = 256  # of a photo that are held as floats at a time
@@ -78,12 +78,8 @@ class PixelSource:
             for plane, reduced in zip(band[0], bands, strict=True):
                 reduced.append(np.asarray(Image.fromarray(plane).reduce(factor)))
         box = (0, 0, self.width / factor, self.height / factor)  # the last row and column may stand for less
-        planes = [
-            Image.fromarray(np.concatenate(reduced)).resize((width, height), Image.Resampling.LANCZOS, box)
-            for reduced in bands
-        ]
-        picture = np.stack([np.asarray(plane, np.float32) for plane in planes])[None]
-        return np.asarray(np.clip(picture, 0.0, 1.0))
+        whole = np.stack([np.concatenate(reduced) for reduced in bands])[None]
+        return np.clip(resample(whole, height, width, Image.Resampling.LANCZOS, box), 0.0, 1.0)
 
     @cached_property
     def _fill(self) -> Picture | None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sfumato.image import Picture, resize
+from sfumato.image import Picture, resample, resize
 
 _Float = npt.NDArray[np.float64]
 
@@ -83,8 +83,4 @@ def _enlarged(x: npt.NDArray[np.floating], size: tuple[int, ...]) -> _Float:
 
 def _scaled(x: npt.NDArray[np.floating], height: int, width: int) -> npt.NDArray[np.float32]:
     """Bilinear, of values that need not lie in [0, 1]."""
-    planes = [
-        np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR))
-        for plane in x[0].astype(np.float32)
-    ]
-    return np.stack(planes)[None]
+    return resample(x.astype(np.float32), height, width, Image.Resampling.BILINEAR)

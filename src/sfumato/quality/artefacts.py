@@ -22,13 +22,12 @@ from PIL import Image
 
 from sfumato.checks import check_image
 from sfumato.errors import InputError, UsageError
-from sfumato.image import Picture, resize
+from sfumato.image import Picture, luma, resample, resize
 
 Array: TypeAlias = npt.NDArray[np.float32]
 _Complex: TypeAlias = npt.NDArray[np.complex64]
 
 SMALLEST = 16  # pixels of the shorter side: below it nothing is judged
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601, of sRGB values
 _WORK = 384  # pixels: what is seen at a glance is looked for with the shorter side brought below about this
 _MAP_TOP = 3.0  # the strength that a map shows as 1
 
@@ -220,7 +219,7 @@ def worst(found: dict[str, Artefact]) -> Artefact:
 
 def _grid(x: Array) -> Array:
     """Strength of the grid in windows of 16 at every 8 pixels, ``(h, w)``."""
-    planes = np.stack([np.tensordot(_LUMA, x, 1), 0.5 * (x[0] - x[2])])  # grids may be of colour alone
+    planes = np.stack([luma(x), 0.5 * (x[0] - x[2])])  # grids may be of colour alone
     c = _window_spectra(planes)  # (2, h, w, 5, 8)
     size = np.abs(c)
     rough = np.sqrt(np.mean(size[..., 1:, :] ** 2, axis=(-2, -1)))
@@ -288,7 +287,7 @@ def _shifted(x: Array, radius: int, down: float, right: float) -> Array:
 
 def _bands_at_edges(x: Array, p: Array) -> tuple[Array, Array]:
     """Strength of bands and where there are edges to judge, both ``(h, w)``, at working size."""
-    y = _box(_box(np.tensordot(_LUMA, p, 1).astype(np.float32), 1), 1)
+    y = _box(_box(luma(p), 1), 1)
     down, right = np.gradient(y)
     slope = np.hypot(down, right)
     edge = slope > max(0.03, float(np.quantile(slope, 0.9)))
@@ -330,7 +329,7 @@ def _frame_widths(x: Array) -> list[int]:
 
 def _frame(x: Array) -> Array:
     """Strength of each side (upper, right, lower, left) as a frame of each width: ``(4, widths)``."""
-    y = np.tensordot(_LUMA, x, 1)
+    y = luma(x)
     rough = np.zeros_like(y)
     rough[1:] += np.abs(np.diff(y, axis=0))
     rough[:, 1:] += np.abs(np.diff(y, axis=1))
@@ -423,7 +422,7 @@ def _plateaus(x: Array) -> Array:
 def _opposed(x: Array, p: Array) -> tuple[Array, Array]:
     """Negative correlation of the lumas and the photo's contrast, ``(h, w)`` on a coarse grid."""
     factor = max(1, min(x.shape[1:]) // 96)
-    a, b = (_reduced(np.tensordot(_LUMA, z, 1)[None], factor)[0] for z in (x, p))
+    a, b = (_reduced(luma(z)[None], factor)[0] for z in (x, p))
     radius = max(2, min(a.shape) // 10)
     mean_a, mean_b = _box(a, radius), _box(b, radius)
     var_a, var_b = (np.maximum(_box(z * z, radius) - m * m, 0) for z, m in ((a, mean_a), (b, mean_b)))
@@ -434,7 +433,7 @@ def _opposed(x: Array, p: Array) -> tuple[Array, Array]:
 
 def _burnt(x: Array) -> Array:
     low, high = (x < 0.5 / 255).sum(0), (x > 254.5 / 255).sum(0)
-    y = np.tensordot(_LUMA, x, 1)
+    y = luma(x)
     burnt: npt.NDArray[np.bool_] = (low == 3) | (high == 3) | ((low == 2) & (y < 0.02)) | ((high == 2) & (y > 0.95))
     return burnt.astype(np.float32)
 
@@ -489,8 +488,7 @@ def _to_map(field: Array, shape: tuple[int, ...]) -> Array:
 def _enlarged(field: Array, shape: tuple[int, ...]) -> Array:
     if field.shape == tuple(shape):
         return field.astype(np.float32)
-    image = Image.fromarray(np.ascontiguousarray(field, np.float32))
-    return np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR))
+    return resample(field, shape[0], shape[1], Image.Resampling.BILINEAR)
 
 
 def _working(x: Array) -> Array:
@@ -500,9 +498,7 @@ def _working(x: Array) -> Array:
 def _at_most(x: Array, side: int) -> Array:
     """``(3, H, W)`` with the shorter side brought down to ``side``, by means of areas."""
     scale = min(1.0, side / min(x.shape[1:]))
-    size = round(x.shape[2] * scale), round(x.shape[1] * scale)
-    planes = [Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BOX) for plane in x]
-    return np.stack([np.asarray(plane) for plane in planes])
+    return resample(x, round(x.shape[1] * scale), round(x.shape[2] * scale), Image.Resampling.BOX)
 
 
 def _halved(x: Array) -> Array:

@@ -17,7 +17,6 @@ inception-v3        the user's own TorchScript file                             
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -163,18 +162,3 @@ class InceptionBackbone:
         if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != 1:
             raise ModelError(f"{self.name} must give (N, D) features, and gives something else")
         return Pooled(out[0].numpy(), None)
-
-
-_BACKBONES: dict[str, Callable[[], Backbone]] = {"efficientnet-lite0": EfficientNetLite0, "vgg19": VGG19Backbone}
-
-
-def backbone(name: str) -> Backbone:
-    """A backbone that needs no file of the user's, by name.
-
-    Raises:
-        UsageError: there is none of that name.
-        MissingExtraError: its packages are not installed.
-    """
-    if name not in _BACKBONES:
-        raise UsageError(f"there is no backbone {name!r}; choose {' or '.join(_BACKBONES)}")
-    return _BACKBONES[name]()

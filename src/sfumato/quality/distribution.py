@@ -390,6 +390,11 @@ def _write_at(path: Path, position: int, data: bytes) -> None:
 # ---- Fréchet distance ------------------------------------------------------------------------------------------------
 
 
+def _above_rounding(values: Array) -> npt.NDArray[np.bool_]:
+    """Which eigenvalues, rising, are more than rounding beside the largest."""
+    return np.asarray(values > values[-1] * len(values) * np.finfo(np.float64).eps)
+
+
 def _frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
     """``|m_a - m_b|² + Tr(C_a) + Tr(C_b) - 2 Tr((C_a^½ C_b C_a^½)^½)``.
 
@@ -397,7 +402,7 @@ def _frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
     would be 1e8 times larger than they are.
     """
     values, vectors = np.linalg.eigh(cov_a)
-    kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
+    kept = _above_rounding(values)
     root = vectors[:, kept] * np.sqrt(values[kept])  # (D, R)
     inner = np.linalg.eigvalsh(root.T @ cov_b @ root) if kept.any() else np.zeros(1)
     cross = float(np.sqrt(np.clip(inner, 0.0, None)).sum())
@@ -455,8 +460,8 @@ def bias_of_fid(moments: Moments, n: int, m: int | None = None, draws: int = 8, 
     m = n if m is None else m
     if min(n, m, draws) < 2:
         raise UsageError(f"sample sizes and draws must be 2 or more, but are {n}, {m} and {draws}")
-    values = np.linalg.eigvalsh(moments.covariance)
-    values = values[values > values[-1] * len(values) * np.finfo(np.float64).eps]
+    values = np.asarray(np.linalg.eigvalsh(moments.covariance), np.float64)
+    values = values[_above_rounding(values)]
     found = []
     for draw in range(draws):
         rng = np.random.default_rng([seed, draw])
@@ -562,7 +567,7 @@ def _frechet_variance(x: Array, y: Array) -> float:
     a, b = x - mean_a, y - mean_b
     cov_a, cov_b = a.T @ a / (len(a) - 1), b.T @ b / (len(b) - 1)
     values, vectors = np.linalg.eigh(cov_a)
-    kept = values > values[-1] * len(values) * np.finfo(np.float64).eps
+    kept = _above_rounding(values)
     if not kept.any():
         return 0.0
     root = np.sqrt(values[kept])

@@ -23,11 +23,11 @@ from sfumato.errors import UsageError
 from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize, thumbnail_size
 from sfumato.quality.artefacts import artefacts, worst
-from sfumato.quality.backbones import Backbone, EfficientNetLite0, VGG19Backbone
+from sfumato.quality.backbones import Backbone, EfficientNetLite0, Pooled, VGG19Backbone
 from sfumato.quality.distribution import Features, Figure
 from sfumato.quality.intervals import Interval, crossed_interval_of, sign_flip_test
 from sfumato.quality.pairs import Pair
-from sfumato.quality.sets import diversity, pooled, set_figures
+from sfumato.quality.sets import as_set, diversity, set_figures
 from sfumato.quality.similarity import (
     FeatureMap,
     cfsd,
@@ -50,6 +50,8 @@ from sfumato.quality.style import (
 )
 
 Suite = Literal["quick", "full"]
+#: Gives a pair's stylised picture, and a hash of what it was made of (a file's, say).
+Source = Callable[[Pair], tuple[Picture, str]]
 _LITE, _VGG = EfficientNetLite0.name, VGG19Backbone.name
 #: Raised with every change of a measure: cached figures of another are not used.
 VERSION = 1
@@ -64,6 +66,10 @@ class Measure:
     better: Literal["lower", "higher", ""]  # "": it describes, and is no goal
     says: str
     backbone: str = ""
+
+    @property
+    def arrow(self) -> str:
+        return {"lower": "↓", "higher": "↑", "": ""}[self.better]
 
 
 MEASURES = {
@@ -152,9 +158,9 @@ class Judge:
             self.backbones.append(VGG19Backbone(vgg))
         self.names = tuple(MEASURES) if suite == "full" else _QUICK
         self._photo = lru_cache(_PHOTOS)(self._read_photo)
-        paths = sorted({pair.style for pair in pairs})
-        self._hashes = {path: _digest(path) for path in paths}
-        self._references = list(references or paths)
+        self._style_files = sorted({pair.style for pair in pairs})
+        self._digest = lru_cache(None)(_digest)
+        self._references = list(references or self._style_files)
         self._sets: dict[tuple[Path, ...], Features] = {}
         self._styles: dict[str, dict[str, StyleStatistics]] | None = None
         self._scales: dict[str, tuple[dict[str, float], dict[str, float]]] = {}
@@ -162,7 +168,7 @@ class Judge:
     def judge(
         self,
         method: str,
-        picture: Callable[[Pair], tuple[Picture, str]],
+        picture: Source,
         tick: Callable[[], None] = lambda: None,
         missing: int = 0,
         pairs: Sequence[Pair] | None = None,
@@ -170,20 +176,21 @@ class Judge:
         """All pairs under one method.
 
         Args:
-            picture: gives a pair's stylised picture, and a hash of what it was made of (a file's, say).
+            picture: where the pictures come from.
             tick: called after each pair.
             pairs: those to judge, all of the judge's by default.
         """
-        rows = []
+        rows, members = [], []
         for pair in pairs or self.pairs:
-            rows.append(self._row(pair, picture))
+            output, digest = picture(pair)  # once: a model paints it here
+            rows.append(self._row(pair, output, digest))
+            members.append(self.backbones[0].pooled(output))
             tick()
         about = {"sfumato": __version__, "suite": self.suite, "short side": f"{self.short} px"}
         about |= {"backbones": ", ".join(backbone.name for backbone in self.backbones)}
-        return Evaluation(method, rows, missing, about, self._as_a_set([row.pair for row in rows], picture))
+        return Evaluation(method, rows, missing, about, self._as_a_set([row.pair for row in rows], members))
 
-    def _row(self, pair: Pair, picture: Callable[[Pair], tuple[Picture, str]]) -> Row:
-        output, digest = picture(pair)
+    def _row(self, pair: Pair, output: Picture, digest: str) -> Row:
         if self.cache is None:
             return self._measure(pair, output)
         everything: list[Any] = [
@@ -191,10 +198,10 @@ class Judge:
             self.suite,
             self.short,
             digest,
-            _digest(pair.content),
-            self._hashes[pair.style],
+            self._digest(pair.content),
+            self._digest(pair.style),
         ]
-        everything += [sorted(self._hashes.values()), [backbone.name for backbone in self.backbones]]
+        everything += [sorted(map(self._digest, self._style_files)), [backbone.name for backbone in self.backbones]]
         path = self.cache / f"{hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:40]}.json"
         if path.is_file():
             found = json.loads(path.read_text())
@@ -205,9 +212,9 @@ class Judge:
             file.write(json.dumps(kept).encode())
         return row
 
-    def _as_a_set(self, pairs: Sequence[Pair], picture: Callable[[Pair], tuple[Picture, str]]) -> list[Figure]:
+    def _as_a_set(self, pairs: Sequence[Pair], members: Sequence[Pooled]) -> list[Figure]:
         eye = self.backbones[0]
-        outputs, probabilities = pooled(eye, [lambda pair=pair: picture(pair)[0] for pair in pairs])  # type: ignore[misc]
+        outputs, probabilities = as_set(eye.name, members)
         figures = set_figures(outputs, self._pooled(self._references), probabilities)
         for name, groups, real in (
             ("diversity over photos", [pair.style for pair in pairs], sorted({pair.content for pair in pairs})),
@@ -222,7 +229,8 @@ class Judge:
     def _pooled(self, paths: Sequence[Path]) -> Features:
         key = tuple(paths)
         if key not in self._sets:
-            self._sets[key], _ = pooled(self.backbones[0], [lambda path=path: read_image(path) for path in paths])  # type: ignore[misc]
+            eye = self.backbones[0]
+            self._sets[key], _ = as_set(eye.name, [eye.pooled(read_image(path)) for path in paths])
         return self._sets[key]
 
     def _measure(self, pair: Pair, output: Picture) -> Row:
@@ -275,7 +283,7 @@ class Judge:
     def _style_statistics(self) -> dict[str, dict[str, StyleStatistics]]:
         if self._styles is None:
             self._styles = {backbone.name: {} for backbone in self.backbones}
-            for path in self._hashes:
+            for path in self._style_files:
                 small = self._small(read_image(path))
                 view = luma_view(small)
                 for backbone in self.backbones:

@@ -315,15 +315,17 @@ def bradley_terry(wins: npt.ArrayLike, level: float = 0.95, prior: float = 0.01)
     def objective(s: Array) -> float:
         return float((w * -np.logaddexp(0.0, s[None, :] - s[:, None])).sum()) - prior / 2 * float(s @ s)
 
+    def chances(s: Array) -> Array:
+        return np.asarray(0.5 + 0.5 * np.tanh((s[:, None] - s[None, :]) / 2), np.float64)  # P(i beats j)
+
     def information(s: Array) -> Array:
-        p = 0.5 + 0.5 * np.tanh((s[:, None] - s[None, :]) / 2)  # P(i beats j)
+        p = chances(s)
         weight = games * p * (1 - p)
         return np.asarray(np.diag(weight.sum(1)) - weight, np.float64)
 
     s = np.zeros(K)
     for _ in range(200):
-        p = 0.5 + 0.5 * np.tanh((s[:, None] - s[None, :]) / 2)
-        gradient = (w - games * p).sum(1) - prior * s
+        gradient = (w - games * chances(s)).sum(1) - prior * s
         step = np.linalg.solve(information(s) + prior * np.eye(K), gradient)
         size, here = 1.0, objective(s)
         while objective(s + size * step) < here and size > 1e-6:

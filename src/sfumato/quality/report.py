@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -13,8 +13,7 @@ import numpy as np
 from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize, thumbnail_size, to_pil
 from sfumato.quality.artefacts import artefacts, worst
-from sfumato.quality.evaluation import MEASURES, Evaluation, Row, differences
-from sfumato.quality.pairs import Pair
+from sfumato.quality.evaluation import MEASURES, Evaluation, Row, Source, differences
 
 _CELL = 240  # pixels, longer side of a picture in the report
 _COLOURS = ("#1f5fa8", "#c1502e", "#2f8f4e", "#8a4fa3", "#b58900", "#555555", "#0f8b8d", "#a23b72")
@@ -25,8 +24,6 @@ th:first-child,td:first-child{text-align:left}td small{color:#777}h2{margin-top:
 .pairs{display:grid;grid-template-columns:repeat(4,max-content);gap:.5em 1em;align-items:end}figure{margin:0}
 figcaption{font-size:12px;color:#555}.note{color:#555}
 """
-
-Source = Callable[[Pair], tuple[Picture, str]]
 
 
 def write_report(path: Path, evaluations: Sequence[Evaluation], sources: Sequence[Source], shown: int = 3) -> None:
@@ -74,7 +71,7 @@ def _about(evaluations: Sequence[Evaluation]) -> str:
 def _table(evaluations: Sequence[Evaluation]) -> str:
     names = list(evaluations[0].rows[0].figures)
     against = differences(evaluations)
-    head = "".join(f"<th>{escape(name)} {_arrow(name)}" for name in names)
+    head = "".join(f"<th>{escape(name)} {MEASURES[name].arrow}" for name in names)
     rows = []
     for each in evaluations:
         cells = []
@@ -202,10 +199,6 @@ def _picture(x: Picture) -> str:
     file = io.BytesIO()
     to_pil(small).save(file, "JPEG", quality=88)
     return f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}'>"
-
-
-def _arrow(name: str) -> str:
-    return {"lower": "↓", "higher": "↑"}.get(MEASURES[name].better, "")
 
 
 def _number(value: float) -> str:

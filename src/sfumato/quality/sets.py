@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.errors import UsageError
-from sfumato.image import Picture
-from sfumato.quality.backbones import Backbone
+from sfumato.quality.backbones import Pooled
 from sfumato.quality.distribution import (
     Features,
     Figure,
@@ -26,18 +25,11 @@ from sfumato.quality.distribution import (
 )
 
 
-def pooled(
-    backbone: Backbone, pictures: Sequence[Callable[[], Picture]], tick: Callable[[], None] = lambda: None
-) -> tuple[Features, npt.NDArray[np.float32] | None]:
-    """Features ``(N, D)`` of pictures, read one at a time, and class probabilities where the backbone has classes."""
-    features, probabilities = [], []
-    for read in pictures:
-        one = backbone.pooled(read())
-        features.append(one.features)
-        if one.probabilities is not None:
-            probabilities.append(one.probabilities)
-        tick()
-    return Features(backbone.name, np.stack(features)), np.stack(probabilities) if probabilities else None
+def as_set(backbone: str, members: Sequence[Pooled]) -> tuple[Features, npt.NDArray[np.float32] | None]:
+    """Features ``(N, D)`` of pictures, and class probabilities ``(N, K)`` where the backbone has classes."""
+    probabilities = [one.probabilities for one in members if one.probabilities is not None]
+    features = Features(backbone, np.stack([one.features for one in members]))
+    return features, np.stack(probabilities) if probabilities else None
 
 
 def set_figures(

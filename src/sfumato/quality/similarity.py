@@ -15,12 +15,11 @@ import numpy.typing as npt
 
 from sfumato.checks import check_shape
 from sfumato.errors import InputError, UsageError
-from sfumato.image import Picture
+from sfumato.image import Picture, luma
 
 FeatureMap = npt.NDArray[np.float32]
 _Float = npt.NDArray[np.float64]
 
-_LUMA = np.array([0.299, 0.587, 0.114])
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = 0.01**2, 0.03**2  # Wang et al. 2004, for a range of 1
 #: Wang et al. 2003, section 3.2: exponents of the five scales.
@@ -66,7 +65,7 @@ def ms_ssim(a: Picture, b: Picture) -> float:
 def edge_structure(a: Picture, b: Picture) -> float:
     """Correlation of the strengths of the edges of both lumas (Sobel, after a Gaussian of σ 1.5): 1 where edges lie
     alike, 0 where they have nothing to do with each other or one picture has none."""
-    x, y = (_edges(luma) for luma in _lumas(a, b))
+    x, y = (_edges(y) for y in _lumas(a, b))
     x, y = x - x.mean(), y - y.mean()
     size = float(np.sqrt((x * x).sum() * (y * y).sum()))
     return float((x * y).sum()) / size if size > 1e-9 else 0.0
@@ -140,7 +139,7 @@ def _pair(a: Picture, b: Picture) -> tuple[_Float, _Float]:
 
 
 def _lumas(a: Picture, b: Picture) -> tuple[_Float, _Float]:
-    x, y = (np.tensordot(_LUMA, picture, 1) for picture in _pair(a, b))
+    x, y = (luma(picture) for picture in _pair(a, b))
     if min(x.shape) < _WINDOW:
         raise InputError(f"structure needs {_WINDOW} or more pixels a side, and the pictures have {x.shape[::-1]}")
     return x, y
@@ -168,8 +167,8 @@ def _halved(x: _Float) -> _Float:
     return np.asarray(x[:height, :width].reshape(height // 2, 2, width // 2, 2).mean((1, 3)))
 
 
-def _edges(luma: _Float) -> _Float:
-    x = _blurred(luma)
+def _edges(y: _Float) -> _Float:
+    x = _blurred(y)
     smooth_down = x[:-2] + 2 * x[1:-1] + x[2:]
     smooth_across = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
     return np.hypot(smooth_down[:, 2:] - smooth_down[:, :-2], smooth_across[2:] - smooth_across[:-2])

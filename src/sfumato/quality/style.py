@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.errors import UsageError
-from sfumato.image import Picture, resize, thumbnail_size
+from sfumato.image import Picture, luma, resize, thumbnail_size
 from sfumato.quality.similarity import FeatureMap
 
 _Float = npt.NDArray[np.float64]
-
-_LUMA = np.array([0.299, 0.587, 0.114])
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def gram(f: FeatureMap) -> _Float:
 
 def luma_view(x: Picture) -> Picture:
     """Luma of ``(1, 3, H, W)`` with mean 0.5 and deviation 0.2, on three channels: what is left is texture."""
-    y = np.tensordot(_LUMA, x[0].astype(np.float64), 1)
+    y = luma(x[0].astype(np.float64))
     y = (y - y.mean()) / (y.std(ddof=1) + 1e-4) * 0.2 + 0.5
     return np.repeat(y[None, None].astype(np.float32), 3, 1)
 
@@ -175,7 +173,7 @@ def _patches(x: _Float, size: int, seed: int, most: int = 4096) -> _Float:
 def _luma_patches(x: Picture, size: int) -> _Float:
     """Normalised luma patches every half a patch, at a short side of 128 pixels: (N, size²), each of length 1."""
     small = resize(x, *(max(size, side) for side in thumbnail_size(x.shape[2], x.shape[3], 128, 512)))
-    y = np.tensordot(_LUMA, small[0].astype(np.float64), 1)
+    y = luma(small[0].astype(np.float64))
     windows = np.lib.stride_tricks.sliding_window_view(y, (size, size))[:: size // 4, :: size // 4]
     flat = windows.reshape(-1, size * size)
     flat = flat - flat.mean(1, keepdims=True)
