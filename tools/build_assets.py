@@ -1,9 +1,12 @@
-"""Make what ships in the package from a trained run: the ONNX bundle, the built-in styles, the list of picture hashes.
+"""Make what ships in the package from a trained run: the ONNX bundle, the built-in styles, the list of picture hashes,
+the index of the training paintings' styles.
 
 usage: build_assets.py RUN DATA [--model-id ID] [--scores JSON]
+       build_assets.py DATA --only-index
 
-DATA holds manifest.csv (columns file, split, licence, source) and the pictures it names. Works are encoded from
-`gallery/`, artists as the mean code of their `train` pictures. Needs the extra `train`.
+DATA holds manifest.csv (columns file, split, licence, source, artist, title) and the pictures it names. Works are
+encoded from `gallery/`, artists as the mean code of their `train` pictures. Needs the extra `train`; the index alone,
+which belongs to the bundle that is there, does not.
 """
 
 from __future__ import annotations
@@ -14,9 +17,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from sfumato.checkpoint import new_directory
-from sfumato.export.onnx import export_run
 from sfumato.inference import Style, Stylizer
+from sfumato.inference.nearest import CARD_KEY, TrainingStyles, Work
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ROOT / "src" / "sfumato" / "assets"
@@ -24,16 +26,26 @@ ASSETS = ROOT / "src" / "sfumato" / "assets"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
+    parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("data", type=Path)
     parser.add_argument("--model-id", default="base-1")
     parser.add_argument("--scores", type=Path, help="what tools/judge or benchmarks measured, for the card")
+    parser.add_argument("--only-index", action="store_true", help="make the index again, and nothing else")
     arguments = parser.parse_args()
+    if arguments.run is None and not arguments.only_index:
+        parser.error("name the run and the data")
 
     with (arguments.data / "manifest.csv").open(newline="", encoding="utf-8") as file:
         manifest = {row["file"]: row for row in csv.DictReader(file)}
     train = [name for name, row in manifest.items() if row["split"] == "train"]
     bundle = ASSETS / "weights" / "base"
+    if arguments.only_index:
+        write_index(bundle, arguments.data, {name: manifest[name] for name in train if name.startswith("style/")})
+        return
+
+    from sfumato.checkpoint import new_directory
+    from sfumato.export.onnx import export_run
+
     bundle.parent.mkdir(parents=True, exist_ok=True)
     print(export_run(arguments.run, bundle, arguments.model_id))
     _complete_card(bundle / "card.json", manifest, train, arguments.scores)
@@ -42,6 +54,8 @@ def main() -> None:
     _check_claim(json.loads((bundle / "card.json").read_text("utf-8"))["training"], hashes)
     short = sorted(digest[:16] for digest in hashes.values())
     (ASSETS / "weights" / "training_pictures.txt").write_text("\n".join(short) + "\n")
+
+    write_index(bundle, arguments.data, {name: manifest[name] for name in train if name.startswith("style/")})
 
     stylizer = Stylizer(bundle)
     with (
@@ -61,6 +75,21 @@ def main() -> None:
             }
             style.code.save(out / f"{row['name']}.safetensors", about)
     print(len(list((ASSETS / "styles").iterdir())), "styles")
+
+
+def write_index(bundle: Path, data: Path, paintings: dict[str, dict[str, str]]) -> None:
+    """Encode the training paintings, given as rows of the manifest by file, and note the index's hash on the card.
+
+    The hash stands apart from those of the graphs: it decides no pixel, and recipes stay valid.
+    """
+    stylizer = Stylizer(bundle)
+    works = [Work(row["artist"], row["title"], row["source"], row["licence"]) for row in paintings.values()]
+    index = TrainingStyles.of([stylizer.encode(data / name) for name in paintings], works)
+    digest = index.save(bundle)
+    path = bundle / "card.json"
+    card = {**json.loads(path.read_text("utf-8")), CARD_KEY: digest}
+    path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    print(len(works), "training paintings, the median distance", round(index.median, 2))
 
 
 def _check_claim(training: dict[str, str], hashes: dict[str, str]) -> None:

@@ -8,7 +8,8 @@
     ├── InputError                3   a picture, a folder or an array cannot be used
     ├── OutputError               4   a result cannot be written
     ├── ModelError                5   a model or style file is damaged, foreign or of another model
-    └── TrainingError             6   training cannot go on (a loss that is not finite, say)
+    ├── TrainingError             6   training cannot go on (a loss that is not finite, say)
+    └── QualityError              7   a picture did not pass the gate that was asked for, and is not written
 
 The command line ends with a class's ``exit_code``. (Ctrl-C ends with 130, as shells expect: 128 + SIGINT.)
 """
@@ -74,6 +75,12 @@ class TrainingError(SfumatoError):
     """Training cannot go on."""
 
     exit_code: ClassVar[int] = 6
+
+
+class QualityError(SfumatoError):
+    """A finished picture did not pass the gate that was asked for."""
+
+    exit_code: ClassVar[int] = 7
 
 
 @contextmanager

@@ -24,6 +24,10 @@ from sfumato.files import atomic_file
 #: run, and equal styles should be equal files.
 _KEY = "sfumato.style"
 _MAX_BYTES = 1_000_000
+# How the end of a style code is packed, as `networks.statistics.Measured.pack` does it with torch; a test compares.
+_BANDS, _TONES = 4, 7
+#: Values at the end of a code that are measured, and not learnt.
+MEASURED = 9 + 3 * _BANDS + 3 * _TONES
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,10 +38,14 @@ class StyleCode:
         vector: ``(D,)`` float32, finite, read-only.
         model: the id of the model whose encoder made it; codes of different models mean different things, and mixing
             them raises ``ModelError``.
+        look: ``(2·C,)`` float32 or ``None``: what the style encoder's features were like where it looked, as logarithms
+            of the means and deviations of the channels. Nothing is painted by it; guidance measures with it. It is no
+            part of the code's identity.
     """
 
     vector: npt.NDArray[np.float32]
     model: str
+    look: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         vector = np.array(self.vector, dtype=np.float32)
@@ -46,6 +54,11 @@ class StyleCode:
         vector += 0.0  # -0.0 becomes 0.0, so that equal codes hash alike
         vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
+        if self.look is not None:
+            look = np.array(self.look, dtype=np.float32)
+            if look.ndim != 1 or look.size % 2 or not np.isfinite(look).all():
+                raise ModelError(f"a style's look must be a vector of pairs of finite numbers, not {look.shape}")
+            object.__setattr__(self, "look", look)
 
     def __len__(self) -> int:
         return len(self.vector)
@@ -77,8 +90,13 @@ class StyleCode:
         for code in codes[1:]:
             codes[0]._check_same_model(code)
         shares /= shares.max()  # first, so that tiny or huge weights neither vanish nor overflow in their sum
+        shares /= shares.sum()
         vectors = np.stack([code.vector for code in codes]).astype(np.float64)  # (K, D)
-        return StyleCode((shares / shares.sum() @ vectors).astype(np.float32), codes[0].model)
+        looks = [code.look for code in codes if code.look is not None]
+        look = None
+        if len(looks) == len(codes) and len({x.shape for x in looks}) == 1:
+            look = (shares @ np.stack(looks).astype(np.float64)).astype(np.float32)
+        return StyleCode((shares @ vectors).astype(np.float32), codes[0].model, look)
 
     @staticmethod
     def mean(codes: Sequence[StyleCode]) -> StyleCode:
@@ -112,7 +130,10 @@ class StyleCode:
             OutputError: the file cannot be written.
         """
         card = json.dumps({"model": self.model, "about": dict(about or {})}, sort_keys=True, ensure_ascii=False)
-        data = to_safetensors({"code": self.vector}, metadata={_KEY: card})
+        tensors: dict[str, npt.NDArray[np.floating]] = {"code": self.vector}
+        if self.look is not None:
+            tensors["look"] = self.look.astype(np.float16)
+        data = to_safetensors(tensors, metadata={_KEY: card})
         with atomic_file(path) as file:
             file.write(data)
 
@@ -139,9 +160,10 @@ class StyleCode:
                 card = json.loads((file.metadata() or {})[_KEY])
                 model, about = card["model"], card["about"]
                 vector = file.get_tensor("code")
+                look = file.get_tensor("look") if "look" in file.keys() else None  # noqa: SIM118
             if not isinstance(model, str) or not isinstance(about, dict) or vector.dtype != np.float32:
                 raise ValueError("its parts have other types")
-            return StyleCode(vector, model), {str(key): str(value) for key, value in about.items()}
+            return StyleCode(vector, model, look), {str(key): str(value) for key, value in about.items()}
         except OSError as problem:
             raise InputError(f"cannot read the style {path}: {problem.strerror or problem}") from problem
         except (SafetensorError, ModelError, KeyError, TypeError, ValueError, AttributeError) as problem:
@@ -155,3 +177,46 @@ class StyleCode:
             )
         if len(self) != len(other):
             raise ModelError(f"style codes of {len(self)} and {len(other)} numbers cannot be mixed; one is damaged")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some numbers of a style code that mean one thing.
+
+    Attributes:
+        name: for programs.
+        label: for people.
+        about: what it does to a picture.
+        place: where in the code it lies.
+    """
+
+    name: str
+    label: str
+    about: str
+    place: slice
+
+
+def code_parts(code_size: int) -> tuple[Part, ...]:
+    """The parts of a style code in their order; together they are all of it, once.
+
+    Raises:
+        ModelError: a code of that size holds no learnt texture.
+    """
+    texture = code_size - MEASURED
+    if texture < 1:
+        raise ModelError(f"a style code has {MEASURED} measured numbers and some learnt, and this has {code_size}")
+    sizes = [
+        ("texture", "learnt texture", "brush marks, grain, hatching", texture),
+        ("mean_colour", "mean colour", "the tint of the whole", 3),
+        ("colour_spread", "range of colours", "how many colours, how strong, how light and dark", 6),
+        ("contrast_finest", "finest contrast", "of grain and the thinnest lines", 3),
+        ("contrast_fine", "fine contrast", "of thin marks", 3),
+        ("contrast_middle", "middling contrast", "of broad marks", 3),
+        ("contrast_coarse", "coarse contrast", "of small shapes", 3),
+        ("tones", "tone curve", "how much is dark, middling, light", 3 * _TONES),
+    ]
+    parts, at = [], 0
+    for name, label, about, size in sizes:
+        parts.append(Part(name, label, about, slice(at, at + size)))
+        at += size
+    return tuple(parts)

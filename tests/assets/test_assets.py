@@ -1,10 +1,12 @@
 import json
 
+import numpy as np
 import pytest
 
 from sfumato.assets import style_names, style_path, weights_dir
 from sfumato.errors import ModelError, UsageError
 from sfumato.inference import Style
+from sfumato.inference.nearest import CARD_KEY, FILE, TrainingStyles
 from sfumato.inference.stylizer import Card
 
 
@@ -64,7 +66,37 @@ def test_a_name_is_no_path(name):
         style_path(name)
 
 
-def test_hashes_on_the_card_are_of_the_three_graphs():
+def test_hashes_on_the_card_are_of_the_graphs():
     files = json.loads((weights_dir() / "card.json").read_text("utf-8"))["files"]
-    assert set(files) == {"style_encoder.onnx", "statistics.onnx", "generator.onnx"}
+    assert set(files) == {"style_encoder.onnx", "statistics.onnx", "generator.onnx", "discriminator.onnx"}
     assert all(len(digest) == 64 for digest in files.values())
+
+
+def test_the_index_of_training_paintings_is_of_the_shipped_model():
+    card = json.loads((weights_dir() / "card.json").read_text("utf-8"))
+    index = TrainingStyles.load(weights_dir())
+    assert (weights_dir() / FILE).stat().st_size < 450_000
+    assert len(card[CARD_KEY]) == 64
+    assert FILE not in card["files"]  # it decides no pixel: recipes stay valid without it
+    assert (index.model, index.codes.shape) == (card["model"], (card["data"]["paintings"], card["code_size"]))
+    assert all(text.strip() for work in index.works for text in (work.artist, work.title, work.source, work.licence))
+    assert len({work.source for work in index.works}) == len(index.works)
+
+
+def test_the_index_lost_nothing_to_16_bits():
+    index = TrainingStyles.load(weights_dir())
+    x = index.codes.astype(np.float64)
+    assert np.isfinite(x).all()
+    assert np.abs(x.mean(0)).max() < 0.01
+    assert np.abs(x.std(0) - 1).max() < 0.01
+    few = x[::25]
+    distances = np.linalg.norm(few[:, None] - few[None], axis=2)[np.triu_indices(len(few), 1)]
+    assert np.median(distances) == pytest.approx(index.median, rel=0.05)
+
+
+def test_the_works_behind_styles_were_not_trained_on():
+    index = TrainingStyles.load(weights_dir())
+    works = [Style.named(name) for name in style_names() if Style.named(name).about["kind"] == "work"]
+    assert works
+    for style in works:
+        assert not index.nearest(style.code)[0].is_the_same, style.name

@@ -172,8 +172,106 @@ def test_a_dry_run_prints_config_look_and_estimate_and_writes_nothing(train, fol
     assert (config["seed"], config["recipe"]) == (3, "tiny")
     assert "8 pictures in 3 groups" in said(result)
     assert "20 steps on cpu: about" in said(result)
+    assert "No validation: 0 photos and 0 paintings are kept apart" in said(result)
     assert files(tmp_path) == []
     assert files(folders) == before
+
+
+@pytest.fixture(scope="module")
+def manifest(folders, tmp_path_factory):
+    """Two photos and three paintings for validation, one of them a copy of what is trained on."""
+    path = tmp_path_factory.mktemp("manifest") / "manifest.csv"
+    shutil.copytree(folders, path.parent, dirs_exist_ok=True)
+    shutil.copy(path.parent / "paintings" / "dots" / "1.png", path.parent / "paintings" / "again.png")
+    rows = [(file, "train") for file in sorted(path.parent.rglob("*.*"))]
+    apart = ("photos/3.jpg", "photos/7.jpg", "stripes/3.png", "dots/4.png", "again.png")
+    rows = [(file.relative_to(path.parent).as_posix(), split) for file, split in rows]
+    rows = [(file, "validation" if file.endswith(apart) else split) for file, split in rows]
+    path.write_text("\n".join(["file,split", *map(",".join, rows)]) + "\n")
+    return path
+
+
+SHORT = ["--set", "phases=[{steps=8,batch=2,crop=32,thumbnails=[32],large=0}]", "--set", "identity=0"]
+SHORT += ["--set", "validate_every=2", "--set", "validation_side=64", "--set", "log_every=2"]
+
+
+@pytest.fixture(scope="module")
+def impatient(train, manifest, tmp_path_factory):
+    """A run that stops early, since nothing is improvement enough for it: its folder, its arguments, what it said."""
+    out = tmp_path_factory.mktemp("runs") / "impatient"
+    pictures = ["--content", manifest.parent / "photos", "--style", manifest.parent / "paintings"]
+    arguments = train(out, *pictures, "--manifest", manifest)
+    result = run(*arguments, *SHORT, "--set", "patience=2", "--set", "min_improvement=100")
+    assert result.exit_code == 0, result.stderr
+    return out, arguments, said(result)
+
+
+def test_a_validation_set_is_told_before_anything_is_written(impatient, tmp_path):
+    _, arguments, _ = impatient
+    result = run(*arguments, "--dry-run", "--out", tmp_path / "run", "--set", "content_target=0.9")
+    assert result.exit_code == 0, result.stderr
+    assert "photos: 10 pictures" in said(result)
+    told = "Validation: 2 photos and 2 paintings, 4 pairs judged every 10 steps, content steered to 0.9"
+    assert told in said(result)
+    assert "left out, trained on under another name: 1 (again.png" in said(result)
+    assert json.loads(result.stdout)["content_target"] == 0.9
+    assert files(tmp_path) == []
+
+
+def test_what_is_held_out_validates_where_the_manifest_has_nothing(train, tmp_path):
+    result = run(*train(tmp_path / "run", "--dry-run", "--set", "hold_out=0.4"))
+    assert result.exit_code == 0, result.stderr
+    assert "held out to validate with: " in said(result)
+    assert "pairs judged every 10 steps" in said(result)
+    result = run(*train(tmp_path / "run", "--dry-run", "--set", "content_target=0.9"))
+    assert result.exit_code == 2
+    assert "hold_out=0.05" in said(result)
+    assert files(tmp_path) == []
+
+
+def test_a_run_that_stops_early_says_why_and_what_is_best(impatient):
+    out, _, told = impatient
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    judged = {line["step"]: line["validation"]["score"] for line in lines if "validation" in line}
+    assert list(judged) == [2, 4, 6]
+    best = min(judged, key=judged.get)
+    assert "Stopped early at step 6 of 8: in 2 validations the score has not improved by more than 100" in told
+    assert f"Best by validation, and so what is exported: step {best}, score {judged[best]:.3f}" in told
+    assert f"step 6 of 8 validation: content {lines[-1]['validation']['content']:.3f}" in told
+    assert {6, best} <= set(checkpoints(out))
+    assert json.loads((out / "best.json").read_text())["step"] == best
+
+
+def test_resuming_what_had_stopped_early_says_so_and_how_to_go_on(impatient, tmp_path):
+    out, arguments, _ = impatient
+    run_folder = shutil.copytree(out, tmp_path / "my run")
+    before = files(run_folder)
+    result = run(*arguments, "--out", run_folder, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert "Stopped early at step 6 of 8" in said(result)
+    assert files(run_folder) == before
+    (line,) = [line for line in result.stderr.splitlines() if "To go on all the same: " in line]
+    command = shlex.split(line.partition("To go on all the same: ")[2])
+    assert command[-3:] == ["--resume", "--set", "patience=0"]
+    result = run(*command[1:])
+    assert result.exit_code == 0, result.stderr
+    assert "from step 6 of 8" in said(result)
+    assert "Stopped early" not in said(result)
+    assert 8 in checkpoints(run_folder)
+
+
+def test_the_best_checkpoint_is_exported_or_the_newest_where_that_is_asked_for(trained, tmp_path):
+    from sfumato.export.onnx import export_run
+
+    out = shutil.copytree(trained[0], tmp_path / "run")
+    (out / "best.json").write_text(json.dumps({"step": 10, "score": 1.0, "figures": {}}))
+    result = run("export", out, "-o", tmp_path / "best")
+    assert result.exit_code == 0, result.stderr
+    card = json.loads((tmp_path / "best" / "card.json").read_text())["training"]
+    assert (card["checkpoint"], card["step"]) == ("best by validation", "10")
+    export_run(out, tmp_path / "newest", newest=True)
+    card = json.loads((tmp_path / "newest" / "card.json").read_text())["training"]
+    assert (card["checkpoint"], card["step"]) == ("newest", "20")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.data.folders import find_pictures, look
+from sfumato.data.folders import find_pictures, look, look_apart
 from sfumato.errors import InputError
 from sfumato.image import read_image, to_uint8
 
@@ -153,3 +153,65 @@ def test_a_manifest_that_is_absent_or_has_other_columns_is_an_error(tmp_path):
     wrong = write_manifest(tmp_path / "wrong.csv", [("a.png", "train")], ("name", "split"))
     with pytest.raises(InputError, match=r"wrong\.csv has no column 'file'"):
         find_pictures(tmp_path, wrong)
+
+
+def test_another_split_s_rows_are_found_under_its_name(tmp_path):
+    for i, name in enumerate(("a", "b")):
+        save(tmp_path / "style" / f"{name}.png", i)
+    manifest = write_manifest(tmp_path / "m.csv", [("style/a.png", "train"), ("style/b.png", "validation")])
+    assert [path.name for path, _ in find_pictures(tmp_path / "style", manifest, "validation")] == ["b.png"]
+    assert find_pictures(tmp_path / "style", manifest, "person") == []
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Forty small pictures."""
+    for i in range(40):
+        save(tmp_path / "many" / f"{i}.png", i, size=(64, 64))
+    return tmp_path / "many"
+
+
+def names(pictures):
+    return {picture.path.name for picture in pictures}
+
+
+def test_what_is_held_out_is_each_picture_s_own_matter(many):
+    whole = look(many, short=96, least=1)
+    assert whole.held_out == []
+    part = look(many, short=96, least=1, hold_out=0.25)
+    held = names(part.held_out)
+    assert 3 <= len(held) <= 20
+    assert names(part.pictures) == names(whole.pictures) - held
+    assert held <= names(look(many, short=96, least=1, hold_out=0.5).held_out)
+    assert f"held out to validate with: {len(held)}" in "\n".join(part.lines())
+    # Without half of the others it is the same for those that are left.
+    for i in range(20):
+        (many / f"{i}.png").unlink()
+    left = {f"{i}.png" for i in range(20, 40)}
+    assert names(look(many, short=96, least=1, hold_out=0.25).held_out) == held & left
+    # And training's digest is that of what it sees.
+    assert part.digest != whole.digest
+
+
+def test_too_few_for_what_is_held_out_says_so(many):
+    with pytest.raises(InputError, match=r"of 40 found, \d+ of them held out; training needs at least 39"):
+        look(many, short=96, least=39, hold_out=0.5)
+
+
+def test_apart_are_the_validation_rows_and_what_is_held_out_but_nothing_that_is_trained_on(many):
+    (many / "copy of 1.png").write_bytes((many / "1.png").read_bytes())
+    rows = [(f"many/{i}.png", "train" if i < 30 else "validation") for i in range(40)]
+    manifest = write_manifest(many.parent / "m.csv", [*rows, ("many/copy of 1.png", "validation")])
+    training = look(many, manifest, short=96, least=1)
+    trained_on = {picture.sha256 for picture in training.pictures}
+    apart = look_apart(training, manifest, short=48, trained_on=trained_on)
+    assert names(apart.pictures) == {f"{i}.png" for i in range(30, 40)}
+    assert [path.name for path in apart.trained_on] == ["copy of 1.png"]
+    assert "trained on under another name: 1 (copy of 1.png" in "\n".join(apart.lines())
+    assert {p.pixels.shape for p in apart.pictures} == {(3, 48, 48)}
+    held = look(many, manifest, short=96, least=1, hold_out=0.2)
+    both = look_apart(held, manifest, short=48, trained_on={p.sha256 for p in held.pictures})
+    assert names(both.pictures) >= {f"{i}.png" for i in range(30, 40)} | names(held.held_out)
+    assert look_apart(training, None, short=48, trained_on=trained_on).pictures == []
+    alone = look(many, short=96, least=1, hold_out=0.2)
+    assert names(look_apart(alone, None, short=48, trained_on=set()).pictures) == names(alone.held_out)

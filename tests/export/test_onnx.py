@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto
+from safetensors.torch import save_file
 
 from sfumato import __version__
 from sfumato.checkpoint import save_model
@@ -16,7 +17,7 @@ from sfumato.errors import ModelError
 from sfumato.export import onnx as export
 from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, export_model, export_run
 from sfumato.inference import Style, Stylizer
-from sfumato.networks.model import ModelConfig, StyleTransferModel
+from sfumato.networks.model import ModelConfig, StyleTransferModel, build_discriminator
 
 GRAPHS = ("style_encoder", "statistics", "generator")
 ORIGIN = np.array([16, 400])
@@ -91,6 +92,61 @@ def test_the_chain_of_graphs_is_the_model(exported):
         want = model(*(torch.from_numpy(x) for x in (photo, photo, style)), 0.7).numpy()
     assert np.abs(got - want).max() < 2e-3
     assert np.abs(got - photo).mean() > 0.02
+
+
+def test_the_style_encoder_says_where_things_are(exported, sessions):
+    _, model, _ = exported
+    for size in ((48, 60), (75, 93)):
+        picture = scene(*size)
+        code, features = sessions["style_encoder"].run(None, {"picture": picture})
+        with torch.no_grad():
+            want = model.style_encoder.look(torch.from_numpy(picture))
+        assert features.shape == (1, 256, size[0] // 4, size[1] // 4)
+        assert np.abs(features - want[1].numpy()).max() <= TOLERANCE * float(want[1].abs().max())
+        assert np.array_equal(code, sessions["style_encoder"].run(["code"], {"picture": picture})[0])
+
+
+def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path):
+    torch.manual_seed(4)
+    model = new_model(2)
+    discriminator = build_discriminator(model.config, model.code_size)
+    with torch.no_grad():  # so that it is no function of its first weights only
+        discriminator(torch.rand(2, 3, 64, 64), torch.rand(2, model.code_size))
+    folder = tmp_path / "run" / "checkpoints" / "00000007"
+    folder.mkdir(parents=True)
+    save_model(folder / "model.safetensors", model, {"step": "7"}, model.state_dict())
+    state = {f"discriminator.{key}": tensor.contiguous() for key, tensor in discriminator.state_dict().items()}
+    save_file(state, folder / "state.safetensors")
+    export_run(tmp_path / "run", tmp_path / "bundle")
+    card = json.loads((tmp_path / "bundle" / "card.json").read_text())
+    assert set(card["files"]) == {*(f"{name}.onnx" for name in GRAPHS), "discriminator.onnx"}
+    assert card["parity"]["discriminator"] <= TOLERANCE
+
+    stylizer, picture = Stylizer(tmp_path / "bundle"), scene(64, 96)
+    code = stylizer.encode(scene(60, 44, seed=1))
+    with torch.no_grad():
+        fine, coarse = discriminator.eval()(torch.from_numpy(picture), torch.tensor(code.vector[None]))
+        coarse = torch.nn.functional.interpolate(coarse, fine.shape[2:], mode="bilinear")
+    opinion = stylizer.opinion(picture, code)
+    assert opinion.shape == (8, 12)
+    assert np.abs(opinion - ((fine + coarse) / 2)[0, 0].numpy()).max() < 0.02  # its weights were rounded
+    (folder / "state.safetensors").unlink()
+    export_run(tmp_path / "run", tmp_path / "alone")
+    assert Stylizer(tmp_path / "alone").card.digest == stylizer.card.digest  # it paints nothing
+
+
+def test_a_bundle_without_a_discriminator_says_so(exported):
+    stylizer = Stylizer(exported[0])
+    with pytest.raises(ModelError, match="has no discriminator"):
+        stylizer.opinion(scene(64, 64), stylizer.encode(scene(64, 64)))
+
+
+def test_a_damaged_state_is_a_model_error(run, tmp_path):
+    newest = run / "checkpoints" / "00000012"
+    (newest / "state.safetensors").write_bytes(b"not tensors at all")
+    with pytest.raises(ModelError, match="cannot read the discriminator"):
+        export_run(run, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_parity_is_reported_by_graph(exported):

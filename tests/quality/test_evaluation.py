@@ -1,14 +1,19 @@
+import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 from sfumato.cli import app
-from sfumato.errors import UsageError
-from sfumato.image import read_image, write_image
+from sfumato.errors import InputError, ModelError, UsageError
+from sfumato.image import read_image, resize, write_image
 from sfumato.quality.anchors import ANCHORS
-from sfumato.quality.evaluation import MEASURES, Judge, compare, differences, to_json
+from sfumato.quality.backbones import InceptionBackbone
+from sfumato.quality.evaluation import MEASURES, Judge, Source, compare, curve_area, differences, to_json
 from sfumato.quality.pairs import pairs_of, stylized_pictures
 from sfumato.quality.report import write_report
 
@@ -39,7 +44,11 @@ def folders(tmp_path_factory):
 
 def source(folder):
     files = stylized_pictures(pairs_of(folder.parent / "c", folder.parent / "s"), folder)
-    return lambda pair: (read_image(files[pair]), files[pair].read_bytes().hex()[-64:])
+    return Source(lambda pair: read_image(files[pair]), lambda pair: files[pair].read_bytes().hex()[-64:])
+
+
+def photos():
+    return Source(lambda pair: read_image(pair.content), lambda pair: "photo")
 
 
 @pytest.fixture(scope="module")
@@ -65,12 +74,12 @@ def test_more_of_the_style_picture_is_less_content_and_more_style(judged):
 
 
 def test_an_unchanged_photo_is_all_content(judge):
-    photos = judge.judge("photo", lambda pair: (read_image(pair.content), "photo"))
-    row = photos.rows[0].figures
+    found = judge.judge("photo", photos())
+    row = found.rows[0].figures
     assert (row["content"], row["colour"], row["leak"]) == (0, 0, 0)
     assert row["ssim"] == row["edges"] == pytest.approx(1)
     assert row["psnr"] == 100
-    assert photos.interval("style").value > 0.5
+    assert found.interval("style").value > 0.5
 
 
 def test_intervals_hold_their_means_and_every_figure_is_explained(judged):
@@ -89,18 +98,116 @@ def test_figures_are_kept_and_found_again(folders, judged, tmp_path):
     first = Judge(pairs, short=80, cache=tmp_path).judge("half", source(folders / "half"))
     assert first.rows == judged[0].rows
     kept = sorted(tmp_path.iterdir())
-    assert len(kept) == 9
-    for path in kept:  # so that what is found is seen to be what was kept
-        found = json.loads(path.read_text())
-        path.write_text(json.dumps({**found, "figures": {**found["figures"], "ssim": 0.125}}))
+    assert [p.suffix for p in kept].count(".npz") == 9
+    assert [p.suffix for p in kept].count(".npy") == 6  # photos and style pictures as members of sets
+    for path in (p for p in kept if p.suffix == ".npz"):  # so that what is found is seen to be what was kept
+        with np.load(path) as file:
+            arrays = dict(file)
+        found = json.loads(str(arrays["row"]))
+        arrays["row"] = json.dumps({**found, "figures": {**found["figures"], "ssim": 0.125}})
+        np.savez(path, **arrays)
     again = Judge(pairs, short=80, cache=tmp_path).judge("half", source(folders / "half"))
     assert {row.figures["ssim"] for row in again.rows} == {0.125}
     other = Judge(pairs, short=96, cache=tmp_path).judge("half", source(folders / "half"))
     assert 0.125 not in {row.figures["ssim"] for row in other.rows}
 
 
+def test_what_was_kept_is_not_painted_again_and_a_damaged_file_is_made_again(folders, tmp_path):
+    pairs = pairs_of(folders / "c", folders / "s")
+    painted = []
+
+    def paint(pair):
+        painted.append(pair)
+        return read_image(pair.content)
+
+    first = Judge(pairs, short=80, cache=tmp_path).judge("m", Source(paint, lambda pair: "m"))
+    assert len(painted) == 9
+    again = Judge(pairs, short=80, cache=tmp_path).judge("m", Source(paint, lambda pair: "m"))
+    assert len(painted) == 9
+    assert again.rows == first.rows
+    assert repr(again.sets) == repr(first.sets)  # some are NaN
+    for path in list(tmp_path.glob("*.npz"))[:2]:
+        path.write_bytes(path.read_bytes()[:200])
+    for path in tmp_path.glob("*.npy"):
+        path.write_bytes(b"")
+    repaired = Judge(pairs, short=80, cache=tmp_path).judge("m", Source(paint, lambda pair: "m"))
+    assert len(painted) == 11
+    assert repr(repaired.sets) == repr(first.sets)
+
+
+def test_workers_and_order_change_nothing(folders, judge, judged):
+    pairs = pairs_of(folders / "c", folders / "s")
+    many = Judge(pairs[::-1], short=80, workers=4).judge("half", source(folders / "half"))
+    assert {row.pair.name: row.figures for row in many.rows} == {
+        row.pair.name: pytest.approx(row.figures, rel=1e-9) for row in judged[0].rows
+    }
+    assert [row.pair for row in many.rows] == pairs[::-1]
+
+    def broken(pair):
+        raise InputError("no picture")
+
+    with pytest.raises(InputError, match="no picture"):
+        Judge(pairs, short=80, workers=3).judge("broken", Source(broken, lambda pair: ""))
+
+
+def test_a_discriminator_s_accuracy_is_a_figure_of_its_method(judge):
+    bright = Source(photos().picture, lambda pair: "bright", lambda picture, style: float(picture.mean()) - 0.5)
+    found = {figure.name: figure for figure in judge.judge("m", bright).sets}["discriminator_accuracy"]
+    real = [read_image(path).mean() > 0.5 for path in sorted({pair.style for pair in judge.pairs})]
+    fake = [read_image(pair.content).mean() <= 0.5 for pair in judge.pairs]
+    assert found.value == pytest.approx((np.mean(real) + np.mean(fake)) / 2)
+    assert "discriminator_accuracy" not in {figure.name for figure in judge.judge("n", photos()).sets}
+
+
+def test_a_curve_has_an_area(judged):
+    half, everything = (replace(each, strength=s) for each, s in zip(judged, (0.5, 1.0), strict=True))
+    points = [(each.interval("content").value, each.interval("style").value) for each in (half, everything)]
+    assert curve_area([half, everything]) == pytest.approx((points[0][1] + points[1][1]) / 2)
+    assert curve_area(judged) is None
+    assert curve_area([half]) is None
+
+
+def save_eye(path, outputs=("features", "classes")):
+    """As an Inception-v3 is called: (1, 3, 299, 299) in [-1, 1] to features (means and a coarse view) and logits."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["x"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["means"]),
+        helper.make_node("AveragePool", ["x"], ["pool"], kernel_shape=[59, 59], strides=[59, 59]),
+        helper.make_node("Flatten", ["pool"], ["view"]),
+        helper.make_node("Concat", ["means", "view"], ["features"], axis=1),
+        helper.make_node("Flatten", ["pool"], ["classes"]),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
+    start = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 299, 299])
+    model = helper.make_model(
+        helper.make_graph(nodes, "eye", [start], ends), opset_imports=[helper.make_opsetid("", 18)]
+    )
+    model.ir_version = 9
+    onnx.save(model, path)
+
+
+def test_the_user_s_own_inception_judges_sets(folders, tmp_path):
+    save_eye(tmp_path / "eye.onnx")
+    pairs = pairs_of(folders / "c", folders / "s")
+    found = Judge(pairs, short=80, inception=tmp_path / "eye.onnx", cache=tmp_path / "kept").judge("photo", photos())
+    own = [figure for figure in found.sets if figure.backbone.startswith("inception-v3 (")]
+    assert {"kid", "inception_score", "diversity over photos"} <= {figure.name for figure in own}
+    digest = hashlib.sha256((tmp_path / "eye.onnx").read_bytes()).hexdigest()[:12]
+    assert {figure.backbone for figure in own} == {f"inception-v3 ({digest})"}
+    x = read_image(pairs[0].content)
+    seen = InceptionBackbone(tmp_path / "eye.onnx").pooled(x)
+    assert seen.features[:3] == pytest.approx((resize(x, 299, 299) * 2 - 1).mean((0, 2, 3)), abs=1e-5)
+    assert seen.probabilities.sum() == pytest.approx(1)
+    (tmp_path / "no.onnx").write_bytes(b"no network")
+    with pytest.raises(ModelError, match="give an ONNX file"):
+        InceptionBackbone(tmp_path / "no.onnx")
+    save_eye(tmp_path / "map.onnx", ("pool",))
+    with pytest.raises(ModelError, match="must give"):
+        InceptionBackbone(tmp_path / "map.onnx").pooled(x)
+
+
 def test_a_picture_of_another_size_than_its_photo(folders, judge):
-    one = judge.judge("large", lambda pair: (scene(120, 150, 1), "x"), pairs=judge.pairs[:2])
+    one = judge.judge("large", Source(lambda pair: scene(120, 150, 1), lambda pair: "x"), pairs=judge.pairs[:2])
     assert all(row.resized for row in one.rows)
     with pytest.raises(UsageError, match="between 64 and 1024"):
         Judge(judge.pairs, short=20)
@@ -122,7 +229,7 @@ def test_the_full_suite_has_vgg_s_figures_too(folders, judge):
     full = Judge(judge.pairs, "full", short=80)
     found = full.judge("half", source(folders / "half"), pairs=judge.pairs[:3])
     assert found.rows[0].figures.keys() == MEASURES.keys()
-    photo = full.judge("photo", lambda pair: (read_image(pair.content), "photo"), pairs=judge.pairs[:3])
+    photo = full.judge("photo", photos(), pairs=judge.pairs[:3])
     for name in ("lpips-form", "vgg-content", "cfsd"):
         assert photo.rows[0].figures[name] == pytest.approx(0, abs=1e-6)
         assert found.rows[0].figures[name] > 0.01
@@ -154,9 +261,46 @@ def test_evaluate_pictures_and_the_shipped_model(folders):
     result = run("evaluate", *options, "--stylized", folders / "half")
     assert result.exit_code == 0, result.stderr
     assert "content ↓" in result.stdout
-    result = run("evaluate", *options, "--model", "shipped", "--json")
+    result = run("evaluate", *options, "--model", "shipped", "--curve", "--json")
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["sfumato"]["pairs"] == 9
+    found = json.loads(result.stdout)
+    assert found["sfumato"]["pairs"] == 9
+    assert {figure["name"] for figure in found["sfumato"]["sets"]} >= {"discriminator_accuracy", "kid"}
+    by_strength = {each["strength"]: each["figures"]["content"][0] for each in found.values()}
+    assert [by_strength[s] for s in sorted(by_strength)] == sorted(by_strength.values())
+    assert len(by_strength) == 7
+
+
+def test_a_blind_page_and_its_votes(folders, tmp_path):
+    sets = (f"half={folders / 'half'}", f"all={folders / 'all'}")
+    options = ("--content", folders / "c", "--style", folders / "s")
+    result = run("compare", *sets, *options, "--blind", tmp_path / "page.html", "--trials", 5)
+    assert result.exit_code == 0, result.stderr
+    text = (tmp_path / "page.html").read_text()
+    assert "data:image/jpeg" in text
+    votes = [
+        {"content": "photo0.png", "style": f"style{i}.png", "left": "half", "right": "all", "choice": c, "seconds": 2.0}
+        for i, c in enumerate(["left", "left", "same"])
+    ]
+    kept = {"format": "sfumato-votes-1", "page": "p", "question": "Which?", "votes": votes}
+    (tmp_path / "votes.json").write_text(json.dumps(kept))
+    result = run("evaluate", tmp_path / "votes.json")
+    assert result.exit_code == 0, result.stderr
+    assert "3 votes on: Which?" in result.stdout
+    assert result.stdout.index("half") < result.stdout.index("all ")
+    assert json.loads(run("evaluate", tmp_path / "votes.json", "--json").stdout)["votes"] == 3
+    (tmp_path / "votes.json").write_text("{")
+    assert run("evaluate", tmp_path / "votes.json").exit_code == 3
+
+
+@pytest.mark.slow
+def test_the_cost_of_the_shipped_model():
+    result = run("evaluate", "--model", "shipped", "--cost", "--json")
+    assert result.exit_code == 0, result.stderr
+    sizes = json.loads(result.stdout)["sizes"]
+    assert [one["width"] for one in sizes] == [512, 1920, 3840]
+    assert sizes[0]["macs"]["generator.onnx"] == 5_410_390_016
+    assert sizes[0]["seconds"] < sizes[1]["seconds"] < sizes[2]["seconds"]
 
 
 @pytest.mark.parametrize(
@@ -167,6 +311,12 @@ def test_evaluate_pictures_and_the_shipped_model(folders):
         (2, "needs two methods", "compare a={f}/half {options}"),
         (2, "each once", "compare a={f}/half a={f}/all {options}"),
         (2, "each once", "compare a {options}"),
+        (2, "votes are counted alone", "evaluate {f}/bad.csv {options}"),
+        (2, "--content and --style", "evaluate --stylized {f}/half"),
+        (2, "name it with --model", "evaluate {options} --stylized {f}/half --curve"),
+        (2, "name it with --model", "evaluate --cost"),
+        (2, "--workers", "evaluate {options} --stylized {f}/half --workers 0"),
+        (5, "ONNX", "evaluate {options} --stylized {f}/half --inception {f}/bad.csv"),
         (2, "name of an anchor", "compare a={f}/half photo=x=y colour={f}/all {options}"),
         (3, "is not a folder", "evaluate {options} --stylized {f}/none"),
         (3, "is named <photo>__<style>", "evaluate {options} --stylized {f}/s"),

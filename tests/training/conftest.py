@@ -56,6 +56,13 @@ def paintings() -> FolderReport:
 
 
 @pytest.fixture(scope="session")
+def apart() -> tuple[FolderReport, FolderReport]:
+    """Photos and paintings that training never sees."""
+    photos = report("photos", [photo(i, 72) for i in range(100, 103)], [""] * 3)
+    return photos, report("paintings", [painting(i, 72) for i in range(100, 104)], ["a", "a", "b", "c"])
+
+
+@pytest.fixture(scope="session")
 def config() -> TrainConfig:
     """Six steps, the last four adversarial; a checkpoint after three, a log line each."""
     model = ModelConfig(
@@ -88,9 +95,9 @@ def config() -> TrainConfig:
 def trainer(photos: FolderReport, paintings: FolderReport, config: TrainConfig) -> Callable[..., Trainer]:
     """Makes a trainer on the CPU in a run's folder; keywords change the config."""
 
-    def make(out: Path, **changes: object) -> Trainer:
+    def make(out: Path, validation: tuple[FolderReport, FolderReport] | None = None, **changes: object) -> Trainer:
         changed = TrainConfig(**{**config.model_dump(), **changes})
-        return Trainer(changed, photos, paintings, out, cache=None, cpu=True)
+        return Trainer(changed, photos, paintings, out, cache=None, cpu=True, validation=validation)
 
     return make
 

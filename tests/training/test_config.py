@@ -52,6 +52,9 @@ def test_a_recipe_of_one_s_own(tmp_path):
         ("tiny", ["weights.colour=1"], r"weights\.colour.*statistics"),
         ("tiny", ["seed=often"], "seed is wrong"),
         ("tiny", ["mixed_precision=int8"], "bf16"),
+        ("tiny", ["content_target=0.9", "weights.content=0"], r"content_target needs weights\.content"),
+        ("tiny", ["validation_pairs=1"], "validation_pairs must be 0 or at least 2"),
+        ("tiny", ["content_target=0.9", "validation_pairs=0"], "content_target needs .*validation_pairs"),
         ("tiny", ["phases=[{crop=64}]"], "steps"),
         ("absent.toml", [], r"absent\.toml"),
     ],
@@ -73,8 +76,29 @@ def test_what_is_wrong_is_one_sentence(recipe, overrides, said):
         "log_every=0",
         "checkpoint_every=0",
         "learning_rate=-1",
+        "hold_out=0.9",
+        "patience=-1",
+        "content_target=-1",
+        "controller_gain=0",
+        "validation_side=16",
     ],
 )
 def test_numbers_that_no_run_can_have_are_refused_before_any_work(override):
     with pytest.raises(UsageError, match=override.partition("=")[0]):
         load_recipe("tiny", [override])
+
+
+def test_validation_keeps_step_with_the_checkpoints_unless_told_otherwise():
+    config = load_recipe("tiny")
+    assert config.validation_interval == config.checkpoint_every == 10
+    assert load_recipe("tiny", ["validate_every=7"]).validation_interval == 7
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_hold_nothing_out_and_control_nothing_unasked(name):
+    config = load_recipe(name)
+    assert config.validation_pairs > 0
+    assert (config.hold_out, config.content_target) == (0, 0)
+    # Patience must be able to run out in the last phase, and not in a moment of it.
+    assert config.patience * config.validation_interval <= config.phases[-1].steps / 2
+    assert config.patience == 0 or config.patience >= 5

@@ -31,8 +31,11 @@ def show(
         "color": recipe.color,
         "max size": f"{recipe.max_size} px" if recipe.max_size else "the photo's own",
         "quality": str(recipe.quality),
+        "seed": str(recipe.seed),
         "masks": ", ".join(digest[:12] for digest in recipe.masks) or "none",
     }
+    if isinstance(why := (recipe.guidance or {}).get("why"), str):
+        lines["chosen"] = why
     for name, value in lines.items():
         typer.echo(f"{name:9} {value}")
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sfumato.image import Photo
     from sfumato.inference import Style, Stylizer
     from sfumato.inference.batch import Job
+    from sfumato.inference.gate import Wishes
     from sfumato.inference.recipe import Recipe
 
 
@@ -63,6 +64,29 @@ def stylize(
     ] = None,
     strength: Annotated[float, typer.Option(help="From 0, the photo painted as itself, to 1, the full style.")] = 1.0,
     stroke: Annotated[float, typer.Option(help="Size of the marks, 0.5 to 2.")] = 1.0,
+    auto: Annotated[
+        bool, typer.Option("--auto", help="Choose strength and stroke for each photo, and say why.")
+    ] = False,
+    keep: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="With --auto: how much of the content the full style would change must stay.",
+            show_default=False,
+        ),
+    ] = None,
+    best_of: Annotated[
+        int, typer.Option(metavar="N", help="Paint N times, with seeds from --seed on, and keep the best.")
+    ] = 1,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME<NUMBER",
+            help="Do not write a picture with worse defects, as in 'artefacts<2'; weaker ones are tried first.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which way the marks fall, 0 and up.")] = 0,
     color: Annotated[
         ColorMode,
         typer.Option(
@@ -102,6 +126,8 @@ def stylize(
 
     check_range(strength, 0.0, 1.0, "--strength")
     check_range(stroke, 0.5, 2.0, "--stroke")
+    check_range(seed, 0, 2**53, "--seed")
+    wishes = _wishes(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
     check_range(quality, 1, 100, "--quality")
     if max_size:
         check_range(max_size, 16, 1_000_000, "--max-size")
@@ -122,8 +148,32 @@ def stylize(
         max_size=max_size,
         masks=[mask_digest(region) for region in regions],
         quality=quality,
+        seed=seed,
     )
-    Run(stylizer, recipe, styles, regions, format and format.value, overwrite, max_pixels, as_json).all(jobs, is_batch)
+    run = Run(stylizer, recipe, styles, regions, format and format.value, overwrite, max_pixels, as_json, wishes)
+    run.all(jobs, is_batch)
+
+
+def _wishes(
+    auto: bool, keep: float | None, best_of: int, gates: list[str], strength: float, stroke: float, masked: bool
+) -> Wishes | None:
+    """What is left to Sfumato; None where people chose everything."""
+    from sfumato.checks import check_range
+
+    if keep is not None:
+        check_range(keep, 0.0, 1.0, "--keep")
+        if not auto:
+            raise UsageError("--keep bounds what --auto chooses; add --auto")
+    check_range(best_of, 1, 100, "--best-of")
+    if auto and (strength, stroke) != (1.0, 1.0):
+        raise UsageError("--auto chooses strength and stroke; leave --strength and --stroke out")
+    if auto and masked:
+        raise UsageError("--auto chooses for one style over the whole picture; leave --mask out")
+    if not (auto or best_of > 1 or gates):
+        return None  # and detectors need not be loaded
+    from sfumato.inference.gate import Gate, Wishes
+
+    return Wishes(auto, keep, best_of, tuple(Gate.parse(text) for text in gates))
 
 
 class Run:
@@ -139,7 +189,9 @@ class Run:
         overwrite: bool,
         max_pixels: int,
         as_json: bool,
+        wishes: Wishes | None = None,
     ) -> None:
+        self.wishes = wishes
         self.stylizer, self.recipe, self.styles, self.masks = stylizer, recipe, styles, masks
         self.format, self.overwrite = format, overwrite
         self.max_pixels, self.as_json = max_pixels, as_json
@@ -202,27 +254,30 @@ class Run:
             photo = shrink(photo, self.recipe.max_size)
         painted = self.paint(photo, str(job.photo or "-"), size)
         write_photo(painted, job.target or sys.stdout.buffer, self._format(job), self.recipe.quality)
-        return {
-            **outcome,
-            "width": painted.width,
-            "height": painted.height,
-            "seconds": round(perf_counter() - began, 3),
-        }
+        outcome |= {"width": painted.width, "height": painted.height, "seconds": round(perf_counter() - began, 3)}
+        recipe = painted.metadata.recipe or {}
+        guidance = recipe.get("guidance")
+        if isinstance(guidance, dict):
+            outcome |= {key: recipe[key] for key in ("strength", "stroke", "seed")}
+            outcome |= {key: guidance[key] for key in ("why", "measured") if key in guidance}
+        return outcome
 
     def paint(self, photo: Photo, name: str, size: tuple[int, int]) -> Photo:
         """The photo painted, with the recipe in its metadata. Masks of its `size` before it was shrunk shrink along."""
         from dataclasses import replace
 
+        masks = [_shrunk(mask, size, photo) for mask in self.masks]
+
+        def by(recipe: Recipe) -> Photo:
+            return self.stylizer.paint(photo, self.styles, **recipe.options, masks=masks, name=name)
+
         recipe = self.recipe
-        painted = self.stylizer.paint(
-            photo,
-            self.styles,
-            recipe.strength,
-            stroke=recipe.stroke,
-            color=recipe.color,
-            masks=[_shrunk(mask, size, photo) for mask in self.masks],
-            name=name,
-        )
+        if self.wishes is None:
+            painted = by(recipe)
+        else:
+            from sfumato.inference.gate import paint_as_wished
+
+            painted, recipe = paint_as_wished(self.stylizer, photo, self.styles, recipe, self.wishes, by, name)
         return replace(painted, metadata=replace(painted.metadata, recipe=recipe.to_json()))
 
     def _format(self, job: Job) -> str | None:
@@ -232,9 +287,18 @@ class Run:
         from sfumato.image import read_recipe
 
         try:
-            return read_recipe(target) == self.recipe.to_json()
+            found = read_recipe(target)
         except SfumatoError:
             return False
+        mine = self.recipe.to_json()
+        if found is None or self.wishes is None:
+            return found == mine
+        # What was left to Sfumato differs from photo to photo; what was asked of it must not.
+        guidance = found.get("guidance")
+        asked = guidance.get("asked") if isinstance(guidance, dict) else None
+        free = ("strength", "stroke", "seed", "guidance")
+        same = {key: value for key, value in found.items() if key not in free}
+        return asked == self.wishes.asked(self.recipe) and same == {k: v for k, v in mine.items() if k not in free}
 
     def _tell(self, outcome: dict[str, Any]) -> None:
         if self.as_json:
@@ -243,6 +307,8 @@ class Run:
         elif outcome["status"] == "done" and outcome["output"] != "-":
             size = f"{outcome['width']} x {outcome['height']}"
             typer.echo(f"{outcome['output']}  {size}  {outcome['seconds']:.2f} s")
+            if "why" in outcome:
+                typer.echo(f"  {outcome['why']}")
 
 
 def _label(styles: list[str]) -> str:

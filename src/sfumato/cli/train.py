@@ -27,7 +27,8 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, samples, log.", show_default=False)],
     recipe: Annotated[str, typer.Option(help="tiny, laptop, flagship, or a .toml file.")] = "laptop",
     manifest: Annotated[
-        Path | None, typer.Option(help="CSV with columns file, split: only rows of split `train` are used.")
+        Path | None,
+        typer.Option(help="CSV with columns file, split: rows of split `train` train, of `validation` validate."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
     overrides: Annotated[
@@ -58,17 +59,31 @@ def train(
     photos = _look(console, content, manifest, config)
     paintings = _look(console, style, manifest, config)
     _say_whether_ours(console, photos, paintings)
+    apart = _look_apart(console, photos, paintings, manifest, config)
     with console.status("Preparing the networks and the style targets"):
         trainer = Trainer(
-            config, photos, paintings, out, cache=None if dry_run else out / "cache", vgg_file=vgg, cpu=device == "cpu"
+            config,
+            photos,
+            paintings,
+            out,
+            cache=None if dry_run else out / "cache",
+            vgg_file=vgg,
+            cpu=device == "cpu",
+            validation=apart,
         )
-        if resume:
-            found = trainer.resume()
-            console.print(
-                f"Going on from step {trainer.state.step} of {config.steps}."
-                if found
-                else f"{out} holds no checkpoint yet: starting from step 0."
-            )
+        found = resume and trainer.resume()
+    again = _resuming(content=content, style=style, manifest=manifest, vgg=vgg, device=device, out=out)
+    if trainer.stopped_early:
+        _say_end(console, trainer, again)
+        return
+    if resume:
+        console.print(
+            f"Going on from step {trainer.state.step} of {config.steps}."
+            if found
+            else f"{out} holds no checkpoint yet: starting from step 0."
+        )
+    _say_what_judges(console, trainer, apart)
+    with console.status("Timing a few steps"):
         estimate = trainer.estimate()
     console.print(
         f"{config.steps - trainer.state.step} steps on {trainer.accelerator.device}: "
@@ -80,13 +95,16 @@ def train(
     try:
         _run(console, trainer)
     except Interrupted as stopped:
-        options = {"content": content, "style": style, "manifest": manifest, "vgg": vgg, "device": device, "out": out}
-        words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
-        again = shlex.join(["sfumato", "train", *words, "--resume"])
         said = f"Stopped and saved at step {stopped.step}. To go on: {again}"
         console.print(said, soft_wrap=True, markup=False, highlight=False)
         raise typer.Exit(128 + stopped.signal_number) from stopped
-    console.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; sfumato stylize ... --model MODEL")
+    _say_end(console, trainer, again)
+
+
+def _resuming(**options: object) -> str:
+    """The command that goes on with a run of these options."""
+    words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+    return shlex.join(["sfumato", "train", *words, "--resume"])
 
 
 def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
@@ -112,11 +130,58 @@ def _look(console: Console, folder: Path, manifest: Path | None, config: TrainCo
             manifest,
             short=config.hold,
             least=least,
+            hold_out=config.hold_out,
             tick=lambda done, total: progress.update(task, completed=done, total=total),
         )
     for line in report.lines():
         console.print(line, highlight=False)
     return report
+
+
+def _look_apart(
+    console: Console, photos: FolderReport, paintings: FolderReport, manifest: Path | None, config: TrainConfig
+) -> tuple[FolderReport, FolderReport] | None:
+    """Photos and paintings to validate with; None where the config asks for no validation."""
+    from sfumato.data.folders import look_apart
+
+    if not config.validation_pairs:
+        return None
+    known = {picture.sha256 for report in (photos, paintings) for picture in report.pictures}
+    with console.status("Looking over what there is to validate with"):
+        first, second = (
+            look_apart(report, manifest, short=config.hold, trained_on=known) for report in (photos, paintings)
+        )
+    return first, second
+
+
+def _say_what_judges(console: Console, trainer: Trainer, apart: tuple[FolderReport, FolderReport] | None) -> None:
+    """Sizes of the validation set, or why there is none; what was left out of it."""
+    if apart is None:
+        return
+    config = trainer.config
+    photos, paintings = (len(report.pictures) for report in apart)
+    if trainer.validator:
+        plan = f"{len(trainer.validator.pairs)} pairs judged every {config.validation_interval} steps"
+        steered = f", content steered to {config.content_target:g}" if config.content_target else ""
+        said = f"Validation: {photos} photos and {paintings} paintings, {plan}{steered}"
+    else:
+        said = (
+            f"No validation: {photos} photos and {paintings} paintings are kept apart, and it takes 1 and 2 (rows of "
+            "split `validation` in --manifest, or --set hold_out=0.05)"
+        )
+    for line in (said, *(line for report in apart for line in report.lines()[1:])):
+        console.print(line, highlight=False)
+
+
+def _say_end(console: Console, trainer: Trainer, again: str) -> None:
+    """Whether the run stopped early, and how to go on; its best checkpoint, and how to use it."""
+    if trainer.stopped_early:
+        said = f"{trainer.stopped_early} To go on all the same: {again} --set patience=0"
+        console.print(said, soft_wrap=True, markup=False, highlight=False)
+    if best := trainer.state.record.best:
+        console.print(f"Best by validation, and so what is exported: step {best.step}, score {best.score:.3f}.")
+    out = trainer.out
+    console.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; sfumato stylize ... --model MODEL")
 
 
 def _say_whether_ours(console: Console, *reports: FolderReport) -> None:
@@ -150,14 +215,23 @@ def _run(console: Console, trainer: Trainer) -> None:
     bar, said = Progress(*columns), Text()
     task = bar.add_task("", total=trainer.config.steps, completed=trainer.state.step)
 
+    judged = ""
+
     def tell(told: Told) -> None:
+        nonlocal judged
         bar.update(task, completed=told.step)
+        if told.validation:
+            judged = "  ".join(f"{name} {value:.3f}" for name, value in told.validation.items())
+            if not console.is_terminal:
+                console.print(
+                    f"step {told.step} of {told.steps}  validation: {judged}", soft_wrap=True, highlight=False
+                )
         if told.report:
             terms = {"content": "content", "style": "statistics", "gram": "gram", "D accuracy": "d_accuracy"}
             figures = "  ".join(f"{k} {told.report[v]:.2f}" for k, v in terms.items() if v in told.report)
             line = f"{figures}  {told.pictures_per_second:.1f} pictures/s  ({told.where_time_goes})"
             if console.is_terminal:
-                said.plain = line
+                said.plain = f"{line}\nvalidation: {judged}" if judged else line
             else:  # a night under nohup should say something
                 console.print(f"step {told.step} of {told.steps}  {line}", soft_wrap=True, highlight=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,13 +27,15 @@ class Picture:
 
 @dataclass
 class FolderReport:
-    """What a look over a folder found. `pictures` are the ones that will be used."""
+    """What a look over a folder found. `pictures` are the ones that will be used, `held_out` those kept back."""
 
     folder: Path
     pictures: list[Picture] = field(default_factory=list)
+    held_out: list[Picture] = field(default_factory=list)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     tiny: list[Path] = field(default_factory=list)
     duplicates: list[Path] = field(default_factory=list)
+    trained_on: list[Path] = field(default_factory=list)  # of a validation set: the same files as training has
 
     @property
     def groups(self) -> dict[str, list[int]]:
@@ -52,7 +54,13 @@ class FolderReport:
         """The report in sentences."""
         megabytes = sum(p.pixels.nbytes for p in self.pictures) / 1e6
         lines = [f"{self.folder}: {len(self.pictures)} pictures in {len(self.groups)} groups, {megabytes:.0f} MB held"]
-        for name, paths in (("too small", self.tiny), ("already there under another name", self.duplicates)):
+        if self.held_out:
+            lines.append(f"  held out to validate with: {len(self.held_out)}")
+        for name, paths in (
+            ("too small", self.tiny),
+            ("already there under another name", self.duplicates),
+            ("trained on under another name", self.trained_on),
+        ):
             if paths:
                 lines.append(f"  left out, {name}: {len(paths)} ({', '.join(p.name for p in paths[:3])}...)")
         for path, reason in self.unreadable[:5]:
@@ -62,14 +70,14 @@ class FolderReport:
         return lines
 
 
-def find_pictures(folder: Path, manifest: Path | None = None) -> list[tuple[Path, str]]:
+def find_pictures(folder: Path, manifest: Path | None = None, split: str = "train") -> list[tuple[Path, str]]:
     """Picture files under `folder` with their group: the first folder below it, or "" where it is flat.
 
-    With a `manifest` (columns file, split; paths relative to the manifest), only rows whose split is `train` count.
+    With a `manifest` (columns file, split; paths relative to the manifest), only rows of the `split` count.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give a folder of pictures")
-    allowed = None if manifest is None else _train_rows(manifest)
+    allowed = None if manifest is None else _rows(manifest, split)
     found = []
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in READABLE and (allowed is None or path.resolve() in allowed):
@@ -78,10 +86,10 @@ def find_pictures(folder: Path, manifest: Path | None = None) -> list[tuple[Path
     return found
 
 
-def _train_rows(manifest: Path) -> set[Path]:
+def _rows(manifest: Path, split: str) -> set[Path]:
     try:
         with manifest.open(newline="", encoding="utf-8") as file:
-            rows = [row["file"] for row in csv.DictReader(file) if row["split"] == "train"]
+            rows = [row["file"] for row in csv.DictReader(file) if row["split"] == split]
     except OSError as error:
         raise InputError(f"cannot read the manifest {manifest}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -97,16 +105,19 @@ def look(
     *,
     short: int,
     least: int,
+    split: str = "train",
+    hold_out: float = 0.0,
     minimum_side: int = 64,
     tick: Callable[[int, int], None] | None = None,
 ) -> FolderReport:
     """Read every picture, reduced to `short` px on its short side where larger; InputError under `least` usable ones.
 
-    `tick(done, total)` is called as the look goes on.
+    A share `hold_out` of them, in [0, 1), is kept back: chosen by each picture's own hash, so that it is the same at
+    every start, whatever else lies in the folder. `tick(done, total)` is called as the look goes on.
     """
     report = FolderReport(folder)
     seen: set[str] = set()
-    entries = find_pictures(folder, manifest)
+    entries = find_pictures(folder, manifest, split)
     for done, (path, group, result) in enumerate(_read_all(entries, short, minimum_side), 1):
         match result:
             case str(reason):
@@ -115,16 +126,35 @@ def look(
                 report.tiny.append(path)
             case (digest, pixels) if digest not in seen:
                 seen.add(digest)
-                report.pictures.append(Picture(path, group, digest, pixels))
+                kept = int(digest[:8], 16) >= hold_out * 2**32
+                (report.pictures if kept else report.held_out).append(Picture(path, group, digest, pixels))
             case _:
                 report.duplicates.append(path)
         if tick:
             tick(done, len(entries))
     if len(report.pictures) < least:
         raise InputError(
-            f"{folder} has {len(report.pictures)} usable pictures of {len(entries)} found; "
-            f"training needs at least {least}"
+            f"{folder} has {len(report.pictures)} usable pictures of {len(entries)} found"
+            f"{f', {len(report.held_out)} of them held out' * bool(report.held_out)}; training needs at least {least}"
         )
+    return report
+
+
+def look_apart(
+    training: FolderReport, manifest: Path | None, *, short: int, trained_on: Collection[str]
+) -> FolderReport:
+    """What there is to validate with beside a training folder: the manifest's rows of split `validation` in it, and
+    what the look over it held out.
+
+    Pictures whose hash is among `trained_on` are left out: a file that training sees says nothing of what it does not.
+    """
+    report = FolderReport(training.folder)
+    if manifest is not None:
+        report = look(training.folder, manifest, short=short, least=0, split="validation")
+    theirs = {picture.sha256 for picture in report.pictures}
+    found = [*report.pictures, *(picture for picture in training.held_out if picture.sha256 not in theirs)]
+    report.pictures = [picture for picture in found if picture.sha256 not in trained_on]
+    report.trained_on = [picture.path for picture in found if picture.sha256 in trained_on]
     return report
 
 

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
 
 from sfumato import __version__
 from sfumato.checkpoint import load_model, new_directory
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
-from sfumato.networks.model import StyleTransferModel
+from sfumato.networks.model import StyleTransferModel, build_discriminator
 from sfumato.networks.statistics import MEASURED
 from sfumato.training.state import checkpoints
 
 OPSET = 18
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime
 PARITY_SIZES = ((16, 16), (17, 31), (75, 93), (128, 200))
+_Graph: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]  # module, inputs, their names, outputs
+
+
+class _StyleEncoder(nn.Module):
+    def __init__(self, model: StyleTransferModel) -> None:
+        super().__init__()
+        self.style_encoder = model.style_encoder
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        return self.style_encoder.look(picture)
 
 
 class _Statistics(nn.Module):
@@ -48,10 +62,30 @@ class _Generator(nn.Module):
         return output.clamp(0, 1)
 
 
+class _Discriminator(nn.Module):
+    """Its opinion (B, 1, h/8, w/8): the mean of the logits at all scales, above 0 where it sees paint."""
+
+    def __init__(self, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, picture: Tensor, code: Tensor) -> Tensor:
+        finest, *others = self.discriminator(picture, code)
+        size = finest.shape[2:]
+        enlarged = [F.interpolate(logits, size, mode="bilinear", align_corners=False) for logits in others]
+        return torch.stack([finest, *enlarged]).mean(0)
+
+
 def export_model(
-    model: StyleTransferModel, directory: Path, model_id: str, card: Mapping[str, Any] | None = None
+    model: StyleTransferModel,
+    directory: Path,
+    model_id: str,
+    card: Mapping[str, Any] | None = None,
+    discriminator: nn.Module | None = None,
 ) -> dict[str, float]:
-    """Write the bundle style_encoder.onnx, statistics.onnx, generator.onnx and card.json to `directory`.
+    """Write the bundle style_encoder.onnx, statistics.onnx, generator.onnx, with a discriminator also
+    discriminator.onnx (which paints nothing, and says in `sfumato explain` what it thinks), and card.json to
+    `directory`.
 
     Weights are rounded to 16 bits and stored so (computed with in 32): half the download, and torch is compared with
     the same rounded weights. Returns the largest differences by graph. ModelError, and nothing kept, where one exceeds
@@ -65,17 +99,19 @@ def export_model(
     with torch.no_grad():
         code = model.style_encoder(thumbnail)
         affines = model.generator.measure(thumbnail, code)
-    graphs: dict[str, tuple[nn.Module, tuple[Tensor, ...], list[str], str]] = {
-        "style_encoder": (model.style_encoder, (thumbnail,), ["picture"], "code"),
-        "statistics": (_Statistics(model), (thumbnail, code), ["thumbnail", "code"], "affines"),
-        "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], "stylized"),
+    graphs: dict[str, _Graph] = {
+        "style_encoder": (_StyleEncoder(model), (thumbnail,), ["picture"], ["code", "features"]),
+        "statistics": (_Statistics(model), (thumbnail, code), ["thumbnail", "code"], ["affines"]),
+        "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
     }
+    if discriminator is not None:
+        graphs["discriminator"] = (_rounded(discriminator), (photo, code), ["picture", "code"], ["opinion"])
     # Where a code has its mean colour and the root of its covariance (`Measured.pack`): what a palette is.
     palette = code.shape[1] - MEASURED, code.shape[1] - MEASURED + 9
     with new_directory(directory) as folder:
-        for name, (module, inputs, input_names, output_name) in graphs.items():
-            _export(module, inputs, folder / f"{name}.onnx", input_names, output_name)
-        parity = _parity(model, folder)
+        for name, (module, inputs, input_names, output_names) in graphs.items():
+            _export(module, inputs, folder / f"{name}.onnx", input_names, output_names)
+        parity = _parity(model, {name: module for name, (module, *_) in graphs.items()}, folder)
         if bad := {name: d for name, d in parity.items() if not d <= TOLERANCE}:
             raise ModelError(f"the exported graphs differ from torch by {bad}, more than {TOLERANCE}; nothing was kept")
         facts = {
@@ -96,23 +132,59 @@ def export_model(
     return parity
 
 
-def export_run(source: Path, directory: Path, model_id: str | None = None) -> dict[str, float]:
-    """Export a run's folder (its newest checkpoint), or one model.safetensors file."""
-    path = source
+def export_run(source: Path, directory: Path, model_id: str | None = None, *, newest: bool = False) -> dict[str, float]:
+    """Export a run's folder (its best checkpoint by validation, where it has one; otherwise or with `newest` its newest
+    one), or one model.safetensors file."""
+    from sfumato.training.state import best_checkpoint, checkpoint
+
+    path, which = source, {}
     if source.is_dir():
         found = checkpoints(source)
         if not found:
             raise ModelError(f"{source} holds no checkpoint; give the --out folder of a training run")
-        path = found[-1] / "model.safetensors"
+        best = None if newest else best_checkpoint(source)
+        path = (checkpoint(source, best.step) if best else found[-1]) / "model.safetensors"
+        which = {"checkpoint": "best by validation" if best else "newest"}
     model, about = load_model(path)
+    discriminator = _discriminator_of(path.with_name("state.safetensors"), model)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    training = {k: v for k, v in about.items() if k not in ("config", "format")}
-    return export_model(model, directory, model_id or f"sfumato-{digest}", {"training": training})
+    training = {k: v for k, v in about.items() if k not in ("config", "format")} | which
+    return export_model(model, directory, model_id or f"sfumato-{digest}", {"training": training}, discriminator)
 
 
-def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: list[str], output: str) -> None:
+def _discriminator_of(state: Path, model: StyleTransferModel) -> nn.Module | None:
+    """The discriminator beside a checkpoint's model; a model.safetensors alone comes without."""
+    if not state.is_file():
+        return None
+    prefix = "discriminator."
+    try:
+        with safe_open(state, "pt") as file:
+            tensors = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
+        discriminator = build_discriminator(model.config, model.code_size)
+        discriminator.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"cannot read the discriminator in {state}: {reason}; export an older checkpoint") from error
+    return discriminator
+
+
+def _rounded(discriminator: nn.Module) -> nn.Module:
+    """As it will be stored: spectral norms worked into the weights, and these rounded to 16 bits."""
+    plain = copy.deepcopy(discriminator).cpu().eval()
+    for module in list(plain.modules()):
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight")
+    with torch.no_grad():
+        for parameter in plain.parameters():
+            parameter.copy_(parameter.half().float())
+    return _Discriminator(plain).eval()
+
+
+def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: list[str], outputs: list[str]) -> None:
     size = {2: "height", 3: "width"}
-    axes = {names[0]: size, **({output: size} if output == "stylized" else {})}
+    axes = {names[0]: size}
+    # Pictures and maps; codes and affines are of one size.
+    axes |= {output: size for output in outputs if output in ("stylized", "features", "opinion")}
     with warnings.catch_warnings():
         # This exporter is called deprecated and traces sizes with warnings; `_parity` is what proves it right here.
         warnings.simplefilter("ignore")
@@ -121,7 +193,7 @@ def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: li
             inputs,
             str(path),
             input_names=names,
-            output_names=[output],
+            output_names=outputs,
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
@@ -145,16 +217,9 @@ def _store_half(proto: onnx.ModelProto) -> None:
     graph.node.extend(nodes)
 
 
-def _parity(model: StyleTransferModel, folder: Path) -> dict[str, float]:
+def _parity(model: StyleTransferModel, modules: Mapping[str, nn.Module], folder: Path) -> dict[str, float]:
     """Largest difference from torch by graph, each fed the same input, over sizes that do not divide."""
-    sessions = {
-        n: onnxruntime.InferenceSession(folder / f"{n}.onnx") for n in ("style_encoder", "statistics", "generator")
-    }
-    modules: dict[str, Callable[..., Tensor]] = {
-        "style_encoder": model.style_encoder,
-        "statistics": _Statistics(model),
-        "generator": _Generator(model),
-    }
+    sessions = {name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in modules}
     generator = torch.Generator().manual_seed(0)
     origin = torch.tensor([4096, 272])
     worst = dict.fromkeys(sessions, 0.0)
@@ -166,12 +231,15 @@ def _parity(model: StyleTransferModel, folder: Path) -> dict[str, float]:
             code = model.style_encoder(picture)
             affines = model.generator.measure(picture, code)
         inputs = {"style_encoder": (picture,), "statistics": (picture, code), "generator": (picture, affines, origin)}
+        inputs["discriminator"] = (picture, code)
         for name, session in sessions.items():
             feeds = {i.name: t.numpy() for i, t in zip(session.get_inputs(), inputs[name], strict=True)}
             with torch.no_grad():
-                expected = modules[name](*inputs[name]).numpy()
-            got = session.run(None, feeds)[0]
-            scale = max(1.0, float(np.abs(expected).max()))  # affines and codes are no pixels: relative to their size
-            # np.maximum, because max() would pass over a NaN.
-            worst[name] = float(np.maximum(worst[name], np.abs(got - expected).max() / scale))
+                found = modules[name](*inputs[name])
+            expected_ones = found if isinstance(found, tuple) else (found,)
+            for tensor, got in zip(expected_ones, session.run(None, feeds), strict=True):
+                expected = tensor.numpy()
+                scale = max(1.0, float(np.abs(expected).max()))  # affines and codes are no pixels: relative to size
+                # np.maximum, because max() would pass over a NaN.
+                worst[name] = float(np.maximum(worst[name], np.abs(got - expected).max() / scale))
     return worst

@@ -29,6 +29,9 @@ class Recipe:
         max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
         masks: SHA-256 of each mask's values.
         quality: of JPEG and WebP.
+        seed: which way the marks fell.
+        guidance: what Sfumato was asked to choose, what it chose and why; None where people chose everything. It tells
+            how the numbers above came about; a replay takes them as they are.
     """
 
     version: str
@@ -41,6 +44,8 @@ class Recipe:
     max_size: int = 0
     masks: Sequence[str] = ()
     quality: int = 92
+    seed: int = 0
+    guidance: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
@@ -51,6 +56,11 @@ class Recipe:
         ]
         card = stylizer.card
         return cls(__version__, card.model, card.digest, kept, **options)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `Stylizer` takes besides photo, styles and masks."""
+        return {"strength": self.strength, "stroke": self.stroke, "color": self.color, "seed": self.seed}
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
@@ -69,6 +79,8 @@ class Recipe:
             numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError("its parts have other types")
+            if type(recipe.seed) is not int or not (recipe.guidance is None or isinstance(recipe.guidance, dict)):
+                raise ValueError("its seed or guidance has another type")
             for style in recipe.styles:
                 recipe._code(style)
             if not recipe.styles or not all(isinstance(mask, str) for mask in recipe.masks):

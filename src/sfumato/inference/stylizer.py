@@ -28,7 +28,7 @@ from sfumato.image import ImageSource, Photo, Picture, as_image, resize, thumbna
 from sfumato.inference.finish import keep_chroma, mix, soften
 from sfumato.inference.library import style_path
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
-from sfumato.inference.tiling import Tile, tiles
+from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
 from sfumato.style_code import StyleCode
 
 if TYPE_CHECKING:
@@ -43,15 +43,18 @@ LONGEST_THUMBNAIL = 1024
 NATURAL = 512
 #: How many times the base size a result must be for its finest octaves to be painted too, and not only enlarged.
 REPAINTED = 2.0
+#: Places of the networks' field of noise, along each axis, before it repeats (`networks.generator.NOISE_PERIODS`).
+NOISE_PLACES = 429
 
 Color: TypeAlias = Literal["style", "content", "luminance"]
 Mask: TypeAlias = npt.NDArray[np.float32]
 
 _GRAPHS = {  # each graph's inputs and outputs
-    "style_encoder.onnx": (["picture"], ["code"]),
+    "style_encoder.onnx": (["picture"], ["code", "features"]),
     "statistics.onnx": (["thumbnail", "code"], ["affines"]),
     "generator.onnx": (["picture", "affines", "origin"], ["stylized"]),
 }
+_OPTIONAL = {"discriminator.onnx": (["picture", "code"], ["opinion"])}  # it explains pictures, and paints none
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # fastest first
 
 
@@ -145,6 +148,7 @@ class Stylizer:
         stroke: float = 1.0,
         color: Color = "style",
         masks: Sequence[Mask] = (),
+        seed: int = 0,
     ) -> Picture:
         """Paints a photo in a style, at the photo's own size; the same arguments give the same pixels.
 
@@ -159,6 +163,7 @@ class Stylizer:
             masks: ``(H, W)``: float in ``[0, 1]``, uint8, uint16 or bool: where each style goes. One mask, one style:
                 the rest stays photo. One mask and two styles: the second takes the rest. Otherwise as many masks as
                 styles; where they overlap they share, and where there is none the photo stays.
+            seed: which way the marks fall, where the photo does not say; 0 and up.
 
         Returns:
             ``(1, 3, H, W)`` float32 in ``[0, 1]``.
@@ -170,7 +175,7 @@ class Stylizer:
         """
         picture = _usable(photo)
         output = np.empty_like(picture)
-        for tile, painted in self._render(ArraySource(picture), style, strength, stroke, color, masks):
+        for tile, painted in self._render(ArraySource(picture), style, strength, stroke, color, masks, seed):
             output[:, :, tile.rows, tile.columns] = painted
         return output
 
@@ -183,6 +188,7 @@ class Stylizer:
         stroke: float = 1.0,
         color: Color = "style",
         masks: Sequence[Mask] = (),
+        seed: int = 0,
         name: str = "the photo",
     ) -> Photo:
         """As a call, from photo to photo: its depth, transparency and metadata are kept, and memory is bounded.
@@ -191,7 +197,7 @@ class Stylizer:
         """
         check_size(photo.height, photo.width, name)
         pixels = np.empty_like(photo.pixels)
-        for tile, painted in self._render(PixelSource(photo), style, strength, stroke, color, masks, name):
+        for tile, painted in self._render(PixelSource(photo), style, strength, stroke, color, masks, seed, name):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
         return replace(photo, pixels=pixels)
 
@@ -203,18 +209,20 @@ class Stylizer:
         stroke: float,
         color: Color,
         masks: Sequence[Mask],
+        seed: int,
         name: str = "the photo",
     ) -> Iterator[tuple[Tile, Picture]]:
         """The stylised picture, tile by tile; values in [0, 1]."""
         check_range(strength, 0.0, 1.0, "strength")
         check_range(stroke, 0.5, 2.0, "stroke")
+        check_range(seed, 0, 2**63 - 1, "seed")
         if color not in get_args(Color):
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
         styles = _as_styles(style)
         regions = _regions(masks, len(styles), source.height, source.width, name)
         codes = [self._checked(Style.named(s) if isinstance(s, str) else s) for s in styles]
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
-        paintings = [_Painting(self, wide, code, strength, stroke, color).tiles() for code in codes]
+        paintings = [_Painting(self, wide, code, strength, stroke, color, seed).tiles() for code in codes]
         for parts in zip(*paintings, strict=True):
             tile = parts[0][0].within(source.height, source.width)
             height, width = tile.shape
@@ -242,7 +250,7 @@ class Stylizer:
         They belong to the whole picture: its tiles, or the frames of one shot, can share them.
         """
         small = self._thumbnail(ArraySource(picture))
-        return self._measure(small, self._fused(small, code, strength))
+        return self._measure(small, self.fused(small, code, strength))
 
     def decode(self, picture: Picture, affines: npt.NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> Picture:
         """The generator alone: ``(1, 3, h, w)`` under affines, as a region of the picture that they belong to.
@@ -250,7 +258,7 @@ class Stylizer:
         Args:
             origin: row and column of its corner there, multiples of ``tiling.ALIGNMENT``.
         """
-        return self._run("generator.onnx", picture=picture, affines=affines, origin=np.array(origin, np.int64))
+        return self._run("generator.onnx", picture=picture, affines=affines, origin=np.array(origin, np.int64))[0]
 
     def encode(self, picture: ImageSource) -> StyleCode:
         """The style code of one picture.
@@ -261,36 +269,57 @@ class Stylizer:
         return self._encode(self._thumbnail(ArraySource(_usable(picture))))
 
     def _measure(self, small: Picture, code: StyleCode) -> npt.NDArray[np.float32]:
-        return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])
+        return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0]
 
     def _thumbnail(self, source: Source) -> Picture:
         size = thumbnail_size(source.height, source.width, self.card.thumbnail, LONGEST_THUMBNAIL)
         return source.reduced(*(max(SMALLEST_SIDE, side) for side in size))
 
-    def _fused(self, small: Picture, code: StyleCode, strength: float, color: Color = "style") -> StyleCode:
-        """A style's code fused with that of the photo, whose thumbnail is `small`."""
+    def fused(self, photo: Picture | StyleCode, code: StyleCode, strength: float, color: Color = "style") -> StyleCode:
+        """The code that a photo is painted under: the style's, with the photo's palette where that is kept, fused by
+        strength with the photo's own, which is given, or taken from its thumbnail ``(1, 3, h, w)``."""
         if strength == 1.0 and color != "content":  # the photo's own code weighs nothing: the same without encoding it
             return code
-        own = self._encode(small)
+        own = photo if isinstance(photo, StyleCode) else self._encode(photo)
         if color == "content":
             first, last = self.card.palette
             vector = code.vector.copy()
             vector[first:last] = own.vector[first:last]
-            code = StyleCode(vector, code.model)
+            code = StyleCode(vector, code.model, code.look)
         return code.fuse(own, strength)
 
     def _encode(self, small: Picture) -> StyleCode:
-        return StyleCode(self._run("style_encoder.onnx", picture=small)[0], self.card.model)
+        return self.look(small)[0]
 
-    def _run(self, graph: str, **inputs: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def look(self, picture: Picture) -> tuple[StyleCode, npt.NDArray[np.float32]]:
+        """The style encoder's view of ``(1, 3, h, w)``: its code, and its features ``(256, h/4, w/4)`` (VGG19's
+        relu3_1), which say where things are."""
+        code, (features,) = self._run("style_encoder.onnx", picture=picture)
+        flat = features.reshape(len(features), -1)
+        look = np.log1p(np.concatenate([flat.mean(1), flat.std(1)]))
+        return StyleCode(code[0], self.card.model, look), features
+
+    def opinion(self, picture: Picture, code: StyleCode) -> npt.NDArray[np.float32]:
+        """The discriminator's logits ``(h/8, w/8)`` over ``(1, 3, h, w)``: above 0 where it takes the place for a part
+        of a painting of that style.
+
+        Raises:
+            ModelError: the model was exported without its discriminator.
+        """
+        if "discriminator.onnx" not in self.card.files:
+            raise ModelError(f"the model {self.card.model!r} has no discriminator; export it from its whole run")
+        logits: npt.NDArray[np.float32] = self._run("discriminator.onnx", picture=picture, code=code.vector[None])[0]
+        return np.asarray(logits[0, 0])
+
+    def _run(self, graph: str, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
         session = _session(self.folder / graph, self.card.files[graph], self._threads, self._device)
-        output: npt.NDArray[np.float32] = session.run(None, inputs)[0]
-        if not np.isfinite(output).all():
+        outputs: list[npt.NDArray[np.float32]] = session.run(None, inputs)
+        if not all(np.isfinite(output).all() for output in outputs):
             raise ModelError(
                 f"the model {self.card.model!r} gave values that are not numbers: the style or the model is damaged; "
                 "make or install it again"
             )
-        return output
+        return outputs
 
 
 class _Painting:
@@ -302,14 +331,23 @@ class _Painting:
     """
 
     def __init__(
-        self, stylizer: Stylizer, source: Source, code: StyleCode, strength: float, stroke: float, color: Color
+        self,
+        stylizer: Stylizer,
+        source: Source,
+        code: StyleCode,
+        strength: float,
+        stroke: float,
+        color: Color,
+        seed: int,
     ) -> None:
         self.stylizer, self.source = stylizer, source
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
         small = stylizer._thumbnail(source)
-        self.code = stylizer._fused(small, code, strength, color)
+        self.code = stylizer.fused(small, code, strength, color)
         self.affines = stylizer._measure(small, self.code)
+        # Another place in the field of noise; seed 0 is its corner.
+        self.shift = np.random.default_rng(seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT if seed else np.zeros(2, int)
 
     def tiles(self) -> Iterator[tuple[Tile, Picture]]:
         height, width = self.source.height, self.source.width
@@ -337,7 +375,8 @@ class _Painting:
         for tile in tiles(source.height, source.width):
             seen = source.region(tile.seen_rows, tile.seen_columns)
             rows, columns = tile.inner
-            yield tile, self.stylizer.decode(seen, affines, tile.origin)[:, :, rows, columns]
+            origin = tile.origin[0] + int(self.shift[0]), tile.origin[1] + int(self.shift[1])
+            yield tile, self.stylizer.decode(seen, affines, origin)[:, :, rows, columns]
 
 
 @dataclass(frozen=True)
@@ -452,7 +491,7 @@ def _session(path: Path, sha256: str, threads: int | None, device: str) -> Infer
     if device != "auto" and _PROVIDERS[device] not in session.get_providers():  # it falls back to the CPU in silence
         raise UsageError(f"the device {device!r} did not start; check its drivers, or choose cpu")
     names = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
-    if names != _GRAPHS[path.name]:
+    if names != {**_GRAPHS, **_OPTIONAL}[path.name]:
         raise ModelError(f"{path} is another program's model: its inputs and outputs are {names}")
     return session
 

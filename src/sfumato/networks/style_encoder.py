@@ -47,6 +47,11 @@ class StyleEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.code(self.describe(x))
 
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Code and features (B, 256, h/4, w/4) of VGG19's relu3_1, which say where things are: guidance's measure."""
+        description, features = self._read(x)
+        return self.code(description), features
+
     def code(self, description: Tensor) -> Tensor:
         """What `describe` gave -> code."""
         texture = (description[:, :-MEASURED] - self.mean) / self.deviation
@@ -59,6 +64,10 @@ class StyleEncoder(nn.Module):
         Per layer the logarithms of the channels' means and deviations; and of random directions through its channels
         the logarithms of their variances and their correlations (a Gram matrix in few numbers).
         """
+        return self._read(x)[0]
+
+    @torch.no_grad()
+    def _read(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.float()
         parts = []
         h = x.flip(1) * 255 - self.get_buffer("pixel_mean")
@@ -77,7 +86,7 @@ class StyleEncoder(nn.Module):
                 correlation = covariance * own[:, :, None].rsqrt() * own[:, None, :].rsqrt()
                 rows, columns = torch.triu_indices(directions, directions, 1)
                 parts += [own.log() / 2, correlation[:, rows, columns]]
-        return torch.cat([*parts, Measured.of(x)[0].pack()], 1)
+        return torch.cat([*parts, Measured.of(x)[0].pack()], 1), h
 
     @torch.no_grad()
     def look_with(self, vgg: VGG19) -> None:

@@ -23,6 +23,11 @@ def style_itself(photo: Picture, style: Picture) -> Picture:
     return resize(style, *photo.shape[2:])
 
 
+def half_the_style(photo: Picture, style: Picture) -> Picture:
+    """The left half of the style picture at the photo's size: how far real is from real on the axes of style."""
+    return resize(np.ascontiguousarray(style[..., : max(1, style.shape[3] // 2)]), *photo.shape[2:])
+
+
 def colour_transfer(photo: Picture, style: Picture) -> Picture:
     """The photo with the style picture's mean colour and colour covariance (by symmetric roots; Pitié & Kokaram 2007's
     linear transfer without their optimal transport)."""
@@ -50,6 +55,7 @@ ANCHORS: dict[str, Callable[[Picture, Picture], Picture]] = {
     "colour transfer": colour_transfer,
     "colour and bands": colour_and_bands,
     "style picture": style_itself,
+    "half the style picture": half_the_style,
 }
 
 

@@ -291,7 +291,8 @@ def _bands_at_edges(x: Array, p: Array) -> tuple[Array, Array]:
     down, right = np.gradient(y)
     slope = np.hypot(down, right)
     edge = slope > max(0.03, float(np.quantile(slope, 0.9)))
-    field, weight = np.zeros(y.shape, np.float32), np.zeros(y.shape, np.float32)
+    half = y.shape[0] // 2, y.shape[1] // 2  # means over windows of 25 pixels need no finer grid
+    field, weight = np.zeros(half, np.float32), np.zeros(half, np.float32)
     if not edge.any():
         return field, weight
     bright = y > _box(y, 6)
@@ -300,14 +301,15 @@ def _bands_at_edges(x: Array, p: Array) -> tuple[Array, Array]:
     unit = 0.02 + 0.27 * float(np.sqrt(np.maximum(_box(change**2, 12) - _box(change, 12) ** 2, 0).sum(0)).mean())
     for width in (3, 7):
         at, near, far = (_within(edge, r) for r in (1, 1 + width, 1 + 2 * width + 2))
+        here = _halved(near[None].astype(np.float32))[0] > 0.5
         for side in (bright, ~bright):
             masks = np.stack([near & ~at & side, far & ~near & side]).astype(np.float32)
-            count = _box(masks, 12)
-            valid = (count.min(0) > 0.03) & near
-            ours, theirs = (
-                [(_box(z * mask, 12) / np.maximum(n, 1e-3)) for mask, n in zip(masks, count, strict=True)]
-                for z in (x, p)
-            )
+            planes = np.concatenate([masks, *(z * mask for z in (x, p) for mask in masks)])  # 2 counts, 4 times RGB
+            means = _box(_halved(planes), 6)
+            count = means[:2]
+            valid = (count.min(0) > 0.03) & here
+            strips = means[2:].reshape(2, 2, 3, *half) / np.maximum(count, 1e-3)[None, :, None]
+            ours, theirs = strips
             step, own = ours[0] - ours[1], theirs[0] - theirs[1]
             excess = np.sqrt(((step - own) ** 2).sum(0))
             strength = np.where(valid, np.maximum(excess - 0.5 * np.sqrt((own**2).sum(0)), 0) / unit, 0)
@@ -375,7 +377,7 @@ def _jumps(x: Array) -> Array:
     step = np.diff(rows, axis=2)
     jump = step[:, :, 1:-1] - 0.5 * (step[:, :, :-2] + step[:, :, 2:])  # before columns 2 ... W - 2
     size = np.sqrt((jump**2).sum(0))  # (pieces, W - 3)
-    usual = _box_last(size, 10)
+    usual = _running_mean(size, 10, 1)
     lines = np.quantile(size / (0.012 + 1.0 * usual), 0.35, axis=0)
     padded = np.pad(lines, 16, mode="reflect")
     blocks = np.median([padded[16 + d : padded.size - 16 + d] for d in (-16, -8, 8, 16)], 0)
@@ -516,20 +518,37 @@ def _reduced(x: Array, factor: int) -> Array:
 
 def _box(x: npt.NDArray[Any], radius: int) -> Array:
     """Mean over squares of ``2·radius + 1`` in the last two axes, the edge repeated."""
-    return _box_last(_box_last(x, radius).swapaxes(-1, -2), radius).swapaxes(-1, -2)
+    return _running_mean(_running_mean(x, radius, x.ndim - 1), radius, x.ndim - 2)
 
 
-def _box_last(x: npt.NDArray[Any], radius: int) -> Array:
-    size = 2 * radius + 1
-    ends = [(0, 0)] * (x.ndim - 1) + [(radius + 1, radius)]
-    sums = np.cumsum(np.pad(x, ends, mode="edge"), axis=-1, dtype=np.float64)
-    return ((sums[..., size:] - sums[..., :-size]) / size).astype(np.float32)
+def _running_mean(x: npt.NDArray[Any], radius: int, axis: int) -> Array:
+    size, length = 2 * radius + 1, x.shape[axis]
+    if radius <= 2:  # adding up a few shifted copies is faster than running sums
+        padded = _with_ends(x, radius, radius, axis)
+        total = sum(_part(padded, axis, i, i + length) for i in range(size))
+        return np.asarray(total / np.float32(size), np.float32)
+    sums = np.cumsum(_with_ends(x, radius + 1, radius, axis), axis=axis, dtype=np.float64)
+    return np.asarray((_part(sums, axis, size, None) - _part(sums, axis, 0, -size)) / size, np.float32)
 
 
 def _dilated(x: Array, radius: int) -> Array:
     """Maximum over squares of ``2·radius + 1`` of ``(H, W)``."""
+    size = 2 * radius + 1
     for axis in (0, 1):
-        ends = [(0, 0), (0, 0)]
-        ends[axis] = (radius, radius)
-        x = sliding_window_view(np.pad(x, ends, mode="edge"), 2 * radius + 1, axis=axis).max(-1)
+        length, y, span = x.shape[axis], _with_ends(x, radius, radius, axis), 1
+        while 2 * span <= size:  # y holds maxima over `span`
+            y = np.maximum(_part(y, axis, 0, -span), _part(y, axis, span, None))
+            span *= 2
+        x = np.maximum(_part(y, axis, 0, length), _part(y, axis, size - span, size - span + length))
     return x
+
+
+def _with_ends(x: npt.NDArray[Any], before: int, after: int, axis: int) -> npt.NDArray[Any]:
+    """The edge repeated; `np.pad` takes longer than what is done with it."""
+    first, last = _part(x, axis, 0, 1), _part(x, axis, -1, None)
+    return np.concatenate([np.repeat(first, before, axis), x, np.repeat(last, after, axis)], axis)
+
+
+def _part(x: npt.NDArray[Any], axis: int, start: int, stop: int | None) -> npt.NDArray[Any]:
+    part: npt.NDArray[Any] = x[(slice(None),) * axis + (slice(start, stop),)]
+    return part

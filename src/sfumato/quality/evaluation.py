@@ -9,21 +9,26 @@ antialiased).
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from sfumato import __version__
-from sfumato.errors import UsageError
+from sfumato.errors import InputError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize, thumbnail_size
 from sfumato.quality.artefacts import artefacts, worst
-from sfumato.quality.backbones import Backbone, EfficientNetLite0, Pooled, VGG19Backbone
+from sfumato.quality.backbones import Backbone, EfficientNetLite0, InceptionBackbone, Pooled, VGG19Backbone
+from sfumato.quality.classifier import balanced_accuracy, fresh_classifier_accuracy
 from sfumato.quality.distribution import Features, Figure
 from sfumato.quality.intervals import Interval, crossed_interval_of, sign_flip_test
 from sfumato.quality.pairs import Pair
@@ -39,9 +44,11 @@ from sfumato.quality.similarity import (
     ssim,
 )
 from sfumato.quality.style import (
+    Quantiles,
     StyleStatistics,
     content_leak,
     luma_view,
+    patch_quantiles,
     retrieval_rank,
     sliced_wasserstein,
     spread,
@@ -50,12 +57,32 @@ from sfumato.quality.style import (
 )
 
 Suite = Literal["quick", "full"]
-#: Gives a pair's stylised picture, and a hash of what it was made of (a file's, say).
-Source = Callable[[Pair], tuple[Picture, str]]
 _LITE, _VGG = EfficientNetLite0.name, VGG19Backbone.name
 #: Raised with every change of a measure: cached figures of another are not used.
-VERSION = 1
-_PHOTOS = 32  # whose features are held
+VERSION = 2
+_HELD = 48  # photos, and style pictures, whose features are held
+_KEPT = {  # by backbone, the layers whose content distance is meant by "content"
+    _LITE: ("stride8", "stride16"),
+    _VGG: VGG19Backbone.LAYERS,
+}
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a method's pictures come from.
+
+    Attributes:
+        picture: gives a pair's stylised picture, ``(1, 3, H, W)``; from several threads at once.
+        digest: a hash of what it is made of besides the pair, told without making it.
+        opinion: the method's own discriminator: its mean logit for a picture as one in the style of another (a file);
+            above 0 is "painted".
+    """
+
+    picture: Callable[[Pair], Picture]
+    digest: Callable[[Pair], str]
+    opinion: Callable[[Picture, Path], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,12 +143,22 @@ class Evaluation:
     missing: int = 0
     about: dict[str, str] = field(default_factory=dict)
     sets: list[Figure] = field(default_factory=list)
+    strength: float | None = None  # of a point of a model's curve
 
     def interval(self, name: str) -> Interval:
-        """Mean and 95 % interval over styles and contents (both are samples of what might have been judged)."""
+        """Mean and 95 % interval over styles and contents (both are samples of what might have been judged); NaN for
+        its ends where styles do not share contents enough to tell the two apart."""
         values = [row.figures[name] for row in self.rows]
         styles = [row.pair.style.name for row in self.rows]
-        return crossed_interval_of(values, styles, [row.pair.content.name for row in self.rows])
+        try:
+            return crossed_interval_of(values, styles, [row.pair.content.name for row in self.rows])
+        except InputError:
+            return Interval(float(np.mean(values)), float("nan"), float("nan"))
+
+    def set_figure(self, like: Figure) -> float:
+        """The value of the set figure of that name and backbone; NaN where there is none."""
+        same = [figure.value for figure in self.sets if (figure.name, figure.backbone) == (like.name, like.backbone)]
+        return same[0] if same else float("nan")
 
     def by_style(self, name: str) -> dict[str, float]:
         """Mean of each style's pairs."""
@@ -141,34 +178,41 @@ class Judge:
         cache: folder for each pair's figures, under a hash of all that they depend on; ``None`` keeps none.
         vgg: the user's own VGG19 file.
         references: pictures that the outputs are compared with as a set; ``None`` takes the style pictures.
+        inception: the user's own Inception-v3 (ONNX): set figures are then also given with it.
+        workers: pairs judged at once, in threads; the figures do not depend on it.
     """
 
     def __init__(
         self, pairs: Sequence[Pair], suite: Suite = "quick", short: int = 256, cache: Path | None = None,
-        vgg: Path | None = None, references: Sequence[Path] | None = None,
+        vgg: Path | None = None, references: Sequence[Path] | None = None, inception: Path | None = None,
+        workers: int = 1,
     ) -> None:  # fmt: skip
         if not pairs:
             raise UsageError("there are no pairs to judge")
         if not 64 <= short <= 1024:
             raise UsageError(f"the judged short side must be between 64 and 1024 pixels, but is {short}")
-        self.suite, self.short, self.cache = suite, short, cache
+        self.suite, self.short, self.cache, self.workers = suite, short, cache, workers
         self.pairs = list(pairs)
         self.backbones: list[Backbone] = [EfficientNetLite0()]
         if suite == "full":
             self.backbones.append(VGG19Backbone(vgg))
+        #: Those through which sets are seen.
+        self.eyes: list[Backbone] = [self.backbones[0], *([InceptionBackbone(inception)] if inception else [])]
         self.names = tuple(MEASURES) if suite == "full" else _QUICK
-        self._photo = lru_cache(_PHOTOS)(self._read_photo)
+        self._photo = lru_cache(_HELD)(self._read_photo)
+        self._patches = lru_cache(_HELD)(self._read_patches)
         self._style_files = sorted({pair.style for pair in pairs})
         self._digest = lru_cache(None)(_digest)
         self._references = list(references or self._style_files)
-        self._sets: dict[tuple[Path, ...], Features] = {}
-        self._styles: dict[str, dict[str, StyleStatistics]] | None = None
+        self._pooled = lru_cache(None)(self._read_pooled)
+        self._styles: dict[str, dict[str, StyleStatistics]] = {}
         self._scales: dict[str, tuple[dict[str, float], dict[str, float]]] = {}
+        self._opinions: dict[str, list[float]] = {}
 
     def judge(
         self,
         method: str,
-        picture: Source,
+        source: Source,
         tick: Callable[[], None] = lambda: None,
         missing: int = 0,
         pairs: Sequence[Pair] | None = None,
@@ -176,62 +220,117 @@ class Judge:
         """All pairs under one method.
 
         Args:
-            picture: where the pictures come from.
+            source: where the pictures come from.
             tick: called after each pair.
             pairs: those to judge, all of the judge's by default.
         """
-        rows, members = [], []
-        for pair in pairs or self.pairs:
-            output, digest = picture(pair)  # once: a model paints it here
-            rows.append(self._row(pair, output, digest))
-            members.append(self.backbones[0].pooled(output))
-            tick()
+        self._learn_styles()
+        chosen = list(pairs or self.pairs)
+        # Style by style, so that what is held of a style picture is used before it is dropped.
+        order = sorted(range(len(chosen)), key=lambda i: (chosen[i].style, i))
+        found = dict(zip(order, self._each(lambda i: self._judged(chosen[i], source), order, tick), strict=True))
+        judged = [found[i] for i in range(len(chosen))]
         about = {"sfumato": __version__, "suite": self.suite, "short side": f"{self.short} px"}
-        about |= {"backbones": ", ".join(backbone.name for backbone in self.backbones)}
-        return Evaluation(method, rows, missing, about, self._as_a_set([row.pair for row in rows], members))
+        names = dict.fromkeys(backbone.name for backbone in (*self.backbones, *self.eyes))
+        about |= {"backbones": ", ".join(names)}
+        rows = [one.row for one in judged]
+        sets = [figure for eye in self.eyes for figure in self._as_a_set(eye, chosen, judged)]
+        if source.opinion is not None:
+            sets.append(self._discriminator_accuracy(source.opinion, source.digest(chosen[0]), chosen, judged))
+        return Evaluation(method, rows, missing, about, sets)
 
-    def _row(self, pair: Pair, output: Picture, digest: str) -> Row:
+    def _each(self, work: Callable[[_T], _R], jobs: Sequence[_T], tick: Callable[[], None] = lambda: None) -> list[_R]:
+        """``work`` on every job, in `workers` threads; the first error, or Ctrl-C, drops what has not begun."""
+        with ThreadPoolExecutor(self.workers) as pool:
+            futures = [pool.submit(work, job) for job in jobs]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+                    tick()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return [future.result() for future in futures]
+
+    def _judged(self, pair: Pair, source: Source) -> _Judged:
         if self.cache is None:
-            return self._measure(pair, output)
+            return self._seen(pair, source)
         everything: list[Any] = [
-            VERSION,
-            self.suite,
-            self.short,
-            digest,
-            self._digest(pair.content),
-            self._digest(pair.style),
-        ]
-        everything += [sorted(map(self._digest, self._style_files)), [backbone.name for backbone in self.backbones]]
-        path = self.cache / f"{hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:40]}.json"
-        if path.is_file():
-            found = json.loads(path.read_text())
-            return Row(pair, found["figures"], found["artefacts"], found["resized"])
-        row = self._measure(pair, output)
-        with atomic_file(path) as file:
-            kept = {"figures": row.figures, "artefacts": row.artefacts, "resized": row.resized}
-            file.write(json.dumps(kept).encode())
-        return row
+            VERSION, self.suite, self.short, source.digest(pair), self._digest(pair.content), self._digest(pair.style),
+            sorted(map(self._digest, self._style_files)), [eye.name for eye in (*self.backbones, *self.eyes)],
+            source.opinion is not None,
+        ]  # fmt: skip
+        path = self.cache / f"{hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:40]}.npz"
+        kept = _Judged.read(path, pair)
+        if kept is None:
+            kept = self._seen(pair, source)
+            kept.write(path)
+        return kept
 
-    def _as_a_set(self, pairs: Sequence[Pair], members: Sequence[Pooled]) -> list[Figure]:
-        eye = self.backbones[0]
-        outputs, probabilities = as_set(eye.name, members)
-        figures = set_figures(outputs, self._pooled(self._references), probabilities)
-        for name, groups, real in (
+    def _seen(self, pair: Pair, source: Source) -> _Judged:
+        output = source.picture(pair)
+        opinion = source.opinion(output, pair.style) if source.opinion else None
+        return _Judged(self._measure(pair, output), [eye.pooled(output) for eye in self.eyes], opinion)
+
+    def _as_a_set(self, eye: Backbone, pairs: Sequence[Pair], judged: Sequence[_Judged]) -> list[Figure]:
+        place = self.eyes.index(eye)
+        outputs, probabilities = as_set(eye.name, [one.members[place] for one in judged])
+        references = self._set_of(eye, self._references)
+        figures = set_figures(outputs, references, probabilities)
+        one, other = (Features(eye.name, references.arrays[start::2]) for start in (0, 1))
+        floor = {figure.name: figure.value for figure in set_figures(one, other)} if len(other.arrays) > 1 else {}
+        for i, figure in enumerate(figures):
+            if np.isfinite(real := floor.get(figure.name, np.nan)) and np.isfinite(figure.value):
+                said = f"real against real, two halves of the references: {real:.3g}"
+                figures[i] = replace(figure, note="; ".join(filter(None, [figure.note, said])))
+        figures.append(self._classifier(eye, pairs, outputs))
+        for name, groups, real_files in (
             ("diversity over photos", [pair.style for pair in pairs], sorted({pair.content for pair in pairs})),
             ("diversity over styles", [pair.content for pair in pairs], sorted({pair.style for pair in pairs})),
         ):
-            own = diversity(outputs, groups)
-            there = diversity(self._pooled(real), [0] * len(real)) if len(real) > 1 else float("nan")
+            own, there = diversity(outputs, groups), float("nan")
+            if len(real_files) > 1:
+                there = diversity(self._set_of(eye, real_files), [0] * len(real_files))
             note = f"of the {name.rpartition(' ')[2]} themselves: {there:.3f}"
             figures.append(Figure(name, own, None, None, len(pairs), eye.name, note))
         return figures
 
-    def _pooled(self, paths: Sequence[Path]) -> Features:
-        key = tuple(paths)
-        if key not in self._sets:
-            eye = self.backbones[0]
-            self._sets[key], _ = as_set(eye.name, [eye.pooled(read_image(path)) for path in paths])
-        return self._sets[key]
+    def _classifier(self, eye: Backbone, pairs: Sequence[Pair], outputs: Features) -> Figure:
+        """References are their own groups, the style pictures among them those of their outputs."""
+        references = self._set_of(eye, self._references)
+        try:
+            return fresh_classifier_accuracy(references, outputs, self._references, [pair.style for pair in pairs])
+        except UsageError as problem:
+            n = min(len(references.arrays), len(pairs))
+            return Figure("classifier_accuracy", float("nan"), None, None, n, eye.name, f"refused: {problem}")
+
+    def _discriminator_accuracy(
+        self, opinion: Callable[[Picture, Path], float], who: str, pairs: Sequence[Pair], judged: Sequence[_Judged]
+    ) -> Figure:
+        if who not in self._opinions:
+            self._opinions[who] = self._each(lambda path: opinion(read_image(path), path), self._style_files)
+        groups = [pair.style for pair in pairs]
+        note = "the discriminator that the model was trained against; 0.5 where it cannot tell"
+        outputs = [one.opinion for one in judged if one.opinion is not None]
+        return balanced_accuracy("discriminator_accuracy", self._opinions[who], outputs, groups, who[:12], None, note)
+
+    def _set_of(self, eye: Backbone, paths: Sequence[Path]) -> Features:
+        members = self._each(lambda path: self._pooled(path, self.eyes.index(eye)), paths)
+        return Features(eye.name, np.stack(members))
+
+    def _read_pooled(self, path: Path, eye: int) -> npt.NDArray[np.float32]:
+        backbone = self.eyes[eye]
+        if self.cache is None:
+            return backbone.pooled(read_image(path)).features
+        key = hashlib.sha256(json.dumps([VERSION, backbone.name, self._digest(path)]).encode()).hexdigest()
+        file = self.cache / f"{key[:40]}.npy"
+        try:
+            return np.asarray(np.load(io.BytesIO(file.read_bytes()), allow_pickle=False), np.float32)
+        except (OSError, ValueError, EOFError):  # not there, or not whole
+            found = backbone.pooled(read_image(path)).features
+            with atomic_file(file) as out:
+                np.save(out, found)
+            return found
 
     def _measure(self, pair: Pair, output: Picture) -> Row:
         photo = read_image(pair.content)
@@ -245,15 +344,15 @@ class Judge:
             "psnr": min(psnr(output, photo), 100.0),  # of equal pictures it is infinite, and a mean would be lost
             "edges": edge_structure(output, photo),
             "colour": colour_distance(output, photo),
-            "wasserstein": sliced_wasserstein(seen, style),
+            "wasserstein": sliced_wasserstein(patch_quantiles(seen), self._patches(pair.style)),
             "leak": content_leak(seen, self._small(photo), style),
             "artefacts": worst(found).value,
         }
-        styles = self._style_statistics()
+        styles = self._styles
         for backbone in self.backbones:
             quick = backbone.name == EfficientNetLite0.name
             own, of_photo = backbone.features(seen), self._photo(pair.content, backbone.name)
-            if {layer: f.shape for layer, f in own.items()} != {layer: f.shape for layer, f in of_photo.items()}:
+            if any(own[layer].shape != f.shape for layer, f in of_photo.items()):
                 # An output in other proportions than its photo's.
                 of_photo = backbone.features(resize(self._small(photo), *seen.shape[2:]))
             statistics = StyleStatistics.of(backbone.name, own, backbone.features(luma_view(seen)))
@@ -263,7 +362,7 @@ class Judge:
             of_texture = texture_distance(statistics, target, gram_scale)
             if quick:
                 rank = retrieval_rank(statistics, styles[backbone.name], pair.style.name, scale)
-                deep = [content_distance(own[layer], of_photo[layer]) for layer in ("stride8", "stride16")]
+                deep = [content_distance(own[layer], of_photo[layer]) for layer in _KEPT[_LITE]]
                 figures |= {"content": float(np.mean(deep)), "style": of_style, "texture": of_texture}
                 figures |= {"top1": float(rank == 1), "top5": float(rank <= 5)}
             else:
@@ -278,22 +377,62 @@ class Judge:
         return resize(x, *thumbnail_size(x.shape[2], x.shape[3], self.short, 4 * self.short))
 
     def _read_photo(self, path: Path, backbone: str) -> dict[str, FeatureMap]:
-        return next(b for b in self.backbones if b.name == backbone).features(self._small(read_image(path)))
+        found = next(b for b in self.backbones if b.name == backbone).features(self._small(read_image(path)))
+        layers = _KEPT[_LITE if backbone == _LITE else _VGG]
+        return {layer: found[layer] for layer in layers}
 
-    def _style_statistics(self) -> dict[str, dict[str, StyleStatistics]]:
-        if self._styles is None:
-            self._styles = {backbone.name: {} for backbone in self.backbones}
-            for path in self._style_files:
-                small = self._small(read_image(path))
-                view = luma_view(small)
-                for backbone in self.backbones:
-                    statistics = StyleStatistics.of(backbone.name, backbone.features(small), backbone.features(view))
-                    self._styles[backbone.name][path.name] = statistics
-            for name, styles in self._styles.items():
-                some = list(styles.values())
-                ones = {layer: 1.0 for layer in some[0].statistics}
-                self._scales[name] = spread(some) if len(some) > 1 else (ones, ones)
-        return self._styles
+    def _read_patches(self, path: Path) -> list[Quantiles]:
+        return patch_quantiles(self._small(read_image(path)))
+
+    def _learn_styles(self) -> None:
+        """The statistics of every style picture, and how far they are apart."""
+        if self._styles:
+            return
+
+        def seen(path: Path) -> dict[str, StyleStatistics]:
+            small = self._small(read_image(path))
+            view = luma_view(small)
+            return {b.name: StyleStatistics.of(b.name, b.features(small), b.features(view)) for b in self.backbones}
+
+        found = self._each(seen, self._style_files)
+        for backbone in self.backbones:
+            some = [one[backbone.name] for one in found]
+            ones = {layer: 1.0 for layer in some[0].statistics}
+            self._scales[backbone.name] = spread(some) if len(some) > 1 else (ones, ones)
+            self._styles[backbone.name] = {path.name: one for path, one in zip(self._style_files, some, strict=True)}
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """All that is kept of a pair: its figures, and its place in each set."""
+
+    row: Row
+    members: list[Pooled]
+    opinion: float | None
+
+    @classmethod
+    def read(cls, path: Path, pair: Pair) -> _Judged | None:
+        """What was kept; a file that is not there, or was damaged, is none."""
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+                found = json.loads(str(file["row"]))
+                members = [Pooled(file[f"features{i}"], file.get(f"classes{i}")) for i in range(found["eyes"])]
+            return cls(Row(pair, found["figures"], found["artefacts"], found["resized"]), members, found["opinion"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def write(self, path: Path) -> None:
+        row = self.row
+        found = {"figures": row.figures, "artefacts": row.artefacts, "resized": row.resized}
+        arrays: dict[str, Any] = {"row": json.dumps({**found, "opinion": self.opinion, "eyes": len(self.members)})}
+        for i, member in enumerate(self.members):
+            arrays[f"features{i}"] = member.features
+            if member.probabilities is not None:
+                arrays[f"classes{i}"] = member.probabilities
+        content = io.BytesIO()
+        np.savez(content, **arrays)
+        with atomic_file(path) as file:
+            file.write(content.getvalue())
 
 
 def compare(one: Evaluation, other: Evaluation, name: str) -> tuple[float, float]:
@@ -311,20 +450,38 @@ def compare(one: Evaluation, other: Evaluation, name: str) -> tuple[float, float
     return float(np.mean(differences)), sign_flip_test(differences, [a.pair.style.name for a, _ in shared])
 
 
+def curve_area(evaluations: Sequence[Evaluation]) -> float | None:
+    """Area under a model's curve of style distance over content distance, from its least to its largest strength, over
+    the width of content distance: the mean style distance along the curve. None without a curve.
+
+    One point can be moved by its strength; the curve cannot.
+    """
+    points = sorted(
+        (each.interval("content").value, each.interval("style").value)
+        for each in evaluations
+        if each.strength is not None
+    )
+    if len(points) < 2 or points[-1][0] <= points[0][0]:
+        return None
+    x, y = np.array(points).T
+    return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / (x[-1] - x[0]))
+
+
 def to_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     """All figures, for other programs: by method the means with intervals, and every pair."""
     result: dict[str, Any] = {}
     for each in evaluations:
-        means: dict[str, list[float]] = {}
+        means: dict[str, list[float | None]] = {}
         for name in each.rows[0].figures:
             interval = each.interval(name)
-            means[name] = [round(v, 6) for v in (interval.value, interval.low, interval.high)]
+            means[name] = [None if v != v else round(v, 6) for v in (interval.value, interval.low, interval.high)]
         rows = [
             {"content": row.pair.content.name, "style": row.pair.style.name, **row.figures, "artefact": row.artefacts}
             for row in each.rows
         ]
         result[each.method] = {
-            "pairs": len(rows), "missing": each.missing, "resized": sum(row.resized for row in each.rows),
+            "strength": each.strength, "pairs": len(rows), "missing": each.missing,
+            "resized": sum(row.resized for row in each.rows),
             "about": each.about, "figures": means, "sets": [_plain(figure) for figure in each.sets], "rows": rows,
         }  # fmt: skip
     return result

@@ -13,7 +13,7 @@ import numpy as np
 from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize, thumbnail_size, to_pil
 from sfumato.quality.artefacts import artefacts, worst
-from sfumato.quality.evaluation import MEASURES, Evaluation, Row, Source, differences
+from sfumato.quality.evaluation import MEASURES, Evaluation, Row, Source, curve_area, differences
 
 _CELL = 240  # pixels, longer side of a picture in the report
 _COLOURS = ("#1f5fa8", "#c1502e", "#2f8f4e", "#8a4fa3", "#b58900", "#555555", "#0f8b8d", "#a23b72")
@@ -22,7 +22,8 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding
 table{border-collapse:collapse;margin:1em 0}th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid #ddd}
 th:first-child,td:first-child{text-align:left}td small{color:#777}h2{margin-top:2em}
 .pairs{display:grid;grid-template-columns:repeat(4,max-content);gap:.5em 1em;align-items:end}figure{margin:0}
-figcaption{font-size:12px;color:#555}.note{color:#555}
+figcaption{font-size:12px;color:#555}.note{color:#555}.wide{overflow-x:auto}
+.told{font-size:12px;color:#555;text-align:left;min-width:22em}
 """
 
 
@@ -77,7 +78,9 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
         cells = []
         for name in names:
             interval = each.interval(name)
-            cell = f"{_number(interval.value)}<br><small>{_number(interval.low)} to {_number(interval.high)}</small>"
+            cell = _number(interval.value)
+            if interval.low == interval.low:
+                cell += f"<br><small>{_number(interval.low)} to {_number(interval.high)}</small>"
             if each.method in against:
                 _, p = against[each.method][name]
                 cell += f"<br><small>p {p:.3f}</small>"
@@ -86,27 +89,29 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
     note = "Means with 95 % intervals over styles and photos, both taken as samples." + (
         f" p: paired sign-flip test against {escape(evaluations[0].method)}, style by style." if against else ""
     )
-    return f"<table><tr><th>{head}{''.join(rows)}</table><p class=note>{note}</p>"
+    return f"<div class=wide><table><tr><th>{head}{''.join(rows)}</table></div><p class=note>{note}</p>"
 
 
 def _sets(evaluations: Sequence[Evaluation]) -> str:
     rows = []
-    for i, figure in enumerate(evaluations[0].sets):
-        cells = []
+    for figure in evaluations[0].sets:
+        cells, notes = [], []
         for each in evaluations:
-            found = each.sets[i]
-            span = (
-                ""
-                if found.low is None or found.high is None
-                else f"<br><small>{found.low:.3g} to {found.high:.3g}</small>"
-            )
-            value = "refused" if np.isnan(found.value) else _number(found.value)
-            note = f"<br><small>{escape(found.note)}</small>" if found.note else ""
-            cells.append(f"<td>{value}{span}{note}")
-        rows.append(f"<tr><td>{escape(figure.name.replace('_', ' '))}{''.join(cells)}")
+            same = [f for f in each.sets if (f.name, f.backbone) == (figure.name, figure.backbone)]
+            found = same[0] if same else None
+            if found is None or np.isnan(found.value):
+                cells.append("<td>–")
+            else:
+                span = "" if found.low is None else f"<br><small>{found.low:.3g} to {found.high:.3g}</small>"
+                cells.append(f"<td>{_number(found.value)}{span}")
+            if found is not None and found.note:
+                notes.append(found.note)
+        title = f"{escape(figure.name.replace('_', ' '))}<br><small>{escape(figure.backbone)}</small>"
+        told = "<br>".join(escape(note) for note in dict.fromkeys(notes))
+        rows.append(f"<tr><td>{title}{''.join(cells)}<td class=told>{told}")
     head = "".join(f"<th>{escape(each.method)}" for each in evaluations)
-    note = f"Pooled features of {escape(evaluations[0].sets[0].backbone)}; figures of other backbones are others."
-    return f"<table><tr><th>{head}{''.join(rows)}</table><p class=note>{note}</p>"
+    note = "Each with whose features it is of; figures of different ones are never to be compared."
+    return f"<div class=wide><table><tr><th>{head}<th>to know{''.join(rows)}</table></div><p class=note>{note}</p>"
 
 
 def _meanings(evaluations: Sequence[Evaluation]) -> str:
@@ -121,8 +126,8 @@ def _meanings(evaluations: Sequence[Evaluation]) -> str:
 def _plane(evaluations: Sequence[Evaluation]) -> str:
     """Each method at its content and style distances, with its intervals: left and down is better."""
     points = [(each.method, each.interval("content"), each.interval("style")) for each in evaluations]
-    right = 1.1 * max([c.high for _, c, _ in points] + [0.2])
-    top = 1.1 * max([s.high for _, _, s in points] + [0.2])
+    right = 1.1 * float(np.nanmax([0.2, *(end for _, c, _ in points for end in (c.value, c.high))]))
+    top = 1.1 * float(np.nanmax([0.2, *(end for _, _, s in points for end in (s.value, s.high))]))
 
     def x(value: float) -> float:
         return 60 + 560 * max(value, 0.0) / right
@@ -139,13 +144,24 @@ def _plane(evaluations: Sequence[Evaluation]) -> str:
         parts.append(f"<text x=54 y={y(value_y) + 4:.0f} font-size=11 text-anchor=end>{value_y:.2f}</text>")
     for i, (method, content, style) in enumerate(points):
         colour = _COLOURS[i % len(_COLOURS)]
+        if content.low == content.low and style.low == style.low:
+            parts.append(
+                f"<path stroke='{colour}' d='M{x(content.low):.1f} {y(style.value):.1f}H{x(content.high):.1f}"
+                f"M{x(content.value):.1f} {y(style.low):.1f}V{y(style.high):.1f}'/>"
+            )
         parts.append(
-            f"<path stroke='{colour}' d='M{x(content.low):.1f} {y(style.value):.1f}H{x(content.high):.1f}"
-            f"M{x(content.value):.1f} {y(style.low):.1f}V{y(style.high):.1f}'/>"
             f"<circle cx={x(content.value):.1f} cy={y(style.value):.1f} r=5 fill='{colour}'/>"
             f"<circle cx=650 cy={36 + 22 * i} r=5 fill='{colour}'/><text x=662 y={41 + 22 * i}>{escape(method)}</text>"
         )
-    return "".join([*parts, "</svg>"])
+    line = sorted(
+        (c.value, s.value) for each, (_, c, s) in zip(evaluations, points, strict=True) if each.strength is not None
+    )
+    said = ""
+    if (area := curve_area(evaluations)) is not None:
+        joined = "L".join(f"{x(c):.1f} {y(s):.1f}" for c, s in line)
+        parts.append(f"<path stroke='{_COLOURS[0]}' fill=none stroke-dasharray='4 3' d='M{joined}'/>")
+        said = f"<p class=note>Mean style distance along the model's curve of strengths: {area:.3f}.</p>"
+    return "".join([*parts, "</svg>", said])
 
 
 def _by_style(evaluations: Sequence[Evaluation]) -> str:
@@ -157,7 +173,7 @@ def _by_style(evaluations: Sequence[Evaluation]) -> str:
         f"<tr><td>{escape(style)}" + "".join(f"<td>{_number(v[style])}" if style in v else "<td>" for v in values)
         for style in styles
     ]
-    return f"<table><tr><th>{head}{''.join(rows)}</table>"
+    return f"<div class=wide><table><tr><th>{head}{''.join(rows)}</table></div>"
 
 
 def _pairs(evaluation: Evaluation, source: Source, shown: int) -> str:
@@ -177,7 +193,7 @@ def _pairs(evaluation: Evaluation, source: Source, shown: int) -> str:
 
 
 def _shown(row: Row, source: Source) -> str:
-    output, _ = source(row.pair)
+    output = source.picture(row.pair)
     photo = read_image(row.pair.content)
     if photo.shape != output.shape:
         photo = resize(photo, *output.shape[2:])

@@ -74,7 +74,49 @@ def edge_structure(a: Picture, b: Picture) -> float:
 def colour_distance(a: Picture, b: Picture) -> float:
     """Mean CIEDE2000 colour difference of pixels (Sharma et al. 2005); about 1 is just seen, 100 is black to white."""
     x, y = _pair(a, b)
-    return float(_ciede2000(_lab(x), _lab(y)).mean())
+    return float(ciede2000(to_lab(x), to_lab(y)).mean())
+
+
+def to_lab(rgb: _Float) -> _Float:
+    """sRGB (3, H, W) in [0, 1] to CIELAB (D65)."""
+    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
+    xyz = np.tensordot(_XYZ, linear, 1) / _WHITE[:, None, None]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.stack([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def ciede2000(a: _Float, b: _Float) -> _Float:
+    """Per pixel of two Lab pictures (3, H, W); names as in Sharma, Wu & Dalal 2005, eqs. 2 to 22."""
+    c = (np.hypot(a[1], a[2]) + np.hypot(b[1], b[2])) / 2
+    g = 1.5 - 0.5 * np.sqrt(c**7 / (c**7 + 25.0**7))
+    (l1, c1, h1), (l2, c2, h2) = ((x[0], np.hypot(g * x[1], x[2]), np.arctan2(x[2], g * x[1])) for x in (a, b))
+    h1, h2 = h1 % (2 * np.pi), h2 % (2 * np.pi)
+    turn = h2 - h1
+    turn = np.where(turn > np.pi, turn - 2 * np.pi, np.where(turn < -np.pi, turn + 2 * np.pi, turn))
+    grey = c1 * c2 == 0
+    turn = np.where(grey, 0.0, turn)
+    big_h = 2 * np.sqrt(c1 * c2) * np.sin(turn / 2)
+    far = np.abs(h1 - h2) > np.pi
+    h = h1 + h2
+    h = np.where(grey, h, np.where(far, np.where(h < 2 * np.pi, h + 2 * np.pi, h - 2 * np.pi), h) / 2)
+    light, chroma = (l1 + l2) / 2, (c1 + c2) / 2
+    t = 1 - 0.17 * np.cos(h - np.pi / 6) + 0.24 * np.cos(2 * h) + 0.32 * np.cos(3 * h + np.pi / 30)
+    t -= 0.20 * np.cos(4 * h - np.deg2rad(63))
+    s_l = 1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2)
+    s_c, s_h = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t
+    theta = np.deg2rad(30) * np.exp(-(((np.rad2deg(h) - 275) / 25) ** 2))
+    r_t = -2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7)) * np.sin(2 * theta)
+    d_l, d_c, d_h = (l2 - l1) / s_l, (c2 - c1) / s_c, big_h / s_h
+    return np.asarray(np.sqrt(np.maximum(d_l**2 + d_c**2 + d_h**2 + r_t * d_c * d_h, 0.0)), np.float64)
+
+
+def structure_map(a: Picture, b: Picture) -> npt.NDArray[np.float32]:
+    """SSIM's contrast-structure term (Wang et al. 2004, eq. 6 with c2) around each pixel, ``(H, W)`` in ``[-1, 1]``: 1
+    where the lumas have the same structure, whatever their light. The edge is repeated."""
+    x, y = (np.pad(luma(picture), _WINDOW // 2, mode="edge") for picture in _pair(a, b))
+    mx, my = _blurred(x), _blurred(y)
+    vx, vy, cov = _blurred(x * x) - mx * mx, _blurred(y * y) - my * my, _blurred(x * y) - mx * my
+    return np.asarray((2 * cov + _C2) / (vx + vy + _C2), np.float32)
 
 
 def content_distance(a: FeatureMap, b: FeatureMap) -> float:
@@ -172,39 +214,6 @@ def _edges(y: _Float) -> _Float:
     smooth_down = x[:-2] + 2 * x[1:-1] + x[2:]
     smooth_across = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
     return np.hypot(smooth_down[:, 2:] - smooth_down[:, :-2], smooth_across[2:] - smooth_across[:-2])
-
-
-def _lab(rgb: _Float) -> _Float:
-    """sRGB (3, H, W) in [0, 1] to CIELAB (D65)."""
-    linear = np.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    xyz = np.tensordot(_XYZ, linear, 1) / _WHITE[:, None, None]
-    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
-    return np.stack([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-
-def _ciede2000(a: _Float, b: _Float) -> _Float:
-    """Per pixel of two Lab pictures (3, H, W); names as in Sharma, Wu & Dalal 2005, eqs. 2 to 22."""
-    c = (np.hypot(a[1], a[2]) + np.hypot(b[1], b[2])) / 2
-    g = 1.5 - 0.5 * np.sqrt(c**7 / (c**7 + 25.0**7))
-    (l1, c1, h1), (l2, c2, h2) = ((x[0], np.hypot(g * x[1], x[2]), np.arctan2(x[2], g * x[1])) for x in (a, b))
-    h1, h2 = h1 % (2 * np.pi), h2 % (2 * np.pi)
-    turn = h2 - h1
-    turn = np.where(turn > np.pi, turn - 2 * np.pi, np.where(turn < -np.pi, turn + 2 * np.pi, turn))
-    grey = c1 * c2 == 0
-    turn = np.where(grey, 0.0, turn)
-    big_h = 2 * np.sqrt(c1 * c2) * np.sin(turn / 2)
-    far = np.abs(h1 - h2) > np.pi
-    h = h1 + h2
-    h = np.where(grey, h, np.where(far, np.where(h < 2 * np.pi, h + 2 * np.pi, h - 2 * np.pi), h) / 2)
-    light, chroma = (l1 + l2) / 2, (c1 + c2) / 2
-    t = 1 - 0.17 * np.cos(h - np.pi / 6) + 0.24 * np.cos(2 * h) + 0.32 * np.cos(3 * h + np.pi / 30)
-    t -= 0.20 * np.cos(4 * h - np.deg2rad(63))
-    s_l = 1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2)
-    s_c, s_h = 1 + 0.045 * chroma, 1 + 0.015 * chroma * t
-    theta = np.deg2rad(30) * np.exp(-(((np.rad2deg(h) - 275) / 25) ** 2))
-    r_t = -2 * np.sqrt(chroma**7 / (chroma**7 + 25.0**7)) * np.sin(2 * theta)
-    d_l, d_c, d_h = (l2 - l1) / s_l, (c2 - c1) / s_c, big_h / s_h
-    return np.asarray(np.sqrt(np.maximum(d_l**2 + d_c**2 + d_h**2 + r_t * d_c * d_h, 0.0)), np.float64)
 
 
 def _features(a: FeatureMap, b: FeatureMap) -> tuple[_Float, _Float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from sfumato.image import Picture, luma, resize, thumbnail_size
 from sfumato.quality.similarity import FeatureMap
 
 _Float = npt.NDArray[np.float64]
+Quantiles: TypeAlias = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -99,29 +101,38 @@ def retrieval_rank(
     return 1 + sum(d < distances[own] for name, d in distances.items() if name != own)
 
 
-def sliced_wasserstein(
-    a: Picture, b: Picture, patch: int = 7, levels: int = 3, directions: int = 128, seed: int = 0
-) -> float:
+def sliced_wasserstein(a: Picture | Sequence[Quantiles], b: Picture | Sequence[Quantiles]) -> float:
     """Sliced Wasserstein distance of patches (Rabin et al. 2011; per octave as Karras et al. 2018, section 5).
 
-    Patches of ``patch``×``patch`` pixels of a Laplacian pyramid's levels, at most 4,096 a level, along random unit
-    directions: mean distance of sorted projections, in 1/255 of a value, meaned over levels. Pictures
-    ``(1, 3, H, W)`` of any sizes.
+    Mean distance of the sorted projections of both (`patch_quantiles`), in 1/255 of a value, meaned over levels.
+    Pictures ``(1, 3, H, W)`` of any sizes, or what `patch_quantiles` gave of them.
     """
-    distances = []
-    for level, (x, y) in enumerate(zip(_pyramid(a, levels), _pyramid(b, levels), strict=False)):
-        if min(*x.shape[1:], *y.shape[1:]) < patch:
+    first, second = (patch_quantiles(x) if isinstance(x, np.ndarray) else x for x in (a, b))
+    return float(np.mean([np.abs(x - y).mean() * 255 for x, y in zip(first, second, strict=False)]))
+
+
+def patch_quantiles(
+    x: Picture, patch: int = 7, levels: int = 3, directions: int = 128, seed: int = 0
+) -> list[Quantiles]:
+    """By level of a Laplacian pyramid: 1,024 quantiles ``(directions, 1024)`` of the projections of its patches of
+    ``patch``×``patch`` pixels, at most 4,096 of them, on random unit directions.
+
+    Raises:
+        UsageError: the picture is smaller than a patch.
+    """
+    found = []
+    for level, y in enumerate(_pyramid(x, levels)):
+        if min(y.shape[1:]) < patch:
             break
-        axes = np.random.default_rng([seed, level]).standard_normal((x.shape[0] * patch * patch, directions))
-        axes /= np.sqrt((axes * axes).sum(0))
-        first, second = (np.sort(_patches(p, patch, seed) @ axes, 0) for p in (x, y))
-        if len(first) != len(second):  # the same quantiles of both; `np.quantile` would take seconds for so many
-            places = [np.rint((np.arange(1024) + 0.5) / 1024 * (len(p) - 1)).astype(int) for p in (first, second)]
-            first, second = first[places[0]], second[places[1]]
-        distances.append(np.abs(first - second).mean() * 255)
-    if not distances:
+        axes = np.random.default_rng([seed, level]).standard_normal((directions, y.shape[0] * patch * patch))
+        axes /= np.sqrt((axes * axes).sum(1, keepdims=True))
+        sorted_ = np.sort(axes.astype(np.float32) @ _patches(y, patch, seed).T, 1)
+        # `np.quantile` would take seconds for so many
+        places = np.rint((np.arange(1024) + 0.5) / 1024 * (sorted_.shape[1] - 1)).astype(int)
+        found.append(sorted_[:, places])
+    if not found:
         raise UsageError(f"patches of {patch} pixels do not fit into the pictures")
-    return float(np.mean(distances))
+    return found
 
 
 def content_leak(output: Picture, photo: Picture, style: Picture, patch: int = 24, seed: int = 0) -> float:
@@ -151,19 +162,19 @@ def _distance(
     return float(np.mean([((a[layer] - b[layer]) ** 2).mean() / (scale[layer] if scale else 1.0) for layer in a]))
 
 
-def _pyramid(x: Picture, levels: int) -> Iterable[_Float]:
+def _pyramid(x: Picture, levels: int) -> Iterable[Picture]:
     fine = x
     for level in range(levels):
         height, width = fine.shape[2:]
         if level == levels - 1 or min(height, width) < 16:
-            yield fine[0].astype(np.float64)
+            yield fine[0]
             return
         coarse = resize(fine, height // 2, width // 2)
-        yield (fine - resize(coarse, height, width))[0].astype(np.float64)
+        yield (fine - resize(coarse, height, width))[0]
         fine = coarse
 
 
-def _patches(x: _Float, size: int, seed: int, most: int = 4096) -> _Float:
+def _patches(x: Picture, size: int, seed: int, most: int = 4096) -> Picture:
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
     rows, columns = windows.shape[1:3]
     picked = np.random.default_rng(seed).choice(rows * columns, min(most, rows * columns), replace=False)

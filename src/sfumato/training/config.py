@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from sfumato.config import Config, apply_overrides, load_toml
 from sfumato.data.batches import BatchSpec
@@ -58,6 +58,29 @@ class TrainConfig(Config):
     checkpoint_every: PositiveInt = 200  # steps
     sample_every: PositiveInt = 200
     log_every: PositiveInt = 10
+    # Validation (training/validation.py), where there are pictures for it
+    validation_pairs: NonNegativeInt = 24  # of a photo and a painting; 0 turns validation off
+    validation_side: Annotated[int, Field(ge=32)] = 192  # pixels, short side at which they are painted and judged
+    validate_every: NonNegativeInt = 0  # steps; 0: with each checkpoint
+    hold_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the pictures that is kept back to validate with
+    content_exchange: NonNegativeFloat = 0.5  # what a unit of content distance costs in units of style
+    patience: NonNegativeInt = 0  # validations without improvement in the last phase, after which to stop; 0: never
+    min_improvement: NonNegativeFloat = 0.002  # of the score, that counts for patience
+    content_target: NonNegativeFloat = 0.0  # content distance that the content weight is steered to; 0: fixed weight
+    controller_gain: PositiveFloat = 0.5
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.content_target and not (self.weights.content and self.validation_pairs):
+            raise ValueError("content_target needs weights.content and validation_pairs above 0")
+        if self.validation_pairs == 1:
+            raise ValueError("validation_pairs must be 0 or at least 2: figures are relative to how paintings differ")
+        return self
+
+    @property
+    def validation_interval(self) -> int:
+        """Steps from one validation to the next."""
+        return self.validate_every or self.checkpoint_every
 
     @property
     def steps(self) -> int:

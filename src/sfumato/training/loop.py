@@ -1,4 +1,4 @@
-"""The loop: alternate the two halves of the step, and log, sample, save, stop and resume around them."""
+"""The loop: alternate the two halves of the step, and log, sample, validate, save, stop and resume around them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -33,6 +33,7 @@ from sfumato.training.optim import EMA, learning_rate
 from sfumato.training.state import TrainingState, checkpoints, remove_unfinished
 from sfumato.training.step import discriminator_step, generator_step
 from sfumato.training.targets import Targets
+from sfumato.training.validation import Validator, decide, loss_weights, reason_to_stop, score
 
 FITTED = 256  # paintings, at most about that many, that the style encoder's first map is fitted to
 
@@ -66,6 +67,7 @@ class Progress:
     report: dict[str, float] | None = None  # the mean of each term since the last, at every `log_every` steps
     pictures_per_second: float = 0.0
     where_time_goes: str = ""
+    validation: dict[str, float] | None = None  # figures, score and content weight, at every validation
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,13 @@ class Trainer:
         cache: Path | None,
         vgg_file: Path | None = None,
         cpu: bool = False,
+        validation: tuple[FolderReport, FolderReport] | None = None,
     ) -> None:
+        """`validation` is photos and paintings that training does not see; with fewer than 1 and 2 there is none.
+
+        Raises:
+            UsageError: the config asks for a content distance, and there is nothing to measure it on.
+        """
         self.config, self.out = config, out
         self.about = {"content_digest": content.digest, "style_digest": style.digest, "seed": str(config.seed)}
         self.accelerator = Accelerator(
@@ -128,8 +136,27 @@ class Trainer:
         self.state = TrainingState(model, discriminator, *optimizers, ema)
         # The average is sampled and shipped, never the last weights.
         self.averaged = StyleTransferModel(config.model).to(device).eval()
+        self.validator = self._validator(*validation) if validation else None
+        if config.content_target and not self.validator:
+            raise UsageError(
+                "content_target needs pictures to measure on; give --manifest a CSV with rows of split `validation`, "
+                "or --set hold_out=0.05, or --set content_target=0"
+            )
         self.prepared = self.accelerator.prepare(model, discriminator, *optimizers)
         self.ticks = Ticks()
+
+    def _validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
+        config = self.config
+        if not (config.validation_pairs and photos.pictures and len(paintings.pictures) > 1):
+            return None
+        return Validator(
+            self.targets.vgg,
+            photos,
+            paintings,
+            count=config.validation_pairs,
+            side=config.validation_side,
+            seed=config.seed,
+        )
 
     def resume(self) -> bool:
         """Take over the newest checkpoint, if there is one."""
@@ -139,9 +166,16 @@ class Trainer:
             for kind in ("content", "style"):
                 if about[f"{kind}_digest"] != self.about[f"{kind}_digest"]:
                     raise UsageError(
-                        f"--{kind} holds other pictures than {self.out} began with; give those, or a new --out"
+                        f"--{kind} holds other pictures than {self.out} began with; give those (and the same "
+                        "--manifest and hold_out), or a new --out"
                     )
         return bool(saved)
+
+    @property
+    def stopped_early(self) -> str:
+        """Why training has ended before its last step, as a sentence; empty where it has not."""
+        reason = reason_to_stop(self.state.record, self.config) if self.state.step < self.config.steps else ""
+        return reason and f"Stopped early at step {self.state.step} of {self.config.steps}: {reason}."
 
     def save(self) -> Path:
         return self.state.save(self.out, self.config, self.about)
@@ -172,11 +206,12 @@ class Trainer:
         described = torch.cat([self.targets.description(state.model.style_encoder, i) for i in batch.style_ids])
         self.ticks.lap("targets")
 
-        opponent = discriminator if phase.adversarial and config.weights.adversarial else None
+        weights = loss_weights(state.record, config)
+        opponent = discriminator if phase.adversarial and weights.adversarial else None
         state.discriminator.requires_grad_(False)  # the generator's half needs its logits, not its gradients
         with accelerator.autocast():
             half = generator_step(
-                model, opponent, self.targets.vgg, batch, described, content, style, config.weights, config.identity
+                model, opponent, self.targets.vgg, batch, described, content, style, weights, config.identity
             )
         accelerator.backward(half.loss)
         norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
@@ -213,6 +248,11 @@ class Trainer:
                 seconds += left * (time.perf_counter() - began)
             first += phase.steps
         self.state.discriminator.load_state_dict(buffers)  # spectral norm's vectors move with every look
+        if self.validator:
+            began, interval = time.perf_counter(), self.config.validation_interval
+            self.validator.judge(self.averaged_model(), pairs=1)
+            left = math.ceil(self.config.steps / interval) - self.state.step // interval
+            seconds += left * len(self.validator.pairs) * (time.perf_counter() - began)
         self.ticks.shares()
         if torch.cuda.is_available() and self.accelerator.device.type == "cuda":
             return Estimate(seconds, torch.cuda.max_memory_allocated() / 1e9, "GPU")
@@ -229,6 +269,7 @@ class Trainer:
         with atomic_file(self.out / "config.json") as file:
             file.write(self.config.model_dump_json(indent=1).encode())
         remove_unfinished(self.out)
+        self.state.mark_best(self.out)  # a run that crashed may have left it behind or ahead of its checkpoint
         self._cut_log()
         self.accelerator.init_trackers("tensorboard")
         try:
@@ -241,26 +282,53 @@ class Trainer:
         sums: dict[str, list[Tensor]] = {}
         count, began = 0, time.perf_counter()
         with _stop_signal() as stop, (self.out / "log.jsonl").open("a") as log:
-            while state.step < config.steps:
+            while state.step < config.steps and not self.stopped_early:
                 latest = self.step()
                 for name, value in latest.items():
                     sums.setdefault(name, []).append(value)
                 count += 1
                 told = Progress(state.step, config.steps)
-                if state.step % config.log_every == 0 or state.step == config.steps:
+                if self._due(config.log_every):
                     report = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
                     seconds = (time.perf_counter() - began) / count
                     told = self._log(report, seconds, log)
                     sums, count, began = {}, 0, time.perf_counter()
-                if state.step % config.sample_every == 0 or state.step == config.steps:
+                if self._due(config.sample_every):
                     self.sample()
+                if self.validator and self._due(config.validation_interval):
+                    told = replace(told, validation=self.validate(self.validator, log))
                 stopping = bool(stop)  # asked once: a signal after this line waits for the next step's save
-                if state.step % config.checkpoint_every == 0 or state.step == config.steps or stopping:
+                if self._due(config.checkpoint_every) or stopping or self._is_best() or self.stopped_early:
                     self._check_finite({name: float(value) for name, value in latest.items()})
                     self.save()
                 tell(told)
                 if stopping and state.step < config.steps:
                     raise Interrupted(state.step, stop[0])
+
+    def _due(self, every: int) -> bool:
+        """Whether what is done every so many steps, and at the end, is to be done after this step."""
+        return self.state.step % every == 0 or self.state.step == self.config.steps
+
+    def _is_best(self) -> bool:
+        best = self.state.record.best
+        return best is not None and best.step == self.state.step
+
+    def validate(self, validator: Validator, log: TextIO) -> dict[str, float]:
+        """Judge the average, log the figures, and decide: the best checkpoint, patience, and the weight of content."""
+        config, state = self.config, self.state
+        self.ticks.lap("other")
+        figures = validator.judge(self.averaged_model())
+        self._check_finite({f"{name} of validation": value for name, value in figures.items()})
+        told = {**figures, "score": score(figures, config.content_target, config.content_exchange)}
+        if config.content_target:
+            told["content_weight"] = loss_weights(state.record, config).content  # that led here
+        state.record = decide(state.record, validator.key, state.step, figures, config)
+        line = {name: round(value, 5) for name, value in told.items()}
+        log.write(json.dumps({"step": state.step, "validation": line}) + "\n")
+        log.flush()
+        self.accelerator.log({f"validation/{name}": value for name, value in told.items()}, step=state.step)
+        self.ticks.lap("validation")
+        return told
 
     def _cut_log(self) -> None:
         """Drop the log's lines past the current step: a run that crashed wrote them, the last one maybe in part."""
@@ -290,18 +358,23 @@ class Trainer:
         where = " ".join(f"{name} {share:.0%}" for name, share in sorted(shares.items(), key=lambda s: -s[1])[:3])
         return Progress(state.step, self.config.steps, report, pictures, where)
 
+    def averaged_model(self) -> StyleTransferModel:
+        """The model with the average of the weights so far, which is sampled, judged and shipped."""
+        self.averaged.load_state_dict(self.state.model.state_dict())
+        self.state.ema.copy_to(self.averaged)
+        return self.averaged
+
     @torch.no_grad()
     def sample(self) -> None:
         """RUN/samples/STEP.png: five fixed photos under five fixed paintings, as the average sees them."""
-        self.averaged.load_state_dict(self.state.model.state_dict())
-        self.state.ema.copy_to(self.averaged)
+        averaged = self.averaged_model()
         photos = self.source.content[:: max(1, len(self.source.content) // 5)][:5]
         styles = self.source.style[:: max(1, len(self.source.style) // 5)][:5]
         blank = torch.ones(1, 3, 64, 64)
         rows = [[blank, *[s[None].float() / 255 for s in styles]]]
         for photo in photos:
             x = photo[None].float() / 255
-            rows.append([x, *[self.averaged(x, x, s[None].float() / 255) for s in styles]])
+            rows.append([x, *[averaged(x, x, s[None].float() / 255) for s in styles]])
         path = self.out / "samples" / f"{self.state.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
         arrays = [[cell.cpu().numpy() for cell in row] for row in rows]

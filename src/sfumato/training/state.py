@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -15,17 +15,21 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sfumato.checkpoint import new_directory, save_model
-from sfumato.errors import ModelError
+from sfumato.errors import ModelError, UsageError
+from sfumato.files import atomic_file
 from sfumato.networks.model import StyleTransferModel
 from sfumato.training.config import TrainConfig
 from sfumato.training.optim import EMA
+from sfumato.training.validation import Best, Record
 
-KEEP = 2  # checkpoints
+KEEP = 2  # checkpoints, besides the best
+BEST = "best.json"  # in a run: step, score and figures of its best checkpoint
 
 
 @dataclass
 class TrainingState:
-    """Networks, optimisers, average and step count. Randomness needs no state: it is keyed by seed and step."""
+    """Networks, optimisers, average, step count, and what validation decided. Randomness needs no state: it is keyed by
+    seed and step."""
 
     model: StyleTransferModel
     discriminator: nn.Module
@@ -33,6 +37,7 @@ class TrainingState:
     discriminator_optimizer: torch.optim.Adam
     ema: EMA
     step: int = 0
+    record: Record = field(default_factory=Record)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor of the state by name."""
@@ -53,27 +58,39 @@ class TrainingState:
         )
 
     def save(self, run: Path, config: TrainConfig, about: dict[str, str]) -> Path:
-        """Write RUN/checkpoints/STEP (renamed into place), then drop all but the newest two."""
-        directory = run / "checkpoints" / f"{self.step:08d}"
+        """Write RUN/checkpoints/STEP (renamed into place) and RUN/best.json; drop all but the newest and the best."""
+        directory = checkpoint(run, self.step)
         with new_directory(directory) as temporary:
             about = {**about, "step": str(self.step), "recipe": config.recipe}
             averaged = {**self.model.state_dict(), **self.ema.values}
             save_model(temporary / "model.safetensors", self.model, about, averaged)
             # Clones: safetensors refuses tensors that share memory, and the optimisers' step counts may.
             save_file({k: t.detach().clone().contiguous() for k, t in self.tensors()}, temporary / "state.safetensors")
-            (temporary / "state.json").write_text(
-                json.dumps({"step": self.step, "ema_seen": self.ema.seen, "about": about})
-            )
+            numbers = {"step": self.step, "ema_seen": self.ema.seen, "about": about}
+            numbers["validation"] = self.record.model_dump()
+            (temporary / "state.json").write_text(json.dumps(numbers))
+        self.mark_best(run)
+        best = best_checkpoint(run)
         for old in checkpoints(run)[:-KEEP]:
-            shutil.rmtree(old)
+            if best is None or int(old.name) != best.step:
+                shutil.rmtree(old)
         return directory
+
+    def mark_best(self, run: Path) -> None:
+        """Write RUN/best.json as the record has it, or remove it where there is no best."""
+        if self.record.best is None:
+            (run / BEST).unlink(missing_ok=True)
+        else:
+            with atomic_file(run / BEST) as file:
+                file.write(f"{self.record.best.model_dump_json(indent=1)}\n".encode())
 
     def restore(self, directory: Path) -> dict[str, str]:
         """Take over a checkpoint's state, and return its `about`; ModelError where it does not fit this config."""
         try:
             tensors = load_file(directory / "state.safetensors")
             numbers = json.loads((directory / "state.json").read_text())
-        except (OSError, SafetensorError, ValueError) as error:
+            record = Record.parse(numbers.get("validation", {}))  # runs from before there was validation have none
+        except (OSError, SafetensorError, ValueError, UsageError) as error:
             hint = "remove it to resume from the one before"
             raise ModelError(f"cannot read the checkpoint {directory}: {error}; {hint}") from error
 
@@ -93,7 +110,7 @@ class TrainingState:
                 index, entry = key.split(".")
                 state.setdefault(int(index), {})[entry] = tensor
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.step, self.ema.seen = numbers["step"], numbers["ema_seen"]
+        self.step, self.ema.seen, self.record = numbers["step"], numbers["ema_seen"], record
         about: dict[str, str] = numbers["about"]
         return about
 
@@ -102,6 +119,26 @@ def checkpoints(run: Path) -> list[Path]:
     """The run's whole checkpoints, oldest first."""
     folder = run / "checkpoints"
     return sorted(p for p in folder.iterdir() if re.fullmatch(r"\d{8}", p.name)) if folder.is_dir() else []
+
+
+def checkpoint(run: Path, step: int) -> Path:
+    """Where the run's checkpoint of a step lies, or would."""
+    return run / "checkpoints" / f"{step:08d}"
+
+
+def best_checkpoint(run: Path) -> Best | None:
+    """The run's best checkpoint by validation; None where it has none, or none that still lies there.
+
+    Raises:
+        ModelError: RUN/best.json is damaged.
+    """
+    try:
+        best = Best.parse(json.loads((run / BEST).read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, TypeError, ValueError, UsageError) as error:
+        raise ModelError(f"cannot read {run / BEST}: {error}; remove it to use the newest checkpoint") from error
+    return best if checkpoint(run, best.step).is_dir() else None
 
 
 def remove_unfinished(run: Path) -> None:

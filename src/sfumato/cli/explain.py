@@ -1,0 +1,173 @@
+"""``sfumato explain``: why a picture looks as it does, in plain words, in numbers and on a contact sheet."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfumato.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from sfumato.inference.explain import Change, Explanation, StyleExplanation
+
+_BAR = 20  # letters of a whole bar
+#: What is known of a discriminator that ships, by model.
+_KNOWN = {"base-1": "This one was trained for only 573 steps, and was then right about half of the time, as a coin is."}
+
+
+def explain(
+    picture: Annotated[Path, typer.Argument(help="A picture that sfumato stylize made.", show_default=False)],
+    photo: Annotated[
+        Path | None, typer.Option(help="The photo that it was painted from; what needs it is left out without it.")
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH|DIR",
+            help="The contact sheet to write. [default: beside the picture]",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a sheet that is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON instead of the text.")] = False,
+) -> None:
+    """Explain how a picture came to look as it does."""
+    from sfumato.cli.progress import counted
+    from sfumato.inference import Stylizer
+    from sfumato.inference.explain import explain as explained
+    from sfumato.inference.explain import recipe_of
+    from sfumato.inference.explain_sheet import write_sheet
+
+    recipe_of(picture)  # first: of a picture without one nothing else is worth a word
+    target = _target(picture, photo, out)
+    if os.path.exists(target) and not overwrite:
+        raise OutputError(f"{target} is there already; add --overwrite to replace it")
+    with counted() as bar:
+        task = bar.add_task("explaining", total=None)
+        found = explained(
+            picture, photo, Stylizer(model), lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    write_sheet(found, target, picture.name)
+    if as_json:
+        names = {"picture": str(picture), "photo": None if photo is None else str(photo), "sheet": str(target)}
+        typer.echo(json.dumps({**names, **found.to_json()}, indent=1, ensure_ascii=False))
+        return
+    for line in _text(picture, found):
+        typer.echo(line)
+    typer.echo(f"\nIn pictures: {target}")
+
+
+def _target(picture: Path, photo: Path | None, out: str | None) -> Path:
+    """Where the sheet goes: never onto one of the two pictures."""
+    from sfumato.inference.batch import plan
+
+    name = f"{picture.stem}-explained.png"
+    if out is None:
+        out = str(picture.with_name(name))
+    elif out and (os.path.isdir(out) or out.endswith(("/", os.sep))):
+        out = str(Path(out) / name)
+    (job,), _ = plan([str(picture)], out, "explained")
+    if job.target is None:
+        raise UsageError("a contact sheet goes to a file: name one with -o")
+    if photo is not None and job.target.resolve() == photo.resolve():
+        raise UsageError(f"{job.target} is the photo, and stays as it is; choose another -o")
+    return job.target
+
+
+def _text(picture: Path, found: Explanation) -> Iterator[str]:
+    recipe = found.recipe
+    names = " / ".join(style.name for style in found.styles)
+    yield f"{picture}: painted in the style {names} at strength {recipe.strength:g}, by the model {recipe.model}"
+    if found.change is not None:
+        yield "\nWhere it changed"
+        yield from _change(found.change)
+    for style in found.styles:
+        which = f" ({style.name})" if len(found.styles) > 1 else ""
+        if style.swaps:
+            yield f"\nWhat each part of the style did{which}"
+            yield from _parts(style)
+        if style.opinion is not None:
+            yield f"\nWhat the discriminator thinks{which}"
+            yield from _opinion(style, recipe.model)
+        if style.nearest:
+            yield f"\nThe nearest of the paintings that the model learnt from{which}"
+            yield from _nearest(style)
+    if found.left_out:
+        yield "\nWhat is left out"
+        yield from (f"  {sentence}" for sentence in found.left_out)
+
+
+def _change(change: Change) -> Iterator[str]:
+    from sfumato.inference.explain import CLEAR_COLOUR
+
+    yield (
+        f"  Colour moved by {change.colour_mean:.1f} steps on average, and by more than {CLEAR_COLOUR:g}, which nobody "
+        f"overlooks, in {change.colour_area:.0%} of the picture."
+    )
+    yield "  (Steps of CIEDE2000: a difference of 1 is just seen, black and white are 100 apart.)"
+    yield (
+        f"  Structure, the lines and marks, lost {change.structure_mean:.0%} of its likeness on average, and more than "
+        f"half in {change.structure_area:.0%} of the picture."
+    )
+    yield (
+        f"  Of all that changed, {change.colour_share:.0%} is colour and light over whole areas, and "
+        f"{change.structure_share:.0%} is lines and marks."
+    )
+
+
+def _parts(style: StyleExplanation) -> Iterator[str]:
+    yield "  Each part in turn gave way to the photo's own, and the picture was painted again: how far it moved."
+    if not any(swap.share for swap in style.swaps):
+        yield "  It did not move: the picture is painted in the photo's own style, and no part did anything."
+        return
+    for swap in style.swaps:
+        bar = "#" * round(_BAR * swap.share)
+        yield f"  {swap.part.label:18} {swap.share:4.0%}  {bar:{_BAR}} {swap.part.about}"
+    most = max(style.swaps, key=lambda swap: swap.share)
+    yield (
+        f"  Most came of the {most.part.label}. Parts work together: taken out of the style it moves colours by "
+        f"{most.colour:.1f} steps,"
+    )
+    yield f"  and put alone into the photo by {most.alone:.1f}."
+
+
+def _opinion(style: StyleExplanation, model: str) -> Iterator[str]:
+    assert style.opinion is not None
+    photo = "" if style.opinion.photo is None else f", and the photo itself {style.opinion.photo:.0%}"
+    yield f"  It gives the picture a chance of {style.opinion.mean:.0%}, on average, to be such a painting{photo}."
+    yield "  The discriminator is the network that judged in training. This is its opinion, and no measure of quality."
+    if model in _KNOWN:
+        yield f"  {_KNOWN[model]}"
+
+
+def _nearest(style: StyleExplanation) -> Iterator[str]:
+    first = style.nearest[0]
+    if first.is_the_same:
+        yield "  The style is one of them itself: the first."
+    for neighbour in style.nearest:
+        work = neighbour.work
+        yield f"  {neighbour.distance:4.2f}  {_spaced(work.artist).title()}, {_spaced(work.title)}"
+        yield f"        {work.licence}"
+        yield f"        {_short(work.source)}"
+    yield "  1.00 is how far two of these paintings usually are from each other, 0 is the same style."
+
+
+def _short(source: str) -> str:
+    """``github:someone/art@12ab:a/long/way/down.jpg`` without the way, which --json has."""
+    place, colon, path = source.rpartition(":")
+    folder, _, name = path.rpartition("/")
+    return f"{place}{colon}{'.../' if folder else ''}{name}"
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,197 @@
+"""Which of several paintings is kept, and whether it may be: the best of N, and gates that a picture must pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from sfumato.checks import check_range
+from sfumato.errors import QualityError, UsageError
+from sfumato.image import Photo, Picture
+from sfumato.inference.guide import PRICE, choose, small_copy, style_distance
+from sfumato.inference.recipe import Recipe
+from sfumato.inference.sources import ArraySource, PixelSource, Source
+from sfumato.inference.stylizer import Style, Stylizer
+from sfumato.quality.artefacts import artefacts, worst
+from sfumato.quality.similarity import content_distance
+
+DETECTORS = (
+    "artefacts", "checkerboard", "blobs", "halos", "border", "seams", "banding", "colour_inversion", "clipping",
+)  # fmt: skip
+#: Larger pictures are reduced to so many pixels before detectors look at them.
+JUDGED_PIXELS = 2_000_000
+#: Paintings, at most, before a gate refuses, and how much of its strength each has of the one before.
+TRIES, WEAKER = 4, 0.75
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A bound that a finished picture must keep: a detector's name, or ``artefacts`` for the worst, and its limit."""
+
+    name: str
+    limit: float
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From ``NAME<NUMBER``, as in ``artefacts<2``.
+
+        Raises:
+            UsageError: it is not of that form, or names no detector.
+        """
+        found = re.fullmatch(r"\s*([a-z_]+)\s*<\s*(\d{1,6}(?:\.\d*)?|\.\d+)\s*", text)
+        if found is None:
+            raise UsageError(f"a gate is NAME<NUMBER, as in artefacts<2, but is {text!r}")
+        if found[1] not in DETECTORS:
+            raise UsageError(f"there is no detector {found[1]!r}; choose {', '.join(DETECTORS)}")
+        return cls(found[1], float(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.name}<{self.limit:g}"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What Sfumato is to see to by itself.
+
+    Attributes:
+        auto: choose strength and stroke (`guide.choose`).
+        keep: of the content, for that choice.
+        best_of: paint so many, with the seeds from the recipe's on, and keep the best.
+        gates: that the picture must pass.
+    """
+
+    auto: bool = False
+    keep: float | None = None
+    best_of: int = 1
+    gates: tuple[Gate, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.keep is not None:
+            check_range(self.keep, 0.0, 1.0, "keep")
+        check_range(self.best_of, 1, 100, "best-of")
+
+    def __bool__(self) -> bool:
+        return self.auto or self.best_of > 1 or bool(self.gates)
+
+    def asked(self, recipe: Recipe) -> dict[str, Any]:
+        """All that decides which picture comes out, beside what the recipe has that no wish changes."""
+        wishes = {"auto": self.auto, "keep": self.keep, "best_of": self.best_of, "gates": [str(g) for g in self.gates]}
+        return {**wishes, "strength": recipe.strength, "stroke": recipe.stroke, "seed": recipe.seed}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One painting as it was judged: lower scores are better."""
+
+    strength: float
+    seed: int
+    score: float
+    defects: Mapping[str, float]
+
+
+def paint_as_wished(
+    stylizer: Stylizer,
+    photo: Photo,
+    styles: Sequence[Style],
+    recipe: Recipe,
+    wishes: Wishes,
+    paint: Callable[[Recipe], Photo],
+    name: str = "the photo",
+) -> tuple[Photo, Recipe]:
+    """A picture that fulfils the wishes, and the recipe that makes it again without them.
+
+    Args:
+        paint: paints the photo by a recipe.
+        name: what errors call the photo.
+
+    Raises:
+        QualityError: no painting passed the gates.
+        UsageError: a choice is asked for several regions at once.
+    """
+    told: dict[str, Any] = {"asked": wishes.asked(recipe)}
+    if wishes.auto:
+        if len(styles) != 1 or recipe.masks:
+            raise UsageError("strength and stroke are chosen for one style over the whole picture; leave the masks out")
+        choice = choose(stylizer, photo, styles[0], wishes.keep, recipe.color)
+        recipe = replace(recipe, strength=choice.strength, stroke=choice.stroke)
+        told |= {"why": choice.why, "kept": round(choice.kept, 4), "looks": [asdict(look) for look in choice.looks]}
+    if wishes.best_of == 1 and not wishes.gates:
+        return paint(recipe), replace(recipe, guidance=told)
+
+    judge = _Judge(stylizer, photo, styles[0])
+    trials: list[Trial] = []
+    best: tuple[Trial, Photo, Recipe] | None = None
+    for each in _candidates(recipe, wishes):
+        if best is not None and len(trials) >= wishes.best_of:
+            break
+        painted = paint(each)
+        trial = judge.trial(painted, each)
+        trials.append(trial)
+        passed = all(trial.defects.get(gate.name, 0.0) < gate.limit for gate in wishes.gates)
+        if passed and (best is None or trial.score < best[0].score):
+            best = trial, painted, each
+    told["trials"] = [
+        {**asdict(trial), "defects": {gate.name: trial.defects.get(gate.name) for gate in wishes.gates}}
+        for trial in trials
+    ]
+    if best is None:
+        raise QualityError(_refusal(name, wishes, trials))
+    trial, painted, chosen = best
+    told["measured"] = dict(trial.defects)
+    if wishes.best_of > 1 or len(trials) > 1:
+        reason = f"seed {chosen.seed} at strength {chosen.strength:g} is the best of {len(trials)} paintings"
+        told["why"] = "; ".join(filter(None, [told.get("why"), reason]))
+    return painted, replace(chosen, guidance=told)
+
+
+def _candidates(recipe: Recipe, wishes: Wishes) -> list[Recipe]:
+    """First those of the best-of, then weaker ones for a gate that none has passed."""
+    seeds = [replace(recipe, seed=recipe.seed + i) for i in range(wishes.best_of)]
+    if not wishes.gates:
+        return seeds
+    strengths = [round(recipe.strength * WEAKER**i, 3) for i in range(1, TRIES)]
+    return [*seeds, *(replace(recipe, strength=strength) for strength in strengths)]
+
+
+class _Judge:
+    """Looks at finished paintings of one photo."""
+
+    def __init__(self, stylizer: Stylizer, photo: Photo, style: Style) -> None:
+        self.stylizer, self.photo, self.style = stylizer, photo, style
+        self.own, self.features = stylizer.look(small_copy(photo))
+
+    def trial(self, painted: Photo, recipe: Recipe) -> Trial:
+        code, features = self.stylizer.look(small_copy(painted))
+        defects = measured(painted, self.photo)
+        score = style_distance(code, self.style.code, self.own) + PRICE * content_distance(features, self.features)
+        # What is plainly seen weighs like a tenth of the way to the style, a step each.
+        score += 0.1 * max(0.0, defects["artefacts"] - 1)
+        return Trial(recipe.strength, recipe.seed, float(score), defects)
+
+
+def measured(painted: Photo | Picture, photo: Photo | Picture) -> dict[str, float]:
+    """Every detector's value on a finished picture beside its photo, and as ``artefacts`` the highest."""
+    x, y = (_reduced(z) for z in (painted, photo))
+    found = artefacts(x, y)
+    values = {name: round(one.value, 4) for name, one in found.items()}
+    return {**values, "artefacts": round(worst(found).value, 4)}
+
+
+def _reduced(photo: Photo | Picture) -> Picture:
+    source: Source = PixelSource(photo) if isinstance(photo, Photo) else ArraySource(photo)
+    scale = min(1.0, float(np.sqrt(JUDGED_PIXELS / (source.height * source.width))))
+    return source.reduced(max(1, round(source.height * scale)), max(1, round(source.width * scale)))
+
+
+def _refusal(name: str, wishes: Wishes, trials: Sequence[Trial]) -> str:
+    nearest = min(trials, key=lambda t: max(t.defects.get(g.name, 0.0) / max(g.limit, 1e-9) for g in wishes.gates))
+    worst_gate = max(wishes.gates, key=lambda g: nearest.defects.get(g.name, 0.0) / max(g.limit, 1e-9))
+    return (
+        f"{name} did not pass the gate {worst_gate} in {len(trials)} paintings (the nearest, at strength "
+        f"{nearest.strength:g}, has {worst_gate.name} {nearest.defects.get(worst_gate.name, 0.0):.2f}); nothing was "
+        "written: raise the limit, or choose another style or a smaller --strength"
+    )

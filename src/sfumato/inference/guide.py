@@ -1,0 +1,199 @@
+"""Guidance: the measure steers. Which strength and stroke suit this photo and this style?
+
+Everything is looked at on a small copy of the photo, through the style encoder that ships with the model; no torch.
+
+* *content* is how far shapes are from the photo's: distance of instance-normalised features (relu3_1 of VGG19), 0 for
+  the photo itself, 2 for something unrelated.
+* *style* is how far the picture still is from the style, in terms of how far the photo was: 1 for the photo, 0 for the
+  style. Two things count alike: palette, contrast and tones, which a style code measures; and texture, the means and
+  deviations of the style encoder's features (Huang & Belongie 2017). Style files from before this version have no such
+  ``look``: there the learnt part of their code stands in for it.
+
+What is sought has the least ``style + PRICE · content``. It is one price for every photo and style, and not one content
+distance: where a style comes cheap it is taken whole, where it would cost much of the photo less of it is. That is how,
+over many pictures, the most style is had for the content given up. ``keep`` is a bound besides: how much of the content
+that the full style would lose must stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfumato.checks import check_range
+from sfumato.image import Photo, Picture, thumbnail_size
+from sfumato.inference.sources import ArraySource, PixelSource, Source
+from sfumato.inference.stylizer import SMALLEST_SIDE, Color, Style, Stylizer
+from sfumato.quality.similarity import content_distance
+from sfumato.style_code import MEASURED, StyleCode
+
+SHORT = 192  # pixels, short side of the copy that is looked at
+LOOKS = 8  # at most, the one at the photo among them
+PRICE = 0.1  # of content in style
+STROKES = (1.0, 0.7, 0.5, 1.5)
+# Of the measured values of codes, over paintings: of mean colour, of the root of its covariance, of contrast by octave,
+# of tones by share of the pixels.
+_DEVIATIONS = np.array([0.12] * 3 + [0.04] * 6 + [0.08] * 12 + [0.44, 0.27, 0.16, 0.16, 0.16, 0.18, 0.6] * 3)
+_FINE = np.linspace(0.0, 1.0, 101)  # strengths among which it is chosen
+
+
+@dataclass(frozen=True)
+class Look:
+    """One small painting: what was set, and what was seen."""
+
+    strength: float
+    stroke: float
+    content: float
+    style: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What guidance settled on.
+
+    Attributes:
+        strength, stroke: to paint with.
+        kept: share of the content that the full style would lose which this keeps: 0 for the full style, 1 for the
+            photo.
+        looks: at what, in order, the photo itself first.
+        why: one sentence.
+    """
+
+    strength: float
+    stroke: float
+    kept: float
+    looks: tuple[Look, ...]
+    why: str
+
+
+def choose(
+    stylizer: Stylizer, photo: Photo | Picture, style: Style, keep: float | None = None, color: Color = "style"
+) -> Choice:
+    """Strength and stroke for this photo and style, in at most `LOOKS` looks.
+
+    Args:
+        photo: ``(1, 3, H, W)``, or a photo as read from a file.
+        keep: from 0 to 1: no more content may be lost than ``1 - keep`` of what the full style would lose. ``None``
+            sets no bound.
+        color: as `Stylizer` takes it.
+
+    Raises:
+        UsageError: ``keep`` lies outside [0, 1].
+    """
+    if keep is not None:
+        check_range(keep, 0.0, 1.0, "keep")
+    search = _Search(stylizer, photo, style, color)
+    full = search.look(1.0, 1.0)
+    bound = np.inf if keep is None else (1 - keep) * full.content
+    for stroke in STROKES[1:]:
+        search.look(1.0, stroke)
+    stroke = min(search.looks[1:], key=lambda look: search.cost_within(look, bound)).stroke
+    while len(search.looks) < LOOKS:
+        along = search.along(stroke)
+        strength = 0.6 if len(along) == 2 and keep is None else _best_strength(along, bound)
+        if any(abs(look.strength - strength) <= 0.02 for look in along):
+            break
+        search.look(strength, stroke)
+    within = [look for look in search.looks if look.content <= bound * 1.03 + 1e-6]  # the photo is always among them
+    return search.choice(min(within, key=_cost), full, keep)
+
+
+class _Search:
+    """Looks at small paintings of one photo in one style."""
+
+    def __init__(self, stylizer: Stylizer, photo: Photo | Picture, style: Style, color: Color) -> None:
+        self.small = small_copy(photo)
+        self.stylizer, self.style, self.color = stylizer, style, color
+        self.own, self.features = stylizer.look(self.small)
+        self.looks = [Look(0.0, 1.0, 0.0, 1.0)]
+
+    def look(self, strength: float, stroke: float) -> Look:
+        # Fused here, with the photo's code that is known already.
+        code = self.stylizer.fused(self.own, self.style.code, strength, self.color)
+        color: Color = "luminance" if self.color == "luminance" else "style"
+        painted = self.stylizer(self.small, Style(self.style.name, code), stroke=stroke, color=color)
+        code, features = self.stylizer.look(painted)
+        content = content_distance(features, self.features)
+        self.looks.append(Look(strength, stroke, content, style_distance(code, self.style.code, self.own)))
+        return self.looks[-1]
+
+    def along(self, stroke: float) -> list[Look]:
+        """The looks with that stroke by strength, from the photo itself, which every stroke shares."""
+        chosen = [look for look in self.looks if look.stroke == stroke or not look.strength]
+        return sorted(chosen, key=lambda look: look.strength)
+
+    def cost_within(self, full: Look, bound: float) -> float:
+        """What a stroke costs, seen at its full strength: within the bound as it stands; beyond, at the strength that
+        keeps the bound if content and style went there in straight lines."""
+        if full.content <= bound:
+            return _cost(full)
+        share = bound / full.content
+        return 1 - share * (1 - full.style) + PRICE * bound
+
+    def choice(self, best: Look, full: Look, keep: float | None) -> Choice:
+        kept = float(np.clip(1 - best.content / max(full.content, 1e-6), 0, 1))
+        way = float(np.clip(1 - best.style, 0, 1))
+        wish = "" if keep is None else f" ({keep:.0%} was asked for)"
+        why = (
+            f"strength {best.strength:.2f} with stroke {best.stroke:g} goes {way:.0%} of the way to the style and "
+            f"keeps {kept:.0%}{wish} of the content that the full style would change"
+        )
+        return Choice(round(best.strength, 3), best.stroke, kept, tuple(self.looks), why)
+
+
+def small_copy(photo: Photo | Picture) -> Picture:
+    """``(1, 3, h, w)``, `SHORT` pixels on its short side: what is looked at."""
+    source: Source = PixelSource(photo) if isinstance(photo, Photo) else ArraySource(photo)
+    size = thumbnail_size(source.height, source.width, SHORT, 4 * SHORT)
+    return source.reduced(*(max(SMALLEST_SIDE, side) for side in size))
+
+
+def style_distance(code: StyleCode, target: StyleCode, origin: StyleCode) -> float:
+    """How far a style code is from a target, where ``origin`` is 1 away: the mean of the parts' squared distances."""
+
+    looks = code.look, target.look, origin.look
+    seen = all(look is not None and look.shape == looks[0].shape for look in looks if looks[0] is not None)
+
+    def parts(one: StyleCode) -> list[float]:
+        away = (one.vector - target.vector).astype(np.float64)
+        if one.look is not None and target.look is not None and seen:
+            texture = float(((one.look - target.look) ** 2).mean())
+        else:
+            texture = float((away[:-MEASURED] ** 2).mean())
+        return [texture, float(((away[-MEASURED:] / _DEVIATIONS) ** 2).mean())]
+
+    # The floor is for a photo that is in the style already.
+    return float(np.mean([x / max(y, 1e-3) for x, y in zip(parts(code), parts(origin), strict=True)]))
+
+
+def _cost(look: Look) -> float:
+    return look.style + PRICE * look.content
+
+
+def _best_strength(looks: Sequence[Look], bound: float) -> float:
+    """The strength of least cost within the bound, by curves through the looks."""
+    strengths = np.array([look.strength for look in looks])
+    degree = min(len(looks) - 1, 3)
+    content, style = (
+        np.polyval(np.polyfit(strengths, [getattr(look, what) for look in looks], degree), _FINE)
+        for what in ("content", "style")
+    )
+    cost = np.where(_strength_at(looks, bound) + 1e-9 >= _FINE, style + PRICE * content, np.inf)
+    return float(_FINE[int(np.argmin(cost))])
+
+
+def _strength_at(looks: Sequence[Look], bound: float) -> float:
+    """Where content would reach the bound, between the last look within it and the first one over it."""
+    inside = [look for look in looks if look.content <= bound][-1]
+    over = [look for look in looks if look.strength > inside.strength]
+    if not over:
+        return 1.0
+    first = over[0]
+    if inside.strength == 0 and len(over) > 1 and over[1].content > first.content:
+        # Content rises ever slower from the photo on, and a line from there would fall short again and again.
+        power = np.log(over[1].content / first.content) / np.log(over[1].strength / first.strength)
+        return float(first.strength * (bound / first.content) ** (1 / max(power, 0.2)))
+    share = (bound - inside.content) / max(first.content - inside.content, 1e-9)
+    return inside.strength + min(share, 1.0) * (first.strength - inside.strength)

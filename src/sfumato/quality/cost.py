@@ -1,0 +1,354 @@
+"""What a method costs: seconds, memory, multiply-accumulates and parameters."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfumato.errors import InputError, UsageError, needs_extra
+from sfumato.image import Picture
+
+if TYPE_CHECKING:
+    import onnx
+
+#: Height and width of the pictures that costs are told at.
+SIZES: Mapping[str, tuple[int, int]] = {
+    "512 x 512": (512, 512),
+    "1920 x 1080": (1080, 1920),
+    "3840 x 2160": (2160, 3840),
+}
+FEWEST = 3  # runs that quartiles are taken of
+_EVERY = 0.002  # seconds between two looks at the memory
+_STATM, _STATUS, _CLEAR = (Path("/proc/self") / name for name in ("statm", "status", "clear_refs"))
+
+Shape = tuple[int, ...]
+
+
+# ---- seconds and memory ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a picture of one size took.
+
+    Attributes:
+        name: of the size.
+        seconds: median of the timed runs.
+        low, high: their quartiles.
+        repeats: how many were timed.
+        peak_bytes: how far the process's resident memory rose; ``None`` where the system does not tell.
+        threads: what the caller said, for the record.
+    """
+
+    name: str
+    height: int
+    width: int
+    seconds: float
+    low: float
+    high: float
+    repeats: int
+    peak_bytes: int | None
+    threads: int | None
+
+
+def measure_cost(
+    run: Callable[[Picture], Any],
+    sizes: Mapping[str, tuple[int, int]] = SIZES,
+    repeats: int = 10,
+    warmup: int = 1,
+    budget: float = 60.0,
+    threads: int | None = None,
+) -> list[Cost]:
+    """Times a method and watches its memory on pictures of noise ``(1, 3, H, W)``, keyed by their size.
+
+    Args:
+        run: the method; it must return when the work is done (a GPU's, too).
+        sizes: height and width by name.
+        repeats: timed runs of each size.
+        warmup: runs before those, which are not timed. Memory is watched during these, so that it disturbs no timing.
+        budget: seconds for the timed runs of a size. Once they are spent it ends early, but not before `FEWEST` runs.
+        threads: what the method was told to use. It is only written down.
+
+    Memory is this process's; children and GPUs are not seen. Linux keeps a high-water mark, which is set back before
+    the runs (``/proc/self/clear_refs``, proc(5)); where that cannot be, a thread looks every 2 ms at what
+    `resident_bytes` tells. The peak is told above what the process held before the first run of all, less the picture
+    that was given. Small sizes go first: what a method keeps of them for later use counts for the larger, which use
+    it. What a method holds since earlier work does not count: measure in a fresh process.
+
+    Returns:
+        One `Cost` a size, in the order of ``sizes``.
+
+    Raises:
+        UsageError: no size, a side below 1, or a number of runs or seconds that cannot be.
+    """
+    if not sizes or min(min(size) for size in sizes.values()) < 1:
+        raise UsageError("costs are measured at one or more sizes of at least 1 x 1 pixel; name some")
+    if repeats < 1 or warmup < 1 or not budget >= 0:
+        raise UsageError(
+            f"costs need 1 timed run, 1 warm-up and 0 seconds or more, not {repeats}, {warmup} and {budget:g}"
+        )
+    before = resident_bytes()
+    found = {}
+    for name, (height, width) in sorted(sizes.items(), key=lambda item: item[1][0] * item[1][1]):
+        picture = np.random.default_rng([height, width]).random((1, 3, height, width), np.float32)
+        with _Peak() as peak:
+            for _ in range(warmup):
+                run(picture)
+        times: list[float] = []
+        while len(times) < repeats and (len(times) < FEWEST or sum(times) < budget):
+            began = time.perf_counter()
+            run(picture)
+            times.append(time.perf_counter() - began)
+        low, middle, high = (float(v) for v in np.quantile(times, [0.25, 0.5, 0.75]))
+        above = None if before is None else max(0, peak.bytes - before - picture.nbytes)
+        found[name] = Cost(name, height, width, middle, low, high, len(times), above, threads)
+    return [found[name] for name in sizes]
+
+
+def resident_bytes() -> int | None:
+    """Bytes of memory that this process holds now.
+
+    From ``/proc/self/statm``, else from psutil where it is installed, else the high-water mark of ``resource``, which
+    only rises; ``None`` where there is none of them.
+    """
+    try:
+        return int(_STATM.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        pass
+    try:
+        import psutil
+
+        return int(psutil.Process().memory_info().rss)
+    except ImportError:
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+class _Peak:
+    """Watches the memory while the block runs; then `bytes` is the most that was held."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
+
+    def __enter__(self) -> _Peak:
+        try:
+            _CLEAR.write_text("5")
+            self._marked = _high_water() is not None
+        except OSError:
+            self._marked = False
+        if not self._marked:
+            self._look()
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._marked:
+            self.bytes = _high_water() or 0
+        else:
+            self._end.set()
+            self._thread.join()
+            self._look()
+
+    def _watch(self) -> None:
+        while not self._end.wait(_EVERY):
+            self._look()
+
+    def _look(self) -> None:
+        self.bytes = max(self.bytes, resident_bytes() or 0)
+
+
+def _high_water() -> int | None:
+    """Linux's own mark of the most that this process held since the mark was set back, in bytes."""
+    found = re.search(rb"^VmHWM:\s+(\d+) kB", _STATUS.read_bytes(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+# ---- multiply-accumulates and parameters -----------------------------------------------------------------------------
+
+
+def macs_of_onnx(path: Path, shapes: Mapping[str, Shape]) -> int:
+    """Multiply-accumulates of an ONNX graph at given input shapes: of Conv, ConvTranspose, Gemm, MatMul and Einsum.
+
+    Args:
+        shapes: of every input, by name: ``{"picture": (1, 3, 512, 512)}``.
+
+    Exact, of the graph as it is written: a product with a padded zero counts, as is the custom; biases, resampling and
+    all that is done element by element do not, nor do operators of quantised numbers. Shapes that the graph computes
+    on its way are found by ONNX Runtime, which folds what is constant at these shapes; no picture is run. A model
+    cut into tiles costs what its tiles cost, overlaps too: ask with the tiles' shapes.
+
+    Raises:
+        InputError: the file is no ONNX graph, products lie in a loop or a branch or are of a shape that depends on the
+            data, an Einsum is other than a plain one of two operands, or the inputs are too small for the graph.
+        UsageError: inputs or shapes that are not the graph's.
+        MissingExtraError: ``onnx``, of the extra ``train``, is not installed.
+    """
+    model = _load(path)
+    graph = model.graph
+    for node in graph.node:
+        if any(_is_product(inner) for sub in _subgraphs(node) for inner in _nodes(sub)):
+            raise InputError(f"{path}: {node.op_type} {node.name!r} holds products, whose number depends on the data")
+    products = [node for node in graph.node if _is_product(node)]
+    _fix_inputs(path, graph, shapes)
+    wanted = {name for node in products for name in (*node.input[:2], node.output[0])}
+    known = _shapes_of(path, model, wanted)
+    return sum(_macs(path, node, known) for node in products)
+
+
+def parameters_of_onnx(path: Path) -> int:
+    """How many numbers the floating-point tensors have that an ONNX graph stores (its initialisers).
+
+    Fixed tables among them count, since a graph does not tell them from weights; constants written as nodes do not.
+    Graphs of one model may store the same weights, as Sfumato's statistics and generator do: theirs do not add up.
+
+    Raises:
+        InputError: the file is no ONNX graph.
+        MissingExtraError: ``onnx``, of the extra ``train``, is not installed.
+    """
+    model = _load(path)
+    from onnx import TensorProto
+
+    floats = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+    graphs = [model.graph, *(sub for node in _nodes(model.graph) for sub in _subgraphs(node))]
+    return sum(math.prod(t.dims) for graph in graphs for t in graph.initializer if t.data_type in floats)
+
+
+def _load(path: Path) -> onnx.ModelProto:
+    with needs_extra("train", "Counting an ONNX graph's work"):
+        import onnx
+        import onnx.inliner
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        model = onnx.load(path)
+    except (OSError, DecodeError) as problem:
+        reason = getattr(problem, "strerror", None) or "it is damaged or of another kind"
+        raise InputError(f"cannot read {path} as an ONNX graph: {reason}; name another file") from problem
+    if not model.graph.node:
+        raise InputError(f"cannot read {path} as an ONNX graph: it has no nodes; name another file")
+    return onnx.inliner.inline_local_functions(model) if model.functions else model
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The branches of an If, the body of a Loop or a Scan."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """All nodes, those of subgraphs too."""
+    for node in graph.node:
+        yield node
+        for sub in _subgraphs(node):
+            yield from _nodes(sub)
+
+
+def _is_product(node: onnx.NodeProto) -> bool:
+    return node.domain in ("", "ai.onnx") and node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum")
+
+
+def _fix_inputs(path: Path, graph: onnx.GraphProto, shapes: Mapping[str, Shape]) -> None:
+    """Writes the shapes into the graph's inputs, and forgets what it said of all others."""
+    import onnx
+
+    stored = {tensor.name for tensor in graph.initializer}
+    inputs = {each.name: each for each in graph.input if each.name not in stored}
+    if inputs.keys() != shapes.keys():
+        raise UsageError(f"{path} has the inputs {', '.join(inputs)}, but shapes are of {', '.join(shapes) or 'none'}")
+    for name, each in inputs.items():
+        own, given = each.type.tensor_type.shape.dim, shapes[name]
+        if not each.type.tensor_type.HasField("shape"):
+            own.extend(onnx.TensorShapeProto.Dimension() for _ in given)
+        fits = len(own) == len(given) and min(given, default=1) > 0
+        if not fits or any(dim.HasField("dim_value") and dim.dim_value != n for dim, n in zip(own, given, strict=True)):
+            wanted = ", ".join(str(dim.dim_value) if dim.HasField("dim_value") else dim.dim_param or "?" for dim in own)
+            raise UsageError(f"the input {name} of {path} has the shape ({wanted}), which {tuple(given)} does not fit")
+        for dim, n in zip(own, given, strict=True):
+            dim.dim_value = n
+    del graph.value_info[:]
+    for output in graph.output:
+        output.type.tensor_type.ClearField("shape")
+
+
+def _shapes_of(path: Path, model: onnx.ModelProto, wanted: set[str]) -> dict[str, Shape]:
+    """Shapes of the tensors of these names, as far as they are known before the graph is run."""
+    import onnx
+    import onnxruntime
+
+    # An output is not optimised away, and its shape is written down.
+    there = {each.name for each in (*model.graph.input, *model.graph.initializer, *model.graph.output)}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(wanted - there))
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = os.path.join(folder, "folded.onnx")
+        try:
+            onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        except Exception as problem:  # its exceptions share no base but this
+            reason = str(problem).partition("\n")[0]
+            raise InputError(f"ONNX Runtime cannot load {path} at these shapes: {reason}") from problem
+        folded = onnx.load(options.optimized_model_filepath)
+    graph = onnx.shape_inference.infer_shapes(folded, data_prop=True).graph
+    found = {tensor.name: tuple(tensor.dims) for tensor in (*model.graph.initializer, *graph.initializer)}
+    for each in (*graph.input, *graph.value_info, *graph.output):
+        kind = each.type.tensor_type
+        if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
+            found[each.name] = tuple(dim.dim_value for dim in kind.shape.dim)
+    return found
+
+
+def _macs(path: Path, node: onnx.NodeProto, known: Mapping[str, Shape]) -> int:
+    import onnx
+
+    for name in (*node.input[:2], node.output[0]):
+        where = f"{path}: the shape of {name}, at {node.op_type} {node.name!r},"
+        if name not in known:
+            raise InputError(f"{where} is not known before the graph is run, so its work cannot be counted")
+        if min(known[name], default=1) < 1:
+            raise InputError(f"{where} would be {known[name]}; give larger inputs")
+    a, b, out = (known[name] for name in (*node.input[:2], node.output[0]))
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    if node.op_type == "Conv":  # weights (out, in / groups, k, k): each output is a sum over all but the first
+        return math.prod(out) * math.prod(b[1:])
+    if node.op_type == "ConvTranspose":  # weights (in, out / groups, k, k): each input goes to all but the first
+        return math.prod(a) * math.prod(b[1:])
+    if node.op_type == "Gemm":
+        return math.prod(out) * a[0 if attributes.get("transA") else 1]
+    if node.op_type == "MatMul":
+        return math.prod(out) * a[-1]
+    return _einsum(path, attributes["equation"].decode(), [a, b], len(node.input))
+
+
+def _einsum(path: Path, equation: str, operands: Sequence[Shape], count: int) -> int:
+    terms = equation.replace(" ", "").partition("->")[0].split(",")
+    if count != 2 or "." in equation:
+        raise InputError(f"{path}: the Einsum {equation!r} is not counted; only plain ones of two operands are")
+    sides: dict[str, int] = {}
+    for term, shape in zip(terms, operands, strict=True):
+        for letter, n in zip(term, shape, strict=True):
+            sides[letter] = max(n, sides.get(letter, 1))
+    return math.prod(sides.values())

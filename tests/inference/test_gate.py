@@ -1,0 +1,121 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sfumato.errors import QualityError, UsageError
+from sfumato.image import Photo, read_photo, to_uint8, write_image
+from sfumato.inference import Style, Stylizer
+from sfumato.inference.gate import TRIES, Gate, Wishes, measured, paint_as_wished
+from sfumato.inference.recipe import Recipe
+
+
+def scene(height, width, seed=0, level=0.5):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / 20
+    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
+    return np.clip(level + 0.25 * waves + rng.normal(0, 0.06, waves.shape), 0, 1).astype(np.float32)[None]
+
+
+@pytest.fixture(scope="module")
+def stylizer(bundle):
+    return Stylizer(bundle, threads=1)
+
+
+@pytest.fixture(scope="module")
+def style(stylizer):
+    return Style.from_image(scene(90, 80, 5, 0.3), "waves", stylizer)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "scene.png"
+    write_image(scene(100, 130), path)
+    return read_photo(path)
+
+
+@pytest.fixture
+def painter(stylizer, style, photo):
+    """Paints as the command does, and counts."""
+    calls = []
+
+    def paint(recipe):
+        calls.append(recipe)
+        return stylizer.paint(photo, style, recipe.strength, stroke=recipe.stroke, seed=recipe.seed)
+
+    paint.calls = calls
+    return paint
+
+
+@pytest.fixture
+def recipe(stylizer, style):
+    return Recipe.of(stylizer, [style])
+
+
+def test_a_gate_that_is_passed_costs_one_painting(stylizer, style, photo, painter, recipe):
+    wishes = Wishes(gates=(Gate.parse("artefacts<1000"),))
+    painted, made = paint_as_wished(stylizer, photo, [style], recipe, wishes, painter)
+    assert len(painter.calls) == 1
+    assert (painted.pixels == painter(made).pixels).all()
+    assert made.guidance["measured"] == measured(painted, photo)
+    assert made.guidance["asked"]["gates"] == ["artefacts<1000"]
+
+
+def test_a_gate_tries_weaker_and_then_refuses_in_one_sentence(stylizer, style, photo, painter, recipe):
+    wishes = Wishes(gates=(Gate.parse("clipping < 0.0"),))
+    with pytest.raises(QualityError, match=r"scene did not pass the gate clipping<0 in 4 paintings") as refused:
+        paint_as_wished(stylizer, photo, [style], recipe, wishes, painter, "scene")
+    assert len(painter.calls) == TRIES
+    assert [call.strength for call in painter.calls] == sorted((c.strength for c in painter.calls), reverse=True)
+    assert str(refused.value).count("\n") == 0
+    assert refused.value.exit_code == 7
+
+
+def test_a_weaker_painting_passes_where_the_full_one_does_not(stylizer, style, photo, recipe):
+    """Painting by hand: a grid whose height is the strength, which is a real defect and really weaker."""
+    grid = np.zeros((1, 3, 100, 130), np.float32)
+    grid[:, :, ::2, ::2] = 0.12
+
+    def paint(some):
+        pixels = to_uint8(np.clip(photo.picture() + some.strength * grid, 0, 1))
+        return replace(photo, pixels=pixels)
+
+    full = measured(paint(recipe), photo)["checkerboard"]
+    weak = measured(paint(replace(recipe, strength=0.75)), photo)["checkerboard"]
+    assert weak < 0.97 * full
+    wishes = Wishes(gates=(Gate("checkerboard", (weak + full) / 2),))
+    _, made = paint_as_wished(stylizer, photo, [style], recipe, wishes, paint)
+    assert made.strength == 0.75
+    assert [trial["strength"] for trial in made.guidance["trials"]] == [1.0, 0.75]
+    assert "best of 2 paintings" in made.guidance["why"]
+
+
+def test_the_best_of_several_seeds(stylizer, style, photo, painter, recipe):
+    painted, made = paint_as_wished(stylizer, photo, [style], recipe, Wishes(best_of=3), painter)
+    assert [call.seed for call in painter.calls] == [0, 1, 2]
+    trials = made.guidance["trials"]
+    assert made.seed == min(trials, key=lambda trial: trial["score"])["seed"]
+    assert len({painter(call).pixels.tobytes() for call in painter.calls[:3]}) == 3  # seeds paint differently
+    assert (painter(made).pixels == painted.pixels).all()
+
+
+def test_auto_goes_into_the_recipe_with_its_reason(stylizer, style, photo, painter, recipe):
+    painted, made = paint_as_wished(stylizer, photo, [style], recipe, Wishes(auto=True, keep=0.6), painter)
+    assert made.strength < 1
+    assert made.guidance["why"].startswith(f"strength {made.strength:.2f}")
+    assert (painter(replace(made, guidance=None)).pixels == painted.pixels).all()
+    assert Recipe.from_json(made.to_json(), "here").to_json() == made.to_json()
+    with pytest.raises(UsageError, match="leave the masks out"):
+        paint_as_wished(stylizer, photo, [style, style], recipe, Wishes(auto=True), painter)
+
+
+@pytest.mark.parametrize("text", ["artefacts", "artefacts>2", "artefacts<", "artefacts<two", "mud<2", "<2", ""])
+def test_what_is_no_gate(text):
+    with pytest.raises(UsageError, match=r"a gate is NAME<NUMBER|there is no detector"):
+        Gate.parse(text)
+
+
+def test_large_pictures_are_judged_reduced():
+    x = scene(1500, 2000)
+    large = Photo(to_uint8(x))
+    assert measured(large, large)["artefacts"] < 1.5

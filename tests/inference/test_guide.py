@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from sfumato.errors import UsageError
+from sfumato.inference import Style, Stylizer, guide
+from sfumato.inference.guide import LOOKS, Look, choose, small_copy, style_distance
+
+
+def scene(height, width, seed=0, level=0.5):
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width] / 20
+    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
+    return np.clip(level + 0.25 * waves + rng.normal(0, 0.06, waves.shape), 0, 1).astype(np.float32)[None]
+
+
+@pytest.fixture(scope="module")
+def stylizer(bundle):
+    return Stylizer(bundle, threads=1)
+
+
+@pytest.fixture(scope="module")
+def style(stylizer):
+    return Style.from_image(scene(90, 80, 5, 0.3), "waves", stylizer)
+
+
+@pytest.fixture(scope="module")
+def free(stylizer, style):
+    return choose(stylizer, scene(120, 150), style)
+
+
+def test_a_choice_is_the_best_of_what_was_looked_at(free):
+    assert 2 <= len(free.looks) <= LOOKS
+    assert (free.looks[0].strength, free.looks[0].content, free.looks[0].style) == (0, 0, 1)
+    best = min(free.looks, key=lambda look: look.style + guide.PRICE * look.content)
+    assert (free.strength, free.stroke) == (pytest.approx(best.strength, abs=1e-3), best.stroke)
+    assert f"{best.strength:.2f}" in free.why
+    assert len({(look.strength, look.stroke) for look in free.looks}) == len(free.looks)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
+def test_so_much_of_the_content_is_kept_as_was_asked_for(stylizer, style, free, keep):
+    photo = scene(120, 150)
+    choice = choose(stylizer, photo, style, keep)
+    assert len(choice.looks) <= LOOKS
+    assert keep - 0.04 <= choice.kept <= 1
+    assert choice.strength <= 1
+    assert f"({keep:.0%} was asked for)" in choice.why
+    # The picture itself, not only the small copy's looks, keeps more where more was asked for.
+    painted = stylizer(photo, style, choice.strength, stroke=choice.stroke)
+    assert np.abs(painted - photo).mean() < np.abs(stylizer(photo, style, 1.0) - photo).mean() + 1e-3
+
+
+def test_all_kept_is_the_photo_and_none_is_no_bound(stylizer, style):
+    photo = scene(120, 150)
+    assert choose(stylizer, photo, style, 1.0).strength == 0
+    assert choose(stylizer, photo, style, 0.0).kept < 0.2
+    with pytest.raises(UsageError, match="keep"):
+        choose(stylizer, photo, style, 1.5)
+
+
+def test_the_same_photo_gives_the_same_choice(stylizer, style, free):
+    assert choose(stylizer, scene(120, 150), style) == free
+
+
+def test_style_distance_is_one_at_the_photo_and_none_at_the_style(stylizer, style):
+    own = stylizer.encode(scene(120, 150))
+    assert style_distance(own, style.code, own) == pytest.approx(1)
+    assert style_distance(style.code, style.code, own) == 0
+    halfway = own.fuse(style.code, 0.5)
+    assert style_distance(halfway, style.code, own) == pytest.approx(0.25, rel=1e-4)
+    assert np.isfinite(style_distance(own, own, own))  # a photo that is in the style already
+
+
+@pytest.mark.parametrize("power", [0.3, 0.6, 1.0, 1.6])
+@pytest.mark.parametrize("keep", [0.2, 0.5, 0.8])
+def test_the_bound_is_found_on_curves_of_many_shapes(power, keep):
+    """Content as strength to a power, style falling ever slower: simulated, so that the best strength is known."""
+    looks, bound = [Look(0, 1, 0, 1), Look(1, 1, 1, 0.1)], 1 - keep
+    for _ in range(LOOKS - 4):
+        strength = guide._best_strength(looks, bound)
+        if any(abs(look.strength - strength) <= 0.02 for look in looks):
+            break
+        looks.append(Look(strength, 1, strength**power, 0.1 + 0.9 * (1 - strength) ** 2))
+        looks.sort(key=lambda look: look.strength)
+    best = max(look.strength for look in looks if look.content <= 1.03 * bound)
+    assert best == pytest.approx(bound ** (1 / power), abs=0.05)
+
+
+def test_a_strip_and_a_small_photo_are_looked_at_too(stylizer, style):
+    assert small_copy(scene(400, 900)).shape == (1, 3, guide.SHORT, 432)
+    for size in ((16, 200), (40, 24)):
+        assert 0 <= choose(stylizer, scene(*size), style).strength <= 1
