@@ -37,7 +37,7 @@ def test_exit_codes_are_pinned(error: type[SfumatoError], code: int) -> None:
 def test_every_error_is_drawn_in_the_tree() -> None:
     assert errors.__doc__ is not None
     classes = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
-    assert len(classes) == 7
+    assert len(classes) == 8
     for error in classes:
         (line,) = [line for line in errors.__doc__.splitlines() if f" {error.__name__} " in line]
         assert str(error.exit_code) in line

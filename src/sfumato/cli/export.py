@@ -1,4 +1,4 @@
-"""``sfumato export``: a run's newest checkpoint as ONNX, checked against torch."""
+"""``sfumato export``: a run's best checkpoint as ONNX, checked against torch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, or a model.safetensors.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the exported model.", show_default=False)],
     name: Annotated[str | None, typer.Option(help="The model's name; by default made from its hash.")] = None,
+    newest: Annotated[
+        bool, typer.Option("--newest", help="The newest checkpoint, and not the best by validation.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Export a trained model to ONNX, for `stylize --model`."""
@@ -25,6 +28,6 @@ def export(
             raise OutputError(f"{out} is already there and no exported model; give another -o")
         if not overwrite:
             raise OutputError(f"{out} is already there; add --overwrite or give another -o")
-    parity = export_run(run, out, name)
+    parity = export_run(run, out, name, newest=newest)
     worst = max(parity.values())
     typer.echo(f"{out}: style encoder, statistics and generator; largest difference from torch {worst:.1e}")

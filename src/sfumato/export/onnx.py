@@ -26,7 +26,7 @@ from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
 from sfumato.networks.model import StyleTransferModel, build_discriminator
 from sfumato.networks.statistics import MEASURED
-from sfumato.training.state import checkpoints
+from sfumato.training.state import best_checkpoint, checkpoint, checkpoints
 
 OPSET = 18
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime
@@ -135,8 +135,6 @@ def export_model(
 def export_run(source: Path, directory: Path, model_id: str | None = None, *, newest: bool = False) -> dict[str, float]:
     """Export a run's folder (its best checkpoint by validation, where it has one; otherwise or with `newest` its newest
     one), or one model.safetensors file."""
-    from sfumato.training.state import best_checkpoint, checkpoint
-
     path, which = source, {}
     if source.is_dir():
         found = checkpoints(source)

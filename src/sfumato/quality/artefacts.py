@@ -11,8 +11,10 @@ has no defect.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,6 +32,7 @@ _Complex: TypeAlias = npt.NDArray[np.complex64]
 SMALLEST = 16  # pixels of the shorter side: below it nothing is judged
 _WORK = 384  # pixels: what is seen at a glance is looked for with the shorter side brought below about this
 _MAP_TOP = 3.0  # the strength that a map shows as 1
+_KEPT_VALUES = 600_000  # of a photo whose own fields are kept: 2.4 MB each at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ def checkerboard(picture: Picture, photo: Picture | None = None) -> Artefact:
         return _nothing("checkerboard", x)
     field = _grid(x)
     if p is not None:
-        field = _beyond(field, _grid(p))
+        field = _beyond(field, _remembered(_grid, p))
     return Artefact("checkerboard", _top_mean(field, 0.1), _to_map(field, x.shape))
 
 
@@ -74,7 +77,7 @@ def blobs(picture: Picture, photo: Picture | None = None) -> Artefact:
         return _nothing("blobs", x)
     field = _spots(_at_most(x, 256))
     if p is not None:
-        field = _beyond(field, _dilated(_spots(_at_most(p, 256)), 4))
+        field = _beyond(field, _dilated(_remembered(_spots, _at_most(p, 256)), 4))
     return Artefact("blobs", float(field.max()), _to_map(_dilated(field, 2), x.shape))
 
 
@@ -105,7 +108,7 @@ def border(picture: Picture, photo: Picture | None = None) -> Artefact:
         return _nothing("border", x)
     sides = _frame(x)
     if p is not None:
-        sides = np.maximum(sides - _frame(p), 0)
+        sides = np.maximum(sides - _remembered(_frame, p), 0)
     value = 1.6 * float(np.sort(sides.max(1))[1:3].mean())
     out = np.zeros(x.shape[1:], np.float32)
     for turn, strengths in enumerate(sides):
@@ -152,7 +155,7 @@ def banding(picture: Picture, photo: Picture | None = None) -> Artefact:
         return _nothing("banding", x)
     field = _plateaus(x)
     if p is not None:
-        field = _beyond(field, _plateaus(p))
+        field = _beyond(field, _remembered(_plateaus, p))
     return Artefact("banding", _top_mean(field, 0.1), _to_map(field, x.shape))
 
 
@@ -455,6 +458,32 @@ def _pair(picture: Picture, photo: Picture | None) -> tuple[Array, Array | None]
         return picture[0], None
     _check(photo, "the photo")
     return picture[0], resize(photo, *picture.shape[2:])[0]
+
+
+class _Photo:
+    """A photo as a key: equal where the pixels are."""
+
+    def __init__(self, x: Array) -> None:
+        self.x = x
+        self.digest = hashlib.blake2b(np.ascontiguousarray(x).data, digest_size=16, key=str(x.shape).encode()).digest()
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Photo) and self.digest == other.digest
+
+
+def _remembered(field: Callable[[Array], Array], photo: Array) -> Array:
+    """``field(photo)``, which many pictures of one photo are compared with; of small photos, it is kept."""
+    return _field_of(field, _Photo(photo)) if photo.size <= _KEPT_VALUES else field(photo)
+
+
+@lru_cache(maxsize=96)
+def _field_of(field: Callable[[Array], Array], photo: _Photo) -> Array:
+    found = field(photo.x)
+    found.flags.writeable = False
+    return found
 
 
 def _nothing(name: str, x: Array) -> Artefact:
