@@ -151,7 +151,10 @@ class Evaluation:
         values = [row.figures[name] for row in self.rows]
         styles = [row.pair.style.name for row in self.rows]
         try:
-            return crossed_interval_of(values, styles, [row.pair.content.name for row in self.rows])
+            found = crossed_interval_of(values, styles, [row.pair.content.name for row in self.rows])
+            if name in ("top1", "top5"):  # shares
+                found = Interval(found.value, max(0.0, found.low), min(1.0, found.high))
+            return found
         except InputError:
             return Interval(float(np.mean(values)), float("nan"), float("nan"))
 
