@@ -18,9 +18,9 @@ from sfumato.quality.evaluation import MEASURES, Evaluation, Row, Source, curve_
 _CELL = 240  # pixels, longer side of a picture in the report
 _COLOURS = ("#1f5fa8", "#c1502e", "#2f8f4e", "#8a4fa3", "#b58900", "#555555", "#0f8b8d", "#a23b72")
 _STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2em auto;padding:0 1em;color:#222;background:#fff}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1280px;margin:2em auto;padding:0 1em;color:#222;background:#fff}
 table{border-collapse:collapse;margin:1em 0}th,td{padding:.25em .7em;text-align:right;border-bottom:1px solid #ddd}
-th:first-child,td:first-child{text-align:left}td small{color:#777}h2{margin-top:2em}
+th:first-child,td:first-child{text-align:left}td small{color:#777;white-space:nowrap}h2{margin-top:2em}
 .pairs{display:grid;grid-template-columns:repeat(4,max-content);gap:.5em 1em;align-items:end}figure{margin:0}
 figcaption{font-size:12px;color:#555}.note{color:#555}.wide{overflow-x:auto}
 .told{font-size:12px;color:#555;text-align:left;min-width:22em}
