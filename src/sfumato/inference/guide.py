@@ -87,13 +87,16 @@ def choose(
     search = _Search(stylizer, photo, style, color)
     full = search.look(1.0, 1.0)
     bound = np.inf if keep is None else (1 - keep) * full.content
-    for stroke in STROKES[1:]:
+    for stroke in STROKES[1:] if keep is None else STROKES[1:2]:  # a bound takes more looks to be met
         search.look(1.0, stroke)
     stroke = min(search.looks[1:], key=lambda look: search.cost_within(look, bound)).stroke
     while len(search.looks) < LOOKS:
         along = search.along(stroke)
         strength = 0.6 if len(along) == 2 and keep is None else _best_strength(along, bound)
-        if any(abs(look.strength - strength) <= 0.02 for look in along):
+        near = [look for look in along if abs(look.strength - strength) <= (0.02 if keep is None else 0.005)]
+        if any(look.content > bound for look in near):
+            strength *= 0.9  # just over the bound: a little less
+        elif near:
             break
         search.look(strength, stroke)
     within = [look for look in search.looks if look.content <= bound * 1.03 + 1e-6]  # the photo is always among them
