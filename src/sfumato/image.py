@@ -9,6 +9,7 @@ its metadata. It gives any region of itself as a picture, so that large ones nev
 
 from __future__ import annotations
 
+import base64
 import io
 import os
 import struct
@@ -370,6 +371,19 @@ def thumbnail_size(height: int, width: int, short: int, max_long: int) -> tuple[
     """Height and width, in proportion, with the shorter side at most ``short`` and the longer at most ``max_long``."""
     scale = min(1.0, short / min(height, width), max_long / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def thumbnail(x: Picture, short: int) -> Picture:
+    """``(N, 3, H, W)`` in proportion with the shorter side at most ``short``, the longer at most four times that."""
+    return resize(x, *thumbnail_size(x.shape[2], x.shape[3], short, 4 * short))
+
+
+def as_jpeg_text(x: Picture, quality: int = 88, subsampling: int = -1) -> str:
+    """One picture ``(1, 3, H, W)`` as a JPEG in base64, for a page that holds its pictures; ``subsampling`` as Pillow
+    has it."""
+    file = io.BytesIO()
+    to_pil(x).save(file, "JPEG", quality=quality, subsampling=subsampling)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 @contextmanager

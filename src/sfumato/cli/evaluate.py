@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sfumato.image import Picture
+    from sfumato.quality.distribution import Figure
     from sfumato.quality.evaluation import Evaluation, Source
     from sfumato.quality.pairs import Pair
 
@@ -313,7 +314,7 @@ def _print_whole(console: Console, evaluations: Sequence[Evaluation]) -> None:
     table = Table("as a set", *(each.method for each in evaluations))
     for figure in evaluations[0].sets:
         title = f"{figure.name.replace('_', ' ')} ({figure.backbone})"
-        table.add_row(title, *(_or_dash(each.set_figure(figure)) for each in evaluations))
+        table.add_row(title, *(_or_dash(each.figure_like(figure)) for each in evaluations))
     console.print(table)
 
 
@@ -328,13 +329,13 @@ def _print_short(console: Console, evaluations: Sequence[Evaluation]) -> None:
     table = Table("method", *(f"{name} {MEASURES[name].arrow}" for name in names), "kid ↓")
     for each in evaluations:
         means = [f"{each.interval(name).value:.3f}" for name in names]
-        table.add_row(each.method, *means, _or_dash(each.set_figure(kid)))
+        table.add_row(each.method, *means, _or_dash(each.figure_like(kid)))
     console.print(table)
     console.print("All figures, with intervals: --report or --json, or a wider window.", style="dim")
 
 
-def _or_dash(value: float) -> str:
-    return f"{value:.3f}" if value == value else "–"
+def _or_dash(figure: Figure | None) -> str:
+    return "–" if figure is None or figure.value != figure.value else f"{figure.value:.3f}"
 
 
 def _of_files(files: dict[Pair, Path]) -> Source:
@@ -351,7 +352,7 @@ def _of_files(files: dict[Pair, Path]) -> Source:
 def _of_model(model: Path | None, strength: float, threads: int | None) -> Source:
     from functools import cache
 
-    from sfumato.image import resize, thumbnail_size
+    from sfumato.image import thumbnail
     from sfumato.inference import Style, Stylizer
     from sfumato.quality.evaluation import Source
 
@@ -362,7 +363,7 @@ def _of_model(model: Path | None, strength: float, threads: int | None) -> Sourc
         return Style.from_image(path, stylizer=stylizer)
 
     def opinion(picture: Picture, style: Path) -> float:
-        small = resize(picture, *thumbnail_size(picture.shape[2], picture.shape[3], 256, 1024))
+        small = thumbnail(picture, 256)
         return float(stylizer.opinion(small, style_of(style).code).mean())
 
     return Source(

@@ -75,9 +75,9 @@ def blobs(picture: Picture, photo: Picture | None = None) -> Artefact:
     x, p = _pair(picture, photo)
     if min(x.shape[1:]) < 32:
         return _nothing("blobs", x)
-    field = _spots(_at_most(x, 256))
+    field = _spots(x)
     if p is not None:
-        field = _beyond(field, _dilated(_remembered(_spots, _at_most(p, 256)), 4))
+        field = _beyond(field, _remembered(_spots_nearby, p))
     return Artefact("blobs", float(field.max()), _to_map(_dilated(field, 2), x.shape))
 
 
@@ -258,7 +258,8 @@ def _box2(x: _Complex, radius: int) -> _Complex:
 
 
 def _spots(x: Array) -> Array:
-    """Strength of spots, ``(h, w)``, of a picture brought to 256 pixels: radii of 2 to 5, then of 4 to 10."""
+    """Strength of spots, ``(h, w)``, the shorter side being brought to 256 pixels: radii of 2 to 5, then of 4 to 10."""
+    x = _at_most(x, 256)
     out = np.zeros(x.shape[1:], np.float32)
     for _ in range(2):
         core = _box(x, 1)
@@ -273,6 +274,11 @@ def _spots(x: Array) -> Array:
         np.maximum(out, _enlarged(least / (0.1 + 0.4 * spread + 5 * inner), out.shape), out=out)
         x = _halved(x)
     return out
+
+
+def _spots_nearby(x: Array) -> Array:
+    """Of each place the strongest spot near it."""
+    return _dilated(_spots(x), 4)
 
 
 _COMPASS = ((-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0), (-0.7, -0.7), (-0.7, 0.7), (0.7, -0.7), (0.7, 0.7))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import math
 import re
@@ -20,7 +19,7 @@ import numpy.typing as npt
 
 from sfumato.errors import InputError, UsageError
 from sfumato.files import atomic_file
-from sfumato.image import Picture, read_image, resize, thumbnail_size, to_pil
+from sfumato.image import Picture, as_jpeg_text, read_image, resize, thumbnail_size
 from sfumato.quality.intervals import Interval, bradley_terry, share_interval
 from sfumato.quality.pairs import Pair
 
@@ -155,9 +154,7 @@ def write_page(
 
 def _add(pictures: list[str], x: Picture, size: tuple[int, int]) -> int:
     """Appends a picture as a JPEG in base64; its number."""
-    file = io.BytesIO()
-    to_pil(resize(x, *size)).save(file, "JPEG", quality=_QUALITY, subsampling=0)
-    pictures.append(base64.b64encode(file.getvalue()).decode())
+    pictures.append(as_jpeg_text(resize(x, *size), _QUALITY, subsampling=0))
     return len(pictures) - 1
 
 

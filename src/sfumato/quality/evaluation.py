@@ -25,7 +25,7 @@ import numpy.typing as npt
 from sfumato import __version__
 from sfumato.errors import InputError, UsageError
 from sfumato.files import atomic_file
-from sfumato.image import Picture, read_image, resize, thumbnail_size
+from sfumato.image import Picture, read_image, resize, thumbnail
 from sfumato.quality.artefacts import artefacts, worst
 from sfumato.quality.backbones import Backbone, EfficientNetLite0, InceptionBackbone, Pooled, VGG19Backbone
 from sfumato.quality.classifier import balanced_accuracy, fresh_classifier_accuracy
@@ -44,6 +44,7 @@ from sfumato.quality.similarity import (
     ssim,
 )
 from sfumato.quality.style import (
+    Layout,
     Quantiles,
     StyleStatistics,
     content_leak,
@@ -158,10 +159,9 @@ class Evaluation:
         except InputError:
             return Interval(float(np.mean(values)), float("nan"), float("nan"))
 
-    def set_figure(self, like: Figure) -> float:
-        """The value of the set figure of that name and backbone; NaN where there is none."""
-        same = [figure.value for figure in self.sets if (figure.name, figure.backbone) == (like.name, like.backbone)]
-        return same[0] if same else float("nan")
+    def figure_like(self, like: Figure) -> Figure | None:
+        """The set figure of that name and backbone, where there is one."""
+        return next((f for f in self.sets if (f.name, f.backbone) == (like.name, like.backbone)), None)
 
     def by_style(self, name: str) -> dict[str, float]:
         """Mean of each style's pairs."""
@@ -203,7 +203,7 @@ class Judge:
         self.eyes: list[Backbone] = [self.backbones[0], *([InceptionBackbone(inception)] if inception else [])]
         self.names = tuple(MEASURES) if suite == "full" else _QUICK
         self._photo = lru_cache(_HELD)(self._read_photo)
-        self._patches = lru_cache(_HELD)(self._read_patches)
+        self._layout = lru_cache(_HELD)(self._read_layout)
         self._style_files = sorted({pair.style for pair in pairs})
         self._digest = lru_cache(None)(_digest)
         self._references = list(references or self._style_files)
@@ -263,7 +263,7 @@ class Judge:
             sorted(map(self._digest, self._style_files)), [eye.name for eye in (*self.backbones, *self.eyes)],
             source.opinion is not None,
         ]  # fmt: skip
-        path = self.cache / f"{hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:40]}.npz"
+        path = self.cache / f"{_key(everything)}.npz"
         kept = _Judged.read(path, pair)
         if kept is None:
             kept = self._seen(pair, source)
@@ -325,8 +325,7 @@ class Judge:
         backbone = self.eyes[eye]
         if self.cache is None:
             return backbone.pooled(read_image(path)).features
-        key = hashlib.sha256(json.dumps([VERSION, backbone.name, self._digest(path)]).encode()).hexdigest()
-        file = self.cache / f"{key[:40]}.npy"
+        file = self.cache / f"{_key([VERSION, backbone.name, self._digest(path)])}.npy"
         try:
             return np.asarray(np.load(io.BytesIO(file.read_bytes()), allow_pickle=False), np.float32)
         except (OSError, ValueError, EOFError):  # not there, or not whole
@@ -340,15 +339,15 @@ class Judge:
         resized = photo.shape != output.shape
         if resized:
             photo = resize(photo, *output.shape[2:])
-        seen, style = self._small(output), self._small(read_image(pair.style))
+        seen, (patches, layout) = self._small(output), self._layout(pair.style)
         found = artefacts(output, photo)
         figures = {
             "ssim": ssim(output, photo),
             "psnr": min(psnr(output, photo), 100.0),  # of equal pictures it is infinite, and a mean would be lost
             "edges": edge_structure(output, photo),
             "colour": colour_distance(output, photo),
-            "wasserstein": sliced_wasserstein(patch_quantiles(seen), self._patches(pair.style)),
-            "leak": content_leak(seen, self._small(photo), style),
+            "wasserstein": sliced_wasserstein(patch_quantiles(seen), patches),
+            "leak": content_leak(seen, self._small(photo), layout),
             "artefacts": worst(found).value,
         }
         styles = self._styles
@@ -377,15 +376,17 @@ class Judge:
         return Row(pair, ordered, {name: found[name].value for name in found}, resized)
 
     def _small(self, x: Picture) -> Picture:
-        return resize(x, *thumbnail_size(x.shape[2], x.shape[3], self.short, 4 * self.short))
+        return thumbnail(x, self.short)
 
     def _read_photo(self, path: Path, backbone: str) -> dict[str, FeatureMap]:
         found = next(b for b in self.backbones if b.name == backbone).features(self._small(read_image(path)))
         layers = _KEPT[_LITE if backbone == _LITE else _VGG]
         return {layer: found[layer] for layer in layers}
 
-    def _read_patches(self, path: Path) -> list[Quantiles]:
-        return patch_quantiles(self._small(read_image(path)))
+    def _read_layout(self, path: Path) -> tuple[list[Quantiles], Layout]:
+        """What the patches of a style picture are compared by."""
+        small = self._small(read_image(path))
+        return patch_quantiles(small), Layout.of(small)
 
     def _learn_styles(self) -> None:
         """The statistics of every style picture, and how far they are apart."""
@@ -453,17 +454,22 @@ def compare(one: Evaluation, other: Evaluation, name: str) -> tuple[float, float
     return float(np.mean(differences)), sign_flip_test(differences, [a.pair.style.name for a, _ in shared])
 
 
+def curve(evaluations: Sequence[Evaluation]) -> list[tuple[float, float]]:
+    """Mean content and style distance at each strength of a model, by content distance."""
+    return sorted(
+        (each.interval("content").value, each.interval("style").value)
+        for each in evaluations
+        if each.strength is not None
+    )
+
+
 def curve_area(evaluations: Sequence[Evaluation]) -> float | None:
     """Area under a model's curve of style distance over content distance, from its least to its largest strength, over
     the width of content distance: the mean style distance along the curve. None without a curve.
 
     One point can be moved by its strength; the curve cannot.
     """
-    points = sorted(
-        (each.interval("content").value, each.interval("style").value)
-        for each in evaluations
-        if each.strength is not None
-    )
+    points = curve(evaluations)
     if len(points) < 2 or points[-1][0] <= points[0][0]:
         return None
     x, y = np.array(points).T
@@ -499,6 +505,11 @@ def differences(evaluations: Sequence[Evaluation]) -> dict[str, Mapping[str, tup
 def _plain(figure: Figure) -> dict[str, Any]:
     """JSON has no NaN."""
     return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in vars(figure).items()}
+
+
+def _key(everything: list[Any]) -> str:
+    """Name of what is kept of a result that depends on `everything`."""
+    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:40]
 
 
 def _digest(path: Path) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -11,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.files import atomic_file
-from sfumato.image import Picture, read_image, resize, thumbnail_size, to_pil
+from sfumato.image import Picture, as_jpeg_text, read_image, resize, thumbnail_size
 from sfumato.quality.artefacts import artefacts, worst
-from sfumato.quality.evaluation import MEASURES, Evaluation, Row, Source, curve_area, differences
+from sfumato.quality.evaluation import MEASURES, Evaluation, Row, Source, curve, curve_area, differences
 
 _CELL = 240  # pixels, longer side of a picture in the report
 _COLOURS = ("#1f5fa8", "#c1502e", "#2f8f4e", "#8a4fa3", "#b58900", "#555555", "#0f8b8d", "#a23b72")
@@ -97,8 +95,7 @@ def _sets(evaluations: Sequence[Evaluation]) -> str:
     for figure in evaluations[0].sets:
         cells, notes = [], []
         for each in evaluations:
-            same = [f for f in each.sets if (f.name, f.backbone) == (figure.name, figure.backbone)]
-            found = same[0] if same else None
+            found = each.figure_like(figure)
             if found is None or np.isnan(found.value):
                 cells.append("<td>–")
             else:
@@ -153,12 +150,9 @@ def _plane(evaluations: Sequence[Evaluation]) -> str:
             f"<circle cx={x(content.value):.1f} cy={y(style.value):.1f} r=5 fill='{colour}'/>"
             f"<circle cx=650 cy={36 + 22 * i} r=5 fill='{colour}'/><text x=662 y={41 + 22 * i}>{escape(method)}</text>"
         )
-    line = sorted(
-        (c.value, s.value) for each, (_, c, s) in zip(evaluations, points, strict=True) if each.strength is not None
-    )
     said = ""
     if (area := curve_area(evaluations)) is not None:
-        joined = "L".join(f"{x(c):.1f} {y(s):.1f}" for c, s in line)
+        joined = "L".join(f"{x(c):.1f} {y(s):.1f}" for c, s in curve(evaluations))
         parts.append(f"<path stroke='{_COLOURS[0]}' fill=none stroke-dasharray='4 3' d='M{joined}'/>")
         said = f"<p class=note>Mean style distance along the model's curve of strengths: {area:.3f}.</p>"
     return "".join([*parts, "</svg>", said])
@@ -210,11 +204,8 @@ def _shown(row: Row, source: Source) -> str:
 
 
 def _picture(x: Picture) -> str:
-    longer = max(x.shape[2:])
-    small = resize(x, *thumbnail_size(x.shape[2], x.shape[3], min(_CELL, longer), _CELL))
-    file = io.BytesIO()
-    to_pil(small).save(file, "JPEG", quality=88)
-    return f"<img alt='' src='data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}'>"
+    small = resize(x, *thumbnail_size(x.shape[2], x.shape[3], _CELL, _CELL))
+    return f"<img alt='' src='data:image/jpeg;base64,{as_jpeg_text(small)}'>"
 
 
 def _number(value: float) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.errors import UsageError
-from sfumato.image import Picture, luma, resize, thumbnail_size
+from sfumato.image import Picture, luma, resize, thumbnail, thumbnail_size
 from sfumato.quality.similarity import FeatureMap
 
 _Float = npt.NDArray[np.float64]
@@ -135,20 +135,34 @@ def patch_quantiles(
     return found
 
 
-def content_leak(output: Picture, photo: Picture, style: Picture, patch: int = 24, seed: int = 0) -> float:
+@dataclass(frozen=True)
+class Layout:
+    """What `content_leak` compares with of a style picture, ``(N, patch²)`` each: its luma patches, and those of it
+    with its cells shuffled."""
+
+    patches: _Float
+    shuffled: _Float
+    patch: int
+
+    @classmethod
+    def of(cls, style: Picture, patch: int = 24, seed: int = 0) -> Layout:
+        """Of a style picture ``(1, 3, H, W)``."""
+        mixed = _shuffled(style, patch // 2, np.random.default_rng(seed))
+        return cls(_luma_patches(style, patch), _luma_patches(mixed, patch), patch)
+
+
+def content_leak(output: Picture, photo: Picture, style: Picture | Layout) -> float:
     """How much of the style picture's *layout* shows in the output, beyond the photo's own and beyond chance.
 
     Mean best normalised correlation of the output's luma patches with the style picture's at large, minus the same with
     the style picture's patches shuffled inside (cells of half a patch change places), minus that difference for the
     photo. 0: no more than chance; 1: a copy.
     """
-    rng = np.random.default_rng(seed)
-    pool = _luma_patches(style, patch)
-    shuffled = _luma_patches(_shuffled(style, patch // 2, rng), patch)
+    layout = style if isinstance(style, Layout) else Layout.of(style)
 
     def excess(x: Picture) -> float:
-        own = _luma_patches(x, patch)
-        best, chance = (np.max(own @ other.T, 1) for other in (pool, shuffled))
+        own = _luma_patches(x, layout.patch)
+        best, chance = (np.max(own @ other.T, 1) for other in (layout.patches, layout.shuffled))
         return float(np.mean(best - chance))
 
     return excess(output) - excess(photo)
@@ -193,7 +207,7 @@ def _luma_patches(x: Picture, size: int) -> _Float:
 
 
 def _shuffled(x: Picture, cell: int, rng: np.random.Generator) -> Picture:
-    small = resize(x, *thumbnail_size(x.shape[2], x.shape[3], 128, 512))
+    small = thumbnail(x, 128)
     height, width = (max(cell, side // cell * cell) for side in small.shape[2:])
     cells = small[0, :, :height, :width].reshape(3, height // cell, cell, width // cell, cell)
     cells = cells.transpose(1, 3, 0, 2, 4).reshape(-1, 3, cell, cell)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sfumato.config import Config
 from sfumato.data.folders import FolderReport
-from sfumato.image import Picture, resize, thumbnail_size
+from sfumato.image import Picture, thumbnail
 from sfumato.losses.objective import LossWeights
 from sfumato.losses.perceptual import CONTENT_LAYER
 from sfumato.networks.model import StyleTransferModel
@@ -230,7 +230,7 @@ class Validator:
         """Held pixels (3, H, W) as (1, 3, h, w) in [0, 1], with that short side where theirs is larger."""
         x: Picture = (pixels[None] / 255).astype(np.float32)
         if side is not None:
-            x = resize(x, *thumbnail_size(x.shape[2], x.shape[3], side, 4 * side))
+            x = thumbnail(x, side)
         return torch.from_numpy(x).to(self.device)
 
 
