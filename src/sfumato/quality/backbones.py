@@ -68,6 +68,7 @@ class EfficientNetLite0:
         self.network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
         self.network.eval().requires_grad_(False)
         _fold(self.network)
+        self.network.to(memory_format=torch.channels_last)  # depthwise convolutions take half the time
         self.mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
         self.deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
@@ -84,7 +85,7 @@ class EfficientNetLite0:
                     if len(found) == 4:  # the layers beyond are not asked for
                         break
                 h = y
-        return {f"stride{2 ** (i + 1)}": f[0].numpy() for i, f in enumerate(found)}
+        return {f"stride{2 ** (i + 1)}": f[0].contiguous().numpy() for i, f in enumerate(found)}
 
     def pooled(self, x: Picture) -> Pooled:
         import torch
@@ -103,7 +104,8 @@ class EfficientNetLite0:
         import torch
         import torch.nn.functional as F
 
-        return F.relu6(self.network._bn0(self.network._conv_stem((torch.from_numpy(x) - self.mean) / self.deviation)))
+        h = ((torch.from_numpy(x) - self.mean) / self.deviation).contiguous(memory_format=torch.channels_last)
+        return F.relu6(self.network._bn0(self.network._conv_stem(h)))
 
 
 def _fold(network: Any) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato import __version__
-from sfumato.errors import InputError, UsageError
+from sfumato.errors import InputError, UsageError, needs_extra
 from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize, thumbnail
 from sfumato.quality.artefacts import artefacts, worst
@@ -244,7 +244,10 @@ class Judge:
 
     def _each(self, work: Callable[[_T], _R], jobs: Sequence[_T], tick: Callable[[], None] = lambda: None) -> list[_R]:
         """``work`` on every job, in `workers` threads; the first error, or Ctrl-C, drops what has not begun."""
-        with ThreadPoolExecutor(self.workers) as pool:
+        with needs_extra("quality", "Judging"):
+            from threadpoolctl import threadpool_limits
+        # Small products are done sooner by one thread of BLAS than by all: these would spin beside the workers.
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(self.workers) as pool:
             futures = [pool.submit(work, job) for job in jobs]
             try:
                 for future in as_completed(futures):
