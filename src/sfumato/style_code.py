@@ -24,10 +24,12 @@ from sfumato.files import atomic_file
 #: run, and equal styles should be equal files.
 _KEY = "sfumato.style"
 _MAX_BYTES = 1_000_000
-# How the end of a style code is packed, as `networks.statistics.Measured.pack` does it with torch; a test compares.
-_BANDS, _TONES = 4, 7
-#: Values at the end of a code that are measured, and not learnt.
-MEASURED = 9 + 3 * _BANDS + 3 * _TONES
+#: Octaves of detail whose contrast is carried over.
+BANDS = 4
+#: Of the pixels: where a channel's tones are read off.
+SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
+#: Values at the end of a code that are measured, and not learnt; `networks.statistics.Measured.pack` packs them.
+MEASURED = 9 + 3 * BANDS + 3 * len(SHARES)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -213,7 +215,7 @@ def code_parts(code_size: int) -> tuple[Part, ...]:
         ("contrast_fine", "fine contrast", "of thin marks", 3),
         ("contrast_middle", "middling contrast", "of broad marks", 3),
         ("contrast_coarse", "coarse contrast", "of small shapes", 3),
-        ("tones", "tone curve", "how much is dark, middling, light", 3 * _TONES),
+        ("tones", "tone curve", "how much is dark, middling, light", 3 * len(SHARES)),
     ]
     parts, at = [], 0
     for name, label, about, size in sizes:

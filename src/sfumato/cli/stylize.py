@@ -296,9 +296,10 @@ class Run:
         # What was left to Sfumato differs from photo to photo; what was asked of it must not.
         guidance = found.get("guidance")
         asked = guidance.get("asked") if isinstance(guidance, dict) else None
-        free = ("strength", "stroke", "seed", "guidance")
-        same = {key: value for key, value in found.items() if key not in free}
-        return asked == self.wishes.asked(self.recipe) and same == {k: v for k, v in mine.items() if k not in free}
+        for recipe in (found, mine):
+            for free in ("strength", "stroke", "seed", "guidance"):
+                recipe.pop(free, None)
+        return asked == self.wishes.asked(self.recipe) and found == mine
 
     def _tell(self, outcome: dict[str, Any]) -> None:
         if self.as_json:

@@ -25,7 +25,7 @@ from sfumato.checkpoint import load_model, new_directory
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
 from sfumato.networks.model import StyleTransferModel, build_discriminator
-from sfumato.networks.statistics import MEASURED
+from sfumato.style_code import MEASURED
 from sfumato.training.state import best_checkpoint, checkpoint, checkpoints
 
 OPSET = 18

@@ -12,12 +12,11 @@ import numpy as np
 from sfumato.checks import check_range
 from sfumato.errors import QualityError, UsageError
 from sfumato.image import Photo, Picture
-from sfumato.inference.guide import PRICE, choose, small_copy, style_distance
+from sfumato.inference.guide import Observer, choose
 from sfumato.inference.recipe import Recipe
-from sfumato.inference.sources import ArraySource, PixelSource, Source
+from sfumato.inference.sources import as_source
 from sfumato.inference.stylizer import Style, Stylizer
 from sfumato.quality.artefacts import artefacts, worst
-from sfumato.quality.similarity import content_distance
 
 DETECTORS = (
     "artefacts", "checkerboard", "blobs", "halos", "border", "seams", "banding", "colour_inversion", "clipping",
@@ -161,16 +160,15 @@ class _Judge:
     """Looks at finished paintings of one photo."""
 
     def __init__(self, stylizer: Stylizer, photo: Photo, style: Style) -> None:
-        self.stylizer, self.photo, self.style = stylizer, photo, style
-        self.own, self.features = stylizer.look(small_copy(photo))
+        self.observer = Observer(stylizer, photo, style.code)
+        self.photo = _reduced(photo)
 
     def trial(self, painted: Photo, recipe: Recipe) -> Trial:
-        code, features = self.stylizer.look(small_copy(painted))
         defects = measured(painted, self.photo)
-        score = style_distance(code, self.style.code, self.own) + PRICE * content_distance(features, self.features)
         # What is plainly seen weighs like a tenth of the way to the style, a step each.
-        score += 0.1 * max(0.0, defects["artefacts"] - 1)
-        return Trial(recipe.strength, recipe.seed, float(score), defects)
+        marred = 0.1 * max(0.0, defects["artefacts"] - 1)
+        score = self.observer.look(painted, recipe.strength, recipe.stroke).cost + marred
+        return Trial(recipe.strength, recipe.seed, score, defects)
 
 
 def measured(painted: Photo | Picture, photo: Photo | Picture) -> dict[str, float]:
@@ -182,7 +180,7 @@ def measured(painted: Photo | Picture, photo: Photo | Picture) -> dict[str, floa
 
 
 def _reduced(photo: Photo | Picture) -> Picture:
-    source: Source = PixelSource(photo) if isinstance(photo, Photo) else ArraySource(photo)
+    source = as_source(photo)
     scale = min(1.0, float(np.sqrt(JUDGED_PIXELS / (source.height * source.width))))
     return source.reduced(max(1, round(source.height * scale)), max(1, round(source.width * scale)))
 

@@ -19,12 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sfumato.checks import check_range
 from sfumato.image import Photo, Picture, thumbnail_size
-from sfumato.inference.sources import ArraySource, PixelSource, Source
+from sfumato.inference.sources import as_source
 from sfumato.inference.stylizer import SMALLEST_SIDE, Color, Style, Stylizer
 from sfumato.quality.similarity import content_distance
 from sfumato.style_code import MEASURED, StyleCode
@@ -47,6 +49,11 @@ class Look:
     stroke: float
     content: float
     style: float
+
+    @property
+    def cost(self) -> float:
+        """What is to be least."""
+        return self.style + PRICE * self.content
 
 
 @dataclass(frozen=True)
@@ -100,26 +107,43 @@ def choose(
             break
         search.look(strength, stroke)
     within = [look for look in search.looks if look.content <= bound * 1.03 + 1e-6]  # the photo is always among them
-    return search.choice(min(within, key=_cost), full, keep)
+    return search.choice(min(within, key=lambda look: look.cost), full, keep)
+
+
+class Observer:
+    """Sees how far paintings of one photo are from it, and from the style.
+
+    Attributes:
+        small: ``(1, 3, h, w)``, `SHORT` pixels on its short side: the copy of the photo that is looked at.
+        own: the photo's style code.
+    """
+
+    def __init__(self, stylizer: Stylizer, photo: Photo | Picture, target: StyleCode) -> None:
+        self.stylizer, self.target = stylizer, target
+        self.small = small_copy(photo)
+        self.own, self._features = stylizer.look(self.small)
+
+    def look(self, painted: Photo | Picture, strength: float, stroke: float) -> Look:
+        """At a painting that was made with that strength and stroke."""
+        code, features = self.stylizer.look(small_copy(painted))
+        content = content_distance(features, self._features)
+        return Look(strength, stroke, content, style_distance(code, self.target, self.own))
 
 
 class _Search:
     """Looks at small paintings of one photo in one style."""
 
     def __init__(self, stylizer: Stylizer, photo: Photo | Picture, style: Style, color: Color) -> None:
-        self.small = small_copy(photo)
+        self.observer = Observer(stylizer, photo, style.code)
         self.stylizer, self.style, self.color = stylizer, style, color
-        self.own, self.features = stylizer.look(self.small)
         self.looks = [Look(0.0, 1.0, 0.0, 1.0)]
 
     def look(self, strength: float, stroke: float) -> Look:
         # Fused here, with the photo's code that is known already.
-        code = self.stylizer.fused(self.own, self.style.code, strength, self.color)
+        code = self.stylizer.fused(self.observer.own, self.style.code, strength, self.color)
         color: Color = "luminance" if self.color == "luminance" else "style"
-        painted = self.stylizer(self.small, Style(self.style.name, code), stroke=stroke, color=color)
-        code, features = self.stylizer.look(painted)
-        content = content_distance(features, self.features)
-        self.looks.append(Look(strength, stroke, content, style_distance(code, self.style.code, self.own)))
+        painted = self.stylizer(self.observer.small, Style(self.style.name, code), stroke=stroke, color=color)
+        self.looks.append(self.observer.look(painted, strength, stroke))
         return self.looks[-1]
 
     def along(self, stroke: float) -> list[Look]:
@@ -131,7 +155,7 @@ class _Search:
         """What a stroke costs, seen at its full strength: within the bound as it stands; beyond, at the strength that
         keeps the bound if content and style went there in straight lines."""
         if full.content <= bound:
-            return _cost(full)
+            return full.cost
         share = bound / full.content
         return 1 - share * (1 - full.style) + PRICE * bound
 
@@ -148,31 +172,24 @@ class _Search:
 
 def small_copy(photo: Photo | Picture) -> Picture:
     """``(1, 3, h, w)``, `SHORT` pixels on its short side: what is looked at."""
-    source: Source = PixelSource(photo) if isinstance(photo, Photo) else ArraySource(photo)
+    source = as_source(photo)
     size = thumbnail_size(source.height, source.width, SHORT, 4 * SHORT)
     return source.reduced(*(max(SMALLEST_SIDE, side) for side in size))
 
 
 def style_distance(code: StyleCode, target: StyleCode, origin: StyleCode) -> float:
     """How far a style code is from a target, where ``origin`` is 1 away: the mean of the parts' squared distances."""
+    codes = code, target, origin
+    looks = [one.look for one in codes if one.look is not None]
+    if len(looks) < 3 or len({look.shape for look in looks}) > 1:
+        looks = [one.vector[:-MEASURED] for one in codes]
+    measured = [one.vector[-MEASURED:] / _DEVIATIONS for one in codes]
 
-    looks = code.look, target.look, origin.look
-    seen = all(look is not None and look.shape == looks[0].shape for look in looks if looks[0] is not None)
+    def share(seen: npt.NDArray[Any], there: npt.NDArray[Any], photo: npt.NDArray[Any]) -> float:
+        # The floor is for a photo that is in the style already.
+        return float(((seen - there) ** 2).mean() / max(((photo - there) ** 2).mean(), 1e-3))
 
-    def parts(one: StyleCode) -> list[float]:
-        away = (one.vector - target.vector).astype(np.float64)
-        if one.look is not None and target.look is not None and seen:
-            texture = float(((one.look - target.look) ** 2).mean())
-        else:
-            texture = float((away[:-MEASURED] ** 2).mean())
-        return [texture, float(((away[-MEASURED:] / _DEVIATIONS) ** 2).mean())]
-
-    # The floor is for a photo that is in the style already.
-    return float(np.mean([x / max(y, 1e-3) for x, y in zip(parts(code), parts(origin), strict=True)]))
-
-
-def _cost(look: Look) -> float:
-    return look.style + PRICE * look.content
+    return (share(*looks) + share(*measured)) / 2
 
 
 def _best_strength(looks: Sequence[Look], bound: float) -> float:

@@ -95,6 +95,11 @@ class PixelSource:
         return alpha.astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max)
 
 
+def as_source(picture: Photo | Picture) -> Source:
+    """A photo, or a picture ``(1, 3, H, W)``, as a source."""
+    return PixelSource(picture) if isinstance(picture, Photo) else ArraySource(picture)
+
+
 class StripSource(ArraySource):
     """A picture too narrow to be painted, with its edge repeated down and across until both sides are ``least``."""
 

@@ -478,6 +478,8 @@ def _session(path: Path, sha256: str, threads: int | None, device: str) -> Infer
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors only
     options.intra_op_num_threads = threads or 0
+    # Each graph has its own threads: waiting, those of one would take the cores from the next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False  # it would keep what the largest tile needed
     options.enable_mem_reuse = False  # planning it is quadratic in nodes: 1.2 s for the statistics, and saves no memory
     if path.name != "generator.onnx":  # run once a picture: what more optimisation takes would not be won back

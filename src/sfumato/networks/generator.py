@@ -12,8 +12,6 @@ from sfumato.networks.content_encoder import ContentEncoder
 from sfumato.networks.layers import SubPixel, conv, full_precision, space_to_depth, upsample
 from sfumato.networks.statistics import (
     BAND_FLOOR,
-    BANDS,
-    MEASURED,
     Affine,
     AffineSource,
     Given,
@@ -26,6 +24,7 @@ from sfumato.networks.statistics import (
     matrix_roots,
     tones,
 )
+from sfumato.style_code import BANDS, MEASURED
 
 STRIDE = 2**BANDS  # pictures are padded to a multiple of it: of the lowest band, and of the deepest features (8)
 # The affines in order: for the photo, whitening and gains of the bands; gates; amount of paint; the layers' scales and

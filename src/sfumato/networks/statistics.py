@@ -16,12 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.networks.layers import full_precision, split_bands
+from sfumato.style_code import BANDS, MEASURED, SHARES
 
 EPSILON = 1e-4
-BANDS = 4  # octaves of detail whose contrast is carried over
-SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)  # of the pixels: where a channel's tones are read off
 MIDDLE = 3  # place of the median among them
-MEASURED = 9 + 3 * BANDS + 3 * len(SHARES)
 BAND_FLOOR = 4e-4  # variance, of pictures whose colours have variance 1
 FLAT = 0.5  # of a deviation: bounds a tone curve's slope, so that a night sky stays plain
 COLOUR_FLOOR = (

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.networks.perceptual import MEAN_BGR, VGG19
-from sfumato.networks.statistics import MEASURED, Measured
+from sfumato.networks.statistics import Measured
+from sfumato.style_code import MEASURED
 
 _WIDTHS = (64, 64, 128, 128, 256)  # VGG19 up to relu3_1
 _READ = {0: 0, 2: 16, 4: 24}  # convolution: directions of its features whose covariance is read (0: none)
