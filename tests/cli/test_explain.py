@@ -6,24 +6,11 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
 from sfumato.assets import weights_dir
-from sfumato.cli import app
+from support import files, run
 
 SFUMATO = "from sfumato.cli import app; app(prog_name='sfumato')"
-
-
-def run(*arguments):
-    """The command in this process. An exception that the command lets through fails the test."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def files(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.fixture(scope="module")

@@ -5,21 +5,9 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from sfumato.cli import app
 from sfumato.image import read_recipe
-
-
-def run(*arguments):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def pixels(path):
-    return np.asarray(Image.open(path))
+from support import pixels, run
 
 
 @pytest.fixture(scope="module")

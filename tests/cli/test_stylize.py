@@ -17,24 +17,9 @@ from sfumato.assets import style_names, weights_dir
 from sfumato.cli import app
 from sfumato.image import to_uint8
 from sfumato.inference import Style, Stylizer
+from support import files, pixels, run
 
 SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sfumato')"]
-
-
-def run(*arguments):
-    """The command in this process. An exception that the command lets through fails the test."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
-
-
-def files(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-
-
-def pixels(path):
-    return np.asarray(Image.open(path))
 
 
 @pytest.fixture(scope="module")

@@ -10,24 +10,15 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from sfumato.cli import app
 from sfumato.image import read_image
 from sfumato.inference import Style, Stylizer
+from support import run
 
 SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sfumato')"]
 # A tenth of the recipe's work and no end to it, for runs that are to be stopped.
 ENDLESS = ["--set", "phases=[{steps=100000,batch=2,crop=32,thumbnails=[32],large=0}]", "--set", "log_every=1"]
 ENDLESS += ["--set", "identity=0", "--set", "sample_every=1000000", "--set", "checkpoint_every=1000000"]
-
-
-def run(*arguments):
-    """The command in this process. An exception that the command lets through fails the test."""
-    result = CliRunner(env={"COLUMNS": "1000"}).invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def said(result):

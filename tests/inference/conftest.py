@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from sfumato.export.onnx import export_model
+from sfumato.inference import Style, Stylizer
 from sfumato.networks.model import ModelConfig, StyleTransferModel
+from support import scene
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +19,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     export_model(StyleTransferModel(config), folder, "tiny")
     return folder
+
+
+@pytest.fixture(scope="session")
+def stylizer(bundle: Path) -> Stylizer:
+    return Stylizer(bundle, threads=1)
+
+
+@pytest.fixture(scope="session")
+def style(stylizer: Stylizer) -> Style:
+    """A style of the tiny model."""
+    return Style.from_image(scene(90, 80, 5, 0.3), "waves", stylizer)

@@ -2,25 +2,9 @@ import numpy as np
 import pytest
 
 from sfumato.errors import UsageError
-from sfumato.inference import Style, Stylizer, guide
+from sfumato.inference import guide
 from sfumato.inference.guide import LOOKS, Look, choose, small_copy, style_distance
-
-
-def scene(height, width, seed=0, level=0.5):
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / 20
-    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
-    return np.clip(level + 0.25 * waves + rng.normal(0, 0.06, waves.shape), 0, 1).astype(np.float32)[None]
-
-
-@pytest.fixture(scope="module")
-def stylizer(bundle):
-    return Stylizer(bundle, threads=1)
-
-
-@pytest.fixture(scope="module")
-def style(stylizer):
-    return Style.from_image(scene(90, 80, 5, 0.3), "waves", stylizer)
+from support import scene
 
 
 @pytest.fixture(scope="module")

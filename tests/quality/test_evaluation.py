@@ -6,9 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from typer.testing import CliRunner
 
-from sfumato.cli import app
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import read_image, resize, write_image
 from sfumato.quality.anchors import ANCHORS
@@ -16,6 +14,7 @@ from sfumato.quality.backbones import InceptionBackbone
 from sfumato.quality.evaluation import MEASURES, Judge, Source, compare, curve_area, differences, to_json
 from sfumato.quality.pairs import pairs_of, stylized_pictures
 from sfumato.quality.report import write_report
+from support import run
 
 
 def scene(height, width, seed):
@@ -236,13 +235,6 @@ def test_the_full_suite_has_vgg_s_figures_too(folders, judge):
 
 
 # The commands.
-
-
-def run(*arguments):
-    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 def test_compare_and_its_report(folders, tmp_path):
