@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -18,9 +19,10 @@ from sfumato.errors import ModelError, UsageError
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 
 FORMAT = "sfumato-model-1"
+Model: TypeAlias = StyleTransferModel  # what a file holds, and a run trains
 
 
-def save_model(path: Path, model: StyleTransferModel, about: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:
+def save_model(path: Path, model: Model, about: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:
     """Write `weights` (a state dict of `model`), its config and `about` into one file; whole or not at all."""
     metadata = {**about, "format": FORMAT, "version": __version__, "config": model.config.model_dump_json()}
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -28,7 +30,7 @@ def save_model(path: Path, model: StyleTransferModel, about: Mapping[str, str], 
     os.replace(temporary, path)
 
 
-def load_model(path: Path) -> tuple[StyleTransferModel, dict[str, str]]:
+def load_model(path: Path) -> tuple[Model, dict[str, str]]:
     """The model in evaluation mode, and what its file says about itself; ModelError where it is not one of ours."""
     try:
         with safe_open(path, "pt") as file:

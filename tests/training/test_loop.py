@@ -178,8 +178,8 @@ def test_another_seed_is_another_run(unbroken, trainer, tmp_path):
     other = trainer(tmp_path, seed=1)
     assert not torch.equal(state(other)["model.generator.conv1.weight"], unbroken[1]["model.generator.conv1.weight"])
     assert not torch.equal(
-        other.source.batch(0, other.config.spec(other.config.phases[0])).crop,
-        trainer(tmp_path).source.batch(0, other.config.spec(other.config.phases[0])).crop,
+        other.kind.source.batch(0, other.config.spec(other.config.phases[0])).crop,
+        trainer(tmp_path).kind.source.batch(0, other.config.spec(other.config.phases[0])).crop,
     )
 
 

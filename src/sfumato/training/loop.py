@@ -19,23 +19,18 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sfumato.data.batches import BatchSource
+from sfumato.checkpoint import Model
 from sfumato.data.folders import FolderReport
 from sfumato.errors import TrainingError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image import write_image
-from sfumato.losses.perceptual import STYLE_LAYERS
-from sfumato.networks.model import StyleTransferModel, build_discriminator
-from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.sheet import contact_sheet
+from sfumato.training.arbitrary import Arbitrary
 from sfumato.training.config import Phase, TrainConfig
+from sfumato.training.kinds import Kind
 from sfumato.training.optim import EMA, learning_rate
 from sfumato.training.state import TrainingState, checkpoints, remove_unfinished
-from sfumato.training.step import discriminator_step, generator_step
-from sfumato.training.targets import Targets
 from sfumato.training.validation import Validator, decide, loss_weights, reason_to_stop, score
-
-FITTED = 256  # paintings, at most about that many, that the style encoder's first map is fitted to
 
 
 @dataclass
@@ -108,7 +103,6 @@ class Trainer:
             UsageError: the config asks for a content distance, and there is nothing to measure it on.
         """
         self.config, self.out = config, out
-        self.about = {"content_digest": content.digest, "style_digest": style.digest, "seed": str(config.seed)}
         self.accelerator = Accelerator(
             mixed_precision=config.mixed_precision, cpu=cpu, log_with="tensorboard", project_dir=str(out)
         )
@@ -117,16 +111,12 @@ class Trainer:
         device = self.accelerator.device
         torch.backends.cudnn.benchmark = True  # few sizes, each met thousands of times
         torch.manual_seed(config.seed)  # initial weights
-        model = StyleTransferModel(config.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        discriminator = build_discriminator(config.model, model.code_size).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        vgg = VGG19(load_vgg19_weights(vgg_file), STYLE_LAYERS).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.source = BatchSource(content, style, config.seed, device)
-        self.targets = Targets(vgg, self.source, [p.sha256 for p in style.pictures], cache)
-        model.style_encoder.look_with(vgg)
+        self.kind: Kind[Any] = Arbitrary(config, content, style, device, cache, vgg_file)
+        digests = {f"{name}_digest": digest for name, digest in self.kind.digests.items()}
+        self.about = {**digests, "seed": str(config.seed)}
+        model, discriminator = self.kind.model, self.kind.discriminator
         if not checkpoints(out):
-            every = max(1, len(style.pictures) // FITTED)
-            indices = range(0, len(style.pictures), every)
-            model.style_encoder.fit([self.targets.description(model.style_encoder, i) for i in indices])
+            self.kind.fit()
         ema = EMA(model, config.ema_half_life)
         learnt = [p for p in model.parameters() if p.requires_grad]
         optimizers = (
@@ -135,8 +125,8 @@ class Trainer:
         )
         self.state = TrainingState(model, discriminator, *optimizers, ema)
         # The average is sampled and shipped, never the last weights.
-        self.averaged = StyleTransferModel(config.model).to(device).eval()
-        self.validator = self._validator(*validation) if validation else None
+        self.averaged = self.kind.new_model().to(device).eval()
+        self.validator = self.kind.validator(*validation) if validation else None
         if config.content_target and not self.validator:
             raise UsageError(
                 "content_target needs pictures to measure on; give --manifest a CSV with rows of split `validation`, "
@@ -145,28 +135,15 @@ class Trainer:
         self.prepared = self.accelerator.prepare(model, discriminator, *optimizers)
         self.ticks = Ticks()
 
-    def _validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
-        config = self.config
-        if not (config.validation_pairs and photos.pictures and len(paintings.pictures) > 1):
-            return None
-        return Validator(
-            self.targets.vgg,
-            photos,
-            paintings,
-            count=config.validation_pairs,
-            side=config.validation_side,
-            seed=config.seed,
-        )
-
     def resume(self) -> bool:
         """Take over the newest checkpoint, if there is one."""
         saved = checkpoints(self.out)
         if saved:
             about = self.state.restore(saved[-1])
-            for kind in ("content", "style"):
-                if about[f"{kind}_digest"] != self.about[f"{kind}_digest"]:
+            for name, digest in self.kind.digests.items():
+                if about[f"{name}_digest"] != digest:
                     raise UsageError(
-                        f"--{kind} holds other pictures than {self.out} began with; give those (and the same "
+                        f"--{name} holds other pictures than {self.out} began with; give those (and the same "
                         "--manifest and hold_out), or a new --out"
                     )
         return bool(saved)
@@ -199,20 +176,12 @@ class Trainer:
         config, state, accelerator = self.config, self.state, self.accelerator
         model, discriminator, g_optimizer, d_optimizer = self.prepared
         self.ticks.lap("other")
-        batch = self.source.batch(step, config.spec(phase))
-        self.ticks.lap("data")
-        content = self.targets.content(batch, remember=config.content_variants > 0)
-        style = self.targets.style(batch.style_ids)
-        described = torch.cat([self.targets.description(state.model.style_encoder, i) for i in batch.style_ids])
-        self.ticks.lap("targets")
-
+        drawn = self.kind.draw(step, phase, self.ticks.lap)
         weights = loss_weights(state.record, config)
         opponent = discriminator if phase.adversarial and weights.adversarial else None
         state.discriminator.requires_grad_(False)  # the generator's half needs its logits, not its gradients
         with accelerator.autocast():
-            half = generator_step(
-                model, opponent, self.targets.vgg, batch, described, content, style, weights, config.identity
-            )
+            half = self.kind.generator_half(model, opponent, drawn, weights)
         accelerator.backward(half.loss)
         norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
         if update:
@@ -224,7 +193,7 @@ class Trainer:
         state.discriminator.requires_grad_(True)
         if opponent is not None:
             with accelerator.autocast():
-                loss, d_report = discriminator_step(discriminator, batch, half.fake, half.code)
+                loss, d_report = self.kind.discriminator_half(discriminator, drawn, half)
             accelerator.backward(loss)
             if update:
                 d_optimizer.step()
@@ -358,7 +327,7 @@ class Trainer:
         where = " ".join(f"{name} {share:.0%}" for name, share in sorted(shares.items(), key=lambda s: -s[1])[:3])
         return Progress(state.step, self.config.steps, report, pictures, where)
 
-    def averaged_model(self) -> StyleTransferModel:
+    def averaged_model(self) -> Model:
         """The model with the average of the weights so far, which is sampled, judged and shipped."""
         self.averaged.load_state_dict(self.state.model.state_dict())
         self.state.ema.copy_to(self.averaged)
@@ -366,15 +335,8 @@ class Trainer:
 
     @torch.no_grad()
     def sample(self) -> None:
-        """RUN/samples/STEP.png: five fixed photos under five fixed paintings, as the average sees them."""
-        averaged = self.averaged_model()
-        photos = self.source.content[:: max(1, len(self.source.content) // 5)][:5]
-        styles = self.source.style[:: max(1, len(self.source.style) // 5)][:5]
-        blank = torch.ones(1, 3, 64, 64)
-        rows = [[blank, *[s[None].float() / 255 for s in styles]]]
-        for photo in photos:
-            x = photo[None].float() / 255
-            rows.append([x, *[averaged(x, x, s[None].float() / 255) for s in styles]])
+        """RUN/samples/STEP.png: fixed pictures, as the average makes them."""
+        rows = self.kind.samples(self.averaged_model())
         path = self.out / "samples" / f"{self.state.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
         arrays = [[cell.cpu().numpy() for cell in row] for row in rows]

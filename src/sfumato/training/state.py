@@ -14,10 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sfumato.checkpoint import new_directory, save_model
+from sfumato.checkpoint import Model, new_directory, save_model
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
-from sfumato.networks.model import StyleTransferModel
 from sfumato.training.config import TrainConfig
 from sfumato.training.optim import EMA
 from sfumato.training.validation import Best, Record
@@ -31,7 +30,7 @@ class TrainingState:
     """Networks, optimisers, average, step count, and what validation decided. Randomness needs no state: it is keyed by
     seed and step."""
 
-    model: StyleTransferModel
+    model: Model
     discriminator: nn.Module
     generator_optimizer: torch.optim.Adam
     discriminator_optimizer: torch.optim.Adam

@@ -1,0 +1,116 @@
+"""The arbitrary kind: any photo in the style of any painting, by a style code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.data.batches import Batch, BatchSource
+from sfumato.data.folders import FolderReport
+from sfumato.losses.objective import LossWeights
+from sfumato.losses.perceptual import STYLE_LAYERS, StyleTarget
+from sfumato.networks.model import StyleTransferModel, build_discriminator
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.training.config import Phase, TrainConfig
+from sfumato.training.kinds import Kind, Lap, placed
+from sfumato.training.step import GeneratorStep, discriminator_step, generator_step
+from sfumato.training.targets import Targets
+from sfumato.training.validation import Validator
+
+FITTED = 256  # paintings, at most about that many, that the style encoder's first map is fitted to
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a step is given."""
+
+    batch: Batch
+    descriptions: Tensor  # (B, ...) of the paintings, as `StyleEncoder.describe` gives them
+    content: Tensor  # (B, 512, S/8, S/8), normalised features of the photos' crops
+    style: StyleTarget
+
+
+class Arbitrary(Kind[Task]):
+    """A `StyleTransferModel` against a discriminator that is told the style code."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        content: FolderReport,
+        style: FolderReport,
+        device: torch.device,
+        cache: Path | None,
+        vgg_file: Path | None,
+    ) -> None:
+        self.config = config
+        self.digests = {"content": content.digest, "style": style.digest}
+        self.model = placed(self.new_model(), device)
+        self.discriminator = placed(build_discriminator(config.model, self.model.code_size), device)
+        self.vgg = placed(VGG19(load_vgg19_weights(vgg_file), STYLE_LAYERS), device)
+        self.source = BatchSource(content, style, config.seed, device)
+        self.targets = Targets(self.vgg, self.source, [p.sha256 for p in style.pictures], cache)
+        self.model.style_encoder.look_with(self.vgg)
+
+    def new_model(self) -> StyleTransferModel:
+        return StyleTransferModel(self.config.model)
+
+    def fit(self) -> None:
+        paintings = len(self.source.style)
+        chosen = range(0, paintings, max(1, paintings // FITTED))
+        encoder = self.model.style_encoder
+        encoder.fit([self.targets.description(encoder, i) for i in chosen])
+
+    def draw(self, step: int, phase: Phase, lap: Lap) -> Task:
+        batch = self.source.batch(step, self.config.spec(phase))
+        lap("data")
+        content = self.targets.content(batch, remember=self.config.content_variants > 0)
+        style = self.targets.style(batch.style_ids)
+        described = [self.targets.description(self.model.style_encoder, i) for i in batch.style_ids]
+        lap("targets")
+        return Task(batch, torch.cat(described), content, style)
+
+    def generator_half(
+        self, model: StyleTransferModel, opponent: nn.Module | None, drawn: Task, weights: LossWeights
+    ) -> GeneratorStep:
+        return generator_step(
+            model,
+            opponent,
+            self.vgg,
+            drawn.batch,
+            drawn.descriptions,
+            drawn.content,
+            drawn.style,
+            weights,
+            self.config.identity,
+        )
+
+    def discriminator_half(
+        self, discriminator: nn.Module, drawn: Task, half: GeneratorStep
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        return discriminator_step(discriminator, drawn.batch, half.fake, half.code)
+
+    def samples(self, averaged: StyleTransferModel) -> list[list[Tensor]]:
+        """Five photos under five paintings; the paintings above, the photos on the left."""
+        photos = self.source.content[:: max(1, len(self.source.content) // 5)][:5]
+        styles = self.source.style[:: max(1, len(self.source.style) // 5)][:5]
+        rows = [[torch.ones(1, 3, 64, 64), *[s[None].float() / 255 for s in styles]]]
+        for photo in photos:
+            x = photo[None].float() / 255
+            rows.append([x, *[averaged(x, x, s[None].float() / 255) for s in styles]])
+        return rows
+
+    def validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
+        config = self.config
+        if not (config.validation_pairs and photos.pictures and len(paintings.pictures) > 1):
+            return None
+        return Validator(
+            self.vgg,
+            photos,
+            paintings,
+            count=config.validation_pairs,
+            side=config.validation_side,
+            seed=config.seed,
+        )
