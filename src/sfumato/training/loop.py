@@ -211,7 +211,16 @@ class Trainer:
         state.discriminator.requires_grad_(False)  # the generator's half needs its logits, not its gradients
         with accelerator.autocast():
             half = generator_step(
-                model, opponent, self.targets.vgg, batch, described, content, style, weights, config.identity
+                model,
+                opponent,
+                self.targets.vgg,
+                batch,
+                described,
+                content,
+                style,
+                weights,
+                config.identity,
+                key=(config.seed, step),
             )
         accelerator.backward(half.loss)
         norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
