@@ -1,8 +1,13 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from sfumato.losses.adversarial import accuracy, hinge_discriminator, hinge_generator
+from sfumato.errors import UsageError
+from sfumato.losses.adversarial import OBJECTIVES, accuracy, objective
+
+HINGE = OBJECTIVES["hinge"]
 
 
 @pytest.fixture
@@ -13,41 +18,171 @@ def logits():
     return [[2 * torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes] for _ in range(3)]
 
 
-def test_hinge_of_the_discriminator_is_its_formula(logits):
+def log_sigmoid(x):
+    return np.log(1 / (1 + np.exp(-x)))
+
+
+def softplus(x):
+    return np.log1p(np.exp(x))
+
+
+# What the papers write, by name: the discriminator's price of a real and of a fake logit, and the generator's.
+FORMULAS = {
+    "bce": (lambda r: -log_sigmoid(r), lambda f: -np.log(1 - 1 / (1 + np.exp(-f))), lambda f: log_sigmoid(-f)),
+    "nonsaturating": (lambda r: -log_sigmoid(r), lambda f: -log_sigmoid(-f), lambda f: -log_sigmoid(f)),
+    "lsgan": (lambda r: 0.5 * (r - 1) ** 2, lambda f: 0.5 * f**2, lambda f: 0.5 * (f - 1) ** 2),
+    "hinge": (lambda r: np.maximum(0, 1 - r), lambda f: np.maximum(0, 1 + f), lambda f: -f),
+}
+
+
+def numpy_losses(name, real, fake, wrong=None):
+    """Discriminator's and generator's loss, scale by scale."""
+    d, g = [], []
+    for i, (r, f) in enumerate(zip(real, fake, strict=True)):
+        w = None if wrong is None else wrong[i]
+        if name == "relativistic":
+            pairs = softplus(-(r - f)).mean()
+            d.append(pairs if w is None else 0.5 * pairs + 0.5 * softplus(-(r - w)).mean())
+            g.append(softplus(-(f - r)).mean())
+        else:
+            on_real, on_fake, on_generated = FORMULAS[name]
+            false = on_fake(f).mean() if w is None else 0.5 * on_fake(f).mean() + 0.5 * on_fake(w).mean()
+            d.append(on_real(r).mean() + false)
+            g.append(on_generated(f).mean())
+    return np.mean(d), np.mean(g)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_losses_are_their_formulas(name, logits):
+    game = OBJECTIVES[name]
     real, fake, wrong = ([x.numpy() for x in role] for role in logits)
-    by_scale = [
-        np.maximum(0, 1 - r).mean() + 0.5 * np.maximum(0, 1 + f).mean() + 0.5 * np.maximum(0, 1 + w).mean()
-        for r, f, w in zip(real, fake, wrong, strict=True)
-    ]
-    assert float(hinge_discriminator(*logits)) == pytest.approx(np.mean(by_scale))
+    conditional, generator = numpy_losses(name, real, fake, wrong)
+    assert float(game.discriminator(*logits)) == pytest.approx(conditional)
+    assert float(game.discriminator(*logits[:2])) == pytest.approx(numpy_losses(name, real, fake)[0])
+    assert float(game.generator(logits[1], logits[0])) == pytest.approx(generator)
 
 
-def test_hinge_of_the_generator_is_its_formula(logits):
-    assert float(hinge_generator(logits[1])) == pytest.approx(-np.mean([x.numpy().mean() for x in logits[1]]))
-
-
-def test_a_sure_discriminator_has_nothing_to_learn_and_an_undecided_one_pays_two():
-    sure = [torch.full((1, 1, 3, 3), 1.5)]
-    assert float(hinge_discriminator(sure, [-sure[0]], [-sure[0]])) == 0
-    zero = [torch.zeros(1, 1, 3, 3)]
-    assert float(hinge_discriminator(zero, zero, zero)) == 2
-    assert float(hinge_discriminator([-sure[0]], sure, sure)) == 5
-
-
-def test_gradients_are_finite_differences(logits):
-    scales = len(logits[0])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_gradients_are_finite_differences(name, logits):
+    game, scales = OBJECTIVES[name], len(logits[0])
     flat = [x.requires_grad_() for role in logits for x in role]
 
     def discriminator(*xs):
-        return hinge_discriminator(xs[:scales], xs[scales : 2 * scales], xs[2 * scales :])
+        return game.discriminator(xs[:scales], xs[scales : 2 * scales], xs[2 * scales :] or None)
 
     assert torch.autograd.gradcheck(discriminator, flat)
-    assert torch.autograd.gradcheck(lambda *xs: hinge_generator(xs), flat[:scales])
+    assert torch.autograd.gradcheck(discriminator, flat[: 2 * scales])
+    assert torch.autograd.gradcheck(lambda *xs: game.generator(xs[:scales], logits[0]), flat[scales : 2 * scales])
 
 
-def test_scales_must_agree(logits):
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_two_pull_apart(name, logits):
+    """The discriminator lifts real and lowers the others; the generator lifts its own."""
+    game = OBJECTIVES[name]
+    real, fake, wrong = ([x.clamp(-0.4, 0.4).requires_grad_() for x in role] for role in logits)
+    game.discriminator(real, fake, wrong).backward()
+    assert all((x.grad < 0).all() for x in real)
+    assert all((x.grad > 0).all() for x in wrong) or name == "lsgan"  # which calls back what is below 0
+    lifted = [x.detach().requires_grad_() for x in fake]
+    game.generator(lifted, real).backward()
+    assert all((x.grad < 0).all() for x in lifted)
+
+
+def test_equal_logits_cost_what_an_undecided_discriminator_costs():
+    zero = [torch.zeros(1, 1, 3, 3), torch.zeros(1, 1, 1, 1)]
+    log2 = math.log(2)
+    expected = {
+        "bce": (2 * log2, -log2),
+        "nonsaturating": (2 * log2, log2),
+        "lsgan": (0.5, 0.5),
+        "hinge": (2, 0),
+        "relativistic": (log2, log2),
+    }
+    for name, (d, g) in expected.items():
+        game = OBJECTIVES[name]
+        assert float(game.discriminator(zero, zero, zero)) == pytest.approx(d), name
+        assert float(game.discriminator(zero, zero)) == pytest.approx(d), name
+        assert float(game.generator(zero, zero)) == pytest.approx(g), name
+    assert expected.keys() == OBJECTIVES.keys()
+
+
+def test_a_sure_discriminator_has_nothing_to_learn_from_a_hinge():
+    sure = [torch.full((1, 1, 3, 3), 1.5)]
+    assert float(HINGE.discriminator(sure, [-sure[0]], [-sure[0]])) == 0
+    assert float(HINGE.discriminator([-sure[0]], sure, sure)) == 5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_huge_logits_have_finite_losses_and_gradients(name, sign, dtype):
+    game = OBJECTIVES[name]
+    real, fake, wrong = (torch.full((1, 1, 2, 2), s * 1e4, dtype=dtype).requires_grad_() for s in (sign, -sign, -sign))
+    losses = torch.stack([game.discriminator([real], [fake], [wrong]), game.generator([fake], [real])])
+    assert losses.dtype == torch.float32
+    assert losses.isfinite().all()
+    losses.sum().backward()
+    assert all(x.grad.isfinite().all() for x in (real, fake, wrong))
+
+
+def test_the_minimax_generator_saturates_where_the_others_push():
+    """Where the discriminator is sure of an output the minimax game has no slope: hence Goodfellow's section 3."""
+    slopes = {}
+    for name, game in OBJECTIVES.items():
+        lost = torch.full((1, 1, 1, 1), -20.0, requires_grad=True)
+        game.generator([lost], [torch.zeros(1, 1, 1, 1)]).backward()
+        slopes[name] = -float(lost.grad)
+    assert 0 < slopes.pop("bce") < 1e-8
+    assert all(slope > 0.99 for slope in slopes.values())
+
+
+def test_only_a_relativistic_generator_needs_real_patches(logits):
+    for name, game in OBJECTIVES.items():
+        assert game.needs_real == (name == "relativistic")
+        if game.needs_real:
+            with pytest.raises(ValueError, match="real"):
+                game.generator(logits[1])
+        else:
+            assert game.generator(logits[1]) == game.generator(logits[1], logits[0])
+
+
+def test_a_shift_of_all_logits_means_nothing_to_pairs(logits):
+    game = OBJECTIVES["relativistic"]
+    shifted = [[x + 7 for x in role] for role in logits]
+    assert float(game.discriminator(*shifted)) == pytest.approx(float(game.discriminator(*logits)))
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_wrong_patches_may_be_fewer(name, logits):
+    """A painting drawn twice in a row is its own neighbour, and has no wrong pair."""
+    real, fake, wrong = logits
+    few = [x[:1] for x in wrong]
+    halves = OBJECTIVES[name].discriminator(real, fake, few)
+    expected = np.mean(
+        [
+            numpy_losses(name, [r.numpy()], [f.numpy()])[0] / 2
+            + numpy_losses(name, [r.numpy()[:1]], [w.numpy()])[0] / 2
+            for r, f, w in zip(real, fake, few, strict=True)
+        ]
+    )
+    if name != "relativistic":  # the real patches count whole, and both of them
+        on_real = FORMULAS[name][0]
+        expected += np.mean([(on_real(r.numpy()).mean() - on_real(r.numpy()[:1]).mean()) / 2 for r in real])
+    assert float(halves) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_scales_must_agree(name, logits):
     with pytest.raises(ValueError, match="shorter"):
-        hinge_discriminator(logits[0], logits[1][:1], logits[2])
+        OBJECTIVES[name].discriminator(logits[0], logits[1][:1], logits[2])
+    with pytest.raises(ValueError, match="shorter"):
+        OBJECTIVES[name].discriminator(logits[0], logits[1], logits[2][:1])
+
+
+def test_an_unknown_objective_is_named_with_those_that_there_are():
+    assert objective("lsgan") is OBJECTIVES["lsgan"]
+    with pytest.raises(UsageError, match=r"'wgan'.*bce, nonsaturating, lsgan, hinge, relativistic"):
+        objective("wgan")
 
 
 def test_accuracy_is_balanced_over_signs_and_scales():
@@ -55,3 +190,14 @@ def test_accuracy_is_balanced_over_signs_and_scales():
     fake = [torch.tensor([-1.0, 1, 1, 1]).view(1, 1, 2, 2), torch.tensor([0.0]).view(1, 1, 1, 1)]
     assert float(accuracy(real, fake)) == pytest.approx(((0.75 + 0.25) / 2 + 1) / 2)
     assert accuracy(real, real) == 0.5
+    assert HINGE.accuracy(real, fake) == accuracy(real, fake)
+
+
+def test_accuracy_is_asked_where_the_game_decides():
+    low, high = [torch.full((1, 1, 2, 2), 0.2)], [torch.full((1, 1, 2, 2), 0.7)]
+    assert OBJECTIVES["hinge"].accuracy(high, low) == 0.5  # both are above 0
+    assert OBJECTIVES["lsgan"].accuracy(high, low) == 1  # on either side of one half
+    assert OBJECTIVES["lsgan"].accuracy(low, high) == 0
+    assert OBJECTIVES["relativistic"].accuracy(high, low) == 1
+    assert OBJECTIVES["relativistic"].accuracy(low, high) == 0
+    assert OBJECTIVES["relativistic"].accuracy(low, low) == 0.5

@@ -40,3 +40,7 @@ def test_an_unknown_term_is_a_programming_error():
 def test_an_unknown_weight_is_named_with_those_that_there_are():
     with pytest.raises(UsageError, match=r"styel.*statistics"):
         LossWeights(styel=1.0)
+
+
+def test_terms_that_came_later_are_off_until_asked_for():
+    assert [getattr(LossWeights(), name) for name in ("content_raw", "laplacian", "sliced")] == [0, 0, 0]

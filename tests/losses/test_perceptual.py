@@ -3,17 +3,24 @@ import pytest
 import torch
 
 from sfumato.losses.perceptual import (
+    DIRECTIONS,
     GRAM_LAYERS,
     STYLE_LAYERS,
     alternate_views,
     consistency_loss,
     content_loss,
+    directions,
     gram_distance,
     gram_loss,
     identity_loss,
+    laplacian_loss,
     luma_view,
     normalise_features,
     range_loss,
+    raw_content_loss,
+    sliced_distance,
+    sliced_loss,
+    sorted_projections,
     statistics_distance,
     statistics_loss,
     style_target,
@@ -148,6 +155,134 @@ def test_gradient_of_content_is_finite_differences():
     assert exact == pytest.approx(numeric, rel=2e-2, abs=1e-4)
 
 
+def test_raw_content_is_gatys_s_in_units_of_the_target():
+    a, b = features(0)["relu4_1"], features(1)["relu4_1"]
+    f, p = a.double().numpy(), b.double().numpy()
+    expected = np.mean([0.5 * ((x - y) ** 2).sum() / (0.5 * (y**2).sum()) for x, y in zip(f, p, strict=True)])
+    assert float(raw_content_loss(a, b)) == pytest.approx(expected, rel=1e-5)
+    assert float(raw_content_loss(a, a)) == 0
+    assert float(raw_content_loss(0 * a, b)) == pytest.approx(1)
+    assert float(raw_content_loss(1.5 * b, b)) == pytest.approx(
+        0.25
+    )  # contrast counts, as it does not in `content_loss`
+
+
+def test_gradient_of_raw_content_is_finite_differences():
+    a, b = (pictures(seed, 1, 4, 3, 5) for seed in (0, 1))
+    assert torch.autograd.gradcheck(lambda h: raw_content_loss(h, b), (a.requires_grad_(),))
+
+
+def test_laplacian_is_its_formula():
+    """Li et al.: averages over p by p pixels, then 4 times the middle less its neighbours, summed over the channels."""
+    a, b = pictures(0, 2, 3, 12, 16), pictures(1, 2, 3, 12, 16)
+    losses = []
+    for p in (2, 4):
+        responses = []
+        for x in (a.numpy(), b.numpy()):
+            small = x.reshape(2, 3, 12 // p, p, 16 // p, p).mean((3, 5))
+            edge = np.pad(small, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
+            around = edge[:, :, :-2, 1:-1] + edge[:, :, 2:, 1:-1] + edge[:, :, 1:-1, :-2] + edge[:, :, 1:-1, 2:]
+            responses.append((4 * small - around).sum(1))
+        losses.append(np.mean((responses[0] - responses[1]) ** 2))
+    assert float(laplacian_loss(a, b, pools=(2, 4))) == pytest.approx(np.mean(losses))
+    assert float(laplacian_loss(a, a, pools=(2, 4))) == 0
+
+
+def test_laplacian_sees_edges_and_neither_brightness_nor_what_is_finer_than_a_block():
+    x = pictures(0, 1, 3, 32, 32)
+    assert float(laplacian_loss(x + 0.2, x)) == pytest.approx(0, abs=1e-20)
+    stripes = torch.tensor([0.1, -0.1], dtype=torch.float64).repeat(16)
+    assert float(laplacian_loss(x + stripes, x)) == pytest.approx(0, abs=1e-20)
+    assert float(laplacian_loss(x.flip(3), x)) > 1e-3
+
+
+def test_directions_are_unit_vectors_drawn_by_their_key():
+    drawn = directions(5, 3, 4)
+    assert drawn.shape == (5, DIRECTIONS)
+    assert torch.allclose(drawn.norm(dim=0), torch.ones(DIRECTIONS, dtype=torch.float64))
+    assert torch.equal(drawn, directions(5, 3, 4))
+    assert not torch.equal(drawn, directions(5, 3, 5))
+    assert abs(float(directions(5, 0).mean())) < 0.2  # to all sides
+
+
+def test_sliced_distance_is_that_of_numpy_s_sorted_projections():
+    a, b = pictures(0, 2, 5, 4, 6), pictures(1, 2, 5, 6, 4)
+    along = directions(5, 0)
+    got = sliced_distance(*(sorted_projections(x, along) for x in (a, b)))
+    for i in range(2):
+        squares = []
+        for v in along.numpy().T:
+            p, q = (np.sort(v @ x[i].numpy().reshape(5, -1)) for x in (a, b))
+            squares.append(np.mean((p - q) ** 2))
+        assert float(got[i]) == pytest.approx(np.mean(squares))
+
+
+def test_sliced_distance_between_different_numbers_of_positions_reads_quantiles():
+    a, b = pictures(0, 1, 5, 4, 6), pictures(1, 1, 5, 3, 3)
+    p, q = (sorted_projections(x, directions(5, 0)) for x in (a, b))
+    ranks = [(np.arange(n) + 0.5) / n for n in (24, 9)]
+    expected = np.mean(
+        [(x - np.interp(ranks[0], ranks[1], y)) ** 2 for x, y in zip(p[0].numpy(), q[0].numpy(), strict=True)]
+    )
+    assert float(sliced_distance(p, q)) == pytest.approx(expected)
+    # The same distribution with each point twice over is the same distribution, but for the ends of the steps.
+    doubled = sliced_distance(p, p.repeat_interleave(2, 2))
+    assert float(doubled) < 1e-3 * float(p.var())
+
+
+def test_sliced_loss_is_relative_to_the_variances_of_both():
+    a, b = features(0), features(1)
+    terms = []
+    for index, layer in enumerate(STYLE_LAYERS):
+        p, q = (sorted_projections(m[layer], directions(CHANNELS[layer], 7, index)) for m in (a, b))
+        size = p.var(2, correction=0).mean(1) + q.var(2, correction=0).mean(1)
+        terms.append((sliced_distance(p, q) / size).mean())
+    assert float(sliced_loss(a, b, 7)) == pytest.approx(float(torch.stack(terms).mean()), rel=1e-3)
+    assert float(sliced_loss(a, a, 7)) == 0
+    assert float(sliced_loss(a, b, 7)) == float(sliced_loss(a, b, 7))
+    assert float(sliced_loss(a, b, 7)) != float(sliced_loss(a, b, 8))
+
+
+def test_sliced_loss_knows_no_layout_and_sees_what_mean_deviation_and_gram_do_not():
+    maps = features(0)
+    moved = {n: h.flatten(2)[:, :, torch.randperm(h[0, 0].numel())].view_as(h) for n, h in maps.items()}
+    assert float(sliced_loss(maps, moved, 0)) < 1e-10
+    # Mirrored about its mean, a distribution keeps its first two moments and loses its skewness.
+    mirrored = {n: 2 * h.mean((2, 3), keepdim=True) - h for n, h in maps.items()}
+    a, b = style_target(maps), style_target(mirrored)
+    assert float(statistics_loss(a, b)) < 1e-8
+    assert float(gram_loss(a, b)) < 1e-8
+    assert float(sliced_loss(maps, mirrored, 0)) > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 3, 5), (1, 4, 2, 3)])
+def test_gradient_of_the_sliced_distance_is_finite_differences(shape):
+    along, target = directions(4, 0), sorted_projections(pictures(1, *shape), directions(4, 0))
+    x = pictures(0, 1, 4, 3, 5).requires_grad_()
+    assert torch.autograd.gradcheck(lambda h: sliced_distance(sorted_projections(h, along), target), (x,))
+
+
+def test_gradient_of_the_sliced_loss_is_that_of_the_distance_at_a_fixed_size():
+    maps, others, layer = features(0), features(1), "relu2_1"
+    own = maps[layer].clone().requires_grad_()
+    sliced_loss({**maps, layer: own}, others, 0).backward()
+    along = directions(CHANNELS[layer], 0, STYLE_LAYERS.index(layer))
+    twin = maps[layer].clone().requires_grad_()
+    p, q = sorted_projections(twin, along), sorted_projections(others[layer], along)
+    size = (p.var(2, correction=0) + q.var(2, correction=0)).mean(1).detach() + 1e-4
+    ((sliced_distance(p, q) / size).mean() / len(STYLE_LAYERS)).backward()
+    assert torch.allclose(own.grad, twin.grad, rtol=1e-4, atol=1e-9)
+    assert own.grad.abs().max() > 0
+
+
+def test_sixteen_bit_features_are_projected_in_thirty_two():
+    maps = {n: (300 * h).half() for n, h in features(0).items()}
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = sliced_loss(maps, features(1), 0), raw_content_loss(maps["relu4_1"], features(1)["relu4_1"])
+    outside = sliced_loss(maps, features(1), 0), raw_content_loss(maps["relu4_1"], features(1)["relu4_1"])
+    assert all(torch.equal(i, o) and i.dtype == torch.float32 for i, o in zip(inside, outside, strict=True))
+
+
 def test_identity_is_the_error_and_the_error_of_differences():
     a, b = pictures(0), pictures(1)
     e = (a - b).numpy()
@@ -187,6 +322,7 @@ def test_gradients_of_picture_losses_are_finite_differences():
     assert torch.autograd.gradcheck(total_variation_loss, (x,))
     assert torch.autograd.gradcheck(range_loss, (x,))
     assert torch.autograd.gradcheck(lambda a: consistency_loss(a, y), (x,))
+    assert torch.autograd.gradcheck(lambda a: laplacian_loss(a, y, pools=(1, 2)), (x,))
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -202,6 +338,10 @@ def test_flat_features_and_pictures_have_finite_losses_and_gradients(value):
         total_variation_loss(flat),
         range_loss(flat),
         consistency_loss(flat, torch.rand(2, 3, 8, 8)),
+        laplacian_loss(flat, torch.rand(2, 3, 8, 8), pools=(4, 8)),
+        raw_content_loss(maps["relu4_1"], torch.zeros(2, 8, 4, 4)),
+        sliced_loss(maps, features(1), 0),
+        sliced_loss(maps, maps, 0),
     ]
     total = torch.stack(losses)
     assert total.isfinite().all()

@@ -2,13 +2,16 @@ import pytest
 import torch
 
 from sfumato.data.batches import BatchSource
-from sfumato.losses.adversarial import hinge_generator
+from sfumato.losses.adversarial import OBJECTIVES
 from sfumato.losses.objective import LossWeights
 from sfumato.losses.perceptual import (
     CONTENT_LAYER,
     alternate_views,
     content_loss,
     identity_loss,
+    laplacian_loss,
+    raw_content_loss,
+    sliced_loss,
     statistics_loss,
     style_target,
     total_variation_loss,
@@ -36,15 +39,18 @@ def parts(photos, paintings, config, vgg):
     return model, discriminator, vgg, batch, described, content, targets.style(batch.style_ids)
 
 
-def step(parts, *, adversarial=True, identity=2, weights=None):
+def step(parts, *, adversarial=True, identity=2, weights=None, **more):
     model, discriminator, *rest = parts
-    return generator_step(model, discriminator if adversarial else None, *rest, weights or LossWeights(), identity)
+    opponent = discriminator if adversarial else None
+    return generator_step(model, opponent, *rest, weights or LossWeights(), identity, **more)
 
 
 def test_the_loss_is_the_weighted_sum_of_the_report(parts):
     half = step(parts)
-    assert half.report.keys() == TERMS | {"identity", "consistency", "adversarial"} == LossWeights().model_dump().keys()
     weights = LossWeights().model_dump()
+    assert (
+        half.report.keys() == TERMS | {"identity", "consistency", "adversarial"} == {n for n in weights if weights[n]}
+    )
     assert float(half.loss.detach()) == pytest.approx(
         sum(weights[n] * float(t) for n, t in half.report.items()), rel=1e-5
     )
@@ -72,12 +78,47 @@ def test_terms_are_those_of_the_picture_that_was_painted(parts):
         "content": content_loss(features[CONTENT_LAYER], content),
         "statistics": statistics_loss(style_target(features), style),
         "total_variation": total_variation_loss(half.fake),
-        "adversarial": hinge_generator(discriminator(half.fake, half.code)),
+        "adversarial": OBJECTIVES["hinge"].generator(discriminator(half.fake, half.code)),
         "leak": model.generator.measure(batch.thumbnail, half.code)[:, GATES].square().mean(),
     }
     for name, value in expected.items():
         assert float(half.report[name]) == pytest.approx(float(value), rel=1e-4), name
     assert torch.allclose(half.code, model.style_encoder.code(described))
+
+
+def test_terms_with_a_weight_of_their_own_are_those_of_crop_and_patch(parts):
+    model, _, vgg, batch, *_ = parts
+    only = {"adversarial": False, "identity": 0}
+    weights = LossWeights(content_raw=1, laplacian=1, sliced=1)
+    half = step(parts, weights=weights, key=(0, 5), **only)
+    assert half.report.keys() - step(parts, **only).report.keys() == {"content_raw", "laplacian", "sliced"}
+    features, crop, patch = (vgg(alternate_views(x)) for x in (half.fake, batch.crop, batch.patch))
+    expected = {
+        "content_raw": raw_content_loss(features[CONTENT_LAYER], crop[CONTENT_LAYER]),
+        "laplacian": laplacian_loss(half.fake, batch.crop),
+        "sliced": sliced_loss(features, patch, 0, 5),
+    }
+    for name, value in expected.items():
+        assert float(half.report[name]) == pytest.approx(float(value), rel=1e-4), name
+    assert float(step(parts, weights=weights, key=(0, 6), **only).report["sliced"]) != float(half.report["sliced"])
+    bare = LossWeights(**dict.fromkeys(LossWeights.model_fields, 0.0) | {"content_raw": 1, "laplacian": 1, "sliced": 1})
+    step(parts, weights=bare, **only).loss.backward()
+    assert model.generator.paint.conv.weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_game_is_played_by_both_halves(parts, name):
+    game = OBJECTIVES[name]
+    _, discriminator, _, batch, *_ = parts
+    discriminator.eval()
+    half = step(parts, identity=0, game=game)
+    with torch.no_grad():
+        fake, real = (discriminator(x, half.code) for x in (half.fake, batch.patch))
+        wrong = discriminator(batch.patch, half.code.roll(1, 0))  # these paintings are two
+    assert float(half.report["adversarial"]) == pytest.approx(float(game.generator(fake, real)), rel=1e-4)
+    loss, report = discriminator_step(discriminator, batch, half.fake, half.code, game)
+    assert float(loss.detach()) == pytest.approx(float(game.discriminator(real, fake, wrong)), rel=1e-4)
+    assert float(report["d_accuracy"]) == float(game.accuracy(real, fake))
 
 
 @pytest.mark.parametrize("identity", [1, 2, 3])

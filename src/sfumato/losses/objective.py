@@ -27,6 +27,9 @@ class LossWeights(Config):
     total_variation: NonNegativeFloat = 0.05
     range: NonNegativeFloat = 5.0
     leak: NonNegativeFloat = 0.05
+    content_raw: NonNegativeFloat = 0.0
+    laplacian: NonNegativeFloat = 0.0
+    sliced: NonNegativeFloat = 0.0
 
     @classmethod
     def from_alpha(cls, alpha: float) -> LossWeights:

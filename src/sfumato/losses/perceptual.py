@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -14,6 +15,7 @@ from sfumato.networks.layers import full_precision
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 GRAM_LAYERS = STYLE_LAYERS[:3]  # relu4_1 of a training crop has fewer positions than channels: its Gram is noise
 CONTENT_LAYER = "relu4_1"
+DIRECTIONS = 16  # that a layer's features are projected on, drawn anew each step; sorting along them is what it costs
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,43 @@ def gram_loss(output: StyleTarget, target: StyleTarget) -> Tensor:
     return torch.stack(terms).mean()
 
 
+def directions(channels: int, *key: int) -> Tensor:
+    """Random unit vectors (channels, DIRECTIONS), float64; equal keys (whole numbers from 0 up) draw equally."""
+    drawn = torch.from_numpy(np.random.default_rng(key).standard_normal((channels, DIRECTIONS)))
+    return F.normalize(drawn, dim=0)
+
+
+def sorted_projections(features: Tensor, along: Tensor) -> Tensor:
+    """Features (B, C, H, W) projected on unit vectors (C, K), each in rising order over positions: (B, K, H·W)."""
+    flat = features.to(torch.promote_types(features.dtype, torch.float32)).flatten(2)
+    with full_precision(flat):
+        return (along.to(flat).t() @ flat).sort(2).values
+
+
+def sliced_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Sliced Wasserstein distance, squared, of sorted projections (B, K, N) and (B, K, M) (Heitz et al. 2021), (B,).
+
+    The mean over K of squared differences in order. Where M is not N, b's quantiles are read at the ranks of a's.
+    """
+    if b.shape[2] != a.shape[2]:
+        b = F.interpolate(b, a.shape[2], mode="linear", align_corners=False)  # point i of N is the quantile (i + ½)/N
+    return (a - b).square().mean((1, 2))
+
+
+def sliced_loss(output: Mapping[str, Tensor], target: Mapping[str, Tensor], *key: int) -> Tensor:
+    """As `statistics_loss`, for whole distributions of features {layer: (B, C, H, W)}, seen along random directions.
+
+    The size is the variance along those directions. Number of positions may differ; `key` draws the directions.
+    """
+    terms = []
+    for index, layer in enumerate(STYLE_LAYERS):
+        along = directions(output[layer].shape[1], *key, index)
+        own, other = (sorted_projections(features[layer], along) for features in (output, target))
+        size = sum(x.detach().var(2, correction=0).mean(1) for x in (own, other)) + 1e-4  # a plain canvas has none
+        terms.append((sliced_distance(own, other) / size).mean())
+    return torch.stack(terms).mean()
+
+
 def normalise_features(features: Tensor) -> Tensor:
     """Instance-normalised features (B, C, H, W): where things are, without how strong the style shows them."""
     return F.instance_norm(features.float(), eps=1e-4)
@@ -99,6 +138,33 @@ def normalise_features(features: Tensor) -> Tensor:
 def content_loss(output: Tensor, target: Tensor) -> Tensor:
     """Mean squared distance of two normalised feature maps (B, C, H, W); 2 is "unrelated"."""
     return F.mse_loss(normalise_features(output), target)
+
+
+def raw_content_loss(output: Tensor, target: Tensor) -> Tensor:
+    """½ Σ (F - P)² of two feature maps (B, C, H, W) (Gatys et al. 2016, eq. 1) in units of ½ Σ P², mean over samples.
+
+    Bare features hold colours and contrasts too. Their squares are about 10⁶ at relu4_1, hence the unit: 0 is the same,
+    1 is an output without features.
+    """
+    a, b = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (output, target))
+    return ((a - b).square().mean((1, 2, 3)) / b.square().mean((1, 2, 3)).clamp(min=1e-4)).mean()
+
+
+def laplacian(x: Tensor) -> Tensor:
+    """Sum over channels of 4·middle - the four neighbours: (B, 3, H, W) -> (B, 1, H, W)."""
+    # Beyond the border it repeats, so that a flat picture has none there either.
+    x = F.pad(x.sum(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    sides = x[..., 1:-1, :-2] + x[..., 1:-1, 2:] + x[..., :-2, 1:-1] + x[..., 2:, 1:-1]
+    return 4 * x[..., 1:-1, 1:-1] - sides
+
+
+def laplacian_loss(output: Tensor, photo: Tensor, pools: Sequence[int] = (4, 16)) -> Tensor:
+    """Mean squared difference of Laplacians of two pictures (B, 3, H, W), averaged over p×p first (Li et al. 2017).
+
+    It keeps the photo's edges and corners, at scales coarser than a stroke. The mean over `pools`, each at most a side.
+    """
+    error = output - photo  # pooling and Laplacian are linear
+    return torch.stack([laplacian(F.avg_pool2d(error, p)).square().mean() for p in pools]).mean()
 
 
 def identity_loss(output: Tensor, photo: Tensor) -> Tensor:

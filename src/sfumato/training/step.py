@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from sfumato.data.batches import Batch, sample_boxes
-from sfumato.losses.adversarial import Logits, accuracy, hinge_discriminator, hinge_generator
+from sfumato.losses.adversarial import OBJECTIVES, Logits, Objective
 from sfumato.losses.objective import LossWeights, total_loss
 from sfumato.losses.perceptual import (
     CONTENT_LAYER,
@@ -18,7 +19,10 @@ from sfumato.losses.perceptual import (
     content_loss,
     gram_loss,
     identity_loss,
+    laplacian_loss,
     range_loss,
+    raw_content_loss,
+    sliced_loss,
     statistics_loss,
     style_target,
     total_variation_loss,
@@ -48,8 +52,13 @@ def generator_step(
     style: StyleTarget,
     weights: LossWeights,
     identity: int,
+    game: Objective = OBJECTIVES["hinge"],
+    key: Sequence[int] = (),
 ) -> GeneratorStep:
-    """All terms of the generator's objective; adversarial only with a discriminator."""
+    """All terms of the generator's objective; adversarial only with a discriminator.
+
+    `key` (the seed and the step) draws what a term leaves to chance.
+    """
     generator, encode = model.generator, model.style_encoder
     code = encode.code(descriptions)
     affines, painted_thumbnail = generator.measure_and_paint(batch.thumbnail, code)
@@ -64,6 +73,17 @@ def generator_step(
         "range": range_loss(fake),
         "leak": affines[:, GATES].square().mean(),
     }
+    # These have no cached targets, and cost nothing while they have no weight.
+    if weights.content_raw:
+        with torch.no_grad():
+            bare = vgg(alternate_views(batch.crop))[CONTENT_LAYER]
+        terms["content_raw"] = raw_content_loss(features[CONTENT_LAYER], bare)
+    if weights.laplacian:
+        terms["laplacian"] = laplacian_loss(fake, batch.crop)
+    if weights.sliced:
+        with torch.no_grad():
+            marks = vgg(alternate_views(batch.patch))
+        terms["sliced"] = sliced_loss(features, marks, *key)
     if photos := (identity + 1) // 2:  # strength 0: a picture under its own code
         paintings = identity - photos
         thumbnails = [batch.thumbnail[:photos], batch.style[:paintings]]
@@ -75,19 +95,23 @@ def generator_step(
         terms["consistency"] = consistency_loss(generator(batch.large, affines[:large]), region)
     code = code.detach()
     if discriminator is not None:
-        terms["adversarial"] = hinge_generator(discriminator(fake, code))
+        real: Logits | None = None
+        if game.needs_real:
+            with torch.no_grad():
+                real = discriminator(batch.patch, code)
+        terms["adversarial"] = game.generator(discriminator(fake, code), real)
     loss, report = total_loss(terms, weights)
     return GeneratorStep(loss, report, fake.detach(), code)
 
 
 def discriminator_step(
-    discriminator: nn.Module, batch: Batch, fake: Tensor, code: Tensor
+    discriminator: nn.Module, batch: Batch, fake: Tensor, code: Tensor, game: Objective = OBJECTIVES["hinge"]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Hinge loss on painting, output, and painting under a neighbour's code."""
+    """The discriminator's loss on painting, output, and painting under a neighbour's code."""
     real: Logits = discriminator(batch.patch, code)
     false: Logits = discriminator(fake, code)
     # A painting drawn twice in a row is its own neighbour: no wrong pair.
     other = [a != b for a, b in zip(batch.style_ids, batch.style_ids[-1:] + batch.style_ids[:-1], strict=True)]
     wrong: Logits = discriminator(batch.patch[other], code.roll(1, 0)[other]) if any(other) else false
-    loss = hinge_discriminator(real, false, wrong)
-    return loss, {"discriminator": loss.detach(), "d_accuracy": accuracy(real, false).detach()}
+    loss = game.discriminator(real, false, wrong)
+    return loss, {"discriminator": loss.detach(), "d_accuracy": game.accuracy(real, false).detach()}
