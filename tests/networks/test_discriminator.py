@@ -5,6 +5,7 @@ from sfumato.networks.discriminator import PatchDiscriminator
 from sfumato.networks.model import build_discriminator
 
 CODE = 25
+BEFORE = (-0.0934298, -0.1148387)  # mean logits of seed 0, as they were when there was no other kind
 
 
 @pytest.fixture
@@ -65,3 +66,54 @@ def test_gradients_reach_every_parameter_and_the_picture(discriminator):
     for name, parameter in discriminator.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name
+
+
+def test_without_codes_it_is_unconditional():
+    torch.manual_seed(0)
+    free = PatchDiscriminator((8, 12, 16), 0)
+    logits = free(torch.rand(2, 3, 64, 64))
+    assert [tuple(x.shape) for x in logits] == [(2, 1, 8, 8), (2, 1, 4, 4)]
+    assert not [name for name in free.state_dict() if "project" in name]
+    sum(x.square().sum() for x in logits).backward()
+    for name, parameter in free.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_its_logits_are_those_of_a_conditional_one_under_a_code_of_zeros(discriminator):
+    free = PatchDiscriminator((8, 12, 16), 0)
+    free.load_state_dict({key: t for key, t in discriminator.state_dict().items() if "project" not in key})
+    x = torch.rand(2, 3, 64, 64)
+    expected = discriminator.eval()(x, torch.zeros(2, CODE))
+    assert all(torch.equal(a, b) for a, b in zip(free.eval()(x), expected, strict=True))
+
+
+def test_a_conditional_one_needs_a_code(discriminator):
+    with pytest.raises(AssertionError, match="what a code describes"):
+        discriminator(torch.rand(1, 3, 64, 64))
+
+
+def test_names_and_numbers_of_the_state_are_those_of_earlier_runs(discriminator):
+    state = discriminator.state_dict()
+    layers = [f"scales.{scale}.{layer}" for scale in (0, 1) for layer in ("convs.0", "convs.1", "convs.2", "logit")]
+    expected = {f"{layer}.bias" for layer in layers}
+    for layer in (*layers, "scales.0.project", "scales.1.project"):
+        parts = ("original", "0._u", "0._v")
+        expected |= {f"{layer}.parametrizations.weight.{part}" for part in parts}
+    assert set(state) == expected
+    logits = discriminator.eval()(torch.full((1, 3, 32, 32), 0.25), torch.ones(1, CODE))
+    found = [float(x.detach().mean()) for x in logits]
+    assert found == pytest.approx(list(BEFORE), abs=1e-5)
+
+
+def test_without_spectral_norm_weights_are_plain():
+    torch.manual_seed(0)
+    plain = PatchDiscriminator((8, 12, 16), CODE, spectral=False)
+    assert not [name for name in plain.state_dict() if "parametrizations" in name]
+    x, code = torch.rand(1, 3, 64, 64), torch.randn(1, CODE)
+    before = plain(x, code)[0]
+    with torch.no_grad():
+        plain.scales[0].logit.weight.mul_(5)
+        plain.scales[0].logit.bias.mul_(5)
+        plain.scales[0].project.weight.mul_(5)
+    assert torch.allclose(plain(x, code)[0], 5 * before, atol=1e-4)  # nothing holds its slope

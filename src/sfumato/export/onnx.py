@@ -178,11 +178,19 @@ def _rounded(discriminator: nn.Module) -> nn.Module:
     return _Discriminator(plain).eval()
 
 
-def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: list[str], outputs: list[str]) -> None:
-    size = {2: "height", 3: "width"}
-    axes = {names[0]: size}
-    # Pictures and maps; codes and affines are of one size.
-    axes |= {output: size for output in outputs if output in ("stylized", "features", "opinion")}
+def _export(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    names: list[str],
+    outputs: list[str],
+    axes: Mapping[str, Mapping[int, str]] | None = None,
+) -> None:
+    """Write one graph. `axes` are those whose length is free; without, the sizes of the pictures and maps."""
+    if axes is None:
+        size = {2: "height", 3: "width"}
+        # Pictures and maps; codes and affines are of one size.
+        axes = dict.fromkeys([names[0], *(o for o in outputs if o in ("stylized", "features", "opinion"))], size)
     with warnings.catch_warnings():
         # This exporter is called deprecated and traces sizes with warnings; `_parity` is what proves it right here.
         warnings.simplefilter("ignore")
@@ -192,14 +200,33 @@ def _export(module: nn.Module, inputs: tuple[Tensor, ...], path: Path, names: li
             str(path),
             input_names=names,
             output_names=outputs,
-            dynamic_axes=axes,
+            dynamic_axes={name: dict(free) for name, free in axes.items()},
             opset_version=OPSET,
             dynamo=False,
         )
     proto = onnx.load(path)
+    _join_aliases(proto)
     _store_half(proto)
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, path)
+
+
+def _join_aliases(proto: onnx.ModelProto) -> None:
+    """Read equal weights under one name. The exporter keeps one and makes the others an Identity of it, over which ONNX
+    Runtime's optimiser can stumble ("is not a graph input, initializer, or output of a previous node")."""
+    graph = proto.graph
+    weights, ends = {tensor.name for tensor in graph.initializer}, {end.name for end in graph.output}
+    aliases = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type == "Identity" and node.input[0] in weights and node.output[0] not in ends
+    }
+    nodes = [node for node in graph.node if node.output[0] not in aliases]
+    for node in nodes:
+        for i, name in enumerate(node.input):
+            node.input[i] = aliases.get(name, name)
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _store_half(proto: onnx.ModelProto) -> None:

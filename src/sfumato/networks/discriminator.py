@@ -1,4 +1,4 @@
-"""The discriminator: does this patch come from the painting that this code describes?"""
+"""The discriminator: does this patch come from the painting that this code describes? Without codes: from any?"""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class _OneScale(nn.Module):
-    def __init__(self, widths: tuple[int, ...], code_size: int) -> None:
+    def __init__(self, widths: tuple[int, ...], code_size: int, spectral: bool) -> None:
         super().__init__()
-        pairs = zip((3, *widths), widths, strict=False)
-        self.convs = nn.ModuleList([spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairs])
-        self.logit = spectral_norm(nn.Conv2d(widths[-1], 1, 1))
-        self.project = spectral_norm(nn.Linear(code_size, widths[-1], bias=False))
 
-    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        def normed(layer: nn.Module) -> nn.Module:
+            return spectral_norm(layer) if spectral else layer
+
+        pairs = zip((3, *widths), widths, strict=False)
+        self.convs = nn.ModuleList([normed(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairs])
+        self.logit = normed(nn.Conv2d(widths[-1], 1, 1))
+        self.project = normed(nn.Linear(code_size, widths[-1], bias=False)) if code_size else None
+
+    def forward(self, x: Tensor, code: Tensor | None) -> Tensor:
         h = x
         for convolution in self.convs:
             h = F.leaky_relu(convolution(h), 0.2)
-        match = (h * self.project(code)[:, :, None, None]).mean(1, keepdim=True)
-        logits: Tensor = self.logit(h) + match
+        logits: Tensor = self.logit(h)
+        if self.project is not None:
+            assert code is not None, "a conditional discriminator looks for what a code describes"
+            logits = logits + (h * self.project(code)[:, :, None, None]).mean(1, keepdim=True)
         return logits
 
 
@@ -28,14 +34,16 @@ class PatchDiscriminator(nn.Module):
     """Picture (B, 3, H, W) in [0, 1] and code (B, D) -> one logit map (B, 1, h, w) a scale, the coarsest last.
 
     Patches (Isola et al. 2017) at several scales (Wang et al. 2018), conditional by projection (Miyato & Koyama 2018,
-    eq. 3), with spectral norm instead of normalisation layers, which cause droplets (Karras et al. 2020).
+    eq. 3), with spectral norm instead of normalisation layers, which cause droplets (Karras et al. 2020). With a
+    `code_size` of 0 it is unconditional and takes no code. Without `spectral` nothing holds its slope, so that a
+    gradient penalty must (R1, R3GAN), and is cheaper to differentiate twice.
     """
 
-    def __init__(self, widths: tuple[int, ...], code_size: int, scales: int = 2) -> None:
+    def __init__(self, widths: tuple[int, ...], code_size: int, scales: int = 2, spectral: bool = True) -> None:
         super().__init__()
-        self.scales = nn.ModuleList([_OneScale(widths, code_size) for _ in range(scales)])
+        self.scales = nn.ModuleList([_OneScale(widths, code_size, spectral) for _ in range(scales)])
 
-    def forward(self, x: Tensor, code: Tensor) -> list[Tensor]:
+    def forward(self, x: Tensor, code: Tensor | None = None) -> list[Tensor]:
         x, logits = 2 * x - 1, []
         for scale in self.scales:
             logits.append(scale(x, code))

@@ -7,6 +7,8 @@ interpolation, and sub-pixel convolution followed by a binomial blur, whose resp
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,9 +19,10 @@ def full_precision(x: Tensor) -> torch.autocast:
     return torch.autocast(x.device.type, enabled=False)
 
 
-def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
+def conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, bias: bool = True) -> nn.Conv2d:
     """A convolution that keeps the size (or divides it by `stride`) and pads by reflection: no dark borders."""
-    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect" if kernel > 1 else "zeros")
+    padding: Literal["reflect", "zeros"] = "reflect" if kernel > 1 else "zeros"
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=bias, padding_mode=padding)
 
 
 def upsample(x: Tensor) -> Tensor:

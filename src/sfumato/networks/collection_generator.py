@@ -1,0 +1,221 @@
+"""The generator of one collection: a photo as that painter would have it, learnt from unpaired pictures.
+
+The residual network of CycleGAN (Zhu et al. 2017, §4) and CUT (Park et al. 2020), with normalisation by value
+(`statistics`): `measure(thumbnail)` gives every scale and shift, `forward(photo, affines)` paints with them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfumato.networks.generator import Noise
+from sfumato.networks.layers import SubPixel, conv, space_to_depth, upsample
+from sfumato.networks.statistics import EPSILON, AffineSource, Given, Measure
+
+Normalization: TypeAlias = Literal["instance", "batch", "none"]
+STRIDE = 8  # of the deepest features: pictures are padded to a multiple of it
+MOMENTUM = 0.1  # of the running statistics, PyTorch's default
+
+
+class Norm(nn.Module):
+    """The place of one normalisation with its own γ and β; where the values come from, the source decides.
+
+    `instance`: mean and variance of each channel of each picture (Ulyanov et al. 2016). `batch`: those of the batch
+    while training, their running averages afterwards (Ioffe & Szegedy 2015), which are a process's own. `none`: the
+    scale is 1, the shift β, a plain bias. All record 2C values, so that affines look the same to whoever carries them.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, channels: int, normalization: Normalization) -> None:
+        super().__init__()
+        self.normalization = normalization
+        self.beta = nn.Parameter(torch.zeros(channels))
+        if normalization != "none":
+            self.gamma = nn.Parameter(torch.ones(channels))
+        if normalization == "batch":
+            self.register_buffer("mean", torch.zeros(channels))
+            self.register_buffer("variance", torch.ones(channels))
+
+    def forward(self, h: Tensor, source: AffineSource) -> Tensor:
+        """h (B, C, H, W) -> scale·h + shift, the same shape."""
+        values = source.value(2 * len(self.beta), lambda: self._measured(h.float()))
+        scale, shift = values.to(h.dtype).chunk(2, 1)
+        return torch.addcmul(shift[:, :, None, None], h, scale[:, :, None, None])
+
+    def _measured(self, h: Tensor) -> Tensor:
+        """Scales and shifts (B, 2C) on features (B, C, H, W)."""
+        if self.normalization == "none":
+            return torch.cat([torch.ones_like(self.beta), self.beta]).expand(h.shape[0], -1)
+        mean, variance = self._statistics(h)
+        scale = self.gamma * torch.rsqrt(variance + EPSILON)
+        return torch.cat([scale, self.beta - mean * scale], 1).expand(h.shape[0], -1)
+
+    def _statistics(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance, (B, C) or (1, C)."""
+        if self.normalization == "instance":
+            variance, mean = torch.var_mean(h, (2, 3), correction=0)
+        elif not self.training:
+            mean, variance = self.mean[None], self.variance[None]
+        else:
+            variance, mean = torch.var_mean(h, (0, 2, 3), correction=0)
+            count = h.numel() // h.shape[1]
+            with torch.no_grad():  # the average is of unbiased variances, as PyTorch's is
+                self.mean.lerp_(mean, MOMENTUM)
+                self.variance.lerp_(variance * count / max(1, count - 1), MOMENTUM)
+            mean, variance = mean[None], variance[None]
+        return mean, variance
+
+
+class _Layer(nn.Module):
+    """relu(norm(conv(h))); the norm has the bias."""
+
+    def __init__(self, inputs: int, outputs: int, normalization: Normalization, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = conv(inputs, outputs, stride=stride, bias=False)
+        self.norm = Norm(outputs, normalization)
+
+    def forward(self, h: Tensor, source: AffineSource) -> Tensor:
+        return F.relu(self.norm(self.conv(h), source))
+
+
+class _Block(nn.Module):
+    """h + norm(mix(layer(h))) with a 3×3 convolution to 5/8 of the channels and a 1×1 back.
+
+    One 3×3 a block instead of the usual two: six blocks stay below 0.95 M weights and see no farther than a tile's
+    halo.
+    """
+
+    def __init__(self, width: int, normalization: Normalization) -> None:
+        super().__init__()
+        inner = max(1, width * 5 // 8)
+        self.layer = _Layer(width, inner, normalization)
+        self.mix, self.norm = conv(inner, width, kernel=1, bias=False), Norm(width, normalization)
+
+    def forward(self, h: Tensor, source: AffineSource) -> Tensor:
+        inner: Tensor = self.norm(self.mix(self.layer(h, source)), source)
+        return h + inner
+
+
+class CollectionGenerator(nn.Module):
+    """Photo (B, 3, H, W) in [0, 1] -> the same photo as a painting of one collection, near [0, 1].
+
+    `widths` are the channels at strides 2, 4 and 8; `blocks` residual blocks lie at stride 8, of which the first half
+    reads and the second paints, under a fixed field of noise that says where marks fall in plain areas. Its weights
+    start at 0: noise enters as it is learnt.
+
+    The output is photo + tanh(r) with a small r at first. A direct output starts from grey and must find the photo's
+    tones again, in a game that is as well won with light and dark swapped; from the photo itself an inversion lies far
+    off. The tanh bounds what is added to what any colour needs to become any other, so the game cannot run away.
+    Everything is convolutions and per-channel values: crops and tiles agree with the whole.
+    """
+
+    def __init__(
+        self, widths: tuple[int, int, int] = (32, 64, 128), blocks: int = 4, normalization: Normalization = "instance"
+    ) -> None:
+        super().__init__()
+        fine, middle, deep = widths
+        self.noise = Noise()
+        # As in ContentEncoder, the first level reads 2×2 blocks of pixels as channels.
+        self.encoder = nn.ModuleList(
+            [
+                _Layer(12, fine, normalization),
+                _Layer(fine, middle, normalization, stride=2),
+                _Layer(middle, deep, normalization, stride=2),
+            ]
+        )
+        self.read = nn.ModuleList([_Block(deep, normalization) for _ in range(blocks // 2)])
+        self.deep_noise = conv(64, deep, kernel=1, bias=False)
+        self.blocks = nn.ModuleList([_Block(deep, normalization) for _ in range(blocks - blocks // 2)])
+        self.reduce1 = _Layer(deep, middle, normalization)
+        self.layer1 = _Layer(middle, middle, normalization)
+        self.reduce2 = _Layer(middle, fine, normalization)
+        self.fine_noise = conv(4, fine, kernel=1, bias=False)
+        # No normalisation from here on: late ones cause droplets (Karras et al. 2020, §2).
+        self.conv2 = conv(fine, fine)
+        self.paint = SubPixel(fine, 3)
+        self._start(blocks)
+
+    @torch.no_grad()
+    def _start(self, blocks: int) -> None:
+        """Features of one size at any depth, also without normalisation (He et al. 2015), and next to no paint."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    module.bias.zero_()
+        for block in (*self.read, *self.blocks):
+            block.get_submodule("mix").get_parameter("weight").mul_((2 * blocks) ** -0.5)
+        for noise in (self.deep_noise, self.fine_noise):
+            noise.weight.zero_()
+        self.paint.conv.weight.mul_(0.02)
+
+    def measure(self, thumbnail: Tensor) -> Tensor:
+        """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more -> affines (B, A) float32.
+
+        With `batch` normalisation this is what updates the running statistics, in training mode only.
+        """
+        return self.measure_and_paint(thumbnail)[0]
+
+    def measure_and_paint(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
+        """`measure`, and the thumbnail as painted on the way (B, 3, h, w)."""
+        source, origin = _measure(thumbnail), torch.zeros(2, dtype=torch.long, device=thumbnail.device)
+        painted = self._paint(thumbnail, source, origin)
+        return source.affines(), painted
+
+    def forward(self, x: Tensor, affines: Tensor, origin: Tensor | None = None) -> Tensor:
+        """Photo (B, 3, H, W) in [0, 1], sides 16 or more; affines (B, A) -> picture (B, 3, H, W) in [-1, 2].
+
+        `origin` (2,) int64 is the place (row, column) of x in the photo that it was cut from; multiples of 8 keep the
+        coarser levels aligned.
+        """
+        origin = torch.zeros(2, dtype=torch.long, device=x.device) if origin is None else origin
+        return self._paint(x, Given(affines), origin)
+
+    def features(self, x: Tensor, affines: Tensor | None = None) -> list[Tensor]:
+        """Pictures (B, 3, H, W) -> features at strides 2, 4, 8, and 8 after the reading blocks, for `PatchSampler`.
+
+        Free of noise, which would tell places apart that look alike. Under the `affines` of their own thumbnails, or,
+        without, measured on x as CUT does.
+        """
+        source = _measure(x) if affines is None else Given(affines)
+        levels, h = self._encode(_padded(x), source)
+        return [*levels, h]
+
+    def _encode(self, x: Tensor, source: AffineSource) -> tuple[list[Tensor], Tensor]:
+        h, levels = space_to_depth(2 * x - 1), []
+        for layer in self.encoder:
+            h = layer(h, source)
+            levels.append(h)
+        for block in self.read:
+            h = block(h, source)
+        return levels, h
+
+    def _paint(self, x: Tensor, source: AffineSource, origin: Tensor) -> Tensor:
+        """One pass over x, measuring or under given values."""
+        height, width = x.shape[2:]
+        x = _padded(x)
+        (fine, middle, _), h = self._encode(x, source)
+        noise = space_to_depth(self.noise(x, origin))
+        h = h + self.deep_noise(space_to_depth(space_to_depth(noise)))
+        for block in self.blocks:
+            h = block(h, source)
+        h = upsample(self.reduce1(h, source)) + middle
+        h = self.reduce2(self.layer1(h, source), source)
+        h = F.relu(self.conv2(upsample(h) + fine + self.fine_noise(noise)))
+        painted = x.float() + torch.tanh(self.paint(h).float())
+        return painted[:, :, :height, :width]
+
+
+def _padded(x: Tensor) -> Tensor:
+    height, width = x.shape[2:]
+    return F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
+
+
+def _measure(x: Tensor) -> Measure:
+    return Measure(x.new_empty(x.shape[0], 0))  # no style: the layers' γ and β are their own

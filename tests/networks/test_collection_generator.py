@@ -1,0 +1,247 @@
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, _export
+from sfumato.inference.tiling import HALO, tiles
+from sfumato.networks.collection_generator import MOMENTUM, CollectionGenerator, Norm
+from sfumato.networks.statistics import EPSILON, Given, Measure
+from sfumato.quality.artefacts import checkerboard, colour_inversion
+
+KINDS = ("instance", "batch", "none")
+WIDTHS = (8, 12, 16)
+
+
+def new(kind="instance", blocks=4, seed=0, paint=20.0, noise=0.2):
+    """A tiny generator that paints about as much as a trained one, noise included."""
+    torch.manual_seed(seed)
+    generator = CollectionGenerator(WIDTHS, blocks, kind)
+    with torch.no_grad():
+        generator.paint.conv.weight.mul_(paint)
+        for convolution in (generator.deep_noise, generator.fine_noise):
+            convolution.weight.normal_(0, noise)
+    return generator
+
+
+@pytest.fixture(params=KINDS)
+def painter(request, natural):
+    generator = new(request.param)
+    with torch.no_grad():
+        for top in (0, 100, 200):  # running statistics that are some pictures'
+            generator.measure(natural(128, 128, top))
+    return generator.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 31), (16, 41), (75, 93)])
+def test_any_size_in_the_same_size_out(painter, size):
+    photo = torch.rand(2, 3, *size)
+    affines = painter.measure(photo)
+    output = painter(photo, affines)
+    assert affines.shape[0] == 2
+    assert affines.dtype == output.dtype == torch.float32
+    assert output.shape == photo.shape
+    assert output.isfinite().all()
+    assert -1 <= output.min() < output.max() <= 2
+
+
+def test_affines_are_one_vector_of_the_same_length_for_all_kinds_and_sizes(natural):
+    shapes = {new(kind).measure(natural(*size)).shape for kind in KINDS for size in ((32, 32), (47, 66))}
+    assert len(shapes) == 1
+
+
+@pytest.mark.parametrize("blocks", [4, 5, 6])
+def test_weights_that_fit_into_four_megabytes(blocks):
+    assert 0.6e6 < sum(p.numel() for p in CollectionGenerator(blocks=blocks).parameters()) < 0.95e6
+
+
+def test_given_affines_paint_what_the_measuring_pass_painted(painter, natural):
+    photo = natural(51, 70)
+    affines, painted = painter.measure_and_paint(photo)
+    assert torch.allclose(painter(photo, affines), painted, atol=1e-6)
+    assert (painted - photo).abs().mean() > 0.02
+
+
+def test_a_batch_is_painted_as_each_picture_alone(painter, natural):
+    photos = torch.cat([natural(48, 64), natural(48, 64, 200, 30)])
+    affines = painter.measure(photos)
+    together = painter(photos, affines)
+    for i in range(2):
+        alone = painter.measure(photos[i : i + 1])
+        assert torch.allclose(affines[i : i + 1], alone, atol=1e-4, rtol=1e-4)
+        assert torch.allclose(together[i : i + 1], painter(photos[i : i + 1], alone), atol=1e-4)
+
+
+def test_tiles_with_their_halos_are_the_whole(painter, natural, half):
+    photo = natural(400, 408)
+    affines = painter.measure(half(photo))
+    whole = painter(photo, affines)
+    pieced = torch.full_like(whole, torch.nan)
+    for tile in tiles(400, 408, tile=160):
+        seen = photo[:, :, tile.seen_rows, tile.seen_columns]
+        painted = painter(seen, affines, torch.tensor(tile.origin))
+        pieced[:, :, tile.rows, tile.columns] = painted[:, :, *tile.inner]
+    assert (pieced - whole).abs().max() < 1e-5
+    # Elsewhere lies other noise, and without a halo a tile cannot know what lies beyond it.
+    part = photo[:, :, 160:320, 160:320]
+    assert (painter(part, affines) - painter(part, affines, torch.tensor([160, 160]))).abs().mean() > 1e-3
+    cut = (painter(part, affines, torch.tensor([160, 160])) - whole[:, :, 160:320, 160:320]).abs()
+    assert cut.max() > 1e-3
+
+
+def test_six_blocks_see_no_farther_than_the_halo():
+    generator = new("none", blocks=6).eval().requires_grad_(False)
+    photo = torch.full((1, 3, 256, 16), 0.5)
+    changed = photo.clone()
+    changed[:, :, 128] = 1
+    affines = generator.measure(photo)
+    difference = (generator(changed, affines) - generator(photo, affines)).abs().amax((0, 1, 3))
+    reached = difference.nonzero()[:, 0]
+    assert 128 - HALO - 8 <= reached.min() < 100
+    assert 156 < reached.max() <= 128 + HALO + 8
+    assert difference[: 128 - HALO].max() < 1e-5
+    assert difference[128 + HALO :].max() < 1e-5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_fresh_generator_gives_nearly_the_photo_and_never_its_negative(natural, half, kind, seed):
+    torch.manual_seed(seed)
+    generator, photo = CollectionGenerator(normalization=kind).requires_grad_(False), natural(192, 224)
+    painted = generator(photo, generator.measure(half(photo)))
+    assert 1e-3 < (painted - photo).abs().mean() < 0.03
+    assert colour_inversion(painted.clamp(0, 1).numpy(), photo.numpy()).value < 0.1
+    assert torch.equal(painted, generator(photo, generator.measure(half(photo)), torch.tensor([8, 16])))  # no noise yet
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_random_generator_leaves_no_checkerboard(natural, half, added_grid, kind, seed):
+    generator, photo = new(kind, seed=seed, noise=0.0).requires_grad_(False), natural(192, 224)
+    painted = generator(photo, generator.measure(half(photo)))
+    assert (painted - photo).abs().mean() > 0.02
+    assert checkerboard(painted.clamp(0, 1).numpy()).value < 1
+    assert added_grid(painted, photo) < 0.3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_reach_every_parameter_also_in_a_batch_of_one(natural, half, kind):
+    torch.manual_seed(0)
+    generator, photo = CollectionGenerator(WIDTHS, 4, kind), natural(64, 80).requires_grad_()
+    painted = generator(photo, generator.measure(half(photo)))
+    (painted * torch.randn(painted.shape)).sum().backward()
+    gradients = {name: p.grad for name, p in generator.named_parameters()}
+    assert [name for name, g in gradients.items() if g is None or not g.isfinite().all()] == []
+    largest = max(float(g.abs().max()) for g in gradients.values())
+    idle = {name for name, g in gradients.items() if g.abs().max() < 1e-5 * largest}
+    # What a block adds everywhere is taken out again by the next normalisation.
+    blocks = ("read.0", "read.1", "blocks.0", "blocks.1")
+    assert idle == (set() if kind == "none" else {f"{block}.norm.beta" for block in blocks})
+    assert photo.grad is not None
+
+
+def test_instance_normalisation_is_pytorch_s():
+    torch.manual_seed(0)
+    norm, h = Norm(4, "instance"), torch.randn(3, 4, 9, 7) * 3 + 1
+    with torch.no_grad():
+        norm.gamma.normal_()
+        norm.beta.normal_()
+    expected = F.instance_norm(h, weight=norm.gamma, bias=norm.beta, eps=EPSILON)
+    assert torch.allclose(norm(h, Measure(torch.empty(3, 0))), expected, atol=1e-5)
+
+
+def test_batch_normalisation_is_pytorch_s_in_training_and_afterwards():
+    torch.manual_seed(0)
+    norm, peer = Norm(4, "batch"), nn.BatchNorm2d(4, eps=EPSILON, momentum=MOMENTUM)
+    with torch.no_grad():
+        norm.gamma.normal_()
+        norm.beta.normal_()
+        peer.weight.copy_(norm.gamma)
+        peer.bias.copy_(norm.beta)
+    for seed in range(3):
+        h = torch.randn(3, 4, 5, 7, generator=torch.Generator().manual_seed(seed)) * (seed + 1) + 2
+        source = Measure(torch.empty(3, 0))
+        expected = peer(h)
+        assert torch.allclose(norm(h, source), expected, atol=1e-5)
+        assert torch.allclose(norm(h, Given(source.affines())), expected, atol=1e-5)
+        assert torch.allclose(norm.mean, peer.running_mean, atol=1e-5)
+        assert torch.allclose(norm.variance, peer.running_var, atol=1e-5)
+    norm.eval()
+    peer.eval()
+    assert torch.allclose(norm(h, Measure(torch.empty(3, 0))), peer(h), atol=1e-5)
+    assert torch.allclose(norm.mean, peer.running_mean, atol=1e-5)  # looked at, not moved
+
+
+def test_which_values_depend_on_the_thumbnail(natural):
+    one, two = natural(64, 64), natural(48, 80, 300)
+    for kind in KINDS:
+        generator = new(kind).requires_grad_(False)
+        before = {key: tensor.clone() for key, tensor in generator.state_dict().items()}
+        differ = not torch.equal(generator.measure(one), generator.measure(two))
+        moved = any(not torch.equal(t, before[key]) for key, t in generator.state_dict().items())
+        assert (differ, moved) == {"instance": (True, False), "batch": (True, True), "none": (False, False)}[kind]
+        generator.eval()
+        assert torch.equal(generator.measure(one), generator.measure(two)) == (kind != "instance")
+
+
+def test_forward_under_given_values_moves_no_running_statistics(natural):
+    generator, photo = new("batch"), natural(64, 64)
+    affines = generator.measure(photo)
+    before = {key: tensor.clone() for key, tensor in generator.state_dict().items()}
+    generator(photo, affines)
+    generator.features(photo, affines)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in generator.state_dict().items())
+
+
+def test_features_are_the_encoder_s_at_strides_2_4_8_and_8(painter, natural):
+    photo = natural(64, 80)
+    affines = painter.measure(photo)
+    features = painter.features(photo, affines)
+    assert [tuple(h.shape) for h in features] == [(1, 8, 32, 40), (1, 12, 16, 20), (1, 16, 8, 10), (1, 16, 8, 10)]
+    assert not torch.equal(features[2], features[3])
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(features, painter.features(photo), strict=True))
+    # Where the photo repeats, so do they: they know of no noise, and of no place. (Read away from the borders.)
+    twice = natural(128, 128)[:, :, :, :64].repeat(1, 1, 1, 8)
+    first, second = painter.features(twice)[3].split(32, 3)
+    assert torch.allclose(first[..., 16:24], second[..., 8:16], atol=1e-4)
+
+
+def largest_difference(session, module, *inputs):
+    feeds = {end.name: tensor.numpy() for end, tensor in zip(session.get_inputs(), inputs, strict=True)}
+    expected = module(*inputs).numpy()
+    (got,) = session.run(None, feeds)
+    assert got.shape == expected.shape
+    return np.abs(got - expected).max() / max(1, np.abs(expected).max())
+
+
+class Statistics(nn.Module):
+    def __init__(self, generator):
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, thumbnail):
+        return self.generator.measure(thumbnail)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_exported_graphs_agree_with_torch_at_any_size(natural, tmp_path, kind):
+    generator = new(kind)
+    generator.measure(natural(96, 96))
+    generator.eval().requires_grad_(False)
+    for parameter in generator.parameters():  # stored so
+        parameter.copy_(parameter.half().float())
+    # `eval`: the exporter gives each part back in the mode of the whole, and the mode decides what is measured.
+    photo, statistics = natural(75, 93), Statistics(generator).eval()
+    inputs = (photo, generator.measure(photo), torch.tensor([16, 32]))
+    _export(statistics, (photo,), tmp_path / "statistics.onnx", ["thumbnail"], ["affines"])
+    names = ["picture", "affines", "origin"]
+    _export(generator, inputs, tmp_path / "generator.onnx", names, ["stylized"])
+    sessions = [onnxruntime.InferenceSession(tmp_path / f"{name}.onnx") for name in ("statistics", "generator")]
+    for size in PARITY_SIZES:
+        other = natural(*size, top=120)
+        affines = generator.measure(other)
+        assert largest_difference(sessions[0], statistics, other) <= TOLERANCE
+        assert largest_difference(sessions[1], generator, other, affines, torch.tensor([4096, 272])) <= TOLERANCE
+        assert (generator(other, affines) - other).abs().mean() > 0.01
