@@ -3,6 +3,7 @@ import torch
 
 from sfumato.data.batches import BatchSource
 from sfumato.losses.adversarial import OBJECTIVES
+from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
 from sfumato.losses.perceptual import (
     CONTENT_LAYER,
@@ -39,10 +40,13 @@ def parts(photos, paintings, config, vgg):
     return model, discriminator, vgg, batch, described, content, targets.style(batch.style_ids)
 
 
-def step(parts, *, adversarial=True, identity=2, weights=None, **more):
+KEY = (0, 3)  # seed and step
+
+
+def step(parts, *, adversarial=True, identity=2, weights=None, game=None, key=KEY, **more):
     model, discriminator, *rest = parts
     opponent = discriminator if adversarial else None
-    return generator_step(model, opponent, *rest, weights or LossWeights(), identity, **more)
+    return generator_step(model, opponent, *rest, weights or LossWeights(), identity, game or Game(), key, **more)
 
 
 def test_the_loss_is_the_weighted_sum_of_the_report(parts):
@@ -111,12 +115,12 @@ def test_every_game_is_played_by_both_halves(parts, name):
     game = OBJECTIVES[name]
     _, discriminator, _, batch, *_ = parts
     discriminator.eval()
-    half = step(parts, identity=0, game=game)
+    half = step(parts, identity=0, game=Game(objective=name))
     with torch.no_grad():
         fake, real = (discriminator(x, half.code) for x in (half.fake, batch.patch))
         wrong = discriminator(batch.patch, half.code.roll(1, 0))  # these paintings are two
     assert float(half.report["adversarial"]) == pytest.approx(float(game.generator(fake, real)), rel=1e-4)
-    loss, report = discriminator_step(discriminator, batch, half.fake, half.code, game)
+    loss, report = discriminator_step(discriminator, batch, half, Game(objective=name), KEY)
     assert float(loss.detach()) == pytest.approx(float(game.discriminator(real, fake, wrong)), rel=1e-4)
     assert float(report["d_accuracy"]) == float(game.accuracy(real, fake))
 
@@ -153,7 +157,7 @@ def test_gradients_reach_every_parameter_and_no_frozen_one(parts):
 def test_the_discriminator_s_half_leaves_the_generator_alone(parts):
     model, discriminator, _, batch, *_ = parts
     half = step(parts)
-    loss, report = discriminator_step(discriminator, batch, half.fake, half.code)
+    loss, report = discriminator_step(discriminator, batch, half, Game(), KEY)
     loss.backward()
     assert all(p.grad is None for p in model.parameters())
     assert all(p.grad is not None for p in discriminator.parameters())
@@ -169,7 +173,7 @@ def test_the_discriminator_learns_to_tell_and_to_read_the_code(parts):
     optimizer = torch.optim.Adam(discriminator.parameters(), 5e-3, betas=(0.0, 0.99))
     losses = []
     for _ in range(60):
-        loss, report = discriminator_step(discriminator, batch, half.fake, half.code)
+        loss, report = discriminator_step(discriminator, batch, half, Game(), KEY)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

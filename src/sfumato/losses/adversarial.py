@@ -133,3 +133,28 @@ def accuracy(real: Logits, fake: Logits) -> Tensor:
     """Balanced accuracy of the discriminator's sign on patches, in [0, 1], a scalar; 0.5 is the generator's aim."""
     right = [((r > 0).float().mean() + (f <= 0).float().mean()) / 2 for r, f in zip(real, fake, strict=True)]
     return torch.stack(right).mean()
+
+
+def discriminator_signals(real: Logits, fake: Logits, *, relative: bool = False) -> dict[str, Tensor]:
+    """What a discriminator's logits on one batch say of it: scalars, not yet copied from the device.
+
+    Args:
+        real, fake: logits by scale on paintings and on outputs.
+        relative: a relativistic loss asks for differences only; signs are then taken from the middle of both means.
+    """
+    rows = []
+    for r, f in zip(real, fake, strict=True):
+        r, f = r.detach().float(), f.detach().float()
+        middle = (r.mean() + f.mean()) / 2 if relative else r.new_zeros(())
+        rows.append(
+            torch.stack(
+                [
+                    (r > middle).float().mean(),
+                    (f <= middle).float().mean(),
+                    (r - middle).sign().mean(),
+                    torch.cat([r.flatten(), f.flatten()]).var(correction=0),
+                ]
+            )
+        )
+    names = ("real_accuracy", "fake_accuracy", "sign_balance", "logit_variance")
+    return dict(zip(names, torch.stack(rows).mean(0), strict=True))

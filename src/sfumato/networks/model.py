@@ -19,6 +19,8 @@ class ModelConfig(Config):
     style_size: int = 256  # features that the generator's affines read
     discriminator_widths: tuple[int, ...] = (32, 64, 128)
     discriminator_scales: int = 2
+    discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
+    discriminator_conditional: bool = True  # it is told the style code
 
 
 class StyleTransferModel(nn.Module):
@@ -47,4 +49,6 @@ def fuse(style: Tensor, content: Tensor, strength: float | Tensor) -> Tensor:
 
 
 def build_discriminator(config: ModelConfig, code_size: int) -> PatchDiscriminator:
-    return PatchDiscriminator(config.discriminator_widths, code_size, config.discriminator_scales)
+    told = code_size if config.discriminator_conditional else 0
+    widths, scales = config.discriminator_widths, config.discriminator_scales
+    return PatchDiscriminator(widths, told, scales, config.discriminator_spectral)

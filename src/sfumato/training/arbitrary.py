@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sfumato.data.batches import Batch, BatchSource
 from sfumato.data.folders import FolderReport
+from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
 from sfumato.losses.perceptual import STYLE_LAYERS, StyleTarget
 from sfumato.networks.model import StyleTransferModel, build_discriminator
@@ -73,7 +74,13 @@ class Arbitrary(Kind[Task]):
         return Task(batch, torch.cat(described), content, style)
 
     def generator_half(
-        self, model: StyleTransferModel, opponent: nn.Module | None, drawn: Task, weights: LossWeights
+        self,
+        model: StyleTransferModel,
+        opponent: nn.Module | None,
+        drawn: Task,
+        weights: LossWeights,
+        game: Game,
+        step: int,
     ) -> GeneratorStep:
         return generator_step(
             model,
@@ -85,12 +92,15 @@ class Arbitrary(Kind[Task]):
             drawn.style,
             weights,
             self.config.identity,
+            game,
+            (self.config.seed, step),
+            self.config.model.discriminator_conditional,
         )
 
     def discriminator_half(
-        self, discriminator: nn.Module, drawn: Task, half: GeneratorStep
+        self, discriminator: nn.Module, drawn: Task, half: GeneratorStep, game: Game, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        return discriminator_step(discriminator, drawn.batch, half.fake, half.code)
+        return discriminator_step(discriminator, drawn.batch, half, game, (self.config.seed, step), self.discriminator)
 
     def samples(self, averaged: StyleTransferModel) -> list[list[Tensor]]:
         """Five photos under five paintings; the paintings above, the photos on the left."""

@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from sfumato.config import Config, apply_overrides, load_toml
 from sfumato.data.batches import BatchSpec
 from sfumato.errors import UsageError
+from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
 from sfumato.networks.model import ModelConfig
 
@@ -45,6 +46,7 @@ class TrainConfig(Config):
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     model: ModelConfig = ModelConfig()
     weights: LossWeights = LossWeights()
+    game: Game = Game()
     learning_rate: PositiveFloat = 1e-3
     discriminator_learning_rate: PositiveFloat = 4e-4
     warmup: PositiveInt = 50  # steps of linear warm-up

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sfumato.checkpoint import Model
 from sfumato.data.folders import FolderReport
+from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
 from sfumato.training.config import Phase
 from sfumato.training.step import GeneratorStep
@@ -54,15 +55,15 @@ class Kind(ABC, Generic[Drawn]):
 
     @abstractmethod
     def generator_half(
-        self, model: Model, opponent: nn.Module | None, drawn: Drawn, weights: LossWeights
+        self, model: Model, opponent: nn.Module | None, drawn: Drawn, weights: LossWeights, game: Game, step: int
     ) -> GeneratorStep:
         """The generator's losses; adversarial only with an opponent. `model` may be wrapped for many processes."""
 
     @abstractmethod
     def discriminator_half(
-        self, discriminator: nn.Module, drawn: Drawn, half: GeneratorStep
+        self, discriminator: nn.Module, drawn: Drawn, half: GeneratorStep, game: Game, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The discriminator's loss, and a report."""
+        """The discriminator's loss, and a report. `discriminator` may be wrapped; `self.discriminator` is bare."""
 
     @abstractmethod
     def samples(self, averaged: Model) -> list[list[Tensor]]:

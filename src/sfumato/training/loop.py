@@ -181,7 +181,7 @@ class Trainer:
         opponent = discriminator if phase.adversarial and weights.adversarial else None
         state.discriminator.requires_grad_(False)  # the generator's half needs its logits, not its gradients
         with accelerator.autocast():
-            half = self.kind.generator_half(model, opponent, drawn, weights)
+            half = self.kind.generator_half(model, opponent, drawn, weights, config.game, step)
         accelerator.backward(half.loss)
         norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
         if update:
@@ -193,7 +193,7 @@ class Trainer:
         state.discriminator.requires_grad_(True)
         if opponent is not None:
             with accelerator.autocast():
-                loss, d_report = self.kind.discriminator_half(discriminator, drawn, half)
+                loss, d_report = self.kind.discriminator_half(discriminator, drawn, half, config.game, step)
             accelerator.backward(loss)
             if update:
                 d_optimizer.step()

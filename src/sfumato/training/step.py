@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from sfumato.data.batches import Batch, sample_boxes
-from sfumato.losses.adversarial import OBJECTIVES, Logits, Objective
+from sfumato.losses.game import Game, Key
 from sfumato.losses.objective import LossWeights, total_loss
 from sfumato.losses.perceptual import (
     CONTENT_LAYER,
@@ -39,7 +38,7 @@ class GeneratorStep:
     loss: Tensor
     report: dict[str, Tensor]
     fake: Tensor  # (B, 3, S, S), detached
-    code: Tensor  # (B, D), detached
+    code: Tensor | None  # (B, D), detached: what the discriminator is told; None where it is unconditional
 
 
 def generator_step(
@@ -52,13 +51,11 @@ def generator_step(
     style: StyleTarget,
     weights: LossWeights,
     identity: int,
-    game: Objective = OBJECTIVES["hinge"],
-    key: Sequence[int] = (),
+    game: Game,
+    key: Key,
+    conditional: bool = True,
 ) -> GeneratorStep:
-    """All terms of the generator's objective; adversarial only with a discriminator.
-
-    `key` (the seed and the step) draws what a term leaves to chance.
-    """
+    """All terms of the generator's objective; adversarial only with a discriminator."""
     generator, encode = model.generator, model.style_encoder
     code = encode.code(descriptions)
     affines, painted_thumbnail = generator.measure_and_paint(batch.thumbnail, code)
@@ -93,25 +90,21 @@ def generator_step(
     if large := len(batch.large):
         region = sample_boxes(painted_thumbnail[:large], batch.boxes)
         terms["consistency"] = consistency_loss(generator(batch.large, affines[:large]), region)
-    code = code.detach()
+    told = code.detach() if conditional else None
     if discriminator is not None:
-        real: Logits | None = None
-        if game.needs_real:
-            with torch.no_grad():
-                real = discriminator(batch.patch, code)
-        terms["adversarial"] = game.generator(discriminator(fake, code), real)
+        terms["adversarial"] = game.generator(discriminator, fake, batch.patch, told, key)
     loss, report = total_loss(terms, weights)
-    return GeneratorStep(loss, report, fake.detach(), code)
+    return GeneratorStep(loss, report, fake.detach(), told)
 
 
 def discriminator_step(
-    discriminator: nn.Module, batch: Batch, fake: Tensor, code: Tensor, game: Objective = OBJECTIVES["hinge"]
+    discriminator: nn.Module, batch: Batch, half: GeneratorStep, game: Game, key: Key, bare: nn.Module | None = None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The discriminator's loss on painting, output, and painting under a neighbour's code."""
-    real: Logits = discriminator(batch.patch, code)
-    false: Logits = discriminator(fake, code)
+    """The discriminator's loss on painting, output, and painting under a neighbour's code; see `Game.discriminator`."""
+    if half.code is None:
+        return game.discriminator(discriminator, batch.patch, half.fake, None, key, bare=bare)
     # A painting drawn twice in a row is its own neighbour: no wrong pair.
     other = [a != b for a, b in zip(batch.style_ids, batch.style_ids[-1:] + batch.style_ids[:-1], strict=True)]
-    wrong: Logits = discriminator(batch.patch[other], code.roll(1, 0)[other]) if any(other) else false
-    loss = game.discriminator(real, false, wrong)
-    return loss, {"discriminator": loss.detach(), "d_accuracy": game.accuracy(real, false).detach()}
+    rows = torch.tensor(other, device=half.code.device)
+    wrong = (rows, half.code.roll(1, 0)[rows]) if any(other) else None
+    return game.discriminator(discriminator, batch.patch, half.fake, half.code, key, wrong, bare)
