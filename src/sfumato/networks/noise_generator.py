@@ -72,7 +72,7 @@ def truncate(z: Tensor, psi: float) -> Tensor:
 
 
 def walk(z0: Tensor, z1: Tensor, steps: int) -> Tensor:
-    """From z0 to z1, both (..., Z), along the sphere: (steps, ..., Z), the ends included (slerp, White 2016, §2).
+    """From z0 to z1, both (..., Z), along the sphere: (steps, ..., Z), the ends included (slerp, White 2016).
 
     A straight line would pass nearer to 0 than any z that was drawn. Only where the two point the same way is the way
     straight; where they are opposite, so that every way round is as near, it is straight too, through 0.
