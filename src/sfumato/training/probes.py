@@ -1,0 +1,258 @@
+"""What a generator does with fixed probe pictures, and a discriminator with a batch, as a few cheap numbers.
+
+The numbers are what `monitor.py` judges; their names, meanings and healthy ranges are in its table `SIGNALS`. VGG19
+looks, the frozen one of the losses. EfficientNet-Lite0 takes no part: it judges finished models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from sfumato.errors import UsageError
+from sfumato.image import Picture
+from sfumato.losses.adversarial import Logits
+from sfumato.losses.perceptual import normalise_features
+from sfumato.networks.perceptual import VGG19
+from sfumato.quality.artefacts import Artefact, blobs, checkerboard, colour_inversion
+
+#: Style index -> the outputs of all probes in that style, (P, 3, h, w) in [0, 1]. The probes themselves (photos, or
+#: noise) are the painter's to remember; a kind of GAN that has no styles is asked for style 0 alone.
+Painter: TypeAlias = Callable[[int], Tensor]
+
+LAYER = "relu3_1"
+_SIDE = 64  # pixels, short side at which VGG19 looks: it is most of what a look costs
+_CELLS = 4  # by so many features are averaged before their rank is taken: vectors enough, of things and not of grain
+
+
+class Probes:
+    """Looks at what a generator makes of fixed probes, whatever kind of GAN it is of.
+
+    ==========================  ===========================  ============================  =====================
+    kind                        `photos`                     `paintings`                   `styles`
+    ==========================  ===========================  ============================  =====================
+    photo and style to picture  P photos                     the K styles' (or any)        K
+    photo to collection         P photos                     some of the collection        1
+    noise to picture            None                         some of the training set      1
+    ==========================  ===========================  ============================  =====================
+
+    Args:
+        vgg: whose weights up to `LAYER` are taken; outputs are looked at on its device.
+        photos: (P, 3, h, w) in [0, 1], P from 2, better 4 or more.
+        paintings: (R, 3, h, w), R from 2: how much real pictures differ, and what defects they show by themselves.
+            All of one size, some 96 to 128 pixels a side: a look then takes a fraction of a second on a CPU.
+        styles: K, how many styles the painter can be asked for.
+
+    Raises:
+        UsageError: fewer than two photos or paintings, or of several sizes.
+    """
+
+    def __init__(
+        self, vgg: VGG19, *, photos: Tensor | None = None, paintings: Tensor | None = None, styles: int = 1
+    ) -> None:
+        given = [x for x in (photos, paintings) if x is not None]
+        if not given or any(x.ndim != 4 or x.shape[1] != 3 or len(x) < 2 for x in given):
+            raise UsageError("probes need two or more photos, or two or more paintings, each (N, 3, h, w)")
+        if len({x.shape[2:] for x in given}) > 1:
+            raise UsageError("probe photos and paintings must be of one size")
+        self.device = next(vgg.parameters()).device
+        weights = {f"{key}.{part}": t for key, c in vgg.convs.items() for part, t in c.state_dict().items()}
+        self.eye = VGG19(weights, (LAYER,)).to(self.device)  # the given one may look deeper, at twice the price
+        self.styles = styles
+        self.photos, self.paintings = (None if x is None else x.to(self.device).float() for x in (photos, paintings))
+        real = self.photos if self.photos is not None else self.paintings
+        assert real is not None
+        self.real = real  # what outputs should vary as much as
+        self._features = self._seen(real)
+        self._diversity = _mean_pair(self._features)
+        self._pixels = _mean_pair(real)
+        self._spread = self._diversity  # how far styles are apart
+        self._far = self._pixels, self._diversity  # how far a painting is from a photo, in pixels and in features
+        if self.paintings is not None:
+            painted = self._seen(self.paintings)
+            self._spread = _mean_pair(painted)
+            if self.photos is not None:
+                self._far = (
+                    float(_distances(self.photos, self.paintings).mean()),
+                    float(_distances(self._features, painted).mean()),
+                )
+        self._own = _defects(self.paintings) if self.paintings is not None else {}
+
+    @torch.no_grad()
+    def look(self, paint: Painter) -> dict[str, float]:
+        """The signals of a generator as it is now; `broken` alone where an output is not finite.
+
+        Raises:
+            UsageError: outputs of another size than the probes.
+        """
+        pictures = [paint(style).detach().to(self.device).float() for style in range(self.styles)]
+        if self.photos is not None and any(x.shape != self.photos.shape for x in pictures):
+            raise UsageError(f"the painter gave {tuple(pictures[0].shape)} for photos {tuple(self.photos.shape)}")
+        if any(x.ndim != 4 or len(x) < 2 or x.shape[1:] != self.real.shape[1:] for x in pictures):
+            raise UsageError(f"the painter gave {tuple(pictures[0].shape)} for probes of {tuple(self.real.shape[1:])}")
+        broken = float((~torch.isfinite(torch.stack(pictures))).float().mean())
+        if broken:
+            return {"broken": broken}
+        pictures = [x.clamp(0, 1) for x in pictures]
+        features = list(self._seen(torch.cat(pictures)).chunk(self.styles))
+        count = len(pictures[0])
+        signals = {
+            "broken": 0.0,
+            "diversity": _mean(_mean_pair(f) for f in features) / self._diversity,
+            "response": _mean(_mean_pair(x) for x in pictures) / self._pixels,
+            "rank": _mean(_rank(f) for f in features) / _rank(self._features[:count]),
+        }
+        if self.styles > 1:
+            by_probe = torch.stack(features, 1)  # (P, K, C, h, w)
+            signals["style_sensitivity"] = _mean(_mean_pair(f) for f in by_probe) / self._spread
+        if self.photos is not None:
+            signals |= self._against_photos(pictures, features)
+        for name, value in _defects(torch.cat(pictures)).items():
+            signals[name] = max(0.0, value - self._own.get(name, 0.0))
+        return signals
+
+    def _against_photos(self, pictures: Sequence[Tensor], features: Sequence[Tensor]) -> dict[str, float]:
+        photos = self.photos
+        assert photos is not None
+        places = normalise_features(self._features)  # where things are
+        between = _distances(places, places)
+        dependence, recognition = [], []
+        for one in features:
+            own = normalise_features(one)
+            dependence.append(_correlation(_upper(between), _upper(_distances(own, own))))
+            recognition.append(_recognised(_distances(own, places)))
+        pixels, seen = (
+            _mean(float(_paired(one, real).mean()) for one in ours)
+            for ours, real in ((pictures, photos), (features, self._features))
+        )
+        inverted = [
+            colour_inversion(_picture(x), _picture(p)).value
+            for one in pictures
+            for x, p in zip(one, photos, strict=True)
+        ]
+        return {
+            "dependence": _mean(dependence),
+            "recognition": _mean(recognition),
+            # A tint changes pixels and hardly features, new paint may do the reverse: either is a change.
+            "change": max(pixels / self._far[0], seen / self._far[1]),
+            "colour_inversion": _mean(inverted),
+        }
+
+    def _seen(self, x: Tensor) -> Tensor:
+        if min(x.shape[2:]) > _SIDE:
+            scale = _SIDE / min(x.shape[2:])
+            x = nn.functional.interpolate(x, [round(scale * length) for length in x.shape[2:]], mode="area")
+        seen: Tensor = self.eye(x)[LAYER]
+        return seen
+
+
+def discriminator_signals(real: Logits, fake: Logits, *, relative: bool = False) -> dict[str, Tensor]:
+    """What a discriminator's logits on one batch say of it: scalars, not yet copied from the device.
+
+    Args:
+        real, fake: logits by scale on paintings and on outputs.
+        relative: a relativistic loss asks for differences only; signs are then taken from the middle of both means.
+    """
+    rows = []
+    for r, f in zip(real, fake, strict=True):
+        r, f = r.detach().float(), f.detach().float()
+        middle = (r.mean() + f.mean()) / 2 if relative else r.new_zeros(())
+        rows.append(
+            torch.stack(
+                [
+                    (r > middle).float().mean(),
+                    (f <= middle).float().mean(),
+                    (r - middle).sign().mean(),
+                    torch.cat([r.flatten(), f.flatten()]).var(correction=0),
+                ]
+            )
+        )
+    names = ("real_accuracy", "fake_accuracy", "sign_balance", "logit_variance")
+    return dict(zip(names, torch.stack(rows).mean(0), strict=True))
+
+
+def adversarial_gradient(loss: Tensor, fake: Tensor) -> Tensor:
+    """Norm of the gradient of the generator's adversarial loss at its outputs: what it is told to change, a scalar.
+
+    The graph is kept. Costs one more pass back through the discriminator: for steps that are logged.
+    """
+    gradient: Tensor = torch.autograd.grad(loss, fake, retain_graph=True)[0]
+    norm: Tensor = gradient.float().norm()
+    return norm
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Norm of all gradients together, a scalar; 0 where there are none."""
+    norms = [p.grad.detach().float().norm() for p in parameters if p.grad is not None]
+    return torch.stack(norms).norm() if norms else torch.zeros(())
+
+
+def _distances(a: Tensor, b: Tensor) -> Tensor:
+    """Root mean square differences of each of `a` (N, ...) to each of `b` (M, ...): (N, M)."""
+    # By subtraction: the shorter way over products loses what nearly equal pictures differ by.
+    return torch.stack([(a - other).flatten(1).square().mean(1).sqrt() for other in b], 1)
+
+
+def _paired(a: Tensor, b: Tensor) -> Tensor:
+    return (a - b).flatten(1).square().mean(1).sqrt()
+
+
+def _upper(square: Tensor) -> Tensor:
+    rows, columns = torch.triu_indices(len(square), len(square), 1)
+    above: Tensor = square[rows, columns]
+    return above
+
+
+def _mean_pair(x: Tensor) -> float:
+    """Mean distance of two different ones of `x` (N, ...)."""
+    return float(_upper(_distances(x, x)).mean())
+
+
+def _mean(values: Iterable[float]) -> float:
+    several = list(values)
+    return sum(several) / len(several)
+
+
+def _correlation(a: Tensor, b: Tensor) -> float:
+    """Pearson's; 0 where one does not vary (or there is one pair only)."""
+    if len(a) < 2:
+        return 0.0
+    a, b = a.double() - a.double().mean(), b.double() - b.double().mean()
+    size = a.norm() * b.norm()
+    return float((a * b).sum() / size) if size > 1e-6 * len(a) else 0.0
+
+
+def _recognised(distances: Tensor) -> float:
+    """Of outputs (rows) against photos (columns): how often the own photo is nearer than another one; 0.5 by chance."""
+    own = distances.diagonal()[:, None]
+    nearer = (own < distances).float() + 0.5 * (own == distances).float()
+    others = ~torch.eye(len(distances), dtype=torch.bool, device=distances.device)
+    return float(nearer[others].mean())
+
+
+def _rank(features: Tensor) -> float:
+    """Effective rank (exp of the entropy of the spectrum; Roy & Vetterli 2007) of features (N, C, h, w), 4 × 4 vectors
+    a picture, centred."""
+    vectors = nn.functional.adaptive_avg_pool2d(features, _CELLS).flatten(2).transpose(1, 2).flatten(0, 1).double()
+    vectors = vectors - vectors.mean(0)
+    spectrum = torch.linalg.eigvalsh(vectors @ vectors.T).clamp(min=0)  # few vectors: smaller than the covariance
+    p = spectrum / spectrum.sum().clamp(min=1e-30)
+    return float(torch.exp(-(p * p.clamp(min=1e-30).log()).sum()))
+
+
+def _defects(pictures: Tensor) -> dict[str, float]:
+    """Medians over pictures: a defect of the network is in most of them, a spotted subject in one."""
+    detectors: tuple[Callable[[Picture], Artefact], ...] = (checkerboard, blobs)
+    found = [[detector(_picture(x)).value for x in pictures] for detector in detectors]
+    return {
+        name: sorted(values)[len(values) // 2] for name, values in zip(("checkerboard", "blobs"), found, strict=True)
+    }
+
+
+def _picture(x: Tensor) -> Picture:
+    """(3, h, w) as (1, 3, h, w) float32 in [0, 1] on the CPU."""
+    picture: Picture = x[None].clamp(0, 1).cpu().numpy()
+    return picture
