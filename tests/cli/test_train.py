@@ -31,7 +31,8 @@ def files(folder):
 
 
 def steps(out):
-    return [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line["step"] for line in lines if "health" not in line]
 
 
 def checkpoints(out):

@@ -49,6 +49,7 @@ HEALTHY = {
     "loss": 3.0,
     "discriminator_loss": 1.6,
     "generator_gradient": 2.0,
+    "weight_size": 20.0,
     "discriminator_gradient": 1.0,
 }
 PROBED = {name for name, signal in SIGNALS.items() if signal.group == "pictures"}
@@ -58,7 +59,7 @@ def healthy(rng):
     """A look at a training that is well: every signal moves by about a seventh, gradients and losses by more."""
     look = {}
     for name, value in HEALTHY.items():
-        noise = rng.lognormal(0, 0.5 if SIGNALS[name].logarithmic else 0.15)
+        noise = rng.lognormal(0, 0.02 if name == "weight_size" else 0.5 if SIGNALS[name].logarithmic else 0.15)
         look[name] = value * noise
     for name in ("recognition", "real_accuracy", "fake_accuracy", "sign_balance", "dependence"):
         look[name] = min(look[name], 1.0)
@@ -103,6 +104,7 @@ def test_a_healthy_training_raises_no_alarm(seed):
 ILL = {
     "not_finite": {"loss": math.nan},
     "divergence": {"generator_gradient": 2.0 * 60},
+    "steps_too_large": {},  # below
     "constant_output": {"diversity": 0.01, "style_sensitivity": 0.01, "response": 0.01, "recognition": 0.5},
     "ignores_the_photo": {"diversity": 0.02, "response": 0.01, "dependence": 0.0, "recognition": 0.5},
     "one_style": {"style_sensitivity": 0.01},
@@ -199,6 +201,16 @@ def test_diversity_that_falls_five_times_in_a_row_is_told_before_it_is_gone():
     high = np.linspace(0.9, 0.6, 12)  # falls, but is nowhere near collapse
     stood, _ = looks(Monitor(), [*well(10), *({**HEALTHY, "diversity": v} for v in high)])
     assert not any(stood)
+
+
+def test_weights_that_leap_are_told_and_weights_that_grow_are_not():
+    slow = [{"weight_size": 20 * 1.05**i} for i in range(60)]
+    assert not any(looks(Monitor(), slow)[0])
+    stood, decisions = looks(Monitor(), [{"weight_size": size} for size in (20, 20, 28, 45, 70, 90)])
+    assert stood == [[], [], [], [], ["steps_too_large"], ["steps_too_large"]]
+    assert [d.actions for d in decisions] == [("lower_learning_rate",)]
+    stood, _ = looks(Monitor(), [{"weight_size": size} for size in (20, 28, 45, 70, 90, *[91] * 20)])
+    assert stood[-1] == []
 
 
 def test_what_diverged_does_not_become_usual_and_a_revival_is_no_divergence():
@@ -449,7 +461,10 @@ def test_rules_ask_for_signals_that_are_documented_and_heal_on_the_right_side():
         assert rule.tries
         assert {name for name in rule.hides} <= BY_NAME.keys()
         for bound in (bound for clause in rule.when for bound in clause):
-            assert bound.signal.removesuffix("_rise").removesuffix("_left") in SIGNALS.keys() | derived
+            assert (
+                bound.signal.removesuffix("_rise").removesuffix("_left").removesuffix("_growth")
+                in SIGNALS.keys() | derived
+            )
             assert bound.healed >= bound.limit if bound.side == "below" else bound.healed <= bound.limit
     for name, signal in SIGNALS.items():  # what a rule calls ill is not on the page as healthy
         for rule in RULES:

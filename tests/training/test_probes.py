@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from sfumato.errors import UsageError
-from sfumato.training.monitor import SIGNALS
-from sfumato.training.probes import Probes, adversarial_gradient, discriminator_signals, gradient_norm
+from sfumato.losses.adversarial import discriminator_signals
+from sfumato.training.monitor import SIGNALS, Monitor
+from sfumato.training.probes import Probes, gradient_norm, weight_size
 
 SIDE = 48
 
@@ -157,10 +158,31 @@ def test_a_relativistic_discriminator_s_offset_means_nothing():
 
 def test_gradients_are_measured_and_the_graph_is_left():
     weight = torch.nn.Parameter(torch.tensor([3.0, 4.0]))
-    fake = weight * 2
-    loss = (fake * fake).sum() / 2
-    assert float(adversarial_gradient(loss, fake)) == pytest.approx(10)  # of [6, 8]
-    assert weight.grad is None
+    loss = 2 * (weight * weight).sum()
     assert float(gradient_norm([weight])) == 0
     loss.backward()
     assert float(gradient_norm([weight, torch.nn.Parameter(torch.ones(1))])) == pytest.approx(20)
+
+
+@pytest.mark.parametrize(("factor", "found"), [(1.0, []), (100.0, ["steps_too_large"])])
+def test_a_learning_rate_100_times_too_high_is_seen_by_the_weights(factor, found):
+    """Adam, warmed up over 50 steps, on a normalised network whose loss is bounded: no loss could diverge."""
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv2d(3, 16, 3), torch.nn.InstanceNorm2d(16), torch.nn.LeakyReLU(0.2)]
+    net = torch.nn.Sequential(*layers, torch.nn.Conv2d(16, 3, 3), torch.nn.InstanceNorm2d(3))
+    optimizer = torch.optim.Adam(net.parameters(), betas=(0.9, 0.99))
+    monitor, seen = Monitor(), []
+    for step in range(50):
+        if step % 10 == 0:
+            seen += [f.rule for f in monitor.see(step, {"weight_size": float(weight_size(net.parameters()))})]
+        optimizer.param_groups[0]["lr"] = 1e-3 * factor * (step + 1) / 50
+        x = pictures(2, step, 3)
+        optimizer.zero_grad()
+        (net(x) - torch.nn.functional.instance_norm(x[..., 2:-2, 2:-2])).square().mean().backward()
+        optimizer.step()
+    assert sorted(set(seen)) == found
+
+
+def test_the_size_of_weights_is_of_all_together():
+    weights = [torch.nn.Parameter(torch.tensor([3.0])), torch.nn.Parameter(torch.tensor([[0.0, 4.0]]))]
+    assert float(weight_size(weights)) == pytest.approx(5)

@@ -220,6 +220,8 @@ def _run(console: Console, trainer: Trainer) -> None:
     def tell(told: Told) -> None:
         nonlocal judged
         bar.update(task, completed=told.step)
+        for sentence in told.said:
+            console.print(f"step {told.step}: {sentence}", soft_wrap=True, markup=False, highlight=False)
         if told.validation:
             judged = "  ".join(f"{name} {value:.3f}" for name, value in told.validation.items())
             if not console.is_terminal:

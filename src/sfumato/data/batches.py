@@ -99,6 +99,13 @@ class BatchSource:
         return window, _fit(window[:, top : top + region, left : left + region], crop)
 
     @staticmethod
+    def centre(picture: Tensor, side: int) -> Tensor:
+        """The middle square of a picture (3, h, w) uint8 as (3, side, side) in [0, 1]."""
+        short = min(picture.shape[1:])
+        top, left = ((length - short) // 2 for length in picture.shape[1:])
+        return _fit(picture[:, top : top + short, left : left + short], side)
+
+    @staticmethod
     def _square(picture: Tensor, rng: np.random.Generator, share: float) -> Tensor:
         height, width = picture.shape[1:]
         side = round(share * min(height, width))

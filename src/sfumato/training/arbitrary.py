@@ -17,10 +17,12 @@ from sfumato.networks.model import StyleTransferModel, build_discriminator
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.kinds import Kind, Lap, placed
+from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep, discriminator_step, generator_step
 from sfumato.training.targets import Targets
 from sfumato.training.validation import Validator
 
+PROBE_SIDE, PROBES, PROBE_STYLES = 96, 4, 2  # pixels; photos and paintings; styles among these
 FITTED = 256  # paintings, at most about that many, that the style encoder's first map is fitted to
 
 
@@ -104,13 +106,30 @@ class Arbitrary(Kind[Task]):
 
     def samples(self, averaged: StyleTransferModel) -> list[list[Tensor]]:
         """Five photos under five paintings; the paintings above, the photos on the left."""
-        photos = self.source.content[:: max(1, len(self.source.content) // 5)][:5]
-        styles = self.source.style[:: max(1, len(self.source.style) // 5)][:5]
+        photos, styles = _spread(self.source.content, 5), _spread(self.source.style, 5)
         rows = [[torch.ones(1, 3, 64, 64), *[s[None].float() / 255 for s in styles]]]
         for photo in photos:
             x = photo[None].float() / 255
             rows.append([x, *[averaged(x, x, s[None].float() / 255) for s in styles]])
         return rows
+
+    def probes(self) -> Probes | None:
+        photos, paintings = ([self.source.centre(x, PROBE_SIDE) for x in _spread(some)] for some in self._pictures)
+        if min(len(photos), len(paintings)) < 2:
+            return None
+        return Probes(self.vgg, photos=torch.stack(photos), paintings=torch.stack(paintings), styles=PROBE_STYLES)
+
+    def painter(self, model: StyleTransferModel) -> Painter:
+        photos, paintings = ([self.source.centre(x, PROBE_SIDE) for x in _spread(some)] for some in self._pictures)
+        shown = torch.stack(photos)
+        return lambda style: model(shown, shown, paintings[style][None].expand(len(shown), -1, -1, -1))
+
+    @property
+    def _pictures(self) -> tuple[list[Tensor], list[Tensor]]:
+        return self.source.content, self.source.style
+
+    def told(self, opponent: nn.Module, drawn: Task, half: GeneratorStep, game: Game, step: int) -> Tensor:
+        return game.generator(opponent, half.fake, drawn.batch.patch, half.code, (self.config.seed, step))
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
         config = self.config
@@ -124,3 +143,8 @@ class Arbitrary(Kind[Task]):
             side=config.validation_side,
             seed=config.seed,
         )
+
+
+def _spread(pictures: list[Tensor], count: int = PROBES) -> list[Tensor]:
+    """So many of them, evenly over all."""
+    return pictures[:: max(1, len(pictures) // count)][:count]

@@ -14,6 +14,7 @@ from sfumato.errors import UsageError
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
 from sfumato.networks.model import ModelConfig
+from sfumato.training.monitor import MonitorConfig
 
 RECIPES = ("tiny", "laptop", "flagship")
 
@@ -60,6 +61,9 @@ class TrainConfig(Config):
     checkpoint_every: PositiveInt = 200  # steps
     sample_every: PositiveInt = 200
     log_every: PositiveInt = 10
+    # The monitor (training/monitor.py) sees what each logged step tells, and every so many steps what is painted
+    monitor: MonitorConfig = MonitorConfig()
+    look_every: NonNegativeInt = 50  # steps from one look at the probes to the next, a multiple of log_every; 0: none
     # Validation (training/validation.py), where there are pictures for it
     validation_pairs: NonNegativeInt = 24  # of a photo and a painting; 0 turns validation off
     validation_side: Annotated[int, Field(ge=32)] = 192  # pixels, short side at which they are painted and judged

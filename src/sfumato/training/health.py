@@ -251,7 +251,10 @@ def _judged_by(rule: str) -> set[str]:
     if rule not in BY_NAME:
         return set()
     asked = {bound.signal for clause in BY_NAME[rule].when for bound in clause}
-    asked = {name.removesuffix("_rise").removesuffix("_left").removesuffix("_falls") for name in asked}
+    asked = {
+        name.removesuffix("_rise").removesuffix("_left").removesuffix("_growth").removesuffix("_falls")
+        for name in asked
+    }
     for name, made_of in (
         ("accuracy", {"real_accuracy", "fake_accuracy"}),
         ("variety", {"diversity", "style_sensitivity"}),

@@ -14,6 +14,7 @@ from sfumato.data.folders import FolderReport
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
 from sfumato.training.config import Phase
+from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep
 from sfumato.training.validation import Validator
 
@@ -68,6 +69,18 @@ class Kind(ABC, Generic[Drawn]):
     @abstractmethod
     def samples(self, averaged: Model) -> list[list[Tensor]]:
         """Rows of pictures (1, 3, h, w) in [0, 1] that show how far training is, the same ones each time."""
+
+    def probes(self) -> Probes | None:
+        """What the monitor looks at; None where there is too little for it."""
+        return None
+
+    @abstractmethod
+    def painter(self, model: Model) -> Painter:
+        """How the model paints the probes."""
+
+    @abstractmethod
+    def told(self, opponent: nn.Module, drawn: Drawn, half: GeneratorStep, game: Game, step: int) -> Tensor:
+        """The generator's adversarial loss on its outputs `half.fake` alone, for their gradient."""
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
         """Who judges the average on pictures that training does not see; None where nobody does."""

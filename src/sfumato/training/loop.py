@@ -24,12 +24,17 @@ from sfumato.data.folders import FolderReport
 from sfumato.errors import TrainingError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image import write_image
+from sfumato.losses.game import Game
 from sfumato.sheet import contact_sheet
 from sfumato.training.arbitrary import Arbitrary
 from sfumato.training.config import Phase, TrainConfig
+from sfumato.training.health import history_line, read_history, write_health
 from sfumato.training.kinds import Kind
+from sfumato.training.monitor import BY_NAME, SIGNALS, Monitor
 from sfumato.training.optim import EMA, learning_rate
-from sfumato.training.state import TrainingState, checkpoints, remove_unfinished
+from sfumato.training.probes import gradient_norm, weight_size
+from sfumato.training.state import TrainingState, checkpoints, newest_until, remove_unfinished
+from sfumato.training.step import GeneratorStep
 from sfumato.training.validation import Validator, decide, loss_weights, reason_to_stop, score
 
 
@@ -63,6 +68,7 @@ class Progress:
     pictures_per_second: float = 0.0
     where_time_goes: str = ""
     validation: dict[str, float] | None = None  # figures, score and content weight, at every validation
+    said: tuple[str, ...] = ()  # what the monitor has found and done, as sentences
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,9 @@ class Trainer:
             )
         self.prepared = self.accelerator.prepare(model, discriminator, *optimizers)
         self.ticks = Ticks()
+        self.monitor = Monitor(config.monitor)
+        self.probes = self.kind.probes() if config.look_every else None
+        self.history: list[tuple[int, dict[str, float]]] = []  # what the monitor saw, for its page
 
     def resume(self) -> bool:
         """Take over the newest checkpoint, if there is one."""
@@ -146,6 +155,8 @@ class Trainer:
                         f"--{name} holds other pictures than {self.out} began with; give those (and the same "
                         "--manifest and hold_out), or a new --out"
                     )
+            # Who resumes a run that was stopped wants it to go on.
+            self.monitor = Monitor(self.config.monitor, self.state.monitor.model_copy(update={"verdict": ""}))
         return bool(saved)
 
     @property
@@ -155,52 +166,100 @@ class Trainer:
         return reason and f"Stopped early at step {self.state.step} of {self.config.steps}: {reason}."
 
     def save(self) -> Path:
-        return self.state.save(self.out, self.config, self.about)
+        self.state.monitor = self.monitor.state
+        return self.state.save(self.out, self.config, self.about, self.monitor.healthy_step)
 
-    def step(self) -> dict[str, Tensor]:
-        """One step of the generator and, in adversarial phases, one of the discriminator."""
+    def step(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """One step of the generator and, in adversarial phases, one of the discriminator: its report, and what it tells
+        the monitor, at steps that are logged and where something is not finite."""
         config, state = self.config, self.state
         rate = learning_rate(state.step, config.steps, config.warmup, config.final_learning_rate)
+        rate *= self.monitor.effects.learning_rate
         _, _, g_optimizer, d_optimizer = self.prepared
         for optimizer, base in ((g_optimizer, config.learning_rate), (d_optimizer, config.discriminator_learning_rate)):
             for group in optimizer.param_groups:
                 group["lr"] = base * rate
         phase = config.phase(state.step)
-        report = self._halves(state.step, phase, update=True)
+        if state.step and phase is not config.phase(state.step - 1):
+            self.monitor.begin_phase()
+        logged = (state.step + 1) % config.log_every == 0 or state.step + 1 == config.steps
+        report, signals = self._halves(state.step, phase, update=True, logged=logged)
         state.ema.update(state.model, phase.batch)
         state.step += 1
-        return report
+        return report, signals
 
-    def _halves(self, step: int, phase: Phase, update: bool) -> dict[str, Tensor]:
-        """The two halves of a step: losses, gradients and, with `update`, the optimisers' steps."""
+    def _halves(
+        self, step: int, phase: Phase, update: bool, logged: bool = False
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The two halves of a step: losses, gradients and, with `update`, the optimisers' steps. A half whose gradient
+        is not finite leaves the weights as they are."""
         config, state, accelerator = self.config, self.state, self.accelerator
         model, discriminator, g_optimizer, d_optimizer = self.prepared
         self.ticks.lap("other")
         drawn = self.kind.draw(step, phase, self.ticks.lap)
         weights = loss_weights(state.record, config)
         opponent = discriminator if phase.adversarial and weights.adversarial else None
+        game = self._game(phase)
         state.discriminator.requires_grad_(False)  # the generator's half needs its logits, not its gradients
         with accelerator.autocast():
-            half = self.kind.generator_half(model, opponent, drawn, weights, config.game, step)
+            half = self.kind.generator_half(model, opponent, drawn, weights, game, step)
         accelerator.backward(half.loss)
         norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
-        if update:
+        finite = bool(norm.isfinite())
+        if update and finite:
             g_optimizer.step()
         g_optimizer.zero_grad()
         report = {**half.report, "gradient": norm.detach()}
+        signals = {"loss": half.loss.detach(), "generator_gradient": norm.detach()}
+        if logged:
+            signals["weight_size"] = weight_size(p for p in model.parameters() if p.requires_grad)
+            if opponent is not None and finite:
+                signals["adversarial_gradient"] = self._adversarial_gradient(drawn, half, game, step)
         self.ticks.lap("generator")
+        if not finite:  # the discriminator is not shown what came of it
+            return report, signals
 
         state.discriminator.requires_grad_(True)
         if opponent is not None:
             with accelerator.autocast():
-                loss, d_report = self.kind.discriminator_half(discriminator, drawn, half, config.game, step)
+                loss, d_report = self.kind.discriminator_half(discriminator, drawn, half, game, step)
             accelerator.backward(loss)
-            if update:
+            norm = gradient_norm(discriminator.parameters())
+            finite = bool(norm.isfinite())
+            if update and finite:
                 d_optimizer.step()
             d_optimizer.zero_grad()
             report |= d_report
+            signals |= {"discriminator_loss": loss.detach(), "discriminator_gradient": norm}
+            signals |= {name: value for name, value in d_report.items() if name in SIGNALS}
             self.ticks.lap("discriminator")
-        return report
+        return report, signals if logged or not finite else {}
+
+    def _game(self, phase: Phase) -> Game:
+        """The config's, with what the monitor has done to it."""
+        game, effects = self.config.game, self.monitor.effects
+        changes: dict[str, object] = {}
+        if effects.augmentation:
+            p = min(1.0, game.augment.p + effects.augmentation)
+            changes["augment"] = game.augment.model_copy(update={"p": p})
+        if effects.gamma != 1:
+            # Where there was none, it begins at half of what StyleGAN2's recipes take (Karras et al. 2020): the first
+            # time that it is raised doubles that.
+            first = 0.0 if game.r1 or game.r2 else 0.0001 * phase.crop**2 / phase.batch
+            changes |= {"r1": (game.r1 or first) * effects.gamma, "r2": game.r2 * effects.gamma}
+        return game.model_copy(update=changes)
+
+    def _adversarial_gradient(self, drawn: object, half: GeneratorStep, game: Game, step: int) -> Tensor:
+        """Size of what the discriminator tells the outputs; nothing that training goes on with is touched."""
+        opponent = self.state.discriminator
+        opponent.eval()  # spectral norm's vectors move with every look in training
+        with torch.enable_grad():
+            fake = half.fake.detach().requires_grad_()
+            loss = self.kind.told(opponent, drawn, replace(half, fake=fake), game, step)
+            (gradient,) = torch.autograd.grad(loss, fake)
+        opponent.train()
+        norm: Tensor = gradient.float().norm()
+        return norm
 
     def estimate(self) -> Estimate:
         """Time a step of each remaining phase, changing nothing, and add up: what the rest of the run will take."""
@@ -249,30 +308,84 @@ class Trainer:
     def _train(self, tell: Callable[[Progress], None]) -> None:
         config, state = self.config, self.state
         sums: dict[str, list[Tensor]] = {}
-        count, began = 0, time.perf_counter()
+        count, began, owed = 0, time.perf_counter(), False
+        self.history = read_history(self.out / "log.jsonl")
         with _stop_signal() as stop, (self.out / "log.jsonl").open("a") as log:
             while state.step < config.steps and not self.stopped_early:
-                latest = self.step()
-                for name, value in latest.items():
-                    sums.setdefault(name, []).append(value)
+                latest, signals = self.step()
                 count += 1
+                finite = bool(torch.stack(list(latest.values())).isfinite().all())
+                if finite:  # what is left out is not reported
+                    for name, value in latest.items():
+                        sums.setdefault(name, []).append(value)
                 told = Progress(state.step, config.steps)
-                if self._due(config.log_every):
+                if signals and (said := self._watch(signals, log)):
+                    told = replace(told, said=tuple(said))
+                    if state.step < told.step:  # it went back
+                        sums, count, began = {}, 0, time.perf_counter()
+                        tell(replace(told, step=state.step))
+                        continue
+                if self._due(config.log_every) and sums:
                     report = {name: float(torch.stack(values).mean()) for name, values in sums.items()}
                     seconds = (time.perf_counter() - began) / count
-                    told = self._log(report, seconds, log)
+                    told = replace(self._log(report, seconds, log), said=told.said)
                     sums, count, began = {}, 0, time.perf_counter()
                 if self._due(config.sample_every):
                     self.sample()
                 if self.validator and self._due(config.validation_interval):
                     told = replace(told, validation=self.validate(self.validator, log))
                 stopping = bool(stop)  # asked once: a signal after this line waits for the next step's save
-                if self._due(config.checkpoint_every) or stopping or self._is_best() or self.stopped_early:
-                    self._check_finite({name: float(value) for name, value in latest.items()})
+                owed |= self._due(config.checkpoint_every) or stopping or self._is_best() or bool(self.stopped_early)
+                if owed and (finite or stopping or state.step == config.steps):  # or after a batch that can be used
+                    if not stopping:
+                        self._check_finite({name: float(value) for name, value in latest.items()})
                     self.save()
+                    owed = False
                 tell(told)
                 if stopping and state.step < config.steps:
                     raise Interrupted(state.step, stop[0])
+
+    def _watch(self, signals: dict[str, Tensor], log: TextIO) -> list[str]:
+        """Let the monitor see a step, and the probes where they are due; carry out what it decides.
+
+        Raises:
+            TrainingError: it has given the run up.
+        """
+        self.ticks.lap("other")
+        config, state = self.config, self.state
+        values = {name: float(value) for name, value in signals.items()}
+        if self.probes and all(map(math.isfinite, values.values())) and self._due(config.look_every):
+            state.model.eval()
+            with torch.no_grad():
+                values |= self.probes.look(self.kind.painter(state.model))
+            state.model.train()
+        known = {finding.rule for finding in self.monitor.findings}
+        findings = self.monitor.see(state.step, values)
+        decision = self.monitor.decide()
+        self.history.append((state.step, values))
+        log.write(f"{history_line(state.step, values)}\n")
+        said = [f"{BY_NAME[f.rule].sees} ({f.told})" for f in findings if f.rule not in known]
+        if decision:
+            said = [decision.reason]
+            log.write(f"{json.dumps({'step': state.step, 'decision': decision.model_dump(mode='json')})}\n")
+        log.flush()
+        if said or len(values) > len(signals) or state.step == config.steps:
+            self._write_health()
+        self.ticks.lap("monitor")
+        if decision and "stop" in decision.actions:
+            raise TrainingError(decision.reason)
+        if decision and "roll_back" in decision.actions:
+            back = newest_until(self.out, decision.healthy_step)
+            if back is None:
+                said.append(f"There is no checkpoint of step {decision.healthy_step} or before to go back to.")
+            else:
+                state.restore(back)
+                self.history = [look for look in self.history if look[0] <= state.step]
+        return said
+
+    def _write_health(self) -> None:
+        state = self.monitor.state
+        write_health(self.out / "health.html", self.history, self.monitor.all_findings, state.decisions)
 
     def _due(self, every: int) -> bool:
         """Whether what is done every so many steps, and at the end, is to be done after this step."""

@@ -50,6 +50,7 @@ LEARNING_RATE_FACTOR = 0.5
 _WINDOW = 50  # values of a signal whose median is its usual size
 _ENOUGH = 3  # of them, before there is one
 _FALLS = 5
+_GROWTH = 5  # looks within which weights are seen to grow
 _PEAK_SHARE = 0.1  # of the largest median so far: below it nothing counts as usual, or a revival would be a divergence
 _KEPT = 200  # findings that have ended, and decisions, that are remembered
 
@@ -213,6 +214,15 @@ SIGNALS: dict[str, Signal] = {
         "training",
         logarithmic=True,
     ),
+    "weight_size": Signal(
+        "Size of the weights",
+        "Norm of all of the generator's weights. It grows slowly; where it leaps, steps are too large, though no loss "
+        "may rise.",
+        None,
+        None,
+        "training",
+        logarithmic=True,
+    ),
     "discriminator_gradient": Signal(
         "Discriminator's gradient",
         "Size of its gradient. A jump of 50 times is a divergence; 0 is a dead discriminator.",
@@ -310,7 +320,11 @@ def _title(signal: str) -> str:
     return SIGNALS[signal].title if signal in SIGNALS else _DERIVED[signal]
 
 
-_ENDINGS = {"_rise": "(times its usual size)", "_left": "(share of its largest usual size)"}
+_ENDINGS = {
+    "_growth": "(times what it was)",
+    "_rise": "(times its usual size)",
+    "_left": "(share of its largest usual size)",
+}
 _DERIVED = {
     "not_finite": "numbers that are none",
     "accuracy": "Discriminator right on both, mean",
@@ -346,6 +360,19 @@ RULES: tuple[Rule, ...] = (
         ),
         looks=2,
         mild=("lower_learning_rate",),
+        grave=True,
+        hides=("steps_too_large",),
+    ),
+    # Where layers are normalised and losses are bounded, a learning rate 100 times too high makes no loss diverge.
+    Rule(
+        "steps_too_large",
+        "Steps are too large",
+        f"The generator's weights have grown by half and more within {_GROWTH} looks: what was learnt is overwritten.",
+        ("lower learning_rate (it may be 10 or 100 times too high)", "lengthen warmup"),
+        ((_above("weight_size_growth", 1.5, 1.2),),),
+        looks=2,
+        lenient=False,
+        mild=("lower_learning_rate", "lower_learning_rate"),
         grave=True,
     ),
     Rule(
@@ -600,7 +627,7 @@ class MonitorState(Config):
     effects: Effects = Effects()
     recent: dict[str, tuple[float, ...]] = Field(
         default_factory=dict
-    )  # sizes of the relative signals, `_WINDOW` at most
+    )  # sizes that are compared with their past, `_WINDOW` at most
     peaks: dict[str, float] = Field(default_factory=dict)  # their largest median
     diversity: float | None = None
     falls: NonNegativeInt = 0
@@ -704,7 +731,7 @@ class Monitor:
 
     def _answer(self, finding: Finding, actions: tuple[Action, ...]) -> Decision | None:
         state, rule = self.state, BY_NAME[finding.rule]
-        healthy = self._healthy_step() if "roll_back" in actions else None
+        healthy = self.healthy_step if "roll_back" in actions else None
         if healthy is None:
             actions = tuple(action for action in actions if action != "roll_back")
         attempt = state.progress[rule.name].attempts + 1
@@ -740,7 +767,8 @@ class Monitor:
         self.state = self.state.model_copy(update=changes)
         return decision
 
-    def _healthy_step(self) -> int | None:
+    @property
+    def healthy_step(self) -> int | None:
         """The last step up to which every grave rule had nothing against the weights; None where there is none."""
         good = [now.good for name, now in self.state.progress.items() if BY_NAME[name].grave]
         return None if None in good else min((step for step in good if step is not None), default=None)
@@ -786,6 +814,11 @@ class Monitor:
             # What has diverged must not become what is usual.
             if values.get(f"{name}_rise", 0.0) <= BY_NAME["divergence"].when[0][0].healed:
                 recent[name] = (*past, size)[-_WINDOW:]
+        if "weight_size" in values:
+            past = recent.get("weight_size", ())[-_GROWTH:]
+            if past and min(past) > 0:
+                values["weight_size_growth"] = values["weight_size"] / min(past)
+            recent["weight_size"] = (*past, values["weight_size"])
         changes: dict[str, object] = {"recent": recent, "peaks": peaks}
         if (diversity := values.get("diversity")) is not None:
             before = self.state.diversity

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from sfumato.errors import UsageError
 from sfumato.image import Picture
-from sfumato.losses.adversarial import Logits
 from sfumato.losses.perceptual import normalise_features
 from sfumato.networks.perceptual import VGG19
 from sfumato.quality.artefacts import Artefact, blobs, checkerboard, colour_inversion
@@ -149,45 +148,16 @@ class Probes:
         return seen
 
 
-def discriminator_signals(real: Logits, fake: Logits, *, relative: bool = False) -> dict[str, Tensor]:
-    """What a discriminator's logits on one batch say of it: scalars, not yet copied from the device.
-
-    Args:
-        real, fake: logits by scale on paintings and on outputs.
-        relative: a relativistic loss asks for differences only; signs are then taken from the middle of both means.
-    """
-    rows = []
-    for r, f in zip(real, fake, strict=True):
-        r, f = r.detach().float(), f.detach().float()
-        middle = (r.mean() + f.mean()) / 2 if relative else r.new_zeros(())
-        rows.append(
-            torch.stack(
-                [
-                    (r > middle).float().mean(),
-                    (f <= middle).float().mean(),
-                    (r - middle).sign().mean(),
-                    torch.cat([r.flatten(), f.flatten()]).var(correction=0),
-                ]
-            )
-        )
-    names = ("real_accuracy", "fake_accuracy", "sign_balance", "logit_variance")
-    return dict(zip(names, torch.stack(rows).mean(0), strict=True))
-
-
-def adversarial_gradient(loss: Tensor, fake: Tensor) -> Tensor:
-    """Norm of the gradient of the generator's adversarial loss at its outputs: what it is told to change, a scalar.
-
-    The graph is kept. Costs one more pass back through the discriminator: for steps that are logged.
-    """
-    gradient: Tensor = torch.autograd.grad(loss, fake, retain_graph=True)[0]
-    norm: Tensor = gradient.float().norm()
-    return norm
-
-
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     """Norm of all gradients together, a scalar; 0 where there are none."""
     norms = [p.grad.detach().float().norm() for p in parameters if p.grad is not None]
     return torch.stack(norms).norm() if norms else torch.zeros(())
+
+
+def weight_size(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Norm of all weights together, a scalar."""
+    norm: Tensor = torch.stack([p.detach().float().norm() for p in parameters]).norm()
+    return norm
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:

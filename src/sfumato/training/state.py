@@ -18,6 +18,7 @@ from sfumato.checkpoint import Model, new_directory, save_model
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
 from sfumato.training.config import TrainConfig
+from sfumato.training.monitor import MonitorState
 from sfumato.training.optim import EMA
 from sfumato.training.validation import Best, Record
 
@@ -37,6 +38,7 @@ class TrainingState:
     ema: EMA
     step: int = 0
     record: Record = field(default_factory=Record)
+    monitor: MonitorState = field(default_factory=MonitorState)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor of the state by name."""
@@ -56,8 +58,9 @@ class TrainingState:
             self.discriminator_optimizer,
         )
 
-    def save(self, run: Path, config: TrainConfig, about: dict[str, str]) -> Path:
-        """Write RUN/checkpoints/STEP (renamed into place) and RUN/best.json; drop all but the newest and the best."""
+    def save(self, run: Path, config: TrainConfig, about: dict[str, str], healthy: int | None = None) -> Path:
+        """Write RUN/checkpoints/STEP (renamed into place) and RUN/best.json; drop all but the newest, the best, and the
+        newest from `healthy` or before, to which a run that has gone wrong goes back."""
         directory = checkpoint(run, self.step)
         with new_directory(directory) as temporary:
             about = {**about, "step": str(self.step), "recipe": config.recipe}
@@ -67,11 +70,13 @@ class TrainingState:
             save_file({k: t.detach().clone().contiguous() for k, t in self.tensors()}, temporary / "state.safetensors")
             numbers = {"step": self.step, "ema_seen": self.ema.seen, "about": about}
             numbers["validation"] = self.record.model_dump()
+            numbers["monitor"] = self.monitor.model_dump(mode="json")
             (temporary / "state.json").write_text(json.dumps(numbers))
         self.mark_best(run)
         best = best_checkpoint(run)
+        kept = {newest_until(run, healthy), None if best is None else checkpoint(run, best.step)}
         for old in checkpoints(run)[:-KEEP]:
-            if best is None or int(old.name) != best.step:
+            if old not in kept:
                 shutil.rmtree(old)
         return directory
 
@@ -88,7 +93,9 @@ class TrainingState:
         try:
             tensors = load_file(directory / "state.safetensors")
             numbers = json.loads((directory / "state.json").read_text())
-            record = Record.parse(numbers.get("validation", {}))  # runs from before there was validation have none
+            # Runs from before there was the one or the other have none.
+            record = Record.parse(numbers.get("validation", {}))
+            monitor = MonitorState.parse(numbers.get("monitor", {}))
         except (OSError, SafetensorError, ValueError, UsageError) as error:
             hint = "remove it to resume from the one before"
             raise ModelError(f"cannot read the checkpoint {directory}: {error}; {hint}") from error
@@ -109,7 +116,8 @@ class TrainingState:
                 index, entry = key.split(".")
                 state.setdefault(int(index), {})[entry] = tensor
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.step, self.ema.seen, self.record = numbers["step"], numbers["ema_seen"], record
+        self.step, self.ema.seen = numbers["step"], numbers["ema_seen"]
+        self.record, self.monitor = record, monitor
         about: dict[str, str] = numbers["about"]
         return about
 
@@ -118,6 +126,11 @@ def checkpoints(run: Path) -> list[Path]:
     """The run's whole checkpoints, oldest first."""
     folder = run / "checkpoints"
     return sorted(p for p in folder.iterdir() if re.fullmatch(r"\d{8}", p.name)) if folder.is_dir() else []
+
+
+def newest_until(run: Path, step: int | None) -> Path | None:
+    """The newest checkpoint of that step or an earlier one."""
+    return next((p for p in reversed(checkpoints(run)) if step is not None and int(p.name) <= step), None)
 
 
 def checkpoint(run: Path, step: int) -> Path:
