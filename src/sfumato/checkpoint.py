@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -16,15 +16,34 @@ from torch import Tensor
 
 from sfumato import __version__
 from sfumato.errors import ModelError, UsageError
-from sfumato.networks.model import ModelConfig, StyleTransferModel
+from sfumato.networks.model import CollectionConfig, CollectionModel, ModelConfig, StyleTransferModel
 
 FORMAT = "sfumato-model-1"
-Model: TypeAlias = StyleTransferModel  # what a file holds, and a run trains
+Model: TypeAlias = StyleTransferModel | CollectionModel  # what a file holds, and a run trains
+ARBITRARY = "arbitrary"  # the kind of files from before there were others
+
+
+def _arbitrary(config: Any, where: str) -> Model:
+    return StyleTransferModel(ModelConfig.parse(config, where))
+
+
+def _collection(config: Any, where: str) -> Model:
+    return CollectionModel(CollectionConfig.parse(config, where))
+
+
+_REBUILD = {ARBITRARY: _arbitrary, "collection": _collection}
+_KINDS = {StyleTransferModel: ARBITRARY, CollectionModel: "collection"}
+
+
+def kind_of(model: Model) -> str:
+    """The name of a model's kind, as files and cards have it."""
+    return _KINDS[type(model)]
 
 
 def save_model(path: Path, model: Model, about: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:
     """Write `weights` (a state dict of `model`), its config and `about` into one file; whole or not at all."""
-    metadata = {**about, "format": FORMAT, "version": __version__, "config": model.config.model_dump_json()}
+    metadata = {**about, "format": FORMAT, "version": __version__, "kind": kind_of(model)}
+    metadata["config"] = model.config.model_dump_json()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary, metadata)
     os.replace(temporary, path)
@@ -37,7 +56,12 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
             about = dict(file.metadata() or {})
         if about.get("format") != FORMAT:
             raise ModelError(f"{path} is no Sfumato model ({FORMAT}); give a model.safetensors of a run")
-        model = StyleTransferModel(ModelConfig.parse(json.loads(about["config"]), str(path)))
+        kind = about.get("kind", ARBITRARY)
+        if kind not in _REBUILD:
+            raise ModelError(
+                f"{path} is a model of the kind {kind!r}, which this version does not know; install a later one"
+            )
+        model = _REBUILD[kind](json.loads(about["config"]), str(path))
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, UsageError) as error:
         raise ModelError(f"cannot read the model {path}: {str(error).splitlines()[0]}") from error

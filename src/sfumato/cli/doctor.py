@@ -101,7 +101,7 @@ def _trial(folder: Path | None) -> dict[str, str]:
     stylizer = Stylizer(folder)
     y, x = np.mgrid[0:512, 0:512].astype(np.float32) / 511
     picture = np.stack([x, y, (x + y) / 2])[None]
-    style = Style.from_image(picture, "trial", stylizer)
+    style = Style.from_image(picture, "trial", stylizer) if stylizer.card.has_codes else None
     seconds = []
     for _ in range(3):
         began = perf_counter()

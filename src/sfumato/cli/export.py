@@ -30,4 +30,5 @@ def export(
             raise OutputError(f"{out} is already there; add --overwrite or give another -o")
     parity = export_run(run, out, name, newest=newest)
     worst = max(parity.values())
-    typer.echo(f"{out}: style encoder, statistics and generator; largest difference from torch {worst:.1e}")
+    graphs = ", ".join(name.replace("_", " ") for name in parity)
+    typer.echo(f"{out}: {graphs}; largest difference from torch {worst:.1e}")

@@ -25,7 +25,7 @@ def show(
         return
     lines = {
         "made by": f"Sfumato {recipe.version}, model {recipe.model} ({recipe.model_sha256[:12]})",
-        "style": " / ".join(style["name"] for style in recipe.styles),
+        "style": " / ".join(style["name"] for style in recipe.styles) or "the model's own",
         "strength": f"{recipe.strength:g}",
         "stroke": f"{recipe.stroke:g}",
         "color": recipe.color,

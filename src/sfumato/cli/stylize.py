@@ -44,14 +44,14 @@ def stylize(
         list[str], typer.Argument(metavar="PHOTO|DIR|GLOB|-", help="Pictures to paint.", show_default=False)
     ],
     style: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="NAME|IMAGE|FILE[:WEIGHT]",
             help="A built-in style (see sfumato styles), any picture, or a style's .safetensors file. Several are "
-            "blended by weight or, with --mask, divided over regions.",
+            "blended by weight or, with --mask, divided over regions. A --model of one collection takes none.",
             show_default=False,
         ),
-    ],
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -133,11 +133,18 @@ def stylize(
         check_range(max_size, 16, 1_000_000, "--max-size")
     check_range(max_pixels, 1, 10**12, "--max-pixels")
     masks = mask or []
-    jobs, is_batch = plan(photos, out, _label(style), format and format.value)
+    texts = style or []
+    if model is None and not texts:
+        raise UsageError("no --style was given; name one, as in --style monet (see sfumato styles)")
+    label = _label(texts) if texts else (model or Path()).resolve().name
+    jobs, is_batch = plan(photos, out, label, format and format.value)
     if jobs[0].target is None and sys.stdout.isatty():
         raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
     stylizer = Stylizer(model, threads, device)
-    styles = find_styles(style, len(masks), stylizer)
+    stylizer.check_own_style(len(texts), color.value, len(masks))
+    if wishes is not None:
+        wishes.check(stylizer)
+    styles = _styles(texts, len(masks), stylizer)
     regions = [read_mask(path) for path in masks]
     recipe = Recipe.of(
         stylizer,
@@ -324,6 +331,15 @@ def _weighted(text: str) -> tuple[str, float | None]:
         return (name, float(tail)) if name else (text, None)
     except ValueError:
         return text, None
+
+
+def _styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]:
+    """Those that were named; none for a model that has a style of its own."""
+    if not stylizer.card.has_codes:
+        return []
+    if not texts:
+        raise UsageError(f"the model {stylizer.card.model!r} paints any style; name one, as in --style painting.jpg")
+    return find_styles(texts, masks, stylizer)
 
 
 def find_styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]:

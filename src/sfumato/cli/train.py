@@ -26,6 +26,16 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, samples, log.", show_default=False)],
     recipe: Annotated[str, typer.Option(help="tiny, laptop, flagship, or a .toml file.")] = "laptop",
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            help="arbitrary: any style, by its picture; collection: one painter's works. [default: arbitrary]",
+            show_default=False,
+        ),
+    ] = None,
+    cycle: Annotated[
+        bool, typer.Option("--cycle", help="A collection by CycleGAN, there and back, instead of by contrast.")
+    ] = False,
     manifest: Annotated[
         Path | None,
         typer.Option(help="CSV with columns file, split: rows of split `train` train, of `validation` validate."),
@@ -48,14 +58,18 @@ def train(
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device must be auto or cpu, but is {device}; which GPU is CUDA_VISIBLE_DEVICES' to say")
     with needs_extra("train", "Training"):
-        from sfumato.training.config import load_recipe
+        from sfumato.training.config import CYCLE, load_recipe
         from sfumato.training.loop import Interrupted, Trainer, check_out
 
     console = Console(stderr=True)
     check_out(out, resume)
     config = _stored_config(out, overrides or []) if resume else None
     if config is None:
-        config = load_recipe(recipe, overrides or [])
+        config = load_recipe(recipe, [*(CYCLE if cycle else ()), *(overrides or [])], kind)
+        if cycle and config.kind != "collection":
+            raise UsageError("--cycle is how a collection is trained; add --kind collection")
+    elif kind not in (None, config.kind):
+        raise UsageError(f"{out} is a run of the kind {config.kind!r}; leave --kind out, or give another --out")
     photos = _look(console, content, manifest, config)
     paintings = _look(console, style, manifest, config)
     _say_whether_ours(console, photos, paintings)
@@ -144,7 +158,7 @@ def _look_apart(
     """Photos and paintings to validate with; None where the config asks for no validation."""
     from sfumato.data.folders import look_apart
 
-    if not config.validation_pairs:
+    if not config.is_validated:
         return None
     known = {picture.sha256 for report in (photos, paintings) for picture in report.pictures}
     with console.status("Looking over what there is to validate with"):
@@ -156,9 +170,11 @@ def _look_apart(
 
 def _say_what_judges(console: Console, trainer: Trainer, apart: tuple[FolderReport, FolderReport] | None) -> None:
     """Sizes of the validation set, or why there is none; what was left out of it."""
+    config = trainer.config
+    if config.kind == "collection":
+        console.print("No validation: a collection has no pairs to judge. Look at the samples; the newest is exported.")
     if apart is None:
         return
-    config = trainer.config
     photos, paintings = (len(report.pictures) for report in apart)
     if trainer.validator:
         plan = f"{len(trainer.validator.pairs)} pairs judged every {config.validation_interval} steps"
@@ -229,7 +245,8 @@ def _run(console: Console, trainer: Trainer) -> None:
                     f"step {told.step} of {told.steps}  validation: {judged}", soft_wrap=True, highlight=False
                 )
         if told.report:
-            terms = {"content": "content", "style": "statistics", "gram": "gram", "D accuracy": "d_accuracy"}
+            terms = {"content": "content", "style": "statistics", "gram": "gram", "contrast": "contrast"}
+            terms |= {"cycle": "cycle", "D accuracy": "d_accuracy"}
             figures = "  ".join(f"{k} {told.report[v]:.2f}" for k, v in terms.items() if v in told.report)
             line = f"{figures}  {told.pictures_per_second:.1f} pictures/s  ({told.where_time_goes})"
             if console.is_terminal:

@@ -1,4 +1,4 @@
-"""Torch to ONNX: three graphs that any picture size goes through, checked against torch before they are kept."""
+"""Torch to ONNX: graphs that any picture size goes through, checked against torch before they are kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import copy
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,10 +22,16 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from sfumato import __version__
-from sfumato.checkpoint import load_model, new_directory
+from sfumato.checkpoint import Model, kind_of, load_model, new_directory
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
-from sfumato.networks.model import StyleTransferModel, build_discriminator
+from sfumato.networks.discriminator import PairDiscriminator
+from sfumato.networks.model import (
+    CollectionModel,
+    StyleTransferModel,
+    build_collection_discriminator,
+    build_discriminator,
+)
 from sfumato.style_code import MEASURED
 from sfumato.training.state import best_checkpoint, checkpoint, checkpoints
 
@@ -52,8 +59,17 @@ class _Statistics(nn.Module):
         return self.generator.measure(thumbnail, code)
 
 
+class _OwnStatistics(nn.Module):
+    def __init__(self, model: CollectionModel) -> None:
+        super().__init__()
+        self.generator = model.generator
+
+    def forward(self, thumbnail: Tensor) -> Tensor:
+        return self.generator.measure(thumbnail)
+
+
 class _Generator(nn.Module):
-    def __init__(self, model: StyleTransferModel) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         self.generator = model.generator
 
@@ -69,23 +85,44 @@ class _Discriminator(nn.Module):
         super().__init__()
         self.discriminator = discriminator
 
-    def forward(self, picture: Tensor, code: Tensor) -> Tensor:
+    def forward(self, picture: Tensor, code: Tensor | None = None) -> Tensor:
         finest, *others = self.discriminator(picture, code)
         size = finest.shape[2:]
         enlarged = [F.interpolate(logits, size, mode="bilinear", align_corners=False) for logits in others]
         return torch.stack([finest, *enlarged]).mean(0)
 
 
+@dataclass(frozen=True)
+class _Bundle:
+    """What a kind of model is exported as.
+
+    Attributes:
+        graphs: by name.
+        inputs: what each is fed where parity is looked at with a picture (1, 3, h, w).
+        shipped: whose weights are stored, and counted.
+        facts: of the card.
+    """
+
+    graphs: dict[str, _Graph]
+    inputs: Callable[[Tensor], dict[str, tuple[Tensor, ...]]]
+    shipped: nn.Module
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+_THUMBNAIL, _PHOTO = (1, 3, 48, 67), (1, 3, 75, 93)  # sizes that graphs are traced at
+_ORIGIN, _FAR = (16, 32), (4096, 272)  # places, there and where parity is looked at
+
+
 def export_model(
-    model: StyleTransferModel,
+    model: Model,
     directory: Path,
     model_id: str,
     card: Mapping[str, Any] | None = None,
     discriminator: nn.Module | None = None,
 ) -> dict[str, float]:
-    """Write the bundle style_encoder.onnx, statistics.onnx, generator.onnx, with a discriminator also
-    discriminator.onnx (which paints nothing, and says in `sfumato explain` what it thinks), and card.json to
-    `directory`.
+    """Write the bundle statistics.onnx, generator.onnx and card.json to `directory`; for a model of any style also
+    style_encoder.onnx, with a discriminator discriminator.onnx (which paints nothing, and says in `sfumato explain`
+    what it thinks).
 
     Weights are rounded to 16 bits and stored so (computed with in 32): half the download, and torch is compared with
     the same rounded weights. Returns the largest differences by graph. ModelError, and nothing kept, where one exceeds
@@ -95,33 +132,21 @@ def export_model(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(parameter.half().float())
-    thumbnail, photo, origin = torch.rand(1, 3, 48, 67), torch.rand(1, 3, 75, 93), torch.tensor([16, 32])
-    with torch.no_grad():
-        code = model.style_encoder(thumbnail)
-        affines = model.generator.measure(thumbnail, code)
-    graphs: dict[str, _Graph] = {
-        "style_encoder": (_StyleEncoder(model), (thumbnail,), ["picture"], ["code", "features"]),
-        "statistics": (_Statistics(model), (thumbnail, code), ["thumbnail", "code"], ["affines"]),
-        "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
-    }
-    if discriminator is not None:
-        graphs["discriminator"] = (_rounded(discriminator), (photo, code), ["picture", "code"], ["opinion"])
-    # Where a code has its mean colour and the root of its covariance (`Measured.pack`): what a palette is.
-    palette = code.shape[1] - MEASURED, code.shape[1] - MEASURED + 9
+        judge = None if discriminator is None else _rounded(discriminator)
+        bundle = _of_collection(model, judge) if isinstance(model, CollectionModel) else _of_styles(model, judge)
     with new_directory(directory) as folder:
-        for name, (module, inputs, input_names, output_names) in graphs.items():
+        for name, (module, inputs, input_names, output_names) in bundle.graphs.items():
             _export(module, inputs, folder / f"{name}.onnx", input_names, output_names)
-        parity = _parity(model, {name: module for name, (module, *_) in graphs.items()}, folder)
+        parity = _parity(bundle, folder)
         if bad := {name: d for name, d in parity.items() if not d <= TOLERANCE}:
             raise ModelError(f"the exported graphs differ from torch by {bad}, more than {TOLERANCE}; nothing was kept")
         facts = {
             "model": model_id,
+            "kind": kind_of(model),
             "version": __version__,
             "thumbnail": STYLE_THUMBNAIL,
-            "code_size": int(code.shape[1]),
-            "affines": int(affines.shape[1]),
-            "palette": list(palette),
-            "parameters": sum(p.numel() for p in model.parameters()),
+            **bundle.facts,
+            "parameters": sum(p.numel() for p in bundle.shipped.parameters()),
             "config": model.config.model_dump(mode="json"),
             "parity": parity,
             "files": {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.glob("*.onnx"))},
@@ -130,6 +155,55 @@ def export_model(
             json.dumps({**facts, **(card or {})}, indent=1, ensure_ascii=False) + "\n", "utf-8"
         )
     return parity
+
+
+def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
+    """Any style, by its code."""
+    thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(_PHOTO), torch.tensor(_ORIGIN)
+    code = model.style_encoder(thumbnail)
+    affines = model.generator.measure(thumbnail, code)
+    graphs: dict[str, _Graph] = {
+        "style_encoder": (_StyleEncoder(model), (thumbnail,), ["picture"], ["code", "features"]),
+        "statistics": (_Statistics(model), (thumbnail, code), ["thumbnail", "code"], ["affines"]),
+        "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
+    }
+    if judge is not None:
+        graphs["discriminator"] = (judge, (photo, code), ["picture", "code"], ["opinion"])
+
+    def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
+        code = model.style_encoder(picture)
+        painter = picture, model.generator.measure(picture, code), torch.tensor(_FAR)
+        with_code = picture, code
+        return {
+            "style_encoder": (picture,),
+            "statistics": with_code,
+            "generator": painter,
+            "discriminator": with_code,
+        }
+
+    # Where a code has its mean colour and the root of its covariance (`Measured.pack`): what a palette is.
+    palette = [code.shape[1] - MEASURED, code.shape[1] - MEASURED + 9]
+    facts = {"code_size": int(code.shape[1]), "affines": int(affines.shape[1]), "palette": palette}
+    return _Bundle(graphs, inputs, model, facts)
+
+
+def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
+    """One collection's own style: no code, and so no encoder. The way back and the heads stay behind."""
+    thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(_PHOTO), torch.tensor(_ORIGIN)
+    affines = model.generator.measure(thumbnail)
+    graphs: dict[str, _Graph] = {
+        "statistics": (_OwnStatistics(model), (thumbnail,), ["thumbnail"], ["affines"]),
+        "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
+    }
+    if judge is not None:
+        graphs["discriminator"] = (judge, (photo,), ["picture"], ["opinion"])
+
+    def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
+        painter = picture, model.generator.measure(picture), torch.tensor(_FAR)
+        return {"statistics": (picture,), "generator": painter, "discriminator": (picture,)}
+
+    facts = {"code_size": 0, "affines": int(affines.shape[1]), "palette": []}
+    return _Bundle(graphs, inputs, model.generator, facts)
 
 
 def export_run(source: Path, directory: Path, model_id: str | None = None, *, newest: bool = False) -> dict[str, float]:
@@ -150,7 +224,7 @@ def export_run(source: Path, directory: Path, model_id: str | None = None, *, ne
     return export_model(model, directory, model_id or f"sfumato-{digest}", {"training": training}, discriminator)
 
 
-def _discriminator_of(state: Path, model: StyleTransferModel) -> nn.Module | None:
+def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
     """The discriminator beside a checkpoint's model; a model.safetensors alone comes without."""
     if not state.is_file():
         return None
@@ -158,12 +232,18 @@ def _discriminator_of(state: Path, model: StyleTransferModel) -> nn.Module | Non
     try:
         with safe_open(state, "pt") as file:
             tensors = {key.removeprefix(prefix): file.get_tensor(key) for key in file.keys() if key.startswith(prefix)}  # noqa: SIM118
-        discriminator = build_discriminator(model.config, model.code_size)
+        discriminator = _new_discriminator(model)
         discriminator.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(f"cannot read the discriminator in {state}: {reason}; export an older checkpoint") from error
-    return discriminator
+    return discriminator.paintings if isinstance(discriminator, PairDiscriminator) else discriminator
+
+
+def _new_discriminator(model: Model) -> nn.Module:
+    if isinstance(model, CollectionModel):
+        return build_collection_discriminator(model.config)
+    return build_discriminator(model.config, model.code_size)
 
 
 def _rounded(discriminator: nn.Module) -> nn.Module:
@@ -242,25 +322,21 @@ def _store_half(proto: onnx.ModelProto) -> None:
     graph.node.extend(nodes)
 
 
-def _parity(model: StyleTransferModel, modules: Mapping[str, nn.Module], folder: Path) -> dict[str, float]:
+def _parity(bundle: _Bundle, folder: Path) -> dict[str, float]:
     """Largest difference from torch by graph, each fed the same input, over sizes that do not divide."""
-    sessions = {name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in modules}
+    sessions = {name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in bundle.graphs}
     generator = torch.Generator().manual_seed(0)
-    origin = torch.tensor([4096, 272])
     worst = dict.fromkeys(sessions, 0.0)
     for height, width in PARITY_SIZES:
         # Smooth pictures: statistics of white noise are not what the graphs will meet.
         noise = torch.rand(1, 3, 8, 8, generator=generator)
         picture = torch.nn.functional.interpolate(noise, (height, width), mode="bicubic").clamp(0, 1)
         with torch.no_grad():
-            code = model.style_encoder(picture)
-            affines = model.generator.measure(picture, code)
-        inputs = {"style_encoder": (picture,), "statistics": (picture, code), "generator": (picture, affines, origin)}
-        inputs["discriminator"] = (picture, code)
+            inputs = bundle.inputs(picture)
         for name, session in sessions.items():
             feeds = {i.name: t.numpy() for i, t in zip(session.get_inputs(), inputs[name], strict=True)}
             with torch.no_grad():
-                found = modules[name](*inputs[name])
+                found = bundle.graphs[name][0](*inputs[name])
             expected_ones = found if isinstance(found, tuple) else (found,)
             for tensor, got in zip(expected_ones, session.run(None, feeds), strict=True):
                 expected = tensor.numpy()

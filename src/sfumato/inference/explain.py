@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sfumato.errors import InputError, ModelError
+from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import Photo, Picture, read_photo, read_recipe, resample, shrink, thumbnail_size, write_photo
 from sfumato.inference.nearest import Neighbour, TrainingStyles
 from sfumato.inference.recipe import Recipe
@@ -203,10 +203,15 @@ def explain(
         InputError: a file cannot be read, the picture has no recipe, or the photo is not the one: its proportions
             differ, or repainting it gives another picture.
         ModelError: another model painted it, or the model is damaged.
+        UsageError: the model paints one collection, and has no style codes.
     """
     recipe = recipe_of(picture)
     stylizer = stylizer or Stylizer()
     styles = recipe.rebuild(stylizer)
+    if not stylizer.card.has_codes:
+        raise UsageError(
+            f"the model {stylizer.card.model!r} paints one collection: it has no style codes to explain by"
+        )
     parts = _parts_of(stylizer)
     index = TrainingStyles.load(stylizer.folder)
     trials = 0 if photo is None else 2 + 2 * len(parts)

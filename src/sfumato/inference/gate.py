@@ -73,6 +73,14 @@ class Wishes:
             check_range(self.keep, 0.0, 1.0, "keep")
         check_range(self.best_of, 1, 100, "best-of")
 
+    def check(self, stylizer: Stylizer) -> None:
+        """Raises UsageError where the model has no style codes to choose by."""
+        if not stylizer.card.has_codes and (self.auto or self.best_of > 1):
+            raise UsageError(
+                f"the model {stylizer.card.model!r} paints one collection, and has no style code to choose by; leave "
+                "--auto and --best-of out"
+            )
+
     def __bool__(self) -> bool:
         return self.auto or self.best_of > 1 or bool(self.gates)
 
@@ -109,9 +117,10 @@ def paint_as_wished(
 
     Raises:
         QualityError: no painting passed the gates.
-        UsageError: a choice is asked for several regions at once.
+        UsageError: a choice is asked for several regions at once, or of a model without style codes to choose by.
     """
     told: dict[str, Any] = {"asked": wishes.asked(recipe)}
+    wishes.check(stylizer)
     if wishes.auto:
         if len(styles) != 1 or recipe.masks:
             raise UsageError("strength and stroke are chosen for one style over the whole picture; leave the masks out")
@@ -121,7 +130,7 @@ def paint_as_wished(
     if wishes.best_of == 1 and not wishes.gates:
         return paint(recipe), replace(recipe, guidance=told)
 
-    judge = _Judge(stylizer, photo, styles[0])
+    judge = _Judge(stylizer, photo, styles[0] if styles else None)
     trials: list[Trial] = []
     best: tuple[Trial, Photo, Recipe] | None = None
     for each in _candidates(recipe, wishes):
@@ -159,16 +168,17 @@ def _candidates(recipe: Recipe, wishes: Wishes) -> list[Recipe]:
 class _Judge:
     """Looks at finished paintings of one photo."""
 
-    def __init__(self, stylizer: Stylizer, photo: Photo, style: Style) -> None:
-        self.observer = Observer(stylizer, photo, style.code)
+    def __init__(self, stylizer: Stylizer, photo: Photo, style: Style | None) -> None:
+        """Without a style only defects are looked for."""
+        self.observer = None if style is None else Observer(stylizer, photo, style.code)
         self.photo = _reduced(photo)
 
     def trial(self, painted: Photo, recipe: Recipe) -> Trial:
         defects = measured(painted, self.photo)
         # What is plainly seen weighs like a tenth of the way to the style, a step each.
         marred = 0.1 * max(0.0, defects["artefacts"] - 1)
-        score = self.observer.look(painted, recipe.strength, recipe.stroke).cost + marred
-        return Trial(recipe.strength, recipe.seed, score, defects)
+        cost = 0.0 if self.observer is None else self.observer.look(painted, recipe.strength, recipe.stroke).cost
+        return Trial(recipe.strength, recipe.seed, cost + marred, defects)
 
 
 def measured(painted: Photo | Picture, photo: Photo | Picture) -> dict[str, float]:

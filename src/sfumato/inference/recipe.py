@@ -24,7 +24,8 @@ class Recipe:
         version: of Sfumato.
         model: the model's id.
         model_sha256: of its graphs (`Card.digest`): other weights of the same name would give other pixels.
-        styles: for each region its style's ``name`` and ``code`` (float32, little-endian, base64).
+        styles: for each region its style's ``name`` and ``code`` (float32, little-endian, base64); none where the model
+            has a style of its own.
         strength, stroke, color: as `Stylizer` takes them.
         max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
         masks: SHA-256 of each mask's values.
@@ -32,6 +33,7 @@ class Recipe:
         seed: which way the marks fell.
         guidance: what Sfumato was asked to choose, what it chose and why; None where people chose everything. It tells
             how the numbers above came about; a replay takes them as they are.
+        kind: of the model.
     """
 
     version: str
@@ -46,6 +48,7 @@ class Recipe:
     quality: int = 92
     seed: int = 0
     guidance: Mapping[str, Any] | None = None
+    kind: str = "arbitrary"
 
     @classmethod
     def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
@@ -55,7 +58,7 @@ class Recipe:
             for style in styles
         ]
         card = stylizer.card
-        return cls(__version__, card.model, card.digest, kept, **options)
+        return cls(__version__, card.model, card.digest, kept, **options, kind=card.kind)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -63,7 +66,10 @@ class Recipe:
         return {"strength": self.strength, "stroke": self.stroke, "color": self.color, "seed": self.seed}
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
+        found = {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
+        if self.kind == "arbitrary":
+            del found["kind"]  # as in pictures from before there were others
+        return found
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any], where: str) -> Self:
@@ -75,7 +81,7 @@ class Recipe:
         try:
             recipe = cls(**found)
             names = [style["name"] for style in recipe.styles]
-            texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color, *names)
+            texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color, recipe.kind, *names)
             numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError("its parts have other types")
@@ -83,8 +89,10 @@ class Recipe:
                 raise ValueError("its seed or guidance has another type")
             for style in recipe.styles:
                 recipe._code(style)
-            if not recipe.styles or not all(isinstance(mask, str) for mask in recipe.masks):
-                raise ValueError("its styles or masks are missing")
+            if bool(recipe.styles) != (recipe.kind == "arbitrary"):
+                raise ValueError("its styles do not fit its kind of model")
+            if not all(isinstance(mask, str) for mask in recipe.masks):
+                raise ValueError("its masks are missing")
         except (TypeError, ValueError, KeyError, AttributeError, binascii.Error, ModelError) as problem:
             raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
         return recipe

@@ -49,18 +49,29 @@ NOISE_PLACES = 429
 Color: TypeAlias = Literal["style", "content", "luminance"]
 Mask: TypeAlias = npt.NDArray[np.float32]
 
-_GRAPHS = {  # each graph's inputs and outputs
-    "style_encoder.onnx": (["picture"], ["code", "features"]),
-    "statistics.onnx": (["thumbnail", "code"], ["affines"]),
-    "generator.onnx": (["picture", "affines", "origin"], ["stylized"]),
+_Ends: TypeAlias = dict[str, tuple[list[str], list[str]]]  # each graph's inputs and outputs
+_GENERATOR: _Ends = {"generator.onnx": (["picture", "affines", "origin"], ["stylized"])}
+_GRAPHS: dict[str, _Ends] = {  # by the model's kind
+    "arbitrary": {
+        "style_encoder.onnx": (["picture"], ["code", "features"]),
+        "statistics.onnx": (["thumbnail", "code"], ["affines"]),
+        **_GENERATOR,
+    },
+    "collection": {"statistics.onnx": (["thumbnail"], ["affines"]), **_GENERATOR},
 }
-_OPTIONAL = {"discriminator.onnx": (["picture", "code"], ["opinion"])}  # it explains pictures, and paints none
+_OPTIONAL: dict[str, _Ends] = {  # they explain pictures, and paint none
+    "arbitrary": {"discriminator.onnx": (["picture", "code"], ["opinion"])},
+    "collection": {"discriminator.onnx": (["picture"], ["opinion"])},
+}
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # fastest first
 
 
 @dataclass(frozen=True)
 class Card:
-    """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained, scored and licensed."""
+    """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained, scored and licensed.
+
+    ``kind`` is ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
+    """
 
     model: str
     version: str
@@ -69,6 +80,7 @@ class Card:
     affines: int
     palette: list[int]
     files: dict[str, str]
+    kind: str = "arbitrary"
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     licence: dict[str, Any] = field(default_factory=dict)
@@ -77,7 +89,12 @@ class Card:
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of the hashes of all graphs: what decides which pixels come out."""
-        return hashlib.sha256("".join(self.files[name] for name in sorted(_GRAPHS)).encode()).hexdigest()
+        return hashlib.sha256("".join(self.files[name] for name in sorted(_GRAPHS[self.kind])).encode()).hexdigest()
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether it paints by style codes; otherwise it has one style of its own."""
+        return self.kind == "arbitrary"
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -95,12 +112,19 @@ class Card:
             raise ModelError(f"cannot read {path}: {problem}; export or install the model again") from problem
         if not isinstance(found, dict):
             raise ModelError(f"{path} is not a model card; export the model again")
-        card = {"training": {}, "scores": {}, "licence": {}, "data": {}, **found}
+        # Cards from before there were kinds have none.
+        card = {"training": {}, "scores": {}, "licence": {}, "data": {}, "kind": "arbitrary", **found}
         kinds = {"model": str, "version": str, "thumbnail": int, "code_size": int, "affines": int, "palette": list}
+        kinds["kind"] = str
         for key in (entry.name for entry in fields(cls)):
             if not isinstance(card.get(key), kinds.get(key, dict)):
                 raise ModelError(f"{path} is not a model card: {key!r} is missing or wrong; export the model again")
-        if missing := sorted(_GRAPHS.keys() - card["files"].keys()):
+        if card["kind"] not in _GRAPHS:
+            raise ModelError(
+                f"{path} is of a model of the kind {card['kind']!r}, which this version does not paint with; "
+                f"it knows {' and '.join(_GRAPHS)}"
+            )
+        if missing := sorted(_GRAPHS[card["kind"]].keys() - card["files"].keys()):
             raise ModelError(f"{path} has no hash of {', '.join(missing)}; export the model again")
         return cls(**{entry.name: card[entry.name] for entry in fields(cls)})
 
@@ -142,7 +166,7 @@ class Stylizer:
     def __call__(
         self,
         photo: ImageSource,
-        style: Style | str | Sequence[Style | str],
+        style: Style | str | Sequence[Style | str] | None = None,
         strength: float = 1.0,
         *,
         stroke: float = 1.0,
@@ -154,8 +178,10 @@ class Stylizer:
 
         Args:
             photo: a path, a ``PIL.Image`` or an array (see ``sfumato.image.as_image``).
-            style: a style of this model, or the name of a built-in one; with ``masks``, one or several.
-            strength: from 0, which gives the photo back through the same network, to 1, the full style.
+            style: a style of this model, or the name of a built-in one; with ``masks``, one or several. A model of one
+                collection has its own, and takes none.
+            strength: from 0, which gives the photo back through the same network, to 1, the full style. A collection's
+                is mixed with the photo, which 0 gives back exactly.
             stroke: size of the marks, from 0.5 to 2. Marks grow with the picture: at 1 they look as they do in a
                 picture of ``NATURAL`` pixels, seen at that size.
             color: ``"style"`` takes the style's palette; ``"content"`` paints with the photo's palette; ``"luminance"``
@@ -182,7 +208,7 @@ class Stylizer:
     def paint(
         self,
         photo: Photo,
-        style: Style | str | Sequence[Style | str],
+        style: Style | str | Sequence[Style | str] | None = None,
         strength: float = 1.0,
         *,
         stroke: float = 1.0,
@@ -199,12 +225,14 @@ class Stylizer:
         pixels = np.empty_like(photo.pixels)
         for tile, painted in self._render(PixelSource(photo), style, strength, stroke, color, masks, seed, name):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
+        if strength == 0 and not self.card.has_codes:  # the photo, also what lies under its transparency
+            pixels = photo.pixels.copy()
         return replace(photo, pixels=pixels)
 
     def _render(
         self,
         source: Source,
-        style: Style | str | Sequence[Style | str],
+        style: Style | str | Sequence[Style | str] | None,
         strength: float,
         stroke: float,
         color: Color,
@@ -219,8 +247,11 @@ class Stylizer:
         if color not in get_args(Color):
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
         styles = _as_styles(style)
-        regions = _regions(masks, len(styles), source.height, source.width, name)
-        codes = [self._checked(Style.named(s) if isinstance(s, str) else s) for s in styles]
+        self.check_own_style(len(styles), color, len(masks) if isinstance(masks, list | tuple) else 0)
+        regions = _regions(masks, len(styles) if self.card.has_codes else 1, source.height, source.width, name)
+        codes: list[StyleCode | None] = [None]
+        if self.card.has_codes:
+            codes = [self._checked(Style.named(s) if isinstance(s, str) else s) for s in styles]
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
         paintings = [_Painting(self, wide, code, strength, stroke, color, seed).tiles() for code in codes]
         for parts in zip(*paintings, strict=True):
@@ -236,6 +267,18 @@ class Stylizer:
                     painted = keep_chroma(painted, photo)
             yield tile, painted
 
+    def check_own_style(self, styles: int, color: Color, masks: int) -> None:
+        """Raises UsageError where a model of one collection is asked for what only style codes can give."""
+        if self.card.has_codes:
+            return
+        paints = f"the model {self.card.model!r} paints one collection, in its own style"
+        if styles:
+            raise UsageError(f"{paints}; leave the style out")
+        if color == "content":
+            raise UsageError(f"{paints}, and cannot take the photo's palette; choose the color style or luminance")
+        if masks > 1:
+            raise UsageError(f"{paints}, which one mask can bound; {masks} masks were given")
+
     def _checked(self, style: Style) -> StyleCode:
         if (style.code.model, len(style.code)) != (self.card.model, self.card.code_size):
             raise ModelError(
@@ -244,13 +287,16 @@ class Stylizer:
             )
         return style.code
 
-    def affines(self, picture: Picture, code: StyleCode, strength: float = 1.0) -> npt.NDArray[np.float32]:
+    def affines(
+        self, picture: Picture, code: StyleCode | None = None, strength: float = 1.0
+    ) -> npt.NDArray[np.float32]:
         """Every scale and shift that the generator paints ``picture`` ``(1, 3, H, W)`` with: ``(1, A)`` float32.
 
-        They belong to the whole picture: its tiles, or the frames of one shot, can share them.
+        They belong to the whole picture: its tiles, or the frames of one shot, can share them. A model of one
+        collection takes no code, and strength has no part in them.
         """
         small = self._thumbnail(ArraySource(picture))
-        return self._measure(small, self.fused(small, code, strength))
+        return self._measure(small, None if code is None else self.fused(small, code, strength))
 
     def decode(self, picture: Picture, affines: npt.NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> Picture:
         """The generator alone: ``(1, 3, h, w)`` under affines, as a region of the picture that they belong to.
@@ -268,7 +314,9 @@ class Stylizer:
         """
         return self._encode(self._thumbnail(ArraySource(_usable(picture))))
 
-    def _measure(self, small: Picture, code: StyleCode) -> npt.NDArray[np.float32]:
+    def _measure(self, small: Picture, code: StyleCode | None) -> npt.NDArray[np.float32]:
+        if code is None:
+            return self._run("statistics.onnx", thumbnail=small)[0]
         return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0]
 
     def _thumbnail(self, source: Source) -> Picture:
@@ -293,26 +341,35 @@ class Stylizer:
 
     def look(self, picture: Picture) -> tuple[StyleCode, npt.NDArray[np.float32]]:
         """The style encoder's view of ``(1, 3, h, w)``: its code, and its features ``(256, h/4, w/4)`` (VGG19's
-        relu3_1), which say where things are."""
+        relu3_1), which say where things are.
+
+        Raises:
+            UsageError: the model paints one collection and sees no styles.
+        """
+        if not self.card.has_codes:
+            raise UsageError(
+                f"the model {self.card.model!r} paints one collection and has no style codes; name another"
+            )
         code, (features,) = self._run("style_encoder.onnx", picture=picture)
         flat = features.reshape(len(features), -1)
         look = np.log1p(np.concatenate([flat.mean(1), flat.std(1)]))
         return StyleCode(code[0], self.card.model, look), features
 
-    def opinion(self, picture: Picture, code: StyleCode) -> npt.NDArray[np.float32]:
+    def opinion(self, picture: Picture, code: StyleCode | None = None) -> npt.NDArray[np.float32]:
         """The discriminator's logits ``(h/8, w/8)`` over ``(1, 3, h, w)``: above 0 where it takes the place for a part
-        of a painting of that style.
+        of a painting of that style, or, without a code, of the collection.
 
         Raises:
             ModelError: the model was exported without its discriminator.
         """
         if "discriminator.onnx" not in self.card.files:
             raise ModelError(f"the model {self.card.model!r} has no discriminator; export it from its whole run")
-        logits: npt.NDArray[np.float32] = self._run("discriminator.onnx", picture=picture, code=code.vector[None])[0]
+        given = {} if code is None else {"code": code.vector[None]}
+        logits: npt.NDArray[np.float32] = self._run("discriminator.onnx", picture=picture, **given)[0]
         return np.asarray(logits[0, 0])
 
     def _run(self, graph: str, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
-        session = _session(self.folder / graph, self.card.files[graph], self._threads, self._device)
+        session = _session(self.folder / graph, self.card.files[graph], self._threads, self._device, self.card.kind)
         outputs: list[npt.NDArray[np.float32]] = session.run(None, inputs)
         if not all(np.isfinite(output).all() for output in outputs):
             raise ModelError(
@@ -323,7 +380,7 @@ class Stylizer:
 
 
 class _Painting:
-    """One photo under one style code: its plan, its statistics, and its tiles.
+    """One photo under one style code, or a collection's own style: its plan, its statistics, and its tiles.
 
     Marks have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
     size and enlarged with its own finest detail; where it is enlarged much, the networks paint once more on that, for
@@ -334,22 +391,35 @@ class _Painting:
         self,
         stylizer: Stylizer,
         source: Source,
-        code: StyleCode,
+        code: StyleCode | None,
         strength: float,
         stroke: float,
         color: Color,
         seed: int,
     ) -> None:
         self.stylizer, self.source = stylizer, source
+        self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
         small = stylizer._thumbnail(source)
-        self.code = stylizer.fused(small, code, strength, color)
+        self.code = None if code is None else stylizer.fused(small, code, strength, color)
         self.affines = stylizer._measure(small, self.code)
         # Another place in the field of noise; seed 0 is its corner.
         self.shift = np.random.default_rng(seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT if seed else np.zeros(2, int)
 
     def tiles(self) -> Iterator[tuple[Tile, Picture]]:
+        if self.mixed == 0:
+            for tile in tiles(self.source.height, self.source.width):
+                yield tile, self.source.region(tile.rows, tile.columns)
+            return
+        for tile, painted in self._painted():
+            if self.mixed == 1:
+                yield tile, painted
+            else:
+                photo = self.source.region(tile.rows, tile.columns)
+                yield tile, photo + np.float32(self.mixed) * (painted - photo)
+
+    def _painted(self) -> Iterator[tuple[Tile, Picture]]:
         height, width = self.source.height, self.source.width
         if self.scale == 1:
             yield from self._tiles(self.source, self.affines)
@@ -462,7 +532,7 @@ class Style:
 # Every Stylizer of the process shares these: a session may run in several threads at once. The hash belongs to the key,
 # so that a model exported again into the same folder is loaded again.
 @lru_cache(maxsize=24)
-def _session(path: Path, sha256: str, threads: int | None, device: str) -> InferenceSession:
+def _session(path: Path, sha256: str, threads: int | None, device: str, kind: str) -> InferenceSession:
     try:
         content = path.read_bytes()
     except OSError as problem:
@@ -493,7 +563,7 @@ def _session(path: Path, sha256: str, threads: int | None, device: str) -> Infer
     if device != "auto" and _PROVIDERS[device] not in session.get_providers():  # it falls back to the CPU in silence
         raise UsageError(f"the device {device!r} did not start; check its drivers, or choose cpu")
     names = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
-    if names != {**_GRAPHS, **_OPTIONAL}[path.name]:
+    if names != {**_GRAPHS[kind], **_OPTIONAL[kind]}[path.name]:
         raise ModelError(f"{path} is another program's model: its inputs and outputs are {names}")
     return session
 
@@ -513,8 +583,8 @@ def check_size(height: int, width: int, name: str) -> None:
         raise InputError(f"{name} has {width} x {height} pixels; Sfumato needs {SMALLEST_SIDE} or more on a side")
 
 
-def _as_styles(style: Style | str | Sequence[Style | str]) -> list[Style | str]:
-    styles: list[Any] = list(style) if isinstance(style, list | tuple) else [style]
+def _as_styles(style: Style | str | Sequence[Style | str] | None) -> list[Style | str]:
+    styles: list[Any] = [] if style is None else list(style) if isinstance(style, list | tuple) else [style]
     for each in styles:
         if not isinstance(each, Style | str):
             raise UsageError(

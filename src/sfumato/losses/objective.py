@@ -30,6 +30,10 @@ class LossWeights(Config):
     content_raw: NonNegativeFloat = 0.0
     laplacian: NonNegativeFloat = 0.0
     sliced: NonNegativeFloat = 0.0
+    # Of a collection
+    contrast: NonNegativeFloat = 0.0
+    contrast_identity: NonNegativeFloat = 0.0
+    cycle: NonNegativeFloat = 0.0
 
     @classmethod
     def from_alpha(cls, alpha: float) -> LossWeights:

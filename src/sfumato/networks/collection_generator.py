@@ -6,6 +6,8 @@ The residual network of CycleGAN (Zhu et al. 2017, §4) and CUT (Park et al. 202
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
 import torch
@@ -35,6 +37,7 @@ class Norm(nn.Module):
     def __init__(self, channels: int, normalization: Normalization) -> None:
         super().__init__()
         self.normalization = normalization
+        self.records = True  # whether `batch` moves its running averages
         self.beta = nn.Parameter(torch.zeros(channels))
         if normalization != "none":
             self.gamma = nn.Parameter(torch.ones(channels))
@@ -64,12 +67,15 @@ class Norm(nn.Module):
             mean, variance = self.mean[None], self.variance[None]
         else:
             variance, mean = torch.var_mean(h, (0, 2, 3), correction=0)
-            count = h.numel() // h.shape[1]
-            with torch.no_grad():  # the average is of unbiased variances, as PyTorch's is
-                self.mean.lerp_(mean, MOMENTUM)
-                self.variance.lerp_(variance * count / max(1, count - 1), MOMENTUM)
+            if self.records:
+                self._record(mean, variance, h.numel() // h.shape[1])
             mean, variance = mean[None], variance[None]
         return mean, variance
+
+    @torch.no_grad()
+    def _record(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        self.mean.lerp_(mean, MOMENTUM)
+        self.variance.lerp_(variance * count / max(1, count - 1), MOMENTUM)  # of unbiased ones, as PyTorch's is
 
 
 class _Layer(nn.Module):
@@ -210,6 +216,19 @@ class CollectionGenerator(nn.Module):
         h = F.relu(self.conv2(upsample(h) + fine + self.fine_noise(noise)))
         painted = x.float() + torch.tanh(self.paint(h).float())
         return painted[:, :, :height, :width]
+
+
+@contextmanager
+def unrecorded(*generators: CollectionGenerator) -> Iterator[None]:
+    """Inside, measuring moves no running averages: they are to be of what a generator paints from, and nothing else."""
+    norms = [module for generator in generators for module in generator.modules() if isinstance(module, Norm)]
+    for norm in norms:
+        norm.records = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.records = True
 
 
 def _padded(x: Tensor) -> Tensor:

@@ -49,3 +49,29 @@ class PatchDiscriminator(nn.Module):
             logits.append(scale(x, code))
             x = F.avg_pool2d(x, 2)
         return logits
+
+
+class PairDiscriminator(nn.Module):
+    """Of both sides of a cycle (Zhu et al. 2017): asked about `paintings`, or with `of_photos` about photos."""
+
+    def __init__(self, paintings: PatchDiscriminator, photos: PatchDiscriminator) -> None:
+        super().__init__()
+        self.paintings, self.photos = paintings, photos
+
+    def forward(self, x: Tensor, of_photos: bool = False) -> list[Tensor]:
+        """Pictures (B, 3, H, W) in [0, 1] -> logits as `PatchDiscriminator` gives them."""
+        side = self.photos if of_photos else self.paintings
+        logits: list[Tensor] = side(x)
+        return logits
+
+
+class OfPhotos(nn.Module):
+    """A `PairDiscriminator`, maybe wrapped, as one that judges photos."""
+
+    def __init__(self, pair: nn.Module) -> None:
+        super().__init__()
+        self.pair = pair
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        logits: list[Tensor] = self.pair(x, of_photos=True)
+        return logits

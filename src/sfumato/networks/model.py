@@ -1,12 +1,14 @@
-"""The assembled model: style encoder and generator, from a config of plain numbers."""
+"""The assembled models, from configs of plain numbers: any style by its code, or one collection's own."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from sfumato.config import Config
-from sfumato.networks.discriminator import PatchDiscriminator
+from sfumato.networks.collection_generator import CollectionGenerator, Normalization
+from sfumato.networks.discriminator import PairDiscriminator, PatchDiscriminator
 from sfumato.networks.generator import Generator
+from sfumato.networks.patch_head import PatchSampler
 from sfumato.networks.style_encoder import StyleEncoder
 
 
@@ -52,3 +54,45 @@ def build_discriminator(config: ModelConfig, code_size: int) -> PatchDiscriminat
     told = code_size if config.discriminator_conditional else 0
     widths, scales = config.discriminator_widths, config.discriminator_scales
     return PatchDiscriminator(widths, told, scales, config.discriminator_spectral)
+
+
+class CollectionConfig(Config):
+    """Shapes of the networks of one collection."""
+
+    widths: tuple[int, int, int] = (32, 64, 128)  # generator channels at strides 2, 4, 8
+    blocks: int = 6  # residual blocks at stride 8
+    normalization: Normalization = "instance"
+    discriminator_widths: tuple[int, ...] = (32, 64, 128)
+    discriminator_scales: int = 2
+    discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
+    cycle: bool = False  # there and back (CycleGAN); otherwise contrast of patches keeps the photo (CUT)
+
+
+class CollectionModel(nn.Module):
+    """`generator`, all that a user runs, and what trains with it: the `heads` of contrast, or the generator `back`."""
+
+    def __init__(self, config: CollectionConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = self._new_generator()
+        fine, middle, deep = config.widths
+        self.heads = None if config.cycle else PatchSampler((fine, middle, deep, deep))
+        self.back = self._new_generator() if config.cycle else None  # from paintings to photos
+
+    def _new_generator(self) -> CollectionGenerator:
+        return CollectionGenerator(self.config.widths, self.config.blocks, self.config.normalization)
+
+    def forward(self, photo: Tensor, thumbnail: Tensor) -> Tensor:
+        """Photo (B, 3, H, W) and its thumbnail, both in [0, 1] -> the photo as a painting (B, 3, H, W) in [0, 1]."""
+        output: Tensor = self.generator(photo, self.generator.measure(thumbnail)).clamp(0, 1)
+        return output
+
+
+def build_collection_discriminator(config: CollectionConfig) -> PatchDiscriminator | PairDiscriminator:
+    """Unconditional; with `cycle` one of paintings and one of photos."""
+
+    def new() -> PatchDiscriminator:
+        widths, scales = config.discriminator_widths, config.discriminator_scales
+        return PatchDiscriminator(widths, 0, scales, config.discriminator_spectral)
+
+    return PairDiscriminator(new(), new()) if config.cycle else new()

@@ -16,13 +16,13 @@ from sfumato.losses.perceptual import STYLE_LAYERS, StyleTarget
 from sfumato.networks.model import StyleTransferModel, build_discriminator
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import Kind, Lap, placed
+from sfumato.training.kinds import Kind, Lap, placed, shown, spread
 from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep, discriminator_step, generator_step
 from sfumato.training.targets import Targets
 from sfumato.training.validation import Validator
 
-PROBE_SIDE, PROBES, PROBE_STYLES = 96, 4, 2  # pixels; photos and paintings; styles among these
+PROBE_STYLES = 2
 FITTED = 256  # paintings, at most about that many, that the style encoder's first map is fitted to
 
 
@@ -36,7 +36,7 @@ class Task:
     style: StyleTarget
 
 
-class Arbitrary(Kind[Task]):
+class Arbitrary(Kind[StyleTransferModel, Task]):
     """A `StyleTransferModel` against a discriminator that is told the style code."""
 
     def __init__(
@@ -106,7 +106,7 @@ class Arbitrary(Kind[Task]):
 
     def samples(self, averaged: StyleTransferModel) -> list[list[Tensor]]:
         """Five photos under five paintings; the paintings above, the photos on the left."""
-        photos, styles = _spread(self.source.content, 5), _spread(self.source.style, 5)
+        photos, styles = spread(self.source.content, 5), spread(self.source.style, 5)
         rows = [[torch.ones(1, 3, 64, 64), *[s[None].float() / 255 for s in styles]]]
         for photo in photos:
             x = photo[None].float() / 255
@@ -114,19 +114,14 @@ class Arbitrary(Kind[Task]):
         return rows
 
     def probes(self) -> Probes | None:
-        photos, paintings = ([self.source.centre(x, PROBE_SIDE) for x in _spread(some)] for some in self._pictures)
+        photos, paintings = shown(self.source.content), shown(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
-        return Probes(self.vgg, photos=torch.stack(photos), paintings=torch.stack(paintings), styles=PROBE_STYLES)
+        return Probes(self.vgg, photos=photos, paintings=paintings, styles=PROBE_STYLES)
 
     def painter(self, model: StyleTransferModel) -> Painter:
-        photos, paintings = ([self.source.centre(x, PROBE_SIDE) for x in _spread(some)] for some in self._pictures)
-        shown = torch.stack(photos)
-        return lambda style: model(shown, shown, paintings[style][None].expand(len(shown), -1, -1, -1))
-
-    @property
-    def _pictures(self) -> tuple[list[Tensor], list[Tensor]]:
-        return self.source.content, self.source.style
+        photos, paintings = shown(self.source.content), shown(self.source.style)
+        return lambda style: model(photos, photos, paintings[style][None].expand(len(photos), -1, -1, -1))
 
     def told(self, opponent: nn.Module, drawn: Task, half: GeneratorStep, game: Game, step: int) -> Tensor:
         return game.generator(opponent, half.fake, drawn.batch.patch, half.code, (self.config.seed, step))
@@ -143,8 +138,3 @@ class Arbitrary(Kind[Task]):
             side=config.validation_side,
             seed=config.seed,
         )
-
-
-def _spread(pictures: list[Tensor], count: int = PROBES) -> list[Tensor]:
-    """So many of them, evenly over all."""
-    return pictures[:: max(1, len(pictures) // count)][:count]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -13,10 +13,22 @@ from sfumato.data.batches import BatchSpec
 from sfumato.errors import UsageError
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
-from sfumato.networks.model import ModelConfig
+from sfumato.networks.model import CollectionConfig, ModelConfig
 from sfumato.training.monitor import MonitorConfig
 
 RECIPES = ("tiny", "laptop", "flagship")
+KindName: TypeAlias = Literal["arbitrary", "collection"]
+#: What has a part in a collection's training; the other weights are of terms that need a style picture.
+COLLECTION_TERMS = ("adversarial", "contrast", "contrast_identity", "cycle", "identity", "consistency", "range")
+#: Overrides that turn a collection's recipe from contrast (CUT) to the cycle, with the weights and pool of CycleGAN.
+CYCLE = (
+    "collection.cycle=true",
+    "weights.cycle=10",
+    "weights.identity=5",
+    "weights.contrast=0",
+    "weights.contrast_identity=0",
+    "pool=50",
+)
 
 
 class Phase(Config):
@@ -34,8 +46,6 @@ class Phase(Config):
     def _check(self) -> Self:
         if self.crop % 8 or self.crop < 32:
             raise ValueError(f"crop must be a multiple of 8 from 32 up, but is {self.crop}")
-        if self.batch < (2 if self.adversarial else 1):
-            raise ValueError("an adversarial phase needs a batch of 2 or more: each painting meets a neighbour's code")
         return self
 
 
@@ -43,9 +53,13 @@ class TrainConfig(Config):
     """All that decides a run besides the pictures."""
 
     recipe: str = "custom"
+    kind: KindName = "arbitrary"
     seed: NonNegativeInt = 0
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = ModelConfig()  # of the arbitrary kind
+    collection: CollectionConfig = CollectionConfig()  # of the collection kind, as the next two
+    patches: PositiveInt = 256  # places a layer that are told apart by contrast
+    pool: NonNegativeInt = 0  # earlier outputs that the discriminator is shown too; 0: none
     weights: LossWeights = LossWeights()
     game: Game = Game()
     learning_rate: PositiveFloat = 1e-3
@@ -54,7 +68,7 @@ class TrainConfig(Config):
     final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.05  # share of the learning rate that a cosine ends at
     clip: PositiveFloat = 10.0  # gradient norm
     ema_half_life: PositiveFloat = 4000.0  # pictures
-    identity: NonNegativeInt = 2  # samples a step trained at strength 0, half photos and half paintings
+    identity: NonNegativeInt = 2  # samples a step trained at strength 0, half photos and half paintings; see Collection
     content_variants: NonNegativeInt = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
     hold: Annotated[int, Field(ge=64)] = 320  # short side at which pictures are held, in pixels
     mixed_precision: Literal["no", "bf16"] = "no"  # 16-bit floats of the short range cannot hold VGG19's features
@@ -83,6 +97,38 @@ class TrainConfig(Config):
             raise ValueError("validation_pairs must be 0 or at least 2: figures are relative to how paintings differ")
         return self
 
+    @model_validator(mode="after")
+    def _check_kind(self) -> Self:
+        if self.kind == "arbitrary":
+            if any(phase.adversarial and phase.batch < 2 for phase in self.phases):
+                raise ValueError(
+                    "an adversarial phase needs a batch of 2 or more: each painting meets a neighbour's code"
+                )
+        elif self.kind == "collection":
+            self._check_collection()
+        return self
+
+    def _check_collection(self) -> None:
+        usual, weights = LossWeights(), self.weights
+        foreign = [name for name in LossWeights.model_fields if name not in COLLECTION_TERMS]
+        if changed := [name for name in foreign if getattr(weights, name) not in (0, getattr(usual, name))]:
+            raise ValueError(
+                f"weights.{changed[0]} has no part in a collection; its terms are {', '.join(COLLECTION_TERMS)}"
+            )
+        if self.content_target:
+            raise ValueError("content_target steers what validation measures, and a collection is not validated")
+        if self.collection.cycle and (weights.contrast or weights.contrast_identity or not weights.cycle):
+            raise ValueError("a collection with a cycle has weights.cycle above 0 and no contrast; --cycle sets both")
+        if not self.collection.cycle and (weights.cycle or not weights.contrast):
+            raise ValueError(
+                "a collection without a cycle has weights.contrast above 0, which keeps the photo, and weights.cycle 0"
+            )
+
+    @property
+    def is_validated(self) -> bool:
+        """Whether checkpoints are judged as training goes on, where there are pictures to judge them on."""
+        return self.kind == "arbitrary" and self.validation_pairs > 0
+
     @property
     def validation_interval(self) -> int:
         """Steps from one validation to the next."""
@@ -106,13 +152,21 @@ class TrainConfig(Config):
         )
 
 
-def load_recipe(recipe: str, overrides: list[str] | None = None) -> TrainConfig:
-    """A recipe by name (tiny, laptop, flagship) or path, with `key=value` overrides; UsageError where it is wrong."""
+def load_recipe(recipe: str, overrides: list[str] | None = None, kind: str | None = None) -> TrainConfig:
+    """A recipe by name (tiny, laptop, flagship) or path, with `key=value` overrides; UsageError where it is wrong.
+
+    `kind` chooses among the recipes of a name (None: arbitrary); a file of one's own may say it itself.
+    """
+    if kind is not None and kind not in get_args(KindName):
+        raise UsageError(f"there is no kind {kind!r}; give one of {', '.join(get_args(KindName))}")
     if recipe in RECIPES:
-        with resources.as_file(resources.files("sfumato.training") / "recipes" / f"{recipe}.toml") as path:
+        name = recipe if kind in (None, "arbitrary") else f"{kind}-{recipe}"
+        with resources.as_file(resources.files("sfumato.training") / "recipes" / f"{name}.toml") as path:
             values = load_toml(path)
     elif Path(recipe).suffix == ".toml":
         values = load_toml(Path(recipe))
+        if kind is not None and values.setdefault("kind", kind) != kind:
+            raise UsageError(f"{recipe} is a recipe of the kind {values['kind']!r}; leave --kind out, or give that")
     else:
         raise UsageError(f"no recipe {recipe!r}; give one of {', '.join(RECIPES)} or the path of a .toml file")
     return TrainConfig.parse({"recipe": recipe, **apply_overrides(values, overrides or [])}, f"Recipe {recipe}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from sfumato.checkpoint import Model
+from sfumato.data.batches import BatchSource
 from sfumato.data.folders import FolderReport
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
@@ -18,8 +18,10 @@ from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep
 from sfumato.training.validation import Validator
 
+Made = TypeVar("Made", bound=nn.Module)  # what is trained: a `checkpoint.Model`
 Drawn = TypeVar("Drawn")  # what a step is given: a batch and the targets of its pictures
 M = TypeVar("M", bound=nn.Module)
+PROBES, PROBE_SIDE = 4, 96  # how many photos, and paintings, the monitor has; pixels a side
 Lap = Callable[[str], None]  # tells what the time since the last call went into
 
 
@@ -29,7 +31,17 @@ def placed(module: M, device: torch.device) -> M:
     return module
 
 
-class Kind(ABC, Generic[Drawn]):
+def spread(pictures: Sequence[Tensor], count: int) -> Sequence[Tensor]:
+    """So many of them, evenly over all."""
+    return pictures[:: max(1, len(pictures) // count)][:count]
+
+
+def shown(pictures: Sequence[Tensor]) -> Tensor:
+    """Four of the pictures held (each (3, h, w) uint8) as the monitor's probes have them: (4, 3, 96, 96) in [0, 1]."""
+    return torch.stack([BatchSource.centre(picture, PROBE_SIDE) for picture in spread(pictures, PROBES)])
+
+
+class Kind(ABC, Generic[Made, Drawn]):
     """One kind of GAN. Nothing here steps an optimiser, logs or saves: that is the trainer's.
 
     Attributes:
@@ -38,7 +50,7 @@ class Kind(ABC, Generic[Drawn]):
         digests: by name of the folder's option, a hash of the pictures trained on; a resumed run must have the same.
     """
 
-    model: Model
+    model: Made
     discriminator: nn.Module
     digests: dict[str, str]
 
@@ -47,7 +59,7 @@ class Kind(ABC, Generic[Drawn]):
         """What is learnt of the pictures before the first step of a fresh run."""
 
     @abstractmethod
-    def new_model(self) -> Model:
+    def new_model(self) -> Made:
         """Another model of the same shape, for the average of the weights."""
 
     @abstractmethod
@@ -56,7 +68,7 @@ class Kind(ABC, Generic[Drawn]):
 
     @abstractmethod
     def generator_half(
-        self, model: Model, opponent: nn.Module | None, drawn: Drawn, weights: LossWeights, game: Game, step: int
+        self, model: Made, opponent: nn.Module | None, drawn: Drawn, weights: LossWeights, game: Game, step: int
     ) -> GeneratorStep:
         """The generator's losses; adversarial only with an opponent. `model` may be wrapped for many processes."""
 
@@ -67,7 +79,7 @@ class Kind(ABC, Generic[Drawn]):
         """The discriminator's loss, and a report. `discriminator` may be wrapped; `self.discriminator` is bare."""
 
     @abstractmethod
-    def samples(self, averaged: Model) -> list[list[Tensor]]:
+    def samples(self, averaged: Made) -> list[list[Tensor]]:
         """Rows of pictures (1, 3, h, w) in [0, 1] that show how far training is, the same ones each time."""
 
     def probes(self) -> Probes | None:
@@ -75,7 +87,7 @@ class Kind(ABC, Generic[Drawn]):
         return None
 
     @abstractmethod
-    def painter(self, model: Model) -> Painter:
+    def painter(self, model: Made) -> Painter:
         """How the model paints the probes."""
 
     @abstractmethod
@@ -85,3 +97,10 @@ class Kind(ABC, Generic[Drawn]):
     def validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
         """Who judges the average on pictures that training does not see; None where nobody does."""
         return None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What it remembers from step to step besides the networks, by name; saved with every checkpoint."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave, on any device."""

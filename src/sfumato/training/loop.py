@@ -12,14 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeAlias
 
 import psutil
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sfumato.checkpoint import Model
 from sfumato.data.folders import FolderReport
 from sfumato.errors import TrainingError, UsageError
 from sfumato.files import atomic_file
@@ -27,6 +26,7 @@ from sfumato.image import write_image
 from sfumato.losses.game import Game
 from sfumato.sheet import contact_sheet
 from sfumato.training.arbitrary import Arbitrary
+from sfumato.training.collection import Collection
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.health import history_line, read_history, write_health
 from sfumato.training.kinds import Kind
@@ -36,6 +36,11 @@ from sfumato.training.probes import gradient_norm, weight_size
 from sfumato.training.state import TrainingState, checkpoints, newest_until, remove_unfinished
 from sfumato.training.step import GeneratorStep
 from sfumato.training.validation import Validator, decide, loss_weights, reason_to_stop, score
+
+MakeKind: TypeAlias = Callable[
+    [TrainConfig, FolderReport, FolderReport, torch.device, Path | None, Path | None], Kind[Any, Any]
+]
+KINDS: dict[str, MakeKind] = {"arbitrary": Arbitrary, "collection": Collection}
 
 
 @dataclass
@@ -117,7 +122,7 @@ class Trainer:
         device = self.accelerator.device
         torch.backends.cudnn.benchmark = True  # few sizes, each met thousands of times
         torch.manual_seed(config.seed)  # initial weights
-        self.kind: Kind[Any] = Arbitrary(config, content, style, device, cache, vgg_file)
+        self.kind = KINDS[config.kind](config, content, style, device, cache, vgg_file)
         digests = {f"{name}_digest": digest for name, digest in self.kind.digests.items()}
         self.about = {**digests, "seed": str(config.seed)}
         model, discriminator = self.kind.model, self.kind.discriminator
@@ -129,7 +134,7 @@ class Trainer:
             torch.optim.Adam(learnt, config.learning_rate, betas=(0.9, 0.99)),
             torch.optim.Adam(discriminator.parameters(), config.discriminator_learning_rate, betas=(0.0, 0.99)),
         )
-        self.state = TrainingState(model, discriminator, *optimizers, ema)
+        self.state = TrainingState(model, discriminator, *optimizers, ema, self.kind)
         # The average is sampled and shipped, never the last weights.
         self.averaged = self.kind.new_model().to(device).eval()
         self.validator = self.kind.validator(*validation) if validation else None
@@ -263,7 +268,8 @@ class Trainer:
 
     def estimate(self) -> Estimate:
         """Time a step of each remaining phase, changing nothing, and add up: what the rest of the run will take."""
-        buffers = {name: tensor.clone() for name, tensor in self.state.discriminator.state_dict().items()}
+        networks, memory = (self.state.model, self.state.discriminator), self.kind.tensors()
+        buffers = [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
         seconds, first = 0.0, 0
         for phase in self.config.phases:
             left = min(phase.steps, first + phase.steps - self.state.step)
@@ -275,7 +281,10 @@ class Trainer:
                 self._wait()
                 seconds += left * (time.perf_counter() - began)
             first += phase.steps
-        self.state.discriminator.load_state_dict(buffers)  # spectral norm's vectors move with every look
+        with torch.no_grad():  # spectral norm's vectors and running averages move with every look
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        self.kind.restore(memory)
         if self.validator:
             began, interval = time.perf_counter(), self.config.validation_interval
             self.validator.judge(self.averaged_model(), pairs=1)
@@ -440,8 +449,8 @@ class Trainer:
         where = " ".join(f"{name} {share:.0%}" for name, share in sorted(shares.items(), key=lambda s: -s[1])[:3])
         return Progress(state.step, self.config.steps, report, pictures, where)
 
-    def averaged_model(self) -> Model:
-        """The model with the average of the weights so far, which is sampled, judged and shipped."""
+    def averaged_model(self) -> Any:
+        """The kind's model with the average of the weights so far, which is sampled, judged and shipped."""
         self.averaged.load_state_dict(self.state.model.state_dict())
         self.state.ema.copy_to(self.averaged)
         return self.averaged

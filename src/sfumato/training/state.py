@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -26,16 +27,25 @@ KEEP = 2  # checkpoints, besides the best
 BEST = "best.json"  # in a run: step, score and figures of its best checkpoint
 
 
+class Memory(Protocol):
+    """What a kind remembers besides its networks (`Kind.tensors`)."""
+
+    def tensors(self) -> dict[str, Tensor]: ...
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None: ...
+
+
 @dataclass
 class TrainingState:
-    """Networks, optimisers, average, step count, and what validation decided. Randomness needs no state: it is keyed by
-    seed and step."""
+    """Networks, optimisers, average, step count, what the kind remembers, and what validation decided. Randomness needs
+    no state: it is keyed by seed and step."""
 
     model: Model
     discriminator: nn.Module
     generator_optimizer: torch.optim.Adam
     discriminator_optimizer: torch.optim.Adam
     ema: EMA
+    memory: Memory
     step: int = 0
     record: Record = field(default_factory=Record)
     monitor: MonitorState = field(default_factory=MonitorState)
@@ -47,6 +57,8 @@ class TrainingState:
                 yield f"{name}.{key}", tensor
         for key, tensor in self.ema.values.items():
             yield f"ema.{key}", tensor
+        for key, tensor in self.memory.tensors().items():
+            yield f"memory.{key}", tensor
         for name, optimizer in self._optimizers():
             for index, entry in optimizer.state_dict()["state"].items():
                 for key, tensor in entry.items():
@@ -110,6 +122,7 @@ class TrainingState:
             raise ModelError(f"{directory} was saved with another model config; resume with the run's own") from error
         for key, tensor in part("ema.").items():
             self.ema.values[key].copy_(tensor)
+        self.memory.restore(part("memory."))
         for name, optimizer in self._optimizers():
             state: dict[int, dict[str, Tensor]] = {}
             for key, tensor in part(f"{name}.").items():

@@ -39,6 +39,7 @@ class GeneratorStep:
     report: dict[str, Tensor]
     fake: Tensor  # (B, 3, S, S), detached
     code: Tensor | None  # (B, D), detached: what the discriminator is told; None where it is unconditional
+    back: Tensor | None = None  # (B, 3, S, S), detached: what a cycle makes of the paintings; None where there is none
 
 
 def generator_step(

@@ -1,0 +1,200 @@
+"""The collection kind: photos as one painter would have them, from a folder of photos and one of paintings.
+
+No photo has its painting. The discriminator says whether an output could be one of the collection; what keeps the photo
+is contrast of patches (CUT, Park et al. 2020), or a cycle there and back (CycleGAN, Zhu et al. 2017).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfumato.data.batches import Batch, BatchSource, sample_boxes
+from sfumato.data.folders import FolderReport
+from sfumato.data.pool import ImagePool
+from sfumato.losses.contrastive import patch_nce
+from sfumato.losses.game import Game
+from sfumato.losses.objective import LossWeights, total_loss
+from sfumato.losses.perceptual import consistency_loss, identity_loss, range_loss
+from sfumato.networks.collection_generator import CollectionGenerator, unrecorded
+from sfumato.networks.discriminator import OfPhotos
+from sfumato.networks.model import CollectionModel, build_collection_discriminator
+from sfumato.networks.patch_head import draw_positions
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.training.config import Phase, TrainConfig
+from sfumato.training.kinds import Kind, Lap, placed, shown, spread
+from sfumato.training.probes import LAYER, Painter, Probes
+from sfumato.training.step import GeneratorStep
+
+_STREAM = 4  # of the seed, for places of contrast: 0 and 1 are the batches', 2 is validation's, 3 the pool's
+
+
+class Collection(Kind[CollectionModel, Batch]):
+    """A `CollectionModel` against a discriminator that knows no code, or in a cycle against two.
+
+    As with the arbitrary kind, statistics are measured on a thumbnail and the crop, at another scale, is painted with
+    them: pictures of any size, in tiles, are painted as in training. `config.identity` is how many paintings a step go
+    through the generator, and are to stay.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        content: FolderReport,
+        style: FolderReport,
+        device: torch.device,
+        cache: Path | None = None,
+        vgg_file: Path | None = None,
+    ) -> None:
+        """`cache` is other kinds': nothing is worth keeping. VGG19 is the monitor's alone."""
+        self.config, self.device, self.vgg_file = config, device, vgg_file
+        self.digests = {"content": content.digest, "style": style.digest}
+        self.model = placed(self.new_model(), device)
+        self.discriminator = placed(build_collection_discriminator(config.collection), device)
+        self.source = BatchSource(content, style, config.seed, device)
+        sides = ("paintings", "photos") if config.collection.cycle else ("paintings",)
+        self.pools = {side: ImagePool(config.pool, config.seed) for side in sides}
+
+    def new_model(self) -> CollectionModel:
+        return CollectionModel(self.config.collection)
+
+    def fit(self) -> None:
+        """Nothing is learnt before the first step."""
+
+    def draw(self, step: int, phase: Phase, lap: Lap) -> Batch:
+        batch = self.source.batch(step, self.config.spec(phase))
+        lap("data")
+        return batch
+
+    def generator_half(
+        self,
+        model: CollectionModel,
+        opponent: nn.Module | None,
+        drawn: Batch,
+        weights: LossWeights,
+        game: Game,
+        step: int,
+    ) -> GeneratorStep:
+        generator, key = model.generator, (self.config.seed, step)
+        affines, small = generator.measure_and_paint(drawn.thumbnail)
+        fake = generator(drawn.crop, affines)
+        terms = {"range": range_loss(fake)}
+        if opponent is not None:
+            terms["adversarial"] = game.generator(opponent, fake, drawn.patch, None, key)
+        if large := len(drawn.large):
+            region = sample_boxes(small[:large], drawn.boxes)
+            terms["consistency"] = consistency_loss(generator(drawn.large, affines[:large]), region)
+        back: Tensor | None = None
+        thumbnails = _as_large(drawn.style, drawn.thumbnail)
+        if model.back is not None:
+            back_affines, back_small = model.back.measure_and_paint(thumbnails)
+            back = model.back(drawn.patch, back_affines)
+            terms["range"] = terms["range"] + range_loss(back)
+            if opponent is not None:
+                to_photos = game.generator(OfPhotos(opponent), back, drawn.crop, None, key)
+                terms["adversarial"] = terms["adversarial"] + to_photos
+        with unrecorded(*filter(None, (generator, model.back))):
+            if model.back is not None and back is not None:
+                photos = _again(model.back, fake, small)
+                paintings = _again(generator, back, back_small)
+                terms["cycle"] = (photos - drawn.crop).abs().mean() + (paintings - drawn.patch).abs().mean()
+            if model.heads is not None and weights.contrast:
+                terms["contrast"] = self._contrast(model, fake, drawn.crop, step)
+            if count := min(self.config.identity, len(drawn.patch)):
+                own = drawn.patch[:count]
+                same = _again(generator, own, thumbnails[:count])
+                terms["identity"] = identity_loss(same, own)
+                if model.back is not None:
+                    photos = _again(model.back, drawn.crop[:count], drawn.thumbnail[:count])
+                    terms["identity"] = terms["identity"] + identity_loss(photos, drawn.crop[:count])
+                if model.heads is not None and weights.contrast_identity:
+                    terms["contrast_identity"] = self._contrast(model, same, own, step)
+        loss, report = total_loss(terms, weights)
+        return GeneratorStep(loss, report, fake.detach(), None, None if back is None else back.detach())
+
+    def _contrast(self, model: CollectionModel, outputs: Tensor, inputs: Tensor, step: int) -> Tensor:
+        """What was painted at a place is told from other places' by the input there: the mean over layers, a scalar.
+
+        Features are measured on the pictures themselves, as CUT does: a change of palette alone costs nothing.
+        """
+        assert model.heads is not None, "contrast has heads"
+        queries = model.generator.features(outputs)
+        number = int(np.random.default_rng([self.config.seed, _STREAM, step]).integers(2**62))
+        places = draw_positions(queries, self.config.patches, torch.Generator().manual_seed(number))
+        with torch.no_grad():
+            keys = model.heads(model.generator.features(inputs), places)
+        pairs = zip(model.heads(queries, places), keys, strict=True)
+        return torch.stack([patch_nce(query, key) for query, key in pairs]).mean()
+
+    def discriminator_half(
+        self, discriminator: nn.Module, drawn: Batch, half: GeneratorStep, game: Game, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        key = (self.config.seed, step)
+        shown = self._from_pool("paintings", half.fake, step)
+        loss, report = game.discriminator(discriminator, drawn.patch, shown, None, key, bare=self.discriminator)
+        if half.back is not None:
+            shown, judge = self._from_pool("photos", half.back, step), OfPhotos(discriminator)
+            bare = OfPhotos(self.discriminator)
+            other, of_photos = game.discriminator(judge, drawn.crop, shown, None, key, bare=bare)
+            loss, report = loss + other, report | {f"photos_{name}": value for name, value in of_photos.items()}
+        return loss, report
+
+    def _from_pool(self, side: str, fakes: Tensor, step: int) -> Tensor:
+        # In one order of memory, whichever the kept ones came back in: convolutions round by it.
+        return self.pools[side].exchange(fakes, step).contiguous(memory_format=torch.channels_last)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {f"{side}.{name}": t for side, pool in self.pools.items() for name, t in pool.tensors().items()}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        for side, pool in self.pools.items():
+            # No more than fit: --set may have made the pool smaller.
+            kept = {"pictures": tensors[f"{side}.pictures"][: pool.size]} if f"{side}.pictures" in tensors else {}
+            pool.restore({name: tensor.to(self.device) for name, tensor in kept.items()}, pool.numbers())
+
+    def probes(self) -> Probes | None:
+        photos, paintings = shown(self.source.content), shown(self.source.style)
+        if min(len(photos), len(paintings)) < 2:
+            return None
+        return Probes(
+            VGG19(load_vgg19_weights(self.vgg_file), (LAYER,)).to(self.device), photos=photos, paintings=paintings
+        )
+
+    def painter(self, model: CollectionModel) -> Painter:
+        photos = shown(self.source.content)
+        return lambda style: model.generator(photos, model.generator.measure(photos))
+
+    def told(self, opponent: nn.Module, drawn: Batch, half: GeneratorStep, game: Game, step: int) -> Tensor:
+        return game.generator(opponent, half.fake, drawn.patch, None, (self.config.seed, step))
+
+    def samples(self, averaged: CollectionModel) -> list[list[Tensor]]:
+        """Six photos and what becomes of them; with a cycle also six paintings and the photos made of them."""
+        sides = [(self.source.content, averaged.generator)]
+        if averaged.back is not None:
+            sides.append((self.source.style, averaged.back))
+        rows = []
+        for held, generator in sides:
+            pictures = [picture[None].float() / 255 for picture in spread(held, 6)]
+            rows += [pictures, [generator(x, generator.measure(x)).clamp(0, 1) for x in pictures]]
+        width = max(len(row) for row in rows)
+        blank = torch.ones(1, 3, 64, 64)
+        return [[*row, *[blank] * (width - len(row))] for row in rows]
+
+
+def _as_large(pictures: Tensor, others: Tensor) -> Tensor:
+    """Pictures (B, 3, T, T) at the size of others."""
+    size = (others.shape[2], others.shape[3])
+    if pictures.shape[2:] == size:
+        return pictures
+    return F.interpolate(pictures, size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def _again(generator: CollectionGenerator, pictures: Tensor, thumbnails: Tensor) -> Tensor:
+    """Pictures (B, 3, S, S) painted under the statistics of their thumbnails."""
+    painted: Tensor = generator(pictures, generator.measure(thumbnails))
+    return painted

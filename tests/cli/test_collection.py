@@ -1,0 +1,213 @@
+"""One painter's works: from two folders to a run, a model and pictures, by the command."""
+
+import json
+import shlex
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfumato.image import read_image, to_uint8
+from sfumato.inference import Stylizer
+from support import files, pixels, run, scene
+
+SHORT = ["--set", "phases=[{steps=4,batch=2,crop=32,thumbnails=[32,48]}]", "--set", "log_every=2", "--set", "warmup=1"]
+SHORT += ["--set", "checkpoint_every=2", "--set", "sample_every=4", "--device", "cpu"]
+
+
+def said(result):
+    return " ".join(result.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Five photos, and one artist's folder of six paintings."""
+    root = tmp_path_factory.mktemp("pictures")
+    for name, count, seed in (("photos", 5, 0), ("artist", 6, 50)):
+        (root / name).mkdir()
+        for i in range(count):
+            Image.fromarray(to_uint8(scene(72, 96, seed + i))).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def train(folders):
+    def arguments(out, *more):
+        pictures = ["--content", folders / "photos", "--style", folders / "artist", "--recipe", "tiny"]
+        return ["train", "--kind", "collection", *pictures, "--out", out, *SHORT, *more]
+
+    return arguments
+
+
+@pytest.fixture(scope="module")
+def trained(train, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "artist"
+    result = run(*train(out))
+    assert result.exit_code == 0, result.stderr
+    return out, said(result)
+
+
+@pytest.fixture(scope="module")
+def model(trained, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models") / "artist"
+    result = run("export", trained[0], "-o", out, "--name", "artist-1")
+    assert result.exit_code == 0, result.stderr
+    assert "statistics, generator, discriminator; largest difference from torch" in result.stdout
+    return out
+
+
+@pytest.fixture(scope="module")
+def photo(folders):
+    return folders / "photos" / "0.png"
+
+
+def test_two_folders_become_a_run(trained):
+    out, told = trained
+    config = json.loads((out / "config.json").read_text())
+    assert (config["kind"], config["recipe"], config["collection"]["cycle"]) == ("collection", "tiny", False)
+    assert "6 pictures in 1 groups" in told
+    assert "No validation: a collection has no pairs to judge" in told
+    assert "kept apart" not in told
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4]
+    assert {"contrast", "identity", "adversarial", "discriminator"} <= lines[-1].keys()
+    assert (out / "samples" / "00000004.png").is_file()
+
+
+def test_a_cycle_trains_is_exported_and_paints(train, photo, tmp_path):
+    result = run(*train(tmp_path / "run", "--cycle"))
+    assert result.exit_code == 0, result.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["collection"]["cycle"], config["pool"], config["weights"]["contrast"]) == (True, 50, 0)
+    assert run("export", tmp_path / "run", "-o", tmp_path / "model").exit_code == 0
+    result = run("stylize", photo, "--model", tmp_path / "model", "-o", tmp_path / "out.png")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_a_run_goes_on_as_the_kind_it_is(trained, train, folders, tmp_path):
+    out = shutil.copytree(trained[0], tmp_path / "run")
+    longer = ["--set", "phases=[{steps=6,batch=2,crop=32,thumbnails=[32,48]}]"]
+    result = run(*train(out, "--resume", "--kind", "arbitrary"))
+    assert result.exit_code == 2
+    assert "is a run of the kind 'collection'" in said(result)
+    options = ["--content", folders / "photos", "--style", folders / "artist", "--device", "cpu", "--out", out]
+    result = run("train", *options, "--resume", *longer)
+    assert result.exit_code == 0, result.stderr
+    assert "from step 4 of 6" in said(result)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "more"),
+    [
+        ("there is no kind 'cubist'; give one of arbitrary, collection", "--kind cubist"),
+        ("--cycle is how a collection is trained; add --kind collection", "--kind arbitrary --cycle"),
+        ("weights.sliced has no part in a collection", "--set weights.sliced=1"),
+    ],
+)
+def test_mistakes_of_training(train, tmp_path, sentence, more):
+    result = run(*train(tmp_path / "run", *more.split()))
+    assert result.exit_code == 2
+    assert sentence in said(result)
+    assert result.stderr.count("\n") == 1
+    assert files(tmp_path) == []
+
+
+def test_a_photo_is_painted_without_a_style(model, photo, tmp_path):
+    result = run("stylize", photo, "--model", model, "-o", tmp_path / "out.png")
+    assert result.exit_code == 0, result.stderr
+    assert np.array_equal(pixels(tmp_path / "out.png"), to_uint8(Stylizer(model)(photo)))
+    result = run("stylize", photo, "--model", model, "--strength", 0, "-o", tmp_path / "same.png")
+    assert result.exit_code == 0, result.stderr
+    assert np.array_equal(pixels(tmp_path / "same.png"), pixels(photo))
+
+
+def test_pictures_beside_their_photos_are_called_after_the_model(model, photo, tmp_path):
+    (tmp_path / "0.png").write_bytes(photo.read_bytes())
+    result = run("stylize", tmp_path / "0.png", "--model", model)
+    assert result.exit_code == 0, result.stderr
+    assert files(tmp_path) == ["0-artist.png", "0.png"]
+
+
+def test_a_folder_is_painted_once(model, folders, tmp_path):
+    arguments = ["stylize", folders / "photos", "--model", model, "-o", tmp_path / "new"]
+    assert run(*arguments).exit_code == 0
+    assert files(tmp_path / "new") == [f"{i}.png" for i in range(5)]
+    again = run(*arguments)
+    assert again.exit_code == 0
+    assert "5 were there" in said(again)
+    other = run(*arguments, "--strength", 0.5)
+    assert other.exit_code == 4
+    assert "made otherwise" in said(other)
+
+
+def test_a_picture_says_how_it_was_made_and_is_made_again(model, photo, tmp_path):
+    options = ["--strength", 0.6, "--stroke", 1.5, "--seed", 4, "--gate", "clipping<100"]
+    result = run("stylize", photo, "--model", model, *options, "-o", tmp_path / "one.png")
+    assert result.exit_code == 0, result.stderr
+    shown = run("show", tmp_path / "one.png").stdout
+    assert "the model's own" in shown
+    assert "model artist-1" in shown
+    result = run("replay", tmp_path / "one.png", photo, "--model", model, "-o", tmp_path / "two.png")
+    assert result.exit_code == 0, result.stderr
+    assert np.array_equal(pixels(tmp_path / "one.png"), pixels(tmp_path / "two.png"))
+    assert run("replay", tmp_path / "one.png", photo, "-o", tmp_path / "three.png").exit_code == 5
+    result = run("explain", tmp_path / "one.png", "--model", model)
+    assert result.exit_code == 2
+    assert "no style codes" in said(result)
+
+
+def test_a_mask_bounds_it(model, photo, tmp_path):
+    mask = np.zeros((72, 96), np.uint8)
+    mask[:, 50:] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    result = run("stylize", photo, "--model", model, "--mask", tmp_path / "mask.png", "-o", tmp_path / "out.png")
+    assert result.exit_code == 0, result.stderr
+    assert np.array_equal(pixels(tmp_path / "out.png")[:, :30], pixels(photo)[:, :30])
+    assert np.abs(read_image(tmp_path / "out.png")[..., 70:] - read_image(photo)[..., 70:]).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("sentence", "options"),
+    [
+        ("in its own style; leave the style out", "--style monet"),
+        ("in its own style; leave the style out", "--style monet:1 --style klimt:2"),
+        ("cannot take the photo's palette", "--color content"),
+        ("leave --auto and --best-of out", "--auto"),
+        ("leave --auto and --best-of out", "--best-of 3"),
+        ("2 masks were given", "--mask {p} --mask {p}"),
+    ],
+)
+def test_what_needs_a_style_code_is_refused(model, photo, folders, tmp_path, sentence, options):
+    for photos in (photo, folders / "photos"):
+        words = shlex.split(options.format(p=photo.as_posix()))
+        result = run(
+            "stylize", photos, "--model", model, *words, "-o", tmp_path / "x.png" if photos == photo else tmp_path
+        )
+        assert result.exit_code == 2
+        assert sentence in said(result)
+        assert result.stderr.count("\n") == 1
+        assert files(tmp_path) == []
+
+
+def test_other_models_still_need_a_style(photo, tmp_path):
+    from sfumato.assets import weights_dir
+
+    for more in ([], ["--model", weights_dir()]):
+        result = run("stylize", photo, *more, "-o", tmp_path / "x.png")
+        assert result.exit_code == 2
+        assert "--style" in said(result)
+        assert result.stderr.count("\n") == 1
+    assert files(tmp_path) == []
+
+
+def test_a_style_cannot_be_made_with_it(model, photo, tmp_path):
+    result = run("styles", "add", "mine", photo, "--model", model)
+    assert result.exit_code == 2
+    assert "no style codes" in said(result)
+
+
+def test_the_doctor_tries_it(model):
+    result = run("doctor", "--model", model)
+    assert result.exit_code == 0, result.stderr
+    assert "artist-1" in result.stdout
