@@ -136,7 +136,8 @@ def export_model(
         bundle = _of_collection(model, judge) if isinstance(model, CollectionModel) else _of_styles(model, judge)
     with new_directory(directory) as folder:
         for name, (module, inputs, input_names, output_names) in bundle.graphs.items():
-            _export(module, inputs, folder / f"{name}.onnx", input_names, output_names)
+            # The exporter leaves a module, and what lies in it, in the mode that it found the outermost in.
+            _export(module.eval(), inputs, folder / f"{name}.onnx", input_names, output_names)
         parity = _parity(bundle, folder)
         if bad := {name: d for name, d in parity.items() if not d <= TOLERANCE}:
             raise ModelError(f"the exported graphs differ from torch by {bad}, more than {TOLERANCE}; nothing was kept")
