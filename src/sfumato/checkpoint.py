@@ -5,26 +5,37 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato import __version__
+from sfumato.config import Config
 from sfumato.errors import ModelError, UsageError
-from sfumato.networks.model import ModelConfig, StyleTransferModel
+from sfumato.networks.model import ModelConfig, NoiseConfig, NoiseModel, StyleTransferModel
 
 FORMAT = "sfumato-model-1"
-Model: TypeAlias = StyleTransferModel  # what a file holds, and a run trains
+Model: TypeAlias = StyleTransferModel | NoiseModel  # what a file holds, and a run trains
+_KINDS: dict[str, tuple[type[Config], Callable[[Any], Model]]] = {  # by the name that a file has them under
+    "arbitrary": (ModelConfig, StyleTransferModel),
+    "noise": (NoiseConfig, NoiseModel),
+}
+
+
+def kind_of(model: nn.Module) -> str:
+    """The name of a model's kind."""
+    return next(kind for kind, (_, make) in _KINDS.items() if make is type(model))
 
 
 def save_model(path: Path, model: Model, about: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:
     """Write `weights` (a state dict of `model`), its config and `about` into one file; whole or not at all."""
-    metadata = {**about, "format": FORMAT, "version": __version__, "config": model.config.model_dump_json()}
+    metadata = {**about, "format": FORMAT, "version": __version__, "kind": kind_of(model)}
+    metadata["config"] = model.config.model_dump_json()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary, metadata)
     os.replace(temporary, path)
@@ -37,7 +48,11 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
             about = dict(file.metadata() or {})
         if about.get("format") != FORMAT:
             raise ModelError(f"{path} is no Sfumato model ({FORMAT}); give a model.safetensors of a run")
-        model = StyleTransferModel(ModelConfig.parse(json.loads(about["config"]), str(path)))
+        kind = about.setdefault("kind", "arbitrary")  # files from before there were others do not say
+        if kind not in _KINDS:
+            raise ModelError(f"{path} holds a model of the kind {kind!r}, which this Sfumato does not know; update it")
+        config, make = _KINDS[kind]
+        model = make(config.parse(json.loads(about["config"]), str(path)))
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, UsageError) as error:
         raise ModelError(f"cannot read the model {path}: {str(error).splitlines()[0]}") from error

@@ -19,7 +19,7 @@ def export(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
-    """Export a trained model to ONNX, for `stylize --model`."""
+    """Export a trained model to ONNX, for `stylize --model` or, of kind noise, `imagine --model`."""
     with needs_extra("train", "Exporting"):
         from sfumato.export.onnx import export_run
 
@@ -30,4 +30,5 @@ def export(
             raise OutputError(f"{out} is already there; add --overwrite or give another -o")
     parity = export_run(run, out, name, newest=newest)
     worst = max(parity.values())
-    typer.echo(f"{out}: style encoder, statistics and generator; largest difference from torch {worst:.1e}")
+    graphs = ", ".join(name.replace("_", " ") for name in parity)
+    typer.echo(f"{out}: {graphs}; largest difference from torch {worst:.1e}")

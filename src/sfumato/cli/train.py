@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,13 +19,28 @@ if TYPE_CHECKING:
     from sfumato.training.config import TrainConfig
     from sfumato.training.loop import Trainer
 
+USE = {"arbitrary": "sfumato stylize ... --model MODEL", "noise": "sfumato imagine --model MODEL -o PICTURES/"}
+
+
+class Kind(StrEnum):
+    arbitrary = "arbitrary"
+    noise = "noise"
+
 
 def train(
-    content: Annotated[Path, typer.Option(help="Folder of photos.", show_default=False)],
     style: Annotated[
         Path, typer.Option(help="Folder of paintings, flat or with one folder an artist.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, samples, log.", show_default=False)],
+    content: Annotated[
+        Path | None, typer.Option(help="Folder of photos; not for kind noise.", show_default=False)
+    ] = None,
+    kind: Annotated[
+        Kind | None,
+        typer.Option(
+            help="Photos in any style, or small pictures out of noise. [default: arbitrary]", show_default=False
+        ),
+    ] = None,
     recipe: Annotated[str, typer.Option(help="tiny, laptop, flagship, or a .toml file.")] = "laptop",
     manifest: Annotated[
         Path | None,
@@ -42,7 +58,7 @@ def train(
         Path | None, typer.Option(help="torchvision's vgg19 .pth, instead of the 8-bit copy of the extra.")
     ] = None,
 ) -> None:
-    """Train a model on your photos and paintings."""
+    """Train a model on your photos and paintings, or on paintings alone."""
     from rich.console import Console
 
     if device not in ("auto", "cpu"):
@@ -55,12 +71,17 @@ def train(
     check_out(out, resume)
     config = _stored_config(out, overrides or []) if resume else None
     if config is None:
-        config = load_recipe(recipe, overrides or [])
-    photos = _look(console, content, manifest, config)
+        config = load_recipe(recipe, overrides or [], kind and kind.value)
+    elif kind not in (None, config.kind):
+        raise UsageError(
+            f"the run in {out} is of the kind {config.kind}; leave --kind {kind} out, or give another --out"
+        )
+    _check_needs(config, content, vgg)
+    photos = _look(console, content, manifest, config) if content else None
     paintings = _look(console, style, manifest, config)
-    _say_whether_ours(console, photos, paintings)
-    apart = _look_apart(console, photos, paintings, manifest, config)
-    with console.status("Preparing the networks and the style targets"):
+    _say_whether_ours(console, *(report for report in (photos, paintings) if report))
+    apart = _look_apart(console, photos, paintings, manifest, config) if photos else None
+    with console.status("Preparing the networks and what they learn from"):
         trainer = Trainer(
             config,
             photos,
@@ -105,6 +126,16 @@ def _resuming(**options: object) -> str:
     """The command that goes on with a run of these options."""
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
     return shlex.join(["sfumato", "train", *words, "--resume"])
+
+
+def _check_needs(config: TrainConfig, content: Path | None, vgg: Path | None) -> None:
+    """UsageError where an option that this kind needs is missing, or one that it has no use for is there."""
+    if config.kind == "arbitrary" and content is None:
+        raise UsageError("training needs photos; give their folder as --content, or train --kind noise without any")
+    if config.kind == "noise":
+        for option, given in {"--content": content, "--vgg": vgg}.items():
+            if given is not None:
+                raise UsageError(f"kind noise learns from the paintings of --style alone; leave {option} out")
 
 
 def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
@@ -156,9 +187,11 @@ def _look_apart(
 
 def _say_what_judges(console: Console, trainer: Trainer, apart: tuple[FolderReport, FolderReport] | None) -> None:
     """Sizes of the validation set, or why there is none; what was left out of it."""
+    config = trainer.config
+    if config.kind == "noise":
+        console.print("No validation: there is no photo to hold these pictures to. Look at the samples of the run.")
     if apart is None:
         return
-    config = trainer.config
     photos, paintings = (len(report.pictures) for report in apart)
     if trainer.validator:
         plan = f"{len(trainer.validator.pairs)} pairs judged every {config.validation_interval} steps"
@@ -181,7 +214,7 @@ def _say_end(console: Console, trainer: Trainer, again: str) -> None:
     if best := trainer.state.record.best:
         console.print(f"Best by validation, and so what is exported: step {best.step}, score {best.score:.3f}.")
     out = trainer.out
-    console.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; sfumato stylize ... --model MODEL")
+    console.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; {USE[trainer.config.kind]}")
 
 
 def _say_whether_ours(console: Console, *reports: FolderReport) -> None:

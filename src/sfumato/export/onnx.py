@@ -1,4 +1,4 @@
-"""Torch to ONNX: three graphs that any picture size goes through, checked against torch before they are kept."""
+"""Torch to ONNX: graphs that take any picture size, or any number of z, checked against torch before they are kept."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from sfumato import __version__
-from sfumato.checkpoint import load_model, new_directory
+from sfumato.checkpoint import Model, kind_of, load_model, new_directory
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
-from sfumato.networks.model import StyleTransferModel, build_discriminator
+from sfumato.networks.model import NoiseModel, StyleTransferModel, build_discriminator
 from sfumato.style_code import MEASURED
 from sfumato.training.state import best_checkpoint, checkpoint, checkpoints
 
 OPSET = 18
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime
 PARITY_SIZES = ((16, 16), (17, 31), (75, 93), (128, 200))
+PARITY_BATCHES = (1, 2, 5)  # z at once
 _Graph: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]  # module, inputs, their names, outputs
 
 
@@ -91,10 +92,7 @@ def export_model(
     the same rounded weights. Returns the largest differences by graph. ModelError, and nothing kept, where one exceeds
     `TOLERANCE`.
     """
-    model = model.cpu().eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.half().float())
+    _round(model.cpu().eval())
     thumbnail, photo, origin = torch.rand(1, 3, 48, 67), torch.rand(1, 3, 75, 93), torch.tensor([16, 32])
     with torch.no_grad():
         code = model.style_encoder(thumbnail)
@@ -112,24 +110,72 @@ def export_model(
         for name, (module, inputs, input_names, output_names) in graphs.items():
             _export(module, inputs, folder / f"{name}.onnx", input_names, output_names)
         parity = _parity(model, {name: module for name, (module, *_) in graphs.items()}, folder)
-        if bad := {name: d for name, d in parity.items() if not d <= TOLERANCE}:
-            raise ModelError(f"the exported graphs differ from torch by {bad}, more than {TOLERANCE}; nothing was kept")
         facts = {
-            "model": model_id,
-            "version": __version__,
             "thumbnail": STYLE_THUMBNAIL,
             "code_size": int(code.shape[1]),
             "affines": int(affines.shape[1]),
             "palette": list(palette),
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "config": model.config.model_dump(mode="json"),
-            "parity": parity,
-            "files": {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.glob("*.onnx"))},
         }
-        (folder / "card.json").write_text(
-            json.dumps({**facts, **(card or {})}, indent=1, ensure_ascii=False) + "\n", "utf-8"
-        )
+        _write_card(folder, model, model_id, facts, parity, card)
     return parity
+
+
+def export_noise(
+    model: NoiseModel, directory: Path, model_id: str, card: Mapping[str, Any] | None = None
+) -> dict[str, float]:
+    """Write the bundle generator.onnx, from z (B, Z) to pictures (B, 3, side, side), and card.json to `directory`.
+
+    As `export_model` otherwise.
+    """
+    _round(model.cpu().eval())
+    z = torch.randn(2, model.config.z_size)
+    with new_directory(directory) as folder:
+        axes = {"z": {0: "batch"}, "pictures": {0: "batch"}}
+        _export(model, (z,), folder / "generator.onnx", ["z"], ["pictures"], axes)
+        session = onnxruntime.InferenceSession(folder / "generator.onnx")
+        generator, worst = torch.Generator().manual_seed(0), 0.0
+        for batch in PARITY_BATCHES:
+            z = torch.randn(batch, model.config.z_size, generator=generator)
+            with torch.no_grad():
+                expected = model(z).numpy()
+            (got,) = session.run(None, {"z": z.numpy()})
+            worst = float(np.maximum(worst, np.abs(got - expected).max()))  # max() would pass over a NaN
+        facts = {"z_size": model.config.z_size, "side": model.config.side}
+        _write_card(folder, model, model_id, facts, {"generator": worst}, card)
+    return {"generator": worst}
+
+
+def _write_card(
+    folder: Path,
+    model: Model,
+    model_id: str,
+    facts: Mapping[str, Any],
+    parity: dict[str, float],
+    card: Mapping[str, Any] | None,
+) -> None:
+    """Write card.json beside the graphs; ModelError where one of them differs from torch by more than `TOLERANCE`."""
+    if bad := {name: d for name, d in parity.items() if not d <= TOLERANCE}:
+        raise ModelError(f"the exported graphs differ from torch by {bad}, more than {TOLERANCE}; nothing was kept")
+    facts = {
+        "model": model_id,
+        "kind": kind_of(model),
+        "version": __version__,
+        **facts,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "config": model.config.model_dump(mode="json"),
+        "parity": parity,
+        "files": {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.glob("*.onnx"))},
+    }
+    (folder / "card.json").write_text(
+        json.dumps({**facts, **(card or {})}, indent=1, ensure_ascii=False) + "\n", "utf-8"
+    )
+
+
+def _round(model: nn.Module) -> None:
+    """Round its weights to 16 bits, as they are stored."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.half().float())
 
 
 def export_run(source: Path, directory: Path, model_id: str | None = None, *, newest: bool = False) -> dict[str, float]:
@@ -144,10 +190,12 @@ def export_run(source: Path, directory: Path, model_id: str | None = None, *, ne
         path = (checkpoint(source, best.step) if best else found[-1]) / "model.safetensors"
         which = {"checkpoint": "best by validation" if best else "newest"}
     model, about = load_model(path)
+    model_id = model_id or f"sfumato-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    card = {"training": {k: v for k, v in about.items() if k not in ("config", "format", "kind")} | which}
+    if isinstance(model, NoiseModel):
+        return export_noise(model, directory, model_id, card)
     discriminator = _discriminator_of(path.with_name("state.safetensors"), model)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    training = {k: v for k, v in about.items() if k not in ("config", "format")} | which
-    return export_model(model, directory, model_id or f"sfumato-{digest}", {"training": training}, discriminator)
+    return export_model(model, directory, model_id, card, discriminator)
 
 
 def _discriminator_of(state: Path, model: StyleTransferModel) -> nn.Module | None:
@@ -172,9 +220,7 @@ def _rounded(discriminator: nn.Module) -> nn.Module:
     for module in list(plain.modules()):
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight")
-    with torch.no_grad():
-        for parameter in plain.parameters():
-            parameter.copy_(parameter.half().float())
+    _round(plain)
     return _Discriminator(plain).eval()
 
 

@@ -49,12 +49,14 @@ NOISE_PLACES = 429
 Color: TypeAlias = Literal["style", "content", "luminance"]
 Mask: TypeAlias = npt.NDArray[np.float32]
 
-_GRAPHS = {  # each graph's inputs and outputs
-    "style_encoder.onnx": (["picture"], ["code", "features"]),
-    "statistics.onnx": (["thumbnail", "code"], ["affines"]),
-    "generator.onnx": (["picture", "affines", "origin"], ["stylized"]),
+Ends: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]  # names of a graph's inputs and outputs
+_GRAPHS: dict[str, Ends] = {
+    "style_encoder.onnx": (("picture",), ("code", "features")),
+    "statistics.onnx": (("thumbnail", "code"), ("affines",)),
+    "generator.onnx": (("picture", "affines", "origin"), ("stylized",)),
 }
-_OPTIONAL = {"discriminator.onnx": (["picture", "code"], ["opinion"])}  # it explains pictures, and paints none
+_OPTIONAL: dict[str, Ends] = {"discriminator.onnx": (("picture", "code"), ("opinion",))}  # it explains, paints nothing
+_OTHERS = {"noise": "it paints out of noise, and no photos; use sfumato imagine --model {}"}  # by kind
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # fastest first
 
 
@@ -86,15 +88,10 @@ class Card:
         Raises:
             ModelError: there is no card, or it is not one.
         """
-        path = folder / "card.json"
-        try:
-            found = json.loads(path.read_bytes())
-        except FileNotFoundError as problem:
-            raise ModelError(f"{folder} is not an exported model: no card.json is in it; name another") from problem
-        except (OSError, ValueError) as problem:
-            raise ModelError(f"cannot read {path}: {problem}; export or install the model again") from problem
-        if not isinstance(found, dict):
-            raise ModelError(f"{path} is not a model card; export the model again")
+        path, found = folder / "card.json", read_card(folder)
+        if (kind := found.get("kind", "arbitrary")) != "arbitrary":
+            use = _OTHERS.get(str(kind), "this Sfumato does not know it; update it").format(folder)
+            raise ModelError(f"{folder} is a model of the kind {kind!r}: {use}")
         card = {"training": {}, "scores": {}, "licence": {}, "data": {}, **found}
         kinds = {"model": str, "version": str, "thumbnail": int, "code_size": int, "affines": int, "palette": list}
         for key in (entry.name for entry in fields(cls)):
@@ -103,6 +100,24 @@ class Card:
         if missing := sorted(_GRAPHS.keys() - card["files"].keys()):
             raise ModelError(f"{path} has no hash of {', '.join(missing)}; export the model again")
         return cls(**{entry.name: card[entry.name] for entry in fields(cls)})
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What ``card.json`` in ``folder`` holds, of whatever kind the model is.
+
+    Raises:
+        ModelError: there is none, or it is not JSON.
+    """
+    path = folder / "card.json"
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as problem:
+        raise ModelError(f"{folder} is not an exported model: no card.json is in it; name another") from problem
+    except (OSError, ValueError) as problem:
+        raise ModelError(f"cannot read {path}: {problem}; export or install the model again") from problem
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} is not a model card; export the model again")
+    return found
 
 
 class Stylizer:
@@ -312,7 +327,8 @@ class Stylizer:
         return np.asarray(logits[0, 0])
 
     def _run(self, graph: str, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
-        session = _session(self.folder / graph, self.card.files[graph], self._threads, self._device)
+        ends = {**_GRAPHS, **_OPTIONAL}[graph]
+        session = load_graph(self.folder / graph, self.card.files[graph], ends, self._threads, self._device)
         outputs: list[npt.NDArray[np.float32]] = session.run(None, inputs)
         if not all(np.isfinite(output).all() for output in outputs):
             raise ModelError(
@@ -462,7 +478,15 @@ class Style:
 # Every Stylizer of the process shares these: a session may run in several threads at once. The hash belongs to the key,
 # so that a model exported again into the same folder is loaded again.
 @lru_cache(maxsize=24)
-def _session(path: Path, sha256: str, threads: int | None, device: str) -> InferenceSession:
+def load_graph(
+    path: Path, sha256: str, ends: Ends, threads: int | None = None, device: str = "auto"
+) -> InferenceSession:
+    """A graph, ready to run.
+
+    Raises:
+        ModelError: it is not there, has another hash, is damaged, or has other inputs and outputs than ``ends``.
+        UsageError: there is no such device.
+    """
     try:
         content = path.read_bytes()
     except OSError as problem:
@@ -492,8 +516,8 @@ def _session(path: Path, sha256: str, threads: int | None, device: str) -> Infer
         raise ModelError(f"onnxruntime {ort.__version__} cannot load {path}: {reason}") from problem
     if device != "auto" and _PROVIDERS[device] not in session.get_providers():  # it falls back to the CPU in silence
         raise UsageError(f"the device {device!r} did not start; check its drivers, or choose cpu")
-    names = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
-    if names != {**_GRAPHS, **_OPTIONAL}[path.name]:
+    names = tuple(end.name for end in session.get_inputs()), tuple(end.name for end in session.get_outputs())
+    if names != ends:
         raise ModelError(f"{path} is another program's model: its inputs and outputs are {names}")
     return session
 

@@ -34,7 +34,7 @@ class Task:
     style: StyleTarget
 
 
-class Arbitrary(Kind[Task]):
+class Arbitrary(Kind[Task, StyleTransferModel]):
     """A `StyleTransferModel` against a discriminator that is told the style code."""
 
     def __init__(

@@ -13,7 +13,7 @@ from sfumato.data.batches import BatchSpec
 from sfumato.errors import UsageError
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
-from sfumato.networks.model import ModelConfig
+from sfumato.networks.model import ModelConfig, NoiseConfig
 
 RECIPES = ("tiny", "laptop", "flagship")
 
@@ -42,13 +42,16 @@ class TrainConfig(Config):
     """All that decides a run besides the pictures."""
 
     recipe: str = "custom"
+    kind: Literal["arbitrary", "noise"] = "arbitrary"
     seed: NonNegativeInt = 0
     phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     model: ModelConfig = ModelConfig()
+    noise: NoiseConfig = NoiseConfig()  # the model of kind noise
     weights: LossWeights = LossWeights()
     game: Game = Game()
     learning_rate: PositiveFloat = 1e-3
     discriminator_learning_rate: PositiveFloat = 4e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # Adam's β1 of the generator; the discriminator's is 0
     warmup: PositiveInt = 50  # steps of linear warm-up
     final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.05  # share of the learning rate that a cosine ends at
     clip: PositiveFloat = 10.0  # gradient norm
@@ -77,7 +80,20 @@ class TrainConfig(Config):
             raise ValueError("content_target needs weights.content and validation_pairs above 0")
         if self.validation_pairs == 1:
             raise ValueError("validation_pairs must be 0 or at least 2: figures are relative to how paintings differ")
+        if self.kind == "noise":
+            self._check_noise()
         return self
+
+    def _check_noise(self) -> None:
+        if not (self.weights.adversarial and all(phase.adversarial for phase in self.phases)):
+            raise ValueError(
+                "a generator of kind noise learns from the discriminator alone: weights.adversarial must be above 0 "
+                "and every phase adversarial"
+            )
+        if self.content_target:
+            raise ValueError("content_target is for kinds that paint photos; leave it at 0 for kind noise")
+        if self.hold < self.noise.side:
+            raise ValueError(f"hold must be noise.side ({self.noise.side}) or more, but is {self.hold}")
 
     @property
     def validation_interval(self) -> int:
@@ -102,13 +118,20 @@ class TrainConfig(Config):
         )
 
 
-def load_recipe(recipe: str, overrides: list[str] | None = None) -> TrainConfig:
-    """A recipe by name (tiny, laptop, flagship) or path, with `key=value` overrides; UsageError where it is wrong."""
+def load_recipe(recipe: str, overrides: list[str] | None = None, kind: str | None = None) -> TrainConfig:
+    """A recipe by kind and name (tiny, laptop, flagship) or path, with `key=value` overrides; UsageError where wrong.
+
+    Without a `kind` a name means that of the arbitrary kind, and a file has its own.
+    """
     if recipe in RECIPES:
-        with resources.as_file(resources.files("sfumato.training") / "recipes" / f"{recipe}.toml") as path:
+        file = recipe if kind in (None, "arbitrary") else f"{kind}-{recipe}"
+        with resources.as_file(resources.files("sfumato.training") / "recipes" / f"{file}.toml") as path:
             values = load_toml(path)
     elif Path(recipe).suffix == ".toml":
         values = load_toml(Path(recipe))
     else:
         raise UsageError(f"no recipe {recipe!r}; give one of {', '.join(RECIPES)} or the path of a .toml file")
-    return TrainConfig.parse({"recipe": recipe, **apply_overrides(values, overrides or [])}, f"Recipe {recipe}")
+    config = TrainConfig.parse({"recipe": recipe, **apply_overrides(values, overrides or [])}, f"Recipe {recipe}")
+    if kind not in (None, config.kind):
+        raise UsageError(f"the recipe {recipe} is of the kind {config.kind}; leave --kind {kind} out, or give another")
+    return config

@@ -18,6 +18,7 @@ from sfumato.training.step import GeneratorStep
 from sfumato.training.validation import Validator
 
 Drawn = TypeVar("Drawn")  # what a step is given: a batch and the targets of its pictures
+Trained = TypeVar("Trained", bound=Model)
 M = TypeVar("M", bound=nn.Module)
 Lap = Callable[[str], None]  # tells what the time since the last call went into
 
@@ -28,7 +29,7 @@ def placed(module: M, device: torch.device) -> M:
     return module
 
 
-class Kind(ABC, Generic[Drawn]):
+class Kind(ABC, Generic[Drawn, Trained]):
     """One kind of GAN. Nothing here steps an optimiser, logs or saves: that is the trainer's.
 
     Attributes:
@@ -37,7 +38,7 @@ class Kind(ABC, Generic[Drawn]):
         digests: by name of the folder's option, a hash of the pictures trained on; a resumed run must have the same.
     """
 
-    model: Model
+    model: Trained
     discriminator: nn.Module
     digests: dict[str, str]
 
@@ -46,7 +47,7 @@ class Kind(ABC, Generic[Drawn]):
         """What is learnt of the pictures before the first step of a fresh run."""
 
     @abstractmethod
-    def new_model(self) -> Model:
+    def new_model(self) -> Trained:
         """Another model of the same shape, for the average of the weights."""
 
     @abstractmethod
@@ -55,7 +56,7 @@ class Kind(ABC, Generic[Drawn]):
 
     @abstractmethod
     def generator_half(
-        self, model: Model, opponent: nn.Module | None, drawn: Drawn, weights: LossWeights, game: Game, step: int
+        self, model: Trained, opponent: nn.Module | None, drawn: Drawn, weights: LossWeights, game: Game, step: int
     ) -> GeneratorStep:
         """The generator's losses; adversarial only with an opponent. `model` may be wrapped for many processes."""
 
@@ -66,7 +67,7 @@ class Kind(ABC, Generic[Drawn]):
         """The discriminator's loss, and a report. `discriminator` may be wrapped; `self.discriminator` is bare."""
 
     @abstractmethod
-    def samples(self, averaged: Model) -> list[list[Tensor]]:
+    def samples(self, averaged: Trained) -> list[list[Tensor]]:
         """Rows of pictures (1, 3, h, w) in [0, 1] that show how far training is, the same ones each time."""
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:

@@ -19,7 +19,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from sfumato.checkpoint import Model
 from sfumato.data.folders import FolderReport
 from sfumato.errors import TrainingError, UsageError
 from sfumato.files import atomic_file
@@ -28,9 +27,12 @@ from sfumato.sheet import contact_sheet
 from sfumato.training.arbitrary import Arbitrary
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.kinds import Kind
+from sfumato.training.noise import NoiseKind
 from sfumato.training.optim import EMA, learning_rate
 from sfumato.training.state import TrainingState, checkpoints, remove_unfinished
 from sfumato.training.validation import Validator, decide, loss_weights, reason_to_stop, score
+
+KINDS: dict[str, Callable[..., Kind[Any, Any]]] = {"arbitrary": Arbitrary, "noise": NoiseKind}
 
 
 @dataclass
@@ -88,7 +90,7 @@ class Trainer:
     def __init__(
         self,
         config: TrainConfig,
-        content: FolderReport,
+        content: FolderReport | None,
         style: FolderReport,
         out: Path,
         *,
@@ -98,6 +100,8 @@ class Trainer:
         validation: tuple[FolderReport, FolderReport] | None = None,
     ) -> None:
         """`validation` is photos and paintings that training does not see; with fewer than 1 and 2 there is none.
+
+        `content` is None for kinds that learn from paintings alone.
 
         Raises:
             UsageError: the config asks for a content distance, and there is nothing to measure it on.
@@ -111,7 +115,7 @@ class Trainer:
         device = self.accelerator.device
         torch.backends.cudnn.benchmark = True  # few sizes, each met thousands of times
         torch.manual_seed(config.seed)  # initial weights
-        self.kind: Kind[Any] = Arbitrary(config, content, style, device, cache, vgg_file)
+        self.kind: Kind[Any, Any] = KINDS[config.kind](config, content, style, device, cache, vgg_file)
         digests = {f"{name}_digest": digest for name, digest in self.kind.digests.items()}
         self.about = {**digests, "seed": str(config.seed)}
         model, discriminator = self.kind.model, self.kind.discriminator
@@ -120,7 +124,7 @@ class Trainer:
         ema = EMA(model, config.ema_half_life)
         learnt = [p for p in model.parameters() if p.requires_grad]
         optimizers = (
-            torch.optim.Adam(learnt, config.learning_rate, betas=(0.9, 0.99)),
+            torch.optim.Adam(learnt, config.learning_rate, betas=(config.momentum, 0.99)),
             torch.optim.Adam(discriminator.parameters(), config.discriminator_learning_rate, betas=(0.0, 0.99)),
         )
         self.state = TrainingState(model, discriminator, *optimizers, ema)
@@ -327,7 +331,7 @@ class Trainer:
         where = " ".join(f"{name} {share:.0%}" for name, share in sorted(shares.items(), key=lambda s: -s[1])[:3])
         return Progress(state.step, self.config.steps, report, pictures, where)
 
-    def averaged_model(self) -> Model:
+    def averaged_model(self) -> Any:  # of the type that the kind, and so its validator, works with
         """The model with the average of the weights so far, which is sampled, judged and shipped."""
         self.averaged.load_state_dict(self.state.model.state_dict())
         self.state.ema.copy_to(self.averaged)
@@ -340,7 +344,8 @@ class Trainer:
         path = self.out / "samples" / f"{self.state.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
         arrays = [[cell.cpu().numpy() for cell in row] for row in rows]
-        write_image(contact_sheet(arrays, [""] * len(rows), [""] * len(rows[0]), cell=192), path)
+        cell = min(192, max(max(array.shape) for row in arrays for array in row))
+        write_image(contact_sheet(arrays, [""] * len(rows), [""] * len(rows[0]), cell), path)
 
 
 def _step(line: str) -> float:
