@@ -134,7 +134,7 @@ def test_a_recipe_survives_its_file_and_a_damaged_one_is_one_sentence(imagine):
 
 
 def test_what_is_no_model_of_noise_is_one_sentence(made, bundle, tmp_path):
-    with pytest.raises(ModelError, match="'arbitrary'.*--kind noise"):
+    with pytest.raises(ModelError, match=r"'arbitrary'.*--kind noise"):
         Imaginer(bundle)
     with pytest.raises(ModelError, match="not an exported model"):
         Imaginer(tmp_path)

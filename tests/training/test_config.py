@@ -95,6 +95,31 @@ def test_validation_keeps_step_with_the_checkpoints_unless_told_otherwise():
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_recipes_of_noise(name):
+    config = load_recipe(name, ["seed=3"], "noise")
+    assert (config.kind, config.recipe, config.seed) == ("noise", name, 3)
+    assert config.game.objective == "relativistic"
+    assert config.game.r1 > 0
+    assert config.game.r2 > 0
+    assert config.game.augment.p == 1
+    assert not config.noise.discriminator_spectral
+    assert config.checkpoint_every % config.log_every == 0
+    # The coarsest patch sees a whole picture: 4 pixels, and twice as many and 2 for each further halving, at its scale.
+    seen = 1
+    for _ in config.noise.discriminator_widths:
+        seen = 2 * seen + 2
+    assert seen * 2 ** (config.noise.discriminator_scales - 1) >= config.noise.side
+
+
+def test_a_file_s_kind_is_its_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('kind = "noise"\nphases = [{ steps = 3 }]\n')
+    assert load_recipe(str(path)).kind == load_recipe(str(path), kind="noise").kind == "noise"
+    with pytest.raises(UsageError, match="of the kind noise; leave --kind arbitrary out"):
+        load_recipe(str(path), kind="arbitrary")
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_recipes_hold_nothing_out_and_control_nothing_unasked(name):
     config = load_recipe(name)
     assert config.validation_pairs > 0

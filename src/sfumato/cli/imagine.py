@@ -80,7 +80,8 @@ def _targets(out: str, index: int, count: int, walk: int | None) -> list[Path]:
     if out in ("", "-"):
         raise UsageError("pictures go into files; name a folder or a file with -o")
     path, suffix = Path(out), Path(out).suffix.lower()
-    is_folder = os.path.isdir(out) or out.endswith(("/", os.sep)) or not suffix
+    # `made-0.5` has no suffix that anybody meant.
+    is_folder = os.path.isdir(out) or out.endswith(("/", os.sep)) or not suffix[1:].isalnum() or suffix[1:].isdigit()
     if walk is not None and (is_folder or suffix != ".gif"):
         raise UsageError(f"a walk is a GIF, and {out} is not named as one; name a .gif file with -o")
     if walk is None and not is_folder and suffix not in WRITABLE:
