@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from sfumato import __version__
 from sfumato.checkpoint import FORMAT, load_model, new_directory, save_model
 from sfumato.errors import ModelError
-from sfumato.networks.model import ModelConfig, StyleTransferModel
+from sfumato.networks.model import ModelConfig, NoiseConfig, NoiseModel, StyleTransferModel
 
 CONFIG = ModelConfig(widths=(8, 12, 16), blocks=1, texture_size=16, style_size=16)
 
@@ -146,3 +146,28 @@ def test_a_directory_replaces_an_older_one_whole(tmp_path):
     with new_directory(target) as folder:
         (folder / "new").write_text("")
     assert [p.name for p in target.iterdir()] == ["new"]
+
+
+def test_the_file_says_which_kind_of_model_it_holds(saved, tmp_path):
+    model = NoiseModel(NoiseConfig(z_size=5, widths=(4, 4, 4, 4, 4)))
+    path = tmp_path / "noise.safetensors"
+    save_model(path, model, {}, model.state_dict())
+    assert (metadata(saved[0])["kind"], metadata(path)["kind"]) == ("arbitrary", "noise")
+    again, about = load_model(path)
+    assert isinstance(again, NoiseModel)
+    assert (again.config, about["kind"]) == (model.config, "noise")
+    z = torch.randn(2, 5)
+    with torch.no_grad():
+        assert torch.equal(again(z), model(z))
+
+
+def test_a_file_from_before_there_were_kinds_is_arbitrary(saved, tmp_path):
+    path, weights = saved
+    about = {key: value for key, value in metadata(path).items() if key != "kind"}
+    save_file(weights, tmp_path / "older.safetensors", about)
+    model, found = load_model(tmp_path / "older.safetensors")
+    assert isinstance(model, StyleTransferModel)
+    assert found["kind"] == "arbitrary"
+    save_file(weights, tmp_path / "later.safetensors", {**about, "kind": "dream"})
+    with pytest.raises(ModelError, match="'dream'"):
+        load_model(tmp_path / "later.safetensors")

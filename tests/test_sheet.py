@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sfumato.errors import UsageError
-from sfumato.sheet import contact_sheet
+from sfumato.sheet import contact_sheet, mosaic
 
 
 def flat(height, width, *rgb):
@@ -61,3 +61,15 @@ def test_labels_must_match(rows, row_labels, column_labels):
     pictures = [[flat(16, 16, *RED) for _ in row] for row in rows]
     with pytest.raises(UsageError, match="one name for each"):
         contact_sheet(pictures, row_labels, column_labels)
+
+
+@pytest.mark.parametrize(("count", "rows", "columns"), [(1, 1, 1), (2, 1, 2), (5, 2, 3), (9, 3, 3)])
+def test_a_mosaic_is_about_square_and_row_by_row(count, rows, columns):
+    pictures = [flat(6, 8, i / 10, 0, 0) for i in range(count)]
+    sheet = mosaic(pictures, gap=3)
+    assert sheet.shape == (1, 3, 9 * rows - 3, 11 * columns - 3)
+    assert sheet.dtype == np.float32
+    for i, picture in enumerate(pictures):
+        top, left = 9 * (i // columns), 11 * (i % columns)
+        assert np.array_equal(sheet[:, :, top : top + 6, left : left + 8], picture)
+    assert (sheet == 1).all(1).sum() == sheet[0, 0].size - count * 48  # the rest is paper

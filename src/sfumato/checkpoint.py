@@ -5,39 +5,39 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato import __version__
+from sfumato.config import Config
 from sfumato.errors import ModelError, UsageError
-from sfumato.networks.model import CollectionConfig, CollectionModel, ModelConfig, StyleTransferModel
+from sfumato.networks.model import (
+    CollectionConfig,
+    CollectionModel,
+    ModelConfig,
+    NoiseConfig,
+    NoiseModel,
+    StyleTransferModel,
+)
 
 FORMAT = "sfumato-model-1"
-Model: TypeAlias = StyleTransferModel | CollectionModel  # what a file holds, and a run trains
-ARBITRARY = "arbitrary"  # the kind of files from before there were others
+Model: TypeAlias = StyleTransferModel | CollectionModel | NoiseModel  # what a file holds, and a run trains
+_KINDS: dict[str, tuple[type[Config], Callable[[Any], Model]]] = {  # by the name that files and cards have them under
+    "arbitrary": (ModelConfig, StyleTransferModel),
+    "collection": (CollectionConfig, CollectionModel),
+    "noise": (NoiseConfig, NoiseModel),
+}
 
 
-def _arbitrary(config: Any, where: str) -> Model:
-    return StyleTransferModel(ModelConfig.parse(config, where))
-
-
-def _collection(config: Any, where: str) -> Model:
-    return CollectionModel(CollectionConfig.parse(config, where))
-
-
-_REBUILD = {ARBITRARY: _arbitrary, "collection": _collection}
-_KINDS = {StyleTransferModel: ARBITRARY, CollectionModel: "collection"}
-
-
-def kind_of(model: Model) -> str:
+def kind_of(model: nn.Module) -> str:
     """The name of a model's kind, as files and cards have it."""
-    return _KINDS[type(model)]
+    return next(kind for kind, (_, make) in _KINDS.items() if make is type(model))
 
 
 def save_model(path: Path, model: Model, about: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:
@@ -56,12 +56,11 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
             about = dict(file.metadata() or {})
         if about.get("format") != FORMAT:
             raise ModelError(f"{path} is no Sfumato model ({FORMAT}); give a model.safetensors of a run")
-        kind = about.get("kind", ARBITRARY)
-        if kind not in _REBUILD:
-            raise ModelError(
-                f"{path} is a model of the kind {kind!r}, which this version does not know; install a later one"
-            )
-        model = _REBUILD[kind](json.loads(about["config"]), str(path))
+        kind = about.setdefault("kind", "arbitrary")  # files from before there were others do not say
+        if kind not in _KINDS:
+            raise ModelError(f"{path} holds a model of the kind {kind!r}, which this Sfumato does not know; update it")
+        config, make = _KINDS[kind]
+        model = make(config.parse(json.loads(about["config"]), str(path)))
         model.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, UsageError) as error:
         raise ModelError(f"cannot read the model {path}: {str(error).splitlines()[0]}") from error

@@ -15,7 +15,7 @@ import os
 import struct
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -32,7 +32,7 @@ from sfumato import deep
 from sfumato.checks import check_image, check_range, check_shape
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.files import atomic_file
-from sfumato.metadata import PNG_KEYWORD, Metadata, find_recipe, read_metadata, recipe_json, to_exif, to_xmp
+from sfumato.metadata import GIF_PREFIX, PNG_KEYWORD, Metadata, find_recipe, read_metadata, recipe_json, to_exif, to_xmp
 
 Picture: TypeAlias = npt.NDArray[np.float32]
 ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any]
@@ -303,6 +303,22 @@ def write_photo(
         destination.flush()
     except OSError as problem:
         raise OutputError(f"cannot write {name}: {problem.strerror or problem}") from problem
+
+
+def write_animation(
+    frames: Sequence[Picture], path: str | os.PathLike[str], recipe: Mapping[str, object], seconds: float = 0.05
+) -> None:
+    """Writes pictures ``(1, 3, H, W)`` of one size as an endless GIF with the recipe; 256 colours to a frame.
+
+    The file appears whole or not at all. A frame like the one before it is not stored but shown for longer.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    first, *rest = [to_pil(frame).quantize(256) for frame in frames]
+    options = {"duration": round(1000 * seconds), "loop": 0, "comment": GIF_PREFIX + recipe_json(recipe)}
+    with atomic_file(path) as file:
+        first.save(file, "GIF", save_all=True, append_images=rest, **options)
 
 
 def luma(planes: npt.NDArray[_Float]) -> npt.NDArray[_Float]:

@@ -10,6 +10,7 @@ PNG           chunk ``eXIf``                         chunk ``iTXt`` with the key
 JPEG, WEBP,   Exif                                   XMP, property ``sfumato:recipe``. Editors carry XMP that
 TIFF                                                 they do not know along; Exif's ``UserComment`` is the
                                                      user's own, and programs write over it.
+GIF           (nothing)                              comment that begins with ``sfumato:``
 ============  =====================================  ======================================================
 """
 
@@ -33,6 +34,7 @@ from sfumato.errors import InputError, UsageError
 #: Bytes of JSON. JPEG holds XMP in one segment of 65,535.
 MAX_RECIPE = 60_000
 PNG_KEYWORD = "sfumato"
+GIF_PREFIX = "sfumato:"
 
 _MAX_TEXT = 4000  # characters: three of them in UTF-8 fit into JPEG's one segment of Exif
 _XMP = (
@@ -112,6 +114,8 @@ def find_recipe(image: Image.Image) -> dict[str, object] | None:
     text = image.info.get(PNG_KEYWORD)
     if text is None:
         text = _xmp_recipe(image.info.get("xmp"))
+    if text is None and image.format == "GIF":
+        text = _gif_recipe(image.info.get("comment"))
     if text is None:  # other programs may have moved the chunk behind the pixels: Pillow decodes those to get there
         text = getattr(image, "text", {}).get(PNG_KEYWORD)
     if not isinstance(text, str):
@@ -230,6 +234,12 @@ def _xmp_recipe(packet: object) -> str | None:
             text = rest[len(opening) :].partition(closing)[0]
             return html.unescape(text[: 8 * MAX_RECIPE].decode("utf-8", "replace"))
     return None
+
+
+def _gif_recipe(comment: object) -> str | None:
+    if not isinstance(comment, bytes) or not comment.startswith(GIF_PREFIX.encode()):
+        return None
+    return comment[len(GIF_PREFIX) : 8 * MAX_RECIPE].decode("utf-8", "replace")
 
 
 def _no_constant(name: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sfumato.errors import UsageError
@@ -58,6 +60,23 @@ def contact_sheet(
             sheet.paste(picture, (left + (cell - picture.width) // 2, top + (height - picture.height) // 2))
         top += height + gap
     return as_image(sheet)
+
+
+def mosaic(pictures: Sequence[Picture], gap: int = 2) -> Picture:
+    """Pictures ``(1, 3, H, W)`` of one size in a square without names, row by row -> ``(1, 3, H', W')``.
+
+    Args:
+        pictures: at least one; as many columns are taken as make about as many rows.
+        gap: white pixels between two of them.
+    """
+    height, width = pictures[0].shape[2:]
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / columns)
+    sheet = np.ones((1, 3, rows * (height + gap) - gap, columns * (width + gap) - gap), np.float32)
+    for i, picture in enumerate(pictures):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        sheet[:, :, top : top + height, left : left + width] = picture
+    return sheet
 
 
 def _fit(picture: Picture, cell: int) -> Image.Image:

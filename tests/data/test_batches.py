@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato.data.batches import STYLE_THUMBNAIL, BatchSource, BatchSpec, sample_boxes
+from sfumato.data.batches import STYLE_THUMBNAIL, BatchSource, BatchSpec, PaintingSource, sample_boxes
 from sfumato.data.folders import FolderReport, Picture
 
 SPEC = BatchSpec(batch=3, crop=24, thumbnails=(24, 32), large=2, magnification=4.0, content_variants=2)
@@ -167,3 +167,33 @@ def test_pictures_smaller_than_a_crop_are_enlarged_and_not_refused():
     batch = small.batch(0, SPEC)
     assert batch.crop.shape == batch.patch.shape == (3, 3, 24, 24)
     assert batch.large.shape == (2, 3, 24, 24)
+
+
+def test_paintings_alone_are_keyed_by_seed_and_step():
+    source = PaintingSource(report(noise(4)), 0, CPU)
+    first = source.batch(3, 5, 16)
+    assert first.shape == (5, 3, 16, 16)
+    assert 0 <= first.min() < first.max() <= 1
+    source.batch(8, 2, 16)
+    assert torch.equal(source.batch(3, 5, 16), first)
+    assert not torch.equal(source.batch(4, 5, 16), first)
+    assert not torch.equal(PaintingSource(report(noise(4)), 1, CPU).batch(3, 5, 16), first)
+
+
+def test_paintings_alone_are_cropped_at_varying_sizes_and_mirrored():
+    """Of a ramp of red, a crop shows how much it holds: from half to all of the short side."""
+    x = np.broadcast_to(np.linspace(0, 255, 80).round().astype(np.uint8), (3, 80, 80)).copy()
+    source = PaintingSource(report([x]), 0, CPU)
+    crops = torch.cat([source.batch(step, 8, 32) for step in range(20)])
+    rises = (crops[:, 0, :, -1] - crops[:, 0, :, 0]).mean(1).numpy()  # below 0 where it is mirrored
+    assert 0.3 < (rises < 0).mean() < 0.7
+    assert 0.45 < abs(rises).min() < 0.55
+    assert abs(rises).max() > 0.93
+    assert np.ptp(crops[:, 0].mean((1, 2)).numpy()) > 0.2  # and from anywhere
+
+
+def test_paintings_alone_are_drawn_by_the_square_root_of_their_artist_s():
+    pictures = [np.full((3, 8, 8), 20 * i, np.uint8) for i in range(10)]
+    source = PaintingSource(report(pictures, ["many"] * 9 + ["one"]), 0, CPU)
+    levels = torch.cat([source.batch(step, 10, 8).mean((1, 2, 3)) for step in range(100)]) * 255
+    assert (levels > 170).float().mean().item() == pytest.approx(1 / 4, abs=0.04)  # √1 of √9 + √1

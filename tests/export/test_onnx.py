@@ -17,7 +17,7 @@ from sfumato.errors import ModelError
 from sfumato.export import onnx as export
 from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, export_model, export_run
 from sfumato.inference import Style, Stylizer
-from sfumato.networks.model import ModelConfig, StyleTransferModel, build_discriminator
+from sfumato.networks.model import ModelConfig, NoiseConfig, NoiseModel, StyleTransferModel, build_discriminator
 
 GRAPHS = ("style_encoder", "statistics", "generator")
 ORIGIN = np.array([16, 400])
@@ -240,3 +240,45 @@ def test_a_damaged_absent_or_missing_checkpoint_is_a_model_error_and_makes_nothi
         with pytest.raises(ModelError):
             export_run(source, tmp_path / "bundle")
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def new_noise_model(seed=0):
+    torch.manual_seed(seed)
+    return NoiseModel(NoiseConfig(z_size=7, widths=(8, 8, 8, 8, 8))).eval()
+
+
+def test_a_model_of_noise_is_exported_from_its_run_and_agrees_with_torch(tmp_path):
+    model = new_noise_model()
+    folder = tmp_path / "run" / "checkpoints" / "00000003"
+    folder.mkdir(parents=True)
+    save_model(folder / "model.safetensors", model, {"step": "3", "recipe": "tiny"}, model.state_dict())
+    parity = export_run(tmp_path / "run", tmp_path / "bundle")
+    assert parity["generator"] <= TOLERANCE
+    card = json.loads((tmp_path / "bundle" / "card.json").read_text())
+    assert (card["kind"], card["z_size"], card["side"], card["parity"]) == ("noise", 7, 64, parity)
+    assert card["training"]["step"] == "3"
+    assert "kind" not in card["training"]
+    graph = (tmp_path / "bundle" / "generator.onnx").read_bytes()
+    assert card["files"] == {"generator.onnx": hashlib.sha256(graph).hexdigest()}
+    session = onnxruntime.InferenceSession(graph)
+    with torch.no_grad():
+        for parameter in model.parameters():  # stored so
+            parameter.copy_(parameter.half().float())
+    for batch in (1, 3, 8):
+        z = torch.randn(batch, 7)
+        with torch.no_grad():
+            expected = model(z).numpy()
+        (got,) = session.run(None, {"z": z.numpy()})
+        assert got.shape == (batch, 3, 64, 64)
+        assert np.abs(got - expected).max() <= TOLERANCE
+
+
+def test_a_model_of_noise_whose_graph_differs_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match="differ from torch"):
+        export_model(new_noise_model(), tmp_path / "bundle", "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_cards_say_their_kind(exported):
+    assert json.loads((exported[0] / "card.json").read_text())["kind"] == "arbitrary"

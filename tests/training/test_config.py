@@ -1,7 +1,12 @@
+from typing import get_args
+
 import pytest
 
+from sfumato import checkpoint
+from sfumato.cli import train as cli
 from sfumato.errors import UsageError
-from sfumato.training.config import RECIPES, Phase, TrainConfig, load_recipe
+from sfumato.training.config import RECIPES, KindName, Phase, TrainConfig, load_recipe
+from sfumato.training.loop import KINDS
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -92,6 +97,38 @@ def test_validation_keeps_step_with_the_checkpoints_unless_told_otherwise():
     config = load_recipe("tiny")
     assert config.validation_interval == config.checkpoint_every == 10
     assert load_recipe("tiny", ["validate_every=7"]).validation_interval == 7
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_of_noise(name):
+    config = load_recipe(name, ["seed=3"], "noise")
+    assert (config.kind, config.recipe, config.seed) == ("noise", name, 3)
+    assert config.game.objective == "relativistic"
+    assert config.game.r1 > 0
+    assert config.game.r2 > 0
+    assert config.game.augment.p == 1
+    assert not config.noise.discriminator_spectral
+    assert config.checkpoint_every % config.log_every == 0
+    # The coarsest patch sees a whole picture: 4 pixels, and twice as many and 2 for each further halving, at its scale.
+    seen = 1
+    for _ in config.noise.discriminator_widths:
+        seen = 2 * seen + 2
+    assert seen * 2 ** (config.noise.discriminator_scales - 1) >= config.noise.side
+
+
+def test_a_file_s_kind_is_its_own(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('kind = "noise"\nphases = [{ steps = 3 }]\n')
+    assert load_recipe(str(path)).kind == load_recipe(str(path), kind="noise").kind == "noise"
+    with pytest.raises(UsageError, match="of the kind 'noise'; leave --kind out"):
+        load_recipe(str(path), kind="arbitrary")
+    with pytest.raises(UsageError, match="of the kind 'arbitrary'; leave --kind out"):
+        load_recipe("tiny", ["kind=arbitrary"], "noise")
+
+
+def test_kinds_are_the_same_everywhere():
+    names = set(get_args(KindName))
+    assert names == set(KINDS) == set(checkpoint._KINDS) == {kind.value for kind in cli.Kind} == set(cli.USE)
 
 
 @pytest.mark.parametrize("name", RECIPES)

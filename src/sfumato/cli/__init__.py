@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from sfumato import __version__
-from sfumato.cli import doctor, evaluate, explain, export, show, styles, stylize, train
+from sfumato.cli import doctor, evaluate, explain, export, imagine, show, styles, stylize, train
 from sfumato.errors import SfumatoError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells expect
@@ -98,6 +98,7 @@ app.add_typer(styles.app, name="styles")
 app.command()(show.show)
 app.command()(show.replay)
 app.command()(explain.explain)
+app.command()(imagine.imagine)
 app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.compare)

@@ -19,7 +19,7 @@ def export(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
-    """Export a trained model to ONNX, for `stylize --model`."""
+    """Export a trained model to ONNX, for `stylize --model` or, of kind noise, `imagine --model`."""
     with needs_extra("train", "Exporting"):
         from sfumato.export.onnx import export_run
 

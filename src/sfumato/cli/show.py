@@ -11,6 +11,7 @@ import typer
 from sfumato.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from sfumato.inference.imagine import Imagined
     from sfumato.inference.recipe import Recipe
 
 
@@ -19,10 +20,23 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
     """Print how a picture was made."""
-    recipe = _recipe(picture)
+    found = _found(picture)
+    if found.get("kind") == "noise":
+        from sfumato.inference.imagine import Imagined
+
+        imagined = Imagined.from_json(found, str(picture))
+        recipe, lines = imagined.to_json(), _lines_of_noise(imagined)
+    else:
+        stylised = _recipe(found, picture)
+        recipe, lines = stylised.to_json(), _lines(stylised)
     if as_json:
-        typer.echo(json.dumps(recipe.to_json(), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(recipe, indent=2, ensure_ascii=False))
         return
+    for name, value in lines.items():
+        typer.echo(f"{name:9} {value}")
+
+
+def _lines(recipe: Recipe) -> dict[str, str]:
     lines = {
         "made by": f"Sfumato {recipe.version}, model {recipe.model} ({recipe.model_sha256[:12]})",
         "style": " / ".join(style["name"] for style in recipe.styles) or "the model's own",
@@ -36,8 +50,18 @@ def show(
     }
     if isinstance(why := (recipe.guidance or {}).get("why"), str):
         lines["chosen"] = why
-    for name, value in lines.items():
-        typer.echo(f"{name:9} {value}")
+    return lines
+
+
+def _lines_of_noise(recipe: Imagined) -> dict[str, str]:
+    last = recipe.index + recipe.count - 1
+    return {
+        "made by": f"Sfumato {recipe.version}, model {recipe.model} ({recipe.model_sha256[:12]})",
+        "out of": f"noise, seed {recipe.seed}, truncation {recipe.truncation:g}",
+        "pictures": f"{recipe.index}" if recipe.count == 1 else f"{recipe.index} to {last}",
+        "walk": f"{recipe.walk} steps from each to the next" if recipe.walk else "none",
+        "again": recipe.command,
+    }
 
 
 def replay(
@@ -66,7 +90,7 @@ def replay(
     from sfumato.inference import Stylizer
     from sfumato.inference.batch import plan
 
-    recipe = _recipe(picture)
+    recipe = _recipe(_found(picture), picture)
     masks = [read_mask(path) for path in mask or []]
     if len(masks) != len(recipe.masks):
         raise UsageError(
@@ -85,11 +109,16 @@ def replay(
     Run(stylizer, recipe, styles, masks, None, overwrite, MAX_PIXELS, False).all(jobs, False)
 
 
-def _recipe(picture: Path) -> Recipe:
+def _found(picture: Path) -> dict[str, object]:
     from sfumato.image import read_recipe
-    from sfumato.inference.recipe import Recipe
 
     found = read_recipe(picture)
     if found is None:
         raise InputError(f"{picture} holds no recipe: Sfumato did not make it, or another program saved it again")
+    return found
+
+
+def _recipe(found: dict[str, object], picture: Path) -> Recipe:
+    from sfumato.inference.recipe import Recipe
+
     return Recipe.from_json(found, str(picture))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,18 +19,39 @@ if TYPE_CHECKING:
     from sfumato.training.config import TrainConfig
     from sfumato.training.loop import Trainer
 
+USE = {  # by kind
+    "arbitrary": "sfumato stylize ... --model MODEL",
+    "collection": "sfumato stylize ... --model MODEL",
+    "noise": "sfumato imagine --model MODEL -o PICTURES/",
+}
+UNJUDGED = {
+    "collection": "a collection has no pairs to judge",
+    "noise": "there is no photo to hold these pictures to",
+}
+
+
+class Kind(StrEnum):
+    """Of `training.config.KindName`, which only the extra can import."""
+
+    arbitrary = "arbitrary"
+    collection = "collection"
+    noise = "noise"
+
 
 def train(
-    content: Annotated[Path, typer.Option(help="Folder of photos.", show_default=False)],
     style: Annotated[
         Path, typer.Option(help="Folder of paintings, flat or with one folder an artist.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, samples, log.", show_default=False)],
+    content: Annotated[
+        Path | None, typer.Option(help="Folder of photos; not for kind noise.", show_default=False)
+    ] = None,
     recipe: Annotated[str, typer.Option(help="tiny, laptop, flagship, or a .toml file.")] = "laptop",
     kind: Annotated[
-        str | None,
+        Kind | None,
         typer.Option(
-            help="arbitrary: any style, by its picture; collection: one painter's works. [default: arbitrary]",
+            help="arbitrary: any style, by its picture; collection: one painter's works; noise: small pictures of no "
+            "photo. [default: arbitrary]",
             show_default=False,
         ),
     ] = None,
@@ -52,7 +74,7 @@ def train(
         Path | None, typer.Option(help="torchvision's vgg19 .pth, instead of the 8-bit copy of the extra.")
     ] = None,
 ) -> None:
-    """Train a model on your photos and paintings."""
+    """Train a model on your photos and paintings, or on paintings alone."""
     from rich.console import Console
 
     if device not in ("auto", "cpu"):
@@ -65,16 +87,18 @@ def train(
     check_out(out, resume)
     config = _stored_config(out, overrides or []) if resume else None
     if config is None:
-        config = load_recipe(recipe, [*(CYCLE if cycle else ()), *(overrides or [])], kind)
+        given = [*(CYCLE if cycle else ()), *(overrides or [])]
+        config = load_recipe(recipe, given, kind and kind.value)
         if cycle and config.kind != "collection":
             raise UsageError("--cycle is how a collection is trained; add --kind collection")
     elif kind not in (None, config.kind):
         raise UsageError(f"{out} is a run of the kind {config.kind!r}; leave --kind out, or give another --out")
-    photos = _look(console, content, manifest, config)
+    _check_needs(config, content)
+    photos = _look(console, content, manifest, config) if content else None
     paintings = _look(console, style, manifest, config)
-    _say_whether_ours(console, photos, paintings)
-    apart = _look_apart(console, photos, paintings, manifest, config)
-    with console.status("Preparing the networks and the style targets"):
+    _say_whether_ours(console, *(report for report in (photos, paintings) if report))
+    apart = _look_apart(console, photos, paintings, manifest, config) if photos else None
+    with console.status("Preparing the networks and what they learn from"):
         trainer = Trainer(
             config,
             photos,
@@ -119,6 +143,14 @@ def _resuming(**options: object) -> str:
     """The command that goes on with a run of these options."""
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
     return shlex.join(["sfumato", "train", *words, "--resume"])
+
+
+def _check_needs(config: TrainConfig, content: Path | None) -> None:
+    """UsageError where the photos that this kind needs are missing, or some that it has no use for are there."""
+    if config.has_photos and content is None:
+        raise UsageError("training needs photos; give their folder as --content, or train --kind noise without any")
+    if not config.has_photos and content is not None:
+        raise UsageError(f"kind {config.kind} learns from the paintings of --style alone; leave --content out")
 
 
 def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
@@ -171,8 +203,8 @@ def _look_apart(
 def _say_what_judges(console: Console, trainer: Trainer, apart: tuple[FolderReport, FolderReport] | None) -> None:
     """Sizes of the validation set, or why there is none; what was left out of it."""
     config = trainer.config
-    if config.kind == "collection":
-        console.print("No validation: a collection has no pairs to judge. Look at the samples; the newest is exported.")
+    if config.kind in UNJUDGED:
+        console.print(f"No validation: {UNJUDGED[config.kind]}. Look at the samples; the newest is exported.")
     if apart is None:
         return
     photos, paintings = (len(report.pictures) for report in apart)
@@ -197,7 +229,7 @@ def _say_end(console: Console, trainer: Trainer, again: str) -> None:
     if best := trainer.state.record.best:
         console.print(f"Best by validation, and so what is exported: step {best.step}, score {best.score:.3f}.")
     out = trainer.out
-    console.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; sfumato stylize ... --model MODEL")
+    console.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; {USE[trainer.config.kind]}")
 
 
 def _say_whether_ours(console: Console, *reports: FolderReport) -> None:

@@ -48,10 +48,7 @@ class BatchSource:
         self.content = [torch.from_numpy(p.pixels).to(device) for p in content.pictures]
         self.style = [torch.from_numpy(p.pixels).to(device) for p in style.pictures]
         self.seed = seed
-        weights = np.zeros(len(self.style))
-        for members in style.groups.values():
-            weights[members] = 1 / np.sqrt(len(members))
-        self.style_weights = weights / weights.sum()
+        self.style_weights = _by_group(style)
 
     def batch(self, step: int, spec: BatchSpec) -> Batch:
         """The batch of a step; depends on nothing but the seed, the step, the spec and the pictures."""
@@ -74,7 +71,7 @@ class BatchSource:
             left, top = rng.integers(side - region + 1, size=2).tolist()
             large.append(_fit(window[:, top : top + region, left : left + region], spec.crop))
             boxes.append([left / side, top / side, (left + region) / side, (top + region) / side])
-        styles = [self._square(self.style[i], rng, rng.uniform(0.75, 1.0)) for i in style_ids]
+        styles = [_square(self.style[i], rng, rng.uniform(0.75, 1.0)) for i in style_ids]
         patches = [_random_crop(self.style[i], rng, spec.crop) for i in style_ids]
         return Batch(
             torch.stack(crops),
@@ -90,7 +87,7 @@ class BatchSource:
     def _window_and_crop(self, photo: int, variant: int, crop: int) -> tuple[Tensor, Tensor]:
         """A square window over the short side, maybe mirrored, and a crop in it at 1 to 1.6 photo pixels a pixel."""
         rng = np.random.default_rng([self.seed, 1, photo, variant])
-        window = self._square(self.content[photo], rng, 1.0)
+        window = _square(self.content[photo], rng, 1.0)
         if rng.random() < 0.5:
             window = window.flip(2)
         side = window.shape[1]
@@ -105,12 +102,42 @@ class BatchSource:
         top, left = ((length - short) // 2 for length in picture.shape[1:])
         return _fit(picture[:, top : top + short, left : left + short], side)
 
-    @staticmethod
-    def _square(picture: Tensor, rng: np.random.Generator, share: float) -> Tensor:
-        height, width = picture.shape[1:]
-        side = round(share * min(height, width))
-        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
-        return picture[:, top : top + side, left : left + side]
+
+class PaintingSource:
+    """Draws batches of paintings alone, held on `device`: artists by the square root of their size."""
+
+    def __init__(self, style: FolderReport, seed: int, device: torch.device) -> None:
+        self.style = [torch.from_numpy(p.pixels).to(device) for p in style.pictures]
+        self.seed = seed
+        self.weights = _by_group(style)
+
+    def batch(self, step: int, count: int, side: int) -> Tensor:
+        """The batch of a step, (count, 3, side, side) in [0, 1]: square crops of half to all of a painting's short
+        side, brought to `side` and maybe mirrored. It depends on nothing but the seed, the step, the sizes and the
+        paintings."""
+        rng = np.random.default_rng([self.seed, 2, step])
+        crops = []
+        for i in rng.choice(len(self.style), size=count, p=self.weights).tolist():
+            crop = _fit(_square(self.style[i], rng, rng.uniform(0.5, 1.0)), side)
+            crops.append(crop.flip(2) if rng.random() < 0.5 else crop)
+        return torch.stack(crops)
+
+
+def _by_group(pictures: FolderReport) -> np.ndarray:
+    """How probable each picture is, (N,): a group counts by the square root of its size."""
+    weights: np.ndarray = np.zeros(len(pictures.pictures))
+    for members in pictures.groups.values():
+        weights[members] = 1 / np.sqrt(len(members))
+    weights /= weights.sum()
+    return weights
+
+
+def _square(picture: Tensor, rng: np.random.Generator, share: float) -> Tensor:
+    """A square of a share of the short side, anywhere."""
+    height, width = picture.shape[1:]
+    side = round(share * min(height, width))
+    top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+    return picture[:, top : top + side, left : left + side]
 
 
 def _fit(region: Tensor, side: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Torch to ONNX: graphs that any picture size goes through, checked against torch before they are kept."""
+"""Torch to ONNX: graphs that take any picture size, or any number of z, checked against torch before they are kept."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from sfumato.errors import ModelError
 from sfumato.networks.discriminator import PairDiscriminator
 from sfumato.networks.model import (
     CollectionModel,
+    NoiseModel,
     StyleTransferModel,
     build_collection_discriminator,
     build_discriminator,
@@ -38,6 +39,12 @@ from sfumato.training.state import best_checkpoint, checkpoint, checkpoints
 OPSET = 18
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime
 PARITY_SIZES = ((16, 16), (17, 31), (75, 93), (128, 200))
+PARITY_BATCHES = (1, 2, 5)  # z at once
+_SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
+_FREE = {  # axes of any length, by the name of an input or output; codes and affines have none
+    **dict.fromkeys(("picture", "thumbnail", "stylized", "features", "opinion"), _SIZE),
+    **dict.fromkeys(("z", "pictures"), _COUNT),
+}
 _Graph: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]  # module, inputs, their names, outputs
 
 
@@ -69,7 +76,7 @@ class _OwnStatistics(nn.Module):
 
 
 class _Generator(nn.Module):
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: StyleTransferModel | CollectionModel) -> None:
         super().__init__()
         self.generator = model.generator
 
@@ -98,13 +105,15 @@ class _Bundle:
 
     Attributes:
         graphs: by name.
-        inputs: what each is fed where parity is looked at with a picture (1, 3, h, w).
+        inputs: what each is fed where parity is looked at with one of `tried`.
+        tried: pictures (1, 3, h, w), or z (B, Z).
         shipped: whose weights are stored, and counted.
         facts: of the card.
     """
 
     graphs: dict[str, _Graph]
     inputs: Callable[[Tensor], dict[str, tuple[Tensor, ...]]]
+    tried: list[Tensor]
     shipped: nn.Module
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -122,18 +131,16 @@ def export_model(
 ) -> dict[str, float]:
     """Write the bundle statistics.onnx, generator.onnx and card.json to `directory`; for a model of any style also
     style_encoder.onnx, with a discriminator discriminator.onnx (which paints nothing, and says in `sfumato explain`
-    what it thinks).
+    what it thinks). Of noise, generator.onnx and card.json are all.
 
     Weights are rounded to 16 bits and stored so (computed with in 32): half the download, and torch is compared with
     the same rounded weights. Returns the largest differences by graph. ModelError, and nothing kept, where one exceeds
     `TOLERANCE`.
     """
-    model = model.cpu().eval()
+    _round(model.cpu().eval())
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(parameter.half().float())
         judge = None if discriminator is None else _rounded(discriminator)
-        bundle = _of_collection(model, judge) if isinstance(model, CollectionModel) else _of_styles(model, judge)
+        bundle = _bundle(model, judge)
     with new_directory(directory) as folder:
         for name, (module, inputs, input_names, output_names) in bundle.graphs.items():
             # The exporter leaves a module, and what lies in it, in the mode that it found the outermost in.
@@ -145,7 +152,6 @@ def export_model(
             "model": model_id,
             "kind": kind_of(model),
             "version": __version__,
-            "thumbnail": STYLE_THUMBNAIL,
             **bundle.facts,
             "parameters": sum(p.numel() for p in bundle.shipped.parameters()),
             "config": model.config.model_dump(mode="json"),
@@ -156,6 +162,12 @@ def export_model(
             json.dumps({**facts, **(card or {})}, indent=1, ensure_ascii=False) + "\n", "utf-8"
         )
     return parity
+
+
+def _bundle(model: Model, judge: nn.Module | None) -> _Bundle:
+    if isinstance(model, NoiseModel):
+        return _of_noise(model)
+    return _of_collection(model, judge) if isinstance(model, CollectionModel) else _of_styles(model, judge)
 
 
 def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
@@ -184,8 +196,9 @@ def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
 
     # Where a code has its mean colour and the root of its covariance (`Measured.pack`): what a palette is.
     palette = [code.shape[1] - MEASURED, code.shape[1] - MEASURED + 9]
-    facts = {"code_size": int(code.shape[1]), "affines": int(affines.shape[1]), "palette": palette}
-    return _Bundle(graphs, inputs, model, facts)
+    sizes = {"code_size": int(code.shape[1]), "affines": int(affines.shape[1])}
+    facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": palette}
+    return _Bundle(graphs, inputs, _pictures(), model, facts)
 
 
 def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
@@ -203,8 +216,34 @@ def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
         painter = picture, model.generator.measure(picture), torch.tensor(_FAR)
         return {"statistics": (picture,), "generator": painter, "discriminator": (picture,)}
 
-    facts = {"code_size": 0, "affines": int(affines.shape[1]), "palette": []}
-    return _Bundle(graphs, inputs, model.generator, facts)
+    facts = {"thumbnail": STYLE_THUMBNAIL, "code_size": 0, "affines": int(affines.shape[1]), "palette": []}
+    return _Bundle(graphs, inputs, _pictures(), model.generator, facts)
+
+
+def _of_noise(model: NoiseModel) -> _Bundle:
+    """Pictures (B, 3, side, side) out of z (B, Z). The discriminator stays behind: it is asked about photos' places."""
+    z_size, generator = model.config.z_size, torch.Generator().manual_seed(0)
+    return _Bundle(
+        {"generator": (model, (torch.randn(2, z_size),), ["z"], ["pictures"])},
+        lambda z: {"generator": (z,)},
+        [torch.randn(batch, z_size, generator=generator) for batch in PARITY_BATCHES],
+        model,
+        {"z_size": z_size, "side": model.config.side},
+    )
+
+
+def _pictures() -> list[Tensor]:
+    """Of sizes that do not divide, and smooth: statistics of white noise are not what the graphs will meet."""
+    generator = torch.Generator().manual_seed(0)
+    noise = [torch.rand(1, 3, 8, 8, generator=generator) for _ in PARITY_SIZES]
+    return [F.interpolate(x, size, mode="bicubic").clamp(0, 1) for x, size in zip(noise, PARITY_SIZES, strict=True)]
+
+
+def _round(model: nn.Module) -> None:
+    """Round its weights to 16 bits, as they are stored."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.half().float())
 
 
 def export_run(source: Path, directory: Path, model_id: str | None = None, *, newest: bool = False) -> dict[str, float]:
@@ -219,15 +258,17 @@ def export_run(source: Path, directory: Path, model_id: str | None = None, *, ne
         path = (checkpoint(source, best.step) if best else found[-1]) / "model.safetensors"
         which = {"checkpoint": "best by validation" if best else "newest"}
     model, about = load_model(path)
+    model_id = model_id or f"sfumato-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    card = {"training": {k: v for k, v in about.items() if k not in ("config", "format", "kind")} | which}
     discriminator = _discriminator_of(path.with_name("state.safetensors"), model)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    training = {k: v for k, v in about.items() if k not in ("config", "format")} | which
-    return export_model(model, directory, model_id or f"sfumato-{digest}", {"training": training}, discriminator)
+    return export_model(model, directory, model_id, card, discriminator)
 
 
 def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
-    """The discriminator beside a checkpoint's model; a model.safetensors alone comes without."""
-    if not state.is_file():
+    """The discriminator beside a checkpoint's model. A model.safetensors alone comes without; so does noise, and any
+    style whose discriminator knows no code: its opinion would be the same of every style."""
+    unconditional = isinstance(model, StyleTransferModel) and not model.config.discriminator_conditional
+    if isinstance(model, NoiseModel) or unconditional or not state.is_file():
         return None
     prefix = "discriminator."
     try:
@@ -241,7 +282,7 @@ def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
     return discriminator.paintings if isinstance(discriminator, PairDiscriminator) else discriminator
 
 
-def _new_discriminator(model: Model) -> nn.Module:
+def _new_discriminator(model: StyleTransferModel | CollectionModel) -> nn.Module:
     if isinstance(model, CollectionModel):
         return build_collection_discriminator(model.config)
     return build_discriminator(model.config, model.code_size)
@@ -253,9 +294,7 @@ def _rounded(discriminator: nn.Module) -> nn.Module:
     for module in list(plain.modules()):
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight")
-    with torch.no_grad():
-        for parameter in plain.parameters():
-            parameter.copy_(parameter.half().float())
+    _round(plain)
     return _Discriminator(plain).eval()
 
 
@@ -265,13 +304,7 @@ def _export(
     path: Path,
     names: list[str],
     outputs: list[str],
-    axes: Mapping[str, Mapping[int, str]] | None = None,
 ) -> None:
-    """Write one graph. `axes` are those whose length is free; without, the sizes of the pictures and maps."""
-    if axes is None:
-        size = {2: "height", 3: "width"}
-        # Pictures and maps; codes and affines are of one size.
-        axes = dict.fromkeys([names[0], *(o for o in outputs if o in ("stylized", "features", "opinion"))], size)
     with warnings.catch_warnings():
         # This exporter is called deprecated and traces sizes with warnings; `_parity` is what proves it right here.
         warnings.simplefilter("ignore")
@@ -281,7 +314,7 @@ def _export(
             str(path),
             input_names=names,
             output_names=outputs,
-            dynamic_axes={name: dict(free) for name, free in axes.items()},
+            dynamic_axes={name: _FREE[name] for name in (*names, *outputs) if name in _FREE},
             opset_version=OPSET,
             dynamo=False,
         )
@@ -324,16 +357,12 @@ def _store_half(proto: onnx.ModelProto) -> None:
 
 
 def _parity(bundle: _Bundle, folder: Path) -> dict[str, float]:
-    """Largest difference from torch by graph, each fed the same input, over sizes that do not divide."""
+    """Largest difference from torch by graph, each fed the same input, over all that the bundle is tried with."""
     sessions = {name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in bundle.graphs}
-    generator = torch.Generator().manual_seed(0)
     worst = dict.fromkeys(sessions, 0.0)
-    for height, width in PARITY_SIZES:
-        # Smooth pictures: statistics of white noise are not what the graphs will meet.
-        noise = torch.rand(1, 3, 8, 8, generator=generator)
-        picture = torch.nn.functional.interpolate(noise, (height, width), mode="bicubic").clamp(0, 1)
+    for given in bundle.tried:
         with torch.no_grad():
-            inputs = bundle.inputs(picture)
+            inputs = bundle.inputs(given)
         for name, session in sessions.items():
             feeds = {i.name: t.numpy() for i, t in zip(session.get_inputs(), inputs[name], strict=True)}
             with torch.no_grad():

@@ -78,6 +78,8 @@ class Recipe:
         Raises:
             InputError: it is no recipe of this kind.
         """
+        if found.get("kind") == "noise":
+            raise InputError(f"{where} was painted out of noise, and of no photo or style (sfumato show {where})")
         try:
             recipe = cls(**found)
             names = [style["name"] for style in recipe.styles]

@@ -49,20 +49,21 @@ NOISE_PLACES = 429
 Color: TypeAlias = Literal["style", "content", "luminance"]
 Mask: TypeAlias = npt.NDArray[np.float32]
 
-_Ends: TypeAlias = dict[str, tuple[list[str], list[str]]]  # each graph's inputs and outputs
-_GENERATOR: _Ends = {"generator.onnx": (["picture", "affines", "origin"], ["stylized"])}
-_GRAPHS: dict[str, _Ends] = {  # by the model's kind
+Ends: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]  # names of a graph's inputs and outputs
+_GENERATOR: dict[str, Ends] = {"generator.onnx": (("picture", "affines", "origin"), ("stylized",))}
+_GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint photos
     "arbitrary": {
-        "style_encoder.onnx": (["picture"], ["code", "features"]),
-        "statistics.onnx": (["thumbnail", "code"], ["affines"]),
+        "style_encoder.onnx": (("picture",), ("code", "features")),
+        "statistics.onnx": (("thumbnail", "code"), ("affines",)),
         **_GENERATOR,
     },
-    "collection": {"statistics.onnx": (["thumbnail"], ["affines"]), **_GENERATOR},
+    "collection": {"statistics.onnx": (("thumbnail",), ("affines",)), **_GENERATOR},
 }
-_OPTIONAL: dict[str, _Ends] = {  # they explain pictures, and paint none
-    "arbitrary": {"discriminator.onnx": (["picture", "code"], ["opinion"])},
-    "collection": {"discriminator.onnx": (["picture"], ["opinion"])},
+_OPTIONAL: dict[str, dict[str, Ends]] = {  # they explain pictures, and paint none
+    "arbitrary": {"discriminator.onnx": (("picture", "code"), ("opinion",))},
+    "collection": {"discriminator.onnx": (("picture",), ("opinion",))},
 }
+_OTHERS = {"noise": "it paints out of noise, and no photos; use sfumato imagine --model {}"}  # kinds of other commands
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # fastest first
 
 
@@ -103,30 +104,38 @@ class Card:
         Raises:
             ModelError: there is no card, or it is not one.
         """
-        path = folder / "card.json"
-        try:
-            found = json.loads(path.read_bytes())
-        except FileNotFoundError as problem:
-            raise ModelError(f"{folder} is not an exported model: no card.json is in it; name another") from problem
-        except (OSError, ValueError) as problem:
-            raise ModelError(f"cannot read {path}: {problem}; export or install the model again") from problem
-        if not isinstance(found, dict):
-            raise ModelError(f"{path} is not a model card; export the model again")
+        path, found = folder / "card.json", read_card(folder)
         # Cards from before there were kinds have none.
         card = {"training": {}, "scores": {}, "licence": {}, "data": {}, "kind": "arbitrary", **found}
-        kinds = {"model": str, "version": str, "thumbnail": int, "code_size": int, "affines": int, "palette": list}
-        kinds["kind"] = str
+        if (kind := str(card["kind"])) not in _GRAPHS:
+            unknown = f"this version does not paint with it; it knows {' and '.join(_GRAPHS)}"
+            raise ModelError(f"{folder} is a model of the kind {kind!r}: {_OTHERS.get(kind, unknown).format(folder)}")
+        types = {"model": str, "version": str, "thumbnail": int, "code_size": int, "affines": int, "palette": list}
+        types["kind"] = str
         for key in (entry.name for entry in fields(cls)):
-            if not isinstance(card.get(key), kinds.get(key, dict)):
+            if not isinstance(card.get(key), types.get(key, dict)):
                 raise ModelError(f"{path} is not a model card: {key!r} is missing or wrong; export the model again")
-        if card["kind"] not in _GRAPHS:
-            raise ModelError(
-                f"{path} is of a model of the kind {card['kind']!r}, which this version does not paint with; "
-                f"it knows {' and '.join(_GRAPHS)}"
-            )
-        if missing := sorted(_GRAPHS[card["kind"]].keys() - card["files"].keys()):
+        if missing := sorted(_GRAPHS[kind].keys() - card["files"].keys()):
             raise ModelError(f"{path} has no hash of {', '.join(missing)}; export the model again")
         return cls(**{entry.name: card[entry.name] for entry in fields(cls)})
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """What ``card.json`` in ``folder`` holds, of whatever kind the model is.
+
+    Raises:
+        ModelError: there is none, or it is not JSON.
+    """
+    path = folder / "card.json"
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as problem:
+        raise ModelError(f"{folder} is not an exported model: no card.json is in it; name another") from problem
+    except (OSError, ValueError) as problem:
+        raise ModelError(f"cannot read {path}: {problem}; export or install the model again") from problem
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} is not a model card; export the model again")
+    return found
 
 
 class Stylizer:
@@ -369,7 +378,8 @@ class Stylizer:
         return np.asarray(logits[0, 0])
 
     def _run(self, graph: str, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
-        session = _session(self.folder / graph, self.card.files[graph], self._threads, self._device, self.card.kind)
+        ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self.card.kind]}[graph]
+        session = load_graph(self.folder / graph, self.card.files[graph], ends, self._threads, self._device)
         outputs: list[npt.NDArray[np.float32]] = session.run(None, inputs)
         if not all(np.isfinite(output).all() for output in outputs):
             raise ModelError(
@@ -532,7 +542,15 @@ class Style:
 # Every Stylizer of the process shares these: a session may run in several threads at once. The hash belongs to the key,
 # so that a model exported again into the same folder is loaded again.
 @lru_cache(maxsize=24)
-def _session(path: Path, sha256: str, threads: int | None, device: str, kind: str) -> InferenceSession:
+def load_graph(
+    path: Path, sha256: str, ends: Ends, threads: int | None = None, device: str = "auto"
+) -> InferenceSession:
+    """A graph, ready to run.
+
+    Raises:
+        ModelError: it is not there, has another hash, is damaged, or has other inputs and outputs than ``ends``.
+        UsageError: there is no such device.
+    """
     try:
         content = path.read_bytes()
     except OSError as problem:
@@ -562,8 +580,8 @@ def _session(path: Path, sha256: str, threads: int | None, device: str, kind: st
         raise ModelError(f"onnxruntime {ort.__version__} cannot load {path}: {reason}") from problem
     if device != "auto" and _PROVIDERS[device] not in session.get_providers():  # it falls back to the CPU in silence
         raise UsageError(f"the device {device!r} did not start; check its drivers, or choose cpu")
-    names = [end.name for end in session.get_inputs()], [end.name for end in session.get_outputs()]
-    if names != {**_GRAPHS[kind], **_OPTIONAL[kind]}[path.name]:
+    names = tuple(end.name for end in session.get_inputs()), tuple(end.name for end in session.get_outputs())
+    if names != ends:
         raise ModelError(f"{path} is another program's model: its inputs and outputs are {names}")
     return session
 

@@ -1,13 +1,17 @@
-"""The assembled models, from configs of plain numbers: any style by its code, or one collection's own."""
+"""The assembled models, one a kind, each from a config of plain numbers."""
 
 from __future__ import annotations
 
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from sfumato.config import Config
 from sfumato.networks.collection_generator import CollectionGenerator, Normalization
 from sfumato.networks.discriminator import PairDiscriminator, PatchDiscriminator
 from sfumato.networks.generator import Generator
+from sfumato.networks.noise_generator import WIDTHS, NoiseGenerator
 from sfumato.networks.patch_head import PatchSampler
 from sfumato.networks.style_encoder import StyleEncoder
 
@@ -96,3 +100,44 @@ def build_collection_discriminator(config: CollectionConfig) -> PatchDiscriminat
         return PatchDiscriminator(widths, 0, scales, config.discriminator_spectral)
 
     return PairDiscriminator(new(), new()) if config.cycle else new()
+
+
+class NoiseConfig(Config):
+    """Shapes of a generator of pictures out of noise, and of its discriminator."""
+
+    z_size: PositiveInt = 100  # as DCGAN's (Radford et al. 2016)
+    side: Literal[64, 128] = 64  # pixels
+    widths: tuple[PositiveInt, ...] | None = None  # channels at sides 4, 8, ..., `side`; None: about 1 M weights
+    # Four halvings, at two scales: a patch of the coarser one sees 92 pixels, the whole of a picture of 64. Without a
+    # photo nothing else asks for a composition.
+    discriminator_widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=5)] = (32, 64, 128, 128)
+    discriminator_scales: Annotated[int, Field(ge=1, le=3)] = 2
+    discriminator_spectral: bool = False  # R1 and R2 hold its slope
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        octaves = len(WIDTHS[self.side])
+        if self.widths is not None and len(self.widths) != octaves:
+            raise ValueError(f"widths must be {octaves} numbers for a side of {self.side}, one an octave")
+        if self.side >> (len(self.discriminator_widths) + self.discriminator_scales - 1) < 1:
+            raise ValueError(f"the discriminator halves a side of {self.side} away; give it fewer widths or scales")
+        return self
+
+
+class NoiseModel(nn.Module):
+    """`generator`: all that a user runs."""
+
+    def __init__(self, config: NoiseConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.generator = NoiseGenerator(config.z_size, config.side, config.widths)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z (B, Z), N(0, I) -> pictures (B, 3, side, side) in [0, 1]."""
+        pictures: Tensor = self.generator(z)
+        return pictures
+
+
+def build_noise_discriminator(config: NoiseConfig) -> PatchDiscriminator:
+    widths, scales = config.discriminator_widths, config.discriminator_scales
+    return PatchDiscriminator(widths, 0, scales, config.discriminator_spectral)

@@ -1,4 +1,4 @@
-"""Pictures out of nothing but noise: small paintings of no photo, and the ways between them."""
+"""Pictures out of nothing but noise: small paintings of no photo. (The ways between them: `inference.imagine`.)"""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfumato.checks import check_range
-from sfumato.errors import ModelError, UsageError
-from sfumato.networks.layers import conv, full_precision, upsample
+from sfumato.errors import ModelError
+from sfumato.networks.layers import conv, upsample
 
 START = 4  # side of the grid that the noise becomes
 WIDTHS = {64: (160, 160, 128, 64, 32), 128: (160, 160, 128, 64, 32, 16)}  # by side: about 1 M weights
@@ -47,7 +46,7 @@ class NoiseGenerator(nn.Module):
         self.colour = conv(widths[-1], 3)
         with torch.no_grad():
             self.enter.weight.normal_(0, z_size**-0.5)
-            # The picture of z = 0, to which `truncate` leads: with none, normalised pixels would look the same at any
+            # The picture of z = 0, to which truncation leads: with none, normalised pixels would look the same at any
             # length of z.
             self.enter.bias.normal_(0, 0.5)
             for convolution in self.convs:
@@ -60,34 +59,3 @@ class NoiseGenerator(nn.Module):
             h = upsample(h) if i else h
             h = pixel_norm(F.leaky_relu(convolution(h), 0.2))
         return torch.sigmoid(self.colour(h).float())
-
-
-def truncate(z: Tensor, psi: float) -> Tensor:
-    """z (..., Z) pulled towards 0, the mean of all: psi·z. 1 leaves it; less is safer and less various.
-
-    Raises:
-        UsageError: psi is not in [0, 1].
-    """
-    return check_range(psi, 0.0, 1.0, "psi") * z
-
-
-def walk(z0: Tensor, z1: Tensor, steps: int) -> Tensor:
-    """From z0 to z1, both (..., Z), along the sphere: (steps, ..., Z), the ends included (slerp, White 2016).
-
-    A straight line would pass nearer to 0 than any z that was drawn. Only where the two point the same way is the way
-    straight; where they are opposite, so that every way round is as near, it is straight too, through 0.
-
-    Raises:
-        UsageError: fewer than 2 steps.
-    """
-    if steps < 2:
-        raise UsageError(f"a walk has at least 2 steps, its ends, not {steps}")
-    t = torch.linspace(0, 1, steps, dtype=z0.dtype, device=z0.device).view(-1, *[1] * z0.dim())
-    with full_precision(z0):
-        cosine = (F.normalize(z0, dim=-1) * F.normalize(z1, dim=-1)).sum(-1, keepdim=True).clamp(-1, 1)
-    angle = cosine.acos()
-    curved = angle.sin() > 1e-3  # elsewhere 0 over 0
-    sine = torch.where(curved, angle.sin(), 1)
-    first = torch.where(curved, ((1 - t) * angle).sin() / sine, 1 - t)
-    second = torch.where(curved, (t * angle).sin() / sine, t)
-    return first * z0 + second * z1

@@ -16,7 +16,7 @@ from sfumato.losses.perceptual import STYLE_LAYERS, StyleTarget
 from sfumato.networks.model import StyleTransferModel, build_discriminator
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import Kind, Lap, placed, shown, spread
+from sfumato.training.kinds import Kind, Lap, needed, placed, shown, spread
 from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep, discriminator_step, generator_step
 from sfumato.training.targets import Targets
@@ -42,12 +42,13 @@ class Arbitrary(Kind[StyleTransferModel, Task]):
     def __init__(
         self,
         config: TrainConfig,
-        content: FolderReport,
+        content: FolderReport | None,
         style: FolderReport,
         device: torch.device,
         cache: Path | None,
         vgg_file: Path | None,
     ) -> None:
+        content = needed(content)
         self.config = config
         self.digests = {"content": content.digest, "style": style.digest}
         self.model = placed(self.new_model(), device)

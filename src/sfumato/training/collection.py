@@ -27,7 +27,7 @@ from sfumato.networks.model import CollectionModel, build_collection_discriminat
 from sfumato.networks.patch_head import draw_positions
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import Kind, Lap, placed, shown, spread
+from sfumato.training.kinds import Kind, Lap, needed, placed, shown, spread
 from sfumato.training.probes import LAYER, Painter, Probes
 from sfumato.training.step import GeneratorStep
 
@@ -45,13 +45,14 @@ class Collection(Kind[CollectionModel, Batch]):
     def __init__(
         self,
         config: TrainConfig,
-        content: FolderReport,
+        content: FolderReport | None,
         style: FolderReport,
         device: torch.device,
         cache: Path | None = None,
         vgg_file: Path | None = None,
     ) -> None:
         """`cache` is other kinds': nothing is worth keeping. VGG19 is the monitor's alone."""
+        content = needed(content)
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"content": content.digest, "style": style.digest}
         self.model = placed(self.new_model(), device)

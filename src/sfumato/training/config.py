@@ -13,11 +13,11 @@ from sfumato.data.batches import BatchSpec
 from sfumato.errors import UsageError
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
-from sfumato.networks.model import CollectionConfig, ModelConfig
+from sfumato.networks.model import CollectionConfig, ModelConfig, NoiseConfig
 from sfumato.training.monitor import MonitorConfig
 
 RECIPES = ("tiny", "laptop", "flagship")
-KindName: TypeAlias = Literal["arbitrary", "collection"]
+KindName: TypeAlias = Literal["arbitrary", "collection", "noise"]
 #: What has a part in a collection's training; the other weights are of terms that need a style picture.
 COLLECTION_TERMS = ("adversarial", "contrast", "contrast_identity", "cycle", "identity", "consistency", "range")
 #: Overrides that turn a collection's recipe from contrast (CUT) to the cycle, with the weights and pool of CycleGAN.
@@ -60,10 +60,12 @@ class TrainConfig(Config):
     collection: CollectionConfig = CollectionConfig()  # of the collection kind, as the next two
     patches: PositiveInt = 256  # places a layer that are told apart by contrast
     pool: NonNegativeInt = 0  # earlier outputs that the discriminator is shown too; 0: none
+    noise: NoiseConfig = NoiseConfig()  # of the noise kind
     weights: LossWeights = LossWeights()
     game: Game = Game()
     learning_rate: PositiveFloat = 1e-3
     discriminator_learning_rate: PositiveFloat = 4e-4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # Adam's β1 of the generator; the discriminator's is 0
     warmup: PositiveInt = 50  # steps of linear warm-up
     final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.05  # share of the learning rate that a cosine ends at
     clip: PositiveFloat = 10.0  # gradient norm
@@ -106,6 +108,8 @@ class TrainConfig(Config):
                 )
         elif self.kind == "collection":
             self._check_collection()
+        else:
+            self._check_noise()
         return self
 
     def _check_collection(self) -> None:
@@ -123,6 +127,22 @@ class TrainConfig(Config):
             raise ValueError(
                 "a collection without a cycle has weights.contrast above 0, which keeps the photo, and weights.cycle 0"
             )
+
+    def _check_noise(self) -> None:
+        if not (self.weights.adversarial and all(phase.adversarial for phase in self.phases)):
+            raise ValueError(
+                "a generator of kind noise learns from the discriminator alone: weights.adversarial must be above 0 "
+                "and every phase adversarial"
+            )
+        if self.content_target:
+            raise ValueError("content_target is for kinds that paint photos; leave it at 0 for kind noise")
+        if self.hold < self.noise.side:
+            raise ValueError(f"hold must be noise.side ({self.noise.side}) or more, but is {self.hold}")
+
+    @property
+    def has_photos(self) -> bool:
+        """Whether it learns from photos too, and not from paintings alone."""
+        return self.kind != "noise"
 
     @property
     def is_validated(self) -> bool:
@@ -165,8 +185,11 @@ def load_recipe(recipe: str, overrides: list[str] | None = None, kind: str | Non
             values = load_toml(path)
     elif Path(recipe).suffix == ".toml":
         values = load_toml(Path(recipe))
-        if kind is not None and values.setdefault("kind", kind) != kind:
-            raise UsageError(f"{recipe} is a recipe of the kind {values['kind']!r}; leave --kind out, or give that")
+        if kind is not None:
+            values.setdefault("kind", kind)
     else:
         raise UsageError(f"no recipe {recipe!r}; give one of {', '.join(RECIPES)} or the path of a .toml file")
-    return TrainConfig.parse({"recipe": recipe, **apply_overrides(values, overrides or [])}, f"Recipe {recipe}")
+    config = TrainConfig.parse({"recipe": recipe, **apply_overrides(values, overrides or [])}, f"Recipe {recipe}")
+    if kind not in (None, config.kind):
+        raise UsageError(f"{recipe} is a recipe of the kind {config.kind!r}; leave --kind out, or give that")
+    return config

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sfumato.data.batches import BatchSource
 from sfumato.data.folders import FolderReport
+from sfumato.errors import UsageError
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
 from sfumato.training.config import Phase
@@ -36,9 +37,17 @@ def spread(pictures: Sequence[Tensor], count: int) -> Sequence[Tensor]:
     return pictures[:: max(1, len(pictures) // count)][:count]
 
 
-def shown(pictures: Sequence[Tensor]) -> Tensor:
-    """Four of the pictures held (each (3, h, w) uint8) as the monitor's probes have them: (4, 3, 96, 96) in [0, 1]."""
-    return torch.stack([BatchSource.centre(picture, PROBE_SIDE) for picture in spread(pictures, PROBES)])
+def shown(pictures: Sequence[Tensor], side: int = PROBE_SIDE) -> Tensor:
+    """Four of the pictures held (each (3, h, w) uint8) as the monitor's probes have them: (4, 3, side, side) in
+    [0, 1]."""
+    return torch.stack([BatchSource.centre(picture, side) for picture in spread(pictures, PROBES)])
+
+
+def needed(content: FolderReport | None) -> FolderReport:
+    """The photos of a kind that learns from some; UsageError where there are none."""
+    if content is None:
+        raise UsageError("this kind of model learns from photos too, and was given none")
+    return content
 
 
 class Kind(ABC, Generic[Made, Drawn]):

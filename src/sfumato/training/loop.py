@@ -31,6 +31,7 @@ from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.health import history_line, read_history, write_health
 from sfumato.training.kinds import Kind
 from sfumato.training.monitor import BY_NAME, SIGNALS, Monitor
+from sfumato.training.noise import NoiseKind
 from sfumato.training.optim import EMA, learning_rate
 from sfumato.training.probes import gradient_norm, weight_size
 from sfumato.training.state import TrainingState, checkpoints, newest_until, remove_unfinished
@@ -38,9 +39,9 @@ from sfumato.training.step import GeneratorStep
 from sfumato.training.validation import Validator, decide, loss_weights, reason_to_stop, score
 
 MakeKind: TypeAlias = Callable[
-    [TrainConfig, FolderReport, FolderReport, torch.device, Path | None, Path | None], Kind[Any, Any]
+    [TrainConfig, FolderReport | None, FolderReport, torch.device, Path | None, Path | None], Kind[Any, Any]
 ]
-KINDS: dict[str, MakeKind] = {"arbitrary": Arbitrary, "collection": Collection}
+KINDS: dict[str, MakeKind] = {"arbitrary": Arbitrary, "collection": Collection, "noise": NoiseKind}
 
 
 @dataclass
@@ -99,7 +100,7 @@ class Trainer:
     def __init__(
         self,
         config: TrainConfig,
-        content: FolderReport,
+        content: FolderReport | None,
         style: FolderReport,
         out: Path,
         *,
@@ -109,6 +110,8 @@ class Trainer:
         validation: tuple[FolderReport, FolderReport] | None = None,
     ) -> None:
         """`validation` is photos and paintings that training does not see; with fewer than 1 and 2 there is none.
+
+        `content` is None for kinds that learn from paintings alone.
 
         Raises:
             UsageError: the config asks for a content distance, and there is nothing to measure it on.
@@ -131,7 +134,7 @@ class Trainer:
         ema = EMA(model, config.ema_half_life)
         learnt = [p for p in model.parameters() if p.requires_grad]
         optimizers = (
-            torch.optim.Adam(learnt, config.learning_rate, betas=(0.9, 0.99)),
+            torch.optim.Adam(learnt, config.learning_rate, betas=(config.momentum, 0.99)),
             torch.optim.Adam(discriminator.parameters(), config.discriminator_learning_rate, betas=(0.0, 0.99)),
         )
         self.state = TrainingState(model, discriminator, *optimizers, ema, self.kind)
@@ -462,7 +465,8 @@ class Trainer:
         path = self.out / "samples" / f"{self.state.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
         arrays = [[cell.cpu().numpy() for cell in row] for row in rows]
-        write_image(contact_sheet(arrays, [""] * len(rows), [""] * len(rows[0]), cell=192), path)
+        cell = min(192, max(max(array.shape) for row in arrays for array in row))
+        write_image(contact_sheet(arrays, [""] * len(rows), [""] * len(rows[0]), cell), path)
 
 
 def _step(line: str) -> float:

@@ -1,0 +1,109 @@
+"""The noise kind: small paintings out of nothing but z, learnt from a discriminator alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sfumato.data.batches import PaintingSource
+from sfumato.data.folders import FolderReport
+from sfumato.losses.game import Game
+from sfumato.losses.objective import LossWeights, total_loss
+from sfumato.networks.model import NoiseModel, build_noise_discriminator
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.training.config import Phase, TrainConfig
+from sfumato.training.kinds import PROBES, Kind, Lap, placed, shown
+from sfumato.training.probes import LAYER, Painter, Probes
+from sfumato.training.step import GeneratorStep
+
+GRID = 8  # rows and columns of samples
+_STEP, _SAMPLES, _PROBES = 0, 1, 2  # what z is drawn for: no step is given that of the samples, or of the probes
+_KEY = 0x2E0  # the start of every key of z
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What a step is given."""
+
+    z: Tensor  # (B, Z), N(0, I)
+    paintings: Tensor  # (B, 3, side, side) in [0, 1]
+
+
+class NoiseKind(Kind[NoiseModel, Noise]):
+    """A `NoiseModel` against a discriminator that is told nothing: no photo, no style code, no term but the game's."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        content: FolderReport | None,
+        style: FolderReport,
+        device: torch.device,
+        cache: Path | None,
+        vgg_file: Path | None,
+    ) -> None:
+        """`content` and `cache` are other kinds'; nothing is made of them. VGG19 is the monitor's alone."""
+        self.config, self.device, self.vgg_file = config, device, vgg_file
+        self.digests = {"style": style.digest}
+        self.model = placed(self.new_model(), device)
+        self.discriminator = placed(build_noise_discriminator(config.noise), device)
+        self.source = PaintingSource(style, config.seed, device)
+
+    def new_model(self) -> NoiseModel:
+        return NoiseModel(self.config.noise)
+
+    def fit(self) -> None:
+        """Nothing is learnt before the first step."""
+
+    def draw(self, step: int, phase: Phase, lap: Lap) -> Noise:
+        paintings = self.source.batch(step, phase.batch, self.config.noise.side)
+        drawn = Noise(self._z(phase.batch, _STEP, step), paintings)
+        lap("data")
+        return drawn
+
+    def _z(self, count: int, *key: int) -> Tensor:
+        """(count, Z), N(0, I): the same on every device, whatever was drawn before."""
+        rng = np.random.default_rng([_KEY, self.config.seed, *key])
+        return torch.from_numpy(rng.standard_normal((count, self.config.noise.z_size), np.float32)).to(self.device)
+
+    def generator_half(
+        self,
+        model: NoiseModel,
+        opponent: nn.Module | None,
+        drawn: Noise,
+        weights: LossWeights,
+        game: Game,
+        step: int,
+    ) -> GeneratorStep:
+        assert opponent is not None, "the config sees to it that every phase of this kind is adversarial"
+        fake = model(drawn.z)
+        terms = {"adversarial": game.generator(opponent, fake, drawn.paintings, None, (self.config.seed, step))}
+        loss, report = total_loss(terms, weights)
+        return GeneratorStep(loss, report, fake.detach(), None)
+
+    def discriminator_half(
+        self, discriminator: nn.Module, drawn: Noise, half: GeneratorStep, game: Game, step: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        key = self.config.seed, step
+        return game.discriminator(discriminator, drawn.paintings, half.fake, None, key, bare=self.discriminator)
+
+    def probes(self) -> Probes | None:
+        paintings = shown(self.source.style, self.config.noise.side)
+        if len(paintings) < 2:
+            return None
+        return Probes(VGG19(load_vgg19_weights(self.vgg_file), (LAYER,)).to(self.device), paintings=paintings)
+
+    def painter(self, model: NoiseModel) -> Painter:
+        z = self._z(PROBES, _PROBES)
+        return lambda style: model(z)
+
+    def told(self, opponent: nn.Module, drawn: Noise, half: GeneratorStep, game: Game, step: int) -> Tensor:
+        return game.generator(opponent, half.fake, drawn.paintings, None, (self.config.seed, step))
+
+    def samples(self, averaged: NoiseModel) -> list[list[Tensor]]:
+        """Eight by eight pictures of fixed z."""
+        pictures = averaged(self._z(GRID**2, _SAMPLES))
+        return [list(row.split(1)) for row in pictures.split(GRID)]
