@@ -108,6 +108,7 @@ def test_recipes_of_noise(name):
     assert config.game.r2 > 0
     assert config.game.augment.p == 1
     assert not config.noise.discriminator_spectral
+    assert config.monitor.actions == ("skip_batch",)  # its beginnings look like a collapse
     assert config.checkpoint_every % config.log_every == 0
     # The coarsest patch sees a whole picture: 4 pixels, and twice as many and 2 for each further halving, at its scale.
     seen = 1
