@@ -282,3 +282,15 @@ def test_a_model_of_noise_whose_graph_differs_is_not_kept(tmp_path, monkeypatch)
 
 def test_cards_say_their_kind(exported):
     assert json.loads((exported[0] / "card.json").read_text())["kind"] == "arbitrary"
+
+
+def test_a_discriminator_that_knows_no_code_has_no_opinion_of_styles(tmp_path):
+    model = StyleTransferModel(new_model(2).config.model_copy(update={"discriminator_conditional": False}))
+    discriminator = build_discriminator(model.config, model.code_size)
+    folder = tmp_path / "run" / "checkpoints" / "00000007"
+    folder.mkdir(parents=True)
+    save_model(folder / "model.safetensors", model, {"step": "7"}, model.state_dict())
+    state = {f"discriminator.{key}": tensor.contiguous() for key, tensor in discriminator.state_dict().items()}
+    save_file(state, folder / "state.safetensors")
+    export_run(tmp_path / "run", tmp_path / "bundle")
+    assert set(json.loads((tmp_path / "bundle" / "card.json").read_text())["files"]) == {f"{n}.onnx" for n in GRAPHS}
