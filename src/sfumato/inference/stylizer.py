@@ -633,7 +633,7 @@ def _regions(masks: Sequence[Mask], styles: int, height: int, width: int, name: 
     if not isinstance(masks, list | tuple):
         raise UsageError(f"masks must be a list of arrays, but is {type(masks).__name__}; put it in brackets")
     if styles < 1:
-        raise UsageError("a picture needs a style, and none was given")
+        raise UsageError("a picture needs a style, and none was given: a style is a Style or a name")
     if not masks:
         if styles > 1:
             raise UsageError(f"{styles} styles need {styles - 1} or {styles} masks; or blend them into one style")

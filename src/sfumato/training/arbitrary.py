@@ -122,7 +122,13 @@ class Arbitrary(Kind[StyleTransferModel, Task]):
 
     def painter(self, model: StyleTransferModel) -> Painter:
         photos, paintings = shown(self.source.content), shown(self.source.style)
-        return lambda style: model(photos, photos, paintings[style][None].expand(len(photos), -1, -1, -1))
+
+        def paint(style: int) -> Tensor:
+            code = model.style_encoder(paintings[style][None]).expand(len(photos), -1)
+            painted: Tensor = model.generator(photos, model.generator.measure(photos, code))
+            return painted
+
+        return paint
 
     def told(self, opponent: nn.Module, drawn: Task, half: GeneratorStep, game: Game, step: int) -> Tensor:
         return game.generator(opponent, half.fake, drawn.batch.patch, half.code, (self.config.seed, step))
