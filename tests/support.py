@@ -15,6 +15,15 @@ def run(*arguments, columns=200):
     return result
 
 
+def assert_one_sentence(result, code, sentence):
+    """A mistake is told in one line, with its exit code, and nothing else is said."""
+    assert result.exit_code == code
+    assert sentence in result.stderr
+    assert result.stderr.startswith("sfumato: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
 def files(folder):
     """The files under a folder, named from there."""
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

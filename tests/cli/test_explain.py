@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from sfumato.assets import weights_dir
-from support import files, run
+from support import assert_one_sentence, files, run
 
 SFUMATO = "from sfumato.cli import app; app(prog_name='sfumato')"
 
@@ -129,11 +129,7 @@ def test_mistakes(desk, tmp_path, code, sentence, arguments):
     paths = {"d": desk.as_posix(), "t": tmp_path.as_posix()}
     before = files(desk)
     result = run("explain", *arguments.format(**paths).split())
-    assert result.exit_code == code
-    assert sentence.format(**paths) in result.stderr
-    assert result.stderr.startswith("sfumato: ")
-    assert result.stderr.count("\n") == 1
-    assert result.stdout == ""
+    assert_one_sentence(result, code, sentence.format(**paths))
     assert files(tmp_path) == []
     assert files(desk) == before
 

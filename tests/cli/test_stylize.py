@@ -17,7 +17,7 @@ from sfumato.assets import style_names, weights_dir
 from sfumato.cli import app
 from sfumato.image import to_uint8
 from sfumato.inference import Style, Stylizer
-from support import files, pixels, run
+from support import assert_one_sentence, files, pixels, run
 
 SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sfumato')"]
 
@@ -144,11 +144,7 @@ def test_mistakes(photos, tmp_path, code, sentence, arguments):
     paths = {"p": photos.as_posix(), "n": photos.name, "t": tmp_path.as_posix()}
     before = files(photos)
     result = run("stylize", *arguments.format(**paths).split())
-    assert result.exit_code == code
-    assert sentence.format(**paths) in result.stderr
-    assert result.stderr.startswith("sfumato: ")
-    assert result.stderr.count("\n") == 1
-    assert result.stdout == ""
+    assert_one_sentence(result, code, sentence.format(**paths))
     assert files(tmp_path) == []
     assert files(photos) == before
 

@@ -25,10 +25,9 @@ from sfumato.networks.collection_generator import CollectionGenerator, unrecorde
 from sfumato.networks.discriminator import OfPhotos
 from sfumato.networks.model import CollectionModel, build_collection_discriminator
 from sfumato.networks.patch_head import draw_positions
-from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import Kind, Lap, needed, placed, shown, spread
-from sfumato.training.probes import LAYER, Painter, Probes
+from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
+from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep
 
 _STREAM = 4  # of the seed, for places of contrast: 0 and 1 are the batches', 2 is validation's, 3 the pool's
@@ -63,9 +62,6 @@ class Collection(Kind[CollectionModel, Batch]):
 
     def new_model(self) -> CollectionModel:
         return CollectionModel(self.config.collection)
-
-    def fit(self) -> None:
-        """Nothing is learnt before the first step."""
 
     def draw(self, step: int, phase: Phase, lap: Lap) -> Batch:
         batch = self.source.batch(step, self.config.spec(phase))
@@ -162,16 +158,14 @@ class Collection(Kind[CollectionModel, Batch]):
         photos, paintings = shown(self.source.content), shown(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
-        return Probes(
-            VGG19(load_vgg19_weights(self.vgg_file), (LAYER,)).to(self.device), photos=photos, paintings=paintings
-        )
+        return Probes(eye(self.vgg_file, self.device), photos=photos, paintings=paintings)
 
     def painter(self, model: CollectionModel) -> Painter:
         photos = shown(self.source.content)
         return lambda style: model.generator(photos, model.generator.measure(photos))
 
-    def told(self, opponent: nn.Module, drawn: Batch, half: GeneratorStep, game: Game, step: int) -> Tensor:
-        return game.generator(opponent, half.fake, drawn.patch, None, (self.config.seed, step))
+    def paintings(self, drawn: Batch) -> Tensor:
+        return drawn.patch
 
     def samples(self, averaged: CollectionModel) -> list[list[Tensor]]:
         """Six photos and what becomes of them; with a cycle also six paintings and the photos made of them."""

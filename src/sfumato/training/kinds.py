@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
@@ -14,8 +15,9 @@ from sfumato.data.folders import FolderReport
 from sfumato.errors import UsageError
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
-from sfumato.training.config import Phase
-from sfumato.training.probes import Painter, Probes
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.training.config import Phase, TrainConfig
+from sfumato.training.probes import LAYER, Painter, Probes
 from sfumato.training.step import GeneratorStep
 from sfumato.training.validation import Validator
 
@@ -50,6 +52,11 @@ def needed(content: FolderReport | None) -> FolderReport:
     return content
 
 
+def eye(vgg_file: Path | None, device: torch.device) -> VGG19:
+    """What the monitor looks with, where a kind has no VGG19 of its own."""
+    return placed(VGG19(load_vgg19_weights(vgg_file), (LAYER,)), device)
+
+
 class Kind(ABC, Generic[Made, Drawn]):
     """One kind of GAN. Nothing here steps an optimiser, logs or saves: that is the trainer's.
 
@@ -59,11 +66,11 @@ class Kind(ABC, Generic[Made, Drawn]):
         digests: by name of the folder's option, a hash of the pictures trained on; a resumed run must have the same.
     """
 
+    config: TrainConfig
     model: Made
     discriminator: nn.Module
     digests: dict[str, str]
 
-    @abstractmethod
     def fit(self) -> None:
         """What is learnt of the pictures before the first step of a fresh run."""
 
@@ -100,8 +107,12 @@ class Kind(ABC, Generic[Made, Drawn]):
         """How the model paints the probes."""
 
     @abstractmethod
+    def paintings(self, drawn: Drawn) -> Tensor:
+        """What the discriminator is shown as real, (B, 3, S, S)."""
+
     def told(self, opponent: nn.Module, drawn: Drawn, half: GeneratorStep, game: Game, step: int) -> Tensor:
         """The generator's adversarial loss on its outputs `half.fake` alone, for their gradient."""
+        return game.generator(opponent, half.fake, self.paintings(drawn), half.code, (self.config.seed, step))
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
         """Who judges the average on pictures that training does not see; None where nobody does."""

@@ -33,7 +33,7 @@ from sfumato.training.kinds import Kind
 from sfumato.training.monitor import BY_NAME, SIGNALS, Monitor
 from sfumato.training.noise import NoiseKind
 from sfumato.training.optim import EMA, learning_rate
-from sfumato.training.probes import gradient_norm, weight_size
+from sfumato.training.probes import Painter, gradient_norm, weight_size
 from sfumato.training.state import TrainingState, checkpoints, newest_until, remove_unfinished
 from sfumato.training.step import GeneratorStep
 from sfumato.training.validation import Validator, decide, loss_weights, reason_to_stop, score
@@ -322,6 +322,7 @@ class Trainer:
         sums: dict[str, list[Tensor]] = {}
         count, began, owed = 0, time.perf_counter(), False
         self.history = read_history(self.out / "log.jsonl")
+        paint = self.kind.painter(state.model)  # it makes the probes ready once, and not at every look
         with _stop_signal() as stop, (self.out / "log.jsonl").open("a") as log:
             while state.step < config.steps and not self.stopped_early:
                 latest, signals = self.step()
@@ -331,7 +332,7 @@ class Trainer:
                     for name, value in latest.items():
                         sums.setdefault(name, []).append(value)
                 told = Progress(state.step, config.steps)
-                if signals and (said := self._watch(signals, log)):
+                if signals and (said := self._watch(signals, paint, log)):
                     told = replace(told, said=tuple(said))
                     if state.step < told.step:  # it went back
                         sums, count, began = {}, 0, time.perf_counter()
@@ -357,7 +358,7 @@ class Trainer:
                 if stopping and state.step < config.steps:
                     raise Interrupted(state.step, stop[0])
 
-    def _watch(self, signals: dict[str, Tensor], log: TextIO) -> list[str]:
+    def _watch(self, signals: dict[str, Tensor], paint: Painter, log: TextIO) -> list[str]:
         """Let the monitor see a step, and the probes where they are due; carry out what it decides.
 
         Raises:
@@ -369,7 +370,7 @@ class Trainer:
         if self.probes and all(map(math.isfinite, values.values())) and self._due(config.look_every):
             state.model.eval()
             with torch.no_grad():
-                values |= self.probes.look(self.kind.painter(state.model))
+                values |= self.probes.look(paint)
             state.model.train()
         known = {finding.rule for finding in self.monitor.findings}
         findings = self.monitor.see(state.step, values)

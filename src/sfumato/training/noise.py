@@ -14,10 +14,9 @@ from sfumato.data.folders import FolderReport
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights, total_loss
 from sfumato.networks.model import NoiseModel, build_noise_discriminator
-from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import PROBES, Kind, Lap, placed, shown
-from sfumato.training.probes import LAYER, Painter, Probes
+from sfumato.training.kinds import PROBES, Kind, Lap, eye, placed, shown
+from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep
 
 GRID = 8  # rows and columns of samples
@@ -55,9 +54,6 @@ class NoiseKind(Kind[NoiseModel, Noise]):
     def new_model(self) -> NoiseModel:
         return NoiseModel(self.config.noise)
 
-    def fit(self) -> None:
-        """Nothing is learnt before the first step."""
-
     def draw(self, step: int, phase: Phase, lap: Lap) -> Noise:
         paintings = self.source.batch(step, phase.batch, self.config.noise.side)
         drawn = Noise(self._z(phase.batch, _STEP, step), paintings)
@@ -94,14 +90,14 @@ class NoiseKind(Kind[NoiseModel, Noise]):
         paintings = shown(self.source.style, self.config.noise.side)
         if len(paintings) < 2:
             return None
-        return Probes(VGG19(load_vgg19_weights(self.vgg_file), (LAYER,)).to(self.device), paintings=paintings)
+        return Probes(eye(self.vgg_file, self.device), paintings=paintings)
 
     def painter(self, model: NoiseModel) -> Painter:
         z = self._z(PROBES, _PROBES)
         return lambda style: model(z)
 
-    def told(self, opponent: nn.Module, drawn: Noise, half: GeneratorStep, game: Game, step: int) -> Tensor:
-        return game.generator(opponent, half.fake, drawn.paintings, None, (self.config.seed, step))
+    def paintings(self, drawn: Noise) -> Tensor:
+        return drawn.paintings
 
     def samples(self, averaged: NoiseModel) -> list[list[Tensor]]:
         """Eight by eight pictures of fixed z."""
