@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Not compiled on installation: Python compiles what it imports, and most of torch is never imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+# A process a core, one thread each: threads of several processes would wait for each other.
+TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 # The stamps lie in the environment that they speak of, so they go when it goes.
 LIGHT := $(VENV)/installed-light
 FULL := $(VENV)/installed-full
@@ -25,7 +27,8 @@ demo: $(LIGHT) ## three sample photos in several styles, into out/demo
 setup: $(FULL) ## .venv with all that training, tests and benchmarks need
 
 test: $(FULL) ## the tests; the slow ones too when CI=true
-	$(BIN)/python -m pytest $(if $(filter true,$(CI)),,-m 'not slow') $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile \
+		$(if $(filter true,$(CI)),,-m 'not slow') $(ARGS)
 
 check: $(FULL) ## lint, formatting, types, the layers
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ LAYERS = (  # top to bottom
     {"sheet"},
     {"image", "config", "style_code"},
     {"deep", "metadata"},
-    {"checks", "files"},
+    {"checks", "files", "parallel"},
     {"errors"},
 )
 HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}

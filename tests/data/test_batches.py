@@ -6,6 +6,7 @@ import torch
 
 from sfumato.data.batches import STYLE_THUMBNAIL, BatchSource, BatchSpec, PaintingSource, sample_boxes
 from sfumato.data.folders import FolderReport, Picture
+from sfumato.parallel import Rows
 
 SPEC = BatchSpec(batch=3, crop=24, thumbnails=(24, 32), large=2, magnification=4.0, content_variants=2)
 CPU = torch.device("cpu")
@@ -197,3 +198,41 @@ def test_paintings_alone_are_drawn_by_the_square_root_of_their_artist_s():
     source = PaintingSource(report(pictures, ["many"] * 9 + ["one"]), 0, CPU)
     levels = torch.cat([source.batch(step, 10, 8).mean((1, 2, 3)) for step in range(100)]) * 255
     assert (levels > 170).float().mean().item() == pytest.approx(1 / 4, abs=0.04)  # √1 of √9 + √1
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_have_the_whole_batch_between_them(source, processes):
+    spec = BatchSpec(batch=6, crop=24, thumbnails=(24, 32), large=2, magnification=4.0, content_variants=0)
+    paintings = PaintingSource(report(noise(4, 1)), seed=5, device=CPU)
+    for step in range(4):
+        whole = source.batch(step, spec)
+        for process in range(processes):
+            rows = Rows(process, processes)
+            part = source.batch(step, spec, rows)
+            for name in ("crop", "thumbnail", "style", "patch"):
+                assert torch.equal(getattr(part, name), rows.pick(getattr(whole, name))), name
+            for name in ("content_keys", "style_ids", "wrong"):
+                assert getattr(part, name) == getattr(whole, name)[process::processes], name
+            large = [row for row in rows.own(6) if row < 2]
+            assert torch.equal(part.large, whole.large[large])
+            assert torch.equal(part.boxes, whole.boxes[large])
+            assert (part.count, part.large_count, part.rows) == (6, 2, rows)
+            of_paintings = paintings.batch(step, 6, 16, rows)
+            assert torch.equal(of_paintings, rows.pick(paintings.batch(step, 6, 16)))
+
+
+def test_the_wrong_painting_is_the_nearest_other_one_before(source):
+    spec = BatchSpec(batch=6, crop=8, thumbnails=(8,), large=0, magnification=1.0, content_variants=1)
+    repeated = 0
+    for step in range(30):
+        batch = source.batch(step, spec)
+        ids = batch.style_ids
+        assert len(batch.wrong) == 6
+        for i, other in enumerate(batch.wrong):
+            assert ids[other] != ids[i]
+            between = [ids[(i - back) % 6] for back in range(1, (i - other) % 6)]
+            assert set(between) <= {ids[i]}
+            repeated += len(between)
+    assert repeated
+    alone = BatchSource(report(noise(3)), report(noise(1, 1)), seed=5, device=CPU)
+    assert alone.batch(0, SPEC).wrong == []

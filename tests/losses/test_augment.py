@@ -4,6 +4,7 @@ import torch
 
 from sfumato.errors import UsageError
 from sfumato.losses.augment import FAKE, REAL, Augment
+from sfumato.parallel import Rows
 
 ONLY = {  # one kind at a time, strong enough to be seen on small pictures
     "colour": Augment(translation=0, cutout=0, colour=1),
@@ -157,3 +158,11 @@ def test_shares_out_of_range_are_refused():
     for wrong in ({"p": 1.5}, {"translation": 0.6}, {"cutout": -0.1}, {"color": 0.1}):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             Augment(**wrong)
+
+
+def test_processes_augment_their_rows_as_one_would():
+    augment, x = Augment(colour=0.5), pictures(6, 3, 16, 16)
+    whole = augment(x, 3, 7, REAL)
+    for process in range(3):
+        rows = Rows(process, 3)
+        assert torch.equal(augment(rows.pick(x), 3, 7, REAL, rows=rows), rows.pick(whole))

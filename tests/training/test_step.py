@@ -67,7 +67,9 @@ def test_terms_are_left_out_with_what_they_need(parts):
     assert "adversarial" not in step(parts, adversarial=False).report
     assert "identity" not in step(parts, identity=0).report
     model, discriminator, vgg, batch, *rest = parts
-    without = batch.__class__(**{**batch.__dict__, "large": batch.large[:0], "boxes": batch.boxes[:0]})
+    without = batch.__class__(
+        **{**batch.__dict__, "large": batch.large[:0], "boxes": batch.boxes[:0], "large_count": 0}
+    )
     assert "consistency" not in step((model, discriminator, vgg, without, *rest)).report
 
 
@@ -190,10 +192,10 @@ def test_the_loss_falls_on_one_batch(parts):
     model = parts[0]
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)
     losses = []
-    for _ in range(30):
+    for _ in range(12):
         half = step(parts, adversarial=False)
         optimizer.zero_grad()
         half.loss.backward()
         optimizer.step()
         losses.append(float(half.loss.detach()))
-    assert max(losses[-5:]) < 0.9 * losses[0]
+    assert max(losses[-3:]) < 0.9 * losses[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from enum import StrEnum
 from pathlib import Path
@@ -83,7 +84,8 @@ def train(
         from sfumato.training.config import CYCLE, load_recipe
         from sfumato.training.loop import Interrupted, Trainer, check_out
 
-    console = Console(stderr=True)
+    # Started by a launcher, one process speaks for all; what goes wrong is said by whichever it happens to.
+    console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
     check_out(out, resume)
     config = _stored_config(out, overrides or []) if resume else None
     if config is None:
@@ -128,7 +130,8 @@ def train(
         f"about {_duration(estimate.seconds)}, {estimate.gigabytes:.1f} GB of {estimate.memory} memory."
     )
     if dry_run:
-        typer.echo(config.model_dump_json(indent=1))
+        if not console.quiet:
+            typer.echo(config.model_dump_json(indent=1))
         return
     try:
         _run(console, trainer)
@@ -141,8 +144,10 @@ def train(
 
 def _resuming(**options: object) -> str:
     """The command that goes on with a run of these options."""
+    several = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    start = ["torchrun", f"--nproc-per-node={several}", "-m"] if several > 1 else []
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
-    return shlex.join(["sfumato", "train", *words, "--resume"])
+    return shlex.join([*start, "sfumato", "train", *words, "--resume"])
 
 
 def _check_needs(config: TrainConfig, content: Path | None) -> None:
@@ -228,6 +233,9 @@ def _say_end(console: Console, trainer: Trainer, again: str) -> None:
         console.print(said, soft_wrap=True, markup=False, highlight=False)
     if best := trainer.state.record.best:
         console.print(f"Best by validation, and so what is exported: step {best.step}, score {best.score:.3f}.")
+    if passed := trainer.throughput():
+        for line in passed.lines():
+            console.print(line, soft_wrap=True, highlight=False)
     out = trainer.out
     console.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; {USE[trainer.config.kind]}")
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfumato.data.folders import FolderReport
+from sfumato.parallel import WHOLE, Rows
 
 STYLE_THUMBNAIL = 320  # short side at which a style picture is encoded, in training as in inference
 
@@ -29,7 +30,8 @@ class BatchSpec:
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures in [0, 1], float32. B samples, side S of a crop, T of a thumbnail."""
+    """A process's samples of a step's batch: pictures in [0, 1], float32. B samples, side S of a crop, T of a
+    thumbnail."""
 
     crop: Tensor  # (B, 3, S, S) of photos
     thumbnail: Tensor  # (B, 3, T, T) of a window of the same photos, at another scale
@@ -39,6 +41,10 @@ class Batch:
     patch: Tensor  # (B, 3, S, S), another crop of the same paintings
     content_keys: list[tuple[int, int, int]]  # photo, variant, side: equal keys mean equal crops
     style_ids: list[int]
+    wrong: list[int]  # for each sample another of the whole batch, with another painting; empty where there is none
+    count: int  # samples of the whole batch
+    large_count: int  # and those of them that are large too
+    rows: Rows = WHOLE  # which of the whole batch's samples these are
 
 
 class BatchSource:
@@ -50,42 +56,49 @@ class BatchSource:
         self.seed = seed
         self.style_weights = _by_group(style)
 
-    def batch(self, step: int, spec: BatchSpec) -> Batch:
-        """The batch of a step; depends on nothing but the seed, the step, the spec and the pictures."""
+    def batch(self, step: int, spec: BatchSpec, rows: Rows = WHOLE) -> Batch:
+        """The batch of a step, or those rows of it; depends on nothing but the seed, the step, the spec and the
+        pictures."""
         rng = np.random.default_rng([self.seed, 0, step])
         thumbnail = int(rng.choice(spec.thumbnails))
         photos = rng.integers(len(self.content), size=spec.batch).tolist()
         style_ids = rng.choice(len(self.style), size=spec.batch, p=self.style_weights).tolist()
-        windows, crops, keys = [], [], []
+        # Drawn and cut for the whole batch, whose rows must not depend on who has them; fitted, which costs, for these.
+        own = rows.own(spec.batch)
+        cut = []
         for photo in photos:
             variant = int(rng.integers(spec.content_variants or 2**31))
-            keys.append((photo, variant, spec.crop))
-            window, crop = self._window_and_crop(photo, variant, spec.crop)
-            windows.append(window)
-            crops.append(crop)
+            cut.append(((photo, variant, spec.crop), *self._window_and_region(photo, variant, spec.crop)))
         large, boxes = [], []
-        for window in windows[: spec.large]:
+        for row, (_, window, _) in enumerate(cut[: spec.large]):
             side = window.shape[1]
             region = max(4, round(spec.crop / spec.magnification ** rng.random()))
             region = min(region, side)
             left, top = rng.integers(side - region + 1, size=2).tolist()
-            large.append(_fit(window[:, top : top + region, left : left + region], spec.crop))
-            boxes.append([left / side, top / side, (left + region) / side, (top + region) / side])
+            if row in own:
+                large.append(_fit(window[:, top : top + region, left : left + region], spec.crop))
+                boxes.append([left / side, top / side, (left + region) / side, (top + region) / side])
         styles = [_square(self.style[i], rng, rng.uniform(0.75, 1.0)) for i in style_ids]
-        patches = [_random_crop(self.style[i], rng, spec.crop) for i in style_ids]
+        patches = [_crop(self.style[i], rng, spec.crop) for i in style_ids]
+        crops = torch.stack([_fit(cut[row][2], spec.crop) for row in own])
+        wrong = _of_other_paintings(style_ids)
         return Batch(
-            torch.stack(crops),
-            torch.stack([_fit(w, thumbnail) for w in windows]),
-            torch.stack(large) if large else torch.empty(0, 3, spec.crop, spec.crop, device=crops[0].device),
-            torch.tensor(boxes, device=crops[0].device).reshape(-1, 4),
-            torch.stack([_fit(s, STYLE_THUMBNAIL) for s in styles]),
-            torch.stack(patches),
-            keys,
-            style_ids,
+            crops,
+            torch.stack([_fit(cut[row][1], thumbnail) for row in own]),
+            torch.stack(large) if large else crops[:0],
+            torch.tensor(boxes, device=crops.device).reshape(-1, 4),
+            torch.stack([_fit(styles[row], STYLE_THUMBNAIL) for row in own]),
+            torch.stack([_fit(patches[row], spec.crop) for row in own]),
+            [cut[row][0] for row in own],
+            [style_ids[row] for row in own],
+            [wrong[row] for row in own] if wrong else [],
+            spec.batch,
+            min(spec.large, spec.batch),
+            rows,
         )
 
-    def _window_and_crop(self, photo: int, variant: int, crop: int) -> tuple[Tensor, Tensor]:
-        """A square window over the short side, maybe mirrored, and a crop in it at 1 to 1.6 photo pixels a pixel."""
+    def _window_and_region(self, photo: int, variant: int, crop: int) -> tuple[Tensor, Tensor]:
+        """A square window over the short side, maybe mirrored, and what becomes a crop at 1 to 1.6 pixels a pixel."""
         rng = np.random.default_rng([self.seed, 1, photo, variant])
         window = _square(self.content[photo], rng, 1.0)
         if rng.random() < 0.5:
@@ -93,7 +106,7 @@ class BatchSource:
         side = window.shape[1]
         region = min(side, round(crop * rng.uniform(1.0, 1.6)))
         left, top = rng.integers(side - region + 1, size=2).tolist()
-        return window, _fit(window[:, top : top + region, left : left + region], crop)
+        return window, window[:, top : top + region, left : left + region]
 
     @staticmethod
     def centre(picture: Tensor, side: int) -> Tensor:
@@ -111,16 +124,17 @@ class PaintingSource:
         self.seed = seed
         self.weights = _by_group(style)
 
-    def batch(self, step: int, count: int, side: int) -> Tensor:
-        """The batch of a step, (count, 3, side, side) in [0, 1]: square crops of half to all of a painting's short
-        side, brought to `side` and maybe mirrored. It depends on nothing but the seed, the step, the sizes and the
-        paintings."""
+    def batch(self, step: int, count: int, side: int, rows: Rows = WHOLE) -> Tensor:
+        """The batch of a step, (count, 3, side, side) in [0, 1], or those rows of it: square crops of half to all of a
+        painting's short side, brought to `side` and maybe mirrored. It depends on nothing but the seed, the step, the
+        sizes and the paintings."""
         rng = np.random.default_rng([self.seed, 2, step])
-        crops = []
+        cut = []
         for i in rng.choice(len(self.style), size=count, p=self.weights).tolist():
-            crop = _fit(_square(self.style[i], rng, rng.uniform(0.5, 1.0)), side)
-            crops.append(crop.flip(2) if rng.random() < 0.5 else crop)
-        return torch.stack(crops)
+            region = _square(self.style[i], rng, rng.uniform(0.5, 1.0))
+            cut.append((region, rng.random() < 0.5))
+        crops = [(_fit(cut[row][0], side), cut[row][1]) for row in rows.own(count)]
+        return torch.stack([crop.flip(2) if mirrored else crop for crop, mirrored in crops])
 
 
 def _by_group(pictures: FolderReport) -> np.ndarray:
@@ -148,12 +162,24 @@ def _fit(region: Tensor, side: int) -> Tensor:
     return x[0]
 
 
-def _random_crop(picture: Tensor, rng: np.random.Generator, side: int) -> Tensor:
-    """A crop of a painting at its own scale (enlarged only where the painting is smaller than the crop)."""
+def _of_other_paintings(style_ids: Sequence[int]) -> list[int]:
+    """For each sample the nearest one before it, round the end, that has another painting; empty where all have one."""
+    if len(set(style_ids)) < 2:
+        return []
+    count = len(style_ids)
+    found = []
+    for i, own in enumerate(style_ids):
+        before = ((i - back) % count for back in range(1, count))
+        found.append(next(j for j in before if style_ids[j] != own))
+    return found
+
+
+def _crop(picture: Tensor, rng: np.random.Generator, side: int) -> Tensor:
+    """What becomes a crop of a painting at its own scale (enlarged only where the painting is the smaller)."""
     height, width = picture.shape[1:]
     region = min(side, height, width)
     top, left = int(rng.integers(height - region + 1)), int(rng.integers(width - region + 1))
-    return _fit(picture[:, top : top + region, left : left + region], side)
+    return picture[:, top : top + region, left : left + region]
 
 
 def sample_boxes(pictures: Tensor, boxes: Tensor, side: int = 8) -> Tensor:

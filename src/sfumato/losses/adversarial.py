@@ -35,8 +35,8 @@ def _not_real(fake: Logits, wrong: Logits | None) -> list[Logits]:
 
 
 def _margins(real: Logits, fake: Logits) -> list[Tensor]:
-    """By how much each real patch outdoes its pair; where there are fewer fakes, by the first of `real`."""
-    return [_exact(r)[: len(f)] - _exact(f) for r, f in zip(real, fake, strict=True)]
+    """By how much each real patch outdoes its pair."""
+    return [_exact(r) - _exact(f) for r, f in zip(real, fake, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,7 @@ class Relativistic:
     needs_real: ClassVar[bool] = True
 
     def discriminator(self, real: Logits, fake: Logits, wrong: Logits | None = None) -> Tensor:
-        """E[f(real - fake)], a scalar; with `wrong`, ½ E[f(real - fake)] + ½ E[f(real - wrong)].
-
-        `wrong` may have fewer rows than `real`, whose first rows are then its pairs.
-        """
+        """E[f(real - fake)], a scalar; with `wrong`, ½ E[f(real - fake)] + ½ E[f(real - wrong)]."""
         halves = [_mean(self.on_margin, _margins(real, other)) for other in _not_real(fake, wrong)]
         return torch.stack(halves).mean()
 

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from sfumato.config import Config
+from sfumato.parallel import WHOLE, Rows
 
 REAL, FAKE = 0, 1  # the end of a key: paintings and outputs of one step are augmented independently
 _KEY = 0xA06  # the start of every key: no draw is one that a batch was made of
@@ -35,15 +36,16 @@ class Augment(Config):
     colour: Annotated[float, Field(ge=0, le=1)] = 0.1  # share of the paper's brightness, saturation and contrast
     p: Annotated[float, Field(ge=0, le=1)] = 1.0  # for each of the three by itself; 0 gives pictures back as they are
 
-    def __call__(self, x: Tensor, *key: int) -> Tensor:
+    def __call__(self, x: Tensor, *key: int, rows: Rows = WHOLE) -> Tensor:
         """Pictures (B, 3, H, W) in [0, 1] -> the same, augmented; colours may leave [0, 1] by a little.
 
         Equal keys draw equally, on every device, and picture i's draws do not depend on how many there are. A key is
-        whole numbers from 0 up: the seed, the step, and REAL or FAKE.
+        whole numbers from 0 up: the seed, the step, and REAL or FAKE. `rows` says which of the whole batch's pictures
+        these are.
         """
         if not self.p:
             return x
-        draws = np.random.default_rng([_KEY, *key]).random((len(x), 10))
+        draws = np.random.default_rng([_KEY, *key]).random((len(x) * rows.of, 10))[rows.process :: rows.of]
         chosen, rest = draws[:, :3] < self.p, draws[:, 3:]
         if self.colour:
             x = self._tint(x, chosen[:, 0], rest[:, :3])

@@ -28,8 +28,8 @@ def style_contrast(
     """An output's style code is nearest to that of its own style: a scalar ≥ 0, InfoNCE over cosines.
 
     The style contrast of CAST (Zhang et al. 2022) and MicroAST (Wang et al. 2023), in InfoNCE's form.
-    Codes (B, D) in the same order; the styles' are targets and get no gradient. `others` (N, D) are more negatives,
-    such as the styles that other processes have gathered. A batch of 1 without others has no negatives: 0, with a
+    Codes (B, D) in the same order; the styles' are targets and get no gradient. `others` (N, D) are more negatives: the
+    styles of other processes' samples. A batch of 1 without others has no negatives: 0, with a
     gradient of 0.
     """
     targets = codes_of_styles if others is None else torch.cat([codes_of_styles, others])

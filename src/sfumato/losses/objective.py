@@ -30,6 +30,7 @@ class LossWeights(Config):
     content_raw: NonNegativeFloat = 0.0
     laplacian: NonNegativeFloat = 0.0
     sliced: NonNegativeFloat = 0.0
+    style_contrast: NonNegativeFloat = 0.0
     # Of a collection
     contrast: NonNegativeFloat = 0.0
     contrast_identity: NonNegativeFloat = 0.0

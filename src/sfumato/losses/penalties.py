@@ -17,9 +17,7 @@ def gradient_penalty(discriminator: nn.Module, pictures: Tensor, code: Tensor | 
 
     Lazily (Karras et al. 2020, appendix B), every k-th step adds γ/2 · k times this, which is γ/2 a step on average.
 
-    The slope is taken in float32 inside autocast too. A discriminator that `accelerate` has prepared for 16 bits turns
-    autocast on within itself, which nothing out here can undo: give it unwrapped
-    (`unwrap_model(..., keep_fp32_wrapper=False)`).
+    The slope is taken in float32 inside autocast too.
     """
     with full_precision(pictures), torch.enable_grad():
         # Detached: the penalty is the discriminator's and not the generator's.

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfumato.networks.layers import full_precision
+from sfumato.parallel import WHOLE, Rows
 
 STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 GRAM_LAYERS = STYLE_LAYERS[:3]  # relu4_1 of a training crop has fewer positions than channels: its Gram is noise
@@ -37,10 +38,16 @@ def luma_view(x: Tensor) -> Tensor:
     return ((luma - mean) * (variance + 1e-6).rsqrt() * 0.2 + 0.5).expand(-1, 3, -1, -1)
 
 
-def alternate_views(x: Tensor) -> Tensor:
-    """What VGG19 is shown of a batch (B, 3, H, W): even samples as they are, odd ones as their `luma_view`."""
-    odd = torch.arange(x.shape[0], device=x.device) % 2 == 1
+def alternate_views(x: Tensor, rows: Rows = WHOLE) -> Tensor:
+    """What VGG19 is shown of a batch (B, 3, H, W): even samples as they are, odd ones as their `luma_view`. `rows` says
+    which of the whole batch's samples these are."""
+    odd = torch.tensor([in_luma(row) for row in rows.own(len(x) * rows.of)], device=x.device)
     return torch.where(odd[:, None, None, None], luma_view(x), x)
+
+
+def in_luma(row: int) -> bool:
+    """Whether a sample of the batch is seen in luma."""
+    return row % 2 == 1
 
 
 def style_target(features: Mapping[str, Tensor]) -> StyleTarget:

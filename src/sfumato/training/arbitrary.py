@@ -68,10 +68,10 @@ class Arbitrary(Kind[StyleTransferModel, Task]):
         encoder.fit([self.targets.description(encoder, i) for i in chosen])
 
     def draw(self, step: int, phase: Phase, lap: Lap) -> Task:
-        batch = self.source.batch(step, self.config.spec(phase))
+        batch = self.source.batch(step, self.config.spec(phase), self.rows)
         lap("data")
         content = self.targets.content(batch, remember=self.config.content_variants > 0)
-        style = self.targets.style(batch.style_ids)
+        style = self.targets.style(batch.style_ids, batch.rows)
         described = [self.targets.description(self.model.style_encoder, i) for i in batch.style_ids]
         lap("targets")
         return Task(batch, torch.cat(described), content, style)
@@ -103,7 +103,7 @@ class Arbitrary(Kind[StyleTransferModel, Task]):
     def discriminator_half(
         self, discriminator: nn.Module, drawn: Task, half: GeneratorStep, game: Game, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        return discriminator_step(discriminator, drawn.batch, half, game, (self.config.seed, step), self.discriminator)
+        return discriminator_step(discriminator, drawn.batch, half, game, (self.config.seed, step))
 
     def samples(self, averaged: StyleTransferModel) -> list[list[Tensor]]:
         """Five photos under five paintings; the paintings above, the photos on the left."""

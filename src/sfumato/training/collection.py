@@ -64,7 +64,7 @@ class Collection(Kind[CollectionModel, Batch]):
         return CollectionModel(self.config.collection)
 
     def draw(self, step: int, phase: Phase, lap: Lap) -> Batch:
-        batch = self.source.batch(step, self.config.spec(phase))
+        batch = self.source.batch(step, self.config.spec(phase), self.rows)
         lap("data")
         return batch
 
@@ -77,15 +77,18 @@ class Collection(Kind[CollectionModel, Batch]):
         game: Game,
         step: int,
     ) -> GeneratorStep:
-        generator, key = model.generator, (self.config.seed, step)
+        generator, key, rows = model.generator, (self.config.seed, step), drawn.rows
         affines, small = generator.measure_and_paint(drawn.thumbnail)
         fake = generator(drawn.crop, affines)
         terms = {"range": range_loss(fake)}
         if opponent is not None:
-            terms["adversarial"] = game.generator(opponent, fake, drawn.patch, None, key)
-        if large := len(drawn.large):
-            region = sample_boxes(small[:large], drawn.boxes)
-            terms["consistency"] = consistency_loss(generator(drawn.large, affines[:large]), region)
+            terms["adversarial"] = game.generator(opponent, fake, drawn.patch, None, key, rows)
+        if drawn.large_count:
+            terms["consistency"] = fake.new_zeros(())
+            if large := len(drawn.large):
+                region = sample_boxes(small[:large], drawn.boxes)
+                consistent = consistency_loss(generator(drawn.large, affines[:large]), region)
+                terms["consistency"] = rows.weight(drawn.large_count) * consistent
         back: Tensor | None = None
         thumbnails = _as_large(drawn.style, drawn.thumbnail)
         if model.back is not None:
@@ -93,7 +96,7 @@ class Collection(Kind[CollectionModel, Batch]):
             back = model.back(drawn.patch, back_affines)
             terms["range"] = terms["range"] + range_loss(back)
             if opponent is not None:
-                to_photos = game.generator(OfPhotos(opponent), back, drawn.crop, None, key)
+                to_photos = game.generator(OfPhotos(opponent), back, drawn.crop, None, key, rows)
                 terms["adversarial"] = terms["adversarial"] + to_photos
         with unrecorded(*filter(None, (generator, model.back))):
             if model.back is not None and back is not None:
@@ -102,15 +105,21 @@ class Collection(Kind[CollectionModel, Batch]):
                 terms["cycle"] = (photos - drawn.crop).abs().mean() + (paintings - drawn.patch).abs().mean()
             if model.heads is not None and weights.contrast:
                 terms["contrast"] = self._contrast(model, fake, drawn.crop, step)
-            if count := min(self.config.identity, len(drawn.patch)):
-                own = drawn.patch[:count]
-                same = _again(generator, own, thumbnails[:count])
-                terms["identity"] = identity_loss(same, own)
-                if model.back is not None:
-                    photos = _again(model.back, drawn.crop[:count], drawn.thumbnail[:count])
-                    terms["identity"] = terms["identity"] + identity_loss(photos, drawn.crop[:count])
-                if model.heads is not None and weights.contrast_identity:
-                    terms["contrast_identity"] = self._contrast(model, same, own, step)
+            if whole := min(self.config.identity, drawn.count):
+                count, share = rows.first(whole), rows.weight(whole)
+                terms["identity"] = fake.new_zeros(())
+                contrasts = model.heads is not None and weights.contrast_identity
+                if contrasts:
+                    terms["contrast_identity"] = fake.new_zeros(())
+                if count:
+                    own = drawn.patch[:count]
+                    same = _again(generator, own, thumbnails[:count])
+                    terms["identity"] = share * identity_loss(same, own)
+                    if model.back is not None:
+                        photos = _again(model.back, drawn.crop[:count], drawn.thumbnail[:count])
+                        terms["identity"] = terms["identity"] + share * identity_loss(photos, drawn.crop[:count])
+                    if contrasts:
+                        terms["contrast_identity"] = share * self._contrast(model, same, own, step)
         loss, report = total_loss(terms, weights)
         return GeneratorStep(loss, report, fake.detach(), None, None if back is None else back.detach())
 
@@ -133,17 +142,18 @@ class Collection(Kind[CollectionModel, Batch]):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         key = (self.config.seed, step)
         shown = self._from_pool("paintings", half.fake, step)
-        loss, report = game.discriminator(discriminator, drawn.patch, shown, None, key, bare=self.discriminator)
+        loss, report = game.discriminator(discriminator, drawn.patch, shown, None, key, rows=drawn.rows)
         if half.back is not None:
             shown, judge = self._from_pool("photos", half.back, step), OfPhotos(discriminator)
-            bare = OfPhotos(self.discriminator)
-            other, of_photos = game.discriminator(judge, drawn.crop, shown, None, key, bare=bare)
+            other, of_photos = game.discriminator(judge, drawn.crop, shown, None, key, rows=drawn.rows)
             loss, report = loss + other, report | {f"photos_{name}": value for name, value in of_photos.items()}
         return loss, report
 
     def _from_pool(self, side: str, fakes: Tensor, step: int) -> Tensor:
+        pool = self.pools[side]
+        given = self.rows.pick(pool.exchange(self.rows.gather(fakes), step)) if pool.size else fakes
         # In one order of memory, whichever the kept ones came back in: convolutions round by it.
-        return self.pools[side].exchange(fakes, step).contiguous(memory_format=torch.channels_last)
+        return given.contiguous(memory_format=torch.channels_last)
 
     def tensors(self) -> dict[str, Tensor]:
         return {f"{side}.{name}": t for side, pool in self.pools.items() for name, t in pool.tensors().items()}

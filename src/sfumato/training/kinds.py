@@ -16,6 +16,7 @@ from sfumato.errors import UsageError
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.parallel import WHOLE, Rows
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.probes import LAYER, Painter, Probes
 from sfumato.training.step import GeneratorStep
@@ -64,12 +65,14 @@ class Kind(ABC, Generic[Made, Drawn]):
         model: what is trained against the discriminator, averaged, saved and exported; its ``config`` rebuilds it.
         discriminator: its opponent.
         digests: by name of the folder's option, a hash of the pictures trained on; a resumed run must have the same.
+        rows: which samples of every batch are this process's.
     """
 
     config: TrainConfig
     model: Made
     discriminator: nn.Module
     digests: dict[str, str]
+    rows: Rows = WHOLE
 
     def fit(self) -> None:
         """What is learnt of the pictures before the first step of a fresh run."""
@@ -86,13 +89,14 @@ class Kind(ABC, Generic[Made, Drawn]):
     def generator_half(
         self, model: Made, opponent: nn.Module | None, drawn: Drawn, weights: LossWeights, game: Game, step: int
     ) -> GeneratorStep:
-        """The generator's losses; adversarial only with an opponent. `model` may be wrapped for many processes."""
+        """The generator's losses; adversarial only with an opponent. Each is scaled so that its mean over processes is
+        that of the whole batch, and all processes report the same ones."""
 
     @abstractmethod
     def discriminator_half(
         self, discriminator: nn.Module, drawn: Drawn, half: GeneratorStep, game: Game, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The discriminator's loss, and a report. `discriminator` may be wrapped; `self.discriminator` is bare."""
+        """The discriminator's loss, and a report; scaled like the generator's."""
 
     @abstractmethod
     def samples(self, averaged: Made) -> list[list[Tensor]]:
@@ -112,7 +116,8 @@ class Kind(ABC, Generic[Made, Drawn]):
 
     def told(self, opponent: nn.Module, drawn: Drawn, half: GeneratorStep, game: Game, step: int) -> Tensor:
         """The generator's adversarial loss on its outputs `half.fake` alone, for their gradient."""
-        return game.generator(opponent, half.fake, self.paintings(drawn), half.code, (self.config.seed, step))
+        key = self.config.seed, step
+        return game.generator(opponent, half.fake, self.paintings(drawn), half.code, key, self.rows)
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
         """Who judges the average on pictures that training does not see; None where nobody does."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, TypeAlias
@@ -17,13 +17,23 @@ from typing import Any, TextIO, TypeAlias
 import psutil
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from sfumato.data.folders import FolderReport
 from sfumato.errors import TrainingError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image import write_image
 from sfumato.losses.game import Game
+from sfumato.parallel import (
+    Rows,
+    any_of,
+    average_gradients,
+    averages,
+    from_main,
+    is_main,
+    spread_from_main,
+    wait_for_all,
+)
 from sfumato.sheet import contact_sheet
 from sfumato.training.arbitrary import Arbitrary
 from sfumato.training.collection import Collection
@@ -34,34 +44,15 @@ from sfumato.training.monitor import BY_NAME, SIGNALS, Monitor
 from sfumato.training.noise import NoiseKind
 from sfumato.training.optim import EMA, learning_rate
 from sfumato.training.probes import Painter, gradient_norm, weight_size
-from sfumato.training.state import TrainingState, checkpoints, newest_until, remove_unfinished
+from sfumato.training.state import TrainingState, checkpoint, checkpoints, newest_until, remove_unfinished
 from sfumato.training.step import GeneratorStep
+from sfumato.training.throughput import Throughput, Ticks, throughput
 from sfumato.training.validation import Validator, decide, loss_weights, reason_to_stop, score
 
 MakeKind: TypeAlias = Callable[
     [TrainConfig, FolderReport | None, FolderReport, torch.device, Path | None, Path | None], Kind[Any, Any]
 ]
 KINDS: dict[str, MakeKind] = {"arbitrary": Arbitrary, "collection": Collection, "noise": NoiseKind}
-
-
-@dataclass
-class Ticks:
-    """Seconds spent by name since the last report: where the time goes."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    last: float = field(default_factory=time.perf_counter)
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.seconds[name] += now - self.last
-        self.last = now
-
-    def shares(self) -> dict[str, float]:
-        """Share of each name, and a fresh start."""
-        total = sum(self.seconds.values()) or 1.0
-        shares = {name: round(s / total, 3) for name, s in self.seconds.items()}
-        self.seconds.clear()
-        return shares
 
 
 @dataclass(frozen=True)
@@ -118,14 +109,19 @@ class Trainer:
         """
         self.config, self.out = config, out
         self.accelerator = Accelerator(
-            mixed_precision=config.mixed_precision, cpu=cpu, log_with="tensorboard", project_dir=str(out)
+            mixed_precision=config.mixed_precision,
+            # Without it, processes that a launcher starts on a machine with no accelerator know nothing of each other.
+            cpu=cpu or not torch.accelerator.is_available(),
+            log_with="tensorboard",
+            project_dir=str(out),
         )
-        if self.accelerator.num_processes > 1:
-            raise UsageError("training runs in one process so far; start it with `sfumato train`, not a launcher")
+        rows = Rows(self.accelerator.process_index, self.accelerator.num_processes)
+        check_processes(config, rows.of)
         device = self.accelerator.device
         torch.backends.cudnn.benchmark = True  # few sizes, each met thousands of times
         torch.manual_seed(config.seed)  # initial weights
         self.kind = KINDS[config.kind](config, content, style, device, cache, vgg_file)
+        self.kind.rows = rows
         digests = {f"{name}_digest": digest for name, digest in self.kind.digests.items()}
         self.about = {**digests, "seed": str(config.seed)}
         model, discriminator = self.kind.model, self.kind.discriminator
@@ -146,8 +142,11 @@ class Trainer:
                 "content_target needs pictures to measure on; give --manifest a CSV with rows of split `validation`, "
                 "or --set hold_out=0.05, or --set content_target=0"
             )
-        self.prepared = self.accelerator.prepare(model, discriminator, *optimizers)
+        # The networks stay as they are. What Accelerate would wrap them in averages gradients as each is ready, for one
+        # forward pass a step; here are several, of parts, and a penalty on slopes. `average_gradients` does it at once.
+        self.optimizers = self.accelerator.prepare(*optimizers)
         self.ticks = Ticks()
+        self.pictures = 0  # that have been trained on since it was started
         self.monitor = Monitor(config.monitor)
         self.probes = self.kind.probes() if config.look_every else None
         self.history: list[tuple[int, dict[str, float]]] = []  # what the monitor saw, for its page
@@ -175,7 +174,10 @@ class Trainer:
 
     def save(self) -> Path:
         self.state.monitor = self.monitor.state
-        return self.state.save(self.out, self.config, self.about, self.monitor.healthy_step)
+        if is_main():
+            self.state.save(self.out, self.config, self.about, self.monitor.healthy_step)
+        wait_for_all()
+        return checkpoint(self.out, self.state.step)
 
     def step(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """One step of the generator and, in adversarial phases, one of the discriminator: its report, and what it tells
@@ -183,8 +185,8 @@ class Trainer:
         config, state = self.config, self.state
         rate = learning_rate(state.step, config.steps, config.warmup, config.final_learning_rate)
         rate *= self.monitor.effects.learning_rate
-        _, _, g_optimizer, d_optimizer = self.prepared
-        for optimizer, base in ((g_optimizer, config.learning_rate), (d_optimizer, config.discriminator_learning_rate)):
+        rates = config.learning_rate, config.discriminator_learning_rate
+        for optimizer, base in zip(self.optimizers, rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = base * rate
         phase = config.phase(state.step)
@@ -193,6 +195,7 @@ class Trainer:
         logged = (state.step + 1) % config.log_every == 0 or state.step + 1 == config.steps
         report, signals = self._halves(state.step, phase, update=True, logged=logged)
         state.ema.update(state.model, phase.batch)
+        self.pictures += phase.batch
         state.step += 1
         return report, signals
 
@@ -202,16 +205,18 @@ class Trainer:
         """The two halves of a step: losses, gradients and, with `update`, the optimisers' steps. A half whose gradient
         is not finite leaves the weights as they are."""
         config, state, accelerator = self.config, self.state, self.accelerator
-        model, discriminator, g_optimizer, d_optimizer = self.prepared
+        model, discriminator = state.model, state.discriminator
+        g_optimizer, d_optimizer = self.optimizers
         self.ticks.lap("other")
         drawn = self.kind.draw(step, phase, self.ticks.lap)
         weights = loss_weights(state.record, config)
         opponent = discriminator if phase.adversarial and weights.adversarial else None
         game = self._game(phase)
-        state.discriminator.requires_grad_(False)  # the generator's half needs its logits, not its gradients
+        discriminator.requires_grad_(False)  # the generator's half needs its logits, not its gradients
         with accelerator.autocast():
             half = self.kind.generator_half(model, opponent, drawn, weights, game, step)
         accelerator.backward(half.loss)
+        self._share(model, "generator")
         norm = accelerator.clip_grad_norm_(model.parameters(), config.clip)
         finite = bool(norm.isfinite())
         if update and finite:
@@ -227,11 +232,12 @@ class Trainer:
         if not finite:  # the discriminator is not shown what came of it
             return report, signals
 
-        state.discriminator.requires_grad_(True)
+        discriminator.requires_grad_(True)
         if opponent is not None:
             with accelerator.autocast():
                 loss, d_report = self.kind.discriminator_half(discriminator, drawn, half, game, step)
             accelerator.backward(loss)
+            self._share(discriminator, "discriminator")
             norm = gradient_norm(discriminator.parameters())
             finite = bool(norm.isfinite())
             if update and finite:
@@ -242,6 +248,15 @@ class Trainer:
             signals |= {name: value for name, value in d_report.items() if name in SIGNALS}
             self.ticks.lap("discriminator")
         return report, signals if logged or not finite else {}
+
+    def _share(self, network: nn.Module, lap: str) -> None:
+        """Average its gradients over processes."""
+        if self.accelerator.num_processes > 1:
+            self._wait()
+            self.ticks.lap(lap)
+            average_gradients(network.parameters())
+            self._wait()
+            self.ticks.lap("sharing")
 
     def _game(self, phase: Phase) -> Game:
         """The config's, with what the monitor has done to it."""
@@ -290,13 +305,19 @@ class Trainer:
         self.kind.restore(memory)
         if self.validator:
             began, interval = time.perf_counter(), self.config.validation_interval
-            self.validator.judge(self.averaged_model(), pairs=1)
+            if is_main():
+                self.validator.judge(self.averaged_model(), pairs=1)
+            wait_for_all()
             left = math.ceil(self.config.steps / interval) - self.state.step // interval
             seconds += left * len(self.validator.pairs) * (time.perf_counter() - began)
-        self.ticks.shares()
+        self.ticks.restart()
         if torch.cuda.is_available() and self.accelerator.device.type == "cuda":
             return Estimate(seconds, torch.cuda.max_memory_allocated() / 1e9, "GPU")
         return Estimate(seconds, psutil.Process().memory_info().rss / 1e9, "main")
+
+    def throughput(self) -> Throughput | None:
+        """What the run has got through since it was started; None before its first step."""
+        return throughput(self.ticks, self.pictures)
 
     def _wait(self) -> None:
         """Until the device has done what it was given."""
@@ -305,12 +326,15 @@ class Trainer:
 
     def run(self, tell: Callable[[Progress], None]) -> None:
         """Train to the end. TrainingError where a loss is not finite; Interrupted (after saving) on SIGINT, SIGTERM."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        with atomic_file(self.out / "config.json") as file:
-            file.write(self.config.model_dump_json(indent=1).encode())
-        remove_unfinished(self.out)
-        self.state.mark_best(self.out)  # a run that crashed may have left it behind or ahead of its checkpoint
-        self._cut_log()
+        if is_main():
+            self.out.mkdir(parents=True, exist_ok=True)
+            with atomic_file(self.out / "config.json") as file:
+                file.write(self.config.model_dump_json(indent=1).encode())
+            remove_unfinished(self.out)
+            self.state.mark_best(self.out)  # a run that crashed may have left it behind or ahead of its checkpoint
+            self._cut_log()
+        wait_for_all()
+        spread_from_main(tensor for _, tensor in self.state.tensors())  # machines may round differently
         self.accelerator.init_trackers("tensorboard")
         try:
             self._train(tell)
@@ -321,12 +345,15 @@ class Trainer:
         config, state = self.config, self.state
         sums: dict[str, list[Tensor]] = {}
         count, began, owed = 0, time.perf_counter(), False
-        self.history = read_history(self.out / "log.jsonl")
+        self.history = read_history(self.out / "log.jsonl") if is_main() else []
         paint = self.kind.painter(state.model)  # it makes the probes ready once, and not at every look
-        with _stop_signal() as stop, (self.out / "log.jsonl").open("a") as log:
+        with _stop_signal() as stop, (self.out / "log.jsonl" if is_main() else Path(os.devnull)).open("a") as log:
             while state.step < config.steps and not self.stopped_early:
                 latest, signals = self.step()
                 count += 1
+                self.ticks.lap("other")
+                latest = averages(latest)
+                self.ticks.lap("sharing" if self.accelerator.num_processes > 1 else "other")
                 finite = bool(torch.stack(list(latest.values())).isfinite().all())
                 if finite:  # what is left out is not reported
                     for name, value in latest.items():
@@ -347,7 +374,8 @@ class Trainer:
                     self.sample()
                 if self.validator and self._due(config.validation_interval):
                     told = replace(told, validation=self.validate(self.validator, log))
-                stopping = bool(stop)  # asked once: a signal after this line waits for the next step's save
+                # Asked once: a signal after this line waits for the next step's save.
+                stopping = any_of(bool(stop), self.accelerator.device)
                 owed |= self._due(config.checkpoint_every) or stopping or self._is_best() or bool(self.stopped_early)
                 if owed and (finite or stopping or state.step == config.steps):  # or after a batch that can be used
                     if not stopping:
@@ -356,7 +384,7 @@ class Trainer:
                     owed = False
                 tell(told)
                 if stopping and state.step < config.steps:
-                    raise Interrupted(state.step, stop[0])
+                    raise Interrupted(state.step, stop[0] if stop else signal.SIGTERM)
 
     def _watch(self, signals: dict[str, Tensor], paint: Painter, log: TextIO) -> list[str]:
         """Let the monitor see a step, and the probes where they are due; carry out what it decides.
@@ -366,12 +394,9 @@ class Trainer:
         """
         self.ticks.lap("other")
         config, state = self.config, self.state
-        values = {name: float(value) for name, value in signals.items()}
+        values = {name: float(value) for name, value in averages(signals).items()}
         if self.probes and all(map(math.isfinite, values.values())) and self._due(config.look_every):
-            state.model.eval()
-            with torch.no_grad():
-                values |= self.probes.look(paint)
-            state.model.train()
+            values |= from_main(lambda: self._look(paint))
         known = {finding.rule for finding in self.monitor.findings}
         findings = self.monitor.see(state.step, values)
         decision = self.monitor.decide()
@@ -396,7 +421,17 @@ class Trainer:
                 self.history = [look for look in self.history if look[0] <= state.step]
         return said
 
+    def _look(self, paint: Painter) -> dict[str, float]:
+        assert self.probes is not None, "whoever has none does not look"
+        self.state.model.eval()
+        with torch.no_grad():
+            seen = self.probes.look(paint)
+        self.state.model.train()
+        return seen
+
     def _write_health(self) -> None:
+        if not is_main():
+            return
         state = self.monitor.state
         write_health(self.out / "health.html", self.history, self.monitor.all_findings, state.decisions)
 
@@ -412,7 +447,7 @@ class Trainer:
         """Judge the average, log the figures, and decide: the best checkpoint, patience, and the weight of content."""
         config, state = self.config, self.state
         self.ticks.lap("other")
-        figures = validator.judge(self.averaged_model())
+        figures = from_main(lambda: validator.judge(self.averaged_model()))
         self._check_finite({f"{name} of validation": value for name, value in figures.items()})
         told = {**figures, "score": score(figures, config.content_target, config.content_exchange)}
         if config.content_target:
@@ -462,6 +497,8 @@ class Trainer:
     @torch.no_grad()
     def sample(self) -> None:
         """RUN/samples/STEP.png: fixed pictures, as the average makes them."""
+        if not is_main():
+            return
         rows = self.kind.samples(self.averaged_model())
         path = self.out / "samples" / f"{self.state.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
@@ -499,6 +536,23 @@ def _stop_signal() -> Iterator[list[int]]:
     finally:
         for n, previous in before.items():
             signal.signal(n, previous)
+
+
+def check_processes(config: TrainConfig, processes: int) -> None:
+    """UsageError where a run of this config cannot be shared among so many processes."""
+    if processes == 1:
+        return
+    for phase in config.phases:
+        if phase.batch % processes:
+            raise UsageError(
+                f"a batch of {phase.batch} cannot be shared evenly by {processes} processes; --set phases with a batch "
+                f"that is a multiple of {processes}"
+            )
+    if config.kind == "collection" and config.collection.normalization == "batch":
+        raise UsageError(
+            "collection.normalization=batch needs the whole batch in one process: each would normalise by its part's "
+            "statistics, and train another network; train in one, or --set collection.normalization=instance"
+        )
 
 
 def check_out(out: Path, resume: bool) -> None:

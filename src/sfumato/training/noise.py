@@ -55,8 +55,8 @@ class NoiseKind(Kind[NoiseModel, Noise]):
         return NoiseModel(self.config.noise)
 
     def draw(self, step: int, phase: Phase, lap: Lap) -> Noise:
-        paintings = self.source.batch(step, phase.batch, self.config.noise.side)
-        drawn = Noise(self._z(phase.batch, _STEP, step), paintings)
+        paintings = self.source.batch(step, phase.batch, self.config.noise.side, self.rows)
+        drawn = Noise(self.rows.pick(self._z(phase.batch, _STEP, step)), paintings)
         lap("data")
         return drawn
 
@@ -75,8 +75,8 @@ class NoiseKind(Kind[NoiseModel, Noise]):
         step: int,
     ) -> GeneratorStep:
         assert opponent is not None, "the config sees to it that every phase of this kind is adversarial"
-        fake = model(drawn.z)
-        terms = {"adversarial": game.generator(opponent, fake, drawn.paintings, None, (self.config.seed, step))}
+        fake, key = model(drawn.z), (self.config.seed, step)
+        terms = {"adversarial": game.generator(opponent, fake, drawn.paintings, None, key, self.rows)}
         loss, report = total_loss(terms, weights)
         return GeneratorStep(loss, report, fake.detach(), None)
 
@@ -84,7 +84,7 @@ class NoiseKind(Kind[NoiseModel, Noise]):
         self, discriminator: nn.Module, drawn: Noise, half: GeneratorStep, game: Game, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         key = self.config.seed, step
-        return game.discriminator(discriminator, drawn.paintings, half.fake, None, key, bare=self.discriminator)
+        return game.discriminator(discriminator, drawn.paintings, half.fake, None, key, rows=self.rows)
 
     def probes(self) -> Probes | None:
         paintings = shown(self.source.style, self.config.noise.side)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.data.batches import Batch, sample_boxes
+from sfumato.losses.contrastive import style_contrast
 from sfumato.losses.game import Game, Key
 from sfumato.losses.objective import LossWeights, total_loss
 from sfumato.losses.perceptual import (
@@ -61,7 +62,8 @@ def generator_step(
     code = encode.code(descriptions)
     affines, painted_thumbnail = generator.measure_and_paint(batch.thumbnail, code)
     fake = generator(batch.crop, affines)
-    features = vgg(alternate_views(fake))
+    rows = batch.rows
+    features = vgg(alternate_views(fake, rows))
     output = style_target(features)
     terms = {
         "content": content_loss(features[CONTENT_LAYER], content),
@@ -74,38 +76,44 @@ def generator_step(
     # These have no cached targets, and cost nothing while they have no weight.
     if weights.content_raw:
         with torch.no_grad():
-            bare = vgg(alternate_views(batch.crop))[CONTENT_LAYER]
+            bare = vgg(alternate_views(batch.crop, rows))[CONTENT_LAYER]
         terms["content_raw"] = raw_content_loss(features[CONTENT_LAYER], bare)
     if weights.laplacian:
         terms["laplacian"] = laplacian_loss(fake, batch.crop)
     if weights.sliced:
         with torch.no_grad():
-            marks = vgg(alternate_views(batch.patch))
+            marks = vgg(alternate_views(batch.patch, rows))
         terms["sliced"] = sliced_loss(features, marks, *key)
-    if photos := (identity + 1) // 2:  # strength 0: a picture under its own code
-        paintings = identity - photos
-        thumbnails = [batch.thumbnail[:photos], batch.style[:paintings]]
-        crops = torch.cat([batch.crop[:photos], batch.patch[:paintings]])
-        own = [generator.measure(t, encode(t)) for t in thumbnails if len(t)]
-        terms["identity"] = identity_loss(generator(crops, torch.cat(own)), crops)
-    if large := len(batch.large):
-        region = sample_boxes(painted_thumbnail[:large], batch.boxes)
-        terms["consistency"] = consistency_loss(generator(batch.large, affines[:large]), region)
+    if weights.style_contrast:
+        terms["style_contrast"] = style_contrast(encode(fake), code, others=rows.others(code))
+    if identity:  # strength 0: a picture under its own code
+        whole = [min(count, batch.count) for count in ((identity + 1) // 2, identity // 2)]
+        photos, paintings = (rows.first(count) for count in whole)
+        terms["identity"] = fake.new_zeros(())
+        if photos or paintings:
+            thumbnails = [batch.thumbnail[:photos], batch.style[:paintings]]
+            crops = torch.cat([batch.crop[:photos], batch.patch[:paintings]])
+            own = [generator.measure(t, encode(t)) for t in thumbnails if len(t)]
+            share = len(crops) * rows.of / sum(whole)
+            terms["identity"] = share * identity_loss(generator(crops, torch.cat(own)), crops)
+    if batch.large_count:
+        terms["consistency"] = fake.new_zeros(())
+        if large := len(batch.large):
+            region = sample_boxes(painted_thumbnail[:large], batch.boxes)
+            loss = consistency_loss(generator(batch.large, affines[:large]), region)
+            terms["consistency"] = rows.weight(batch.large_count) * loss
     told = code.detach() if conditional else None
     if discriminator is not None:
-        terms["adversarial"] = game.generator(discriminator, fake, batch.patch, told, key)
+        terms["adversarial"] = game.generator(discriminator, fake, batch.patch, told, key, rows)
     loss, report = total_loss(terms, weights)
     return GeneratorStep(loss, report, fake.detach(), told)
 
 
 def discriminator_step(
-    discriminator: nn.Module, batch: Batch, half: GeneratorStep, game: Game, key: Key, bare: nn.Module | None = None
+    discriminator: nn.Module, batch: Batch, half: GeneratorStep, game: Game, key: Key
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The discriminator's loss on painting, output, and painting under a neighbour's code; see `Game.discriminator`."""
-    if half.code is None:
-        return game.discriminator(discriminator, batch.patch, half.fake, None, key, bare=bare)
-    # A painting drawn twice in a row is its own neighbour: no wrong pair.
-    other = [a != b for a, b in zip(batch.style_ids, batch.style_ids[-1:] + batch.style_ids[:-1], strict=True)]
-    rows = torch.tensor(other, device=half.code.device)
-    wrong = (rows, half.code.roll(1, 0)[rows]) if any(other) else None
-    return game.discriminator(discriminator, batch.patch, half.fake, half.code, key, wrong, bare)
+    """The discriminator's loss on painting, output, and painting under another's code; see `Game.discriminator`."""
+    wrong = None
+    if half.code is not None and batch.wrong:
+        wrong = batch.rows.gather(half.code)[batch.wrong]
+    return game.discriminator(discriminator, batch.patch, half.fake, half.code, key, wrong, batch.rows)

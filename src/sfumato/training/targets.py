@@ -18,12 +18,14 @@ from sfumato.losses.perceptual import (
     STYLE_LAYERS,
     StyleTarget,
     alternate_views,
+    in_luma,
     luma_view,
     normalise_features,
     style_target,
 )
 from sfumato.networks.perceptual import VGG19
 from sfumato.networks.style_encoder import StyleEncoder
+from sfumato.parallel import WHOLE, Rows
 
 CACHE_FORMAT = 1  # raised when the tables change
 
@@ -39,7 +41,7 @@ class Targets:
         self.source = source
         self.hashes = style_hashes
         self.cache = cache
-        self._content: dict[tuple[int, int, int, int], Tensor] = {}
+        self._content: dict[tuple[int, int, int, bool], Tensor] = {}
         first = next(vgg.parameters()).detach().cpu().contiguous()
         self._key = f"vgg-{hashlib.sha256(first.numpy().tobytes()).hexdigest()[:8]}-{CACHE_FORMAT}"
         self._style: dict[tuple[int, bool], dict[str, Tensor]] = {}
@@ -48,10 +50,11 @@ class Targets:
     @torch.no_grad()
     def content(self, batch: Batch, remember: bool) -> Tensor:
         """Instance-normalised features of the batch's crops under `alternate_views`, (B, C, h, w) float32."""
-        seen = alternate_views(batch.crop)
+        seen = alternate_views(batch.crop, batch.rows)
         if not remember:
             return normalise_features(self.vgg(seen)[CONTENT_LAYER])
-        keys = [(*key, sample % 2) for sample, key in enumerate(batch.content_keys)]
+        at = batch.rows.own(batch.count)
+        keys = [(*key, in_luma(row)) for row, key in zip(at, batch.content_keys, strict=True)]
         for key, crop in zip(keys, seen, strict=True):
             if key not in self._content:
                 self._content[key] = normalise_features(self.vgg(crop[None])[CONTENT_LAYER])[0].half()
@@ -63,9 +66,10 @@ class Targets:
             self._descriptions[index] = encoder.describe(self.source.style[index][None].float() / 255)
         return self._descriptions[index]
 
-    def style(self, ids: Sequence[int]) -> StyleTarget:
+    def style(self, ids: Sequence[int], rows: Rows = WHOLE) -> StyleTarget:
         """Statistics of whole paintings under `alternate_views`, stacked over `ids`."""
-        tables = [self._painting(index, luma=sample % 2 == 1) for sample, index in enumerate(ids)]
+        at = rows.own(len(ids) * rows.of)
+        tables = [self._painting(index, luma=in_luma(row)) for row, index in zip(at, ids, strict=True)]
         stack = {name: torch.stack([table[name] for table in tables]) for name in tables[0]}
         return StyleTarget(
             {layer: stack[f"{layer}.mean"] for layer in STYLE_LAYERS},

@@ -1,0 +1,89 @@
+"""Where a run's time goes, and what would make it faster."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+#: What to try where most of the time, or more than it should, goes into a lap.
+ADVICE = {
+    "generator": "The networks are what takes the time: a GPU, a smaller crop or a narrower model would help",
+    "discriminator": "The discriminator takes the most: fewer of its scales or channels, or a larger "
+    "game.penalty_every, would help",
+    "data": "Cutting and fitting pictures takes the most: a smaller `hold`, or content_variants above 0, would help",
+    "targets": "Features of pictures met for the first time take the most: content_variants above 0 keeps them",
+    "sharing": "Waiting for the other processes takes the most: fewer processes, a larger batch or a faster network "
+    "between machines would help",
+    "monitor": "The monitor takes the most: --set look_every to more steps",
+    "validation": "Validation takes the most: --set validate_every to more steps, or validation_pairs to fewer",
+    "other": "Logs, samples and checkpoints take the most: --set sample_every and checkpoint_every to more steps",
+}
+#: From this share on, a lap that is not the networks' own is the bottleneck even where theirs are larger.
+TOO_MUCH = 0.2
+_NETWORKS = ("generator", "discriminator")
+
+
+@dataclass
+class Ticks:
+    """Seconds spent by name: since the last report, and in all."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    all_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    last: float = field(default_factory=time.perf_counter)
+
+    def lap(self, name: str) -> None:
+        """The time since the last call went into `name`."""
+        now = time.perf_counter()
+        self.seconds[name] += now - self.last
+        self.all_seconds[name] += now - self.last
+        self.last = now
+
+    def shares(self) -> dict[str, float]:
+        """Share of each name since the last report, and a fresh start of that."""
+        shares = {name: round(share, 3) for name, share in _shares(self.seconds).items()}
+        self.seconds.clear()
+        return shares
+
+    def restart(self) -> None:
+        """Forget all: what was timed so far was not the run."""
+        self.seconds.clear()
+        self.all_seconds.clear()
+        self.last = time.perf_counter()
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What a run has got through: pictures a second, and the share of each lap, the largest first."""
+
+    pictures_per_second: float
+    shares: dict[str, float]
+
+    @property
+    def bottleneck(self) -> str:
+        """The lap that holds the run up."""
+        others = {name: share for name, share in self.shares.items() if name not in _NETWORKS and share >= TOO_MUCH}
+        return max(others or self.shares, key=lambda name: self.shares[name])
+
+    def lines(self) -> list[str]:
+        """The report in words."""
+        told = ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items() if share >= 0.005)
+        return [
+            f"Throughput: {self.pictures_per_second:.1f} pictures a second. Of the time: {told}.",
+            f"{ADVICE[self.bottleneck]}.",
+        ]
+
+
+def throughput(ticks: Ticks, pictures: int) -> Throughput | None:
+    """Of a run that has seen so many pictures; None where there was no time."""
+    seconds = sum(ticks.all_seconds.values())
+    if not pictures or not seconds:
+        return None
+    shares = _shares(ticks.all_seconds)
+    return Throughput(pictures / seconds, dict(sorted(shares.items(), key=lambda item: -item[1])))
+
+
+def _shares(seconds: Mapping[str, float]) -> dict[str, float]:
+    total = sum(seconds.values()) or 1.0
+    return {name: s / total for name, s in seconds.items()}
