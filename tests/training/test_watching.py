@@ -89,10 +89,6 @@ def test_a_batch_that_is_not_finite_is_left_out(trainer, tmp_path):
 
 
 def test_a_constant_generator_is_found_repaired_in_vain_and_given_up_with_a_verdict(trainer, tmp_path):
-    def constant(made):
-        with torch.no_grad():
-            made.state.model.generator.paint.conv.weight.zero_()
-
     def plant(made):
         made.kind.painter = lambda model: lambda style: torch.full_like(made.probes.photos, 0.5)
 
@@ -131,6 +127,29 @@ def test_a_learning_rate_that_is_a_hundred_times_too_high_is_found_and_lowered(t
     made, _ = train(trainer, tmp_path, steps=24, monitor=QUICK, learning_rate=0.1, clip=1e9, warmup=1)
     assert found(made) & {"steps_too_large", "divergence", "not_finite"}
     assert made.monitor.effects.learning_rate < 1
+
+
+def test_a_discriminator_that_wins_is_found(trainer, config, tmp_path):
+    """The generator is deaf; the discriminator may learn as fast as it likes, and is shown white as paintings."""
+
+    def plant(made):
+        draw = made.kind.draw
+
+        def drawn(step, phase, lap):
+            task = draw(step, phase, lap)
+            task.batch.patch.fill_(1)
+            return task
+
+        made.kind.draw = drawn
+
+    free = {"discriminator_spectral": False, "discriminator_widths": (16, 16, 16), "discriminator_conditional": False}
+    model = config.model.model_copy(update=free)
+    made, said = train(
+        trainer, tmp_path, plant, steps=60, monitor=MonitorConfig(warmup=0, actions=()), model=model,
+        learning_rate=1e-9, discriminator_learning_rate=2e-3, game={"objective": "bce"}, look_every=0,
+    )  # fmt: skip
+    assert "discriminator_wins" in found(made)
+    assert any("always right" in sentence for sentence in said)
 
 
 @pytest.mark.slow

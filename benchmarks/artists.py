@@ -1,6 +1,6 @@
 """Do a collection's pictures come nearer to its artist? KID to works and from photos that training did not see.
 
-usage: collections.py PHOTOS ARTIST_FOLDER MODEL [MODEL ...] [--manifest CSV] [--side 320] [--sheet FILE.png]
+usage: artists.py PHOTOS ARTIST_FOLDER MODEL [MODEL ...] [--manifest CSV] [--side 320] [--sheet FILE.png]
 
 The `validation` rows of the manifest (default: manifest.csv above PHOTOS) are used of both folders. KID is of
 EfficientNet-Lite0's features, which no training has seen. The ratio is KID(pictures) / KID(photos), its interval by the
