@@ -12,7 +12,16 @@ from sfumato.errors import UsageError
 from sfumato.losses.contrastive import patch_nce
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
-from sfumato.losses.perceptual import identity_loss, range_loss
+from sfumato.losses.perceptual import (
+    StyleTarget,
+    alternate_views,
+    gram_loss,
+    identity_loss,
+    luma_view,
+    range_loss,
+    statistics_loss,
+    style_target,
+)
 from sfumato.networks.discriminator import OfPhotos
 from sfumato.networks.model import CollectionConfig, CollectionModel
 from sfumato.networks.patch_head import draw_positions
@@ -82,6 +91,31 @@ def half(kind, step=3, batch=None, opponent=True, **changes):
     weights = kind.config.weights.model_copy(update=changes)
     judge = kind.discriminator if opponent else None
     return kind.generator_half(kind.model, judge, batch or drawn(kind, step), weights, kind.config.game, step)
+
+
+def test_style_terms_hold_outputs_to_the_whole_paintings_of_the_batch(photos, paintings):
+    weights = LossWeights(**NONE | {"contrast": 1, "statistics": 3, "gram": 2})
+    torch.manual_seed(0)
+    made = Collection(settings(weights=weights), photos, paintings, torch.device("cpu"))
+    batch = drawn(made)
+    found, vgg = half(made, batch=batch, opponent=False), made.targets.vgg
+    own = style_target(vgg(alternate_views(found.fake)))
+    tables = []
+    for i, index in enumerate(batch.style_ids):
+        x = made.source.style[index][None].float() / 255
+        tables.append(style_target(vgg(luma_view(x) if i % 2 else x)))
+    expected = {"statistics": [], "gram": []}
+    for i, wanted in enumerate(tables):
+        mine = StyleTarget(*({layer: t[i : i + 1] for layer, t in part.items()} for part in vars(own).values()))
+        expected["statistics"].append(float(statistics_loss(mine, wanted)))
+        expected["gram"].append(float(gram_loss(mine, wanted)))
+    for name, values in expected.items():
+        assert float(found.report[name]) == pytest.approx(np.mean(values), rel=1e-3), name
+    found.loss.backward()
+    assert made.model.generator.paint.conv.weight.grad.abs().max() > 0
+    bare = Collection(settings(), photos, paintings, torch.device("cpu"))
+    assert bare.targets is None
+    assert not {"statistics", "gram"} & half(bare).report.keys()
 
 
 @torch.no_grad()
@@ -330,7 +364,7 @@ def test_every_recipe_is_valid_and_ends_adversarial(name, overrides):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["weights.gram=1"], r"weights\.gram has no part in a collection; its terms are .*contrast"),
+        (["weights.sliced=1"], r"weights\.sliced has no part in a collection; its terms are .*contrast"),
         (["content_target=1"], "content_target"),
         (["collection.cycle=true"], "--cycle"),
         (["weights.contrast=0"], r"weights\.contrast above 0"),

@@ -20,15 +20,26 @@ from sfumato.data.pool import ImagePool
 from sfumato.losses.contrastive import patch_nce
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights, total_loss
-from sfumato.losses.perceptual import consistency_loss, identity_loss, range_loss
+from sfumato.losses.perceptual import (
+    STYLE_LAYERS,
+    alternate_views,
+    consistency_loss,
+    gram_loss,
+    identity_loss,
+    range_loss,
+    statistics_loss,
+    style_target,
+)
 from sfumato.networks.collection_generator import CollectionGenerator, unrecorded
 from sfumato.networks.discriminator import OfPhotos
 from sfumato.networks.model import CollectionModel, build_collection_discriminator
 from sfumato.networks.patch_head import draw_positions
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
 from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep
+from sfumato.training.targets import Targets
 
 _STREAM = 4  # of the seed, for places of contrast: 0 and 1 are the batches', 2 is validation's, 3 the pool's
 
@@ -50,13 +61,17 @@ class Collection(Kind[CollectionModel, Batch]):
         cache: Path | None = None,
         vgg_file: Path | None = None,
     ) -> None:
-        """`cache` is other kinds': nothing is worth keeping. VGG19 is the monitor's alone."""
+        """VGG19 is the monitor's alone, unless the style terms have a weight."""
         content = needed(content)
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"content": content.digest, "style": style.digest}
         self.model = placed(self.new_model(), device)
         self.discriminator = placed(build_collection_discriminator(config.collection), device)
         self.source = BatchSource(content, style, config.seed, device)
+        self.targets: Targets | None = None
+        if config.weights.statistics or config.weights.gram:
+            vgg = placed(VGG19(load_vgg19_weights(vgg_file), STYLE_LAYERS), device)
+            self.targets = Targets(vgg, self.source, [p.sha256 for p in style.pictures], cache)
         sides = ("paintings", "photos") if config.collection.cycle else ("paintings",)
         self.pools = {side: ImagePool(config.pool, config.seed) for side in sides}
 
@@ -81,6 +96,10 @@ class Collection(Kind[CollectionModel, Batch]):
         affines, small = generator.measure_and_paint(drawn.thumbnail)
         fake = generator(drawn.crop, affines)
         terms = {"range": range_loss(fake)}
+        if self.targets:
+            seen = style_target(self.targets.vgg(alternate_views(fake, rows)))
+            wanted = self.targets.style(drawn.style_ids, rows)
+            terms |= {"statistics": statistics_loss(seen, wanted), "gram": gram_loss(seen, wanted)}
         if opponent is not None:
             terms["adversarial"] = game.generator(opponent, fake, drawn.patch, None, key, rows)
         if drawn.large_count:
@@ -168,7 +187,8 @@ class Collection(Kind[CollectionModel, Batch]):
         photos, paintings = shown(self.source.content), shown(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
-        return Probes(eye(self.vgg_file, self.device), photos=photos, paintings=paintings)
+        vgg = self.targets.vgg if self.targets else eye(self.vgg_file, self.device)
+        return Probes(vgg, photos=photos, paintings=paintings)
 
     def painter(self, model: CollectionModel) -> Painter:
         photos = shown(self.source.content)

@@ -18,8 +18,20 @@ from sfumato.training.monitor import MonitorConfig
 
 RECIPES = ("tiny", "laptop", "flagship")
 KindName: TypeAlias = Literal["arbitrary", "collection", "noise"]
-#: What has a part in a collection's training; the other weights are of terms that need a style picture.
-COLLECTION_TERMS = ("adversarial", "contrast", "contrast_identity", "cycle", "identity", "consistency", "range")
+#: What has a part in a collection's training; the other weights are of terms that need a style code.
+COLLECTION_TERMS = (
+    *(
+        "adversarial",
+        "contrast",
+        "contrast_identity",
+        "cycle",
+        "identity",
+        "consistency",
+        "range",
+        "statistics",
+        "gram",
+    ),
+)
 #: Overrides that turn a collection's recipe from contrast (CUT) to the cycle, with the weights and pool of CycleGAN.
 CYCLE = (
     "collection.cycle=true",
