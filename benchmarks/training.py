@@ -49,9 +49,8 @@ def folders(root: Path) -> tuple[Path, Path]:
 def step_ratio(recipe: str, steps: int, rounds: int, root: Path) -> dict[str, object]:
     content, style = folders(root)
     config = load_recipe(recipe, ["phases=[{steps=100000,batch=2,crop=192,thumbnails=[192]}]", "content_variants=1"])
-    trainer = Trainer(
-        config, look(content, short=config.hold), look(style, short=config.hold), root / "run", cache=None, cpu=True
-    )
+    photos, paintings = (look(folder, short=config.hold, least=PICTURES) for folder in (content, style))
+    trainer = Trainer(config, photos, paintings, root / "run", cache=None, cpu=True)
     phase, kind = config.phase(0), trainer.kind
     model, discriminator = trainer.state.model, trainer.state.discriminator
     for index in range(PICTURES):  # all targets known

@@ -3,6 +3,7 @@ import torch
 
 from sfumato.data.batches import BatchSource
 from sfumato.losses.adversarial import OBJECTIVES
+from sfumato.losses.contrastive import style_contrast
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
 from sfumato.losses.perceptual import (
@@ -95,19 +96,21 @@ def test_terms_are_those_of_the_picture_that_was_painted(parts):
 def test_terms_with_a_weight_of_their_own_are_those_of_crop_and_patch(parts):
     model, _, vgg, batch, *_ = parts
     only = {"adversarial": False, "identity": 0}
-    weights = LossWeights(content_raw=1, laplacian=1, sliced=1)
+    free = {"content_raw": 1, "laplacian": 1, "sliced": 1, "style_contrast": 1}
+    weights = LossWeights(**free)
     half = step(parts, weights=weights, key=(0, 5), **only)
-    assert half.report.keys() - step(parts, **only).report.keys() == {"content_raw", "laplacian", "sliced"}
+    assert half.report.keys() - step(parts, **only).report.keys() == free.keys()
     features, crop, patch = (vgg(alternate_views(x)) for x in (half.fake, batch.crop, batch.patch))
     expected = {
         "content_raw": raw_content_loss(features[CONTENT_LAYER], crop[CONTENT_LAYER]),
         "laplacian": laplacian_loss(half.fake, batch.crop),
         "sliced": sliced_loss(features, patch, 0, 5),
+        "style_contrast": style_contrast(model.style_encoder(half.fake), half.code).detach(),
     }
     for name, value in expected.items():
         assert float(half.report[name]) == pytest.approx(float(value), rel=1e-4), name
     assert float(step(parts, weights=weights, key=(0, 6), **only).report["sliced"]) != float(half.report["sliced"])
-    bare = LossWeights(**dict.fromkeys(LossWeights.model_fields, 0.0) | {"content_raw": 1, "laplacian": 1, "sliced": 1})
+    bare = LossWeights(**dict.fromkeys(LossWeights.model_fields, 0.0) | free)
     step(parts, weights=bare, **only).loss.backward()
     assert model.generator.paint.conv.weight.grad.abs().max() > 0
 

@@ -1,0 +1,63 @@
+import re
+
+import pytest
+
+from sfumato.training.throughput import ADVICE, Ticks, throughput
+
+
+def ticks(**seconds):
+    made = Ticks()
+    made.seconds.update(seconds)
+    made.all_seconds.update(seconds)
+    return made
+
+
+def test_laps_add_up_and_shares_start_afresh(monkeypatch):
+    now = iter([0.0, 1.0, 1.5, 3.0, 4.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(now))
+    made = Ticks(last=next(now))
+    for name in ("data", "generator", "data"):
+        made.lap(name)
+    assert made.shares() == {"data": pytest.approx(2.5 / 3, abs=1e-3), "generator": pytest.approx(0.5 / 3, abs=1e-3)}
+    assert made.shares() == {}
+    made.lap("generator")
+    assert made.all_seconds == {"data": 2.5, "generator": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bottleneck"),
+    [
+        ({"generator": 6, "discriminator": 3, "data": 1}, "generator"),
+        ({"generator": 3, "discriminator": 6, "data": 1}, "discriminator"),
+        ({"generator": 6, "discriminator": 2, "data": 2}, "data"),  # a fifth is too much, though others take more
+        ({"generator": 5, "targets": 2, "sharing": 3}, "sharing"),
+        ({"validation": 1}, "validation"),
+    ],
+)
+def test_what_holds_a_run_up_is_named(seconds, bottleneck):
+    found = throughput(ticks(**seconds), 40)
+    assert found.pictures_per_second == pytest.approx(40 / sum(seconds.values()))
+    assert found.bottleneck == bottleneck
+    first, second = found.lines()
+    assert second == f"{ADVICE[bottleneck]}."
+    named = re.findall(r"(\w+) \d+%", first)
+    assert named == sorted(seconds, key=lambda name: -seconds[name])
+    assert list(found.shares) == named
+
+
+def test_without_steps_there_is_nothing_to_say():
+    assert throughput(ticks(), 4) is None
+    assert throughput(ticks(data=1), 0) is None
+
+
+def test_a_run_says_where_its_time_went(trainer, tmp_path):
+    made = trainer(tmp_path)
+    assert made.throughput() is None
+    made.estimate()
+    assert made.throughput() is None  # trial steps are not the run
+    made.run(lambda progress: None)
+    found = made.throughput()
+    assert {"generator", "discriminator", "data", "targets", "other"} <= found.shares.keys()
+    assert found.shares.keys() <= ADVICE.keys()
+    assert sum(found.shares.values()) == pytest.approx(1)
+    assert "sharing" not in found.shares
