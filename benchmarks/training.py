@@ -1,6 +1,6 @@
 """What a training step costs beside what it cannot do without, on this machine.
 
-usage: training.py [--recipe laptop] [--steps 6] [--rounds 5] [--processes]
+usage: training.py [--recipe laptop] [--steps 3] [--rounds 5] [--processes]
 
 step       seconds of `Trainer.step` (drawing pictures, both halves, optimisers, average of the weights, reports), with
            the targets of all pictures known, over those of its bare passes: forward and backward of the generator's and
@@ -103,7 +103,7 @@ def pictures_per_second(processes: int, threads: int, root: Path) -> float:
     start = [sys.executable, "-m"]
     if processes > 1:
         start += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
-    sets = ["phases=[{steps=40,batch=4,crop=192,thumbnails=[192],large=2}]", "log_every=10", "content_variants=1"]
+    sets = ["phases=[{steps=20,batch=4,crop=128,thumbnails=[128],large=2}]", "log_every=5", "content_variants=1"]
     sets += ["identity=2", "look_every=0", "sample_every=1000"]
     options = [f"--set={value}" for value in sets]
     command = [*start, "sfumato", "train", "--content", root / "photos", "--style", root / "paintings", "--out", out]
@@ -116,7 +116,7 @@ def pictures_per_second(processes: int, threads: int, root: Path) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", default="laptop")
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--processes", action="store_true")
     arguments = parser.parse_args()

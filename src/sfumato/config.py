@@ -73,7 +73,7 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
         dotted, equals, text = override.partition("=")
         keys = [key.strip() for key in dotted.split(".")]
         if not equals or not all(keys):
-            raise UsageError(f"an override must be KEY=VALUE, such as loss.style=4, but is {override!r}")
+            raise UsageError(f"an override must be KEY=VALUE, such as learning_rate=5e-4, but is {override!r}")
         table = result
         for depth, key in enumerate(keys[:-1], start=1):
             table = table.setdefault(key, {})

@@ -66,7 +66,7 @@ def test_two_folders_become_a_run(trained):
     out, told = trained
     config = json.loads((out / "config.json").read_text())
     assert (config["kind"], config["recipe"], config["collection"]["cycle"]) == ("collection", "tiny", False)
-    assert "6 pictures in 1 groups" in told
+    assert "6 pictures in 1 group," in told
     assert "No validation: a collection has no pairs to judge" in told
     assert "kept apart" not in told
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]

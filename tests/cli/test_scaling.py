@@ -186,8 +186,9 @@ def test_a_run_killed_at_any_moment_equals_an_unbroken_one_bit_for_bit(train, tm
     whole, broken, steps = tmp_path / "whole", tmp_path / "broken", 12
     ended(start(PYTHON, train(kind, whole, steps, "checkpoint_every=2")))
     chance = random.Random(kind)
-    for _ in range(3):
-        process = start(PYTHON, [*train(kind, broken, steps, "checkpoint_every=2"), "--resume"])
+    for again in range(3):
+        resume = ["--resume"] if again else []
+        process = start(PYTHON, [*train(kind, broken, steps, "checkpoint_every=2"), *resume])
         done = len(reports(broken)) if (broken / "log.jsonl").is_file() else 0
         if process.poll() is None and done < steps:
             wait_for(broken, min(steps - 1, done + chance.randrange(1, 4)), process)

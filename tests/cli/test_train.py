@@ -98,7 +98,7 @@ def test_from_folders_to_a_run(trained):
     assert checkpoints(out) == [10, 20]
     assert read_image(out / "samples" / "00000020.png").std() > 0.05
     for sentence in (
-        "12 pictures in 1 groups",
+        "12 pictures in 1 group,",
         "8 pictures in 3 groups",
         "20 steps on cpu: about",
         "GB of",
@@ -375,6 +375,13 @@ def test_a_signal_saves_and_says_how_to_resume(train, tmp_path, number, code):
     assert result.exit_code == 0, result.stderr
     assert f"from step {step} of {step + 1}" in said(result)
     assert command[command.index("--device") + 1] == "cpu"
+
+
+def test_there_must_be_a_run_to_go_on_with(train, tmp_path):
+    result = run(*train(tmp_path / "misspelt", "--resume"))
+    assert result.exit_code == 2
+    assert "misspelt holds no run to go on with; check the name" in said(result)
+    assert not (tmp_path / "misspelt").exists()
 
 
 @pytest.mark.slow

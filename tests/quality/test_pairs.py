@@ -27,10 +27,10 @@ def test_a_table_of_pairs(folders):
     [
         ("", "no rows"),
         ("content,style\n", "no rows"),
-        ("photo,style\ncat.jpg,sky.jpg\n", "no rows under the columns content,style"),
+        ("photo,style\ncat.jpg,sky.jpg\n", "has the columns photo, style; it needs content,style"),
         ("content,style\ncat.jpg,sea.jpg\n", "sea.jpg, which is not there"),
-        ("content,style\ncat.jpg\n", "s, which is not there"),
-        ("content,style\n,sky.jpg\n", "c, which is not there"),
+        ("content,style\ncat.jpg\n", "lacks a name in line 2"),
+        ("content,style\ncat.jpg,sky.jpg\n,sky.jpg\n", "lacks a name in line 3"),
     ],
 )
 def test_tables_that_are_none(folders, text, said):
@@ -82,3 +82,8 @@ def test_folders_without_pictures(folders):
         pairs_of(folders / "c", folders / "empty")
     with pytest.raises(InputError, match="is named <photo>__<style>"):
         pairs_of(folders / "c", folders / "s", folders / "s")
+
+
+def test_a_folder_that_is_not_there_is_said_and_not_what_it_lacks(folders):
+    with pytest.raises(InputError, match="none is not a folder"):
+        stylized_pictures(pairs_of(folders / "c", folders / "s"), folders / "none", allow_missing=True)

@@ -93,7 +93,7 @@ def test_every_finding_is_on_the_page_with_since_when_and_what_to_try(tmp_path, 
     ):
         assert part in got.text
     said = verdict(course()[0], [finding], [done])
-    assert f"{rule.title[1:]}, since step 120." in said
+    assert f"{rule.title[1:]}, since step 120, last seen at step 190." in said
     assert said in got.text
     assert said.startswith("Something is wrong") == rule.grave
 
@@ -117,6 +117,10 @@ def test_other_sides_of_a_finding_are_not_told_apart():
     both = [Finding(rule=name, since=1, seen=1, last=1) for name in ("one_style", "constant_output", "blobs")]
     assert verdict([], both, []) == "Something is wrong: one picture for everything, since step 1 (and 1 more)."
     assert verdict([], [], []) == "Nothing has been looked at yet."
+    mild = Finding(rule="low_diversity", since=50, seen=60, last=300)
+    assert verdict([(400, {})], [mild], []).startswith("Something to keep an eye on: ")
+    assert verdict([(400, {})], [mild], []).endswith(", since step 50, last seen at step 300.")
+    assert verdict([(300, {})], [mild], []).endswith(", since step 50.")
 
 
 def test_no_text_from_outside_is_markup(tmp_path):

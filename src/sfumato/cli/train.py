@@ -87,6 +87,8 @@ def train(
     # Started by a launcher, one process speaks for all; what goes wrong is said by whichever it happens to.
     console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
     check_out(out, resume)
+    if resume and not (out / "config.json").is_file():
+        raise UsageError(f"{out} holds no run to go on with; check the name, or leave --resume out to begin one")
     config = _stored_config(out, overrides or []) if resume else None
     if config is None:
         given = [*(CYCLE if cycle else ()), *(overrides or [])]
@@ -220,7 +222,7 @@ def _say_what_judges(console: Console, trainer: Trainer, apart: tuple[FolderRepo
     else:
         said = (
             f"No validation: {photos} photos and {paintings} paintings are kept apart, and it takes 1 and 2 (rows of "
-            "split `validation` in --manifest, or --set hold_out=0.05)"
+            "split `validation` in --manifest, or a larger --set hold_out, a share of each folder)"
         )
     for line in (said, *(line for report in apart for line in report.lines()[1:])):
         console.print(line, highlight=False)

@@ -53,7 +53,8 @@ class FolderReport:
     def lines(self) -> list[str]:
         """The report in sentences."""
         megabytes = sum(p.pixels.nbytes for p in self.pictures) / 1e6
-        lines = [f"{self.folder}: {len(self.pictures)} pictures in {len(self.groups)} groups, {megabytes:.0f} MB held"]
+        groups = f"{len(self.groups)} group{'s' if len(self.groups) != 1 else ''}"
+        lines = [f"{self.folder}: {len(self.pictures)} pictures in {groups}, {megabytes:.0f} MB held"]
         if self.held_out:
             lines.append(f"  held out to validate with: {len(self.held_out)}")
         for name, paths in (

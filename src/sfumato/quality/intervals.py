@@ -124,15 +124,15 @@ def crossed_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     The model is ``y_ij = mean + style_i + content_j + rest_ij``, all three random. Their variances come from sums of
     squares (Henderson 1953, method I; the rest from the additive least-squares fit, so that missing pairs do no harm),
     and the interval is Student's with Satterthwaite's degrees of freedom (1946). On complete tables the variance of
-    the mean is the classical ``(MS_styles + MS_contents - MS_rest) / (styles · contents)``, never less than that of
-    the styles or of the contents alone.
+    the mean is the classical ``(MS_styles + MS_contents - MS_rest) / (styles · contents)``; a component that comes out
+    negative counts as 0.
 
     Why not the two-way bootstrap (Owen 2007): its variance, too, is a sum of those mean squares, but percentiles know
     nothing of degrees of freedom, and with 5 styles they hold the truth far less often than they say.
 
-    Coverage of 95 % intervals, simulated (1000 normal designs each of 5 x 12, 20 x 20 and 10 x 40, complete; 400 with
-    a quarter of the pairs missing): 92 to 97 % where styles, contents or both vary, 97 to 100 % where only the rest
-    does. ``tests/quality/test_intervals.py`` repeats a part.
+    Coverage of 95 % intervals, simulated (2000 normal designs each of 5 x 12, 20 x 20 and 10 x 40, complete): 94 to
+    96 % where styles, contents or both vary, 98 % where only the rest does. ``tests/quality/test_intervals.py`` repeats
+    a part.
 
     Raises:
         InputError: no table, an infinite value, fewer than 2 styles or 2 contents, or too few pairs to tell the rest
@@ -161,12 +161,13 @@ def crossed_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     wanted = np.array([squares_style - (a - 1) * rest, squares_content - (b - 1) * rest])
     style, content = (float(v) for v in np.linalg.lstsq(parts, wanted, rcond=None)[0])
 
-    from_style = max(0.0, style * k_style + rest) / n
-    from_content = max(0.0, content * k_content + rest) / n
-    variance = max(from_style + from_content - rest / n, from_style, from_content)
+    variance, spread = rest / n, (rest / n) ** 2 / df_rest
+    for part, k, count in ((style, k_style, a), (content, k_content, b)):
+        if part > 0:  # what comes out negative is 0, and its few degrees of freedom have no say
+            variance += part * k / n
+            spread += ((part * k + rest) / n) ** 2 / (count - 1)
     if variance == 0.0:
         return Interval(mean, mean, mean)
-    spread = from_style**2 / (a - 1) + from_content**2 / (b - 1) + (rest / n) ** 2 / df_rest
     half = t_quantile(level, max(1.0, variance**2 / spread)) * math.sqrt(variance)
     return Interval(mean, mean - half, mean + half)
 

@@ -41,9 +41,15 @@ def read_pairs(csv_file: Path, content: Path, style: Path) -> list[Pair]:
     except (OSError, UnicodeDecodeError, csv.Error) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise InputError(f"cannot read {csv_file}: {reason}; give a CSV with the columns content,style") from problem
-    if not rows or not {"content", "style"} <= rows[0].keys():
+    if not rows:
         raise InputError(f"{csv_file} has no rows under the columns content,style; add them")
-    pairs = [Pair(content / (row["content"] or ""), style / (row["style"] or "")) for row in rows]
+    if not {"content", "style"} <= rows[0].keys():
+        columns = ", ".join(filter(None, rows[0]))
+        raise InputError(f"{csv_file} has the columns {columns}; it needs content,style, file names in the two folders")
+    for number, row in enumerate(rows, 2):
+        if not (row["content"] and row["style"]):
+            raise InputError(f"{csv_file} lacks a name in line {number}; give a photo and a style picture in each")
+    pairs = [Pair(content / row["content"], style / row["style"]) for row in rows]
     for pair in pairs:
         for path in (pair.content, pair.style):
             if not os.path.isfile(path):
@@ -75,8 +81,10 @@ def stylized_pictures(pairs: Sequence[Pair], folder: Path, allow_missing: bool =
     """The stylised picture of each pair.
 
     Raises:
-        InputError: one is missing (with ``allow_missing``: all are), or there are two of a name.
+        InputError: no such folder, one is missing (with ``allow_missing``: all are), or there are two of a name.
     """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; name the one with the stylised pictures")
     found: dict[Pair, Path] = {}
     missing = []
     for pair in pairs:

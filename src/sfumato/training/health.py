@@ -88,8 +88,10 @@ def verdict(history: History, findings: Sequence[Finding], actions: Sequence[Dec
     if now := standing(findings):
         rule = BY_NAME[now[0].rule]
         more = f" (and {len(now) - 1} more)" if len(now) > 1 else ""
-        begin = "Something is wrong" if rule.grave else "Training goes on, with something to keep an eye on"
-        return f"{begin}: {_lower(rule.title)}, since step {now[0].since}{more}."
+        begin = "Something is wrong" if rule.grave else "Something to keep an eye on"
+        quiet = history and history[-1][0] > now[0].last
+        last = f", last seen at step {now[0].last}" if quiet else ""
+        return f"{begin}: {_lower(rule.title)}, since step {now[0].since}{last}{more}."
     if not history:
         return "Nothing has been looked at yet."
     healed = sum(finding.ended is not None for finding in findings)

@@ -402,7 +402,7 @@ class Trainer:
         decision = self.monitor.decide()
         self.history.append((state.step, values))
         log.write(f"{history_line(state.step, values)}\n")
-        said = [f"{BY_NAME[f.rule].sees} ({f.told})" for f in findings if f.rule not in known]
+        said = [f"{BY_NAME[f.rule].sees} ({f.told})".removesuffix(" ()") for f in findings if f.rule not in known]
         if decision:
             said = [decision.reason]
             log.write(f"{json.dumps({'step': state.step, 'decision': decision.model_dump(mode='json')})}\n")

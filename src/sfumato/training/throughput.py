@@ -12,13 +12,13 @@ ADVICE = {
     "generator": "The networks are what takes the time: a GPU, a smaller crop or a narrower model would help",
     "discriminator": "The discriminator takes the most: fewer of its scales or channels, or a larger "
     "game.penalty_every, would help",
-    "data": "Cutting and fitting pictures takes the most: a smaller `hold`, or content_variants above 0, would help",
-    "targets": "Features of pictures met for the first time take the most: content_variants above 0 keeps them",
-    "sharing": "Waiting for the other processes takes the most: fewer processes, a larger batch or a faster network "
+    "data": "Cutting and fitting pictures takes much: a smaller `hold`, or content_variants above 0, would help",
+    "targets": "Features of pictures met for the first time take much: content_variants above 0 keeps them",
+    "sharing": "Waiting for the other processes takes much: fewer processes, a larger batch or a faster network "
     "between machines would help",
-    "monitor": "The monitor takes the most: --set look_every to more steps",
-    "validation": "Validation takes the most: --set validate_every to more steps, or validation_pairs to fewer",
-    "other": "Logs, samples and checkpoints take the most: --set sample_every and checkpoint_every to more steps",
+    "monitor": "The monitor takes much: --set look_every to more steps",
+    "validation": "Validation takes much: --set validate_every to more steps, or validation_pairs to fewer",
+    "other": "Logs, samples and checkpoints take much: --set sample_every and checkpoint_every to more steps",
 }
 #: From this share on, a lap that is not the networks' own is the bottleneck even where theirs are larger.
 TOO_MUCH = 0.2
