@@ -270,6 +270,10 @@ def test_a_blind_page_and_its_votes(folders, tmp_path):
     assert result.exit_code == 0, result.stderr
     text = (tmp_path / "page.html").read_text()
     assert "data:image/jpeg" in text
+    again = run("compare", *sets, *options, "--blind", tmp_path / "page.html", "--trials", 4)
+    assert again.exit_code == 4
+    assert "page.html is there already" in again.stderr
+    assert (tmp_path / "page.html").read_text() == text
     votes = [
         {"content": "photo0.png", "style": f"style{i}.png", "left": "half", "right": "all", "choice": c, "seconds": 2.0}
         for i, c in enumerate(["left", "left", "same"])

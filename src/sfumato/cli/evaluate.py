@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfumato.errors import UsageError
+from sfumato.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -389,6 +389,8 @@ def _of_anchor(name: str) -> Source:
 def _write_blind_page(path: Path, methods: Methods, trials: int | None, question: str | None, seed: int) -> None:
     from sfumato.quality.blind import QUESTION, write_page
 
+    if path.exists():  # people may be voting on it, and their votes count for that page alone
+        raise OutputError(f"{path} is there already; give another name, or remove it first")
     shared = [pair for pair in methods.pairs if all(pair in method.pairs for method in methods.by_name.values())]
     if not shared:
         raise UsageError("the methods share no pair; check the names of their pictures")
