@@ -5,6 +5,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sfumato.cli import app
+from sfumato.image import to_uint8
 
 
 def run(*arguments, columns=200):
@@ -31,6 +32,27 @@ def files(folder):
 
 def pixels(path):
     return np.asarray(Image.open(path))
+
+
+def save_scenes(folder, count, seed):
+    """So many pictures of 72 x 96, in a folder that is made for them."""
+    folder.mkdir()
+    for i in range(count):
+        Image.fromarray(to_uint8(scene(72, 96, seed + i))).save(folder / f"{i}.png")
+
+
+def save_run(folder, model, discriminator):
+    """As much of a run as export asks for, at step 7; the folder of its checkpoint."""
+    from safetensors.torch import save_file
+
+    from sfumato.checkpoint import save_model
+
+    checkpoint = folder / "checkpoints" / "00000007"
+    checkpoint.mkdir(parents=True)
+    save_model(checkpoint / "model.safetensors", model, {"step": "7"}, model.state_dict())
+    state = {f"discriminator.{key}": tensor.contiguous() for key, tensor in discriminator.state_dict().items()}
+    save_file(state, checkpoint / "state.safetensors")
+    return checkpoint
 
 
 def scene(height, width, seed=0, level=0.5):

@@ -72,8 +72,10 @@ def test_weighted_means_of_parts_average_to_the_mean_of_all(count):
     parts = []
     for process in range(3):
         rows = Rows(process, 3)
-        own = rows.pick(values)[: rows.first(count)]
+        here = rows.pick(values)
+        own = here[: rows.first(count)]
         parts.append(rows.weight(count) * own.mean() if len(own) else torch.zeros(()).double())
+        assert torch.equal(rows.part(count, lambda n, here=here: here[:n].mean(), values), parts[-1])
     torch.testing.assert_close(torch.stack(parts).mean(), values[:count].mean())
 
 

@@ -41,6 +41,12 @@ class Rows:
         """What a mean over those counts, so that the mean of all processes is that over the whole `count`."""
         return self.first(count) * self.of / count
 
+    def part(self, count: int, loss: Callable[[int], Tensor], like: Tensor) -> Tensor:
+        """A loss over the whole batch's first `count` samples, of which as many as `loss` is told are here, weighted
+        for the mean over processes: a scalar, 0 on the device of `like` where none is here."""
+        here = self.first(count)
+        return self.weight(count) * loss(here) if here else like.new_zeros(())
+
     def pick(self, whole: Tensor) -> Tensor:
         """Of the whole batch (B, ...) the samples that are here."""
         return whole[self.process :: self.of]

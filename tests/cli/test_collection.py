@@ -10,7 +10,7 @@ from PIL import Image
 
 from sfumato.image import read_image, to_uint8
 from sfumato.inference import Stylizer
-from support import files, pixels, run, scene
+from support import files, pixels, run, save_scenes
 
 SHORT = ["--set", "phases=[{steps=4,batch=2,crop=32,thumbnails=[32,48]}]", "--set", "log_every=2", "--set", "warmup=1"]
 SHORT += ["--set", "checkpoint_every=2", "--set", "sample_every=4", "--device", "cpu"]
@@ -25,9 +25,7 @@ def folders(tmp_path_factory):
     """Five photos, and one artist's folder of six paintings."""
     root = tmp_path_factory.mktemp("pictures")
     for name, count, seed in (("photos", 5, 0), ("artist", 6, 50)):
-        (root / name).mkdir()
-        for i in range(count):
-            Image.fromarray(to_uint8(scene(72, 96, seed + i))).save(root / name / f"{i}.png")
+        save_scenes(root / name, count, seed)
     return root
 
 

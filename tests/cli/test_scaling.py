@@ -11,10 +11,8 @@ import time
 
 import psutil
 import pytest
-from PIL import Image
 
-from sfumato.image import to_uint8
-from support import scene
+from support import save_scenes
 
 KINDS = ("arbitrary", "collection", "noise")
 PYTHON = [sys.executable, "-m"]
@@ -37,9 +35,7 @@ OF_PAIRS = {"real_accuracy", "fake_accuracy", "sign_balance"}  # are too where t
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("pictures")
     for name, count, seed in (("photos", 6, 0), ("paintings", 6, 50)):
-        (root / name).mkdir()
-        for i in range(count):
-            Image.fromarray(to_uint8(scene(72, 96, seed + i))).save(root / name / f"{i}.png")
+        save_scenes(root / name, count, seed)
     return root
 
 

@@ -8,7 +8,6 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto
-from safetensors.torch import save_file
 
 from sfumato import __version__
 from sfumato.checkpoint import save_model
@@ -18,6 +17,7 @@ from sfumato.export import onnx as export
 from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, export_model, export_run
 from sfumato.inference import Style, Stylizer
 from sfumato.networks.model import ModelConfig, NoiseConfig, NoiseModel, StyleTransferModel, build_discriminator
+from support import save_run
 
 GRAPHS = ("style_encoder", "statistics", "generator")
 ORIGIN = np.array([16, 400])
@@ -112,11 +112,7 @@ def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path):
     discriminator = build_discriminator(model.config, model.code_size)
     with torch.no_grad():  # so that it is no function of its first weights only
         discriminator(torch.rand(2, 3, 64, 64), torch.rand(2, model.code_size))
-    folder = tmp_path / "run" / "checkpoints" / "00000007"
-    folder.mkdir(parents=True)
-    save_model(folder / "model.safetensors", model, {"step": "7"}, model.state_dict())
-    state = {f"discriminator.{key}": tensor.contiguous() for key, tensor in discriminator.state_dict().items()}
-    save_file(state, folder / "state.safetensors")
+    checkpoint = save_run(tmp_path / "run", model, discriminator)
     export_run(tmp_path / "run", tmp_path / "bundle")
     card = json.loads((tmp_path / "bundle" / "card.json").read_text())
     assert set(card["files"]) == {*(f"{name}.onnx" for name in GRAPHS), "discriminator.onnx"}
@@ -130,7 +126,7 @@ def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path):
     opinion = stylizer.opinion(picture, code)
     assert opinion.shape == (8, 12)
     assert np.abs(opinion - ((fine + coarse) / 2)[0, 0].numpy()).max() < 0.02  # its weights were rounded
-    (folder / "state.safetensors").unlink()
+    (checkpoint / "state.safetensors").unlink()
     export_run(tmp_path / "run", tmp_path / "alone")
     assert Stylizer(tmp_path / "alone").card.digest == stylizer.card.digest  # it paints nothing
 
@@ -287,10 +283,6 @@ def test_cards_say_their_kind(exported):
 def test_a_discriminator_that_knows_no_code_has_no_opinion_of_styles(tmp_path):
     model = StyleTransferModel(new_model(2).config.model_copy(update={"discriminator_conditional": False}))
     discriminator = build_discriminator(model.config, model.code_size)
-    folder = tmp_path / "run" / "checkpoints" / "00000007"
-    folder.mkdir(parents=True)
-    save_model(folder / "model.safetensors", model, {"step": "7"}, model.state_dict())
-    state = {f"discriminator.{key}": tensor.contiguous() for key, tensor in discriminator.state_dict().items()}
-    save_file(state, folder / "state.safetensors")
+    save_run(tmp_path / "run", model, discriminator)
     export_run(tmp_path / "run", tmp_path / "bundle")
     assert set(json.loads((tmp_path / "bundle" / "card.json").read_text())["files"]) == {f"{n}.onnx" for n in GRAPHS}

@@ -7,9 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from sfumato.checkpoint import save_model
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, export_model, export_run
 from sfumato.image import Photo, to_levels
@@ -22,7 +20,7 @@ from sfumato.inference.sources import ArraySource
 from sfumato.inference.tiling import tiles
 from sfumato.metadata import Metadata
 from sfumato.networks.model import CollectionConfig, CollectionModel, build_collection_discriminator
-from support import scene
+from support import save_run, scene
 
 SHAPES = {"widths": (8, 12, 16), "blocks": 2, "discriminator_widths": (8, 8, 8)}
 KINDS = ("instance", "batch", "none")
@@ -102,11 +100,7 @@ def test_a_card_says_its_kind_and_what_there_is(bundle, model):
 def test_a_run_is_exported_with_the_discriminator_of_paintings(tmp_path, cycle):
     model = new_model(cycle=cycle)
     judge = build_collection_discriminator(model.config).eval()
-    folder = tmp_path / "run" / "checkpoints" / "00000007"
-    folder.mkdir(parents=True)
-    save_model(folder / "model.safetensors", model, {"step": "7"}, model.state_dict())
-    state = {f"discriminator.{key}": tensor.contiguous() for key, tensor in judge.state_dict().items()}
-    save_file(state, folder / "state.safetensors")
+    save_run(tmp_path / "run", model, judge)
     export_run(tmp_path / "run", tmp_path / "bundle")
     stylizer, picture = Stylizer(tmp_path / "bundle"), scene(64, 96)
     assert stylizer.card.training["step"] == "7"

@@ -87,8 +87,6 @@ def train(
     # Started by a launcher, one process speaks for all; what goes wrong is said by whichever it happens to.
     console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
     check_out(out, resume)
-    if resume and not (out / "config.json").is_file():
-        raise UsageError(f"{out} holds no run to go on with; check the name, or leave --resume out to begin one")
     config = _stored_config(out, overrides or []) if resume else None
     if config is None:
         given = [*(CYCLE if cycle else ()), *(overrides or [])]

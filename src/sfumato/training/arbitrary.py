@@ -14,9 +14,8 @@ from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
 from sfumato.losses.perceptual import STYLE_LAYERS, StyleTarget
 from sfumato.networks.model import StyleTransferModel, build_discriminator
-from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import Kind, Lap, needed, placed, shown, spread
+from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
 from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep, discriminator_step, generator_step
 from sfumato.training.targets import Targets
@@ -53,7 +52,7 @@ class Arbitrary(Kind[StyleTransferModel, Task]):
         self.digests = {"content": content.digest, "style": style.digest}
         self.model = placed(self.new_model(), device)
         self.discriminator = placed(build_discriminator(config.model, self.model.code_size), device)
-        self.vgg = placed(VGG19(load_vgg19_weights(vgg_file), STYLE_LAYERS), device)
+        self.vgg = eye(vgg_file, device, STYLE_LAYERS)
         self.source = BatchSource(content, style, config.seed, device)
         self.targets = Targets(self.vgg, self.source, [p.sha256 for p in style.pictures], cache)
         self.model.style_encoder.look_with(self.vgg)

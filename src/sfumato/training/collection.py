@@ -7,6 +7,7 @@ is contrast of patches (CUT, Park et al. 2020), or a cycle there and back (Cycle
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfumato.data.batches import Batch, BatchSource, sample_boxes
+from sfumato.data.batches import Batch, BatchSource
 from sfumato.data.folders import FolderReport
 from sfumato.data.pool import ImagePool
 from sfumato.losses.contrastive import patch_nce
@@ -23,7 +24,6 @@ from sfumato.losses.objective import LossWeights, total_loss
 from sfumato.losses.perceptual import (
     STYLE_LAYERS,
     alternate_views,
-    consistency_loss,
     gram_loss,
     identity_loss,
     range_loss,
@@ -34,11 +34,10 @@ from sfumato.networks.collection_generator import CollectionGenerator, unrecorde
 from sfumato.networks.discriminator import OfPhotos
 from sfumato.networks.model import CollectionModel, build_collection_discriminator
 from sfumato.networks.patch_head import draw_positions
-from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
 from sfumato.training.probes import Painter, Probes
-from sfumato.training.step import GeneratorStep
+from sfumato.training.step import GeneratorStep, consistency
 from sfumato.training.targets import Targets
 
 _STREAM = 4  # of the seed, for places of contrast: 0 and 1 are the batches', 2 is validation's, 3 the pool's
@@ -70,7 +69,7 @@ class Collection(Kind[CollectionModel, Batch]):
         self.source = BatchSource(content, style, config.seed, device)
         self.targets: Targets | None = None
         if config.weights.statistics or config.weights.gram:
-            vgg = placed(VGG19(load_vgg19_weights(vgg_file), STYLE_LAYERS), device)
+            vgg = eye(vgg_file, device, STYLE_LAYERS)
             self.targets = Targets(vgg, self.source, [p.sha256 for p in style.pictures], cache)
         sides = ("paintings", "photos") if config.collection.cycle else ("paintings",)
         self.pools = {side: ImagePool(config.pool, config.seed) for side in sides}
@@ -103,11 +102,7 @@ class Collection(Kind[CollectionModel, Batch]):
         if opponent is not None:
             terms["adversarial"] = game.generator(opponent, fake, drawn.patch, None, key, rows)
         if drawn.large_count:
-            terms["consistency"] = fake.new_zeros(())
-            if large := len(drawn.large):
-                region = sample_boxes(small[:large], drawn.boxes)
-                consistent = consistency_loss(generator(drawn.large, affines[:large]), region)
-                terms["consistency"] = rows.weight(drawn.large_count) * consistent
+            terms["consistency"] = consistency(generator, drawn, affines, small)
         back: Tensor | None = None
         thumbnails = _as_large(drawn.style, drawn.thumbnail)
         if model.back is not None:
@@ -124,21 +119,16 @@ class Collection(Kind[CollectionModel, Batch]):
                 terms["cycle"] = (photos - drawn.crop).abs().mean() + (paintings - drawn.patch).abs().mean()
             if model.heads is not None and weights.contrast:
                 terms["contrast"] = self._contrast(model, fake, drawn.crop, step)
-            if whole := min(self.config.identity, drawn.count):
-                count, share = rows.first(whole), rows.weight(whole)
-                terms["identity"] = fake.new_zeros(())
-                contrasts = model.heads is not None and weights.contrast_identity
-                if contrasts:
-                    terms["contrast_identity"] = fake.new_zeros(())
-                if count:
-                    own = drawn.patch[:count]
-                    same = _again(generator, own, thumbnails[:count])
-                    terms["identity"] = share * identity_loss(same, own)
-                    if model.back is not None:
-                        photos = _again(model.back, drawn.crop[:count], drawn.thumbnail[:count])
-                        terms["identity"] = terms["identity"] + share * identity_loss(photos, drawn.crop[:count])
-                    if contrasts:
-                        terms["contrast_identity"] = share * self._contrast(model, same, own, step)
+            if count := min(self.config.identity, drawn.count):
+                own = drawn.patch[: rows.first(count)]
+                same = _again(generator, own, thumbnails[: len(own)]) if len(own) else own
+                terms["identity"] = rows.part(count, lambda _: identity_loss(same, own), fake)
+                if model.back is not None:
+                    back_again = partial(_identity, model.back, drawn)
+                    terms["identity"] = terms["identity"] + rows.part(count, back_again, fake)
+                if model.heads is not None and weights.contrast_identity:
+                    contrast = rows.part(count, lambda _: self._contrast(model, same, own, step), fake)
+                    terms["contrast_identity"] = contrast
         loss, report = total_loss(terms, weights)
         return GeneratorStep(loss, report, fake.detach(), None, None if back is None else back.detach())
 
@@ -209,6 +199,12 @@ class Collection(Kind[CollectionModel, Batch]):
         width = max(len(row) for row in rows)
         blank = torch.ones(1, 3, 64, 64)
         return [[*row, *[blank] * (width - len(row))] for row in rows]
+
+
+def _identity(back: CollectionGenerator, batch: Batch, count: int) -> Tensor:
+    """The first photos are to stay photos."""
+    photos = batch.crop[:count]
+    return identity_loss(_again(back, photos, batch.thumbnail[:count]), photos)
 
 
 def _as_large(pictures: Tensor, others: Tensor) -> Tensor:

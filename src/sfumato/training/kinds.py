@@ -53,9 +53,9 @@ def needed(content: FolderReport | None) -> FolderReport:
     return content
 
 
-def eye(vgg_file: Path | None, device: torch.device) -> VGG19:
-    """What the monitor looks with, where a kind has no VGG19 of its own."""
-    return placed(VGG19(load_vgg19_weights(vgg_file), (LAYER,)), device)
+def eye(vgg_file: Path | None, device: torch.device, layers: tuple[str, ...] = (LAYER,)) -> VGG19:
+    """A trained VGG19; by default what the monitor looks with, where a kind has none of its own."""
+    return placed(VGG19(load_vgg19_weights(vgg_file), layers), device)
 
 
 class Kind(ABC, Generic[Made, Drawn]):

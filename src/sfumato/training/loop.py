@@ -556,6 +556,8 @@ def check_processes(config: TrainConfig, processes: int) -> None:
 
 
 def check_out(out: Path, resume: bool) -> None:
-    """UsageError where a run is already there and `--resume` was not given."""
+    """UsageError where a run is already there and `--resume` was not given, or was and no run is there."""
+    if resume and not (out / "config.json").is_file():
+        raise UsageError(f"{out} holds no run to go on with; check the name, or leave --resume out to begin one")
     if not resume and checkpoints(out):
         raise UsageError(f"{out} already holds a run; add --resume to go on with it, or give another --out")

@@ -97,16 +97,22 @@ def generator_step(
             share = len(crops) * rows.of / sum(whole)
             terms["identity"] = share * identity_loss(generator(crops, torch.cat(own)), crops)
     if batch.large_count:
-        terms["consistency"] = fake.new_zeros(())
-        if large := len(batch.large):
-            region = sample_boxes(painted_thumbnail[:large], batch.boxes)
-            loss = consistency_loss(generator(batch.large, affines[:large]), region)
-            terms["consistency"] = rows.weight(batch.large_count) * loss
+        terms["consistency"] = consistency(generator, batch, affines, painted_thumbnail)
     told = code.detach() if conditional else None
     if discriminator is not None:
         terms["adversarial"] = game.generator(discriminator, fake, batch.patch, told, key, rows)
     loss, report = total_loss(terms, weights)
     return GeneratorStep(loss, report, fake.detach(), told)
+
+
+def consistency(generator: nn.Module, batch: Batch, affines: Tensor, painted: Tensor) -> Tensor:
+    """The batch's large crops against their regions of the painted thumbnails (B, 3, T, T), a scalar; some of the whole
+    batch must be large."""
+
+    def loss(here: int) -> Tensor:
+        return consistency_loss(generator(batch.large, affines[:here]), sample_boxes(painted[:here], batch.boxes))
+
+    return batch.rows.part(batch.large_count, loss, painted)
 
 
 def discriminator_step(
