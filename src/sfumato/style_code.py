@@ -40,9 +40,9 @@ class StyleCode:
         vector: ``(D,)`` float32, finite, read-only.
         model: the id of the model whose encoder made it; codes of different models mean different things, and mixing
             them raises ``ModelError``.
-        look: ``(2·C,)`` float32 or ``None``: what the style encoder's features were like where it looked, as logarithms
-            of the means and deviations of the channels. Nothing is painted by it; guidance measures with it. It is no
-            part of the code's identity.
+        look: ``(2·C,)`` float32 of 16 bits' precision, or ``None``: what the style encoder's features were like where
+            it looked, as log(1 + mean) and log(1 + deviation) of the channels, layer by layer. Refinement aims at it,
+            and guidance measures with it.
     """
 
     vector: npt.NDArray[np.float32]
@@ -57,9 +57,10 @@ class StyleCode:
         vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
         if self.look is not None:
-            look = np.array(self.look, dtype=np.float32)
+            look = np.array(self.look, dtype=np.float16).astype(np.float32)  # as files hold it
             if look.ndim != 1 or look.size % 2 or not np.isfinite(look).all():
                 raise ModelError(f"a style's look must be a vector of pairs of finite numbers, not {look.shape}")
+            look.flags.writeable = False
             object.__setattr__(self, "look", look)
 
     def __len__(self) -> int:
@@ -68,10 +69,13 @@ class StyleCode:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StyleCode):
             return NotImplemented
-        return self.model == other.model and np.array_equal(self.vector, other.vector)
+        if (self.look is None) != (other.look is None):
+            return False
+        same_look = self.look is None or other.look is None or np.array_equal(self.look, other.look)
+        return self.model == other.model and np.array_equal(self.vector, other.vector) and same_look
 
     def __hash__(self) -> int:
-        return hash((self.model, self.vector.tobytes()))
+        return hash((self.model, self.vector.tobytes(), None if self.look is None else self.look.tobytes()))
 
     def __repr__(self) -> str:
         return f"StyleCode({len(self)} numbers, model={self.model!r})"

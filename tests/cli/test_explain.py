@@ -54,7 +54,7 @@ def test_a_picture_explained_in_numbers(desk, tmp_path):
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["sheet"] == str(tmp_path / "why.jpg")
-    assert (found["strength"], found["model"]) == (0.7, "base-1")
+    assert (found["strength"], found["model"]) == (0.7, "base-2")
     assert found["change"]["colour_share"] + found["change"]["structure_share"] == pytest.approx(1)
     (style,) = found["styles"]
     assert sum(part["share"] for part in style["parts"]) == pytest.approx(1)

@@ -19,7 +19,7 @@ from sfumato.inference import Style, Stylizer
 from sfumato.networks.model import ModelConfig, NoiseConfig, NoiseModel, StyleTransferModel, build_discriminator
 from support import save_run
 
-GRAPHS = ("style_encoder", "statistics", "generator")
+GRAPHS = ("style_encoder", "statistics", "generator", "refiner")
 ORIGIN = np.array([16, 400])
 
 
@@ -87,7 +87,7 @@ def test_the_chain_of_graphs_is_the_model(exported):
     folder, model, _ = exported
     photo, style = scene(75, 101), scene(60, 44, seed=1)
     stylizer = Stylizer(folder)
-    got = stylizer(photo, Style.from_image(style, "waves", stylizer), 0.7)
+    got = stylizer(photo, Style.from_image(style, "waves", stylizer), 0.7, refine=0)
     with torch.no_grad():  # both are smaller than a thumbnail, and so are their own
         want = model(*(torch.from_numpy(x) for x in (photo, photo, style)), 0.7).numpy()
     assert np.abs(got - want).max() < 2e-3
@@ -98,10 +98,11 @@ def test_the_style_encoder_says_where_things_are(exported, sessions):
     _, model, _ = exported
     for size in ((48, 60), (75, 93)):
         picture = scene(*size)
-        code, features = sessions["style_encoder"].run(None, {"picture": picture})
+        code, features, look = sessions["style_encoder"].run(None, {"picture": picture})
         with torch.no_grad():
             want = model.style_encoder.look(torch.from_numpy(picture))
         assert features.shape == (1, 256, size[0] // 4, size[1] // 4)
+        assert np.abs(look - want[2].numpy()).max() <= TOLERANCE * float(want[2].abs().max())
         assert np.abs(features - want[1].numpy()).max() <= TOLERANCE * float(want[1].abs().max())
         assert np.array_equal(code, sessions["style_encoder"].run(["code"], {"picture": picture})[0])
 

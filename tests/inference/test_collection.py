@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -119,6 +120,45 @@ def test_a_photo_is_painted_without_a_style(stylizer, model, photo):
     assert np.abs(painted - photo).mean() > 0.02
     assert np.array_equal(stylizer(photo), painted)
     assert not np.array_equal(stylizer(photo, seed=1), painted)
+
+
+def test_with_a_look_it_is_refined_by_the_shipped_model_s_refiner(stylizer, tmp_path, photo):
+    shipped, look = Stylizer(), Style.named("monet").code.look
+    plain_model, looking = new_model(), new_model()
+    looking.look.copy_(torch.tensor(look))
+    for name, each in (("plain", plain_model), ("looking", looking)):
+        export_model(each, tmp_path / name, "painter")
+    plain, own = Stylizer(tmp_path / "plain"), Stylizer(tmp_path / "looking")
+    assert (plain.refines, own.refines) == (False, True)
+    assert plain.card.digest == own.card.digest
+    assert plain.digest == plain.card.digest != own.digest
+
+    before, after = own(photo, refine=0), own(photo)
+    assert np.array_equal(before, plain(photo))
+    assert np.abs(after - shipped.refine(before, photo, own._own_look)).max() < 1e-6
+    distance = [np.mean((shipped.look(picture)[0].look - look) ** 2) for picture in (before, after)]
+    assert distance[1] < 0.95 * distance[0]
+    assert np.allclose(own(photo, strength=0.25), 0.75 * photo + 0.25 * after, atol=1e-6)
+    recipe = Recipe.of(own, [], refine=2)
+    with pytest.raises(ModelError, match="made with the model 'painter'"):
+        recipe.rebuild(plain)
+
+
+def test_a_damaged_look_is_said(tmp_path, photo):
+    model = new_model()
+    model.look.fill_(0.5)
+    export_model(model, tmp_path / "bundle", "painter")
+    path = tmp_path / "bundle" / "card.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "look": "?"}))
+    with pytest.raises(ModelError, match=r"card in .* is damaged"):
+        Stylizer(tmp_path / "bundle")(photo)
+
+
+def test_kernels_are_stored_in_bytes(bundle):
+    for name in ("statistics", "generator"):
+        weights = onnx.load(bundle / f"{name}.onnx").graph.initializer
+        kernels = [tensor for tensor in weights if len(tensor.dims) == 4 and np.prod(tensor.dims) >= 256]
+        assert {tensor.data_type for tensor in kernels if tensor.dims[2] == 3} == {onnx.TensorProto.INT8}
 
 
 def test_strength_mixes_with_the_photo_which_is_exact_at_zero(stylizer, photo):

@@ -83,13 +83,15 @@ def test_strength_goes_from_the_photos_own_code_to_the_styles(stylizer, style, o
     assert np.abs(half - full).max() > 0
     assert np.array_equal(none, stylizer(photo, other, 0))  # nothing of the style is left in it
     own = Style.from_image(photo, stylizer=stylizer)
-    assert np.abs(stylizer(photo, own, 1) - none).max() <= 1e-4
+    assert np.abs(stylizer(photo, own, 1, refine=0) - none).max() <= 1e-4
+    assert np.abs(stylizer(photo, own, 1) - none).max() <= 1e-3  # a look has 16 bits
 
 
 def test_strength_is_the_fusion_of_the_two_codes(stylizer, style):
     photo = scene(60, 60)
     mixed = Style("mixed", StyleCode.blend([style.code, stylizer.encode(photo)], [0.3, 0.7]))
-    assert np.abs(stylizer(photo, style, 0.3) - stylizer(photo, mixed)).max() <= 1e-4
+    assert np.abs(stylizer(photo, style, 0.3, refine=0) - stylizer(photo, mixed, refine=0)).max() <= 1e-4
+    assert np.abs(stylizer(photo, style, 0.3) - stylizer(photo, mixed)).mean() <= 1e-3  # a look has 16 bits
 
 
 def test_the_affines_of_a_picture_are_by_value(stylizer, style, other):

@@ -25,9 +25,11 @@ from sfumato.losses.perceptual import (
 from sfumato.networks.discriminator import OfPhotos
 from sfumato.networks.model import CollectionConfig, CollectionModel
 from sfumato.networks.patch_head import draw_positions
+from sfumato.networks.style_encoder import look_of, trunk_features
 from sfumato.training import config as configs
 from sfumato.training.collection import Collection
 from sfumato.training.config import CYCLE, RECIPES, Phase, TrainConfig, load_recipe
+from sfumato.training.kinds import eye
 from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.state import checkpoints
 
@@ -73,6 +75,20 @@ def kind(photos, paintings):
         return made
 
     return make
+
+
+def test_a_collection_s_look_is_the_mean_of_its_pictures(kind):
+    made = kind()
+    made.fit()
+    looks = []
+    for picture in made.source.style:
+        x = torch.nn.functional.interpolate(picture[None].float() / 255, scale_factor=320 / min(picture.shape[1:]))
+        looks.append(look_of(trunk_features(list(eye(None, made.device).convs.values())[:5], x))[0])
+    want = torch.stack(looks).mean(0)
+    assert made.model.look.shape == want.shape
+    # Enlarged in another way, and so only about the same.
+    assert float((made.model.look - want).abs().mean()) < 0.2 * float(want.abs().mean())
+    assert float(made.model.look.std()) > 0.1
 
 
 @pytest.fixture

@@ -354,6 +354,7 @@ def _of_model(model: Path | None, strength: float, threads: int | None) -> Sourc
 
     from sfumato.image import thumbnail
     from sfumato.inference import Style, Stylizer
+    from sfumato.inference.stylizer import REFINE
     from sfumato.quality.evaluation import Source
 
     stylizer = Stylizer(None if model == Path("shipped") else model, threads)
@@ -368,7 +369,7 @@ def _of_model(model: Path | None, strength: float, threads: int | None) -> Sourc
 
     return Source(
         lambda pair: stylizer(pair.content, style_of(pair.style), strength),
-        lambda pair: f"{stylizer.card.digest} {strength}",
+        lambda pair: f"{stylizer.digest} {strength} {REFINE}",
         opinion if "discriminator.onnx" in stylizer.card.files else None,
     )
 

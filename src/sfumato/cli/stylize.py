@@ -64,6 +64,9 @@ def stylize(
     ] = None,
     strength: Annotated[float, typer.Option(help="From 0, the photo painted as itself, to 1, the full style.")] = 1.0,
     stroke: Annotated[float, typer.Option(help="Size of the marks, 0.5 to 2.")] = 1.0,
+    refine: Annotated[
+        int, typer.Option(metavar="N", help="Steps of refinement towards the style's own texture, 0 to 64.")
+    ] = 4,
     auto: Annotated[
         bool, typer.Option("--auto", help="Choose strength and stroke for each photo, and say why.")
     ] = False,
@@ -126,6 +129,7 @@ def stylize(
 
     check_range(strength, 0.0, 1.0, "--strength")
     check_range(stroke, 0.5, 2.0, "--stroke")
+    check_range(refine, 0, 64, "--refine")
     check_range(seed, 0, 2**53, "--seed")
     wishes = _wishes(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
     check_range(quality, 1, 100, "--quality")
@@ -152,6 +156,7 @@ def stylize(
         strength=strength,
         stroke=stroke,
         color=color.value,
+        refine=refine if stylizer.refines else 0,
         max_size=max_size,
         masks=[mask_digest(region) for region in regions],
         quality=quality,

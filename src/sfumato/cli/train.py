@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -63,6 +64,14 @@ def train(
         Path | None,
         typer.Option(help="CSV with columns file, split: rows of split `train` train, of `validation` validate."),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN|FILE",
+            help="Begin with the weights of another run, or of its model.safetensors, instead of from nothing.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe.")
@@ -95,6 +104,13 @@ def train(
             raise UsageError("--cycle is how a collection is trained; add --kind collection")
     elif kind not in (None, config.kind):
         raise UsageError(f"{out} is a run of the kind {config.kind!r}; leave --kind out, or give another --out")
+    weights = None
+    if start and not resume:
+        from sfumato.training.state import shipped_weights
+
+        weights = start if start.is_file() else shipped_weights(start)[0]
+    if weights:
+        config = config.model_copy(update={"started_from": hashlib.sha256(weights.read_bytes()).hexdigest()})
     _check_needs(config, content)
     photos = _look(console, content, manifest, config) if content else None
     paintings = _look(console, style, manifest, config)
@@ -110,6 +126,7 @@ def train(
             vgg_file=vgg,
             cpu=device == "cpu",
             validation=apart,
+            start=weights,
         )
         found = resume and trainer.resume()
     again = _resuming(content=content, style=style, manifest=manifest, vgg=vgg, device=device, out=out)

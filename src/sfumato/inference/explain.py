@@ -330,7 +330,8 @@ class _Trial:
 
     def _paint(self, code: StyleCode) -> Picture:
         color = "luminance" if self.recipe.color == "luminance" else "style"  # the palette is in the code already,
-        options = {**self.recipe.options, "strength": 1.0, "color": color}  # and so is the strength
+        # And so is the strength. Unrefined: refinement has its own aim, and would hide what the parts do.
+        options = {**self.recipe.options, "strength": 1.0, "color": color, "refine": 0}
         return self.stylizer(self.small, Style("trial", code), **options)
 
     def _features(self, picture: Picture) -> npt.NDArray[np.float32]:

@@ -38,6 +38,7 @@ STROKES = (1.0, 0.7, 0.5, 1.5)
 # Of the measured values of codes, over paintings: of mean colour, of the root of its covariance, of contrast by octave,
 # of tones by share of the pixels.
 _DEVIATIONS = np.array([0.12] * 3 + [0.04] * 6 + [0.08] * 12 + [0.44, 0.27, 0.16, 0.16, 0.16, 0.18, 0.6] * 3)
+_DEEPEST = 2 * 256  # values at the end of a look: relu3_1, the layer by which a style is told
 _FINE = np.linspace(0.0, 1.0, 101)  # strengths among which it is chosen
 
 
@@ -142,7 +143,8 @@ class _Search:
         # Fused here, with the photo's code that is known already.
         code = self.stylizer.fused(self.observer.own, self.style.code, strength, self.color)
         color: Color = "luminance" if self.color == "luminance" else "style"
-        painted = self.stylizer(self.observer.small, Style(self.style.name, code), stroke=stroke, color=color)
+        # Unrefined: refinement takes ten times as long as a look, and moves all of them alike.
+        painted = self.stylizer(self.observer.small, Style(self.style.name, code), stroke=stroke, color=color, refine=0)
         self.looks.append(self.observer.look(painted, strength, stroke))
         return self.looks[-1]
 
@@ -180,7 +182,7 @@ def small_copy(photo: Photo | Picture) -> Picture:
 def style_distance(code: StyleCode, target: StyleCode, origin: StyleCode) -> float:
     """How far a style code is from a target, where ``origin`` is 1 away: the mean of the parts' squared distances."""
     codes = code, target, origin
-    looks = [one.look for one in codes if one.look is not None]
+    looks = [one.look[-_DEEPEST:] for one in codes if one.look is not None]
     if len(looks) < 3 or len({look.shape for look in looks}) > 1:
         looks = [one.vector[:-MEASURED] for one in codes]
     measured = [one.vector[-MEASURED:] / _DEVIATIONS for one in codes]

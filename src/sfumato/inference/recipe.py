@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from sfumato import __version__
 from sfumato.errors import InputError, ModelError
@@ -23,10 +24,10 @@ class Recipe:
     Attributes:
         version: of Sfumato.
         model: the model's id.
-        model_sha256: of its graphs (`Card.digest`): other weights of the same name would give other pixels.
-        styles: for each region its style's ``name`` and ``code`` (float32, little-endian, base64); none where the model
-            has a style of its own.
-        strength, stroke, color: as `Stylizer` takes them.
+        model_sha256: of its graphs (`Stylizer.digest`): other weights of the same name would give other pixels.
+        styles: for each region its style's ``name``, ``code`` (float32, little-endian, base64) and, where it has one,
+            ``look`` (float16, likewise); none where the model has a style of its own.
+        strength, stroke, color, refine: as `Stylizer` takes them.
         max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
         masks: SHA-256 of each mask's values.
         quality: of JPEG and WebP.
@@ -43,6 +44,7 @@ class Recipe:
     strength: float = 1.0
     stroke: float = 1.0
     color: Color = "style"
+    refine: int = 0
     max_size: int = 0
     masks: Sequence[str] = ()
     quality: int = 92
@@ -53,17 +55,18 @@ class Recipe:
     @classmethod
     def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
         """The recipe of painting with these styles; ``options`` are the attributes from ``strength`` on."""
-        kept = [
-            {"name": style.name, "code": base64.b64encode(style.code.vector.astype("<f4").tobytes()).decode()}
-            for style in styles
-        ]
+        kept = []
+        for style in styles:
+            kept.append({"name": style.name, "code": _text(style.code.vector, "<f4")})
+            if style.code.look is not None:
+                kept[-1]["look"] = _text(style.code.look, "<f2")
         card = stylizer.card
-        return cls(__version__, card.model, card.digest, kept, **options, kind=card.kind)
+        return cls(__version__, card.model, stylizer.digest, kept, **options, kind=card.kind)
 
     @property
     def options(self) -> dict[str, Any]:
         """What `Stylizer` takes besides photo, styles and masks."""
-        return {"strength": self.strength, "stroke": self.stroke, "color": self.color, "seed": self.seed}
+        return {key: getattr(self, key) for key in ("strength", "stroke", "color", "refine", "seed")}
 
     def to_json(self) -> dict[str, Any]:
         found = {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
@@ -87,6 +90,8 @@ class Recipe:
             numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError("its parts have other types")
+            if type(recipe.refine) is not int:
+                raise ValueError("its steps of refinement are no whole number")
             if type(recipe.seed) is not int or not (recipe.guidance is None or isinstance(recipe.guidance, dict)):
                 raise ValueError("its seed or guidance has another type")
             for style in recipe.styles:
@@ -106,14 +111,22 @@ class Recipe:
             ModelError: it has another model.
         """
         card = stylizer.card
-        if (card.model, card.digest) != (self.model, self.model_sha256):
+        if (card.model, stylizer.digest) != (self.model, self.model_sha256):
             raise ModelError(
                 f"the picture was made with the model {self.model!r} ({self.model_sha256[:12]}) of Sfumato "
-                f"{self.version}, and this is {card.model!r} ({card.digest[:12]}) of {__version__}; "
+                f"{self.version}, and this is {card.model!r} ({stylizer.digest[:12]}) of {__version__}; "
                 "install what made it, or name its model with --model"
             )
         return [Style(style["name"], self._code(style)) for style in self.styles]
 
     def _code(self, style: Mapping[str, str]) -> StyleCode:
-        raw = base64.b64decode(style["code"], validate=True)
-        return StyleCode(np.frombuffer(raw, "<f4"), self.model)
+        look = _values(style["look"], "<f2") if "look" in style else None
+        return StyleCode(_values(style["code"], "<f4"), self.model, look)
+
+
+def _text(values: npt.NDArray[np.float32], kind: str) -> str:
+    return base64.b64encode(values.astype(kind).tobytes()).decode()
+
+
+def _values(text: str, kind: str) -> npt.NDArray[np.float32]:
+    return np.frombuffer(base64.b64decode(text, validate=True), kind).astype(np.float32)

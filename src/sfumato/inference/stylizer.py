@@ -1,30 +1,33 @@
 """A photo and a style in, a picture out.
 
-:class:`Stylizer` holds one exported model: three ONNX graphs and a card. A call is four steps: see the photo as a
+:class:`Stylizer` holds one exported model: its ONNX graphs and a card. A call is five steps: see the photo as a
 thumbnail, fuse its own code with the style's by strength, let the statistics pass turn thumbnail and code into every
-scale and shift of the generator, and run the generator on the photo with those. A :class:`Style` is a named style code:
-it comes from a built-in name, a picture, several pictures, a blend, or a file of a few kB.
+scale and shift of the generator, run the generator on the photo with those, and refine what it painted. A
+:class:`Style` is a named style code: it comes from a built-in name, a picture, several pictures, a blend, or a file
+of a few kB.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from sfumato import assets
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
-from sfumato.image import ImageSource, Photo, Picture, as_image, resize, thumbnail_size, to_levels
+from sfumato.image import ImageSource, Photo, Picture, as_image, luma, resample, resize, thumbnail_size, to_levels
 from sfumato.inference.finish import keep_chroma, mix, soften
 from sfumato.inference.library import style_path
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
@@ -43,6 +46,14 @@ LONGEST_THUMBNAIL = 1024
 NATURAL = 512
 #: How many times the base size a result must be for its finest octaves to be painted too, and not only enlarged.
 REPAINTED = 2.0
+#: Steps of refinement by default, and at most.
+REFINE, MOST_REFINE = 4, 64
+#: Pixels: the short side at which a painting is refined, that at which styles are looked at: marks have their size.
+REFINED = 320
+#: How far a pixel moves in the first step of refinement, of a range of 1; later steps are shorter.
+REFINE_RATE = 0.03
+#: Both sides of what the refiner is given are divided by it (`networks.refiner.STRIDE`).
+_REFINER_STRIDE = 4
 #: Places of the networks' field of noise, along each axis, before it repeats (`networks.generator.NOISE_PERIODS`).
 NOISE_PLACES = 429
 
@@ -53,9 +64,10 @@ Ends: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]  # names of a graph's 
 _GENERATOR: dict[str, Ends] = {"generator.onnx": (("picture", "affines", "origin"), ("stylized",))}
 _GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint photos
     "arbitrary": {
-        "style_encoder.onnx": (("picture",), ("code", "features")),
+        "style_encoder.onnx": (("picture",), ("code", "features", "look")),
         "statistics.onnx": (("thumbnail", "code"), ("affines",)),
         **_GENERATOR,
+        "refiner.onnx": (("picture", "features", "look", "velocity", "rate"), ("refined", "moved")),
     },
     "collection": {"statistics.onnx": (("thumbnail",), ("affines",)), **_GENERATOR},
 }
@@ -72,16 +84,19 @@ class Card:
     """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained, scored and licensed.
 
     ``kind`` is ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
+    ``look`` is that one style's, for refinement: float16, little-endian, base64.
     """
 
     model: str
     version: str
     thumbnail: int
     code_size: int
+    look_size: int
     affines: int
     palette: list[int]
     files: dict[str, str]
     kind: str = "arbitrary"
+    look: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     licence: dict[str, Any] = field(default_factory=dict)
@@ -106,12 +121,12 @@ class Card:
         """
         path, found = folder / "card.json", read_card(folder)
         # Cards from before there were kinds have none.
-        card = {"training": {}, "scores": {}, "licence": {}, "data": {}, "kind": "arbitrary", **found}
+        card = {"training": {}, "scores": {}, "licence": {}, "data": {}, "kind": "arbitrary", "look": "", **found}
         if (kind := str(card["kind"])) not in _GRAPHS:
             unknown = f"this version does not paint with it; it knows {' and '.join(_GRAPHS)}"
             raise ModelError(f"{folder} is a model of the kind {kind!r}: {_OTHERS.get(kind, unknown).format(folder)}")
-        types = {"model": str, "version": str, "thumbnail": int, "code_size": int, "affines": int, "palette": list}
-        types["kind"] = str
+        types: dict[str, type] = dict.fromkeys(("thumbnail", "code_size", "look_size", "affines"), int)
+        types |= {"model": str, "version": str, "palette": list, "kind": str, "look": str}
         for key in (entry.name for entry in fields(cls)):
             if not isinstance(card.get(key), types.get(key, dict)):
                 raise ModelError(f"{path} is not a model card: {key!r} is missing or wrong; export the model again")
@@ -169,8 +184,33 @@ class Stylizer:
             threads = min(threads, os.cpu_count() or 1)  # more of them than cores wait for each other
         self.folder = (assets.weights_dir() if model is None else Path(model)).resolve()
         self.card = Card.read(self.folder)
-        self._threads = threads
-        self._device = device
+        self._threads, self._device = threads, device
+
+    @cached_property
+    def _own_look(self) -> npt.NDArray[np.float32] | None:
+        """What refinement aims at without a style code."""
+        try:
+            found = np.frombuffer(base64.b64decode(self.card.look, validate=True), "<f2").astype(np.float32)
+        except ValueError as problem:
+            raise ModelError(f"the card in {self.folder} is damaged ({problem}); export the model again") from problem
+        return found if found.size else None
+
+    @cached_property
+    def _refiner(self) -> Stylizer:
+        """Whose refiner is run: a collection's model, which looks at no styles, borrows that of the shipped one."""
+        return self if self.card.has_codes else Stylizer(None, self._threads, self._device)
+
+    @property
+    def refines(self) -> bool:
+        """Whether what it paints can be refined: only a collection's model may be without a look to aim at."""
+        return self.card.has_codes or bool(self.card.look)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of all that decides which pixels come out: the model's graphs, and a borrowed refiner."""
+        if self.card.has_codes or not self.card.look:
+            return self.card.digest
+        return hashlib.sha256(f"{self.card.digest} {self.card.look} {self._refiner.card.digest}".encode()).hexdigest()
 
     def __call__(
         self,
@@ -181,6 +221,7 @@ class Stylizer:
         stroke: float = 1.0,
         color: Color = "style",
         masks: Sequence[Mask] = (),
+        refine: int = REFINE,
         seed: int = 0,
     ) -> Picture:
         """Paints a photo in a style, at the photo's own size; the same arguments give the same pixels.
@@ -198,6 +239,8 @@ class Stylizer:
             masks: ``(H, W)``: float in ``[0, 1]``, uint8, uint16 or bool: where each style goes. One mask, one style:
                 the rest stays photo. One mask and two styles: the second takes the rest. Otherwise as many masks as
                 styles; where they overlap they share, and where there is none the photo stays.
+            refine: steps from what the generator painted towards the style's own texture (``networks.refiner``), 0 to
+                64; each takes about a second on two cores. A collection's model without a look takes none.
             seed: which way the marks fall, where the photo does not say; 0 and up.
 
         Returns:
@@ -210,7 +253,7 @@ class Stylizer:
         """
         picture = _usable(photo)
         output = np.empty_like(picture)
-        for tile, painted in self._render(ArraySource(picture), style, strength, stroke, color, masks, seed):
+        for tile, painted in self._render(ArraySource(picture), style, strength, stroke, color, masks, refine, seed):
             output[:, :, tile.rows, tile.columns] = painted
         return output
 
@@ -223,6 +266,7 @@ class Stylizer:
         stroke: float = 1.0,
         color: Color = "style",
         masks: Sequence[Mask] = (),
+        refine: int = REFINE,
         seed: int = 0,
         name: str = "the photo",
     ) -> Photo:
@@ -232,7 +276,9 @@ class Stylizer:
         """
         check_size(photo.height, photo.width, name)
         pixels = np.empty_like(photo.pixels)
-        for tile, painted in self._render(PixelSource(photo), style, strength, stroke, color, masks, seed, name):
+        for tile, painted in self._render(
+            PixelSource(photo), style, strength, stroke, color, masks, refine, seed, name
+        ):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
         if strength == 0 and not self.card.has_codes:  # the photo, also what lies under its transparency
             pixels = photo.pixels.copy()
@@ -246,12 +292,14 @@ class Stylizer:
         stroke: float,
         color: Color,
         masks: Sequence[Mask],
+        refine: int,
         seed: int,
         name: str = "the photo",
     ) -> Iterator[tuple[Tile, Picture]]:
         """The stylised picture, tile by tile; values in [0, 1]."""
         check_range(strength, 0.0, 1.0, "strength")
         check_range(stroke, 0.5, 2.0, "stroke")
+        check_range(refine, 0, MOST_REFINE, "refine")
         check_range(seed, 0, 2**63 - 1, "seed")
         if color not in get_args(Color):
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
@@ -262,7 +310,7 @@ class Stylizer:
         if self.card.has_codes:
             codes = [self._checked(Style.named(s) if isinstance(s, str) else s) for s in styles]
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
-        paintings = [_Painting(self, wide, code, strength, stroke, color, seed).tiles() for code in codes]
+        paintings = [_Painting(self, wide, code, strength, stroke, color, refine, seed).tiles() for code in codes]
         for parts in zip(*paintings, strict=True):
             tile = parts[0][0].within(source.height, source.width)
             height, width = tile.shape
@@ -294,6 +342,8 @@ class Stylizer:
                 f"the style {style.name!r} was made by the model {style.code.model!r} and this is {self.card.model!r}; "
                 "make the style again from its picture, with this model"
             )
+        if style.code.look is not None and len(style.code.look) != self.card.look_size:
+            raise ModelError(f"the style {style.name!r} is damaged or of another version; make it again")
         return style.code
 
     def affines(
@@ -359,10 +409,38 @@ class Stylizer:
             raise UsageError(
                 f"the model {self.card.model!r} paints one collection and has no style codes; name another"
             )
-        code, (features,) = self._run("style_encoder.onnx", picture=picture)
-        flat = features.reshape(len(features), -1)
-        look = np.log1p(np.concatenate([flat.mean(1), flat.std(1)]))
-        return StyleCode(code[0], self.card.model, look), features
+        code, features, look = self._run("style_encoder.onnx", picture=picture)
+        return StyleCode(code[0], self.card.model, look[0]), features[0]
+
+    def refine(
+        self,
+        painted: Picture,
+        photo: Picture,
+        look: npt.NDArray[np.float32],
+        strength: float = 1.0,
+        steps: int = REFINE,
+    ) -> Picture:
+        """The refiner alone: what was ``painted`` of ``photo``, both ``(1, 3, h, w)`` of one size, with its texture
+        nearer to a style's ``look``. By strength the aim lies between that and the photo's own look."""
+        run = self._refiner._run
+        down, across = (-side % _REFINER_STRIDE for side in painted.shape[2:])
+        edges = ((0, 0), (0, 0), (0, down), (0, across))
+        picture = np.pad(painted, edges, mode="edge")
+        _, features, own = run("style_encoder.onnx", picture=np.pad(photo, edges, mode="edge"))
+        way = np.float32(strength) * (look - own)
+        # As the generator's paint: from 0, where the photo is its own style, to nearly 1 for any other.
+        rate = REFINE_RATE * (1 - np.exp(-10 * np.sqrt(np.mean(way**2))))
+        velocity = np.zeros_like(picture)
+        for step in range(steps):
+            picture, velocity = run(
+                "refiner.onnx",
+                picture=picture,
+                features=features,
+                look=own + way,
+                velocity=velocity,
+                rate=np.array([rate * (1 - step / (steps + 1))], np.float32),
+            )
+        return picture[:, :, : painted.shape[2], : painted.shape[3]]
 
     def opinion(self, picture: Picture, code: StyleCode | None = None) -> npt.NDArray[np.float32]:
         """The discriminator's logits ``(h/8, w/8)`` over ``(1, 3, h, w)``: above 0 where it takes the place for a part
@@ -395,6 +473,7 @@ class _Painting:
     Marks have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
     size and enlarged with its own finest detail; where it is enlarged much, the networks paint once more on that, for
     the marks that only a large picture can show (coarse to fine, as Gatys et al. 2017, section 6, do it).
+    What is refined is the base, as a whole: its statistics are those of the picture, and tiles cannot disagree.
     """
 
     def __init__(
@@ -405,9 +484,13 @@ class _Painting:
         strength: float,
         stroke: float,
         color: Color,
+        refine: int,
         seed: int,
     ) -> None:
         self.stylizer, self.source = stylizer, source
+        self.strength, self.color, self.steps = strength, color, refine
+        look = stylizer._own_look if code is None else code.look
+        self.look = look if refine and strength else None
         self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
@@ -431,7 +514,7 @@ class _Painting:
 
     def _painted(self) -> Iterator[tuple[Tile, Picture]]:
         height, width = self.source.height, self.source.width
-        if self.scale == 1:
+        if self.scale == 1 and self.look is None:
             yield from self._tiles(self.source, self.affines)
             return
         sizes = [max(SMALLEST_SIDE, round(side / self.scale)) for side in (height, width)]
@@ -439,6 +522,8 @@ class _Painting:
         base = np.empty_like(small.picture)
         for tile, painted in self._tiles(small, self.affines):
             base[:, :, tile.rows, tile.columns] = painted
+        if self.look is not None:
+            base = self._refined(small, base, self.look)
         if self.scale > REPAINTED:
             affines = self.stylizer._measure(self.stylizer._thumbnail(ArraySource(base)), self.code)
             yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
@@ -450,6 +535,20 @@ class _Painting:
             result = ArraySource(resize(base, height, width))
         for tile in tiles(height, width):
             yield tile, result.region(tile.rows, tile.columns)
+
+    def _refined(self, photo: Source, painted: Picture, look: npt.NDArray[np.float32]) -> Picture:
+        """The painting, with what refinement changed in a copy of `REFINED` pixels added to it."""
+        size = thumbnail_size(photo.height, photo.width, REFINED, LONGEST_THUMBNAIL)
+        height, width = (max(SMALLEST_SIDE, side) for side in size)
+        small = resize(painted, height, width)
+        # A collection's own style is mixed with the photo afterwards.
+        strength = self.strength if self.stylizer.card.has_codes else 1.0
+        change = self.stylizer.refine(small, photo.reduced(height, width), look, strength, self.steps) - small
+        if self.color == "content":  # the look has the style's palette in it
+            change = np.repeat(luma(change[0])[None, None], 3, 1)
+        height, width = painted.shape[2:]
+        change = resample(change, height, width, Image.Resampling.BICUBIC)
+        return np.asarray(np.clip(painted + change, 0.0, 1.0), np.float32)
 
     def _tiles(self, source: Source, affines: npt.NDArray[np.float32]) -> Iterator[tuple[Tile, Picture]]:
         for tile in tiles(source.height, source.width):
@@ -570,7 +669,8 @@ def load_graph(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False  # it would keep what the largest tile needed
     options.enable_mem_reuse = False  # planning it is quadratic in nodes: 1.2 s for the statistics, and saves no memory
-    if path.name != "generator.onnx":  # run once a picture: what more optimisation takes would not be won back
+    if path.name not in ("generator.onnx", "refiner.onnx"):
+        # Run once a picture: what more optimisation takes would not be won back.
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     try:
         providers = [_PROVIDERS[name] for name in (installed if device == "auto" else [device])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
+import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ from sfumato.networks.discriminator import PairDiscriminator, PatchDiscriminator
 from sfumato.networks.generator import Generator
 from sfumato.networks.noise_generator import WIDTHS, NoiseGenerator
 from sfumato.networks.patch_head import PatchSampler
-from sfumato.networks.style_encoder import StyleEncoder
+from sfumato.networks.style_encoder import LOOK, StyleEncoder
 
 
 class ModelConfig(Config):
@@ -73,7 +74,12 @@ class CollectionConfig(Config):
 
 
 class CollectionModel(nn.Module):
-    """`generator`, all that a user runs, and what trains with it: the `heads` of contrast, or the generator `back`."""
+    """`generator`, all that a user runs, and what trains with it: the `heads` of contrast, or the generator `back`.
+
+    `look` (`LOOK`,) is what refinement aims at: the mean over the collection's pictures, or 0 where none was taken.
+    """
+
+    look: Tensor
 
     def __init__(self, config: CollectionConfig) -> None:
         super().__init__()
@@ -82,6 +88,7 @@ class CollectionModel(nn.Module):
         fine, middle, deep = config.widths
         self.heads = None if config.cycle else PatchSampler((fine, middle, deep, deep))
         self.back = self._new_generator() if config.cycle else None  # from paintings to photos
+        self.register_buffer("look", torch.zeros(LOOK))
 
     def _new_generator(self) -> CollectionGenerator:
         return CollectionGenerator(self.config.widths, self.config.blocks, self.config.normalization)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,30 @@ from sfumato.networks.statistics import Measured
 from sfumato.style_code import MEASURED
 
 _WIDTHS = (64, 64, 128, 128, 256)  # VGG19 up to relu3_1
+POOLED = (2, 4)  # convolutions with a pool of 2 before them
+LOOKED = (0, 2, 4)  # those whose statistics are a style's look: relu1_1, relu2_1, relu3_1
+LOOK = sum(2 * _WIDTHS[i] for i in LOOKED)
 _READ = {0: 0, 2: 16, 4: 24}  # convolution: directions of its features whose covariance is read (0: none)
 DESCRIPTOR = sum(2 * _WIDTHS[i] + size * (size + 1) // 2 for i, size in _READ.items())
+
+
+def trunk_features(trunk: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+    """Pictures (B, 3, H, W) in [0, 1] -> the rectified features after each convolution of VGG19's `trunk`."""
+    h = x.flip(1) * 255 - torch.tensor(MEAN_BGR, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
+    features = []
+    for i, convolution in enumerate(trunk):
+        h = F.relu(convolution(F.max_pool2d(h, 2) if i in POOLED else h))
+        features.append(h)
+    return features
+
+
+def look_of(features: Sequence[Tensor]) -> Tensor:
+    """What `trunk_features` gave -> the look (B, `LOOK`): each layer's log(1 + mean) and log(1 + deviation)."""
+    parts = []
+    for i in LOOKED:
+        variance, mean = torch.var_mean(features[i], (2, 3), correction=0)
+        parts += [(mean + 1).log(), (variance.sqrt() + 1).log()]
+    return torch.cat(parts, 1)
 
 
 class StyleEncoder(nn.Module):
@@ -39,7 +61,6 @@ class StyleEncoder(nn.Module):
             if size:
                 directions = torch.randn(size, _WIDTHS[i], generator=generator) / _WIDTHS[i] ** 0.5
                 self.register_buffer(f"directions{i}", directions, persistent=False)
-        self.register_buffer("pixel_mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("mean", torch.zeros(DESCRIPTOR))
         self.register_buffer("deviation", torch.ones(DESCRIPTOR))
         self.head = nn.Linear(DESCRIPTOR, texture_size)
@@ -48,10 +69,11 @@ class StyleEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.code(self.describe(x))
 
-    def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Code and features (B, 256, h/4, w/4) of VGG19's relu3_1, which say where things are: guidance's measure."""
+    def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Code; features (B, 256, h/4, w/4) of VGG19's relu3_1, which say where things are (guidance's measure); and
+        the look (B, `LOOK`), which refinement aims at."""
         description, features = self._read(x)
-        return self.code(description), features
+        return self.code(description), features[-1], look_of(features)
 
     def code(self, description: Tensor) -> Tensor:
         """What `describe` gave -> code."""
@@ -68,14 +90,11 @@ class StyleEncoder(nn.Module):
         return self._read(x)[0]
 
     @torch.no_grad()
-    def _read(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _read(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         x = x.float()
         parts = []
-        h = x.flip(1) * 255 - self.get_buffer("pixel_mean")
-        for i, convolution in enumerate(self.trunk):
-            if i in (2, 4):
-                h = F.max_pool2d(h, 2)
-            h = F.relu(convolution(h))
+        features = trunk_features(self.trunk, x)
+        for i, h in enumerate(features):
             if i in _READ:
                 variance, mean = torch.var_mean(h, (2, 3), correction=0)
                 parts += [(mean + 1).log(), (variance + 1).log() / 2]
@@ -87,7 +106,7 @@ class StyleEncoder(nn.Module):
                 correlation = covariance * own[:, :, None].rsqrt() * own[:, None, :].rsqrt()
                 rows, columns = torch.triu_indices(directions, directions, 1)
                 parts += [own.log() / 2, correlation[:, rows, columns]]
-        return torch.cat([*parts, Measured.of(x)[0].pack()], 1), h
+        return torch.cat([*parts, Measured.of(x)[0].pack()], 1), features
 
     @torch.no_grad()
     def look_with(self, vgg: VGG19) -> None:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfumato.data.batches import Batch, BatchSource
+from sfumato.data.batches import STYLE_THUMBNAIL, Batch, BatchSource
 from sfumato.data.folders import FolderReport
 from sfumato.data.pool import ImagePool
 from sfumato.losses.contrastive import patch_nce
@@ -34,12 +34,14 @@ from sfumato.networks.collection_generator import CollectionGenerator, unrecorde
 from sfumato.networks.discriminator import OfPhotos
 from sfumato.networks.model import CollectionModel, build_collection_discriminator
 from sfumato.networks.patch_head import draw_positions
+from sfumato.networks.style_encoder import LOOKED, look_of, trunk_features
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
 from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep, consistency
 from sfumato.training.targets import Targets
 
+_FITTED = 64  # pictures, evenly over the collection, whose mean look is taken
 _STREAM = 4  # of the seed, for places of contrast: 0 and 1 are the batches', 2 is validation's, 3 the pool's
 
 
@@ -76,6 +78,19 @@ class Collection(Kind[CollectionModel, Batch]):
 
     def new_model(self) -> CollectionModel:
         return CollectionModel(self.config.collection)
+
+    @torch.no_grad()
+    def fit(self) -> None:
+        """The collection's look: the mean of its pictures'."""
+        vgg = self.targets.vgg if self.targets else eye(self.vgg_file, self.device)
+        trunk = list(vgg.convs.values())[: 1 + max(LOOKED)]
+        looks = []
+        for picture in spread(self.source.style, _FITTED):
+            x = picture[None].to(self.device).float() / 255
+            scale = STYLE_THUMBNAIL / min(x.shape[2:])
+            x = F.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True).clamp(0, 1)
+            looks.append(look_of(trunk_features(trunk, x))[0])
+        self.model.look.copy_(torch.stack(looks).mean(0))
 
     def draw(self, step: int, phase: Phase, lap: Lap) -> Batch:
         batch = self.source.batch(step, self.config.spec(phase), self.rows)

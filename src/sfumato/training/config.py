@@ -92,6 +92,8 @@ class TrainConfig(Config):
     # The monitor (training/monitor.py) sees what each logged step tells, and every so many steps what is painted
     monitor: MonitorConfig = MonitorConfig()
     look_every: NonNegativeInt = 50  # steps from one look at the probes to the next, a multiple of log_every; 0: none
+    started_from: str = ""  # SHA-256 of the weights that the run began with, which --from sets; none of its own
+
     # Validation (training/validation.py), where there are pictures for it
     validation_pairs: NonNegativeInt = 24  # of a photo and a painting; 0 turns validation off
     validation_side: Annotated[int, Field(ge=32)] = 192  # pixels, short side at which they are painted and judged

@@ -19,6 +19,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from sfumato.checkpoint import kind_of, load_model
 from sfumato.data.folders import FolderReport
 from sfumato.errors import TrainingError, UsageError
 from sfumato.files import atomic_file
@@ -99,8 +100,10 @@ class Trainer:
         vgg_file: Path | None = None,
         cpu: bool = False,
         validation: tuple[FolderReport, FolderReport] | None = None,
+        start: Path | None = None,
     ) -> None:
         """`validation` is photos and paintings that training does not see; with fewer than 1 and 2 there is none.
+        `start` is a model.safetensors whose weights a fresh run begins with (fine-tuning); its discriminator is new.
 
         `content` is None for kinds that learn from paintings alone.
 
@@ -124,9 +127,11 @@ class Trainer:
         self.kind.rows = rows
         digests = {f"{name}_digest": digest for name, digest in self.kind.digests.items()}
         self.about = {**digests, "seed": str(config.seed)}
+        if config.started_from:
+            self.about["started_from"] = config.started_from
         model, discriminator = self.kind.model, self.kind.discriminator
         if not checkpoints(out):
-            self.kind.fit()
+            self._begin(start)
         ema = EMA(model, config.ema_half_life)
         learnt = [p for p in model.parameters() if p.requires_grad]
         optimizers = (
@@ -150,6 +155,20 @@ class Trainer:
         self.monitor = Monitor(config.monitor)
         self.probes = self.kind.probes() if config.look_every else None
         self.history: list[tuple[int, dict[str, float]]] = []  # what the monitor saw, for its page
+
+    def _begin(self, start: Path | None) -> None:
+        """A fresh run's networks: from what is learnt of the pictures before the first step, or from given weights."""
+        if start is None:
+            self.kind.fit()
+            return
+        found, _ = load_model(start)
+        if kind_of(found) != self.config.kind:
+            raise UsageError(f"{start} is of the kind {kind_of(found)!r} and this run of {self.config.kind!r}")
+        try:
+            self.kind.model.load_state_dict(found.state_dict())
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise UsageError(f"{start} has other networks than this run: {reason}; --set the same shapes") from error
 
     def resume(self) -> bool:
         """Take over the newest checkpoint, if there is one."""

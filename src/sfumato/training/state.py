@@ -171,3 +171,14 @@ def remove_unfinished(run: Path) -> None:
     folder = run / "checkpoints"
     for path in folder.glob(".[0-9]*") if folder.is_dir() else ():
         shutil.rmtree(path, ignore_errors=True)
+
+
+def shipped_weights(run: Path, *, newest: bool = False) -> tuple[Path, str]:
+    """The model.safetensors that speaks for a run, and why: its best checkpoint's by validation, where it has one;
+    otherwise, or with `newest`, its newest one's. ModelError where the folder holds none."""
+    found = checkpoints(run)
+    if not found:
+        raise ModelError(f"{run} holds no checkpoint; give the --out folder of a training run")
+    best = None if newest else best_checkpoint(run)
+    folder = checkpoint(run, best.step) if best else found[-1]
+    return folder / "model.safetensors", "best by validation" if best else "newest"
