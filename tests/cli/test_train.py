@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import shlex
@@ -120,6 +121,19 @@ def test_from_a_run_to_pictures(bundle, folders, tmp_path):
     result = run("stylize", photo, "--style", painting, "--model", bundle, "-o", tmp_path / "out.png")
     assert result.exit_code == 0, result.stderr
     assert np.abs(read_image(tmp_path / "out.png") - painted).max() <= 0.5 / 255 + 1e-6
+
+
+def test_a_run_tuned_from_another_s_weights(trained, train, tmp_path):
+    short = ["--set", "phases=[{steps=2,batch=2,crop=32,thumbnails=[32],large=0}]"]
+    result = run(*train(tmp_path / "tuned", "--from", trained[0], *short))
+    assert result.exit_code == 0, result.stderr
+    weights = max((trained[0] / "checkpoints").iterdir()) / "model.safetensors"
+    stored = json.loads((tmp_path / "tuned" / "config.json").read_text())
+    assert stored["started_from"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    result = run(*train(tmp_path / "none", "--from", tmp_path / "nowhere", *short))
+    assert result.exit_code == 5
+    assert "holds no checkpoint" in said(result)
+    assert not (tmp_path / "none").exists()
 
 
 def test_an_export_is_not_written_over_without_being_told(trained, bundle):

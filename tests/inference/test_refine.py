@@ -52,9 +52,11 @@ def test_any_size_is_refined_at_its_own(stylizer, style, size):
     assert stylizer(picture, style).shape == picture.shape
 
 
-def test_a_large_picture_is_refined_as_a_whole(stylizer, style, monkeypatch):
-    """In a small copy; what changed is added: no seams, and about what is done to the copy itself."""
+@pytest.mark.parametrize("natural", [512, 64, 32])
+def test_a_large_picture_is_refined_as_a_whole(stylizer, style, monkeypatch, natural):
+    """In a small copy, whether it is painted at its own size, enlarged or painted again; the change is smooth."""
     monkeypatch.setattr(module, "REFINED", 48)
+    monkeypatch.setattr(module, "NATURAL", natural)
     photo = scene(100, 150)
     plain, refined = (stylizer(photo, style, refine=steps) for steps in (0, 4))
     change = (refined - plain)[0].mean(0)

@@ -95,9 +95,14 @@ def config() -> TrainConfig:
 def trainer(photos: FolderReport, paintings: FolderReport, config: TrainConfig) -> Callable[..., Trainer]:
     """Makes a trainer on the CPU in a run's folder; keywords change the config."""
 
-    def make(out: Path, validation: tuple[FolderReport, FolderReport] | None = None, **changes: object) -> Trainer:
+    def make(
+        out: Path,
+        validation: tuple[FolderReport, FolderReport] | None = None,
+        start: Path | None = None,
+        **changes: object,
+    ) -> Trainer:
         changed = TrainConfig(**{**config.model_dump(), **changes})
-        return Trainer(changed, photos, paintings, out, cache=None, cpu=True, validation=validation)
+        return Trainer(changed, photos, paintings, out, cache=None, cpu=True, validation=validation, start=start)
 
     return make
 

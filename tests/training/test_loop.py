@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from sfumato.checkpoint import load_model
+from sfumato.checkpoint import load_model, save_model
 from sfumato.data.folders import FolderReport
 from sfumato.errors import ModelError, TrainingError, UsageError
+from sfumato.networks.model import CollectionConfig, CollectionModel
 from sfumato.training.config import TrainConfig
 from sfumato.training.loop import Interrupted, check_out
 from sfumato.training.state import KEEP, best_checkpoint, checkpoints
@@ -173,6 +174,32 @@ def test_only_the_newest_checkpoints_are_kept(trainer, tmp_path):
     assert [p.name for p in checkpoints(tmp_path)] == ["00000003", "00000004"]
     assert len(checkpoints(tmp_path)) == KEEP
     assert not [p for p in (tmp_path / "checkpoints").iterdir() if p.name.startswith(".")]
+
+
+def test_a_run_may_begin_with_another_s_weights(unbroken, trainer, tmp_path):
+    run, _, _ = unbroken
+    weights = run / "checkpoints" / "00000006" / "model.safetensors"
+    tuned = trainer(tmp_path / "tuned", start=weights, started_from="0" * 64)
+    given = load_file(weights)
+    assert same(dict(tuned.kind.model.state_dict()), given)
+    assert same(tuned.state.ema.values, {name: given[name] for name in tuned.state.ema.values})
+    fresh = trainer(tmp_path / "fresh")
+    begun = {name: value for name, value in state(fresh).items() if name.startswith("discriminator.")}
+    assert begun
+    assert all(torch.equal(value, state(tuned)[name]) for name, value in begun.items())  # the opponent is new
+    assert tuned.about["started_from"] == "0" * 64
+    assert "started_from" not in fresh.about
+
+
+def test_weights_of_other_networks_are_no_beginning(unbroken, trainer, config, tmp_path):
+    weights = unbroken[0] / "checkpoints" / "00000006" / "model.safetensors"
+    wider = config.model.model_copy(update={"texture_size": config.model.texture_size + 1})
+    with pytest.raises(UsageError, match="has other networks than this run"):
+        trainer(tmp_path / "wider", start=weights, model=wider.model_dump())
+    model = CollectionModel(CollectionConfig(widths=(8, 8, 8), blocks=1))
+    save_model(tmp_path / "model.safetensors", model, {}, model.state_dict())
+    with pytest.raises(UsageError, match="is of the kind 'collection' and this run of 'arbitrary'"):
+        trainer(tmp_path / "other", start=tmp_path / "model.safetensors")
 
 
 def test_another_seed_is_another_run(unbroken, trainer, tmp_path):

@@ -22,13 +22,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from sfumato import assets
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
-from sfumato.image import ImageSource, Photo, Picture, as_image, luma, resample, resize, thumbnail_size, to_levels
-from sfumato.inference.finish import keep_chroma, mix, soften
+from sfumato.image import ImageSource, Photo, Picture, as_image, luma, resize, thumbnail_size, to_levels
+from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import style_path
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
@@ -473,7 +472,8 @@ class _Painting:
     Marks have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
     size and enlarged with its own finest detail; where it is enlarged much, the networks paint once more on that, for
     the marks that only a large picture can show (coarse to fine, as Gatys et al. 2017, section 6, do it).
-    What is refined is the base, as a whole: its statistics are those of the picture, and tiles cannot disagree.
+    What is refined is the base, as a whole, and the change is enlarged and added: its statistics are those of the
+    picture, and tiles cannot disagree.
     """
 
     def __init__(
@@ -522,12 +522,19 @@ class _Painting:
         base = np.empty_like(small.picture)
         for tile, painted in self._tiles(small, self.affines):
             base[:, :, tile.rows, tile.columns] = painted
-        if self.look is not None:
-            base = self._refined(small, base, self.look)
+        change = None if self.look is None else self._change(small, base, self.look)
+        for tile, painted in self._finished(small, base):
+            if change is not None:
+                painted = np.clip(painted + enlarge(change, height, width, tile.rows, tile.columns), 0.0, 1.0)
+            yield tile, painted
+
+    def _finished(self, small: ArraySource, base: Picture) -> Iterator[tuple[Tile, Picture]]:
+        """The painting at full size, of what was painted of the small photo."""
         if self.scale > REPAINTED:
             affines = self.stylizer._measure(self.stylizer._thumbnail(ArraySource(base)), self.code)
             yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
             return
+        height, width = self.source.height, self.source.width
         result: Source
         if self.scale > 1:
             result = EnlargedSource(self.source, base, small.picture)
@@ -536,8 +543,8 @@ class _Painting:
         for tile in tiles(height, width):
             yield tile, result.region(tile.rows, tile.columns)
 
-    def _refined(self, photo: Source, painted: Picture, look: npt.NDArray[np.float32]) -> Picture:
-        """The painting, with what refinement changed in a copy of `REFINED` pixels added to it."""
+    def _change(self, photo: Source, painted: Picture, look: npt.NDArray[np.float32]) -> Picture:
+        """What refinement changes in a painting, (1, 3, h, w) with `REFINED` pixels on its short side."""
         size = thumbnail_size(photo.height, photo.width, REFINED, LONGEST_THUMBNAIL)
         height, width = (max(SMALLEST_SIDE, side) for side in size)
         small = resize(painted, height, width)
@@ -546,9 +553,7 @@ class _Painting:
         change = self.stylizer.refine(small, photo.reduced(height, width), look, strength, self.steps) - small
         if self.color == "content":  # the look has the style's palette in it
             change = np.repeat(luma(change[0])[None, None], 3, 1)
-        height, width = painted.shape[2:]
-        change = resample(change, height, width, Image.Resampling.BICUBIC)
-        return np.asarray(np.clip(painted + change, 0.0, 1.0), np.float32)
+        return change
 
     def _tiles(self, source: Source, affines: npt.NDArray[np.float32]) -> Iterator[tuple[Tile, Picture]]:
         for tile in tiles(source.height, source.width):

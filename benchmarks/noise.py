@@ -1,0 +1,80 @@
+"""How near do pictures out of noise come to paintings? KID, and whether they differ from each other.
+
+usage: noise.py STYLES MODEL [MODEL ...] [--manifest CSV] [--count 300] [--sheet FILE.png]
+
+KID (of EfficientNet-Lite0's features, with its jackknife interval) is between `--count` pictures of each model, of seed
+0, and squares out of the `validation` paintings of the manifest (default: manifest.csv above STYLES) at the
+model's size. `training` is that of as many squares out of the paintings trained on, which is the best to be hoped for;
+`grey` that of plain squares of those squares' mean colours. Diversity is the mean distance of pairs of a model's
+features over that of paintings (1: as different from each other as paintings are).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.image import read_image, resize, write_image
+from sfumato.inference.imagine import Imaginer
+from sfumato.quality.backbones import EfficientNetLite0
+from sfumato.quality.distribution import Features, kid
+from sfumato.sheet import contact_sheet
+
+
+def square(path: Path, side: int) -> np.ndarray:
+    picture = read_image(path)
+    short = min(picture.shape[2:])
+    top, left = ((length - short) // 2 for length in picture.shape[2:])
+    return resize(np.ascontiguousarray(picture[:, :, top : top + short, left : left + short]), side, side)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("styles", type=Path)
+    parser.add_argument("models", type=Path, nargs="+")
+    parser.add_argument("--manifest", type=Path)
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--sheet", type=Path)
+    arguments = parser.parse_args()
+    manifest = arguments.manifest or arguments.styles.parent / "manifest.csv"
+    with manifest.open(newline="") as file:
+        rows = [(manifest.parent / row["file"], row["split"]) for row in csv.DictReader(file)]
+    inside = [(path, split) for path, split in rows if arguments.styles.resolve() in path.resolve().parents]
+    eye = EfficientNetLite0()
+
+    def seen(pictures: list[np.ndarray]) -> Features:
+        # Enlarged, as its features were learnt at 224 pixels.
+        return Features(eye.name, np.stack([eye.pooled(resize(picture, 160, 160)).features for picture in pictures]))
+
+    def spread(features: Features) -> float:
+        return float(np.mean([np.linalg.norm(a - b) for a, b in pairwise(features.arrays)]))
+
+    models = [Imaginer(path) for path in arguments.models]
+    side = models[0](models[0].z(0)).shape[-1]
+    unseen = [square(path, side) for path, split in inside if split == "validation"]
+    trained = [square(path, side) for path, split in inside if split == "train"][:: max(1, 1106 // arguments.count)]
+    real, known = seen(unseen), seen(trained)
+    plain = seen([np.broadcast_to(x.mean((2, 3), keepdims=True), x.shape).copy() for x in trained])
+    sheet = [unseen[:10]]
+    sets = {"training": known, "grey": plain}
+    for path, model in zip(arguments.models, models, strict=True):
+        pictures = [model(model.z(0, index)) for index in range(arguments.count)]
+        sets[path.name] = seen(pictures)
+        sheet.append(pictures[:10])
+    for name, features in sets.items():
+        figure = kid(features, real, subsets=2).figure
+        values = [round(v, 4) for v in (figure.value, figure.low, figure.high)]
+        print(json.dumps({name: {"kid": values, "diversity": round(spread(features) / spread(real), 3)}}), flush=True)
+    if arguments.sheet:
+        cells = [list(row) for row in zip(*sheet, strict=True)]
+        titles = ["painting", *(path.name for path in arguments.models)]
+        write_image(contact_sheet(cells, [""] * len(cells), titles, 128), arguments.sheet)
+
+
+if __name__ == "__main__":
+    main()
