@@ -569,6 +569,7 @@ def test_painting_needs_no_torch(photos, tmp_path):
     assert out.is_file()
 
 
+@pytest.mark.slow
 def test_examples_run(tmp_path):
     """The demo, as `make demo` runs it."""
     demo = Path(__file__).parents[2] / "examples" / "demo.py"

@@ -103,7 +103,7 @@ def _trial(folder: Path | None) -> dict[str, str]:
     picture = np.stack([x, y, (x + y) / 2])[None]
     style = Style.from_image(picture, "trial", stylizer) if stylizer.card.has_codes else None
     seconds = []
-    for _ in range(3):
+    for _ in range(2):
         began = perf_counter()
         stylizer(picture, style)
         seconds.append(perf_counter() - began)
