@@ -10,17 +10,14 @@ jackknife, a photo with its picture, or a work, left out at a time.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import math
 from pathlib import Path
 
 import numpy as np
+from unseen import half_interval, jackknife, kid_value, rows_of, seen
 
 from sfumato.image import read_image, resize, write_image
 from sfumato.inference import Stylizer
-from sfumato.quality.backbones import EfficientNetLite0
-from sfumato.quality.distribution import Features, kid
 from sfumato.sheet import contact_sheet
 
 
@@ -35,24 +32,14 @@ def ratio(painted: np.ndarray, photos: np.ndarray, works: np.ndarray) -> tuple[f
     """KID(painted, works) / KID(photos, works), and a 95 % interval."""
 
     def value(keep: np.ndarray, of_works: np.ndarray) -> float:
-        found = [
-            kid(
-                Features(EfficientNetLite0.name, x[keep]), Features(EfficientNetLite0.name, works[of_works]), subsets=2
-            ).figure.value
-            for x in (painted, photos)
-        ]
-        return found[0] / found[1]
+        return kid_value(painted[keep], works[of_works]) / kid_value(photos[keep], works[of_works])
 
     all_photos, all_works = np.arange(len(photos)), np.arange(len(works))
-    variance = 0.0
-    for count, at in ((len(photos), 0), (len(works), 1)):
-        left_out = []
-        for i in range(count):
-            keep = [all_photos, all_works]
-            keep[at] = np.delete(keep[at], i)
-            left_out.append(value(keep[0], keep[1]))
-        variance += float(np.var(left_out)) * (count - 1)
-    middle, half = value(all_photos, all_works), 1.96 * math.sqrt(variance)
+    half = half_interval(
+        jackknife(lambda keep: value(keep, all_works), len(photos)),
+        jackknife(lambda keep: value(all_photos, keep), len(works)),
+    )
+    middle = value(all_photos, all_works)
     return middle, middle - half, middle + half
 
 
@@ -65,31 +52,23 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=320)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
-    manifest = arguments.manifest or arguments.photos.parent / "manifest.csv"
-    with manifest.open(newline="") as file:
-        apart = {manifest.parent / row["file"] for row in csv.DictReader(file) if row["split"] == "validation"}
     photos, works = (
-        [small(path, arguments.side) for path in sorted(folder.iterdir()) if path in apart]
+        [small(path, arguments.side) for path in rows_of(folder, arguments.manifest, "validation")]
         for folder in (arguments.photos, arguments.artist)
     )
-    eye = EfficientNetLite0()
-
-    def seen(pictures: list[np.ndarray]) -> np.ndarray:
-        return np.stack([eye.pooled(picture).features for picture in pictures])
-
     of_photos, of_works = seen(photos), seen(works)
     found = {"artist": arguments.artist.name, "photos": len(photos), "works": len(works)}
-    found["kid_of_photos"] = round(
-        kid(Features(EfficientNetLite0.name, of_photos), Features(EfficientNetLite0.name, of_works)).figure.value, 4
-    )
+    found["kid_of_photos"] = round(kid_value(of_photos, of_works), 4)
     rows = [photos[::9][:10]]
     for path in arguments.models:
         stylizer = Stylizer(path)
         painted = [stylizer(photo, None) for photo in photos]
         features = seen(painted)
         middle, low, high = ratio(features, of_photos, of_works)
-        value = kid(Features(EfficientNetLite0.name, features), Features(EfficientNetLite0.name, of_works)).figure.value
-        found[path.name] = {"kid": round(value, 4), "ratio": [round(x, 3) for x in (middle, low, high)]}
+        found[path.name] = {
+            "kid": round(kid_value(features, of_works), 4),
+            "ratio": [round(x, 3) for x in (middle, low, high)],
+        }
         rows.append(painted[::9][:10])
     print(json.dumps(found, indent=1))
     if arguments.sheet:

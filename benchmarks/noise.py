@@ -12,16 +12,15 @@ features over that of paintings (1: as different from each other as paintings ar
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from unseen import named, rows_of, seen
 
 from sfumato.image import read_image, resize, write_image
 from sfumato.inference.imagine import Imaginer
-from sfumato.quality.backbones import EfficientNetLite0
 from sfumato.quality.distribution import Features, kid
 from sfumato.sheet import contact_sheet
 
@@ -41,30 +40,25 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
-    manifest = arguments.manifest or arguments.styles.parent / "manifest.csv"
-    with manifest.open(newline="") as file:
-        rows = [(manifest.parent / row["file"], row["split"]) for row in csv.DictReader(file)]
-    inside = [(path, split) for path, split in rows if arguments.styles.resolve() in path.resolve().parents]
-    eye = EfficientNetLite0()
 
-    def seen(pictures: list[np.ndarray]) -> Features:
-        # Enlarged, as its features were learnt at 224 pixels.
-        return Features(eye.name, np.stack([eye.pooled(resize(picture, 160, 160)).features for picture in pictures]))
+    def enlarged(pictures: list[np.ndarray]) -> Features:
+        return named(seen(resize(picture, 160, 160) for picture in pictures))  # features were learnt at 224 pixels
 
     def spread(features: Features) -> float:
         return float(np.mean([np.linalg.norm(a - b) for a, b in pairwise(features.arrays)]))
 
     models = [Imaginer(path) for path in arguments.models]
     side = models[0](models[0].z(0)).shape[-1]
-    unseen = [square(path, side) for path, split in inside if split == "validation"]
-    trained = [square(path, side) for path, split in inside if split == "train"][:: max(1, 1106 // arguments.count)]
-    real, known = seen(unseen), seen(trained)
-    plain = seen([np.broadcast_to(x.mean((2, 3), keepdims=True), x.shape).copy() for x in trained])
-    sheet = [unseen[:10]]
-    sets = {"training": known, "grey": plain}
+    unseen, known = (rows_of(arguments.styles, arguments.manifest, split) for split in ("validation", "train"))
+    paintings = [square(path, side) for path in unseen]
+    trained = [square(path, side) for path in known[:: max(1, len(known) // arguments.count)]]
+    real = enlarged(paintings)
+    plain = enlarged([np.broadcast_to(x.mean((2, 3), keepdims=True), x.shape).copy() for x in trained])
+    sheet = [paintings[:10]]
+    sets = {"training": enlarged(trained), "grey": plain}
     for path, model in zip(arguments.models, models, strict=True):
         pictures = [model(model.z(0, index)) for index in range(arguments.count)]
-        sets[path.name] = seen(pictures)
+        sets[path.name] = enlarged(pictures)
         sheet.append(pictures[:10])
     for name, features in sets.items():
         figure = kid(features, real, subsets=2).figure

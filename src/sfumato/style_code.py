@@ -5,6 +5,7 @@ It comes from one picture, from many, or from a mix; it is compared, blended, sa
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,16 @@ SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
 MEASURED = 9 + 3 * BANDS + 3 * len(SHARES)
 
 
+def to_text(values: npt.NDArray[np.float32], kind: str) -> str:
+    """Numbers as base64 of that kind (``"<f4"``, ``"<f2"``), for cards and recipes."""
+    return base64.b64encode(values.astype(kind).tobytes()).decode()
+
+
+def from_text(text: str, kind: str) -> npt.NDArray[np.float32]:
+    """What :func:`to_text` wrote. Raises ValueError where it is no such text."""
+    return np.frombuffer(base64.b64decode(text, validate=True), kind).astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class StyleCode:
     """A style as the vector that a style encoder makes of it.
@@ -57,7 +68,7 @@ class StyleCode:
         vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
         if self.look is not None:
-            look = np.array(self.look, dtype=np.float16).astype(np.float32)  # as files hold it
+            look = np.array(self.look, dtype=np.float16).astype(np.float32) + np.float32(0)  # as files hold it
             if look.ndim != 1 or look.size % 2 or not np.isfinite(look).all():
                 raise ModelError(f"a style's look must be a vector of pairs of finite numbers, not {look.shape}")
             look.flags.writeable = False
@@ -69,13 +80,14 @@ class StyleCode:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StyleCode):
             return NotImplemented
-        if (self.look is None) != (other.look is None):
-            return False
-        same_look = self.look is None or other.look is None or np.array_equal(self.look, other.look)
-        return self.model == other.model and np.array_equal(self.vector, other.vector) and same_look
+        return self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash((self.model, self.vector.tobytes(), None if self.look is None else self.look.tobytes()))
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[str, bytes, bytes | None]:
+        return self.model, self.vector.tobytes(), None if self.look is None else self.look.tobytes()
 
     def __repr__(self) -> str:
         return f"StyleCode({len(self)} numbers, model={self.model!r})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import hashlib
 import json
@@ -36,7 +35,7 @@ from sfumato.networks.model import (
     build_discriminator,
 )
 from sfumato.networks.refiner import STRIDE, Refiner
-from sfumato.style_code import MEASURED
+from sfumato.style_code import MEASURED, to_text
 from sfumato.training.state import shipped_weights
 
 OPSET = 18
@@ -238,7 +237,7 @@ def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
     sizes = {"code_size": 0, "look_size": 0, "affines": int(affines.shape[1])}
     facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": []}
     if model.look.any():
-        facts["look"] = base64.b64encode(model.look.numpy().astype("<f2").tobytes()).decode()
+        facts["look"] = to_text(model.look.numpy(), "<f2")
     return _Bundle(graphs, inputs, _pictures(), model.generator, facts)
 
 

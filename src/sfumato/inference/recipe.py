@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from sfumato import __version__
 from sfumato.errors import InputError, ModelError
 from sfumato.inference.stylizer import Color, Style, Stylizer
-from sfumato.style_code import StyleCode
+from sfumato.style_code import StyleCode, from_text, to_text
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ class Recipe:
         """The recipe of painting with these styles; ``options`` are the attributes from ``strength`` on."""
         kept = []
         for style in styles:
-            kept.append({"name": style.name, "code": _text(style.code.vector, "<f4")})
+            kept.append({"name": style.name, "code": to_text(style.code.vector, "<f4")})
             if style.code.look is not None:
-                kept[-1]["look"] = _text(style.code.look, "<f2")
+                kept[-1]["look"] = to_text(style.code.look, "<f2")
         card = stylizer.card
         return cls(__version__, card.model, stylizer.digest, kept, **options, kind=card.kind)
 
@@ -120,13 +118,5 @@ class Recipe:
         return [Style(style["name"], self._code(style)) for style in self.styles]
 
     def _code(self, style: Mapping[str, str]) -> StyleCode:
-        look = _values(style["look"], "<f2") if "look" in style else None
-        return StyleCode(_values(style["code"], "<f4"), self.model, look)
-
-
-def _text(values: npt.NDArray[np.float32], kind: str) -> str:
-    return base64.b64encode(values.astype(kind).tobytes()).decode()
-
-
-def _values(text: str, kind: str) -> npt.NDArray[np.float32]:
-    return np.frombuffer(base64.b64decode(text, validate=True), kind).astype(np.float32)
+        look = from_text(style["look"], "<f2") if "look" in style else None
+        return StyleCode(from_text(style["code"], "<f4"), self.model, look)

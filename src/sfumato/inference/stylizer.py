@@ -9,7 +9,6 @@ of a few kB.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -31,7 +30,7 @@ from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import style_path
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
-from sfumato.style_code import StyleCode
+from sfumato.style_code import StyleCode, from_text
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -189,7 +188,7 @@ class Stylizer:
     def _own_look(self) -> npt.NDArray[np.float32] | None:
         """What refinement aims at without a style code."""
         try:
-            found = np.frombuffer(base64.b64decode(self.card.look, validate=True), "<f2").astype(np.float32)
+            found = from_text(self.card.look, "<f2")
         except ValueError as problem:
             raise ModelError(f"the card in {self.folder} is damaged ({problem}); export the model again") from problem
         return found if found.size else None
@@ -239,7 +238,7 @@ class Stylizer:
                 the rest stays photo. One mask and two styles: the second takes the rest. Otherwise as many masks as
                 styles; where they overlap they share, and where there is none the photo stays.
             refine: steps from what the generator painted towards the style's own texture (``networks.refiner``), 0 to
-                64; each takes about a second on two cores. A collection's model without a look takes none.
+                64; each takes about 0.6 seconds on two cores. A collection's model without a look takes none.
             seed: which way the marks fall, where the photo does not say; 0 and up.
 
         Returns:

@@ -7,7 +7,7 @@ is contrast of patches (CUT, Park et al. 2020), or a cycle there and back (Cycle
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ from sfumato.networks.collection_generator import CollectionGenerator, unrecorde
 from sfumato.networks.discriminator import OfPhotos
 from sfumato.networks.model import CollectionModel, build_collection_discriminator
 from sfumato.networks.patch_head import draw_positions
+from sfumato.networks.perceptual import VGG19
 from sfumato.networks.style_encoder import LOOKED, look_of, trunk_features
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
@@ -79,11 +80,15 @@ class Collection(Kind[CollectionModel, Batch]):
     def new_model(self) -> CollectionModel:
         return CollectionModel(self.config.collection)
 
+    @cached_property
+    def _vgg(self) -> VGG19:
+        """What the look and the probes are seen by: the style terms' own eye, where they have one."""
+        return self.targets.vgg if self.targets else eye(self.vgg_file, self.device)
+
     @torch.no_grad()
     def fit(self) -> None:
         """The collection's look: the mean of its pictures'."""
-        vgg = self.targets.vgg if self.targets else eye(self.vgg_file, self.device)
-        trunk = list(vgg.convs.values())[: 1 + max(LOOKED)]
+        trunk = list(self._vgg.convs.values())[: 1 + max(LOOKED)]
         looks = []
         for picture in spread(self.source.style, _FITTED):
             x = picture[None].to(self.device).float() / 255
@@ -192,8 +197,7 @@ class Collection(Kind[CollectionModel, Batch]):
         photos, paintings = shown(self.source.content), shown(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
-        vgg = self.targets.vgg if self.targets else eye(self.vgg_file, self.device)
-        return Probes(vgg, photos=photos, paintings=paintings)
+        return Probes(self._vgg, photos=photos, paintings=paintings)
 
     def painter(self, model: CollectionModel) -> Painter:
         photos = shown(self.source.content)

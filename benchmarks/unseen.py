@@ -1,0 +1,52 @@
+"""What benchmarks on a manifest's splits share: its rows of a folder, features, and the jackknife."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.quality.backbones import EfficientNetLite0
+from sfumato.quality.distribution import Features, kid
+
+
+def rows_of(folder: Path, manifest: Path | None, split: str) -> list[Path]:
+    """The pictures of a split under a folder, sorted; the manifest is by default manifest.csv above the folder."""
+    manifest = manifest or folder.parent / "manifest.csv"
+    with manifest.open(newline="") as file:
+        paths = [manifest.parent / row["file"] for row in csv.DictReader(file) if row["split"] == split]
+    return sorted(path for path in paths if folder.resolve() in path.resolve().parents)
+
+
+@cache
+def _eye() -> EfficientNetLite0:
+    return EfficientNetLite0()
+
+
+def seen(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """EfficientNet-Lite0's features of pictures (1, 3, h, w): (N, D)."""
+    return np.stack([_eye().pooled(picture).features for picture in pictures])
+
+
+def named(features: np.ndarray) -> Features:
+    return Features(EfficientNetLite0.name, features)
+
+
+def kid_value(a: np.ndarray, b: np.ndarray) -> float:
+    """KID of two sets of features (N, D), over all of them."""
+    return kid(named(a), named(b), subsets=2).figure.value
+
+
+def jackknife(value: Callable[[np.ndarray], float], count: int) -> float:
+    """The variance of a value of the indices kept, by leaving out one of `count` at a time."""
+    everyone = np.arange(count)
+    return float(np.var([value(np.delete(everyone, i)) for i in everyone])) * (count - 1)
+
+
+def half_interval(*variances: float) -> float:
+    """Half a 95 % interval of what varies by all of these."""
+    return 1.96 * math.sqrt(sum(variances))
