@@ -1,6 +1,7 @@
 """Do a collection's pictures come nearer to its artist? KID to works and from photos that training did not see.
 
-usage: artists.py PHOTOS ARTIST_FOLDER MODEL [MODEL ...] [--manifest CSV] [--side 320] [--sheet FILE.png]
+usage: artists.py PHOTOS ARTIST_FOLDER MODEL [MODEL ...] [--manifest CSV] [--side 320] [--refine 4]
+                  [--sheet FILE.png]
 
 The `validation` rows of the manifest (default: manifest.csv above PHOTOS) are used of both folders. KID is of
 EfficientNet-Lite0's features, which no training has seen. The ratio is KID(pictures) / KID(photos), its interval by the
@@ -18,6 +19,7 @@ from unseen import half_interval, jackknife, kid_value, rows_of, seen
 
 from sfumato.image import read_image, resize, write_image
 from sfumato.inference import Stylizer
+from sfumato.inference.stylizer import REFINE
 from sfumato.sheet import contact_sheet
 
 
@@ -50,6 +52,7 @@ def main() -> None:
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--manifest", type=Path)
     parser.add_argument("--side", type=int, default=320)
+    parser.add_argument("--refine", type=int, default=REFINE)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     photos, works = (
@@ -62,7 +65,7 @@ def main() -> None:
     rows = [photos[::9][:10]]
     for path in arguments.models:
         stylizer = Stylizer(path)
-        painted = [stylizer(photo, None) for photo in photos]
+        painted = [stylizer(photo, refine=arguments.refine) for photo in photos]
         features = seen(painted)
         middle, low, high = ratio(features, of_photos, of_works)
         found[path.name] = {

@@ -6,7 +6,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sfumato import __version__
-from sfumato.checkpoint import FORMAT, load_model, new_directory, save_model
+from sfumato.checkpoint import FORMAT, load_model, new_directory, packed, save_model
 from sfumato.errors import ModelError
 from sfumato.networks.model import ModelConfig, NoiseConfig, NoiseModel, StyleTransferModel
 
@@ -171,3 +171,28 @@ def test_a_file_from_before_there_were_kinds_is_arbitrary(saved, tmp_path):
     save_file(weights, tmp_path / "later.safetensors", {**about, "kind": "dream"})
     with pytest.raises(ModelError, match="'dream'"):
         load_model(tmp_path / "later.safetensors")
+
+
+def test_equal_models_are_equal_files(saved, tmp_path):
+    model, about = load_model(saved[0])
+    for name in ("one", "two"):
+        save_model(tmp_path / name, model, {"b": "ü", "a": '"', "z": "1", "m": "2"}, model.state_dict())
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert {**load_model(tmp_path / "one")[1]}.items() >= {"b": "ü", "a": '"', "z": "1"}.items()
+    assert about["step"] == "7"
+
+
+@pytest.mark.parametrize("in_bytes", [False, True])
+def test_a_packed_state_is_small_and_nearly_the_same(saved, tmp_path, in_bytes):
+    model, _ = load_model(saved[0])
+    stored = packed(model, in_bytes)
+    kernels = [name for name, p in model.named_parameters() if p.ndim >= 2]
+    assert {name for name, t in stored.items() if t.dtype == torch.int8} == (set(kernels) if in_bytes else set())
+    save_model(tmp_path / "packed", model, {}, stored)
+    assert (tmp_path / "packed").stat().st_size < 0.6 * saved[0].stat().st_size
+    again = load_model(tmp_path / "packed")[0].state_dict()
+    for name, tensor in model.state_dict().items():
+        assert again[name].dtype == tensor.dtype
+        assert (again[name] - tensor).abs().max() <= tensor.abs().max() * (1 / 250 if name in kernels else 1 / 1000)
+    twice = packed(load_model(tmp_path / "packed")[0], in_bytes)
+    assert all(torch.equal(t, stored[name]) for name, t in twice.items() if t.dtype == torch.int8)

@@ -1,5 +1,6 @@
 """One painter's works: from two folders to a run, a model and pictures, by the command."""
 
+import hashlib
 import json
 import shlex
 import shutil
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato.assets import weights_dir
 from sfumato.image import read_image, to_uint8
 from sfumato.inference import Stylizer
 from support import files, pixels, run, save_scenes
@@ -209,3 +211,36 @@ def test_the_doctor_tries_it(model):
     result = run("doctor", "--model", model)
     assert result.exit_code == 0, result.stderr
     assert "artist-1" in result.stdout
+
+
+def test_an_artist_s_model_begins_with_the_shipped_one(train, photo, tmp_path):
+    """`--from shipped`: the generator of any style, with the codes of the artist's works, trained on."""
+    result = run(*train(tmp_path / "run", "--from", "shipped", "--set", "collection.codes=3"))
+    assert result.exit_code == 0, result.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["collection"]["generator"] == "codebook"
+    assert config["collection"]["widths"] == json.loads((weights_dir() / "card.json").read_text())["config"]["widths"]
+    assert config["started_from"] == hashlib.sha256((weights_dir() / "model.safetensors").read_bytes()).hexdigest()
+    result = run("export", tmp_path / "run", "-o", tmp_path / "model", "--name", "book")
+    assert result.exit_code == 0, result.stderr
+    assert sum(path.stat().st_size for path in (tmp_path / "model").iterdir()) < 4_000_000
+    result = run("stylize", photo, "--model", tmp_path / "model", "-o", tmp_path / "painted.png")
+    assert result.exit_code == 0, result.stderr
+    painted, before = pixels(tmp_path / "painted.png").astype(float), pixels(photo).astype(float)
+    assert np.abs(painted - before).mean() > 5
+    assert np.abs(painted - before).mean() < 120
+
+
+def test_a_collection_goes_on_from_a_collection_also_an_exported_one(train, model, tmp_path):
+    result = run(*train(tmp_path / "run", "--from", model))
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["collection"]["generator"] == "residual"
+
+
+def test_what_is_no_model_is_no_beginning(train, folders, tmp_path):
+    result = run(*train(tmp_path / "run", "--from", folders / "photos"))
+    assert result.exit_code == 5
+    assert "holds no checkpoint" in said(result)
+    result = run(*train(tmp_path / "run", "--from", folders / "photos" / "0.png"))
+    assert result.exit_code == 5
+    assert "cannot read the model" in said(result)

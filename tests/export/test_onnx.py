@@ -10,7 +10,7 @@ import torch
 from onnx import TensorProto
 
 from sfumato import __version__
-from sfumato.checkpoint import save_model
+from sfumato.checkpoint import load_model, save_model
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
 from sfumato.export import onnx as export
@@ -116,7 +116,7 @@ def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path):
     checkpoint = save_run(tmp_path / "run", model, discriminator)
     export_run(tmp_path / "run", tmp_path / "bundle")
     card = json.loads((tmp_path / "bundle" / "card.json").read_text())
-    assert set(card["files"]) == {*(f"{name}.onnx" for name in GRAPHS), "discriminator.onnx"}
+    assert set(card["files"]) == {*(f"{name}.onnx" for name in GRAPHS), "discriminator.onnx", "model.safetensors"}
     assert card["parity"]["discriminator"] <= TOLERANCE
 
     stylizer, picture = Stylizer(tmp_path / "bundle"), scene(64, 96)
@@ -156,10 +156,9 @@ def test_parity_is_reported_by_graph(exported):
 def test_the_card_describes_the_bundle(exported):
     folder, model, parity = exported
     card = json.loads((folder / "card.json").read_text())
-    assert sorted(p.name for p in folder.iterdir()) == ["card.json", *sorted(f"{name}.onnx" for name in GRAPHS)]
-    assert card["files"] == {
-        f"{name}.onnx": hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest() for name in GRAPHS
-    }
+    names = {*(f"{name}.onnx" for name in GRAPHS), "model.safetensors"}
+    assert {p.name for p in folder.iterdir()} == {"card.json", *names}
+    assert card["files"] == {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
     assert (card["model"], card["version"], card["thumbnail"]) == ("tiny", __version__, STYLE_THUMBNAIL)
     assert card["code_size"] == model.code_size
     assert card["parameters"] == sum(p.numel() for p in model.parameters())
@@ -184,6 +183,37 @@ def test_weights_are_stored_in_sixteen_bits_and_computed_with_in_thirty_two(expo
         assert all(end.type == "tensor(float)" for end in ends)
     assert large > 0.5 * sum(p.numel() for p in model.parameters())
     assert all(torch.equal(p, p.half().float()) for p in model.parameters())
+
+
+def test_weights_are_stored_once_and_torch_reads_them_too(exported):
+    folder, model, _ = exported
+    found, about = load_model(folder / "model.safetensors")
+    assert (about["model"], about["steps"]) == ("tiny", "0")
+    assert all(torch.equal(t, found.state_dict()[name]) for name, t in model.state_dict().items())
+    inside, outside = 0, 0
+    for name in GRAPHS:
+        for tensor in onnx.load(folder / f"{name}.onnx", load_external_data=False).graph.initializer:
+            apart = tensor.data_location == TensorProto.EXTERNAL
+            size = int(np.prod(tensor.dims))
+            outside += size * apart
+            inside += size * (not apart and size >= 256)
+    noise = sum(table.numel() for table in model.generator.noise.buffers())
+    assert inside < 2 * noise + 5_000  # two graphs have the field of noise, which nobody learnt
+    assert outside > 2 * sum(p.numel() for p in model.style_encoder.trunk.parameters() if p.numel() > 2000)
+    stored = (folder / "model.safetensors").stat().st_size
+    assert stored < 2.2 * sum(p.numel() for p in model.parameters()) + 40_000
+
+
+def test_damaged_weights_are_found_before_anything_is_painted(exported, tmp_path):
+    folder = shutil.copytree(exported[0], tmp_path / "bundle")
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
+        Stylizer(folder).encode(scene(32, 32))
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"cannot read .*model\.safetensors"):
+        Stylizer(folder).encode(scene(32, 32))
 
 
 def test_graphs_that_differ_are_not_kept(tmp_path, monkeypatch):
@@ -286,4 +316,5 @@ def test_a_discriminator_that_knows_no_code_has_no_opinion_of_styles(tmp_path):
     discriminator = build_discriminator(model.config, model.code_size)
     save_run(tmp_path / "run", model, discriminator)
     export_run(tmp_path / "run", tmp_path / "bundle")
-    assert set(json.loads((tmp_path / "bundle" / "card.json").read_text())["files"]) == {f"{n}.onnx" for n in GRAPHS}
+    names = {*(f"{n}.onnx" for n in GRAPHS), "model.safetensors"}
+    assert set(json.loads((tmp_path / "bundle" / "card.json").read_text())["files"]) == names

@@ -1,8 +1,16 @@
 import pytest
 import torch
 
-from sfumato.networks.discriminator import PatchDiscriminator
-from sfumato.networks.model import build_discriminator
+from sfumato.networks.discriminator import MARKS, WHOLE, PatchDiscriminator, ProjectedDiscriminator
+from sfumato.networks.model import (
+    CollectionConfig,
+    ModelConfig,
+    NoiseConfig,
+    build_collection_discriminator,
+    build_discriminator,
+    build_noise_discriminator,
+)
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 
 CODE = 25
 BEFORE = (-0.0934298, -0.1148387)  # mean logits of seed 0, as they were when there was no other kind
@@ -117,3 +125,89 @@ def test_without_spectral_norm_weights_are_plain():
         plain.scales[0].logit.bias.mul_(5)
         plain.scales[0].project.weight.mul_(5)
     assert torch.allclose(plain(x, code)[0], 5 * before, atol=1e-4)  # nothing holds its slope
+
+
+# On VGG19's features.
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    return VGG19(load_vgg19_weights(), WHOLE)
+
+
+@pytest.fixture
+def projected(vgg):
+    torch.manual_seed(0)
+    return ProjectedDiscriminator(vgg, CODE, width=8)
+
+
+def test_one_map_of_logits_a_layer_read(projected):
+    logits = projected(torch.rand(2, 3, 64, 96), torch.randn(2, CODE))
+    assert [tuple(x.shape) for x in logits] == [(2, 1, 16, 24), (2, 1, 8, 12)]
+
+
+def test_its_eye_is_neither_trained_nor_saved_nor_moved(projected, vgg):
+    assert not [name for name in projected.state_dict() if "conv1" in name or "eye" in name]
+    before = {name: tensor.clone() for name, tensor in vgg.state_dict().items()}
+    optimizer = torch.optim.Adam(projected.parameters(), 0.1)
+    sum(x.square().sum() for x in projected(torch.rand(2, 3, 64, 64), torch.randn(2, CODE))).backward()
+    for name, parameter in projected.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
+    optimizer.step()
+    projected.train()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in vgg.state_dict().items())
+    assert not vgg.training
+
+
+def test_a_picture_gets_a_gradient_through_its_eye(projected):
+    projected.requires_grad_(False)
+    x = torch.rand(1, 3, 64, 64, requires_grad=True)
+    sum(logits.sum() for logits in projected(x, torch.randn(1, CODE))).backward()
+    assert x.grad is not None
+    assert (x.grad != 0).float().mean() > 0.9
+
+
+def test_all_that_it_knows_of_a_picture_is_what_vgg_sees(projected, vgg):
+    """Heads over log(1 + h): the same as by hand."""
+    projected.eval()
+    x, code = torch.rand(1, 3, 64, 64), torch.randn(1, CODE)
+    features = vgg(x)
+    for name, logits in zip(MARKS, projected(x, code), strict=True):
+        assert torch.allclose(logits, projected.heads[name]((1 + features[name]).log(), code), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "build", "layers"),
+    [
+        (ModelConfig(discriminator="projected", discriminator_conditional=False), build_discriminator, MARKS),
+        (CollectionConfig(discriminator="projected"), build_collection_discriminator, MARKS),
+        (NoiseConfig(discriminator="projected"), build_noise_discriminator, WHOLE),
+    ],
+)
+def test_each_kind_may_have_one(config, build, layers, vgg):
+    built = build(config, CODE, vgg) if build is build_discriminator else build(config, vgg)
+    assert tuple(built.heads) == layers
+    assert len(built(torch.rand(1, 3, 64, 64))) == len(layers)  # none is told a code
+
+
+def test_it_learns_in_some_steps_what_takes_others_hundreds(vgg, natural):
+    """A photo's crops against the same, a little blurred: ten steps."""
+    found = {}
+    for name in ("patch", "projected"):
+        torch.manual_seed(0)
+        judge = ProjectedDiscriminator(vgg, 0) if name == "projected" else PatchDiscriminator((32, 64, 128), 0)
+        optimizer = torch.optim.Adam(judge.parameters(), 4e-4, betas=(0.0, 0.99))
+        for step in range(11):
+            real = torch.cat([natural(64, 64, top, left) for top, left in torch.randint(0, 440, (4, 2)).tolist()])
+            fake = torch.nn.functional.avg_pool2d(real, 3, 1, 1)
+            on_real, on_fake = judge(real), judge(fake)
+            if step == 10:
+                pairs = zip(on_real, on_fake, strict=True)
+                found[name] = sum(float((a.mean() - b.mean()).detach()) for a, b in pairs)
+            loss = sum((1 - a).relu().mean() + (1 + b).relu().mean() for a, b in zip(on_real, on_fake, strict=True))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert found["projected"] > 0.2
+    assert found["projected"] > 3 * found["patch"]

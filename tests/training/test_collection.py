@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sfumato.checkpoint import load_model
+from sfumato.checkpoint import load_model, save_model
 from sfumato.data.batches import Batch
 from sfumato.errors import UsageError
 from sfumato.losses.contrastive import patch_nce
@@ -23,7 +23,7 @@ from sfumato.losses.perceptual import (
     style_target,
 )
 from sfumato.networks.discriminator import OfPhotos
-from sfumato.networks.model import CollectionConfig, CollectionModel
+from sfumato.networks.model import CollectionConfig, CollectionModel, ModelConfig, StyleTransferModel
 from sfumato.networks.patch_head import draw_positions
 from sfumato.networks.style_encoder import look_of, trunk_features
 from sfumato.training import config as configs
@@ -383,7 +383,7 @@ def test_every_recipe_is_valid_and_ends_adversarial(name, overrides):
         (["weights.sliced=1"], r"weights\.sliced has no part in a collection; its terms are .*contrast"),
         (["content_target=1"], "content_target"),
         (["collection.cycle=true"], "--cycle"),
-        (["weights.contrast=0"], r"weights\.contrast above 0"),
+        (["weights.contrast=0"], r"weights\.contrast or weights\.content above 0"),
         (["weights.cycle=1"], r"weights\.cycle 0"),
         (["collection.normalization=layer"], "instance"),
         (["pool=-1"], "pool"),
@@ -416,3 +416,106 @@ def test_a_collection_s_model_says_how_large_it_is():
     assert there_and_back.heads is None
     weights = [sum(p.numel() for p in part.parameters()) for part in (there_and_back.generator, there_and_back)]
     assert weights[1] == 2 * weights[0]
+
+
+# A codebook: the fine-tuning of a model of any style.
+
+
+def book_settings(**changes):
+    shapes = {"generator": "codebook", "widths": (8, 8, 8), "blocks": 1, "texture_size": 8, "style_size": 8, "codes": 4}
+    weights = LossWeights(**NONE | {"adversarial": 1, "content": 0.1, "statistics": 3, "gram": 2, "range": 5})
+    usual = {"weights": weights, "identity": 0, "collection": {**shapes, "blocks": 1}}
+    return settings(**{**usual, **changes})
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A model of any style that has met VGG19."""
+    torch.manual_seed(3)
+    model = StyleTransferModel(ModelConfig(widths=(8, 8, 8), blocks=1, texture_size=8, style_size=8))
+    model.style_encoder.look_with(eye(None, torch.device("cpu")))
+    path = tmp_path_factory.mktemp("base") / "model.safetensors"
+    save_model(path, model, {}, model.state_dict())
+    return path, model
+
+
+@pytest.fixture
+def book_trainer(photos, paintings, base):
+    def make(out, start=base[0], **changes):
+        return Trainer(book_settings(**changes), photos, paintings, out, cache=None, cpu=True, start=start)
+
+    return make
+
+
+def test_a_codebook_begins_with_the_model_and_its_codes_of_the_collection(book_trainer, base, tmp_path):
+    kind = book_trainer(tmp_path / "run").kind
+    generator, own = kind.model.generator, base[1].generator.state_dict()
+    assert all(torch.equal(t, own[name]) for name, t in generator.generator.state_dict().items())
+    assert len(generator.codes) == 4
+    assert kind._works == [0, 1, 3, 4]  # of six, evenly
+    for i, work in enumerate(kind._works):
+        code = base[1].style_encoder(kind._thumbnail(kind.source.style[work]))
+        assert torch.allclose(generator.codes[i], code[0], atol=1e-5)
+
+
+def test_a_codebook_of_more_codes_than_works_has_some_twice(book_trainer, tmp_path):
+    collection = {**book_settings().collection.model_dump(), "codes": 9}
+    kind = book_trainer(tmp_path / "run", collection=collection).kind
+    assert set(kind._works) == set(range(6))
+    assert len(kind._works) == 9
+
+
+def test_samples_aim_at_the_work_whose_code_they_are_painted_under(book_trainer, tmp_path):
+    kind = book_trainer(tmp_path / "run").kind
+    kind.discriminator.eval().requires_grad_(False)
+    batch = drawn(kind)
+    aims = [kind._works[i] for i in kind.model.generator.choose(batch.thumbnail)]
+    found = half(kind, batch=batch)
+    seen = style_target(kind.targets.vgg(alternate_views(found.fake)))
+    expected = statistics_loss(seen, kind.targets.style(aims, batch.rows))
+    assert float(found.report["statistics"]) == pytest.approx(float(expected), rel=1e-3)
+    assert float(found.report["content"]) > 0
+    found.loss.backward()
+    assert kind.model.generator.codes.grad.abs().max() > 0
+
+
+def test_a_codebook_trains_stops_and_resumes_bitwise(book_trainer, tmp_path):
+    whole = book_trainer(tmp_path / "whole")
+    whole.run(lambda told: None)
+    first = book_trainer(tmp_path / "parts")
+
+    def stop(told):
+        if told.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        first.run(stop)
+    second = book_trainer(tmp_path / "parts", start=None)
+    assert second.resume()
+    second.run(lambda told: None)
+    others = dict(second.state.tensors())
+    for name, mine in whole.state.tensors():
+        assert torch.equal(mine, others[name]), name
+
+
+def test_what_a_codebook_cannot_begin_with(book_trainer, trainer, base, tmp_path):
+    with pytest.raises(UsageError, match="a codebook begins with a model of the kind arbitrary"):
+        book_trainer(tmp_path / "none", start=None)
+    wider = {**book_settings().collection.model_dump(), "style_size": 9}
+    with pytest.raises(UsageError, match="has other networks than this run"):
+        book_trainer(tmp_path / "wider", collection=wider)
+    with pytest.raises(UsageError, match="a codebook has no cycle"):
+        CollectionConfig.parse({"generator": "codebook", "cycle": True}, "here")
+
+
+def test_a_projected_discriminator_plays_the_game_of_a_collection(photos, paintings):
+    torch.manual_seed(0)
+    collection = {**SHAPES, "discriminator": "projected"}
+    made = Collection(settings(collection=collection), photos, paintings, torch.device("cpu"))
+    assert made.targets is None
+    found = half(made)
+    loss, report = made.discriminator_half(made.discriminator, drawn(made), found, made.config.game, 3)
+    loss.backward()
+    assert {"d_accuracy", "discriminator"} <= report.keys()
+    assert all(p.grad is not None for p in made.discriminator.parameters())
+    assert all(p.grad is None for p in made.vgg.parameters())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,18 @@ def weights_dir(name: str = "base") -> Path:
     if not (folder / "card.json").is_file():
         raise ModelError(f"this installation of Sfumato lacks the model {name!r} ({folder}); install it again")
     return folder
+
+
+def collection_names() -> list[str]:
+    """The names of the models of one collection that ship with Sfumato, sorted."""
+    return sorted(path.parent.name for path in (_ROOT / "weights").glob("*/card.json") if path.parent.name != "base")
+
+
+def find_model(model: str | os.PathLike[str] | None) -> Path:
+    """The folder of a model: one given, one that ships by its name, or the one for any style where none is named."""
+    if model is None:
+        return weights_dir()
+    return weights_dir(str(model)) if str(model) in collection_names() and not os.path.exists(model) else Path(model)
 
 
 def style_names() -> list[str]:

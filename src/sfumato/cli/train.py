@@ -68,8 +68,9 @@ def train(
         Path | None,
         typer.Option(
             "--from",
-            metavar="RUN|FILE",
-            help="Begin with the weights of another run, or of its model.safetensors, instead of from nothing.",
+            metavar="RUN|FILE|shipped",
+            help="Begin with the weights of another run, of a model.safetensors, or with those that ship with Sfumato, "
+            "instead of from nothing. A collection may begin with a model of any style.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
@@ -90,25 +91,24 @@ def train(
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device must be auto or cpu, but is {device}; which GPU is CUDA_VISIBLE_DEVICES' to say")
     with needs_extra("train", "Training"):
-        from sfumato.training.config import CYCLE, load_recipe
+        from sfumato.training.config import CODEBOOK, CYCLE, load_recipe
         from sfumato.training.loop import Interrupted, Trainer, check_out
 
     # Started by a launcher, one process speaks for all; what goes wrong is said by whichever it happens to.
     console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
     check_out(out, resume)
     config = _stored_config(out, overrides or []) if resume else None
+    weights = None if resume or start is None else _weights(start)
     if config is None:
-        given = [*(CYCLE if cycle else ()), *(overrides or [])]
+        book = _codebook(weights) if weights and kind and kind.value == "collection" else ()
+        given = [*(CODEBOOK if book else ()), *book, *(CYCLE if cycle else ()), *(overrides or [])]
         config = load_recipe(recipe, given, kind and kind.value)
+        if book and not any(override.startswith("phases") for override in given):
+            config = config.shortened()
         if cycle and config.kind != "collection":
             raise UsageError("--cycle is how a collection is trained; add --kind collection")
     elif kind not in (None, config.kind):
         raise UsageError(f"{out} is a run of the kind {config.kind!r}; leave --kind out, or give another --out")
-    weights = None
-    if start and not resume:
-        from sfumato.training.state import shipped_weights
-
-        weights = start if start.is_file() else shipped_weights(start)[0]
     if weights:
         config = config.model_copy(update={"started_from": hashlib.sha256(weights.read_bytes()).hexdigest()})
     _check_needs(config, content)
@@ -157,6 +157,30 @@ def train(
         console.print(said, soft_wrap=True, markup=False, highlight=False)
         raise typer.Exit(128 + stopped.signal_number) from stopped
     _say_end(console, trainer, again)
+
+
+def _weights(start: Path) -> Path:
+    """The model.safetensors that `--from` names."""
+    from sfumato.assets import weights_dir
+    from sfumato.training.state import shipped_weights
+
+    if start == Path("shipped"):
+        return weights_dir() / "model.safetensors"
+    if (start / "card.json").is_file():  # an exported model
+        return start / "model.safetensors"
+    return start if start.is_file() else shipped_weights(start)[0]
+
+
+def _codebook(weights: Path) -> tuple[str, ...]:
+    """Overrides that give a collection the shapes of the model of any style in that file; none where it is another."""
+    from sfumato.checkpoint import load_model
+    from sfumato.networks.model import StyleTransferModel
+
+    model, _ = load_model(weights)
+    if not isinstance(model, StyleTransferModel):
+        return ()
+    shapes = model.config.model_dump(include={"widths", "blocks", "texture_size", "style_size"}, mode="json")
+    return tuple(f"collection.{name}={json.dumps(value)}" for name, value in shapes.items())
 
 
 def _resuming(**options: object) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime
 import torch
@@ -23,7 +22,17 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
 from sfumato import __version__
-from sfumato.checkpoint import Model, kind_of, load_model, new_directory
+from sfumato.checkpoint import (
+    Model,
+    is_weight,
+    kind_of,
+    load_model,
+    new_directory,
+    packed,
+    save_model,
+    to_levels,
+    unpacked,
+)
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
 from sfumato.networks.discriminator import PairDiscriminator
@@ -35,10 +44,13 @@ from sfumato.networks.model import (
     build_discriminator,
 )
 from sfumato.networks.refiner import STRIDE, Refiner
-from sfumato.style_code import MEASURED, to_text
+from sfumato.style_code import MEASURED
 from sfumato.training.state import shipped_weights
 
 OPSET = 18
+WEIGHTS = "model.safetensors"  # in a bundle
+_LARGE = 256  # values: smaller weights stay in their graph, in 32 bits
+_DTYPES = {"F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}  # of safetensors and of ONNX
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime
 # Two maxima of a pool may tie within rounding, and a gradient then goes to another pixel: their mean difference counts.
 TIED = ("refiner",)
@@ -46,7 +58,9 @@ PARITY_SIZES = ((16, 16), (17, 31), (75, 93), (128, 200))
 PARITY_BATCHES = (1, 2, 5)  # z at once
 _SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
 _FREE = {  # axes of any length, by the name of an input or output; codes and affines have none
-    **dict.fromkeys(("picture", "thumbnail", "stylized", "features", "opinion", "velocity", "refined", "moved"), _SIZE),
+    **dict.fromkeys(
+        ("picture", "photo", "thumbnail", "stylized", "features", "opinion", "velocity", "refined", "moved"), _SIZE
+    ),
     **dict.fromkeys(("z", "pictures"), _COUNT),
 }
 _Graph: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]  # module, inputs, their names, outputs
@@ -73,10 +87,11 @@ class _Statistics(nn.Module):
 class _OwnStatistics(nn.Module):
     def __init__(self, model: CollectionModel) -> None:
         super().__init__()
-        self.generator = model.generator
+        self.model = model
 
-    def forward(self, thumbnail: Tensor) -> Tensor:
-        return self.generator.measure(thumbnail)
+    def forward(self, thumbnail: Tensor, photo: Tensor) -> tuple[Tensor, Tensor]:
+        # Nothing is added, but the input stays in the graph where nothing chooses by it.
+        return self.model.generator.measure(thumbnail, photo), self.model.look_for(photo) + 0 * photo.mean()
 
 
 class _Generator(nn.Module):
@@ -133,23 +148,31 @@ def export_model(
     card: Mapping[str, Any] | None = None,
     discriminator: nn.Module | None = None,
 ) -> dict[str, float]:
-    """Write the bundle statistics.onnx, generator.onnx and card.json to `directory`; for a model of any style also
-    style_encoder.onnx, with a discriminator discriminator.onnx (which paints nothing, and says in `sfumato explain`
-    what it thinks). Of noise, generator.onnx and card.json are all.
+    """Write the bundle statistics.onnx, generator.onnx, model.safetensors and card.json to `directory`; for a model of
+    any style also style_encoder.onnx and refiner.onnx, with a discriminator discriminator.onnx (which paints nothing,
+    and says in `sfumato explain` what it thinks). Of noise, generator.onnx and card.json are all.
 
-    Weights are rounded to 16 bits, a collection's kernels to 8 with a scale for each channel, and stored so (computed
-    with in 32): a small download, and torch is compared with the same rounded weights. Returns the largest differences
-    by graph. ModelError, and nothing kept, where one exceeds `TOLERANCE`.
+    model.safetensors holds the weights once: graphs refer to places in it (ONNX external data), and
+    `checkpoint.load_model` makes torch's model of it.
+
+    Weights are rounded to 16 bits, a collection's kernels and matrices to 8 with a scale for each channel, and stored
+    so (computed with in 32): a small download, and torch is compared with the same rounded weights. Returns the largest
+    differences by graph. ModelError, and nothing kept, where one exceeds `TOLERANCE`.
     """
     in_bytes = isinstance(model, CollectionModel)
     _round(model.cpu().eval(), in_bytes)
+    about = {**dict((card or {}).get("training", {})), "model": model_id}
     with torch.no_grad():
         judge = None if discriminator is None else _rounded(discriminator, in_bytes)
         bundle = _bundle(model, judge)
     with new_directory(directory) as folder:
+        stored = None
+        if len(bundle.graphs) > 1:  # a single graph has nothing to share
+            save_model(folder / WEIGHTS, model, about, packed(model, in_bytes))
+            stored = _Stored(folder / WEIGHTS)
         for name, (module, inputs, input_names, output_names) in bundle.graphs.items():
             # The exporter leaves a module, and what lies in it, in the mode that it found the outermost in.
-            _export(module.eval(), inputs, folder / f"{name}.onnx", input_names, output_names, in_bytes)
+            _export(module.eval(), inputs, folder / f"{name}.onnx", input_names, output_names, in_bytes, stored)
         parity = _parity(bundle, folder)
         if bad := {name: d for name, d in parity.items() if not d <= TOLERANCE}:
             raise ModelError(f"the exported graphs differ from torch by {bad}, more than {TOLERANCE}; nothing was kept")
@@ -161,7 +184,7 @@ def export_model(
             "parameters": sum(p.numel() for p in bundle.shipped.parameters()),
             "config": model.config.model_dump(mode="json"),
             "parity": parity,
-            "files": {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.glob("*.onnx"))},
+            "files": {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.iterdir())},
         }
         (folder / "card.json").write_text(
             json.dumps({**facts, **(card or {})}, indent=1, ensure_ascii=False) + "\n", "utf-8"
@@ -224,7 +247,7 @@ def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
     thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(_PHOTO), torch.tensor(_ORIGIN)
     affines = model.generator.measure(thumbnail)
     graphs: dict[str, _Graph] = {
-        "statistics": (_OwnStatistics(model), (thumbnail,), ["thumbnail"], ["affines"]),
+        "statistics": (_OwnStatistics(model), (thumbnail, thumbnail), ["thumbnail", "photo"], ["affines", "look"]),
         "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
     }
     if judge is not None:
@@ -232,12 +255,11 @@ def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
 
     def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
         painter = picture, model.generator.measure(picture), torch.tensor(_FAR)
-        return {"statistics": (picture,), "generator": painter, "discriminator": (picture,)}
+        return {"statistics": (picture, picture), "generator": painter, "discriminator": (picture,)}
 
-    sizes = {"code_size": 0, "look_size": 0, "affines": int(affines.shape[1])}
+    look = len(model.look) if model.has_look else 0
+    sizes = {"code_size": 0, "look_size": look, "affines": int(affines.shape[1])}
     facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": []}
-    if model.look.any():
-        facts["look"] = to_text(model.look.numpy(), "<f2")
     return _Bundle(graphs, inputs, _pictures(), model.generator, facts)
 
 
@@ -261,20 +283,8 @@ def _pictures() -> list[Tensor]:
 
 
 def _round(model: nn.Module, in_bytes: bool) -> None:
-    """Round its weights as they are stored: to 16 bits, or kernels to 8."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if in_bytes and parameter.ndim == 4:
-                levels, scale = _to_bytes(parameter.numpy())
-                parameter.copy_(torch.from_numpy(levels * scale))
-            else:
-                parameter.copy_(parameter.half().float())
-
-
-def _to_bytes(kernel: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """A kernel (O, I, h, w) as whole numbers from -127 to 127 and what each output channel's are multiplied by."""
-    scale = np.maximum(np.abs(kernel).max((1, 2, 3), keepdims=True), 1e-12).astype(np.float32) / np.float32(127)
-    return np.round(kernel / scale).astype(np.int8), scale
+    """Round its weights as they are stored: to 16 bits, or kernels and matrices to 8."""
+    model.load_state_dict(unpacked(packed(model, in_bytes)))
 
 
 def export_run(source: Path, directory: Path, model_id: str | None = None, *, newest: bool = False) -> dict[str, float]:
@@ -292,10 +302,12 @@ def export_run(source: Path, directory: Path, model_id: str | None = None, *, ne
 
 
 def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
-    """The discriminator beside a checkpoint's model. A model.safetensors alone comes without; so does noise, and any
-    style whose discriminator knows no code: its opinion would be the same of every style."""
+    """The discriminator beside a checkpoint's model. A model.safetensors alone comes without; so does noise; any style
+    whose discriminator knows no code, for its opinion would be the same of every style; and whoever's looks with VGG19,
+    which is not ours to ship."""
     unconditional = isinstance(model, StyleTransferModel) and not model.config.discriminator_conditional
-    if isinstance(model, NoiseModel) or unconditional or not state.is_file():
+    borrowed = model.config.discriminator == "projected"
+    if isinstance(model, NoiseModel) or unconditional or borrowed or not state.is_file():
         return None
     prefix = "discriminator."
     try:
@@ -332,6 +344,7 @@ def _export(
     names: list[str],
     outputs: list[str],
     in_bytes: bool = False,
+    stored: _Stored | None = None,
 ) -> None:
     with warnings.catch_warnings():
         # This exporter is called deprecated and traces sizes with warnings; `_parity` is what proves it right here.
@@ -350,8 +363,12 @@ def _export(
         )
     proto = onnx.load(path)
     _join_aliases(proto)
+    _hoist_constants(proto)
     _store_small(proto, in_bytes)
+    _shorten_names(proto)
     onnx.checker.check_model(proto, full_check=True)
+    if stored is not None:
+        stored.share(proto)
     onnx.save(proto, path)
 
 
@@ -373,16 +390,51 @@ def _join_aliases(proto: onnx.ModelProto) -> None:
     graph.node.extend(nodes)
 
 
+def _hoist_constants(proto: onnx.ModelProto) -> None:
+    """Make initialisers of the large constants (the field of noise), which are then stored as weights are."""
+    graph, nodes = proto.graph, []
+    for node in graph.node:
+        value = node.attribute[0].t if node.op_type == "Constant" and node.attribute[0].name == "value" else None
+        if value is not None and value.data_type == TensorProto.FLOAT and np.prod(value.dims) >= _LARGE:
+            graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value), node.output[0]))
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _shorten_names(proto: onnx.ModelProto) -> None:
+    """Number the tensors between nodes, whose names are paths through the modules: a fifth of a small model's file."""
+    ends = (*proto.graph.input, *proto.graph.output, *proto.graph.initializer)
+    short = {"": "", **{each.name: each.name for each in ends}}
+
+    def number(graph: onnx.GraphProto) -> None:
+        for node in graph.node:
+            node.name = ""
+            for names in (node.input, node.output):
+                for i, name in enumerate(names):
+                    names[i] = short.setdefault(name, f"t{len(short)}")
+            for attribute in node.attribute:  # the branches of an If, which see the tensors around them
+                if attribute.HasField("g"):
+                    number(attribute.g)
+        for each in (*graph.output, *graph.initializer):
+            each.name = short.setdefault(each.name, f"t{len(short)}")
+        del graph.value_info[:]
+
+    number(proto.graph)
+
+
 def _store_small(proto: onnx.ModelProto, in_bytes: bool) -> None:
-    """Keep large weights as float16, or kernels as int8 times a scale a channel, with the nodes behind each that make
-    float32 of it: ONNX Runtime folds them away when it loads the graph."""
+    """Keep large weights as float16, or kernels and matrices as int8 times a scale a channel, with the nodes behind
+    each that make float32 of it: ONNX Runtime folds them away when it loads the graph."""
     graph, before = proto.graph, []
     for tensor in list(graph.initializer):
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < 256:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < _LARGE:
             continue
         full, stored, values = tensor.name, f"{tensor.name}.stored", numpy_helper.to_array(tensor)
-        if in_bytes and values.ndim == 4:
-            levels, scale = _to_bytes(values)
+        weight = torch.from_numpy(values.copy())
+        if in_bytes and is_weight(full, weight):
+            levels, scale = (part.numpy() for part in to_levels(weight))
             whole, factor = f"{full}.levels", f"{full}.scale"
             graph.initializer.append(numpy_helper.from_array(scale, factor))
             before.append(helper.make_node("Cast", [stored], [whole], to=TensorProto.FLOAT))
@@ -394,6 +446,32 @@ def _store_small(proto: onnx.ModelProto, in_bytes: bool) -> None:
     nodes = [*before, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+class _Stored:
+    """Where the tensors of a safetensors file lie in it, by what they are."""
+
+    def __init__(self, path: Path) -> None:
+        content = path.read_bytes()
+        start = 8 + int.from_bytes(content[:8], "little")  # of the data: behind the header and its length
+        self._name, self._places = path.name, {}
+        for name, entry in json.loads(content[8:start]).items():
+            if name != "__metadata__":
+                first, last = (start + offset for offset in entry["data_offsets"])
+                key = _DTYPES.get(entry["dtype"]), tuple(entry["shape"]), content[first:last]
+                self._places[key] = (first, last - first)
+
+    def share(self, proto: onnx.ModelProto) -> None:
+        """Let the graph's large weights that lie in the file be read there, instead of holding them."""
+        for tensor in proto.graph.initializer:
+            values = numpy_helper.to_array(tensor)
+            place = self._places.get((tensor.data_type, tuple(tensor.dims), values.tobytes()))
+            if place is None or values.size < _LARGE:
+                continue
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+            for key, value in zip(("location", "offset", "length"), (self._name, *place), strict=True):
+                tensor.external_data.add(key=key, value=str(value))
 
 
 def _parity(bundle: _Bundle, folder: Path) -> dict[str, float]:

@@ -30,7 +30,7 @@ from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import style_path
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
-from sfumato.style_code import StyleCode, from_text
+from sfumato.style_code import StyleCode
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -67,8 +67,10 @@ _GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint
         **_GENERATOR,
         "refiner.onnx": (("picture", "features", "look", "velocity", "rate"), ("refined", "moved")),
     },
-    "collection": {"statistics.onnx": (("thumbnail",), ("affines",)), **_GENERATOR},
+    "collection": {"statistics.onnx": (("thumbnail", "photo"), ("affines", "look")), **_GENERATOR},
 }
+#: The file of a bundle that its graphs' weights lie in.
+WEIGHTS = "model.safetensors"
 _OPTIONAL: dict[str, dict[str, Ends]] = {  # they explain pictures, and paint none
     "arbitrary": {"discriminator.onnx": (("picture", "code"), ("opinion",))},
     "collection": {"discriminator.onnx": (("picture",), ("opinion",))},
@@ -82,7 +84,7 @@ class Card:
     """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained, scored and licensed.
 
     ``kind`` is ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
-    ``look`` is that one style's, for refinement: float16, little-endian, base64.
+    ``look_size`` is how many numbers a style's look has, for refinement; 0 where there is none to aim at.
     """
 
     model: str
@@ -94,7 +96,6 @@ class Card:
     palette: list[int]
     files: dict[str, str]
     kind: str = "arbitrary"
-    look: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     licence: dict[str, Any] = field(default_factory=dict)
@@ -102,8 +103,9 @@ class Card:
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the hashes of all graphs: what decides which pixels come out."""
-        return hashlib.sha256("".join(self.files[name] for name in sorted(_GRAPHS[self.kind])).encode()).hexdigest()
+        """SHA-256, in hex, of the hashes of all graphs and their weights: what decides which pixels come out."""
+        names = [*sorted(_GRAPHS[self.kind]), *(name for name in (WEIGHTS,) if name in self.files)]
+        return hashlib.sha256("".join(self.files[name] for name in names).encode()).hexdigest()
 
     @property
     def has_codes(self) -> bool:
@@ -119,12 +121,12 @@ class Card:
         """
         path, found = folder / "card.json", read_card(folder)
         # Cards from before there were kinds have none.
-        card = {"training": {}, "scores": {}, "licence": {}, "data": {}, "kind": "arbitrary", "look": "", **found}
+        card = {"training": {}, "scores": {}, "licence": {}, "data": {}, "kind": "arbitrary", **found}
         if (kind := str(card["kind"])) not in _GRAPHS:
             unknown = f"this version does not paint with it; it knows {' and '.join(_GRAPHS)}"
             raise ModelError(f"{folder} is a model of the kind {kind!r}: {_OTHERS.get(kind, unknown).format(folder)}")
         types: dict[str, type] = dict.fromkeys(("thumbnail", "code_size", "look_size", "affines"), int)
-        types |= {"model": str, "version": str, "palette": list, "kind": str, "look": str}
+        types |= {"model": str, "version": str, "palette": list, "kind": str}
         for key in (entry.name for entry in fields(cls)):
             if not isinstance(card.get(key), types.get(key, dict)):
                 raise ModelError(f"{path} is not a model card: {key!r} is missing or wrong; export the model again")
@@ -163,7 +165,8 @@ class Stylizer:
     One may be used from several threads.
 
     Args:
-        model: folder of an exported model (``sfumato export``); ``None`` takes the one that ships with Sfumato.
+        model: folder of an exported model (``sfumato export``), or the name of a model of one collection that ships
+            with Sfumato (``assets.collection_names``); ``None`` takes the one for any style.
         threads: CPU threads of one call; ``None`` lets ONNX Runtime take one for each core.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that works here.
 
@@ -180,18 +183,9 @@ class Stylizer:
         if threads is not None:
             check_range(threads, 1, 10_000, "threads")
             threads = min(threads, os.cpu_count() or 1)  # more of them than cores wait for each other
-        self.folder = (assets.weights_dir() if model is None else Path(model)).resolve()
+        self.folder = assets.find_model(model).resolve()
         self.card = Card.read(self.folder)
         self._threads, self._device = threads, device
-
-    @cached_property
-    def _own_look(self) -> npt.NDArray[np.float32] | None:
-        """What refinement aims at without a style code."""
-        try:
-            found = from_text(self.card.look, "<f2")
-        except ValueError as problem:
-            raise ModelError(f"the card in {self.folder} is damaged ({problem}); export the model again") from problem
-        return found if found.size else None
 
     @cached_property
     def _refiner(self) -> Stylizer:
@@ -201,14 +195,14 @@ class Stylizer:
     @property
     def refines(self) -> bool:
         """Whether what it paints can be refined: only a collection's model may be without a look to aim at."""
-        return self.card.has_codes or bool(self.card.look)
+        return self.card.look_size > 0
 
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of all that decides which pixels come out: the model's graphs, and a borrowed refiner."""
-        if self.card.has_codes or not self.card.look:
+        if self.card.has_codes or not self.refines:
             return self.card.digest
-        return hashlib.sha256(f"{self.card.digest} {self.card.look} {self._refiner.card.digest}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.card.digest} {self._refiner.card.digest}".encode()).hexdigest()
 
     def __call__(
         self,
@@ -353,7 +347,7 @@ class Stylizer:
         collection takes no code, and strength has no part in them.
         """
         small = self._thumbnail(ArraySource(picture))
-        return self._measure(small, None if code is None else self.fused(small, code, strength))
+        return self._measure(small, None if code is None else self.fused(small, code, strength))[0]
 
     def decode(self, picture: Picture, affines: npt.NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> Picture:
         """The generator alone: ``(1, 3, h, w)`` under affines, as a region of the picture that they belong to.
@@ -371,10 +365,17 @@ class Stylizer:
         """
         return self._encode(self._thumbnail(ArraySource(_usable(picture))))
 
-    def _measure(self, small: Picture, code: StyleCode | None) -> npt.NDArray[np.float32]:
-        if code is None:
-            return self._run("statistics.onnx", thumbnail=small)[0]
-        return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0]
+    def _measure(
+        self, small: Picture, code: StyleCode | None, photo: Picture | None = None
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """Affines ``(1, A)``, and the look that refinement is to aim at, where there is one.
+
+        ``photo`` is what a collection is to choose by, where ``small`` is of another picture.
+        """
+        if code is not None:
+            return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0], code.look
+        affines, look = self._run("statistics.onnx", thumbnail=small, photo=small if photo is None else photo)
+        return affines, look[0] if self.refines else None
 
     def _thumbnail(self, source: Source) -> Picture:
         size = thumbnail_size(source.height, source.width, self.card.thumbnail, LONGEST_THUMBNAIL)
@@ -455,7 +456,14 @@ class Stylizer:
 
     def _run(self, graph: str, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
         ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self.card.kind]}[graph]
-        session = load_graph(self.folder / graph, self.card.files[graph], ends, self._threads, self._device)
+        session = load_graph(
+            self.folder / graph,
+            self.card.files[graph],
+            ends,
+            self._threads,
+            self._device,
+            weights=self.card.files.get(WEIGHTS, ""),
+        )
         outputs: list[npt.NDArray[np.float32]] = session.run(None, inputs)
         if not all(np.isfinite(output).all() for output in outputs):
             raise ModelError(
@@ -488,14 +496,15 @@ class _Painting:
     ) -> None:
         self.stylizer, self.source = stylizer, source
         self.strength, self.color, self.steps = strength, color, refine
-        look = stylizer._own_look if code is None else code.look
-        self.look = look if refine and strength else None
         self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
-        small = stylizer._thumbnail(source)
-        self.code = None if code is None else stylizer.fused(small, code, strength, color)
-        self.affines = stylizer._measure(small, self.code)
+        self.small = stylizer._thumbnail(source)
+        self.code = None if code is None else stylizer.fused(self.small, code, strength, color)
+        self.affines, look = stylizer._measure(self.small, self.code)
+        if code is not None:
+            look = code.look  # fused with the photo's own by the refiner, and not here
+        self.look = look if refine and strength else None
         # Another place in the field of noise; seed 0 is its corner.
         self.shift = np.random.default_rng(seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT if seed else np.zeros(2, int)
 
@@ -530,7 +539,7 @@ class _Painting:
     def _finished(self, small: ArraySource, base: Picture) -> Iterator[tuple[Tile, Picture]]:
         """The painting at full size, of what was painted of the small photo."""
         if self.scale > REPAINTED:
-            affines = self.stylizer._measure(self.stylizer._thumbnail(ArraySource(base)), self.code)
+            affines, _ = self.stylizer._measure(self.stylizer._thumbnail(ArraySource(base)), self.code, self.small)
             yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
             return
         height, width = self.source.height, self.source.width
@@ -646,20 +655,17 @@ class Style:
 # so that a model exported again into the same folder is loaded again.
 @lru_cache(maxsize=24)
 def load_graph(
-    path: Path, sha256: str, ends: Ends, threads: int | None = None, device: str = "auto"
+    path: Path, sha256: str, ends: Ends, threads: int | None = None, device: str = "auto", weights: str = ""
 ) -> InferenceSession:
-    """A graph, ready to run.
+    """A graph, ready to run; ``weights`` is the hash of the file beside it that its weights may lie in.
 
     Raises:
         ModelError: it is not there, has another hash, is damaged, or has other inputs and outputs than ``ends``.
         UsageError: there is no such device.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as problem:
-        raise ModelError(f"cannot read {path}: {problem.strerror}; export or install the model again") from problem
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise ModelError(f"{path} is damaged: its hash is not the one on its card; export or install the model again")
+    _check_hash(path, sha256)
+    if weights:
+        _check_hash(path.with_name(WEIGHTS), weights)
 
     import onnxruntime as ort
 
@@ -678,7 +684,7 @@ def load_graph(
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     try:
         providers = [_PROVIDERS[name] for name in (installed if device == "auto" else [device])]
-        session = ort.InferenceSession(content, options, providers=providers)
+        session = ort.InferenceSession(path, options, providers=providers)
     except Exception as problem:  # onnxruntime raises a dozen unrelated types here
         reason = str(problem).partition("\n")[0]
         raise ModelError(f"onnxruntime {ort.__version__} cannot load {path}: {reason}") from problem
@@ -688,6 +694,15 @@ def load_graph(
     if names != ends:
         raise ModelError(f"{path} is another program's model: its inputs and outputs are {names}")
     return session
+
+
+def _check_hash(path: Path, sha256: str) -> None:
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as problem:
+        raise ModelError(f"cannot read {path}: {problem.strerror}; export or install the model again") from problem
+    if found != sha256:
+        raise ModelError(f"{path} is damaged: its hash is not the one on its card; export or install the model again")
 
 
 def _usable(source: ImageSource) -> Picture:

@@ -161,8 +161,9 @@ class CollectionGenerator(nn.Module):
             noise.weight.zero_()
         self.paint.conv.weight.mul_(0.02)
 
-    def measure(self, thumbnail: Tensor) -> Tensor:
-        """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more -> affines (B, A) float32.
+    def measure(self, thumbnail: Tensor, photo: Tensor | None = None) -> Tensor:
+        """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more -> affines (B, A) float32. `photo` is for generators that
+        choose by it (`CodebookGenerator`), and has no part here.
 
         With `batch` normalisation this is what updates the running statistics, in training mode only.
         """
@@ -219,7 +220,7 @@ class CollectionGenerator(nn.Module):
 
 
 @contextmanager
-def unrecorded(*generators: CollectionGenerator) -> Iterator[None]:
+def unrecorded(*generators: nn.Module) -> Iterator[None]:
     """Inside, measuring moves no running averages: they are to be of what a generator paints from, and nothing else."""
     norms = [module for generator in generators for module in generator.modules() if isinstance(module, Norm)]
     for norm in norms:

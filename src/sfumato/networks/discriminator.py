@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+from sfumato.networks.perceptual import VGG19, WIDTHS
+
+#: Layers of VGG19 that a `ProjectedDiscriminator` reads: marks; and, of pictures with no photo behind them, what they
+#: make up. Each further block costs as much as all before it.
+MARKS = ("relu2_1", "relu3_1")
+WHOLE = (*MARKS, "relu4_1")
 
 
 class _OneScale(nn.Module):
@@ -51,10 +59,49 @@ class PatchDiscriminator(nn.Module):
         return logits
 
 
+class _Head(nn.Module):
+    """Features (B, C, h, w) -> logits (B, 1, h/2, w/2), conditional by projection where there are codes."""
+
+    def __init__(self, channels: int, width: int, code_size: int) -> None:
+        super().__init__()
+        self.enter = spectral_norm(nn.Conv2d(channels, width, 1))
+        self.look = spectral_norm(nn.Conv2d(width, width, 4, 2, 1))
+        self.logit = spectral_norm(nn.Conv2d(width, 1, 1))
+        self.project = spectral_norm(nn.Linear(code_size, width, bias=False)) if code_size else None
+
+    def forward(self, features: Tensor, code: Tensor | None) -> Tensor:
+        h = F.leaky_relu(self.look(F.leaky_relu(self.enter(features), 0.2)), 0.2)
+        logits: Tensor = self.logit(h)
+        if self.project is not None:
+            assert code is not None, "a conditional discriminator looks for what a code describes"
+            logits = logits + (h * self.project(code)[:, :, None, None]).mean(1, keepdim=True)
+        return logits
+
+
+class ProjectedDiscriminator(nn.Module):
+    """Picture (B, 3, H, W) in [0, 1] and code (B, D) -> one logit map a layer read, the deepest last.
+
+    Small heads on the features of VGG19, which does not train (Projected GANs, Sauer et al. 2021; Kumari et al. 2022):
+    they tell paintings from outputs after some hundred samples, where a `PatchDiscriminator` must first learn to see.
+    Without the papers' random mixing across channels and scales. Features are read as log(1 + h), for VGG19's differ in
+    size by orders. The network that it looks with is nobody's part: neither moved nor saved with it.
+    """
+
+    def __init__(self, vgg: VGG19, code_size: int, layers: tuple[str, ...] = MARKS, width: int = 64) -> None:
+        """`vgg` knows these layers."""
+        super().__init__()
+        self._eye = (vgg,)  # in a tuple, so that it is no submodule
+        self.heads = nn.ModuleDict({name: _Head(WIDTHS[name], width, code_size) for name in layers})
+
+    def forward(self, x: Tensor, code: Tensor | None = None) -> list[Tensor]:
+        features = self._eye[0](x, tuple(self.heads))
+        return [head(torch.log1p(features[name]), code) for name, head in self.heads.items()]
+
+
 class PairDiscriminator(nn.Module):
     """Of both sides of a cycle (Zhu et al. 2017): asked about `paintings`, or with `of_photos` about photos."""
 
-    def __init__(self, paintings: PatchDiscriminator, photos: PatchDiscriminator) -> None:
+    def __init__(self, paintings: nn.Module, photos: nn.Module) -> None:
         super().__init__()
         self.paintings, self.photos = paintings, photos
 

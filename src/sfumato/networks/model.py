@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from sfumato.config import Config
+from sfumato.networks.codebook_generator import CodebookGenerator
 from sfumato.networks.collection_generator import CollectionGenerator, Normalization
-from sfumato.networks.discriminator import PairDiscriminator, PatchDiscriminator
+from sfumato.networks.discriminator import (
+    MARKS,
+    WHOLE,
+    PairDiscriminator,
+    PatchDiscriminator,
+    ProjectedDiscriminator,
+)
 from sfumato.networks.generator import Generator
 from sfumato.networks.noise_generator import WIDTHS, NoiseGenerator
 from sfumato.networks.patch_head import PatchSampler
+from sfumato.networks.perceptual import VGG19
 from sfumato.networks.style_encoder import LOOK, StyleEncoder
+from sfumato.style_code import MEASURED
+
+#: What the discriminator looks with: with layers of its own, or with VGG19's (`networks.discriminator`).
+Eye: TypeAlias = Literal["patch", "projected"]
 
 
 class ModelConfig(Config):
@@ -24,7 +36,8 @@ class ModelConfig(Config):
     blocks: int = 2  # residual blocks at stride 8
     texture_size: int = 96  # learnt part of a style code
     style_size: int = 256  # features that the generator's affines read
-    discriminator_widths: tuple[int, ...] = (32, 64, 128)
+    discriminator: Eye = "patch"
+    discriminator_widths: tuple[int, ...] = (32, 64, 128)  # of patch, as scales and spectral
     discriminator_scales: int = 2
     discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
     discriminator_conditional: bool = True  # it is told the style code
@@ -50,33 +63,61 @@ class StyleTransferModel(nn.Module):
         return output
 
 
+OneDiscriminator: TypeAlias = PatchDiscriminator | ProjectedDiscriminator
+
+
 def fuse(style: Tensor, content: Tensor, strength: float | Tensor) -> Tensor:
     """z = s·z_style + (1 - s)·z_content, codes (B, D), strength in [0, 1]."""
     return strength * style + (1 - strength) * content
 
 
-def build_discriminator(config: ModelConfig, code_size: int) -> PatchDiscriminator:
-    told = code_size if config.discriminator_conditional else 0
+def build_discriminator(config: ModelConfig, code_size: int, vgg: VGG19 | None = None) -> OneDiscriminator:
+    """`vgg` is what a projected one looks with."""
+    return _discriminator(config, code_size if config.discriminator_conditional else 0, vgg)
+
+
+def _discriminator(
+    config: ModelConfig | CollectionConfig | NoiseConfig, code_size: int, vgg: VGG19 | None
+) -> OneDiscriminator:
+    if config.discriminator == "projected":
+        assert vgg is not None, "a projected discriminator looks with VGG19"
+        return ProjectedDiscriminator(vgg, code_size, WHOLE if isinstance(config, NoiseConfig) else MARKS)
     widths, scales = config.discriminator_widths, config.discriminator_scales
-    return PatchDiscriminator(widths, told, scales, config.discriminator_spectral)
+    return PatchDiscriminator(widths, code_size, scales, config.discriminator_spectral)
 
 
 class CollectionConfig(Config):
     """Shapes of the networks of one collection."""
 
+    # A network of its own, learnt from nothing; or the arbitrary kind's with the collection's codes (`--from`).
+    generator: Literal["residual", "codebook"] = "residual"
     widths: tuple[int, int, int] = (32, 64, 128)  # generator channels at strides 2, 4, 8
     blocks: int = 6  # residual blocks at stride 8
-    normalization: Normalization = "instance"
-    discriminator_widths: tuple[int, ...] = (32, 64, 128)
+    normalization: Normalization = "instance"  # of residual
+    codes: PositiveInt = 64  # of codebook: works whose codes are kept
+    texture_size: PositiveInt = 96  # of codebook: of the model that it begins with, as the next
+    style_size: PositiveInt = 256
+    discriminator: Eye = "patch"
+    discriminator_widths: tuple[int, ...] = (32, 64, 128)  # of patch, as scales and spectral
     discriminator_scales: int = 2
     discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
     cycle: bool = False  # there and back (CycleGAN); otherwise contrast of patches keeps the photo (CUT)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.generator == "codebook" and self.cycle:
+            raise ValueError("a codebook has no cycle: its codes are paintings', and no photos'")
+        return self
+
+
+Painting: TypeAlias = CollectionGenerator | CodebookGenerator  # what paints in one collection's style
 
 
 class CollectionModel(nn.Module):
     """`generator`, all that a user runs, and what trains with it: the `heads` of contrast, or the generator `back`.
 
-    `look` (`LOOK`,) is what refinement aims at: the mean over the collection's pictures, or 0 where none was taken.
+    `look` (`LOOK`,) is what refinement aims at: the mean over the collection's pictures, or 0 where none was taken. A
+    codebook has one for each code.
     """
 
     look: Tensor
@@ -86,12 +127,28 @@ class CollectionModel(nn.Module):
         self.config = config
         self.generator = self._new_generator()
         fine, middle, deep = config.widths
-        self.heads = None if config.cycle else PatchSampler((fine, middle, deep, deep))
+        levels = (fine, middle, deep) if config.generator == "codebook" else (fine, middle, deep, deep)
+        self.heads = None if config.cycle else PatchSampler(levels)
         self.back = self._new_generator() if config.cycle else None  # from paintings to photos
         self.register_buffer("look", torch.zeros(LOOK))
 
-    def _new_generator(self) -> CollectionGenerator:
-        return CollectionGenerator(self.config.widths, self.config.blocks, self.config.normalization)
+    def _new_generator(self) -> Painting:
+        config = self.config
+        if config.generator == "codebook":
+            size = config.texture_size + MEASURED
+            return CodebookGenerator(config.widths, config.blocks, size, config.style_size, config.codes)
+        return CollectionGenerator(config.widths, config.blocks, config.normalization)
+
+    @property
+    def has_look(self) -> bool:
+        """Whether refinement has something to aim at."""
+        return isinstance(self.generator, CodebookGenerator) or bool(self.look.any())
+
+    def look_for(self, thumbnail: Tensor) -> Tensor:
+        """What refinement of these photos (B, 3, h, w) aims at, (B, `LOOK`)."""
+        if isinstance(self.generator, CodebookGenerator):
+            return self.generator.look(thumbnail)
+        return self.look.expand(len(thumbnail), -1)
 
     def forward(self, photo: Tensor, thumbnail: Tensor) -> Tensor:
         """Photo (B, 3, H, W) and its thumbnail, both in [0, 1] -> the photo as a painting (B, 3, H, W) in [0, 1]."""
@@ -99,14 +156,12 @@ class CollectionModel(nn.Module):
         return output
 
 
-def build_collection_discriminator(config: CollectionConfig) -> PatchDiscriminator | PairDiscriminator:
-    """Unconditional; with `cycle` one of paintings and one of photos."""
-
-    def new() -> PatchDiscriminator:
-        widths, scales = config.discriminator_widths, config.discriminator_scales
-        return PatchDiscriminator(widths, 0, scales, config.discriminator_spectral)
-
-    return PairDiscriminator(new(), new()) if config.cycle else new()
+def build_collection_discriminator(
+    config: CollectionConfig, vgg: VGG19 | None = None
+) -> OneDiscriminator | PairDiscriminator:
+    """Unconditional; with `cycle` one of paintings and one of photos. `vgg` is what projected ones look with."""
+    paintings = _discriminator(config, 0, vgg)
+    return PairDiscriminator(paintings, _discriminator(config, 0, vgg)) if config.cycle else paintings
 
 
 class NoiseConfig(Config):
@@ -115,8 +170,9 @@ class NoiseConfig(Config):
     z_size: PositiveInt = 100  # as DCGAN's (Radford et al. 2016)
     side: Literal[64, 128] = 64  # pixels
     widths: tuple[PositiveInt, ...] | None = None  # channels at sides 4, 8, ..., `side`; None: about 1 M weights
-    # Four halvings, at two scales: a patch of the coarser one sees 92 pixels, the whole of a picture of 64. Without a
-    # photo nothing else asks for a composition.
+    discriminator: Eye = "patch"
+    # Of patch. Four halvings, at two scales: a patch of the coarser one sees 92 pixels, the whole of a picture of 64.
+    # Without a photo nothing else asks for a composition.
     discriminator_widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=5)] = (32, 64, 128, 128)
     discriminator_scales: Annotated[int, Field(ge=1, le=3)] = 2
     discriminator_spectral: bool = False  # R1 and R2 hold its slope
@@ -145,6 +201,6 @@ class NoiseModel(nn.Module):
         return pictures
 
 
-def build_noise_discriminator(config: NoiseConfig) -> PatchDiscriminator:
-    widths, scales = config.discriminator_widths, config.discriminator_scales
-    return PatchDiscriminator(widths, 0, scales, config.discriminator_spectral)
+def build_noise_discriminator(config: NoiseConfig, vgg: VGG19 | None = None) -> OneDiscriminator:
+    """`vgg` is what a projected one looks with."""
+    return _discriminator(config, 0, vgg)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -16,7 +16,9 @@ from sfumato.errors import MissingExtraError, ModelError
 # Layers by block; relu{block}_{index} is the feature after the convolution of that name.
 _BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 4))
 MEAN_BGR = (103.939, 116.779, 123.68)
-LAYERS = tuple(f"relu{b}_{i}" for b, (_, count) in enumerate(_BLOCKS, 1) for i in range(1, count + 1))
+#: Channels by layer, from the first to the deepest.
+WIDTHS = {f"relu{b}_{i}": width for b, (width, count) in enumerate(_BLOCKS, 1) for i in range(1, count + 1)}
+LAYERS = tuple(WIDTHS)
 
 
 class VGG19(nn.Module):
@@ -38,7 +40,7 @@ class VGG19(nn.Module):
         inputs = 3
         for name in LAYERS[:depth]:
             key = name.replace("relu", "conv")
-            width = _BLOCKS[int(key[4]) - 1][0]
+            width = WIDTHS[name]
             convolution = nn.Conv2d(inputs, width, 3, padding=1)
             try:
                 convolution.load_state_dict({part: weights[f"{key}.{part}"] for part in ("weight", "bias")})
@@ -49,15 +51,18 @@ class VGG19(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
+        """`layers` are some of those asked for (None: all); nothing deeper is computed."""
+        layers = self.layers if layers is None else layers
+        deepest = max(LAYERS.index(name) for name in layers)
         h = x.flip(1) * 255 - self.mean
         features = {}
-        for key, convolution in self.convs.items():
+        for key, convolution in list(self.convs.items())[: deepest + 1]:
             if key.endswith("_1") and key != "conv1_1":
                 h = F.max_pool2d(h, 2)
             h = F.relu(convolution(h), inplace=True)
             name = key.replace("conv", "relu")
-            if name in self.layers:
+            if name in layers:
                 features[name] = h
         return features
 

@@ -51,8 +51,8 @@ class Arbitrary(Kind[StyleTransferModel, Task]):
         self.config = config
         self.digests = {"content": content.digest, "style": style.digest}
         self.model = placed(self.new_model(), device)
-        self.discriminator = placed(build_discriminator(config.model, self.model.code_size), device)
         self.vgg = eye(vgg_file, device, STYLE_LAYERS)
+        self.discriminator = placed(build_discriminator(config.model, self.model.code_size, self.vgg), device)
         self.source = BatchSource(content, style, config.seed, device)
         self.targets = Targets(self.vgg, self.source, [p.sha256 for p in style.pictures], cache)
         self.model.style_encoder.look_with(self.vgg)

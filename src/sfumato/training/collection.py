@@ -6,7 +6,7 @@ is contrast of patches (CUT, Park et al. 2020), or a cycle there and back (Cycle
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -18,30 +18,35 @@ from torch import Tensor, nn
 from sfumato.data.batches import STYLE_THUMBNAIL, Batch, BatchSource
 from sfumato.data.folders import FolderReport
 from sfumato.data.pool import ImagePool
+from sfumato.errors import UsageError
 from sfumato.losses.contrastive import patch_nce
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights, total_loss
 from sfumato.losses.perceptual import (
+    CONTENT_LAYER,
     STYLE_LAYERS,
     alternate_views,
+    content_loss,
     gram_loss,
     identity_loss,
     range_loss,
     statistics_loss,
     style_target,
 )
-from sfumato.networks.collection_generator import CollectionGenerator, unrecorded
+from sfumato.networks.codebook_generator import CodebookGenerator
+from sfumato.networks.collection_generator import unrecorded
 from sfumato.networks.discriminator import OfPhotos
-from sfumato.networks.model import CollectionModel, build_collection_discriminator
+from sfumato.networks.model import CollectionModel, Painting, StyleTransferModel, build_collection_discriminator
 from sfumato.networks.patch_head import draw_positions
 from sfumato.networks.perceptual import VGG19
 from sfumato.networks.style_encoder import LOOKED, look_of, trunk_features
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
+from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread, take_over
 from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep, consistency
 from sfumato.training.targets import Targets
 
+_MET = 256  # photos, at most about that many, that tell a codebook how photos are
 _FITTED = 64  # pictures, evenly over the collection, whose mean look is taken
 _STREAM = 4  # of the seed, for places of contrast: 0 and 1 are the batches', 2 is validation's, 3 the pool's
 
@@ -63,17 +68,19 @@ class Collection(Kind[CollectionModel, Batch]):
         cache: Path | None = None,
         vgg_file: Path | None = None,
     ) -> None:
-        """VGG19 is the monitor's alone, unless the style terms have a weight."""
+        """VGG19 is the monitor's alone, unless the style terms have a weight or the discriminator looks with it."""
         content = needed(content)
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"content": content.digest, "style": style.digest}
         self.model = placed(self.new_model(), device)
-        self.discriminator = placed(build_collection_discriminator(config.collection), device)
+        has_targets = bool(config.weights.statistics or config.weights.gram or config.weights.content)
+        projected = config.collection.discriminator == "projected"
+        self.vgg = eye(vgg_file, device, STYLE_LAYERS) if has_targets or projected else None
+        self.discriminator = placed(build_collection_discriminator(config.collection, self.vgg), device)
         self.source = BatchSource(content, style, config.seed, device)
         self.targets: Targets | None = None
-        if config.weights.statistics or config.weights.gram:
-            vgg = eye(vgg_file, device, STYLE_LAYERS)
-            self.targets = Targets(vgg, self.source, [p.sha256 for p in style.pictures], cache)
+        if has_targets and self.vgg:
+            self.targets = Targets(self.vgg, self.source, [p.sha256 for p in style.pictures], cache)
         sides = ("paintings", "photos") if config.collection.cycle else ("paintings",)
         self.pools = {side: ImagePool(config.pool, config.seed) for side in sides}
 
@@ -82,19 +89,45 @@ class Collection(Kind[CollectionModel, Batch]):
 
     @cached_property
     def _vgg(self) -> VGG19:
-        """What the look and the probes are seen by: the style terms' own eye, where they have one."""
-        return self.targets.vgg if self.targets else eye(self.vgg_file, self.device)
+        """What the look and the probes are seen by: the same eye, where there is one."""
+        return self.vgg or eye(self.vgg_file, self.device)
+
+    @cached_property
+    def _works(self) -> list[int]:
+        """Which paintings' codes are in the book: as many as it has, evenly over all; of fewer, some twice."""
+        count, codes = len(self.source.style), self.config.collection.codes
+        return [i * count // codes for i in range(codes)]
+
+    def begin_with(self, found: nn.Module, name: str) -> None:
+        """A codebook may begin with the generator of any style, and the codes that this has for the collection."""
+        generator = self.model.generator
+        if not isinstance(generator, CodebookGenerator) or not isinstance(found, StyleTransferModel):
+            super().begin_with(found, name)
+            return
+        take_over(generator.generator, found.generator, name)
+        encoder = found.style_encoder.to(self.device)
+        works = [self._thumbnail(self.source.style[i]) for i in self._works]
+        generator.fit(encoder, works, map(self._thumbnail, spread(self.source.content, _MET)))
+
+    def _thumbnail(self, picture: Tensor) -> Tensor:
+        """A picture (3, h, w) uint8 as styles are looked at: (1, 3, h', w') in [0, 1]."""
+        x = picture[None].to(self.device).float() / 255
+        scale = STYLE_THUMBNAIL / min(x.shape[2:])
+        return F.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True).clamp(0, 1)
 
     @torch.no_grad()
     def fit(self) -> None:
-        """The collection's look: the mean of its pictures'."""
+        """The collection's look: the mean of its pictures'.
+
+        Raises:
+            UsageError: it is a codebook, which has nothing to begin with.
+        """
+        if self.config.collection.generator == "codebook":
+            raise UsageError("a codebook begins with a model of the kind arbitrary; give one as --from (or `shipped`)")
         trunk = list(self._vgg.convs.values())[: 1 + max(LOOKED)]
         looks = []
         for picture in spread(self.source.style, _FITTED):
-            x = picture[None].to(self.device).float() / 255
-            scale = STYLE_THUMBNAIL / min(x.shape[2:])
-            x = F.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True).clamp(0, 1)
-            looks.append(look_of(trunk_features(trunk, x))[0])
+            looks.append(look_of(trunk_features(trunk, self._thumbnail(picture)))[0])
         self.model.look.copy_(torch.stack(looks).mean(0))
 
     def draw(self, step: int, phase: Phase, lap: Lap) -> Batch:
@@ -116,9 +149,12 @@ class Collection(Kind[CollectionModel, Batch]):
         fake = generator(drawn.crop, affines)
         terms = {"range": range_loss(fake)}
         if self.targets:
-            seen = style_target(self.targets.vgg(alternate_views(fake, rows)))
-            wanted = self.targets.style(drawn.style_ids, rows)
+            features = self.targets.vgg(alternate_views(fake, rows))
+            seen, wanted = style_target(features), self.targets.style(self._aims(generator, drawn), rows)
             terms |= {"statistics": statistics_loss(seen, wanted), "gram": gram_loss(seen, wanted)}
+            if weights.content:
+                kept = self.targets.content(drawn, remember=self.config.content_variants > 0)
+                terms["content"] = content_loss(features[CONTENT_LAYER], kept)
         if opponent is not None:
             terms["adversarial"] = game.generator(opponent, fake, drawn.patch, None, key, rows)
         if drawn.large_count:
@@ -151,6 +187,12 @@ class Collection(Kind[CollectionModel, Batch]):
                     terms["contrast_identity"] = contrast
         loss, report = total_loss(terms, weights)
         return GeneratorStep(loss, report, fake.detach(), None, None if back is None else back.detach())
+
+    def _aims(self, generator: nn.Module, drawn: Batch) -> Sequence[int]:
+        """The paintings that outputs are to be like: those drawn, or those whose codes they were painted under."""
+        if not isinstance(generator, CodebookGenerator):
+            return drawn.style_ids
+        return [self._works[i] for i in generator.choose(drawn.thumbnail).tolist()]
 
     def _contrast(self, model: CollectionModel, outputs: Tensor, inputs: Tensor, step: int) -> Tensor:
         """What was painted at a place is told from other places' by the input there: the mean over layers, a scalar.
@@ -220,7 +262,7 @@ class Collection(Kind[CollectionModel, Batch]):
         return [[*row, *[blank] * (width - len(row))] for row in rows]
 
 
-def _identity(back: CollectionGenerator, batch: Batch, count: int) -> Tensor:
+def _identity(back: Painting, batch: Batch, count: int) -> Tensor:
     """The first photos are to stay photos."""
     photos = batch.crop[:count]
     return identity_loss(_again(back, photos, batch.thumbnail[:count]), photos)
@@ -234,7 +276,7 @@ def _as_large(pictures: Tensor, others: Tensor) -> Tensor:
     return F.interpolate(pictures, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def _again(generator: CollectionGenerator, pictures: Tensor, thumbnails: Tensor) -> Tensor:
+def _again(generator: Painting, pictures: Tensor, thumbnails: Tensor) -> Tensor:
     """Pictures (B, 3, S, S) painted under the statistics of their thumbnails."""
     painted: Tensor = generator(pictures, generator.measure(thumbnails))
     return painted

@@ -22,6 +22,7 @@ KindName: TypeAlias = Literal["arbitrary", "collection", "noise"]
 COLLECTION_TERMS = (
     *(
         "adversarial",
+        "content",
         "contrast",
         "contrast_identity",
         "cycle",
@@ -31,6 +32,24 @@ COLLECTION_TERMS = (
         "statistics",
         "gram",
     ),
+)
+#: Overrides that turn a collection's recipe into the fine-tuning of a model of any style, as a codebook: what keeps the
+#: photo and its works' marks are the arbitrary kind's terms; each sample aims at the work whose code it is given.
+CODEBOOK = (
+    "collection.generator=codebook",
+    "collection.discriminator=projected",
+    "weights.content=0.06",
+    "weights.statistics=6",
+    "weights.gram=3",
+    "weights.adversarial=0.5",
+    "weights.contrast=0",
+    "weights.contrast_identity=0",
+    "weights.identity=0",
+    "identity=0",
+    "learning_rate=3e-4",
+    "ema_half_life=200",
+    "checkpoint_every=50",
+    "sample_every=100",
 )
 #: Overrides that turn a collection's recipe from contrast (CUT) to the cycle, with the weights and pool of CycleGAN.
 CYCLE = (
@@ -137,9 +156,10 @@ class TrainConfig(Config):
             raise ValueError("content_target steers what validation measures, and a collection is not validated")
         if self.collection.cycle and (weights.contrast or weights.contrast_identity or not weights.cycle):
             raise ValueError("a collection with a cycle has weights.cycle above 0 and no contrast; --cycle sets both")
-        if not self.collection.cycle and (weights.cycle or not weights.contrast):
+        if not self.collection.cycle and (weights.cycle or not (weights.contrast or weights.content)):
             raise ValueError(
-                "a collection without a cycle has weights.contrast above 0, which keeps the photo, and weights.cycle 0"
+                "a collection without a cycle has weights.contrast or weights.content above 0, which keeps the photo, "
+                "and weights.cycle 0"
             )
 
     def _check_noise(self) -> None:
@@ -179,6 +199,11 @@ class TrainConfig(Config):
                 return phase
             step -= phase.steps
         return self.phases[-1]
+
+    def shortened(self, share: int = 40, least: int = 20) -> Self:
+        """The same run in a fraction of the steps: fine-tuning needs no more."""
+        phases = [phase.model_copy(update={"steps": max(least, phase.steps // share)}) for phase in self.phases]
+        return self.model_copy(update={"phases": tuple(phases)})
 
     def spec(self, phase: Phase) -> BatchSpec:
         return BatchSpec(

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from sfumato.checkpoint import kind_of
 from sfumato.data.batches import BatchSource
 from sfumato.data.folders import FolderReport
 from sfumato.errors import UsageError
@@ -58,6 +59,15 @@ def eye(vgg_file: Path | None, device: torch.device, layers: tuple[str, ...] = (
     return placed(VGG19(load_vgg19_weights(vgg_file), layers), device)
 
 
+def take_over(network: nn.Module, found: nn.Module, name: str) -> None:
+    """The weights of `found`, read from the file `name`; UsageError where the networks differ."""
+    try:
+        network.load_state_dict(found.state_dict())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UsageError(f"{name} has other networks than this run: {reason}; --set the same shapes") from error
+
+
 class Kind(ABC, Generic[Made, Drawn]):
     """One kind of GAN. Nothing here steps an optimiser, logs or saves: that is the trainer's.
 
@@ -76,6 +86,12 @@ class Kind(ABC, Generic[Made, Drawn]):
 
     def fit(self) -> None:
         """What is learnt of the pictures before the first step of a fresh run."""
+
+    def begin_with(self, found: nn.Module, name: str) -> None:
+        """Take over the weights of a model that was trained before; UsageError where it is of another kind or shape."""
+        if (kind := kind_of(found)) != self.config.kind:
+            raise UsageError(f"{name} is of the kind {kind!r} and this run of {self.config.kind!r}")
+        take_over(self.model, found, name)
 
     @abstractmethod
     def new_model(self) -> Made:

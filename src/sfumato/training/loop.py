@@ -19,7 +19,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sfumato.checkpoint import kind_of, load_model
+from sfumato.checkpoint import load_model
 from sfumato.data.folders import FolderReport
 from sfumato.errors import TrainingError, UsageError
 from sfumato.files import atomic_file
@@ -162,13 +162,7 @@ class Trainer:
             self.kind.fit()
             return
         found, _ = load_model(start)
-        if kind_of(found) != self.config.kind:
-            raise UsageError(f"{start} is of the kind {kind_of(found)!r} and this run of {self.config.kind!r}")
-        try:
-            self.kind.model.load_state_dict(found.state_dict())
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise UsageError(f"{start} has other networks than this run: {reason}; --set the same shapes") from error
+        self.kind.begin_with(found, str(start))
 
     def resume(self) -> bool:
         """Take over the newest checkpoint, if there is one."""

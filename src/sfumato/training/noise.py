@@ -13,6 +13,7 @@ from sfumato.data.batches import PaintingSource
 from sfumato.data.folders import FolderReport
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights, total_loss
+from sfumato.networks.discriminator import WHOLE
 from sfumato.networks.model import NoiseModel, build_noise_discriminator
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.kinds import PROBES, Kind, Lap, eye, placed, shown
@@ -44,11 +45,13 @@ class NoiseKind(Kind[NoiseModel, Noise]):
         cache: Path | None,
         vgg_file: Path | None,
     ) -> None:
-        """`content` and `cache` are other kinds'; nothing is made of them. VGG19 is the monitor's alone."""
+        """`content` and `cache` are other kinds'; nothing is made of them. VGG19 is the monitor's alone, unless the
+        discriminator looks with it."""
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"style": style.digest}
         self.model = placed(self.new_model(), device)
-        self.discriminator = placed(build_noise_discriminator(config.noise), device)
+        self.vgg = eye(vgg_file, device, WHOLE) if config.noise.discriminator == "projected" else None
+        self.discriminator = placed(build_noise_discriminator(config.noise, self.vgg), device)
         self.source = PaintingSource(style, config.seed, device)
 
     def new_model(self) -> NoiseModel:
@@ -90,7 +93,7 @@ class NoiseKind(Kind[NoiseModel, Noise]):
         paintings = shown(self.source.style, self.config.noise.side)
         if len(paintings) < 2:
             return None
-        return Probes(eye(self.vgg_file, self.device), paintings=paintings)
+        return Probes(self.vgg or eye(self.vgg_file, self.device), paintings=paintings)
 
     def painter(self, model: NoiseModel) -> Painter:
         z = self._z(PROBES, _PROBES)
