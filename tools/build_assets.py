@@ -2,7 +2,10 @@
 the index of the training paintings' styles.
 
 usage: build_assets.py RUN DATA [--model-id ID] [--scores JSON]
+       build_assets.py RUN DATA --collection NAME [--scores JSON]
        build_assets.py DATA --only-index
+
+With --collection the run is of one painter, and becomes the model of that name (`sfumato stylize --model NAME`).
 
 DATA holds manifest.csv (columns file, split, licence, source, artist, title) and the pictures it names. Works are
 encoded from `gallery/`, artists as the mean code of their `train` pictures. Needs the extra `train`; the index alone,
@@ -31,6 +34,7 @@ def main() -> None:
     parser.add_argument("--model-id", default="base-2")
     parser.add_argument("--scores", type=Path, help="what tools/judge or benchmarks measured, for the card")
     parser.add_argument("--only-index", action="store_true", help="make the index again, and nothing else")
+    parser.add_argument("--collection", metavar="NAME", help="the run is of one painter")
     arguments = parser.parse_args()
     if arguments.run is None and not arguments.only_index:
         parser.error("name the run and the data")
@@ -47,6 +51,14 @@ def main() -> None:
     from sfumato.export.onnx import export_run
 
     bundle.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.collection:
+        bundle = bundle.with_name(arguments.collection)
+        print(export_run(arguments.run, bundle, arguments.collection))
+        training = json.loads((bundle / "card.json").read_text("utf-8"))["training"]
+        seen = [name for name in train if name.startswith("content/")]
+        seen += _painted_by(training["style_digest"], train, arguments.data)
+        _complete_card(bundle / "card.json", manifest, seen, arguments.scores)
+        return
     print(export_run(arguments.run, bundle, arguments.model_id))
     _complete_card(bundle / "card.json", manifest, train, arguments.scores)
 
@@ -90,6 +102,19 @@ def write_index(bundle: Path, data: Path, paintings: dict[str, dict[str, str]]) 
     card = {**json.loads(path.read_text("utf-8")), CARD_KEY: digest}
     path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
     print(len(works), "training paintings, the median distance", round(index.median, 2))
+
+
+def _painted_by(digest: str, train: list[str], data: Path) -> list[str]:
+    """The folder of paintings that a run was trained on, by the hash of all."""
+    folders: dict[str, list[str]] = {}
+    for name in train:
+        if name.startswith("style/"):
+            folders.setdefault(name.rpartition("/")[0], []).append(name)
+    for names in folders.values():
+        digests = sorted(hashlib.sha256((data / name).read_bytes()).hexdigest() for name in names)
+        if hashlib.sha256("".join(digests).encode()).hexdigest() == digest:
+            return names
+    raise SystemExit("the run was trained on other paintings than one painter's `train` rows of the manifest")
 
 
 def _check_claim(training: dict[str, str], hashes: dict[str, str]) -> None:

@@ -15,7 +15,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from sfumato import __version__
 from sfumato.config import Config
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
@@ -44,7 +43,7 @@ def kind_of(model: nn.Module) -> str:
 
 def save_model(path: Path, model: Model, about: Mapping[str, str], weights: Mapping[str, Tensor]) -> None:
     """Write `weights` (a state dict of `model`), its config and `about` into one file; whole or not at all."""
-    metadata = {**about, "format": FORMAT, "version": __version__, "kind": kind_of(model)}
+    metadata = {**about, "format": FORMAT, "kind": kind_of(model)}
     metadata["config"] = model.config.model_dump_json()
     with atomic_file(path) as file:
         file.write(_in_order(save({name: tensor.contiguous() for name, tensor in weights.items()}, metadata)))
@@ -90,7 +89,7 @@ def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
         name: tensor * tensors[f"{name}.scale"] if tensor.dtype == torch.int8 else tensor.float()
         for name, tensor in tensors.items()
-        if not name.endswith(".scale")
+        if not (name.endswith(".scale") and tensors[name.removesuffix(".scale")].dtype == torch.int8)
     }
 
 

@@ -234,13 +234,50 @@ def test_an_artist_s_model_begins_with_the_shipped_one(train, photo, tmp_path):
 def test_a_collection_goes_on_from_a_collection_also_an_exported_one(train, model, tmp_path):
     result = run(*train(tmp_path / "run", "--from", model))
     assert result.exit_code == 0, result.stderr
-    assert json.loads((tmp_path / "run" / "config.json").read_text())["collection"]["generator"] == "residual"
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["collection"]["generator"] == "residual"
+    assert config["started_from"] == hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
 
 
-def test_what_is_no_model_is_no_beginning(train, folders, tmp_path):
-    result = run(*train(tmp_path / "run", "--from", folders / "photos"))
-    assert result.exit_code == 5
-    assert "holds no checkpoint" in said(result)
-    result = run(*train(tmp_path / "run", "--from", folders / "photos" / "0.png"))
-    assert result.exit_code == 5
-    assert "cannot read the model" in said(result)
+def test_a_run_that_began_with_weights_and_has_no_checkpoint_wants_them_again(train, tmp_path):
+    out = tmp_path / "run"
+    assert run(*train(out, "--from", "shipped", "--set", "collection.codes=3")).exit_code == 0
+    shutil.rmtree(out / "checkpoints")
+    result = run(*train(out, "--resume"))
+    assert result.exit_code == 2
+    assert "began with given weights and holds no checkpoint yet; give them again as --from" in said(result)
+    result = run(*train(out, "--resume", "--from", "shipped"))
+    assert result.exit_code == 0, result.stderr
+    assert "starting from step 0" in said(result)
+
+
+def test_a_collection_s_run_from_before_there_was_content_goes_on_without(train, trained, tmp_path):
+    out = shutil.copytree(trained[0], tmp_path / "run")
+    config = json.loads((out / "config.json").read_text())
+    del config["collection"]["generator"]
+    config["weights"]["content"] = 0.06
+    (out / "config.json").write_text(json.dumps(config))
+    result = run(*train(out, "--resume"))
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((out / "config.json").read_text())["weights"]["content"] == 0
+
+
+def test_what_is_no_model_is_no_beginning(train, folders, model, tmp_path):
+    for start, told in (
+        (folders / "photos", "holds no checkpoint"),
+        (folders / "photos" / "0.png", "cannot read the model"),
+        (tmp_path / "bundle", "has no weights to go on from"),
+    ):
+        if start.name == "bundle":
+            shutil.copytree(model, start)
+            (start / "model.safetensors").unlink()
+        result = run(*train(tmp_path / "run", "--from", start))
+        assert result.exit_code == 5
+        assert told in said(result)
+
+
+def test_a_codebook_is_no_beginning_of_another(train, tmp_path):
+    assert run(*train(tmp_path / "run", "--from", "shipped", "--set", "collection.codes=3")).exit_code == 0
+    result = run(*train(tmp_path / "other", "--from", tmp_path / "run"))
+    assert result.exit_code == 2
+    assert "begin with a model of any style" in said(result)

@@ -16,7 +16,16 @@ from sfumato.errors import ModelError
 from sfumato.export import onnx as export
 from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, export_model, export_run
 from sfumato.inference import Style, Stylizer
-from sfumato.networks.model import ModelConfig, NoiseConfig, NoiseModel, StyleTransferModel, build_discriminator
+from sfumato.networks.model import (
+    CollectionConfig,
+    CollectionModel,
+    ModelConfig,
+    NoiseConfig,
+    NoiseModel,
+    StyleTransferModel,
+    build_discriminator,
+)
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from support import save_run
 
 GRAPHS = ("style_encoder", "statistics", "generator", "refiner")
@@ -188,7 +197,7 @@ def test_weights_are_stored_in_sixteen_bits_and_computed_with_in_thirty_two(expo
 def test_weights_are_stored_once_and_torch_reads_them_too(exported):
     folder, model, _ = exported
     found, about = load_model(folder / "model.safetensors")
-    assert (about["model"], about["steps"]) == ("tiny", "0")
+    assert set(about) == {"format", "kind", "config"}  # the card has the rest: equal weights are equal files
     assert all(torch.equal(t, found.state_dict()[name]) for name, t in model.state_dict().items())
     inside, outside = 0, 0
     for name in GRAPHS:
@@ -198,7 +207,7 @@ def test_weights_are_stored_once_and_torch_reads_them_too(exported):
             outside += size * apart
             inside += size * (not apart and size >= 256)
     noise = sum(table.numel() for table in model.generator.noise.buffers())
-    assert inside < 2 * noise + 5_000  # two graphs have the field of noise, which nobody learnt
+    assert inside < 2 * noise + 15_000  # two graphs have the field of noise, which nobody learnt
     assert outside > 2 * sum(p.numel() for p in model.style_encoder.trunk.parameters() if p.numel() > 2000)
     stored = (folder / "model.safetensors").stat().st_size
     assert stored < 2.2 * sum(p.numel() for p in model.parameters()) + 40_000
@@ -311,10 +320,30 @@ def test_cards_say_their_kind(exported):
     assert json.loads((exported[0] / "card.json").read_text())["kind"] == "arbitrary"
 
 
-def test_a_discriminator_that_knows_no_code_has_no_opinion_of_styles(tmp_path):
-    model = StyleTransferModel(new_model(2).config.model_copy(update={"discriminator_conditional": False}))
-    discriminator = build_discriminator(model.config, model.code_size)
+@pytest.mark.parametrize("looks", ["patch", "projected"])
+@pytest.mark.parametrize("told", [False, True])
+def test_discriminators_of_all_sorts_are_exported_with_their_model(tmp_path, looks, told):
+    config = new_model(2).config
+    shapes = {"discriminator": looks, "discriminator_conditional": told}
+    torch.manual_seed(0)
+    model = StyleTransferModel(config.model_copy(update=shapes))
+    model.style_encoder.look_with(VGG19(load_vgg19_weights(), ("relu3_1",)))
+    discriminator = build_discriminator(model.config, model.code_size, model.style_encoder.eye())
     save_run(tmp_path / "run", model, discriminator)
+    assert export_run(tmp_path / "run", tmp_path / "bundle")["discriminator"] <= TOLERANCE
+    stylizer, picture = Stylizer(tmp_path / "bundle"), scene(64, 96)
+    one, other = (stylizer.encode(scene(60, 44, seed)) for seed in (1, 2))
+    fine, coarse = discriminator.eval()(torch.from_numpy(picture), torch.tensor(one.vector[None]) if told else None)
+    coarse = torch.nn.functional.interpolate(coarse, fine.shape[2:], mode="bilinear")
+    expected = ((fine + coarse) / 2)[0, 0].detach().numpy()
+    assert np.abs(stylizer.opinion(picture, one) - expected).max() < 0.02  # its weights were rounded
+    assert np.allclose(stylizer.opinion(picture, one), stylizer.opinion(picture, other)) == (not told)
+    if looks == "projected":  # VGG19 is there once, for the style encoder, the refiner and the discriminator
+        assert (tmp_path / "bundle" / "discriminator.onnx").stat().st_size < 600_000
+
+
+def test_a_collection_s_discriminator_that_looks_with_vgg_stays_behind(tmp_path):
+    model = CollectionModel(CollectionConfig(widths=(8, 8, 8), blocks=1, discriminator="projected"))
+    save_run(tmp_path / "run", model, torch.nn.Linear(2, 2))
     export_run(tmp_path / "run", tmp_path / "bundle")
-    names = {*(f"{n}.onnx" for n in GRAPHS), "model.safetensors"}
-    assert set(json.loads((tmp_path / "bundle" / "card.json").read_text())["files"]) == names
+    assert not (tmp_path / "bundle" / "discriminator.onnx").exists()

@@ -204,8 +204,7 @@ def test_what_a_large_photo_is_painted_under_a_second_time_is_the_same_code(book
 
 def test_torch_reads_an_exported_codebook(book):
     model, stylizer = book
-    again, about = load_model(stylizer.folder / "model.safetensors")
-    assert about["model"] == "book"
+    again, _ = load_model(stylizer.folder / "model.safetensors")
     assert all(torch.equal(t, again.state_dict()[name].to(t.dtype)) for name, t in model.state_dict().items())
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sfumato.networks.discriminator import MARKS, WHOLE, PatchDiscriminator, ProjectedDiscriminator
+from sfumato.networks.discriminator import READ, PatchDiscriminator, ProjectedDiscriminator
 from sfumato.networks.model import (
     CollectionConfig,
     ModelConfig,
@@ -132,7 +132,7 @@ def test_without_spectral_norm_weights_are_plain():
 
 @pytest.fixture(scope="module")
 def vgg():
-    return VGG19(load_vgg19_weights(), WHOLE)
+    return VGG19(load_vgg19_weights(), READ)
 
 
 @pytest.fixture
@@ -173,16 +173,16 @@ def test_all_that_it_knows_of_a_picture_is_what_vgg_sees(projected, vgg):
     projected.eval()
     x, code = torch.rand(1, 3, 64, 64), torch.randn(1, CODE)
     features = vgg(x)
-    for name, logits in zip(MARKS, projected(x, code), strict=True):
+    for name, logits in zip(READ, projected(x, code), strict=True):
         assert torch.allclose(logits, projected.heads[name]((1 + features[name]).log(), code), atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("config", "build", "layers"),
     [
-        (ModelConfig(discriminator="projected", discriminator_conditional=False), build_discriminator, MARKS),
-        (CollectionConfig(discriminator="projected"), build_collection_discriminator, MARKS),
-        (NoiseConfig(discriminator="projected"), build_noise_discriminator, WHOLE),
+        (ModelConfig(discriminator="projected", discriminator_conditional=False), build_discriminator, READ),
+        (CollectionConfig(discriminator="projected"), build_collection_discriminator, READ),
+        (NoiseConfig(discriminator="projected"), build_noise_discriminator, READ),
     ],
 )
 def test_each_kind_may_have_one(config, build, layers, vgg):

@@ -144,7 +144,7 @@ def _parts(style: StyleExplanation) -> Iterator[str]:
 def _opinion(style: StyleExplanation, model: str) -> Iterator[str]:
     assert style.opinion is not None
     photo = "" if style.opinion.photo is None else f", and the photo itself {style.opinion.photo:.0%}"
-    yield f"  It gives the picture a chance of {style.opinion.mean:.0%}, on average, to be such a painting{photo}."
+    yield f"  It gives the picture a chance of {style.opinion.mean:.0%}, on average, to be a painting{photo}."
     yield "  The discriminator is the network that judged in training. This is its opinion, and no measure of quality."
     if model in _KNOWN:
         yield f"  {_KNOWN[model]}"

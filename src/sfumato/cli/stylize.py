@@ -112,7 +112,10 @@ def stylize(
     quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
+        Path | None,
+        typer.Option(
+            metavar="DIR|NAME", help="A model of your own, made by sfumato export, or a painter's: degas, monet, song."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="CPU threads. [default: one a core]", show_default=False)] = None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfumato.errors import UsageError, needs_extra
+from sfumato.errors import ModelError, UsageError, needs_extra
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,26 +91,35 @@ def train(
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device must be auto or cpu, but is {device}; which GPU is CUDA_VISIBLE_DEVICES' to say")
     with needs_extra("train", "Training"):
-        from sfumato.training.config import CODEBOOK, CYCLE, load_recipe
+        from sfumato.training.config import CODEBOOK, CYCLE, RECIPES, load_recipe
         from sfumato.training.loop import Interrupted, Trainer, check_out
+        from sfumato.training.state import checkpoints
 
     # Started by a launcher, one process speaks for all; what goes wrong is said by whichever it happens to.
     console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
     check_out(out, resume)
     config = _stored_config(out, overrides or []) if resume else None
-    weights = None if resume or start is None else _weights(start)
+    weights = None if start is None or (resume and checkpoints(out)) else _weights(start)
     if config is None:
-        book = _codebook(weights) if weights and kind and kind.value == "collection" else ()
-        given = [*(CODEBOOK if book else ()), *book, *(CYCLE if cycle else ()), *(overrides or [])]
+        given = [*(CYCLE if cycle else ()), *(overrides or [])]
         config = load_recipe(recipe, given, kind and kind.value)
-        if book and not any(override.startswith("phases") for override in given):
-            config = config.shortened()
+        # A recipe in a file says itself what it wants.
+        book = _codebook(weights) if weights and config.kind == "collection" and recipe in RECIPES else ()
+        if book:
+            config = load_recipe(recipe, [*CODEBOOK, *book, *given], config.kind)
+            if not any(override.startswith("phases") for override in given):
+                config = config.shortened()
         if cycle and config.kind != "collection":
             raise UsageError("--cycle is how a collection is trained; add --kind collection")
     elif kind not in (None, config.kind):
         raise UsageError(f"{out} is a run of the kind {config.kind!r}; leave --kind out, or give another --out")
     if weights:
-        config = config.model_copy(update={"started_from": hashlib.sha256(weights.read_bytes()).hexdigest()})
+        started = hashlib.sha256(weights.read_bytes()).hexdigest()
+        if resume and config.started_from != started:
+            raise UsageError(f"{out} began with other weights than those of --from; give the same, or another --out")
+        config = config.model_copy(update={"started_from": started})
+    elif config.started_from and not checkpoints(out):
+        raise UsageError(f"{out} began with given weights and holds no checkpoint yet; give them again as --from")
     _check_needs(config, content)
     photos = _look(console, content, manifest, config) if content else None
     paintings = _look(console, style, manifest, config)
@@ -164,19 +173,30 @@ def _weights(start: Path) -> Path:
     from sfumato.assets import weights_dir
     from sfumato.training.state import shipped_weights
 
-    if start == Path("shipped"):
-        return weights_dir() / "model.safetensors"
+    if start == Path("shipped") and not start.exists():
+        start = weights_dir()
     if (start / "card.json").is_file():  # an exported model
-        return start / "model.safetensors"
+        if not (found := start / "model.safetensors").is_file():
+            raise ModelError(
+                f"{start} has no weights to go on from (model.safetensors); give its run, or export it again"
+            )
+        return found
     return start if start.is_file() else shipped_weights(start)[0]
 
 
 def _codebook(weights: Path) -> tuple[str, ...]:
-    """Overrides that give a collection the shapes of the model of any style in that file; none where it is another."""
+    """Overrides that give a collection the shapes of the model of any style in that file; none where it is a
+    collection's itself.
+
+    Raises:
+        UsageError: it is a codebook, whose codes are another collection's.
+    """
     from sfumato.checkpoint import load_model
-    from sfumato.networks.model import StyleTransferModel
+    from sfumato.networks.model import CollectionModel, StyleTransferModel
 
     model, _ = load_model(weights)
+    if isinstance(model, CollectionModel) and model.config.generator == "codebook":
+        raise UsageError(f"{weights} is a codebook of its own collection; begin with a model of any style, or --resume")
     if not isinstance(model, StyleTransferModel):
         return ()
     shapes = model.config.model_dump(include={"widths", "blocks", "texture_size", "style_size"}, mode="json")
@@ -206,7 +226,10 @@ def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
     path = out / "config.json"
     if not path.is_file():
         return None
-    return TrainConfig.parse(apply_overrides(json.loads(path.read_text()), overrides), str(path))
+    found = json.loads(path.read_text())
+    if found.get("kind") == "collection" and "generator" not in found.get("collection", {}):
+        found.setdefault("weights", {})["content"] = 0.0  # a run from before collections had that term
+    return TrainConfig.parse(apply_overrides(found, overrides), str(path))
 
 
 def _look(console: Console, folder: Path, manifest: Path | None, config: TrainConfig) -> FolderReport:

@@ -35,7 +35,7 @@ from sfumato.checkpoint import (
 )
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
-from sfumato.networks.discriminator import PairDiscriminator
+from sfumato.networks.discriminator import PairDiscriminator, ProjectedDiscriminator
 from sfumato.networks.model import (
     CollectionModel,
     NoiseModel,
@@ -105,7 +105,7 @@ class _Generator(nn.Module):
 
 
 class _Discriminator(nn.Module):
-    """Its opinion (B, 1, h/8, w/8): the mean of the logits at all scales, above 0 where it sees paint."""
+    """Its opinion (B, 1, h', w'): the mean of the logits at all scales, above 0 where it sees paint."""
 
     def __init__(self, discriminator: nn.Module) -> None:
         super().__init__()
@@ -161,14 +161,14 @@ def export_model(
     """
     in_bytes = isinstance(model, CollectionModel)
     _round(model.cpu().eval(), in_bytes)
-    about = {**dict((card or {}).get("training", {})), "model": model_id}
     with torch.no_grad():
         judge = None if discriminator is None else _rounded(discriminator, in_bytes)
         bundle = _bundle(model, judge)
     with new_directory(directory) as folder:
         stored = None
         if len(bundle.graphs) > 1:  # a single graph has nothing to share
-            save_model(folder / WEIGHTS, model, about, packed(model, in_bytes))
+            # With no word of how they were trained, which the card has: equal weights are to be equal files.
+            save_model(folder / WEIGHTS, model, {}, packed(model, in_bytes))
             stored = _Stored(folder / WEIGHTS)
         for name, (module, inputs, input_names, output_names) in bundle.graphs.items():
             # The exporter leaves a module, and what lies in it, in the mode that it found the outermost in.
@@ -220,8 +220,10 @@ def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
         "statistics": (_Statistics(model), (thumbnail, code), ["thumbnail", "code"], ["affines"]),
         "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
     }
+    told = model.config.discriminator_conditional
     if judge is not None:
-        graphs["discriminator"] = (judge, (photo, code), ["picture", "code"], ["opinion"])
+        given, names = ((photo, code), ["picture", "code"]) if told else ((photo,), ["picture"])
+        graphs["discriminator"] = (judge, given, names, ["opinion"])
 
     def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
         code = model.style_encoder(picture)
@@ -232,18 +234,19 @@ def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
             "statistics": with_code,
             "generator": painter,
             "refiner": refiner_inputs(picture),
-            "discriminator": with_code,
+            "discriminator": with_code if told else (picture,),
         }
 
     # Where a code has its mean colour and the root of its covariance (`Measured.pack`): what a palette is.
     palette = [code.shape[1] - MEASURED, code.shape[1] - MEASURED + 9]
     sizes = {"code_size": int(code.shape[1]), "look_size": int(look.shape[1]), "affines": int(affines.shape[1])}
-    facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": palette}
+    facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": palette, "conditional": told}
     return _Bundle(graphs, inputs, _pictures(), model, facts)
 
 
 def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
-    """One collection's own style: no code, and so no encoder. The way back and the heads stay behind."""
+    """One collection's own style: no code, and so no encoder. The way back and the heads are not run: they are in the
+    weights' file, for who trains on."""
     thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(_PHOTO), torch.tensor(_ORIGIN)
     affines = model.generator.measure(thumbnail)
     graphs: dict[str, _Graph] = {
@@ -259,7 +262,7 @@ def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
 
     look = len(model.look) if model.has_look else 0
     sizes = {"code_size": 0, "look_size": look, "affines": int(affines.shape[1])}
-    facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": []}
+    facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": [], "conditional": False}
     return _Bundle(graphs, inputs, _pictures(), model.generator, facts)
 
 
@@ -302,12 +305,10 @@ def export_run(source: Path, directory: Path, model_id: str | None = None, *, ne
 
 
 def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
-    """The discriminator beside a checkpoint's model. A model.safetensors alone comes without; so does noise; any style
-    whose discriminator knows no code, for its opinion would be the same of every style; and whoever's looks with VGG19,
-    which is not ours to ship."""
-    unconditional = isinstance(model, StyleTransferModel) and not model.config.discriminator_conditional
-    borrowed = model.config.discriminator == "projected"
-    if isinstance(model, NoiseModel) or unconditional or borrowed or not state.is_file():
+    """The discriminator beside a checkpoint's model. A model.safetensors alone comes without; so does noise, and a
+    collection whose discriminator looks with VGG19, which is no part of that model."""
+    borrowed = isinstance(model, CollectionModel) and model.config.discriminator == "projected"
+    if isinstance(model, NoiseModel) or borrowed or not state.is_file():
         return None
     prefix = "discriminator."
     try:
@@ -324,7 +325,7 @@ def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
 def _new_discriminator(model: StyleTransferModel | CollectionModel) -> nn.Module:
     if isinstance(model, CollectionModel):
         return build_collection_discriminator(model.config)
-    return build_discriminator(model.config, model.code_size)
+    return build_discriminator(model.config, model.code_size, model.style_encoder.eye())
 
 
 def _rounded(discriminator: nn.Module, in_bytes: bool) -> nn.Module:
@@ -334,6 +335,8 @@ def _rounded(discriminator: nn.Module, in_bytes: bool) -> nn.Module:
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight")
     _round(plain, in_bytes)
+    if isinstance(plain, ProjectedDiscriminator):
+        _round(plain.eye.cpu(), in_bytes)
     return _Discriminator(plain).eval()
 
 

@@ -71,9 +71,9 @@ _GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint
 }
 #: The file of a bundle that its graphs' weights lie in.
 WEIGHTS = "model.safetensors"
-_OPTIONAL: dict[str, dict[str, Ends]] = {  # they explain pictures, and paint none
-    "arbitrary": {"discriminator.onnx": (("picture", "code"), ("opinion",))},
-    "collection": {"discriminator.onnx": (("picture",), ("opinion",))},
+_OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are told a code
+    True: {"discriminator.onnx": (("picture", "code"), ("opinion",))},
+    False: {"discriminator.onnx": (("picture",), ("opinion",))},
 }
 _OTHERS = {"noise": "it paints out of noise, and no photos; use sfumato imagine --model {}"}  # kinds of other commands
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # fastest first
@@ -84,6 +84,7 @@ class Card:
     """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained, scored and licensed.
 
     ``kind`` is ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
+    ``conditional`` is whether its discriminator, where it has one, is told the style code.
     ``look_size`` is how many numbers a style's look has, for refinement; 0 where there is none to aim at.
     """
 
@@ -96,6 +97,7 @@ class Card:
     palette: list[int]
     files: dict[str, str]
     kind: str = "arbitrary"
+    conditional: bool = True
     training: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     licence: dict[str, Any] = field(default_factory=dict)
@@ -121,12 +123,20 @@ class Card:
         """
         path, found = folder / "card.json", read_card(folder)
         # Cards from before there were kinds have none.
-        card = {"training": {}, "scores": {}, "licence": {}, "data": {}, "kind": "arbitrary", **found}
+        card = {
+            "training": {},
+            "scores": {},
+            "licence": {},
+            "data": {},
+            "kind": "arbitrary",
+            "conditional": True,
+            **found,
+        }
         if (kind := str(card["kind"])) not in _GRAPHS:
             unknown = f"this version does not paint with it; it knows {' and '.join(_GRAPHS)}"
             raise ModelError(f"{folder} is a model of the kind {kind!r}: {_OTHERS.get(kind, unknown).format(folder)}")
         types: dict[str, type] = dict.fromkeys(("thumbnail", "code_size", "look_size", "affines"), int)
-        types |= {"model": str, "version": str, "palette": list, "kind": str}
+        types |= {"model": str, "version": str, "palette": list, "kind": str, "conditional": bool}
         for key in (entry.name for entry in fields(cls)):
             if not isinstance(card.get(key), types.get(key, dict)):
                 raise ModelError(f"{path} is not a model card: {key!r} is missing or wrong; export the model again")
@@ -442,7 +452,7 @@ class Stylizer:
         return picture[:, :, : painted.shape[2], : painted.shape[3]]
 
     def opinion(self, picture: Picture, code: StyleCode | None = None) -> npt.NDArray[np.float32]:
-        """The discriminator's logits ``(h/8, w/8)`` over ``(1, 3, h, w)``: above 0 where it takes the place for a part
+        """The discriminator's logits, a map of them over ``(1, 3, h, w)``: above 0 where it takes the place for a part
         of a painting of that style, or, without a code, of the collection.
 
         Raises:
@@ -450,12 +460,19 @@ class Stylizer:
         """
         if "discriminator.onnx" not in self.card.files:
             raise ModelError(f"the model {self.card.model!r} has no discriminator; export it from its whole run")
-        given = {} if code is None else {"code": code.vector[None]}
+        if self._told and code is None:
+            raise UsageError(f"the discriminator of {self.card.model!r} is told a style; give its code")
+        given = {"code": code.vector[None]} if code is not None and self._told else {}
         logits: npt.NDArray[np.float32] = self._run("discriminator.onnx", picture=picture, **given)[0]
         return np.asarray(logits[0, 0])
 
+    @property
+    def _told(self) -> bool:
+        """Whether the discriminator is told a code."""
+        return self.card.has_codes and self.card.conditional
+
     def _run(self, graph: str, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
-        ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self.card.kind]}[graph]
+        ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self._told]}[graph]
         session = load_graph(
             self.folder / graph,
             self.card.files[graph],
@@ -692,7 +709,10 @@ def load_graph(
         raise UsageError(f"the device {device!r} did not start; check its drivers, or choose cpu")
     names = tuple(end.name for end in session.get_inputs()), tuple(end.name for end in session.get_outputs())
     if names != ends:
-        raise ModelError(f"{path} is another program's model: its inputs and outputs are {names}")
+        raise ModelError(
+            f"{path} is another program's model, or of another version: its inputs and outputs are {names}; export the "
+            "model again"
+        )
     return session
 
 

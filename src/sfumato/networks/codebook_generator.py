@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.networks.generator import Generator
-from sfumato.networks.statistics import Measured
+from sfumato.networks.statistics import colour_statistics, matrix_roots
 from sfumato.networks.style_encoder import LOOK, StyleEncoder
 from sfumato.style_code import MEASURED
 
@@ -47,15 +47,15 @@ class CodebookGenerator(nn.Module):
         seen = [encoder.look(work) for work in works]
         self.codes.copy_(torch.cat([code for code, _, _ in seen]))
         self.looks.copy_(torch.cat([look for _, _, look in seen]))
-        palettes = _palette(self.codes[:, -MEASURED:])
+        palettes = self.codes[:, -MEASURED:][:, :PALETTE]
         self.places.copy_((palettes - palettes.mean(0)) / _spread(palettes))
-        palettes = torch.cat([_palette(Measured.of(photo)[0].pack()) for photo in photos])
+        palettes = torch.cat([_seen(photo) for photo in photos])
         self.mean.copy_(palettes.mean(0))
         self.deviation.copy_(_spread(palettes))
 
     def choose(self, thumbnail: Tensor) -> Tensor:
         """Thumbnail (B, 3, h, w) in [0, 1] -> the places (B,) int64 in the book of the codes for these photos."""
-        place = (_palette(Measured.of(thumbnail)[0].pack()) - self.mean) / self.deviation
+        place = (_seen(thumbnail) - self.mean) / self.deviation
         return (place[:, None] - self.places).square().sum(2).argmin(1)
 
     def look(self, thumbnail: Tensor) -> Tensor:
@@ -84,9 +84,11 @@ class CodebookGenerator(nn.Module):
         return self.generator.content_features(x)
 
 
-def _palette(measured: Tensor) -> Tensor:
-    """(B, MEASURED) -> (B, `PALETTE`)."""
-    return measured[:, :PALETTE]
+def _seen(x: Tensor) -> Tensor:
+    """The palettes of pictures (B, 3, h, w), as codes have them (`Measured.pack`): (B, `PALETTE`)."""
+    mean, covariance = colour_statistics(x)
+    root, _ = matrix_roots(covariance)
+    return torch.cat([mean, root[:, 0], root[:, 1, 1:], root[:, 2, 2:]], 1)
 
 
 def _spread(palettes: Tensor) -> Tensor:

@@ -9,10 +9,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from sfumato.networks.perceptual import VGG19, WIDTHS
 
-#: Layers of VGG19 that a `ProjectedDiscriminator` reads: marks; and, of pictures with no photo behind them, what they
-#: make up. Each further block costs as much as all before it.
-MARKS = ("relu2_1", "relu3_1")
-WHOLE = (*MARKS, "relu4_1")
+#: Layers of VGG19 that a `ProjectedDiscriminator` reads. A further block would cost as much as these.
+READ = ("relu2_1", "relu3_1")
 
 
 class _OneScale(nn.Module):
@@ -87,14 +85,18 @@ class ProjectedDiscriminator(nn.Module):
     size by orders. The network that it looks with is nobody's part: neither moved nor saved with it.
     """
 
-    def __init__(self, vgg: VGG19, code_size: int, layers: tuple[str, ...] = MARKS, width: int = 64) -> None:
+    def __init__(self, vgg: VGG19, code_size: int, layers: tuple[str, ...] = READ, width: int = 64) -> None:
         """`vgg` knows these layers."""
         super().__init__()
         self._eye = (vgg,)  # in a tuple, so that it is no submodule
         self.heads = nn.ModuleDict({name: _Head(WIDTHS[name], width, code_size) for name in layers})
 
+    @property
+    def eye(self) -> VGG19:
+        return self._eye[0]
+
     def forward(self, x: Tensor, code: Tensor | None = None) -> list[Tensor]:
-        features = self._eye[0](x, tuple(self.heads))
+        features = self.eye(x, tuple(self.heads))
         return [head(torch.log1p(features[name]), code) for name, head in self.heads.items()]
 
 

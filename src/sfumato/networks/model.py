@@ -12,8 +12,6 @@ from sfumato.config import Config
 from sfumato.networks.codebook_generator import CodebookGenerator
 from sfumato.networks.collection_generator import CollectionGenerator, Normalization
 from sfumato.networks.discriminator import (
-    MARKS,
-    WHOLE,
     PairDiscriminator,
     PatchDiscriminator,
     ProjectedDiscriminator,
@@ -81,7 +79,7 @@ def _discriminator(
 ) -> OneDiscriminator:
     if config.discriminator == "projected":
         assert vgg is not None, "a projected discriminator looks with VGG19"
-        return ProjectedDiscriminator(vgg, code_size, WHOLE if isinstance(config, NoiseConfig) else MARKS)
+        return ProjectedDiscriminator(vgg, code_size)
     widths, scales = config.discriminator_widths, config.discriminator_scales
     return PatchDiscriminator(widths, code_size, scales, config.discriminator_spectral)
 

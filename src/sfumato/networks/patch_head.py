@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class PatchSampler(nn.Module):
     """Feature maps, and positions in them -> a unit vector for each position: a small network a layer.
 
-    The two-layer MLP H_l of Park et al. 2020 (§3). It trains with the generator and is not shipped.
+    The two-layer MLP H_l of Park et al. 2020 (§3). It trains with the generator, and paints nothing.
     """
 
     def __init__(self, widths: Sequence[int], size: int = 64) -> None:

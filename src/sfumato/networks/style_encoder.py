@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfumato.networks.perceptual import MEAN_BGR, VGG19
+from sfumato.networks.perceptual import LAYERS, MEAN_BGR, VGG19
 from sfumato.networks.statistics import Measured
 from sfumato.style_code import MEASURED
 
@@ -113,6 +113,16 @@ class StyleEncoder(nn.Module):
         """Take over the first convolutions of a VGG19."""
         for own, given in zip(self.trunk, vgg.convs.values(), strict=False):
             own.load_state_dict(given.state_dict())
+
+    def eye(self) -> VGG19:
+        """Its convolutions as a VGG19 that looks as deep as they go."""
+        convs = zip(LAYERS, self.trunk, strict=False)
+        weights = {
+            f"{name.replace('relu', 'conv')}.{part}": tensor
+            for name, convolution in convs
+            for part, tensor in convolution.state_dict().items()
+        }
+        return VGG19(weights, LAYERS[: len(self.trunk)])
 
     @torch.no_grad()
     def fit(self, descriptions: Sequence[Tensor]) -> None:

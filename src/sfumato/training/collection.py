@@ -72,6 +72,7 @@ class Collection(Kind[CollectionModel, Batch]):
         content = needed(content)
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"content": content.digest, "style": style.digest}
+        self.hashes = [picture.sha256 for picture in style.pictures]
         self.model = placed(self.new_model(), device)
         has_targets = bool(config.weights.statistics or config.weights.gram or config.weights.content)
         projected = config.collection.discriminator == "projected"
@@ -80,7 +81,7 @@ class Collection(Kind[CollectionModel, Batch]):
         self.source = BatchSource(content, style, config.seed, device)
         self.targets: Targets | None = None
         if has_targets and self.vgg:
-            self.targets = Targets(self.vgg, self.source, [p.sha256 for p in style.pictures], cache)
+            self.targets = Targets(self.vgg, self.source, self.hashes, cache)
         sides = ("paintings", "photos") if config.collection.cycle else ("paintings",)
         self.pools = {side: ImagePool(config.pool, config.seed) for side in sides}
 
@@ -94,15 +95,20 @@ class Collection(Kind[CollectionModel, Batch]):
 
     @cached_property
     def _works(self) -> list[int]:
-        """Which paintings' codes are in the book: as many as it has, evenly over all; of fewer, some twice."""
-        count, codes = len(self.source.style), self.config.collection.codes
-        return [i * count // codes for i in range(codes)]
+        """Which paintings' codes are in the book: as many as it has, evenly over all; of fewer, some twice.
+
+        In the order of their hashes, so that a run finds them again whatever its files are called by then.
+        """
+        order = sorted(range(len(self.hashes)), key=self.hashes.__getitem__)
+        codes = self.config.collection.codes
+        return [order[i * len(order) // codes] for i in range(codes)]
 
     def begin_with(self, found: nn.Module, name: str) -> None:
         """A codebook may begin with the generator of any style, and the codes that this has for the collection."""
         generator = self.model.generator
         if not isinstance(generator, CodebookGenerator) or not isinstance(found, StyleTransferModel):
             super().begin_with(found, name)
+            self.fit()  # the look is this collection's
             return
         take_over(generator.generator, found.generator, name)
         encoder = found.style_encoder.to(self.device)
@@ -150,7 +156,9 @@ class Collection(Kind[CollectionModel, Batch]):
         terms = {"range": range_loss(fake)}
         if self.targets:
             features = self.targets.vgg(alternate_views(fake, rows))
-            seen, wanted = style_target(features), self.targets.style(self._aims(generator, drawn), rows)
+            seen = style_target(features)
+            with torch.autocast(self.device.type, enabled=False):  # tables are kept, and are to be the same bits always
+                wanted = self.targets.style(self._aims(generator, drawn), rows)
             terms |= {"statistics": statistics_loss(seen, wanted), "gram": gram_loss(seen, wanted)}
             if weights.content:
                 kept = self.targets.content(drawn, remember=self.config.content_variants > 0)

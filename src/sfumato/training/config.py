@@ -20,18 +20,16 @@ RECIPES = ("tiny", "laptop", "flagship")
 KindName: TypeAlias = Literal["arbitrary", "collection", "noise"]
 #: What has a part in a collection's training; the other weights are of terms that need a style code.
 COLLECTION_TERMS = (
-    *(
-        "adversarial",
-        "content",
-        "contrast",
-        "contrast_identity",
-        "cycle",
-        "identity",
-        "consistency",
-        "range",
-        "statistics",
-        "gram",
-    ),
+    "adversarial",
+    "content",
+    "contrast",
+    "contrast_identity",
+    "cycle",
+    "identity",
+    "consistency",
+    "range",
+    "statistics",
+    "gram",
 )
 #: Overrides that turn a collection's recipe into the fine-tuning of a model of any style, as a codebook: what keeps the
 #: photo and its works' marks are the arbitrary kind's terms; each sample aims at the work whose code it is given.
@@ -202,7 +200,8 @@ class TrainConfig(Config):
 
     def shortened(self, share: int = 40, least: int = 20) -> Self:
         """The same run in a fraction of the steps: fine-tuning needs no more."""
-        phases = [phase.model_copy(update={"steps": max(least, phase.steps // share)}) for phase in self.phases]
+        steps = [min(phase.steps, max(least, phase.steps // share)) for phase in self.phases]
+        phases = [phase.model_copy(update={"steps": n}) for phase, n in zip(self.phases, steps, strict=True)]
         return self.model_copy(update={"phases": tuple(phases)})
 
     def spec(self, phase: Phase) -> BatchSpec:

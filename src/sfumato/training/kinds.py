@@ -64,8 +64,8 @@ def take_over(network: nn.Module, found: nn.Module, name: str) -> None:
     try:
         network.load_state_dict(found.state_dict())
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise UsageError(f"{name} has other networks than this run: {reason}; --set the same shapes") from error
+        reason = str(error).splitlines()[1].strip()[:120]
+        raise UsageError(f"{name} has other networks than this run ({reason}...); --set the same shapes") from error
 
 
 class Kind(ABC, Generic[Made, Drawn]):

@@ -13,7 +13,7 @@ from sfumato.data.batches import PaintingSource
 from sfumato.data.folders import FolderReport
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights, total_loss
-from sfumato.networks.discriminator import WHOLE
+from sfumato.networks.discriminator import READ
 from sfumato.networks.model import NoiseModel, build_noise_discriminator
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.kinds import PROBES, Kind, Lap, eye, placed, shown
@@ -50,7 +50,7 @@ class NoiseKind(Kind[NoiseModel, Noise]):
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"style": style.digest}
         self.model = placed(self.new_model(), device)
-        self.vgg = eye(vgg_file, device, WHOLE) if config.noise.discriminator == "projected" else None
+        self.vgg = eye(vgg_file, device, READ) if config.noise.discriminator == "projected" else None
         self.discriminator = placed(build_noise_discriminator(config.noise, self.vgg), device)
         self.source = PaintingSource(style, config.seed, device)
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sfumato import __version__
 from sfumato.checkpoint import Model, new_directory, save_model
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
@@ -75,7 +76,7 @@ class TrainingState:
         newest from `healthy` or before, to which a run that has gone wrong goes back."""
         directory = checkpoint(run, self.step)
         with new_directory(directory) as temporary:
-            about = {**about, "step": str(self.step), "recipe": config.recipe}
+            about = {**about, "version": __version__, "step": str(self.step), "recipe": config.recipe}
             averaged = {**self.model.state_dict(), **self.ema.values}
             save_model(temporary / "model.safetensors", self.model, about, averaged)
             # Clones: safetensors refuses tensors that share memory, and the optimisers' step counts may.
