@@ -19,7 +19,7 @@ PART=15M # files come back up to 16 MiB
 prepare() {
     local shared=$1
     rm -rf .lease && mkdir -p .lease/site .lease/wheels
-    "$PYTHON" "$shared/tools/pack.py" .lease/pictures
+    "$PYTHON" "$shared/tools/pack.py" .lease/pictures 256 72 700 # beside 16 MiB of code and weights all must fit in 64
     "$PYTHON" -m pip download --quiet --dest .lease/wheels --no-deps --only-binary=:all: --python-version 3.12 \
         --platform manylinux_2_17_x86_64 pydantic pydantic-core annotated-types typing-inspection
     local wheel

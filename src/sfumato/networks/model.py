@@ -24,7 +24,7 @@ from sfumato.networks.style_encoder import LOOK, StyleEncoder
 from sfumato.style_code import MEASURED
 
 #: What the discriminator looks with: with layers of its own, or with VGG19's (`networks.discriminator`).
-Eye: TypeAlias = Literal["patch", "projected"]
+DiscriminatorKind: TypeAlias = Literal["patch", "projected"]
 
 
 class ModelConfig(Config):
@@ -34,7 +34,7 @@ class ModelConfig(Config):
     blocks: int = 2  # residual blocks at stride 8
     texture_size: int = 96  # learnt part of a style code
     style_size: int = 256  # features that the generator's affines read
-    discriminator: Eye = "patch"
+    discriminator: DiscriminatorKind = "patch"
     discriminator_widths: tuple[int, ...] = (32, 64, 128)  # of patch, as scales and spectral
     discriminator_scales: int = 2
     discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
@@ -95,7 +95,7 @@ class CollectionConfig(Config):
     codes: PositiveInt = 64  # of codebook: works whose codes are kept
     texture_size: PositiveInt = 96  # of codebook: of the model that it begins with, as the next
     style_size: PositiveInt = 256
-    discriminator: Eye = "patch"
+    discriminator: DiscriminatorKind = "patch"
     discriminator_widths: tuple[int, ...] = (32, 64, 128)  # of patch, as scales and spectral
     discriminator_scales: int = 2
     discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
@@ -108,7 +108,7 @@ class CollectionConfig(Config):
         return self
 
 
-Painting: TypeAlias = CollectionGenerator | CodebookGenerator  # what paints in one collection's style
+CollectionPainter: TypeAlias = CollectionGenerator | CodebookGenerator  # what paints in one collection's style
 
 
 class CollectionModel(nn.Module):
@@ -130,7 +130,7 @@ class CollectionModel(nn.Module):
         self.back = self._new_generator() if config.cycle else None  # from paintings to photos
         self.register_buffer("look", torch.zeros(LOOK))
 
-    def _new_generator(self) -> Painting:
+    def _new_generator(self) -> CollectionPainter:
         config = self.config
         if config.generator == "codebook":
             size = config.texture_size + MEASURED
@@ -168,7 +168,7 @@ class NoiseConfig(Config):
     z_size: PositiveInt = 100  # as DCGAN's (Radford et al. 2016)
     side: Literal[64, 128] = 64  # pixels
     widths: tuple[PositiveInt, ...] | None = None  # channels at sides 4, 8, ..., `side`; None: about 1 M weights
-    discriminator: Eye = "patch"
+    discriminator: DiscriminatorKind = "patch"
     # Of patch. Four halvings, at two scales: a patch of the coarser one sees 92 pixels, the whole of a picture of 64.
     # Without a photo nothing else asks for a composition.
     discriminator_widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=5)] = (32, 64, 128, 128)

@@ -36,7 +36,12 @@ from sfumato.losses.perceptual import (
 from sfumato.networks.codebook_generator import CodebookGenerator
 from sfumato.networks.collection_generator import unrecorded
 from sfumato.networks.discriminator import OfPhotos
-from sfumato.networks.model import CollectionModel, Painting, StyleTransferModel, build_collection_discriminator
+from sfumato.networks.model import (
+    CollectionModel,
+    CollectionPainter,
+    StyleTransferModel,
+    build_collection_discriminator,
+)
 from sfumato.networks.patch_head import draw_positions
 from sfumato.networks.perceptual import VGG19
 from sfumato.networks.style_encoder import LOOKED, look_of, trunk_features
@@ -270,7 +275,7 @@ class Collection(Kind[CollectionModel, Batch]):
         return [[*row, *[blank] * (width - len(row))] for row in rows]
 
 
-def _identity(back: Painting, batch: Batch, count: int) -> Tensor:
+def _identity(back: CollectionPainter, batch: Batch, count: int) -> Tensor:
     """The first photos are to stay photos."""
     photos = batch.crop[:count]
     return identity_loss(_again(back, photos, batch.thumbnail[:count]), photos)
@@ -284,7 +289,7 @@ def _as_large(pictures: Tensor, others: Tensor) -> Tensor:
     return F.interpolate(pictures, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def _again(generator: Painting, pictures: Tensor, thumbnails: Tensor) -> Tensor:
+def _again(generator: CollectionPainter, pictures: Tensor, thumbnails: Tensor) -> Tensor:
     """Pictures (B, 3, S, S) painted under the statistics of their thumbnails."""
     painted: Tensor = generator(pictures, generator.measure(thumbnails))
     return painted
