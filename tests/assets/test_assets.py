@@ -134,3 +134,5 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
     assert find_model("degas") == Path("degas")
     assert find_model("no-such") == Path("no-such")
     assert find_model(None) == weights_dir()
+    with pytest.raises(ModelError, match="there is no model monnet; did you mean monet"):
+        find_model("monnet")

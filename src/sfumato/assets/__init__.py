@@ -30,10 +30,20 @@ def collection_names() -> list[str]:
 
 
 def find_model(model: str | os.PathLike[str] | None) -> Path:
-    """The folder of a model: one given, one that ships by its name, or the one for any style where none is named."""
+    """The folder of a model: one given, one that ships by its name, or the one for any style where none is named.
+
+    Raises:
+        ModelError: there is nothing there, and the name is nearly that of one that ships.
+    """
     if model is None:
         return weights_dir()
-    return weights_dir(str(model)) if str(model) in collection_names() and not os.path.exists(model) else Path(model)
+    if os.path.exists(model):
+        return Path(model)
+    if str(model) in collection_names():
+        return weights_dir(str(model))
+    if near := difflib.get_close_matches(str(model), collection_names()):
+        raise ModelError(f"there is no model {model}; did you mean {' or '.join(near)}?")
+    return Path(model)
 
 
 def style_names() -> list[str]:

@@ -85,6 +85,7 @@ def replay(
     """Paint a photo as another picture was made: the same photo gives the same pixels."""
     from dataclasses import replace
 
+    from sfumato.assets import collection_names
     from sfumato.checks import check_range
     from sfumato.cli.stylize import Run, mask_digest, read_mask
     from sfumato.image import MAX_PIXELS
@@ -105,7 +106,7 @@ def replay(
         check_range(quality, 1, 100, "--quality")
         recipe = replace(recipe, quality=quality)
     jobs, _ = plan([photo], out, "replay")
-    stylizer = Stylizer(model)
+    stylizer = Stylizer(recipe.model if model is None and recipe.model in collection_names() else model)
     styles = recipe.rebuild(stylizer)
     Run(stylizer, recipe, styles, masks, None, overwrite, MAX_PIXELS, False).all(jobs, False)
 
