@@ -35,6 +35,7 @@ from sfumato.checkpoint import (
 )
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
+from sfumato.inference.stylizer import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator, ProjectedDiscriminator
 from sfumato.networks.model import (
     CollectionModel,
@@ -48,7 +49,6 @@ from sfumato.style_code import MEASURED
 from sfumato.training.state import shipped_weights
 
 OPSET = 18
-WEIGHTS = "model.safetensors"  # in a bundle
 _LARGE = 256  # values: smaller weights stay in their graph, in 32 bits
 _DTYPES = {"F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}  # of safetensors and of ONNX
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime

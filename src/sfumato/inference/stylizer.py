@@ -106,8 +106,8 @@ class Card:
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of the hashes of all graphs and their weights: what decides which pixels come out."""
-        names = [*sorted(_GRAPHS[self.kind]), *(name for name in (WEIGHTS,) if name in self.files)]
-        return hashlib.sha256("".join(self.files[name] for name in names).encode()).hexdigest()
+        names = (*sorted(_GRAPHS[self.kind]), WEIGHTS)
+        return hashlib.sha256("".join(self.files.get(name, "") for name in names).encode()).hexdigest()
 
     @property
     def has_codes(self) -> bool:
@@ -378,12 +378,12 @@ class Stylizer:
     def _measure(
         self, small: Picture, code: StyleCode | None, photo: Picture | None = None
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-        """Affines ``(1, A)``, and the look that refinement is to aim at, where there is one.
+        """Affines ``(1, A)``, and a collection's look for the photo, where it has one.
 
         ``photo`` is what a collection is to choose by, where ``small`` is of another picture.
         """
         if code is not None:
-            return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0], code.look
+            return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0], None
         affines, look = self._run("statistics.onnx", thumbnail=small, photo=small if photo is None else photo)
         return affines, look[0] if self.refines else None
 
@@ -518,9 +518,8 @@ class _Painting:
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
         self.small = stylizer._thumbnail(source)
         self.code = None if code is None else stylizer.fused(self.small, code, strength, color)
-        self.affines, look = stylizer._measure(self.small, self.code)
-        if code is not None:
-            look = code.look  # fused with the photo's own by the refiner, and not here
+        self.affines, own = stylizer._measure(self.small, self.code)
+        look = own if code is None else code.look  # fused with the photo's own by the refiner, and not here
         self.look = look if refine and strength else None
         # Another place in the field of noise; seed 0 is its corner.
         self.shift = np.random.default_rng(seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT if seed else np.zeros(2, int)
@@ -716,9 +715,16 @@ def load_graph(
     return session
 
 
+@lru_cache(maxsize=24)
+def _hash(path: Path, changed: int, size: int) -> str:
+    """SHA-256 of a file as it was then: all graphs of a bundle read the same weights."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def _check_hash(path: Path, sha256: str) -> None:
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        state = path.stat()
+        found = _hash(path, state.st_mtime_ns, state.st_size)
     except OSError as problem:
         raise ModelError(f"cannot read {path}: {problem.strerror}; export or install the model again") from problem
     if found != sha256:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.networks.generator import Generator
-from sfumato.networks.statistics import colour_statistics, matrix_roots
+from sfumato.networks.statistics import colour_statistics, matrix_roots, pack_palette
 from sfumato.networks.style_encoder import LOOK, StyleEncoder
 from sfumato.style_code import MEASURED
 
@@ -88,7 +88,7 @@ def _seen(x: Tensor) -> Tensor:
     """The palettes of pictures (B, 3, h, w), as codes have them (`Measured.pack`): (B, `PALETTE`)."""
     mean, covariance = colour_statistics(x)
     root, _ = matrix_roots(covariance)
-    return torch.cat([mean, root[:, 0], root[:, 1, 1:], root[:, 2, 2:]], 1)
+    return pack_palette(mean, root)
 
 
 def _spread(palettes: Tensor) -> Tensor:

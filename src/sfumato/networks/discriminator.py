@@ -13,6 +13,15 @@ from sfumato.networks.perceptual import VGG19, WIDTHS
 READ = ("relu2_1", "relu3_1")
 
 
+def _verdict(h: Tensor, logit: nn.Module, project: nn.Module | None, code: Tensor | None) -> Tensor:
+    """Features (B, C, h, w) -> logits (B, 1, h, w), which with `project` hang on the code (B, D) too."""
+    logits: Tensor = logit(h)
+    if project is not None:
+        assert code is not None, "a conditional discriminator looks for what a code describes"
+        logits = logits + (h * project(code)[:, :, None, None]).mean(1, keepdim=True)
+    return logits
+
+
 class _OneScale(nn.Module):
     def __init__(self, widths: tuple[int, ...], code_size: int, spectral: bool) -> None:
         super().__init__()
@@ -29,11 +38,7 @@ class _OneScale(nn.Module):
         h = x
         for convolution in self.convs:
             h = F.leaky_relu(convolution(h), 0.2)
-        logits: Tensor = self.logit(h)
-        if self.project is not None:
-            assert code is not None, "a conditional discriminator looks for what a code describes"
-            logits = logits + (h * self.project(code)[:, :, None, None]).mean(1, keepdim=True)
-        return logits
+        return _verdict(h, self.logit, self.project, code)
 
 
 class PatchDiscriminator(nn.Module):
@@ -69,11 +74,7 @@ class _Head(nn.Module):
 
     def forward(self, features: Tensor, code: Tensor | None) -> Tensor:
         h = F.leaky_relu(self.look(F.leaky_relu(self.enter(features), 0.2)), 0.2)
-        logits: Tensor = self.logit(h)
-        if self.project is not None:
-            assert code is not None, "a conditional discriminator looks for what a code describes"
-            logits = logits + (h * self.project(code)[:, :, None, None]).mean(1, keepdim=True)
-        return logits
+        return _verdict(h, self.logit, self.project, code)
 
 
 class ProjectedDiscriminator(nn.Module):

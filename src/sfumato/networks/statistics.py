@@ -187,6 +187,11 @@ class ToneCurve:
         return y
 
 
+def pack_palette(mean: Tensor, root: Tensor) -> Tensor:
+    """Mean colour (B, 3) and the upper triangle of the symmetric root (B, 3, 3) of the colours' covariance: (B, 9)."""
+    return torch.cat([mean, root[:, 0], root[:, 1, 1:], root[:, 2, 2:]], 1)
+
+
 @dataclass(frozen=True)
 class Measured:
     """The part of a style code that is measured and not learnt: palette, contrast octave by octave, and tones.
@@ -210,8 +215,7 @@ class Measured:
 
     def pack(self) -> Tensor:
         """(B, MEASURED): mean (3), upper triangle of the root (6), bands, tones."""
-        triangle = [self.root[:, 0], self.root[:, 1, 1:], self.root[:, 2, 2:]]
-        return torch.cat([self.mean, *triangle, self.bands, self.tones.flatten(1)], 1)
+        return torch.cat([pack_palette(self.mean, self.root), self.bands, self.tones.flatten(1)], 1)
 
     @classmethod
     def unpack(cls, code: Tensor) -> Measured:
