@@ -261,7 +261,7 @@ def test_contradictory_answers_leave_doubt(store, likes, stylizer):
 
 
 def test_an_adapter_stays_while_the_liked_pictures_do(store, likes, stylizer):
-    kept, taste = create("anna", gather(likes[:4], [], stylizer), stylizer)
+    _, taste = create("anna", gather(likes[:4], [], stylizer), stylizer)
     adapted = Taste(**{**vars(taste), "adapter": {"a": np.ones(3, np.float32)}})
     adapted.save(store / "anna" / "anna.sfumato")
     _, taste = answer("anna", Style.named("monet"), Style.named("degas"), "first", stylizer)
