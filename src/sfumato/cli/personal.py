@@ -360,7 +360,7 @@ def ask(
     from sfumato.personal.ask import favourites
 
     if questions.kept.answers or taste is not None:
-        best = ", ".join(style.name for style, _ in favourites(questions.model()))
+        best = ", ".join(style.name for style in favourites(questions.model()))
         typer.echo(f"Of the built-in styles it would choose {best}.")
 
 
@@ -511,7 +511,7 @@ def _suggested(taste: Taste) -> list[str]:
         model = PreferenceModel.of(taste.preference, StyleSpace.load())
     except ModelError:
         return []
-    return [style.name for style, _ in favourites(model)]
+    return [style.name for style in favourites(model)]
 
 
 def _contents(taste: Taste) -> dict[str, Any]:

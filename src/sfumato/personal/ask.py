@@ -21,7 +21,7 @@ from sfumato.errors import UsageError
 from sfumato.image import Picture, as_image, read_image, resize, thumbnail_size
 from sfumato.inference.stylizer import REFINE, Style, Stylizer
 from sfumato.personal.preferences import Preferences, answer, answered_codes, code_id, preference, recall
-from sfumato.personal.profile import PreferenceModel, next_question
+from sfumato.personal.profile import Centre, PreferenceModel, next_question
 from sfumato.personal.space import StyleSpace
 from sfumato.style_code import StyleCode
 
@@ -64,6 +64,8 @@ class Questions:
         for style in self.candidates:
             stylizer.check_style(style)
         self._space = StyleSpace.load()
+        # Answers do not move them.
+        self._centres = [Centre(style.code, 1.0, ()) for style in (taste.styles if taste else ())]
         self._seen = {digest: one.code for digest, one in recall(self.kept, stylizer)[0].items()}
         self._painted: dict[int, Picture] = {}
         self._lock = threading.RLock()
@@ -99,7 +101,7 @@ class Questions:
     def model(self) -> PreferenceModel:
         """What is known of the taste so far."""
         codes: dict[str, StyleCode] = {**self._seen, **answered_codes(self.kept, self.stylizer.card.model)}
-        return preference(self.kept, codes, self._space)
+        return preference(self.kept, codes, self._space, self._centres)
 
     def _asked(self) -> set[tuple[int, int]]:
         places = {code_id(style.code): i for i, style in enumerate(self.candidates)}
@@ -112,12 +114,10 @@ class Questions:
         return self._painted[place]
 
 
-def favourites(model: PreferenceModel, count: int = 3) -> list[tuple[Style, float]]:
-    """The built-in styles of the highest scores, the highest first, with them."""
+def favourites(model: PreferenceModel, count: int = 3) -> list[Style]:
+    """The built-in styles of the highest scores, the highest first."""
     styles = [Style.named(name) for name in assets.style_names()]
-    scores = [model.score(style.code)[0] for style in styles]
-    order = np.argsort(scores)[::-1][:count]
-    return [(styles[int(i)], scores[int(i)]) for i in order]
+    return [styles[place] for place in model.rank([style.code for style in styles])[:count]]
 
 
 def side_by_side(question: Question) -> Picture:

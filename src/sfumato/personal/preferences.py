@@ -38,7 +38,7 @@ from sfumato.inference.library import is_name, new_personal_path, personal_folde
 from sfumato.inference.stylizer import Style, Stylizer
 from sfumato.inference.taste import RIGHTS, Taste
 from sfumato.personal.look import Look, Remark, Seen, look, odd_one
-from sfumato.personal.profile import PreferenceModel, centres
+from sfumato.personal.profile import Centre, PreferenceModel, centres
 from sfumato.personal.space import StyleSpace
 from sfumato.style_code import StyleCode, from_text, to_text
 
@@ -480,7 +480,7 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
         return None
     space = StyleSpace.load()
     found = centres([codes[p.sha256] for p in liked], [codes[p.sha256] for p in disliked], space)
-    model = preference(kept, codes, space)
+    model = preference(kept, codes, space, found)
     counts = {right: sum(p.rights == right for p in (*liked, *disliked)) for right in RIGHTS}
     same = before is not None and before.model == found[0].code.model and set(before.liked) == {p.sha256 for p in liked}
     return Taste(
@@ -497,15 +497,18 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
     )
 
 
-def preference(kept: Preferences, codes: Mapping[str, StyleCode], space: StyleSpace) -> PreferenceModel:
-    """A score over styles, from likes, dislikes and answers; ``codes`` as for `learn`."""
+def preference(
+    kept: Preferences, codes: Mapping[str, StyleCode], space: StyleSpace, found: Sequence[Centre] | None = None
+) -> PreferenceModel:
+    """A score over styles, from likes, dislikes and answers; ``codes`` as for `learn`, ``found`` the centres that are
+    known already."""
     liked, disliked = ([codes[p.sha256] for p in of if p.sha256 in codes] for of in (kept.liked, kept.disliked))
     pairs = []
     for each in kept.answers:
         if each.preferred != "neither" and each.first[1] in codes and each.second[1] in codes:
             pair = codes[each.first[1]], codes[each.second[1]]
             pairs.append(pair if each.preferred == "first" else pair[::-1])
-    return PreferenceModel.fit(space, liked, disliked, pairs)
+    return PreferenceModel.fit(space, liked, disliked, pairs, found)
 
 
 def answered_codes(kept: Preferences, model: str) -> dict[str, StyleCode]:
