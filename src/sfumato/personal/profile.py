@@ -46,6 +46,7 @@ ENOUGH = 0.125
 #: for persons (docs/personal.md).
 _NEAR, _NEAR_DEVIATION, _COORDINATE, _COORDINATE_ALONE = 1.5, 1.5, 0.15, 0.5
 _STRENGTH, _OCTAVES = 0.3, 0.5  # deviations of the strength and stroke that suit a person from guidance's
+_STARTS = 10  # of the mixture; the best is kept
 _MOST_ROWS = 4000  # pairs of a like and a dislike that are looked at
 
 
@@ -143,7 +144,7 @@ class Mixture:
 def fit_mixture(x: Array, trust: Array, between: Array, count: int, seed: int = 0) -> Mixture:
     """A mixture of ``count`` parts by expectation and maximisation, from the best of a few starts."""
     best, most = None, -np.inf
-    for start in range(1 if count == 1 else 4):
+    for start in range(1 if count == 1 else _STARTS):
         mixture = _climb(x, trust, between, _starts(x, count, np.random.default_rng([seed, count, start])))
         value = float(trust @ mixture.log_density(x))
         if value > most:
