@@ -42,6 +42,7 @@ from sfumato.style_code import StyleCode
 LIKES, DRAWS = 15, 3
 SIDE = 256  # pixels: short side at which the judge looks at paintings
 SLIPS = 0.1
+MOST = 60  # questions
 
 
 @dataclass(frozen=True)
@@ -276,29 +277,19 @@ def preference(data: Data, seeds: int) -> dict[str, Any]:
                 rng = np.random.default_rng([9, seed])
                 order = rng.permutation(free)
                 pool, test = order[:200], order[200:400]
-                measure = Measure(
-                    found,
-                    codes,
-                    np.array([pair for pair in rng.choice(test, (2000, 2)) if pair[0] != pair[1]]),
-                    utility,
-                )
-
-                def measure(
-                    name: str, model: PreferenceModel, pairs: np.ndarray = pairs, u: np.ndarray = utility
-                ) -> None:
-                    found.setdefault(name, []).append(accuracy_and_error(model, codes, pairs, u))
-
+                pairs = np.array([pair for pair in rng.choice(test, (2000, 2)) if pair[0] != pair[1]])
+                measure = Measure(found, codes, pairs, utility)
                 person = Person(utility, codes, rng)
                 given = (data.space, likes, dislikes)
                 measure("likes_alone", PreferenceModel.fit(*given, found=known))
                 for count in (20, 40):
                     answers = [person.answer(*rng.choice(pool, 2, replace=False)) for _ in range(count)]
                     measure(f"random_{count}", PreferenceModel.fit(*given, answers, found=known))
-                answers, questions = ask(data.space, likes, dislikes, known, person, pool, 20)
+                answers, _ = ask(data.space, likes, dislikes, known, person, pool, 20)
                 measure("active_20", PreferenceModel.fit(*given, answers, found=known))
                 answers, _ = ask(data.space, [], [], [], person, pool, 20)
                 measure("active_20_without_likes", PreferenceModel.fit(data.space, answers=answers))
-                answers, questions = ask(data.space, likes, dislikes, known, person, pool, 200)
+                answers, questions = ask(data.space, likes, dislikes, known, person, pool, MOST)
                 measure("until_it_stops", PreferenceModel.fit(*given, answers, found=known))
                 asked.append(questions)
     per_person = DRAWS * seeds  # seeds of one draw are alike: intervals are over draws

@@ -195,7 +195,7 @@ def show(name: _Name, as_json: _Json = False) -> None:
     if taste is not None:
         _styles(kept, taste)
         if suggested := _suggested(taste):
-            typer.echo(f"Of the built-in styles it is nearest to {', '.join(suggested)}.")
+            typer.echo(f"Of the built-in styles you may like best: {', '.join(suggested)}.")
         rights = ", ".join(f"{right}: {count}" for right, count in taste.rights.items())
         typer.echo(
             f"Rights: {rights or 'not said'}. Learnt {taste.created or 'at an unknown time'} with {taste.model}."
@@ -357,10 +357,10 @@ def ask(
         questions.answered, f", and {name} has learnt from them"
     )
     typer.echo(f"{why} {_number(questions.answered, 'question')} answered{learnt}.")
-    from sfumato.personal.ask import favourites
+    from sfumato.personal.profile import suggestions
 
     if questions.kept.answers or taste is not None:
-        best = ", ".join(style.name for style in favourites(questions.model()))
+        best = ", ".join(name for name, _, _ in suggestions(questions.model(), 3))
         typer.echo(f"Of the built-in styles it would choose {best}.")
 
 
@@ -501,8 +501,7 @@ def _facts(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark]) ->
 def _suggested(taste: Taste) -> list[str]:
     """The built-in styles that a taste would choose; none where it holds no preference model of this version."""
     from sfumato.errors import ModelError
-    from sfumato.personal.ask import favourites
-    from sfumato.personal.profile import PreferenceModel
+    from sfumato.personal.profile import PreferenceModel, suggestions
     from sfumato.personal.space import StyleSpace
 
     if not taste.preference:
@@ -511,7 +510,7 @@ def _suggested(taste: Taste) -> list[str]:
         model = PreferenceModel.of(taste.preference, StyleSpace.load())
     except ModelError:
         return []
-    return [style.name for style in favourites(model)]
+    return [name for name, _, _ in suggestions(model, 3)]
 
 
 def _contents(taste: Taste) -> dict[str, Any]:

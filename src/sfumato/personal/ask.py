@@ -114,12 +114,6 @@ class Questions:
         return self._painted[place]
 
 
-def favourites(model: PreferenceModel, count: int = 3) -> list[Style]:
-    """The built-in styles of the highest scores, the highest first."""
-    styles = [Style.named(name) for name in assets.style_names()]
-    return [styles[place] for place in model.rank([style.code for style in styles])[:count]]
-
-
 def side_by_side(question: Question) -> Picture:
     """Both pictures of a question, ``(1, 3, h, w)``, with a white gap."""
     first, second = question.pictures

@@ -8,6 +8,7 @@ Both live in the style space (`personal.space`). NumPy alone; the formulas are i
 * `PreferenceModel`: a utility over styles with its uncertainty, from likes, dislikes and answers "rather this than
   that" (Bradley & Terry 1952, with a normal prior and Laplace's approximation).
 * `next_question`: the pair whose answer would tell most (Houlsby et al. 2011).
+* `suggestions`: the built-in styles by that score; `setting`: strength and stroke by answers about those.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from sfumato import assets
 from sfumato.errors import ModelError, UsageError
 from sfumato.personal.space import Array, StyleSpace
 from sfumato.style_code import StyleCode
 
-__all__ = ["Centre", "PreferenceModel", "StyleSpace", "centres", "next_question"]
+__all__ = ["Centre", "PreferenceModel", "Setting", "StyleSpace", "centres", "next_question", "setting", "suggestions"]
 
 #: Degrees of freedom of the t distributions: low, so that one odd picture among many moves no centre.
 FREEDOM = 5.0
@@ -36,12 +38,15 @@ FEWEST = 3
 SURE = 1.5
 #: Answers that say nothing of the taste: slips, moods, pairs that are all the same to the person.
 LAPSE = 0.1
-#: Nats: a question that is expected to tell less is not asked.
-ENOUGH = 0.02
+#: Nats: a question that is expected to tell less is not asked. It is a quarter of the most that an answer can tell,
+#: slips counted in, and comes after some 25 questions.
+ENOUGH = 0.125
 #: Of the prior of a utility's weights: the mean and deviation of those of nearness, and the deviation of those of the
 #: coordinates, where there is a centre to be near to and where there is none. Chosen on training artists who stood in
 #: for persons (docs/personal.md).
-_NEAR, _NEAR_DEVIATION, _COORDINATE, _COORDINATE_ALONE = 1.5, 1.0, 0.5, 2.0
+_NEAR, _NEAR_DEVIATION, _COORDINATE, _COORDINATE_ALONE = 1.5, 1.5, 0.15, 0.5
+_STRENGTH, _OCTAVES = 0.3, 0.5  # deviations of the strength and stroke that suit a person from guidance's
+_STARTS = 10  # of the mixture; the best is kept
 _MOST_ROWS = 4000  # pairs of a like and a dislike that are looked at
 
 
@@ -139,7 +144,7 @@ class Mixture:
 def fit_mixture(x: Array, trust: Array, between: Array, count: int, seed: int = 0) -> Mixture:
     """A mixture of ``count`` parts by expectation and maximisation, from the best of a few starts."""
     best, most = None, -np.inf
-    for start in range(1 if count == 1 else 4):
+    for start in range(1 if count == 1 else _STARTS):
         mixture = _climb(x, trust, between, _starts(x, count, np.random.default_rng([seed, count, start])))
         value = float(trust @ mixture.log_density(x))
         if value > most:
@@ -325,6 +330,45 @@ def next_question(
         if pair not in done:
             return pair
     return None
+
+
+def suggestions(model: PreferenceModel, count: int = 5) -> list[tuple[str, float, float]]:
+    """The built-in styles that the person is expected to like most: name, utility and its deviation."""
+    names = assets.style_names()
+    codes = [StyleCode.load(assets.style_path(name))[0] for name in names]
+    mean, deviation = model.scores(codes)
+    return [(names[i], float(mean[i]), float(deviation[i])) for i in model.rank(codes)[:count]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a style is put on: ``strength`` from 0 to 1, and ``stroke``, from 0.5 to 2, as `Stylizer` takes them."""
+
+    strength: float
+    stroke: float
+
+
+def setting(guided: Setting, answers: Sequence[tuple[Setting, Setting]]) -> Setting:
+    """Strength and stroke for a person: guidance's for the photo (`guide.choose`), moved by answers about them.
+
+    What suits is a point of strength and octaves of stroke; a setting is the less liked the farther it lies from it, by
+    half the squared distance in deviations. The point's prior is normal around the guided one, answers ``(preferred,
+    other)`` are as likely as answers about styles, and the mean over a grid of points is taken.
+    """
+    if not answers:
+        return guided
+    at = np.stack(np.meshgrid(np.linspace(0, 1, 41), np.linspace(-1, 1, 41), indexing="ij"), -1).reshape(-1, 2)
+
+    def utility(one: Setting) -> Array:
+        here = np.array([one.strength, np.log2(one.stroke)])
+        return np.asarray(-0.5 * (((at - here) / [_STRENGTH, _OCTAVES]) ** 2).sum(1))
+
+    logs = utility(guided)
+    for preferred, other in answers:
+        logs = logs + np.log(_answer(utility(preferred) - utility(other)))
+    weights = np.exp(logs - logs.max())
+    strength, octaves = weights @ at / weights.sum()
+    return Setting(float(strength), float(2**octaves))
 
 
 def _aspects(space: StyleSpace, centres: Array, codes: Sequence[StyleCode]) -> Array:
