@@ -326,7 +326,7 @@ def ask(
         Path | None, typer.Option(help="What is painted; otherwise a made-up landscape.", show_default=False)
     ] = None,
     page: Annotated[bool, typer.Option("--page", help="Ask on a page that only this machine can open.")] = False,
-    most: Annotated[int, typer.Option(metavar="N", help="Questions at most.")] = 20,
+    most: Annotated[int, typer.Option(metavar="N", help="Questions at most.")] = 50,
     out: Annotated[
         Path | None,
         typer.Option(
