@@ -51,7 +51,7 @@ class Taste:
         answers: to how many questions it was learnt from besides.
         rights: how many pictures are under which of `RIGHTS`.
         scores: what was measured of it; JSON.
-        created: when it was learnt, as in ``2026-11-26T22:22:38Z``.
+        created: when it was learnt, as in ``2026-11-26T22:22:38.123456Z``.
         preference: numbers of the preference model, by name.
         adapter: of the adapter, by name.
     """
@@ -108,7 +108,7 @@ class Taste:
         if rights := ", ".join(f"{right}: {count}" for right, count in sorted(self.rights.items()) if count):
             about["rights"] = rights
         if self.created:
-            about["learnt"] = self.created
+            about["learnt"] = self.created[:16].replace("T", " ")
         # An adapter goes along here, into `Style.adapter`, as `Adapter.of(self.adapter)`.
         return tuple(
             Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about) for i, code in enumerate(self.codes)

@@ -687,4 +687,5 @@ def _lock(file: BinaryIO) -> None:
 
 
 def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    """The time, fine enough for `Preferences.is_learnt` to tell what came first."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
