@@ -197,9 +197,8 @@ def show(name: _Name, as_json: _Json = False) -> None:
         if suggested := _suggested(taste):
             typer.echo(f"Of the built-in styles you may like best: {', '.join(suggested)}.")
         rights = ", ".join(f"{right}: {count}" for right, count in taste.rights.items())
-        typer.echo(
-            f"Rights: {rights or 'not said'}. Learnt {taste.created or 'at an unknown time'} with {taste.model}."
-        )
+        when = taste.created[:16].replace("T", " ") or "at an unknown time"
+        typer.echo(f"Rights: {rights or 'not said'}. Learnt {when} (UTC) with {taste.model}.")
     if kept.pictures:
         typer.echo(f"Pictures ({len(kept.liked)} liked, {len(kept.disliked)} disliked):")
     for picture in kept.pictures:
