@@ -54,7 +54,7 @@ def plan(
             raise UsageError(f"a photo from standard input has no name: name a file in {out}")
         target = None if out is None or out == STANDARD else _file(Path(out), format)
         return [Job(None, target)], False
-    found = _once([entry for text in inputs for entry in _expand(text, verb)])
+    found = _once([entry for text in inputs for entry in expand(text, verb)])
     folder_wanted = len(found) != 1 or len(inputs) != 1 or os.path.isdir(inputs[0]) or _is_pattern(inputs[0])
     if out == STANDARD:
         if len(found) != 1:
@@ -70,8 +70,16 @@ def plan(
     return [Job(photo, target) for (photo, _), target in zip(found, targets, strict=True)], folder_wanted
 
 
-def _expand(text: str, verb: str) -> list[tuple[Path, Path]]:
-    """Photos that an input names, each with the name it has below that input."""
+def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
+    """Photos that an input names, each with the name it has below that input.
+
+    Args:
+        text: a file, a folder, which is taken whole with what lies below, or a pattern.
+        verb: as in :func:`plan`; ``None`` takes all that lies in a folder.
+
+    Raises:
+        InputError: a folder or a pattern holds no picture.
+    """
     check_no_address(text)
     path = Path(text)
     if os.path.isdir(path):
@@ -79,7 +87,7 @@ def _expand(text: str, verb: str) -> list[tuple[Path, Path]]:
         below = [p for p in below if not any(part.startswith(".") for part in p.relative_to(path).parts)]
         if not below:
             raise InputError(f"no picture lies in the folder {path}; name another, or a file")
-        pictures = [(p, p.relative_to(path)) for p in below if not _is_result(p, verb)]
+        pictures = [(p, p.relative_to(path)) for p in below if verb is None or not _is_result(p, verb)]
         if not pictures:
             made = "made" if verb == "paint" else "finished"
             raise InputError(
