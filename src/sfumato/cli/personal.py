@@ -57,7 +57,7 @@ class Rights(StrEnum):
     unstated = "unstated"
 
 
-_Name = Annotated[str, typer.Argument(help="What the style is called.", show_default=False)]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="What the style is called.", show_default=False)]
 _Like = Annotated[
     list[str] | None,
     typer.Option(metavar="DIR|FILES", help="Pictures that you like: folders, files, patterns.", show_default=False),
@@ -68,8 +68,8 @@ _Dislike = Annotated[
 _Rights = Annotated[
     Rights | None,
     typer.Option(
-        help="Whose the pictures are; it goes into the file that you share. [default: asked in a terminal, else "
-        "unstated]",
+        help="Whose the pictures are; it goes into the file that you share. Without it you are asked in a terminal, "
+        "and elsewhere it is unstated.",
         show_default=False,
     ),
 ]
@@ -276,7 +276,9 @@ def export(
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A .sfumato file.", show_default=False)],
-    name: Annotated[str | None, typer.Option(help="What to call it here. [default: its own name]")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call it here; otherwise its own name.", show_default=False)
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Keep a style that somebody exported under its name, or another."""
@@ -321,7 +323,7 @@ def delete(
 def ask(
     name: _Name,
     photo: Annotated[
-        Path | None, typer.Option(help="What is painted. [default: a made-up landscape]", show_default=False)
+        Path | None, typer.Option(help="What is painted; otherwise a made-up landscape.", show_default=False)
     ] = None,
     page: Annotated[bool, typer.Option("--page", help="Ask on a page that only this machine can open.")] = False,
     most: Annotated[int, typer.Option(metavar="N", help="Questions at most.")] = 20,
@@ -330,7 +332,7 @@ def ask(
         typer.Option(
             "--out",
             "-o",
-            help="Where the two pictures are put, side by side. [default: the style's folder]",
+            help="Where the two pictures are put, side by side; otherwise the style's folder, while it asks.",
             show_default=False,
         ),
     ] = None,
@@ -351,7 +353,10 @@ def ask(
     questions = Questions(name, Stylizer(), photo, refine)
     why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
     taste = questions.kept.taste
-    typer.echo(f"{why} {_number(questions.answered, 'question')} answered, and {name} has learnt from it.")
+    learnt = {0: "", 1: f", and {name} has learnt from it"}.get(
+        questions.answered, f", and {name} has learnt from them"
+    )
+    typer.echo(f"{why} {_number(questions.answered, 'question')} answered{learnt}.")
     from sfumato.personal.ask import favourites
 
     if questions.kept.answers or taste is not None:
@@ -363,8 +368,8 @@ def _on_page(questions: Questions, most: int) -> str:
     from sfumato.personal.page import Page
 
     server = Page(questions, most)
-    typer.echo(f"Open {server.address} in a browser on this machine; Ctrl-C ends it.")
     try:
+        typer.echo(f"Open {server.address} in a browser on this machine; Ctrl-C ends it.")
         server.serve()
     except KeyboardInterrupt:
         return "Stopped."
@@ -445,7 +450,9 @@ def _rights(given: Rights | None, as_json: bool) -> str:
     if as_json or not _terminal():
         return "unstated"
     letters = {"o": "own", "l": "licensed", "p": "public-domain", "": "unstated"}
-    said = typer.prompt("Whose are the pictures? own (o), licensed (l), public domain (p), or Enter", "", False)
+    said = typer.prompt(
+        "Whose are the pictures? own (o), licensed (l), public domain (p), or Enter", default="", show_default=False
+    )
     return letters.get(said.strip().lower()[:1], "unstated")
 
 
