@@ -26,7 +26,8 @@ def weights_dir(name: str = "base") -> Path:
 
 def collection_names() -> list[str]:
     """The names of the models of one collection that ship with Sfumato, sorted."""
-    return sorted(path.parent.name for path in (_ROOT / "weights").glob("*/card.json") if path.parent.name != "base")
+    names = {path.parent.name for path in (_ROOT / "weights").glob("*/card.json")}
+    return sorted(names - {"base", "upscaler"})
 
 
 def find_model(model: str | os.PathLike[str] | None) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,19 +20,26 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
     """Print how a picture was made."""
+    from sfumato.inference.retouch import FINISHED, finishes
+
     found = _found(picture)
+    finished = finishes(found, str(picture))
+    recipe: dict[str, Any] = {"kind": FINISHED}
+    lines: dict[str, str] = {}
     if found.get("kind") == "noise":
         from sfumato.inference.imagine import Imagined
 
         imagined = Imagined.from_json(found, str(picture))
         recipe, lines = imagined.to_json(), _lines_of_noise(imagined)
-    else:
+    elif found.get("kind") != FINISHED:
         stylised = _recipe(found, picture)
         recipe, lines = stylised.to_json(), _lines(stylised)
     if as_json:
+        recipe |= {"finish": [finish.to_json() for finish in finished]} if finished else {}
         typer.echo(json.dumps(recipe, indent=2, ensure_ascii=False))
         return
-    for name, value in lines.items():
+    told = [*lines.items(), *(("finish", f"{finish.words} (Sfumato {finish.version})") for finish in finished)]
+    for name, value in told:
         typer.echo(f"{name:9} {value}")
 
 

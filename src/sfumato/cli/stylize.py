@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sfumato.errors import OutputError, SfumatoError, UsageError
+from sfumato.cli.pictures import Format, Pictures, silent_libtiff
+from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,13 +30,6 @@ class ColorMode(StrEnum):
     style = "style"
     content = "content"
     luminance = "luminance"
-
-
-class Format(StrEnum):
-    png = "png"
-    jpg = "jpg"
-    webp = "webp"
-    tiff = "tiff"
 
 
 def stylize(
@@ -196,8 +188,10 @@ def _wishes(
     return Wishes(auto, keep, best_of, tuple(Gate.parse(text) for text in gates))
 
 
-class Run:
-    """Jobs under one recipe, and the telling of how they went."""
+class Run(Pictures):
+    """Photos painted under one recipe."""
+
+    doing, done = "painting", "painted"
 
     def __init__(
         self,
@@ -213,81 +207,19 @@ class Run:
         tastes: Mapping[int, Taste] | None = None,
     ) -> None:
         """``tastes`` are those of several styles, by the place in ``styles`` that each photo chooses one for."""
+        super().__init__(format, recipe.quality, overwrite, max_pixels, as_json)
         self.wishes, self.tastes = wishes, tastes or {}
         self.stylizer, self.recipe, self.styles, self.masks = stylizer, recipe, styles, masks
-        self.format, self.overwrite = format, overwrite
-        self.max_pixels, self.as_json = max_pixels, as_json
 
-    def all(self, jobs: list[Job], is_batch: bool) -> None:
-        """Do every job; in a batch a bad photo does not stop the others, and is named at the end."""
-        from sfumato.cli.progress import counted
+    def make(self, photo: Photo, name: str) -> Photo:
+        """The photo painted, with the recipe in its metadata. Masks of its size before it is shrunk shrink along."""
+        from dataclasses import replace
 
-        if not is_batch:
-            for job in jobs:
-                self._tell(self._one(job, False))
-            return
-        failed: list[SfumatoError] = []
-        done = skipped = 0
-        bar = counted()
-        talk = bar.console
-        task = bar.add_task("painting", total=len(jobs))
-        try:
-            with bar:
-                for job in jobs:
-                    bar.update(task, description=job.photo.name if job.photo else "-")
-                    try:
-                        outcome = self._one(job, True)
-                    except SfumatoError as problem:
-                        failed.append(problem)
-                        outcome = {"photo": str(job.photo), "output": None, "status": "failed"}
-                        outcome |= {"error": str(problem), "exit_code": problem.exit_code}
-                    done += outcome["status"] == "done"
-                    skipped += outcome["status"] == "skipped"
-                    self._tell(outcome)
-                    bar.advance(task)
-        except KeyboardInterrupt:
-            left = len(jobs) - done - skipped - len(failed)
-            talk.print(f"stopped with {left} photos left; the same command goes on with them")
-            raise
-        parts = [f"{done} painted", *([f"{skipped} were there"] if skipped else [])]
-        talk.print(", ".join([*parts, *([f"{len(failed)} failed:"] if failed else [])]))
-        for failure in failed:
-            talk.print(f"  {failure}", soft_wrap=True, markup=False)
-        if failed:
-            raise typer.Exit(failed[0].exit_code)
+        from sfumato.image import shrink
 
-    def _one(self, job: Job, is_batch: bool) -> dict[str, Any]:
-        from time import perf_counter
-
-        from sfumato.image import read_photo, shrink, write_photo
-
-        began = perf_counter()
-        outcome: dict[str, Any] = {"photo": str(job.photo or "-"), "output": str(job.target or "-"), "status": "done"}
-        if job.target is not None and os.path.exists(job.target) and not self.overwrite:
-            if not is_batch:
-                raise OutputError(f"{job.target} is there already; add --overwrite to replace it")
-            if not self._is_ours(job.target):
-                raise OutputError(f"{job.target} is there already, made otherwise; add --overwrite to replace it")
-            return {**outcome, "status": "skipped"}
-        with _silent_libtiff(job.photo):
-            photo = read_photo(job.photo or sys.stdin.buffer, self.max_pixels)
         size = photo.height, photo.width
         if self.recipe.max_size:
             photo = shrink(photo, self.recipe.max_size)
-        painted = self.paint(photo, str(job.photo or "-"), size)
-        write_photo(painted, job.target or sys.stdout.buffer, self._format(job), self.recipe.quality)
-        outcome |= {"width": painted.width, "height": painted.height, "seconds": round(perf_counter() - began, 3)}
-        recipe = painted.metadata.recipe or {}
-        guidance = recipe.get("guidance")
-        if isinstance(guidance, dict):
-            outcome |= {key: recipe[key] for key in ("strength", "stroke", "seed")}
-            outcome |= {key: guidance[key] for key in ("why", "measured") if key in guidance}
-        return outcome
-
-    def paint(self, photo: Photo, name: str, size: tuple[int, int]) -> Photo:
-        """The photo painted, with the recipe in its metadata. Masks of its `size` before it was shrunk shrink along."""
-        from dataclasses import replace
-
         masks = [_shrunk(mask, size, photo) for mask in self.masks]
 
         styles, recipe = list(self.styles), self.recipe
@@ -305,18 +237,20 @@ class Run:
             from sfumato.inference.gate import paint_as_wished
 
             painted, recipe = paint_as_wished(self.stylizer, photo, styles, recipe, self.wishes, by, name)
-        return replace(painted, metadata=replace(painted.metadata, recipe=recipe.to_json()))
+        painted = replace(painted, metadata=replace(painted.metadata, recipe=replace(recipe, finish=()).to_json()))
+        for finish in recipe.finishes:
+            painted = finish(painted)
+        return painted
 
-    def _format(self, job: Job) -> str | None:
-        return (self.format or "png") if job.target is None else None
+    def told(self, picture: Photo) -> dict[str, Any]:
+        recipe = picture.metadata.recipe or {}
+        guidance = recipe.get("guidance")
+        if not isinstance(guidance, dict):
+            return {}
+        chosen = {key: recipe[key] for key in ("strength", "stroke", "seed")}
+        return chosen | {key: guidance[key] for key in ("why", "measured") if key in guidance}
 
-    def _is_ours(self, target: Path) -> bool:
-        from sfumato.image import read_recipe
-
-        try:
-            found = read_recipe(target)
-        except SfumatoError:
-            return False
+    def is_ours(self, found: dict[str, object] | None, job: Job) -> bool:
         mine = self.recipe.to_json()
         if found is not None and self.tastes:
             self._leave_open(found, mine)
@@ -340,16 +274,6 @@ class Run:
         for place, taste in self.tastes.items():
             if theirs[place] in [style_to_json(style) for style in taste.styles]:
                 mine["styles"][place] = theirs[place]
-
-    def _tell(self, outcome: dict[str, Any]) -> None:
-        if self.as_json:
-            # To stderr where the picture itself goes to stdout.
-            typer.echo(json.dumps(outcome, ensure_ascii=False), err=outcome["output"] == "-")
-        elif outcome["status"] == "done" and outcome["output"] != "-":
-            size = f"{outcome['width']} x {outcome['height']}"
-            typer.echo(f"{outcome['output']}  {size}  {outcome['seconds']:.2f} s")
-            if "why" in outcome:
-                typer.echo(f"  {outcome['why']}")
 
 
 def _label(styles: list[str]) -> str:
@@ -410,7 +334,7 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
     if path.suffix in (".safetensors", TASTE_SUFFIX):
         return Style.load(path)
     if not has_style(text) and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
-        with _silent_libtiff(path):
+        with silent_libtiff(path):
             return Style.from_image(path, stylizer=stylizer)
     return Style.named(text)
 
@@ -442,29 +366,12 @@ def read_mask(path: Path) -> npt.NDArray[np.float32]:
 
     from sfumato.image import luma, read_photo
 
-    with _silent_libtiff(path):
+    with silent_libtiff(path):
         photo = read_photo(path)
     white = luma(photo.picture()[0])
     if photo.alpha is None:
         return white
     return np.asarray(white * (photo.alpha / np.float32(np.iinfo(photo.alpha.dtype).max)), np.float32)
-
-
-@contextmanager
-def _silent_libtiff(path: Path | None) -> Iterator[None]:
-    """libtiff writes what it thinks of a damaged file to the process's stderr, beside our one sentence."""
-    if path is None or path.suffix.lower() not in (".tif", ".tiff"):
-        yield
-        return
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def _shrunk(mask: npt.NDArray[np.float32], size: tuple[int, int], photo: Photo) -> npt.NDArray[np.float32]:

@@ -45,6 +45,7 @@ from sfumato.networks.model import (
     build_discriminator,
 )
 from sfumato.networks.refiner import STRIDE, Refiner
+from sfumato.networks.upscaler import SCALE, Upscaler
 from sfumato.style_code import MEASURED
 from sfumato.training.state import shipped_weights
 
@@ -61,6 +62,7 @@ _FREE = {  # axes of any length, by the name of an input or output; codes and af
     **dict.fromkeys(
         ("picture", "photo", "thumbnail", "stylized", "features", "opinion", "velocity", "refined", "moved"), _SIZE
     ),
+    "upscaled": _SIZE,
     **dict.fromkeys(("z", "pictures"), _COUNT),
 }
 _Graph: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]  # module, inputs, their names, outputs
@@ -302,6 +304,33 @@ def export_run(source: Path, directory: Path, model_id: str | None = None, *, ne
     card = {"training": {k: v for k, v in about.items() if k not in ("config", "format", "kind")} | which}
     discriminator = _discriminator_of(path.with_name("state.safetensors"), model)
     return export_model(model, directory, model_id, card, discriminator)
+
+
+def export_upscaler(model: Upscaler, directory: Path, card: Mapping[str, Any] | None = None) -> float:
+    """Write upscaler.onnx, its weights in 16 bits, and card.json to `directory`. Returns the largest difference of a
+    value between torch and ONNX Runtime; ModelError, and nothing kept, where it exceeds `TOLERANCE`."""
+    _round(model.cpu().eval(), False)
+    with new_directory(directory) as folder:
+        path = folder / "upscaler.onnx"
+        _export(model, (torch.rand(_PHOTO),), path, ["picture"], ["upscaled"])
+        bundle = _Bundle({"upscaler": (model, (), [], [])}, lambda x: {"upscaler": (x,)}, _pictures(), model)
+        parity = _parity(bundle, folder)["upscaler"]
+        if not parity <= TOLERANCE:
+            raise ModelError(f"the exported graph differs from torch by {parity}, more than {TOLERANCE}")
+        facts = {
+            "model": "upscaler",
+            "kind": "upscaler",
+            "version": __version__,
+            "scale": SCALE,
+            "reach": model.reach,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "parity": parity,
+            "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
+        }
+        (folder / "card.json").write_text(
+            json.dumps({**facts, **(card or {})}, indent=1, ensure_ascii=False) + "\n", "utf-8"
+        )
+    return parity
 
 
 def _discriminator_of(state: Path, model: Model) -> nn.Module | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.image import READABLE, WRITABLE, read_recipe
+from sfumato.inference.retouch import FINISHED
 
 STANDARD = "-"  # standard input as a photo, standard output as a result
 
@@ -25,7 +26,9 @@ class Job:
     target: Path | None
 
 
-def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None = None) -> tuple[list[Job], bool]:
+def plan(
+    inputs: Sequence[str], out: str | None, label: str, format: str | None = None, verb: str = "paint"
+) -> tuple[list[Job], bool]:
     """The jobs, and whether they fill a folder (where finished ones may be skipped and bad ones passed over).
 
     Args:
@@ -34,6 +37,8 @@ def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None 
             ``PHOTO-LABEL``.
         label: of the style, for such names.
         format: ``png``, ``jpg``, ``webp`` or ``tiff``; ``None`` goes by the name.
+        verb: what is done. In folders are passed over, where it is ``"paint"``, pictures that Sfumato made; where it is
+            ``"finish"``, those that it has finished.
 
     Raises:
         UsageError: inputs and ``out`` do not fit, two photos would become one file, or a photo would be replaced.
@@ -49,7 +54,7 @@ def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None 
             raise UsageError(f"a photo from standard input has no name: name a file in {out}")
         target = None if out is None or out == STANDARD else _file(Path(out), format)
         return [Job(None, target)], False
-    found = _once([entry for text in inputs for entry in expand(text)])
+    found = _once([entry for text in inputs for entry in expand(text, verb)])
     folder_wanted = len(found) != 1 or len(inputs) != 1 or os.path.isdir(inputs[0]) or _is_pattern(inputs[0])
     if out == STANDARD:
         if len(found) != 1:
@@ -61,16 +66,16 @@ def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None 
         targets = _in_folder(found, Path(out), format)
     else:
         targets = [_file(Path(out), format)]
-    _check_apart([photo for photo, _ in found], targets)
+    _check_apart([photo for photo, _ in found], targets, verb)
     return [Job(photo, target) for (photo, _), target in zip(found, targets, strict=True)], folder_wanted
 
 
-def expand(text: str, results: bool = False) -> list[tuple[Path, Path]]:
+def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
     """Photos that an input names, each with the name it has below that input.
 
     Args:
         text: a file, a folder, which is taken whole with what lies below, or a pattern.
-        results: whether pictures in a folder that Sfumato made are taken too.
+        verb: as in :func:`plan`; ``None`` takes all that lies in a folder.
 
     Raises:
         InputError: a folder or a pattern holds no picture.
@@ -82,10 +87,11 @@ def expand(text: str, results: bool = False) -> list[tuple[Path, Path]]:
         below = [p for p in below if not any(part.startswith(".") for part in p.relative_to(path).parts)]
         if not below:
             raise InputError(f"no picture lies in the folder {path}; name another, or a file")
-        pictures = [(p, p.relative_to(path)) for p in below if results or not _is_result(p)]
+        pictures = [(p, p.relative_to(path)) for p in below if verb is None or not _is_result(p, verb)]
         if not pictures:
+            made = "made" if verb == "paint" else "finished"
             raise InputError(
-                f"all {len(below)} pictures in the folder {path} were made by Sfumato; name one to paint it"
+                f"all {len(below)} pictures in the folder {path} were {made} by Sfumato; name one to {verb} it"
             )
         return pictures
     if _is_pattern(text):
@@ -103,10 +109,11 @@ def check_no_address(text: str) -> None:
         raise InputError(f"cannot read {text}: it is an address; save the picture, and name the file")
 
 
-def _is_result(path: Path) -> bool:
-    """Whether Sfumato made it: a folder painted into itself is not painted again."""
+def _is_result(path: Path, verb: str) -> bool:
+    """Whether Sfumato did that: a folder painted into itself is not painted again."""
     try:
-        return read_recipe(path) is not None
+        recipe = read_recipe(path)
+        return recipe is not None and (recipe.get("kind") != FINISHED if verb == "paint" else "finish" in recipe)
     except InputError:
         return False  # it is named when its turn comes
 
@@ -148,14 +155,14 @@ def _suffix(name: Path, format: str | None) -> str:
     return name.suffix.lower() if name.suffix.lower() in WRITABLE else ".png"
 
 
-def _check_apart(photos: list[Path], targets: list[Path]) -> None:
+def _check_apart(photos: list[Path], targets: list[Path], verb: str) -> None:
     originals = {photo.resolve() for photo in photos}
     taken: dict[Path, Path] = {}
     for photo, target in zip(photos, targets, strict=True):
         if target.resolve() in originals:
             raise UsageError(f"{target} is one of the photos, and stays as it is; choose another -o")
         if target in taken:
-            raise UsageError(f"{taken[target]} and {photo} would both become {target}; paint one of them apart")
+            raise UsageError(f"{taken[target]} and {photo} would both become {target}; {verb} one of them apart")
         taken[target] = photo
         try:
             os.lstat(target)

@@ -201,11 +201,16 @@ def explain(
 
     Raises:
         InputError: a file cannot be read, the picture has no recipe, or the photo is not the one: its proportions
-            differ, or repainting it gives another picture.
+            differ, repainting it gives another picture, or the picture was finished since.
         ModelError: another model painted it, or the model is damaged.
         UsageError: the model paints one collection, and has no style codes.
     """
     recipe = recipe_of(picture)
+    if photo is not None and recipe.finish:
+        raise InputError(
+            f"{picture} was finished after it was painted, and is compared with its photo no more; name the painting "
+            "from before, or leave --photo out"
+        )
     stylizer = stylizer or Stylizer()
     styles = recipe.rebuild(stylizer)
     if not stylizer.card.has_codes:

@@ -1,4 +1,7 @@
-"""What is done to pixels after painting: enlarging with the photo's own detail, keeping its colours, mixing regions."""
+"""The end of painting: enlarging with the photo's own detail, keeping its colours, mixing regions.
+
+What `sfumato finish` does to a finished painting is in `retouch` and `upscale`.
+"""
 
 from __future__ import annotations
 

@@ -58,7 +58,8 @@ class Imagined:
             InputError: it is no recipe of this kind.
         """
         try:
-            recipe = cls(**{name: value for name, value in found.items() if name != "kind"})
+            # A finishing after it is `retouch.finishes`' to read.
+            recipe = cls(**{name: value for name, value in found.items() if name not in ("kind", "finish")})
             texts = (recipe.version, recipe.model, recipe.model_sha256)
             numbers = (recipe.seed, recipe.index, recipe.count, recipe.walk)
             if not all(isinstance(t, str) for t in texts) or not all(type(n) is int and n >= 0 for n in numbers):

@@ -11,6 +11,7 @@ import numpy as np
 
 from sfumato import __version__
 from sfumato.errors import InputError, ModelError
+from sfumato.inference.retouch import FINISHED, Finish, finishes
 from sfumato.inference.stylizer import Color, Style, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
 
@@ -41,6 +42,7 @@ class Recipe:
         guidance: what Sfumato was asked to choose, what it chose and why; None where people chose everything. It tells
             how the numbers above came about; a replay takes them as they are.
         kind: of the model.
+        finish: what was done to the picture after painting, as `retouch.Finish` tells it, in order.
     """
 
     version: str
@@ -57,6 +59,7 @@ class Recipe:
     seed: int = 0
     guidance: Mapping[str, Any] | None = None
     kind: str = "arbitrary"
+    finish: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
@@ -70,14 +73,22 @@ class Recipe:
         return replace(self, styles=[style_to_json(style) for style in styles])
 
     @property
+    def finishes(self) -> list[Finish]:
+        """What is to be done to the picture after painting."""
+        return [Finish(**each) for each in self.finish]
+
+    @property
     def options(self) -> dict[str, Any]:
         """What `Stylizer` takes besides photo, styles and masks."""
         return {key: getattr(self, key) for key in ("strength", "stroke", "color", "refine", "seed")}
 
     def to_json(self) -> dict[str, Any]:
         found = {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
+        found["finish"] = [dict(each) for each in self.finish]
         if self.kind == "arbitrary":
             del found["kind"]  # as in pictures from before there were others
+        if not self.finish:
+            del found["finish"]
         return found
 
     @classmethod
@@ -89,6 +100,8 @@ class Recipe:
         """
         if found.get("kind") == "noise":
             raise InputError(f"{where} was painted out of noise, and of no photo or style (sfumato show {where})")
+        if found.get("kind") == FINISHED:
+            raise InputError(f"{where} was finished and never painted (sfumato show {where})")
         try:
             recipe = cls(**found)
             names = [style["name"] for style in recipe.styles]
@@ -106,6 +119,7 @@ class Recipe:
                 raise ValueError("its styles do not fit its kind of model")
             if not all(isinstance(mask, str) for mask in recipe.masks):
                 raise ValueError("its masks are missing")
+            finishes(found, where)
         except (TypeError, ValueError, KeyError, AttributeError, binascii.Error, ModelError) as problem:
             raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
         return recipe

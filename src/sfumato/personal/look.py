@@ -108,7 +108,7 @@ def find(inputs: Iterable[str]) -> tuple[list[Path], list[Remark]]:
     for text in inputs:
         if not text:
             raise InputError("a name of a picture is empty; check it")
-        found |= {Path(os.path.abspath(path)): None for path, _ in expand(text, results=True)}
+        found |= {Path(os.path.abspath(path)): None for path, _ in expand(text, verb=None)}
         if os.path.isdir(text):
             others = [p for p in Path(text).rglob("*") if p.is_file() and p.suffix.lower() not in READABLE]
             others = [p for p in others if not p.name.startswith(".")]

@@ -1,0 +1,114 @@
+"""``sfumato finish``: other colours, sharper, twice the size; for paintings, and for photos just as well."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfumato.cli.pictures import Format, Pictures
+from sfumato.errors import SfumatoError, UsageError
+
+if TYPE_CHECKING:
+    from sfumato.image import Photo
+    from sfumato.inference.batch import Job
+    from sfumato.inference.retouch import Finish
+
+
+def finish(
+    pictures: Annotated[
+        list[str], typer.Argument(metavar="PICTURE|DIR|GLOB|-", help="Pictures to finish.", show_default=False)
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH|DIR|-",
+            help="The picture to write; for several, a folder. [default: beside each, as NAME-finished]",
+            show_default=False,
+        ),
+    ] = None,
+    brightness: Annotated[float, typer.Option(help="-1 to 1: less or more light; black and white stay.")] = 0.0,
+    contrast: Annotated[float, typer.Option(help="-1 to 1: light and dark nearer together or farther apart.")] = 0.0,
+    saturation: Annotated[float, typer.Option(help="From -1, grey, to 1, vivid.")] = 0.0,
+    warmth: Annotated[float, typer.Option(help="From -1, bluish, to 1, golden.")] = 0.0,
+    sharpen: Annotated[float, typer.Option(help="0 to 2: how much detail is brought out.")] = 0.0,
+    radius: Annotated[float, typer.Option(metavar="PX", help="With --sharpen: size of that detail, 0.3 to 5.")] = 1.0,
+    threshold: Annotated[float, typer.Option(help="With --sharpen: weaker detail is left alone, 0 to 0.2.")] = 0.01,
+    upscale: Annotated[int, typer.Option(help="1, or 2 for twice the size.")] = 1,
+    format: Annotated[
+        Format | None,
+        typer.Option(help="Of the pictures. [default: by name]", show_default=False, case_sensitive=False),
+    ] = None,
+    quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 92,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
+    threads: Annotated[int | None, typer.Option(help="CPU threads. [default: one a core]", show_default=False)] = None,
+    max_pixels: Annotated[
+        int, typer.Option(help="Refuse pictures of more pixels than this before they are decoded.")
+    ] = 200_000_000,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a picture on stdout.")] = False,
+) -> None:
+    """Finish pictures: size, colours, sharpness, in this order."""
+    from sfumato.checks import check_range
+    from sfumato.inference.batch import plan
+    from sfumato.inference.retouch import Finish
+
+    colours = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "warmth": warmth}
+    for name, value in colours.items():
+        check_range(value, -1.0, 1.0, f"--{name}")
+    check_range(sharpen, 0.0, 2.0, "--sharpen")
+    check_range(radius, 0.3, 5.0, "--radius")
+    check_range(threshold, 0.0, 0.2, "--threshold")
+    if upscale not in (1, 2):
+        raise UsageError(f"--upscale must be 1 or 2, but is {upscale}; finish twice for four times")
+    check_range(quality, 1, 100, "--quality")
+    check_range(max_pixels, 1, 10**12, "--max-pixels")
+    if threads is not None:
+        check_range(threads, 1, 10_000, "--threads")
+    wanted = Finish(brightness, contrast, saturation, warmth, sharpen, radius, threshold, upscale)
+    if wanted.is_nothing:
+        raise UsageError(
+            "nothing is to be done; give --brightness, --contrast, --saturation, --warmth, --sharpen or --upscale 2"
+        )
+    jobs, is_batch = plan(pictures, out, "finished", format and format.value, "finish")
+    if jobs[0].target is None and sys.stdout.isatty():
+        raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
+    Finishing(wanted, threads, format and format.value, quality, overwrite, max_pixels, as_json).all(jobs, is_batch)
+
+
+class Finishing(Pictures):
+    """Pictures finished alike."""
+
+    doing, done = "finishing", "finished"
+
+    def __init__(
+        self,
+        finish: Finish,
+        threads: int | None,
+        format: str | None,
+        quality: int,
+        overwrite: bool,
+        max_pixels: int,
+        as_json: bool,
+    ) -> None:
+        super().__init__(format, quality, overwrite, max_pixels, as_json)
+        self.finish, self.threads = finish, threads
+
+    def make(self, photo: Photo, name: str) -> Photo:
+        from sfumato.errors import InputError
+
+        try:
+            return self.finish(photo, self.threads)
+        except InputError as problem:
+            raise InputError(f"cannot finish {name}: {problem}") from problem
+
+    def is_ours(self, found: dict[str, object] | None, job: Job) -> bool:
+        from sfumato.image import read_recipe
+
+        try:
+            before = None if job.photo is None else read_recipe(job.photo)
+        except SfumatoError:
+            return False
+        return found is not None and found == self.finish.added_to(before)

@@ -1,0 +1,334 @@
+"""Finishing a picture: colours, sharpness, twice the size. What `sfumato finish` does, as a :class:`Finish` by value.
+
+Colour is adjusted in linear light and in Oklab (Ottosson 2020, "A perceptual color space for image processing"), whose
+lightness L, chroma and hue are seen as such. Curves keep black and white where they are and have no corners, so that
+nothing is cut off; a colour that would leave sRGB loses chroma, and keeps lightness and hue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sfumato import __version__
+from sfumato.checks import check_range
+from sfumato.errors import InputError, ModelError, UsageError
+from sfumato.image import Photo, Picture, luma, to_levels
+from sfumato.inference.sources import PixelSource, Source
+from sfumato.inference.tiling import tiles
+from sfumato.inference.upscale import SCALE, upscale, upscaler_digest
+
+_Array = npt.NDArray[np.float32]
+
+#: sRGB in linear light to the cones' response, and that, as cube roots, to Oklab (Ottosson 2020).
+_TO_CONES = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_TO_OKLAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+_FROM_CONES, _FROM_OKLAB = np.linalg.inv(_TO_CONES), np.linalg.inv(_TO_OKLAB)
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB
+
+#: The recipe's kind of a picture that was finished and never painted.
+FINISHED = "photo"
+#: Stops of light that a brightness of 1 adds to the darkest tones.
+STOPS = 2.0
+#: Stops that a warmth of 1 takes from blue; half as many go from green.
+WARM_STOPS = 0.5
+#: The most that sharpening takes a pixel beyond the lightest and darkest around it, of a range of 1.
+HALO = 0.02
+_BISECTIONS = 14  # of the chroma at the gamut's edge: to 1/16,000 of what was asked for
+_BAND_ROWS = 128  # that are adjusted at a time
+
+
+@dataclass(frozen=True)
+class Finish:
+    """One finishing of a picture; 0 leaves as it is, and nothing is done where nothing is asked for.
+
+    The order is: size, colours, sharpness.
+
+    Attributes:
+        brightness: -1 to 1: `STOPS` less or more light in the shadows, ever less towards white, which stays.
+        contrast: -1 to 1: at 1 middle tones differ half as much again, in a smooth S; at -1 half as much.
+        saturation: -1, which is grey, to 1, which doubles the chroma of greyish colours and spares vivid ones.
+        warmth: -1, the light of a clear sky, to 1, that of a lamp.
+        sharpen: 0 to 2: how much of the detail is added to it.
+        radius: 0.3 to 5 pixels: the size of that detail (the deviation of the blur that it is the difference from).
+        threshold: 0 to 0.2 of the range: weaker detail is noise, and is not sharpened.
+        upscale: 1, or 2 for twice the size by the network that ships.
+        upscaler: SHA-256 of that network, in the recipe of a finished picture; "" takes the one that is there.
+        version: of Sfumato.
+    """
+
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    warmth: float = 0.0
+    sharpen: float = 0.0
+    radius: float = 1.0
+    threshold: float = 0.01
+    upscale: int = 1
+    upscaler: str = ""
+    version: str = __version__
+
+    def __post_init__(self) -> None:
+        for name in ("brightness", "contrast", "saturation", "warmth"):
+            check_range(getattr(self, name), -1.0, 1.0, name)
+        check_range(self.sharpen, 0.0, 2.0, "sharpen")
+        check_range(self.radius, 0.3, 5.0, "radius")
+        check_range(self.threshold, 0.0, 0.2, "threshold")
+        if self.upscale not in (1, SCALE):
+            raise UsageError(f"upscale must be 1 or {SCALE}, but is {self.upscale!r}; finish twice for four times")
+
+    @property
+    def changes_colour(self) -> bool:
+        return any((self.brightness, self.contrast, self.saturation, self.warmth))
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether every picture stays as it is."""
+        return not self.changes_colour and not self.sharpen and self.upscale == 1
+
+    def __call__(self, photo: Photo, threads: int | None = None) -> Photo:
+        """The photo finished: its depth, its alpha and its metadata, recipe included, are kept; this finishing is added
+        to the recipe. What is transparent takes no part in size and sharpness.
+
+        Raises:
+            InputError: enlarged, it would be larger than any picture that is read.
+            ModelError: the network is damaged, or another than ``upscaler``.
+        """
+        recipe = self.added_to(photo.metadata.recipe)
+        if self.upscale != 1:
+            if self.upscaler not in ("", upscaler_digest()):
+                raise ModelError(
+                    f"the picture was enlarged by another network ({self.upscaler[:12]}) than that of this version "
+                    f"({upscaler_digest()[:12]}); install Sfumato {self.version}"
+                )
+            photo = upscale(photo, threads)
+        if self.changes_colour:
+            photo = adjust(photo, self.brightness, self.contrast, self.saturation, self.warmth)
+        if self.sharpen:
+            photo = sharpen(photo, self.sharpen, self.radius, self.threshold)
+        return replace(photo, metadata=replace(photo.metadata, recipe=recipe))
+
+    def added_to(self, recipe: Mapping[str, object] | None) -> dict[str, object]:
+        """A picture's recipe, ``None`` where it has none, with this finishing behind those that it tells of."""
+        recipe = recipe or {"kind": FINISHED}
+        before = recipe.get("finish")
+        done = replace(self, upscaler=upscaler_digest() if self.upscale != 1 else "")
+        return {**recipe, "finish": [*(before if isinstance(before, list) else []), done.to_json()]}
+
+    def to_json(self) -> dict[str, Any]:
+        """What differs from doing nothing, and the version."""
+        plain = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in asdict(self).items() if name == "version" or value != plain[name]}
+
+    @classmethod
+    def from_json(cls, found: object, where: str) -> Self:
+        """From what a file had embedded.
+
+        Raises:
+            InputError: it is no finishing.
+        """
+        try:
+            if not isinstance(found, Mapping) or not all(isinstance(found.get(n, ""), str) for n in _TEXTS):
+                raise ValueError("its finishing has another type")
+            return cls(**found)
+        except (TypeError, ValueError, UsageError) as problem:
+            raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
+
+    @property
+    def words(self) -> str:
+        """As `sfumato show` tells it."""
+        names = ("upscale", "brightness", "contrast", "saturation", "warmth", "sharpen", "radius", "threshold")
+        told = {name: value for name, value in self.to_json().items() if name in names}
+        return ", ".join(f"{name} {told[name]:g}" for name in names if name in told)
+
+
+_TEXTS = ("upscaler", "version")
+
+
+def finishes(recipe: Mapping[str, Any], where: str) -> list[Finish]:
+    """The finishings that a picture's recipe tells of, in their order.
+
+    Raises:
+        InputError: they are damaged.
+    """
+    found = recipe.get("finish", [])
+    if not isinstance(found, list):
+        raise InputError(f"the recipe inside {where} is damaged: its finishing is no list")
+    return [Finish.from_json(each, where) for each in found]
+
+
+def adjust(
+    photo: Photo, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, warmth: float = 0.0
+) -> Photo:
+    """Other colours, pixel by pixel, as :class:`Finish` has them; some rows are held as floats at a time."""
+    pixels = np.empty_like(photo.pixels)
+    for top in range(0, photo.height, _BAND_ROWS):
+        rows = slice(top, min(top + _BAND_ROWS, photo.height))
+        adjusted = adjusted_colours(photo.picture(rows), brightness, contrast, saturation, warmth)
+        pixels[rows] = to_levels(adjusted, pixels.dtype)
+    return replace(photo, pixels=pixels)
+
+
+def adjusted_colours(
+    x: Picture, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, warmth: float = 0.0
+) -> Picture:
+    """``(1, 3, H, W)`` with other colours, each amount in ``[-1, 1]`` and 0 for no change."""
+    light = _linear(x[0])
+    gain = 2.0 ** (STOPS * brightness)
+    if warmth:
+        filter_ = 2.0 ** (-WARM_STOPS * np.array([max(0.0, -warmth), abs(warmth) / 2, max(0.0, warmth)], np.float32))
+        light *= filter_[:, None, None]  # as coloured glass: it can only take light, so nothing leaves the gamut
+        gain /= float(_LUMINANCE @ filter_)  # what the glass took from greys is given back
+    lab = _oklab(light)
+    before = lab[0]
+    if gain != 1 or contrast:
+        after = _toned(before, gain, contrast)
+        # Light of another strength: colours keep their proportions.
+        lab *= np.divide(after, before, out=np.zeros_like(after), where=before > 1e-6)
+        lab[0] = after
+    if saturation < 0:
+        lab[1:] *= np.float32(1 + saturation)
+    elif saturation > 0:
+        # A share t of the chroma that the gamut has room for becomes (1+s)t / (1+st): 1 stays 1, so none is cut off.
+        room = _room(lab)
+        share = np.divide(1, room, out=np.ones_like(room), where=room > 1)
+        lab[1:] *= (1 + saturation) / (1 + np.float32(saturation) * share)
+    return _srgb(_inside(lab))[None]
+
+
+def sharpen(photo: Photo, amount: float, radius: float = 1.0, threshold: float = 0.01) -> Photo:
+    """An unsharp mask on the luma, tile by tile: ``amount`` (0 to 2) times the difference from a Gaussian blur of
+    deviation ``radius`` (pixels), less ``threshold`` (of a range of 1), is added to all three channels.
+
+    No pixel goes more than `HALO` beyond the lumas around it, which is what makes halos; and a pixel that would leave
+    ``[0, 1]`` goes as far as it can with its colour kept.
+    """
+    source = PixelSource(photo)
+    halo = _halo(radius)
+    pixels = np.empty_like(photo.pixels)
+    for tile in tiles(photo.height, photo.width, halo=halo):
+        change = _sharper(luma(_edged(source, tile.rows, tile.columns, halo)[0]), amount, radius, threshold)
+        x = photo.picture(tile.rows, tile.columns)
+        change = np.clip(change, -x[0].min(0), 1 - x[0].max(0))
+        pixels[tile.rows, tile.columns] = to_levels(x + change, pixels.dtype)
+    return replace(photo, pixels=pixels)
+
+
+def _halo(radius: float) -> int:
+    """Pixels around a tile that its sharpening sees."""
+    return int(np.ceil(3 * radius))
+
+
+def _edged(source: Source, rows: slice, columns: slice, halo: int) -> Picture:
+    """A region with ``halo`` pixels around it; beyond the picture's edge the edge is repeated."""
+    spans, pads = [], []
+    for span, length in ((rows, source.height), (columns, source.width)):
+        first, last = max(0, span.start - halo), min(length, span.stop + halo)
+        spans.append(slice(first, last))
+        pads.append((halo - (span.start - first), halo - (last - span.stop)))
+    return np.pad(source.region(*spans), ((0, 0), (0, 0), *pads), mode="edge")
+
+
+def _sharper(y: _Array, amount: float, radius: float, threshold: float) -> _Array:
+    """What sharpening adds to a luma that is given with its surroundings: (h + 2 halo, w + 2 halo) -> (h, w)."""
+    halo = _halo(radius)
+    height, width = y.shape[0] - 2 * halo, y.shape[1] - 2 * halo
+    places = np.arange(-halo, halo + 1)
+    taps = np.exp(-(places**2) / (2 * radius**2)).astype(np.float32)
+    taps /= taps.sum()
+    down = sum(tap * y[i : i + height] for i, tap in enumerate(taps))
+    blurred = sum(tap * down[:, i : i + width] for i, tap in enumerate(taps))
+    # What lies around: as far as the blur's deviation reaches.
+    near = range(halo - int(np.ceil(radius)), halo + int(np.ceil(radius)) + 1)
+    low, high = (
+        pick.reduce([pick.reduce([y[i : i + height] for i in near])[:, j : j + width] for j in near])
+        for pick in (np.minimum, np.maximum)
+    )
+    middle = y[halo : halo + height, halo : halo + width]
+    detail = middle - blurred
+    detail = np.sign(detail) * np.maximum(np.abs(detail) - np.float32(threshold), 0)
+    return np.asarray(np.clip(middle + np.float32(amount) * detail, low - HALO, high + HALO) - middle, np.float32)
+
+
+def _toned(lightness: _Array, gain: float, contrast: float) -> _Array:
+    """Oklab's lightness after exposure and contrast: 0 and 1 stay, and it never falls."""
+    y = lightness**3  # of greys the luminance
+    y = np.float32(gain) * y / (1 + np.float32(gain - 1) * y)
+    t = np.clip(_encoded(y), 0.0, 1.0)  # contrast turns about the middle grey of sRGB
+    t = t + np.float32(contrast) * (3 * t**2 - 2 * t**3 - t)
+    return np.asarray(np.cbrt(_linear(t)), np.float32)
+
+
+def _room(lab: _Array) -> _Array:
+    """How many times its chroma each colour may have within sRGB, (H, W), from 0; 1e3 at most, which greys have."""
+    low, high = np.zeros_like(lab[0]), np.full_like(lab[0], 1e3)
+    # The edge of the gamut lies no farther than a chroma of 0.4.
+    high = np.minimum(high, np.float32(0.4) / np.maximum(np.hypot(lab[1], lab[2]), np.float32(4e-4)))
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        fits = _fits(np.stack([lab[0], lab[1] * middle, lab[2] * middle]))
+        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+    return np.asarray(low, np.float32)
+
+
+def _inside(lab: _Array) -> _Array:
+    """Colours outside sRGB with as much chroma as it has of their lightness and hue, (3, H, W), changed in place."""
+    lab[0] = np.clip(lab[0], 0.0, 1.0)
+    out = ~_fits(lab)
+    if out.any():
+        outside = lab[:, out][:, None]
+        outside[1:] *= np.minimum(_room(outside), 1)
+        lab[:, out] = outside[:, 0]
+    return lab
+
+
+def _fits(lab: _Array) -> npt.NDArray[np.bool_]:
+    """Whether colours lie in sRGB, (H, W), up to less than a quarter of a level of 8 bits."""
+    light = _light(lab)
+    fits: npt.NDArray[np.bool_] = (light.min(0) > -1e-4) & (light.max(0) < 1 + 1e-4)
+    return fits
+
+
+def _linear(srgb: _Array) -> _Array:
+    """IEC 61966-2-1, to linear light."""
+    return np.where(srgb > 0.04045, ((srgb + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4), srgb / 12.92)
+
+
+def _encoded(light: _Array) -> _Array:
+    light = np.maximum(light, 0)
+    curve = np.float32(1.055) * light ** np.float32(1 / 2.4) - np.float32(0.055)
+    return np.where(light > 0.0031308, curve, light * np.float32(12.92))
+
+
+def _oklab(light: _Array) -> _Array:
+    return _mixed(_TO_OKLAB, np.cbrt(_mixed(_TO_CONES, light)))
+
+
+def _light(lab: _Array) -> _Array:
+    """Oklab to linear sRGB, outside [0, 1] where it has no such colour."""
+    return _mixed(_FROM_CONES, _mixed(_FROM_OKLAB, lab) ** 3)
+
+
+def _srgb(lab: _Array) -> _Array:
+    return np.clip(_encoded(_light(lab)), 0.0, 1.0)
+
+
+def _mixed(matrix: npt.NDArray[np.float64], planes: _Array) -> _Array:
+    """(3, 3) times (3, H, W)."""
+    return np.asarray(np.tensordot(matrix.astype(np.float32), planes, 1), np.float32)

@@ -1,0 +1,89 @@
+"""Twice the size, by the small network that ships (`networks.upscaler`), tile by tile, without torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from sfumato.assets import weights_dir
+from sfumato.checks import check_range
+from sfumato.errors import InputError, ModelError
+from sfumato.image import MAX_PIXELS, Photo, Picture, resample, to_levels
+from sfumato.inference.sources import PixelSource, StripSource
+from sfumato.inference.stylizer import Ends, load_graph, read_card
+from sfumato.inference.tiling import tiles
+
+SCALE = 2
+GRAPH = "upscaler.onnx"
+_ENDS: Ends = (("picture",), ("upscaled",))
+#: Pixels of the small picture on a side of a tile; the network's features of one take 32 planes.
+TILE = 512
+#: Pixels around a tile that are enlarged with it and thrown away: more than the network sees (`Upscaler.reach`).
+HALO = 16
+_LEAST = 2  # pixels on a side, that edges can be mirrored
+
+
+def upscaler_digest() -> str:
+    """SHA-256, in hex, of the network that ships.
+
+    Raises:
+        ModelError: this installation lacks it.
+    """
+    card = read_card(weights_dir("upscaler"))
+    digest = card["files"].get(GRAPH) if isinstance(card.get("files"), dict) else None
+    if not isinstance(digest, str):
+        raise ModelError(f"{weights_dir('upscaler')} is not whole: its card has no hash; install Sfumato again")
+    return digest
+
+
+def upscale(photo: Photo, threads: int | None = None, tile: int = TILE) -> Photo:
+    """The photo at twice its size: its depth, alpha (enlarged bicubic) and metadata are kept, and memory does not grow
+    with the picture beyond its own pixels. Under transparency lie the colours of what is near.
+
+    Args:
+        threads: CPU threads; ``None`` lets ONNX Runtime take one for each core.
+        tile: pixels on a side that are enlarged at a time, a multiple of 16; the picture is the same, within rounding.
+
+    Raises:
+        InputError: the result would have more than ``MAX_PIXELS``.
+        ModelError: the network is missing or damaged.
+    """
+    height, width = SCALE * photo.height, SCALE * photo.width
+    if height * width > MAX_PIXELS:
+        raise InputError(
+            f"twice the size, the picture would have {width} x {height} pixels, more than the {MAX_PIXELS / 1e6:g} "
+            "megapixels that are read; finish it at its own size"
+        )
+    whole = PixelSource(photo)
+    source = whole if min(photo.height, photo.width) >= _LEAST else StripSource(whole, _LEAST)
+    pixels = np.empty((height, width, 3), photo.pixels.dtype)
+    for part in tiles(photo.height, photo.width, tile, HALO):
+        seen = source.region(*(slice(s.start, max(s.stop, _LEAST)) for s in (part.seen_rows, part.seen_columns)))
+        enlarged = upscaled(seen, threads)
+        inner = tuple(_doubled(span) for span in part.inner)
+        pixels[_doubled(part.rows), _doubled(part.columns)] = to_levels(enlarged[:, :, *inner], pixels.dtype)
+    alpha = None if photo.alpha is None else _enlarged(photo.alpha, height, width)
+    return replace(photo, pixels=pixels, alpha=alpha)
+
+
+def _enlarged(levels: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    """``(H, W)`` at another size, bicubic."""
+    cover = resample(levels.astype(np.float32), height, width, Image.Resampling.BICUBIC)
+    return np.rint(np.clip(cover, 0, np.iinfo(levels.dtype).max)).astype(levels.dtype)
+
+
+def upscaled(x: Picture, threads: int | None = None) -> Picture:
+    """``(1, 3, H, W)``, 2 pixels or more a side, at twice the size, as a whole."""
+    if threads is not None:
+        check_range(threads, 1, 10_000, "threads")
+    session = load_graph(weights_dir("upscaler") / GRAPH, upscaler_digest(), _ENDS, threads, "cpu")
+    found: Picture = session.run(None, {"picture": x})[0]
+    return np.clip(found, 0.0, 1.0)
+
+
+def _doubled(span: slice) -> slice:
+    return slice(SCALE * span.start, SCALE * span.stop)

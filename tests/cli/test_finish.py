@@ -1,0 +1,193 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfumato.image import Photo, read_photo, read_recipe, to_levels, to_uint8, write_photo
+from sfumato.inference.retouch import Finish
+from sfumato.metadata import Metadata
+from support import assert_one_sentence, files, pixels, run, save_scenes, scene
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "picture.png"
+    Image.fromarray(to_uint8(scene(40, 56))).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def painted(tmp_path_factory):
+    """A photo and what `stylize` made of it."""
+    folder = tmp_path_factory.mktemp("painted")
+    photo, target = folder / "photo.png", folder / "painted.png"
+    Image.fromarray(to_uint8(scene(64, 80))).save(photo)
+    result = run("stylize", photo, "--style", "great-wave", "--refine", "0", "--threads", "1", "-o", target)
+    assert result.exit_code == 0, result.stderr
+    return photo, target
+
+
+def finish(*arguments):
+    result = run("finish", *arguments)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def test_it_does_what_python_does(picture, tmp_path):
+    amounts = {"brightness": 0.1, "contrast": 0.2, "saturation": 0.3, "warmth": -0.1, "sharpen": 0.5, "upscale": 2}
+    options = [word for name, value in amounts.items() for word in (f"--{name}", value)]
+    result = finish(picture, *options, "-o", tmp_path / "out.png")
+    assert "112 x 80" in result.stdout
+    wanted = Finish(**amounts)(read_photo(picture))
+    assert np.array_equal(pixels(tmp_path / "out.png"), wanted.pixels)
+    assert read_recipe(tmp_path / "out.png") == wanted.metadata.recipe
+
+
+def test_beside_the_picture_by_default(picture):
+    finish(picture, "--sharpen", "0.5")
+    assert files(picture.parent) == ["picture-finished.png", "picture.png"]
+
+
+def test_sixteen_bits_alpha_and_metadata_stay(tmp_path):
+    alpha = np.full((40, 56), 65535, np.uint16)
+    alpha[:, :10] = 0
+    photo = Photo(to_levels(scene(40, 56), np.dtype(np.uint16)), alpha, Metadata(copyright="me"))
+    write_photo(photo, tmp_path / "in.png")
+    finish(tmp_path / "in.png", "--warmth", "0.4", "-o", tmp_path / "out.tiff")
+    found = read_photo(tmp_path / "out.tiff")
+    assert found.metadata.copyright == "me"
+    assert np.array_equal(found.alpha, alpha)
+    if found.pixels.dtype == np.uint16:  # the extra `deep` is installed
+        assert len(np.unique(found.pixels)) > 256
+
+
+def test_the_painting_s_recipe_stays_and_both_are_shown(painted, tmp_path):
+    _, target = painted
+    out = tmp_path / "finished.png"
+    finish(target, "--warmth", "0.2", "--upscale", "2", "-o", out)
+    before, after = read_recipe(target), read_recipe(out)
+    assert {key: after[key] for key in before} == before
+    assert [each["warmth"] for each in after["finish"]] == [0.2]
+    shown = run("show", out).stdout
+    assert "great-wave" in shown
+    assert "upscale 2, warmth 0.2" in shown
+    assert json.loads(run("show", out, "--json").stdout) == after
+    finish(out, "--contrast", "0.1", "-o", tmp_path / "twice.png")
+    assert len(read_recipe(tmp_path / "twice.png")["finish"]) == 2
+
+
+def test_replay_paints_and_finishes_to_the_same_pixels(painted, tmp_path):
+    photo, target = painted
+    once, twice, again = (tmp_path / name for name in ("once.png", "twice.png", "again.png"))
+    finish(target, "--upscale", "2", "--warmth", "0.2", "-o", once)
+    finish(once, "--sharpen", "0.8", "-o", twice)
+    result = run("replay", twice, photo, "-o", again)
+    assert result.exit_code == 0, result.stderr
+    assert np.array_equal(pixels(again), pixels(twice))
+    assert read_recipe(again) == read_recipe(twice)
+
+
+def test_a_photo_that_was_only_finished(picture, tmp_path):
+    out = tmp_path / "out.png"
+    finish(picture, "--brightness", "0.1", "-o", out)
+    assert "brightness 0.1" in run("show", out).stdout
+    result = run("replay", out, picture, "-o", tmp_path / "again.png")
+    assert_one_sentence(result, 3, "finished and never painted")
+
+
+def test_a_finished_picture_is_explained_without_its_photo_only(painted, tmp_path):
+    photo, target = painted
+    out = tmp_path / "finished.png"
+    finish(target, "--warmth", "0.2", "-o", out)
+    assert_one_sentence(run("explain", out, "--photo", photo), 3, "was finished after it was painted")
+
+
+def test_folders_go_on_where_they_stopped(painted, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    save_scenes(folder, 2, 3)
+    shutil.copy(painted[1], folder / "painted.png")  # what Sfumato painted is what there is to finish
+    (folder / "broken.png").write_bytes(b"no picture")
+    options = ["--saturation", "0.2", "--json", "-o", out]
+    first = run("finish", folder, *options)
+    assert first.exit_code == 3
+    told = {line["photo"].rpartition("/")[2]: line["status"] for line in map(json.loads, first.stdout.splitlines())}
+    assert told == {"0.png": "done", "1.png": "done", "broken.png": "failed", "painted.png": "done"}
+    assert "3 finished, 1 failed" in first.stderr
+    assert files(out) == ["0.png", "1.png", "painted.png"]
+    (folder / "broken.png").unlink()
+    again = run("finish", folder, *options)
+    assert again.exit_code == 0
+    assert [json.loads(line)["status"] for line in again.stdout.splitlines()] == ["skipped"] * 3
+    other = run("finish", folder, "--saturation", "0.3", "-o", out)
+    assert other.exit_code == 4
+    assert "made otherwise" in other.stderr
+
+
+def test_a_folder_finished_into_itself_is_not_finished_again(tmp_path):
+    save_scenes(tmp_path / "in", 2, 1)
+    finish(tmp_path / "in", "--warmth", "0.2")
+    assert len(files(tmp_path / "in")) == 4
+    again = finish(tmp_path / "in", "--warmth", "0.2", "--json")
+    assert [json.loads(line)["status"] for line in again.stdout.splitlines()] == ["skipped"] * 2
+
+
+def test_finished_photos_in_a_folder_can_still_be_painted(tmp_path):
+    save_scenes(tmp_path / "in", 1, 1)
+    finish(tmp_path / "in", "--warmth", "0.2", "-o", tmp_path / "out")
+    options = ["--style", "great-wave", "--refine", "0", "--threads", "1"]
+    assert run("stylize", tmp_path / "out", *options, "-o", tmp_path / "painted").exit_code == 0
+    assert files(tmp_path / "painted") == ["0.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ([], "nothing is to be done"),
+        (["--radius", "2"], "nothing is to be done"),
+        (["--warmth", "1.5"], "--warmth must be between -1 and 1"),
+        (["--contrast", "nan"], "--contrast must be between"),
+        (["--sharpen", "-1"], "--sharpen must be between 0 and 2"),
+        (["--sharpen", "1", "--radius", "0"], "--radius must be between"),
+        (["--sharpen", "1", "--threshold", "1"], "--threshold must be between"),
+        (["--upscale", "3"], "--upscale must be 1 or 2"),
+        (["--warmth", "0.1", "--quality", "0"], "--quality must be between"),
+        (["--warmth", "0.1", "--threads", "0"], "--threads must be between"),
+        (["--warmth", "much"], "'--warmth'"),
+    ],
+)
+def test_options_that_are_wrong(picture, tmp_path, options, sentence):
+    assert_one_sentence(run("finish", picture, *options, "-o", tmp_path / "out.png"), 2, sentence)
+    assert files(tmp_path) == ["picture.png"]
+
+
+def test_inputs_and_outputs_that_are_wrong(picture, tmp_path):
+    warm = ["--warmth", "0.1"]
+    assert_one_sentence(run("finish", tmp_path / "none.png", *warm), 3, "check the name")
+    assert_one_sentence(run("finish", picture, *warm, "-o", tmp_path / "a.bmp"), 4, "must end in one of")
+    assert_one_sentence(run("finish", picture, *warm, "-o", picture), 2, "is one of the photos")
+    assert_one_sentence(run("finish", picture, *warm, "--max-pixels", "99"), 3, "more than the")
+    finish(picture, *warm, "-o", tmp_path / "out.png")
+    assert_one_sentence(run("finish", picture, *warm, "-o", tmp_path / "out.png"), 4, "--overwrite")
+    finish(picture, *warm, "-o", tmp_path / "out.png", "--overwrite")
+
+
+def test_a_damaged_recipe_of_finishing(tmp_path):
+    write_photo(Photo(to_uint8(scene(20, 20)), metadata=Metadata(recipe={"finish": "x"})), tmp_path / "a.png")
+    assert_one_sentence(run("show", tmp_path / "a.png"), 3, "is damaged")
+
+
+def test_finishing_needs_no_torch(picture, tmp_path):
+    script = (
+        "import sys\nfor name in ('torch', 'onnx', 'accelerate'): sys.modules[name] = None\n"
+        "from sfumato.cli import app\napp(prog_name='sfumato')"
+    )
+    options = ["--upscale", "2", "--sharpen", "1", "--contrast", "0.1", "-o", tmp_path / "out.png"]
+    made = subprocess.run(
+        [sys.executable, "-c", script, "finish", picture, *options], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    assert pixels(tmp_path / "out.png").shape == (80, 112, 3)
