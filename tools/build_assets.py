@@ -1,7 +1,7 @@
 """Make what ships in the package from a trained run: the ONNX bundle, the built-in styles, the list of picture hashes,
 the index of the training paintings' styles, the style space.
 
-usage: build_assets.py RUN DATA [--model-id ID] [--scores JSON]
+usage: build_assets.py RUN DATA [--model-id ID] [--newest] [--scores JSON]
        build_assets.py RUN DATA --collection NAME [--scores JSON]
        build_assets.py DATA --only-index
        build_assets.py DATA --only-space
@@ -37,7 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model-id", default="base-2")
+    parser.add_argument("--model-id", default="base-3")
+    parser.add_argument("--newest", action="store_true", help="the newest checkpoint, and not the best by validation")
     parser.add_argument("--scores", type=Path, help="what tools/judge or benchmarks measured, for the card")
     parser.add_argument("--only-index", action="store_true", help="make the index again, and nothing else")
     parser.add_argument("--only-space", action="store_true", help="make the style space again, and nothing else")
@@ -71,7 +72,7 @@ def main() -> None:
         seen += _painted_by(training["style_digest"], train, arguments.data)
         _complete_card(bundle / "card.json", manifest, seen, arguments.scores)
         return
-    print(export_run(arguments.run, bundle, arguments.model_id))
+    print(export_run(arguments.run, bundle, arguments.model_id, newest=arguments.newest))
     _complete_card(bundle / "card.json", manifest, train, arguments.scores)
 
     hashes = {name: hashlib.sha256((arguments.data / name).read_bytes()).hexdigest() for name in train}
