@@ -1,0 +1,1 @@
+"""A person's own style: what they like, learnt, and put on their photos."""

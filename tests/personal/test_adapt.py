@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato.checkpoint import load_model
+from sfumato.errors import UsageError
+from sfumato.export.onnx import export_model
+from sfumato.image import Picture
+from sfumato.inference import Style, Stylizer
+from sfumato.inference.adapter import MOST_BYTES, Adapter
+from sfumato.inference.stylizer import WEIGHTS
+from sfumato.losses.perceptual import STYLE_LAYERS
+from sfumato.networks.model import ModelConfig, StyleTransferModel
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.personal import adapt as adapting
+from sfumato.personal.adapt import Student, adapt, nearest, train, verdict
+from sfumato.style_code import StyleCode
+from support import scene
+
+CROP = 48
+
+
+@pytest.fixture(scope="module")
+def stylizer(tmp_path_factory: pytest.TempPathFactory) -> Stylizer:
+    """A real model, tiny and untrained, exported as any other."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    export_model(
+        StyleTransferModel(ModelConfig(widths=(8, 12, 16), blocks=1, texture_size=16, style_size=16)), folder, "tiny"
+    )
+    return Stylizer(folder, threads=1)
+
+
+@pytest.fixture(scope="module")
+def vgg() -> VGG19:
+    return VGG19(load_vgg19_weights(), STYLE_LAYERS)
+
+
+@pytest.fixture(scope="module")
+def liked() -> list[Picture]:
+    return [scene(96, 110, seed, 0.3) for seed in range(5)]
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Picture]:
+    return [scene(90, 80, seed, 0.6) for seed in range(10, 12)]
+
+
+@pytest.fixture(scope="module")
+def centre(stylizer: Stylizer, liked: list[Picture]) -> StyleCode:
+    return StyleCode.mean([stylizer.encode(picture) for picture in liked])
+
+
+def trained(stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], vgg: VGG19, **options):
+    model, _ = load_model(stylizer.folder / WEIGHTS)
+    assert isinstance(model, StyleTransferModel)
+    return train(model, [centre], [1.0], liked, [0] * len(liked), photos, vgg=vgg, crop=CROP, **options)
+
+
+def test_a_fresh_student_paints_as_its_model(stylizer: Stylizer, centre: StyleCode, photos: list[Picture]) -> None:
+    model, _ = load_model(stylizer.folder / WEIGHTS)
+    x, code = torch.from_numpy(photos[0][:, :, :64, :64].copy()), torch.from_numpy(centre.vector.copy())[None]
+    with torch.no_grad():
+        before = model.generator.measure_and_paint(x, code)[1]
+        student = Student(model.generator, 0)
+        assert torch.equal(student(x, code), before)
+        assert student.prior() == 0
+
+
+def test_what_was_trained_is_what_onnx_paints(
+    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], vgg: VGG19
+) -> None:
+    seen = []
+    tensors, made = trained(
+        stylizer, centre, liked, photos, vgg, steps=3, tick=lambda done, total: seen.append((done, total))
+    )
+    assert made == 3
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    adapter = Adapter.of(tensors, "tiny")
+    assert adapter.size < MOST_BYTES
+    model, _ = load_model(stylizer.folder / WEIGHTS)
+    student = Student(model.generator, 0)
+    for key, change in student.changes.items():
+        name = f"generator.{key.replace('/', '.')}"
+        for part in ("up", "down", "shift"):
+            if hasattr(change, part):
+                with torch.no_grad():
+                    getattr(change, part).copy_(
+                        torch.from_numpy(tensors[name if part == "shift" else f"{name}.{part}"])
+                    )
+    photo, code = photos[0], torch.from_numpy(centre.vector.copy())[None]
+    with torch.no_grad():
+        expected = student(torch.from_numpy(photo), code).clamp(0, 1).numpy()
+    painted = stylizer(photo, Style("liked", centre, adapter=adapter), refine=0)
+    assert np.abs(painted - expected).max() < 5e-3  # changes and weights are rounded to 16 bits
+    assert np.abs(painted - stylizer(photo, Style("liked", centre), refine=0)).max() > 0.01
+
+
+def test_equal_seeds_train_alike(
+    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], vgg: VGG19
+) -> None:
+    one, two, other = (trained(stylizer, centre, liked, photos, vgg, steps=1, seed=seed)[0] for seed in (3, 3, 4))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert any(not np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_an_interrupt_keeps_what_stands(
+    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], vgg: VGG19
+) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    tensors, made = trained(stylizer, centre, liked, photos, vgg, steps=50, tick=stop)
+    assert made == 1
+    assert any(np.abs(tensor).max() > 0 for name, tensor in tensors.items() if name.endswith(".up"))
+
+
+def test_an_adaptation_is_judged_and_keeps_the_better(
+    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture]
+) -> None:
+    outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
+    assert outcome.steps == 1
+    assert all(np.isfinite(list(figures.values())).all() for figures in outcome.figures.values())
+    better, why = verdict(outcome.figures["instant"], outcome.figures["adapted"])
+    assert outcome.why == why
+    assert (outcome.adapter is not None) == better
+    if not better:
+        assert outcome.codes == (centre,)
+
+
+INSTANT = {"style": 0.5, "texture": 0.6, "content": 0.8, "leak": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("change", "better", "sentence"),
+    [
+        ({"style": 0.4}, True, "is kept"),
+        ({"style": 0.45, "texture": 0.7}, False, "no nearer"),
+        ({}, False, "no nearer"),
+        ({"style": 0.4, "content": 0.85}, False, "keeps less of the photo"),
+        ({"style": 0.4, "content": 0.83}, True, "is kept"),
+        ({"style": 0.4, "leak": 0.2}, False, "layout of a liked picture"),
+    ],
+)
+def test_the_verdict_is_a_sentence(change: dict[str, float], better: bool, sentence: str) -> None:
+    found, why = verdict(INSTANT, {**INSTANT, **change})
+    assert found is better
+    assert sentence in why
+    assert not why.endswith(".")
+
+
+def test_too_few_pictures_are_said(stylizer: Stylizer, centre: StyleCode, liked: list[Picture]) -> None:
+    with pytest.raises(UsageError, match="needs 4 liked pictures or more"):
+        adapt(stylizer, [centre], [1.0], liked[:3])
+
+
+def test_pictures_belong_to_the_nearest_centre(stylizer: Stylizer, liked: list[Picture]) -> None:
+    codes = [stylizer.encode(picture) for picture in (liked[0], scene(96, 110, 40, 0.9))]
+    assert [nearest(code, codes) for code in codes] == [0, 1]
+
+
+def test_a_trained_adapter_comes_nearer(
+    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], vgg: VGG19, monkeypatch
+) -> None:
+    """Some steps without an opponent lower the style loss that they descend."""
+    monkeypatch.setattr(adapting, "LOSSES", adapting.LOSSES.model_copy(update={"adversarial": 0.0}))
+    judge = adapting._Judge(vgg, stylizer, photos, liked, [0] * len(liked), liked, 72)
+    tensors, _ = trained(stylizer, centre, liked, photos, vgg, steps=12)
+    plain, adapted = (judge([Style("x", centre, adapter=a)]) for a in (None, Adapter.of(tensors, "tiny")))
+    assert adapted["style"] + adapted["texture"] < plain["style"] + plain["texture"]
