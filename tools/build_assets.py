@@ -1,15 +1,18 @@
 """Make what ships in the package from a trained run: the ONNX bundle, the built-in styles, the list of picture hashes,
-the index of the training paintings' styles.
+the index of the training paintings' styles, the style space.
 
 usage: build_assets.py RUN DATA [--model-id ID] [--scores JSON]
        build_assets.py RUN DATA --collection NAME [--scores JSON]
        build_assets.py DATA --only-index
+       build_assets.py DATA --only-space
 
 With --collection the run is of one painter, and becomes the model of that name (`sfumato stylize --model NAME`).
 
 DATA holds manifest.csv (columns file, split, licence, source, artist, title) and the pictures it names. Works are
-encoded from `gallery/`, artists as the mean code of their `train` pictures. Needs the extra `train`; the index alone,
-which belongs to the bundle that is there, does not.
+encoded from `gallery/`, artists as the mean code of their `train` pictures. Needs the extra `train`; the index or the
+space alone, which belong to the bundle that is there, do not. The space (`sfumato.personal.space`) is learnt from looks
+and measured parts, which stay the same when the generator is trained again, but stands on the card like the index, and
+a whole run writes a new card: it makes all.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ from pathlib import Path
 
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.nearest import CARD_KEY, TrainingStyles, Work
+from sfumato.personal import space
+from sfumato.personal.space import StyleSpace
+from sfumato.style_code import StyleCode
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSETS = ROOT / "src" / "sfumato" / "assets"
@@ -34,17 +40,23 @@ def main() -> None:
     parser.add_argument("--model-id", default="base-2")
     parser.add_argument("--scores", type=Path, help="what tools/judge or benchmarks measured, for the card")
     parser.add_argument("--only-index", action="store_true", help="make the index again, and nothing else")
+    parser.add_argument("--only-space", action="store_true", help="make the style space again, and nothing else")
     parser.add_argument("--collection", metavar="NAME", help="the run is of one painter")
     arguments = parser.parse_args()
-    if arguments.run is None and not arguments.only_index:
+    if arguments.run is None and not (arguments.only_index or arguments.only_space):
         parser.error("name the run and the data")
 
     with (arguments.data / "manifest.csv").open(newline="", encoding="utf-8") as file:
         manifest = {row["file"]: row for row in csv.DictReader(file)}
     train = [name for name, row in manifest.items() if row["split"] == "train"]
+    paintings = {name: manifest[name] for name in train if name.startswith("style/")}
     bundle = ASSETS / "weights" / "base"
-    if arguments.only_index:
-        write_index(bundle, arguments.data, {name: manifest[name] for name in train if name.startswith("style/")})
+    if arguments.only_index or arguments.only_space:
+        codes = encode(bundle, arguments.data, paintings)
+        if arguments.only_index:
+            write_index(bundle, codes, paintings)
+        if arguments.only_space:
+            write_space(bundle, codes, paintings)
         return
 
     from sfumato.checkpoint import new_directory
@@ -67,7 +79,9 @@ def main() -> None:
     short = sorted(digest[:16] for digest in hashes.values())
     (ASSETS / "weights" / "training_pictures.txt").write_text("\n".join(short) + "\n")
 
-    write_index(bundle, arguments.data, {name: manifest[name] for name in train if name.startswith("style/")})
+    codes = encode(bundle, arguments.data, paintings)
+    write_index(bundle, codes, paintings)
+    write_space(bundle, codes, paintings)
 
     stylizer = Stylizer(bundle)
     with (
@@ -89,19 +103,32 @@ def main() -> None:
     print(len(list((ASSETS / "styles").iterdir())), "styles")
 
 
-def write_index(bundle: Path, data: Path, paintings: dict[str, dict[str, str]]) -> None:
-    """Encode the training paintings, given as rows of the manifest by file, and note the index's hash on the card.
-
-    The hash stands apart from those of the graphs: it decides no pixel, and recipes stay valid.
-    """
+def encode(bundle: Path, data: Path, paintings: dict[str, dict[str, str]]) -> list[StyleCode]:
+    """The codes of the training paintings, given as rows of the manifest by file."""
     stylizer = Stylizer(bundle)
+    return [stylizer.encode(data / name) for name in paintings]
+
+
+def write_index(bundle: Path, codes: list[StyleCode], paintings: dict[str, dict[str, str]]) -> None:
+    """The index of the training paintings."""
     works = [Work(row["artist"], row["title"], row["source"], row["licence"]) for row in paintings.values()]
-    index = TrainingStyles.of([stylizer.encode(data / name) for name in paintings], works)
-    digest = index.save(bundle)
-    path = bundle / "card.json"
-    card = {**json.loads(path.read_text("utf-8")), CARD_KEY: digest}
-    path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    index = TrainingStyles.of(codes, works)
+    _note(bundle, CARD_KEY, index.save(bundle))
     print(len(works), "training paintings, the median distance", round(index.median, 2))
+
+
+def write_space(bundle: Path, codes: list[StyleCode], paintings: dict[str, dict[str, str]]) -> None:
+    """The style space: what tells the artists of the training paintings apart, each of whom has a folder."""
+    found = StyleSpace.of(codes, [name.rpartition("/")[0] for name in paintings])
+    _note(bundle, space.CARD_KEY, found.save(bundle))
+    print("style space of", len(found), "directions, variances between artists", found.between.round(1).tolist())
+
+
+def _note(bundle: Path, key: str, digest: str) -> None:
+    """Notes a file's hash on the card, apart from those of the graphs: it decides no pixel, and recipes stay valid."""
+    path = bundle / "card.json"
+    card = {**json.loads(path.read_text("utf-8")), key: digest}
+    path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _painted_by(digest: str, train: list[str], data: Path) -> list[str]:

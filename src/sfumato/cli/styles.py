@@ -31,7 +31,7 @@ def _default(
 def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List the styles: the built-in ones, and your own."""
+    """List the styles: the built-in ones, your own, and those learnt from what you like."""
     from sfumato.inference import Style
     from sfumato.inference.library import style_names
 
@@ -75,10 +75,12 @@ def show(
 ) -> None:
     """Print what is known of a style."""
     from sfumato.inference import Style
-    from sfumato.inference.library import style_path
+    from sfumato.inference.library import TASTE_SUFFIX, style_path
 
-    path = Path(name) if name.endswith(".safetensors") else style_path(name)
-    style = Style.load(path)
+    if name.endswith((".safetensors", TASTE_SUFFIX)):
+        path, style = Path(name), Style.load(name)
+    else:
+        path, style = style_path(name), Style.named(name)
     about = {
         "name": style.name,
         **style.about,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sfumato.inference.batch import Job
     from sfumato.inference.gate import Wishes
     from sfumato.inference.recipe import Recipe
+    from sfumato.inference.taste import Taste
 
 
 class ColorMode(StrEnum):
@@ -47,8 +48,9 @@ def stylize(
         list[str] | None,
         typer.Option(
             metavar="NAME|IMAGE|FILE[:WEIGHT]",
-            help="A built-in style (see sfumato styles), any picture, or a style's .safetensors file. Several are "
-            "blended by weight or, with --mask, divided over regions. A --model of one collection takes none.",
+            help="A built-in style (see sfumato styles), one of your own, any picture, or a style's file "
+            "(.safetensors, .sfumato). Several are blended by weight or, with --mask, divided over regions. A --model "
+            "of one collection takes none.",
             show_default=False,
         ),
     ] = None,
@@ -165,7 +167,10 @@ def stylize(
         quality=quality,
         seed=seed,
     )
-    run = Run(stylizer, recipe, styles, regions, format and format.value, overwrite, max_pixels, as_json, wishes)
+    tastes = find_tastes(texts, len(masks)) if styles else {}
+    run = Run(
+        stylizer, recipe, styles, regions, format and format.value, overwrite, max_pixels, as_json, wishes, tastes
+    )
     run.all(jobs, is_batch)
 
 
@@ -205,8 +210,10 @@ class Run:
         max_pixels: int,
         as_json: bool,
         wishes: Wishes | None = None,
+        tastes: Mapping[int, Taste] | None = None,
     ) -> None:
-        self.wishes = wishes
+        """``tastes`` are those of several styles, by the place in ``styles`` that each photo chooses one for."""
+        self.wishes, self.tastes = wishes, tastes or {}
         self.stylizer, self.recipe, self.styles, self.masks = stylizer, recipe, styles, masks
         self.format, self.overwrite = format, overwrite
         self.max_pixels, self.as_json = max_pixels, as_json
@@ -283,16 +290,21 @@ class Run:
 
         masks = [_shrunk(mask, size, photo) for mask in self.masks]
 
-        def by(recipe: Recipe) -> Photo:
-            return self.stylizer.paint(photo, self.styles, **recipe.options, masks=masks, name=name)
+        styles, recipe = list(self.styles), self.recipe
+        if self.tastes:
+            for place, taste in self.tastes.items():
+                styles[place] = taste.style_for(self.stylizer, photo)
+            recipe = recipe.with_styles(styles)
 
-        recipe = self.recipe
+        def by(recipe: Recipe) -> Photo:
+            return self.stylizer.paint(photo, styles, **recipe.options, masks=masks, name=name)
+
         if self.wishes is None:
             painted = by(recipe)
         else:
             from sfumato.inference.gate import paint_as_wished
 
-            painted, recipe = paint_as_wished(self.stylizer, photo, self.styles, recipe, self.wishes, by, name)
+            painted, recipe = paint_as_wished(self.stylizer, photo, styles, recipe, self.wishes, by, name)
         return replace(painted, metadata=replace(painted.metadata, recipe=recipe.to_json()))
 
     def _format(self, job: Job) -> str | None:
@@ -306,6 +318,8 @@ class Run:
         except SfumatoError:
             return False
         mine = self.recipe.to_json()
+        if found is not None and self.tastes:
+            self._leave_open(found, mine)
         if found is None or self.wishes is None:
             return found == mine
         # What was left to Sfumato differs from photo to photo; what was asked of it must not.
@@ -315,6 +329,17 @@ class Run:
             for free in ("strength", "stroke", "seed", "guidance"):
                 recipe.pop(free, None)
         return asked == self.wishes.asked(self.recipe) and found == mine
+
+    def _leave_open(self, found: dict[str, Any], mine: dict[str, Any]) -> None:
+        """Where each photo chose one of a taste's styles, any of them is ours."""
+        from sfumato.inference.recipe import style_to_json
+
+        theirs = found.get("styles")
+        if not isinstance(theirs, list) or len(theirs) != len(mine["styles"]):
+            return
+        for place, taste in self.tastes.items():
+            if theirs[place] in [style_to_json(style) for style in taste.styles]:
+                mine["styles"][place] = theirs[place]
 
     def _tell(self, outcome: dict[str, Any]) -> None:
         if self.as_json:
@@ -329,7 +354,10 @@ class Run:
 
 def _label(styles: list[str]) -> str:
     """What pictures beside their photos are called after."""
-    return "+".join(Path(_weighted(text)[0]).name.split(".")[0] for text in styles)
+    from sfumato.inference.library import has_style
+
+    names = [_weighted(text)[0] for text in styles]
+    return "+".join(name.replace("/", "-") if has_style(name) else Path(name).name.split(".")[0] for name in names)
 
 
 def _weighted(text: str) -> tuple[str, float | None]:
@@ -373,18 +401,39 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
     """A name goes before a file of the same name, which ``./NAME`` still reaches."""
     from sfumato.inference import Style
     from sfumato.inference.batch import check_no_address
-    from sfumato.inference.library import style_names
+    from sfumato.inference.library import TASTE_SUFFIX, has_style
 
     if not text:
         raise UsageError("a --style is empty; name one, as in --style monet")
     check_no_address(text)
     path = Path(text)
-    if path.suffix == ".safetensors":
+    if path.suffix in (".safetensors", TASTE_SUFFIX):
         return Style.load(path)
-    if text not in style_names() and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
+    if not has_style(text) and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
         with _silent_libtiff(path):
             return Style.from_image(path, stylizer=stylizer)
     return Style.named(text)
+
+
+def find_tastes(texts: list[str], masks: int) -> dict[int, Taste]:
+    """The tastes of several styles among what was named, by their places: each photo chooses one of such.
+
+    In a blend the heaviest counts, and where one is named (NAME/2), that one.
+    """
+    from sfumato.inference.library import TASTE_SUFFIX, has_style, style_path
+    from sfumato.inference.taste import Taste
+
+    if not masks and (len(texts) > 1 or _weighted(texts[0])[1] is not None):
+        return {}
+    found = {}
+    for place, text in enumerate(texts):
+        path = style_path(text) if has_style(text) and "/" not in text else Path(text)
+        if path.suffix != TASTE_SUFFIX:
+            continue
+        taste = Taste.load(path)
+        if len(taste.codes) > 1:
+            found[place] = taste
+    return found
 
 
 def read_mask(path: Path) -> npt.NDArray[np.float32]:

@@ -49,7 +49,7 @@ def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None 
             raise UsageError(f"a photo from standard input has no name: name a file in {out}")
         target = None if out is None or out == STANDARD else _file(Path(out), format)
         return [Job(None, target)], False
-    found = _once([entry for text in inputs for entry in _expand(text)])
+    found = _once([entry for text in inputs for entry in expand(text)])
     folder_wanted = len(found) != 1 or len(inputs) != 1 or os.path.isdir(inputs[0]) or _is_pattern(inputs[0])
     if out == STANDARD:
         if len(found) != 1:
@@ -65,8 +65,16 @@ def plan(inputs: Sequence[str], out: str | None, label: str, format: str | None 
     return [Job(photo, target) for (photo, _), target in zip(found, targets, strict=True)], folder_wanted
 
 
-def _expand(text: str) -> list[tuple[Path, Path]]:
-    """Photos that an input names, each with the name it has below that input."""
+def expand(text: str, results: bool = False) -> list[tuple[Path, Path]]:
+    """Photos that an input names, each with the name it has below that input.
+
+    Args:
+        text: a file, a folder, which is taken whole with what lies below, or a pattern.
+        results: whether pictures in a folder that Sfumato made are taken too.
+
+    Raises:
+        InputError: a folder or a pattern holds no picture.
+    """
     check_no_address(text)
     path = Path(text)
     if os.path.isdir(path):
@@ -74,7 +82,7 @@ def _expand(text: str) -> list[tuple[Path, Path]]:
         below = [p for p in below if not any(part.startswith(".") for part in p.relative_to(path).parts)]
         if not below:
             raise InputError(f"no picture lies in the folder {path}; name another, or a file")
-        pictures = [(p, p.relative_to(path)) for p in below if not _is_result(p)]
+        pictures = [(p, p.relative_to(path)) for p in below if results or not _is_result(p)]
         if not pictures:
             raise InputError(
                 f"all {len(below)} pictures in the folder {path} were made by Sfumato; name one to paint it"

@@ -195,6 +195,11 @@ def style_distance(code: StyleCode, target: StyleCode, origin: StyleCode) -> flo
     return (share(*looks) + share(*measured)) / 2
 
 
+def measured_distance(code: StyleCode, other: StyleCode) -> float:
+    """How far apart palette, contrast and tones are: the mean squared difference, in deviations over paintings."""
+    return float((((code.vector - other.vector)[-MEASURED:] / _DEVIATIONS) ** 2).mean())
+
+
 def _best_strength(looks: Sequence[Look], bound: float) -> float:
     """The strength of least cost within the bound, by curves through the looks."""
     strengths = np.array([look.strength for look in looks])

@@ -1,4 +1,4 @@
-"""Styles by name: the built-in ones, and a person's own beside them."""
+"""Styles by name: the built-in ones, and beside them a person's own and those learnt from what a person likes."""
 
 from __future__ import annotations
 
@@ -10,20 +10,30 @@ from pathlib import Path
 from sfumato import assets
 from sfumato.errors import UsageError
 
+#: How the file of a taste ends (`inference.taste`).
+TASTE_SUFFIX = ".sfumato"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
-def own_folder() -> Path:
-    """Where a person's own styles are kept: ``$SFUMATO_STYLES``, or the system's place for an application's data."""
-    if folder := os.environ.get("SFUMATO_STYLES"):
-        return Path(folder)
+def data_folder() -> Path:
+    """The system's place for an application's data."""
     if sys.platform == "win32":
         base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Application Support"
     else:
         base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "sfumato" / "styles"
+    return base / "sfumato"
+
+
+def own_folder() -> Path:
+    """Where a person's own styles are kept: ``$SFUMATO_STYLES``, or a folder of the system's place for data."""
+    return Path(os.environ.get("SFUMATO_STYLES") or data_folder() / "styles")
+
+
+def personal_folder() -> Path:
+    """Where what people like is kept, a folder each: ``$SFUMATO_PERSONAL``, or one of the system's place for data."""
+    return Path(os.environ.get("SFUMATO_PERSONAL") or data_folder() / "personal")
 
 
 def own_names() -> list[str]:
@@ -31,14 +41,40 @@ def own_names() -> list[str]:
     return sorted(path.stem for path in own_folder().glob("*.safetensors"))
 
 
+def personal_path(name: str) -> Path:
+    """The file of the taste of that name, whether it is there or not."""
+    return personal_folder() / name / f"{name}{TASTE_SUFFIX}"
+
+
+def personal_names() -> list[str]:
+    """The names of the tastes that are styles, sorted."""
+    found = personal_folder().glob(f"*/*{TASTE_SUFFIX}")
+    return sorted(path.stem for path in found if path.stem == path.parent.name and is_name(path.stem))
+
+
 def style_names() -> list[str]:
     """All names: the built-in ones first."""
-    built_in = assets.style_names()
-    return [*built_in, *(name for name in own_names() if name not in built_in)]
+    return list(dict.fromkeys([*assets.style_names(), *own_names(), *personal_names()]))
+
+
+def is_name(name: str) -> bool:
+    """Whether a style can be called that: it is easily typed, and the name of a file everywhere."""
+    return _NAME.fullmatch(name) is not None
+
+
+def split_name(name: str) -> tuple[str, int]:
+    """The taste and which of its styles a name means, the heaviest being 1: ``anna/2`` -> (anna, 2)."""
+    taste, slash, number = name.partition("/")
+    return (taste, int(number)) if slash and number.isdecimal() and len(number) < 4 else (name, 1)
+
+
+def has_style(name: str) -> bool:
+    """Whether :func:`style_path` finds a style of that name."""
+    return name in style_names() or split_name(name)[0] in personal_names()
 
 
 def style_path(name: str) -> Path:
-    """The file of a style.
+    """The file of a style; of one of a taste's styles (``anna/2``) that of the taste, which ends in `TASTE_SUFFIX`.
 
     Raises:
         UsageError: there is none of that name; the error offers the nearest ones.
@@ -47,6 +83,13 @@ def style_path(name: str) -> Path:
         return assets.style_path(name)
     if name in own_names():
         return own_folder() / f"{name}.safetensors"
+    taste, _ = split_name(name)
+    if taste in personal_names():
+        return personal_path(taste)
+    if is_name(taste) and os.path.isdir(personal_folder() / taste):
+        raise UsageError(
+            f"{taste} is no style yet: nothing is liked; add pictures: sfumato personal add {taste} --like"
+        )
     raise UsageError(f"there is no style {name!r}; {assets.nearest(name, style_names())}")
 
 
@@ -54,13 +97,34 @@ def new_style_path(name: str, overwrite: bool = False) -> Path:
     """Where a style of a person's own goes.
 
     Raises:
-        UsageError: the name cannot be typed easily, is a built-in style's, or is taken.
+        UsageError: the name cannot be typed easily, is a built-in style's or a taste's, or is taken.
     """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"a style's name has small letters, digits and dashes, as in my-garden; {name!r} does not fit")
-    if name in assets.style_names():
-        raise UsageError(f"{name} is a built-in style; choose another name")
+    check_new_name(name)
+    if os.path.exists(personal_folder() / name):
+        raise UsageError(f"{name} is learnt from pictures (sfumato personal show {name}); choose another name")
     path = own_folder() / f"{name}.safetensors"
     if os.path.exists(path) and not overwrite:
         raise UsageError(f"there is a style {name} already; add --overwrite to replace it")
     return path
+
+
+def new_personal_path(name: str) -> Path:
+    """Where the taste of that name goes.
+
+    Raises:
+        UsageError: the name cannot be typed easily, is a built-in style's or a person's own, or is taken.
+    """
+    check_new_name(name)
+    if name in own_names():
+        raise UsageError(f"there is a style {name} already (sfumato styles show {name}); choose another name")
+    if os.path.exists(personal_folder() / name):
+        raise UsageError(f"{name} is there already: sfumato personal add {name} adds to it, or choose another name")
+    return personal_path(name)
+
+
+def check_new_name(name: str) -> None:
+    """Raises UsageError for a name that cannot be typed easily, or is a built-in style's."""
+    if not is_name(name):
+        raise UsageError(f"a style's name has small letters, digits and dashes, as in my-garden; {name!r} does not fit")
+    if name in assets.style_names():
+        raise UsageError(f"{name} is a built-in style; choose another name")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +14,16 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.inference.adapter import Adapter
 from sfumato.inference.stylizer import Color, Style, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
+
+
+def style_to_json(style: Style) -> dict[str, str]:
+    """A style as recipes keep it."""
+    kept = {"name": style.name, "code": to_text(style.code.vector, "<f4")}
+    if style.code.look is not None:
+        kept["look"] = to_text(style.code.look, "<f2")
+    if style.adapter is not None:
+        kept["adapter"] = style.adapter.digest
+    return kept
 
 
 @dataclass(frozen=True)
@@ -55,15 +65,13 @@ class Recipe:
     @classmethod
     def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
         """The recipe of painting with these styles; ``options`` are the attributes from ``strength`` on."""
-        kept = []
-        for style in styles:
-            kept.append({"name": style.name, "code": to_text(style.code.vector, "<f4")})
-            if style.code.look is not None:
-                kept[-1]["look"] = to_text(style.code.look, "<f2")
-            if style.adapter is not None:
-                kept[-1]["adapter"] = style.adapter.digest
         card = stylizer.card
+        kept = [style_to_json(style) for style in styles]
         return cls(__version__, card.model, stylizer.digest, kept, **options, kind=card.kind)
+
+    def with_styles(self, styles: Sequence[Style]) -> Recipe:
+        """The same with other styles."""
+        return replace(self, styles=[style_to_json(style) for style in styles])
 
     @property
     def options(self) -> dict[str, Any]:

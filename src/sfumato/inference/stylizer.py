@@ -28,7 +28,7 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import ImageSource, Photo, Picture, as_image, luma, resize, thumbnail_size, to_levels
 from sfumato.inference.adapter import Adapter
 from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
-from sfumato.inference.library import style_path
+from sfumato.inference.library import TASTE_SUFFIX, style_path
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
 from sfumato.style_code import StyleCode
@@ -311,7 +311,7 @@ class Stylizer:
         regions = _regions(masks, len(styles) if self.card.has_codes else 1, source.height, source.width, name)
         wanted: list[Style | None] = [None]
         if self.card.has_codes:
-            wanted = [self._checked(Style.named(s) if isinstance(s, str) else s) for s in styles]
+            wanted = [self.check_style(Style.named(s) if isinstance(s, str) else s) for s in styles]
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
         paintings = [_Painting(self, wide, each, strength, stroke, color, refine, seed).tiles() for each in wanted]
         for parts in zip(*paintings, strict=True):
@@ -339,11 +339,15 @@ class Stylizer:
         if masks > 1:
             raise UsageError(f"{paints}, which one mask can bound; {masks} masks were given")
 
-    def _checked(self, style: Style) -> Style:
+    def check_style(self, style: Style) -> Style:
+        """The style. Raises ModelError where it is another model's."""
         if (style.code.model, len(style.code)) != (self.card.model, self.card.code_size):
+            again = "make the style again from its picture, with this model"
+            if style.about.get("kind") == "personal":
+                again = "learn it again (sfumato personal learn), or ask whom it came from"
             raise ModelError(
                 f"the style {style.name!r} was made by the model {style.code.model!r} and this is {self.card.model!r}; "
-                "make the style again from its picture, with this model"
+                f"{again}"
             )
         if style.code.look is not None and len(style.code.look) != self.card.look_size:
             raise ModelError(f"the style {style.name!r} is damaged or of another version; make it again")
@@ -635,15 +639,21 @@ class Style:
     adapter: Adapter | None = field(default=None, compare=False)
 
     @classmethod
-    def named(cls, name: str) -> Self:
-        """A built-in style, or one of a person's own (``sfumato styles add``).
+    def named(cls, name: str) -> Style:
+        """A built-in style, one of a person's own (``sfumato styles add``), or one learnt from what a person likes
+        (``sfumato personal``; ``NAME/2`` is the second of several).
 
         Raises:
             UsageError: there is none of that name; the error offers the nearest ones.
         """
         if not isinstance(name, str):
             raise UsageError(f"a style's name is text, but {type(name).__name__} was given")
-        code, about = StyleCode.load(style_path(name))
+        path = style_path(name)
+        if path.suffix == TASTE_SUFFIX:
+            from sfumato.inference.taste import Taste
+
+            return Taste.load(path).style_named(name)
+        code, about = StyleCode.load(path)
         return cls(name, code, about)
 
     @classmethod
@@ -684,13 +694,17 @@ class Style:
         return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, adapter)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a style file.
+    def load(cls, path: str | os.PathLike[str]) -> Style:
+        """Reads a style file; of a taste's file (``NAME.sfumato``), its heaviest style.
 
         Raises:
             InputError: the file cannot be read.
             ModelError: it is damaged or not a style.
         """
+        if Path(path).suffix == TASTE_SUFFIX:
+            from sfumato.inference.taste import Taste
+
+            return Taste.load(path).style
         code, about = StyleCode.load(path)
         return cls(about.get("name") or Path(path).name.split(".")[0], code, about)
 

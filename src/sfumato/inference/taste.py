@@ -1,0 +1,252 @@
+"""A taste: what was learnt from the pictures that a person likes, in one file, ``NAME.sfumato``.
+
+It is one safetensors file of some kB: the centres of what is liked (style codes with their looks), their weights, and
+where there are such, the numbers of a preference model and of an adapter. Its one key of metadata, ``sfumato.taste``,
+holds a card in JSON: format, name, model, rights, how many pictures and their hashes, scores, the date. No picture lies
+in it, no name or place of one, and no code runs on load. Equal tastes are equal files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_safetensors
+
+from sfumato.errors import InputError, ModelError, UsageError
+from sfumato.files import atomic_file
+from sfumato.image import Photo, Picture
+from sfumato.inference.adapter import Adapter
+from sfumato.inference.guide import measured_distance, small_copy
+from sfumato.inference.library import TASTE_SUFFIX, is_name, split_name
+from sfumato.inference.stylizer import Style, Stylizer
+from sfumato.style_code import StyleCode
+
+#: What people may say of their pictures; ``unstated`` where nobody did.
+RIGHTS = ("own", "licensed", "public-domain", "unstated")
+#: Of the file; a file of a higher one is refused.
+FORMAT = 1
+_KEY = "sfumato.taste"  # one, because safetensors writes several in an order that changes from run to run
+_MAX_BYTES = 8_000_000
+_PARTS = ("preference", "adapter")
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, eq=False)
+class Taste:
+    """What one NAME.sfumato file holds.
+
+    Attributes:
+        name: the style's.
+        codes: the centres of what is liked, of one model, the heaviest first; at least one.
+        weights: of the centres, above 0.
+        liked, disliked: SHA-256, in hex, of the pictures that it was learnt from, sorted.
+        answers: to how many questions it was learnt from besides.
+        rights: how many pictures are under which of `RIGHTS`.
+        scores: what was measured of it; JSON.
+        created: when it was learnt, as in ``2026-11-26T22:22:38Z``.
+        preference: numbers of the preference model, by name.
+        adapter: of the adapter, by name.
+    """
+
+    name: str
+    codes: tuple[StyleCode, ...]
+    weights: tuple[float, ...]
+    liked: tuple[str, ...] = ()
+    disliked: tuple[str, ...] = ()
+    answers: int = 0
+    rights: Mapping[str, int] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    created: str = ""
+    preference: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    adapter: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises ModelError where the parts do not fit each other."""
+        if not is_name(self.name):
+            raise ModelError(f"a taste's name has small letters, digits and dashes, and {self.name!r} does not fit")
+        if not self.codes or len(self.codes) != len(self.weights):
+            raise ModelError(f"a taste has centres, a weight each, and this has {len(self.codes)}, {len(self.weights)}")
+        if not (np.isfinite(self.weights).all() and min(self.weights) > 0):
+            raise ModelError(f"the weights of a taste's centres are above 0, and these are {list(self.weights)}")
+        shapes = {(code.model, len(code), None if code.look is None else len(code.look)) for code in self.codes}
+        if len(shapes) > 1:
+            raise ModelError("a taste's centres are of one model, and these are of several")
+        if not all(_HASH.fullmatch(digest) for digest in (*self.liked, *self.disliked)):
+            raise ModelError("a taste's pictures are named by SHA-256, and one is not")
+        if not all(right in RIGHTS and count >= 0 for right, count in self.rights.items()):
+            raise ModelError(f"rights are {', '.join(RIGHTS)}, and these are {dict(self.rights)}")
+        for part in _PARTS:
+            for key, values in getattr(self, part).items():
+                if not (np.issubdtype(values.dtype, np.number) and np.isfinite(values).all()):
+                    raise ModelError(f"the numbers {part}.{key} of a taste are not all finite")
+
+    @property
+    def model(self) -> str:
+        """The id of the model whose codes these are."""
+        return self.codes[0].model
+
+    @property
+    def style(self) -> Style:
+        """The heaviest centre."""
+        return self.styles[0]
+
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        """All centres, the heaviest first: NAME, NAME/2, NAME/3 and so on."""
+        count = len(self.liked)
+        about = {"kind": "personal", "title": f"learnt from {count} picture{'s' if count != 1 else ''}"}
+        if len(self.codes) > 1:
+            about["title"] += f": {self.name} to {self.name}/{len(self.codes)}"
+        if rights := ", ".join(f"{right}: {count}" for right, count in sorted(self.rights.items()) if count):
+            about["rights"] = rights
+        if self.created:
+            about["learnt"] = self.created
+        adapter = Adapter.of(self.adapter, self.model) if self.adapter else None
+        return tuple(
+            Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about, adapter)
+            for i, code in enumerate(self.codes)
+        )
+
+    def style_named(self, name: str) -> Style:
+        """The centre of that name: NAME, NAME/2 and so on.
+
+        Raises:
+            UsageError: it has no such centre.
+        """
+        styles, (_, number) = self.styles, split_name(name)
+        if not 1 <= number <= len(styles):
+            names = ", ".join(style.name for style in styles)
+            raise UsageError(f"there is no style {name!r}: {self.name} has {len(styles)} ({names})")
+        return styles[number - 1]
+
+    def style_for(self, stylizer: Stylizer, photo: Photo | Picture) -> Style:
+        """The centre that suits a photo: the one whose palette, contrast and tones are nearest to the photo's own.
+
+        Raises:
+            ModelError: the taste is another model's.
+        """
+        styles = self.styles
+        stylizer.check_style(styles[0])
+        if len(styles) == 1:
+            return styles[0]
+        own, _ = stylizer.look(small_copy(photo))
+        return min(styles, key=lambda style: measured_distance(style.code, own))
+
+    def to_bytes(self) -> bytes:
+        """The file's."""
+        looks = [code.look for code in self.codes if code.look is not None]
+        card = {
+            "format": FORMAT,
+            "name": self.name,
+            "model": self.model,
+            "liked": sorted(self.liked),
+            "disliked": sorted(self.disliked),
+            "answers": self.answers,
+            "rights": dict(self.rights),
+            "scores": dict(self.scores),
+            "created": self.created,
+        }
+        tensors: dict[str, npt.NDArray[Any]] = {
+            "codes": np.stack([code.vector for code in self.codes]),
+            "weights": np.array(self.weights, np.float32),
+        }
+        if looks:
+            tensors["looks"] = np.stack(looks).astype(np.float16)
+        for part in _PARTS:
+            for key, values in sorted(getattr(self, part).items()):
+                tensors[f"{part}.{key}"] = np.ascontiguousarray(values)
+        return to_safetensors(tensors, {_KEY: json.dumps(card, sort_keys=True, ensure_ascii=False)})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the file, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written, or its name does not end in ``.sfumato``.
+        """
+        with atomic_file(path) as file:
+            file.write(self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Taste:
+        """Reads a file that :meth:`save` wrote; it may come from anybody.
+
+        Raises:
+            InputError: the file cannot be read.
+            ModelError: it is damaged, no taste, too large for one, or of a later version of Sfumato.
+        """
+        path = Path(path)
+        try:
+            size = path.stat().st_size
+            if not path.is_file():
+                raise InputError(f"cannot read the taste {path}: it is not a file")
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or problem
+            raise InputError(f"cannot read the taste {path}: {reason}; check the name") from problem
+        if size > _MAX_BYTES:
+            raise ModelError(f"{path} is not a taste: it has {size} bytes, and tastes have {_MAX_BYTES} at most")
+        try:
+            with safe_open(path, framework="np") as file:
+                metadata = file.metadata() or {}
+                if _KEY not in metadata:
+                    raise ValueError("it has no card; sfumato personal export writes one")
+                card = json.loads(metadata[_KEY])
+                if type(card["format"]) is int and card["format"] > FORMAT:
+                    raise _LaterError
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return cls._of(card, tensors)
+        except OSError as problem:
+            raise InputError(f"cannot read the taste {path}: {problem.strerror or problem}") from problem
+        except _LaterError as problem:
+            raise ModelError(f"{path} was written by a later version of Sfumato; install that") from problem
+        except (
+            SafetensorError,
+            ModelError,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RecursionError,
+        ) as problem:
+            raise ModelError(f"{path} is not a taste ({TASTE_SUFFIX}), or is damaged: {problem}") from problem
+
+    @classmethod
+    def _of(cls, card: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Taste:
+        codes, weights, looks = tensors.pop("codes"), tensors.pop("weights"), tensors.pop("looks", None)
+        if codes.ndim != 2 or codes.dtype != np.float32 or weights.shape != codes.shape[:1]:
+            raise ValueError("its centres have another shape or type")
+        if looks is not None and (looks.ndim != 2 or looks.dtype != np.float16 or len(looks) != len(codes)):
+            raise ValueError("its looks have another shape or type")
+        parts: dict[str, dict[str, npt.NDArray[Any]]] = {part: {} for part in _PARTS}
+        for key, values in tensors.items():
+            part, _, rest = key.partition(".")
+            parts[part][rest] = values
+        texts, numbers = (card["name"], card["model"], card["created"]), (card["answers"], *card["rights"].values())
+        if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
+            raise ValueError("its card has other types")
+        if not isinstance(card["scores"], dict):
+            raise ValueError("its scores are none")
+        return cls(
+            card["name"],
+            tuple(StyleCode(c, card["model"], None if looks is None else looks[i]) for i, c in enumerate(codes)),
+            tuple(float(weight) for weight in weights),
+            tuple(card["liked"]),
+            tuple(card["disliked"]),
+            card["answers"],
+            card["rights"],
+            card["scores"],
+            card["created"],
+            **parts,
+        )
+
+
+class _LaterError(Exception):
+    """The file is of a later format."""
