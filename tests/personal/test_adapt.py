@@ -78,6 +78,7 @@ def test_what_was_trained_is_what_onnx_paints(
     )
     assert made == 3
     assert seen == [(1, 3), (2, 3), (3, 3)]
+    tensors = {name: tensor * (20 if name.endswith(".up") else 1) for name, tensor in tensors.items()}  # plain to see
     adapter = Adapter.of(tensors, "tiny")
     assert adapter.size < MOST_BYTES
     model, _ = load_model(stylizer.folder / WEIGHTS)
@@ -95,7 +96,7 @@ def test_what_was_trained_is_what_onnx_paints(
         expected = student(torch.from_numpy(photo), code).clamp(0, 1).numpy()
     painted = stylizer(photo, Style("liked", centre, adapter=adapter), refine=0)
     assert np.abs(painted - expected).max() < 5e-3  # changes and weights are rounded to 16 bits
-    assert np.abs(painted - stylizer(photo, Style("liked", centre), refine=0)).max() > 0.01
+    assert np.abs(painted - stylizer(photo, Style("liked", centre), refine=0)).max() > 0.02
 
 
 def test_equal_seeds_train_alike(

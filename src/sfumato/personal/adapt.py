@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,10 @@ from torch.nn.utils import parametrize
 
 from sfumato.checkpoint import load_model
 from sfumato.errors import UsageError
-from sfumato.image import Picture, resize, thumbnail_size
+from sfumato.image import Picture, read_image, resize
 from sfumato.inference.adapter import DOWN, LEAST, UP, Adapter
 from sfumato.inference.stylizer import WEIGHTS, Style, Stylizer
+from sfumato.inference.taste import Taste
 from sfumato.losses.augment import Augment
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights, total_loss
@@ -66,6 +68,8 @@ LEARNING_RATE, DISCRIMINATOR_RATE = 2e-3, 2e-3
 FEWEST = 4
 #: Of the liked pictures, held back; of content distance, how much more is still as good; photos that are judged on.
 SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 4
+#: Photos to learn with, at most.
+PHOTOS = 60
 #: Of `content_leak`, where a liked picture's layout shows (`quality.style`).
 LEAK = 0.05
 #: Of the change's size, relative to the weights'.
@@ -227,7 +231,7 @@ def _crops(pictures: Sequence[Tensor], which: Sequence[int], rng: np.random.Gene
 
 def held(picture: Picture, side: int) -> Picture:
     """A picture with a short side of ``side``, as learning sees it."""
-    height, width = thumbnail_size(picture.shape[2], picture.shape[3], side, 4 * side)
+    height, width = picture.shape[2:]
     scale = side / min(height, width)  # small ones are enlarged: a crop is to fit
     return resize(picture, max(side, round(height * scale)), max(side, round(width * scale)))
 
@@ -481,3 +485,54 @@ class _Judge:
             "content": float(np.mean(content)),
             "leak": max(leak),
         }
+
+
+# ---- of a taste ------------------------------------------------------------------------------------------------------
+
+
+def adapt_taste(
+    taste: Taste,
+    liked: Sequence[Path],
+    stylizer: Stylizer,
+    content: Sequence[Path] = (),
+    steps: int = STEPS,
+    seed: int = 0,
+    tick: Tick | None = None,
+) -> tuple[Taste, Outcome]:
+    """What `sfumato personal adapt` does: the taste with an adapter where that is better, and a sentence on it.
+
+    Args:
+        taste: as it was learnt at once, without an adapter.
+        liked: the files of its liked pictures, `FEWEST` or more.
+        stylizer: of the taste's model.
+        content: files of photos to paint while it learns, as the person's own are; at most `PHOTOS` of them are taken.
+        steps, seed, tick: as `adapt`.
+
+    Returns:
+        The taste, with its centres aimed anew and the adapter, or as it was; in both its ``scores`` have what was
+        measured under ``"adapted"``.
+
+    Raises:
+        InputError: a picture cannot be read.
+        UsageError: as `adapt`.
+        ModelError: the taste is another model's.
+    """
+    stylizer.check_style(taste.style)
+    order = np.random.default_rng([seed, 0xC0]).permutation(len(content)).tolist()
+    photos = [_read(content[i]) for i in order[:PHOTOS]]
+    outcome = adapt(stylizer, taste.codes, taste.weights, [_read(path) for path in liked], photos, steps, seed, tick)
+    told = {
+        "kept": outcome.adapter is not None,
+        "why": outcome.why,
+        "steps": outcome.steps,
+        "figures": {name: {key: round(x, 4) for key, x in of.items()} for name, of in outcome.figures.items()},
+    }
+    adapter = {} if outcome.adapter is None else outcome.adapter.tensors()
+    scores = {**taste.scores, "adapted": told}
+    return replace(taste, codes=outcome.codes, adapter=adapter, scores=scores), outcome
+
+
+def _read(path: Path) -> Picture:
+    """A picture as it is learnt from: never larger than it is looked at."""
+    picture = read_image(path)
+    return held(picture, 2 * CROP) if min(picture.shape[2:]) > 2 * CROP else picture
