@@ -47,3 +47,11 @@ def photo(tmp_path: Path) -> Path:
     path = tmp_path / "photo.jpg"
     write_image(planes, path)
     return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where what people like is kept, of its own for each test; it is not there yet."""
+    folder = tmp_path / "store"
+    monkeypatch.setenv("SFUMATO_PERSONAL", str(folder))
+    return folder

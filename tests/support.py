@@ -61,3 +61,24 @@ def scene(height, width, seed=0, level=0.5):
     y, x = np.mgrid[0:height, 0:width] / 20
     waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
     return np.clip(level + 0.25 * waves + rng.normal(0, 0.06, waves.shape), 0, 1).astype(np.float32)[None]
+
+
+def work(hand, number, height=96, width=112):
+    """A picture by one of two hands: dark, red and rough, or light, blue and smooth."""
+    seeds = [hand, number]
+    picture = scene(height, width, seeds)
+    if hand:
+        colour = np.array([0.5, 0.8, 1.0], np.float32)[:, None, None]
+        return np.clip(0.55 + 0.4 * picture * colour, 0, 1).astype(np.float32)
+    colour = np.array([0.9, 0.35, 0.2], np.float32)[:, None, None]
+    grain = np.random.default_rng(seeds).normal(0, 0.12, picture.shape)
+    return np.clip(picture * colour + grain, 0, 1).astype(np.float32)
+
+
+def save_works(folder, hand, count, first=0):
+    """So many works by a hand, as PNG files in a folder; their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"work-{hand}-{number}.png" for number in range(first, first + count)]
+    for number, path in enumerate(paths, first):
+        Image.fromarray(to_uint8(work(hand, number))).save(path)
+    return paths

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from sfumato import __version__
-from sfumato.cli import doctor, evaluate, explain, export, imagine, show, styles, stylize, train
+from sfumato.cli import doctor, evaluate, explain, export, imagine, personal, show, styles, stylize, train
 from sfumato.errors import SfumatoError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells expect
@@ -95,6 +95,7 @@ def _options(
 
 app.command()(stylize.stylize)
 app.add_typer(styles.app, name="styles")
+app.add_typer(personal.app, name="personal")
 app.command()(show.show)
 app.command()(show.replay)
 app.command()(explain.explain)

@@ -1,0 +1,162 @@
+"""Questions to a person: which of two pictures do you like better? One photo, painted small in two styles.
+
+What is asked about are the built-in styles and the person's own centres. Which pair comes next is
+`profile.next_question`'s to say: the one whose answer is expected to tell most. Each answer is kept, and learnt from,
+at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from sfumato import assets
+from sfumato.errors import UsageError
+from sfumato.image import Picture, as_image, read_image, resize, thumbnail_size
+from sfumato.inference.stylizer import REFINE, Style, Stylizer
+from sfumato.personal.preferences import Preferences, answer, answered_codes, code_id, preference, recall
+from sfumato.personal.profile import PreferenceModel, next_question
+from sfumato.personal.space import StyleSpace
+from sfumato.style_code import StyleCode
+
+Choice = Literal["first", "second", "neither"]
+#: Pixels, shorter side of what is shown.
+SHORT = 240
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Two styles, and the photo painted in each, ``(1, 3, h, w)``."""
+
+    first: Style
+    second: Style
+    pictures: tuple[Picture, Picture]
+
+
+class Questions:
+    """Those put to one person, one after the other. It may be used from several threads.
+
+    Args:
+        name: whose taste.
+        photo: what is painted; by default `sample_photo`.
+        refine: as `Stylizer` takes it.
+
+    Raises:
+        UsageError: there is no such name, or it came as a file.
+    """
+
+    def __init__(self, name: str, stylizer: Stylizer, photo: str | Path | None = None, refine: int = REFINE) -> None:
+        self.kept = Preferences.load(name)
+        if self.kept.imported:
+            raise UsageError(f"{name} came as a file, and learns from no answers; make one of your own")
+        self.stylizer, self.refine = stylizer, refine
+        picture = sample_photo() if photo is None else read_image(photo)
+        self._photo = resize(picture, *thumbnail_size(picture.shape[2], picture.shape[3], SHORT, 2 * SHORT))
+        taste = self.kept.taste
+        built_in = (Style.named(style) for style in assets.style_names())
+        self.candidates: Sequence[Style] = [*built_in, *(taste.styles if taste else ())]
+        for style in self.candidates:
+            stylizer.check_style(style)
+        self._space = StyleSpace.load()
+        self._seen = {digest: one.code for digest, one in recall(self.kept, stylizer)[0].items()}
+        self._painted: dict[int, Picture] = {}
+        self._lock = threading.RLock()
+        self._question: tuple[int, int] | None = None
+        self.answered = 0
+
+    def next(self) -> Question | None:
+        """The question that would teach most; None where enough is learnt. It stays until it is answered."""
+        with self._lock:
+            if self._question is None:
+                self._question = next_question(self.model(), [s.code for s in self.candidates], self._asked())
+            if self._question is None:
+                return None
+            first, second = self._question
+            shown = self._paint(first), self._paint(second)
+            return Question(self.candidates[first], self.candidates[second], shown)
+
+    def answer(self, question: Question, preferred: Choice) -> None:
+        """Keeps the answer to that question, which has to be the one that was put last, and learns from it.
+
+        Raises:
+            UsageError: it is another question, as where one is answered twice.
+            OutputError: the store cannot be written.
+        """
+        with self._lock:
+            asked = [self.candidates[i] for i in self._question or ()]
+            if asked != [question.first, question.second]:
+                raise UsageError("the question was answered already; answer the next one")
+            self.kept, _ = answer(self.kept.name, question.first, question.second, preferred, self.stylizer)
+            self._question = None
+            self.answered += 1
+
+    def model(self) -> PreferenceModel:
+        """What is known of the taste so far."""
+        codes: dict[str, StyleCode] = {**self._seen, **answered_codes(self.kept, self.stylizer.card.model)}
+        return preference(self.kept, codes, self._space)
+
+    def _asked(self) -> set[tuple[int, int]]:
+        places = {code_id(style.code): i for i, style in enumerate(self.candidates)}
+        pairs = ((places.get(each.first[1]), places.get(each.second[1])) for each in self.kept.answers)
+        return {(first, second) for first, second in pairs if first is not None and second is not None}
+
+    def _paint(self, place: int) -> Picture:
+        if place not in self._painted:
+            self._painted[place] = self.stylizer(self._photo, self.candidates[place], refine=self.refine)
+        return self._painted[place]
+
+
+def favourites(model: PreferenceModel, count: int = 3) -> list[tuple[Style, float]]:
+    """The built-in styles of the highest scores, the highest first, with them."""
+    styles = [Style.named(name) for name in assets.style_names()]
+    scores = [model.score(style.code)[0] for style in styles]
+    order = np.argsort(scores)[::-1][:count]
+    return [(styles[int(i)], scores[int(i)]) for i in order]
+
+
+def side_by_side(question: Question) -> Picture:
+    """Both pictures of a question, ``(1, 3, h, w)``, with a white gap."""
+    first, second = question.pictures
+    return np.concatenate([first, np.ones((1, 3, first.shape[2], 8), np.float32), second], 3)
+
+
+def sample_photo() -> Picture:
+    """A made-up landscape, ``(1, 3, 240, 320)``: sky, sun, hills, a house by a lake; the same on every machine."""
+    high, wide, times = 240, 320, 2
+    y, x = np.mgrid[0 : high * times, 0 : wide * times] / times
+    rng = np.random.default_rng(6)
+    sky = np.array([0.35, 0.55, 0.85]) + (y[..., None] / high) * np.array([0.75, 0.35, -0.05])
+    image = Image.fromarray(np.rint(255 * np.clip(sky, 0, 1)).astype(np.uint8))
+    draw = ImageDraw.Draw(image)
+
+    def scaled(*points: float) -> list[float]:
+        return [times * point for point in points]
+
+    draw.ellipse(scaled(215, 40, 251, 76), (255, 236, 170))
+    for crest, size, colour in ((120, 26, (110, 125, 160)), (145, 18, (84, 112, 100)), (165, 9, (92, 128, 66))):
+        ridge = crest - size * np.sin(x[0] / (size * 1.7) + crest) - size * 0.4 * np.sin(x[0] / 7 + size)
+        edge = list(zip((times * x[0]).tolist(), (times * ridge).tolist(), strict=True))
+        draw.polygon([*edge, (wide * times, high * times), (0, high * times)], colour)
+    draw.polygon(scaled(0, 205, 130, 192, 320, 200, 320, 240, 0, 240), (86, 128, 158))
+    for _ in range(60):
+        start, level = rng.uniform(0, wide), rng.uniform(205, high)
+        draw.line(scaled(start, level, start + rng.uniform(8, 30), level), (150, 180, 196), times)
+    draw.polygon(scaled(70, 160, 118, 160, 118, 192, 70, 192), (196, 160, 128))
+    draw.polygon(scaled(64, 162, 94, 138, 124, 162), (140, 62, 48))
+    for window in (78, 100):
+        draw.rectangle(scaled(window, 168, window + 9, 179), (60, 54, 60))
+    draw.rectangle(scaled(262, 130, 269, 196), (74, 54, 42))
+    for _ in range(70):
+        away, turn, leaf = rng.uniform(0, 28), rng.uniform(0, 2 * np.pi), rng.uniform(4, 9)
+        across, down = 265 + away * np.cos(turn), 112 + 0.9 * away * np.sin(turn)
+        green = (int(rng.integers(40, 90)), int(rng.integers(90, 140)), int(rng.integers(30, 60)))
+        draw.ellipse(scaled(across - leaf, down - leaf, across + leaf, down + leaf), green)
+    small = image.filter(ImageFilter.GaussianBlur(times * 0.6)).resize((wide, high), Image.Resampling.BOX)
+    grain = rng.normal(0, 0.02, (1, 1, high, wide)).astype(np.float32)
+    return np.asarray(np.clip(as_image(small) + grain, 0, 1), np.float32)

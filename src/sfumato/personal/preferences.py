@@ -1,0 +1,687 @@
+"""What a person likes, on their disk: one folder to a name, which they can open, and which `delete` removes.
+
+::
+
+    $SFUMATO_PERSONAL, or sfumato/personal in the system's place for data
+      NAME/
+        taste.json             the truth: pictures (where, hash, liked or not, rights, when) and answers
+        codes/HASH.safetensors what was seen of each picture, and of styles that questions were about
+        pictures/HASH.jpg      copies, where they were asked for
+        NAME.sfumato           what was learnt of it (`inference.taste`): the style
+      .lock                    taken by whoever writes
+
+Nothing about a person lies anywhere else. Whoever writes holds the lock, and each file is replaced as a whole, the
+truth before what is learnt from it: a command that is killed leaves the store as it was, or as it was to be, and at
+most a ``NAME.sfumato`` of the day before, which `Preferences.is_learnt` tells. What such a command left lying about is
+swept away by the next that writes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from sfumato import assets
+from sfumato.errors import InputError, ModelError, OutputError, SfumatoError, UsageError
+from sfumato.files import atomic_file
+from sfumato.inference.library import is_name, new_personal_path, personal_folder
+from sfumato.inference.stylizer import Style, Stylizer
+from sfumato.inference.taste import RIGHTS, Taste
+from sfumato.personal.look import Look, Remark, Seen, look, odd_one
+from sfumato.personal.profile import PreferenceModel, centres
+from sfumato.personal.space import StyleSpace
+from sfumato.style_code import StyleCode, from_text, to_text
+
+#: Of ``taste.json``.
+FORMAT = 1
+_FILE = "taste.json"
+
+Tick = Callable[[int, int], None]
+
+
+# ---- what is known ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One picture that a person likes or dislikes.
+
+    Attributes:
+        name: of the file that it came as.
+        path: where it lies: absolute, or, for a copy, from the person's folder.
+        sha256: of the file, in hex.
+        liked: or disliked.
+        rights: one of `inference.taste.RIGHTS`.
+        added: when.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    liked: bool
+    rights: str
+    added: str
+
+    @property
+    def is_copy(self) -> bool:
+        return not os.path.isabs(self.path)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To a question that showed two styles, each by its name and the `code_id` of what was shown.
+
+    Attributes:
+        preferred: ``"first"``, ``"second"`` or ``"neither"``, which teaches nothing and is not asked again.
+    """
+
+    first: tuple[str, str]
+    second: tuple[str, str]
+    preferred: Literal["first", "second", "neither"]
+    when: str
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What is known of one person's taste, as ``taste.json`` has it.
+
+    Attributes:
+        name: the style's.
+        pictures: in the order in which they were added.
+        answers: in the order in which they were given.
+        imported: whether it came as a file; there is nothing to learn from then.
+    """
+
+    name: str
+    pictures: tuple[Kept, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    imported: bool = False
+
+    @property
+    def folder(self) -> Path:
+        return personal_folder() / self.name
+
+    @property
+    def liked(self) -> tuple[Kept, ...]:
+        return tuple(picture for picture in self.pictures if picture.liked)
+
+    @property
+    def disliked(self) -> tuple[Kept, ...]:
+        return tuple(picture for picture in self.pictures if not picture.liked)
+
+    @property
+    def taste(self) -> Taste | None:
+        """What was learnt; None where nothing is liked.
+
+        Raises:
+            ModelError: its file is damaged.
+        """
+        path = self.folder / f"{self.name}.sfumato"
+        return Taste.load(path) if os.path.exists(path) else None
+
+    def is_learnt(self, taste: Taste | None) -> bool:
+        """Whether a taste is of these pictures and answers, but for those that could not be had."""
+        if self.imported:
+            return True
+        if taste is None:
+            return not self.liked
+        liked, disliked = ({p.sha256 for p in of} for of in (self.liked, self.disliked))
+        return (
+            set(taste.liked) <= liked
+            and set(taste.disliked) <= disliked
+            and taste.answers == sum(answer.preferred != "neither" for answer in self.answers)
+            and taste.created >= max((picture.added for picture in self.pictures), default="")
+        )
+
+    def file(self, picture: Kept) -> Path:
+        """Where a picture lies."""
+        return self.folder / picture.path
+
+    def missing(self) -> list[Remark]:
+        """Which pictures have vanished, or changed, since they were added. What was seen of them is still known."""
+        found = []
+        for picture in self.pictures:
+            path = self.file(picture)
+            try:
+                if hashlib.sha256(path.read_bytes()).hexdigest() != picture.sha256:
+                    said = f"{picture.name} has changed since; what it was is still known (remove it, and add it again)"
+                    found.append(Remark(str(path), "changed", said, left_out=False))
+            except OSError:
+                said = f"{picture.name} is no longer at {path}; what it was is still known"
+                found.append(Remark(str(path), "vanished", said, left_out=False))
+        return found
+
+    def find(self, text: str) -> list[Kept]:
+        """The pictures that a file's name, a path or the beginning of a hash means.
+
+        Raises:
+            UsageError: none.
+        """
+        path = os.path.abspath(text)
+        found = [p for p in self.pictures if text == p.name or path == p.path or path == str(self.file(p))]
+        if not found and len(text) >= 6:
+            found = [p for p in self.pictures if p.sha256.startswith(text.lower())]
+        if not found:
+            near = assets.nearest(text, [p.name for p in self.pictures])
+            hint = near if near.startswith("did") else f"`sfumato personal show {self.name}` lists them"
+            raise UsageError(f"{self.name} has no picture {text}; {hint}")
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def load(cls, name: str) -> Preferences:
+        """What is known under a name.
+
+        Raises:
+            UsageError: there is nothing of that name.
+            InputError: the file cannot be read, or is damaged.
+        """
+        path = personal_folder() / name / _FILE
+        if not is_name(name) or not os.path.isdir(path.parent):
+            hint = assets.nearest(name, names())
+            hint = hint if hint.startswith("did") else "`sfumato personal list` lists what there is"
+            raise UsageError(f"there is no taste {name!r}; {hint}")
+        try:
+            found = json.loads(path.read_bytes())
+            if type(found["format"]) is int and found["format"] > FORMAT:
+                raise InputError(f"{path} was written by a later version of Sfumato; install that")
+            pictures = tuple(Kept(**picture) for picture in found["pictures"])
+            answers = tuple(
+                Answer(_shown(answer["first"]), _shown(answer["second"]), answer["preferred"], answer["when"])
+                for answer in found["answers"]
+            )
+            for picture in pictures:
+                texts = (picture.name, picture.path, picture.sha256, picture.added)
+                if not all(isinstance(text, str) for text in texts) or picture.rights not in RIGHTS:
+                    raise ValueError(f"the picture {picture.name} has parts of another type")
+                if picture.is_copy and Path(picture.path).parts[:-1] != ("pictures",):
+                    raise ValueError(f"{picture.path} lies elsewhere")
+            return cls(name, pictures, answers, found["imported"] is True)
+        except OSError as problem:
+            raise InputError(f"cannot read {path}: {problem.strerror}; delete {name}, and begin again") from problem
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+            raise InputError(f"{path} is damaged ({problem}); mend it, or delete {name} and begin again") from problem
+
+
+def _shown(found: Any) -> tuple[str, str]:
+    name, code = found
+    if not (isinstance(name, str) and isinstance(code, str) and code.isalnum()):
+        raise ValueError("an answer has another form")
+    return name, code
+
+
+def names() -> list[str]:
+    """Of whom something is known, sorted."""
+    return sorted(path.parent.name for path in personal_folder().glob(f"*/{_FILE}") if is_name(path.parent.name))
+
+
+def code_id(code: StyleCode) -> str:
+    """A name for what a question showed: 32 hex digits of a hash of the code."""
+    look = b"" if code.look is None else code.look.tobytes()
+    return hashlib.sha256(code.model.encode() + code.vector.tobytes() + look).hexdigest()[:32]
+
+
+# ---- what was seen ---------------------------------------------------------------------------------------------------
+
+
+def recall(kept: Preferences, stylizer: Stylizer, tick: Tick | None = None) -> tuple[dict[str, Seen], list[Remark]]:
+    """What was seen of each picture, by its hash; with another model than before each is looked at again.
+
+    Returns:
+        What was seen, and which pictures could not be looked at again: nothing can be learnt from those now.
+    """
+    found: dict[str, Seen] = {}
+    remarks: list[Remark] = []
+    for done, picture in enumerate(kept.pictures, 1):
+        path = kept.file(picture)
+        seen = _cached(kept.folder, picture, path, stylizer.card.model)
+        if seen is None:
+            again = look([path], stylizer)
+            if again.pictures and again.pictures[0].sha256 == picture.sha256:
+                seen = again.pictures[0]
+            else:
+                said = f"{picture.name} is left out: it is no longer at {path} as it was, and has to be looked at again"
+                remarks.append(Remark(str(path), "vanished", said))
+        if seen is not None:
+            found[picture.sha256] = seen
+        if tick:
+            tick(done, len(kept.pictures))
+    return found, remarks
+
+
+def _cached(folder: Path, picture: Kept, path: Path, model: str) -> Seen | None:
+    try:
+        code, about = StyleCode.load(folder / "codes" / f"{picture.sha256}.safetensors")
+        if code.model != model:
+            return None
+        return Seen(path.with_name(picture.name), picture.sha256, code, from_text(about["sketch"], "<f2"))
+    except (SfumatoError, KeyError, ValueError):
+        return None  # it is looked at again
+
+
+# ---- what is done ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Gathered:
+    """Pictures as a command was given them, and looked over.
+
+    Attributes:
+        liked, disliked: that are new.
+        moved: hashes of pictures that were there, and now are liked or not.
+        remarks: on any of them.
+    """
+
+    liked: list[Seen] = field(default_factory=list)
+    disliked: list[Seen] = field(default_factory=list)
+    moved: dict[str, bool] = field(default_factory=dict)
+    remarks: list[Remark] = field(default_factory=list)
+
+
+def gather(
+    liked: Sequence[Path],
+    disliked: Sequence[Path],
+    stylizer: Stylizer,
+    before: Preferences | None = None,
+    seen: Mapping[str, Seen] | None = None,
+    tick: Tick | None = None,
+) -> Gathered:
+    """Looks pictures over.
+
+    Args:
+        before: what is known already, and ``seen`` what was seen of it (`recall`).
+        tick: called with how many are done, and of how many.
+    """
+    total = len(liked) + len(disliked)
+    known = list((seen or {}).values())
+    opinions = {picture.sha256: picture.liked for picture in (before.pictures if before else ())}
+    found = Gathered()
+
+    def over(paths: Sequence[Path], others: Sequence[Seen], done: int) -> Look:
+        return look(paths, stylizer, others, None if tick is None else lambda n, _: tick(done + n, total))
+
+    likes = over(liked, known, 0)
+    dislikes = over(disliked, [*known, *likes.pictures], len(liked))
+    both = {one.sha256 for one in likes.pictures} & dislikes.known.keys()
+    both |= likes.known.keys() & dislikes.known.keys()
+    found.liked = [one for one in likes.pictures if one.sha256 not in both]
+    found.disliked = dislikes.pictures
+    found.remarks = [*likes.remarks, *dislikes.remarks]
+    for opinion, each in ((True, likes), (False, dislikes)):
+        for digest, remark in each.known.items():
+            name = Path(remark.path).name
+            if digest in both:
+                said = f"{name} is both among the liked and the disliked, and counts as neither"
+                if opinion:
+                    continue
+                found.remarks.append(Remark(remark.path, "contradiction", said))
+            elif opinions.get(digest) == opinion:
+                found.remarks.append(replace(remark, kind="known", text=f"{name} is there already"))
+            else:
+                found.moved[digest] = opinion
+                was, now = ("disliked", "liked") if opinion else ("liked", "disliked")
+                found.remarks.append(Remark(remark.path, "moved", f"{name} was {was} and is {now} now", left_out=False))
+    return found
+
+
+def create(
+    name: str, found: Gathered, stylizer: Stylizer, rights: str = "unstated", copy: bool = False
+) -> tuple[Preferences, Taste | None]:
+    """A new name, and what is learnt of its pictures.
+
+    Raises:
+        UsageError: the name is taken or cannot be one, or there is no picture.
+        OutputError: the store cannot be written.
+    """
+    if not found.liked and not found.disliked:
+        raise UsageError(f"no usable picture was given, so there is nothing to learn; {name} was not made")
+    with _writing():
+        path = new_personal_path(name)
+        kept = _with(Preferences(name), found, rights, copy)
+        new = personal_folder() / f".new-{secrets.token_hex(6)}"
+        try:
+            taste = _write(new, kept, None, _seen_of(found), stylizer)
+            os.rename(new, path.parent)
+        except OSError as problem:
+            raise OutputError(f"cannot write {path.parent}: {problem.strerror or problem}") from problem
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    return kept, taste
+
+
+def add(
+    name: str,
+    found: Gathered,
+    stylizer: Stylizer,
+    rights: str = "unstated",
+    copy: bool = False,
+    seen: Mapping[str, Seen] | None = None,
+) -> tuple[Preferences, Taste | None]:
+    """More pictures, or other opinions of those that are there; with nothing gathered, only learns again.
+
+    Args:
+        seen: of the pictures that are there (`recall`), so that they need not be looked at once more.
+
+    Raises:
+        UsageError: there is no such name, or it came as a file.
+        InputError: a picture that was to be copied has changed since it was looked at.
+        OutputError: the store cannot be written.
+    """
+
+    def edit(kept: Preferences) -> Preferences:
+        return _with(kept, found, rights, copy)
+
+    return _edit(name, edit, stylizer, {**(seen or {}), **_seen_of(found)})
+
+
+def remove(
+    name: str, hashes: Sequence[str], stylizer: Stylizer, answers: bool = False
+) -> tuple[Preferences, Taste | None]:
+    """Forgets pictures by their hashes, with all that was seen of them, and all answers where that is asked for.
+
+    Raises:
+        UsageError, OutputError: as `add`.
+    """
+
+    def edit(kept: Preferences) -> Preferences:
+        left = tuple(picture for picture in kept.pictures if picture.sha256 not in hashes)
+        return replace(kept, pictures=left, answers=() if answers else kept.answers)
+
+    return _edit(name, edit, stylizer, {})
+
+
+def answer(
+    name: str,
+    first: Style,
+    second: Style,
+    preferred: Literal["first", "second", "neither"],
+    stylizer: Stylizer,
+) -> tuple[Preferences, Taste | None]:
+    """One more answer, learnt from at once.
+
+    Raises:
+        UsageError, OutputError: as `add`.
+    """
+    ids = [(style.name, code_id(style.code)) for style in (first, second)]
+
+    def edit(kept: Preferences) -> Preferences:
+        return replace(kept, answers=(*kept.answers, Answer(ids[0], ids[1], preferred, _now())))
+
+    return _edit(name, edit, stylizer, {}, {ids[0][1]: first.code, ids[1][1]: second.code})
+
+
+def install(taste: Taste, name: str) -> Preferences:
+    """A taste that came as a file, under a name.
+
+    Raises:
+        UsageError: the name is taken or cannot be one.
+        OutputError: the store cannot be written.
+    """
+    with _writing():
+        path = new_personal_path(name)
+        kept = Preferences(name, imported=True)
+        new = personal_folder() / f".new-{secrets.token_hex(6)}"
+        try:
+            _write_json(new / _FILE, kept.to_json())
+            replace(taste, name=name).save(new / path.name)
+            os.rename(new, path.parent)
+        except OSError as problem:
+            raise OutputError(f"cannot write {path.parent}: {problem.strerror or problem}") from problem
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    return kept
+
+
+def delete(name: str) -> None:
+    """Removes a name and everything that is known under it.
+
+    Raises:
+        UsageError: there is none.
+        OutputError: it cannot be removed, or not wholly.
+    """
+    with _writing():
+        folder = personal_folder() / name
+        if not is_name(name) or not os.path.isdir(folder):
+            Preferences.load(name)  # says so
+        gone = folder.with_name(f".deleted-{secrets.token_hex(6)}")
+        try:
+            os.rename(folder, gone)  # at once: nobody finds half of it
+            shutil.rmtree(gone)
+        except OSError as problem:
+            left = gone if os.path.isdir(gone) else folder
+            raise OutputError(f"cannot remove all of {left}: {problem.strerror or problem}; remove it") from problem
+
+
+# ---- learning --------------------------------------------------------------------------------------------------------
+
+
+def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | None = None) -> Taste | None:
+    """What pictures and answers teach, at once; None where nothing is liked.
+
+    Args:
+        codes: of pictures by their hashes, and of styles that questions were about by their `code_id`; what is not
+            among them is not learnt from.
+        before: an adapter that was learnt from the same liked pictures is kept.
+    """
+    liked, disliked = ([p for p in of if p.sha256 in codes] for of in (kept.liked, kept.disliked))
+    if not liked:
+        return None
+    space = StyleSpace.load()
+    found = centres([codes[p.sha256] for p in liked], [codes[p.sha256] for p in disliked], space)
+    model = preference(kept, codes, space)
+    counts = {right: sum(p.rights == right for p in (*liked, *disliked)) for right in RIGHTS}
+    same = before is not None and before.model == found[0].code.model and set(before.liked) == {p.sha256 for p in liked}
+    return Taste(
+        kept.name,
+        tuple(centre.code for centre in found),
+        tuple(centre.weight for centre in found),
+        tuple(sorted(p.sha256 for p in liked)),
+        tuple(sorted(p.sha256 for p in disliked)),
+        sum(answer.preferred != "neither" for answer in kept.answers),
+        {right: count for right, count in counts.items() if count},
+        created=_now(),
+        preference=model.tensors(),
+        adapter=before.adapter if before is not None and same else {},
+    )
+
+
+def preference(kept: Preferences, codes: Mapping[str, StyleCode], space: StyleSpace) -> PreferenceModel:
+    """A score over styles, from likes, dislikes and answers; ``codes`` as for `learn`."""
+    liked, disliked = ([codes[p.sha256] for p in of if p.sha256 in codes] for of in (kept.liked, kept.disliked))
+    pairs = []
+    for each in kept.answers:
+        if each.preferred != "neither" and each.first[1] in codes and each.second[1] in codes:
+            pair = codes[each.first[1]], codes[each.second[1]]
+            pairs.append(pair if each.preferred == "first" else pair[::-1])
+    return PreferenceModel.fit(space, liked, disliked, pairs)
+
+
+def answered_codes(kept: Preferences, model: str) -> dict[str, StyleCode]:
+    """The codes that questions were about, by their `code_id`, as far as they are that model's.
+
+    A built-in style is that of this version, whatever it was when the question was asked.
+    """
+    found = {}
+    built_in = assets.style_names()
+    for name, code in {shown for each in kept.answers for shown in (each.first, each.second)}:
+        with suppress(SfumatoError):  # a style that is gone teaches nothing
+            if name in built_in:
+                found[code] = Style.named(name).code
+            else:
+                found[code] = StyleCode.load(kept.folder / "codes" / f"{code}.safetensors")[0]
+    return {key: code for key, code in found.items() if code.model == model}
+
+
+def odd_remark(kept: Preferences, codes: Mapping[str, StyleCode]) -> Remark | None:
+    """That one liked picture is unlike all others; None where none is."""
+    liked = [picture for picture in kept.liked if picture.sha256 in codes]
+    place = odd_one([codes[picture.sha256] for picture in liked], StyleSpace.load())
+    if place is None:
+        return None
+    odd = liked[place]
+    said = f"{odd.name} is unlike the other {len(liked) - 1} liked pictures; if it is there by mistake, remove it"
+    return Remark(str(kept.file(odd)), "odd", said, left_out=False)
+
+
+def nearest_pictures(kept: Preferences, taste: Taste, stylizer: Stylizer) -> list[list[Kept]]:
+    """For each centre of a taste the liked pictures that are nearer to it than to the others, the nearest first."""
+    if kept.imported:
+        return [[] for _ in taste.codes]
+    space = StyleSpace.load()
+    middles = space.places(taste.codes)
+    found: list[list[tuple[float, Kept]]] = [[] for _ in taste.codes]
+    seen, _ = recall(kept, stylizer)
+    for picture in kept.liked:
+        if picture.sha256 in seen:
+            apart = ((middles - space.place(seen[picture.sha256].code)) ** 2).sum(1)
+            found[int(apart.argmin())].append((float(apart.min()), picture))
+    return [[picture for _, picture in sorted(each, key=lambda one: one[0])] for each in found]
+
+
+# ---- the disk --------------------------------------------------------------------------------------------------------
+
+
+def _with(kept: Preferences, found: Gathered, rights: str, copy: bool) -> Preferences:
+    """Preferences with what was gathered; what another command added meanwhile counts once."""
+    there = {picture.sha256 for picture in kept.pictures}
+    pictures = [replace(picture, liked=found.moved.get(picture.sha256, picture.liked)) for picture in kept.pictures]
+    for liked, several in ((True, found.liked), (False, found.disliked)):
+        for one in several:
+            if one.sha256 not in there:
+                path = f"pictures/{one.sha256}{one.path.suffix.lower()}" if copy else str(one.path)
+                pictures.append(Kept(one.path.name, path, one.sha256, liked, rights, _now()))
+    return replace(kept, pictures=tuple(pictures))
+
+
+def _seen_of(found: Gathered) -> dict[str, Seen]:
+    return {one.sha256: one for one in (*found.liked, *found.disliked)}
+
+
+def _edit(
+    name: str,
+    edit: Callable[[Preferences], Preferences],
+    stylizer: Stylizer,
+    seen: Mapping[str, Seen],
+    shown: Mapping[str, StyleCode] | None = None,
+) -> tuple[Preferences, Taste | None]:
+    with _writing():
+        before = Preferences.load(name)
+        if before.imported:
+            raise UsageError(
+                f"{name} came as a file, and there is nothing to learn it again from; make one of your own"
+            )
+        kept, taste = edit(before), None
+        with suppress(ModelError):  # a damaged file is replaced
+            taste = before.taste
+        return kept, _write(before.folder, kept, taste, seen, stylizer, shown)
+
+
+def _write(
+    folder: Path,
+    kept: Preferences,
+    before: Taste | None,
+    seen: Mapping[str, Seen],
+    stylizer: Stylizer,
+    shown: Mapping[str, StyleCode] | None = None,
+) -> Taste | None:
+    """Writes all of a person's folder that is not there as it should be, and returns what was learnt.
+
+    ``seen`` is what is known of pictures already, ``shown`` the styles of a new question.
+    """
+    model = stylizer.card.model
+    there = {p.sha256 for p in kept.pictures if _cached(folder, p, kept.file(p), model)}
+    known, _ = recall(replace(kept, pictures=tuple(p for p in kept.pictures if p.sha256 not in seen)), stylizer)
+    known |= {picture.sha256: seen[picture.sha256] for picture in kept.pictures if picture.sha256 in seen}
+    for digest in known.keys() - there:
+        about = {"sketch": to_text(known[digest].sketch, "<f2")}
+        known[digest].code.save(folder / "codes" / f"{digest}.safetensors", about)
+    for digest, code in (shown or {}).items():
+        code.save(folder / "codes" / f"{digest}.safetensors")
+    for picture in kept.pictures:
+        if picture.is_copy and picture.sha256 in seen and not os.path.exists(folder / picture.path):
+            _copy(seen[picture.sha256], folder / picture.path)
+    codes = {digest: one.code for digest, one in known.items()}
+    taste = learn(kept, {**codes, **answered_codes(kept, model), **(shown or {})}, before)
+    _write_json(folder / _FILE, kept.to_json())
+    path = folder / f"{kept.name}.sfumato"
+    if taste is None:
+        path.unlink(missing_ok=True)
+    else:
+        taste.save(path)
+    _sweep(folder, kept)
+    return taste
+
+
+def _copy(one: Seen, path: Path) -> None:
+    try:
+        data = one.path.read_bytes()
+    except OSError as problem:
+        raise InputError(f"cannot copy {one.path}: {problem.strerror}") from problem
+    if hashlib.sha256(data).hexdigest() != one.sha256:
+        raise InputError(f"{one.path} has changed while it was looked at; run the command again")
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+def _write_json(path: Path, found: Mapping[str, Any]) -> None:
+    with atomic_file(path) as file:
+        file.write(json.dumps(found, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def _sweep(folder: Path, kept: Preferences) -> None:
+    """Removes what ``taste.json`` no longer names, and what killed commands left."""
+    codes = {picture.sha256 for picture in kept.pictures}
+    codes |= {code for each in kept.answers for _, code in (each.first, each.second)}
+    wanted = {folder / "codes" / f"{code}.safetensors" for code in codes}
+    wanted |= {folder / picture.path for picture in kept.pictures if picture.is_copy}
+    for path in (*folder.glob("codes/*"), *folder.glob("pictures/*"), *folder.glob(".sfumato-*.tmp")):
+        if path not in wanted:
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """One at a time writes into the store; what killed commands left there is removed."""
+    root = personal_folder()
+    try:
+        if not os.path.isdir(root):
+            root.mkdir(0o700, parents=True, exist_ok=True)  # nobody else's business
+        file = (root / ".lock").open("a+b")
+    except OSError as problem:
+        raise OutputError(f"cannot write into {root}: {problem.strerror or problem}; see SFUMATO_PERSONAL") from problem
+    with file:
+        _lock(file)
+        for left in (*root.glob(".new-*"), *root.glob(".deleted-*")):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def _lock(file: BinaryIO) -> None:
+    """Waits for the lock, which goes with the file's end, also that of a process that is killed."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        while True:
+            with suppress(OSError):  # after ten seconds of waiting
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+                return
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

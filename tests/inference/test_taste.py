@@ -1,0 +1,259 @@
+"""One NAME.sfumato file: what goes in comes out, equal tastes are equal files, and strangers' files do no harm."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from sfumato.errors import InputError, ModelError, OutputError, UsageError
+from sfumato.image import Photo, to_uint8
+from sfumato.inference import Style, Stylizer
+from sfumato.inference.library import (
+    has_style,
+    new_style_path,
+    personal_names,
+    personal_path,
+    split_name,
+    style_names,
+    style_path,
+)
+from sfumato.inference.taste import Taste
+from sfumato.style_code import StyleCode
+from support import scene, work
+
+HASHES = tuple(f"{i:064x}" for i in range(3))
+
+
+@pytest.fixture(scope="module")
+def codes():
+    stylizer = Stylizer(threads=1)
+    return tuple(stylizer.encode(work(hand, 0)) for hand in (0, 1))
+
+
+@pytest.fixture
+def taste(codes):
+    return Taste(
+        "anna",
+        codes,
+        (0.75, 0.25),
+        liked=HASHES[:2],
+        disliked=HASHES[2:],
+        answers=4,
+        rights={"own": 2, "unstated": 1},
+        scores={"style": 0.25},
+        created="2026-11-26T22:22:38Z",
+        preference={"mean": np.arange(3, dtype=np.float32)},
+        adapter={"a.b": np.ones((2, 3), np.float16)},
+    )
+
+
+def rewritten(path, change=None, tensors=None, key="sfumato.taste"):
+    """The file with another card or other tensors, as a stranger could write it."""
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    card = json.loads(header["__metadata__"]["sfumato.taste"])
+    if change:
+        change(card)
+    path.write_bytes(save({**load(data), **(tensors or {})}, {key: json.dumps(card)}))
+
+
+def test_what_goes_in_comes_out(taste, tmp_path):
+    taste.save(tmp_path / "anna.sfumato")
+    found = Taste.load(tmp_path / "anna.sfumato")
+    for name in ("name", "codes", "weights", "liked", "disliked", "answers", "rights", "scores", "created", "model"):
+        assert getattr(found, name) == getattr(taste, name), name
+    assert np.array_equal(found.preference["mean"], [0, 1, 2])
+    assert np.array_equal(found.adapter["a.b"], np.ones((2, 3)))
+    assert found.adapter["a.b"].dtype == np.float16
+
+
+def test_equal_tastes_are_equal_files(taste, tmp_path):
+    taste.save(tmp_path / "one.sfumato")
+    Taste.load(tmp_path / "one.sfumato").save(tmp_path / "two.sfumato")
+    assert (tmp_path / "one.sfumato").read_bytes() == (tmp_path / "two.sfumato").read_bytes()
+    assert (tmp_path / "one.sfumato").stat().st_size < 12_000
+
+
+def test_its_styles_are_named_after_it(taste):
+    assert [style.name for style in taste.styles] == ["anna", "anna/2"]
+    assert taste.style.code == taste.codes[0]
+    assert taste.style.about["kind"] == "personal"
+    assert taste.style.about["rights"] == "own: 2, unstated: 1"
+    assert taste.style_named("anna/2").code == taste.codes[1]
+    assert taste.style_named("anna/1").code == taste.codes[0]
+    for number in (0, 3):
+        with pytest.raises(UsageError, match=r"anna has 2 \(anna, anna/2\)"):
+            taste.style_named(f"anna/{number}")
+
+
+def test_each_photo_takes_the_style_that_is_nearest_to_its_own_palette_and_tones(taste):
+    stylizer = Stylizer(threads=1)
+    for hand, name in ((0, "anna"), (1, "anna/2")):
+        photo = work(hand, 7)
+        assert taste.style_for(stylizer, photo).name == name
+        assert taste.style_for(stylizer, Photo(to_uint8(photo))).name == name
+
+
+def test_a_taste_of_another_model_says_so(taste, stylizer):
+    with pytest.raises(ModelError, match=r"was made by the model 'base.* and this is 'tiny'; learn it again"):
+        taste.style_for(stylizer, scene(64, 64))
+    with pytest.raises(ModelError, match="learn it again"):
+        stylizer(scene(64, 64), taste.style)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"weights": (1.0,)}, "a weight each"),
+        ({"weights": (1.0, 0.0)}, "above 0"),
+        ({"weights": (1.0, float("nan"))}, "above 0"),
+        ({"name": "../../etc"}, "small letters"),
+        ({"liked": ("cat.jpg",)}, "SHA-256"),
+        ({"rights": {"stolen": 1}}, "rights are own"),
+        ({"preference": {"mean": np.array([np.inf])}}, "finite"),
+        ({"codes": ()}, "a weight each"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(taste, change, said):
+    parts = {**vars(taste), **change}
+    with pytest.raises(ModelError, match=said):
+        Taste(**parts)
+
+
+def test_codes_of_two_models_are_refused(taste):
+    other = StyleCode(taste.codes[1].vector, "another", taste.codes[1].look)
+    with pytest.raises(ModelError, match="of several"):
+        Taste("anna", (taste.codes[0], other), (1.0, 1.0))
+
+
+def test_files_that_are_no_tastes_are_one_sentence(taste, tmp_path):
+    path = tmp_path / "anna.sfumato"
+    with pytest.raises(InputError, match=r"No such file.*check the name"):
+        Taste.load(path)
+    with pytest.raises(InputError, match="not a file"):
+        Taste.load(tmp_path)
+    path.write_text("This is no taste.")
+    with pytest.raises(ModelError, match="is not a taste"):
+        Taste.load(path)
+    Style.named("monet").save(path)
+    with pytest.raises(ModelError, match="has no card"):
+        Taste.load(path)
+    with path.open("wb") as file:
+        file.truncate(9_000_000)
+    with pytest.raises(ModelError, match="has 9000000 bytes"):
+        Taste.load(path)
+    taste.save(path)
+    whole = path.read_bytes()
+    for size in (4, 200, len(whole) - 5):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ModelError, match="damaged"):
+            Taste.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card.update(name="../anna"),
+        lambda card: card.update(name=3),
+        lambda card: card.update(liked=[1, 2]),
+        lambda card: card.update(answers="many"),
+        lambda card: card.update(rights=[]),
+        lambda card: card.update(rights={"own": 1.5}),
+        lambda card: card.update(scores=None),
+        lambda card: card.pop("created"),
+        lambda card: card.pop("format"),
+    ],
+)
+def test_a_card_with_other_types_is_damaged(taste, tmp_path, change):
+    path = tmp_path / "anna.sfumato"
+    taste.save(path)
+    rewritten(path, change)
+    with pytest.raises(ModelError, match="is not a taste"):
+        Taste.load(path)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"codes": np.zeros(138, np.float32)},
+        {"codes": np.zeros((2, 138))},
+        {"codes": np.full((2, 138), np.nan, np.float32)},
+        {"looks": np.zeros((1, 896), np.float16)},
+        {"weights": np.zeros(3, np.float32)},
+        {"more": np.zeros(1)},
+    ],
+)
+def test_tensors_of_another_shape_are_damaged(taste, tmp_path, tensors):
+    path = tmp_path / "anna.sfumato"
+    taste.save(path)
+    rewritten(path, tensors=tensors)
+    with pytest.raises(ModelError, match="is not a taste"):
+        Taste.load(path)
+
+
+def test_a_file_of_a_later_version_says_so(taste, tmp_path):
+    path = tmp_path / "anna.sfumato"
+    taste.save(path)
+    rewritten(path, lambda card: card.update(format=2))
+    with pytest.raises(ModelError, match="later version of Sfumato; install that"):
+        Taste.load(path)
+
+
+def test_it_cannot_be_written_where_a_folder_is(taste, tmp_path):
+    with pytest.raises(OutputError, match="a folder has that name"):
+        taste.save(tmp_path)
+
+
+def test_a_taste_is_a_style_by_its_name(taste, store):
+    assert personal_names() == []  # the store is not there
+    taste.save(personal_path("anna"))
+    assert personal_names() == ["anna"]
+    assert style_names()[-1] == "anna"
+    assert style_path("anna/2") == style_path("anna") == store / "anna" / "anna.sfumato"
+    assert has_style("anna/2")
+    assert not has_style("monet/2")
+    assert Style.named("anna").code == taste.codes[0]
+    assert Style.named("anna/2").code == taste.codes[1]
+    assert Style.load(personal_path("anna")).code == taste.codes[0]
+    with pytest.raises(UsageError, match="did you mean anna"):
+        Style.named("ana")
+    with pytest.raises(UsageError, match="learnt from pictures"):
+        new_style_path("anna")
+
+
+def test_files_that_lie_in_the_store_by_chance_are_no_styles(taste, store):
+    for place in ("anna/bert.sfumato", "Anna B/Anna B.sfumato", "anna.sfumato"):
+        taste.save(store / place)
+    assert personal_names() == []
+
+
+def test_a_folder_without_a_taste_says_what_is_missing(store):
+    (store / "anna").mkdir(parents=True)
+    with pytest.raises(UsageError, match="anna is no style yet: nothing is liked"):
+        style_path("anna")
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("anna", ("anna", 1)),
+        ("anna/2", ("anna", 2)),
+        ("anna/x", ("anna/x", 1)),
+        ("anna/", ("anna/", 1)),
+        ("anna/²", ("anna/²", 1)),
+        ("a/b/2", ("a/b/2", 1)),
+        ("anna/99999999999999999999", ("anna/99999999999999999999", 1)),
+    ],
+)
+def test_a_name_and_which_of_its_styles(name, parts):
+    assert split_name(name) == parts
+
+
+def test_a_style_by_its_name_and_by_its_file_gives_the_same_pixels(taste, store, tmp_path):
+    taste.save(personal_path("anna"))
+    taste.save(tmp_path / "given.sfumato")
+    stylizer, photo = Stylizer(threads=1), scene(64, 80)
+    painted = stylizer(photo, "anna", refine=1)
+    assert np.array_equal(painted, stylizer(photo, Style.load(tmp_path / "given.sfumato"), refine=1))
+    assert not np.array_equal(painted, stylizer(photo, "anna/2", refine=1))

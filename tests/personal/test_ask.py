@@ -1,0 +1,246 @@
+"""Questions to a person, in Python and on the page that only this machine can open."""
+
+import http.client
+import json
+import threading
+
+import numpy as np
+import pytest
+
+from sfumato.assets import style_names
+from sfumato.errors import ModelError, UsageError
+from sfumato.image import write_image
+from sfumato.inference import Style, Stylizer
+from sfumato.personal.ask import Questions, favourites, sample_photo, side_by_side
+from sfumato.personal.page import Page
+from sfumato.personal.preferences import Preferences, create, gather, install
+from support import save_works, scene
+
+
+@pytest.fixture(scope="module")
+def stylizer():
+    return Stylizer(threads=1)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photo") / "photo.png"
+    write_image(scene(48, 64), path)
+    return path
+
+
+@pytest.fixture
+def anna(store, tmp_path, stylizer):
+    _, taste = create("anna", gather(save_works(tmp_path / "likes", 0, 4), [], stylizer), stylizer)
+    return taste
+
+
+def ask(stylizer, photo):
+    return Questions("anna", stylizer, photo, refine=0)
+
+
+def test_a_question_shows_the_photo_in_two_styles(anna, stylizer, photo):
+    questions = ask(stylizer, photo)
+    assert [style.name for style in questions.candidates] == [*style_names(), "anna"]
+    question = questions.next()
+    assert question.first.code != question.second.code
+    for style, picture in zip((question.first, question.second), question.pictures, strict=True):
+        assert np.array_equal(picture, stylizer(photo, style, refine=0))
+    assert side_by_side(question).shape == (1, 3, 48, 136)
+    again = questions.next()  # it stays until it is answered
+    assert (again.first, again.second) == (question.first, question.second)
+
+
+def test_answers_are_kept_learnt_from_and_not_asked_again(anna, stylizer, photo):
+    questions = ask(stylizer, photo)
+    pairs = []
+    for choice in ("first", "second", "neither"):
+        question = questions.next()
+        pairs.append({question.first.name, question.second.name})
+        before = questions.model().probability(question.first.code, question.second.code)
+        questions.answer(question, choice)
+        after = questions.model().probability(question.first.code, question.second.code)
+        assert (after > before) == (choice == "first")
+        assert (after < before) == (choice == "second")
+    question = ask(stylizer, photo).next()  # at another sitting
+    pairs.append({question.first.name, question.second.name})
+    assert len({frozenset(pair) for pair in pairs}) == 4
+    kept = Preferences.load("anna")
+    assert [answer.preferred for answer in kept.answers] == ["first", "second", "neither"]
+    assert kept.taste.answers == 2
+
+
+def test_a_question_is_answered_once(anna, stylizer, photo):
+    questions = ask(stylizer, photo)
+    question = questions.next()
+    questions.answer(question, "first")
+    with pytest.raises(UsageError, match="answered already"):
+        questions.answer(question, "second")
+    assert len(Preferences.load("anna").answers) == 1
+
+
+def test_a_person_who_knows_what_they_like_is_learnt(anna, stylizer, photo):
+    """They prefer what is nearer to one picture's mean colour: dark ones."""
+    questions = ask(stylizer, photo)
+
+    def darkness(style):
+        return -float(style.code.vector[-42:-39].mean())
+
+    asked = 0
+    while asked < 25 and (question := questions.next()) is not None:
+        questions.answer(question, "first" if darkness(question.first) > darkness(question.second) else "second")
+        asked += 1
+    model = questions.model()
+    styles = [Style.named(name) for name in style_names()]
+    scores = [model.score(style.code)[0] for style in styles]
+    assert np.corrcoef(scores, [darkness(style) for style in styles])[0, 1] > 0.6
+    best = favourites(model)
+    assert [score for _, score in best] == sorted(scores, reverse=True)[:3]
+
+
+def test_who_came_as_a_file_is_not_asked(anna, stylizer, photo):
+    install(anna, "bert")
+    with pytest.raises(UsageError, match="came as a file, and learns from no answers"):
+        Questions("bert", stylizer, photo)
+
+
+def test_styles_of_another_model_are_not_asked_about(anna, photo, store):
+    from dataclasses import replace
+
+    from sfumato.style_code import StyleCode
+
+    code = anna.codes[0]
+    replace(anna, codes=(StyleCode(code.vector, "another", code.look),)).save(store / "anna" / "anna.sfumato")
+    with pytest.raises(ModelError, match="learn it again"):
+        Questions("anna", Stylizer(threads=1), photo)
+
+
+def test_the_sample_photo_is_a_picture_and_the_same_each_time():
+    picture = sample_photo()
+    assert picture.shape == (1, 3, 240, 320)
+    assert picture.dtype == np.float32
+    assert 0 <= picture.min() < 0.2
+    assert 0.8 < picture.max() <= 1
+    assert np.array_equal(picture, sample_photo())
+
+
+# ---- the page --------------------------------------------------------------------------------------------------------
+
+
+class Browser:
+    """Asks the page as a browser does, or as it should not."""
+
+    def __init__(self, page):
+        self.host, _, self.path = page.address.removeprefix("http://").partition("/")
+        self.path = f"/{self.path}"
+
+    def __call__(self, path="question", body=None, **headers):
+        if body is not None:
+            headers = {"Origin": f"http://{self.host}", "Content-Type": "application/json", **headers}
+        headers = {name: value for name, value in headers.items() if value is not None}
+        connection = http.client.HTTPConnection(self.host, timeout=60)
+        try:
+            connection.request("GET" if body is None else "POST", f"{self.path}{path}", body, headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read(), answer.headers
+        finally:
+            connection.close()
+
+    def choose(self, question, choice):
+        return json.loads(self(body=json.dumps({"question": question, "choice": choice}))[1])
+
+
+@pytest.fixture
+def page(anna, stylizer, photo):
+    page = Page(ask(stylizer, photo), most=2)
+    thread = threading.Thread(target=page.serve)
+    thread.start()
+    yield page
+    if not page.ended:
+        Browser(page).choose(page._number, "stop")
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_the_page_asks_until_it_ends(page):
+    browser = Browser(page)
+    status, html, headers = browser("")
+    assert status == 200
+    assert b"Which do you like better?" in html
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert headers["Cache-Control"] == "no-store"
+    first = json.loads(browser()[1])
+    assert first["question"] == 1
+    assert len(first["pictures"]) == 2
+    assert json.loads(browser()[1]) == first  # it stays, also for a page that is loaded again
+    second = browser.choose(1, "first")
+    assert second["question"] == 2
+    assert browser.choose(1, "second")["question"] == 2  # a second click
+    last = browser.choose(2, "neither")
+    assert last == {"question": None, "said": "2 questions are enough for now. You can close this page."}
+    assert page.ended
+    assert [answer.preferred for answer in Preferences.load("anna").answers] == ["first", "neither"]
+
+
+def test_stopping_keeps_what_was_answered(page):
+    browser = Browser(page)
+    browser()
+    browser.choose(1, "second")
+    assert browser.choose(2, "stop")["said"] == "Stopped. You can close this page."
+    assert len(Preferences.load("anna").answers) == 1
+
+
+def test_strangers_are_refused(page):
+    browser = Browser(page)
+    answer = json.dumps({"question": 1, "choice": "first"})
+    assert browser()[0] == 200
+    port = browser.host.rpartition(":")[2]
+    refused = [
+        browser(Host="evil.example"),
+        browser(Host=f"localhost:{port}"),
+        browser(Origin="http://evil.example"),
+        browser(Origin="null"),
+        browser(body=answer, Origin="http://evil.example"),
+        browser(body=answer, Origin=None),
+        browser(body=answer, Host="evil.example"),
+    ]
+    ours, browser.path = browser.path, "/"
+    refused += [browser(path) for path in ("", "question", "guess/question", "../../etc/passwd", "%2e%2e/x")]
+    browser.path = ours
+    assert [status for status, _, _ in refused] == [403] * len(refused)
+    assert not any(b"base64" in body or b"pictures" in body for _, body, _ in refused)
+    assert Preferences.load("anna").answers == ()
+
+
+def test_it_serves_no_files_and_takes_no_nonsense(page):
+    browser = Browser(page)
+    assert browser("../../../etc/passwd")[0] == 404
+    assert browser("taste.json")[0] == 404
+    for body in ("", "[]", "?", "x" * 500, "{" * 150):
+        assert browser(body=body)[0] == 400
+    assert browser(body="{}")[0] == 200  # answers nothing
+    assert browser(body=json.dumps({"question": 1, "choice": "maybe"}))[0] == 200
+    assert Preferences.load("anna").answers == ()
+
+
+def test_a_store_that_vanishes_meanwhile_ends_it_with_one_sentence(anna, stylizer, photo, store):
+    from sfumato.personal.preferences import delete
+
+    page = Page(ask(stylizer, photo), most=5)
+    raised = []
+
+    def serve():
+        try:
+            page.serve()
+        except UsageError as problem:
+            raised.append(problem)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    browser = Browser(page)
+    browser()
+    delete("anna")
+    assert "there is no taste 'anna'" in browser.choose(1, "first")["said"]
+    thread.join(30)
+    assert len(raised) == 1
+    assert not (store / "anna").exists()

@@ -1,0 +1,524 @@
+"""The store: what is in it, what is learnt, and that nothing is half done or left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sfumato.errors import InputError, ModelError, OutputError, UsageError
+from sfumato.inference import Style, Stylizer
+from sfumato.inference.taste import Taste
+from sfumato.personal.preferences import (
+    Gathered,
+    Preferences,
+    add,
+    answer,
+    answered_codes,
+    create,
+    delete,
+    gather,
+    install,
+    names,
+    nearest_pictures,
+    odd_remark,
+    preference,
+    recall,
+    remove,
+)
+from sfumato.personal.space import StyleSpace
+from sfumato.style_code import StyleCode
+from support import files, save_works
+
+
+@pytest.fixture(scope="module")
+def stylizer():
+    return Stylizer(threads=1)
+
+
+@pytest.fixture(scope="module")
+def likes(tmp_path_factory):
+    return save_works(tmp_path_factory.mktemp("likes"), 0, 5)
+
+
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    return save_works(tmp_path_factory.mktemp("others"), 1, 5)
+
+
+def told(found):
+    return [remark.kind for remark in found.remarks]
+
+
+def more(name, liked, disliked, stylizer, **options):
+    before = Preferences.load(name)
+    seen, _ = recall(before, stylizer)
+    found = gather(liked, disliked, stylizer, before, seen)
+    return found, *add(name, found, stylizer, seen=seen, **options)
+
+
+def test_a_new_taste_is_learnt_at_once_and_is_a_style(store, likes, stylizer):
+    kept, taste = create("anna", gather(likes, [], stylizer), stylizer, "own")
+    assert names() == ["anna"]
+    assert Preferences.load("anna") == kept
+    assert [picture.path for picture in kept.pictures] == [str(path) for path in likes]
+    assert kept.is_learnt(taste)
+    assert Style.named("anna").code == taste.style.code == Taste.load(store / "anna" / "anna.sfumato").style.code
+    assert taste.rights == {"own": 5}
+    assert set(taste.liked) == {picture.sha256 for picture in kept.pictures}
+    assert len(files(store / "anna" / "codes")) == 5
+    assert files(store / "anna") == sorted(
+        ["anna.sfumato", "taste.json", *(f"codes/{picture.sha256}.safetensors" for picture in kept.pictures)]
+    )
+    assert json.loads((store / "anna" / "taste.json").read_text("utf-8"))["pictures"][0]["name"] == likes[0].name
+    assert store.stat().st_mode & 0o077 == 0
+
+
+def test_one_picture_is_its_own_style(store, likes, stylizer):
+    _, taste = create("anna", gather(likes[:1], [], stylizer), stylizer)
+    assert taste.style.code == stylizer.encode(likes[0])
+    assert taste.rights == {"unstated": 1}
+
+
+def test_two_tastes_are_two_styles(store, likes, others, stylizer):
+    kept, taste = create("anna", gather([*likes, *others[:4]], [], stylizer), stylizer)
+    assert [style.name for style in taste.styles] == ["anna", "anna/2"]
+    near = nearest_pictures(kept, taste, stylizer)
+    assert [{picture.name for picture in each} for each in near] == [
+        {path.name for path in likes},
+        {path.name for path in others[:4]},
+    ]
+
+
+def test_pictures_are_copied_where_that_is_asked_for(store, tmp_path, stylizer):
+    paths = save_works(tmp_path / "likes", 0, 2)
+    kept, _ = create("anna", gather(paths, [], stylizer), stylizer, copy=True)
+    data = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.unlink()
+    assert [kept.file(picture).read_bytes() for picture in kept.pictures] == data
+    assert kept.missing() == []
+    assert all(picture.is_copy for picture in kept.pictures)
+
+
+def test_all_duplicates_count_once(store, tmp_path, likes, stylizer):
+    copies = [tmp_path / f"{number}.png" for number in range(4)]
+    for copy in copies:
+        copy.write_bytes(likes[0].read_bytes())
+    found = gather(copies, [], stylizer)
+    assert told(found) == ["duplicate"] * 3
+    kept, taste = create("anna", found, stylizer)
+    assert len(kept.pictures) == 1
+    assert taste.style.code == stylizer.encode(likes[0])
+
+
+def test_all_disliked_is_kept_and_no_style(store, likes, others, stylizer):
+    kept, taste = create("anna", gather([], others, stylizer), stylizer)
+    assert taste is None
+    assert kept.is_learnt(None)
+    assert len(kept.disliked) == 5
+    with pytest.raises(UsageError, match="anna is no style yet"):
+        Style.named("anna")
+    _, _, taste = more("anna", likes, [], stylizer)
+    assert Style.named("anna").code == taste.style.code
+
+
+def test_nothing_usable_makes_nothing(store, tmp_path, stylizer):
+    (tmp_path / "broken.png").write_text("?")
+    found = gather([tmp_path / "broken.png"], [], stylizer)
+    with pytest.raises(UsageError, match="anna was not made"):
+        create("anna", found, stylizer)
+    assert not store.exists()
+
+
+def test_corrupt_among_good(store, tmp_path, likes, stylizer):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(likes[0].read_bytes()[:200])
+    found = gather([broken, *likes], [], stylizer)
+    assert told(found) == ["unreadable"]
+    kept, taste = create("anna", found, stylizer)
+    assert len(kept.pictures) == len(taste.liked) == 5
+
+
+def test_what_is_both_liked_and_disliked_is_neither(store, likes, stylizer):
+    found = gather(likes, likes[:1], stylizer)
+    assert told(found) == ["contradiction"]
+    kept, _ = create("anna", found, stylizer)
+    assert {picture.name for picture in kept.pictures} == {path.name for path in likes[1:]}
+
+
+def test_an_opinion_can_be_changed(store, likes, others, stylizer):
+    create("anna", gather(likes, others, stylizer), stylizer)
+    found, kept, taste = more("anna", others[:1], likes[:2], stylizer)
+    assert told(found) == ["moved"] * 3
+    assert {picture.name for picture in kept.disliked} == {p.name for p in (*likes[:2], *others[1:])}
+    assert len(taste.liked) == 4
+    found, kept, _ = more("anna", [], likes[:1], stylizer)
+    assert told(found) == ["known"]
+    assert len(kept.pictures) == 10
+
+
+def test_more_pictures_move_the_style_and_fewer_move_it_back(store, likes, stylizer):
+    _, first = create("anna", gather(likes[:3], [], stylizer), stylizer)
+    _, kept, second = more("anna", likes[3:], [], stylizer, rights="licensed")
+    assert second.rights == {"unstated": 3, "licensed": 2}
+    assert second.style.code != first.style.code
+    kept, third = remove("anna", [kept.find(path.name)[0].sha256 for path in likes[3:]], stylizer)
+    assert third.style.code == first.style.code
+    assert len(files(store / "anna" / "codes")) == 3
+    kept, none = remove("anna", [picture.sha256 for picture in kept.pictures], stylizer)
+    assert none is None
+    assert files(store / "anna") == ["taste.json"]
+
+
+def test_a_removed_copy_is_gone_from_the_disk(store, likes, stylizer):
+    kept, _ = create("anna", gather(likes, [], stylizer), stylizer, copy=True)
+    gone = kept.pictures[0]
+    data = kept.file(gone).read_bytes()
+    remove("anna", [gone.sha256], stylizer)
+    assert not any(path.read_bytes() == data for path in store.rglob("*") if path.is_file())
+    assert gone.sha256 not in " ".join(files(store))
+
+
+def test_a_picture_is_found_by_name_path_and_hash(store, likes, stylizer):
+    kept, _ = create("anna", gather(likes, [], stylizer), stylizer)
+    first = kept.pictures[0]
+    assert kept.find(likes[0].name) == kept.find(str(likes[0])) == kept.find(first.sha256[:12]) == [first]
+    with pytest.raises(UsageError, match=r"anna has no picture work-0-0.pn; did you mean work-0-0.png"):
+        kept.find("work-0-0.pn")
+    with pytest.raises(UsageError, match="`sfumato personal show anna` lists them"):
+        kept.find("zzzzzz")
+
+
+def test_pictures_that_vanish_or_change_are_told_and_still_known(store, tmp_path, stylizer):
+    paths = save_works(tmp_path / "likes", 0, 3)
+    kept, first = create("anna", gather(paths, [], stylizer), stylizer)
+    paths[0].unlink()
+    paths[1].write_bytes(paths[2].read_bytes())
+    assert [remark.kind for remark in kept.missing()] == ["vanished", "changed"]
+    _, again = add("anna", Gathered(), stylizer)
+    assert again.style.code == first.style.code
+    # Seen by another model, they would have to be looked at again.
+    for picture in kept.pictures:
+        path = store / "anna" / "codes" / f"{picture.sha256}.safetensors"
+        code, about = StyleCode.load(path)
+        StyleCode(code.vector, "another", code.look).save(path, about)
+    seen, remarks = recall(kept, stylizer)
+    assert seen.keys() == {kept.pictures[2].sha256}
+    assert [remark.kind for remark in remarks] == ["vanished"] * 2
+    assert all("is left out" in remark.text for remark in remarks)
+    _, last = add("anna", Gathered(), stylizer)
+    assert last.liked == (kept.pictures[2].sha256,)
+    assert last.style.code == stylizer.encode(paths[2])
+
+
+def test_one_odd_picture_is_remarked_on_and_kept(store, tmp_path, others, stylizer):
+    paths = [*save_works(tmp_path / "likes", 0, 8), others[0]]
+    kept, taste = create("anna", gather(paths, [], stylizer), stylizer)
+    remark = odd_remark(kept, {digest: one.code for digest, one in recall(kept, stylizer)[0].items()})
+    assert remark.text.startswith(f"{others[0].name} is unlike the other 8 liked pictures")
+    assert len(taste.liked) == 9
+
+
+def test_answers_are_learnt_from(store, likes, stylizer):
+    create("anna", gather(likes, [], stylizer), stylizer)
+    wave, monet = Style.named("great-wave"), Style.named("monet")
+    space = StyleSpace.load()
+
+    def chance():
+        kept = Preferences.load("anna")
+        codes = {digest: one.code for digest, one in recall(kept, stylizer)[0].items()}
+        codes |= answered_codes(kept, stylizer.card.model)
+        return preference(kept, codes, space).probability(wave.code, monet.code)
+
+    before = chance()
+    kept, taste = answer("anna", wave, monet, "first", stylizer)
+    assert chance() > before
+    assert taste.answers == 1
+    assert kept.is_learnt(taste)
+    kept, taste = answer("anna", monet, Style.named("anna"), "neither", stylizer)
+    assert (len(kept.answers), taste.answers) == (2, 1)
+    answer("anna", monet, wave, "first", stylizer)  # the contrary
+    assert chance() == pytest.approx(before, abs=0.05)
+    kept, taste = remove("anna", [], stylizer, answers=True)
+    assert kept.answers == ()
+    assert chance() == pytest.approx(before)
+    assert len(files(store / "anna" / "codes")) == 5
+
+
+def test_contradictory_answers_leave_doubt(store, likes, stylizer):
+    create("anna", gather(likes, [], stylizer), stylizer)
+    pair = Style.named("great-wave"), Style.named("monet")
+    for number in range(6):
+        kept, taste = answer("anna", *pair, "first" if number % 2 else "second", stylizer)
+    assert taste.answers == 6
+    codes = {**{d: s.code for d, s in recall(kept, stylizer)[0].items()}, **answered_codes(kept, taste.model)}
+    assert 0.3 < preference(kept, codes, StyleSpace.load()).probability(*(style.code for style in pair)) < 0.7
+
+
+def test_an_adapter_stays_while_the_liked_pictures_do(store, likes, stylizer):
+    _, taste = create("anna", gather(likes[:4], [], stylizer), stylizer)
+    adapted = Taste(**{**vars(taste), "adapter": {"a": np.ones(3, np.float32)}})
+    adapted.save(store / "anna" / "anna.sfumato")
+    _, taste = answer("anna", Style.named("monet"), Style.named("degas"), "first", stylizer)
+    assert np.array_equal(taste.adapter["a"], np.ones(3))
+    _, _, taste = more("anna", likes[4:], [], stylizer)
+    assert taste.adapter == {}
+
+
+def test_a_damaged_taste_is_replaced_by_what_is_learnt(store, likes, stylizer):
+    _, first = create("anna", gather(likes, [], stylizer), stylizer)
+    (store / "anna" / "anna.sfumato").write_text("?")
+    with pytest.raises(ModelError):
+        Style.named("anna")
+    (store / "anna" / "codes" / f"{first.liked[0]}.safetensors").write_text("?")  # seen again
+    add("anna", Gathered(), stylizer)
+    assert Style.named("anna").code == first.style.code
+
+
+@pytest.mark.parametrize("name", ["Anna", "../anna", "anna b", "", ".", "a/b", "anna/2", "ä", "x" * 64, "monet", "-x"])
+def test_names_that_cannot_be(store, likes, stylizer, name):
+    with pytest.raises(UsageError):
+        create(name, gather(likes[:1], [], stylizer), stylizer)
+    for act in (Preferences.load, delete):
+        with pytest.raises(UsageError, match="there is no taste"):
+            act(name)
+    assert [path for path in files(store) if path != ".lock"] == []
+
+
+def test_a_name_is_taken_once(store, tmp_path, likes, stylizer, monkeypatch):
+    monkeypatch.setenv("SFUMATO_STYLES", str(tmp_path / "styles"))
+    found = gather(likes[:1], [], stylizer)
+    create("anna", found, stylizer)
+    with pytest.raises(UsageError, match="anna is there already"):
+        create("anna", found, stylizer)
+    Style("mine", stylizer.encode(likes[0])).save(tmp_path / "styles" / "mine.safetensors")
+    with pytest.raises(UsageError, match="there is a style mine already"):
+        create("mine", found, stylizer)
+
+
+def test_a_taste_that_came_as_a_file(store, likes, stylizer):
+    _, taste = create("anna", gather(likes, [], stylizer), stylizer)
+    install(taste, "bert")
+    assert Style.named("bert").code == taste.style.code
+    assert Style.named("bert").name == "bert"
+    with pytest.raises(UsageError, match="bert is there already"):
+        install(taste, "bert")
+    for act in (
+        lambda: add("bert", Gathered(), stylizer),
+        lambda: answer("bert", Style.named("monet"), Style.named("degas"), "first", stylizer),
+    ):
+        with pytest.raises(UsageError, match="came as a file"):
+            act()
+    delete("bert")
+    assert names() == ["anna"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("?", "is damaged"),
+        ("[]", "is damaged"),
+        ('{"format": 9}', "later version"),
+        ('{"format": 1, "pictures": [{}], "answers": [], "imported": false}', "is damaged"),
+        ('{"format": 1, "pictures": [], "answers": [{"first": 1}], "imported": false}', "is damaged"),
+    ],
+)
+def test_a_damaged_store_is_one_sentence(store, likes, stylizer, text, said):
+    create("anna", gather(likes[:1], [], stylizer), stylizer)
+    (store / "anna" / "taste.json").write_text(text)
+    with pytest.raises(InputError, match=said):
+        Preferences.load("anna")
+    delete("anna")
+
+
+def test_a_copy_cannot_be_said_to_lie_elsewhere(store, likes, stylizer):
+    create("anna", gather(likes[:1], [], stylizer), stylizer, copy=True)
+    path = store / "anna" / "taste.json"
+    path.write_text(path.read_text("utf-8").replace("pictures/", "pictures/../../"), "utf-8")
+    with pytest.raises(InputError, match="lies elsewhere"):
+        Preferences.load("anna")
+
+
+# ---- deletion --------------------------------------------------------------------------------------------------------
+
+
+def needles(kept, taste, paths, stylizer):
+    """What may not be found anywhere: by what it is of."""
+    found = {}
+    for path, picture in zip(paths, kept.pictures, strict=True):
+        data = path.read_bytes()
+        for place in (100, len(data) // 2, len(data) - 40) if picture.is_copy else ():
+            found[f"bytes of {path.name} at {place}"] = data[place : place + 32]
+        found[f"name {path.name}"] = path.stem.encode()
+        found[f"hash of {path.name}"] = picture.sha256.encode()
+        code = stylizer.encode(path)
+        found[f"code of {path.name}"] = code.vector.tobytes()[:64]
+        found[f"look of {path.name}"] = code.look.astype(np.float16).tobytes()[:64]
+    for number, code in enumerate(taste.codes):
+        found[f"centre {number}"] = code.vector.tobytes()[:64]
+    found["folder"] = str(paths[0].parent).encode()
+    return found
+
+
+def hits(root, found):
+    """Which of them lie in a file below a folder, or in its name."""
+    hay = [str(path.relative_to(root)).encode() for path in root.rglob("*")]
+    hay += [path.read_bytes() for path in root.rglob("*") if path.is_file()]
+    return {name for name, needle in found.items() if any(needle in straw for straw in hay)}
+
+
+def test_after_deletion_nothing_is_found(tmp_path, stylizer, monkeypatch):
+    paths = save_works(tmp_path / "pictures-of-hers", 0, 5)
+    home = tmp_path / "home"
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("TMPDIR", str(home))
+    monkeypatch.delenv("SFUMATO_PERSONAL", raising=False)
+    create("anna", gather(paths[:3], [], stylizer), stylizer, copy=True)
+    more("anna", [], paths[3:], stylizer)
+    kept, taste = answer("anna", Style.named("anna"), Style.named("monet"), "first", stylizer)
+    found = needles(kept, taste, paths, stylizer)
+    assert hits(home, found) == found.keys()  # so that the search is worth something
+    install(taste, "bert")
+    delete("bert")
+    assert hits(home, found) == found.keys()
+    delete("anna")
+    assert hits(home, {**found, "her name": b"anna"}) == set()
+    assert [path.name for path in home.rglob("*") if path.is_file()] == [".lock"]
+    assert (home / "data" / "sfumato" / "personal" / ".lock").read_bytes() == b""
+    assert all(path.is_file() for path in paths)  # they were hers, elsewhere
+
+
+def test_what_a_killed_deletion_left_is_removed_by_the_next_command(store, likes, stylizer):
+    create("anna", gather(likes[:1], [], stylizer), stylizer)
+    os.rename(store / "anna", store / ".deleted-0123")  # as far as it came
+    create("bert", gather(likes[:1], [], stylizer), stylizer)
+    assert sorted(path.name for path in store.iterdir()) == [".lock", "bert"]
+
+
+# ---- whole, whatever happens -----------------------------------------------------------------------------------------
+
+ADD = """
+import os, signal, sys
+from pathlib import Path
+from sfumato.inference import Stylizer
+from sfumato.personal.preferences import Preferences, add, create, gather, recall
+replace, left = os.replace, [int(sys.argv[1])]
+def dying(*places):
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(*places)
+os.replace = dying
+name, paths = sys.argv[2], [Path(path) for path in sys.argv[3:]]
+stylizer = Stylizer(threads=1)
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    before = Preferences.load(name)
+except Exception:
+    create(name, gather(paths, [], stylizer), stylizer, copy=True)
+else:
+    seen, _ = recall(before, stylizer)
+    add(name, gather(paths, [], stylizer, before, seen), stylizer, copy=True, seen=seen)
+"""
+
+
+def start(kill, name, *paths, prepare=""):
+    words = [sys.executable, "-c", prepare + ADD, str(kill), name, *map(str, paths)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(words, **pipes)
+
+
+def check_whole(stylizer, before, after):
+    """The store is as it was or as it was to be; learning again makes the style fit it."""
+    for name in names():
+        kept = Preferences.load(name)
+        assert {picture.name for picture in kept.pictures} in (before, after)
+        assert kept.missing() == []
+        Style.named(name)
+        _, taste = add(name, Gathered(), stylizer)
+        assert set(taste.liked) == {picture.sha256 for picture in kept.pictures}
+        wanted = {"taste.json", f"{name}.sfumato", *(picture.path for picture in kept.pictures)}
+        wanted |= {f"codes/{picture.sha256}.safetensors" for picture in kept.pictures}
+        assert set(files(kept.folder)) == wanted
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("kill", [1, 4, 5, 6])  # two codes, two copies, taste.json, anna.sfumato
+def test_a_command_that_is_killed_leaves_a_whole_store(store, likes, stylizer, kill):
+    create("anna", gather(likes[:2], [], stylizer), stylizer, copy=True)
+    process = start(kill, "anna", *likes[2:4])
+    process.communicate("\n", timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    before, after = ({path.name for path in likes[:count]} for count in (2, 4))
+    kept = Preferences.load("anna")
+    assert {picture.name for picture in kept.pictures} == (after if kill == 6 else before)
+    assert kept.is_learnt(kept.taste) == (kill < 6)
+    check_whole(stylizer, before, after)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_first_command_that_is_killed_leaves_nothing(store, likes, stylizer):
+    process = start(6, "anna", *likes[:2])
+    process.communicate("\n", timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    assert names() == []
+    assert len(list(store.glob(".new-*"))) == 1
+    create("bert", gather(likes[:1], [], stylizer), stylizer)
+    assert list(store.glob(".new-*")) == []
+
+
+def test_two_commands_at_once_both_count(store, likes, stylizer):
+    create("anna", gather(likes[:1], [], stylizer), stylizer)
+    both = [start(0, "anna", *likes[1:3]), start(0, "anna", *likes[3:5])]
+    for process in both:
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in both:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    kept = Preferences.load("anna")
+    assert {picture.name for picture in kept.pictures} == {path.name for path in likes}
+    assert kept.is_learnt(kept.taste)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits")
+def test_a_full_disk_is_told_and_leaves_what_was(store, likes, stylizer):
+    create("anna", gather(likes[:1], [], stylizer), stylizer)
+    before = {path: (store / path).read_bytes() for path in files(store)}
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"  # bytes to a file
+    process = start(0, "anna", *likes[1:3], prepare=limit)
+    _, said = process.communicate("\n", timeout=120)
+    assert process.returncode == 1
+    assert "OutputError: cannot write" in said
+    assert {path: (store / path).read_bytes() for path in files(store)} == before
+
+
+def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path, likes, stylizer, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("SFUMATO_PERSONAL", str(tmp_path / "file" / "store"))
+    with pytest.raises(OutputError, match=r"cannot write into .*: Not a directory; see SFUMATO_PERSONAL"):
+        create("anna", gather(likes[:1], [], stylizer), stylizer)
+
+
+@pytest.mark.slow
+def test_five_hundred_pictures(store, tmp_path, stylizer):
+    from time import process_time
+
+    paths = [*save_works(tmp_path / "likes", 0, 300), *save_works(tmp_path / "others", 1, 200)]
+    began = process_time()
+    found = gather(paths, [], stylizer)
+    kept, taste = create("anna", found, stylizer)
+    assert process_time() - began < 500
+    assert found.remarks == []
+    assert len(kept.pictures) == len(taste.liked) == 500
+    assert len(taste.codes) > 1
+    assert Path(store / "anna" / "anna.sfumato").stat().st_size < 200_000
