@@ -444,6 +444,20 @@ def install(taste: Taste, name: str) -> Preferences:
     return kept
 
 
+def put(taste: Taste) -> None:
+    """Keeps what was learnt further of a name: its taste with an adapter, or with what was found of one.
+
+    Raises:
+        UsageError: there is no such name, or its pictures have changed meanwhile.
+        OutputError: the store cannot be written.
+    """
+    with _writing():
+        kept = Preferences.load(taste.name)
+        if not kept.is_learnt(taste):
+            raise UsageError(f"the pictures of {taste.name} have changed while it was adapted; adapt it again")
+        taste.save(kept.folder / f"{kept.name}.sfumato")
+
+
 def delete(name: str) -> None:
     """Removes a name and everything that is known under it.
 
