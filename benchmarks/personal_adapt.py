@@ -1,11 +1,12 @@
 """Is an adapted style nearer to a person's taste than the instant one? Works that learning did not see, paired.
 
-usage: personal_adapt.py DATA OUT_DIR [--only N] [--steps N] [--photos 6] [--side 256] [--works 32] [--model DIR]
+usage: personal_adapt.py DATA OUT_DIR [--only N] [--steps N] [--photos 6] [--side 320] [--works 32] [--model DIR]
 
 DATA holds manifest.csv, content/ and style/. Stand-ins for people are the artists of the split `person`, of whom no
 model has seen a work: three disjoint draws of 15 liked works each, the others held out (at most --works of them).
 Photos are of the split `validation`; the adapter learns on photos of `train`. Both styles are painted as users get
-them, refined. EfficientNet-Lite0, which no learning uses, judges: the mean distance to the held-out works in style and
+them, refined, with --side pixels on the short side, and judged at 256. EfficientNet-Lite0, which no learning uses,
+judges: the mean distance to the held-out works in style and
 texture (1: as far as paintings are from each other), and content. A draw that is done is kept as OUT_DIR/ARTIST-N.json
 and not done again; --only N does no more than N others. The summary goes to OUT_DIR/summary.json.
 """
@@ -20,13 +21,13 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from sfumato.personal.profile import centres
 from unseen import rows_of
 
 from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize
 from sfumato.inference import Style, Stylizer
 from sfumato.personal.adapt import STEPS, adapt
+from sfumato.personal.profile import centres
 from sfumato.quality.backbones import EfficientNetLite0
 from sfumato.quality.intervals import crossed_interval_of
 from sfumato.quality.similarity import content_distance
@@ -41,15 +42,19 @@ from sfumato.quality.style import (
 )
 
 LIKED, DRAWS = 15, 3
+JUDGED = 256  # pixels, short side
 CONTENT = ("stride8", "stride16")
 GAIN, MARGIN = 0.10, 1.05  # what is asked for of style and texture, and of content
 
 
-def small(path: Path, side: int) -> Picture:
-    picture = read_image(path)
+def reduced(picture: Picture, side: int) -> Picture:
     height, width = picture.shape[2:]
     scale = side / min(height, width)
     return picture if scale >= 1 else resize(picture, round(height * scale), round(width * scale))
+
+
+def small(path: Path, side: int) -> Picture:
+    return reduced(read_image(path), side)
 
 
 @cache
@@ -65,13 +70,15 @@ class Figures:
     """Measures pictures of photos against held-out works."""
 
     def __init__(self, photos: Sequence[Picture], works: Sequence[Picture], paintings: Sequence[Picture]) -> None:
-        self.photos, self.works = photos, [statistics(work) for work in works]
+        self.photos = [reduced(photo, JUDGED) for photo in photos]
+        self.works = [statistics(work) for work in works]
         self.style, self.texture = spread([statistics(painting) for painting in paintings])
 
     def of(self, painted: Sequence[Picture], liked: Sequence[Layout]) -> dict[str, list[float]]:
         """By photo."""
         found: dict[str, list[float]] = {"style": [], "texture": [], "content": [], "leak": []}
-        for picture, photo in zip(painted, self.photos, strict=True):
+        for large, photo in zip(painted, self.photos, strict=True):
+            picture = reduced(large, JUDGED)
             seen = statistics(picture)
             found["style"].append(float(np.mean([statistics_distance(seen, work, self.style) for work in self.works])))
             found["texture"].append(float(np.mean([texture_distance(seen, work, self.texture) for work in self.works])))
@@ -98,8 +105,8 @@ def draw(data: Path, artist: str, number: int, options: argparse.Namespace) -> d
     paintings = rows_of(data / "style", data / "manifest.csv", "validation")
     measure = Figures(
         photos,
-        [small(every[i], options.side) for i in others],
-        [small(path, options.side) for path in paintings[:: max(1, len(paintings) // 16)][:16]],
+        [small(every[i], JUDGED) for i in others],
+        [small(path, JUDGED) for path in paintings[:: max(1, len(paintings) // 16)][:16]],
     )
     stylizer = Stylizer(options.model)
     began = time.perf_counter()
@@ -173,7 +180,7 @@ def main() -> None:
     parser.add_argument("--only", type=int, default=10**6)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--photos", type=int, default=6)
-    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--side", type=int, default=320)
     parser.add_argument("--works", type=int, default=32)
     parser.add_argument("--model", type=Path)
     options = parser.parse_args()
