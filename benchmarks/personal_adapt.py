@@ -1,6 +1,7 @@
 """Is an adapted style nearer to a person's taste than the instant one? Works that learning did not see, paired.
 
-usage: personal_adapt.py DATA OUT_DIR [--only N] [--steps N] [--photos 6] [--side 320] [--works 32] [--model DIR]
+usage: personal_adapt.py DATA OUT_DIR [--only N] [--artists NAME,...] [--steps N] [--photos 6]
+                         [--side 320] [--works 32] [--model DIR]
 
 DATA holds manifest.csv, content/ and style/. Stand-ins for people are the artists of the split `person`, of whom no
 model has seen a work: three disjoint draws of 15 liked works each, the others held out (at most --works of them).
@@ -178,6 +179,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", type=int, default=10**6)
+    parser.add_argument("--artists", default="")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--photos", type=int, default=6)
     parser.add_argument("--side", type=int, default=320)
@@ -190,7 +192,7 @@ def main() -> None:
     for number in range(DRAWS):
         for artist in artists:
             path = options.out / f"{artist}-{number}.json"
-            if path.exists() or left < 1:
+            if path.exists() or left < 1 or artist not in (options.artists.split(",") if options.artists else artists):
                 continue
             left -= 1
             done = draw(options.data, artist, number, options)

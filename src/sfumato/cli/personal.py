@@ -177,7 +177,7 @@ def adapt(
     name: _Name,
     content: _Content = None,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", help="Of the fine-tune. [default: 120]", show_default=False)
+        int | None, typer.Option(metavar="N", help="Of the fine-tune. [default: 60]", show_default=False)
     ] = None,
     as_json: _Json = False,
 ) -> None:

@@ -57,17 +57,17 @@ from sfumato.style_code import StyleCode
 from sfumato.training.optim import EMA, learning_rate
 
 #: Steps of a fine-tune, and samples of each.
-STEPS, BATCH = 120, 2
-#: Pixels: side of the crops that are painted. Liked pictures are held at twice that, which is the side that styles are
-#: looked at, and photos at one and a half.
-CROP = 160
+STEPS, BATCH = 60, 2
+#: Pixels: side of the crops that are painted. Pictures are held at two and a half times that on their short side, which
+#: is the side that styles are looked at: marks have their size.
+CROP = 128
 #: Of a kernel's change, and of a matrix's.
 RANK, MATRIX_RANK = 16, 8
 LEARNING_RATE, DISCRIMINATOR_RATE = 2e-3, 2e-3
 #: Liked pictures, at least: some are held back to judge with.
 FEWEST = 4
 #: Of the liked pictures, held back; of content distance, how much more is still as good; photos that are judged on.
-SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 4
+SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 3
 #: Photos to learn with, at most.
 PHOTOS = 60
 #: Of `content_leak`, where a liked picture's layout shows (`quality.style`).
@@ -76,7 +76,7 @@ LEAK = 0.05
 PRIOR = 0.5
 GAME = Game(objective="hinge", augment=Augment(p=1.0))
 LOSSES = LossWeights(
-    content=0.1, statistics=6, gram=3, adversarial=0.2, total_variation=0.05, range=5, identity=0, consistency=0, leak=0
+    content=0.3, statistics=6, gram=3, adversarial=0.2, total_variation=0.05, range=5, identity=0, consistency=0, leak=0
 )
 
 Tick = Callable[[int, int], None]
@@ -259,8 +259,8 @@ def train(
     """
     vgg = vgg or VGG19(load_vgg19_weights(), STYLE_LAYERS)
     student = Student(model.generator, seed)
-    real = [torch.from_numpy(held(picture, 2 * crop)) for picture in liked]
-    scenes = [torch.from_numpy(held(photo, 3 * crop // 2)) for photo in photos]
+    real = [torch.from_numpy(held(picture, 5 * crop // 2)) for picture in liked]
+    scenes = [torch.from_numpy(held(photo, 5 * crop // 2)) for photo in photos]
     aims = [_Aim.of(vgg, [x for x, k in zip(real, members, strict=True) if k == centre] or real)
             for centre in range(len(codes))]  # fmt: skip
     vectors = torch.from_numpy(np.stack([code.vector for code in codes]))
@@ -381,7 +381,7 @@ def adapt(
     own = [members[i] for i in order[back:]]
     tensors, made = train(model, aims, weights, learnt, own, scenes, steps, seed, tick, vgg, crop)
     adapter = Adapter.of(tensors, stylizer.card.model)
-    judge = _Judge(vgg, stylizer, judged, kept_back, [members[i] for i in order[:back]], liked, 3 * crop // 2)
+    judge = _Judge(vgg, stylizer, judged, kept_back, [members[i] for i in order[:back]], liked, 5 * crop // 2)
     instant = judge([Style("instant", code) for code in codes])
     adapted = judge([Style("adapted", code, adapter=adapter) for code in aims])
     figures = {"instant": instant, "adapted": adapted}
@@ -535,4 +535,5 @@ def adapt_taste(
 def _read(path: Path) -> Picture:
     """A picture as it is learnt from: never larger than it is looked at."""
     picture = read_image(path)
-    return held(picture, 2 * CROP) if min(picture.shape[2:]) > 2 * CROP else picture
+    side = 5 * CROP // 2
+    return held(picture, side) if min(picture.shape[2:]) > side else picture
