@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,17 +10,18 @@ import torch
 from sfumato.checkpoint import load_model
 from sfumato.errors import UsageError
 from sfumato.export.onnx import export_model
-from sfumato.image import Picture
+from sfumato.image import Picture, write_image
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.adapter import MOST_BYTES, Adapter
 from sfumato.inference.stylizer import WEIGHTS
+from sfumato.inference.taste import Taste
 from sfumato.losses.perceptual import STYLE_LAYERS
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.personal import adapt as adapting
-from sfumato.personal.adapt import Student, adapt, nearest, train, verdict
+from sfumato.personal.adapt import Student, adapt, adapt_taste, nearest, train, verdict
 from sfumato.style_code import StyleCode
-from support import scene
+from support import run, save_scenes, scene
 
 CROP = 48
 
@@ -171,3 +175,45 @@ def test_a_trained_adapter_comes_nearer(
     tensors, _ = trained(stylizer, centre, liked, photos, vgg, steps=12)
     plain, adapted = (judge([Style("x", centre, adapter=a)]) for a in (None, Adapter.of(tensors, "tiny")))
     assert adapted["style"] + adapted["texture"] < plain["style"] + plain["texture"]
+
+
+def test_a_taste_is_adapted_or_stays(
+    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], tmp_path: Path
+) -> None:
+    files = []
+    for i, picture in enumerate([*liked, *photos]):
+        files.append(tmp_path / f"{i}.png")
+        write_image(picture, files[-1])
+    taste = Taste("anna", (centre,), (1.0,), tuple(f"{i:064x}" for i in range(len(liked))))
+    found, outcome = adapt_taste(taste, files[: len(liked)], stylizer, files[len(liked) :], steps=2, crop=CROP)
+    told = found.scores["adapted"]
+    assert told["why"] == outcome.why
+    assert told["kept"] == (outcome.adapter is not None)
+    with_adapter = replace(found, adapter=some_adapter(stylizer).tensors())
+    with_adapter.save(tmp_path / "anna.sfumato")
+    assert (tmp_path / "anna.sfumato").stat().st_size < 2_000_000
+    again = Taste.load(tmp_path / "anna.sfumato").style
+    assert again.adapter == some_adapter(stylizer)
+    assert np.array_equal(stylizer(photos[0], again), stylizer(photos[0], with_adapter.style))
+
+
+def some_adapter(stylizer: Stylizer) -> Adapter:
+    return Adapter(stylizer.card.model, {"generator.blocks.0.conv1.weight.up": np.full((16, 1), 0.1),
+                                         "generator.blocks.0.conv1.weight.down": np.full((1, 144), 0.1)})  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_shipped_model_learns_a_taste_and_paints_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, photos: list[Picture]
+) -> None:
+    """The whole way of a user: learnt at once, adapted, painted by name."""
+    monkeypatch.setenv("SFUMATO_PERSONAL", str(tmp_path / "personal"))
+    save_scenes(tmp_path / "liked", 5, 0)
+    assert run("personal", "new", "anna", "--like", tmp_path / "liked").exit_code == 0
+    result = run("personal", "adapt", "anna", "--steps", 3)
+    assert result.exit_code == 0
+    assert "3 steps" in result.stdout
+    assert "kept" in result.stdout
+    taste = Taste.load(tmp_path / "personal" / "anna" / "anna.sfumato")
+    assert taste.scores["adapted"]["kept"] == bool(taste.adapter)
+    assert Style.named("anna").adapter == taste.style.adapter

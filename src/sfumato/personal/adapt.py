@@ -498,6 +498,7 @@ def adapt_taste(
     steps: int = STEPS,
     seed: int = 0,
     tick: Tick | None = None,
+    crop: int = CROP,
 ) -> tuple[Taste, Outcome]:
     """What `sfumato personal adapt` does: the taste with an adapter where that is better, and a sentence on it.
 
@@ -506,7 +507,7 @@ def adapt_taste(
         liked: the files of its liked pictures, `FEWEST` or more.
         stylizer: of the taste's model.
         content: files of photos to paint while it learns, as the person's own are; at most `PHOTOS` of them are taken.
-        steps, seed, tick: as `adapt`.
+        steps, seed, tick, crop: as `adapt`.
 
     Returns:
         The taste, with its centres aimed anew and the adapter, or as it was; in both its ``scores`` have what was
@@ -519,8 +520,10 @@ def adapt_taste(
     """
     stylizer.check_style(taste.style)
     order = np.random.default_rng([seed, 0xC0]).permutation(len(content)).tolist()
-    photos = [_read(content[i]) for i in order[:PHOTOS]]
-    outcome = adapt(stylizer, taste.codes, taste.weights, [_read(path) for path in liked], photos, steps, seed, tick)
+    photos, pictures = (
+        [_read(path, 5 * crop // 2) for path in paths] for paths in ([content[i] for i in order[:PHOTOS]], liked)
+    )
+    outcome = adapt(stylizer, taste.codes, taste.weights, pictures, photos, steps, seed, tick, crop)
     told = {
         "kept": outcome.adapter is not None,
         "why": outcome.why,
@@ -532,8 +535,7 @@ def adapt_taste(
     return replace(taste, codes=outcome.codes, adapter=adapter, scores=scores), outcome
 
 
-def _read(path: Path) -> Picture:
-    """A picture as it is learnt from: never larger than it is looked at."""
+def _read(path: Path, side: int) -> Picture:
+    """A picture as it is learnt from: no larger than it is looked at."""
     picture = read_image(path)
-    side = 5 * CROP // 2
     return held(picture, side) if min(picture.shape[2:]) > side else picture
