@@ -57,7 +57,7 @@ class Rights(StrEnum):
     unstated = "unstated"
 
 
-_Name = Annotated[str, typer.Argument(help="What the style is called.", show_default=False)]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="What the style is called.", show_default=False)]
 _Like = Annotated[
     list[str] | None,
     typer.Option(metavar="DIR|FILES", help="Pictures that you like: folders, files, patterns.", show_default=False),
@@ -121,6 +121,10 @@ def new(
     if not found.liked and not found.disliked:
         _remarks(found.remarks, err=True)
         raise InputError(f"none of the {len(liked) + len(disliked)} pictures can be learnt from; {name} was not made")
+    if adapt:
+        from sfumato.personal.adapt import check_enough
+
+        check_enough(len(found.liked))
     kept, taste = create(name, found, stylizer, whose, copy)
     remarks = [*found.remarks, *_odd(kept, found, stylizer)]
     if adapt and taste is not None:
@@ -425,7 +429,10 @@ def ask(
     questions = Questions(name, Stylizer(), photo, refine)
     why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
     taste = questions.kept.taste
-    typer.echo(f"{why} {_number(questions.answered, 'question')} answered, and {name} has learnt from it.")
+    learnt = {0: "", 1: f", and {name} has learnt from it"}.get(
+        questions.answered, f", and {name} has learnt from them"
+    )
+    typer.echo(f"{why} {_number(questions.answered, 'question')} answered{learnt}.")
     from sfumato.personal.ask import favourites
 
     if questions.kept.answers or taste is not None:
@@ -437,8 +444,8 @@ def _on_page(questions: Questions, most: int) -> str:
     from sfumato.personal.page import Page
 
     server = Page(questions, most)
-    typer.echo(f"Open {server.address} in a browser on this machine; Ctrl-C ends it.")
     try:
+        typer.echo(f"Open {server.address} in a browser on this machine; Ctrl-C ends it.")
         server.serve()
     except KeyboardInterrupt:
         return "Stopped."

@@ -28,7 +28,7 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import ImageSource, Photo, Picture, as_image, luma, resize, thumbnail_size, to_levels
 from sfumato.inference.adapter import Adapter
 from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
-from sfumato.inference.library import TASTE_SUFFIX, style_path
+from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
 from sfumato.style_code import StyleCode
@@ -344,7 +344,7 @@ class Stylizer:
         if (style.code.model, len(style.code)) != (self.card.model, self.card.code_size):
             again = "make the style again from its picture, with this model"
             if style.about.get("kind") == "personal":
-                again = "learn it again (sfumato personal learn), or ask whom it came from"
+                again = f"learn it again (sfumato personal learn {split_name(style.name)[0]}), or ask whom it came from"
             raise ModelError(
                 f"the style {style.name!r} was made by the model {style.code.model!r} and this is {self.card.model!r}; "
                 f"{again}"

@@ -362,11 +362,7 @@ def adapt(
         ModelError: the model's weights cannot be read.
     """
     began = time.perf_counter()
-    if len(liked) < FEWEST:
-        raise UsageError(
-            f"adapting needs {FEWEST} liked pictures or more, some to learn from and some to judge with, and there "
-            f"are {len(liked)}; add more, or keep the instant style"
-        )
+    check_enough(len(liked))
     model, _ = load_model(stylizer.folder / WEIGHTS)
     if not isinstance(model, StyleTransferModel):
         raise UsageError(f"the model {stylizer.card.model!r} paints one collection; only one for any style is adapted")
@@ -392,6 +388,15 @@ def adapt(
     if not better:
         return Outcome(tuple(codes), None, why, figures, made, seconds)
     return Outcome(tuple(aims), adapter, why, figures, made, seconds)
+
+
+def check_enough(liked: int) -> None:
+    """Raises UsageError where there are too few liked pictures to adapt to."""
+    if liked < FEWEST:
+        raise UsageError(
+            f"adapting needs {FEWEST} liked pictures or more, some to learn from and some to judge with, and there "
+            f"are {liked}; add more, or keep the instant style"
+        )
 
 
 def verdict(instant: Mapping[str, float], adapted: Mapping[str, float]) -> tuple[bool, str]:

@@ -487,7 +487,7 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
     Args:
         codes: of pictures by their hashes, and of styles that questions were about by their `code_id`; what is not
             among them is not learnt from.
-        before: an adapter that was learnt from the same liked pictures is kept.
+        before: its adapter, and the centres that belong to it, are kept while the pictures stay the same.
     """
     liked, disliked = ([p for p in of if p.sha256 in codes] for of in (kept.liked, kept.disliked))
     if not liked:
@@ -496,19 +496,22 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
     found = centres([codes[p.sha256] for p in liked], [codes[p.sha256] for p in disliked], space)
     model = preference(kept, codes, space)
     counts = {right: sum(p.rights == right for p in (*liked, *disliked)) for right in RIGHTS}
-    same = before is not None and before.model == found[0].code.model and set(before.liked) == {p.sha256 for p in liked}
-    return Taste(
+    hashes = [tuple(sorted(p.sha256 for p in of)) for of in (liked, disliked)]
+    taste = Taste(
         kept.name,
         tuple(centre.code for centre in found),
         tuple(centre.weight for centre in found),
-        tuple(sorted(p.sha256 for p in liked)),
-        tuple(sorted(p.sha256 for p in disliked)),
+        *hashes,
         sum(answer.preferred != "neither" for answer in kept.answers),
         {right: count for right, count in counts.items() if count},
         created=_now(),
         preference=model.tensors(),
-        adapter=before.adapter if before is not None and same else {},
     )
+    if before is None or not before.adapter or before.model != taste.model:
+        return taste
+    if [tuple(sorted(of)) for of in (before.liked, before.disliked)] != hashes:
+        return taste
+    return replace(taste, codes=before.codes, weights=before.weights, scores=before.scores, adapter=before.adapter)
 
 
 def preference(kept: Preferences, codes: Mapping[str, StyleCode], space: StyleSpace) -> PreferenceModel:
