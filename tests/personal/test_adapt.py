@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from sfumato.checkpoint import load_model
-from sfumato.errors import UsageError
+from sfumato.errors import ModelError, UsageError
 from sfumato.export.onnx import export_model
 from sfumato.image import Picture, write_image
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.adapter import MOST_BYTES, Adapter
+from sfumato.inference.recipe import Recipe
 from sfumato.inference.stylizer import WEIGHTS
 from sfumato.inference.taste import Taste
 from sfumato.losses.perceptual import STYLE_LAYERS
@@ -21,7 +22,7 @@ from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.personal import adapt as adapting
 from sfumato.personal.adapt import Student, adapt, adapt_taste, nearest, train, verdict
 from sfumato.style_code import StyleCode
-from support import run, save_scenes, scene
+from support import assert_one_sentence, run, save_scenes, scene
 
 CROP = 48
 
@@ -217,3 +218,32 @@ def test_the_shipped_model_learns_a_taste_and_paints_it(
     taste = Taste.load(tmp_path / "personal" / "anna" / "anna.sfumato")
     assert taste.scores["adapted"]["kept"] == bool(taste.adapter)
     assert Style.named("anna").adapter == taste.style.adapter
+
+
+def test_a_recipe_takes_the_adapter_from_the_style_of_that_name(
+    stylizer: Stylizer, centre: StyleCode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SFUMATO_PERSONAL", str(tmp_path))
+    for name, factor in (("anna", 1), ("bert", 2)):
+        adapter = {key: tensor * factor for key, tensor in some_adapter(stylizer).tensors().items()}
+        taste = Taste(name, (centre,), (1.0,), ("0" * 64,), adapter=adapter)
+        (tmp_path / name).mkdir()
+        taste.save(tmp_path / name / f"{name}.sfumato")
+    style, blend = Style.named("anna"), Style.blend({"anna": 3, "bert": 1})
+    for each in (style, blend):
+        again = Recipe.of(stylizer, [each]).rebuild(stylizer)[0]
+        assert again == each
+        assert again.adapter == each.adapter is not None
+    (tmp_path / "anna" / "anna.sfumato").unlink()
+    for each in (style, blend):
+        with pytest.raises(ModelError, match="sfumato personal import"):
+            Recipe.of(stylizer, [each]).rebuild(stylizer)
+
+
+def test_mistakes_of_the_command_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SFUMATO_PERSONAL", str(tmp_path / "personal"))
+    assert_one_sentence(run("personal", "adapt", "nobody"), 2, "there is no taste 'nobody'")
+    save_scenes(tmp_path / "liked", 1, 0)
+    given = ("personal", "new", "anna", "--like", tmp_path / "liked", "--content", tmp_path / "liked")
+    assert_one_sentence(run(*given), 2, "--content is what --adapt learns with")
+    assert not (tmp_path / "personal").exists()

@@ -136,17 +136,27 @@ class Recipe:
 
 
 def _adapter(style: Mapping[str, str]) -> Adapter | None:
+    """What a recipe's style was painted with besides its code, from the styles that are here."""
     digest = style.get("adapter")
     if digest is None:
         return None
     name = style["name"]
     try:
-        here = Style.named(name).adapter
-    except UsageError:
+        here = _style_here(name).adapter
+    except (UsageError, ValueError):
         here = None
     if here is None or here.digest != digest:
         raise ModelError(
-            f"the picture was painted with an adapter of the style {name!r} ({digest[:12]}), which is not here; import "
-            "the file of that style first (sfumato personal import)"
+            f"the picture was painted with an adapter of the style {name!r} ({digest[:12]}), which is not here as it was; "
+            "import the file of that style (sfumato personal import)"
         )
     return here
+
+
+def _style_here(name: str) -> Style:
+    """By its name, or, of a blend, by the names and weights that its name lists (`Style.blend`)."""
+    try:
+        return Style.named(name)
+    except UsageError:
+        parts = [part.rpartition(":") for part in name.split(" + ")]
+        return Style.blend({Style.named(part): float(weight) for part, _, weight in parts})

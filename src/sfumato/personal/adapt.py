@@ -264,8 +264,9 @@ def train(
     aims = [_Aim.of(vgg, [x for x, k in zip(real, members, strict=True) if k == centre] or real)
             for centre in range(len(codes))]  # fmt: skip
     vectors = torch.from_numpy(np.stack([code.vector for code in codes]))
-    torch.manual_seed(seed)  # initial weights of the discriminator; what follows is keyed by step
-    discriminator = ProjectedDiscriminator(vgg, 0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # of the discriminator's first weights; what follows is keyed by step
+        discriminator = ProjectedDiscriminator(vgg, 0)
     fast = torch.optim.Adam(student.trained(), LEARNING_RATE, betas=(0.5, 0.99))
     slow = torch.optim.Adam(discriminator.parameters(), DISCRIMINATOR_RATE, betas=(0.0, 0.99))
     average = EMA(student.changes, half_life=10.0 * BATCH)
