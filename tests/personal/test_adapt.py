@@ -167,6 +167,29 @@ def test_pictures_belong_to_the_nearest_centre(stylizer: Stylizer, liked: list[P
     assert [nearest(code, codes) for code in codes] == [0, 1]
 
 
+def test_what_is_aimed_at_is_the_mean_of_what_was_measured(stylizer: Stylizer, liked: list[Picture]) -> None:
+    codes = [stylizer.encode(picture) for picture in (*liked, scene(96, 110, 40, 0.9))]
+    centre = StyleCode.mean(codes)
+    aimed = adapting._aimed(centre, codes)
+    assert centre.look is not None
+    assert aimed.look is not None
+    assert (aimed.look >= centre.look - 2e-3).all()  # the mean of a convex function is above it at the mean
+    assert np.allclose(np.expm1(aimed.look), np.mean([np.expm1(code.look) for code in codes], 0), rtol=0.01)
+    spread = slice(len(centre) - 42 + 3, len(centre) - 42 + 9)
+    roots = [root_of(code.vector[spread]) for code in (aimed, *codes)]
+    assert np.allclose(roots[0] @ roots[0], np.mean([root @ root for root in roots[1:]], 0), atol=1e-5)
+    others = np.delete(np.arange(len(centre)), np.arange(len(centre))[spread])
+    assert np.array_equal(aimed.vector[others], centre.vector[others])
+    alike = adapting._aimed(codes[0], codes[:1])
+    assert np.allclose(alike.vector, codes[0].vector, atol=1e-5)
+
+
+def root_of(triangle: np.ndarray) -> np.ndarray:
+    root = np.zeros((3, 3))
+    root[np.triu_indices(3)] = triangle
+    return root + np.triu(root, 1).T
+
+
 def test_a_trained_adapter_comes_nearer(
     stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], vgg: VGG19, monkeypatch
 ) -> None:

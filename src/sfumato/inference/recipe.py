@@ -147,7 +147,7 @@ def _adapter(style: Mapping[str, str]) -> Adapter | None:
         here = None
     if here is None or here.digest != digest:
         raise ModelError(
-            f"the picture was painted with an adapter of the style {name!r} ({digest[:12]}), which is not here as it was; "
+            f"the picture was painted with an adapter of the style {name!r} ({digest[:12]}), which is not here now; "
             "import the file of that style (sfumato personal import)"
         )
     return here

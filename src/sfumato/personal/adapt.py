@@ -53,7 +53,7 @@ from sfumato.networks.generator import Generator
 from sfumato.networks.model import StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.quality.style import Layout, content_leak
-from sfumato.style_code import StyleCode
+from sfumato.style_code import StyleCode, code_parts
 from sfumato.training.optim import EMA, learning_rate
 
 #: Steps of a fine-tune, and samples of each.
@@ -428,12 +428,23 @@ def nearest(code: StyleCode, codes: Sequence[StyleCode]) -> int:
 
 
 def _aimed(centre: StyleCode, members: Sequence[StyleCode]) -> StyleCode:
-    """A centre with the look that is nearest to its members' on average: the mean of means and deviations themselves,
-    where a centre's own is that of their logarithms, and so lower."""
+    """A centre with the look and the range of colours that are nearest to its members' on average: the means of their
+    means, deviations and covariances, where a centre's own are means of logarithms and of roots, and so lower."""
     looks = [code.look for code in members if code.look is not None]
     if centre.look is None or not looks:
         return centre
-    return StyleCode(centre.vector, centre.model, np.log1p(np.mean(np.expm1(looks), 0)))
+    place = next(part.place for part in code_parts(len(centre)) if part.name == "colour_spread")
+    above = np.triu_indices(3)
+    covariance = np.zeros((3, 3))
+    for code in members:
+        root = np.zeros((3, 3))
+        root[above] = code.vector[place]
+        root = np.triu(root) + np.triu(root, 1).T
+        covariance += root @ root / len(members)
+    sizes, axes = np.linalg.eigh(covariance)
+    vector = centre.vector.copy()
+    vector[place] = ((axes * np.sqrt(np.maximum(sizes, 0))) @ axes.T)[above]
+    return StyleCode(vector, centre.model, np.log1p(np.mean(np.expm1(looks), 0)))
 
 
 def _apart(photos: Sequence[Picture], seed: int) -> tuple[list[Picture], list[Picture]]:
