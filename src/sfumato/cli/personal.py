@@ -68,8 +68,8 @@ _Dislike = Annotated[
 _Rights = Annotated[
     Rights | None,
     typer.Option(
-        help="Whose the pictures are; it goes into the file that you share. [default: asked in a terminal, else "
-        "unstated]",
+        help="Whose the pictures are; it goes into the file that you share. Without it you are asked in a terminal, "
+        "and elsewhere it is unstated.",
         show_default=False,
     ),
 ]
@@ -354,7 +354,9 @@ def export(
 @app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="A .sfumato file.", show_default=False)],
-    name: Annotated[str | None, typer.Option(help="What to call it here. [default: its own name]")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What to call it here; otherwise its own name.", show_default=False)
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """Keep a style that somebody exported under its name, or another."""
@@ -399,7 +401,7 @@ def delete(
 def ask(
     name: _Name,
     photo: Annotated[
-        Path | None, typer.Option(help="What is painted. [default: a made-up landscape]", show_default=False)
+        Path | None, typer.Option(help="What is painted; otherwise a made-up landscape.", show_default=False)
     ] = None,
     page: Annotated[bool, typer.Option("--page", help="Ask on a page that only this machine can open.")] = False,
     most: Annotated[int, typer.Option(metavar="N", help="Questions at most.")] = 20,
@@ -408,7 +410,7 @@ def ask(
         typer.Option(
             "--out",
             "-o",
-            help="Where the two pictures are put, side by side. [default: the style's folder]",
+            help="Where the two pictures are put, side by side; otherwise the style's folder, while it asks.",
             show_default=False,
         ),
     ] = None,
@@ -526,7 +528,9 @@ def _rights(given: Rights | None, as_json: bool) -> str:
     if as_json or not _terminal():
         return "unstated"
     letters = {"o": "own", "l": "licensed", "p": "public-domain", "": "unstated"}
-    said = typer.prompt("Whose are the pictures? own (o), licensed (l), public domain (p), or Enter", "", False)
+    said = typer.prompt(
+        "Whose are the pictures? own (o), licensed (l), public domain (p), or Enter", default="", show_default=False
+    )
     return letters.get(said.strip().lower()[:1], "unstated")
 
 

@@ -1,7 +1,6 @@
 """What a person likes, learnt from a few pictures: centres of their taste, and a score over all styles.
 
-Both live in the style space (`personal.space`), where works of one hand lie within a deviation of 1 of each other along
-every direction and artists `between` apart. NumPy alone; the formulas are in docs/theory.md.
+Both live in the style space (`personal.space`). NumPy alone; the formulas are in docs/theory.md.
 
 * `centres`: where the liked styles lie, as one centre or several. They are a mixture of Student's t distributions
   (Peel & McLachlan 2000) whose centres have the artists' distribution as their prior; how many there are is decided by
@@ -27,15 +26,23 @@ from sfumato.style_code import StyleCode
 __all__ = ["Centre", "PreferenceModel", "StyleSpace", "centres", "next_question"]
 
 #: Degrees of freedom of the t distributions: low, so that one odd picture among many moves no centre.
-FREEDOM = 30.0
+FREEDOM = 5.0
 #: Centres at most.
 MOST_CENTRES = 5
 #: Of the likes, at least this many for each centre.
 FEWEST = 3
+#: One more centre must tell left-out likes better by this many standard errors: works of one artist are often of two
+#: kinds (prints and paintings, say), and taste should not fall apart over them.
+SURE = 1.5
 #: Answers that say nothing of the taste: slips, moods, pairs that are all the same to the person.
 LAPSE = 0.1
 #: Nats: a question that is expected to tell less is not asked.
 ENOUGH = 0.02
+#: Of the prior of a utility's weights: the mean and deviation of those of nearness, and the deviation of those of the
+#: coordinates, where there is a centre to be near to and where there is none. Chosen on training artists who stood in
+#: for persons (docs/personal.md).
+_NEAR, _NEAR_DEVIATION, _COORDINATE, _COORDINATE_ALONE = 1.5, 1.0, 0.5, 2.0
+_MOST_ROWS = 4000  # pairs of a like and a dislike that are looked at
 
 
 # ---- centres ---------------------------------------------------------------------------------------------------------
@@ -129,7 +136,7 @@ class Mixture:
         return shares, np.asarray((FREEDOM + x.shape[1]) / (FREEDOM + delta))
 
 
-def _fit(x: Array, trust: Array, between: Array, count: int, seed: int = 0) -> Mixture:
+def fit_mixture(x: Array, trust: Array, between: Array, count: int, seed: int = 0) -> Mixture:
     """A mixture of ``count`` parts by expectation and maximisation, from the best of a few starts."""
     best, most = None, -np.inf
     for start in range(1 if count == 1 else 4):
@@ -167,26 +174,33 @@ def _climb(x: Array, trust: Array, between: Array, means: Array, steps: int = 40
 
 
 def _choose(x: Array, trust: Array, between: Array) -> Mixture:
-    """The mixture with as many parts as tell likes best that were left out."""
-    best, most = 1, -np.inf
-    for count in range(1, min(MOST_CENTRES, max(1, len(x) // FEWEST)) + 1):
-        value = held_out(x, trust, between, count)
-        if value <= most:
+    """The mixture with as many parts as tell left-out likes better, each one more surely (`SURE`)."""
+    count = 1
+    here = held_out(x, trust, between, 1) if len(x) > 1 else np.zeros(1)
+    while count < min(MOST_CENTRES, len(x) // FEWEST):
+        more = held_out(x, trust, between, count + 1)
+        if not _surely_above(more - here, trust):
             break
-        best, most = count, value
-    return _fit(x, trust, between, best)
+        count, here = count + 1, more
+    return fit_mixture(x, trust, between, count)
 
 
-def held_out(x: Array, trust: Array, between: Array, count: int) -> float:
-    """Mean log density, but for a constant, of likes under the mixture of the others: a tenth is left out in turn."""
-    n = len(x)
-    if n < 2:
-        return 0.0
-    values = np.zeros(n)
-    for fold in range(min(n, 10)):
-        out = np.arange(n) % min(n, 10) == fold
-        values[out] = _fit(x[~out], trust[~out], between, count).log_density(x[out])
-    return float(trust @ values / trust.sum())
+def _surely_above(gains: Array, trust: Array) -> bool:
+    """Whether the weighted mean of the gains is above 0 by `SURE` standard errors."""
+    weights = trust / trust.sum()
+    mean = float(weights @ gains)
+    error = float(np.sqrt(weights**2 @ (gains - mean) ** 2 * len(gains) / (len(gains) - 1)))
+    return mean > SURE * error and mean > 0
+
+
+def held_out(x: Array, trust: Array, between: Array, count: int) -> Array:
+    """Log density ``(N,)``, but for a constant, of each like under the mixture of the others: a tenth is left out in
+    turn. ``N`` is 2 or more."""
+    values, folds = np.zeros(len(x)), min(len(x), 10)
+    for fold in range(folds):
+        out = np.arange(len(x)) % folds == fold
+        values[out] = fit_mixture(x[~out], trust[~out], between, count).log_density(x[out])
+    return values
 
 
 # ---- preferences -----------------------------------------------------------------------------------------------------
@@ -194,13 +208,20 @@ def held_out(x: Array, trust: Array, between: Array, count: int) -> float:
 
 @dataclass(frozen=True, eq=False)
 class PreferenceModel:
-    """A utility over styles: ``u(style) = weights · features(style)`` with ``weights ~ N(mean, covariance)``.
+    """A utility over styles, ``u(style) = weights · aspects(style)`` with ``weights ~ N(mean, covariance)``.
 
-    Features are the log odds of the style under the likes' mixture against any artist's, and the place itself.
+    Aspects are, part by part of the features (`space.PARTS`), how much nearer the style is to the nearest centre of the
+    likes than paintings are, and the style's coordinates. So a weight of the first kind says how much a part matters to
+    the person; those of the second kind are tastes that the likes do not show. The difference of two utilities is the
+    log odds of preferring one.
+
+    Attributes:
+        centres: ``(K, F)``, features of the centres; K may be 0.
+        mean, covariance: ``(p,)`` and ``(p, p)``, of the weights; p is P + A.
     """
 
     space: StyleSpace
-    mixture: Mixture | None
+    centres: Array
     mean: Array
     covariance: Array
 
@@ -211,51 +232,58 @@ class PreferenceModel:
         liked: Sequence[StyleCode] = (),
         disliked: Sequence[StyleCode] = (),
         answers: Sequence[tuple[StyleCode, StyleCode]] = (),
+        found: Sequence[Centre] | None = None,
     ) -> Self:
-        """Learns from likes, dislikes and answers, each ``(preferred, other)``; without any it knows nothing, and
-        says so in its deviations.
+        """Learns from likes, dislikes and answers, each ``(preferred, other)``; without any it knows nothing, and says
+        so in its deviations.
+
+        A like counts as one answer: that it is preferred, to each dislike in equal shares. ``found`` are the `centres`
+        of the likes, where they are known already: between two questions they stay the same.
 
         Raises:
-            ModelError: a style without a look.
+            ModelError: a style without a look, or likes of several models.
         """
-        between = space.between.astype(np.float64)
-        x, y = space.places(liked), space.places(disliked)
-        mixture = _choose(x, _trust(x, y), between) if len(x) else None
-        first = space.places([a for a, _ in answers])
-        second = space.places([b for _, b in answers])
-        like, dislike = _features(x, mixture, between), _features(y, mixture, between)
-        pairs = _features(first, mixture, between) - _features(second, mixture, between)
-        p = pairs.shape[1]
-        prior_mean = np.zeros(p)
-        prior_mean[0] = 0.0 if mixture is None else 0.5
-        precision = np.ones(p)
-        rows = [pairs]
-        if len(like) and len(dislike):  # every like is preferred to every dislike
-            rows.append((like[:, None] - dislike[None]).reshape(-1, p))
-        weights = np.concatenate([np.ones(len(pairs)), np.full(sum(map(len, rows[1:])), 1 / max(1, len(dislike)))])
-        mean, covariance = laplace(np.concatenate(rows), weights, prior_mean, precision)
-        return cls(space, mixture, mean, covariance)
+        if found is None:
+            found = centres(liked, disliked, space) if liked else []
+        features = space.features([centre.code for centre in found])
+        first, second = (_aspects(space, features, [pair[i] for pair in answers]) for i in (0, 1))
+        likes, dislikes = (_aspects(space, features, styles) for styles in (liked, disliked))
+        every = min(len(dislikes), max(1, _MOST_ROWS // max(1, len(likes))))  # dislikes that each like is held against
+        i, j = (index.ravel() for index in np.indices((len(likes), every)))
+        rows = np.concatenate([first - second, likes[i] - dislikes[(i + j) % max(1, len(dislikes))]])
+        weights = np.concatenate([np.ones(len(answers)), np.full(len(i), 1 / max(1, every))])
+        near, coordinates = len(space.scales), space.axes.shape[1]
+        prior = np.repeat([_NEAR if found else 0.0, 0.0], [near, coordinates])
+        deviations = np.repeat([_NEAR_DEVIATION, _COORDINATE if found else _COORDINATE_ALONE], [near, coordinates])
+        return cls(space, features, *laplace(rows, weights, prior, 1 / deviations**2))
 
     def score(self, code: StyleCode) -> tuple[float, float]:
-        """The utility's mean and deviation; 0 is indifferent, and differences of utilities are log odds."""
-        f = self._features([code])[0]
-        return float(f @ self.mean), float(np.sqrt(f @ self.covariance @ f))
+        """The utility's mean and deviation. Around 0 lie styles that are as far from the likes as paintings are."""
+        mean, deviation = self.scores([code])
+        return float(mean[0]), float(deviation[0])
+
+    def scores(self, codes: Sequence[StyleCode]) -> tuple[Array, Array]:
+        """Of several styles, ``(N,)`` each."""
+        aspects = self.aspects(codes)
+        return aspects @ self.mean, np.sqrt(_variances(aspects, self.covariance))
 
     def probability(self, a: StyleCode, b: StyleCode) -> float:
-        """That the person prefers ``a`` to ``b``: exactly 0.5 for equal styles, ``1 -`` that of ``(b, a)``."""
-        f = self._features([a, b])
-        d = f[0] - f[1]
-        return float(_chance(d @ self.mean, d @ self.covariance @ d))
+        """That the person prefers ``a`` to ``b``, slips left aside: 0.5 for equal styles."""
+        a_row, b_row = self.aspects([a, b])
+        difference = (a_row - b_row)[None]
+        return float(chance(difference @ self.mean, _variances(difference, self.covariance))[0])
 
-    def _features(self, codes: Sequence[StyleCode]) -> Array:
-        return _features(self.space.places(codes), self.mixture, self.space.between.astype(np.float64))
+    def rank(self, codes: Sequence[StyleCode]) -> list[int]:
+        """Places in the sequence, the style that is liked most first."""
+        return [int(i) for i in np.argsort(-self.scores(codes)[0], kind="stable")]
+
+    def aspects(self, codes: Sequence[StyleCode]) -> Array:
+        """``(N, p)``: what the utility is a weighted sum of."""
+        return _aspects(self.space, self.centres, codes)
 
     def tensors(self) -> dict[str, npt.NDArray[np.float32]]:
         """What a file holds of it, by name."""
-        found = {"mean": self.mean, "covariance": self.covariance}
-        if self.mixture is not None:
-            found |= {f"mixture.{name}": value for name, value in vars(self.mixture).items()}
-        return {name: value.astype(np.float32) for name, value in found.items()}
+        return {name: getattr(self, name).astype(np.float32) for name in ("centres", "mean", "covariance")}
 
     @classmethod
     def of(cls, tensors: Mapping[str, npt.NDArray[np.float32]], space: StyleSpace) -> Self:
@@ -264,48 +292,57 @@ class PreferenceModel:
         Raises:
             ModelError: the tensors are of another space, or damaged.
         """
+        size = len(space.scales) + space.axes.shape[1]
         try:
-            wide = {name: np.asarray(value, np.float64) for name, value in tensors.items()}
-            parts = {name.removeprefix("mixture."): value for name, value in wide.items() if "." in name}
-            model = cls(space, Mixture(**parts) if parts else None, wide["mean"], wide["covariance"])
-            size = len(space) + 1
-            if model.mean.shape != (size,) or model.covariance.shape != (size, size):
-                raise ValueError(f"its parts do not fit {len(space)} directions")
-            return model
+            parts = [np.asarray(tensors[name], np.float64) for name in ("centres", "mean", "covariance")]
+            if parts[0].shape[1:] != space.mean.shape or [part.shape for part in parts[1:]] != [(size,), (size, size)]:
+                raise ValueError("its parts do not fit this style space")
+            if not all(np.isfinite(part).all() for part in parts):
+                raise ValueError("it has values that are not numbers")
+            return cls(space, *parts)
         except (KeyError, TypeError, ValueError) as problem:
-            raise ModelError(f"this is no model of a preference here ({problem}); learn it again") from problem
+            raise ModelError(f"this is no preference that can be used here ({problem}); learn it again") from problem
 
 
 def next_question(
-    model: PreferenceModel, candidates: Sequence[StyleCode], asked: Collection[tuple[int, int]]
+    model: PreferenceModel, candidates: Sequence[StyleCode], asked: Collection[tuple[int, int]] = ()
 ) -> tuple[int, int] | None:
     """The pair of candidates, by their places in the sequence, whose answer is expected to tell most of the taste.
 
-    ``None`` where enough is learnt: no pair that was not asked yet is expected to tell `ENOUGH`.
+    ``None`` where enough is learnt: no pair but those ``asked``, in either order, is expected to tell `ENOUGH`.
     """
     if len(candidates) < 2:
         return None
-    f = model._features(candidates)
-    first, second = np.triu_indices(len(f), 1)
-    d = f[first] - f[second]
-    gains = gain(d @ model.mean, np.einsum("ij,jk,ik->i", d, model.covariance, d))
-    done = {tuple(sorted(pair)) for pair in asked}
+    aspects = model.aspects(candidates)
+    first, second = np.triu_indices(len(aspects), 1)
+    differences = aspects[first] - aspects[second]
+    gains = gain(differences @ model.mean, _variances(differences, model.covariance))
+    done = {(min(pair), max(pair)) for pair in asked}
     for i in np.argsort(-gains, kind="stable"):
+        pair = int(first[i]), int(second[i])
         if gains[i] < ENOUGH:
             return None
-        if (pair := (int(first[i]), int(second[i]))) not in done:
+        if pair not in done:
             return pair
     return None
 
 
-def _features(x: Array, mixture: Mixture | None, between: Array) -> Array:
-    """``(N, 1 + d)`` of places ``(N, d)``."""
-    place = x / np.sqrt(len(between) * (1 + between))  # of a length of about 1
-    if mixture is None:
-        return np.concatenate([np.zeros((len(x), 1)), place], 1)
-    anyone = Mixture(np.zeros((1, len(between))), (1 + between)[None], np.ones(1))
-    odds = (mixture.log_density(x) - anyone.log_density(x)) / np.sqrt(len(between))
-    return np.concatenate([odds[:, None], place], 1)
+def _aspects(space: StyleSpace, centres: Array, codes: Sequence[StyleCode]) -> Array:
+    """``(N, P + A)``: nearness to the nearest of the centres ``(K, F)``, part by part, and coordinates."""
+    features = space.features(codes)
+    if len(centres):
+        # How far paintings are from each centre, by the root of the mean square.
+        usual = np.sqrt(1 + space.differences(centres) ** 2)  # (K, P)
+        nearness = usual - space.differences(features[:, None], centres)  # (N, K, P)
+        nearest = nearness.sum(2).argmax(1)
+        near = nearness[np.arange(len(features)), nearest]
+    else:
+        near = np.zeros((len(features), len(space.scales)))
+    return np.concatenate([near, space.coordinates(features)], 1)
+
+
+def _variances(rows: Array, covariance: Array) -> Array:
+    return np.asarray(np.maximum(((rows @ covariance) * rows).sum(1), 0.0))
 
 
 def laplace(rows: Array, weights: Array, prior_mean: Array, precision: Array) -> tuple[Array, Array]:
@@ -361,8 +398,8 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
-def _chance(mean: Array, variance: Array) -> Array:
-    """Expected logistic of normal utilities ``(...)``."""
+def chance(mean: Array, variance: Array) -> Array:
+    """Expected logistic function of normal values, by their means and variances ``(N,)``: ``(N,)``."""
     return np.asarray(_logistic(mean[..., None] + np.sqrt(variance)[..., None] * _NODES) @ _WEIGHTS)
 
 

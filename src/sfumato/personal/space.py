@@ -1,12 +1,14 @@
-"""The style space: a few directions along which artists differ, and in which a person's taste is learnt.
+"""The style space: places of styles in which a person's taste is learnt.
 
-A place in it is made of a style's *look* (log statistics of VGG19's first layers) and the *measured* part of its code
-(palette, contrast, tones), and not of the learnt part: it stays the same when the generator is trained again.
+It is made of a style's *look* (log statistics of VGG19's first layers) and the *measured* part of its code (palette,
+contrast, tones), its `features`, and not of the learnt part: it stays the same when the generator is trained again.
 
-Probabilistic linear discriminant analysis (Ioffe 2006; Prince & Elder 2007): a work ``x`` of an artist is ``y + e``
-with ``y ~ N(0, diag(between))`` for the artist and ``e ~ N(0, I)`` for the work. The linear map that makes it so is
-learnt from works of many artists (`StyleSpace.of`); the directions kept are those with the greatest ``between``. So a
-distance of 1 along any direction is one deviation between works of the same hand.
+* A *place* tells artists apart. Probabilistic linear discriminant analysis (Ioffe 2006; Prince & Elder 2007): a work
+  ``x`` of an artist is ``y + e`` with ``y ~ N(0, diag(between))`` for the artist and ``e ~ N(0, I)`` for the work. The
+  linear map that makes it so is learnt from works of many artists (`StyleSpace.of`); the directions kept are those with
+  the greatest ``between``. So 1 along any direction is one deviation between works of the same hand.
+* `StyleSpace.differences` of two styles say how far apart they are, part by part (`PARTS`), and
+  `StyleSpace.coordinates` where a style lies along what varies most between paintings, whoever made them.
 
 The space is a file of the bundle, ``style_space.safetensors``, whose hash stands on the card under ``style_space``.
 ``tools/build_assets.py DATA --only-space`` makes it.
@@ -31,7 +33,7 @@ from safetensors.numpy import save as to_safetensors
 from sfumato import assets
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
-from sfumato.style_code import MEASURED, StyleCode
+from sfumato.style_code import BANDS, MEASURED, SHARES, StyleCode
 
 Array = npt.NDArray[np.float64]
 
@@ -39,8 +41,25 @@ Array = npt.NDArray[np.float64]
 FILE = "style_space.safetensors"
 #: Its key on the card: the file's SHA-256.
 CARD_KEY = "style_space"
+#: What features have in them, in order, and how many numbers each: means and deviations of the channels of VGG19's
+#: relu1_1, relu2_1 and relu3_1, then what a style code measures.
+PARTS = {
+    "finest marks, mean": 64,
+    "finest marks, spread": 64,
+    "fine marks, mean": 128,
+    "fine marks, spread": 128,
+    "broad marks, mean": 256,
+    "broad marks, spread": 256,
+    "mean colour": 3,
+    "range of colours": 6,
+    "contrast": 3 * BANDS,
+    "tone curve": 3 * len(SHARES),
+}
+_ENDS = np.cumsum(list(PARTS.values()))
 #: Directions kept.
 DIRECTIONS = 32
+#: Principal axes kept.
+AXES = 10
 #: Principal components of looks and measured parts that the directions are sought among.
 COMPONENTS = 160
 #: How far the covariance within artists is shrunk towards a multiple of the identity (Ledoit & Wolf 2004).
@@ -52,18 +71,18 @@ class StyleSpace:
     """Places of styles, where what tells artists apart is far.
 
     Attributes:
-        mean: ``(F,)`` float32 of looks and measured parts, one behind the other.
-        directions: ``(F, d)`` float32: a place is ``(features - mean) @ directions``.
+        mean: ``(F,)`` float32: features that have the place 0, those of the mean artist.
+        directions: ``(F, d)`` float16: a place is ``(features - mean) @ directions``.
         between: ``(d,)`` float32, falling: variance between artists, where that within an artist is 1.
-        works: ``(N, d)`` float16, the places of the paintings that it was learnt from.
-        artists: ``(N,)`` int32: which of them are by one hand.
+        scales: ``(P,)`` float32, of each part: the root of the mean squared distance of paintings from the mean.
+        axes: ``(F, A)`` float16: `coordinates` are ``(features - mean) @ axes``.
     """
 
     mean: npt.NDArray[np.float32]
-    directions: npt.NDArray[np.float32]
+    directions: npt.NDArray[np.float16]
     between: npt.NDArray[np.float32]
-    works: npt.NDArray[np.float16]
-    artists: npt.NDArray[np.int32]
+    scales: npt.NDArray[np.float32]
+    axes: npt.NDArray[np.float16]
 
     def __len__(self) -> int:
         return len(self.between)
@@ -88,34 +107,34 @@ class StyleSpace:
                 f"{len(hands)} names, and {(counts > 1).sum()} such artists"
             )
         raw = np.stack([features(code) for code in codes])
-        mean = raw.mean(0)
         # Singular vectors of the features: an orthonormal basis in which the rest is done.
-        _, _, axes = np.linalg.svd(raw - mean, full_matrices=False)
-        basis = axes[: min(COMPONENTS, len(axes))].T  # (F, P)
-        x = (raw - mean) @ basis
+        _, _, vectors = np.linalg.svd(raw - raw.mean(0), full_matrices=False)
+        basis = vectors[: min(COMPONENTS, len(vectors))].T  # (F, P)
+        x = (raw - raw.mean(0)) @ basis
         means = np.stack([x[hands == hand].mean(0) for hand in range(len(names))])
         rest = x - means[hands]
-        many = counts > 1
-        within = rest.T @ rest / (counts[many] - 1).sum()
+        within = rest.T @ rest / (counts[counts > 1] - 1).sum()
         within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
         # Of the artists' means, less what their works' scatter adds to it.
         weights = np.sqrt(counts) / np.sqrt(counts).sum()
         middle = weights @ means
-        centred = means - middle
-        spread = (centred * weights[:, None]).T @ centred - within * (weights / counts).sum()
+        spread = ((means - middle).T * weights) @ (means - middle) - within * (weights / counts).sum()
         lower = np.linalg.inv(np.linalg.cholesky(within))  # whitens what lies within
         variances, vectors = np.linalg.eigh(lower @ spread @ lower.T)
         order = np.argsort(variances)[::-1][:directions]
         order = order[variances[order] > 0]
-        found = basis @ (lower.T @ vectors[:, order])
-        found *= np.where(found.sum(0) < 0, -1.0, 1.0)  # a sign of its own, whatever the solver's
-        mean = mean + basis @ middle  # of artists
+
+        mean = raw.mean(0) + basis @ middle
+        squares = ((raw - mean) ** 2).mean(0)
+        scales = np.sqrt(np.maximum([part.sum() for part in np.split(squares, _ENDS[:-1])], 1e-12))
+        each = np.repeat(scales, list(PARTS.values()))
+        _, _, axes = np.linalg.svd((raw - mean) / each, full_matrices=False)
         return cls(
             mean.astype(np.float32),
-            found.astype(np.float32),
+            _signed(basis @ (lower.T @ vectors[:, order])).astype(np.float16),
             variances[order].astype(np.float32),
-            ((raw - mean) @ found).astype(np.float16),
-            hands,
+            scales.astype(np.float32),
+            (_signed(axes[:AXES].T) / each[:, None]).astype(np.float16),
         )
 
     def place(self, code: StyleCode) -> Array:
@@ -124,17 +143,26 @@ class StyleSpace:
         Raises:
             ModelError: the style has no look (style files of early versions), or one of another size.
         """
-        found = features(code)
-        if len(found) != len(self.mean):
-            raise ModelError(
-                f"a style's look has {len(found) - MEASURED} numbers and the style space's "
-                f"{len(self.mean) - MEASURED}; make the style again with the model that the space belongs to"
-            )
-        return np.asarray((found - self.mean) @ self.directions.astype(np.float64))
+        return np.asarray(self.places([code])[0])
 
     def places(self, codes: Sequence[StyleCode]) -> Array:
         """Of several styles: ``(N, d)``."""
-        return np.stack([self.place(code) for code in codes]) if codes else np.zeros((0, len(self)))
+        return np.asarray((self.features(codes) - self.mean) @ self.directions.astype(np.float64))
+
+    def coordinates(self, features: Array) -> Array:
+        """Where features ``(N, F)`` lie along the principal axes: ``(N, A)``, all parts counting alike."""
+        return np.asarray((features - self.mean) @ self.axes.astype(np.float64))
+
+    def differences(self, first: Array, second: Array | None = None) -> Array:
+        """How far features ``(..., F)`` are apart, or from the mean, part by part ``(..., P)``: 1 is how far paintings
+        are from the mean."""
+        second = self.mean.astype(np.float64) if second is None else second
+        squares = np.split((first - second) ** 2, _ENDS[:-1], axis=-1)
+        return np.asarray(np.sqrt(np.stack([part.sum(-1) for part in squares], -1)) / self.scales)
+
+    def features(self, codes: Sequence[StyleCode]) -> Array:
+        """Of several styles, ``(N, F)``: see `features`."""
+        return np.stack([features(code) for code in codes]) if codes else np.zeros((0, len(self.mean)))
 
     def save(self, folder: str | os.PathLike[str]) -> str:
         """Writes the space into a bundle's folder, whole or not at all; returns the file's SHA-256, in hex.
@@ -142,15 +170,7 @@ class StyleSpace:
         Raises:
             OutputError: it cannot be written.
         """
-        data = to_safetensors(
-            {
-                "mean": self.mean,
-                "directions": self.directions,
-                "between": self.between,
-                "works": self.works,
-                "artists": self.artists,
-            }
-        )
+        data = to_safetensors(dict(vars(self)))
         with atomic_file(Path(folder) / FILE) as file:
             file.write(data)
         return hashlib.sha256(data).hexdigest()
@@ -176,22 +196,33 @@ class StyleSpace:
         if hashlib.sha256(data).hexdigest() != digest:
             raise ModelError(f"{path} is damaged: its hash is not the one on its card; install the model again")
         try:
-            tensors = from_safetensors(data)
-            mean, directions, between = tensors["mean"], tensors["directions"], tensors["between"]
-            works, artists = tensors["works"], tensors["artists"]
-            if directions.shape != (*mean.shape, *between.shape) or works.shape != (*artists.shape, *between.shape):
+            space = cls(**from_safetensors(data))
+            size, kept = space.directions.shape
+            if space.mean.shape != (size,) or space.between.shape != (kept,) or space.scales.shape != (len(PARTS),):
                 raise ValueError("its parts do not fit each other")
-            return cls(mean, directions, between, works, artists)
-        except (SafetensorError, KeyError, ValueError) as problem:
+            if size != _ENDS[-1] or space.axes.shape != (size, space.axes.shape[-1]):
+                raise ValueError("it is of other features")
+            return space
+        except (SafetensorError, TypeError, ValueError, IndexError) as problem:
             raise ModelError(f"{path} is no style space ({problem}); install the model again") from problem
 
 
 def features(code: StyleCode) -> Array:
-    """Of a style, what its place is made of: ``(F,)``, its look and the measured part of its code.
+    """Of a style, its look and the measured part of its code, one behind the other: ``(F,)``, as `PARTS` has them.
 
     Raises:
-        ModelError: it has no look.
+        ModelError: it has no look (style files of early versions), or one of another size.
     """
     if code.look is None:
         raise ModelError("the style has no look, so it cannot be placed among others; make it again from its picture")
+    if len(code.look) != _ENDS[-1] - MEASURED:
+        raise ModelError(
+            f"the style's look has {len(code.look)} numbers and the style space knows looks of {_ENDS[-1] - MEASURED}; "
+            "make the style with the model that ships with Sfumato"
+        )
     return np.concatenate([code.look, code.vector[-MEASURED:]]).astype(np.float64)
+
+
+def _signed(vectors: Array) -> Array:
+    """Columns whose sum is not below 0: the sign is not left to the solver."""
+    return np.asarray(vectors * np.where(vectors.sum(0) < 0, -1.0, 1.0))
