@@ -371,6 +371,7 @@ def adapt(
     back = max(1, round(SHARE * len(liked)))
     kept_back, learnt = [liked[i] for i in order[:back]], [liked[i] for i in order[back:]]
     judged, scenes = _apart(photos or liked, seed)
+    # Centres are of all liked pictures on both sides; only the adapter has not seen those that are held back.
     seen = [stylizer.encode(picture) for picture in liked]
     members = [nearest(code, codes) for code in seen]
     aims = [_aimed(code, [s for s, k in zip(seen, members, strict=True) if k == i]) for i, code in enumerate(codes)]
