@@ -76,7 +76,15 @@ LEAK = 0.05
 PRIOR = 0.5
 GAME = Game(objective="hinge", augment=Augment(p=1.0))
 LOSSES = LossWeights(
-    content=0.15, statistics=6, gram=3, adversarial=0.2, total_variation=0.05, range=5, identity=0, consistency=0, leak=0
+    content=0.15,
+    statistics=6,
+    gram=3,
+    adversarial=0.2,
+    total_variation=0.05,
+    range=5,
+    identity=0,
+    consistency=0,
+    leak=0,
 )
 
 Tick = Callable[[int, int], None]
