@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="A style of your own, learnt from the pictures that you like.", no_args_is_help=True)
 
-_SEVERAL = ("--like", "--dislike")
+_SEVERAL = ("--like", "--dislike", "--content")
 
 
 class _Lists(TyperCommand):
@@ -76,6 +76,14 @@ _Rights = Annotated[
 _Copy = Annotated[
     bool, typer.Option("--copy", help="Copy the pictures into the style's folder; otherwise they stay where they are.")
 ]
+_Content = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="DIR|FILES",
+        help="Photos like those that you paint, to adapt with. [default: the liked pictures]",
+        show_default=False,
+    ),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -86,6 +94,10 @@ def new(
     dislike: _Dislike = None,
     rights: _Rights = None,
     copy: _Copy = False,
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="Then adapt the model to it, as sfumato personal adapt does: minutes.")
+    ] = False,
+    content: _Content = None,
     as_json: _Json = False,
 ) -> None:
     """Learn a style from pictures that you like, and keep it under a name."""
@@ -94,6 +106,10 @@ def new(
     from sfumato.personal.preferences import create, gather
 
     new_personal_path(name)  # before any work
+    if content and not adapt:
+        raise UsageError("--content is what --adapt learns with; add --adapt")
+    if adapt:
+        _trainable()
     liked, disliked, remarks = _found(like, dislike)
     if not liked and not disliked:
         raise UsageError("there is nothing to learn from; name pictures that you like, as in --like FOLDER")
@@ -105,8 +121,17 @@ def new(
     if not found.liked and not found.disliked:
         _remarks(found.remarks, err=True)
         raise InputError(f"none of the {len(liked) + len(disliked)} pictures can be learnt from; {name} was not made")
+    if adapt:
+        from sfumato.personal.adapt import check_enough
+
+        check_enough(len(found.liked))
     kept, taste = create(name, found, stylizer, whose, copy)
-    _tell(kept, taste, [*found.remarks, *_odd(kept, found, stylizer)], as_json)
+    remarks = [*found.remarks, *_odd(kept, found, stylizer)]
+    if adapt and taste is not None:
+        taste, why = _adapted(kept, taste, stylizer, content, None)
+        if not as_json:
+            typer.echo(why)
+    _tell(kept, taste, remarks, as_json)
 
 
 @app.command(cls=_Lists)
@@ -149,6 +174,59 @@ def learn(name: _Name, as_json: _Json = False) -> None:
         seen, lost = recall(before, stylizer, tick)
     kept, taste = added(name, Gathered(), stylizer, seen=seen)
     _tell(kept, taste, lost, as_json)
+
+
+@app.command(cls=_Lists)
+def adapt(
+    name: _Name,
+    content: _Content = None,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Of the fine-tune. [default: 60]", show_default=False)
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Adapt the model to a style: minutes, once; kept where it is better on liked pictures that it did not see."""
+    from sfumato.inference import Stylizer
+
+    _trainable()
+    before = _learnable(name)
+    taste = before.taste
+    if taste is None:
+        raise UsageError(f"nothing is liked under {name}, so there is nothing to adapt to; add pictures that you like")
+    if not before.is_learnt(taste):
+        raise UsageError(f"{name} is not learnt from all its pictures; run sfumato personal learn {name} first")
+    taste, why = _adapted(before, taste, Stylizer(), content, steps)
+    if as_json:
+        print(json.dumps(taste.scores["adapted"], indent=2, ensure_ascii=False))
+    else:
+        typer.echo(why)
+
+
+def _trainable() -> None:
+    from sfumato.errors import needs_extra
+
+    with needs_extra("train", "Adapting"):
+        import torch  # noqa: F401
+
+
+def _adapted(
+    kept: Preferences, taste: Taste, stylizer: Stylizer, content: list[str] | None, steps: int | None
+) -> tuple[Taste, str]:
+    """The taste adapted and kept in the store, and a sentence on it."""
+    from sfumato.checks import check_range
+    from sfumato.personal.adapt import STEPS, adapt_taste
+    from sfumato.personal.look import find
+    from sfumato.personal.preferences import put
+
+    steps = STEPS if steps is None else steps
+    check_range(steps, 1, 10_000, "--steps")
+    photos, remarks = find(content or [])
+    _remarks(remarks, err=True)
+    files = [kept.file(picture) for picture in kept.liked if picture.sha256 in taste.liked]
+    with _bar("adapting (Ctrl-C keeps what stands)") as tick:
+        taste, outcome = adapt_taste(taste, files, stylizer, photos, steps, tick=tick)
+    put(taste)
+    return taste, f"{outcome.steps} steps, {outcome.seconds:.0f} s: {outcome.why}"
 
 
 @app.command()

@@ -241,7 +241,7 @@ def explain(
         painted = plain = None
         if original is not None:
             small = PixelSource(original).reduced(*thumbnail_size(seen.height, seen.width, SMALL, LONGEST_THUMBNAIL))
-            trial = _Trial(stylizer, small, style.code, recipe)
+            trial = _Trial(stylizer, small, style, recipe)
             swaps, painted, plain = trial.swaps(parts, steps.done)
         nearest = [] if index is None else index.nearest(style.code, NEAREST)
         explained.append(StyleExplanation(style.name, swaps, painted, plain, opinion, nearest))
@@ -303,10 +303,10 @@ def changes(picture: Picture, photo: Picture, cover: Map | None = None) -> Chang
 class _Trial:
     """A small copy of a photo, painted under one code and its neighbours."""
 
-    def __init__(self, stylizer: Stylizer, small: Picture, style: StyleCode, recipe: Recipe) -> None:
-        self.stylizer, self.small, self.recipe = stylizer, small, recipe
+    def __init__(self, stylizer: Stylizer, small: Picture, style: Style, recipe: Recipe) -> None:
+        self.stylizer, self.small, self.recipe, self.adapter = stylizer, small, recipe, style.adapter
         self.own = stylizer.encode(small)
-        self.used = stylizer.fused(small, style, recipe.strength, recipe.color)
+        self.used = stylizer.fused(small, style.code, recipe.strength, recipe.color)
 
     def swaps(self, parts: Sequence[Part], done: Callable[[], None]) -> tuple[list[Swap], Picture, Picture]:
         """One for each part; with the pictures of all parts and of none. ``done`` is called after each painting."""
@@ -337,7 +337,7 @@ class _Trial:
         color = "luminance" if self.recipe.color == "luminance" else "style"  # the palette is in the code already,
         # And so is the strength. Unrefined: refinement has its own aim, and would hide what the parts do.
         options = {**self.recipe.options, "strength": 1.0, "color": color, "refine": 0}
-        return self.stylizer(self.small, Style("trial", code), **options)
+        return self.stylizer(self.small, Style("trial", code, adapter=self.adapter), **options)
 
     def _features(self, picture: Picture) -> npt.NDArray[np.float32]:
         return self.stylizer.look(_wide(picture))[1]

@@ -144,7 +144,8 @@ class _Search:
         code = self.stylizer.fused(self.observer.own, self.style.code, strength, self.color)
         color: Color = "luminance" if self.color == "luminance" else "style"
         # Unrefined: refinement takes ten times as long as a look, and moves all of them alike.
-        painted = self.stylizer(self.observer.small, Style(self.style.name, code), stroke=stroke, color=color, refine=0)
+        style = Style(self.style.name, code, adapter=self.style.adapter)
+        painted = self.stylizer(self.observer.small, style, stroke=stroke, color=color, refine=0)
         self.looks.append(self.observer.look(painted, strength, stroke))
         return self.looks[-1]
 

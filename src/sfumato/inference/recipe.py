@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from sfumato import __version__
-from sfumato.errors import InputError, ModelError
+from sfumato.errors import InputError, ModelError, UsageError
+from sfumato.inference.adapter import Adapter
 from sfumato.inference.retouch import FINISHED, Finish, finishes
 from sfumato.inference.stylizer import Color, Style, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
@@ -21,6 +22,8 @@ def style_to_json(style: Style) -> dict[str, str]:
     kept = {"name": style.name, "code": to_text(style.code.vector, "<f4")}
     if style.code.look is not None:
         kept["look"] = to_text(style.code.look, "<f2")
+    if style.adapter is not None:
+        kept["adapter"] = style.adapter.digest
     return kept
 
 
@@ -32,8 +35,9 @@ class Recipe:
         version: of Sfumato.
         model: the model's id.
         model_sha256: of its graphs (`Stylizer.digest`): other weights of the same name would give other pixels.
-        styles: for each region its style's ``name``, ``code`` (float32, little-endian, base64) and, where it has one,
-            ``look`` (float16, likewise); none where the model has a style of its own.
+        styles: for each region its style's ``name``, ``code`` (float32, little-endian, base64) and, where it has them,
+            ``look`` (float16, likewise) and the digest of its ``adapter``, which is too large to be kept in a picture;
+            none where the model has a style of its own.
         strength, stroke, color, refine: as `Stylizer` takes them.
         max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
         masks: SHA-256 of each mask's values.
@@ -105,6 +109,7 @@ class Recipe:
         try:
             recipe = cls(**found)
             names = [style["name"] for style in recipe.styles]
+            names += [style["adapter"] for style in recipe.styles if "adapter" in style]
             texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color, recipe.kind, *names)
             numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
@@ -125,10 +130,10 @@ class Recipe:
         return recipe
 
     def rebuild(self, stylizer: Stylizer) -> list[Style]:
-        """The styles, for a stylizer of the same model.
+        """The styles, for a stylizer of the same model. An adapter is taken from the style of that name here.
 
         Raises:
-            ModelError: it has another model.
+            ModelError: it has another model, or an adapter that it was painted with is not here.
         """
         card = stylizer.card
         if (card.model, stylizer.digest) != (self.model, self.model_sha256):
@@ -137,8 +142,35 @@ class Recipe:
                 f"{self.version}, and this is {card.model!r} ({stylizer.digest[:12]}) of {__version__}; "
                 "install what made it, or name its model with --model"
             )
-        return [Style(style["name"], self._code(style)) for style in self.styles]
+        return [Style(style["name"], self._code(style), adapter=_adapter(style)) for style in self.styles]
 
     def _code(self, style: Mapping[str, str]) -> StyleCode:
         look = from_text(style["look"], "<f2") if "look" in style else None
         return StyleCode(from_text(style["code"], "<f4"), self.model, look)
+
+
+def _adapter(style: Mapping[str, str]) -> Adapter | None:
+    """What a recipe's style was painted with besides its code, from the styles that are here."""
+    digest = style.get("adapter")
+    if digest is None:
+        return None
+    name = style["name"]
+    try:
+        here = _style_here(name).adapter
+    except (UsageError, ValueError):
+        here = None
+    if here is None or here.digest != digest:
+        raise ModelError(
+            f"the picture was painted with an adapter of the style {name!r} ({digest[:12]}), which is not here now; "
+            "import the file of that style (sfumato personal import)"
+        )
+    return here
+
+
+def _style_here(name: str) -> Style:
+    """By its name, or, of a blend, by the names and weights that its name lists (`Style.blend`)."""
+    try:
+        return Style.named(name)
+    except UsageError:
+        parts = [part.rpartition(":") for part in name.split(" + ")]
+        return Style.blend({Style.named(part): float(weight) for part, _, weight in parts})

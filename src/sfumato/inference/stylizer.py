@@ -26,6 +26,7 @@ from sfumato import assets
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import ImageSource, Photo, Picture, as_image, luma, resize, thumbnail_size, to_levels
+from sfumato.inference.adapter import Adapter
 from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
@@ -308,11 +309,11 @@ class Stylizer:
         styles = _as_styles(style)
         self.check_own_style(len(styles), color, len(masks) if isinstance(masks, list | tuple) else 0)
         regions = _regions(masks, len(styles) if self.card.has_codes else 1, source.height, source.width, name)
-        codes: list[StyleCode | None] = [None]
+        wanted: list[Style | None] = [None]
         if self.card.has_codes:
-            codes = [self.check_style(Style.named(s) if isinstance(s, str) else s) for s in styles]
+            wanted = [self.check_style(Style.named(s) if isinstance(s, str) else s) for s in styles]
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
-        paintings = [_Painting(self, wide, code, strength, stroke, color, refine, seed).tiles() for code in codes]
+        paintings = [_Painting(self, wide, each, strength, stroke, color, refine, seed).tiles() for each in wanted]
         for parts in zip(*paintings, strict=True):
             tile = parts[0][0].within(source.height, source.width)
             height, width = tile.shape
@@ -338,8 +339,8 @@ class Stylizer:
         if masks > 1:
             raise UsageError(f"{paints}, which one mask can bound; {masks} masks were given")
 
-    def check_style(self, style: Style) -> StyleCode:
-        """The style's code. Raises ModelError where it is another model's."""
+    def check_style(self, style: Style) -> Style:
+        """The style. Raises ModelError where it is another model's."""
         if (style.code.model, len(style.code)) != (self.card.model, self.card.code_size):
             again = "make the style again from its picture, with this model"
             if style.about.get("kind") == "personal":
@@ -350,26 +351,44 @@ class Stylizer:
             )
         if style.code.look is not None and len(style.code.look) != self.card.look_size:
             raise ModelError(f"the style {style.name!r} is damaged or of another version; make it again")
-        return style.code
+        if style.adapter is not None and style.adapter.model != self.card.model:
+            raise ModelError(
+                f"the adapter of the style {style.name!r} changes the model {style.adapter.model!r} and this is "
+                f"{self.card.model!r}; adapt again, with this model"
+            )
+        return style
 
     def affines(
-        self, picture: Picture, code: StyleCode | None = None, strength: float = 1.0
+        self,
+        picture: Picture,
+        code: StyleCode | None = None,
+        strength: float = 1.0,
+        adapter: Adapter | None = None,
     ) -> npt.NDArray[np.float32]:
         """Every scale and shift that the generator paints ``picture`` ``(1, 3, H, W)`` with: ``(1, A)`` float32.
 
         They belong to the whole picture: its tiles, or the frames of one shot, can share them. A model of one
-        collection takes no code, and strength has no part in them.
+        collection takes no code, and strength has no part in them. What was measured with an ``adapter`` is to be
+        decoded with it.
         """
         small = self._thumbnail(ArraySource(picture))
-        return self._measure(small, None if code is None else self.fused(small, code, strength))[0]
+        return self._measure(small, None if code is None else self.fused(small, code, strength), adapter=adapter)[0]
 
-    def decode(self, picture: Picture, affines: npt.NDArray[np.float32], origin: tuple[int, int] = (0, 0)) -> Picture:
+    def decode(
+        self,
+        picture: Picture,
+        affines: npt.NDArray[np.float32],
+        origin: tuple[int, int] = (0, 0),
+        adapter: Adapter | None = None,
+    ) -> Picture:
         """The generator alone: ``(1, 3, h, w)`` under affines, as a region of the picture that they belong to.
 
         Args:
             origin: row and column of its corner there, multiples of ``tiling.ALIGNMENT``.
+            adapter: changes of its weights; they belong to a style.
         """
-        return self._run("generator.onnx", picture=picture, affines=affines, origin=np.array(origin, np.int64))[0]
+        place = np.array(origin, np.int64)
+        return self._run("generator.onnx", adapter, picture=picture, affines=affines, origin=place)[0]
 
     def encode(self, picture: ImageSource) -> StyleCode:
         """The style code of one picture.
@@ -380,14 +399,18 @@ class Stylizer:
         return self._encode(self._thumbnail(ArraySource(_usable(picture))))
 
     def _measure(
-        self, small: Picture, code: StyleCode | None, photo: Picture | None = None
+        self,
+        small: Picture,
+        code: StyleCode | None,
+        photo: Picture | None = None,
+        adapter: Adapter | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
         """Affines ``(1, A)``, and a collection's look for the photo, where it has one.
 
         ``photo`` is what a collection is to choose by, where ``small`` is of another picture.
         """
         if code is not None:
-            return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0], None
+            return self._run("statistics.onnx", adapter, thumbnail=small, code=code.vector[None])[0], None
         affines, look = self._run("statistics.onnx", thumbnail=small, photo=small if photo is None else photo)
         return affines, look[0] if self.refines else None
 
@@ -475,7 +498,9 @@ class Stylizer:
         """Whether the discriminator is told a code."""
         return self.card.has_codes and self.card.conditional
 
-    def _run(self, graph: str, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
+    def _run(
+        self, graph: str, adapter: Adapter | None = None, /, **inputs: npt.NDArray[Any]
+    ) -> list[npt.NDArray[np.float32]]:
         ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self._told]}[graph]
         session = load_graph(
             self.folder / graph,
@@ -484,6 +509,7 @@ class Stylizer:
             self._threads,
             self._device,
             weights=self.card.files.get(WEIGHTS, ""),
+            adapter=adapter,
         )
         outputs: list[npt.NDArray[np.float32]] = session.run(None, inputs)
         if not all(np.isfinite(output).all() for output in outputs):
@@ -495,7 +521,7 @@ class Stylizer:
 
 
 class _Painting:
-    """One photo under one style code, or a collection's own style: its plan, its statistics, and its tiles.
+    """One photo in one style, or in a collection's own: its plan, its statistics, and its tiles.
 
     Marks have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
     size and enlarged with its own finest detail; where it is enlarged much, the networks paint once more on that, for
@@ -508,7 +534,7 @@ class _Painting:
         self,
         stylizer: Stylizer,
         source: Source,
-        code: StyleCode | None,
+        style: Style | None,
         strength: float,
         stroke: float,
         color: Color,
@@ -516,13 +542,15 @@ class _Painting:
         seed: int,
     ) -> None:
         self.stylizer, self.source = stylizer, source
+        code = None if style is None else style.code
+        self.adapter = None if style is None else style.adapter
         self.strength, self.color, self.steps = strength, color, refine
         self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
         self.small = stylizer._thumbnail(source)
         self.code = None if code is None else stylizer.fused(self.small, code, strength, color)
-        self.affines, own = stylizer._measure(self.small, self.code)
+        self.affines, own = stylizer._measure(self.small, self.code, adapter=self.adapter)
         look = own if code is None else code.look  # fused with the photo's own by the refiner, and not here
         self.look = look if refine and strength else None
         # Another place in the field of noise; seed 0 is its corner.
@@ -559,7 +587,8 @@ class _Painting:
     def _finished(self, small: ArraySource, base: Picture) -> Iterator[tuple[Tile, Picture]]:
         """The painting at full size, of what was painted of the small photo."""
         if self.scale > REPAINTED:
-            affines, _ = self.stylizer._measure(self.stylizer._thumbnail(ArraySource(base)), self.code, self.small)
+            small_base = self.stylizer._thumbnail(ArraySource(base))
+            affines, _ = self.stylizer._measure(small_base, self.code, self.small, self.adapter)
             yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
             return
         height, width = self.source.height, self.source.width
@@ -588,7 +617,7 @@ class _Painting:
             seen = source.region(tile.seen_rows, tile.seen_columns)
             rows, columns = tile.inner
             origin = tile.origin[0] + int(self.shift[0]), tile.origin[1] + int(self.shift[1])
-            yield tile, self.stylizer.decode(seen, affines, origin)[:, :, rows, columns]
+            yield tile, self.stylizer.decode(seen, affines, origin, self.adapter)[:, :, rows, columns]
 
 
 @dataclass(frozen=True)
@@ -599,11 +628,14 @@ class Style:
         name: what people call it.
         code: the style itself; it fits the model that made it and no other.
         about: where it comes from (title, artist, year, source, licence, kind). It is no part of the style's identity.
+        adapter: changes of the model's weights that the style is painted with, of a person's own style that was
+            adapted; ``None`` paints with the model as it is.
     """
 
     name: str
     code: StyleCode
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
+    adapter: Adapter | None = field(default=None, compare=False)
 
     @classmethod
     def named(cls, name: str) -> Style:
@@ -644,7 +676,8 @@ class Style:
 
     @classmethod
     def blend(cls, weights: Mapping[Self | str, float], name: str | None = None) -> Self:
-        """A mixture of styles, or of built-in ones by name; weights count in proportion to their sum.
+        """A mixture of styles, or of built-in ones by name; weights count in proportion to their sum. Adapters are
+        mixed as codes are.
 
         Raises:
             UsageError: no style, a weight below zero or not finite, or none above zero.
@@ -654,8 +687,10 @@ class Style:
             raise UsageError("a blend is a mapping of styles to numbers, as in {'monet': 0.7, 'klimt': 0.3}")
         parts = [(cls.named(part) if isinstance(part, str) else part, weight) for part, weight in weights.items()]
         code = StyleCode.blend([style.code for style, _ in parts], [weight for _, weight in parts])
+        total = sum(weight for _, weight in parts)
+        adapter = Adapter.blend([(style.adapter, float(weight / total)) for style, weight in parts])
         recipe = " + ".join(f"{style.name}:{weight:g}" for style, weight in parts)
-        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe})
+        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, adapter)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Style:
@@ -677,7 +712,12 @@ class Style:
 
         Raises:
             OutputError: it cannot be written.
+            UsageError: it is painted with an adapter, for which a style file has no place.
         """
+        if self.adapter is not None:
+            raise UsageError(
+                f"the style {self.name!r} has an adapter, which a style file cannot hold; use sfumato personal export"
+            )
         self.code.save(path, {**self.about, "name": self.name})
 
 
@@ -685,12 +725,20 @@ class Style:
 # so that a model exported again into the same folder is loaded again.
 @lru_cache(maxsize=24)
 def load_graph(
-    path: Path, sha256: str, ends: Ends, threads: int | None = None, device: str = "auto", weights: str = ""
+    path: Path,
+    sha256: str,
+    ends: Ends,
+    threads: int | None = None,
+    device: str = "auto",
+    weights: str = "",
+    adapter: Adapter | None = None,
 ) -> InferenceSession:
-    """A graph, ready to run; ``weights`` is the hash of the file beside it that its weights may lie in.
+    """A graph, ready to run; ``weights`` is the hash of the file beside it that its weights may lie in, some of which
+    an ``adapter`` changes.
 
     Raises:
-        ModelError: it is not there, has another hash, is damaged, or has other inputs and outputs than ``ends``.
+        ModelError: it is not there, has another hash, is damaged, or has other inputs and outputs than ``ends``; or the
+            adapter does not fit the weights.
         UsageError: there is no such device.
     """
     _check_hash(path, sha256)
@@ -712,12 +760,15 @@ def load_graph(
     if path.name not in ("generator.onnx", "refiner.onnx"):
         # Run once a picture: what more optimisation takes would not be won back.
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    # Held until the session is made, which copies them.
+    changed = [] if adapter is None else adapter.put_into(options, path.with_name(WEIGHTS), path.read_bytes())
     try:
         providers = [_PROVIDERS[name] for name in (installed if device == "auto" else [device])]
         session = ort.InferenceSession(path, options, providers=providers)
     except Exception as problem:  # onnxruntime raises a dozen unrelated types here
         reason = str(problem).partition("\n")[0]
         raise ModelError(f"onnxruntime {ort.__version__} cannot load {path}: {reason}") from problem
+    del changed
     if device != "auto" and _PROVIDERS[device] not in session.get_providers():  # it falls back to the CPU in silence
         raise UsageError(f"the device {device!r} did not start; check its drivers, or choose cpu")
     names = tuple(end.name for end in session.get_inputs()), tuple(end.name for end in session.get_outputs())

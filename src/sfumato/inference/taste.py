@@ -24,6 +24,7 @@ from safetensors.numpy import save as to_safetensors
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image import Photo, Picture
+from sfumato.inference.adapter import Adapter
 from sfumato.inference.guide import measured_distance, small_copy
 from sfumato.inference.library import TASTE_SUFFIX, is_name, split_name
 from sfumato.inference.stylizer import Style, Stylizer
@@ -109,9 +110,10 @@ class Taste:
             about["rights"] = rights
         if self.created:
             about["learnt"] = self.created[:16].replace("T", " ")
-        # An adapter goes along here, into `Style.adapter`, as `Adapter.of(self.adapter)`.
+        adapter = Adapter.of(self.adapter, self.model) if self.adapter else None
         return tuple(
-            Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about) for i, code in enumerate(self.codes)
+            Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about, adapter)
+            for i, code in enumerate(self.codes)
         )
 
     def style_named(self, name: str) -> Style:

@@ -444,6 +444,20 @@ def install(taste: Taste, name: str) -> Preferences:
     return kept
 
 
+def put(taste: Taste) -> None:
+    """Keeps what was learnt further of a name: its taste with an adapter, or with what was found of one.
+
+    Raises:
+        UsageError: there is no such name, or its pictures have changed meanwhile.
+        OutputError: the store cannot be written.
+    """
+    with _writing():
+        kept = Preferences.load(taste.name)
+        if not kept.is_learnt(taste):
+            raise UsageError(f"the pictures of {taste.name} have changed while it was adapted; adapt it again")
+        taste.save(kept.folder / f"{kept.name}.sfumato")
+
+
 def delete(name: str) -> None:
     """Removes a name and everything that is known under it.
 
@@ -473,7 +487,7 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
     Args:
         codes: of pictures by their hashes, and of styles that questions were about by their `code_id`; what is not
             among them is not learnt from.
-        before: an adapter that was learnt from the same liked pictures is kept.
+        before: its adapter, and the centres that belong to it, are kept while the pictures stay the same.
     """
     liked, disliked = ([p for p in of if p.sha256 in codes] for of in (kept.liked, kept.disliked))
     if not liked:
@@ -482,19 +496,23 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
     found = centres([codes[p.sha256] for p in liked], [codes[p.sha256] for p in disliked], space)
     model = preference(kept, codes, space, found)
     counts = {right: sum(p.rights == right for p in (*liked, *disliked)) for right in RIGHTS}
-    same = before is not None and before.model == found[0].code.model and set(before.liked) == {p.sha256 for p in liked}
-    return Taste(
+    hashes = [tuple(sorted(p.sha256 for p in of)) for of in (liked, disliked)]
+    taste = Taste(
         kept.name,
         tuple(centre.code for centre in found),
         tuple(centre.weight for centre in found),
-        tuple(sorted(p.sha256 for p in liked)),
-        tuple(sorted(p.sha256 for p in disliked)),
+        hashes[0],
+        hashes[1],
         sum(answer.preferred != "neither" for answer in kept.answers),
         {right: count for right, count in counts.items() if count},
         created=_now(),
         preference=model.tensors(),
-        adapter=before.adapter if before is not None and same else {},
     )
+    if before is None or not before.adapter or before.model != taste.model:
+        return taste
+    if [tuple(sorted(of)) for of in (before.liked, before.disliked)] != hashes:
+        return taste
+    return replace(taste, codes=before.codes, weights=before.weights, scores=before.scores, adapter=before.adapter)
 
 
 def preference(

@@ -1,0 +1,567 @@
+"""A person's style, adapted: a few-shot adversarial fine-tune of an adapter, with everything else frozen.
+
+The generator of the shipped model paints any style; some minutes on the liked pictures alone make it paint theirs
+better. What trains is an :class:`~sfumato.inference.adapter.Adapter`: low-rank changes of kernels and of the matrices
+that give γ and β (Hu et al. 2022; Perez et al. 2018), at most 2 MB. Opponent is a projected discriminator with
+DiffAugment (`networks.discriminator`, `losses.augment`: few pictures are learnt by heart otherwise). Content loss and
+weight decay of the change towards nothing keep what the model knows (after Li et al. 2020, section 3).
+
+Whether it was worth it is decided on liked pictures that were held back (`adapt`), by VGG19's statistics and the leak
+measure; where not, the instant style stays.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from sfumato.checkpoint import load_model
+from sfumato.errors import UsageError
+from sfumato.image import Picture, read_image, resize
+from sfumato.inference.adapter import DOWN, LEAST, UP, Adapter
+from sfumato.inference.stylizer import WEIGHTS, Style, Stylizer
+from sfumato.inference.taste import Taste
+from sfumato.losses.augment import Augment
+from sfumato.losses.game import Game
+from sfumato.losses.objective import LossWeights, total_loss
+from sfumato.losses.perceptual import (
+    CONTENT_LAYER,
+    GRAM_LAYERS,
+    STYLE_LAYERS,
+    StyleTarget,
+    alternate_views,
+    content_loss,
+    gram_loss,
+    luma_view,
+    normalise_features,
+    range_loss,
+    statistics_loss,
+    style_target,
+    total_variation_loss,
+)
+from sfumato.networks.discriminator import ProjectedDiscriminator
+from sfumato.networks.generator import Generator
+from sfumato.networks.model import StyleTransferModel
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.quality.style import Layout, content_leak
+from sfumato.style_code import StyleCode, code_parts
+from sfumato.training.optim import EMA, learning_rate
+
+#: Steps of a fine-tune, and samples of each.
+STEPS, BATCH = 60, 2
+#: Pixels: side of the crops that are painted. Pictures are held at two and a half times that on their short side, which
+#: is the side that styles are looked at: marks have their size.
+CROP = 128
+#: Of a kernel's change, and of a matrix's.
+RANK, MATRIX_RANK = 16, 8
+LEARNING_RATE, DISCRIMINATOR_RATE = 2e-3, 2e-3
+#: Liked pictures, at least: some are held back to judge with.
+FEWEST = 4
+#: Of the liked pictures, held back; of content distance, how much more is still as good; photos that are judged on.
+SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 3
+#: Photos to learn with, at most.
+PHOTOS = 60
+#: Of `content_leak`, where a liked picture's layout shows (`quality.style`).
+LEAK = 0.05
+#: Of the change's size, relative to the weights'.
+PRIOR = 0.5
+GAME = Game(objective="hinge", augment=Augment(p=1.0))
+LOSSES = LossWeights(
+    content=0.15,
+    statistics=6,
+    gram=3,
+    adversarial=0.2,
+    total_variation=0.05,
+    range=5,
+    identity=0,
+    consistency=0,
+    leak=0,
+)
+
+Tick = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an adaptation came to.
+
+    Attributes:
+        codes: style codes to paint with; those given where the instant style is kept.
+        adapter: to paint with; ``None`` where the instant style is kept.
+        why: a sentence on which is kept and why.
+        figures: what was measured: distances of ``style`` and ``texture`` to the pictures that were held back, of
+            ``content`` to the photos, and the largest ``leak``, each of ``instant`` and ``adapted``.
+        steps: that were trained.
+        seconds: that it took.
+    """
+
+    codes: tuple[StyleCode, ...]
+    adapter: Adapter | None
+    why: str
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    steps: int = 0
+    seconds: float = 0.0
+
+
+class _LowRank(nn.Module):
+    """W -> W + B A, reshaped; B starts at 0."""
+
+    def __init__(self, weight: Tensor, rank: int, generator: torch.Generator) -> None:
+        super().__init__()
+        outputs, inputs = weight.shape[0], weight[0].numel()
+        rank = min(rank, outputs, inputs)
+        self.up = nn.Parameter(torch.zeros(outputs, rank))
+        self.down = nn.Parameter(torch.randn(rank, inputs, generator=generator) / inputs**0.5)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + (self.up @ self.down).view_as(weight)
+
+
+class _Shift(nn.Module):
+    """b -> b + d; d starts at 0."""
+
+    def __init__(self, bias: Tensor) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros_like(bias))
+
+    def forward(self, bias: Tensor) -> Tensor:
+        return bias + self.shift
+
+
+class Student(nn.Module):
+    """A generator of the bundle, frozen, with trainable changes of its large weights beside it.
+
+    Photos' features are left as they are (the content encoder): what is adapted is how they are painted.
+    """
+
+    def __init__(self, generator: Generator, seed: int) -> None:
+        super().__init__()
+        self.generator = generator.requires_grad_(False).eval()
+        keyed = torch.Generator().manual_seed(seed)
+        self._sizes: dict[str, float] = {}
+        self.changes = nn.ModuleDict()
+        for name, weight in list(generator.named_parameters()):
+            if weight.numel() < LEAST or name.startswith("content_encoder."):
+                continue
+            owner, _, part = name.rpartition(".")
+            rank = RANK if weight.ndim == 4 else MATRIX_RANK
+            change = _Shift(weight) if weight.ndim == 1 else _LowRank(weight, rank, keyed)
+            parametrize.register_parametrization(generator.get_submodule(owner), part, change)
+            self.changes[name.replace(".", "/")] = change
+            self._sizes[name] = float(weight.square().sum())
+
+    def forward(self, photos: Tensor, code: Tensor) -> Tensor:
+        """Photos (B, 3, S, S) in [0, 1] under codes (B, D) -> paintings, near [0, 1]; each measured on itself."""
+        with parametrize.cached():
+            painted: Tensor = self.generator.measure_and_paint(photos, code)[1]
+        return painted
+
+    def prior(self) -> Tensor:
+        """Mean over the changed weights of the change's square relative to the weight's, a scalar."""
+        found = []
+        for key, change in self.changes.items():
+            size = self._sizes[key.replace("/", ".")]
+            if isinstance(change, _LowRank):
+                # |B A|² = tr(BᵀB AAᵀ), without the product itself
+                power = ((change.up.t() @ change.up) * (change.down @ change.down.t())).sum()
+            else:
+                power = change.get_parameter("shift").square().sum()
+            found.append(power / size)
+        return torch.stack(found).mean()
+
+    def trained(self) -> list[nn.Parameter]:
+        return list(self.changes.parameters())
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """The changes as an `Adapter` names them."""
+        found: dict[str, npt.NDArray[Any]] = {}
+        for key, change in self.changes.items():
+            name = f"generator.{key.replace('/', '.')}"
+            if isinstance(change, _LowRank):
+                found[f"{name}{UP}"] = change.up.detach().numpy().copy()
+                found[f"{name}{DOWN}"] = change.down.detach().numpy().copy()
+            else:
+                found[name] = change.get_parameter("shift").detach().numpy().copy()
+        return found
+
+
+@dataclass(frozen=True)
+class _Aim:
+    """What outputs under one centre are held to: the mean statistics of its pictures, plain and in luma."""
+
+    views: tuple[StyleTarget, StyleTarget]
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, vgg: VGG19, pictures: Sequence[Tensor]) -> _Aim:
+        views = []
+        for view in (lambda x: x, luma_view):
+            seen = [style_target(vgg(view(picture))) for picture in pictures]
+            views.append(
+                StyleTarget(
+                    {layer: torch.stack([one.mean[layer] for one in seen]).mean(0) for layer in STYLE_LAYERS},
+                    {layer: torch.stack([one.deviation[layer] for one in seen]).mean(0) for layer in STYLE_LAYERS},
+                    {layer: torch.stack([one.gram[layer] for one in seen]).mean(0) for layer in GRAM_LAYERS},
+                )
+            )
+        return cls((views[0], views[1]))
+
+
+def _targets(aims: Sequence[_Aim], which: Sequence[int]) -> StyleTarget:
+    """For a batch: sample i under the aim which[i], in the view that `alternate_views` shows it in."""
+    views = [aims[k].views[i % 2] for i, k in enumerate(which)]
+    return StyleTarget(
+        {layer: torch.cat([view.mean[layer] for view in views]) for layer in STYLE_LAYERS},
+        {layer: torch.cat([view.deviation[layer] for view in views]) for layer in STYLE_LAYERS},
+        {layer: torch.cat([view.gram[layer] for view in views]) for layer in GRAM_LAYERS},
+    )
+
+
+def _crops(pictures: Sequence[Tensor], which: Sequence[int], rng: np.random.Generator, side: int) -> Tensor:
+    """Square crops (B, 3, side, side), some mirrored, of pictures (1, 3, h, w) that are at least that large."""
+    found = []
+    for i in which:
+        height, width = pictures[i].shape[2:]
+        top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
+        crop = pictures[i][:, :, top : top + side, left : left + side]
+        found.append(crop.flip(3) if rng.random() < 0.5 else crop)
+    return torch.cat(found)
+
+
+def held(picture: Picture, side: int) -> Picture:
+    """A picture with a short side of ``side``, as learning sees it."""
+    height, width = picture.shape[2:]
+    scale = side / min(height, width)  # small ones are enlarged: a crop is to fit
+    return resize(picture, max(side, round(height * scale)), max(side, round(width * scale)))
+
+
+def train(
+    model: StyleTransferModel,
+    codes: Sequence[StyleCode],
+    weights: Sequence[float],
+    liked: Sequence[Picture],
+    members: Sequence[int],
+    photos: Sequence[Picture],
+    steps: int = STEPS,
+    seed: int = 0,
+    tick: Tick | None = None,
+    vgg: VGG19 | None = None,
+    crop: int = CROP,
+) -> tuple[dict[str, npt.NDArray[Any]], int]:
+    """The fine-tune itself: the changes, as `Adapter` takes them, and how many steps were made. Ctrl-C ends it early
+    with what stands.
+
+    Args:
+        codes: of the centres, with their ``weights``: how often each is painted under.
+        liked: pictures (1, 3, h, w), and as ``members`` the centre that each belongs to.
+        photos: to be painted.
+    """
+    vgg = vgg or VGG19(load_vgg19_weights(), STYLE_LAYERS)
+    student = Student(model.generator, seed)
+    real = [torch.from_numpy(held(picture, 5 * crop // 2)) for picture in liked]
+    scenes = [torch.from_numpy(held(photo, 5 * crop // 2)) for photo in photos]
+    aims = [_Aim.of(vgg, [x for x, k in zip(real, members, strict=True) if k == centre] or real)
+            for centre in range(len(codes))]  # fmt: skip
+    vectors = torch.from_numpy(np.stack([code.vector for code in codes]))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # of the discriminator's first weights; what follows is keyed by step
+        discriminator = ProjectedDiscriminator(vgg, 0)
+    fast = torch.optim.Adam(student.trained(), LEARNING_RATE, betas=(0.5, 0.99))
+    slow = torch.optim.Adam(discriminator.parameters(), DISCRIMINATOR_RATE, betas=(0.0, 0.99))
+    average = EMA(student.changes, half_life=10.0 * BATCH)
+    shares = np.asarray(weights, np.float64) / np.sum(weights)
+    made = 0
+    try:
+        for step in range(steps):
+            rng = np.random.default_rng([seed, step])
+            centres = rng.choice(len(codes), BATCH, p=shares).tolist()
+            x = _crops(scenes, rng.integers(len(scenes), size=BATCH).tolist(), rng, crop)
+            patch = _crops(real, rng.integers(len(real), size=BATCH).tolist(), rng, crop)
+            for group in (*fast.param_groups, *slow.param_groups):
+                group.setdefault("initial_lr", group["lr"])
+                group["lr"] = group["initial_lr"] * learning_rate(step, steps, 5, 0.1)
+            fake = _generator_step(student, discriminator, vgg, x, vectors[centres], _targets(aims, centres), patch,
+                                   fast, (seed, step))  # fmt: skip
+            loss, _ = GAME.discriminator(discriminator, patch, fake, None, (seed, step))
+            slow.zero_grad()
+            loss.backward()
+            slow.step()
+            average.update(student.changes, BATCH)
+            made += 1
+            if tick:
+                tick(made, steps)
+    except KeyboardInterrupt:
+        pass  # what stands is judged as it is
+    if made:
+        average.copy_to(student.changes)
+    return student.tensors(), made
+
+
+def _generator_step(
+    student: Student,
+    discriminator: nn.Module,
+    vgg: VGG19,
+    photos: Tensor,
+    codes: Tensor,
+    style: StyleTarget,
+    patch: Tensor,
+    optimiser: torch.optim.Optimizer,
+    key: tuple[int, int],
+) -> Tensor:
+    """Moves the student; returns what it painted (B, 3, S, S), detached."""
+    with torch.no_grad():
+        content = normalise_features(vgg(alternate_views(photos))[CONTENT_LAYER])
+    fake = student(photos, codes)
+    features = vgg(alternate_views(fake))
+    output = style_target(features)
+    terms = {
+        "content": content_loss(features[CONTENT_LAYER], content),
+        "statistics": statistics_loss(output, style),
+        "gram": gram_loss(output, style),
+        "adversarial": GAME.generator(discriminator, fake, patch, None, key),
+        "total_variation": total_variation_loss(fake),
+        "range": range_loss(fake),
+    }
+    loss, _ = total_loss(terms, LOSSES)
+    optimiser.zero_grad()
+    (loss + PRIOR * student.prior()).backward()
+    nn.utils.clip_grad_norm_(student.trained(), 10.0)
+    optimiser.step()
+    painted: Tensor = fake.detach()
+    return painted
+
+
+# ---- is it worth it? -------------------------------------------------------------------------------------------------
+
+
+def adapt(
+    stylizer: Stylizer,
+    codes: Sequence[StyleCode],
+    weights: Sequence[float],
+    liked: Sequence[Picture],
+    photos: Sequence[Picture] = (),
+    steps: int = STEPS,
+    seed: int = 0,
+    tick: Tick | None = None,
+    crop: int = CROP,
+) -> Outcome:
+    """Fine-tunes an adapter on most of the liked pictures, and judges it on the others beside the instant style.
+
+    Args:
+        stylizer: whose model is adapted; one for any style.
+        codes: the centres of the instant style, with their ``weights``.
+        liked: pictures (1, 3, h, w), `FEWEST` or more.
+        photos: what is painted while it learns; without any, the liked pictures themselves.
+        steps: of the fine-tune.
+        seed: which pictures are held back, and all that chance decides.
+        tick: called with the steps that are made, and how many there will be.
+        crop: pixels, side of what is painted while it learns; a multiple of 16.
+
+    Raises:
+        UsageError: too few liked pictures, or a model of one collection.
+        ModelError: the model's weights cannot be read.
+    """
+    began = time.perf_counter()
+    check_enough(len(liked))
+    model, _ = load_model(stylizer.folder / WEIGHTS)
+    if not isinstance(model, StyleTransferModel):
+        raise UsageError(f"the model {stylizer.card.model!r} paints one collection; only one for any style is adapted")
+    order = np.random.default_rng([seed, 0xADA]).permutation(len(liked)).tolist()
+    back = max(1, round(SHARE * len(liked)))
+    kept_back, learnt = [liked[i] for i in order[:back]], [liked[i] for i in order[back:]]
+    judged, scenes = _apart(photos or liked, seed)
+    # Centres are of all liked pictures on both sides; only the adapter has not seen those that are held back.
+    seen = [stylizer.encode(picture) for picture in liked]
+    members = [nearest(code, codes) for code in seen]
+    aims = [_aimed(code, [s for s, k in zip(seen, members, strict=True) if k == i]) for i, code in enumerate(codes)]
+    vgg = VGG19(load_vgg19_weights(), STYLE_LAYERS)
+    own = [members[i] for i in order[back:]]
+    tensors, made = train(model, aims, weights, learnt, own, scenes, steps, seed, tick, vgg, crop)
+    adapter = Adapter.of(tensors, stylizer.card.model)
+    judge = _Judge(vgg, stylizer, judged, kept_back, [members[i] for i in order[:back]], liked, 5 * crop // 2)
+    instant = judge([Style("instant", code) for code in codes])
+    adapted = judge([Style("adapted", code, adapter=adapter) for code in aims])
+    figures = {"instant": instant, "adapted": adapted}
+    better, why = verdict(instant, adapted)
+    if not made:
+        better, why = False, "no step was made; the instant style is kept"
+    seconds = time.perf_counter() - began
+    if not better:
+        return Outcome(tuple(codes), None, why, figures, made, seconds)
+    return Outcome(tuple(aims), adapter, why, figures, made, seconds)
+
+
+def check_enough(liked: int) -> None:
+    """Raises UsageError where there are too few liked pictures to adapt to."""
+    if liked < FEWEST:
+        raise UsageError(
+            f"adapting needs {FEWEST} liked pictures or more, some to learn from and some to judge with, and there "
+            f"are {liked}; add more, or keep the instant style"
+        )
+
+
+def verdict(instant: Mapping[str, float], adapted: Mapping[str, float]) -> tuple[bool, str]:
+    """Whether the adapted style is better than the instant one, by the `figures` of both; and a sentence on it."""
+    gain = 1 - (adapted["style"] / instant["style"] + adapted["texture"] / instant["texture"]) / 2
+    lost = adapted["content"] / instant["content"] - 1
+    if adapted["leak"] > max(LEAK, instant["leak"] + 0.01):
+        return False, "the adapted style shows the layout of a liked picture; the instant style is kept"
+    if gain <= 0:
+        return False, (
+            f"on liked pictures that were held back the adapted style is no nearer ({-gain:.1%} farther); the instant "
+            "style is kept"
+        )
+    if lost > CONTENT_MARGIN - 1:
+        return False, f"the adapted style keeps less of the photo ({lost:.0%} farther from it); the instant one is kept"
+    return True, f"the adapted style is {gain:.1%} nearer to liked pictures that were held back, and is kept"
+
+
+def nearest(code: StyleCode, codes: Sequence[StyleCode]) -> int:
+    """The place of the centre that a picture's code is nearest to."""
+
+    def distance(other: StyleCode) -> float:
+        if code.look is None or other.look is None:
+            return code.distance(other)
+        return float(np.square(code.look - other.look).sum())
+
+    return min(range(len(codes)), key=lambda k: distance(codes[k]))
+
+
+def _aimed(centre: StyleCode, members: Sequence[StyleCode]) -> StyleCode:
+    """A centre with the look and the range of colours that are nearest to its members' on average: the means of their
+    means, deviations and covariances, where a centre's own are means of logarithms and of roots, and so lower."""
+    looks = [code.look for code in members if code.look is not None]
+    if centre.look is None or not looks:
+        return centre
+    place = next(part.place for part in code_parts(len(centre)) if part.name == "colour_spread")
+    above = np.triu_indices(3)
+    covariance = np.zeros((3, 3))
+    for code in members:
+        root = np.zeros((3, 3))
+        root[above] = code.vector[place]
+        root = np.triu(root) + np.triu(root, 1).T
+        covariance += root @ root / len(members)
+    sizes, axes = np.linalg.eigh(covariance)
+    vector = centre.vector.copy()
+    vector[place] = ((axes * np.sqrt(np.maximum(sizes, 0))) @ axes.T)[above]
+    return StyleCode(vector, centre.model, np.log1p(np.mean(np.expm1(looks), 0)))
+
+
+def _apart(photos: Sequence[Picture], seed: int) -> tuple[list[Picture], list[Picture]]:
+    """Photos to judge on, and others to learn with; the same ones where there are few."""
+    order = np.random.default_rng([seed, 0xF0]).permutation(len(photos)).tolist()
+    shuffled = [photos[i] for i in order]
+    if len(shuffled) < 2 * JUDGED:
+        return shuffled[:JUDGED], shuffled
+    return shuffled[:JUDGED], shuffled[JUDGED:]
+
+
+class _Judge:
+    """Measures a style on photos, against liked pictures that were held back, with VGG19."""
+
+    def __init__(
+        self,
+        vgg: VGG19,
+        stylizer: Stylizer,
+        photos: Sequence[Picture],
+        kept_back: Sequence[Picture],
+        members: Sequence[int],
+        liked: Sequence[Picture],
+        side: int,
+    ) -> None:
+        """``members`` are the centres of those held back; ``side`` is the short side, in pixels, of all pictures."""
+        self.vgg, self.stylizer = vgg, stylizer
+        self.photos = [held(photo, side) for photo in photos]
+        self.works = [self._seen(held(work, side)) for work in kept_back]
+        self.members, self.layouts = members, [Layout.of(picture) for picture in liked]
+
+    @torch.no_grad()
+    def _seen(self, picture: Picture) -> tuple[StyleTarget, StyleTarget, Tensor]:
+        x = torch.from_numpy(picture)
+        features = self.vgg(x)
+        content: Tensor = features[CONTENT_LAYER]
+        return style_target(features), style_target(self.vgg(luma_view(x))), content
+
+    def __call__(self, styles: Sequence[Style]) -> dict[str, float]:
+        """Each photo is painted in the style of each centre that has pictures held back."""
+        style, texture, content, leak = [], [], [], [0.0]
+        for photo in self.photos:
+            there = normalise_features(self._seen(photo)[2])
+            for centre in sorted(set(self.members)):
+                painted = self.stylizer(photo, styles[centre])
+                plain, luma, features = self._seen(painted)
+                content.append(float(content_loss(features, there)))
+                leak += [content_leak(painted, photo, layout) for layout in self.layouts]
+                for (work, work_luma, _), member in zip(self.works, self.members, strict=True):
+                    if member == centre:
+                        style.append(float(statistics_loss(plain, work)))
+                        texture.append(float(gram_loss(luma, work_luma)))
+        return {
+            "style": float(np.mean(style)),
+            "texture": float(np.mean(texture)),
+            "content": float(np.mean(content)),
+            "leak": max(leak),
+        }
+
+
+# ---- of a taste ------------------------------------------------------------------------------------------------------
+
+
+def adapt_taste(
+    taste: Taste,
+    liked: Sequence[Path],
+    stylizer: Stylizer,
+    content: Sequence[Path] = (),
+    steps: int = STEPS,
+    seed: int = 0,
+    tick: Tick | None = None,
+    crop: int = CROP,
+) -> tuple[Taste, Outcome]:
+    """What `sfumato personal adapt` does: the taste with an adapter where that is better, and a sentence on it.
+
+    Args:
+        taste: as it was learnt at once, without an adapter.
+        liked: the files of its liked pictures, `FEWEST` or more.
+        stylizer: of the taste's model.
+        content: files of photos to paint while it learns, as the person's own are; at most `PHOTOS` of them are taken.
+        steps, seed, tick, crop: as `adapt`.
+
+    Returns:
+        The taste, with its centres aimed anew and the adapter, or as it was; in both its ``scores`` have what was
+        measured under ``"adapted"``.
+
+    Raises:
+        InputError: a picture cannot be read.
+        UsageError: as `adapt`.
+        ModelError: the taste is another model's.
+    """
+    stylizer.check_style(taste.style)
+    order = np.random.default_rng([seed, 0xC0]).permutation(len(content)).tolist()
+    photos, pictures = (
+        [_read(path, 5 * crop // 2) for path in paths] for paths in ([content[i] for i in order[:PHOTOS]], liked)
+    )
+    outcome = adapt(stylizer, taste.codes, taste.weights, pictures, photos, steps, seed, tick, crop)
+    told = {
+        "kept": outcome.adapter is not None,
+        "why": outcome.why,
+        "steps": outcome.steps,
+        "figures": {name: {key: round(x, 4) for key, x in of.items()} for name, of in outcome.figures.items()},
+    }
+    adapter = {} if outcome.adapter is None else outcome.adapter.tensors()
+    scores = {**taste.scores, "adapted": told}
+    return replace(taste, codes=outcome.codes, adapter=adapter, scores=scores), outcome
+
+
+def _read(path: Path, side: int) -> Picture:
+    """A picture as it is learnt from: no larger than it is looked at."""
+    picture = read_image(path)
+    return held(picture, side) if min(picture.shape[2:]) > side else picture
