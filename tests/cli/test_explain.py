@@ -42,7 +42,7 @@ def test_a_picture_explained_in_words(desk, tmp_path):
     said = result.stdout
     for words in ("great-wave at strength 1", "Where it changed", "learnt texture", "tone curve", "In pictures: "):
         assert words in said
-    assert "573 steps" in said
+    assert "2,600 steps" in said
     assert "no measure of quality" in said
     assert "What is left out" not in said
     with Image.open(tmp_path / "why.png") as sheet:
@@ -54,7 +54,7 @@ def test_a_picture_explained_in_numbers(desk, tmp_path):
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["sheet"] == str(tmp_path / "why.jpg")
-    assert (found["strength"], found["model"]) == (0.7, "base-2")
+    assert (found["strength"], found["model"]) == (0.7, "base-3")
     assert found["change"]["colour_share"] + found["change"]["structure_share"] == pytest.approx(1)
     (style,) = found["styles"]
     assert sum(part["share"] for part in style["parts"]) == pytest.approx(1)
