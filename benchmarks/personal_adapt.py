@@ -8,7 +8,9 @@ model has seen a work: three disjoint draws of 15 liked works each, the others h
 Photos are of the split `validation`; the adapter learns on photos of `train`. Both styles are painted as users get
 them, refined, with --side pixels on the short side, and judged at 256. EfficientNet-Lite0, which no learning uses,
 judges: the mean distance to the held-out works in style and
-texture (1: as far as paintings are from each other), and content. A draw that is done is kept as OUT_DIR/ARTIST-N.json
+texture (1: as far as paintings are from each other), the distance to their mean statistics (`_of_mean`: without what
+the works differ among themselves, which no picture can be nearer than), and content. Of several centres each photo
+takes the one that suits it. A draw that is done is kept as OUT_DIR/ARTIST-N.json
 and not done again; --only N does no more than N others. The summary goes to OUT_DIR/summary.json.
 """
 
@@ -26,7 +28,8 @@ from unseen import rows_of
 
 from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize
-from sfumato.inference import Style, Stylizer
+from sfumato.inference import Stylizer
+from sfumato.inference.taste import Taste
 from sfumato.personal.adapt import STEPS, adapt
 from sfumato.personal.profile import centres
 from sfumato.quality.backbones import EfficientNetLite0
@@ -45,6 +48,7 @@ from sfumato.quality.style import (
 LIKED, DRAWS = 15, 3
 JUDGED = 256  # pixels, short side
 CONTENT = ("stride8", "stride16")
+MEASURED = ("style", "texture", "style_of_mean", "texture_of_mean", "content")
 GAIN, MARGIN = 0.10, 1.05  # what is asked for of style and texture, and of content
 
 
@@ -67,22 +71,34 @@ def statistics(picture: Picture) -> StyleStatistics:
     return StyleStatistics.of(eye().name, eye().features(picture), eye().features(luma_view(picture)))
 
 
+def mean_of(seen: Sequence[StyleStatistics]) -> StyleStatistics:
+    """The mean of the statistics of several pictures, layer by layer."""
+    parts = [
+        {layer: np.mean([getattr(one, part)[layer] for one in seen], 0) for layer in getattr(seen[0], part)}
+        for part in ("statistics", "gram")
+    ]
+    return StyleStatistics(seen[0].backbone, *parts)
+
+
 class Figures:
     """Measures pictures of photos against held-out works."""
 
     def __init__(self, photos: Sequence[Picture], works: Sequence[Picture], paintings: Sequence[Picture]) -> None:
         self.photos = [reduced(photo, JUDGED) for photo in photos]
         self.works = [statistics(work) for work in works]
+        self.middle = mean_of(self.works)
         self.style, self.texture = spread([statistics(painting) for painting in paintings])
 
     def of(self, painted: Sequence[Picture], liked: Sequence[Layout]) -> dict[str, list[float]]:
         """By photo."""
-        found: dict[str, list[float]] = {"style": [], "texture": [], "content": [], "leak": []}
+        found: dict[str, list[float]] = {name: [] for name in (*MEASURED, "leak")}
         for large, photo in zip(painted, self.photos, strict=True):
             picture = reduced(large, JUDGED)
             seen = statistics(picture)
             found["style"].append(float(np.mean([statistics_distance(seen, work, self.style) for work in self.works])))
             found["texture"].append(float(np.mean([texture_distance(seen, work, self.texture) for work in self.works])))
+            found["style_of_mean"].append(statistics_distance(seen, self.middle, self.style))
+            found["texture_of_mean"].append(texture_distance(seen, self.middle, self.texture))
             ours, theirs = eye().features(picture), eye().features(photo)
             found["content"].append(float(np.mean([content_distance(ours[name], theirs[name]) for name in CONTENT])))
             found["leak"].append(max(content_leak(picture, photo, layout) for layout in liked))
@@ -91,7 +107,7 @@ class Figures:
 
 def draw(data: Path, artist: str, number: int, options: argparse.Namespace) -> dict[str, object]:
     """One draw: learnt, painted and measured."""
-    every = rows_of(data / "style" / artist, data / "manifest.csv", "person")
+    every = rows_of(data / "style" / artist, data / "manifest.csv", options.split)
     order = np.random.default_rng([0xADA, len(every)]).permutation(len(every)).tolist()
     chosen = order[LIKED * number : LIKED * (number + 1)]
     others = [i for i in order if i not in chosen][: options.works]
@@ -115,13 +131,15 @@ def draw(data: Path, artist: str, number: int, options: argparse.Namespace) -> d
     instant_seconds = time.perf_counter() - began
     codes, weights = [centre.code for centre in found], [centre.weight for centre in found]
     outcome = adapt(stylizer, codes, weights, liked, scenes, steps=options.steps, seed=number)
-    styles = {
-        "instant": Style("instant", codes[0]),
-        "adapted": Style("adapted", outcome.codes[0], adapter=outcome.adapter),
+    changed = {} if outcome.adapter is None else outcome.adapter.tensors()
+    tastes = {
+        "instant": Taste("instant", tuple(codes), tuple(weights)),
+        "adapted": Taste("adapted", outcome.codes, tuple(weights), adapter=changed),
     }
     layouts = [Layout.of(picture) for picture in liked]
     figures = {
-        name: measure.of([stylizer(photo, style) for photo in photos], layouts) for name, style in styles.items()
+        name: measure.of([stylizer(photo, taste.style_for(stylizer, photo)) for photo in photos], layouts)
+        for name, taste in tastes.items()
     }
     return {
         "artist": artist,
@@ -145,13 +163,14 @@ def change(done: Mapping[str, dict[str, list[float]]], name: str) -> float:
 
 
 def summary(draws: Sequence[dict]) -> dict[str, object]:
-    rows, values = [], {name: ([], [], []) for name in ("style", "texture", "content")}
+    rows, values = [], {name: ([], [], []) for name in MEASURED}
     for done in draws:
         figures = done["figures"]
         row = {f"{name}_change": round(change(figures, name), 4) for name in values}
         row["leak"] = round(max(figures["adapted"]["leak"]), 3)
-        good = all(row[f"{name}_change"] <= -GAIN for name in ("style", "texture"))
-        row["asked_for"] = good and row["content_change"] <= MARGIN - 1
+        for key, of in (("asked_for", ""), ("asked_for_of_mean", "_of_mean")):
+            nearer = all(row[f"{name}{of}_change"] <= -GAIN for name in ("style", "texture"))
+            row[key] = nearer and row["content_change"] <= MARGIN - 1
         rows.append({"artist": done["artist"], "draw": done["draw"], "kept": done["kept"], **row})
         for name, (paired, of, photos) in values.items():
             scale = np.mean(figures["instant"][name])
@@ -167,6 +186,7 @@ def summary(draws: Sequence[dict]) -> dict[str, object]:
     return {
         "draws": len(draws),
         "as_asked_for": sum(row["asked_for"] for row in rows),
+        "as_asked_for_of_mean": sum(row["asked_for_of_mean"] for row in rows),
         "kept": sum(row["kept"] for row in rows),
         "change": means,
         "rows": rows,
@@ -180,6 +200,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", type=int, default=10**6)
     parser.add_argument("--artists", default="")
+    parser.add_argument("--split", default="person", help="of the artists, which stand in for people")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--photos", type=int, default=6)
     parser.add_argument("--side", type=int, default=320)
@@ -187,7 +208,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    artists = sorted({path.parent.name for path in rows_of(options.data / "style", None, "person")})
+    artists = sorted({path.parent.name for path in rows_of(options.data / "style", None, options.split)})
     left = options.only
     for number in range(DRAWS):
         for artist in artists:
