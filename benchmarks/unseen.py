@@ -1,9 +1,14 @@
-"""What benchmarks on a manifest's splits share: its rows of a folder, features, and the jackknife."""
+"""What benchmarks on a manifest's splits share: its rows of a folder, features, and the jackknife.
+
+As a command it lays out unseen pairs for judges of pairs: unseen.py PHOTOS STYLES OUT_DIR [--paintings 12] [--each 5]
+"""
 
 from __future__ import annotations
 
+import argparse
 import csv
 import math
+import shutil
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
@@ -50,3 +55,36 @@ def jackknife(value: Callable[[np.ndarray], float], count: int) -> float:
 def half_interval(*variances: float) -> float:
     """Half a 95 % interval of what varies by all of these."""
     return 1.96 * math.sqrt(sum(variances))
+
+
+def lay_out(photos: Path, styles: Path, out: Path, paintings: int, each: int) -> int:
+    """Pairs of `validation` rows: one painting of each of so many artists, evenly spread, each on so many photos.
+
+    Writes OUT/pairs.csv and copies of the pictures to OUT/content and OUT/style; returns how many pairs.
+    """
+    first: dict[str, Path] = {}
+    for path in rows_of(styles, None, "validation"):
+        first.setdefault(path.parent.name, path)
+    artists = sorted(first)[:: max(1, len(first) // paintings)][:paintings]
+    scenes = rows_of(photos, None, "validation")
+    for name in ("content", "style"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    rows = []
+    for i, artist in enumerate(artists):
+        shutil.copy(first[artist], out / "style")
+        for photo in (scenes[(i * each + j) * 7 % len(scenes)] for j in range(each)):
+            shutil.copy(photo, out / "content")
+            rows.append((photo.name, first[artist].name))
+    with (out / "pairs.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("content", "style"), *rows])
+    return len(rows)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=lay_out.__doc__)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("styles", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--paintings", type=int, default=12)
+    parser.add_argument("--each", type=int, default=5)
+    print(lay_out(**vars(parser.parse_args())), "pairs")
