@@ -63,7 +63,7 @@ def main() -> None:
         assert isinstance(model, StyleTransferModel), f"{entry} paints no style by its code"
         rows.append([paint(model, photos[photo], works[style]) for photo, style in PAIRS])
     labels = ["photo", *(entry.partition("=")[0] for entry in arguments.models)]
-    write_image(contact_sheet(rows, labels, [style for _, style in PAIRS], 300), arguments.out, quality=82)
+    write_image(contact_sheet(rows, labels, [style for _, style in PAIRS], 240), arguments.out, quality=80)
 
 
 if __name__ == "__main__":
