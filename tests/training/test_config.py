@@ -47,6 +47,7 @@ def test_a_recipe_of_one_s_own(tmp_path):
     path.write_text("seed = 7\nphases = [{ steps = 5 }]\n")
     config = load_recipe(str(path))
     assert (config.seed, config.steps) == (7, 5)
+    assert config.recipe == "mine.toml"  # and not where it lies: cards are published
 
 
 @pytest.mark.parametrize(

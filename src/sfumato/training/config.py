@@ -227,7 +227,9 @@ def load_recipe(recipe: str, overrides: list[str] | None = None, kind: str | Non
             values.setdefault("kind", kind)
     else:
         raise UsageError(f"no recipe {recipe!r}; give one of {', '.join(RECIPES)} or the path of a .toml file")
-    config = TrainConfig.parse({"recipe": recipe, **apply_overrides(values, overrides or [])}, f"Recipe {recipe}")
+    # A file by its name alone: cards, which are published, are nobody's folders.
+    named = {"recipe": recipe if recipe in RECIPES else Path(recipe).name}
+    config = TrainConfig.parse({**named, **apply_overrides(values, overrides or [])}, f"Recipe {recipe}")
     if kind not in (None, config.kind):
         raise UsageError(f"{recipe} is a recipe of the kind {config.kind!r}; leave --kind out, or give that")
     return config
