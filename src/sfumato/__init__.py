@@ -8,6 +8,7 @@ Names are imported when first used, so that ``import sfumato`` is quick and need
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from sfumato.style_code import StyleCode
 
 __version__ = "0.1.0"
+
+# Official builds of ONNX Runtime report each process to their maker, and keep an id of the machine in the home folder,
+# unless this is set before they are loaded. What people do with their pictures is nobody's business.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "InputError",
