@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,6 +160,18 @@ def test_what_does_not_fit_the_model_is_refused(
 ) -> None:
     with pytest.raises(ModelError, match=sentence):
         stylizer(photo, replace(style, adapter=Adapter(stylizer.card.model, tensors)))
+
+
+def test_halves_of_a_huge_product_are_refused_before_they_are_multiplied(stylizer: Stylizer) -> None:
+    weights = load_file(stylizer.folder / WEIGHTS)
+    hostile = Adapter("tiny", {f"{MATRIX}.up": np.zeros((4000, 1)), f"{MATRIX}.down": np.zeros((1, 4000))})
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match="another shape"):
+            hostile.applied(weights)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000  # of 64 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_another_models_adapter_is_refused(stylizer: Stylizer, style: Style, photo: Picture) -> None:

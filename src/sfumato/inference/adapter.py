@@ -149,12 +149,13 @@ class Adapter:
                 raise ModelError(f"the adapter changes {name!r}, which is no large weight of this model; adapt again")
             if name in self._tensors:
                 change = self._tensors[name].astype(np.float32)
+                fits = change.shape == base.shape
             else:
                 up, down = (self._tensors[name + half].astype(np.float32) for half in (UP, DOWN))
-                change = up @ down
-                if base.ndim >= 2 and change.shape == (base.shape[0], base[0].size):
-                    change = change.reshape(base.shape)
-            if change.shape != base.shape:
+                # Before they are multiplied: a stranger's halves of some kB may have a product of terabytes.
+                fits = base.ndim >= 2 and (len(up), down.shape[1]) == (len(base), base[0].size)
+                change = (up @ down).reshape(base.shape) if fits else up
+            if not fits:
                 raise ModelError(f"the adapter's change of {name!r} has another shape than the weight; adapt again")
             with np.errstate(over="ignore"):
                 found[name] = (base.astype(np.float32) + change).astype(np.float16)
