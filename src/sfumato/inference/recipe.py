@@ -12,6 +12,7 @@ import numpy as np
 from sfumato import __version__
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.inference.adapter import Adapter
+from sfumato.inference.library import has_style
 from sfumato.inference.retouch import FINISHED, Finish, finishes
 from sfumato.inference.stylizer import Color, Style, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
@@ -156,8 +157,8 @@ def _adapter(style: Mapping[str, str]) -> Adapter | None:
         return None
     name = style["name"]
     try:
-        here = _style_here(name).adapter
-    except (UsageError, ValueError):
+        here = _adapter_here(name)
+    except (UsageError, ValueError, ZeroDivisionError):  # recipes come from anybody
         here = None
     if here is None or here.digest != digest:
         raise ModelError(
@@ -167,10 +168,19 @@ def _adapter(style: Mapping[str, str]) -> Adapter | None:
     return here
 
 
-def _style_here(name: str) -> Style:
-    """By its name, or, of a blend, by the names and weights that its name lists (`Style.blend`)."""
-    try:
-        return Style.named(name)
-    except UsageError:
-        parts = [part.rpartition(":") for part in name.split(" + ")]
-        return Style.blend({Style.named(part): float(weight) for part, _, weight in parts})
+def _adapter_here(name: str) -> Adapter | None:
+    """Of the style of that name, or, of a blend, of the names and weights that its name lists (`Style.blend`).
+
+    Parts of a blend that are no styles here, as pictures and files, count as without one; the digest tells.
+    """
+    if has_style(name):
+        return Style.named(name).adapter
+    parts = []
+    for part in name.split(" + "):
+        own, _, weight = part.rpartition(":")
+        parts.append((Style.named(own).adapter if has_style(own) else None, float(weight)))
+    total = sum(weight for _, weight in parts)
+    shares = [(adapter, weight / total) for adapter, weight in parts]
+    if not all(0 <= share <= 1 for _, share in shares):  # NaN is not
+        raise ValueError("weights that no blend has")
+    return Adapter.blend(shares)
