@@ -180,6 +180,19 @@ def test_a_damaged_recipe_of_finishing(tmp_path):
     assert_one_sentence(run("show", tmp_path / "a.png"), 3, "is damaged")
 
 
+def test_signs_that_steer_terminals_are_not_shown(painted, tmp_path):
+    path = tmp_path / "a.png"
+    hostile = {"finish": [{"warmth": 0.1, "version": "1\x1b[2J"}]}
+    write_photo(Photo(to_uint8(scene(20, 20)), metadata=Metadata(recipe={"kind": "photo", **hostile})), path)
+    assert_one_sentence(run("show", path), 3, "signs that cannot be shown")
+    recipe = read_recipe(painted[1])
+    recipe["styles"][0]["name"] = "great\x1b[2J\n-wave"
+    write_photo(Photo(to_uint8(scene(20, 20)), metadata=Metadata(recipe=recipe)), path)
+    result = run("show", path)
+    assert "great?[2J?-wave\n" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
 def test_finishing_needs_no_torch(picture, tmp_path):
     script = (
         "import sys\nfor name in ('torch', 'onnx', 'accelerate'): sys.modules[name] = None\n"

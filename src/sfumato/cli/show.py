@@ -40,7 +40,8 @@ def show(
         return
     told = [*lines.items(), *(("finish", f"{finish.words} (Sfumato {finish.version})") for finish in finished)]
     for name, value in told:
-        typer.echo(f"{name:9} {value}")
+        # Pictures come from anybody, and what a terminal would do is not for them to say.
+        typer.echo(f"{name:9} {''.join(sign if sign.isprintable() else '?' for sign in value)}")
 
 
 def _lines(recipe: Recipe) -> dict[str, str]:

@@ -146,6 +146,8 @@ class Finish:
         try:
             if not isinstance(found, Mapping) or not all(isinstance(found.get(n, ""), str) for n in _TEXTS):
                 raise ValueError("its finishing has another type")
+            if not all(found.get(name, "").isprintable() for name in _TEXTS):  # they are shown on terminals
+                raise ValueError("its finishing has signs that cannot be shown")
             return cls(**found)
         except (TypeError, ValueError, UsageError) as problem:
             raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem

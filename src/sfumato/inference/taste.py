@@ -232,6 +232,8 @@ class Taste:
         texts, numbers = (card["name"], card["model"], card["created"]), (card["answers"], *card["rights"].values())
         if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
             raise ValueError("its card has other types")
+        if not all(text.isprintable() for text in texts):  # they are shown on terminals
+            raise ValueError("its card has signs that cannot be shown")
         if not isinstance(card["scores"], dict):
             raise ValueError("its scores are none")
         return cls(
