@@ -13,7 +13,7 @@ from sfumato import __version__
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.inference.adapter import Adapter
 from sfumato.inference.library import has_style
-from sfumato.inference.retouch import FINISHED, Finish, finishes
+from sfumato.inference.retouch import UNPAINTED, Finish, finishes
 from sfumato.inference.stylizer import Color, Style, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
 
@@ -105,7 +105,7 @@ class Recipe:
         """
         if found.get("kind") == "noise":
             raise InputError(f"{where} was painted out of noise, and of no photo or style (sfumato show {where})")
-        if found.get("kind") == FINISHED:
+        if found.get("kind") == UNPAINTED:
             raise InputError(f"{where} was finished and never painted (sfumato show {where})")
         try:
             recipe = cls(**found)
