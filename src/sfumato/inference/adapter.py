@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 #: Bytes of an adapter's numbers, at most.
 MOST_BYTES = 2_000_000
-#: Numbers of a weight, at least, that lies in the bundle's file and can be changed (`export.onnx`).
+#: Numbers of a weight, at least, that lies in the bundle's file and can be changed: smaller ones stay in their graph,
+#: in 32 bits (`export.onnx`).
 LEAST = 256
+#: What follows a weight's name where graphs have it in 16 or 8 bits, before a Cast (`export.onnx`).
+STORED = ".stored"
 UP, DOWN = ".up", ".down"
-#: What graphs call a weight of 16 bits that a Cast follows (`export.onnx`).
-_STORED = ".stored"
 
 Array: TypeAlias = npt.NDArray[np.float16]
 Weights: TypeAlias = Mapping[str, npt.NDArray[Any]]
@@ -173,7 +174,7 @@ class Adapter:
         import onnxruntime as ort
 
         changed = self.applied(_weights(weights, weights.stat().st_mtime_ns))
-        read = {f"{name}{_STORED}": values for name, values in changed.items() if f"{name}{_STORED}".encode() in graph}
+        read = {f"{name}{STORED}": values for name, values in changed.items() if f"{name}{STORED}".encode() in graph}
         values = [ort.OrtValue.ortvalue_from_numpy(value) for value in read.values()]
         if values:
             options.add_external_initializers(list(read), values)
