@@ -7,11 +7,10 @@ DATA holds manifest.csv, content/ and style/. Stand-ins for people are the artis
 model has seen a work: three disjoint draws of 15 liked works each, the others held out (at most --works of them).
 Photos are of the split `validation`; the adapter learns on photos of `train`. Both styles are painted as users get
 them, refined, with --side pixels on the short side, and judged at 256. EfficientNet-Lite0, which no learning uses,
-judges: the mean distance to the held-out works in style and
-texture (1: as far as paintings are from each other), the distance to their mean statistics (`_of_mean`: without what
-the works differ among themselves, which no picture can be nearer than), and content. Of several centres each photo
-takes the one that suits it. A draw that is done is kept as OUT_DIR/ARTIST-N.json
-and not done again; --only N does no more than N others. The summary goes to OUT_DIR/summary.json.
+judges: the mean distance to the held-out works in style and texture (1: as far as paintings are from each other), the
+distance to their mean statistics (`_of_mean`: without what the works differ among themselves, which no picture can be
+nearer than), and content. Of several centres each photo takes the one that suits it. A draw that is done is kept as
+OUT_DIR/ARTIST-N.json and not done again; --only N does no more than N others. The summary goes to OUT_DIR/summary.json.
 """
 
 from __future__ import annotations
