@@ -78,7 +78,8 @@ def _enlarged(levels: npt.NDArray[Any], rows: slice, columns: slice) -> npt.NDAr
     height, width = levels.shape
     small = levels.astype(np.float32)[None, None]
     cover = enlarge(small, SCALE * height, SCALE * width, rows, columns)[0, 0]
-    return np.rint(np.clip(cover, 0, np.iinfo(levels.dtype).max)).astype(levels.dtype)
+    enlarged: npt.NDArray[Any] = np.rint(np.clip(cover, 0, np.iinfo(levels.dtype).max)).astype(levels.dtype)
+    return enlarged
 
 
 def upscaled(x: Picture, threads: int | None = None) -> Picture:
