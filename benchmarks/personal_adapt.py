@@ -19,11 +19,10 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-from unseen import rows_of
+from unseen import judge, rows_of
 
 from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize
@@ -31,7 +30,6 @@ from sfumato.inference import Stylizer
 from sfumato.inference.taste import Taste
 from sfumato.personal.adapt import STEPS, adapt
 from sfumato.personal.profile import centres
-from sfumato.quality.backbones import EfficientNetLite0
 from sfumato.quality.intervals import crossed_interval_of
 from sfumato.quality.similarity import content_distance
 from sfumato.quality.style import (
@@ -61,13 +59,8 @@ def small(path: Path, side: int) -> Picture:
     return reduced(read_image(path), side)
 
 
-@cache
-def eye() -> EfficientNetLite0:
-    return EfficientNetLite0()
-
-
 def statistics(picture: Picture) -> StyleStatistics:
-    return StyleStatistics.of(eye().name, eye().features(picture), eye().features(luma_view(picture)))
+    return StyleStatistics.of(judge().name, judge().features(picture), judge().features(luma_view(picture)))
 
 
 def mean_of(seen: Sequence[StyleStatistics]) -> StyleStatistics:
@@ -98,7 +91,7 @@ class Figures:
             found["texture"].append(float(np.mean([texture_distance(seen, work, self.texture) for work in self.works])))
             found["style_of_mean"].append(statistics_distance(seen, self.middle, self.style))
             found["texture_of_mean"].append(texture_distance(seen, self.middle, self.texture))
-            ours, theirs = eye().features(picture), eye().features(photo)
+            ours, theirs = judge().features(picture), judge().features(photo)
             found["content"].append(float(np.mean([content_distance(ours[name], theirs[name]) for name in CONTENT])))
             found["leak"].append(max(content_leak(picture, photo, layout) for layout in liked))
         return found
