@@ -115,6 +115,8 @@ class Recipe:
             numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError("its parts have other types")
+            if not (recipe.version + recipe.model_sha256).isprintable():  # errors on terminals tell of them
+                raise ValueError("its parts have signs that cannot be shown")
             if type(recipe.refine) is not int:
                 raise ValueError("its steps of refinement are no whole number")
             if type(recipe.seed) is not int or not (recipe.guidance is None or isinstance(recipe.guidance, dict)):
