@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from unseen import judge
 
 from sfumato.image import Picture, read_image, resize, thumbnail_size
 from sfumato.inference import Style, Stylizer
 from sfumato.personal import profile
 from sfumato.personal.profile import Centre, PreferenceModel, StyleSpace, centres, next_question
-from sfumato.quality.backbones import EfficientNetLite0
 from sfumato.quality.intervals import Interval, crossed_interval_of, mean_interval
 from sfumato.quality.similarity import content_distance
 from sfumato.style_code import StyleCode
@@ -109,15 +109,6 @@ class Data:
                 self.cache.mkdir(parents=True, exist_ok=True)
                 np.savez(self.cache / f"{name}.npz", **kept)
         return [kept[work.file] for work in works]
-
-
-_JUDGE: list[EfficientNetLite0] = []
-
-
-def judge() -> EfficientNetLite0:
-    if not _JUDGE:
-        _JUDGE.append(EfficientNetLite0())
-    return _JUDGE[0]
 
 
 def statistics(features: dict[str, np.ndarray]) -> np.ndarray:

@@ -7,11 +7,10 @@ DATA holds manifest.csv, content/ and style/. Stand-ins for people are the artis
 model has seen a work: three disjoint draws of 15 liked works each, the others held out (at most --works of them).
 Photos are of the split `validation`; the adapter learns on photos of `train`. Both styles are painted as users get
 them, refined, with --side pixels on the short side, and judged at 256. EfficientNet-Lite0, which no learning uses,
-judges: the mean distance to the held-out works in style and
-texture (1: as far as paintings are from each other), the distance to their mean statistics (`_of_mean`: without what
-the works differ among themselves, which no picture can be nearer than), and content. Of several centres each photo
-takes the one that suits it. A draw that is done is kept as OUT_DIR/ARTIST-N.json
-and not done again; --only N does no more than N others. The summary goes to OUT_DIR/summary.json.
+judges: the mean distance to the held-out works in style and texture (1: as far as paintings are from each other), the
+distance to their mean statistics (`_of_mean`: without what the works differ among themselves, which no picture can be
+nearer than), and content. Of several centres each photo takes the one that suits it. A draw that is done is kept as
+OUT_DIR/ARTIST-N.json and not done again; --only N does no more than N others. The summary goes to OUT_DIR/summary.json.
 """
 
 from __future__ import annotations
@@ -20,11 +19,10 @@ import argparse
 import json
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-from unseen import rows_of
+from unseen import judge, rows_of
 
 from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize
@@ -32,7 +30,6 @@ from sfumato.inference import Stylizer
 from sfumato.inference.taste import Taste
 from sfumato.personal.adapt import STEPS, adapt
 from sfumato.personal.profile import centres
-from sfumato.quality.backbones import EfficientNetLite0
 from sfumato.quality.intervals import crossed_interval_of
 from sfumato.quality.similarity import content_distance
 from sfumato.quality.style import (
@@ -62,13 +59,8 @@ def small(path: Path, side: int) -> Picture:
     return reduced(read_image(path), side)
 
 
-@cache
-def eye() -> EfficientNetLite0:
-    return EfficientNetLite0()
-
-
 def statistics(picture: Picture) -> StyleStatistics:
-    return StyleStatistics.of(eye().name, eye().features(picture), eye().features(luma_view(picture)))
+    return StyleStatistics.of(judge().name, judge().features(picture), judge().features(luma_view(picture)))
 
 
 def mean_of(seen: Sequence[StyleStatistics]) -> StyleStatistics:
@@ -99,7 +91,7 @@ class Figures:
             found["texture"].append(float(np.mean([texture_distance(seen, work, self.texture) for work in self.works])))
             found["style_of_mean"].append(statistics_distance(seen, self.middle, self.style))
             found["texture_of_mean"].append(texture_distance(seen, self.middle, self.texture))
-            ours, theirs = eye().features(picture), eye().features(photo)
+            ours, theirs = judge().features(picture), judge().features(photo)
             found["content"].append(float(np.mean([content_distance(ours[name], theirs[name]) for name in CONTENT])))
             found["leak"].append(max(content_leak(picture, photo, layout) for layout in liked))
         return found

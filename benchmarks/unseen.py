@@ -1,4 +1,4 @@
-"""What benchmarks on a manifest's splits share: its rows of a folder, features, and the jackknife.
+"""What benchmarks on a manifest's splits share: its rows of a folder, the judge and its features, and the jackknife.
 
 As a command it lays out unseen pairs for judges of pairs: unseen.py PHOTOS STYLES OUT_DIR [--paintings 12] [--each 5]
 """
@@ -28,13 +28,14 @@ def rows_of(folder: Path, manifest: Path | None, split: str) -> list[Path]:
 
 
 @cache
-def _eye() -> EfficientNetLite0:
+def judge() -> EfficientNetLite0:
+    """The network that judges, made once; no learning uses it."""
     return EfficientNetLite0()
 
 
 def seen(pictures: Iterable[np.ndarray]) -> np.ndarray:
     """EfficientNet-Lite0's features of pictures (1, 3, h, w): (N, D)."""
-    return np.stack([_eye().pooled(picture).features for picture in pictures])
+    return np.stack([judge().pooled(picture).features for picture in pictures])
 
 
 def named(features: np.ndarray) -> Features:

@@ -145,6 +145,7 @@ def test_files_that_are_no_styles(tmp_path: Path) -> None:
     save_file({"code": np.full(3, np.nan, np.float32)}, tmp_path / "nan", card)
     save_file({"code": np.zeros(3, np.float32)}, tmp_path / "list", {"sfumato.style": "[]"})
     save_file({"code": np.zeros(3, np.float32)}, tmp_path / "text", {"sfumato.style": "{"})
+    save_file({"code": np.zeros(3, np.float32)}, tmp_path / "deep", {"sfumato.style": "[" * 100_000})
     (tmp_path / "empty").touch()
     (tmp_path / "photo").write_bytes(b"\xff\xd8\xff\xe0" * 100)
     (tmp_path / "large").write_bytes(bytes(1_000_001))
@@ -156,7 +157,7 @@ def test_files_that_are_no_styles(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for path in (tmp_path / "absent", tmp_path, tmp_path / "nul\0"):
-        with pytest.raises(InputError, match="cannot read the style"):
+        with pytest.raises(InputError, match="cannot read the Sfumato style"):
             StyleCode.load(path)
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,11 @@ SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
 MEASURED = 9 + 3 * BANDS + 3 * len(SHARES)
 
 
+#: Reads all tensors of a file, by name.
+Tensors: TypeAlias = Callable[[], dict[str, npt.NDArray[Any]]]
+_Made = TypeVar("_Made")
+
+
 def to_text(values: npt.NDArray[np.float32], kind: str) -> str:
     """Numbers as base64 of that kind (``"<f4"``, ``"<f2"``), for cards and recipes."""
     return base64.b64encode(values.astype(kind).tobytes()).decode()
@@ -41,6 +47,53 @@ def to_text(values: npt.NDArray[np.float32], kind: str) -> str:
 def from_text(text: str, kind: str) -> npt.NDArray[np.float32]:
     """What :func:`to_text` wrote. Raises ValueError where it is no such text."""
     return np.frombuffer(base64.b64decode(text, validate=True), kind).astype(np.float32)
+
+
+def read_small(
+    path: str | os.PathLike[str], kind: str, key: str, most: int, make: Callable[[Any, Tensors], _Made]
+) -> _Made:
+    """Reads a small safetensors file that has a card in JSON as its metadata; it may come from anybody, and no code
+    runs on load.
+
+    Args:
+        kind: what the file is, for errors.
+        key: of the card.
+        most: bytes that it may have.
+        make: what is made of the card and of the function that reads all tensors; where it stumbles over what it finds,
+            the file is damaged.
+
+    Raises:
+        InputError: the file cannot be read.
+        ModelError: it is damaged, too large, or of another kind.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise InputError(f"cannot read the {kind} {path}: it is not a file")
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise InputError(f"cannot read the {kind} {path}: {reason}; check the name") from problem
+    if size > most:
+        raise ModelError(f"{path} is not a {kind}: it has {size} bytes, and such files have {most} at most")
+    try:
+        with safe_open(path, framework="np") as file:
+            card = (file.metadata() or {}).get(key)
+            if card is None:
+                raise ValueError("it has no card")
+            return make(json.loads(card), lambda: {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except OSError as problem:
+        raise InputError(f"cannot read the {kind} {path}: {problem.strerror or problem}") from problem
+    except (
+        SafetensorError,
+        ModelError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as problem:
+        raise ModelError(f"{path} is not a {kind}, or is damaged: {problem}") from problem
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -163,29 +216,14 @@ class StyleCode:
             InputError: the file cannot be read.
             ModelError: it is damaged or not a style file.
         """
-        path = Path(path)
-        try:
-            size = path.stat().st_size
-            if not path.is_file():
-                raise InputError(f"cannot read the style {path}: it is not a file")
-        except (OSError, ValueError) as problem:
-            reason = getattr(problem, "strerror", None) or problem
-            raise InputError(f"cannot read the style {path}: {reason}; check the name") from problem
-        if size > _MAX_BYTES:
-            raise ModelError(f"{path} is not a Sfumato style: it has {size} bytes, and styles have a few thousand")
-        try:
-            with safe_open(path, framework="np") as file:
-                card = json.loads((file.metadata() or {})[_KEY])
-                model, about = card["model"], card["about"]
-                vector = file.get_tensor("code")
-                look = file.get_tensor("look") if "look" in file.keys() else None  # noqa: SIM118
-            if not isinstance(model, str) or not isinstance(about, dict) or vector.dtype != np.float32:
+
+        def make(card: Any, tensors: Tensors) -> tuple[StyleCode, dict[str, str]]:
+            found, model, about = tensors(), card["model"], card["about"]
+            if not isinstance(model, str) or not isinstance(about, dict) or found["code"].dtype != np.float32:
                 raise ValueError("its parts have other types")
-            return StyleCode(vector, model, look), {str(key): str(value) for key, value in about.items()}
-        except OSError as problem:
-            raise InputError(f"cannot read the style {path}: {problem.strerror or problem}") from problem
-        except (SafetensorError, ModelError, KeyError, TypeError, ValueError, AttributeError) as problem:
-            raise ModelError(f"{path} is not a Sfumato style, or is damaged ({problem})") from problem
+            return StyleCode(found["code"], model, found.get("look")), {str(k): str(v) for k, v in about.items()}
+
+        return read_small(path, "Sfumato style", _KEY, _MAX_BYTES, make)
 
     def _check_same_model(self, other: StyleCode) -> None:
         if self.model != other.model:

@@ -15,8 +15,11 @@ from typer.testing import CliRunner
 import sfumato
 from sfumato.assets import style_names, weights_dir
 from sfumato.cli import app
+from sfumato.cli.stylize import find_tastes
 from sfumato.image import to_uint8
 from sfumato.inference import Style, Stylizer
+from sfumato.inference.library import personal_path
+from sfumato.inference.taste import Taste
 from support import assert_one_sentence, files, pixels, run
 
 SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sfumato')"]
@@ -580,3 +583,13 @@ def test_examples_run(tmp_path):
     assert sheet.shape[1] > 7 * 256
     assert "Try next" in done.stdout
     assert all(name in done.stdout.replace("\n", "") for name in pictures)
+
+
+def test_a_weight_on_the_only_style_leaves_photos_their_choice(store):
+    codes = Style.named("monet").code, Style.named("klimt").code
+    Taste("anna", codes, (2.0, 1.0)).save(personal_path("anna"))
+    for text in ("anna", "anna:1", personal_path("anna"), f"{personal_path('anna')}:0.5"):
+        assert find_tastes([str(text)], 0)[0].codes == codes
+    assert find_tastes(["anna/2"], 0) == find_tastes(["anna/2:1"], 0) == {}
+    assert find_tastes(["anna:1", "monet:1"], 0) == {}
+    assert list(find_tastes(["monet", "anna"], 1)) == [1]

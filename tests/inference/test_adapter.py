@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +16,10 @@ from sfumato.export.onnx import TOLERANCE
 from sfumato.image import Picture, resize
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.adapter import MOST_BYTES, Adapter
+from sfumato.inference.library import personal_path
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.stylizer import WEIGHTS
+from sfumato.inference.taste import Taste
 from support import scene
 
 KERNEL, MATRIX, VECTOR = "generator.blocks.0.conv1.weight", "generator.enter.style.weight", "generator.style.0.bias"
@@ -161,10 +165,52 @@ def test_what_does_not_fit_the_model_is_refused(
         stylizer(photo, replace(style, adapter=Adapter(stylizer.card.model, tensors)))
 
 
+def test_halves_of_a_huge_product_are_refused_before_they_are_multiplied(stylizer: Stylizer) -> None:
+    weights = load_file(stylizer.folder / WEIGHTS)
+    hostile = Adapter("tiny", {f"{MATRIX}.up": np.zeros((4000, 1)), f"{MATRIX}.down": np.zeros((1, 4000))})
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match="another shape"):
+            hostile.applied(weights)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000  # of 64 MB
+    finally:
+        tracemalloc.stop()
+
+
 def test_another_models_adapter_is_refused(stylizer: Stylizer, style: Style, photo: Picture) -> None:
     foreign = Adapter("another", adapter_for(stylizer).tensors())
     with pytest.raises(ModelError, match="changes the model 'another'"):
         stylizer(photo, replace(style, adapter=foreign))
+
+
+def test_an_adapter_is_part_of_what_a_style_is(stylizer: Stylizer, adapted: Style, style: Style) -> None:
+    assert adapted != style
+    assert adapted == replace(style, adapter=adapter_for(stylizer))
+    assert adapted.adapter is not None
+    half = Style.blend({style: 1.0, adapted: 1.0}).adapter  # of one name and code, and yet two
+    assert half == Adapter.blend([(adapted.adapter, 0.5)])
+
+
+def test_a_blend_with_a_picture_is_rebuilt(stylizer: Stylizer, adapted: Style, photo: Picture, store: Path) -> None:
+    assert adapted.adapter is not None
+    kept = Taste("anna", (adapted.code,), (1.0,), adapter=adapted.adapter.tensors())
+    kept.save(personal_path("anna"))
+    picture = Style.from_image(photo, "holiday", stylizer)
+    blend = Style.blend({Style.named("anna"): 1 / 3, picture: 2})
+    recipe = Recipe.from_json(json.loads(json.dumps(Recipe.of(stylizer, [blend]).to_json())), "a file")
+    assert recipe.rebuild(stylizer) == [blend]
+    assert Style.blend({picture: 0.5, Style.named("anna"): 2}).name == "holiday:0.5 + anna:2"
+
+
+@pytest.mark.parametrize(
+    "name", ["anna:0 + monet:0", "anna:nan", "anna:-1 + monet:2", "anna:inf", "anna", "anna:x", ""]
+)
+def test_a_recipe_with_weights_that_no_blend_has(stylizer: Stylizer, adapted: Style, store: Path, name: str) -> None:
+    assert adapted.adapter is not None
+    Taste("anna", (adapted.code,), (1.0,), adapter=adapter_for(stylizer, 1).tensors()).save(personal_path("anna"))
+    recipe = Recipe.of(stylizer, [replace(adapted, name=name)])
+    with pytest.raises(ModelError, match="which is not here now"):
+        recipe.rebuild(stylizer)
 
 
 def test_a_style_file_has_no_place_for_one(adapted: Style, tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ def test_another_model_is_refused(recipe):
         {"strength": "much"},
         {"strength": float("nan")},
         {"model": 3},
+        {"version": "1\x1b[2J"},
+        {"model_sha256": "\x1b[2J" * 16},
         {"extra": 1},
         {"masks": [1]},
     ],

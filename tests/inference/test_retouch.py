@@ -7,7 +7,7 @@ import pytest
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import Photo, luma, to_levels
 from sfumato.inference import retouch
-from sfumato.inference.retouch import FINISHED, HALO, Finish, adjust, adjusted_colours, finishes, sharpen
+from sfumato.inference.retouch import HALO, UNPAINTED, Finish, adjust, adjusted_colours, finishes, sharpen
 from sfumato.metadata import Metadata
 from support import scene
 
@@ -222,7 +222,7 @@ def test_what_was_done_is_kept_in_the_picture_in_order():
     assert kept["finish"][0] == {"warmth": 0.25, "version": first.version}
     assert second.words == "upscale 2, sharpen 0.5"
     assert painted.metadata.recipe == {"model": "some"}  # the one that was given stays as it was
-    assert Finish(warmth=0.1)(as_photo(scene(20, 30))).metadata.recipe["kind"] == FINISHED
+    assert Finish(warmth=0.1)(as_photo(scene(20, 30))).metadata.recipe["kind"] == UNPAINTED
 
 
 def test_the_same_again_gives_the_same_pixels():

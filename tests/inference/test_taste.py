@@ -22,6 +22,7 @@ from sfumato.inference.taste import Taste
 from sfumato.style_code import StyleCode
 from support import scene, work
 
+BIAS = "generator.style.0.bias"  # a weight that adapters can change
 HASHES = tuple(f"{i:064x}" for i in range(3))
 
 
@@ -44,7 +45,7 @@ def taste(codes):
         scores={"style": 0.25},
         created="2026-11-26T22:22:38Z",
         preference={"mean": np.arange(3, dtype=np.float32)},
-        adapter={"a.b": np.ones((2, 3), np.float16)},
+        adapter={BIAS: np.full(256, 0.5, np.float16)},
     )
 
 
@@ -64,8 +65,8 @@ def test_what_goes_in_comes_out(taste, tmp_path):
     for name in ("name", "codes", "weights", "liked", "disliked", "answers", "rights", "scores", "created", "model"):
         assert getattr(found, name) == getattr(taste, name), name
     assert np.array_equal(found.preference["mean"], [0, 1, 2])
-    assert np.array_equal(found.adapter["a.b"], np.ones((2, 3)))
-    assert found.adapter["a.b"].dtype == np.float16
+    assert np.array_equal(found.adapter[BIAS], np.full(256, 0.5))
+    assert found.adapter[BIAS].dtype == np.float16
 
 
 def test_equal_tastes_are_equal_files(taste, tmp_path):
@@ -162,6 +163,8 @@ def test_files_that_are_no_tastes_are_one_sentence(taste, tmp_path):
         lambda card: card.update(rights={"own": 1.5}),
         lambda card: card.update(scores=None),
         lambda card: card.pop("created"),
+        lambda card: card.update(created="\x1b[2J2026"),
+        lambda card: card.update(model="base\n"),
         lambda card: card.pop("format"),
     ],
 )

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,6 +55,25 @@ def test_alpha_grows_along_and_what_it_hides_does_not_show():
     assert large.alpha[:, :36].min() == 255
     assert large.alpha[:, 44:].max() == 0
     assert np.abs(large.picture()[..., :40] - 0.5).max() < 0.03
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_alpha_is_enlarged_tile_by_tile_as_the_whole(dtype):
+    alpha = to_levels(scene(90, 110), np.dtype(dtype))[..., 0]
+    tiled = upscale(photo(dtype=dtype, alpha=alpha), threads=1, tile=32).alpha
+    whole = np.clip(resample(alpha.astype(np.float32), 180, 220, Image.Resampling.BICUBIC), 0, np.iinfo(dtype).max)
+    assert np.array_equal(tiled, np.rint(whole))
+
+
+def test_memory_does_not_grow_with_the_alpha():
+    long = Photo(np.zeros((24, 20_000, 3), np.uint8), np.full((24, 20_000), 255, np.uint8))
+    tracemalloc.start()
+    try:
+        upscale(long, threads=1, tile=64)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * 4 * (long.pixels.nbytes + long.alpha.nbytes)  # in floats, the alpha alone is as much again
 
 
 def test_flat_colours_stay_flat():

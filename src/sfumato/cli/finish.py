@@ -55,19 +55,14 @@ def finish(
     from sfumato.inference.batch import plan
     from sfumato.inference.retouch import Finish
 
-    colours = {"brightness": brightness, "contrast": contrast, "saturation": saturation, "warmth": warmth}
-    for name, value in colours.items():
-        check_range(value, -1.0, 1.0, f"--{name}")
-    check_range(sharpen, 0.0, 2.0, "--sharpen")
-    check_range(radius, 0.3, 5.0, "--radius")
-    check_range(threshold, 0.0, 0.2, "--threshold")
-    if upscale not in (1, 2):
-        raise UsageError(f"--upscale must be 1 or 2, but is {upscale}; finish twice for four times")
+    try:
+        wanted = Finish(brightness, contrast, saturation, warmth, sharpen, radius, threshold, upscale)
+    except UsageError as problem:  # which begins with the attribute's name, and that is the option's
+        raise UsageError(f"--{problem}") from problem
     check_range(quality, 1, 100, "--quality")
     check_range(max_pixels, 1, 10**12, "--max-pixels")
     if threads is not None:
         check_range(threads, 1, 10_000, "--threads")
-    wanted = Finish(brightness, contrast, saturation, warmth, sharpen, radius, threshold, upscale)
     if wanted.is_nothing:
         raise UsageError(
             "nothing is to be done; give --brightness, --contrast, --saturation, --warmth, --sharpen or --upscale 2"

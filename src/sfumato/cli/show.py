@@ -20,18 +20,18 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
     """Print how a picture was made."""
-    from sfumato.inference.retouch import FINISHED, finishes
+    from sfumato.inference.retouch import UNPAINTED, finishes
 
     found = _found(picture)
     finished = finishes(found, str(picture))
-    recipe: dict[str, Any] = {"kind": FINISHED}
+    recipe: dict[str, Any] = {"kind": UNPAINTED}
     lines: dict[str, str] = {}
     if found.get("kind") == "noise":
         from sfumato.inference.imagine import Imagined
 
         imagined = Imagined.from_json(found, str(picture))
         recipe, lines = imagined.to_json(), _lines_of_noise(imagined)
-    elif found.get("kind") != FINISHED:
+    elif found.get("kind") != UNPAINTED:
         stylised = _recipe(found, picture)
         recipe, lines = stylised.to_json(), _lines(stylised)
     if as_json:
@@ -40,7 +40,8 @@ def show(
         return
     told = [*lines.items(), *(("finish", f"{finish.words} (Sfumato {finish.version})") for finish in finished)]
     for name, value in told:
-        typer.echo(f"{name:9} {value}")
+        # Pictures come from anybody, and what a terminal would do is not for them to say.
+        typer.echo(f"{name:9} {''.join(sign if sign.isprintable() else '?' for sign in value)}")
 
 
 def _lines(recipe: Recipe) -> dict[str, str]:

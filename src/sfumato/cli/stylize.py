@@ -347,10 +347,10 @@ def find_tastes(texts: list[str], masks: int) -> dict[int, Taste]:
     from sfumato.inference.library import TASTE_SUFFIX, has_style, style_path
     from sfumato.inference.taste import Taste
 
-    if not masks and (len(texts) > 1 or _weighted(texts[0])[1] is not None):
+    if not masks and len(texts) > 1:
         return {}
     found = {}
-    for place, text in enumerate(texts):
+    for place, (text, _) in enumerate(map(_weighted, texts)):
         path = style_path(text) if has_style(text) and "/" not in text else Path(text)
         if path.suffix != TASTE_SUFFIX:
             continue

@@ -35,6 +35,7 @@ from sfumato.checkpoint import (
 )
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
+from sfumato.inference.adapter import LEAST, STORED
 from sfumato.inference.stylizer import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator, ProjectedDiscriminator
 from sfumato.networks.model import (
@@ -50,7 +51,6 @@ from sfumato.style_code import MEASURED
 from sfumato.training.state import shipped_weights
 
 OPSET = 18
-_LARGE = 256  # values: smaller weights stay in their graph, in 32 bits
 _DTYPES = {"F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}  # of safetensors and of ONNX
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime
 # Two maxima of a pool may tie within rounding, and a gradient then goes to another pixel: their mean difference counts.
@@ -427,7 +427,7 @@ def _hoist_constants(proto: onnx.ModelProto) -> None:
     graph, nodes = proto.graph, []
     for node in graph.node:
         value = node.attribute[0].t if node.op_type == "Constant" and node.attribute[0].name == "value" else None
-        if value is not None and value.data_type == TensorProto.FLOAT and np.prod(value.dims) >= _LARGE:
+        if value is not None and value.data_type == TensorProto.FLOAT and np.prod(value.dims) >= LEAST:
             graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value), node.output[0]))
         else:
             nodes.append(node)
@@ -461,9 +461,9 @@ def _store_small(proto: onnx.ModelProto, in_bytes: bool) -> None:
     each that make float32 of it: ONNX Runtime folds them away when it loads the graph."""
     graph, before = proto.graph, []
     for tensor in list(graph.initializer):
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < _LARGE:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < LEAST:
             continue
-        full, stored, values = tensor.name, f"{tensor.name}.stored", numpy_helper.to_array(tensor)
+        full, stored, values = tensor.name, f"{tensor.name}{STORED}", numpy_helper.to_array(tensor)
         weight = torch.from_numpy(values.copy())
         if in_bytes and is_weight(full, weight):
             levels, scale = (part.numpy() for part in to_levels(weight))
@@ -498,7 +498,7 @@ class _Stored:
         for tensor in proto.graph.initializer:
             values = numpy_helper.to_array(tensor)
             place = self._places.get((tensor.data_type, tuple(tensor.dims), values.tobytes()))
-            if place is None or values.size < _LARGE:
+            if place is None or values.size < LEAST:
                 continue
             tensor.ClearField("raw_data")
             tensor.data_location = TensorProto.EXTERNAL

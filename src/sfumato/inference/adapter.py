@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 #: Bytes of an adapter's numbers, at most.
 MOST_BYTES = 2_000_000
-#: Numbers of a weight, at least, that lies in the bundle's file and can be changed (`export.onnx`).
+#: Numbers of a weight, at least, that lies in the bundle's file and can be changed: smaller ones stay in their graph,
+#: in 32 bits (`export.onnx`).
 LEAST = 256
+#: What follows a weight's name where graphs have it in 16 or 8 bits, before a Cast (`export.onnx`).
+STORED = ".stored"
 UP, DOWN = ".up", ".down"
-#: What graphs call a weight of 16 bits that a Cast follows (`export.onnx`).
-_STORED = ".stored"
 
 Array: TypeAlias = npt.NDArray[np.float16]
 Weights: TypeAlias = Mapping[str, npt.NDArray[Any]]
@@ -149,12 +150,13 @@ class Adapter:
                 raise ModelError(f"the adapter changes {name!r}, which is no large weight of this model; adapt again")
             if name in self._tensors:
                 change = self._tensors[name].astype(np.float32)
+                fits = change.shape == base.shape
             else:
                 up, down = (self._tensors[name + half].astype(np.float32) for half in (UP, DOWN))
-                change = up @ down
-                if base.ndim >= 2 and change.shape == (base.shape[0], base[0].size):
-                    change = change.reshape(base.shape)
-            if change.shape != base.shape:
+                # Before they are multiplied: a stranger's halves of some kB may have a product of terabytes.
+                fits = base.ndim >= 2 and (len(up), down.shape[1]) == (len(base), base[0].size)
+                change = (up @ down).reshape(base.shape) if fits else up
+            if not fits:
                 raise ModelError(f"the adapter's change of {name!r} has another shape than the weight; adapt again")
             with np.errstate(over="ignore"):
                 found[name] = (base.astype(np.float32) + change).astype(np.float16)
@@ -172,7 +174,7 @@ class Adapter:
         import onnxruntime as ort
 
         changed = self.applied(_weights(weights, weights.stat().st_mtime_ns))
-        read = {f"{name}{_STORED}": values for name, values in changed.items() if f"{name}{_STORED}".encode() in graph}
+        read = {f"{name}{STORED}": values for name, values in changed.items() if f"{name}{STORED}".encode() in graph}
         values = [ort.OrtValue.ortvalue_from_numpy(value) for value in read.values()]
         if values:
             options.add_external_initializers(list(read), values)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.image import READABLE, WRITABLE, read_recipe
-from sfumato.inference.retouch import FINISHED
+from sfumato.inference.retouch import UNPAINTED
 
 STANDARD = "-"  # standard input as a photo, standard output as a result
 
@@ -113,7 +113,7 @@ def _is_result(path: Path, verb: str) -> bool:
     """Whether Sfumato did that: a folder painted into itself is not painted again."""
     try:
         recipe = read_recipe(path)
-        return recipe is not None and (recipe.get("kind") != FINISHED if verb == "paint" else "finish" in recipe)
+        return recipe is not None and (recipe.get("kind") != UNPAINTED if verb == "paint" else "finish" in recipe)
     except InputError:
         return False  # it is named when its turn comes
 

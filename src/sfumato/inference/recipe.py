@@ -12,7 +12,8 @@ import numpy as np
 from sfumato import __version__
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.inference.adapter import Adapter
-from sfumato.inference.retouch import FINISHED, Finish, finishes
+from sfumato.inference.library import has_style
+from sfumato.inference.retouch import UNPAINTED, Finish, finishes
 from sfumato.inference.stylizer import Color, Style, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
 
@@ -104,7 +105,7 @@ class Recipe:
         """
         if found.get("kind") == "noise":
             raise InputError(f"{where} was painted out of noise, and of no photo or style (sfumato show {where})")
-        if found.get("kind") == FINISHED:
+        if found.get("kind") == UNPAINTED:
             raise InputError(f"{where} was finished and never painted (sfumato show {where})")
         try:
             recipe = cls(**found)
@@ -114,6 +115,8 @@ class Recipe:
             numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError("its parts have other types")
+            if not (recipe.version + recipe.model_sha256).isprintable():  # errors on terminals tell of them
+                raise ValueError("its parts have signs that cannot be shown")
             if type(recipe.refine) is not int:
                 raise ValueError("its steps of refinement are no whole number")
             if type(recipe.seed) is not int or not (recipe.guidance is None or isinstance(recipe.guidance, dict)):
@@ -156,8 +159,8 @@ def _adapter(style: Mapping[str, str]) -> Adapter | None:
         return None
     name = style["name"]
     try:
-        here = _style_here(name).adapter
-    except (UsageError, ValueError):
+        here = _adapter_here(name)
+    except (UsageError, ValueError, ZeroDivisionError):  # recipes come from anybody
         here = None
     if here is None or here.digest != digest:
         raise ModelError(
@@ -167,10 +170,19 @@ def _adapter(style: Mapping[str, str]) -> Adapter | None:
     return here
 
 
-def _style_here(name: str) -> Style:
-    """By its name, or, of a blend, by the names and weights that its name lists (`Style.blend`)."""
-    try:
-        return Style.named(name)
-    except UsageError:
-        parts = [part.rpartition(":") for part in name.split(" + ")]
-        return Style.blend({Style.named(part): float(weight) for part, _, weight in parts})
+def _adapter_here(name: str) -> Adapter | None:
+    """Of the style of that name, or, of a blend, of the names and weights that its name lists (`Style.blend`).
+
+    Parts of a blend that are no styles here, as pictures and files, count as without one; the digest tells.
+    """
+    if has_style(name):
+        return Style.named(name).adapter
+    parts = []
+    for part in name.split(" + "):
+        own, _, weight = part.rpartition(":")
+        parts.append((Style.named(own).adapter if has_style(own) else None, float(weight)))
+    total = sum(weight for _, weight in parts)
+    shares = [(adapter, weight / total) for adapter, weight in parts]
+    if not all(0 <= share <= 1 for _, share in shares):  # NaN is not
+        raise ValueError("weights that no blend has")
+    return Adapter.blend(shares)

@@ -43,7 +43,7 @@ _FROM_CONES, _FROM_OKLAB = np.linalg.inv(_TO_CONES), np.linalg.inv(_TO_OKLAB)
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB
 
 #: The recipe's kind of a picture that was finished and never painted.
-FINISHED = "photo"
+UNPAINTED = "photo"
 #: Stops of light that a brightness of 1 adds to the darkest tones.
 STOPS = 2.0
 #: Stops that a warmth of 1 takes from blue; half as many go from green.
@@ -126,7 +126,7 @@ class Finish:
 
     def added_to(self, recipe: Mapping[str, object] | None) -> dict[str, object]:
         """A picture's recipe, ``None`` where it has none, with this finishing behind those that it tells of."""
-        recipe = recipe or {"kind": FINISHED}
+        recipe = recipe or {"kind": UNPAINTED}
         before = recipe.get("finish")
         done = replace(self, upscaler=upscaler_digest() if self.upscale != 1 else "")
         return {**recipe, "finish": [*(before if isinstance(before, list) else []), done.to_json()]}
@@ -146,6 +146,8 @@ class Finish:
         try:
             if not isinstance(found, Mapping) or not all(isinstance(found.get(n, ""), str) for n in _TEXTS):
                 raise ValueError("its finishing has another type")
+            if not all(found.get(name, "").isprintable() for name in _TEXTS):  # they are shown on terminals
+                raise ValueError("its finishing has signs that cannot be shown")
             return cls(**found)
         except (TypeError, ValueError, UsageError) as problem:
             raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem

@@ -635,7 +635,7 @@ class Style:
     name: str
     code: StyleCode
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
-    adapter: Adapter | None = field(default=None, compare=False)
+    adapter: Adapter | None = None
 
     @classmethod
     def named(cls, name: str) -> Style:
@@ -689,7 +689,7 @@ class Style:
         code = StyleCode.blend([style.code for style, _ in parts], [weight for _, weight in parts])
         total = sum(weight for _, weight in parts)
         adapter = Adapter.blend([(style.adapter, float(weight / total)) for style, weight in parts])
-        recipe = " + ".join(f"{style.name}:{weight:g}" for style, weight in parts)
+        recipe = " + ".join(f"{style.name}:{_exactly(weight)}" for style, weight in parts)
         return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, adapter)
 
     @classmethod
@@ -719,6 +719,12 @@ class Style:
                 f"the style {self.name!r} has an adapter, which a style file cannot hold; use sfumato personal export"
             )
         self.code.save(path, {**self.about, "name": self.name})
+
+
+def _exactly(weight: float) -> str:
+    """As short as it can be read again as the same number: a replay mixes adapters by it."""
+    short = f"{weight:g}"
+    return short if float(short) == weight else repr(float(weight))
 
 
 # Every Stylizer of the process shares these: a session may run in several threads at once. The hash belongs to the key,

@@ -13,22 +13,20 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from sfumato.errors import InputError, ModelError, UsageError
+from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image import Photo, Picture
 from sfumato.inference.adapter import Adapter
 from sfumato.inference.guide import measured_distance, small_copy
-from sfumato.inference.library import TASTE_SUFFIX, is_name, split_name
+from sfumato.inference.library import is_name, split_name
 from sfumato.inference.stylizer import Style, Stylizer
-from sfumato.style_code import StyleCode
+from sfumato.style_code import StyleCode, Tensors, read_small
 
 #: What people may say of their pictures; ``unstated`` where nobody did.
 RIGHTS = ("own", "licensed", "public-domain", "unstated")
@@ -183,40 +181,16 @@ class Taste:
             InputError: the file cannot be read.
             ModelError: it is damaged, no taste, too large for one, or of a later version of Sfumato.
         """
-        path = Path(path)
+
+        def make(card: Any, tensors: Tensors) -> Taste:
+            if type(card["format"]) is int and card["format"] > FORMAT:
+                raise _LaterError
+            return cls._of(card, tensors())
+
         try:
-            size = path.stat().st_size
-            if not path.is_file():
-                raise InputError(f"cannot read the taste {path}: it is not a file")
-        except (OSError, ValueError) as problem:
-            reason = getattr(problem, "strerror", None) or problem
-            raise InputError(f"cannot read the taste {path}: {reason}; check the name") from problem
-        if size > _MAX_BYTES:
-            raise ModelError(f"{path} is not a taste: it has {size} bytes, and tastes have {_MAX_BYTES} at most")
-        try:
-            with safe_open(path, framework="np") as file:
-                metadata = file.metadata() or {}
-                if _KEY not in metadata:
-                    raise ValueError("it has no card; sfumato personal export writes one")
-                card = json.loads(metadata[_KEY])
-                if type(card["format"]) is int and card["format"] > FORMAT:
-                    raise _LaterError
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return cls._of(card, tensors)
-        except OSError as problem:
-            raise InputError(f"cannot read the taste {path}: {problem.strerror or problem}") from problem
+            return read_small(path, "taste", _KEY, _MAX_BYTES, make)
         except _LaterError as problem:
             raise ModelError(f"{path} was written by a later version of Sfumato; install that") from problem
-        except (
-            SafetensorError,
-            ModelError,
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            RecursionError,
-        ) as problem:
-            raise ModelError(f"{path} is not a taste ({TASTE_SUFFIX}), or is damaged: {problem}") from problem
 
     @classmethod
     def _of(cls, card: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Taste:
@@ -232,6 +206,8 @@ class Taste:
         texts, numbers = (card["name"], card["model"], card["created"]), (card["answers"], *card["rights"].values())
         if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
             raise ValueError("its card has other types")
+        if not all(text.isprintable() for text in texts):  # they are shown on terminals
+            raise ValueError("its card has signs that cannot be shown")
         if not isinstance(card["scores"], dict):
             raise ValueError("its scores are none")
         return cls(

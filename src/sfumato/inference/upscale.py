@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from sfumato.assets import weights_dir
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError
-from sfumato.image import MAX_PIXELS, Photo, Picture, resample, to_levels
+from sfumato.image import MAX_PIXELS, Photo, Picture, to_levels
+from sfumato.inference.finish import enlarge
 from sfumato.inference.sources import PixelSource, StripSource
 from sfumato.inference.stylizer import Ends, load_graph, read_card
 from sfumato.inference.tiling import tiles
@@ -61,19 +61,25 @@ def upscale(photo: Photo, threads: int | None = None, tile: int = TILE) -> Photo
     whole = PixelSource(photo)
     source = whole if min(photo.height, photo.width) >= _LEAST else StripSource(whole, _LEAST)
     pixels = np.empty((height, width, 3), photo.pixels.dtype)
+    alpha = None if photo.alpha is None else np.empty((height, width), photo.alpha.dtype)
     for part in tiles(photo.height, photo.width, tile, HALO):
         seen = source.region(*(slice(s.start, max(s.stop, _LEAST)) for s in (part.seen_rows, part.seen_columns)))
         enlarged = upscaled(seen, threads)
-        inner = tuple(_doubled(span) for span in part.inner)
+        inner = _doubled(part.inner[0]), _doubled(part.inner[1])
         pixels[_doubled(part.rows), _doubled(part.columns)] = to_levels(enlarged[:, :, *inner], pixels.dtype)
-    alpha = None if photo.alpha is None else _enlarged(photo.alpha, height, width)
+        if alpha is not None and photo.alpha is not None:
+            cover = _enlarged(photo.alpha[part.seen_rows, part.seen_columns], *inner)
+            alpha[_doubled(part.rows), _doubled(part.columns)] = cover
     return replace(photo, pixels=pixels, alpha=alpha)
 
 
-def _enlarged(levels: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
-    """``(H, W)`` at another size, bicubic."""
-    cover = resample(levels.astype(np.float32), height, width, Image.Resampling.BICUBIC)
-    return np.rint(np.clip(cover, 0, np.iinfo(levels.dtype).max)).astype(levels.dtype)
+def _enlarged(levels: npt.NDArray[Any], rows: slice, columns: slice) -> npt.NDArray[Any]:
+    """A region of ``(h, w)`` at twice its size, bicubic."""
+    height, width = levels.shape
+    small = levels.astype(np.float32)[None, None]
+    cover = enlarge(small, SCALE * height, SCALE * width, rows, columns)[0, 0]
+    enlarged: npt.NDArray[Any] = np.rint(np.clip(cover, 0, np.iinfo(levels.dtype).max)).astype(levels.dtype)
+    return enlarged
 
 
 def upscaled(x: Picture, threads: int | None = None) -> Picture:
