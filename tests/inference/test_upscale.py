@@ -26,6 +26,15 @@ def test_twice_the_size_and_the_same_picture(dtype):
     assert np.abs(resize(large.picture(), 90, 110) - small.picture()).mean() < 0.02
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_stays_grey(dtype):
+    small = photo(dtype=dtype)
+    grey = Photo(np.repeat(small.pixels[:, :, 1:2], 3, 2), None)
+    large = upscale(grey, threads=1).pixels
+    assert (large == large[:, :, :1]).all()
+    assert np.ptp(large) > 0.5 * np.iinfo(dtype).max
+
+
 def test_tiles_are_the_whole():
     small = photo()
     whole = upscale(small, threads=1)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sfumato.assets import weights_dir
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError
-from sfumato.image import MAX_PIXELS, Photo, Picture, to_levels
+from sfumato.image import MAX_PIXELS, Photo, Picture, luma, to_levels
 from sfumato.inference.finish import enlarge
 from sfumato.inference.sources import PixelSource, StripSource
 from sfumato.inference.stylizer import Ends, load_graph, read_card
@@ -42,7 +42,7 @@ def upscaler_digest() -> str:
 
 def upscale(photo: Photo, threads: int | None = None, tile: int = TILE) -> Photo:
     """The photo at twice its size: its depth, alpha (enlarged bicubic) and metadata are kept, and memory does not grow
-    with the picture beyond its own pixels. Under transparency lie the colours of what is near.
+    with the picture beyond its own pixels. Under transparency lie the colours of what is near; grey stays grey.
 
     Args:
         threads: CPU threads; ``None`` lets ONNX Runtime take one for each core.
@@ -62,9 +62,12 @@ def upscale(photo: Photo, threads: int | None = None, tile: int = TILE) -> Photo
     source = whole if min(photo.height, photo.width) >= _LEAST else StripSource(whole, _LEAST)
     pixels = np.empty((height, width, 3), photo.pixels.dtype)
     alpha = None if photo.alpha is None else np.empty((height, width), photo.alpha.dtype)
+    grey = bool((photo.pixels == photo.pixels[:, :, :1]).all())
     for part in tiles(photo.height, photo.width, tile, HALO):
         seen = source.region(*(slice(s.start, max(s.stop, _LEAST)) for s in (part.seen_rows, part.seen_columns)))
         enlarged = upscaled(seen, threads)
+        if grey:  # to which the network, as any that has learnt from colours, would give a tint
+            enlarged = np.repeat(luma(enlarged[0])[None, None], 3, 1)
         inner = _doubled(part.inner[0]), _doubled(part.inner[1])
         pixels[_doubled(part.rows), _doubled(part.columns)] = to_levels(enlarged[:, :, *inner], pixels.dtype)
         if alpha is not None and photo.alpha is not None:
