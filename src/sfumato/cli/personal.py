@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -110,6 +111,7 @@ def new(
         raise UsageError("--content is what --adapt learns with; add --adapt")
     if adapt:
         _trainable()
+    photos = _photos(content)
     liked, disliked, remarks = _found(like, dislike)
     if not liked and not disliked:
         raise UsageError("there is nothing to learn from; name pictures that you like, as in --like FOLDER")
@@ -128,9 +130,9 @@ def new(
     kept, taste = create(name, found, stylizer, whose, copy)
     remarks = [*found.remarks, *_odd(kept, found, stylizer)]
     if adapt and taste is not None:
-        taste, why = _adapted(kept, taste, stylizer, content, None)
+        taste, told = _adapted(kept, taste, stylizer, photos, None)
         if not as_json:
-            typer.echo(why)
+            typer.echo(told["said"])
     _tell(kept, taste, remarks, as_json)
 
 
@@ -195,11 +197,12 @@ def adapt(
         raise UsageError(f"nothing is liked under {name}, so there is nothing to adapt to; add pictures that you like")
     if not before.is_learnt(taste):
         raise UsageError(f"{name} is not learnt from all its pictures; run sfumato personal learn {name} first")
-    taste, why = _adapted(before, taste, Stylizer(), content, steps)
+    taste, told = _adapted(before, taste, Stylizer(), _photos(content), steps)
+    said = told.pop("said")
     if as_json:
-        print(json.dumps(taste.scores["adapted"], indent=2, ensure_ascii=False))
+        print(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        typer.echo(why)
+        typer.echo(said)
 
 
 def _trainable() -> None:
@@ -209,24 +212,41 @@ def _trainable() -> None:
         import torch  # noqa: F401
 
 
+def _photos(content: list[str] | None) -> list[Path]:
+    from sfumato.personal.look import find
+
+    photos, remarks = find(content or [])
+    _remarks(remarks, err=True)
+    return photos
+
+
 def _adapted(
-    kept: Preferences, taste: Taste, stylizer: Stylizer, content: list[str] | None, steps: int | None
-) -> tuple[Taste, str]:
-    """The taste adapted and kept in the store, and a sentence on it."""
+    kept: Preferences, taste: Taste, stylizer: Stylizer, photos: list[Path], steps: int | None
+) -> tuple[Taste, dict[str, Any]]:
+    """The taste that is kept in the store now, and what came of adapting it, with a sentence on it, ``said``."""
     from sfumato.checks import check_range
     from sfumato.personal.adapt import STEPS, adapt_taste
-    from sfumato.personal.look import find
-    from sfumato.personal.preferences import put
+    from sfumato.personal.preferences import instant, put
 
     steps = STEPS if steps is None else steps
     check_range(steps, 1, 10_000, "--steps")
-    photos, remarks = find(content or [])
-    _remarks(remarks, err=True)
-    files = [kept.file(picture) for picture in kept.liked if picture.sha256 in taste.liked]
+    liked = tuple(picture for picture in kept.liked if picture.sha256 in taste.liked)
+    if gone := replace(kept, pictures=liked).missing():
+        how = "has changed since it was added" if gone[0].kind == "changed" else "is no longer there"
+        raise InputError(f"{gone[0].path} {how}; put it back, or remove it (sfumato personal remove {kept.name} ...)")
+    # What was adapted already is aimed elsewhere than a run begins.
+    begun = instant(kept, stylizer) if taste.adapter else taste
+    if begun is None:
+        raise UsageError(f"nothing is liked under {kept.name}; add pictures that you like")
     with _bar("adapting (Ctrl-C keeps what stands)") as tick:
-        taste, outcome = adapt_taste(taste, files, stylizer, photos, steps, tick=tick)
-    put(taste)
-    return taste, f"{outcome.steps} steps, {outcome.seconds:.0f} s: {outcome.why}"
+        found, outcome = adapt_taste(begun, [kept.file(p) for p in liked], stylizer, photos, steps, tick=tick)
+    told = dict(found.scores["adapted"])
+    if found.adapter or not taste.adapter:
+        taste = put(found)
+    else:
+        told["why"] = f"{outcome.why.rpartition('; ')[0]}; the adapter from before stays"
+    told["said"] = f"{outcome.steps} steps, {outcome.seconds:.0f} s: {told['why']}"
+    return taste, told
 
 
 @app.command()

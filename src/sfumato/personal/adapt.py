@@ -360,7 +360,7 @@ def adapt(
         stylizer: whose model is adapted; one for any style.
         codes: the centres of the instant style, with their ``weights``.
         liked: pictures (1, 3, h, w), `FEWEST` or more.
-        photos: what is painted while it learns; without any, the liked pictures themselves.
+        photos: what is painted while it learns; without any, the liked pictures that are not held back.
         steps: of the fine-tune.
         seed: which pictures are held back, and all that chance decides.
         tick: called with the steps that are made, and how many there will be.
@@ -378,7 +378,7 @@ def adapt(
     order = np.random.default_rng([seed, 0xADA]).permutation(len(liked)).tolist()
     back = max(1, round(SHARE * len(liked)))
     kept_back, learnt = [liked[i] for i in order[:back]], [liked[i] for i in order[back:]]
-    judged, scenes = _apart(photos or liked, seed)
+    judged, scenes = _apart(photos or learnt, seed)
     # Centres are of all liked pictures on both sides; only the adapter has not seen those that are held back.
     seen = [stylizer.encode(picture) for picture in liked]
     members = [nearest(code, codes) for code in seen]

@@ -444,8 +444,11 @@ def install(taste: Taste, name: str) -> Preferences:
     return kept
 
 
-def put(taste: Taste) -> None:
+def put(taste: Taste) -> Taste:
     """Keeps what was learnt further of a name: its taste with an adapter, or with what was found of one.
+
+    Returns:
+        What is kept: with answers that were given meanwhile, and what they teach.
 
     Raises:
         UsageError: there is no such name, or its pictures have changed meanwhile.
@@ -453,9 +456,12 @@ def put(taste: Taste) -> None:
     """
     with _writing():
         kept = Preferences.load(taste.name)
-        if not kept.is_learnt(taste):
+        now = kept.taste
+        if now is None or any(getattr(now, part) != getattr(taste, part) for part in ("liked", "disliked", "model")):
             raise UsageError(f"the pictures of {taste.name} have changed while it was adapted; adapt it again")
-        taste.save(kept.folder / f"{kept.name}.sfumato")
+        now = replace(now, codes=taste.codes, weights=taste.weights, scores=taste.scores, adapter=taste.adapter)
+        now.save(kept.folder / f"{kept.name}.sfumato")
+    return now
 
 
 def delete(name: str) -> None:
@@ -513,6 +519,13 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
     if [tuple(sorted(of)) for of in (before.liked, before.disliked)] != hashes:
         return taste
     return replace(taste, codes=before.codes, weights=before.weights, scores=before.scores, adapter=before.adapter)
+
+
+def instant(kept: Preferences, stylizer: Stylizer) -> Taste | None:
+    """What is learnt at once, whatever adapter there is: what adapting begins with. None where nothing is liked."""
+    model = stylizer.card.model
+    seen, _ = recall(kept, stylizer)
+    return learn(kept, {**{digest: one.code for digest, one in seen.items()}, **answered_codes(kept, model)})
 
 
 def preference(
