@@ -186,6 +186,47 @@ def test_a_removed_copy_is_gone_from_the_disk(store, likes, stylizer):
     assert gone.sha256 not in " ".join(files(store))
 
 
+def test_a_copy_that_has_vanished_is_still_known(store, likes, stylizer):
+    kept, first = create("anna", gather(likes[:3], [], stylizer), stylizer, copy=True)
+    kept.file(kept.pictures[0]).unlink()
+    _, again = add("anna", Gathered(), stylizer)
+    assert again.style.code == first.style.code
+    _, kept, taste = more("anna", likes[3:], [], stylizer, copy=True)
+    assert len(taste.liked) == 5
+    assert [remark.kind for remark in kept.missing()] == ["vanished"]
+
+
+def test_what_a_person_puts_into_the_folder_stays(store, likes, stylizer):
+    create("anna", gather(likes[:2], [], stylizer), stylizer, copy=True)
+    mine = ["notes.txt", "pictures/cat.jpg", "pictures/more/cat.jpg", "codes/.keep"]
+    left = ["question.png", "codes/.sfumato-0a1b.tmp", f"pictures/{'0' * 64}.jpg", f"codes/{'0' * 64}.safetensors"]
+    before = files(store / "anna")
+    for name in (*mine, *left):
+        (store / "anna" / name).parent.mkdir(exist_ok=True)
+        (store / "anna" / name).write_text("?")
+    add("anna", Gathered(), stylizer)
+    assert files(store / "anna") == sorted([*before, *mine])
+
+
+def test_what_is_there_and_then_on_both_sides_is_said_to_stay(store, likes, stylizer):
+    create("anna", gather(likes[:2], [], stylizer), stylizer)
+    found, kept, _ = more("anna", likes[:1], likes[:1], stylizer)
+    assert [remark.text.partition(", ")[2] for remark in found.remarks] == ["and stays as it was"]
+    assert len(kept.liked) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock")
+def test_a_disk_without_locks_is_one_sentence(store, likes, stylizer, monkeypatch):
+    import fcntl
+
+    def refuse(file, how):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OutputError, match=r"cannot lock .*: No locks available"):
+        create("anna", gather(likes[:1], [], stylizer), stylizer)
+
+
 def test_a_picture_is_found_by_name_path_and_hash(store, likes, stylizer):
     kept, _ = create("anna", gather(likes, [], stylizer), stylizer)
     first = kept.pictures[0]

@@ -447,6 +447,8 @@ def ask(
         raise UsageError("a page shows its pictures itself; leave -o or --page out")
     if out is not None and out.suffix.lower() not in WRITABLE:
         raise OutputError(f"cannot write {out}: its name must end in one of {', '.join(WRITABLE)}")
+    if out is not None and os.path.lexists(out):
+        raise OutputError(f"{out} is there already; name a file that is not")
     questions = Questions(name, Stylizer(), photo, refine)
     why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
     taste = questions.kept.taste
@@ -476,8 +478,9 @@ def _on_page(questions: Questions, most: int) -> str:
 def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
     from sfumato.image import write_image
     from sfumato.personal.ask import side_by_side
+    from sfumato.personal.preferences import QUESTION
 
-    target = out or questions.kept.folder / "question.png"
+    target = out or questions.kept.folder / QUESTION
     try:
         while questions.answered < most:
             question = questions.next()
@@ -528,8 +531,7 @@ def _learnable(name: str) -> Preferences:
     from sfumato.personal.preferences import Preferences
 
     kept = Preferences.load(name)
-    if kept.imported:
-        raise UsageError(f"{name} came as a file, and there is nothing to learn it again from; make one of your own")
+    kept.check_learnable()
     return kept
 
 
@@ -563,7 +565,7 @@ def _bar(what: str) -> Iterator[Tick]:
 
 
 def _odd(kept: Preferences, found: Gathered | None = None, stylizer: Stylizer | None = None) -> list[Remark]:
-    """The remark on an odd picture; with ``found``, only where that is a new one."""
+    """The remark on an odd picture; with ``found``, only where that is one of it."""
     from sfumato.inference import Stylizer
     from sfumato.personal.preferences import odd_remark, recall
 
@@ -571,8 +573,12 @@ def _odd(kept: Preferences, found: Gathered | None = None, stylizer: Stylizer | 
         return []
     seen, _ = recall(kept, stylizer or Stylizer())
     remark = odd_remark(kept, {digest: one.code for digest, one in seen.items()})
-    if remark is None or (found is not None and remark.path not in {str(kept.file(p)) for p in kept.pictures}):
+    if remark is None:
         return []
+    if found is not None:
+        new = {one.sha256 for one in found.liked} | found.moved.keys()
+        if remark.path not in {str(kept.file(picture)) for picture in kept.pictures if picture.sha256 in new}:
+            return []
     return [remark]
 
 

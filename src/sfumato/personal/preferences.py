@@ -12,8 +12,8 @@
 
 Nothing about a person lies anywhere else. Whoever writes holds the lock, and each file is replaced as a whole, the
 truth before what is learnt from it: a command that is killed leaves the store as it was, or as it was to be, and at
-most a ``NAME.sfumato`` of the day before, which `Preferences.is_learnt` tells. What such a command left lying about is
-swept away by the next that writes.
+most an older ``NAME.sfumato``, until the next that writes, which `Preferences.is_learnt` tells. What such a command
+left lying about is swept away by the next that writes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -45,6 +46,13 @@ from sfumato.style_code import StyleCode, from_text, to_text
 #: Of ``taste.json``.
 FORMAT = 1
 _FILE = "taste.json"
+#: The picture that `sfumato personal ask` shows while it asks.
+QUESTION = "question.png"
+# What may be swept away: whatever else a person puts there is theirs.
+_OURS = re.compile(
+    rf"{re.escape(QUESTION)}|((codes|pictures)/)?\.sfumato-[0-9a-f]+\.tmp"
+    r"|codes/([0-9a-f]{32}|[0-9a-f]{64})\.safetensors|pictures/[0-9a-f]{64}(\.[a-z]+)?"
+)
 
 Tick = Callable[[int, int], None]
 
@@ -142,6 +150,13 @@ class Preferences:
             and taste.answers == sum(answer.preferred != "neither" for answer in self.answers)
             and taste.created >= max((picture.added for picture in self.pictures), default="")
         )
+
+    def check_learnable(self) -> None:
+        """Raises UsageError where it came as a file."""
+        if self.imported:
+            raise UsageError(
+                f"{self.name} came as a file, and there is nothing to learn it again from; make one of your own"
+            )
 
     def file(self, picture: Kept) -> Path:
         """Where a picture lies."""
@@ -323,7 +338,8 @@ def gather(
         for digest, remark in each.known.items():
             name = Path(remark.path).name
             if digest in both:
-                said = f"{name} is both among the liked and the disliked, and counts as neither"
+                stays = "stays as it was" if digest in opinions else "counts as neither"
+                said = f"{name} is both among the liked and the disliked, and {stays}"
                 if opinion:
                     continue
                 found.remarks.append(Remark(remark.path, "contradiction", said))
@@ -352,7 +368,7 @@ def create(
         kept = _with(Preferences(name), found, rights, copy)
         new = personal_folder() / f".new-{secrets.token_hex(6)}"
         try:
-            taste = _write(new, kept, None, _seen_of(found), stylizer)
+            taste = _write(new, kept, Preferences(name), None, _seen_of(found), stylizer)
             os.rename(new, path.parent)
         except OSError as problem:
             raise OutputError(f"cannot write {path.parent}: {problem.strerror or problem}") from problem
@@ -612,19 +628,17 @@ def _edit(
 ) -> tuple[Preferences, Taste | None]:
     with _writing():
         before = Preferences.load(name)
-        if before.imported:
-            raise UsageError(
-                f"{name} came as a file, and there is nothing to learn it again from; make one of your own"
-            )
+        before.check_learnable()
         kept, taste = edit(before), None
         with suppress(ModelError):  # a damaged file is replaced
             taste = before.taste
-        return kept, _write(before.folder, kept, taste, seen, stylizer, shown)
+        return kept, _write(before.folder, kept, before, taste, seen, stylizer, shown)
 
 
 def _write(
     folder: Path,
     kept: Preferences,
+    was: Preferences,
     before: Taste | None,
     seen: Mapping[str, Seen],
     stylizer: Stylizer,
@@ -632,7 +646,8 @@ def _write(
 ) -> Taste | None:
     """Writes all of a person's folder that is not there as it should be, and returns what was learnt.
 
-    ``seen`` is what is known of pictures already, ``shown`` the styles of a new question.
+    ``was`` and ``before`` are what was kept and learnt until now, ``seen`` is what is known of pictures already,
+    ``shown`` the styles of a new question.
     """
     model = stylizer.card.model
     there = {p.sha256 for p in kept.pictures if _cached(folder, p, kept.file(p), model)}
@@ -643,8 +658,9 @@ def _write(
         known[digest].code.save(folder / "codes" / f"{digest}.safetensors", about)
     for digest, code in (shown or {}).items():
         code.save(folder / "codes" / f"{digest}.safetensors")
+    old = {picture.sha256 for picture in was.pictures}  # of a copy that has vanished there is nothing to copy
     for picture in kept.pictures:
-        if picture.is_copy and picture.sha256 in seen and not os.path.exists(folder / picture.path):
+        if picture.is_copy and picture.sha256 not in old and not os.path.exists(folder / picture.path):
             _copy(seen[picture.sha256], folder / picture.path)
     codes = {digest: one.code for digest, one in known.items()}
     taste = learn(kept, {**codes, **answered_codes(kept, model), **(shown or {})}, before)
@@ -675,14 +691,16 @@ def _write_json(path: Path, found: Mapping[str, Any]) -> None:
 
 
 def _sweep(folder: Path, kept: Preferences) -> None:
-    """Removes what ``taste.json`` no longer names, and what killed commands left."""
+    """Removes what ``taste.json`` no longer names, and what killed commands left; nothing that has another's name."""
     codes = {picture.sha256 for picture in kept.pictures}
     codes |= {code for each in kept.answers for _, code in (each.first, each.second)}
     wanted = {folder / "codes" / f"{code}.safetensors" for code in codes}
     wanted |= {folder / picture.path for picture in kept.pictures if picture.is_copy}
-    for path in (*folder.glob("codes/*"), *folder.glob("pictures/*"), *folder.glob(".sfumato-*.tmp")):
-        if path not in wanted:
-            path.unlink(missing_ok=True)
+    for path in (*folder.glob("*"), *folder.glob("codes/*"), *folder.glob("pictures/*")):
+        name = path.relative_to(folder).as_posix()
+        if path not in wanted and _OURS.fullmatch(name) and not path.is_dir():
+            with suppress(OSError):
+                path.unlink()
 
 
 @contextmanager
@@ -696,7 +714,10 @@ def _writing() -> Iterator[None]:
     except OSError as problem:
         raise OutputError(f"cannot write into {root}: {problem.strerror or problem}; see SFUMATO_PERSONAL") from problem
     with file:
-        _lock(file)
+        try:
+            _lock(file)
+        except OSError as problem:
+            raise OutputError(f"cannot lock {root}: {problem.strerror or problem}; see SFUMATO_PERSONAL") from problem
         for left in (*root.glob(".new-*"), *root.glob(".deleted-*")):
             shutil.rmtree(left, ignore_errors=True)
         yield
