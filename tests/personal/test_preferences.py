@@ -227,6 +227,14 @@ def test_a_disk_without_locks_is_one_sentence(store, likes, stylizer, monkeypatc
         create("anna", gather(likes[:1], [], stylizer), stylizer)
 
 
+def test_rights_can_be_stated_later(store, likes, stylizer):
+    create("anna", gather(likes[:3], [], stylizer), stylizer)
+    _, _, taste = more("anna", likes[:2], [], stylizer, rights="own")
+    assert taste.rights == {"own": 2, "unstated": 1}
+    _, _, taste = more("anna", likes[:3], [], stylizer)
+    assert taste.rights == {"own": 2, "unstated": 1}
+
+
 def test_a_picture_is_found_by_name_path_and_hash(store, likes, stylizer):
     kept, _ = create("anna", gather(likes, [], stylizer), stylizer)
     first = kept.pictures[0]

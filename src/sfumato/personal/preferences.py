@@ -296,12 +296,14 @@ class Gathered:
     Attributes:
         liked, disliked: that are new.
         moved: hashes of pictures that were there, and now are liked or not.
+        known: hashes of all that were there.
         remarks: on any of them.
     """
 
     liked: list[Seen] = field(default_factory=list)
     disliked: list[Seen] = field(default_factory=list)
     moved: dict[str, bool] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
     remarks: list[Remark] = field(default_factory=list)
 
 
@@ -337,6 +339,7 @@ def gather(
     for opinion, each in ((True, likes), (False, dislikes)):
         for digest, remark in each.known.items():
             name = Path(remark.path).name
+            found.known |= {digest} & opinions.keys()
             if digest in both:
                 stays = "stays as it was" if digest in opinions else "counts as neither"
                 said = f"{name} is both among the liked and the disliked, and {stays}"
@@ -604,9 +607,14 @@ def nearest_pictures(kept: Preferences, taste: Taste, stylizer: Stylizer) -> lis
 
 
 def _with(kept: Preferences, found: Gathered, rights: str, copy: bool) -> Preferences:
-    """Preferences with what was gathered; what another command added meanwhile counts once."""
+    """Preferences with what was gathered; what another command added meanwhile counts once.
+
+    ``rights`` that are stated are those of pictures that were there and were given again, too.
+    """
     there = {picture.sha256 for picture in kept.pictures}
     pictures = [replace(picture, liked=found.moved.get(picture.sha256, picture.liked)) for picture in kept.pictures]
+    if rights != "unstated":
+        pictures = [replace(p, rights=rights) if p.sha256 in found.known else p for p in pictures]
     for liked, several in ((True, found.liked), (False, found.disliked)):
         for one in several:
             if one.sha256 not in there:
