@@ -89,7 +89,7 @@ def test_one_picture_is_its_own_style(store, likes, stylizer):
 def test_two_tastes_are_two_styles(store, likes, others, stylizer):
     kept, taste = create("anna", gather([*likes, *others[:4]], [], stylizer), stylizer)
     assert [style.name for style in taste.styles] == ["anna", "anna/2"]
-    near = nearest_pictures(kept, taste, stylizer)
+    near = nearest_pictures(kept, taste, {d: s.code for d, s in recall(kept, stylizer)[0].items()})
     assert [{picture.name for picture in each} for each in near] == [
         {path.name for path in likes},
         {path.name for path in others[:4]},

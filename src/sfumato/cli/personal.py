@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sfumato.personal.ask import Questions
     from sfumato.personal.look import Remark
     from sfumato.personal.preferences import Gathered, Preferences, Tick
+    from sfumato.style_code import StyleCode
 
 app = typer.Typer(help="A style of your own, learnt from the pictures that you like.", no_args_is_help=True)
 
@@ -128,7 +129,7 @@ def new(
 
         check_enough(len(found.liked))
     kept, taste = create(name, found, stylizer, whose, copy)
-    remarks = [*found.remarks, *_odd(kept, found, stylizer)]
+    remarks = [*found.remarks, *_odd(kept, _codes(kept, stylizer), found)]
     if adapt and taste is not None:
         taste, told = _adapted(kept, taste, stylizer, photos, None)
         if not as_json:
@@ -160,7 +161,7 @@ def add(
     with _bar("looking at pictures") as tick:
         found = gather(liked, disliked, stylizer, before, seen, tick)
     kept, taste = added(name, found, stylizer, whose, copy, seen)
-    _tell(kept, taste, [*lost, *remarks, *found.remarks, *_odd(kept, found, stylizer)], as_json)
+    _tell(kept, taste, [*lost, *remarks, *found.remarks, *_odd(kept, _codes(kept, stylizer), found)], as_json)
 
 
 @app.command()
@@ -284,14 +285,15 @@ def show(name: _Name, as_json: _Json = False) -> None:
 
     kept = Preferences.load(name)
     taste = kept.taste
-    remarks = [*kept.missing(), *_odd(kept)]
+    codes = _codes(kept)
+    remarks = [*kept.missing(), *_odd(kept, codes)]
     if as_json:
         pictures = [{**vars(picture), "file": str(kept.file(picture))} for picture in kept.pictures]
         print(json.dumps({**_facts(kept, taste, remarks), "pictures": pictures}, indent=2, ensure_ascii=False))
         return
     _summary(kept, taste)
     if taste is not None:
-        _styles(kept, taste)
+        _styles(kept, taste, codes)
         if suggested := _suggested(taste):
             typer.echo(f"Of the built-in styles you may like best: {', '.join(suggested)}.")
         rights = ", ".join(f"{right}: {count}" for right, count in taste.rights.items())
@@ -564,15 +566,21 @@ def _bar(what: str) -> Iterator[Tick]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _odd(kept: Preferences, found: Gathered | None = None, stylizer: Stylizer | None = None) -> list[Remark]:
-    """The remark on an odd picture; with ``found``, only where that is one of it."""
+def _codes(kept: Preferences, stylizer: Stylizer | None = None) -> dict[str, StyleCode]:
+    """Of the pictures, by their hashes."""
     from sfumato.inference import Stylizer
-    from sfumato.personal.preferences import odd_remark, recall
+    from sfumato.personal.preferences import recall
+
+    return {digest: one.code for digest, one in recall(kept, stylizer or Stylizer())[0].items()}
+
+
+def _odd(kept: Preferences, codes: Mapping[str, StyleCode], found: Gathered | None = None) -> list[Remark]:
+    """The remark on an odd picture; with ``found``, only where that is one of it."""
+    from sfumato.personal.preferences import odd_remark
 
     if kept.imported:
         return []
-    seen, _ = recall(kept, stylizer or Stylizer())
-    remark = odd_remark(kept, {digest: one.code for digest, one in seen.items()})
+    remark = odd_remark(kept, codes)
     if remark is None:
         return []
     if found is not None:
@@ -653,7 +661,7 @@ def _tell(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark], as_
     _summary(kept, taste)
     if taste is not None:
         if len(taste.codes) > 1:
-            _styles(kept, taste)
+            _styles(kept, taste, _codes(kept))
         _use(kept)
     typer.echo(f"All that is known lies in {kept.folder}")
 
@@ -678,12 +686,11 @@ def _summary(kept: Preferences, taste: Taste | None) -> None:
             typer.echo(f"  not from all of them: run sfumato personal learn {kept.name}")
 
 
-def _styles(kept: Preferences, taste: Taste) -> None:
+def _styles(kept: Preferences, taste: Taste, codes: Mapping[str, StyleCode]) -> None:
     """The centres, with the pictures nearest to each."""
-    from sfumato.inference import Stylizer
     from sfumato.personal.preferences import nearest_pictures
 
-    for style, weight, near in zip(taste.styles, taste.weights, nearest_pictures(kept, taste, Stylizer()), strict=True):
+    for style, weight, near in zip(taste.styles, taste.weights, nearest_pictures(kept, taste, codes), strict=True):
         names = ", ".join(picture.name for picture in near[:3])
         more = f" and {len(near) - 3} more" if len(near) > 3 else ""
         typer.echo(f"  {style.name}  {weight:.0%}  {names}{more}".rstrip())

@@ -588,17 +588,16 @@ def odd_remark(kept: Preferences, codes: Mapping[str, StyleCode]) -> Remark | No
     return Remark(str(kept.file(odd)), "odd", said, left_out=False)
 
 
-def nearest_pictures(kept: Preferences, taste: Taste, stylizer: Stylizer) -> list[list[Kept]]:
+def nearest_pictures(kept: Preferences, taste: Taste, codes: Mapping[str, StyleCode]) -> list[list[Kept]]:
     """For each centre of a taste the liked pictures that are nearer to it than to the others, the nearest first."""
     if kept.imported:
         return [[] for _ in taste.codes]
     space = StyleSpace.load()
     middles = space.places(taste.codes)
     found: list[list[tuple[float, Kept]]] = [[] for _ in taste.codes]
-    seen, _ = recall(kept, stylizer)
     for picture in kept.liked:
-        if picture.sha256 in seen:
-            apart = ((middles - space.place(seen[picture.sha256].code)) ** 2).sum(1)
+        if picture.sha256 in codes:
+            apart = ((middles - space.place(codes[picture.sha256])) ** 2).sum(1)
             found[int(apart.argmin())].append((float(apart.min()), picture))
     return [[picture for _, picture in sorted(each, key=lambda one: one[0])] for each in found]
 
