@@ -172,6 +172,18 @@ def test_what_a_look_finds_is_said(desk, store, tmp_path):
     assert kinds == left_out
 
 
+def test_an_odd_picture_is_remarked_on_when_it_comes_and_in_show(desk, store, tmp_path):
+    likes = tmp_path / "likes"
+    save_works(likes, 0, 7)
+    (odd,) = save_works(tmp_path / "odd", 1, 1)
+    (more,) = save_works(tmp_path / "more", 0, 1, first=7)
+    said = "work-1-0.png is unlike the other"
+    assert said not in run("personal", "new", "anna", "--like", likes).stdout
+    assert said in run("personal", "add", "anna", "--like", odd).stdout
+    assert said not in run("personal", "add", "anna", "--like", more).stdout
+    assert said in run("personal", "show", "anna").stdout
+
+
 def test_many_remarks_of_a_kind_are_counted(desk, store, tmp_path):
     for number in range(13):
         (tmp_path / f"{number}.jpg").write_bytes(b"?")
@@ -316,6 +328,7 @@ def test_the_page_is_ended_by_ctrl_c(desk, store):
         (2, "--most must be between 1 and 1,000", "ask anna --most 0"),
         (2, "leave -o or --page out", "ask anna --page -o {t}/q.png"),
         (4, "its name must end in one of", "ask anna -o {t}/q.txt"),
+        (4, "work-0-0.png is there already; name a file that is not", "ask anna -o {d}/rough/work-0-0.png"),
         (3, "cannot read {t}/none.jpg", "ask anna --photo {t}/none.jpg"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,6 +242,61 @@ def test_the_shipped_model_learns_a_taste_and_paints_it(
     taste = Taste.load(tmp_path / "personal" / "anna" / "anna.sfumato")
     assert taste.scores["adapted"]["kept"] == bool(taste.adapter)
     assert Style.named("anna").adapter == taste.style.adapter
+
+
+@pytest.mark.slow
+def test_adapting_again_begins_with_the_instant_style_and_keeps_a_better_adapter(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_scenes(tmp_path / "liked", 4, 0)
+    assert run("personal", "new", "anna", "--like", tmp_path / "liked").exit_code == 0
+    figures = []
+    for better in (True, False, True):
+        said = (better, "it is better" if better else "it is worse; the instant style is kept")
+        monkeypatch.setattr(adapting, "verdict", lambda instant, adapted, said=said: said)
+        before = (store / "anna" / "anna.sfumato").read_bytes()
+        result = run("personal", "adapt", "anna", "--steps", 1, "--json")
+        assert result.exit_code == 0, result.stderr
+        told = json.loads(result.stdout)
+        figures.append(told["figures"]["instant"])
+        assert told["kept"] == better
+        assert Taste.load(store / "anna" / "anna.sfumato").adapter
+        if not better:
+            assert told["why"] == "it is worse; the adapter from before stays"
+            assert (store / "anna" / "anna.sfumato").read_bytes() == before
+    assert figures[0] == figures[1] == figures[2]
+
+
+def test_pictures_that_are_held_back_are_not_painted_either(
+    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def watched(*given, **options):
+        seen.append(given)
+        return train(*given, **options)
+
+    monkeypatch.setattr(adapting, "train", watched)
+    adapt(stylizer, [centre], [1.0], liked, steps=1, crop=CROP)
+    ((_, _, _, learnt, _, scenes, *_),) = seen
+    assert len(learnt) == 4
+    assert {id(scene) for scene in scenes} <= {id(picture) for picture in learnt}
+
+
+def test_a_picture_that_has_changed_or_gone_is_not_adapted_to(store: Path, tmp_path: Path) -> None:
+    save_scenes(tmp_path / "liked", 4, 0)
+    assert run("personal", "new", "anna", "--like", tmp_path / "liked").exit_code == 0
+    write_image(scene(72, 96, 50), tmp_path / "liked" / "2.png")
+    assert_one_sentence(run("personal", "adapt", "anna"), 3, "2.png has changed since it was added; put it back")
+    (tmp_path / "liked" / "2.png").unlink()
+    assert_one_sentence(run("personal", "adapt", "anna"), 3, "2.png is no longer there; put it back")
+
+
+def test_photos_that_are_not_there_are_said_before_anything_is_made(store: Path, tmp_path: Path) -> None:
+    save_scenes(tmp_path / "liked", 4, 0)
+    given = ("personal", "new", "anna", "--like", tmp_path / "liked", "--adapt", "--content", tmp_path / "typo*")
+    assert_one_sentence(run(*given), 3, "typo")
+    assert not store.exists()
 
 
 def test_a_recipe_takes_the_adapter_from_the_style_of_that_name(

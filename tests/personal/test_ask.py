@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import shutil
+import subprocess
 import threading
 
 import numpy as np
@@ -219,6 +221,61 @@ def test_it_serves_no_files_and_takes_no_nonsense(page):
     assert browser(body="{}")[0] == 200  # answers nothing
     assert browser(body=json.dumps({"question": 1, "choice": "maybe"}))[0] == 200
     assert Preferences.load("anna").answers == ()
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_keys_with_others_held_are_the_browsers(page):
+    Browser(page)()
+    script = Browser(page)("")[1].decode().partition("<script")[2].partition(">")[2].partition("</script>")[0]
+    around = """
+const part = {addEventListener() {}, firstElementChild: {}};
+globalThis.document = {getElementById: () => part};
+globalThis.addEventListener = (kind, does) => { globalThis.press = does; };
+const asked = [];
+globalThis.fetch = async (path, options) => {
+  asked.push(options ? JSON.parse(options.body).choice : "");
+  return {json: async () => ({question: asked.length, said: "", pictures: ["", ""]})};
+};
+"""
+    pressing = """
+(async () => {
+  for (const more of [{ctrlKey: true}, {metaKey: true}, {altKey: true}, {repeat: true}, {}]) {
+    await new Promise(done => setTimeout(done, 10));
+    press({key: "1", ...more});
+  }
+  console.log(JSON.stringify(asked));
+})();
+"""
+    result = subprocess.run(["node", "-e", around + script + pressing], capture_output=True, text=True, timeout=60)
+    assert json.loads(result.stdout) == ["", "first"], result.stderr
+
+
+def test_lengths_that_are_no_length_are_refused(page):
+    Browser(page)()
+    assert Browser(page)(body="{}", **{"Content-Length": "1" * 5000})[0] == 400
+
+
+def test_what_nobody_expected_ends_the_page_and_is_raised(anna, stylizer, photo, monkeypatch):
+    questions = ask(stylizer, photo)
+    page = Page(questions, most=5)
+
+    def fail():
+        raise ValueError("the question cannot be painted")
+
+    monkeypatch.setattr(questions, "next", fail)
+    raised = []
+
+    def serve():
+        try:
+            page.serve()
+        except ValueError as problem:
+            raised.append(str(problem))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert json.loads(Browser(page)()[1])["said"] == "the question cannot be painted."
+    thread.join(30)
+    assert raised == ["the question cannot be painted"]
 
 
 def test_a_store_that_vanishes_meanwhile_ends_it_with_one_sentence(anna, stylizer, photo, store):

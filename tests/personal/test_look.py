@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sfumato.errors import InputError
 from sfumato.image import as_image, to_uint8
 from sfumato.inference import Stylizer
-from sfumato.personal.look import FEWEST, find, is_same, is_screenshot, look, odd_one, sketch
+from sfumato.personal.look import ODD_AMONG, find, is_same, is_screenshot, look, odd_one, sketch
 from sfumato.personal.space import StyleSpace
 from support import save_works, work
 
@@ -115,7 +115,7 @@ def test_one_odd_picture_among_many(stylizer):
     other = stylizer.encode(work(1, 0))
     assert odd_one(many, space) is None
     assert odd_one([*many[:3], other, *many[3:]], space) == 3
-    assert odd_one([*many[: FEWEST - 2], other], space) is None  # too few to tell
+    assert odd_one([*many[: ODD_AMONG - 2], other], space) is None  # too few to tell
     two_tastes = [*many, *(stylizer.encode(work(1, number)) for number in range(6))]
     assert odd_one(two_tastes, space) is None
 

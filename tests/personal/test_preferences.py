@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from sfumato.personal.preferences import (
     nearest_pictures,
     odd_remark,
     preference,
+    put,
     recall,
     remove,
 )
@@ -87,7 +89,7 @@ def test_one_picture_is_its_own_style(store, likes, stylizer):
 def test_two_tastes_are_two_styles(store, likes, others, stylizer):
     kept, taste = create("anna", gather([*likes, *others[:4]], [], stylizer), stylizer)
     assert [style.name for style in taste.styles] == ["anna", "anna/2"]
-    near = nearest_pictures(kept, taste, stylizer)
+    near = nearest_pictures(kept, taste, {d: s.code for d, s in recall(kept, stylizer)[0].items()})
     assert [{picture.name for picture in each} for each in near] == [
         {path.name for path in likes},
         {path.name for path in others[:4]},
@@ -184,6 +186,55 @@ def test_a_removed_copy_is_gone_from_the_disk(store, likes, stylizer):
     assert gone.sha256 not in " ".join(files(store))
 
 
+def test_a_copy_that_has_vanished_is_still_known(store, likes, stylizer):
+    kept, first = create("anna", gather(likes[:3], [], stylizer), stylizer, copy=True)
+    kept.file(kept.pictures[0]).unlink()
+    _, again = add("anna", Gathered(), stylizer)
+    assert again.style.code == first.style.code
+    _, kept, taste = more("anna", likes[3:], [], stylizer, copy=True)
+    assert len(taste.liked) == 5
+    assert [remark.kind for remark in kept.missing()] == ["vanished"]
+
+
+def test_what_a_person_puts_into_the_folder_stays(store, likes, stylizer):
+    create("anna", gather(likes[:2], [], stylizer), stylizer, copy=True)
+    mine = ["notes.txt", "pictures/cat.jpg", "pictures/more/cat.jpg", "codes/.keep"]
+    left = ["question.png", "codes/.sfumato-0a1b.tmp", f"pictures/{'0' * 64}.jpg", f"codes/{'0' * 64}.safetensors"]
+    before = files(store / "anna")
+    for name in (*mine, *left):
+        (store / "anna" / name).parent.mkdir(exist_ok=True)
+        (store / "anna" / name).write_text("?")
+    add("anna", Gathered(), stylizer)
+    assert files(store / "anna") == sorted([*before, *mine])
+
+
+def test_what_is_there_and_then_on_both_sides_is_said_to_stay(store, likes, stylizer):
+    create("anna", gather(likes[:2], [], stylizer), stylizer)
+    found, kept, _ = more("anna", likes[:1], likes[:1], stylizer)
+    assert [remark.text.partition(", ")[2] for remark in found.remarks] == ["and stays as it was"]
+    assert len(kept.liked) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="flock")
+def test_a_disk_without_locks_is_one_sentence(store, likes, stylizer, monkeypatch):
+    import fcntl
+
+    def refuse(file, how):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OutputError, match=r"cannot lock .*: No locks available"):
+        create("anna", gather(likes[:1], [], stylizer), stylizer)
+
+
+def test_rights_can_be_stated_later(store, likes, stylizer):
+    create("anna", gather(likes[:3], [], stylizer), stylizer)
+    _, _, taste = more("anna", likes[:2], [], stylizer, rights="own")
+    assert taste.rights == {"own": 2, "unstated": 1}
+    _, _, taste = more("anna", likes[:3], [], stylizer)
+    assert taste.rights == {"own": 2, "unstated": 1}
+
+
 def test_a_picture_is_found_by_name_path_and_hash(store, likes, stylizer):
     kept, _ = create("anna", gather(likes, [], stylizer), stylizer)
     first = kept.pictures[0]
@@ -269,6 +320,19 @@ def test_an_adapter_stays_while_the_liked_pictures_do(store, likes, stylizer):
     assert np.array_equal(taste.adapter["a"], np.ones(3))
     _, _, taste = more("anna", likes[4:], [], stylizer)
     assert taste.adapter == {}
+
+
+def test_an_adapter_is_kept_beside_answers_that_were_given_meanwhile(store, likes, stylizer):
+    _, taste = create("anna", gather(likes[:4], [], stylizer), stylizer)
+    answer("anna", Style.named("monet"), Style.named("degas"), "first", stylizer)
+    found = put(replace(taste, adapter={"a": np.ones(3, np.float32)}))
+    kept = Preferences.load("anna")
+    assert found.answers == kept.taste.answers == 1
+    assert np.array_equal(kept.taste.adapter["a"], np.ones(3))
+    assert kept.is_learnt(kept.taste)
+    more("anna", likes[4:], [], stylizer)
+    with pytest.raises(UsageError, match="have changed while it was adapted"):
+        put(found)
 
 
 def test_a_damaged_taste_is_replaced_by_what_is_learnt(store, likes, stylizer):

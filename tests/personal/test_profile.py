@@ -11,11 +11,9 @@ from sfumato.errors import ModelError, UsageError
 from sfumato.personal import profile
 from sfumato.personal.profile import (
     PreferenceModel,
-    Setting,
     StyleSpace,
     centres,
     next_question,
-    setting,
     suggestions,
 )
 from sfumato.personal.space import PARTS, features
@@ -310,16 +308,6 @@ def test_suggestions_are_built_in_styles_by_their_score(space):
     found = suggestions(model, 4)
     assert {"monet", "sisley"} <= {name for name, _, _ in found}
     assert [mean for _, mean, _ in found] == sorted((mean for _, mean, _ in found), reverse=True)
-
-
-def test_a_setting_is_guidance_moved_by_answers():
-    guided = Setting(0.6, 1.0)
-    assert setting(guided, []) == guided
-    bolder = setting(guided, [(Setting(0.9, 1.0), Setting(0.5, 1.0))] * 3)
-    assert 0.6 < bolder.strength <= 1
-    assert bolder.stroke == pytest.approx(1, abs=0.02)
-    finer = setting(guided, [(Setting(0.6, 0.5), Setting(0.6, 1.5))] * 3)
-    assert 0.5 <= finer.stroke < 1
 
 
 def test_features_are_the_look_and_the_measured_part(built_in):

@@ -6,8 +6,9 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sfumato.personal.ask import Questions
     from sfumato.personal.look import Remark
     from sfumato.personal.preferences import Gathered, Preferences, Tick
+    from sfumato.style_code import StyleCode
 
 app = typer.Typer(help="A style of your own, learnt from the pictures that you like.", no_args_is_help=True)
 
@@ -110,6 +112,7 @@ def new(
         raise UsageError("--content is what --adapt learns with; add --adapt")
     if adapt:
         _trainable()
+    photos = _photos(content)
     liked, disliked, remarks = _found(like, dislike)
     if not liked and not disliked:
         raise UsageError("there is nothing to learn from; name pictures that you like, as in --like FOLDER")
@@ -126,11 +129,11 @@ def new(
 
         check_enough(len(found.liked))
     kept, taste = create(name, found, stylizer, whose, copy)
-    remarks = [*found.remarks, *_odd(kept, found, stylizer)]
+    remarks = [*found.remarks, *_odd(kept, _codes(kept, stylizer), found)]
     if adapt and taste is not None:
-        taste, why = _adapted(kept, taste, stylizer, content, None)
+        taste, told = _adapted(kept, taste, stylizer, photos, None)
         if not as_json:
-            typer.echo(why)
+            typer.echo(told["said"])
     _tell(kept, taste, remarks, as_json)
 
 
@@ -158,7 +161,7 @@ def add(
     with _bar("looking at pictures") as tick:
         found = gather(liked, disliked, stylizer, before, seen, tick)
     kept, taste = added(name, found, stylizer, whose, copy, seen)
-    _tell(kept, taste, [*lost, *remarks, *found.remarks, *_odd(kept, found, stylizer)], as_json)
+    _tell(kept, taste, [*lost, *remarks, *found.remarks, *_odd(kept, _codes(kept, stylizer), found)], as_json)
 
 
 @app.command()
@@ -195,11 +198,12 @@ def adapt(
         raise UsageError(f"nothing is liked under {name}, so there is nothing to adapt to; add pictures that you like")
     if not before.is_learnt(taste):
         raise UsageError(f"{name} is not learnt from all its pictures; run sfumato personal learn {name} first")
-    taste, why = _adapted(before, taste, Stylizer(), content, steps)
+    taste, told = _adapted(before, taste, Stylizer(), _photos(content), steps)
+    said = told.pop("said")
     if as_json:
-        print(json.dumps(taste.scores["adapted"], indent=2, ensure_ascii=False))
+        print(json.dumps(told, indent=2, ensure_ascii=False))
     else:
-        typer.echo(why)
+        typer.echo(said)
 
 
 def _trainable() -> None:
@@ -209,24 +213,41 @@ def _trainable() -> None:
         import torch  # noqa: F401
 
 
+def _photos(content: list[str] | None) -> list[Path]:
+    from sfumato.personal.look import find
+
+    photos, remarks = find(content or [])
+    _remarks(remarks, err=True)
+    return photos
+
+
 def _adapted(
-    kept: Preferences, taste: Taste, stylizer: Stylizer, content: list[str] | None, steps: int | None
-) -> tuple[Taste, str]:
-    """The taste adapted and kept in the store, and a sentence on it."""
+    kept: Preferences, taste: Taste, stylizer: Stylizer, photos: list[Path], steps: int | None
+) -> tuple[Taste, dict[str, Any]]:
+    """The taste that is kept in the store now, and what came of adapting it, with a sentence on it, ``said``."""
     from sfumato.checks import check_range
     from sfumato.personal.adapt import STEPS, adapt_taste
-    from sfumato.personal.look import find
-    from sfumato.personal.preferences import put
+    from sfumato.personal.preferences import instant, put
 
     steps = STEPS if steps is None else steps
     check_range(steps, 1, 10_000, "--steps")
-    photos, remarks = find(content or [])
-    _remarks(remarks, err=True)
-    files = [kept.file(picture) for picture in kept.liked if picture.sha256 in taste.liked]
+    liked = tuple(picture for picture in kept.liked if picture.sha256 in taste.liked)
+    if gone := replace(kept, pictures=liked).missing():
+        how = "has changed since it was added" if gone[0].kind == "changed" else "is no longer there"
+        raise InputError(f"{gone[0].path} {how}; put it back, or remove it (sfumato personal remove {kept.name} ...)")
+    # What was adapted already is aimed elsewhere than a run begins.
+    begun = instant(kept, stylizer) if taste.adapter else taste
+    if begun is None:
+        raise UsageError(f"nothing is liked under {kept.name}; add pictures that you like")
     with _bar("adapting (Ctrl-C keeps what stands)") as tick:
-        taste, outcome = adapt_taste(taste, files, stylizer, photos, steps, tick=tick)
-    put(taste)
-    return taste, f"{outcome.steps} steps, {outcome.seconds:.0f} s: {outcome.why}"
+        found, outcome = adapt_taste(begun, [kept.file(p) for p in liked], stylizer, photos, steps, tick=tick)
+    told = dict(found.scores["adapted"])
+    if found.adapter or not taste.adapter:
+        taste = put(found)
+    else:
+        told["why"] = f"{outcome.why.rpartition('; ')[0]}; the adapter from before stays"
+    told["said"] = f"{outcome.steps} steps, {outcome.seconds:.0f} s: {told['why']}"
+    return taste, told
 
 
 @app.command()
@@ -264,14 +285,15 @@ def show(name: _Name, as_json: _Json = False) -> None:
 
     kept = Preferences.load(name)
     taste = kept.taste
-    remarks = [*kept.missing(), *_odd(kept)]
+    codes = _codes(kept)
+    remarks = [*kept.missing(), *_odd(kept, codes)]
     if as_json:
         pictures = [{**vars(picture), "file": str(kept.file(picture))} for picture in kept.pictures]
         print(json.dumps({**_facts(kept, taste, remarks), "pictures": pictures}, indent=2, ensure_ascii=False))
         return
     _summary(kept, taste)
     if taste is not None:
-        _styles(kept, taste)
+        _styles(kept, taste, codes)
         if suggested := _suggested(taste):
             typer.echo(f"Of the built-in styles you may like best: {', '.join(suggested)}.")
         rights = ", ".join(f"{right}: {count}" for right, count in taste.rights.items())
@@ -427,6 +449,8 @@ def ask(
         raise UsageError("a page shows its pictures itself; leave -o or --page out")
     if out is not None and out.suffix.lower() not in WRITABLE:
         raise OutputError(f"cannot write {out}: its name must end in one of {', '.join(WRITABLE)}")
+    if out is not None and os.path.lexists(out):
+        raise OutputError(f"{out} is there already; name a file that is not")
     questions = Questions(name, Stylizer(), photo, refine)
     why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
     taste = questions.kept.taste
@@ -456,8 +480,9 @@ def _on_page(questions: Questions, most: int) -> str:
 def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
     from sfumato.image import write_image
     from sfumato.personal.ask import side_by_side
+    from sfumato.personal.preferences import QUESTION
 
-    target = out or questions.kept.folder / "question.png"
+    target = out or questions.kept.folder / QUESTION
     try:
         while questions.answered < most:
             question = questions.next()
@@ -508,8 +533,7 @@ def _learnable(name: str) -> Preferences:
     from sfumato.personal.preferences import Preferences
 
     kept = Preferences.load(name)
-    if kept.imported:
-        raise UsageError(f"{name} came as a file, and there is nothing to learn it again from; make one of your own")
+    kept.check_learnable()
     return kept
 
 
@@ -542,17 +566,27 @@ def _bar(what: str) -> Iterator[Tick]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _odd(kept: Preferences, found: Gathered | None = None, stylizer: Stylizer | None = None) -> list[Remark]:
-    """The remark on an odd picture; with ``found``, only where that is a new one."""
+def _codes(kept: Preferences, stylizer: Stylizer | None = None) -> dict[str, StyleCode]:
+    """Of the pictures, by their hashes."""
     from sfumato.inference import Stylizer
-    from sfumato.personal.preferences import odd_remark, recall
+    from sfumato.personal.preferences import recall
+
+    return {digest: one.code for digest, one in recall(kept, stylizer or Stylizer())[0].items()}
+
+
+def _odd(kept: Preferences, codes: Mapping[str, StyleCode], found: Gathered | None = None) -> list[Remark]:
+    """The remark on an odd picture; with ``found``, only where that is one of it."""
+    from sfumato.personal.preferences import odd_remark
 
     if kept.imported:
         return []
-    seen, _ = recall(kept, stylizer or Stylizer())
-    remark = odd_remark(kept, {digest: one.code for digest, one in seen.items()})
-    if remark is None or (found is not None and remark.path not in {str(kept.file(p)) for p in kept.pictures}):
+    remark = odd_remark(kept, codes)
+    if remark is None:
         return []
+    if found is not None:
+        new = {one.sha256 for one in found.liked} | found.moved.keys()
+        if remark.path not in {str(kept.file(picture)) for picture in kept.pictures if picture.sha256 in new}:
+            return []
     return [remark]
 
 
@@ -627,7 +661,7 @@ def _tell(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark], as_
     _summary(kept, taste)
     if taste is not None:
         if len(taste.codes) > 1:
-            _styles(kept, taste)
+            _styles(kept, taste, _codes(kept))
         _use(kept)
     typer.echo(f"All that is known lies in {kept.folder}")
 
@@ -652,12 +686,11 @@ def _summary(kept: Preferences, taste: Taste | None) -> None:
             typer.echo(f"  not from all of them: run sfumato personal learn {kept.name}")
 
 
-def _styles(kept: Preferences, taste: Taste) -> None:
+def _styles(kept: Preferences, taste: Taste, codes: Mapping[str, StyleCode]) -> None:
     """The centres, with the pictures nearest to each."""
-    from sfumato.inference import Stylizer
     from sfumato.personal.preferences import nearest_pictures
 
-    for style, weight, near in zip(taste.styles, taste.weights, nearest_pictures(kept, taste, Stylizer()), strict=True):
+    for style, weight, near in zip(taste.styles, taste.weights, nearest_pictures(kept, taste, codes), strict=True):
         names = ", ".join(picture.name for picture in near[:3])
         more = f" and {len(near) - 3} more" if len(near) > 3 else ""
         typer.echo(f"  {style.name}  {weight:.0%}  {names}{more}".rstrip())

@@ -65,7 +65,7 @@ CROP = 128
 RANK, MATRIX_RANK = 16, 8
 LEARNING_RATE, DISCRIMINATOR_RATE = 2e-3, 2e-3
 #: Liked pictures, at least: some are held back to judge with.
-FEWEST = 4
+LIKED_TO_ADAPT = 4
 #: Of the liked pictures, held back; of content distance, how much more is still as good; photos that are judged on.
 SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 3
 #: Photos to learn with, at most.
@@ -175,7 +175,7 @@ class Student(nn.Module):
                 power = ((change.up.t() @ change.up) * (change.down @ change.down.t())).sum()
             else:
                 power = change.get_parameter("shift").square().sum()
-            found.append(power / size)
+            found.append(power / max(size, 1e-12))
         return torch.stack(found).mean()
 
     def trained(self) -> list[nn.Parameter]:
@@ -359,8 +359,8 @@ def adapt(
     Args:
         stylizer: whose model is adapted; one for any style.
         codes: the centres of the instant style, with their ``weights``.
-        liked: pictures (1, 3, h, w), `FEWEST` or more.
-        photos: what is painted while it learns; without any, the liked pictures themselves.
+        liked: pictures (1, 3, h, w), `LIKED_TO_ADAPT` or more.
+        photos: what is painted while it learns; without any, the liked pictures that are not held back.
         steps: of the fine-tune.
         seed: which pictures are held back, and all that chance decides.
         tick: called with the steps that are made, and how many there will be.
@@ -378,7 +378,7 @@ def adapt(
     order = np.random.default_rng([seed, 0xADA]).permutation(len(liked)).tolist()
     back = max(1, round(SHARE * len(liked)))
     kept_back, learnt = [liked[i] for i in order[:back]], [liked[i] for i in order[back:]]
-    judged, scenes = _apart(photos or liked, seed)
+    judged, scenes = _apart(photos or learnt, seed)
     # Centres are of all liked pictures on both sides; only the adapter has not seen those that are held back.
     seen = [stylizer.encode(picture) for picture in liked]
     members = [nearest(code, codes) for code in seen]
@@ -402,10 +402,10 @@ def adapt(
 
 def check_enough(liked: int) -> None:
     """Raises UsageError where there are too few liked pictures to adapt to."""
-    if liked < FEWEST:
+    if liked < LIKED_TO_ADAPT:
         raise UsageError(
-            f"adapting needs {FEWEST} liked pictures or more, some to learn from and some to judge with, and there "
-            f"are {liked}; add more, or keep the instant style"
+            f"adapting needs {LIKED_TO_ADAPT} liked pictures or more, some to learn from and some to judge with, and "
+            f"there are {liked}; add more, or keep the instant style"
         )
 
 
@@ -530,7 +530,7 @@ def adapt_taste(
 
     Args:
         taste: as it was learnt at once, without an adapter.
-        liked: the files of its liked pictures, `FEWEST` or more.
+        liked: the files of its liked pictures, `LIKED_TO_ADAPT` or more.
         stylizer: of the taste's model.
         content: files of photos to paint while it learns, as the person's own are; at most `PHOTOS` of them are taken.
         steps, seed, tick, crop: as `adapt`.

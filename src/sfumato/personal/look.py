@@ -30,7 +30,7 @@ from sfumato.style_code import StyleCode
 #: Pixels, shorter side: of less there is no style to be seen.
 SMALLEST = 64
 #: Pictures of which one can be odd, at least.
-FEWEST = 6
+ODD_AMONG = 6
 
 _SKETCH = 24  # cells along each side
 _SAME = 0.03  # of a range of 1: pictures whose sketches differ less are one
@@ -206,13 +206,13 @@ def is_screenshot(picture: Picture) -> bool:
 
 
 def odd_one(codes: Sequence[StyleCode], space: StyleSpace) -> int | None:
-    """The place of the one picture among `FEWEST` or more whose style is far from all others'; None without such.
+    """The place of the one picture among `ODD_AMONG` or more whose style is far from all others'; None without such.
 
     Far is its mean squared distance to the three nearest others, where that is more than `_ODD` times the median one.
     Of 12 works by one hand, 7 % had such a work among them; of photographs put among them, 49 % were found, of works by
     others 37 %.
     """
-    if len(codes) < FEWEST:
+    if len(codes) < ODD_AMONG:
         return None
     between = space.between.astype(np.float64)
     x = space.places(codes) * np.sqrt(between / (1 + between))  # directions that tell artists apart count most

@@ -14,7 +14,6 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from sfumato.errors import SfumatoError
 from sfumato.image import as_jpeg_text
 from sfumato.personal.ask import Choice, Question, Questions
 
@@ -64,7 +63,10 @@ function choose(choice) {{
 }}
 for (const id of ["first", "second", "neither", "stop"]) at(id).addEventListener("click", () => choose(id));
 const keys = {{"1": "first", "2": "second", ArrowLeft: "first", ArrowRight: "second", "0": "neither", q: "stop"}};
-addEventListener("keydown", event => {{ if (keys[event.key] && !event.repeat) choose(keys[event.key]); }});
+addEventListener("keydown", event => {{
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (keys[event.key]) choose(keys[event.key]);
+}});
 at("pair").hidden = true;
 ask();
 </script>
@@ -90,7 +92,7 @@ class Page:
         self._lock = threading.Lock()
         self._number = 0
         self._question: Question | None = None
-        self._failure: SfumatoError | None = None
+        self._failure: Exception | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._host = f"127.0.0.1:{self._server.server_address[1]}"
@@ -156,7 +158,8 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
             if not self._may():
                 return
             length = self.headers.get("Content-Length", "")
-            if self.path != f"/{page._token}/question" or not length.isdecimal() or int(length) > _MAX_BODY:
+            fits = length.isdecimal() and len(length) < 9 and int(length) <= _MAX_BODY
+            if self.path != f"/{page._token}/question" or not fits:
                 self.send_error(HTTPStatus.BAD_REQUEST)
                 return
             try:
@@ -174,7 +177,7 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
                     if answered is not None:
                         page._answered(answered)
                     state = page._state()
-                except SfumatoError as problem:
+                except Exception as problem:  # it is told to whoever waits for the page to end
                     page._failure, page.ended = problem, str(problem)
                     state = {"question": None, "said": f"{problem}."}
             self._send(json.dumps(state).encode(), "application/json")

@@ -12,8 +12,8 @@
 
 Nothing about a person lies anywhere else. Whoever writes holds the lock, and each file is replaced as a whole, the
 truth before what is learnt from it: a command that is killed leaves the store as it was, or as it was to be, and at
-most a ``NAME.sfumato`` of the day before, which `Preferences.is_learnt` tells. What such a command left lying about is
-swept away by the next that writes.
+most an older ``NAME.sfumato``, until the next that writes, which `Preferences.is_learnt` tells. What such a command
+left lying about is swept away by the next that writes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -45,6 +46,13 @@ from sfumato.style_code import StyleCode, from_text, to_text
 #: Of ``taste.json``.
 FORMAT = 1
 _FILE = "taste.json"
+#: The picture that `sfumato personal ask` shows while it asks.
+QUESTION = "question.png"
+# What may be swept away: whatever else a person puts there is theirs.
+_OURS = re.compile(
+    rf"{re.escape(QUESTION)}|((codes|pictures)/)?\.sfumato-[0-9a-f]+\.tmp"
+    r"|codes/([0-9a-f]{32}|[0-9a-f]{64})\.safetensors|pictures/[0-9a-f]{64}(\.[a-z]+)?"
+)
 
 Tick = Callable[[int, int], None]
 
@@ -142,6 +150,13 @@ class Preferences:
             and taste.answers == sum(answer.preferred != "neither" for answer in self.answers)
             and taste.created >= max((picture.added for picture in self.pictures), default="")
         )
+
+    def check_learnable(self) -> None:
+        """Raises UsageError where it came as a file."""
+        if self.imported:
+            raise UsageError(
+                f"{self.name} came as a file, and there is nothing to learn it again from; make one of your own"
+            )
 
     def file(self, picture: Kept) -> Path:
         """Where a picture lies."""
@@ -281,12 +296,14 @@ class Gathered:
     Attributes:
         liked, disliked: that are new.
         moved: hashes of pictures that were there, and now are liked or not.
+        known: hashes of all that were there.
         remarks: on any of them.
     """
 
     liked: list[Seen] = field(default_factory=list)
     disliked: list[Seen] = field(default_factory=list)
     moved: dict[str, bool] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
     remarks: list[Remark] = field(default_factory=list)
 
 
@@ -322,8 +339,10 @@ def gather(
     for opinion, each in ((True, likes), (False, dislikes)):
         for digest, remark in each.known.items():
             name = Path(remark.path).name
+            found.known |= {digest} & opinions.keys()
             if digest in both:
-                said = f"{name} is both among the liked and the disliked, and counts as neither"
+                stays = "stays as it was" if digest in opinions else "counts as neither"
+                said = f"{name} is both among the liked and the disliked, and {stays}"
                 if opinion:
                     continue
                 found.remarks.append(Remark(remark.path, "contradiction", said))
@@ -352,7 +371,7 @@ def create(
         kept = _with(Preferences(name), found, rights, copy)
         new = personal_folder() / f".new-{secrets.token_hex(6)}"
         try:
-            taste = _write(new, kept, None, _seen_of(found), stylizer)
+            taste = _write(new, kept, Preferences(name), None, _seen_of(found), stylizer)
             os.rename(new, path.parent)
         except OSError as problem:
             raise OutputError(f"cannot write {path.parent}: {problem.strerror or problem}") from problem
@@ -444,8 +463,11 @@ def install(taste: Taste, name: str) -> Preferences:
     return kept
 
 
-def put(taste: Taste) -> None:
+def put(taste: Taste) -> Taste:
     """Keeps what was learnt further of a name: its taste with an adapter, or with what was found of one.
+
+    Returns:
+        What is kept: with answers that were given meanwhile, and what they teach.
 
     Raises:
         UsageError: there is no such name, or its pictures have changed meanwhile.
@@ -453,9 +475,12 @@ def put(taste: Taste) -> None:
     """
     with _writing():
         kept = Preferences.load(taste.name)
-        if not kept.is_learnt(taste):
+        now = kept.taste
+        if now is None or any(getattr(now, part) != getattr(taste, part) for part in ("liked", "disliked", "model")):
             raise UsageError(f"the pictures of {taste.name} have changed while it was adapted; adapt it again")
-        taste.save(kept.folder / f"{kept.name}.sfumato")
+        now = replace(now, codes=taste.codes, weights=taste.weights, scores=taste.scores, adapter=taste.adapter)
+        now.save(kept.folder / f"{kept.name}.sfumato")
+    return now
 
 
 def delete(name: str) -> None:
@@ -515,6 +540,13 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
     return replace(taste, codes=before.codes, weights=before.weights, scores=before.scores, adapter=before.adapter)
 
 
+def instant(kept: Preferences, stylizer: Stylizer) -> Taste | None:
+    """What is learnt at once, whatever adapter there is: what adapting begins with. None where nothing is liked."""
+    model = stylizer.card.model
+    seen, _ = recall(kept, stylizer)
+    return learn(kept, {**{digest: one.code for digest, one in seen.items()}, **answered_codes(kept, model)})
+
+
 def preference(
     kept: Preferences, codes: Mapping[str, StyleCode], space: StyleSpace, found: Sequence[Centre] | None = None
 ) -> PreferenceModel:
@@ -556,17 +588,16 @@ def odd_remark(kept: Preferences, codes: Mapping[str, StyleCode]) -> Remark | No
     return Remark(str(kept.file(odd)), "odd", said, left_out=False)
 
 
-def nearest_pictures(kept: Preferences, taste: Taste, stylizer: Stylizer) -> list[list[Kept]]:
+def nearest_pictures(kept: Preferences, taste: Taste, codes: Mapping[str, StyleCode]) -> list[list[Kept]]:
     """For each centre of a taste the liked pictures that are nearer to it than to the others, the nearest first."""
     if kept.imported:
         return [[] for _ in taste.codes]
     space = StyleSpace.load()
     middles = space.places(taste.codes)
     found: list[list[tuple[float, Kept]]] = [[] for _ in taste.codes]
-    seen, _ = recall(kept, stylizer)
     for picture in kept.liked:
-        if picture.sha256 in seen:
-            apart = ((middles - space.place(seen[picture.sha256].code)) ** 2).sum(1)
+        if picture.sha256 in codes:
+            apart = ((middles - space.place(codes[picture.sha256])) ** 2).sum(1)
             found[int(apart.argmin())].append((float(apart.min()), picture))
     return [[picture for _, picture in sorted(each, key=lambda one: one[0])] for each in found]
 
@@ -575,9 +606,14 @@ def nearest_pictures(kept: Preferences, taste: Taste, stylizer: Stylizer) -> lis
 
 
 def _with(kept: Preferences, found: Gathered, rights: str, copy: bool) -> Preferences:
-    """Preferences with what was gathered; what another command added meanwhile counts once."""
+    """Preferences with what was gathered; what another command added meanwhile counts once.
+
+    ``rights`` that are stated are those of pictures that were there and were given again, too.
+    """
     there = {picture.sha256 for picture in kept.pictures}
     pictures = [replace(picture, liked=found.moved.get(picture.sha256, picture.liked)) for picture in kept.pictures]
+    if rights != "unstated":
+        pictures = [replace(p, rights=rights) if p.sha256 in found.known else p for p in pictures]
     for liked, several in ((True, found.liked), (False, found.disliked)):
         for one in several:
             if one.sha256 not in there:
@@ -599,19 +635,17 @@ def _edit(
 ) -> tuple[Preferences, Taste | None]:
     with _writing():
         before = Preferences.load(name)
-        if before.imported:
-            raise UsageError(
-                f"{name} came as a file, and there is nothing to learn it again from; make one of your own"
-            )
+        before.check_learnable()
         kept, taste = edit(before), None
         with suppress(ModelError):  # a damaged file is replaced
             taste = before.taste
-        return kept, _write(before.folder, kept, taste, seen, stylizer, shown)
+        return kept, _write(before.folder, kept, before, taste, seen, stylizer, shown)
 
 
 def _write(
     folder: Path,
     kept: Preferences,
+    was: Preferences,
     before: Taste | None,
     seen: Mapping[str, Seen],
     stylizer: Stylizer,
@@ -619,7 +653,8 @@ def _write(
 ) -> Taste | None:
     """Writes all of a person's folder that is not there as it should be, and returns what was learnt.
 
-    ``seen`` is what is known of pictures already, ``shown`` the styles of a new question.
+    ``was`` and ``before`` are what was kept and learnt until now, ``seen`` is what is known of pictures already,
+    ``shown`` the styles of a new question.
     """
     model = stylizer.card.model
     there = {p.sha256 for p in kept.pictures if _cached(folder, p, kept.file(p), model)}
@@ -630,8 +665,9 @@ def _write(
         known[digest].code.save(folder / "codes" / f"{digest}.safetensors", about)
     for digest, code in (shown or {}).items():
         code.save(folder / "codes" / f"{digest}.safetensors")
+    old = {picture.sha256 for picture in was.pictures}  # of a copy that has vanished there is nothing to copy
     for picture in kept.pictures:
-        if picture.is_copy and picture.sha256 in seen and not os.path.exists(folder / picture.path):
+        if picture.is_copy and picture.sha256 not in old and not os.path.exists(folder / picture.path):
             _copy(seen[picture.sha256], folder / picture.path)
     codes = {digest: one.code for digest, one in known.items()}
     taste = learn(kept, {**codes, **answered_codes(kept, model), **(shown or {})}, before)
@@ -662,14 +698,16 @@ def _write_json(path: Path, found: Mapping[str, Any]) -> None:
 
 
 def _sweep(folder: Path, kept: Preferences) -> None:
-    """Removes what ``taste.json`` no longer names, and what killed commands left."""
+    """Removes what ``taste.json`` no longer names, and what killed commands left; nothing that has another's name."""
     codes = {picture.sha256 for picture in kept.pictures}
     codes |= {code for each in kept.answers for _, code in (each.first, each.second)}
     wanted = {folder / "codes" / f"{code}.safetensors" for code in codes}
     wanted |= {folder / picture.path for picture in kept.pictures if picture.is_copy}
-    for path in (*folder.glob("codes/*"), *folder.glob("pictures/*"), *folder.glob(".sfumato-*.tmp")):
-        if path not in wanted:
-            path.unlink(missing_ok=True)
+    for path in (*folder.glob("*"), *folder.glob("codes/*"), *folder.glob("pictures/*")):
+        name = path.relative_to(folder).as_posix()
+        if path not in wanted and _OURS.fullmatch(name) and not path.is_dir():
+            with suppress(OSError):
+                path.unlink()
 
 
 @contextmanager
@@ -683,7 +721,10 @@ def _writing() -> Iterator[None]:
     except OSError as problem:
         raise OutputError(f"cannot write into {root}: {problem.strerror or problem}; see SFUMATO_PERSONAL") from problem
     with file:
-        _lock(file)
+        try:
+            _lock(file)
+        except OSError as problem:
+            raise OutputError(f"cannot lock {root}: {problem.strerror or problem}; see SFUMATO_PERSONAL") from problem
         for left in (*root.glob(".new-*"), *root.glob(".deleted-*")):
             shutil.rmtree(left, ignore_errors=True)
         yield

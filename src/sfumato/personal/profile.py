@@ -25,14 +25,14 @@ from sfumato.errors import ModelError, UsageError
 from sfumato.personal.space import Array, StyleSpace
 from sfumato.style_code import StyleCode
 
-__all__ = ["Centre", "PreferenceModel", "Setting", "StyleSpace", "centres", "next_question", "setting", "suggestions"]
+__all__ = ["Centre", "PreferenceModel", "StyleSpace", "centres", "next_question", "suggestions"]
 
 #: Degrees of freedom of the t distributions: low, so that one odd picture among many moves no centre.
 FREEDOM = 5.0
 #: Centres at most.
 MOST_CENTRES = 5
 #: Of the likes, at least this many for each centre.
-FEWEST = 3
+LIKES_TO_A_CENTRE = 3
 #: One more centre must tell left-out likes better by this many standard errors: works of one artist are often of two
 #: kinds (prints and paintings, say), and taste should not fall apart over them.
 SURE = 1.5
@@ -45,7 +45,6 @@ ENOUGH = 0.125
 #: coordinates, where there is a centre to be near to and where there is none. Chosen on training artists who stood in
 #: for persons (docs/personal.md).
 _NEAR, _NEAR_DEVIATION, _COORDINATE, _COORDINATE_ALONE = 1.5, 1.5, 0.15, 0.5
-_STRENGTH, _OCTAVES = 0.3, 0.5  # deviations of the strength and stroke that suit a person from guidance's
 _STARTS = 10  # of the mixture; the best is kept
 _MOST_ROWS = 4000  # pairs of a like and a dislike that are looked at
 
@@ -182,7 +181,7 @@ def _choose(x: Array, trust: Array, between: Array) -> Mixture:
     """The mixture with as many parts as tell left-out likes better, each one more surely (`SURE`)."""
     count = 1
     here = held_out(x, trust, between, 1) if len(x) > 1 else np.zeros(1)
-    while count < min(MOST_CENTRES, len(x) // FEWEST):
+    while count < min(MOST_CENTRES, len(x) // LIKES_TO_A_CENTRE):
         more = held_out(x, trust, between, count + 1)
         if not _surely_above(more - here, trust):
             break
@@ -338,37 +337,6 @@ def suggestions(model: PreferenceModel, count: int = 5) -> list[tuple[str, float
     codes = [StyleCode.load(assets.style_path(name))[0] for name in names]
     mean, deviation = model.scores(codes)
     return [(names[i], float(mean[i]), float(deviation[i])) for i in model.rank(codes)[:count]]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How a style is put on: ``strength`` from 0 to 1, and ``stroke``, from 0.5 to 2, as `Stylizer` takes them."""
-
-    strength: float
-    stroke: float
-
-
-def setting(guided: Setting, answers: Sequence[tuple[Setting, Setting]]) -> Setting:
-    """Strength and stroke for a person: guidance's for the photo (`guide.choose`), moved by answers about them.
-
-    What suits is a point of strength and octaves of stroke; a setting is the less liked the farther it lies from it, by
-    half the squared distance in deviations. The point's prior is normal around the guided one, answers ``(preferred,
-    other)`` are as likely as answers about styles, and the mean over a grid of points is taken.
-    """
-    if not answers:
-        return guided
-    at = np.stack(np.meshgrid(np.linspace(0, 1, 41), np.linspace(-1, 1, 41), indexing="ij"), -1).reshape(-1, 2)
-
-    def utility(one: Setting) -> Array:
-        here = np.array([one.strength, np.log2(one.stroke)])
-        return np.asarray(-0.5 * (((at - here) / [_STRENGTH, _OCTAVES]) ** 2).sum(1))
-
-    logs = utility(guided)
-    for preferred, other in answers:
-        logs = logs + np.log(_answer(utility(preferred) - utility(other)))
-    weights = np.exp(logs - logs.max())
-    strength, octaves = weights @ at / weights.sum()
-    return Setting(float(strength), float(2**octaves))
 
 
 def _aspects(space: StyleSpace, centres: Array, codes: Sequence[StyleCode]) -> Array:
