@@ -84,8 +84,9 @@ def read_small(
             return make(json.loads(card), lambda: {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except OSError as problem:
         raise InputError(f"cannot read the {kind} {path}: {problem.strerror or problem}") from problem
+    except SafetensorError as problem:  # whose words are for programmers
+        raise ModelError(f"{path} is not a {kind}, or is cut short or damaged") from problem
     except (
-        SafetensorError,
         ModelError,
         KeyError,
         TypeError,

@@ -182,6 +182,9 @@ def test_an_odd_picture_is_remarked_on_when_it_comes_and_in_show(desk, store, tm
     assert said in run("personal", "add", "anna", "--like", odd).stdout
     assert said not in run("personal", "add", "anna", "--like", more).stdout
     assert said in run("personal", "show", "anna").stdout
+    given = ("--like", likes, odd, "--copy", "--json")
+    (remark,) = json.loads(run("personal", "new", "bert", *given).stdout)["remarks"]
+    assert (remark["kind"], remark["path"]) == ("odd", str(odd))  # not the copy's
 
 
 def test_many_remarks_of_a_kind_are_counted(desk, store, tmp_path):
@@ -197,7 +200,7 @@ def test_nothing_usable_is_an_error_that_says_why(store, tmp_path):
     result = run("personal", "new", "anna", "--like", tmp_path / "broken.jpg")
     assert result.exit_code == 3
     assert "broken.jpg is left out" in result.stderr
-    assert "sfumato: none of the 1 pictures can be learnt from; anna was not made" in result.stderr
+    assert "sfumato: the picture cannot be learnt from; anna was not made" in result.stderr
     assert not store.exists()
 
 
@@ -311,30 +314,34 @@ def test_the_page_is_ended_by_ctrl_c(desk, store):
         (2, "anna is there already", "new anna --like {d}/rough"),
         (3, "no picture lies in the folder {t}", "new carl --like {t}"),
         (3, "is an address", "new carl --like https://example.org/a.jpg"),
-        (3, "none of the 1 pictures", "new carl --like {t}/none.jpg"),
-        (2, "there is no taste 'ana'; did you mean anna?", "add ana --like {d}/rough"),
+        (3, "the picture cannot be learnt from; carl was not made", "new carl --like {t}/none.jpg"),
+        (2, "no style 'ana' was learnt; did you mean anna?", "add ana --like {d}/rough"),
         (2, "no picture was given", "add anna"),
         (2, "did you mean anna", "show ana"),
-        (2, "there is no taste 'x/y'", "delete x/y --yes"),
-        (2, "there is no taste '..'", "delete .. --yes"),
+        (2, "no style 'x/y' was learnt", "delete x/y --yes"),
+        (2, "no style '..' was learnt", "delete .. --yes"),
         (2, "no picture was named", "remove anna"),
         (2, "anna has no picture cat.png", "remove anna cat.png"),
         (2, "add --yes to do it", "delete anna"),
         (4, "ends in .sfumato", "export anna -o {t}/a.safetensors"),
         (4, "is there already; add --overwrite", "export anna -o {d}/there.sfumato"),
-        (3, "cannot read the taste {t}/none.sfumato", "import {t}/none.sfumato"),
-        (5, "is not a taste", "import {d}/there.sfumato"),
-        (5, "is not a taste", "import {d}/rough/work-0-0.png"),
+        (3, "cannot read the style file {t}/none.sfumato", "import {t}/none.sfumato"),
+        (5, "is not a style file", "import {d}/there.sfumato"),
+        (5, "is not a style file", "import {d}/rough/work-0-0.png"),
         (2, "--most must be between 1 and 1,000", "ask anna --most 0"),
         (2, "leave -o or --page out", "ask anna --page -o {t}/q.png"),
         (4, "its name must end in one of", "ask anna -o {t}/q.txt"),
         (4, "work-0-0.png is there already; name a file that is not", "ask anna -o {d}/rough/work-0-0.png"),
         (3, "cannot read {t}/none.jpg", "ask anna --photo {t}/none.jpg"),
+        (4, "exported to a file, not to the output; name one, as in -o anna.sfumato", "export anna -o -"),
+        (2, "'--rights': 'stolen' is not one of 'own', 'licensed'", "add anna --rights stolen"),
+        (5, "is not a style file, or is cut short or damaged", "import {d}/cut.sfumato"),
     ],
 )
 def test_mistakes(desk, store, tmp_path, code, sentence, arguments):
     new(desk)
     (desk / "there.sfumato").write_text("something else")
+    (desk / "cut.sfumato").write_bytes((store / "anna" / "anna.sfumato").read_bytes()[:-9])
     empty = tmp_path / "empty"
     empty.mkdir()
     before = files(store)
@@ -354,7 +361,7 @@ def test_a_style_file_that_is_no_taste_is_one_sentence(desk, store, tmp_path):
     path = tmp_path / "a.sfumato"
     path.write_text("?")
     result = run("stylize", desk / "photos" / "0.png", "--style", path, "-o", tmp_path / "x.png")
-    assert_one_sentence(result, 5, "a.sfumato is not a taste")
+    assert_one_sentence(result, 5, "a.sfumato is not a style file")
 
 
 def test_a_taste_of_another_model_says_what_to_do(desk, store, tmp_path):
@@ -379,7 +386,10 @@ def test_a_file_that_was_exported_is_imported_under_its_name(desk, store, tmp_pa
     told = json.loads(run("personal", "export", "anna", "-o", out, "--json").stdout)
     assert told["styles"] == ["anna"]
     assert len(told["liked"]) == 5
-    assert_one_sentence(run("personal", "import", out), 2, "anna is there already")
+    assert_one_sentence(
+        run("personal", "import", out), 2, "there is a style anna already; import this one under another"
+    )
+    assert_one_sentence(run("personal", "import", out, "--name", "monet"), 2, "as in --name friend")
     assert run("personal", "delete", "anna", "--yes").exit_code == 0
     assert run("personal", "import", out).exit_code == 0
     assert "anna: 1 style that came as a file" in run("personal", "show", "anna").stdout
@@ -399,3 +409,40 @@ def test_copies_can_be_used_when_the_originals_are_gone(desk, store, tmp_path):
     assert shown.count("  copied") == 3
     assert "no longer" not in shown
     assert len(files(store / "anna" / "pictures")) == 3
+
+
+def test_a_store_that_is_a_file_is_said(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setenv("SFUMATO_PERSONAL", str(tmp_path / "file"))
+    for words in (["list"], ["show", "anna"]):
+        assert_one_sentence(run("personal", *words), 4, f"cannot read {tmp_path / 'file'}: Not a directory; see")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals are others there")
+@pytest.mark.parametrize(("key", "code", "said"), [(b"n\n", 1, "nothing was removed"), (b"", 130, "interrupted")])
+def test_deletion_that_is_declined_or_interrupted_removes_nothing(desk, store, key, code, said):
+    import pty
+    import signal
+
+    new(desk)
+    before = files(store)
+    terminal, other = pty.openpty()
+    words = [sys.executable, "-m", "sfumato", "personal", "delete", "anna"]
+    process = subprocess.Popen(words, stdin=other, stdout=other, stderr=other, start_new_session=True)
+    os.close(other)
+    shown = b""
+    while b"[y/N]" not in shown:
+        shown += os.read(terminal, 1000)
+    if key:
+        os.write(terminal, key)
+    else:
+        process.send_signal(signal.SIGINT)
+    try:
+        while more := os.read(terminal, 1000):
+            shown += more
+    except OSError:  # how Linux tells a terminal's end
+        pass
+    assert process.wait(timeout=60) == code
+    os.close(terminal)
+    assert said in shown.decode()
+    assert files(store) == before

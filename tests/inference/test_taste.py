@@ -135,7 +135,7 @@ def test_files_that_are_no_tastes_are_one_sentence(taste, tmp_path):
     with pytest.raises(InputError, match="not a file"):
         Taste.load(tmp_path)
     path.write_text("This is no taste.")
-    with pytest.raises(ModelError, match="is not a taste"):
+    with pytest.raises(ModelError, match="is not a style file"):
         Taste.load(path)
     Style.named("monet").save(path)
     with pytest.raises(ModelError, match="has no card"):
@@ -172,7 +172,7 @@ def test_a_card_with_other_types_is_damaged(taste, tmp_path, change):
     path = tmp_path / "anna.sfumato"
     taste.save(path)
     rewritten(path, change)
-    with pytest.raises(ModelError, match="is not a taste"):
+    with pytest.raises(ModelError, match="is not a style file"):
         Taste.load(path)
 
 
@@ -191,7 +191,7 @@ def test_tensors_of_another_shape_are_damaged(taste, tmp_path, tensors):
     path = tmp_path / "anna.sfumato"
     taste.save(path)
     rewritten(path, tensors=tensors)
-    with pytest.raises(ModelError, match="is not a taste"):
+    with pytest.raises(ModelError, match="is not a style file"):
         Taste.load(path)
 
 

@@ -119,15 +119,33 @@ def test_an_interrupt_keeps_what_stands(
     def stop(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    tensors, made = trained(stylizer, centre, liked, photos, vgg, steps=50, tick=stop)
+    told: list[str] = []
+    tensors, made = trained(stylizer, centre, liked, photos, vgg, steps=50, tick=stop, tell=told.append)
     assert made == 1
+    assert told == ["adapting (Ctrl-C keeps what stands)", "stopping; judging what stands ..."]
     assert any(np.abs(tensor).max() > 0 for name, tensor in tensors.items() if name.endswith(".up"))
+
+
+def test_an_interrupt_before_the_first_step_keeps_the_instant_style(
+    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(adapting, "_generator_step", stop)
+    told: list[str] = []
+    outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=5, crop=CROP, tell=told.append)
+    assert told == ["stopping"]
+    assert (outcome.codes, outcome.adapter, outcome.steps) == ((centre,), None, 0)
+    assert outcome.why == "no step was made; the instant style is kept"
 
 
 def test_an_adaptation_is_judged_and_keeps_the_better(
     stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture]
 ) -> None:
-    outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
+    told: list[str] = []
+    outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP, tell=told.append)
+    assert told == ["adapting (Ctrl-C keeps what stands)", "judging ..."]
     assert outcome.steps == 1
     assert all(np.isfinite(list(figures.values())).all() for figures in outcome.figures.values())
     better, why = verdict(outcome.figures["instant"], outcome.figures["adapted"])
@@ -238,6 +256,9 @@ def test_the_shipped_model_learns_a_taste_and_paints_it(
     result = run("personal", "adapt", "anna", "--steps", 3)
     assert result.exit_code == 0
     assert "3 steps" in result.stdout
+    said = result.stderr.splitlines()  # no terminal
+    assert said[0].startswith("adapting anna to 5 liked pictures in 3 steps")
+    assert said[1:] == ["adapting (Ctrl-C keeps what stands)", "judging ..."]
     assert "kept" in result.stdout
     taste = Taste.load(tmp_path / "personal" / "anna" / "anna.sfumato")
     assert taste.scores["adapted"]["kept"] == bool(taste.adapter)
@@ -321,7 +342,7 @@ def test_a_recipe_takes_the_adapter_from_the_style_of_that_name(
 
 def test_mistakes_of_the_command_are_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SFUMATO_PERSONAL", str(tmp_path / "personal"))
-    assert_one_sentence(run("personal", "adapt", "nobody"), 2, "there is no taste 'nobody'")
+    assert_one_sentence(run("personal", "adapt", "nobody"), 2, "no style 'nobody' was learnt")
     save_scenes(tmp_path / "liked", 1, 0)
     given = ("personal", "new", "anna", "--like", tmp_path / "liked", "--content", tmp_path / "liked")
     assert_one_sentence(run(*given), 2, "--content is what --adapt learns with")

@@ -295,7 +295,7 @@ def test_a_store_that_vanishes_meanwhile_ends_it_with_one_sentence(anna, stylize
     browser = Browser(page)
     browser()
     delete("anna")
-    assert "there is no taste 'anna'" in browser.choose(1, "first")["said"]
+    assert "no style 'anna' was learnt" in browser.choose(1, "first")["said"]
     thread.join(30)
     assert len(raised) == 1
     assert not (store / "anna").exists()

@@ -64,6 +64,21 @@ def test_what_cannot_count_is_left_out_and_said(tmp_path, stylizer):
     assert "No such file" in said[1]
 
 
+def test_what_is_blank_is_left_out(tmp_path, stylizer):
+    faint = Image.new("RGB", (80, 70), (40, 90, 10))
+    faint.save(tmp_path / "colour.jpg")
+    noise = np.random.default_rng(0).integers(0, 256, (70, 80, 4), np.uint8)
+    noise[..., 3] = 0
+    Image.fromarray(noise).save(tmp_path / "transparent.png")
+    faint.putpixel((3, 3), (200, 90, 10))
+    faint.save(tmp_path / "spot.png")
+    names = ("colour.jpg", "transparent.png", "spot.png")
+    found = look([tmp_path / name for name in names], stylizer)
+    assert [one.path.name for one in found.pictures] == ["spot.png"]
+    told = [(remark.kind, remark.text, remark.left_out) for remark in found.remarks]
+    assert told == [("blank", f"{name} is left out: it is blank", True) for name in names[:2]]
+
+
 def test_what_is_known_already_is_told_apart(tmp_path, stylizer):
     paths = save_works(tmp_path / "likes", 0, 2)
     before = look(paths[:1], stylizer)

@@ -350,7 +350,7 @@ def test_names_that_cannot_be(store, likes, stylizer, name):
     with pytest.raises(UsageError):
         create(name, gather(likes[:1], [], stylizer), stylizer)
     for act in (Preferences.load, delete):
-        with pytest.raises(UsageError, match="there is no taste"):
+        with pytest.raises(UsageError, match="was learnt"):
             act(name)
     assert [path for path in files(store) if path != ".lock"] == []
 

@@ -31,6 +31,9 @@ class _Commands(TyperGroup):
             raise typer.Exit(problem.exit_code) from problem
         except KeyboardInterrupt:
             _stop_interrupted()
+        except typer.Abort:  # Ctrl-C at a question, whose line has not ended
+            typer.echo(err=True)
+            _stop_interrupted()
         except ImportError as problem:
             if not _came_of_interrupt(problem):
                 raise
@@ -47,7 +50,7 @@ class _Commands(TyperGroup):
             if type(problem).__name__ == "NoArgsIsHelpError":
                 problem.show()
             else:
-                said = " ".join(problem.format_message().split()).rstrip(".")
+                said = " ".join(problem.format_message().split()).rstrip(".").replace("Value error, ", "")
                 path = problem.ctx.command_path if getattr(problem, "ctx", None) else "sfumato"
                 typer.echo(f"sfumato: {said}; see {path} --help", err=True)
             sys.exit(problem.exit_code)

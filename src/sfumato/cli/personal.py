@@ -123,7 +123,9 @@ def new(
     found.remarks = [*remarks, *found.remarks]
     if not found.liked and not found.disliked:
         _remarks(found.remarks, err=True)
-        raise InputError(f"none of the {len(liked) + len(disliked)} pictures can be learnt from; {name} was not made")
+        given = len(liked) + len(disliked)
+        none = "the picture cannot" if given == 1 else f"none of the {given} pictures can"
+        raise InputError(f"{none} be learnt from; {name} was not made")
     if adapt:
         from sfumato.personal.adapt import check_enough
 
@@ -226,7 +228,8 @@ def _adapted(
 ) -> tuple[Taste, dict[str, Any]]:
     """The taste that is kept in the store now, and what came of adapting it, with a sentence on it, ``said``."""
     from sfumato.checks import check_range
-    from sfumato.personal.adapt import STEPS, adapt_taste
+    from sfumato.cli.progress import counted
+    from sfumato.personal.adapt import STEPS, adapt_taste, check_enough
     from sfumato.personal.preferences import instant, put
 
     steps = STEPS if steps is None else steps
@@ -239,8 +242,24 @@ def _adapted(
     begun = instant(kept, stylizer) if taste.adapter else taste
     if begun is None:
         raise UsageError(f"nothing is liked under {kept.name}; add pictures that you like")
-    with _bar("adapting (Ctrl-C keeps what stands)") as tick:
-        found, outcome = adapt_taste(begun, [kept.file(p) for p in liked], stylizer, photos, steps, tick=tick)
+    check_enough(len(liked))
+    # Of 15 pictures, on one core: 50 s beside the steps, and 1 s a step.
+    long = f"about {_number(round(1 + steps / 60), 'minute')}"
+    about = f"adapting {kept.name} to {len(liked)} liked pictures in {_number(steps, 'step')}, and judging it: {long}"
+    typer.echo(about, err=True)
+    with counted() as bar:
+        task = bar.add_task("preparing", total=None)
+
+        def tick(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        def tell(what: str) -> None:
+            bar.update(task, description=what, refresh=True)
+            if bar.disable:
+                typer.echo(what, err=True)
+
+        files = [kept.file(picture) for picture in liked]
+        found, outcome = adapt_taste(begun, files, stylizer, photos, steps, tick=tick, tell=tell)
     told = dict(found.scores["adapted"])
     if found.adapter or not taste.adapter:
         taste = put(found)
@@ -355,8 +374,10 @@ def export(
     from sfumato.personal.preferences import Preferences
 
     kept = Preferences.load(name)
+    if str(out) == "-":
+        raise OutputError(f"a style is exported to a file, not to the output; name one, as in -o {name}{TASTE_SUFFIX}")
     if out.suffix != TASTE_SUFFIX:
-        raise OutputError(f"cannot write {out}: the file of a taste ends in {TASTE_SUFFIX}")
+        raise OutputError(f"cannot write {out}: a style's file ends in {TASTE_SUFFIX}; name it so")
     if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} is there already; add --overwrite to replace it")
     taste = kept.taste
@@ -381,11 +402,15 @@ def import_(
     as_json: _Json = False,
 ) -> None:
     """Keep a style that somebody exported under its name, or another."""
+    from sfumato.inference.library import is_name, personal_folder, style_names
     from sfumato.inference.taste import Taste
     from sfumato.personal.preferences import install
 
     taste = Taste.load(file)
-    kept = install(taste, taste.name if name is None else name)
+    called = taste.name if name is None else name
+    if is_name(called) and (called in style_names() or os.path.exists(personal_folder() / called)):
+        raise UsageError(f"there is a style {called} already; import this one under another name, as in --name friend")
+    kept = install(taste, called)
     if as_json:
         typer.echo(json.dumps(_facts(kept, kept.taste, []), indent=2, ensure_ascii=False))
         return
@@ -410,7 +435,9 @@ def delete(
     if not yes:
         if not _terminal():
             raise UsageError(f"this removes {folder} with its {count} files for good; add --yes to do it")
-        typer.confirm(f"Remove {folder} with its {count} files for good?", abort=True)
+        if not typer.confirm(f"Remove {folder} with its {count} files for good?"):
+            typer.echo("nothing was removed", err=True)
+            raise typer.Exit(1)
     deleted(name)
     if as_json:
         typer.echo(json.dumps({"deleted": str(folder), "files": count}))
@@ -583,11 +610,14 @@ def _odd(kept: Preferences, codes: Mapping[str, StyleCode], found: Gathered | No
     remark = odd_remark(kept, codes)
     if remark is None:
         return []
-    if found is not None:
-        new = {one.sha256 for one in found.liked} | found.moved.keys()
-        if remark.path not in {str(kept.file(picture)) for picture in kept.pictures if picture.sha256 in new}:
-            return []
-    return [remark]
+    if found is None:
+        return [remark]
+    new = {one.sha256: str(one.path) for one in found.liked} | {
+        digest: str(kept.file(picture)) for picture in kept.pictures if (digest := picture.sha256) in found.moved
+    }
+    # A copy's remark has the path that the person gave.
+    given = {str(kept.file(picture)): new[picture.sha256] for picture in kept.pictures if picture.sha256 in new}
+    return [replace(remark, path=given[remark.path])] if remark.path in given else []
 
 
 def _facts(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark]) -> dict[str, Any]:

@@ -70,22 +70,24 @@ class Taste:
     def __post_init__(self) -> None:
         """Raises ModelError where the parts do not fit each other."""
         if not is_name(self.name):
-            raise ModelError(f"a taste's name has small letters, digits and dashes, and {self.name!r} does not fit")
+            raise ModelError(f"a style's name has small letters, digits and dashes, and {self.name!r} does not fit")
         if not self.codes or len(self.codes) != len(self.weights):
-            raise ModelError(f"a taste has centres, a weight each, and this has {len(self.codes)}, {len(self.weights)}")
+            raise ModelError(
+                f"a style file has centres, a weight each, and this has {len(self.codes)}, {len(self.weights)}"
+            )
         if not (np.isfinite(self.weights).all() and min(self.weights) > 0):
-            raise ModelError(f"the weights of a taste's centres are above 0, and these are {list(self.weights)}")
+            raise ModelError(f"the weights of a style's centres are above 0, and these are {list(self.weights)}")
         shapes = {(code.model, len(code), None if code.look is None else len(code.look)) for code in self.codes}
         if len(shapes) > 1:
-            raise ModelError("a taste's centres are of one model, and these are of several")
+            raise ModelError("a style's centres are of one model, and these are of several")
         if not all(_HASH.fullmatch(digest) for digest in (*self.liked, *self.disliked)):
-            raise ModelError("a taste's pictures are named by SHA-256, and one is not")
+            raise ModelError("a style's pictures are named by SHA-256, and one is not")
         if not all(right in RIGHTS and count >= 0 for right, count in self.rights.items()):
             raise ModelError(f"rights are {', '.join(RIGHTS)}, and these are {dict(self.rights)}")
         for part in _PARTS:
             for key, values in getattr(self, part).items():
                 if not (np.issubdtype(values.dtype, np.number) and np.isfinite(values).all()):
-                    raise ModelError(f"the numbers {part}.{key} of a taste are not all finite")
+                    raise ModelError(f"the numbers {part}.{key} of a style are not all finite")
 
     @property
     def model(self) -> str:
@@ -188,7 +190,7 @@ class Taste:
             return cls._of(card, tensors())
 
         try:
-            return read_small(path, "taste", _KEY, _MAX_BYTES, make)
+            return read_small(path, "style file", _KEY, _MAX_BYTES, make)
         except _LaterError as problem:
             raise ModelError(f"{path} was written by a later version of Sfumato; install that") from problem
 

@@ -88,6 +88,7 @@ LOSSES = LossWeights(
 )
 
 Tick = Callable[[int, int], None]
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -256,6 +257,7 @@ def train(
     tick: Tick | None = None,
     vgg: VGG19 | None = None,
     crop: int = CROP,
+    tell: Tell | None = None,
 ) -> tuple[dict[str, npt.NDArray[Any]], int]:
     """The fine-tune itself: the changes, as `Adapter` takes them, and how many steps were made. Ctrl-C ends it early
     with what stands.
@@ -264,6 +266,7 @@ def train(
         codes: of the centres, with their ``weights``: how often each is painted under.
         liked: pictures (1, 3, h, w), and as ``members`` the centre that each belongs to.
         photos: to be painted.
+        tell: called with what is done from now on, once there is something that stands, and where Ctrl-C ends it.
     """
     vgg = vgg or VGG19(load_vgg19_weights(), STYLE_LAYERS)
     student = Student(model.generator, seed)
@@ -297,10 +300,13 @@ def train(
             slow.step()
             average.update(student.changes, BATCH)
             made += 1
+            if tell and made == 1:
+                tell("adapting (Ctrl-C keeps what stands)")
             if tick:
                 tick(made, steps)
-    except KeyboardInterrupt:
-        pass  # what stands is judged as it is
+    except KeyboardInterrupt:  # what stands is judged as it is
+        if tell:
+            tell("stopping; judging what stands ..." if made else "stopping")
     if made:
         average.copy_to(student.changes)
     return student.tensors(), made
@@ -353,6 +359,7 @@ def adapt(
     seed: int = 0,
     tick: Tick | None = None,
     crop: int = CROP,
+    tell: Tell | None = None,
 ) -> Outcome:
     """Fine-tunes an adapter on most of the liked pictures, and judges it on the others beside the instant style.
 
@@ -365,6 +372,7 @@ def adapt(
         seed: which pictures are held back, and all that chance decides.
         tick: called with the steps that are made, and how many there will be.
         crop: pixels, side of what is painted while it learns; a multiple of 16.
+        tell: called with what is done from now on, in words for a person.
 
     Raises:
         UsageError: too few liked pictures, or a model of one collection.
@@ -385,15 +393,18 @@ def adapt(
     aims = [_aimed(code, [s for s, k in zip(seen, members, strict=True) if k == i]) for i, code in enumerate(codes)]
     vgg = VGG19(load_vgg19_weights(), STYLE_LAYERS)
     own = [members[i] for i in order[back:]]
-    tensors, made = train(model, aims, weights, learnt, own, scenes, steps, seed, tick, vgg, crop)
+    tensors, made = train(model, aims, weights, learnt, own, scenes, steps, seed, tick, vgg, crop, tell)
+    if not made:  # there is nothing to judge
+        why = "no step was made; the instant style is kept"
+        return Outcome(tuple(codes), None, why, seconds=time.perf_counter() - began)
+    if tell and made == steps:
+        tell("judging ...")
     adapter = Adapter.of(tensors, stylizer.card.model)
     judge = _Judge(vgg, stylizer, judged, kept_back, [members[i] for i in order[:back]], liked, 5 * crop // 2)
     instant = judge([Style("instant", code) for code in codes])
     adapted = judge([Style("adapted", code, adapter=adapter) for code in aims])
     figures = {"instant": instant, "adapted": adapted}
     better, why = verdict(instant, adapted)
-    if not made:
-        better, why = False, "no step was made; the instant style is kept"
     seconds = time.perf_counter() - began
     if not better:
         return Outcome(tuple(codes), None, why, figures, made, seconds)
@@ -525,6 +536,7 @@ def adapt_taste(
     seed: int = 0,
     tick: Tick | None = None,
     crop: int = CROP,
+    tell: Tell | None = None,
 ) -> tuple[Taste, Outcome]:
     """What `sfumato personal adapt` does: the taste with an adapter where that is better, and a sentence on it.
 
@@ -533,7 +545,7 @@ def adapt_taste(
         liked: the files of its liked pictures, `LIKED_TO_ADAPT` or more.
         stylizer: of the taste's model.
         content: files of photos to paint while it learns, as the person's own are; at most `PHOTOS` of them are taken.
-        steps, seed, tick, crop: as `adapt`.
+        steps, seed, tick, crop, tell: as `adapt`.
 
     Returns:
         The taste, with its centres aimed anew and the adapter, or as it was; in both its ``scores`` have what was
@@ -549,7 +561,7 @@ def adapt_taste(
     photos, pictures = (
         [_read(path, 5 * crop // 2) for path in paths] for paths in ([content[i] for i in order[:PHOTOS]], liked)
     )
-    outcome = adapt(stylizer, taste.codes, taste.weights, pictures, photos, steps, seed, tick, crop)
+    outcome = adapt(stylizer, taste.codes, taste.weights, pictures, photos, steps, seed, tick, crop, tell)
     told = {
         "kept": outcome.adapter is not None,
         "why": outcome.why,

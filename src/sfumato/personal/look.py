@@ -3,7 +3,7 @@
 What is told, each picture in a sentence:
 
 * *Left out*, for it cannot count, or would count twice: what cannot be read, what is smaller than `SMALLEST` pixels,
-  the same file again, and the same picture again (another size, another quality).
+  what is blank, the same file again, and the same picture again (another size, another quality).
 * *Remarked on*, and learnt from as any other: what is probably a screenshot, and one picture whose style is far from
   all others'. Whether it belongs is for the person to say.
 """
@@ -56,7 +56,7 @@ class Remark:
 
     Attributes:
         path: the picture's.
-        kind: ``unreadable``, ``small``, ``duplicate``, ``near-duplicate``, ``screenshot``, ``odd``, or what
+        kind: ``unreadable``, ``small``, ``blank``, ``duplicate``, ``near-duplicate``, ``screenshot``, ``odd``, or what
             `personal.preferences` adds.
         text: one sentence.
         left_out: whether the picture does not count.
@@ -172,6 +172,8 @@ def _see(path: Path, stylizer: Stylizer, seen: Sequence[Seen]) -> Seen | tuple[R
     height, width = picture.shape[2:]
     if min(height, width) < SMALLEST:
         return left_out("small", f"{path.name} is left out: {width} x {height} pixels are too few to see a style")
+    if float(np.ptp(picture, axis=(2, 3)).max()) < 1.5 / 255:  # what is transparent is white here
+        return left_out("blank", f"{path.name} is left out: it is blank")
     outline = sketch(picture)
     if same := next((one for one in seen if is_same(one.sketch, outline)), None):
         return left_out("near-duplicate", f"{path.name} shows the same as {same.path.name}, and counts once", same)

@@ -202,12 +202,13 @@ class Preferences:
         Raises:
             UsageError: there is nothing of that name.
             InputError: the file cannot be read, or is damaged.
+            OutputError: the store itself cannot be read.
         """
         path = personal_folder() / name / _FILE
         if not is_name(name) or not os.path.isdir(path.parent):
             hint = assets.nearest(name, names())
             hint = hint if hint.startswith("did") else "`sfumato personal list` lists what there is"
-            raise UsageError(f"there is no taste {name!r}; {hint}")
+            raise UsageError(f"no style {name!r} was learnt; {hint}")
         try:
             found = json.loads(path.read_bytes())
             if type(found["format"]) is int and found["format"] > FORMAT:
@@ -238,8 +239,19 @@ def _shown(found: Any) -> tuple[str, str]:
 
 
 def names() -> list[str]:
-    """Of whom something is known, sorted."""
-    return sorted(path.parent.name for path in personal_folder().glob(f"*/{_FILE}") if is_name(path.parent.name))
+    """Of whom something is known, sorted.
+
+    Raises:
+        OutputError: the store cannot be read: it is a file, say.
+    """
+    root = personal_folder()
+    try:
+        found = os.listdir(root)
+    except FileNotFoundError:  # nothing was learnt yet
+        return []
+    except OSError as problem:
+        raise OutputError(f"cannot read {root}: {problem.strerror or problem}; see SFUMATO_PERSONAL") from problem
+    return sorted(name for name in found if is_name(name) and os.path.isfile(root / name / _FILE))
 
 
 def code_id(code: StyleCode) -> str:
