@@ -15,19 +15,12 @@ import json
 from pathlib import Path
 
 import numpy as np
-from unseen import half_interval, jackknife, kid_value, rows_of, seen
+from unseen import half_interval, jackknife, kid_value, rows_of, seen, small
 
-from sfumato.image import read_image, resize, write_image
+from sfumato.image import write_image
 from sfumato.inference import Stylizer
 from sfumato.inference.stylizer import REFINE
 from sfumato.sheet import contact_sheet
-
-
-def small(path: Path, side: int) -> np.ndarray:
-    picture = read_image(path)
-    height, width = picture.shape[2:]
-    scale = side / min(height, width)
-    return picture if scale >= 1 else resize(picture, round(height * scale), round(width * scale))
 
 
 def ratio(painted: np.ndarray, photos: np.ndarray, works: np.ndarray) -> tuple[float, float, float]:

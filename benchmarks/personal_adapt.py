@@ -22,10 +22,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from unseen import judge, rows_of
+from unseen import judge, reduced, rows_of, small
 
 from sfumato.files import atomic_file
-from sfumato.image import Picture, read_image, resize
+from sfumato.image import Picture
 from sfumato.inference import Stylizer
 from sfumato.inference.taste import Taste
 from sfumato.personal.adapt import STEPS, adapt
@@ -47,16 +47,6 @@ JUDGED = 256  # pixels, short side
 CONTENT = ("stride8", "stride16")
 MEASURED = ("style", "texture", "style_of_mean", "texture_of_mean", "content")
 GAIN, MARGIN = 0.10, 1.05  # what is asked for of style and texture, and of content
-
-
-def reduced(picture: Picture, side: int) -> Picture:
-    height, width = picture.shape[2:]
-    scale = side / min(height, width)
-    return picture if scale >= 1 else resize(picture, round(height * scale), round(width * scale))
-
-
-def small(path: Path, side: int) -> Picture:
-    return reduced(read_image(path), side)
 
 
 def statistics(picture: Picture) -> StyleStatistics:

@@ -1,4 +1,4 @@
-"""What benchmarks on a manifest's splits share: its rows of a folder, the judge and its features, and the jackknife.
+"""What benchmarks on a manifest's splits share: its rows of a folder, small pictures, the judge, and the jackknife.
 
 As a command it lays out unseen pairs for judges of pairs: unseen.py PHOTOS STYLES OUT_DIR [--paintings 12] [--each 5]
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sfumato.image import Picture, read_image, resize
 from sfumato.quality.backbones import EfficientNetLite0
 from sfumato.quality.distribution import Features, kid
 
@@ -31,6 +32,18 @@ def rows_of(folder: Path, manifest: Path | None, split: str) -> list[Path]:
 def judge() -> EfficientNetLite0:
     """The network that judges, made once; no learning uses it."""
     return EfficientNetLite0()
+
+
+def reduced(picture: Picture, side: int) -> Picture:
+    """A picture (1, 3, h, w) with at most so many pixels on its short side."""
+    height, width = picture.shape[2:]
+    scale = side / min(height, width)
+    return picture if scale >= 1 else resize(picture, round(height * scale), round(width * scale))
+
+
+def small(path: Path, side: int) -> Picture:
+    """`reduced`, of a file."""
+    return reduced(read_image(path), side)
 
 
 def seen(pictures: Iterable[np.ndarray]) -> np.ndarray:
