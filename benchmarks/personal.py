@@ -258,14 +258,14 @@ def preference(data: Data, seeds: int) -> dict[str, Any]:
     codes = data.codes(data.others)
     found: dict[str, list[tuple[float, float]]] = {}
     asked = []
-    for artist in data.persons:
-        for liked, held, disliked, _ in draws(data, artist):
+    for number, artist in enumerate(data.persons):
+        for draw, (liked, held, disliked, _) in enumerate(draws(data, artist)):
             utility = -((judged - (data.judged(held) / unit).mean(0)) ** 2).sum(1)
             likes, dislikes = data.codes(liked), data.codes(disliked)
             known = centres(likes, dislikes, data.space)
             free = [i for i, work in enumerate(data.others) if work not in disliked]
             for seed in range(seeds):
-                rng = np.random.default_rng([9, seed])
+                rng = np.random.default_rng([9, number, draw, seed])
                 order = rng.permutation(free)
                 pool, test = order[:200], order[200:400]
                 pairs = np.array([pair for pair in rng.choice(test, (2000, 2)) if pair[0] != pair[1]])

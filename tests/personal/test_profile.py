@@ -39,15 +39,19 @@ def near(code, rng, amount=0.03):
 # ---- the space -------------------------------------------------------------------------------------------------------
 
 
+LOOK = sum(PARTS.values()) - MEASURED
+
+
 def drawn(rng, artists=40, works=6, parts=4):
     """Codes whose features are a known place of `parts` numbers, seen through a known map, and the map."""
-    size = sum(PARTS.values())
+    size = sum(PARTS.values()) + 3
     mapped = rng.normal(0, 1, (parts, size)) * 0.2
     between = np.array([9.0, 4.0, 1.0, 0.0])
     hands = np.repeat(np.arange(artists), works)
     places = rng.normal(0, 1, (artists, parts))[hands] * np.sqrt(between) + rng.normal(0, 1, (len(hands), parts))
     x = (places @ mapped).astype(np.float32)
-    codes = [StyleCode(np.append(np.zeros(3, np.float32), f[-MEASURED:]), "test", f[:-MEASURED]) for f in x]
+    look = LOOK
+    codes = [StyleCode(np.append(f[look + MEASURED :], f[look : look + MEASURED]), "test", f[:look]) for f in x]
     return codes, [str(hand) for hand in hands], places, between
 
 
@@ -62,10 +66,25 @@ def test_the_space_finds_what_artists_differ_in(rng):
     np.testing.assert_allclose((rest**2).sum(0) / (240 - 40), 1, atol=0.15)  # one deviation is that within an artist
 
 
-def test_a_space_is_the_same_after_saving(space, tmp_path, built_in):
+def test_a_space_is_the_same_after_saving(rng, tmp_path):
+    codes, names, *_ = drawn(rng)
+    space = StyleSpace.of(codes, names)
     digest = space.save(tmp_path)
     (tmp_path / "card.json").write_text(f'{{"style_space": "{digest}"}}')
-    np.testing.assert_array_equal(StyleSpace.load(tmp_path).places(built_in), space.places(built_in))
+    loaded = StyleSpace.load(tmp_path)
+    for name, part in vars(space).items():
+        np.testing.assert_array_equal(getattr(loaded, name), part, name)
+
+
+def test_coordinates_are_principal_components(rng, space, built_in):
+    codes, names, *_ = drawn(rng)
+    own = StyleSpace.of(codes, names)
+    found = own.coordinates(own.features(codes))
+    turned = np.corrcoef(found.T) - np.eye(found.shape[1])
+    assert np.abs(turned[:4, :4]).max() < 0.35  # but for the mean, which is the artists'
+    # Of the shipped space too: the first axes are the longest, and none is as long as where they were mixed up.
+    spread = space.coordinates(space.features(built_in)).std(0)
+    assert spread.max() < 4 and spread[:3].min() > spread[5:].max()
 
 
 def test_a_damaged_space_is_not_loaded(space, tmp_path):
@@ -84,15 +103,25 @@ def test_the_shipped_space_is_small_and_of_the_card(space):
     from sfumato.assets import weights_dir
 
     assert (weights_dir() / "style_space.safetensors").stat().st_size < 300_000
-    assert len(space) == 32
+    assert 10 < len(space) <= 32
     assert (np.diff(space.between) <= 0).all()
 
 
-def test_the_learnt_part_of_a_code_has_no_say(space, built_in):
+@pytest.mark.parametrize("part", [slice(None, -MEASURED), slice(-MEASURED, None)])
+def test_both_parts_of_a_code_have_a_say(space, built_in, part):
     code = built_in[0]
     vector = code.vector.copy()
-    vector[:-MEASURED] += 5
-    np.testing.assert_array_equal(space.place(StyleCode(vector, "other", code.look)), space.place(code))
+    vector[part] += 0.5
+    moved = StyleCode(vector, code.model, code.look)
+    assert np.linalg.norm(space.place(moved) - space.place(code)) > 0.1
+    changed = space.differences(*space.features([moved, code])) > 0
+    assert changed.any() and not changed.all()
+
+
+def test_a_style_of_a_code_of_another_size_is_refused_in_a_sentence(space, built_in):
+    code = built_in[0]
+    with pytest.raises(ModelError, match="make the style with the model that ships"):
+        space.place(StyleCode(code.vector[1:], "other", code.look))
 
 
 def test_a_style_without_a_look_is_refused_in_a_sentence(space, built_in):
@@ -111,9 +140,9 @@ def test_too_few_artists_make_no_space(built_in):
 def test_differences_are_distances_of_parts(space, built_in):
     a, b = space.features(built_in[:2])
     found = space.differences(a, b)
-    assert found.shape == (len(PARTS),)
-    assert found[0] == pytest.approx(np.linalg.norm(a[:64] - b[:64]) / space.scales[0])
-    assert found[-1] == pytest.approx(np.linalg.norm(a[-21:] - b[-21:]) / space.scales[-1])
+    assert found.shape == (len(PARTS) + 1,)
+    assert found[0] == pytest.approx(np.linalg.norm(a[:128] - b[:128]) / space.scales[0])
+    assert found[-1] == pytest.approx(np.linalg.norm(a[LOOK + MEASURED :] - b[LOOK + MEASURED :]) / space.scales[-1])
 
 
 # ---- centres ---------------------------------------------------------------------------------------------------------
@@ -310,7 +339,7 @@ def test_suggestions_are_built_in_styles_by_their_score(space):
     assert [mean for _, mean, _ in found] == sorted((mean for _, mean, _ in found), reverse=True)
 
 
-def test_features_are_the_look_and_the_measured_part(built_in):
-    found = features(built_in[0])
-    assert len(found) == sum(PARTS.values())
-    np.testing.assert_array_equal(found[-MEASURED:], built_in[0].vector[-MEASURED:].astype(np.float64))
+def test_features_are_the_look_and_both_parts_of_the_code(built_in):
+    code, found = built_in[0], features(built_in[0])
+    assert len(found) == LOOK + len(code)
+    np.testing.assert_array_equal(found[LOOK:], np.roll(code.vector.astype(np.float64), MEASURED))

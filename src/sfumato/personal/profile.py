@@ -33,18 +33,18 @@ FREEDOM = 5.0
 MOST_CENTRES = 5
 #: Of the likes, at least this many for each centre.
 LIKES_TO_A_CENTRE = 3
-#: One more centre must tell left-out likes better by this many standard errors: works of one artist are often of two
-#: kinds (prints and paintings, say), and taste should not fall apart over them.
-SURE = 1.5
+#: A second centre must tell left-out likes better by this many standard errors, and any further one by the other: works
+#: of one artist are often of two kinds (prints and paintings, say), and taste should not fall apart over them.
+SURE, SURER = 1.5, 2.5
 #: Answers that say nothing of the taste: slips, moods, pairs that are all the same to the person.
 LAPSE = 0.1
-#: Nats: a question that is expected to tell less is not asked. It is a quarter of the most that an answer can tell,
-#: slips counted in, and comes after some 25 questions.
-ENOUGH = 0.125
+#: Nats: a question that is expected to tell less is not asked. It is a fifth of the most that an answer can tell,
+#: slips counted in, and comes after some 25 to 35 questions.
+ENOUGH = 0.095
 #: Of the prior of a utility's weights: the mean and deviation of those of nearness, and the deviation of those of the
 #: coordinates, where there is a centre to be near to and where there is none. Chosen on training artists who stood in
 #: for persons (docs/personal.md).
-_NEAR, _NEAR_DEVIATION, _COORDINATE, _COORDINATE_ALONE = 1.5, 1.5, 0.15, 0.5
+_NEAR, _NEAR_DEVIATION, _COORDINATE, _COORDINATE_ALONE = 1.5, 1.0, 0.2, 0.5
 _STARTS = 10  # of the mixture; the best is kept
 _MOST_ROWS = 4000  # pairs of a like and a dislike that are looked at
 
@@ -178,23 +178,23 @@ def _climb(x: Array, trust: Array, between: Array, means: Array, steps: int = 40
 
 
 def _choose(x: Array, trust: Array, between: Array) -> Mixture:
-    """The mixture with as many parts as tell left-out likes better, each one more surely (`SURE`)."""
+    """The mixture with as many parts as tell left-out likes surely better (`SURE`, `SURER`)."""
     count = 1
     here = held_out(x, trust, between, 1) if len(x) > 1 else np.zeros(1)
     while count < min(MOST_CENTRES, len(x) // LIKES_TO_A_CENTRE):
         more = held_out(x, trust, between, count + 1)
-        if not _surely_above(more - here, trust):
+        if not _surely_above(more - here, trust, SURE if count == 1 else SURER):
             break
         count, here = count + 1, more
     return fit_mixture(x, trust, between, count)
 
 
-def _surely_above(gains: Array, trust: Array) -> bool:
-    """Whether the weighted mean of the gains is above 0 by `SURE` standard errors."""
+def _surely_above(gains: Array, trust: Array, errors: float) -> bool:
+    """Whether the weighted mean of the gains is above 0 by so many standard errors."""
     weights = trust / trust.sum()
     mean = float(weights @ gains)
     error = float(np.sqrt(weights**2 @ (gains - mean) ** 2 * len(gains) / (len(gains) - 1)))
-    return mean > SURE * error and mean > 0
+    return mean > errors * error and mean > 0
 
 
 def held_out(x: Array, trust: Array, between: Array, count: int) -> Array:
@@ -214,10 +214,10 @@ def held_out(x: Array, trust: Array, between: Array, count: int) -> Array:
 class PreferenceModel:
     """A utility over styles, ``u(style) = weights · aspects(style)`` with ``weights ~ N(mean, covariance)``.
 
-    Aspects are, part by part of the features (`space.PARTS`), how much nearer the style is to the nearest centre of the
-    likes than paintings are, and the style's coordinates. So a weight of the first kind says how much a part matters to
-    the person; those of the second kind are tastes that the likes do not show. The difference of two utilities is the
-    log odds of preferring one.
+    Aspects are, part by part of the features (`space.PARTS`, `space.LEARNT`), how much nearer the style is to the
+    nearest centre of the likes than paintings are, and the style's coordinates. So a weight of the first kind says how
+    much a part matters to the person; those of the second kind are tastes that the likes do not show. The difference of
+    two utilities is the log odds of preferring one.
 
     Attributes:
         centres: ``(K, F)``, features of the centres; K may be 0.

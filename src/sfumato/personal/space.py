@@ -1,13 +1,13 @@
 """The style space: places of styles in which a person's taste is learnt.
 
-It is made of a style's *look* (log statistics of VGG19's first layers) and the *measured* part of its code (palette,
-contrast, tones), its `features`, and not of the learnt part: it stays the same when the generator is trained again.
+It is made of a style's *look* (log statistics of VGG19's first layers) and its code, both what that measures (palette,
+contrast, tones) and what it learnt: its `features`. So a space is one model's.
 
 * A *place* tells artists apart. Probabilistic linear discriminant analysis (Ioffe 2006; Prince & Elder 2007): a work
   ``x`` of an artist is ``y + e`` with ``y ~ N(0, diag(between))`` for the artist and ``e ~ N(0, I)`` for the work. The
   linear map that makes it so is learnt from works of many artists (`StyleSpace.of`); the directions kept are those with
   the greatest ``between``. So 1 along any direction is one deviation between works of the same hand.
-* `StyleSpace.differences` of two styles say how far apart they are, part by part (`PARTS`), and
+* `StyleSpace.differences` of two styles say how far apart they are, part by part (`PARTS`, and `LEARNT`), and
   `StyleSpace.coordinates` where a style lies along what varies most between paintings, whoever made them.
 
 The space is a file of the bundle, ``style_space.safetensors``, whose hash stands on the card under ``style_space``.
@@ -42,19 +42,17 @@ FILE = "style_space.safetensors"
 #: Its key on the card: the file's SHA-256.
 CARD_KEY = "style_space"
 #: What features have in them, in order, and how many numbers each: means and deviations of the channels of VGG19's
-#: relu1_1, relu2_1 and relu3_1, then what a style code measures.
+#: relu1_1, relu2_1 and relu3_1, then what a style code measures. What it learnt (`LEARNT`) comes last.
 PARTS = {
-    "finest marks, mean": 64,
-    "finest marks, spread": 64,
-    "fine marks, mean": 128,
-    "fine marks, spread": 128,
-    "broad marks, mean": 256,
-    "broad marks, spread": 256,
+    "finest marks": 2 * 64,
+    "fine marks": 2 * 128,
+    "broad marks": 2 * 256,
     "mean colour": 3,
     "range of colours": 6,
     "contrast": 3 * BANDS,
     "tone curve": 3 * len(SHARES),
 }
+LEARNT = "learnt texture"
 _ENDS = np.cumsum(list(PARTS.values()))
 #: Directions kept.
 DIRECTIONS = 32
@@ -126,8 +124,8 @@ class StyleSpace:
 
         mean = raw.mean(0) + basis @ middle
         squares = ((raw - mean) ** 2).mean(0)
-        scales = np.sqrt(np.maximum([part.sum() for part in np.split(squares, _ENDS[:-1])], 1e-12))
-        each = np.repeat(scales, list(PARTS.values()))
+        scales = np.sqrt(np.maximum([part.sum() for part in np.split(squares, _ENDS)], 1e-12))
+        each = np.repeat(scales, np.diff(_ENDS, prepend=0, append=len(mean)))
         _, _, axes = np.linalg.svd((raw - mean) / each, full_matrices=False)
         return cls(
             mean.astype(np.float32),
@@ -157,12 +155,24 @@ class StyleSpace:
         """How far features ``(..., F)`` are apart, or from the mean, part by part ``(..., P)``: 1 is how far paintings
         are from the mean."""
         second = self.mean.astype(np.float64) if second is None else second
-        squares = np.split((first - second) ** 2, _ENDS[:-1], axis=-1)
+        squares = np.split((first - second) ** 2, _ENDS, axis=-1)
         return np.asarray(np.sqrt(np.stack([part.sum(-1) for part in squares], -1)) / self.scales)
 
     def features(self, codes: Sequence[StyleCode]) -> Array:
-        """Of several styles, ``(N, F)``: see `features`."""
-        return np.stack([features(code) for code in codes]) if codes else np.zeros((0, len(self.mean)))
+        """Of several styles, ``(N, F)``: see `features`.
+
+        Raises:
+            ModelError: as `features`, and for a style of another model, with a code of another size.
+        """
+        if not codes:
+            return np.zeros((0, len(self.mean)))
+        found = [features(code) for code in codes]
+        if sizes := {len(one) for one in found} - {len(self.mean)}:
+            raise ModelError(
+                f"the style space knows styles of {len(self.mean)} features, and one has {sizes.pop()}; make the style "
+                "with the model that ships with Sfumato"
+            )
+        return np.stack(found)
 
     def save(self, folder: str | os.PathLike[str]) -> str:
         """Writes the space into a bundle's folder, whole or not at all; returns the file's SHA-256, in hex.
@@ -170,7 +180,8 @@ class StyleSpace:
         Raises:
             OutputError: it cannot be written.
         """
-        data = to_safetensors(dict(vars(self)))
+        # In C's order: safetensors writes the memory of an array as it lies.
+        data = to_safetensors({name: np.ascontiguousarray(part) for name, part in vars(self).items()})
         with atomic_file(Path(folder) / FILE) as file:
             file.write(data)
         return hashlib.sha256(data).hexdigest()
@@ -198,9 +209,9 @@ class StyleSpace:
         try:
             space = cls(**from_safetensors(data))
             size, kept = space.directions.shape
-            if space.mean.shape != (size,) or space.between.shape != (kept,) or space.scales.shape != (len(PARTS),):
+            if space.mean.shape != (size,) or space.between.shape != (kept,) or len(space.scales) != len(PARTS) + 1:
                 raise ValueError("its parts do not fit each other")
-            if size != _ENDS[-1] or space.axes.shape != (size, space.axes.shape[-1]):
+            if size <= _ENDS[-1] or space.axes.shape != (size, space.axes.shape[-1]):
                 raise ValueError("it is of other features")
             return space
         except (SafetensorError, TypeError, ValueError, IndexError) as problem:
@@ -208,7 +219,8 @@ class StyleSpace:
 
 
 def features(code: StyleCode) -> Array:
-    """Of a style, its look and the measured part of its code, one behind the other: ``(F,)``, as `PARTS` has them.
+    """Of a style, its look, what its code measures and what it learnt, one behind the other: ``(F,)``, as `PARTS` and
+    `LEARNT` have them.
 
     Raises:
         ModelError: it has no look (style files of early versions), or one of another size.
@@ -220,7 +232,7 @@ def features(code: StyleCode) -> Array:
             f"the style's look has {len(code.look)} numbers and the style space knows looks of {_ENDS[-1] - MEASURED}; "
             "make the style with the model that ships with Sfumato"
         )
-    return np.concatenate([code.look, code.vector[-MEASURED:]]).astype(np.float64)
+    return np.concatenate([code.look, code.vector[-MEASURED:], code.vector[:-MEASURED]]).astype(np.float64)
 
 
 def _signed(vectors: Array) -> Array:
