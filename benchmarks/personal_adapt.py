@@ -131,7 +131,7 @@ def draw(data: Path, artist: str, number: int, options: argparse.Namespace) -> d
         "steps": outcome.steps,
         "held_out": len(others),
         "seconds": {"instant": round(instant_seconds, 1), "adapted": round(outcome.seconds, 1)},
-        "kept": outcome.adapter is not None,
+        "kept": outcome.kept,
         "why": outcome.why,
         "guard": {name: {k: round(v, 4) for k, v in of.items()} for name, of in outcome.figures.items()},
         "bytes": outcome.adapter.size if outcome.adapter else 0,

@@ -84,7 +84,8 @@ def test_coordinates_are_principal_components(rng, space, built_in):
     assert np.abs(turned[:4, :4]).max() < 0.35  # but for the mean, which is the artists'
     # Of the shipped space too: the first axes are the longest, and none is as long as where they were mixed up.
     spread = space.coordinates(space.features(built_in)).std(0)
-    assert spread.max() < 4 and spread[:3].min() > spread[5:].max()
+    assert spread.max() < 4
+    assert spread[:3].min() > spread[5:].max()
 
 
 def test_a_damaged_space_is_not_loaded(space, tmp_path):
@@ -115,7 +116,8 @@ def test_both_parts_of_a_code_have_a_say(space, built_in, part):
     moved = StyleCode(vector, code.model, code.look)
     assert np.linalg.norm(space.place(moved) - space.place(code)) > 0.1
     changed = space.differences(*space.features([moved, code])) > 0
-    assert changed.any() and not changed.all()
+    assert changed.any()
+    assert not changed.all()
 
 
 def test_a_style_of_a_code_of_another_size_is_refused_in_a_sentence(space, built_in):

@@ -239,12 +239,12 @@ def _adapted(
         how = "has changed since it was added" if gone[0].kind == "changed" else "is no longer there"
         raise InputError(f"{gone[0].path} {how}; put it back, or remove it (sfumato personal remove {kept.name} ...)")
     # What was adapted already is aimed elsewhere than a run begins.
-    begun = instant(kept, stylizer) if taste.adapter else taste
+    begun = instant(kept, stylizer) if taste.adapted else taste
     if begun is None:
         raise UsageError(f"nothing is liked under {kept.name}; add pictures that you like")
     check_enough(len(liked))
-    # Of 15 pictures, on one core: 50 s beside the steps, and 1 s a step.
-    long = f"about {_number(round(1 + steps / 60), 'minute')}"
+    # Of 15 pictures, on two cores: 3 minutes beside the steps, and 0.8 s a step.
+    long = f"about {_number(round(3 + steps / 75), 'minute')}"
     about = f"adapting {kept.name} to {len(liked)} liked pictures in {_number(steps, 'step')}, and judging it: {long}"
     typer.echo(about, err=True)
     with counted() as bar:
@@ -261,10 +261,10 @@ def _adapted(
         files = [kept.file(picture) for picture in liked]
         found, outcome = adapt_taste(begun, files, stylizer, photos, steps, tick=tick, tell=tell)
     told = dict(found.scores["adapted"])
-    if found.adapter or not taste.adapter:
+    if found.adapted or not taste.adapted:
         taste = put(found)
     else:
-        told["why"] = f"{outcome.why.rpartition('; ')[0]}; the adapter from before stays"
+        told["why"] = f"{outcome.why.rpartition('; ')[0]}; the adaptation from before stays"
     told["said"] = f"{outcome.steps} steps, {outcome.seconds:.0f} s: {told['why']}"
     return taste, told
 
@@ -666,7 +666,7 @@ def _contents(taste: Taste) -> dict[str, Any]:
         "scores": dict(taste.scores),
         "created": taste.created,
         "preference": bool(taste.preference),
-        "adapted": bool(taste.adapter),
+        "adapted": taste.adapted,
     }
 
 

@@ -95,6 +95,12 @@ class Taste:
         return self.codes[0].model
 
     @property
+    def adapted(self) -> bool:
+        """Whether an adaptation was kept: an adapter, or centres that were aimed anew (`personal.adapt`)."""
+        told = self.scores.get("adapted")
+        return bool(self.adapter) or (isinstance(told, dict) and told.get("kept") is True)
+
+    @property
     def style(self) -> Style:
         """The heaviest centre."""
         return self.styles[0]

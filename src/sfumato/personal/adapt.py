@@ -6,8 +6,12 @@ that give γ and β (Hu et al. 2022; Perez et al. 2018), at most 2 MB. Opponent 
 DiffAugment (`networks.discriminator`, `losses.augment`: few pictures are learnt by heart otherwise). Content loss and
 weight decay of the change towards nothing keep what the model knows (after Li et al. 2020, section 3).
 
-Whether it was worth it is decided on liked pictures that were held back (`adapt`), by VGG19's statistics and the leak
-measure; where not, the instant style stays.
+Refinement comes after the generator, and takes a picture most of the way to the look that it aims at, but not all of
+it, and undoes some of what the generator learnt. So the aim is *calibrated* afterwards: photos are painted and refined,
+and what their looks lack on average is added to the aim, as a controller does (`_calibrated`).
+
+How much of the adapter is good, if any, and whether any of it was worth it, is decided on liked pictures that were held
+back (`adapt`), by VGG19's statistics and the leak measure; where not, the instant style stays.
 """
 
 from __future__ import annotations
@@ -57,17 +61,20 @@ from sfumato.style_code import StyleCode, code_parts
 from sfumato.training.optim import EMA, learning_rate
 
 #: Steps of a fine-tune, and samples of each.
-STEPS, BATCH = 60, 2
+STEPS, BATCH = 100, 2
 #: Pixels: side of the crops that are painted. Pictures are held at two and a half times that on their short side, which
 #: is the side that styles are looked at: marks have their size.
 CROP = 128
 #: Of a kernel's change, and of a matrix's.
 RANK, MATRIX_RANK = 16, 8
-LEARNING_RATE, DISCRIMINATOR_RATE = 2e-3, 2e-3
+LEARNING_RATE, DISCRIMINATOR_RATE = 1e-3, 2e-3
 #: Liked pictures, at least: some are held back to judge with.
 LIKED_TO_ADAPT = 4
 #: Of the liked pictures, held back; of content distance, how much more is still as good; photos that are judged on.
 SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 3
+#: Of the adapter, shares that are tried, 0 among them: the aim alone; rounds of calibration, each of which is tried;
+#: photos of a round, and of each centre at least.
+SHARES, ROUNDS, PAINTED, PAINTED_EACH = (1.0, 0.5, 0.0), 2, 5, 2
 #: Photos to learn with, at most.
 PHOTOS = 60
 #: Of `content_leak`, where a liked picture's layout shows (`quality.style`).
@@ -76,7 +83,7 @@ LEAK = 0.05
 PRIOR = 0.5
 GAME = Game(objective="hinge", augment=Augment(p=1.0))
 LOSSES = LossWeights(
-    content=0.15,
+    content=0.5,
     statistics=6,
     gram=3,
     adversarial=0.2,
@@ -97,7 +104,8 @@ class Outcome:
 
     Attributes:
         codes: style codes to paint with; those given where the instant style is kept.
-        adapter: to paint with; ``None`` where the instant style is kept.
+        adapter: to paint with; ``None`` where the instant style is kept, and where the aim alone is better.
+        kept: whether the adapted style is.
         why: a sentence on which is kept and why.
         figures: what was measured: distances of ``style`` and ``texture`` to the pictures that were held back, of
             ``content`` to the photos, and the largest ``leak``, each of ``instant`` and ``adapted``.
@@ -108,6 +116,7 @@ class Outcome:
     codes: tuple[StyleCode, ...]
     adapter: Adapter | None
     why: str
+    kept: bool = False
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     steps: int = 0
     seconds: float = 0.0
@@ -399,16 +408,48 @@ def adapt(
         return Outcome(tuple(codes), None, why, seconds=time.perf_counter() - began)
     if tell and made == steps:
         tell("judging ...")
-    adapter = Adapter.of(tensors, stylizer.card.model)
+    whole = Adapter.of(tensors, stylizer.card.model)
     judge = _Judge(vgg, stylizer, judged, kept_back, [members[i] for i in order[:back]], liked, 5 * crop // 2)
     instant = judge([Style("instant", code) for code in codes])
-    adapted = judge([Style("adapted", code, adapter=adapter) for code in aims])
-    figures = {"instant": instant, "adapted": adapted}
-    better, why = verdict(instant, adapted)
+    sights = [held(scene, 5 * crop // 2) for scene in scenes[: max(PAINTED, PAINTED_EACH * len(codes))]]
+    found = []
+    for share in SHARES:
+        adapter, aimed = Adapter.blend([(whole, share)]), aims
+        for _ in range(ROUNDS):
+            aimed = _calibrated(stylizer, aimed, aims, adapter, sights)
+            figures = judge([Style("adapted", code, adapter=adapter) for code in aimed])
+            found.append((*verdict(instant, figures), figures, adapter, aimed))
+    # The best of those that may be kept; where none may, the best is told.
+    better, why, figures, adapter, aimed = max(found, key=lambda each: (each[0], gain(instant, each[2])))
     seconds = time.perf_counter() - began
+    both = {"instant": instant, "adapted": figures}
     if not better:
-        return Outcome(tuple(codes), None, why, figures, made, seconds)
-    return Outcome(tuple(aims), adapter, why, figures, made, seconds)
+        return Outcome(tuple(codes), None, why, False, both, made, seconds)
+    return Outcome(tuple(aimed), adapter, why, True, both, made, seconds)
+
+
+def _calibrated(
+    stylizer: Stylizer,
+    codes: Sequence[StyleCode],
+    goals: Sequence[StyleCode],
+    adapter: Adapter | None,
+    scenes: Sequence[Picture],
+) -> list[StyleCode]:
+    """Codes whose looks have what paintings of the scenes lack of the goals' looks: integral control, one round of it.
+
+    The paintings' look is taken as the goals' is (`_aimed`): the mean of means and deviations, not of logarithms.
+    """
+    found = []
+    for k, (code, goal) in enumerate(zip(codes, goals, strict=True)):
+        if code.look is None or goal.look is None:
+            return list(codes)
+        mine = [scene for i, scene in enumerate(scenes) if i % len(codes) == k] or list(scenes)
+        mine = mine[: max(PAINTED_EACH, PAINTED // len(codes))]
+        style = Style("adapted", code, adapter=adapter)
+        looks = [np.expm1(look) for scene in mine if (look := stylizer.encode(stylizer(scene, style)).look) is not None]
+        lacks = goal.look - np.log1p(np.mean(looks, 0))
+        found.append(StyleCode(code.vector, code.model, np.maximum(code.look + lacks, 0)))
+    return found
 
 
 def check_enough(liked: int) -> None:
@@ -420,20 +461,26 @@ def check_enough(liked: int) -> None:
         )
 
 
+def gain(instant: Mapping[str, float], adapted: Mapping[str, float]) -> float:
+    """How much nearer the adapted style is to the pictures that were held back, in style and texture on average: 0.1
+    is a tenth."""
+    return 1 - (adapted["style"] / instant["style"] + adapted["texture"] / instant["texture"]) / 2
+
+
 def verdict(instant: Mapping[str, float], adapted: Mapping[str, float]) -> tuple[bool, str]:
     """Whether the adapted style is better than the instant one, by the `figures` of both; and a sentence on it."""
-    gain = 1 - (adapted["style"] / instant["style"] + adapted["texture"] / instant["texture"]) / 2
+    nearer = gain(instant, adapted)
     lost = adapted["content"] / instant["content"] - 1
     if adapted["leak"] > max(LEAK, instant["leak"] + 0.01):
         return False, "the adapted style shows the layout of a liked picture; the instant style is kept"
-    if gain <= 0:
+    if nearer <= 0:
         return False, (
-            f"on liked pictures that were held back the adapted style is no nearer ({-gain:.1%} farther); the instant "
-            "style is kept"
+            f"on liked pictures that were held back the adapted style is no nearer ({-nearer:.1%} farther); the "
+            "instant style is kept"
         )
     if lost > CONTENT_MARGIN - 1:
         return False, f"the adapted style keeps less of the photo ({lost:.0%} farther from it); the instant one is kept"
-    return True, f"the adapted style is {gain:.1%} nearer to liked pictures that were held back, and is kept"
+    return True, f"the adapted style is {nearer:.1%} nearer to liked pictures that were held back, and is kept"
 
 
 def nearest(code: StyleCode, codes: Sequence[StyleCode]) -> int:
@@ -548,8 +595,8 @@ def adapt_taste(
         steps, seed, tick, crop, tell: as `adapt`.
 
     Returns:
-        The taste, with its centres aimed anew and the adapter, or as it was; in both its ``scores`` have what was
-        measured under ``"adapted"``.
+        The taste, with its centres aimed anew and the adapter, if any of it is good, or as it was; in both its
+        ``scores`` have what was measured under ``"adapted"``.
 
     Raises:
         InputError: a picture cannot be read.
@@ -563,7 +610,7 @@ def adapt_taste(
     )
     outcome = adapt(stylizer, taste.codes, taste.weights, pictures, photos, steps, seed, tick, crop, tell)
     told = {
-        "kept": outcome.adapter is not None,
+        "kept": outcome.kept,
         "why": outcome.why,
         "steps": outcome.steps,
         "figures": {name: {key: round(x, 4) for key, x in of.items()} for name, of in outcome.figures.items()},

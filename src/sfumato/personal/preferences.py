@@ -524,7 +524,7 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
     Args:
         codes: of pictures by their hashes, and of styles that questions were about by their `code_id`; what is not
             among them is not learnt from.
-        before: its adapter, and the centres that belong to it, are kept while the pictures stay the same.
+        before: its adaptation, adapter and centres, is kept while the pictures stay the same.
     """
     liked, disliked = ([p for p in of if p.sha256 in codes] for of in (kept.liked, kept.disliked))
     if not liked:
@@ -545,7 +545,7 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
         created=_now(),
         preference=model.tensors(),
     )
-    if before is None or not before.adapter or before.model != taste.model:
+    if before is None or not before.adapted or before.model != taste.model:
         return taste
     if [tuple(sorted(of)) for of in (before.liked, before.disliked)] != hashes:
         return taste
