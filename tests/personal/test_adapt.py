@@ -29,11 +29,10 @@ CROP = 48
 
 
 @pytest.fixture(autouse=True)
-def brief(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two candidates instead of six: each paints and refines several pictures."""
-    if "slow" not in request.keywords:
-        for name, value in {"SHARES": (1.0, 0.0), "ROUNDS": 1, "PAINTED": 2, "JUDGED": 1}.items():
-            monkeypatch.setattr(adapting, name, value)
+    for name, value in {"SHARES": (1.0, 0.0), "ROUNDS": 1, "PAINTED": 2, "JUDGED": 1}.items():
+        monkeypatch.setattr(adapting, name, value)
 
 
 @pytest.fixture(scope="module")
