@@ -39,7 +39,7 @@ SURE, SURER = 1.5, 2.5
 #: Answers that say nothing of the taste: slips, moods, pairs that are all the same to the person.
 LAPSE = 0.1
 #: Nats: a question that is expected to tell less is not asked. It is a fifth of the most that an answer can tell,
-#: slips counted in, and comes after some 25 to 35 questions.
+#: slips counted in, and comes after 23 to 33 questions in the benchmark (docs/personal.md).
 ENOUGH = 0.095
 #: Of the prior of a utility's weights: the mean and deviation of those of nearness, and the deviation of those of the
 #: coordinates, where there is a centre to be near to and where there is none. Chosen on training artists who stood in
