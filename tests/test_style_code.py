@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors.numpy import load as from_safetensors
 from safetensors.numpy import save_file
 
 from sfumato.errors import InputError, ModelError, OutputError, UsageError
-from sfumato.style_code import StyleCode
+from sfumato.style_code import StyleCode, tensor_bytes
 
 vectors = hnp.arrays(np.float32, 6, elements=st.floats(-100, 100, width=32))
 shares = st.floats(0, 1)
@@ -130,6 +131,12 @@ def test_equal_styles_are_equal_files(tmp_path: Path) -> None:
 def test_a_style_may_have_nothing_to_say(tmp_path: Path) -> None:
     code(1, 2).save(tmp_path / "a")
     assert StyleCode.load(tmp_path / "a") == (code(1, 2), {})
+
+
+def test_arrays_in_any_order_of_memory_come_back_as_they_were(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(3, 4))
+    for array in (x, x.T, x[::-1, ::2]):
+        np.testing.assert_array_equal(from_safetensors(tensor_bytes({"x": array}))["x"], array)
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

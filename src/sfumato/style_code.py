@@ -49,6 +49,12 @@ def from_text(text: str, kind: str) -> npt.NDArray[np.float32]:
     return np.frombuffer(base64.b64decode(text, validate=True), kind).astype(np.float32)
 
 
+def tensor_bytes(tensors: Mapping[str, npt.NDArray[Any]], metadata: dict[str, str] | None = None) -> bytes:
+    """A safetensors file's bytes, of arrays in any order of memory: safetensors itself writes memory as it lies, and so
+    another array where that is not C's order."""
+    return to_safetensors({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata)
+
+
 def read_small(
     path: str | os.PathLike[str], kind: str, key: str, most: int, make: Callable[[Any, Tensors], _Made]
 ) -> _Made:
@@ -205,7 +211,7 @@ class StyleCode:
         tensors: dict[str, npt.NDArray[np.floating]] = {"code": self.vector}
         if self.look is not None:
             tensors["look"] = self.look.astype(np.float16)
-        data = to_safetensors(tensors, metadata={_KEY: card})
+        data = tensor_bytes(tensors, {_KEY: card})
         with atomic_file(path) as file:
             file.write(data)
 

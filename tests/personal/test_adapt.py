@@ -222,11 +222,11 @@ def test_calibration_brings_the_paintings_look_nearer(
         assert goal.look is not None
         return float(np.square(goal.look - np.log1p(np.mean(np.expm1(looks), 0))).sum())
 
-    (found,) = adapting._calibrated(stylizer, [goal], [goal], None, photos)
+    (found,) = adapting._calibrated(stylizer, [goal], [goal], None, [photos])
     assert np.array_equal(found.vector, goal.vector)
     assert lacks(found) < 0.95 * lacks(goal)
     bare = StyleCode(goal.vector, goal.model)
-    assert adapting._calibrated(stylizer, [bare], [bare], None, photos) == [bare]
+    assert adapting._calibrated(stylizer, [bare], [bare], None, [photos]) == [bare]
 
 
 def root_of(triangle: np.ndarray) -> np.ndarray:

@@ -50,8 +50,7 @@ def drawn(rng, artists=40, works=6, parts=4):
     hands = np.repeat(np.arange(artists), works)
     places = rng.normal(0, 1, (artists, parts))[hands] * np.sqrt(between) + rng.normal(0, 1, (len(hands), parts))
     x = (places @ mapped).astype(np.float32)
-    look = LOOK
-    codes = [StyleCode(np.append(f[look + MEASURED :], f[look : look + MEASURED]), "test", f[:look]) for f in x]
+    codes = [StyleCode(np.append(f[LOOK + MEASURED :], f[LOOK : LOOK + MEASURED]), "test", f[:LOOK]) for f in x]
     return codes, [str(hand) for hand in hands], places, between
 
 
@@ -104,7 +103,7 @@ def test_the_shipped_space_is_small_and_of_the_card(space):
     from sfumato.assets import weights_dir
 
     assert (weights_dir() / "style_space.safetensors").stat().st_size < 300_000
-    assert 10 < len(space) <= 32
+    assert len(space) == 20
     assert (np.diff(space.between) <= 0).all()
 
 

@@ -18,11 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
-from safetensors.numpy import save as to_safetensors
 
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
-from sfumato.style_code import StyleCode
+from sfumato.style_code import StyleCode, tensor_bytes
 
 #: The index's name in a bundle's folder.
 FILE = "training_styles.safetensors"
@@ -132,7 +131,7 @@ class TrainingStyles:
         ]
         about = {"model": self.model, "median": self.median, "licences": licences, "places": places, "works": rows}
         tensors: dict[str, npt.NDArray[Any]] = {"codes": self.codes, "mean": self.mean, "deviation": self.deviation}
-        data = to_safetensors(tensors, {_KEY: json.dumps(about, ensure_ascii=False, separators=(",", ":"))})
+        data = tensor_bytes(tensors, {_KEY: json.dumps(about, ensure_ascii=False, separators=(",", ":"))})
         with atomic_file(Path(folder) / FILE) as file:
             file.write(data)
         return hashlib.sha256(data).hexdigest()

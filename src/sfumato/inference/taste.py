@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors.numpy import save as to_safetensors
 
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
@@ -26,7 +25,7 @@ from sfumato.inference.adapter import Adapter
 from sfumato.inference.guide import measured_distance, small_copy
 from sfumato.inference.library import is_name, split_name
 from sfumato.inference.stylizer import Style, Stylizer
-from sfumato.style_code import StyleCode, Tensors, read_small
+from sfumato.style_code import StyleCode, Tensors, read_small, tensor_bytes
 
 #: What people may say of their pictures; ``unstated`` where nobody did.
 RIGHTS = ("own", "licensed", "public-domain", "unstated")
@@ -169,8 +168,8 @@ class Taste:
             tensors["looks"] = np.stack(looks).astype(np.float16)
         for part in _PARTS:
             for key, values in sorted(getattr(self, part).items()):
-                tensors[f"{part}.{key}"] = np.ascontiguousarray(values)
-        return to_safetensors(tensors, {_KEY: json.dumps(card, sort_keys=True, ensure_ascii=False)})
+                tensors[f"{part}.{key}"] = values
+        return tensor_bytes(tensors, {_KEY: json.dumps(card, sort_keys=True, ensure_ascii=False)})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the file, whole or not at all.

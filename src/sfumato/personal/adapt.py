@@ -401,7 +401,7 @@ def adapt(
     members = [nearest(code, codes) for code in seen]
     aims = [_aimed(code, [s for s, k in zip(seen, members, strict=True) if k == i]) for i, code in enumerate(codes)]
     vgg = VGG19(load_vgg19_weights(), STYLE_LAYERS)
-    own = [members[i] for i in order[back:]]
+    own, side = [members[i] for i in order[back:]], 5 * crop // 2
     tensors, made = train(model, aims, weights, learnt, own, scenes, steps, seed, tick, vgg, crop, tell)
     if not made:  # there is nothing to judge
         why = "no step was made; the instant style is kept"
@@ -409,9 +409,10 @@ def adapt(
     if tell and made == steps:
         tell("judging ...")
     whole = Adapter.of(tensors, stylizer.card.model)
-    judge = _Judge(vgg, stylizer, judged, kept_back, [members[i] for i in order[:back]], liked, 5 * crop // 2)
+    judge = _Judge(vgg, stylizer, judged, kept_back, [members[i] for i in order[:back]], liked, side)
     instant = judge([Style("instant", code) for code in codes])
-    sights = [held(scene, 5 * crop // 2) for scene in scenes[: max(PAINTED, PAINTED_EACH * len(codes))]]
+    each, count = max(PAINTED_EACH, PAINTED // len(codes)), len(codes)
+    sights = [[held(scene, side) for scene in (scenes[k::count] or scenes)[:each]] for k in range(count)]
     found = []
     for share in SHARES:
         adapter, aimed = Adapter.blend([(whole, share)]), aims
@@ -420,12 +421,10 @@ def adapt(
             figures = judge([Style("adapted", code, adapter=adapter) for code in aimed])
             found.append((*verdict(instant, figures), figures, adapter, aimed))
     # The best of those that may be kept; where none may, the best is told.
-    better, why, figures, adapter, aimed = max(found, key=lambda each: (each[0], gain(instant, each[2])))
-    seconds = time.perf_counter() - began
+    better, why, figures, adapter, aimed = max(found, key=lambda one: (one[0], gain(instant, one[2])))
     both = {"instant": instant, "adapted": figures}
-    if not better:
-        return Outcome(tuple(codes), None, why, False, both, made, seconds)
-    return Outcome(tuple(aimed), adapter, why, True, both, made, seconds)
+    kept, adapter = (aimed, adapter) if better else (codes, None)
+    return Outcome(tuple(kept), adapter, why, better, both, made, time.perf_counter() - began)
 
 
 def _calibrated(
@@ -433,22 +432,18 @@ def _calibrated(
     codes: Sequence[StyleCode],
     goals: Sequence[StyleCode],
     adapter: Adapter | None,
-    scenes: Sequence[Picture],
+    scenes: Sequence[Sequence[Picture]],
 ) -> list[StyleCode]:
-    """Codes whose looks have what paintings of the scenes lack of the goals' looks: integral control, one round of it.
-
-    The paintings' look is taken as the goals' is (`_aimed`): the mean of means and deviations, not of logarithms.
-    """
+    """Codes whose looks have what paintings of the scenes, some for each code, lack of the goals' looks: integral
+    control, one round of it. A code without a look stays as it is."""
     found = []
-    for k, (code, goal) in enumerate(zip(codes, goals, strict=True)):
-        if code.look is None or goal.look is None:
-            return list(codes)
-        mine = [scene for i, scene in enumerate(scenes) if i % len(codes) == k] or list(scenes)
-        mine = mine[: max(PAINTED_EACH, PAINTED // len(codes))]
+    for code, goal, mine in zip(codes, goals, scenes, strict=True):
         style = Style("adapted", code, adapter=adapter)
-        looks = [np.expm1(look) for scene in mine if (look := stylizer.encode(stylizer(scene, style)).look) is not None]
-        lacks = goal.look - np.log1p(np.mean(looks, 0))
-        found.append(StyleCode(code.vector, code.model, np.maximum(code.look + lacks, 0)))
+        look = None if code.look is None else _mean_look([stylizer.encode(stylizer(scene, style)) for scene in mine])
+        if code.look is None or goal.look is None or look is None:
+            found.append(code)
+        else:
+            found.append(StyleCode(code.vector, code.model, np.maximum(code.look + goal.look - look, 0)))
     return found
 
 
@@ -497,8 +492,8 @@ def nearest(code: StyleCode, codes: Sequence[StyleCode]) -> int:
 def _aimed(centre: StyleCode, members: Sequence[StyleCode]) -> StyleCode:
     """A centre with the look and the range of colours that are nearest to its members' on average: the means of their
     means, deviations and covariances, where a centre's own are means of logarithms and of roots, and so lower."""
-    looks = [code.look for code in members if code.look is not None]
-    if centre.look is None or not looks:
+    look = _mean_look(members)
+    if centre.look is None or look is None:
         return centre
     place = next(part.place for part in code_parts(len(centre)) if part.name == "colour_spread")
     above = np.triu_indices(3)
@@ -511,7 +506,13 @@ def _aimed(centre: StyleCode, members: Sequence[StyleCode]) -> StyleCode:
     sizes, axes = np.linalg.eigh(covariance)
     vector = centre.vector.copy()
     vector[place] = ((axes * np.sqrt(np.maximum(sizes, 0))) @ axes.T)[above]
-    return StyleCode(vector, centre.model, np.log1p(np.mean(np.expm1(looks), 0)))
+    return StyleCode(vector, centre.model, look)
+
+
+def _mean_look(codes: Sequence[StyleCode]) -> npt.NDArray[np.float32] | None:
+    """The look of the mean of means and deviations, and not of their logarithms; ``None`` where none has a look."""
+    looks = [code.look for code in codes if code.look is not None]
+    return np.log1p(np.mean(np.expm1(looks), 0)) if looks else None
 
 
 def _apart(photos: Sequence[Picture], seed: int) -> tuple[list[Picture], list[Picture]]:
@@ -538,7 +539,7 @@ class _Judge:
     ) -> None:
         """``members`` are the centres of those held back; ``side`` is the short side, in pixels, of all pictures."""
         self.vgg, self.stylizer = vgg, stylizer
-        self.photos = [held(photo, side) for photo in photos]
+        self.photos = [(x, normalise_features(self._seen(x)[2])) for x in (held(photo, side) for photo in photos)]
         self.works = [self._seen(held(work, side)) for work in kept_back]
         self.members, self.layouts = members, [Layout.of(picture) for picture in liked]
 
@@ -552,8 +553,7 @@ class _Judge:
     def __call__(self, styles: Sequence[Style]) -> dict[str, float]:
         """Each photo is painted in the style of each centre that has pictures held back."""
         style, texture, content, leak = [], [], [], [0.0]
-        for photo in self.photos:
-            there = normalise_features(self._seen(photo)[2])
+        for photo, there in self.photos:
             for centre in sorted(set(self.members)):
                 painted = self.stylizer(photo, styles[centre])
                 plain, luma, features = self._seen(painted)

@@ -7,7 +7,7 @@ contrast, tones) and what it learnt: its `features`. So a space is one model's.
   ``x`` of an artist is ``y + e`` with ``y ~ N(0, diag(between))`` for the artist and ``e ~ N(0, I)`` for the work. The
   linear map that makes it so is learnt from works of many artists (`StyleSpace.of`); the directions kept are those with
   the greatest ``between``. So 1 along any direction is one deviation between works of the same hand.
-* `StyleSpace.differences` of two styles say how far apart they are, part by part (`PARTS`, and `LEARNT`), and
+* `StyleSpace.differences` of two styles say how far apart they are, part by part (`PARTS`, and what was learnt), and
   `StyleSpace.coordinates` where a style lies along what varies most between paintings, whoever made them.
 
 The space is a file of the bundle, ``style_space.safetensors``, whose hash stands on the card under ``style_space``.
@@ -28,12 +28,11 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
-from safetensors.numpy import save as to_safetensors
 
 from sfumato import assets
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
-from sfumato.style_code import BANDS, MEASURED, SHARES, StyleCode
+from sfumato.style_code import BANDS, MEASURED, SHARES, StyleCode, tensor_bytes
 
 Array = npt.NDArray[np.float64]
 
@@ -42,7 +41,7 @@ FILE = "style_space.safetensors"
 #: Its key on the card: the file's SHA-256.
 CARD_KEY = "style_space"
 #: What features have in them, in order, and how many numbers each: means and deviations of the channels of VGG19's
-#: relu1_1, relu2_1 and relu3_1, then what a style code measures. What it learnt (`LEARNT`) comes last.
+#: relu1_1, relu2_1 and relu3_1, then what a style code measures. What it learnt comes last.
 PARTS = {
     "finest marks": 2 * 64,
     "fine marks": 2 * 128,
@@ -52,7 +51,6 @@ PARTS = {
     "contrast": 3 * BANDS,
     "tone curve": 3 * len(SHARES),
 }
-LEARNT = "learnt texture"
 _ENDS = np.cumsum(list(PARTS.values()))
 #: Directions kept.
 DIRECTIONS = 32
@@ -180,8 +178,7 @@ class StyleSpace:
         Raises:
             OutputError: it cannot be written.
         """
-        # In C's order: safetensors writes the memory of an array as it lies.
-        data = to_safetensors({name: np.ascontiguousarray(part) for name, part in vars(self).items()})
+        data = tensor_bytes(vars(self))
         with atomic_file(Path(folder) / FILE) as file:
             file.write(data)
         return hashlib.sha256(data).hexdigest()
@@ -219,8 +216,8 @@ class StyleSpace:
 
 
 def features(code: StyleCode) -> Array:
-    """Of a style, its look, what its code measures and what it learnt, one behind the other: ``(F,)``, as `PARTS` and
-    `LEARNT` have them.
+    """Of a style, its look, what its code measures (as `PARTS` has them) and what it learnt, one behind the other:
+    ``(F,)``.
 
     Raises:
         ModelError: it has no look (style files of early versions), or one of another size.
