@@ -281,7 +281,7 @@ def test_questions_end_when_enough_is_learnt(desk, store, tmp_path):
     result = CliRunner().invoke(app, [str(word) for word in words], input="1\n" * 1000)
     assert result.exit_code == 0, result.output
     assert "Enough is learnt: no question would teach much more." in result.stdout
-    assert 5 < Preferences.load("anna").taste.answers < 200
+    assert 10 < Preferences.load("anna").taste.answers < 200
     again = CliRunner().invoke(app, [str(word) for word in words], input="1\n")
     assert "Enough is learnt: no question would teach much more. 0 questions answered." in again.stdout
 

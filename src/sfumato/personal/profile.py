@@ -38,9 +38,9 @@ LIKES_TO_A_CENTRE = 3
 SURE, SURER = 1.5, 2.5
 #: Answers that say nothing of the taste: slips, moods, pairs that are all the same to the person.
 LAPSE = 0.1
-#: Nats: a question that is expected to tell less is not asked. It is a fifth of the most that an answer can tell,
-#: slips counted in, and comes after 23 to 33 questions in the benchmark (docs/personal.md).
-ENOUGH = 0.095
+#: Nats: a question that is expected to tell less is not asked. It is a sixth of the most that an answer can tell,
+#: slips counted in, and comes after 32 to 44 questions in the benchmark (docs/personal.md).
+ENOUGH = 0.08
 #: Of the prior of a utility's weights: the mean and deviation of those of nearness, and the deviation of those of the
 #: coordinates, where there is a centre to be near to and where there is none. Chosen on training artists who stood in
 #: for persons (docs/personal.md).
@@ -214,7 +214,7 @@ def held_out(x: Array, trust: Array, between: Array, count: int) -> Array:
 class PreferenceModel:
     """A utility over styles, ``u(style) = weights · aspects(style)`` with ``weights ~ N(mean, covariance)``.
 
-    Aspects are, part by part of the features (`space.PARTS`, `space.LEARNT`), how much nearer the style is to the
+    Aspects are, part by part of the features (`space.PARTS`, and what was learnt), how much nearer the style is to the
     nearest centre of the likes than paintings are, and the style's coordinates. So a weight of the first kind says how
     much a part matters to the person; those of the second kind are tastes that the likes do not show. The difference of
     two utilities is the log odds of preferring one.
