@@ -17,6 +17,7 @@ from sfumato.inference.adapter import MOST_BYTES, Adapter
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.stylizer import WEIGHTS
 from sfumato.inference.taste import Taste
+from sfumato.inference.textureness import levels
 from sfumato.losses.perceptual import STYLE_LAYERS
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
@@ -158,10 +159,45 @@ def test_an_adaptation_is_judged_and_keeps_the_better(
     better, why = verdict(outcome.figures["instant"], outcome.figures["adapted"])
     assert outcome.why == why
     assert outcome.kept == better
-    if better:  # aimed anew, with an adapter or without
+    if better:
         assert outcome.codes != (centre,)
+        assert outcome.adapter is not None
     else:
         assert (outcome.codes, outcome.adapter) == ((centre,), None)
+
+
+def test_detail_goes_half_the_way_to_that_of_the_liked_pictures(photos: list[Picture]) -> None:
+    calm = [np.clip(0.5 + 0.7 * (photo - 0.5), 0, 1) for photo in photos]
+    adapter = adapting._textured([photos[:1], photos[1:]], levels(calm), "tiny")
+    assert adapter.changes == []  # no weight
+    assert adapter.textureness is not None
+    assert np.median(adapter.textureness) == pytest.approx(0.5 * np.log(0.7), abs=0.02)
+
+
+def test_a_candidate_that_loses_too_much_of_the_photo_is_brought_back(
+    stylizer: Stylizer,
+    centre: StyleCode,
+    liked: list[Picture],
+    photos: list[Picture],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    painted = []
+
+    def judge(self: object, styles: list[Style]) -> dict[str, float]:
+        painted.append(styles[0])
+        lost = {1: 0.0, 2: 0.2, 3: 0.2}.get(len(painted), 0.04)
+        return {"style": 1 - lost, "texture": 1.0, "content": 1 + lost, "leak": 0.0}
+
+    monkeypatch.setattr(adapting._Judge, "__call__", judge)
+    outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
+    assert outcome.kept
+    assert outcome.codes == (painted[3].code,)
+    assert outcome.codes[0].look is not None
+    assert painted[1].code.look is not None
+    assert centre.look is not None
+    fifth = centre.look + 0.2 * (painted[1].code.look - centre.look)  # 4 % of the 20 % that it lost
+    assert np.allclose(outcome.codes[0].look, fifth, atol=2e-3)  # kept in 16 bits
+    assert outcome.adapter == Adapter.blend([(painted[1].adapter, 0.2)])
 
 
 INSTANT = {"style": 0.5, "texture": 0.6, "content": 0.8, "leak": 0.01}
@@ -222,11 +258,12 @@ def test_calibration_brings_the_paintings_look_nearer(
         assert goal.look is not None
         return float(np.square(goal.look - np.log1p(np.mean(np.expm1(looks), 0))).sum())
 
-    (found,) = adapting._calibrated(stylizer, [goal], [goal], None, [photos])
+    painted = adapting._painted(stylizer, [goal], None, [photos])
+    (found,) = adapting._calibrated(stylizer, [goal], [goal], painted)
     assert np.array_equal(found.vector, goal.vector)
     assert lacks(found) < 0.95 * lacks(goal)
     bare = StyleCode(goal.vector, goal.model)
-    assert adapting._calibrated(stylizer, [bare], [bare], None, [photos]) == [bare]
+    assert adapting._calibrated(stylizer, [bare], [bare], painted) == [bare]
 
 
 def root_of(triangle: np.ndarray) -> np.ndarray:
@@ -244,6 +281,18 @@ def test_a_trained_adapter_comes_nearer(
     tensors, _ = trained(stylizer, centre, liked, photos, vgg, steps=12)
     plain, adapted = (judge([Style("x", centre, adapter=a)]) for a in (None, Adapter.of(tensors, "tiny")))
     assert adapted["style"] + adapted["texture"] < plain["style"] + plain["texture"]
+
+
+def test_content_is_steered_to_its_target(
+    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], vgg: VGG19, monkeypatch
+) -> None:
+    judge = adapting._Judge(vgg, stylizer, photos, liked, [0] * len(liked), liked, 72)
+    lost = []
+    for target in (0.6, 1.5):
+        monkeypatch.setattr(adapting, "CONTENT_TARGET", target)
+        tensors, _ = trained(stylizer, centre, liked, photos, vgg, steps=12)
+        lost.append(judge([Style("x", centre, adapter=Adapter.of(tensors, "tiny"))])["content"])
+    assert lost[0] < lost[1]
 
 
 def test_a_taste_is_adapted_or_stays(

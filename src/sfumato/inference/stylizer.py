@@ -30,6 +30,7 @@ from sfumato.inference.adapter import Adapter
 from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
+from sfumato.inference.textureness import shaped
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
 from sfumato.style_code import StyleCode
 
@@ -502,6 +503,8 @@ class Stylizer:
         self, graph: str, adapter: Adapter | None = None, /, **inputs: npt.NDArray[Any]
     ) -> list[npt.NDArray[np.float32]]:
         ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self._told]}[graph]
+        if adapter is not None and not adapter.changes:  # the graph as it is, which may be loaded already
+            adapter = None
         session = load_graph(
             self.folder / graph,
             self.card.files[graph],
@@ -607,7 +610,10 @@ class _Painting:
         small = resize(painted, height, width)
         # A collection's own style is mixed with the photo afterwards.
         strength = self.strength if self.stylizer.card.has_codes else 1.0
-        change = self.stylizer.refine(small, photo.reduced(height, width), look, strength, self.steps) - small
+        refined = self.stylizer.refine(small, photo.reduced(height, width), look, strength, self.steps)
+        if self.adapter is not None and self.adapter.textureness is not None:
+            refined = shaped(refined, np.float32(strength) * self.adapter.textureness)
+        change = refined - small
         if self.color == "content":  # the look has the style's palette in it
             change = np.repeat(luma(change[0])[None, None], 3, 1)
         return change

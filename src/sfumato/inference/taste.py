@@ -95,7 +95,7 @@ class Taste:
 
     @property
     def adapted(self) -> bool:
-        """Whether an adaptation was kept: an adapter, or centres that were aimed anew (`personal.adapt`)."""
+        """Whether an adaptation was kept: centres that were aimed anew, with an adapter (`personal.adapt`)."""
         told = self.scores.get("adapted")
         return bool(self.adapter) or (isinstance(told, dict) and told.get("kept") is True)
 

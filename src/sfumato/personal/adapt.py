@@ -3,14 +3,17 @@
 The generator of the shipped model paints any style; some minutes on the liked pictures alone make it paint theirs
 better. What trains is an :class:`~sfumato.inference.adapter.Adapter`: low-rank changes of kernels and of the matrices
 that give γ and β (Hu et al. 2022; Perez et al. 2018), at most 2 MB. Opponent is a projected discriminator with
-DiffAugment (`networks.discriminator`, `losses.augment`: few pictures are learnt by heart otherwise). Content loss and
-weight decay of the change towards nothing keep what the model knows (after Li et al. 2020, section 3).
+DiffAugment (`networks.discriminator`, `losses.augment`: few pictures are learnt by heart otherwise). Weight decay of
+the change towards nothing keeps what the model knows (after Li et al. 2020, section 3), and the weight of the content
+loss is steered so that a little more of the photo is kept than the model keeps without it (`training.controller`).
 
 Refinement comes after the generator, and takes a picture most of the way to the look that it aims at, but not all of
 it, and undoes some of what the generator learnt. So the aim is *calibrated* afterwards: photos are painted and refined,
-and what their looks lack on average is added to the aim, as a controller does (`_calibrated`).
+and what their looks lack on average is added to the aim, as a controller does (`_calibrated`). And all that is painted
+so far has detail of even strength, where paintings have plain places and busy ones: curves that take its distribution
+part of the way to that of the liked pictures are learnt from the same paintings (`inference.textureness`).
 
-How much of the adapter is good, if any, and whether any of it was worth it, is decided on liked pictures that were held
+Whether the low-rank part is good, and whether any of it was worth it, is decided on liked pictures that were held
 back (`adapt`), by VGG19's statistics and the leak measure; where not, the instant style stays.
 """
 
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,9 +35,10 @@ from torch.nn.utils import parametrize
 from sfumato.checkpoint import load_model
 from sfumato.errors import UsageError
 from sfumato.image import Picture, read_image, resize
-from sfumato.inference.adapter import DOWN, LEAST, UP, Adapter
+from sfumato.inference.adapter import DOWN, LEAST, TEXTURENESS, UP, Adapter
 from sfumato.inference.stylizer import WEIGHTS, Style, Stylizer
 from sfumato.inference.taste import Taste
+from sfumato.inference.textureness import curves, levels
 from sfumato.losses.augment import Augment
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights, total_loss
@@ -58,6 +63,7 @@ from sfumato.networks.model import StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.quality.style import Layout, content_leak
 from sfumato.style_code import StyleCode, code_parts
+from sfumato.training.controller import next_weight
 from sfumato.training.optim import EMA, learning_rate
 
 #: Steps of a fine-tune, and samples of each.
@@ -72,13 +78,21 @@ LEARNING_RATE, DISCRIMINATOR_RATE = 1e-3, 2e-3
 LIKED_TO_ADAPT = 4
 #: Of the liked pictures, held back; of content distance, how much more is still as good; photos that are judged on.
 SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 3
-#: Of the adapter, shares that are tried, 0 among them: the aim alone; rounds of calibration, each of which is tried;
-#: photos of a round, and of each centre at least.
-SHARES, ROUNDS, PAINTED, PAINTED_EACH = (1.0, 0.5, 0.0), 2, 5, 2
+#: Of the low-rank part, shares that are tried, 0 among them: the aim and the curves alone; rounds of calibration, each
+#: of which is tried; photos of a round, and of each centre at least.
+SHARES, ROUNDS, PAINTED, PAINTED_EACH = (1.0, 0.0), 2, 5, 2
+#: Of what the photo may lose, how much a candidate that loses more is brought back to.
+BORNE = 0.8
+#: Of the way to the liked pictures' textureness: the whole of it took two of four artists' texture farther away.
+TEXTURED = 0.5
 #: Photos to learn with, at most.
 PHOTOS = 60
 #: Of `content_leak`, where a liked picture's layout shows (`quality.style`).
 LEAK = 0.05
+#: Content loss that is aimed at, relative to that of the model without the change, and the gain of `next_weight`, step
+#: by step. Less than 1: refinement undoes most of what is learnt of style here, and what is kept of the photo stays, so
+#: that the aim and the curves have something to spend.
+CONTENT_TARGET, CONTENT_GAIN = 0.92, 0.3
 #: Of the change's size, relative to the weights'.
 PRIOR = 0.5
 GAME = Game(objective="hinge", augment=Augment(p=1.0))
@@ -104,7 +118,7 @@ class Outcome:
 
     Attributes:
         codes: style codes to paint with; those given where the instant style is kept.
-        adapter: to paint with; ``None`` where the instant style is kept, and where the aim alone is better.
+        adapter: to paint with; ``None`` where the instant style is kept.
         kept: whether the adapted style is.
         why: a sentence on which is kept and why.
         figures: what was measured: distances of ``style`` and ``texture`` to the pictures that were held back, of
@@ -278,6 +292,7 @@ def train(
         tell: called with what is done from now on, once there is something that stands, and where Ctrl-C ends it.
     """
     vgg = vgg or VGG19(load_vgg19_weights(), STYLE_LAYERS)
+    before = deepcopy(model.generator).requires_grad_(False).eval()
     student = Student(model.generator, seed)
     real = [torch.from_numpy(held(picture, 5 * crop // 2)) for picture in liked]
     scenes = [torch.from_numpy(held(photo, 5 * crop // 2)) for photo in photos]
@@ -291,7 +306,7 @@ def train(
     slow = torch.optim.Adam(discriminator.parameters(), DISCRIMINATOR_RATE, betas=(0.0, 0.99))
     average = EMA(student.changes, half_life=10.0 * BATCH)
     shares = np.asarray(weights, np.float64) / np.sum(weights)
-    made = 0
+    made, keep = 0, LOSSES.content
     try:
         for step in range(steps):
             rng = np.random.default_rng([seed, step])
@@ -301,8 +316,14 @@ def train(
             for group in (*fast.param_groups, *slow.param_groups):
                 group.setdefault("initial_lr", group["lr"])
                 group["lr"] = group["initial_lr"] * learning_rate(step, steps, 5, 0.1)
-            fake = _generator_step(student, discriminator, vgg, x, vectors[centres], _targets(aims, centres), patch,
-                                   fast, (seed, step))  # fmt: skip
+            # What the model loses of these very crops, seen alike.
+            with torch.no_grad():
+                content = normalise_features(vgg(alternate_views(x), [CONTENT_LAYER])[CONTENT_LAYER])
+                plain = before.measure_and_paint(x, vectors[centres])[1]
+                lost = float(content_loss(vgg(alternate_views(plain), [CONTENT_LAYER])[CONTENT_LAYER], content))
+            fake, loses = _generator_step(student, discriminator, vgg, x, content, vectors[centres],
+                                          _targets(aims, centres), patch, fast, keep, (seed, step))  # fmt: skip
+            keep = next_weight(keep, loses, CONTENT_TARGET * max(lost, 1e-6), LOSSES.content, CONTENT_GAIN)
             loss, _ = GAME.discriminator(discriminator, patch, fake, None, (seed, step))
             slow.zero_grad()
             loss.backward()
@@ -326,15 +347,16 @@ def _generator_step(
     discriminator: nn.Module,
     vgg: VGG19,
     photos: Tensor,
+    content: Tensor,
     codes: Tensor,
     style: StyleTarget,
     patch: Tensor,
     optimiser: torch.optim.Optimizer,
+    keep: float,
     key: tuple[int, int],
-) -> Tensor:
-    """Moves the student; returns what it painted (B, 3, S, S), detached."""
-    with torch.no_grad():
-        content = normalise_features(vgg(alternate_views(photos))[CONTENT_LAYER])
+) -> tuple[Tensor, float]:
+    """Moves the student, with ``keep`` as the weight of the content loss, whose normalised features are ``content``;
+    returns what it painted (B, 3, S, S), detached, and its content loss."""
     fake = student(photos, codes)
     features = vgg(alternate_views(fake))
     output = style_target(features)
@@ -346,13 +368,12 @@ def _generator_step(
         "total_variation": total_variation_loss(fake),
         "range": range_loss(fake),
     }
-    loss, _ = total_loss(terms, LOSSES)
+    loss, _ = total_loss(terms, LOSSES.model_copy(update={"content": keep}))
     optimiser.zero_grad()
     (loss + PRIOR * student.prior()).backward()
     nn.utils.clip_grad_norm_(student.trained(), 10.0)
     optimiser.step()
-    painted: Tensor = fake.detach()
-    return painted
+    return fake.detach(), float(terms["content"].detach())
 
 
 # ---- is it worth it? -------------------------------------------------------------------------------------------------
@@ -413,38 +434,73 @@ def adapt(
     instant = judge([Style("instant", code) for code in codes])
     each, count = max(PAINTED_EACH, PAINTED // len(codes)), len(codes)
     sights = [[held(scene, side) for scene in (scenes[k::count] or scenes)[:each]] for k in range(count)]
+    wanted = levels([held(picture, side) for picture in learnt])
+
+    def candidate(aimed: Sequence[StyleCode], adapter: Adapter | None) -> _Candidate:
+        return _Candidate(tuple(aimed), adapter, judge([Style("adapted", code, adapter=adapter) for code in aimed]))
+
     found = []
     for share in SHARES:
         adapter, aimed = Adapter.blend([(whole, share)]), aims
-        for _ in range(ROUNDS):
-            aimed = _calibrated(stylizer, aimed, aims, adapter, sights)
-            figures = judge([Style("adapted", code, adapter=adapter) for code in aimed])
-            found.append((*verdict(instant, figures), figures, adapter, aimed))
+        for turn in range(ROUNDS):
+            painted = _painted(stylizer, aimed, adapter, sights)
+            aimed = _calibrated(stylizer, aimed, aims, painted)
+            if turn == 0:
+                adapter = Adapter.blend([(adapter, 1.0), (_textured(painted, wanted, stylizer.card.model), 1.0)])
+            found.append(candidate(aimed, adapter))
+    nearest_one = max(found, key=lambda one: gain(instant, one.figures))
+    lost = nearest_one.figures["content"] / instant["content"] - 1
+    if gain(instant, nearest_one.figures) > 0 and lost > CONTENT_MARGIN - 1:  # as much of it as the photo bears
+        part = BORNE * (CONTENT_MARGIN - 1) / lost
+        between = [StyleCode.blend([a, b], [1 - part, part]) for a, b in zip(codes, nearest_one.codes, strict=True)]
+        found.append(candidate(between, Adapter.blend([(nearest_one.adapter, part)])))
     # The best of those that may be kept; where none may, the best is told.
-    better, why, figures, adapter, aimed = max(found, key=lambda one: (one[0], gain(instant, one[2])))
-    both = {"instant": instant, "adapted": figures}
-    kept, adapter = (aimed, adapter) if better else (codes, None)
-    return Outcome(tuple(kept), adapter, why, better, both, made, time.perf_counter() - began)
+    best = max(found, key=lambda one: (verdict(instant, one.figures)[0], gain(instant, one.figures)))
+    better, why = verdict(instant, best.figures)
+    both = {"instant": instant, "adapted": best.figures}
+    kept, adapter = (best.codes, best.adapter) if better else (tuple(codes), None)
+    return Outcome(kept, adapter, why, better, both, made, time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """What may be kept, and what `_Judge` measured of it."""
+
+    codes: tuple[StyleCode, ...]
+    adapter: Adapter | None
+    figures: Mapping[str, float]
+
+
+def _painted(
+    stylizer: Stylizer, codes: Sequence[StyleCode], adapter: Adapter | None, scenes: Sequence[Sequence[Picture]]
+) -> list[list[Picture]]:
+    """Paintings of the scenes, some for each code."""
+    styles = [Style("adapted", code, adapter=adapter) for code in codes]
+    return [[stylizer(scene, style) for scene in mine] for style, mine in zip(styles, scenes, strict=True)]
 
 
 def _calibrated(
     stylizer: Stylizer,
     codes: Sequence[StyleCode],
     goals: Sequence[StyleCode],
-    adapter: Adapter | None,
-    scenes: Sequence[Sequence[Picture]],
+    painted: Sequence[Sequence[Picture]],
 ) -> list[StyleCode]:
-    """Codes whose looks have what paintings of the scenes, some for each code, lack of the goals' looks: integral
-    control, one round of it. A code without a look stays as it is."""
+    """Codes whose looks have what the paintings, some under each code, lack of the goals' looks: integral control, one
+    round of it. A code without a look stays as it is."""
     found = []
-    for code, goal, mine in zip(codes, goals, scenes, strict=True):
-        style = Style("adapted", code, adapter=adapter)
-        look = None if code.look is None else _mean_look([stylizer.encode(stylizer(scene, style)) for scene in mine])
+    for code, goal, pictures in zip(codes, goals, painted, strict=True):
+        look = None if code.look is None else _mean_look([stylizer.encode(picture) for picture in pictures])
         if code.look is None or goal.look is None or look is None:
             found.append(code)
         else:
             found.append(StyleCode(code.vector, code.model, np.maximum(code.look + goal.look - look, 0)))
     return found
+
+
+def _textured(painted: Sequence[Sequence[Picture]], wanted: npt.NDArray[np.float64], model: str) -> Adapter:
+    """Curves that take the detail of paintings `TEXTURED` of the way to ``wanted`` (`textureness.levels`)."""
+    have = levels([picture for pictures in painted for picture in pictures])
+    return Adapter(model, {TEXTURENESS: curves(have, wanted, TEXTURED).ravel()})
 
 
 def check_enough(liked: int) -> None:
@@ -595,7 +651,7 @@ def adapt_taste(
         steps, seed, tick, crop, tell: as `adapt`.
 
     Returns:
-        The taste, with its centres aimed anew and the adapter, if any of it is good, or as it was; in both its
+        The taste, with its centres aimed anew and the adapter, or as it was; in both its
         ``scores`` have what was measured under ``"adapted"``.
 
     Raises:
