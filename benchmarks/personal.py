@@ -177,7 +177,7 @@ def instant(data: Data, photos: int, side: int) -> dict[str, Any]:
                 for name, code in (("centre", found[0].code), ("one", codes[int(rng.integers(len(codes)))])):
                     features = judge().features(small(data.stylizer(picture, Style(name, code)), SIDE))
                     away = target - statistics(features) / unit
-                    content = [content_distance(features[layer], seen[layer]) for layer in ("stride8", "stride16")]
+                    content = [content_distance(features[layer], seen[layer]) for layer in judge().CONTENT]
                     row |= {
                         f"{name}_style": float((away**2).sum(1).mean()),
                         f"{name}_to_mean": float((away.mean(0) ** 2).sum()),

@@ -13,8 +13,8 @@ nearer than), that of the pictures' mean statistics to theirs (`_of_sets`: also 
 themselves, as FID has it), and content. `least` is what a style would have whose pictures differ among themselves as
 the instant one's do, with the mean statistics of the liked works: nearer comes only who makes pictures more alike. Of
 several centres each photo takes the one that suits it. --steps 0 adapts nothing, and tells what could be gained. A draw
-that is done is kept as
-OUT_DIR/ARTIST-N.json and not done again; --only N does no more than N others. The summary goes to OUT_DIR/summary.json.
+that is done is kept as OUT_DIR/ARTIST-N.json and not done again; --only N does no more than N others. The summary goes
+to OUT_DIR/summary.json.
 """
 
 from __future__ import annotations
@@ -48,14 +48,13 @@ from sfumato.quality.style import (
 
 LIKED, DRAWS = 15, 3
 JUDGED = 256  # pixels, short side
-CONTENT = ("stride8", "stride16")
 BY_PHOTO = ("style", "texture", "style_of_mean", "texture_of_mean", "content")
 MEASURED = (*BY_PHOTO, "style_of_sets", "texture_of_sets")
 GAIN, MARGIN = 0.10, 1.05  # what is asked for of style and texture, and of content
 
 
 def statistics(picture: Picture) -> StyleStatistics:
-    return StyleStatistics.of(judge().name, judge().features(picture), judge().features(luma_view(picture)))
+    return StyleStatistics.of_picture(judge(), picture)
 
 
 class Figures:
@@ -68,28 +67,27 @@ class Figures:
         liked: Sequence[Picture],
         paintings: Sequence[Picture],
     ) -> None:
-        self.photos = [reduced(photo, JUDGED) for photo in photos]
+        self.photos = [(small, judge().features(small)) for small in (reduced(photo, JUDGED) for photo in photos)]
         self.works = [statistics(work) for work in works]
-        self.middle, self.liked = (
-            StyleStatistics.mean(self.works),
-            StyleStatistics.mean([statistics(reduced(one, JUDGED)) for one in liked]),
-        )
+        self.middle = StyleStatistics.mean(self.works)
+        self.liked = StyleStatistics.mean([statistics(reduced(one, JUDGED)) for one in liked])
         self.style, self.texture = spread([statistics(painting) for painting in paintings])
 
     def of(self, painted: Sequence[Picture], liked: Sequence[Layout]) -> dict[str, list[float]]:
         """By photo."""
         found: dict[str, list[float]] = {name: [] for name in (*BY_PHOTO, "leak")}
         every = []
-        for large, photo in zip(painted, self.photos, strict=True):
+        for large, (photo, theirs) in zip(painted, self.photos, strict=True):
             picture = reduced(large, JUDGED)
-            seen = statistics(picture)
+            ours = judge().features(picture)
+            seen = StyleStatistics.of(judge().name, ours, judge().features(luma_view(picture)))
             every.append(seen)
             found["style"].append(float(np.mean([statistics_distance(seen, work, self.style) for work in self.works])))
             found["texture"].append(float(np.mean([texture_distance(seen, work, self.texture) for work in self.works])))
             found["style_of_mean"].append(statistics_distance(seen, self.middle, self.style))
             found["texture_of_mean"].append(texture_distance(seen, self.middle, self.texture))
-            ours, theirs = judge().features(picture), judge().features(photo)
-            found["content"].append(float(np.mean([content_distance(ours[name], theirs[name]) for name in CONTENT])))
+            content = [content_distance(ours[layer], theirs[layer]) for layer in judge().CONTENT]
+            found["content"].append(float(np.mean(content)))
             found["leak"].append(max(content_leak(picture, photo, layout) for layout in liked))
         mean = StyleStatistics.mean(every)
         for kind, distance, scale in (
@@ -131,16 +129,16 @@ def draw(data: Path, artist: str, number: int, options: argparse.Namespace) -> d
     outcome = Outcome(tuple(codes), None, "not adapted")
     if options.steps:
         outcome = adapt(stylizer, codes, weights, liked, scenes, steps=options.steps, seed=number)
-    changed = {} if outcome.adapter is None else outcome.adapter.tensors()
-    tastes = {
-        "instant": Taste("instant", tuple(codes), tuple(weights)),
-        "adapted": Taste("adapted", outcome.codes, tuple(weights), adapter=changed),
-    }
+    tastes = {"instant": Taste("instant", tuple(codes), tuple(weights))}
+    if outcome.kept:
+        changed = {} if outcome.adapter is None else outcome.adapter.tensors()
+        tastes["adapted"] = Taste("adapted", outcome.codes, tuple(weights), adapter=changed)
     layouts = [Layout.of(picture) for picture in liked]
     figures = {
         name: measure.of([stylizer(photo, taste.style_for(stylizer, photo)) for photo in photos], layouts)
         for name, taste in tastes.items()
     }
+    figures.setdefault("adapted", figures["instant"])  # refused: the instant style stays
     return {
         "artist": artist,
         "draw": number,

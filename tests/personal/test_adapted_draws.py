@@ -20,14 +20,11 @@ from sfumato.quality.similarity import content_distance
 from sfumato.quality.style import (
     StyleStatistics,
     content_leak,
-    luma_view,
     spread,
     statistics_distance,
     texture_distance,
 )
 from support import scene
-
-pytest.importorskip("efficientnet_lite_pytorch")
 
 SIDE, CROP = 160, 64
 Draw = Callable[[np.random.Generator], Image.Image]
@@ -109,21 +106,19 @@ def test_an_adapted_style_is_nearer_to_works_that_it_did_not_see(draw: Draw, jud
         return
     assert outcome.kept
 
-    def seen(picture: Picture) -> StyleStatistics:
-        return StyleStatistics.of(judge.name, judge.features(picture), judge.features(luma_view(picture)))
-
-    others = [seen(picture) for each in (lit_in_the_dark, dots_everywhere, cut_paper) for picture in works(each, 2, 2)]
-    style_scale, texture_scale = spread(others)
+    others = [picture for each in (lit_in_the_dark, dots_everywhere, cut_paper) for picture in works(each, 2, 2)]
+    style_scale, texture_scale = spread([StyleStatistics.of_picture(judge, picture) for picture in others])
 
     def measured(style: Style) -> dict[str, float]:
         painted = [stylizer(photo, style) for photo in photos]
         mean, there = (
-            StyleStatistics.mean([seen(picture) for picture in pictures]) for pictures in (painted, held_out)
+            StyleStatistics.mean([StyleStatistics.of_picture(judge, picture) for picture in pictures])
+            for pictures in (painted, held_out)
         )
         changes = [
             content_distance(judge.features(a)[layer], judge.features(b)[layer])
             for a, b in zip(painted, photos, strict=True)
-            for layer in ("stride8", "stride16")
+            for layer in judge.CONTENT
         ]
         return {
             "style": statistics_distance(mean, there, style_scale),

@@ -415,14 +415,15 @@ def adapt(
         raise UsageError(f"the model {stylizer.card.model!r} paints one collection; only one for any style is adapted")
     order = np.random.default_rng([seed, 0xADA]).permutation(len(liked)).tolist()
     back = max(1, round(SHARE * len(liked)))
-    kept_back, learnt = [liked[i] for i in order[:back]], [liked[i] for i in order[back:]]
-    judged, scenes = _apart(photos or learnt, seed)
+    side = 5 * crop // 2
+    kept_back, learnt = ([held(liked[i], side) for i in some] for some in (order[:back], order[back:]))
+    judged, scenes = _apart([held(photo, side) for photo in photos] or learnt, seed)
     # Centres are of all liked pictures on both sides; only the adapter has not seen those that are held back.
     seen = [stylizer.encode(picture) for picture in liked]
     members = [nearest(code, codes) for code in seen]
     aims = [_aimed(code, [s for s, k in zip(seen, members, strict=True) if k == i]) for i, code in enumerate(codes)]
     vgg = VGG19(load_vgg19_weights(), STYLE_LAYERS)
-    own, side = [members[i] for i in order[back:]], 5 * crop // 2
+    own = [members[i] for i in order[back:]]
     tensors, made = train(model, aims, weights, learnt, own, scenes, steps, seed, tick, vgg, crop, tell)
     if not made:  # there is nothing to judge
         why = "no step was made; the instant style is kept"
@@ -433,8 +434,8 @@ def adapt(
     judge = _Judge(vgg, stylizer, judged, kept_back, [members[i] for i in order[:back]], liked, side)
     instant = judge([Style("instant", code) for code in codes])
     each, count = max(PAINTED_EACH, PAINTED // len(codes)), len(codes)
-    sights = [[held(scene, side) for scene in (scenes[k::count] or scenes)[:each]] for k in range(count)]
-    wanted = levels([held(picture, side) for picture in learnt])
+    sights = [(scenes[k::count] or scenes)[:each] for k in range(count)]
+    wanted = levels(learnt)
 
     def candidate(aimed: Sequence[StyleCode], adapter: Adapter | None) -> _Candidate:
         return _Candidate(tuple(aimed), adapter, judge([Style("adapted", code, adapter=adapter) for code in aimed]))

@@ -57,6 +57,8 @@ class EfficientNetLite0:
     """Layers ``stride2`` to ``stride16``: the last of each stride."""
 
     name = "efficientnet-lite0"
+    #: Layers that say where things are: those whose content distance is meant by "content".
+    CONTENT = ("stride8", "stride16")
 
     def __init__(self) -> None:
         with needs_extra("quality", "Judging"):

@@ -63,7 +63,7 @@ _LITE, _VGG = EfficientNetLite0.name, VGG19Backbone.name
 VERSION = 2
 _HELD = 48  # photos, and style pictures, whose features are held
 _KEPT = {  # by backbone, the layers whose content distance is meant by "content"
-    _LITE: ("stride8", "stride16"),
+    _LITE: EfficientNetLite0.CONTENT,
     _VGG: VGG19Backbone.LAYERS,
 }
 _T = TypeVar("_T")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ import numpy.typing as npt
 from sfumato.errors import UsageError
 from sfumato.image import Picture, luma, resize, thumbnail, thumbnail_size
 from sfumato.quality.similarity import FeatureMap
+
+if TYPE_CHECKING:
+    from sfumato.quality.backbones import Backbone
 
 _Float = npt.NDArray[np.float64]
 Quantiles: TypeAlias = npt.NDArray[np.float32]
@@ -45,6 +48,11 @@ class StyleStatistics:
             flat = f.reshape(len(f), -1).astype(np.float64)
             statistics[layer] = np.concatenate([flat.mean(1), np.sqrt(flat.var(1) + 1e-6)])
         return cls(backbone, statistics, {layer: gram(f) for layer, f in luma_features.items()})
+
+    @classmethod
+    def of_picture(cls, backbone: Backbone, picture: Picture) -> StyleStatistics:
+        """Of a picture ``(1, 3, H, W)``, as the backbone sees it and its `luma_view`."""
+        return cls.of(backbone.name, backbone.features(picture), backbone.features(luma_view(picture)))
 
     @classmethod
     def mean(cls, some: Sequence[StyleStatistics]) -> StyleStatistics:
