@@ -71,7 +71,7 @@ def test_a_name_is_no_path(name):
 
 def test_hashes_on_the_card_are_of_the_graphs():
     files = json.loads((weights_dir() / "card.json").read_text("utf-8"))["files"]
-    names = ("style_encoder", "statistics", "generator", "refiner", "discriminator")
+    names = ("style_encoder", "statistics", "generator", "refiner", "gram_refiner", "discriminator")
     assert set(files) == {*(f"{name}.onnx" for name in names), "model.safetensors"}
     assert all(len(digest) == 64 for digest in files.values())
 

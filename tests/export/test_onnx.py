@@ -28,7 +28,7 @@ from sfumato.networks.model import (
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from support import save_run
 
-GRAPHS = ("style_encoder", "statistics", "generator", "refiner")
+GRAPHS = ("style_encoder", "statistics", "generator", "refiner", "gram_refiner")
 ORIGIN = np.array([16, 400])
 
 

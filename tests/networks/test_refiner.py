@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sfumato.networks.refiner import STRIDE, Refiner, refinement_loss
+from sfumato.networks.refiner import STRIDE, GramRefiner, Refiner, correlations_of, refinement_loss
 from sfumato.networks.style_encoder import LOOK, LOOKED, StyleEncoder, look_of, trunk_features
 
 PLACES = (((32, 48), 0), ((32, 48), 130), ((40, 24), 260))
@@ -33,6 +33,35 @@ def test_the_gradient_is_autograd_s(trunk, pictures):
     with torch.no_grad():
         got = Refiner(trunk).gradient(painting, features, look) / (32 * 48)
     assert torch.allclose(got, want, rtol=1e-9, atol=1e-12 * float(want.abs().max()))
+
+
+def test_so_it_is_with_the_gram_loss(trunk, pictures):
+    painting, photo, style = pictures
+    features, look = trunk_features(trunk, photo)[-1], look_of(trunk_features(trunk, style))
+    correlations = correlations_of(trunk, style, look)
+    painting.requires_grad_(True)
+    loss = refinement_loss(trunk, painting, features, look, 0.2, correlations)
+    assert (loss > refinement_loss(trunk, painting, features, look, 0.2)).all()
+    (want,) = torch.autograd.grad(loss.sum(), painting)
+    with torch.no_grad():
+        one, content = torch.ones(1).double(), torch.full((1,), 0.2, dtype=torch.double)
+        got = GramRefiner(trunk)(painting, features, look, *correlations, one, content) / (32 * 48)
+        none = GramRefiner(trunk)(painting, features, look, *correlations, 0 * one, content)
+        plain = Refiner(trunk).gradient(painting, features, look, content)
+    assert torch.allclose(got, want, rtol=1e-9, atol=1e-12 * float(want.abs().max()))
+    assert torch.allclose(none, plain)
+
+
+def test_the_gram_loss_is_0_at_the_picture_that_it_was_measured_on(trunk, pictures):
+    painting, photo, _ = pictures
+    own, other = look_of(trunk_features(trunk, painting)), look_of(trunk_features(trunk, photo))
+    features = trunk_features(trunk, painting)[-1]
+    at_home = refinement_loss(trunk, painting, features, own, correlations=correlations_of(trunk, painting, own))
+    assert float(at_home.max()) < 1e-12
+    # Relative to another look, they are the same covariances as soon as that look is aimed at.
+    moved = correlations_of(trunk, painting, other)
+    with_gram, without = (refinement_loss(trunk, painting, features, other, correlations=c) for c in (moved, ()))
+    assert torch.allclose(with_gram, without)
 
 
 def test_each_part_of_the_loss_is_0_where_it_is_met(trunk, pictures):

@@ -174,7 +174,7 @@ def test_detail_goes_half_the_way_to_that_of_the_liked_pictures(photos: list[Pic
     assert np.median(adapter.textureness) == pytest.approx(0.5 * np.log(0.7), abs=0.02)
 
 
-def test_a_candidate_that_loses_too_much_of_the_photo_is_brought_back(
+def test_a_candidate_that_loses_too_much_of_the_photo_is_refined_with_more_of_it(
     stylizer: Stylizer,
     centre: StyleCode,
     liked: list[Picture],
@@ -185,19 +185,58 @@ def test_a_candidate_that_loses_too_much_of_the_photo_is_brought_back(
 
     def judge(self: object, styles: list[Style]) -> dict[str, float]:
         painted.append(styles[0])
-        lost = {1: 0.0, 2: 0.2, 3: 0.2}.get(len(painted), 0.04)
-        return {"style": 1 - lost, "texture": 1.0, "content": 1 + lost, "leak": 0.0}
+        lost = [0.0, 0.2, 0.1, 0.04][len(painted) - 1]
+        return {"style": 0.9 if lost else 1.0, "texture": 1.0, "content": 1 + lost, "leak": 0.0}
+
+    monkeypatch.setattr(adapting._Judge, "__call__", judge)
+    monkeypatch.setattr(adapting, "ROUNDS", 2)
+    outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
+    assert len(painted) == 4  # the instant style, and three candidates
+    assert outcome.kept
+    assert (outcome.codes, outcome.adapter) == ((painted[3].code,), painted[3].adapter)
+    marks = [style.adapter.marks for style in painted[1:] if style.adapter is not None]
+    weights = [each.content for each in marks if each is not None]
+    assert weights[0] == pytest.approx(adapting.KEPT, rel=1e-3)
+    wanted = [np.exp((lost - adapting.SPENT) / adapting.SLOPE) for lost in (0.2, 0.1)]
+    assert np.allclose(np.divide(weights[1:], weights[:-1]), wanted, rtol=2e-3)  # kept in 16 bits
+    assert all(style.adapter is not None and style.adapter.changes for style in painted[1:])  # all low-rank
+
+
+def test_without_a_gain_the_low_rank_part_is_left_out(
+    stylizer: Stylizer,
+    centre: StyleCode,
+    liked: list[Picture],
+    photos: list[Picture],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    painted = []
+
+    def judge(self: object, styles: list[Style]) -> dict[str, float]:
+        painted.append(styles[0])
+        nearer = [0.0, -0.1, 0.05, 0.05][len(painted) - 1]
+        return {"style": 1 - nearer, "texture": 1.0, "content": 1.0, "leak": 0.0}
 
     monkeypatch.setattr(adapting._Judge, "__call__", judge)
     outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
+    assert [bool(style.adapter and style.adapter.changes) for style in painted] == [False, True, False, False]
     assert outcome.kept
-    assert outcome.codes == (painted[3].code,)
-    assert outcome.codes[0].look is not None
-    assert painted[1].code.look is not None
-    assert centre.look is not None
-    fifth = centre.look + 0.2 * (painted[1].code.look - centre.look)  # 4 % of the 20 % that it lost
-    assert np.allclose(outcome.codes[0].look, fifth, atol=2e-3)  # kept in 16 bits
-    assert outcome.adapter == Adapter.blend([(painted[1].adapter, 0.2)])
+    assert outcome.adapter is not None
+    assert outcome.adapter.marks is not None
+
+
+def test_marks_are_those_that_liked_pictures_have_in_common(liked: list[Picture]) -> None:
+    shipped = Stylizer()
+    model, _ = load_model(shipped.folder / WEIGHTS)
+    assert isinstance(model, StyleTransferModel)
+    codes = [shipped.encode(picture) for picture in liked]
+    found = adapting._correlations(model.style_encoder.trunk, liked, codes)
+    assert [each.shape for each in found] == [(128, 128), (256, 256)]
+    for each in found:  # each relative to its own look: of channels that fire at all, the variances are 1
+        own = np.diag(each)
+        assert own.max() < 1.01
+        assert np.quantile(own, 0.9) > 0.9
+        assert np.linalg.eigvalsh(each).min() > -1e-4
+    assert adapting._correlations(model.style_encoder.trunk, liked, [StyleCode(c.vector, c.model) for c in codes]) == []
 
 
 INSTANT = {"style": 0.5, "texture": 0.6, "content": 0.8, "leak": 0.01}

@@ -243,8 +243,8 @@ def _adapted(
     if begun is None:
         raise UsageError(f"nothing is liked under {kept.name}; add pictures that you like")
     check_enough(len(liked))
-    # Of 15 pictures, on two cores: 3 minutes beside the steps, and 0.8 s a step.
-    long = f"about {_number(round(3 + steps / 75), 'minute')}"
+    # Of 15 pictures one core took 310 s beside the steps, and 2.4 s a step; two should take some 60 % of it.
+    long = f"about {_number(round(3 + steps / 40), 'minute')}"
     about = f"adapting {kept.name} to {len(liked)} liked pictures in {_number(steps, 'step')}, and judging it: {long}"
     typer.echo(about, err=True)
     with counted() as bar:

@@ -45,7 +45,7 @@ from sfumato.networks.model import (
     build_collection_discriminator,
     build_discriminator,
 )
-from sfumato.networks.refiner import STRIDE, Refiner
+from sfumato.networks.refiner import STRIDE, GramRefiner, Refiner, correlations_of
 from sfumato.networks.upscaler import SCALE, Upscaler
 from sfumato.style_code import MEASURED
 from sfumato.training.state import shipped_weights
@@ -54,7 +54,7 @@ OPSET = 18
 _DTYPES = {"F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}  # of safetensors and of ONNX
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime
 # Two maxima of a pool may tie within rounding, and a gradient then goes to another pixel: their mean difference counts.
-TIED = ("refiner",)
+TIED = ("refiner", "gram_refiner")
 PARITY_SIZES = ((16, 16), (17, 31), (75, 93), (128, 200))
 PARITY_BATCHES = (1, 2, 5)  # z at once
 _SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
@@ -62,7 +62,7 @@ _FREE = {  # axes of any length, by the name of an input or output; codes and af
     **dict.fromkeys(
         ("picture", "photo", "thumbnail", "stylized", "features", "opinion", "velocity", "refined", "moved"), _SIZE
     ),
-    "upscaled": _SIZE,
+    **dict.fromkeys(("upscaled", "gradient"), _SIZE),
     **dict.fromkeys(("z", "pictures"), _COUNT),
 }
 _Graph: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]  # module, inputs, their names, outputs
@@ -151,8 +151,9 @@ def export_model(
     discriminator: nn.Module | None = None,
 ) -> dict[str, float]:
     """Write the bundle statistics.onnx, generator.onnx, model.safetensors and card.json to `directory`; for a model of
-    any style also style_encoder.onnx and refiner.onnx, with a discriminator discriminator.onnx (which paints nothing,
-    and says in `sfumato explain` what it thinks). Of noise, generator.onnx and card.json are all.
+    any style also style_encoder.onnx, refiner.onnx and gram_refiner.onnx, with a discriminator discriminator.onnx
+    (which paints nothing, and says in `sfumato explain` what it thinks). Of noise, generator.onnx and card.json are
+    all.
 
     model.safetensors holds the weights once: graphs refer to places in it (ONNX external data), and
     `checkpoint.load_model` makes torch's model of it.
@@ -211,6 +212,11 @@ def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
         features = model.style_encoder.look(start.flip(3))[1]
         return start, features, look, torch.zeros_like(start), torch.full((1,), 0.03)
 
+    def gram_inputs(picture: Tensor) -> tuple[Tensor, ...]:
+        start, features, aim, _, _ = refiner_inputs(picture)
+        correlations = correlations_of(model.style_encoder.trunk, thumbnail, aim)
+        return start, features, aim, *correlations, torch.ones(1), torch.full((1,), 0.2)
+
     graphs: dict[str, _Graph] = {
         "style_encoder": (_StyleEncoder(model), (thumbnail,), ["picture"], ["code", "features", "look"]),
         "refiner": (
@@ -218,6 +224,12 @@ def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
             refiner_inputs(photo),
             ["picture", "features", "look", "velocity", "rate"],
             ["refined", "moved"],
+        ),
+        "gram_refiner": (
+            GramRefiner(model.style_encoder.trunk),
+            gram_inputs(photo),
+            ["picture", "features", "look", "correlations2", "correlations3", "gram", "content"],
+            ["gradient"],
         ),
         "statistics": (_Statistics(model), (thumbnail, code), ["thumbnail", "code"], ["affines"]),
         "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
@@ -236,6 +248,7 @@ def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
             "statistics": with_code,
             "generator": painter,
             "refiner": refiner_inputs(picture),
+            "gram_refiner": gram_inputs(picture),
             "discriminator": with_code if told else (picture,),
         }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from numbers import Real
@@ -27,8 +27,10 @@ from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import ImageSource, Photo, Picture, as_image, luma, resize, thumbnail_size, to_levels
 from sfumato.inference.adapter import Adapter
+from sfumato.inference.descent import descend
 from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
+from sfumato.inference.marks import Marks
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
 from sfumato.inference.textureness import shaped
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
@@ -52,6 +54,8 @@ REFINE, MOST_REFINE = 4, 64
 REFINED = 320
 #: How far a pixel moves in the first step of refinement, of a range of 1; later steps are shorter.
 REFINE_RATE = 0.03
+#: The content loss's weight in it (`networks.refiner.CONTENT`).
+CONTENT = 0.3
 #: Both sides of what the refiner is given are divided by it (`networks.refiner.STRIDE`).
 _REFINER_STRIDE = 4
 #: Places of the networks' field of noise, along each axis, before it repeats (`networks.generator.NOISE_PERIODS`).
@@ -73,6 +77,14 @@ _GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint
 }
 #: The file of a bundle that its graphs' weights lie in.
 WEIGHTS = "model.safetensors"
+#: Of models for any style, with which adapted styles are refined (`networks.refiner.GramRefiner`); older bundles have
+#: none. Its weights are those of the refiner.
+_GRAM_REFINER: dict[str, Ends] = {
+    "gram_refiner.onnx": (
+        ("picture", "features", "look", "correlations2", "correlations3", "gram", "content"),
+        ("gradient",),
+    )
+}
 _OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are told a code
     True: {"discriminator.onnx": (("picture", "code"), ("opinion",))},
     False: {"discriminator.onnx": (("picture",), ("opinion",))},
@@ -244,7 +256,8 @@ class Stylizer:
                 the rest stays photo. One mask and two styles: the second takes the rest. Otherwise as many masks as
                 styles; where they overlap they share, and where there is none the photo stays.
             refine: steps from what the generator painted towards the style's own texture (``networks.refiner``), 0 to
-                64; each takes about 0.6 seconds on two cores. A collection's model without a look takes none.
+                64; each takes about 0.6 seconds on two cores. A style with marks takes more of them
+                (``inference.marks``). A collection's model without a look takes none.
             seed: which way the marks fall, where the photo does not say; 0 and up.
 
         Returns:
@@ -456,9 +469,15 @@ class Stylizer:
         look: npt.NDArray[np.float32],
         strength: float = 1.0,
         steps: int = REFINE,
+        marks: Marks | None = None,
     ) -> Picture:
         """The refiner alone: what was ``painted`` of ``photo``, both ``(1, 3, h, w)`` of one size, with its texture
-        nearer to a style's ``look``. By strength the aim lies between that and the photo's own look."""
+        nearer to a style's ``look``, and to its ``marks``. By strength the aim lies between that and the photo's own
+        look.
+
+        Raises:
+            ModelError: a style with marks, and a model that was exported before there were any.
+        """
         run = self._refiner._run
         down, across = (-side % _REFINER_STRIDE for side in painted.shape[2:])
         edges = ((0, 0), (0, 0), (0, down), (0, across))
@@ -466,7 +485,10 @@ class Stylizer:
         _, features, own = run("style_encoder.onnx", picture=np.pad(photo, edges, mode="edge"))
         way = np.float32(strength) * (look - own)
         # As the generator's paint: from 0, where the photo is its own style, to nearly 1 for any other.
-        rate = REFINE_RATE * (1 - np.exp(-10 * np.sqrt(np.mean(way**2))))
+        rate = float(1 - np.exp(-10 * np.sqrt(np.mean(way**2))))
+        if marks is not None:
+            picture = descend(picture, self._slope(marks, features, own + way, strength), marks.steps(steps), rate)
+            return picture[:, :, : painted.shape[2], : painted.shape[3]]
         velocity = np.zeros_like(picture)
         for step in range(steps):
             picture, velocity = run(
@@ -475,9 +497,28 @@ class Stylizer:
                 features=features,
                 look=own + way,
                 velocity=velocity,
-                rate=np.array([rate * (1 - step / (steps + 1))], np.float32),
+                rate=np.array([REFINE_RATE * rate * (1 - step / (steps + 1))], np.float32),
             )
         return picture[:, :, : painted.shape[2], : painted.shape[3]]
+
+    def _slope(
+        self, marks: Marks, features: npt.NDArray[np.float32], look: npt.NDArray[np.float32], strength: float
+    ) -> Callable[[Picture], Picture]:
+        """The gradient that a style with marks is refined down."""
+        refiner, graph = self._refiner, next(iter(_GRAM_REFINER))
+        if graph not in refiner.card.files:
+            raise ModelError(
+                f"the model {refiner.card.model!r} has no {graph}, which adapted styles need; export it again"
+            )
+        gram, content = (np.array([x], np.float32) for x in marks.weights(strength, CONTENT))
+        second, third = marks.correlations
+        given = {"correlations2": second, "correlations3": third, "gram": gram, "content": content}
+
+        def slope(picture: Picture) -> Picture:
+            found: Picture = refiner._run(graph, picture=picture, features=features, look=look, **given)[0]
+            return found
+
+        return slope
 
     def opinion(self, picture: Picture, code: StyleCode | None = None) -> npt.NDArray[np.float32]:
         """The discriminator's logits, a map of them over ``(1, 3, h, w)``: above 0 where it takes the place for a part
@@ -502,7 +543,7 @@ class Stylizer:
     def _run(
         self, graph: str, adapter: Adapter | None = None, /, **inputs: npt.NDArray[Any]
     ) -> list[npt.NDArray[np.float32]]:
-        ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self._told]}[graph]
+        ends = {**_GRAPHS[self.card.kind], **_GRAM_REFINER, **_OPTIONAL[self._told]}[graph]
         if adapter is not None and not adapter.changes:  # the graph as it is, which may be loaded already
             adapter = None
         session = load_graph(
@@ -610,7 +651,8 @@ class _Painting:
         small = resize(painted, height, width)
         # A collection's own style is mixed with the photo afterwards.
         strength = self.strength if self.stylizer.card.has_codes else 1.0
-        refined = self.stylizer.refine(small, photo.reduced(height, width), look, strength, self.steps)
+        marks = None if self.adapter is None else self.adapter.marks
+        refined = self.stylizer.refine(small, photo.reduced(height, width), look, strength, self.steps, marks)
         if self.adapter is not None and self.adapter.textureness is not None:
             refined = shaped(refined, np.float32(strength) * self.adapter.textureness)
         change = refined - small
@@ -769,7 +811,7 @@ def load_graph(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False  # it would keep what the largest tile needed
     options.enable_mem_reuse = False  # planning it is quadratic in nodes: 1.2 s for the statistics, and saves no memory
-    if path.name not in ("generator.onnx", "refiner.onnx"):
+    if path.name not in ("generator.onnx", "refiner.onnx", *_GRAM_REFINER):
         # Run once a picture: what more optimisation takes would not be won back.
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     # Held until the session is made, which copies them.

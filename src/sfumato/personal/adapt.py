@@ -7,11 +7,13 @@ DiffAugment (`networks.discriminator`, `losses.augment`: few pictures are learnt
 the change towards nothing keeps what the model knows (after Li et al. 2020, section 3), and the weight of the content
 loss is steered so that a little more of the photo is kept than the model keeps without it (`training.controller`).
 
-Refinement comes after the generator, and takes a picture most of the way to the look that it aims at, but not all of
-it, and undoes some of what the generator learnt. So the aim is *calibrated* afterwards: photos are painted and refined,
-and what their looks lack on average is added to the aim, as a controller does (`_calibrated`). And all that is painted
-so far has detail of even strength, where paintings have plain places and busy ones: curves that take its distribution
-part of the way to that of the liked pictures are learnt from the same paintings (`inference.textureness`).
+Refinement comes after the generator, and undoes some of what that learnt. So it is told more of the style than of one
+picture's: how features go together in the liked ones (`inference.marks`). It takes a picture most of the way to the
+look that it aims at, but not all of it: the aim is *calibrated*, which is to say that photos are painted and refined,
+and what their looks lack on average is added to the aim, as a controller does (`_calibrated`). And all that is
+painted so far has detail of even strength, where paintings have plain places and busy ones: curves that take its
+distribution part of the way to that of the liked pictures are learnt from the same paintings
+(`inference.textureness`). How much weight the photo has in refinement is set by what the judged paintings lost of it.
 
 Whether the low-rank part is good, and whether any of it was worth it, is decided on liked pictures that were held
 back (`adapt`), by VGG19's statistics and the leak measure; where not, the instant style stays.
@@ -35,7 +37,8 @@ from torch.nn.utils import parametrize
 from sfumato.checkpoint import load_model
 from sfumato.errors import UsageError
 from sfumato.image import Picture, read_image, resize
-from sfumato.inference.adapter import DOWN, LEAST, TEXTURENESS, UP, Adapter
+from sfumato.inference.adapter import DOWN, LEAST, MARKS, TEXTURENESS, UP, Adapter
+from sfumato.inference.marks import packed
 from sfumato.inference.stylizer import WEIGHTS, Style, Stylizer
 from sfumato.inference.taste import Taste
 from sfumato.inference.textureness import curves, levels
@@ -61,6 +64,7 @@ from sfumato.networks.discriminator import ProjectedDiscriminator
 from sfumato.networks.generator import Generator
 from sfumato.networks.model import StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from sfumato.networks.refiner import correlations_of
 from sfumato.quality.style import Layout, content_leak
 from sfumato.style_code import StyleCode, code_parts
 from sfumato.training.controller import next_weight
@@ -78,11 +82,13 @@ LEARNING_RATE, DISCRIMINATOR_RATE = 1e-3, 2e-3
 LIKED_TO_ADAPT = 4
 #: Of the liked pictures, held back; of content distance, how much more is still as good; photos that are judged on.
 SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 3
-#: Of the low-rank part, shares that are tried, 0 among them: the aim and the curves alone; rounds of calibration, each
-#: of which is tried; photos of a round, and of each centre at least.
-SHARES, ROUNDS, PAINTED, PAINTED_EACH = (1.0, 0.0), 2, 5, 2
-#: Of what the photo may lose, how much a candidate that loses more is brought back to.
-BORNE = 0.8
+#: Of the low-rank part, shares that are tried, the second where the first is no nearer: marks, aim and curves alone.
+#: Rounds of calibration after that, the second where the photo lost too much; photos of a round, and of each centre at
+#: least.
+SHARES, ROUNDS, PAINTED, PAINTED_EACH = (1.0, 0.0), 2, 3, 2
+#: Weight of the content loss in refinement towards marks, to begin with; how much farther from the photo that may take
+#: a painting; what that rises by where the weight falls by a factor of e; and what that costs in `gain` (measured).
+KEPT, SPENT, SLOPE, PRICE = 0.2, 0.01, 0.22, 0.2
 #: Of the way to the liked pictures' textureness: the whole of it took two of four artists' texture farther away.
 TEXTURED = 0.5
 #: Photos to learn with, at most.
@@ -436,27 +442,33 @@ def adapt(
     each, count = max(PAINTED_EACH, PAINTED // len(codes)), len(codes)
     sights = [(scenes[k::count] or scenes)[:each] for k in range(count)]
     wanted = levels(learnt)
+    correlations = _correlations(model.style_encoder.trunk, learnt, [aims[k] for k in own])
 
-    def candidate(aimed: Sequence[StyleCode], adapter: Adapter | None) -> _Candidate:
-        return _Candidate(tuple(aimed), adapter, judge([Style("adapted", code, adapter=adapter) for code in aimed]))
+    def turned(changed: Adapter | None, aimed: Sequence[StyleCode], content: float, first: bool) -> _Candidate:
+        """Painted, calibrated and judged once; ``changed`` is all of the adapter but its marks."""
+        marks = Adapter(stylizer.card.model, {MARKS: packed(correlations, content)}) if correlations else None
+        painted = _painted(stylizer, aimed, Adapter.blend([(changed, 1.0), (marks, 1.0)]), sights)
+        aimed = _calibrated(stylizer, aimed, aims, painted)
+        if first:
+            textured = _textured(painted, wanted, stylizer.card.model)
+            changed = Adapter.blend([(changed, 1.0), (textured, 1.0)])
+        adapter = Adapter.blend([(changed, 1.0), (marks, 1.0)])
+        figures = judge([Style("adapted", code, adapter=adapter) for code in aimed])
+        return _Candidate(tuple(aimed), adapter, figures, changed, content)
 
-    found = []
+    found: list[_Candidate] = []
     for share in SHARES:
-        adapter, aimed = Adapter.blend([(whole, share)]), aims
-        for turn in range(ROUNDS):
-            painted = _painted(stylizer, aimed, adapter, sights)
-            aimed = _calibrated(stylizer, aimed, aims, painted)
-            if turn == 0:
-                adapter = Adapter.blend([(adapter, 1.0), (_textured(painted, wanted, stylizer.card.model), 1.0)])
-            found.append(candidate(aimed, adapter))
-    nearest_one = max(found, key=lambda one: gain(instant, one.figures))
-    lost = nearest_one.figures["content"] / instant["content"] - 1
-    if gain(instant, nearest_one.figures) > 0 and lost > CONTENT_MARGIN - 1:  # as much of it as the photo bears
-        part = BORNE * (CONTENT_MARGIN - 1) / lost
-        between = [StyleCode.blend([a, b], [1 - part, part]) for a, b in zip(codes, nearest_one.codes, strict=True)]
-        found.append(candidate(between, Adapter.blend([(nearest_one.adapter, part)])))
-    # The best of those that may be kept; where none may, the best is told.
-    best = max(found, key=lambda one: (verdict(instant, one.figures)[0], gain(instant, one.figures)))
+        found.append(turned(Adapter.blend([(whole, share)]), aims, KEPT, True))
+        if gain(instant, found[-1].figures) > 0:
+            break
+    for turn in range(ROUNDS):  # with as much of the photo as it may take
+        last = found[-1]
+        if turn and verdict(instant, last.figures)[0]:
+            break
+        lost = last.figures["content"] / instant["content"] - 1
+        content = last.content * float(np.exp(np.clip((lost - SPENT) / SLOPE, -1, 1)))
+        found.append(turned(last.changed, last.codes, content, False))
+    best = _best(instant, found)
     better, why = verdict(instant, best.figures)
     both = {"instant": instant, "adapted": best.figures}
     kept, adapter = (best.codes, best.adapter) if better else (tuple(codes), None)
@@ -465,11 +477,24 @@ def adapt(
 
 @dataclass(frozen=True)
 class _Candidate:
-    """What may be kept, and what `_Judge` measured of it."""
+    """What may be kept, and what `_Judge` measured of it; and of the adapter all but its marks, and their weight of the
+    content loss."""
 
     codes: tuple[StyleCode, ...]
     adapter: Adapter | None
     figures: Mapping[str, float]
+    changed: Adapter | None
+    content: float
+
+
+def _best(instant: Mapping[str, float], found: Sequence[_Candidate]) -> _Candidate:
+    """Of those that may be kept (of all, where none may) the nearest, less the price of what it takes off the photo."""
+
+    def worth(one: _Candidate) -> tuple[bool, float]:
+        lost = one.figures["content"] / instant["content"] - 1
+        return verdict(instant, one.figures)[0], gain(instant, one.figures) - PRICE * max(0.0, lost - SPENT)
+
+    return max(found, key=worth)
 
 
 def _painted(
@@ -496,6 +521,18 @@ def _calibrated(
         else:
             found.append(StyleCode(code.vector, code.model, np.maximum(code.look + goal.look - look, 0)))
     return found
+
+
+def _correlations(
+    trunk: nn.ModuleList, pictures: Sequence[Picture], centres: Sequence[StyleCode]
+) -> list[npt.NDArray[np.float32]]:
+    """By layer (C, C), pictures' mean covariances, each relative to the look of its centre (`inference.marks`)."""
+    found = [
+        correlations_of(trunk, torch.from_numpy(picture), torch.tensor(centre.look)[None])
+        for picture, centre in zip(pictures, centres, strict=True)
+        if centre.look is not None
+    ]
+    return [torch.cat(layer).mean(0).numpy() for layer in zip(*found, strict=True)]
 
 
 def _textured(painted: Sequence[Sequence[Picture]], wanted: npt.NDArray[np.float64], model: str) -> Adapter:
