@@ -109,6 +109,13 @@ def test_a_style_without_refinement_or_strength_has_no_use_for_marks(stylizer: S
     assert 0 < half < full
 
 
+def test_marks_of_nothing_but_zeros_are_said(stylizer: Stylizer, style: Style) -> None:
+    nothing = [np.zeros((size, size), np.float32) for size in SIZES]
+    marked = replace(style, adapter=Adapter(stylizer.card.model, {MARKS: packed(nothing, 0.2)}))
+    with pytest.raises(ModelError, match="not numbers: the style or the model is damaged"):
+        stylizer(scene(61, 83), marked)
+
+
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (16, 90)])
 def test_any_size_is_refined_with_marks(stylizer: Stylizer, style: Style, size: tuple[int, int]) -> None:
     marked = replace(style, adapter=Adapter(stylizer.card.model, {MARKS: packed(correlations(5), 0.2)}))
