@@ -88,7 +88,7 @@ def judge() -> EfficientNetLite0:
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"ROUNDS": 1, "PAINTED": 3, "JUDGED": 2}.items():
+    for name, value in {"ROUNDS": 2, "PAINTED": 3, "JUDGED": 2}.items():
         monkeypatch.setattr(adapting, name, value)
 
 
@@ -101,7 +101,7 @@ def test_an_adapted_style_is_nearer_to_works_that_it_did_not_see(draw: Draw, jud
     found = centres([stylizer.encode(picture) for picture in liked])
     codes = [centre.code for centre in found]
     outcome = adapt(stylizer, codes, [c.weight for c in found], liked, scenes, steps=10, crop=CROP)
-    if draw is not dots_everywhere and not outcome.kept:  # the guard's cases: flat grounds, which photos cannot bear
+    if draw is lit_in_the_dark and not outcome.kept:  # the guard's case: an untouched ground has no marks to learn
         assert (outcome.codes, outcome.adapter) == (tuple(codes), None)
         return
     assert outcome.kept
