@@ -45,7 +45,7 @@ from sfumato.networks.model import (
     build_collection_discriminator,
     build_discriminator,
 )
-from sfumato.networks.refiner import STRIDE, GramRefiner, Refiner, correlations_of
+from sfumato.networks.refiner import STRIDE, GramRefiner, RefinementGradient, Refiner, correlations_of
 from sfumato.networks.upscaler import SCALE, Upscaler
 from sfumato.style_code import MEASURED
 from sfumato.training.state import shipped_weights
@@ -207,15 +207,19 @@ def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
     code, _, look = model.style_encoder.look(thumbnail)
     affines = model.generator.measure(thumbnail, code)
 
-    def refiner_inputs(picture: Tensor) -> tuple[Tensor, ...]:
+    correlations = correlations_of(model.style_encoder.trunk, thumbnail, look)
+
+    def aimed(picture: Tensor) -> tuple[Tensor, ...]:
         start = picture[:, :, : picture.shape[2] // STRIDE * STRIDE, : picture.shape[3] // STRIDE * STRIDE]
         features = model.style_encoder.look(start.flip(3))[1]
-        return start, features, look, torch.zeros_like(start), torch.full((1,), 0.03)
+        return start, features, look
+
+    def refiner_inputs(picture: Tensor) -> tuple[Tensor, ...]:
+        start, *others = aimed(picture)
+        return start, *others, torch.zeros_like(start), torch.full((1,), 0.03)
 
     def gram_inputs(picture: Tensor) -> tuple[Tensor, ...]:
-        start, features, aim, _, _ = refiner_inputs(picture)
-        correlations = correlations_of(model.style_encoder.trunk, thumbnail, aim)
-        return start, features, aim, *correlations, torch.ones(1), torch.full((1,), 0.2)
+        return *aimed(picture), *correlations, torch.ones(1), torch.full((1,), 0.2)
 
     graphs: dict[str, _Graph] = {
         "style_encoder": (_StyleEncoder(model), (thumbnail,), ["picture"], ["code", "features", "look"]),
@@ -402,8 +406,8 @@ def _export(
             output_names=outputs,
             dynamic_axes={name: _FREE[name] for name in (*names, *outputs) if name in _FREE},
             opset_version=OPSET,
-            # Folded here, the refiner would store each kernel twice; ONNX Runtime folds when it loads the graph.
-            do_constant_folding=not isinstance(module, Refiner),
+            # Folded here, refiners would store each kernel twice; ONNX Runtime folds when it loads the graph.
+            do_constant_folding=not isinstance(module, RefinementGradient),
             dynamo=False,
         )
     proto = onnx.load(path)

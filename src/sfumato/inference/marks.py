@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,9 @@ SIZES = (128, 256)
 #: Numbers of all covariances, each pair once.
 NUMBERS = sum(size * (size + 1) // 2 for size in SIZES)
 #: How many steps of refinement a style with marks takes for one of another: covariances are met slowly.
-STEPS = 4
+STEPS = 8
+
+_T = TypeVar("_T", bound=np.floating[Any])
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,7 @@ class Marks:
         found, start = [], 0
         for size in SIZES:
             end = start + size * (size + 1) // 2
-            whole = np.zeros((size, size), np.float32)
-            whole[np.triu_indices(size)] = values[start:end] / share
-            found.append((np.triu(whole) + np.triu(whole, 1).T)[None])
+            found.append(symmetric(values[start:end] / share, size)[None])
             start = end
         return cls(tuple(found), min(share, 1.0), max(float(values[-1]) / share, 0.0))
 
@@ -69,6 +69,13 @@ class Marks:
     def steps(self, steps: int) -> int:
         """Of refinement, where styles without marks take ``steps``."""
         return round(steps * (1 + (STEPS - 1) * self.share))
+
+
+def symmetric(triangle: npt.NDArray[_T], size: int) -> npt.NDArray[_T]:
+    """The symmetric matrix ``(size, size)`` whose upper triangle, row by row, is given."""
+    upper = np.zeros((size, size), triangle.dtype)
+    upper[np.triu_indices(size)] = triangle
+    return np.asarray(upper + np.triu(upper, 1).T)
 
 
 def packed(correlations: Sequence[npt.NDArray[np.floating[Any]]], content: float) -> npt.NDArray[np.float32]:

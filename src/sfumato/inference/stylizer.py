@@ -79,11 +79,9 @@ _GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint
 WEIGHTS = "model.safetensors"
 #: Of models for any style, with which adapted styles are refined (`networks.refiner.GramRefiner`); older bundles have
 #: none. Its weights are those of the refiner.
-_GRAM_REFINER: dict[str, Ends] = {
-    "gram_refiner.onnx": (
-        ("picture", "features", "look", "correlations2", "correlations3", "gram", "content"),
-        ("gradient",),
-    )
+_GRAM_REFINER = "gram_refiner.onnx"
+_ADAPTED: dict[str, Ends] = {
+    _GRAM_REFINER: (("picture", "features", "look", "correlations2", "correlations3", "gram", "content"), ("gradient",))
 }
 _OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are told a code
     True: {"discriminator.onnx": (("picture", "code"), ("opinion",))},
@@ -486,36 +484,37 @@ class Stylizer:
         way = np.float32(strength) * (look - own)
         # As the generator's paint: from 0, where the photo is its own style, to nearly 1 for any other.
         rate = float(1 - np.exp(-10 * np.sqrt(np.mean(way**2))))
+        aim = own + way
         if marks is not None:
-            picture = descend(picture, self._slope(marks, features, own + way, strength), marks.steps(steps), rate)
-            return picture[:, :, : painted.shape[2], : painted.shape[3]]
-        velocity = np.zeros_like(picture)
-        for step in range(steps):
-            picture, velocity = run(
-                "refiner.onnx",
-                picture=picture,
-                features=features,
-                look=own + way,
-                velocity=velocity,
-                rate=np.array([REFINE_RATE * rate * (1 - step / (steps + 1))], np.float32),
-            )
+            picture = descend(picture, self._slope(marks, features, aim, strength), marks.steps(steps), rate)
+        else:
+            velocity = np.zeros_like(picture)
+            for step in range(steps):
+                picture, velocity = run(
+                    "refiner.onnx",
+                    picture=picture,
+                    features=features,
+                    look=aim,
+                    velocity=velocity,
+                    rate=np.array([REFINE_RATE * rate * (1 - step / (steps + 1))], np.float32),
+                )
         return picture[:, :, : painted.shape[2], : painted.shape[3]]
 
     def _slope(
         self, marks: Marks, features: npt.NDArray[np.float32], look: npt.NDArray[np.float32], strength: float
     ) -> Callable[[Picture], Picture]:
         """The gradient that a style with marks is refined down."""
-        refiner, graph = self._refiner, next(iter(_GRAM_REFINER))
-        if graph not in refiner.card.files:
+        refiner = self._refiner
+        if _GRAM_REFINER not in refiner.card.files:
             raise ModelError(
-                f"the model {refiner.card.model!r} has no {graph}, which adapted styles need; export it again"
+                f"the model {refiner.card.model!r} has no {_GRAM_REFINER}, which adapted styles need; export it again"
             )
         gram, content = (np.array([x], np.float32) for x in marks.weights(strength, CONTENT))
         second, third = marks.correlations
         given = {"correlations2": second, "correlations3": third, "gram": gram, "content": content}
 
         def slope(picture: Picture) -> Picture:
-            found: Picture = refiner._run(graph, picture=picture, features=features, look=look, **given)[0]
+            found: Picture = refiner._run(_GRAM_REFINER, picture=picture, features=features, look=look, **given)[0]
             return found
 
         return slope
@@ -543,7 +542,7 @@ class Stylizer:
     def _run(
         self, graph: str, adapter: Adapter | None = None, /, **inputs: npt.NDArray[Any]
     ) -> list[npt.NDArray[np.float32]]:
-        ends = {**_GRAPHS[self.card.kind], **_GRAM_REFINER, **_OPTIONAL[self._told]}[graph]
+        ends = {**_GRAPHS[self.card.kind], **_ADAPTED, **_OPTIONAL[self._told]}[graph]
         if adapter is not None and not adapter.changes:  # the graph as it is, which may be loaded already
             adapter = None
         session = load_graph(
@@ -811,7 +810,7 @@ def load_graph(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_cpu_mem_arena = False  # it would keep what the largest tile needed
     options.enable_mem_reuse = False  # planning it is quadratic in nodes: 1.2 s for the statistics, and saves no memory
-    if path.name not in ("generator.onnx", "refiner.onnx", *_GRAM_REFINER):
+    if path.name not in ("generator.onnx", "refiner.onnx", _GRAM_REFINER):
         # Run once a picture: what more optimisation takes would not be won back.
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     # Held until the session is made, which copies them.

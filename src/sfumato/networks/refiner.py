@@ -37,38 +37,23 @@ def refinement_loss(
     and with ``correlations`` plus ``gram`` times Σ_l |G - G*|² / |G*|² (Gatys et al. 2016, Eq. 3 to 5, centred)."""
     found = trunk_features(trunk, picture)
     loss = content * (_normal(found[-1])[0] - _normal(features)[0]).square().mean((1, 2, 3))
-    targets = _targets(found, look)
-    for f, mean, deviation in targets:
+    correlated = dict(zip(CORRELATED, correlations, strict=False))
+    for i, (f, mean, deviation) in _targets(found, look).items():
         variance, own = torch.var_mean(f, (2, 3), correction=0)
         gap = (own - mean).square().mean(1) + ((variance + 1).sqrt() - deviation).square().mean(1)
         loss = loss + gap / deviation.square().mean(1)
-    for (f, _, deviation), correlation in zip(targets[-len(correlations) :], correlations, strict=False):
-        aim = _covariance(correlation, deviation)
-        own = _gram(f)[0]
-        loss = loss + gram * (own - aim).square().sum((1, 2)) / aim.square().sum((1, 2))
+        if i in correlated:
+            aim = _covariance(correlated[i], deviation)
+            loss = loss + gram * (_gram(f)[0] - aim).square().sum((1, 2)) / aim.square().sum((1, 2))
     return loss
 
 
-class Refiner(nn.Module):
-    """One step of momentum down `refinement_loss`.
-
-    `forward(picture, features, look, velocity, rate)`: picture (B, 3, H, W) in [0, 1], sides divided by `STRIDE`;
-    features (B, 256, H/4, W/4) of the photo (relu3_1); the look aimed at (B, `LOOK`); the velocity of the step before,
-    or zeros; rate (1,), about how far a pixel moves -> picture and velocity. A pixel's step is softly bounded: a
-    gradient has peaks that a plain step would burn in.
-    """
+class RefinementGradient(nn.Module):
+    """What refiners have in common: VGG19's first convolutions, and how `refinement_loss` falls from there."""
 
     def __init__(self, trunk: nn.ModuleList) -> None:
         super().__init__()
         self.trunk = trunk
-
-    def forward(
-        self, picture: Tensor, features: Tensor, look: Tensor, velocity: Tensor, rate: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        velocity = MOMENTUM * velocity + self.gradient(picture, features, look)
-        power = velocity.square()
-        step = velocity * (power + _FLOOR * power.mean((1, 2, 3), keepdim=True) + 1e-20).rsqrt()
-        return (picture - rate * step).clamp(0, 1), velocity
 
     def gradient(
         self,
@@ -81,7 +66,7 @@ class Refiner(nn.Module):
     ) -> Tensor:
         """The gradient of `refinement_loss` by the picture, times its pixels (their number has no part in a step)."""
         found = trunk_features(self.trunk, picture)
-        aims = dict(zip(LOOKED, _targets(found, look), strict=True))
+        aims = _targets(found, look)
         correlated = dict(zip(CORRELATED, correlations, strict=False))
         last = len(found) - 1
         slope = torch.zeros_like(found[last])
@@ -106,7 +91,25 @@ class Refiner(nn.Module):
         return slope.flip(1) * 255
 
 
-class GramRefiner(Refiner):
+class Refiner(RefinementGradient):
+    """One step of momentum down `refinement_loss`.
+
+    `forward(picture, features, look, velocity, rate)`: picture (B, 3, H, W) in [0, 1], sides divided by `STRIDE`;
+    features (B, 256, H/4, W/4) of the photo (relu3_1); the look aimed at (B, `LOOK`); the velocity of the step before,
+    or zeros; rate (1,), about how far a pixel moves -> picture and velocity. A pixel's step is softly bounded: a
+    gradient has peaks that a plain step would burn in.
+    """
+
+    def forward(
+        self, picture: Tensor, features: Tensor, look: Tensor, velocity: Tensor, rate: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        velocity = MOMENTUM * velocity + self.gradient(picture, features, look)
+        power = velocity.square()
+        step = velocity * (power + _FLOOR * power.mean((1, 2, 3), keepdim=True) + 1e-20).rsqrt()
+        return (picture - rate * step).clamp(0, 1), velocity
+
+
+class GramRefiner(RefinementGradient):
     """The gradient of a loss that also knows how features go together, for styles that do (`inference.marks`).
 
     `forward(picture, features, look, correlations2, correlations3, gram, content)`: as `Refiner`, with the covariances
@@ -114,7 +117,7 @@ class GramRefiner(Refiner):
     the part; content (1,), the content loss's weight -> gradient (B, 3, H, W), times its pixels.
     """
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         picture: Tensor,
         features: Tensor,
@@ -131,16 +134,16 @@ class GramRefiner(Refiner):
 def correlations_of(trunk: Iterable[nn.Module], picture: Tensor, look: Tensor) -> list[Tensor]:
     """For each layer of `CORRELATED` the covariances (B, C, C) of a picture's (B, 3, H, W) features, relative to the
     deviations of a look (B, `LOOK`), which need not be its own."""
-    targets = _targets(trunk_features(trunk, picture), look)[-len(CORRELATED) :]
-    return [_gram(f)[0] / _covariance(torch.ones(()), deviation) for f, _, deviation in targets]
+    targets = _targets(trunk_features(trunk, picture), look)
+    some = [targets[i] for i in CORRELATED]
+    return [_gram(f)[0] / _covariance(torch.ones(()), deviation) for f, _, deviation in some]
 
 
-def _targets(found: list[Tensor], look: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-    """For each layer looked at its features, and the mean and deviation aimed at, (B, C) each."""
-    layers = [found[i] for i in LOOKED]
-    sizes = [int(f.shape[1]) for f in layers for _ in range(2)]
+def _targets(found: list[Tensor], look: Tensor) -> dict[int, tuple[Tensor, Tensor, Tensor]]:
+    """By layer looked at its features, and the mean and deviation aimed at, (B, C) each."""
+    sizes = [int(found[i].shape[1]) for i in LOOKED for _ in range(2)]
     parts = iter((look.exp() - 1).split(sizes, 1))  # expm1 and log1p have no ONNX
-    return [(f, next(parts), (next(parts).square() + 1).sqrt()) for f in layers]
+    return {i: (found[i], next(parts), (next(parts).square() + 1).sqrt()) for i in LOOKED}
 
 
 def _normal(f: Tensor) -> tuple[Tensor, Tensor]:
