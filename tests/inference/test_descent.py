@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sfumato.image import Picture
+from sfumato.inference import descent
 from sfumato.inference.descent import FIRST, MOST, descend
 
 
@@ -63,3 +64,31 @@ def test_where_the_loss_bends_down_it_still_goes_down(aim: Picture) -> None:
     found = descend(aim, lambda x: 1 - x, 5)  # of -(1 - x)²/2, which falls towards 0
     assert (found <= aim).all()
     assert found.mean() < aim.mean()
+
+
+def test_it_comes_down_sooner_where_fine_detail_curves_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As losses of features do that see several pixels at once."""
+    aim = np.random.default_rng(1).uniform(0.3, 0.7, (1, 3, 24, 32)).astype(np.float32)
+    for axis in (2, 3):
+        aim = sum(np.roll(aim, shift, axis) for shift in range(3)) / np.float32(3)
+    start = np.full_like(aim, 0.5)
+
+    def gradient(x: Picture) -> Picture:
+        gap = x - aim
+        return 0.05 * gap + sum(2 * gap - np.roll(gap, 1, axis) - np.roll(gap, -1, axis) for axis in (2, 3))
+
+    def loss(x: Picture) -> float:
+        return float(((x - aim) * gradient(x)).sum())
+
+    with monkeypatch.context() as plain:
+        plain.setattr(descent, "_COARSE", ())
+        before = loss(descend(start, gradient, 8))
+    assert loss(descend(start, gradient, 8)) < 0.8 * before
+
+
+def test_what_coarse_adds_is_symmetric_and_positive() -> None:
+    """Else steps could go uphill."""
+    size = 5 * 7
+    columns = [descent._coarse(np.eye(size, dtype=np.float32)[i].reshape(1, 1, 5, 7)).ravel() for i in range(size)]
+    assert np.allclose(columns, np.transpose(columns), atol=1e-6)
+    assert np.linalg.eigvalsh(columns).min() >= 1 - 1e-5

@@ -12,12 +12,11 @@ from sfumato.checkpoint import load_model
 from sfumato.errors import ModelError, UsageError
 from sfumato.export.onnx import export_model
 from sfumato.image import Picture, write_image
-from sfumato.inference import Style, Stylizer
+from sfumato.inference import Style, Stylizer, marks
 from sfumato.inference.adapter import MOST_BYTES, Adapter
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.stylizer import WEIGHTS
 from sfumato.inference.taste import Taste
-from sfumato.inference.textureness import levels
 from sfumato.losses.perceptual import STYLE_LAYERS
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
@@ -31,8 +30,9 @@ CROP = 48
 
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two candidates instead of six: each paints and refines several pictures."""
-    for name, value in {"SHARES": (1.0, 0.0), "ROUNDS": 1, "PAINTED": 2, "JUDGED": 1}.items():
+    """Few candidates, which each paint and refine several pictures, and few steps of that."""
+    monkeypatch.setattr(marks, "STEPS", 1)
+    for name, value in {"SHARES": (1.0, 0.0), "ROUNDS": 1, "JUDGED": 1}.items():
         monkeypatch.setattr(adapting, name, value)
 
 
@@ -166,40 +166,48 @@ def test_an_adaptation_is_judged_and_keeps_the_better(
         assert (outcome.codes, outcome.adapter) == ((centre,), None)
 
 
-def test_detail_goes_half_the_way_to_that_of_the_liked_pictures(photos: list[Picture]) -> None:
-    calm = [np.clip(0.5 + 0.7 * (photo - 0.5), 0, 1) for photo in photos]
-    adapter = adapting._textured([photos[:1], photos[1:]], levels(calm), "tiny")
-    assert adapter.changes == []  # no weight
-    assert adapter.textureness is not None
-    assert np.median(adapter.textureness) == pytest.approx(0.5 * np.log(0.7), abs=0.02)
+def judged_as(
+    figures: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[StyleCode, Adapter | None]]:
+    """The judge says these figures, one after the other; what was painted for it, which fills as it is asked."""
+    shown: list[tuple[StyleCode, Adapter | None]] = []
+    paint = adapting._painted
+
+    def painted(stylizer, codes, adapter, scenes):
+        shown.append((codes[0], adapter))
+        return paint(stylizer, codes, adapter, scenes)
+
+    def judge(self: object, pictures: object) -> dict[str, float]:
+        return {"style": 1.0, "texture": 1.0, "content": 1.0, "leak": 0.0, **figures[len(shown) - 1]}
+
+    monkeypatch.setattr(adapting, "_painted", painted)
+    monkeypatch.setattr(adapting._Judge, "__call__", judge)
+    return shown
 
 
+@pytest.mark.parametrize("lost", [(0.06, 0.05, 0.02), (0.02, -0.14), (0.02, -0.08, -0.13), (-0.2,)])
 def test_a_candidate_that_loses_too_much_of_the_photo_is_refined_with_more_of_it(
     stylizer: Stylizer,
     centre: StyleCode,
     liked: list[Picture],
     photos: list[Picture],
     monkeypatch: pytest.MonkeyPatch,
+    lost: tuple[float, ...],
 ) -> None:
-    painted = []
-
-    def judge(self: object, styles: list[Style]) -> dict[str, float]:
-        painted.append(styles[0])
-        lost = [0.0, 0.2, 0.1, 0.04][len(painted) - 1]
-        return {"style": 0.9 if lost else 1.0, "texture": 1.0, "content": 1 + lost, "leak": 0.0}
-
-    monkeypatch.setattr(adapting._Judge, "__call__", judge)
+    painted = judged_as([{}, *({"style": 0.9, "content": 1 + x} for x in lost)], monkeypatch)
     monkeypatch.setattr(adapting, "ROUNDS", 2)
     outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
-    assert len(painted) == 4  # the instant style, and three candidates
+    assert len(painted) == 1 + len(lost)  # the instant style, and the candidates
     assert outcome.kept
-    assert (outcome.codes, outcome.adapter) == ((painted[3].code,), painted[3].adapter)
-    marks = [style.adapter.marks for style in painted[1:] if style.adapter is not None]
-    weights = [each.content for each in marks if each is not None]
+    best = painted[1 + int(np.argmin(np.maximum(lost, adapting.SPENT)))]
+    assert (outcome.codes, outcome.adapter) == ((best[0],), best[1])
+    assert len({code for code, _ in painted[1:]}) == 1
+    adapters = [adapter for _, adapter in painted[1:] if adapter is not None]
+    weights = [adapter.marks.content for adapter in adapters if adapter.marks is not None]
     assert weights[0] == pytest.approx(adapting.KEPT, rel=1e-3)
-    wanted = [np.exp((lost - adapting.SPENT) / adapting.SLOPE) for lost in (0.2, 0.1)]
+    wanted = [np.exp((x - adapting.SPENT) / adapting.SLOPE) for x in lost[:-1]]
     assert np.allclose(np.divide(weights[1:], weights[:-1]), wanted, rtol=2e-3)  # kept in 16 bits
-    assert all(style.adapter is not None and style.adapter.changes for style in painted[1:])  # all low-rank
+    assert all(adapter.changes for adapter in adapters)  # all low-rank
 
 
 def test_without_a_gain_the_low_rank_part_is_left_out(
@@ -209,16 +217,11 @@ def test_without_a_gain_the_low_rank_part_is_left_out(
     photos: list[Picture],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    painted = []
-
-    def judge(self: object, styles: list[Style]) -> dict[str, float]:
-        painted.append(styles[0])
-        nearer = [0.0, -0.1, 0.05, 0.05][len(painted) - 1]
-        return {"style": 1 - nearer, "texture": 1.0, "content": 1.0, "leak": 0.0}
-
-    monkeypatch.setattr(adapting._Judge, "__call__", judge)
+    nearer = (0.0, -0.1, 0.05)
+    painted = judged_as([{"style": 1 - x, "content": 1 - x} for x in nearer], monkeypatch)
+    monkeypatch.setattr(adapting, "SPENT", -0.05)
     outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
-    assert [bool(style.adapter and style.adapter.changes) for style in painted] == [False, True, False, False]
+    assert [bool(adapter and adapter.changes) for _, adapter in painted] == [False, True, False]
     assert outcome.kept
     assert outcome.adapter is not None
     assert outcome.adapter.marks is not None
@@ -287,24 +290,6 @@ def test_what_is_aimed_at_is_the_mean_of_what_was_measured(stylizer: Stylizer, l
     assert np.allclose(alike.vector, codes[0].vector, atol=1e-5)
 
 
-def test_calibration_brings_the_paintings_look_nearer(
-    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture]
-) -> None:
-    goal = adapting._aimed(centre, [stylizer.encode(picture) for picture in liked])
-
-    def lacks(code: StyleCode) -> float:
-        looks = [stylizer.encode(stylizer(photo, Style("x", code))).look for photo in photos]
-        assert goal.look is not None
-        return float(np.square(goal.look - np.log1p(np.mean(np.expm1(looks), 0))).sum())
-
-    painted = adapting._painted(stylizer, [goal], None, [photos])
-    (found,) = adapting._calibrated(stylizer, [goal], [goal], painted)
-    assert np.array_equal(found.vector, goal.vector)
-    assert lacks(found) < 0.95 * lacks(goal)
-    bare = StyleCode(goal.vector, goal.model)
-    assert adapting._calibrated(stylizer, [bare], [bare], painted) == [bare]
-
-
 def root_of(triangle: np.ndarray) -> np.ndarray:
     root = np.zeros((3, 3))
     root[np.triu_indices(3)] = triangle
@@ -316,21 +301,23 @@ def test_a_trained_adapter_comes_nearer(
 ) -> None:
     """Some steps without an opponent lower the style loss that they descend."""
     monkeypatch.setattr(adapting, "LOSSES", adapting.LOSSES.model_copy(update={"adversarial": 0.0}))
-    judge = adapting._Judge(vgg, stylizer, photos, liked, [0] * len(liked), liked, 72)
+    judge = adapting._Judge(photos, liked, [0] * len(liked), liked, 72)
     tensors, _ = trained(stylizer, centre, liked, photos, vgg, steps=12)
-    plain, adapted = (judge([Style("x", centre, adapter=a)]) for a in (None, Adapter.of(tensors, "tiny")))
+    adapters = (None, Adapter.of(tensors, "tiny"))
+    plain, adapted = (judge(adapting._painted(stylizer, [centre], a, judge.scenes)) for a in adapters)
     assert adapted["style"] + adapted["texture"] < plain["style"] + plain["texture"]
 
 
 def test_content_is_steered_to_its_target(
     stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], vgg: VGG19, monkeypatch
 ) -> None:
-    judge = adapting._Judge(vgg, stylizer, photos, liked, [0] * len(liked), liked, 72)
+    judge = adapting._Judge(photos, liked, [0] * len(liked), liked, 72)
     lost = []
     for target in (0.6, 1.5):
         monkeypatch.setattr(adapting, "CONTENT_TARGET", target)
         tensors, _ = trained(stylizer, centre, liked, photos, vgg, steps=12)
-        lost.append(judge([Style("x", centre, adapter=Adapter.of(tensors, "tiny"))])["content"])
+        painted = adapting._painted(stylizer, [centre], Adapter.of(tensors, "tiny"), judge.scenes)
+        lost.append(judge(painted)["content"])
     assert lost[0] < lost[1]
 
 

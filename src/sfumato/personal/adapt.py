@@ -8,12 +8,8 @@ the change towards nothing keeps what the model knows (after Li et al. 2020, sec
 loss is steered so that a little more of the photo is kept than the model keeps without it (`training.controller`).
 
 Refinement comes after the generator, and undoes some of what that learnt. So it is told more of the style than of one
-picture's: how features go together in the liked ones (`inference.marks`). It takes a picture most of the way to the
-look that it aims at, but not all of it: the aim is *calibrated*, which is to say that photos are painted and refined,
-and what their looks lack on average is added to the aim, as a controller does (`_calibrated`). And all that is
-painted so far has detail of even strength, where paintings have plain places and busy ones: curves that take its
-distribution part of the way to that of the liked pictures are learnt from the same paintings
-(`inference.textureness`). How much weight the photo has in refinement is set by what the judged paintings lost of it.
+picture's: the look that the liked pictures have on average, and how features go together in them (`inference.marks`).
+How much weight the photo has in refinement is set by what judged paintings lost of it.
 
 Whether the low-rank part is good, and whether any of it was worth it, is decided on liked pictures that were held
 back (`adapt`), by VGG19's statistics and the leak measure; where not, the instant style stays.
@@ -37,11 +33,10 @@ from torch.nn.utils import parametrize
 from sfumato.checkpoint import load_model
 from sfumato.errors import UsageError
 from sfumato.image import Picture, read_image, resize
-from sfumato.inference.adapter import DOWN, LEAST, MARKS, TEXTURENESS, UP, Adapter
-from sfumato.inference.marks import packed
+from sfumato.inference.adapter import DOWN, LEAST, MARKS, UP, Adapter
+from sfumato.inference.marks import packed, symmetric
 from sfumato.inference.stylizer import WEIGHTS, Style, Stylizer
 from sfumato.inference.taste import Taste
-from sfumato.inference.textureness import curves, levels
 from sfumato.losses.augment import Augment
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights, total_loss
@@ -81,23 +76,23 @@ LEARNING_RATE, DISCRIMINATOR_RATE = 1e-3, 2e-3
 #: Liked pictures, at least: some are held back to judge with.
 LIKED_TO_ADAPT = 4
 #: Of the liked pictures, held back; of content distance, how much more is still as good; photos that are judged on.
-SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 3
-#: Of the low-rank part, shares that are tried, the second where the first is no nearer: marks, aim and curves alone.
-#: Rounds of calibration after that, the second where the photo lost too much; photos of a round, and of each centre at
-#: least.
-SHARES, ROUNDS, PAINTED, PAINTED_EACH = (1.0, 0.0), 2, 3, 2
-#: Weight of the content loss in refinement towards marks, to begin with; how much farther from the photo that may take
-#: a painting; what that rises by where the weight falls by a factor of e; and what that costs in `gain` (measured).
-KEPT, SPENT, SLOPE, PRICE = 0.2, 0.01, 0.22, 0.2
-#: Of the way to the liked pictures' textureness: the whole of it took two of four artists' texture farther away.
-TEXTURED = 0.5
+SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 4
+#: Of the low-rank part, shares that are tried, the second where the first is no nearer: marks alone. How often it is
+#: tried again with another weight of the photo, where that has lost more than `SPENT` and this, or no style is kept.
+SHARES, ROUNDS, SPARE = (1.0, 0.0), 2, 0.03
+#: Layers of VGG19 whose content loss is judged: what is learnt and refined keeps the first's, and so that shows less
+#: than other networks see of what is lost.
+JUDGED_CONTENT = (CONTENT_LAYER, "relu5_1")
+#: Weight of the content loss in refinement towards marks, to begin with; how much farther from the photo than in the
+#: instant style a painting is to be (nearer: another network saw up to 17 of a hundred more lost); what that rises by
+#: where the weight falls by a factor of e; and what that costs in `gain` (measured).
+KEPT, SPENT, SLOPE, PRICE = 0.15, -0.13, 0.22, 0.2
 #: Photos to learn with, at most.
 PHOTOS = 60
 #: Of `content_leak`, where a liked picture's layout shows (`quality.style`).
 LEAK = 0.05
 #: Content loss that is aimed at, relative to that of the model without the change, and the gain of `next_weight`, step
-#: by step. Less than 1: refinement undoes most of what is learnt of style here, and what is kept of the photo stays, so
-#: that the aim and the curves have something to spend.
+#: by step. Less than 1: refinement undoes most of what is learnt of style here, and what is kept of the photo stays.
 CONTENT_TARGET, CONTENT_GAIN = 0.92, 0.3
 #: Of the change's size, relative to the weights'.
 PRIOR = 0.5
@@ -437,50 +432,39 @@ def adapt(
     if tell and made == steps:
         tell("judging ...")
     whole = Adapter.of(tensors, stylizer.card.model)
-    judge = _Judge(vgg, stylizer, judged, kept_back, [members[i] for i in order[:back]], liked, side)
-    instant = judge([Style("instant", code) for code in codes])
-    each, count = max(PAINTED_EACH, PAINTED // len(codes)), len(codes)
-    sights = [(scenes[k::count] or scenes)[:each] for k in range(count)]
-    wanted = levels(learnt)
+    judge = _Judge(judged, kept_back, [members[i] for i in order[:back]], liked, side)
+    instant = judge(_painted(stylizer, codes, None, judge.scenes))
     correlations = _correlations(model.style_encoder.trunk, learnt, [aims[k] for k in own])
 
-    def turned(changed: Adapter | None, aimed: Sequence[StyleCode], content: float, first: bool) -> _Candidate:
-        """Painted, calibrated and judged once; ``changed`` is all of the adapter but its marks."""
+    def tried(changed: Adapter | None, content: float) -> _Candidate:
+        """Painted and judged; ``changed`` is all of the adapter but its marks."""
         marks = Adapter(stylizer.card.model, {MARKS: packed(correlations, content)}) if correlations else None
-        painted = _painted(stylizer, aimed, Adapter.blend([(changed, 1.0), (marks, 1.0)]), sights)
-        aimed = _calibrated(stylizer, aimed, aims, painted)
-        if first:
-            textured = _textured(painted, wanted, stylizer.card.model)
-            changed = Adapter.blend([(changed, 1.0), (textured, 1.0)])
         adapter = Adapter.blend([(changed, 1.0), (marks, 1.0)])
-        figures = judge([Style("adapted", code, adapter=adapter) for code in aimed])
-        return _Candidate(tuple(aimed), adapter, figures, changed, content)
+        return _Candidate(adapter, judge(_painted(stylizer, aims, adapter, judge.scenes)), changed, content)
 
     found: list[_Candidate] = []
     for share in SHARES:
-        found.append(turned(Adapter.blend([(whole, share)]), aims, KEPT, True))
+        found.append(tried(Adapter.blend([(whole, share)]), KEPT))
         if gain(instant, found[-1].figures) > 0:
             break
-    for turn in range(ROUNDS):  # with as much of the photo as it may take
+    for _ in range(ROUNDS):
         last = found[-1]
-        if turn and verdict(instant, last.figures)[0]:
-            break
         lost = last.figures["content"] / instant["content"] - 1
-        content = last.content * float(np.exp(np.clip((lost - SPENT) / SLOPE, -1, 1)))
-        found.append(turned(last.changed, last.codes, content, False))
+        if lost <= SPENT + SPARE and verdict(instant, last.figures)[0]:
+            break
+        found.append(tried(last.changed, last.content * float(np.exp(np.clip((lost - SPENT) / SLOPE, -1, 1)))))
     best = _best(instant, found)
     better, why = verdict(instant, best.figures)
     both = {"instant": instant, "adapted": best.figures}
-    kept, adapter = (best.codes, best.adapter) if better else (tuple(codes), None)
+    kept, adapter = (tuple(aims), best.adapter) if better else (tuple(codes), None)
     return Outcome(kept, adapter, why, better, both, made, time.perf_counter() - began)
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """What may be kept, and what `_Judge` measured of it; and of the adapter all but its marks, and their weight of the
+    """An adapter that may be kept, and what `_Judge` measured of it; all of it but its marks, and their weight of the
     content loss."""
 
-    codes: tuple[StyleCode, ...]
     adapter: Adapter | None
     figures: Mapping[str, float]
     changed: Adapter | None
@@ -498,29 +482,11 @@ def _best(instant: Mapping[str, float], found: Sequence[_Candidate]) -> _Candida
 
 
 def _painted(
-    stylizer: Stylizer, codes: Sequence[StyleCode], adapter: Adapter | None, scenes: Sequence[Sequence[Picture]]
+    stylizer: Stylizer, codes: Sequence[StyleCode], adapter: Adapter | None, scenes: Sequence[Picture]
 ) -> list[list[Picture]]:
-    """Paintings of the scenes, some for each code."""
+    """Paintings of the scenes, for each code."""
     styles = [Style("adapted", code, adapter=adapter) for code in codes]
-    return [[stylizer(scene, style) for scene in mine] for style, mine in zip(styles, scenes, strict=True)]
-
-
-def _calibrated(
-    stylizer: Stylizer,
-    codes: Sequence[StyleCode],
-    goals: Sequence[StyleCode],
-    painted: Sequence[Sequence[Picture]],
-) -> list[StyleCode]:
-    """Codes whose looks have what the paintings, some under each code, lack of the goals' looks: integral control, one
-    round of it. A code without a look stays as it is."""
-    found = []
-    for code, goal, pictures in zip(codes, goals, painted, strict=True):
-        look = None if code.look is None else _mean_look([stylizer.encode(picture) for picture in pictures])
-        if code.look is None or goal.look is None or look is None:
-            found.append(code)
-        else:
-            found.append(StyleCode(code.vector, code.model, np.maximum(code.look + goal.look - look, 0)))
-    return found
+    return [[stylizer(scene, style) for scene in scenes] for style in styles]
 
 
 def _correlations(
@@ -533,12 +499,6 @@ def _correlations(
         if centre.look is not None
     ]
     return [torch.cat(layer).mean(0).numpy() for layer in zip(*found, strict=True)]
-
-
-def _textured(painted: Sequence[Sequence[Picture]], wanted: npt.NDArray[np.float64], model: str) -> Adapter:
-    """Curves that take the detail of paintings `TEXTURED` of the way to ``wanted`` (`textureness.levels`)."""
-    have = levels([picture for pictures in painted for picture in pictures])
-    return Adapter(model, {TEXTURENESS: curves(have, wanted, TEXTURED).ravel()})
 
 
 def check_enough(liked: int) -> None:
@@ -590,16 +550,13 @@ def _aimed(centre: StyleCode, members: Sequence[StyleCode]) -> StyleCode:
     if centre.look is None or look is None:
         return centre
     place = next(part.place for part in code_parts(len(centre)) if part.name == "colour_spread")
-    above = np.triu_indices(3)
     covariance = np.zeros((3, 3))
     for code in members:
-        root = np.zeros((3, 3))
-        root[above] = code.vector[place]
-        root = np.triu(root) + np.triu(root, 1).T
+        root = symmetric(code.vector[place].astype(np.float64), 3)
         covariance += root @ root / len(members)
     sizes, axes = np.linalg.eigh(covariance)
     vector = centre.vector.copy()
-    vector[place] = ((axes * np.sqrt(np.maximum(sizes, 0))) @ axes.T)[above]
+    vector[place] = ((axes * np.sqrt(np.maximum(sizes, 0))) @ axes.T)[np.triu_indices(3)]
     return StyleCode(vector, centre.model, look)
 
 
@@ -619,12 +576,14 @@ def _apart(photos: Sequence[Picture], seed: int) -> tuple[list[Picture], list[Pi
 
 
 class _Judge:
-    """Measures a style on photos, against liked pictures that were held back, with VGG19."""
+    """Measures paintings of some scenes against liked pictures that were held back, with VGG19.
+
+    Attributes:
+        scenes: (1, 3, h, w), what is to be painted.
+    """
 
     def __init__(
         self,
-        vgg: VGG19,
-        stylizer: Stylizer,
         photos: Sequence[Picture],
         kept_back: Sequence[Picture],
         members: Sequence[int],
@@ -632,27 +591,27 @@ class _Judge:
         side: int,
     ) -> None:
         """``members`` are the centres of those held back; ``side`` is the short side, in pixels, of all pictures."""
-        self.vgg, self.stylizer = vgg, stylizer
-        self.photos = [(x, normalise_features(self._seen(x)[2])) for x in (held(photo, side) for photo in photos)]
+        self.vgg = VGG19(load_vgg19_weights(), (*STYLE_LAYERS, *JUDGED_CONTENT))
+        self.scenes = [held(photo, side) for photo in photos]
+        self.content = [[normalise_features(f) for f in self._seen(scene)[2]] for scene in self.scenes]
         self.works = [self._seen(held(work, side)) for work in kept_back]
         self.members, self.layouts = members, [Layout.of(picture) for picture in liked]
 
     @torch.no_grad()
-    def _seen(self, picture: Picture) -> tuple[StyleTarget, StyleTarget, Tensor]:
+    def _seen(self, picture: Picture) -> tuple[StyleTarget, StyleTarget, list[Tensor]]:
         x = torch.from_numpy(picture)
         features = self.vgg(x)
-        content: Tensor = features[CONTENT_LAYER]
+        content = [features[layer] for layer in JUDGED_CONTENT]
         return style_target(features), style_target(self.vgg(luma_view(x))), content
 
-    def __call__(self, styles: Sequence[Style]) -> dict[str, float]:
-        """Each photo is painted in the style of each centre that has pictures held back."""
+    def __call__(self, painted: Sequence[Sequence[Picture]]) -> dict[str, float]:
+        """Of the scenes' paintings under each centre; a centre of which no picture was held back has no part in it."""
         style, texture, content, leak = [], [], [], [0.0]
-        for photo, there in self.photos:
-            for centre in sorted(set(self.members)):
-                painted = self.stylizer(photo, styles[centre])
-                plain, luma, features = self._seen(painted)
-                content.append(float(content_loss(features, there)))
-                leak += [content_leak(painted, photo, layout) for layout in self.layouts]
+        for centre in sorted(set(self.members)):
+            for picture, scene, there in zip(painted[centre], self.scenes, self.content, strict=True):
+                plain, luma, features = self._seen(picture)
+                content += [float(content_loss(a, b)) for a, b in zip(features, there, strict=True)]
+                leak += [content_leak(picture, scene, layout) for layout in self.layouts]
                 for (work, work_luma, _), member in zip(self.works, self.members, strict=True):
                     if member == centre:
                         style.append(float(statistics_loss(plain, work)))
