@@ -29,7 +29,7 @@ def descend(picture: Picture, gradient: Callable[[Picture], Picture], steps: int
         if last is not None:
             move, change = picture - last[0], slope - last[1]
             # Where the loss curves upwards; elsewhere the step would go uphill.
-            if np.vdot(move, change) > 1e-8 * np.sqrt(np.vdot(move, move) * np.vdot(change, change)):
+            if np.vdot(move, change) > 1e-8 * np.linalg.norm(move) * np.linalg.norm(change):
                 moves = [*moves, (move, change)][-_MEMORY:]
         last = picture, slope
         step = _direction(slope, moves)

@@ -433,14 +433,18 @@ def adapt(
         tell("judging ...")
     whole = Adapter.of(tensors, stylizer.card.model)
     judge = _Judge(judged, kept_back, [members[i] for i in order[:back]], liked, side)
-    instant = judge(_painted(stylizer, codes, None, judge.scenes))
+
+    def judged_with(aimed: Sequence[StyleCode], adapter: Adapter | None) -> dict[str, float]:
+        return judge(_painted(stylizer, [aimed[k] for k in judge.centres], adapter, judge.scenes))
+
+    instant = judged_with(codes, None)
     correlations = _correlations(model.style_encoder.trunk, learnt, [aims[k] for k in own])
 
     def tried(changed: Adapter | None, content: float) -> _Candidate:
         """Painted and judged; ``changed`` is all of the adapter but its marks."""
         marks = Adapter(stylizer.card.model, {MARKS: packed(correlations, content)}) if correlations else None
         adapter = Adapter.blend([(changed, 1.0), (marks, 1.0)])
-        return _Candidate(adapter, judge(_painted(stylizer, aims, adapter, judge.scenes)), changed, content)
+        return _Candidate(adapter, judged_with(aims, adapter), changed, content)
 
     found: list[_Candidate] = []
     for share in SHARES:
@@ -449,10 +453,10 @@ def adapt(
             break
     for _ in range(ROUNDS):
         last = found[-1]
-        lost = last.figures["content"] / instant["content"] - 1
-        if lost <= SPENT + SPARE and verdict(instant, last.figures)[0]:
+        over = lost(instant, last.figures) - SPENT
+        if over <= SPARE and verdict(instant, last.figures)[0]:
             break
-        found.append(tried(last.changed, last.content * float(np.exp(np.clip((lost - SPENT) / SLOPE, -1, 1)))))
+        found.append(tried(last.changed, last.content * float(np.exp(np.clip(over / SLOPE, -1, 1)))))
     best = _best(instant, found)
     better, why = verdict(instant, best.figures)
     both = {"instant": instant, "adapted": best.figures}
@@ -475,8 +479,8 @@ def _best(instant: Mapping[str, float], found: Sequence[_Candidate]) -> _Candida
     """Of those that may be kept (of all, where none may) the nearest, less the price of what it takes off the photo."""
 
     def worth(one: _Candidate) -> tuple[bool, float]:
-        lost = one.figures["content"] / instant["content"] - 1
-        return verdict(instant, one.figures)[0], gain(instant, one.figures) - PRICE * max(0.0, lost - SPENT)
+        over = max(0.0, lost(instant, one.figures) - SPENT)
+        return verdict(instant, one.figures)[0], gain(instant, one.figures) - PRICE * over
 
     return max(found, key=worth)
 
@@ -516,10 +520,14 @@ def gain(instant: Mapping[str, float], adapted: Mapping[str, float]) -> float:
     return 1 - (adapted["style"] / instant["style"] + adapted["texture"] / instant["texture"]) / 2
 
 
+def lost(instant: Mapping[str, float], adapted: Mapping[str, float]) -> float:
+    """How much farther from the photos the adapted style is: 0.1 is a tenth."""
+    return adapted["content"] / instant["content"] - 1
+
+
 def verdict(instant: Mapping[str, float], adapted: Mapping[str, float]) -> tuple[bool, str]:
     """Whether the adapted style is better than the instant one, by the `figures` of both; and a sentence on it."""
-    nearer = gain(instant, adapted)
-    lost = adapted["content"] / instant["content"] - 1
+    nearer, farther = gain(instant, adapted), lost(instant, adapted)
     if adapted["leak"] > max(LEAK, instant["leak"] + 0.01):
         return False, "the adapted style shows the layout of a liked picture; the instant style is kept"
     if nearer <= 0:
@@ -527,8 +535,11 @@ def verdict(instant: Mapping[str, float], adapted: Mapping[str, float]) -> tuple
             f"on liked pictures that were held back the adapted style is no nearer ({-nearer:.1%} farther); the "
             "instant style is kept"
         )
-    if lost > CONTENT_MARGIN - 1:
-        return False, f"the adapted style keeps less of the photo ({lost:.0%} farther from it); the instant one is kept"
+    if farther > CONTENT_MARGIN - 1:
+        return (
+            False,
+            f"the adapted style keeps less of the photo ({farther:.0%} farther from it); the instant one is kept",
+        )
     return True, f"the adapted style is {nearer:.1%} nearer to liked pictures that were held back, and is kept"
 
 
@@ -580,6 +591,7 @@ class _Judge:
 
     Attributes:
         scenes: (1, 3, h, w), what is to be painted.
+        centres: the places of those under which it is to be: of the others no picture was held back.
     """
 
     def __init__(
@@ -595,20 +607,21 @@ class _Judge:
         self.scenes = [held(photo, side) for photo in photos]
         self.content = [[normalise_features(f) for f in self._seen(scene)[2]] for scene in self.scenes]
         self.works = [self._seen(held(work, side)) for work in kept_back]
-        self.members, self.layouts = members, [Layout.of(picture) for picture in liked]
+        self.centres, self.members = sorted(set(members)), members
+        self.layouts = [Layout.of(picture) for picture in liked]
 
     @torch.no_grad()
     def _seen(self, picture: Picture) -> tuple[StyleTarget, StyleTarget, list[Tensor]]:
         x = torch.from_numpy(picture)
         features = self.vgg(x)
         content = [features[layer] for layer in JUDGED_CONTENT]
-        return style_target(features), style_target(self.vgg(luma_view(x))), content
+        return style_target(features), style_target(self.vgg(luma_view(x), STYLE_LAYERS)), content
 
     def __call__(self, painted: Sequence[Sequence[Picture]]) -> dict[str, float]:
-        """Of the scenes' paintings under each centre; a centre of which no picture was held back has no part in it."""
+        """Of the scenes' paintings, for each of `centres`."""
         style, texture, content, leak = [], [], [], [0.0]
-        for centre in sorted(set(self.members)):
-            for picture, scene, there in zip(painted[centre], self.scenes, self.content, strict=True):
+        for centre, pictures in zip(self.centres, painted, strict=True):
+            for picture, scene, there in zip(pictures, self.scenes, self.content, strict=True):
                 plain, luma, features = self._seen(picture)
                 content += [float(content_loss(a, b)) for a, b in zip(features, there, strict=True)]
                 leak += [content_leak(picture, scene, layout) for layout in self.layouts]
