@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The flagship on a lent GPU machine that reaches no network and is given back after minutes.
 #
-#   tools/lease.sh prepare SHARED       here: .lease/ (some 45 MiB, to be carried): pictures, VGG19 to relu4_1, the Python
-#                                       packages that the machine lacks. SHARED holds data/ and tools/pack.py
+#   tools/lease.sh prepare SHARED       here: .lease/ (some 46 MiB, to be carried): pictures, VGG19 to relu4_1, the Python
+#                                       packages that the machine lacks. SHARED holds data/
 #   tools/lease.sh train SECONDS ...    there: train, from where it stands, for so long; then the newest checkpoint, log
 #                                       and samples to $OUT. What follows goes to `sfumato train` (default: --recipe flagship)
 #   tools/lease.sh fetch FOLDER RUN     here: what came back, as a run: to export, judge, or to carry in .lease/run and go on
@@ -19,9 +19,41 @@ PART=15M # files come back up to 16 MiB
 prepare() {
     local shared=$1
     rm -rf .lease && mkdir -p .lease/site .lease/wheels
-    "$PYTHON" "$shared/tools/pack.py" .lease/pictures 256 72 700 # beside 16 MiB of code and weights all must fit in 64
+    "$PYTHON" - "$shared/data" .lease/pictures <<'EOF'
+# Every painting of split `train`, and as many of its photos as fit in 64 MiB beside 16 of code and weights: 320 px as they
+# are held in training, WebP, which at this size shows less of itself than JPEG does.
+import csv, random, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image
+
+data, out = map(Path, sys.argv[1:])
+files = sorted(row["file"] for row in csv.DictReader((data / "manifest.csv").open()) if row["split"] == "train")
+photos = [file for file in files if file.startswith("content/")]
+random.Random(0).shuffle(photos)
+
+
+def shrink(file: str) -> int:
+    picture = Image.open(data / file).convert("RGB")
+    share = min(1.0, 320 / min(picture.size))
+    to = (out / file).with_suffix(".webp")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    size = tuple(round(side * share) for side in picture.size)
+    picture.resize(size, Image.Resampling.LANCZOS).save(to, quality=72, method=5)
+    return to.stat().st_size
+
+
+with ThreadPoolExecutor(2) as pool:
+    left = 35_000_000 - sum(pool.map(shrink, [file for file in files if file.startswith("style/")]))
+    for taken, size in enumerate(pool.map(shrink, photos)):
+        left -= size
+        if left < 0:
+            (out / photos[taken]).with_suffix(".webp").unlink()
+print(sum(1 for _ in out.rglob("*.webp")), "pictures,", sum(p.stat().st_size for p in out.rglob("*.webp")), "bytes")
+EOF
     "$PYTHON" -m pip download --quiet --dest .lease/wheels --no-deps --only-binary=:all: --python-version 3.12 \
-        --platform manylinux_2_17_x86_64 pydantic pydantic-core annotated-types typing-inspection
+        --platform manylinux_2_17_x86_64 pydantic pydantic-core annotated-types typing-inspection typing-extensions typer click
     local wheel
     for wheel in .lease/wheels/*.whl; do "$PYTHON" -m zipfile -e "$wheel" .lease/site; done
     rm -r .lease/wheels

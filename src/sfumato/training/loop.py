@@ -121,7 +121,6 @@ class Trainer:
         rows = Rows(self.accelerator.process_index, self.accelerator.num_processes)
         check_processes(config, rows.of)
         device = self.accelerator.device
-        torch.backends.cudnn.benchmark = True  # few sizes, each met thousands of times
         torch.manual_seed(config.seed)  # initial weights
         self.kind = KINDS[config.kind](config, content, style, device, cache, vgg_file)
         self.kind.rows = rows
