@@ -4,9 +4,8 @@ graphs.
 An :class:`Adapter` changes matrices and kernels by W + B A (LoRA, Hu et al. 2022) and vectors by a difference. It names
 weights as ``model.safetensors`` of the bundle does, and changes only those that lie in that file for all graphs (ONNX
 external data): ONNX Runtime takes other values for these when it loads a graph, so that no graph is exported again.
-Weights of fewer numbers lie inside the graphs, and stay. Besides, it may hold what finishes a painting: how the style's
-features go together, which refinement aims at (`inference.marks`), and curves that shape the detail of what was painted
-(`inference.textureness`).
+Weights of fewer numbers lie inside the graphs, and stay. Besides, it may hold how the style's
+features go together, which refinement aims at (`inference.marks`).
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from safetensors.numpy import load_file
 
 from sfumato.errors import ModelError
 from sfumato.inference.marks import Marks
-from sfumato.inference.textureness import curves_of
 
 if TYPE_CHECKING:
     from onnxruntime import SessionOptions
@@ -34,9 +32,8 @@ MOST_BYTES = 2_000_000
 #: Numbers of a weight, at least, that lies in the bundle's file and can be changed: smaller ones stay in their graph,
 #: in 32 bits (`export.onnx`).
 LEAST = 256
-#: The vectors that are no change of a weight: curves of `inference.textureness`, by which what was painted is shaped,
-#: and numbers of `inference.marks`, which refinement aims at.
-TEXTURENESS, MARKS = "finish.textureness", "finish.marks"
+#: The vector that is no change of a weight: numbers of `inference.marks`, which refinement aims at.
+MARKS = "finish.marks"
 #: What follows a weight's name where graphs have it in 16 or 8 bits, before a Cast (`export.onnx`).
 STORED = ".stored"
 UP, DOWN = ".up", ".down"
@@ -51,8 +48,8 @@ class Adapter:
     Args:
         model: the id of the model whose weights it changes.
         tensors: by name. Of a kernel or matrix (O, I, ...): ``NAME.up`` (O, R) and ``NAME.down`` (R, I·...), whose
-            product is added; of a vector (O,): ``NAME``, which is added. `TEXTURENESS` and `MARKS` are
-            no weights: they say how what was painted is refined. Finite, kept in 16 bits.
+            product is added; of a vector (O,): ``NAME``, which is added. `MARKS` is no weight: it says
+            how what was painted is refined. Finite, kept in 16 bits.
 
     Raises:
         ModelError: numbers that are not finite, or parts that do not fit each other.
@@ -74,8 +71,6 @@ class Adapter:
                 raise ModelError(f"the adapter's part {name!r} is no vector, but {tensor.shape}; adapt again")
             tensor.flags.writeable = False
         self._tensors = kept
-        #: Logarithms of gains (`textureness.curves`), or ``None``.
-        self.textureness = curves_of(kept[TEXTURENESS]) if TEXTURENESS in kept else None
         #: What refinement aims at besides the look, or ``None``.
         self.marks = Marks.of(kept[MARKS]) if MARKS in kept else None
 
@@ -120,7 +115,7 @@ class Adapter:
     @property
     def changes(self) -> list[str]:
         """The weights that it changes, sorted."""
-        return sorted({name.removesuffix(UP).removesuffix(DOWN) for name in self._tensors} - {TEXTURENESS, MARKS})
+        return sorted({name.removesuffix(UP).removesuffix(DOWN) for name in self._tensors} - {MARKS})
 
     @staticmethod
     def blend(parts: Sequence[tuple[Adapter | None, float]]) -> Adapter | None:

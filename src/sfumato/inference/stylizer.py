@@ -32,7 +32,6 @@ from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
 from sfumato.inference.marks import Marks
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
-from sfumato.inference.textureness import shaped
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
 from sfumato.style_code import StyleCode
 
@@ -652,8 +651,6 @@ class _Painting:
         strength = self.strength if self.stylizer.card.has_codes else 1.0
         marks = None if self.adapter is None else self.adapter.marks
         refined = self.stylizer.refine(small, photo.reduced(height, width), look, strength, self.steps, marks)
-        if self.adapter is not None and self.adapter.textureness is not None:
-            refined = shaped(refined, np.float32(strength) * self.adapter.textureness)
         change = refined - small
         if self.color == "content":  # the look has the style's palette in it
             change = np.repeat(luma(change[0])[None, None], 3, 1)
