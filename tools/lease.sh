@@ -10,7 +10,7 @@
 # A call on a machine that is still warm goes on from its disk, one on a fresh machine from .lease/run, if that is carried.
 # PYTHON names the interpreter (there: 3.12, whose wheels are carried).
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+SELF=$(realpath "${BASH_SOURCE[0]}")
 PYTHON=${PYTHON:-python3}
 RUN=${RUN:-/tmp/sfumato-flagship}
 SITE=${SITE:-.lease/site}
@@ -18,7 +18,8 @@ PART=15M # files come back up to 16 MiB
 
 prepare() {
     local shared=$1
-    rm -rf .lease && mkdir -p .lease/site .lease/wheels
+    rm -rf .lease/pictures .lease/site .lease/wheels # and not .lease/run
+    mkdir -p .lease/site .lease/wheels
     "$PYTHON" - "$shared/data" .lease/pictures <<'EOF'
 # Every painting of split `train`, and as many of its photos as fit in 64 MiB beside 16 of code and weights: 320 px as they
 # are held in training, WebP, which at this size shows less of itself than JPEG does.
@@ -78,15 +79,21 @@ EOF
 train() {
     local seconds=$1
     shift
+    : "${OUT:?name the folder for what is to come back, as in OUT=/tmp/out}"
     if [ ! -d "$RUN" ] && [ -d .lease/run ]; then
         cp -r .lease/run "$RUN"
     fi
     local more=("$@") resume=()
     [ $# -gt 0 ] || more=(--recipe flagship)
     [ -d "$RUN/checkpoints" ] && resume=(--resume)
+    local ended=0
     PYTHONPATH=src:$SITE${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 timeout --signal=INT --kill-after=60 "$seconds" \
         "$PYTHON" -m sfumato train --content .lease/pictures/content --style .lease/pictures/style --out "$RUN" \
-        "${more[@]}" "${resume[@]}" || [ $? -eq 124 ] || [ $? -eq 130 ]
+        "${more[@]}" "${resume[@]}" || ended=$?
+    case $ended in
+    0 | 124 | 130 | 137) ;; # at its end, or stopped: there are checkpoints
+    *) exit "$ended" ;;
+    esac
     local newest
     newest=$(ls -d "$RUN"/checkpoints/[0-9]* | tail -1)
     cp "$newest/model.safetensors" "$newest/state.json" "$RUN/config.json" "$RUN/log.jsonl" "$OUT"
@@ -105,6 +112,8 @@ fetch() {
 }
 
 case ${1:-} in
-prepare | train | fetch) "$@" ;;
-*) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2 && exit 2 ;;
+prepare) folder=$(realpath "${2:?prepare SHARED}") && cd "$(dirname "$SELF")/.." && prepare "$folder" ;;
+train) cd "$(dirname "$SELF")/.." && "$@" ;;
+fetch) fetch "${2:?fetch FOLDER RUN}" "${3:?fetch FOLDER RUN}" ;;
+*) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$SELF" >&2 && exit 2 ;;
 esac

@@ -136,6 +136,7 @@ def test_tensors_make_it_again(stylizer: Stylizer) -> None:
         ({VECTOR: [np.nan]}, "finite"),
         ({VECTOR: [1e6]}, "finite"),  # beyond 16 bits
         ({VECTOR: np.zeros((2, 2))}, "no vector"),
+        ({"finish.textureness": np.zeros(8)}, "of another version of Sfumato"),
         ({f"{KERNEL}.up": np.zeros((4, 2))}, "no other half"),
         ({f"{KERNEL}.up": np.zeros((4, 2)), f"{KERNEL}.down": np.zeros((3, 4))}, "no other half"),
     ],

@@ -58,7 +58,7 @@ def test_two_styles_marks_are_mixed_by_their_shares() -> None:
 
 def test_without_a_share_there_are_none_and_other_numbers_are_said() -> None:
     assert Marks.of(np.zeros(NUMBERS + 2)) is None
-    with pytest.raises(ModelError, match=f"have {NUMBERS + 2} numbers, and these 5; adapt again"):
+    with pytest.raises(ModelError, match=f"have {NUMBERS + 2} numbers, and these 5; learn the style again"):
         Marks.of(np.zeros(5))
 
 

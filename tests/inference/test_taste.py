@@ -113,6 +113,7 @@ def test_a_taste_of_another_model_says_so(taste, stylizer):
         ({"liked": ("cat.jpg",)}, "SHA-256"),
         ({"rights": {"stolen": 1}}, "rights are own"),
         ({"preference": {"mean": np.array([np.inf])}}, "finite"),
+        ({"adapter": {"generator.conv.up": np.zeros((4, 2), np.float16)}}, "no other half"),
         ({"codes": ()}, "a weight each"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sfumato.checkpoint import load_model
-from sfumato.errors import ModelError, UsageError
+from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.export.onnx import export_model
 from sfumato.image import Picture, write_image
 from sfumato.inference import Style, Stylizer, marks
@@ -21,7 +21,7 @@ from sfumato.losses.perceptual import STYLE_LAYERS
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.personal import adapt as adapting
-from sfumato.personal.adapt import Student, adapt, adapt_taste, nearest, train, verdict
+from sfumato.personal.adapt import Student, adapt, adapt_taste, held, nearest, train, verdict
 from sfumato.style_code import StyleCode
 from support import assert_one_sentence, run, save_scenes, scene
 
@@ -32,7 +32,7 @@ CROP = 48
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few candidates, which each paint and refine several pictures, and few steps of that."""
     monkeypatch.setattr(marks, "STEPS", 1)
-    for name, value in {"SHARES": (1.0, 0.0), "ROUNDS": 1, "JUDGED": 1}.items():
+    for name, value in {"ROUNDS": 1, "JUDGED": 1}.items():
         monkeypatch.setattr(adapting, name, value)
 
 
@@ -339,6 +339,31 @@ def test_a_taste_is_adapted_or_stays(
     again = Taste.load(tmp_path / "anna.sfumato").style
     assert again.adapter == some_adapter(stylizer)
     assert np.array_equal(stylizer(photos[0], again), stylizer(photos[0], with_adapter.style))
+
+
+def test_photos_that_cannot_be_read_are_left_out_and_told(
+    stylizer: Stylizer, centre: StyleCode, liked: list[Picture], photos: list[Picture], tmp_path: Path
+) -> None:
+    for i, picture in enumerate([*liked, *photos]):
+        write_image(picture, tmp_path / f"{i}.png")
+    (tmp_path / "broken.png").write_text("?")
+    files = [tmp_path / f"{i}.png" for i in range(len(liked))]
+    content = [tmp_path / "broken.png", *(tmp_path / f"{len(liked) + i}.png" for i in range(len(photos)))]
+    taste = Taste("anna", (centre,), (1.0,), tuple(f"{i:064x}" for i in range(len(liked))))
+    found, outcome = adapt_taste(taste, files, stylizer, content, steps=1, crop=CROP)
+    (told,) = outcome.left_out
+    assert "broken.png" in told
+    assert b"broken" not in found.to_bytes()  # no name of a file goes with a style
+    with pytest.raises(InputError, match="none of the 1 photos can be read"):
+        adapt_taste(taste, files, stylizer, content[:1], steps=1, crop=CROP)
+
+
+def test_of_a_scroll_the_middle_is_seen() -> None:
+    scroll = np.zeros((1, 3, 20, 600), np.float32)
+    scroll[..., 260:340] = 1
+    assert held(scroll, 40).shape == (1, 3, 40, 160)
+    assert held(scroll, 40).min() > 0.99
+    assert held(scroll.transpose(0, 1, 3, 2), 10).shape == (1, 3, 40, 10)
 
 
 def some_adapter(stylizer: Stylizer) -> Adapter:

@@ -35,7 +35,7 @@ Content = Annotated[Path | None, typer.Option(metavar="DIR", help="The photos.",
 StyleFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="The style pictures.", show_default=False)]
 PairsFile = Annotated[
     Path | None,
-    typer.Option(metavar="CSV", help="Columns content,style. [default: what the pictures are named after]"),
+    typer.Option(metavar="CSV", help="Columns content,style. \\[default: what the pictures are named after]"),
 ]
 SuiteOption = Annotated[SuiteName, typer.Option(help="quick leaves VGG19's measures out.")]
 Report = Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/report.html, and keep the figures there.")]
@@ -43,7 +43,7 @@ AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Judge the p
 Anchors = Annotated[bool, typer.Option("--anchors/--no-anchors", help="Judge points of reference too.")]
 Reference = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Art that the pictures are compared with as a set. [default: the style pictures]"),
+    typer.Option(metavar="DIR", help="Art that the set of pictures is compared with. \\[default: the style pictures]"),
 ]
 Short = Annotated[int, typer.Option(metavar="PX", help="Short side at which features are taken.")]
 Vgg = Annotated[Path | None, typer.Option(help="torchvision's vgg19 .pth, instead of the 8-bit copy.")]
@@ -51,7 +51,7 @@ Inception = Annotated[
     Path | None, typer.Option(metavar="FILE", help="An Inception-v3 as ONNX: sets are judged with it as well.")
 ]
 Workers = Annotated[
-    int | None, typer.Option(help="Pairs judged at once. [default: the cores, at most 8]", show_default=False)
+    int | None, typer.Option(help="Pairs judged at once. \\[default: the cores, at most 8]", show_default=False)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")]
 
@@ -146,7 +146,7 @@ def compare(
         typer.Option(metavar="FILE.html", help="Write a page for people to choose blindly instead of judging."),
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(help="Of the blind page. [default: all pairs]", show_default=False)
+        int | None, typer.Option(help="Of the blind page. \\[default: all pairs]", show_default=False)
     ] = None,
     question: Annotated[str | None, typer.Option(help="That the blind page asks.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of the order on the blind page.")] = 0,

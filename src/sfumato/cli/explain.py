@@ -33,7 +33,7 @@ def explain(
             "--out",
             "-o",
             metavar="PATH|DIR",
-            help="The contact sheet to write. [default: beside the picture]",
+            help="The contact sheet to write. \\[default: beside the picture]",
             show_default=False,
         ),
     ] = None,

@@ -26,7 +26,7 @@ def finish(
             "--out",
             "-o",
             metavar="PATH|DIR|-",
-            help="The picture to write; for several, a folder. [default: beside each, as NAME-finished]",
+            help="The picture to write; for several, a folder. \\[default: beside each, as NAME-finished]",
             show_default=False,
         ),
     ] = None,
@@ -40,11 +40,13 @@ def finish(
     upscale: Annotated[int, typer.Option(help="1, or 2 for twice the size.")] = 1,
     format: Annotated[
         Format | None,
-        typer.Option(help="Of the pictures. [default: by name]", show_default=False, case_sensitive=False),
+        typer.Option(help="Of the pictures. \\[default: by name]", show_default=False, case_sensitive=False),
     ] = None,
     quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
-    threads: Annotated[int | None, typer.Option(help="CPU threads. [default: one a core]", show_default=False)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads. \\[default: one a core]", show_default=False)
+    ] = None,
     max_pixels: Annotated[
         int, typer.Option(help="Refuse pictures of more pixels than this before they are decoded.")
     ] = 200_000_000,

@@ -32,7 +32,7 @@ def imagine(
         ),
     ],
     count: Annotated[
-        int | None, typer.Option(metavar="N", help="Pictures. [default: 16; of a walk, 2]", show_default=False)
+        int | None, typer.Option(metavar="N", help="Pictures. \\[default: 16; of a walk, 2]", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(help="Which pictures, 0 and up.")] = 0,
     index: Annotated[int, typer.Option(help="Which picture of the seed is the first.")] = 0,
@@ -45,7 +45,9 @@ def imagine(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads. [default: one a core]", show_default=False)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads. \\[default: one a core]", show_default=False)
+    ] = None,
 ) -> None:
     """Paint pictures out of nothing but noise."""
     from time import perf_counter

@@ -82,7 +82,7 @@ _Content = Annotated[
     list[str] | None,
     typer.Option(
         metavar="DIR|FILES",
-        help="Photos like those that you paint, to adapt with. [default: the liked pictures]",
+        help="Photos like those that you paint, to adapt with. \\[default: the liked pictures]",
         show_default=False,
     ),
 ]
@@ -132,11 +132,14 @@ def new(
         check_enough(len(found.liked))
     kept, taste = create(name, found, stylizer, whose, copy)
     remarks = [*found.remarks, *_odd(kept, _codes(kept, stylizer), found)]
-    if adapt and taste is not None:
+    if not as_json:
+        _tell(kept, taste, remarks)
+    if adapt and taste is not None:  # what was learnt at once is told before: it stays, whatever comes of the minutes
         taste, told = _adapted(kept, taste, stylizer, photos, None)
         if not as_json:
             typer.echo(told["said"])
-    _tell(kept, taste, remarks, as_json)
+    if as_json:
+        _tell(kept, taste, remarks, as_json)
 
 
 @app.command(cls=_Lists)
@@ -158,12 +161,13 @@ def add(
     if not liked and not disliked:
         raise UsageError("no picture was given; name some, as in --like FOLDER or --dislike PICTURE")
     whose = _rights(rights, as_json)
-    stylizer = Stylizer()
+    stylizer, adapted = Stylizer(), _is_adapted(before)
     seen, lost = recall(before, stylizer)
     with _bar("looking at pictures") as tick:
         found = gather(liked, disliked, stylizer, before, seen, tick)
     kept, taste = added(name, found, stylizer, whose, copy, seen)
-    _tell(kept, taste, [*lost, *remarks, *found.remarks, *_odd(kept, _codes(kept, stylizer), found)], as_json)
+    odd = _odd(kept, _codes(kept, stylizer), found)
+    _tell(kept, taste, [*lost, *remarks, *found.remarks, *odd, *_unadapted(name, adapted, taste)], as_json)
 
 
 @app.command()
@@ -186,7 +190,7 @@ def adapt(
     name: _Name,
     content: _Content = None,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", help="Of the fine-tune. [default: 60]", show_default=False)
+        int | None, typer.Option(metavar="N", help="Of the fine-tune. \\[default: 100]", show_default=False)
     ] = None,
     as_json: _Json = False,
 ) -> None:
@@ -240,8 +244,12 @@ def _adapted(
         raise InputError(f"{gone[0].path} {how}; put it back, or remove it (sfumato personal remove {kept.name} ...)")
     # What was adapted already is aimed elsewhere than a run begins.
     begun = instant(kept, stylizer) if taste.adapted else taste
-    if begun is None:
-        raise UsageError(f"nothing is liked under {kept.name}; add pictures that you like")
+    ours = begun is not None and begun.model == taste.model == stylizer.card.model
+    if begun is None or not ours or (begun.liked, begun.disliked) != (taste.liked, taste.disliked):
+        raise UsageError(
+            f"{kept.name} was learnt from other pictures, or with another model than this; run sfumato personal learn "
+            f"{kept.name} first"
+        )
     check_enough(len(liked))
     # 100 steps of 15 pictures: one core took 450 s, and two 395 s with two more candidates than most take.
     long = f"about {_number(round(3 + steps / 40), 'minute')}"
@@ -261,12 +269,45 @@ def _adapted(
         files = [kept.file(picture) for picture in liked]
         found, outcome = adapt_taste(begun, files, stylizer, photos, steps, tick=tick, tell=tell)
     told = dict(found.scores["adapted"])
-    if found.adapted or not taste.adapted:
+    for problem in outcome.left_out:
+        typer.echo(f"  {problem}; the photo was left out", err=True)
+    if not (taste.adapted and _paints(taste, stylizer)):
         taste = put(found)
-    else:
+    elif not found.adapted:
         told["why"] = f"{outcome.why.rpartition('; ')[0]}; the adaptation from before stays"
-    told["said"] = f"{outcome.steps} steps, {outcome.seconds:.0f} s: {told['why']}"
+    elif _nearer(taste.scores.get("adapted"), told):
+        told["why"] = (
+            "the adaptation from before is as near to liked pictures that were held back, or nearer, and stays"
+        )
+    else:
+        taste = put(found)
+    told["said"] = f"{_number(outcome.steps, 'step')}, {outcome.seconds:.0f} s: {told['why']}"
     return taste, told
+
+
+def _paints(taste: Taste, stylizer: Stylizer) -> bool:
+    """Whether its adapter is one that this model can be changed by."""
+    import numpy as np
+
+    from sfumato.errors import ModelError
+
+    try:
+        stylizer(np.zeros((1, 3, 64, 64), np.float32), taste.style, refine=0)
+    except ModelError:
+        return False
+    return True
+
+
+def _nearer(before: Any, now: Mapping[str, Any]) -> bool:
+    """Whether an adaptation from before came as near as this one, measured alike: the instant style's figures tell."""
+    from sfumato.personal.adapt import gain
+
+    try:
+        was, new = before["figures"], now["figures"]
+        same = was["instant"] == new["instant"]
+        return same and gain(was["instant"], was["adapted"]) >= gain(new["instant"], new["adapted"])
+    except (KeyError, TypeError, ZeroDivisionError):  # a file may hold anything
+        return False
 
 
 @app.command()
@@ -293,8 +334,9 @@ def remove(
             several = ", ".join(f"{picture.sha256[:12]} ({picture.path})" for picture in found)
             raise UsageError(f"{text} may be any of {several}; name it by its hash")
         hashes.append(found[0].sha256)
+    adapted = _is_adapted(before)
     kept, taste = removed(name, hashes, Stylizer(), answers)
-    _tell(kept, taste, [], as_json)
+    _tell(kept, taste, _unadapted(name, adapted, taste), as_json)
 
 
 @app.command()
@@ -620,6 +662,26 @@ def _odd(kept: Preferences, codes: Mapping[str, StyleCode], found: Gathered | No
     return [replace(remark, path=given[remark.path])] if remark.path in given else []
 
 
+def _is_adapted(kept: Preferences) -> bool:
+    """Whether the style is adapted as it stands in the store now."""
+    from sfumato.errors import ModelError
+
+    try:
+        return kept.taste is not None and kept.taste.adapted
+    except ModelError:  # damaged, and about to be replaced
+        return False
+
+
+def _unadapted(name: str, before: bool, taste: Taste | None) -> list[Remark]:
+    """The remark that a style which was adapted before is not any more."""
+    from sfumato.personal.look import Remark
+
+    if not before or taste is None or taste.adapted:
+        return []
+    text = f"{name} was adapted to other pictures, and is an instant style again; run sfumato personal adapt {name}"
+    return [Remark("", "adaptation", text, left_out=False)]
+
+
 def _facts(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark]) -> dict[str, Any]:
     styles = zip(taste.styles, taste.weights, strict=True) if taste else ()
     return {
@@ -634,6 +696,7 @@ def _facts(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark]) ->
         "rights": dict(taste.rights) if taste else {},
         "model": taste.model if taste else None,
         "created": taste.created if taste else None,
+        "adapted": taste is not None and taste.adapted,
         "suggested": _suggested(taste) if taste else [],
         "remarks": [vars(remark) for remark in remarks],
     }
@@ -683,7 +746,7 @@ def _describe(taste: Taste) -> None:
     typer.echo("Not in it: the pictures, their names, and where they lie.")
 
 
-def _tell(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark], as_json: bool) -> None:
+def _tell(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark], as_json: bool = False) -> None:
     if as_json:
         typer.echo(json.dumps(_facts(kept, taste, remarks), indent=2, ensure_ascii=False))
         return
@@ -711,7 +774,8 @@ def _summary(kept: Preferences, taste: Taste | None) -> None:
         typer.echo(f"{kept.name}: {told}. Nothing is liked, so it is no style yet; add pictures that you like:")
         typer.echo(f"  sfumato personal add {kept.name} --like FOLDER")
     else:
-        typer.echo(f"{kept.name}: learnt from {told}; {_number(len(taste.codes), 'style')}")
+        adapted = ", adapted" if taste.adapted else ""
+        typer.echo(f"{kept.name}: learnt from {told}; {_number(len(taste.codes), 'style')}{adapted}")
         if not kept.is_learnt(taste):
             typer.echo(f"  not from all of them: run sfumato personal learn {kept.name}")
 

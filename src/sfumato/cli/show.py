@@ -83,7 +83,7 @@ def replay(
         list[Path] | None, typer.Option(help="The masks of the recipe in the same order, or others.")
     ] = None,
     quality: Annotated[
-        int | None, typer.Option(help="Of JPEG and WebP, 1 to 100. [default: the recipe's]", show_default=False)
+        int | None, typer.Option(help="Of JPEG and WebP, 1 to 100. \\[default: the recipe's]", show_default=False)
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that is there.")] = False,
     model: Annotated[

@@ -52,7 +52,7 @@ def stylize(
             "--out",
             "-o",
             metavar="PATH|DIR|-",
-            help="The picture to write; for several photos, a folder. [default: beside each photo]",
+            help="The picture to write; for several photos, a folder. \\[default: beside each photo]",
             show_default=False,
         ),
     ] = None,
@@ -101,7 +101,7 @@ def stylize(
     ] = 0,
     format: Annotated[
         Format | None,
-        typer.Option(help="Of the pictures. [default: by name]", show_default=False, case_sensitive=False),
+        typer.Option(help="Of the pictures. \\[default: by name]", show_default=False, case_sensitive=False),
     ] = None,
     quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
@@ -112,7 +112,9 @@ def stylize(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads. [default: one a core]", show_default=False)] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads. \\[default: one a core]", show_default=False)
+    ] = None,
     max_pixels: Annotated[
         int, typer.Option(help="Refuse photos of more pixels than this before they are decoded.")
     ] = 200_000_000,

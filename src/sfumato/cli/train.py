@@ -53,7 +53,7 @@ def train(
         Kind | None,
         typer.Option(
             help="arbitrary: any style, by its picture; collection: one painter's works; noise: small pictures of no "
-            "photo. [default: arbitrary]",
+            "photo. \\[default: arbitrary]",
             show_default=False,
         ),
     ] = None,

@@ -395,7 +395,7 @@ def _export(
     in_bytes: bool = False,
     stored: _Stored | None = None,
 ) -> None:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.no_grad():
         # This exporter is called deprecated and traces sizes with warnings; `_parity` is what proves it right here.
         warnings.simplefilter("ignore")
         torch.onnx.export(

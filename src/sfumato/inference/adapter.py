@@ -33,9 +33,11 @@ MOST_BYTES = 2_000_000
 #: in 32 bits (`export.onnx`).
 LEAST = 256
 #: The vector that is no change of a weight: numbers of `inference.marks`, which refinement aims at.
-MARKS = "finish.marks"
+_FINISH = "finish."
+MARKS = f"{_FINISH}marks"
 #: What follows a weight's name where graphs have it in 16 or 8 bits, before a Cast (`export.onnx`).
 STORED = ".stored"
+_MEND = "; learn the style again (sfumato personal learn), or ask whom it came from for another file"
 UP, DOWN = ".up", ".down"
 
 Array: TypeAlias = npt.NDArray[np.float16]
@@ -61,14 +63,16 @@ class Adapter:
             kept = {name: np.array(tensor, np.float16) for name, tensor in sorted(tensors.items())}
         for name, tensor in kept.items():
             if not np.isfinite(tensor).all():
-                raise ModelError(f"an adapter holds finite numbers, and {name!r} has others; adapt again")
+                raise ModelError(f"an adapter holds finite numbers, and {name!r} has others{_MEND}")
             other = kept.get(name.removesuffix(UP) + DOWN if name.endswith(UP) else name.removesuffix(DOWN) + UP)
             if name.endswith((UP, DOWN)):
                 up, down = (tensor, other) if name.endswith(UP) else (other, tensor)
                 if up is None or down is None or up.ndim != 2 or down.ndim != 2 or up.shape[1] != down.shape[0]:
-                    raise ModelError(f"the adapter's part {name!r} has no other half that fits; adapt again")
+                    raise ModelError(f"the adapter's part {name!r} has no other half that fits{_MEND}")
+            elif name.startswith(_FINISH) and name != MARKS:
+                raise ModelError(f"the adapter's part {name!r} is of another version of Sfumato{_MEND}")
             elif tensor.ndim != 1:
-                raise ModelError(f"the adapter's part {name!r} is no vector, but {tensor.shape}; adapt again")
+                raise ModelError(f"the adapter's part {name!r} is no vector, but {tensor.shape}{_MEND}")
             tensor.flags.writeable = False
         self._tensors = kept
         #: What refinement aims at besides the look, or ``None``.
@@ -83,7 +87,7 @@ class Adapter:
         """
         found = cls(model, tensors)
         if found.size > MOST_BYTES:
-            raise ModelError(f"an adapter has at most {MOST_BYTES} bytes, and this {found.size}; adapt again")
+            raise ModelError(f"an adapter has at most {MOST_BYTES} bytes, and this {found.size}{_MEND}")
         return found
 
     def tensors(self) -> dict[str, Array]:
@@ -154,7 +158,7 @@ class Adapter:
         for name in self.changes:
             base = weights.get(name)
             if base is None or base.dtype != np.float16 or base.size < LEAST:
-                raise ModelError(f"the adapter changes {name!r}, which is no large weight of this model; adapt again")
+                raise ModelError(f"the adapter changes {name!r}, which is no large weight of this model{_MEND}")
             if name in self._tensors:
                 change = self._tensors[name].astype(np.float32)
                 fits = change.shape == base.shape
@@ -164,11 +168,11 @@ class Adapter:
                 fits = base.ndim >= 2 and (len(up), down.shape[1]) == (len(base), base[0].size)
                 change = (up @ down).reshape(base.shape) if fits else up
             if not fits:
-                raise ModelError(f"the adapter's change of {name!r} has another shape than the weight; adapt again")
+                raise ModelError(f"the adapter's change of {name!r} has another shape than the weight{_MEND}")
             with np.errstate(over="ignore"):
                 found[name] = (base.astype(np.float32) + change).astype(np.float16)
             if not np.isfinite(found[name]).all():
-                raise ModelError(f"the adapter's change of {name!r} is too large for 16 bits; adapt again")
+                raise ModelError(f"the adapter's change of {name!r} is too large for 16 bits{_MEND}")
         return found
 
     def put_into(self, options: SessionOptions, weights: Path, graph: bytes) -> list[Any]:

@@ -49,7 +49,7 @@ class Marks:
             ModelError: there are more or fewer numbers.
         """
         if numbers.size != NUMBERS + 2:
-            raise ModelError(f"marks have {NUMBERS + 2} numbers, and these {numbers.size}; adapt again")
+            raise ModelError(f"marks have {NUMBERS + 2} numbers, and these {numbers.size}; learn the style again")
         values = numbers.astype(np.float32)
         share = float(values[-2])
         if share < 1e-3:

@@ -87,6 +87,8 @@ class Taste:
             for key, values in getattr(self, part).items():
                 if not (np.issubdtype(values.dtype, np.number) and np.isfinite(values).all()):
                     raise ModelError(f"the numbers {part}.{key} of a style are not all finite")
+        if self.adapter:
+            Adapter.of(self.adapter, self.model)  # says what does not fit, before anybody paints with it
 
     @property
     def model(self) -> str:

@@ -110,8 +110,8 @@ def colour_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
 def matrix_roots(a: Tensor, iterations: int = 20) -> tuple[Tensor, Tensor]:
     """A^½ and A^-½ of symmetric positive (B, n, n) by the coupled Newton-Schulz iteration (Higham 2008, eq. 6.35).
 
-    Only products, so it exports; 20 steps reach float32's limit for condition numbers up to about 1e4. The gradient
-    does not go back through them.
+    Only products, so it exports; 20 steps reach float32's limit for condition numbers up to about 1e4. The gradient is
+    that of the fixed point (`_MatrixRoots`), and not of the steps.
     """
     if torch.is_grad_enabled() and a.requires_grad:
         with full_precision(a):

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from sfumato.checkpoint import load_model
-from sfumato.errors import UsageError
+from sfumato.errors import InputError, UsageError
 from sfumato.image import Picture, read_image, resize
 from sfumato.inference.adapter import DOWN, LEAST, MARKS, UP, Adapter
 from sfumato.inference.marks import packed, symmetric
@@ -87,8 +87,8 @@ JUDGED_CONTENT = (CONTENT_LAYER, "relu5_1")
 #: instant style a painting is to be (nearer: another network saw up to 17 of a hundred more lost); what that rises by
 #: where the weight falls by a factor of e; and what that costs in `gain` (measured).
 KEPT, SPENT, SLOPE, PRICE = 0.15, -0.13, 0.22, 0.2
-#: Photos to learn with, at most.
-PHOTOS = 60
+#: Photos to learn with, at most; the long side of any picture, in short sides, at most.
+PHOTOS, LONGEST = 60, 4
 #: Of `content_leak`, where a liked picture's layout shows (`quality.style`).
 LEAK = 0.05
 #: Content loss that is aimed at, relative to that of the model without the change, and the gain of `next_weight`, step
@@ -126,6 +126,7 @@ class Outcome:
             ``content`` to the photos, and the largest ``leak``, each of ``instant`` and ``adapted``.
         steps: that were trained.
         seconds: that it took.
+        left_out: sentences on photos that could not be read (`adapt_taste`).
     """
 
     codes: tuple[StyleCode, ...]
@@ -135,6 +136,7 @@ class Outcome:
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     steps: int = 0
     seconds: float = 0.0
+    left_out: tuple[str, ...] = ()
 
 
 class _LowRank(nn.Module):
@@ -263,8 +265,12 @@ def _crops(pictures: Sequence[Tensor], which: Sequence[int], rng: np.random.Gene
 
 
 def held(picture: Picture, side: int) -> Picture:
-    """A picture with a short side of ``side``, as learning sees it."""
+    """A picture with a short side of ``side``, as learning sees it: of a scroll the middle, `LONGEST` times as long."""
     height, width = picture.shape[2:]
+    most = LONGEST * min(height, width)
+    top, left = (max(0, length - most) // 2 for length in (height, width))
+    height, width = min(height, most), min(width, most)
+    picture = picture[:, :, top : top + height, left : left + width]
     scale = side / min(height, width)  # small ones are enlarged: a crop is to fit
     return resize(picture, max(side, round(height * scale)), max(side, round(width * scale)))
 
@@ -510,7 +516,7 @@ def check_enough(liked: int) -> None:
     if liked < LIKED_TO_ADAPT:
         raise UsageError(
             f"adapting needs {LIKED_TO_ADAPT} liked pictures or more, some to learn from and some to judge with, and "
-            f"there are {liked}; add more, or keep the instant style"
+            f"there {'is' if liked == 1 else 'are'} {liked}; add more, or keep the instant style"
         )
 
 
@@ -532,7 +538,7 @@ def verdict(instant: Mapping[str, float], adapted: Mapping[str, float]) -> tuple
         return False, "the adapted style shows the layout of a liked picture; the instant style is kept"
     if nearer <= 0:
         return False, (
-            f"on liked pictures that were held back the adapted style is no nearer ({-nearer:.1%} farther); the "
+            f"on liked pictures that were held back the adapted style is no nearer ({abs(nearer):.1%} farther); the "
             "instant style is kept"
         )
     if farther > CONTENT_MARGIN - 1:
@@ -657,7 +663,8 @@ def adapt_taste(
         taste: as it was learnt at once, without an adapter.
         liked: the files of its liked pictures, `LIKED_TO_ADAPT` or more.
         stylizer: of the taste's model.
-        content: files of photos to paint while it learns, as the person's own are; at most `PHOTOS` of them are taken.
+        content: files of photos to paint while it learns, as the person's own are; at most `PHOTOS` of them are taken,
+            and what cannot be read is left out.
         steps, seed, tick, crop, tell: as `adapt`.
 
     Returns:
@@ -665,15 +672,14 @@ def adapt_taste(
         ``scores`` have what was measured under ``"adapted"``.
 
     Raises:
-        InputError: a picture cannot be read.
+        InputError: a liked picture cannot be read, or no photo.
         UsageError: as `adapt`.
         ModelError: the taste is another model's.
     """
     stylizer.check_style(taste.style)
     order = np.random.default_rng([seed, 0xC0]).permutation(len(content)).tolist()
-    photos, pictures = (
-        [_read(path, 5 * crop // 2) for path in paths] for paths in ([content[i] for i in order[:PHOTOS]], liked)
-    )
+    pictures = [_read(path, 5 * crop // 2) for path in liked]
+    photos, unreadable = _readable([content[i] for i in order], 5 * crop // 2)
     outcome = adapt(stylizer, taste.codes, taste.weights, pictures, photos, steps, seed, tick, crop, tell)
     told = {
         "kept": outcome.kept,
@@ -683,7 +689,24 @@ def adapt_taste(
     }
     adapter = {} if outcome.adapter is None else outcome.adapter.tensors()
     scores = {**taste.scores, "adapted": told}
-    return replace(taste, codes=outcome.codes, adapter=adapter, scores=scores), outcome
+    # Beside the scores, which travel with the style: these sentences name files.
+    return replace(taste, codes=outcome.codes, adapter=adapter, scores=scores), replace(outcome, left_out=unreadable)
+
+
+def _readable(paths: Sequence[Path], side: int) -> tuple[list[Picture], tuple[str, ...]]:
+    """The first `PHOTOS` of them that can be read, and what is wrong with those before that cannot."""
+    found: list[Picture] = []
+    wrong = []
+    for path in paths:
+        try:
+            found.append(_read(path, side))
+        except InputError as problem:
+            wrong.append(str(problem))
+        if len(found) == PHOTOS:
+            break
+    if wrong and not found:
+        raise InputError(f"none of the {len(wrong)} photos can be read; the first: {wrong[0]}")
+    return found, tuple(wrong)
 
 
 def _read(path: Path, side: int) -> Picture:
