@@ -1,6 +1,6 @@
 """Is an adapted style nearer to a person's taste than the instant one? Works that learning did not see, paired.
 
-usage: personal_adapt.py DATA OUT_DIR [--only N] [--artists NAME,...] [--steps N] [--photos 12]
+usage: personal_adapt.py DATA OUT_DIR [--only N] [--split person] [--artists NAME,...] [--steps N] [--photos 12]
                          [--side 320] [--works 32] [--model DIR]
 
 DATA holds manifest.csv, content/ and style/. Stand-ins for people are the artists of the split `person`, of whom no
