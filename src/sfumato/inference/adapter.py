@@ -4,8 +4,8 @@ graphs.
 An :class:`Adapter` changes matrices and kernels by W + B A (LoRA, Hu et al. 2022) and vectors by a difference. It names
 weights as ``model.safetensors`` of the bundle does, and changes only those that lie in that file for all graphs (ONNX
 external data): ONNX Runtime takes other values for these when it loads a graph, so that no graph is exported again.
-Weights of fewer numbers lie inside the graphs, and stay. Besides, it may hold how the style's
-features go together, which refinement aims at (`inference.marks`).
+Weights of fewer numbers lie inside the graphs, and stay. Besides, it may hold how the style's features go together,
+which refinement aims at (`inference.marks`).
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ MOST_BYTES = 2_000_000
 #: Numbers of a weight, at least, that lies in the bundle's file and can be changed: smaller ones stay in their graph,
 #: in 32 bits (`export.onnx`).
 LEAST = 256
-#: The vector that is no change of a weight: numbers of `inference.marks`, which refinement aims at.
 _FINISH = "finish."
+#: The vector that is no change of a weight: numbers of `inference.marks`, which refinement aims at.
 MARKS = f"{_FINISH}marks"
 #: What follows a weight's name where graphs have it in 16 or 8 bits, before a Cast (`export.onnx`).
 STORED = ".stored"

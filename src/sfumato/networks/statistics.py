@@ -114,8 +114,7 @@ def matrix_roots(a: Tensor, iterations: int = 20) -> tuple[Tensor, Tensor]:
     that of the fixed point (`_MatrixRoots`), and not of the steps.
     """
     if torch.is_grad_enabled() and a.requires_grad:
-        with full_precision(a):
-            roots: tuple[Tensor, Tensor] = _MatrixRoots.apply(a, iterations)  # type: ignore[no-untyped-call]
+        roots: tuple[Tensor, Tensor] = _MatrixRoots.apply(a, iterations)  # type: ignore[no-untyped-call]
         return roots
     return _newton_schulz(a, iterations)
 
