@@ -1,7 +1,7 @@
 """Is an adapted style nearer to a person's taste than the instant one? Works that learning did not see, paired.
 
 usage: personal_adapt.py DATA OUT_DIR [--only N] [--split person] [--artists NAME,...] [--steps N] [--photos 12]
-                         [--side 320] [--works 32] [--model DIR]
+                         [--side 320] [--works 32] [--model DIR] [--threads N]
 
 DATA holds manifest.csv, content/ and style/. Stand-ins for people are the artists of the split `person`, of whom no
 model has seen a work: three disjoint draws of 15 liked works each, the others held out (at most --works of them).
@@ -121,7 +121,7 @@ def draw(data: Path, artist: str, number: int, options: argparse.Namespace) -> d
         liked,
         [small(path, JUDGED) for path in paintings[:: max(1, len(paintings) // 16)][:16]],
     )
-    stylizer = Stylizer(options.model)
+    stylizer = Stylizer(options.model, options.threads)
     began = time.perf_counter()
     found = centres([stylizer.encode(picture) for picture in liked])
     instant_seconds = time.perf_counter() - began
@@ -211,6 +211,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=320)
     parser.add_argument("--works", type=int, default=32)
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--threads", type=int, help="that paint: 1 where draws are done side by side, each on a core")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     artists = sorted({path.parent.name for path in rows_of(options.data / "style", None, options.split)})

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -157,14 +158,15 @@ def test_what_a_look_finds_is_said(desk, store, tmp_path):
     (likes / "copy.png").write_bytes((likes / "work-0-0.png").read_bytes())
     Image.new("RGB", (20, 400)).save(likes / "strip.png")
     (likes / "notes.txt").write_text("notes")
-    result = run("personal", "new", "anna", "--like", likes, tmp_path / "gone.jpg")
+    mistyped = run("personal", "new", "anna", "--like", likes, tmp_path / "gone.jpg")
+    assert_one_sentence(mistyped, 3, "there is no picture or folder")
+    result = run("personal", "new", "anna", "--like", likes)
     assert result.exit_code == 0, result.stderr
     for said in (
         "1 file in ",
         "broken.jpg is left out: cannot read ",
         "work-0-0.png is the same file as copy.png, and counts once",
         "strip.png is left out: 20 x 400 pixels are too few to see a style",
-        "gone.jpg is left out: cannot read ",
         "work-1-0.png is unlike the other 7 liked pictures",
         "anna: learnt from 8 liked pictures; 1 style",
     ):
@@ -228,7 +230,7 @@ def test_all_disliked_is_said_and_no_style_yet(desk, store, tmp_path):
     assert "Nothing is liked, so it is no style yet" in result.stdout
     assert "(no style yet: nothing is liked)" in run("personal", "list").stdout
     painted = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
-    assert_one_sentence(painted, 2, "anna is no style yet: nothing is liked")
+    assert_one_sentence(painted, 2, "anna is no style yet: `sfumato personal show anna` says")
     assert_one_sentence(run("personal", "export", "anna", "-o", tmp_path / "a.sfumato"), 2, "no style to export")
     assert run("personal", "show", "anna").exit_code == 0
 
@@ -242,6 +244,24 @@ def test_a_picture_that_has_gone_or_changed_is_said(desk, store, tmp_path):
     assert f"work-0-0.png is no longer at {paths[0]}; what it was is still known" in shown.stdout
     assert "work-0-1.png has changed since" in shown.stdout
     assert run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png").exit_code == 0
+    # What `show` says to do about it.
+    paths[1].write_bytes((desk / "smooth" / "work-1-0.png").read_bytes())
+    was = re.search(r"add it again, and remove what it was: ([0-9a-f]{12})\)", shown.stdout)
+    assert "4 liked pictures" in run("personal", "add", "anna", "--like", tmp_path / "likes").stdout
+    both = run("personal", "remove", "anna", "work-0-1.png")
+    assert_one_sentence(both, 2, f"{was[1]} ({paths[1]}, changed since), ")
+    assert "3 liked pictures" in run("personal", "remove", "anna", was[1]).stdout
+    assert "has changed since" not in run("personal", "show", "anna").stdout
+
+
+def test_a_style_whose_file_is_gone_is_to_be_learnt_again(desk, store, tmp_path):
+    new(desk)
+    (store / "anna" / "anna.sfumato").unlink()
+    assert "5 liked, 0 disliked  (no style yet: not learnt yet)" in run("personal", "list").stdout
+    painted = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
+    assert_one_sentence(painted, 2, "`sfumato personal show anna` says whether it is to be learnt again")
+    assert "not learnt yet (sfumato personal learn anna)" in run("personal", "show", "anna").stdout
+    assert "1 style" in run("personal", "learn", "anna").stdout
 
 
 def test_rights_are_recorded_and_asked_for_only_in_a_terminal(desk, store):
@@ -253,6 +273,16 @@ def test_rights_are_recorded_and_asked_for_only_in_a_terminal(desk, store):
     assert_one_sentence(result, 2, "Invalid value for '--rights'")
 
 
+def test_rights_are_asked_for_again_where_the_answer_is_none(desk, store, monkeypatch):
+    monkeypatch.setattr(personal, "_terminal", lambda: True)
+    for said, rights in (("foo\nL\n", "licensed"), ("public-domain\n", "public-domain"), ("\n", "unstated")):
+        words = ["personal", "new", f"of-{rights}", "--like", str(desk / "rough")]
+        result = CliRunner().invoke(app, words, input=said)
+        assert result.exit_code == 0, result.output
+        assert ("o, l, p or Enter, please" in result.stdout) == (said[0] == "f")
+        assert Preferences.load(f"of-{rights}").taste.rights == {rights: 5}
+
+
 def test_questions_are_answered_by_lines(desk, store, tmp_path):
     new(desk)
     Image.fromarray(to_uint8(scene(40, 60))).save(tmp_path / "photo.png")
@@ -261,7 +291,8 @@ def test_questions_are_answered_by_lines(desk, store, tmp_path):
     assert result.exit_code == 0, result.output
     assert "1. Which is better, the left (1) or the right (2)?  (0: neither, q: stop)" in result.stdout
     assert "1, 2, 0 or q, please" in result.stdout
-    assert "Stopped. 3 questions answered, and anna has learnt from them." in result.stdout
+    said = "Stopped. 3 questions answered, 1 of them with neither, and anna has learnt from the others."
+    assert said in result.stdout
     assert "Of the built-in styles it would choose " in result.stdout
     assert pixels(tmp_path / "q.png").shape == (40, 128, 3)
     kept = Preferences.load("anna")
@@ -269,6 +300,7 @@ def test_questions_are_answered_by_lines(desk, store, tmp_path):
     assert kept.taste.answers == 2
     assert "learnt from 5 liked pictures, 2 answers; 1 style" in run("personal", "show", "anna").stdout
     assert "0 answer" not in run("personal", "remove", "anna", "--answers").stdout
+    assert_one_sentence(run("personal", "remove", "anna", ""), 2, "a name of a picture is empty")
     most = CliRunner().invoke(app, [str(word) for word in [*words[:-2], "--most", 1]], input="1\n1\n")
     assert "Enough for now. 1 question answered, and anna has learnt from it." in most.stdout
     assert "question.png" not in files(store / "anna")
@@ -317,7 +349,9 @@ def test_the_page_is_ended_by_ctrl_c(desk, store):
         (2, "anna is there already", "new anna --like {d}/rough"),
         (3, "no picture lies in the folder {t}", "new carl --like {t}"),
         (3, "is an address", "new carl --like https://example.org/a.jpg"),
-        (3, "the picture cannot be learnt from; carl was not made", "new carl --like {t}/none.jpg"),
+        (3, "there is no picture or folder {t}/none.jpg; check the name", "new carl --like {t}/none.jpg"),
+        (3, "there is no picture or folder {t}/lkes; check the name", "add anna --like {d}/rough {t}/lkes"),
+        (3, "the picture cannot be learnt from; carl was not made", "new carl --like {d}/broken.jpg"),
         (2, "no style 'ana' was learnt; did you mean anna?", "add ana --like {d}/rough"),
         (2, "no picture was given", "add anna"),
         (2, "did you mean anna", "show ana"),
@@ -344,6 +378,7 @@ def test_the_page_is_ended_by_ctrl_c(desk, store):
 def test_mistakes(desk, store, tmp_path, code, sentence, arguments):
     new(desk)
     (desk / "there.sfumato").write_text("something else")
+    (desk / "broken.jpg").write_bytes(b"?")
     (desk / "cut.sfumato").write_bytes((store / "anna" / "anna.sfumato").read_bytes()[:-9])
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -54,6 +54,7 @@ def rewritten(path, change=None, tensors=None, key="sfumato.taste"):
     data = path.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     card = json.loads(header["__metadata__"]["sfumato.taste"])
+    del card["sha256"]
     if change:
         change(card)
     path.write_bytes(save({**load(data), **(tensors or {})}, {key: json.dumps(card)}))
@@ -74,6 +75,24 @@ def test_equal_tastes_are_equal_files(taste, tmp_path):
     Taste.load(tmp_path / "one.sfumato").save(tmp_path / "two.sfumato")
     assert (tmp_path / "one.sfumato").read_bytes() == (tmp_path / "two.sfumato").read_bytes()
     assert (tmp_path / "one.sfumato").stat().st_size < 12_000
+
+
+def test_a_byte_that_changed_is_found(taste, tmp_path):
+    path = tmp_path / "anna.sfumato"
+    taste.save(path)
+    data = path.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:start])
+    parts = ("codes", "looks", "preference.mean", f"adapter.{BIAS}")
+    places = [start + header[name]["data_offsets"][0] for name in parts]
+    places.append(data.index(HASHES[0].encode()))  # of the card
+    for place in places:
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(ModelError, match="damaged: something in it is not as it was written; get it again"):
+            Taste.load(path)
+    path.write_bytes(data)
+    rewritten(path)  # to one of before hashes
+    assert Taste.load(path).codes == taste.codes
 
 
 def test_its_styles_are_named_after_it(taste):
@@ -234,7 +253,7 @@ def test_files_that_lie_in_the_store_by_chance_are_no_styles(taste, store):
 
 def test_a_folder_without_a_taste_says_what_is_missing(store):
     (store / "anna").mkdir(parents=True)
-    with pytest.raises(UsageError, match="anna is no style yet: nothing is liked"):
+    with pytest.raises(UsageError, match="anna is no style yet: `sfumato personal show anna` says"):
         style_path("anna")
 
 

@@ -13,7 +13,7 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.export.onnx import export_model
 from sfumato.image import Picture, write_image
 from sfumato.inference import Style, Stylizer, marks
-from sfumato.inference.adapter import MOST_BYTES, Adapter
+from sfumato.inference.adapter import MARKS, MOST_BYTES, Adapter
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.stylizer import WEIGHTS
 from sfumato.inference.taste import Taste
@@ -200,7 +200,10 @@ def test_a_candidate_that_loses_too_much_of_the_photo_is_refined_with_more_of_it
     assert len(painted) == 1 + len(lost)  # the instant style, and the candidates
     assert outcome.kept
     best = painted[1 + int(np.argmin(np.maximum(lost, adapting.SPENT)))]
-    assert (outcome.codes, outcome.adapter) == ((best[0],), best[1])
+    assert outcome.codes == (best[0],)
+    assert outcome.adapter is not None
+    assert outcome.adapter.marks is not None
+    assert outcome.adapter.marks.content == best[1].marks.content
     assert len({code for code, _ in painted[1:]}) == 1
     adapters = [adapter for _, adapter in painted[1:] if adapter is not None]
     weights = [adapter.marks.content for adapter in adapters if adapter.marks is not None]
@@ -208,6 +211,34 @@ def test_a_candidate_that_loses_too_much_of_the_photo_is_refined_with_more_of_it
     wanted = [np.exp((x - adapting.SPENT) / adapting.SLOPE) for x in lost[:-1]]
     assert np.allclose(np.divide(weights[1:], weights[:-1]), wanted, rtol=2e-3)  # kept in 16 bits
     assert all(adapter.changes for adapter in adapters)  # all low-rank
+
+
+def test_what_is_kept_has_the_marks_of_all_liked_pictures(
+    stylizer: Stylizer,
+    centre: StyleCode,
+    liked: list[Picture],
+    photos: list[Picture],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    painted = judged_as([{}, {"style": 0.9, "content": 0.8}], monkeypatch)
+    outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
+    judged = painted[1][1]
+    assert judged is not None
+    assert judged.marks is not None
+    assert outcome.adapter is not None
+    assert outcome.adapter.marks is not None
+    model, _ = load_model(stylizer.folder / WEIGHTS)
+    assert isinstance(model, StyleTransferModel)
+    pictures = [held(picture, 5 * CROP // 2) for picture in liked]
+    each = adapting._correlations(model.style_encoder.trunk, pictures, list(outcome.codes) * len(liked))
+    for layer, (kept, seen) in enumerate(
+        zip(outcome.adapter.marks.correlations, judged.marks.correlations, strict=True)
+    ):
+        assert np.allclose(kept[0], np.mean([of[layer] for of in each], 0), atol=2e-3)  # kept in 16 bits
+        assert not np.allclose(kept, seen, atol=2e-3)  # which are not of those held back
+    ours, theirs = outcome.adapter.tensors(), judged.tensors()
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not np.array_equal(ours[name], theirs[name])] == [MARKS]
 
 
 def test_without_a_gain_the_low_rank_part_is_left_out(
@@ -227,18 +258,19 @@ def test_without_a_gain_the_low_rank_part_is_left_out(
     assert outcome.adapter.marks is not None
 
 
-def test_marks_are_those_that_liked_pictures_have_in_common(liked: list[Picture]) -> None:
+def test_correlations_are_relative_to_the_look(liked: list[Picture]) -> None:
     shipped = Stylizer()
     model, _ = load_model(shipped.folder / WEIGHTS)
     assert isinstance(model, StyleTransferModel)
     codes = [shipped.encode(picture) for picture in liked]
     found = adapting._correlations(model.style_encoder.trunk, liked, codes)
-    assert [each.shape for each in found] == [(128, 128), (256, 256)]
-    for each in found:  # each relative to its own look: of channels that fire at all, the variances are 1
-        own = np.diag(each)
+    assert [[layer.shape for layer in of] for of in found] == [[(128, 128), (256, 256)]] * len(liked)
+    for layer in zip(*found, strict=True):  # each relative to its own look: of channels that fire, the variances are 1
+        common = np.mean(layer, 0)
+        own = np.diag(common)
         assert own.max() < 1.01
         assert np.quantile(own, 0.9) > 0.9
-        assert np.linalg.eigvalsh(each).min() > -1e-4
+        assert np.linalg.eigvalsh(common).min() > -1e-4
     assert adapting._correlations(model.style_encoder.trunk, liked, [StyleCode(c.vector, c.model) for c in codes]) == []
 
 

@@ -150,3 +150,6 @@ def test_files_folders_and_patterns_are_found_once(tmp_path):
         find([str(tmp_path / "none")])
     with pytest.raises(InputError, match="empty"):
         find([""])
+    for gone in (tmp_path / "lkes", tmp_path / "likes" / "gone.jpg"):
+        with pytest.raises(InputError, match=rf"there is no picture or folder .*{gone.name}; check the name"):
+            find([str(paths[0]), str(gone)])

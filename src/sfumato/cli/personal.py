@@ -327,9 +327,14 @@ def remove(
         raise UsageError(f"no picture was named; sfumato personal show {name} lists them")
     hashes = []
     for text in pictures or []:
+        if not text:
+            raise UsageError("a name of a picture is empty; check it")
         found = before.find(text)
         if len(found) > 1:
-            several = ", ".join(f"{picture.sha256[:12]} ({picture.path})" for picture in found)
+            several = ", ".join(
+                f"{picture.sha256[:12]} ({picture.path}{', changed since' * (before.state(picture) == 'changed')})"
+                for picture in found
+            )
             raise UsageError(f"{text} may be any of {several}; name it by its hash")
         hashes.append(found[0].sha256)
     adapted = _is_adapted(before)
@@ -393,7 +398,8 @@ def list_(as_json: _Json = False) -> None:
         for fact in facts:
             what = "came as a file" if fact["imported"] else f"{fact['liked']} liked, {fact['disliked']} disliked"
             answers = f", {_number(fact['answers'], 'answer')}" * bool(fact["answers"])
-            styles = ", ".join(style["name"] for style in fact["styles"]) or "no style yet: nothing is liked"
+            why = "not learnt yet" if fact["liked"] else "nothing is liked"
+            styles = ", ".join(style["name"] for style in fact["styles"]) or f"no style yet: {why}"
             typer.echo(f"{fact['name']:{width}}  {what}{answers}  ({styles})")
         typer.echo(f"All of it lies in {personal_folder()}")
     for each in damaged:
@@ -521,15 +527,25 @@ def ask(
     questions = Questions(name, Stylizer(), photo, refine)
     why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
     taste = questions.kept.taste
-    learnt = {0: "", 1: f", and {name} has learnt from it"}.get(
-        questions.answered, f", and {name} has learnt from them"
-    )
-    typer.echo(f"{why} {_number(questions.answered, 'question')} answered{learnt}.")
+    typer.echo(f"{why} {_answered(questions)}.")
     from sfumato.personal.profile import suggestions
 
     if questions.kept.answers or taste is not None:
         best = ", ".join(name for name, _, _ in suggestions(questions.model(), 3))
         typer.echo(f"Of the built-in styles it would choose {best}.")
+
+
+def _answered(questions: Questions) -> str:
+    """How many questions were, and how many of the answers teach."""
+    count = questions.answered
+    said = f"{_number(count, 'question')} answered"
+    neither = sum(each.preferred == "neither" for each in questions.kept.answers[-count:]) if count else 0
+    if neither:
+        said += f", {neither} of them with neither"
+    if count > neither:
+        others = "the others" if neither else "it" if count == 1 else "them"
+        said += f", and {questions.kept.name} has learnt from {others}"
+    return said
 
 
 def _on_page(questions: Questions, most: int) -> str:
@@ -617,11 +633,15 @@ def _rights(given: Rights | None, as_json: bool) -> str:
         return given.value
     if as_json or not _terminal():
         return "unstated"
-    letters = {"o": "own", "l": "licensed", "p": "public-domain", "": "unstated"}
-    said = typer.prompt(
-        "Whose are the pictures? own (o), licensed (l), public domain (p), or Enter", default="", show_default=False
-    )
-    return letters.get(said.strip().lower()[:1], "unstated")
+    letters = {right.value[0]: right.value for right in Rights if right is not Rights.unstated}
+    question = "Whose are the pictures? own (o), licensed (l), public domain (p), or Enter to leave it unstated"
+    while True:
+        said = typer.prompt(question, default="", show_default=False).strip().lower()
+        if not said:
+            return Rights.unstated.value
+        if said in (*letters, *letters.values()):
+            return letters[said[0]]
+        typer.echo("o, l, p or Enter, please")
 
 
 @contextmanager

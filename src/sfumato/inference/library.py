@@ -88,7 +88,8 @@ def style_path(name: str) -> Path:
         return personal_path(taste)
     if is_name(taste) and os.path.isdir(personal_folder() / taste):
         raise UsageError(
-            f"{taste} is no style yet: nothing is liked; add pictures: sfumato personal add {taste} --like"
+            f"{taste} is no style yet: `sfumato personal show {taste}` says whether it is to be learnt again, or lacks "
+            "pictures that are liked"
         )
     raise UsageError(f"there is no style {name!r}; {assets.nearest(name, style_names())}")
 
@@ -125,6 +126,9 @@ def new_personal_path(name: str) -> Path:
 def check_new_name(name: str) -> None:
     """Raises UsageError for a name that cannot be typed easily, or is a built-in style's."""
     if not is_name(name):
-        raise UsageError(f"a style's name has small letters, digits and dashes, as in my-garden; {name!r} does not fit")
+        shown = name if len(name) < 70 else f"{name[:30]}..."
+        raise UsageError(
+            f"a style's name has up to 63 small letters, digits and dashes, as in my-garden; {shown!r} does not fit"
+        )
     if name in assets.style_names():
         raise UsageError(f"{name} is a built-in style; choose another name")

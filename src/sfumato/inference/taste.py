@@ -2,12 +2,14 @@
 
 It is one safetensors file of some kB: the centres of what is liked (style codes with their looks), their weights, and
 where there are such, the numbers of a preference model and of an adapter. Its one key of metadata, ``sfumato.taste``,
-holds a card in JSON: format, name, model, rights, how many pictures and their hashes, scores, the date. No picture lies
-in it, no name or place of one, and no code runs on load. Equal tastes are equal files.
+holds a card in JSON: format, name, model, rights, how many pictures and their hashes, scores, the date, and a hash of
+all of that and of the numbers, by which damage is found. No picture lies in it, no name or place of one, and no code
+runs on load. Equal tastes are equal files.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -171,6 +173,7 @@ class Taste:
         for part in _PARTS:
             for key, values in sorted(getattr(self, part).items()):
                 tensors[f"{part}.{key}"] = values
+        card["sha256"] = _digest(card, tensors)
         return tensor_bytes(tensors, {_KEY: json.dumps(card, sort_keys=True, ensure_ascii=False)})
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -194,7 +197,11 @@ class Taste:
         def make(card: Any, tensors: Tensors) -> Taste:
             if type(card["format"]) is int and card["format"] > FORMAT:
                 raise _LaterError
-            return cls._of(card, tensors())
+            read = tensors()
+            digest = card.pop("sha256", None)  # which files of before 2026-11-27 do not have
+            if digest not in (None, _digest(card, read)):
+                raise ValueError("something in it is not as it was written; get it again, or learn it again")
+            return cls._of(card, read)
 
         try:
             return read_small(path, "style file", _KEY, _MAX_BYTES, make)
@@ -231,6 +238,15 @@ class Taste:
             card["created"],
             **parts,
         )
+
+
+def _digest(card: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> str:
+    """SHA-256, in hex, of all that a file holds."""
+    found = hashlib.sha256(json.dumps(card, sort_keys=True, ensure_ascii=False).encode())
+    for name, values in sorted(tensors.items()):
+        found.update(f"{name} {values.dtype.str} {values.shape} ".encode())
+        found.update(values.tobytes())
+    return found.hexdigest()
 
 
 class _LaterError(Exception):

@@ -86,7 +86,7 @@ JUDGED_CONTENT = (CONTENT_LAYER, "relu5_1")
 #: Weight of the content loss in refinement towards marks, to begin with; how much farther from the photo than in the
 #: instant style a painting is to be (nearer: another network saw up to 17 of a hundred more lost); what that rises by
 #: where the weight falls by a factor of e; and what that costs in `gain` (measured).
-KEPT, SPENT, SLOPE, PRICE = 0.15, -0.13, 0.22, 0.2
+KEPT, SPENT, SLOPE, PRICE = 0.15, -0.13, 0.3, 0.2
 #: Photos to learn with, at most; the long side of any picture, in short sides, at most.
 PHOTOS, LONGEST = 60, 4
 #: Of `content_leak`, where a liked picture's layout shows (`quality.style`).
@@ -444,13 +444,13 @@ def adapt(
         return judge(_painted(stylizer, [aimed[k] for k in judge.centres], adapter, judge.scenes))
 
     instant = judged_with(codes, None)
-    correlations = _correlations(model.style_encoder.trunk, learnt, [aims[k] for k in own])
+    of = [members[i] for i in order]  # the centres of those held back, and then of those learnt from
+    correlations = _correlations(model.style_encoder.trunk, [*kept_back, *learnt], [aims[k] for k in of])
 
     def tried(changed: Adapter | None, content: float) -> _Candidate:
         """Painted and judged; ``changed`` is all of the adapter but its marks."""
-        marks = Adapter(stylizer.card.model, {MARKS: packed(correlations, content)}) if correlations else None
-        adapter = Adapter.blend([(changed, 1.0), (marks, 1.0)])
-        return _Candidate(adapter, judged_with(aims, adapter), changed, content)
+        adapter = _marked(changed, correlations[back:], content, stylizer.card.model)
+        return _Candidate(judged_with(aims, adapter), changed, content)
 
     found: list[_Candidate] = []
     for share in SHARES:
@@ -466,16 +466,16 @@ def adapt(
     best = _best(instant, found)
     better, why = verdict(instant, best.figures)
     both = {"instant": instant, "adapted": best.figures}
-    kept, adapter = (tuple(aims), best.adapter) if better else (tuple(codes), None)
+    kept, adapter = tuple(codes), None
+    if better:  # judging is done, and marks become what the centres are already: of all liked pictures
+        kept, adapter = tuple(aims), _marked(best.changed, correlations, best.content, stylizer.card.model)
     return Outcome(kept, adapter, why, better, both, made, time.perf_counter() - began)
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """An adapter that may be kept, and what `_Judge` measured of it; all of it but its marks, and their weight of the
-    content loss."""
+    """What `_Judge` measured of an adapter; all of that but its marks, and their weight of the content loss."""
 
-    adapter: Adapter | None
     figures: Mapping[str, float]
     changed: Adapter | None
     content: float
@@ -501,14 +501,27 @@ def _painted(
 
 def _correlations(
     trunk: nn.ModuleList, pictures: Sequence[Picture], centres: Sequence[StyleCode]
-) -> list[npt.NDArray[np.float32]]:
-    """By layer (C, C), pictures' mean covariances, each relative to the look of its centre (`inference.marks`)."""
-    found = [
-        correlations_of(trunk, torch.from_numpy(picture), torch.tensor(centre.look)[None])
+) -> list[list[npt.NDArray[np.float32]]]:
+    """By picture and layer (C, C), covariances relative to the look of the picture's centre (`inference.marks`); none
+    of a picture whose centre has no look."""
+    return [
+        [
+            layer[0].numpy()
+            for layer in correlations_of(trunk, torch.from_numpy(picture), torch.tensor(centre.look)[None])
+        ]
         for picture, centre in zip(pictures, centres, strict=True)
         if centre.look is not None
     ]
-    return [torch.cat(layer).mean(0).numpy() for layer in zip(*found, strict=True)]
+
+
+def _marked(
+    changed: Adapter | None, correlations: Sequence[Sequence[npt.NDArray[np.float32]]], content: float, model: str
+) -> Adapter | None:
+    """An adapter with the marks that pictures, whose ``correlations`` are given, have in common."""
+    if not correlations:
+        return changed
+    common = [np.mean(layer, 0) for layer in zip(*correlations, strict=True)]
+    return Adapter.blend([(changed, 1.0), (Adapter(model, {MARKS: packed(common, content)}), 1.0)])
 
 
 def check_enough(liked: int) -> None:

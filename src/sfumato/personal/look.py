@@ -101,14 +101,17 @@ def find(inputs: Iterable[str]) -> tuple[list[Path], list[Remark]]:
     """The pictures that files, folders and patterns name, absolute and once each, and what of folders is no picture.
 
     Raises:
-        InputError: a folder or a pattern holds no picture.
+        InputError: a name is of nothing that is there, or a folder or a pattern holds no picture.
     """
     found: dict[Path, None] = {}
     remarks = []
     for text in inputs:
         if not text:
             raise InputError("a name of a picture is empty; check it")
-        found |= {Path(os.path.abspath(path)): None for path, _ in expand(text, verb=None)}
+        expanded = [path for path, _ in expand(text, verb=None)]
+        if expanded == [Path(text)] and not os.path.lexists(text):  # mistyped; what lies in folders is told of later
+            raise InputError(f"there is no picture or folder {text}; check the name")
+        found |= {Path(os.path.abspath(path)): None for path in expanded}
         if os.path.isdir(text):
             others = [p for p in Path(text).rglob("*") if p.is_file() and p.suffix.lower() not in READABLE]
             others = [p for p in others if not p.name.startswith(".")]

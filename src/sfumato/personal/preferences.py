@@ -167,14 +167,23 @@ class Preferences:
         found = []
         for picture in self.pictures:
             path = self.file(picture)
-            try:
-                if hashlib.sha256(path.read_bytes()).hexdigest() != picture.sha256:
-                    said = f"{picture.name} has changed since; what it was is still known (remove it, and add it again)"
+            match self.state(picture):
+                case "changed":
+                    mend = f"add it again, and remove what it was: {picture.sha256[:12]}"
+                    said = f"{picture.name} has changed since; what it was is still known ({mend})"
                     found.append(Remark(str(path), "changed", said, left_out=False))
-            except OSError:
-                said = f"{picture.name} is no longer at {path}; what it was is still known"
-                found.append(Remark(str(path), "vanished", said, left_out=False))
+                case "vanished":
+                    said = f"{picture.name} is no longer at {path}; what it was is still known"
+                    found.append(Remark(str(path), "vanished", said, left_out=False))
         return found
+
+    def state(self, picture: Kept) -> Literal["there", "changed", "vanished"]:
+        """Of its file, since it was added."""
+        try:
+            digest = hashlib.sha256(self.file(picture).read_bytes()).hexdigest()
+        except OSError:
+            return "vanished"
+        return "there" if digest == picture.sha256 else "changed"
 
     def find(self, text: str) -> list[Kept]:
         """The pictures that a file's name, a path or the beginning of a hash means.
