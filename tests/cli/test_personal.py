@@ -261,6 +261,8 @@ def test_a_style_whose_file_is_gone_is_to_be_learnt_again(desk, store, tmp_path)
     painted = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
     assert_one_sentence(painted, 2, "`sfumato personal show anna` says whether it is to be learnt again")
     assert "not learnt yet (sfumato personal learn anna)" in run("personal", "show", "anna").stdout
+    for words in (("export", "anna", "-o", tmp_path / "a.sfumato"), ("adapt", "anna")):
+        assert_one_sentence(run("personal", *words), 2, "run sfumato personal learn anna first")
     assert "1 style" in run("personal", "learn", "anna").stdout
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from sfumato.losses.perceptual import STYLE_LAYERS
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.personal import adapt as adapting
-from sfumato.personal.adapt import Student, adapt, adapt_taste, held, nearest, train, verdict
+from sfumato.personal.adapt import Outcome, Student, adapt, adapt_taste, held, nearest, train, verdict
 from sfumato.style_code import StyleCode
 from support import assert_one_sentence, run, save_scenes, scene
 
@@ -166,37 +167,44 @@ def test_an_adaptation_is_judged_and_keeps_the_better(
         assert (outcome.codes, outcome.adapter) == ((centre,), None)
 
 
-def judged_as(
-    figures: list[dict[str, float]], monkeypatch: pytest.MonkeyPatch
-) -> list[tuple[StyleCode, Adapter | None]]:
-    """The judge says these figures, one after the other; what was painted for it, which fills as it is asked."""
-    shown: list[tuple[StyleCode, Adapter | None]] = []
-    paint = adapting._painted
-
-    def painted(stylizer, codes, adapter, scenes):
-        shown.append((codes[0], adapter))
-        return paint(stylizer, codes, adapter, scenes)
-
-    def judge(self: object, pictures: object) -> dict[str, float]:
-        return {"style": 1.0, "texture": 1.0, "content": 1.0, "leak": 0.0, **figures[len(shown) - 1]}
-
-    monkeypatch.setattr(adapting, "_painted", painted)
-    monkeypatch.setattr(adapting._Judge, "__call__", judge)
-    return shown
+Judged = Callable[[list[dict[str, float]]], tuple[list[tuple[StyleCode, Adapter | None]], Outcome]]
 
 
-@pytest.mark.parametrize("lost", [(0.06, 0.05, 0.02), (0.02, -0.14), (0.02, -0.08, -0.13), (-0.2,)])
-def test_a_candidate_that_loses_too_much_of_the_photo_is_refined_with_more_of_it(
+@pytest.fixture
+def adapt_judged_as(
     stylizer: Stylizer,
     centre: StyleCode,
     liked: list[Picture],
     photos: list[Picture],
     monkeypatch: pytest.MonkeyPatch,
-    lost: tuple[float, ...],
+) -> Judged:
+    """Adapts, where the judge says the figures that are given, one after the other; what was painted for it, and what
+    came of it."""
+
+    def run(figures: list[dict[str, float]]) -> tuple[list[tuple[StyleCode, Adapter | None]], Outcome]:
+        shown: list[tuple[StyleCode, Adapter | None]] = []
+        paint = adapting._painted
+
+        def painted(stylizer, codes, adapter, scenes):
+            shown.append((codes[0], adapter))
+            return paint(stylizer, codes, adapter, scenes)
+
+        def judge(self: object, pictures: object) -> dict[str, float]:
+            return {"style": 1.0, "texture": 1.0, "content": 1.0, "leak": 0.0, **figures[len(shown) - 1]}
+
+        monkeypatch.setattr(adapting, "_painted", painted)
+        monkeypatch.setattr(adapting._Judge, "__call__", judge)
+        return shown, adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
+
+    return run
+
+
+@pytest.mark.parametrize("lost", [(0.06, 0.05, 0.02), (0.02, -0.14), (0.02, -0.08, -0.13), (-0.2,)])
+def test_a_candidate_that_loses_too_much_of_the_photo_is_refined_with_more_of_it(
+    adapt_judged_as: Judged, monkeypatch: pytest.MonkeyPatch, lost: tuple[float, ...]
 ) -> None:
-    painted = judged_as([{}, *({"style": 0.9, "content": 1 + x} for x in lost)], monkeypatch)
     monkeypatch.setattr(adapting, "ROUNDS", 2)
-    outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
+    painted, outcome = adapt_judged_as([{}, *({"style": 0.9, "content": 1 + x} for x in lost)])
     assert len(painted) == 1 + len(lost)  # the instant style, and the candidates
     assert outcome.kept
     best = painted[1 + int(np.argmin(np.maximum(lost, adapting.SPENT)))]
@@ -214,14 +222,9 @@ def test_a_candidate_that_loses_too_much_of_the_photo_is_refined_with_more_of_it
 
 
 def test_what_is_kept_has_the_marks_of_all_liked_pictures(
-    stylizer: Stylizer,
-    centre: StyleCode,
-    liked: list[Picture],
-    photos: list[Picture],
-    monkeypatch: pytest.MonkeyPatch,
+    stylizer: Stylizer, liked: list[Picture], adapt_judged_as: Judged
 ) -> None:
-    painted = judged_as([{}, {"style": 0.9, "content": 0.8}], monkeypatch)
-    outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
+    painted, outcome = adapt_judged_as([{}, {"style": 0.9, "content": 0.8}])
     judged = painted[1][1]
     assert judged is not None
     assert judged.marks is not None
@@ -241,17 +244,9 @@ def test_what_is_kept_has_the_marks_of_all_liked_pictures(
     assert [name for name in ours if not np.array_equal(ours[name], theirs[name])] == [MARKS]
 
 
-def test_without_a_gain_the_low_rank_part_is_left_out(
-    stylizer: Stylizer,
-    centre: StyleCode,
-    liked: list[Picture],
-    photos: list[Picture],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    nearer = (0.0, -0.1, 0.05)
-    painted = judged_as([{"style": 1 - x, "content": 1 - x} for x in nearer], monkeypatch)
+def test_without_a_gain_the_low_rank_part_is_left_out(adapt_judged_as: Judged, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapting, "SPENT", -0.05)
-    outcome = adapt(stylizer, [centre], [1.0], liked, photos, steps=1, crop=CROP)
+    painted, outcome = adapt_judged_as([{"style": 1 - x, "content": 1 - x} for x in (0.0, -0.1, 0.05)])
     assert [bool(adapter and adapter.changes) for _, adapter in painted] == [False, True, False]
     assert outcome.kept
     assert outcome.adapter is not None

@@ -199,12 +199,7 @@ def adapt(
 
     _trainable()
     before = _learnable(name)
-    taste = before.taste
-    if taste is None:
-        raise UsageError(f"nothing is liked under {name}, so there is nothing to adapt to; add pictures that you like")
-    if not before.is_learnt(taste):
-        raise UsageError(f"{name} is not learnt from all its pictures; run sfumato personal learn {name} first")
-    taste, told = _adapted(before, taste, Stylizer(), _photos(content), steps)
+    _, told = _adapted(before, _learnt(before, "nothing to adapt to"), Stylizer(), _photos(content), steps)
     said = told.pop("said")
     if as_json:
         print(json.dumps(told, indent=2, ensure_ascii=False))
@@ -327,8 +322,6 @@ def remove(
         raise UsageError(f"no picture was named; sfumato personal show {name} lists them")
     hashes = []
     for text in pictures or []:
-        if not text:
-            raise UsageError("a name of a picture is empty; check it")
         found = before.find(text)
         if len(found) > 1:
             several = ", ".join(
@@ -426,11 +419,7 @@ def export(
         raise OutputError(f"cannot write {out}: a style's file ends in {TASTE_SUFFIX}; name it so")
     if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} is there already; add --overwrite to replace it")
-    taste = kept.taste
-    if taste is None:
-        raise UsageError(f"nothing is liked under {name}, so there is no style to export; add pictures that you like")
-    if not kept.is_learnt(taste):
-        raise UsageError(f"{name} is not learnt from all its pictures; run sfumato personal learn {name} first")
+    taste = _learnt(kept, "no style to export")
     taste.save(out)
     if as_json:
         typer.echo(json.dumps({"file": str(out), **_contents(taste)}, indent=2, ensure_ascii=False))
@@ -539,7 +528,7 @@ def _answered(questions: Questions) -> str:
     """How many questions were, and how many of the answers teach."""
     count = questions.answered
     said = f"{_number(count, 'question')} answered"
-    neither = sum(each.preferred == "neither" for each in questions.kept.answers[-count:]) if count else 0
+    neither = sum(not each.teaches for each in questions.kept.answers[-count:]) if count else 0
     if neither:
         said += f", {neither} of them with neither"
     if count > neither:
@@ -618,6 +607,18 @@ def _learnable(name: str) -> Preferences:
     kept = Preferences.load(name)
     kept.check_learnable()
     return kept
+
+
+def _learnt(kept: Preferences, lack: str) -> Taste:
+    """What was learnt of all pictures; raises UsageError where nothing was, of some or of all, with what is lacking."""
+    taste = kept.taste
+    if not kept.is_learnt(taste):
+        raise UsageError(
+            f"{kept.name} is not learnt from all its pictures; run sfumato personal learn {kept.name} first"
+        )
+    if taste is None:
+        raise UsageError(f"nothing is liked under {kept.name}, so there is {lack}; add pictures that you like")
+    return taste
 
 
 def _found(like: list[str] | None, dislike: list[str] | None) -> tuple[list[Path], list[Path], list[Remark]]:
@@ -706,7 +707,7 @@ def _facts(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark]) ->
         "imported": kept.imported,
         "liked": len(kept.liked),
         "disliked": len(kept.disliked),
-        "answers": sum(answer.preferred != "neither" for answer in kept.answers),
+        "answers": sum(answer.teaches for answer in kept.answers),
         "styles": [{"name": style.name, "weight": round(weight, 4)} for style, weight in styles],
         "learnt": kept.is_learnt(taste),
         "rights": dict(taste.rights) if taste else {},
@@ -780,7 +781,7 @@ def _summary(kept: Preferences, taste: Taste | None) -> None:
         return
     parts = [_number(len(kept.liked), "liked picture")]
     parts += [_number(len(kept.disliked), "disliked one")] if kept.disliked else []
-    if answers := sum(answer.preferred != "neither" for answer in kept.answers):
+    if answers := sum(answer.teaches for answer in kept.answers):
         parts.append(_number(answers, "answer"))
     told = ", ".join(parts)
     if taste is None and kept.liked:

@@ -108,10 +108,10 @@ def find(inputs: Iterable[str]) -> tuple[list[Path], list[Remark]]:
     for text in inputs:
         if not text:
             raise InputError("a name of a picture is empty; check it")
-        expanded = [path for path, _ in expand(text, verb=None)]
-        if expanded == [Path(text)] and not os.path.lexists(text):  # mistyped; what lies in folders is told of later
-            raise InputError(f"there is no picture or folder {text}; check the name")
-        found |= {Path(os.path.abspath(path)): None for path in expanded}
+        for path, _ in expand(text, verb=None):
+            if not os.path.lexists(path):  # mistyped: what folders and patterns hold is there
+                raise InputError(f"there is no picture or folder {text}; check the name")
+            found[Path(os.path.abspath(path))] = None
         if os.path.isdir(text):
             others = [p for p in Path(text).rglob("*") if p.is_file() and p.suffix.lower() not in READABLE]
             others = [p for p in others if not p.name.startswith(".")]

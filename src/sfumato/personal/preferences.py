@@ -98,6 +98,10 @@ class Answer:
     preferred: Literal["first", "second", "neither"]
     when: str
 
+    @property
+    def teaches(self) -> bool:
+        return self.preferred != "neither"
+
 
 @dataclass(frozen=True)
 class Preferences:
@@ -147,7 +151,7 @@ class Preferences:
         return (
             set(taste.liked) <= liked
             and set(taste.disliked) <= disliked
-            and taste.answers == sum(answer.preferred != "neither" for answer in self.answers)
+            and taste.answers == sum(answer.teaches for answer in self.answers)
             and taste.created >= max((picture.added for picture in self.pictures), default="")
         )
 
@@ -191,6 +195,8 @@ class Preferences:
         Raises:
             UsageError: none.
         """
+        if not text:
+            raise UsageError("a name of a picture is empty; check it")
         path = os.path.abspath(text)
         found = [p for p in self.pictures if text == p.name or path == p.path or path == str(self.file(p))]
         if not found and len(text) >= 6:
@@ -549,7 +555,7 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
         tuple(centre.weight for centre in found),
         hashes[0],
         hashes[1],
-        sum(answer.preferred != "neither" for answer in kept.answers),
+        sum(answer.teaches for answer in kept.answers),
         {right: count for right, count in counts.items() if count},
         created=_now(),
         preference=model.tensors(),
@@ -576,7 +582,7 @@ def preference(
     liked, disliked = ([codes[p.sha256] for p in of if p.sha256 in codes] for of in (kept.liked, kept.disliked))
     pairs = []
     for each in kept.answers:
-        if each.preferred != "neither" and each.first[1] in codes and each.second[1] in codes:
+        if each.teaches and each.first[1] in codes and each.second[1] in codes:
             pair = codes[each.first[1]], codes[each.second[1]]
             pairs.append(pair if each.preferred == "first" else pair[::-1])
     return PreferenceModel.fit(space, liked, disliked, pairs, found)
