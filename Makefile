@@ -40,7 +40,7 @@ bench: $(FULL) ## speed and quality of this tree
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
 train-flagship: both-folders $(FULL) ## train on your folders: CONTENT=DIR STYLE=DIR [OUT=runs/flagship] [MANIFEST=CSV]
-	$(BIN)/sfumato train --recipe flagship --content "$(CONTENT)" --style "$(STYLE)" $(if $(MANIFEST),--manifest "$(MANIFEST)") --out "$(or $(OUT),runs/flagship)" $(ARGS)
+	$(BIN)/sfumato train --kind matching --recipe flagship --content "$(CONTENT)" --style "$(STYLE)" $(if $(MANIFEST),--manifest "$(MANIFEST)") --out "$(or $(OUT),runs/flagship)" $(ARGS)
 
 both-folders:
 	@test -n "$(CONTENT)" -a -n "$(STYLE)" || \

@@ -21,6 +21,8 @@ from sfumato.files import atomic_file
 from sfumato.networks.model import (
     CollectionConfig,
     CollectionModel,
+    MatchingConfig,
+    MatchingModel,
     ModelConfig,
     NoiseConfig,
     NoiseModel,
@@ -28,11 +30,13 @@ from sfumato.networks.model import (
 )
 
 FORMAT = "sfumato-model-1"
-Model: TypeAlias = StyleTransferModel | CollectionModel | NoiseModel  # what a file holds, and a run trains
+# What a file holds, and a run trains
+Model: TypeAlias = StyleTransferModel | CollectionModel | NoiseModel | MatchingModel
 _KINDS: dict[str, tuple[type[Config], Callable[[Any], Model]]] = {  # by the name that files and cards have them under
     "arbitrary": (ModelConfig, StyleTransferModel),
     "collection": (CollectionConfig, CollectionModel),
     "noise": (NoiseConfig, NoiseModel),
+    "matching": (MatchingConfig, MatchingModel),
 }
 
 
@@ -86,10 +90,11 @@ def packed(model: nn.Module, in_bytes: bool) -> dict[str, Tensor]:
 
 def unpacked(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state in 32 bits that `packed` stored."""
+    scales = {f"{name}.scale" for name, tensor in tensors.items() if tensor.dtype == torch.int8}
     return {
         name: tensor * tensors[f"{name}.scale"] if tensor.dtype == torch.int8 else tensor.float()
         for name, tensor in tensors.items()
-        if not (name.endswith(".scale") and tensors[name.removesuffix(".scale")].dtype == torch.int8)
+        if name not in scales  # a decoder has a buffer of its own that is called `scale`
     }
 
 

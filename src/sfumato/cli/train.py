@@ -25,6 +25,7 @@ USE = {  # by kind
     "arbitrary": "sfumato stylize ... --model MODEL",
     "collection": "sfumato stylize ... --model MODEL",
     "noise": "sfumato imagine --model MODEL -o PICTURES/",
+    "matching": "sfumato stylize ... --model MODEL",
 }
 UNJUDGED = {
     "collection": "a collection has no pairs to judge",
@@ -38,6 +39,7 @@ class Kind(StrEnum):
     arbitrary = "arbitrary"
     collection = "collection"
     noise = "noise"
+    matching = "matching"
 
 
 def train(
@@ -53,7 +55,7 @@ def train(
         Kind | None,
         typer.Option(
             help="arbitrary: any style, by its picture; collection: one painter's works; noise: small pictures of no "
-            "photo. \\[default: arbitrary]",
+            "photo; matching: any style, from features of the painting. \\[default: arbitrary]",
             show_default=False,
         ),
     ] = None,
@@ -121,8 +123,8 @@ def train(
     elif config.started_from and not checkpoints(out):
         raise UsageError(f"{out} began with given weights and holds no checkpoint yet; give them again as --from")
     _check_needs(config, content)
-    photos = _look(console, content, manifest, config) if content else None
-    paintings = _look(console, style, manifest, config)
+    photos = _look(console, content, manifest, config, config.hold) if content else None
+    paintings = _look(console, style, manifest, config, config.painting_side)
     _say_whether_ours(console, *(report for report in (photos, paintings) if report))
     apart = _look_apart(console, photos, paintings, manifest, config) if photos else None
     with console.status("Preparing the networks and what they learn from"):
@@ -232,7 +234,7 @@ def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
     return TrainConfig.parse(apply_overrides(found, overrides), str(path))
 
 
-def _look(console: Console, folder: Path, manifest: Path | None, config: TrainConfig) -> FolderReport:
+def _look(console: Console, folder: Path, manifest: Path | None, config: TrainConfig, short: int) -> FolderReport:
     from rich.progress import Progress
 
     from sfumato.data.folders import look
@@ -243,7 +245,7 @@ def _look(console: Console, folder: Path, manifest: Path | None, config: TrainCo
         report = look(
             folder,
             manifest,
-            short=config.hold,
+            short=short,
             least=least,
             hold_out=config.hold_out,
             tick=lambda done, total: progress.update(task, completed=done, total=total),
@@ -264,7 +266,8 @@ def _look_apart(
     known = {picture.sha256 for report in (photos, paintings) for picture in report.pictures}
     with console.status("Looking over what there is to validate with"):
         first, second = (
-            look_apart(report, manifest, short=config.hold, trained_on=known) for report in (photos, paintings)
+            look_apart(report, manifest, short=short, trained_on=known)
+            for report, short in ((photos, config.hold), (paintings, config.painting_side))
         )
     return first, second
 
@@ -350,6 +353,7 @@ def _run(console: Console, trainer: Trainer) -> None:
                 )
         if told.report:
             terms = {"content": "content", "style": "statistics", "gram": "gram", "contrast": "contrast"}
+            terms |= {"reconstruction": "reconstruction", "matched": "matched"}
             terms |= {"cycle": "cycle", "D accuracy": "d_accuracy"}
             figures = "  ".join(f"{k} {told.report[v]:.2f}" for k, v in terms.items() if v in told.report)
             line = f"{figures}  {told.pictures_per_second:.1f} pictures/s  ({told.where_time_goes})"

@@ -13,6 +13,7 @@ from torch import Tensor
 from sfumato.data.folders import FolderReport
 from sfumato.parallel import WHOLE, Rows
 
+_PAIRS = 5  # of the seed, for pairs of crops: 0 to 2 are other batches', 2 also validation's, 3 and 4 a collection's
 STYLE_THUMBNAIL = 320  # short side at which a style picture is encoded, in training as in inference
 
 
@@ -135,6 +136,36 @@ class PaintingSource:
             cut.append((region, rng.random() < 0.5))
         crops = [(_fit(cut[row][0], side), cut[row][1]) for row in rows.own(count)]
         return torch.stack([crop.flip(2) if mirrored else crop for crop, mirrored in crops])
+
+
+class CropPairSource:
+    """Draws pairs of crops, one of a photo and one of a painting, from pictures held on `device`: photos evenly,
+    artists by the square root of their size."""
+
+    def __init__(self, content: FolderReport, style: FolderReport, seed: int, device: torch.device) -> None:
+        self.content = [torch.from_numpy(p.pixels).to(device) for p in content.pictures]
+        self.style = [torch.from_numpy(p.pixels).to(device) for p in style.pictures]
+        self.seed = seed
+        self.style_weights = _by_group(style)
+
+    def batch(self, step: int, count: int, side: int, rows: Rows = WHOLE) -> tuple[Tensor, Tensor]:
+        """Photos and paintings of a step, (count, 3, side, side) each, in [0, 1], or those rows of them.
+
+        Crops are at half to all of the size at which pictures are held, maybe mirrored; of a picture that is smaller
+        than the crop all of the short side is taken, and enlarged. They depend on nothing but the seed, the step, the
+        sizes and the pictures.
+        """
+        rng = np.random.default_rng([self.seed, _PAIRS, step])
+        photos = rng.integers(len(self.content), size=count).tolist()
+        paintings = rng.choice(len(self.style), size=count, p=self.style_weights).tolist()
+        both = []
+        for held, chosen in ((self.content, photos), (self.style, paintings)):
+            cut = []
+            for i in chosen:  # of the whole batch, whose rows must not depend on who has them
+                region = _crop(held[i], rng, round(side / rng.uniform(0.5, 1.0)))
+                cut.append(region.flip(2) if rng.random() < 0.5 else region)
+            both.append(torch.stack([_fit(cut[row], side) for row in rows.own(count)]))
+        return both[0], both[1]
 
 
 def _by_group(pictures: FolderReport) -> np.ndarray:

@@ -35,6 +35,10 @@ class LossWeights(Config):
     contrast: NonNegativeFloat = 0.0
     contrast_identity: NonNegativeFloat = 0.0
     cycle: NonNegativeFloat = 0.0
+    # Of matching
+    reconstruction: NonNegativeFloat = 0.0
+    reconstruction_features: NonNegativeFloat = 0.0
+    matched: NonNegativeFloat = 0.0
 
     @classmethod
     def from_alpha(cls, alpha: float) -> LossWeights:

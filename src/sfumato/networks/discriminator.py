@@ -101,6 +101,18 @@ class ProjectedDiscriminator(nn.Module):
         return [head(torch.log1p(features[name]), code) for name, head in self.heads.items()]
 
 
+class CombinedDiscriminator(nn.Module):
+    """Several unconditional discriminators as one: their logit maps, one after the other; each map counts the same."""
+
+    def __init__(self, *parts: nn.Module) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Pictures (B, 3, H, W) in [0, 1] -> logits as `PatchDiscriminator` gives them."""
+        return [logits for part in self.parts for logits in part(x)]
+
+
 class PairDiscriminator(nn.Module):
     """Of both sides of a cycle (Zhu et al. 2017): asked about `paintings`, or with `of_photos` about photos."""
 

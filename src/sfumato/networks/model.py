@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from sfumato.config import Config
 from sfumato.networks.codebook_generator import CodebookGenerator
 from sfumato.networks.collection_generator import CollectionGenerator, Normalization
+from sfumato.networks.decoder import Decoder
 from sfumato.networks.discriminator import (
+    CombinedDiscriminator,
     PairDiscriminator,
     PatchDiscriminator,
     ProjectedDiscriminator,
@@ -202,3 +204,39 @@ class NoiseModel(nn.Module):
 def build_noise_discriminator(config: NoiseConfig, vgg: VGG19 | None = None) -> OneDiscriminator:
     """`vgg` is what a projected one looks with."""
     return _discriminator(config, 0, vgg)
+
+
+class MatchingConfig(Config):
+    """Shapes of a decoder of hypercolumns, and of its discriminators."""
+
+    widths: tuple[PositiveInt, PositiveInt, PositiveInt] = (160, 64, 32)  # channels at strides 4, 2, 1
+    blocks: PositiveInt = 4  # residual blocks at stride 4
+    discriminator: Literal["patch", "projected", "both"] = "patch"
+    discriminator_widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=5)] = (32, 64, 128)  # patch
+    discriminator_scales: Annotated[int, Field(ge=1, le=3)] = 2  # of patch
+
+
+class MatchingModel(nn.Module):
+    """`decoder`: all that a user runs besides VGG19, which is frozen and no part of it."""
+
+    def __init__(self, config: MatchingConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.decoder = Decoder(config.widths, config.blocks)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Hypercolumns (B, 640, h, w), not scaled -> pictures (B, 3, 4h, 4w) in [0, 1]."""
+        pictures: Tensor = self.decoder(features).clamp(0, 1)
+        return pictures
+
+
+def build_matching_discriminator(
+    config: MatchingConfig, vgg: VGG19 | None = None
+) -> OneDiscriminator | CombinedDiscriminator:
+    """Unconditional, with spectral norm. `vgg` is what a projected one reads features of."""
+    patch = PatchDiscriminator(config.discriminator_widths, 0, config.discriminator_scales)
+    if config.discriminator == "patch":
+        return patch
+    assert vgg is not None, "a projected discriminator needs VGG19"
+    projected = ProjectedDiscriminator(vgg, 0)
+    return projected if config.discriminator == "projected" else CombinedDiscriminator(patch, projected)

@@ -13,11 +13,11 @@ from sfumato.data.batches import BatchSpec
 from sfumato.errors import UsageError
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights
-from sfumato.networks.model import CollectionConfig, ModelConfig, NoiseConfig
+from sfumato.networks.model import CollectionConfig, MatchingConfig, ModelConfig, NoiseConfig
 from sfumato.training.monitor import MonitorConfig
 
 RECIPES = ("tiny", "laptop", "flagship")
-KindName: TypeAlias = Literal["arbitrary", "collection", "noise"]
+KindName: TypeAlias = Literal["arbitrary", "collection", "noise", "matching"]
 #: What has a part in a collection's training; the other weights are of terms that need a style code.
 COLLECTION_TERMS = (
     "adversarial",
@@ -31,6 +31,8 @@ COLLECTION_TERMS = (
     "statistics",
     "gram",
 )
+#: What has a part in the training of a decoder of matched features.
+MATCHING_TERMS = ("adversarial", "range", "reconstruction", "reconstruction_features", "matched")
 #: Overrides that turn a collection's recipe into the fine-tuning of a model of any style, as a codebook: what keeps the
 #: photo and its works' marks are the arbitrary kind's terms; each sample aims at the work whose code it is given.
 CODEBOOK = (
@@ -90,6 +92,9 @@ class TrainConfig(Config):
     patches: PositiveInt = 256  # places a layer that are told apart by contrast
     pool: NonNegativeInt = 0  # earlier outputs that the discriminator is shown too; 0: none
     noise: NoiseConfig = NoiseConfig()  # of the noise kind
+    matching: MatchingConfig = MatchingConfig()  # of the matching kind, as the next two
+    balance: Annotated[float, Field(ge=0, le=1)] = 1.0  # of matching; 0: nearest neighbours, 1: all features are used
+    fused: Annotated[float, Field(ge=0, le=1)] = 0.3  # share of the samples at a random strength; the others at 1
     weights: LossWeights = LossWeights()
     game: Game = Game()
     learning_rate: PositiveFloat = 1e-3
@@ -102,6 +107,7 @@ class TrainConfig(Config):
     identity: NonNegativeInt = 2  # samples a step trained at strength 0, half photos and half paintings; see Collection
     content_variants: NonNegativeInt = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
     hold: Annotated[int, Field(ge=64)] = 320  # short side at which pictures are held, in pixels
+    hold_paintings: Annotated[int, Field(ge=64)] | None = None  # the same of paintings; None: as `hold`
     mixed_precision: Literal["no", "bf16"] = "no"  # 16-bit floats of the short range cannot hold VGG19's features
     checkpoint_every: PositiveInt = 200  # steps
     sample_every: PositiveInt = 200
@@ -139,17 +145,28 @@ class TrainConfig(Config):
                 )
         elif self.kind == "collection":
             self._check_collection()
+        elif self.kind == "matching":
+            self._check_matching()
         else:
             self._check_noise()
         return self
 
+    def _check_terms(self, known: tuple[str, ...], where: str) -> None:
+        usual = LossWeights()
+        foreign = [name for name in LossWeights.model_fields if name not in known]
+        if changed := [name for name in foreign if getattr(self.weights, name) not in (0, getattr(usual, name))]:
+            raise ValueError(f"weights.{changed[0]} has no part in {where}; its terms are {', '.join(known)}")
+
+    def _check_matching(self) -> None:
+        self._check_terms(MATCHING_TERMS, "matching")
+        if not (self.weights.reconstruction and self.weights.matched):
+            raise ValueError("matching needs weights.reconstruction and weights.matched above 0")
+        if self.content_target:
+            raise ValueError("content_target steers weights.content, which matching does not have; leave it at 0")
+
     def _check_collection(self) -> None:
-        usual, weights = LossWeights(), self.weights
-        foreign = [name for name in LossWeights.model_fields if name not in COLLECTION_TERMS]
-        if changed := [name for name in foreign if getattr(weights, name) not in (0, getattr(usual, name))]:
-            raise ValueError(
-                f"weights.{changed[0]} has no part in a collection; its terms are {', '.join(COLLECTION_TERMS)}"
-            )
+        weights = self.weights
+        self._check_terms(COLLECTION_TERMS, "a collection")
         if self.content_target:
             raise ValueError("content_target steers what validation measures, and a collection is not validated")
         if self.collection.cycle and (weights.contrast or weights.contrast_identity or not weights.cycle):
@@ -179,7 +196,12 @@ class TrainConfig(Config):
     @property
     def is_validated(self) -> bool:
         """Whether checkpoints are judged as training goes on, where there are pictures to judge them on."""
-        return self.kind == "arbitrary" and self.validation_pairs > 0
+        return self.kind in ("arbitrary", "matching") and self.validation_pairs > 0
+
+    @property
+    def painting_side(self) -> int:
+        """Short side at which paintings are held, in pixels; smaller ones are held as they are."""
+        return self.hold_paintings or self.hold
 
     @property
     def validation_interval(self) -> int:

@@ -21,7 +21,7 @@ from sfumato.parallel import WHOLE, Rows
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.probes import LAYER, Painter, Probes
 from sfumato.training.step import GeneratorStep
-from sfumato.training.validation import Validator
+from sfumato.training.validation import PairValidator
 
 Made = TypeVar("Made", bound=nn.Module)  # what is trained: a `checkpoint.Model`
 Drawn = TypeVar("Drawn")  # what a step is given: a batch and the targets of its pictures
@@ -135,7 +135,7 @@ class Kind(ABC, Generic[Made, Drawn]):
         key = self.config.seed, step
         return game.generator(opponent, half.fake, self.paintings(drawn), half.code, key, self.rows)
 
-    def validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
+    def validator(self, photos: FolderReport, paintings: FolderReport) -> PairValidator | None:
         """Who judges the average on pictures that training does not see; None where nobody does."""
         return None
 

@@ -41,6 +41,7 @@ from sfumato.training.collection import Collection
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.health import history_line, read_history, write_health
 from sfumato.training.kinds import Kind
+from sfumato.training.matching import Matching
 from sfumato.training.monitor import BY_NAME, SIGNALS, Monitor
 from sfumato.training.noise import NoiseKind
 from sfumato.training.optim import EMA, learning_rate
@@ -48,12 +49,17 @@ from sfumato.training.probes import Painter, gradient_norm, weight_size
 from sfumato.training.state import TrainingState, checkpoint, checkpoints, newest_until, remove_unfinished
 from sfumato.training.step import GeneratorStep
 from sfumato.training.throughput import Throughput, Ticks, throughput
-from sfumato.training.validation import Validator, decide, loss_weights, reason_to_stop, score
+from sfumato.training.validation import PairValidator, decide, loss_weights, reason_to_stop
 
 MakeKind: TypeAlias = Callable[
     [TrainConfig, FolderReport | None, FolderReport, torch.device, Path | None, Path | None], Kind[Any, Any]
 ]
-KINDS: dict[str, MakeKind] = {"arbitrary": Arbitrary, "collection": Collection, "noise": NoiseKind}
+KINDS: dict[str, MakeKind] = {
+    "arbitrary": Arbitrary,
+    "collection": Collection,
+    "noise": NoiseKind,
+    "matching": Matching,
+}
 
 
 @dataclass(frozen=True)
@@ -455,16 +461,16 @@ class Trainer:
         best = self.state.record.best
         return best is not None and best.step == self.state.step
 
-    def validate(self, validator: Validator, log: TextIO) -> dict[str, float]:
+    def validate(self, validator: PairValidator, log: TextIO) -> dict[str, float]:
         """Judge the average, log the figures, and decide: the best checkpoint, patience, and the weight of content."""
         config, state = self.config, self.state
         self.ticks.lap("other")
         figures = from_main(lambda: validator.judge(self.averaged_model()))
         self._check_finite({f"{name} of validation": value for name, value in figures.items()})
-        told = {**figures, "score": score(figures, config.content_target, config.content_exchange)}
+        told = {**figures, "score": validator.score(figures, config)}
         if config.content_target:
             told["content_weight"] = loss_weights(state.record, config).content  # that led here
-        state.record = decide(state.record, validator.key, state.step, figures, config)
+        state.record = decide(state.record, validator.key, state.step, figures, config, told["score"])
         line = {name: round(value, 5) for name, value in told.items()}
         log.write(json.dumps({"step": state.step, "validation": line}) + "\n")
         log.flush()

@@ -14,6 +14,7 @@ ADVICE = {
     "game.penalty_every, would help",
     "data": "Cutting and fitting pictures takes much: a smaller `hold`, or content_variants above 0, would help",
     "targets": "Features of pictures met for the first time take much: content_variants above 0 keeps them",
+    "matching": "Comparing the features of photos and paintings takes much: a smaller crop would help",
     "sharing": "Waiting for the other processes takes much: fewer processes, a larger batch or a faster network "
     "between machines would help",
     "monitor": "The monitor takes much: --set look_every to more steps",

@@ -11,6 +11,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -58,7 +59,34 @@ class Record(Config):
     content_weight: float | None = None
 
 
-def decide(record: Record, key: str, step: int, figures: dict[str, float], config: TrainConfig) -> Record:
+class PairValidator(Protocol):
+    """What the trainer asks of a kind's validation.
+
+    Attributes:
+        key: of all that the figures depend on besides the model.
+        pairs: indices of photo and painting, for each pair that is measured.
+    """
+
+    key: str
+    pairs: list[tuple[int, int]]
+
+    def judge(self, model: Any, pairs: int | None = None) -> dict[str, float]:
+        """Means of figures over the pairs, or over the first so many."""
+        ...
+
+    def score(self, figures: Mapping[str, float], config: TrainConfig) -> float:
+        """One number of the figures: lower is better."""
+        ...
+
+
+def decide(
+    record: Record,
+    key: str,
+    step: int,
+    figures: dict[str, float],
+    config: TrainConfig,
+    value: float | None = None,
+) -> Record:
     """The record after a judgement.
 
     Best and patience begin anew where scores cannot be compared: other pairs, another form of the score, or the
@@ -70,13 +98,16 @@ def decide(record: Record, key: str, step: int, figures: dict[str, float], confi
         record: that before.
         key: the `Validator.key` of who judged.
         step: steps done.
-        figures: what `Validator.judge` gave.
+        figures: what `PairValidator.judge` gave.
+        value: their score; None: `score` of them.
     """
+    if value is None:
+        value = score(figures, config.content_target, config.content_exchange)
     phase = config.phase(step - 1)
     judged_by = f"{key}, target {config.content_target:g}, exchange {config.content_exchange:g}"
     comparable = (record.judged_by, record.adversarial) == (judged_by, phase.adversarial)
     best, to_beat = (record.best, record.to_beat) if comparable else (None, None)
-    this = Best(step=step, score=score(figures, config.content_target, config.content_exchange), figures=figures)
+    this = Best(step=step, score=value, figures=figures)
     improved = to_beat is None or this.score < to_beat - config.min_improvement
     weight = None
     if config.content_target:
@@ -196,6 +227,11 @@ class Validator:
         with np.errstate(all="ignore"):
             rows = [self._judge(model, i, j) for i, j in self.pairs[:pairs]]
         return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+    @staticmethod
+    def score(figures: Mapping[str, float], config: TrainConfig) -> float:
+        """See `score`."""
+        return score(figures, config.content_target, config.content_exchange)
 
     def _judge(self, model: StyleTransferModel, i: int, j: int) -> dict[str, float]:
         photo, painting = self._photos[i], self._paintings[j]

@@ -1,0 +1,104 @@
+"""Validation of the matching kind: what the averaged decoder makes of pictures that training does not see."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.data.batches import BatchSource
+from sfumato.data.folders import FolderReport
+from sfumato.image import Picture
+from sfumato.losses.matching import matched_loss
+from sfumato.networks.decoder import Decoder
+from sfumato.networks.hypercolumn import STRIDE, hypercolumns
+from sfumato.networks.matching import match
+from sfumato.networks.model import MatchingModel
+from sfumato.networks.perceptual import VGG19
+from sfumato.quality.similarity import psnr
+from sfumato.training.config import TrainConfig
+from sfumato.training.validation import choose_pairs
+
+
+@dataclass(frozen=True)
+class _Pair:
+    photo: Tensor  # (1, 3, S, S), the middle square, reduced to S pixels
+    painting: Tensor  # (1, 3, s, s), the middle at the size at which it is held, S pixels a side at most
+
+
+class MatchingValidator:
+    """Measures decoders on fixed pairs; there is no randomness in it.
+
+    Args:
+        vgg: knows the layers of hypercolumns; models are measured on its device.
+        photos, paintings: from which the pairs are chosen; one of each at least.
+        config: gives count and side of the pairs, the seed of the choice, the balance of matching, and the precision.
+
+    Attributes:
+        pairs: indices of photo and painting.
+        key: of all that the figures depend on besides the model; figures with other keys are not comparable.
+    """
+
+    def __init__(self, vgg: VGG19, photos: FolderReport, paintings: FolderReport, config: TrainConfig) -> None:
+        self.vgg, self.device = vgg, next(vgg.parameters()).device
+        self.balance, self.mixed = config.balance, config.mixed_precision == "bf16"
+        side = config.validation_side // STRIDE * STRIDE
+        hashes = [[picture.sha256 for picture in report.pictures] for report in (photos, paintings)]
+        self.pairs = choose_pairs(hashes[0], hashes[1], config.validation_pairs, config.seed)
+        facts = [f"matching {side} {self.balance:g} {self.mixed}"]
+        facts += [f"{hashes[0][i]} {hashes[1][j]}" for i, j in self.pairs]
+        self.key = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
+        self._pictures = [
+            _Pair(
+                BatchSource.centre(self._held(photos.pictures[i].pixels), side)[None],
+                _middle(self._held(paintings.pictures[j].pixels), side),
+            )
+            for i, j in self.pairs
+        ]
+
+    @torch.no_grad()
+    def judge(self, model: MatchingModel, pairs: int | None = None) -> dict[str, float]:
+        """Means over the pairs, or over the first so many.
+
+        Returns:
+            `matched`: `losses.matching.matched_loss` between the hypercolumns of decoded matches and those that they
+            were decoded from, from 0 up. `psnr`: of photos and paintings that were decoded from their own
+            hypercolumns, in decibels.
+        """
+        rows = [self._measure(model.decoder, pair) for pair in self._pictures[:pairs]]
+        return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+    @staticmethod
+    def score(figures: Mapping[str, float], config: TrainConfig) -> float:
+        """`matched` + the root mean square error that `psnr` stands for: lower is better."""
+        return figures["matched"] + math.pow(10, -figures["psnr"] / 20)
+
+    def _measure(self, decoder: Decoder, pair: _Pair) -> dict[str, float]:
+        scale = decoder.scale
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
+            content, style = (hypercolumns(self.vgg, x) for x in (pair.photo, pair.painting))
+            target = match(content * scale, style * scale, self.balance)
+            found = hypercolumns(self.vgg, decoder(target / scale).float().clamp(0, 1)) * scale
+            rebuilt = [decoder(features).float().clamp(0, 1) for features in (content, style)]
+        errors = [psnr(_array(x), _array(y)) for x, y in zip(rebuilt, (pair.photo, pair.painting), strict=True)]
+        return {"matched": float(matched_loss(found, target)), "psnr": float(np.mean(errors))}
+
+    def _held(self, pixels: np.ndarray) -> Tensor:
+        return torch.from_numpy(pixels).to(self.device)
+
+
+def _middle(picture: Tensor, side: int) -> Tensor:
+    """The middle of a picture (3, h, w) uint8 as (1, 3, s, s) in [0, 1], with s at most `side`, divisible by 4."""
+    side = min(side, *picture.shape[1:]) // STRIDE * STRIDE
+    top, left = ((length - side) // 2 for length in picture.shape[1:])
+    return picture[None, :, top : top + side, left : left + side].float() / 255
+
+
+def _array(x: Tensor) -> Picture:
+    picture: Picture = x.cpu().numpy()
+    return picture

@@ -1,0 +1,108 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sfumato.errors import InputError, UsageError
+from sfumato.networks.matching import balanced_assignment, directions, match
+
+
+def unit(count, size, seed=0):
+    return F.normalize(torch.randn(count, size, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def uses(chosen, size):
+    return torch.bincount(chosen, minlength=size)
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_a_permuted_bank_is_found_again(balance):
+    bank = unit(60, 32)
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(balanced_assignment(bank[order], bank, balance=balance), order)
+
+
+@pytest.mark.parametrize("temperature", [0.003, 0.03, 0.3])
+def test_no_balance_is_the_nearest_neighbour(temperature):
+    queries, bank = unit(70, 16, 2), unit(50, 16, 3)
+    nearest = (queries @ bank.T).argmax(1)
+    assert torch.equal(balanced_assignment(queries, bank, temperature, balance=0), nearest)
+    assert torch.equal(balanced_assignment(queries, bank, temperature, rounds=0), nearest)
+
+
+def test_full_balance_uses_every_vector_equally():
+    """Queries are three noisy copies of each vector, all pulled towards one vector, which wins them by cosine."""
+    bank = unit(24, 48)
+    noise = 0.05 * torch.randn(72, 48, generator=torch.Generator().manual_seed(5))
+    queries = F.normalize(0.5 * bank.repeat(3, 1) + 0.9 * bank[:1] + noise, dim=1)
+    nearest = balanced_assignment(queries, bank, balance=0)
+    balanced = balanced_assignment(queries, bank, rounds=50, balance=1)
+    assert uses(nearest, 24)[0] == 72
+    assert torch.equal(balanced, torch.arange(24).repeat(3))
+    assert torch.equal(uses(balanced, 24), torch.full((24,), 3))
+
+
+def test_more_balance_uses_more_of_the_bank():
+    bank = unit(100, 8, 7)
+    queries = F.normalize(0.4 * unit(100, 8, 8) + bank[:1], dim=1)
+    used = [int((uses(balanced_assignment(queries, bank, balance=b), 100) > 0).sum()) for b in (0, 0.5, 0.9, 1)]
+    assert used == sorted(used)
+    assert used[-1] > 2 * used[0]
+
+
+def test_the_assignment_is_finite_where_features_are_opposed():
+    """Cosines of 1 and -1 at a low temperature: exp(-2 / 0.01) is 0 in float32."""
+    bank = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    queries = torch.tensor([[1.0, 0.0]] * 5)
+    assert torch.equal(balanced_assignment(queries, bank, 0.01, balance=1), torch.zeros(5, dtype=torch.long))
+
+
+def test_16_bits_change_few_assignments():
+    queries, bank = unit(200, 64, 1), unit(200, 64, 2)
+    exact = balanced_assignment(queries, bank)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = balanced_assignment(queries, bank)
+    assert (exact == rounded).float().mean() > 0.85
+
+
+@pytest.mark.parametrize(
+    ("queries", "bank", "values", "error", "said"),
+    [
+        (unit(3, 4), unit(3, 5), {}, InputError, "4 features and the bank 5"),
+        (unit(3, 4)[0], unit(3, 4), {}, InputError, "queries must have shape"),
+        (unit(3, 4)[:0], unit(3, 4), {}, InputError, "at least one query"),
+        (unit(3, 4), unit(3, 4), {"balance": 1.5}, UsageError, "balance must be between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_matched_is_refused(queries, bank, values, error, said):
+    with pytest.raises(error, match=said):
+        balanced_assignment(queries, bank, **values)
+
+
+def test_directions_are_centred_unit_vectors():
+    features = torch.randn(2, 6, 3, 4) + 5
+    found = directions(features)
+    assert found.shape == (2, 12, 6)
+    assert torch.allclose(found.norm(dim=2), torch.ones(2, 12), atol=1e-4)
+    place = features[1, :, 2, 1] - features[1].mean((1, 2))
+    assert torch.allclose(found[1, 2 * 4 + 1], place / place.norm(), atol=1e-5)
+    assert directions(torch.ones(1, 6, 2, 2)).abs().max() == 0  # a plain picture has no direction
+
+
+@pytest.mark.parametrize("balance", [0.0, 1.0])
+def test_features_are_taken_from_the_style_as_they_are(balance):
+    style = torch.randn(2, 32, 4, 6, generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(1))
+    content = style.flatten(2)[:, :, order].view(2, 32, 6, 4)
+    assert torch.equal(match(content, style, balance), content)
+    other = match(torch.randn(2, 32, 3, 5), style, balance)
+    assert other.shape == (2, 32, 3, 5)
+    pool = {column.numpy().tobytes() for column in style[1].flatten(1).T.contiguous()}
+    assert {column.numpy().tobytes() for column in other[1].flatten(1).T.contiguous()} <= pool
+
+
+def test_pairs_are_matched_one_by_one():
+    content, style = torch.randn(2, 16, 3, 3), torch.randn(2, 16, 4, 4)
+    alone = torch.cat([match(content[i : i + 1], style[i : i + 1]) for i in range(2)])
+    assert torch.equal(match(content, style), alone)
+    with pytest.raises(InputError, match="one by one"):
+        match(content, style[:1])
