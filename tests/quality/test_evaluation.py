@@ -14,6 +14,7 @@ from sfumato.quality.backbones import InceptionBackbone
 from sfumato.quality.evaluation import MEASURES, Judge, Source, compare, curve_area, differences, to_json
 from sfumato.quality.pairs import pairs_of, stylized_pictures
 from sfumato.quality.report import write_report
+from sfumato.quality.strokes import LocalScale, at_local_size, half_distance, local_distances, places_of_picture
 from support import run
 
 
@@ -67,6 +68,9 @@ def test_more_of_the_style_picture_is_less_content_and_more_style(judged):
     assert everything.interval("top1").value == 1
     assert half.interval("ssim").value > everything.interval("ssim").value
     assert half.interval("leak").value < everything.interval("leak").value
+    for name in ("strokes", "variety", "copied", "kept"):
+        assert half.interval(name).value > everything.interval(name).value
+    assert everything.interval("strokes").value < 0
     difference, p = compare(everything, half, "content")
     assert difference == pytest.approx(everything.interval("content").value - half.interval("content").value)
     assert p == 0.25  # of three styles, two of the eight ways of signs are as far off
@@ -77,6 +81,7 @@ def test_an_unchanged_photo_is_all_content(judge):
     row = found.rows[0].figures
     assert (row["content"], row["colour"], row["leak"]) == (0, 0, 0)
     assert row["ssim"] == row["edges"] == pytest.approx(1)
+    assert (row["copied"], row["kept"]) == pytest.approx((1, 1))
     assert row["psnr"] == 100
     assert found.interval("style").value > 0.5
 
@@ -99,6 +104,7 @@ def test_figures_are_kept_and_found_again(folders, judged, tmp_path):
     kept = sorted(tmp_path.iterdir())
     assert [p.suffix for p in kept].count(".npz") == 9
     assert [p.suffix for p in kept].count(".npy") == 6  # photos and style pictures as members of sets
+    assert [p.suffix for p in kept].count(".json") == 1  # what strokes and variety are relative to
     for path in (p for p in kept if p.suffix == ".npz"):  # so that what is found is seen to be what was kept
         with np.load(path) as file:
             arrays = dict(file)
@@ -127,7 +133,7 @@ def test_what_was_kept_is_not_painted_again_and_a_damaged_file_is_made_again(fol
     assert repr(again.sets) == repr(first.sets)  # some are NaN
     for path in list(tmp_path.glob("*.npz"))[:2]:
         path.write_bytes(path.read_bytes()[:200])
-    for path in tmp_path.glob("*.npy"):
+    for path in (*tmp_path.glob("*.npy"), *tmp_path.glob("*.json")):
         path.write_bytes(b"")
     repaired = Judge(pairs, short=80, cache=tmp_path).judge("m", Source(paint, lambda pair: "m"))
     assert len(painted) == 11
@@ -221,6 +227,48 @@ def test_the_report_is_one_file_with_pictures(folders, judged, tmp_path):
     assert "http" not in text.replace("https://", "http").split("<style>")[0]
     for word in ("half", "all", "style0", "95 % intervals", "nearest style picture", "efficientnet-lite0"):
         assert word in text
+    for word in ("strokes ↓", "variety ↓", "copied ↓", "kept ↑", "strokes and variety: 0 is a cosine distance of"):
+        assert word in text
+
+
+def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_judged_size(folders, judge, judged):
+    found = json.loads(json.dumps(judged[0].about))["strokes and variety"]
+    assert found == str(judge._local_scale)
+    other = Judge(judge.pairs, short=64).judge("half", source(folders / "half"), pairs=judge.pairs[:2])
+    for row, before in zip(other.rows, judged[0].rows, strict=False):
+        for name in ("strokes", "variety", "copied", "kept"):
+            assert row.figures[name] == pytest.approx(before.figures[name], abs=1e-6)
+        assert row.figures["style"] != before.figures["style"]
+    extractor = judge.backbones[0].features
+    views = {pair.style.name: at_local_size(read_image(pair.style)) for pair in judge.pairs}
+    halves = [half_distance(lambda x: extractor(x, 8), views[name]) for name in sorted(views)]
+    seen = [places_of_picture(extractor, views[name]) for name in sorted(views)]
+    others = [np.mean(local_distances(seen[i], seen[j])) for i in range(3) for j in range(3) if i != j]
+    assert vars(judge._local_scale) == pytest.approx(vars(LocalScale.of(halves, others)))
+    row = judged[0].rows[0]
+    picture = at_local_size(read_image(folders / "half" / f"{row.pair.name}.png"))
+    own = local_distances(places_of_picture(extractor, picture), seen[sorted(views).index(row.pair.style.name)])
+    expected = [judge._local_scale.relative(distance) for distance in own]
+    assert [row.figures["strokes"], row.figures["variety"]] == pytest.approx(expected, abs=1e-4)
+
+
+def test_one_style_picture_has_the_built_in_unit(judge):
+    pairs = [pair for pair in judge.pairs if pair.style.stem == "style1"]
+    found = Judge(pairs, short=80).judge("photo", photos())
+    assert "built-in unit, since there is one painting" in found.about["strokes and variety"]
+    assert np.isfinite([row.figures[name] for row in found.rows for name in ("strokes", "variety")]).all()
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_pictures_of_16_pixels_and_a_smaller_one(tmp_path, plain):
+    for i, (kind, side) in enumerate((kind, side) for kind in "cs" for side in (16, 20)):
+        picture = scene(side, 16, i) if not plain else np.full((1, 3, side, 16), 0.2 + 0.1 * i, np.float32)
+        write_image(picture, tmp_path / kind / f"{i}.png")
+    found = Judge(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).judge("photo", photos())
+    assert np.isfinite([list(row.figures.values()) for row in found.rows]).all()
+    write_image(scene(15, 40, 0), tmp_path / "s" / "small.png")
+    with pytest.raises(InputError, match="16 or more pixels a side, and a picture has 40 x 15"):
+        Judge(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).judge("photo", photos())
 
 
 @pytest.mark.slow
@@ -245,6 +293,10 @@ def test_compare_and_its_report(folders, tmp_path):
     found = json.loads(result.stdout)
     assert list(found) == ["half", "all", *ANCHORS]
     assert found["photo unchanged"]["figures"]["content"][0] == 0
+    for name in ("copied", "kept"):
+        assert found["photo unchanged"]["figures"][name][0] == pytest.approx(1)
+    copy, photo = (found[name]["figures"] for name in ("style picture", "photo unchanged"))
+    assert all(copy[name][0] < min(0, photo[name][0]) for name in ("strokes", "variety"))
     assert (tmp_path / "r" / "report.html").is_file()
 
 
@@ -252,7 +304,8 @@ def test_evaluate_pictures_and_the_shipped_model(folders):
     options = ("--content", folders / "c", "--style", folders / "s", "--short", 80)
     result = run("evaluate", *options, "--stylized", folders / "half")
     assert result.exit_code == 0, result.stderr
-    assert "content ↓" in result.stdout
+    for words in ("content ↓", "strokes ↓", "variety ↓", "copied ↓", "kept ↑", "strokes and variety: 0 is a cosine"):
+        assert words in result.stdout
     result = run("evaluate", *options, "--model", "shipped", "--curve", "--json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)

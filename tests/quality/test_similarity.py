@@ -10,8 +10,11 @@ from sfumato.quality.similarity import (
     cfsd,
     colour_distance,
     content_distance,
+    copied,
     edge_structure,
+    kept,
     ms_ssim,
+    octave_correlation,
     perceptual_distance,
     psnr,
     ssim,
@@ -85,7 +88,63 @@ def test_edges_do_not_mind_colours_and_vanish_elsewhere():
     assert edge_structure(a, np.full_like(a, 0.5)) == 0
 
 
-@pytest.mark.parametrize("measure", [psnr, ssim, ms_ssim, edge_structure, colour_distance])
+@pytest.mark.parametrize("scales", [(0, 1), (1, 2), (4, 8)])
+@pytest.mark.parametrize(("a", "b"), PAIRS)
+def test_octaves_are_scipy_s_and_their_correlation_numpy_s(a, b, scales):
+    def octave(x):
+        fine, coarse = (
+            ndimage.gaussian_filter(luma(x), s, mode="mirror", truncate=3) if s else luma(x) for s in scales
+        )
+        return (fine - coarse).ravel()
+
+    expected = np.corrcoef(octave(a), octave(b))[0, 1]
+    assert octave_correlation(a, b, *scales) == pytest.approx(expected, abs=1e-9)
+    assert {(0, 1): copied, (4, 8): kept}.get(scales, lambda a, b: expected)(a, b) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("measure", [copied, kept])
+def test_detail_is_the_same_recoloured_the_opposite_inverted_and_another_s_in_noise(measure):
+    a = PAIRS[0][0]
+    assert measure(a, a) == pytest.approx(1)
+    assert measure(0.3 + 0.5 * a, a) == pytest.approx(1, abs=1e-6)
+    assert measure(np.repeat(np.float32(luma(a))[None, None], 3, 1), a) == pytest.approx(1, abs=1e-6)
+    assert measure(1 - a, a) == pytest.approx(-1, abs=1e-6)
+    rng = np.random.default_rng(5)
+    one, other = rng.random((2, 1, 3, 400, 400), np.float32)
+    assert abs(measure(one, other)) < (0.01 if measure is copied else 0.1)
+
+
+def test_each_octave_has_its_own_detail():
+    """Waves of 30 pixels and of 2.5: the one lies in the octave that is kept, the other in that which is copied."""
+    y, x = np.mgrid[0:200, 0:200]
+    slow, fast = (amplitude * np.sin(2 * np.pi * (x + y / 2) / long) for amplitude, long in ((0.2, 30), (0.1, 2.5)))
+    a, b = (np.repeat((0.5 + part)[None, None], 3, 1).astype(np.float32) for part in (slow + fast, slow - fast))
+    assert kept(a, b) > 0.98
+    assert copied(a, b) < -0.98
+
+
+def test_a_blur_keeps_objects_in_place_and_a_shift_does_not():
+    a = PAIRS[0][0]
+    blurred = ndimage.gaussian_filter(a, (0, 0, 2, 2))
+    assert kept(blurred, a) > 0.95
+    assert copied(blurred, a) < 0.8 * copied(a, a)
+    values = [kept(np.roll(a, shift, 3), a) for shift in (0, 3, 6, 12)]
+    assert values == sorted(values, reverse=True)
+    assert values[2] < 0.8
+
+
+@pytest.mark.parametrize("measure", [copied, kept])
+def test_plain_and_tiny_pictures_have_finite_detail(measure):
+    plain = np.full((1, 3, 64, 50), 0.3, np.float32)
+    assert measure(plain, plain) == pytest.approx(0, abs=1e-9)
+    assert measure(scene(64, 50), plain) == pytest.approx(0, abs=1e-6)
+    for sides in ((16, 16), (5, 40), (1, 1)):
+        a, b = scene(*sides), scene(*sides, 1)
+        assert -1 <= measure(a, b) <= 1
+        assert measure(a, a) == pytest.approx(0 if sides == (1, 1) else 1)
+
+
+@pytest.mark.parametrize("measure", [psnr, ssim, ms_ssim, edge_structure, colour_distance, copied, kept])
 def test_pictures_of_two_sizes(measure):
     with pytest.raises(InputError, match="211 x 180 and 180 x 200"):
         measure(PAIRS[0][0], PAIRS[1][0])

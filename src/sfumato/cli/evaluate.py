@@ -290,6 +290,7 @@ def _print(evaluations: Sequence[Evaluation]) -> None:
         _print_short(console, evaluations)
     for note in dict.fromkeys(f"{f.name.replace('_', ' ')}: {f.note}" for f in evaluations[0].sets if f.note):
         console.print(note, style="dim", markup=False)
+    console.print(f"strokes and variety: {evaluations[0].about['strokes and variety']}", style="dim", markup=False)
     if (area := curve_area(evaluations)) is not None:
         console.print(f"area under the content-against-style curve: {area:.3f} (lower is better)")
     for each in evaluations:

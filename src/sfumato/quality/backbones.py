@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sfumato.errors import ModelError, UsageError, needs_extra
+from sfumato.errors import InputError, ModelError, UsageError, needs_extra
 from sfumato.image import Picture, resize
 from sfumato.quality.similarity import FeatureMap
 
@@ -74,19 +74,29 @@ class EfficientNetLite0:
         self.mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
         self.deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
-    def features(self, x: Picture) -> dict[str, FeatureMap]:
+    def features(self, x: Picture, deepest: int = 16) -> dict[str, FeatureMap]:
+        """As `Backbone.features`, of strides 2 to ``deepest``: 2, 4, 8 or 16.
+
+        Raises:
+            InputError: a side has fewer pixels than the deepest stride.
+        """
         import torch
 
+        if min(x.shape[2:]) < deepest:
+            raise InputError(
+                f"{self.name} needs {deepest} or more pixels a side, and a picture has {x.shape[3]} x {x.shape[2]} at "
+                "the size where it is judged; leave it out, or give a larger one"
+            )
         with torch.no_grad():
             h = self._stem(x)
             found: list[Any] = []
             for block in self.network._blocks:
-                y = block(h)
-                if y.shape[-1] < h.shape[-1]:
+                # Widths do not tell: of the smallest pictures they stay 1.
+                if block._depthwise_conv.stride[0] > 1:
                     found.append(h)
-                    if len(found) == 4:  # the layers beyond are not asked for
+                    if 2 ** len(found) == deepest:  # the layers beyond are not asked for
                         break
-                h = y
+                h = block(h)
         return {f"stride{2 ** (i + 1)}": f[0].contiguous().numpy() for i, f in enumerate(found)}
 
     def pooled(self, x: Picture) -> Pooled:

@@ -1,9 +1,9 @@
 """Judging methods on pairs: every pair's figures, and what they say together.
 
-A picture is judged at two sizes. *Pixel* figures (PSNR, SSIM, edges, colour, artefacts) are taken at the stylised
+A picture is judged at three sizes. *Pixel* figures (PSNR, SSIM, edges, colour, artefacts) are taken at the stylised
 picture's own size, to which the photo is resized where it has another. *Feature* figures are taken with photo, style
-picture and output resized to a short side of ``short`` pixels. All resizing is ``sfumato.image.resize`` (Lanczos,
-antialiased).
+picture and output resized to a short side of ``short`` pixels, *local* ones (strokes, variety, copied, kept) always at
+one of 384. All resizing is ``sfumato.image.resize`` (Lanczos, antialiased).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -38,10 +38,21 @@ from sfumato.quality.similarity import (
     cfsd,
     colour_distance,
     content_distance,
+    copied,
     edge_structure,
+    kept,
     perceptual_distance,
     psnr,
     ssim,
+)
+from sfumato.quality.strokes import (
+    LocalScale,
+    Places,
+    at_local_size,
+    half_distance,
+    local_distances,
+    neighbours,
+    places_of_picture,
 )
 from sfumato.quality.style import (
     Layout,
@@ -60,7 +71,7 @@ from sfumato.quality.style import (
 Suite = Literal["quick", "full"]
 _LITE, _VGG = EfficientNetLite0.name, VGG19Backbone.name
 #: Raised with every change of a measure: cached figures of another are not used.
-VERSION = 2
+VERSION = 3
 _HELD = 48  # photos, and style pictures, whose features are held
 _KEPT = {  # by backbone, the layers whose content distance is meant by "content"
     _LITE: EfficientNetLite0.CONTENT,
@@ -106,10 +117,14 @@ MEASURES = {
         Measure("content", "lower", "how far shapes are from the photo's: 0 unchanged, 2 unrelated", _LITE),
         Measure("style", "lower", "palette and contrast: distance to the style picture, 1 is like any other's", _LITE),
         Measure("texture", "lower", "the same for texture alone, with colour and contrast taken out", _LITE),
+        Measure("strokes", "lower", "local texture: 0 is like one half of the style picture to the other", _LITE),
+        Measure("variety", "lower", "the same from the style picture's places: low where all its strokes occur", _LITE),
         Measure("top1", "higher", "share of pictures whose nearest style picture is the one asked for", _LITE),
         Measure("top5", "higher", "the same among the nearest five", _LITE),
         Measure("ssim", "", "structural similarity with the photo: content kept, not quality"),
         Measure("psnr", "", "signal-to-noise ratio with the photo in dB: content kept, not quality"),
+        Measure("copied", "lower", "correlation of the finest detail with the photo's: 1 recoloured, 0 painted anew"),
+        Measure("kept", "higher", "correlation with the photo between 4 and 8 pixels: objects stay in place"),
         Measure("edges", "", "correlation of edge strengths with the photo's"),
         Measure("colour", "", "mean CIEDE2000 colour difference to the photo"),
         Measure("wasserstein", "lower", "distance of small patches to the style picture's, in 1/255"),
@@ -196,7 +211,8 @@ class Judge:
             raise UsageError(f"the judged short side must be between 64 and 1024 pixels, but is {short}")
         self.suite, self.short, self.cache, self.workers = suite, short, cache, workers
         self.pairs = list(pairs)
-        self.backbones: list[Backbone] = [EfficientNetLite0()]
+        self._lite = EfficientNetLite0()
+        self.backbones: list[Backbone] = [self._lite]
         if suite == "full":
             self.backbones.append(VGG19Backbone(vgg))
         #: Those through which sets are seen.
@@ -204,6 +220,7 @@ class Judge:
         self.names = tuple(MEASURES) if suite == "full" else _QUICK
         self._photo = lru_cache(_HELD)(self._read_photo)
         self._layout = lru_cache(_HELD)(self._read_layout)
+        self._places = lru_cache(_HELD)(self._read_places)
         self._style_files = sorted({pair.style for pair in pairs})
         self._digest = lru_cache(None)(_digest)
         self._references = list(references or self._style_files)
@@ -228,6 +245,7 @@ class Judge:
             pairs: those to judge, all of the judge's by default.
         """
         self._learn_styles()
+        _ = self._local_scale  # now, while no worker is busy
         chosen = list(pairs or self.pairs)
         # Style by style, so that what is held of a style picture is used before it is dropped.
         order = sorted(range(len(chosen)), key=lambda i: (chosen[i].style, i))
@@ -235,7 +253,7 @@ class Judge:
         judged = [found[i] for i in range(len(chosen))]
         about = {"sfumato": __version__, "suite": self.suite, "short side": f"{self.short} px"}
         names = dict.fromkeys(backbone.name for backbone in (*self.backbones, *self.eyes))
-        about |= {"backbones": ", ".join(names)}
+        about |= {"backbones": ", ".join(names), "strokes and variety": str(self._local_scale)}
         rows = [one.row for one in judged]
         sets = [figure for eye in self.eyes for figure in self._as_a_set(eye, chosen, judged)]
         if source.opinion is not None:
@@ -263,7 +281,8 @@ class Judge:
             return self._seen(pair, source)
         everything: list[Any] = [
             VERSION, self.suite, self.short, source.digest(pair), self._digest(pair.content), self._digest(pair.style),
-            sorted(map(self._digest, self._style_files)), [eye.name for eye in (*self.backbones, *self.eyes)],
+            # In their order, which decides what the local scale compares.
+            list(map(self._digest, self._style_files)), [eye.name for eye in (*self.backbones, *self.eyes)],
             source.opinion is not None,
         ]  # fmt: skip
         path = self.cache / f"{_key(everything)}.npz"
@@ -338,10 +357,9 @@ class Judge:
             return found
 
     def _measure(self, pair: Pair, output: Picture) -> Row:
-        photo = read_image(pair.content)
-        resized = photo.shape != output.shape
-        if resized:
-            photo = resize(photo, *output.shape[2:])
+        original = read_image(pair.content)
+        resized = original.shape != output.shape
+        photo = resize(original, *output.shape[2:])
         seen, (patches, layout) = self._small(output), self._layout(pair.style)
         found = artefacts(output, photo)
         figures = {
@@ -352,6 +370,7 @@ class Judge:
             "wasserstein": sliced_wasserstein(patch_quantiles(seen), patches),
             "leak": content_leak(seen, self._small(photo), layout),
             "artefacts": worst(found).value,
+            **self._local(pair, output, original),
         }
         styles = self._styles
         for backbone in self.backbones:
@@ -377,6 +396,25 @@ class Judge:
                 figures["cfsd"] = cfsd(of_photo["relu3_1"][:, ::2, ::2], own["relu3_1"][:, ::2, ::2])
         ordered = {name: float(figures[name]) for name in self.names}
         return Row(pair, ordered, {name: found[name].value for name in found}, resized)
+
+    def _local(self, pair: Pair, output: Picture, photo: Picture) -> dict[str, float]:
+        """The local figures: at one size, whatever `short` is."""
+        at, scale = at_local_size(output), self._local_scale
+        there, back = local_distances(self._places_of(at), self._places(pair.style))
+        photo = resize(photo, *at.shape[2:])
+        return {
+            "strokes": scale.relative(there), "variety": scale.relative(back),
+            "copied": copied(at, photo), "kept": kept(at, photo),
+        }  # fmt: skip
+
+    def _places_of(self, at: Picture) -> Places:
+        return places_of_picture(self._to_stride_8, at)
+
+    def _to_stride_8(self, x: Picture) -> dict[str, FeatureMap]:
+        return self._lite.features(x, 8)
+
+    def _read_places(self, path: Path) -> Places:
+        return self._places_of(at_local_size(read_image(path)))
 
     def _small(self, x: Picture) -> Picture:
         return thumbnail(x, self.short)
@@ -407,6 +445,29 @@ class Judge:
             ones = {layer: 1.0 for layer in some[0].statistics}
             self._scales[backbone.name] = spread(some) if len(some) > 1 else (ones, ones)
             self._styles[backbone.name] = {path.name: one for path, one in zip(self._style_files, some, strict=True)}
+
+    @cached_property
+    def _local_scale(self) -> LocalScale:
+        key = _key([VERSION, "local scale", *map(self._digest, self._style_files)])
+        file = self.cache / f"{key}.json" if self.cache else None
+        if file is not None:
+            try:
+                return LocalScale(**json.loads(file.read_text("utf-8")))
+            except (OSError, ValueError, TypeError):  # not there, or not whole
+                pass
+
+        def half(path: Path) -> float:
+            return half_distance(self._to_stride_8, at_local_size(read_image(path)))
+
+        def apart(two: tuple[int, int]) -> float:
+            return float(np.mean(local_distances(*(self._places(self._style_files[i]) for i in two))))
+
+        others = self._each(apart, neighbours(len(self._style_files)))
+        found = LocalScale.of(self._each(half, self._style_files), others)
+        if file is not None:
+            with atomic_file(file) as out:
+                out.write(json.dumps(vars(found)).encode())
+        return found
 
 
 @dataclass(frozen=True)
