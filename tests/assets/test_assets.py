@@ -4,8 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from sfumato.assets import collection_names, find_model, style_names, style_path, weights_dir
+from sfumato.assets import (
+    collection_names,
+    find_model,
+    ledger,
+    style_names,
+    style_path,
+    style_pictures,
+    weights_dir,
+)
 from sfumato.errors import ModelError, UsageError
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.nearest import CARD_KEY, FILE, TrainingStyles
@@ -67,6 +76,60 @@ def test_a_name_like_nothing_points_at_the_list():
 def test_a_name_is_no_path(name):
     with pytest.raises(UsageError):
         style_path(name)
+
+
+def test_every_picture_has_an_entry_of_the_ledger_and_every_entry_a_picture():
+    folder = style_pictures("great-wave")[0].parent
+    hashes = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if path.name != "ledger.json"
+    }
+    assert {entry.file: entry.sha256 for entry in ledger()} == hashes
+    assert len(ledger()) == len(hashes)
+
+
+@pytest.mark.parametrize("entry", ledger(), ids=lambda entry: entry.file)
+def test_a_shipped_picture_is_in_the_public_domain_small_and_without_metadata(entry):
+    for text in (entry.artist, entry.title, entry.year, entry.source, entry.original):
+        assert text.strip()
+    assert entry.licence.startswith("public domain")
+    assert len(entry.crop) == 4
+    assert min(entry.crop) >= 2  # scans often end in a line of the background, which would be painted as style
+    path = next(path for path in style_pictures(entry.style) if path.name == entry.file)
+    assert path.stat().st_size == entry.bytes <= (65_000 if len(style_pictures(entry.style)) > 1 else 110_000)
+    with Image.open(path) as picture:
+        assert (picture.format, picture.mode, picture.size) == ("WEBP", "RGB", (entry.width, entry.height))
+        assert 300 <= min(picture.size) <= 768
+        assert not {"exif", "icc_profile", "xmp"} & set(picture.info)
+        picture.load()
+
+
+@pytest.mark.parametrize("name", style_names())
+def test_every_built_in_style_has_its_pictures(name):
+    kind = Style.named(name).about["kind"]
+    paths = style_pictures(name)
+    assert len(paths) == 1 if kind == "work" else 4 <= len(paths) <= 8
+    assert all(path.is_file() for path in paths)
+    assert {entry.style for entry in ledger()} == set(style_names())
+
+
+def test_the_pictures_of_an_unknown_style():
+    with pytest.raises(UsageError, match=r"did you mean .*great-wave"):
+        style_pictures("great-waev")
+    with pytest.raises(UsageError, match="no built-in style"):
+        style_pictures("../pictures/monet-1")
+
+
+def test_a_missing_ledger_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("sfumato.assets._ROOT", tmp_path)
+    ledger.cache_clear()
+    with pytest.raises(ModelError, match="install it again"):
+        ledger()
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "ledger.json").write_text('[{"file": "a.webp"}]')
+    with pytest.raises(ModelError, match="install it again"):
+        ledger()
 
 
 def test_hashes_on_the_card_are_of_the_graphs():
