@@ -15,7 +15,8 @@ from sfumato.image import Picture
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.adapter import MARKS, Adapter
 from sfumato.inference.marks import NUMBERS, SIZES, STEPS, Marks, packed
-from sfumato.inference.stylizer import CONTENT, WEIGHTS
+from sfumato.inference.session import WEIGHTS
+from sfumato.inference.stylizer import CONTENT
 from sfumato.networks import refiner
 from sfumato.networks.style_encoder import LOOK, StyleEncoder
 from support import scene
@@ -84,20 +85,27 @@ def covariances(stylizer: Stylizer, picture: Picture, look: npt.NDArray[np.float
 
 
 def test_the_shipped_model_s_paintings_come_nearer_to_marks_and_no_farther_from_the_look(shipped: Stylizer) -> None:
-    photo, style = scene(96, 128), Style.named("great-wave")
-    liked = scene(128, 128, 7)
-    look = shipped.encode(liked).look
-    assert look is not None
-    style = replace(style, code=type(style.code)(style.code.vector, style.code.model, look))
-    wanted = covariances(shipped, liked, look)
-    marked = replace(style, adapter=Adapter(shipped.card.model, {MARKS: packed(wanted, 0.2)}))
+    """Over three styles: the steps of L-BFGS do not fall evenly, and differ between processors."""
+    photo, found = scene(96, 128), []
+    for seed in (7, 8, 9):
+        style, liked = Style.named("great-wave"), scene(128, 128, seed)
+        look = shipped.encode(liked).look
+        assert look is not None
+        style = replace(style, code=type(style.code)(style.code.vector, style.code.model, look))
+        wanted = covariances(shipped, liked, look)
+        marked = replace(style, adapter=Adapter(shipped.card.model, {MARKS: packed(wanted, 0.2)}))
 
-    def far(style: Style, steps: int = 4) -> float:
-        found = covariances(shipped, shipped(photo, style, refine=steps), look)
-        return float(np.mean([np.square(a - b).sum() / np.square(b).sum() for a, b in zip(found, wanted, strict=True)]))
+        def far(
+            style: Style, steps: int, look: npt.NDArray[np.float32], wanted: list[npt.NDArray[np.float32]]
+        ) -> float:
+            seen = covariances(shipped, shipped(photo, style, refine=steps), look)
+            gaps = [np.square(a - b).sum() / np.square(b).sum() for a, b in zip(seen, wanted, strict=True)]
+            return float(np.mean(gaps))
 
-    assert far(marked) < 0.6 * far(style)
-    assert far(marked, 8) < far(marked)
+        found.append([far(style, 4, look, wanted), *(far(marked, steps, look, wanted) for steps in (2, 12))])
+    plain, few, many = np.mean(found, 0)
+    assert few < 0.6 * plain
+    assert many < few
 
 
 def test_a_style_without_refinement_or_strength_has_no_use_for_marks(stylizer: Stylizer, style: Style) -> None:
