@@ -155,7 +155,7 @@ def test_finished_photos_in_a_folder_can_still_be_painted(tmp_path):
         (["--sharpen", "1", "--radius", "0"], "--radius must be between"),
         (["--sharpen", "1", "--threshold", "1"], "--threshold must be between"),
         (["--upscale", "3"], "--upscale must be 1 or 2"),
-        (["--warmth", "0.1", "--quality", "0"], "--quality must be between"),
+        (["--warmth", "0.1", "--file-quality", "0"], "--file-quality must be between"),
         (["--warmth", "0.1", "--threads", "0"], "--threads must be between"),
         (["--warmth", "much"], "'--warmth'"),
     ],

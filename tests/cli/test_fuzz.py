@@ -201,7 +201,7 @@ options = st.fixed_dictionaries(
         "--color": st.sampled_from(["style", "content", "luminance", "blue", ""]),
         "--max-size": usually("0", "16", "33", "100000"),
         "--format": st.sampled_from(["png", "jpg", "webp", "tiff", "gif", ""]),
-        "--quality": usually("1", "80", "100"),
+        "--file-quality": usually("1", "80", "100"),
         "--threads": usually("1", "2"),
         "--device": st.sampled_from(["auto", "cpu", "cuda", "tpu", ""]),
         "--max-pixels": usually("2000", "200000000", "1"),

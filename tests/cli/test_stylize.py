@@ -128,7 +128,7 @@ def test_one_photo_goes_into_a_folder_that_is_there(photos, tmp_path):
         (3, "{p}/text.jpg", "{p}/text.jpg --style monet -o {t}/x.png"),
         (2, "--refine must be between 0 and 64, but is 99", "{p}/cat.png --style monet --refine 99 -o {t}/x.png"),
         (2, "stroke must be between 0.5 and 2, but is 3", "{p}/cat.png --style monet --stroke 3 -o {t}/x.png"),
-        (2, "quality must be between 1 and 100", "{p}/cat.png --style monet --quality 0 -o {t}/x.png"),
+        (2, "quality must be between 1 and 100", "{p}/cat.png --style monet --file-quality 0 -o {t}/x.png"),
         (2, "no device 'tpu'", "{p}/cat.png --style monet --device tpu -o {t}/x.png"),
         (2, "weights of a blend", "{p}/cat.png --style monet:-1 --style degas:0 -o {t}/x.png"),
         (
@@ -415,9 +415,9 @@ def test_show_and_replay(photos, tmp_path):
 
 
 def test_a_jpeg_is_replayed_at_its_quality(photos, tmp_path):
-    run("stylize", photos / "cat.png", "--style", "monet", "--quality", "30", "-o", tmp_path / "a.jpg")
+    run("stylize", photos / "cat.png", "--style", "monet", "--file-quality", "30", "-o", tmp_path / "a.jpg")
     run("replay", tmp_path / "a.jpg", photos / "cat.png", "-o", tmp_path / "b.jpg")
-    run("replay", tmp_path / "a.jpg", photos / "cat.png", "--quality", "95", "-o", tmp_path / "c.jpg")
+    run("replay", tmp_path / "a.jpg", photos / "cat.png", "--file-quality", "95", "-o", tmp_path / "c.jpg")
     sizes = [(tmp_path / f"{name}.jpg").read_bytes() for name in "abc"]
     assert sizes[0] == sizes[1]
     assert len(sizes[2]) > len(sizes[0])

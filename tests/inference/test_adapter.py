@@ -18,7 +18,7 @@ from sfumato.inference import Style, Stylizer
 from sfumato.inference.adapter import MOST_BYTES, Adapter
 from sfumato.inference.library import personal_path
 from sfumato.inference.recipe import Recipe
-from sfumato.inference.stylizer import WEIGHTS
+from sfumato.inference.session import WEIGHTS
 from sfumato.inference.taste import Taste
 from support import scene
 

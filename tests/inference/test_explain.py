@@ -66,7 +66,7 @@ def paint(stylizer, photo, out, styles, masks=(), strength=1.0, **options):
         read = shrink(read, recipe.max_size)
     painted = stylizer.paint(read, styles, **recipe.options, masks=masks)
     metadata = replace(painted.metadata, recipe=recipe.to_json())
-    write_photo(replace(painted, metadata=metadata), out, quality=recipe.quality)
+    write_photo(replace(painted, metadata=metadata), out, quality=recipe.file_quality)
     return out
 
 
@@ -256,9 +256,9 @@ def test_the_numbers_are_those_of_the_picture(stylizer, photo, painted):
     ("name", "options"),
     [
         ("a.png", {}),
-        ("a.jpg", {"quality": 92}),
-        ("a.jpg", {"quality": 8}),
-        ("a.webp", {"quality": 30}),
+        ("a.jpg", {"file_quality": 92}),
+        ("a.jpg", {"file_quality": 8}),
+        ("a.webp", {"file_quality": 30}),
         ("a.tiff", {"stroke": 1.6, "seed": 9}),
         ("a.png", {"max_size": 50, "color": "luminance", "strength": 0.6}),
     ],

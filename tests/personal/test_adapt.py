@@ -16,7 +16,7 @@ from sfumato.image import Picture, write_image
 from sfumato.inference import Style, Stylizer, marks
 from sfumato.inference.adapter import MARKS, MOST_BYTES, Adapter
 from sfumato.inference.recipe import Recipe
-from sfumato.inference.stylizer import WEIGHTS
+from sfumato.inference.session import WEIGHTS
 from sfumato.inference.taste import Taste
 from sfumato.losses.perceptual import STYLE_LAYERS
 from sfumato.networks.model import ModelConfig, StyleTransferModel

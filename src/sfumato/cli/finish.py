@@ -42,7 +42,7 @@ def finish(
         Format | None,
         typer.Option(help="Of the pictures. \\[default: by name]", show_default=False, case_sensitive=False),
     ] = None,
-    quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 92,
+    file_quality: Annotated[int, typer.Option(metavar="N", help="Of JPEG and WebP, 1 to 100.")] = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads. \\[default: one a core]", show_default=False)
@@ -61,7 +61,7 @@ def finish(
         wanted = Finish(brightness, contrast, saturation, warmth, sharpen, radius, threshold, upscale)
     except UsageError as problem:  # which begins with the attribute's name, and that is the option's
         raise UsageError(f"--{problem}") from problem
-    check_range(quality, 1, 100, "--quality")
+    check_range(file_quality, 1, 100, "--file-quality")
     check_range(max_pixels, 1, 10**12, "--max-pixels")
     if threads is not None:
         check_range(threads, 1, 10_000, "--threads")
@@ -72,7 +72,9 @@ def finish(
     jobs, is_batch = plan(pictures, out, "finished", format and format.value, "finish")
     if jobs[0].target is None and sys.stdout.isatty():
         raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
-    Finishing(wanted, threads, format and format.value, quality, overwrite, max_pixels, as_json).all(jobs, is_batch)
+    Finishing(wanted, threads, format and format.value, file_quality, overwrite, max_pixels, as_json).all(
+        jobs, is_batch
+    )
 
 
 class Finishing(Pictures):

@@ -53,7 +53,8 @@ def _lines(recipe: Recipe) -> dict[str, str]:
         "color": recipe.color,
         "refine": f"{recipe.refine} steps" if recipe.refine else "none",
         "max size": f"{recipe.max_size} px" if recipe.max_size else "the photo's own",
-        "quality": str(recipe.quality),
+        "quality": recipe.quality,
+        "file": f"quality {recipe.file_quality}",
         "seed": str(recipe.seed),
         "masks": ", ".join(digest[:12] for digest in recipe.masks) or "none",
     }
@@ -79,10 +80,14 @@ def replay(
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="PATH|-", help="The picture to write.", show_default=False)
     ],
+    style: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="IMAGE", help="Pictures that the style was made of, where it is no built-in one."),
+    ] = None,
     mask: Annotated[
         list[Path] | None, typer.Option(help="The masks of the recipe in the same order, or others.")
     ] = None,
-    quality: Annotated[
+    file_quality: Annotated[
         int | None, typer.Option(help="Of JPEG and WebP, 1 to 100. \\[default: the recipe's]", show_default=False)
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that is there.")] = False,
@@ -97,7 +102,7 @@ def replay(
     from sfumato.checks import check_range
     from sfumato.cli.stylize import Run, mask_digest, read_mask
     from sfumato.image import MAX_PIXELS
-    from sfumato.inference import Stylizer
+    from sfumato.inference import Style, Stylizer
     from sfumato.inference.batch import plan
 
     recipe = _recipe(_found(picture), picture)
@@ -110,12 +115,12 @@ def replay(
     if digests != list(recipe.masks):
         typer.echo(f"sfumato: other masks than those {picture} was made with are used", err=True)
         recipe = replace(recipe, masks=digests)
-    if quality is not None:
-        check_range(quality, 1, 100, "--quality")
-        recipe = replace(recipe, quality=quality)
+    if file_quality is not None:
+        check_range(file_quality, 1, 100, "--file-quality")
+        recipe = replace(recipe, file_quality=file_quality)
     jobs, _ = plan([photo], out, "replay")
     stylizer = Stylizer(recipe.model if model is None and recipe.model in collection_names() else model)
-    styles = recipe.rebuild(stylizer)
+    styles = recipe.rebuild(stylizer, [Style.from_images(style)] if style else [])
     Run(stylizer, recipe, styles, masks, None, overwrite, MAX_PIXELS, False).all(jobs, False)
 
 

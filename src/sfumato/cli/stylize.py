@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from sfumato.inference.taste import Taste
 
 
+class QualityMode(StrEnum):
+    draft = "draft"
+    standard = "standard"
+
+
 class ColorMode(StrEnum):
     style = "style"
     content = "content"
@@ -53,6 +58,15 @@ def stylize(
             "-o",
             metavar="PATH|DIR|-",
             help="The picture to write; for several photos, a folder. \\[default: beside each photo]",
+            show_default=False,
+        ),
+    ] = None,
+    quality: Annotated[
+        QualityMode | None,
+        typer.Option(
+            case_sensitive=False,
+            help="draft: at once. standard: with the brushwork of the style's own pictures, in some seconds. "
+            "\\[default: draft]",
             show_default=False,
         ),
     ] = None,
@@ -103,7 +117,7 @@ def stylize(
         Format | None,
         typer.Option(help="Of the pictures. \\[default: by name]", show_default=False, case_sensitive=False),
     ] = None,
-    quality: Annotated[int, typer.Option(help="Of JPEG and WebP, 1 to 100.")] = 92,
+    file_quality: Annotated[int, typer.Option(metavar="N", help="Of JPEG and WebP, 1 to 100.")] = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
     model: Annotated[
         Path | None,
@@ -131,7 +145,7 @@ def stylize(
     check_range(refine, 0, 64, "--refine")
     check_range(seed, 0, 2**53, "--seed")
     wishes = _wishes(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
-    check_range(quality, 1, 100, "--quality")
+    check_range(file_quality, 1, 100, "--file-quality")
     if max_size:
         check_range(max_size, 16, 1_000_000, "--max-size")
     check_range(max_pixels, 1, 10**12, "--max-pixels")
@@ -145,9 +159,13 @@ def stylize(
         raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
     stylizer = Stylizer(model, threads, device)
     stylizer.check_own_style(len(texts), color.value, len(masks))
+    mode = stylizer.check_quality(quality and quality.value)
     if wishes is not None:
         wishes.check(stylizer)
     styles = _styles(texts, len(masks), stylizer)
+    if mode != "draft":
+        for each in styles:
+            stylizer.check_pictures(each)
     regions = [read_mask(path) for path in masks]
     recipe = Recipe.of(
         stylizer,
@@ -155,11 +173,12 @@ def stylize(
         strength=strength,
         stroke=stroke,
         color=color.value,
-        refine=refine if stylizer.refines else 0,
+        refine=refine if stylizer.refines and mode == "draft" else 0,
         max_size=max_size,
         masks=[mask_digest(region) for region in regions],
-        quality=quality,
+        file_quality=file_quality,
         seed=seed,
+        quality=mode,
     )
     tastes = find_tastes(texts, len(masks)) if styles else {}
     run = Run(
@@ -209,7 +228,7 @@ class Run(Pictures):
         tastes: Mapping[int, Taste] | None = None,
     ) -> None:
         """``tastes`` are those of several styles, by the place in ``styles`` that each photo chooses one for."""
-        super().__init__(format, recipe.quality, overwrite, max_pixels, as_json)
+        super().__init__(format, recipe.file_quality, overwrite, max_pixels, as_json)
         self.wishes, self.tastes = wishes, tastes or {}
         self.stylizer, self.recipe, self.styles, self.masks = stylizer, recipe, styles, masks
 

@@ -36,15 +36,18 @@ from sfumato.checkpoint import (
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
 from sfumato.inference.adapter import LEAST, STORED
-from sfumato.inference.stylizer import WEIGHTS
+from sfumato.inference.session import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator, ProjectedDiscriminator
+from sfumato.networks.hypercolumn import HYPERCOLUMN_LAYERS, stack_layers
 from sfumato.networks.model import (
     CollectionModel,
+    MatchingModel,
     NoiseModel,
     StyleTransferModel,
     build_collection_discriminator,
     build_discriminator,
 )
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.networks.refiner import STRIDE, GramRefiner, RefinementGradient, Refiner, correlations_of
 from sfumato.networks.upscaler import SCALE, Upscaler
 from sfumato.style_code import MEASURED
@@ -60,7 +63,8 @@ PARITY_BATCHES = (1, 2, 5)  # z at once
 _SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
 _FREE = {  # axes of any length, by the name of an input or output; codes and affines have none
     **dict.fromkeys(
-        ("picture", "photo", "thumbnail", "stylized", "features", "opinion", "velocity", "refined", "moved"), _SIZE
+        ("picture", "photo", "thumbnail", "stylized", "features", "opinion", "velocity", "refined", "moved", "painted"),
+        _SIZE,
     ),
     **dict.fromkeys(("upscaled", "gradient"), _SIZE),
     **dict.fromkeys(("z", "pictures"), _COUNT),
@@ -158,11 +162,12 @@ def export_model(
     model.safetensors holds the weights once: graphs refer to places in it (ONNX external data), and
     `checkpoint.load_model` makes torch's model of it.
 
-    Weights are rounded to 16 bits, a collection's kernels and matrices to 8 with a scale for each channel, and stored
+    Weights are rounded to 16 bits, kernels and matrices of a collection and of a
+    decoder to 8 with a scale for each channel, and stored
     so (computed with in 32): a small download, and torch is compared with the same rounded weights. Returns the largest
     differences by graph. ModelError, and nothing kept, where one exceeds `TOLERANCE`.
     """
-    in_bytes = isinstance(model, CollectionModel)
+    in_bytes = isinstance(model, CollectionModel | MatchingModel)
     _round(model.cpu().eval(), in_bytes)
     with torch.no_grad():
         judge = None if discriminator is None else _rounded(discriminator, in_bytes)
@@ -198,6 +203,8 @@ def export_model(
 def _bundle(model: Model, judge: nn.Module | None) -> _Bundle:
     if isinstance(model, NoiseModel):
         return _of_noise(model)
+    if isinstance(model, MatchingModel):
+        return _of_matching(model)
     return _of_collection(model, judge) if isinstance(model, CollectionModel) else _of_styles(model, judge)
 
 
@@ -285,6 +292,48 @@ def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
     return _Bundle(graphs, inputs, _pictures(), model.generator, facts)
 
 
+class _Encoder(nn.Module):
+    """Pictures to hypercolumns, each layer weighted by the decoder's scale: VGG19's first layers, frozen."""
+
+    scale: Tensor
+
+    def __init__(self, model: MatchingModel) -> None:
+        super().__init__()
+        self.vgg = VGG19(load_vgg19_weights(), HYPERCOLUMN_LAYERS)
+        self.register_buffer("scale", model.decoder.scale.clone())
+
+    def forward(self, picture: Tensor) -> Tensor:
+        return stack_layers(self.vgg(picture, HYPERCOLUMN_LAYERS)) * self.scale
+
+
+class _Decoder(nn.Module):
+    def __init__(self, model: MatchingModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: Tensor) -> Tensor:
+        painted: Tensor = self.model.decoder(features / self.model.decoder.scale)
+        return painted
+
+
+def _of_matching(model: MatchingModel) -> _Bundle:
+    """Encoder and decoder of hypercolumns. What lies between them, the matching, is NumPy
+    (`inference.matching`)."""
+    encoder = _Encoder(model).eval()
+    _round(encoder.vgg, in_bytes=True)
+    photo = torch.rand(1, 3, 76, 92)
+    graphs: dict[str, _Graph] = {
+        "encoder": (encoder, (photo,), ["picture"], ["features"]),
+        "decoder": (_Decoder(model), (encoder(photo),), ["features"], ["painted"]),
+    }
+
+    def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
+        picture = picture[:, :, : picture.shape[2] // 4 * 4, : picture.shape[3] // 4 * 4]
+        return {"encoder": (picture,), "decoder": (encoder(picture),)}
+
+    return _Bundle(graphs, inputs, _pictures(), model)
+
+
 def _of_noise(model: NoiseModel) -> _Bundle:
     """Pictures (B, 3, side, side) out of z (B, Z). The discriminator stays behind: it is asked about photos' places."""
     z_size, generator = model.config.z_size, torch.Generator().manual_seed(0)
@@ -354,7 +403,7 @@ def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
     """The discriminator beside a checkpoint's model. A model.safetensors alone comes without; so does noise, and a
     collection whose discriminator looks with VGG19, which is no part of that model."""
     borrowed = isinstance(model, CollectionModel) and model.config.discriminator == "projected"
-    if isinstance(model, NoiseModel) or borrowed or not state.is_file():
+    if isinstance(model, NoiseModel | MatchingModel) or borrowed or not state.is_file():
         return None
     prefix = "discriminator."
     try:

@@ -203,13 +203,18 @@ def explain(
         InputError: a file cannot be read, the picture has no recipe, or the photo is not the one: its proportions
             differ, repainting it gives another picture, or the picture was finished since.
         ModelError: another model painted it, or the model is damaged.
-        UsageError: the model paints one collection, and has no style codes.
+        UsageError: the model paints one collection, and has no style codes; or the picture is no draft.
     """
     recipe = recipe_of(picture)
     if photo is not None and recipe.finish:
         raise InputError(
             f"{picture} was finished after it was painted, and is compared with its photo no more; name the painting "
             "from before, or leave --photo out"
+        )
+    if recipe.quality != "draft":
+        raise UsageError(
+            f"{picture} was painted in the quality {recipe.quality}, by matched features and not by a style code; only "
+            "drafts are explained"
         )
     stylizer = stylizer or Stylizer()
     styles = recipe.rebuild(stylizer)
@@ -398,7 +403,7 @@ def _check_repainted(
     if recipe.masks:
         again.append(photo)
     else:
-        again = [_as_kept(again[0], picture, recipe.quality)]
+        again = [_as_kept(again[0], picture, recipe.file_quality)]
     size = thumbnail_size(seen.height, seen.width, WORK, 4 * WORK)
     layers = np.stack([PixelSource(layer).reduced(*size)[0] for layer in again])  # (n, 3, h, w)
     found = PixelSource(seen).reduced(*size)[0]

@@ -15,7 +15,7 @@ from sfumato import __version__
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import Picture
-from sfumato.inference.stylizer import Ends, load_graph, read_card
+from sfumato.inference.session import Ends, load_graph, read_card
 
 Z: TypeAlias = npt.NDArray[np.float32]
 

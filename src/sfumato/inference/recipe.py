@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 
@@ -14,18 +14,24 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.inference.adapter import Adapter
 from sfumato.inference.library import has_style
 from sfumato.inference.retouch import UNPAINTED, Finish, finishes
-from sfumato.inference.stylizer import Color, Style, Stylizer
+from sfumato.inference.style_pictures import StylePicture, built_in_pictures
+from sfumato.inference.stylizer import Color, Quality, Style, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
 
 
-def style_to_json(style: Style) -> dict[str, str]:
+def style_to_json(style: Style) -> dict[str, Any]:
     """A style as recipes keep it."""
-    kept = {"name": style.name, "code": to_text(style.code.vector, "<f4")}
+    kept: dict[str, Any] = {"name": style.name, "code": to_text(style.code.vector, "<f4")}
     if style.code.look is not None:
         kept["look"] = to_text(style.code.look, "<f2")
     if style.adapter is not None:
         kept["adapter"] = style.adapter.digest
     return kept
+
+
+def pictures_to_json(style: Style) -> list[dict[str, Any]]:
+    """The pictures of a style as recipes name them: by hash, with their weights."""
+    return [{"sha256": each.sha256, "weight": each.weight} for each in style.pictures]
 
 
 @dataclass(frozen=True)
@@ -42,40 +48,48 @@ class Recipe:
         strength, stroke, color, refine: as `Stylizer` takes them.
         max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
         masks: SHA-256 of each mask's values.
-        quality: of JPEG and WebP.
+        file_quality: of JPEG and WebP.
         seed: which way the marks fell.
         guidance: what Sfumato was asked to choose, what it chose and why; None where people chose everything. It tells
             how the numbers above came about; a replay takes them as they are.
         kind: of the model.
+        quality: as `Stylizer` takes it.
+        decoder_sha256: of the networks of the quality standard (`FeatureNetworks.digest`); empty for a draft.
         finish: what was done to the picture after painting, as `retouch.Finish` tells it, in order.
     """
 
     version: str
     model: str
     model_sha256: str
-    styles: Sequence[Mapping[str, str]]
+    styles: Sequence[Mapping[str, Any]]
     strength: float = 1.0
     stroke: float = 1.0
     color: Color = "style"
     refine: int = 0
     max_size: int = 0
     masks: Sequence[str] = ()
-    quality: int = 92
+    file_quality: int = 92
     seed: int = 0
     guidance: Mapping[str, Any] | None = None
     kind: str = "arbitrary"
+    quality: Quality = "draft"
+    decoder_sha256: str = ""
     finish: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
         """The recipe of painting with these styles; ``options`` are the attributes from ``strength`` on."""
         card = stylizer.card
-        kept = [style_to_json(style) for style in styles]
-        return cls(__version__, card.model, stylizer.digest, kept, **options, kind=card.kind)
+        decoder = stylizer.networks.digest if options.get("quality", "draft") != "draft" else ""
+        made = cls(__version__, card.model, stylizer.digest, [], **options, kind=card.kind, decoder_sha256=decoder)
+        return made.with_styles(styles)
 
-    def with_styles(self, styles: Sequence[Style]) -> Recipe:
+    def with_styles(self, styles: Sequence[Style]) -> Self:
         """The same with other styles."""
-        return replace(self, styles=[style_to_json(style) for style in styles])
+        kept = [style_to_json(style) for style in styles]
+        if self.quality != "draft":
+            kept = [{**each, "pictures": pictures_to_json(style)} for each, style in zip(kept, styles, strict=True)]
+        return replace(self, styles=kept)
 
     @property
     def finishes(self) -> list[Finish]:
@@ -85,13 +99,15 @@ class Recipe:
     @property
     def options(self) -> dict[str, Any]:
         """What `Stylizer` takes besides photo, styles and masks."""
-        return {key: getattr(self, key) for key in ("strength", "stroke", "color", "refine", "seed")}
+        return {key: getattr(self, key) for key in ("strength", "stroke", "color", "refine", "seed", "quality")}
 
     def to_json(self) -> dict[str, Any]:
         found = {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
         found["finish"] = [dict(each) for each in self.finish]
         if self.kind == "arbitrary":
             del found["kind"]  # as in pictures from before there were others
+        if self.quality == "draft":
+            del found["quality"], found["decoder_sha256"]
         if not self.finish:
             del found["finish"]
         return found
@@ -112,7 +128,7 @@ class Recipe:
             names = [style["name"] for style in recipe.styles]
             names += [style["adapter"] for style in recipe.styles if "adapter" in style]
             texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color, recipe.kind, *names)
-            numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.quality))
+            numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.file_quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError("its parts have other types")
             if not (recipe.version + recipe.model_sha256).isprintable():  # errors on terminals tell of them
@@ -121,8 +137,11 @@ class Recipe:
                 raise ValueError("its steps of refinement are no whole number")
             if type(recipe.seed) is not int or not (recipe.guidance is None or isinstance(recipe.guidance, dict)):
                 raise ValueError("its seed or guidance has another type")
+            if recipe.quality not in get_args(Quality) or not isinstance(recipe.decoder_sha256, str):
+                raise ValueError("its quality is none")
             for style in recipe.styles:
                 recipe._code(style)
+                _pictures(style)
             if bool(recipe.styles) != (recipe.kind == "arbitrary"):
                 raise ValueError("its styles do not fit its kind of model")
             if not all(isinstance(mask, str) for mask in recipe.masks):
@@ -132,11 +151,13 @@ class Recipe:
             raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
         return recipe
 
-    def rebuild(self, stylizer: Stylizer) -> list[Style]:
-        """The styles, for a stylizer of the same model. An adapter is taken from the style of that name here.
+    def rebuild(self, stylizer: Stylizer, known: Sequence[Style] = ()) -> list[Style]:
+        """The styles, for a stylizer of the same model. An adapter is taken from the style of that name here; pictures
+        from ``known`` styles and the built-in ones.
 
         Raises:
             ModelError: it has another model, or an adapter that it was painted with is not here.
+            UsageError: a picture that it was painted with is not here.
         """
         card = stylizer.card
         if (card.model, stylizer.digest) != (self.model, self.model_sha256):
@@ -145,14 +166,46 @@ class Recipe:
                 f"{self.version}, and this is {card.model!r} ({stylizer.digest[:12]}) of {__version__}; "
                 "install what made it, or name its model with --model"
             )
-        return [Style(style["name"], self._code(style), adapter=_adapter(style)) for style in self.styles]
+        if self.decoder_sha256 and stylizer.networks.digest != self.decoder_sha256:
+            raise ModelError(
+                f"the picture was made with other networks of the quality {self.quality} "
+                f"({self.decoder_sha256[:12]}) than these ({stylizer.networks.digest[:12]}); install what made it"
+            )
+        here = {each.sha256: each for style in known for each in style.pictures}
+        return [
+            Style(style["name"], self._code(style), adapter=_adapter(style), pictures=_found(style, here))
+            for style in self.styles
+        ]
 
-    def _code(self, style: Mapping[str, str]) -> StyleCode:
+    def _code(self, style: Mapping[str, Any]) -> StyleCode:
         look = from_text(style["look"], "<f2") if "look" in style else None
         return StyleCode(from_text(style["code"], "<f4"), self.model, look)
 
 
-def _adapter(style: Mapping[str, str]) -> Adapter | None:
+def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Hash and weight of each picture of a recipe's style; ValueError where they are none."""
+    found = [(each["sha256"], float(each["weight"])) for each in style.get("pictures", ())]
+    if not all(isinstance(digest, str) and digest.isalnum() and 0 < weight < 1e9 for digest, weight in found):
+        raise ValueError("its pictures are damaged")
+    return found
+
+
+def _found(style: Mapping[str, Any], here: Mapping[str, StylePicture]) -> tuple[StylePicture, ...]:
+    """The pictures of a recipe's style, from those that are here and those of the built-in styles."""
+    wanted = _pictures(style)
+    if any(digest not in here for digest, _ in wanted):
+        names = [part.rpartition(":")[0] or part for part in style["name"].split(" + ")]
+        built_in = [each for name in names for each in built_in_pictures(name)]
+        here = {**{each.sha256: each for each in built_in}, **here}
+    if lost := [digest for digest, _ in wanted if digest not in here]:
+        raise UsageError(
+            f"the picture was painted with a picture of the style {style['name']!r} (SHA-256 {lost[0][:12]}) that is "
+            "not here; name its file with --style"
+        )
+    return tuple(replace(here[digest], weight=weight) for digest, weight in wanted)
+
+
+def _adapter(style: Mapping[str, Any]) -> Adapter | None:
     """What a recipe's style was painted with besides its code, from the styles that are here."""
     digest = style.get("adapter")
     if digest is None:

@@ -10,14 +10,13 @@ of a few kB.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +27,16 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import ImageSource, Photo, Picture, as_image, luma, resize, thumbnail_size, to_levels
 from sfumato.inference.adapter import Adapter
 from sfumato.inference.descent import descend
+from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
 from sfumato.inference.marks import Marks
+from sfumato.inference.matched_painting import MatchedPainting, make_bank, plan_scales
+from sfumato.inference.session import PROVIDERS, WEIGHTS, Ends, load_graph, read_card
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
+from sfumato.inference.style_pictures import StylePicture, built_in_pictures
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
 from sfumato.style_code import StyleCode
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
 
 #: In pixels: a picture whose longer side is below this is smaller than the coarsest marks of the networks.
 SMALLEST_SIDE = 16
@@ -61,9 +61,10 @@ _REFINER_STRIDE = 4
 NOISE_PLACES = 429
 
 Color: TypeAlias = Literal["style", "content", "luminance"]
+#: How a photo is painted: by the small network at once, or with features of the style's own pictures.
+Quality: TypeAlias = Literal["draft", "standard"]
 Mask: TypeAlias = npt.NDArray[np.float32]
 
-Ends: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]  # names of a graph's inputs and outputs
 _GENERATOR: dict[str, Ends] = {"generator.onnx": (("picture", "affines", "origin"), ("stylized",))}
 _GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint photos
     "arbitrary": {
@@ -74,8 +75,6 @@ _GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint
     },
     "collection": {"statistics.onnx": (("thumbnail", "photo"), ("affines", "look")), **_GENERATOR},
 }
-#: The file of a bundle that its graphs' weights lie in.
-WEIGHTS = "model.safetensors"
 #: Of models for any style, with which adapted styles are refined (`networks.refiner.GramRefiner`); older bundles have
 #: none. Its weights are those of the refiner.
 _GRAM_REFINER = "gram_refiner.onnx"
@@ -87,7 +86,6 @@ _OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint n
     False: {"discriminator.onnx": (("picture",), ("opinion",))},
 }
 _OTHERS = {"noise": "it paints out of noise, and no photos; use sfumato imagine --model {}"}  # kinds of other commands
-_PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # fastest first
 
 
 @dataclass(frozen=True)
@@ -156,24 +154,6 @@ class Card:
         return cls(**{entry.name: card[entry.name] for entry in fields(cls)})
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """What ``card.json`` in ``folder`` holds, of whatever kind the model is.
-
-    Raises:
-        ModelError: there is none, or it is not JSON.
-    """
-    path = folder / "card.json"
-    try:
-        found = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as problem:
-        raise ModelError(f"{folder} is not an exported model: no card.json is in it; name another") from problem
-    except (OSError, ValueError) as problem:
-        raise ModelError(f"cannot read {path}: {problem}; export or install the model again") from problem
-    if not isinstance(found, dict):
-        raise ModelError(f"{path} is not a model card; export the model again")
-    return found
-
-
 class Stylizer:
     """Paints photos with one exported model.
 
@@ -199,14 +179,34 @@ class Stylizer:
     def __init__(
         self, model: str | os.PathLike[str] | None = None, threads: int | None = None, device: str = "auto"
     ) -> None:
-        if device != "auto" and device not in _PROVIDERS:
-            raise UsageError(f"there is no device {device!r}; choose auto, {' or '.join(_PROVIDERS)}")
+        if device != "auto" and device not in PROVIDERS:
+            raise UsageError(f"there is no device {device!r}; choose auto, {' or '.join(PROVIDERS)}")
         if threads is not None:
             check_range(threads, 1, 10_000, "threads")
             threads = min(threads, os.cpu_count() or 1)  # more of them than cores wait for each other
-        self.folder = assets.find_model(model).resolve()
+        self.folder, self._decoder = assets.find_model(model).resolve(), None
+        if read_card(self.folder).get("kind") == "matching":  # style codes are the shipped model's
+            self.folder, self._decoder = assets.weights_dir().resolve(), self.folder
         self.card = Card.read(self.folder)
         self._threads, self._device = threads, device
+
+    @property
+    def default_quality(self) -> Quality:
+        """What a photo is painted in where no quality is named: ``"standard"`` with a model of the kind matching."""
+        return "draft" if self._decoder is None else "standard"
+
+    def check_quality(self, quality: str | None) -> Quality:
+        """The quality to paint in. Raises UsageError where there is none of that name, or this model has another."""
+        if quality is None:
+            return self.default_quality
+        if quality not in get_args(Quality):
+            raise UsageError(f"quality must be one of {', '.join(get_args(Quality))}, but is {quality!r}")
+        if quality == "draft" and self._decoder is not None:
+            raise UsageError(f"the model {self.networks.name!r} has no draft; paint with the quality standard")
+        if quality != "draft" and not self.card.has_codes:
+            raise UsageError(f"the model {self.card.model!r} paints one collection, in draft quality only")
+        found: Quality = "draft" if quality == "draft" else "standard"
+        return found
 
     @cached_property
     def _refiner(self) -> Stylizer:
@@ -236,6 +236,7 @@ class Stylizer:
         masks: Sequence[Mask] = (),
         refine: int = REFINE,
         seed: int = 0,
+        quality: Quality | None = None,
     ) -> Picture:
         """Paints a photo in a style, at the photo's own size; the same arguments give the same pixels.
 
@@ -256,6 +257,9 @@ class Stylizer:
                 64; each takes about 0.6 seconds on two cores. A style with marks takes more of them
                 (``inference.marks``). A collection's model without a look takes none.
             seed: which way the marks fall, where the photo does not say; 0 and up.
+            quality: ``"draft"`` paints with the network of this model; ``"standard"`` matches the photo with features
+                of the style's own pictures and decodes them (``inference.matched_painting``): slower, with the
+                painting's own brushwork. It takes no ``refine``. ``None`` is ``default_quality``.
 
         Returns:
             ``(1, 3, H, W)`` float32 in ``[0, 1]``.
@@ -267,7 +271,8 @@ class Stylizer:
         """
         picture = _usable(photo)
         output = np.empty_like(picture)
-        for tile, painted in self._render(ArraySource(picture), style, strength, stroke, color, masks, refine, seed):
+        options = strength, stroke, color, masks, refine, seed, quality
+        for tile, painted in self._render(ArraySource(picture), style, *options):
             output[:, :, tile.rows, tile.columns] = painted
         return output
 
@@ -282,6 +287,7 @@ class Stylizer:
         masks: Sequence[Mask] = (),
         refine: int = REFINE,
         seed: int = 0,
+        quality: Quality | None = None,
         name: str = "the photo",
     ) -> Photo:
         """As a call, from photo to photo: its depth, transparency and metadata are kept, and memory is bounded.
@@ -290,9 +296,8 @@ class Stylizer:
         """
         check_size(photo.height, photo.width, name)
         pixels = np.empty_like(photo.pixels)
-        for tile, painted in self._render(
-            PixelSource(photo), style, strength, stroke, color, masks, refine, seed, name
-        ):
+        options = strength, stroke, color, masks, refine, seed, quality
+        for tile, painted in self._render(PixelSource(photo), style, *options, name):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
         if strength == 0 and not self.card.has_codes:  # the photo, also what lies under its transparency
             pixels = photo.pixels.copy()
@@ -308,6 +313,7 @@ class Stylizer:
         masks: Sequence[Mask],
         refine: int,
         seed: int,
+        quality: Quality | None,
         name: str = "the photo",
     ) -> Iterator[tuple[Tile, Picture]]:
         """The stylised picture, tile by tile; values in [0, 1]."""
@@ -317,6 +323,7 @@ class Stylizer:
         check_range(seed, 0, 2**63 - 1, "seed")
         if color not in get_args(Color):
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
+        quality = self.check_quality(quality)
         styles = _as_styles(style)
         self.check_own_style(len(styles), color, len(masks) if isinstance(masks, list | tuple) else 0)
         regions = _regions(masks, len(styles) if self.card.has_codes else 1, source.height, source.width, name)
@@ -324,7 +331,14 @@ class Stylizer:
         if self.card.has_codes:
             wanted = [self.check_style(Style.named(s) if isinstance(s, str) else s) for s in styles]
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
-        paintings = [_Painting(self, wide, each, strength, stroke, color, refine, seed).tiles() for each in wanted]
+        paintings = [
+            (
+                _Painting(self, wide, each, strength, stroke, color, refine, seed)
+                if quality == "draft"
+                else self._matched(wide, each, strength, stroke, color, seed)
+            ).tiles()
+            for each in wanted
+        ]
         for parts in zip(*paintings, strict=True):
             tile = parts[0][0].within(source.height, source.width)
             height, width = tile.shape
@@ -338,6 +352,23 @@ class Stylizer:
                     painted = keep_chroma(painted, photo)
             yield tile, painted
 
+    @cached_property
+    def networks(self) -> FeatureNetworks:
+        """Encoder and decoder of the quality ``"standard"``; they belong to no style."""
+        return FeatureNetworks(self._decoder, self._threads, self._device)
+
+    def _matched(
+        self, source: Source, style: Style | None, strength: float, stroke: float, color: Color, seed: int
+    ) -> MatchedPainting:
+        assert style is not None, "check_quality lets no model of one collection come here"
+        pictures = self.check_pictures(style).pictures
+        if color == "content":
+            photo = source.reduced(*thumbnail_size(source.height, source.width, 64, LONGEST_THUMBNAIL))
+            pictures = tuple(each.recoloured(photo) for each in pictures)
+        scales = plan_scales(source.height, source.width)
+        banks = [make_bank(self.networks, pictures, max(1, round(scale.short * stroke)), seed) for scale in scales]
+        return MatchedPainting(self.networks, source, banks, scales, strength, seed)
+
     def check_own_style(self, styles: int, color: Color, masks: int) -> None:
         """Raises UsageError where a model of one collection is asked for what only style codes can give."""
         if self.card.has_codes:
@@ -349,6 +380,16 @@ class Stylizer:
             raise UsageError(f"{paints}, and cannot take the photo's palette; choose the color style or luminance")
         if masks > 1:
             raise UsageError(f"{paints}, which one mask can bound; {masks} masks were given")
+
+    @staticmethod
+    def check_pictures(style: Style) -> Style:
+        """The style. Raises UsageError where it has no picture with it, which the quality standard paints with."""
+        if not style.pictures:
+            raise UsageError(
+                f"the style {style.name!r} has no picture with it, which the quality standard needs; paint it with the "
+                "quality draft, or name pictures as the style"
+            )
+        return style
 
     def check_style(self, style: Style) -> Style:
         """The style. Raises ModelError where it is another model's."""
@@ -674,12 +715,15 @@ class Style:
         about: where it comes from (title, artist, year, source, licence, kind). It is no part of the style's identity.
         adapter: changes of the model's weights that the style is painted with, of a person's own style that was
             adapted; ``None`` paints with the model as it is.
+        pictures: those that it is made of, which the quality ``"standard"`` paints with; none where only the code is
+            known, as in a style file.
     """
 
     name: str
     code: StyleCode
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
     adapter: Adapter | None = None
+    pictures: tuple[StylePicture, ...] = field(default=(), compare=False)
 
     @classmethod
     def named(cls, name: str) -> Style:
@@ -697,7 +741,7 @@ class Style:
 
             return Taste.load(path).style_named(name)
         code, about = StyleCode.load(path)
-        return cls(name, code, about)
+        return cls(name, code, about, pictures=built_in_pictures(name))
 
     @classmethod
     def from_image(cls, source: ImageSource, name: str | None = None, stylizer: Stylizer | None = None) -> Self:
@@ -712,11 +756,14 @@ class Style:
     ) -> Self:
         """What several pictures have in common: the mean of their codes."""
         stylizer = stylizer or Stylizer()
-        codes = [stylizer.encode(source) for source in sources]
+        read = [_usable(source) for source in sources]
+        codes = [stylizer.encode(picture) for picture in read]
         if not codes:
             raise UsageError("a style needs at least one picture, and none was given")
         kind = "picture" if len(codes) == 1 else "pictures"
-        return cls(name or f"{len(codes)} {kind}", StyleCode.mean(codes), {"kind": kind, "pictures": str(len(codes))})
+        about = {"kind": kind, "pictures": str(len(codes))}
+        pictures = tuple(StylePicture.of(picture) for picture in read)
+        return cls(name or f"{len(codes)} {kind}", StyleCode.mean(codes), about, pictures=pictures)
 
     @classmethod
     def blend(cls, weights: Mapping[Self | str, float], name: str | None = None) -> Self:
@@ -734,7 +781,7 @@ class Style:
         total = sum(weight for _, weight in parts)
         adapter = Adapter.blend([(style.adapter, float(weight / total)) for style, weight in parts])
         recipe = " + ".join(f"{style.name}:{_exactly(weight)}" for style, weight in parts)
-        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, adapter)
+        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, adapter, _blended(parts))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Style:
@@ -765,85 +812,22 @@ class Style:
         self.code.save(path, {**self.about, "name": self.name})
 
 
+def _blended(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:
+    """The pictures of all parts, by weight; none where a part that counts has none."""
+    parts = [(style, float(weight)) for style, weight in parts if weight > 0]
+    if not all(style.pictures for style, _ in parts):
+        return ()
+    whole, found = sum(weight for _, weight in parts), []
+    for style, weight in parts:
+        own = sum(each.weight for each in style.pictures)
+        found += [each.weighted(weight / whole / own) for each in style.pictures]
+    return tuple(found)
+
+
 def _exactly(weight: float) -> str:
     """As short as it can be read again as the same number: a replay mixes adapters by it."""
     short = f"{weight:g}"
     return short if float(short) == weight else repr(float(weight))
-
-
-# Every Stylizer of the process shares these: a session may run in several threads at once. The hash belongs to the key,
-# so that a model exported again into the same folder is loaded again.
-@lru_cache(maxsize=24)
-def load_graph(
-    path: Path,
-    sha256: str,
-    ends: Ends,
-    threads: int | None = None,
-    device: str = "auto",
-    weights: str = "",
-    adapter: Adapter | None = None,
-) -> InferenceSession:
-    """A graph, ready to run; ``weights`` is the hash of the file beside it that its weights may lie in, some of which
-    an ``adapter`` changes.
-
-    Raises:
-        ModelError: it is not there, has another hash, is damaged, or has other inputs and outputs than ``ends``; or the
-            adapter does not fit the weights.
-        UsageError: there is no such device.
-    """
-    _check_hash(path, sha256)
-    if weights:
-        _check_hash(path.with_name(WEIGHTS), weights)
-
-    import onnxruntime as ort
-
-    installed = [name for name in _PROVIDERS if _PROVIDERS[name] in ort.get_available_providers()]
-    if device != "auto" and device not in installed:
-        raise UsageError(f"this build of onnxruntime has no device {device!r}; choose {' or '.join(installed)}")
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads = threads or 0
-    # Each graph has its own threads: waiting, those of one would take the cores from the next.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_cpu_mem_arena = False  # it would keep what the largest tile needed
-    options.enable_mem_reuse = False  # planning it is quadratic in nodes: 1.2 s for the statistics, and saves no memory
-    if path.name not in ("generator.onnx", "refiner.onnx", _GRAM_REFINER):
-        # Run once a picture: what more optimisation takes would not be won back.
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    # Held until the session is made, which copies them.
-    changed = [] if adapter is None else adapter.put_into(options, path.with_name(WEIGHTS), path.read_bytes())
-    try:
-        providers = [_PROVIDERS[name] for name in (installed if device == "auto" else [device])]
-        session = ort.InferenceSession(path, options, providers=providers)
-    except Exception as problem:  # onnxruntime raises a dozen unrelated types here
-        reason = str(problem).partition("\n")[0]
-        raise ModelError(f"onnxruntime {ort.__version__} cannot load {path}: {reason}") from problem
-    del changed
-    if device != "auto" and _PROVIDERS[device] not in session.get_providers():  # it falls back to the CPU in silence
-        raise UsageError(f"the device {device!r} did not start; check its drivers, or choose cpu")
-    names = tuple(end.name for end in session.get_inputs()), tuple(end.name for end in session.get_outputs())
-    if names != ends:
-        raise ModelError(
-            f"{path} is another program's model, or of another version: its inputs and outputs are {names}; export the "
-            "model again"
-        )
-    return session
-
-
-@lru_cache(maxsize=24)
-def _hash(path: Path, changed: int, size: int) -> str:
-    """SHA-256 of a file as it was then: all graphs of a bundle read the same weights."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _check_hash(path: Path, sha256: str) -> None:
-    try:
-        state = path.stat()
-        found = _hash(path, state.st_mtime_ns, state.st_size)
-    except OSError as problem:
-        raise ModelError(f"cannot read {path}: {problem.strerror}; export or install the model again") from problem
-    if found != sha256:
-        raise ModelError(f"{path} is damaged: its hash is not the one on its card; export or install the model again")
 
 
 def _usable(source: ImageSource) -> Picture:

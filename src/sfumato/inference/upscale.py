@@ -13,8 +13,8 @@ from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError
 from sfumato.image import MAX_PIXELS, Photo, Picture, luma, to_levels
 from sfumato.inference.finish import enlarge
+from sfumato.inference.session import Ends, load_graph, read_card
 from sfumato.inference.sources import PixelSource, StripSource
-from sfumato.inference.stylizer import Ends, load_graph, read_card
 from sfumato.inference.tiling import tiles
 
 SCALE = 2

@@ -35,7 +35,8 @@ from sfumato.errors import InputError, UsageError
 from sfumato.image import Picture, read_image, resize
 from sfumato.inference.adapter import DOWN, LEAST, MARKS, UP, Adapter
 from sfumato.inference.marks import packed, symmetric
-from sfumato.inference.stylizer import WEIGHTS, Style, Stylizer
+from sfumato.inference.session import WEIGHTS
+from sfumato.inference.stylizer import Style, Stylizer
 from sfumato.inference.taste import Taste
 from sfumato.losses.augment import Augment
 from sfumato.losses.game import Game

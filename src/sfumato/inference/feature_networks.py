@@ -1,0 +1,87 @@
+"""The two networks of painting by matched features, from one exported bundle: VGG19's first layers and the decoder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfumato.assets import weights_dir
+from sfumato.errors import ModelError
+from sfumato.image import Picture
+from sfumato.inference.matching import Array
+from sfumato.inference.session import WEIGHTS, Ends, load_graph, read_card
+
+#: Pixels of a picture, along a side, to one hypercolumn.
+STRIDE = 4
+#: Pixels around a region that its hypercolumns see (12), on the grid of `STRIDE`.
+MARGIN = 16
+_GRAPHS: dict[str, Ends] = {
+    "encoder.onnx": (("picture",), ("features",)),
+    "decoder.onnx": (("features",), ("painted",)),
+}
+
+
+class FeatureNetworks:
+    """Encoder and decoder of a bundle of the kind ``matching``.
+
+    Making one reads its card only; graphs are checked and loaded by the first call that needs them.
+
+    Args:
+        model: the bundle's folder; ``None`` takes the one that ships with Sfumato.
+        threads, device: as `Stylizer` takes them.
+
+    Raises:
+        ModelError: the folder holds no such model.
+    """
+
+    def __init__(
+        self, model: str | os.PathLike[str] | None = None, threads: int | None = None, device: str = "auto"
+    ) -> None:
+        self.folder = (weights_dir("matching") if model is None else Path(model)).resolve()
+        self.card = read_card(self.folder)
+        files = self.card.get("files")
+        if self.card.get("kind") != "matching" or not isinstance(files, dict) or not _GRAPHS.keys() <= files.keys():
+            raise ModelError(f"{self.folder} is not a model of the kind matching; export it again, or name another")
+        self._files: dict[str, str] = files
+        self._threads, self._device = threads, device
+
+    @property
+    def name(self) -> str:
+        """The model's id."""
+        return str(self.card.get("model"))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hex, of the hashes of its graphs and weights: what decides which pixels come out."""
+        names = (*sorted(_GRAPHS), WEIGHTS)
+        return hashlib.sha256("".join(self._files.get(name, "") for name in names).encode()).hexdigest()
+
+    def encode(self, picture: Picture) -> Array:
+        """Hypercolumns of a picture whose sides divide by `STRIDE`, ``(1, 3, H, W)`` float32 in [0, 1]:
+        ``(H/4, W/4, 640)``, each layer weighted by the decoder's scale. Within `MARGIN` of its border they are those of
+        a picture with a black frame."""
+        features = self._run("encoder.onnx", picture=picture)[0]
+        return np.ascontiguousarray(features.transpose(1, 2, 0))
+
+    def decode(self, features: Array) -> Picture:
+        """Hypercolumns ``(h, w, 640)``, weighted as `encode` gives them, to a picture ``(1, 3, 4h, 4w)``, not
+        clipped."""
+        return self._run("decoder.onnx", features=np.ascontiguousarray(features.transpose(2, 0, 1))[None])
+
+    def _run(self, graph: str, **inputs: Any) -> Array:
+        session = load_graph(
+            self.folder / graph,
+            self._files[graph],
+            _GRAPHS[graph],
+            self._threads,
+            self._device,
+            weights=self._files.get(WEIGHTS, ""),
+        )
+        output: Array = session.run(None, inputs)[0]
+        if not np.isfinite(output).all():
+            raise ModelError(f"the model {self.name!r} gave values that are not numbers; install it again")
+        return output

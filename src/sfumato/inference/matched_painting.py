@@ -1,0 +1,268 @@
+"""Painting by matched features: coarse to fine, then on to the photo's own size in tiles.
+
+At each scale the photo is encoded, each of its places is matched with a hypercolumn of the style
+(``inference.matching``), both are fused by the strength, ``f = (1 - s)·f_content + s·f_style``, and the decoder paints
+the result. The picture painted at one scale has a share in the queries of the next. Coarse scales decide masses and
+colours, fine ones brushwork.
+
+Statistics and biases of a scale belong to the whole picture, so a tile needs only its surroundings (``HALO``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+from sfumato.image import Picture, resample, resize
+from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
+from sfumato.inference.finish import enlarge
+from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Array, FeatureBank, Matcher, Weights
+from sfumato.inference.sources import ArraySource, Source
+from sfumato.inference.style_pictures import StylePicture
+from sfumato.inference.tiling import Tile, tiles
+
+#: Pixels of the short side at which a style's features have their natural size. Larger photos are painted at this size
+#: first, and then on it at their own size.
+BASE = 512
+#: Vectors of a bank.
+BANK = 4096
+#: Places, at most, of a picture that is encoded at once: some 250 MB.
+WHOLE = 98_304
+#: Pixels around a tile that are painted with it: the decoder sees 48, the smoothing of colours 16. The encoder's own
+#: margin comes on top.
+HALO = 64
+_BLUR = 3  # cells: the reach of the kernel that smooths colours, a Gaussian of one cell
+_KERNEL = np.exp(-(np.arange(-_BLUR, _BLUR + 1) ** 2) / 2)
+_KERNEL /= _KERNEL.sum()
+_COARSEST = 24  # pixels of the short side: below that a scale has too few places
+_STEP = 3.0  # times the size of the scale before, at most, beyond the base size
+_SAMPLE = 16_384  # places that statistics are taken from
+_WINDOW = 128  # pixels a side of such a window
+_WINDOWS = 32
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One pass over the picture: its size, and how places are matched."""
+
+    height: int
+    width: int
+    weights: Weights
+
+    @property
+    def short(self) -> int:
+        return min(self.height, self.width)
+
+
+def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
+    """The passes for a photo of that size, coarse to fine; the last has the photo's own size."""
+    short = min(height, width)
+
+    def scale(side: float, weights: Weights) -> Scale:
+        factor = side / short
+        return Scale(max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)), weights)
+
+    first = min(short, base)
+    coarse = [
+        scale(first / 4, Weights(layers=(6.0, 3.0, 1.0, 0.0, 0.0), balance=0.0, smooth=True)),
+        scale(first / 2, Weights(layers=(4.0, 2.0, 1.0, 0.5, 0.0), balance=0.1, smooth=True)),
+    ]
+    passes = [each for each in coarse if each.short >= _COARSEST]
+    passes += [scale(first, Weights())] * 2
+    if short > base:
+        count = int(np.ceil(np.log(short / base) / np.log(_STEP)))
+        passes += [scale(base * (short / base) ** (i / count), Weights()) for i in range(1, count + 1)]
+    return passes
+
+
+@lru_cache(maxsize=10)  # of 10 MB each: a folder of photos of one size asks for the same ones again
+def make_bank(
+    networks: FeatureNetworks, pictures: tuple[StylePicture, ...], short: int, seed: int = 0, size: int = BANK
+) -> FeatureBank:
+    """A bank of ``size`` hypercolumns of a style's pictures, each with its short side at ``short`` pixels (or its own
+    size, if that is smaller), in four turns: strokes may follow any edge of the photo."""
+    rng = np.random.default_rng([0xBA2C, seed])
+    weights = np.array([each.weight for each in pictures])
+    counts = np.maximum(1, np.round(size * weights / weights.sum())).astype(int)
+    vectors = [
+        _sampled(networks, _at(each.picture, short), count, rng) for each, count in zip(pictures, counts, strict=True)
+    ]
+    return FeatureBank.of(np.concatenate(vectors))
+
+
+def _at(picture: Picture, short: int) -> Picture:
+    height, width = picture.shape[2:]
+    factor = min(1.0, short / min(height, width))
+    return resize(picture, max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)))
+
+
+def _sampled(networks: FeatureNetworks, picture: Picture, count: int, rng: np.random.Generator) -> Array:
+    """``count`` hypercolumns of a picture in four turns, or all where it has fewer. Of a large picture only windows
+    are encoded."""
+    found = []
+    for turn in range(4):
+        source = ArraySource(np.ascontiguousarray(np.rot90(picture, turn, (2, 3))))
+        if source.height * source.width <= 4 * count * STRIDE**2:
+            spots = [(slice(0, source.height), slice(0, source.width))]
+        else:
+            spots = _windows(source.height, source.width, _WINDOWS // 4, rng)
+        found += [encode_region(networks, source, *spot).reshape(-1, CHANNELS) for spot in spots]
+    vectors = np.concatenate(found)
+    return np.asarray(vectors[rng.permutation(len(vectors))[:count]])
+
+
+def _windows(height: int, width: int, count: int, rng: np.random.Generator) -> list[tuple[slice, slice]]:
+    """``count`` regions of a picture of that size, at random, on the grid of ``STRIDE``."""
+    spots = []
+    for _ in range(count):
+        top, left = (int(rng.integers(0, max(1, side - _WINDOW) // STRIDE + 1)) * STRIDE for side in (height, width))
+        spots.append((slice(top, min(top + _WINDOW, height)), slice(left, min(left + _WINDOW, width))))
+    return spots
+
+
+def encode_region(networks: FeatureNetworks, source: Source, rows: slice, columns: slice) -> Array:
+    """Places ``(h, w, 643)`` of a region that begins on the grid of ``STRIDE``, as the whole picture has them.
+
+    Beyond the picture's border, where the encoder would see black, the picture is mirrored.
+    """
+    spans, pads = [], []
+    for part, side in ((rows, source.height), (columns, source.width)):
+        start, stop = part.start - MARGIN, part.start + -(-(part.stop - part.start) // STRIDE) * STRIDE + MARGIN
+        spans.append(slice(max(0, start), min(side, stop)))
+        pads.append((max(0, -start), max(0, stop - side)))
+    region = np.pad(source.region(*spans), ((0, 0), (0, 0), *pads), mode="symmetric")
+    inner = slice(MARGIN // STRIDE, -(MARGIN // STRIDE))
+    places = np.concatenate([networks.encode(region), cell_colours(region)], 2)
+    return np.ascontiguousarray(places[inner, inner])
+
+
+def cell_colours(picture: Picture) -> Array:
+    """The mean colours of the cells of ``STRIDE`` pixels a side of ``(1, 3, H, W)``: ``(H/4, W/4, 3)``."""
+    _, _, height, width = picture.shape
+    cells = picture[0].reshape(3, height // STRIDE, STRIDE, width // STRIDE, STRIDE)
+    return np.asarray(cells.mean((2, 4)).transpose(1, 2, 0))
+
+
+def decode_places(networks: FeatureNetworks, places: Array) -> Picture:
+    """Places ``(h, w, 643)`` as a picture ``(1, 3, 4h, 4w)``, not clipped.
+
+    The decoder alone paints paler than what it is given: it settles between colours that it cannot tell apart. So the
+    colours of its cells are moved to those of the places, smoothly, by a few cells.
+    """
+    painted = networks.decode(places[:, :, :HYPERCOLUMN])
+    gap = np.moveaxis(places[:, :, HYPERCOLUMN:] - cell_colours(painted), -1, 0)
+    padded = np.pad(gap, ((0, 0), (_BLUR, _BLUR), (_BLUR, _BLUR)), mode="edge")
+    for axis in (1, 2):
+        padded = np.apply_along_axis(np.convolve, axis, padded, _KERNEL, "valid")
+    smooth = np.ascontiguousarray(padded, np.float32)[None]
+    return painted + resample(smooth, painted.shape[2], painted.shape[3], Image.Resampling.BILINEAR)
+
+
+class _Features:
+    """Hypercolumns of a picture, region by region; those of a picture of moderate size are computed once."""
+
+    def __init__(self, networks: FeatureNetworks, source: Source, most: int) -> None:
+        """``most``: places of a picture that is encoded as a whole."""
+        self.networks, self.source = networks, source
+        whole = slice(0, source.height), slice(0, source.width)
+        is_small = source.height * source.width <= most * STRIDE**2
+        self._whole = encode_region(networks, source, *whole) if is_small else None
+
+    def region(self, rows: slice, columns: slice) -> Array:
+        """``(h, w, 643)``; the region begins on the grid of ``STRIDE``."""
+        if self._whole is None:
+            return encode_region(self.networks, self.source, rows, columns)
+        inner = [slice(part.start // STRIDE, -(-part.stop // STRIDE)) for part in (rows, columns)]
+        return self._whole[inner[0], inner[1]]
+
+    def sample(self, rng: np.random.Generator) -> Array:
+        """At most `_SAMPLE` places ``(N, 643)`` that statistics are taken from. Equal generators give the same
+        places of pictures of one size."""
+        if self._whole is not None:
+            found = self._whole.reshape(-1, CHANNELS)
+        else:
+            spots = _windows(self.source.height, self.source.width, _WINDOWS, rng)
+            found = np.concatenate([self.region(*spot).reshape(-1, CHANNELS) for spot in spots])
+        return found if len(found) <= _SAMPLE else found[rng.permutation(len(found))[:_SAMPLE]]
+
+
+class _Enlarged:
+    """The picture painted so far, as a source of a larger size."""
+
+    def __init__(self, picture: Picture, height: int, width: int) -> None:
+        self.picture, self.height, self.width = picture, height, width
+
+    def region(self, rows: slice, columns: slice) -> Picture:
+        return np.clip(enlarge(self.picture, self.height, self.width, rows, columns), 0.0, 1.0)
+
+    def reduced(self, height: int, width: int) -> Picture:
+        return resize(self.picture, height, width)
+
+
+class MatchedPainting:
+    """One photo painted in one style."""
+
+    def __init__(
+        self,
+        networks: FeatureNetworks,
+        source: Source,
+        banks: Sequence[FeatureBank],
+        scales: Sequence[Scale],
+        strength: float = 1.0,
+        seed: int = 0,
+        whole: int = WHOLE,
+    ) -> None:
+        """``banks``: one a scale of ``scales``, which end at the source's own size. A picture of more than ``whole``
+        places is encoded by tile, and its statistics are those of windows."""
+        self.networks, self.source, self.banks, self.scales = networks, source, banks, scales
+        self.strength, self.seed, self.whole = np.float32(strength), seed, whole
+
+    def tiles(self, tile: int = 1024) -> Iterator[tuple[Tile, Picture]]:
+        """The painting, tile by tile; ``tile`` is a tile's side in pixels, a multiple of ``STRIDE``."""
+        painted: Picture | None = None
+        photo: _Features | None = None
+        last = len(self.scales) - 1
+        for index in range(0 if self.strength else last, last + 1):  # strength 0 needs no match, and no coarser scale
+            height, width = self.scales[index].height, self.scales[index].width
+            if photo is None or (photo.source.height, photo.source.width) != (height, width):
+                source = self.source if index == last else ArraySource(self.source.reduced(height, width))
+                photo = _Features(self.networks, source, self.whole)
+            parts = self._pass(index, photo, painted, tile)
+            if index == last:
+                yield from parts
+                return
+            canvas = np.empty((1, 3, height, width), np.float32)
+            for region, part in parts:
+                canvas[:, :, region.rows, region.columns] = part
+            painted = canvas
+
+    def _pass(self, index: int, photo: _Features, painted: Picture | None, tile: int) -> Iterator[tuple[Tile, Picture]]:
+        """One scale, tile by tile."""
+        height, width = photo.source.height, photo.source.width
+        before = None if painted is None else _Features(self.networks, _Enlarged(painted, height, width), self.whole)
+        match: Matcher | None = None
+        if self.strength:
+            key = [0x3A7C, self.seed, index]
+            now = None if before is None else before.sample(np.random.default_rng(key))
+            sample, rng = photo.sample(np.random.default_rng(key)), np.random.default_rng([*key, 1])
+            match = Matcher(self.banks[index], sample, now, self.scales[index].weights, rng)
+        for region in tiles(height, width, tile, HALO):
+            own = photo.region(region.seen_rows, region.seen_columns)
+            features = own
+            if match is not None:
+                now = None if before is None else before.region(region.seen_rows, region.seen_columns)
+                features = self._fused(match, own, now)
+            rows, columns = region.inner
+            yield region, np.clip(decode_places(self.networks, features)[:, :, rows, columns], 0.0, 1.0)
+
+    def _fused(self, match: Matcher, photo: Array, painted: Array | None) -> Array:
+        """f = (1 - s)·f_content + s·f_style, ``(h, w, 643)``."""
+        places = photo.reshape(-1, photo.shape[2])
+        found = match.bank.vectors[match(places, None if painted is None else painted.reshape(places.shape))]
+        if self.strength < 1:
+            found = (1 - self.strength) * places + self.strength * found
+        return np.asarray(found.reshape(photo.shape))

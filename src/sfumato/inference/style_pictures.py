@@ -1,0 +1,86 @@
+"""The pictures that a style is made of: what the feature banks of ``inference.matched_painting`` are sampled from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from sfumato import assets
+from sfumato.image import Picture, read_image, resize, to_uint8
+from sfumato.inference.matching import covariance, transport
+
+#: Pixels of the short side at which a style's pictures are kept; brushwork is not seen better in larger ones.
+LARGEST = 768
+_COLOUR_SIDE = 64  # pixels of the short side at which colours are counted
+
+
+@dataclass(frozen=True)
+class StylePicture:
+    """One picture of a style.
+
+    Attributes:
+        sha256: hex; of the file, of a built-in style, otherwise of the pixels. It identifies the picture.
+        weight: its share in a style of several, above 0.
+        source: ``(1, 3, H, W)`` float32 in [0, 1], or the file of a built-in style, which is read when it is needed.
+    """
+
+    sha256: str
+    weight: float = 1.0
+    source: Picture | Path = field(compare=False, repr=False, default_factory=Path)
+
+    @classmethod
+    def of(cls, picture: Picture, weight: float = 1.0) -> StylePicture:
+        """``picture`` ``(1, 3, H, W)`` of any size; a larger one than `LARGEST` is made smaller."""
+        height, width = picture.shape[2:]
+        factor = LARGEST / min(height, width)
+        if factor < 1:
+            picture = resize(picture, round(height * factor), round(width * factor))
+        levels = to_uint8(picture)
+        digest = hashlib.sha256(f"{levels.shape}".encode() + levels.tobytes()).hexdigest()
+        return cls(digest, weight, picture)
+
+    @property
+    def picture(self) -> Picture:
+        """``(1, 3, H, W)`` float32 in [0, 1]."""
+        return _read(self.source) if isinstance(self.source, Path) else self.source
+
+    def weighted(self, factor: float) -> StylePicture:
+        return replace(self, weight=self.weight * factor)
+
+    def recoloured(self, photo: Picture) -> StylePicture:
+        """The picture in the colours of ``photo`` ``(1, 3, H, W)``: its pixels' mean and covariance become the photo's
+        (`matching.transport`)."""
+        mine, theirs = _colours(self.picture), _colours(photo)
+        change = transport(covariance(mine - mine.mean(0)), covariance(theirs - theirs.mean(0)))
+        pixels = np.moveaxis(self.picture[0], 0, -1)
+        changed = np.clip((pixels - mine.mean(0)) @ change + theirs.mean(0), 0.0, 1.0)
+        return StylePicture.of(np.ascontiguousarray(np.moveaxis(changed, -1, 0))[None].astype(np.float32), self.weight)
+
+
+def built_in_pictures(name: str) -> tuple[StylePicture, ...]:
+    """The pictures of a built-in style, of equal weight; none where there is no built-in style of that name."""
+    if name not in assets.style_names():
+        return ()
+    return tuple(StylePicture(_file_hash(path), 1.0, path) for path in assets.style_pictures(name))
+
+
+@lru_cache(maxsize=64)
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _colours(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Pixels ``(N, 3)`` of a small copy."""
+    height, width = picture.shape[2:]
+    factor = min(1.0, _COLOUR_SIDE / min(height, width))
+    small = resize(picture, max(1, round(height * factor)), max(1, round(width * factor)))
+    return np.ascontiguousarray(small[0].reshape(3, -1).T)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path) -> Picture:
+    return read_image(path)

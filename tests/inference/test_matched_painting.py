@@ -1,0 +1,232 @@
+"""Painting by matched features: scales, banks, tiles, strength. The networks are real, tiny and hardly trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato.checkpoint import load_model
+from sfumato.errors import ModelError
+from sfumato.export.onnx import export_model
+from sfumato.image import Picture, resize
+from sfumato.inference.feature_networks import STRIDE, FeatureNetworks
+from sfumato.inference.matched_painting import (
+    MatchedPainting,
+    cell_colours,
+    decode_places,
+    encode_region,
+    make_bank,
+    plan_scales,
+)
+from sfumato.inference.matching import CHANNELS, HYPERCOLUMN
+from sfumato.inference.session import WEIGHTS
+from sfumato.inference.sources import ArraySource
+from sfumato.inference.style_pictures import LARGEST, StylePicture
+from sfumato.networks.hypercolumn import HYPERCOLUMN_LAYERS, hypercolumns
+from sfumato.networks.model import MatchingConfig, MatchingModel
+from sfumato.networks.perceptual import VGG19, load_vgg19_weights
+from support import scene
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    model = MatchingModel(MatchingConfig(widths=(12, 8, 8), blocks=4))
+    vgg = VGG19(load_vgg19_weights(), HYPERCOLUMN_LAYERS)
+    columns = [hypercolumns(vgg, torch.from_numpy(scene(96, 96, seed))) for seed in range(4)]
+    flat = torch.cat(columns).permute(1, 0, 2, 3).flatten(1)  # (640, places)
+    model.decoder.set_statistics(flat.mean(1), flat.std(1))
+    out = tmp_path_factory.mktemp("models") / "matching"
+    export_model(model, out, "tiny-matching")
+    return out
+
+
+@pytest.fixture(scope="module")
+def networks(folder: Path) -> FeatureNetworks:
+    return FeatureNetworks(folder, threads=1)
+
+
+@pytest.fixture(scope="module")
+def style() -> tuple[StylePicture, ...]:
+    return (StylePicture.of(scene(96, 120, seed=7)),)
+
+
+def paint(
+    networks: FeatureNetworks,
+    photo: Picture,
+    style: tuple[StylePicture, ...],
+    base: int = 64,
+    tile: int = 1024,
+    strength: float = 1.0,
+    seed: int = 0,
+    whole: int = 10**6,
+) -> Picture:
+    scales = plan_scales(photo.shape[2], photo.shape[3], base)
+    banks = [make_bank(networks, style, scale.short, seed, 400) for scale in scales]
+    output = np.full_like(photo, np.nan)
+    painting = MatchedPainting(networks, ArraySource(photo), banks, scales, strength, seed, whole)
+    for region, part in painting.tiles(tile):
+        output[:, :, region.rows, region.columns] = part
+    return output
+
+
+def test_scales_end_at_the_photos_own_size() -> None:
+    for height, width in ((16, 40), (100, 70), (512, 512), (700, 1100), (3000, 4000)):
+        scales = plan_scales(height, width)
+        assert (scales[-1].height, scales[-1].width) == (height, width)
+        assert [scale.short for scale in scales] == sorted(scale.short for scale in scales)
+
+
+def test_a_large_photo_is_painted_at_the_base_size_first() -> None:
+    assert [scale.short for scale in plan_scales(3000, 4000)] == [128, 256, 512, 512, 1239, 3000]
+    assert [scale.short for scale in plan_scales(512, 700)] == [128, 256, 512, 512]
+    assert [scale.short for scale in plan_scales(40, 50)] == [40, 40]  # coarser ones would have too few places
+
+
+def test_graphs_agree_with_torch(folder: Path, networks: FeatureNetworks) -> None:
+    picture = scene(48, 64, seed=1)
+    model, _ = load_model(folder / WEIGHTS)
+    assert isinstance(model, MatchingModel)
+    vgg = VGG19(load_vgg19_weights(), HYPERCOLUMN_LAYERS)
+    with torch.no_grad():
+        columns = hypercolumns(vgg, torch.from_numpy(picture))
+        wanted = (columns * model.decoder.scale)[0].permute(1, 2, 0).numpy()
+        found = networks.encode(picture)
+        painted = model.decoder(torch.from_numpy(found).permute(2, 0, 1)[None] / model.decoder.scale).numpy()
+    assert found.shape == (12, 16, HYPERCOLUMN)
+    assert np.abs(found - wanted).max() < 0.01 * np.abs(wanted).max()  # weights are stored in 8 bits
+    assert np.abs(networks.decode(found) - painted).max() < 1e-3
+
+
+def test_a_region_has_the_hypercolumns_of_the_whole(networks: FeatureNetworks) -> None:
+    source = ArraySource(scene(118, 93, seed=2))
+    whole = encode_region(networks, source, slice(0, 118), slice(0, 93))
+    assert whole.shape == (30, 24, CHANNELS)
+    part = encode_region(networks, source, slice(32, 80), slice(40, 93))
+    assert np.abs(part - whole[8:20, 10:24]).max() < 1e-4
+
+
+@pytest.mark.parametrize("size", [(160, 220), (117, 145)])
+def test_tiles_equal_the_whole(
+    networks: FeatureNetworks, style: tuple[StylePicture, ...], size: tuple[int, int]
+) -> None:
+    photo = scene(*size, seed=3)
+    whole = paint(networks, photo, style)
+    assert not np.isnan(whole).any()
+    assert np.abs(paint(networks, photo, style, tile=64) - whole).max() < 1e-4
+
+
+def test_a_picture_that_is_encoded_by_tile_is_tiled_without_seams(
+    networks: FeatureNetworks, style: tuple[StylePicture, ...]
+) -> None:
+    photo = scene(136, 160, seed=3)
+    one, other = (paint(networks, photo, style, base=48, tile=tile, whole=200) for tile in (64, 1024))
+    assert np.abs(one - other).max() < 1e-4
+
+
+def test_strength_0_is_the_photo_through_the_decoder(
+    networks: FeatureNetworks, style: tuple[StylePicture, ...]
+) -> None:
+    photo = scene(64, 80, seed=4)
+    own = encode_region(networks, ArraySource(photo), slice(0, 64), slice(0, 80))
+    wanted = np.clip(decode_places(networks, own), 0, 1)
+    assert np.abs(paint(networks, photo, style, strength=0.0) - wanted).max() < 1e-5
+
+
+def test_colours_of_cells_are_means(networks: FeatureNetworks) -> None:
+    picture = scene(16, 24, seed=1)
+    wanted = [[picture[0, :, i : i + 4, j : j + 4].mean((1, 2)) for j in range(0, 24, 4)] for i in range(0, 16, 4)]
+    assert np.allclose(cell_colours(picture), wanted, atol=1e-6)
+
+
+def test_a_decoded_picture_has_the_colours_of_its_places(networks: FeatureNetworks) -> None:
+    places = encode_region(networks, ArraySource(scene(64, 80, seed=4)), slice(0, 64), slice(0, 80))
+    places[:, :, HYPERCOLUMN:] = (0.8, 0.3, 0.1)  # whatever the hypercolumns say
+    found = cell_colours(decode_places(networks, places)).mean((0, 1))
+    assert np.allclose(found, (0.8, 0.3, 0.1), atol=0.02)
+
+
+def test_features_come_nearer_to_the_style_with_strength(
+    networks: FeatureNetworks, style: tuple[StylePicture, ...]
+) -> None:
+    photo = scene(64, 80, seed=4)
+    plain, full = (paint(networks, photo, style, strength=s) for s in (0.0, 1.0))
+    distances = [np.abs(paint(networks, photo, style, strength=s) - plain).mean() for s in (0.0, 0.25, 0.5, 0.75)]
+    assert distances == sorted(distances)
+    assert distances[0] == 0
+    assert distances[-1] < np.abs(full - plain).mean()
+
+
+def test_equal_seeds_give_equal_pixels(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
+    photo = scene(96, 128, seed=6)
+    first, again, other = (paint(networks, photo, style, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_one_thread_and_two_paint_alike(folder: Path, style: tuple[StylePicture, ...]) -> None:
+    photo = scene(96, 128, seed=6)
+    one, two = (paint(FeatureNetworks(folder, threads=n), photo, style) for n in (1, 2))
+    assert np.abs(one - two).max() <= 1 / 255
+
+
+def test_a_bank_holds_vectors_of_the_picture_in_four_turns(
+    networks: FeatureNetworks, style: tuple[StylePicture, ...]
+) -> None:
+    bank = make_bank(networks, style, 96, 0, 10**6)
+    assert len(bank.vectors) == 4 * (96 // STRIDE) * (120 // STRIDE)
+    turned = np.rot90(style[0].picture, 1, (2, 3)).copy()
+    own = encode_region(networks, ArraySource(turned), slice(0, 120), slice(0, 96)).reshape(-1, CHANNELS)
+    nearest = [np.abs(bank.vectors - vector).max(1).min() for vector in own[::97]]
+    assert max(nearest) < 1e-4
+    assert np.allclose(bank.mean, bank.vectors.mean(0))
+
+
+def test_a_style_picture_is_not_enlarged(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
+    small, large = (make_bank(networks, style, short, 0, 500) for short in (96, 4000))
+    assert np.array_equal(small.vectors, large.vectors)
+
+
+def test_pictures_share_a_bank_by_weight(networks: FeatureNetworks) -> None:
+    dark, light = (StylePicture.of(np.full((1, 3, 64, 64), level, np.float32)) for level in (0.1, 0.9))
+    bank = make_bank(networks, (dark.weighted(3), light), 64, 0, 400)
+    assert (bank.vectors[:, HYPERCOLUMN] < 0.5).sum() == 300
+
+
+def test_a_plain_photo_stays_plain(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
+    painted = paint(networks, np.full((1, 3, 64, 96), 0.6, np.float32), style)
+    assert painted[:, :, 16:-16, 16:-16].std((2, 3)).max() < 0.02
+
+
+def test_a_large_style_picture_is_kept_smaller() -> None:
+    kept = StylePicture.of(np.zeros((1, 3, LARGEST + 232, LARGEST + 400), np.float32))
+    assert min(kept.picture.shape[2:]) == LARGEST
+
+
+def test_a_recoloured_picture_has_the_photos_colours_and_its_own_shapes() -> None:
+    painting, photo = StylePicture.of(scene(96, 96, seed=1)), resize(scene(64, 64, seed=9) * 0.5, 64, 64)
+    changed = painting.recoloured(photo).picture
+    for axis in range(3):
+        assert abs(changed[0, axis].mean() - photo[0, axis].mean()) < 0.03
+        assert abs(changed[0, axis].std() - photo[0, axis].std()) < 0.03
+    flat = [each.picture.mean(1).ravel() for each in (painting, painting.recoloured(photo))]
+    assert np.corrcoef(*flat)[0, 1] > 0.9
+
+
+def test_another_kind_of_model_is_refused(bundle: Path) -> None:
+    with pytest.raises(ModelError, match="is not a model of the kind matching"):
+        FeatureNetworks(bundle)
+
+
+def test_a_changed_graph_is_refused(folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    damaged = bytearray((tmp_path / "decoder.onnx").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "decoder.onnx").write_bytes(damaged)
+    networks = FeatureNetworks(tmp_path)
+    with pytest.raises(ModelError, match="is damaged"):
+        networks.decode(np.zeros((4, 4, HYPERCOLUMN), np.float32))

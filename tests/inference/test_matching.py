@@ -1,0 +1,129 @@
+"""Matching of hypercolumns: the linear map, the balance, the search, and what smoothing keeps together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sfumato.inference.matching import (
+    CHANNELS,
+    Array,
+    FeatureBank,
+    Matcher,
+    Weights,
+    balance,
+    transport,
+    unit,
+)
+
+PLAIN = Weights(photo=1.0, layers=(1.0, 1.0, 1.0, 1.0, 1.0), balance=0.0)
+
+
+def rows(count: int, seed: int, rank: int = 24) -> Array:
+    """Vectors in a few directions, as the hypercolumns of a picture are."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.standard_normal((rank, CHANNELS)) * np.linspace(2, 0.2, rank)[:, None]
+    return (rng.standard_normal((count, rank)) @ mixing).astype(np.float32)
+
+
+def matcher(bank: Array, photo: Array, weights: Weights = PLAIN, painted: Array | None = None) -> Matcher:
+    return Matcher(FeatureBank.of(bank), photo, painted, weights, np.random.default_rng(0))
+
+
+def spread(rank: int, seed: int) -> Array:
+    rng = np.random.default_rng(seed)
+    root = rng.standard_normal((rank, rank))
+    return (root @ root.T / rank + 0.2 * np.eye(rank)).astype(np.float32)
+
+
+def test_the_map_takes_one_covariance_to_the_other() -> None:
+    source, target = spread(6, 0), spread(6, 1)
+    change = transport(source, target)
+    assert np.allclose(change @ source @ change, target, atol=1e-3)
+    assert np.allclose(change, change.T, atol=1e-5)
+
+
+def test_the_map_between_equal_covariances_changes_nothing() -> None:
+    assert np.allclose(transport(spread(6, 0), spread(6, 0)), np.eye(6), atol=1e-3)
+
+
+def test_the_map_of_axes_is_the_ratio_of_deviations() -> None:
+    source, target = np.diag([4.0, 1.0]).astype(np.float32), np.diag([1.0, 9.0]).astype(np.float32)
+    assert np.allclose(transport(source, target), np.diag([0.5, 3.0]), atol=1e-4)
+
+
+def test_noise_of_a_plain_photo_is_not_stretched_to_a_painting() -> None:
+    change = transport(1e-10 * np.eye(4, dtype=np.float32), np.eye(4, dtype=np.float32))
+    assert np.abs(change).max() < 40  # without the floor it would be 100,000
+
+
+def test_a_photo_that_is_the_painting_is_matched_with_itself() -> None:
+    bank = rows(300, 0)
+    order = np.random.default_rng(1).permutation(300)
+    assert np.array_equal(matcher(bank, bank[order])(bank[order], None), order)
+
+
+def test_contrast_and_brightness_of_the_photo_do_not_matter() -> None:
+    bank = rows(300, 0)
+    faint = 0.1 * bank + np.float32(3)
+    assert np.array_equal(matcher(bank, faint)(faint, None), np.arange(300))
+
+
+def test_balance_uses_every_vector_equally_often() -> None:
+    rng = np.random.default_rng(0)
+    places, bank = rng.standard_normal((256, 8)), rng.standard_normal((32, 8))
+    scores = (unit(places.astype(np.float32)) @ unit(bank.astype(np.float32)).T) / np.float32(0.1)
+    logits = scores + balance(scores, rounds=200)
+    share = np.exp(logits - logits.max(1, keepdims=True))
+    share /= share.sum(1, keepdims=True)
+    assert np.allclose(share.sum(0), 256 / 32, rtol=0.01)
+
+
+def test_a_larger_balance_spreads_the_matches() -> None:
+    bank, photo = rows(64, 0), rows(2000, 1) ** 3  # long tails: some vectors of the bank are near to nothing
+    used = []
+    for share in (0.0, 0.5, 1.0):
+        weights = Weights(photo=1.0, layers=PLAIN.layers, balance=share)
+        counts = np.bincount(matcher(bank, photo, weights)(photo, None), minlength=64)
+        used.append(counts.max())
+    assert used[0] > used[1] > used[2]
+
+
+def test_smoothing_gives_a_noisy_region_one_match() -> None:
+    two = rows(2, 5)
+    photo = np.repeat(two, 100, 0) + 0.15 * rows(200, 6)
+    bank = rows(400, 7)
+    plain = matcher(bank, photo)(photo, None)
+    smooth = matcher(bank, photo, Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, smooth=True))(photo, None)
+    regions = [len(np.unique(found[:100])) for found in (plain, smooth)]
+    assert regions[1] < regions[0] / 2
+    assert not set(smooth[:100]) & set(smooth[100:])  # the two regions stay apart
+
+
+def test_the_picture_painted_so_far_decides_where_the_photo_has_no_share() -> None:
+    bank, photo = rows(300, 0), rows(300, 9)
+    painted = bank[::-1].copy()
+    weights = Weights(photo=0.0, layers=PLAIN.layers, balance=0.0)
+    assert np.array_equal(matcher(bank, photo, weights, painted)(photo, painted), np.arange(300)[::-1])
+
+
+def test_a_layer_of_weight_0_has_no_say() -> None:
+    bank = rows(200, 0)
+    photo = bank.copy()
+    photo[:, -256:] = rows(200, 8)[:, -256:]  # relu3_1 says something else
+    weights = Weights(photo=1.0, layers=(1.0, 1.0, 1.0, 1.0, 0.0), balance=0.0)
+    assert np.array_equal(matcher(bank, photo, weights)(photo, None), np.arange(200))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3000])
+def test_any_number_of_places_is_matched(count: int) -> None:
+    bank, photo = rows(50, 0), rows(count, 1)
+    found = matcher(bank, photo, Weights())(photo, None)
+    assert found.shape == (count,)
+    assert found.min() >= 0
+    assert found.max() < 50
+
+
+def test_a_constant_photo_has_one_match() -> None:
+    photo = np.full((40, CHANNELS), 0.7, np.float32)
+    assert len(np.unique(matcher(rows(50, 0), photo, Weights())(photo, None))) == 1
