@@ -20,8 +20,9 @@ from sfumato.inference.matched_painting import (
     encode_region,
     make_bank,
     plan_scales,
+    refined_scale,
 )
-from sfumato.inference.matching import CHANNELS, HYPERCOLUMN
+from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, unit
 from sfumato.inference.session import WEIGHTS
 from sfumato.inference.sources import ArraySource
 from sfumato.inference.style_pictures import LARGEST, StylePicture
@@ -63,11 +64,13 @@ def paint(
     strength: float = 1.0,
     seed: int = 0,
     whole: int = 10**6,
+    best: bool = False,
 ) -> Picture:
     scales = plan_scales(photo.shape[2], photo.shape[3], base)
     banks = [make_bank(networks, style, scale.short, seed, 400) for scale in scales]
     output = np.full_like(photo, np.nan)
-    painting = MatchedPainting(networks, ArraySource(photo), banks, scales, strength, seed, whole)
+    refined = refined_scale(scales) if best else None
+    painting = MatchedPainting(networks, ArraySource(photo), banks, scales, strength, seed, whole, refined)
     for region, part in painting.tiles(tile):
         output[:, :, region.rows, region.columns] = part
     return output
@@ -194,6 +197,28 @@ def test_pictures_share_a_bank_by_weight(networks: FeatureNetworks) -> None:
     dark, light = (StylePicture.of(np.full((1, 3, 64, 64), level, np.float32)) for level in (0.1, 0.9))
     bank = make_bank(networks, (dark.weighted(3), light), 64, 0, 400)
     assert (bank.vectors[:, HYPERCOLUMN] < 0.5).sum() == 300
+
+
+def test_refinement_comes_nearer_to_the_bank(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
+    photo = scene(62, 83, seed=4)
+    bank = unit(make_bank(networks, style, 62, 0, 400).vectors[:, :HYPERCOLUMN])
+
+    def distance(picture: Picture) -> float:
+        places = encode_region(networks, ArraySource(picture), slice(0, 62), slice(0, 83)).reshape(-1, CHANNELS)
+        return float(1 - (unit(places[:, :HYPERCOLUMN]) @ bank.T).max(1).mean())
+
+    standard, best = (paint(networks, photo, style, best=best) for best in (False, True))
+    assert distance(best) < 0.9 * distance(standard)
+    assert np.array_equal(best, paint(networks, photo, style, best=True, tile=32))
+
+
+def test_a_refined_picture_is_painted_on_at_its_own_size(
+    networks: FeatureNetworks, style: tuple[StylePicture, ...]
+) -> None:
+    photo = scene(130, 150, seed=4)
+    standard, best = (paint(networks, photo, style, best=best) for best in (False, True))
+    assert best.shape == photo.shape
+    assert 0.001 < np.abs(best - standard).mean() < 0.2
 
 
 def test_a_plain_photo_stays_plain(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:

@@ -91,7 +91,7 @@ def test_a_style_without_pictures_is_refused(shipped: Stylizer, photo: Picture, 
 
 
 def test_another_word_is_refused(shipped: Stylizer, photo: Picture, waves: Style) -> None:
-    with pytest.raises(UsageError, match="quality must be one of draft, standard"):
+    with pytest.raises(UsageError, match="quality must be one of draft, standard, best"):
         shipped(photo, waves, quality="finest")  # type: ignore[arg-type]
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 class QualityMode(StrEnum):
     draft = "draft"
     standard = "standard"
+    best = "best"
 
 
 class ColorMode(StrEnum):
@@ -66,7 +67,7 @@ def stylize(
         typer.Option(
             case_sensitive=False,
             help="draft: at once. standard: with the brushwork of the style's own pictures, in some seconds. "
-            "\\[default: draft]",
+            "best: that refined, for several times as long. \\[default: draft]",
             show_default=False,
         ),
     ] = None,

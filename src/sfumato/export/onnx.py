@@ -39,6 +39,7 @@ from sfumato.inference.adapter import LEAST, STORED
 from sfumato.inference.session import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator, ProjectedDiscriminator
 from sfumato.networks.hypercolumn import HYPERCOLUMN_LAYERS, stack_layers
+from sfumato.networks.hypercolumn_gradient import HypercolumnGradient
 from sfumato.networks.model import (
     CollectionModel,
     MatchingModel,
@@ -317,19 +318,26 @@ class _Decoder(nn.Module):
 
 
 def _of_matching(model: MatchingModel) -> _Bundle:
-    """Encoder and decoder of hypercolumns. What lies between them, the matching, is NumPy
-    (`inference.matching`)."""
+    """Encoder and decoder of hypercolumns, and the gradient that refines a picture. What lies between them, the
+    matching, is NumPy (`inference.matching`)."""
     encoder = _Encoder(model).eval()
     _round(encoder.vgg, in_bytes=True)
     photo = torch.rand(1, 3, 76, 92)
     graphs: dict[str, _Graph] = {
         "encoder": (encoder, (photo,), ["picture"], ["features"]),
         "decoder": (_Decoder(model), (encoder(photo),), ["features"], ["painted"]),
+        "gradient": (
+            HypercolumnGradient(encoder.vgg, encoder.scale),
+            (photo, encoder(photo.flip(3))),
+            ["picture", "features"],
+            ["gradient"],
+        ),
     }
 
     def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
         picture = picture[:, :, : picture.shape[2] // 4 * 4, : picture.shape[3] // 4 * 4]
-        return {"encoder": (picture,), "decoder": (encoder(picture),)}
+        features = encoder(picture)
+        return {"encoder": (picture,), "decoder": (features,), "gradient": (picture, encoder(picture.flip(3)))}
 
     return _Bundle(graphs, inputs, _pictures(), model)
 
@@ -456,7 +464,7 @@ def _export(
             dynamic_axes={name: _FREE[name] for name in (*names, *outputs) if name in _FREE},
             opset_version=OPSET,
             # Folded here, refiners would store each kernel twice; ONNX Runtime folds when it loads the graph.
-            do_constant_folding=not isinstance(module, RefinementGradient),
+            do_constant_folding=not isinstance(module, RefinementGradient | HypercolumnGradient),
             dynamo=False,
         )
     proto = onnx.load(path)

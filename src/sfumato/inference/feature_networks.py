@@ -1,4 +1,5 @@
-"""The two networks of painting by matched features, from one exported bundle: VGG19's first layers and the decoder."""
+"""The graphs of painting by matched features, from one exported bundle: VGG19's first layers, the decoder, and the
+gradient that refines a picture."""
 
 from __future__ import annotations
 
@@ -22,11 +23,12 @@ MARGIN = 16
 _GRAPHS: dict[str, Ends] = {
     "encoder.onnx": (("picture",), ("features",)),
     "decoder.onnx": (("features",), ("painted",)),
+    "gradient.onnx": (("picture", "features"), ("gradient",)),
 }
 
 
 class FeatureNetworks:
-    """Encoder and decoder of a bundle of the kind ``matching``.
+    """Encoder, decoder and gradient of a bundle of the kind ``matching``.
 
     Making one reads its card only; graphs are checked and loaded by the first call that needs them.
 
@@ -71,6 +73,12 @@ class FeatureNetworks:
         """Hypercolumns ``(h, w, 640)``, weighted as `encode` gives them, to a picture ``(1, 3, 4h, 4w)``, not
         clipped."""
         return self._run("decoder.onnx", features=np.ascontiguousarray(features.transpose(2, 0, 1))[None])
+
+    def gradient(self, picture: Picture, features: Array) -> Picture:
+        """Of the distance between the hypercolumns of ``picture`` ``(1, 3, H, W)`` and those that it should have,
+        ``(H/4, W/4, 640)``, weighted as `encode` gives them, by the picture (``networks.hypercolumn_gradient``)."""
+        wanted = np.ascontiguousarray(features.transpose(2, 0, 1))[None]
+        return self._run("gradient.onnx", picture=picture, features=wanted)
 
     def _run(self, graph: str, **inputs: Any) -> Array:
         session = load_graph(

@@ -11,13 +11,14 @@ Statistics and biases of a scale belong to the whole picture, so a tile needs on
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import numpy as np
 from PIL import Image
 
 from sfumato.image import Picture, resample, resize
+from sfumato.inference.descent import descend
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.finish import enlarge
 from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Array, FeatureBank, Matcher, Weights
@@ -35,6 +36,9 @@ WHOLE = 98_304
 #: Pixels around a tile that are painted with it: the decoder sees 48, the smoothing of colours 16. The encoder's own
 #: margin comes on top.
 HALO = 64
+#: Rounds of refinement, and steps of each.
+REFINEMENT = 2, 6
+_REFINED_PHOTO = 0.25  # share of the photo in the queries of refinement
 _BLUR = 3  # cells: the reach of the kernel that smooths colours, a Gaussian of one cell
 _KERNEL = np.exp(-(np.arange(-_BLUR, _BLUR + 1) ** 2) / 2)
 _KERNEL /= _KERNEL.sum()
@@ -56,6 +60,11 @@ class Scale:
     @property
     def short(self) -> int:
         return min(self.height, self.width)
+
+
+def refined_scale(scales: Sequence[Scale]) -> int:
+    """The scale whose picture is refined in the best quality: the second one of the base size."""
+    return next(i for i in range(1, len(scales)) if scales[i].short == scales[i - 1].short)
 
 
 def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
@@ -215,11 +224,14 @@ class MatchedPainting:
         strength: float = 1.0,
         seed: int = 0,
         whole: int = WHOLE,
+        refined: int | None = None,
     ) -> None:
         """``banks``: one a scale of ``scales``, which end at the source's own size. A picture of more than ``whole``
-        places is encoded by tile, and its statistics are those of windows."""
+        places is encoded by tile, and its statistics are those of windows. ``refined`` is the index of the scale whose
+        picture is refined (`_refined`); None: of none."""
         self.networks, self.source, self.banks, self.scales = networks, source, banks, scales
         self.strength, self.seed, self.whole = np.float32(strength), seed, whole
+        self.refined = refined if strength else None
 
     def tiles(self, tile: int = 1024) -> Iterator[tuple[Tile, Picture]]:
         """The painting, tile by tile; ``tile`` is a tile's side in pixels, a multiple of ``STRIDE``."""
@@ -232,24 +244,22 @@ class MatchedPainting:
                 source = self.source if index == last else ArraySource(self.source.reduced(height, width))
                 photo = _Features(self.networks, source, self.whole)
             parts = self._pass(index, photo, painted, tile)
-            if index == last:
+            if index == last and index != self.refined:
                 yield from parts
                 return
             canvas = np.empty((1, 3, height, width), np.float32)
             for region, part in parts:
                 canvas[:, :, region.rows, region.columns] = part
-            painted = canvas
+            painted = self._refined(index, photo, canvas) if index == self.refined else canvas
+        assert painted is not None
+        for region in tiles(self.source.height, self.source.width, tile, HALO):
+            yield region, painted[:, :, region.rows, region.columns]
 
     def _pass(self, index: int, photo: _Features, painted: Picture | None, tile: int) -> Iterator[tuple[Tile, Picture]]:
         """One scale, tile by tile."""
         height, width = photo.source.height, photo.source.width
         before = None if painted is None else _Features(self.networks, _Enlarged(painted, height, width), self.whole)
-        match: Matcher | None = None
-        if self.strength:
-            key = [0x3A7C, self.seed, index]
-            now = None if before is None else before.sample(np.random.default_rng(key))
-            sample, rng = photo.sample(np.random.default_rng(key)), np.random.default_rng([*key, 1])
-            match = Matcher(self.banks[index], sample, now, self.scales[index].weights, rng)
+        match = self._matcher(index, photo, before, self.scales[index].weights) if self.strength else None
         for region in tiles(height, width, tile, HALO):
             own = photo.region(region.seen_rows, region.seen_columns)
             features = own
@@ -258,6 +268,33 @@ class MatchedPainting:
                 features = self._fused(match, own, now)
             rows, columns = region.inner
             yield region, np.clip(decode_places(self.networks, features)[:, :, rows, columns], 0.0, 1.0)
+
+    def _matcher(
+        self, index: int, photo: _Features, painted: _Features | None, weights: Weights, turn: int = 0
+    ) -> Matcher:
+        key = [0x3A7C, self.seed, index, turn]
+        now = None if painted is None else painted.sample(np.random.default_rng(key))
+        sample, rng = photo.sample(np.random.default_rng(key)), np.random.default_rng([*key, 1])
+        return Matcher(self.banks[index], sample, now, weights, rng)
+
+    def _refined(self, index: int, photo: _Features, painted: Picture) -> Picture:
+        """The picture of a scale after some steps of L-BFGS towards the features that it is matched with, which are
+        found anew each round (Kolkin et al. 2022): what the decoder blurs becomes brushwork."""
+        height, width = painted.shape[2:]
+        everything = slice(0, height), slice(0, width)
+        weights = replace(self.scales[index].weights, photo=_REFINED_PHOTO)
+        down, across = -height % STRIDE + MARGIN, -width % STRIDE + MARGIN
+        edge = MARGIN // STRIDE
+        for turn in range(REFINEMENT[0]):
+            now = _Features(self.networks, ArraySource(painted), self.whole)
+            match = self._matcher(index, photo, now, weights, 1 + turn)
+            places = self._fused(match, photo.region(*everything), now.region(*everything))
+            wanted = np.pad(places[:, :, :HYPERCOLUMN], ((edge, edge), (edge, edge), (0, 0)), mode="edge")
+            framed = np.pad(painted, ((0, 0), (0, 0), (MARGIN, down), (MARGIN, across)), mode="symmetric")
+            slope = partial(self.networks.gradient, features=wanted)
+            found = descend(framed, slope, REFINEMENT[1])
+            painted = np.ascontiguousarray(found[:, :, MARGIN : MARGIN + height, MARGIN : MARGIN + width])
+        return painted
 
     def _fused(self, match: Matcher, photo: Array, painted: Array | None) -> Array:
         """f = (1 - s)·f_content + s·f_style, ``(h, w, 643)``."""

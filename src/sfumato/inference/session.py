@@ -19,7 +19,7 @@ Ends: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]  # names of a graph's 
 WEIGHTS = "model.safetensors"
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # fastest first
 # Run many times a picture: full optimisation of these graphs is worth what it takes.
-_RUN_OFTEN = ("generator.onnx", "refiner.onnx", "gram_refiner.onnx", "encoder.onnx", "decoder.onnx")
+_RUN_OFTEN = ("generator.onnx", "refiner.onnx", "gram_refiner.onnx", "encoder.onnx", "decoder.onnx", "gradient.onnx")
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from numbers import Real
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
 from sfumato.inference.marks import Marks
-from sfumato.inference.matched_painting import MatchedPainting, make_bank, plan_scales
+from sfumato.inference.matched_painting import MatchedPainting, make_bank, plan_scales, refined_scale
 from sfumato.inference.session import PROVIDERS, WEIGHTS, Ends, load_graph, read_card
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
 from sfumato.inference.style_pictures import StylePicture, built_in_pictures
@@ -61,8 +61,8 @@ _REFINER_STRIDE = 4
 NOISE_PLACES = 429
 
 Color: TypeAlias = Literal["style", "content", "luminance"]
-#: How a photo is painted: by the small network at once, or with features of the style's own pictures.
-Quality: TypeAlias = Literal["draft", "standard"]
+#: How a photo is painted: by the small network at once; with features of the style's own pictures; and then refined.
+Quality: TypeAlias = Literal["draft", "standard", "best"]
 Mask: TypeAlias = npt.NDArray[np.float32]
 
 _GENERATOR: dict[str, Ends] = {"generator.onnx": (("picture", "affines", "origin"), ("stylized",))}
@@ -202,11 +202,10 @@ class Stylizer:
         if quality not in get_args(Quality):
             raise UsageError(f"quality must be one of {', '.join(get_args(Quality))}, but is {quality!r}")
         if quality == "draft" and self._decoder is not None:
-            raise UsageError(f"the model {self.networks.name!r} has no draft; paint with the quality standard")
+            raise UsageError(f"the model {self.networks.name!r} has no draft; paint with the quality standard or best")
         if quality != "draft" and not self.card.has_codes:
             raise UsageError(f"the model {self.card.model!r} paints one collection, in draft quality only")
-        found: Quality = "draft" if quality == "draft" else "standard"
-        return found
+        return cast(Quality, quality)
 
     @cached_property
     def _refiner(self) -> Stylizer:
@@ -259,7 +258,8 @@ class Stylizer:
             seed: which way the marks fall, where the photo does not say; 0 and up.
             quality: ``"draft"`` paints with the network of this model; ``"standard"`` matches the photo with features
                 of the style's own pictures and decodes them (``inference.matched_painting``): slower, with the
-                painting's own brushwork. It takes no ``refine``. ``None`` is ``default_quality``.
+                painting's own brushwork. ``"best"`` refines that at the base size, for several times as long. Both
+                take no ``refine``. ``None`` is ``default_quality``.
 
         Returns:
             ``(1, 3, H, W)`` float32 in ``[0, 1]``.
@@ -335,7 +335,7 @@ class Stylizer:
             (
                 _Painting(self, wide, each, strength, stroke, color, refine, seed)
                 if quality == "draft"
-                else self._matched(wide, each, strength, stroke, color, seed)
+                else self._matched(wide, each, strength, stroke, color, seed, quality)
             ).tiles()
             for each in wanted
         ]
@@ -354,11 +354,18 @@ class Stylizer:
 
     @cached_property
     def networks(self) -> FeatureNetworks:
-        """Encoder and decoder of the quality ``"standard"``; they belong to no style."""
+        """Encoder and decoder of all qualities but ``"draft"``; they belong to no style."""
         return FeatureNetworks(self._decoder, self._threads, self._device)
 
     def _matched(
-        self, source: Source, style: Style | None, strength: float, stroke: float, color: Color, seed: int
+        self,
+        source: Source,
+        style: Style | None,
+        strength: float,
+        stroke: float,
+        color: Color,
+        seed: int,
+        quality: Quality,
     ) -> MatchedPainting:
         assert style is not None, "check_quality lets no model of one collection come here"
         pictures = self.check_pictures(style).pictures
@@ -367,7 +374,8 @@ class Stylizer:
             pictures = tuple(each.recoloured(photo) for each in pictures)
         scales = plan_scales(source.height, source.width)
         banks = [make_bank(self.networks, pictures, max(1, round(scale.short * stroke)), seed) for scale in scales]
-        return MatchedPainting(self.networks, source, banks, scales, strength, seed)
+        refined = refined_scale(scales) if quality == "best" else None
+        return MatchedPainting(self.networks, source, banks, scales, strength, seed, refined=refined)
 
     def check_own_style(self, styles: int, color: Color, masks: int) -> None:
         """Raises UsageError where a model of one collection is asked for what only style codes can give."""
@@ -383,11 +391,11 @@ class Stylizer:
 
     @staticmethod
     def check_pictures(style: Style) -> Style:
-        """The style. Raises UsageError where it has no picture with it, which the quality standard paints with."""
+        """The style. Raises UsageError where it has no picture with it, which all but drafts are painted with."""
         if not style.pictures:
             raise UsageError(
-                f"the style {style.name!r} has no picture with it, which the quality standard needs; paint it with the "
-                "quality draft, or name pictures as the style"
+                f"the style {style.name!r} has no picture with it, which the qualities standard and best need; paint it "
+                "with the quality draft, or name pictures as the style"
             )
         return style
 
