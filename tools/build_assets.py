@@ -3,10 +3,14 @@ the index of the training paintings' styles, the style space.
 
 usage: build_assets.py RUN DATA [--model-id ID] [--newest] [--scores JSON]
        build_assets.py RUN DATA --collection NAME [--scores JSON]
+       build_assets.py RUN DATA --decoder NAME [--scores JSON]
        build_assets.py DATA --only-index
        build_assets.py DATA --only-space
 
 With --collection the run is of one painter, and becomes the model of that name (`sfumato stylize --model NAME`).
+
+With --decoder the run is of the kind matching, and becomes what paints the qualities standard and best: the newest
+checkpoint, for validation does not see what the discriminator adds. RUN may also be a model.safetensors.
 
 DATA holds manifest.csv (columns file, split, licence, source, artist, title) and the pictures it names. Works are
 encoded from `gallery/`, artists as the mean code of their `train` pictures. Needs the extra `train`; the index or the
@@ -43,6 +47,7 @@ def main() -> None:
     parser.add_argument("--only-index", action="store_true", help="make the index again, and nothing else")
     parser.add_argument("--only-space", action="store_true", help="make the style space again, and nothing else")
     parser.add_argument("--collection", metavar="NAME", help="the run is of one painter")
+    parser.add_argument("--decoder", metavar="ID", help="the run is of the kind matching; its model's id")
     arguments = parser.parse_args()
     if arguments.run is None and not (arguments.only_index or arguments.only_space):
         parser.error("name the run and the data")
@@ -64,6 +69,11 @@ def main() -> None:
     from sfumato.export.onnx import export_run
 
     bundle.parent.mkdir(parents=True, exist_ok=True)
+    if arguments.decoder:
+        bundle = bundle.with_name("matching")
+        print(export_run(arguments.run, bundle, arguments.decoder, newest=True))
+        _complete_card(bundle / "card.json", manifest, train, arguments.scores)
+        return
     if arguments.collection:
         bundle = bundle.with_name(arguments.collection)
         print(export_run(arguments.run, bundle, arguments.collection))

@@ -31,6 +31,7 @@ def desk(tmp_path_factory):
         ("small.jpg", ["--style", "monet:1", "--style", "degas:2", "--max-size", "40", "--strength", "0.7"]),
         ("masked.png", ["--style", "monet", "--style", "klimt", "--mask", folder / "mask.png"]),
     ):
+        options = [*options, "--quality", "draft"]
         assert run("stylize", folder / "cat.png", *options, "-o", folder / out).exit_code == 0
     return folder
 

@@ -25,7 +25,7 @@ from sfumato.inference.matched_painting import (
 from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, unit
 from sfumato.inference.session import WEIGHTS
 from sfumato.inference.sources import ArraySource
-from sfumato.inference.style_pictures import LARGEST, StylePicture
+from sfumato.inference.style_pictures import LARGEST, StylePicture, built_in_pictures
 from sfumato.networks.hypercolumn import HYPERCOLUMN_LAYERS, hypercolumns
 from sfumato.networks.model import MatchingConfig, MatchingModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
@@ -130,13 +130,15 @@ def test_a_picture_that_is_encoded_by_tile_is_tiled_without_seams(
     assert np.abs(one - other).max() < 1e-4
 
 
-def test_strength_0_is_the_photo_through_the_decoder(
-    networks: FeatureNetworks, style: tuple[StylePicture, ...]
-) -> None:
-    photo = scene(64, 80, seed=4)
-    own = encode_region(networks, ArraySource(photo), slice(0, 64), slice(0, 80))
-    wanted = np.clip(decode_places(networks, own), 0, 1)
-    assert np.abs(paint(networks, photo, style, strength=0.0) - wanted).max() < 1e-5
+def test_strength_0_is_the_photo(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
+    photo = scene(62, 81, seed=4)
+    assert np.array_equal(paint(networks, photo, style, strength=0.0), photo)
+
+
+def test_a_small_strength_is_near_to_the_photo(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
+    photo = scene(62, 81, seed=4)
+    near, full = (np.abs(paint(networks, photo, style, strength=s) - photo).mean() for s in (0.02, 1.0))
+    assert near < full / 5
 
 
 def test_colours_of_cells_are_means(networks: FeatureNetworks) -> None:
@@ -255,3 +257,13 @@ def test_a_changed_graph_is_refused(folder: Path, tmp_path: Path) -> None:
     networks = FeatureNetworks(tmp_path)
     with pytest.raises(ModelError, match="is damaged"):
         networks.decode(np.zeros((4, 4, HYPERCOLUMN), np.float32))
+
+
+def test_a_changed_picture_of_a_built_in_style_is_refused(tmp_path: Path) -> None:
+    shipped = built_in_pictures("dance")[0]
+    assert isinstance(shipped.source, Path)
+    copy = tmp_path / "dance.webp"
+    copy.write_bytes(shipped.source.read_bytes()[:-1] + b"!")
+    with pytest.raises(ModelError, match="is not the one in the ledger"):
+        _ = StylePicture(shipped.sha256, 1.0, copy).picture
+    assert built_in_pictures("no-such-style") == ()

@@ -90,6 +90,24 @@ def test_a_style_without_pictures_is_refused(shipped: Stylizer, photo: Picture, 
         shipped(photo, Style.load(tmp_path / "waves.safetensors"), quality="standard")
 
 
+def test_the_default_is_standard_where_the_style_has_pictures(shipped: Stylizer, waves: Style) -> None:
+    bare = Style("bare", waves.code)
+    assert shipped.choose_quality(None, [waves]) == "standard"
+    assert shipped.choose_quality(None, [waves, bare]) == "draft"
+    assert shipped.choose_quality(None, [waves], refine=2) == "draft"
+    assert Stylizer("monet").choose_quality(None, []) == "draft"
+
+
+def test_refinement_belongs_to_drafts(photo_file: Path, tmp_path: Path) -> None:
+    command = ["stylize", photo_file, "--style", "dance", "-o", tmp_path / "x.png", "--refine", "2"]
+    assert_one_sentence(run(*command, "--quality", "best"), 2, "--refine is a draft's")
+    assert run(*command).exit_code == 0
+    recipe = read_recipe(tmp_path / "x.png")
+    assert recipe is not None
+    assert recipe["refine"] == 2
+    assert "quality" not in recipe
+
+
 def test_another_word_is_refused(shipped: Stylizer, photo: Picture, waves: Style) -> None:
     with pytest.raises(UsageError, match="quality must be one of draft, standard, best"):
         shipped(photo, waves, quality="finest")  # type: ignore[arg-type]
@@ -99,7 +117,7 @@ def test_a_model_of_the_kind_matching_paints_in_standard_quality(
     photo: Picture, waves: Style, shipped: Stylizer
 ) -> None:
     stylizer = Stylizer(shipped.networks.folder, threads=1)
-    assert stylizer.default_quality == "standard"
+    assert stylizer.choose_quality(None, [waves]) == "standard"
     assert np.array_equal(stylizer(photo, waves), shipped(photo, waves, quality="standard"))
     with pytest.raises(UsageError, match="has no draft"):
         stylizer(photo, waves, quality="draft")

@@ -120,6 +120,11 @@ def ledger() -> tuple[LedgerEntry, ...]:
         ) from error
 
 
+def picture_path(entry: LedgerEntry) -> Path:
+    """The file of a picture that ships."""
+    return _ROOT / "pictures" / entry.file
+
+
 def style_pictures(name: str) -> tuple[Path, ...]:
     """The picture files (WebP, sRGB) of a built-in style: one of a work, several of an artist.
 
@@ -127,7 +132,7 @@ def style_pictures(name: str) -> tuple[Path, ...]:
         UsageError: there is none of that name; the error offers the nearest ones.
         ModelError: this installation has no readable ledger.
     """
-    found = tuple(_ROOT / "pictures" / entry.file for entry in ledger() if entry.style == name)
+    found = tuple(picture_path(entry) for entry in ledger() if entry.style == name)
     if not found:
         names = sorted({entry.style for entry in ledger()})
         raise UsageError(f"there is no built-in style {name!r}; {nearest(name, names)}")

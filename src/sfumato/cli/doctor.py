@@ -74,8 +74,10 @@ def _model(folder: Path | None) -> dict[str, str]:
         path = stylizer.folder / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             raise ModelError(f"{path} is missing or damaged; export or install the model again")
+    stylizer.networks.check()
     return {
         "model": f"{stylizer.card.model} ({stylizer.folder})",
+        "decoder": f"{stylizer.networks.name} ({stylizer.networks.folder})",
         "devices": ", ".join(p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()),
         "styles": f"{len(style_names())}; your own lie in {own_folder()}",
     }
@@ -105,6 +107,6 @@ def _trial(folder: Path | None) -> dict[str, str]:
     seconds = []
     for _ in range(2):
         began = perf_counter()
-        stylizer(picture, style)
+        stylizer(picture, style, quality="draft")
         seconds.append(perf_counter() - began)
     return {"trial": f"512 x 512 in {min(seconds):.2f} s (first: {seconds[0]:.2f} s)"}

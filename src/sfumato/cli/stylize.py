@@ -67,15 +67,20 @@ def stylize(
         typer.Option(
             case_sensitive=False,
             help="draft: at once. standard: with the brushwork of the style's own pictures, in some seconds. "
-            "best: that refined, for several times as long. \\[default: draft]",
+            "best: that refined, for several times as long. \\[default: standard, if the style has pictures with it]",
             show_default=False,
         ),
     ] = None,
     strength: Annotated[float, typer.Option(help="From 0, the photo painted as itself, to 1, the full style.")] = 1.0,
     stroke: Annotated[float, typer.Option(help="Size of the marks, 0.5 to 2.")] = 1.0,
     refine: Annotated[
-        int, typer.Option(metavar="N", help="Steps of refinement towards the style's own texture, 0 to 64.")
-    ] = 4,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Paint a draft with so many steps towards the style's own texture, 0 to 64. \\[default of drafts: 4]",
+            show_default=False,
+        ),
+    ] = None,
     auto: Annotated[
         bool, typer.Option("--auto", help="Choose strength and stroke for each photo, and say why.")
     ] = False,
@@ -140,10 +145,11 @@ def stylize(
     from sfumato.inference import Stylizer
     from sfumato.inference.batch import plan
     from sfumato.inference.recipe import Recipe
+    from sfumato.inference.stylizer import REFINE
 
     check_range(strength, 0.0, 1.0, "--strength")
     check_range(stroke, 0.5, 2.0, "--stroke")
-    check_range(refine, 0, 64, "--refine")
+    check_range(0 if refine is None else refine, 0, 64, "--refine")
     check_range(seed, 0, 2**53, "--seed")
     wishes = _wishes(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
     check_range(file_quality, 1, 100, "--file-quality")
@@ -160,13 +166,12 @@ def stylize(
         raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
     stylizer = Stylizer(model, threads, device)
     stylizer.check_own_style(len(texts), color.value, len(masks))
-    mode = stylizer.check_quality(quality and quality.value)
     if wishes is not None:
         wishes.check(stylizer)
     styles = _styles(texts, len(masks), stylizer)
-    if mode != "draft":
-        for each in styles:
-            stylizer.check_pictures(each)
+    mode = stylizer.choose_quality(quality and quality.value, styles, refine)
+    if mode != "draft" and refine is not None:
+        raise UsageError(f"--refine is a draft's, and this is the quality {mode}; drop one of them")
     regions = [read_mask(path) for path in masks]
     recipe = Recipe.of(
         stylizer,
@@ -174,7 +179,7 @@ def stylize(
         strength=strength,
         stroke=stroke,
         color=color.value,
-        refine=refine if stylizer.refines and mode == "draft" else 0,
+        refine=(REFINE if refine is None else refine) if stylizer.refines and mode == "draft" else 0,
         max_size=max_size,
         masks=[mask_digest(region) for region in regions],
         file_quality=file_quality,

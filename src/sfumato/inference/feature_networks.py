@@ -14,7 +14,7 @@ from sfumato.assets import weights_dir
 from sfumato.errors import ModelError
 from sfumato.image import Picture
 from sfumato.inference.matching import Array
-from sfumato.inference.session import WEIGHTS, Ends, load_graph, read_card
+from sfumato.inference.session import WEIGHTS, Ends, check_hash, load_graph, read_card
 
 #: Pixels of a picture, along a side, to one hypercolumn.
 STRIDE = 4
@@ -61,6 +61,11 @@ class FeatureNetworks:
         """SHA-256, in hex, of the hashes of its graphs and weights: what decides which pixels come out."""
         names = (*sorted(_GRAPHS), WEIGHTS)
         return hashlib.sha256("".join(self._files.get(name, "") for name in names).encode()).hexdigest()
+
+    def check(self) -> None:
+        """Raises ModelError where a graph or its weights are missing or changed."""
+        for name in (*_GRAPHS, WEIGHTS):
+            check_hash(self.folder / name, self._files.get(name, ""))
 
     def encode(self, picture: Picture) -> Array:
         """Hypercolumns of a picture whose sides divide by `STRIDE`, ``(1, 3, H, W)`` float32 in [0, 1]:

@@ -45,6 +45,7 @@ _KERNEL /= _KERNEL.sum()
 _COARSEST = 24  # pixels of the short side: below that a scale has too few places
 _STEP = 3.0  # times the size of the scale before, at most, beyond the base size
 _SAMPLE = 16_384  # places that statistics are taken from
+_AS_FLOATS = 4_000_000  # pixels of a picture that is reduced in floats
 _WINDOW = 128  # pixels a side of such a window
 _WINDOWS = 32
 
@@ -199,6 +200,13 @@ class _Features:
         return found if len(found) <= _SAMPLE else found[rng.permutation(len(found))[:_SAMPLE]]
 
 
+def _reduced(source: Source, height: int, width: int) -> Picture:
+    """The whole at another size: as floats where it fits, so that a file and an array of its pixels come out alike."""
+    if source.height * source.width <= _AS_FLOATS:
+        return resize(source.region(slice(0, source.height), slice(0, source.width)), height, width)
+    return source.reduced(height, width)
+
+
 class _Enlarged:
     """The picture painted so far, as a source of a larger size."""
 
@@ -231,17 +239,21 @@ class MatchedPainting:
         picture is refined (`_refined`); None: of none."""
         self.networks, self.source, self.banks, self.scales = networks, source, banks, scales
         self.strength, self.seed, self.whole = np.float32(strength), seed, whole
-        self.refined = refined if strength else None
+        self.refined = refined
 
     def tiles(self, tile: int = 1024) -> Iterator[tuple[Tile, Picture]]:
         """The painting, tile by tile; ``tile`` is a tile's side in pixels, a multiple of ``STRIDE``."""
+        if not self.strength:
+            for region in tiles(self.source.height, self.source.width, tile, HALO):
+                yield region, self.source.region(region.rows, region.columns)
+            return
         painted: Picture | None = None
         photo: _Features | None = None
         last = len(self.scales) - 1
-        for index in range(0 if self.strength else last, last + 1):  # strength 0 needs no match, and no coarser scale
+        for index in range(last + 1):
             height, width = self.scales[index].height, self.scales[index].width
             if photo is None or (photo.source.height, photo.source.width) != (height, width):
-                source = self.source if index == last else ArraySource(self.source.reduced(height, width))
+                source = self.source if index == last else ArraySource(_reduced(self.source, height, width))
                 photo = _Features(self.networks, source, self.whole)
             parts = self._pass(index, photo, painted, tile)
             if index == last and index != self.refined:
@@ -259,15 +271,17 @@ class MatchedPainting:
         """One scale, tile by tile."""
         height, width = photo.source.height, photo.source.width
         before = None if painted is None else _Features(self.networks, _Enlarged(painted, height, width), self.whole)
-        match = self._matcher(index, photo, before, self.scales[index].weights) if self.strength else None
+        match = self._matcher(index, photo, before, self.scales[index].weights)
         for region in tiles(height, width, tile, HALO):
-            own = photo.region(region.seen_rows, region.seen_columns)
-            features = own
-            if match is not None:
-                now = None if before is None else before.region(region.seen_rows, region.seen_columns)
-                features = self._fused(match, own, now)
             rows, columns = region.inner
-            yield region, np.clip(decode_places(self.networks, features)[:, :, rows, columns], 0.0, 1.0)
+            own = photo.region(region.seen_rows, region.seen_columns)
+            now = None if before is None else before.region(region.seen_rows, region.seen_columns)
+            part = decode_places(self.networks, self._fused(match, own, now))[:, :, rows, columns]
+            if self.strength < 1:  # of what the decoder loses of the photo itself, what the strength leaves
+                lost = photo.source.region(region.rows, region.columns)
+                lost = lost - decode_places(self.networks, own)[:, :, rows, columns]
+                part = part + (1 - self.strength) * lost
+            yield region, np.clip(part, 0.0, 1.0)
 
     def _matcher(
         self, index: int, photo: _Features, painted: _Features | None, weights: Weights, turn: int = 0

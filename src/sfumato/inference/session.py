@@ -60,9 +60,9 @@ def load_graph(
             adapter does not fit the weights.
         UsageError: there is no such device.
     """
-    _check_hash(path, sha256)
+    check_hash(path, sha256)
     if weights:
-        _check_hash(path.with_name(WEIGHTS), weights)
+        check_hash(path.with_name(WEIGHTS), weights)
 
     import onnxruntime as ort
 
@@ -105,7 +105,8 @@ def _hash(path: Path, changed: int, size: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _check_hash(path: Path, sha256: str) -> None:
+def check_hash(path: Path, sha256: str) -> None:
+    """Raises ModelError where a file of a bundle is missing, or its SHA-256, in hex, is another."""
     try:
         state = path.stat()
         found = _hash(path, state.st_mtime_ns, state.st_size)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato import assets
+from sfumato.errors import ModelError
 from sfumato.image import Picture, read_image, resize, to_uint8
 from sfumato.inference.matching import covariance, transport
 
@@ -46,7 +47,7 @@ class StylePicture:
     @property
     def picture(self) -> Picture:
         """``(1, 3, H, W)`` float32 in [0, 1]."""
-        return _read(self.source) if isinstance(self.source, Path) else self.source
+        return _read(self.source, self.sha256) if isinstance(self.source, Path) else self.source
 
     def weighted(self, factor: float) -> StylePicture:
         return replace(self, weight=self.weight * factor)
@@ -63,14 +64,11 @@ class StylePicture:
 
 def built_in_pictures(name: str) -> tuple[StylePicture, ...]:
     """The pictures of a built-in style, of equal weight; none where there is no built-in style of that name."""
-    if name not in assets.style_names():
-        return ()
-    return tuple(StylePicture(_file_hash(path), 1.0, path) for path in assets.style_pictures(name))
-
-
-@lru_cache(maxsize=64)
-def _file_hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return tuple(
+        StylePicture(entry.sha256, 1.0, path)
+        for entry, path in ((e, assets.picture_path(e)) for e in assets.ledger())
+        if entry.style == name
+    )
 
 
 def _colours(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -82,5 +80,11 @@ def _colours(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.float3
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path) -> Picture:
+def _read(path: Path, sha256: str) -> Picture:
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as problem:
+        raise ModelError(f"cannot read {path}: {problem.strerror}; install Sfumato again") from problem
+    if found != sha256:
+        raise ModelError(f"{path} is damaged: its hash is not the one in the ledger; install Sfumato again")
     return read_image(path)

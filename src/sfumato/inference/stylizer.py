@@ -190,22 +190,36 @@ class Stylizer:
         self.card = Card.read(self.folder)
         self._threads, self._device = threads, device
 
-    @property
-    def default_quality(self) -> Quality:
-        """What a photo is painted in where no quality is named: ``"standard"`` with a model of the kind matching."""
-        return "draft" if self._decoder is None else "standard"
+    def choose_quality(self, quality: str | None, styles: Sequence[Style], refine: int | None = None) -> Quality:
+        """The quality to paint in. Where none is named, it is ``"standard"`` with a model that has a decoder for it
+        (the shipped one, or one of the kind matching), if every style has pictures and no adapter, and no ``refine``
+        is asked for; otherwise ``"draft"``.
 
-    def check_quality(self, quality: str | None) -> Quality:
-        """The quality to paint in. Raises UsageError where there is none of that name, or this model has another."""
+        Raises:
+            UsageError: there is none of that name, this model has another, or a style has no picture with it.
+        """
         if quality is None:
-            return self.default_quality
+            paintable = all(style.pictures and style.adapter is None for style in styles)
+            drafts = refine is not None or not paintable or not self._is_shipped
+            quality = "draft" if drafts and self._decoder is None else "standard"
         if quality not in get_args(Quality):
             raise UsageError(f"quality must be one of {', '.join(get_args(Quality))}, but is {quality!r}")
         if quality == "draft" and self._decoder is not None:
             raise UsageError(f"the model {self.networks.name!r} has no draft; paint with the quality standard or best")
-        if quality != "draft" and not self.card.has_codes:
-            raise UsageError(f"the model {self.card.model!r} paints one collection, in draft quality only")
+        if quality != "draft":
+            if not self.card.has_codes:
+                raise UsageError(f"the model {self.card.model!r} paints one collection, in draft quality only")
+            for style in styles:
+                if not style.pictures:
+                    raise UsageError(
+                        f"the style {style.name!r} has no picture with it, which the qualities standard and best need; "
+                        "paint it with the quality draft, or name pictures as the style"
+                    )
         return cast(Quality, quality)
+
+    @property
+    def _is_shipped(self) -> bool:
+        return self.folder == assets.weights_dir().resolve()
 
     @cached_property
     def _refiner(self) -> Stylizer:
@@ -233,7 +247,7 @@ class Stylizer:
         stroke: float = 1.0,
         color: Color = "style",
         masks: Sequence[Mask] = (),
-        refine: int = REFINE,
+        refine: int | None = None,
         seed: int = 0,
         quality: Quality | None = None,
     ) -> Picture:
@@ -252,14 +266,14 @@ class Stylizer:
             masks: ``(H, W)``: float in ``[0, 1]``, uint8, uint16 or bool: where each style goes. One mask, one style:
                 the rest stays photo. One mask and two styles: the second takes the rest. Otherwise as many masks as
                 styles; where they overlap they share, and where there is none the photo stays.
-            refine: steps from what the generator painted towards the style's own texture (``networks.refiner``), 0 to
-                64; each takes about 0.6 seconds on two cores. A style with marks takes more of them
-                (``inference.marks``). A collection's model without a look takes none.
+            refine: of drafts, steps from what the generator painted towards the style's own texture
+                (``networks.refiner``), 0 to 64, by default 4; each takes about 0.6 seconds on two cores. A style with
+                marks takes more of them (``inference.marks``). A collection's model without a look takes none.
             seed: which way the marks fall, where the photo does not say; 0 and up.
             quality: ``"draft"`` paints with the network of this model; ``"standard"`` matches the photo with features
                 of the style's own pictures and decodes them (``inference.matched_painting``): slower, with the
                 painting's own brushwork. ``"best"`` refines that at the base size, for several times as long. Both
-                take no ``refine``. ``None`` is ``default_quality``.
+                take no ``refine``. ``None``: see ``choose_quality``.
 
         Returns:
             ``(1, 3, H, W)`` float32 in ``[0, 1]``.
@@ -285,7 +299,7 @@ class Stylizer:
         stroke: float = 1.0,
         color: Color = "style",
         masks: Sequence[Mask] = (),
-        refine: int = REFINE,
+        refine: int | None = None,
         seed: int = 0,
         quality: Quality | None = None,
         name: str = "the photo",
@@ -311,7 +325,7 @@ class Stylizer:
         stroke: float,
         color: Color,
         masks: Sequence[Mask],
-        refine: int,
+        refine: int | None,
         seed: int,
         quality: Quality | None,
         name: str = "the photo",
@@ -319,21 +333,22 @@ class Stylizer:
         """The stylised picture, tile by tile; values in [0, 1]."""
         check_range(strength, 0.0, 1.0, "strength")
         check_range(stroke, 0.5, 2.0, "stroke")
-        check_range(refine, 0, MOST_REFINE, "refine")
+        check_range(REFINE if refine is None else refine, 0, MOST_REFINE, "refine")
         check_range(seed, 0, 2**63 - 1, "seed")
         if color not in get_args(Color):
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
-        quality = self.check_quality(quality)
         styles = _as_styles(style)
         self.check_own_style(len(styles), color, len(masks) if isinstance(masks, list | tuple) else 0)
         regions = _regions(masks, len(styles) if self.card.has_codes else 1, source.height, source.width, name)
         wanted: list[Style | None] = [None]
         if self.card.has_codes:
             wanted = [self.check_style(Style.named(s) if isinstance(s, str) else s) for s in styles]
+        quality = self.choose_quality(quality, [style for style in wanted if style is not None], refine)
+        steps = REFINE if refine is None else refine
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
         paintings = [
             (
-                _Painting(self, wide, each, strength, stroke, color, refine, seed)
+                _Painting(self, wide, each, strength, stroke, color, steps, seed)
                 if quality == "draft"
                 else self._matched(wide, each, strength, stroke, color, seed, quality)
             ).tiles()
@@ -367,8 +382,8 @@ class Stylizer:
         seed: int,
         quality: Quality,
     ) -> MatchedPainting:
-        assert style is not None, "check_quality lets no model of one collection come here"
-        pictures = self.check_pictures(style).pictures
+        assert style is not None, "choose_quality lets no model of one collection come here"
+        pictures = style.pictures
         if color == "content":
             photo = source.reduced(*thumbnail_size(source.height, source.width, 64, LONGEST_THUMBNAIL))
             pictures = tuple(each.recoloured(photo) for each in pictures)
@@ -388,16 +403,6 @@ class Stylizer:
             raise UsageError(f"{paints}, and cannot take the photo's palette; choose the color style or luminance")
         if masks > 1:
             raise UsageError(f"{paints}, which one mask can bound; {masks} masks were given")
-
-    @staticmethod
-    def check_pictures(style: Style) -> Style:
-        """The style. Raises UsageError where it has no picture with it, which all but drafts are painted with."""
-        if not style.pictures:
-            raise UsageError(
-                f"the style {style.name!r} has no picture with it, which the qualities standard and best need; paint it "
-                "with the quality draft, or name pictures as the style"
-            )
-        return style
 
     def check_style(self, style: Style) -> Style:
         """The style. Raises ModelError where it is another model's."""
