@@ -223,6 +223,12 @@ def test_a_refined_picture_is_painted_on_at_its_own_size(
     assert 0.001 < np.abs(best - standard).mean() < 0.2
 
 
+def test_a_very_long_picture_is_not_refined(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
+    photo = scene(32, 200, seed=4)
+    standard, best = (paint(networks, photo, style, whole=300, best=best) for best in (False, True))
+    assert np.array_equal(standard, best)
+
+
 def test_a_plain_photo_stays_plain(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
     painted = paint(networks, np.full((1, 3, 64, 96), 0.6, np.float32), style)
     assert painted[:, :, 16:-16, 16:-16].std((2, 3)).max() < 0.02

@@ -236,10 +236,12 @@ class MatchedPainting:
     ) -> None:
         """``banks``: one a scale of ``scales``, which end at the source's own size. A picture of more than ``whole``
         places is encoded by tile, and its statistics are those of windows. ``refined`` is the index of the scale whose
-        picture is refined (`_refined`); None: of none."""
+        picture is refined (`_refined`), if it has no more than ``whole`` places; None: of none."""
         self.networks, self.source, self.banks, self.scales = networks, source, banks, scales
         self.strength, self.seed, self.whole = np.float32(strength), seed, whole
         self.refined = refined
+        if refined is not None and scales[refined].height * scales[refined].width > whole * STRIDE**2:
+            self.refined = None
 
     def tiles(self, tile: int = 1024) -> Iterator[tuple[Tile, Picture]]:
         """The painting, tile by tile; ``tile`` is a tile's side in pixels, a multiple of ``STRIDE``."""
