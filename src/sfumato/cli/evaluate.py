@@ -370,7 +370,7 @@ def _of_model(model: Path | None, strength: float, threads: int | None) -> Sourc
 
     return Source(
         lambda pair: stylizer(pair.content, style_of(pair.style), strength),
-        lambda pair: f"{stylizer.digest} {strength} {REFINE}",
+        lambda pair: f"{stylizer.digest} {stylizer.networks.digest} {strength} {REFINE}",
         opinion if "discriminator.onnx" in stylizer.card.files else None,
     )
 
@@ -449,7 +449,7 @@ def _tell_cost(model: Path, as_json: bool) -> None:
     card = stylizer.card
     y, x = np.mgrid[0:512, 0:512].astype(np.float32) / 511
     style = Style.from_image(np.stack([x, y, (x + y) / 2])[None], "trial", stylizer)
-    costs = measure_cost(lambda picture: stylizer(picture, style), threads=os.cpu_count())
+    costs = measure_cost(lambda picture: stylizer(picture, style, quality="draft"), threads=os.cpu_count())
     found = []
     for cost in costs:
         height, width = cost.height, cost.width
