@@ -165,10 +165,9 @@ def export_model(
     model.safetensors holds the weights once: graphs refer to places in it (ONNX external data), and
     `checkpoint.load_model` makes torch's model of it.
 
-    Weights are rounded to 16 bits, kernels and matrices of a collection and of a
-    decoder to 8 with a scale for each channel, and stored
-    so (computed with in 32): a small download, and torch is compared with the same rounded weights. Returns the largest
-    differences by graph. ModelError, and nothing kept, where one exceeds `TOLERANCE`.
+    Weights are rounded to 16 bits, kernels and matrices of a collection and of a decoder to 8 with a scale for each
+    channel, and stored so (computed with in 32): a small download, and torch is compared with the same rounded
+    weights. Returns the largest differences by graph. ModelError, and nothing kept, where one exceeds `TOLERANCE`.
     """
     in_bytes = isinstance(model, CollectionModel | MatchingModel)
     _round(model.cpu().eval(), in_bytes)

@@ -46,8 +46,8 @@ _COARSEST = 24  # pixels of the short side: below that a scale has too few place
 _STEP = 3.0  # times the size of the scale before, at most, beyond the base size
 _SAMPLE = 16_384  # places that statistics are taken from
 _AS_FLOATS = 4_000_000  # pixels of a picture that is reduced in floats
-_WINDOW = 128  # pixels a side of such a window
-_WINDOWS = 32
+_WINDOW = 128  # pixels a side of a window that statistics of a large picture are taken from
+_WINDOWS = 32  # of them
 
 
 @dataclass(frozen=True)
