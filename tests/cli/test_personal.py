@@ -64,7 +64,7 @@ def test_the_whole_way(desk, store, tmp_path):
     assert not any(path.stem.encode() in data for path in (desk / "rough").iterdir())
 
     gone = run("personal", "delete", "anna", "--yes")
-    assert f"removed {store / 'anna'} with its 7 files" in gone.stdout
+    assert f"removed {store / 'anna'} with its 8 files" in gone.stdout
     assert files(store) == [".lock"]
     assert len(files(desk / "rough")) == 5
     assert "nothing was learnt yet" in run("personal", "list").stdout

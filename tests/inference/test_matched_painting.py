@@ -32,17 +32,20 @@ from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from support import scene
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(out: Path, blocks: int) -> Path:
     torch.manual_seed(0)
-    model = MatchingModel(MatchingConfig(widths=(12, 8, 8), blocks=4))
+    model = MatchingModel(MatchingConfig(widths=(12, 8, 8), blocks=blocks))
     vgg = VGG19(load_vgg19_weights(), HYPERCOLUMN_LAYERS)
     columns = [hypercolumns(vgg, torch.from_numpy(scene(96, 96, seed))) for seed in range(4)]
     flat = torch.cat(columns).permute(1, 0, 2, 3).flatten(1)  # (640, places)
     model.decoder.set_statistics(flat.mean(1), flat.std(1))
-    out = tmp_path_factory.mktemp("models") / "matching"
     export_model(model, out, "tiny-matching")
     return out
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return exported(tmp_path_factory.mktemp("models") / "matching", blocks=4)
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +87,10 @@ def test_scales_end_at_the_photos_own_size() -> None:
 
 
 def test_a_large_photo_is_painted_at_the_base_size_first() -> None:
-    assert [scale.short for scale in plan_scales(3000, 4000)] == [128, 256, 512, 512, 1239, 3000]
+    assert [scale.short for scale in plan_scales(3000, 4000)] == [128, 256, 512, 1239, 3000]
     assert [scale.short for scale in plan_scales(512, 700)] == [128, 256, 512, 512]
     assert [scale.short for scale in plan_scales(40, 50)] == [40, 40]  # coarser ones would have too few places
+    assert [scale.guided for scale in plan_scales(600, 700)] == [False, False, False, True]
 
 
 def test_graphs_agree_with_torch(folder: Path, networks: FeatureNetworks) -> None:
@@ -178,13 +182,11 @@ def test_one_thread_and_two_paint_alike(folder: Path, style: tuple[StylePicture,
     assert np.abs(one - two).max() <= 1 / 255
 
 
-def test_a_bank_holds_vectors_of_the_picture_in_four_turns(
-    networks: FeatureNetworks, style: tuple[StylePicture, ...]
-) -> None:
+def test_a_bank_holds_vectors_of_the_picture(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
     bank = make_bank(networks, style, 96, 0, 10**6)
-    assert len(bank.vectors) == 4 * (96 // STRIDE) * (120 // STRIDE)
-    turned = np.rot90(style[0].picture, 1, (2, 3)).copy()
-    own = encode_region(networks, ArraySource(turned), slice(0, 120), slice(0, 96)).reshape(-1, CHANNELS)
+    assert len(bank.vectors) == (96 // STRIDE) * (120 // STRIDE)
+    picture = ArraySource(style[0].picture)
+    own = encode_region(networks, picture, slice(0, 96), slice(0, 120)).reshape(-1, CHANNELS)
     nearest = [np.abs(bank.vectors - vector).max(1).min() for vector in own[::97]]
     assert max(nearest) < 1e-4
     assert np.allclose(bank.mean, bank.vectors.mean(0))
@@ -197,8 +199,8 @@ def test_a_style_picture_is_not_enlarged(networks: FeatureNetworks, style: tuple
 
 def test_pictures_share_a_bank_by_weight(networks: FeatureNetworks) -> None:
     dark, light = (StylePicture.of(np.full((1, 3, 64, 64), level, np.float32)) for level in (0.1, 0.9))
-    bank = make_bank(networks, (dark.weighted(3), light), 64, 0, 400)
-    assert (bank.vectors[:, HYPERCOLUMN] < 0.5).sum() == 300
+    bank = make_bank(networks, (dark.weighted(3), light), 64, 0, 200)
+    assert (bank.vectors[:, HYPERCOLUMN] < 0.5).sum() == 150
 
 
 def test_refinement_comes_nearer_to_the_bank(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
@@ -229,7 +231,8 @@ def test_a_very_long_picture_is_not_refined(networks: FeatureNetworks, style: tu
     assert np.array_equal(standard, best)
 
 
-def test_a_plain_photo_stays_plain(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
+def test_a_plain_photo_stays_plain(tmp_path: Path, style: tuple[StylePicture, ...]) -> None:
+    networks = FeatureNetworks(exported(tmp_path / "model", blocks=1), threads=1)  # untrained, so borders show
     painted = paint(networks, np.full((1, 3, 64, 96), 0.6, np.float32), style)
     assert painted[:, :, 16:-16, 16:-16].std((2, 3)).max() < 0.02
 
@@ -270,6 +273,6 @@ def test_a_changed_picture_of_a_built_in_style_is_refused(tmp_path: Path) -> Non
     assert isinstance(shipped.source, Path)
     copy = tmp_path / "dance.webp"
     copy.write_bytes(shipped.source.read_bytes()[:-1] + b"!")
-    with pytest.raises(ModelError, match="is not the one in the ledger"):
+    with pytest.raises(ModelError, match="is not as it was"):
         _ = StylePicture(shipped.sha256, 1.0, copy).picture
     assert built_in_pictures("no-such-style") == ()

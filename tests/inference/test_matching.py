@@ -60,13 +60,13 @@ def test_noise_of_a_plain_photo_is_not_stretched_to_a_painting() -> None:
 def test_a_photo_that_is_the_painting_is_matched_with_itself() -> None:
     bank = rows(300, 0)
     order = np.random.default_rng(1).permutation(300)
-    assert np.array_equal(matcher(bank, bank[order])(bank[order], None), order)
+    assert np.array_equal(matcher(bank, bank[order]).search(bank[order], None), order)
 
 
 def test_contrast_and_brightness_of_the_photo_do_not_matter() -> None:
     bank = rows(300, 0)
     faint = 0.1 * bank + np.float32(3)
-    assert np.array_equal(matcher(bank, faint)(faint, None), np.arange(300))
+    assert np.array_equal(matcher(bank, faint).search(faint, None), np.arange(300))
 
 
 def test_balance_uses_every_vector_equally_often() -> None:
@@ -84,7 +84,7 @@ def test_a_larger_balance_spreads_the_matches() -> None:
     used = []
     for share in (0.0, 0.5, 1.0):
         weights = Weights(photo=1.0, layers=PLAIN.layers, balance=share)
-        counts = np.bincount(matcher(bank, photo, weights)(photo, None), minlength=64)
+        counts = np.bincount(matcher(bank, photo, weights).search(photo, None), minlength=64)
         used.append(counts.max())
     assert used[0] > used[1] > used[2]
 
@@ -93,8 +93,8 @@ def test_smoothing_gives_a_noisy_region_one_match() -> None:
     two = rows(2, 5)
     photo = np.repeat(two, 100, 0) + 0.15 * rows(200, 6)
     bank = rows(400, 7)
-    plain = matcher(bank, photo)(photo, None)
-    smooth = matcher(bank, photo, Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, smooth=True))(photo, None)
+    plain = matcher(bank, photo).search(photo, None)
+    smooth = matcher(bank, photo, Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, smooth=True)).search(photo, None)
     regions = [len(np.unique(found[:100])) for found in (plain, smooth)]
     assert regions[1] < regions[0] / 2
     assert not set(smooth[:100]) & set(smooth[100:])  # the two regions stay apart
@@ -104,7 +104,7 @@ def test_the_picture_painted_so_far_decides_where_the_photo_has_no_share() -> No
     bank, photo = rows(300, 0), rows(300, 9)
     painted = bank[::-1].copy()
     weights = Weights(photo=0.0, layers=PLAIN.layers, balance=0.0)
-    assert np.array_equal(matcher(bank, photo, weights, painted)(photo, painted), np.arange(300)[::-1])
+    assert np.array_equal(matcher(bank, photo, weights, painted).search(photo, painted), np.arange(300)[::-1])
 
 
 def test_a_layer_of_weight_0_has_no_say() -> None:
@@ -112,13 +112,13 @@ def test_a_layer_of_weight_0_has_no_say() -> None:
     photo = bank.copy()
     photo[:, -256:] = rows(200, 8)[:, -256:]  # relu3_1 says something else
     weights = Weights(photo=1.0, layers=(1.0, 1.0, 1.0, 1.0, 0.0), balance=0.0)
-    assert np.array_equal(matcher(bank, photo, weights)(photo, None), np.arange(200))
+    assert np.array_equal(matcher(bank, photo, weights).search(photo, None), np.arange(200))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3000])
 def test_any_number_of_places_is_matched(count: int) -> None:
     bank, photo = rows(50, 0), rows(count, 1)
-    found = matcher(bank, photo, Weights())(photo, None)
+    found = matcher(bank, photo, Weights()).search(photo, None)
     assert found.shape == (count,)
     assert found.min() >= 0
     assert found.max() < 50
@@ -126,4 +126,4 @@ def test_any_number_of_places_is_matched(count: int) -> None:
 
 def test_a_constant_photo_has_one_match() -> None:
     photo = np.full((40, CHANNELS), 0.7, np.float32)
-    assert len(np.unique(matcher(rows(50, 0), photo, Weights())(photo, None))) == 1
+    assert len(np.unique(matcher(rows(50, 0), photo, Weights()).search(photo, None))) == 1

@@ -163,9 +163,3 @@ def test_a_folder_is_painted_as_single_photos_are(photo_file: Path, tmp_path: Pa
         assert run("stylize", folder / f"{i}.png", *options, "-o", tmp_path / f"{i}.png").exit_code == 0
         assert np.array_equal(pixels(tmp_path / "all" / f"{i}.png"), pixels(tmp_path / f"{i}.png"))
     assert "2 were there" in run("stylize", folder, *options, "-o", tmp_path / "all").stderr
-
-
-def test_what_was_not_painted_as_a_draft_is_not_explained(photo_file: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out.png"
-    assert run("stylize", photo_file, "--style", "dance", "--quality", "standard", "-o", out).exit_code == 0
-    assert_one_sentence(run("explain", out), 2, "only drafts are explained")

@@ -79,16 +79,17 @@ def test_a_picture_is_four_times_as_large_as_its_hypercolumns(decoder, height, w
 
 def test_the_decoder_is_named_and_shaped_as_its_first_weights_were():
     state = Decoder().state_dict()
-    blocks = [f"body.{i}" for i in range(4)] + ["res1", "res2"]
-    layers = ["enter", "low", "up1", "up2", "out", *(f"{block}.{part}" for block in blocks for part in "ab")]
+    blocks = [f"body.{i}" for i in range(4)] + ["res1"]
+    layers = ["enter", "low", "up1", "up2", "detail", "out", *(f"{block}.{part}" for block in blocks for part in "ab")]
     names = {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
     assert state.keys() == names | {"mean", "deviation", "scale"}
-    shapes = {name: tuple(state[f"{name}.weight"].shape) for name in ("enter", "low", "up1", "up2", "out")}
+    shapes = {name: tuple(state[f"{name}.weight"].shape) for name in ("enter", "low", "up1", "up2", "detail", "out")}
     assert shapes == {
         "enter": (160, 640, 1, 1),
         "low": (3, 160, 1, 1),
-        "up1": (64, 160, 3, 3),
-        "up2": (32, 64, 3, 3),
+        "up1": (64, 160, 1, 1),
+        "up2": (32, 64, 1, 1),
+        "detail": (32, 32, 3, 3),
         "out": (3, 32, 3, 3),
     }
     assert state["scale"].shape == (1, 640, 1, 1)
@@ -121,7 +122,9 @@ def test_a_channel_that_never_fires_is_not_divided_by_0(decoder):
 
 
 def test_a_flat_input_gives_a_picture_without_a_lattice(decoder):
-    picture = decoder(random_features(1, 1).expand(-1, -1, 8, 8))
+    edge = 4 * decoder.halo  # nearer to the border the decoder sees zeros
+    picture = decoder(random_features(1, 1).expand(-1, -1, 14, 14))[:, :, edge:-edge, edge:-edge]
+    assert picture.shape[2] == 16
     assert (picture - picture.mean((2, 3), keepdim=True)).abs().max() < 1e-5
 
 
@@ -130,7 +133,7 @@ def test_a_tile_with_its_halo_equals_the_whole(blocks):
     torch.manual_seed(0)
     decoder = Decoder((16, 12, 8), blocks)
     halo, side = decoder.halo, 4
-    assert halo == 2 * blocks + 4
+    assert halo == 2 * blocks + 3
     features = random_features(2 * halo + side + 5, 2 * halo + side + 3)
     with torch.no_grad():
         whole = decoder(features)

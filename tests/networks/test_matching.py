@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
 from sfumato.errors import InputError, UsageError
-from sfumato.networks.matching import balanced_assignment, directions, match
+from sfumato.inference import matching
+from sfumato.networks.hypercolumn import CHANNELS
+from sfumato.networks.matching import balanced_assignment, match, transport
 
 
 def unit(count, size, seed=0):
@@ -78,30 +81,41 @@ def test_what_cannot_be_matched_is_refused(queries, bank, values, error, said):
         balanced_assignment(queries, bank, **values)
 
 
-def test_directions_are_centred_unit_vectors():
-    features = torch.randn(2, 6, 3, 4) + 5
-    found = directions(features)
-    assert found.shape == (2, 12, 6)
-    assert torch.allclose(found.norm(dim=2), torch.ones(2, 12), atol=1e-4)
-    place = features[1, :, 2, 1] - features[1].mean((1, 2))
-    assert torch.allclose(found[1, 2 * 4 + 1], place / place.norm(), atol=1e-5)
-    assert directions(torch.ones(1, 6, 2, 2)).abs().max() == 0  # a plain picture has no direction
+def columns(count, height, width, seed=0):
+    return torch.randn(count, CHANNELS, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_transport_moves_one_covariance_to_another_and_is_symmetric(seed):
+    mix = torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    source, target = (each @ each.T + 0.5 * torch.eye(8, dtype=torch.float64) for each in mix)
+    moved = transport(source, target)
+    assert torch.allclose(moved, moved.T, atol=1e-9)
+    assert torch.allclose(moved @ source @ moved, target, rtol=1e-6, atol=1e-6)
+    in_numpy = matching.transport(source.numpy(), target.numpy())
+    assert np.allclose(moved.numpy(), in_numpy, atol=1e-5)
+
+
+def test_light_and_dark_of_a_pale_photo_take_the_whole_range_of_the_painting():
+    """The photo's places are the painting's, paler and moved: the same places must be found for them."""
+    style = columns(1, 12, 12)
+    assert torch.equal(match(0.1 * style + 3, style), style)
 
 
 @pytest.mark.parametrize("balance", [0.0, 1.0])
 def test_features_are_taken_from_the_style_as_they_are(balance):
-    style = torch.randn(2, 32, 4, 6, generator=torch.Generator().manual_seed(0))
+    style = columns(2, 4, 6)
     order = torch.randperm(24, generator=torch.Generator().manual_seed(1))
-    content = style.flatten(2)[:, :, order].view(2, 32, 6, 4)
+    content = style.flatten(2)[:, :, order].view(2, CHANNELS, 6, 4)
     assert torch.equal(match(content, style, balance), content)
-    other = match(torch.randn(2, 32, 3, 5), style, balance)
-    assert other.shape == (2, 32, 3, 5)
+    other = match(columns(2, 3, 5, 1), style, balance)
+    assert other.shape == (2, CHANNELS, 3, 5)
     pool = {column.numpy().tobytes() for column in style[1].flatten(1).T.contiguous()}
     assert {column.numpy().tobytes() for column in other[1].flatten(1).T.contiguous()} <= pool
 
 
 def test_pairs_are_matched_one_by_one():
-    content, style = torch.randn(2, 16, 3, 3), torch.randn(2, 16, 4, 4)
+    content, style = columns(2, 3, 3), columns(2, 4, 4, 1)
     alone = torch.cat([match(content[i : i + 1], style[i : i + 1]) for i in range(2)])
     assert torch.equal(match(content, style), alone)
     with pytest.raises(InputError, match="one by one"):

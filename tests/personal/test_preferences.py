@@ -1,7 +1,9 @@
 """The store: what is in it, what is learnt, and that nothing is half done or left behind."""
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,6 +65,39 @@ def more(name, liked, disliked, stylizer, **options):
     return found, *add(name, found, stylizer, seen=seen, **options)
 
 
+def test_a_style_is_painted_with_the_liked_pictures_near_it(store, likes, others, stylizer, tmp_path):
+    """With at most eight, by what the preference model thinks of them; a changed file is left out."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    mine = [Path(shutil.copy(path, folder / path.name)) for path in likes]
+    create("anna", gather(mine, others, stylizer), stylizer)
+    style = Style.named("anna")
+    hashes = {hashlib.sha256(path.read_bytes()).hexdigest() for path in mine}
+    assert {picture.sha256 for picture in style.pictures} == hashes
+    assert all(0 < picture.weight < 1 for picture in style.pictures)
+    assert stylizer.choose_quality(None, [style]) == "standard"
+    mine[0].write_bytes(likes[1].read_bytes() + b" ")
+    assert len(Style.named("anna").pictures) == 4
+    shutil.rmtree(folder)
+    assert Style.named("anna").pictures == ()
+    assert stylizer.choose_quality(None, [Style.named("anna")]) == "draft"
+
+
+def test_a_style_that_is_sent_to_somebody_has_no_pictures(store, likes, stylizer, tmp_path):
+    _, taste = create("anna", gather(likes, [], stylizer), stylizer)
+    assert all(style.pictures for style in Taste.load(store / "anna" / "anna.sfumato").styles)
+    taste.save(tmp_path / "anna.sfumato")
+    assert not any(style.pictures for style in Taste.load(tmp_path / "anna.sfumato").styles)
+    assert str(likes[0]).encode() not in (tmp_path / "anna.sfumato").read_bytes()
+
+
+def test_a_damaged_list_of_liked_pictures_paints_a_draft(store, likes, stylizer):
+    create("anna", gather(likes, [], stylizer), stylizer)
+    for text in ("[]", "{", '{"styles": [[{"path": 3}]]}', '{"styles": []}'):
+        (store / "anna" / "pictures.json").write_text(text, "utf-8")
+        assert Style.named("anna").pictures == ()
+
+
 def test_a_new_taste_is_learnt_at_once_and_is_a_style(store, likes, stylizer):
     kept, taste = create("anna", gather(likes, [], stylizer), stylizer, "own")
     assert names() == ["anna"]
@@ -74,7 +109,12 @@ def test_a_new_taste_is_learnt_at_once_and_is_a_style(store, likes, stylizer):
     assert set(taste.liked) == {picture.sha256 for picture in kept.pictures}
     assert len(files(store / "anna" / "codes")) == 5
     assert files(store / "anna") == sorted(
-        ["anna.sfumato", "taste.json", *(f"codes/{picture.sha256}.safetensors" for picture in kept.pictures)]
+        [
+            "anna.sfumato",
+            "pictures.json",
+            "taste.json",
+            *(f"codes/{picture.sha256}.safetensors" for picture in kept.pictures),
+        ]
     )
     assert json.loads((store / "anna" / "taste.json").read_text("utf-8"))["pictures"][0]["name"] == likes[0].name
     assert store.stat().st_mode & 0o077 == 0

@@ -153,7 +153,7 @@ def test_a_batch_is_a_picture_its_features_and_those_that_were_matched(kind, pho
         content, style = (hypercolumns(kind.vgg, x) * kind.model.decoder.scale for x in crops)
         assert torch.allclose(batch.own, (content, style)[step], atol=1e-5)
         strength = draw_strengths(2, CONFIG.fused, 0, step).view(-1, 1, 1, 1)
-        expected = (1 - strength) * content + strength * match(content, style)
+        expected = (1 - strength) * content + strength * match(content, style, CONFIG.balance)
         assert torch.allclose(batch.target, expected, atol=1e-3)
     again = drawn(kind, 1)
     assert all(torch.equal(getattr(batch, name), getattr(again, name)) for name in ("picture", "own", "target"))
@@ -183,7 +183,14 @@ def test_losses_are_0_where_nothing_is_wrong_and_grow_with_the_fault():
 
 def test_the_loss_is_the_weighted_sum_of_its_terms(kind):
     half = generator_half(kind, kind.discriminator)
-    assert set(half.report) == {"reconstruction", "reconstruction_features", "matched", "range", "adversarial"}
+    assert set(half.report) == {
+        "reconstruction",
+        "reconstruction_features",
+        "matched",
+        "lattice",
+        "range",
+        "adversarial",
+    }
     weights = CONFIG.weights.model_dump()
     expected = sum(weights[name] * float(value) for name, value in half.report.items())
     assert half.loss.item() == pytest.approx(expected, rel=1e-5)

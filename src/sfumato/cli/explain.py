@@ -13,6 +13,7 @@ import typer
 from sfumato.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from sfumato.inference import Stylizer
     from sfumato.inference.explain import Change, Explanation, StyleExplanation
 
 _BAR = 20  # letters of a whole bar
@@ -40,6 +41,10 @@ def explain(
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
     ] = None,
+    style: Annotated[
+        list[str] | None,
+        typer.Option(metavar="IMAGE", help="Pictures that the style was made of, where it is no built-in one."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a sheet that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON instead of the text.")] = False,
 ) -> None:
@@ -50,10 +55,13 @@ def explain(
     from sfumato.inference.explain import recipe_of
     from sfumato.inference.explain_sheet import write_sheet
 
-    recipe_of(picture)  # first: of a picture without one nothing else is worth a word
+    recipe = recipe_of(picture)  # first: of a picture without one nothing else is worth a word
     target = _target(picture, photo, out)
     if os.path.exists(target) and not overwrite:
         raise OutputError(f"{target} is there already; add --overwrite to replace it")
+    if recipe.quality != "draft":
+        _origins(picture, photo, target, Stylizer(model), style or [], as_json)
+        return
     with counted() as bar:
         task = bar.add_task("explaining", total=None)
         found = explained(
@@ -66,6 +74,33 @@ def explain(
         return
     for line in _text(picture, found):
         typer.echo(line)
+    typer.echo(f"\nIn pictures: {target}")
+
+
+def _origins(
+    picture: Path, photo: Path | None, target: Path, stylizer: Stylizer, styles: list[str], as_json: bool
+) -> None:
+    """Of a picture by matched features: which part of which painting each place came from."""
+    from sfumato.inference import Style
+    from sfumato.inference.explain_sheet import write_on_sheet
+    from sfumato.inference.origins import find_origins, origins_sheet
+
+    if photo is None:
+        raise UsageError(f"{picture} is explained by painting its photo again; name the photo with --photo")
+    found = find_origins(picture, photo, stylizer, [Style.from_images(styles)] if styles else [])
+    write_on_sheet(origins_sheet(found), found.recipe, target, picture.name)
+    if as_json:
+        names = {"picture": str(picture), "photo": str(photo), "sheet": str(target)}
+        typer.echo(json.dumps({**names, **found.to_json()}, indent=1, ensure_ascii=False))
+        return
+    recipe = found.recipe
+    typer.echo(f"{picture}: painted with features of paintings, quality {recipe.quality}, strength {recipe.strength:g}")
+    for each in found.styles:
+        typer.echo(f"\nWhat the style {each.style} was taken from")
+        for source in sorted(each.sources, key=lambda source: -source.share):
+            typer.echo(f"  {source.share:4.0%}  {'#' * round(_BAR * source.share):{_BAR}} {source.title}")
+        typer.echo(f"  {each.used:.0%} of the painting's sampled places occur in the picture.")
+        typer.echo(f"  {each.together:.0%} of neighbouring places were neighbours in the painting too.")
     typer.echo(f"\nIn pictures: {target}")
 
 

@@ -213,8 +213,8 @@ def explain(
         )
     if recipe.quality != "draft":
         raise UsageError(
-            f"{picture} was painted in the quality {recipe.quality}, by matched features and not by a style code; only "
-            "drafts are explained"
+            f"{picture} was painted in the quality {recipe.quality}, by matched features and not by a style code; "
+            "inference.origins explains it"
         )
     stylizer = stylizer or Stylizer()
     styles = recipe.rebuild(stylizer)
@@ -228,12 +228,12 @@ def explain(
     steps = _Steps(tick, 1 + len(styles) * (1 + trials))
 
     seen = read_photo(picture)
-    original = None if photo is None else _the_photo(Path(photo), Path(picture), recipe, seen)
+    original = None if photo is None else the_photo(Path(photo), Path(picture), recipe, seen)
     size = thumbnail_size(seen.height, seen.width, WORK, 4 * WORK)
     work = PixelSource(seen).reduced(*size)
     change = own = None
     if original is not None:
-        _check_repainted(stylizer, recipe, styles, original, seen, Path(picture), Path(photo or ""))
+        check_repainted(stylizer, recipe, styles, original, seen, Path(picture), Path(photo or ""))
         own = PixelSource(original).reduced(*size)
         change = changes(work, own, _cover(original, size))
     steps.done()
@@ -371,7 +371,7 @@ def _parts_of(stylizer: Stylizer) -> tuple[Part, ...]:
     return parts
 
 
-def _the_photo(path: Path, picture: Path, recipe: Recipe, seen: Photo) -> Photo:
+def the_photo(path: Path, picture: Path, recipe: Recipe, seen: Photo) -> Photo:
     """The photo as it was painted: shrunk where the recipe says so."""
     photo = read_photo(path)
     if recipe.max_size:
@@ -385,7 +385,7 @@ def _the_photo(path: Path, picture: Path, recipe: Recipe, seen: Photo) -> Photo:
     return photo
 
 
-def _check_repainted(
+def check_repainted(
     stylizer: Stylizer,
     recipe: Recipe,
     styles: Sequence[Style],

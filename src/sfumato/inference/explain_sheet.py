@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sfumato.image import Photo, Picture, as_image, luma, resample, to_pil, to_uint8, write_photo
 from sfumato.inference.explain import EXPLAINS, Explanation, Map, StyleExplanation
+from sfumato.inference.recipe import Recipe
 from sfumato.metadata import Metadata
 from sfumato.sheet import contact_sheet
 
@@ -58,8 +59,13 @@ def write_sheet(found: Explanation, path: str | os.PathLike[str], picture: str) 
     Raises:
         OutputError: the file cannot be written.
     """
-    metadata = Metadata(recipe={EXPLAINS: picture, **found.recipe.to_json()})
-    write_photo(Photo(to_uint8(explanation_sheet(found)), metadata=metadata), path)
+    write_on_sheet(explanation_sheet(found), found.recipe, path, picture)
+
+
+def write_on_sheet(sheet: Picture, recipe: Recipe, path: str | os.PathLike[str], picture: str) -> None:
+    """Writes a sheet that explains ``picture``, made by ``recipe``; see `write_sheet`."""
+    metadata = Metadata(recipe={EXPLAINS: picture, **recipe.to_json()})
+    write_photo(Photo(to_uint8(sheet), metadata=metadata), path)
 
 
 def _swaps(style: StyleExplanation) -> list[list[tuple[str, Picture]]]:

@@ -71,13 +71,12 @@ class FeatureNetworks:
         """Hypercolumns of a picture whose sides divide by `STRIDE`, ``(1, 3, H, W)`` float32 in [0, 1]:
         ``(H/4, W/4, 640)``, each layer weighted by the decoder's scale. Within `MARGIN` of its border they are those of
         a picture with a black frame."""
-        features = self._run("encoder.onnx", picture=picture)[0]
-        return np.ascontiguousarray(features.transpose(1, 2, 0))
+        return np.moveaxis(self._run("encoder.onnx", picture=picture)[0], 0, -1)  # not copied: 170 MB at 1024 pixels
 
     def decode(self, features: Array) -> Picture:
         """Hypercolumns ``(h, w, 640)``, weighted as `encode` gives them, to a picture ``(1, 3, 4h, 4w)``, not
         clipped."""
-        return self._run("decoder.onnx", features=np.ascontiguousarray(features.transpose(2, 0, 1))[None])
+        return self._run("decoder.onnx", features=np.ascontiguousarray(np.moveaxis(features, -1, 0))[None])
 
     def gradient(self, picture: Picture, features: Array) -> Picture:
         """Of the distance between the hypercolumns of ``picture`` ``(1, 3, H, W)`` and those that it should have,

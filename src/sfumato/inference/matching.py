@@ -36,6 +36,7 @@ BALANCED, SMOOTHED = 2048, 4096
 _ROUNDS = 8  # of Sinkhorn: more change few matches
 _TEMPERATURE = 0.03  # of cosine similarity in the balancing
 _SIMILARITY = 0.1  # temperature of the smoothing, in cosine similarity
+_LEAST = np.float32(1e-30)  # use of a vector, at the least: float32 must not overflow
 _CHUNK = 2048  # places that are searched at a time: bounds the memory
 
 
@@ -46,14 +47,16 @@ class FeatureBank:
     Attributes:
         vectors: ``(M, 643)`` float32: hypercolumns, each layer weighted by the decoder's scale, and colours in [0, 1].
         mean: ``(643,)``.
+        origins: ``(M, 3)`` float32: number of the picture, and where in it the place is, across and down, in [0, 1].
     """
 
     vectors: Array
     mean: Array
+    origins: Array
 
     @classmethod
-    def of(cls, vectors: Array) -> FeatureBank:
-        return cls(vectors, vectors.mean(0))
+    def of(cls, vectors: Array, origins: Array | None = None) -> FeatureBank:
+        return cls(vectors, vectors.mean(0), np.zeros((len(vectors), 3), np.float32) if origins is None else origins)
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,9 @@ class Weights:
         smooth: whether a query is smoothed over similar places.
     """
 
-    photo: float = 0.5
+    photo: float = 0.6
     layers: tuple[float, float, float, float, float] = (2.0, 1.5, 1.0, 1.0, 1.0)
-    balance: float = 0.5
+    balance: float = 0.8
     smooth: bool = False
 
 
@@ -106,19 +109,28 @@ class Matcher:
         if weights.balance:
             some = _some(len(photo), BALANCED, rng)
             queries = self._queries(photo[some], None if painted is None else painted[some])
-            self._bias = np.float32(weights.balance * _TEMPERATURE) * balance(queries @ self._keys / _TEMPERATURE)
+            # Of a plain photo all queries are alike, and should stay so: then nothing is balanced.
+            unlike = 1 - np.square(queries.mean(0)).sum() ** 2
+            weight = np.float32(weights.balance * _TEMPERATURE * unlike)
+            self._bias = weight * balance(queries @ self._keys / _TEMPERATURE)
 
-    def __call__(self, photo: Array, painted: Array | None) -> npt.NDArray[np.int64]:
-        """Places ``(N, 643)`` of the photo, and of the picture painted so far, to the indices ``(N,)`` of their
-        matches in the bank."""
-        found = np.empty(len(photo), np.int64)
-        for start in range(0, len(photo), _CHUNK):
+    def __call__(self, photo: Array, painted: Array | None) -> Array:
+        """Places ``(..., 643)`` of the photo, and of the picture painted so far, to the bank's vectors that match them,
+        ``(..., 643)``."""
+        return np.asarray(self.bank.vectors[self.search(photo, painted)])
+
+    def search(self, photo: Array, painted: Array | None) -> npt.NDArray[np.int64]:
+        """As a call, to the indices ``(...)`` of the vectors."""
+        places = photo.reshape(-1, CHANNELS)
+        now = None if painted is None else painted.reshape(-1, CHANNELS)
+        found = np.empty(len(places), np.int64)
+        for start in range(0, len(places), _CHUNK):
             part = slice(start, start + _CHUNK)
-            scores = self._queries(photo[part], None if painted is None else painted[part]) @ self._keys
+            scores = self._queries(places[part], None if now is None else now[part]) @ self._keys
             if self._bias is not None:
                 scores += self._bias
             found[part] = scores.argmax(1)
-        return found
+        return found.reshape(photo.shape[:-1])
 
     def _queries(self, photo: Array, painted: Array | None) -> Array:
         """Unit vectors ``(N, K)``."""
@@ -162,18 +174,12 @@ def transport(source: npt.NDArray[np.floating], target: npt.NDArray[np.floating]
 def balance(scores: Array, rounds: int = _ROUNDS) -> Array:
     """One bias a vector of the bank ``(1, M)`` by Sinkhorn's iteration: with it, the soft assignment of the places
     (rows of ``scores`` ``(N, M)``, cosine similarity divided by the temperature) uses all vectors equally often."""
-    bias = np.zeros((1, scores.shape[1]), np.float32)
-    share = np.float32(np.log(scores.shape[1] / scores.shape[0]))
+    kernel = np.exp(scores - scores.max(1, keepdims=True))  # a place's own constant changes no assignment
+    share = np.float32(scores.shape[0] / scores.shape[1])
+    value = np.ones(scores.shape[1], np.float32)
     for _ in range(rounds):
-        places = _log_sum(scores + bias, 1)
-        bias = -(_log_sum(scores - places, 0) + share)
-    return bias
-
-
-def _log_sum(values: Array, axis: int) -> Array:
-    """log Σ exp, without overflow."""
-    top = values.max(axis, keepdims=True)
-    return np.asarray(top + np.log(np.exp(values - top).sum(axis, keepdims=True)), np.float32)
+        value = share / np.maximum((1 / (kernel @ value)) @ kernel, _LEAST)
+    return np.log(value)[None]
 
 
 def _power(matrix: npt.NDArray[np.floating], exponent: float, floor: float) -> npt.NDArray[np.float64]:

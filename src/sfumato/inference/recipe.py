@@ -14,7 +14,7 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.inference.adapter import Adapter
 from sfumato.inference.library import has_style
 from sfumato.inference.retouch import UNPAINTED, Finish, finishes
-from sfumato.inference.style_pictures import StylePicture, built_in_pictures
+from sfumato.inference.style_pictures import StylePicture
 from sfumato.inference.stylizer import Color, Quality, Style, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
 
@@ -153,7 +153,7 @@ class Recipe:
 
     def rebuild(self, stylizer: Stylizer, known: Sequence[Style] = ()) -> list[Style]:
         """The styles, for a stylizer of the same model. An adapter is taken from the style of that name here; pictures
-        from ``known`` styles and the built-in ones.
+        from ``known`` styles, and from the built-in and personal ones of that name.
 
         Raises:
             ModelError: it has another model, or an adapter that it was painted with is not here.
@@ -190,13 +190,21 @@ def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
     return found
 
 
+def _named(name: str) -> tuple[StylePicture, ...]:
+    """The pictures of a built-in or personal style; none where there is none of that name."""
+    try:
+        return Style.named(name).pictures
+    except (UsageError, InputError, ModelError):
+        return ()
+
+
 def _found(style: Mapping[str, Any], here: Mapping[str, StylePicture]) -> tuple[StylePicture, ...]:
-    """The pictures of a recipe's style, from those that are here and those of the built-in styles."""
+    """The pictures of a recipe's style, from those that are here and those of the styles of that name."""
     wanted = _pictures(style)
     if any(digest not in here for digest, _ in wanted):
         names = [part.rpartition(":")[0] or part for part in style["name"].split(" + ")]
-        built_in = [each for name in names for each in built_in_pictures(name)]
-        here = {**{each.sha256: each for each in built_in}, **here}
+        named = [each for name in names for each in _named(name)]
+        here = {**{each.sha256: each for each in named}, **here}
     if lost := [digest for digest, _ in wanted if digest not in here]:
         raise UsageError(
             f"the picture was painted with a picture of the style {style['name']!r} (SHA-256 {lost[0][:12]}) that is "

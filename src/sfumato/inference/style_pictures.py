@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,11 +13,15 @@ import numpy as np
 
 from sfumato import assets
 from sfumato.errors import ModelError
+from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image, resize, to_uint8
 from sfumato.inference.matching import covariance, transport
 
 #: Pixels of the short side at which a style's pictures are kept; brushwork is not seen better in larger ones.
 LARGEST = 768
+#: Beside a person's ``NAME.sfumato``: the liked pictures that its styles are painted with.
+LIKED = "pictures.json"
+_MEND = "install Sfumato again, or learn the style again if it is your own"
 _COLOUR_SIDE = 64  # pixels of the short side at which colours are counted
 
 
@@ -24,9 +30,9 @@ class StylePicture:
     """One picture of a style.
 
     Attributes:
-        sha256: hex; of the file, of a built-in style, otherwise of the pixels. It identifies the picture.
+        sha256: hex; of the file where it is one, otherwise of the pixels. It identifies the picture.
         weight: its share in a style of several, above 0.
-        source: ``(1, 3, H, W)`` float32 in [0, 1], or the file of a built-in style, which is read when it is needed.
+        source: ``(1, 3, H, W)`` float32 in [0, 1], or a file, which is read when it is needed.
     """
 
     sha256: str
@@ -36,10 +42,7 @@ class StylePicture:
     @classmethod
     def of(cls, picture: Picture, weight: float = 1.0) -> StylePicture:
         """``picture`` ``(1, 3, H, W)`` of any size; a larger one than `LARGEST` is made smaller."""
-        height, width = picture.shape[2:]
-        factor = LARGEST / min(height, width)
-        if factor < 1:
-            picture = resize(picture, round(height * factor), round(width * factor))
+        picture = _at_most(picture)
         levels = to_uint8(picture)
         digest = hashlib.sha256(f"{levels.shape}".encode() + levels.tobytes()).hexdigest()
         return cls(digest, weight, picture)
@@ -71,6 +74,42 @@ def built_in_pictures(name: str) -> tuple[StylePicture, ...]:
     )
 
 
+def write_liked(folder: Path, styles: Sequence[Sequence[StylePicture]]) -> None:
+    """Keeps which files a person's styles are painted with: where they lie, their hashes and weights."""
+    found = [[{"path": str(p.source), "sha256": p.sha256, "weight": p.weight} for p in each] for each in styles]
+    with atomic_file(folder / LIKED) as file:
+        file.write(json.dumps({"styles": found}, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def read_liked(folder: Path, styles: int) -> tuple[tuple[StylePicture, ...], ...]:
+    """What `write_liked` kept there, of so many styles, less files that have vanished or changed since; empty tuples
+    where nothing is kept, or of another number of styles."""
+    nothing: tuple[tuple[StylePicture, ...], ...] = ((),) * styles
+    try:
+        kept = json.loads((folder / LIKED).read_bytes())["styles"]
+        found = tuple(
+            tuple(StylePicture(p["sha256"], float(p["weight"]), Path(p["path"])) for p in each) for each in kept
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return nothing
+    return tuple(tuple(filter(_is_there, each)) for each in found) if len(found) == styles else nothing
+
+
+def _is_there(picture: StylePicture) -> bool:
+    assert isinstance(picture.source, Path), "a liked picture is a file"
+    try:
+        return hashlib.sha256(picture.source.read_bytes()).hexdigest() == picture.sha256
+    except OSError:
+        return False
+
+
+def _at_most(picture: Picture) -> Picture:
+    """The picture, or a smaller one whose short side has `LARGEST` pixels."""
+    height, width = picture.shape[2:]
+    factor = LARGEST / min(height, width)
+    return resize(picture, round(height * factor), round(width * factor)) if factor < 1 else picture
+
+
 def _colours(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Pixels ``(N, 3)`` of a small copy."""
     height, width = picture.shape[2:]
@@ -84,7 +123,7 @@ def _read(path: Path, sha256: str) -> Picture:
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as problem:
-        raise ModelError(f"cannot read {path}: {problem.strerror}; install Sfumato again") from problem
+        raise ModelError(f"cannot read {path}: {problem.strerror}; {_MEND}") from problem
     if found != sha256:
-        raise ModelError(f"{path} is damaged: its hash is not the one in the ledger; install Sfumato again")
-    return read_image(path)
+        raise ModelError(f"{path} is not as it was: its hash is another; {_MEND}")
+    return _at_most(read_image(path))

@@ -350,7 +350,7 @@ class Stylizer:
             (
                 _Painting(self, wide, each, strength, stroke, color, steps, seed)
                 if quality == "draft"
-                else self._matched(wide, each, strength, stroke, color, seed, quality)
+                else self.matched(wide, each, strength, stroke, color, seed, quality)
             ).tiles()
             for each in wanted
         ]
@@ -372,7 +372,7 @@ class Stylizer:
         """Encoder and decoder of all qualities but ``"draft"``; they belong to no style."""
         return FeatureNetworks(self._decoder, self._threads, self._device)
 
-    def _matched(
+    def matched(
         self,
         source: Source,
         style: Style | None,
@@ -380,8 +380,9 @@ class Stylizer:
         stroke: float,
         color: Color,
         seed: int,
-        quality: Quality,
+        quality: Quality = "standard",
     ) -> MatchedPainting:
+        """How a photo is painted by matched features; the arguments are those of `paint`. The style has pictures."""
         assert style is not None, "choose_quality lets no model of one collection come here"
         pictures = style.pictures
         if color == "content":

@@ -14,7 +14,8 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from sfumato.image import Photo, Picture
 from sfumato.inference.adapter import Adapter
 from sfumato.inference.guide import measured_distance, small_copy
 from sfumato.inference.library import is_name, split_name
+from sfumato.inference.style_pictures import StylePicture, read_liked
 from sfumato.inference.stylizer import Style, Stylizer
 from sfumato.style_code import StyleCode, Tensors, read_small, tensor_bytes
 
@@ -54,6 +56,8 @@ class Taste:
         created: when it was learnt, as in ``2026-11-26T22:22:38.123456Z``.
         preference: numbers of the preference model, by name.
         adapter: of the adapter, by name.
+        pictures: for each centre, liked pictures that are near it. The file does not hold them: only the person who
+            likes them has them (`style_pictures.read_liked`).
     """
 
     name: str
@@ -67,6 +71,7 @@ class Taste:
     created: str = ""
     preference: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     adapter: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    pictures: tuple[tuple[StylePicture, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ModelError where the parts do not fit each other."""
@@ -120,9 +125,10 @@ class Taste:
         if self.created:
             about["learnt"] = self.created[:16].replace("T", " ")
         adapter = Adapter.of(self.adapter, self.model) if self.adapter else None
+        pictures = self.pictures or ((),) * len(self.codes)
         return tuple(
-            Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about, adapter)
-            for i, code in enumerate(self.codes)
+            Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about, adapter, near)
+            for i, (code, near) in enumerate(zip(self.codes, pictures, strict=True))
         )
 
     def style_named(self, name: str) -> Style:
@@ -204,7 +210,8 @@ class Taste:
             return cls._of(card, read)
 
         try:
-            return read_small(path, "style file", _KEY, _MAX_BYTES, make)
+            taste = read_small(path, "style file", _KEY, _MAX_BYTES, make)
+            return replace(taste, pictures=read_liked(Path(path).parent, len(taste.codes)))
         except _LaterError as problem:
             raise ModelError(f"{path} was written by a later version of Sfumato; install that") from problem
 
@@ -236,7 +243,8 @@ class Taste:
             card["rights"],
             card["scores"],
             card["created"],
-            **parts,
+            parts["preference"],
+            parts["adapter"],
         )
 
 

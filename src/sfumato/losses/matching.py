@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 _COARSE = 4  # pixels a side over which colours are compared
 _COARSE_WEIGHT = 2.0
 _SIZE_WEIGHT = 0.3  # of the L1 distance beside the cosine distance
+_CELL = 4  # pixels a side of the cell that is decoded from one hypercolumn
+_PLAIN = 1e-3  # slope, a pixel, of what has none
+_LEVEL = 0.01  # of a pattern that repeats in every cell: what counts as much as slopes that differ by their own size
 
 
 def reconstruction_loss(output: Tensor, picture: Tensor) -> Tensor:
@@ -29,3 +33,21 @@ def matched_loss(output: Tensor, target: Tensor) -> Tensor:
     """
     cosine = 1 - F.cosine_similarity(output, target, dim=1)
     return cosine.mean() + _SIZE_WEIGHT * feature_loss(output, target)
+
+
+def lattice_loss(output: Tensor) -> Tensor:
+    """How far the pixels of a cell differ by their place in it, a scalar from 0 up: pictures (B, 3, H, W), with H and W
+    multiples of 4 above 4.
+
+    Each hypercolumn is decoded to a cell of 4 x 4 pixels, and a decoder leaves a lattice of that period. In pictures of
+    anything else, mean colours and mean slopes are the same at all 16 places of a cell.
+    """
+    _, _, height, width = output.shape
+    colours = output.mean((0, 1)).view(height // _CELL, _CELL, width // _CELL, _CELL).mean((0, 2))  # (4, 4)
+    pattern = ((colours - colours.mean()) / _LEVEL).square().mean()
+    unevenness = []
+    for picture in (output, output.transpose(2, 3)):
+        steps = (picture[..., 1:] - picture[..., :-1])[..., : picture.shape[-1] - _CELL].abs()
+        slopes = steps.mean((0, 1, 2)).view(-1, _CELL).mean(0)  # (4,)
+        unevenness.append(((slopes - slopes.mean()) / (slopes.mean() + _PLAIN)).square().mean())
+    return pattern + torch.stack(unevenness).sum()

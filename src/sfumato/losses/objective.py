@@ -39,6 +39,7 @@ class LossWeights(Config):
     reconstruction: NonNegativeFloat = 0.0
     reconstruction_features: NonNegativeFloat = 0.0
     matched: NonNegativeFloat = 0.0
+    lattice: NonNegativeFloat = 0.0
 
     @classmethod
     def from_alpha(cls, alpha: float) -> LossWeights:

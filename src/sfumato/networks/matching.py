@@ -9,15 +9,21 @@ Neighbor Style Transfer").
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sfumato.checks import check_range, check_shape
 from sfumato.errors import InputError
+from sfumato.networks.hypercolumn import CHANNELS, LAYER_CHANNELS
 from sfumato.networks.layers import full_precision
 
 #: In units of cosine: how sharp the assignment is. Smaller is nearer to the exact transport, and takes more rounds.
 TEMPERATURE = 0.03
 ROUNDS = 6
+#: Of the layers where places are compared, and the principal directions in which they are (``inference.matching``).
+LAYER_WEIGHTS = (2.0, 1.5, 1.0, 1.0, 1.0)
+DIRECTIONS = 96
+_ITERATIONS = 3
 _LEAST = 1e-30  # mass that a vector of the bank is given at the least, so that float32 does not overflow
 
 
@@ -62,28 +68,66 @@ def balanced_assignment(
         return (similarity + value.log()).argmax(1)
 
 
-def directions(features: Tensor) -> Tensor:
-    """Feature maps (B, C, h, w) -> unit vectors (B, h·w, C) of the features less their mean over places."""
-    flat = features.flatten(2).transpose(1, 2)
-    flat = flat - flat.mean(1, keepdim=True)
-    unit: Tensor = flat / (flat.norm(dim=2, keepdim=True) + 1e-6)
-    return unit
+def transport(source: Tensor, target: Tensor) -> Tensor:
+    """The linear map (K, K), symmetric, that takes rows of covariance `source` (K, K) to covariance `target` (K, K) and
+    moves them least (Pitié & Kokaram 2007, equation 6), float64.
+
+    Eigenvalues of the source below 1 % of its largest, or 0.1 % of the target's, are raised to that: noise of a plain
+    photo is not stretched to the range of a painting. ``inference.matching.transport`` is the same in NumPy.
+    """
+    source, target = source.double(), target.double()
+    top = [float(torch.linalg.eigvalsh(each)[-1]) for each in (source, target)]
+    floor = max(0.01 * top[0], 0.001 * top[1], 1e-12)
+    root, inverse = _power(source, 0.5, floor), _power(source, -0.5, floor)
+    moved: Tensor = inverse @ _power(root @ target @ root, 0.5, 0.0) @ inverse
+    return moved
+
+
+def _power(matrix: Tensor, exponent: float, floor: float) -> Tensor:
+    """Of a symmetric matrix; eigenvalues below `floor` are raised to it."""
+    values, vectors = torch.linalg.eigh(matrix)
+    power: Tensor = (vectors * values.clamp(min=floor) ** exponent) @ vectors.T
+    return power
+
+
+def _principal(matrix: Tensor, count: int) -> Tensor:
+    """About the `count` principal directions (C, count) of a covariance (C, C), by subspace iteration."""
+    start = torch.randn(len(matrix), count, generator=torch.Generator().manual_seed(0)).to(matrix)
+    basis = start
+    for _ in range(_ITERATIONS):
+        basis = torch.linalg.qr(matrix @ basis)[0]
+    return basis
+
+
+def _described(content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+    """Places (N, C) of a photo and (M, C) of a painting as unit vectors that can be compared: centred, in their
+    principal directions, and those of the photo moved to the painting's covariance."""
+    weight = content.new_tensor(LAYER_WEIGHTS).repeat_interleave(content.new_tensor(LAYER_CHANNELS).long())
+    queries, keys = ((places - places.mean(0)) * weight for places in (content, style))
+    spread = [each.T @ each / len(each) for each in (queries, keys)]
+    basis = _principal(spread[0] + spread[1], DIRECTIONS)
+    moved = transport(*(basis.T @ each @ basis for each in spread)).to(queries)
+    return F.normalize(queries @ (basis @ moved), dim=1), F.normalize(keys @ basis, dim=1)
 
 
 @torch.no_grad()
-def match(content: Tensor, style: Tensor, balance: float = 1.0) -> Tensor:
-    """For each place of `content` (B, C, h, w) the assigned features of `style` (B, C, h', w'): (B, C, h, w).
+def match(content: Tensor, style: Tensor, balance: float = 0.7) -> Tensor:
+    """For each place of `content` (B, 640, h, w) the assigned features of `style` (B, 640, h', w'): (B, 640, h, w).
 
-    Sample i of the one is matched with sample i of the other. Scale both first, so that each layer counts the same.
+    Sample i of the one is matched with sample i of the other, as ``inference.matching`` does it at the base size. Scale
+    both first, so that each layer counts the same.
 
     Raises:
         InputError: shapes that do not go together.
     """
-    if check_shape(content, "B C h w", "content")["B"] != check_shape(style, "B C h w", "style")["B"]:
+    sizes = check_shape(content, f"B {CHANNELS} h w", "content")
+    if check_shape(style, f"B {CHANNELS} h w", "style")["B"] != sizes["B"]:
         raise InputError(f"{len(content)} contents cannot be matched with {len(style)} styles one by one")
     matched = []
-    for query, bank, vectors in zip(directions(content), directions(style), style.flatten(2), strict=True):
-        # One by one: the table of similarities is the largest thing of a training step.
-        chosen = vectors[:, balanced_assignment(query, bank, balance=balance)]  # (C, h·w)
-        matched.append(chosen.view(content.shape[1:]))
+    with full_precision(content):
+        for places, vectors in zip(content.flatten(2), style.flatten(2), strict=True):
+            # One by one: the table of similarities is the largest thing of a training step.
+            queries, keys = _described(places.T, vectors.T)
+            chosen = vectors[:, balanced_assignment(queries, keys, balance=balance)]  # (C, h·w)
+            matched.append(chosen.view(content.shape[1:]))
     return torch.stack(matched).contiguous(memory_format=torch.channels_last)

@@ -233,8 +233,11 @@ class MatchingModel(nn.Module):
 def build_matching_discriminator(
     config: MatchingConfig, vgg: VGG19 | None = None
 ) -> OneDiscriminator | CombinedDiscriminator:
-    """Unconditional, with spectral norm. `vgg` is what a projected one reads features of."""
-    patch = PatchDiscriminator(config.discriminator_widths, 0, config.discriminator_scales)
+    """Unconditional. `vgg` is what a projected one reads features of.
+
+    A patch discriminator has no spectral norm: with it, it stayed at chance (recipes give it R1 instead).
+    """
+    patch = PatchDiscriminator(config.discriminator_widths, 0, config.discriminator_scales, spectral=False)
     if config.discriminator == "patch":
         return patch
     assert vgg is not None, "a projected discriminator needs VGG19"

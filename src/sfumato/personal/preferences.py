@@ -4,6 +4,7 @@
 
     $SFUMATO_PERSONAL, or sfumato/personal in the system's place for data
       NAME/
+        pictures.json          where the liked pictures lie that each style is painted with
         taste.json             the truth: pictures (where, hash, liked or not, rights, when) and answers
         codes/HASH.safetensors what was seen of each picture, and of styles that questions were about
         pictures/HASH.jpg      copies, where they were asked for
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -36,6 +38,7 @@ from sfumato import assets
 from sfumato.errors import InputError, ModelError, OutputError, SfumatoError, UsageError
 from sfumato.files import atomic_file
 from sfumato.inference.library import is_name, new_personal_path, personal_folder
+from sfumato.inference.style_pictures import LIKED, StylePicture, write_liked
 from sfumato.inference.stylizer import Style, Stylizer
 from sfumato.inference.taste import RIGHTS, Taste
 from sfumato.personal.look import Look, Remark, Seen, look, odd_one
@@ -48,6 +51,8 @@ FORMAT = 1
 _FILE = "taste.json"
 #: The picture that `sfumato personal ask` shows while it asks.
 QUESTION = "question.png"
+_LEAST_CHANCE = 0.05  # that a liked picture is given
+_PAINTED_WITH = 8  # pictures of a style, at most: more would have few vectors each in a bank
 # What may be swept away: whatever else a person puts there is theirs.
 _OURS = re.compile(
     rf"{re.escape(QUESTION)}|((codes|pictures)/)?\.sfumato-[0-9a-f]+\.tmp"
@@ -702,10 +707,25 @@ def _write(
     path = folder / f"{kept.name}.sfumato"
     if taste is None:
         path.unlink(missing_ok=True)
+        (folder / LIKED).unlink(missing_ok=True)
     else:
         taste.save(path)
+        write_liked(folder, _painted_with(kept, taste, codes))
     _sweep(folder, kept)
     return taste
+
+
+def _painted_with(kept: Preferences, taste: Taste, codes: Mapping[str, StyleCode]) -> list[list[StylePicture]]:
+    """For each centre of a taste the liked pictures that it is painted with: the nearest few, each with the chance, as
+    the preference model has it, that the person prefers it to any painting."""
+    model = PreferenceModel.of(taste.preference, StyleSpace.load())
+    found = []
+    for near in nearest_pictures(kept, taste, codes):
+        shown = near[:_PAINTED_WITH]
+        utilities = [model.score(codes[picture.sha256])[0] for picture in shown]
+        chances = [max(_LEAST_CHANCE, 1 / (1 + math.exp(-utility))) for utility in utilities]
+        found.append([StylePicture(p.sha256, c, kept.file(p)) for p, c in zip(shown, chances, strict=True)])
+    return found
 
 
 def _copy(one: Seen, path: Path) -> None:

@@ -32,7 +32,7 @@ COLLECTION_TERMS = (
     "gram",
 )
 #: What has a part in the training of a decoder of matched features.
-MATCHING_TERMS = ("adversarial", "range", "reconstruction", "reconstruction_features", "matched")
+MATCHING_TERMS = ("adversarial", "range", "reconstruction", "reconstruction_features", "matched", "lattice")
 #: Overrides that turn a collection's recipe into the fine-tuning of a model of any style, as a codebook: what keeps the
 #: photo and its works' marks are the arbitrary kind's terms; each sample aims at the work whose code it is given.
 CODEBOOK = (
@@ -93,7 +93,7 @@ class TrainConfig(Config):
     pool: NonNegativeInt = 0  # earlier outputs that the discriminator is shown too; 0: none
     noise: NoiseConfig = NoiseConfig()  # of the noise kind
     matching: MatchingConfig = MatchingConfig()  # of the matching kind, as the next two
-    balance: Annotated[float, Field(ge=0, le=1)] = 1.0  # of matching; 0: nearest neighbours, 1: all features are used
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.7  # of matching; 0: nearest neighbours, 1: all features are used
     fused: Annotated[float, Field(ge=0, le=1)] = 0.3  # share of the samples at a random strength; the others at 1
     weights: LossWeights = LossWeights()
     game: Game = Game()

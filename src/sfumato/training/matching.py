@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sfumato.data.batches import BatchSource, CropPairSource
 from sfumato.data.folders import FolderReport
 from sfumato.losses.game import Game
-from sfumato.losses.matching import feature_loss, matched_loss, reconstruction_loss
+from sfumato.losses.matching import feature_loss, lattice_loss, matched_loss, reconstruction_loss
 from sfumato.losses.objective import LossWeights, total_loss
 from sfumato.losses.perceptual import range_loss
 from sfumato.networks.hypercolumn import CHANNELS, HYPERCOLUMN_LAYERS, hypercolumns
@@ -129,6 +129,7 @@ class Matching(Kind[MatchingModel, MatchedBatch]):
             "reconstruction_features": feature_loss(own, drawn.own),
             "matched": matched_loss(found, drawn.target),
             "range": range_loss(decoded),
+            "lattice": lattice_loss(decoded),
         }
         if opponent is not None:
             key = self.config.seed, step
