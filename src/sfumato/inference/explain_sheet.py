@@ -41,14 +41,12 @@ def explanation_sheet(found: Explanation) -> Picture:
     opinions = [style.opinion for style in found.styles if style.opinion is not None]
     if opinions:
         first.append(("the discriminator thinks", _opinion(opinions[0].map, found.picture, size)))
-    bands = [_band(first, "the whole")]
+    bands = [band(first, "the whole")]
     for number, style in enumerate(found.styles, 1):
         if style.swaps:
             label = f"style {number}, in parts" if len(found.styles) > 1 else "a part taken out"
-            bands += [_band(row, label) for row in _swaps(style)]
-    width = max(band.shape[3] for band in bands)
-    level = [np.pad(b, ((0, 0), (0, 0), (0, 0), (0, width - b.shape[3])), constant_values=1) for b in bands]
-    return np.concatenate(level, 2)
+            bands += [band(row, label) for row in _swaps(style)]
+    return stacked(bands)
 
 
 def write_sheet(found: Explanation, path: str | os.PathLike[str], picture: str) -> None:
@@ -78,9 +76,17 @@ def _swaps(style: StyleExplanation) -> list[list[tuple[str, Picture]]]:
     return [shown[i : i + COLUMNS] for i in range(0, len(shown), COLUMNS)]
 
 
-def _band(cells: Sequence[tuple[str, Picture]], label: str) -> Picture:
+def band(cells: Sequence[tuple[str, Picture]], label: str) -> Picture:
+    """Pictures ``(1, 3, h, w)`` with their captions in one row, named on the left."""
     names, pictures = zip(*cells, strict=True)
     return contact_sheet([list(pictures)], [label], list(names), CELL)
+
+
+def stacked(bands: Sequence[Picture]) -> Picture:
+    """Bands one below the other, filled up with white on the right: ``(1, 3, H, W)``."""
+    width = max(each.shape[3] for each in bands)
+    level = [np.pad(b, ((0, 0), (0, 0), (0, 0), (0, width - b.shape[3])), constant_values=1) for b in bands]
+    return np.concatenate(level, 2)
 
 
 def _fitting(picture: Picture, most: int) -> tuple[int, int]:

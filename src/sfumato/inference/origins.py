@@ -17,15 +17,14 @@ from PIL import Image, ImageDraw
 from sfumato import assets
 from sfumato.image import Picture, as_image, read_photo, resample, thumbnail_size, to_pil
 from sfumato.inference.explain import WORK, check_repainted, recipe_of, the_photo
+from sfumato.inference.explain_sheet import band, stacked
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.sources import ArraySource, PixelSource
 from sfumato.inference.stylizer import Style, Stylizer
-from sfumato.sheet import contact_sheet
 
 Map = npt.NDArray[np.float32]
 #: Patches that are shown, and their side in places.
 PATCHES, PATCH = 5, 8
-CELL = 320  # pixels of the longer side of each picture on the sheet
 _CORNERS = np.array([[[230, 60, 50], [250, 200, 40]], [[60, 70, 200], [40, 170, 110]]], np.float32) / 255
 
 
@@ -150,16 +149,9 @@ def origins_sheet(found: Explained) -> Picture:
         chart = np.ascontiguousarray(colours.transpose(2, 0, 1))[None]
         chart = resample(chart, height, width, Image.Resampling.NEAREST)
         first = [("the photo", found.photo), ("the picture", found.picture), ("where each place came from", chart)]
-        bands += [_band(first, origins.style), _band(_charted(origins), "the style's pictures")]
-        bands.append(_band(_patches(found.picture, origins), "picture | origin"))
-    width = max(band.shape[3] for band in bands)
-    level = [np.pad(b, ((0, 0), (0, 0), (0, 0), (0, width - b.shape[3])), constant_values=1) for b in bands]
-    return np.concatenate(level, 2)
-
-
-def _band(cells: Sequence[tuple[str, Picture]], label: str) -> Picture:
-    names, pictures = zip(*cells, strict=True)
-    return contact_sheet([list(pictures)], [label], list(names), CELL)
+        bands += [band(first, origins.style), band(_charted(origins), "the style's pictures")]
+        bands.append(band(_patches(found.picture, origins), "picture | origin"))
+    return stacked(bands)
 
 
 def _charted(origins: Origins) -> list[tuple[str, Picture]]:
