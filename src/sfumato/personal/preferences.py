@@ -709,8 +709,8 @@ def _write(
         path.unlink(missing_ok=True)
         (folder / LIKED).unlink(missing_ok=True)
     else:
-        taste.save(path)
         write_liked(folder, _painted_with(kept, taste, codes))
+        taste.save(path)  # last: a style that does not fit what is kept is learnt again
     _sweep(folder, kept)
     return taste
 
