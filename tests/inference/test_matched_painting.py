@@ -12,17 +12,19 @@ from sfumato.checkpoint import load_model
 from sfumato.errors import ModelError
 from sfumato.export.onnx import export_model
 from sfumato.image import Picture, resize
-from sfumato.inference.feature_networks import STRIDE, FeatureNetworks
+from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.matched_painting import (
     MatchedPainting,
     cell_colours,
     decode_places,
     encode_region,
+    enter,
+    entered,
     make_bank,
     plan_scales,
     refined_scale,
 )
-from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, unit
+from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Match, Readout, unit
 from sfumato.inference.session import WEIGHTS
 from sfumato.inference.sources import ArraySource
 from sfumato.inference.style_pictures import LARGEST, StylePicture, built_in_pictures
@@ -94,26 +96,28 @@ def test_a_large_photo_is_painted_at_the_base_size_first() -> None:
 
 
 def test_graphs_agree_with_torch(folder: Path, networks: FeatureNetworks) -> None:
-    picture = scene(48, 64, seed=1)
+    picture, inner = scene(48, 64, seed=1), slice(MARGIN // STRIDE, -MARGIN // STRIDE)
     model, _ = load_model(folder / WEIGHTS)
     assert isinstance(model, MatchingModel)
     vgg = VGG19(load_vgg19_weights(), HYPERCOLUMN_LAYERS)
     with torch.no_grad():
         columns = hypercolumns(vgg, torch.from_numpy(picture))
-        wanted = (columns * model.decoder.scale)[0].permute(1, 2, 0).numpy()
+        wanted = (columns * model.decoder.scale)[0, :, inner, inner].numpy()
         found = networks.encode(picture)
-        painted = model.decoder(torch.from_numpy(found).permute(2, 0, 1)[None] / model.decoder.scale).numpy()
-    assert found.shape == (12, 16, HYPERCOLUMN)
-    assert np.abs(found - wanted).max() < 0.01 * np.abs(wanted).max()  # weights are stored in 8 bits
-    assert np.abs(networks.decode(found) - painted).max() < 1e-3
+        features = np.ascontiguousarray(found[:HYPERCOLUMN])
+        painted = model.decoder(torch.from_numpy(features)[None] / model.decoder.scale).numpy()
+    assert found.shape == (CHANNELS, 4, 8)
+    assert np.abs(features - wanted).max() < 0.01 * np.abs(wanted).max()  # weights are stored in 8 bits
+    assert np.allclose(found[HYPERCOLUMN:], cell_colours(picture)[:, inner, inner], atol=1e-6)
+    assert np.abs(networks.decode(networks.enter(features)) - painted).max() < 1e-3
 
 
 def test_a_region_has_the_hypercolumns_of_the_whole(networks: FeatureNetworks) -> None:
     source = ArraySource(scene(118, 93, seed=2))
     whole = encode_region(networks, source, slice(0, 118), slice(0, 93))
-    assert whole.shape == (30, 24, CHANNELS)
+    assert whole.shape == (CHANNELS, 30, 24)
     part = encode_region(networks, source, slice(32, 80), slice(40, 93))
-    assert np.abs(part - whole[8:20, 10:24]).max() < 1e-4
+    assert np.abs(part - whole[:, 8:20, 10:24]).max() < 1e-4
 
 
 @pytest.mark.parametrize("size", [(160, 220), (117, 145)])
@@ -148,14 +152,23 @@ def test_a_small_strength_is_near_to_the_photo(networks: FeatureNetworks, style:
 def test_colours_of_cells_are_means(networks: FeatureNetworks) -> None:
     picture = scene(16, 24, seed=1)
     wanted = [[picture[0, :, i : i + 4, j : j + 4].mean((1, 2)) for j in range(0, 24, 4)] for i in range(0, 16, 4)]
-    assert np.allclose(cell_colours(picture), wanted, atol=1e-6)
+    assert np.allclose(cell_colours(picture), np.moveaxis(np.array(wanted), -1, 0), atol=1e-6)
 
 
 def test_a_decoded_picture_has_the_colours_of_its_places(networks: FeatureNetworks) -> None:
     places = encode_region(networks, ArraySource(scene(64, 80, seed=4)), slice(0, 64), slice(0, 80))
-    places[:, :, HYPERCOLUMN:] = (0.8, 0.3, 0.1)  # whatever the hypercolumns say
-    found = cell_colours(decode_places(networks, places)).mean((0, 1))
+    places[HYPERCOLUMN:] = np.array([0.8, 0.3, 0.1])[:, None, None]  # whatever the hypercolumns say
+    found = cell_colours(decode_places(networks, enter(networks, places))).mean((1, 2))
     assert np.allclose(found, (0.8, 0.3, 0.1), atol=0.02)
+
+
+def test_a_readout_is_entered_as_its_places_are(networks: FeatureNetworks) -> None:
+    rng = np.random.default_rng(0)
+    vectors, directions = (rng.random((n, CHANNELS), np.float32) for n in (30, 5))
+    match = Match(np.arange(30)[::-1], rng.random((30, 5), np.float32))
+    places = Readout(vectors, directions).places(match)
+    wanted = enter(networks, np.ascontiguousarray(places.T)[:, None])[:, 0].T
+    assert np.abs(entered(networks, Readout(vectors, directions)).places(match) - wanted).max() < 1e-3
 
 
 def test_features_come_nearer_to_the_style_with_strength(
@@ -186,7 +199,7 @@ def test_a_bank_holds_vectors_of_the_picture(networks: FeatureNetworks, style: t
     bank = make_bank(networks, style, 96, 0, 10**6)
     assert len(bank.vectors) == (96 // STRIDE) * (120 // STRIDE)
     picture = ArraySource(style[0].picture)
-    own = encode_region(networks, picture, slice(0, 96), slice(0, 120)).reshape(-1, CHANNELS)
+    own = encode_region(networks, picture, slice(0, 96), slice(0, 120)).reshape(CHANNELS, -1).T
     nearest = [np.abs(bank.vectors - vector).max(1).min() for vector in own[::97]]
     assert max(nearest) < 1e-4
     assert np.allclose(bank.mean, bank.vectors.mean(0))
@@ -208,7 +221,7 @@ def test_refinement_comes_nearer_to_the_bank(networks: FeatureNetworks, style: t
     bank = unit(make_bank(networks, style, 62, 0, 400).vectors[:, :HYPERCOLUMN])
 
     def distance(picture: Picture) -> float:
-        places = encode_region(networks, ArraySource(picture), slice(0, 62), slice(0, 83)).reshape(-1, CHANNELS)
+        places = encode_region(networks, ArraySource(picture), slice(0, 62), slice(0, 83)).reshape(CHANNELS, -1).T
         return float(1 - (unit(places[:, :HYPERCOLUMN]) @ bank.T).max(1).mean())
 
     standard, best = (paint(networks, photo, style, best=best) for best in (False, True))
@@ -265,7 +278,7 @@ def test_a_changed_graph_is_refused(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "decoder.onnx").write_bytes(damaged)
     networks = FeatureNetworks(tmp_path)
     with pytest.raises(ModelError, match="is damaged"):
-        networks.decode(np.zeros((4, 4, HYPERCOLUMN), np.float32))
+        networks.decode(np.zeros((12, 4, 4), np.float32))
 
 
 def test_a_changed_picture_of_a_built_in_style_is_refused(tmp_path: Path) -> None:

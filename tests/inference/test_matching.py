@@ -12,6 +12,7 @@ from sfumato.inference.matching import (
     Matcher,
     Weights,
     balance,
+    covariance,
     transport,
     unit,
 )
@@ -60,13 +61,13 @@ def test_noise_of_a_plain_photo_is_not_stretched_to_a_painting() -> None:
 def test_a_photo_that_is_the_painting_is_matched_with_itself() -> None:
     bank = rows(300, 0)
     order = np.random.default_rng(1).permutation(300)
-    assert np.array_equal(matcher(bank, bank[order]).search(bank[order], None), order)
+    assert np.array_equal(matcher(bank, bank[order]).search(bank[order], None).chosen, order)
 
 
 def test_contrast_and_brightness_of_the_photo_do_not_matter() -> None:
     bank = rows(300, 0)
     faint = 0.1 * bank + np.float32(3)
-    assert np.array_equal(matcher(bank, faint).search(faint, None), np.arange(300))
+    assert np.array_equal(matcher(bank, faint).search(faint, None).chosen, np.arange(300))
 
 
 def test_balance_uses_every_vector_equally_often() -> None:
@@ -84,7 +85,7 @@ def test_a_larger_balance_spreads_the_matches() -> None:
     used = []
     for share in (0.0, 0.5, 1.0):
         weights = Weights(photo=1.0, layers=PLAIN.layers, balance=share)
-        counts = np.bincount(matcher(bank, photo, weights).search(photo, None), minlength=64)
+        counts = np.bincount(matcher(bank, photo, weights).search(photo, None).chosen, minlength=64)
         used.append(counts.max())
     assert used[0] > used[1] > used[2]
 
@@ -93,8 +94,9 @@ def test_smoothing_gives_a_noisy_region_one_match() -> None:
     two = rows(2, 5)
     photo = np.repeat(two, 100, 0) + 0.15 * rows(200, 6)
     bank = rows(400, 7)
-    plain = matcher(bank, photo).search(photo, None)
-    smooth = matcher(bank, photo, Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, smooth=True)).search(photo, None)
+    plain = matcher(bank, photo).search(photo, None).chosen
+    weights = Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, smooth=True)
+    smooth = matcher(bank, photo, weights).search(photo, None).chosen
     regions = [len(np.unique(found[:100])) for found in (plain, smooth)]
     assert regions[1] < regions[0] / 2
     assert not set(smooth[:100]) & set(smooth[100:])  # the two regions stay apart
@@ -104,7 +106,7 @@ def test_the_picture_painted_so_far_decides_where_the_photo_has_no_share() -> No
     bank, photo = rows(300, 0), rows(300, 9)
     painted = bank[::-1].copy()
     weights = Weights(photo=0.0, layers=PLAIN.layers, balance=0.0)
-    assert np.array_equal(matcher(bank, photo, weights, painted).search(photo, painted), np.arange(300)[::-1])
+    assert np.array_equal(matcher(bank, photo, weights, painted).search(photo, painted).chosen, np.arange(300)[::-1])
 
 
 def test_a_layer_of_weight_0_has_no_say() -> None:
@@ -112,13 +114,13 @@ def test_a_layer_of_weight_0_has_no_say() -> None:
     photo = bank.copy()
     photo[:, -256:] = rows(200, 8)[:, -256:]  # relu3_1 says something else
     weights = Weights(photo=1.0, layers=(1.0, 1.0, 1.0, 1.0, 0.0), balance=0.0)
-    assert np.array_equal(matcher(bank, photo, weights).search(photo, None), np.arange(200))
+    assert np.array_equal(matcher(bank, photo, weights).search(photo, None).chosen, np.arange(200))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3000])
 def test_any_number_of_places_is_matched(count: int) -> None:
     bank, photo = rows(50, 0), rows(count, 1)
-    found = matcher(bank, photo, Weights()).search(photo, None)
+    found = matcher(bank, photo, Weights()).search(photo, None).chosen
     assert found.shape == (count,)
     assert found.min() >= 0
     assert found.max() < 50
@@ -126,4 +128,42 @@ def test_any_number_of_places_is_matched(count: int) -> None:
 
 def test_a_constant_photo_has_one_match() -> None:
     photo = np.full((40, CHANNELS), 0.7, np.float32)
-    assert len(np.unique(matcher(rows(50, 0), photo, Weights()).search(photo, None))) == 1
+    assert len(np.unique(matcher(rows(50, 0), photo, Weights()).search(photo, None).chosen)) == 1
+
+
+def readout(match: Matcher, photo: Array) -> Array:
+    return match.readout.places(match.search(photo, None))
+
+
+def test_the_residual_brings_places_nearer_to_the_aligned_photo() -> None:
+    bank, photo = rows(300, 0), rows(2000, 1)
+    wanted = (photo - photo.mean(0)) @ transport(covariance(photo - photo.mean(0)), covariance(bank - bank.mean(0)))
+    distances = []
+    for residual in (0.0, 0.4, 0.8):
+        weights = Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, residual=residual)
+        distances.append(np.abs(readout(matcher(bank, photo, weights), photo) - bank.mean(0) - wanted).mean())
+    assert distances[1] < 0.9 * distances[0]
+    assert distances[2] < 0.9 * distances[1]
+
+
+def test_what_the_bank_holds_has_no_residual() -> None:
+    bank = rows(300, 0)
+    weights = Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, residual=0.8)
+    assert np.allclose(readout(matcher(bank, bank, weights), bank), bank, atol=1e-3)
+
+
+def test_statistics_come_nearer_to_the_banks() -> None:
+    bank, photo = rows(64, 0), rows(2000, 1) ** 3  # few vectors are near to such a photo
+    gaps = []
+    for share in (0.0, 0.5):
+        weights = Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, statistics=share)
+        found = readout(matcher(bank, photo, weights), photo)
+        gaps.append((np.abs(found.mean(0) - bank.mean(0)).mean(), np.abs(found.std(0) - bank.std(0)).mean()))
+    assert gaps[1][0] < 0.6 * gaps[0][0]
+    assert gaps[1][1] < 0.7 * gaps[0][1]
+
+
+def test_a_constant_photo_keeps_its_one_match_as_it_is() -> None:
+    bank, photo = rows(50, 0), np.full((40, CHANNELS), 0.7, np.float32)
+    match = matcher(bank, photo, Weights(statistics=0.5))
+    assert np.allclose(readout(match, photo), bank[match.search(photo, None).chosen], atol=1e-4)

@@ -42,7 +42,7 @@ def test_a_bank_knows_where_its_vectors_were_seen(count: int) -> None:
     assert bank.origins.shape == (len(bank.vectors), 3)
     assert set(bank.origins[:, 0]) == {0, 1}
     for vector, (picture, across, down) in zip(bank.vectors[::37], bank.origins[::37], strict=True):
-        there = whole[int(picture)][int(down * 60 / STRIDE), int(across * 100 / STRIDE)]
+        there = whole[int(picture)][:, int(down * 60 / STRIDE), int(across * 100 / STRIDE)]
         assert there.shape == (CHANNELS,)
         assert np.abs(there - vector).max() < 1e-4
 

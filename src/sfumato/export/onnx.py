@@ -36,9 +36,11 @@ from sfumato.checkpoint import (
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
 from sfumato.inference.adapter import LEAST, STORED
+from sfumato.inference.feature_networks import MARGIN
 from sfumato.inference.session import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator, ProjectedDiscriminator
-from sfumato.networks.hypercolumn import HYPERCOLUMN_LAYERS, stack_layers
+from sfumato.networks.hypercolumn import CHANNELS, HYPERCOLUMN_LAYERS, stack_layers
+from sfumato.networks.hypercolumn import STRIDE as CELL
 from sfumato.networks.hypercolumn_gradient import HypercolumnGradient
 from sfumato.networks.model import (
     CollectionModel,
@@ -69,7 +71,7 @@ _FREE = {  # axes of any length, by the name of an input or output; codes and af
         ("picture", "photo", "thumbnail", "stylized", "features", "opinion", "velocity", "refined", "moved", "painted"),
         _SIZE,
     ),
-    **dict.fromkeys(("upscaled", "gradient"), _SIZE),
+    **dict.fromkeys(("upscaled", "gradient", "places", "entered"), _SIZE),
     **dict.fromkeys(("z", "pictures"), _COUNT),
 }
 _Graph: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]  # module, inputs, their names, outputs
@@ -295,7 +297,8 @@ def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
 
 
 class _Encoder(nn.Module):
-    """Pictures to hypercolumns, each layer weighted by the decoder's scale: VGG19's first layers, frozen."""
+    """Pictures to places: hypercolumns, each layer weighted by the decoder's scale, and mean colours. The places near
+    the border, where VGG19 sees the padding, are left out."""
 
     scale: Tensor
 
@@ -305,41 +308,56 @@ class _Encoder(nn.Module):
         self.register_buffer("scale", model.decoder.scale.clone())
 
     def forward(self, picture: Tensor) -> Tensor:
-        return stack_layers(self.vgg(picture, HYPERCOLUMN_LAYERS)) * self.scale
+        inner = slice(MARGIN // CELL, -MARGIN // CELL)
+        features = stack_layers(self.vgg(picture, HYPERCOLUMN_LAYERS))[:, :, inner, inner] * self.scale
+        return torch.cat([features, F.avg_pool2d(picture, CELL)[:, :, inner, inner]], 1)
+
+
+class _Entry(nn.Module):
+    """Scaled hypercolumns to what the decoder sees of them."""
+
+    def __init__(self, model: MatchingModel) -> None:
+        super().__init__()
+        self.decoder = model.decoder
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.decoder.entered(features / self.decoder.scale)
 
 
 class _Decoder(nn.Module):
     def __init__(self, model: MatchingModel) -> None:
         super().__init__()
-        self.model = model
+        self.decoder = model.decoder
 
-    def forward(self, features: Tensor) -> Tensor:
-        painted: Tensor = self.model.decoder(features / self.model.decoder.scale)
-        return painted
+    def forward(self, entered: Tensor) -> Tensor:
+        return self.decoder.paint(entered)
 
 
 def _of_matching(model: MatchingModel) -> _Bundle:
-    """Encoder and decoder of hypercolumns, and the gradient that refines a picture. What lies between them, the
-    matching, is NumPy (`inference.matching`)."""
-    encoder = _Encoder(model).eval()
+    """Encoder of places, entry and rest of the decoder, and the gradient that refines a picture. What lies between
+    them, the matching, is NumPy (`inference.matching`)."""
+    encoder, entry = _Encoder(model).eval(), _Entry(model)
     _round(encoder.vgg, in_bytes=True)
-    photo = torch.rand(1, 3, 76, 92)
-    graphs: dict[str, _Graph] = {
-        "encoder": (encoder, (photo,), ["picture"], ["features"]),
-        "decoder": (_Decoder(model), (encoder(photo),), ["features"], ["painted"]),
-        "gradient": (
-            HypercolumnGradient(encoder.vgg, encoder.scale),
-            (photo, encoder(photo.flip(3))),
-            ["picture", "features"],
-            ["gradient"],
-        ),
-    }
 
     def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
-        picture = picture[:, :, : picture.shape[2] // 4 * 4, : picture.shape[3] // 4 * 4]
-        features = encoder(picture)
-        return {"encoder": (picture,), "decoder": (features,), "gradient": (picture, encoder(picture.flip(3)))}
+        picture = picture[:, :, : picture.shape[2] // CELL * CELL, : picture.shape[3] // CELL * CELL]
+        framed = F.pad(picture, [MARGIN] * 4, mode="replicate")
+        features, others = encoder(framed)[:, :CHANNELS], encoder(framed.flip(3))[:, :CHANNELS]
+        return {
+            "encoder": (framed,),
+            "entry": (features,),
+            "decoder": (entry(features),),
+            "gradient": (picture, others),
+        }
 
+    shown = inputs(torch.rand(1, 3, 76, 92))
+    gradient = HypercolumnGradient(encoder.vgg, encoder.scale)
+    graphs: dict[str, _Graph] = {
+        "encoder": (encoder, shown["encoder"], ["picture"], ["places"]),
+        "entry": (entry, shown["entry"], ["features"], ["entered"]),
+        "decoder": (_Decoder(model), shown["decoder"], ["entered"], ["painted"]),
+        "gradient": (gradient, shown["gradient"], ["picture", "features"], ["gradient"]),
+    }
     return _Bundle(graphs, inputs, _pictures(), model)
 
 

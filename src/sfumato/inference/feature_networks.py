@@ -21,8 +21,9 @@ STRIDE = 4
 #: Pixels around a region that its hypercolumns see (12), on the grid of `STRIDE`.
 MARGIN = 16
 _GRAPHS: dict[str, Ends] = {
-    "encoder.onnx": (("picture",), ("features",)),
-    "decoder.onnx": (("features",), ("painted",)),
+    "encoder.onnx": (("picture",), ("places",)),
+    "entry.onnx": (("features",), ("entered",)),
+    "decoder.onnx": (("entered",), ("painted",)),
     "gradient.onnx": (("picture", "features"), ("gradient",)),
 }
 
@@ -68,21 +69,24 @@ class FeatureNetworks:
             check_hash(self.folder / name, self._files.get(name, ""))
 
     def encode(self, picture: Picture) -> Array:
-        """Hypercolumns of a picture whose sides divide by `STRIDE`, ``(1, 3, H, W)`` float32 in [0, 1]:
-        ``(H/4, W/4, 640)``, each layer weighted by the decoder's scale. Within `MARGIN` of its border they are those of
-        a picture with a black frame."""
-        return np.moveaxis(self._run("encoder.onnx", picture=picture)[0], 0, -1)  # not copied: 170 MB at 1024 pixels
+        """Places of a picture ``(1, 3, H + 32, W + 32)`` float32 in [0, 1] with a margin of `MARGIN` pixels, H and W
+        multiples of `STRIDE`: ``(643, H/4, W/4)``, hypercolumns, each layer weighted by the decoder's scale, and mean
+        colours."""
+        return np.asarray(self._run("encoder.onnx", picture=picture)[0])
 
-    def decode(self, features: Array) -> Picture:
-        """Hypercolumns ``(h, w, 640)``, weighted as `encode` gives them, to a picture ``(1, 3, 4h, 4w)``, not
-        clipped."""
-        return self._run("decoder.onnx", features=np.ascontiguousarray(np.moveaxis(features, -1, 0))[None])
+    def enter(self, features: Array) -> Array:
+        """Hypercolumns ``(640, h, w)``, weighted as `encode` gives them, to what the decoder sees of them, ``(C, h, w)``.
+        The map is affine, the same for each place."""
+        return np.asarray(self._run("entry.onnx", features=features[None])[0])
+
+    def decode(self, entered: Array) -> Picture:
+        """What `enter` gives, ``(C, h, w)``, to a picture ``(1, 3, 4h, 4w)``, not clipped."""
+        return self._run("decoder.onnx", entered=entered[None])
 
     def gradient(self, picture: Picture, features: Array) -> Picture:
         """Of the distance between the hypercolumns of ``picture`` ``(1, 3, H, W)`` and those that it should have,
-        ``(H/4, W/4, 640)``, weighted as `encode` gives them, by the picture (``networks.hypercolumn_gradient``)."""
-        wanted = np.ascontiguousarray(features.transpose(2, 0, 1))[None]
-        return self._run("gradient.onnx", picture=picture, features=wanted)
+        ``(640, H/4, W/4)``, weighted as `encode` gives them, by the picture (``networks.hypercolumn_gradient``)."""
+        return self._run("gradient.onnx", picture=picture, features=features[None])
 
     def _run(self, graph: str, **inputs: Any) -> Array:
         session = load_graph(

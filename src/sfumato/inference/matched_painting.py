@@ -23,7 +23,7 @@ from sfumato.image import Picture, resample, resize
 from sfumato.inference.descent import descend
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.finish import enlarge
-from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Array, FeatureBank, Matcher, Weights
+from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Array, FeatureBank, Matcher, Readout, Weights
 from sfumato.inference.sources import ArraySource, Source
 from sfumato.inference.style_pictures import StylePicture
 from sfumato.inference.tiling import Tile, tiles
@@ -42,16 +42,19 @@ HALO = 64
 REFINEMENT = 2, 6
 _REFINED_PHOTO = 0.25  # share of the photo in the queries of refinement
 _BLUR = 3  # cells: the reach of the kernel that smooths colours, a Gaussian of one cell
-_KERNEL = np.exp(-(np.arange(-_BLUR, _BLUR + 1) ** 2) / 2)
+_KERNEL = np.exp(-(np.arange(-_BLUR, _BLUR + 1, dtype=np.float32) ** 2) / 2)
 _KERNEL /= _KERNEL.sum()
+#: How places are compared in the last pass at the base size, and beyond it.
+_LAST = Weights(residual=0.7, statistics=0.5)
+_BEYOND = Weights(residual=0.7, statistics=0.5)
 _FRAME = 3  # places around a picture that is decoded
 _DETAIL = np.float32(0.5)  # of the photo's detail in a `_Guide`
 _COARSEST = 24  # pixels of the short side: below that a scale has too few places
 _STEP = 3.0  # times the size of the scale before, at most, beyond the base size
-_SAMPLE = 16_384  # places that statistics are taken from
+_SAMPLE = 6144  # places that statistics are taken from
 _AS_FLOATS = 4_000_000  # pixels of a picture that is reduced in floats
 _WINDOW = 128  # pixels a side of a window that statistics of a large picture are taken from
-_WINDOWS = 20  # of them
+_WINDOWS = 12  # of them
 _ENCODED = 5  # places of a style's picture that are encoded for each that is taken, at most
 
 
@@ -88,13 +91,12 @@ def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
         scale(first / 2, Weights(layers=(4.0, 2.0, 1.0, 0.5, 0.0), balance=0.1, smooth=True)),
     ]
     passes = [each for each in coarse if each.short >= _COARSEST]
-    passes.append(scale(first, Weights()))
     if short <= base:
-        passes.append(passes[-1])  # once more, with what has been painted at this size
-    else:
-        count = int(np.ceil(np.log(short / base) / np.log(_STEP)))
-        passes += [scale(base * (short / base) ** (i / count), Weights(), guided=True) for i in range(1, count + 1)]
-    return passes
+        # Twice: the second time with what has been painted at this size.
+        return [*passes, scale(first, Weights()), scale(first, _LAST)]
+    count = int(np.ceil(np.log(short / base) / np.log(_STEP)))
+    larger = [scale(base * (short / base) ** (i / count), _BEYOND, guided=True) for i in range(1, count + 1)]
+    return [*passes, scale(first, _LAST), *larger]
 
 
 @lru_cache(maxsize=10)  # of 10 MB each: a folder of photos of one size asks for the same ones again
@@ -135,9 +137,9 @@ def _sampled(networks: FeatureNetworks, picture: Picture, count: int, rng: np.ra
     vectors, where = [], []
     for rows, columns in spots:
         places = encode_region(networks, source, rows, columns)
-        down, across = np.indices(places.shape[:2], np.float32) * STRIDE + STRIDE / 2
+        down, across = np.indices(places.shape[1:], np.float32) * STRIDE + STRIDE / 2
         at = np.stack([(across + columns.start) / source.width, (down + rows.start) / source.height], 2)
-        vectors.append(places.reshape(-1, CHANNELS))
+        vectors.append(_rows(places))
         where.append(at.reshape(-1, 2))
     chosen = rng.permutation(sum(map(len, vectors)))[:count]
     return np.concatenate(vectors)[chosen], np.minimum(np.concatenate(where)[chosen], 1).astype(np.float32)
@@ -153,7 +155,7 @@ def _windows(height: int, width: int, count: int, rng: np.random.Generator) -> l
 
 
 def encode_region(networks: FeatureNetworks, source: Source, rows: slice, columns: slice) -> Array:
-    """Places ``(h, w, 643)`` of a region that begins on the grid of ``STRIDE``, as the whole picture has them.
+    """Places ``(643, h, w)`` of a region that begins on the grid of ``STRIDE``, as the whole picture has them.
 
     Beyond the picture's border, where the encoder would see black, the picture is mirrored.
     """
@@ -162,39 +164,51 @@ def encode_region(networks: FeatureNetworks, source: Source, rows: slice, column
         start, stop = part.start - MARGIN, part.start + -(-(part.stop - part.start) // STRIDE) * STRIDE + MARGIN
         spans.append(slice(max(0, start), min(side, stop)))
         pads.append((max(0, -start), max(0, stop - side)))
-    region = np.pad(source.region(*spans), ((0, 0), (0, 0), *pads), mode="symmetric")
-    inner = slice(MARGIN // STRIDE, -(MARGIN // STRIDE))
-    features, colours = networks.encode(region)[inner, inner], cell_colours(region)[inner, inner]
-    places = np.empty((*features.shape[:2], CHANNELS), np.float32)
-    places[:, :, :HYPERCOLUMN], places[:, :, HYPERCOLUMN:] = features, colours
-    return places
+    return networks.encode(np.pad(source.region(*spans), ((0, 0), (0, 0), *pads), mode="symmetric"))
+
+
+def _rows(places: Array) -> Array:
+    """``(C, h, w)`` as ``(h w, C)``."""
+    return places.reshape(len(places), -1).T
 
 
 def cell_colours(picture: Picture) -> Array:
-    """The mean colours of the cells of ``STRIDE`` pixels a side of ``(1, 3, H, W)``: ``(H/4, W/4, 3)``."""
+    """The mean colours of the cells of ``STRIDE`` pixels a side of ``(1, 3, H, W)``: ``(3, H/4, W/4)``."""
     _, _, height, width = picture.shape
-    cells = picture[0].reshape(3, height // STRIDE, STRIDE, width // STRIDE, STRIDE)
-    return np.asarray(cells.mean((2, 4)).transpose(1, 2, 0))
+    return np.asarray(picture[0].reshape(3, height // STRIDE, STRIDE, width // STRIDE, STRIDE).mean((2, 4)))
+
+
+def enter(networks: FeatureNetworks, places: Array) -> Array:
+    """Places ``(643, h, w)`` as they are decoded: what the decoder sees of them, and their colours,
+    ``(C + 3, h, w)``."""
+    return np.concatenate([networks.enter(places[:HYPERCOLUMN]), places[HYPERCOLUMN:]])
+
+
+def entered(networks: FeatureNetworks, readout: Readout) -> Readout:
+    """The same of places that a readout gives: as the map is affine, it can be taken of the few vectors of a bank
+    instead of all places."""
+    vectors, directions, zero = (
+        enter(networks, np.ascontiguousarray(part.T)[:, None])[:, 0].T
+        for part in (*readout, np.zeros((1, CHANNELS), np.float32))
+    )
+    return Readout(np.ascontiguousarray(vectors), np.ascontiguousarray(directions - zero))
 
 
 def decode_places(networks: FeatureNetworks, places: Array) -> Picture:
-    """Places ``(h, w, 643)`` as a picture ``(1, 3, 4h, 4w)``, not clipped.
+    """Places as `enter` gives them, ``(C + 3, h, w)``, as a picture ``(1, 3, 4h, 4w)``, not clipped.
 
     The decoder alone paints paler than what it is given: it settles between colours that it cannot tell apart. So the
     colours of its cells are moved to those of the places, smoothly, by a few cells.
     """
-    # Channels first, as the decoder takes them: turned and framed in one copy.
-    framed = np.pad(
-        np.moveaxis(places[:, :, :HYPERCOLUMN], -1, 0), ((0, 0), (_FRAME, _FRAME), (_FRAME, _FRAME)), "edge"
-    )
+    framed = np.pad(places[:-3], ((0, 0), (_FRAME, _FRAME), (_FRAME, _FRAME)), "edge")
     inner = slice(_FRAME * STRIDE, -_FRAME * STRIDE)  # near its border the decoder sees zeros
-    painted = np.ascontiguousarray(networks.decode(np.moveaxis(framed, 0, -1))[:, :, inner, inner])
-    gap = np.moveaxis(places[:, :, HYPERCOLUMN:] - cell_colours(painted), -1, 0)
-    padded = np.pad(gap, ((0, 0), (_BLUR, _BLUR), (_BLUR, _BLUR)), mode="edge")
+    painted = np.ascontiguousarray(networks.decode(framed)[:, :, inner, inner])
+    padded = np.pad(places[-3:] - cell_colours(painted), ((0, 0), (_BLUR, _BLUR), (_BLUR, _BLUR)), mode="edge")
     for axis in (1, 2):
-        padded = np.apply_along_axis(np.convolve, axis, padded, _KERNEL, "valid")
-    smooth = np.ascontiguousarray(padded, np.float32)[None]
-    return painted + resample(smooth, painted.shape[2], painted.shape[3], Image.Resampling.BILINEAR)
+        length = padded.shape[axis] - 2 * _BLUR
+        shifted = (padded.take(range(k, k + length), axis) for k in range(len(_KERNEL)))
+        padded = np.sum([weight * part for weight, part in zip(_KERNEL, shifted, strict=True)], axis=0)
+    return painted + resample(padded[None], painted.shape[2], painted.shape[3], Image.Resampling.BILINEAR)
 
 
 class _Features:
@@ -210,20 +224,20 @@ class _Features:
         return encode_region(self.networks, self.source, slice(0, self.source.height), slice(0, self.source.width))
 
     def region(self, rows: slice, columns: slice) -> Array:
-        """``(h, w, 643)``; the region begins on the grid of ``STRIDE``."""
+        """``(643, h, w)``; the region begins on the grid of ``STRIDE``."""
         if not self.is_small:
             return encode_region(self.networks, self.source, rows, columns)
         inner = [slice(part.start // STRIDE, -(-part.stop // STRIDE)) for part in (rows, columns)]
-        return self._whole[inner[0], inner[1]]
+        return self._whole[:, inner[0], inner[1]]
 
     def sample(self, rng: np.random.Generator) -> Array:
         """At most `_SAMPLE` places ``(N, 643)`` that statistics are taken from. Equal generators give the same
         places of pictures of one size."""
         if self.is_small:
-            found = self._whole.reshape(-1, CHANNELS)
+            found = _rows(self._whole)
         else:
             spots = _windows(self.source.height, self.source.width, _WINDOWS, rng)
-            found = np.concatenate([self.region(*spot).reshape(-1, CHANNELS) for spot in spots])
+            found = np.concatenate([_rows(self.region(*spot)) for spot in spots])
         return found if len(found) <= _SAMPLE else found[rng.permutation(len(found))[:_SAMPLE]]
 
 
@@ -326,14 +340,17 @@ class MatchedPainting:
             asked = _Features(self.networks, _Guide(painted, source), self.whole)
         elif painted is not None:
             before = _Features(self.networks, _Enlarged(painted, scale.height, scale.width), self.whole)
-        match = self._matcher(index, asked, before, scale.weights)
+        matcher = self._matcher(index, asked, before, scale.weights)
+        shown = entered(self.networks, matcher.readout)
         for region in tiles(scale.height, scale.width, tile, HALO):
             seen, (rows, columns) = (region.seen_rows, region.seen_columns), region.inner
-            chosen = match.search(asked.region(*seen), None if before is None else before.region(*seen))
+            queries = asked.region(*seen)
+            match = matcher.search(_rows(queries), None if before is None else _rows(before.region(*seen)))
+            size = queries.shape[1:]
             if index == len(self.scales) - 1:
-                self._keep(region, chosen)
-            places = match.bank.vectors[chosen]
-            own = photo.region(*seen) if self.strength < 1 else None
+                self._keep(region, match.chosen.reshape(size))
+            places = shown.places(match).T.reshape(-1, *size)
+            own = enter(self.networks, photo.region(*seen)) if self.strength < 1 else None
             part = decode_places(self.networks, self._fused(places, own))[:, :, rows, columns]
             if own is not None:  # of what the decoder loses of the photo itself, what the strength leaves
                 lost = source.region(region.rows, region.columns)
@@ -366,10 +383,11 @@ class MatchedPainting:
         edge = MARGIN // STRIDE
         for turn in range(REFINEMENT[0]):
             now = _Features(self.networks, ArraySource(painted), self.whole)
-            match = self._matcher(index, photo, now, weights, 1 + turn)
+            matcher = self._matcher(index, photo, now, weights, 1 + turn)
             own = photo.region(*everything)
-            places = self._fused(match(own, now.region(*everything)), own)
-            wanted = np.pad(places[:, :, :HYPERCOLUMN], ((edge, edge), (edge, edge), (0, 0)), mode="edge")
+            match = matcher.search(_rows(own), _rows(now.region(*everything)))
+            places = self._fused(matcher.readout.places(match).T.reshape(own.shape), own)
+            wanted = np.pad(places[:HYPERCOLUMN], ((0, 0), (edge, edge), (edge, edge)), mode="edge")
             framed = np.pad(painted, ((0, 0), (0, 0), (MARGIN, down), (MARGIN, across)), mode="symmetric")
             slope = partial(self.networks.gradient, features=wanted)
             found = descend(framed, slope, REFINEMENT[1])
@@ -377,7 +395,7 @@ class MatchedPainting:
         return painted
 
     def _fused(self, matched: Array, photo: Array | None) -> Array:
-        """f = (1 - s)·f_content + s·f_style, ``(h, w, 643)``; of a strength of 1 the photo's places are not needed."""
+        """f = (1 - s)·f_content + s·f_style, ``(C, h, w)``; of a strength of 1 the photo's places are not needed."""
         if photo is None or self.strength == 1:
             return matched
         return np.asarray((1 - self.strength) * photo + self.strength * matched)

@@ -11,6 +11,10 @@ one of the bank, by three steps:
    region of one colour stays one region.
 3. *Search* by cosine similarity (style swap, Chen & Schmidt 2016; neural neighbours, Kolkin et al. 2022), with one
    bias a bank vector that keeps some vectors from being used for everything (Sinkhorn, Cuturi 2013).
+4. *Residual*: where the bank has nothing alike, a share of the difference between the aligned query and its match is
+   added to the match. So small structure of the photo survives, with the style's covariance (as in whitening and
+   colouring, Li et al. 2017).
+5. *Statistics*: each channel's mean and deviation are moved towards the bank's (Huang & Belongie 2017).
 
 Everything here is NumPy; shapes are ``(places, channels)``, float32.
 """
@@ -18,6 +22,7 @@ Everything here is NumPy; shapes are ``(places, channels)``, float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +35,17 @@ HYPERCOLUMN = sum(LAYER_CHANNELS)
 #: Of a place: its hypercolumn and its mean colour.
 CHANNELS = HYPERCOLUMN + 3
 #: Principal directions in which places are compared: the rest is noise to the search, and costs time.
-DIRECTIONS = 96
+DIRECTIONS = 64
 #: Places, at most, that the bias is balanced on, and that a query is smoothed over.
 BALANCED, SMOOTHED = 2048, 4096
 _ROUNDS = 8  # of Sinkhorn: more change few matches
 _TEMPERATURE = 0.03  # of cosine similarity in the balancing
 _SIMILARITY = 0.1  # temperature of the smoothing, in cosine similarity
 _LEAST = np.float32(1e-30)  # use of a vector, at the least: float32 must not overflow
-_CHUNK = 2048  # places that are searched at a time: bounds the memory
+_CHUNK = 512  # places that are searched at a time: their table of scores stays in the processor's cache
+_STRETCH = 1.25  # of a channel's deviation towards the bank's, at most
+_NOISE = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
+_RIDGE = np.float32(1e-4)  # of the mean variance of a direction, where vectors are predicted from directions
 
 
 @dataclass(frozen=True)
@@ -69,12 +77,40 @@ class Weights:
             order of light and dark; relu3_1 sees 24 pixels, which at a coarse scale reach across edges.
         balance: from 0, plain nearest neighbours, to 1, where all vectors of the bank are used equally often.
         smooth: whether a query is smoothed over similar places.
+        residual: share of the residual that is added, for each unit of cosine distance between query and match, and at
+            most.
+        statistics: how far means are moved to the bank's, from 0 to 1. Above 0, deviations are moved too, by a factor
+            of at most `_STRETCH`.
     """
 
     photo: float = 0.6
     layers: tuple[float, float, float, float, float] = (2.0, 1.5, 1.0, 1.0, 1.0)
     balance: float = 0.8
     smooth: bool = False
+    residual: float = 0.0
+    statistics: float = 0.0
+
+
+class Match(NamedTuple):
+    """What was found for N places: the indices ``(N,)`` of the bank's vectors, and the residual ``(N, K)`` that is added
+    to them."""
+
+    chosen: npt.NDArray[np.int64]
+    residual: Array | None
+
+
+class Readout(NamedTuple):
+    """What a match stands for: ``vectors`` ``(M, C)`` of the bank, and ``directions`` ``(K, C)`` of the residual."""
+
+    vectors: Array
+    directions: Array
+
+    def places(self, match: Match) -> Array:
+        """``(N, C)``."""
+        found = self.vectors[match.chosen]
+        if match.residual is not None:
+            found += match.residual @ self.directions
+        return found
 
 
 class Matcher:
@@ -92,59 +128,108 @@ class Matcher:
         painted so far; of large pictures, a sample of them."""
         self.bank, self.weights = bank, weights
         layers = np.repeat(np.array([*weights.layers, 0.0], np.float32), [*LAYER_CHANNELS, 3])
-        self._photo_mean = photo.mean(0)
-        centred: Array = (photo - self._photo_mean) * layers
+        mean = photo.mean(0)
         keys: Array = (bank.vectors - bank.mean) * layers
-        directions = _principal(covariance(centred) + covariance(keys), DIRECTIONS)
+        spreads = covariance((photo - mean) * layers), covariance(keys)
+        directions = _principal(spreads[0] + spreads[1], DIRECTIONS)
         self._basis = layers[:, None] * directions
-        keys = keys @ directions
-        self._alignment = transport(covariance(centred @ directions), covariance(keys))
-        self._keys = np.ascontiguousarray(unit(keys).T)
+        # Means are taken off after the projection, which is then one product, without a copy of the places.
+        self._photo_mean, self._bank_mean = mean @ self._basis, bank.mean @ self._basis
+        self._keys = keys @ directions
+        self._least = np.float32(_NOISE) * np.sqrt(np.square(self._keys).sum(1).mean()) + _LEAST
+        alignment = transport(*(directions.T @ each @ directions for each in spreads))
         self._anchors: tuple[Array, Array] | None = None
         if weights.smooth:
             some = _some(len(photo), SMOOTHED, rng)
-            places = (photo[some] - self._photo_mean) @ self._basis
-            self._anchors = unit(places).T, places @ self._alignment
-        self._bias: Array | None = None
+            places = photo[some] @ self._basis - self._photo_mean
+            self._anchors = unit(places).T, places @ alignment
+        self._aligned_basis, self._aligned_mean = self._basis @ alignment, self._photo_mean @ alignment
+        # The bias is a key's last number, and 1 a query's.
+        self._scored = np.vstack([unit(self._keys).T, np.zeros((1, len(keys)), np.float32)])
+        some = _some(len(photo), BALANCED, rng)
+        photo, painted = photo[some], None if painted is None else painted[some]
+        unlike = 0.0
+        if weights.balance or weights.statistics:
+            queries = self._queries(photo, painted)[0][:, :-1]
+            unlike = _unlikeness(queries)  # of a plain photo 0: it stays plain
         if weights.balance:
-            some = _some(len(photo), BALANCED, rng)
-            queries = self._queries(photo[some], None if painted is None else painted[some])
-            # Of a plain photo all queries are alike, and should stay so: then nothing is balanced.
-            unlike = 1 - np.square(queries.mean(0)).sum() ** 2
             weight = np.float32(weights.balance * _TEMPERATURE * unlike)
-            self._bias = weight * balance(queries @ self._keys / _TEMPERATURE)
+            self._scored[-1:] = weight * balance(queries @ self._scored[:-1] / _TEMPERATURE)
+        self.readout = Readout(bank.vectors, _prediction(self._keys, bank.vectors - bank.mean))
+        if weights.statistics:
+            self._move_statistics(self.readout.places(self.search(photo, painted)), unlike)
 
-    def __call__(self, photo: Array, painted: Array | None) -> Array:
-        """Places ``(..., 643)`` of the photo, and of the picture painted so far, to the bank's vectors that match them,
-        ``(..., 643)``."""
-        return np.asarray(self.bank.vectors[self.search(photo, painted)])
+    def search(self, photo: Array, painted: Array | None) -> Match:
+        """Places ``(N, 643)`` of the photo, and of the picture painted so far, to what matches them."""
+        queries, aligned = self._queries(photo, painted)
+        chosen = np.empty(len(photo), np.int64)
+        scores = np.empty((_CHUNK, len(self._keys)), np.float32)
+        for start in range(0, len(photo), _CHUNK):
+            part = queries[start : start + _CHUNK]
+            chosen[start : start + _CHUNK] = np.matmul(part, self._scored, out=scores[: len(part)]).argmax(1)
+        return Match(chosen, self._residual(aligned, self._keys[chosen]) if self.weights.residual else None)
 
-    def search(self, photo: Array, painted: Array | None) -> npt.NDArray[np.int64]:
-        """As a call, to the indices ``(...)`` of the vectors."""
-        places = photo.reshape(-1, CHANNELS)
-        now = None if painted is None else painted.reshape(-1, CHANNELS)
-        found = np.empty(len(places), np.int64)
-        for start in range(0, len(places), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            scores = self._queries(places[part], None if now is None else now[part]) @ self._keys
-            if self._bias is not None:
-                scores += self._bias
-            found[part] = scores.argmax(1)
-        return found.reshape(photo.shape[:-1])
-
-    def _queries(self, photo: Array, painted: Array | None) -> Array:
-        """Unit vectors ``(N, K)``."""
-        places = (photo - self._photo_mean) @ self._basis
+    def _queries(self, photo: Array, painted: Array | None) -> tuple[Array, Array]:
+        """Unit vectors and a 1, ``(N, K + 1)``, and the photo's part of them, aligned but not of length 1,
+        ``(N, K)``."""
         if self._anchors is None:
-            queries = places @ self._alignment
+            aligned = photo @ self._aligned_basis - self._aligned_mean
         else:
-            anchors, aligned = self._anchors
-            similar = np.exp((unit(places) @ anchors - 1) / np.float32(_SIMILARITY))
-            queries = (similar @ aligned) / (similar.sum(1, keepdims=True) + np.float32(1e-12))
+            aligned = self._smoothed(photo @ self._basis - self._photo_mean)
+        queries = np.empty((len(photo), aligned.shape[1] + 1), np.float32)
+        queries[:, :-1], queries[:, -1] = aligned, 1
         if painted is not None:
             share = np.float32(self.weights.photo)
-            queries = share * queries + (1 - share) * ((painted - self.bank.mean) @ self._basis)
-        return unit(queries)
+            queries[:, :-1] *= share
+            queries[:, :-1] += (1 - share) * (painted @ self._basis - self._bank_mean)
+        queries[:, :-1] = self._directed(queries[:, :-1])
+        return queries, aligned
+
+    def _directed(self, places: Array) -> Array:
+        """Rows of length 1, or 0 where there is nothing but rounding."""
+        length = np.sqrt(np.einsum("nk,nk->n", places, places))[:, None]
+        return np.asarray(places * ((length > self._least) / np.maximum(length, self._least)), np.float32)
+
+    def _smoothed(self, places: Array) -> Array:
+        """Places ``(N, K)`` of the photo, each as the mean of similar ones, aligned."""
+        assert self._anchors is not None
+        anchors, targets = self._anchors
+        smoothed = np.empty_like(places)
+        for start in range(0, len(places), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            similar = np.exp((unit(places[part]) @ anchors - 1) / np.float32(_SIMILARITY))
+            smoothed[part] = (similar @ targets) / (similar.sum(1, keepdims=True) + np.float32(1e-12))
+        return smoothed
+
+    def _residual(self, aligned: Array, keys: Array) -> Array:
+        """What the matches miss, ``(N, K)``, weighted by how unlike they are."""
+        directed, most = self._directed(aligned), np.float32(self.weights.residual)
+        distance = 1 - np.einsum("nk,nk->n", directed, unit(keys))[:, None]
+        share = np.minimum(most, most * distance) * directed.any(1, keepdims=True)
+        return np.asarray(share * (aligned - keys), np.float32)
+
+    def _move_statistics(self, found: Array, unlike: float) -> None:
+        """Change the readout so that channels of places like ``found`` ``(N, 643)`` come nearer to the bank's mean and
+        deviation."""
+        mean, deviation, wanted = found.mean(0), found.std(0), self.bank.vectors.std(0)
+        gain = wanted / (deviation + np.float32(1e-3) * wanted.mean() + np.float32(1e-9))
+        gain = np.clip(gain, 1 / _STRETCH, _STRETCH) ** np.float32(unlike)
+        moved = mean + np.float32(self.weights.statistics * unlike) * (self.bank.mean - mean)
+        vectors, directions = self.readout
+        self.readout = Readout((vectors - mean) * gain + moved, directions * gain)
+
+
+def _unlikeness(queries: Array) -> float:
+    """How much rows of length 1 or 0 differ, from 0 up to 1, where their mean is 0."""
+    seen = queries[queries.any(1)]
+    return 1 - float(np.square(seen.mean(0)).sum()) ** 2 if len(seen) else 0.0
+
+
+def _prediction(keys: Array, vectors: Array) -> Array:
+    """The matrix ``(K, C)`` that predicts centred vectors ``(M, C)`` from keys ``(M, K)`` best (ridge regression)."""
+    square = covariance(keys)
+    square[np.diag_indices_from(square)] += _RIDGE * np.trace(square) / len(square) + _LEAST
+    return np.asarray(np.linalg.solve(square, keys.T @ vectors / np.float32(len(keys))), np.float32)
 
 
 def unit(vectors: Array) -> Array:

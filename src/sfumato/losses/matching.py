@@ -11,7 +11,10 @@ _COARSE_WEIGHT = 2.0
 _SIZE_WEIGHT = 0.3  # of the L1 distance beside the cosine distance
 _CELL = 4  # pixels a side of the cell that is decoded from one hypercolumn
 _PLAIN = 1e-3  # slope, a pixel, of what has none
-_LEVEL = 0.01  # of a pattern that repeats in every cell: what counts as much as slopes that differ by their own size
+_REACH = 8  # frequencies on each side of a peak that it is compared with
+_QUIET = 0.1  # of the energy around it: a peak below that hardly counts
+_ROUNDING = 1 / 255**2 / 12  # variance of a pixel of 8 bits: energy below it is not in the picture
+_PEAK_WEIGHT = 0.1
 
 
 def reconstruction_loss(output: Tensor, picture: Tensor) -> Tensor:
@@ -36,18 +39,35 @@ def matched_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def lattice_loss(output: Tensor) -> Tensor:
-    """How far the pixels of a cell differ by their place in it, a scalar from 0 up: pictures (B, 3, H, W), with H and W
-    multiples of 4 above 4.
+    """How much of a lattice of 4 or 2 pixels is in pictures (B, 3, H, W), a scalar from 0 up; H and W are multiples of 4
+    from 68 up.
 
-    Each hypercolumn is decoded to a cell of 4 x 4 pixels, and a decoder leaves a lattice of that period. In pictures of
-    anything else, mean colours and mean slopes are the same at all 16 places of a cell.
+    Each hypercolumn is decoded to a cell of 4 x 4 pixels, and a decoder leaves a lattice of that period. Two things tell
+    it: peaks in the spectrum (`_peaks`), and mean slopes that depend on the place in the cell.
     """
-    _, _, height, width = output.shape
-    colours = output.mean((0, 1)).view(height // _CELL, _CELL, width // _CELL, _CELL).mean((0, 2))  # (4, 4)
-    pattern = ((colours - colours.mean()) / _LEVEL).square().mean()
     unevenness = []
     for picture in (output, output.transpose(2, 3)):
         steps = (picture[..., 1:] - picture[..., :-1])[..., : picture.shape[-1] - _CELL].abs()
         slopes = steps.mean((0, 1, 2)).view(-1, _CELL).mean(0)  # (4,)
         unevenness.append(((slopes - slopes.mean()) / (slopes.mean() + _PLAIN)).square().mean())
-    return pattern + torch.stack(unevenness).sum()
+    return torch.log1p(_peaks(output) / _QUIET).mean() * _PEAK_WEIGHT + torch.stack(unevenness).sum()
+
+
+def _peaks(output: Tensor) -> Tensor:
+    """Energy of the spectrum at six periods of 2 and 4 pixels over that around them, (6, B): 1 in pictures without a
+    lattice, and more with one."""
+    height, width = output.shape[2:]
+    windows = [torch.hann_window(side, periodic=False, device=output.device) for side in (height, width)]
+    grey = output.mean(1)
+    grey = (grey - grey.mean((1, 2), keepdim=True)) * windows[0][:, None] * windows[1]
+    energy = torch.fft.fft2(grey).abs().square()  # (B, H, W)
+    rounding = _ROUNDING * float(windows[0].square().sum() * windows[1].square().sum())
+    half, quarter = (height // 2, width // 2), (height // 4, width // 4)
+    ratios = []
+    for down, across in [(half[0], 0), (0, half[1]), half, (quarter[0], 0), (0, quarter[1]), quarter]:
+        near = torch.roll(energy, (_REACH - down, _REACH - across), (1, 2))[:, : 2 * _REACH + 1, : 2 * _REACH + 1]
+        peak = near[:, _REACH - 1 : _REACH + 2, _REACH - 1 : _REACH + 2]
+        around = (near.sum((1, 2)) - peak.sum((1, 2))) / (near[0].numel() - peak[0].numel())
+        # Not by more noise around it: only the peak itself is to change.
+        ratios.append((peak.mean((1, 2)) + rounding) / (around.detach() + rounding))
+    return torch.stack(ratios)

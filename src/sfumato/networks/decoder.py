@@ -84,7 +84,17 @@ class Decoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`features` are hypercolumns as `hypercolumns` gives them, not scaled."""
-        h = self.body(self.enter((features - self.mean) / self.deviation))  # (B, C, h, w)
+        return self.paint(self.entered(features))
+
+    def entered(self, features: Tensor) -> Tensor:
+        """Hypercolumns (B, 640, h, w), not scaled -> what the decoder sees of them, (B, C, h, w): an affine map of each
+        place, so that sums of hypercolumns may be taken after it."""
+        seen: Tensor = self.enter((features - self.mean) / self.deviation)
+        return seen
+
+    def paint(self, entered: Tensor) -> Tensor:
+        """The picture (B, 3, 4h, 4w) of what `entered` gives."""
+        h = self.body(entered)  # (B, C, h, w)
         y = self.res1(upsample(self.up1(F.relu(h))))  # (B, C', 2h, 2w)
         y = F.relu(self.detail(upsample(F.relu(self.up2(F.relu(y))))))  # (B, C", 4h, 4w)
         # Colours come from a small picture, so that the layers at full size have detail alone to add.
