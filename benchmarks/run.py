@@ -39,8 +39,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sfumato import Style, Stylizer
 from sfumato.image import as_image, read_image, resize, to_uint8, write_image
-from sfumato.inference.matched_painting import MatchedPainting, make_bank, plan_scales
+from sfumato.inference.matched_painting import MatchedPainting, plan_scales
 from sfumato.inference.sources import ArraySource
+from sfumato.inference.style_bank import make_bank
 from sfumato.inference.tiling import tiles
 from sfumato.losses.perceptual import STYLE_LAYERS, gram_loss, luma_view, statistics_loss, style_target
 from sfumato.networks.model import ModelConfig, StyleTransferModel

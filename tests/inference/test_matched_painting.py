@@ -13,20 +13,12 @@ from sfumato.errors import ModelError
 from sfumato.export.onnx import export_model
 from sfumato.image import Picture, resize
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
-from sfumato.inference.matched_painting import (
-    MatchedPainting,
-    cell_colours,
-    decode_places,
-    encode_region,
-    enter,
-    entered,
-    make_bank,
-    plan_scales,
-    refined_scale,
-)
+from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
 from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Match, Readout, unit
+from sfumato.inference.places import cell_colours, decode_places, encode_region, enter, entered, follow_luma
 from sfumato.inference.session import WEIGHTS
 from sfumato.inference.sources import ArraySource
+from sfumato.inference.style_bank import make_bank
 from sfumato.inference.style_pictures import LARGEST, StylePicture, built_in_pictures
 from sfumato.networks.hypercolumn import HYPERCOLUMN_LAYERS, hypercolumns
 from sfumato.networks.model import MatchingConfig, MatchingModel
@@ -160,6 +152,18 @@ def test_a_decoded_picture_has_the_colours_of_its_places(networks: FeatureNetwor
     places[HYPERCOLUMN:] = np.array([0.8, 0.3, 0.1])[:, None, None]  # whatever the hypercolumns say
     found = cell_colours(decode_places(networks, enter(networks, places))).mean((1, 2))
     assert np.allclose(found, (0.8, 0.3, 0.1), atol=0.02)
+
+
+def test_colours_follow_the_photos_luma() -> None:
+    """In a plain region colours become one; where the photo has an edge, theirs stays."""
+    rng = np.random.default_rng(0)
+    photo = np.full((1, 3, 80, 80), 0.3, np.float32)
+    photo[..., 40:] = 0.7
+    colours = 0.2 * rng.standard_normal((3, 20, 20)).astype(np.float32)
+    colours[:, :, 10:] += 1
+    found = follow_luma(colours, photo)
+    assert found[:, :, :8].std() < 0.35 * colours[:, :, :8].std()
+    assert abs(float(found[:, :, 11].mean() - found[:, :, 8].mean()) - 1) < 0.15
 
 
 def test_a_readout_is_entered_as_its_places_are(networks: FeatureNetworks) -> None:

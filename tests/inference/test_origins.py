@@ -13,10 +13,11 @@ from sfumato.errors import InputError, UsageError
 from sfumato.image import read_image, write_image
 from sfumato.inference import Style
 from sfumato.inference.feature_networks import STRIDE, FeatureNetworks
-from sfumato.inference.matched_painting import encode_region, make_bank
 from sfumato.inference.matching import CHANNELS
 from sfumato.inference.origins import find_origins, origins_sheet, position_colours
+from sfumato.inference.places import encode_region
 from sfumato.inference.sources import ArraySource
+from sfumato.inference.style_bank import make_bank
 from sfumato.inference.style_pictures import StylePicture
 from support import assert_one_sentence, run, scene
 

@@ -21,7 +21,7 @@ def test_a_picture_without_a_period_has_next_to_no_lattice():
 
 @pytest.mark.parametrize("period", [2, 4])
 def test_a_pattern_that_repeats_in_every_cell_is_seen(period):
-    """A lattice of 1 % of the range, in noise of 3 %: of period 2, half of the six peaks are a hundred times as high."""
+    """In noise of 3 % of the range, half of the six peaks are a hundred times as high or more."""
     dots = torch.zeros(160, 160)
     dots[::period, ::period] = 0.04
     assert lattice_loss(0.5 + 0.1 * noise() + dots) > lattice_loss(0.5 + 0.1 * noise()) + 0.05 * math.log(100)

@@ -75,8 +75,8 @@ class FeatureNetworks:
         return np.asarray(self._run("encoder.onnx", picture=picture)[0])
 
     def enter(self, features: Array) -> Array:
-        """Hypercolumns ``(640, h, w)``, weighted as `encode` gives them, to what the decoder sees of them, ``(C, h, w)``.
-        The map is affine, the same for each place."""
+        """Hypercolumns ``(640, h, w)``, weighted as `encode` gives them, to what the decoder sees of them,
+        ``(C, h, w)``. The map is affine, the same for each place."""
         return np.asarray(self._run("entry.onnx", features=features[None])[0])
 
     def decode(self, entered: Array) -> Picture:

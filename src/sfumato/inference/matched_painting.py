@@ -13,49 +13,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from sfumato.image import Picture, resample, resize
+from sfumato.image import Picture, resize
 from sfumato.inference.descent import descend
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.finish import enlarge
-from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Array, FeatureBank, Matcher, Readout, Weights
+from sfumato.inference.matching import HYPERCOLUMN, Array, FeatureBank, Matcher, Weights
+from sfumato.inference.places import decode_places, encode_region, enter, entered, follow_luma, mirrored, rows_of
 from sfumato.inference.sources import ArraySource, Source
-from sfumato.inference.style_pictures import StylePicture
+from sfumato.inference.style_bank import windows
 from sfumato.inference.tiling import Tile, tiles
 
 #: Pixels of the short side at which a style's features have their natural size. Larger photos are painted at this size
 #: first, and then on it at their own size.
 BASE = 512
-#: Vectors of a bank.
-BANK = 4096
 #: Places, at most, of a picture that is encoded at once: some 250 MB.
 WHOLE = 98_304
-#: Pixels around a tile that are painted with it: the decoder sees 48, the smoothing of colours 16. The encoder's own
-#: margin comes on top.
+#: Pixels around a tile that are painted with it: the decoder sees 44, and what smooths colours 16 more. The encoder's
+#: own margin comes on top.
 HALO = 64
 #: Rounds of refinement, and steps of each.
 REFINEMENT = 2, 6
 _REFINED_PHOTO = 0.25  # share of the photo in the queries of refinement
-_BLUR = 3  # cells: the reach of the kernel that smooths colours, a Gaussian of one cell
-_KERNEL = np.exp(-(np.arange(-_BLUR, _BLUR + 1, dtype=np.float32) ** 2) / 2)
-_KERNEL /= _KERNEL.sum()
 #: How places are compared in the last pass at the base size, and beyond it.
-_LAST = Weights(residual=0.7, statistics=0.5)
-_BEYOND = Weights(residual=0.7, statistics=0.5)
-_FRAME = 3  # places around a picture that is decoded
+_LAST = Weights(residual=0.6, statistics=0.5)
+#: How far colours are moved to those of `follow_luma` there.
+_EVENED = 0.6
 _DETAIL = np.float32(0.5)  # of the photo's detail in a `_Guide`
 _COARSEST = 24  # pixels of the short side: below that a scale has too few places
 _STEP = 3.0  # times the size of the scale before, at most, beyond the base size
 _SAMPLE = 6144  # places that statistics are taken from
 _AS_FLOATS = 4_000_000  # pixels of a picture that is reduced in floats
-_WINDOW = 128  # pixels a side of a window that statistics of a large picture are taken from
-_WINDOWS = 12  # of them
-_ENCODED = 5  # places of a style's picture that are encoded for each that is taken, at most
+_WINDOWS = 12  # of a large picture, from which statistics are taken
 
 
 @dataclass(frozen=True)
@@ -66,6 +59,7 @@ class Scale:
     width: int
     weights: Weights
     guided: bool = False  # whether its queries are those of a `_Guide`
+    evened: float = 0.0  # how far colours are moved to those of `follow_luma`
 
     @property
     def short(self) -> int:
@@ -82,8 +76,8 @@ def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
     short = min(height, width)
 
     def scale(side: float, weights: Weights, guided: bool = False) -> Scale:
-        factor = side / short
-        return Scale(max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)), weights, guided)
+        factor, evened = side / short, _EVENED if weights is _LAST else 0.0
+        return Scale(max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)), weights, guided, evened)
 
     first = min(short, base)
     coarse = [
@@ -95,120 +89,8 @@ def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
         # Twice: the second time with what has been painted at this size.
         return [*passes, scale(first, Weights()), scale(first, _LAST)]
     count = int(np.ceil(np.log(short / base) / np.log(_STEP)))
-    larger = [scale(base * (short / base) ** (i / count), _BEYOND, guided=True) for i in range(1, count + 1)]
+    larger = [scale(base * (short / base) ** (i / count), _LAST, guided=True) for i in range(1, count + 1)]
     return [*passes, scale(first, _LAST), *larger]
-
-
-@lru_cache(maxsize=10)  # of 10 MB each: a folder of photos of one size asks for the same ones again
-def make_bank(
-    networks: FeatureNetworks, pictures: tuple[StylePicture, ...], short: int, seed: int = 0, size: int = BANK
-) -> FeatureBank:
-    """A bank of ``size`` hypercolumns of a style's pictures, each with its short side at ``short`` pixels (or its own
-    size, if that is smaller).
-
-    The pictures stand upright. Turned ones would let strokes follow any edge of the photo, but painters' strokes have
-    directions: with four turns the result was further from the painting in all of the judge's figures.
-    """
-    rng = np.random.default_rng([0xBA2C, seed])
-    weights = np.array([each.weight for each in pictures])
-    counts = np.maximum(1, np.round(size * weights / weights.sum())).astype(int)
-    vectors, origins = [], []
-    for number, (each, count) in enumerate(zip(pictures, counts, strict=True)):
-        found, spots = _sampled(networks, _at(each.picture, short), count, rng)
-        vectors.append(found)
-        origins.append(np.insert(spots, 0, number, axis=1))
-    return FeatureBank.of(np.concatenate(vectors), np.concatenate(origins))
-
-
-def _at(picture: Picture, short: int) -> Picture:
-    height, width = picture.shape[2:]
-    factor = min(1.0, short / min(height, width))
-    return resize(picture, max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)))
-
-
-def _sampled(networks: FeatureNetworks, picture: Picture, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """``count`` places ``(N, 643)`` of a picture, or all where it has fewer, and where they are, across and down, in
-    [0, 1]: ``(N, 2)``. Of a large picture only windows are encoded."""
-    source = ArraySource(picture)
-    if source.height * source.width <= 1.6 * _ENCODED * count * STRIDE**2:  # windows have margins
-        spots = [(slice(0, source.height), slice(0, source.width))]
-    else:
-        spots = _windows(source.height, source.width, 2 + _ENCODED * count * STRIDE**2 // _WINDOW**2, rng)
-    vectors, where = [], []
-    for rows, columns in spots:
-        places = encode_region(networks, source, rows, columns)
-        down, across = np.indices(places.shape[1:], np.float32) * STRIDE + STRIDE / 2
-        at = np.stack([(across + columns.start) / source.width, (down + rows.start) / source.height], 2)
-        vectors.append(_rows(places))
-        where.append(at.reshape(-1, 2))
-    chosen = rng.permutation(sum(map(len, vectors)))[:count]
-    return np.concatenate(vectors)[chosen], np.minimum(np.concatenate(where)[chosen], 1).astype(np.float32)
-
-
-def _windows(height: int, width: int, count: int, rng: np.random.Generator) -> list[tuple[slice, slice]]:
-    """``count`` regions of a picture of that size, at random, on the grid of ``STRIDE``."""
-    spots = []
-    for _ in range(count):
-        top, left = (int(rng.integers(0, max(1, side - _WINDOW) // STRIDE + 1)) * STRIDE for side in (height, width))
-        spots.append((slice(top, min(top + _WINDOW, height)), slice(left, min(left + _WINDOW, width))))
-    return spots
-
-
-def encode_region(networks: FeatureNetworks, source: Source, rows: slice, columns: slice) -> Array:
-    """Places ``(643, h, w)`` of a region that begins on the grid of ``STRIDE``, as the whole picture has them.
-
-    Beyond the picture's border, where the encoder would see black, the picture is mirrored.
-    """
-    spans, pads = [], []
-    for part, side in ((rows, source.height), (columns, source.width)):
-        start, stop = part.start - MARGIN, part.start + -(-(part.stop - part.start) // STRIDE) * STRIDE + MARGIN
-        spans.append(slice(max(0, start), min(side, stop)))
-        pads.append((max(0, -start), max(0, stop - side)))
-    return networks.encode(np.pad(source.region(*spans), ((0, 0), (0, 0), *pads), mode="symmetric"))
-
-
-def _rows(places: Array) -> Array:
-    """``(C, h, w)`` as ``(h w, C)``."""
-    return places.reshape(len(places), -1).T
-
-
-def cell_colours(picture: Picture) -> Array:
-    """The mean colours of the cells of ``STRIDE`` pixels a side of ``(1, 3, H, W)``: ``(3, H/4, W/4)``."""
-    _, _, height, width = picture.shape
-    return np.asarray(picture[0].reshape(3, height // STRIDE, STRIDE, width // STRIDE, STRIDE).mean((2, 4)))
-
-
-def enter(networks: FeatureNetworks, places: Array) -> Array:
-    """Places ``(643, h, w)`` as they are decoded: what the decoder sees of them, and their colours,
-    ``(C + 3, h, w)``."""
-    return np.concatenate([networks.enter(places[:HYPERCOLUMN]), places[HYPERCOLUMN:]])
-
-
-def entered(networks: FeatureNetworks, readout: Readout) -> Readout:
-    """The same of places that a readout gives: as the map is affine, it can be taken of the few vectors of a bank
-    instead of all places."""
-    vectors, directions, zero = (
-        enter(networks, np.ascontiguousarray(part.T)[:, None])[:, 0].T
-        for part in (*readout, np.zeros((1, CHANNELS), np.float32))
-    )
-    return Readout(np.ascontiguousarray(vectors), np.ascontiguousarray(directions - zero))
-
-
-def decode_places(networks: FeatureNetworks, places: Array) -> Picture:
-    """Places as `enter` gives them, ``(C + 3, h, w)``, as a picture ``(1, 3, 4h, 4w)``, not clipped.
-
-    The decoder alone paints paler than what it is given: it settles between colours that it cannot tell apart. So the
-    colours of its cells are moved to those of the places, smoothly, by a few cells.
-    """
-    framed = np.pad(places[:-3], ((0, 0), (_FRAME, _FRAME), (_FRAME, _FRAME)), "edge")
-    inner = slice(_FRAME * STRIDE, -_FRAME * STRIDE)  # near its border the decoder sees zeros
-    painted = np.ascontiguousarray(networks.decode(framed)[:, :, inner, inner])
-    padded = np.pad(places[-3:] - cell_colours(painted), ((0, 0), (_BLUR, _BLUR), (_BLUR, _BLUR)), mode="edge")
-    for axis in (1, 2):
-        length = padded.shape[axis] - 2 * _BLUR
-        shifted = (padded.take(range(k, k + length), axis) for k in range(len(_KERNEL)))
-        padded = np.sum([weight * part for weight, part in zip(_KERNEL, shifted, strict=True)], axis=0)
-    return painted + resample(padded[None], painted.shape[2], painted.shape[3], Image.Resampling.BILINEAR)
 
 
 class _Features:
@@ -234,10 +116,10 @@ class _Features:
         """At most `_SAMPLE` places ``(N, 643)`` that statistics are taken from. Equal generators give the same
         places of pictures of one size."""
         if self.is_small:
-            found = _rows(self._whole)
+            found = rows_of(self._whole)
         else:
-            spots = _windows(self.source.height, self.source.width, _WINDOWS, rng)
-            found = np.concatenate([_rows(self.region(*spot)) for spot in spots])
+            spots = windows(self.source.height, self.source.width, _WINDOWS, rng)
+            found = np.concatenate([rows_of(self.region(*spot)) for spot in spots])
         return found if len(found) <= _SAMPLE else found[rng.permutation(len(found))[:_SAMPLE]]
 
 
@@ -345,11 +227,14 @@ class MatchedPainting:
         for region in tiles(scale.height, scale.width, tile, HALO):
             seen, (rows, columns) = (region.seen_rows, region.seen_columns), region.inner
             queries = asked.region(*seen)
-            match = matcher.search(_rows(queries), None if before is None else _rows(before.region(*seen)))
+            match = matcher.search(rows_of(queries), None if before is None else rows_of(before.region(*seen)))
             size = queries.shape[1:]
             if index == len(self.scales) - 1:
                 self._keep(region, match.chosen.reshape(size))
             places = shown.places(match).T.reshape(-1, *size)
+            if scale.evened:
+                colours = places[-3:]
+                colours += np.float32(scale.evened) * (follow_luma(colours, mirrored(source, *seen)) - colours)
             own = enter(self.networks, photo.region(*seen)) if self.strength < 1 else None
             part = decode_places(self.networks, self._fused(places, own))[:, :, rows, columns]
             if own is not None:  # of what the decoder loses of the photo itself, what the strength leaves
@@ -385,7 +270,7 @@ class MatchedPainting:
             now = _Features(self.networks, ArraySource(painted), self.whole)
             matcher = self._matcher(index, photo, now, weights, 1 + turn)
             own = photo.region(*everything)
-            match = matcher.search(_rows(own), _rows(now.region(*everything)))
+            match = matcher.search(rows_of(own), rows_of(now.region(*everything)))
             places = self._fused(matcher.readout.places(match).T.reshape(own.shape), own)
             wanted = np.pad(places[:HYPERCOLUMN], ((0, 0), (edge, edge), (edge, edge)), mode="edge")
             framed = np.pad(painted, ((0, 0), (0, 0), (MARGIN, down), (MARGIN, across)), mode="symmetric")

@@ -92,8 +92,8 @@ class Weights:
 
 
 class Match(NamedTuple):
-    """What was found for N places: the indices ``(N,)`` of the bank's vectors, and the residual ``(N, K)`` that is added
-    to them."""
+    """What was found for N places: the indices ``(N,)`` of the bank's vectors, and the residual ``(N, K)`` that is
+    added to them."""
 
     chosen: npt.NDArray[np.int64]
     residual: Array | None

@@ -31,9 +31,10 @@ from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
 from sfumato.inference.marks import Marks
-from sfumato.inference.matched_painting import MatchedPainting, make_bank, plan_scales, refined_scale
+from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
 from sfumato.inference.session import PROVIDERS, WEIGHTS, Ends, load_graph, read_card
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
+from sfumato.inference.style_bank import make_bank
 from sfumato.inference.style_pictures import StylePicture, built_in_pictures
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
 from sfumato.style_code import StyleCode

@@ -39,11 +39,11 @@ def matched_loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def lattice_loss(output: Tensor) -> Tensor:
-    """How much of a lattice of 4 or 2 pixels is in pictures (B, 3, H, W), a scalar from 0 up; H and W are multiples of 4
-    from 68 up.
+    """How much of a lattice of 4 or 2 pixels is in pictures (B, 3, H, W), a scalar from 0 up; H and W are multiples of
+    4 from 68 up.
 
-    Each hypercolumn is decoded to a cell of 4 x 4 pixels, and a decoder leaves a lattice of that period. Two things tell
-    it: peaks in the spectrum (`_peaks`), and mean slopes that depend on the place in the cell.
+    Each hypercolumn is decoded to a cell of 4 x 4 pixels, and a decoder leaves a lattice of that period. Two things
+    show it: peaks in the spectrum (`_peaks`), and mean slopes that depend on the place in the cell.
     """
     unevenness = []
     for picture in (output, output.transpose(2, 3)):

@@ -1,0 +1,111 @@
+"""Places of a picture: what of it is matched and decoded, a vector for each cell of 4 x 4 pixels.
+
+A place is a hypercolumn and a mean colour, ``(643,)``. For decoding it is shortened to what the decoder sees of the
+hypercolumn, and the colour (`enter`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from sfumato.image import Picture, resample
+from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
+from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Array, Readout
+from sfumato.inference.sources import Source
+
+_BLUR = 3  # cells: the reach of the kernel that smooths colours, a Gaussian of one cell
+_KERNEL = np.exp(-(np.arange(-_BLUR, _BLUR + 1, dtype=np.float32) ** 2) / 2)
+_KERNEL /= _KERNEL.sum()
+_FRAME = 3  # places around a picture that is decoded
+_REGION = 4  # cells: half of the side of a window in which colours follow the photo's luma
+_EVEN = np.float32(1e-3)  # variance of luma in a window that counts as plain
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def mirrored(source: Source, rows: slice, columns: slice, margin: int = 0) -> Picture:
+    """A region that begins on the grid of ``STRIDE``, with a margin and whole cells; the picture is mirrored at its
+    border."""
+    spans, pads = [], []
+    for part, side in ((rows, source.height), (columns, source.width)):
+        start, stop = part.start - margin, part.start + -(-(part.stop - part.start) // STRIDE) * STRIDE + margin
+        spans.append(slice(max(0, start), min(side, stop)))
+        pads.append((max(0, -start), max(0, stop - side)))
+    return np.pad(source.region(*spans), ((0, 0), (0, 0), *pads), mode="symmetric")
+
+
+def encode_region(networks: FeatureNetworks, source: Source, rows: slice, columns: slice) -> Array:
+    """Places ``(643, h, w)`` of a region that begins on the grid of ``STRIDE``, as the whole picture has them.
+
+    Beyond the picture's border, where the encoder would see black, the picture is mirrored.
+    """
+    return networks.encode(mirrored(source, rows, columns, MARGIN))
+
+
+def rows_of(places: Array) -> Array:
+    """``(C, h, w)`` as ``(h w, C)``."""
+    return places.reshape(len(places), -1).T
+
+
+def cell_colours(picture: Picture) -> Array:
+    """The mean colours of the cells of ``STRIDE`` pixels a side of ``(1, 3, H, W)``: ``(3, H/4, W/4)``."""
+    _, _, height, width = picture.shape
+    return np.asarray(picture[0].reshape(3, height // STRIDE, STRIDE, width // STRIDE, STRIDE).mean((2, 4)))
+
+
+def enter(networks: FeatureNetworks, places: Array) -> Array:
+    """Places ``(643, h, w)`` as they are decoded: what the decoder sees of them, and their colours,
+    ``(C + 3, h, w)``."""
+    return np.concatenate([networks.enter(places[:HYPERCOLUMN]), places[HYPERCOLUMN:]])
+
+
+def entered(networks: FeatureNetworks, readout: Readout) -> Readout:
+    """The same of places that a readout gives: as the map is affine, it can be taken of the few vectors of a bank
+    instead of all places."""
+    vectors, directions, zero = (
+        enter(networks, np.ascontiguousarray(part.T)[:, None])[:, 0].T
+        for part in (*readout, np.zeros((1, CHANNELS), np.float32))
+    )
+    return Readout(np.ascontiguousarray(vectors), np.ascontiguousarray(directions - zero))
+
+
+def decode_places(networks: FeatureNetworks, places: Array) -> Picture:
+    """Places as `enter` gives them, ``(C + 3, h, w)``, as a picture ``(1, 3, 4h, 4w)``, not clipped.
+
+    The decoder alone paints paler than what it is given: it settles between colours that it cannot tell apart. So the
+    colours of its cells are moved to those of the places, smoothly, by a few cells.
+    """
+    framed = np.pad(places[:-3], ((0, 0), (_FRAME, _FRAME), (_FRAME, _FRAME)), "edge")
+    inner = slice(_FRAME * STRIDE, -_FRAME * STRIDE)  # near its border the decoder sees zeros
+    painted = np.ascontiguousarray(networks.decode(framed)[:, :, inner, inner])
+    gap = places[-3:] - cell_colours(painted)
+    for axis in (1, 2):
+        gap = _weighted_means(gap, _KERNEL, axis)
+    return painted + resample(gap[None], painted.shape[2], painted.shape[3], Image.Resampling.BILINEAR)
+
+
+def follow_luma(colours: Array, photo: Picture) -> Array:
+    """Colours ``(3, h, w)`` of places as a linear function of the luma of ``photo`` ``(1, 3, 4h, 4w)`` in each window:
+    a guided filter (He et al. 2013). So a region of one colour in the photo gets one colour, and edges stay."""
+    luma: Array = np.tensordot(_LUMA, cell_colours(photo), 1)[None].astype(np.float32)
+    mean, colour = _box(luma), _box(colours)
+    slope = (_box(luma * colours) - mean * colour) / (_box(luma * luma) - mean * mean + _EVEN)
+    return np.asarray(_box(slope) * luma + _box(colour - slope * mean))
+
+
+def _box(planes: Array) -> Array:
+    """Means ``(C, h, w)`` of windows."""
+    weights = np.full(2 * _REGION + 1, 1 / (2 * _REGION + 1), np.float32)
+    return _weighted_means(_weighted_means(planes, weights, 1), weights, 2)
+
+
+def _weighted_means(planes: Array, weights: Array, axis: int) -> Array:
+    """Along an axis of ``(C, h, w)``; the last value goes on beyond the border."""
+    reach = len(weights) // 2
+    padded = np.pad(planes, [(reach, reach) if each == axis else (0, 0) for each in range(3)], mode="edge")
+    ends = [slice(None)] * 3
+    found = np.zeros_like(planes)
+    for start, weight in enumerate(weights):
+        ends[axis] = slice(start, start + planes.shape[axis])
+        found += weight * padded[tuple(ends)]
+    return found

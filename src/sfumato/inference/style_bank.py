@@ -1,0 +1,75 @@
+"""Feature banks of styles: places of a style's pictures, at one scale."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from sfumato.image import Picture, resize
+from sfumato.inference.feature_networks import STRIDE, FeatureNetworks
+from sfumato.inference.matching import Array, FeatureBank
+from sfumato.inference.places import encode_region, rows_of
+from sfumato.inference.sources import ArraySource
+from sfumato.inference.style_pictures import StylePicture
+
+#: Vectors of a bank.
+BANK = 4096
+_ENCODED = 5  # places of a style's picture that are encoded for each that is taken, at most
+#: Pixels a side of a window that places of a large picture are taken from.
+WINDOW = 128
+
+
+@lru_cache(maxsize=10)  # of 10 MB each: a folder of photos of one size asks for the same ones again
+def make_bank(
+    networks: FeatureNetworks, pictures: tuple[StylePicture, ...], short: int, seed: int = 0, size: int = BANK
+) -> FeatureBank:
+    """A bank of ``size`` hypercolumns of a style's pictures, each with its short side at ``short`` pixels (or its own
+    size, if that is smaller).
+
+    The pictures stand upright. Turned ones would let strokes follow any edge of the photo, but painters' strokes have
+    directions: with four turns the result was further from the painting in all of the judge's figures.
+    """
+    rng = np.random.default_rng([0xBA2C, seed])
+    weights = np.array([each.weight for each in pictures])
+    counts = np.maximum(1, np.round(size * weights / weights.sum())).astype(int)
+    vectors, origins = [], []
+    for number, (each, count) in enumerate(zip(pictures, counts, strict=True)):
+        found, spots = _sampled(networks, _at(each.picture, short), count, rng)
+        vectors.append(found)
+        origins.append(np.insert(spots, 0, number, axis=1))
+    return FeatureBank.of(np.concatenate(vectors), np.concatenate(origins))
+
+
+def _at(picture: Picture, short: int) -> Picture:
+    height, width = picture.shape[2:]
+    factor = min(1.0, short / min(height, width))
+    return resize(picture, max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)))
+
+
+def _sampled(networks: FeatureNetworks, picture: Picture, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """``count`` places ``(N, 643)`` of a picture, or all where it has fewer, and where they are, across and down, in
+    [0, 1]: ``(N, 2)``. Of a large picture only windows are encoded."""
+    source = ArraySource(picture)
+    if source.height * source.width <= 1.6 * _ENCODED * count * STRIDE**2:  # windows have margins
+        spots = [(slice(0, source.height), slice(0, source.width))]
+    else:
+        spots = windows(source.height, source.width, 2 + _ENCODED * count * STRIDE**2 // WINDOW**2, rng)
+    vectors, where = [], []
+    for rows, columns in spots:
+        places = encode_region(networks, source, rows, columns)
+        down, across = np.indices(places.shape[1:], np.float32) * STRIDE + STRIDE / 2
+        at = np.stack([(across + columns.start) / source.width, (down + rows.start) / source.height], 2)
+        vectors.append(rows_of(places))
+        where.append(at.reshape(-1, 2))
+    chosen = rng.permutation(sum(map(len, vectors)))[:count]
+    return np.concatenate(vectors)[chosen], np.minimum(np.concatenate(where)[chosen], 1).astype(np.float32)
+
+
+def windows(height: int, width: int, count: int, rng: np.random.Generator) -> list[tuple[slice, slice]]:
+    """``count`` regions of a picture of that size, at random, on the grid of ``STRIDE``."""
+    spots = []
+    for _ in range(count):
+        top, left = (int(rng.integers(0, max(1, side - WINDOW) // STRIDE + 1)) * STRIDE for side in (height, width))
+        spots.append((slice(top, min(top + WINDOW, height)), slice(left, min(left + WINDOW, width))))
+    return spots
