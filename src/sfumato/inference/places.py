@@ -87,10 +87,10 @@ def decode_places(networks: FeatureNetworks, places: Array) -> Picture:
 def follow_luma(colours: Array, photo: Picture) -> Array:
     """Colours ``(3, h, w)`` of places as a linear function of the luma of ``photo`` ``(1, 3, 4h, 4w)`` in each window:
     a guided filter (He et al. 2013). So a region of one colour in the photo gets one colour, and edges stay."""
-    luma: Array = np.tensordot(_LUMA, cell_colours(photo), 1)[None].astype(np.float32)
+    luma = np.asarray(np.tensordot(_LUMA, cell_colours(photo), 1)[None], np.float32)
     mean, colour = _box(luma), _box(colours)
-    slope = (_box(luma * colours) - mean * colour) / (_box(luma * luma) - mean * mean + _EVEN)
-    return np.asarray(_box(slope) * luma + _box(colour - slope * mean))
+    slope: Array = (_box(luma * colours) - mean * colour) / (_box(luma * luma) - mean * mean + _EVEN)
+    return np.asarray(_box(slope) * luma + _box(colour - slope * mean), np.float32)
 
 
 def _box(planes: Array) -> Array:
