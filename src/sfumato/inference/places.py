@@ -89,7 +89,7 @@ def follow_luma(colours: Array, photo: Picture) -> Array:
     a guided filter (He et al. 2013). So a region of one colour in the photo gets one colour, and edges stay."""
     luma = np.asarray(np.tensordot(_LUMA, cell_colours(photo), 1)[None], np.float32)
     mean, colour = _box(luma), _box(colours)
-    slope: Array = (_box(luma * colours) - mean * colour) / (_box(luma * luma) - mean * mean + _EVEN)
+    slope = np.asarray((_box(luma * colours) - mean * colour) / (_box(luma * luma) - mean * mean + _EVEN), np.float32)
     return np.asarray(_box(slope) * luma + _box(colour - slope * mean), np.float32)
 
 
