@@ -12,7 +12,6 @@ _SIZE_WEIGHT = 0.3  # of the L1 distance beside the cosine distance
 _CELL = 4  # pixels a side of the cell that is decoded from one hypercolumn
 _PLAIN = 1e-3  # slope, a pixel, of what has none
 _REACH = 8  # frequencies on each side of a peak that it is compared with
-_QUIET = 0.1  # of the energy around it: a peak below that hardly counts
 _ROUNDING = 1 / 255**2 / 12  # variance of a pixel of 8 bits: energy below it is not in the picture
 _PEAK_WEIGHT = 0.1
 
@@ -50,7 +49,8 @@ def lattice_loss(output: Tensor) -> Tensor:
         steps = (picture[..., 1:] - picture[..., :-1])[..., : picture.shape[-1] - _CELL].abs()
         slopes = steps.mean((0, 1, 2)).view(-1, _CELL).mean(0)  # (4,)
         unevenness.append(((slopes - slopes.mean()) / (slopes.mean() + _PLAIN)).square().mean())
-    return torch.log1p(_peaks(output) / _QUIET).mean() * _PEAK_WEIGHT + torch.stack(unevenness).sum()
+    # Peaks below what is around them are no aim: a decoder that avoids them paints less like the painting.
+    return _peaks(output).clamp(min=1).log().mean() * _PEAK_WEIGHT + torch.stack(unevenness).sum()
 
 
 def _peaks(output: Tensor) -> Tensor:
