@@ -1,6 +1,6 @@
 """Is a person's style learnt from what they like? The four `person` artists of the manifest stand in for persons.
 
-usage: personal.py instant|mixes|preference DATA [--cache FOLDER] [--photos 2] [--side 256] [--seeds 3]
+usage: personal.py instant|banks|mixes|preference DATA [--cache FOLDER] [--photos 2] [--side 256] [--seeds 3]
 
 DATA holds manifest.csv and the pictures it names. A person likes 15 works of one artist, in three disjoint draws, and
 dislikes 15 `train` works; the artist's other works are held out. (Of renoir there are 48: 3 are left over by the draws
@@ -9,6 +9,8 @@ these artists, and nothing was chosen on them. The judge is EfficientNet-Lite0, 
 
 instant      Photos painted with the heaviest centre, and with one liked work at random: distance of the judge's
              statistics to the held-out works (`quality.style.statistics_distance`, its mean over them), and content.
+banks        Learnt as `sfumato personal` learns it, with dislikes: photos painted with the liked pictures themselves
+             (quality standard), and with their mean code (draft): distance to the held-out works in style and texture.
 mixes        Likes of two artists, 15 of each: centres found, and log density of works of both that were held out.
 preference   A person whose utility is the nearness, in the judge's statistics, to the mean of the held-out works, and
              who answers one question in ten wrongly. Ranked are works of artists that are no persons.
@@ -23,6 +25,8 @@ import csv
 import itertools
 import json
 import math
+import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +38,11 @@ from unseen import judge
 from sfumato.image import Picture, read_image, resize, thumbnail_size
 from sfumato.inference import Style, Stylizer
 from sfumato.personal import profile
+from sfumato.personal.preferences import create, gather
 from sfumato.personal.profile import Centre, PreferenceModel, StyleSpace, centres, next_question
 from sfumato.quality.intervals import Interval, crossed_interval_of, mean_interval
 from sfumato.quality.similarity import content_distance
+from sfumato.quality.style import StyleStatistics, luma_view, spread, statistics_distance, texture_distance
 from sfumato.style_code import StyleCode
 
 LIKES, DRAWS = 15, 3
@@ -208,6 +214,41 @@ def instant(data: Data, photos: int, side: int) -> dict[str, Any]:
     }
 
 
+# ---- banks -----------------------------------------------------------------------------------------------------------
+
+
+def banks(data: Data, photos: int, side: int) -> dict[str, Any]:
+    def measured(picture: Picture) -> StyleStatistics:
+        x = small(picture, SIDE)
+        return StyleStatistics.of(judge().name, judge().features(x), judge().features(luma_view(x)))
+
+    units = spread([measured(read_image(data.folder / work.file)) for work in data.others[:: len(data.others) // 24]])
+    distances = {"style": (statistics_distance, units[0]), "texture": (texture_distance, units[1])}
+    rows: list[dict[str, Any]] = []
+    for artist in data.persons:
+        at = data.persons.index(artist) * 5
+        for draw, (liked, held, disliked, _) in enumerate(draws(data, artist)):
+            with tempfile.TemporaryDirectory() as store:
+                os.environ["SFUMATO_PERSONAL"] = store
+                paths = [[data.folder / work.file for work in works] for works in (liked, disliked)]
+                create("person", gather(*paths, data.stylizer), data.stylizer)
+                style = Style.named("person")
+                works = [measured(read_image(data.folder / work.file)) for work in held]
+                row: dict[str, Any] = {"artist": artist, "draw": draw, "pictures": len(style.pictures)}
+                for quality in ("draft", "standard"):
+                    shown = [data.photos[(at + draw * photos + i) % len(data.photos)] for i in range(photos)]
+                    seen = [
+                        measured(data.stylizer(small(read_image(photo), side), style, quality=quality))
+                        for photo in shown
+                    ]
+                    for name, (distance, unit) in distances.items():
+                        found = [distance(one, work, unit) for one in seen for work in works]
+                        row[f"{quality}_{name}"] = round(float(np.mean(found)), 3)
+            row["nearer"] = all(row[f"standard_{name}"] < row[f"draft_{name}"] for name in distances)
+            rows.append(row)
+    return {"draws": len(rows), "nearer_in_both": sum(row["nearer"] for row in rows), "rows": rows}
+
+
 # ---- mixes -----------------------------------------------------------------------------------------------------------
 
 
@@ -366,7 +407,7 @@ def accuracy_and_error(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("instant", "mixes", "preference"))
+    parser.add_argument("what", choices=("instant", "banks", "mixes", "preference"))
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--photos", type=int, default=2, help="a draw")
@@ -376,6 +417,8 @@ def main() -> None:
     data = Data(arguments.data, arguments.cache)
     if arguments.what == "instant":
         result = instant(data, arguments.photos, arguments.side)
+    elif arguments.what == "banks":
+        result = banks(data, arguments.photos, arguments.side)
     elif arguments.what == "mixes":
         result = mixes(data)
     else:
