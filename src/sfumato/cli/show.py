@@ -51,7 +51,6 @@ def _lines(recipe: Recipe) -> dict[str, str]:
         "strength": f"{recipe.strength:g}",
         "stroke": f"{recipe.stroke:g}",
         "color": recipe.color,
-        "refine": f"{recipe.refine} steps" if recipe.refine else "none",
         "max size": f"{recipe.max_size} px" if recipe.max_size else "the photo's own",
         "quality": recipe.quality,
         "file": f"quality {recipe.file_quality}",
