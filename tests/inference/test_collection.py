@@ -264,6 +264,12 @@ def test_what_needs_a_style_code_is_refused_in_one_sentence(stylizer, photo):
         stylizer(photo, masks=[mask[1:]])
 
 
+def test_it_has_drafts_only(stylizer, photo):
+    assert stylizer.choose_quality(None, []) == "draft"
+    with pytest.raises(UsageError, match="in draft quality only"):
+        stylizer(photo, quality="standard")
+
+
 def test_a_model_of_any_style_still_needs_one(photo):
     with pytest.raises(UsageError, match="needs a style"):
         Stylizer()(photo)

@@ -94,7 +94,6 @@ def test_the_default_is_standard_where_the_style_has_pictures(shipped: Stylizer,
     bare = Style("bare", waves.code)
     assert shipped.choose_quality(None, [waves]) == "standard"
     assert shipped.choose_quality(None, [waves, bare]) == "draft"
-    assert Stylizer("monet").choose_quality(None, []) == "draft"
 
 
 def test_another_word_is_refused(shipped: Stylizer, photo: Picture, waves: Style) -> None:
@@ -110,11 +109,6 @@ def test_a_model_of_the_kind_matching_paints_in_standard_quality(
     assert np.array_equal(stylizer(photo, waves), shipped(photo, waves, quality="standard"))
     with pytest.raises(UsageError, match="has no draft"):
         stylizer(photo, waves, quality="draft")
-
-
-def test_a_model_of_one_collection_has_drafts_only(photo: Picture) -> None:
-    with pytest.raises(UsageError, match="in draft quality only"):
-        Stylizer("monet", threads=1)(photo, quality="standard")
 
 
 def test_a_replay_gives_the_same_pixels(photo_file: Path, tmp_path: Path) -> None:

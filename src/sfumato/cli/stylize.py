@@ -119,9 +119,7 @@ def stylize(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
     model: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR|NAME", help="A model of your own, made by sfumato export, or a painter's: degas, monet, song."
-        ),
+        typer.Option(metavar="DIR", help="A model of your own, made by sfumato export."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[

@@ -147,8 +147,7 @@ class Stylizer:
     One may be used from several threads.
 
     Args:
-        model: folder of an exported model (``sfumato export``), or the name of a model of one collection that ships
-            with Sfumato (``assets.collection_names``); ``None`` takes the one for any style.
+        model: folder of an exported model (``sfumato export``); ``None`` takes the one that ships with Sfumato.
         threads: CPU threads of one call; ``None`` lets ONNX Runtime take one for each core.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that works here.
 
@@ -165,7 +164,7 @@ class Stylizer:
         if threads is not None:
             check_range(threads, 1, 10_000, "threads")
             threads = min(threads, os.cpu_count() or 1)  # more of them than cores wait for each other
-        self.folder, self._decoder = assets.find_model(model).resolve(), None
+        self.folder, self._decoder = (assets.weights_dir() if model is None else Path(model)).resolve(), None
         if read_card(self.folder).get("kind") == "matching":  # style codes are the shipped model's
             self.folder, self._decoder = assets.weights_dir().resolve(), self.folder
         self.card = Card.read(self.folder)
