@@ -1,6 +1,6 @@
 """What does the adversarial term bring? KID to paintings that training did not see, of models that differ in it.
 
-usage: adversarial.py PHOTOS STYLES MODEL MODEL [...] [--manifest CSV] [--refine N] [--short 256] [--sheet FILE.png]
+usage: adversarial.py PHOTOS STYLES MODEL MODEL [...] [--manifest CSV] [--short 256] [--sheet FILE.png]
 
 Each `validation` painting of the manifest (default: manifest.csv above PHOTOS) is given to the next `validation` photo,
 and each model paints all of these pairs. KID (of EfficientNet-Lite0's features, which no training has seen) is between
@@ -39,7 +39,6 @@ def main() -> None:
     parser.add_argument("styles", type=Path)
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--manifest", type=Path)
-    parser.add_argument("--refine", type=int, default=0)
     parser.add_argument("--short", type=int, default=256)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
@@ -53,12 +52,12 @@ def main() -> None:
     of_photos = [shipped.look(photo)[1] for photo in photos]
 
     features, contents, rows = [], [], [photos[::15][:10], paintings[::15][:10]]
-    found: dict[str, object] = {"pairs": len(photos), "refine": arguments.refine}
+    found: dict[str, object] = {"pairs": len(photos)}
     found["kid_of_photos"] = round(kid_value(seen(photos), real), 4)
     for path in arguments.models:
         stylizer = Stylizer(path)
         painted = [
-            stylizer(photo, Style.from_image(painting, stylizer=stylizer), refine=arguments.refine)
+            stylizer(photo, Style.from_image(painting, stylizer=stylizer), quality="draft")
             for photo, painting in zip(photos, paintings, strict=True)
         ]
         features.append(seen(painted))

@@ -1,6 +1,6 @@
 """Do a collection's pictures come nearer to its artist? KID to works and from photos that training did not see.
 
-usage: artists.py PHOTOS ARTIST_FOLDER MODEL [MODEL ...] [--manifest CSV] [--side 320] [--refine 4]
+usage: artists.py PHOTOS ARTIST_FOLDER MODEL [MODEL ...] [--manifest CSV] [--side 320]
                   [--sheet FILE.png]
 
 The `validation` rows of the manifest (default: manifest.csv above PHOTOS) are used of both folders. KID is of
@@ -19,7 +19,6 @@ from unseen import half_interval, jackknife, kid_value, rows_of, seen, small
 
 from sfumato.image import write_image
 from sfumato.inference import Stylizer
-from sfumato.inference.stylizer import REFINE
 from sfumato.sheet import contact_sheet
 
 
@@ -45,7 +44,6 @@ def main() -> None:
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--manifest", type=Path)
     parser.add_argument("--side", type=int, default=320)
-    parser.add_argument("--refine", type=int, default=REFINE)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
     photos, works = (
@@ -58,7 +56,7 @@ def main() -> None:
     rows = [photos[::9][:10]]
     for path in arguments.models:
         stylizer = Stylizer(path)
-        painted = [stylizer(photo, refine=arguments.refine) for photo in photos]
+        painted = [stylizer(photo) for photo in photos]
         features = seen(painted)
         middle, low, high = ratio(features, of_photos, of_works)
         found[path.name] = {

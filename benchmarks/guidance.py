@@ -47,7 +47,7 @@ def main() -> None:
     def judged(name: str, settings: dict[Pair, tuple[float, float]]) -> dict[str, np.ndarray]:
         def paint(pair: Pair) -> np.ndarray:
             strength, stroke = settings[pair]
-            return stylizer(pair.content, styles[pair.style], strength, stroke=stroke, refine=0)
+            return stylizer(pair.content, styles[pair.style], strength, stroke=stroke, quality="draft")
 
         found = judge.judge(name, Source(paint, lambda pair: f"{stylizer.card.digest} {settings[pair]}"))
         return {what: np.array([row.figures[what] for row in found.rows]) for what in ("content", "style", "texture")}

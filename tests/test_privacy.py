@@ -14,7 +14,7 @@ def test_a_first_picture_leaves_nothing_in_the_home_folder(tmp_path):
     free = {key: value for key, value in os.environ.items() if key != "ORT_DISABLE_TELEMETRY"}
     paint = (
         "import numpy as np; from sfumato import Stylizer\n"
-        "Stylizer(threads=1)(np.zeros((1, 3, 32, 32), np.float32), 'monet', refine=0)"
+        "Stylizer(threads=1)(np.zeros((1, 3, 32, 32), np.float32), 'monet', quality='draft')"
     )
     folders = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "XDG_DATA_HOME": str(home / "data")}
     ran = subprocess.run([sys.executable, "-c", paint], env=free | folders, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Samples over training time, for the docs: free photos in works' styles by weights of several steps, unrefined.
+"""Samples over training time, for the docs: free photos in works' styles by weights of several steps.
 
 usage: growth.py GALLERY OUT.jpg LABEL=MODEL.safetensors [LABEL=MODEL.safetensors ...]
 

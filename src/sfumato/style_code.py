@@ -112,8 +112,8 @@ class StyleCode:
         model: the id of the model whose encoder made it; codes of different models mean different things, and mixing
             them raises ``ModelError``.
         look: ``(2·C,)`` float32 of 16 bits' precision, or ``None``: what the style encoder's features were like where
-            it looked, as log(1 + mean) and log(1 + deviation) of the channels, layer by layer. Refinement aims at it,
-            and guidance measures with it.
+            it looked, as log(1 + mean) and log(1 + deviation) of the channels, layer by layer. Guidance measures
+            with it.
     """
 
     vector: npt.NDArray[np.float32]

@@ -281,13 +281,3 @@ def test_a_codebook_is_no_beginning_of_another(train, tmp_path):
     result = run(*train(tmp_path / "other", "--from", tmp_path / "run"))
     assert result.exit_code == 2
     assert "begin with a model of any style" in said(result)
-
-
-def test_a_picture_by_a_shipped_painter_is_replayed_by_that_painter(photo, tmp_path):
-    assert run("stylize", photo, "--model", "degas", "--refine", 1, "-o", tmp_path / "one.png").exit_code == 0
-    result = run("replay", tmp_path / "one.png", photo, "-o", tmp_path / "again.png")
-    assert result.exit_code == 0, result.stderr
-    assert np.array_equal(pixels(tmp_path / "again.png"), pixels(tmp_path / "one.png"))
-    result = run("stylize", photo, "--model", "degass", "-o", tmp_path / "two.png")
-    assert result.exit_code == 5
-    assert "did you mean degas?" in said(result)

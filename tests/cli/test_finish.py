@@ -27,7 +27,7 @@ def painted(tmp_path_factory):
     photo, target = folder / "photo.png", folder / "painted.png"
     Image.fromarray(to_uint8(scene(64, 80))).save(photo)
     # With as many threads as `replay` takes: sums over others are rounded otherwise, now and then by a level.
-    result = run("stylize", photo, "--style", "great-wave", "--refine", "0", "-o", target)
+    result = run("stylize", photo, "--style", "great-wave", "--quality", "draft", "-o", target)
     assert result.exit_code == 0, result.stderr
     return photo, target
 
@@ -139,7 +139,7 @@ def test_a_folder_finished_into_itself_is_not_finished_again(tmp_path):
 def test_finished_photos_in_a_folder_can_still_be_painted(tmp_path):
     save_scenes(tmp_path / "in", 1, 1)
     finish(tmp_path / "in", "--warmth", "0.2", "-o", tmp_path / "out")
-    options = ["--style", "great-wave", "--refine", "0", "--threads", "1"]
+    options = ["--style", "great-wave", "--quality", "draft", "--threads", "1"]
     assert run("stylize", tmp_path / "out", *options, "-o", tmp_path / "painted").exit_code == 0
     assert files(tmp_path / "painted") == ["0.png"]
 

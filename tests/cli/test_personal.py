@@ -45,9 +45,11 @@ def test_the_whole_way(desk, store, tmp_path):
     assert "anna: learnt from 5 liked pictures; 1 style\n" in result.stdout
     assert "Paint with it: sfumato stylize PHOTO --style anna -o OUT.png" in result.stdout
     assert f"All that is known lies in {store / 'anna'}" in result.stdout
-    painted = run("stylize", desk / "photos" / "0.png", "--style", "anna", "--refine", "0", "-o", tmp_path / "a.png")
+    painted = run(
+        "stylize", desk / "photos" / "0.png", "--style", "anna", "--quality", "draft", "-o", tmp_path / "a.png"
+    )
     assert painted.exit_code == 0, painted.stderr
-    expected = Stylizer()(desk / "photos" / "0.png", Style.named("anna"), refine=0)
+    expected = Stylizer()(desk / "photos" / "0.png", Style.named("anna"), quality="draft")
     assert np.array_equal(pixels(tmp_path / "a.png"), to_uint8(expected))
 
     shown = run("personal", "show", "anna").stdout
@@ -73,7 +75,7 @@ def test_the_whole_way(desk, store, tmp_path):
 def test_the_same_pixels_from_the_name_and_from_the_file_also_in_another_home(desk, store, tmp_path, monkeypatch):
     run("personal", "new", "anna", "--like", desk / "rough", desk / "smooth")
     run("personal", "export", "anna", "-o", tmp_path / "given.sfumato")
-    options = ["--refine", "1"]
+    options = ["--quality", "draft"]
     assert run("stylize", desk / "photos", "--style", "anna", *options, "-o", tmp_path / "name").exit_code == 0
     monkeypatch.delenv("SFUMATO_PERSONAL")
     for variable in ("HOME", "XDG_DATA_HOME", "APPDATA"):
@@ -95,7 +97,7 @@ def test_each_photo_takes_the_style_that_suits_it_and_replays(desk, store, tmp_p
     result = run("personal", "new", "anna", "--like", desk / "rough", desk / "smooth")
     assert "10 liked pictures; 2 styles" in result.stdout
     first = "0" if "work-0" in result.stdout.partition("anna/2")[0] else "1"
-    options = ["--style", "anna", "--refine", "0", "-o", tmp_path / "out"]
+    options = ["--style", "anna", "--quality", "draft", "-o", tmp_path / "out"]
     assert run("stylize", desk / "photos", *options).exit_code == 0
     for hand in "01":
         recipe = read_recipe(tmp_path / "out" / f"like-{hand}.png")
@@ -104,7 +106,7 @@ def test_each_photo_takes_the_style_that_suits_it_and_replays(desk, store, tmp_p
         photo = desk / "photos" / f"like-{hand}.png"
         assert run("replay", tmp_path / "out" / photo.name, photo, "-o", tmp_path / f"{hand}.png").exit_code == 0
         assert np.array_equal(pixels(tmp_path / f"{hand}.png"), pixels(tmp_path / "out" / photo.name))
-        alone = ["--style", name, "--refine", "0", "-o", tmp_path / f"alone-{hand}.png"]
+        alone = ["--style", name, "--quality", "draft", "-o", tmp_path / f"alone-{hand}.png"]
         if hand != first:
             assert run("stylize", photo, *alone).exit_code == 0
             assert np.array_equal(pixels(tmp_path / f"alone-{hand}.png"), pixels(tmp_path / "out" / photo.name))
@@ -122,18 +124,18 @@ def test_a_taste_in_masks_blends_and_guidance(desk, store, tmp_path):
     run("personal", "new", "anna", "--like", desk / "rough", desk / "smooth")
     photo = desk / "photos" / "like-0.png"
     Image.new("L", (112, 96), 255).save(tmp_path / "mask.png")
-    masked = ["--style", "anna", "--mask", tmp_path / "mask.png", "--refine", "0"]
+    masked = ["--style", "anna", "--mask", tmp_path / "mask.png", "--quality", "draft"]
     assert run("stylize", photo, *masked, "-o", tmp_path / "masked.png").exit_code == 0
-    assert run("stylize", photo, "--style", "anna", "--refine", "0", "-o", tmp_path / "whole.png").exit_code == 0
+    assert run("stylize", photo, "--style", "anna", "--quality", "draft", "-o", tmp_path / "whole.png").exit_code == 0
     assert np.array_equal(pixels(tmp_path / "masked.png"), pixels(tmp_path / "whole.png"))
-    blended = ["--style", "anna:1", "--style", "anna/2:1", "--style", "monet:2", "--refine", "0"]
+    blended = ["--style", "anna:1", "--style", "anna/2:1", "--style", "monet:2", "--quality", "draft"]
     assert run("stylize", photo, *blended, "-o", tmp_path / "blend.png").exit_code == 0
     assert read_recipe(tmp_path / "blend.png")["styles"][0]["name"] == "anna:1 + anna/2:1 + monet:2"
-    guided = run("stylize", photo, "--style", "anna", "--auto", "--refine", "0", "-o", tmp_path / "auto.png")
+    guided = run("stylize", photo, "--style", "anna", "--auto", "--quality", "draft", "-o", tmp_path / "auto.png")
     assert guided.exit_code == 0, guided.stderr
     # Beside its photo the picture is called after the style, without a slash.
     (tmp_path / "photo.png").write_bytes(photo.read_bytes())
-    assert run("stylize", tmp_path / "photo.png", "--style", "anna/2", "--refine", "0").exit_code == 0
+    assert run("stylize", tmp_path / "photo.png", "--style", "anna/2", "--quality", "draft").exit_code == 0
     assert (tmp_path / "photo-anna-2.png").is_file()
 
 
@@ -288,7 +290,17 @@ def test_rights_are_asked_for_again_where_the_answer_is_none(desk, store, monkey
 def test_questions_are_answered_by_lines(desk, store, tmp_path):
     new(desk)
     Image.fromarray(to_uint8(scene(40, 60))).save(tmp_path / "photo.png")
-    words = ["personal", "ask", "anna", "--photo", tmp_path / "photo.png", "--refine", "0", "-o", tmp_path / "q.png"]
+    words = [
+        "personal",
+        "ask",
+        "anna",
+        "--photo",
+        tmp_path / "photo.png",
+        "--quality",
+        "draft",
+        "-o",
+        tmp_path / "q.png",
+    ]
     result = CliRunner().invoke(app, [str(word) for word in words], input="1\nwhat\n2\n0\n")
     assert result.exit_code == 0, result.output
     assert "1. Which is better, the left (1) or the right (2)?  (0: neither, q: stop)" in result.stdout
@@ -314,7 +326,7 @@ def test_questions_are_answered_by_lines(desk, store, tmp_path):
 def test_questions_end_when_enough_is_learnt(desk, store, tmp_path):
     new(desk)
     Image.fromarray(to_uint8(scene(20, 20))).save(tmp_path / "photo.png")
-    words = ["personal", "ask", "anna", "--photo", tmp_path / "photo.png", "--refine", "0", "--most", "1000"]
+    words = ["personal", "ask", "anna", "--photo", tmp_path / "photo.png", "--most", "1000"]
     result = CliRunner().invoke(app, [str(word) for word in words], input="1\n" * 1000)
     assert result.exit_code == 0, result.output
     assert "Enough is learnt: no question would teach much more." in result.stdout

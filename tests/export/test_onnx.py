@@ -28,7 +28,7 @@ from sfumato.networks.model import (
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from support import save_run
 
-GRAPHS = ("style_encoder", "statistics", "generator", "refiner", "gram_refiner")
+GRAPHS = ("style_encoder", "statistics", "generator")
 ORIGIN = np.array([16, 400])
 
 
@@ -96,7 +96,7 @@ def test_the_chain_of_graphs_is_the_model(exported):
     folder, model, _ = exported
     photo, style = scene(75, 101), scene(60, 44, seed=1)
     stylizer = Stylizer(folder)
-    got = stylizer(photo, Style.from_image(style, "waves", stylizer), 0.7, refine=0)
+    got = stylizer(photo, Style.from_image(style, "waves", stylizer), 0.7)
     with torch.no_grad():  # both are smaller than a thumbnail, and so are their own
         want = model(*(torch.from_numpy(x) for x in (photo, photo, style)), 0.7).numpy()
     assert np.abs(got - want).max() < 2e-3
@@ -208,7 +208,7 @@ def test_weights_are_stored_once_and_torch_reads_them_too(exported):
             inside += size * (not apart and size >= 256)
     noise = sum(table.numel() for table in model.generator.noise.buffers())
     assert inside < 2 * noise + 15_000  # two graphs have the field of noise, which nobody learnt
-    assert outside > 2 * sum(p.numel() for p in model.style_encoder.trunk.parameters() if p.numel() > 2000)
+    assert outside > sum(p.numel() for p in model.style_encoder.trunk.parameters() if p.numel() > 2000)
     stored = (folder / "model.safetensors").stat().st_size
     assert stored < 2.2 * sum(p.numel() for p in model.parameters()) + 40_000
 
@@ -338,7 +338,7 @@ def test_discriminators_of_all_sorts_are_exported_with_their_model(tmp_path, loo
     expected = ((fine + coarse) / 2)[0, 0].detach().numpy()
     assert np.abs(stylizer.opinion(picture, one) - expected).max() < 0.02  # its weights were rounded
     assert np.allclose(stylizer.opinion(picture, one), stylizer.opinion(picture, other)) == (not told)
-    if looks == "projected":  # VGG19 is there once, for the style encoder, the refiner and the discriminator
+    if looks == "projected":  # VGG19 is there once, for the style encoder and the discriminator
         assert (tmp_path / "bundle" / "discriminator.onnx").stat().st_size < 600_000
 
 

@@ -61,16 +61,16 @@ def test_onnx_paints_with_an_adapter_as_torch_does(
     stylizer: Stylizer, adapted: Style, style: Style, photo: Picture
 ) -> None:
     assert adapted.adapter is not None
-    painted = stylizer(photo, adapted, refine=0)
+    painted = stylizer(photo, adapted)
     expected = in_torch(stylizer, adapted.adapter, style, photo)
     assert np.abs(painted - expected).max() < TOLERANCE
-    assert np.abs(painted - stylizer(photo, style, refine=0)).max() > 10 * TOLERANCE
+    assert np.abs(painted - stylizer(photo, style)).max() > 10 * TOLERANCE
 
 
 def test_the_model_itself_stays_as_it_is(stylizer: Stylizer, adapted: Style, style: Style, photo: Picture) -> None:
-    before = stylizer(photo, style, refine=0)
-    stylizer(photo, adapted, refine=0)
-    assert np.array_equal(stylizer(photo, style, refine=0), before)
+    before = stylizer(photo, style)
+    stylizer(photo, adapted)
+    assert np.array_equal(stylizer(photo, style), before)
     assert stylizer.encode(photo) == Stylizer(stylizer.folder).encode(photo)
 
 
@@ -93,8 +93,8 @@ def test_each_mask_is_painted_with_its_own_adapter(
     other = replace(style, adapter=adapter_for(stylizer, 1))
     mask = np.zeros(photo.shape[2:], np.float32)
     mask[:, :35] = 1
-    painted = stylizer(photo, [adapted, other], masks=[mask], refine=0)
-    left, right = (stylizer(photo, each, refine=0) for each in (adapted, other))
+    painted = stylizer(photo, [adapted, other], masks=[mask])
+    left, right = (stylizer(photo, each) for each in (adapted, other))
     assert np.allclose(painted[..., :20], left[..., :20], atol=1e-5)
     assert np.allclose(painted[..., 50:], right[..., 50:], atol=1e-5)
     assert np.abs(left - right).mean() > 1e-3

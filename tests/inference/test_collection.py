@@ -126,28 +126,6 @@ def test_a_photo_is_painted_without_a_style(stylizer, model, photo):
     assert not np.array_equal(stylizer(photo, seed=1), painted)
 
 
-def test_with_a_look_it_is_refined_by_the_shipped_model_s_refiner(stylizer, tmp_path, photo):
-    shipped, look = Stylizer(), Style.named("monet").code.look
-    plain_model, looking = new_model(), new_model()
-    looking.look.copy_(torch.tensor(look))
-    for name, each in (("plain", plain_model), ("looking", looking)):
-        export_model(each, tmp_path / name, "painter")
-    plain, own = Stylizer(tmp_path / "plain"), Stylizer(tmp_path / "looking")
-    assert (plain.refines, own.refines) == (False, True)
-    assert plain.digest == plain.card.digest
-    assert own.digest not in (plain.digest, own.card.digest)  # the refiner has a part in its pixels
-
-    before, after = own(photo, refine=0), own(photo)
-    assert np.array_equal(before, plain(photo))
-    assert np.abs(after - shipped.refine(before, photo, look)).max() < 1e-6
-    distance = [np.mean((shipped.look(picture)[0].look - look) ** 2) for picture in (before, after)]
-    assert distance[1] < 0.95 * distance[0]
-    assert np.allclose(own(photo, strength=0.25), 0.75 * photo + 0.25 * after, atol=1e-6)
-    recipe = Recipe.of(own, [], refine=2)
-    with pytest.raises(ModelError, match="made with the model 'painter'"):
-        recipe.rebuild(plain)
-
-
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
     """A codebook of three works, exported: its model, and a stylizer."""
@@ -175,10 +153,7 @@ def test_a_codebook_paints_each_photo_under_the_code_of_one_work(book):
             code = model.generator.codes[at][None]
             inner = model.generator.generator
             expected = inner(x, inner.measure(x, code)).clamp(0, 1).numpy()
-        assert np.abs(stylizer(photo, refine=0) - expected).max() < 3e-3
-        look = model.generator.looks[at].numpy()
-        refined = Stylizer().refine(stylizer(photo, refine=0), photo, look)
-        assert np.abs(stylizer(photo) - refined).mean() < 1e-3  # the graph has its look in 16 bits
+        assert np.abs(stylizer(photo) - expected).max() < 3e-3
         chosen.add(at)
     assert len(chosen) > 1
 
@@ -195,7 +170,7 @@ def test_what_a_large_photo_is_painted_under_a_second_time_is_the_same_code(book
 
     monkeypatch.setattr(Stylizer, "_run", run)
     photo = scene(1100, 1080, 3)
-    stylizer(photo, refine=0)
+    stylizer(photo)
     first, second = asked
     assert np.array_equal(first["thumbnail"], first["photo"])
     assert np.array_equal(second["photo"], first["photo"])
@@ -287,6 +262,12 @@ def test_what_needs_a_style_code_is_refused_in_one_sentence(stylizer, photo):
         assert "\n" not in str(problem.value)
     with pytest.raises(InputError, match="same size"):
         stylizer(photo, masks=[mask[1:]])
+
+
+def test_it_has_drafts_only(stylizer, photo):
+    assert stylizer.choose_quality(None, []) == "draft"
+    with pytest.raises(UsageError, match="in draft quality only"):
+        stylizer(photo, quality="standard")
 
 
 def test_a_model_of_any_style_still_needs_one(photo):

@@ -60,7 +60,6 @@ def keep(path, picture):
 def paint(stylizer, photo, out, styles, masks=(), strength=1.0, **options):
     """A picture with its recipe, as `sfumato stylize` leaves it."""
     read = read_photo(photo)
-    options = {"refine": 2, **options}
     recipe = Recipe.of(stylizer, styles, strength=strength, masks=["00" * 32] * len(masks), **options)
     if recipe.max_size:
         read = shrink(read, recipe.max_size)
@@ -192,8 +191,8 @@ def test_at_strength_0_nothing_did_anything(stylizer, photo, style, tmp_path):
 def test_parts_are_those_of_the_code_that_painted(stylizer, style, strength, color):
     small = scene(64, 80)
     used = stylizer.fused(small, style.code, strength, color)
-    again = stylizer(small, Style("used", used), refine=0)
-    assert np.abs(again - stylizer(small, style, strength, color=color, refine=0)).max() <= 1e-4
+    again = stylizer(small, Style("used", used), quality="draft")
+    assert np.abs(again - stylizer(small, style, strength, color=color, quality="draft")).max() <= 1e-4
 
 
 # Where it changed.

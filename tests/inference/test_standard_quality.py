@@ -38,7 +38,7 @@ def test_it_paints_the_photo_at_its_own_size(shipped: Stylizer, photo: Picture, 
     assert painted.shape == photo.shape
     assert painted.min() >= 0
     assert painted.max() <= 1
-    draft = shipped(photo, waves, quality="draft", refine=0)
+    draft = shipped(photo, waves, quality="draft")
     assert np.abs(painted - draft).mean() > 0.01
 
 
@@ -94,18 +94,6 @@ def test_the_default_is_standard_where_the_style_has_pictures(shipped: Stylizer,
     bare = Style("bare", waves.code)
     assert shipped.choose_quality(None, [waves]) == "standard"
     assert shipped.choose_quality(None, [waves, bare]) == "draft"
-    assert shipped.choose_quality(None, [waves], refine=2) == "draft"
-    assert Stylizer("monet").choose_quality(None, []) == "draft"
-
-
-def test_refinement_belongs_to_drafts(photo_file: Path, tmp_path: Path) -> None:
-    command = ["stylize", photo_file, "--style", "dance", "-o", tmp_path / "x.png", "--refine", "2"]
-    assert_one_sentence(run(*command, "--quality", "best"), 2, "--refine is a draft's")
-    assert run(*command).exit_code == 0
-    recipe = read_recipe(tmp_path / "x.png")
-    assert recipe is not None
-    assert recipe["refine"] == 2
-    assert "quality" not in recipe
 
 
 def test_another_word_is_refused(shipped: Stylizer, photo: Picture, waves: Style) -> None:
@@ -121,11 +109,6 @@ def test_a_model_of_the_kind_matching_paints_in_standard_quality(
     assert np.array_equal(stylizer(photo, waves), shipped(photo, waves, quality="standard"))
     with pytest.raises(UsageError, match="has no draft"):
         stylizer(photo, waves, quality="draft")
-
-
-def test_a_model_of_one_collection_has_drafts_only(photo: Picture) -> None:
-    with pytest.raises(UsageError, match="in draft quality only"):
-        Stylizer("monet", threads=1)(photo, quality="standard")
 
 
 def test_a_replay_gives_the_same_pixels(photo_file: Path, tmp_path: Path) -> None:

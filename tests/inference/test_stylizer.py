@@ -83,14 +83,14 @@ def test_strength_goes_from_the_photos_own_code_to_the_styles(stylizer, style, o
     assert np.abs(half - full).max() > 0
     assert np.array_equal(none, stylizer(photo, other, 0))  # nothing of the style is left in it
     own = Style.from_image(photo, stylizer=stylizer)
-    assert np.abs(stylizer(photo, own, 1, refine=0) - none).max() <= 1e-4
+    assert np.abs(stylizer(photo, own, 1) - none).max() <= 1e-4
     assert np.abs(stylizer(photo, own, 1) - none).max() <= 1e-3  # a look has 16 bits
 
 
 def test_strength_is_the_fusion_of_the_two_codes(stylizer, style):
     photo = scene(60, 60)
     mixed = Style("mixed", StyleCode.blend([style.code, stylizer.encode(photo)], [0.3, 0.7]))
-    assert np.abs(stylizer(photo, style, 0.3, refine=0) - stylizer(photo, mixed, refine=0)).max() <= 1e-4
+    assert np.abs(stylizer(photo, style, 0.3) - stylizer(photo, mixed)).max() <= 1e-4
     assert np.abs(stylizer(photo, style, 0.3) - stylizer(photo, mixed)).mean() <= 1e-3  # a look has 16 bits
 
 
@@ -309,7 +309,7 @@ def test_built_in_styles_blend_by_name():
 
 def test_the_shipped_model_paints_and_gives_the_photo_back():
     photo, stylizer = scene(128, 160), Stylizer()
-    full, none = (stylizer(photo, Style.named("great-wave"), strength, quality="draft") for strength in (1, 0))
+    full, none = (stylizer(photo, Style.named("great-wave"), strength) for strength in (1, 0))
     assert np.abs(none - photo).mean() < np.abs(full - photo).mean() / 2
     assert np.abs(none - photo).mean() < 0.05
 

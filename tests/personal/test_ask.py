@@ -38,7 +38,7 @@ def anna(store, tmp_path, stylizer):
 
 
 def ask(stylizer, photo):
-    return Questions("anna", stylizer, photo, refine=0)
+    return Questions("anna", stylizer, photo)
 
 
 def test_a_question_shows_the_photo_in_two_styles(anna, stylizer, photo):
@@ -47,7 +47,7 @@ def test_a_question_shows_the_photo_in_two_styles(anna, stylizer, photo):
     question = questions.next()
     assert question.first.code != question.second.code
     for style, picture in zip((question.first, question.second), question.pictures, strict=True):
-        assert np.array_equal(picture, stylizer(photo, style, refine=0))
+        assert np.array_equal(picture, stylizer(photo, style, quality="draft"))
     assert side_by_side(question).shape == (1, 3, 48, 136)
     again = questions.next()  # it stays until it is answered
     assert (again.first, again.second) == (question.first, question.second)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -26,29 +25,6 @@ def weights_dir(name: str = "base") -> Path:
     if not (folder / "card.json").is_file():
         raise ModelError(f"this installation of Sfumato lacks the model {name!r} ({folder}); install it again")
     return folder
-
-
-def collection_names() -> list[str]:
-    """The names of the models of one collection that ship with Sfumato, sorted."""
-    names = {path.parent.name for path in (_ROOT / "weights").glob("*/card.json")}
-    return sorted(names - {"base", "matching", "upscaler"})
-
-
-def find_model(model: str | os.PathLike[str] | None) -> Path:
-    """The folder of a model: one given, one that ships by its name, or the one for any style where none is named.
-
-    Raises:
-        ModelError: there is nothing there, and the name is nearly that of one that ships.
-    """
-    if model is None:
-        return weights_dir()
-    if os.path.exists(model):
-        return Path(model)
-    if str(model) in collection_names():
-        return weights_dir(str(model))
-    if near := difflib.get_close_matches(str(model), collection_names()):
-        raise ModelError(f"there is no model {model}; did you mean {' or '.join(near)}?")
-    return Path(model)
 
 
 def style_names() -> list[str]:

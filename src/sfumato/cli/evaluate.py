@@ -355,7 +355,6 @@ def _of_model(model: Path | None, strength: float, threads: int | None) -> Sourc
 
     from sfumato.image import thumbnail
     from sfumato.inference import Style, Stylizer
-    from sfumato.inference.stylizer import REFINE
     from sfumato.quality.evaluation import Source
 
     stylizer = Stylizer(None if model == Path("shipped") else model, threads)
@@ -370,7 +369,7 @@ def _of_model(model: Path | None, strength: float, threads: int | None) -> Sourc
 
     return Source(
         lambda pair: stylizer(pair.content, style_of(pair.style), strength),
-        lambda pair: f"{stylizer.digest} {stylizer.networks.digest} {strength} {REFINE}",
+        lambda pair: f"{stylizer.card.digest} {stylizer.networks.digest} {strength}",
         opinion if "discriminator.onnx" in stylizer.card.files else None,
     )
 

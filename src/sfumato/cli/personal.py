@@ -285,7 +285,7 @@ def _paints(taste: Taste, stylizer: Stylizer) -> bool:
     import numpy as np
 
     try:
-        stylizer(np.zeros((1, 3, 64, 64), np.float32), taste.style, refine=0)
+        stylizer(np.zeros((1, 3, 64, 64), np.float32), taste.style, quality="draft")
     except ModelError:
         return False
     return True
@@ -497,7 +497,6 @@ def ask(
             show_default=False,
         ),
     ] = None,
-    refine: Annotated[int, typer.Option(metavar="N", help="Steps of refinement, as of stylize.")] = 4,
 ) -> None:
     """Ask which of two pictures you like better, the pair that would teach most, until enough is learnt."""
     from sfumato.checks import check_range
@@ -506,14 +505,13 @@ def ask(
     from sfumato.personal.ask import Questions
 
     check_range(most, 1, 1000, "--most")
-    check_range(refine, 0, 64, "--refine")
     if out is not None and page:
         raise UsageError("a page shows its pictures itself; leave -o or --page out")
     if out is not None and out.suffix.lower() not in WRITABLE:
         raise OutputError(f"cannot write {out}: its name must end in one of {', '.join(WRITABLE)}")
     if out is not None and os.path.lexists(out):
         raise OutputError(f"{out} is there already; name a file that is not")
-    questions = Questions(name, Stylizer(), photo, refine)
+    questions = Questions(name, Stylizer(), photo)
     why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
     taste = questions.kept.taste
     typer.echo(f"{why} {_answered(questions)}.")

@@ -51,7 +51,6 @@ def _lines(recipe: Recipe) -> dict[str, str]:
         "strength": f"{recipe.strength:g}",
         "stroke": f"{recipe.stroke:g}",
         "color": recipe.color,
-        "refine": f"{recipe.refine} steps" if recipe.refine else "none",
         "max size": f"{recipe.max_size} px" if recipe.max_size else "the photo's own",
         "quality": recipe.quality,
         "file": f"quality {recipe.file_quality}",
@@ -98,7 +97,6 @@ def replay(
     """Paint a photo as another picture was made: the same photo gives the same pixels."""
     from dataclasses import replace
 
-    from sfumato.assets import collection_names
     from sfumato.checks import check_range
     from sfumato.cli.stylize import Run, mask_digest, read_mask
     from sfumato.image import MAX_PIXELS
@@ -119,7 +117,7 @@ def replay(
         check_range(file_quality, 1, 100, "--file-quality")
         recipe = replace(recipe, file_quality=file_quality)
     jobs, _ = plan([photo], out, "replay")
-    stylizer = Stylizer(recipe.model if model is None and recipe.model in collection_names() else model)
+    stylizer = Stylizer(model)
     styles = recipe.rebuild(stylizer, [Style.from_images(style)] if style else [])
     Run(stylizer, recipe, styles, masks, None, overwrite, MAX_PIXELS, False).all(jobs, False)
 

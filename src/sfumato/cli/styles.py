@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfumato.assets import collection_names
 from sfumato.errors import OutputError, SfumatoError
 
 if TYPE_CHECKING:
@@ -63,9 +62,6 @@ def _print(found: list[Style], as_json: bool) -> None:
     console = Console(highlight=False)
     console.print(table)
     console.print("Any picture is a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")
-    if names := collection_names():
-        several = ", ".join(names)
-        console.print(f"With a model of their own: {several} (sfumato stylize PHOTO --model {names[0]} -o OUT.png)")
 
 
 @app.command()

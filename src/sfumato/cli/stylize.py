@@ -73,14 +73,6 @@ def stylize(
     ] = None,
     strength: Annotated[float, typer.Option(help="From 0, the photo painted as itself, to 1, the full style.")] = 1.0,
     stroke: Annotated[float, typer.Option(help="Size of the marks, 0.5 to 2.")] = 1.0,
-    refine: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Paint a draft with so many steps towards the style's own texture, 0 to 64. \\[default of drafts: 4]",
-            show_default=False,
-        ),
-    ] = None,
     auto: Annotated[
         bool, typer.Option("--auto", help="Choose strength and stroke for each photo, and say why.")
     ] = False,
@@ -127,9 +119,7 @@ def stylize(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
     model: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR|NAME", help="A model of your own, made by sfumato export, or a painter's: degas, monet, song."
-        ),
+        typer.Option(metavar="DIR", help="A model of your own, made by sfumato export."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[
@@ -145,11 +135,9 @@ def stylize(
     from sfumato.inference import Stylizer
     from sfumato.inference.batch import plan
     from sfumato.inference.recipe import Recipe
-    from sfumato.inference.stylizer import REFINE
 
     check_range(strength, 0.0, 1.0, "--strength")
     check_range(stroke, 0.5, 2.0, "--stroke")
-    check_range(0 if refine is None else refine, 0, 64, "--refine")
     check_range(seed, 0, 2**53, "--seed")
     wishes = _wishes(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
     check_range(file_quality, 1, 100, "--file-quality")
@@ -169,9 +157,7 @@ def stylize(
     if wishes is not None:
         wishes.check(stylizer)
     styles = _styles(texts, len(masks), stylizer)
-    mode = stylizer.choose_quality(quality and quality.value, styles, refine)
-    if mode != "draft" and refine is not None:
-        raise UsageError(f"--refine is a draft's, and this is the quality {mode}; drop one of them")
+    mode = stylizer.choose_quality(quality and quality.value, styles)
     regions = [read_mask(path) for path in masks]
     recipe = Recipe.of(
         stylizer,
@@ -179,7 +165,6 @@ def stylize(
         strength=strength,
         stroke=stroke,
         color=color.value,
-        refine=(REFINE if refine is None else refine) if stylizer.refines and mode == "draft" else 0,
         max_size=max_size,
         masks=[mask_digest(region) for region in regions],
         file_quality=file_quality,

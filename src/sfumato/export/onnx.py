@@ -51,7 +51,6 @@ from sfumato.networks.model import (
     build_discriminator,
 )
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
-from sfumato.networks.refiner import STRIDE, GramRefiner, RefinementGradient, Refiner, correlations_of
 from sfumato.networks.upscaler import SCALE, Upscaler
 from sfumato.style_code import MEASURED
 from sfumato.training.state import shipped_weights
@@ -61,16 +60,11 @@ _DTYPES = {"F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}  # of safetensors
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime
 # The style encoder takes roots of covariances, which amplify the last bits: 1.04e-3 was seen on a processor with AMX.
 _TOLERANCES = {"style_encoder": 2e-3}
-# Two maxima of a pool may tie within rounding, and a gradient then goes to another pixel: their mean difference counts.
-TIED = ("refiner", "gram_refiner")
 PARITY_SIZES = ((16, 16), (17, 31), (75, 93), (128, 200))
 PARITY_BATCHES = (1, 2, 5)  # z at once
 _SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
 _FREE = {  # axes of any length, by the name of an input or output; codes and affines have none
-    **dict.fromkeys(
-        ("picture", "photo", "thumbnail", "stylized", "features", "opinion", "velocity", "refined", "moved", "painted"),
-        _SIZE,
-    ),
+    **dict.fromkeys(("picture", "photo", "thumbnail", "stylized", "features", "opinion", "painted"), _SIZE),
     **dict.fromkeys(("upscaled", "gradient", "places", "entered"), _SIZE),
     **dict.fromkeys(("z", "pictures"), _COUNT),
 }
@@ -160,9 +154,8 @@ def export_model(
     discriminator: nn.Module | None = None,
 ) -> dict[str, float]:
     """Write the bundle statistics.onnx, generator.onnx, model.safetensors and card.json to `directory`; for a model of
-    any style also style_encoder.onnx, refiner.onnx and gram_refiner.onnx, with a discriminator discriminator.onnx
-    (which paints nothing, and says in `sfumato explain` what it thinks). Of noise, generator.onnx and card.json are
-    all.
+    any style also style_encoder.onnx, with a discriminator discriminator.onnx (which paints nothing, and says in
+    `sfumato explain` what it thinks). Of noise, generator.onnx and card.json are all.
 
     model.safetensors holds the weights once: graphs refer to places in it (ONNX external data), and
     `checkpoint.load_model` makes torch's model of it.
@@ -217,35 +210,8 @@ def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
     thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(_PHOTO), torch.tensor(_ORIGIN)
     code, _, look = model.style_encoder.look(thumbnail)
     affines = model.generator.measure(thumbnail, code)
-
-    correlations = correlations_of(model.style_encoder.trunk, thumbnail, look)
-
-    def aimed(picture: Tensor) -> tuple[Tensor, ...]:
-        start = picture[:, :, : picture.shape[2] // STRIDE * STRIDE, : picture.shape[3] // STRIDE * STRIDE]
-        features = model.style_encoder.look(start.flip(3))[1]
-        return start, features, look
-
-    def refiner_inputs(picture: Tensor) -> tuple[Tensor, ...]:
-        start, *others = aimed(picture)
-        return start, *others, torch.zeros_like(start), torch.full((1,), 0.03)
-
-    def gram_inputs(picture: Tensor) -> tuple[Tensor, ...]:
-        return *aimed(picture), *correlations, torch.ones(1), torch.full((1,), 0.2)
-
     graphs: dict[str, _Graph] = {
         "style_encoder": (_StyleEncoder(model), (thumbnail,), ["picture"], ["code", "features", "look"]),
-        "refiner": (
-            Refiner(model.style_encoder.trunk),
-            refiner_inputs(photo),
-            ["picture", "features", "look", "velocity", "rate"],
-            ["refined", "moved"],
-        ),
-        "gram_refiner": (
-            GramRefiner(model.style_encoder.trunk),
-            gram_inputs(photo),
-            ["picture", "features", "look", "correlations2", "correlations3", "gram", "content"],
-            ["gradient"],
-        ),
         "statistics": (_Statistics(model), (thumbnail, code), ["thumbnail", "code"], ["affines"]),
         "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
     }
@@ -262,8 +228,6 @@ def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> _Bundle:
             "style_encoder": (picture,),
             "statistics": with_code,
             "generator": painter,
-            "refiner": refiner_inputs(picture),
-            "gram_refiner": gram_inputs(picture),
             "discriminator": with_code if told else (picture,),
         }
 
@@ -482,8 +446,8 @@ def _export(
             output_names=outputs,
             dynamic_axes={name: _FREE[name] for name in (*names, *outputs) if name in _FREE},
             opset_version=OPSET,
-            # Folded here, refiners would store each kernel twice; ONNX Runtime folds when it loads the graph.
-            do_constant_folding=not isinstance(module, RefinementGradient | HypercolumnGradient),
+            # Folded here, the gradient would store each kernel twice; ONNX Runtime folds when it loads the graph.
+            do_constant_folding=not isinstance(module, HypercolumnGradient),
             dynamo=False,
         )
     proto = onnx.load(path)
@@ -600,8 +564,7 @@ class _Stored:
 
 
 def _parity(bundle: _Bundle, folder: Path) -> dict[str, float]:
-    """Largest difference from torch by graph (of `TIED` the mean one), each fed the same input, over all that the
-    bundle is tried with."""
+    """Largest difference from torch by graph, each fed the same input, over all that the bundle is tried with."""
     sessions = {name: onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in bundle.graphs}
     worst = dict.fromkeys(sessions, 0.0)
     for given in bundle.tried:
@@ -615,8 +578,6 @@ def _parity(bundle: _Bundle, folder: Path) -> dict[str, float]:
             for tensor, got in zip(expected_ones, session.run(None, feeds), strict=True):
                 expected = tensor.numpy()
                 scale = max(1.0, float(np.abs(expected).max()))  # affines and codes are no pixels: relative to size
-                difference = np.abs(got - expected)
-                found_worst = difference.mean() if name in TIED else difference.max()
                 # np.maximum, because max() would pass over a NaN.
-                worst[name] = float(np.maximum(worst[name], found_worst / scale))
+                worst[name] = float(np.maximum(worst[name], np.abs(got - expected).max() / scale))
     return worst

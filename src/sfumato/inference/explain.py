@@ -340,8 +340,8 @@ class _Trial:
 
     def _paint(self, code: StyleCode) -> Picture:
         color = "luminance" if self.recipe.color == "luminance" else "style"  # the palette is in the code already,
-        # And so is the strength. Unrefined: refinement has its own aim, and would hide what the parts do.
-        options = {**self.recipe.options, "strength": 1.0, "color": color, "refine": 0}
+        # And so is the strength.
+        options = {**self.recipe.options, "strength": 1.0, "color": color}
         return self.stylizer(self.small, Style("trial", code, adapter=self.adapter), **options)
 
     def _features(self, picture: Picture) -> npt.NDArray[np.float32]:

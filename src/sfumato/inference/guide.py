@@ -143,9 +143,8 @@ class _Search:
         # Fused here, with the photo's code that is known already.
         code = self.stylizer.fused(self.observer.own, self.style.code, strength, self.color)
         color: Color = "luminance" if self.color == "luminance" else "style"
-        # Unrefined: refinement takes ten times as long as a look, or more, and is about the same for all of them.
         style = Style(self.style.name, code, adapter=self.style.adapter)
-        painted = self.stylizer(self.observer.small, style, stroke=stroke, color=color, refine=0)
+        painted = self.stylizer(self.observer.small, style, stroke=stroke, color=color)
         self.looks.append(self.observer.look(painted, strength, stroke))
         return self.looks[-1]
 

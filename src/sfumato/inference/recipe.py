@@ -41,11 +41,11 @@ class Recipe:
     Attributes:
         version: of Sfumato.
         model: the model's id.
-        model_sha256: of its graphs (`Stylizer.digest`): other weights of the same name would give other pixels.
+        model_sha256: of its graphs (`Card.digest`): other weights of the same name would give other pixels.
         styles: for each region its style's ``name``, ``code`` (float32, little-endian, base64) and, where it has them,
             ``look`` (float16, likewise) and the digest of its ``adapter``, which is too large to be kept in a picture;
             none where the model has a style of its own.
-        strength, stroke, color, refine: as `Stylizer` takes them.
+        strength, stroke, color: as `Stylizer` takes them.
         max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
         masks: SHA-256 of each mask's values.
         file_quality: of JPEG and WebP.
@@ -65,7 +65,6 @@ class Recipe:
     strength: float = 1.0
     stroke: float = 1.0
     color: Color = "style"
-    refine: int = 0
     max_size: int = 0
     masks: Sequence[str] = ()
     file_quality: int = 92
@@ -81,7 +80,7 @@ class Recipe:
         """The recipe of painting with these styles; ``options`` are the attributes from ``strength`` on."""
         card = stylizer.card
         decoder = stylizer.networks.digest if options.get("quality", "draft") != "draft" else ""
-        made = cls(__version__, card.model, stylizer.digest, [], **options, kind=card.kind, decoder_sha256=decoder)
+        made = cls(__version__, card.model, card.digest, [], **options, kind=card.kind, decoder_sha256=decoder)
         return made.with_styles(styles)
 
     def with_styles(self, styles: Sequence[Style]) -> Self:
@@ -99,7 +98,7 @@ class Recipe:
     @property
     def options(self) -> dict[str, Any]:
         """What `Stylizer` takes besides photo, styles and masks."""
-        return {key: getattr(self, key) for key in ("strength", "stroke", "color", "refine", "seed", "quality")}
+        return {key: getattr(self, key) for key in ("strength", "stroke", "color", "seed", "quality")}
 
     def to_json(self) -> dict[str, Any]:
         found = {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
@@ -133,8 +132,6 @@ class Recipe:
                 raise ValueError("its parts have other types")
             if not (recipe.version + recipe.model_sha256).isprintable():  # errors on terminals tell of them
                 raise ValueError("its parts have signs that cannot be shown")
-            if type(recipe.refine) is not int:
-                raise ValueError("its steps of refinement are no whole number")
             if type(recipe.seed) is not int or not (recipe.guidance is None or isinstance(recipe.guidance, dict)):
                 raise ValueError("its seed or guidance has another type")
             if recipe.quality not in get_args(Quality) or not isinstance(recipe.decoder_sha256, str):
@@ -160,10 +157,10 @@ class Recipe:
             UsageError: a picture that it was painted with is not here.
         """
         card = stylizer.card
-        if (card.model, stylizer.digest) != (self.model, self.model_sha256):
+        if (card.model, card.digest) != (self.model, self.model_sha256):
             raise ModelError(
                 f"the picture was made with the model {self.model!r} ({self.model_sha256[:12]}) of Sfumato "
-                f"{self.version}, and this is {card.model!r} ({stylizer.digest[:12]}) of {__version__}; "
+                f"{self.version}, and this is {card.model!r} ({card.digest[:12]}) of {__version__}; "
                 "install what made it, or name its model with --model"
             )
         if self.decoder_sha256 and stylizer.networks.digest != self.decoder_sha256:

@@ -21,7 +21,7 @@ PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}  # 
 # Graphs of matched features keep their memory between runs, in one arena: 40 % of their time went into fresh pages.
 _IN_ARENA = ("encoder.onnx", "entry.onnx", "decoder.onnx", "gradient.onnx")
 # Run many times a picture: full optimisation of these graphs is worth what it takes.
-_RUN_OFTEN = ("generator.onnx", "refiner.onnx", "gram_refiner.onnx", *_IN_ARENA)
+_RUN_OFTEN = ("generator.onnx", *_IN_ARENA)
 
 
 def read_card(folder: Path) -> dict[str, Any]:

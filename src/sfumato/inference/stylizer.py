@@ -1,17 +1,16 @@
 """A photo and a style in, a picture out.
 
-:class:`Stylizer` holds one exported model: its ONNX graphs and a card. A call is five steps: see the photo as a
+:class:`Stylizer` holds one exported model: its ONNX graphs and a card. A call is four steps: see the photo as a
 thumbnail, fuse its own code with the style's by strength, let the statistics pass turn thumbnail and code into every
-scale and shift of the generator, run the generator on the photo with those, and refine what it painted. A
-:class:`Style` is a named style code: it comes from a built-in name, a picture, several pictures, a blend, or a file
-of a few kB.
+scale and shift of the generator, and run the generator on the photo with those. A :class:`Style` is a named style code:
+it comes from a built-in name, a picture, several pictures, a blend, or a file of a few kB.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from numbers import Real
@@ -24,13 +23,11 @@ import numpy.typing as npt
 from sfumato import assets
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
-from sfumato.image import ImageSource, Photo, Picture, as_image, luma, resize, thumbnail_size, to_levels
+from sfumato.image import ImageSource, Photo, Picture, as_image, resize, thumbnail_size, to_levels
 from sfumato.inference.adapter import Adapter
-from sfumato.inference.descent import descend
 from sfumato.inference.feature_networks import FeatureNetworks
-from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
+from sfumato.inference.finish import keep_chroma, mix, soften
 from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
-from sfumato.inference.marks import Marks
 from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
 from sfumato.inference.session import PROVIDERS, WEIGHTS, Ends, load_graph, read_card
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
@@ -48,16 +45,6 @@ LONGEST_THUMBNAIL = 1024
 NATURAL = 512
 #: How many times the base size a result must be for its finest octaves to be painted too, and not only enlarged.
 REPAINTED = 2.0
-#: Steps of refinement by default, and at most.
-REFINE, MOST_REFINE = 4, 64
-#: Pixels: the short side at which a painting is refined, that at which styles are looked at: marks have their size.
-REFINED = 320
-#: How far a pixel moves in the first step of refinement, of a range of 1; later steps are shorter.
-REFINE_RATE = 0.03
-#: The content loss's weight in it (`networks.refiner.CONTENT`).
-CONTENT = 0.3
-#: Both sides of what the refiner is given are divided by it (`networks.refiner.STRIDE`).
-_REFINER_STRIDE = 4
 #: Places of the networks' field of noise, along each axis, before it repeats (`networks.generator.NOISE_PERIODS`).
 NOISE_PLACES = 429
 
@@ -72,15 +59,8 @@ _GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint
         "style_encoder.onnx": (("picture",), ("code", "features", "look")),
         "statistics.onnx": (("thumbnail", "code"), ("affines",)),
         **_GENERATOR,
-        "refiner.onnx": (("picture", "features", "look", "velocity", "rate"), ("refined", "moved")),
     },
     "collection": {"statistics.onnx": (("thumbnail", "photo"), ("affines", "look")), **_GENERATOR},
-}
-#: Of models for any style, with which adapted styles are refined (`networks.refiner.GramRefiner`); older bundles have
-#: none. Its weights are those of the refiner.
-_GRAM_REFINER = "gram_refiner.onnx"
-_ADAPTED: dict[str, Ends] = {
-    _GRAM_REFINER: (("picture", "features", "look", "correlations2", "correlations3", "gram", "content"), ("gradient",))
 }
 _OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are told a code
     True: {"discriminator.onnx": (("picture", "code"), ("opinion",))},
@@ -95,7 +75,7 @@ class Card:
 
     ``kind`` is ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
     ``conditional`` is whether its discriminator, where it has one, is told the style code.
-    ``look_size`` is how many numbers a style's look has, for refinement; 0 where there is none to aim at.
+    ``look_size`` is how many numbers a style's look has; 0 where there is none.
     """
 
     model: str
@@ -167,8 +147,7 @@ class Stylizer:
     One may be used from several threads.
 
     Args:
-        model: folder of an exported model (``sfumato export``), or the name of a model of one collection that ships
-            with Sfumato (``assets.collection_names``); ``None`` takes the one for any style.
+        model: folder of an exported model (``sfumato export``); ``None`` takes the one that ships with Sfumato.
         threads: CPU threads of one call; ``None`` lets ONNX Runtime take one for each core.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that works here.
 
@@ -185,23 +164,23 @@ class Stylizer:
         if threads is not None:
             check_range(threads, 1, 10_000, "threads")
             threads = min(threads, os.cpu_count() or 1)  # more of them than cores wait for each other
-        self.folder, self._decoder = assets.find_model(model).resolve(), None
+        self.folder, self._decoder = (assets.weights_dir() if model is None else Path(model)).resolve(), None
         if read_card(self.folder).get("kind") == "matching":  # style codes are the shipped model's
             self.folder, self._decoder = assets.weights_dir().resolve(), self.folder
         self.card = Card.read(self.folder)
         self._threads, self._device = threads, device
 
-    def choose_quality(self, quality: str | None, styles: Sequence[Style], refine: int | None = None) -> Quality:
+    def choose_quality(self, quality: str | None, styles: Sequence[Style]) -> Quality:
         """The quality to paint in. Where none is named, it is ``"standard"`` with a model that has a decoder for it
-        (the shipped one, or one of the kind matching), if every style has pictures and no adapter, and no ``refine``
-        is asked for; otherwise ``"draft"``.
+        (the shipped one, or one of the kind matching), if every style has pictures and no adapter; otherwise
+        ``"draft"``.
 
         Raises:
             UsageError: there is none of that name, this model has another, or a style has no picture with it.
         """
         if quality is None:
             paintable = all(style.pictures and style.adapter is None for style in styles)
-            drafts = refine is not None or not paintable or not self._is_shipped
+            drafts = not paintable or not self._is_shipped
             quality = "draft" if drafts and self._decoder is None else "standard"
         if quality not in get_args(Quality):
             raise UsageError(f"quality must be one of {', '.join(get_args(Quality))}, but is {quality!r}")
@@ -222,23 +201,6 @@ class Stylizer:
     def _is_shipped(self) -> bool:
         return self.folder == assets.weights_dir().resolve()
 
-    @cached_property
-    def _refiner(self) -> Stylizer:
-        """Whose refiner is run: a collection's model, which looks at no styles, borrows that of the shipped one."""
-        return self if self.card.has_codes else Stylizer(None, self._threads, self._device)
-
-    @property
-    def refines(self) -> bool:
-        """Whether what it paints can be refined: only a collection's model may be without a look to aim at."""
-        return self.card.look_size > 0
-
-    @property
-    def digest(self) -> str:
-        """SHA-256, in hex, of all that decides which pixels come out: the model's graphs, and a borrowed refiner."""
-        if self.card.has_codes or not self.refines:
-            return self.card.digest
-        return hashlib.sha256(f"{self.card.digest} {self._refiner.card.digest}".encode()).hexdigest()
-
     def __call__(
         self,
         photo: ImageSource,
@@ -248,7 +210,6 @@ class Stylizer:
         stroke: float = 1.0,
         color: Color = "style",
         masks: Sequence[Mask] = (),
-        refine: int | None = None,
         seed: int = 0,
         quality: Quality | None = None,
     ) -> Picture:
@@ -267,14 +228,11 @@ class Stylizer:
             masks: ``(H, W)``: float in ``[0, 1]``, uint8, uint16 or bool: where each style goes. One mask, one style:
                 the rest stays photo. One mask and two styles: the second takes the rest. Otherwise as many masks as
                 styles; where they overlap they share, and where there is none the photo stays.
-            refine: of drafts, steps from what the generator painted towards the style's own texture
-                (``networks.refiner``), 0 to 64, by default 4; each takes about 0.6 seconds on two cores. A style with
-                marks takes more of them (``inference.marks``). A collection's model without a look takes none.
             seed: which way the marks fall, where the photo does not say; 0 and up.
             quality: ``"draft"`` paints with the network of this model; ``"standard"`` matches the photo with features
                 of the style's own pictures and decodes them (``inference.matched_painting``): slower, with the
-                painting's own brushwork. ``"best"`` refines that at the base size, for several times as long. Both
-                take no ``refine``. ``None``: see ``choose_quality``.
+                painting's own brushwork. ``"best"`` refines that at the base size, for several times as long.
+                ``None``: see ``choose_quality``.
 
         Returns:
             ``(1, 3, H, W)`` float32 in ``[0, 1]``.
@@ -286,7 +244,7 @@ class Stylizer:
         """
         picture = _usable(photo)
         output = np.empty_like(picture)
-        options = strength, stroke, color, masks, refine, seed, quality
+        options = strength, stroke, color, masks, seed, quality
         for tile, painted in self._render(ArraySource(picture), style, *options):
             output[:, :, tile.rows, tile.columns] = painted
         return output
@@ -300,7 +258,6 @@ class Stylizer:
         stroke: float = 1.0,
         color: Color = "style",
         masks: Sequence[Mask] = (),
-        refine: int | None = None,
         seed: int = 0,
         quality: Quality | None = None,
         name: str = "the photo",
@@ -311,7 +268,7 @@ class Stylizer:
         """
         check_size(photo.height, photo.width, name)
         pixels = np.empty_like(photo.pixels)
-        options = strength, stroke, color, masks, refine, seed, quality
+        options = strength, stroke, color, masks, seed, quality
         for tile, painted in self._render(PixelSource(photo), style, *options, name):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
         if strength == 0 and not self.card.has_codes:  # the photo, also what lies under its transparency
@@ -326,7 +283,6 @@ class Stylizer:
         stroke: float,
         color: Color,
         masks: Sequence[Mask],
-        refine: int | None,
         seed: int,
         quality: Quality | None,
         name: str = "the photo",
@@ -334,7 +290,6 @@ class Stylizer:
         """The stylised picture, tile by tile; values in [0, 1]."""
         check_range(strength, 0.0, 1.0, "strength")
         check_range(stroke, 0.5, 2.0, "stroke")
-        check_range(REFINE if refine is None else refine, 0, MOST_REFINE, "refine")
         check_range(seed, 0, 2**63 - 1, "seed")
         if color not in get_args(Color):
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
@@ -344,12 +299,11 @@ class Stylizer:
         wanted: list[Style | None] = [None]
         if self.card.has_codes:
             wanted = [self.check_style(Style.named(s) if isinstance(s, str) else s) for s in styles]
-        quality = self.choose_quality(quality, [style for style in wanted if style is not None], refine)
-        steps = REFINE if refine is None else refine
+        quality = self.choose_quality(quality, [style for style in wanted if style is not None])
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
         paintings = [
             (
-                _Painting(self, wide, each, strength, stroke, color, steps, seed)
+                _Painting(self, wide, each, strength, stroke, color, seed)
                 if quality == "draft"
                 else self.matched(wide, each, strength, stroke, color, seed, quality)
             ).tiles()
@@ -439,7 +393,7 @@ class Stylizer:
         decoded with it.
         """
         small = self._thumbnail(ArraySource(picture))
-        return self._measure(small, None if code is None else self.fused(small, code, strength), adapter=adapter)[0]
+        return self._measure(small, None if code is None else self.fused(small, code, strength), adapter=adapter)
 
     def decode(
         self,
@@ -471,15 +425,11 @@ class Stylizer:
         code: StyleCode | None,
         photo: Picture | None = None,
         adapter: Adapter | None = None,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
-        """Affines ``(1, A)``, and a collection's look for the photo, where it has one.
-
-        ``photo`` is what a collection is to choose by, where ``small`` is of another picture.
-        """
+    ) -> npt.NDArray[np.float32]:
+        """Affines ``(1, A)``. ``photo`` is what a collection is to choose by, where ``small`` is of another picture."""
         if code is not None:
-            return self._run("statistics.onnx", adapter, thumbnail=small, code=code.vector[None])[0], None
-        affines, look = self._run("statistics.onnx", thumbnail=small, photo=small if photo is None else photo)
-        return affines, look[0] if self.refines else None
+            return self._run("statistics.onnx", adapter, thumbnail=small, code=code.vector[None])[0]
+        return self._run("statistics.onnx", thumbnail=small, photo=small if photo is None else photo)[0]
 
     def _thumbnail(self, source: Source) -> Picture:
         size = thumbnail_size(source.height, source.width, self.card.thumbnail, LONGEST_THUMBNAIL)
@@ -515,65 +465,6 @@ class Stylizer:
         code, features, look = self._run("style_encoder.onnx", picture=picture)
         return StyleCode(code[0], self.card.model, look[0]), features[0]
 
-    def refine(
-        self,
-        painted: Picture,
-        photo: Picture,
-        look: npt.NDArray[np.float32],
-        strength: float = 1.0,
-        steps: int = REFINE,
-        marks: Marks | None = None,
-    ) -> Picture:
-        """The refiner alone: what was ``painted`` of ``photo``, both ``(1, 3, h, w)`` of one size, with its texture
-        nearer to a style's ``look``, and to its ``marks``. By strength the aim lies between that and the photo's own
-        look.
-
-        Raises:
-            ModelError: a style with marks, and a model that was exported before there were any.
-        """
-        run = self._refiner._run
-        down, across = (-side % _REFINER_STRIDE for side in painted.shape[2:])
-        edges = ((0, 0), (0, 0), (0, down), (0, across))
-        picture = np.pad(painted, edges, mode="edge")
-        _, features, own = run("style_encoder.onnx", picture=np.pad(photo, edges, mode="edge"))
-        way = np.float32(strength) * (look - own)
-        # As the generator's paint: from 0, where the photo is its own style, to nearly 1 for any other.
-        rate = float(1 - np.exp(-10 * np.sqrt(np.mean(way**2))))
-        aim = own + way
-        if marks is not None:
-            picture = descend(picture, self._slope(marks, features, aim, strength), marks.steps(steps), rate)
-        else:
-            velocity = np.zeros_like(picture)
-            for step in range(steps):
-                picture, velocity = run(
-                    "refiner.onnx",
-                    picture=picture,
-                    features=features,
-                    look=aim,
-                    velocity=velocity,
-                    rate=np.array([REFINE_RATE * rate * (1 - step / (steps + 1))], np.float32),
-                )
-        return picture[:, :, : painted.shape[2], : painted.shape[3]]
-
-    def _slope(
-        self, marks: Marks, features: npt.NDArray[np.float32], look: npt.NDArray[np.float32], strength: float
-    ) -> Callable[[Picture], Picture]:
-        """The gradient that a style with marks is refined down."""
-        refiner = self._refiner
-        if _GRAM_REFINER not in refiner.card.files:
-            raise ModelError(
-                f"the model {refiner.card.model!r} has no {_GRAM_REFINER}, which adapted styles need; export it again"
-            )
-        gram, content = (np.array([x], np.float32) for x in marks.weights(strength, CONTENT))
-        second, third = marks.correlations
-        given = {"correlations2": second, "correlations3": third, "gram": gram, "content": content}
-
-        def slope(picture: Picture) -> Picture:
-            found: Picture = refiner._run(_GRAM_REFINER, picture=picture, features=features, look=look, **given)[0]
-            return found
-
-        return slope
-
     def opinion(self, picture: Picture, code: StyleCode | None = None) -> npt.NDArray[np.float32]:
         """The discriminator's logits, a map of them over ``(1, 3, h, w)``: above 0 where it takes the place for a part
         of a painting of that style, or, without a code, of the collection.
@@ -597,7 +488,7 @@ class Stylizer:
     def _run(
         self, graph: str, adapter: Adapter | None = None, /, **inputs: npt.NDArray[Any]
     ) -> list[npt.NDArray[np.float32]]:
-        ends = {**_GRAPHS[self.card.kind], **_ADAPTED, **_OPTIONAL[self._told]}[graph]
+        ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self._told]}[graph]
         if adapter is not None and not adapter.changes:  # the graph as it is, which may be loaded already
             adapter = None
         session = load_graph(
@@ -624,8 +515,6 @@ class _Painting:
     Marks have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
     size and enlarged with its own finest detail; where it is enlarged much, the networks paint once more on that, for
     the marks that only a large picture can show (coarse to fine, as Gatys et al. 2017, section 6, do it).
-    What is refined is the base, as a whole, and the change is enlarged and added: its statistics are those of the
-    picture, and tiles cannot disagree.
     """
 
     def __init__(
@@ -636,21 +525,17 @@ class _Painting:
         strength: float,
         stroke: float,
         color: Color,
-        refine: int,
         seed: int,
     ) -> None:
         self.stylizer, self.source = stylizer, source
         code = None if style is None else style.code
         self.adapter = None if style is None else style.adapter
-        self.strength, self.color, self.steps = strength, color, refine
         self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
         self.small = stylizer._thumbnail(source)
         self.code = None if code is None else stylizer.fused(self.small, code, strength, color)
-        self.affines, own = stylizer._measure(self.small, self.code, adapter=self.adapter)
-        look = own if code is None else code.look  # fused with the photo's own by the refiner, and not here
-        self.look = look if refine and strength else None
+        self.affines = stylizer._measure(self.small, self.code, adapter=self.adapter)
         # Another place in the field of noise; seed 0 is its corner.
         self.shift = np.random.default_rng(seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT if seed else np.zeros(2, int)
 
@@ -668,7 +553,7 @@ class _Painting:
 
     def _painted(self) -> Iterator[tuple[Tile, Picture]]:
         height, width = self.source.height, self.source.width
-        if self.scale == 1 and self.look is None:
+        if self.scale == 1:
             yield from self._tiles(self.source, self.affines)
             return
         sizes = [max(SMALLEST_SIDE, round(side / self.scale)) for side in (height, width)]
@@ -676,20 +561,11 @@ class _Painting:
         base = np.empty_like(small.picture)
         for tile, painted in self._tiles(small, self.affines):
             base[:, :, tile.rows, tile.columns] = painted
-        change = None if self.look is None else self._change(small, base, self.look)
-        for tile, painted in self._finished(small, base):
-            if change is not None:
-                painted = np.clip(painted + enlarge(change, height, width, tile.rows, tile.columns), 0.0, 1.0)
-            yield tile, painted
-
-    def _finished(self, small: ArraySource, base: Picture) -> Iterator[tuple[Tile, Picture]]:
-        """The painting at full size, of what was painted of the small photo."""
         if self.scale > REPAINTED:
             small_base = self.stylizer._thumbnail(ArraySource(base))
-            affines, _ = self.stylizer._measure(small_base, self.code, self.small, self.adapter)
+            affines = self.stylizer._measure(small_base, self.code, self.small, self.adapter)
             yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
             return
-        height, width = self.source.height, self.source.width
         result: Source
         if self.scale > 1:
             result = EnlargedSource(self.source, base, small.picture)
@@ -697,20 +573,6 @@ class _Painting:
             result = ArraySource(resize(base, height, width))
         for tile in tiles(height, width):
             yield tile, result.region(tile.rows, tile.columns)
-
-    def _change(self, photo: Source, painted: Picture, look: npt.NDArray[np.float32]) -> Picture:
-        """What refinement changes in a painting, (1, 3, h, w) with `REFINED` pixels on its short side."""
-        size = thumbnail_size(photo.height, photo.width, REFINED, LONGEST_THUMBNAIL)
-        height, width = (max(SMALLEST_SIDE, side) for side in size)
-        small = resize(painted, height, width)
-        # A collection's own style is mixed with the photo afterwards.
-        strength = self.strength if self.stylizer.card.has_codes else 1.0
-        marks = None if self.adapter is None else self.adapter.marks
-        refined = self.stylizer.refine(small, photo.reduced(height, width), look, strength, self.steps, marks)
-        change = refined - small
-        if self.color == "content":  # the look has the style's palette in it
-            change = np.repeat(luma(change[0])[None, None], 3, 1)
-        return change
 
     def _tiles(self, source: Source, affines: npt.NDArray[np.float32]) -> Iterator[tuple[Tile, Picture]]:
         for tile in tiles(source.height, source.width):

@@ -71,7 +71,7 @@ class StyleEncoder(nn.Module):
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Code; features (B, 256, h/4, w/4) of VGG19's relu3_1, which say where things are (guidance's measure); and
-        the look (B, `LOOK`), which refinement aims at."""
+        the look (B, `LOOK`), which guidance measures with."""
         description, features = self._read(x)
         return self.code(description), features[-1], look_of(features)
 

@@ -7,10 +7,6 @@ DiffAugment (`networks.discriminator`, `losses.augment`: few pictures are learnt
 the change towards nothing keeps what the model knows (after Li et al. 2020, section 3), and the weight of the content
 loss is steered so that a little more of the photo is kept than the model keeps without it (`training.controller`).
 
-Refinement comes after the generator, and undoes some of what that learnt. So it is told more of the style than of one
-picture's: the look that the liked pictures have on average, and how features go together in them (`inference.marks`).
-How much weight the photo has in refinement is set by what judged paintings lost of it.
-
 Whether the low-rank part is good, and whether any of it was worth it, is decided on liked pictures that were held
 back (`adapt`), by VGG19's statistics and the leak measure; where not, the instant style stays.
 """
@@ -33,8 +29,8 @@ from torch.nn.utils import parametrize
 from sfumato.checkpoint import load_model
 from sfumato.errors import InputError, UsageError
 from sfumato.image import Picture, read_image, resize
-from sfumato.inference.adapter import DOWN, LEAST, MARKS, UP, Adapter
-from sfumato.inference.marks import packed, symmetric
+from sfumato.inference.adapter import DOWN, LEAST, UP, Adapter
+from sfumato.inference.marks import symmetric
 from sfumato.inference.session import WEIGHTS
 from sfumato.inference.stylizer import Style, Stylizer
 from sfumato.inference.taste import Taste
@@ -60,7 +56,6 @@ from sfumato.networks.discriminator import ProjectedDiscriminator
 from sfumato.networks.generator import Generator
 from sfumato.networks.model import StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
-from sfumato.networks.refiner import correlations_of
 from sfumato.quality.style import Layout, content_leak
 from sfumato.style_code import StyleCode, code_parts
 from sfumato.training.controller import next_weight
@@ -78,22 +73,20 @@ LEARNING_RATE, DISCRIMINATOR_RATE = 1e-3, 2e-3
 LIKED_TO_ADAPT = 4
 #: Of the liked pictures, held back; of content distance, how much more is still as good; photos that are judged on.
 SHARE, CONTENT_MARGIN, JUDGED = 0.25, 1.05, 4
-#: Of the low-rank part, shares that are tried, the second where the first is no nearer: marks alone. How often it is
-#: tried again with another weight of the photo, where that has lost more than `SPENT` and this, or no style is kept.
-SHARES, ROUNDS, SPARE = (1.0, 0.0), 2, 0.03
-#: Layers of VGG19 whose content loss is judged: what is learnt and refined keeps the first's, and so that shows less
+#: Of the low-rank part, shares that are tried, the second where the first is no nearer.
+SHARES = (1.0, 0.0)
+#: Layers of VGG19 whose content loss is judged: what is learnt keeps the first's, and so that shows less
 #: than other networks see of what is lost.
 JUDGED_CONTENT = (CONTENT_LAYER, "relu5_1")
-#: Weight of the content loss in refinement towards marks, to begin with; how much farther from the photo than in the
-#: instant style a painting is to be (nearer: another network saw up to 17 of a hundred more lost); what that rises by
-#: where the weight falls by a factor of e; and what that costs in `gain` (measured).
-KEPT, SPENT, SLOPE, PRICE = 0.15, -0.13, 0.3, 0.2
+#: How much farther from the photo than in the instant style a painting is to be (nearer: another network saw up to 17
+#: of a hundred more lost), and what more costs in `gain` (measured).
+SPENT, PRICE = -0.13, 0.2
 #: Photos to learn with, at most; the long side of any picture, in short sides, at most.
 PHOTOS, LONGEST = 60, 4
 #: Of `content_leak`, where a liked picture's layout shows (`quality.style`).
 LEAK = 0.05
 #: Content loss that is aimed at, relative to that of the model without the change, and the gain of `next_weight`, step
-#: by step. Less than 1: refinement undoes most of what is learnt of style here, and what is kept of the photo stays.
+#: by step.
 CONTENT_TARGET, CONTENT_GAIN = 0.92, 0.3
 #: Of the change's size, relative to the weights'.
 PRIOR = 0.5
@@ -445,41 +438,26 @@ def adapt(
         return judge(_painted(stylizer, [aimed[k] for k in judge.centres], adapter, judge.scenes))
 
     instant = judged_with(codes, None)
-    of = [members[i] for i in order]  # the centres of those held back, and then of those learnt from
-    correlations = _correlations(model.style_encoder.trunk, [*kept_back, *learnt], [aims[k] for k in of])
-
-    def tried(changed: Adapter | None, content: float) -> _Candidate:
-        """Painted and judged; ``changed`` is all of the adapter but its marks."""
-        adapter = _marked(changed, correlations[back:], content, stylizer.card.model)
-        return _Candidate(judged_with(aims, adapter), changed, content)
 
     found: list[_Candidate] = []
     for share in SHARES:
-        found.append(tried(Adapter.blend([(whole, share)]), KEPT))
+        adapter = Adapter.blend([(whole, share)])
+        found.append(_Candidate(judged_with(aims, adapter), adapter))
         if gain(instant, found[-1].figures) > 0:
             break
-    for _ in range(ROUNDS):
-        last = found[-1]
-        over = lost(instant, last.figures) - SPENT
-        if over <= SPARE and verdict(instant, last.figures)[0]:
-            break
-        found.append(tried(last.changed, last.content * float(np.exp(np.clip(over / SLOPE, -1, 1)))))
     best = _best(instant, found)
     better, why = verdict(instant, best.figures)
     both = {"instant": instant, "adapted": best.figures}
-    kept, adapter = tuple(codes), None
-    if better:  # judging is done, and marks become what the centres are already: of all liked pictures
-        kept, adapter = tuple(aims), _marked(best.changed, correlations, best.content, stylizer.card.model)
-    return Outcome(kept, adapter, why, better, both, made, time.perf_counter() - began)
+    kept = (tuple(aims), best.adapter) if better else (tuple(codes), None)
+    return Outcome(*kept, why, better, both, made, time.perf_counter() - began)
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """What `_Judge` measured of an adapter; all of that but its marks, and their weight of the content loss."""
+    """What `_Judge` measured of an adapter."""
 
     figures: Mapping[str, float]
-    changed: Adapter | None
-    content: float
+    adapter: Adapter | None
 
 
 def _best(instant: Mapping[str, float], found: Sequence[_Candidate]) -> _Candidate:
@@ -498,31 +476,6 @@ def _painted(
     """Paintings of the scenes, for each code."""
     styles = [Style("adapted", code, adapter=adapter) for code in codes]
     return [[stylizer(scene, style) for scene in scenes] for style in styles]
-
-
-def _correlations(
-    trunk: nn.ModuleList, pictures: Sequence[Picture], centres: Sequence[StyleCode]
-) -> list[list[npt.NDArray[np.float32]]]:
-    """By picture and layer (C, C), covariances relative to the look of the picture's centre (`inference.marks`); none
-    of a picture whose centre has no look."""
-    return [
-        [
-            layer[0].numpy()
-            for layer in correlations_of(trunk, torch.from_numpy(picture), torch.tensor(centre.look)[None])
-        ]
-        for picture, centre in zip(pictures, centres, strict=True)
-        if centre.look is not None
-    ]
-
-
-def _marked(
-    changed: Adapter | None, correlations: Sequence[Sequence[npt.NDArray[np.float32]]], content: float, model: str
-) -> Adapter | None:
-    """An adapter with the marks that pictures, whose ``correlations`` are given, have in common."""
-    if not correlations:
-        return changed
-    common = [np.mean(layer, 0) for layer in zip(*correlations, strict=True)]
-    return Adapter.blend([(changed, 1.0), (Adapter(model, {MARKS: packed(common, content)}), 1.0)])
 
 
 def check_enough(liked: int) -> None:

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from sfumato import assets
 from sfumato.errors import UsageError
 from sfumato.image import Picture, as_image, read_image, resize, thumbnail_size
-from sfumato.inference.stylizer import REFINE, Style, Stylizer
+from sfumato.inference.stylizer import Style, Stylizer
 from sfumato.personal.preferences import Preferences, answer, answered_codes, code_id, preference, recall
 from sfumato.personal.profile import Centre, PreferenceModel, next_question
 from sfumato.personal.space import StyleSpace
@@ -45,17 +45,16 @@ class Questions:
     Args:
         name: whose taste.
         photo: what is painted; by default `sample_photo`.
-        refine: as `Stylizer` takes it.
 
     Raises:
         UsageError: there is no such name, or it came as a file.
     """
 
-    def __init__(self, name: str, stylizer: Stylizer, photo: str | Path | None = None, refine: int = REFINE) -> None:
+    def __init__(self, name: str, stylizer: Stylizer, photo: str | Path | None = None) -> None:
         self.kept = Preferences.load(name)
         if self.kept.imported:
             raise UsageError(f"{name} came as a file, and learns from no answers; make one of your own")
-        self.stylizer, self.refine = stylizer, refine
+        self.stylizer = stylizer
         picture = sample_photo() if photo is None else read_image(photo)
         self._photo = resize(picture, *thumbnail_size(picture.shape[2], picture.shape[3], SHORT, 2 * SHORT))
         taste = self.kept.taste
@@ -110,7 +109,7 @@ class Questions:
 
     def _paint(self, place: int) -> Picture:
         if place not in self._painted:
-            self._painted[place] = self.stylizer(self._photo, self.candidates[place], refine=self.refine)
+            self._painted[place] = self.stylizer(self._photo, self.candidates[place], quality="draft")
         return self._painted[place]
 
 
