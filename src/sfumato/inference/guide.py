@@ -144,7 +144,7 @@ class _Search:
         code = self.stylizer.fused(self.observer.own, self.style.code, strength, self.color)
         color: Color = "luminance" if self.color == "luminance" else "style"
         # Unrefined: refinement takes ten times as long as a look, or more, and is about the same for all of them.
-        style = Style(self.style.name, code, adapter=self.style.adapter)
+        style = Style(self.style.name, code)
         painted = self.stylizer(self.observer.small, style, stroke=stroke, color=color, refine=0)
         self.looks.append(self.observer.look(painted, strength, stroke))
         return self.looks[-1]

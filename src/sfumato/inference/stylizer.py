@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from numbers import Real
@@ -25,12 +25,9 @@ from sfumato import assets
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import ImageSource, Photo, Picture, as_image, luma, resize, thumbnail_size, to_levels
-from sfumato.inference.adapter import Adapter
-from sfumato.inference.descent import descend
 from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.finish import enlarge, keep_chroma, mix, soften
 from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
-from sfumato.inference.marks import Marks
 from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
 from sfumato.inference.session import PROVIDERS, WEIGHTS, Ends, load_graph, read_card
 from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
@@ -54,8 +51,6 @@ REFINE, MOST_REFINE = 4, 64
 REFINED = 320
 #: How far a pixel moves in the first step of refinement, of a range of 1; later steps are shorter.
 REFINE_RATE = 0.03
-#: The content loss's weight in it (`networks.refiner.CONTENT`).
-CONTENT = 0.3
 #: Both sides of what the refiner is given are divided by it (`networks.refiner.STRIDE`).
 _REFINER_STRIDE = 4
 #: Places of the networks' field of noise, along each axis, before it repeats (`networks.generator.NOISE_PERIODS`).
@@ -75,12 +70,6 @@ _GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint
         "refiner.onnx": (("picture", "features", "look", "velocity", "rate"), ("refined", "moved")),
     },
     "collection": {"statistics.onnx": (("thumbnail", "photo"), ("affines", "look")), **_GENERATOR},
-}
-#: Of models for any style, with which adapted styles are refined (`networks.refiner.GramRefiner`); older bundles have
-#: none. Its weights are those of the refiner.
-_GRAM_REFINER = "gram_refiner.onnx"
-_ADAPTED: dict[str, Ends] = {
-    _GRAM_REFINER: (("picture", "features", "look", "correlations2", "correlations3", "gram", "content"), ("gradient",))
 }
 _OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are told a code
     True: {"discriminator.onnx": (("picture", "code"), ("opinion",))},
@@ -193,14 +182,14 @@ class Stylizer:
 
     def choose_quality(self, quality: str | None, styles: Sequence[Style], refine: int | None = None) -> Quality:
         """The quality to paint in. Where none is named, it is ``"standard"`` with a model that has a decoder for it
-        (the shipped one, or one of the kind matching), if every style has pictures and no adapter, and no ``refine``
-        is asked for; otherwise ``"draft"``.
+        (the shipped one, or one of the kind matching), if every style has pictures, and no ``refine`` is asked for;
+        otherwise ``"draft"``.
 
         Raises:
             UsageError: there is none of that name, this model has another, or a style has no picture with it.
         """
         if quality is None:
-            paintable = all(style.pictures and style.adapter is None for style in styles)
+            paintable = all(style.pictures for style in styles)
             drafts = refine is not None or not paintable or not self._is_shipped
             quality = "draft" if drafts and self._decoder is None else "standard"
         if quality not in get_args(Quality):
@@ -268,8 +257,8 @@ class Stylizer:
                 the rest stays photo. One mask and two styles: the second takes the rest. Otherwise as many masks as
                 styles; where they overlap they share, and where there is none the photo stays.
             refine: of drafts, steps from what the generator painted towards the style's own texture
-                (``networks.refiner``), 0 to 64, by default 4; each takes about 0.6 seconds on two cores. A style with
-                marks takes more of them (``inference.marks``). A collection's model without a look takes none.
+                (``networks.refiner``), 0 to 64, by default 4; each takes about 0.6 seconds on two cores. A collection's
+                model without a look takes none.
             seed: which way the marks fall, where the photo does not say; 0 and up.
             quality: ``"draft"`` paints with the network of this model; ``"standard"`` matches the photo with features
                 of the style's own pictures and decodes them (``inference.matched_painting``): slower, with the
@@ -418,11 +407,6 @@ class Stylizer:
             )
         if style.code.look is not None and len(style.code.look) != self.card.look_size:
             raise ModelError(f"the style {style.name!r} is damaged or of another version; make it again")
-        if style.adapter is not None and style.adapter.model != self.card.model:
-            raise ModelError(
-                f"the adapter of the style {style.name!r} changes the model {style.adapter.model!r} and this is "
-                f"{self.card.model!r}; adapt again, with this model"
-            )
         return style
 
     def affines(
@@ -430,32 +414,28 @@ class Stylizer:
         picture: Picture,
         code: StyleCode | None = None,
         strength: float = 1.0,
-        adapter: Adapter | None = None,
     ) -> npt.NDArray[np.float32]:
         """Every scale and shift that the generator paints ``picture`` ``(1, 3, H, W)`` with: ``(1, A)`` float32.
 
         They belong to the whole picture: its tiles, or the frames of one shot, can share them. A model of one
-        collection takes no code, and strength has no part in them. What was measured with an ``adapter`` is to be
-        decoded with it.
+        collection takes no code, and strength has no part in them.
         """
         small = self._thumbnail(ArraySource(picture))
-        return self._measure(small, None if code is None else self.fused(small, code, strength), adapter=adapter)[0]
+        return self._measure(small, None if code is None else self.fused(small, code, strength))[0]
 
     def decode(
         self,
         picture: Picture,
         affines: npt.NDArray[np.float32],
         origin: tuple[int, int] = (0, 0),
-        adapter: Adapter | None = None,
     ) -> Picture:
         """The generator alone: ``(1, 3, h, w)`` under affines, as a region of the picture that they belong to.
 
         Args:
             origin: row and column of its corner there, multiples of ``tiling.ALIGNMENT``.
-            adapter: changes of its weights; they belong to a style.
         """
         place = np.array(origin, np.int64)
-        return self._run("generator.onnx", adapter, picture=picture, affines=affines, origin=place)[0]
+        return self._run("generator.onnx", picture=picture, affines=affines, origin=place)[0]
 
     def encode(self, picture: ImageSource) -> StyleCode:
         """The style code of one picture.
@@ -470,14 +450,13 @@ class Stylizer:
         small: Picture,
         code: StyleCode | None,
         photo: Picture | None = None,
-        adapter: Adapter | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
         """Affines ``(1, A)``, and a collection's look for the photo, where it has one.
 
         ``photo`` is what a collection is to choose by, where ``small`` is of another picture.
         """
         if code is not None:
-            return self._run("statistics.onnx", adapter, thumbnail=small, code=code.vector[None])[0], None
+            return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0], None
         affines, look = self._run("statistics.onnx", thumbnail=small, photo=small if photo is None else photo)
         return affines, look[0] if self.refines else None
 
@@ -522,14 +501,9 @@ class Stylizer:
         look: npt.NDArray[np.float32],
         strength: float = 1.0,
         steps: int = REFINE,
-        marks: Marks | None = None,
     ) -> Picture:
         """The refiner alone: what was ``painted`` of ``photo``, both ``(1, 3, h, w)`` of one size, with its texture
-        nearer to a style's ``look``, and to its ``marks``. By strength the aim lies between that and the photo's own
-        look.
-
-        Raises:
-            ModelError: a style with marks, and a model that was exported before there were any.
+        nearer to a style's ``look``. By strength the aim lies between that and the photo's own look.
         """
         run = self._refiner._run
         down, across = (-side % _REFINER_STRIDE for side in painted.shape[2:])
@@ -540,39 +514,17 @@ class Stylizer:
         # As the generator's paint: from 0, where the photo is its own style, to nearly 1 for any other.
         rate = float(1 - np.exp(-10 * np.sqrt(np.mean(way**2))))
         aim = own + way
-        if marks is not None:
-            picture = descend(picture, self._slope(marks, features, aim, strength), marks.steps(steps), rate)
-        else:
-            velocity = np.zeros_like(picture)
-            for step in range(steps):
-                picture, velocity = run(
-                    "refiner.onnx",
-                    picture=picture,
-                    features=features,
-                    look=aim,
-                    velocity=velocity,
-                    rate=np.array([REFINE_RATE * rate * (1 - step / (steps + 1))], np.float32),
-                )
-        return picture[:, :, : painted.shape[2], : painted.shape[3]]
-
-    def _slope(
-        self, marks: Marks, features: npt.NDArray[np.float32], look: npt.NDArray[np.float32], strength: float
-    ) -> Callable[[Picture], Picture]:
-        """The gradient that a style with marks is refined down."""
-        refiner = self._refiner
-        if _GRAM_REFINER not in refiner.card.files:
-            raise ModelError(
-                f"the model {refiner.card.model!r} has no {_GRAM_REFINER}, which adapted styles need; export it again"
+        velocity = np.zeros_like(picture)
+        for step in range(steps):
+            picture, velocity = run(
+                "refiner.onnx",
+                picture=picture,
+                features=features,
+                look=aim,
+                velocity=velocity,
+                rate=np.array([REFINE_RATE * rate * (1 - step / (steps + 1))], np.float32),
             )
-        gram, content = (np.array([x], np.float32) for x in marks.weights(strength, CONTENT))
-        second, third = marks.correlations
-        given = {"correlations2": second, "correlations3": third, "gram": gram, "content": content}
-
-        def slope(picture: Picture) -> Picture:
-            found: Picture = refiner._run(_GRAM_REFINER, picture=picture, features=features, look=look, **given)[0]
-            return found
-
-        return slope
+        return picture[:, :, : painted.shape[2], : painted.shape[3]]
 
     def opinion(self, picture: Picture, code: StyleCode | None = None) -> npt.NDArray[np.float32]:
         """The discriminator's logits, a map of them over ``(1, 3, h, w)``: above 0 where it takes the place for a part
@@ -594,12 +546,8 @@ class Stylizer:
         """Whether the discriminator is told a code."""
         return self.card.has_codes and self.card.conditional
 
-    def _run(
-        self, graph: str, adapter: Adapter | None = None, /, **inputs: npt.NDArray[Any]
-    ) -> list[npt.NDArray[np.float32]]:
-        ends = {**_GRAPHS[self.card.kind], **_ADAPTED, **_OPTIONAL[self._told]}[graph]
-        if adapter is not None and not adapter.changes:  # the graph as it is, which may be loaded already
-            adapter = None
+    def _run(self, graph: str, /, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
+        ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self._told]}[graph]
         session = load_graph(
             self.folder / graph,
             self.card.files[graph],
@@ -607,7 +555,6 @@ class Stylizer:
             self._threads,
             self._device,
             weights=self.card.files.get(WEIGHTS, ""),
-            adapter=adapter,
         )
         outputs: list[npt.NDArray[np.float32]] = session.run(None, inputs)
         if not all(np.isfinite(output).all() for output in outputs):
@@ -641,14 +588,13 @@ class _Painting:
     ) -> None:
         self.stylizer, self.source = stylizer, source
         code = None if style is None else style.code
-        self.adapter = None if style is None else style.adapter
         self.strength, self.color, self.steps = strength, color, refine
         self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
         self.small = stylizer._thumbnail(source)
         self.code = None if code is None else stylizer.fused(self.small, code, strength, color)
-        self.affines, own = stylizer._measure(self.small, self.code, adapter=self.adapter)
+        self.affines, own = stylizer._measure(self.small, self.code)
         look = own if code is None else code.look  # fused with the photo's own by the refiner, and not here
         self.look = look if refine and strength else None
         # Another place in the field of noise; seed 0 is its corner.
@@ -686,7 +632,7 @@ class _Painting:
         """The painting at full size, of what was painted of the small photo."""
         if self.scale > REPAINTED:
             small_base = self.stylizer._thumbnail(ArraySource(base))
-            affines, _ = self.stylizer._measure(small_base, self.code, self.small, self.adapter)
+            affines, _ = self.stylizer._measure(small_base, self.code, self.small)
             yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
             return
         height, width = self.source.height, self.source.width
@@ -705,8 +651,7 @@ class _Painting:
         small = resize(painted, height, width)
         # A collection's own style is mixed with the photo afterwards.
         strength = self.strength if self.stylizer.card.has_codes else 1.0
-        marks = None if self.adapter is None else self.adapter.marks
-        refined = self.stylizer.refine(small, photo.reduced(height, width), look, strength, self.steps, marks)
+        refined = self.stylizer.refine(small, photo.reduced(height, width), look, strength, self.steps)
         change = refined - small
         if self.color == "content":  # the look has the style's palette in it
             change = np.repeat(luma(change[0])[None, None], 3, 1)
@@ -717,7 +662,7 @@ class _Painting:
             seen = source.region(tile.seen_rows, tile.seen_columns)
             rows, columns = tile.inner
             origin = tile.origin[0] + int(self.shift[0]), tile.origin[1] + int(self.shift[1])
-            yield tile, self.stylizer.decode(seen, affines, origin, self.adapter)[:, :, rows, columns]
+            yield tile, self.stylizer.decode(seen, affines, origin)[:, :, rows, columns]
 
 
 @dataclass(frozen=True)
@@ -728,8 +673,6 @@ class Style:
         name: what people call it.
         code: the style itself; it fits the model that made it and no other.
         about: where it comes from (title, artist, year, source, licence, kind). It is no part of the style's identity.
-        adapter: changes of the model's weights that the style is painted with, of a person's own style that was
-            adapted; ``None`` paints with the model as it is.
         pictures: those that it is made of, which the quality ``"standard"`` paints with; none where only the code is
             known, as in a style file.
     """
@@ -737,7 +680,6 @@ class Style:
     name: str
     code: StyleCode
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
-    adapter: Adapter | None = None
     pictures: tuple[StylePicture, ...] = field(default=(), compare=False)
 
     @classmethod
@@ -782,8 +724,7 @@ class Style:
 
     @classmethod
     def blend(cls, weights: Mapping[Self | str, float], name: str | None = None) -> Self:
-        """A mixture of styles, or of built-in ones by name; weights count in proportion to their sum. Adapters are
-        mixed as codes are.
+        """A mixture of styles, or of built-in ones by name; weights count in proportion to their sum.
 
         Raises:
             UsageError: no style, a weight below zero or not finite, or none above zero.
@@ -793,10 +734,8 @@ class Style:
             raise UsageError("a blend is a mapping of styles to numbers, as in {'monet': 0.7, 'klimt': 0.3}")
         parts = [(cls.named(part) if isinstance(part, str) else part, weight) for part, weight in weights.items()]
         code = StyleCode.blend([style.code for style, _ in parts], [weight for _, weight in parts])
-        total = sum(weight for _, weight in parts)
-        adapter = Adapter.blend([(style.adapter, float(weight / total)) for style, weight in parts])
-        recipe = " + ".join(f"{style.name}:{_exactly(weight)}" for style, weight in parts)
-        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, adapter, _blended(parts))
+        recipe = " + ".join(f"{style.name}:{weight:g}" for style, weight in parts)
+        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, _blended(parts))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Style:
@@ -818,12 +757,7 @@ class Style:
 
         Raises:
             OutputError: it cannot be written.
-            UsageError: it is painted with an adapter, for which a style file has no place.
         """
-        if self.adapter is not None:
-            raise UsageError(
-                f"the style {self.name!r} has an adapter, which a style file cannot hold; use sfumato personal export"
-            )
         self.code.save(path, {**self.about, "name": self.name})
 
 
@@ -837,12 +771,6 @@ def _blended(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:
         own = sum(each.weight for each in style.pictures)
         found += [each.weighted(weight / whole / own) for each in style.pictures]
     return tuple(found)
-
-
-def _exactly(weight: float) -> str:
-    """As short as it can be read again as the same number: a replay mixes adapters by it."""
-    short = f"{weight:g}"
-    return short if float(short) == weight else repr(float(weight))
 
 
 def _usable(source: ImageSource) -> Picture:
