@@ -34,16 +34,12 @@ def judge() -> EfficientNetLite0:
     return EfficientNetLite0()
 
 
-def reduced(picture: Picture, side: int) -> Picture:
-    """A picture (1, 3, h, w) with at most so many pixels on its short side."""
+def small(path: Path, side: int) -> Picture:
+    """A file's picture (1, 3, h, w) with at most so many pixels on its short side."""
+    picture = read_image(path)
     height, width = picture.shape[2:]
     scale = side / min(height, width)
     return picture if scale >= 1 else resize(picture, round(height * scale), round(width * scale))
-
-
-def small(path: Path, side: int) -> Picture:
-    """`reduced`, of a file."""
-    return reduced(read_image(path), side)
 
 
 def seen(pictures: Iterable[np.ndarray]) -> np.ndarray:

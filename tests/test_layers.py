@@ -55,7 +55,6 @@ LIGHT = {
     "sheet",
     "style_code",
 }
-HEAVY_MODULES = {"sfumato.personal.adapt"}  # within the light parts: those that train
 DISTRIBUTION_TO_MODULE = {"pillow": "PIL"}
 HEAVY = ("torch", "accelerate", "onnx", "tensorboard", "torchvision")
 
@@ -114,7 +113,7 @@ def upward_imports(modules: Mapping[str, str]) -> list[str]:
 
 
 def is_light(module: str) -> bool:
-    return part(module) in LIGHT | {"__init__"} and module not in HEAVY_MODULES
+    return part(module) in LIGHT | {"__init__"}
 
 
 def heavy_imports(modules: Mapping[str, str], allowed: set[str]) -> list[str]:

@@ -16,7 +16,6 @@ from sfumato.cli import app, personal
 from sfumato.image import read_recipe, to_uint8
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.taste import Taste
-from sfumato.personal.adapt import STEPS
 from sfumato.personal.preferences import Preferences
 from sfumato.style_code import StyleCode
 from support import assert_one_sentence, files, pixels, run, save_scenes, save_works, scene, work
@@ -263,8 +262,8 @@ def test_a_style_whose_file_is_gone_is_to_be_learnt_again(desk, store, tmp_path)
     painted = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
     assert_one_sentence(painted, 2, "`sfumato personal show anna` says whether it is to be learnt again")
     assert "not learnt yet (sfumato personal learn anna)" in run("personal", "show", "anna").stdout
-    for words in (("export", "anna", "-o", tmp_path / "a.sfumato"), ("adapt", "anna")):
-        assert_one_sentence(run("personal", *words), 2, "run sfumato personal learn anna first")
+    exported = run("personal", "export", "anna", "-o", tmp_path / "a.sfumato")
+    assert_one_sentence(exported, 2, "run sfumato personal learn anna first")
     assert "1 style" in run("personal", "learn", "anna").stdout
 
 
@@ -426,51 +425,6 @@ def test_a_taste_of_another_model_says_what_to_do(desk, store, tmp_path):
     assert "learn it again (sfumato personal learn anna)" in result.stderr
     assert run("personal", "learn", "anna").exit_code == 0
     assert run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png").exit_code == 0
-
-
-def test_an_adaptation_goes_where_its_pictures_do_and_that_is_said(desk, store):
-    new(desk)
-    path = store / "anna" / "anna.sfumato"
-    replace(Taste.load(path), adapter={"generator.a": np.zeros(300, np.float16)}).save(path)
-    assert "1 style, adapted" in run("personal", "show", "anna").stdout
-    assert json.loads(run("personal", "show", "anna", "--json").stdout)["adapted"]
-    result = run("personal", "remove", "anna", "work-0-0.png")
-    assert "anna was adapted to other pictures, and is an instant style again" in result.stdout
-    assert "adapted" not in run("personal", "show", "anna").stdout
-
-
-def test_adapting_a_style_of_another_model_is_refused_at_once(desk, store):
-    new(desk)
-    path = store / "anna" / "anna.sfumato"
-    taste = Taste.load(path)
-    old = replace(taste, codes=(StyleCode(taste.codes[0].vector, "base-0", taste.codes[0].look),))
-    for one in (old, replace(old, adapter={"generator.a": np.zeros(300, np.float16)})):
-        one.save(path)
-        assert_one_sentence(run("personal", "adapt", "anna"), 2, "run sfumato personal learn anna first")
-
-
-def test_an_adapter_that_nobody_can_paint_with_is_told_from_one_that_works(desk, store):
-    new(desk)
-    taste = Taste.load(store / "anna" / "anna.sfumato")
-    stylizer = Stylizer()
-    assert personal._paints(taste, stylizer)
-    assert not personal._paints(replace(taste, adapter={"generator.a": np.zeros(300, np.float16)}), stylizer)
-
-
-def test_an_adaptation_from_before_stays_where_it_was_measured_to_be_as_near():
-    instant = {"style": 0.5, "texture": 0.4}
-    near, far = ({"figures": {"instant": instant, "adapted": {"style": x, "texture": x}}} for x in (0.3, 0.35))
-    elsewhere = {"figures": {**near["figures"], "instant": {"style": 0.6, "texture": 0.4}}}
-    assert personal._nearer(near, far)
-    assert personal._nearer(near, near)
-    assert not personal._nearer(far, near)
-    assert not personal._nearer(elsewhere, far)  # of other pictures or photos
-    assert not personal._nearer({"figures": 1}, far)
-    assert not personal._nearer(None, far)
-
-
-def test_help_tells_how_many_steps_are_made():
-    assert f"[default: {STEPS}]" in run("personal", "adapt", "--help").stdout
 
 
 def test_a_file_that_was_exported_is_imported_under_its_name(desk, store, tmp_path):

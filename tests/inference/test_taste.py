@@ -22,7 +22,6 @@ from sfumato.inference.taste import Taste
 from sfumato.style_code import StyleCode
 from support import scene, work
 
-BIAS = "generator.style.0.bias"  # a weight that adapters can change
 HASHES = tuple(f"{i:064x}" for i in range(3))
 
 
@@ -45,7 +44,6 @@ def taste(codes):
         scores={"style": 0.25},
         created="2026-11-26T22:22:38Z",
         preference={"mean": np.arange(3, dtype=np.float32)},
-        adapter={BIAS: np.full(256, 0.5, np.float16)},
     )
 
 
@@ -66,8 +64,6 @@ def test_what_goes_in_comes_out(taste, tmp_path):
     for name in ("name", "codes", "weights", "liked", "disliked", "answers", "rights", "scores", "created", "model"):
         assert getattr(found, name) == getattr(taste, name), name
     assert np.array_equal(found.preference["mean"], [0, 1, 2])
-    assert np.array_equal(found.adapter[BIAS], np.full(256, 0.5))
-    assert found.adapter[BIAS].dtype == np.float16
 
 
 def test_equal_tastes_are_equal_files(taste, tmp_path):
@@ -83,8 +79,7 @@ def test_a_byte_that_changed_is_found(taste, tmp_path):
     data = path.read_bytes()
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:start])
-    parts = ("codes", "looks", "preference.mean", f"adapter.{BIAS}")
-    places = [start + header[name]["data_offsets"][0] for name in parts]
+    places = [start + header[name]["data_offsets"][0] for name in ("codes", "looks", "preference.mean")]
     places.append(data.index(HASHES[0].encode()))  # of the card
     for place in places:
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
@@ -132,7 +127,6 @@ def test_a_taste_of_another_model_says_so(taste, stylizer):
         ({"liked": ("cat.jpg",)}, "SHA-256"),
         ({"rights": {"stolen": 1}}, "rights are own"),
         ({"preference": {"mean": np.array([np.inf])}}, "finite"),
-        ({"adapter": {"generator.conv.up": np.zeros((4, 2), np.float16)}}, "no other half"),
         ({"codes": ()}, "a weight each"),
     ],
 )

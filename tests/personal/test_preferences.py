@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,6 @@ from sfumato.personal.preferences import (
     nearest_pictures,
     odd_remark,
     preference,
-    put,
     recall,
     remove,
 )
@@ -350,29 +348,6 @@ def test_contradictory_answers_leave_doubt(store, likes, stylizer):
     assert taste.answers == 6
     codes = {**{d: s.code for d, s in recall(kept, stylizer)[0].items()}, **answered_codes(kept, taste.model)}
     assert 0.3 < preference(kept, codes, StyleSpace.load()).probability(*(style.code for style in pair)) < 0.7
-
-
-def test_an_adapter_stays_while_the_liked_pictures_do(store, likes, stylizer):
-    _, taste = create("anna", gather(likes[:4], [], stylizer), stylizer)
-    adapted = Taste(**{**vars(taste), "adapter": {"a": np.ones(3, np.float32)}})
-    adapted.save(store / "anna" / "anna.sfumato")
-    _, taste = answer("anna", Style.named("monet"), Style.named("degas"), "first", stylizer)
-    assert np.array_equal(taste.adapter["a"], np.ones(3))
-    _, _, taste = more("anna", likes[4:], [], stylizer)
-    assert taste.adapter == {}
-
-
-def test_an_adapter_is_kept_beside_answers_that_were_given_meanwhile(store, likes, stylizer):
-    _, taste = create("anna", gather(likes[:4], [], stylizer), stylizer)
-    answer("anna", Style.named("monet"), Style.named("degas"), "first", stylizer)
-    found = put(replace(taste, adapter={"a": np.ones(3, np.float32)}))
-    kept = Preferences.load("anna")
-    assert found.answers == kept.taste.answers == 1
-    assert np.array_equal(kept.taste.adapter["a"], np.ones(3))
-    assert kept.is_learnt(kept.taste)
-    more("anna", likes[4:], [], stylizer)
-    with pytest.raises(UsageError, match="have changed while it was adapted"):
-        put(found)
 
 
 def test_a_damaged_taste_is_replaced_by_what_is_learnt(store, likes, stylizer):

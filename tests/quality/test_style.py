@@ -59,19 +59,6 @@ def test_distances_are_relative_to_the_spread_of_paintings():
         spread(styles[:1])
 
 
-@pytest.mark.parametrize("distance", [statistics_distance, texture_distance])
-def test_mean_distances_are_that_of_the_means_and_the_spreads_of_both_sets(distance):
-    ours, theirs = [statistics(i) for i in range(3)], [statistics(i, scale=2.0) for i in range(5, 9)]
-    means = [StyleStatistics.mean(some) for some in (ours, theirs)]
-    pairs = np.mean([distance(a, b) for a in ours for b in theirs])
-    own = [np.mean([distance(one, mean) for one in some]) for some, mean in zip((ours, theirs), means, strict=True)]
-    assert pairs == pytest.approx(distance(*means) + sum(own))
-    assert distance(StyleStatistics.mean(ours[:1]), ours[0]) == 0
-    for some in ([], [statistics(0), statistics(1, "another eye")]):
-        with pytest.raises(UsageError, match="of one picture or more, seen with one backbone"):
-            StyleStatistics.mean(some)
-
-
 def test_features_of_two_backbones_are_not_compared():
     with pytest.raises(UsageError, match="eye and of ear"):
         statistics_distance(statistics(0), statistics(0, "ear"))

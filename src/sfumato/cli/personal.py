@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="A style of your own, learnt from the pictures that you like.", no_args_is_help=True)
 
-_SEVERAL = ("--like", "--dislike", "--content")
+_SEVERAL = ("--like", "--dislike")
 
 
 class _Lists(TyperCommand):
@@ -78,14 +78,6 @@ _Rights = Annotated[
 _Copy = Annotated[
     bool, typer.Option("--copy", help="Copy the pictures into the style's folder; otherwise they stay where they are.")
 ]
-_Content = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="DIR|FILES",
-        help="Photos like those that you paint, to adapt with. \\[default: the liked pictures]",
-        show_default=False,
-    ),
-]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -96,10 +88,6 @@ def new(
     dislike: _Dislike = None,
     rights: _Rights = None,
     copy: _Copy = False,
-    adapt: Annotated[
-        bool, typer.Option("--adapt", help="Then adapt the model to it, as sfumato personal adapt does: minutes.")
-    ] = False,
-    content: _Content = None,
     as_json: _Json = False,
 ) -> None:
     """Learn a style from pictures that you like, and keep it under a name."""
@@ -108,11 +96,6 @@ def new(
     from sfumato.personal.preferences import create, gather
 
     new_personal_path(name)  # before any work
-    if content and not adapt:
-        raise UsageError("--content is what --adapt learns with; add --adapt")
-    if adapt:
-        _trainable()
-    photos = _photos(content)
     liked, disliked, remarks = _found(like, dislike)
     if not liked and not disliked:
         raise UsageError("there is nothing to learn from; name pictures that you like, as in --like FOLDER")
@@ -126,20 +109,8 @@ def new(
         given = len(liked) + len(disliked)
         none = "the picture cannot" if given == 1 else f"none of the {given} pictures can"
         raise InputError(f"{none} be learnt from; {name} was not made")
-    if adapt:
-        from sfumato.personal.adapt import check_enough
-
-        check_enough(len(found.liked))
     kept, taste = create(name, found, stylizer, whose, copy)
-    remarks = [*found.remarks, *_odd(kept, _codes(kept, stylizer), found)]
-    if not as_json:
-        _tell(kept, taste, remarks)
-    if adapt and taste is not None:  # what was learnt at once is told before: it stays, whatever comes of the minutes
-        taste, told = _adapted(kept, taste, stylizer, photos, None)
-        if not as_json:
-            typer.echo(told["said"])
-    if as_json:
-        _tell(kept, taste, remarks, as_json)
+    _tell(kept, taste, [*found.remarks, *_odd(kept, _codes(kept, stylizer), found)], as_json)
 
 
 @app.command(cls=_Lists)
@@ -161,13 +132,13 @@ def add(
     if not liked and not disliked:
         raise UsageError("no picture was given; name some, as in --like FOLDER or --dislike PICTURE")
     whose = _rights(rights, as_json)
-    stylizer, adapted = Stylizer(), _is_adapted(before)
+    stylizer = Stylizer()
     seen, lost = recall(before, stylizer)
     with _bar("looking at pictures") as tick:
         found = gather(liked, disliked, stylizer, before, seen, tick)
     kept, taste = added(name, found, stylizer, whose, copy, seen)
     odd = _odd(kept, _codes(kept, stylizer), found)
-    _tell(kept, taste, [*lost, *remarks, *found.remarks, *odd, *_unadapted(name, adapted, taste)], as_json)
+    _tell(kept, taste, [*lost, *remarks, *found.remarks, *odd], as_json)
 
 
 @app.command()
@@ -183,124 +154,6 @@ def learn(name: _Name, as_json: _Json = False) -> None:
         seen, lost = recall(before, stylizer, tick)
     kept, taste = added(name, Gathered(), stylizer, seen=seen)
     _tell(kept, taste, lost, as_json)
-
-
-@app.command(cls=_Lists)
-def adapt(
-    name: _Name,
-    content: _Content = None,
-    steps: Annotated[
-        int | None, typer.Option(metavar="N", help="Of the fine-tune. \\[default: 100]", show_default=False)
-    ] = None,
-    as_json: _Json = False,
-) -> None:
-    """Adapt the model to a style: minutes, once; kept where it is better on liked pictures that it did not see."""
-    from sfumato.inference import Stylizer
-
-    _trainable()
-    before = _learnable(name)
-    _, told = _adapted(before, _learnt(before, "nothing to adapt to"), Stylizer(), _photos(content), steps)
-    said = told.pop("said")
-    if as_json:
-        print(json.dumps(told, indent=2, ensure_ascii=False))
-    else:
-        typer.echo(said)
-
-
-def _trainable() -> None:
-    from sfumato.errors import needs_extra
-
-    with needs_extra("train", "Adapting"):
-        import torch  # noqa: F401
-
-
-def _photos(content: list[str] | None) -> list[Path]:
-    from sfumato.personal.look import find
-
-    photos, remarks = find(content or [])
-    _remarks(remarks, err=True)
-    return photos
-
-
-def _adapted(
-    kept: Preferences, taste: Taste, stylizer: Stylizer, photos: list[Path], steps: int | None
-) -> tuple[Taste, dict[str, Any]]:
-    """The taste that is kept in the store now, and what came of adapting it, with a sentence on it, ``said``."""
-    from sfumato.checks import check_range
-    from sfumato.cli.progress import counted
-    from sfumato.personal.adapt import STEPS, adapt_taste, check_enough
-    from sfumato.personal.preferences import instant, put
-
-    steps = STEPS if steps is None else steps
-    check_range(steps, 1, 10_000, "--steps")
-    liked = tuple(picture for picture in kept.liked if picture.sha256 in taste.liked)
-    if gone := replace(kept, pictures=liked).missing():
-        how = "has changed since it was added" if gone[0].kind == "changed" else "is no longer there"
-        raise InputError(f"{gone[0].path} {how}; put it back, or remove it (sfumato personal remove {kept.name} ...)")
-    # What was adapted already is aimed elsewhere than a run begins.
-    begun = instant(kept, stylizer) if taste.adapted else taste
-    ours = begun is not None and begun.model == taste.model == stylizer.card.model
-    if begun is None or not ours or (begun.liked, begun.disliked) != (taste.liked, taste.disliked):
-        raise UsageError(
-            f"{kept.name} was learnt from other pictures, or with another model than this; run sfumato personal learn "
-            f"{kept.name} first"
-        )
-    check_enough(len(liked))
-    # 100 steps of 15 pictures took 219 and 331 s on two cores, and from 450 s on one.
-    long = f"about {_number(round(3 + steps / 40), 'minute')}"
-    about = f"adapting {kept.name} to {len(liked)} liked pictures in {_number(steps, 'step')}, and judging it: {long}"
-    typer.echo(about, err=True)
-    with counted() as bar:
-        task = bar.add_task("preparing", total=None)
-
-        def tick(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        def tell(what: str) -> None:
-            bar.update(task, description=what, refresh=True)
-            if bar.disable:
-                typer.echo(what, err=True)
-
-        files = [kept.file(picture) for picture in liked]
-        found, outcome = adapt_taste(begun, files, stylizer, photos, steps, tick=tick, tell=tell)
-    told = dict(found.scores["adapted"])
-    for problem in outcome.left_out:
-        typer.echo(f"  {problem}; the photo was left out", err=True)
-    if not (taste.adapted and _paints(taste, stylizer)):
-        taste = put(found)
-    elif not found.adapted:
-        told["why"] = f"{outcome.why.rpartition('; ')[0]}; the adaptation from before stays"
-    elif _nearer(taste.scores.get("adapted"), told):
-        told["why"] = (
-            "the adaptation from before is as near to liked pictures that were held back, or nearer, and stays"
-        )
-    else:
-        taste = put(found)
-    told["said"] = f"{_number(outcome.steps, 'step')}, {outcome.seconds:.0f} s: {told['why']}"
-    return taste, told
-
-
-def _paints(taste: Taste, stylizer: Stylizer) -> bool:
-    """Whether its adapter is one that this model can be changed by."""
-    import numpy as np
-
-    try:
-        stylizer(np.zeros((1, 3, 64, 64), np.float32), taste.style, quality="draft")
-    except ModelError:
-        return False
-    return True
-
-
-def _nearer(before: Any, now: Mapping[str, Any]) -> bool:
-    """Whether an adaptation from before came as near as this one, measured alike: the instant style's figures tell."""
-    from sfumato.personal.adapt import gain
-
-    try:
-        was, new = before["figures"], now["figures"]
-        same = was["instant"] == new["instant"]
-        return same and gain(was["instant"], was["adapted"]) >= gain(new["instant"], new["adapted"])
-    except (KeyError, TypeError, ZeroDivisionError):  # a file may hold anything
-        return False
 
 
 @app.command()
@@ -330,9 +183,8 @@ def remove(
             )
             raise UsageError(f"{text} may be any of {several}; name it by its hash")
         hashes.append(found[0].sha256)
-    adapted = _is_adapted(before)
     kept, taste = removed(name, hashes, Stylizer(), answers)
-    _tell(kept, taste, _unadapted(name, adapted, taste), as_json)
+    _tell(kept, taste, [], as_json)
 
 
 @app.command()
@@ -419,7 +271,7 @@ def export(
         raise OutputError(f"cannot write {out}: a style's file ends in {TASTE_SUFFIX}; name it so")
     if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} is there already; add --overwrite to replace it")
-    taste = _learnt(kept, "no style to export")
+    taste = _learnt(kept)
     taste.save(out)
     if as_json:
         typer.echo(json.dumps({"file": str(out), **_contents(taste)}, indent=2, ensure_ascii=False))
@@ -607,15 +459,17 @@ def _learnable(name: str) -> Preferences:
     return kept
 
 
-def _learnt(kept: Preferences, lack: str) -> Taste:
-    """What was learnt of all pictures; raises UsageError where nothing was, of some or of all, with what is lacking."""
+def _learnt(kept: Preferences) -> Taste:
+    """What was learnt of all pictures; raises UsageError where nothing was, of some or of all."""
     taste = kept.taste
     if not kept.is_learnt(taste):
         raise UsageError(
             f"{kept.name} is not learnt from all its pictures; run sfumato personal learn {kept.name} first"
         )
     if taste is None:
-        raise UsageError(f"nothing is liked under {kept.name}, so there is {lack}; add pictures that you like")
+        raise UsageError(
+            f"nothing is liked under {kept.name}, so there is no style to export; add pictures that you like"
+        )
     return taste
 
 
@@ -679,24 +533,6 @@ def _odd(kept: Preferences, codes: Mapping[str, StyleCode], found: Gathered | No
     return [replace(remark, path=given[remark.path])] if remark.path in given else []
 
 
-def _is_adapted(kept: Preferences) -> bool:
-    """Whether the style is adapted as it stands in the store now."""
-    try:
-        return kept.taste is not None and kept.taste.adapted
-    except ModelError:  # damaged, and about to be replaced
-        return False
-
-
-def _unadapted(name: str, before: bool, taste: Taste | None) -> list[Remark]:
-    """The remark that a style which was adapted before is not any more."""
-    from sfumato.personal.look import Remark
-
-    if not before or taste is None or taste.adapted:
-        return []
-    text = f"{name} was adapted to other pictures, and is an instant style again; run sfumato personal adapt {name}"
-    return [Remark("", "adaptation", text, left_out=False)]
-
-
 def _facts(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark]) -> dict[str, Any]:
     styles = zip(taste.styles, taste.weights, strict=True) if taste else ()
     return {
@@ -711,7 +547,6 @@ def _facts(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark]) ->
         "rights": dict(taste.rights) if taste else {},
         "model": taste.model if taste else None,
         "created": taste.created if taste else None,
-        "adapted": taste is not None and taste.adapted,
         "suggested": _suggested(taste) if taste else [],
         "remarks": [vars(remark) for remark in remarks],
     }
@@ -743,7 +578,6 @@ def _contents(taste: Taste) -> dict[str, Any]:
         "scores": dict(taste.scores),
         "created": taste.created,
         "preference": bool(taste.preference),
-        "adapted": taste.adapted,
     }
 
 
@@ -753,7 +587,6 @@ def _describe(taste: Taste) -> None:
         f"{_number(len(taste.codes), 'style')} of the model {taste.model}",
         f"the SHA-256 of {_number(len(taste.liked), 'liked picture')} and {len(taste.disliked)} disliked",
         *(["a model of preferences"] if taste.preference else []),
-        *(["an adapter"] if taste.adapter else []),
     ]
     rights = ", ".join(f"{right}: {count}" for right, count in taste.rights.items()) or "not said"
     typer.echo(f"In it: {'; '.join(parts)}. Rights of the pictures: {rights}.")
@@ -788,8 +621,7 @@ def _summary(kept: Preferences, taste: Taste | None) -> None:
         typer.echo(f"{kept.name}: {told}. Nothing is liked, so it is no style yet; add pictures that you like:")
         typer.echo(f"  sfumato personal add {kept.name} --like FOLDER")
     else:
-        adapted = ", adapted" if taste.adapted else ""
-        typer.echo(f"{kept.name}: learnt from {told}; {_number(len(taste.codes), 'style')}{adapted}")
+        typer.echo(f"{kept.name}: learnt from {told}; {_number(len(taste.codes), 'style')}")
         if not kept.is_learnt(taste):
             typer.echo(f"  not from all of them: run sfumato personal learn {kept.name}")
 

@@ -35,7 +35,6 @@ from sfumato.checkpoint import (
 )
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
-from sfumato.inference.adapter import LEAST, STORED
 from sfumato.inference.feature_networks import MARGIN
 from sfumato.inference.session import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator, ProjectedDiscriminator
@@ -56,6 +55,10 @@ from sfumato.style_code import MEASURED
 from sfumato.training.state import shipped_weights
 
 OPSET = 18
+#: Numbers of a weight, at least, that lies in the bundle's file: smaller ones stay in their graph, in 32 bits.
+LEAST = 256
+#: What follows a weight's name where graphs have it in 16 or 8 bits, before a Cast.
+STORED = ".stored"
 _DTYPES = {"F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}  # of safetensors and of ONNX
 TOLERANCE = 1e-3  # largest difference of a pixel in [0, 1] between torch and ONNX Runtime
 # The style encoder takes roots of covariances, which amplify the last bits: 1.04e-3 was seen on a processor with AMX.

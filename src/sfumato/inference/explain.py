@@ -309,7 +309,7 @@ class _Trial:
     """A small copy of a photo, painted under one code and its neighbours."""
 
     def __init__(self, stylizer: Stylizer, small: Picture, style: Style, recipe: Recipe) -> None:
-        self.stylizer, self.small, self.recipe, self.adapter = stylizer, small, recipe, style.adapter
+        self.stylizer, self.small, self.recipe = stylizer, small, recipe
         self.own = stylizer.encode(small)
         self.used = stylizer.fused(small, style.code, recipe.strength, recipe.color)
 
@@ -342,7 +342,7 @@ class _Trial:
         color = "luminance" if self.recipe.color == "luminance" else "style"  # the palette is in the code already,
         # And so is the strength.
         options = {**self.recipe.options, "strength": 1.0, "color": color}
-        return self.stylizer(self.small, Style("trial", code, adapter=self.adapter), **options)
+        return self.stylizer(self.small, Style("trial", code), **options)
 
     def _features(self, picture: Picture) -> npt.NDArray[np.float32]:
         return self.stylizer.look(_wide(picture))[1]

@@ -143,7 +143,7 @@ class _Search:
         # Fused here, with the photo's code that is known already.
         code = self.stylizer.fused(self.observer.own, self.style.code, strength, self.color)
         color: Color = "luminance" if self.color == "luminance" else "style"
-        style = Style(self.style.name, code, adapter=self.style.adapter)
+        style = Style(self.style.name, code)
         painted = self.stylizer(self.observer.small, style, stroke=stroke, color=color)
         self.looks.append(self.observer.look(painted, strength, stroke))
         return self.looks[-1]

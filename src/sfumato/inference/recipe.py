@@ -11,8 +11,6 @@ import numpy as np
 
 from sfumato import __version__
 from sfumato.errors import InputError, ModelError, UsageError
-from sfumato.inference.adapter import Adapter
-from sfumato.inference.library import has_style
 from sfumato.inference.retouch import UNPAINTED, Finish, finishes
 from sfumato.inference.style_pictures import StylePicture
 from sfumato.inference.stylizer import Color, Quality, Style, Stylizer
@@ -24,8 +22,6 @@ def style_to_json(style: Style) -> dict[str, Any]:
     kept: dict[str, Any] = {"name": style.name, "code": to_text(style.code.vector, "<f4")}
     if style.code.look is not None:
         kept["look"] = to_text(style.code.look, "<f2")
-    if style.adapter is not None:
-        kept["adapter"] = style.adapter.digest
     return kept
 
 
@@ -43,8 +39,7 @@ class Recipe:
         model: the model's id.
         model_sha256: of its graphs (`Card.digest`): other weights of the same name would give other pixels.
         styles: for each region its style's ``name``, ``code`` (float32, little-endian, base64) and, where it has them,
-            ``look`` (float16, likewise) and the digest of its ``adapter``, which is too large to be kept in a picture;
-            none where the model has a style of its own.
+            ``look`` (float16, likewise); none where the model has a style of its own.
         strength, stroke, color: as `Stylizer` takes them.
         max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
         masks: SHA-256 of each mask's values.
@@ -125,7 +120,6 @@ class Recipe:
         try:
             recipe = cls(**found)
             names = [style["name"] for style in recipe.styles]
-            names += [style["adapter"] for style in recipe.styles if "adapter" in style]
             texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color, recipe.kind, *names)
             numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.file_quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
@@ -149,11 +143,11 @@ class Recipe:
         return recipe
 
     def rebuild(self, stylizer: Stylizer, known: Sequence[Style] = ()) -> list[Style]:
-        """The styles, for a stylizer of the same model. An adapter is taken from the style of that name here; pictures
-        from ``known`` styles, and from the built-in and personal ones of that name.
+        """The styles, for a stylizer of the same model. Pictures are taken from ``known`` styles, and from the built-in
+        and personal ones of that name.
 
         Raises:
-            ModelError: it has another model, or an adapter that it was painted with is not here.
+            ModelError: it has another model.
             UsageError: a picture that it was painted with is not here.
         """
         card = stylizer.card
@@ -169,10 +163,7 @@ class Recipe:
                 f"({self.decoder_sha256[:12]}) than these ({stylizer.networks.digest[:12]}); install what made it"
             )
         here = {each.sha256: each for style in known for each in style.pictures}
-        return [
-            Style(style["name"], self._code(style), adapter=_adapter(style), pictures=_found(style, here))
-            for style in self.styles
-        ]
+        return [Style(style["name"], self._code(style), pictures=_found(style, here)) for style in self.styles]
 
     def _code(self, style: Mapping[str, Any]) -> StyleCode:
         look = from_text(style["look"], "<f2") if "look" in style else None
@@ -208,39 +199,3 @@ def _found(style: Mapping[str, Any], here: Mapping[str, StylePicture]) -> tuple[
             "not here; name its file with --style"
         )
     return tuple(replace(here[digest], weight=weight) for digest, weight in wanted)
-
-
-def _adapter(style: Mapping[str, Any]) -> Adapter | None:
-    """What a recipe's style was painted with besides its code, from the styles that are here."""
-    digest = style.get("adapter")
-    if digest is None:
-        return None
-    name = style["name"]
-    try:
-        here = _adapter_here(name)
-    except (UsageError, ValueError, ZeroDivisionError):  # recipes come from anybody
-        here = None
-    if here is None or here.digest != digest:
-        raise ModelError(
-            f"the picture was painted with an adapter of the style {name!r} ({digest[:12]}), which is not here now; "
-            "import the file of that style (sfumato personal import)"
-        )
-    return here
-
-
-def _adapter_here(name: str) -> Adapter | None:
-    """Of the style of that name, or, of a blend, of the names and weights that its name lists (`Style.blend`).
-
-    Parts of a blend that are no styles here, as pictures and files, count as without one; the digest tells.
-    """
-    if has_style(name):
-        return Style.named(name).adapter
-    parts = []
-    for part in name.split(" + "):
-        own, _, weight = part.rpartition(":")
-        parts.append((Style.named(own).adapter if has_style(own) else None, float(weight)))
-    total = sum(weight for _, weight in parts)
-    shares = [(adapter, weight / total) for adapter, weight in parts]
-    if not all(0 <= share <= 1 for _, share in shares):  # NaN is not
-        raise ValueError("weights that no blend has")
-    return Adapter.blend(shares)

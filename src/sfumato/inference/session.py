@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sfumato.errors import ModelError, UsageError
-from sfumato.inference.adapter import Adapter
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -52,14 +51,11 @@ def load_graph(
     threads: int | None = None,
     device: str = "auto",
     weights: str = "",
-    adapter: Adapter | None = None,
 ) -> InferenceSession:
-    """A graph, ready to run; ``weights`` is the hash of the file beside it that its weights may lie in, some of which
-    an ``adapter`` changes.
+    """A graph, ready to run; ``weights`` is the hash of the file beside it that its weights may lie in.
 
     Raises:
-        ModelError: it is not there, has another hash, is damaged, or has other inputs and outputs than ``ends``; or the
-            adapter does not fit the weights.
+        ModelError: it is not there, has another hash, is damaged, or has other inputs and outputs than ``ends``.
         UsageError: there is no such device.
     """
     check_hash(path, sha256)
@@ -85,15 +81,12 @@ def load_graph(
     if path.name not in _RUN_OFTEN:
         # Run once a picture: what more optimisation takes would not be won back.
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    # Held until the session is made, which copies them.
-    changed = [] if adapter is None else adapter.put_into(options, path.with_name(WEIGHTS), path.read_bytes())
     try:
         providers = [PROVIDERS[name] for name in (installed if device == "auto" else [device])]
         session = ort.InferenceSession(path, options, providers=providers)
     except Exception as problem:  # onnxruntime raises a dozen unrelated types here
         reason = str(problem).partition("\n")[0]
         raise ModelError(f"onnxruntime {ort.__version__} cannot load {path}: {reason}") from problem
-    del changed
     if device != "auto" and PROVIDERS[device] not in session.get_providers():  # it falls back to the CPU in silence
         raise UsageError(f"the device {device!r} did not start; check its drivers, or choose cpu")
     names = tuple(end.name for end in session.get_inputs()), tuple(end.name for end in session.get_outputs())

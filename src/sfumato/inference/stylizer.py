@@ -24,7 +24,6 @@ from sfumato import assets
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import ImageSource, Photo, Picture, as_image, resize, thumbnail_size, to_levels
-from sfumato.inference.adapter import Adapter
 from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.finish import keep_chroma, mix, soften
 from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
@@ -172,15 +171,13 @@ class Stylizer:
 
     def choose_quality(self, quality: str | None, styles: Sequence[Style]) -> Quality:
         """The quality to paint in. Where none is named, it is ``"standard"`` with a model that has a decoder for it
-        (the shipped one, or one of the kind matching), if every style has pictures and no adapter; otherwise
-        ``"draft"``.
+        (the shipped one, or one of the kind matching), if every style has pictures; otherwise ``"draft"``.
 
         Raises:
             UsageError: there is none of that name, this model has another, or a style has no picture with it.
         """
         if quality is None:
-            paintable = all(style.pictures and style.adapter is None for style in styles)
-            drafts = not paintable or not self._is_shipped
+            drafts = not all(style.pictures for style in styles) or not self._is_shipped
             quality = "draft" if drafts and self._decoder is None else "standard"
         if quality not in get_args(Quality):
             raise UsageError(f"quality must be one of {', '.join(get_args(Quality))}, but is {quality!r}")
@@ -372,11 +369,6 @@ class Stylizer:
             )
         if style.code.look is not None and len(style.code.look) != self.card.look_size:
             raise ModelError(f"the style {style.name!r} is damaged or of another version; make it again")
-        if style.adapter is not None and style.adapter.model != self.card.model:
-            raise ModelError(
-                f"the adapter of the style {style.name!r} changes the model {style.adapter.model!r} and this is "
-                f"{self.card.model!r}; adapt again, with this model"
-            )
         return style
 
     def affines(
@@ -384,32 +376,28 @@ class Stylizer:
         picture: Picture,
         code: StyleCode | None = None,
         strength: float = 1.0,
-        adapter: Adapter | None = None,
     ) -> npt.NDArray[np.float32]:
         """Every scale and shift that the generator paints ``picture`` ``(1, 3, H, W)`` with: ``(1, A)`` float32.
 
         They belong to the whole picture: its tiles, or the frames of one shot, can share them. A model of one
-        collection takes no code, and strength has no part in them. What was measured with an ``adapter`` is to be
-        decoded with it.
+        collection takes no code, and strength has no part in them.
         """
         small = self._thumbnail(ArraySource(picture))
-        return self._measure(small, None if code is None else self.fused(small, code, strength), adapter=adapter)
+        return self._measure(small, None if code is None else self.fused(small, code, strength))
 
     def decode(
         self,
         picture: Picture,
         affines: npt.NDArray[np.float32],
         origin: tuple[int, int] = (0, 0),
-        adapter: Adapter | None = None,
     ) -> Picture:
         """The generator alone: ``(1, 3, h, w)`` under affines, as a region of the picture that they belong to.
 
         Args:
             origin: row and column of its corner there, multiples of ``tiling.ALIGNMENT``.
-            adapter: changes of its weights; they belong to a style.
         """
         place = np.array(origin, np.int64)
-        return self._run("generator.onnx", adapter, picture=picture, affines=affines, origin=place)[0]
+        return self._run("generator.onnx", picture=picture, affines=affines, origin=place)[0]
 
     def encode(self, picture: ImageSource) -> StyleCode:
         """The style code of one picture.
@@ -424,11 +412,10 @@ class Stylizer:
         small: Picture,
         code: StyleCode | None,
         photo: Picture | None = None,
-        adapter: Adapter | None = None,
     ) -> npt.NDArray[np.float32]:
         """Affines ``(1, A)``. ``photo`` is what a collection is to choose by, where ``small`` is of another picture."""
         if code is not None:
-            return self._run("statistics.onnx", adapter, thumbnail=small, code=code.vector[None])[0]
+            return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0]
         return self._run("statistics.onnx", thumbnail=small, photo=small if photo is None else photo)[0]
 
     def _thumbnail(self, source: Source) -> Picture:
@@ -485,12 +472,8 @@ class Stylizer:
         """Whether the discriminator is told a code."""
         return self.card.has_codes and self.card.conditional
 
-    def _run(
-        self, graph: str, adapter: Adapter | None = None, /, **inputs: npt.NDArray[Any]
-    ) -> list[npt.NDArray[np.float32]]:
+    def _run(self, graph: str, /, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
         ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self._told]}[graph]
-        if adapter is not None and not adapter.changes:  # the graph as it is, which may be loaded already
-            adapter = None
         session = load_graph(
             self.folder / graph,
             self.card.files[graph],
@@ -498,7 +481,6 @@ class Stylizer:
             self._threads,
             self._device,
             weights=self.card.files.get(WEIGHTS, ""),
-            adapter=adapter,
         )
         outputs: list[npt.NDArray[np.float32]] = session.run(None, inputs)
         if not all(np.isfinite(output).all() for output in outputs):
@@ -529,13 +511,12 @@ class _Painting:
     ) -> None:
         self.stylizer, self.source = stylizer, source
         code = None if style is None else style.code
-        self.adapter = None if style is None else style.adapter
         self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
         self.small = stylizer._thumbnail(source)
         self.code = None if code is None else stylizer.fused(self.small, code, strength, color)
-        self.affines = stylizer._measure(self.small, self.code, adapter=self.adapter)
+        self.affines = stylizer._measure(self.small, self.code)
         # Another place in the field of noise; seed 0 is its corner.
         self.shift = np.random.default_rng(seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT if seed else np.zeros(2, int)
 
@@ -563,7 +544,7 @@ class _Painting:
             base[:, :, tile.rows, tile.columns] = painted
         if self.scale > REPAINTED:
             small_base = self.stylizer._thumbnail(ArraySource(base))
-            affines = self.stylizer._measure(small_base, self.code, self.small, self.adapter)
+            affines = self.stylizer._measure(small_base, self.code, self.small)
             yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
             return
         result: Source
@@ -579,7 +560,7 @@ class _Painting:
             seen = source.region(tile.seen_rows, tile.seen_columns)
             rows, columns = tile.inner
             origin = tile.origin[0] + int(self.shift[0]), tile.origin[1] + int(self.shift[1])
-            yield tile, self.stylizer.decode(seen, affines, origin, self.adapter)[:, :, rows, columns]
+            yield tile, self.stylizer.decode(seen, affines, origin)[:, :, rows, columns]
 
 
 @dataclass(frozen=True)
@@ -590,8 +571,6 @@ class Style:
         name: what people call it.
         code: the style itself; it fits the model that made it and no other.
         about: where it comes from (title, artist, year, source, licence, kind). It is no part of the style's identity.
-        adapter: changes of the model's weights that the style is painted with, of a person's own style that was
-            adapted; ``None`` paints with the model as it is.
         pictures: those that it is made of, which the quality ``"standard"`` paints with; none where only the code is
             known, as in a style file.
     """
@@ -599,7 +578,6 @@ class Style:
     name: str
     code: StyleCode
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
-    adapter: Adapter | None = None
     pictures: tuple[StylePicture, ...] = field(default=(), compare=False)
 
     @classmethod
@@ -644,8 +622,7 @@ class Style:
 
     @classmethod
     def blend(cls, weights: Mapping[Self | str, float], name: str | None = None) -> Self:
-        """A mixture of styles, or of built-in ones by name; weights count in proportion to their sum. Adapters are
-        mixed as codes are.
+        """A mixture of styles, or of built-in ones by name; weights count in proportion to their sum.
 
         Raises:
             UsageError: no style, a weight below zero or not finite, or none above zero.
@@ -655,10 +632,8 @@ class Style:
             raise UsageError("a blend is a mapping of styles to numbers, as in {'monet': 0.7, 'klimt': 0.3}")
         parts = [(cls.named(part) if isinstance(part, str) else part, weight) for part, weight in weights.items()]
         code = StyleCode.blend([style.code for style, _ in parts], [weight for _, weight in parts])
-        total = sum(weight for _, weight in parts)
-        adapter = Adapter.blend([(style.adapter, float(weight / total)) for style, weight in parts])
-        recipe = " + ".join(f"{style.name}:{_exactly(weight)}" for style, weight in parts)
-        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, adapter, _blended(parts))
+        recipe = " + ".join(f"{style.name}:{weight:g}" for style, weight in parts)
+        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, _blended(parts))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Style:
@@ -680,12 +655,7 @@ class Style:
 
         Raises:
             OutputError: it cannot be written.
-            UsageError: it is painted with an adapter, for which a style file has no place.
         """
-        if self.adapter is not None:
-            raise UsageError(
-                f"the style {self.name!r} has an adapter, which a style file cannot hold; use sfumato personal export"
-            )
         self.code.save(path, {**self.about, "name": self.name})
 
 
@@ -699,12 +669,6 @@ def _blended(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:
         own = sum(each.weight for each in style.pictures)
         found += [each.weighted(weight / whole / own) for each in style.pictures]
     return tuple(found)
-
-
-def _exactly(weight: float) -> str:
-    """As short as it can be read again as the same number: a replay mixes adapters by it."""
-    short = f"{weight:g}"
-    return short if float(short) == weight else repr(float(weight))
 
 
 def _usable(source: ImageSource) -> Picture:

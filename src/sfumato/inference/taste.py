@@ -1,7 +1,7 @@
 """A taste: what was learnt from the pictures that a person likes, in one file, ``NAME.sfumato``.
 
 It is one safetensors file of some kB: the centres of what is liked (style codes with their looks), their weights, and
-where there are such, the numbers of a preference model and of an adapter. Its one key of metadata, ``sfumato.taste``,
+where there is one, the numbers of a preference model. Its one key of metadata, ``sfumato.taste``,
 holds a card in JSON: format, name, model, rights, how many pictures and their hashes, scores, the date, and a hash of
 all of that and of the numbers, by which damage is found. No picture lies in it, no name or place of one, and no code
 runs on load. Equal tastes are equal files.
@@ -24,7 +24,6 @@ import numpy.typing as npt
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image import Photo, Picture
-from sfumato.inference.adapter import Adapter
 from sfumato.inference.guide import measured_distance, small_copy
 from sfumato.inference.library import is_name, split_name
 from sfumato.inference.style_pictures import StylePicture, read_liked
@@ -37,7 +36,7 @@ RIGHTS = ("own", "licensed", "public-domain", "unstated")
 FORMAT = 1
 _KEY = "sfumato.taste"  # one, because safetensors writes several in an order that changes from run to run
 _MAX_BYTES = 8_000_000
-_PARTS = ("preference", "adapter")
+_PREFERENCE = "preference."
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -55,7 +54,6 @@ class Taste:
         scores: what was measured of it; JSON.
         created: when it was learnt, as in ``2026-11-26T22:22:38.123456Z``.
         preference: numbers of the preference model, by name.
-        adapter: of the adapter, by name.
         pictures: for each centre, liked pictures that are near it. The file does not hold them: only the person who
             likes them has them (`style_pictures.read_liked`).
     """
@@ -70,7 +68,6 @@ class Taste:
     scores: Mapping[str, Any] = field(default_factory=dict)
     created: str = ""
     preference: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    adapter: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     pictures: tuple[tuple[StylePicture, ...], ...] = ()
 
     def __post_init__(self) -> None:
@@ -90,23 +87,14 @@ class Taste:
             raise ModelError("a style's pictures are named by SHA-256, and one is not")
         if not all(right in RIGHTS and count >= 0 for right, count in self.rights.items()):
             raise ModelError(f"rights are {', '.join(RIGHTS)}, and these are {dict(self.rights)}")
-        for part in _PARTS:
-            for key, values in getattr(self, part).items():
-                if not (np.issubdtype(values.dtype, np.number) and np.isfinite(values).all()):
-                    raise ModelError(f"the numbers {part}.{key} of a style are not all finite")
-        if self.adapter:
-            Adapter.of(self.adapter, self.model)  # says what does not fit, before anybody paints with it
+        for key, values in self.preference.items():
+            if not (np.issubdtype(values.dtype, np.number) and np.isfinite(values).all()):
+                raise ModelError(f"the numbers {_PREFERENCE}{key} of a style are not all finite")
 
     @property
     def model(self) -> str:
         """The id of the model whose codes these are."""
         return self.codes[0].model
-
-    @property
-    def adapted(self) -> bool:
-        """Whether an adaptation was kept: centres that were aimed anew, with an adapter (`personal.adapt`)."""
-        told = self.scores.get("adapted")
-        return bool(self.adapter) or (isinstance(told, dict) and told.get("kept") is True)
 
     @property
     def style(self) -> Style:
@@ -124,10 +112,9 @@ class Taste:
             about["rights"] = rights
         if self.created:
             about["learnt"] = self.created[:16].replace("T", " ")
-        adapter = Adapter.of(self.adapter, self.model) if self.adapter else None
         pictures = self.pictures or ((),) * len(self.codes)
         return tuple(
-            Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about, adapter, near)
+            Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about, near)
             for i, (code, near) in enumerate(zip(self.codes, pictures, strict=True))
         )
 
@@ -176,9 +163,8 @@ class Taste:
         }
         if looks:
             tensors["looks"] = np.stack(looks).astype(np.float16)
-        for part in _PARTS:
-            for key, values in sorted(getattr(self, part).items()):
-                tensors[f"{part}.{key}"] = values
+        for key, values in sorted(self.preference.items()):
+            tensors[f"{_PREFERENCE}{key}"] = values
         card["sha256"] = _digest(card, tensors)
         return tensor_bytes(tensors, {_KEY: json.dumps(card, sort_keys=True, ensure_ascii=False)})
 
@@ -222,10 +208,8 @@ class Taste:
             raise ValueError("its centres have another shape or type")
         if looks is not None and (looks.ndim != 2 or looks.dtype != np.float16 or len(looks) != len(codes)):
             raise ValueError("its looks have another shape or type")
-        parts: dict[str, dict[str, npt.NDArray[Any]]] = {part: {} for part in _PARTS}
-        for key, values in tensors.items():
-            part, _, rest = key.partition(".")
-            parts[part][rest] = values
+        if not all(key.startswith(_PREFERENCE) for key in tensors):
+            raise ValueError("it has numbers that no style has")
         texts, numbers = (card["name"], card["model"], card["created"]), (card["answers"], *card["rights"].values())
         if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
             raise ValueError("its card has other types")
@@ -243,8 +227,7 @@ class Taste:
             card["rights"],
             card["scores"],
             card["created"],
-            parts["preference"],
-            parts["adapter"],
+            {key.removeprefix(_PREFERENCE): values for key, values in tensors.items()},
         )
 
 

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 from sfumato import assets
-from sfumato.errors import InputError, ModelError, OutputError, SfumatoError, UsageError
+from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
 from sfumato.files import atomic_file
 from sfumato.inference.library import is_name, new_personal_path, personal_folder
 from sfumato.inference.style_pictures import LIKED, StylePicture, write_liked
@@ -403,7 +403,7 @@ def create(
         kept = _with(Preferences(name), found, rights, copy)
         new = personal_folder() / f".new-{secrets.token_hex(6)}"
         try:
-            taste = _write(new, kept, Preferences(name), None, _seen_of(found), stylizer)
+            taste = _write(new, kept, Preferences(name), _seen_of(found), stylizer)
             os.rename(new, path.parent)
         except OSError as problem:
             raise OutputError(f"cannot write {path.parent}: {problem.strerror or problem}") from problem
@@ -495,26 +495,6 @@ def install(taste: Taste, name: str) -> Preferences:
     return kept
 
 
-def put(taste: Taste) -> Taste:
-    """Keeps what was learnt further of a name: its taste with an adapter, or with what was found of one.
-
-    Returns:
-        What is kept: with answers that were given meanwhile, and what they teach.
-
-    Raises:
-        UsageError: there is no such name, or its pictures have changed meanwhile.
-        OutputError: the store cannot be written.
-    """
-    with _writing():
-        kept = Preferences.load(taste.name)
-        now = kept.taste
-        if now is None or any(getattr(now, part) != getattr(taste, part) for part in ("liked", "disliked", "model")):
-            raise UsageError(f"the pictures of {taste.name} have changed while it was adapted; adapt it again")
-        now = replace(now, codes=taste.codes, weights=taste.weights, scores=taste.scores, adapter=taste.adapter)
-        now.save(kept.folder / f"{kept.name}.sfumato")
-    return now
-
-
 def delete(name: str) -> None:
     """Removes a name and everything that is known under it.
 
@@ -538,13 +518,12 @@ def delete(name: str) -> None:
 # ---- learning --------------------------------------------------------------------------------------------------------
 
 
-def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | None = None) -> Taste | None:
+def learn(kept: Preferences, codes: Mapping[str, StyleCode]) -> Taste | None:
     """What pictures and answers teach, at once; None where nothing is liked.
 
     Args:
         codes: of pictures by their hashes, and of styles that questions were about by their `code_id`; what is not
             among them is not learnt from.
-        before: its adaptation, adapter and centres, is kept while the pictures stay the same.
     """
     liked, disliked = ([p for p in of if p.sha256 in codes] for of in (kept.liked, kept.disliked))
     if not liked:
@@ -554,7 +533,7 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
     model = preference(kept, codes, space, found)
     counts = {right: sum(p.rights == right for p in (*liked, *disliked)) for right in RIGHTS}
     hashes = [tuple(sorted(p.sha256 for p in of)) for of in (liked, disliked)]
-    taste = Taste(
+    return Taste(
         kept.name,
         tuple(centre.code for centre in found),
         tuple(centre.weight for centre in found),
@@ -565,18 +544,6 @@ def learn(kept: Preferences, codes: Mapping[str, StyleCode], before: Taste | Non
         created=_now(),
         preference=model.tensors(),
     )
-    if before is None or not before.adapted or before.model != taste.model:
-        return taste
-    if [tuple(sorted(of)) for of in (before.liked, before.disliked)] != hashes:
-        return taste
-    return replace(taste, codes=before.codes, weights=before.weights, scores=before.scores, adapter=before.adapter)
-
-
-def instant(kept: Preferences, stylizer: Stylizer) -> Taste | None:
-    """What is learnt at once, whatever adapter there is: what adapting begins with. None where nothing is liked."""
-    model = stylizer.card.model
-    seen, _ = recall(kept, stylizer)
-    return learn(kept, {**{digest: one.code for digest, one in seen.items()}, **answered_codes(kept, model)})
 
 
 def preference(
@@ -668,25 +635,22 @@ def _edit(
     with _writing():
         before = Preferences.load(name)
         before.check_learnable()
-        kept, taste = edit(before), None
-        with suppress(ModelError):  # a damaged file is replaced
-            taste = before.taste
-        return kept, _write(before.folder, kept, before, taste, seen, stylizer, shown)
+        kept = edit(before)
+        return kept, _write(before.folder, kept, before, seen, stylizer, shown)
 
 
 def _write(
     folder: Path,
     kept: Preferences,
     was: Preferences,
-    before: Taste | None,
     seen: Mapping[str, Seen],
     stylizer: Stylizer,
     shown: Mapping[str, StyleCode] | None = None,
 ) -> Taste | None:
     """Writes all of a person's folder that is not there as it should be, and returns what was learnt.
 
-    ``was`` and ``before`` are what was kept and learnt until now, ``seen`` is what is known of pictures already,
-    ``shown`` the styles of a new question.
+    ``was`` is what was kept until now, ``seen`` what is known of pictures already, ``shown`` the styles of a new
+    question.
     """
     model = stylizer.card.model
     there = {p.sha256 for p in kept.pictures if _cached(folder, p, kept.file(p), model)}
@@ -702,7 +666,7 @@ def _write(
         if picture.is_copy and picture.sha256 not in old and not os.path.exists(folder / picture.path):
             _copy(seen[picture.sha256], folder / picture.path)
     codes = {digest: one.code for digest, one in known.items()}
-    taste = learn(kept, {**codes, **answered_codes(kept, model), **(shown or {})}, before)
+    taste = learn(kept, {**codes, **answered_codes(kept, model), **(shown or {})})
     _write_json(folder / _FILE, kept.to_json())
     path = folder / f"{kept.name}.sfumato"
     if taste is None:

@@ -54,22 +54,6 @@ class StyleStatistics:
         """Of a picture ``(1, 3, H, W)``, as the backbone sees it and its `luma_view`."""
         return cls.of(backbone.name, backbone.features(picture), backbone.features(luma_view(picture)))
 
-    @classmethod
-    def mean(cls, some: Sequence[StyleStatistics]) -> StyleStatistics:
-        """What some pictures have on average: a set's. The mean distance of the pictures of one set to those of another
-        is the distance of the means, plus what the pictures of each set differ among themselves.
-
-        Raises:
-            UsageError: there are none, or they are of several backbones.
-        """
-        if len({one.backbone for one in some}) != 1:
-            raise UsageError("a mean of style statistics is of one picture or more, seen with one backbone")
-
-        def mean(kind: str) -> dict[str, _Float]:
-            return {layer: np.mean([getattr(one, kind)[layer] for one in some], 0) for layer in getattr(some[0], kind)}
-
-        return cls(some[0].backbone, mean("statistics"), mean("gram"))
-
 
 def gram(f: FeatureMap) -> _Float:
     """Centred Gram matrix ``(C, C)`` of features ``(C, h, w)``: their covariance over places (Gatys et al. 2016, eq. 3,
