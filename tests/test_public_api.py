@@ -17,7 +17,7 @@ PUBLIC = {
     "ModelError": "sfumato.errors",
     "OutputError": "sfumato.errors",
     "SfumatoError": "sfumato.errors",
-    "Style": "sfumato.inference.stylizer",
+    "Style": "sfumato.inference.style",
     "StyleCode": "sfumato.style_code",
     "Stylizer": "sfumato.inference.stylizer",
     "TrainingError": "sfumato.errors",

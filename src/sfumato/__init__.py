@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         TrainingError,
         UsageError,
     )
-    from sfumato.inference.stylizer import Style, Stylizer
+    from sfumato.inference.style import Style
+    from sfumato.inference.stylizer import Stylizer
     from sfumato.style_code import StyleCode
 
 __version__ = "0.1.0"
@@ -45,7 +46,7 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = {"Style": "inference.stylizer", "Stylizer": "inference.stylizer", "StyleCode": "style_code"}
+_HOMES = {"Style": "inference.style", "Stylizer": "inference.stylizer", "StyleCode": "style_code"}
 
 
 def __getattr__(name: str) -> Any:

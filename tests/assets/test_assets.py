@@ -14,8 +14,8 @@ from sfumato.assets import (
 )
 from sfumato.errors import ModelError, UsageError
 from sfumato.inference import Style
+from sfumato.inference.bundle import Card
 from sfumato.inference.nearest import CARD_KEY, FILE, TrainingStyles
-from sfumato.inference.stylizer import Card
 
 
 def test_the_shipped_bundle_is_whole():

@@ -322,5 +322,5 @@ def test_a_card_of_an_unknown_kind_or_with_a_graph_missing_is_refused(bundle, tm
 
 
 def test_a_thumbnail_of_a_strip_is_wide_enough(stylizer):
-    small = stylizer._thumbnail(ArraySource(scene(20, 500)))
+    small = stylizer.thumbnail(ArraySource(scene(20, 500)))
     assert min(small.shape[2:]) >= module.SMALLEST_SIDE

@@ -21,10 +21,12 @@ from PIL import Image
 
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import Photo, Picture, read_photo, read_recipe, resample, shrink, thumbnail_size, write_photo
+from sfumato.inference.draft import NATURAL
 from sfumato.inference.nearest import Neighbour, TrainingStyles
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.sources import PixelSource
-from sfumato.inference.stylizer import LONGEST_THUMBNAIL, NATURAL, SMALLEST_SIDE, Style, Stylizer
+from sfumato.inference.style import SMALLEST_SIDE, Style
+from sfumato.inference.stylizer import LONGEST_THUMBNAIL, Stylizer
 from sfumato.quality.similarity import ciede2000, colour_distance, content_distance, structure_map, to_lab
 from sfumato.style_code import Part, StyleCode, code_parts
 

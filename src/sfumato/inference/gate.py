@@ -15,7 +15,8 @@ from sfumato.image import Photo, Picture
 from sfumato.inference.guide import Observer, choose
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.sources import as_source
-from sfumato.inference.stylizer import Style, Stylizer
+from sfumato.inference.style import Style
+from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.artefacts import artefacts, worst
 
 DETECTORS = (

@@ -27,7 +27,8 @@ import numpy.typing as npt
 from sfumato.checks import check_range
 from sfumato.image import Photo, Picture, thumbnail_size
 from sfumato.inference.sources import as_source
-from sfumato.inference.stylizer import SMALLEST_SIDE, Color, Style, Stylizer
+from sfumato.inference.style import SMALLEST_SIDE, Style
+from sfumato.inference.stylizer import Color, Stylizer
 from sfumato.quality.similarity import content_distance
 from sfumato.style_code import MEASURED, StyleCode
 

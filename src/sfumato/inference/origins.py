@@ -20,7 +20,8 @@ from sfumato.inference.explain import WORK, check_repainted, recipe_of, the_phot
 from sfumato.inference.explain_sheet import band, stacked
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.sources import ArraySource, PixelSource
-from sfumato.inference.stylizer import Style, Stylizer
+from sfumato.inference.style import Style
+from sfumato.inference.stylizer import Stylizer
 
 Map = npt.NDArray[np.float32]
 #: Patches that are shown, and their side in places.

@@ -12,8 +12,9 @@ import numpy as np
 from sfumato import __version__
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.inference.retouch import UNPAINTED, Finish, finishes
+from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import StylePicture
-from sfumato.inference.stylizer import Color, Quality, Style, Stylizer
+from sfumato.inference.stylizer import Color, Quality, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
 
 

@@ -1,137 +1,47 @@
 """A photo and a style in, a picture out.
 
-:class:`Stylizer` holds one exported model: its ONNX graphs and a card. A call is four steps: see the photo as a
-thumbnail, fuse its own code with the style's by strength, let the statistics pass turn thumbnail and code into every
-scale and shift of the generator, and run the generator on the photo with those. A :class:`Style` is a named style code:
-it comes from a built-in name, a picture, several pictures, a blend, or a file of a few kB.
+:class:`Stylizer` paints in three qualities. A *draft* is one pass of a small network: see the photo as a thumbnail,
+fuse its own code with the style's by strength, let the statistics pass turn thumbnail and code into every scale and
+shift of the generator, and run the generator on the photo with those (``inference.draft``). *Standard* and *best* match
+the photo with features of the style's pictures and decode them (``inference.matched_painting``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
-from numbers import Real
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from sfumato import assets
 from sfumato.checks import check_range
-from sfumato.errors import InputError, ModelError, UsageError
-from sfumato.image import ImageSource, Photo, Picture, as_image, resize, thumbnail_size, to_levels
+from sfumato.errors import ModelError, UsageError
+from sfumato.image import ImageSource, Photo, Picture, thumbnail_size, to_levels
+from sfumato.inference.bundle import GRAPHS, OPTIONAL, Card
+from sfumato.inference.draft import DraftPainting
 from sfumato.inference.feature_networks import FeatureNetworks
-from sfumato.inference.finish import keep_chroma, mix, soften
-from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
+from sfumato.inference.finish import keep_chroma, mix
+from sfumato.inference.library import split_name
+from sfumato.inference.masks import Mask, regions_of
 from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
-from sfumato.inference.session import PROVIDERS, WEIGHTS, Ends, load_graph, read_card
-from sfumato.inference.sources import ArraySource, EnlargedSource, PixelSource, Source, StripSource
+from sfumato.inference.session import PROVIDERS, WEIGHTS, load_graph, read_card
+from sfumato.inference.sources import ArraySource, PixelSource, Source, StripSource
+from sfumato.inference.style import SMALLEST_SIDE, Style, as_styles, check_size, usable
 from sfumato.inference.style_bank import make_bank
-from sfumato.inference.style_pictures import StylePicture, built_in_pictures
-from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
+from sfumato.inference.tiling import Tile
 from sfumato.style_code import StyleCode
 
-#: In pixels: a picture whose longer side is below this is smaller than the coarsest marks of the networks.
-SMALLEST_SIDE = 16
 #: Pixels: statistics of a long strip are measured on no more than this.
 LONGEST_THUMBNAIL = 1024
-#: Short side, in pixels, at which marks have the size that they have in the pictures the model learnt from. Larger
-#: photos are painted at this size first, and enlarged.
-NATURAL = 512
-#: How many times the base size a result must be for its finest octaves to be painted too, and not only enlarged.
-REPAINTED = 2.0
-#: Places of the networks' field of noise, along each axis, before it repeats (`networks.generator.NOISE_PERIODS`).
-NOISE_PLACES = 429
 
 Color: TypeAlias = Literal["style", "content", "luminance"]
 #: How a photo is painted: by the small network at once; with features of the style's own pictures; and then refined.
 Quality: TypeAlias = Literal["draft", "standard", "best"]
-Mask: TypeAlias = npt.NDArray[np.float32]
-
-_GENERATOR: dict[str, Ends] = {"generator.onnx": (("picture", "affines", "origin"), ("stylized",))}
-_GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint photos
-    "arbitrary": {
-        "style_encoder.onnx": (("picture",), ("code", "features", "look")),
-        "statistics.onnx": (("thumbnail", "code"), ("affines",)),
-        **_GENERATOR,
-    },
-    "collection": {"statistics.onnx": (("thumbnail", "photo"), ("affines", "look")), **_GENERATOR},
-}
-_OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are told a code
-    True: {"discriminator.onnx": (("picture", "code"), ("opinion",))},
-    False: {"discriminator.onnx": (("picture",), ("opinion",))},
-}
-_OTHERS = {"noise": "it paints out of noise, and no photos; use sfumato imagine --model {}"}  # kinds of other commands
-
-
-@dataclass(frozen=True)
-class Card:
-    """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained, scored and licensed.
-
-    ``kind`` is ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
-    ``conditional`` is whether its discriminator, where it has one, is told the style code.
-    ``look_size`` is how many numbers a style's look has; 0 where there is none.
-    """
-
-    model: str
-    version: str
-    thumbnail: int
-    code_size: int
-    look_size: int
-    affines: int
-    palette: list[int]
-    files: dict[str, str]
-    kind: str = "arbitrary"
-    conditional: bool = True
-    training: dict[str, Any] = field(default_factory=dict)
-    scores: dict[str, Any] = field(default_factory=dict)
-    licence: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def digest(self) -> str:
-        """SHA-256, in hex, of the hashes of all graphs and their weights: what decides which pixels come out."""
-        names = (*sorted(_GRAPHS[self.kind]), WEIGHTS)
-        return hashlib.sha256("".join(self.files.get(name, "") for name in names).encode()).hexdigest()
-
-    @property
-    def has_codes(self) -> bool:
-        """Whether it paints by style codes; otherwise it has one style of its own."""
-        return self.kind == "arbitrary"
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Reads the card of the bundle in ``folder``; keys that it has besides these are ignored.
-
-        Raises:
-            ModelError: there is no card, or it is not one.
-        """
-        path, found = folder / "card.json", read_card(folder)
-        # Cards from before there were kinds have none.
-        card = {
-            "training": {},
-            "scores": {},
-            "licence": {},
-            "data": {},
-            "kind": "arbitrary",
-            "conditional": True,
-            **found,
-        }
-        if (kind := str(card["kind"])) not in _GRAPHS:
-            unknown = f"this version does not paint with it; it knows {' and '.join(_GRAPHS)}"
-            raise ModelError(f"{folder} is a model of the kind {kind!r}: {_OTHERS.get(kind, unknown).format(folder)}")
-        types: dict[str, type] = dict.fromkeys(("thumbnail", "code_size", "look_size", "affines"), int)
-        types |= {"model": str, "version": str, "palette": list, "kind": str, "conditional": bool}
-        for key in (entry.name for entry in fields(cls)):
-            if not isinstance(card.get(key), types.get(key, dict)):
-                raise ModelError(f"{path} is not a model card: {key!r} is missing or wrong; export the model again")
-        if missing := sorted(_GRAPHS[kind].keys() - card["files"].keys()):
-            raise ModelError(f"{path} has no hash of {', '.join(missing)}; export the model again")
-        return cls(**{entry.name: card[entry.name] for entry in fields(cls)})
 
 
 class Stylizer:
@@ -239,7 +149,7 @@ class Stylizer:
             InputError: the photo or a mask cannot be read or used.
             ModelError: a style is another model's, or a graph is damaged.
         """
-        picture = _usable(photo)
+        picture = usable(photo)
         output = np.empty_like(picture)
         options = strength, stroke, color, masks, seed, quality
         for tile, painted in self._render(ArraySource(picture), style, *options):
@@ -290,9 +200,9 @@ class Stylizer:
         check_range(seed, 0, 2**63 - 1, "seed")
         if color not in get_args(Color):
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
-        styles = _as_styles(style)
+        styles = as_styles(style)
         self.check_own_style(len(styles), color, len(masks) if isinstance(masks, list | tuple) else 0)
-        regions = _regions(masks, len(styles) if self.card.has_codes else 1, source.height, source.width, name)
+        regions = regions_of(masks, len(styles) if self.card.has_codes else 1, source.height, source.width, name)
         wanted: list[Style | None] = [None]
         if self.card.has_codes:
             wanted = [self.check_style(Style.named(s) if isinstance(s, str) else s) for s in styles]
@@ -300,7 +210,7 @@ class Stylizer:
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
         paintings = [
             (
-                _Painting(self, wide, each, strength, stroke, color, seed)
+                DraftPainting(self, wide, each, strength, stroke, color, seed)
                 if quality == "draft"
                 else self.matched(wide, each, strength, stroke, color, seed, quality)
             ).tiles()
@@ -382,8 +292,8 @@ class Stylizer:
         They belong to the whole picture: its tiles, or the frames of one shot, can share them. A model of one
         collection takes no code, and strength has no part in them.
         """
-        small = self._thumbnail(ArraySource(picture))
-        return self._measure(small, None if code is None else self.fused(small, code, strength))
+        small = self.thumbnail(ArraySource(picture))
+        return self.measure(small, None if code is None else self.fused(small, code, strength))
 
     def decode(
         self,
@@ -405,9 +315,9 @@ class Stylizer:
         Raises:
             InputError: it cannot be read or used.
         """
-        return self._encode(self._thumbnail(ArraySource(_usable(picture))))
+        return self._encode(self.thumbnail(ArraySource(usable(picture))))
 
-    def _measure(
+    def measure(
         self,
         small: Picture,
         code: StyleCode | None,
@@ -418,7 +328,7 @@ class Stylizer:
             return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0]
         return self._run("statistics.onnx", thumbnail=small, photo=small if photo is None else photo)[0]
 
-    def _thumbnail(self, source: Source) -> Picture:
+    def thumbnail(self, source: Source) -> Picture:
         size = thumbnail_size(source.height, source.width, self.card.thumbnail, LONGEST_THUMBNAIL)
         return source.reduced(*(max(SMALLEST_SIDE, side) for side in size))
 
@@ -473,7 +383,7 @@ class Stylizer:
         return self.card.has_codes and self.card.conditional
 
     def _run(self, graph: str, /, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
-        ends = {**_GRAPHS[self.card.kind], **_OPTIONAL[self._told]}[graph]
+        ends = {**GRAPHS[self.card.kind], **OPTIONAL[self._told]}[graph]
         session = load_graph(
             self.folder / graph,
             self.card.files[graph],
@@ -489,248 +399,3 @@ class Stylizer:
                 "make or install it again"
             )
         return outputs
-
-
-class _Painting:
-    """One photo in one style, or in a collection's own: its plan, its statistics, and its tiles.
-
-    Marks have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
-    size and enlarged with its own finest detail; where it is enlarged much, the networks paint once more on that, for
-    the marks that only a large picture can show (coarse to fine, as Gatys et al. 2017, section 6, do it).
-    """
-
-    def __init__(
-        self,
-        stylizer: Stylizer,
-        source: Source,
-        style: Style | None,
-        strength: float,
-        stroke: float,
-        color: Color,
-        seed: int,
-    ) -> None:
-        self.stylizer, self.source = stylizer, source
-        code = None if style is None else style.code
-        self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
-        short = min(source.height, source.width)
-        self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
-        self.small = stylizer._thumbnail(source)
-        self.code = None if code is None else stylizer.fused(self.small, code, strength, color)
-        self.affines = stylizer._measure(self.small, self.code)
-        # Another place in the field of noise; seed 0 is its corner.
-        self.shift = np.random.default_rng(seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT if seed else np.zeros(2, int)
-
-    def tiles(self) -> Iterator[tuple[Tile, Picture]]:
-        if self.mixed == 0:
-            for tile in tiles(self.source.height, self.source.width):
-                yield tile, self.source.region(tile.rows, tile.columns)
-            return
-        for tile, painted in self._painted():
-            if self.mixed == 1:
-                yield tile, painted
-            else:
-                photo = self.source.region(tile.rows, tile.columns)
-                yield tile, photo + np.float32(self.mixed) * (painted - photo)
-
-    def _painted(self) -> Iterator[tuple[Tile, Picture]]:
-        height, width = self.source.height, self.source.width
-        if self.scale == 1:
-            yield from self._tiles(self.source, self.affines)
-            return
-        sizes = [max(SMALLEST_SIDE, round(side / self.scale)) for side in (height, width)]
-        small = ArraySource(self.source.reduced(*sizes))
-        base = np.empty_like(small.picture)
-        for tile, painted in self._tiles(small, self.affines):
-            base[:, :, tile.rows, tile.columns] = painted
-        if self.scale > REPAINTED:
-            small_base = self.stylizer._thumbnail(ArraySource(base))
-            affines = self.stylizer._measure(small_base, self.code, self.small)
-            yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
-            return
-        result: Source
-        if self.scale > 1:
-            result = EnlargedSource(self.source, base, small.picture)
-        else:
-            result = ArraySource(resize(base, height, width))
-        for tile in tiles(height, width):
-            yield tile, result.region(tile.rows, tile.columns)
-
-    def _tiles(self, source: Source, affines: npt.NDArray[np.float32]) -> Iterator[tuple[Tile, Picture]]:
-        for tile in tiles(source.height, source.width):
-            seen = source.region(tile.seen_rows, tile.seen_columns)
-            rows, columns = tile.inner
-            origin = tile.origin[0] + int(self.shift[0]), tile.origin[1] + int(self.shift[1])
-            yield tile, self.stylizer.decode(seen, affines, origin)[:, :, rows, columns]
-
-
-@dataclass(frozen=True)
-class Style:
-    """A named style code.
-
-    Attributes:
-        name: what people call it.
-        code: the style itself; it fits the model that made it and no other.
-        about: where it comes from (title, artist, year, source, licence, kind). It is no part of the style's identity.
-        pictures: those that it is made of, which the quality ``"standard"`` paints with; none where only the code is
-            known, as in a style file.
-    """
-
-    name: str
-    code: StyleCode
-    about: Mapping[str, str] = field(default_factory=dict, compare=False)
-    pictures: tuple[StylePicture, ...] = field(default=(), compare=False)
-
-    @classmethod
-    def named(cls, name: str) -> Style:
-        """A built-in style, one of a person's own (``sfumato styles add``), or one learnt from what a person likes
-        (``sfumato personal``; ``NAME/2`` is the second of several).
-
-        Raises:
-            UsageError: there is none of that name; the error offers the nearest ones.
-        """
-        if not isinstance(name, str):
-            raise UsageError(f"a style's name is text, but {type(name).__name__} was given")
-        path = style_path(name)
-        if path.suffix == TASTE_SUFFIX:
-            from sfumato.inference.taste import Taste
-
-            return Taste.load(path).style_named(name)
-        code, about = StyleCode.load(path)
-        return cls(name, code, about, pictures=built_in_pictures(name))
-
-    @classmethod
-    def from_image(cls, source: ImageSource, name: str | None = None, stylizer: Stylizer | None = None) -> Self:
-        """The style of one picture, for the model of ``stylizer`` (by default the one that ships with Sfumato)."""
-        if name is None and isinstance(source, str | os.PathLike):
-            name = Path(source).stem
-        return cls.from_images([source], name, stylizer)
-
-    @classmethod
-    def from_images(
-        cls, sources: Iterable[ImageSource], name: str | None = None, stylizer: Stylizer | None = None
-    ) -> Self:
-        """What several pictures have in common: the mean of their codes."""
-        stylizer = stylizer or Stylizer()
-        read = [_usable(source) for source in sources]
-        codes = [stylizer.encode(picture) for picture in read]
-        if not codes:
-            raise UsageError("a style needs at least one picture, and none was given")
-        kind = "picture" if len(codes) == 1 else "pictures"
-        about = {"kind": kind, "pictures": str(len(codes))}
-        pictures = tuple(StylePicture.of(picture) for picture in read)
-        return cls(name or f"{len(codes)} {kind}", StyleCode.mean(codes), about, pictures=pictures)
-
-    @classmethod
-    def blend(cls, weights: Mapping[Self | str, float], name: str | None = None) -> Self:
-        """A mixture of styles, or of built-in ones by name; weights count in proportion to their sum.
-
-        Raises:
-            UsageError: no style, a weight below zero or not finite, or none above zero.
-            ModelError: styles of different models.
-        """
-        if not isinstance(weights, Mapping) or not all(isinstance(w, Real) for w in weights.values()):
-            raise UsageError("a blend is a mapping of styles to numbers, as in {'monet': 0.7, 'klimt': 0.3}")
-        parts = [(cls.named(part) if isinstance(part, str) else part, weight) for part, weight in weights.items()]
-        code = StyleCode.blend([style.code for style, _ in parts], [weight for _, weight in parts])
-        recipe = " + ".join(f"{style.name}:{weight:g}" for style, weight in parts)
-        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, _blended(parts))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Style:
-        """Reads a style file; of a taste's file (``NAME.sfumato``), its heaviest style.
-
-        Raises:
-            InputError: the file cannot be read.
-            ModelError: it is damaged or not a style.
-        """
-        if Path(path).suffix == TASTE_SUFFIX:
-            from sfumato.inference.taste import Taste
-
-            return Taste.load(path).style
-        code, about = StyleCode.load(path)
-        return cls(about.get("name") or Path(path).name.split(".")[0], code, about)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes a style file (safetensors, a few kB), whole or not at all.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        self.code.save(path, {**self.about, "name": self.name})
-
-
-def _blended(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:
-    """The pictures of all parts, by weight; none where a part that counts has none."""
-    parts = [(style, float(weight)) for style, weight in parts if weight > 0]
-    if not all(style.pictures for style, _ in parts):
-        return ()
-    whole, found = sum(weight for _, weight in parts), []
-    for style, weight in parts:
-        own = sum(each.weight for each in style.pictures)
-        found += [each.weighted(weight / whole / own) for each in style.pictures]
-    return tuple(found)
-
-
-def _usable(source: ImageSource) -> Picture:
-    picture = as_image(source)
-    name = source if isinstance(source, str | os.PathLike) else "the picture"
-    if len(picture) != 1:
-        raise InputError(f"{name} is a batch of {len(picture)} pictures; pass them one at a time")
-    check_size(picture.shape[2], picture.shape[3], str(name))
-    return picture
-
-
-def check_size(height: int, width: int, name: str) -> None:
-    """Raises InputError for a picture that is too small to be painted."""
-    if max(height, width) < SMALLEST_SIDE:
-        raise InputError(f"{name} has {width} x {height} pixels; Sfumato needs {SMALLEST_SIDE} or more on a side")
-
-
-def _as_styles(style: Style | str | Sequence[Style | str] | None) -> list[Style | str]:
-    styles: list[Any] = [] if style is None else list(style) if isinstance(style, list | tuple) else [style]
-    for each in styles:
-        if not isinstance(each, Style | str):
-            raise UsageError(
-                f"a style is a Style or a name, but {type(each).__name__} was given; Style.from_image makes one of a "
-                "picture, Style.blend one of several"
-            )
-    return styles
-
-
-def _as_mask(mask: Any) -> Mask:
-    """Values in [0, 1]; whole numbers and booleans are taken as shares of their largest."""
-    if not isinstance(mask, np.ndarray) or mask.ndim != 2:
-        found = f"of shape {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
-        raise InputError(f"a mask must be an array (H, W), but is {found}")
-    if mask.dtype == bool:
-        return mask.astype(np.float32)
-    if mask.dtype in (np.uint8, np.uint16):
-        return mask.astype(np.float32) / np.float32(np.iinfo(mask.dtype).max)
-    if not np.issubdtype(mask.dtype, np.floating) or not (mask.min() >= 0 and mask.max() <= 1):  # NaN fails too
-        raise InputError(
-            f"a mask must be uint8, uint16, bool, or float in [0, 1], but some value of it ({mask.dtype}) is not"
-        )
-    return mask.astype(np.float32)
-
-
-def _regions(masks: Sequence[Mask], styles: int, height: int, width: int, name: str) -> list[Mask]:
-    """A soft-edged weight ``(height, width)`` for each style, or none where there are no masks."""
-    if not isinstance(masks, list | tuple):
-        raise UsageError(f"masks must be a list of arrays, but is {type(masks).__name__}; put it in brackets")
-    if styles < 1:
-        raise UsageError("a picture needs a style, and none was given: a style is a Style or a name")
-    if not masks:
-        if styles > 1:
-            raise UsageError(f"{styles} styles need {styles - 1} or {styles} masks; or blend them into one style")
-        return []
-    if len(masks) not in (styles, styles - 1):
-        raise UsageError(f"styles need a mask each, or one fewer: {styles} styles and {len(masks)} masks were given")
-    regions = []
-    for mask in map(_as_mask, masks):
-        if mask.shape != (height, width):
-            shape = " x ".join(str(side) for side in mask.shape[::-1])
-            raise InputError(f"a mask has {shape} pixels and {name} {width} x {height}; make them the same size")
-        regions.append(soften(mask))
-    if len(regions) < styles:
-        regions.append(np.clip(1 - np.sum(regions, 0), 0, 1))
-    return regions

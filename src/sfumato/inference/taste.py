@@ -26,8 +26,9 @@ from sfumato.files import atomic_file
 from sfumato.image import Photo, Picture
 from sfumato.inference.guide import measured_distance, small_copy
 from sfumato.inference.library import is_name, split_name
+from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import StylePicture, read_liked
-from sfumato.inference.stylizer import Style, Stylizer
+from sfumato.inference.stylizer import Stylizer
 from sfumato.style_code import StyleCode, Tensors, read_small, tensor_bytes
 
 #: What people may say of their pictures; ``unstated`` where nobody did.

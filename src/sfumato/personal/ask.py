@@ -19,7 +19,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from sfumato import assets
 from sfumato.errors import UsageError
 from sfumato.image import Picture, as_image, read_image, resize, thumbnail_size
-from sfumato.inference.stylizer import Style, Stylizer
+from sfumato.inference.style import Style
+from sfumato.inference.stylizer import Stylizer
 from sfumato.personal.preferences import Preferences, answer, answered_codes, code_id, preference, recall
 from sfumato.personal.profile import Centre, PreferenceModel, next_question
 from sfumato.personal.space import StyleSpace

@@ -38,8 +38,9 @@ from sfumato import assets
 from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
 from sfumato.files import atomic_file
 from sfumato.inference.library import is_name, new_personal_path, personal_folder
+from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import LIKED, StylePicture, write_liked
-from sfumato.inference.stylizer import Style, Stylizer
+from sfumato.inference.stylizer import Stylizer
 from sfumato.inference.taste import RIGHTS, Taste
 from sfumato.personal.look import Look, Remark, Seen, look, odd_one
 from sfumato.personal.profile import Centre, PreferenceModel, centres

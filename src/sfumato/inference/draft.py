@@ -1,0 +1,97 @@
+"""Drafts: a photo painted by the small network, at a base size and then at its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sfumato.image import Picture, resize
+from sfumato.inference.sources import ArraySource, EnlargedSource, Source
+from sfumato.inference.style import SMALLEST_SIDE, Style
+from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
+
+if TYPE_CHECKING:
+    from sfumato.inference.stylizer import Color, Stylizer
+
+#: Short side, in pixels, at which marks have the size that they have in the pictures the model learnt from. Larger
+#: photos are painted at this size first, and enlarged.
+NATURAL = 512
+#: How many times the base size a result must be for its finest octaves to be painted too, and not only enlarged.
+REPAINTED = 2.0
+#: Places of the networks' field of noise, along each axis, before it repeats (`networks.generator.NOISE_PERIODS`).
+NOISE_PLACES = 429
+
+
+class DraftPainting:
+    """One photo in one style, or in a collection's own: its plan, its statistics, and its tiles.
+
+    Marks have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
+    size and enlarged with its own finest detail; where it is enlarged much, the networks paint once more on that, for
+    the marks that only a large picture can show (coarse to fine, as Gatys et al. 2017, section 6, do it).
+    """
+
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        source: Source,
+        style: Style | None,
+        strength: float,
+        stroke: float,
+        color: Color,
+        seed: int,
+    ) -> None:
+        self.stylizer, self.source = stylizer, source
+        code = None if style is None else style.code
+        self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
+        short = min(source.height, source.width)
+        self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
+        self.small = stylizer.thumbnail(source)
+        self.code = None if code is None else stylizer.fused(self.small, code, strength, color)
+        self.affines = stylizer.measure(self.small, self.code)
+        # Another place in the field of noise; seed 0 is its corner.
+        self.shift = np.random.default_rng(seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT if seed else np.zeros(2, int)
+
+    def tiles(self) -> Iterator[tuple[Tile, Picture]]:
+        if self.mixed == 0:
+            for tile in tiles(self.source.height, self.source.width):
+                yield tile, self.source.region(tile.rows, tile.columns)
+            return
+        for tile, painted in self._painted():
+            if self.mixed == 1:
+                yield tile, painted
+            else:
+                photo = self.source.region(tile.rows, tile.columns)
+                yield tile, photo + np.float32(self.mixed) * (painted - photo)
+
+    def _painted(self) -> Iterator[tuple[Tile, Picture]]:
+        height, width = self.source.height, self.source.width
+        if self.scale == 1:
+            yield from self._tiles(self.source, self.affines)
+            return
+        sizes = [max(SMALLEST_SIDE, round(side / self.scale)) for side in (height, width)]
+        small = ArraySource(self.source.reduced(*sizes))
+        base = np.empty_like(small.picture)
+        for tile, painted in self._tiles(small, self.affines):
+            base[:, :, tile.rows, tile.columns] = painted
+        if self.scale > REPAINTED:
+            small_base = self.stylizer.thumbnail(ArraySource(base))
+            affines = self.stylizer.measure(small_base, self.code, self.small)
+            yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
+            return
+        result: Source
+        if self.scale > 1:
+            result = EnlargedSource(self.source, base, small.picture)
+        else:
+            result = ArraySource(resize(base, height, width))
+        for tile in tiles(height, width):
+            yield tile, result.region(tile.rows, tile.columns)
+
+    def _tiles(self, source: Source, affines: npt.NDArray[np.float32]) -> Iterator[tuple[Tile, Picture]]:
+        for tile in tiles(source.height, source.width):
+            seen = source.region(tile.seen_rows, tile.seen_columns)
+            rows, columns = tile.inner
+            origin = tile.origin[0] + int(self.shift[0]), tile.origin[1] + int(self.shift[1])
+            yield tile, self.stylizer.decode(seen, affines, origin)[:, :, rows, columns]
