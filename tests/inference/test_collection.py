@@ -14,7 +14,7 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, export_model, export_run
 from sfumato.image import Photo, to_levels
 from sfumato.inference import Style, Stylizer
-from sfumato.inference import stylizer as module
+from sfumato.inference import draft as module
 from sfumato.inference.gate import Gate, Wishes, paint_as_wished
 from sfumato.inference.guide import choose
 from sfumato.inference.recipe import Recipe
