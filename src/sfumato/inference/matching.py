@@ -22,6 +22,7 @@ Everything here is NumPy; shapes are ``(places, channels)``, float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +62,11 @@ class FeatureBank:
     vectors: Array
     mean: Array
     origins: Array
+
+    @cached_property
+    def spread(self) -> Array:
+        """The vectors' covariance ``(643, 643)``."""
+        return covariance(self.vectors - self.mean)
 
     @classmethod
     def of(cls, vectors: Array, origins: Array | None = None) -> FeatureBank:
@@ -128,14 +134,13 @@ class Matcher:
         painted so far; of large pictures, a sample of them."""
         self.bank, self.weights = bank, weights
         layers = np.repeat(np.array([*weights.layers, 0.0], np.float32), [*LAYER_CHANNELS, 3])
-        mean = photo.mean(0)
-        keys: Array = (bank.vectors - bank.mean) * layers
-        spreads = covariance((photo - mean) * layers), covariance(keys)
+        mean, both = photo.mean(0), layers[:, None] * layers
+        spreads = covariance(photo - mean) * both, bank.spread * both
         directions = _principal(spreads[0] + spreads[1], DIRECTIONS)
         self._basis = layers[:, None] * directions
         # Means are taken off after the projection, which is then one product, without a copy of the places.
         self._photo_mean, self._bank_mean = mean @ self._basis, bank.mean @ self._basis
-        self._keys = keys @ directions
+        self._keys = bank.vectors @ self._basis - self._bank_mean
         self._least = np.float32(_NOISE) * np.sqrt(np.square(self._keys).sum(1).mean()) + _LEAST
         alignment = transport(*(directions.T @ each @ directions for each in spreads))
         self._anchors: tuple[Array, Array] | None = None
@@ -145,7 +150,7 @@ class Matcher:
             self._anchors = unit(places).T, places @ alignment
         self._aligned_basis, self._aligned_mean = self._basis @ alignment, self._photo_mean @ alignment
         # The bias is a key's last number, and 1 a query's.
-        self._scored = np.vstack([unit(self._keys).T, np.zeros((1, len(keys)), np.float32)])
+        self._scored = np.vstack([unit(self._keys).T, np.zeros((1, len(self._keys)), np.float32)])
         some = _some(len(photo), BALANCED, rng)
         photo, painted = photo[some], None if painted is None else painted[some]
         unlike = 0.0
@@ -154,8 +159,8 @@ class Matcher:
             unlike = _unlikeness(queries)  # of a plain photo 0: it stays plain
         if weights.balance:
             weight = np.float32(weights.balance * _TEMPERATURE * unlike)
-            self._scored[-1:] = weight * balance(queries @ self._scored[:-1] / _TEMPERATURE)
-        self.readout = Readout(bank.vectors, _prediction(self._keys, bank.vectors - bank.mean))
+            self._scored[-1:] = weight * balance(queries / np.float32(_TEMPERATURE) @ self._scored[:-1])
+        self.readout = Readout(bank.vectors, _prediction(self._keys, bank.vectors))
         if weights.statistics:
             self._move_statistics(self.readout.places(self.search(photo, painted)), unlike)
 
@@ -226,7 +231,8 @@ def _unlikeness(queries: Array) -> float:
 
 
 def _prediction(keys: Array, vectors: Array) -> Array:
-    """The matrix ``(K, C)`` that predicts centred vectors ``(M, C)`` from keys ``(M, K)`` best (ridge regression)."""
+    """The matrix ``(K, C)`` that predicts vectors ``(M, C)``, less their mean, from centred keys ``(M, K)`` best (ridge
+    regression)."""
     square = covariance(keys)
     square[np.diag_indices_from(square)] += _RIDGE * np.trace(square) / len(square) + _LEAST
     return np.asarray(np.linalg.solve(square, keys.T @ vectors / np.float32(len(keys))), np.float32)
@@ -259,7 +265,8 @@ def transport(source: npt.NDArray[np.floating], target: npt.NDArray[np.floating]
 def balance(scores: Array, rounds: int = _ROUNDS) -> Array:
     """One bias a vector of the bank ``(1, M)`` by Sinkhorn's iteration: with it, the soft assignment of the places
     (rows of ``scores`` ``(N, M)``, cosine similarity divided by the temperature) uses all vectors equally often."""
-    kernel = np.exp(scores - scores.max(1, keepdims=True))  # a place's own constant changes no assignment
+    kernel = scores - scores.max(1, keepdims=True)  # a place's own constant changes no assignment
+    np.exp(kernel, out=kernel)
     share = np.float32(scores.shape[0] / scores.shape[1])
     value = np.ones(scores.shape[1], np.float32)
     for _ in range(rounds):
