@@ -12,6 +12,7 @@ from sfumato.checkpoint import load_model
 from sfumato.errors import ModelError
 from sfumato.export.onnx import export_model
 from sfumato.image import Picture, resize
+from sfumato.inference import places
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
 from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Match, Readout, unit
@@ -128,6 +129,28 @@ def test_a_picture_that_is_encoded_by_tile_is_tiled_without_seams(
     photo = scene(136, 160, seed=3)
     one, other = (paint(networks, photo, style, base=48, tile=tile, whole=200) for tile in (64, 1024))
     assert np.abs(one - other).max() < 1e-4
+
+
+def test_a_region_that_is_encoded_in_strips_is_the_whole(
+    networks: FeatureNetworks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ArraySource(scene(118, 93, seed=2))
+    region = slice(0, 118), slice(0, 93)
+    whole = encode_region(networks, source, *region)
+    encoded = []
+    encode = FeatureNetworks.encode
+    monkeypatch.setattr(FeatureNetworks, "encode", lambda self, x: encoded.append(x.shape) or encode(self, x))
+    monkeypatch.setattr(places, "_AT_ONCE", 93 * 40)
+    strips = encode_region(networks, source, *region)
+    assert len(encoded) == 3
+    assert np.abs(strips - whole).max() < 1e-4
+
+
+def test_released_networks_go_on(networks: FeatureNetworks) -> None:
+    picture = scene(48, 64, seed=1)
+    before = networks.encode(picture)
+    networks.release()
+    assert np.array_equal(networks.encode(picture), before)
 
 
 def test_strength_0_is_the_photo(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:

@@ -38,7 +38,7 @@ from sfumato.errors import ModelError
 from sfumato.inference.feature_networks import MARGIN
 from sfumato.inference.session import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator, ProjectedDiscriminator
-from sfumato.networks.hypercolumn import CHANNELS, HYPERCOLUMN_LAYERS, stack_layers
+from sfumato.networks.hypercolumn import CHANNELS, HYPERCOLUMN_LAYERS, LAYER_CHANNELS, pooled_layers
 from sfumato.networks.hypercolumn import STRIDE as CELL
 from sfumato.networks.hypercolumn_gradient import HypercolumnGradient
 from sfumato.networks.model import (
@@ -276,8 +276,10 @@ class _Encoder(nn.Module):
 
     def forward(self, picture: Tensor) -> Tensor:
         inner = slice(MARGIN // CELL, -MARGIN // CELL)
-        features = stack_layers(self.vgg(picture, HYPERCOLUMN_LAYERS))[:, :, inner, inner] * self.scale
-        return torch.cat([features, F.avg_pool2d(picture, CELL)[:, :, inner, inner]], 1)
+        layers, scales = pooled_layers(self.vgg(picture, HYPERCOLUMN_LAYERS)), self.scale.split(LAYER_CHANNELS, 1)
+        # Layer by layer, so that only one array has all channels.
+        parts = [layer[:, :, inner, inner] * scale for layer, scale in zip(layers, scales, strict=True)]
+        return torch.cat([*parts, F.avg_pool2d(picture, CELL)[:, :, inner, inner]], 1)
 
 
 class _Entry(nn.Module):

@@ -6,15 +6,18 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sfumato.assets import weights_dir
 from sfumato.errors import ModelError
 from sfumato.image import Picture
-from sfumato.inference.matching import Array
+from sfumato.inference.matching import HYPERCOLUMN, Array
 from sfumato.inference.session import WEIGHTS, Ends, check_hash, load_graph, read_card
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 #: Pixels of a picture, along a side, to one hypercolumn.
 STRIDE = 4
@@ -88,8 +91,16 @@ class FeatureNetworks:
         ``(640, H/4, W/4)``, weighted as `encode` gives them, by the picture (``networks.hypercolumn_gradient``)."""
         return self._run("gradient.onnx", picture=picture, features=features[None])
 
-    def _run(self, graph: str, **inputs: Any) -> Array:
-        session = load_graph(
+    def release(self) -> None:
+        """Give back the memory that the graphs keep from one run to the next."""
+        from onnxruntime import RunOptions
+
+        options = RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self._session("entry.onnx").run(None, {"features": np.zeros((1, HYPERCOLUMN, 1, 1), np.float32)}, options)
+
+    def _session(self, graph: str) -> InferenceSession:
+        return load_graph(
             self.folder / graph,
             self._files[graph],
             _GRAPHS[graph],
@@ -97,7 +108,9 @@ class FeatureNetworks:
             self._device,
             weights=self._files.get(WEIGHTS, ""),
         )
-        output: Array = session.run(None, inputs)[0]
+
+    def _run(self, graph: str, **inputs: Any) -> Array:
+        output: Array = self._session(graph).run(None, inputs)[0]
         if not np.isfinite(output).all():
             raise ModelError(f"the model {self.name!r} gave values that are not numbers; install it again")
         return output

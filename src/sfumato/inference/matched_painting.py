@@ -190,8 +190,11 @@ class MatchedPainting:
         if refined is not None and scales[refined].height * scales[refined].width > whole * STRIDE**2:
             self.refined = None
 
-    def tiles(self, tile: int = 1024) -> Iterator[tuple[Tile, Picture]]:
-        """The painting, tile by tile; ``tile`` is a tile's side in pixels, a multiple of ``STRIDE``."""
+    def tiles(self, tile: int | None = None) -> Iterator[tuple[Tile, Picture]]:
+        """The painting, tile by tile; ``tile`` is a tile's side in pixels, a multiple of ``STRIDE``, by default 640, or
+        1024 of a picture of up to ``whole`` places."""
+        if tile is None:
+            tile = 1024 if self.source.height * self.source.width <= self.whole * STRIDE**2 else 640
         if not self.strength:
             for region in tiles(self.source.height, self.source.width, tile, HALO):
                 yield region, self.source.region(region.rows, region.columns)
@@ -207,6 +210,8 @@ class MatchedPainting:
             parts = self._pass(index, photo, painted, tile)
             if index == last and index != self.refined:
                 yield from parts
+                if photo.source is self.source and not photo.is_small:
+                    self.networks.release()  # some 600 MB, which writing a large picture needs
                 return
             canvas = np.empty((1, 3, scale.height, scale.width), np.float32)
             for region, part in parts:

@@ -19,6 +19,7 @@ _KERNEL = np.exp(-(np.arange(-_BLUR, _BLUR + 1, dtype=np.float32) ** 2) / 2)
 _KERNEL /= _KERNEL.sum()
 _FRAME = 3  # places around a picture that is decoded
 _REGION = 4  # cells: half of the side of a window in which colours follow the photo's luma
+_AT_ONCE = 300_000  # pixels that are encoded at once
 _EVEN = np.float32(1e-3)  # variance of luma in a window that counts as plain
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -37,9 +38,14 @@ def mirrored(source: Source, rows: slice, columns: slice, margin: int = 0) -> Pi
 def encode_region(networks: FeatureNetworks, source: Source, rows: slice, columns: slice) -> Array:
     """Places ``(643, h, w)`` of a region that begins on the grid of ``STRIDE``, as the whole picture has them.
 
-    Beyond the picture's border, where the encoder would see black, the picture is mirrored.
+    Beyond the picture's border, where the encoder would see black, the picture is mirrored. A large region is encoded
+    strip by strip: the encoder takes 512 bytes a pixel.
     """
-    return networks.encode(mirrored(source, rows, columns, MARGIN))
+    step = max(1, _AT_ONCE // ((columns.stop - columns.start) * STRIDE)) * STRIDE
+    if rows.stop - rows.start <= step:
+        return networks.encode(mirrored(source, rows, columns, MARGIN))
+    strips = (slice(top, min(top + step, rows.stop)) for top in range(rows.start, rows.stop, step))
+    return np.concatenate([networks.encode(mirrored(source, strip, columns, MARGIN)) for strip in strips], axis=1)
 
 
 def rows_of(places: Array) -> Array:

@@ -75,6 +75,7 @@ def load_graph(
     if path.name in _IN_ARENA:
         _make_arena()
         options.add_session_config_entry("session.use_env_allocators", "1")
+        options.enable_mem_pattern = False  # it would keep a second copy of the memory that each size needs
     else:
         options.enable_cpu_mem_arena = False  # it would keep what the largest tile needed
         options.enable_mem_reuse = False  # planning it is quadratic in nodes: 1.2 s for the statistics
@@ -100,11 +101,11 @@ def load_graph(
 
 @lru_cache(maxsize=1)
 def _make_arena() -> None:
-    """The process's arena, which sessions may share. It grows by what is asked for, not to the next power of two."""
+    """The process's arena, which graphs that do not run at once share."""
     import onnxruntime as ort
 
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-    ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"arena_extend_strategy": 1}))
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg({}))
 
 
 @lru_cache(maxsize=24)

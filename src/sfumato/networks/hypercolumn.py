@@ -48,12 +48,17 @@ def hypercolumns(vgg: VGG19, pictures: Tensor) -> Tensor:
 
 def stack_layers(features: Mapping[str, Tensor]) -> Tensor:
     """VGG19's features of `HYPERCOLUMN_LAYERS`, relu1_1 (B, 64, H, W) and so on -> (B, 640, H // 4, W // 4)."""
+    return torch.cat(pooled_layers(features), 1)
+
+
+def pooled_layers(features: Mapping[str, Tensor]) -> list[Tensor]:
+    """The same layers one by one, averaged down to (B, C, H // 4, W // 4)."""
     pooled = []
     for name in HYPERCOLUMN_LAYERS:
         block = int(name[4])  # relu{block}_{index}: each block has half the resolution of the one before
         factor = STRIDE >> (block - 1)
         pooled.append(F.avg_pool2d(features[name], factor) if factor > 1 else features[name])
-    return torch.cat(pooled, 1)
+    return pooled
 
 
 def layer_scale(deviation: Tensor) -> Tensor:
