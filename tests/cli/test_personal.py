@@ -295,8 +295,6 @@ def test_questions_are_answered_by_lines(desk, store, tmp_path):
         "anna",
         "--photo",
         tmp_path / "photo.png",
-        "--quality",
-        "draft",
         "-o",
         tmp_path / "q.png",
     ]
