@@ -11,15 +11,24 @@ from PIL import Image, ImageFilter
 
 from sfumato.image import Picture, luma, resample
 
+_REACH = 4  # pixels: a bicubic kernel sees 2 on each side
 
-def enlarge(x: Picture, height: int, width: int, rows: slice, columns: slice) -> Picture:
+
+def enlarge(x: npt.NDArray[np.floating], height: int, width: int, rows: slice, columns: slice) -> Picture:
     """A region (``rows``, ``columns``) of ``x`` ``(1, C, h, w)`` enlarged to ``height`` by ``width``, bicubic.
 
     Any region holds the same values as that part of the whole enlarged at once.
     """
-    down, across = x.shape[2] / height, x.shape[3] / width
-    box = (columns.start * across, rows.start * down, columns.stop * across, rows.stop * down)
-    return resample(x, rows.stop - rows.start, columns.stop - columns.start, Image.Resampling.BICUBIC, box)
+    spans, part = [], []
+    for wanted, new, old in ((rows, height, x.shape[2]), (columns, width, x.shape[3])):
+        start, stop = wanted.start * old / new, wanted.stop * old / new
+        # What is farther away than the kernel reaches is not copied.
+        part.append(slice(max(0, int(start) - _REACH), int(stop) + 1 + _REACH))
+        spans.append((start - part[-1].start, stop - part[-1].start))
+    (top, bottom), (left, right) = spans
+    near: Picture = np.ascontiguousarray(x[:, :, part[0], part[1]], np.float32)
+    box = (left, top, right, bottom)
+    return resample(near, rows.stop - rows.start, columns.stop - columns.start, Image.Resampling.BICUBIC, box)
 
 
 def detail_gain(painted: Picture, photo: Picture) -> float:
