@@ -78,6 +78,11 @@ class Data:
     def of(self, artist: str) -> list[Work]:
         return [work for work in self.works if work.artist == artist]
 
+    def shown(self, artist: str, draw: int, count: int) -> list[Path]:
+        """The photos that are painted for a draw; artists meet other photos."""
+        at = self.persons.index(artist) * 5 + draw * count
+        return [self.photos[(at + i) % len(self.photos)] for i in range(count)]
+
     @property
     def persons(self) -> list[str]:
         return sorted({work.artist for work in self.works if work.split == "person"})
@@ -172,11 +177,10 @@ def instant(data: Data, photos: int, side: int) -> dict[str, Any]:
     unit = units(data.judged(data.others))
     rows: list[dict[str, Any]] = []
     for artist in data.persons:
-        at = data.persons.index(artist) * 5  # so that artists meet other photos
         for draw, (liked, held, disliked, rng) in enumerate(draws(data, artist)):
             codes, target = data.codes(liked), data.judged(held) / unit
             found = centres(codes, data.codes(disliked), data.space)
-            for photo in (data.photos[(at + draw * photos + i) % len(data.photos)] for i in range(photos)):
+            for photo in data.shown(artist, draw, photos):
                 picture = small(read_image(photo), side)
                 seen = judge().features(small(picture, SIDE))
                 row = {"artist": artist, "photo": photo.stem, "centres": len(found)}
@@ -226,23 +230,19 @@ def banks(data: Data, photos: int, side: int) -> dict[str, Any]:
     distances = {"style": (statistics_distance, units[0]), "texture": (texture_distance, units[1])}
     rows: list[dict[str, Any]] = []
     for artist in data.persons:
-        at = data.persons.index(artist) * 5
+        own = {work: measured(read_image(data.folder / work.file)) for work in data.of(artist)}
         for draw, (liked, held, disliked, _) in enumerate(draws(data, artist)):
             with tempfile.TemporaryDirectory() as store:
                 os.environ["SFUMATO_PERSONAL"] = store
                 paths = [[data.folder / work.file for work in works] for works in (liked, disliked)]
                 create("person", gather(*paths, data.stylizer), data.stylizer)
                 style = Style.named("person")
-                works = [measured(read_image(data.folder / work.file)) for work in held]
+                shown = [small(read_image(photo), side) for photo in data.shown(artist, draw, photos)]
                 row: dict[str, Any] = {"artist": artist, "draw": draw, "pictures": len(style.pictures)}
                 for quality in ("draft", "standard"):
-                    shown = [data.photos[(at + draw * photos + i) % len(data.photos)] for i in range(photos)]
-                    seen = [
-                        measured(data.stylizer(small(read_image(photo), side), style, quality=quality))
-                        for photo in shown
-                    ]
+                    seen = [measured(data.stylizer(photo, style, quality=quality)) for photo in shown]
                     for name, (distance, unit) in distances.items():
-                        found = [distance(one, work, unit) for one in seen for work in works]
+                        found = [distance(one, own[work], unit) for one in seen for work in held]
                         row[f"{quality}_{name}"] = round(float(np.mean(found)), 3)
             row["nearer"] = all(row[f"standard_{name}"] < row[f"draft_{name}"] for name in distances)
             rows.append(row)

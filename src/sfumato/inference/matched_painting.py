@@ -40,9 +40,7 @@ HALO = 64
 REFINEMENT = 2, 6
 _REFINED_PHOTO = 0.25  # share of the photo in the queries of refinement
 #: How places are compared in the last pass at the base size, and beyond it.
-_LAST = Weights(residual=0.6, statistics=0.5)
-#: How far colours are moved to those of `follow_luma` there.
-_EVENED = 0.4
+_LAST = Weights(residual=0.6, statistics=0.5, evened=0.4)
 _DETAIL = np.float32(0.5)  # of the photo's detail in a `_Guide`
 _COARSEST = 24  # pixels of the short side: below that a scale has too few places
 _STEP = 3.0  # times the size of the scale before, at most, beyond the base size
@@ -59,7 +57,6 @@ class Scale:
     width: int
     weights: Weights
     guided: bool = False  # whether its queries are those of a `_Guide`
-    evened: float = 0.0  # how far colours are moved to those of `follow_luma`
 
     @property
     def short(self) -> int:
@@ -76,8 +73,8 @@ def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
     short = min(height, width)
 
     def scale(side: float, weights: Weights, guided: bool = False) -> Scale:
-        factor, evened = side / short, _EVENED if weights is _LAST else 0.0
-        return Scale(max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)), weights, guided, evened)
+        factor = side / short
+        return Scale(max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)), weights, guided)
 
     first = min(short, base)
     coarse = [
@@ -137,8 +134,7 @@ class _Enlarged:
     """The picture painted so far, as a source of a larger size."""
 
     def __init__(self, picture: Picture, height: int, width: int) -> None:
-        # In 16 bits: at 48 megapixels the two pictures of a `_Guide` would take 220 MB.
-        self.picture, self.height, self.width = picture.astype(np.float16, copy=False), height, width
+        self.picture, self.height, self.width = picture, height, width
 
     def region(self, rows: slice, columns: slice) -> Picture:
         return np.clip(enlarge(self.picture, self.height, self.width, rows, columns), 0.0, 1.0)
@@ -154,7 +150,7 @@ class _Guide:
         height, width = painted.shape[2:]
         self.height, self.width, self.photo = photo.height, photo.width, photo
         self.painted = _Enlarged(painted, self.height, self.width)
-        self.coarse = _Enlarged(_reduced(photo, height, width), self.height, self.width)
+        self.coarse = _Enlarged(_reduced(photo, height, width).astype(painted.dtype), self.height, self.width)
 
     def region(self, rows: slice, columns: slice) -> Picture:
         detail = self.photo.region(rows, columns) - self.coarse.region(rows, columns)
@@ -214,9 +210,10 @@ class MatchedPainting:
                 if photo.source is self.source and not photo.is_small:
                     self.networks.release()  # some 600 MB, which writing a large picture needs
                 return
-            # In 16 bits, as it is only enlarged (`_Enlarged`), but for what is refined.
-            exact = np.float32 if index == self.refined else np.float16
-            canvas: Picture = np.empty((1, 3, scale.height, scale.width), exact)
+            # Large ones in 16 bits: at 48 megapixels the two pictures of a `_Guide` would take 220 MB. Small ones stay
+            # exact: rounding would enlarge the differences in the last bits between a tile and the whole.
+            kind = np.float16 if scale.guided and index != self.refined else np.float32
+            canvas: Picture = np.empty((1, 3, scale.height, scale.width), kind)
             for region, part in parts:
                 canvas[:, :, region.rows, region.columns] = part
             painted = self._refined(index, photo, canvas) if index == self.refined else canvas
@@ -243,9 +240,9 @@ class MatchedPainting:
             if index == len(self.scales) - 1:
                 self._keep(region, match.chosen.reshape(size))
             places = shown.places(match).T.reshape(-1, *size)
-            if scale.evened:
+            if scale.weights.evened:
                 colours = places[-3:]
-                colours += np.float32(scale.evened) * (follow_luma(colours, mirrored(source, *seen)) - colours)
+                colours += np.float32(scale.weights.evened) * (follow_luma(colours, mirrored(source, *seen)) - colours)
             own = enter(self.networks, photo.region(*seen)) if self.strength < 1 else None
             part = decode_places(self.networks, self._fused(places, own))[:, :, rows, columns]
             if own is not None:  # of what the decoder loses of the photo itself, what the strength leaves

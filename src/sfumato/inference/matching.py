@@ -75,7 +75,7 @@ class FeatureBank:
 
 @dataclass(frozen=True)
 class Weights:
-    """How places are compared at one scale.
+    """How places are compared at one scale, and what is then done to the matches.
 
     Attributes:
         photo: share of the photo in a query, from 0 to 1; the rest is the picture painted so far.
@@ -87,6 +87,7 @@ class Weights:
             most.
         statistics: how far means are moved to the bank's, from 0 to 1. Above 0, deviations are moved too, by a factor
             of at most `_STRETCH`.
+        evened: how far the colours of matches are moved to those of `places.follow_luma`, from 0 to 1.
     """
 
     photo: float = 0.6
@@ -95,6 +96,7 @@ class Weights:
     smooth: bool = False
     residual: float = 0.0
     statistics: float = 0.0
+    evened: float = 0.0
 
 
 class Match(NamedTuple):
@@ -150,7 +152,8 @@ class Matcher:
             self._anchors = unit(places).T, places @ alignment
         self._aligned_basis, self._aligned_mean = self._basis @ alignment, self._photo_mean @ alignment
         # The bias is a key's last number, and 1 a query's.
-        self._scored = np.vstack([unit(self._keys).T, np.zeros((1, len(self._keys)), np.float32)])
+        self._units = unit(self._keys)
+        self._scored = np.vstack([self._units.T, np.zeros((1, len(self._keys)), np.float32)])
         some = _some(len(photo), BALANCED, rng)
         photo, painted = photo[some], None if painted is None else painted[some]
         unlike = 0.0
@@ -172,7 +175,7 @@ class Matcher:
         for start in range(0, len(photo), _CHUNK):
             part = queries[start : start + _CHUNK]
             chosen[start : start + _CHUNK] = np.matmul(part, self._scored, out=scores[: len(part)]).argmax(1)
-        return Match(chosen, self._residual(aligned, self._keys[chosen]) if self.weights.residual else None)
+        return Match(chosen, self._residual(aligned, chosen) if self.weights.residual else None)
 
     def _queries(self, photo: Array, painted: Array | None) -> tuple[Array, Array]:
         """Unit vectors and a 1, ``(N, K + 1)``, and the photo's part of them, aligned but not of length 1,
@@ -206,17 +209,17 @@ class Matcher:
             smoothed[part] = (similar @ targets) / (similar.sum(1, keepdims=True) + np.float32(1e-12))
         return smoothed
 
-    def _residual(self, aligned: Array, keys: Array) -> Array:
+    def _residual(self, aligned: Array, chosen: npt.NDArray[np.int64]) -> Array:
         """What the matches miss, ``(N, K)``, weighted by how unlike they are."""
         directed, most = self._directed(aligned), np.float32(self.weights.residual)
-        distance = 1 - np.einsum("nk,nk->n", directed, unit(keys))[:, None]
+        distance = 1 - np.einsum("nk,nk->n", directed, self._units[chosen])[:, None]
         share = np.minimum(most, most * distance) * directed.any(1, keepdims=True)
-        return np.asarray(share * (aligned - keys), np.float32)
+        return np.asarray(share * (aligned - self._keys[chosen]), np.float32)
 
     def _move_statistics(self, found: Array, unlike: float) -> None:
         """Change the readout so that channels of places like ``found`` ``(N, 643)`` come nearer to the bank's mean and
         deviation."""
-        mean, deviation, wanted = found.mean(0), found.std(0), self.bank.vectors.std(0)
+        mean, deviation, wanted = found.mean(0), found.std(0), np.sqrt(np.diagonal(self.bank.spread))
         gain = wanted / (deviation + np.float32(1e-3) * wanted.mean() + np.float32(1e-9))
         gain = np.clip(gain, 1 / _STRETCH, _STRETCH) ** np.float32(unlike)
         moved = mean + np.float32(self.weights.statistics * unlike) * (self.bank.mean - mean)

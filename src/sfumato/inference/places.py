@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from sfumato.image import Picture, resample
+from sfumato.image import Picture, luma, resample
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Array, Readout
 from sfumato.inference.sources import Source
@@ -21,7 +21,6 @@ _FRAME = 3  # places around a picture that is decoded
 _REGION = 4  # cells: half of the side of a window in which colours follow the photo's luma
 _AT_ONCE = 300_000  # pixels that are encoded at once
 _EVEN = np.float32(1e-3)  # variance of luma in a window that counts as plain
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def mirrored(source: Source, rows: slice, columns: slice, margin: int = 0) -> Picture:
@@ -93,10 +92,10 @@ def decode_places(networks: FeatureNetworks, places: Array) -> Picture:
 def follow_luma(colours: Array, photo: Picture) -> Array:
     """Colours ``(3, h, w)`` of places as a linear function of the luma of ``photo`` ``(1, 3, 4h, 4w)`` in each window:
     a guided filter (He et al. 2013). So a region of one colour in the photo gets one colour, and edges stay."""
-    luma = np.asarray(np.tensordot(_LUMA, cell_colours(photo), 1)[None], np.float32)
-    mean, colour = _box(luma), _box(colours)
-    slope = np.asarray((_box(luma * colours) - mean * colour) / (_box(luma * luma) - mean * mean + _EVEN), np.float32)
-    return np.asarray(_box(slope) * luma + _box(colour - slope * mean), np.float32)
+    grey = luma(cell_colours(photo))[None]
+    mean, colour = _box(grey), _box(colours)
+    slope = np.asarray((_box(grey * colours) - mean * colour) / (_box(grey * grey) - mean * mean + _EVEN), np.float32)
+    return np.asarray(_box(slope) * grey + _box(colour - slope * mean), np.float32)
 
 
 def _box(planes: Array) -> Array:
