@@ -31,7 +31,7 @@ from sfumato.inference.tiling import Tile, tiles
 #: Pixels of the short side at which a style's features have their natural size. Larger photos are painted at this size
 #: first, and then on it at their own size.
 BASE = 512
-#: Places, at most, of a picture that is encoded at once: some 250 MB.
+#: Places, at most, of a picture that is encoded at once: their hypercolumns take 250 MB.
 WHOLE = 98_304
 #: Pixels around a tile that are painted with it: the decoder sees 44, and what smooths colours 16 more. The encoder's
 #: own margin comes on top.
@@ -77,11 +77,9 @@ def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
         return Scale(max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)), weights, guided)
 
     first = min(short, base)
-    coarse = [
-        scale(first / 4, Weights(layers=(6.0, 3.0, 1.0, 0.0, 0.0), balance=0.0, smooth=True)),
-        scale(first / 2, Weights(layers=(4.0, 2.0, 1.0, 0.5, 0.0), balance=0.1, smooth=True)),
-    ]
-    passes = [each for each in coarse if each.short >= _COARSEST]
+    # One coarse pass: with another between them pictures judged alike, in a tenth more time.
+    coarse = scale(first / 4, Weights(layers=(6.0, 3.0, 1.0, 0.0, 0.0), balance=0.0, smooth=True))
+    passes = [coarse] if coarse.short >= _COARSEST else []
     if short <= base:
         # Twice: the second time with what has been painted at this size.
         return [*passes, scale(first, Weights()), scale(first, _LAST)]
