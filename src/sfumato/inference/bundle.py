@@ -28,7 +28,7 @@ _OTHERS = {"noise": "it paints out of noise, and no photos; use sfumato imagine 
 
 @dataclass(frozen=True)
 class Card:
-    """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained, scored and licensed.
+    """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained and is licensed.
 
     ``kind`` is ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
     ``conditional`` is whether its discriminator, where it has one, is told the style code.
@@ -46,7 +46,6 @@ class Card:
     kind: str = "arbitrary"
     conditional: bool = True
     training: dict[str, Any] = field(default_factory=dict)
-    scores: dict[str, Any] = field(default_factory=dict)
     licence: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -72,7 +71,6 @@ class Card:
         # Cards from before there were kinds have none.
         card = {
             "training": {},
-            "scores": {},
             "licence": {},
             "data": {},
             "kind": "arbitrary",
