@@ -246,7 +246,7 @@ class Stylizer:
     ) -> MatchedPainting:
         """How a photo is painted by matched features; the arguments are those of `paint`. The style has pictures."""
         assert style is not None, "choose_quality lets no model of one collection come here"
-        pictures = style.pictures
+        pictures = tuple(style.pictures)
         if color == "content":
             photo = source.reduced(*thumbnail_size(source.height, source.width, 64, LONGEST_THUMBNAIL))
             pictures = tuple(each.recoloured(photo) for each in pictures)

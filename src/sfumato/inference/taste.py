@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ class Taste:
     rights: Mapping[str, int] = field(default_factory=dict)
     created: str = ""
     preference: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    pictures: tuple[tuple[StylePicture, ...], ...] = ()
+    pictures: Sequence[Sequence[StylePicture]] = ()
 
     def __post_init__(self) -> None:
         """Raises ModelError where the parts do not fit each other."""
@@ -111,7 +111,7 @@ class Taste:
             about["rights"] = rights
         if self.created:
             about["learnt"] = self.created[:16].replace("T", " ")
-        pictures = self.pictures or ((),) * len(self.codes)
+        pictures: Sequence[Sequence[StylePicture]] = self.pictures or ((),) * len(self.codes)
         return tuple(
             Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about, near)
             for i, (code, near) in enumerate(zip(self.codes, pictures, strict=True))
