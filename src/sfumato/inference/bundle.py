@@ -17,7 +17,7 @@ GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint 
         "statistics.onnx": (("thumbnail", "code"), ("affines",)),
         **_GENERATOR,
     },
-    "collection": {"statistics.onnx": (("thumbnail", "photo"), ("affines", "look")), **_GENERATOR},
+    "collection": {"statistics.onnx": (("thumbnail",), ("affines",)), **_GENERATOR},
 }
 OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are told a code
     True: {"discriminator.onnx": (("picture", "code"), ("opinion",))},
