@@ -67,7 +67,7 @@ PARITY_SIZES = ((16, 16), (17, 31), (75, 93), (128, 200))
 PARITY_BATCHES = (1, 2, 5)  # z at once
 _SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
 _FREE = {  # axes of any length, by the name of an input or output; codes and affines have none
-    **dict.fromkeys(("picture", "photo", "thumbnail", "stylized", "features", "opinion", "painted"), _SIZE),
+    **dict.fromkeys(("picture", "thumbnail", "stylized", "features", "opinion", "painted"), _SIZE),
     **dict.fromkeys(("upscaled", "gradient", "places", "entered"), _SIZE),
     **dict.fromkeys(("z", "pictures"), _COUNT),
 }
