@@ -1,9 +1,9 @@
 """Make what ships in the package from a trained run: the ONNX bundle, the built-in styles, the list of picture hashes,
 the index of the training paintings' styles, the style space.
 
-usage: build_assets.py RUN DATA [--model-id ID] [--newest] [--scores JSON]
-       build_assets.py RUN DATA --collection NAME [--scores JSON]
-       build_assets.py RUN DATA --decoder NAME [--scores JSON]
+usage: build_assets.py RUN DATA [--model-id ID] [--newest]
+       build_assets.py RUN DATA --collection NAME
+       build_assets.py RUN DATA --decoder NAME
        build_assets.py DATA --only-index
        build_assets.py DATA --only-space
 
@@ -43,7 +43,6 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--model-id", default="base-3")
     parser.add_argument("--newest", action="store_true", help="the newest checkpoint, and not the best by validation")
-    parser.add_argument("--scores", type=Path, help="what tools/judge or benchmarks measured, for the card")
     parser.add_argument("--only-index", action="store_true", help="make the index again, and nothing else")
     parser.add_argument("--only-space", action="store_true", help="make the style space again, and nothing else")
     parser.add_argument("--collection", metavar="NAME", help="the run is of one painter")
@@ -72,7 +71,7 @@ def main() -> None:
     if arguments.decoder:
         bundle = bundle.with_name("matching")
         print(export_run(arguments.run, bundle, arguments.decoder, newest=True))
-        _complete_card(bundle / "card.json", manifest, train, arguments.scores)
+        _complete_card(bundle / "card.json", manifest, train)
         return
     if arguments.collection:
         bundle = bundle.with_name(arguments.collection)
@@ -80,10 +79,10 @@ def main() -> None:
         training = json.loads((bundle / "card.json").read_text("utf-8"))["training"]
         seen = [name for name in train if name.startswith("content/")]
         seen += _painted_by(training["style_digest"], train, arguments.data)
-        _complete_card(bundle / "card.json", manifest, seen, arguments.scores)
+        _complete_card(bundle / "card.json", manifest, seen)
         return
     print(export_run(arguments.run, bundle, arguments.model_id, newest=arguments.newest))
-    _complete_card(bundle / "card.json", manifest, train, arguments.scores)
+    _complete_card(bundle / "card.json", manifest, train)
 
     hashes = {name: hashlib.sha256((arguments.data / name).read_bytes()).hexdigest() for name in train}
     _check_claim(json.loads((bundle / "card.json").read_text("utf-8"))["training"], hashes)
@@ -163,7 +162,7 @@ def _check_claim(training: dict[str, str], hashes: dict[str, str]) -> None:
             raise SystemExit(f"the run was trained on other {kind} pictures than the manifest's `train` rows")
 
 
-def _complete_card(path: Path, manifest: dict[str, dict[str, str]], train: list[str], scores: Path | None) -> None:
+def _complete_card(path: Path, manifest: dict[str, dict[str, str]], train: list[str]) -> None:
     card = json.loads(path.read_text("utf-8"))
     licences: dict[str, int] = {}
     for name in train:
@@ -180,8 +179,6 @@ def _complete_card(path: Path, manifest: dict[str, dict[str, str]], train: list[
         "code": "Apache-2.0",
         "weights": "see NOTICE: trained on photos of research data sets, some for non-commercial use only",
     }
-    if scores:
-        card["scores"] = json.loads(scores.read_text())
     path.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 

@@ -21,7 +21,6 @@ from sfumato.inference.nearest import CARD_KEY, FILE, TrainingStyles
 def test_the_shipped_bundle_is_whole():
     card = Card.read(weights_dir())
     assert card.training
-    assert card.scores
     assert card.licence
     assert card.data
 

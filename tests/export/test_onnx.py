@@ -53,7 +53,7 @@ def scene(height, width, seed=0):
 def exported(tmp_path_factory):
     """A bundle, its torch model (rounded to 16 bits by the export), and the parity that was found."""
     folder, model = tmp_path_factory.mktemp("models") / "bundle", new_model()
-    parity = export_model(model, folder, "tiny", {"training": {"steps": "0"}, "scores": {"style": 0.4}})
+    parity = export_model(model, folder, "tiny", {"training": {"steps": "0"}, "data": {"photos": 4}})
     return folder, model, parity
 
 
@@ -173,7 +173,7 @@ def test_the_card_describes_the_bundle(exported):
     assert card["parameters"] == sum(p.numel() for p in model.parameters())
     assert card["parity"] == parity
     assert ModelConfig.parse(card["config"]) == model.config
-    assert (card["training"], card["scores"]) == ({"steps": "0"}, {"style": 0.4})
+    assert (card["training"], card["data"]) == ({"steps": "0"}, {"photos": 4})
     statistics = onnxruntime.InferenceSession(folder / "statistics.onnx")
     affines = statistics.run(None, {"thumbnail": scene(32, 32), "code": np.zeros((1, model.code_size), np.float32)})[0]
     assert affines.shape == (1, card["affines"])

@@ -198,6 +198,14 @@ def test_a_readout_is_entered_as_its_places_are(networks: FeatureNetworks) -> No
     assert np.abs(entered(networks, Readout(vectors, directions)).places(match) - wanted).max() < 1e-3
 
 
+def test_a_readout_without_directions_is_entered_too(networks: FeatureNetworks) -> None:
+    vectors = np.random.default_rng(0).random((30, CHANNELS), np.float32)
+    shown = entered(networks, Readout(vectors, vectors[:0]))
+    assert len(shown.directions) == 0
+    wanted = entered(networks, Readout(vectors, vectors[:5])).vectors
+    assert np.array_equal(shown.places(Match(np.arange(30), None)), wanted)
+
+
 def test_features_come_nearer_to_the_style_with_strength(
     networks: FeatureNetworks, style: tuple[StylePicture, ...]
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from sfumato.inference.matching import (
     CHANNELS,
+    DIRECTIONS,
     Array,
     FeatureBank,
     Matcher,
@@ -133,6 +134,13 @@ def test_a_constant_photo_has_one_match() -> None:
 
 def readout(match: Matcher, photo: Array) -> Array:
     return match.readout.places(match.search(photo, None))
+
+
+def test_directions_are_found_where_a_residual_is_added_alone() -> None:
+    bank = rows(50, 0)
+    for residual, count in ((0.0, 0), (0.5, DIRECTIONS)):
+        weights = Weights(photo=1.0, layers=PLAIN.layers, residual=residual)
+        assert len(matcher(bank, bank, weights).readout.directions) == count
 
 
 def test_the_residual_brings_places_nearer_to_the_aligned_photo() -> None:

@@ -41,7 +41,6 @@ def taste(codes):
         disliked=HASHES[2:],
         answers=4,
         rights={"own": 2, "unstated": 1},
-        scores={"style": 0.25},
         created="2026-11-26T22:22:38Z",
         preference={"mean": np.arange(3, dtype=np.float32)},
     )
@@ -61,7 +60,7 @@ def rewritten(path, change=None, tensors=None, key="sfumato.taste"):
 def test_what_goes_in_comes_out(taste, tmp_path):
     taste.save(tmp_path / "anna.sfumato")
     found = Taste.load(tmp_path / "anna.sfumato")
-    for name in ("name", "codes", "weights", "liked", "disliked", "answers", "rights", "scores", "created", "model"):
+    for name in ("name", "codes", "weights", "liked", "disliked", "answers", "rights", "created", "model"):
         assert getattr(found, name) == getattr(taste, name), name
     assert np.array_equal(found.preference["mean"], [0, 1, 2])
 
@@ -175,7 +174,6 @@ def test_files_that_are_no_tastes_are_one_sentence(taste, tmp_path):
         lambda card: card.update(answers="many"),
         lambda card: card.update(rights=[]),
         lambda card: card.update(rights={"own": 1.5}),
-        lambda card: card.update(scores=None),
         lambda card: card.pop("created"),
         lambda card: card.update(created="\x1b[2J2026"),
         lambda card: card.update(model="base\n"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sfumato.checkpoint import load_model, save_model
+from sfumato.checkpoint import load_model
 from sfumato.data.batches import Batch
 from sfumato.errors import UsageError
 from sfumato.losses.contrastive import patch_nce
@@ -23,13 +23,11 @@ from sfumato.losses.perceptual import (
     style_target,
 )
 from sfumato.networks.discriminator import OfPhotos
-from sfumato.networks.model import CollectionConfig, CollectionModel, ModelConfig, StyleTransferModel
+from sfumato.networks.model import CollectionConfig, CollectionModel
 from sfumato.networks.patch_head import draw_positions
-from sfumato.networks.style_encoder import look_of, trunk_features
 from sfumato.training import config as configs
 from sfumato.training.collection import Collection
 from sfumato.training.config import CYCLE, RECIPES, Phase, TrainConfig, load_recipe
-from sfumato.training.kinds import eye
 from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.state import checkpoints
 
@@ -77,20 +75,6 @@ def kind(photos, paintings):
     return make
 
 
-def test_a_collection_s_look_is_the_mean_of_its_pictures(kind):
-    made = kind()
-    made.fit()
-    looks = []
-    for picture in made.source.style:
-        x = torch.nn.functional.interpolate(picture[None].float() / 255, scale_factor=320 / min(picture.shape[1:]))
-        looks.append(look_of(trunk_features(list(eye(None, made.device).convs.values())[:5], x))[0])
-    want = torch.stack(looks).mean(0)
-    assert made.model.look.shape == want.shape
-    # Enlarged in another way, and so only about the same.
-    assert float((made.model.look - want).abs().mean()) < 0.2 * float(want.abs().mean())
-    assert float(made.model.look.std()) > 0.1
-
-
 @pytest.fixture
 def trainer(photos, paintings):
     def make(out, cycle=False, **changes):
@@ -110,7 +94,7 @@ def half(kind, step=3, batch=None, opponent=True, **changes):
 
 
 def test_style_terms_hold_outputs_to_the_whole_paintings_of_the_batch(photos, paintings):
-    weights = LossWeights(**NONE | {"contrast": 1, "statistics": 3, "gram": 2})
+    weights = LossWeights(**NONE | {"contrast": 1, "statistics": 3, "gram": 2, "content": 0.1})
     torch.manual_seed(0)
     made = Collection(settings(weights=weights), photos, paintings, torch.device("cpu"))
     batch = drawn(made)
@@ -127,11 +111,12 @@ def test_style_terms_hold_outputs_to_the_whole_paintings_of_the_batch(photos, pa
         expected["gram"].append(float(gram_loss(mine, wanted)))
     for name, values in expected.items():
         assert float(found.report[name]) == pytest.approx(np.mean(values), rel=1e-3), name
+    assert float(found.report["content"]) > 0
     found.loss.backward()
     assert made.model.generator.paint.conv.weight.grad.abs().max() > 0
     bare = Collection(settings(), photos, paintings, torch.device("cpu"))
     assert bare.targets is None
-    assert not {"statistics", "gram"} & half(bare).report.keys()
+    assert not {"statistics", "gram", "content"} & half(bare).report.keys()
 
 
 @torch.no_grad()
@@ -416,98 +401,6 @@ def test_a_collection_s_model_says_how_large_it_is():
     assert there_and_back.heads is None
     weights = [sum(p.numel() for p in part.parameters()) for part in (there_and_back.generator, there_and_back)]
     assert weights[1] == 2 * weights[0]
-
-
-# A codebook: the fine-tuning of a model of any style.
-
-
-def book_settings(**changes):
-    shapes = {"generator": "codebook", "widths": (8, 8, 8), "blocks": 1, "texture_size": 8, "style_size": 8, "codes": 4}
-    weights = LossWeights(**NONE | {"adversarial": 1, "content": 0.1, "statistics": 3, "gram": 2, "range": 5})
-    usual = {"weights": weights, "identity": 0, "collection": {**shapes, "blocks": 1}}
-    return settings(**{**usual, **changes})
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A model of any style that has met VGG19."""
-    torch.manual_seed(3)
-    model = StyleTransferModel(ModelConfig(widths=(8, 8, 8), blocks=1, texture_size=8, style_size=8))
-    model.style_encoder.look_with(eye(None, torch.device("cpu")))
-    path = tmp_path_factory.mktemp("base") / "model.safetensors"
-    save_model(path, model, {}, model.state_dict())
-    return path, model
-
-
-@pytest.fixture
-def book_trainer(photos, paintings, base):
-    def make(out, start=base[0], **changes):
-        return Trainer(book_settings(**changes), photos, paintings, out, cache=None, cpu=True, start=start)
-
-    return make
-
-
-def test_a_codebook_begins_with_the_model_and_its_codes_of_the_collection(book_trainer, base, tmp_path):
-    kind = book_trainer(tmp_path / "run").kind
-    generator, own = kind.model.generator, base[1].generator.state_dict()
-    assert all(torch.equal(t, own[name]) for name, t in generator.generator.state_dict().items())
-    assert len(generator.codes) == 4
-    order = np.argsort(kind.hashes)
-    assert kind._works == [order[i] for i in (0, 1, 3, 4)]  # of six, evenly, whatever they are called
-    for i, work in enumerate(kind._works):
-        code = base[1].style_encoder(kind._thumbnail(kind.source.style[work]))
-        assert torch.allclose(generator.codes[i], code[0], atol=1e-5)
-
-
-def test_a_codebook_of_more_codes_than_works_has_some_twice(book_trainer, tmp_path):
-    collection = {**book_settings().collection.model_dump(), "codes": 9}
-    kind = book_trainer(tmp_path / "run", collection=collection).kind
-    assert set(kind._works) == set(range(6))
-    assert len(kind._works) == 9
-
-
-def test_samples_aim_at_the_work_whose_code_they_are_painted_under(book_trainer, tmp_path):
-    kind = book_trainer(tmp_path / "run").kind
-    kind.discriminator.eval().requires_grad_(False)
-    batch = drawn(kind)
-    aims = [kind._works[i] for i in kind.model.generator.choose(batch.thumbnail)]
-    assert aims != list(batch.style_ids)
-    found = half(kind, batch=batch)
-    seen = style_target(kind.targets.vgg(alternate_views(found.fake)))
-    expected = statistics_loss(seen, kind.targets.style(aims, batch.rows))
-    assert float(found.report["statistics"]) == pytest.approx(float(expected), rel=1e-3)
-    assert float(found.report["content"]) > 0
-    found.loss.backward()
-    assert kind.model.generator.codes.grad.abs().max() > 0
-
-
-def test_a_codebook_trains_stops_and_resumes_bitwise(book_trainer, tmp_path):
-    whole = book_trainer(tmp_path / "whole")
-    whole.run(lambda told: None)
-    first = book_trainer(tmp_path / "parts")
-
-    def stop(told):
-        if told.step == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(Interrupted):
-        first.run(stop)
-    second = book_trainer(tmp_path / "parts", start=None)
-    assert second.resume()
-    second.run(lambda told: None)
-    others = dict(second.state.tensors())
-    for name, mine in whole.state.tensors():
-        assert torch.equal(mine, others[name]), name
-
-
-def test_what_a_codebook_cannot_begin_with(book_trainer, trainer, base, tmp_path):
-    with pytest.raises(UsageError, match="a codebook begins with a model of the kind arbitrary"):
-        book_trainer(tmp_path / "none", start=None)
-    wider = {**book_settings().collection.model_dump(), "style_size": 9}
-    with pytest.raises(UsageError, match="has other networks than this run"):
-        book_trainer(tmp_path / "wider", collection=wider)
-    with pytest.raises(UsageError, match="a codebook has no cycle"):
-        CollectionConfig.parse({"generator": "codebook", "cycle": True}, "here")
 
 
 def test_a_projected_discriminator_plays_the_game_of_a_collection(photos, paintings):

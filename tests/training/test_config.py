@@ -5,7 +5,7 @@ import pytest
 from sfumato import checkpoint
 from sfumato.cli import train as cli
 from sfumato.errors import UsageError
-from sfumato.training.config import CODEBOOK, RECIPES, KindName, Phase, TrainConfig, load_recipe
+from sfumato.training.config import RECIPES, KindName, Phase, TrainConfig, load_recipe
 from sfumato.training.loop import KINDS
 
 
@@ -141,20 +141,3 @@ def test_recipes_hold_nothing_out_and_control_nothing_unasked(name):
     # Patience must be able to run out in the last phase, and not in a moment of it.
     assert config.patience * config.validation_interval <= config.phases[-1].steps / 2
     assert config.patience == 0 or config.patience >= 5
-
-
-def test_a_fine_tuning_takes_a_fortieth_of_the_steps():
-    config = load_recipe("laptop", [], "collection")
-    short = config.shortened()
-    assert [phase.steps for phase in config.phases] == [200, 15800]
-    assert [phase.steps for phase in short.phases] == [20, 395]
-    assert short.phases[1].model_copy(update={"steps": 15800}) == config.phases[1]
-    assert load_recipe("tiny", [], "collection").shortened().steps == 20
-
-
-def test_what_a_codebook_changes_fits_every_recipe():
-    for recipe in RECIPES:
-        config = load_recipe(recipe, list(CODEBOOK), "collection")
-        assert config.collection.generator == "codebook"
-        assert config.weights.content
-        assert not config.weights.contrast

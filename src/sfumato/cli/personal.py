@@ -575,7 +575,6 @@ def _contents(taste: Taste) -> dict[str, Any]:
         "disliked": list(taste.disliked),
         "answers": taste.answers,
         "rights": dict(taste.rights),
-        "scores": dict(taste.scores),
         "created": taste.created,
         "preference": bool(taste.preference),
     }

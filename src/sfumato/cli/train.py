@@ -72,7 +72,7 @@ def train(
             "--from",
             metavar="RUN|FILE|shipped",
             help="Begin with the weights of another run, of a model.safetensors, or with those that ship with Sfumato, "
-            "instead of from nothing. A collection may begin with a model of any style.",
+            "instead of from nothing.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
@@ -93,7 +93,7 @@ def train(
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device must be auto or cpu, but is {device}; which GPU is CUDA_VISIBLE_DEVICES' to say")
     with needs_extra("train", "Training"):
-        from sfumato.training.config import CODEBOOK, CYCLE, RECIPES, load_recipe
+        from sfumato.training.config import CYCLE, load_recipe
         from sfumato.training.loop import Interrupted, Trainer, check_out
         from sfumato.training.state import checkpoints
 
@@ -105,12 +105,6 @@ def train(
     if config is None:
         given = [*(CYCLE if cycle else ()), *(overrides or [])]
         config = load_recipe(recipe, given, kind and kind.value)
-        # A recipe in a file says itself what it wants.
-        book = _codebook(weights) if weights and config.kind == "collection" and recipe in RECIPES else ()
-        if book:
-            config = load_recipe(recipe, [*CODEBOOK, *book, *given], config.kind)
-            if not any(override.startswith("phases") for override in given):
-                config = config.shortened()
         if cycle and config.kind != "collection":
             raise UsageError("--cycle is how a collection is trained; add --kind collection")
     elif kind not in (None, config.kind):
@@ -186,25 +180,6 @@ def _weights(start: Path) -> Path:
     return start if start.is_file() else shipped_weights(start)[0]
 
 
-def _codebook(weights: Path) -> tuple[str, ...]:
-    """Overrides that give a collection the shapes of the model of any style in that file; none where it is a
-    collection's itself.
-
-    Raises:
-        UsageError: it is a codebook, whose codes are another collection's.
-    """
-    from sfumato.checkpoint import load_model
-    from sfumato.networks.model import CollectionModel, StyleTransferModel
-
-    model, _ = load_model(weights)
-    if isinstance(model, CollectionModel) and model.config.generator == "codebook":
-        raise UsageError(f"{weights} is a codebook of its own collection; begin with a model of any style, or --resume")
-    if not isinstance(model, StyleTransferModel):
-        return ()
-    shapes = model.config.model_dump(include={"widths", "blocks", "texture_size", "style_size"}, mode="json")
-    return tuple(f"collection.{name}={json.dumps(value)}" for name, value in shapes.items())
-
-
 def _resuming(**options: object) -> str:
     """The command that goes on with a run of these options."""
     several = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -228,10 +203,7 @@ def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
     path = out / "config.json"
     if not path.is_file():
         return None
-    found = json.loads(path.read_text())
-    if found.get("kind") == "collection" and "generator" not in found.get("collection", {}):
-        found.setdefault("weights", {})["content"] = 0.0  # a run from before collections had that term
-    return TrainConfig.parse(apply_overrides(found, overrides), str(path))
+    return TrainConfig.parse(apply_overrides(json.loads(path.read_text()), overrides), str(path))
 
 
 def _look(console: Console, folder: Path, manifest: Path | None, config: TrainConfig, short: int) -> FolderReport:

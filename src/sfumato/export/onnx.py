@@ -68,7 +68,7 @@ PARITY_SIZES = ((16, 16), (17, 31), (75, 93), (128, 200))
 PARITY_BATCHES = (1, 2, 5)  # z at once
 _SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
 _FREE = {  # axes of any length, by the name of an input or output; codes and affines have none
-    **dict.fromkeys(("picture", "photo", "thumbnail", "stylized", "features", "opinion", "painted"), _SIZE),
+    **dict.fromkeys(("picture", "thumbnail", "stylized", "features", "opinion", "painted"), _SIZE),
     **dict.fromkeys(("upscaled", "gradient", "places", "entered"), _SIZE),
     **dict.fromkeys(("z", "pictures"), _COUNT),
 }
@@ -96,11 +96,10 @@ class _Statistics(nn.Module):
 class _OwnStatistics(nn.Module):
     def __init__(self, model: CollectionModel) -> None:
         super().__init__()
-        self.model = model
+        self.generator = model.generator
 
-    def forward(self, thumbnail: Tensor, photo: Tensor) -> tuple[Tensor, Tensor]:
-        # Nothing is added, but the input stays in the graph where nothing chooses by it.
-        return self.model.generator.measure(thumbnail, photo), self.model.look_for(photo) + 0 * photo.mean()
+    def forward(self, thumbnail: Tensor) -> Tensor:
+        return self.generator.measure(thumbnail)
 
 
 class _Generator(nn.Module):
@@ -258,7 +257,7 @@ def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
     thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(_PHOTO), torch.tensor(_ORIGIN)
     affines = model.generator.measure(thumbnail)
     graphs: dict[str, _Graph] = {
-        "statistics": (_OwnStatistics(model), (thumbnail, thumbnail), ["thumbnail", "photo"], ["affines", "look"]),
+        "statistics": (_OwnStatistics(model), (thumbnail,), ["thumbnail"], ["affines"]),
         "generator": (_Generator(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
     }
     if judge is not None:
@@ -266,10 +265,9 @@ def _of_collection(model: CollectionModel, judge: nn.Module | None) -> _Bundle:
 
     def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
         painter = picture, model.generator.measure(picture), torch.tensor(_FAR)
-        return {"statistics": (picture, picture), "generator": painter, "discriminator": (picture,)}
+        return {"statistics": (picture,), "generator": painter, "discriminator": (picture,)}
 
-    look = len(model.look) if model.has_look else 0
-    sizes = {"code_size": 0, "look_size": look, "affines": int(affines.shape[1])}
+    sizes = {"code_size": 0, "look_size": 0, "affines": int(affines.shape[1])}
     facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": [], "conditional": False}
     return _Bundle(graphs, inputs, _pictures(), model.generator, facts)
 

@@ -17,7 +17,7 @@ GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint 
         "statistics.onnx": (("thumbnail", "code"), ("affines",)),
         **_GENERATOR,
     },
-    "collection": {"statistics.onnx": (("thumbnail", "photo"), ("affines", "look")), **_GENERATOR},
+    "collection": {"statistics.onnx": (("thumbnail",), ("affines",)), **_GENERATOR},
 }
 OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are told a code
     True: {"discriminator.onnx": (("picture", "code"), ("opinion",))},
@@ -28,7 +28,7 @@ _OTHERS = {"noise": "it paints out of noise, and no photos; use sfumato imagine 
 
 @dataclass(frozen=True)
 class Card:
-    """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained, scored and licensed.
+    """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained and is licensed.
 
     ``kind`` is ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
     ``conditional`` is whether its discriminator, where it has one, is told the style code.
@@ -46,7 +46,6 @@ class Card:
     kind: str = "arbitrary"
     conditional: bool = True
     training: dict[str, Any] = field(default_factory=dict)
-    scores: dict[str, Any] = field(default_factory=dict)
     licence: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -72,7 +71,6 @@ class Card:
         # Cards from before there were kinds have none.
         card = {
             "training": {},
-            "scores": {},
             "licence": {},
             "data": {},
             "kind": "arbitrary",

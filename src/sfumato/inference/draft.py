@@ -78,7 +78,7 @@ class DraftPainting:
             base[:, :, tile.rows, tile.columns] = painted
         if self.scale > REPAINTED:
             small_base = self.stylizer.thumbnail(ArraySource(base))
-            affines = self.stylizer.measure(small_base, self.code, self.small)
+            affines = self.stylizer.measure(small_base, self.code)
             yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
             return
         result: Source

@@ -109,7 +109,8 @@ class Match(NamedTuple):
 
 
 class Readout(NamedTuple):
-    """What a match stands for: ``vectors`` ``(M, C)`` of the bank, and ``directions`` ``(K, C)`` of the residual."""
+    """What a match stands for: ``vectors`` ``(M, C)`` of the bank, and ``directions`` ``(K, C)`` of the residual, of
+    which there are none, ``(0, C)``, where no residual is added."""
 
     vectors: Array
     directions: Array
@@ -164,7 +165,8 @@ class Matcher:
         if weights.balance:
             weight = np.float32(weights.balance * _TEMPERATURE * unlike)
             self._scored[-1:] = weight * balance(queries / np.float32(_TEMPERATURE) @ self._scored[:-1])
-        self.readout = Readout(bank.vectors, _prediction(self._keys, bank.vectors))
+        none = np.zeros((0, bank.vectors.shape[1]), np.float32)
+        self.readout = Readout(bank.vectors, _prediction(self._keys, bank.vectors) if weights.residual else none)
         if weights.statistics:
             self._move_statistics(self.readout.places(self.search(photo, painted)), unlike)
 

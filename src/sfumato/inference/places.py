@@ -67,11 +67,14 @@ def enter(networks: FeatureNetworks, places: Array) -> Array:
 def entered(networks: FeatureNetworks, readout: Readout) -> Readout:
     """The same of places that a readout gives: as the map is affine, it can be taken of the few vectors of a bank
     instead of all places."""
-    vectors, directions, zero = (
-        enter(networks, np.ascontiguousarray(part.T)[:, None])[:, 0].T
-        for part in (*readout, np.zeros((1, CHANNELS), np.float32))
-    )
-    return Readout(np.ascontiguousarray(vectors), np.ascontiguousarray(directions - zero))
+
+    def of(part: Array) -> Array:
+        return np.ascontiguousarray(enter(networks, np.ascontiguousarray(part.T)[:, None])[:, 0].T)
+
+    vectors = of(readout.vectors)
+    if not len(readout.directions):  # the networks take no empty picture
+        return Readout(vectors, np.zeros((0, vectors.shape[1]), np.float32))
+    return Readout(vectors, of(readout.directions) - of(np.zeros((1, CHANNELS), np.float32)))
 
 
 def decode_places(networks: FeatureNetworks, places: Array) -> Picture:

@@ -179,7 +179,7 @@ def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
     return found
 
 
-def _named(name: str) -> tuple[StylePicture, ...]:
+def _named(name: str) -> Sequence[StylePicture]:
     """The pictures of a built-in or personal style; none where there is none of that name."""
     try:
         return Style.named(name).pictures

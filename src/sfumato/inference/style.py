@@ -37,7 +37,7 @@ class Style:
     name: str
     code: StyleCode
     about: Mapping[str, str] = field(default_factory=dict, compare=False)
-    pictures: tuple[StylePicture, ...] = field(default=(), compare=False)
+    pictures: Sequence[StylePicture] = field(default=(), compare=False)
 
     @classmethod
     def named(cls, name: str) -> Style:

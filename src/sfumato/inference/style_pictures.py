@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
@@ -65,6 +66,28 @@ class StylePicture:
         return StylePicture.of(np.ascontiguousarray(np.moveaxis(changed, -1, 0))[None].astype(np.float32), self.weight)
 
 
+class LikedPictures(Sequence[StylePicture]):
+    """Files of a person's that a style is painted with, less those that have vanished or changed since: a tuple of the
+    others, made when it is first asked for. Hashing them takes time, and most of what reads a taste paints nothing."""
+
+    def __init__(self, kept: Sequence[StylePicture]) -> None:
+        self._kept = kept
+
+    @cached_property
+    def _here(self) -> tuple[StylePicture, ...]:
+        return tuple(filter(_is_there, self._kept))
+
+    def __len__(self) -> int:
+        return len(self._here)
+
+    @overload
+    def __getitem__(self, index: int) -> StylePicture: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[StylePicture, ...]: ...
+    def __getitem__(self, index: int | slice) -> StylePicture | tuple[StylePicture, ...]:
+        return self._here[index]
+
+
 def built_in_pictures(name: str) -> tuple[StylePicture, ...]:
     """The pictures of a built-in style, of equal weight; none where there is no built-in style of that name."""
     return tuple(
@@ -81,18 +104,17 @@ def write_liked(folder: Path, styles: Sequence[Sequence[StylePicture]]) -> None:
         file.write(json.dumps({"styles": found}, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
-def read_liked(folder: Path, styles: int) -> tuple[tuple[StylePicture, ...], ...]:
-    """What `write_liked` kept there, of so many styles, less files that have vanished or changed since; empty tuples
-    where nothing is kept, or of another number of styles."""
-    nothing: tuple[tuple[StylePicture, ...], ...] = ((),) * styles
+def read_liked(folder: Path, styles: int) -> tuple[LikedPictures, ...]:
+    """What `write_liked` kept there, of so many styles; each empty where nothing is kept, or of another number of
+    styles."""
+    found = []
     try:
-        kept = json.loads((folder / LIKED).read_bytes())["styles"]
-        found = tuple(
-            tuple(StylePicture(p["sha256"], float(p["weight"]), Path(p["path"])) for p in each) for each in kept
-        )
+        for each in json.loads((folder / LIKED).read_bytes())["styles"]:
+            kept = [StylePicture(p["sha256"], float(p["weight"]), Path(p["path"])) for p in each]
+            found.append(LikedPictures(kept))
     except (OSError, ValueError, KeyError, TypeError):
-        return nothing
-    return tuple(tuple(filter(_is_there, each)) for each in found) if len(found) == styles else nothing
+        found = []
+    return tuple(found) if len(found) == styles else (LikedPictures(()),) * styles
 
 
 def _is_there(picture: StylePicture) -> bool:

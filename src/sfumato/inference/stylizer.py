@@ -246,7 +246,7 @@ class Stylizer:
     ) -> MatchedPainting:
         """How a photo is painted by matched features; the arguments are those of `paint`. The style has pictures."""
         assert style is not None, "choose_quality lets no model of one collection come here"
-        pictures = style.pictures
+        pictures = tuple(style.pictures)
         if color == "content":
             photo = source.reduced(*thumbnail_size(source.height, source.width, 64, LONGEST_THUMBNAIL))
             pictures = tuple(each.recoloured(photo) for each in pictures)
@@ -317,16 +317,10 @@ class Stylizer:
         """
         return self._encode(self.thumbnail(ArraySource(usable(picture))))
 
-    def measure(
-        self,
-        small: Picture,
-        code: StyleCode | None,
-        photo: Picture | None = None,
-    ) -> npt.NDArray[np.float32]:
-        """Affines ``(1, A)``. ``photo`` is what a collection is to choose by, where ``small`` is of another picture."""
-        if code is not None:
-            return self._run("statistics.onnx", thumbnail=small, code=code.vector[None])[0]
-        return self._run("statistics.onnx", thumbnail=small, photo=small if photo is None else photo)[0]
+    def measure(self, small: Picture, code: StyleCode | None) -> npt.NDArray[np.float32]:
+        """Affines ``(1, A)`` on a thumbnail ``(1, 3, h, w)``; a model of one collection takes no code."""
+        given = {} if code is None else {"code": code.vector[None]}
+        return self._run("statistics.onnx", thumbnail=small, **given)[0]
 
     def thumbnail(self, source: Source) -> Picture:
         size = thumbnail_size(source.height, source.width, self.card.thumbnail, LONGEST_THUMBNAIL)

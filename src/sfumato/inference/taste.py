@@ -2,8 +2,8 @@
 
 It is one safetensors file of some kB: the centres of what is liked (style codes with their looks), their weights, and
 where there is one, the numbers of a preference model. Its one key of metadata, ``sfumato.taste``,
-holds a card in JSON: format, name, model, rights, how many pictures and their hashes, scores, the date, and a hash of
-all of that and of the numbers, by which damage is found. No picture lies in it, no name or place of one, and no code
+holds a card in JSON: format, name, model, rights, how many pictures and their hashes, the date, and a hash of all
+of that and of the numbers, by which damage is found. No picture lies in it, no name or place of one, and no code
 runs on load. Equal tastes are equal files.
 """
 
@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,6 @@ class Taste:
         liked, disliked: SHA-256, in hex, of the pictures that it was learnt from, sorted.
         answers: to how many questions it was learnt from besides.
         rights: how many pictures are under which of `RIGHTS`.
-        scores: what was measured of it; JSON.
         created: when it was learnt, as in ``2026-11-26T22:22:38.123456Z``.
         preference: numbers of the preference model, by name.
         pictures: for each centre, liked pictures that are near it. The file does not hold them: only the person who
@@ -66,10 +65,9 @@ class Taste:
     disliked: tuple[str, ...] = ()
     answers: int = 0
     rights: Mapping[str, int] = field(default_factory=dict)
-    scores: Mapping[str, Any] = field(default_factory=dict)
     created: str = ""
     preference: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    pictures: tuple[tuple[StylePicture, ...], ...] = ()
+    pictures: Sequence[Sequence[StylePicture]] = ()
 
     def __post_init__(self) -> None:
         """Raises ModelError where the parts do not fit each other."""
@@ -113,7 +111,7 @@ class Taste:
             about["rights"] = rights
         if self.created:
             about["learnt"] = self.created[:16].replace("T", " ")
-        pictures = self.pictures or ((),) * len(self.codes)
+        pictures: Sequence[Sequence[StylePicture]] = self.pictures or ((),) * len(self.codes)
         return tuple(
             Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about, near)
             for i, (code, near) in enumerate(zip(self.codes, pictures, strict=True))
@@ -155,7 +153,6 @@ class Taste:
             "disliked": sorted(self.disliked),
             "answers": self.answers,
             "rights": dict(self.rights),
-            "scores": dict(self.scores),
             "created": self.created,
         }
         tensors: dict[str, npt.NDArray[Any]] = {
@@ -216,8 +213,6 @@ class Taste:
             raise ValueError("its card has other types")
         if not all(text.isprintable() for text in texts):  # they are shown on terminals
             raise ValueError("its card has signs that cannot be shown")
-        if not isinstance(card["scores"], dict):
-            raise ValueError("its scores are none")
         return cls(
             card["name"],
             tuple(StyleCode(c, card["model"], None if looks is None else looks[i]) for i, c in enumerate(codes)),
@@ -226,7 +221,6 @@ class Taste:
             tuple(card["disliked"]),
             card["answers"],
             card["rights"],
-            card["scores"],
             card["created"],
             {key.removeprefix(_PREFERENCE): values for key, values in tensors.items()},
         )

@@ -161,9 +161,8 @@ class CollectionGenerator(nn.Module):
             noise.weight.zero_()
         self.paint.conv.weight.mul_(0.02)
 
-    def measure(self, thumbnail: Tensor, photo: Tensor | None = None) -> Tensor:
-        """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more -> affines (B, A) float32. `photo` is for generators that
-        choose by it (`CodebookGenerator`), and has no part here.
+    def measure(self, thumbnail: Tensor) -> Tensor:
+        """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more -> affines (B, A) float32.
 
         With `batch` normalisation this is what updates the running statistics, in training mode only.
         """

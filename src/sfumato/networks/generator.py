@@ -158,16 +158,6 @@ class Generator(nn.Module):
         painted = self._paint(thumbnail, source, origin, _Aim(target, gates, amount))
         return source.affines(), painted
 
-    def content_features(self, x: Tensor) -> list[Tensor]:
-        """Pictures (B, 3, H, W) in [0, 1] -> what the decoder reads of them, at strides 2, 4 and 8, measured on the
-        whitened pictures themselves, without noise and style."""
-        height, width = x.shape[2:]
-        x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-        _, white = Measured.of(x)
-        blank = white.new_zeros(len(white), 1, *white.shape[2:])
-        features: list[Tensor] = self.content_encoder(torch.cat([white, blank], 1), Measure(x.new_empty(len(x), 0)))
-        return list(features)
-
     def forward(self, x: Tensor, affines: Tensor, origin: Tensor | None = None) -> Tensor:
         """Photo (B, 3, H, W) in [0, 1], sides 16 or more; affines (B, A) -> picture (B, 3, H, W), near [0, 1].
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self, TypeAlias
 
-import torch
 from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from sfumato.config import Config
-from sfumato.networks.codebook_generator import CodebookGenerator
 from sfumato.networks.collection_generator import CollectionGenerator, Normalization
 from sfumato.networks.decoder import Decoder
 from sfumato.networks.discriminator import (
@@ -22,8 +20,7 @@ from sfumato.networks.generator import Generator
 from sfumato.networks.noise_generator import WIDTHS, NoiseGenerator
 from sfumato.networks.patch_head import PatchSampler
 from sfumato.networks.perceptual import VGG19
-from sfumato.networks.style_encoder import LOOK, StyleEncoder
-from sfumato.style_code import MEASURED
+from sfumato.networks.style_encoder import StyleEncoder
 
 #: What the discriminator looks with: with layers of its own, or with VGG19's (`networks.discriminator`).
 DiscriminatorKind: TypeAlias = Literal["patch", "projected"]
@@ -89,66 +86,29 @@ def _discriminator(
 class CollectionConfig(Config):
     """Shapes of the networks of one collection."""
 
-    # A network of its own, learnt from nothing; or the arbitrary kind's with the collection's codes (`--from`).
-    generator: Literal["residual", "codebook"] = "residual"
     widths: tuple[int, int, int] = (32, 64, 128)  # generator channels at strides 2, 4, 8
     blocks: int = 6  # residual blocks at stride 8
-    normalization: Normalization = "instance"  # of residual
-    codes: PositiveInt = 64  # of codebook: works whose codes are kept
-    texture_size: PositiveInt = 96  # of codebook: of the model that it begins with, as the next
-    style_size: PositiveInt = 256
+    normalization: Normalization = "instance"
     discriminator: DiscriminatorKind = "patch"
     discriminator_widths: tuple[int, ...] = (32, 64, 128)  # of patch, as scales and spectral
     discriminator_scales: int = 2
     discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
     cycle: bool = False  # there and back (CycleGAN); otherwise contrast of patches keeps the photo (CUT)
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.generator == "codebook" and self.cycle:
-            raise ValueError("a codebook has no cycle: its codes are paintings', and no photos'")
-        return self
-
-
-CollectionPainter: TypeAlias = CollectionGenerator | CodebookGenerator  # what paints in one collection's style
-
 
 class CollectionModel(nn.Module):
-    """`generator`, all that a user runs, and what trains with it: the `heads` of contrast, or the generator `back`.
-
-    `look` (`LOOK`,) is what refinement aims at: the mean over the collection's pictures, or 0 where none was taken. A
-    codebook has one for each code.
-    """
-
-    look: Tensor
+    """`generator`, all that a user runs, and what trains with it: the `heads` of contrast, or the generator `back`."""
 
     def __init__(self, config: CollectionConfig) -> None:
         super().__init__()
         self.config = config
         self.generator = self._new_generator()
         fine, middle, deep = config.widths
-        levels = (fine, middle, deep) if config.generator == "codebook" else (fine, middle, deep, deep)
-        self.heads = None if config.cycle else PatchSampler(levels)
+        self.heads = None if config.cycle else PatchSampler((fine, middle, deep, deep))
         self.back = self._new_generator() if config.cycle else None  # from paintings to photos
-        self.register_buffer("look", torch.zeros(LOOK))
 
-    def _new_generator(self) -> CollectionPainter:
-        config = self.config
-        if config.generator == "codebook":
-            size = config.texture_size + MEASURED
-            return CodebookGenerator(config.widths, config.blocks, size, config.style_size, config.codes)
-        return CollectionGenerator(config.widths, config.blocks, config.normalization)
-
-    @property
-    def has_look(self) -> bool:
-        """Whether refinement has something to aim at."""
-        return isinstance(self.generator, CodebookGenerator) or bool(self.look.any())
-
-    def look_for(self, thumbnail: Tensor) -> Tensor:
-        """What refinement of these photos (B, 3, h, w) aims at, (B, `LOOK`)."""
-        if isinstance(self.generator, CodebookGenerator):
-            return self.generator.look(thumbnail)
-        return self.look.expand(len(thumbnail), -1)
+    def _new_generator(self) -> CollectionGenerator:
+        return CollectionGenerator(self.config.widths, self.config.blocks, self.config.normalization)
 
     def forward(self, photo: Tensor, thumbnail: Tensor) -> Tensor:
         """Photo (B, 3, H, W) and its thumbnail, both in [0, 1] -> the photo as a painting (B, 3, H, W) in [0, 1]."""

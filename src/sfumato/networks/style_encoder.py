@@ -15,7 +15,6 @@ from sfumato.style_code import MEASURED
 _WIDTHS = (64, 64, 128, 128, 256)  # VGG19 up to relu3_1
 POOLED = (2, 4)  # convolutions with a pool of 2 before them
 LOOKED = (0, 2, 4)  # those whose statistics are a style's look: relu1_1, relu2_1, relu3_1
-LOOK = sum(2 * _WIDTHS[i] for i in LOOKED)
 _READ = {0: 0, 2: 16, 4: 24}  # convolution: directions of its features whose covariance is read (0: none)
 DESCRIPTOR = sum(2 * _WIDTHS[i] + size * (size + 1) // 2 for i, size in _READ.items())
 
@@ -31,7 +30,7 @@ def trunk_features(trunk: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
 
 
 def look_of(features: Sequence[Tensor]) -> Tensor:
-    """What `trunk_features` gave -> the look (B, `LOOK`): each layer's log(1 + mean) and log(1 + deviation)."""
+    """What `trunk_features` gave -> the look (B, 896): each layer's log(1 + mean) and log(1 + deviation)."""
     parts = []
     for i in LOOKED:
         variance, mean = torch.var_mean(features[i], (2, 3), correction=0)
@@ -71,7 +70,7 @@ class StyleEncoder(nn.Module):
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Code; features (B, 256, h/4, w/4) of VGG19's relu3_1, which say where things are (guidance's measure); and
-        the look (B, `LOOK`), which guidance measures with."""
+        the look (B, 896), which guidance measures with."""
         description, features = self._read(x)
         return self.code(description), features[-1], look_of(features)
 

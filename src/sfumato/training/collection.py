@@ -6,8 +6,8 @@ is contrast of patches (CUT, Park et al. 2020), or a cycle there and back (Cycle
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfumato.data.batches import STYLE_THUMBNAIL, Batch, BatchSource
+from sfumato.data.batches import Batch, BatchSource
 from sfumato.data.folders import FolderReport
 from sfumato.data.pool import ImagePool
-from sfumato.errors import UsageError
 from sfumato.losses.contrastive import patch_nce
 from sfumato.losses.game import Game
 from sfumato.losses.objective import LossWeights, total_loss
@@ -33,26 +32,16 @@ from sfumato.losses.perceptual import (
     statistics_loss,
     style_target,
 )
-from sfumato.networks.codebook_generator import CodebookGenerator
-from sfumato.networks.collection_generator import unrecorded
+from sfumato.networks.collection_generator import CollectionGenerator, unrecorded
 from sfumato.networks.discriminator import OfPhotos
-from sfumato.networks.model import (
-    CollectionModel,
-    CollectionPainter,
-    StyleTransferModel,
-    build_collection_discriminator,
-)
+from sfumato.networks.model import CollectionModel, build_collection_discriminator
 from sfumato.networks.patch_head import draw_positions
-from sfumato.networks.perceptual import VGG19
-from sfumato.networks.style_encoder import LOOKED, look_of, trunk_features
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread, take_over
+from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
 from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorStep, consistency
 from sfumato.training.targets import Targets
 
-_MET = 256  # photos, at most about that many, that tell a codebook how photos are
-_FITTED = 64  # pictures, evenly over the collection, whose mean look is taken
 _STREAM = 4  # of the seed, for places of contrast: 0 and 1 are the batches', 2 is validation's, 3 the pool's
 
 
@@ -77,7 +66,6 @@ class Collection(Kind[CollectionModel, Batch]):
         content = needed(content)
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"content": content.digest, "style": style.digest}
-        self.hashes = [picture.sha256 for picture in style.pictures]
         self.model = placed(self.new_model(), device)
         has_targets = bool(config.weights.statistics or config.weights.gram or config.weights.content)
         projected = config.collection.discriminator == "projected"
@@ -86,60 +74,12 @@ class Collection(Kind[CollectionModel, Batch]):
         self.source = BatchSource(content, style, config.seed, device)
         self.targets: Targets | None = None
         if has_targets and self.vgg:
-            self.targets = Targets(self.vgg, self.source, self.hashes, cache)
+            self.targets = Targets(self.vgg, self.source, [picture.sha256 for picture in style.pictures], cache)
         sides = ("paintings", "photos") if config.collection.cycle else ("paintings",)
         self.pools = {side: ImagePool(config.pool, config.seed) for side in sides}
 
     def new_model(self) -> CollectionModel:
         return CollectionModel(self.config.collection)
-
-    @cached_property
-    def _vgg(self) -> VGG19:
-        """What the look and the probes are seen by: the same eye, where there is one."""
-        return self.vgg or eye(self.vgg_file, self.device)
-
-    @cached_property
-    def _works(self) -> list[int]:
-        """Which paintings' codes are in the book: as many as it has, evenly over all; of fewer, some twice.
-
-        In the order of their hashes, so that a run finds them again whatever its files are called by then.
-        """
-        order = sorted(range(len(self.hashes)), key=self.hashes.__getitem__)
-        codes = self.config.collection.codes
-        return [order[i * len(order) // codes] for i in range(codes)]
-
-    def begin_with(self, found: nn.Module, name: str) -> None:
-        """A codebook may begin with the generator of any style, and the codes that this has for the collection."""
-        generator = self.model.generator
-        if not isinstance(generator, CodebookGenerator) or not isinstance(found, StyleTransferModel):
-            super().begin_with(found, name)
-            self.fit()  # the look is this collection's
-            return
-        take_over(generator.generator, found.generator, name)
-        encoder = found.style_encoder.to(self.device)
-        works = [self._thumbnail(self.source.style[i]) for i in self._works]
-        generator.fit(encoder, works, map(self._thumbnail, spread(self.source.content, _MET)))
-
-    def _thumbnail(self, picture: Tensor) -> Tensor:
-        """A picture (3, h, w) uint8 as styles are looked at: (1, 3, h', w') in [0, 1]."""
-        x = picture[None].to(self.device).float() / 255
-        scale = STYLE_THUMBNAIL / min(x.shape[2:])
-        return F.interpolate(x, scale_factor=scale, mode="bicubic", antialias=True).clamp(0, 1)
-
-    @torch.no_grad()
-    def fit(self) -> None:
-        """The collection's look: the mean of its pictures'.
-
-        Raises:
-            UsageError: it is a codebook, which has nothing to begin with.
-        """
-        if self.config.collection.generator == "codebook":
-            raise UsageError("a codebook begins with a model of the kind arbitrary; give one as --from (or `shipped`)")
-        trunk = list(self._vgg.convs.values())[: 1 + max(LOOKED)]
-        looks = []
-        for picture in spread(self.source.style, _FITTED):
-            looks.append(look_of(trunk_features(trunk, self._thumbnail(picture)))[0])
-        self.model.look.copy_(torch.stack(looks).mean(0))
 
     def draw(self, step: int, phase: Phase, lap: Lap) -> Batch:
         batch = self.source.batch(step, self.config.spec(phase), self.rows)
@@ -163,7 +103,7 @@ class Collection(Kind[CollectionModel, Batch]):
             features = self.targets.vgg(alternate_views(fake, rows))
             seen = style_target(features)
             with torch.autocast(self.device.type, enabled=False):  # tables are kept, and are to be the same bits always
-                wanted = self.targets.style(self._aims(generator, drawn), rows)
+                wanted = self.targets.style(drawn.style_ids, rows)
             terms |= {"statistics": statistics_loss(seen, wanted), "gram": gram_loss(seen, wanted)}
             if weights.content:
                 kept = self.targets.content(drawn, remember=self.config.content_variants > 0)
@@ -200,12 +140,6 @@ class Collection(Kind[CollectionModel, Batch]):
                     terms["contrast_identity"] = contrast
         loss, report = total_loss(terms, weights)
         return GeneratorStep(loss, report, fake.detach(), None, None if back is None else back.detach())
-
-    def _aims(self, generator: nn.Module, drawn: Batch) -> Sequence[int]:
-        """The paintings that outputs are to be like: those drawn, or those whose codes they were painted under."""
-        if not isinstance(generator, CodebookGenerator):
-            return drawn.style_ids
-        return [self._works[i] for i in generator.choose(drawn.thumbnail).tolist()]
 
     def _contrast(self, model: CollectionModel, outputs: Tensor, inputs: Tensor, step: int) -> Tensor:
         """What was painted at a place is told from other places' by the input there: the mean over layers, a scalar.
@@ -252,7 +186,7 @@ class Collection(Kind[CollectionModel, Batch]):
         photos, paintings = shown(self.source.content), shown(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
-        return Probes(self._vgg, photos=photos, paintings=paintings)
+        return Probes(self.vgg or eye(self.vgg_file, self.device), photos=photos, paintings=paintings)
 
     def painter(self, model: CollectionModel) -> Painter:
         photos = shown(self.source.content)
@@ -275,7 +209,7 @@ class Collection(Kind[CollectionModel, Batch]):
         return [[*row, *[blank] * (width - len(row))] for row in rows]
 
 
-def _identity(back: CollectionPainter, batch: Batch, count: int) -> Tensor:
+def _identity(back: CollectionGenerator, batch: Batch, count: int) -> Tensor:
     """The first photos are to stay photos."""
     photos = batch.crop[:count]
     return identity_loss(_again(back, photos, batch.thumbnail[:count]), photos)
@@ -289,7 +223,7 @@ def _as_large(pictures: Tensor, others: Tensor) -> Tensor:
     return F.interpolate(pictures, size, mode="bilinear", antialias=True, align_corners=False)
 
 
-def _again(generator: CollectionPainter, pictures: Tensor, thumbnails: Tensor) -> Tensor:
+def _again(generator: CollectionGenerator, pictures: Tensor, thumbnails: Tensor) -> Tensor:
     """Pictures (B, 3, S, S) painted under the statistics of their thumbnails."""
     painted: Tensor = generator(pictures, generator.measure(thumbnails))
     return painted

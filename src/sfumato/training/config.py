@@ -33,24 +33,6 @@ COLLECTION_TERMS = (
 )
 #: What has a part in the training of a decoder of matched features.
 MATCHING_TERMS = ("adversarial", "range", "reconstruction", "reconstruction_features", "matched", "lattice")
-#: Overrides that turn a collection's recipe into the fine-tuning of a model of any style, as a codebook: what keeps the
-#: photo and its works' marks are the arbitrary kind's terms; each sample aims at the work whose code it is given.
-CODEBOOK = (
-    "collection.generator=codebook",
-    "collection.discriminator=projected",
-    "weights.content=0.06",
-    "weights.statistics=6",
-    "weights.gram=3",
-    "weights.adversarial=0.5",
-    "weights.contrast=0",
-    "weights.contrast_identity=0",
-    "weights.identity=0",
-    "identity=0",
-    "learning_rate=3e-4",
-    "ema_half_life=200",
-    "checkpoint_every=50",
-    "sample_every=100",
-)
 #: Overrides that turn a collection's recipe from contrast (CUT) to the cycle, with the weights and pool of CycleGAN.
 CYCLE = (
     "collection.cycle=true",
@@ -219,12 +201,6 @@ class TrainConfig(Config):
                 return phase
             step -= phase.steps
         return self.phases[-1]
-
-    def shortened(self, share: int = 40, least: int = 20) -> Self:
-        """The same run in a fraction of the steps: fine-tuning needs no more."""
-        steps = [min(phase.steps, max(least, phase.steps // share)) for phase in self.phases]
-        phases = [phase.model_copy(update={"steps": n}) for phase, n in zip(self.phases, steps, strict=True)]
-        return self.model_copy(update={"phases": tuple(phases)})
 
     def spec(self, phase: Phase) -> BatchSpec:
         return BatchSpec(
