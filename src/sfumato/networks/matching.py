@@ -27,7 +27,7 @@ ROUNDS = 6
 LAYER_WEIGHTS = (2.0, 1.5, 1.0, 1.0, 1.0)
 DIRECTIONS = 96
 #: What is done to the matches: ``residual``, ``statistics`` and the largest gain there.
-RESIDUAL, STATISTICS, STRETCH = 0.6, 0.5, 1.25
+RESIDUAL, STATISTICS, STRETCH = 1.0, 0.5, 1.25
 _RIDGE = 1e-4  # of the mean variance of a direction
 _NOISE = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
 _ITERATIONS = 3
