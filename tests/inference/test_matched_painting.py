@@ -285,6 +285,16 @@ def test_a_plain_photo_stays_plain(tmp_path: Path, style: tuple[StylePicture, ..
     assert painted[:, :, 16:-16, 16:-16].std((2, 3)).max() < 0.02
 
 
+def test_white_takes_what_is_light_in_the_painting_and_black_what_is_dark(
+    networks: FeatureNetworks, style: tuple[StylePicture, ...]
+) -> None:
+    found = [paint(networks, np.full((1, 3, 64, 64), level, np.float32), style).mean() for level in (0, 0.5, 1)]
+    assert found == sorted(found)
+    painting = style[0].picture.mean(1)
+    assert found[0] < np.quantile(painting, 0.35)
+    assert found[2] > np.quantile(painting, 0.65)
+
+
 def test_a_large_style_picture_is_kept_smaller() -> None:
     kept = StylePicture.of(np.zeros((1, 3, LARGEST + 232, LARGEST + 400), np.float32))
     assert min(kept.picture.shape[2:]) == LARGEST

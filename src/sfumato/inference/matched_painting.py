@@ -23,7 +23,7 @@ from sfumato.inference.descent import descend
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.finish import enlarge
 from sfumato.inference.matching import HYPERCOLUMN, Array, FeatureBank, Matcher, Weights
-from sfumato.inference.places import decode_places, encode_region, enter, entered, follow_luma, mirrored, rows_of
+from sfumato.inference.places import decode_places, encode_region, enter, entered, follow_luma, greys, mirrored, rows_of
 from sfumato.inference.sources import ArraySource, Source
 from sfumato.inference.style_bank import windows
 from sfumato.inference.tiling import Tile, tiles
@@ -78,7 +78,7 @@ def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
 
     first = min(short, base)
     # One coarse pass: with another between them pictures judged alike, in a tenth more time.
-    coarse = scale(first / 4, Weights(layers=(6.0, 3.0, 1.0, 0.0, 0.0), balance=0.0, smooth=True))
+    coarse = scale(first / 4, Weights(layers=(6.0, 3.0, 0.0, 0.0, 0.0), balance=0.0, smooth=True))
     passes = [coarse] if coarse.short >= _COARSEST else []
     if short <= base:
         # Twice: the second time with what has been painted at this size.
@@ -262,7 +262,7 @@ class MatchedPainting:
         key = [0x3A7C, self.seed, index, turn]
         now = None if painted is None else painted.sample(np.random.default_rng(key))
         sample, rng = photo.sample(np.random.default_rng(key)), np.random.default_rng([*key, 1])
-        return Matcher(self.banks[index], sample, now, weights, rng)
+        return Matcher(self.banks[index], sample, now, weights, rng, greys(self.networks))
 
     def _refined(self, index: int, photo: _Features, painted: Picture) -> Picture:
         """The picture of a scale after some steps of L-BFGS towards the features that it is matched with, which are

@@ -46,6 +46,7 @@ _LEAST = np.float32(1e-30)  # use of a vector, at the least: float32 must not ov
 _CHUNK = 512  # places that are searched at a time: their table of scores stays in the processor's cache
 _STRETCH = 1.25  # of a channel's deviation towards the bank's, at most
 _NOISE = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
+_GREYS = 0.15  # share of plain greys among the places that a photo is aligned by
 _ITERATIONS = 3  # of the search for principal directions
 _RIDGE = np.float32(1e-4)  # of the mean variance of a direction, where vectors are predicted from directions
 
@@ -133,13 +134,17 @@ class Matcher:
         painted: Array | None,
         weights: Weights,
         rng: np.random.Generator,
+        greys: Array | None = None,
     ) -> None:
         """``photo`` and ``painted`` ``(N, 643)`` are the same places of the photo and of the picture
-        painted so far; of large pictures, a sample of them."""
+        painted so far; of large pictures, a sample of them. ``greys`` ``(G, 643)`` are places of plain pictures from
+        black to white, of which the photo is taken to have some, too (`_GREYS`): so a white page takes what is light in
+        the painting, and a black one what is dark."""
         self.bank, self.weights = bank, weights
         layers = np.repeat(np.array([*weights.layers, 0.0], np.float32), [*LAYER_CHANNELS, 3])
-        mean, both = photo.mean(0), layers[:, None] * layers
-        spreads = covariance(photo - mean) * both, bank.spread * both
+        mean, spread = _moments(photo, greys)
+        both = layers[:, None] * layers
+        spreads = spread * both, bank.spread * both
         directions = _principal(spreads[0] + spreads[1], DIRECTIONS)
         self._basis = layers[:, None] * directions
         # Means are taken off after the projection, which is then one product, without a copy of the places.
@@ -165,10 +170,12 @@ class Matcher:
         if weights.balance:
             weight = np.float32(weights.balance * _TEMPERATURE * unlike)
             self._scored[-1:] = weight * balance(queries / np.float32(_TEMPERATURE) @ self._scored[:-1])
+        needed = weights.residual or weights.statistics
         none = np.zeros((0, bank.vectors.shape[1]), np.float32)
-        self.readout = Readout(bank.vectors, _prediction(self._keys, bank.vectors) if weights.residual else none)
+        self.readout = Readout(bank.vectors, _prediction(self._keys, bank.vectors) if needed else none)
         if weights.statistics:
-            self._move_statistics(self.readout.places(self.search(photo, painted)), unlike)
+            offset = (photo.mean(0) @ self._aligned_basis - self._aligned_mean) @ self.readout.directions
+            self._move_statistics(self.readout.places(self.search(photo, painted)), bank.mean + offset, unlike)
 
     def search(self, photo: Array, painted: Array | None) -> Match:
         """Places ``(N, 643)`` of the photo, and of the picture painted so far, to what matches them."""
@@ -219,15 +226,27 @@ class Matcher:
         share = np.minimum(most, most * distance) * directed.any(1, keepdims=True)
         return np.asarray(share * (aligned - self._keys[chosen]), np.float32)
 
-    def _move_statistics(self, found: Array, unlike: float) -> None:
-        """Change the readout so that channels of places like ``found`` ``(N, 643)`` come nearer to the bank's mean and
-        deviation."""
+    def _move_statistics(self, found: Array, wanted_mean: Array, unlike: float) -> None:
+        """Change the readout so that channels of places like ``found`` ``(N, 643)`` come nearer to a mean ``(643,)``
+        and to the bank's deviation."""
         mean, deviation, wanted = found.mean(0), found.std(0), np.sqrt(np.diagonal(self.bank.spread))
         gain = wanted / (deviation + np.float32(1e-3) * wanted.mean() + np.float32(1e-9))
         gain = np.clip(gain, 1 / _STRETCH, _STRETCH) ** np.float32(unlike)
-        moved = mean + np.float32(self.weights.statistics * unlike) * (self.bank.mean - mean)
+        moved = mean + np.float32(self.weights.statistics * unlike) * (wanted_mean - mean)
         vectors, directions = self.readout
         self.readout = Readout((vectors - mean) * gain + moved, directions * gain)
+
+
+def _moments(photo: Array, greys: Array | None) -> tuple[Array, Array]:
+    """Mean ``(C,)`` and covariance ``(C, C)`` of the photo's places and, with their share, of the greys."""
+    mean = photo.mean(0)
+    spread = covariance(photo - mean)
+    if greys is None:
+        return mean, spread
+    other = greys.mean(0)
+    between = (mean - other)[:, None] * (mean - other)
+    grey, rest = np.float32(_GREYS), np.float32(1 - _GREYS)
+    return rest * mean + grey * other, rest * spread + grey * covariance(greys - other) + rest * grey * between
 
 
 def _unlikeness(queries: Array) -> float:

@@ -6,6 +6,8 @@ hypercolumn, and the colour (`enter`).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from PIL import Image
 
@@ -45,6 +47,14 @@ def encode_region(networks: FeatureNetworks, source: Source, rows: slice, column
         return networks.encode(mirrored(source, rows, columns, MARGIN))
     strips = (slice(top, min(top + step, rows.stop)) for top in range(rows.start, rows.stop, step))
     return np.concatenate([networks.encode(mirrored(source, strip, columns, MARGIN)) for strip in strips], axis=1)
+
+
+@lru_cache(maxsize=8)
+def greys(networks: FeatureNetworks) -> Array:
+    """Places ``(9, 643)`` of plain pictures, from black to white."""
+    side = 2 * MARGIN + STRIDE
+    plain = (np.full((1, 3, side, side), level, np.float32) for level in np.linspace(0, 1, 9))
+    return np.concatenate([rows_of(networks.encode(each)) for each in plain])
 
 
 def rows_of(places: Array) -> Array:
