@@ -295,6 +295,15 @@ def test_white_takes_what_is_light_in_the_painting_and_black_what_is_dark(
     assert found[2] > np.quantile(painting, 0.65)
 
 
+def test_a_painting_in_black_and_white_gives_no_tint(networks: FeatureNetworks) -> None:
+    ink = StylePicture.of(np.repeat(scene(96, 128, seed=3).mean(1, keepdims=True), 3, axis=1))
+    photo = scene(64, 80, seed=4)
+    painted, half = (paint(networks, photo, (ink,), strength=s) for s in (1.0, 0.5))
+    for each in (painted, paint(networks, photo, (ink,), best=True)):
+        assert np.ptp(each, axis=1).max() < 1e-6
+    assert np.ptp(half, axis=1).mean() > 0.02  # the photo's colours, as far as it shows through
+
+
 def test_a_large_style_picture_is_kept_smaller() -> None:
     kept = StylePicture.of(np.zeros((1, 3, LARGEST + 232, LARGEST + 400), np.float32))
     assert min(kept.picture.shape[2:]) == LARGEST

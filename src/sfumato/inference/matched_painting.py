@@ -42,6 +42,7 @@ _REFINED_PHOTO = 0.25  # share of the photo in the queries of refinement
 #: How places are compared in the last pass at the base size, and beyond it.
 _LAST = Weights(residual=1.0, statistics=0.5, evened=0.4)
 _DETAIL = np.float32(0.5)  # of the photo's detail in a `_Guide`
+_TINT = 0.02  # largest difference between a colour's channels that counts as grey
 _COARSEST = 24  # pixels of the short side: below that a scale has too few places
 _STEP = 3.0  # times the size of the scale before, at most, beyond the base size
 _SAMPLE = 6144  # places that statistics are taken from
@@ -214,7 +215,7 @@ class MatchedPainting:
             canvas: Picture = np.empty((1, 3, scale.height, scale.width), kind)
             for region, part in parts:
                 canvas[:, :, region.rows, region.columns] = part
-            painted = self._refined(index, photo, canvas) if index == self.refined else canvas
+            painted = self._untinted(index, self._refined(index, photo, canvas)) if index == self.refined else canvas
         assert painted is not None
         for region in tiles(self.source.height, self.source.width, tile, HALO):
             yield region, painted[:, :, region.rows, region.columns]
@@ -247,7 +248,14 @@ class MatchedPainting:
                 lost = source.region(region.rows, region.columns)
                 lost = lost - decode_places(self.networks, own)[:, :, rows, columns]
                 part = part + (1 - self.strength) * lost
-            yield region, np.clip(part, 0.0, 1.0)
+            yield region, np.clip(self._untinted(index, part), 0.0, 1.0)
+
+    def _untinted(self, index: int, painted: Picture) -> Picture:
+        """In a style without colours, what comes of it has none; the decoder alone gives greys a tint."""
+        if np.ptp(self.banks[index].vectors[:, -3:], axis=1).max() >= _TINT:
+            return painted
+        grey = painted.mean(1, keepdims=True)
+        return np.asarray(grey + (1 - self.strength) * (painted - grey))
 
     def _keep(self, region: Tile, chosen: npt.NDArray[np.int64]) -> None:
         outer, inner = (
