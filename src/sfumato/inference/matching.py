@@ -157,7 +157,8 @@ class Matcher:
             some = _some(len(photo), SMOOTHED, rng)
             places = photo[some] @ self._basis - self._photo_mean
             self._anchors = unit(places).T, places @ alignment
-        self._aligned_basis, self._aligned_mean = self._basis @ alignment, self._photo_mean @ alignment
+        self._aligned_basis: Array = self._basis @ alignment
+        self._aligned_mean: Array = np.asarray(self._photo_mean @ alignment, np.float32)
         # The bias is a key's last number, and 1 a query's.
         self._units = unit(self._keys)
         self._scored = np.vstack([self._units.T, np.zeros((1, len(self._keys)), np.float32)])
