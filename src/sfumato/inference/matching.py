@@ -157,7 +157,7 @@ class Matcher:
             some = _some(len(photo), SMOOTHED, rng)
             places = photo[some] @ self._basis - self._photo_mean
             self._anchors = unit(places).T, places @ alignment
-        self._aligned_basis: Array = self._basis @ alignment
+        self._aligned_basis: Array = np.asarray(self._basis @ alignment, np.float32)
         self._aligned_mean: Array = np.asarray(self._photo_mean @ alignment, np.float32)
         # The bias is a key's last number, and 1 a query's.
         self._units = unit(self._keys)
