@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-_NO_MEMORY = ("bad_alloc", "bad allocation", "out of memory", "not enough memory", "failed to allocate memory")
+_NO_MEMORY = ("bad_alloc", "bad allocation", "out of memory", "not enough memory", "allocate memory")
 
 
 class SfumatoError(Exception):
