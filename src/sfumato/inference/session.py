@@ -147,7 +147,7 @@ def load_graph(
     Raises:
         ModelError: it is not there, has another hash, is damaged, reads other files, or has other inputs and outputs
             than ``ends``.
-        UsageError: there is no such device.
+        UsageError: there is no such device, or ONNX Runtime is older than pyproject.toml admits.
     """
     content = _checked(path, sha256)
     has_weights = has_weights_outside(content, path, None if weights is None else WEIGHTS)
@@ -175,6 +175,11 @@ def load_graph(
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     if has_weights:
         assert weights is not None, "otherwise none would have been admitted"
+        if not hasattr(options, "add_external_initializers_from_files_in_memory"):
+            raise UsageError(
+                f"onnxruntime {ort.__version__} is too old, and would read any file that a model names; run: "
+                "pip install 'onnxruntime>=1.24.1'"
+            )
         stored = _weights(path.with_name(WEIGHTS), weights)  # alive until the session has its copies
         options.add_external_initializers_from_files_in_memory([WEIGHTS], [stored], [len(stored)])
     try:
