@@ -109,7 +109,17 @@ class TrainingState:
             # Runs from before there was the one or the other have none.
             record = Record.parse(numbers.get("validation", {}))
             monitor = MonitorState.parse(numbers.get("monitor", {}))
-        except (OSError, SafetensorError, ValueError, UsageError) as error:
+            step, seen, about = int(numbers["step"]), int(numbers["ema_seen"]), dict[str, str](numbers["about"])
+        except (
+            OSError,
+            SafetensorError,
+            AttributeError,
+            KeyError,
+            OverflowError,
+            TypeError,
+            ValueError,
+            UsageError,
+        ) as error:
             hint = "remove it to resume from the one before"
             raise ModelError(f"cannot read the checkpoint {directory}: {error}; {hint}") from error
 
@@ -130,9 +140,8 @@ class TrainingState:
                 index, entry = key.split(".")
                 state.setdefault(int(index), {})[entry] = tensor
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.step, self.ema.seen = numbers["step"], numbers["ema_seen"]
+        self.step, self.ema.seen = step, seen
         self.record, self.monitor = record, monitor
-        about: dict[str, str] = numbers["about"]
         return about
 
 
