@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -6,8 +7,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sfumato.checkpoint import FORMAT, load_model, new_directory, packed, save_model
-from sfumato.errors import ModelError
-from sfumato.networks.model import ModelConfig, NoiseConfig, NoiseModel, StyleTransferModel
+from sfumato.errors import ModelError, UsageError
+from sfumato.networks.model import (
+    CollectionConfig,
+    MatchingConfig,
+    ModelConfig,
+    NoiseConfig,
+    NoiseModel,
+    StyleTransferModel,
+)
 
 CONFIG = ModelConfig(widths=(8, 12, 16), blocks=1, texture_size=16, style_size=16)
 
@@ -98,6 +106,46 @@ def test_a_config_that_is_absent_damaged_or_another_model_s_is_a_model_error(sav
     with_metadata(path, config=config)
     with pytest.raises(ModelError, match=r"model\.safetensors"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (json.dumps({**CONFIG.model_dump(), "blocks": 1_000_000}), "blocks is wrong.*less than or equal to 64"),
+        (json.dumps({**CONFIG.model_dump(), "widths": [8, 12, 10**6]}), r"widths\.2 is wrong"),
+        (json.dumps({**CONFIG.model_dump(), "texture_size": 10**9}), "texture_size is wrong"),
+        (json.dumps({**CONFIG.model_dump(), "discriminator_widths": [8] * 1000}), "discriminator_widths is wrong"),
+        ("[" * 200_000, "cannot read the model"),
+    ],
+)
+def test_a_config_that_asks_for_the_absurd_is_refused_at_once(saved, config, said):
+    path, _ = saved
+    with_metadata(path, config=config)
+    with pytest.raises(ModelError, match=said):
+        load_model(path)
+
+
+def test_a_model_that_is_no_plain_file_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    os.mkfifo(path)
+    with pytest.raises(ModelError, match="no regular file"):
+        load_model(path)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(ModelError, match="no regular file"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("config", [ModelConfig, CollectionConfig, NoiseConfig, MatchingConfig])
+def test_every_number_of_every_kind_of_model_is_bounded(config):
+    for name, field in config.model_fields.items():
+        default = field.get_default()
+        if isinstance(default, bool | str):
+            continue
+        for wrong in (0, 10**6):
+            value = wrong if isinstance(default, int) else (wrong,) * len(default or range(5))
+            with pytest.raises(UsageError, match=name):
+                config(**{name: value})
 
 
 def test_a_missing_or_misshapen_tensor_is_a_model_error(saved):

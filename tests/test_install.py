@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 WHEEL_LIMIT = 20e6  # bytes
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 INSTALL_LIMIT = 250e6  # bytes of everything in site-packages, pip and compiled files included
 
 pytestmark = pytest.mark.slow
@@ -48,6 +50,49 @@ def environment(folder: Path, wheel: Path) -> Path:
     done = run(bin / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel, cwd=folder)
     assert done.returncode == 0, done.stderr
     return bin
+
+
+def floors(listed: list[str]) -> list[str]:
+    """The lowest version of each."""
+    return [entry.replace(">=", "==") for entry in listed]
+
+
+@pytest.fixture(scope="module")
+def lowest(folder: Path, wheel: Path) -> Path:
+    """As `environment`, with the lowest versions that pyproject.toml admits."""
+    assert run(sys.executable, "-m", "venv", folder / "lowest", cwd=folder).returncode == 0
+    bin = folder / "lowest" / "bin"
+    done = run(bin / "python", "-m", "pip", "install", "--quiet", wheel, *floors(PROJECT["dependencies"]), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return bin
+
+
+def paints(bin: Path, folder: Path, photo: Path) -> None:
+    """That an environment's Sfumato has help, knows its styles, paints in each quality, and paints the same again."""
+    for command in ((), ("stylize",), ("styles", "list"), ("personal", "new"), ("evaluate",), ("train",), ("export",)):
+        asked = run(bin / "sfumato", *command, "--help", cwd=folder)
+        assert asked.returncode == 0, asked.stderr
+        assert "--help" in asked.stdout
+    checked = run(bin / "sfumato", "doctor", cwd=folder)
+    assert checked.returncode == 0, checked.stderr
+    for quality in ("draft", "standard", "best"):
+        out = folder / f"{quality}.png"
+        asked = "stylize", photo, "--style", "great-wave", "--quality", quality, "--overwrite", "-o", out
+        painted = run(bin / "sfumato", *asked, cwd=folder)
+        assert painted.returncode == 0, painted.stderr
+        assert out.stat().st_size > 1000
+
+
+def test_the_newest_versions_paint(environment: Path, folder: Path, photo: Path) -> None:
+    paints(environment, folder, photo)
+
+
+def test_the_lowest_versions_paint(lowest: Path, folder: Path, photo: Path) -> None:
+    wanted = floors(PROJECT["dependencies"])
+    listed = run(lowest / "python", "-m", "pip", "list", "--format", "freeze", cwd=folder).stdout.lower()
+    for entry in wanted:
+        assert entry.lower() in listed, f"{entry} is not what was installed"
+    paints(lowest, folder, photo)
 
 
 def test_the_wheel_is_small_and_holds_the_package_data(wheel: Path) -> None:

@@ -32,7 +32,7 @@ LAYERS = (  # top to bottom
     {"sheet"},
     {"image", "config", "style_code"},
     {"deep", "metadata"},
-    {"checks", "files", "parallel"},
+    {"checks", "files", "onnx_file", "parallel"},
     {"errors"},
 )
 HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}
@@ -50,6 +50,7 @@ LIGHT = {
     "image",
     "inference",
     "metadata",
+    "onnx_file",
     "personal",
     "quality",
     "sheet",

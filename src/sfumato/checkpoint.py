@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from sfumato.config import Config
-from sfumato.errors import ModelError, UsageError
+from sfumato.errors import ModelError, UsageError, first_line
 from sfumato.files import atomic_file
 from sfumato.networks.model import (
     CollectionConfig,
@@ -104,6 +104,8 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
     It is a run's, or an exported bundle's.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, and a device read without end
+            raise ModelError(f"{path} is no regular file; give a model.safetensors of a run or a bundle")
         with safe_open(path, "pt") as file:
             about = dict(file.metadata() or {})
         if about.get("format") != FORMAT:
@@ -114,8 +116,17 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
         config, make = _KINDS[kind]
         model = make(config.parse(json.loads(about["config"]), str(path)))
         model.load_state_dict(unpacked(load_file(path)))
-    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, UsageError) as error:
-        raise ModelError(f"cannot read the model {path}: {str(error).splitlines()[0]}") from error
+    except (
+        OSError,
+        SafetensorError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        UsageError,
+        RecursionError,
+    ) as error:
+        raise ModelError(f"cannot read the model {path}: {first_line(error)}") from error
     return model.eval(), about
 
 

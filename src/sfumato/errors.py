@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
+_NO_MEMORY = ("bad_alloc", "bad allocation", "out of memory", "not enough memory", "allocate memory")
+
 
 class SfumatoError(Exception):
     """Base of every error that Sfumato raises on purpose; its text is one sentence for the person at the keyboard."""
@@ -81,6 +83,19 @@ class QualityError(SfumatoError):
     """A finished picture did not pass the gate that was asked for."""
 
     exit_code: ClassVar[int] = 7
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether that was raised for want of memory, in Python, ONNX Runtime or torch, which say so in words only."""
+    said = str(problem).lower()
+    return isinstance(problem, MemoryError) or any(words in said for words in _NO_MEMORY)
+
+
+def first_line(problem: BaseException) -> str:
+    """What a library says went wrong, as a part of one sentence: its first line, of printable signs and no great
+    length, for it may quote what strangers wrote."""
+    line = next(iter(str(problem).splitlines()), type(problem).__name__)
+    return "".join(sign if sign.isprintable() else "?" for sign in line)[:300]
 
 
 @contextmanager

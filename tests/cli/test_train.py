@@ -14,7 +14,7 @@ from PIL import Image
 
 from sfumato.image import read_image
 from sfumato.inference import Style, Stylizer
-from support import run
+from support import assert_one_sentence, run
 
 SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sfumato')"]
 # A tenth of the recipe's work and no end to it, for runs that are to be stopped.
@@ -157,6 +157,14 @@ def test_a_run_s_folder_is_not_trained_over(trained, train):
     assert result.exit_code == 2
     assert "--resume" in said(result)
     assert steps(trained[0]) == [5, 10, 15, 20]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 200_000, '{"seed": 1e400}'])
+def test_a_damaged_configuration_of_a_run_is_one_sentence(train, tmp_path, text):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "config.json").write_text(text)
+    assert_one_sentence(run(*train(out, "--resume")), 5, "config.json")
 
 
 def test_a_finished_run_can_be_taken_further(trained, train, tmp_path):

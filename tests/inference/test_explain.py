@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 
@@ -472,6 +473,9 @@ def test_damaged_indices_are_refused(indexed):
         TrainingStyles.load(folder)
     (folder / FILE).unlink()
     with pytest.raises(ModelError, match="cannot read the index"):
+        TrainingStyles.load(folder)
+    os.mkfifo(folder / FILE)
+    with pytest.raises(ModelError, match=r"cannot read the index .*no regular file"):
         TrainingStyles.load(folder)
 
 

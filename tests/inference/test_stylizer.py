@@ -212,7 +212,7 @@ def test_another_programs_model_is_refused(copy):
 
 def test_a_graph_that_onnxruntime_cannot_load(copy):
     replace_graph(copy, "style_encoder.onnx", b"not a graph at all")
-    with pytest.raises(ModelError, match=r"onnxruntime .* cannot load"):
+    with pytest.raises(ModelError, match="no ONNX graph"):
         Stylizer(copy).encode(scene(20, 20))
 
 

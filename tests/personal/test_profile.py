@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -93,6 +95,13 @@ def test_a_damaged_space_is_not_loaded(space, tmp_path):
     file = tmp_path / "style_space.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(ModelError, match="is damaged"):
+        StyleSpace.load(tmp_path)
+    os.truncate(file, 60 << 30)
+    with pytest.raises(ModelError, match=r"more than 67\.1 MB"):
+        StyleSpace.load(tmp_path)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(ModelError, match="no regular file"):
         StyleSpace.load(tmp_path)
     (tmp_path / "card.json").write_text("{}")
     with pytest.raises(ModelError, match="has no style space"):

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import read_image, resize, write_image
 from sfumato.quality.anchors import ANCHORS
 from sfumato.quality.backbones import InceptionBackbone
+from sfumato.quality.cost import macs_of_onnx
 from sfumato.quality.evaluation import MEASURES, Judge, Source, compare, curve_area, differences, to_json
 from sfumato.quality.pairs import pairs_of, stylized_pictures
 from sfumato.quality.report import write_report
@@ -204,11 +206,33 @@ def test_the_user_s_own_inception_judges_sets(folders, tmp_path):
     assert seen.features[:3] == pytest.approx((resize(x, 299, 299) * 2 - 1).mean((0, 2, 3)), abs=1e-5)
     assert seen.probabilities.sum() == pytest.approx(1)
     (tmp_path / "no.onnx").write_bytes(b"no network")
-    with pytest.raises(ModelError, match="give an ONNX file"):
+    with pytest.raises(ModelError, match="is no ONNX graph"):
         InceptionBackbone(tmp_path / "no.onnx")
     save_eye(tmp_path / "map.onnx", ("pool",))
     with pytest.raises(ModelError, match="must give"):
         InceptionBackbone(tmp_path / "map.onnx").pooled(x)
+
+
+@pytest.mark.parametrize("location", ["notes.txt", "{}/notes.txt"])
+def test_an_inception_that_reads_other_files_is_refused(tmp_path, monkeypatch, location):
+    monkeypatch.chdir(tmp_path)  # where ONNX Runtime would look for what a graph in memory names
+    (tmp_path / "notes.txt").write_bytes(b"PRIVATE NOTES ")
+    weight = TensorProto(name="w", data_type=TensorProto.UINT8, dims=[14], data_location=TensorProto.EXTERNAL)
+    for key, value in (("location", location.format(tmp_path)), ("offset", "0"), ("length", "14")):
+        weight.external_data.add(key=key, value=value)
+    start = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 299, 299])
+    end = helper.make_tensor_value_info("y", TensorProto.FLOAT, [14])
+    cast = helper.make_node("Cast", ["w"], ["y"], to=TensorProto.FLOAT)
+    graph = helper.make_graph([cast], "spy", [start], [end], [weight])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    (tmp_path / "spy.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"spy\.onnx would read the file '.*notes\.txt'"):
+        InceptionBackbone(tmp_path / "spy.onnx")
+    with pytest.raises(InputError, match=r"would read the file"):
+        macs_of_onnx(tmp_path / "spy.onnx", {"x": (1, 3, 299, 299)})
+    os.mkfifo(tmp_path / "pipe.onnx")
+    with pytest.raises(ModelError, match="no regular file"):
+        InceptionBackbone(tmp_path / "pipe.onnx")
 
 
 def test_a_picture_of_another_size_than_its_photo(folders, judge):

@@ -57,6 +57,8 @@ def test_a_recipe_of_one_s_own(tmp_path):
         ("tiny", ["learning_rat=1"], "learning_rate"),
         ("tiny", ["weights.colour=1"], r"weights\.colour.*statistics"),
         ("tiny", ["seed=often"], "seed is wrong"),
+        ("tiny", ["model.widths=[1000000, 8, 8]"], r"model\.widths\.0 is wrong"),
+        ("tiny", ["model.blocks=1000000"], r"model\.blocks is wrong"),
         ("tiny", ["mixed_precision=int8"], "bf16"),
         ("tiny", ["content_target=0.9", "weights.content=0"], r"content_target needs weights\.content"),
         ("tiny", ["validation_pairs=1"], "validation_pairs must be 0 or at least 2"),

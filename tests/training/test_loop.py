@@ -392,6 +392,13 @@ def test_a_damaged_record_is_one_sentence(copy, trainer):
         trainer(copy).resume()
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", '{"step": 1e400}', '{"step": []}', "[" * 200_000])
+def test_a_state_that_is_none_is_one_sentence(copy, trainer, text):
+    (copy / "checkpoints" / "00000003" / "state.json").write_text(text)
+    with pytest.raises(ModelError, match=r"cannot read the checkpoint .*00000003"):
+        trainer(copy).resume()
+
+
 def test_a_target_needs_something_to_be_measured_on(trainer, apart, tmp_path):
     photos, paintings = apart
     for few in (None, (photos, FolderReport(paintings.folder, paintings.pictures[:1]))):

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from sfumato import __version__
 from sfumato.cli import doctor, evaluate, explain, export, finish, imagine, personal, show, styles, stylize, train
-from sfumato.errors import SfumatoError
+from sfumato.errors import InputError, SfumatoError, is_out_of_memory
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 # Typer has click's classes, or its own copies of them: this finds the one that its usage errors come from.
@@ -29,6 +29,11 @@ class _Commands(TyperGroup):
         except SfumatoError as problem:
             typer.echo(f"sfumato: {problem}", err=True)
             raise typer.Exit(problem.exit_code) from problem
+        except (MemoryError, RuntimeError) as problem:
+            if not is_out_of_memory(problem):
+                raise
+            typer.echo("sfumato: this does not fit into memory; give less at a time, or close other programs", err=True)
+            raise typer.Exit(InputError.exit_code) from problem
         except KeyboardInterrupt:
             _stop_interrupted()
         except typer.Abort:  # Ctrl-C at a question, whose line has not ended

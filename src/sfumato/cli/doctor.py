@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.errors import ModelError, SfumatoError
+from sfumato.errors import SfumatoError
 
 _PACKAGES = ("numpy", "onnxruntime", "pillow", "safetensors", "rich", "typer", "pydantic", "torch")
 
@@ -60,20 +60,17 @@ def _system() -> dict[str, str]:
 
 
 def _model(folder: Path | None) -> dict[str, str]:
-    import hashlib
-
     import onnxruntime
 
     from sfumato.inference import Style, Stylizer
     from sfumato.inference.library import own_folder, style_names
+    from sfumato.inference.session import check_hash
 
     for name in style_names():
         Style.named(name)
     stylizer = Stylizer(folder)
     for name, digest in stylizer.card.files.items():
-        path = stylizer.folder / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise ModelError(f"{path} is missing or damaged; export or install the model again")
+        check_hash(stylizer.folder / name, digest)
     stylizer.networks.check()
     return {
         "model": f"{stylizer.card.model} ({stylizer.folder})",

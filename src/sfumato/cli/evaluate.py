@@ -441,6 +441,7 @@ def _tell_cost(model: Path, as_json: bool) -> None:
 
     from sfumato.image import thumbnail_size
     from sfumato.inference import Style, Stylizer
+    from sfumato.inference.session import card_number, read_card
     from sfumato.inference.stylizer import LONGEST_THUMBNAIL
     from sfumato.quality.cost import macs_of_onnx, measure_cost
 
@@ -459,7 +460,7 @@ def _tell_cost(model: Path, as_json: bool) -> None:
         }
         operations = {name: macs_of_onnx(stylizer.folder / name, some) for name, some in shapes.items()}
         found.append({**vars(cost), "macs": operations})
-    parameters = json.loads((stylizer.folder / "card.json").read_text("utf-8")).get("parameters")
+    parameters = card_number(read_card(stylizer.folder), "parameters", stylizer.folder / "card.json", 0, 10**12)
     if as_json:
         typer.echo(json.dumps({"model": card.model, "parameters": parameters, "sizes": found}, indent=1))
         return

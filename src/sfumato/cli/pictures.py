@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
-from sfumato.errors import OutputError, SfumatoError
+from sfumato.errors import InputError, OutputError, SfumatoError
 
 if TYPE_CHECKING:
     from sfumato.image import Photo
@@ -64,7 +64,7 @@ class Pictures(ABC):
 
         if not is_batch:
             for job in jobs:
-                self._tell(self._one(job, False))
+                self._tell(self._within_memory(job, False))
             return
         failed: list[SfumatoError] = []
         done = skipped = 0
@@ -76,7 +76,7 @@ class Pictures(ABC):
                 for job in jobs:
                     bar.update(task, description=job.photo.name if job.photo else "-")
                     try:
-                        outcome = self._one(job, True)
+                        outcome = self._within_memory(job, True)
                     except SfumatoError as problem:
                         failed.append(problem)
                         outcome = {"photo": str(job.photo), "output": None, "status": "failed"}
@@ -95,6 +95,15 @@ class Pictures(ABC):
             talk.print(f"  {failure}", soft_wrap=True, markup=False)
         if failed:
             raise typer.Exit(failed[0].exit_code)
+
+    def _within_memory(self, job: Job, is_batch: bool) -> dict[str, Any]:
+        """As `_one`; a photo that the memory does not suffice for is a bad photo like any other."""
+        try:
+            return self._one(job, is_batch)
+        except MemoryError as problem:
+            raise InputError(
+                f"{job.photo or 'the photo'} does not fit into memory; make it smaller, or close other programs"
+            ) from problem
 
     def _one(self, job: Job, is_batch: bool) -> dict[str, Any]:
         from time import perf_counter

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shlex
 from enum import StrEnum
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.errors import ModelError, UsageError, needs_extra
+from sfumato.files import read_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -203,7 +203,13 @@ def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
     path = out / "config.json"
     if not path.is_file():
         return None
-    return TrainConfig.parse(apply_overrides(json.loads(path.read_text()), overrides), str(path))
+    try:
+        stored = read_json(path)
+    except (OSError, ValueError) as problem:
+        raise ModelError(f"cannot read {path}: {problem}; remove it, or name another folder") from problem
+    if not isinstance(stored, dict):
+        raise ModelError(f"{path} holds no configuration; remove it, or name another folder")
+    return TrainConfig.parse(apply_overrides(stored, overrides), str(path))
 
 
 def _look(console: Console, folder: Path, manifest: Path | None, config: TrainConfig, short: int) -> FolderReport:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from sfumato.errors import ModelError
-from sfumato.inference.session import WEIGHTS, Ends, read_card
+from sfumato.inference.session import WEIGHTS, Ends, card_files, card_number, card_text, read_card
 
 _GENERATOR: dict[str, Ends] = {"generator.onnx": (("picture", "affines", "origin"), ("stylized",))}
 GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint photos
@@ -23,6 +23,7 @@ OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint no
     True: {"discriminator.onnx": (("picture", "code"), ("opinion",))},
     False: {"discriminator.onnx": (("picture",), ("opinion",))},
 }
+_MOST = {"thumbnail": 1024, "code_size": 2**16, "look_size": 2**16, "affines": 2**20}  # that a card may say
 _OTHERS = {"noise": "it paints out of noise, and no photos; use sfumato imagine --model {}"}  # kinds of other commands
 
 
@@ -53,7 +54,7 @@ class Card:
     def digest(self) -> str:
         """SHA-256, in hex, of the hashes of all graphs and their weights: what decides which pixels come out."""
         names = (*sorted(GRAPHS[self.kind]), WEIGHTS)
-        return hashlib.sha256("".join(self.files.get(name, "") for name in names).encode()).hexdigest()
+        return hashlib.sha256("".join(self.files[name] for name in names).encode()).hexdigest()
 
     @property
     def has_codes(self) -> bool:
@@ -79,12 +80,32 @@ class Card:
         }
         if (kind := str(card["kind"])) not in GRAPHS:
             unknown = f"this version does not paint with it; it knows {' and '.join(GRAPHS)}"
-            raise ModelError(f"{folder} is a model of the kind {kind!r}: {_OTHERS.get(kind, unknown).format(folder)}")
-        types: dict[str, type] = dict.fromkeys(("thumbnail", "code_size", "look_size", "affines"), int)
-        types |= {"model": str, "version": str, "palette": list, "kind": str, "conditional": bool}
-        for key in (entry.name for entry in fields(cls)):
-            if not isinstance(card.get(key), types.get(key, dict)):
+            raise ModelError(
+                f"{folder} is a model of the kind {kind[:40]!r}: {_OTHERS.get(kind, unknown).format(folder)}"
+            )
+        for key, wanted in {
+            "palette": list,
+            "conditional": bool,
+            "training": dict,
+            "licence": dict,
+            "data": dict,
+        }.items():
+            if not isinstance(card.get(key), wanted):
                 raise ModelError(f"{path} is not a model card: {key!r} is missing or wrong; export the model again")
-        if missing := sorted(GRAPHS[kind].keys() - card["files"].keys()):
-            raise ModelError(f"{path} has no hash of {', '.join(missing)}; export the model again")
-        return cls(**{entry.name: card[entry.name] for entry in fields(cls)})
+        files, has_codes = card_files(card, path, {*GRAPHS[kind], WEIGHTS}), kind == "arbitrary"
+        least = {"thumbnail": 1, "code_size": int(has_codes), "look_size": 0, "affines": 1}
+        numbers: dict[str, Any] = {key: card_number(card, key, path, least[key], most) for key, most in _MOST.items()}
+        palette = card["palette"]
+        if has_codes or palette:
+            ordered = len(palette) == 2 and all(type(place) is int for place in palette)
+            if not ordered or not 0 <= palette[0] < palette[1] <= numbers["code_size"]:
+                raise ModelError(f"{path} is not a model card: 'palette' is wrong; export the model again")
+        return cls(
+            model=card_text(card, "model", path),
+            version=card_text(card, "version", path),
+            palette=palette,
+            files=files,
+            kind=kind,
+            **{key: card[key] for key in ("conditional", "training", "licence", "data")},
+            **numbers,
+        )

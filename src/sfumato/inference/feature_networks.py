@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,17 @@ from sfumato.assets import weights_dir
 from sfumato.errors import ModelError
 from sfumato.image import Picture
 from sfumato.inference.matching import HYPERCOLUMN, Array
-from sfumato.inference.session import WEIGHTS, Ends, check_hash, load_graph, read_card
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+from sfumato.inference.session import (
+    WEIGHTS,
+    Ends,
+    Graph,
+    Shape,
+    card_files,
+    card_text,
+    check_hash,
+    load_graph,
+    read_card,
+)
 
 #: Pixels of a picture, along a side, to one hypercolumn.
 STRIDE = 4
@@ -49,47 +56,50 @@ class FeatureNetworks:
     ) -> None:
         self.folder = (weights_dir("matching") if model is None else Path(model)).resolve()
         self.card = read_card(self.folder)
-        files = self.card.get("files")
-        if self.card.get("kind") != "matching" or not isinstance(files, dict) or not _GRAPHS.keys() <= files.keys():
+        if self.card.get("kind") != "matching":
             raise ModelError(f"{self.folder} is not a model of the kind matching; export it again, or name another")
-        self._files: dict[str, str] = files
+        path = self.folder / "card.json"
+        self._name = card_text(self.card, "model", path)
+        self._files = card_files(self.card, path, {*_GRAPHS, WEIGHTS})
         self._threads, self._device = threads, device
 
     @property
     def name(self) -> str:
         """The model's id."""
-        return str(self.card.get("model"))
+        return self._name
 
     @property
     def digest(self) -> str:
         """SHA-256, in hex, of the hashes of its graphs and weights: what decides which pixels come out."""
         names = (*sorted(_GRAPHS), WEIGHTS)
-        return hashlib.sha256("".join(self._files.get(name, "") for name in names).encode()).hexdigest()
+        return hashlib.sha256("".join(self._files[name] for name in names).encode()).hexdigest()
 
     def check(self) -> None:
         """Raises ModelError where a graph or its weights are missing or changed."""
         for name in (*_GRAPHS, WEIGHTS):
-            check_hash(self.folder / name, self._files.get(name, ""))
+            check_hash(self.folder / name, self._files[name])
 
     def encode(self, picture: Picture) -> Array:
         """Places of a picture ``(1, 3, H + 32, W + 32)`` float32 in [0, 1] with a margin of `MARGIN` pixels, H and W
         multiples of `STRIDE`: ``(643, H/4, W/4)``, hypercolumns, each layer weighted by the decoder's scale, and mean
         colours."""
-        return np.asarray(self._run("encoder.onnx", picture=picture)[0])
+        height, width = ((side - 2 * MARGIN) // STRIDE for side in picture.shape[2:])
+        return np.asarray(self._run("encoder.onnx", (1, HYPERCOLUMN + 3, height, width), picture=picture)[0])
 
     def enter(self, features: Array) -> Array:
         """Hypercolumns ``(640, h, w)``, weighted as `encode` gives them, to what the decoder sees of them,
         ``(C, h, w)``. The map is affine, the same for each place."""
-        return np.asarray(self._run("entry.onnx", features=features[None])[0])
+        return np.asarray(self._run("entry.onnx", (1, None, *features.shape[1:]), features=features[None])[0])
 
     def decode(self, entered: Array) -> Picture:
         """What `enter` gives, ``(C, h, w)``, to a picture ``(1, 3, 4h, 4w)``, not clipped."""
-        return self._run("decoder.onnx", entered=entered[None])
+        height, width = (STRIDE * side for side in entered.shape[1:])
+        return self._run("decoder.onnx", (1, 3, height, width), entered=entered[None])
 
     def gradient(self, picture: Picture, features: Array) -> Picture:
         """Of the distance between the hypercolumns of ``picture`` ``(1, 3, H, W)`` and those that it should have,
         ``(640, H/4, W/4)``, weighted as `encode` gives them, by the picture (``networks.hypercolumn_gradient``)."""
-        return self._run("gradient.onnx", picture=picture, features=features[None])
+        return self._run("gradient.onnx", picture.shape, picture=picture, features=features[None])
 
     def release(self) -> None:
         """Give back the memory that the graphs keep from one run to the next."""
@@ -97,20 +107,18 @@ class FeatureNetworks:
 
         options = RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._session("entry.onnx").run(None, {"features": np.zeros((1, HYPERCOLUMN, 1, 1), np.float32)}, options)
+        one = np.zeros((1, HYPERCOLUMN, 1, 1), np.float32)
+        self._graph("entry.onnx").run({"features": one}, [(1, None, 1, 1)], options)
 
-    def _session(self, graph: str) -> InferenceSession:
+    def _graph(self, graph: str) -> Graph:
         return load_graph(
             self.folder / graph,
             self._files[graph],
             _GRAPHS[graph],
             self._threads,
             self._device,
-            weights=self._files.get(WEIGHTS, ""),
+            weights=self._files[WEIGHTS],
         )
 
-    def _run(self, graph: str, **inputs: Any) -> Array:
-        output: Array = self._session(graph).run(None, inputs)[0]
-        if not np.isfinite(output).all():
-            raise ModelError(f"the model {self.name!r} gave values that are not numbers; install it again")
-        return output
+    def _run(self, graph: str, shape: Shape, /, **inputs: Any) -> Array:
+        return self._graph(graph).run(inputs, [shape])[0]

@@ -15,7 +15,7 @@ from sfumato import __version__
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import Picture
-from sfumato.inference.session import Ends, load_graph, read_card
+from sfumato.inference.session import Ends, card_files, card_number, card_text, load_graph, read_card
 
 Z: TypeAlias = npt.NDArray[np.float32]
 
@@ -98,18 +98,13 @@ class Imaginer:
         path, card = self.folder / "card.json", read_card(self.folder)
         if (kind := card.get("kind", "arbitrary")) != "noise":
             raise ModelError(
-                f"{model} is a model of the kind {kind!r}, and pictures come out of noise by one of the kind noise "
-                "only; train one with sfumato train --kind noise"
+                f"{model} is a model of the kind {str(kind)[:40]!r}, and pictures come out of noise by one of the "
+                "kind noise only; train one with sfumato train --kind noise"
             )
-        for key, wanted in {"model": str, "z_size": int, "side": int, "files": dict}.items():
-            if not isinstance(card.get(key), wanted):
-                raise ModelError(f"{path} is not a model card: {key!r} is missing or wrong; export the model again")
-        if not isinstance(card["files"].get(GRAPH), str):
-            raise ModelError(f"{path} has no hash of {GRAPH}; export the model again")
-        self.model: str = card["model"]
-        self.z_size: int = card["z_size"]
-        self.side: int = card["side"]
-        self.digest: str = card["files"][GRAPH]
+        self.model = card_text(card, "model", path)
+        self.z_size = card_number(card, "z_size", path, 1, 2**16)
+        self.side = card_number(card, "side", path, 1, 2**12)
+        self.digest = card_files(card, path, {GRAPH})[GRAPH]
         self._threads, self._device = threads, device
 
     def z(self, seed: int, index: int = 0, truncation: float = 1.0) -> Z:
@@ -122,13 +117,10 @@ class Imaginer:
 
         One at a time: how many there are together may change the last bits, and the same z is to give the same pixels.
         """
-        session = load_graph(self.folder / GRAPH, self.digest, _ENDS, self._threads, self._device)
+        graph = load_graph(self.folder / GRAPH, self.digest, _ENDS, self._threads, self._device)
         if z.shape != (self.z_size,):
             raise UsageError(f"the model {self.model!r} paints of {self.z_size} values, but z has shape {z.shape}")
-        picture: Picture = session.run(None, {"z": z.astype(np.float32)[None]})[0]
-        if not np.isfinite(picture).all():
-            raise ModelError(f"the model {self.model!r} gave values that are not numbers; make or install it again")
-        return picture
+        return graph.run({"z": z.astype(np.float32)[None]}, [(1, 3, self.side, self.side)])[0]
 
     def recipe(self, seed: int, truncation: float, index: int, count: int = 1, walk: int = 0) -> Imagined:
         return Imagined(__version__, self.model, self.digest, seed, truncation, index, count, walk)

@@ -20,11 +20,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
 
 from sfumato.errors import ModelError, UsageError
-from sfumato.files import atomic_file
+from sfumato.files import atomic_file, read_bytes, read_json
 from sfumato.style_code import StyleCode, tensor_bytes
 
 #: The index's name in a bundle's folder.
 FILE = "training_styles.safetensors"
+_LARGEST = 2**30  # bytes; the shipped one, of a thousand paintings, has 441 thousand
 #: Its key on the card: the file's SHA-256.
 CARD_KEY = "training_styles"
 #: A style nearer than this to a painting, in the unit of distances, is that painting: codes kept in 16 bits and read
@@ -146,11 +147,11 @@ class TrainingStyles:
         folder = Path(folder)
         path = folder / FILE
         try:
-            card = json.loads((folder / "card.json").read_bytes())
+            card = read_json(folder / "card.json")
             digest = card.get(CARD_KEY)
             if digest is None:
                 return None
-            data = path.read_bytes()
+            data = read_bytes(path, _LARGEST)
         except (OSError, ValueError, AttributeError) as problem:
             raise ModelError(f"cannot read the index of {folder}: {problem}; install the model again") from problem
         if hashlib.sha256(data).hexdigest() != digest:
@@ -166,7 +167,7 @@ class TrainingStyles:
             if codes.shape != (len(works), *mean.shape) or mean.shape != deviation.shape:
                 raise ValueError("its parts do not fit each other")
             return cls(about["model"], works, codes, mean, deviation, float(about["median"]))
-        except (SafetensorError, KeyError, TypeError, ValueError, IndexError) as problem:
+        except (SafetensorError, KeyError, TypeError, ValueError, IndexError, RecursionError) as problem:
             raise ModelError(f"{path} is no index of paintings ({problem}); install the model again") from problem
 
 

@@ -29,7 +29,7 @@ from sfumato.inference.finish import keep_chroma, mix
 from sfumato.inference.library import split_name
 from sfumato.inference.masks import Mask, regions_of
 from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
-from sfumato.inference.session import PROVIDERS, WEIGHTS, load_graph, read_card
+from sfumato.inference.session import PROVIDERS, WEIGHTS, Shape, load_graph, read_card
 from sfumato.inference.sources import ArraySource, PixelSource, Source, StripSource
 from sfumato.inference.style import SMALLEST_SIDE, Style, as_styles, check_size, usable
 from sfumato.inference.style_bank import make_bank
@@ -307,7 +307,7 @@ class Stylizer:
             origin: row and column of its corner there, multiples of ``tiling.ALIGNMENT``.
         """
         place = np.array(origin, np.int64)
-        return self._run("generator.onnx", picture=picture, affines=affines, origin=place)[0]
+        return self._run("generator.onnx", picture.shape, picture=picture, affines=affines, origin=place)[0]
 
     def encode(self, picture: ImageSource) -> StyleCode:
         """The style code of one picture.
@@ -320,7 +320,7 @@ class Stylizer:
     def measure(self, small: Picture, code: StyleCode | None) -> npt.NDArray[np.float32]:
         """Affines ``(1, A)`` on a thumbnail ``(1, 3, h, w)``; a model of one collection takes no code."""
         given = {} if code is None else {"code": code.vector[None]}
-        return self._run("statistics.onnx", thumbnail=small, **given)[0]
+        return self._run("statistics.onnx", (1, self.card.affines), thumbnail=small, **given)[0]
 
     def thumbnail(self, source: Source) -> Picture:
         size = thumbnail_size(source.height, source.width, self.card.thumbnail, LONGEST_THUMBNAIL)
@@ -353,7 +353,8 @@ class Stylizer:
             raise UsageError(
                 f"the model {self.card.model!r} paints one collection and has no style codes; name another"
             )
-        code, features, look = self._run("style_encoder.onnx", picture=picture)
+        shapes: tuple[Shape, ...] = (1, self.card.code_size), (1, None, None, None), (1, self.card.look_size)
+        code, features, look = self._run("style_encoder.onnx", *shapes, picture=picture)
         return StyleCode(code[0], self.card.model, look[0]), features[0]
 
     def opinion(self, picture: Picture, code: StyleCode | None = None) -> npt.NDArray[np.float32]:
@@ -368,7 +369,9 @@ class Stylizer:
         if self._told and code is None:
             raise UsageError(f"the discriminator of {self.card.model!r} is told a style; give its code")
         given = {"code": code.vector[None]} if code is not None and self._told else {}
-        logits: npt.NDArray[np.float32] = self._run("discriminator.onnx", picture=picture, **given)[0]
+        logits: npt.NDArray[np.float32] = self._run("discriminator.onnx", (1, 1, None, None), picture=picture, **given)[
+            0
+        ]
         return np.asarray(logits[0, 0])
 
     @property
@@ -376,20 +379,14 @@ class Stylizer:
         """Whether the discriminator is told a code."""
         return self.card.has_codes and self.card.conditional
 
-    def _run(self, graph: str, /, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
+    def _run(self, graph: str, /, *shapes: Shape, **inputs: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
         ends = {**GRAPHS[self.card.kind], **OPTIONAL[self._told]}[graph]
-        session = load_graph(
+        loaded = load_graph(
             self.folder / graph,
             self.card.files[graph],
             ends,
             self._threads,
             self._device,
-            weights=self.card.files.get(WEIGHTS, ""),
+            weights=self.card.files[WEIGHTS],
         )
-        outputs: list[npt.NDArray[np.float32]] = session.run(None, inputs)
-        if not all(np.isfinite(output).all() for output in outputs):
-            raise ModelError(
-                f"the model {self.card.model!r} gave values that are not numbers: the style or the model is damaged; "
-                "make or install it again"
-            )
-        return outputs
+        return loaded.run(inputs, shapes)

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from sfumato.assets import weights_dir
 from sfumato.checks import check_range
-from sfumato.errors import InputError, ModelError
+from sfumato.errors import InputError
 from sfumato.image import MAX_PIXELS, Photo, Picture, luma, to_levels
 from sfumato.inference.finish import enlarge
-from sfumato.inference.session import Ends, load_graph, read_card
+from sfumato.inference.session import Ends, card_files, load_graph, read_card
 from sfumato.inference.sources import PixelSource, StripSource
 from sfumato.inference.tiling import tiles
 
@@ -33,11 +33,8 @@ def upscaler_digest() -> str:
     Raises:
         ModelError: this installation lacks it.
     """
-    card = read_card(weights_dir("upscaler"))
-    digest = card["files"].get(GRAPH) if isinstance(card.get("files"), dict) else None
-    if not isinstance(digest, str):
-        raise ModelError(f"{weights_dir('upscaler')} is not whole: its card has no hash; install Sfumato again")
-    return digest
+    folder = weights_dir("upscaler")
+    return card_files(read_card(folder), folder / "card.json", {GRAPH})[GRAPH]
 
 
 def upscale(photo: Photo, threads: int | None = None, tile: int = TILE) -> Photo:
@@ -89,8 +86,8 @@ def upscaled(x: Picture, threads: int | None = None) -> Picture:
     """``(1, 3, H, W)``, 2 pixels or more a side, at twice the size, as a whole."""
     if threads is not None:
         check_range(threads, 1, 10_000, "threads")
-    session = load_graph(weights_dir("upscaler") / GRAPH, upscaler_digest(), _ENDS, threads, "cpu")
-    found: Picture = session.run(None, {"picture": x})[0]
+    graph = load_graph(weights_dir("upscaler") / GRAPH, upscaler_digest(), _ENDS, threads, "cpu")
+    found = graph.run({"picture": x}, [(1, 3, SCALE * x.shape[2], SCALE * x.shape[3])])[0]
     return np.clip(found, 0.0, 1.0)
 
 

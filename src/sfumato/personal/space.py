@@ -17,7 +17,6 @@ The space is a file of the bundle, ``style_space.safetensors``, whose hash stand
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,13 +30,14 @@ from safetensors.numpy import load as from_safetensors
 
 from sfumato import assets
 from sfumato.errors import ModelError, UsageError
-from sfumato.files import atomic_file
+from sfumato.files import atomic_file, read_bytes, read_json
 from sfumato.style_code import BANDS, MEASURED, SHARES, StyleCode, tensor_bytes
 
 Array = npt.NDArray[np.float64]
 
 #: The space's name in a bundle's folder.
 FILE = "style_space.safetensors"
+_LARGEST = 64 * 2**20  # bytes; the shipped one has 67 thousand
 #: Its key on the card: the file's SHA-256.
 CARD_KEY = "style_space"
 #: What features have in them, in order, and how many numbers each: means and deviations of the channels of VGG19's
@@ -193,10 +193,10 @@ class StyleSpace:
         folder = Path(assets.weights_dir() if folder is None else folder)
         path = folder / FILE
         try:
-            card = json.loads((folder / "card.json").read_bytes())
+            card = read_json(folder / "card.json")
             if (digest := card.get(CARD_KEY)) is None:
                 raise ModelError(f"the model in {folder} has no style space; learn with the one that ships")
-            data = path.read_bytes()
+            data = read_bytes(path, _LARGEST)
         except (OSError, ValueError, AttributeError) as problem:
             raise ModelError(
                 f"cannot read the style space of {folder}: {problem}; install the model again"

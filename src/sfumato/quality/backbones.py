@@ -24,8 +24,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sfumato.errors import InputError, ModelError, UsageError, needs_extra
+from sfumato.errors import InputError, ModelError, UsageError, first_line, is_out_of_memory, needs_extra
+from sfumato.files import read_bytes
 from sfumato.image import Picture, resize
+from sfumato.onnx_file import LARGEST, has_weights_outside
 from sfumato.quality.similarity import FeatureMap
 
 #: Sides, in pixels, at which EfficientNet-Lite0 was trained, and Inception-v3's FID is defined.
@@ -171,7 +173,7 @@ class InceptionBackbone:
     by factors. The picture is resized here with antialiasing (clean-fid's rule; Parmar et al. 2022).
 
     Raises:
-        ModelError: the file is no ONNX graph, or takes or gives something else.
+        ModelError: the file is no ONNX graph, has weights in other files, or takes or gives something else.
     """
 
     def __init__(self, path: Path) -> None:
@@ -182,12 +184,17 @@ class InceptionBackbone:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = 1  # pairs are judged side by side
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # what is looked through
         try:
-            content = path.read_bytes()
+            content = read_bytes(path, LARGEST)
+        except OSError as problem:
+            said = problem.strerror or problem
+            raise ModelError(f"cannot read the network {path}: {said}; give an ONNX file") from problem
+        has_weights_outside(content, path)  # a stranger's network could name any file of the user
+        try:
             self.session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as problem:  # onnxruntime raises a dozen unrelated types here
-            reason = str(problem).partition("\n")[0]
-            raise ModelError(f"cannot read the network {path}: {reason}; give an ONNX file") from problem
+            raise ModelError(f"cannot read the network {path}: {first_line(problem)}; give an ONNX file") from problem
         self.name = f"inception-v3 ({hashlib.sha256(content).hexdigest()[:12]})"
 
     def features(self, x: Picture) -> dict[str, FeatureMap]:
@@ -198,8 +205,9 @@ class InceptionBackbone:
         try:
             found = self.session.run(None, {self.session.get_inputs()[0].name: small})
         except Exception as problem:
-            reason = str(problem).partition("\n")[0]
-            raise ModelError(f"{self.name} takes no pictures (1, 3, 299, 299): {reason}") from problem
+            if is_out_of_memory(problem):
+                raise InputError(f"what {self.name} needs does not fit into memory; close other programs") from problem
+            raise ModelError(f"{self.name} takes no pictures (1, 3, 299, 299): {first_line(problem)}") from problem
         if len(found) > 2 or any(not isinstance(one, np.ndarray) or one.ndim != 2 or len(one) != 1 for one in found):
             raise ModelError(
                 f"{self.name} must give features (1, D), and maybe classes (1, K), and gives something else"

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfumato.errors import InputError, UsageError, needs_extra
+from sfumato.errors import InputError, ModelError, UsageError, needs_extra
+from sfumato.files import read_bytes
 from sfumato.image import Picture
+from sfumato.onnx_file import LARGEST, has_weights_outside
 
 if TYPE_CHECKING:
     import onnx
@@ -241,7 +243,12 @@ def _load(path: Path) -> onnx.ModelProto:
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        model = onnx.load(path)
+        content = read_bytes(path, LARGEST)
+        model = onnx.load_model_from_string(content)
+        if has_weights_outside(content, path, "model.safetensors"):  # as in bundles, and in no other file
+            onnx.load_external_data_for_model(model, str(path.parent))
+    except ModelError as problem:
+        raise InputError(f"cannot read {path} as an ONNX graph: {problem}") from problem
     except (OSError, DecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "it is damaged or of another kind"
         raise InputError(f"cannot read {path} as an ONNX graph: {reason}; name another file") from problem

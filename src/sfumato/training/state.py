@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sfumato import __version__
 from sfumato.checkpoint import Model, new_directory, save_model
 from sfumato.errors import ModelError, UsageError
-from sfumato.files import atomic_file
+from sfumato.files import atomic_file, read_json
 from sfumato.training.config import TrainConfig
 from sfumato.training.monitor import MonitorState
 from sfumato.training.optim import EMA
@@ -105,11 +105,21 @@ class TrainingState:
         """Take over a checkpoint's state, and return its `about`; ModelError where it does not fit this config."""
         try:
             tensors = load_file(directory / "state.safetensors")
-            numbers = json.loads((directory / "state.json").read_text())
+            numbers = read_json(directory / "state.json")
             # Runs from before there was the one or the other have none.
             record = Record.parse(numbers.get("validation", {}))
             monitor = MonitorState.parse(numbers.get("monitor", {}))
-        except (OSError, SafetensorError, ValueError, UsageError) as error:
+            step, seen, about = int(numbers["step"]), int(numbers["ema_seen"]), dict[str, str](numbers["about"])
+        except (
+            OSError,
+            SafetensorError,
+            AttributeError,
+            KeyError,
+            OverflowError,
+            TypeError,
+            ValueError,
+            UsageError,
+        ) as error:
             hint = "remove it to resume from the one before"
             raise ModelError(f"cannot read the checkpoint {directory}: {error}; {hint}") from error
 
@@ -130,9 +140,8 @@ class TrainingState:
                 index, entry = key.split(".")
                 state.setdefault(int(index), {})[entry] = tensor
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.step, self.ema.seen = numbers["step"], numbers["ema_seen"]
+        self.step, self.ema.seen = step, seen
         self.record, self.monitor = record, monitor
-        about: dict[str, str] = numbers["about"]
         return about
 
 
@@ -159,7 +168,7 @@ def best_checkpoint(run: Path) -> Best | None:
         ModelError: RUN/best.json is damaged.
     """
     try:
-        best = Best.parse(json.loads((run / BEST).read_text()))
+        best = Best.parse(read_json(run / BEST))
     except FileNotFoundError:
         return None
     except (OSError, TypeError, ValueError, UsageError) as error:

@@ -1,0 +1,277 @@
+"""Models of strangers: what a bundle may not do to who paints with it."""
+
+import hashlib
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from sfumato.assets import weights_dir
+from sfumato.errors import InputError, ModelError, is_out_of_memory
+from sfumato.inference import Style, Stylizer
+from sfumato.inference.feature_networks import FeatureNetworks
+from sfumato.inference.session import WEIGHTS, load_graph
+from support import scene
+
+SECRET = b"TOP SECRET 0123456789"  # 21 bytes
+ENDS = ("picture", "affines", "origin"), ("stylized",)
+node = helper.make_node
+
+
+@pytest.fixture
+def copy(bundle, tmp_path):
+    (tmp_path / "secret.txt").write_bytes(SECRET)
+    return shutil.copytree(bundle, tmp_path / "copy")
+
+
+def edit_card(folder, edit):
+    card = json.loads((folder / "card.json").read_text("utf-8"))
+    edit(card)
+    (folder / "card.json").write_text(json.dumps(card), "utf-8")
+
+
+def vouch(folder):
+    """Hashes on the card as the files are: they are the stranger's own."""
+
+    def edit(card):
+        for name in card["files"]:
+            card["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+
+    edit_card(folder, edit)
+
+
+def array(name, value, dtype=np.float32):
+    return numpy_helper.from_array(np.array(value, dtype), name)
+
+
+def generator(nodes, tensors=(), output=TensorProto.FLOAT):
+    """As a generator is called."""
+    info = helper.make_tensor_value_info
+    ends = [
+        info("picture", TensorProto.FLOAT, [1, 3, "h", "w"]),
+        info("affines", TensorProto.FLOAT, [1, None]),
+        info("origin", TensorProto.INT64, [2]),
+    ]
+    graph = helper.make_graph(nodes, "g", ends, [info("stylized", output, None)], list(tensors))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
+
+
+def external(location, length=21):
+    tensor = TensorProto(name="w", data_type=TensorProto.UINT8, dims=[length], data_location=TensorProto.EXTERNAL)
+    for key, value in (("location", str(location)), ("offset", "0"), ("length", str(length))):
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+def leak(tensor):
+    """Paints the mean of the bytes in that tensor."""
+    nodes = [
+        node("Cast", ["w"], ["f"], to=TensorProto.FLOAT),
+        node("ReduceMean", ["f"], ["m"], keepdims=0),
+        node("Mul", ["picture", "m"], ["stylized"]),
+    ]
+    return generator(nodes, [tensor])
+
+
+def paint(folder):
+    stylizer = Stylizer(folder, threads=1)
+    return stylizer.decode(scene(16, 24), np.zeros((1, stylizer.card.affines), np.float32))
+
+
+def link(folder):
+    (folder / "innocent.bin").symlink_to(folder.parent / "secret.txt")
+
+
+def put(folder):
+    (folder / "innocent.bin").write_bytes(SECRET)
+
+
+@pytest.mark.parametrize(
+    ("location", "prepare"),
+    [
+        ("../secret.txt", None),
+        ("{}/secret.txt", None),
+        ("innocent.bin", link),
+        ("innocent.bin", put),
+        ("/proc/self/environ", None),
+        (f"../copy/{WEIGHTS}", None),
+    ],
+    ids=["up", "absolute", "link", "not on the card", "proc", "round about"],
+)
+def test_a_graph_reads_no_file_but_its_weights(copy, location, prepare):
+    if prepare:
+        prepare(copy)
+    (copy / "generator.onnx").write_bytes(leak(external(location.format(copy.parent))))
+    vouch(copy)
+    with pytest.raises(ModelError, match=r"generator\.onnx would read the file"):
+        paint(copy)
+
+
+def test_weights_are_the_bytes_on_the_card_and_within_their_file(copy):
+    (copy / "generator.onnx").write_bytes(leak(external(WEIGHTS)))
+    vouch(copy)
+    stored = (copy / WEIGHTS).read_bytes()
+    expected = scene(16, 24) * np.frombuffer(stored[: len(SECRET)], np.uint8).mean()
+    np.testing.assert_allclose(paint(copy), expected, rtol=1e-5)
+    (copy / WEIGHTS).write_bytes(b"12345678" + stored[8:])
+    with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
+        FeatureNetworks(_as_matching(copy)).check()
+    vouch(copy)
+    other = scene(16, 24) * np.frombuffer(b"12345678" + stored[8 : len(SECRET)], np.uint8).mean()
+    np.testing.assert_allclose(paint(copy), other, rtol=1e-5)
+    (copy / "generator.onnx").write_bytes(leak(external(WEIGHTS, len(stored) + 1)))
+    vouch(copy)
+    with pytest.raises(ModelError, match="cannot load"):
+        paint(copy)
+
+
+def _as_matching(folder):
+    """The same files under a card of that kind."""
+    other = shutil.copytree(folder, folder.parent / "matching")
+    card = json.loads((weights_dir("matching") / "card.json").read_text("utf-8"))
+    own = json.loads((folder / "card.json").read_text("utf-8"))["files"]
+    for name in card["files"]:
+        if name.endswith(".onnx"):
+            shutil.copy(weights_dir("matching") / name, other / name)
+        else:
+            card["files"][name] = own[name]
+    (other / "card.json").write_text(json.dumps(card), "utf-8")
+    return other
+
+
+def test_a_graph_whose_weights_no_card_vouches_for_is_refused(bundle):
+    path = bundle / "generator.onnx"
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(ModelError, match="in its own file are read"):
+        load_graph(path, sha256, ENDS, 1)
+
+
+def test_a_stranger_s_weights_may_be_a_link_but_no_device_and_not_endless(copy, bundle):
+    (copy / WEIGHTS).unlink()
+    (copy / WEIGHTS).symlink_to(bundle / WEIGHTS)
+    assert paint(copy).shape == (1, 3, 16, 24)
+    for make, said in (
+        (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
+        (os.mkfifo, "no regular file"),
+        (lambda path: (path.touch(), os.truncate(path, 80 << 30)), "more than"),
+    ):
+        edit_card(copy, lambda card: card["files"].update({WEIGHTS: os.urandom(32).hex()}))
+        (copy / WEIGHTS).unlink()
+        make(copy / WEIGHTS)
+        with pytest.raises(ModelError, match=said):
+            paint(copy)
+
+
+# Of a picture (1, 3, h, w): 2 ** 53 bytes, which no machine can address.
+HUGE = [
+    node("ConstantOfShape", ["big"], ["b"], value=helper.make_tensor("v", TensorProto.FLOAT, [1], [1.0])),
+    node("ReduceMax", ["b"], ["m"], keepdims=0),
+    node("Mul", ["picture", "m"], ["stylized"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        (generator(HUGE, [array("big", [1 << 17] * 3, np.int64)]), InputError, "does not fit into memory"),
+        (generator([node("ReduceMean", ["picture"], ["stylized"])]), ModelError, r"gave \(1, 1, 1, 1\) where"),
+        (generator([node("Cast", ["picture"], ["stylized"], to=TensorProto.STRING)], output=8), ModelError, "32-bit"),
+        (generator([node("Cast", ["picture"], ["stylized"], to=TensorProto.DOUBLE)], output=11), ModelError, "32-bit"),
+        (generator([node("Mul", ["picture", "k"], ["stylized"])], [array("k", np.inf)]), ModelError, "not numbers"),
+        (generator([node("MatMul", ["picture", "picture"], ["stylized"])]), ModelError, "cannot be run"),
+        (generator([node("Evil\x1b[31m", ["picture"], ["stylized"], domain="evil")]), ModelError, "cannot load"),
+        (b"", ModelError, "cannot load"),
+        (os.urandom(2000), ModelError, "is no ONNX graph"),
+    ],
+    ids=["huge", "shape", "strings", "doubles", "infinite", "fails", "unknown", "empty", "noise"],
+)
+def test_what_a_graph_does_wrong_is_one_sentence(copy, capfd, content, error, said):
+    (copy / "generator.onnx").write_bytes(content)
+    vouch(copy)
+    with pytest.raises(error, match=said) as caught:
+        paint(copy)
+    assert str(caught.value).isprintable()
+    assert capfd.readouterr() == ("", "")  # ONNX Runtime would say the same in its own words
+
+
+def test_want_of_memory_is_known_by_what_libraries_raise():
+    with pytest.raises(MemoryError) as caught:
+        np.empty(1 << 50)
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(RuntimeError("std::bad_alloc"))
+    assert not is_out_of_memory(ValueError("something else"))
+
+
+WRONG = {
+    "model": ["", 5, "\x1b]0;owned\x07", "\ud800", "x" * 1000],
+    "version": [None, "\x1b[31m"],
+    "thumbnail": [0, -5, 10**9, 10**400, 320.0, "320", True],
+    "code_size": [True, 0, 10**9],
+    "look_size": [-1, 10**9, None],
+    "affines": [0, 2**60],
+    "palette": [[1], [], ["a", None], [5, 2], [0, 10**9], [0.5, 2], {}],
+    "conditional": [1, None],
+    "training": [[], "x"],
+    "kind": [[], {"a": 1}, "\x1b[2J", None],
+    "files": [[], None, 5],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
+def test_a_card_of_odd_values_is_one_sentence(copy, key, value):
+    edit_card(copy, lambda card: card.update({key: value}))
+    with pytest.raises(ModelError, match="files" if key == "files" else key) as caught:
+        Stylizer(copy)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("generator.onnx", 5),
+        ("generator.onnx", ["x"]),
+        ("generator.onnx", "not a hash"),
+        ("../../../etc/shadow", "0" * 64),
+        ("\x1b[2J", "0" * 64),
+        (WEIGHTS, None),
+    ],
+)
+def test_odd_hashes_on_a_card_are_one_sentence(copy, name, value):
+    edit_card(copy, lambda card: card["files"].update({name: value}))
+    with pytest.raises(ModelError, match=r"card\.json is not a model card: in 'files'") as caught:
+        Stylizer(copy)
+    assert str(caught.value).isprintable()
+
+
+def test_a_card_must_have_a_hash_of_the_weights(copy):
+    edit_card(copy, lambda card: card["files"].pop(WEIGHTS))
+    with pytest.raises(ModelError, match=r"no hash of model\.safetensors"):
+        Stylizer(copy)
+
+
+def test_a_card_that_is_no_plain_file_is_one_sentence(copy):
+    path = copy / "card.json"
+    for make, said in (
+        (os.mkfifo, "no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
+        (lambda path: (path.touch(), os.truncate(path, 60 << 30)), "more than"),
+        (lambda path: path.write_text('{"a":' + "[" * 200_000 + "]" * 200_000 + "}"), "nested too deeply"),
+        (lambda path: path.write_text('{"thumbnail": 1e400}'), "too large"),
+        (lambda path: path.mkdir(), "directory"),
+    ):
+        if path.is_file() or path.is_fifo() or path.is_symlink():
+            path.unlink()
+        make(path)
+        for read in (Stylizer, FeatureNetworks):
+            with pytest.raises(ModelError, match=said):
+                read(copy)
+
+
+def test_weights_are_read_once_for_all_graphs(copy):
+    stylizer = Stylizer(copy, threads=1)
+    style = Style.from_image(scene(30, 30), "x", stylizer)
+    (copy / WEIGHTS).write_bytes(b"changed since they were checked")
+    assert np.isfinite(stylizer(scene(20, 20), style, quality="draft")).all()
