@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfumato.cli.limits import MaxPixels
 from sfumato.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def evaluate(
     inception: Inception = None,
     workers: Workers = None,
     as_json: AsJson = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Judge stylised pictures, ours or anybody's."""
     if votes:
@@ -161,6 +163,7 @@ def compare(
     inception: Inception = None,
     workers: Workers = None,
     as_json: AsJson = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Judge two or more methods on the same pairs; the first is the one that the others are compared with."""
     found: dict[str, Path] = {}
@@ -340,14 +343,10 @@ def _or_dash(figure: Figure | None) -> str:
 
 
 def _of_files(files: dict[Pair, Path]) -> Source:
-    import hashlib
-
-    from sfumato.image import read_image
+    from sfumato.image import picture_digest, read_image
     from sfumato.quality.evaluation import Source
 
-    return Source(
-        lambda pair: read_image(files[pair]), lambda pair: hashlib.sha256(files[pair].read_bytes()).hexdigest()
-    )
+    return Source(lambda pair: read_image(files[pair]), lambda pair: picture_digest(files[pair]))
 
 
 def _of_model(model: Path | None, strength: float, threads: int | None) -> Source:

@@ -11,7 +11,7 @@ from sfumato.image.folders import Contents, LeftOut, is_hidden, look_into, told
 from sfumato.image.formats import READABLE, READABLE_FORMATS
 from sfumato.image.opening import PhotoSource
 from sfumato.image.photo import Photo, Picture, luma, to_levels, to_pil, to_uint8
-from sfumato.image.reading import ImageSource, as_image, read_image, read_photo, read_recipe
+from sfumato.image.reading import ImageSource, as_image, picture_digest, read_image, read_photo, read_recipe
 from sfumato.image.resampling import resample, resize, shrink, thumbnail, thumbnail_size
 from sfumato.image.writing import WRITABLE, as_jpeg_text, write_animation, write_image, write_photo
 from sfumato.limits import MAX_PIXELS
@@ -32,6 +32,7 @@ __all__ = [
     "is_hidden",
     "look_into",
     "luma",
+    "picture_digest",
     "read_image",
     "read_photo",
     "read_recipe",

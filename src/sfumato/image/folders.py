@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,10 +17,11 @@ _LITTER_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file or folder that is passed over, and why."""
+    """A file or folder that is passed over, and why; ``is_file`` where it could be opened."""
 
     path: Path
     reason: str
+    is_file: bool = False
 
 
 @dataclass
@@ -63,7 +65,7 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _LITTER or name.lower() in _LITTER_FILES
 
 
-def told(left_out: list[LeftOut], most: int = 50) -> list[str]:
+def told(left_out: Sequence[LeftOut], most: int = 50) -> list[str]:
     """Sentences that name what was left out, the most of a reason on one line."""
     by_reason: dict[str, list[str]] = {}
     for each in left_out:
@@ -93,4 +95,4 @@ def _place(path: Path, found: Contents, pending: list[Path] | None) -> None:
     elif path.suffix.lower() in READABLE:
         found.pictures.append(path)
     else:
-        found.left_out.append(LeftOut(path, why_unread(path)))
+        found.left_out.append(LeftOut(path, why_unread(path), True))

@@ -12,6 +12,7 @@ from PIL import Image
 from sfumato import limits
 from sfumato.checks import check_image
 from sfumato.errors import InputError
+from sfumato.files import digest
 from sfumato.image.decoding import decode
 from sfumato.image.opening import Opened, PhotoSource, opened
 from sfumato.image.photo import Array, Photo, Picture, as_picture, unit
@@ -65,6 +66,18 @@ def read_recipe(source: PhotoSource) -> dict[str, object] | None:
     """
     with opened(source, limits.max_pixels()) as found:
         return find_recipe(found.image)
+
+
+def picture_digest(path: str | os.PathLike[str]) -> str:
+    """SHA-256, in hex, of a picture's file.
+
+    Raises:
+        InputError: it cannot be read, is no regular file, or has more bytes than any picture that is read.
+    """
+    try:
+        return digest(path, limits.most_bytes(limits.max_pixels()))
+    except (OSError, ValueError) as problem:
+        raise InputError(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}") from problem
 
 
 def as_image(source: ImageSource) -> Picture:
