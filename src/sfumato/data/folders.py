@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.errors import InputError, SfumatoError
-from sfumato.image import LeftOut, look_into, picture_digest, read_image, resize, to_uint8, told
+from sfumato.image import READABLE, LeftOut, look_into, picture_digest, read_image, resize, to_uint8, told
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ def find_pictures(folder: Path, manifest: Path | None = None, split: str = "trai
         raise InputError(f"{folder} is no folder; give a folder of pictures")
     allowed = None if manifest is None else _rows(manifest, split)
     found = []
-    for path in look_into(folder).pictures:
+    contents = look_into(folder)
+    odd = [each.path for each in contents.left_out if each.path.suffix.lower() in READABLE]  # a pipe or link, say
+    for path in sorted([*contents.pictures, *odd]):
         if allowed is None or path.resolve() in allowed:
             parts = path.relative_to(folder).parts
             found.append((path, parts[0] if len(parts) > 1 else ""))
@@ -123,7 +125,8 @@ def look(
     seen: set[str] = set()
     entries = find_pictures(folder, manifest, split)
     if manifest is None:  # else people chose
-        report.passed_over = look_into(folder).left_out
+        others = look_into(folder).left_out
+        report.passed_over = [each for each in others if each.path.suffix.lower() not in READABLE]
     for done, (path, group, result) in enumerate(_read_all(entries, short, minimum_side), 1):
         match result:
             case str(reason):

@@ -52,6 +52,8 @@ def look_into(folder: Path, is_deep: bool = True) -> Contents:
         except OSError as problem:
             found.left_out.append(LeftOut(place, f"the folder may not be entered: {problem.strerror or problem}"))
             continue
+        if not names and place.suffix.lower() in READABLE:
+            found.left_out.append(LeftOut(place, "an empty folder"))
         for name in names:
             if not is_hidden(name):
                 _place(place / name, found, pending if is_deep else None)
