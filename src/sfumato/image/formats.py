@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import Image, features
+from PIL import Image
 
 #: Pillow reads many more, some through old or risky decoders; pictures come from strangers, so these and no others.
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
@@ -70,7 +71,7 @@ def kind_of(head: bytes) -> str | None:
 def formats_for(kind: str | None) -> tuple[str, ...]:
     """Pillow's formats that a file of this kind may be opened as; empty where something is to be installed first."""
     if kind == "AVIF":
-        return ("AVIF",) if features.check("avif") else ()
+        return ("AVIF",) if find_spec("PIL._avif") else ()
     if kind == "HEIC":
         return ("HEIF",) if _has_heif() else ()
     return READABLE_FORMATS
