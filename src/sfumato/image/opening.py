@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import threading
 import warnings
@@ -28,6 +29,7 @@ _AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # a named pipe that has no writer would
 _EXIF_ORIENTATION = 0x0112
 _HEAD = 64
 _open_lock = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of damaged files would go to stderr
 
 
 @dataclass
