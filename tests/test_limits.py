@@ -240,3 +240,24 @@ def test_folders_of_odd_files_end_for_all_commands(odd: Path) -> None:
     found, remarks = find([str(odd)])
     assert [path.name for path in found] == ["a.png", "sparse.jpg"]
     assert len(remarks) == 2
+
+
+@pytest.mark.parametrize("name", ["sparse.jpg", "pipe.jpg"])
+def test_a_style_cannot_be_learnt_from_an_odd_file_and_that_is_said(
+    odd: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("SFUMATO_PERSONAL", str(odd.parent / "personal"))
+    result = run("personal", "new", "me", "--like", odd / name)
+    assert result.exit_code == 3
+    assert f"{name} is left out: cannot read" in result.stderr
+    assert "the picture cannot be learnt from; me was not made" in result.stderr
+
+
+def test_evaluate_names_what_it_passes_over(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from sfumato.cli.evaluate import Request, SuiteName, _tell_left_out
+
+    rest = None, None, SuiteName.quick, None, False, False, 256, None, None, None, False
+    _tell_left_out(Request(odd, odd / "sub", *rest))
+    said = capsys.readouterr().err
+    for words in ("pipe.jpg: not a regular file", "gone.png: a link that leads nowhere", "sub: a folder; only"):
+        assert words in said

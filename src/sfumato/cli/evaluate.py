@@ -229,6 +229,15 @@ def _pairs(request: Request, stylized: Path | None) -> list[Pair]:
     return read_pairs(request.pairs, content, style) if request.pairs else pairs_of(content, style, stylized)
 
 
+def _tell_left_out(request: Request) -> None:
+    """What of the two folders was passed over, where they were taken whole."""
+    from sfumato.image import look_into, told
+
+    for folder in () if request.pairs else request.folders():
+        for line in told(look_into(folder, is_deep=False).left_out, 5):
+            typer.echo(f"left out: {line}", err=True)
+
+
 def _workers(request: Request) -> int:
     from sfumato.checks import check_range
 
@@ -279,6 +288,7 @@ def _judge(request: Request, methods: Methods) -> None:
         typer.echo(json.dumps(to_json(evaluations), indent=1, ensure_ascii=False))
     else:
         _print(evaluations)
+    _tell_left_out(request)
 
 
 def _print(evaluations: Sequence[Evaluation]) -> None:
