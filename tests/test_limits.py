@@ -261,3 +261,15 @@ def test_evaluate_names_what_it_passes_over(odd: Path, capsys: pytest.CaptureFix
     said = capsys.readouterr().err
     for words in ("pipe.jpg: not a regular file", "gone.png: a link that leads nowhere", "sub: a folder; only"):
         assert words in said
+
+
+def test_a_png_of_too_few_bytes_for_its_size_is_refused_before_it_is_decoded() -> None:
+    data = png(14_000, 14_000, b"")
+    tracemalloc.start()
+    began = time.process_time()
+    with pytest.raises(InputError, match="too few bytes for 14000 x 14000"):
+        read_photo(data)
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+    assert time.process_time() - began < 1
+    assert read_photo(png(3000, 3000, bytes(3001 * 3000))).width == 3000  # as empty as a picture can be

@@ -43,6 +43,7 @@ class Opened:
             after all; absent where Pillow's own pixels are as good.
         is_known: whether Pillow can give pixels.
         page: of a TIFF.
+        before: looks the file through before it is decoded.
         remark: a sentence on what of the file is not read.
     """
 
@@ -162,8 +163,15 @@ def _open_png(file: BinaryIO, most: int) -> Opened:
             return None
         return stored[:, :, [0, 0, 0, 1]] if stored.shape[2] == 2 else stored
 
+    def check_length() -> None:  # a header that claims much must not cost much
+        if not found.is_plausible:
+            raise InputError(
+                f"the file is damaged or cut short: it has too few bytes for {image.width} x {image.height}"
+            )
+
     remark = f"of its {found.frames} frames, the first is taken" if found.frames > 1 else None
-    return Opened(image, samples=samples if found.is_deep_colour else None, remark=remark)
+    deep_samples = samples if found.is_deep_colour else None
+    return Opened(image, samples=deep_samples, before=check_length, remark=remark)
 
 
 def _open_jpeg(file: BinaryIO, most: int) -> Opened:

@@ -22,6 +22,7 @@ _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _EVERYWHERE = _TEXTS | {b"eXIf"}  # before the pixels or behind them
 _BEFORE = frozenset({b"tRNS", b"pHYs", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"iCCP", b"acTL"})
 _MOST_CHUNKS = 1_000_000
+_PACKED = 1032
 
 
 @dataclass
@@ -34,11 +35,13 @@ class Png:
         profile: an ICC profile, embedded or made of what the file states; ``None`` for sRGB.
         bits: of a channel.
         is_deep_colour: 16 bits of RGB, or of anything with alpha.
+        is_plausible: whether so few bytes can unpack to so many pixels: zlib makes at most 1032 of one.
     """
 
     file: BinaryIO
     bits: int
     is_deep_colour: bool
+    is_plausible: bool
     frames: int = 1
     profile: bytes | None = None
 
@@ -147,7 +150,10 @@ def look_through(file: BinaryIO) -> Png:
     frames = int.from_bytes(facts[b"acTL"][:4], "big") if len(facts.get(b"acTL", b"")) == 8 else 1
     stream = cast(BinaryIO, io.BufferedReader(_Spliced(file, parts), 1 << 16))
     bits, colour = head[16:18] if len(head) >= 18 else (0, 0)
-    return Png(stream, bits, bits == 16 and colour in (2, 4, 6), max(1, frames), _colours(profile, facts))
+    width, height = struct.unpack(">II", head[8:16]) if bits else (0, 0)
+    least = width * height * bits * {2: 3, 4: 2, 6: 4}.get(colour, 1) // 8
+    is_deep, is_plausible = bits == 16 and colour in (2, 4, 6), least <= _PACKED * (pixels.length + 64)
+    return Png(stream, bits, is_deep, is_plausible, max(1, frames), _colours(profile, facts))
 
 
 def _colours(profile: bytes | None, facts: dict[bytes, bytes]) -> bytes | None:
