@@ -21,8 +21,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from sfumato import __version__, deep
-from sfumato import image as image_module
+from sfumato import __version__, deep, limits
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.image import (
     READABLE,
@@ -30,6 +29,7 @@ from sfumato.image import (
     Photo,
     Picture,
     as_image,
+    decoding,
     read_image,
     read_photo,
     read_recipe,
@@ -391,7 +391,7 @@ def test_pillows_lower_limit_does_not_stop_large_photos(tmp_path: Path) -> None:
 
 
 def test_the_limit_counts_for_pictures_in_memory_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_module, "MAX_PIXELS", 100)
+    monkeypatch.setattr(limits, "_chosen", 100)
     assert as_image(Image.new("RGB", (10, 10))).shape == (1, 3, 10, 10)
     with pytest.raises(InputError, match="11 x 10 pixels"):
         as_image(Image.new("RGB", (11, 10)))
@@ -441,7 +441,7 @@ def test_damaged_bytes_give_a_picture_or_an_input_error(tmp_path_factory: pytest
             assert 0 <= read.min() <= read.max() <= 1
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_module, "MAX_PIXELS", 100_000)  # a header that claims much must not cost the test much
+        patch.setattr(limits, "_chosen", 100_000)  # a header that claims much must not cost the test much
         look()
     assert refused > 0
 
@@ -737,7 +737,7 @@ def test_damaged_exif_leaves_no_metadata_and_the_pixels(tmp_path: Path, suffix: 
 @pytest.mark.parametrize("orientation", BY_ORIENTATION)
 @pytest.mark.parametrize("kind", ["8 bits", "alpha", "grey 16", "colour 16"])
 def test_photos_stand_upright(tmp_path: Path, orientation: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_module, "_BAND_PIXELS", 20)  # several bands
+    monkeypatch.setattr(decoding, "_BAND_PIXELS", 20)  # several bands
     exif = Image.Exif()
     exif[0x0112] = orientation
     turn = BY_ORIENTATION[orientation]
@@ -846,7 +846,7 @@ def test_regions_are_pictures(dtype: type) -> None:
 
 
 def test_a_region_costs_a_region_and_reading_no_float(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_module, "_BAND_PIXELS", 50_000)
+    monkeypatch.setattr(decoding, "_BAND_PIXELS", 50_000)
     data = encoded_photo(Photo(np.zeros((1000, 1000, 3), np.uint8)), "jpeg")
     tracemalloc.start()
     try:

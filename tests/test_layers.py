@@ -32,6 +32,7 @@ LAYERS = (  # top to bottom
     {"sheet"},
     {"image", "config", "style_code"},
     {"deep", "metadata"},
+    {"limits"},
     {"checks", "files", "onnx_file", "parallel"},
     {"errors"},
 )
@@ -49,6 +50,7 @@ LIGHT = {
     "files",
     "image",
     "inference",
+    "limits",
     "metadata",
     "onnx_file",
     "personal",

@@ -1,73 +1,79 @@
-"""Sixteen bits a channel in colour, which Pillow has for grey only.
+"""Sixteen bits a channel in colour, which Pillow has for grey only, and other samples that it does not know.
 
-Writing needs nothing but zlib. Reading is imagecodecs' (libpng, libtiff and Little CMS), the extra ``deep``.
+Writing needs nothing but zlib. Reading is imagecodecs' (libpng, libtiff, libjpeg and Little CMS), the extra ``deep``.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
-from types import ModuleType
+from importlib.util import find_spec
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+Stored: TypeAlias = npt.NDArray[Any]
 Samples: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_COLOURS = (b"\x10\x02", b"\x10\x04", b"\x10\x06")  # 16 bits of RGB, of grey with alpha, of RGB with alpha
 _BAND_BYTES = 1 << 22
 
 
-def is_deep_colour(image: Image.Image, file: BinaryIO) -> bool:
-    """Whether an opened file holds 16-bit colour; told from its header."""
-    if image.format == "PNG":
-        return _head(file, 26)[24:] in _PNG_COLOURS
-    if not isinstance(image, TiffImageFile):
-        return False
-    tags = image.tag_v2
-    bits, kind, extra = tags.get(258), tags.get(339, (1,)), tags.get(338, ())
-    # RGB of whole numbers, with plain alpha or none. Alpha that the colours are multiplied by is left to Pillow.
-    return tags.get(262) == 2 and set(kind) == {1} and (bits, extra) in (((16,) * 3, ()), ((16,) * 4, (2,)))
+def is_installed() -> bool:
+    """Whether the extra is there."""
+    return find_spec("imagecodecs") is not None and sys.modules.get("imagecodecs", ...) is not None
 
 
-def read_colour(
-    image: Image.Image, file: BinaryIO, profile: bytes | None, srgb: bytes
-) -> npt.NDArray[np.uint16] | None:
-    """Decodes 16-bit colour to ``(H, W, 3)``, or ``(H, W, 4)`` with alpha, converted from ``profile`` to ``srgb``.
+def read_samples(kind: str, data: bytes, width: int, height: int, page: int = 0) -> Stored | None:
+    """Decodes a whole file to its samples ``(H, W, C)``, as they are stored.
+
+    Args:
+        kind: ``png``, ``tiff`` or ``jpeg``.
+        data: the file, whose header says that it has this size.
+        page: of a TIFF.
 
     Returns:
-        ``None`` where the file holds no such thing, where the extra is missing, and where its decoders will not have
-        the file: then Pillow gives 8 bits, or says what is wrong.
+        ``None`` where the extra is missing, and where its decoders will not have the file or find another size.
     """
-    if not is_deep_colour(image, file):
-        return None
     try:
         import imagecodecs
     except ImportError:
         return None
-    place = file.tell()
     try:
-        file.seek(0)
-        decode = imagecodecs.png_decode if image.format == "PNG" else imagecodecs.tiff_decode
-        stored = decode(file.read())
+        if kind == "tiff":
+            stored = imagecodecs.tiff_decode(data, index=page)
+        else:
+            stored = (imagecodecs.png_decode if kind == "png" else imagecodecs.jpeg_decode)(data)
+    except MemoryError:
+        raise
     except Exception:
         return None
-    finally:
-        file.seek(place)
-    if stored.ndim == 3 and stored.shape[0] <= 4 and stored.shape[1:] == image.size[::-1]:
+    if stored.ndim == 2:
+        stored = stored[:, :, None]
+    if stored.ndim == 3 and stored.shape[0] <= 4 and stored.shape[1:] == (height, width):
         stored = stored.transpose(1, 2, 0)  # TIFF may hold the planes one after the other
-    if stored.dtype != np.uint16 or stored.ndim != 3 or stored.shape[:2] != image.size[::-1]:
-        return None
-    if stored.shape[2] == 2:
-        stored = stored[:, :, [0, 0, 0, 1]]
-    if profile not in (None, srgb):
-        _convert(imagecodecs, stored, profile, srgb)
-    return np.asarray(stored, np.uint16)
+    return stored if stored.ndim == 3 and stored.shape[:2] == (height, width) else None
+
+
+def to_srgb(samples: npt.NDArray[np.uint16], profile: bytes | None, srgb: bytes) -> None:
+    """Converts ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` in place, from ``profile`` if there is one."""
+    if profile in (None, b"", srgb):
+        return
+    import imagecodecs
+
+    for band in _bands(samples):
+        try:
+            colour = np.ascontiguousarray(band[:, :, :3])
+            band[:, :, :3] = imagecodecs.cms_transform(
+                colour, profile, srgb, colorspace="rgb", outcolorspace="rgb", outdtype="uint16"
+            )
+        except imagecodecs.CmsError:  # damaged, or of another colour model: read the numbers as sRGB
+            return
 
 
 def write_png(file: BinaryIO, samples: Samples, chunks: Iterable[tuple[bytes, bytes]]) -> None:
@@ -138,30 +144,11 @@ def write_tiff(file: BinaryIO, samples: Samples, exif: Image.Exif, more: dict[in
     file.writelines(strips)
 
 
-def _convert(imagecodecs: ModuleType, stored: npt.NDArray[np.uint16], profile: bytes, srgb: bytes) -> None:
-    for band in _bands(stored):
-        try:
-            colour = np.ascontiguousarray(band[:, :, :3])
-            band[:, :, :3] = imagecodecs.cms_transform(
-                colour, profile, srgb, colorspace="rgb", outcolorspace="rgb", outdtype="uint16"
-            )
-        except imagecodecs.CmsError:  # damaged, or of another colour model: read the numbers as sRGB
-            return
-
-
 def _bands(samples: Any) -> Iterator[Any]:
     """Views of a few rows each, so that no second copy of the whole is made."""
     rows = max(1, _BAND_BYTES // samples[0].nbytes)
     for top in range(0, len(samples), rows):
         yield samples[top : top + rows]
-
-
-def _head(file: BinaryIO, count: int) -> bytes:
-    place = file.tell()
-    file.seek(0)
-    data = file.read(count)
-    file.seek(place)
-    return data
 
 
 def _write_chunk(file: BinaryIO, kind: bytes, data: bytes) -> None:

@@ -116,8 +116,6 @@ def find_recipe(image: Image.Image) -> dict[str, object] | None:
         text = _xmp_recipe(image.info.get("xmp"))
     if text is None and image.format == "GIF":
         text = _gif_recipe(image.info.get("comment"))
-    if text is None:  # other programs may have moved the chunk behind the pixels: Pillow decodes those to get there
-        text = getattr(image, "text", {}).get(PNG_KEYWORD)
     if not isinstance(text, str):
         return None
     if len(text) > MAX_RECIPE:

@@ -8,6 +8,7 @@ from sfumato.errors import InputError
 from sfumato.image import Photo, resample, resize, to_levels
 from sfumato.inference import upscale as module
 from sfumato.inference.upscale import HALO, upscale, upscaled, upscaler_digest
+from sfumato.limits import VARIABLE
 from sfumato.quality.artefacts import checkerboard
 from sfumato.quality.similarity import psnr
 from support import scene
@@ -107,7 +108,7 @@ def test_what_ships_beats_bicubic_on_a_scene_that_it_was_not_trained_on():
 
 
 def test_more_pixels_than_any_picture_has_are_refused_before_any_work(monkeypatch):
-    monkeypatch.setattr(module, "MAX_PIXELS", 4 * 90 * 110 - 1)
+    monkeypatch.setenv(VARIABLE, str(4 * 90 * 110 - 1))
     with pytest.raises(InputError, match="220 x 180 pixels, more than"):
         upscale(photo())
 

@@ -1,6 +1,7 @@
 """The look over pictures: what is left out, what is only remarked on, and that each is said."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -138,13 +139,15 @@ def test_one_odd_picture_among_many(stylizer):
 def test_files_folders_and_patterns_are_found_once(tmp_path):
     paths = save_works(tmp_path / "likes" / "below", 0, 3)
     (tmp_path / "likes" / "notes.txt").write_text("notes")
-    (tmp_path / "likes" / "a.heic").write_text("?")
+    (tmp_path / "likes" / "a.psd").write_text("?")
+    os.mkfifo(tmp_path / "likes" / "pipe.jpg")
     (tmp_path / "likes" / ".hidden.txt").write_text("?")
     found, remarks = find([str(tmp_path / "likes"), str(paths[0]), str(tmp_path / "likes" / "below" / "*-1.png")])
     assert found == paths
-    (remark,) = remarks
+    remark, pipe = remarks
     assert remark.text.startswith("2 files in ")
-    assert remark.text.endswith("left out: no picture that Sfumato reads (.heic, .txt)")
+    assert remark.text.endswith("left out: no picture that Sfumato reads (.psd, .txt)")
+    assert pipe.text.endswith("pipe.jpg left out: not a regular file")
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="no picture lies in the folder"):
         find([str(tmp_path / "none")])

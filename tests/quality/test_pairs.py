@@ -1,9 +1,11 @@
+import os
+
 import numpy as np
 import pytest
 
 from sfumato.errors import InputError, UsageError
 from sfumato.image import write_image
-from sfumato.quality.pairs import Pair, pairs_of, read_pairs, stylized_pictures
+from sfumato.quality.pairs import Pair, pairs_of, pictures_in, read_pairs, stylized_pictures
 
 
 @pytest.fixture
@@ -87,3 +89,13 @@ def test_folders_without_pictures(folders):
 def test_a_folder_that_is_not_there_is_said_and_not_what_it_lacks(folders):
     with pytest.raises(InputError, match="none is not a folder"):
         stylized_pictures(pairs_of(folders / "c", folders / "s"), folders / "none", allow_missing=True)
+
+
+def test_what_lies_beside_the_pictures_is_told_and_odd_files_hang_nothing(folders):
+    (folders / "c" / "deeper").mkdir()
+    os.mkfifo(folders / "c" / "pipe.jpg")
+    assert [path.name for path in pictures_in(folders / "c")] == ["cat.jpg", "dog.png"]
+    (folders / "none").mkdir()
+    (folders / "none" / "x.psd").touch()
+    with pytest.raises(InputError, match=r"no picture lies in the folder .*x\.psd: a paint program's own file"):
+        pictures_in(folders / "none")

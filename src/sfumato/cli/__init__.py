@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from sfumato import __version__
 from sfumato.cli import doctor, evaluate, explain, export, finish, imagine, personal, show, styles, stylize, train
 from sfumato.errors import InputError, SfumatoError, is_out_of_memory
+from sfumato.limits import kept_limits
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 # Typer has click's classes, or its own copies of them: this finds the one that its usage errors come from.
@@ -23,7 +24,7 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), kept_limits():
                 warnings.filterwarnings("ignore", module=r"PIL\b")  # of damaged metadata, which the pixels do not need
                 return super().invoke(ctx)
         except SfumatoError as problem:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfumato.cli.limits import MaxPixels
 from sfumato.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def evaluate(
     inception: Inception = None,
     workers: Workers = None,
     as_json: AsJson = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Judge stylised pictures, ours or anybody's."""
     if votes:
@@ -161,6 +163,7 @@ def compare(
     inception: Inception = None,
     workers: Workers = None,
     as_json: AsJson = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Judge two or more methods on the same pairs; the first is the one that the others are compared with."""
     found: dict[str, Path] = {}
@@ -226,6 +229,15 @@ def _pairs(request: Request, stylized: Path | None) -> list[Pair]:
     return read_pairs(request.pairs, content, style) if request.pairs else pairs_of(content, style, stylized)
 
 
+def _tell_left_out(request: Request) -> None:
+    """What of the two folders was passed over, where they were taken whole."""
+    from sfumato.image import look_into, told
+
+    for folder in () if request.pairs else request.folders():
+        for line in told(look_into(folder, is_deep=False).left_out, 5):
+            typer.echo(f"left out: {line}", err=True)
+
+
 def _workers(request: Request) -> int:
     from sfumato.checks import check_range
 
@@ -276,6 +288,7 @@ def _judge(request: Request, methods: Methods) -> None:
         typer.echo(json.dumps(to_json(evaluations), indent=1, ensure_ascii=False))
     else:
         _print(evaluations)
+    _tell_left_out(request)
 
 
 def _print(evaluations: Sequence[Evaluation]) -> None:
@@ -340,14 +353,10 @@ def _or_dash(figure: Figure | None) -> str:
 
 
 def _of_files(files: dict[Pair, Path]) -> Source:
-    import hashlib
-
-    from sfumato.image import read_image
+    from sfumato.image import picture_digest, read_image
     from sfumato.quality.evaluation import Source
 
-    return Source(
-        lambda pair: read_image(files[pair]), lambda pair: hashlib.sha256(files[pair].read_bytes()).hexdigest()
-    )
+    return Source(lambda pair: read_image(files[pair]), lambda pair: picture_digest(files[pair]))
 
 
 def _of_model(model: Path | None, strength: float, threads: int | None) -> Source:

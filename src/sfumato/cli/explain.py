@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfumato.cli.limits import MaxPixels
 from sfumato.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def explain(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a sheet that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON instead of the text.")] = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Explain how a picture came to look as it does."""
     from sfumato.cli.progress import counted

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfumato.cli.limits import MaxPixels
 from sfumato.cli.pictures import Format, Pictures
 from sfumato.errors import SfumatoError, UsageError
 
@@ -47,14 +48,12 @@ def finish(
     threads: Annotated[
         int | None, typer.Option(help="CPU threads. \\[default: one a core]", show_default=False)
     ] = None,
-    max_pixels: Annotated[
-        int, typer.Option(help="Refuse pictures of more pixels than this before they are decoded.")
-    ] = 200_000_000,
+    max_pixels: MaxPixels = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a picture on stdout.")] = False,
 ) -> None:
     """Finish pictures: size, colours, sharpness, in this order."""
     from sfumato.checks import check_range
-    from sfumato.inference.batch import plan
+    from sfumato.inference.batch import left_out, plan
     from sfumato.inference.retouch import Finish
 
     try:
@@ -62,7 +61,6 @@ def finish(
     except UsageError as problem:  # which begins with the attribute's name, and that is the option's
         raise UsageError(f"--{problem}") from problem
     check_range(file_quality, 1, 100, "--file-quality")
-    check_range(max_pixels, 1, 10**12, "--max-pixels")
     if threads is not None:
         check_range(threads, 1, 10_000, "--threads")
     if wanted.is_nothing:
@@ -72,9 +70,8 @@ def finish(
     jobs, is_batch = plan(pictures, out, "finished", format and format.value, "finish")
     if jobs[0].target is None and sys.stdout.isatty():
         raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
-    Finishing(wanted, threads, format and format.value, file_quality, overwrite, max_pixels, as_json).all(
-        jobs, is_batch
-    )
+    finishing = Finishing(wanted, threads, format and format.value, file_quality, overwrite, as_json)
+    finishing.all(jobs, is_batch, left_out(pictures))
 
 
 class Finishing(Pictures):
@@ -89,10 +86,9 @@ class Finishing(Pictures):
         format: str | None,
         quality: int,
         overwrite: bool,
-        max_pixels: int,
         as_json: bool,
     ) -> None:
-        super().__init__(format, quality, overwrite, max_pixels, as_json)
+        super().__init__(format, quality, overwrite, as_json)
         self.finish, self.threads = finish, threads
 
     def make(self, photo: Photo, name: str) -> Photo:

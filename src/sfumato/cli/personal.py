@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from sfumato.cli.limits import MaxPixels
 from sfumato.errors import InputError, ModelError, OutputError, SfumatoError, UsageError
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def new(
     rights: _Rights = None,
     copy: _Copy = False,
     as_json: _Json = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Learn a style from pictures that you like, and keep it under a name."""
     from sfumato.inference import Stylizer
@@ -121,6 +123,7 @@ def add(
     rights: _Rights = None,
     copy: _Copy = False,
     as_json: _Json = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Add pictures to those that a style is learnt from; one that is there already changes sides."""
     from sfumato.inference import Stylizer
@@ -142,7 +145,7 @@ def add(
 
 
 @app.command()
-def learn(name: _Name, as_json: _Json = False) -> None:
+def learn(name: _Name, as_json: _Json = False, max_pixels: MaxPixels = None) -> None:
     """Learn a style again from its pictures and answers, as after an update of Sfumato."""
     from sfumato.inference import Stylizer
     from sfumato.personal.preferences import Gathered, recall
@@ -165,6 +168,7 @@ def remove(
     ] = None,
     answers: Annotated[bool, typer.Option("--answers", help="Forget all answers to questions.")] = False,
     as_json: _Json = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Forget pictures, with all that was seen of them, and learn again from the others."""
     from sfumato.inference import Stylizer
@@ -349,6 +353,7 @@ def ask(
             show_default=False,
         ),
     ] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Ask which of two pictures you like better, the pair that would teach most, until enough is learnt."""
     from sfumato.checks import check_range

@@ -6,8 +6,7 @@ import json
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +16,7 @@ import typer
 from sfumato.errors import InputError, OutputError, SfumatoError
 
 if TYPE_CHECKING:
-    from sfumato.image import Photo
+    from sfumato.image import LeftOut, Photo
     from sfumato.inference.batch import Job
 
 
@@ -35,16 +34,15 @@ class Pictures(ABC):
         format: of what is written; ``None`` goes by its name.
         quality: of JPEG and WebP.
         overwrite: whether pictures that are there are replaced.
-        max_pixels: of a photo that is read.
         as_json: whether each is told as a line of JSON.
     """
 
     doing: ClassVar[str]  # as in "painting", and, when done, as in "3 painted"
     done: ClassVar[str]
 
-    def __init__(self, format: str | None, quality: int, overwrite: bool, max_pixels: int, as_json: bool) -> None:
+    def __init__(self, format: str | None, quality: int, overwrite: bool, as_json: bool) -> None:
         self.format, self.quality, self.overwrite = format, quality, overwrite
-        self.max_pixels, self.as_json = max_pixels, as_json
+        self.as_json = as_json
 
     @abstractmethod
     def make(self, photo: Photo, name: str) -> Photo:
@@ -58,9 +56,11 @@ class Pictures(ABC):
         """What else there is to say of a picture; a sentence as ``why``."""
         return {}
 
-    def all(self, jobs: list[Job], is_batch: bool) -> None:
-        """Do every job; in a batch a bad photo does not stop the others, and is named at the end."""
+    def all(self, jobs: list[Job], is_batch: bool, left_out: Sequence[LeftOut] = ()) -> None:
+        """Do every job; in a batch a bad photo does not stop the others. It is named at the end, and so is what was
+        left out of folders from the beginning."""
         from sfumato.cli.progress import counted
+        from sfumato.image import told
 
         if not is_batch:
             for job in jobs:
@@ -93,6 +93,10 @@ class Pictures(ABC):
         talk.print(", ".join([*parts, *([f"{len(failed)} failed:"] if failed else [])]))
         for failure in failed:
             talk.print(f"  {failure}", soft_wrap=True, markup=False)
+        if left_out:
+            talk.print(f"left out: {len(left_out)}")
+        for line in told(left_out):
+            talk.print(f"  {line}", soft_wrap=True, markup=False)
         if failed:
             raise typer.Exit(failed[0].exit_code)
 
@@ -118,12 +122,12 @@ class Pictures(ABC):
             if not self.is_ours(_recipe(job.target), job):
                 raise OutputError(f"{job.target} is there already, made otherwise; add --overwrite to replace it")
             return {**outcome, "status": "skipped"}
-        with silent_libtiff(job.photo):
-            photo = read_photo(job.photo or sys.stdin.buffer, self.max_pixels)
+        photo = read_photo(job.photo or sys.stdin.buffer)
         picture = self.make(photo, str(job.photo or "-"))
         format = (self.format or "png") if job.target is None else None
         write_photo(picture, job.target or sys.stdout.buffer, format, self.quality)
         outcome |= {"width": picture.width, "height": picture.height, "seconds": round(perf_counter() - began, 3)}
+        outcome |= {"remark": photo.remark} if photo.remark else {}
         return outcome | self.told(picture)
 
     def _tell(self, outcome: dict[str, Any]) -> None:
@@ -133,8 +137,9 @@ class Pictures(ABC):
         elif outcome["status"] == "done" and outcome["output"] != "-":
             size = f"{outcome['width']} x {outcome['height']}"
             typer.echo(f"{outcome['output']}  {size}  {outcome['seconds']:.2f} s")
-            if "why" in outcome:
-                typer.echo(f"  {outcome['why']}")
+            for said in (outcome.get("remark"), outcome.get("why")):
+                if said:
+                    typer.echo(f"  {said}")
 
 
 def _recipe(target: Path) -> dict[str, object] | None:
@@ -144,20 +149,3 @@ def _recipe(target: Path) -> dict[str, object] | None:
         return read_recipe(target)
     except SfumatoError:
         return None
-
-
-@contextmanager
-def silent_libtiff(path: Path | None) -> Iterator[None]:
-    """libtiff writes what it thinks of a damaged file to the process's stderr, beside our one sentence."""
-    if path is None or path.suffix.lower() not in (".tif", ".tiff"):
-        yield
-        return
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sfumato.cli.limits import MaxPixels
 from sfumato.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 def show(
     picture: Annotated[Path, typer.Argument(help="A picture that Sfumato made.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Print how a picture was made."""
     from sfumato.inference.retouch import UNPAINTED, finishes
@@ -93,13 +95,13 @@ def replay(
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
     ] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Paint a photo as another picture was made: the same photo gives the same pixels."""
     from dataclasses import replace
 
     from sfumato.checks import check_range
     from sfumato.cli.stylize import Run, mask_digest, read_mask
-    from sfumato.image import MAX_PIXELS
     from sfumato.inference import Style, Stylizer
     from sfumato.inference.batch import plan
 
@@ -119,7 +121,7 @@ def replay(
     jobs, _ = plan([photo], out, "replay")
     stylizer = Stylizer(model)
     styles = recipe.rebuild(stylizer, [Style.from_images(style)] if style else [])
-    Run(stylizer, recipe, styles, masks, None, overwrite, MAX_PIXELS, False).all(jobs, False)
+    Run(stylizer, recipe, styles, masks, None, overwrite, False).all(jobs, False)
 
 
 def _found(picture: Path) -> dict[str, object]:

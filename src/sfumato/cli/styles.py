@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfumato.cli.limits import MaxPixels
 from sfumato.errors import OutputError, SfumatoError
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def add(
     ],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a style of that name.")] = False,
     model: Annotated[Path | None, typer.Option(metavar="DIR", help="A model of your own.")] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Make a style of your own from pictures, and keep it under a name."""
     from sfumato.inference import Style, Stylizer

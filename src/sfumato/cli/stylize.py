@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sfumato.cli.pictures import Format, Pictures, silent_libtiff
+from sfumato.cli.limits import MaxPixels
+from sfumato.cli.pictures import Format, Pictures
 from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
@@ -125,15 +126,13 @@ def stylize(
     threads: Annotated[
         int | None, typer.Option(help="CPU threads. \\[default: one a core]", show_default=False)
     ] = None,
-    max_pixels: Annotated[
-        int, typer.Option(help="Refuse photos of more pixels than this before they are decoded.")
-    ] = 200_000_000,
+    max_pixels: MaxPixels = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a picture on stdout.")] = False,
 ) -> None:
     """Paint photos in a style."""
     from sfumato.checks import check_range
     from sfumato.inference import Stylizer
-    from sfumato.inference.batch import plan
+    from sfumato.inference.batch import left_out, plan
     from sfumato.inference.recipe import Recipe
 
     check_range(strength, 0.0, 1.0, "--strength")
@@ -143,7 +142,6 @@ def stylize(
     check_range(file_quality, 1, 100, "--file-quality")
     if max_size:
         check_range(max_size, 16, 1_000_000, "--max-size")
-    check_range(max_pixels, 1, 10**12, "--max-pixels")
     masks = mask or []
     texts = style or []
     if model is None and not texts:
@@ -172,10 +170,8 @@ def stylize(
         quality=mode,
     )
     tastes = find_tastes(texts, len(masks)) if styles else {}
-    run = Run(
-        stylizer, recipe, styles, regions, format and format.value, overwrite, max_pixels, as_json, wishes, tastes
-    )
-    run.all(jobs, is_batch)
+    run = Run(stylizer, recipe, styles, regions, format and format.value, overwrite, as_json, wishes, tastes)
+    run.all(jobs, is_batch, left_out(photos))
 
 
 def _wishes(
@@ -213,13 +209,12 @@ class Run(Pictures):
         masks: Sequence[npt.NDArray[np.float32]],
         format: str | None,
         overwrite: bool,
-        max_pixels: int,
         as_json: bool,
         wishes: Wishes | None = None,
         tastes: Mapping[int, Taste] | None = None,
     ) -> None:
         """``tastes`` are those of several styles, by the place in ``styles`` that each photo chooses one for."""
-        super().__init__(format, recipe.file_quality, overwrite, max_pixels, as_json)
+        super().__init__(format, recipe.file_quality, overwrite, as_json)
         self.wishes, self.tastes = wishes, tastes or {}
         self.stylizer, self.recipe, self.styles, self.masks = stylizer, recipe, styles, masks
 
@@ -346,8 +341,7 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
     if path.suffix in (".safetensors", TASTE_SUFFIX):
         return Style.load(path)
     if not has_style(text) and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
-        with silent_libtiff(path):
-            return Style.from_image(path, stylizer=stylizer)
+        return Style.from_image(path, stylizer=stylizer)
     return Style.named(text)
 
 
@@ -378,12 +372,14 @@ def read_mask(path: Path) -> npt.NDArray[np.float32]:
 
     from sfumato.image import luma, read_photo
 
-    with silent_libtiff(path):
-        photo = read_photo(path)
-    white = luma(photo.picture()[0])
-    if photo.alpha is None:
-        return white
-    return np.asarray(white * (photo.alpha / np.float32(np.iinfo(photo.alpha.dtype).max)), np.float32)
+    photo = read_photo(path)
+    white = np.empty((photo.height, photo.width), np.float32)
+    for top in range(0, photo.height, rows := max(1, (1 << 20) // photo.width)):  # a band in floats at a time
+        band = slice(top, top + rows)
+        white[band] = luma(photo.picture(band)[0])
+        if photo.alpha is not None:
+            white[band] *= photo.alpha[band] / np.float32(np.iinfo(photo.alpha.dtype).max)
+    return white
 
 
 def _shrunk(mask: npt.NDArray[np.float32], size: tuple[int, int], photo: Photo) -> npt.NDArray[np.float32]:

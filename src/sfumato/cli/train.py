@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfumato.cli.limits import MaxPixels
 from sfumato.errors import ModelError, UsageError, needs_extra
 from sfumato.files import read_json
 
@@ -86,6 +87,7 @@ def train(
     vgg: Annotated[
         Path | None, typer.Option(help="torchvision's vgg19 .pth, instead of the 8-bit copy of the extra.")
     ] = None,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Train a model on your photos and paintings, or on paintings alone."""
     from rich.console import Console

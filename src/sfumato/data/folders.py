@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.errors import InputError, SfumatoError
-from sfumato.image import READABLE, read_image, resize, to_uint8
+from sfumato.image import READABLE, LeftOut, look_into, picture_digest, read_image, resize, to_uint8, told
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class FolderReport:
     tiny: list[Path] = field(default_factory=list)
     duplicates: list[Path] = field(default_factory=list)
     trained_on: list[Path] = field(default_factory=list)  # of a validation set: the same files as training has
+    passed_over: list[LeftOut] = field(default_factory=list)  # no picture by its name, or no regular file
 
     @property
     def groups(self) -> dict[str, list[int]]:
@@ -68,11 +69,13 @@ class FolderReport:
             lines.append(f"  left out, unreadable: {path.name}: {reason}")
         if len(self.unreadable) > 5:
             lines.append(f"  and {len(self.unreadable) - 5} more unreadable")
+        lines += [f"  left out: {line}" for line in told(self.passed_over, 5)]
         return lines
 
 
 def find_pictures(folder: Path, manifest: Path | None = None, split: str = "train") -> list[tuple[Path, str]]:
-    """Picture files under `folder` with their group: the first folder below it, or "" where it is flat.
+    """Picture files under `folder` with their group: the first folder below it, or "" where it is flat. Hidden files
+    and folders, and those that file managers fill, are not looked at.
 
     With a `manifest` (columns file, split; paths relative to the manifest), only rows of the `split` count.
     """
@@ -80,8 +83,10 @@ def find_pictures(folder: Path, manifest: Path | None = None, split: str = "trai
         raise InputError(f"{folder} is no folder; give a folder of pictures")
     allowed = None if manifest is None else _rows(manifest, split)
     found = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in READABLE and (allowed is None or path.resolve() in allowed):
+    contents = look_into(folder)
+    odd = [each.path for each in contents.left_out if each.path.suffix.lower() in READABLE]  # a pipe or link, say
+    for path in sorted([*contents.pictures, *odd]):
+        if allowed is None or path.resolve() in allowed:
             parts = path.relative_to(folder).parts
             found.append((path, parts[0] if len(parts) > 1 else ""))
     return found
@@ -119,6 +124,9 @@ def look(
     report = FolderReport(folder)
     seen: set[str] = set()
     entries = find_pictures(folder, manifest, split)
+    if manifest is None:  # else people chose
+        others = look_into(folder).left_out
+        report.passed_over = [each for each in others if each.path.suffix.lower() not in READABLE]
     for done, (path, group, result) in enumerate(_read_all(entries, short, minimum_side), 1):
         match result:
             case str(reason):
@@ -165,8 +173,8 @@ Read = str | None | tuple[str, np.ndarray]
 def _read_all(entries: list[tuple[Path, str]], short: int, minimum_side: int) -> Iterable[tuple[Path, str, Read]]:
     def read(path: Path) -> Read:
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
             pixels = read_image(path)
+            digest = picture_digest(path)
         except SfumatoError as error:
             return str(error)
         except OSError as error:

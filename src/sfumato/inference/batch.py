@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfumato.errors import InputError, OutputError, UsageError
-from sfumato.image import READABLE, WRITABLE, read_recipe
+from sfumato.image import WRITABLE, LeftOut, look_into, read_recipe, told
 from sfumato.inference.retouch import UNPAINTED
 
 STANDARD = "-"  # standard input as a photo, standard output as a result
@@ -32,7 +32,8 @@ def plan(
     """The jobs, and whether they fill a folder (where finished ones may be skipped and bad ones passed over).
 
     Args:
-        inputs: files, folders (taken whole, with what lies below), patterns (``*``, ``?``, ``**``), or ``-``.
+        inputs: files, folders (taken whole, with what lies below), patterns (``*``, ``?``, ``**``), or ``-``. What of
+            folders is no picture is passed over; :func:`left_out` names it.
         out: a file, a folder (there, or ending in a slash), or ``-``; ``None`` puts each picture beside its photo, as
             ``PHOTO-LABEL``.
         label: of the style, for such names.
@@ -83,10 +84,11 @@ def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
     check_no_address(text)
     path = Path(text)
     if os.path.isdir(path):
-        below = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE and os.path.isfile(p))
-        below = [p for p in below if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+        contents = look_into(path)
+        below = contents.pictures
         if not below:
-            raise InputError(f"no picture lies in the folder {path}; name another, or a file")
+            others = f" ({'; '.join(told(contents.left_out, 3))})" if contents.left_out else ""
+            raise InputError(f"no picture lies in the folder {path}{others}; name another, or a file")
         pictures = [(p, p.relative_to(path)) for p in below if verb is None or not _is_result(p, verb)]
         if not pictures:
             made = "made" if verb == "paint" else "finished"
@@ -101,6 +103,12 @@ def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
             raise InputError(f"no file fits the pattern {text}; check it")
         return files
     return [(path, Path(path.name))]
+
+
+def left_out(inputs: Sequence[str]) -> list[LeftOut]:
+    """What lies in the folders among the inputs and is passed over, with the reasons."""
+    folders = dict.fromkeys(text for text in inputs if text and text != STANDARD and os.path.isdir(text))
+    return [each for text in folders for each in look_into(Path(text)).left_out]
 
 
 def check_no_address(text: str) -> None:
@@ -152,7 +160,8 @@ def _file(path: Path, format: str | None) -> Path:
 def _suffix(name: Path, format: str | None) -> str:
     if format is not None:
         return f".{format}"
-    return name.suffix.lower() if name.suffix.lower() in WRITABLE else ".png"
+    suffix = name.suffix.lower()
+    return suffix if suffix in WRITABLE else ".jpg" if suffix in (".jpe", ".jfif") else ".png"
 
 
 def _check_apart(photos: list[Path], targets: list[Path], verb: str) -> None:

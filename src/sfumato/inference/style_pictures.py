@@ -13,9 +13,9 @@ from typing import overload
 import numpy as np
 
 from sfumato import assets
-from sfumato.errors import ModelError
+from sfumato.errors import InputError, ModelError
 from sfumato.files import atomic_file
-from sfumato.image import Picture, read_image, resize, to_uint8
+from sfumato.image import Picture, picture_digest, read_image, resize, to_uint8
 from sfumato.inference.matching import covariance, transport
 
 #: Pixels of the short side at which a style's pictures are kept; brushwork is not seen better in larger ones.
@@ -120,8 +120,8 @@ def read_liked(folder: Path, styles: int) -> tuple[LikedPictures, ...]:
 def _is_there(picture: StylePicture) -> bool:
     assert isinstance(picture.source, Path), "a liked picture is a file"
     try:
-        return hashlib.sha256(picture.source.read_bytes()).hexdigest() == picture.sha256
-    except OSError:
+        return picture_digest(picture.source) == picture.sha256
+    except InputError:
         return False
 
 
@@ -143,9 +143,9 @@ def _colours(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.float3
 @lru_cache(maxsize=8)
 def _read(path: Path, sha256: str) -> Picture:
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as problem:
-        raise ModelError(f"cannot read {path}: {problem.strerror}; {_MEND}") from problem
+        found = picture_digest(path)
+    except InputError as problem:
+        raise ModelError(f"{problem}; {_MEND}") from problem
     if found != sha256:
         raise ModelError(f"{path} is not as it was: its hash is another; {_MEND}")
     return _at_most(read_image(path))

@@ -11,11 +11,12 @@ import numpy.typing as npt
 from sfumato.assets import weights_dir
 from sfumato.checks import check_range
 from sfumato.errors import InputError
-from sfumato.image import MAX_PIXELS, Photo, Picture, luma, to_levels
+from sfumato.image import Photo, Picture, luma, to_levels
 from sfumato.inference.finish import enlarge
 from sfumato.inference.session import Ends, card_files, load_graph, read_card
 from sfumato.inference.sources import PixelSource, StripSource
 from sfumato.inference.tiling import tiles
+from sfumato.limits import max_pixels, megapixels
 
 SCALE = 2
 GRAPH = "upscaler.onnx"
@@ -46,14 +47,14 @@ def upscale(photo: Photo, threads: int | None = None, tile: int = TILE) -> Photo
         tile: pixels on a side that are enlarged at a time, a multiple of 16; the picture is the same, within rounding.
 
     Raises:
-        InputError: the result would have more than ``MAX_PIXELS``.
+        InputError: the result would have more pixels than are read (:func:`sfumato.limits.max_pixels`).
         ModelError: the network is missing or damaged.
     """
     height, width = SCALE * photo.height, SCALE * photo.width
-    if height * width > MAX_PIXELS:
+    if height * width > max_pixels():
         raise InputError(
-            f"twice the size, the picture would have {width} x {height} pixels, more than the {MAX_PIXELS / 1e6:g} "
-            "megapixels that are read; finish it at its own size"
+            f"twice the size, the picture would have {width} x {height} pixels, more than the "
+            f"{megapixels(max_pixels())} that are read; finish it at its own size"
         )
     whole = PixelSource(photo)
     source = whole if min(photo.height, photo.width) >= _LEAST else StripSource(whole, _LEAST)

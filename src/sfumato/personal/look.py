@@ -10,7 +10,6 @@ What is told, each picture in a sentence:
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sfumato.errors import InputError, SfumatoError
-from sfumato.image import READABLE, Picture, luma, read_image, resample
+from sfumato.image import Picture, look_into, luma, picture_digest, read_image, resample
 from sfumato.inference.batch import expand
 from sfumato.inference.stylizer import Stylizer
 from sfumato.personal.space import StyleSpace
@@ -113,13 +112,15 @@ def find(inputs: Iterable[str]) -> tuple[list[Path], list[Remark]]:
                 raise InputError(f"there is no picture or folder {text}; check the name")
             found[Path(os.path.abspath(path))] = None
         if os.path.isdir(text):
-            others = [p for p in Path(text).rglob("*") if p.is_file() and p.suffix.lower() not in READABLE]
-            others = [p for p in others if not p.name.startswith(".")]
+            passed_over = look_into(Path(text)).left_out
+            others = [each.path for each in passed_over if each.is_file]
             if others:
                 kinds = ", ".join(sorted({p.suffix.lower() or p.name for p in others})[:5])
                 files = "1 file" if len(others) == 1 else f"{len(others)} files"
                 said = f"{files} in {text} left out: no picture that Sfumato reads ({kinds})"
                 remarks.append(Remark(text, "no-picture", said))
+            rest = [each for each in passed_over if not each.is_file]
+            remarks += [Remark(str(each.path), "no-picture", f"{each.path} left out: {each.reason}") for each in rest]
     return list(found), remarks
 
 
@@ -163,7 +164,7 @@ def _see(path: Path, stylizer: Stylizer, seen: Sequence[Seen]) -> Seen | tuple[R
         return Remark(str(path), kind, text), same
 
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = picture_digest(path)
         if same := next((one for one in seen if one.sha256 == digest), None):
             return left_out("duplicate", f"{path.name} is the same file as {same.path.name}, and counts once", same)
         picture = read_image(path)

@@ -36,12 +36,14 @@ from typing import Any, BinaryIO, Literal
 
 from sfumato import assets
 from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
-from sfumato.files import atomic_file
+from sfumato.files import atomic_file, read_bytes
+from sfumato.image import picture_digest
 from sfumato.inference.library import is_name, new_personal_path, personal_folder
 from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import LIKED, StylePicture, write_liked
 from sfumato.inference.stylizer import Stylizer
 from sfumato.inference.taste import RIGHTS, Taste
+from sfumato.limits import max_pixels, most_bytes
 from sfumato.personal.look import Look, Remark, Seen, look, odd_one
 from sfumato.personal.profile import Centre, PreferenceModel, centres
 from sfumato.personal.space import StyleSpace
@@ -190,8 +192,8 @@ class Preferences:
     def state(self, picture: Kept) -> Literal["there", "changed", "vanished"]:
         """Of its file, since it was added."""
         try:
-            digest = hashlib.sha256(self.file(picture).read_bytes()).hexdigest()
-        except OSError:
+            digest = picture_digest(self.file(picture))
+        except InputError:
             return "vanished"
         return "there" if digest == picture.sha256 else "changed"
 
@@ -695,7 +697,7 @@ def _painted_with(kept: Preferences, taste: Taste, codes: Mapping[str, StyleCode
 
 def _copy(one: Seen, path: Path) -> None:
     try:
-        data = one.path.read_bytes()
+        data = read_bytes(one.path, most_bytes(max_pixels()))
     except OSError as problem:
         raise InputError(f"cannot copy {one.path}: {problem.strerror}") from problem
     if hashlib.sha256(data).hexdigest() != one.sha256:

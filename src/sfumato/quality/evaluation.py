@@ -25,7 +25,7 @@ import numpy.typing as npt
 from sfumato import __version__
 from sfumato.errors import InputError, UsageError, needs_extra
 from sfumato.files import atomic_file
-from sfumato.image import Picture, read_image, resize, thumbnail
+from sfumato.image import Picture, picture_digest, read_image, resize, thumbnail
 from sfumato.quality.artefacts import artefacts, worst
 from sfumato.quality.backbones import Backbone, EfficientNetLite0, InceptionBackbone, Pooled, VGG19Backbone
 from sfumato.quality.classifier import balanced_accuracy, fresh_classifier_accuracy
@@ -222,7 +222,7 @@ class Judge:
         self._layout = lru_cache(_HELD)(self._read_layout)
         self._places = lru_cache(_HELD)(self._read_places)
         self._style_files = sorted({pair.style for pair in pairs})
-        self._digest = lru_cache(None)(_digest)
+        self._digest = lru_cache(None)(picture_digest)
         self._references = list(references or self._style_files)
         self._pooled = lru_cache(None)(self._read_pooled)
         self._styles: dict[str, dict[str, StyleStatistics]] = {}
@@ -574,7 +574,3 @@ def _plain(figure: Figure) -> dict[str, Any]:
 def _key(everything: list[Any]) -> str:
     """Name of what is kept of a result that depends on `everything`."""
     return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:40]
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

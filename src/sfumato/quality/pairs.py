@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfumato.errors import InputError, UsageError
-from sfumato.image import READABLE
+from sfumato.image import look_into, told
 
 #: Between the stems in a stylised picture's name.
 SEPARATOR = "__"
@@ -111,10 +111,11 @@ def pictures_in(folder: Path) -> list[Path]:
     """
     if not os.path.isdir(folder):
         raise InputError(f"{folder} is not a folder; name one with pictures")
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in READABLE and path.is_file())
-    if not found:
-        raise InputError(f"no picture lies in the folder {folder}; name another")
-    return found
+    contents = look_into(folder, is_deep=False)
+    if not contents.pictures:
+        others = f" ({'; '.join(told(contents.left_out, 3))})" if contents.left_out else ""
+        raise InputError(f"no picture lies in the folder {folder}{others}; name another")
+    return contents.pictures
 
 
 def _distinct(pairs: list[Pair]) -> list[Pair]:

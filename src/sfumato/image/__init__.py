@@ -1,0 +1,51 @@
+"""THE image contract, and every conversion to and from it.
+
+A picture is RGB in the sRGB colour space, shape ``(N, 3, H, W)``, float32, in ``[0, 1]``. Every public function takes
+and returns that; ``[-1, 1]`` lives inside networks only. Eight-bit values are rounded, never truncated.
+
+A :class:`Photo` is what a file holds, at the file's own precision: its pixels as whole numbers, its alpha apart, and
+its metadata. It gives any region of itself as a picture, so that large ones never stand in float32 as a whole.
+"""
+
+from sfumato.image.folders import Contents, LeftOut, is_hidden, look_into, told
+from sfumato.image.formats import READABLE, READABLE_FORMATS
+from sfumato.image.opening import PhotoSource
+from sfumato.image.photo import Photo, Picture, luma, to_levels, to_pil, to_uint8
+from sfumato.image.reading import ImageSource, as_image, picture_digest, read_image, read_photo, read_recipe
+from sfumato.image.resampling import resample, resize, shrink, thumbnail, thumbnail_size
+from sfumato.image.writing import WRITABLE, as_jpeg_text, write_animation, write_image, write_photo
+from sfumato.limits import MAX_PIXELS
+
+__all__ = [
+    "MAX_PIXELS",
+    "READABLE",
+    "READABLE_FORMATS",
+    "WRITABLE",
+    "Contents",
+    "ImageSource",
+    "LeftOut",
+    "Photo",
+    "PhotoSource",
+    "Picture",
+    "as_image",
+    "as_jpeg_text",
+    "is_hidden",
+    "look_into",
+    "luma",
+    "picture_digest",
+    "read_image",
+    "read_photo",
+    "read_recipe",
+    "resample",
+    "resize",
+    "shrink",
+    "thumbnail",
+    "thumbnail_size",
+    "to_levels",
+    "to_pil",
+    "to_uint8",
+    "told",
+    "write_animation",
+    "write_image",
+    "write_photo",
+]

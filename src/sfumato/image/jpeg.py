@@ -1,0 +1,92 @@
+"""JPEG's segments (ITU-T T.81, annex B), for what its decoders do not say or say too late."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+SIGNATURE = b"\xff\xd8\xff"
+_NOT_FRAMES = (0xC4, 0xC8, 0xCC)  # tables, between the frame markers
+_BLOCK = 1 << 20
+_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)  # but for stuffed bytes and restarts, in the scans
+_PROFILE = b"ICC_PROFILE\0"
+_EXIF = b"Exif\0\0"
+
+
+@dataclass
+class Frame:
+    """What stands before the first scan.
+
+    Attributes:
+        process: of the frame marker: 0 baseline, 1 extended, 2 progressive, 3 lossless, 9 and 10 arithmetic.
+        bits: of a channel.
+    """
+
+    process: int = -1
+    bits: int = 0
+    width: int = 0
+    height: int = 0
+    channels: int = 0
+    exif: bytes = b""
+    profile: bytes = b""
+
+
+def read_frame(file: BinaryIO) -> Frame:
+    """The frame of a JPEG, and its Exif and profile; zeros where there is none."""
+    frame = Frame()
+    parts: dict[int, bytes] = {}
+    for marker, data in _segments(file):
+        if 0xC0 <= marker <= 0xCF and marker not in _NOT_FRAMES and len(data) >= 6 and frame.process < 0:
+            frame.process = marker - 0xC0
+            frame.bits, frame.height, frame.width, frame.channels = struct.unpack_from(">BHHB", data)
+        elif marker == 0xE1 and data.startswith(_EXIF) and not frame.exif:
+            frame.exif = data
+        elif marker == 0xE2 and data.startswith(_PROFILE) and len(data) > 14:
+            parts[data[12]] = data[14:]
+    frame.profile = b"".join(parts[number] for number in sorted(parts))
+    return frame
+
+
+def count_scans(file: BinaryIO, most: int) -> int:
+    """How many scans a JPEG has; it is not looked further than the first that is too many."""
+    for _ in _segments(file):
+        pass
+    scans, data, at = 0, b"", 0
+    while scans <= most:
+        found = _MARKER.search(data, at)
+        if found is None or found.end() + 2 > len(data):
+            rest = data[found.start() :] if found else data[-1:] * data.endswith(b"\xff")
+            more = file.read(_BLOCK)
+            if not more:
+                return scans + (found is not None and found[0][-1] == 0xDA)
+            data, at = rest + more, 0
+            continue
+        marker, at = found[0][-1], found.end()
+        if marker == 0xD9:
+            break
+        scans += marker == 0xDA
+        at += int.from_bytes(data[at : at + 2], "big")  # of the segment, in which any bytes may stand
+        if at > len(data):
+            file.seek(at - len(data), 1)
+            data, at = b"", 0
+    return scans
+
+
+def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Markers and contents before the first scan, at whose marker the file then stands."""
+    place = 2
+    while True:
+        file.seek(place)
+        start = file.read(4)
+        marker, length = start[1:2], int.from_bytes(start[2:], "big")
+        if start[:2] == b"\xff\xff":  # a filling byte
+            place += 1
+        elif len(start) < 4 or start[0] != 0xFF or marker in (b"\xda", b"\xd9") or length < 2:
+            file.seek(place)
+            return
+        else:
+            yield marker[0], file.read(length - 2)
+            place += 2 + length

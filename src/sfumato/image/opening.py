@@ -1,0 +1,311 @@
+"""The one door for picture files: opened within the limits, their kind and size known, and nothing decoded yet."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from sfumato import deep, limits
+from sfumato.errors import InputError
+from sfumato.image import jpeg, png, tiff
+from sfumato.image.formats import KNOWN, formats_for, kind_of, what_is_missing
+
+#: A path, a file's bytes, or an open file such as ``sys.stdin.buffer``, which need not be able to seek.
+PhotoSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
+
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # a named pipe that has no writer would wait for ever
+_EXIF_ORIENTATION = 0x0112
+_HEAD = 64
+_open_lock = threading.Lock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of damaged files would go to stderr
+
+
+@dataclass
+class Opened:
+    """A picture file before it is decoded.
+
+    Attributes:
+        image: Pillow's, not loaded; where Pillow does not know the kind, one that has the metadata only.
+        name: what errors call it.
+        samples: gives ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` uint16, not yet in sRGB, or ``None`` where it cannot
+            after all; absent where Pillow's own pixels are as good.
+        is_known: whether Pillow can give pixels.
+        page: of a TIFF.
+        before: looks the file through before it is decoded.
+        remark: a sentence on what of the file is not read.
+    """
+
+    image: Image.Image
+    name: str = "-"
+    samples: Callable[[], npt.NDArray[np.uint16] | None] | None = None
+    is_known: bool = True
+    page: tiff.Page | None = None
+    before: Callable[[], None] = field(default=lambda: None)
+    remark: str | None = None
+
+
+@contextmanager
+def opened(source: PhotoSource, most: int) -> Iterator[Opened]:
+    """The opened picture of at most ``most`` pixels; whatever fails in the block too becomes an ``InputError``."""
+    name = str(source) if isinstance(source, str | os.PathLike) else "-"
+    try:
+        with _file(source, most) as file:
+            found = _open(file, most)
+            found.name = name
+            with found.image:
+                yield found
+    except InputError as problem:
+        raise InputError(f"cannot read {name}: {problem}") from problem
+    except UnidentifiedImageError as problem:
+        raise InputError(f"cannot read {name}: it is none of {KNOWN}, or its header is damaged") from problem
+    except PermissionError as problem:
+        raise InputError(f"cannot read {name}: {problem.strerror}; check its permissions") from problem
+    except MemoryError as problem:
+        raise InputError(f"cannot read {name}: the picture does not fit into memory; make it smaller") from problem
+    except Exception as problem:  # decoders raise whatever a damaged file makes them stumble on: struct, zlib, index...
+        raise InputError(f"cannot read {name}: the file is damaged or cut short ({problem})") from problem
+
+
+def _file(source: PhotoSource, most: int) -> BinaryIO:
+    longest = limits.most_bytes(most)
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        try:
+            size = path.stat().st_size
+            if not path.is_file():
+                kind = "a folder" if path.is_dir() else "not a regular file"
+                raise InputError(f"it is {kind}; name one picture file")
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or problem
+            raise InputError(f"{reason}; check the name") from problem
+        file: BinaryIO = open(path, "rb", opener=_at_once)  # noqa: SIM115 - the caller closes it
+    else:
+        data = source if isinstance(source, bytes) else source.read(longest + 1)
+        size = len(data)
+        file = io.BytesIO(data)
+    if 0 < size <= longest:
+        return file
+    file.close()
+    if size == 0:
+        raise InputError("the file is empty (0 bytes)")
+    raise InputError(f"it is longer than any picture of {limits.megapixels(most)}; check what it is")
+
+
+def _at_once(name: str, flags: int) -> int:
+    return os.open(name, flags | _AT_ONCE)
+
+
+def _open(file: BinaryIO, most: int) -> Opened:
+    head = file.read(_HEAD)
+    file.seek(0)
+    if head.startswith(png.SIGNATURE):
+        return _open_png(file, most)
+    if head[:4] in tiff.SIGNATURES:
+        return _open_tiff(file, most)
+    if head.startswith(jpeg.SIGNATURE):
+        return _open_jpeg(file, most)
+    kind = kind_of(head)
+    formats = formats_for(kind)
+    if kind in ("AVIF", "HEIC"):
+        if not formats:
+            raise InputError(what_is_missing(kind))
+    elif kind is not None:
+        raise InputError(f"it is {kind}")
+    image = _pillow(file, formats)
+    limits.check_size(*image.size, most, "the picture")
+    is_moving = getattr(image, "is_animated", False) and kind != "HEIC"  # of a HEIC, the one that is meant is taken
+    return Opened(image, remark="of its frames, the first is taken" if is_moving else None)
+
+
+def _pillow(file: BinaryIO, formats: tuple[str, ...]) -> Image.Image:
+    # Pillow's own limit refuses above 179 megapixels and warns from half of that: ours takes its place while the header
+    # is read (the setting is one for the whole process, hence the lock and the way back).
+    file.seek(0)
+    with _open_lock:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of damaged Exif, which the pixels do not need
+                return Image.open(file, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _open_png(file: BinaryIO, most: int) -> Opened:
+    found = png.look_through(file)
+    image = _pillow(found.file, ("PNG",))
+    limits.check_size(*image.size, most, "the picture")
+    image.info.pop("icc_profile", None)
+    if found.profile is not None:
+        image.info["icc_profile"] = found.profile
+    clear = image.info.get("transparency")
+    if found.bits == 16 and isinstance(clear, tuple):  # Pillow has 8 of the bits
+        image.info["transparency"] = tuple(level >> 8 for level in clear)
+
+    def samples() -> npt.NDArray[np.uint16] | None:
+        place = found.file.tell()
+        found.file.seek(0)
+        stored = deep.read_samples("png", found.file.read(), *image.size)
+        found.file.seek(place)
+        if stored is None or stored.dtype != np.uint16:
+            return None
+        return stored[:, :, [0, 0, 0, 1]] if stored.shape[2] == 2 else stored
+
+    def check_length() -> None:  # a header that claims much must not cost much
+        if not found.is_plausible:
+            raise InputError(
+                f"the file is damaged or cut short: it has too few bytes for {image.width} x {image.height}"
+            )
+
+    remark = f"of its {found.frames} frames, the first is taken" if found.frames > 1 else None
+    deep_samples = samples if found.is_deep_colour else None
+    return Opened(image, samples=deep_samples, before=check_length, remark=remark)
+
+
+def _open_jpeg(file: BinaryIO, most: int) -> Opened:
+    frame = jpeg.read_frame(file)
+
+    def check_scans() -> None:
+        place = file.tell()
+        if jpeg.count_scans(file, limits.MOST_SCANS) > limits.MOST_SCANS:
+            raise InputError(
+                f"it has more than {limits.MOST_SCANS} scans, each of which takes as long as a picture; save it anew"
+            )
+        file.seek(place)
+
+    if frame.process < 0 or (frame.bits == 8 and frame.process != 3):
+        image = _pillow(file, ("JPEG",))
+        limits.check_size(*image.size, most, "the picture")
+        return Opened(image, before=check_scans)
+    kind = "a lossless JPEG" if frame.process == 3 else f"a JPEG of {frame.bits} bits a channel"
+    limits.check_size(frame.width, frame.height, most, "the picture")
+    if frame.channels not in (1, 3) or not frame.width * frame.height:
+        raise InputError(f"it is {kind} with {frame.channels} channels, which is not read; save it as RGB")
+    _check_deep(kind)
+
+    def samples() -> npt.NDArray[np.uint16] | None:
+        file.seek(0)
+        stored = deep.read_samples("jpeg", file.read(), frame.width, frame.height)
+        if stored is None or stored.dtype.kind != "u" or stored.shape[2] != frame.channels:
+            raise InputError(f"it is {kind}, which the extra 'deep' does not read; save it with 8 bits")
+        return _rgb(_to_16_bits(stored, frame.bits), False)
+
+    stand_in = Image.new("RGB", (1, 1))
+    stand_in.info.update({"exif": frame.exif} if frame.exif else {})
+    stand_in.info.update({"icc_profile": frame.profile} if frame.profile else {})
+    return Opened(stand_in, samples=samples, is_known=False, before=check_scans)
+
+
+def _open_tiff(file: BinaryIO, most: int) -> Opened:
+    pages = tiff.read_pages(file)
+    if not pages:
+        raise UnidentifiedImageError
+    index = tiff.largest(pages)
+    page = pages[index]
+    for each in (pages[0], page):
+        tiff.check_page(each, most, "the picture")
+    own = sum(each.is_picture for each in pages)
+    which = "first" if index == 0 else "largest"
+    remark = f"of its {own} pages, the {which} is taken" if own > 1 else None
+
+    def samples() -> npt.NDArray[np.uint16] | None:
+        place = file.tell()
+        file.seek(0)
+        stored = deep.read_samples("tiff", file.read(), page.width, page.height, index)
+        file.seek(place)
+        return None if stored is None else _samples_of(page, stored)
+
+    try:
+        image = _pillow(file, ("TIFF",))
+        image.seek(index)
+    except (UnidentifiedImageError, SyntaxError):
+        if not (page.width and page.height):
+            raise
+        if not _is_read(page):
+            raise InputError(f"it is {page.description}, which is not read; save it as RGB of 8 or 16 bits") from None
+        _check_deep(page.description)
+        return Opened(_stand_in(page), samples=samples, is_known=False, page=page, remark=remark)
+    limits.check_size(*image.size, most, "the picture")
+    bits, extra = page.numbers.get(tiff.BITS, ()), page.numbers.get(tiff.EXTRA, ())
+    # RGB of whole numbers, with plain alpha or none. Alpha that the colours are multiplied by is left to Pillow.
+    is_deep = page.number(tiff.PHOTOMETRIC, -1) == 2 and set(page.numbers.get(tiff.FORMAT, (1,))) == {1}
+    is_deep &= (bits, extra) in (((16,) * 3, ()), ((16,) * 4, (2,)))
+    return Opened(image, samples=samples if is_deep else None, page=page, remark=remark)
+
+
+def _is_read(page: tiff.Page) -> bool:
+    """Whether the page is of a kind that is made RGB here."""
+    extra = page.numbers.get(tiff.EXTRA, ())
+    colours = page.number(tiff.SAMPLES, 1) - len(extra)
+    bits = set(page.numbers.get(tiff.BITS, (1,)))
+    form = set(page.numbers.get(tiff.FORMAT, (1,)))
+    is_number = (form == {1} and bits <= {8, 16, 32}) or (form == {3} and bits <= {16, 32, 64})
+    fits = (page.number(tiff.PHOTOMETRIC, 1), colours) in ((0, 1), (1, 1), (2, 3), (6, 3))
+    return fits and is_number and len(bits) == 1 and len(extra) <= 1
+
+
+def _samples_of(page: tiff.Page, stored: npt.NDArray[np.generic]) -> npt.NDArray[np.uint16] | None:
+    """The samples of a page in 16 bits: RGB, and alpha that the colours are not multiplied by."""
+    extra = page.numbers.get(tiff.EXTRA, ())
+    if stored.shape[2] == page.number(tiff.SAMPLES, 1) - len(extra):
+        extra = ()  # a decoder that made RGB of another model left it out
+    elif stored.shape[2] != page.number(tiff.SAMPLES, 1):
+        return None
+    if extra[:1] == (0,):  # of no known meaning
+        stored, extra = stored[:, :, :-1], ()
+    levels = _to_16_bits(stored, 8 * stored.dtype.itemsize)
+    if page.number(tiff.PHOTOMETRIC, 1) == 0:
+        levels[:, :, 0] = 65535 - levels[:, :, 0]
+    if extra[:1] == (1,):
+        alpha = levels[:, :, -1:].astype(np.float32) / np.float32(65535)
+        levels[:, :, :-1] = np.rint(np.minimum(levels[:, :, :-1] / np.maximum(alpha, 1e-5), 65535))
+    return _rgb(levels, bool(extra))
+
+
+def _to_16_bits(stored: npt.NDArray[np.generic], bits: int) -> npt.NDArray[np.uint16]:
+    if stored.dtype.kind == "f":
+        low, high = float(stored.min()), float(stored.max())
+        if not (low >= 0 and high <= 1):
+            raise InputError(f"its values go from {low:g} to {high:g}, outside [0, 1]; save it with 8 or 16 bits")
+        return np.asarray(np.rint(stored.astype(np.float32) * np.float32(65535)), np.uint16)
+    if bits == 16:
+        return np.array(stored, np.uint16)
+    if bits == 32:
+        return np.asarray(stored.astype(np.uint32) >> 16, np.uint16)
+    return np.asarray(stored.astype(np.uint32) * 65535 // (2**bits - 1), np.uint16)
+
+
+def _rgb(levels: npt.NDArray[np.uint16], has_alpha: bool) -> npt.NDArray[np.uint16]:
+    if levels.shape[2] - has_alpha == 1:
+        return np.asarray(levels[:, :, [0, 0, 0, 1] if has_alpha else [0, 0, 0]])
+    return levels
+
+
+def _stand_in(page: tiff.Page) -> Image.Image:
+    """A picture that has the page's metadata, for those who look for it."""
+    image, exif = Image.new("RGB", (1, 1)), Image.Exif()
+    exif[_EXIF_ORIENTATION] = page.number(tiff.ORIENTATION, 1)
+    for tag in tiff.TEXTS:
+        if tag in page.texts:
+            exif[tag] = page.texts[tag].rstrip(b"\0")
+    image.info["exif"] = exif.tobytes()
+    if tiff.PROFILE in page.texts:
+        image.info["icc_profile"] = page.texts[tiff.PROFILE]
+    return image
+
+
+def _check_deep(kind: str) -> None:
+    if not deep.is_installed():
+        raise InputError(f"it is {kind}, which needs the extra 'deep'; run: pip install 'sfumato[deep]'")

@@ -1,0 +1,203 @@
+"""PNG's chunks (W3C, PNG 3rd edition): looked through before any decoder sees them.
+
+Decoders get the pixels and as much of the rest as is whole, wanted and not too large. So wrong checksums outside the
+pixels, metadata of many megabytes and texts behind the pixels are no trouble, and nothing is decoded to find them.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, cast
+
+from sfumato.errors import InputError
+from sfumato.image.colour import profile_of_codes, profile_of_numbers
+from sfumato.limits import MOST_EXTRAS
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
+_EVERYWHERE = _TEXTS | {b"eXIf"}  # before the pixels or behind them
+_BEFORE = frozenset({b"tRNS", b"pHYs", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"iCCP", b"acTL"})
+_MOST_CHUNKS = 1_000_000
+_PACKED = 1032
+
+
+@dataclass
+class Png:
+    """What a PNG holds beside its pixels.
+
+    Attributes:
+        file: a PNG of the pixels and their metadata, all of that before them.
+        frames: of an animation; 1 elsewhere.
+        profile: an ICC profile, embedded or made of what the file states; ``None`` for sRGB.
+        bits: of a channel.
+        is_deep_colour: 16 bits of RGB, or of anything with alpha.
+        is_plausible: whether so few bytes can unpack to so many pixels: zlib makes at most 1032 of one.
+    """
+
+    file: BinaryIO
+    bits: int
+    is_deep_colour: bool
+    is_plausible: bool
+    frames: int = 1
+    profile: bytes | None = None
+
+
+@dataclass
+class _Parts:
+    """Bytes, or places in a file, one after the other."""
+
+    starts: list[int] = field(default_factory=list)
+    parts: list[bytes | tuple[int, int]] = field(default_factory=list)
+    length: int = 0
+
+    def add(self, part: bytes | tuple[int, int]) -> None:
+        last = self.parts[-1] if self.parts else b""
+        if isinstance(part, tuple) and isinstance(last, tuple) and sum(last) == part[0]:
+            self.parts[-1] = (last[0], last[1] + part[1])  # neighbours are one
+        else:
+            self.starts.append(self.length)
+            self.parts.append(part)
+        self.length += part[1] if isinstance(part, tuple) else len(part)
+
+
+class _Spliced(io.RawIOBase):
+    """Parts of a file, and other bytes between them, as one file."""
+
+    def __init__(self, file: BinaryIO, parts: _Parts) -> None:
+        self.file, self.parts, self.place = file, parts, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.place = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: self.parts.length}[whence])
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        if self.place >= self.parts.length:
+            return 0
+        index = bisect_right(self.parts.starts, self.place) - 1
+        part, within = self.parts.parts[index], self.place - self.parts.starts[index]
+        if isinstance(part, bytes):
+            data = part[within : within + len(buffer)]
+        else:
+            self.file.seek(part[0] + within)
+            data = self.file.read(min(len(buffer), part[1] - within))
+        buffer[: len(data)] = data
+        self.place += len(data)
+        return len(data)
+
+
+def look_through(file: BinaryIO) -> Png:
+    """The PNG in ``file``, which stands anywhere and can seek.
+
+    Raises:
+        InputError: more chunks than any picture has, or colours that cannot be brought to sRGB.
+    """
+    pixels, extras = _Parts(), _Parts()
+    facts: dict[bytes, bytes] = {}
+    left = MOST_EXTRAS
+    head, profile = b"", None
+    place, before = len(SIGNATURE), b""
+    has_pixels = False
+    for _ in range(_MOST_CHUNKS):
+        file.seek(place)
+        start = file.read(8)
+        if len(start) < 8:
+            break
+        length, kind = struct.unpack(">I4s", start)
+        if kind == b"IEND":
+            pixels.add(_chunk(kind, b""))
+            break
+        if kind == b"CgBI":
+            raise InputError("it is a PNG made for Apple's devices only (CgBI); save it as an ordinary one")
+        if kind == b"IHDR" and length == 13 and not head:
+            head = start + file.read(length + 4)
+        elif kind == b"PLTE" or (kind == b"IDAT" and (before == b"IDAT" or not has_pixels)):
+            pixels.add((place, 12 + length))  # the decoder says what is wrong with them
+            has_pixels |= kind == b"IDAT"
+        elif length <= MOST_EXTRAS and (kind in _EVERYWHERE or (kind in _BEFORE and not has_pixels)):
+            data, check = file.read(length), file.read(4)
+            if check != struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))):
+                pass  # damaged, and of no need
+            elif kind == b"iCCP":
+                profile = profile or _unpacked(data.partition(b"\0")[2][1:], MOST_EXTRAS)
+            elif kind in _TEXTS:
+                if text := _text(kind, data, left):
+                    left -= len(text)
+                    extras.add(text)
+            elif kind == b"tRNS":
+                pixels.add((place, 12 + length))
+            elif facts.setdefault(kind, data) is data and kind in (b"pHYs", b"eXIf"):
+                extras.add(_chunk(kind, data))
+        place += 12 + length
+        before = kind
+    else:
+        raise InputError(f"it has more than {_MOST_CHUNKS} chunks, and is no picture")
+    parts = _Parts()
+    for part in (SIGNATURE, head, *extras.parts, *pixels.parts):
+        parts.add(part)
+    frames = int.from_bytes(facts[b"acTL"][:4], "big") if len(facts.get(b"acTL", b"")) == 8 else 1
+    stream = cast(BinaryIO, io.BufferedReader(_Spliced(file, parts), 1 << 16))
+    bits, colour = head[16:18] if len(head) >= 18 else (0, 0)
+    width, height = struct.unpack(">II", head[8:16]) if bits else (0, 0)
+    least = width * height * bits * {2: 3, 4: 2, 6: 4}.get(colour, 1) // 8
+    is_deep, is_plausible = bits == 16 and colour in (2, 4, 6), least <= _PACKED * (pixels.length + 64)
+    return Png(stream, bits, is_deep, is_plausible, max(1, frames), _colours(profile, facts))
+
+
+def _colours(profile: bytes | None, facts: dict[bytes, bytes]) -> bytes | None:
+    """In the order of the standard's section 13.6: ``cICP``, ``iCCP``, ``sRGB``, then ``gAMA`` and ``cHRM``."""
+    stated = profile_of_codes(facts.get(b"cICP", b""))
+    if stated is not None or facts.get(b"cICP", b"")[:2] == b"\x01\x0d":
+        return stated
+    if profile is not None or b"sRGB" in facts:
+        return profile
+    gamma, places = facts.get(b"gAMA", b""), facts.get(b"cHRM", b"")
+    return profile_of_numbers(
+        struct.unpack(">I", gamma)[0] / 100_000 if len(gamma) == 4 else None,
+        [value / 100_000 for value in struct.unpack(">8I", places)] if len(places) == 32 else None,
+    )
+
+
+def _text(kind: bytes, data: bytes, most: int) -> bytes | None:
+    """The text's chunk, unpacked; ``None`` where it is damaged or has more than ``most`` bytes."""
+    keyword, _, rest = data.partition(b"\0")
+    if not 1 <= len(keyword) <= 79:
+        return None
+    if kind == b"zTXt":
+        unpacked = _unpacked(rest[1:], most) if rest[:1] == b"\0" else None
+        kind, data = b"tEXt", keyword + b"\0" + (unpacked or b"")
+        if unpacked is None:
+            return None
+    elif kind == b"iTXt" and rest[:1] == b"\1":
+        language, _, rest = rest[2:].partition(b"\0")
+        translated, _, packed = rest.partition(b"\0")
+        unpacked = _unpacked(packed, most)
+        if unpacked is None:
+            return None
+        data = keyword + b"\0\0\0" + b"\0".join((language, translated, unpacked))  # neither packed nor how
+    return _chunk(kind, data) if len(data) <= most else None
+
+
+def _unpacked(data: bytes, most: int) -> bytes | None:
+    unpacker = zlib.decompressobj()
+    try:
+        unpacked = unpacker.decompress(data, most)
+    except zlib.error:
+        return None
+    return None if unpacker.unconsumed_tail else unpacked
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
