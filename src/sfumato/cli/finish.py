@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfumato.cli.output import check_no_terminal
 from sfumato.cli.pictures import Format, Pictures
 from sfumato.errors import SfumatoError, UsageError
 
@@ -70,8 +70,8 @@ def finish(
             "nothing is to be done; give --brightness, --contrast, --saturation, --warmth, --sharpen or --upscale 2"
         )
     jobs, is_batch = plan(pictures, out, "finished", format and format.value, "finish")
-    if jobs[0].target is None and sys.stdout.isatty():
-        raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
+    if jobs[0].target is None:
+        check_no_terminal()
     Finishing(wanted, threads, format and format.value, file_quality, overwrite, max_pixels, as_json).all(
         jobs, is_batch
     )

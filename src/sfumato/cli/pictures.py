@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from abc import ABC, abstractmethod
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
+from sfumato.cli.output import say, say_json, standard_input, standard_output
 from sfumato.errors import OutputError, SfumatoError
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Pictures(ABC):
                 self._tell(self._one(job, False))
             return
         failed: list[SfumatoError] = []
+        unheard: list[OutputError | BrokenPipeError] = []  # of a full stdout: the pictures are what was asked for
         done = skipped = 0
         bar = counted()
         talk = bar.console
@@ -83,7 +84,10 @@ class Pictures(ABC):
                         outcome |= {"error": str(problem), "exit_code": problem.exit_code}
                     done += outcome["status"] == "done"
                     skipped += outcome["status"] == "skipped"
-                    self._tell(outcome)
+                    try:
+                        self._tell(outcome)
+                    except (OutputError, BrokenPipeError) as problem:
+                        unheard.append(problem)
                     bar.advance(task)
         except KeyboardInterrupt:
             left = len(jobs) - done - skipped - len(failed)
@@ -92,9 +96,11 @@ class Pictures(ABC):
         parts = [f"{done} {self.done}", *([f"{skipped} were there"] if skipped else [])]
         talk.print(", ".join([*parts, *([f"{len(failed)} failed:"] if failed else [])]))
         for failure in failed:
-            talk.print(f"  {failure}", soft_wrap=True, markup=False)
+            talk.print(f"  {failure}", soft_wrap=True)
         if failed:
             raise typer.Exit(failed[0].exit_code)
+        if unheard:
+            raise unheard[0]
 
     def _one(self, job: Job, is_batch: bool) -> dict[str, Any]:
         from time import perf_counter
@@ -110,22 +116,22 @@ class Pictures(ABC):
                 raise OutputError(f"{job.target} is there already, made otherwise; add --overwrite to replace it")
             return {**outcome, "status": "skipped"}
         with silent_libtiff(job.photo):
-            photo = read_photo(job.photo or sys.stdin.buffer, self.max_pixels)
+            photo = read_photo(job.photo or standard_input(), self.max_pixels)
         picture = self.make(photo, str(job.photo or "-"))
         format = (self.format or "png") if job.target is None else None
-        write_photo(picture, job.target or sys.stdout.buffer, format, self.quality)
+        write_photo(picture, job.target or standard_output(), format, self.quality)
         outcome |= {"width": picture.width, "height": picture.height, "seconds": round(perf_counter() - began, 3)}
         return outcome | self.told(picture)
 
     def _tell(self, outcome: dict[str, Any]) -> None:
         if self.as_json:
             # To stderr where the picture itself goes to stdout.
-            typer.echo(json.dumps(outcome, ensure_ascii=False), err=outcome["output"] == "-")
+            say_json(outcome, err=outcome["output"] == "-")
         elif outcome["status"] == "done" and outcome["output"] != "-":
             size = f"{outcome['width']} x {outcome['height']}"
-            typer.echo(f"{outcome['output']}  {size}  {outcome['seconds']:.2f} s")
+            say(f"{outcome['output']}  {size}  {outcome['seconds']:.2f} s")
             if "why" in outcome:
-                typer.echo(f"  {outcome['why']}")
+                say(f"  {outcome['why']}")
 
 
 def _recipe(target: Path) -> dict[str, object] | None:
