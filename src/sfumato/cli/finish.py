@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfumato.cli.output import check_no_terminal
+from sfumato.cli.output import check_no_terminal, say_error
 from sfumato.cli.pictures import Format, Pictures
 from sfumato.errors import SfumatoError, UsageError
 
@@ -96,8 +96,14 @@ class Finishing(Pictures):
         self.finish, self.threads = finish, threads
 
     def make(self, photo: Photo, name: str) -> Photo:
+        from dataclasses import replace
+
         from sfumato.errors import InputError
 
+        recipe, why = self.finish.what_is_carried(photo.metadata)
+        if why is not None:
+            say_error(f"{name}: what its recipe tells is not carried on, since {why}")
+        photo = replace(photo, metadata=replace(photo.metadata, recipe=recipe))
         try:
             return self.finish(photo, self.threads)
         except InputError as problem:
@@ -105,9 +111,11 @@ class Finishing(Pictures):
 
     def is_ours(self, found: dict[str, object] | None, job: Job) -> bool:
         from sfumato.image import read_recipe
+        from sfumato.metadata import Metadata
 
         try:
             before = None if job.photo is None else read_recipe(job.photo)
-        except SfumatoError:
-            return False
-        return found is not None and found == self.finish.added_to(before)
+        except SfumatoError:  # as `make` goes on without a damaged one
+            before = None
+        carried, _ = self.finish.what_is_carried(Metadata(recipe=before))
+        return found is not None and found == self.finish.added_to(carried)
