@@ -32,7 +32,7 @@ LAYERS = (  # top to bottom
     {"sheet"},
     {"image", "config", "style_code"},
     {"deep", "metadata"},
-    {"checks", "files", "parallel", "text"},
+    {"checks", "files", "parallel", "pipes", "tables", "text"},
     {"errors"},
 )
 HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}
@@ -54,6 +54,8 @@ LIGHT = {
     "quality",
     "sheet",
     "style_code",
+    "pipes",
+    "tables",
     "text",
 }
 DISTRIBUTION_TO_MODULE = {"pillow": "PIL"}
