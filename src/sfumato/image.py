@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, TypeVar, cast
+from typing import Any, BinaryIO, TypeAlias, TypeGuard, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -33,11 +33,12 @@ from sfumato.checks import check_image, check_range, check_shape
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.files import atomic_file
 from sfumato.metadata import GIF_PREFIX, PNG_KEYWORD, Metadata, find_recipe, read_metadata, recipe_json, to_exif, to_xmp
+from sfumato.pipes import PATIENCE, is_pipe, read_pipe
 
 Picture: TypeAlias = npt.NDArray[np.float32]
-ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any]
 #: A path, a file's bytes, or an open file such as ``sys.stdin.buffer``, which need not be able to seek.
 PhotoSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
+ImageSource: TypeAlias = PhotoSource | Image.Image | npt.NDArray[Any]
 _Array: TypeAlias = npt.NDArray[Any]
 _Float = TypeVar("_Float", np.float32, np.float64)
 
@@ -130,7 +131,7 @@ class Photo:
         return _picture(self.pixels[rows or slice(None), columns or slice(None)])
 
 
-def read_image(path: str | os.PathLike[str]) -> Picture:
+def read_image(source: PhotoSource) -> Picture:
     """Reads a picture file (JPEG, PNG, WEBP, TIFF, BMP, or a GIF's first frame) as ``(1, 3, H, W)``.
 
     As :func:`read_photo` reads it, and transparency is laid on white.
@@ -139,7 +140,7 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
         InputError: the file is absent, empty, damaged, of another kind or larger than ``MAX_PIXELS``. The size is
             known from the header, before anything is decoded.
     """
-    with _opened(path, MAX_PIXELS) as (image, file, name):
+    with _opened(source, MAX_PIXELS) as (image, file, name):
         return _on_white(*_decode(image, name, file))
 
 
@@ -184,9 +185,9 @@ def as_image(source: ImageSource) -> Picture:
     """Brings anything that people hold as a picture to the contract.
 
     Args:
-        source: a path; a ``PIL.Image``; an ``(H, W, 3)`` array (also ``(H, W)``, ``(H, W, 1)`` grey and ``(H, W, 4)``
-            with alpha, laid on white), uint8 or float in ``[0, 1]``; or a float array ``(3, H, W)`` or ``(N, 3, H, W)``
-            in ``[0, 1]``. A CPU tensor counts as an array.
+        source: a path, the bytes of a file or an open binary file; a ``PIL.Image``; an ``(H, W, 3)`` array (also
+            ``(H, W)``, ``(H, W, 1)`` grey and ``(H, W, 4)`` with alpha, laid on white), uint8 or float in ``[0, 1]``;
+            or a float array ``(3, H, W)`` or ``(N, 3, H, W)`` in ``[0, 1]``. A tensor counts as an array of its values.
 
     Returns:
         ``(N, 3, H, W)``; it shares memory with ``source`` where that already keeps the contract.
@@ -195,12 +196,12 @@ def as_image(source: ImageSource) -> Picture:
         InputError: unreadable, another shape or type, values outside ``[0, 1]``, or a shape that could be read both as
             ``(3, H, W)`` and as ``(H, W, C)``.
     """
-    if isinstance(source, str | os.PathLike):
+    if is_file_like(source):
         return read_image(source)
     if isinstance(source, Image.Image):
         _check_size(source, MAX_PIXELS, "the picture")
         return _on_white(*_decode(source, "the picture"))
-    array = np.asarray(source)
+    array = _values(source)
     if array.dtype == np.uint8:
         if not _is_channels_last(array):
             raise InputError(f"a uint8 picture must have shape (H, W, 3), but has {array.shape}")
@@ -221,6 +222,25 @@ def as_image(source: ImageSource) -> Picture:
         picture = scaled[None] if channels_first else _channels_first(scaled)
     check_image(picture, "the picture")
     return np.ascontiguousarray(picture)
+
+
+def is_file_like(source: object) -> TypeGuard[PhotoSource]:
+    """Whether that is a path, the bytes of a file or an open file."""
+    return isinstance(source, str | os.PathLike | bytes) or callable(getattr(source, "read", None))
+
+
+def _values(source: Any) -> npt.NDArray[Any]:
+    """What an array or a tensor holds. (torch is not imported to know its tensors.)"""
+    try:
+        if hasattr(source, "detach"):  # from its gradient, which asking for it as an array would raise about
+            source = source.detach().cpu()
+            if str(source.dtype) == "torch.bfloat16":  # which NumPy does not know
+                source = source.float()
+        return np.asarray(source)
+    except Exception as problem:  # whatever an object of anybody's raises when it is asked for its values
+        raise InputError(
+            f"a picture must be a path, a file, a PIL image or an array, but {type(source).__name__} was given"
+        ) from problem
 
 
 def to_uint8(x: Picture) -> npt.NDArray[np.uint8]:
@@ -426,6 +446,8 @@ def _file(source: PhotoSource, name: str, max_pixels: int) -> BinaryIO:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         try:
+            if is_pipe(path):
+                return _file(_through(path, max_pixels), name, max_pixels)
             size = path.stat().st_size
             if not path.is_file():
                 kind = "a folder" if path.is_dir() else "not a regular file"
@@ -435,7 +457,7 @@ def _file(source: PhotoSource, name: str, max_pixels: int) -> BinaryIO:
             raise InputError(f"cannot read {name}: {reason}; check the name") from problem
         file: BinaryIO = path.open("rb")
     else:
-        most = 16 * max_pixels + (1 << 26)  # no format needs more bytes: four channels of 32 bits, and 64 MB of extras
+        most = _most_bytes(max_pixels)
         data = source if isinstance(source, bytes) else source.read(most + 1)
         size = len(data)
         if size > most:
@@ -447,6 +469,18 @@ def _file(source: PhotoSource, name: str, max_pixels: int) -> BinaryIO:
         file.close()
         raise InputError(f"cannot read {name}: the file is empty (0 bytes)")
     return file
+
+
+def _through(path: Path, max_pixels: int) -> bytes:
+    """What comes through a named pipe."""
+    data = read_pipe(path, _most_bytes(max_pixels) + 1)
+    if not data:
+        raise InputError(f"cannot read {path}: it is a pipe, and nothing came through it in {PATIENCE:g} s")
+    return data
+
+
+def _most_bytes(max_pixels: int) -> int:
+    return 16 * max_pixels + (1 << 26)  # no format needs more: four channels of 32 bits, and 64 MB of extras
 
 
 def _open(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
