@@ -403,7 +403,7 @@ def _count_votes(paths: list[Path], as_json: bool) -> None:
 
     from rich.table import Table
 
-    from sfumato.quality.blind import read_votes, tally
+    from sfumato.quality.votes import read_votes, tally
 
     found = tally(read_votes(paths))
     if as_json:

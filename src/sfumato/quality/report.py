@@ -12,6 +12,7 @@ from sfumato.files import atomic_file
 from sfumato.image import Picture, as_jpeg_text, read_image, resize, thumbnail_size
 from sfumato.quality.artefacts import artefacts, worst
 from sfumato.quality.evaluation import MEASURES, Evaluation, Row, Source, curve, curve_area, differences
+from sfumato.text import as_utf8
 
 _CELL = 240  # pixels, longer side of a picture in the report
 _COLOURS = ("#1f5fa8", "#c1502e", "#2f8f4e", "#8a4fa3", "#b58900", "#555555", "#0f8b8d", "#a23b72")
@@ -51,7 +52,7 @@ def write_report(path: Path, evaluations: Sequence[Evaluation], sources: Sequenc
         "</html>\n",
     ]
     with atomic_file(path) as file:
-        file.write("\n".join(parts).encode())
+        file.write(as_utf8("\n".join(parts)))
 
 
 def _about(evaluations: Sequence[Evaluation]) -> str:
