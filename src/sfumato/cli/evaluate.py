@@ -289,6 +289,10 @@ def _print(evaluations: Sequence[Evaluation]) -> None:
     for note in dict.fromkeys(f"{f.name.replace('_', ' ')}: {f.note}" for f in evaluations[0].sets if f.note):
         screen.print(note, style="dim")
     screen.print(f"strokes and variety: {evaluations[0].about['strokes and variety']}", style="dim")
+    if (why := evaluations[0].why_absolute) is not None:
+        screen.print(why, style="dim")
+    if (why := evaluations[0].why_no_intervals) is not None:
+        screen.print(f"no intervals: {why}", style="dim")
     if (area := curve_area(evaluations)) is not None:
         screen.print(f"area under the content-against-style curve: {area:.3f} (lower is better)")
     for each in evaluations:
@@ -305,6 +309,9 @@ def _print_whole(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> Non
     for name in evaluations[0].rows[0].figures:
         cells = []
         for each in evaluations:
+            if name in each.absolute:
+                cells.append("not relative")
+                continue
             found = each.interval(name)
             spread = f" [{found.low:.3f}, {found.high:.3f}]" if found.low == found.low else ""
             cells.append(f"{found.value:.3f}{spread}")
@@ -327,7 +334,7 @@ def _print_short(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> Non
     kid = next(figure for figure in evaluations[0].sets if figure.name == "kid")
     table = Table("method", *(f"{name} {MEASURES[name].arrow}" for name in names), "kid ↓")
     for each in evaluations:
-        means = [f"{each.interval(name).value:.3f}" for name in names]
+        means = ["not relative" if name in each.absolute else f"{each.interval(name).value:.3f}" for name in names]
         table.add_row(each.method, *means, _or_dash(each.figure_like(kid)))
     screen.print(table)
     screen.print("All figures, with intervals: --report or --json, or a wider window.", style="dim")

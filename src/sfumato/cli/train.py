@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sfumato.cli.output import console, say
+from sfumato.cli.output import console, say_json
 from sfumato.errors import ModelError, UsageError, needs_extra
 
 if TYPE_CHECKING:
@@ -143,15 +143,15 @@ def train(
             else f"{out} holds no checkpoint yet: starting from step 0."
         )
     _say_what_judges(screen, trainer, apart)
+    if dry_run and not screen.quiet:
+        say_json(json.loads(config.model_dump_json()), 1)
     with screen.status("Timing a few steps"):
         estimate = trainer.estimate()
     screen.print(
         f"{config.steps - trainer.state.step} steps on {trainer.accelerator.device}: "
         f"about {_duration(estimate.seconds)}, {estimate.gigabytes:.1f} GB of {estimate.memory} memory."
     )
-    if dry_run:
-        if not screen.quiet:
-            say(config.model_dump_json(indent=1))
+    if dry_run:  # what it costs is the last line, and not somewhere above the config
         return
     try:
         _run(screen, trainer)
