@@ -62,11 +62,11 @@ def read_votes(paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str])
             `MOST_VOTES` votes or `MOST_METHODS` methods.
         UsageError: no file.
     """
-    paths = [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-    if not paths:
+    named = [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    if not named:
         raise UsageError("there are no files of votes; name those that the page exported")
-    files = {path: _read(path) for path in dict.fromkeys(paths)}
-    first = paths[0]
+    files = {path: _read(path) for path in dict.fromkeys(named)}
+    first = named[0]
     for path, votes in files.items():
         if votes[0].question != files[first][0].question:
             raise InputError(f"{path} answers another question than {first}; evaluate them apart")
