@@ -221,6 +221,11 @@ def test_pages_that_cannot_be(pairs, tmp_path, options):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_question_that_is_no_utf8_is_written_out(pairs, tmp_path):
+    write_page(tmp_path / "page.html", {"a": flat(0.1), "b\udce9": flat(0.5)}, pairs[:1], "Which \udce9?", side=64)
+    assert "<h1>Which \\udce9?</h1>" in (tmp_path / "page.html").read_text("utf-8")
+
+
 def test_a_method_that_fails_leaves_no_page(pairs, tmp_path):
     def fails(pair):
         raise InputError("no picture")
