@@ -62,6 +62,18 @@ def check_image(x: Any, name: str) -> dict[str, int]:
     return sizes
 
 
+def check_whole(value: int, low: int, high: int, name: str) -> int:
+    """Returns ``value`` if it is a whole number and ``low <= value <= high``.
+
+    Raises:
+        UsageError: it lies outside, or is no whole number.
+    """
+    if type(value) is not int:
+        raise UsageError(f"{name} must be a whole number, but is {value!r}")
+    check_range(value, low, high, name)
+    return value
+
+
 def check_range(value: float, low: float, high: float, name: str) -> float:
     """Returns ``value`` if ``low <= value <= high``.
 

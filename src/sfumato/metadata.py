@@ -36,6 +36,7 @@ MAX_RECIPE = 60_000
 PNG_KEYWORD = "sfumato"
 GIF_PREFIX = "sfumato:"
 
+_MAX_DEPTH = 20  # of a recipe: ours have 4
 _MAX_TEXT = 4000  # characters: three of them in UTF-8 fit into JPEG's one segment of Exif
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -71,6 +72,7 @@ class Metadata:
         dates: by the names of Exif's tags (``DateTime``, ``DateTimeOriginal``, ``OffsetTimeOriginal``, ...).
         resolution: dots per inch, across and down.
         recipe: how Sfumato made the picture; JSON.
+        lost_recipe: why the recipe of a file that was read is left out, where it holds a damaged one; never written.
     """
 
     copyright: str | None = None
@@ -79,6 +81,7 @@ class Metadata:
     dates: Mapping[str, str] = field(default_factory=dict)
     resolution: tuple[float, float] | None = None
     recipe: dict[str, object] | None = None
+    lost_recipe: str | None = field(default=None, compare=False)
 
 
 def read_metadata(image: Image.Image) -> Metadata:
@@ -94,14 +97,18 @@ def read_metadata(image: Image.Image) -> Metadata:
     dates = {tag.name: _text(_value(second, tag)) for tag in _DATES}
     dates["DateTime"] = _text(_value(first, ExifTags.Base.DateTime))
     dates["DateTimeOriginal"] = dates["DateTimeOriginal"] or _png_date(image.info.get("Creation Time"))
-    recipe = None
+    recipe = lost = None
     with suppress(Exception):
-        recipe = find_recipe(image)
+        try:
+            recipe = find_recipe(image)
+        except InputError as problem:
+            lost = str(problem)
     return Metadata(
         **texts,
         dates={name: date for name, date in dates.items() if date is not None and len(date) <= 40},
         resolution=_exif_resolution(first) or _header_resolution(image),
         recipe=recipe,
+        lost_recipe=lost,
     )
 
 
@@ -121,11 +128,13 @@ def find_recipe(image: Image.Image) -> dict[str, object] | None:
     if len(text) > MAX_RECIPE:
         raise InputError(f"its recipe is longer than the {MAX_RECIPE} bytes that Sfumato writes; it is not one")
     try:
-        recipe = json.loads(text, parse_constant=_no_constant)
+        recipe = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as problem:
         raise InputError("its recipe is damaged: it is not JSON; take the picture as Sfumato wrote it") from problem
     if not isinstance(recipe, dict):
         raise InputError("its recipe is damaged: it is not a JSON object; take the picture as Sfumato wrote it")
+    if not _is_shallow(recipe, _MAX_DEPTH):
+        raise InputError("its recipe is damaged: it is nested too deep; take the picture as Sfumato wrote it")
     return recipe
 
 
@@ -238,6 +247,20 @@ def _gif_recipe(comment: object) -> str | None:
     if not isinstance(comment, bytes) or not comment.startswith(GIF_PREFIX.encode()):
         return None
     return comment[len(GIF_PREFIX) : 8 * MAX_RECIPE].decode("utf-8", "replace")
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    """Whether lists and objects lie in each other no deeper: what writes and copies them calls itself for each."""
+    if not isinstance(value, dict | list):
+        return True
+    below = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(each, levels - 1) for each in below)
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number that can be kept")
+    return value
 
 
 def _no_constant(name: str) -> None:

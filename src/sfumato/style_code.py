@@ -207,7 +207,7 @@ class StyleCode:
         Raises:
             OutputError: the file cannot be written.
         """
-        card = json.dumps({"model": self.model, "about": dict(about or {})}, sort_keys=True, ensure_ascii=False)
+        card = json.dumps({"model": self.model, "about": dict(about or {})}, sort_keys=True)  # in ASCII: any name
         tensors: dict[str, npt.NDArray[np.floating]] = {"code": self.vector}
         if self.look is not None:
             tensors["look"] = self.look.astype(np.float16)

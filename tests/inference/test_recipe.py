@@ -43,8 +43,46 @@ def test_another_model_is_refused(recipe):
         {"model_sha256": "\x1b[2J" * 16},
         {"extra": 1},
         {"masks": [1]},
+        {"masks": "ab"},
+        {"strength": "1"},
+        {"strength": True},
+        {"strength": 1.5},
+        {"strength": 10**400},
+        {"stroke": 0.1},
+        {"stroke": float("inf")},
+        {"max_size": "5"},
+        {"max_size": 17.5},
+        {"max_size": -5},
+        {"max_size": 5},
+        {"max_size": float("inf")},
+        {"max_size": 10**400},
+        {"file_quality": "92"},
+        {"file_quality": 0},
+        {"seed": -1},
+        {"seed": 10**400},
+        {"seed": 1.0},
+        {"color": "\x1b[31m"},
+        {"color": ["style"]},
+        {"quality": "worst"},
+        {"guidance": "why"},
+        {"kind": {"a": 1}},
+        {"styles": {"name": "x"}},
+        {"styles": ["abc"]},
+        {"finish": {"sharpen": 1}},
+        {"finish": [{"sharpen": 1}] * 33},
+        {"finish": [{"sharpen": 10**400}]},
+        {"finish": [{"upscale": True}]},
+        {"finish": [{"upscale": float("inf")}]},
     ],
 )
 def test_damaged_recipes_are_input_errors(recipe, change):
     with pytest.raises(InputError, match=r"x\.png"):
         Recipe.from_json({**recipe.to_json(), **change}, "x.png")
+
+
+@pytest.mark.parametrize("weight", ["1", True, 0, -1, 10**400, float("nan"), None])
+def test_pictures_of_a_recipe_have_weights_that_are_numbers(recipe, weight):
+    [first, *rest] = recipe.to_json()["styles"]
+    damaged = {**first, "pictures": [{"sha256": "ab" * 32, "weight": weight}]}
+    with pytest.raises(InputError, match=r"x\.png"):
+        Recipe.from_json({**recipe.to_json(), "styles": [damaged, *rest]}, "x.png")

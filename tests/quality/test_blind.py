@@ -1,13 +1,17 @@
 import base64
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 from html.parser import HTMLParser
 from itertools import combinations
+from math import comb
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -15,8 +19,10 @@ from PIL import Image
 
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.image import read_image, resize, write_image
-from sfumato.quality.blind import CHOICES, Duel, Vote, plan_trials, read_votes, tally, write_page
+from sfumato.quality.blind import plan_trials, write_page
 from sfumato.quality.pairs import Pair, pairs_of
+from sfumato.quality.votes import CHOICES, MOST_VOTES, Duel, Vote, read_votes, tally
+from support import run
 
 LEVELS = {"Zwirner-v1": 0.1, "Quasimodo": 0.5, "Überlack": 0.9}
 QUESTION = 'Which <b>one</b>, "A" or "B"? {style} </script>'
@@ -213,6 +219,11 @@ def test_pages_that_cannot_be(pairs, tmp_path, options):
     with pytest.raises(UsageError):
         write_page(tmp_path / "p.html", {"a": flat(0.2), "b": flat(0.7)}, pairs, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_question_that_is_no_utf8_is_written_out(pairs, tmp_path):
+    write_page(tmp_path / "page.html", {"a": flat(0.1), "b\udce9": flat(0.5)}, pairs[:1], "Which \udce9?", side=64)
+    assert "<h1>Which \\udce9?</h1>" in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_a_method_that_fails_leaves_no_page(pairs, tmp_path):
@@ -414,6 +425,10 @@ def changed(**more):
     return plain(vote("a", "b", "left") if not more else replace(vote("a", "b", "left"), **more))
 
 
+def plan_of(count):
+    return plain(*[vote("a", "b", "left")] * count)
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [
@@ -437,6 +452,9 @@ def changed(**more):
         (changed(seconds="1"), "'1' seconds"),
         (changed(seconds=None), "None seconds"),
         (changed(seconds=True), "True seconds"),
+        (changed(seconds=10**400), "took 1000.*000 seconds"),
+        (changed(seconds=float("inf")), "inf seconds"),
+        (plan_of(MOST_VOTES + 1), "holds 10,001 votes, and 10,000 are counted"),
     ],
 )
 def test_files_that_hold_no_votes(tmp_path, found, said):
@@ -549,6 +567,53 @@ def test_the_side_that_was_chosen(left, right, p):
     assert found.left_p == pytest.approx(p, rel=1e-9)
     assert found.left.value == left / (left + right)
     assert found.left.low <= found.left.value <= found.left.high
+
+
+@pytest.mark.parametrize(("left", "right"), [(520, 481), (700, 800), (2600, 2400), (1000, 1)])
+def test_the_side_that_was_chosen_of_many(left, right):
+    """Beside the sum of whole numbers, which takes minutes for many more."""
+    n, k = left + right, min(left, right)
+    exact = min(1.0, float(Fraction(2 * sum(comb(n, i) for i in range(k + 1)), 2**n)))
+    votes = [vote("a", "b", "left")] * left + [vote("a", "b", "right")] * right
+    assert tally(votes).left_p == pytest.approx(exact, rel=1e-9)
+
+
+def test_many_votes_and_methods_are_counted_at_once(tmp_path):
+    one = [vote("a", "b", CHOICES[i % 3], content=str(i)) for i in range(MOST_VOTES)]
+    path = write(tmp_path / "many.json", plain(*one))
+    began = perf_counter()
+    assert tally(read_votes([path])).votes == MOST_VOTES
+    assert perf_counter() - began < 60
+    other = write(tmp_path / "more.json", plain(vote("b", "a", "same")))
+    with pytest.raises(InputError, match="10,001 votes"):
+        read_votes([path, other])
+    chain = write(tmp_path / "chain.json", plain(*(vote(f"m{i}", f"m{i + 1}", "left") for i in range(64))))
+    with pytest.raises(InputError, match="name 65 methods"):
+        read_votes([chain])
+
+
+def test_files_that_are_no_files_of_votes_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(InputError, match="no regular file"):
+        read_votes([tmp_path / "pipe.json"])
+    with open(tmp_path / "huge.json", "wb") as file:
+        file.truncate(60_000_000_000)
+    with pytest.raises(InputError, match="bytes"):
+        read_votes([tmp_path / "huge.json"])
+
+
+def test_names_from_strangers_are_told_as_text(tmp_path):
+    odd = ("[/red]x", "\x1b]0;pwned\x07QQ")
+    path = write(tmp_path / "v.json", plain(vote(*odd, "left"), question="\x1b[2J[/b]?"))
+    path.write_text(path.read_text("utf-8").replace("QQ", "\\ud800"), "utf-8")
+    result = run("evaluate", path)
+    assert result.exit_code == 0
+    assert "[/red]x" in result.stdout
+    assert r"\x1b]0;pwned\x07\ud800" in result.stdout
+    assert r"\x1b[2J[/b]?" in result.stdout
+    assert "\x1b" not in result.stdout
+    told = json.loads(run("evaluate", path, "--json").stdout)
+    assert told["standings"][0]["method"] == "[/red]x"
 
 
 def test_very_many_votes():

@@ -324,6 +324,28 @@ def test_compare_and_its_report(folders, tmp_path):
     assert (tmp_path / "r" / "report.html").is_file()
 
 
+def test_one_style_picture_leaves_relative_figures_without_a_unit(folders, tmp_path):
+    """They were printed in the unit 1, as in 507,253,760."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "style1.png").write_bytes((folders / "s" / "style1.png").read_bytes())
+    options = ("--content", folders / "c", "--style", tmp_path / "one", "--stylized", folders / "half", "--short", 80)
+    options = (*options, "--no-anchors", "--report", tmp_path / "r")
+    for columns in (200, 40):
+        result = run("evaluate", *options, columns=columns)
+        assert result.exit_code == 0, result.stderr
+        told = " ".join(result.stdout.split())
+        assert "not relative: style, texture. Their unit is how far style pictures are from each other" in told
+        assert "no intervals: an interval over styles and contents needs 2 or more of each, but has 1 and 3" in told
+    rows = run("evaluate", *options, columns=200).stdout.splitlines()
+    for name in ("style", "texture"):
+        assert any(name in row and "not relative" in row for row in rows)
+    report = (tmp_path / "r" / "report.html").read_text("utf-8")
+    assert "Not relative: style, texture" in report
+    assert "No intervals" not in report
+    assert "An interval over styles and contents needs 2 or more of each" in report
+    assert json.loads(run("evaluate", *options, "--json").stdout)["half"]["absolute"] == ["style", "texture"]
+
+
 def test_evaluate_pictures_and_the_shipped_model(folders):
     options = ("--content", folders / "c", "--style", folders / "s", "--short", 80)
     result = run("evaluate", *options, "--stylized", folders / "half")

@@ -27,12 +27,14 @@ def test_a_table_of_pairs(folders):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no rows"),
+        ("", "is empty"),
         ("content,style\n", "no rows"),
-        ("photo,style\ncat.jpg,sky.jpg\n", "has the columns photo, style; it needs content,style"),
+        ("photo,style\ncat.jpg,sky.jpg\n", "has no column 'content'; it needs the columns content, style"),
         ("content,style\ncat.jpg,sea.jpg\n", "sea.jpg, which is not there"),
-        ("content,style\ncat.jpg\n", "lacks a name in line 2"),
-        ("content,style\ncat.jpg,sky.jpg\n,sky.jpg\n", "lacks a name in line 3"),
+        ("content,style\ncat.jpg\n", "has no style in line 2"),
+        ("content,style\ncat.jpg,sky.jpg\n,sky.jpg\n", "has no content in line 3"),
+        ("content,style\n../s/sky.jpg,sky.jpg\n", r"names \.\./s/sky\.jpg in line 2, which leads out of its folder"),
+        ("content,style\ncat.jpg,/etc/sky.jpg\n", "names /etc/sky.jpg in line 2, which leads out"),
     ],
 )
 def test_tables_that_are_none(folders, text, said):
@@ -46,6 +48,11 @@ def test_a_table_that_cannot_be_read(folders):
     for name in ("p.csv", "none.csv", "c"):
         with pytest.raises(InputError, match=f"cannot read .*{name}"):
             read_pairs(folders / name, folders / "c", folders / "s")
+
+
+def test_a_table_from_a_spreadsheet(folders):
+    (folders / "p.csv").write_bytes("\ufeffcontent;style\r\ncat.jpg;sky.jpg\r\n".encode())
+    assert [pair.name for pair in read_pairs(folders / "p.csv", folders / "c", folders / "s")] == ["cat__sky"]
 
 
 def test_pairs_by_the_names_of_pictures(folders):

@@ -11,10 +11,12 @@ from typer.core import TyperGroup
 
 from sfumato import __version__
 from sfumato.cli import doctor, evaluate, explain, export, finish, imagine, personal, show, styles, stylize, train
-from sfumato.errors import InputError, SfumatoError, is_out_of_memory
+from sfumato.cli.output import prepare_streams, say, say_error, settle_streams
+from sfumato.errors import InputError, OutputError, SfumatoError, is_out_of_memory
 from sfumato.limits import kept_limits
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells expect
+_BROKEN_PIPE = 141  # 128 + SIGPIPE
 # Typer has click's classes, or its own copies of them: this finds the one that its usage errors come from.
 _ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -28,17 +30,17 @@ class _Commands(TyperGroup):
                 warnings.filterwarnings("ignore", module=r"PIL\b")  # of damaged metadata, which the pixels do not need
                 return super().invoke(ctx)
         except SfumatoError as problem:
-            typer.echo(f"sfumato: {problem}", err=True)
+            say_error(problem)
             raise typer.Exit(problem.exit_code) from problem
         except (MemoryError, RuntimeError) as problem:
             if not is_out_of_memory(problem):
                 raise
-            typer.echo("sfumato: this does not fit into memory; give less at a time, or close other programs", err=True)
+            say_error("this does not fit into memory; give less at a time, or close other programs")
             raise typer.Exit(InputError.exit_code) from problem
         except KeyboardInterrupt:
             _stop_interrupted()
         except typer.Abort:  # Ctrl-C at a question, whose line has not ended
-            typer.echo(err=True)
+            say(err=True)
             _stop_interrupted()
         except ImportError as problem:
             if not _came_of_interrupt(problem):
@@ -50,6 +52,15 @@ class _Commands(TyperGroup):
         options["standalone_mode"] = False
         if not standalone:
             return super().main(*args, **options)
+        prepare_streams()
+        code = self._run(*args, **options)
+        if failed := settle_streams():
+            say_error(failed)
+            code = code or OutputError.exit_code
+        sys.exit(code)
+
+    def _run(self, *args: Any, **options: Any) -> int:
+        """The exit code; what went wrong is told."""
         try:
             result = super().main(*args, **options)
         except _ClickException as problem:
@@ -58,15 +69,23 @@ class _Commands(TyperGroup):
             else:
                 said = " ".join(problem.format_message().split()).rstrip(".").replace("Value error, ", "")
                 path = problem.ctx.command_path if getattr(problem, "ctx", None) else "sfumato"
-                typer.echo(f"sfumato: {said}; see {path} --help", err=True)
-            sys.exit(problem.exit_code)
+                say_error(f"{said}; see {path} --help")
+            return int(problem.exit_code)
         except typer.Abort:
-            sys.exit(1)
-        sys.exit(result if isinstance(result, int) else 0)
+            return 1
+        except BrokenPipeError:  # what reads our stdout has seen enough
+            return _BROKEN_PIPE
+        except OSError as problem:  # a folder or a disk that went away: no fault of the program's
+            where = "" if problem.filename is None else f" ({problem.filename})"
+            say_error(
+                f"the system says: {problem.strerror or problem}{where}; check the disk, the folder and its permissions"
+            )
+            return OutputError.exit_code
+        return result if isinstance(result, int) else 0
 
 
 def _stop_interrupted() -> NoReturn:
-    typer.echo("sfumato: interrupted", err=True)
+    say_error("interrupted")
     raise typer.Exit(_INTERRUPTED) from None
 
 
@@ -81,7 +100,7 @@ def _came_of_interrupt(problem: BaseException | None) -> bool:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(f"sfumato {__version__}")
+        say(f"sfumato {__version__}")
         raise typer.Exit
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -14,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from sfumato.cli.output import say, say_error, say_json
 from sfumato.errors import SfumatoError
 
 _PACKAGES = ("numpy", "onnxruntime", "pillow", "safetensors", "rich", "typer", "pydantic", "torch")
@@ -35,14 +35,14 @@ def doctor(
         except SfumatoError as problem:
             wrong.append(problem)
     if as_json:
-        typer.echo(json.dumps({**facts, "problems": [str(p) for p in wrong]}, indent=2, ensure_ascii=False))
+        say_json({**facts, "problems": [str(p) for p in wrong]}, 2)
     else:
         for name, value in facts.items():
-            typer.echo(f"{name:12} {value}")
-        typer.echo("all is well" if not wrong else f"{len(wrong)} problems:")
+            say(f"{name:12} {value}")
+        say("all is well" if not wrong else f"{len(wrong)} problems:")
     if wrong:
         for each in wrong:
-            typer.echo(f"sfumato: {each}", err=True)
+            say_error(each)
         raise typer.Exit(wrong[0].exit_code)
 
 

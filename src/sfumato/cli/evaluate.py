@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.output import console, say, say_json
 from sfumato.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from sfumato.cli.console import PlainConsole
     from sfumato.image import Picture
     from sfumato.quality.distribution import Figure
     from sfumato.quality.evaluation import Evaluation, Source
@@ -235,7 +234,7 @@ def _tell_left_out(request: Request) -> None:
 
     for folder in () if request.pairs else request.folders():
         for line in told(look_into(folder, is_deep=False).left_out, 5):
-            typer.echo(f"left out: {line}", err=True)
+            say(f"left out: {line}", err=True)
 
 
 def _workers(request: Request) -> int:
@@ -285,33 +284,35 @@ def _judge(request: Request, methods: Methods) -> None:
         write_report(report / "report.html", evaluations, [method.source for method in some.values()])
         bar.console.print(f"{report / 'report.html'}", soft_wrap=True)
     if request.as_json:
-        typer.echo(json.dumps(to_json(evaluations), indent=1, ensure_ascii=False))
+        say_json(to_json(evaluations), 1)
     else:
         _print(evaluations)
     _tell_left_out(request)
 
 
 def _print(evaluations: Sequence[Evaluation]) -> None:
-    from rich.console import Console
-
     from sfumato.quality.evaluation import curve_area
 
-    console = Console(highlight=False)
-    if len(evaluations) * 22 + 16 <= console.width:
-        _print_whole(console, evaluations)
+    screen = console()
+    if len(evaluations) * 22 + 16 <= screen.width:
+        _print_whole(screen, evaluations)
     else:
-        _print_short(console, evaluations)
+        _print_short(screen, evaluations)
     for note in dict.fromkeys(f"{f.name.replace('_', ' ')}: {f.note}" for f in evaluations[0].sets if f.note):
-        console.print(note, style="dim", markup=False)
-    console.print(f"strokes and variety: {evaluations[0].about['strokes and variety']}", style="dim", markup=False)
+        screen.print(note, style="dim")
+    screen.print(f"strokes and variety: {evaluations[0].about['strokes and variety']}", style="dim")
+    if (why := evaluations[0].why_absolute) is not None:
+        screen.print(why, style="dim")
+    if (why := evaluations[0].why_no_intervals) is not None:
+        screen.print(f"no intervals: {why}", style="dim")
     if (area := curve_area(evaluations)) is not None:
-        console.print(f"area under the content-against-style curve: {area:.3f} (lower is better)")
+        screen.print(f"area under the content-against-style curve: {area:.3f} (lower is better)")
     for each in evaluations:
         if each.missing:
-            typer.echo(f"{each.method}: {each.missing} pairs have no picture and are left out")
+            say(f"{each.method}: {each.missing} pairs have no picture and are left out")
 
 
-def _print_whole(console: Console, evaluations: Sequence[Evaluation]) -> None:
+def _print_whole(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> None:
     from rich.table import Table
 
     from sfumato.quality.evaluation import MEASURES
@@ -320,19 +321,22 @@ def _print_whole(console: Console, evaluations: Sequence[Evaluation]) -> None:
     for name in evaluations[0].rows[0].figures:
         cells = []
         for each in evaluations:
+            if name in each.absolute:
+                cells.append("not relative")
+                continue
             found = each.interval(name)
             spread = f" [{found.low:.3f}, {found.high:.3f}]" if found.low == found.low else ""
             cells.append(f"{found.value:.3f}{spread}")
         table.add_row(f"{name} {MEASURES[name].arrow}".rstrip(), *cells)
-    console.print(table)
+    screen.print(table)
     table = Table("as a set", *(each.method for each in evaluations))
     for figure in evaluations[0].sets:
         title = f"{figure.name.replace('_', ' ')} ({figure.backbone})"
         table.add_row(title, *(_or_dash(each.figure_like(figure)) for each in evaluations))
-    console.print(table)
+    screen.print(table)
 
 
-def _print_short(console: Console, evaluations: Sequence[Evaluation]) -> None:
+def _print_short(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> None:
     """A line a method: what there is room for in a narrow terminal."""
     from rich.table import Table
 
@@ -342,10 +346,10 @@ def _print_short(console: Console, evaluations: Sequence[Evaluation]) -> None:
     kid = next(figure for figure in evaluations[0].sets if figure.name == "kid")
     table = Table("method", *(f"{name} {MEASURES[name].arrow}" for name in names), "kid ↓")
     for each in evaluations:
-        means = [f"{each.interval(name).value:.3f}" for name in names]
+        means = ["not relative" if name in each.absolute else f"{each.interval(name).value:.3f}" for name in names]
         table.add_row(each.method, *means, _or_dash(each.figure_like(kid)))
-    console.print(table)
-    console.print("All figures, with intervals: --report or --json, or a wider window.", style="dim")
+    screen.print(table)
+    screen.print("All figures, with intervals: --report or --json, or a wider window.", style="dim")
 
 
 def _or_dash(figure: Figure | None) -> str:
@@ -406,20 +410,19 @@ def _write_blind_page(path: Path, methods: Methods, trials: int | None, question
         raise UsageError("the methods share no pair; check the names of their pictures")
     sources = {name: method.source.picture for name, method in methods.by_name.items()}
     write_page(path, sources, shared, question or QUESTION, seed, trials)
-    typer.echo(f"{path}: open it in a browser; `sfumato evaluate` counts the votes that it exports")
+    say(f"{path}: open it in a browser; `sfumato evaluate` counts the votes that it exports")
 
 
 def _count_votes(paths: list[Path], as_json: bool) -> None:
     from dataclasses import asdict
 
-    from rich.console import Console
     from rich.table import Table
 
-    from sfumato.quality.blind import read_votes, tally
+    from sfumato.quality.votes import read_votes, tally
 
     found = tally(read_votes(paths))
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1, ensure_ascii=False))
+        say_json(asdict(found), 1)
         return
     table = Table("method", "strength, 95 % interval", "won", "votes")
     for each in found.standings:
@@ -427,17 +430,15 @@ def _count_votes(paths: list[Path], as_json: bool) -> None:
         table.add_row(
             each.method, f"{s.value:+.2f} [{s.low:+.2f}, {s.high:+.2f}]", f"{each.win_rate:.0%}", str(each.votes)
         )
-    console = Console(highlight=False)
-    console.print(f"{found.votes} votes on: {found.question}", markup=False)
-    console.print(table)
+    screen = console()
+    screen.print(f"{found.votes} votes on: {found.question}")
+    screen.print(table)
     if found.left is not None:
-        console.print(
+        screen.print(
             f"the left one was chosen in {found.left.value:.0%} of the decided votes (p {found.left_p:.2f} if sides do "
             "not matter)"
         )
-    console.print(
-        f"no difference: {found.same:.0%}. Strengths are Bradley-Terry's: a lead of 1 wins 73 % of the votes."
-    )
+    screen.print(f"no difference: {found.same:.0%}. Strengths are Bradley-Terry's: a lead of 1 wins 73 % of the votes.")
 
 
 # ---- cost ------------------------------------------------------------------------------------------------------------
@@ -445,7 +446,6 @@ def _count_votes(paths: list[Path], as_json: bool) -> None:
 
 def _tell_cost(model: Path, as_json: bool) -> None:
     import numpy as np
-    from rich.console import Console
     from rich.table import Table
 
     from sfumato.image import thumbnail_size
@@ -471,7 +471,7 @@ def _tell_cost(model: Path, as_json: bool) -> None:
         found.append({**vars(cost), "macs": operations})
     parameters = card_number(read_card(stylizer.folder), "parameters", stylizer.folder / "card.json", 0, 10**12)
     if as_json:
-        typer.echo(json.dumps({"model": card.model, "parameters": parameters, "sizes": found}, indent=1))
+        say_json({"model": card.model, "parameters": parameters, "sizes": found}, 1)
         return
     table = Table("size", "seconds (quartiles)", "memory", "generator, one pass", "statistics")
     for one, cost in zip(found, costs, strict=True):
@@ -479,8 +479,8 @@ def _tell_cost(model: Path, as_json: bool) -> None:
         generator, statistics = (f"{macs / 1e9:.1f} G" for macs in one["macs"].values())
         spread = f"{cost.seconds:.2f} ({cost.low:.2f} to {cost.high:.2f}; {cost.repeats} runs)"
         table.add_row(f"{cost.width} x {cost.height}", spread, memory, generator, statistics)
-    Console(highlight=False).print(table)
-    typer.echo(
+    console().print(table)
+    say(
         f"{card.model}: {parameters:,} parameters, {os.cpu_count()} threads; operations are multiply-accumulates. "
         "Large pictures are painted at a base size and enlarged, so they take fewer than one pass at their size."
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.output import say, say_json
 from sfumato.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -72,11 +72,12 @@ def explain(
     write_sheet(found, target, picture.name)
     if as_json:
         names = {"picture": str(picture), "photo": None if photo is None else str(photo), "sheet": str(target)}
-        typer.echo(json.dumps({**names, **found.to_json()}, indent=1, ensure_ascii=False))
+        say_json({**names, **found.to_json()}, 1)
         return
     for line in _text(picture, found):
-        typer.echo(line)
-    typer.echo(f"\nIn pictures: {target}")
+        say(line)
+    say()
+    say(f"In pictures: {target}")
 
 
 def _origins(
@@ -93,17 +94,19 @@ def _origins(
     write_on_sheet(origins_sheet(found), found.recipe, target, picture.name)
     if as_json:
         names = {"picture": str(picture), "photo": str(photo), "sheet": str(target)}
-        typer.echo(json.dumps({**names, **found.to_json()}, indent=1, ensure_ascii=False))
+        say_json({**names, **found.to_json()}, 1)
         return
     recipe = found.recipe
-    typer.echo(f"{picture}: painted with features of paintings, quality {recipe.quality}, strength {recipe.strength:g}")
+    say(f"{picture}: painted with features of paintings, quality {recipe.quality}, strength {recipe.strength:g}")
     for each in found.styles:
-        typer.echo(f"\nWhat the style {each.style} was taken from")
+        say()
+        say(f"What the style {each.style} was taken from")
         for source in sorted(each.sources, key=lambda source: -source.share):
-            typer.echo(f"  {source.share:4.0%}  {'#' * round(_BAR * source.share):{_BAR}} {source.title}")
-        typer.echo(f"  {each.used:.0%} of the painting's sampled places occur in the picture.")
-        typer.echo(f"  {each.together:.0%} of neighbouring places were neighbours in the painting too.")
-    typer.echo(f"\nIn pictures: {target}")
+            say(f"  {source.share:4.0%}  {'#' * round(_BAR * source.share):{_BAR}} {source.title}")
+        say(f"  {each.used:.0%} of the painting's sampled places occur in the picture.")
+        say(f"  {each.together:.0%} of neighbouring places were neighbours in the painting too.")
+    say()
+    say(f"In pictures: {target}")
 
 
 def _target(picture: Path, photo: Path | None, out: str | None) -> Path:
@@ -128,21 +131,26 @@ def _text(picture: Path, found: Explanation) -> Iterator[str]:
     names = " / ".join(style.name for style in found.styles)
     yield f"{picture}: painted in the style {names} at strength {recipe.strength:g}, by the model {recipe.model}"
     if found.change is not None:
-        yield "\nWhere it changed"
+        yield ""
+        yield "Where it changed"
         yield from _change(found.change)
     for style in found.styles:
         which = f" ({style.name})" if len(found.styles) > 1 else ""
         if style.swaps:
-            yield f"\nWhat each part of the style did{which}"
+            yield ""
+            yield f"What each part of the style did{which}"
             yield from _parts(style)
         if style.opinion is not None:
-            yield f"\nWhat the discriminator thinks{which}"
+            yield ""
+            yield f"What the discriminator thinks{which}"
             yield from _opinion(style, recipe.model)
         if style.nearest:
-            yield f"\nThe nearest of the paintings that the model learnt from{which}"
+            yield ""
+            yield f"The nearest of the paintings that the model learnt from{which}"
             yield from _nearest(style)
     if found.left_out:
-        yield "\nWhat is left out"
+        yield ""
+        yield "What is left out"
         yield from (f"  {sentence}" for sentence in found.left_out)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sfumato.cli.output import say
 from sfumato.errors import OutputError, needs_extra
 
 
@@ -31,4 +32,4 @@ def export(
     parity = export_run(run, out, name, newest=newest)
     worst = max(parity.values())
     graphs = ", ".join(name.replace("_", " ") for name in parity)
-    typer.echo(f"{out}: {graphs}; largest difference from torch {worst:.1e}")
+    say(f"{out}: {graphs}; largest difference from torch {worst:.1e}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.output import check_no_terminal, say_error
 from sfumato.cli.pictures import Format, Pictures
 from sfumato.errors import SfumatoError, UsageError
 
@@ -68,8 +68,8 @@ def finish(
             "nothing is to be done; give --brightness, --contrast, --saturation, --warmth, --sharpen or --upscale 2"
         )
     jobs, is_batch = plan(pictures, out, "finished", format and format.value, "finish")
-    if jobs[0].target is None and sys.stdout.isatty():
-        raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
+    if jobs[0].target is None:
+        check_no_terminal()
     finishing = Finishing(wanted, threads, format and format.value, file_quality, overwrite, as_json)
     finishing.all(jobs, is_batch, left_out(pictures))
 
@@ -92,8 +92,14 @@ class Finishing(Pictures):
         self.finish, self.threads = finish, threads
 
     def make(self, photo: Photo, name: str) -> Photo:
+        from dataclasses import replace
+
         from sfumato.errors import InputError
 
+        recipe, why = self.finish.what_is_carried(photo.metadata)
+        if why is not None:
+            say_error(f"{name}: what its recipe tells is not carried on, since {why}")
+        photo = replace(photo, metadata=replace(photo.metadata, recipe=recipe))
         try:
             return self.finish(photo, self.threads)
         except InputError as problem:
@@ -101,9 +107,11 @@ class Finishing(Pictures):
 
     def is_ours(self, found: dict[str, object] | None, job: Job) -> bool:
         from sfumato.image import read_recipe
+        from sfumato.metadata import Metadata
 
         try:
             before = None if job.photo is None else read_recipe(job.photo)
-        except SfumatoError:
-            return False
-        return found is not None and found == self.finish.added_to(before)
+        except SfumatoError:  # as `make` goes on without a damaged one
+            before = None
+        carried, _ = self.finish.what_is_carried(Metadata(recipe=before))
+        return found is not None and found == self.finish.added_to(carried)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfumato.cli.output import say
 from sfumato.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def imagine(
         raise OutputError(f"{there[0]} is there already; add --overwrite to replace it, or give another -o")
     imaginer, began = Imaginer(model, threads, device), perf_counter()
     said = _make(imaginer, targets, count, seed, index, truncation, walk)
-    typer.echo(f"{out}  {said} of {imaginer.side} x {imaginer.side}  {perf_counter() - began:.2f} s")
+    say(f"{out}  {said} of {imaginer.side} x {imaginer.side}  {perf_counter() - began:.2f} s")
 
 
 def _targets(out: str, index: int, count: int, walk: int | None) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
@@ -17,7 +16,9 @@ import typer
 from typer.core import TyperCommand
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.output import say, say_error, say_json
 from sfumato.errors import InputError, ModelError, OutputError, SfumatoError, UsageError
+from sfumato.text import printable
 
 if TYPE_CHECKING:
     from sfumato.inference import Stylizer
@@ -202,27 +203,25 @@ def show(name: _Name, as_json: _Json = False) -> None:
     remarks = [*kept.missing(), *_odd(kept, codes)]
     if as_json:
         pictures = [{**vars(picture), "file": str(kept.file(picture))} for picture in kept.pictures]
-        print(json.dumps({**_facts(kept, taste, remarks), "pictures": pictures}, indent=2, ensure_ascii=False))
+        say_json({**_facts(kept, taste, remarks), "pictures": pictures}, 2)
         return
     _summary(kept, taste)
     if taste is not None:
         _styles(kept, taste, codes)
         if suggested := _suggested(taste):
-            typer.echo(f"Of the built-in styles you may like best: {', '.join(suggested)}.")
+            say(f"Of the built-in styles you may like best: {', '.join(suggested)}.")
         rights = ", ".join(f"{right}: {count}" for right, count in taste.rights.items())
         when = taste.created[:16].replace("T", " ") or "at an unknown time"
-        typer.echo(f"Rights: {rights or 'not said'}. Learnt {when} (UTC) with {taste.model}.")
+        say(f"Rights: {rights or 'not said'}. Learnt {when} (UTC) with {taste.model}.")
     if kept.pictures:
-        typer.echo(f"Pictures ({len(kept.liked)} liked, {len(kept.disliked)} disliked):")
+        say(f"Pictures ({len(kept.liked)} liked, {len(kept.disliked)} disliked):")
     for picture in kept.pictures:
         where = "copied" if picture.is_copy else str(kept.file(picture))
-        typer.echo(
-            f"  {'+' if picture.liked else '-'} {picture.name}  {picture.sha256[:12]}  {picture.rights}  {where}"
-        )
+        say(f"  {'+' if picture.liked else '-'} {picture.name}  {picture.sha256[:12]}  {picture.rights}  {where}")
     if remarks:
-        typer.echo("To be looked at:")
+        say("To be looked at:")
         _remarks(remarks)
-    typer.echo(f"All of it lies in {kept.folder}")
+    say(f"All of it lies in {kept.folder}")
 
 
 @app.command("list")
@@ -239,9 +238,9 @@ def list_(as_json: _Json = False) -> None:
         except SfumatoError as problem:
             damaged.append(problem)
     if as_json:
-        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        say_json(facts, 2)
     elif not facts and not damaged:
-        typer.echo("nothing was learnt yet; begin with: sfumato personal new NAME --like FOLDER")
+        say("nothing was learnt yet; begin with: sfumato personal new NAME --like FOLDER")
     else:
         width = max((len(fact["name"]) for fact in facts), default=0)
         for fact in facts:
@@ -249,10 +248,10 @@ def list_(as_json: _Json = False) -> None:
             answers = f", {_number(fact['answers'], 'answer')}" * bool(fact["answers"])
             why = "not learnt yet" if fact["liked"] else "nothing is liked"
             styles = ", ".join(style["name"] for style in fact["styles"]) or f"no style yet: {why}"
-            typer.echo(f"{fact['name']:{width}}  {what}{answers}  ({styles})")
-        typer.echo(f"All of it lies in {personal_folder()}")
+            say(f"{fact['name']:{width}}  {what}{answers}  ({styles})")
+        say(f"All of it lies in {personal_folder()}")
     for each in damaged:
-        typer.echo(f"sfumato: {each}", err=True)
+        say_error(each)
     if damaged:
         raise typer.Exit(damaged[0].exit_code)
 
@@ -278,9 +277,9 @@ def export(
     taste = _learnt(kept)
     taste.save(out)
     if as_json:
-        typer.echo(json.dumps({"file": str(out), **_contents(taste)}, indent=2, ensure_ascii=False))
+        say_json({"file": str(out), **_contents(taste)}, 2)
         return
-    typer.echo(f"{out}  {out.stat().st_size / 1000:.0f} kB")
+    say(f"{out}  {out.stat().st_size / 1000:.0f} kB")
     _describe(taste)
 
 
@@ -303,9 +302,9 @@ def import_(
         raise UsageError(f"there is a style {called} already; import this one under another name, as in --name friend")
     kept = install(taste, called)
     if as_json:
-        typer.echo(json.dumps(_facts(kept, kept.taste, []), indent=2, ensure_ascii=False))
+        say_json(_facts(kept, kept.taste, []), 2)
         return
-    typer.echo(f"{kept.name}  {kept.folder}")
+    say(f"{kept.name}  {kept.folder}")
     _describe(taste)
     _use(kept)
 
@@ -326,14 +325,14 @@ def delete(
     if not yes:
         if not _terminal():
             raise UsageError(f"this removes {folder} with its {count} files for good; add --yes to do it")
-        if not typer.confirm(f"Remove {folder} with its {count} files for good?"):
-            typer.echo("nothing was removed", err=True)
+        if not typer.confirm(f"Remove {printable(str(folder))} with its {count} files for good?"):
+            say("nothing was removed", err=True)
             raise typer.Exit(1)
     deleted(name)
     if as_json:
-        typer.echo(json.dumps({"deleted": str(folder), "files": count}))
+        say_json({"deleted": str(folder), "files": count})
     else:
-        typer.echo(f"removed {folder} with its {count} files; pictures elsewhere are where they were")
+        say(f"removed {folder} with its {count} files; pictures elsewhere are where they were")
 
 
 @app.command()
@@ -371,12 +370,12 @@ def ask(
     questions = Questions(name, Stylizer(), photo)
     why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
     taste = questions.kept.taste
-    typer.echo(f"{why} {_answered(questions)}.")
+    say(f"{why} {_answered(questions)}.")
     from sfumato.personal.profile import suggestions
 
     if questions.kept.answers or taste is not None:
         best = ", ".join(name for name, _, _ in suggestions(questions.model(), 3))
-        typer.echo(f"Of the built-in styles it would choose {best}.")
+        say(f"Of the built-in styles it would choose {best}.")
 
 
 def _answered(questions: Questions) -> str:
@@ -397,7 +396,7 @@ def _on_page(questions: Questions, most: int) -> str:
 
     server = Page(questions, most)
     try:
-        typer.echo(f"Open {server.address} in a browser on this machine; Ctrl-C ends it.")
+        say(f"Open {server.address} in a browser on this machine; Ctrl-C ends it.")
         server.serve()
     except KeyboardInterrupt:
         return "Stopped."
@@ -416,7 +415,7 @@ def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
             if question is None:
                 return "Enough is learnt: no question would teach much more."
             write_image(side_by_side(question), target)
-            typer.echo(
+            say(
                 f"{questions.answered + 1}. Which is better, the left (1) or the right (2)?  (0: neither, q: stop)  "
                 f"{target}"
             )
@@ -433,23 +432,25 @@ def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
 def _key() -> str:
     """One of 1, 2, 0 and q: a key in a terminal, else a line; the end of the input is q."""
     while True:
+        if sys.stdin is None:
+            return "q"
         if sys.stdin.isatty():
             key = typer.getchar()
-            typer.echo(key if key.isprintable() else "")
+            say(key if key.isprintable() else "")
         else:
             key = sys.stdin.readline()
             if not key:
                 return "q"
         if (key := key.strip().lower()) in ("1", "2", "0", "q"):
             return key
-        typer.echo("1, 2, 0 or q, please")
+        say("1, 2, 0 or q, please")
 
 
 # ---- what the commands share -----------------------------------------------------------------------------------------
 
 
 def _terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def _number(count: int, what: str) -> str:
@@ -499,7 +500,7 @@ def _rights(given: Rights | None, as_json: bool) -> str:
             return Rights.unstated.value
         if said in (*letters, *letters.values()):
             return letters[said[0]]
-        typer.echo("o, l, p or Enter, please")
+        say("o, l, p or Enter, please")
 
 
 @contextmanager
@@ -593,13 +594,13 @@ def _describe(taste: Taste) -> None:
         *(["a model of preferences"] if taste.preference else []),
     ]
     rights = ", ".join(f"{right}: {count}" for right, count in taste.rights.items()) or "not said"
-    typer.echo(f"In it: {'; '.join(parts)}. Rights of the pictures: {rights}.")
-    typer.echo("Not in it: the pictures, their names, and where they lie.")
+    say(f"In it: {'; '.join(parts)}. Rights of the pictures: {rights}.")
+    say("Not in it: the pictures, their names, and where they lie.")
 
 
 def _tell(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark], as_json: bool = False) -> None:
     if as_json:
-        typer.echo(json.dumps(_facts(kept, taste, remarks), indent=2, ensure_ascii=False))
+        say_json(_facts(kept, taste, remarks), 2)
         return
     _remarks(remarks)
     _summary(kept, taste)
@@ -607,12 +608,12 @@ def _tell(kept: Preferences, taste: Taste | None, remarks: Sequence[Remark], as_
         if len(taste.codes) > 1:
             _styles(kept, taste, _codes(kept))
         _use(kept)
-    typer.echo(f"All that is known lies in {kept.folder}")
+    say(f"All that is known lies in {kept.folder}")
 
 
 def _summary(kept: Preferences, taste: Taste | None) -> None:
     if kept.imported and taste is not None:
-        typer.echo(f"{kept.name}: {_number(len(taste.codes), 'style')} that came as a file")
+        say(f"{kept.name}: {_number(len(taste.codes), 'style')} that came as a file")
         return
     parts = [_number(len(kept.liked), "liked picture")]
     parts += [_number(len(kept.disliked), "disliked one")] if kept.disliked else []
@@ -620,14 +621,14 @@ def _summary(kept: Preferences, taste: Taste | None) -> None:
         parts.append(_number(answers, "answer"))
     told = ", ".join(parts)
     if taste is None and kept.liked:
-        typer.echo(f"{kept.name}: {told}; not learnt yet (sfumato personal learn {kept.name})")
+        say(f"{kept.name}: {told}; not learnt yet (sfumato personal learn {kept.name})")
     elif taste is None:
-        typer.echo(f"{kept.name}: {told}. Nothing is liked, so it is no style yet; add pictures that you like:")
-        typer.echo(f"  sfumato personal add {kept.name} --like FOLDER")
+        say(f"{kept.name}: {told}. Nothing is liked, so it is no style yet; add pictures that you like:")
+        say(f"  sfumato personal add {kept.name} --like FOLDER")
     else:
-        typer.echo(f"{kept.name}: learnt from {told}; {_number(len(taste.codes), 'style')}")
+        say(f"{kept.name}: learnt from {told}; {_number(len(taste.codes), 'style')}")
         if not kept.is_learnt(taste):
-            typer.echo(f"  not from all of them: run sfumato personal learn {kept.name}")
+            say(f"  not from all of them: run sfumato personal learn {kept.name}")
 
 
 def _styles(kept: Preferences, taste: Taste, codes: Mapping[str, StyleCode]) -> None:
@@ -637,11 +638,11 @@ def _styles(kept: Preferences, taste: Taste, codes: Mapping[str, StyleCode]) -> 
     for style, weight, near in zip(taste.styles, taste.weights, nearest_pictures(kept, taste, codes), strict=True):
         names = ", ".join(picture.name for picture in near[:3])
         more = f" and {len(near) - 3} more" if len(near) > 3 else ""
-        typer.echo(f"  {style.name}  {weight:.0%}  {names}{more}".rstrip())
+        say(f"  {style.name}  {weight:.0%}  {names}{more}".rstrip())
 
 
 def _use(kept: Preferences) -> None:
-    typer.echo(f"Paint with it: sfumato stylize PHOTO --style {kept.name} -o OUT.png")
+    say(f"Paint with it: sfumato stylize PHOTO --style {kept.name} -o OUT.png")
 
 
 def _remarks(remarks: Sequence[Remark], err: bool = False) -> None:
@@ -650,7 +651,7 @@ def _remarks(remarks: Sequence[Remark], err: bool = False) -> None:
     for remark in remarks:
         told[remark.kind] += 1
         if told[remark.kind] <= 10:
-            typer.echo(f"  {remark.text}", err=err)
+            say(f"  {remark.text}", err=err)
     for kind, count in told.items():
         if count > 10:
-            typer.echo(f"  and {count - 10} more like that ({kind}); --json has all", err=err)
+            say(f"  and {count - 10} more like that ({kind}); --json has all", err=err)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from enum import StrEnum
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
+from sfumato.cli.output import say, say_json, standard_input, standard_output
 from sfumato.errors import InputError, OutputError, SfumatoError
 
 if TYPE_CHECKING:
@@ -67,6 +66,7 @@ class Pictures(ABC):
                 self._tell(self._within_memory(job, False))
             return
         failed: list[SfumatoError] = []
+        unheard: list[OutputError | BrokenPipeError] = []  # of a full stdout: the pictures are what was asked for
         done = skipped = 0
         bar = counted()
         talk = bar.console
@@ -83,7 +83,10 @@ class Pictures(ABC):
                         outcome |= {"error": str(problem), "exit_code": problem.exit_code}
                     done += outcome["status"] == "done"
                     skipped += outcome["status"] == "skipped"
-                    self._tell(outcome)
+                    try:
+                        self._tell(outcome)
+                    except (OutputError, BrokenPipeError) as problem:
+                        unheard.append(problem)
                     bar.advance(task)
         except KeyboardInterrupt:
             left = len(jobs) - done - skipped - len(failed)
@@ -92,13 +95,15 @@ class Pictures(ABC):
         parts = [f"{done} {self.done}", *([f"{skipped} were there"] if skipped else [])]
         talk.print(", ".join([*parts, *([f"{len(failed)} failed:"] if failed else [])]))
         for failure in failed:
-            talk.print(f"  {failure}", soft_wrap=True, markup=False)
+            talk.print(f"  {failure}", soft_wrap=True)
         if left_out:
             talk.print(f"left out: {len(left_out)}")
         for line in told(left_out):
-            talk.print(f"  {line}", soft_wrap=True, markup=False)
+            talk.print(f"  {line}", soft_wrap=True)
         if failed:
             raise typer.Exit(failed[0].exit_code)
+        if unheard:
+            raise unheard[0]
 
     def _within_memory(self, job: Job, is_batch: bool) -> dict[str, Any]:
         """As `_one`; a photo that the memory does not suffice for is a bad photo like any other."""
@@ -122,10 +127,10 @@ class Pictures(ABC):
             if not self.is_ours(_recipe(job.target), job):
                 raise OutputError(f"{job.target} is there already, made otherwise; add --overwrite to replace it")
             return {**outcome, "status": "skipped"}
-        photo = read_photo(job.photo or sys.stdin.buffer)
+        photo = read_photo(job.photo or standard_input())
         picture = self.make(photo, str(job.photo or "-"))
         format = (self.format or "png") if job.target is None else None
-        write_photo(picture, job.target or sys.stdout.buffer, format, self.quality)
+        write_photo(picture, job.target or standard_output(), format, self.quality)
         outcome |= {"width": picture.width, "height": picture.height, "seconds": round(perf_counter() - began, 3)}
         outcome |= {"remark": photo.remark} if photo.remark else {}
         return outcome | self.told(picture)
@@ -133,13 +138,13 @@ class Pictures(ABC):
     def _tell(self, outcome: dict[str, Any]) -> None:
         if self.as_json:
             # To stderr where the picture itself goes to stdout.
-            typer.echo(json.dumps(outcome, ensure_ascii=False), err=outcome["output"] == "-")
+            say_json(outcome, err=outcome["output"] == "-")
         elif outcome["status"] == "done" and outcome["output"] != "-":
             size = f"{outcome['width']} x {outcome['height']}"
-            typer.echo(f"{outcome['output']}  {size}  {outcome['seconds']:.2f} s")
+            say(f"{outcome['output']}  {size}  {outcome['seconds']:.2f} s")
             for said in (outcome.get("remark"), outcome.get("why")):
                 if said:
-                    typer.echo(f"  {said}")
+                    say(f"  {said}")
 
 
 def _recipe(target: Path) -> dict[str, object] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,9 +11,12 @@ if TYPE_CHECKING:
 
 def counted() -> Progress:
     """A bar on stderr with a count and the time left; it is silent where stderr is no terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True, highlight=False)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)
+    from sfumato.cli.output import console
+
+    screen = console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # What is said on a stdout that is a file or a pipe goes there, and not above the bar.
+    to_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return Progress(*columns, console=screen, disable=not screen.is_terminal, redirect_stdout=to_terminal)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.output import say, say_error, say_json
 from sfumato.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -38,12 +38,11 @@ def show(
         recipe, lines = stylised.to_json(), _lines(stylised)
     if as_json:
         recipe |= {"finish": [finish.to_json() for finish in finished]} if finished else {}
-        typer.echo(json.dumps(recipe, indent=2, ensure_ascii=False))
+        say_json(recipe, 2)
         return
     told = [*lines.items(), *(("finish", f"{finish.words} (Sfumato {finish.version})") for finish in finished)]
     for name, value in told:
-        # Pictures come from anybody, and what a terminal would do is not for them to say.
-        typer.echo(f"{name:9} {''.join(sign if sign.isprintable() else '?' for sign in value)}")
+        say(f"{name:9} {value}")
 
 
 def _lines(recipe: Recipe) -> dict[str, str]:
@@ -113,7 +112,7 @@ def replay(
         )
     digests = [mask_digest(values) for values in masks]
     if digests != list(recipe.masks):
-        typer.echo(f"sfumato: other masks than those {picture} was made with are used", err=True)
+        say_error(f"other masks than those {picture} was made with are used")
         recipe = replace(recipe, masks=digests)
     if file_quality is not None:
         check_range(file_quality, 1, 100, "--file-quality")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.output import console, say, say_error, say_json
 from sfumato.errors import OutputError, SfumatoError
 
 if TYPE_CHECKING:
@@ -43,26 +43,25 @@ def list_(
             damaged.append(problem)
     _print(found, as_json)
     for each in damaged:
-        typer.echo(f"sfumato: {each}", err=True)
+        say_error(each)
     if damaged:
         raise typer.Exit(damaged[0].exit_code)
 
 
 def _print(found: list[Style], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([{**style.about, "name": style.name} for style in found], indent=2, ensure_ascii=False))
+        say_json([{**style.about, "name": style.name} for style in found], 2)
         return
 
-    from rich.console import Console
     from rich.table import Column, Table
 
     columns = ("title", "artist", "year", "kind")
     table = Table(Column("name", no_wrap=True), *columns)  # names are there to be typed
     for style in found:
         table.add_row(style.name, *(style.about.get(column, "") for column in columns))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print("Any picture is a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")
+    screen = console()
+    screen.print(table)
+    screen.print("Any picture is a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")
 
 
 @app.command()
@@ -86,10 +85,10 @@ def show(
         "file": str(path),
     }
     if as_json:
-        typer.echo(json.dumps(about, indent=2, ensure_ascii=False))
+        say_json(about, 2)
     else:
         for key, value in about.items():
-            typer.echo(f"{key:8} {value}")
+            say(f"{key:8} {value}")
 
 
 @app.command()
@@ -108,7 +107,7 @@ def add(
 
     path = new_style_path(name, overwrite)
     Style.from_images(pictures, name, Stylizer(model)).save(path)
-    typer.echo(f"{name}  {path}")
+    say(f"{name}  {path}")
 
 
 @app.command()
@@ -128,7 +127,7 @@ def blend(
     path = new_style_path(name, overwrite)
     [mixed] = find_styles(parts, 0, Stylizer(model))
     replace(mixed, name=name).save(path)
-    typer.echo(f"{name}  {path}")
+    say(f"{name}  {path}")
 
 
 @app.command()
@@ -145,4 +144,4 @@ def export(
     if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} is there already; add --overwrite to replace it")
     Style.named(name).save(out)
-    typer.echo(str(out))
+    say(str(out))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.output import check_no_terminal
 from sfumato.cli.pictures import Format, Pictures
 from sfumato.errors import UsageError
 
@@ -148,8 +148,8 @@ def stylize(
         raise UsageError("no --style was given; name one, as in --style monet (see sfumato styles)")
     label = _label(texts) if texts else (model or Path()).resolve().name
     jobs, is_batch = plan(photos, out, label, format and format.value)
-    if jobs[0].target is None and sys.stdout.isatty():
-        raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
+    if jobs[0].target is None:
+        check_no_terminal()
     stylizer = Stylizer(model, threads, device)
     stylizer.check_own_style(len(texts), color.value, len(masks))
     if wishes is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shlex
 from enum import StrEnum
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.output import console, say_json
 from sfumato.errors import ModelError, UsageError, needs_extra
 from sfumato.files import read_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from sfumato.cli.console import PlainConsole
     from sfumato.data.folders import FolderReport
     from sfumato.training.config import TrainConfig
     from sfumato.training.loop import Trainer
@@ -90,8 +91,6 @@ def train(
     max_pixels: MaxPixels = None,
 ) -> None:
     """Train a model on your photos and paintings, or on paintings alone."""
-    from rich.console import Console
-
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device must be auto or cpu, but is {device}; which GPU is CUDA_VISIBLE_DEVICES' to say")
     with needs_extra("train", "Training"):
@@ -100,7 +99,7 @@ def train(
         from sfumato.training.state import checkpoints
 
     # Started by a launcher, one process speaks for all; what goes wrong is said by whichever it happens to.
-    console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+    screen = console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
     check_out(out, resume)
     config = _stored_config(out, overrides or []) if resume else None
     weights = None if start is None or (resume and checkpoints(out)) else _weights(start)
@@ -119,11 +118,11 @@ def train(
     elif config.started_from and not checkpoints(out):
         raise UsageError(f"{out} began with given weights and holds no checkpoint yet; give them again as --from")
     _check_needs(config, content)
-    photos = _look(console, content, manifest, config, config.hold) if content else None
-    paintings = _look(console, style, manifest, config, config.painting_side)
-    _say_whether_ours(console, *(report for report in (photos, paintings) if report))
-    apart = _look_apart(console, photos, paintings, manifest, config) if photos else None
-    with console.status("Preparing the networks and what they learn from"):
+    photos = _look(screen, content, manifest, config, config.hold) if content else None
+    paintings = _look(screen, style, manifest, config, config.painting_side)
+    _say_whether_ours(screen, *(report for report in (photos, paintings) if report))
+    apart = _look_apart(screen, photos, paintings, manifest, config) if photos else None
+    with screen.status("Preparing the networks and what they learn from"):
         trainer = Trainer(
             config,
             photos,
@@ -138,32 +137,32 @@ def train(
         found = resume and trainer.resume()
     again = _resuming(content=content, style=style, manifest=manifest, vgg=vgg, device=device, out=out)
     if trainer.stopped_early:
-        _say_end(console, trainer, again)
+        _say_end(screen, trainer, again)
         return
     if resume:
-        console.print(
+        screen.print(
             f"Going on from step {trainer.state.step} of {config.steps}."
             if found
             else f"{out} holds no checkpoint yet: starting from step 0."
         )
-    _say_what_judges(console, trainer, apart)
-    with console.status("Timing a few steps"):
+    _say_what_judges(screen, trainer, apart)
+    if dry_run and not screen.quiet:
+        say_json(json.loads(config.model_dump_json()), 1)
+    with screen.status("Timing a few steps"):
         estimate = trainer.estimate()
-    console.print(
+    screen.print(
         f"{config.steps - trainer.state.step} steps on {trainer.accelerator.device}: "
         f"about {_duration(estimate.seconds)}, {estimate.gigabytes:.1f} GB of {estimate.memory} memory."
     )
-    if dry_run:
-        if not console.quiet:
-            typer.echo(config.model_dump_json(indent=1))
+    if dry_run:  # what it costs is the last line, and not somewhere above the config
         return
     try:
-        _run(console, trainer)
+        _run(screen, trainer)
     except Interrupted as stopped:
         said = f"Stopped and saved at step {stopped.step}. To go on: {again}"
-        console.print(said, soft_wrap=True, markup=False, highlight=False)
+        screen.print(said, soft_wrap=True)
         raise typer.Exit(128 + stopped.signal_number) from stopped
-    _say_end(console, trainer, again)
+    _say_end(screen, trainer, again)
 
 
 def _weights(start: Path) -> Path:
@@ -214,14 +213,15 @@ def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
     return TrainConfig.parse(apply_overrides(stored, overrides), str(path))
 
 
-def _look(console: Console, folder: Path, manifest: Path | None, config: TrainConfig, short: int) -> FolderReport:
+def _look(screen: PlainConsole, folder: Path, manifest: Path | None, config: TrainConfig, short: int) -> FolderReport:
+    from rich.markup import escape
     from rich.progress import Progress
 
     from sfumato.data.folders import look
 
     least = max(2, max(phase.batch for phase in config.phases) // 2)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(f"Looking over {folder}")
+    with Progress(console=screen, transient=True) as progress:
+        task = progress.add_task(f"Looking over {escape(str(folder))}")
         report = look(
             folder,
             manifest,
@@ -231,12 +231,12 @@ def _look(console: Console, folder: Path, manifest: Path | None, config: TrainCo
             tick=lambda done, total: progress.update(task, completed=done, total=total),
         )
     for line in report.lines():
-        console.print(line, highlight=False)
+        screen.print(line)
     return report
 
 
 def _look_apart(
-    console: Console, photos: FolderReport, paintings: FolderReport, manifest: Path | None, config: TrainConfig
+    screen: PlainConsole, photos: FolderReport, paintings: FolderReport, manifest: Path | None, config: TrainConfig
 ) -> tuple[FolderReport, FolderReport] | None:
     """Photos and paintings to validate with; None where the config asks for no validation."""
     from sfumato.data.folders import look_apart
@@ -244,7 +244,7 @@ def _look_apart(
     if not config.is_validated:
         return None
     known = {picture.sha256 for report in (photos, paintings) for picture in report.pictures}
-    with console.status("Looking over what there is to validate with"):
+    with screen.status("Looking over what there is to validate with"):
         first, second = (
             look_apart(report, manifest, short=short, trained_on=known)
             for report, short in ((photos, config.hold), (paintings, config.painting_side))
@@ -252,11 +252,11 @@ def _look_apart(
     return first, second
 
 
-def _say_what_judges(console: Console, trainer: Trainer, apart: tuple[FolderReport, FolderReport] | None) -> None:
+def _say_what_judges(screen: PlainConsole, trainer: Trainer, apart: tuple[FolderReport, FolderReport] | None) -> None:
     """Sizes of the validation set, or why there is none; what was left out of it."""
     config = trainer.config
     if config.kind in UNJUDGED:
-        console.print(f"No validation: {UNJUDGED[config.kind]}. Look at the samples; the newest is exported.")
+        screen.print(f"No validation: {UNJUDGED[config.kind]}. Look at the samples; the newest is exported.")
     if apart is None:
         return
     photos, paintings = (len(report.pictures) for report in apart)
@@ -270,36 +270,36 @@ def _say_what_judges(console: Console, trainer: Trainer, apart: tuple[FolderRepo
             "split `validation` in --manifest, or a larger --set hold_out, a share of each folder)"
         )
     for line in (said, *(line for report in apart for line in report.lines()[1:])):
-        console.print(line, highlight=False)
+        screen.print(line)
 
 
-def _say_end(console: Console, trainer: Trainer, again: str) -> None:
+def _say_end(screen: PlainConsole, trainer: Trainer, again: str) -> None:
     """Whether the run stopped early, and how to go on; its best checkpoint, and how to use it."""
     if trainer.stopped_early:
         said = f"{trainer.stopped_early} To go on all the same: {again} --set patience=0"
-        console.print(said, soft_wrap=True, markup=False, highlight=False)
+        screen.print(said, soft_wrap=True)
     if best := trainer.state.record.best:
-        console.print(f"Best by validation, and so what is exported: step {best.step}, score {best.score:.3f}.")
+        screen.print(f"Best by validation, and so what is exported: step {best.step}, score {best.score:.3f}.")
     if passed := trainer.throughput():
         for line in passed.lines():
-            console.print(line, soft_wrap=True, highlight=False)
+            screen.print(line, soft_wrap=True)
     out = trainer.out
-    console.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; {USE[trainer.config.kind]}")
+    screen.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; {USE[trainer.config.kind]}")
 
 
-def _say_whether_ours(console: Console, *reports: FolderReport) -> None:
+def _say_whether_ours(screen: PlainConsole, *reports: FolderReport) -> None:
     """Whether these are the pictures that the shipped weights saw, by hash."""
     from sfumato.assets import training_hashes
 
     ours = training_hashes()
     mine = {picture.sha256[:16] for report in reports for picture in report.pictures}
     if ours and mine == ours:
-        console.print("These are exactly the pictures that the shipped weights were trained on.")
+        screen.print("These are exactly the pictures that the shipped weights were trained on.")
     elif shared := len(ours & mine):
-        console.print(f"{shared} of these {len(mine)} pictures are among the {len(ours)} that the shipped weights saw.")
+        screen.print(f"{shared} of these {len(mine)} pictures are among the {len(ours)} that the shipped weights saw.")
 
 
-def _run(console: Console, trainer: Trainer) -> None:
+def _run(screen: PlainConsole, trainer: Trainer) -> None:
     from rich.console import Group
     from rich.live import Live
     from rich.progress import (
@@ -324,25 +324,23 @@ def _run(console: Console, trainer: Trainer) -> None:
         nonlocal judged
         bar.update(task, completed=told.step)
         for sentence in told.said:
-            console.print(f"step {told.step}: {sentence}", soft_wrap=True, markup=False, highlight=False)
+            screen.print(f"step {told.step}: {sentence}", soft_wrap=True)
         if told.validation:
             judged = "  ".join(f"{name} {value:.3f}" for name, value in told.validation.items())
-            if not console.is_terminal:
-                console.print(
-                    f"step {told.step} of {told.steps}  validation: {judged}", soft_wrap=True, highlight=False
-                )
+            if not screen.is_terminal:
+                screen.print(f"step {told.step} of {told.steps}  validation: {judged}", soft_wrap=True)
         if told.report:
             terms = {"content": "content", "style": "statistics", "gram": "gram", "contrast": "contrast"}
             terms |= {"reconstruction": "reconstruction", "matched": "matched"}
             terms |= {"cycle": "cycle", "D accuracy": "d_accuracy"}
             figures = "  ".join(f"{k} {told.report[v]:.2f}" for k, v in terms.items() if v in told.report)
             line = f"{figures}  {told.pictures_per_second:.1f} pictures/s  ({told.where_time_goes})"
-            if console.is_terminal:
+            if screen.is_terminal:
                 said.plain = f"{line}\nvalidation: {judged}" if judged else line
             else:  # a night under nohup should say something
-                console.print(f"step {told.step} of {told.steps}  {line}", soft_wrap=True, highlight=False)
+                screen.print(f"step {told.step} of {told.steps}  {line}", soft_wrap=True)
 
-    with Live(Group(bar, said), console=console, refresh_per_second=4):
+    with Live(Group(bar, said), console=screen, refresh_per_second=4):
         trainer.run(tell)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import numpy as np
 
 from sfumato.errors import InputError, SfumatoError
 from sfumato.image import READABLE, LeftOut, look_into, picture_digest, read_image, resize, to_uint8, told
+from sfumato.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,8 @@ def find_pictures(folder: Path, manifest: Path | None = None, split: str = "trai
 
 
 def _rows(manifest: Path, split: str) -> set[Path]:
-    try:
-        with manifest.open(newline="", encoding="utf-8") as file:
-            rows = [row["file"] for row in csv.DictReader(file) if row["split"] == split]
-    except OSError as error:
-        raise InputError(f"cannot read the manifest {manifest}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"the manifest {manifest} is no UTF-8 text; save it as CSV in UTF-8") from error
-    except KeyError as error:
-        raise InputError(f"the manifest {manifest} has no column {error}; it needs `file` and `split`") from error
-    return {(manifest.parent / row).resolve() for row in rows}
+    rows = read_table(manifest, ("file", "split"), "manifest")
+    return {(manifest.parent / row["file"]).resolve() for _, row in rows if row["split"] == split}
 
 
 def look(

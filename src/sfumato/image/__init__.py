@@ -11,7 +11,15 @@ from sfumato.image.folders import Contents, LeftOut, is_hidden, look_into, told
 from sfumato.image.formats import READABLE, READABLE_FORMATS
 from sfumato.image.opening import PhotoSource
 from sfumato.image.photo import Photo, Picture, luma, to_levels, to_pil, to_uint8
-from sfumato.image.reading import ImageSource, as_image, picture_digest, read_image, read_photo, read_recipe
+from sfumato.image.reading import (
+    ImageSource,
+    as_image,
+    is_file_like,
+    picture_digest,
+    read_image,
+    read_photo,
+    read_recipe,
+)
 from sfumato.image.resampling import resample, resize, shrink, thumbnail, thumbnail_size
 from sfumato.image.writing import WRITABLE, as_jpeg_text, write_animation, write_image, write_photo
 from sfumato.limits import MAX_PIXELS
@@ -29,6 +37,7 @@ __all__ = [
     "Picture",
     "as_image",
     "as_jpeg_text",
+    "is_file_like",
     "is_hidden",
     "look_into",
     "luma",

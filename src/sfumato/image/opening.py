@@ -21,6 +21,7 @@ from sfumato import deep, limits
 from sfumato.errors import InputError
 from sfumato.image import jpeg, png, tiff
 from sfumato.image.formats import KNOWN, formats_for, kind_of, what_is_missing
+from sfumato.pipes import PATIENCE, is_pipe, read_pipe
 
 #: A path, a file's bytes, or an open file such as ``sys.stdin.buffer``, which need not be able to seek.
 PhotoSource: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
@@ -83,6 +84,8 @@ def _file(source: PhotoSource, most: int) -> BinaryIO:
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         try:
+            if is_pipe(path):
+                return _file(_through(path, longest), most)
             size = path.stat().st_size
             if not path.is_file():
                 kind = "a folder" if path.is_dir() else "not a regular file"
@@ -101,6 +104,14 @@ def _file(source: PhotoSource, most: int) -> BinaryIO:
     if size == 0:
         raise InputError("the file is empty (0 bytes)")
     raise InputError(f"it is longer than any picture of {limits.megapixels(most)}; check what it is")
+
+
+def _through(path: Path, longest: int) -> bytes:
+    """What comes through a named pipe: one byte more than ``longest`` at the most."""
+    data = read_pipe(path, longest + 1)
+    if not data:
+        raise InputError(f"it is a pipe, and nothing came through it in {PATIENCE:g} s")
+    return data
 
 
 def _at_once(name: str, flags: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +18,17 @@ from sfumato.image.opening import Opened, PhotoSource, opened
 from sfumato.image.photo import Array, Photo, Picture, as_picture, unit
 from sfumato.metadata import find_recipe, read_metadata
 
-ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | npt.NDArray[Any]
+ImageSource: TypeAlias = PhotoSource | Image.Image | npt.NDArray[Any]
 
 
-def read_image(path: str | os.PathLike[str]) -> Picture:
+def read_image(source: PhotoSource) -> Picture:
     """Reads a picture file as ``(1, 3, H, W)``: as :func:`read_photo` does, and transparency is laid on white.
 
     Raises:
         InputError: the file is absent, empty, damaged, of another kind or larger than the limit
             (:func:`sfumato.limits.max_pixels`). The size is known from the header, before anything is decoded.
     """
-    with opened(path, limits.max_pixels()) as found:
+    with opened(source, limits.max_pixels()) as found:
         return _on_white(*decode(found))
 
 
@@ -84,9 +84,9 @@ def as_image(source: ImageSource) -> Picture:
     """Brings anything that people hold as a picture to the contract.
 
     Args:
-        source: a path; a ``PIL.Image``; an ``(H, W, 3)`` array (also ``(H, W)``, ``(H, W, 1)`` grey and ``(H, W, 4)``
-            with alpha, laid on white), uint8 or float in ``[0, 1]``; or a float array ``(3, H, W)`` or ``(N, 3, H, W)``
-            in ``[0, 1]``. A CPU tensor counts as an array.
+        source: a path, the bytes of a file or an open binary file; a ``PIL.Image``; an ``(H, W, 3)`` array (also
+            ``(H, W)``, ``(H, W, 1)`` grey and ``(H, W, 4)`` with alpha, laid on white), uint8 or float in ``[0, 1]``;
+            or a float array ``(3, H, W)`` or ``(N, 3, H, W)`` in ``[0, 1]``. A tensor counts as an array of its values.
 
     Returns:
         ``(N, 3, H, W)``; it shares memory with ``source`` where that already keeps the contract.
@@ -95,7 +95,7 @@ def as_image(source: ImageSource) -> Picture:
         InputError: unreadable, another shape or type, values outside ``[0, 1]``, or a shape that could be read both as
             ``(3, H, W)`` and as ``(H, W, C)``.
     """
-    if isinstance(source, str | os.PathLike):
+    if is_file_like(source):
         return read_image(source)
     if isinstance(source, Image.Image):
         limits.check_size(*source.size, limits.max_pixels(), "the picture")
@@ -103,7 +103,7 @@ def as_image(source: ImageSource) -> Picture:
             return _on_white(*decode(Opened(source)))
         except InputError as problem:
             raise InputError(f"cannot read the picture: {problem}") from problem
-    array = np.asarray(source)
+    array = _values(source)
     if array.dtype == np.uint8:
         if not _is_channels_last(array):
             raise InputError(f"a uint8 picture must have shape (H, W, 3), but has {array.shape}")
@@ -124,6 +124,25 @@ def as_image(source: ImageSource) -> Picture:
         picture = scaled[None] if channels_first else _channels_first(scaled)
     check_image(picture, "the picture")
     return np.ascontiguousarray(picture)
+
+
+def is_file_like(source: object) -> TypeGuard[PhotoSource]:
+    """Whether that is a path, the bytes of a file or an open file."""
+    return isinstance(source, str | os.PathLike | bytes) or callable(getattr(source, "read", None))
+
+
+def _values(source: Any) -> npt.NDArray[Any]:
+    """What an array or a tensor holds. (torch is not imported to know its tensors.)"""
+    try:
+        if hasattr(source, "detach"):  # from its gradient, which asking for it as an array would raise about
+            source = source.detach().cpu()
+            if str(source.dtype) == "torch.bfloat16":  # which NumPy does not know
+                source = source.float()
+        return np.asarray(source)
+    except Exception as problem:  # whatever an object of anybody's raises when it is asked for its values
+        raise InputError(
+            f"a picture must be a path, a file, a PIL image or an array, but {type(source).__name__} was given"
+        ) from problem
 
 
 def _to_16_bits(levels: Array) -> npt.NDArray[np.uint16]:

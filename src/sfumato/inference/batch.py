@@ -14,6 +14,7 @@ from pathlib import Path
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.image import WRITABLE, LeftOut, look_into, read_recipe, told
 from sfumato.inference.retouch import UNPAINTED
+from sfumato.pipes import is_pipe
 
 STANDARD = "-"  # standard input as a photo, standard output as a result
 
@@ -62,6 +63,8 @@ def plan(
             raise UsageError(f"{len(found)} photos cannot go to standard output; name a folder with -o")
         return [Job(found[0][0], None)], False
     if out is None:
+        if pipes := [photo for photo, _ in found if is_pipe(photo)]:
+            raise UsageError(f"{pipes[0]} is a pipe, and no picture can lie beside it; name a file with -o")
         targets = [photo.with_name(f"{photo.stem}-{label}{_suffix(photo, format)}") for photo, _ in found]
     elif folder_wanted or os.path.isdir(out) or out.endswith(("/", os.sep)):
         targets = _in_folder(found, Path(out), format)

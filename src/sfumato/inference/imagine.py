@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato import __version__
-from sfumato.checks import check_range
+from sfumato.checks import check_range, check_whole
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import Picture
 from sfumato.inference.session import Ends, card_files, card_number, card_text, load_graph, read_card
@@ -61,9 +61,10 @@ class Imagined:
             # A finishing after it is `retouch.finishes`' to read.
             recipe = cls(**{name: value for name, value in found.items() if name not in ("kind", "finish")})
             texts = (recipe.version, recipe.model, recipe.model_sha256)
-            numbers = (recipe.seed, recipe.index, recipe.count, recipe.walk)
-            if not all(isinstance(t, str) for t in texts) or not all(type(n) is int and n >= 0 for n in numbers):
+            if not all(isinstance(text, str) for text in texts):
                 raise ValueError("its parts have other types")
+            for name in ("seed", "index", "count", "walk"):
+                check_whole(getattr(recipe, name), 0, MAX_SEED, f"its {name}")
             check_range(recipe.truncation, 0.0, 1.0, "its truncation")
         except (TypeError, ValueError, UsageError) as problem:
             raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem

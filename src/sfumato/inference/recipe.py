@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self, get_args
 
-import numpy as np
-
 from sfumato import __version__
+from sfumato.checks import check_range, check_whole
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.inference.retouch import UNPAINTED, Finish, finishes
 from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import StylePicture
 from sfumato.inference.stylizer import Color, Quality, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
+
+#: JSON readers keep whole numbers up to here.
+MAX_SEED = 2**53
+_MOST_PARTS = 32  # of a blend's name that are looked up
+#: What a recipe of other types or ranges makes the reader stumble on. (`binascii.Error` is a ValueError.)
+_DAMAGED = (
+    TypeError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    UsageError,
+    ModelError,
+)
 
 
 def style_to_json(style: Style) -> dict[str, Any]:
@@ -120,28 +133,40 @@ class Recipe:
             raise InputError(f"{where} was finished and never painted (sfumato show {where})")
         try:
             recipe = cls(**found)
-            names = [style["name"] for style in recipe.styles]
-            texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color, recipe.kind, *names)
-            numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.file_quality))
-            if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
-                raise ValueError("its parts have other types")
-            if not (recipe.version + recipe.model_sha256).isprintable():  # errors on terminals tell of them
-                raise ValueError("its parts have signs that cannot be shown")
-            if type(recipe.seed) is not int or not (recipe.guidance is None or isinstance(recipe.guidance, dict)):
-                raise ValueError("its seed or guidance has another type")
-            if recipe.quality not in get_args(Quality) or not isinstance(recipe.decoder_sha256, str):
-                raise ValueError("its quality is none")
-            for style in recipe.styles:
-                recipe._code(style)
-                _pictures(style)
-            if bool(recipe.styles) != (recipe.kind == "arbitrary"):
-                raise ValueError("its styles do not fit its kind of model")
-            if not all(isinstance(mask, str) for mask in recipe.masks):
-                raise ValueError("its masks are missing")
+            recipe._check()
             finishes(found, where)
-        except (TypeError, ValueError, KeyError, AttributeError, binascii.Error, ModelError) as problem:
+        except _DAMAGED as problem:
             raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
         return recipe
+
+    def _check(self) -> None:
+        """Types and ranges, as `Stylizer` and the command have them: what a file holds may come from anybody.
+
+        Raises:
+            UsageError, or one of `_DAMAGED`: a part is wrong.
+        """
+        if not all(isinstance(part, list) for part in (self.styles, self.masks)):
+            raise ValueError("its styles or masks are no list")
+        texts = (self.version, self.model, self.model_sha256, self.decoder_sha256, self.kind, *self.masks)
+        if not all(isinstance(text, str) for text in (*texts, *(style["name"] for style in self.styles))):
+            raise ValueError("its parts have other types")
+        if not (self.version + self.model_sha256).isprintable():  # errors tell of them
+            raise ValueError("its parts have signs that cannot be shown")
+        if self.color not in get_args(Color) or self.quality not in get_args(Quality):
+            raise ValueError("its color or quality is none")
+        if not (self.guidance is None or isinstance(self.guidance, dict)):
+            raise ValueError("its guidance has another type")
+        check_range(self.strength, 0.0, 1.0, "its strength")
+        check_range(self.stroke, 0.5, 2.0, "its stroke")
+        check_whole(self.seed, 0, MAX_SEED, "its seed")
+        check_whole(self.file_quality, 1, 100, "its file_quality")
+        if check_whole(self.max_size, 0, 1_000_000, "its max_size"):
+            check_whole(self.max_size, 16, 1_000_000, "its max_size")
+        for style in self.styles:
+            self._code(style)
+            _pictures(style)
+        if bool(self.styles) != (self.kind == "arbitrary"):
+            raise ValueError("its styles do not fit its kind of model")
 
     def rebuild(self, stylizer: Stylizer, known: Sequence[Style] = ()) -> list[Style]:
         """The styles, for a stylizer of the same model. Pictures are taken from ``known`` styles, and from the built-in
@@ -173,10 +198,11 @@ class Recipe:
 
 def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
     """Hash and weight of each picture of a recipe's style; ValueError where they are none."""
-    found = [(each["sha256"], float(each["weight"])) for each in style.get("pictures", ())]
-    if not all(isinstance(digest, str) and digest.isalnum() and 0 < weight < 1e9 for digest, weight in found):
-        raise ValueError("its pictures are damaged")
-    return found
+    found = [(each["sha256"], each["weight"]) for each in style.get("pictures", ())]
+    for digest, weight in found:
+        if not isinstance(digest, str) or not digest.isalnum() or check_range(weight, 0.0, 1e9, "its weight") == 0:
+            raise ValueError("its pictures are damaged")
+    return [(digest, float(weight)) for digest, weight in found]
 
 
 def _named(name: str) -> Sequence[StylePicture]:
@@ -191,7 +217,7 @@ def _found(style: Mapping[str, Any], here: Mapping[str, StylePicture]) -> tuple[
     """The pictures of a recipe's style, from those that are here and those of the styles of that name."""
     wanted = _pictures(style)
     if any(digest not in here for digest, _ in wanted):
-        names = [part.rpartition(":")[0] or part for part in style["name"].split(" + ")]
+        names = [part.rpartition(":")[0] or part for part in style["name"].split(" + ", _MOST_PARTS)]
         named = [each for name in names for each in _named(name)]
         here = {**{each.sha256: each for each in named}, **here}
     if lost := [digest for digest, _ in wanted if digest not in here]:

@@ -21,6 +21,7 @@ from sfumato.image import Photo, Picture, luma, to_levels
 from sfumato.inference.sources import PixelSource, Source
 from sfumato.inference.tiling import tiles
 from sfumato.inference.upscale import SCALE, upscale, upscaler_digest
+from sfumato.metadata import Metadata, recipe_json
 
 _Array = npt.NDArray[np.float32]
 
@@ -44,6 +45,8 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB
 
 #: The recipe's kind of a picture that was finished and never painted.
 UNPAINTED = "photo"
+#: Finishings of one picture that are told of: a replay does them all.
+MOST = 32
 #: Stops of light that a brightness of 1 adds to the darkest tones.
 STOPS = 2.0
 #: Stops that a warmth of 1 takes from blue; half as many go from green.
@@ -90,7 +93,7 @@ class Finish:
         check_range(self.sharpen, 0.0, 2.0, "sharpen")
         check_range(self.radius, 0.3, 5.0, "radius")
         check_range(self.threshold, 0.0, 0.2, "threshold")
-        if self.upscale not in (1, SCALE):
+        if type(self.upscale) is not int or self.upscale not in (1, SCALE):
             raise UsageError(f"upscale must be 1 or {SCALE}, but is {self.upscale!r}; finish twice for four times")
 
     @property
@@ -131,6 +134,22 @@ class Finish:
         done = replace(self, upscaler=upscaler_digest() if self.upscale != 1 else "")
         return {**recipe, "finish": [*(before if isinstance(before, list) else []), done.to_json()]}
 
+    def what_is_carried(self, metadata: Metadata) -> tuple[dict[str, object] | None, str | None]:
+        """The recipe of a picture's metadata that this finishing can be added to, and why it is left behind, if it is.
+
+        A file comes from anybody, and a strange recipe in it is no reason to refuse its pixels.
+        """
+        recipe = metadata.recipe
+        if recipe is None:
+            return None, metadata.lost_recipe
+        try:
+            if len(finishes(recipe, "it")) == MOST:
+                raise UsageError(f"it was finished {MOST} times, and no more are told of")
+            recipe_json(self.added_to(recipe))
+        except (InputError, UsageError) as problem:
+            return None, str(problem)
+        return recipe, None
+
     def to_json(self) -> dict[str, Any]:
         """What differs from doing nothing, and the version."""
         plain = {field.name: field.default for field in fields(self)}
@@ -149,7 +168,7 @@ class Finish:
             if not all(found.get(name, "").isprintable() for name in _TEXTS):  # they are shown on terminals
                 raise ValueError("its finishing has signs that cannot be shown")
             return cls(**found)
-        except (TypeError, ValueError, UsageError) as problem:
+        except (TypeError, ValueError, OverflowError, UsageError) as problem:
             raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
 
     @property
@@ -172,6 +191,8 @@ def finishes(recipe: Mapping[str, Any], where: str) -> list[Finish]:
     found = recipe.get("finish", [])
     if not isinstance(found, list):
         raise InputError(f"the recipe inside {where} is damaged: its finishing is no list")
+    if len(found) > MOST:
+        raise InputError(f"the recipe inside {where} tells of {len(found)} finishings, and {MOST} are the most")
     return [Finish.from_json(each, where) for each in found]
 
 

@@ -9,8 +9,10 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from PIL import Image
+
 from sfumato.errors import InputError, UsageError
-from sfumato.image import ImageSource, Picture, as_image
+from sfumato.image import ImageSource, Picture, as_image, is_file_like
 from sfumato.inference.library import TASTE_SUFFIX, style_path
 from sfumato.inference.style_pictures import StylePicture, built_in_pictures
 from sfumato.style_code import StyleCode
@@ -66,14 +68,14 @@ class Style:
 
     @classmethod
     def from_images(
-        cls, sources: Iterable[ImageSource], name: str | None = None, stylizer: Stylizer | None = None
+        cls, sources: Iterable[ImageSource] | ImageSource, name: str | None = None, stylizer: Stylizer | None = None
     ) -> Self:
-        """What several pictures have in common: the mean of their codes."""
+        """What several pictures have in common: the mean of their codes. One picture is one."""
         if stylizer is None:
             from sfumato.inference.stylizer import Stylizer
 
             stylizer = Stylizer()
-        read = [usable(source) for source in sources]
+        read = [usable(source) for source in _several(sources)]
         codes = [stylizer.encode(picture) for picture in read]
         if not codes:
             raise UsageError("a style needs at least one picture, and none was given")
@@ -119,6 +121,17 @@ class Style:
             OutputError: it cannot be written.
         """
         self.code.save(path, {**self.about, "name": self.name})
+
+
+def _several(sources: Any) -> Iterable[Any]:
+    """Pictures one by one: a path is no list of letters, an open file none of lines, an array none of rows."""
+    if is_file_like(sources) or isinstance(sources, Image.Image) or getattr(sources, "ndim", 4) < 4:
+        return [sources]
+    if hasattr(sources, "ndim"):  # a batch
+        return [sources[i : i + 1] for i in range(len(sources))]
+    if not isinstance(sources, Iterable):
+        raise UsageError(f"a style is made of pictures, but {type(sources).__name__} was given")
+    return sources
 
 
 def _blended(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:

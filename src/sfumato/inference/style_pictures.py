@@ -101,7 +101,7 @@ def write_liked(folder: Path, styles: Sequence[Sequence[StylePicture]]) -> None:
     """Keeps which files a person's styles are painted with: where they lie, their hashes and weights."""
     found = [[{"path": str(p.source), "sha256": p.sha256, "weight": p.weight} for p in each] for each in styles]
     with atomic_file(folder / LIKED) as file:
-        file.write(json.dumps({"styles": found}, indent=1, ensure_ascii=False).encode() + b"\n")
+        file.write(json.dumps({"styles": found}, indent=1).encode() + b"\n")
 
 
 def read_liked(folder: Path, styles: int) -> tuple[LikedPictures, ...]:

@@ -164,7 +164,7 @@ class Taste:
         for key, values in sorted(self.preference.items()):
             tensors[f"{_PREFERENCE}{key}"] = values
         card["sha256"] = _digest(card, tensors)
-        return tensor_bytes(tensors, {_KEY: json.dumps(card, sort_keys=True, ensure_ascii=False)})
+        return tensor_bytes(tensors, {_KEY: json.dumps(card, sort_keys=True)})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the file, whole or not at all.
@@ -228,7 +228,7 @@ class Taste:
 
 def _digest(card: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> str:
     """SHA-256, in hex, of all that a file holds."""
-    found = hashlib.sha256(json.dumps(card, sort_keys=True, ensure_ascii=False).encode())
+    found = hashlib.sha256(json.dumps(card, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     for name, values in sorted(tensors.items()):
         found.update(f"{name} {values.dtype.str} {values.shape} ".encode())
         found.update(values.tobytes())

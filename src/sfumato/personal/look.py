@@ -104,7 +104,7 @@ def find(inputs: Iterable[str]) -> tuple[list[Path], list[Remark]]:
     """
     found: dict[Path, None] = {}
     remarks = []
-    for text in inputs:
+    for text in [inputs] if isinstance(inputs, str) else inputs:
         if not text:
             raise InputError("a name of a picture is empty; check it")
         for path, _ in expand(text, verb=None):

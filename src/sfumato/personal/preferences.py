@@ -708,7 +708,7 @@ def _copy(one: Seen, path: Path) -> None:
 
 def _write_json(path: Path, found: Mapping[str, Any]) -> None:
     with atomic_file(path) as file:
-        file.write(json.dumps(found, indent=1, ensure_ascii=False).encode() + b"\n")
+        file.write(json.dumps(found, indent=1).encode() + b"\n")
 
 
 def _sweep(folder: Path, kept: Preferences) -> None:

@@ -137,6 +137,8 @@ MEASURES = {
         Measure("vgg-gram", "lower", "distance of Gram matrices of the luma view, 1 as above", _VGG),
     )
 }  # fmt: skip
+#: Figures in units of how far the style pictures are from each other.
+RELATIVE = ("style", "texture", "vgg-style", "vgg-gram")
 _QUICK = tuple(name for name, measure in MEASURES.items() if measure.backbone != _VGG)
 
 
@@ -160,6 +162,7 @@ class Evaluation:
     about: dict[str, str] = field(default_factory=dict)
     sets: list[Figure] = field(default_factory=list)
     strength: float | None = None  # of a point of a model's curve
+    absolute: tuple[str, ...] = ()  # figures of `RELATIVE`, where one style picture alone leaves them no unit
 
     def interval(self, name: str) -> Interval:
         """Mean and 95 % interval over styles and contents (both are samples of what might have been judged); NaN for
@@ -173,6 +176,26 @@ class Evaluation:
             return found
         except InputError:
             return Interval(float(np.mean(values)), float("nan"), float("nan"))
+
+    @property
+    def why_no_intervals(self) -> str | None:
+        """Why `interval` has no ends, in words; None where it has."""
+        styles, contents = ([getattr(row.pair, of).name for row in self.rows] for of in ("style", "content"))
+        try:
+            crossed_interval_of(list(map(float, range(len(self.rows)))), styles, contents)
+        except InputError as problem:
+            return str(problem)
+        return None
+
+    @property
+    def why_absolute(self) -> str | None:
+        """Why figures are not relative, in words; None where all are that should be."""
+        if not self.absolute:
+            return None
+        return (
+            f"not relative: {', '.join(self.absolute)}. Their unit is how far style pictures are from each other, and "
+            "there is one; judge 2 or more, and --json has the bare numbers"
+        )
 
     def figure_like(self, like: Figure) -> Figure | None:
         """The set figure of that name and backbone, where there is one."""
@@ -258,7 +281,8 @@ class Judge:
         sets = [figure for eye in self.eyes for figure in self._as_a_set(eye, chosen, judged)]
         if source.opinion is not None:
             sets.append(self._discriminator_accuracy(source.opinion, source.digest(chosen[0]), chosen, judged))
-        return Evaluation(method, rows, missing, about, sets)
+        relative = tuple(name for name in RELATIVE if name in self.names)
+        return Evaluation(method, rows, missing, about, sets, None, () if len(self._style_files) > 1 else relative)
 
     def _each(self, work: Callable[[_T], _R], jobs: Sequence[_T], tick: Callable[[], None] = lambda: None) -> list[_R]:
         """``work`` on every job, in `workers` threads; the first error, or Ctrl-C, drops what has not begun."""
@@ -555,7 +579,8 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
         result[each.method] = {
             "strength": each.strength, "pairs": len(rows), "missing": each.missing,
             "resized": sum(row.resized for row in each.rows),
-            "about": each.about, "figures": means, "sets": [_plain(figure) for figure in each.sets], "rows": rows,
+            "about": each.about, "figures": means, "absolute": list(each.absolute),
+            "sets": [_plain(figure) for figure in each.sets], "rows": rows,
         }  # fmt: skip
     return result
 

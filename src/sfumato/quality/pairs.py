@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from sfumato.errors import InputError, UsageError
 from sfumato.image import look_into, told
+from sfumato.tables import read_table
 
 #: Between the stems in a stylised picture's name.
 SEPARATOR = "__"
@@ -33,23 +33,18 @@ def read_pairs(csv_file: Path, content: Path, style: Path) -> list[Pair]:
     """The rows of a CSV with the columns ``content,style``: names of files in the two folders.
 
     Raises:
-        InputError: the CSV cannot be read, has other columns or no row, or names a file that is not there.
+        InputError: the CSV cannot be read, has other columns or no row, or names a file that is not there
+            or that lies outside of the two folders.
     """
-    try:
-        with csv_file.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as problem:
-        reason = getattr(problem, "strerror", None) or problem
-        raise InputError(f"cannot read {csv_file}: {reason}; give a CSV with the columns content,style") from problem
+    rows = read_table(csv_file, ("content", "style"), "list of pairs")
     if not rows:
         raise InputError(f"{csv_file} has no rows under the columns content,style; add them")
-    if not {"content", "style"} <= rows[0].keys():
-        columns = ", ".join(filter(None, rows[0]))
-        raise InputError(f"{csv_file} has the columns {columns}; it needs content,style, file names in the two folders")
-    for number, row in enumerate(rows, 2):
-        if not (row["content"] and row["style"]):
-            raise InputError(f"{csv_file} lacks a name in line {number}; give a photo and a style picture in each")
-    pairs = [Pair(content / row["content"], style / row["style"]) for row in rows]
+    for line, row in rows:
+        for name in row.values():
+            # What is named here gets into reports, and the list may come from anybody.
+            if os.path.isabs(name) or ".." in PurePath(name).parts:
+                raise InputError(f"{csv_file} names {name} in line {line}, which leads out of its folder; name a file")
+    pairs = [Pair(content / row["content"], style / row["style"]) for _, row in rows]
     for pair in pairs:
         for path in (pair.content, pair.style):
             if not os.path.isfile(path):

@@ -12,6 +12,7 @@ from sfumato.files import atomic_file
 from sfumato.image import Picture, as_jpeg_text, read_image, resize, thumbnail_size
 from sfumato.quality.artefacts import artefacts, worst
 from sfumato.quality.evaluation import MEASURES, Evaluation, Row, Source, curve, curve_area, differences
+from sfumato.text import as_utf8
 
 _CELL = 240  # pixels, longer side of a picture in the report
 _COLOURS = ("#1f5fa8", "#c1502e", "#2f8f4e", "#8a4fa3", "#b58900", "#555555", "#0f8b8d", "#a23b72")
@@ -51,7 +52,7 @@ def write_report(path: Path, evaluations: Sequence[Evaluation], sources: Sequenc
         "</html>\n",
     ]
     with atomic_file(path) as file:
-        file.write("\n".join(parts).encode())
+        file.write(as_utf8("\n".join(parts)))
 
 
 def _about(evaluations: Sequence[Evaluation]) -> str:
@@ -76,8 +77,8 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
         cells = []
         for name in names:
             interval = each.interval(name)
-            cell = _number(interval.value)
-            if interval.low == interval.low:
+            cell = "not relative" if name in each.absolute else _number(interval.value)
+            if interval.low == interval.low and name not in each.absolute:
                 cell += f"<br><small>{_number(interval.low)} to {_number(interval.high)}</small>"
             if each.method in against:
                 _, p = against[each.method][name]
@@ -87,6 +88,8 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
     note = "Means with 95 % intervals over styles and photos, both taken as samples." + (
         f" p: paired sign-flip test against {escape(evaluations[0].method)}, style by style." if against else ""
     )
+    for why in (evaluations[0].why_absolute, evaluations[0].why_no_intervals):
+        note += "" if why is None else f"<br>{escape(why[:1].upper() + why[1:])}."
     return f"<div class=wide><table><tr><th>{head}{''.join(rows)}</table></div><p class=note>{note}</p>"
 
 
@@ -164,7 +167,11 @@ def _by_style(evaluations: Sequence[Evaluation]) -> str:
     values = [each.by_style(name) for each, name in columns]
     styles = sorted(set().union(*values))
     rows = [
-        f"<tr><td>{escape(style)}" + "".join(f"<td>{_number(v[style])}" if style in v else "<td>" for v in values)
+        f"<tr><td>{escape(style)}"
+        + "".join(
+            f"<td>{'not relative' if name in each.absolute else _number(v[style])}" if style in v else "<td>"
+            for v, (each, name) in zip(values, columns, strict=True)
+        )
         for style in styles
     ]
     return f"<div class=wide><table><tr><th>{head}{''.join(rows)}</table></div>"
@@ -181,19 +188,20 @@ def _pairs(evaluation: Evaluation, source: Source, shown: int) -> str:
     parts = [f"<h3>{escape(evaluation.method)}</h3>"]
     for name, rows in groups.items():
         parts.append(f"<h4>{name}</h4><div class=pairs>")
-        parts += [_shown(row, source) for row in rows]
+        parts += [_shown(row, source, evaluation.absolute) for row in rows]
         parts.append("</div>")
     return "".join(parts)
 
 
-def _shown(row: Row, source: Source) -> str:
+def _shown(row: Row, source: Source, absolute: Sequence[str]) -> str:
     output = source.picture(row.pair)
     photo = read_image(row.pair.content)
     if photo.shape != output.shape:
         photo = resize(photo, *output.shape[2:])
     found = worst(artefacts(output, photo))
     heat = np.repeat(found.map[None, None].astype(np.float32), 3, 1)
-    figures = f"content {row.figures['content']:.2f}, style {row.figures['style']:.2f}, SSIM {row.figures['ssim']:.2f}"
+    told = {name: f"{name} {row.figures[name]:.2f}" for name in ("content", "style", "ssim") if name not in absolute}
+    figures = ", ".join(told.values())
     cells = [
         (photo, row.pair.content.name),
         (read_image(row.pair.style), row.pair.style.name),

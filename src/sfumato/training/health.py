@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sfumato.files import atomic_file
+from sfumato.text import as_utf8
 from sfumato.training.monitor import ACTION_SAYS, BY_NAME, SIGNALS, Decision, Finding, Signal, standing
 
 #: Looks: step and signals, oldest first.
@@ -78,7 +79,7 @@ def write_health(path: Path, history: History, findings: Sequence[Finding], acti
         "</html>\n",
     ]
     with atomic_file(path) as file:
-        file.write("\n".join(part for part in parts if part).encode())
+        file.write(as_utf8("\n".join(part for part in parts if part)))
 
 
 def verdict(history: History, findings: Sequence[Finding], actions: Sequence[Decision]) -> str:

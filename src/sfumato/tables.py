@@ -1,0 +1,78 @@
+"""The one reader of CSV tables, as spreadsheets and scripts write them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from sfumato.errors import InputError
+
+_MOST_BYTES = 64_000_000
+_SEPARATORS = ",;\t"
+_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+def read_table(path: str | os.PathLike[str], columns: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV, each with its line's number (from 1) and its values by column, without spaces around them.
+
+    UTF-8, or UTF-16 with its mark, with or without a byte-order mark; commas, semicolons or tabs between columns,
+    whichever the first line has (or names, as ``sep=;``); line ends of any system. Empty lines count for nothing.
+
+    Args:
+        columns: those that there must be, in any order, with any letter case; others are passed over.
+        what: the file is, for errors, such as ``manifest``.
+
+    Raises:
+        InputError: it cannot be read, is no such text, lacks a column, or a row lacks a value.
+    """
+    path = Path(path)
+    needs = f"it needs the columns {', '.join(columns)}"
+    lines = _text(path, what).splitlines(keepends=True)
+    first = 0
+    separator = None
+    if lines and re.fullmatch(f"sep=[{_SEPARATORS}]", told := lines[0].strip(" \r\n"), re.IGNORECASE):  # Excel's
+        separator, first = told[-1], 1
+    while first < len(lines) and not lines[first].strip(f" {_SEPARATORS}\r\n"):
+        first += 1
+    if first == len(lines):
+        raise InputError(f"the {what} {path} is empty; {needs}")
+    separator = separator or max(_SEPARATORS, key=lambda sign: lines[first].count(sign))  # the first of equals
+    reader = csv.reader(io.StringIO("".join(lines[first:]), newline=""), delimiter=separator)
+    found: list[tuple[int, dict[str, str]]] = []
+    try:
+        names = [name.strip().lower() for name in next(reader)]
+        if lacking := [column for column in columns if column not in names]:
+            raise InputError(f"the {what} {path} has no column {lacking[0]!r}; {needs}")
+        places = {column: names.index(column) for column in columns}
+        for row in reader:
+            if not any(value.strip() for value in row):
+                continue
+            line = first + reader.line_num
+            values = {column: row[at].strip() if at < len(row) else "" for column, at in places.items()}
+            if empty := [column for column, value in values.items() if not value or "\0" in value]:
+                raise InputError(f"the {what} {path} has no {empty[0]} in line {line}; {needs} in each row")
+            found.append((line, values))
+    except csv.Error as problem:
+        raise InputError(f"cannot read the {what} {path}: {problem}; save it as CSV in UTF-8") from problem
+    return found
+
+
+def _text(path: Path, what: str) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"cannot read the {what} {path}: it is no regular file; name a CSV")
+        if path.stat().st_size > _MOST_BYTES:
+            raise InputError(f"the {what} {path} has more than {_MOST_BYTES:,} bytes, and is no table of ours")
+        data = path.read_bytes()
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise InputError(f"cannot read the {what} {path}: {reason}; check the name") from problem
+    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as problem:
+        raise InputError(f"cannot read the {what} {path}: it is no UTF-8 text; save it as CSV in UTF-8") from problem

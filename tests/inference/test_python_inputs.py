@@ -1,0 +1,65 @@
+"""What people hold in Python as a picture, or as several."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sfumato import Style, Stylizer
+from sfumato.errors import InputError, UsageError
+from sfumato.image import as_image, read_image, to_uint8
+from sfumato.quality.votes import read_votes
+
+NO_PICTURES = [io.StringIO("text"), io.BytesIO(b""), b"", b"no picture", object(), {1: 2}, None, 5]
+
+
+@pytest.fixture(scope="module")
+def stylizer():
+    return Stylizer()
+
+
+def test_files_and_their_bytes_are_pictures(photo, stylizer):
+    wanted = read_image(photo)
+    data = photo.read_bytes()
+    with photo.open("rb") as file:
+        for source in (file, io.BytesIO(data), data):
+            np.testing.assert_array_equal(as_image(source), wanted)
+    painted = stylizer(photo, "monet", quality="draft")
+    np.testing.assert_array_equal(stylizer(io.BytesIO(data), "monet", quality="draft"), painted)
+    assert Style.from_image(io.BytesIO(data), stylizer=stylizer).code == Style.from_image(photo, stylizer=stylizer).code
+
+
+@pytest.mark.parametrize("source", NO_PICTURES, ids=lambda source: type(source).__name__)
+def test_what_is_no_picture_is_an_input_error(source):
+    with pytest.raises(InputError):
+        as_image(source)
+
+
+def test_tensors_count_as_arrays(photo):
+    torch = pytest.importorskip("torch")
+    x = torch.from_numpy(read_image(photo))
+    np.testing.assert_array_equal(as_image(x.clone().requires_grad_()), x.numpy())
+    np.testing.assert_allclose(as_image(x.bfloat16()), x.numpy(), atol=1 / 256)
+    np.testing.assert_allclose(as_image(x.half()), x.numpy(), atol=1 / 2048)
+    with pytest.raises(InputError, match="must be uint8 or float"):
+        as_image(x.to(torch.complex64))
+
+
+def test_one_picture_where_several_are_expected(photo, stylizer):
+    picture = read_image(photo)
+    code = Style.from_images([photo], stylizer=stylizer).code
+    levels = to_uint8(picture)
+    for one in (str(photo), photo, photo.read_bytes(), io.BytesIO(photo.read_bytes()), Image.fromarray(levels)):
+        assert Style.from_images(one, stylizer=stylizer).code == code
+    for array in (levels, picture, picture[0]):
+        assert Style.from_images(array, stylizer=stylizer).code == code
+    two = Style.from_images(np.concatenate([picture, picture[:, ::-1]]), stylizer=stylizer)
+    assert len(two.pictures) == 2
+    with pytest.raises(UsageError, match="made of pictures, but int was given"):
+        Style.from_images(5, stylizer=stylizer)
+
+
+def test_one_path_of_votes(tmp_path):
+    with pytest.raises(InputError, match=r"none\.json"):
+        read_votes(str(tmp_path / "none.json"))
