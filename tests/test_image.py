@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import stat
 import struct
 import sys
 import tracemalloc
@@ -346,7 +347,7 @@ def test_what_is_not_a_picture_file(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("not a picture, but long enough to look at")
     (tmp_path / "page.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     Image.new("RGB", (4, 4)).save(tmp_path / "x.ppm")  # Pillow reads it; it is not on the list
-    os.mkfifo(tmp_path / "pipe.jpg")
+    os.mknod(tmp_path / "socket.jpg", stat.S_IFSOCK | 0o600)
     for name, said in {
         "empty.jpg": "the file is empty",
         "text.jpg": "none of JPEG, PNG, WEBP, TIFF, BMP, GIF",
@@ -354,7 +355,7 @@ def test_what_is_not_a_picture_file(tmp_path: Path) -> None:
         "x.ppm": "none of JPEG",
         "absent.jpg": "No such file.*check the name",
         ".": "it is a folder",
-        "pipe.jpg": "not a regular file",
+        "socket.jpg": "not a regular file",
         "nul\0.jpg": "check the name",
         "x" * 300: "check the name",
     }.items():

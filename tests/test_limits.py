@@ -21,6 +21,7 @@ from sfumato.image import picture_digest, read_image, read_photo, read_recipe
 from sfumato.image.jpeg import count_scans
 from sfumato.inference.batch import left_out, plan
 from sfumato.personal.look import find
+from sfumato.pipes import PATIENCE, read_pipe
 from support import assert_one_sentence, run
 
 
@@ -218,8 +219,9 @@ def odd(tmp_path: Path) -> Path:
     return folder
 
 
-def test_sparse_files_and_pipes_are_one_sentence_each(odd: Path) -> None:
-    for path, said in ((odd / "sparse.jpg", "longer than any picture"), (odd / "pipe.jpg", "not a regular file")):
+def test_sparse_files_and_pipes_are_one_sentence_each(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read_pipe, "__defaults__", (0.1,))  # nobody writes into it, and it is not waited for long
+    for path, said in ((odd / "sparse.jpg", "longer than any picture"), (odd / "pipe.jpg", "nothing came through it")):
         for read in (read_image, read_photo, read_recipe):
             with pytest.raises(InputError, match=said):
                 read(path)
@@ -234,7 +236,9 @@ def test_folders_of_odd_files_end_for_all_commands(odd: Path) -> None:
         "gone.png": "a link that leads nowhere",
         "pipe.jpg": "not a regular file",
     }
+    began = time.monotonic()
     report = look(odd, short=64, least=1)
+    assert time.monotonic() - began < PATIENCE  # a pipe in a folder is not waited for
     assert [picture.path.name for picture in report.pictures] == ["a.png"]
     assert {path.name for path, _ in report.unreadable} == {"gone.png", "pipe.jpg", "sparse.jpg"}
     found, remarks = find([str(odd)])

@@ -165,8 +165,8 @@ Read = str | None | tuple[str, np.ndarray]
 def _read_all(entries: list[tuple[Path, str]], short: int, minimum_side: int) -> Iterable[tuple[Path, str, Read]]:
     def read(path: Path) -> Read:
         try:
+            digest = picture_digest(path)  # first, as it takes regular files only: a pipe would be waited for
             pixels = read_image(path)
-            digest = picture_digest(path)
         except SfumatoError as error:
             return str(error)
         except OSError as error:
