@@ -5,7 +5,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from sfumato.checkpoint import FORMAT, load_model, new_directory, packed, save_model
+from sfumato.checkpoint import FORMAT, load_model, packed, save_model
 from sfumato.errors import ModelError
 from sfumato.networks.model import ModelConfig, NoiseConfig, NoiseModel, StyleTransferModel
 
@@ -109,42 +109,6 @@ def test_a_missing_or_misshapen_tensor_is_a_model_error(saved):
         save_file({**rest, **changed}, path, about)
         with pytest.raises(ModelError, match=r"model\.safetensors"):
             load_model(path)
-
-
-def test_a_directory_appears_whole(tmp_path):
-    target = tmp_path / "deep" / "run"
-    with new_directory(target) as folder:
-        (folder / "a").write_text("1")
-        assert folder.parent == target.parent  # the same file system: a rename and no copy
-        assert not target.exists()
-    assert (target / "a").read_text() == "1"
-    assert [p.name for p in target.parent.iterdir()] == ["run"]
-
-
-@pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt])
-def test_a_directory_that_fails_is_not_there_and_what_was_there_is(tmp_path, problem):
-    target = tmp_path / "run"
-    target.mkdir()
-    (target / "a").write_text("old")
-
-    def fail():
-        with new_directory(target) as folder:
-            (folder / "a").write_text("new")
-            raise problem
-
-    with pytest.raises(problem):
-        fail()
-    assert (target / "a").read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["run"]
-
-
-def test_a_directory_replaces_an_older_one_whole(tmp_path):
-    target = tmp_path / "run"
-    target.mkdir()
-    (target / "old").write_text("")
-    with new_directory(target) as folder:
-        (folder / "new").write_text("")
-    assert [p.name for p in target.iterdir()] == ["new"]
 
 
 def test_the_file_says_which_kind_of_model_it_holds(saved, tmp_path):

@@ -1,12 +1,9 @@
-"""Bundle files: a model that rebuilds itself from one safetensors file; directories that appear whole or not at all."""
+"""Bundle files: a model that rebuilds itself from one safetensors file."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -117,21 +114,3 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, UsageError) as error:
         raise ModelError(f"cannot read the model {path}: {str(error).splitlines()[0]}") from error
     return model.eval(), about
-
-
-@contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
-    """A temporary directory beside `path`, renamed to it when the block ends well and removed when it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        old = path.with_name(f".{path.name}.old.{os.getpid()}")
-        if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
-        shutil.rmtree(old, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
