@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and locks.
+"""Files and folders that appear whole or not at all, files that are read only as far as they should be, and locks.
 
 What is being written lies beside its place as ``.sfumato-HEX.tmp`` and is locked for as long as its writer lives. Such
 a neighbour whose lock is free was left by a killed process, and whoever writes into that folder next sweeps it away.
@@ -7,6 +7,9 @@ a neighbour whose lock is free was left by a killed process, and whoever writes 
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
+import math
 import os
 import re
 import secrets
@@ -17,10 +20,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from sfumato.errors import OutputError
 
+#: Bytes of the largest JSON file that is read; a model's card has some thousand.
+LARGEST_JSON = 16 * 2**20
+_BLOCK = 2**20  # bytes that are hashed at a time
+# A named pipe that nobody writes to would wait for ever when it is opened. (Windows has no such pipes among its files.)
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 _TEMPORARY = re.compile(r"\.sfumato-[0-9a-f]{12}\.tmp")
 _POLL = 0.05  # seconds between two looks at a lock that another holds
 _TOLD_AFTER = 1.0  # seconds of waiting
@@ -263,6 +271,84 @@ def _remove_dead(path: Path) -> None:
             shutil.rmtree(path) if stat.S_ISDIR(os.fstat(descriptor).st_mode) else path.unlink()
     finally:
         os.close(descriptor)
+
+
+# ---- as far as it should be -------------------------------------------------------------------------------------------
+
+
+def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
+    """A file's content, of at most ``most`` bytes: neither a pipe nor a device is waited for or read without end, and
+    of a file that is too large nothing is read.
+
+    Raises:
+        OSError: it is not there, is no regular file (after its links), is larger, or cannot be read; ``strerror`` is
+            the reason in words.
+    """
+    with _regular(path, most) as (file, size):
+        content = file.read(size + 1)
+        if len(content) > size:  # it grew, or is one of /proc's, which have no size
+            content += file.read(most + 1 - len(content))
+        if len(content) > most:
+            raise _too_large(path, most)
+        return content
+
+
+def digest(path: str | os.PathLike[str], most: int) -> str:
+    """SHA-256, in hex, of a file, which is read in blocks.
+
+    Raises:
+        OSError: as `read_bytes`.
+    """
+    found, seen = hashlib.sha256(), 0
+    with _regular(path, most) as (file, _):
+        while block := file.read(_BLOCK):
+            seen += len(block)
+            if seen > most:
+                raise _too_large(path, most)
+            found.update(block)
+    return found.hexdigest()
+
+
+def read_json(path: str | os.PathLike[str], most: int = LARGEST_JSON) -> Any:
+    """What a JSON file holds. Its numbers are finite: ``NaN``, ``Infinity`` and ``1e400`` are no JSON, or no number.
+
+    Raises:
+        OSError: as `read_bytes`.
+        ValueError: it is no JSON, is nested too deeply, or has a number that no float64 holds.
+    """
+    content = read_bytes(path, most)
+    try:
+        return json.loads(content, parse_constant=_no_number, parse_float=_finite)
+    except RecursionError as problem:
+        raise ValueError("it is nested too deeply") from problem
+
+
+@contextmanager
+def _regular(path: str | os.PathLike[str], most: int) -> Iterator[tuple[BinaryIO, int]]:
+    """A regular file, open, and its size, at most ``most``."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
+        state = os.fstat(file.fileno())  # of what was opened: a name may come to stand for another file
+        if not stat.S_ISREG(state.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if state.st_size > most:
+            raise _too_large(path, most)
+        yield file, state.st_size
+
+
+def _too_large(path: str | os.PathLike[str], most: int) -> OSError:
+    size = f"{most / 1e6:.3g} MB" if most >= 1e6 else f"{most} bytes"
+    return OSError(errno.EFBIG, f"it has more than {size}", str(path))
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number in it is too large")
+    return number
 
 
 # ---- locks -----------------------------------------------------------------------------------------------------------
