@@ -273,7 +273,7 @@ def _remove_dead(path: Path) -> None:
         os.close(descriptor)
 
 
-# ---- as far as it should be -------------------------------------------------------------------------------------------
+# ---- as far as it should be ------------------------------------------------------------------------------------------
 
 
 def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:

@@ -52,6 +52,7 @@ class Recipe:
         quality: as `Stylizer` takes it.
         decoder_sha256: of the networks of the quality standard (`FeatureNetworks.digest`); empty for a draft.
         finish: what was done to the picture after painting, as `retouch.Finish` tells it, in order.
+        photo_sha256: of the photo's file, in hex; empty where it had none (standard input, a pipe).
     """
 
     version: str
@@ -70,6 +71,7 @@ class Recipe:
     quality: Quality = "draft"
     decoder_sha256: str = ""
     finish: Sequence[Mapping[str, Any]] = ()
+    photo_sha256: str = ""
 
     @classmethod
     def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
@@ -88,8 +90,8 @@ class Recipe:
 
     @property
     def finishes(self) -> list[Finish]:
-        """What is to be done to the picture after painting."""
-        return [Finish(**each) for each in self.finish]
+        """What is to be done to the picture after painting; there is no file in between."""
+        return [Finish(**{**each, "picture": ""}) for each in self.finish]
 
     @property
     def options(self) -> dict[str, Any]:
@@ -105,6 +107,8 @@ class Recipe:
             del found["quality"], found["decoder_sha256"]
         if not self.finish:
             del found["finish"]
+        if not self.photo_sha256:
+            del found["photo_sha256"]
         return found
 
     @classmethod
@@ -122,6 +126,7 @@ class Recipe:
             recipe = cls(**found)
             names = [style["name"] for style in recipe.styles]
             texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color, recipe.kind, *names)
+            texts = (*texts, recipe.photo_sha256)
             numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.file_quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError("its parts have other types")
