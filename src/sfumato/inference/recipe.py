@@ -90,8 +90,8 @@ class Recipe:
 
     @property
     def finishes(self) -> list[Finish]:
-        """What is to be done to the picture after painting; there is no file in between."""
-        return [Finish(**{**each, "picture": ""}) for each in self.finish]
+        """What is to be done to the picture after painting."""
+        return [Finish(**each) for each in self.finish]
 
     @property
     def options(self) -> dict[str, Any]:
