@@ -32,7 +32,7 @@ LAYERS = (  # top to bottom
     {"sheet"},
     {"image", "config", "style_code"},
     {"deep", "metadata"},
-    {"checks", "files", "parallel"},
+    {"checks", "files", "parallel", "xmp_iptc"},
     {"errors"},
 )
 HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}
@@ -54,6 +54,7 @@ LIGHT = {
     "quality",
     "sheet",
     "style_code",
+    "xmp_iptc",
 }
 DISTRIBUTION_TO_MODULE = {"pillow": "PIL"}
 HEAVY = ("torch", "accelerate", "onnx", "tensorboard", "torchvision")

@@ -437,7 +437,9 @@ def test_masks_shrink_along_and_may_be_drawn_on_nothing(photos, tmp_path):
     assert not np.array_equal(results[0][:, :12], pixels(plain)[:, :12])
 
 
-@pytest.mark.parametrize("command", [["stylize", "--style", "monet", "--quality", "draft"], ["finish", "--warmth", "0.2"]])
+@pytest.mark.parametrize(
+    "command", [["stylize", "--style", "monet", "--quality", "draft"], ["finish", "--warmth", "0.2"]]
+)
 def test_another_photo_of_the_same_name_is_not_taken_for_done(photos, tmp_path, command):
     one, other, out = tmp_path / "one", tmp_path / "other", tmp_path / "out"
     for folder in (one, other):
