@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from sfumato.errors import ModelError, SfumatoError
+from sfumato.errors import ModelError, OutputError, SfumatoError
 
 _PACKAGES = ("numpy", "onnxruntime", "pillow", "safetensors", "rich", "typer", "pydantic", "torch")
 
@@ -68,18 +68,22 @@ def _model(folder: Path | None) -> dict[str, str]:
     from sfumato.inference.library import own_folder, style_names
 
     for name in style_names():
-        Style.named(name)
+        Style.named(name, own=True)
     stylizer = Stylizer(folder)
     for name, digest in stylizer.card.files.items():
         path = stylizer.folder / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             raise ModelError(f"{path} is missing or damaged; export or install the model again")
     stylizer.networks.check()
+    try:
+        own = f"your own lie in {own_folder()}"
+    except OutputError as problem:
+        own = str(problem)
     return {
         "model": f"{stylizer.card.model} ({stylizer.folder})",
         "decoder": f"{stylizer.networks.name} ({stylizer.networks.folder})",
         "devices": ", ".join(p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()),
-        "styles": f"{len(style_names())}; your own lie in {own_folder()}",
+        "styles": f"{len(style_names())}; {own}",
     }
 
 

@@ -37,7 +37,7 @@ def list_(
     found, damaged = [], []
     for name in style_names():
         try:
-            found.append(Style.named(name))
+            found.append(Style.named(name, own=True))
         except SfumatoError as problem:
             damaged.append(problem)
     _print(found, as_json)
@@ -76,7 +76,7 @@ def show(
     if name.endswith((".safetensors", TASTE_SUFFIX)):
         path, style = Path(name), Style.load(name)
     else:
-        path, style = style_path(name), Style.named(name)
+        path, style = style_path(name), Style.named(name, own=True)
     about = {
         "name": style.name,
         **style.about,
@@ -105,7 +105,7 @@ def add(
     from sfumato.inference.library import new_style_path
 
     path = new_style_path(name, overwrite)
-    Style.from_images(pictures, name, Stylizer(model)).save(path)
+    Style.from_images(pictures, name, Stylizer(model)).save(path, overwrite)
     typer.echo(f"{name}  {path}")
 
 
@@ -125,7 +125,7 @@ def blend(
 
     path = new_style_path(name, overwrite)
     [mixed] = find_styles(parts, 0, Stylizer(model))
-    replace(mixed, name=name).save(path)
+    replace(mixed, name=name).save(path, overwrite)
     typer.echo(f"{name}  {path}")
 
 
@@ -142,5 +142,5 @@ def export(
         raise OutputError(f"cannot write {out}: a style's file ends in .safetensors")
     if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} is there already; add --overwrite to replace it")
-    Style.named(name).save(out)
+    Style.named(name, own=True).save(out, overwrite)
     typer.echo(str(out))

@@ -353,7 +353,7 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
     if not has_style(text) and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
         with silent_libtiff(path):
             return Style.from_image(path, stylizer=stylizer)
-    return Style.named(text)
+    return Style.named(text, own=True)
 
 
 def find_tastes(texts: list[str], masks: int) -> dict[int, Taste]:

@@ -187,7 +187,7 @@ def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
 def _named(name: str) -> Sequence[StylePicture]:
     """The pictures of a built-in or personal style; none where there is none of that name."""
     try:
-        return Style.named(name).pictures
+        return Style.named(name, own=True).pictures  # what is taken of them is known by its hash
     except (UsageError, InputError, ModelError):
         return ()
 

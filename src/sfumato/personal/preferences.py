@@ -37,7 +37,7 @@ from typing import Any, BinaryIO, Literal
 from sfumato import assets
 from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
 from sfumato.files import atomic_file
-from sfumato.inference.library import is_name, new_personal_path, personal_folder
+from sfumato.inference.library import has_personal, is_name, new_personal_path, personal_folder
 from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import LIKED, StylePicture, write_liked
 from sfumato.inference.stylizer import Stylizer
@@ -225,11 +225,11 @@ class Preferences:
             InputError: the file cannot be read, or is damaged.
             OutputError: the store itself cannot be read.
         """
-        path = personal_folder() / name / _FILE
-        if not is_name(name) or not os.path.isdir(path.parent):
+        if not has_personal(name):
             hint = assets.nearest(name, names())
             hint = hint if hint.startswith("did") else "`sfumato personal list` lists what there is"
             raise UsageError(f"no style {name!r} was learnt; {hint}")
+        path = personal_folder() / name / _FILE
         try:
             found = json.loads(path.read_bytes())
             if type(found["format"]) is int and found["format"] > FORMAT:
@@ -265,7 +265,10 @@ def names() -> list[str]:
     Raises:
         OutputError: the store cannot be read: it is a file, say.
     """
-    root = personal_folder()
+    try:
+        root = personal_folder()
+    except OutputError:  # nobody who has no home has learnt anything
+        return []
     try:
         found = os.listdir(root)
     except FileNotFoundError:  # nothing was learnt yet
