@@ -411,6 +411,8 @@ def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
             if question is None:
                 return "Enough is learnt: no question would teach much more."
             write_image(side_by_side(question), target)
+            if out is None:
+                target.chmod(0o600)  # as all that is kept there
             typer.echo(
                 f"{questions.answered + 1}. Which is better, the left (1) or the right (2)?  (0: neither, q: stop)  "
                 f"{target}"

@@ -41,6 +41,11 @@ def _home() -> Path:
     raise OutputError(f"there is no home folder to keep styles in; set {OWN} and {PERSONAL} to folders")
 
 
+def _is_named(variable: str) -> bool:
+    """Whether the environment says where a person's styles lie, so that nothing is looked for in the home folder."""
+    return bool(os.environ.get(variable) or (sys.platform == "linux" and os.environ.get("XDG_DATA_HOME")))
+
+
 def own_folder() -> Path:
     """Where a person's own styles are kept: ``$SFUMATO_STYLES``, or a folder of the system's place for data.
 
@@ -60,8 +65,8 @@ def personal_folder() -> Path:
 
 
 def own_names(home: bool = True) -> list[str]:
-    """The names of a person's own styles, sorted; without ``home`` only those of ``$SFUMATO_STYLES``."""
-    if not home and not os.environ.get(OWN):
+    """The names of a person's own styles, sorted; without ``home`` only where the environment names a folder."""
+    if not home and not _is_named(OWN):
         return []
     with suppress(OutputError):  # who has no folder has no styles of their own
         return sorted(path.stem for path in own_folder().glob("*.safetensors"))
@@ -85,8 +90,9 @@ def has_personal(name: str) -> bool:
 
 
 def personal_names(home: bool = True) -> list[str]:
-    """The names of the tastes that are styles, sorted; without ``home`` only those of ``$SFUMATO_PERSONAL``."""
-    if not home and not os.environ.get(PERSONAL):
+    """The names of the tastes that are styles, sorted; without ``home`` only where the environment names a
+    folder."""
+    if not home and not _is_named(PERSONAL):
         return []
     with suppress(OutputError):
         found = personal_folder().glob(f"*/*{TASTE_SUFFIX}")
@@ -129,7 +135,7 @@ def style_path(name: str, home: bool = True) -> Path:
     taste, _ = split_name(name)
     if taste in personal_names(home):
         return personal_path(taste)
-    if home and has_personal(taste):
+    if (home or _is_named(PERSONAL)) and has_personal(taste):
         raise UsageError(
             f"{taste} is no style yet: `sfumato personal show {taste}` says whether it is to be learnt again, or lacks "
             "pictures that are liked"

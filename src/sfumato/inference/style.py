@@ -46,8 +46,8 @@ class Style:
 
         Args:
             own: whether the user's home folder is looked into as well, as the command line does. Folders that the
-                environment names (``SFUMATO_STYLES``, ``SFUMATO_PERSONAL``) always are. A service that takes names
-                from strangers leaves it out.
+                environment names (``SFUMATO_STYLES``, ``SFUMATO_PERSONAL``, ``XDG_DATA_HOME``) always are. A service
+                that takes names from strangers leaves it out.
 
         Raises:
             UsageError: there is none of that name; the error offers the nearest ones.
