@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -159,3 +160,17 @@ def test_a_packed_state_is_small_and_nearly_the_same(saved, tmp_path, in_bytes):
         assert (again[name] - tensor).abs().max() <= tensor.abs().max() * (1 / 250 if name in kernels else 1 / 1000)
     twice = packed(load_model(tmp_path / "packed")[0], in_bytes)
     assert all(torch.equal(t, stored[name]) for name, t in twice.items() if t.dtype == torch.int8)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
+def test_a_model_that_may_not_be_read_is_said_to_be_there(saved):
+    path, _ = saved
+    path.chmod(0o600)
+    os.chmod(path.parent, 0o755)
+    real = os.geteuid()
+    os.seteuid(12345)
+    try:
+        with pytest.raises(ModelError, match="Permission denied"):
+            load_model(path)
+    finally:
+        os.seteuid(real)

@@ -101,6 +101,7 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
     It is a run's, or an exported bundle's.
     """
     try:
+        path.open("rb").close()  # safetensors calls all that it may not open "No such file"
         with safe_open(path, "pt") as file:
             about = dict(file.metadata() or {})
         if about.get("format") != FORMAT:
@@ -112,5 +113,6 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
         model = make(config.parse(json.loads(about["config"]), str(path)))
         model.load_state_dict(unpacked(load_file(path)))
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, UsageError) as error:
-        raise ModelError(f"cannot read the model {path}: {str(error).splitlines()[0]}") from error
+        said = (isinstance(error, OSError) and error.strerror) or str(error).splitlines()[0]
+        raise ModelError(f"cannot read the model {path}: {said}") from error
     return model.eval(), about

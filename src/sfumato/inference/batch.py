@@ -83,6 +83,8 @@ def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
     check_no_address(text)
     path = Path(text)
     if os.path.isdir(path):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise InputError(f"cannot read the folder {path}: it may not be entered; check its permissions")
         below = sorted(p for p in path.rglob("*") if p.suffix.lower() in READABLE and os.path.isfile(p))
         below = [p for p in below if not any(part.startswith(".") for part in p.relative_to(path).parts)]
         if not below:

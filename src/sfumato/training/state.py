@@ -94,8 +94,8 @@ class TrainingState:
         best = best_checkpoint(run)
         kept = {newest_until(run, healthy), None if best is None else checkpoint(run, best.step)}
         for old in checkpoints(run)[:-KEEP]:
-            if old not in kept:
-                shutil.rmtree(old)
+            if old not in kept:  # at once: no half of one is taken for a checkpoint
+                shutil.rmtree(old.rename(old.with_name(f".{old.name}")))
         return directory
 
     def mark_best(self, run: Path) -> None:
@@ -109,6 +109,7 @@ class TrainingState:
     def restore(self, directory: Path) -> dict[str, str]:
         """Take over a checkpoint's state, and return its `about`; ModelError where it does not fit this config."""
         try:
+            (directory / "state.safetensors").open("rb").close()  # safetensors would say "No such file" to any failure
             tensors = load_file(directory / "state.safetensors")
             numbers = json.loads((directory / "state.json").read_text())
             # Runs from before there was the one or the other have none.
@@ -173,10 +174,10 @@ def best_checkpoint(run: Path) -> Best | None:
 
 
 def remove_unfinished(run: Path) -> None:
-    """Remove what a killed run left half-written beside its checkpoints."""
+    """Remove what a killed run left half-written or half-removed beside its checkpoints."""
     folder = run / "checkpoints"
     sweep(folder)
-    for path in folder.glob(".[0-9]*") if folder.is_dir() else ():  # as older versions called them
+    for path in folder.glob(".[0-9]*") if folder.is_dir() else ():  # half removed
         shutil.rmtree(path, ignore_errors=True)
 
 
