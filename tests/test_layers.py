@@ -33,7 +33,7 @@ LAYERS = (  # top to bottom
     {"image", "config", "style_code"},
     {"deep", "metadata"},
     {"limits"},
-    {"checks", "files", "onnx_file", "parallel"},
+    {"checks", "files", "onnx_file", "parallel", "xmp_iptc"},
     {"errors"},
 )
 HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}
@@ -57,6 +57,7 @@ LIGHT = {
     "quality",
     "sheet",
     "style_code",
+    "xmp_iptc",
 }
 DISTRIBUTION_TO_MODULE = {"pillow": "PIL"}
 HEAVY = ("torch", "accelerate", "onnx", "tensorboard", "torchvision")

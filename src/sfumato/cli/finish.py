@@ -91,19 +91,28 @@ class Finishing(Pictures):
         super().__init__(format, quality, overwrite, as_json)
         self.finish, self.threads = finish, threads
 
-    def make(self, photo: Photo, name: str) -> Photo:
+    def make(self, photo: Photo, name: str, digest: str) -> Photo:
+        from dataclasses import replace
+
         from sfumato.errors import InputError
 
         try:
-            return self.finish(photo, self.threads)
+            return replace(self.finish, picture=digest)(photo, self.threads)
         except InputError as problem:
             raise InputError(f"cannot finish {name}: {problem}") from problem
 
-    def is_ours(self, found: dict[str, object] | None, job: Job) -> bool:
+    def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
+        from dataclasses import replace
+
         from sfumato.image import read_recipe
 
         try:
             before = None if job.photo is None else read_recipe(job.photo)
         except SfumatoError:
             return False
-        return found is not None and found == self.finish.added_to(before)
+        return found == replace(self.finish, picture=digest).added_to(before)
+
+    def made_of(self, found: dict[str, object]) -> object:
+        finishes = found.get("finish")
+        last = finishes[-1] if isinstance(finishes, list) and finishes else None
+        return last.get("picture") if isinstance(last, dict) else None

@@ -38,7 +38,7 @@ def list_(
     found, damaged = [], []
     for name in style_names():
         try:
-            found.append(Style.named(name))
+            found.append(Style.named(name, own=True))
         except SfumatoError as problem:
             damaged.append(problem)
     _print(found, as_json)
@@ -77,7 +77,7 @@ def show(
     if name.endswith((".safetensors", TASTE_SUFFIX)):
         path, style = Path(name), Style.load(name)
     else:
-        path, style = style_path(name), Style.named(name)
+        path, style = style_path(name), Style.named(name, own=True)
     about = {
         "name": style.name,
         **style.about,
@@ -107,7 +107,7 @@ def add(
     from sfumato.inference.library import new_style_path
 
     path = new_style_path(name, overwrite)
-    Style.from_images(pictures, name, Stylizer(model)).save(path)
+    Style.from_images(pictures, name, Stylizer(model)).save(path, overwrite)
     typer.echo(f"{name}  {path}")
 
 
@@ -127,7 +127,7 @@ def blend(
 
     path = new_style_path(name, overwrite)
     [mixed] = find_styles(parts, 0, Stylizer(model))
-    replace(mixed, name=name).save(path)
+    replace(mixed, name=name).save(path, overwrite)
     typer.echo(f"{name}  {path}")
 
 
@@ -144,5 +144,5 @@ def export(
         raise OutputError(f"cannot write {out}: a style's file ends in .safetensors")
     if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} is there already; add --overwrite to replace it")
-    Style.named(name).save(out)
+    Style.named(name, own=True).save(out, overwrite)
     typer.echo(str(out))

@@ -52,6 +52,7 @@ class Recipe:
         quality: as `Stylizer` takes it.
         decoder_sha256: of the networks of the quality standard (`FeatureNetworks.digest`); empty for a draft.
         finish: what was done to the picture after painting, as `retouch.Finish` tells it, in order.
+        photo_sha256: of the photo's file, in hex; empty where it had none (standard input, a pipe).
     """
 
     version: str
@@ -70,6 +71,7 @@ class Recipe:
     quality: Quality = "draft"
     decoder_sha256: str = ""
     finish: Sequence[Mapping[str, Any]] = ()
+    photo_sha256: str = ""
 
     @classmethod
     def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
@@ -105,6 +107,8 @@ class Recipe:
             del found["quality"], found["decoder_sha256"]
         if not self.finish:
             del found["finish"]
+        if not self.photo_sha256:
+            del found["photo_sha256"]
         return found
 
     @classmethod
@@ -122,6 +126,7 @@ class Recipe:
             recipe = cls(**found)
             names = [style["name"] for style in recipe.styles]
             texts = (recipe.version, recipe.model, recipe.model_sha256, recipe.color, recipe.kind, *names)
+            texts = (*texts, recipe.photo_sha256)
             numbers = (float(recipe.strength), float(recipe.stroke), int(recipe.max_size), int(recipe.file_quality))
             if not all(isinstance(text, str) for text in texts) or not np.isfinite(numbers).all():
                 raise ValueError("its parts have other types")
@@ -182,7 +187,7 @@ def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
 def _named(name: str) -> Sequence[StylePicture]:
     """The pictures of a built-in or personal style; none where there is none of that name."""
     try:
-        return Style.named(name).pictures
+        return Style.named(name, own=True).pictures  # what is taken of them is known by its hash
     except (UsageError, InputError, ModelError):
         return ()
 
