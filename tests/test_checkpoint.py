@@ -6,7 +6,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from sfumato.checkpoint import FORMAT, load_model, new_directory, packed, save_model
+from sfumato.checkpoint import FORMAT, load_model, packed, save_model
 from sfumato.errors import ModelError, UsageError
 from sfumato.networks.model import (
     CollectionConfig,
@@ -159,42 +159,6 @@ def test_a_missing_or_misshapen_tensor_is_a_model_error(saved):
             load_model(path)
 
 
-def test_a_directory_appears_whole(tmp_path):
-    target = tmp_path / "deep" / "run"
-    with new_directory(target) as folder:
-        (folder / "a").write_text("1")
-        assert folder.parent == target.parent  # the same file system: a rename and no copy
-        assert not target.exists()
-    assert (target / "a").read_text() == "1"
-    assert [p.name for p in target.parent.iterdir()] == ["run"]
-
-
-@pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt])
-def test_a_directory_that_fails_is_not_there_and_what_was_there_is(tmp_path, problem):
-    target = tmp_path / "run"
-    target.mkdir()
-    (target / "a").write_text("old")
-
-    def fail():
-        with new_directory(target) as folder:
-            (folder / "a").write_text("new")
-            raise problem
-
-    with pytest.raises(problem):
-        fail()
-    assert (target / "a").read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["run"]
-
-
-def test_a_directory_replaces_an_older_one_whole(tmp_path):
-    target = tmp_path / "run"
-    target.mkdir()
-    (target / "old").write_text("")
-    with new_directory(target) as folder:
-        (folder / "new").write_text("")
-    assert [p.name for p in target.iterdir()] == ["new"]
-
-
 def test_the_file_says_which_kind_of_model_it_holds(saved, tmp_path):
     model = NoiseModel(NoiseConfig(z_size=5, widths=(4, 4, 4, 4, 4)))
     path = tmp_path / "noise.safetensors"
@@ -243,3 +207,17 @@ def test_a_packed_state_is_small_and_nearly_the_same(saved, tmp_path, in_bytes):
         assert (again[name] - tensor).abs().max() <= tensor.abs().max() * (1 / 250 if name in kernels else 1 / 1000)
     twice = packed(load_model(tmp_path / "packed")[0], in_bytes)
     assert all(torch.equal(t, stored[name]) for name, t in twice.items() if t.dtype == torch.int8)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
+def test_a_model_that_may_not_be_read_is_said_to_be_there(saved):
+    path, _ = saved
+    path.chmod(0o600)
+    os.chmod(path.parent, 0o755)
+    real = os.geteuid()
+    os.seteuid(12345)
+    try:
+        with pytest.raises(ModelError, match="Permission denied"):
+            load_model(path)
+    finally:
+        os.seteuid(real)

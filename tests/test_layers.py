@@ -33,7 +33,7 @@ LAYERS = (  # top to bottom
     {"image", "config", "style_code"},
     {"deep", "metadata"},
     {"limits"},
-    {"checks", "files", "onnx_file", "parallel", "pipes", "tables", "text"},
+    {"checks", "files", "onnx_file", "parallel", "pipes", "tables", "text", "xmp_iptc"},
     {"errors"},
 )
 HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}
@@ -60,6 +60,7 @@ LIGHT = {
     "pipes",
     "tables",
     "text",
+    "xmp_iptc",
 }
 DISTRIBUTION_TO_MODULE = {"pillow": "PIL"}
 HEAVY = ("torch", "accelerate", "onnx", "tensorboard", "torchvision")

@@ -1,12 +1,9 @@
-"""Bundle files: a model that rebuilds itself from one safetensors file; directories that appear whole or not at all."""
+"""Bundle files: a model that rebuilds itself from one safetensors file."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -106,6 +103,7 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for, and a device read without end
             raise ModelError(f"{path} is no regular file; give a model.safetensors of a run or a bundle")
+        path.open("rb").close()  # safetensors calls all that it may not open "No such file"
         with safe_open(path, "pt") as file:
             about = dict(file.metadata() or {})
         if about.get("format") != FORMAT:
@@ -126,23 +124,6 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
         UsageError,
         RecursionError,
     ) as error:
-        raise ModelError(f"cannot read the model {path}: {first_line(error)}") from error
+        said = (isinstance(error, OSError) and error.strerror) or first_line(error)
+        raise ModelError(f"cannot read the model {path}: {said}") from error
     return model.eval(), about
-
-
-@contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
-    """A temporary directory beside `path`, renamed to it when the block ends well and removed when it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        old = path.with_name(f".{path.name}.old.{os.getpid()}")
-        if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
-        shutil.rmtree(old, ignore_errors=True)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise

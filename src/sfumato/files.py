@@ -1,4 +1,8 @@
-"""Files that appear whole or not at all, and files that are read only as far as they should be."""
+"""Files and folders that appear whole or not at all, files that are read only as far as they should be, and locks.
+
+What is being written lies beside its place as ``.sfumato-HEX.tmp`` and is locked for as long as its writer lives. Such
+a neighbour whose lock is free was left by a killed process, and whoever writes into that folder next sweeps it away.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,13 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -21,33 +29,251 @@ LARGEST_JSON = 16 * 2**20
 _BLOCK = 2**20  # bytes that are hashed at a time
 # A named pipe that nobody writes to would wait for ever when it is opened. (Windows has no such pipes among its files.)
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
+_TEMPORARY = re.compile(r"\.sfumato-[0-9a-f]{12}\.tmp")
+_POLL = 0.05  # seconds between two looks at a lock that another holds
+_TOLD_AFTER = 1.0  # seconds of waiting
+_swept: set[str] = set()  # folders that this process has looked over
+
+
+# ---- whole or not at all ---------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[BinaryIO]:
     """Opens a temporary neighbour of ``path`` for writing and renames it to ``path`` when the block ends well.
 
-    If the block raises, or the process dies, whatever stood at ``path`` before still stands there, whole. Missing
-    folders are made.
+    If the block raises, or the process dies, or the power fails, whatever stood at ``path`` before still stands there,
+    whole. Missing folders are made. The file has the permissions of the one it replaces, or those that new files have.
+
+    Args:
+        overwrite: whether a file at ``path`` is replaced, also one that appears while this is written.
 
     Raises:
-        OutputError: the file or its folder cannot be written.
+        OutputError: the file or its folder cannot be written, or a file is there and is not to be replaced. It comes of
+            a FileExistsError then.
     """
     path = Path(path)
     if os.path.isdir(path):
         raise OutputError(f"cannot write {path}: a folder has that name; name a file")
-    # Not `tempfile`: its files are readable by their owner only, and the rename would keep it so.
-    temporary = path.with_name(f".sfumato-{secrets.token_hex(6)}.tmp")
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            yield file
-        os.replace(temporary, path)
+        if str(path.parent) not in _swept:
+            _swept.add(str(path.parent))
+            sweep(path.parent)
+        mode = _mode(path)
+        temporary, file = _new_file(path.parent, 0o666 if mode is None else mode)
+        with _lock_kept(file.fileno()):
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut might leave the name, and nothing under it
+            if mode is not None:
+                os.chmod(temporary, mode)  # the umask may have taken some of it
+            _publish(temporary, path, overwrite)
     except OSError as problem:
         raise OutputError(f"cannot write {path}: {problem.strerror or problem}") from problem
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink()
+
+
+def _mode(path: Path) -> int | None:
+    """The permissions of the file that stands there; None where none does."""
+    try:
+        found = os.stat(path).st_mode
+    except OSError:
+        return None
+    return stat.S_IMODE(found) & 0o777 if stat.S_ISREG(found) else None
+
+
+def _new_file(folder: Path, mode: int) -> tuple[Path, BinaryIO]:
+    """A temporary file in a folder, open for writing and locked."""
+    while True:
+        # Not `tempfile`: its files are readable by their owner only, and the rename would keep it so.
+        temporary = folder / f".sfumato-{secrets.token_hex(6)}.tmp"
+        file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
+        if _is_held(file.fileno()):
+            return temporary, file
+        file.close()  # it was swept away before it was locked
+
+
+def _is_held(descriptor: int) -> bool:
+    """Locks a new temporary file or folder. False where another process, which sweeps, had it first."""
+    if sys.platform == "win32":
+        return True  # an open file cannot be removed there
+    try:
+        return _try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
+    except OSError:
+        return True  # this disk knows no locks, and so nothing is swept there
+
+
+@contextmanager
+def _lock_kept(descriptor: int) -> Iterator[None]:
+    """Keeps a file's lock beyond the file's end."""
+    if sys.platform == "win32":
+        yield
+        return
+    copy = os.dup(descriptor)
+    try:
+        yield
+    finally:
+        os.close(copy)
+
+
+def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
+    """Gives a whole file its name.
+
+    Raises:
+        OutputError: there is one of that name, and it is not to be replaced.
+    """
+    if overwrite:
+        os.replace(temporary, path)
+        return
+    try:
+        if sys.platform == "win32":
+            os.rename(temporary, path)  # which replaces nothing there
+        else:
+            _link(temporary, path)
+    except FileExistsError as problem:
+        raise OutputError(f"{path} is there already; add --overwrite to replace it") from problem
+
+
+def _link(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError as problem:  # FAT has no links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from problem
+        os.replace(temporary, path)
+
+
+@contextmanager
+def new_directory(path: Path, overwrite: bool = True) -> Iterator[Path]:
+    """A temporary directory beside ``path``, renamed to it when the block ends well and removed when it does not.
+
+    A directory that stands at ``path`` stays in its place, whole, until the new one takes it in one step. Where the
+    system cannot exchange two names it is moved aside for a moment, and put back by the next call if the process dies
+    in that moment.
+
+    Raises:
+        OutputError: it cannot be written, or ``path`` is there and is not to be replaced.
+    """
+    shown, path = path, Path(os.path.realpath(path))  # of a link, what it leads to
+    aside = path.with_name(f".sfumato-{path.name}.old")
+    temporary, descriptor = None, -1
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.isdir(aside):
+            if os.path.lexists(path):
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                os.rename(aside, path)
+        sweep(path.parent)
+        temporary, descriptor = _new_folder(path.parent)
+        yield temporary
+        _sync_all(temporary)
+        if overwrite and os.path.isdir(path):
+            shutil.copymode(path, temporary)
+            if not _exchange(temporary, path):
+                _replace(path, aside, temporary)
+        else:
+            try:
+                os.rename(temporary, path)  # which fails where a folder with something in it is
+            except OSError as problem:
+                if not os.path.lexists(path):
+                    raise
+                raise OutputError(f"{shown} is there already; add --overwrite, or give another name") from problem
+        _sync(path.parent)
+    except OSError as problem:
+        raise OutputError(f"cannot write {shown}: {problem.strerror or problem}") from problem
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)  # what was there before, or all that there is of the new one
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _new_folder(parent: Path) -> tuple[Path, int]:
+    """A temporary folder, and the descriptor that its lock goes with; -1 where folders cannot be locked."""
+    while True:
+        temporary = parent / f".sfumato-{secrets.token_hex(6)}.tmp"
+        temporary.mkdir()
+        if sys.platform == "win32":
+            return temporary, -1
+        with suppress(FileNotFoundError):
+            descriptor = os.open(temporary, os.O_RDONLY)
+            if _is_held(descriptor):
+                return temporary, descriptor
+            os.close(descriptor)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchanges two names in one step; False where the system or the disk cannot."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):  # an old C library
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    rename.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), exchange) == 0)
+
+
+def _replace(path: Path, aside: Path, temporary: Path) -> None:
+    """Two renames; the first is undone where the second fails."""
+    os.rename(path, aside)
+    try:
+        os.rename(temporary, path)
+    except BaseException:
+        os.rename(aside, path)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync_all(folder: Path) -> None:
+    """Has the disk hold all that lies in a folder."""
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    if sys.platform == "win32":  # where nothing that is open for reading can be synced
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep(folder: Path) -> None:
+    """Removes the temporary files and folders that killed processes left in a folder, and none of a living one."""
+    with suppress(OSError), os.scandir(folder) as found:
+        for name in [entry.name for entry in found if _TEMPORARY.fullmatch(entry.name) and not entry.is_symlink()]:
+            with suppress(OSError):
+                _remove_dead(folder / name)
+
+
+def _remove_dead(path: Path) -> None:
+    if sys.platform == "win32":
+        path.unlink()  # which fails for a file that is open
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if _try_lock(descriptor):
+            shutil.rmtree(path) if stat.S_ISDIR(os.fstat(descriptor).st_mode) else path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+# ---- as far as it should be ------------------------------------------------------------------------------------------
 
 
 def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
@@ -123,3 +349,47 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number in it is too large")
     return number
+
+
+# ---- locks -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Holds the lock of a file, which is made where it is not there; it goes with the process, also with a killed one.
+
+    Args:
+        waiting: called once after a second of waiting for another process; ``None`` does not wait.
+
+    Raises:
+        BlockingIOError: another process holds it, and there is no waiting.
+        OSError: the file cannot be made, or its disk knows no locks.
+    """
+    with path.open("a+b") as file:
+        began, told = time.monotonic(), False
+        while not _try_lock(file.fileno()):
+            if waiting is None:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path))
+            if not told and time.monotonic() - began >= _TOLD_AFTER:
+                waiting()
+                told = True
+            time.sleep(_POLL)
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    """Whether the lock was free; it is held then until all copies of the descriptor are closed."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        if problem.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            return False
+        raise
+    return True

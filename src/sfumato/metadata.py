@@ -1,7 +1,8 @@
 """What a picture file says about its picture: what is kept of a source, and what a result carries.
 
 Everything is rebuilt from the few things named here and nothing is copied through, so that places (GPS), cameras,
-serial numbers, maker notes and thumbnails cannot slip into a result.
+serial numbers, maker notes and thumbnails cannot slip into a result. Copyright, creator, description and dates are
+looked for in Exif, XMP, IPTC and the texts of PNG; all that is kept of them goes into Exif.
 
 ============  =====================================  ======================================================
 format        :class:`Metadata` but for the recipe   recipe (JSON)
@@ -19,7 +20,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +31,7 @@ from PIL import ExifTags, Image
 
 from sfumato import __version__
 from sfumato.errors import InputError, UsageError
+from sfumato.xmp_iptc import Said, from_iptc, from_xmp, iptc_of_photoshop, raw_profile
 
 #: Bytes of JSON. JPEG holds XMP in one segment of 65,535.
 MAX_RECIPE = 60_000
@@ -60,6 +62,8 @@ _DATES = (
     ExifTags.Base.SubsecTimeOriginal,
     ExifTags.Base.SubsecTimeDigitized,
 )  # in the Exif sub-directory; DateTime is in the first one
+_IPTC_BLOCK = 0x0404  # among those of Photoshop, in JPEG
+_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 33723, 34377  # of TIFF
 _INCH, _CENTIMETRE = 2, 3  # Exif 2.32, tag 296
 
 
@@ -92,11 +96,17 @@ def read_metadata(image: Image.Image) -> Metadata:
         first = image.getexif()
         second = image.getexif().get_ifd(ExifTags.IFD.Exif)
     texts = {
-        name: _text(_value(first, tag)) or _text(image.info.get(keyword)) for name, (tag, keyword) in _TEXTS.items()
+        name: [_text(_value(first, tag)) or _text(image.info.get(keyword))] for name, (tag, keyword) in _TEXTS.items()
     }
     dates = {tag.name: _text(_value(second, tag)) for tag in _DATES}
     dates["DateTime"] = _text(_value(first, ExifTags.Base.DateTime))
     dates["DateTimeOriginal"] = dates["DateTimeOriginal"] or _png_date(image.info.get("Creation Time"))
+    for said in _said_elsewhere(image):
+        for name, values in said.texts.items():
+            texts[name] += [_text(value) for value in values]
+        for which, tags in said.dates.items():
+            if not dates.get(f"DateTime{which}"):  # zone and fraction come from where the date does
+                dates |= tags
     recipe = lost = None
     with suppress(Exception):
         try:
@@ -104,12 +114,42 @@ def read_metadata(image: Image.Image) -> Metadata:
         except InputError as problem:
             lost = str(problem)
     return Metadata(
-        **texts,
+        **{name: _together(values) for name, values in texts.items()},
         dates={name: date for name, date in dates.items() if date is not None and len(date) <= 40},
         resolution=_exif_resolution(first) or _header_resolution(image),
         recipe=recipe,
         lost_recipe=lost,
     )
+
+
+def _said_elsewhere(image: Image.Image) -> Iterator[Said]:
+    """What XMP and IPTC say, wherever the format keeps them; what is damaged says nothing."""
+    info = image.info
+    with suppress(Exception):
+        iptc = (info.get("photoshop") or {}).get(_IPTC_BLOCK) or _tag_bytes(image, _IPTC_TAG)
+        iptc = iptc or iptc_of_photoshop(_tag_bytes(image, _PHOTOSHOP_TAG))
+        for kind in ("iptc", "8bim"):
+            iptc = iptc or iptc_of_photoshop(raw_profile(info.get(f"Raw profile type {kind}")))
+        yield from_iptc(iptc)
+    with suppress(Exception):
+        xmp = info.get("xmp") or info.get("XML:com.adobe.xmp") or _tag_bytes(image, _XMP_TAG)
+        yield from_xmp(xmp or raw_profile(info.get("Raw profile type xmp")))
+
+
+def _tag_bytes(image: Image.Image, tag: int) -> bytes:
+    """A tag of TIFF as its file has it: Photoshop calls these bytes numbers, of which Pillow would give one."""
+    found = getattr(getattr(image, "tag_v2", None), "_tagdata", {}).get(tag)
+    return found if isinstance(found, bytes) else b""
+
+
+def _together(values: Iterable[str | None]) -> str | None:
+    """Different texts side by side; one that says no more than another (IPTC cuts names off) is left out."""
+    found: list[str] = []
+    for value in values:
+        if value and not any(value in each for each in found):
+            found = [each for each in found if each not in value]
+            found.append(value)
+    return "; ".join(found)[:_MAX_TEXT] or None
 
 
 def find_recipe(image: Image.Image) -> dict[str, object] | None:

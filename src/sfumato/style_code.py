@@ -197,22 +197,25 @@ class StyleCode:
         self._check_same_model(other)
         return float(np.linalg.norm(self.vector.astype(np.float64) - other.vector))
 
-    def save(self, path: str | os.PathLike[str], about: Mapping[str, str] | None = None) -> None:
+    def save(
+        self, path: str | os.PathLike[str], about: Mapping[str, str] | None = None, overwrite: bool = True
+    ) -> None:
         """Writes a style file (safetensors), whole or not at all; equal styles give equal bytes.
 
         Args:
             path: where to, by habit ``NAME.safetensors``.
             about: what people want to know: ``title``, ``artist``, ``year``, ``source``, ``licence``, ...
+            overwrite: whether a file that is there is replaced.
 
         Raises:
-            OutputError: the file cannot be written.
+            OutputError: the file cannot be written, or not be replaced.
         """
         card = json.dumps({"model": self.model, "about": dict(about or {})}, sort_keys=True)  # in ASCII: any name
         tensors: dict[str, npt.NDArray[np.floating]] = {"code": self.vector}
         if self.look is not None:
             tensors["look"] = self.look.astype(np.float16)
         data = tensor_bytes(tensors, {_KEY: card})
-        with atomic_file(path) as file:
+        with atomic_file(path, overwrite) as file:
             file.write(data)
 
     @staticmethod

@@ -437,6 +437,50 @@ def test_masks_shrink_along_and_may_be_drawn_on_nothing(photos, tmp_path):
     assert not np.array_equal(results[0][:, :12], pixels(plain)[:, :12])
 
 
+@pytest.mark.parametrize(
+    "command", [["stylize", "--style", "monet", "--quality", "draft"], ["finish", "--warmth", "0.2"]]
+)
+def test_another_photo_of_the_same_name_is_not_taken_for_done(photos, tmp_path, command):
+    one, other, out = tmp_path / "one", tmp_path / "other", tmp_path / "out"
+    for folder in (one, other):
+        folder.mkdir()
+        shutil.copy(photos / "cat.png", folder / "cat.png")
+    shutil.copy(photos / "dog.jpg", one / "dog.jpg")
+    Image.open(photos / "cat.png").rotate(180).save(other / "cat.png")
+
+    def done(folder, *more):
+        result = run(*command, folder, "-o", out, "--json", *more)
+        told = [json.loads(line) for line in result.stdout.splitlines()]
+        return result.exit_code, {Path(line["photo"]).name: line["status"] for line in told}, result.stderr
+
+    assert done(one)[:2] == (0, {"cat.png": "done", "dog.jpg": "done"})
+    first = (out / "cat.png").read_bytes()
+    assert done(one)[:2] == (0, {"cat.png": "skipped", "dog.jpg": "skipped"})
+    code, told, said = done(other)  # a camera's IMG_0001 of another day
+    assert (code, told) == (4, {"cat.png": "failed"})
+    assert "from another picture than" in said
+    assert "add --overwrite to replace it, or give another -o" in said
+    assert (out / "cat.png").read_bytes() == first
+    Image.open(other / "cat.png").save(one / "cat.png")  # edited since
+    assert done(one)[:2] == (4, {"cat.png": "failed", "dog.jpg": "skipped"})
+    assert done(one, "--overwrite")[0] == 0
+    assert (out / "cat.png").read_bytes() != first
+    assert done(one)[:2] == (0, {"cat.png": "skipped", "dog.jpg": "skipped"})
+
+
+def test_a_picture_that_appears_while_one_is_painted_is_not_replaced(photos, tmp_path, monkeypatch):
+    target, paint = tmp_path / "out.png", Stylizer.paint
+
+    def meanwhile(*arguments, **options):
+        target.write_bytes(b"another's")
+        return paint(*arguments, **options)
+
+    monkeypatch.setattr(Stylizer, "paint", meanwhile)
+    result = run("stylize", photos / "cat.png", "--style", "monet", "--quality", "draft", "-o", target)
+    assert_one_sentence(result, 4, "is there already; add --overwrite")
+    assert target.read_bytes() == b"another's"
+
+
 def test_a_folder_painted_into_itself_is_not_painted_again(photos, tmp_path):
     for name in ("cat.png", "dog.jpg"):
         shutil.copy(photos / name, tmp_path / name)

@@ -1,9 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
-from sfumato.inference.batch import Job, plan
+from sfumato.inference.batch import Job, expand, plan
 
 
 @pytest.fixture
@@ -80,3 +81,18 @@ def test_what_does_not_fit_is_said_before_any_work(folder, kind, sentence, input
 @pytest.mark.parametrize("name", ["x.jpg", "x.jpeg", "x.JPG"])
 def test_a_format_and_a_name_that_agree(folder, name):
     assert pairs(["one.jpg"], name, "jpg") == {"one.jpg": name}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
+def test_a_folder_that_may_not_be_entered_is_said_to_be_so(tmp_path):
+    folder = tmp_path / "secret"
+    folder.mkdir(mode=0o700)
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
+    before = os.getresuid()
+    os.setresuid(12345, 12345, before[0])  # `os.access` asks for the real user
+    try:
+        with pytest.raises(InputError, match="it may not be entered; check its permissions"):
+            expand(str(folder))
+    finally:
+        os.setresuid(*before)

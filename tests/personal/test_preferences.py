@@ -5,8 +5,10 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -553,6 +555,43 @@ def test_a_first_command_that_is_killed_leaves_nothing(store, likes, stylizer):
     assert len(list(store.glob(".new-*"))) == 1
     create("bert", gather(likes[:1], [], stylizer), stylizer)
     assert list(store.glob(".new-*")) == []
+
+
+def test_the_store_is_its_owners_alone_whatever_its_folder_is(store, likes, others, stylizer):
+    before = os.umask(0o022)
+    try:
+        store.mkdir(mode=0o755)
+        create("anna", gather(likes[:2], [], stylizer), stylizer, copy=True)
+        install(Preferences.load("anna").taste, "bert")
+        for path in (store / "anna").rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)  # as older versions left them
+        (store / "anna").chmod(0o755)
+        hers = store / "anna" / "diary.txt"
+        hers.write_text("what a person puts there is theirs")
+        add("anna", gather(others[:1], [], stylizer), stylizer)
+        answer("anna", Style.named("anna"), Style.named("monet"), "first", stylizer)
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in store.rglob("*")}
+    assert modes.pop(hers) == 0o644
+    assert len(modes) > 12
+    assert modes == {path: 0o700 if path.is_dir() else 0o600 for path in modes}
+    assert stat.S_IMODE(store.stat().st_mode) == 0o755
+
+
+def test_whoever_waits_for_another_command_is_told_why(store, likes, stylizer, caplog):
+    create("anna", gather(likes[:1], [], stylizer), stylizer)
+    code = "import sys\nfrom pathlib import Path\nfrom sfumato.files import locked\n"
+    code += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.readline()"
+    words = [sys.executable, "-c", code, str(store / ".lock")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        threading.Timer(2, lambda: process.communicate("\n")).start()
+        delete("anna")
+    assert caplog.messages == [f"sfumato: another command writes into {store}; waiting for its end"]
+    assert names() == []
+    create("anna", gather(likes[:1], [], stylizer), stylizer)  # and without waiting nothing is said
+    assert len(caplog.messages) == 1
 
 
 def test_two_commands_at_once_both_count(store, likes, stylizer):

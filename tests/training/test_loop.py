@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from safetensors.torch import load_file
 
 from sfumato.checkpoint import load_model, save_model
 from sfumato.data.folders import FolderReport
-from sfumato.errors import ModelError, TrainingError, UsageError
+from sfumato.errors import ModelError, OutputError, TrainingError, UsageError
 from sfumato.networks.model import CollectionConfig, CollectionModel
 from sfumato.training.config import TrainConfig
 from sfumato.training.loop import Interrupted, check_out
@@ -257,6 +258,48 @@ def test_a_folder_that_holds_a_run_is_not_run_over(unbroken, tmp_path):
         check_out(unbroken[0], resume=False)
     check_out(unbroken[0], resume=True)
     check_out(tmp_path / "new", resume=False)
+
+
+def test_one_training_at_a_time_writes_into_a_folder(trainer, tmp_path):
+    first, second, third = trainer(tmp_path), trainer(tmp_path), trainer(tmp_path, seed=5)
+    refused = []
+
+    def meanwhile(progress):
+        for attempt in (lambda: second.run(ignore), lambda: check_out(tmp_path, resume=progress.step > 3)):
+            with pytest.raises(UsageError, match="another training writes into") as refusal:
+                attempt()
+            refused.append(refusal)
+
+    first.run(meanwhile)
+    assert len(refused) == 12
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=r"has written into .* meanwhile"):
+        third.run(ignore)  # it knows nothing of what is there now
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    check_out(tmp_path, resume=True)  # the lock went with the run
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of the size of files")
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_from_what_is_whole(trainer, unbroken, tmp_path):
+    import resource
+
+    def fill(progress):
+        if progress.step == 4:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # as a disk on which no more than that is free
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with pytest.raises(OutputError, match=r"cannot write .*00000006.*File too large"):
+            trainer(tmp_path).run(fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["00000003"]
+    again = trainer(tmp_path)
+    assert again.resume()
+    again.run(ignore)
+    assert same(state(again), unbroken[1])
 
 
 def judgements(run):

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from sfumato.cli.output import say, say_error, say_json
-from sfumato.errors import SfumatoError
+from sfumato.errors import OutputError, SfumatoError
 
 _PACKAGES = ("numpy", "onnxruntime", "pillow", "safetensors", "rich", "typer", "pydantic", "torch")
 
@@ -67,16 +67,20 @@ def _model(folder: Path | None) -> dict[str, str]:
     from sfumato.inference.session import check_hash
 
     for name in style_names():
-        Style.named(name)
+        Style.named(name, own=True)
     stylizer = Stylizer(folder)
     for name, digest in stylizer.card.files.items():
         check_hash(stylizer.folder / name, digest)
     stylizer.networks.check()
+    try:
+        own = f"your own lie in {own_folder()}"
+    except OutputError as problem:
+        own = str(problem)
     return {
         "model": f"{stylizer.card.model} ({stylizer.folder})",
         "decoder": f"{stylizer.networks.name} ({stylizer.networks.folder})",
         "devices": ", ".join(p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()),
-        "styles": f"{len(style_names())}; your own lie in {own_folder()}",
+        "styles": f"{len(style_names())}; {own}",
     }
 
 

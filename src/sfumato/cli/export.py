@@ -29,7 +29,7 @@ def export(
             raise OutputError(f"{out} is already there and no exported model; give another -o")
         if not overwrite:
             raise OutputError(f"{out} is already there; add --overwrite or give another -o")
-    parity = export_run(run, out, name, newest=newest)
+    parity = export_run(run, out, name, newest=newest, overwrite=overwrite)
     worst = max(parity.values())
     graphs = ", ".join(name.replace("_", " ") for name in parity)
     say(f"{out}: {graphs}; largest difference from torch {worst:.1e}")

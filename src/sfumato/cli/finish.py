@@ -91,7 +91,7 @@ class Finishing(Pictures):
         super().__init__(format, quality, overwrite, as_json)
         self.finish, self.threads = finish, threads
 
-    def make(self, photo: Photo, name: str) -> Photo:
+    def make(self, photo: Photo, name: str, digest: str) -> Photo:
         from dataclasses import replace
 
         from sfumato.errors import InputError
@@ -101,11 +101,13 @@ class Finishing(Pictures):
             say_error(f"{name}: what its recipe tells is not carried on, since {why}")
         photo = replace(photo, metadata=replace(photo.metadata, recipe=recipe))
         try:
-            return self.finish(photo, self.threads)
+            return replace(self.finish, picture=digest)(photo, self.threads)
         except InputError as problem:
             raise InputError(f"cannot finish {name}: {problem}") from problem
 
-    def is_ours(self, found: dict[str, object] | None, job: Job) -> bool:
+    def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
+        from dataclasses import replace
+
         from sfumato.image import read_recipe
         from sfumato.metadata import Metadata
 
@@ -114,4 +116,9 @@ class Finishing(Pictures):
         except SfumatoError:  # as `make` goes on without a damaged one
             before = None
         carried, _ = self.finish.what_is_carried(Metadata(recipe=before))
-        return found is not None and found == self.finish.added_to(carried)
+        return found == replace(self.finish, picture=digest).added_to(carried)
+
+    def made_of(self, found: dict[str, object]) -> object:
+        finishes = found.get("finish")
+        last = finishes[-1] if isinstance(finishes, list) and finishes else None
+        return last.get("picture") if isinstance(last, dict) else None

@@ -292,13 +292,13 @@ def import_(
     as_json: _Json = False,
 ) -> None:
     """Keep a style that somebody exported under its name, or another."""
-    from sfumato.inference.library import is_name, personal_folder, style_names
+    from sfumato.inference.library import has_personal, style_names
     from sfumato.inference.taste import Taste
     from sfumato.personal.preferences import install
 
     taste = Taste.load(file)
     called = taste.name if name is None else name
-    if is_name(called) and (called in style_names() or os.path.exists(personal_folder() / called)):
+    if called in style_names() or has_personal(called):
         raise UsageError(f"there is a style {called} already; import this one under another name, as in --name friend")
     kept = install(taste, called)
     if as_json:
@@ -314,13 +314,13 @@ def delete(
     name: _Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False, as_json: _Json = False
 ) -> None:
     """Remove a style and everything that is known under its name; pictures elsewhere stay where they are."""
-    from sfumato.inference.library import is_name, personal_folder
+    from sfumato.inference.library import has_personal, personal_folder
     from sfumato.personal.preferences import Preferences
     from sfumato.personal.preferences import delete as deleted
 
-    folder = personal_folder() / name
-    if not is_name(name) or not os.path.isdir(folder):
+    if not has_personal(name):
         Preferences.load(name)  # says what there is
+    folder = personal_folder() / name
     count = sum(path.is_file() for path in folder.rglob("*"))
     if not yes:
         if not _terminal():
@@ -415,6 +415,8 @@ def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
             if question is None:
                 return "Enough is learnt: no question would teach much more."
             write_image(side_by_side(question), target)
+            if out is None:
+                target.chmod(0o600)  # as all that is kept there
             say(
                 f"{questions.answered + 1}. Which is better, the left (1) or the right (2)?  (0: neither, q: stop)  "
                 f"{target}"

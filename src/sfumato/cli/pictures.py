@@ -44,12 +44,16 @@ class Pictures(ABC):
         self.as_json = as_json
 
     @abstractmethod
-    def make(self, photo: Photo, name: str) -> Photo:
-        """The picture, with its recipe; ``name`` is what errors call the photo."""
+    def make(self, photo: Photo, name: str, digest: str) -> Photo:
+        """The picture, with its recipe; ``name`` is what errors call the photo, ``digest`` its file's SHA-256."""
 
     @abstractmethod
-    def is_ours(self, found: dict[str, object] | None, job: Job) -> bool:
+    def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
         """Whether the recipe found in a picture that is there is the one that this job would give it."""
+
+    @abstractmethod
+    def made_of(self, found: dict[str, object]) -> object:
+        """The hash of the file that a picture was made of, as its recipe tells it; None where it does not."""
 
     def told(self, picture: Photo) -> dict[str, Any]:
         """What else there is to say of a picture; a sentence as ``why``."""
@@ -121,19 +125,52 @@ class Pictures(ABC):
 
         began = perf_counter()
         outcome: dict[str, Any] = {"photo": str(job.photo or "-"), "output": str(job.target or "-"), "status": "done"}
-        if job.target is not None and os.path.exists(job.target) and not self.overwrite:
-            if not is_batch:
-                raise OutputError(f"{job.target} is there already; add --overwrite to replace it")
-            if not self.is_ours(_recipe(job.target), job):
-                raise OutputError(f"{job.target} is there already, made otherwise; add --overwrite to replace it")
+        digest = self._digest(job.photo)
+        if self._is_done(job, is_batch, digest):
             return {**outcome, "status": "skipped"}
         photo = read_photo(job.photo or standard_input())
-        picture = self.make(photo, str(job.photo or "-"))
+        picture = self.make(photo, str(job.photo or "-"), digest)
         format = (self.format or "png") if job.target is None else None
-        write_photo(picture, job.target or standard_output(), format, self.quality)
+        try:
+            write_photo(picture, job.target or standard_output(), format, self.quality, self.overwrite)
+        except OutputError as problem:
+            if isinstance(problem.__cause__, FileExistsError) and self._is_done(job, is_batch, digest):
+                return {**outcome, "status": "skipped"}  # another command, of the same photos, was faster
+            raise
         outcome |= {"width": picture.width, "height": picture.height, "seconds": round(perf_counter() - began, 3)}
         outcome |= {"remark": photo.remark} if photo.remark else {}
         return outcome | self.told(picture)
+
+    def _is_done(self, job: Job, is_batch: bool, digest: str) -> bool:
+        """Whether the picture is there, as this job would make it.
+
+        Raises:
+            OutputError: there is another, which is not to be replaced.
+        """
+        target = job.target
+        if target is None or self.overwrite or not os.path.lexists(target):
+            return False
+        mend = "add --overwrite to replace it"
+        if not is_batch:
+            raise OutputError(f"{target} is there already; {mend}")
+        found = _recipe(target)
+        if found is not None and self.made_of(found) not in (None, digest):
+            raise OutputError(
+                f"{target} is there already, {self.done} from another picture than {job.photo} now is (another of the "
+                f"same name, or it has changed since); {mend}, or give another -o"
+            )
+        if found is None or not digest or not self.is_ours(found, job, digest):
+            raise OutputError(f"{target} is there already, made otherwise; {mend}")
+        return True
+
+    def _digest(self, photo: Path | None) -> str:
+        """SHA-256 of the file, before it is read; empty where it is none, or one that no picture can be."""
+        from sfumato.image import picture_digest
+
+        try:
+            return "" if photo is None else picture_digest(photo)
+        except InputError:  # which is told when it is read
+            return ""
 
     def _tell(self, outcome: dict[str, Any]) -> None:
         if self.as_json:

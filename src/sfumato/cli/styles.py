@@ -38,7 +38,7 @@ def list_(
     found, damaged = [], []
     for name in style_names():
         try:
-            found.append(Style.named(name))
+            found.append(Style.named(name, own=True))
         except SfumatoError as problem:
             damaged.append(problem)
     _print(found, as_json)
@@ -76,7 +76,7 @@ def show(
     if name.endswith((".safetensors", TASTE_SUFFIX)):
         path, style = Path(name), Style.load(name)
     else:
-        path, style = style_path(name), Style.named(name)
+        path, style = style_path(name), Style.named(name, own=True)
     about = {
         "name": style.name,
         **style.about,
@@ -106,7 +106,7 @@ def add(
     from sfumato.inference.library import new_style_path
 
     path = new_style_path(name, overwrite)
-    Style.from_images(pictures, name, Stylizer(model)).save(path)
+    Style.from_images(pictures, name, Stylizer(model)).save(path, overwrite)
     say(f"{name}  {path}")
 
 
@@ -126,7 +126,7 @@ def blend(
 
     path = new_style_path(name, overwrite)
     [mixed] = find_styles(parts, 0, Stylizer(model))
-    replace(mixed, name=name).save(path)
+    replace(mixed, name=name).save(path, overwrite)
     say(f"{name}  {path}")
 
 
@@ -143,5 +143,5 @@ def export(
         raise OutputError(f"cannot write {out}: a style's file ends in .safetensors")
     if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} is there already; add --overwrite to replace it")
-    Style.named(name).save(out)
+    Style.named(name, own=True).save(out, overwrite)
     say(str(out))

@@ -218,7 +218,7 @@ class Run(Pictures):
         self.wishes, self.tastes = wishes, tastes or {}
         self.stylizer, self.recipe, self.styles, self.masks = stylizer, recipe, styles, masks
 
-    def make(self, photo: Photo, name: str) -> Photo:
+    def make(self, photo: Photo, name: str, digest: str) -> Photo:
         """The photo painted, with the recipe in its metadata. Masks of its size before it is shrunk shrink along."""
         from dataclasses import replace
 
@@ -229,7 +229,7 @@ class Run(Pictures):
             photo = shrink(photo, self.recipe.max_size)
         masks = [_shrunk(mask, size, photo) for mask in self.masks]
 
-        styles, recipe = list(self.styles), self.recipe
+        styles, recipe = list(self.styles), replace(self.recipe, photo_sha256=digest)
         if self.tastes:
             for place, taste in self.tastes.items():
                 styles[place] = taste.style_for(self.stylizer, photo)
@@ -257,11 +257,13 @@ class Run(Pictures):
         chosen = {key: recipe[key] for key in ("strength", "stroke", "seed")}
         return chosen | {key: guidance[key] for key in ("why", "measured") if key in guidance}
 
-    def is_ours(self, found: dict[str, object] | None, job: Job) -> bool:
-        mine = self.recipe.to_json()
-        if found is not None and self.tastes:
+    def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
+        from dataclasses import replace
+
+        mine = replace(self.recipe, photo_sha256=digest).to_json()
+        if self.tastes:
             self._leave_open(found, mine)
-        if found is None or self.wishes is None:
+        if self.wishes is None:
             return found == mine
         # What was left to Sfumato differs from photo to photo; what was asked of it must not.
         guidance = found.get("guidance")
@@ -270,6 +272,9 @@ class Run(Pictures):
             for free in ("strength", "stroke", "seed", "guidance"):
                 recipe.pop(free, None)
         return asked == self.wishes.asked(self.recipe) and found == mine
+
+    def made_of(self, found: dict[str, object]) -> object:
+        return found.get("photo_sha256")
 
     def _leave_open(self, found: dict[str, Any], mine: dict[str, Any]) -> None:
         """Where each photo chose one of a taste's styles, any of them is ours."""
@@ -342,7 +347,7 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
         return Style.load(path)
     if not has_style(text) and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
         return Style.from_image(path, stylizer=stylizer)
-    return Style.named(text)
+    return Style.named(text, own=True)
 
 
 def find_tastes(texts: list[str], masks: int) -> dict[int, Taste]:

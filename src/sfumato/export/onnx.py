@@ -27,7 +27,6 @@ from sfumato.checkpoint import (
     is_weight,
     kind_of,
     load_model,
-    new_directory,
     packed,
     save_model,
     to_levels,
@@ -36,6 +35,7 @@ from sfumato.checkpoint import (
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
 from sfumato.export.eight_bits import calibration_pictures, quantise
+from sfumato.files import new_directory
 from sfumato.inference.feature_networks import MARGIN
 from sfumato.inference.session import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator, ProjectedDiscriminator
@@ -155,6 +155,7 @@ def export_model(
     model_id: str,
     card: Mapping[str, Any] | None = None,
     discriminator: nn.Module | None = None,
+    overwrite: bool = True,
 ) -> dict[str, float]:
     """Write the bundle statistics.onnx, generator.onnx, model.safetensors and card.json to `directory`; for a model of
     any style also style_encoder.onnx, with a discriminator discriminator.onnx (which paints nothing, and says in
@@ -167,14 +168,14 @@ def export_model(
     channel, and stored so (computed with in 32): a small download, and torch is compared with the same rounded
     weights. Then a decoder's widest convolutions are made 8-bit (`eight_bits.quantise`); the card's ``rounding`` is the
     mean change of a pixel in [0, 1]. Returns the largest differences by graph, before that. ModelError, and nothing
-    kept, where one exceeds `TOLERANCE`.
+    kept, where one exceeds `TOLERANCE`; OutputError where `directory` is there and not to be overwritten.
     """
     in_bytes = isinstance(model, CollectionModel | MatchingModel)
     _round(model.cpu().eval(), in_bytes)
     with torch.no_grad():
         judge = None if discriminator is None else _rounded(discriminator, in_bytes)
         bundle = _bundle(model, judge)
-    with new_directory(directory) as folder:
+    with new_directory(directory, overwrite) as folder:
         stored = None
         if len(bundle.graphs) > 1:  # a single graph has nothing to share
             # With no word of how they were trained, which the card has: equal weights are to be equal files.
@@ -363,7 +364,9 @@ def _round(model: nn.Module, in_bytes: bool) -> None:
     model.load_state_dict(unpacked(packed(model, in_bytes)))
 
 
-def export_run(source: Path, directory: Path, model_id: str | None = None, *, newest: bool = False) -> dict[str, float]:
+def export_run(
+    source: Path, directory: Path, model_id: str | None = None, *, newest: bool = False, overwrite: bool = True
+) -> dict[str, float]:
     """Export a run's folder (its best checkpoint by validation, where it has one; otherwise or with `newest` its newest
     one), or one model.safetensors file."""
     path, which = source, {}
@@ -374,7 +377,7 @@ def export_run(source: Path, directory: Path, model_id: str | None = None, *, ne
     model_id = model_id or f"sfumato-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
     card = {"training": {k: v for k, v in about.items() if k not in ("config", "format", "kind")} | which}
     discriminator = _discriminator_of(path.with_name("state.safetensors"), model)
-    return export_model(model, directory, model_id, card, discriminator)
+    return export_model(model, directory, model_id, card, discriminator, overwrite)
 
 
 def export_upscaler(model: Upscaler, directory: Path, card: Mapping[str, Any] | None = None) -> float:

@@ -64,7 +64,11 @@ def write_image(x: Picture, path: str | os.PathLike[str], quality: int = 92) -> 
 
 
 def write_photo(
-    photo: Photo, destination: str | os.PathLike[str] | BinaryIO, format: str | None = None, quality: int = 92
+    photo: Photo,
+    destination: str | os.PathLike[str] | BinaryIO,
+    format: str | None = None,
+    quality: int = 92,
+    overwrite: bool = True,
 ) -> None:
     """Writes a photo with its alpha, its metadata and its recipe, tagged as sRGB and as made by Sfumato.
 
@@ -78,9 +82,11 @@ def write_photo(
         format: ``"jpeg"``, ``"png"``, ``"webp"`` or ``"tiff"``, or one of ``WRITABLE``; a path needs none, since its
             suffix says it.
         quality: 1 to 100, for JPEG and WEBP.
+        overwrite: whether a file at a path is replaced, also one that appears while this is written.
 
     Raises:
-        OutputError: an unknown format, a photo that the format cannot hold, or a file that cannot be written.
+        OutputError: an unknown format, a photo that the format cannot hold, or a file that cannot be written or
+            replaced.
         UsageError: a quality out of range, or a recipe that is not JSON or too long.
     """
     if not isinstance(photo, Photo):
@@ -99,7 +105,7 @@ def write_photo(
             f"{photo.width} x {photo.height}; name a .png file"
         )
     if isinstance(destination, str | os.PathLike):
-        with atomic_file(destination) as file:
+        with atomic_file(destination, overwrite) as file:
             _encode(photo, file, writer, quality)
         return
     buffer = io.BytesIO()  # some encoders seek, and a pipe cannot

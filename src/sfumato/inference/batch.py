@@ -87,6 +87,8 @@ def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
     check_no_address(text)
     path = Path(text)
     if os.path.isdir(path):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise InputError(f"cannot read the folder {path}: it may not be entered; check its permissions")
         contents = look_into(path)
         below = contents.pictures
         if not below:

@@ -5,56 +5,104 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from sfumato import assets
-from sfumato.errors import UsageError
+from sfumato.errors import OutputError, UsageError
 
 #: How the file of a taste ends (`inference.taste`).
 TASTE_SUFFIX = ".sfumato"
+OWN, PERSONAL = "SFUMATO_STYLES", "SFUMATO_PERSONAL"  # variables that name folders
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
 def data_folder() -> Path:
-    """The system's place for an application's data."""
+    """The system's place for an application's data.
+
+    Raises:
+        OutputError: there is none: the user has no home folder, as in a container with a number for a user.
+    """
     if sys.platform == "win32":
-        base = Path(os.environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+        base = Path(os.environ.get("APPDATA") or _home() / "AppData" / "Roaming")
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
+        base = _home() / "Library" / "Application Support"
     else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        base = Path(os.environ.get("XDG_DATA_HOME") or _home() / ".local" / "share")
     return base / "sfumato"
 
 
+def _home() -> Path:
+    try:
+        if os.environ.get("HOME") != "":  # of which the root folder would come
+            return Path.home()
+    except RuntimeError:
+        pass
+    raise OutputError(f"there is no home folder to keep styles in; set {OWN} and {PERSONAL} to folders")
+
+
+def _is_named(variable: str) -> bool:
+    """Whether the environment says where a person's styles lie, so that nothing is looked for in the home folder."""
+    return bool(os.environ.get(variable) or (sys.platform == "linux" and os.environ.get("XDG_DATA_HOME")))
+
+
 def own_folder() -> Path:
-    """Where a person's own styles are kept: ``$SFUMATO_STYLES``, or a folder of the system's place for data."""
-    return Path(os.environ.get("SFUMATO_STYLES") or data_folder() / "styles")
+    """Where a person's own styles are kept: ``$SFUMATO_STYLES``, or a folder of the system's place for data.
+
+    Raises:
+        OutputError: there is no such place.
+    """
+    return Path(os.environ.get(OWN) or data_folder() / "styles")
 
 
 def personal_folder() -> Path:
-    """Where what people like is kept, a folder each: ``$SFUMATO_PERSONAL``, or one of the system's place for data."""
-    return Path(os.environ.get("SFUMATO_PERSONAL") or data_folder() / "personal")
+    """Where what people like is kept, a folder each: ``$SFUMATO_PERSONAL``, or one of the system's place for data.
+
+    Raises:
+        OutputError: there is no such place.
+    """
+    return Path(os.environ.get(PERSONAL) or data_folder() / "personal")
 
 
-def own_names() -> list[str]:
-    """The names of a person's own styles, sorted."""
-    return sorted(path.stem for path in own_folder().glob("*.safetensors"))
+def own_names(home: bool = True) -> list[str]:
+    """The names of a person's own styles, sorted; without ``home`` only where the environment names a folder."""
+    if not home and not _is_named(OWN):
+        return []
+    with suppress(OutputError):  # who has no folder has no styles of their own
+        return sorted(path.stem for path in own_folder().glob("*.safetensors"))
+    return []
 
 
 def personal_path(name: str) -> Path:
-    """The file of the taste of that name, whether it is there or not."""
+    """The file of the taste of that name, whether it is there or not.
+
+    Raises:
+        OutputError: there is no place for tastes.
+    """
     return personal_folder() / name / f"{name}{TASTE_SUFFIX}"
 
 
-def personal_names() -> list[str]:
-    """The names of the tastes that are styles, sorted."""
-    found = personal_folder().glob(f"*/*{TASTE_SUFFIX}")
-    return sorted(path.stem for path in found if path.stem == path.parent.name and is_name(path.stem))
+def has_personal(name: str) -> bool:
+    """Whether something is kept under that name."""
+    with suppress(OutputError):
+        return is_name(name) and os.path.isdir(personal_folder() / name)
+    return False
 
 
-def style_names() -> list[str]:
-    """All names: the built-in ones first."""
-    return list(dict.fromkeys([*assets.style_names(), *own_names(), *personal_names()]))
+def personal_names(home: bool = True) -> list[str]:
+    """The names of the tastes that are styles, sorted; without ``home`` only where the environment names a
+    folder."""
+    if not home and not _is_named(PERSONAL):
+        return []
+    with suppress(OutputError):
+        found = personal_folder().glob(f"*/*{TASTE_SUFFIX}")
+        return sorted(path.stem for path in found if path.stem == path.parent.name and is_name(path.stem))
+    return []
+
+
+def style_names(home: bool = True) -> list[str]:
+    """All names: the built-in ones first. Without ``home`` nothing that lies in the user's home folder."""
+    return list(dict.fromkeys([*assets.style_names(), *own_names(home), *personal_names(home)]))
 
 
 def is_name(name: str) -> bool:
@@ -73,25 +121,27 @@ def has_style(name: str) -> bool:
     return name in style_names() or split_name(name)[0] in personal_names()
 
 
-def style_path(name: str) -> Path:
+def style_path(name: str, home: bool = True) -> Path:
     """The file of a style; of one of a taste's styles (``anna/2``) that of the taste, which ends in `TASTE_SUFFIX`.
+    ``home`` as in :func:`style_names`.
 
     Raises:
         UsageError: there is none of that name; the error offers the nearest ones.
     """
     if name in assets.style_names():
         return assets.style_path(name)
-    if name in own_names():
+    if name in own_names(home):
         return own_folder() / f"{name}.safetensors"
     taste, _ = split_name(name)
-    if taste in personal_names():
+    if taste in personal_names(home):
         return personal_path(taste)
-    if is_name(taste) and os.path.isdir(personal_folder() / taste):
+    if (home or _is_named(PERSONAL)) and has_personal(taste):
         raise UsageError(
             f"{taste} is no style yet: `sfumato personal show {taste}` says whether it is to be learnt again, or lacks "
             "pictures that are liked"
         )
-    raise UsageError(f"there is no style {name!r}; {assets.nearest(name, style_names())}")
+    hint = "" if home else " (in Python, own=True looks into the home folder too)"
+    raise UsageError(f"there is no style {name!r}; {assets.nearest(name, style_names(home))}{hint}")
 
 
 def new_style_path(name: str, overwrite: bool = False) -> Path:
@@ -99,9 +149,10 @@ def new_style_path(name: str, overwrite: bool = False) -> Path:
 
     Raises:
         UsageError: the name cannot be typed easily, is a built-in style's or a taste's, or is taken.
+        OutputError: there is no place for such styles.
     """
     check_new_name(name)
-    if os.path.exists(personal_folder() / name):
+    if has_personal(name):
         raise UsageError(f"{name} is learnt from pictures (sfumato personal show {name}); choose another name")
     path = own_folder() / f"{name}.safetensors"
     if os.path.exists(path) and not overwrite:
@@ -114,6 +165,7 @@ def new_personal_path(name: str) -> Path:
 
     Raises:
         UsageError: the name cannot be typed easily, is a built-in style's or a person's own, or is taken.
+        OutputError: there is no place for tastes.
     """
     check_new_name(name)
     if name in own_names():

@@ -65,6 +65,7 @@ class Recipe:
         quality: as `Stylizer` takes it.
         decoder_sha256: of the networks of the quality standard (`FeatureNetworks.digest`); empty for a draft.
         finish: what was done to the picture after painting, as `retouch.Finish` tells it, in order.
+        photo_sha256: of the photo's file, in hex; empty where it had none (standard input, a pipe).
     """
 
     version: str
@@ -83,6 +84,7 @@ class Recipe:
     quality: Quality = "draft"
     decoder_sha256: str = ""
     finish: Sequence[Mapping[str, Any]] = ()
+    photo_sha256: str = ""
 
     @classmethod
     def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
@@ -118,6 +120,8 @@ class Recipe:
             del found["quality"], found["decoder_sha256"]
         if not self.finish:
             del found["finish"]
+        if not self.photo_sha256:
+            del found["photo_sha256"]
         return found
 
     @classmethod
@@ -147,8 +151,8 @@ class Recipe:
         """
         if not all(isinstance(part, list) for part in (self.styles, self.masks)):
             raise ValueError("its styles or masks are no list")
-        texts = (self.version, self.model, self.model_sha256, self.decoder_sha256, self.kind, *self.masks)
-        if not all(isinstance(text, str) for text in (*texts, *(style["name"] for style in self.styles))):
+        texts = (self.version, self.model, self.model_sha256, self.decoder_sha256, self.photo_sha256, self.kind)
+        if not all(isinstance(text, str) for text in (*texts, *self.masks, *(style["name"] for style in self.styles))):
             raise ValueError("its parts have other types")
         if not (self.version + self.model_sha256).isprintable():  # errors tell of them
             raise ValueError("its parts have signs that cannot be shown")
@@ -208,7 +212,7 @@ def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
 def _named(name: str) -> Sequence[StylePicture]:
     """The pictures of a built-in or personal style; none where there is none of that name."""
     try:
-        return Style.named(name).pictures
+        return Style.named(name, own=True).pictures  # what is taken of them is known by its hash
     except (UsageError, InputError, ModelError):
         return ()
 

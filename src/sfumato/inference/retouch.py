@@ -74,6 +74,7 @@ class Finish:
         upscale: 1, or 2 for twice the size by the network that ships.
         upscaler: SHA-256 of that network, in the recipe of a finished picture; "" takes the one that is there.
         version: of Sfumato.
+        picture: SHA-256 of the file that was finished, in the recipe of a finished picture; "" where it had none.
     """
 
     brightness: float = 0.0
@@ -86,6 +87,7 @@ class Finish:
     upscale: int = 1
     upscaler: str = ""
     version: str = __version__
+    picture: str = ""
 
     def __post_init__(self) -> None:
         for name in ("brightness", "contrast", "saturation", "warmth"):
@@ -179,7 +181,7 @@ class Finish:
         return ", ".join(f"{name} {told[name]:g}" for name in names if name in told)
 
 
-_TEXTS = ("upscaler", "version")
+_TEXTS = ("upscaler", "version", "picture")
 
 
 def finishes(recipe: Mapping[str, Any], where: str) -> list[Finish]:

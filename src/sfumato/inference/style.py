@@ -42,16 +42,21 @@ class Style:
     pictures: Sequence[StylePicture] = field(default=(), compare=False)
 
     @classmethod
-    def named(cls, name: str) -> Style:
+    def named(cls, name: str, own: bool = False) -> Style:
         """A built-in style, one of a person's own (``sfumato styles add``), or one learnt from what a person likes
         (``sfumato personal``; ``NAME/2`` is the second of several).
+
+        Args:
+            own: whether the user's home folder is looked into as well, as the command line does. Folders that the
+                environment names (``SFUMATO_STYLES``, ``SFUMATO_PERSONAL``, ``XDG_DATA_HOME``) always are. A service
+                that takes names from strangers leaves it out.
 
         Raises:
             UsageError: there is none of that name; the error offers the nearest ones.
         """
         if not isinstance(name, str):
             raise UsageError(f"a style's name is text, but {type(name).__name__} was given")
-        path = style_path(name)
+        path = style_path(name, own)
         if path.suffix == TASTE_SUFFIX:
             from sfumato.inference.taste import Taste
 
@@ -114,13 +119,13 @@ class Style:
         code, about = StyleCode.load(path)
         return cls(about.get("name") or Path(path).name.split(".")[0], code, about)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Writes a style file (safetensors, a few kB), whole or not at all.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: it cannot be written, or there is one and it is not to be overwritten.
         """
-        self.code.save(path, {**self.about, "name": self.name})
+        self.code.save(path, {**self.about, "name": self.name}, overwrite)
 
 
 def _several(sources: Any) -> Iterable[Any]:

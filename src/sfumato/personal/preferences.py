@@ -21,24 +21,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import re
 import secrets
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 from sfumato import assets
 from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
-from sfumato.files import atomic_file, read_bytes
+from sfumato.files import atomic_file, locked, read_bytes
 from sfumato.image import picture_digest
-from sfumato.inference.library import is_name, new_personal_path, personal_folder
+from sfumato.inference.library import PERSONAL, TASTE_SUFFIX, has_personal, is_name, new_personal_path, personal_folder
 from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import LIKED, StylePicture, write_liked
 from sfumato.inference.stylizer import Stylizer
@@ -49,6 +49,7 @@ from sfumato.personal.profile import Centre, PreferenceModel, centres
 from sfumato.personal.space import StyleSpace
 from sfumato.style_code import StyleCode, from_text, to_text
 
+_log = logging.getLogger(__name__)  # which tells warnings on stderr where nobody set it up otherwise
 #: Of ``taste.json``.
 FORMAT = 1
 _FILE = "taste.json"
@@ -227,11 +228,11 @@ class Preferences:
             InputError: the file cannot be read, or is damaged.
             OutputError: the store itself cannot be read.
         """
-        path = personal_folder() / name / _FILE
-        if not is_name(name) or not os.path.isdir(path.parent):
+        if not has_personal(name):
             hint = assets.nearest(name, names())
             hint = hint if hint.startswith("did") else "`sfumato personal list` lists what there is"
             raise UsageError(f"no style {name!r} was learnt; {hint}")
+        path = personal_folder() / name / _FILE
         try:
             found = json.loads(path.read_bytes())
             if type(found["format"]) is int and found["format"] > FORMAT:
@@ -267,7 +268,10 @@ def names() -> list[str]:
     Raises:
         OutputError: the store cannot be read: it is a file, say.
     """
-    root = personal_folder()
+    try:
+        root = personal_folder()
+    except OutputError:  # nobody who has no home has learnt anything
+        return []
     try:
         found = os.listdir(root)
     except FileNotFoundError:  # nothing was learnt yet
@@ -404,14 +408,16 @@ def create(
     with _writing():
         path = new_personal_path(name)
         kept = _with(Preferences(name), found, rights, copy)
-        new = personal_folder() / f".new-{secrets.token_hex(6)}"
+        new = None
         try:
+            new = _new_folder()
             taste = _write(new, kept, Preferences(name), _seen_of(found), stylizer)
             os.rename(new, path.parent)
         except OSError as problem:
             raise OutputError(f"cannot write {path.parent}: {problem.strerror or problem}") from problem
         finally:
-            shutil.rmtree(new, ignore_errors=True)
+            if new is not None:
+                shutil.rmtree(new, ignore_errors=True)
     return kept, taste
 
 
@@ -486,15 +492,18 @@ def install(taste: Taste, name: str) -> Preferences:
     with _writing():
         path = new_personal_path(name)
         kept = Preferences(name, imported=True)
-        new = personal_folder() / f".new-{secrets.token_hex(6)}"
+        new = None
         try:
+            new = _new_folder()
             _write_json(new / _FILE, kept.to_json())
             replace(taste, name=name).save(new / path.name)
+            _keep_private(new)
             os.rename(new, path.parent)
         except OSError as problem:
             raise OutputError(f"cannot write {path.parent}: {problem.strerror or problem}") from problem
         finally:
-            shutil.rmtree(new, ignore_errors=True)
+            if new is not None:
+                shutil.rmtree(new, ignore_errors=True)
     return kept
 
 
@@ -639,6 +648,7 @@ def _edit(
         before = Preferences.load(name)
         before.check_learnable()
         kept = edit(before)
+        _keep_private(before.folder)  # older versions left that to the umask
         return kept, _write(before.folder, kept, before, seen, stylizer, shown)
 
 
@@ -679,6 +689,7 @@ def _write(
         write_liked(folder, _painted_with(kept, taste, codes))
         taste.save(path)  # last: a style that does not fit what is kept is learnt again
     _sweep(folder, kept)
+    _keep_private(folder)
     return taste
 
 
@@ -731,32 +742,42 @@ def _writing() -> Iterator[None]:
     try:
         if not os.path.isdir(root):
             root.mkdir(0o700, parents=True, exist_ok=True)  # nobody else's business
-        file = (root / ".lock").open("a+b")
     except OSError as problem:
-        raise OutputError(f"cannot write into {root}: {problem.strerror or problem}; see SFUMATO_PERSONAL") from problem
-    with file:
+        raise OutputError(f"cannot write into {root}: {problem.strerror or problem}; see {PERSONAL}") from problem
+
+    def waiting() -> None:
+        _log.warning("sfumato: another command writes into %s; waiting for its end", root)
+
+    with ExitStack() as held:
         try:
-            _lock(file)
+            held.enter_context(locked(root / ".lock", waiting))
+            _keep_private(root / ".lock")
         except OSError as problem:
-            raise OutputError(f"cannot lock {root}: {problem.strerror or problem}; see SFUMATO_PERSONAL") from problem
+            raise OutputError(f"cannot lock {root}: {problem.strerror or problem}; see {PERSONAL}") from problem
         for left in (*root.glob(".new-*"), *root.glob(".deleted-*")):
             shutil.rmtree(left, ignore_errors=True)
         yield
 
 
-def _lock(file: BinaryIO) -> None:
-    """Waits for the lock, which goes with the file's end, also that of a process that is killed."""
-    if sys.platform == "win32":
-        import msvcrt
+def _new_folder() -> Path:
+    """Where a new name is made ready, for nobody else to see."""
+    new = personal_folder() / f".new-{secrets.token_hex(6)}"
+    new.mkdir(0o700)
+    return new
 
-        while True:
-            with suppress(OSError):  # after ten seconds of waiting
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-                return
-    else:
-        import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX)
+def _keep_private(path: Path) -> None:
+    """Has the owner alone read what is kept of a person, whatever the folder of the store and the umask let others do.
+    What lies there and is not ours stays as it is."""
+    ours = [path]
+    if path.is_dir():
+        named = {_FILE, LIKED, "codes", "pictures", *(each.name for each in path.glob(f"*{TASTE_SUFFIX}"))}
+        inside = (*path.glob("*"), *path.glob("codes/*"), *path.glob("pictures/*"))
+        names = {each: each.relative_to(path).as_posix() for each in inside if not each.is_symlink()}
+        ours += [each for each, name in names.items() if name in named or _OURS.fullmatch(name)]
+    for each in ours:
+        with suppress(OSError):  # another user's, say
+            each.chmod(0o700 if each.is_dir() else 0o600)
 
 
 def _now() -> str:

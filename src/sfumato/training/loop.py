@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -21,8 +22,8 @@ from torch import Tensor, nn
 
 from sfumato.checkpoint import load_model
 from sfumato.data.folders import FolderReport
-from sfumato.errors import TrainingError, UsageError
-from sfumato.files import atomic_file
+from sfumato.errors import OutputError, TrainingError, UsageError
+from sfumato.files import atomic_file, locked
 from sfumato.image import write_image
 from sfumato.losses.game import Game
 from sfumato.parallel import (
@@ -60,6 +61,10 @@ KINDS: dict[str, MakeKind] = {
     "noise": NoiseKind,
     "matching": Matching,
 }
+
+LOCK = ".lock"  # in a run: held by the training that writes into it
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some disks of clusters: there nobody is kept out
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,8 @@ class Trainer:
         if config.started_from:
             self.about["started_from"] = config.started_from
         model, discriminator = self.kind.model, self.kind.discriminator
-        if not checkpoints(out):
+        self.newest = checkpoints(out)[-1:]  # as far as this training knows
+        if not self.newest:
             self._begin(start)
         ema = EMA(model, config.ema_half_life)
         learnt = [p for p in model.parameters() if p.requires_grad]
@@ -343,9 +349,29 @@ class Trainer:
             torch.cuda.synchronize()
 
     def run(self, tell: Callable[[Progress], None]) -> None:
-        """Train to the end. TrainingError where a loss is not finite; Interrupted (after saving) on SIGINT, SIGTERM."""
+        """Train to the end, alone in the run's folder.
+
+        Raises:
+            TrainingError: a loss is not finite.
+            Interrupted: after saving, on SIGINT and SIGTERM.
+            UsageError: another training writes into the folder, or has since this one looked.
+            OutputError: the folder cannot be written, or its disk is full.
+        """
+        try:
+            with _alone(self.out) if is_main() else nullcontext():
+                self._run(tell)
+        except OSError as problem:
+            if problem.errno not in _NO_ROOM:
+                raise
+            said = f"cannot write into {self.out}: {problem.strerror}; make room, and go on with --resume"
+            raise OutputError(said) from problem
+        finally:
+            self.newest = checkpoints(self.out)[-1:]
+
+    def _run(self, tell: Callable[[Progress], None]) -> None:
         if is_main():
-            self.out.mkdir(parents=True, exist_ok=True)
+            if checkpoints(self.out)[-1:] != self.newest:
+                raise UsageError(f"another training has written into {self.out} meanwhile; give another --out")
             with atomic_file(self.out / "config.json") as file:
                 file.write(self.config.model_dump_json(indent=1).encode())
             remove_unfinished(self.out)
@@ -573,8 +599,34 @@ def check_processes(config: TrainConfig, processes: int) -> None:
         )
 
 
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Holds a run's lock.
+
+    Raises:
+        UsageError: another training holds it.
+        OutputError: the folder cannot be written.
+    """
+    with ExitStack() as held:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(out / LOCK))
+        except BlockingIOError as problem:
+            raise UsageError(
+                f"another training writes into {out}; wait for its end, or give another --out"
+            ) from problem
+        except OSError as problem:
+            if problem.errno not in _NO_LOCKS:
+                raise OutputError(f"cannot write into {out}: {problem.strerror or problem}") from problem
+        yield
+
+
 def check_out(out: Path, resume: bool) -> None:
-    """UsageError where a run is already there and `--resume` was not given, or was and no run is there."""
+    """UsageError where a training writes into a run, where one is already there and `--resume` was not given, or was
+    and no run is there."""
+    if (out / LOCK).is_file() and os.environ.get("RANK", "0") == "0":  # of several processes the first holds the lock
+        with suppress(OutputError), _alone(out):  # a run that is only read is not written
+            pass
     if resume and not (out / "config.json").is_file():
         raise UsageError(f"{out} holds no run to go on with; check the name, or leave --resume out to begin one")
     if not resume and checkpoints(out):

@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from sfumato import __version__
-from sfumato.checkpoint import Model, new_directory, save_model
-from sfumato.errors import ModelError, UsageError
-from sfumato.files import atomic_file, read_json
+from sfumato.checkpoint import Model, save_model
+from sfumato.errors import ModelError, OutputError, UsageError
+from sfumato.files import atomic_file, new_directory, read_json, sweep
 from sfumato.training.config import TrainConfig
 from sfumato.training.monitor import MonitorState
 from sfumato.training.optim import EMA
@@ -80,7 +80,12 @@ class TrainingState:
             averaged = {**self.model.state_dict(), **self.ema.values}
             save_model(temporary / "model.safetensors", self.model, about, averaged)
             # Clones: safetensors refuses tensors that share memory, and the optimisers' step counts may.
-            save_file({k: t.detach().clone().contiguous() for k, t in self.tensors()}, temporary / "state.safetensors")
+            tensors = {k: t.detach().clone().contiguous() for k, t in self.tensors()}
+            try:
+                save_file(tensors, temporary / "state.safetensors")
+            except SafetensorError as error:
+                said = str(error).removeprefix("Error while serializing: ")
+                raise OutputError(f"cannot write the checkpoint {directory}: {said}; make room, and resume") from error
             numbers = {"step": self.step, "ema_seen": self.ema.seen, "about": about}
             numbers["validation"] = self.record.model_dump()
             numbers["monitor"] = self.monitor.model_dump(mode="json")
@@ -89,8 +94,8 @@ class TrainingState:
         best = best_checkpoint(run)
         kept = {newest_until(run, healthy), None if best is None else checkpoint(run, best.step)}
         for old in checkpoints(run)[:-KEEP]:
-            if old not in kept:
-                shutil.rmtree(old)
+            if old not in kept:  # at once: no half of one is taken for a checkpoint
+                shutil.rmtree(old.rename(old.with_name(f".{old.name}")))
         return directory
 
     def mark_best(self, run: Path) -> None:
@@ -104,6 +109,7 @@ class TrainingState:
     def restore(self, directory: Path) -> dict[str, str]:
         """Take over a checkpoint's state, and return its `about`; ModelError where it does not fit this config."""
         try:
+            (directory / "state.safetensors").open("rb").close()  # safetensors would say "No such file" to any failure
             tensors = load_file(directory / "state.safetensors")
             numbers = read_json(directory / "state.json")
             # Runs from before there was the one or the other have none.
@@ -177,9 +183,10 @@ def best_checkpoint(run: Path) -> Best | None:
 
 
 def remove_unfinished(run: Path) -> None:
-    """Remove what a killed run left half-written beside its checkpoints."""
+    """Remove what a killed run left half-written or half-removed beside its checkpoints."""
     folder = run / "checkpoints"
-    for path in folder.glob(".[0-9]*") if folder.is_dir() else ():
+    sweep(folder)
+    for path in folder.glob(".[0-9]*") if folder.is_dir() else ():  # half removed
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -1,0 +1,162 @@
+"""What XMP and IPTC say of a picture: who owns and made it, what it shows, and when. Nothing else is looked for.
+
+Photo agencies and Lightroom write owners there and not into Exif. Which property is which of Exif's is told in the
+guidelines of the Metadata Working Group (2010).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from xml.etree import ElementTree
+
+MAX_XMP = 4 << 20  # bytes; with an edit's whole history it has some hundred thousand
+_MAX_ENTRIES = 1000  # of IPTC, and values of an XMP property
+
+_RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
+_DC = "{http://purl.org/dc/elements/1.1/}"
+_XMP = "{http://ns.adobe.com/xap/1.0/}"
+_EXIF = "{http://ns.adobe.com/exif/1.0/}"
+_TIFF = "{http://ns.adobe.com/tiff/1.0/}"
+_PHOTOSHOP = "{http://ns.adobe.com/photoshop/1.0/}"
+_XMP_TEXTS = {
+    "copyright": (f"{_DC}rights", f"{_TIFF}Copyright"),
+    "artist": (f"{_DC}creator", f"{_TIFF}Artist"),
+    "description": (f"{_DC}description", f"{_TIFF}ImageDescription"),
+}
+_XMP_DATES = {
+    "Original": (f"{_EXIF}DateTimeOriginal", f"{_PHOTOSHOP}DateCreated"),
+    "Digitized": (f"{_EXIF}DateTimeDigitized", f"{_XMP}CreateDate"),
+    "": (f"{_XMP}ModifyDate", f"{_TIFF}DateTime"),
+}
+_IPTC_TEXTS = {"copyright": 116, "artist": 80, "description": 120}  # datasets of record 2
+_IPTC_DATES = {"Original": (55, 60), "Digitized": (62, 63)}  # date and time
+_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s*(Z|[+-]\d\d:\d\d)?)?")
+_IPTC_TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(?:([+-]\d\d)(\d\d))?")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was found.
+
+    Attributes:
+        texts: by ``copyright``, ``artist`` and ``description``, one or several each; as they stand, unchecked.
+        dates: of ``Original``, of ``Digitized`` and, under an empty name, of the last change, each by the names and in
+            the form of Exif's tags (``DateTimeOriginal``, ``SubsecTimeOriginal``, ``OffsetTimeOriginal``).
+    """
+
+    texts: Mapping[str, list[str | bytes]] = field(default_factory=dict)
+    dates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def from_xmp(packet: bytes | str) -> Said:
+    """What an XMP packet says; nothing where it is damaged.
+
+    A packet that declares a document type is damaged: entities, with which a stranger's XML does harm, need one.
+    """
+    text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else packet
+    text = text[: text.rfind(">") + 1].lstrip("\ufeff \t\r\n\0")  # padding may follow
+    if len(text) > MAX_XMP or "<!DOCTYPE" in text or "<!ENTITY" in text:
+        return Said()
+    try:
+        root = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError):
+        return Said()
+    found: dict[str, list[str]] = {}
+    for rdf in root.iter(f"{_RDF}RDF"):
+        for subject in rdf.findall(f"{_RDF}Description"):
+            for name, value in subject.items():
+                found.setdefault(name, []).append(value)
+            for each in subject:
+                found.setdefault(each.tag, []).extend(_values(each))
+    texts = {name: next((found[p] for p in places if found.get(p)), []) for name, places in _XMP_TEXTS.items()}
+    dates = {}
+    for which, places in _XMP_DATES.items():
+        for value in (value for place in places for value in found.get(place, ())):
+            if date := _date(value.strip(), which):
+                dates[which] = date
+                break
+    return Said({name: list(values) for name, values in texts.items() if values}, dates)
+
+
+def _values(element: ElementTree.Element) -> list[str]:
+    """A property's values: one, a list, or the one of several languages that stands for all."""
+    entries = element.findall(f"{_RDF}*/{_RDF}li")[:_MAX_ENTRIES]
+    if element.find(f"{_RDF}Alt") is not None:
+        entries = [each for each in entries if each.get(_LANGUAGE) == "x-default"] or entries
+        entries = entries[:1]
+    return ["".join(each.itertext()) for each in (entries or [element])]
+
+
+def from_iptc(data: bytes) -> Said:
+    """What IPTC-IIM says, a run of datasets, as far as it is whole."""
+    found: dict[int, list[bytes]] = {}
+    for number, value in _datasets(data):
+        found.setdefault(number, []).append(value)
+    texts: dict[str, list[str | bytes]] = {
+        name: list(found[number]) for name, number in _IPTC_TEXTS.items() if number in found
+    }
+    dates = {}
+    for which, (day, time) in _IPTC_DATES.items():
+        date, clock = (found.get(number, [b""])[0].decode("latin-1").strip("\0 ") for number in (day, time))
+        if len(date) == 8:
+            hours = _IPTC_TIME.fullmatch(clock)
+            told = f"T{hours[1]}:{hours[2]}:{hours[3]}" if hours else ""
+            told += f"{hours[4]}:{hours[5]}" if hours and hours[4] else ""
+            dates[which] = _date(f"{date[:4]}-{date[4:6]}-{date[6:]}{told}", which)
+    return Said(texts, dates)
+
+
+def _datasets(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Number and value of each of record 2."""
+    at = 0
+    for _ in range(_MAX_ENTRIES):
+        if len(data) < at + 5 or data[at] != 0x1C:
+            return
+        record, number, size = struct.unpack_from(">BBH", data, at + 1)
+        at += 5 + size
+        if size > 0x7FFF or at > len(data):  # longer ones hold previews
+            return
+        if record == 2:
+            yield number, data[at - size : at]
+
+
+def iptc_of_photoshop(blocks: bytes) -> bytes:
+    """The IPTC among Photoshop's blocks, as TIFF and, in hex, PNG carry them; empty where there is none."""
+    at = blocks.find(b"8BIM\x04\x04")
+    if at < 0 or len(blocks) < at + 12:
+        return b""
+    start = at + 7 + blocks[at + 6]
+    start += start % 2 != at % 2  # the name is padded
+    size = int.from_bytes(blocks[start : start + 4], "big")
+    return blocks[start + 4 : start + 4 + size]
+
+
+def raw_profile(text: object) -> bytes:
+    """What ImageMagick and ExifTool keep in a PNG as "Raw profile type NAME": its name, its size, and hex."""
+    with suppress(ValueError, AttributeError):
+        return bytes.fromhex("".join(str(text).split()[2:]))
+    return b""
+
+
+def _date(text: str, which: str) -> dict[str, str]:
+    """Of a time as ISO 8601 has it, Exif's tags; none where it is none, or no whole day."""
+    found = _DATE.match(text)
+    if not found:
+        return {}
+    year, month, day, hour, minute, second, part, offset = found.groups()
+    try:
+        when = datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0))
+    except ValueError:
+        return {}
+    told = {f"DateTime{which}": f"{when.year:04}:{when:%m:%d %H:%M:%S}"}
+    if part:
+        told[f"SubsecTime{which}"] = part
+    if offset:
+        told[f"OffsetTime{which}"] = "+00:00" if offset == "Z" else offset
+    return told

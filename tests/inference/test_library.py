@@ -1,0 +1,90 @@
+"""Where a person's own styles are looked for, and what goes without such a place."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sfumato.errors import OutputError, UsageError
+from sfumato.inference import Style, library
+from support import assert_one_sentence, run
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that names no home folder, for a user whom the system does not know."""
+    for variable in ("HOME", "XDG_DATA_HOME", "APPDATA", library.OWN, library.PERSONAL):
+        monkeypatch.delenv(variable, raising=False)
+
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_built_in_styles_paint_and_own_ones_cannot_be_written(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.linear_gradient("L").resize((32, 24)).convert("RGB").save(photo)
+    out = tmp_path / "out.png"
+    for words in (
+        ["stylize", photo, "--style", "monet", "--quality", "draft", "-o", out],
+        ["show", out],
+        ["styles"],
+        ["styles", "show", "monet"],
+        ["personal", "list"],
+        ["doctor"],
+    ):
+        result = run(*words)
+        assert result.exit_code == 0, (words, result.stderr)
+    for words in (["styles", "add", "mine", photo], ["personal", "new", "anna", "--like", photo]):
+        result = run(*words)
+        assert result.exit_code == 4, (words, result.stderr)
+        assert "there is no home folder to keep styles in; set SFUMATO_STYLES" in result.stderr
+        assert "Traceback" not in result.stderr
+    for words in (["stylize", photo, "--style", "mine", "-o", tmp_path / "no.png"], ["personal", "show", "anna"]):
+        assert run(*words).exit_code == 2
+    assert_one_sentence(run("personal", "delete", "anna", "--yes"), 2, "no style 'anna' was learnt")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
+def test_a_user_without_a_name_or_a_home_has_the_built_in_styles() -> None:
+    code = (
+        "import os\nfrom sfumato.inference.library import has_style, style_names, style_path\n"
+        "os.setgid(12345); os.setuid(12345)\n"
+        "print(style_names()[0], has_style('mine'), style_path('monet').name)"
+    )
+    kept = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_DATA_HOME", library.OWN, library.PERSONAL)}
+    ran = subprocess.run([sys.executable, "-c", code], env=kept, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split()[1:] == ["False", "monet.safetensors"]
+
+
+def test_an_empty_home_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(library.OWN, raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setenv("HOME", "")
+    with pytest.raises(OutputError, match="there is no home folder"):
+        library.own_folder()  # and not /.local/share
+
+
+def test_python_looks_into_the_home_folder_only_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("XDG_DATA_HOME", library.OWN, library.PERSONAL):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("APPDATA", str(tmp_path))
+    Style.named("monet").save(library.own_folder() / "mine.safetensors")
+    assert library.own_folder().is_relative_to(tmp_path)
+    with pytest.raises(UsageError, match=r"there is no style 'mine'.*own=True"):
+        Style.named("mine")
+    assert Style.named("mine", own=True).code == Style.named("monet").code
+    assert run("styles", "show", "mine").exit_code == 0  # the command line asks
+    monkeypatch.setenv(library.OWN, str(library.own_folder()))  # and so does whoever names the folder
+    assert Style.named("mine").code == Style.named("monet").code
