@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from sfumato.errors import InputError, UsageError
-from sfumato.image import read_image, read_photo
+from sfumato.image import picture_digest, read_image, read_photo, read_recipe
 from sfumato.inference.batch import plan
 from sfumato.pipes import is_pipe, read_pipe
+from support import run
 
 
 @pytest.fixture
@@ -81,3 +82,24 @@ def test_the_command_reads_what_shells_name(photo, tmp_path):
     result = subprocess.run([*words, "--threads", "1"], capture_output=True, check=False, timeout=300)
     assert result.returncode == 0, result.stderr
     assert read_image(out).shape == (1, 3, 48, 64)
+
+
+def test_a_named_pipe_is_a_photo_and_a_style(pipe, photo, tmp_path):
+    for words, is_hashed in (((pipe, "--style", "monet"), False), ((photo, "--style", pipe), True)):
+        out = tmp_path / f"{is_hashed}.png"
+        writer = write(pipe, photo.read_bytes())
+        result = run("stylize", *words, "-o", out, "--quality", "draft", "--threads", "1")
+        writer.join()
+        assert result.exit_code == 0, result.stderr
+        assert ("photo_sha256" in read_recipe(out)) == is_hashed
+
+
+def test_what_hashes_files_leaves_a_pipe_to_its_reader(pipe, photo):
+    """Opened and closed again, it would end who writes into it."""
+    writer = write(pipe, photo.read_bytes())
+    time.sleep(0.1)  # by now it waits for a reader
+    with pytest.raises(InputError, match="no regular file"):
+        picture_digest(pipe)
+    time.sleep(0.1)
+    np.testing.assert_array_equal(read_image(pipe), read_image(photo))
+    writer.join()

@@ -326,13 +326,18 @@ def read_json(path: str | os.PathLike[str], most: int = LARGEST_JSON) -> Any:
 @contextmanager
 def _regular(path: str | os.PathLike[str], most: int) -> Iterator[tuple[BinaryIO, int]]:
     """A regular file, open, and its size, at most ``most``."""
+    _check_regular(os.stat(path), path)  # a pipe that is opened and closed again ends what writes into it
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
         state = os.fstat(file.fileno())  # of what was opened: a name may come to stand for another file
-        if not stat.S_ISREG(state.st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        _check_regular(state, path)
         if state.st_size > most:
             raise _too_large(path, most)
         yield file, state.st_size
+
+
+def _check_regular(state: os.stat_result, path: str | os.PathLike[str]) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 
 def _too_large(path: str | os.PathLike[str], most: int) -> OSError:
