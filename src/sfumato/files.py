@@ -336,6 +336,8 @@ def _regular(path: str | os.PathLike[str], most: int) -> Iterator[tuple[BinaryIO
 
 
 def _check_regular(state: os.stat_result, path: str | os.PathLike[str]) -> None:
+    if stat.S_ISDIR(state.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(state.st_mode):
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
 

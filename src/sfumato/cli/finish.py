@@ -96,12 +96,13 @@ class Finishing(Pictures):
 
         from sfumato.errors import InputError
 
-        recipe, why = self.finish.what_is_carried(photo.metadata)
+        finish = replace(self.finish, picture=digest)
+        recipe, why = finish.what_is_carried(photo.metadata)
         if why is not None:
             say_error(f"{name}: what its recipe tells is not carried on, since {why}")
         photo = replace(photo, metadata=replace(photo.metadata, recipe=recipe))
         try:
-            return replace(self.finish, picture=digest)(photo, self.threads)
+            return finish(photo, self.threads)
         except InputError as problem:
             raise InputError(f"cannot finish {name}: {problem}") from problem
 
@@ -115,8 +116,9 @@ class Finishing(Pictures):
             before = None if job.photo is None else read_recipe(job.photo)
         except SfumatoError:  # as `make` goes on without a damaged one
             before = None
-        carried, _ = self.finish.what_is_carried(Metadata(recipe=before))
-        return found == replace(self.finish, picture=digest).added_to(carried)
+        finish = replace(self.finish, picture=digest)
+        carried, _ = finish.what_is_carried(Metadata(recipe=before))
+        return found == finish.added_to(carried)
 
     def made_of(self, found: dict[str, object]) -> object:
         finishes = found.get("finish")
