@@ -23,13 +23,16 @@ class Inverted(Pictures):
 
     doing, done = "inverting", "inverted"
 
-    def make(self, photo: Photo, name: str) -> Photo:
+    def make(self, photo: Photo, name: str, digest: str) -> Photo:
         if Path(name).name == "large.png":
             np.empty(1 << 50, np.uint8)
         return replace(photo, pixels=255 - photo.pixels)
 
-    def is_ours(self, found: dict[str, object] | None, job: Job) -> bool:
+    def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
         return False
+
+    def made_of(self, found: dict[str, object]) -> None:
+        return None
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def test_a_photo_too_large_for_memory_does_not_end_a_folder(
     jobs: list[Job], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(typer.Exit) as caught:
-        Inverted(None, 95, False, 10**6, False).all(jobs, is_batch=True)
+        Inverted(None, 95, False, False).all(jobs, is_batch=True)
     assert caught.value.exit_code == InputError.exit_code
     assert [job.target.exists() for job in jobs if job.target] == [True, False, True]
     np.testing.assert_allclose(read_image(jobs[2].target or ""), 1 - read_image(jobs[2].photo or ""), atol=1e-6)
@@ -54,7 +57,7 @@ def test_a_photo_too_large_for_memory_does_not_end_a_folder(
 
 def test_one_photo_too_large_for_memory_is_an_input_error(jobs: list[Job]) -> None:
     with pytest.raises(InputError, match=r"large\.png does not fit into memory"):
-        Inverted(None, 95, False, 10**6, False).all(jobs[1:2], is_batch=False)
+        Inverted(None, 95, False, False).all(jobs[1:2], is_batch=False)
 
 
 @pytest.mark.parametrize("of", ["numpy", "torch"])

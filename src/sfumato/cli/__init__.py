@@ -32,15 +32,15 @@ class _Commands(TyperGroup):
         except SfumatoError as problem:
             say_error(problem)
             raise typer.Exit(problem.exit_code) from problem
+        except typer.Abort:  # Ctrl-C at a question, whose line has not ended; a RuntimeError, too
+            say(err=True)
+            _stop_interrupted()
         except (MemoryError, RuntimeError) as problem:
             if not is_out_of_memory(problem):
                 raise
             say_error("this does not fit into memory; give less at a time, or close other programs")
             raise typer.Exit(InputError.exit_code) from problem
         except KeyboardInterrupt:
-            _stop_interrupted()
-        except typer.Abort:  # Ctrl-C at a question, whose line has not ended
-            say(err=True)
             _stop_interrupted()
         except ImportError as problem:
             if not _came_of_interrupt(problem):
