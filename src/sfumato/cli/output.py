@@ -65,7 +65,7 @@ def heard(err: bool) -> Iterator[None]:
             return
         if isinstance(problem, BrokenPipeError):
             raise
-        raise OutputError(f"cannot write to standard output: {problem.strerror or problem}") from problem
+        raise OutputError(_unwritten(problem)) from problem
 
 
 def prepare_streams() -> None:
@@ -90,7 +90,7 @@ def settle_streams() -> str | None:
         except (OSError, ValueError) as problem:  # Python would say it again, in its own words
             _mute(stream)
             if stream is sys.stdout and not isinstance(problem, BrokenPipeError):
-                failed = f"cannot write to standard output: {getattr(problem, 'strerror', None) or problem}"
+                failed = _unwritten(problem)
     return failed
 
 
@@ -112,6 +112,10 @@ def check_no_terminal() -> None:
     """Raises UsageError where a picture on stdout would go to a terminal."""
     if sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
+
+
+def _unwritten(problem: Exception) -> str:
+    return f"cannot write to standard output: {getattr(problem, 'strerror', None) or problem}"
 
 
 def _mute(stream: Any) -> None:

@@ -23,7 +23,7 @@ from sfumato.image import Picture, read_image
 
 #: Mean change of a pixel in [0, 1], at most, that is taken for the speed.
 MOST = 1 / 255
-_PICTURES = 12  # whose activations tell the ranges
+_PICTURES = 12  # at the least, whose activations tell the ranges
 _SIDE = 192  # pixels of them
 
 

@@ -42,7 +42,6 @@ _REFINED_PHOTO = 0.25  # share of the photo in the queries of refinement
 #: How places are compared in the last pass at the base size, and beyond it.
 _LAST = Weights(residual=1.0, statistics=0.5, evened=0.4)
 _DETAIL = np.float32(0.5)  # of the photo's detail in a `_Guide`
-_TINT = 0.02  # largest difference between a colour's channels that counts as grey
 _COARSEST = 24  # pixels of the short side: below that a scale has too few places
 _STEP = 3.0  # times the size of the scale before, at most, beyond the base size
 _SAMPLE = 6144  # places that statistics are taken from
@@ -252,7 +251,7 @@ class MatchedPainting:
 
     def _untinted(self, index: int, painted: Picture) -> Picture:
         """In a style without colours, what comes of it has none; the decoder alone gives greys a tint."""
-        if np.ptp(self.banks[index].vectors[:, -3:], axis=1).max() >= _TINT:
+        if not self.banks[index].is_grey:
             return painted
         grey = painted.mean(1, keepdims=True)
         return np.asarray(grey + (1 - self.strength) * (painted - grey))

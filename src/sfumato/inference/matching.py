@@ -43,6 +43,7 @@ _ROUNDS = 8  # of Sinkhorn: more change few matches
 _TEMPERATURE = 0.03  # of cosine similarity in the balancing
 _SIMILARITY = 0.1  # temperature of the smoothing, in cosine similarity
 _LEAST = np.float32(1e-30)  # use of a vector, at the least: float32 must not overflow
+_TINT = 0.02  # largest difference between a colour's channels that counts as grey
 _CHUNK = 512  # places that are searched at a time: their table of scores stays in the processor's cache
 _STRETCH = 1.25  # of a channel's deviation towards the bank's, at most
 _NOISE = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
@@ -69,6 +70,11 @@ class FeatureBank:
     def spread(self) -> Array:
         """The vectors' covariance ``(643, 643)``."""
         return covariance(self.vectors - self.mean)
+
+    @cached_property
+    def is_grey(self) -> bool:
+        """Whether the colours of all places are greys."""
+        return float(np.ptp(self.vectors[:, -3:], axis=1).max()) < _TINT
 
     @classmethod
     def of(cls, vectors: Array, origins: Array | None = None) -> FeatureBank:

@@ -14,7 +14,7 @@ import numpy as np
 
 from sfumato import assets
 from sfumato.errors import InputError, ModelError
-from sfumato.files import atomic_file
+from sfumato.files import atomic_file, read_json
 from sfumato.image import Picture, picture_digest, read_image, resize, to_uint8
 from sfumato.inference.matching import covariance, transport
 
@@ -109,7 +109,7 @@ def read_liked(folder: Path, styles: int) -> tuple[LikedPictures, ...]:
     styles."""
     found = []
     try:
-        for each in json.loads((folder / LIKED).read_bytes())["styles"]:
+        for each in read_json(folder / LIKED)["styles"]:
             kept = [StylePicture(p["sha256"], float(p["weight"]), Path(p["path"])) for p in each]
             found.append(LikedPictures(kept))
     except (OSError, ValueError, KeyError, TypeError):

@@ -369,9 +369,7 @@ class Stylizer:
         if self._told and code is None:
             raise UsageError(f"the discriminator of {self.card.model!r} is told a style; give its code")
         given = {"code": code.vector[None]} if code is not None and self._told else {}
-        logits: npt.NDArray[np.float32] = self._run("discriminator.onnx", (1, 1, None, None), picture=picture, **given)[
-            0
-        ]
+        (logits,) = self._run("discriminator.onnx", (1, 1, None, None), picture=picture, **given)
         return np.asarray(logits[0, 0])
 
     @property
