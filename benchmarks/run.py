@@ -44,7 +44,8 @@ from sfumato.inference.sources import ArraySource
 from sfumato.inference.style_bank import make_bank
 from sfumato.inference.tiling import tiles
 from sfumato.losses.perceptual import STYLE_LAYERS, gram_loss, luma_view, statistics_loss, style_target
-from sfumato.networks.model import ModelConfig, StyleTransferModel
+from sfumato.networks.config import ModelConfig
+from sfumato.networks.model import StyleTransferModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.quality.similarity import ssim
 

@@ -901,10 +901,27 @@ def test_photos_come_through_pipes_and_go_through_them() -> None:
             assert read_photo(there).pixels.shape == (24, 32, 3)
 
 
-@pytest.mark.parametrize("format", [None, "gif", ""])
-def test_a_buffer_needs_a_format(format: str | None) -> None:
+@pytest.mark.parametrize("format", ["gif", ""])
+def test_a_format_that_is_none_is_refused_for_a_buffer_too(format: str) -> None:
     with pytest.raises(OutputError, match=r"cannot write -: its format must be one of \.jpg"):
         write_photo(Photo(levels()), BytesIO(), format)
+
+
+def test_an_open_file_needs_no_format(tmp_path: Path) -> None:
+    for name, found in (("a.jpg", "JPEG"), ("b.TIFF", "TIFF"), ("c.webp", "WEBP"), ("no suffix", "PNG")):
+        with open(tmp_path / name, "wb") as file:
+            write_photo(Photo(levels()), file)
+        with Image.open(tmp_path / name) as image:
+            assert image.format == found
+    buffer = BytesIO()
+    write_photo(Photo(levels()), buffer)
+    assert buffer.getvalue().startswith(b"\x89PNG")
+    with open(os.open(tmp_path / "by number", os.O_WRONLY | os.O_CREAT), "wb") as file:  # its name is a number
+        write_photo(Photo(levels()), file)
+    with Image.open(tmp_path / "by number") as image:
+        assert image.format == "PNG"
+    with open(tmp_path / "x.gif", "wb") as file, pytest.raises(OutputError, match=r"its name must end in one of \.jpg"):
+        write_photo(Photo(levels()), file)
 
 
 @pytest.mark.parametrize(

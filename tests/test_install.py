@@ -1,7 +1,12 @@
-"""The light install as a stranger gets it: a wheel from this tree, in a new environment, from the package index."""
+"""The install as a stranger gets it: a wheel from this tree, in a new environment, from the package index.
+
+In the newest versions and in the lowest ones, light first and then with the extras of training and judging. Torch is in
+both the one of constraints.txt: the index has its other versions as builds with CUDA, of gigabytes.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +15,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from sfumato.errors import how_to_install
+from support import save_scenes
 
 ROOT = Path(__file__).parents[1]
 WHEEL_LIMIT = 20e6  # bytes
@@ -65,6 +73,36 @@ def lowest(folder: Path, wheel: Path) -> Path:
     done = run(bin / "python", "-m", "pip", "install", "--quiet", wheel, *floors(PROJECT["dependencies"]), cwd=folder)
     assert done.returncode == 0, done.stderr
     return bin
+
+
+def add_extras(bin: Path, wheel: Path, folder: Path, *versions: str) -> None:
+    """Training and judging, into an environment that has the light install."""
+    asked = "install", "--quiet", "-c", ROOT / "constraints.txt", f"{wheel}[quality,train]", *versions
+    done = run(bin / "python", "-m", "pip", *asked, cwd=folder)
+    assert done.returncode == 0, done.stderr
+
+
+def trains_exports_and_judges(bin: Path, desk: Path) -> None:
+    """That an environment's Sfumato trains a model, exports it, paints with it, and judges pictures."""
+    for name, seed in (("photos", 0), ("paintings", 100)):
+        save_scenes(desk / name, 3, seed)
+    pictures = "--content", "photos", "--style", "paintings"
+    short = "phases=[{steps=2,batch=2,crop=32,thumbnails=[32],large=0}]"
+    tiny = "--recipe", "tiny", "--device", "cpu", "--set", short, "--set", "log_every=1", "--set", "checkpoint_every=2"
+    styled = "--style", "paintings/1.png", "-o", "painted.png"
+    for command in (
+        ("train", *pictures, *tiny, "--out", "run"),
+        ("export", "run", "-o", "model"),
+        ("stylize", "photos/0.png", "--model", "model", *styled),
+        ("evaluate", *pictures, "--model", "shipped", "--suite", "full", "--short", "64", "--report", "report"),
+    ):
+        done = run(bin / "sfumato", *command, cwd=desk)
+        assert done.returncode == 0, f"{command[0]}: {done.stderr}"
+        assert "Traceback" not in done.stderr
+    card = json.loads((desk / "model" / "card.json").read_text("utf-8"))
+    assert max(card["parity"].values()) < 2e-3
+    assert (desk / "painted.png").stat().st_size > 1000
+    assert "Figures" in (desk / "report" / "report.html").read_text("utf-8")
 
 
 def paints(bin: Path, folder: Path, photo: Path) -> None:
@@ -133,5 +171,27 @@ def test_what_needs_an_extra_says_how_to_install_it(environment: Path, folder: P
     train = ("train", "--recipe", "tiny", "--content", "photos", "--style", "paintings", "--out", "run")
     asked = run(environment / "sfumato", *train, cwd=folder)
     assert asked.returncode == 2
-    assert "pip install 'sfumato[train]'" in " ".join(asked.stderr.split())
+    assert how_to_install("train") in " ".join(asked.stderr.split())
     assert "Traceback" not in asked.stderr
+
+
+# What follows puts torch into the environments of the tests above, and so comes last.
+
+
+def test_the_newest_versions_train_export_and_judge(
+    environment: Path, wheel: Path, folder: Path, tmp_path: Path
+) -> None:
+    add_extras(environment, wheel, folder)
+    trains_exports_and_judges(environment, tmp_path)
+
+
+def test_the_lowest_versions_train_export_and_judge(lowest: Path, wheel: Path, folder: Path, tmp_path: Path) -> None:
+    extras = PROJECT["optional-dependencies"]
+    listed = {each for name in ("train", "quality") for each in extras[name] if not each.startswith("torch>=")}
+    wanted = floors([*PROJECT["dependencies"], *sorted(listed)])
+    add_extras(lowest, wheel, folder, *wanted)
+    has = run(lowest / "python", "-m", "pip", "list", "--format", "freeze", cwd=folder).stdout.lower()
+    for entry in wanted:
+        name, _, version = entry.lower().partition("==")
+        assert f"{name}=={version}" in has.replace("_", "-"), f"{entry} is not what was installed"
+    trains_exports_and_judges(lowest, tmp_path)

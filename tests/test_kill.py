@@ -19,7 +19,8 @@ from safetensors.torch import load_file
 from sfumato.checkpoint import load_model, save_model
 from sfumato.image import read_recipe, to_uint8
 from sfumato.inference import Style, Stylizer
-from sfumato.networks.model import NoiseConfig, NoiseModel
+from sfumato.networks.config import NoiseConfig
+from sfumato.networks.model import NoiseModel
 from sfumato.personal.preferences import Gathered, Preferences, add, names
 from sfumato.training.state import checkpoints
 from support import scene

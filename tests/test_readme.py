@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from sfumato.cli import app
+from sfumato.errors import IS_PUBLISHED, how_to_install
 from sfumato.image import read_image, write_image
 
-README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
 
 
 @pytest.fixture
@@ -46,3 +49,20 @@ def test_the_first_commands_of_the_readme(desk: Path) -> None:
         result = CliRunner().invoke(app, arguments)
         assert (program, result.exit_code) == ("sfumato", 0), f"{line}\n{result.stderr}"
     assert sorted(path.name for path in (desk / "painted").iterdir()) == ["beach.jpg", "harbour.jpg"]
+
+
+def test_extras_of_the_readme_are_those_that_there_are() -> None:
+    section = README.partition("## Get it")[2].partition("\n## ")[0]
+    named = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert set(named) == set(extras) - {"dev"}
+
+
+def test_nobody_is_sent_to_a_package_index_that_does_not_have_it() -> None:
+    """`errors.how_to_install` is the one place that says how: what it does not say, no text says."""
+    assert ("pip install 'sfumato[train]'" in how_to_install("train")) == IS_PUBLISHED
+    texts = [ROOT / "README.md", *(path for name in ("docs", "src", "examples") for path in (ROOT / name).rglob("*"))]
+    for path in texts:
+        if path.suffix in (".md", ".py") and path.name != "errors.py":
+            found = re.search(r"pip(x)? install '?sfumato\b(?!-)", path.read_text("utf-8"))
+            assert (found is None) or IS_PUBLISHED, path

@@ -37,6 +37,18 @@ def test_tables_of_spreadsheets_and_scripts_are_alike(tmp_path, data):
     assert [row for _, row in read_table(path, ("file", "split"), "manifest")] == ROWS
 
 
+def test_a_column_that_need_not_be_there_is_read_where_it_is(tmp_path):
+    path = tmp_path / "table.csv"
+    for text, found in (
+        ("file,split\na,train\n", [{}]),
+        ("file,Licence,split\na, CC0 ,train\nb,,train\n", [{"licence": "CC0"}, {}]),
+        ("file,split,licence\na,train\n", [{}]),
+    ):
+        path.write_text(text)
+        rows = [row for _, row in read_table(path, ("file", "split"), "manifest", optional=("licence",))]
+        assert [{k: v for k, v in row.items() if k not in ("file", "split")} for row in rows] == found
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [

@@ -15,16 +15,8 @@ from torch import Tensor, nn
 from sfumato.config import Config
 from sfumato.errors import ModelError, UsageError, first_line
 from sfumato.files import atomic_file
-from sfumato.networks.model import (
-    CollectionConfig,
-    CollectionModel,
-    MatchingConfig,
-    MatchingModel,
-    ModelConfig,
-    NoiseConfig,
-    NoiseModel,
-    StyleTransferModel,
-)
+from sfumato.networks.config import CollectionConfig, MatchingConfig, ModelConfig, NoiseConfig
+from sfumato.networks.model import CollectionModel, MatchingModel, NoiseModel, StyleTransferModel
 
 FORMAT = "sfumato-model-1"
 # What a file holds, and a run trains

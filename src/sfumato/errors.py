@@ -20,7 +20,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
+#: Whether package indexes have Sfumato. A release sets it, and what `how_to_install` says goes with it.
+IS_PUBLISHED = False
 _NO_MEMORY = ("bad_alloc", "bad allocation", "out of memory", "not enough memory", "allocate memory")
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs an extra, for the end of a sentence. All messages have it from here."""
+    if IS_PUBLISHED:
+        return f"pip install 'sfumato[{extra}]'"
+    return f"pip install '.[{extra}]' in a clone of Sfumato, or pip install 'FILE.whl[{extra}]' with its wheel"
 
 
 class SfumatoError(Exception):
@@ -50,8 +59,7 @@ class MissingExtraError(UsageError):
 
     def __str__(self) -> str:
         return (
-            f"{self.purpose} needs the extra '{self.extra}', which is not installed; "
-            f"run: pip install 'sfumato[{self.extra}]'"
+            f"{self.purpose} needs the extra '{self.extra}', which is not installed; run: {how_to_install(self.extra)}"
         )
 
 

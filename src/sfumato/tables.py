@@ -16,7 +16,9 @@ _SEPARATORS = ",;\t"
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
-def read_table(path: str | os.PathLike[str], columns: Sequence[str], what: str) -> list[tuple[int, dict[str, str]]]:
+def read_table(
+    path: str | os.PathLike[str], columns: Sequence[str], what: str, optional: Sequence[str] = ()
+) -> list[tuple[int, dict[str, str]]]:
     """The rows of a CSV, each with its line's number (from 1) and its values by column, without spaces around them.
 
     UTF-8, or UTF-16 with its mark, with or without a byte-order mark; commas, semicolons or tabs between columns,
@@ -25,6 +27,7 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str], what: str) 
     Args:
         columns: those that there must be, in any order, with any letter case; others are passed over.
         what: the file is, for errors, such as ``manifest``.
+        optional: columns that need not be there, nor have a value in each row; rows then lack them.
 
     Raises:
         InputError: it cannot be read, is no such text, lacks a column, or a row lacks a value.
@@ -48,6 +51,7 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str], what: str) 
         if lacking := [column for column in columns if column not in names]:
             raise InputError(f"the {what} {path} has no column {lacking[0]!r}; {needs}")
         places = {column: names.index(column) for column in columns}
+        others = {column: names.index(column) for column in optional if column in names}
         for row in reader:
             if not any(value.strip() for value in row):
                 continue
@@ -55,7 +59,8 @@ def read_table(path: str | os.PathLike[str], columns: Sequence[str], what: str) 
             values = {column: row[at].strip() if at < len(row) else "" for column, at in places.items()}
             if empty := [column for column, value in values.items() if not value or "\0" in value]:
                 raise InputError(f"the {what} {path} has no {empty[0]} in line {line}; {needs} in each row")
-            found.append((line, values))
+            more = {column: row[at].strip() for column, at in others.items() if at < len(row)}
+            found.append((line, values | {column: value for column, value in more.items() if value}))
     except csv.Error as problem:
         raise InputError(f"cannot read the {what} {path}: {problem}; save it as CSV in UTF-8") from problem
     return found

@@ -10,7 +10,8 @@ from PIL import Image
 
 from sfumato.export.onnx import export_model
 from sfumato.image import read_image, read_recipe
-from sfumato.networks.model import NoiseConfig, NoiseModel
+from sfumato.networks.config import NoiseConfig
+from sfumato.networks.model import NoiseModel
 from support import files, pixels, run
 
 TINY = ["noise.widths=[8,8,8,8,8]", "noise.discriminator_widths=[8,8,8]", "noise.z_size=8", "log_every=1"]

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
@@ -544,7 +546,14 @@ def test_doctor(tmp_path):
     result = run("doctor")
     assert result.exit_code == 0
     assert "all is well" in result.stdout
-    assert json.loads(run("doctor", "--json").stdout)["problems"] == []
+    told = json.loads(run("doctor", "--json").stdout)
+    assert told["problems"] == []
+    assert re.fullmatch(r"\S.*, \d+ of \d+ cores", told["cpu"])
+    assert re.fullmatch(r"512 x 512 in [\d.]+ s \(first: [\d.]+ s\)", told["paints on cpu"])
+    devices = {name for name in told if name.startswith("paints on ")}
+    assert devices <= {"paints on cpu", "paints on cuda"}  # and none that Sfumato does not paint on
+    assert ("paints on cuda" in devices) == ("CUDAExecutionProvider" in onnxruntime.get_available_providers())
+    assert told["trains on"]
     model = shutil.copytree(weights_dir(), tmp_path / "model")
     (model / "statistics.onnx").write_bytes(b"?")
     broken = run("doctor", "--model", model)

@@ -93,6 +93,21 @@ def bundle(trained, tmp_path_factory):
     return model
 
 
+@pytest.mark.parametrize("mistake", [["--set", "lerning_rate=3"], ["--recipe", "huge"], ["--cycle"]])
+def test_a_mistake_in_an_option_is_told_before_torch_is_imported(mistake, tmp_path):
+    command = ["train", "--content", tmp_path, "--style", tmp_path, "--out", tmp_path / "run", *mistake]
+    script = (
+        "import sys; from sfumato.cli import app\n"
+        "try: app(prog_name='sfumato')\n"
+        "finally: print([name for name in ('torch', 'accelerate') if name in sys.modules])"
+    )
+    asked = [sys.executable, "-c", script, *map(str, command)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == "[]\n"
+
+
 def test_from_folders_to_a_run(trained):
     out, told = trained
     assert steps(out) == [5, 10, 15, 20]
@@ -106,6 +121,16 @@ def test_from_folders_to_a_run(trained):
         "sfumato export",
     ):
         assert sentence in told
+
+
+def test_the_card_says_what_the_model_learnt_from(bundle):
+    card = json.loads((bundle / "card.json").read_text())
+    data = card["data"]
+    assert (data["photos"], data["paintings"], data["split"]) == (12, 8, "no manifest")
+    assert data["licences"] == {"licence unknown": 20}
+    trained_on = {"photos": card["training"]["content_digest"], "paintings": card["training"]["style_digest"]}
+    assert data["sha256"] == trained_on
+    assert "data" not in card["training"]
 
 
 def test_from_a_run_to_pictures(bundle, folders, tmp_path):

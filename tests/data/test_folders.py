@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.data.folders import find_pictures, look, look_apart
+from sfumato.data.folders import UNKNOWN, about_data, find_pictures, look, look_apart
 from sfumato.errors import InputError
 from sfumato.image import read_image, to_uint8
 
@@ -134,7 +134,7 @@ def test_only_the_manifest_s_train_rows_count(tmp_path):
     ]
     manifest = write_manifest(tmp_path / "data" / "manifest.csv", rows)
     found = find_pictures(tmp_path / "data" / "style", manifest)
-    assert [path.name for path, _ in found] == ["a.png", "c.png"]
+    assert [each.path.name for each in found] == ["a.png", "c.png"]
 
 
 def test_the_manifest_holds_wherever_one_stands(tmp_path, monkeypatch):
@@ -159,8 +159,35 @@ def test_another_split_s_rows_are_found_under_its_name(tmp_path):
     for i, name in enumerate(("a", "b")):
         save(tmp_path / "style" / f"{name}.png", i)
     manifest = write_manifest(tmp_path / "m.csv", [("style/a.png", "train"), ("style/b.png", "validation")])
-    assert [path.name for path, _ in find_pictures(tmp_path / "style", manifest, "validation")] == ["b.png"]
+    assert [each.path.name for each in find_pictures(tmp_path / "style", manifest, "validation")] == ["b.png"]
     assert find_pictures(tmp_path / "style", manifest, "person") == []
+
+
+@pytest.mark.parametrize("heading", ["licence", "License"])
+def test_licences_are_the_manifest_s_and_counted(tmp_path, heading):
+    for i, name in enumerate(("a", "b", "c", "d")):
+        save(tmp_path / "style" / f"{name}.png", i)
+    licences = {"a": "CC0", "b": "", "c": "CC0", "d": "CC BY 4.0"}
+    rows = [(f"style/{name}.png", "validation" if name == "d" else "train", said) for name, said in licences.items()]
+    manifest = write_manifest(tmp_path / "m.csv", rows, ("file", "split", heading))
+    report = look(tmp_path / "style", manifest, short=96, least=1)
+    assert about_data(None, report) == {
+        "paintings": 3,
+        "split": "train",
+        "licences": {"CC0": 2, UNKNOWN: 1},
+        "sha256": {"paintings": report.digest},
+    }
+
+
+def test_without_a_manifest_licences_are_unknown(tmp_path):
+    for i in range(2):
+        save(tmp_path / "style" / f"{i}.png", i)
+        save(tmp_path / "content" / f"{i}.png", 5 + i)
+    photos, paintings = (look(tmp_path / name, short=96, least=1) for name in ("content", "style"))
+    told = about_data(photos, paintings)
+    assert (told["photos"], told["paintings"]) == (2, 2)
+    assert (told["split"], told["licences"]) == ("no manifest", {"licence unknown": 4})
+    assert told["sha256"] == {"photos": photos.digest, "paintings": paintings.digest}
 
 
 @pytest.fixture

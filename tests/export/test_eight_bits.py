@@ -12,7 +12,8 @@ from onnx import numpy_helper
 
 from sfumato.export.eight_bits import MOST, calibration_pictures, quantise
 from sfumato.export.onnx import _Decoder, _export
-from sfumato.networks.model import MatchingConfig, MatchingModel
+from sfumato.networks.config import MatchingConfig
+from sfumato.networks.model import MatchingModel
 
 WIDTH = 24
 

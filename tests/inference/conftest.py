@@ -7,7 +7,8 @@ import torch
 
 from sfumato.export.onnx import export_model
 from sfumato.inference import Style, Stylizer
-from sfumato.networks.model import ModelConfig, StyleTransferModel
+from sfumato.networks.config import ModelConfig
+from sfumato.networks.model import StyleTransferModel
 from support import scene
 
 

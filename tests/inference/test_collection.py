@@ -20,7 +20,8 @@ from sfumato.inference.recipe import Recipe
 from sfumato.inference.sources import ArraySource
 from sfumato.inference.tiling import tiles
 from sfumato.metadata import Metadata
-from sfumato.networks.model import CollectionConfig, CollectionModel, build_collection_discriminator
+from sfumato.networks.config import CollectionConfig
+from sfumato.networks.model import CollectionModel, build_collection_discriminator
 from support import save_run, scene
 
 SHAPES = {"widths": (8, 12, 16), "blocks": 2, "discriminator_widths": (8, 8, 8)}

@@ -8,7 +8,8 @@ import torch
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.export.onnx import export_model
 from sfumato.inference.imagine import Imagined, Imaginer, slerp, truncate
-from sfumato.networks.model import NoiseConfig, NoiseModel
+from sfumato.networks.config import NoiseConfig
+from sfumato.networks.model import NoiseModel
 
 
 def draw(*shape, seed=0):

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from sfumato.errors import OutputError, UsageError
-from sfumato.inference import Style, library
+from sfumato.image import write_image
+from sfumato.inference import Style, Stylizer, library
+from sfumato.inference.recipe import Recipe
 from support import assert_one_sentence, run
 
 
@@ -82,9 +85,43 @@ def test_python_looks_into_the_home_folder_only_where_that_is_asked_for(
     monkeypatch.setenv("APPDATA", str(tmp_path))
     Style.named("monet").save(library.own_folder() / "mine.safetensors")
     assert library.own_folder().is_relative_to(tmp_path)
-    with pytest.raises(UsageError, match=r"there is no style 'mine'.*own=True"):
-        Style.named("mine")
+    photo = np.random.default_rng(0).random((1, 3, 24, 32), np.float32)
+    for asked in (
+        lambda: Style.named("mine"),
+        lambda: Style.blend({"mine": 1, "monet": 1}),
+        lambda: Stylizer()(photo, "mine", quality="draft"),
+        lambda: Stylizer()(photo, ["monet", "mine"], masks=[photo[0, 0]], quality="draft"),
+    ):
+        with pytest.raises(UsageError, match=r"there is no style 'mine'.*own=True"):
+            asked()
     assert Style.named("mine", own=True).code == Style.named("monet").code
     assert run("styles", "show", "mine").exit_code == 0  # the command line asks
-    monkeypatch.setenv(library.OWN, str(library.own_folder()))  # and so does whoever names the folder
+    if sys.platform == "linux":  # a desktop's word for a folder of the home folder is no wish of the service's
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / ".local" / "share"))
+        assert (library.own_folder() / "mine.safetensors").is_file()
+        with pytest.raises(UsageError, match="own=True"):
+            Style.named("mine")
+
+
+def test_a_recipe_takes_a_personal_style_s_pictures_only_where_that_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("XDG_DATA_HOME", library.OWN, library.PERSONAL):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("APPDATA", str(tmp_path))
+    for seed in range(3):
+        levels = np.random.default_rng(seed).random((1, 3, 64, 64), np.float32)
+        write_image(levels, tmp_path / "liked" / f"{seed}.png")
+    assert run("personal", "new", "anna", "--like", tmp_path / "liked").exit_code == 0
+    stylizer = Stylizer()
+    recipe = Recipe.of(stylizer, [Style.named("anna", own=True)], quality="standard")
+    assert recipe.rebuild(stylizer, own=True)[0].pictures
+    with pytest.raises(UsageError, match="that is not here; name its file"):
+        recipe.rebuild(stylizer)
+
+
+def test_a_folder_that_the_environment_names_is_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(library.OWN, str(tmp_path))
+    Style.named("monet").save(library.own_folder() / "mine.safetensors")
     assert Style.named("mine").code == Style.named("monet").code

@@ -29,8 +29,9 @@ from sfumato.inference.session import WEIGHTS
 from sfumato.inference.sources import ArraySource
 from sfumato.inference.style_bank import make_bank
 from sfumato.inference.style_pictures import LARGEST, StylePicture, built_in_pictures
+from sfumato.networks.config import MatchingConfig
 from sfumato.networks.hypercolumn import HYPERCOLUMN_LAYERS, hypercolumns
-from sfumato.networks.model import MatchingConfig, MatchingModel
+from sfumato.networks.model import MatchingModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from support import scene
 

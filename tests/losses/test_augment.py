@@ -1,15 +1,23 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 from sfumato.errors import UsageError
-from sfumato.losses.augment import FAKE, REAL, Augment
+from sfumato.losses.augment import FAKE, REAL, augmented
+from sfumato.losses.config import Augment
 from sfumato.parallel import Rows
 
+
+def augment_with(**settings):
+    return partial(augmented, Augment(**settings))
+
+
 ONLY = {  # one kind at a time, strong enough to be seen on small pictures
-    "colour": Augment(translation=0, cutout=0, colour=1),
-    "translation": Augment(translation=0.25, cutout=0, colour=0),
-    "cutout": Augment(translation=0, cutout=0.5, colour=0),
+    "colour": augment_with(translation=0, cutout=0, colour=1),
+    "translation": augment_with(translation=0.25, cutout=0, colour=0),
+    "cutout": augment_with(translation=0, cutout=0.5, colour=0),
 }
 
 
@@ -19,20 +27,20 @@ def pictures(*shape, dtype=torch.float32):
 
 def test_probability_zero_is_the_identity_bit_for_bit():
     x = pictures()
-    assert torch.equal(Augment(p=0)(x, 1), x)
-    nothing = Augment(translation=0, cutout=0, colour=0)
+    assert torch.equal(augment_with(p=0)(x, 1), x)
+    nothing = augment_with(translation=0, cutout=0, colour=0)
     assert torch.equal(nothing(x, 1), x)
 
 
 def test_equal_keys_draw_equally_and_others_do_not():
-    augment, x = Augment(colour=0.5), pictures()
+    augment, x = augment_with(colour=0.5), pictures()
     assert torch.equal(augment(x, 3, 7, REAL), augment(x, 3, 7, REAL))
     for other in ((3, 7, FAKE), (3, 8, REAL), (4, 7, REAL)):
         assert not torch.equal(augment(x, 3, 7, REAL), augment(x, *other))
 
 
 def test_the_state_of_torch_s_own_generator_plays_no_part():
-    augment, x = Augment(), pictures()
+    augment, x = augment_with(), pictures()
     torch.manual_seed(1)
     first = augment(x, 5)
     torch.manual_seed(2)
@@ -42,7 +50,7 @@ def test_the_state_of_torch_s_own_generator_plays_no_part():
 
 
 def test_a_picture_s_draws_do_not_depend_on_how_many_there_are():
-    augment, x = Augment(), pictures()
+    augment, x = augment_with(), pictures()
     assert torch.allclose(augment(x, 5)[:2], augment(x[:2], 5))
 
 
@@ -108,14 +116,14 @@ def test_colour_is_brightness_saturation_and_contrast():
 
 def test_weak_colour_changes_little():
     x = pictures(32, 3, 8, 8)
-    change = (Augment(translation=0, cutout=0)(x, 0) - x).abs().max()
+    change = (augment_with(translation=0, cutout=0)(x, 0) - x).abs().max()
     assert 0 < change < 0.15
 
 
 @pytest.mark.parametrize("kind", ONLY)
 def test_each_kind_has_its_own_probability(kind):
     x = pictures(1, 3, 16, 16).expand(400, -1, -1, -1)
-    rare = ONLY[kind].model_copy(update={"p": 0.25})
+    rare = partial(augmented, ONLY[kind].args[0].model_copy(update={"p": 0.25}))
     changed = (rare(x, 0) != x).flatten(1).any(1)
     assert 0.17 < changed.float().mean() < 0.33
     # Those that are changed are changed as they would have been anyway: p decides whether, not how.
@@ -123,7 +131,7 @@ def test_each_kind_has_its_own_probability(kind):
 
 
 def test_gradients_flow_through_and_are_finite_differences():
-    augment = Augment(colour=0.5)
+    augment = augment_with(colour=0.5)
     x = pictures(2, 3, 8, 8, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(lambda pictures: augment(pictures, 0), (x,))
     (gradient,) = torch.autograd.grad(augment(x, 0).square().sum(), x)
@@ -142,7 +150,7 @@ def test_the_generator_s_gradient_stops_at_the_hole():
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_plain_and_tiny_pictures_stay_finite(shape, value):
     x = torch.full(shape, value, requires_grad=True)
-    y = Augment(colour=1, translation=0.5, cutout=1)(x, 0)
+    y = augment_with(colour=1, translation=0.5, cutout=1)(x, 0)
     assert y.shape == shape
     assert y.isfinite().all()
     y.sum().backward()
@@ -151,17 +159,17 @@ def test_plain_and_tiny_pictures_stay_finite(shape, value):
 
 def test_the_kind_of_number_stays():
     for dtype in (torch.bfloat16, torch.float32, torch.float64):
-        assert Augment()(pictures().to(dtype), 0).dtype == dtype
+        assert augment_with()(pictures().to(dtype), 0).dtype == dtype
 
 
 def test_shares_out_of_range_are_refused():
     for wrong in ({"p": 1.5}, {"translation": 0.6}, {"cutout": -0.1}, {"color": 0.1}):
         with pytest.raises(UsageError, match=next(iter(wrong))):
-            Augment(**wrong)
+            augment_with(**wrong)
 
 
 def test_processes_augment_their_rows_as_one_would():
-    augment, x = Augment(colour=0.5), pictures(6, 3, 16, 16)
+    augment, x = augment_with(colour=0.5), pictures(6, 3, 16, 16)
     whole = augment(x, 3, 7, REAL)
     for process in range(3):
         rows = Rows(process, 3)

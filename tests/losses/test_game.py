@@ -4,8 +4,9 @@ import torch
 from sfumato.config import Config
 from sfumato.errors import UsageError
 from sfumato.losses.adversarial import OBJECTIVES
-from sfumato.losses.augment import FAKE, REAL, Augment
-from sfumato.losses.game import Game
+from sfumato.losses.augment import FAKE, REAL, augmented
+from sfumato.losses.config import Augment, Game
+from sfumato.losses.game import discriminator_loss, generator_loss
 from sfumato.losses.penalties import gradient_penalty
 from sfumato.networks.discriminator import PatchDiscriminator
 
@@ -34,22 +35,24 @@ def test_plain_games_are_their_objectives(discriminator, pictures):
     real, fake = pictures
     for name, objective in OBJECTIVES.items():
         game = Game(objective=name)
-        loss, report = game.discriminator(discriminator, real, fake, None, KEY)
+        loss, report = discriminator_loss(game, discriminator, real, fake, None, KEY)
         on_real, on_fake = discriminator(real), discriminator(fake)
         assert torch.equal(loss, objective.discriminator(on_real, on_fake))
         assert torch.equal(report["d_accuracy"], objective.accuracy(on_real, on_fake))
-        assert torch.equal(game.generator(discriminator, fake, real, None, KEY), objective.generator(on_fake, on_real))
+        assert torch.equal(
+            generator_loss(game, discriminator, fake, real, None, KEY), objective.generator(on_fake, on_real)
+        )
 
 
 def test_both_halves_see_the_same_augmentation_and_the_generator_learns_through_it(discriminator, pictures):
     real, fake = pictures
     game = Game(augment=Augment(colour=0))  # whose contrast would send a gradient to hidden pixels too
-    shown, painted = game.augment(real, *KEY, REAL), game.augment(fake, *KEY, FAKE)
+    shown, painted = augmented(game.augment, real, *KEY, REAL), augmented(game.augment, fake, *KEY, FAKE)
     hinge = OBJECTIVES["hinge"]
-    loss, _ = game.discriminator(discriminator, real, fake, None, KEY)
+    loss, _ = discriminator_loss(game, discriminator, real, fake, None, KEY)
     assert torch.equal(loss, hinge.discriminator(discriminator(shown), discriminator(painted)))
     fake.requires_grad_()
-    told = game.generator(discriminator, fake, real, None, KEY)
+    told = generator_loss(game, discriminator, fake, real, None, KEY)
     assert torch.equal(told, hinge.generator(discriminator(painted)))
     told.backward()
     assert 0.3 < float((fake.grad != 0).float().mean()) < 1  # all that no cutout hides
@@ -58,15 +61,15 @@ def test_both_halves_see_the_same_augmentation_and_the_generator_learns_through_
 def test_penalties_are_lazy_and_count_for_the_steps_between(discriminator, pictures):
     real, fake = pictures
     game = Game(r1=2.0, r2=0.5, penalty_every=8)
-    plain, _ = Game().discriminator(discriminator, real, fake, None, KEY)
-    loss, report = game.discriminator(discriminator, real, fake, None, KEY)
+    plain, _ = discriminator_loss(Game(), discriminator, real, fake, None, KEY)
+    loss, report = discriminator_loss(game, discriminator, real, fake, None, KEY)
     expected = plain + 8 * (
         2.0 / 2 * gradient_penalty(discriminator, real) + 0.5 / 2 * gradient_penalty(discriminator, fake)
     )
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
     assert report["r1"] > 0
     assert report["r2"] > 0
-    between, report = game.discriminator(discriminator, real, fake, None, (5, 33))
+    between, report = discriminator_loss(game, discriminator, real, fake, None, (5, 33))
     assert torch.equal(between, plain)
     assert "r1" not in report
     loss.backward()
@@ -79,9 +82,9 @@ def test_a_code_makes_wrong_pairs_count_and_without_any_outputs_stand_in(conditi
     hinge = OBJECTIVES["hinge"]
     on_real, on_fake = conditional(real, code), conditional(fake, code)
     others = code.roll(1, 0)
-    loss, _ = Game().discriminator(conditional, real, fake, code, KEY, others)
+    loss, _ = discriminator_loss(Game(), conditional, real, fake, code, KEY, others)
     assert torch.equal(loss, hinge.discriminator(on_real, on_fake, conditional(real, others)))
-    loss, _ = Game().discriminator(conditional, real, fake, code, KEY)
+    loss, _ = discriminator_loss(Game(), conditional, real, fake, code, KEY)
     assert torch.equal(loss, hinge.discriminator(on_real, on_fake, on_fake))
 
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from sfumato.errors import UsageError
-from sfumato.losses.objective import LossWeights, total_loss
+from sfumato.losses.config import LossWeights
+from sfumato.losses.objective import total_loss
 
 
 def test_the_articles_alpha_weighs_content_against_style():
@@ -11,6 +12,33 @@ def test_the_articles_alpha_weighs_content_against_style():
     assert weights.pop("statistics") + weights.pop("gram") == pytest.approx(0.7)
     assert set(weights.values()) == {0.0}
     assert LossWeights.from_alpha(1).content == 1
+
+
+def test_alpha_shares_out_content_and_style_and_leaves_the_rest():
+    usual, set_ = LossWeights(), LossWeights(alpha=0.25)
+    whole = usual.content + usual.statistics + usual.gram
+    assert set_.content == pytest.approx(0.25 * whole)
+    assert set_.statistics + set_.gram == pytest.approx(0.75 * whole)
+    assert set_.statistics / set_.gram == pytest.approx(usual.statistics / usual.gram)
+    shared = {"content", "statistics", "gram"}
+    assert set_.model_dump(exclude=shared) == usual.model_dump(exclude=shared)
+    terms = {"content": torch.tensor(2.0), "statistics": torch.tensor(0.5), "gram": torch.tensor(0.5)}
+    total, _ = total_loss(terms, set_)
+    assert float(total) == pytest.approx(whole * (0.25 * 2.0 + 0.75 * 0.5))
+    # What is saved are the weights, and reading them again changes nothing.
+    again = LossWeights(**set_.model_dump())
+    assert again.alpha is None
+    assert again.model_dump() == set_.model_dump()
+
+
+def test_both_ends_of_alpha():
+    assert (LossWeights(alpha=1).statistics, LossWeights(alpha=1).gram, LossWeights(alpha=0).content) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("values", [{"alpha": 1.5}, {"alpha": -0.1}, {"alpha": 0.5, "statistics": 0, "gram": 0}])
+def test_an_alpha_that_cannot_be_is_one_sentence(values):
+    with pytest.raises(UsageError, match="alpha"):
+        LossWeights(**values)
 
 
 def test_the_total_is_the_weighted_sum_and_the_report_the_bare_terms():

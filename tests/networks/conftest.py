@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from skimage import data
 from torch import Tensor
 
-from sfumato.networks.model import ModelConfig, StyleTransferModel
+from sfumato.networks.config import ModelConfig
+from sfumato.networks.model import StyleTransferModel
 
 
 def grid(picture: Tensor) -> float:

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 from sfumato.checkpoint import load_model, save_model
 from sfumato.errors import InputError, UsageError
+from sfumato.networks.config import MatchingConfig
 from sfumato.networks.decoder import Decoder
 from sfumato.networks.hypercolumn import (
     CHANNELS,
@@ -12,7 +13,7 @@ from sfumato.networks.hypercolumn import (
     hypercolumns,
     layer_scale,
 )
-from sfumato.networks.model import MatchingConfig, MatchingModel, build_matching_discriminator
+from sfumato.networks.model import MatchingModel, build_matching_discriminator
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 
 SMALL = MatchingConfig(widths=(16, 12, 8), blocks=1, discriminator_widths=(8, 8))

@@ -108,3 +108,12 @@ def test_fitted_codes_are_principal_components(encoder, natural):
     assert (deviations[:15].diff() <= 1e-4).all()  # 16 pictures span 15 directions
     covariance = codes[:, :15].T @ codes[:, :15] / len(codes)
     assert (covariance - torch.diag(covariance.diagonal())).abs().max() < 1e-3
+
+
+def test_of_few_pictures_no_rounding_is_magnified(encoder, natural):
+    """Three pictures differ in two directions; the third component is noise, at which export found codes to differ."""
+    descriptions = [encoder.describe(natural(64, 64, top, 0)) for top in (0, 130, 260)]
+    encoder.fit(descriptions)
+    assert (encoder.head.weight.abs().sum(1) > 0).tolist() == [True] * 2 + [False] * 14
+    encoder.fit(descriptions[:1] * 3)  # and the same picture in none
+    assert not encoder.head.weight.any()

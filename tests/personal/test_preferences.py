@@ -464,7 +464,7 @@ def test_after_deletion_nothing_is_found(tmp_path, stylizer, monkeypatch):
     monkeypatch.delenv("SFUMATO_PERSONAL", raising=False)
     create("anna", gather(paths[:3], [], stylizer), stylizer, copy=True)
     more("anna", [], paths[3:], stylizer)
-    kept, taste = answer("anna", Style.named("anna"), Style.named("monet"), "first", stylizer)
+    kept, taste = answer("anna", Style.named("anna", own=True), Style.named("monet"), "first", stylizer)
     found = needles(kept, taste, paths, stylizer)
     assert hits(home, found) == found.keys()  # so that the search is worth something
     install(taste, "bert")
@@ -569,7 +569,7 @@ def test_the_store_is_its_owners_alone_whatever_its_folder_is(store, likes, othe
         hers = store / "anna" / "diary.txt"
         hers.write_text("what a person puts there is theirs")
         add("anna", gather(others[:1], [], stylizer), stylizer)
-        answer("anna", Style.named("anna"), Style.named("monet"), "first", stylizer)
+        answer("anna", Style.named("anna", own=True), Style.named("monet"), "first", stylizer)
     finally:
         os.umask(before)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in store.rglob("*")}

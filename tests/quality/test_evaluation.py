@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -343,6 +344,10 @@ def test_one_style_picture_leaves_relative_figures_without_a_unit(folders, tmp_p
     assert "Not relative: style, texture" in report
     assert "No intervals" not in report
     assert "An interval over styles and contents needs 2 or more of each" in report
+    # Notes on figures lie below their table, where they wrap at the page's width however wide the table is.
+    tables = re.findall(r"<table>.*?</table>", report, re.DOTALL)
+    assert "refused: this measure needs" in report
+    assert not any("refused: this measure needs" in table for table in tables)
     assert json.loads(run("evaluate", *options, "--json").stdout)["half"]["absolute"] == ["style", "texture"]
 
 

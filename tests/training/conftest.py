@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from sfumato.data.folders import FolderReport, Picture
-from sfumato.losses.objective import LossWeights
-from sfumato.networks.model import ModelConfig
+from sfumato.losses.config import LossWeights
+from sfumato.networks.config import ModelConfig
 from sfumato.networks.perceptual import LAYERS, VGG19
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.loop import Trainer

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from sfumato.checkpoint import load_model
 from sfumato.data.batches import Batch
 from sfumato.errors import UsageError
+from sfumato.losses.config import Game, LossWeights
 from sfumato.losses.contrastive import patch_nce
-from sfumato.losses.game import Game
-from sfumato.losses.objective import LossWeights
+from sfumato.losses.game import discriminator_loss, generator_loss
 from sfumato.losses.perceptual import (
     StyleTarget,
     alternate_views,
@@ -22,8 +22,9 @@ from sfumato.losses.perceptual import (
     statistics_loss,
     style_target,
 )
+from sfumato.networks.config import CollectionConfig
 from sfumato.networks.discriminator import OfPhotos
-from sfumato.networks.model import CollectionConfig, CollectionModel
+from sfumato.networks.model import CollectionModel
 from sfumato.networks.patch_head import draw_positions
 from sfumato.training import config as configs
 from sfumato.training.collection import Collection
@@ -31,7 +32,7 @@ from sfumato.training.config import CYCLE, RECIPES, Phase, TrainConfig, load_rec
 from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.state import checkpoints
 
-NONE = dict.fromkeys(LossWeights.model_fields, 0.0)
+NONE = dict.fromkeys(LossWeights().model_dump(), 0.0)
 CONTRAST = LossWeights(
     **NONE | {"adversarial": 1, "contrast": 0.5, "contrast_identity": 0.25, "identity": 2, "range": 5}
 )
@@ -160,7 +161,7 @@ def test_terms_are_those_of_the_picture_that_was_painted(kind):
     expected = {
         "range": range_loss(fake),
         "identity": identity_loss(kept, batch.patch[:1]),
-        "adversarial": Game().generator(one.discriminator, fake, batch.patch, None, (0, 3)),
+        "adversarial": generator_loss(Game(), one.discriminator, fake, batch.patch, None, (0, 3)),
     }
     for name, value in expected.items():
         assert float(found.report[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-7), name
@@ -243,7 +244,7 @@ def test_each_side_of_a_cycle_has_its_own_judge(kind):
     pair = one.discriminator.requires_grad_(False)
     game = Game()
     expected = [
-        float(game.generator(judge, fake, real, None, (0, 3)))
+        float(generator_loss(game, judge, fake, real, None, (0, 3)))
         for judge, fake, real in ((pair.paintings, found.fake, batch.patch), (pair.photos, found.back, batch.crop))
     ]
     assert expected[0] != expected[1]
@@ -275,7 +276,7 @@ def test_the_discriminator_is_shown_what_the_pool_gives(kind):
         found = half(one, step)
         given = type(found)(found.loss, found.report, fake, None)
         loss, _ = one.discriminator_half(one.discriminator, batch, given, game, step)
-        fresh, _ = game.discriminator(one.discriminator, batch.patch, fake, None, (0, step))
+        fresh, _ = discriminator_loss(game, one.discriminator, batch.patch, fake, None, (0, step))
         seen.append(float(loss.detach()) == pytest.approx(float(fresh.detach()), rel=1e-6))
     assert True in seen
     assert False in seen

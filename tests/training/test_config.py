@@ -42,6 +42,21 @@ def test_overrides_reach_into_a_recipe():
     assert config.phases == load_recipe("tiny").phases
 
 
+def test_alpha_is_set_like_any_key_and_the_run_keeps_the_weights():
+    config, usual = load_recipe("tiny", ["weights.alpha=0.5"]), load_recipe("tiny")
+    assert config.weights.content == pytest.approx(config.weights.statistics + config.weights.gram)
+    assert config.weights.adversarial == usual.weights.adversarial
+    saved = config.model_dump(mode="json")
+    assert "alpha" not in saved["weights"]
+    assert TrainConfig.parse(saved).weights.content == config.weights.content
+
+
+@pytest.mark.parametrize(("kind", "said"), [("matching", "no part"), ("noise", "no part"), ("collection", "above 0")])
+def test_alpha_where_there_is_nothing_to_share_is_one_sentence(kind, said):
+    with pytest.raises(UsageError, match=f"alpha.*{said}"):
+        load_recipe("tiny", ["weights.alpha=0.5"], kind)
+
+
 def test_a_recipe_of_one_s_own(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("seed = 7\nphases = [{ steps = 5 }]\n")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato.losses.objective import LossWeights
+from sfumato.losses.config import LossWeights
 from sfumato.training.config import Phase
 from sfumato.training.controller import RANGE, RATE, next_weight
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 from sfumato.checkpoint import load_model, save_model
 from sfumato.data.folders import FolderReport
 from sfumato.errors import ModelError, OutputError, TrainingError, UsageError
-from sfumato.networks.model import CollectionConfig, CollectionModel
+from sfumato.networks.config import CollectionConfig
+from sfumato.networks.model import CollectionModel
 from sfumato.parallel import ProcessLostError
 from sfumato.training.config import TrainConfig
 from sfumato.training.loop import Interrupted, _stop_signal, check_out

@@ -11,13 +11,12 @@ from sfumato.data.batches import BatchSource, CropPairSource
 from sfumato.data.folders import FolderReport
 from sfumato.errors import UsageError
 from sfumato.image import read_image
-from sfumato.losses.augment import Augment
-from sfumato.losses.game import Game
+from sfumato.losses.config import Augment, Game, LossWeights
 from sfumato.losses.matching import feature_loss, matched_loss, reconstruction_loss
-from sfumato.losses.objective import LossWeights
+from sfumato.networks.config import MatchingConfig
 from sfumato.networks.hypercolumn import hypercolumns
 from sfumato.networks.matching import match
-from sfumato.networks.model import MatchingConfig, MatchingModel
+from sfumato.networks.model import MatchingModel
 from sfumato.parallel import Rows
 from sfumato.training.config import RECIPES, Phase, TrainConfig, load_recipe
 from sfumato.training.loop import Interrupted, Trainer

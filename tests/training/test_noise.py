@@ -9,10 +9,10 @@ import torch
 from sfumato.errors import UsageError
 from sfumato.image import read_image
 from sfumato.losses.adversarial import objective
-from sfumato.losses.augment import Augment
-from sfumato.losses.game import Game
-from sfumato.losses.objective import LossWeights
-from sfumato.networks.model import NoiseConfig, NoiseModel, build_noise_discriminator
+from sfumato.losses.augment import augmented
+from sfumato.losses.config import Augment, Game, LossWeights
+from sfumato.networks.config import NoiseConfig
+from sfumato.networks.model import NoiseModel, build_noise_discriminator
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.monitor import MonitorConfig
@@ -144,7 +144,8 @@ def test_the_generator_s_loss_is_the_game_s_and_nothing_else(kind):
     assert half.code is None
     assert not half.fake.requires_grad
     assert torch.equal(half.fake, kind.model(noise.z))
-    shown, painted = CONFIG.game.augment(noise.paintings, 0, 5, 0), CONFIG.game.augment(half.fake, 0, 5, 1)
+    shown = augmented(CONFIG.game.augment, noise.paintings, 0, 5, 0)
+    painted = augmented(CONFIG.game.augment, half.fake, 0, 5, 1)
     with torch.no_grad():
         expected = objective("relativistic").generator(kind.discriminator(painted), kind.discriminator(shown))
     assert half.loss.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -3,9 +3,8 @@ import torch
 
 from sfumato.data.batches import BatchSource
 from sfumato.losses.adversarial import OBJECTIVES
+from sfumato.losses.config import Game, LossWeights
 from sfumato.losses.contrastive import style_contrast
-from sfumato.losses.game import Game
-from sfumato.losses.objective import LossWeights
 from sfumato.losses.perceptual import (
     CONTENT_LAYER,
     alternate_views,
@@ -110,7 +109,7 @@ def test_terms_with_a_weight_of_their_own_are_those_of_crop_and_patch(parts):
     for name, value in expected.items():
         assert float(half.report[name]) == pytest.approx(float(value), rel=1e-4), name
     assert float(step(parts, weights=weights, key=(0, 6), **only).report["sliced"]) != float(half.report["sliced"])
-    bare = LossWeights(**dict.fromkeys(LossWeights.model_fields, 0.0) | free)
+    bare = LossWeights(**dict.fromkeys(LossWeights().model_dump(), 0.0) | free)
     step(parts, weights=bare, **only).loss.backward()
     assert model.generator.paint.conv.weight.grad.abs().max() > 0
 

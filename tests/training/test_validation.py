@@ -8,7 +8,7 @@ import torch
 from sfumato.data.folders import FolderReport
 from sfumato.errors import UsageError
 from sfumato.image import resize
-from sfumato.losses.objective import LossWeights
+from sfumato.losses.config import LossWeights
 from sfumato.networks.model import StyleTransferModel
 from sfumato.quality.similarity import content_distance
 from sfumato.quality.style import StyleStatistics, luma_view, spread, statistics_distance, texture_distance

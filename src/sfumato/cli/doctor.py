@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sfumato.cli.output import say, say_error, say_json
-from sfumato.errors import OutputError, SfumatoError
+from sfumato.errors import OutputError, SfumatoError, first_line
 
 _PACKAGES = ("numpy", "onnxruntime", "pillow", "safetensors", "rich", "typer", "pydantic", "torch")
 
@@ -28,7 +31,13 @@ def doctor(
     """Look the installation over and paint a trial picture. Ends with the exit code of what is wrong."""
     facts: dict[str, str] = {}
     wrong: list[SfumatoError] = []
-    checks: list[Callable[[], dict[str, str]]] = [_system, lambda: _model(model), _folders, lambda: _trial(model)]
+    checks: list[Callable[[], dict[str, str]]] = [
+        _system,
+        lambda: _model(model),
+        _devices,
+        _folders,
+        lambda: _trial(model),
+    ]
     for check in checks:
         try:
             facts |= check()
@@ -38,7 +47,7 @@ def doctor(
         say_json({**facts, "problems": [str(p) for p in wrong]}, 2)
     else:
         for name, value in facts.items():
-            say(f"{name:12} {value}")
+            say(f"{name:15} {value}")
         say("all is well" if not wrong else f"{len(wrong)} problems:")
     if wrong:
         for each in wrong:
@@ -50,7 +59,7 @@ def _system() -> dict[str, str]:
     from sfumato import __version__
 
     facts = {"sfumato": __version__, "python": f"{sys.version.split()[0]} ({sys.executable})"}
-    facts["system"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    facts["system"] = f"{platform.system()} {platform.machine()}"
     for package in _PACKAGES:
         try:
             facts[package] = version(package)
@@ -60,8 +69,6 @@ def _system() -> dict[str, str]:
 
 
 def _model(folder: Path | None) -> dict[str, str]:
-    import onnxruntime
-
     from sfumato.inference import Style, Stylizer
     from sfumato.inference.library import own_folder, style_names
     from sfumato.inference.session import check_hash
@@ -79,9 +86,47 @@ def _model(folder: Path | None) -> dict[str, str]:
     return {
         "model": f"{stylizer.card.model} ({stylizer.folder})",
         "decoder": f"{stylizer.networks.name} ({stylizer.networks.folder})",
-        "devices": ", ".join(p.removesuffix("ExecutionProvider") for p in onnxruntime.get_available_providers()),
         "styles": f"{len(style_names())}; {own}",
     }
+
+
+def _devices() -> dict[str, str]:
+    """What there is to compute with; what painting makes of it, the trial tells."""
+    facts = {"cpu": f"{_cpu_name()}, {_usable_cores()} of {os.cpu_count()} cores"}
+    return facts | ({"trains on": _torch_devices()} if find_spec("torch") else {})
+
+
+def _cpu_name() -> str:
+    """The processor, as its maker calls it; where the system does not tell, its kind."""
+    with suppress(OSError, UnicodeDecodeError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name" and value.strip():
+                return value.strip()
+    if sys.platform == "darwin":
+        asked = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        with suppress(OSError, subprocess.SubprocessError):
+            return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int:
+    """Cores that this process may use: containers and `taskset` give fewer than there are."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _torch_devices() -> str:
+    """The devices that training takes, with the memory of each GPU."""
+    try:
+        import torch
+    except (ImportError, OSError) as problem:
+        return f"nothing: torch does not start ({first_line(problem)})"
+    if not torch.accelerator.is_available():
+        return "cpu"
+    if not torch.cuda.is_available():
+        return str(torch.accelerator.current_accelerator())
+    gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    return "; ".join(f"cuda:{i} {gpu.name}, {gpu.total_memory / 2**30:.0f} GiB" for i, gpu in enumerate(gpus))
 
 
 def _folders() -> dict[str, str]:
@@ -95,19 +140,36 @@ def _folders() -> dict[str, str]:
 
 
 def _trial(folder: Path | None) -> dict[str, str]:
+    """A picture painted on each device that this ONNX Runtime has a provider for and that Sfumato paints on."""
+    import onnxruntime
+
+    from sfumato.inference.session import PROVIDERS
+
+    has = onnxruntime.get_available_providers()
+    return {
+        f"paints on {device}": _painted_on(device, folder) for device, provider in PROVIDERS.items() if provider in has
+    }
+
+
+def _painted_on(device: str, folder: Path | None) -> str:
     from time import perf_counter
 
     import numpy as np
 
     from sfumato.inference import Style, Stylizer
 
-    stylizer = Stylizer(folder)
+    stylizer = Stylizer(folder, device=device)
     y, x = np.mgrid[0:512, 0:512].astype(np.float32) / 511
     picture = np.stack([x, y, (x + y) / 2])[None]
-    style = Style.from_image(picture, "trial", stylizer) if stylizer.card.has_codes else None
     seconds = []
-    for _ in range(2):
-        began = perf_counter()
-        stylizer(picture, style, quality="draft")
-        seconds.append(perf_counter() - began)
-    return {"trial": f"512 x 512 in {min(seconds):.2f} s (first: {seconds[0]:.2f} s)"}
+    try:
+        style = Style.from_image(picture, "trial", stylizer) if stylizer.card.has_codes else None
+        for _ in range(2):
+            began = perf_counter()
+            stylizer(picture, style, quality="draft")
+            seconds.append(perf_counter() - began)
+    except SfumatoError as problem:
+        if device == "cpu":
+            raise
+        return f"no: {problem}"  # a build for GPUs on a machine without one; the CPU paints
+    return f"512 x 512 in {min(seconds):.2f} s (first: {seconds[0]:.2f} s)"

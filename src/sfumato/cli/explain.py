@@ -67,7 +67,7 @@ def explain(
     with counted() as bar:
         task = bar.add_task("explaining", total=None)
         found = explained(
-            picture, photo, Stylizer(model), lambda done, total: bar.update(task, completed=done, total=total)
+            picture, photo, Stylizer(model), lambda done, total: bar.update(task, completed=done, total=total), own=True
         )
     write_sheet(found, target, picture.name)
     if as_json:
@@ -90,7 +90,7 @@ def _origins(
 
     if photo is None:
         raise UsageError(f"{picture} is explained by painting its photo again; name the photo with --photo")
-    found = find_origins(picture, photo, stylizer, [Style.from_images(styles)] if styles else [])
+    found = find_origins(picture, photo, stylizer, [Style.from_images(styles)] if styles else [], own=True)
     write_on_sheet(origins_sheet(found), found.recipe, target, picture.name)
     if as_json:
         names = {"picture": str(picture), "photo": str(photo), "sheet": str(target)}

@@ -119,7 +119,7 @@ def replay(
         recipe = replace(recipe, file_quality=file_quality)
     jobs, _ = plan([photo], out, "replay")
     stylizer = Stylizer(model)
-    styles = recipe.rebuild(stylizer, [Style.from_images(style)] if style else [])
+    styles = recipe.rebuild(stylizer, [Style.from_images(style)] if style else [], own=True)
     Run(stylizer, recipe, styles, masks, None, overwrite, False).all(jobs, False)
 
 

@@ -36,7 +36,7 @@ UNJUDGED = {
 
 
 class Kind(StrEnum):
-    """Of `training.config.KindName`, which only the extra can import."""
+    """Of `training.config.KindName`."""
 
     arbitrary = "arbitrary"
     collection = "collection"
@@ -93,23 +93,20 @@ def train(
     """Train a model on your photos and paintings, or on paintings alone."""
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device must be auto or cpu, but is {device}; which GPU is CUDA_VISIBLE_DEVICES' to say")
+    # Before torch is imported, which takes seconds: a mistake in an option is told at once.
+    stored = _stored_config(out, overrides or []) if resume else None
+    config = stored or _new_config(recipe, kind, cycle, overrides or [])
+    if kind not in (None, config.kind):
+        raise UsageError(f"{out} is a run of the kind {config.kind!r}; leave --kind out, or give another --out")
+    _check_needs(config, content)
     with needs_extra("train", "Training"):
-        from sfumato.training.config import CYCLE, load_recipe
         from sfumato.training.loop import Interrupted, Trainer, check_out
         from sfumato.training.state import checkpoints
 
     # Started by a launcher, one process speaks for all; what goes wrong is said by whichever it happens to.
     screen = console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
     check_out(out, resume)
-    config = _stored_config(out, overrides or []) if resume else None
     weights = None if start is None or (resume and checkpoints(out)) else _weights(start)
-    if config is None:
-        given = [*(CYCLE if cycle else ()), *(overrides or [])]
-        config = load_recipe(recipe, given, kind and kind.value)
-        if cycle and config.kind != "collection":
-            raise UsageError("--cycle is how a collection is trained; add --kind collection")
-    elif kind not in (None, config.kind):
-        raise UsageError(f"{out} is a run of the kind {config.kind!r}; leave --kind out, or give another --out")
     if weights:
         started = hashlib.sha256(weights.read_bytes()).hexdigest()
         if resume and config.started_from != started:
@@ -117,7 +114,6 @@ def train(
         config = config.model_copy(update={"started_from": started})
     elif config.started_from and not checkpoints(out):
         raise UsageError(f"{out} began with given weights and holds no checkpoint yet; give them again as --from")
-    _check_needs(config, content)
     photos = _look(screen, content, manifest, config, config.hold) if content else None
     paintings = _look(screen, style, manifest, config, config.painting_side)
     _say_whether_ours(screen, *(report for report in (photos, paintings) if report))
@@ -163,6 +159,15 @@ def train(
         screen.print(said, soft_wrap=True)
         raise typer.Exit(128 + stopped.signal_number) from stopped
     _say_end(screen, trainer, again)
+
+
+def _new_config(recipe: str, kind: Kind | None, cycle: bool, overrides: list[str]) -> TrainConfig:
+    from sfumato.training.config import CYCLE, load_recipe
+
+    config = load_recipe(recipe, [*(CYCLE if cycle else ()), *overrides], kind and kind.value)
+    if cycle and config.kind != "collection":
+        raise UsageError("--cycle is how a collection is trained; add --kind collection")
+    return config
 
 
 def _weights(start: Path) -> Path:

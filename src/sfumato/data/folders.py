@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,15 +15,19 @@ from sfumato.errors import InputError, SfumatoError
 from sfumato.image import READABLE, LeftOut, look_into, picture_digest, read_image, resize, to_uint8, told
 from sfumato.tables import read_table
 
+UNKNOWN = "licence unknown"  # of a picture without a word about it in a manifest
+
 
 @dataclass(frozen=True)
 class Picture:
-    """One training picture: its pixels (3, H, W) uint8, the group that it is balanced in (an artist), and its hash."""
+    """One training picture: its pixels (3, H, W) uint8, the group that it is balanced in (an artist), its hash, and its
+    licence as the manifest has it."""
 
     path: Path
     group: str
     sha256: str
     pixels: np.ndarray
+    licence: str = UNKNOWN
 
 
 @dataclass
@@ -37,6 +42,7 @@ class FolderReport:
     duplicates: list[Path] = field(default_factory=list)
     trained_on: list[Path] = field(default_factory=list)  # of a validation set: the same files as training has
     passed_over: list[LeftOut] = field(default_factory=list)  # no picture by its name, or no regular file
+    split: str = ""  # of the manifest; empty without one
 
     @property
     def groups(self) -> dict[str, list[int]]:
@@ -73,11 +79,21 @@ class FolderReport:
         return lines
 
 
-def find_pictures(folder: Path, manifest: Path | None = None, split: str = "train") -> list[tuple[Path, str]]:
-    """Picture files under `folder` with their group: the first folder below it, or "" where it is flat. Hidden files
-    and folders, and those that file managers fill, are not looked at.
+@dataclass(frozen=True)
+class Found:
+    """A picture file, its group (the first folder below the one looked into, or "" where it is flat), and its licence
+    as the manifest has it."""
 
-    With a `manifest` (columns file, split; paths relative to the manifest), only rows of the `split` count.
+    path: Path
+    group: str
+    licence: str = UNKNOWN
+
+
+def find_pictures(folder: Path, manifest: Path | None = None, split: str = "train") -> list[Found]:
+    """Picture files under `folder`. Hidden files and folders, and those that file managers fill, are not looked at.
+
+    With a `manifest` (columns file, split, and licence where it has one; paths relative to the manifest), only rows of
+    the `split` count.
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give a folder of pictures")
@@ -88,13 +104,33 @@ def find_pictures(folder: Path, manifest: Path | None = None, split: str = "trai
     for path in sorted([*contents.pictures, *odd]):
         if allowed is None or path.resolve() in allowed:
             parts = path.relative_to(folder).parts
-            found.append((path, parts[0] if len(parts) > 1 else ""))
+            licence = (allowed or {}).get(path.resolve(), UNKNOWN)
+            found.append(Found(path, parts[0] if len(parts) > 1 else "", licence))
     return found
 
 
-def _rows(manifest: Path, split: str) -> set[Path]:
-    rows = read_table(manifest, ("file", "split"), "manifest")
-    return {(manifest.parent / row["file"]).resolve() for _, row in rows if row["split"] == split}
+def _rows(manifest: Path, split: str) -> dict[Path, str]:
+    """Licence by file of the split."""
+    rows = read_table(manifest, ("file", "split"), "manifest", optional=("licence", "license"))
+    return {
+        (manifest.parent / row["file"]).resolve(): row.get("licence") or row.get("license") or UNKNOWN
+        for _, row in rows
+        if row["split"] == split
+    }
+
+
+def about_data(photos: FolderReport | None, paintings: FolderReport) -> dict[str, object]:
+    """What a model's card says of the pictures that it learns from: how many, of which split of a manifest, under
+    which licences, and one hash for all photos and one for all paintings (`FolderReport.digest`)."""
+    reports = {"photos": photos, "paintings": paintings}
+    given = {name: report for name, report in reports.items() if report is not None}
+    licences = Counter(picture.licence for report in given.values() for picture in report.pictures)
+    return {
+        **{name: len(report.pictures) for name, report in given.items()},
+        "split": paintings.split or "no manifest",
+        "licences": dict(sorted(licences.items(), key=lambda each: (-each[1], each[0]))),
+        "sha256": {name: report.digest for name, report in given.items()},
+    }
 
 
 def look(
@@ -113,13 +149,14 @@ def look(
     A share `hold_out` of them, in [0, 1), is kept back: chosen by each picture's own hash, so that it is the same at
     every start, whatever else lies in the folder. `tick(done, total)` is called as the look goes on.
     """
-    report = FolderReport(folder)
+    report = FolderReport(folder, split="" if manifest is None else split)
     seen: set[str] = set()
     entries = find_pictures(folder, manifest, split)
     if manifest is None:  # else people chose
         others = look_into(folder).left_out
         report.passed_over = [each for each in others if each.path.suffix.lower() not in READABLE]
-    for done, (path, group, result) in enumerate(_read_all(entries, short, minimum_side), 1):
+    for done, (entry, result) in enumerate(_read_all(entries, short, minimum_side), 1):
+        path = entry.path
         match result:
             case str(reason):
                 report.unreadable.append((path, reason))
@@ -128,7 +165,9 @@ def look(
             case (digest, pixels) if digest not in seen:
                 seen.add(digest)
                 kept = int(digest[:8], 16) >= hold_out * 2**32
-                (report.pictures if kept else report.held_out).append(Picture(path, group, digest, pixels))
+                (report.pictures if kept else report.held_out).append(
+                    Picture(path, entry.group, digest, pixels, entry.licence)
+                )
             case _:
                 report.duplicates.append(path)
         if tick:
@@ -162,8 +201,9 @@ def look_apart(
 Read = str | None | tuple[str, np.ndarray]
 
 
-def _read_all(entries: list[tuple[Path, str]], short: int, minimum_side: int) -> Iterable[tuple[Path, str, Read]]:
-    def read(path: Path) -> Read:
+def _read_all(entries: list[Found], short: int, minimum_side: int) -> Iterable[tuple[Found, Read]]:
+    def read(entry: Found) -> Read:
+        path = entry.path
         try:
             digest = picture_digest(path)  # first, as it takes regular files only: a pipe would be waited for
             pixels = read_image(path)
@@ -180,5 +220,4 @@ def _read_all(entries: list[tuple[Path, str]], short: int, minimum_side: int) ->
         return digest, np.ascontiguousarray(to_uint8(pixels).transpose(2, 0, 1))
 
     with ThreadPoolExecutor(4) as pool:
-        for (path, group), result in zip(entries, pool.map(read, (path for path, _ in entries)), strict=True):
-            yield path, group, result
+        yield from zip(entries, pool.map(read, entries), strict=True)

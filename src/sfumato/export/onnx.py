@@ -376,9 +376,21 @@ def export_run(
         which = {"checkpoint": why}
     model, about = load_model(path)
     model_id = model_id or f"sfumato-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    card = {"training": {k: v for k, v in about.items() if k not in ("config", "format", "kind")} | which}
+    card = {
+        "training": {k: v for k, v in about.items() if k not in ("config", "format", "kind", "data")} | which,
+        "data": _data_of(path, about),
+    }
     discriminator = _discriminator_of(path.with_name("state.safetensors"), model)
     return export_model(model, directory, model_id, card, discriminator, overwrite)
+
+
+def _data_of(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
+    """What the run wrote about its pictures (`data.folders.about_data`); runs of earlier versions wrote nothing."""
+    try:
+        found = json.loads(about.get("data", "{}"))
+    except (ValueError, RecursionError) as problem:
+        raise ModelError(f"{path} says nothing readable about its data; export an older checkpoint") from problem
+    return found if isinstance(found, dict) else {}
 
 
 def export_upscaler(model: Upscaler, directory: Path, card: Mapping[str, Any] | None = None) -> float:

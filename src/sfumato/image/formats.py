@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from sfumato.errors import how_to_install
+
 #: Pillow reads many more, some through old or risky decoders; pictures come from strangers, so these and no others.
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 #: The suffixes, in lower case, of files that are pictures. AVIF and HEIC need a Pillow that has the one, an extra for
@@ -81,7 +83,7 @@ def what_is_missing(kind: str) -> str:
     """What to install for AVIF or HEIC."""
     if kind == "AVIF":
         return "it is AVIF, which this Pillow does not read; run: pip install 'pillow>=11.3', or save it as JPEG"
-    return "it is HEIC, which needs the extra 'heif'; run: pip install 'sfumato[heif]', or save it as JPEG"
+    return f"it is HEIC, which needs the extra 'heif'; run: {how_to_install('heif')}; or save it as JPEG"
 
 
 @cache

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from sfumato import deep, limits
-from sfumato.errors import InputError
+from sfumato.errors import InputError, how_to_install
 from sfumato.image import jpeg, png, tiff
 from sfumato.image.formats import KNOWN, formats_for, kind_of, what_is_missing
 from sfumato.pipes import PATIENCE, is_pipe, read_pipe
@@ -319,4 +319,4 @@ def _stand_in(page: tiff.Page) -> Image.Image:
 
 def _check_deep(kind: str) -> None:
     if not deep.is_installed():
-        raise InputError(f"it is {kind}, which needs the extra 'deep'; run: pip install 'sfumato[deep]'")
+        raise InputError(f"it is {kind}, which needs the extra 'deep'; run: {how_to_install('deep')}")

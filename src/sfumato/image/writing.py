@@ -79,8 +79,8 @@ def write_photo(
         photo: what to write.
         destination: a path, at which the file appears whole or not at all and whose missing folders are made; or an
             open binary file such as ``sys.stdout.buffer``.
-        format: ``"jpeg"``, ``"png"``, ``"webp"`` or ``"tiff"``, or one of ``WRITABLE``; a path needs none, since its
-            suffix says it.
+        format: ``"jpeg"``, ``"png"``, ``"webp"`` or ``"tiff"``, or one of ``WRITABLE``. Without one the suffix of the
+            path, or of an open file's name, says it; what has no name, or one without a suffix, becomes a PNG.
         quality: 1 to 100, for JPEG and WEBP.
         overwrite: whether a file at a path is replaced, also one that appears while this is written.
 
@@ -93,10 +93,15 @@ def write_photo(
         raise UsageError(f"write_photo writes a Photo, but {type(photo).__name__} was given; write_image writes arrays")
     path = Path(destination) if isinstance(destination, str | os.PathLike) else None
     name = "-" if path is None else str(path)
-    wanted = path.suffix if format is None and path is not None else f".{(format or '').removeprefix('.')}"
+    if format is not None:
+        wanted = f".{format.removeprefix('.')}"
+    elif path is not None:
+        wanted = path.suffix
+    else:
+        wanted = _suffix_of(destination) or ".png"
     writer = _WRITERS.get(wanted.lower())
     if writer is None:
-        how = "its name must end in" if format is None and path is not None else "its format must be"
+        how = "its name must end in" if format is None else "its format must be"
         raise OutputError(f"cannot write {name}: {how} one of {', '.join(WRITABLE)}")
     check_range(quality, 1, 100, "quality")
     if max(photo.width, photo.height) > writer.max_side:
@@ -115,6 +120,12 @@ def write_photo(
         destination.flush()
     except OSError as problem:
         raise OutputError(f"cannot write {name}: {problem.strerror or problem}") from problem
+
+
+def _suffix_of(file: object) -> str:
+    """How an open file's name ends; nothing for one without a name, or with a number for one, as pipes have."""
+    name = getattr(file, "name", None)
+    return Path(name).suffix if isinstance(name, str) else ""
 
 
 def write_animation(

@@ -192,6 +192,7 @@ def explain(
     photo: str | os.PathLike[str] | None = None,
     stylizer: Stylizer | None = None,
     tick: Tick | None = None,
+    own: bool = False,
 ) -> Explanation:
     """Explains a picture that Sfumato painted.
 
@@ -200,6 +201,7 @@ def explain(
         photo: the file that it was painted from, as it was then.
         stylizer: of the model that painted it; by default the one that ships with Sfumato.
         tick: called as ``tick(done, total)`` as the work goes on.
+        own: whether styles of the user's home folder are known too, as in :meth:`Style.named`.
 
     Raises:
         InputError: a file cannot be read, the picture has no recipe, or the photo is not the one: its proportions
@@ -219,7 +221,7 @@ def explain(
             "inference.origins explains it"
         )
     stylizer = stylizer or Stylizer()
-    styles = recipe.rebuild(stylizer)
+    styles = recipe.rebuild(stylizer, own=own)
     if not stylizer.card.has_codes:
         raise UsageError(
             f"the model {stylizer.card.model!r} paints one collection: it has no style codes to explain by"
@@ -233,16 +235,16 @@ def explain(
     original = None if photo is None else the_photo(Path(photo), Path(picture), recipe, seen)
     size = thumbnail_size(seen.height, seen.width, WORK, 4 * WORK)
     work = PixelSource(seen).reduced(*size)
-    change = own = None
+    change = before = None
     if original is not None:
         check_repainted(stylizer, recipe, styles, original, seen, Path(picture), Path(photo or ""))
-        own = PixelSource(original).reduced(*size)
-        change = changes(work, own, _cover(original, size))
+        before = PixelSource(original).reduced(*size)
+        change = changes(work, before, _cover(original, size))
     steps.done()
 
     explained = []
     for style in styles:
-        opinion = _opinion(stylizer, style.code, work, own)
+        opinion = _opinion(stylizer, style.code, work, before)
         steps.done()
         swaps: list[Swap] = []
         painted = plain = None
@@ -252,7 +254,7 @@ def explain(
             swaps, painted, plain = trial.swaps(parts, steps.done)
         nearest = [] if index is None else index.nearest(style.code, NEAREST)
         explained.append(StyleExplanation(style.name, swaps, painted, plain, opinion, nearest))
-    return Explanation(recipe, work, own, change, explained, _left_out(stylizer, recipe, original, index))
+    return Explanation(recipe, work, before, change, explained, _left_out(stylizer, recipe, original, index))
 
 
 def recipe_of(picture: str | os.PathLike[str]) -> Recipe:

@@ -42,8 +42,9 @@ def _home() -> Path:
 
 
 def _is_named(variable: str) -> bool:
-    """Whether the environment says where a person's styles lie, so that nothing is looked for in the home folder."""
-    return bool(os.environ.get(variable) or (sys.platform == "linux" and os.environ.get("XDG_DATA_HOME")))
+    """Whether the environment says where a person's styles lie, so that nothing is looked for in the home folder.
+    (``XDG_DATA_HOME`` does not: desktops set it to a folder of the home folder.)"""
+    return bool(os.environ.get(variable))
 
 
 def own_folder() -> Path:

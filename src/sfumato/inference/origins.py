@@ -84,19 +84,20 @@ class Explained:
 
 
 def find_origins(
-    picture: Path, photo: Path, stylizer: Stylizer | None = None, known: Sequence[Style] = ()
+    picture: Path, photo: Path, stylizer: Stylizer | None = None, known: Sequence[Style] = (), own: bool = False
 ) -> Explained:
     """Where each place of ``picture``, painted in the quality standard or best, came from.
 
     Args:
         known: styles of the pictures that it was painted with, where they are no built-in or personal style's.
+        own: whether styles of the user's home folder are known too, as in `Style.named`.
 
     Raises:
         InputError: a file cannot be read, the picture holds no recipe, or ``photo`` is another photo.
         ModelError, UsageError: see `Recipe.rebuild`.
     """
     stylizer, recipe, seen = stylizer or Stylizer(), recipe_of(picture), read_photo(picture)
-    styles = recipe.rebuild(stylizer, known)
+    styles = recipe.rebuild(stylizer, known, own)
     original = the_photo(photo, picture, recipe, seen)
     check_repainted(stylizer, recipe, styles, original, seen, picture, photo)
     size = thumbnail_size(seen.height, seen.width, WORK, 4 * WORK)

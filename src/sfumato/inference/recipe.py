@@ -172,9 +172,9 @@ class Recipe:
         if bool(self.styles) != (self.kind == "arbitrary"):
             raise ValueError("its styles do not fit its kind of model")
 
-    def rebuild(self, stylizer: Stylizer, known: Sequence[Style] = ()) -> list[Style]:
+    def rebuild(self, stylizer: Stylizer, known: Sequence[Style] = (), own: bool = False) -> list[Style]:
         """The styles, for a stylizer of the same model. Pictures are taken from ``known`` styles, and from the built-in
-        and personal ones of that name.
+        and personal ones of that name; ``own`` as in :meth:`Style.named`.
 
         Raises:
             ModelError: it has another model.
@@ -193,7 +193,7 @@ class Recipe:
                 f"({self.decoder_sha256[:12]}) than these ({stylizer.networks.digest[:12]}); install what made it"
             )
         here = {each.sha256: each for style in known for each in style.pictures}
-        return [Style(style["name"], self._code(style), pictures=_found(style, here)) for style in self.styles]
+        return [Style(style["name"], self._code(style), pictures=_found(style, here, own)) for style in self.styles]
 
     def _code(self, style: Mapping[str, Any]) -> StyleCode:
         look = from_text(style["look"], "<f2") if "look" in style else None
@@ -209,20 +209,20 @@ def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
     return [(digest, float(weight)) for digest, weight in found]
 
 
-def _named(name: str) -> Sequence[StylePicture]:
+def _named(name: str, own: bool) -> Sequence[StylePicture]:
     """The pictures of a built-in or personal style; none where there is none of that name."""
     try:
-        return Style.named(name, own=True).pictures  # what is taken of them is known by its hash
+        return Style.named(name, own).pictures  # what is taken of them is known by its hash
     except (UsageError, InputError, ModelError):
         return ()
 
 
-def _found(style: Mapping[str, Any], here: Mapping[str, StylePicture]) -> tuple[StylePicture, ...]:
+def _found(style: Mapping[str, Any], here: Mapping[str, StylePicture], own: bool) -> tuple[StylePicture, ...]:
     """The pictures of a recipe's style, from those that are here and those of the styles of that name."""
     wanted = _pictures(style)
     if any(digest not in here for digest, _ in wanted):
         names = [part.rpartition(":")[0] or part for part in style["name"].split(" + ", _MOST_PARTS)]
-        named = [each for name in names for each in _named(name)]
+        named = [each for name in names for each in _named(name, own)]
         here = {**{each.sha256: each for each in named}, **here}
     if lost := [digest for digest, _ in wanted if digest not in here]:
         raise UsageError(

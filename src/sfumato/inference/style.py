@@ -48,8 +48,8 @@ class Style:
 
         Args:
             own: whether the user's home folder is looked into as well, as the command line does. Folders that the
-                environment names (``SFUMATO_STYLES``, ``SFUMATO_PERSONAL``, ``XDG_DATA_HOME``) always are. A service
-                that takes names from strangers leaves it out.
+                environment names (``SFUMATO_STYLES``, ``SFUMATO_PERSONAL``) always are. A service that takes names
+                from strangers leaves it out.
 
         Raises:
             UsageError: there is none of that name; the error offers the nearest ones.
@@ -91,7 +91,8 @@ class Style:
 
     @classmethod
     def blend(cls, weights: Mapping[Self | str, float], name: str | None = None) -> Self:
-        """A mixture of styles, or of built-in ones by name; weights count in proportion to their sum.
+        """A mixture of styles, or of those that :meth:`named` finds outside the home folder; weights count in
+        proportion to their sum.
 
         Raises:
             UsageError: no style, a weight below zero or not finite, or none above zero.

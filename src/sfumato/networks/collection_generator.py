@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sfumato.networks.config import Normalization
 from sfumato.networks.generator import Noise
 from sfumato.networks.layers import SubPixel, conv, space_to_depth, upsample
 from sfumato.networks.statistics import EPSILON, AffineSource, Given, Measure
 
-Normalization: TypeAlias = Literal["instance", "batch", "none"]
 STRIDE = 8  # of the deepest features: pictures are padded to a multiple of it
 MOMENTUM = 0.1  # of the running statistics, PyTorch's default
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import TypeAlias
 
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from sfumato.config import Config
-from sfumato.networks.collection_generator import CollectionGenerator, Normalization
+from sfumato.networks.collection_generator import CollectionGenerator
+from sfumato.networks.config import CollectionConfig, MatchingConfig, ModelConfig, NoiseConfig
 from sfumato.networks.decoder import Decoder
 from sfumato.networks.discriminator import (
     CombinedDiscriminator,
@@ -17,34 +16,10 @@ from sfumato.networks.discriminator import (
     ProjectedDiscriminator,
 )
 from sfumato.networks.generator import Generator
-from sfumato.networks.noise_generator import WIDTHS, NoiseGenerator
+from sfumato.networks.noise_generator import NoiseGenerator
 from sfumato.networks.patch_head import PatchSampler
 from sfumato.networks.perceptual import VGG19
 from sfumato.networks.style_encoder import StyleEncoder
-
-#: What the discriminator looks with: with layers of its own, or with VGG19's (`networks.discriminator`).
-DiscriminatorKind: TypeAlias = Literal["patch", "projected"]
-# Bounds are several times what was ever of use. A file of weights brings its config along: without bounds, one of a few
-# kilobytes could ask for any time and memory.
-_Channels: TypeAlias = Annotated[int, Field(ge=1, le=1024)]
-_Features: TypeAlias = Annotated[int, Field(ge=1, le=4096)]  # numbers of a vector, which no kernel multiplies
-_Blocks: TypeAlias = Annotated[int, Field(ge=1, le=64)]
-_Halvings: TypeAlias = Annotated[tuple[_Channels, ...], Field(min_length=1, max_length=5)]
-_Scales: TypeAlias = Annotated[int, Field(ge=1, le=3)]
-
-
-class ModelConfig(Config):
-    """Shapes of the networks; the defaults are the shipped model's."""
-
-    widths: tuple[_Channels, _Channels, _Channels] = (32, 64, 128)  # generator channels at strides 2, 4, 8
-    blocks: _Blocks = 2  # residual blocks at stride 8
-    texture_size: _Features = 96  # learnt part of a style code
-    style_size: _Features = 256  # features that the generator's affines read
-    discriminator: DiscriminatorKind = "patch"
-    discriminator_widths: _Halvings = (32, 64, 128)  # of patch, as scales and spectral
-    discriminator_scales: _Scales = 2
-    discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
-    discriminator_conditional: bool = True  # it is told the style code
 
 
 class StyleTransferModel(nn.Module):
@@ -90,19 +65,6 @@ def _discriminator(
     return PatchDiscriminator(widths, code_size, scales, config.discriminator_spectral)
 
 
-class CollectionConfig(Config):
-    """Shapes of the networks of one collection."""
-
-    widths: tuple[_Channels, _Channels, _Channels] = (32, 64, 128)  # generator channels at strides 2, 4, 8
-    blocks: _Blocks = 6  # residual blocks at stride 8
-    normalization: Normalization = "instance"
-    discriminator: DiscriminatorKind = "patch"
-    discriminator_widths: _Halvings = (32, 64, 128)  # of patch, as scales and spectral
-    discriminator_scales: _Scales = 2
-    discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
-    cycle: bool = False  # there and back (CycleGAN); otherwise contrast of patches keeps the photo (CUT)
-
-
 class CollectionModel(nn.Module):
     """`generator`, all that a user runs, and what trains with it: the `heads` of contrast, or the generator `back`."""
 
@@ -131,29 +93,6 @@ def build_collection_discriminator(
     return PairDiscriminator(paintings, _discriminator(config, 0, vgg)) if config.cycle else paintings
 
 
-class NoiseConfig(Config):
-    """Shapes of a generator of pictures out of noise, and of its discriminator."""
-
-    z_size: _Features = 100  # as DCGAN's (Radford et al. 2016)
-    side: Literal[64, 128] = 64  # pixels
-    widths: tuple[_Channels, ...] | None = None  # channels at sides 4, 8, ..., `side`; None: about 1 M weights
-    discriminator: DiscriminatorKind = "patch"
-    # Of patch. Four halvings, at two scales: a patch of the coarser one sees 92 pixels, the whole of a picture of 64.
-    # Without a photo nothing else asks for a composition.
-    discriminator_widths: _Halvings = (32, 64, 128, 128)
-    discriminator_scales: _Scales = 2
-    discriminator_spectral: bool = False  # R1 and R2 hold its slope
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        octaves = len(WIDTHS[self.side])
-        if self.widths is not None and len(self.widths) != octaves:
-            raise ValueError(f"widths must be {octaves} numbers for a side of {self.side}, one an octave")
-        if self.side >> (len(self.discriminator_widths) + self.discriminator_scales - 1) < 1:
-            raise ValueError(f"the discriminator halves a side of {self.side} away; give it fewer widths or scales")
-        return self
-
-
 class NoiseModel(nn.Module):
     """`generator`: all that a user runs."""
 
@@ -171,16 +110,6 @@ class NoiseModel(nn.Module):
 def build_noise_discriminator(config: NoiseConfig, vgg: VGG19 | None = None) -> OneDiscriminator:
     """`vgg` is what a projected one looks with."""
     return _discriminator(config, 0, vgg)
-
-
-class MatchingConfig(Config):
-    """Shapes of a decoder of hypercolumns, and of its discriminators."""
-
-    widths: tuple[_Channels, _Channels, _Channels] = (160, 64, 32)  # channels at strides 4, 2, 1
-    blocks: _Blocks = 4  # residual blocks at stride 4
-    discriminator: Literal["patch", "projected", "both"] = "patch"
-    discriminator_widths: _Halvings = (32, 64, 128)  # patch
-    discriminator_scales: _Scales = 2  # of patch
 
 
 class MatchingModel(nn.Module):

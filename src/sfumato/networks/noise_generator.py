@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.errors import ModelError
+from sfumato.networks.config import NOISE_WIDTHS
 from sfumato.networks.layers import conv, upsample
 
 START = 4  # side of the grid that the noise becomes
-WIDTHS = {64: (160, 160, 128, 64, 32), 128: (160, 160, 128, 64, 32, 16)}  # by side: about 1 M weights
 
 
 def pixel_norm(h: Tensor) -> Tensor:
@@ -35,11 +35,12 @@ class NoiseGenerator(nn.Module):
             ModelError: another side than 64 or 128, or another number of widths than octaves.
         """
         super().__init__()
-        if side not in WIDTHS:
-            raise ModelError(f"a noise generator paints sides of {' or '.join(map(str, WIDTHS))}, not {side}")
-        widths = WIDTHS[side] if widths is None else widths
-        if len(widths) != len(WIDTHS[side]):
-            raise ModelError(f"a noise generator of side {side} has {len(WIDTHS[side])} widths, not {len(widths)}")
+        if side not in NOISE_WIDTHS:
+            raise ModelError(f"a noise generator paints sides of {' or '.join(map(str, NOISE_WIDTHS))}, not {side}")
+        usual = NOISE_WIDTHS[side]
+        widths = usual if widths is None else widths
+        if len(widths) != len(usual):
+            raise ModelError(f"a noise generator of side {side} has {len(usual)} widths, not {len(widths)}")
         self.z_size, self.side = z_size, side
         self.enter = nn.Linear(z_size, widths[0] * START**2)
         self.convs = nn.ModuleList([conv(a, b) for a, b in zip((widths[0], *widths), widths, strict=False)])

@@ -131,10 +131,13 @@ class StyleEncoder(nn.Module):
         self.mean.copy_(texture.mean(0))
         self.deviation.copy_(texture.std(0, correction=0) + 0.05)
         _, sizes, components = torch.linalg.svd((texture - self.mean) / self.deviation, full_matrices=False)
-        count = min(len(components), self.head.out_features)
-        scale = texture.shape[0] ** 0.5 / sizes[:count].clamp(min=1e-3 * float(sizes[0]) + 1e-6)
+        # Only directions in which they differ: few pictures have fewer of those than the head has outputs, and what is
+        # left is rounding, which would be magnified.
+        differing = int((sizes > 1e-3 * sizes[0].clamp(min=1)).sum())
+        count = min(differing, self.head.out_features)
+        scale = texture.shape[0] ** 0.5 / sizes[:count]
         # Square root: weaker components are heard less than the strong ones, but more than they would be on their own.
-        scale = (scale * scale[0]).sqrt()
+        scale = (scale * scale[:1]).sqrt()
         self.head.weight.zero_()
         self.head.bias.zero_()
         self.head.weight[:count] = components[:count] * scale[:, None]

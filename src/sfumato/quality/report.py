@@ -22,7 +22,7 @@ table{border-collapse:collapse;margin:1em 0}th,td{padding:.25em .7em;text-align:
 th:first-child,td:first-child{text-align:left}td small{color:#777;white-space:nowrap}h2{margin-top:2em}
 .pairs{display:grid;grid-template-columns:repeat(4,max-content);gap:.5em 1em;align-items:end}figure{margin:0}
 figcaption{font-size:12px;color:#555}.note{color:#555}.wide{overflow-x:auto}
-.told{font-size:12px;color:#555;text-align:left;min-width:22em}
+.told{font-size:12px;color:#555}p,li{overflow-wrap:anywhere}
 """
 
 
@@ -94,7 +94,7 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _sets(evaluations: Sequence[Evaluation]) -> str:
-    rows = []
+    rows, told = [], []
     for figure in evaluations[0].sets:
         cells, notes = [], []
         for each in evaluations:
@@ -107,11 +107,14 @@ def _sets(evaluations: Sequence[Evaluation]) -> str:
             if found is not None and found.note:
                 notes.append(found.note)
         title = f"{escape(figure.name.replace('_', ' '))}<br><small>{escape(figure.backbone)}</small>"
-        told = "<br>".join(escape(note) for note in dict.fromkeys(notes))
-        rows.append(f"<tr><td>{title}{''.join(cells)}<td class=told>{told}")
+        rows.append(f"<tr><td>{title}{''.join(cells)}")
+        name = f"{escape(figure.name.replace('_', ' '))} ({escape(figure.backbone)})"
+        told += [f"<li><b>{name}</b>: {escape(note)}." for note in dict.fromkeys(notes)]
     head = "".join(f"<th>{escape(each.method)}" for each in evaluations)
     note = "Each with whose features it is of; figures of different ones are never to be compared."
-    return f"<div class=wide><table><tr><th>{head}<th>to know{''.join(rows)}</table></div><p class=note>{note}</p>"
+    # Below the table and not in it: where many methods make it wider than the page, they would be out of sight.
+    notes_below = f"<ul class=told>{''.join(told)}</ul>" if told else ""
+    return f"<div class=wide><table><tr><th>{head}{''.join(rows)}</table></div><p class=note>{note}</p>{notes_below}"
 
 
 def _meanings(evaluations: Sequence[Evaluation]) -> str:

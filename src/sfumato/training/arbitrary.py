@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from sfumato.data.batches import Batch, BatchSource
 from sfumato.data.folders import FolderReport
-from sfumato.losses.game import Game
-from sfumato.losses.objective import LossWeights
+from sfumato.losses.config import Game, LossWeights
 from sfumato.losses.perceptual import STYLE_LAYERS, StyleTarget
 from sfumato.networks.model import StyleTransferModel, build_discriminator
 from sfumato.training.config import Phase, TrainConfig

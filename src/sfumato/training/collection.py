@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from sfumato.data.batches import Batch, BatchSource
 from sfumato.data.folders import FolderReport
 from sfumato.data.pool import ImagePool
+from sfumato.losses.config import Game, LossWeights
 from sfumato.losses.contrastive import patch_nce
-from sfumato.losses.game import Game
-from sfumato.losses.objective import LossWeights, total_loss
+from sfumato.losses.game import discriminator_loss, generator_loss
+from sfumato.losses.objective import total_loss
 from sfumato.losses.perceptual import (
     CONTENT_LAYER,
     STYLE_LAYERS,
@@ -109,7 +110,7 @@ class Collection(Kind[CollectionModel, Batch]):
                 kept = self.targets.content(drawn, remember=self.config.content_variants > 0)
                 terms["content"] = content_loss(features[CONTENT_LAYER], kept)
         if opponent is not None:
-            terms["adversarial"] = game.generator(opponent, fake, drawn.patch, None, key, rows)
+            terms["adversarial"] = generator_loss(game, opponent, fake, drawn.patch, None, key, rows)
         if drawn.large_count:
             terms["consistency"] = consistency(generator, drawn, affines, small)
         back: Tensor | None = None
@@ -119,7 +120,7 @@ class Collection(Kind[CollectionModel, Batch]):
             back = model.back(drawn.patch, back_affines)
             terms["range"] = terms["range"] + range_loss(back)
             if opponent is not None:
-                to_photos = game.generator(OfPhotos(opponent), back, drawn.crop, None, key, rows)
+                to_photos = generator_loss(game, OfPhotos(opponent), back, drawn.crop, None, key, rows)
                 terms["adversarial"] = terms["adversarial"] + to_photos
         with unrecorded(*filter(None, (generator, model.back))):
             if model.back is not None and back is not None:
@@ -160,10 +161,10 @@ class Collection(Kind[CollectionModel, Batch]):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         key = (self.config.seed, step)
         shown = self._from_pool("paintings", half.fake, step)
-        loss, report = game.discriminator(discriminator, drawn.patch, shown, None, key, rows=drawn.rows)
+        loss, report = discriminator_loss(game, discriminator, drawn.patch, shown, None, key, rows=drawn.rows)
         if half.back is not None:
             shown, judge = self._from_pool("photos", half.back, step), OfPhotos(discriminator)
-            other, of_photos = game.discriminator(judge, drawn.crop, shown, None, key, rows=drawn.rows)
+            other, of_photos = discriminator_loss(game, judge, drawn.crop, shown, None, key, rows=drawn.rows)
             loss, report = loss + other, report | {f"photos_{name}": value for name, value in of_photos.items()}
         return loss, report
 

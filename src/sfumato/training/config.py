@@ -1,20 +1,21 @@
-"""A training run's config: TOML recipes, validated before any work, saved with the run."""
+"""A training run's config: TOML recipes, validated before any work (torch's import too), saved with the run."""
 
 from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from sfumato.config import Config, apply_overrides, load_toml
-from sfumato.data.batches import BatchSpec
 from sfumato.errors import UsageError
-from sfumato.losses.game import Game
-from sfumato.losses.objective import LossWeights
-from sfumato.networks.model import CollectionConfig, MatchingConfig, ModelConfig, NoiseConfig
+from sfumato.losses.config import Game, LossWeights
+from sfumato.networks.config import CollectionConfig, MatchingConfig, ModelConfig, NoiseConfig
 from sfumato.training.monitor import MonitorConfig
+
+if TYPE_CHECKING:
+    from sfumato.data.batches import BatchSpec
 
 RECIPES = ("tiny", "laptop", "flagship")
 KindName: TypeAlias = Literal["arbitrary", "collection", "noise", "matching"]
@@ -135,7 +136,9 @@ class TrainConfig(Config):
 
     def _check_terms(self, known: tuple[str, ...], where: str) -> None:
         usual = LossWeights()
-        foreign = [name for name in LossWeights.model_fields if name not in known]
+        if self.weights.alpha is not None and not {"content", "statistics", "gram"} <= set(known):
+            raise ValueError(f"weights.alpha has no part in {where}; its terms are {', '.join(known)}")
+        foreign = [name for name in usual.model_dump() if name not in known]
         if changed := [name for name in foreign if getattr(self.weights, name) not in (0, getattr(usual, name))]:
             raise ValueError(f"weights.{changed[0]} has no part in {where}; its terms are {', '.join(known)}")
 
@@ -160,6 +163,8 @@ class TrainConfig(Config):
             )
 
     def _check_noise(self) -> None:
+        if self.weights.alpha is not None:
+            raise ValueError("weights.alpha has no part in kind noise; its terms are adversarial and range")
         if not (self.weights.adversarial and all(phase.adversarial for phase in self.phases)):
             raise ValueError(
                 "a generator of kind noise learns from the discriminator alone: weights.adversarial must be above 0 "
@@ -203,6 +208,8 @@ class TrainConfig(Config):
         return self.phases[-1]
 
     def spec(self, phase: Phase) -> BatchSpec:
+        from sfumato.data.batches import BatchSpec  # it needs torch, and a config does not
+
         return BatchSpec(
             phase.batch, phase.crop, phase.thumbnails, phase.large, phase.magnification, self.content_variants
         )

@@ -14,8 +14,8 @@ from sfumato.checkpoint import kind_of
 from sfumato.data.batches import BatchSource
 from sfumato.data.folders import FolderReport
 from sfumato.errors import UsageError
-from sfumato.losses.game import Game
-from sfumato.losses.objective import LossWeights
+from sfumato.losses.config import Game, LossWeights
+from sfumato.losses.game import generator_loss
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.parallel import WHOLE, Rows
 from sfumato.training.config import Phase, TrainConfig
@@ -133,7 +133,7 @@ class Kind(ABC, Generic[Made, Drawn]):
     def told(self, opponent: nn.Module, drawn: Drawn, half: GeneratorStep, game: Game, step: int) -> Tensor:
         """The generator's adversarial loss on its outputs `half.fake` alone, for their gradient."""
         key = self.config.seed, step
-        return game.generator(opponent, half.fake, self.paintings(drawn), half.code, key, self.rows)
+        return generator_loss(game, opponent, half.fake, self.paintings(drawn), half.code, key, self.rows)
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> PairValidator | None:
         """Who judges the average on pictures that training does not see; None where nobody does."""

@@ -21,11 +21,11 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from sfumato.checkpoint import load_model
-from sfumato.data.folders import FolderReport
+from sfumato.data.folders import FolderReport, about_data
 from sfumato.errors import OutputError, TrainingError, UsageError
 from sfumato.files import atomic_file, locked
 from sfumato.image import write_image
-from sfumato.losses.game import Game
+from sfumato.losses.config import Game
 from sfumato.parallel import (
     ProcessLostError,
     Rows,
@@ -137,7 +137,7 @@ class Trainer:
         self.kind = KINDS[config.kind](config, content, style, device, cache, vgg_file)
         self.kind.rows = rows
         digests = {f"{name}_digest": digest for name, digest in self.kind.digests.items()}
-        self.about = {**digests, "seed": str(config.seed)}
+        self.about = {**digests, "seed": str(config.seed), "data": json.dumps(about_data(content, style))}
         if config.started_from:
             self.about["started_from"] = config.started_from
         model, discriminator = self.kind.model, self.kind.discriminator

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from sfumato.data.batches import BatchSource, CropPairSource
 from sfumato.data.folders import FolderReport
-from sfumato.losses.game import Game
+from sfumato.losses.config import Game, LossWeights
+from sfumato.losses.game import discriminator_loss, generator_loss
 from sfumato.losses.matching import feature_loss, lattice_loss, matched_loss, reconstruction_loss
-from sfumato.losses.objective import LossWeights, total_loss
+from sfumato.losses.objective import total_loss
 from sfumato.losses.perceptual import range_loss
 from sfumato.networks.hypercolumn import CHANNELS, HYPERCOLUMN_LAYERS, hypercolumns
 from sfumato.networks.matching import match
@@ -133,7 +134,7 @@ class Matching(Kind[MatchingModel, MatchedBatch]):
         }
         if opponent is not None:
             key = self.config.seed, step
-            terms["adversarial"] = game.generator(opponent, painted, drawn.paintings, None, key, self.rows)
+            terms["adversarial"] = generator_loss(game, opponent, painted, drawn.paintings, None, key, self.rows)
         loss, report = total_loss(terms, weights)
         return GeneratorStep(loss, report, painted.detach(), None)
 
@@ -141,7 +142,7 @@ class Matching(Kind[MatchingModel, MatchedBatch]):
         self, discriminator: nn.Module, drawn: MatchedBatch, half: GeneratorStep, game: Game, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         key = self.config.seed, step
-        return game.discriminator(discriminator, drawn.paintings, half.fake, None, key, rows=self.rows)
+        return discriminator_loss(game, discriminator, drawn.paintings, half.fake, None, key, rows=self.rows)
 
     def paintings(self, drawn: MatchedBatch) -> Tensor:
         return drawn.paintings

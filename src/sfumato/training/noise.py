@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from sfumato.data.batches import PaintingSource
 from sfumato.data.folders import FolderReport
-from sfumato.losses.game import Game
-from sfumato.losses.objective import LossWeights, total_loss
+from sfumato.losses.config import Game, LossWeights
+from sfumato.losses.game import discriminator_loss, generator_loss
+from sfumato.losses.objective import total_loss
 from sfumato.networks.discriminator import READ
 from sfumato.networks.model import NoiseModel, build_noise_discriminator
 from sfumato.training.config import Phase, TrainConfig
@@ -79,7 +80,7 @@ class NoiseKind(Kind[NoiseModel, Noise]):
     ) -> GeneratorStep:
         assert opponent is not None, "the config sees to it that every phase of this kind is adversarial"
         fake, key = model(drawn.z), (self.config.seed, step)
-        terms = {"adversarial": game.generator(opponent, fake, drawn.paintings, None, key, self.rows)}
+        terms = {"adversarial": generator_loss(game, opponent, fake, drawn.paintings, None, key, self.rows)}
         loss, report = total_loss(terms, weights)
         return GeneratorStep(loss, report, fake.detach(), None)
 
@@ -87,7 +88,7 @@ class NoiseKind(Kind[NoiseModel, Noise]):
         self, discriminator: nn.Module, drawn: Noise, half: GeneratorStep, game: Game, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         key = self.config.seed, step
-        return game.discriminator(discriminator, drawn.paintings, half.fake, None, key, rows=self.rows)
+        return discriminator_loss(game, discriminator, drawn.paintings, half.fake, None, key, rows=self.rows)
 
     def probes(self) -> Probes | None:
         paintings = shown(self.source.style, self.config.noise.side)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.data.batches import Batch, sample_boxes
+from sfumato.losses.config import Game, LossWeights
 from sfumato.losses.contrastive import style_contrast
-from sfumato.losses.game import Game, Key
-from sfumato.losses.objective import LossWeights, total_loss
+from sfumato.losses.game import Key, discriminator_loss, generator_loss
+from sfumato.losses.objective import total_loss
 from sfumato.losses.perceptual import (
     CONTENT_LAYER,
     StyleTarget,
@@ -100,7 +101,7 @@ def generator_step(
         terms["consistency"] = consistency(generator, batch, affines, painted_thumbnail)
     told = code.detach() if conditional else None
     if discriminator is not None:
-        terms["adversarial"] = game.generator(discriminator, fake, batch.patch, told, key, rows)
+        terms["adversarial"] = generator_loss(game, discriminator, fake, batch.patch, told, key, rows)
     loss, report = total_loss(terms, weights)
     return GeneratorStep(loss, report, fake.detach(), told)
 
@@ -122,4 +123,4 @@ def discriminator_step(
     wrong = None
     if half.code is not None and batch.wrong:
         wrong = batch.rows.gather(half.code)[batch.wrong]
-    return game.discriminator(discriminator, batch.patch, half.fake, half.code, key, wrong, batch.rows)
+    return discriminator_loss(game, discriminator, batch.patch, half.fake, half.code, key, wrong, batch.rows)

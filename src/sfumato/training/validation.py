@@ -21,7 +21,7 @@ from torch import Tensor
 from sfumato.config import Config
 from sfumato.data.folders import FolderReport
 from sfumato.image import Picture, thumbnail
-from sfumato.losses.objective import LossWeights
+from sfumato.losses.config import LossWeights
 from sfumato.losses.perceptual import CONTENT_LAYER
 from sfumato.networks.model import StyleTransferModel
 from sfumato.networks.perceptual import VGG19

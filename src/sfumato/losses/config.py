@@ -1,0 +1,85 @@
+"""What training asks for, in plain numbers that are known without torch: weights of terms, the game, augmentation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+
+from sfumato.config import Config
+
+
+class LossWeights(Config):
+    """Weight of each term; 0 leaves a term out. The style terms are relative, at most about 1.
+
+    ``alpha`` is no term: it shares out three weights as the articles' α·L_content + (1-α)·L_style does. L_style is
+    statistics and gram in the ratio of their weights, and the three keep their sum, so that the other terms and the
+    learning rate still fit them. Their weights are what is saved with a run; alpha is only a way to set them.
+    """
+
+    alpha: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, exclude=True)
+
+    content: NonNegativeFloat = 0.06
+    statistics: NonNegativeFloat = 6.0
+    gram: NonNegativeFloat = 3.0
+    adversarial: NonNegativeFloat = 0.05
+    identity: NonNegativeFloat = 0.7
+    consistency: NonNegativeFloat = 1.0
+    total_variation: NonNegativeFloat = 0.05
+    range: NonNegativeFloat = 5.0
+    leak: NonNegativeFloat = 0.05
+    content_raw: NonNegativeFloat = 0.0
+    laplacian: NonNegativeFloat = 0.0
+    sliced: NonNegativeFloat = 0.0
+    style_contrast: NonNegativeFloat = 0.0
+    # Of a collection
+    contrast: NonNegativeFloat = 0.0
+    contrast_identity: NonNegativeFloat = 0.0
+    cycle: NonNegativeFloat = 0.0
+    # Of matching
+    reconstruction: NonNegativeFloat = 0.0
+    reconstruction_features: NonNegativeFloat = 0.0
+    matched: NonNegativeFloat = 0.0
+    lattice: NonNegativeFloat = 0.0
+
+    @model_validator(mode="after")
+    def _share_out(self) -> Self:
+        if self.alpha is None:
+            return self
+        style = self.statistics + self.gram
+        if not style:
+            raise ValueError(
+                "alpha shares out weights.content, weights.statistics and weights.gram; one of the latter two must be "
+                "above 0"
+            )
+        whole = self.content + style
+        shares = {"content": self.alpha * whole}
+        shares |= {name: (1 - self.alpha) * whole * getattr(self, name) / style for name in ("statistics", "gram")}
+        for name, weight in shares.items():
+            object.__setattr__(self, name, weight)  # frozen from here on
+        return self
+
+    @classmethod
+    def from_alpha(cls, alpha: float) -> LossWeights:
+        """The articles' α·L_content + (1-α)·L_style, nothing else, the weights adding up to 1; α in [0, 1]."""
+        others = dict.fromkeys(("adversarial", "identity", "consistency", "total_variation", "range", "leak"), 0.0)
+        return cls(content=alpha, statistics=(1 - alpha) / 2, gram=(1 - alpha) / 2, **others)
+
+
+class Augment(Config):
+    """What a discriminator's pictures are given (`losses.augment.augmented`)."""
+
+    translation: Annotated[float, Field(ge=0, le=0.5)] = 0.125  # the farthest, as a share of the side
+    cutout: Annotated[float, Field(ge=0, le=1)] = 0.25  # side of the hole, as a share of the picture's
+    colour: Annotated[float, Field(ge=0, le=1)] = 0.1  # share of the paper's brightness, saturation and contrast
+    p: Annotated[float, Field(ge=0, le=1)] = 1.0  # for each of the three by itself; 0 gives pictures back as they are
+
+
+class Game(Config):
+    """How the adversarial game is played (`losses.game`)."""
+
+    objective: Literal["bce", "nonsaturating", "lsgan", "hinge", "relativistic"] = "hinge"
+    r1: NonNegativeFloat = 0.0  # γ of the penalty on paintings; 0 leaves it out
+    r2: NonNegativeFloat = 0.0  # on outputs
+    penalty_every: PositiveInt = 16  # steps; the penalty then counts for all of them
+    augment: Augment = Augment(p=0.0)
