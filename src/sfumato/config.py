@@ -12,7 +12,10 @@ from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sfumato.errors import UsageError
+from sfumato.errors import UsageError, first_line
+from sfumato.files import read_bytes
+
+_MOST_BYTES = 1_000_000  # of a TOML file; ours have some thousand
 
 
 class Config(BaseModel):
@@ -51,12 +54,13 @@ def load_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except (OSError, ValueError) as problem:
-        if isinstance(problem, OSError):
-            raise UsageError(f"cannot read the configuration {path}: {problem.strerror or problem}") from problem
-        raise UsageError(f"{path} is not valid TOML: {problem}") from problem
+        return tomllib.loads(read_bytes(path, _MOST_BYTES).decode())
+    except OSError as problem:
+        raise UsageError(f"cannot read the configuration {path}: {problem.strerror or problem}") from problem
+    except RecursionError as problem:
+        raise UsageError(f"{path} is not valid TOML: it is nested too deeply") from problem
+    except ValueError as problem:
+        raise UsageError(f"{path} is not valid TOML: {first_line(problem)}") from problem
 
 
 def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -86,7 +90,7 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
 def _value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also a number of more digits than Python reads
         return text
     return parsed["value"] if len(parsed) == 1 else text
 
