@@ -105,6 +105,9 @@ def test_toml_from_strangers_is_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match=said) as caught:
             load_toml(tmp_path / f"{name}.toml")
         assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"^unknown key \\nx+\.\.\.; valid") as caught:
+        Recipe.parse({"\n" + "x" * 100_000: 1})
+    assert len(str(caught.value)) < 400
     deep, long = "[" * 100_000, "9" * 9_000
     assert apply_overrides({}, [f"a={deep}", f"b={long}"]) == {
         "a": deep,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sfumato.errors import UsageError, first_line
 from sfumato.files import read_bytes
+from sfumato.text import short
 
 _MOST_BYTES = 1_000_000  # of a TOML file; ours have some thousand
 
@@ -98,7 +99,7 @@ def _value(text: str) -> Any:
 def _sentence(model: type[BaseModel], problem: ValidationError) -> str:
     first, *others = problem.errors(include_url=False)
     path = [str(part) for part in first["loc"]]
-    key = ".".join(path) or "the configuration"
+    key = short(".".join(path)) or "the configuration"
     if first["type"] == "extra_forbidden":
         valid = list(_model_at(model, path[:-1]).model_fields)
         near = difflib.get_close_matches(path[-1], valid, n=1)

@@ -128,9 +128,10 @@ class StyleCode:
         vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
         if self.look is not None:
-            look = np.array(self.look, dtype=np.float16).astype(np.float32) + np.float32(0)  # as files hold it
+            look = np.array(self.look, dtype=np.float16).astype(np.float32)  # as files hold it
             if look.ndim != 1 or look.size % 2 or not np.isfinite(look).all():
                 raise ModelError(f"a style's look must be a vector of pairs of finite numbers, not {look.shape}")
+            look += 0.0
             look.flags.writeable = False
             object.__setattr__(self, "look", look)
 
