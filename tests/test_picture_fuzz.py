@@ -48,10 +48,11 @@ def originals() -> dict[str, bytes]:
         for name, levels, options in (
             ("big", colours, {"bigtiff": True, "byteorder": ">"}),
             ("float", (colours / 255).astype(np.float32), {"tile": (16, 16)}),
+            ("inks", np.dstack([colours] * 2)[..., :5], {"photometric": "separated", "extrasamples": [2]}),
             ("planes", np.moveaxis(colours, 2, 0).copy(), {"planarconfig": "separate"}),
         ):
             buffer = BytesIO()
-            tifffile.imwrite(buffer, levels, photometric="rgb", **options)
+            tifffile.imwrite(buffer, levels, **{"photometric": "rgb", **options})
             found[name] = buffer.getvalue()
     return found
 

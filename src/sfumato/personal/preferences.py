@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sfumato import assets
-from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
+from sfumato.errors import InputError, OutputError, SfumatoError, UsageError, first_line
 from sfumato.files import atomic_file, locked, read_bytes, read_json
 from sfumato.image import picture_digest
 from sfumato.inference.library import PERSONAL, TASTE_SUFFIX, has_personal, is_name, new_personal_path, personal_folder
@@ -253,7 +253,9 @@ class Preferences:
         except OSError as problem:
             raise InputError(f"cannot read {path}: {problem.strerror}; delete {name}, and begin again") from problem
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-            raise InputError(f"{path} is damaged ({problem}); mend it, or delete {name} and begin again") from problem
+            raise InputError(
+                f"{path} is damaged ({first_line(problem)}); mend it, or delete {name} and begin again"
+            ) from problem
 
 
 def _shown(found: Any) -> tuple[str, str]:
