@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
-from sfumato.cli.output import console, say, say_json
-from sfumato.errors import OutputError, UsageError
+from sfumato.cli.output import console, say, say_error, say_json
+from sfumato.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from sfumato.cli.console import PlainConsole
@@ -288,6 +288,11 @@ def _judge(request: Request, methods: Methods) -> None:
     else:
         _print(evaluations)
     _tell_left_out(request)
+    failed = dict.fromkeys(f"{each.method}: left out: {why}" for each in evaluations for why in each.failed)
+    for told in failed:
+        say_error(told)
+    if failed:
+        raise typer.Exit(InputError.exit_code)
 
 
 def _print(evaluations: Sequence[Evaluation]) -> None:
