@@ -1,4 +1,7 @@
-"""What made a picture, kept inside it: enough to show it to people, and to make it again to the same pixels."""
+"""What made a picture, kept inside it: enough to show it to people, and to make it again to the same pixels.
+
+The number of threads is not in it: it is the machine's, and decides no more than how sums are rounded.
+"""
 
 from __future__ import annotations
 
