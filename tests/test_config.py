@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,27 @@ def test_toml_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "bytes.toml").write_bytes(b"a = '\xff'")
     with pytest.raises(UsageError, match="not valid TOML"):
         load_toml(tmp_path / "bytes.toml")
+
+
+def test_toml_from_strangers_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text(f"a = {'[' * 100_000}")
+    (tmp_path / "long.toml").write_text(f"a = {'9' * 9_000}")
+    os.mkfifo(tmp_path / "pipe.toml")
+    with open(tmp_path / "huge.toml", "wb") as file:
+        file.truncate(60_000_000_000)
+    wrong = {"deep": "nested too deeply", "long": "not valid TOML", "pipe": "no regular file", "huge": "more than 1 MB"}
+    for name, said in wrong.items():
+        with pytest.raises(UsageError, match=said) as caught:
+            load_toml(tmp_path / f"{name}.toml")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"^unknown key \\nx+\.\.\.; valid") as caught:
+        Recipe.parse({"\n" + "x" * 100_000: 1})
+    assert len(str(caught.value)) < 400
+    deep, long = "[" * 100_000, "9" * 9_000
+    assert apply_overrides({}, [f"a={deep}", f"b={long}"]) == {
+        "a": deep,
+        "b": long,
+    }  # plain text, for `Config` to refuse
 
 
 def test_overrides_are_toml_and_go_deep() -> None:

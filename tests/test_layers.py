@@ -32,8 +32,8 @@ LAYERS = (  # top to bottom
     {"sheet"},
     {"image", "config", "style_code"},
     {"deep", "metadata"},
-    {"limits"},
-    {"checks", "files", "onnx_file", "parallel", "pipes", "tables", "text", "xmp_iptc"},
+    {"limits", "tables"},
+    {"checks", "files", "onnx_file", "parallel", "pipes", "text", "xmp_iptc"},
     {"errors"},
 )
 HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}

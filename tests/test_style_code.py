@@ -34,6 +34,15 @@ def test_a_code_is_a_value() -> None:
     assert repr(one) == "StyleCode(3 numbers, model='base')"
 
 
+def test_a_signalling_nan_of_a_file_is_one_sentence_without_a_warning(tmp_path: Path) -> None:
+    look = np.array([0x7C01, 0], np.uint16).view(np.float16)
+    (tmp_path / "a.safetensors").write_bytes(
+        tensor_bytes({"code": np.ones(3, np.float32), "look": look}, {"sfumato.style": '{"model": "m", "about": {}}'})
+    )
+    with pytest.raises(ModelError, match="pairs of finite numbers"):
+        StyleCode.load(tmp_path / "a.safetensors")
+
+
 def test_a_code_cannot_be_changed() -> None:
     one = code(1, 2)
     with pytest.raises(ValueError, match="read-only"):

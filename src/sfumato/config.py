@@ -12,7 +12,11 @@ from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sfumato.errors import UsageError
+from sfumato.errors import UsageError, first_line
+from sfumato.files import read_bytes
+from sfumato.text import short
+
+_MOST_BYTES = 1_000_000  # of a TOML file; ours have some thousand
 
 
 class Config(BaseModel):
@@ -51,12 +55,13 @@ def load_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except (OSError, ValueError) as problem:
-        if isinstance(problem, OSError):
-            raise UsageError(f"cannot read the configuration {path}: {problem.strerror or problem}") from problem
-        raise UsageError(f"{path} is not valid TOML: {problem}") from problem
+        return tomllib.loads(read_bytes(path, _MOST_BYTES).decode())
+    except OSError as problem:
+        raise UsageError(f"cannot read the configuration {path}: {problem.strerror or problem}") from problem
+    except RecursionError as problem:
+        raise UsageError(f"{path} is not valid TOML: it is nested too deeply") from problem
+    except ValueError as problem:
+        raise UsageError(f"{path} is not valid TOML: {first_line(problem)}") from problem
 
 
 def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -86,7 +91,7 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
 def _value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also a number of more digits than Python reads
         return text
     return parsed["value"] if len(parsed) == 1 else text
 
@@ -94,7 +99,7 @@ def _value(text: str) -> Any:
 def _sentence(model: type[BaseModel], problem: ValidationError) -> str:
     first, *others = problem.errors(include_url=False)
     path = [str(part) for part in first["loc"]]
-    key = ".".join(path) or "the configuration"
+    key = short(".".join(path)) or "the configuration"
     if first["type"] == "extra_forbidden":
         valid = list(_model_at(model, path[:-1]).model_fields)
         near = difflib.get_close_matches(path[-1], valid, n=1)

@@ -55,7 +55,7 @@ def read_samples(kind: str, data: bytes, width: int, height: int, page: int = 0)
         return None
     if stored.ndim == 2:
         stored = stored[:, :, None]
-    if stored.ndim == 3 and stored.shape[0] <= 4 and stored.shape[1:] == (height, width):
+    if stored.ndim == 3 and stored.shape[0] <= 5 and stored.shape[1:] == (height, width):
         stored = stored.transpose(1, 2, 0)  # TIFF may hold the planes one after the other
     return stored if stored.ndim == 3 and stored.shape[:2] == (height, width) else None
 

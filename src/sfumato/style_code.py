@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from sfumato.checks import check_range
-from sfumato.errors import InputError, ModelError, UsageError
+from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.files import atomic_file
 
 #: The one metadata key of a style file. One, because safetensors writes several in an order that changes from run to
@@ -100,7 +100,7 @@ def read_small(
         AttributeError,
         RecursionError,
     ) as problem:
-        raise ModelError(f"{path} is not a {kind}, or is damaged: {problem}") from problem
+        raise ModelError(f"{path} is not a {kind}, or is damaged: {first_line(problem)}") from problem
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,9 +128,10 @@ class StyleCode:
         vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
         if self.look is not None:
-            look = np.array(self.look, dtype=np.float16).astype(np.float32) + np.float32(0)  # as files hold it
+            look = np.array(self.look, dtype=np.float16).astype(np.float32)  # as files hold it
             if look.ndim != 1 or look.size % 2 or not np.isfinite(look).all():
                 raise ModelError(f"a style's look must be a vector of pairs of finite numbers, not {look.shape}")
+            look += 0.0
             look.flags.writeable = False
             object.__setattr__(self, "look", look)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sfumato.errors import InputError
+from sfumato.files import read_bytes
 
 _MOST_BYTES = 64_000_000
 _SEPARATORS = ",;\t"
@@ -68,14 +69,10 @@ def read_table(
 
 def _text(path: Path, what: str) -> str:
     try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"cannot read the {what} {path}: it is no regular file; name a CSV")
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"the {what} {path} has more than {_MOST_BYTES:,} bytes, and is no table of ours")
-        data = path.read_bytes()
+        data = read_bytes(path, _MOST_BYTES)
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
-        raise InputError(f"cannot read the {what} {path}: {reason}; check the name") from problem
+        raise InputError(f"cannot read the {what} {path}: {reason}; name a CSV") from problem
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         return data.decode(encoding)

@@ -22,6 +22,12 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(sign if _is_shown(sign) or sign in keep else _written_out(sign) for sign in text)
 
 
+def short(text: str, most: int = 200) -> str:
+    """The text as a part of one sentence: printable, and of no more than ``most`` signs."""
+    shown = printable(text[: most + 1])
+    return shown if len(text) <= most else f"{shown[: most - 3]}..."
+
+
 def _is_shown(sign: str) -> bool:
     return sign.isprintable() or sign in _JOINERS or unicodedata.category(sign) == "Zs"
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from typer.testing import CliRunner
 
+from mutation import mutated_bytes
 from sfumato.cli import app
 from sfumato.image import Photo, read_photo, write_photo
 from sfumato.inference import Style
@@ -23,7 +24,6 @@ from sfumato.metadata import Metadata
 FILES, OPTION_SETS = 1400, 600
 LONGEST = 60  # seconds
 CODES = {0, 2, 3, 4, 5}  # of `sfumato.errors`; 1 would be a mistake without a class
-FIELDS = (b"\0\0\0\0", b"\0\0\0\1", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\xff\xff", b"\0\0", b"\0\x80")
 
 
 def invoke(*arguments):
@@ -95,40 +95,6 @@ def originals():
     return files
 
 
-def mutate(data, other, rng):
-    """One to three mistakes such as disks, networks and attackers make."""
-    data = bytearray(data)
-    for _ in range(rng.integers(1, 4)):
-        if len(data) < 8:
-            break
-        # Half of them in the first bytes, where headers lie.
-        end = min(len(data), 200) if rng.random() < 0.5 else len(data)
-        start = int(rng.integers(0, end))
-        span = int(rng.integers(1, 64))
-        match rng.integers(0, 9):
-            case 0:
-                for place in rng.integers(0, end, rng.integers(1, 20)):
-                    data[place] ^= 1 << int(rng.integers(0, 8))
-            case 1:
-                data[start : start + span] = rng.bytes(span)
-            case 2:
-                del data[start:]
-            case 3:
-                data[start : start + span] = bytes(span)
-            case 4:
-                data[start:start] = data[start : start + span]
-            case 5:
-                del data[start : start + span]
-            case 6:
-                field = FIELDS[rng.integers(0, len(FIELDS))]
-                data[start : start + len(field)] = field
-            case 7:
-                data[start:] = other[len(other) // 2 :]
-            case _:
-                data[start:start] = rng.bytes(span)
-    return bytes(data)
-
-
 def run_mutated(count, originals, folder):
     style = folder / "good.safetensors"
     Style.blend({"great-wave": 1, "monet": 2}).save(style)
@@ -142,7 +108,7 @@ def run_mutated(count, originals, folder):
         role = rng.choice(["photo", "photo", "photo", "style", "mask", "style file", "recipe"])
         source = style.read_bytes() if role == "style file" else originals[name]
         bad = folder / ("bad.safetensors" if role == "style file" else f"bad-{name}")
-        bad.write_bytes(mutate(source, originals[names[rng.integers(0, len(names))]], rng))
+        bad.write_bytes(mutated_bytes(source, rng, originals[names[rng.integers(0, len(names))]]))
         out = folder / f"out.{rng.choice(['png', 'jpg', 'webp', 'tiff'])}"
         arguments = {
             "photo": ["stylize", bad, "--style", "monet"],

@@ -23,6 +23,7 @@ WHOLE = {  # a part of the recipe of a painting: what is written there
     "seed": ["-1", "9" * 4000],
     "color": [r'"\u001b[31m"', '["x"]'],
     "model": [r'"\u001b]0;pwned\u0007"', r'"\ud800"'],
+    "decoder_sha256": [r'"\n\u001b[31m"'],
     "guidance": [r'{"why":"\u001b[31mred"}', r'{"why":"\udfff"}', '{"why":' + "[" * 900 + "]" * 900 + "}"],
     "styles": ['["abc"]', '{"a":1}'],
     "finish": ['[{"version":"1","sharpen":1}]'.replace("]", "," + ",".join(['{"sharpen":1}'] * 40) + "]")],

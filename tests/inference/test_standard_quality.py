@@ -42,6 +42,13 @@ def test_it_paints_the_photo_at_its_own_size(shipped: Stylizer, photo: Picture, 
     assert np.abs(painted - draft).mean() > 0.01
 
 
+@pytest.mark.parametrize("quality", ["draft", "standard"])
+def test_threads_decide_no_more_than_rounding(shipped: Stylizer, photo: Picture, waves: Style, quality: str) -> None:
+    one, two = (to_uint8(each(photo, waves, quality=quality)).astype(int) for each in (shipped, Stylizer(threads=2)))
+    assert np.abs(one - two).max() <= 1
+    assert (one != two).mean() < 0.001
+
+
 def test_colours_are_the_styles(shipped: Stylizer, photo: Picture) -> None:
     red = np.zeros((1, 3, 96, 96), np.float32)
     red[:, 0] = 0.3 + 0.5 * scene(96, 96, seed=2)[:, 0]

@@ -3,8 +3,11 @@
 import http.client
 import json
 import shutil
+import socket
+import struct
 import subprocess
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -219,11 +222,50 @@ def test_it_serves_no_files_and_takes_no_nonsense(page):
     for body in ("", "[]", "?", "x" * 500, "{" * 150):
         assert browser(body=body)[0] == 400
     assert browser(body="{}")[0] == 200  # answers nothing
-    assert browser(body=json.dumps({"question": 1, "choice": "maybe"}))[0] == 200
+    browser()
+    for choice in ("maybe", {}, [], None, 1, {"first": 1}):
+        answer = browser.choose(1, choice)
+        assert answer["question"] == 1, choice
     assert Preferences.load("anna").answers == ()
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def resetting(page):
+    """A connection that is reset when it is closed."""
+    host, port = Browser(page).host.split(":")
+    connection = socket.create_connection((host, int(port)))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return connection
+
+
+def test_clients_that_reset_leave_nothing_on_the_terminal(page, capfd):
+    browser = Browser(page)
+    browser()
+    busy = threading.active_count()
+    for _ in range(3):
+        with resetting(page) as client:
+            client.sendall(f"GET {browser.path}question HTTP/1.1\r\nHost: {browser.host}\r\n\r\n".encode())
+    deadline = time.monotonic() + 20
+    while threading.active_count() > busy and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert browser()[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_stop_by_a_client_that_is_gone_stops(page):
+    browser = Browser(page)
+    browser()
+    head = f"POST {browser.path}question HTTP/1.1\r\nHost: {browser.host}\r\nOrigin: http://{browser.host}\r\n"
+    body = json.dumps({"question": 1, "choice": "stop"})
+    with page._lock, resetting(page) as client:  # it is gone before the answer is written
+        client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        time.sleep(0.5)
+    deadline = time.monotonic() + 20
+    while not page.ended and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert page.ended == "Stopped."  # and the fixture sees that the server has ended
+
+
 def test_keys_with_others_held_are_the_browsers(page):
     Browser(page)()
     script = Browser(page)("")[1].decode().partition("<script")[2].partition(">")[2].partition("</script>")[0]

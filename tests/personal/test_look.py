@@ -65,6 +65,28 @@ def test_what_cannot_count_is_left_out_and_said(tmp_path, stylizer):
     assert "No such file" in said[1]
 
 
+class Greedy(Stylizer):
+    """Wants 2 ** 50 bytes for pictures of 112 pixels' width."""
+
+    def encode(self, picture):
+        if picture.shape[3] == 112:
+            np.empty(1 << 50, np.uint8)
+        return super().encode(picture)
+
+
+def test_what_does_not_fit_into_memory_is_left_out_and_said(tmp_path):
+    large, *_ = save_works(tmp_path / "likes", 0, 1)
+    Image.fromarray(to_uint8(work(1, 3, 96, 100))).save(tmp_path / "small.png")
+    found = look([large, tmp_path / "small.png"], Greedy(threads=1))
+    assert [one.path.name for one in found.pictures] == ["small.png"]
+    [remark] = found.remarks
+    assert (
+        remark.text
+        == f"{large.name} is left out: it does not fit into memory; make it smaller, or close other programs"
+    )
+    assert remark.left_out
+
+
 def test_what_is_blank_is_left_out(tmp_path, stylizer):
     faint = Image.new("RGB", (80, 70), (40, 90, 10))
     faint.save(tmp_path / "colour.jpg")

@@ -158,6 +158,40 @@ def test_workers_and_order_change_nothing(folders, judge, judged):
         Judge(pairs, short=80, workers=3).judge("broken", Source(broken, lambda pair: ""))
 
 
+def test_a_pair_that_cannot_be_judged_is_left_out_and_told(folders, judged):
+    pairs = pairs_of(folders / "c", folders / "s")
+    half = source(folders / "half")
+
+    def picture(pair):
+        if pair == pairs[1]:
+            np.empty(1 << 50, np.uint8)
+        if pair == pairs[4]:
+            raise InputError("cannot read it")
+        return half.picture(pair)
+
+    found = Judge(pairs, short=80).judge("half", Source(picture, half.digest))
+    assert [row.pair for row in found.rows] == [pair for i, pair in enumerate(pairs) if i not in (1, 4)]
+    assert found.failed[0].startswith(f"{pairs[1].name} does not fit into memory; make it smaller")
+    assert found.failed[1:] == ("cannot read it",)
+    whole = {row.pair: row.figures["ssim"] for row in judged[0].rows}
+    assert all(row.figures["ssim"] == pytest.approx(whole[row.pair], rel=1e-9) for row in found.rows)
+    assert to_json([found])["half"]["failed"] == list(found.failed)
+
+
+def test_the_command_judges_the_rest_and_ends_with_a_mistake(folders, tmp_path):
+    for path in (folders / "half").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "photo1__style1.png").write_bytes(b"no picture")
+    options = ("--content", folders / "c", "--style", folders / "s", "--short", 80, "--no-anchors")
+    result = run("evaluate", *options, "--stylized", tmp_path, "--report", tmp_path / "out", columns=90)
+    assert result.exit_code == 3
+    assert "content ↓" in result.stdout
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"sfumato: {tmp_path.name}: left out: cannot read {tmp_path}")
+    assert "photo1__style1.png" in last
+    assert "8 pairs of 3 photos" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
 def test_a_discriminator_s_accuracy_is_a_figure_of_its_method(judge):
     bright = Source(photos().picture, lambda pair: "bright", lambda picture, style: float(picture.mean()) - 0.5)
     found = {figure.name: figure for figure in judge.judge("m", bright).sets}["discriminator_accuracy"]

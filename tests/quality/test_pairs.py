@@ -35,6 +35,8 @@ def test_a_table_of_pairs(folders):
         ("content,style\ncat.jpg,sky.jpg\n,sky.jpg\n", "has no content in line 3"),
         ("content,style\n../s/sky.jpg,sky.jpg\n", r"names \.\./s/sky\.jpg in line 2, which leads out of its folder"),
         ("content,style\ncat.jpg,/etc/sky.jpg\n", "names /etc/sky.jpg in line 2, which leads out"),
+        (f"content,style\ncat.jpg,/{'x' * 900}\n", r"names /x{196}\.\.\. in line 2, which leads out"),
+        (f"content,style\ncat.jpg,{'x' * 900}\n", r"x\.\.\., which is not there"),
     ],
 )
 def test_tables_that_are_none(folders, text, said):

@@ -13,6 +13,7 @@ from sfumato.networks.model import StyleTransferModel
 from sfumato.quality.similarity import content_distance
 from sfumato.quality.style import StyleStatistics, luma_view, spread, statistics_distance, texture_distance
 from sfumato.training.config import Phase, TrainConfig
+from sfumato.training.state import BEST, best_checkpoint
 from sfumato.training.validation import (
     Record,
     Validator,
@@ -112,6 +113,11 @@ def test_a_record_survives_the_file_that_it_is_kept_in():
     *_, record = course([1 / 3, 0.1 + 0.2], settings(content_target=0.7), first=21)
     assert record.content_weight != settings().weights.content
     assert Record.parse(json.loads(json.dumps(record.model_dump()))) == record
+
+
+def test_a_best_checkpoint_of_an_absurd_step_is_none_that_lies_there(tmp_path):
+    (tmp_path / BEST).write_text(json.dumps({"step": 10**400, "score": 1.0, "figures": {}}))
+    assert best_checkpoint(tmp_path) is None
 
 
 def test_the_content_weight_is_the_controller_s_only_where_a_target_is_set():

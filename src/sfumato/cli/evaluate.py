@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
-from sfumato.cli.output import console, say, say_json
-from sfumato.errors import OutputError, UsageError
+from sfumato.cli.output import console, say, say_error, say_json
+from sfumato.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from sfumato.cli.console import PlainConsole
@@ -288,6 +288,11 @@ def _judge(request: Request, methods: Methods) -> None:
     else:
         _print(evaluations)
     _tell_left_out(request)
+    failed = dict.fromkeys(f"{each.method}: left out: {why}" for each in evaluations for why in each.failed)
+    for told in failed:
+        say_error(told)
+    if failed:
+        raise typer.Exit(InputError.exit_code)
 
 
 def _print(evaluations: Sequence[Evaluation]) -> None:
@@ -403,13 +408,17 @@ def _of_anchor(name: str) -> Source:
 def _write_blind_page(path: Path, methods: Methods, trials: int | None, question: str | None, seed: int) -> None:
     from sfumato.quality.blind import QUESTION, write_page
 
+    taken = f"{path} is there already; give another name, or remove it first"
     if path.exists():  # people may be voting on it, and their votes count for that page alone
-        raise OutputError(f"{path} is there already; give another name, or remove it first")
+        raise OutputError(taken)
     shared = [pair for pair in methods.pairs if all(pair in method.pairs for method in methods.by_name.values())]
     if not shared:
         raise UsageError("the methods share no pair; check the names of their pictures")
     sources = {name: method.source.picture for name, method in methods.by_name.items()}
-    write_page(path, sources, shared, question or QUESTION, seed, trials)
+    try:
+        write_page(path, sources, shared, question or QUESTION, seed, trials, overwrite=False)
+    except OutputError as problem:
+        raise OutputError(taken) if isinstance(problem.__cause__, FileExistsError) else problem from None
     say(f"{path}: open it in a browser; `sfumato evaluate` counts the votes that it exports")
 
 

@@ -62,14 +62,14 @@ def explain(
     if os.path.exists(target) and not overwrite:
         raise OutputError(f"{target} is there already; add --overwrite to replace it")
     if recipe.quality != "draft":
-        _origins(picture, photo, target, Stylizer(model), style or [], as_json)
+        _origins(picture, photo, target, Stylizer(model), style or [], overwrite, as_json)
         return
     with counted() as bar:
         task = bar.add_task("explaining", total=None)
         found = explained(
             picture, photo, Stylizer(model), lambda done, total: bar.update(task, completed=done, total=total), own=True
         )
-    write_sheet(found, target, picture.name)
+    write_sheet(found, target, picture.name, overwrite)
     if as_json:
         names = {"picture": str(picture), "photo": None if photo is None else str(photo), "sheet": str(target)}
         say_json({**names, **found.to_json()}, 1)
@@ -81,7 +81,13 @@ def explain(
 
 
 def _origins(
-    picture: Path, photo: Path | None, target: Path, stylizer: Stylizer, styles: list[str], as_json: bool
+    picture: Path,
+    photo: Path | None,
+    target: Path,
+    stylizer: Stylizer,
+    styles: list[str],
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Of a picture by matched features: which part of which painting each place came from."""
     from sfumato.inference import Style
@@ -91,7 +97,7 @@ def _origins(
     if photo is None:
         raise UsageError(f"{picture} is explained by painting its photo again; name the photo with --photo")
     found = find_origins(picture, photo, stylizer, [Style.from_images(styles)] if styles else [], own=True)
-    write_on_sheet(origins_sheet(found), found.recipe, target, picture.name)
+    write_on_sheet(origins_sheet(found), found.recipe, target, picture.name, overwrite)
     if as_json:
         names = {"picture": str(picture), "photo": str(photo), "sheet": str(target)}
         say_json({**names, **found.to_json()}, 1)

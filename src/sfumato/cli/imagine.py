@@ -69,10 +69,10 @@ def imagine(
             raise UsageError("a walk goes from one picture to another; give --count 2 or more")
         check_range(count * walk, 2, MOST_FRAMES, "--count times --walk, the number of frames,")
     targets = _targets(out, index, count, walk)
-    if not overwrite and (there := [target for target in targets if os.path.lexists(target)]):
+    if not overwrite and (there := [target for target in targets if os.path.exists(target)]):
         raise OutputError(f"{there[0]} is there already; add --overwrite to replace it, or give another -o")
     imaginer, began = Imaginer(model, threads, device), perf_counter()
-    said = _make(imaginer, targets, count, seed, index, truncation, walk)
+    said = _make(imaginer, targets, count, seed, index, truncation, walk, overwrite)
     say(f"{out}  {said} of {imaginer.side} x {imaginer.side}  {perf_counter() - began:.2f} s")
 
 
@@ -99,7 +99,14 @@ def _targets(out: str, index: int, count: int, walk: int | None) -> list[Path]:
 
 
 def _make(
-    imaginer: Imaginer, targets: list[Path], count: int, seed: int, index: int, truncation: float, walk: int | None
+    imaginer: Imaginer,
+    targets: list[Path],
+    count: int,
+    seed: int,
+    index: int,
+    truncation: float,
+    walk: int | None,
+    overwrite: bool,
 ) -> str:
     """Write the pictures, and say what they are."""
     from sfumato.image import Photo, to_uint8, write_animation, write_photo
@@ -111,13 +118,14 @@ def _make(
     if walk is not None:
         recipe = imaginer.recipe(seed, truncation, index, count, walk)
         frames = list(imaginer.walk(drawn, walk))
-        write_animation(frames, targets[0], recipe.to_json())
+        write_animation(frames, targets[0], recipe.to_json(), overwrite=overwrite)
         return f"{len(frames)} frames"
     if len(targets) == count:  # one picture as a file too
         for target, place, z in zip(targets, places, drawn, strict=True):
             metadata = Metadata(recipe=imaginer.recipe(seed, truncation, place).to_json())
-            write_photo(Photo(to_uint8(imaginer(z)), metadata=metadata), target)
+            write_photo(Photo(to_uint8(imaginer(z)), metadata=metadata), target, overwrite=overwrite)
     else:
         metadata = Metadata(recipe=imaginer.recipe(seed, truncation, index, count).to_json())
-        write_photo(Photo(to_uint8(mosaic([imaginer(z) for z in drawn])), metadata=metadata), targets[0])
+        together = Photo(to_uint8(mosaic([imaginer(z) for z in drawn])), metadata=metadata)
+        write_photo(together, targets[0], overwrite=overwrite)
     return "1 picture" if count == 1 else f"{count} pictures"

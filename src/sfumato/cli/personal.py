@@ -275,7 +275,7 @@ def export(
     if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} is there already; add --overwrite to replace it")
     taste = _learnt(kept)
-    taste.save(out)
+    taste.save(out, overwrite)
     if as_json:
         say_json({"file": str(out), **_contents(taste)}, 2)
         return
@@ -365,7 +365,7 @@ def ask(
         raise UsageError("a page shows its pictures itself; leave -o or --page out")
     if out is not None and out.suffix.lower() not in WRITABLE:
         raise OutputError(f"cannot write {out}: its name must end in one of {', '.join(WRITABLE)}")
-    if out is not None and os.path.lexists(out):
+    if out is not None and os.path.exists(out):
         raise OutputError(f"{out} is there already; name a file that is not")
     questions = Questions(name, Stylizer(), photo)
     why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
@@ -404,7 +404,7 @@ def _on_page(questions: Questions, most: int) -> str:
 
 
 def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
-    from sfumato.image import write_image
+    from sfumato.image import Photo, to_uint8, write_photo
     from sfumato.personal.ask import side_by_side
     from sfumato.personal.preferences import QUESTION
 
@@ -414,7 +414,9 @@ def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
             question = questions.next()
             if question is None:
                 return "Enough is learnt: no question would teach much more."
-            write_image(side_by_side(question), target)
+            # The first is not to replace what has come to stand there since the command began.
+            is_mine = out is None or questions.answered > 0
+            write_photo(Photo(to_uint8(side_by_side(question))), target, overwrite=is_mine)
             if out is None:
                 target.chmod(0o600)  # as all that is kept there
             say(

@@ -96,7 +96,8 @@ def replay(
     ] = None,
     max_pixels: MaxPixels = None,
 ) -> None:
-    """Paint a photo as another picture was made: the same photo gives the same pixels."""
+    """Paint a photo as another picture was made: the same photo gives the same pixels, but for how sums are rounded on
+    another machine or by another number of threads."""
     from dataclasses import replace
 
     from sfumato.checks import check_range

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shlex
@@ -15,7 +14,8 @@ import typer
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import console, say_json
 from sfumato.errors import ModelError, UsageError, needs_extra
-from sfumato.files import read_json
+from sfumato.files import digest, read_json
+from sfumato.onnx_file import LARGEST
 
 if TYPE_CHECKING:
     from sfumato.cli.console import PlainConsole
@@ -108,7 +108,7 @@ def train(
     check_out(out, resume)
     weights = None if start is None or (resume and checkpoints(out)) else _weights(start)
     if weights:
-        started = hashlib.sha256(weights.read_bytes()).hexdigest()
+        started = _digest(weights)
         if resume and config.started_from != started:
             raise UsageError(f"{out} began with other weights than those of --from; give the same, or another --out")
         config = config.model_copy(update={"started_from": started})
@@ -184,6 +184,13 @@ def _weights(start: Path) -> Path:
             )
         return found
     return start if start.is_file() else shipped_weights(start)[0]
+
+
+def _digest(weights: Path) -> str:
+    try:
+        return digest(weights, LARGEST)
+    except OSError as problem:
+        raise ModelError(f"cannot read {weights}: {problem.strerror}; give another --from") from problem
 
 
 def _resuming(**options: object) -> str:

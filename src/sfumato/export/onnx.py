@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import warnings
 from collections.abc import Callable, Mapping
@@ -35,7 +34,7 @@ from sfumato.checkpoint import (
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
 from sfumato.export.eight_bits import calibration_pictures, quantise
-from sfumato.files import new_directory
+from sfumato.files import digest, new_directory
 from sfumato.inference.feature_networks import MARGIN
 from sfumato.inference.session import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator, ProjectedDiscriminator
@@ -52,6 +51,7 @@ from sfumato.networks.model import (
 )
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
 from sfumato.networks.upscaler import SCALE, Upscaler
+from sfumato.onnx_file import LARGEST
 from sfumato.style_code import MEASURED
 from sfumato.training.state import shipped_weights
 
@@ -198,7 +198,7 @@ def export_model(
             "parameters": sum(p.numel() for p in bundle.shipped.parameters()),
             "config": model.config.model_dump(mode="json"),
             "parity": parity,
-            "files": {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(folder.iterdir())},
+            "files": {f.name: digest(f, LARGEST) for f in sorted(folder.iterdir())},
         }
         (folder / "card.json").write_text(
             json.dumps({**facts, **(card or {})}, indent=1, ensure_ascii=False) + "\n", "utf-8"
@@ -375,7 +375,7 @@ def export_run(
         path, why = shipped_weights(source, newest=newest)
         which = {"checkpoint": why}
     model, about = load_model(path)
-    model_id = model_id or f"sfumato-{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    model_id = model_id or f"sfumato-{digest(path, LARGEST)[:12]}"
     card = {
         "training": {k: v for k, v in about.items() if k not in ("config", "format", "kind", "data")} | which,
         "data": _data_of(path, about),
@@ -412,7 +412,7 @@ def export_upscaler(model: Upscaler, directory: Path, card: Mapping[str, Any] | 
             "reach": model.reach,
             "parameters": sum(p.numel() for p in model.parameters()),
             "parity": parity,
-            "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest()},
+            "files": {path.name: digest(path, LARGEST)},
         }
         (folder / "card.json").write_text(
             json.dumps({**facts, **(card or {})}, indent=1, ensure_ascii=False) + "\n", "utf-8"

@@ -42,8 +42,11 @@ def decode(found: Opened) -> tuple[Array, Array | None]:
     image = found.image
     found.before()
     whole: Array | None = None
+    cover: Array | None = None
     with quiet_decoders() if found.samples is not None or found.page is not None else nullcontext():
-        if found.samples is not None:
+        if found.inks is not None:
+            image, cover = found.inks()
+        elif found.samples is not None:
             whole = found.samples()
             if whole is None and not found.is_known:
                 raise InputError("the file is damaged or cut short")
@@ -72,6 +75,9 @@ def decode(found: Opened) -> tuple[Array, Array | None]:
         if alpha is not None:
             as_stored(alpha)[rows] = band[:, :, 3]
         top += len(band)
+    if cover is not None:
+        alpha = np.empty(size, cover.dtype)
+        as_stored(alpha)[...] = cover
     if alpha is not None and image.format in ("BMP", "DIB") and not alpha.any():
         alpha = None  # what Windows' programs leave there where they mean none: all else shows such a picture opaque
     return pixels, alpha

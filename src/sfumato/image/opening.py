@@ -42,6 +42,7 @@ class Opened:
         name: what errors call it.
         samples: gives ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` uint16, not yet in sRGB, or ``None`` where it cannot
             after all; absent where Pillow's own pixels are as good.
+        inks: gives a CMYK picture and its alpha ``(H, W)`` uint8, or ``None`` for it, where Pillow cannot.
         is_known: whether Pillow can give pixels.
         page: of a TIFF.
         before: looks the file through before it is decoded.
@@ -51,6 +52,7 @@ class Opened:
     image: Image.Image
     name: str = "-"
     samples: Callable[[], npt.NDArray[np.uint16] | None] | None = None
+    inks: Callable[[], tuple[Image.Image, npt.NDArray[np.uint8] | None]] | None = None
     is_known: bool = True
     page: tiff.Page | None = None
     before: Callable[[], None] = field(default=lambda: None)
@@ -238,6 +240,13 @@ def _open_tiff(file: BinaryIO, most: int) -> Opened:
         file.seek(place)
         return None if stored is None else _samples_of(page, stored)
 
+    def inks() -> tuple[Image.Image, npt.NDArray[np.uint8] | None]:
+        file.seek(0)
+        found = deep.read_samples("tiff", tiff.as_grey(file.read(), page), page.width, page.height, index)
+        if found is None or found.shape[2] != page.number(tiff.SAMPLES, 1):
+            raise InputError("the file is damaged or cut short")
+        return _inks_of(page, found)
+
     try:
         image = _pillow(file, ("TIFF",))
         image.seek(index)
@@ -247,7 +256,8 @@ def _open_tiff(file: BinaryIO, most: int) -> Opened:
         if not _is_read(page):
             raise InputError(f"it is {page.description}, which is not read; save it as RGB of 8 or 16 bits") from None
         _check_deep(page.description)
-        return Opened(_stand_in(page), samples=samples, is_known=False, page=page, remark=remark)
+        reader = {"inks": inks} if page.number(tiff.PHOTOMETRIC, 1) == 5 else {"samples": samples}
+        return Opened(_stand_in(page), **reader, is_known=False, page=page, remark=remark)
     limits.check_size(*image.size, most, "the picture")
     bits, extra = page.numbers.get(tiff.BITS, ()), page.numbers.get(tiff.EXTRA, ())
     # RGB of whole numbers, with plain alpha or none. Alpha that the colours are multiplied by is left to Pillow.
@@ -263,6 +273,8 @@ def _is_read(page: tiff.Page) -> bool:
     bits = set(page.numbers.get(tiff.BITS, (1,)))
     form = set(page.numbers.get(tiff.FORMAT, (1,)))
     is_number = (form == {1} and bits <= {8, 16, 32}) or (form == {3} and bits <= {16, 32, 64})
+    if page.number(tiff.PHOTOMETRIC, 1) == 5:  # CMYK, for no other inks are named by a number
+        return colours == 4 and form == {1} and bits in ({8}, {16}) and len(extra) == 1
     fits = (page.number(tiff.PHOTOMETRIC, 1), colours) in ((0, 1), (1, 1), (2, 3), (6, 3))
     return fits and is_number and len(bits) == 1 and len(extra) <= 1
 
@@ -283,6 +295,19 @@ def _samples_of(page: tiff.Page, stored: npt.NDArray[np.generic]) -> npt.NDArray
         alpha = levels[:, :, -1:].astype(np.float32) / np.float32(65535)
         levels[:, :, :-1] = np.rint(np.minimum(levels[:, :, :-1] / np.maximum(alpha, 1e-5), 65535))
     return _rgb(levels, bool(extra))
+
+
+def _inks_of(page: tiff.Page, stored: deep.Stored) -> tuple[Image.Image, npt.NDArray[np.uint8] | None]:
+    """Of CMYK with one more channel: the picture in 8 bits, which is all that colours of inks are converted with, and
+    its alpha."""
+    levels = np.asarray(stored if stored.dtype == np.uint8 else stored >> 8, np.uint8)  # (H, W, 5)
+    extra, colours, alpha = page.numbers[tiff.EXTRA], levels[:, :, :4], levels[:, :, 4]
+    if extra == (1,):  # the inks are multiplied by it
+        cover = np.maximum(alpha, 1)[:, :, None].astype(np.float32) / np.float32(255)
+        colours = np.rint(np.minimum(colours / cover, 255)).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(colours), "CMYK")
+    image.info.update(_stand_in(page).info)
+    return image, None if extra == (0,) else alpha  # 0: of no known meaning
 
 
 def _to_16_bits(stored: npt.NDArray[np.generic], bits: int) -> npt.NDArray[np.uint16]:

@@ -48,11 +48,13 @@ class Page:
         numbers: whole numbers by tag, of those that have at most 4096.
         counts: how many values each tag has.
         texts: bytes by tag, of texts and the profile.
+        places: where in the file each tag has its value, or what leads to it.
     """
 
     numbers: Mapping[int, tuple[int, ...]]
     counts: Mapping[int, int]
     texts: Mapping[int, bytes]
+    places: Mapping[int, int]
 
     def number(self, tag: int, default: int) -> int:
         return next(iter(self.numbers.get(tag, ())), default)
@@ -125,6 +127,14 @@ def check_page(page: Page, most: int, subject: str) -> None:
         raise InputError(f"{subject} has {strips} strips or tiles, more than the {MOST_STRIPS} that are read")
 
 
+def as_grey(data: bytes, page: Page) -> bytes:
+    """The file with a page whose samples are said to be grey. libtiff gives those as they are stored, where of inks and
+    alpha it makes RGB, or nothing."""
+    found, place = bytearray(data), page.places[PHOTOMETRIC]
+    found[place : place + 2] = struct.pack(f"{'<' if data[:2] == b'II' else '>'}H", 1)
+    return bytes(found)
+
+
 def _page(file: BinaryIO, place: int, order: str, is_big: bool) -> tuple[Page, int]:
     file.seek(place)
     count_size, entry_size = (8, 20) if is_big else (2, 12)
@@ -136,6 +146,7 @@ def _page(file: BinaryIO, place: int, order: str, is_big: bool) -> tuple[Page, i
     numbers: dict[int, tuple[int, ...]] = {}
     counts: dict[int, int] = {}
     texts: dict[int, bytes] = {}
+    places: dict[int, int] = {}
     form = f"{order}HH{'Q' if is_big else 'I'}"
     for begin in range(0, count * entry_size, entry_size):
         entry = entries[begin : begin + entry_size]
@@ -143,6 +154,7 @@ def _page(file: BinaryIO, place: int, order: str, is_big: bool) -> tuple[Page, i
         if tag in _LAYOUT and tag in counts:
             raise InputError(f"it is damaged: its TIFF tag {tag} stands twice; save it anew")
         counts[tag] = length
+        places[tag] = place + (8 if is_big else 2) + begin + struct.calcsize(form)
         size = _SIZES.get(kind, 1) * length
         value = entry[struct.calcsize(form) :]
         is_text = tag in TEXTS or tag == PROFILE
@@ -160,4 +172,4 @@ def _page(file: BinaryIO, place: int, order: str, is_big: bool) -> tuple[Page, i
         else:
             numbers[tag] = struct.unpack_from(f"{order}{length}{_NUMBERS[kind]}", value)
     following = struct.unpack(f"{order}{'Q' if is_big else 'I'}", next_place)[0] if next_place else 0
-    return Page(numbers, counts, texts), following
+    return Page(numbers, counts, texts, places), following

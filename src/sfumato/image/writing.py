@@ -129,18 +129,22 @@ def _suffix_of(file: object) -> str:
 
 
 def write_animation(
-    frames: Sequence[Picture], path: str | os.PathLike[str], recipe: Mapping[str, object], seconds: float = 0.05
+    frames: Sequence[Picture],
+    path: str | os.PathLike[str],
+    recipe: Mapping[str, object],
+    seconds: float = 0.05,
+    overwrite: bool = True,
 ) -> None:
     """Writes pictures ``(1, 3, H, W)`` of one size as an endless GIF with the recipe; 256 colours to a frame.
 
     The file appears whole or not at all. A frame like the one before it is not stored but shown for longer.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or is there and is not to be replaced.
     """
     first, *rest = [to_pil(frame).quantize(256) for frame in frames]
     options = {"duration": round(1000 * seconds), "loop": 0, "comment": GIF_PREFIX + recipe_json(recipe)}
-    with atomic_file(path) as file:
+    with atomic_file(path, overwrite) as file:
         first.save(file, "GIF", save_all=True, append_images=rest, **options)
 
 

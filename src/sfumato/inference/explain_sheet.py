@@ -49,21 +49,23 @@ def explanation_sheet(found: Explanation) -> Picture:
     return stacked(bands)
 
 
-def write_sheet(found: Explanation, path: str | os.PathLike[str], picture: str) -> None:
+def write_sheet(found: Explanation, path: str | os.PathLike[str], picture: str, overwrite: bool = True) -> None:
     """Writes the contact sheet of ``picture``, whole or not at all.
 
     It carries what it explains as its recipe, so that a folder is not painted with its sheets.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or is there and is not to be replaced.
     """
-    write_on_sheet(explanation_sheet(found), found.recipe, path, picture)
+    write_on_sheet(explanation_sheet(found), found.recipe, path, picture, overwrite)
 
 
-def write_on_sheet(sheet: Picture, recipe: Recipe, path: str | os.PathLike[str], picture: str) -> None:
+def write_on_sheet(
+    sheet: Picture, recipe: Recipe, path: str | os.PathLike[str], picture: str, overwrite: bool = True
+) -> None:
     """Writes a sheet that explains ``picture``, made by ``recipe``; see `write_sheet`."""
     metadata = Metadata(recipe={EXPLAINS: picture, **recipe.to_json()})
-    write_photo(Photo(to_uint8(sheet), metadata=metadata), path)
+    write_photo(Photo(to_uint8(sheet), metadata=metadata), path, overwrite=overwrite)
 
 
 def _swaps(style: StyleExplanation) -> list[list[tuple[str, Picture]]]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sfumato import __version__
 from sfumato.checks import check_range, check_whole
-from sfumato.errors import InputError, ModelError, UsageError
+from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.image import Picture
 from sfumato.inference.session import Ends, card_files, card_number, card_text, load_graph, read_card
 
@@ -67,7 +67,9 @@ class Imagined:
                 check_whole(getattr(recipe, name), 0, MAX_SEED, f"its {name}")
             check_range(recipe.truncation, 0.0, 1.0, "its truncation")
         except (TypeError, ValueError, UsageError) as problem:
-            raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
+            raise InputError(
+                f"the recipe inside {where} is damaged, or of another version ({first_line(problem)})"
+            ) from problem
         return recipe
 
     @property

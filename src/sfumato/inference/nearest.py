@@ -19,7 +19,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
 
-from sfumato.errors import ModelError, UsageError
+from sfumato.errors import ModelError, UsageError, first_line
 from sfumato.files import atomic_file, read_bytes, read_json
 from sfumato.style_code import StyleCode, tensor_bytes
 
@@ -168,7 +168,9 @@ class TrainingStyles:
                 raise ValueError("its parts do not fit each other")
             return cls(about["model"], works, codes, mean, deviation, float(about["median"]))
         except (SafetensorError, KeyError, TypeError, ValueError, IndexError, RecursionError) as problem:
-            raise ModelError(f"{path} is no index of paintings ({problem}); install the model again") from problem
+            raise ModelError(
+                f"{path} is no index of paintings ({first_line(problem)}); install the model again"
+            ) from problem
 
 
 def _place(work: Work) -> tuple[str, str]:

@@ -1,4 +1,7 @@
-"""What made a picture, kept inside it: enough to show it to people, and to make it again to the same pixels."""
+"""What made a picture, kept inside it: enough to show it to people, and to make it again to the same pixels.
+
+The number of threads is not in it: it is the machine's, and decides no more than how sums are rounded.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ from typing import Any, Self, get_args
 
 from sfumato import __version__
 from sfumato.checks import check_range, check_whole
-from sfumato.errors import InputError, ModelError, UsageError
+from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.inference.retouch import UNPAINTED, Finish, finishes
 from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import StylePicture
 from sfumato.inference.stylizer import Color, Quality, Stylizer
 from sfumato.style_code import StyleCode, from_text, to_text
+from sfumato.text import short
 
 #: JSON readers keep whole numbers up to here.
 MAX_SEED = 2**53
@@ -140,7 +144,9 @@ class Recipe:
             recipe._check()
             finishes(found, where)
         except _DAMAGED as problem:
-            raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
+            raise InputError(
+                f"the recipe inside {where} is damaged, or of another version ({first_line(problem)})"
+            ) from problem
         return recipe
 
     def _check(self) -> None:
@@ -154,7 +160,7 @@ class Recipe:
         texts = (self.version, self.model, self.model_sha256, self.decoder_sha256, self.photo_sha256, self.kind)
         if not all(isinstance(text, str) for text in (*texts, *self.masks, *(style["name"] for style in self.styles))):
             raise ValueError("its parts have other types")
-        if not (self.version + self.model_sha256).isprintable():  # errors tell of them
+        if not (self.version + self.model_sha256 + self.decoder_sha256).isprintable():  # errors tell of them
             raise ValueError("its parts have signs that cannot be shown")
         if self.color not in get_args(Color) or self.quality not in get_args(Quality):
             raise ValueError("its color or quality is none")
@@ -226,7 +232,7 @@ def _found(style: Mapping[str, Any], here: Mapping[str, StylePicture], own: bool
         here = {**{each.sha256: each for each in named}, **here}
     if lost := [digest for digest, _ in wanted if digest not in here]:
         raise UsageError(
-            f"the picture was painted with a picture of the style {style['name']!r} (SHA-256 {lost[0][:12]}) that is "
-            "not here; name its file with --style"
+            f"the picture was painted with a picture of the style {short(style['name'])!r} (SHA-256 {lost[0][:12]}) "
+            "that is not here; name its file with --style"
         )
     return tuple(replace(here[digest], weight=weight) for digest, weight in wanted)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from sfumato import __version__
 from sfumato.checks import check_range
-from sfumato.errors import InputError, ModelError, UsageError
+from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.image import Photo, Picture, luma, to_levels
 from sfumato.inference.sources import PixelSource, Source
 from sfumato.inference.tiling import tiles
@@ -171,7 +171,9 @@ class Finish:
                 raise ValueError("its finishing has signs that cannot be shown")
             return cls(**found)
         except (TypeError, ValueError, OverflowError, UsageError) as problem:
-            raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
+            raise InputError(
+                f"the recipe inside {where} is damaged, or of another version ({first_line(problem)})"
+            ) from problem
 
     @property
     def words(self) -> str:

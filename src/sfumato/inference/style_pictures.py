@@ -112,7 +112,7 @@ def read_liked(folder: Path, styles: int) -> tuple[LikedPictures, ...]:
         for each in read_json(folder / LIKED)["styles"]:
             kept = [StylePicture(p["sha256"], float(p["weight"]), Path(p["path"])) for p in each]
             found.append(LikedPictures(kept))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         found = []
     return tuple(found) if len(found) == styles else (LikedPictures(()),) * styles
 

@@ -166,13 +166,13 @@ class Taste:
         card["sha256"] = _digest(card, tensors)
         return tensor_bytes(tensors, {_KEY: json.dumps(card, sort_keys=True)})
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Writes the file, whole or not at all.
 
         Raises:
-            OutputError: it cannot be written, or its name does not end in ``.sfumato``.
+            OutputError: it cannot be written, or is there and is not to be replaced.
         """
-        with atomic_file(path) as file:
+        with atomic_file(path, overwrite) as file:
             file.write(self.to_bytes())
 
     @classmethod

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from sfumato.errors import InputError, SfumatoError
+from sfumato.errors import InputError
 from sfumato.image import Picture, look_into, luma, picture_digest, read_image, resample
 from sfumato.inference.batch import expand
 from sfumato.inference.stylizer import Stylizer
@@ -159,20 +159,25 @@ def look(
 
 def _see(path: Path, stylizer: Stylizer, seen: Sequence[Seen]) -> Seen | tuple[Remark, Seen | None]:
     """A picture, or why it is none, and which one it is already."""
+    try:
+        return _look_at(path, stylizer, seen)
+    except InputError as problem:
+        reason = str(problem)
+    except OSError as problem:
+        reason = f"cannot read {path}: {problem.strerror or type(problem).__name__}"
+    except MemoryError:
+        reason = "it does not fit into memory; make it smaller, or close other programs"
+    return Remark(str(path), "unreadable", f"{path.name} is left out: {reason}"), None
 
+
+def _look_at(path: Path, stylizer: Stylizer, seen: Sequence[Seen]) -> Seen | tuple[Remark, Seen | None]:
     def left_out(kind: str, text: str, same: Seen | None = None) -> tuple[Remark, Seen | None]:
         return Remark(str(path), kind, text), same
 
-    try:
-        digest = picture_digest(path)
-        if same := next((one for one in seen if one.sha256 == digest), None):
-            return left_out("duplicate", f"{path.name} is the same file as {same.path.name}, and counts once", same)
-        picture = read_image(path)
-    except SfumatoError as problem:
-        return left_out("unreadable", f"{path.name} is left out: {problem}")
-    except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
-        return left_out("unreadable", f"{path.name} is left out: cannot read {path}: {reason}")
+    digest = picture_digest(path)
+    if same := next((one for one in seen if one.sha256 == digest), None):
+        return left_out("duplicate", f"{path.name} is the same file as {same.path.name}, and counts once", same)
+    picture = read_image(path)
     height, width = picture.shape[2:]
     if min(height, width) < SMALLEST:
         return left_out("small", f"{path.name} is left out: {width} x {height} pixels are too few to see a style")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -93,7 +94,7 @@ class Page:
         self._number = 0
         self._question: Question | None = None
         self._failure: Exception | None = None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._host = f"127.0.0.1:{self._server.server_address[1]}"
 
@@ -126,13 +127,20 @@ class Page:
 
     def _answered(self, found: dict[str, Any]) -> None:
         choice = found.get("choice")
-        if self._question is None or found.get("question") != self._number:
-            return  # a second click
+        if self._question is None or found.get("question") != self._number or not isinstance(choice, str):
+            return  # a second click, or no click of ours
         if choice == "stop":
             self._question, self.ended = None, "Stopped."
         elif choice in _CHOICES:
             self.questions.answer(self._question, _CHOICES[choice])
             self._question = None
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing of clients that reset or fall silent: the terminal is for the person. Anything else is a bug."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
@@ -180,9 +188,11 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
                 except Exception as problem:  # it is told to whoever waits for the page to end
                     page._failure, page.ended = problem, str(problem)
                     state = {"question": None, "said": f"{problem}."}
-            self._send(json.dumps(state).encode(), "application/json")
-            if page.ended:
-                threading.Thread(target=page._server.shutdown, daemon=True).start()
+            try:
+                self._send(json.dumps(state).encode(), "application/json")
+            finally:  # also where the page is gone that said "stop"
+                if page.ended:
+                    threading.Thread(target=page._server.shutdown, daemon=True).start()
 
         def _may(self) -> bool:
             """Whether it is our page that asks, under our name."""

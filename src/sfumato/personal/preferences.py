@@ -35,8 +35,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sfumato import assets
-from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
-from sfumato.files import atomic_file, locked, read_bytes
+from sfumato.errors import InputError, OutputError, SfumatoError, UsageError, first_line
+from sfumato.files import atomic_file, locked, read_bytes, read_json
 from sfumato.image import picture_digest
 from sfumato.inference.library import PERSONAL, TASTE_SUFFIX, has_personal, is_name, new_personal_path, personal_folder
 from sfumato.inference.style import Style
@@ -53,6 +53,7 @@ _log = logging.getLogger(__name__)  # which tells warnings on stderr where nobod
 #: Of ``taste.json``.
 FORMAT = 1
 _FILE = "taste.json"
+_MOST_BYTES = 256_000_000  # of it: a picture has some 400
 #: The picture that `sfumato personal ask` shows while it asks.
 QUESTION = "question.png"
 _LEAST_CHANCE = 0.05  # that a liked picture is given
@@ -234,7 +235,7 @@ class Preferences:
             raise UsageError(f"no style {name!r} was learnt; {hint}")
         path = personal_folder() / name / _FILE
         try:
-            found = json.loads(path.read_bytes())
+            found = read_json(path, _MOST_BYTES)
             if type(found["format"]) is int and found["format"] > FORMAT:
                 raise InputError(f"{path} was written by a later version of Sfumato; install that")
             pictures = tuple(Kept(**picture) for picture in found["pictures"])
@@ -252,7 +253,9 @@ class Preferences:
         except OSError as problem:
             raise InputError(f"cannot read {path}: {problem.strerror}; delete {name}, and begin again") from problem
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
-            raise InputError(f"{path} is damaged ({problem}); mend it, or delete {name} and begin again") from problem
+            raise InputError(
+                f"{path} is damaged ({first_line(problem)}); mend it, or delete {name} and begin again"
+            ) from problem
 
 
 def _shown(found: Any) -> tuple[str, str]:

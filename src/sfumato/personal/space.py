@@ -29,7 +29,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as from_safetensors
 
 from sfumato import assets
-from sfumato.errors import ModelError, UsageError
+from sfumato.errors import ModelError, UsageError, first_line
 from sfumato.files import atomic_file, read_bytes, read_json
 from sfumato.style_code import BANDS, MEASURED, SHARES, StyleCode, tensor_bytes
 
@@ -212,7 +212,7 @@ class StyleSpace:
                 raise ValueError("it is of other features")
             return space
         except (SafetensorError, TypeError, ValueError, IndexError) as problem:
-            raise ModelError(f"{path} is no style space ({problem}); install the model again") from problem
+            raise ModelError(f"{path} is no style space ({first_line(problem)}); install the model again") from problem
 
 
 def features(code: StyleCode) -> Array:

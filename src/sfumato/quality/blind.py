@@ -77,6 +77,7 @@ def write_page(
     seed: int = 0,
     count: int | None = None,
     side: int = 512,
+    overwrite: bool = True,
 ) -> str:
     """Writes the test as one HTML file, whole or not at all, that needs no network.
 
@@ -91,6 +92,7 @@ def write_page(
         count: trials; all that there are by default.
         side: pixels, longer side of the photos and style pictures, which are never enlarged. Stylised pictures are
             brought to their photo's size, so that no size tells whose they are.
+        overwrite: whether a file at ``path`` is replaced.
 
     The names of methods and files lie in the page in base64, so that the votes can bear them: not to be read at a
     glance, but no secret from who looks for them.
@@ -140,7 +142,7 @@ def write_page(
     block = json.dumps(data).replace("<", "\\u003c")
     parts = {"question": escape(question), "style": _STYLE, "script": _SCRIPT, "data": block}
     html = re.sub(r"\{(question|style|script|data)\}", lambda found: parts[found[1]], _PAGE)
-    with atomic_file(path) as out:
+    with atomic_file(path, overwrite) as out:
         out.write(as_utf8(html))
     return page
 

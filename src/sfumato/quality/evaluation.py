@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato import __version__
-from sfumato.errors import InputError, UsageError, needs_extra
+from sfumato.errors import InputError, UsageError, is_out_of_memory, needs_extra
 from sfumato.files import atomic_file
 from sfumato.image import Picture, picture_digest, read_image, resize, thumbnail
 from sfumato.quality.artefacts import artefacts, worst
@@ -97,6 +97,9 @@ class Source:
     opinion: Callable[[Picture, Path], float] | None = None
 
 
+_MORE_MEMORY = "make it smaller, give a lower --workers, or close other programs"
+
+
 @dataclass(frozen=True)
 class Measure:
     """What a column of a report is."""
@@ -162,6 +165,7 @@ class Evaluation:
     about: dict[str, str] = field(default_factory=dict)
     sets: list[Figure] = field(default_factory=list)
     strength: float | None = None  # of a point of a model's curve
+    failed: tuple[str, ...] = ()  # why pairs that could not be judged are left out, a sentence each
     absolute: tuple[str, ...] = ()  # figures of `RELATIVE`, where one style picture alone leaves them no unit
 
     def interval(self, name: str) -> Interval:
@@ -260,20 +264,29 @@ class Judge:
         missing: int = 0,
         pairs: Sequence[Pair] | None = None,
     ) -> Evaluation:
-        """All pairs under one method.
+        """All pairs under one method. One that cannot be read, or does not fit into memory, is left out, and that is
+        told (`Evaluation.failed`).
 
         Args:
             source: where the pictures come from.
             tick: called after each pair.
             pairs: those to judge, all of the judge's by default.
+
+        Raises:
+            InputError: none can be judged, or a style picture cannot be read: all figures are measured by those.
         """
         self._learn_styles()
         _ = self._local_scale  # now, while no worker is busy
-        chosen = list(pairs or self.pairs)
+        asked = list(pairs or self.pairs)
         # Style by style, so that what is held of a style picture is used before it is dropped.
-        order = sorted(range(len(chosen)), key=lambda i: (chosen[i].style, i))
-        found = dict(zip(order, self._each(lambda i: self._judged(chosen[i], source), order, tick), strict=True))
-        judged = [found[i] for i in range(len(chosen))]
+        order = sorted(range(len(asked)), key=lambda i: (asked[i].style, i))
+        found = dict(zip(order, self._each(lambda i: self._tried(asked[i], source), order, tick), strict=True))
+        results = [found[i] for i in range(len(asked))]
+        problems = [one for one in results if isinstance(one, InputError)]
+        if len(problems) == len(asked):
+            raise problems[0]
+        chosen = [pair for pair, one in zip(asked, results, strict=True) if not isinstance(one, InputError)]
+        judged = [one for one in results if not isinstance(one, InputError)]
         about = {"sfumato": __version__, "suite": self.suite, "short side": f"{self.short} px"}
         names = dict.fromkeys(backbone.name for backbone in (*self.backbones, *self.eyes))
         about |= {"backbones": ", ".join(names), "strokes and variety": str(self._local_scale)}
@@ -282,15 +295,27 @@ class Judge:
         if source.opinion is not None:
             sets.append(self._discriminator_accuracy(source.opinion, source.digest(chosen[0]), chosen, judged))
         relative = tuple(name for name in RELATIVE if name in self.names)
-        return Evaluation(method, rows, missing, about, sets, None, () if len(self._style_files) > 1 else relative)
+        failed = tuple(map(str, problems))
+        absolute = () if len(self._style_files) > 1 else relative
+        return Evaluation(method, rows, missing, about, sets, None, failed, absolute)
 
     def _each(self, work: Callable[[_T], _R], jobs: Sequence[_T], tick: Callable[[], None] = lambda: None) -> list[_R]:
         """``work`` on every job, in `workers` threads; the first error, or Ctrl-C, drops what has not begun."""
         with needs_extra("quality", "Judging"):
             from threadpoolctl import threadpool_limits
+
         # Small products are done sooner by one thread of BLAS than by all: these would spin beside the workers.
+        def within_memory(job: _T) -> _R:
+            try:
+                return work(job)
+            except (MemoryError, RuntimeError) as problem:
+                if not is_out_of_memory(problem):
+                    raise
+                named = job if isinstance(job, Path) else "what is judged"
+                raise InputError(f"{named} does not fit into memory; {_MORE_MEMORY}") from problem
+
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(self.workers) as pool:
-            futures = [pool.submit(work, job) for job in jobs]
+            futures = [pool.submit(within_memory, job) for job in jobs]
             try:
                 for future in as_completed(futures):
                     future.result()
@@ -299,6 +324,17 @@ class Judge:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return [future.result() for future in futures]
+
+    def _tried(self, pair: Pair, source: Source) -> _Judged | InputError:
+        """A pair, or why it cannot be judged: the others are judged all the same."""
+        try:
+            return self._judged(pair, source)
+        except InputError as problem:
+            return problem
+        except (MemoryError, RuntimeError) as problem:
+            if not is_out_of_memory(problem):
+                raise
+            return InputError(f"{pair.name} does not fit into memory; {_MORE_MEMORY}")
 
     def _judged(self, pair: Pair, source: Source) -> _Judged:
         if self.cache is None:
@@ -577,7 +613,7 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
             for row in each.rows
         ]
         result[each.method] = {
-            "strength": each.strength, "pairs": len(rows), "missing": each.missing,
+            "strength": each.strength, "pairs": len(rows), "missing": each.missing, "failed": list(each.failed),
             "resized": sum(row.resized for row in each.rows),
             "about": each.about, "figures": means, "absolute": list(each.absolute),
             "sets": [_plain(figure) for figure in each.sets], "rows": rows,

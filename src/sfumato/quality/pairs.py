@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from sfumato.errors import InputError, UsageError
 from sfumato.image import look_into, told
 from sfumato.tables import read_table
+from sfumato.text import short
 
 #: Between the stems in a stylised picture's name.
 SEPARATOR = "__"
@@ -43,12 +44,15 @@ def read_pairs(csv_file: Path, content: Path, style: Path) -> list[Pair]:
         for name in row.values():
             # What is named here gets into reports, and the list may come from anybody.
             if os.path.isabs(name) or ".." in PurePath(name).parts:
-                raise InputError(f"{csv_file} names {name} in line {line}, which leads out of its folder; name a file")
+                told = f"{csv_file} names {short(name)} in line {line}"
+                raise InputError(f"{told}, which leads out of its folder; name a file")
     pairs = [Pair(content / row["content"], style / row["style"]) for _, row in rows]
     for pair in pairs:
         for path in (pair.content, pair.style):
             if not os.path.isfile(path):
-                raise InputError(f"{csv_file} names {path}, which is not there; check the name and the folder")
+                raise InputError(
+                    f"{csv_file} names {short(str(path), 400)}, which is not there; check the name and the folder"
+                )
     return _distinct(pairs)
 
 

@@ -63,6 +63,7 @@ def _about(evaluations: Sequence[Evaluation]) -> str:
     for each in evaluations:
         if each.missing:
             lines.append(f"{escape(each.method)}: {each.missing} pairs have no picture and are left out.")
+        lines += [f"{escape(each.method)}: left out: {escape(why)}." for why in each.failed]
         if resized := sum(row.resized for row in each.rows):
             lines.append(f"{escape(each.method)}: in {resized} pairs the photo was brought to the picture's size.")
     return f"<p>{'<br>'.join(lines)}</p>"

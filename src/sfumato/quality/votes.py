@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import reprlib
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sfumato.errors import InputError, UsageError
+from sfumato.errors import InputError, UsageError, first_line
+from sfumato.files import read_json
 from sfumato.quality.intervals import Interval, bradley_terry, share_interval
 
 FORMAT = "sfumato-votes-1"
@@ -85,13 +85,9 @@ def read_votes(paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str])
 
 def _read(path: Path) -> list[Vote]:
     try:
-        if path.stat().st_size > _MOST_BYTES and path.is_file():
-            raise InputError(f"{path} is no file of votes: it has more than {_MOST_BYTES:,} bytes")
-        if path.exists() and not path.is_file():
-            raise InputError(f"cannot read the votes in {path}: it is no regular file; name the file of the page")
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as problem:
-        reason = getattr(problem, "strerror", None) or "it is damaged"
+        found = read_json(path, _MOST_BYTES)
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or f"it is damaged ({first_line(problem)})"
         raise InputError(f"cannot read the votes in {path}: {reason}; export them again") from problem
     kind = found.get("format") if isinstance(found, dict) else None
     if kind != FORMAT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -179,7 +180,7 @@ def best_checkpoint(run: Path) -> Best | None:
         return None
     except (OSError, TypeError, ValueError, UsageError) as error:
         raise ModelError(f"cannot read {run / BEST}: {error}; remove it to use the newest checkpoint") from error
-    return best if checkpoint(run, best.step).is_dir() else None
+    return best if os.path.isdir(checkpoint(run, best.step)) else None  # which is no error of any number
 
 
 def remove_unfinished(run: Path) -> None:
