@@ -235,15 +235,17 @@ class Run(Pictures):
                 styles[place] = taste.style_for(self.stylizer, photo)
             recipe = recipe.with_styles(styles)
 
-        def by(recipe: Recipe) -> Photo:
-            return self.stylizer.paint(photo, styles, **recipe.options, masks=masks, name=name)
+        with self.bar() as progress:
 
-        if self.wishes is None:
-            painted = by(recipe)
-        else:
-            from sfumato.inference.gate import paint_as_wished
+            def by(recipe: Recipe) -> Photo:
+                return self.stylizer.paint(photo, styles, **recipe.options, masks=masks, progress=progress, name=name)
 
-            painted, recipe = paint_as_wished(self.stylizer, photo, styles, recipe, self.wishes, by, name)
+            if self.wishes is None:
+                painted = by(recipe)
+            else:
+                from sfumato.inference.gate import paint_as_wished
+
+                painted, recipe = paint_as_wished(self.stylizer, photo, styles, recipe, self.wishes, by, name)
         painted = replace(painted, metadata=replace(painted.metadata, recipe=replace(recipe, finish=()).to_json()))
         for finish in recipe.finishes:
             painted = finish(painted)
