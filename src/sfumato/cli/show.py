@@ -103,7 +103,8 @@ def replay(
     from dataclasses import replace
 
     from sfumato.checks import check_range
-    from sfumato.cli.stylize import Run, mask_digest, read_mask
+    from sfumato.cli.stylize import Run
+    from sfumato.cli.stylize_options import mask_digest, read_mask
     from sfumato.inference import Style, Stylizer
     from sfumato.inference.batch import plan
 
