@@ -49,7 +49,7 @@ def test_the_same_photo_gives_the_same_choice(stylizer, style, free):
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ((0.62, 1.5, 0.7, 0.35, None), ("at about two thirds of full strength with broad marks", "about a third of the")),
+        ((0.62, 1.5, 0.7, 0.35, None), ("at about two thirds of full strength with broad", "about a third of the")),
         ((1.0, 1.0, 0.96, 0.0, None), ("painted in full with marks of the usual size", "as far as the style takes")),
         ((0.4, 0.5, 0.5, 0.74, 0.7), ("with fine marks", "about three quarters of the", "(70% was asked for)")),
         ((0.0, 1.0, 0.0, 1.0, 1.0), ("the photo stays as it is (--strength 0 --stroke 1)",)),
