@@ -22,6 +22,10 @@ from sfumato.errors import TrainingError
 T = TypeVar("T")
 
 
+class ProcessLostError(TrainingError):
+    """Another process of the run has ended, or cannot be reached."""
+
+
 @dataclass(frozen=True)
 class Rows:
     """The samples of a batch that one process has: every `of`-th, from its own number on."""
@@ -74,14 +78,14 @@ WHOLE = Rows()  # of a single process
 
 @contextmanager
 def _together() -> Iterator[None]:
-    """TrainingError where another process does not answer: it was ended, or its machine cannot be reached."""
+    """ProcessLostError where another process does not answer."""
     try:
         yield
     except RuntimeError as error:
         reason = re.sub(r"^\[[^]]*\] |\. .*", "", str(error).strip().splitlines()[-1])  # without file and advice
         with suppress(Exception):  # its threads would end the interpreter with SIGABRT now and then
             dist.destroy_process_group()
-        raise TrainingError(
+        raise ProcessLostError(
             f"another process of this run has ended or cannot be reached ({reason}); start all of them again with "
             "--resume, to go on from the last checkpoint"
         ) from error

@@ -16,7 +16,15 @@ from sfumato.inference import places
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
 from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Match, Readout, unit
-from sfumato.inference.places import cell_colours, decode_places, encode_region, enter, entered, follow_luma
+from sfumato.inference.places import (
+    cell_colours,
+    decode_places,
+    encode_region,
+    enter,
+    entered,
+    even_colours,
+    follow_luma,
+)
 from sfumato.inference.session import WEIGHTS
 from sfumato.inference.sources import ArraySource
 from sfumato.inference.style_bank import make_bank
@@ -187,6 +195,28 @@ def test_colours_follow_the_photos_luma() -> None:
     found = follow_luma(colours, photo)
     assert found[:, :, :8].std() < 0.35 * colours[:, :, :8].std()
     assert abs(float(found[:, :, 11].mean() - found[:, :, 8].mean()) - 1) < 0.15
+
+
+def test_a_patch_in_a_plain_sky_fades_and_brushwork_stays() -> None:
+    rng = np.random.default_rng(0)
+    photo = np.empty((1, 3, 160, 240), np.float32)
+    photo[:] = np.linspace(0.7, 0.8, 160, dtype=np.float32)[:, None]  # a sky
+    photo[:, :, 100:] = rng.random((1, 3, 60, 240))  # and a meadow
+    colours = np.empty((3, 40, 60), np.float32)
+    colours[:] = np.linspace(0.3, 0.6, 40, dtype=np.float32)[:, None]
+    patched = colours.copy()
+    patched[0, 5:15, 20:34] += 0.3
+    even = even_colours(np.repeat(np.repeat(patched, STRIDE, 1), STRIDE, 2)[None], photo)
+    strokes = 0.1 * rng.standard_normal(colours.shape).astype(np.float32)
+    found = patched + strokes
+    found += even.correction(found, slice(0, 160), slice(0, 240))
+    assert np.abs(patched - colours)[0, 8:12, 24:30].mean() > 0.29
+    assert np.abs(found - strokes - colours)[0, 8:12, 24:30].mean() < 0.15
+    assert np.abs((found - colours)[:, 3:15, 40:].std() - 0.1) < 0.03
+    np.testing.assert_allclose(found[:, 30:], (patched + strokes)[:, 30:], atol=1e-3)  # no part of the sky
+    part = patched[:, 8:24, 12:44] + strokes[:, 8:24, 12:44]
+    part += even.correction(part, slice(32, 96), slice(48, 176))
+    np.testing.assert_allclose(part[:, 5:-5, 5:-5], found[:, 13:19, 17:39], atol=1e-5)  # a tile as the whole
 
 
 def test_a_readout_is_entered_as_its_places_are(networks: FeatureNetworks) -> None:

@@ -154,6 +154,19 @@ def test_the_residual_brings_places_nearer_to_the_aligned_photo() -> None:
     assert distances[2] < 0.9 * distances[1]
 
 
+def test_structure_survives_in_directions_that_the_painting_lacks() -> None:
+    rng = np.random.default_rng(0)
+    directions = np.linalg.qr(rng.standard_normal((CHANNELS, 24)))[0].T.astype(np.float32)
+    soft = np.where(np.arange(24) < 12, 1.0, 0.1).astype(np.float32)  # the painting's deviations: the photo's are 1
+    bank, photo = (rng.standard_normal((n, 24)).astype(np.float32) for n in (300, 2000))
+    deviations = []
+    for share in (0.0, 0.06):
+        weights = Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, residual=1.0, structure=share)
+        found = readout(matcher(bank * soft @ directions, photo @ directions, weights), photo @ directions)
+        deviations.append((found @ directions.T)[:, 12:].std())
+    assert 1.3 * deviations[0] < deviations[1] < 0.5
+
+
 def test_what_the_bank_holds_has_no_residual() -> None:
     bank = rows(300, 0)
     weights = Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, residual=0.8)

@@ -7,7 +7,7 @@ from sfumato.errors import InputError, UsageError
 from sfumato.inference import matching
 from sfumato.inference.matching import FeatureBank, Matcher, Weights
 from sfumato.networks.hypercolumn import CHANNELS
-from sfumato.networks.matching import RESIDUAL, STATISTICS, balanced_assignment, match, transport
+from sfumato.networks.matching import RESIDUAL, STATISTICS, STRUCTURE, balanced_assignment, match, transport
 
 
 def unit(count, size, seed=0):
@@ -119,7 +119,7 @@ def test_training_matches_as_painting_does():
     shapes = rng.normal(size=(24, CHANNELS)).astype(np.float32)
     photo, painting = (rng.normal(size=(n, 24)).astype(np.float32) @ shapes + mean for n, mean in ((99, 1), (80, -2)))
     places, vectors = (np.pad(each, ((0, 0), (0, 3))) for each in (photo, painting))
-    weights = Weights(balance=0.0, residual=RESIDUAL, statistics=STATISTICS)
+    weights = Weights(balance=0.0, residual=RESIDUAL, structure=STRUCTURE, statistics=STATISTICS)
     matcher = Matcher(FeatureBank.of(vectors), places, None, weights, np.random.default_rng(0))
     expected = matcher.readout.places(matcher.search(places, None))[:, :-3]
     content, style = (torch.from_numpy(each.T.copy())[None, :, None] for each in (photo, painting))

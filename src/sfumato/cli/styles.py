@@ -100,11 +100,16 @@ def _print(found: list[Style], as_json: bool) -> None:
 
     from rich.table import Column, Table
 
-    columns = ("title", "artist", "year", "kind")
-    table = Table(Column("name", no_wrap=True), *columns)  # names are there to be typed
-    for style in found:
-        table.add_row(style.name, *(style.about.get(column, "") for column in columns))
+    from sfumato.cli.thumbnails import WIDTH, can_show, thumbnail_of
+
     screen = console()
+    shows = can_show(screen)
+    columns = ("title", "artist", "year", "kind")
+    pictures = (Column("picture", no_wrap=True, min_width=WIDTH),) if shows else ()
+    table = Table(*pictures, Column("name", no_wrap=True), *columns, show_lines=shows)  # names are there to be typed
+    for style in found:
+        seen = (thumbnail_of(style),) if shows else ()
+        table.add_row(*seen, style.name, *(style.about.get(column, "") for column in columns))
     screen.print(table)
     screen.print("Any picture is a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")
 

@@ -188,8 +188,10 @@ def _in_words(strength: float, stroke: float, way: float, kept: float, keep: flo
 
 def _share(share: float) -> str:
     """As in "about a third"."""
-    words = ("hardly any", "about a tenth", "about a quarter", "about a third", "about half", "about two thirds")
-    words = (*words, "about three quarters", "nearly all", "all")
+    words = (
+        "hardly any", "about a tenth", "about a quarter", "about a third", "about half", "about two thirds",
+        "about three quarters", "nearly all", "all",
+    )  # fmt: skip
     at = (0.0, 0.1, 0.25, 1 / 3, 0.5, 2 / 3, 0.75, 0.92, 1.0)
     return words[int(np.argmin(np.abs(np.array(at) - share)))]
 

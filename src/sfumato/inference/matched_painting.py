@@ -25,7 +25,17 @@ from sfumato.inference.descent import descend
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.finish import enlarge
 from sfumato.inference.matching import HYPERCOLUMN, Array, FeatureBank, Matcher, Weights
-from sfumato.inference.places import decode_places, encode_region, enter, entered, follow_luma, greys, mirrored, rows_of
+from sfumato.inference.places import (
+    decode_places,
+    encode_region,
+    enter,
+    entered,
+    even_colours,
+    follow_luma,
+    greys,
+    mirrored,
+    rows_of,
+)
 from sfumato.inference.progress import Work
 from sfumato.inference.sources import ArraySource, Source
 from sfumato.inference.style_bank import windows
@@ -43,7 +53,7 @@ HALO = 64
 REFINEMENT = 2, 6
 _REFINED_PHOTO = 0.25  # share of the photo in the queries of refinement
 #: How places are compared in the last pass at the base size, and beyond it.
-_LAST = Weights(residual=1.0, statistics=0.5, evened=0.4)
+_LAST = Weights(residual=1.0, structure=0.06, statistics=0.5, evened=0.4)
 _DETAIL = np.float32(0.5)  # of the photo's detail in a `_Guide`
 _COARSEST = 24  # pixels of the short side: below that a scale has too few places
 _STEP = 3.0  # times the size of the scale before, at most, beyond the base size
@@ -252,6 +262,11 @@ class MatchedPainting:
             before = _Features(self.networks, _Enlarged(painted, scale.height, scale.width), self.whole)
         matcher = self._matcher(index, asked, before, scale.weights)
         shown = entered(self.networks, matcher.readout)
+        even = None
+        if scale.weights.evened and painted is not None and not scale.guided:
+            whole = slice(0, scale.height), slice(0, scale.width)
+            now = ArraySource(resize(painted, scale.height, scale.width))
+            even = even_colours(mirrored(now, *whole), mirrored(source, *whole))
         regions = list(tiles(scale.height, scale.width, tile, HALO))
         for number, region in enumerate(regions, 1):
             among = f", tile {number} of {len(regions)}" if len(regions) > 1 else ""
@@ -266,6 +281,8 @@ class MatchedPainting:
             if scale.weights.evened:
                 colours = places[-3:]
                 colours += np.float32(scale.weights.evened) * (follow_luma(colours, mirrored(source, *seen)) - colours)
+                if even is not None:
+                    colours += even.correction(colours, *seen)
             own = enter(self.networks, photo.region(*seen)) if self.strength < 1 else None
             part = decode_places(self.networks, self._fused(places, own))[:, :, rows, columns]
             if own is not None:  # of what the decoder loses of the photo itself, what the strength leaves

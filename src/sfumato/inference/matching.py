@@ -13,7 +13,7 @@ one of the bank, by three steps:
    bias a bank vector that keeps some vectors from being used for everything (Sinkhorn, Cuturi 2013).
 4. *Residual*: where the bank has nothing alike, a share of the difference between the aligned query and its match is
    added to the match. So small structure of the photo survives, with the style's covariance (as in whitening and
-   colouring, Li et al. 2017).
+   colouring, Li et al. 2017) and some of its own (`Weights.structure`).
 5. *Statistics*: each channel's mean and deviation are moved towards the bank's (Huang & Belongie 2017).
 
 Everything here is NumPy; shapes are ``(places, channels)``, float32.
@@ -93,6 +93,8 @@ class Weights:
         smooth: whether a query is smoothed over similar places.
         residual: share of the residual that is added, for each unit of cosine distance between query and match, and at
             most.
+        structure: share of the photo's covariance in the one that the residual is aligned to. A soft painting has
+            little variance where stripes, spokes and letters have theirs, and would flatten them.
         statistics: how far means are moved to the bank's, from 0 to 1. Above 0, deviations are moved too, by a factor
             of at most `_STRETCH`.
         evened: how far the colours of matches are moved to those of `places.follow_luma`, from 0 to 1.
@@ -103,6 +105,7 @@ class Weights:
     balance: float = 0.8
     smooth: bool = False
     residual: float = 0.0
+    structure: float = 0.0
     statistics: float = 0.0
     evened: float = 0.0
 
@@ -157,14 +160,16 @@ class Matcher:
         self._photo_mean, self._bank_mean = mean @ self._basis, bank.mean @ self._basis
         self._keys = bank.vectors @ self._basis - self._bank_mean
         self._least = np.float32(_NOISE) * np.sqrt(np.square(self._keys).sum(1).mean()) + _LEAST
-        alignment = transport(*(directions.T @ each @ directions for each in spreads))
+        of_photo, of_bank = (directions.T @ each @ directions for each in spreads)
+        self._alignment = alignment = transport(of_photo, of_bank)
+        self._structure = alignment
+        if weights.structure:
+            self._structure = transport(of_photo, of_bank + np.float32(weights.structure) * of_photo)
         self._anchors: tuple[Array, Array] | None = None
         if weights.smooth:
             some = _some(len(photo), SMOOTHED, rng)
             places = photo[some] @ self._basis - self._photo_mean
             self._anchors = unit(places).T, places @ alignment
-        self._aligned_basis: Array = np.asarray(self._basis @ alignment, np.float32)
-        self._aligned_mean: Array = np.asarray(self._photo_mean @ alignment, np.float32)
         # The bias is a key's last number, and 1 a query's.
         self._units = unit(self._keys)
         self._scored = np.vstack([self._units.T, np.zeros((1, len(self._keys)), np.float32)])
@@ -181,26 +186,24 @@ class Matcher:
         none = np.zeros((0, bank.vectors.shape[1]), np.float32)
         self.readout = Readout(bank.vectors, _prediction(self._keys, bank.vectors) if needed else none)
         if weights.statistics:
-            offset = (photo.mean(0) @ self._aligned_basis - self._aligned_mean) @ self.readout.directions
+            offset = (photo.mean(0) @ self._basis - self._photo_mean) @ alignment @ self.readout.directions
             self._move_statistics(self.readout.places(self.search(photo, painted)), bank.mean + offset, unlike)
 
     def search(self, photo: Array, painted: Array | None) -> Match:
         """Places ``(N, 643)`` of the photo, and of the picture painted so far, to what matches them."""
-        queries, aligned = self._queries(photo, painted)
+        queries, projected = self._queries(photo, painted)
         chosen = np.empty(len(photo), np.int64)
         scores = np.empty((_CHUNK, len(self._keys)), np.float32)
         for start in range(0, len(photo), _CHUNK):
             part = queries[start : start + _CHUNK]
             chosen[start : start + _CHUNK] = np.matmul(part, self._scored, out=scores[: len(part)]).argmax(1)
-        return Match(chosen, self._residual(aligned, chosen) if self.weights.residual else None)
+        return Match(chosen, self._residual(projected @ self._structure, chosen) if self.weights.residual else None)
 
     def _queries(self, photo: Array, painted: Array | None) -> tuple[Array, Array]:
-        """Unit vectors and a 1, ``(N, K + 1)``, and the photo's part of them, aligned but not of length 1,
-        ``(N, K)``."""
-        if self._anchors is None:
-            aligned = photo @ self._aligned_basis - self._aligned_mean
-        else:
-            aligned = self._smoothed(photo @ self._basis - self._photo_mean)
+        """Unit vectors and a 1, ``(N, K + 1)``, and the photo's places in the directions of comparison, ``(N, K)``, not
+        aligned and not of length 1."""
+        projected = photo @ self._basis - self._photo_mean
+        aligned = projected @ self._alignment if self._anchors is None else self._smoothed(projected)
         queries = np.empty((len(photo), aligned.shape[1] + 1), np.float32)
         queries[:, :-1], queries[:, -1] = aligned, 1
         if painted is not None:
@@ -208,7 +211,7 @@ class Matcher:
             queries[:, :-1] *= share
             queries[:, :-1] += (1 - share) * (painted @ self._basis - self._bank_mean)
         queries[:, :-1] = self._directed(queries[:, :-1])
-        return queries, aligned
+        return queries, projected
 
     def _directed(self, places: Array) -> Array:
         """Rows of length 1, or 0 where there is nothing but rounding."""
@@ -227,7 +230,7 @@ class Matcher:
         return smoothed
 
     def _residual(self, aligned: Array, chosen: npt.NDArray[np.int64]) -> Array:
-        """What the matches miss, ``(N, K)``, weighted by how unlike they are."""
+        """What the matches miss of the aligned photo ``(N, K)``, weighted by how unlike they are: ``(N, K)``."""
         directed, most = self._directed(aligned), np.float32(self.weights.residual)
         distance = 1 - np.einsum("nk,nk->n", directed, self._units[chosen])[:, None]
         share = np.minimum(most, most * distance) * directed.any(1, keepdims=True)

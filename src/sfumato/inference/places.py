@@ -7,6 +7,7 @@ hypercolumn, and the colour (`enter`).
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -23,6 +24,9 @@ _FRAME = 3  # places around a picture that is decoded
 _REGION = 4  # cells: half of the side of a window in which colours follow the photo's luma
 _AT_ONCE = 300_000  # pixels that are encoded at once
 _EVEN = np.float32(1e-3)  # variance of luma in a window that counts as plain
+_WIDE = 20  # cells: the reach of the window in which colours of plain places are made even
+_PLAIN = np.float32(0.03)  # deviation of colours in a window, above which a place is not plain
+_EVENED = np.float32(0.9)  # how far the colours of plain places are moved
 
 
 def mirrored(source: Source, rows: slice, columns: slice, margin: int = 0) -> Picture:
@@ -109,6 +113,40 @@ def follow_luma(colours: Array, photo: Picture) -> Array:
     mean, colour = _box(grey), _box(colours)
     slope = np.asarray((_box(grey * colours) - mean * colour) / (_box(grey * grey) - mean * mean + _EVEN), np.float32)
     return np.asarray(_box(slope) * grey + _box(colour - slope * mean), np.float32)
+
+
+class EvenColours(NamedTuple):
+    """What the plain places of a picture are to have as colours ``(3, h, w)``, and how far each place is moved to that
+    ``(1, h, w)``, from 0 to 1."""
+
+    colours: Array
+    share: Array
+
+    def correction(self, colours: Array, rows: slice, columns: slice) -> Array:
+        """What is added to colours ``(3, h, w)`` of a region, which begins on the grid of ``STRIDE``. It moves their
+        means in small windows, so brushwork stays."""
+        top, left = rows.start // STRIDE, columns.start // STRIDE
+        part = slice(top, top + colours.shape[1]), slice(left, left + colours.shape[2])
+        return self.share[:, *part] * (self.colours[:, *part] - _box(colours))
+
+
+def even_colours(painted: Picture, photo: Picture) -> EvenColours:
+    """Colours of a painted picture ``(1, 3, 4h, 4w)`` as a linear function of the photo's luma in wide windows, over
+    plain places alone: a guided filter. So a sky keeps its gradient, and loses a patch of another colour."""
+    cells, colours = cell_colours(photo), cell_colours(painted)
+    variance = np.maximum(_box(cells * cells) - np.square(_box(cells)), 0).sum(0, keepdims=True)
+    plain = np.asarray(np.exp(-variance / _PLAIN**2), np.float32)
+    window = np.hanning(2 * _WIDE + 3)[1:-1].astype(np.float32)
+    window /= window.sum()
+
+    def mean(planes: Array) -> Array:
+        return _weighted_means(_weighted_means(plain * planes, window, 1), window, 2) / count
+
+    count = _weighted_means(_weighted_means(plain, window, 1), window, 2) + np.float32(1e-4)
+    grey = luma(cells)[None]
+    centre, colour = mean(grey), mean(colours)
+    slope = (mean(grey * colours) - centre * colour) / (mean(grey * grey) - centre * centre + _EVEN)
+    return EvenColours(np.asarray(colour + slope * (grey - centre), np.float32), _EVENED * plain)
 
 
 def _box(planes: Array) -> Array:

@@ -26,8 +26,8 @@ ROUNDS = 6
 #: are. Painting compares in 64 directions: with 96 its pictures judged alike.
 LAYER_WEIGHTS = (2.0, 1.5, 1.0, 1.0, 1.0)
 DIRECTIONS = 96
-#: What is done to the matches: ``residual``, ``statistics`` and the largest gain there.
-RESIDUAL, STATISTICS, STRETCH = 1.0, 0.5, 1.25
+#: What is done to the matches: ``residual``, ``structure``, ``statistics`` and the largest gain there.
+RESIDUAL, STRUCTURE, STATISTICS, STRETCH = 1.0, 0.06, 0.5, 1.25
 _RIDGE = 1e-4  # of the mean variance of a direction
 _NOISE = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
 _ITERATIONS = 3
@@ -108,10 +108,12 @@ def _principal(matrix: Tensor, count: int) -> Tensor:
 
 class _Places(NamedTuple):
     """Places of a photo and of a painting as they are compared: centred, in their principal directions, and those of
-    the photo, (N, K), moved to the covariance of the painting's, (M, K)."""
+    the photo, (N, K), moved to the covariance of the painting's, (M, K). ``structure`` (N, K) are the photo's again,
+    moved to a covariance that has a share of its own."""
 
     queries: Tensor
     keys: Tensor
+    structure: Tensor
 
 
 def _described(content: Tensor, style: Tensor) -> _Places:
@@ -120,13 +122,14 @@ def _described(content: Tensor, style: Tensor) -> _Places:
     queries, keys = ((places - places.mean(0)) * weight for places in (content, style))
     spread = [each.T @ each / len(each) for each in (queries, keys)]
     basis = _principal(spread[0] + spread[1], DIRECTIONS)
-    moved = transport(*(basis.T @ each @ basis for each in spread)).to(queries)
-    return _Places(queries @ (basis @ moved), keys @ basis)
+    photo, painting = (basis.T @ each @ basis for each in spread)
+    moved, richer = (transport(photo, target).to(queries) for target in (painting, painting + STRUCTURE * photo))
+    return _Places(queries @ (basis @ moved), keys @ basis, queries @ (basis @ richer))
 
 
 def _residual(places: _Places, chosen: Tensor, style: Tensor) -> Tensor:
     """What the matches miss of the photo, as features (N, C), weighted by how unlike they are."""
-    queries, keys = places.queries, places.keys[chosen]
+    queries, keys = places.structure, places.keys[chosen]
     share = RESIDUAL * (1 - F.cosine_similarity(queries, keys, dim=1)).clamp(max=1)[:, None]
     share = share * (queries.norm(dim=1, keepdim=True) > _NOISE * places.keys.norm(dim=1).mean())
     square = places.keys.T @ places.keys
@@ -161,7 +164,7 @@ def match(content: Tensor, style: Tensor, balance: float = 0.7) -> Tensor:
         for photo, painting in zip(content.flatten(2).mT, style.flatten(2).mT, strict=True):
             # One by one: the table of similarities is the largest thing of a training step.
             places = _described(photo, painting)
-            queries, keys = (F.normalize(each, dim=1) for each in places)
+            queries, keys = F.normalize(places.queries, dim=1), F.normalize(places.keys, dim=1)
             chosen = balanced_assignment(queries, keys, balance=balance)
             found = _with_statistics(painting[chosen] + _residual(places, chosen, painting), painting)  # (h·w, C)
             matched.append(found.T.reshape(content.shape[1:]))

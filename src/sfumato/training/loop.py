@@ -27,6 +27,7 @@ from sfumato.files import atomic_file, locked
 from sfumato.image import write_image
 from sfumato.losses.game import Game
 from sfumato.parallel import (
+    ProcessLostError,
     Rows,
     any_of,
     average_gradients,
@@ -577,6 +578,11 @@ def _stop_signal() -> Iterator[list[int]]:
         before.clear()
     try:
         yield got
+    except ProcessLostError:
+        # The launcher now ends all processes that are left. The message is to be said before.
+        if signal.SIGTERM in before:
+            before[signal.SIGTERM] = signal.SIG_IGN
+        raise
     finally:
         for n, previous in before.items():
             signal.signal(n, previous)
