@@ -161,9 +161,12 @@ def stylize(
     if wishes is not None:
         wishes.check(stylizer)
 
+    def planned() -> tuple[list[Job], bool]:
+        return plan(photos, out, label, format and format.value)
+
     def paint(changed: Collection[Path] | None = None) -> None:
         """All photos, or, once more, those that have changed."""
-        jobs, is_batch = plan(photos, out, label, format and format.value)
+        jobs, is_batch = planned()
         if jobs[0].target is None:
             check_no_terminal()
         styles = _styles(texts, len(masks), stylizer)
@@ -193,10 +196,10 @@ def stylize(
         if not watch:
             raise
     if open_:
-        open_result(plan(photos, out, label, format and format.value)[0])
+        open_result(planned()[0])
     if watch:
         others = [*masks, *(path for text in texts if (path := style_file(text)) is not None)]
-        follow(lambda: [job.photo for job in plan(photos, out, label)[0] if job.photo], others, paint)
+        follow(lambda: [job.photo for job in planned()[0] if job.photo], others, paint)
 
 
 class Run(Pictures):

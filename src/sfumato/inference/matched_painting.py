@@ -112,9 +112,8 @@ def bank_effort(scale: Scale) -> float:
 def effort(scales: Sequence[Scale], refined: int | None) -> float:
     """What painting takes, banks and all, in pixels of a pass."""
     passes = sum(scale.height * scale.width + bank_effort(scale) for scale in scales)
-    if refined is None:
-        return passes
-    return passes + math.prod(REFINEMENT) * _STEP_EFFORT * scales[refined].height * scales[refined].width
+    size = 0 if refined is None else scales[refined].height * scales[refined].width
+    return passes + (math.prod(REFINEMENT) * _STEP_EFFORT * size if size <= WHOLE * STRIDE**2 else 0)
 
 
 class _Features:
