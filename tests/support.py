@@ -1,5 +1,8 @@
 """What tests of several commands use."""
 
+import os
+import sys
+
 import numpy as np
 from PIL import Image
 from typer.testing import CliRunner
@@ -14,6 +17,23 @@ def run(*arguments, columns=200):
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
+
+
+def on_terminal(*arguments, **environment):
+    """What the command, as a process of its own, writes to a terminal, and its exit code."""
+    import pty  # which Windows lacks
+
+    child, screen = pty.fork()
+    if child == 0:
+        words = [sys.executable, "-m", "sfumato", *map(str, arguments)]
+        os.execve(sys.executable, words, {**os.environ, **environment})
+    told = b""
+    while True:
+        try:
+            told += os.read(screen, 65536)
+        except OSError:
+            break
+    return told, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def assert_one_sentence(result, code, sentence):

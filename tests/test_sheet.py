@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sfumato.errors import UsageError
-from sfumato.sheet import contact_sheet, mosaic
+from sfumato.sheet import contact_sheet, gallery, mosaic
 
 
 def flat(height, width, *rgb):
@@ -73,3 +73,26 @@ def test_a_mosaic_is_about_square_and_row_by_row(count, rows, columns):
         top, left = 9 * (i // columns), 11 * (i % columns)
         assert np.array_equal(sheet[:, :, top : top + 6, left : left + 8], picture)
     assert (sheet == 1).all(1).sum() == sheet[0, 0].size - count * 48  # the rest is paper
+
+
+def test_a_gallery_has_every_picture_whole_and_a_caption_below_it():
+    pictures = [flat(40, 64, *RED), flat(64, 30, *GREEN), flat(20, 16, *BLUE)]
+    plain, named = gallery(pictures, ["", "", ""], 64), gallery(pictures, ["", "wave", ""], 64)
+    assert [len(pixels(named, *colour)[0]) for colour in (RED, GREEN, BLUE)] == [40 * 64, 64 * 30, 20 * 16]
+    green_y, green_x = pixels(named, *GREEN)
+    y, x = np.nonzero((plain != named).any((0, 1)))
+    assert green_y.max() < y.min()
+    assert y.max() < green_y.max() + 64 // 2
+    assert abs(x.mean() - green_x.mean()) < 8
+
+
+def test_a_gallery_is_about_square_and_its_captions_keep_to_their_column():
+    many = gallery([flat(20, 60, *RED)] * 12, ["m" * 80] * 12, 60)
+    assert 0.5 < many.shape[2] / many.shape[3] < 2
+    assert len(pixels(many, *RED)[0]) == 12 * 20 * 60  # no caption lies on a picture
+
+
+@pytest.mark.parametrize(("pictures", "captions"), [([], []), (["x"], ["a", "b"])])
+def test_a_gallery_needs_a_caption_for_each_picture(pictures, captions):
+    with pytest.raises(UsageError, match=f"{len(pictures)} pictures and {len(captions)} captions"):
+        gallery(pictures, captions)

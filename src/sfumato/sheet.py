@@ -42,8 +42,7 @@ def contact_sheet(
             f"{' or '.join(map(str, sorted(lengths))) or 0} pictures, {len(row_labels)} row names and "
             f"{len(column_labels)} column names"
         )
-    gap = max(2, cell // 32)
-    line = max(10, cell // 14)  # height of the letters
+    gap, line = _gap_and_line(cell)
     band = line * 8 // 5  # room for one line of them
     font = ImageFont.load_default(line)
     table = [[_fit(picture, cell) for picture in row] for row in rows]
@@ -62,6 +61,41 @@ def contact_sheet(
     return as_image(sheet)
 
 
+def gallery(pictures: Sequence[Picture], captions: Sequence[str], cell: int = 256) -> Picture:
+    """Pictures row by row, in about as many columns as rows, each with its caption below it.
+
+    Args:
+        pictures: at least one, ``(1, 3, H, W)`` of any sizes.
+        captions: one a picture. A caption that does not fit is cut short with an ellipsis.
+        cell: longest side of a picture on the sheet, in pixels. Smaller ones are not enlarged.
+
+    Returns:
+        ``(1, 3, H', W')``.
+
+    Raises:
+        UsageError: there is no picture, or not one caption for each.
+    """
+    if not pictures or len(pictures) != len(captions):
+        raise UsageError(
+            f"a gallery needs one caption for each picture, but has {len(pictures)} pictures and "
+            f"{len(captions)} captions"
+        )
+    gap, line = _gap_and_line(cell)
+    band = line * 8 // 5
+    font = ImageFont.load_default(line)
+    shown = [_fit(picture, cell) for picture in pictures]
+    width, height = max(each.width for each in shown), max(each.height for each in shown)
+    step = width + gap, height + band + gap
+    columns = max(1, round(math.sqrt(len(shown) * step[1] / step[0])))  # so that the sheet is about square
+    rows = math.ceil(len(shown) / columns)
+    sheet = Image.new("RGB", (columns * step[0] + gap, rows * step[1] + gap), _PAPER)
+    for i, (picture, caption) in enumerate(zip(shown, captions, strict=True)):
+        left, top = gap + i % columns * step[0], gap + i // columns * step[1]
+        sheet.paste(picture, (left + (width - picture.width) // 2, top + height - picture.height))
+        sheet.paste(_label(caption, width, band, font), (left, top + height))
+    return as_image(sheet)
+
+
 def mosaic(pictures: Sequence[Picture], gap: int = 2) -> Picture:
     """Pictures ``(1, 3, H, W)`` of one size in a square without names, row by row -> ``(1, 3, H', W')``.
 
@@ -77,6 +111,11 @@ def mosaic(pictures: Sequence[Picture], gap: int = 2) -> Picture:
         top, left = i // columns * (height + gap), i % columns * (width + gap)
         sheet[:, :, top : top + height, left : left + width] = picture
     return sheet
+
+
+def _gap_and_line(cell: int) -> tuple[int, int]:
+    """Pixels between pictures, and the height of letters."""
+    return max(2, cell // 32), max(10, cell // 14)
 
 
 def _fit(picture: Picture, cell: int) -> Image.Image:

@@ -34,7 +34,7 @@ def test_auto_says_what_it_chose_and_the_picture_replays(photos, tmp_path):
     assert result.exit_code == 0, result.stderr
     recipe = read_recipe(out)
     assert recipe["strength"] < 1
-    assert f"strength {recipe['strength']:.2f}" in result.stdout
+    assert f"(--strength {recipe['strength']:g} --stroke {recipe['stroke']:g})" in result.stdout
     assert "(50% was asked for)" in " ".join(result.stdout.split())
     assert len(recipe["guidance"]["looks"]) <= 8
     assert "chosen" in run("show", out).stdout

@@ -15,7 +15,7 @@ from PIL import Image
 
 import sfumato.cli
 from sfumato.text import as_utf8, printable
-from support import run
+from support import on_terminal, run
 
 NAMES = {  # a file's name: as it is told
     b"caf\xe9.png": r"caf\udce9.png",
@@ -44,20 +44,6 @@ def command(*arguments, **options):
     words = [sys.executable, "-m", "sfumato", *map(str, arguments)]
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | options
     return subprocess.run(words, env=environment, check=False, timeout=300, **options)
-
-
-def on_terminal(*arguments):
-    """What the command writes to a terminal, and its exit code."""
-    child, screen = pty.fork()
-    if child == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "sfumato", *map(str, arguments)])
-    told = b""
-    while True:
-        try:
-            told += os.read(screen, 65536)
-        except OSError:
-            break
-    return told, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 STYLIZE = ("--style", "monet", "--quality", "draft", "--threads", "1", "-o")

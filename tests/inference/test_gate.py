@@ -85,7 +85,7 @@ def test_the_best_of_several_seeds(stylizer, style, photo, painter, recipe):
 def test_auto_goes_into_the_recipe_with_its_reason(stylizer, style, photo, painter, recipe):
     painted, made = paint_as_wished(stylizer, photo, [style], recipe, Wishes(auto=True, keep=0.6), painter)
     assert made.strength < 1
-    assert made.guidance["why"].startswith(f"strength {made.strength:.2f}")
+    assert f"(--strength {made.strength:g} --stroke {made.stroke:g})" in made.guidance["why"]
     assert (painter(replace(made, guidance=None)).pixels == painted.pixels).all()
     assert Recipe.from_json(made.to_json(), "here").to_json() == made.to_json()
     with pytest.raises(UsageError, match="leave the masks out"):

@@ -17,7 +17,7 @@ def test_a_choice_is_the_best_of_what_was_looked_at(free):
     assert (free.looks[0].strength, free.looks[0].content, free.looks[0].style) == (0, 0, 1)
     best = min(free.looks, key=lambda look: look.style + guide.PRICE * look.content)
     assert (free.strength, free.stroke) == (pytest.approx(best.strength, abs=1e-3), best.stroke)
-    assert f"{best.strength:.2f}" in free.why
+    assert f"(--strength {free.strength:g} --stroke {free.stroke:g})" in free.why
     assert len({(look.strength, look.stroke) for look in free.looks}) == len(free.looks)
 
 
@@ -44,6 +44,21 @@ def test_all_kept_is_the_photo_and_none_is_no_bound(stylizer, style):
 
 def test_the_same_photo_gives_the_same_choice(stylizer, style, free):
     assert choose(stylizer, scene(120, 150), style) == free
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ((0.62, 1.5, 0.7, 0.35, None), ("at about two thirds of full strength with broad", "about a third of the")),
+        ((1.0, 1.0, 0.96, 0.0, None), ("painted in full with marks of the usual size", "as far as the style takes")),
+        ((0.4, 0.5, 0.5, 0.74, 0.7), ("with fine marks", "about three quarters of the", "(70% was asked for)")),
+        ((0.0, 1.0, 0.0, 1.0, 1.0), ("the photo stays as it is (--strength 0 --stroke 1)",)),
+    ],
+)
+def test_a_choice_is_told_in_words(choice, words):
+    said = guide._in_words(*choice)
+    assert all(word in said for word in words), said
+    assert "\n" not in said
 
 
 def test_style_distance_is_one_at_the_photo_and_none_at_the_style(stylizer, style):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +18,7 @@ from sfumato.errors import InputError, OutputError, SfumatoError
 if TYPE_CHECKING:
     from sfumato.image import LeftOut, Photo
     from sfumato.inference.batch import Job
+    from sfumato.inference.progress import Progress
 
 
 class Format(StrEnum):
@@ -42,6 +44,7 @@ class Pictures(ABC):
     def __init__(self, format: str | None, quality: int, overwrite: bool, as_json: bool) -> None:
         self.format, self.quality, self.overwrite = format, quality, overwrite
         self.as_json = as_json
+        self.is_batch = False
 
     @abstractmethod
     def make(self, photo: Photo, name: str, digest: str) -> Photo:
@@ -59,12 +62,19 @@ class Pictures(ABC):
         """What else there is to say of a picture; a sentence as ``why``."""
         return {}
 
+    def bar(self) -> AbstractContextManager[Progress | None]:
+        """Of one picture; many have one bar together."""
+        from sfumato.cli.progress import one_picture
+
+        return nullcontext() if self.is_batch else one_picture(self.doing)
+
     def all(self, jobs: list[Job], is_batch: bool, left_out: Sequence[LeftOut] = ()) -> None:
         """Do every job; in a batch a bad photo does not stop the others. It is named at the end, and so is what was
         left out of folders from the beginning."""
         from sfumato.cli.progress import counted
         from sfumato.image import told
 
+        self.is_batch = is_batch
         if not is_batch:
             for job in jobs:
                 self._tell(self._within_memory(job, False))

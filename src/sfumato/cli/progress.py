@@ -1,22 +1,59 @@
-"""The progress bar of commands that do many pictures."""
+"""Progress bars: of many pictures, and of one."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress as Bar
+    from rich.progress import ProgressColumn
+
+    from sfumato.inference.progress import Progress
 
 
-def counted() -> Progress:
+def counted() -> Bar:
     """A bar on stderr with a count and the time left; it is silent where stderr is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn
+
+    return _bar(MofNCompleteColumn(), transient=False)
+
+
+@contextmanager
+def one_picture(doing: str) -> Iterator[Progress | None]:
+    """A bar for one picture, on stderr, which goes when it is done.
+
+    Yields:
+        what is to be called with the share that is done, from 0 to 1, and what is being done; None where stderr is no
+        terminal.
+    """
+    from rich.progress import TaskProgressColumn
+
+    bar = _bar(TaskProgressColumn(), transient=True)
+    if bar.disable:
+        yield None
+        return
+    with bar:
+        task = bar.add_task(doing, total=1.0)
+
+        def tell(share: float, what: str) -> None:
+            if share < bar.tasks[0].completed:  # the next painting of the same photo (--best-of)
+                bar.reset(task)
+            bar.update(task, completed=share, description=f"{doing}, {what}" if what else doing)
+
+        yield tell
+
+
+def _bar(count: ProgressColumn, transient: bool) -> Bar:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from sfumato.cli.output import console
 
     screen = console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
     # What is said on a stdout that is a file or a pipe goes there, and not above the bar.
     to_terminal = sys.stdout is not None and sys.stdout.isatty()
-    return Progress(*columns, console=screen, disable=not screen.is_terminal, redirect_stdout=to_terminal)
+    silent = not screen.is_terminal
+    return Progress(*columns, console=screen, disable=silent, redirect_stdout=to_terminal, transient=transient)

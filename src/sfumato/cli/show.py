@@ -23,6 +23,7 @@ def show(
 ) -> None:
     """Print how a picture was made."""
     from sfumato.inference.retouch import UNPAINTED, finishes
+    from sfumato.inference.style_sheet import SHEET
 
     found = _found(picture)
     finished = finishes(found, str(picture))
@@ -33,6 +34,8 @@ def show(
 
         imagined = Imagined.from_json(found, str(picture))
         recipe, lines = imagined.to_json(), _lines_of_noise(imagined)
+    elif found.get("kind") == SHEET:
+        recipe, lines = {"kind": SHEET}, {"sheet": "of the built-in styles, in drafts of one photo"}
     elif found.get("kind") != UNPAINTED:
         stylised = _recipe(found, picture)
         recipe, lines = stylised.to_json(), _lines(stylised)
@@ -101,7 +104,8 @@ def replay(
     from dataclasses import replace
 
     from sfumato.checks import check_range
-    from sfumato.cli.stylize import Run, mask_digest, read_mask
+    from sfumato.cli.stylize import Run
+    from sfumato.cli.stylize_options import mask_digest, read_mask
     from sfumato.inference import Style, Stylizer
     from sfumato.inference.batch import plan
 

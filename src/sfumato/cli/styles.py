@@ -1,4 +1,4 @@
-"""``sfumato styles``: list, show, add, blend and export style codes."""
+"""``sfumato styles``: list, show, add, blend and export style codes; one photo in all styles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import console, say, say_error, say_json
-from sfumato.errors import OutputError, SfumatoError
+from sfumato.errors import OutputError, SfumatoError, UsageError
 
 if TYPE_CHECKING:
     from sfumato.inference import Style
@@ -22,9 +22,54 @@ app = typer.Typer(help="The styles: list, show, add, blend, export.", no_args_is
 def _default(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    sheet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PHOTO",
+            help="Paint this photo in all built-in styles, as small drafts on one sheet.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", metavar="PATH", help="With --sheet: the sheet to write.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --sheet: replace a file that is there.")] = False,
+    max_pixels: MaxPixels = None,
 ) -> None:
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is not None:
+        if sheet is not None or out is not None:
+            raise UsageError(f"--sheet and its -o go without a command; leave {context.invoked_subcommand} out")
+    elif sheet is not None:
+        _sheet(sheet, out, overwrite)
+    elif out is not None:
+        raise UsageError("-o names the sheet to write; add --sheet PHOTO")
+    else:
         list_(as_json)
+
+
+def _sheet(photo: str, out: str | None, overwrite: bool) -> None:
+    from time import perf_counter
+
+    from sfumato.cli.output import standard_input
+    from sfumato.cli.progress import one_picture
+    from sfumato.image import write_photo
+    from sfumato.inference.batch import plan
+    from sfumato.inference.style_sheet import style_sheet
+
+    if out is None:
+        raise UsageError("--sheet writes a picture; name it, as in -o sheet.png")
+    [job], _ = plan([photo], out, "styles")  # several photos have no room in one file, and are refused
+    if job.target is None:
+        raise UsageError("--sheet writes a file; name it, as in -o sheet.png")
+    if os.path.lexists(job.target) and not overwrite:
+        raise OutputError(f"{job.target} is there already; add --overwrite to replace it")
+    began = perf_counter()
+    with one_picture("painting") as progress:
+        made = style_sheet(job.photo or standard_input(), progress=progress)
+    write_photo(made, job.target, overwrite=overwrite)
+    say(f"{job.target}  {made.width} x {made.height}  {perf_counter() - began:.2f} s")
+    say("  drafts: the quality standard, which stylize paints in by default, adds the paintings' own brushwork")
 
 
 @app.command("list")
@@ -55,11 +100,16 @@ def _print(found: list[Style], as_json: bool) -> None:
 
     from rich.table import Column, Table
 
-    columns = ("title", "artist", "year", "kind")
-    table = Table(Column("name", no_wrap=True), *columns)  # names are there to be typed
-    for style in found:
-        table.add_row(style.name, *(style.about.get(column, "") for column in columns))
+    from sfumato.cli.thumbnails import WIDTH, can_show, thumbnail_of
+
     screen = console()
+    shows = can_show(screen)
+    columns = ("title", "artist", "year", "kind")
+    pictures = (Column("picture", no_wrap=True, min_width=WIDTH),) if shows else ()
+    table = Table(*pictures, Column("name", no_wrap=True), *columns, show_lines=shows)  # names are there to be typed
+    for style in found:
+        seen = (thumbnail_of(style),) if shows else ()
+        table.add_row(*seen, style.name, *(style.about.get(column, "") for column in columns))
     screen.print(table)
     screen.print("Any picture is a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -128,9 +128,16 @@ def stylize(
     ] = None,
     max_pixels: MaxPixels = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a picture on stdout.")] = False,
+    open_: Annotated[bool, typer.Option("--open", help="Show the result in the system's viewer.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Paint again when a photo, a mask or a style's picture changes, until Ctrl-C."),
+    ] = False,
 ) -> None:
     """Paint photos in a style."""
     from sfumato.checks import check_range
+    from sfumato.cli.seeing import check_seen, follow, open_result
+    from sfumato.cli.stylize_options import find_wishes, mask_digest, read_mask
     from sfumato.inference import Stylizer
     from sfumato.inference.batch import left_out, plan
     from sfumato.inference.recipe import Recipe
@@ -138,7 +145,7 @@ def stylize(
     check_range(strength, 0.0, 1.0, "--strength")
     check_range(stroke, 0.5, 2.0, "--stroke")
     check_range(seed, 0, 2**53, "--seed")
-    wishes = _wishes(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
+    wishes = find_wishes(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
     check_range(file_quality, 1, 100, "--file-quality")
     if max_size:
         check_range(max_size, 16, 1_000_000, "--max-size")
@@ -147,53 +154,52 @@ def stylize(
     if model is None and not texts:
         raise UsageError("no --style was given; name one, as in --style monet (see sfumato styles)")
     label = _label(texts) if texts else (model or Path()).resolve().name
-    jobs, is_batch = plan(photos, out, label, format and format.value)
-    if jobs[0].target is None:
-        check_no_terminal()
+    if open_ or watch:
+        check_seen(photos, out, open_, watch)
     stylizer = Stylizer(model, threads, device)
     stylizer.check_own_style(len(texts), color.value, len(masks))
     if wishes is not None:
         wishes.check(stylizer)
-    styles = _styles(texts, len(masks), stylizer)
-    mode = stylizer.choose_quality(quality and quality.value, styles)
-    regions = [read_mask(path) for path in masks]
-    recipe = Recipe.of(
-        stylizer,
-        styles,
-        strength=strength,
-        stroke=stroke,
-        color=color.value,
-        max_size=max_size,
-        masks=[mask_digest(region) for region in regions],
-        file_quality=file_quality,
-        seed=seed,
-        quality=mode,
-    )
-    tastes = find_tastes(texts, len(masks)) if styles else {}
-    run = Run(stylizer, recipe, styles, regions, format and format.value, overwrite, as_json, wishes, tastes)
-    run.all(jobs, is_batch, left_out(photos))
 
+    def planned() -> tuple[list[Job], bool]:
+        return plan(photos, out, label, format and format.value)
 
-def _wishes(
-    auto: bool, keep: float | None, best_of: int, gates: list[str], strength: float, stroke: float, masked: bool
-) -> Wishes | None:
-    """What is left to Sfumato; None where people chose everything."""
-    from sfumato.checks import check_range
+    def paint(changed: Collection[Path] | None = None) -> None:
+        """All photos, or, once more, those that have changed."""
+        jobs, is_batch = planned()
+        if jobs[0].target is None:
+            check_no_terminal()
+        styles = _styles(texts, len(masks), stylizer)
+        mode = stylizer.choose_quality(quality and quality.value, styles)
+        regions = [read_mask(path) for path in masks]
+        recipe = Recipe.of(
+            stylizer,
+            styles,
+            strength=strength,
+            stroke=stroke,
+            color=color.value,
+            max_size=max_size,
+            masks=[mask_digest(region) for region in regions],
+            file_quality=file_quality,
+            seed=seed,
+            quality=mode,
+        )
+        tastes = find_tastes(texts, len(masks)) if styles else {}
+        replaced = overwrite or changed is not None
+        run = Run(stylizer, recipe, styles, regions, format and format.value, replaced, as_json, wishes, tastes)
+        wanted = jobs if changed is None else [job for job in jobs if job.photo in changed]
+        run.all(wanted, is_batch, left_out(photos) if changed is None else ())
 
-    if keep is not None:
-        check_range(keep, 0.0, 1.0, "--keep")
-        if not auto:
-            raise UsageError("--keep bounds what --auto chooses; add --auto")
-    check_range(best_of, 1, 100, "--best-of")
-    if auto and (strength, stroke) != (1.0, 1.0):
-        raise UsageError("--auto chooses strength and stroke; leave --strength and --stroke out")
-    if auto and masked:
-        raise UsageError("--auto chooses for one style over the whole picture; leave --mask out")
-    if not (auto or best_of > 1 or gates):
-        return None  # and detectors need not be loaded
-    from sfumato.inference.gate import Gate, Wishes
-
-    return Wishes(auto, keep, best_of, tuple(Gate.parse(text) for text in gates))
+    try:
+        paint()
+    except typer.Exit:  # a photo of a folder failed, and that has been told
+        if not watch:
+            raise
+    if open_:
+        open_result(planned()[0])
+    if watch:
+        others = [*masks, *(path for text in texts if (path := style_file(text)) is not None)]
+        follow(lambda: [job.photo for job in planned()[0] if job.photo], others, paint)
 
 
 class Run(Pictures):
@@ -222,12 +228,13 @@ class Run(Pictures):
         """The photo painted, with the recipe in its metadata. Masks of its size before it is shrunk shrink along."""
         from dataclasses import replace
 
+        from sfumato.cli.stylize_options import shrunk
         from sfumato.image import shrink
 
         size = photo.height, photo.width
         if self.recipe.max_size:
             photo = shrink(photo, self.recipe.max_size)
-        masks = [_shrunk(mask, size, photo) for mask in self.masks]
+        masks = [shrunk(mask, size, photo) for mask in self.masks]
 
         styles, recipe = list(self.styles), replace(self.recipe, photo_sha256=digest)
         if self.tastes:
@@ -235,15 +242,17 @@ class Run(Pictures):
                 styles[place] = taste.style_for(self.stylizer, photo)
             recipe = recipe.with_styles(styles)
 
-        def by(recipe: Recipe) -> Photo:
-            return self.stylizer.paint(photo, styles, **recipe.options, masks=masks, name=name)
+        with self.bar() as progress:
 
-        if self.wishes is None:
-            painted = by(recipe)
-        else:
-            from sfumato.inference.gate import paint_as_wished
+            def by(recipe: Recipe) -> Photo:
+                return self.stylizer.paint(photo, styles, **recipe.options, masks=masks, progress=progress, name=name)
 
-            painted, recipe = paint_as_wished(self.stylizer, photo, styles, recipe, self.wishes, by, name)
+            if self.wishes is None:
+                painted = by(recipe)
+            else:
+                from sfumato.inference.gate import paint_as_wished
+
+                painted, recipe = paint_as_wished(self.stylizer, photo, styles, recipe, self.wishes, by, name)
         painted = replace(painted, metadata=replace(painted.metadata, recipe=replace(recipe, finish=()).to_json()))
         for finish in recipe.finishes:
             painted = finish(painted)
@@ -350,6 +359,14 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
     return Style.named(text, own=True)
 
 
+def style_file(text: str) -> Path | None:
+    """The file that a --style names; None of a built-in style, or of one's own that has a name."""
+    from sfumato.inference.library import has_style
+
+    name, _ = _weighted(text)
+    return None if has_style(name) else Path(name)
+
+
 def find_tastes(texts: list[str], masks: int) -> dict[int, Taste]:
     """The tastes of several styles among what was named, by their places: each photo chooses one of such.
 
@@ -369,36 +386,3 @@ def find_tastes(texts: list[str], masks: int) -> dict[int, Taste]:
         if len(taste.codes) > 1:
             found[place] = taste
     return found
-
-
-def read_mask(path: Path) -> npt.NDArray[np.float32]:
-    """How white the picture is, and where it is transparent, black: paint programs draw on nothing."""
-    import numpy as np
-
-    from sfumato.image import luma, read_photo
-
-    photo = read_photo(path)
-    white = np.empty((photo.height, photo.width), np.float32)
-    for top in range(0, photo.height, rows := max(1, (1 << 20) // photo.width)):  # a band in floats at a time
-        band = slice(top, top + rows)
-        white[band] = luma(photo.picture(band)[0])
-        if photo.alpha is not None:
-            white[band] *= photo.alpha[band] / np.float32(np.iinfo(photo.alpha.dtype).max)
-    return white
-
-
-def _shrunk(mask: npt.NDArray[np.float32], size: tuple[int, int], photo: Photo) -> npt.NDArray[np.float32]:
-    import numpy as np
-    from PIL import Image
-
-    from sfumato.image import resample
-
-    if mask.shape != size or size == (photo.height, photo.width):
-        return mask
-    return np.clip(resample(mask, photo.height, photo.width, Image.Resampling.BOX), 0, 1)
-
-
-def mask_digest(values: npt.NDArray[np.float32]) -> str:
-    import hashlib
-
-    return hashlib.sha256(values.tobytes()).hexdigest()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.image import Picture, resize
+from sfumato.inference.progress import Work
 from sfumato.inference.sources import ArraySource, EnlargedSource, Source
 from sfumato.inference.style import SMALLEST_SIDE, Style
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
@@ -42,12 +43,16 @@ class DraftPainting:
         stroke: float,
         color: Color,
         seed: int,
+        work: Work,
     ) -> None:
-        self.stylizer, self.source = stylizer, source
+        self.stylizer, self.source, self.work = stylizer, source, work
         code = None if style is None else style.code
         self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
+        size = source.height * source.width
+        self.work.plan(size if self.scale == 1 else size / self.scale**2 + (size if self.scale > REPAINTED else 0))
+        self.work.begin("looking at the photo")
         self.small = stylizer.thumbnail(source)
         self.code = None if code is None else stylizer.fused(self.small, code, strength, color)
         self.affines = stylizer.measure(self.small, self.code)
@@ -90,8 +95,12 @@ class DraftPainting:
             yield tile, result.region(tile.rows, tile.columns)
 
     def _tiles(self, source: Source, affines: npt.NDArray[np.float32]) -> Iterator[tuple[Tile, Picture]]:
-        for tile in tiles(source.height, source.width):
+        regions = list(tiles(source.height, source.width))
+        for number, tile in enumerate(regions, 1):
+            self.work.begin(f"tile {number} of {len(regions)}")
             seen = source.region(tile.seen_rows, tile.seen_columns)
             rows, columns = tile.inner
             origin = tile.origin[0] + int(self.shift[0]), tile.origin[1] + int(self.shift[1])
-            yield tile, self.stylizer.decode(seen, affines, origin)[:, :, rows, columns]
+            painted = self.stylizer.decode(seen, affines, origin)[:, :, rows, columns]
+            self.work.did(tile.shape[0] * tile.shape[1])
+            yield tile, painted

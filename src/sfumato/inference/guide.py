@@ -165,12 +165,35 @@ class _Search:
     def choice(self, best: Look, full: Look, keep: float | None) -> Choice:
         kept = float(np.clip(1 - best.content / max(full.content, 1e-6), 0, 1))
         way = float(np.clip(1 - best.style, 0, 1))
-        wish = "" if keep is None else f" ({keep:.0%} was asked for)"
-        why = (
-            f"strength {best.strength:.2f} with stroke {best.stroke:g} goes {way:.0%} of the way to the style and "
-            f"keeps {kept:.0%}{wish} of the content that the full style would change"
-        )
+        why = _in_words(round(best.strength, 3), best.stroke, way, kept, keep)
         return Choice(round(best.strength, 3), best.stroke, kept, tuple(self.looks), why)
+
+
+def _in_words(strength: float, stroke: float, way: float, kept: float, keep: float | None) -> str:
+    """A choice as one would tell it to whom the picture is for, with the options that make it again."""
+    options = f"(--strength {strength:g} --stroke {stroke:g})"
+    if not strength:
+        return f"the photo stays as it is {options}, since all of its shapes are to be kept"
+    marks = {0.5: "fine marks", 0.7: "rather fine marks", 1.5: "broad marks"}.get(stroke, "marks of the usual size")
+    how = "in full" if strength > 0.97 else f"at {_share(strength)} of full strength"
+    shapes = "shapes change as far as the style takes them"
+    if kept >= 0.05:
+        shapes = f"{_share(kept)} of the change in shapes at full strength is held back"
+    wish = "" if keep is None else f" ({keep:.0%} was asked for)"
+    return (
+        f"painted {how} with {marks} {options}: colours and texture come {_share(way)} of the way to the style's, and "
+        f"{shapes}{wish}"
+    )
+
+
+def _share(share: float) -> str:
+    """As in "about a third"."""
+    words = (
+        "hardly any", "about a tenth", "about a quarter", "about a third", "about half", "about two thirds",
+        "about three quarters", "nearly all", "all",
+    )  # fmt: skip
+    at = (0.0, 0.1, 0.25, 1 / 3, 0.5, 2 / 3, 0.75, 0.92, 1.0)
+    return words[int(np.argmin(np.abs(np.array(at) - share)))]
 
 
 def small_copy(photo: Photo | Picture) -> Picture:

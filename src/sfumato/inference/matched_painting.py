@@ -11,9 +11,11 @@ Statistics and biases of a scale belong to the whole picture, so a tile needs on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,7 @@ from sfumato.inference.places import (
     mirrored,
     rows_of,
 )
+from sfumato.inference.progress import Work
 from sfumato.inference.sources import ArraySource, Source
 from sfumato.inference.style_bank import windows
 from sfumato.inference.tiling import Tile, tiles
@@ -56,6 +59,9 @@ _COARSEST = 24  # pixels of the short side: below that a scale has too few place
 _STEP = 3.0  # times the size of the scale before, at most, beyond the base size
 _SAMPLE = 6144  # places that statistics are taken from
 _AS_FLOATS = 4_000_000  # pixels of a picture that is reduced in floats
+#: For progress: what a pixel of a style's picture takes, and one of a step of refinement, where one of a pass takes 1.
+_BANK_EFFORT, _STEP_EFFORT = 0.4, 0.6
+_MOST_ENCODED = 330_000  # pixels of a style's picture
 _WINDOWS = 12  # of a large picture, from which statistics are taken
 
 
@@ -96,6 +102,18 @@ def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
     count = int(np.ceil(np.log(short / base) / np.log(_STEP)))
     larger = [scale(base * (short / base) ** (i / count), _LAST, guided=True) for i in range(1, count + 1)]
     return [*passes, scale(first, _LAST), *larger]
+
+
+def bank_effort(scale: Scale) -> float:
+    """What a style's bank takes at that scale, in pixels of a pass."""
+    return _BANK_EFFORT * min(scale.short**2, _MOST_ENCODED)
+
+
+def effort(scales: Sequence[Scale], refined: int | None) -> float:
+    """What painting takes, banks and all, in pixels of a pass."""
+    passes = sum(scale.height * scale.width + bank_effort(scale) for scale in scales)
+    size = 0 if refined is None else scales[refined].height * scales[refined].width
+    return passes + (math.prod(REFINEMENT) * _STEP_EFFORT * size if size <= WHOLE * STRIDE**2 else 0)
 
 
 class _Features:
@@ -182,13 +200,16 @@ class MatchedPainting:
         seed: int = 0,
         whole: int = WHOLE,
         refined: int | None = None,
+        work: Work | None = None,
     ) -> None:
         """``banks``: one a scale of ``scales``, which end at the source's own size. A picture of more than ``whole``
         places is encoded by tile, and its statistics are those of windows. ``refined`` is the index of the scale whose
-        picture is refined (`_refined`), if it has no more than ``whole`` places; None: of none."""
+        picture is refined (`_refined`), if it has no more than ``whole`` places; None: of none. ``work``
+        has planned `effort` for it."""
         self.networks, self.source, self.banks, self.scales = networks, source, banks, scales
         self.strength, self.seed, self.whole = np.float32(strength), seed, whole
         self.refined = refined
+        self.work = work or Work.of(1, None)[0]
         height, width = (-(-side // STRIDE) for side in (source.height, source.width))
         #: Which vector of the last bank each place got in the last pass, once its tile has been painted.
         self.chosen = np.zeros((height, width), np.int32)
@@ -245,7 +266,10 @@ class MatchedPainting:
             whole = slice(0, scale.height), slice(0, scale.width)
             now = ArraySource(resize(painted, scale.height, scale.width))
             even = even_colours(mirrored(now, *whole), mirrored(source, *whole))
-        for region in tiles(scale.height, scale.width, tile, HALO):
+        regions = list(tiles(scale.height, scale.width, tile, HALO))
+        for number, region in enumerate(regions, 1):
+            among = f", tile {number} of {len(regions)}" if len(regions) > 1 else ""
+            self.work.begin(f"scale {index + 1} of {len(self.scales)}{among}")
             seen, (rows, columns) = (region.seen_rows, region.seen_columns), region.inner
             queries = asked.region(*seen)
             match = matcher.search(rows_of(queries), None if before is None else rows_of(before.region(*seen)))
@@ -264,7 +288,9 @@ class MatchedPainting:
                 lost = source.region(region.rows, region.columns)
                 lost = lost - decode_places(self.networks, own)[:, :, rows, columns]
                 part = part + (1 - self.strength) * lost
-            yield region, np.clip(self._untinted(index, part), 0.0, 1.0)
+            painted_part = np.clip(self._untinted(index, part), 0.0, 1.0)
+            self.work.did(region.shape[0] * region.shape[1])
+            yield region, painted_part
 
     def _untinted(self, index: int, painted: Picture) -> Picture:
         """In a style without colours, what comes of it has none; the decoder alone gives greys a tint."""
@@ -304,10 +330,21 @@ class MatchedPainting:
             places = self._fused(matcher.readout.places(match).T.reshape(own.shape), own)
             wanted = np.pad(places[:HYPERCOLUMN], ((0, 0), (edge, edge), (edge, edge)), mode="edge")
             framed = np.pad(painted, ((0, 0), (0, 0), (MARGIN, down), (MARGIN, across)), mode="symmetric")
-            slope = partial(self.networks.gradient, features=wanted)
-            found = descend(framed, slope, REFINEMENT[1])
+            found = descend(framed, self._slope(wanted, turn, height * width), REFINEMENT[1])
             painted = np.ascontiguousarray(found[:, :, MARGIN : MARGIN + height, MARGIN : MARGIN + width])
         return painted
+
+    def _slope(self, wanted: Array, turn: int, size: int) -> Callable[[Picture], Picture]:
+        """The gradient towards features, which tells of each step."""
+        steps = itertools.count(turn * REFINEMENT[1] + 1)
+
+        def slope(picture: Picture) -> Picture:
+            self.work.begin(f"refinement {next(steps)} of {math.prod(REFINEMENT)}")
+            found = self.networks.gradient(picture, features=wanted)
+            self.work.did(_STEP_EFFORT * size)
+            return found
+
+        return slope
 
     def _fused(self, matched: Array, photo: Array | None) -> Array:
         """f = (1 - s)·f_content + s·f_style, ``(C, h, w)``; of a strength of 1 the photo's places are not needed."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
-from sfumato.errors import InputError, UsageError
+from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import ImageSource, Picture, as_image, is_file_like
-from sfumato.inference.library import TASTE_SUFFIX, style_path
+from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
 from sfumato.inference.style_pictures import StylePicture, built_in_pictures
 from sfumato.style_code import StyleCode
 
@@ -127,6 +127,18 @@ class Style:
             OutputError: it cannot be written, or there is one and it is not to be overwritten.
         """
         self.code.save(path, {**self.about, "name": self.name}, overwrite)
+
+    def check_model(self, model: str, size: int, look_size: int) -> None:
+        """Raises ModelError unless the code fits that model: ``size`` numbers and a look of ``look_size``."""
+        if (self.code.model, len(self.code)) != (model, size):
+            again = "make the style again from its picture, with this model"
+            if self.about.get("kind") == "personal":
+                again = f"learn it again (sfumato personal learn {split_name(self.name)[0]}), or ask whom it came from"
+            raise ModelError(
+                f"the style {self.name!r} was made by the model {self.code.model!r} and this is {model!r}; {again}"
+            )
+        if self.code.look is not None and len(self.code.look) != look_size:
+            raise ModelError(f"the style {self.name!r} is damaged or of another version; make it again")
 
 
 def _several(sources: Any) -> Iterable[Any]:

@@ -26,9 +26,9 @@ from sfumato.inference.bundle import GRAPHS, OPTIONAL, Card
 from sfumato.inference.draft import DraftPainting
 from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.finish import keep_chroma, mix
-from sfumato.inference.library import split_name
 from sfumato.inference.masks import Mask, regions_of
-from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
+from sfumato.inference.matched_painting import MatchedPainting, bank_effort, effort, plan_scales, refined_scale
+from sfumato.inference.progress import Progress, Work
 from sfumato.inference.session import PROVIDERS, WEIGHTS, Shape, load_graph, read_card
 from sfumato.inference.sources import ArraySource, PixelSource, Source, StripSource
 from sfumato.inference.style import SMALLEST_SIDE, Style, as_styles, check_size, usable
@@ -119,6 +119,7 @@ class Stylizer:
         masks: Sequence[Mask] = (),
         seed: int = 0,
         quality: Quality | None = None,
+        progress: Progress | None = None,
     ) -> Picture:
         """Paints a photo in a style, at the photo's own size; the same arguments give the same pixels.
 
@@ -140,6 +141,8 @@ class Stylizer:
                 of the style's own pictures and decodes them (``inference.matched_painting``): slower, with the
                 painting's own brushwork. ``"best"`` refines that at the base size, for several times as long.
                 ``None``: see ``choose_quality``.
+            progress: is called in this thread with the share that is done, from 0 to 1, which never falls, and what is
+                done next ("scale 2 of 3"). An exception that it raises cancels: it reaches the caller as it is.
 
         Returns:
             ``(1, 3, H, W)`` float32 in ``[0, 1]``.
@@ -152,7 +155,7 @@ class Stylizer:
         picture = usable(photo)
         output = np.empty_like(picture)
         options = strength, stroke, color, masks, seed, quality
-        for tile, painted in self._render(ArraySource(picture), style, *options):
+        for tile, painted in self._render(ArraySource(picture), style, *options, progress):
             output[:, :, tile.rows, tile.columns] = painted
         return output
 
@@ -167,6 +170,7 @@ class Stylizer:
         masks: Sequence[Mask] = (),
         seed: int = 0,
         quality: Quality | None = None,
+        progress: Progress | None = None,
         name: str = "the photo",
     ) -> Photo:
         """As a call, from photo to photo: its depth, transparency and metadata are kept, and memory is bounded.
@@ -176,7 +180,7 @@ class Stylizer:
         check_size(photo.height, photo.width, name)
         pixels = np.empty_like(photo.pixels)
         options = strength, stroke, color, masks, seed, quality
-        for tile, painted in self._render(PixelSource(photo), style, *options, name):
+        for tile, painted in self._render(PixelSource(photo), style, *options, progress, name):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
         if strength == 0 and not self.card.has_codes:  # the photo, also what lies under its transparency
             pixels = photo.pixels.copy()
@@ -192,6 +196,7 @@ class Stylizer:
         masks: Sequence[Mask],
         seed: int,
         quality: Quality | None,
+        progress: Progress | None,
         name: str = "the photo",
     ) -> Iterator[tuple[Tile, Picture]]:
         """The stylised picture, tile by tile; values in [0, 1]."""
@@ -210,11 +215,11 @@ class Stylizer:
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
         paintings = [
             (
-                DraftPainting(self, wide, each, strength, stroke, color, seed)
+                DraftPainting(self, wide, each, strength, stroke, color, seed, work)
                 if quality == "draft"
-                else self.matched(wide, each, strength, stroke, color, seed, quality)
+                else self.matched(wide, each, strength, stroke, color, seed, quality, work)
             ).tiles()
-            for each in wanted
+            for each, work in zip(wanted, Work.of(len(wanted), progress), strict=True)
         ]
         for parts in zip(*paintings, strict=True):
             tile = parts[0][0].within(source.height, source.width)
@@ -228,6 +233,8 @@ class Stylizer:
                 if color == "luminance":
                     painted = keep_chroma(painted, photo)
             yield tile, painted
+        if progress is not None:
+            progress(1.0, "painted")
 
     @cached_property
     def networks(self) -> FeatureNetworks:
@@ -243,6 +250,7 @@ class Stylizer:
         color: Color,
         seed: int,
         quality: Quality = "standard",
+        work: Work | None = None,
     ) -> MatchedPainting:
         """How a photo is painted by matched features; the arguments are those of `paint`. The style has pictures."""
         assert style is not None, "choose_quality lets no model of one collection come here"
@@ -251,9 +259,15 @@ class Stylizer:
             photo = source.reduced(*thumbnail_size(source.height, source.width, 64, LONGEST_THUMBNAIL))
             pictures = tuple(each.recoloured(photo) for each in pictures)
         scales = plan_scales(source.height, source.width)
-        banks = [make_bank(self.networks, pictures, max(1, round(scale.short * stroke)), seed) for scale in scales]
         refined = refined_scale(scales) if quality == "best" else None
-        return MatchedPainting(self.networks, source, banks, scales, strength, seed, refined=refined)
+        work = work or Work.of(1, None)[0]
+        work.plan(effort(scales, refined))
+        banks = []
+        for number, scale in enumerate(scales, 1):
+            work.begin(f"the style, scale {number} of {len(scales)}")
+            banks.append(make_bank(self.networks, pictures, max(1, round(scale.short * stroke)), seed))
+            work.did(bank_effort(scale))
+        return MatchedPainting(self.networks, source, banks, scales, strength, seed, refined=refined, work=work)
 
     def check_own_style(self, styles: int, color: Color, masks: int) -> None:
         """Raises UsageError where a model of one collection is asked for what only style codes can give."""
@@ -269,16 +283,7 @@ class Stylizer:
 
     def check_style(self, style: Style) -> Style:
         """The style. Raises ModelError where it is another model's."""
-        if (style.code.model, len(style.code)) != (self.card.model, self.card.code_size):
-            again = "make the style again from its picture, with this model"
-            if style.about.get("kind") == "personal":
-                again = f"learn it again (sfumato personal learn {split_name(style.name)[0]}), or ask whom it came from"
-            raise ModelError(
-                f"the style {style.name!r} was made by the model {style.code.model!r} and this is {self.card.model!r}; "
-                f"{again}"
-            )
-        if style.code.look is not None and len(style.code.look) != self.card.look_size:
-            raise ModelError(f"the style {style.name!r} is damaged or of another version; make it again")
+        style.check_model(self.card.model, self.card.code_size, self.card.look_size)
         return style
 
     def affines(

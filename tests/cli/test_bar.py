@@ -1,0 +1,32 @@
+"""One picture has a bar on a terminal, and says nothing of it elsewhere."""
+
+import pytest
+
+from support import on_terminal, run
+
+TERMINAL = {"TERM": "xterm-256color", "COLUMNS": "120"}
+
+
+def test_one_picture_has_a_bar_on_a_terminal(photo, tmp_path):
+    out = tmp_path / "out.png"
+    told, code = on_terminal("stylize", photo, "--style", "monet", "--threads", 1, "-o", out, **TERMINAL)
+    assert code == 0, told
+    assert b"painting, scale 1 of" in told
+    assert b"0%" in told
+    assert told.rindex(b"painting") < told.rindex(b"out.png  64 x 48")  # the bar goes, the sentence stays
+    assert told.rindex(b"\x1b[2K") < told.rindex(b"out.png  64 x 48")
+
+
+@pytest.mark.parametrize("options", [("--quality", "draft"), ("--quality", "draft", "--best-of", 2)])
+def test_nothing_is_said_of_progress_elsewhere(photo, tmp_path, options):
+    result = run("stylize", photo, "--style", "monet", *options, "-o", tmp_path / "out.png")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert result.stdout.startswith(str(tmp_path / "out.png"))
+
+
+def test_a_bar_goes_back_for_the_next_of_several_paintings(photo, tmp_path):
+    options = ("--quality", "draft", "--best-of", 2, "--threads", 1, "-o", tmp_path / "out.png")
+    told, code = on_terminal("stylize", photo, "--style", "monet", *options, **TERMINAL)
+    assert code == 0, told
+    assert b"painting, " in told
