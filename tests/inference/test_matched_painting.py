@@ -220,6 +220,18 @@ def test_a_patch_in_a_plain_sky_fades_and_brushwork_stays() -> None:
     np.testing.assert_allclose(part[:, 5:-5, 5:-5], found[:, 13:19, 17:39], atol=1e-5)  # a tile as the whole
 
 
+def test_no_halo_is_left_beside_an_object_on_white() -> None:
+    photo = np.ones((1, 3, 160, 160), np.float32)
+    photo[:, :, 64:96, 64:96] = np.indices((32, 32)).sum(0) // 2 % 2  # a chequered object on white paper
+    colours = np.full((3, 40, 40), 0.8, np.float32)
+    colours[:, 12:28, 12:28] = 0.4  # the halo, four cells wide
+    colours[:, 16:24, 16:24] = 0.2
+    even = even_colours(np.repeat(np.repeat(colours, STRIDE, 1), STRIDE, 2)[None], photo)
+    found = colours + even.correction(colours, slice(0, 160), slice(0, 160))
+    assert found[:, 13:15, 12:28].min() > 0.7
+    assert np.abs(found[:, 17:23, 17:23] - 0.2).max() < 0.02
+
+
 def test_a_readout_is_entered_as_its_places_are(networks: FeatureNetworks) -> None:
     rng = np.random.default_rng(0)
     vectors, directions = (rng.random((n, CHANNELS), np.float32) for n in (30, 5))

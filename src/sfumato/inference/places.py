@@ -26,6 +26,8 @@ _AT_ONCE = 300_000  # pixels that are encoded at once
 _EVEN = np.float32(1e-3)  # variance of luma in a window that counts as plain
 _WIDE = 20  # cells: the reach of the window in which colours of plain places are made even
 _PLAIN = np.float32(0.03)  # deviation of colours in a window, above which a place is not plain
+_ALIKE = np.float32(0.07)  # distance of colours of places that are made alike
+_FEW = np.float32(0.05)  # share of plain places in a window, below which they decide little
 _EVENED = np.float32(0.9)  # how far the colours of plain places are moved
 
 
@@ -116,23 +118,26 @@ def follow_luma(colours: Array, photo: Picture) -> Array:
 
 
 class EvenColours(NamedTuple):
-    """What the plain places of a picture are to have as colours ``(3, h, w)``, and how far each place is moved to that
-    ``(1, h, w)``, from 0 to 1."""
+    """What places of a picture are to have as colours ``(3, h, w)``, and how far they are moved to that, ``(1, h, w)``
+    from 0 to 1: their means in small windows by ``plain``, so brushwork stays, and themselves by ``beside``."""
 
     colours: Array
-    share: Array
+    plain: Array
+    beside: Array
 
     def correction(self, colours: Array, rows: slice, columns: slice) -> Array:
-        """What is added to colours ``(3, h, w)`` of a region, which begins on the grid of ``STRIDE``. It moves their
-        means in small windows, so brushwork stays."""
+        """What is added to colours ``(3, h, w)`` of a region, which begins on the grid of ``STRIDE``."""
         top, left = rows.start // STRIDE, columns.start // STRIDE
         part = slice(top, top + colours.shape[1]), slice(left, left + colours.shape[2])
-        return self.share[:, *part] * (self.colours[:, *part] - _box(colours))
+        wanted, plain, beside = (each[:, *part] for each in self)
+        mean = _box(plain * colours) / (_box(plain) + np.float32(1e-6))
+        return plain * (wanted - mean) + beside * (wanted - colours)
 
 
 def even_colours(painted: Picture, photo: Picture) -> EvenColours:
     """Colours of a painted picture ``(1, 3, 4h, 4w)`` as a linear function of the photo's luma in wide windows, over
-    plain places alone: a guided filter. So a sky keeps its gradient, and loses a patch of another colour."""
+    plain places alone: a guided filter. So a sky keeps its gradient, and loses a patch of another colour. A place that
+    has the photo's colour of the plain ones around it gets theirs too, so that no halo is left beside an object."""
     cells, colours = cell_colours(photo), cell_colours(painted)
     variance = np.maximum(_box(cells * cells) - np.square(_box(cells)), 0).sum(0, keepdims=True)
     plain = np.asarray(np.exp(-variance / _PLAIN**2), np.float32)
@@ -146,7 +151,10 @@ def even_colours(painted: Picture, photo: Picture) -> EvenColours:
     grey = luma(cells)[None]
     centre, colour = mean(grey), mean(colours)
     slope = (mean(grey * colours) - centre * colour) / (mean(grey * grey) - centre * centre + _EVEN)
-    return EvenColours(np.asarray(colour + slope * (grey - centre), np.float32), _EVENED * plain)
+    gap = np.square(cells - mean(cells)).sum(0, keepdims=True)
+    alike = np.exp(-gap / _ALIKE**2) * count / (count + _FEW)
+    beside = np.asarray(np.maximum(alike - plain, 0), np.float32)
+    return EvenColours(np.asarray(colour + slope * (grey - centre), np.float32), _EVENED * plain, _EVENED * beside)
 
 
 def _box(planes: Array) -> Array:
