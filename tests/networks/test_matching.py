@@ -117,7 +117,10 @@ def test_training_matches_as_painting_does():
     directions than either compares in."""
     rng = np.random.default_rng(0)
     shapes = rng.normal(size=(24, CHANNELS)).astype(np.float32)
-    photo, painting = (rng.normal(size=(n, 24)).astype(np.float32) @ shapes + mean for n, mean in ((99, 1), (80, -2)))
+    photo, painting = (
+        size * rng.normal(size=(n, 24)).astype(np.float32) @ shapes + mean
+        for n, mean, size in ((99, 1, 1), (80, -2, 0.6))  # a softer painting than the photo
+    )
     places, vectors = (np.pad(each, ((0, 0), (0, 3))) for each in (photo, painting))
     weights = Weights(balance=0.0, residual=RESIDUAL, structure=STRUCTURE, statistics=STATISTICS)
     matcher = Matcher(FeatureBank.of(vectors), places, None, weights, np.random.default_rng(0))

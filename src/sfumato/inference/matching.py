@@ -48,6 +48,7 @@ _CHUNK = 512  # places that are searched at a time: their table of scores stays 
 _STRETCH = 1.25  # of a channel's deviation towards the bank's, at most
 _NOISE = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
 _GREYS = 0.35  # share of plain greys among the places that a photo of one colour is aligned by
+_SOFT = 0.1  # added to the cosine distance of the residual's share, where the painting has no fine structure at all
 _ITERATIONS = 3  # of the search for principal directions
 _RIDGE = np.float32(1e-4)  # of the mean variance of a direction, where vectors are predicted from directions
 
@@ -160,6 +161,9 @@ class Matcher:
         self._photo_mean, self._bank_mean = mean @ self._basis, bank.mean @ self._basis
         self._keys = bank.vectors @ self._basis - self._bank_mean
         self._least = np.float32(_NOISE) * np.sqrt(np.square(self._keys).sum(1).mean()) + _LEAST
+        # Where its fine layers vary less than the photo's, places look alike though what tells them apart is lost.
+        rich = _fine_variance(bank.spread) / (_fine_variance(spread) + float(_LEAST))
+        self._softness = np.float32(_SOFT * max(0.0, 1 - rich))
         of_photo, of_bank = (directions.T @ each @ directions for each in spreads)
         self._alignment = alignment = transport(of_photo, of_bank)
         self._structure = alignment
@@ -233,7 +237,7 @@ class Matcher:
         """What the matches miss of the aligned photo ``(N, K)``, weighted by how unlike they are: ``(N, K)``."""
         directed, most = self._directed(aligned), np.float32(self.weights.residual)
         distance = 1 - np.einsum("nk,nk->n", directed, self._units[chosen])[:, None]
-        share = np.minimum(most, most * distance) * directed.any(1, keepdims=True)
+        share = np.minimum(most, most * (distance + self._softness)) * directed.any(1, keepdims=True)
         return np.asarray(share * (aligned - self._keys[chosen]), np.float32)
 
     def _move_statistics(self, found: Array, wanted_mean: Array, unlike: float) -> None:
@@ -258,6 +262,11 @@ def _moments(photo: Array, greys: Array | None) -> tuple[Array, Array]:
     grey = np.float32(_GREYS * _plainness(photo[:, -3:]))
     rest = 1 - grey
     return rest * mean + grey * other, rest * spread + grey * covariance(greys - other) + rest * grey * between
+
+
+def _fine_variance(spread: Array) -> float:
+    """Of a covariance ``(643, 643)``: the variance of the layers from relu2_1 on, summed."""
+    return float(np.diagonal(spread)[sum(LAYER_CHANNELS[:2]) : HYPERCOLUMN].sum())
 
 
 def _plainness(colours: Array) -> float:

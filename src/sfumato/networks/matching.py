@@ -26,8 +26,9 @@ ROUNDS = 6
 #: are. Painting compares in 64 directions: with 96 its pictures judged alike.
 LAYER_WEIGHTS = (2.0, 1.5, 1.0, 1.0, 1.0)
 DIRECTIONS = 96
-#: What is done to the matches: ``residual``, ``structure``, ``statistics`` and the largest gain there.
-RESIDUAL, STRUCTURE, STATISTICS, STRETCH = 1.0, 0.06, 0.5, 1.25
+#: What is done to the matches: ``residual``, ``structure``, ``statistics`` and the largest gain there; and what the
+#: residual's share gets more, where the painting has no fine structure at all.
+RESIDUAL, STRUCTURE, STATISTICS, STRETCH, SOFT = 1.0, 0.06, 0.5, 1.25, 0.1
 _RIDGE = 1e-4  # of the mean variance of a direction
 _NOISE = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
 _ITERATIONS = 3
@@ -114,6 +115,7 @@ class _Places(NamedTuple):
     queries: Tensor
     keys: Tensor
     structure: Tensor
+    softness: Tensor  # (), from 0 to `SOFT`
 
 
 def _described(content: Tensor, style: Tensor) -> _Places:
@@ -124,13 +126,16 @@ def _described(content: Tensor, style: Tensor) -> _Places:
     basis = _principal(spread[0] + spread[1], DIRECTIONS)
     photo, painting = (basis.T @ each @ basis for each in spread)
     moved, richer = (transport(photo, target).to(queries) for target in (painting, painting + STRUCTURE * photo))
-    return _Places(queries @ (basis @ moved), keys @ basis, queries @ (basis @ richer))
+    fine = slice(sum(LAYER_CHANNELS[:2]), None)
+    variances = [places[:, fine].var(0, correction=0).sum() for places in (content, style)]
+    softness = SOFT * (1 - variances[1] / (variances[0] + _LEAST)).clamp(min=0)
+    return _Places(queries @ (basis @ moved), keys @ basis, queries @ (basis @ richer), softness)
 
 
 def _residual(places: _Places, chosen: Tensor, style: Tensor) -> Tensor:
     """What the matches miss of the photo, as features (N, C), weighted by how unlike they are."""
     queries, keys = places.structure, places.keys[chosen]
-    share = RESIDUAL * (1 - F.cosine_similarity(queries, keys, dim=1)).clamp(max=1)[:, None]
+    share = RESIDUAL * (1 - F.cosine_similarity(queries, keys, dim=1) + places.softness).clamp(max=1)[:, None]
     share = share * (queries.norm(dim=1, keepdim=True) > _NOISE * places.keys.norm(dim=1).mean())
     square = places.keys.T @ places.keys
     square += torch.eye(len(square), device=square.device) * (_RIDGE * square.trace() / len(square) + _LEAST)
