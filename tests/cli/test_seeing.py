@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato.errors import how_to_install
 from sfumato.image import write_image
 from support import assert_one_sentence, files, run, scene
 
@@ -97,7 +98,7 @@ def test_standard_input_cannot_be_watched(tmp_path):
 def test_watching_needs_its_extra(photo, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     result = run("stylize", photo, *DRAFT, "-o", tmp_path / "x.png", "--watch")
-    assert_one_sentence(result, 2, "pip install 'sfumato[watch]'")
+    assert_one_sentence(result, 2, how_to_install("watch"))
     assert not (tmp_path / "x.png").exists()
 
 
