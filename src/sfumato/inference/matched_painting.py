@@ -53,7 +53,7 @@ HALO = 64
 REFINEMENT = 2, 6
 _REFINED_PHOTO = 0.25  # share of the photo in the queries of refinement
 #: How places are compared in the last pass at the base size, and beyond it.
-_LAST = Weights(residual=1.0, structure=0.06, statistics=0.5, evened=0.4)
+_LAST = Weights(residual=1.0, structure=0.05, statistics=0.5, evened=0.4)
 _DETAIL = np.float32(0.5)  # of the photo's detail in a `_Guide`
 _COARSEST = 24  # pixels of the short side: below that a scale has too few places
 _STEP = 3.0  # times the size of the scale before, at most, beyond the base size

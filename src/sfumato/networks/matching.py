@@ -28,7 +28,7 @@ LAYER_WEIGHTS = (2.0, 1.5, 1.0, 1.0, 1.0)
 DIRECTIONS = 96
 #: What is done to the matches: ``residual``, ``structure``, ``statistics`` and the largest gain there; and what the
 #: residual's share gets more, where the painting has no fine structure at all.
-RESIDUAL, STRUCTURE, STATISTICS, STRETCH, SOFT = 1.0, 0.06, 0.5, 1.25, 0.1
+RESIDUAL, STRUCTURE, STATISTICS, STRETCH, SOFT = 1.0, 0.05, 0.5, 1.25, 0.1
 _RIDGE = 1e-4  # of the mean variance of a direction
 _NOISE = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
 _ITERATIONS = 3
