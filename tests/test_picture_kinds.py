@@ -368,6 +368,8 @@ def test_a_folder_of_everything_is_painted_or_named(tmp_path: Path) -> None:
     for name in ("f.jxl", "g.cr2", "h.psd", "notes.txt", "Thumbs.db"):
         (folder / name).write_bytes(b"?")
     (folder / "i.heic").write_bytes(FTYP % (b"heic", b"heic"))
+    for name in ("j.icns", "named"):
+        (folder / name).write_bytes(b"?")
     os.mkfifo(folder / "pipe.jpg")
     result = run("finish", folder, "--warmth", "0.1", "-o", tmp_path / "out")
     made = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
@@ -381,6 +383,8 @@ def test_a_folder_of_everything_is_painted_or_named(tmp_path: Path) -> None:
         "g.cr2: a camera's raw file",
         "h.psd: a paint program's own file",
         "notes.txt: no picture",
+        "j.icns: a picture of a kind that is not read",
+        "named: no suffix says what it is",
         "pipe.jpg: not a regular file",
     ):
         assert said in result.stderr

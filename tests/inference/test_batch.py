@@ -46,6 +46,28 @@ def test_files_folders_and_patterns(folder):
     assert pairs(["one.jpg", "in/../one.jpg", "./one.jpg"], "there") == {"one.jpg": "there/one.jpg"}  # named thrice
 
 
+def test_photos_of_one_stem_that_would_become_one_file_keep_their_whole_names(folder):
+    for name in ("x.gif", "x.png", "y.avif", "y.heic", "z.jpg", "z.png"):
+        (folder / "there" / name).write_bytes(b"?")
+    expected = {
+        "there/x.gif": "out/x.gif.png",
+        "there/x.png": "out/x.png",
+        "there/y.avif": "out/y.avif.png",
+        "there/y.heic": "out/y.heic.png",
+        "there/z.jpg": "out/z.jpg",
+        "there/z.png": "out/z.png",
+    }
+    assert pairs(["there"], "out") == expected
+    assert pairs(["there/x.gif", "there/x.png"]) == {
+        "there/x.gif": "there/x.gif-monet.png",
+        "there/x.png": "there/x-monet.png",
+    }
+    assert pairs(["there/z.jpg", "there/z.png"], "out", "jpg") == {
+        "there/z.jpg": "out/z.jpg",
+        "there/z.png": "out/z.png.jpg",
+    }
+
+
 def test_what_fills_a_folder_is_a_batch(folder):
     assert plan(["one.jpg"], "x.png", "m") == ([Job(Path("one.jpg"), Path("x.png"))], False)
     assert plan(["one.jpg", "two.jpg"], "out", "m")[1]

@@ -70,3 +70,13 @@ def test_narrow_pictures_are_filled_too(size):
     cover[0, 0] = 1
     filled = bleed(np.full((1, 3, *size), 0.25, np.float32) * cover, cover)
     assert np.allclose(filled, 0.25, atol=1e-5)
+
+
+def test_what_fills_transparency_stays_between_black_and_white():
+    x = np.zeros((1, 3, 16, 16), np.float32)
+    x[:, :, 5:11, 5:8] = 1  # a bright edge beside a dark one, which bicubic enlarging overshoots
+    cover = np.zeros((16, 16), np.float32)
+    cover[5:11, 5:11] = 1
+    filled = bleed(x, cover)
+    assert filled.min() >= 0
+    assert filled.max() <= 1

@@ -23,7 +23,7 @@ def test_files_and_their_bytes_are_pictures(photo, stylizer):
     wanted = read_image(photo)
     data = photo.read_bytes()
     with photo.open("rb") as file:
-        for source in (file, io.BytesIO(data), data):
+        for source in (file, io.BytesIO(data), data, bytearray(data)):
             np.testing.assert_array_equal(as_image(source), wanted)
     painted = stylizer(photo, "monet", quality="draft")
     np.testing.assert_array_equal(stylizer(io.BytesIO(data), "monet", quality="draft"), painted)
@@ -63,3 +63,8 @@ def test_one_picture_where_several_are_expected(photo, stylizer):
 def test_one_path_of_votes(tmp_path):
     with pytest.raises(InputError, match=r"none\.json"):
         read_votes(str(tmp_path / "none.json"))
+
+
+def test_a_seed_is_a_whole_number(photo, stylizer):
+    with pytest.raises(UsageError, match="seed must be a whole number"):
+        stylizer(photo, "monet", quality="draft", seed=1.5)

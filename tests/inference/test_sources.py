@@ -36,3 +36,13 @@ def test_a_region_of_a_photo_shows_what_is_near_where_it_is_transparent():
     alpha[:, 20:] = 0
     region = PixelSource(Photo(pixels, alpha)).region(slice(5, 15), slice(25, 35))
     np.testing.assert_allclose(region, 200 / 255, atol=1e-3)
+
+
+def test_what_stands_under_transparency_stays_between_black_and_white():
+    pixels = np.zeros((20, 1100, 3), np.uint8)  # the fill is kept at a third of that, and enlarged
+    pixels[:, 548:] = 255
+    alpha = np.zeros((20, 1100), np.uint8)
+    alpha[:, ::3] = 128
+    region = PixelSource(Photo(pixels, alpha)).region(slice(0, 20), slice(500, 600))
+    assert region.min() >= 0
+    assert region.max() <= 1

@@ -34,7 +34,8 @@ _UNREAD = {
     **dict.fromkeys((".svg", ".svgz", ".eps", ".ps", ".ai", ".pdf", ".wmf", ".emf"), _DRAWN),
     ".jxl": "JPEG XL, which is not read; convert it to PNG, as by djxl",
     **dict.fromkeys((".jp2", ".j2k", ".jpx", ".jpf", ".tga", ".pnm", ".ppm", ".pgm", ".pbm", ".pcx", ".ico"), _OTHER),
-    **dict.fromkeys((".exr", ".hdr", ".xpm", ".xbm", ".dds", ".qoi", ".fits", ".ras", ".sgi", ".bpg", ".wbmp"), _OTHER),
+    **dict.fromkeys((".exr", ".hdr", ".xpm", ".xbm", ".dds", ".qoi", ".fits", ".ras", ".sgi", ".bpg"), _OTHER),
+    **dict.fromkeys((".wbmp", ".icns", ".cur"), _OTHER),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".3gp"), _MOVING),
 }
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"})
@@ -43,6 +44,8 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
 def why_unread(name: Path) -> str:
     """What a file is that is no picture by its suffix, and what to do."""
+    if not name.suffix:
+        return "no suffix says what it is; where it is a picture, give it one"
     return _UNREAD.get(name.suffix.lower(), "no picture")
 
 

@@ -128,7 +128,7 @@ def as_image(source: ImageSource) -> Picture:
 
 def is_file_like(source: object) -> TypeGuard[PhotoSource]:
     """Whether that is a path, the bytes of a file or an open file."""
-    return isinstance(source, str | os.PathLike | bytes) or callable(getattr(source, "read", None))
+    return isinstance(source, str | os.PathLike | bytes | bytearray) or callable(getattr(source, "read", None))
 
 
 def _values(source: Any) -> npt.NDArray[Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def plan(
     if out is None:
         if pipes := [photo for photo, _ in found if is_pipe(photo)]:
             raise UsageError(f"{pipes[0]} is a pipe, and no picture can lie beside it; name a file with -o")
-        targets = [photo.with_name(f"{photo.stem}-{label}{_suffix(photo, format)}") for photo, _ in found]
+        targets = _named([photo for photo, _ in found], format, f"-{label}")
     elif folder_wanted or os.path.isdir(out) or out.endswith(("/", os.sep)):
         targets = _in_folder(found, Path(out), format)
     else:
@@ -145,7 +146,19 @@ def _in_folder(found: list[tuple[Path, Path]], folder: Path, format: str | None)
         raise UsageError(f"{len(found)} photos cannot go into the one file {folder}; name a folder with -o")
     if not os.path.isdir(folder.absolute().parent):
         raise OutputError(f"cannot write into {folder}: the folder {folder.parent} is not there; make it first")
-    return [folder / name.with_name(f"{name.stem}{_suffix(name, format)}") for _, name in found]
+    return [folder / name for name in _named([name for _, name in found], format)]
+
+
+def _named(photos: list[Path], format: str | None, ending: str = "") -> list[Path]:
+    """What each photo's picture is called: by its stem or, where ``a.heic`` and ``a.png`` would both become ``a.png``,
+    by its whole name (``a.heic.png``), but for the one whose suffix stays."""
+    suffixes = [_suffix(photo, format) for photo in photos]
+    names = [photo.with_name(f"{photo.stem}{ending}{suffix}") for photo, suffix in zip(photos, suffixes, strict=True)]
+    count = Counter(names)
+    return [
+        name if count[name] == 1 or photo.suffix == suffix else photo.with_name(f"{photo.name}{ending}{suffix}")
+        for photo, name, suffix in zip(photos, names, suffixes, strict=True)
+    ]
 
 
 def _file(path: Path, format: str | None) -> Path:

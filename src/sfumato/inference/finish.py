@@ -91,5 +91,5 @@ def bleed(x: Picture, cover: npt.NDArray[np.float32]) -> Picture:
     small_cover = half(cover)
     small = np.stack([half(plane * cover) for plane in x[0]])[None] / np.maximum(small_cover, 1e-6)
     below = bleed(small.astype(np.float32), small_cover)
-    fill = enlarge(below, height, width, slice(0, height), slice(0, width))
+    fill = np.clip(enlarge(below, height, width, slice(0, height), slice(0, width)), 0.0, 1.0)  # bicubic overshoots
     return np.asarray(x * cover + fill * (1 - cover), np.float32)

@@ -58,7 +58,7 @@ class PixelSource:
         if self._fill is None:
             return picture
         cover = self._cover(self.photo.alpha[rows, columns])  # type: ignore[index]  # there is a fill, so alpha
-        fill = enlarge(self._fill, self.height, self.width, rows, columns)
+        fill = np.clip(enlarge(self._fill, self.height, self.width, rows, columns), 0.0, 1.0)  # bicubic overshoots
         return np.asarray(picture * cover + fill * (1 - cover), np.float32)
 
     def reduced(self, height: int, width: int) -> Picture:

@@ -203,6 +203,8 @@ class Stylizer:
         check_range(strength, 0.0, 1.0, "strength")
         check_range(stroke, 0.5, 2.0, "stroke")
         check_range(seed, 0, 2**63 - 1, "seed")
+        if not isinstance(seed, int | np.integer):
+            raise UsageError(f"seed must be a whole number, but is {seed!r}")
         if color not in get_args(Color):
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
         styles = as_styles(style)
