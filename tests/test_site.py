@@ -83,6 +83,20 @@ def test_every_page_of_the_site_is_there_and_every_page_that_is_there_is_in_it(
     assert listed == written | made
 
 
+def test_formulas_are_mathml_and_code_stays(site: ModuleType) -> None:
+    pytest.importorskip("latex2mathml", reason="the extra docs is not installed")
+    text = site.with_formulas("`$HOME`, $x^2$ and\n\n$$\n\\frac{1}{n}\n$$\n\n```sh\necho $A $B\n```\n")
+    assert "$HOME" in text
+    assert "echo $A $B" in text
+    assert text.count("$") == 3
+    assert "<msup><mi>x</mi><mn>2</mn></msup>" in text
+    assert re.search(r'<math [^>]*display="block"[^>]*><mrow><mfrac>', text)
+    theory = site.with_formulas((ROOT / "docs" / "theory.md").read_text("utf-8"))
+    formulas = re.findall(r"<math .*?</math>", theory, re.DOTALL)
+    assert len(formulas) > 200
+    assert [formula for formula in formulas if re.search(r"\\[a-zA-Z]", formula)] == []
+
+
 @pytest.mark.parametrize(("link", "code"), [("b.md#there", 0), ("c.md", 1), ("b.md#nowhere", 1)])
 def test_a_dead_link_fails_the_build(
     site: ModuleType, tmp_path: Path, link: str, code: int, capsys: pytest.CaptureFixture[str]

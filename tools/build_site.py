@@ -3,9 +3,9 @@
 usage: build_site.py
 
 The pages are the Markdown files of the repository, in their own places, so that a link works there and on the site.
-Three pages are made from the code: the commands, the configuration and the public names of Python. They are collected
-in out/site-source, and zensical makes the site of them in out/site, as mkdocs.yml says. A link to a page or heading
-that does not exist ends it with exit code 1.
+Three pages are made from the code: the commands, the configuration and the public names of Python. Formulas become
+MathML. All of it is collected in out/site-source, of which zensical makes the site in out/site, as mkdocs.yml says. A
+link to a page or heading that does not exist ends it with exit code 1.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ PUBLIC = {"sfumato": "The package", "sfumato.image": "Reading and writing pictur
 
 def main() -> int:
     collect(ROOT, SOURCE)
+    for page in SOURCE.rglob("*.md"):
+        page.write_text(with_formulas(page.read_text("utf-8")), "utf-8")
     reference = SOURCE / "reference"
     reference.mkdir()
     (reference / "commands.md").write_text(command_reference(), "utf-8")
@@ -55,6 +57,18 @@ def collect(root: Path, out: Path) -> None:
     shutil.copytree(root / "docs", out / "docs")
     for name in PAGES:
         shutil.copy(root / name, out / name)
+
+
+def with_formulas(text: str) -> str:
+    """Markdown with MathML in place of ``$...$`` and ``$$...$$`` outside code: browsers show it without a script."""
+    from latex2mathml.converter import convert
+
+    def shown(found: re.Match[str]) -> str:
+        if found["block"]:
+            return convert(found["block"].strip(), display="block")
+        return convert(found["inline"]) if found["inline"] else found[0]
+
+    return re.sub(r"```.*?```|`[^`]*`|\$\$(?P<block>.+?)\$\$|\$(?P<inline>[^$]+?)\$", shown, text, flags=re.DOTALL)
 
 
 def build(config: Path) -> int:
