@@ -6,17 +6,21 @@
 PYTHON ?= python3
 ARGS ?=
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+EXE := $(if $(filter Windows_NT,$(OS)),.exe)
 # Not compiled on installation: Python compiles what it imports, and most of torch is never imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 # A process a core, one thread each: threads of several processes would wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+LIGHT_TESTS := $(addprefix tests/,test_errors.py test_metadata.py test_readme.py test_sheet.py test_style_code.py \
+	test_tables.py assets/test_assets.py inference/test_library.py inference/test_sources.py inference/test_tiling.py)
 # The stamps lie in the environment that they speak of, so they go when it goes.
 LIGHT := $(VENV)/installed-light
 FULL := $(VENV)/installed-full
+SITE := $(VENV)/installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test check bench train-flagship both-folders
+.PHONY: help demo setup test test-light check docs dist bench train-flagship both-folders
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | column -t -s '#' 2>/dev/null || grep '##' Makefile
@@ -30,11 +34,21 @@ test: $(FULL) ## the tests; the slow ones too when CI=true
 	$(TEST_ENV) $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile \
 		$(if $(filter true,$(CI)),,-m 'not slow') $(ARGS)
 
+test-light: $(LIGHT) ## tests that need neither torch nor a Unix system, with the light install
+	$(PIP_INSTALL) 'hypothesis>=6.120' 'pytest>=8.3'
+	$(TEST_ENV) $(BIN)/python -m pytest -m 'not slow' $(LIGHT_TESTS) $(ARGS)
+
 check: $(FULL) ## lint, formatting, types, the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict src
 	$(BIN)/python -m pytest -q tests/test_layers.py
+
+docs: $(SITE) ## the documentation as a site, into out/site; a dead link fails
+	$(BIN)/python tools/build_site.py
+
+dist: $(FULL) ## wheel and source archive, into out/dist
+	$(BIN)/python -m build --outdir out/dist
 
 bench: $(FULL) ## speed and quality of this tree
 	$(BIN)/python benchmarks/run.py $(ARGS)
@@ -46,20 +60,25 @@ both-folders:
 	@test -n "$(CONTENT)" -a -n "$(STYLE)" || \
 		{ echo "name both folders: make train-flagship CONTENT=photos STYLE=paintings" >&2; exit 2; }
 
-$(BIN)/python:
+$(BIN)/python$(EXE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Sfumato needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12, say" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
 # scikit-image without its dependencies: the demo takes photos out of it and imports nothing.
-$(LIGHT): pyproject.toml constraints.txt | $(BIN)/python
+$(LIGHT): pyproject.toml constraints.txt | $(BIN)/python$(EXE)
 	@echo "Installing the light package into $(VENV): about a minute ..."
 	$(PIP_INSTALL) --editable .
 	$(PIP_INSTALL) --no-deps 'scikit-image>=0.25'
 	@touch $@
 
-$(FULL): pyproject.toml constraints.txt requirements-nodeps.txt | $(BIN)/python
+$(FULL): pyproject.toml constraints.txt requirements-nodeps.txt | $(BIN)/python$(EXE)
 	@echo "Installing every extra into $(VENV): a few minutes ..."
 	$(PIP_INSTALL) --editable '.[dev]'
 	$(PIP_INSTALL) --no-deps --requirement requirements-nodeps.txt
 	@touch $(LIGHT) $@
+
+$(SITE): $(FULL)
+	@echo "Installing what builds the site into $(VENV) ..."
+	$(PIP_INSTALL) --editable '.[docs]'
+	@touch $@

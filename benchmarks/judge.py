@@ -1,4 +1,4 @@
-"""The README's table: stylised pictures of pairs, judged by a network that no model here trains on.
+"""The table of docs/results.md: stylised pictures of pairs, judged by a network that no model here trains on.
 
 usage: judge.py --pairs PAIRS.csv --content DIR --style DIR [--short PX] [--json OUT] NAME=DIR|NAME=IDENTITY ...
 

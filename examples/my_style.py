@@ -5,7 +5,7 @@ it, finished, judged and kept. It prints and runs the commands of docs/personal.
 
 Without a folder of liked pictures it makes some: two of the demo's free photos in styles of works of van Gogh. The
 photo is by default Chelsea the cat (Stefan van der Walt, CC0). What is learnt is kept in OUT/personal and not among
-your own styles, unless SFUMATO_PERSONAL says where. Judging needs the extra quality (README.md says how to get it).
+your own styles, unless SFUMATO_PERSONAL says where. Judging needs the extra quality (docs/install.md says how).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What the README tells people to type works."""
+"""What the README and the first pages tell people to type works."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sfumato.errors import IS_PUBLISHED, how_to_install
 from sfumato.image import read_image, write_image
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
+PAGES = ("README.md", "docs/first-pictures.md")
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> Path:
-    """A folder with the pictures that the README speaks of."""
+    """A folder with the pictures that the pages speak of."""
     names = ("photo", "any-picture", "vase", "one", "two", "three", "holiday/beach", "holiday/harbour")
     for name in names:
         coarse = rng.random((1, 3, 4, 5)).astype(np.float32)
@@ -31,31 +31,46 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generat
     return tmp_path
 
 
-def test_the_python_of_the_readme(desk: Path) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(block, "README.md", "exec"), {})
+@pytest.mark.parametrize("page", PAGES)
+def test_the_python_of_a_page(desk: Path, page: str) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+    exec(compile(block, page, "exec"), {})
     assert read_image(desk / "painted.png").shape == (1, 3, 48, 60)
-    assert (desk / "mixed.safetensors").is_file()
+    assert (desk / "mixed.safetensors").is_file() == ("mixed.save" in block)
 
 
-def test_the_first_commands_of_the_readme(desk: Path) -> None:
-    section = README.partition("## A first picture")[2].partition("\n## ")[0]
+@pytest.mark.parametrize(
+    ("page", "heading", "made"),
+    [
+        (PAGES[0], "A first picture", {"painted.png", "softer.png"}),
+        (PAGES[1], "Painting", {"sheet.png", "bold.png", "vase.png", "painted/beach.jpg", "painted/harbour.jpg"}),
+    ],
+)
+def test_the_first_commands_of_a_page(desk: Path, page: str, heading: str, made: set[str]) -> None:
+    section = (ROOT / page).read_text("utf-8").partition(f"## {heading}\n")[2].partition("\n## ")[0]
     (block,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     for line in block.splitlines():
         program, *words = shlex.split(line, comments=True)
-        arguments = [
-            path for word in words for path in (sorted(map(str, Path().glob(word))) if "*" in word else [word])
-        ]
-        result = CliRunner().invoke(app, arguments)
+        result = CliRunner().invoke(app, words)
         assert (program, result.exit_code) == ("sfumato", 0), f"{line}\n{result.stderr}"
-    assert sorted(path.name for path in (desk / "painted").iterdir()) == ["beach.jpg", "harbour.jpg"]
+    assert [name for name in made if not (desk / name).is_file()] == []
 
 
-def test_extras_of_the_readme_are_those_that_there_are() -> None:
-    section = README.partition("## Get it")[2].partition("\n## ")[0]
+def test_the_readme_is_short_and_shows_a_picture_first() -> None:
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    assert len(lines) < 120
+    (title, picture, *_) = [line for line in lines if line]
+    assert title == "# Sfumato"
+    shown = re.fullmatch(r"!\[.+\]\((.+)\)", picture)
+    assert shown is not None
+    assert (ROOT / shown[1]).is_file()
+
+
+def test_extras_of_the_first_page_are_those_that_there_are() -> None:
+    section = (ROOT / "docs" / "install.md").read_text("utf-8").partition("## Extras")[2].partition("\n## ")[0]
     named = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
-    assert set(named) == set(extras) - {"dev"}
+    assert set(named) == set(extras) - {"dev", "docs"}
 
 
 def test_nobody_is_sent_to_a_package_index_that_does_not_have_it() -> None:

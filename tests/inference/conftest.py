@@ -3,18 +3,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
-from sfumato.export.onnx import export_model
 from sfumato.inference import Style, Stylizer
-from sfumato.networks.config import ModelConfig
-from sfumato.networks.model import StyleTransferModel
 from support import scene
 
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real model, tiny and untrained, exported as any other."""
+    import torch  # which the tests of the light install do without
+
+    from sfumato.export.onnx import export_model
+    from sfumato.networks.config import ModelConfig
+    from sfumato.networks.model import StyleTransferModel
+
     torch.manual_seed(0)
     config = ModelConfig(widths=(8, 12, 16), blocks=1, texture_size=16, style_size=16)
     folder = tmp_path_factory.mktemp("models") / "tiny"

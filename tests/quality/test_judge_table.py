@@ -1,4 +1,4 @@
-"""benchmarks/judge.py, which makes the README's table. Its measures have tests of their own."""
+"""benchmarks/judge.py, which makes the table of docs/results.md. Its measures have tests of their own."""
 
 import argparse
 import importlib
