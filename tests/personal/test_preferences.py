@@ -581,7 +581,7 @@ def test_the_store_is_its_owners_alone_whatever_its_folder_is(store, likes, othe
 
 def test_whoever_waits_for_another_command_is_told_why(store, likes, stylizer, caplog):
     create("anna", gather(likes[:1], [], stylizer), stylizer)
-    code = "import sys\nfrom pathlib import Path\nfrom sfumato.files import locked\n"
+    code = "import sys\nfrom pathlib import Path\nfrom sfumato.locks import locked\n"
     code += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.readline()"
     words = [sys.executable, "-c", code, str(store / ".lock")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

@@ -36,7 +36,7 @@ from typing import Any, Literal
 
 from sfumato import assets
 from sfumato.errors import InputError, OutputError, SfumatoError, UsageError, first_line
-from sfumato.files import atomic_file, locked, read_bytes, read_json
+from sfumato.files import atomic_file, read_bytes, read_json
 from sfumato.image import picture_digest
 from sfumato.inference.library import PERSONAL, TASTE_SUFFIX, has_personal, is_name, new_personal_path, personal_folder
 from sfumato.inference.style import Style
@@ -44,6 +44,7 @@ from sfumato.inference.style_pictures import LIKED, StylePicture, write_liked
 from sfumato.inference.stylizer import Stylizer
 from sfumato.inference.taste import RIGHTS, Taste
 from sfumato.limits import max_pixels, most_bytes
+from sfumato.locks import locked
 from sfumato.personal.look import Look, Remark, Seen, look, odd_one
 from sfumato.personal.profile import Centre, PreferenceModel, centres
 from sfumato.personal.space import StyleSpace
