@@ -37,9 +37,12 @@ from unseen import judge
 
 from sfumato.image import Picture, read_image, resize, thumbnail_size
 from sfumato.inference import Style, Stylizer
-from sfumato.personal import profile
-from sfumato.personal.preferences import create, gather
-from sfumato.personal.profile import Centre, PreferenceModel, StyleSpace, centres, next_question
+from sfumato.personal.centres import Centre, centres
+from sfumato.personal.gathering import gather
+from sfumato.personal.mixture import fit_mixture
+from sfumato.personal.preference_model import PreferenceModel, chance, next_question
+from sfumato.personal.service import create
+from sfumato.personal.space import StyleSpace
 from sfumato.quality.intervals import Interval, crossed_interval_of, mean_interval
 from sfumato.quality.similarity import content_distance
 from sfumato.quality.style import StyleStatistics, luma_view, spread, statistics_distance, texture_distance
@@ -266,7 +269,7 @@ def mixes(data: Data) -> dict[str, Any]:
             found = centres(data.codes(works), (), data.space)
             x, trust = data.space.places(data.codes(works)), np.ones(len(works))
             out = data.space.places(data.codes(held_a[:30] + held_b[:30]))
-            two, one = (profile.fit_mixture(x, trust, between, k).log_density(out) for k in (2, 1))
+            two, one = (fit_mixture(x, trust, between, k).log_density(out) for k in (2, 1))
             pure_members = [
                 max(sum(works[i].artist == artist for i in centre.members) for artist in (a, b)) for centre in found
             ]
@@ -397,7 +400,7 @@ def accuracy_and_error(
     place = {i: k for k, i in enumerate(used)}
     aspects = model.aspects([codes[i] for i in used])
     rows = np.stack([aspects[place[i]] - aspects[place[j]] for i, j in pairs.tolist()])
-    odds = profile.chance(rows @ model.mean, ((rows @ model.covariance) * rows).sum(1))
+    odds = chance(rows @ model.mean, ((rows @ model.covariance) * rows).sum(1))
     right = (odds > 0.5) == (utility[pairs[:, 0]] > utility[pairs[:, 1]])
     sure = np.maximum(odds, 1 - odds)
     bins = np.minimum(((sure - 0.5) * 20).astype(int), 9)

@@ -21,7 +21,9 @@ from sfumato.image import read_recipe, to_uint8
 from sfumato.inference import Style, Stylizer
 from sfumato.networks.config import NoiseConfig
 from sfumato.networks.model import NoiseModel
-from sfumato.personal.preferences import Gathered, Preferences, add, names
+from sfumato.personal.gathering import Gathered
+from sfumato.personal.service import add
+from sfumato.personal.store import load_preferences, load_taste, missing_pictures, names
 from sfumato.training.state import checkpoints
 from support import scene
 
@@ -218,21 +220,21 @@ def test_tastes(own, pictures, stylizer):
 
     def check():
         for name in names():
-            kept = Preferences.load(name)
-            assert kept.missing() == []
+            kept = load_preferences(name)
+            assert missing_pictures(kept) == []
             assert len(kept.pictures) in (2, 4)
             Style.named(name)
             add(name, Gathered(), stylizer)
-            kept = Preferences.load(name)
-            assert kept.is_learnt(kept.taste)
+            kept = load_preferences(name)
+            assert kept.is_learnt(load_taste(kept))
 
-    with Killer(own, [*PAINTING, "sfumato.personal.preferences", "sfumato.inference.taste"], 3) as killer:
+    with Killer(own, [*PAINTING, "sfumato.personal.service", "sfumato.inference.taste"], 3) as killer:
         whole = [killer.whole(*words) for words in (new, more, less, gone)]
         for _ in range(15):
             for took, words in zip(whole, (new, more, less, gone), strict=True):
                 if words is not new and not names():
                     killer.whole(*new)
-                if (words is new and names()) or (words is less and len(Preferences.load("anna").pictures) == 2):
+                if (words is new and names()) or (words is less and len(load_preferences("anna").pictures) == 2):
                     continue
                 list(killer.kill(1, took, *words))
                 check()

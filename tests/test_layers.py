@@ -34,6 +34,7 @@ LAYERS = (  # top to bottom
     {"deep", "metadata"},
     {"limits", "tables"},
     {"checks", "files", "onnx_file", "parallel", "pipes", "text", "xmp_iptc"},
+    {"locks"},
     {"errors"},
 )
 HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}
@@ -51,6 +52,7 @@ LIGHT = {
     "image",
     "inference",
     "limits",
+    "locks",
     "metadata",
     "onnx_file",
     "personal",

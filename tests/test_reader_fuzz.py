@@ -38,7 +38,7 @@ from sfumato.inference.style_pictures import LIKED, read_liked
 from sfumato.inference.taste import Taste
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 from sfumato.personal import space
-from sfumato.personal.preferences import Preferences
+from sfumato.personal.store import load_preferences, load_taste, missing_pictures
 from sfumato.quality.pairs import read_pairs
 from sfumato.quality.votes import read_votes, tally
 from sfumato.training.config import load_recipe
@@ -254,8 +254,8 @@ def answers(folder: Path) -> dict[str, list[Door]]:
     liked = {"styles": [[{"path": str(folder / "a.png"), "sha256": "a" * 64, "weight": 0.5}]]}
 
     def remembered(_: Path) -> object:
-        kept = Preferences.load("anna")
-        return kept.missing(), kept.is_learnt(kept.taste), json.dumps(kept.to_json())
+        kept = load_preferences("anna")
+        return missing_pictures(kept), kept.is_learnt(load_taste(kept)), json.dumps(kept.to_json())
 
     def painted(path: Path) -> object:
         return [len(each) for each in read_liked(path.parent, 1)]

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from sfumato.errors import OutputError
-from sfumato.files import _exchange, _swept, atomic_file, locked, new_directory
+from sfumato.files import _exchange, _swept, atomic_file, new_directory
+from sfumato.locks import locked
 
 
 def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path: Path) -> None:
@@ -70,7 +71,8 @@ def test_a_disk_without_links_replaces_nothing_either(tmp_path: Path, monkeypatc
 HANGING = """
 import sys
 from pathlib import Path
-from sfumato.files import atomic_file, locked, new_directory
+from sfumato.files import atomic_file, new_directory
+from sfumato.locks import locked
 with globals()[sys.argv[1]](Path(sys.argv[2])):
     print("ready", flush=True)
     sys.stdin.readline()

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sfumato.assets import weights_dir
 from sfumato.data.folders import Picture, look
-from sfumato.export.onnx import export_upscaler
+from sfumato.export.upscaler import export_upscaler
 from sfumato.networks.upscaler import SCALE, Upscaler
 
 SIDE = 56  # pixels of a crop

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, files that are read only as far as they should be, and locks.
+"""Files and folders that appear whole or not at all, and files that are read only as far as they should be.
 
 What is being written lies beside its place as ``.sfumato-HEX.tmp`` and is locked for as long as its writer lives. Such
 a neighbour whose lock is free was left by a killed process, and whoever writes into that folder next sweeps it away.
@@ -16,13 +16,13 @@ import secrets
 import shutil
 import stat
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from sfumato.errors import OutputError
+from sfumato.locks import try_lock
 
 #: Bytes of the largest JSON file that is read; a model's card has some thousand.
 LARGEST_JSON = 16 * 2**20
@@ -30,8 +30,6 @@ _BLOCK = 2**20  # bytes that are hashed at a time
 # A named pipe that nobody writes to would wait for ever when it is opened. (Windows has no such pipes among its files.)
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 _TEMPORARY = re.compile(r"\.sfumato-[0-9a-f]{12}\.tmp")
-_POLL = 0.05  # seconds between two looks at a lock that another holds
-_TOLD_AFTER = 1.0  # seconds of waiting
 _swept: set[str] = set()  # folders that this process has looked over
 
 
@@ -104,7 +102,7 @@ def _is_held(descriptor: int) -> bool:
     if sys.platform == "win32":
         return True  # an open file cannot be removed there
     try:
-        return _try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
+        return try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
     except OSError:
         return True  # this disk knows no locks, and so nothing is swept there
 
@@ -267,7 +265,7 @@ def _remove_dead(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        if _try_lock(descriptor):
+        if try_lock(descriptor):
             shutil.rmtree(path) if stat.S_ISDIR(os.fstat(descriptor).st_mode) else path.unlink()
     finally:
         os.close(descriptor)
@@ -356,47 +354,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number in it is too large")
     return number
-
-
-# ---- locks -----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Holds the lock of a file, which is made where it is not there; it goes with the process, also with a killed one.
-
-    Args:
-        waiting: called once after a second of waiting for another process; ``None`` does not wait.
-
-    Raises:
-        BlockingIOError: another process holds it, and there is no waiting.
-        OSError: the file cannot be made, or its disk knows no locks.
-    """
-    with path.open("a+b") as file:
-        began, told = time.monotonic(), False
-        while not _try_lock(file.fileno()):
-            if waiting is None:
-                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path))
-            if not told and time.monotonic() - began >= _TOLD_AFTER:
-                waiting()
-                told = True
-            time.sleep(_POLL)
-        yield
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Whether the lock was free; it is held then until all copies of the descriptor are closed."""
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as problem:
-        if problem.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-            return False
-        raise
-    return True

@@ -17,7 +17,7 @@ from sfumato.image import to_uint8
 from sfumato.inference import Style
 from sfumato.inference.taste import Taste
 from sfumato.networks.model import NoiseConfig, NoiseModel
-from sfumato.personal.preferences import install
+from sfumato.personal.service import install
 from support import assert_one_sentence, run, save_works, scene
 
 

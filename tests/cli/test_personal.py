@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from sfumato.cli import app, personal
+from sfumato.cli import app
+from sfumato.cli.personal import options as personal_options
 from sfumato.image import read_recipe, to_uint8
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.taste import Taste
-from sfumato.personal.preferences import Preferences
+from sfumato.personal.store import load_preferences, load_taste
 from sfumato.style_code import StyleCode
 from support import assert_one_sentence, files, pixels, run, save_scenes, save_works, scene, work
 
@@ -269,21 +270,21 @@ def test_a_style_whose_file_is_gone_is_to_be_learnt_again(desk, store, tmp_path)
 
 def test_rights_are_recorded_and_asked_for_only_in_a_terminal(desk, store):
     new(desk, "anna", "--rights", "public-domain")
-    assert Preferences.load("anna").taste.rights == {"public-domain": 5}
+    assert load_taste(load_preferences("anna")).rights == {"public-domain": 5}
     new(desk, "bert")
-    assert Preferences.load("bert").taste.rights == {"unstated": 5}
+    assert load_taste(load_preferences("bert")).rights == {"unstated": 5}
     result = run("personal", "new", "carl", "--like", desk / "rough", "--rights", "stolen")
     assert_one_sentence(result, 2, "Invalid value for '--rights'")
 
 
 def test_rights_are_asked_for_again_where_the_answer_is_none(desk, store, monkeypatch):
-    monkeypatch.setattr(personal, "_terminal", lambda: True)
+    monkeypatch.setattr(personal_options, "in_terminal", lambda: True)
     for said, rights in (("foo\nL\n", "licensed"), ("public-domain\n", "public-domain"), ("\n", "unstated")):
         words = ["personal", "new", f"of-{rights}", "--like", str(desk / "rough")]
         result = CliRunner().invoke(app, words, input=said)
         assert result.exit_code == 0, result.output
         assert ("o, l, p or Enter, please" in result.stdout) == (said[0] == "f")
-        assert Preferences.load(f"of-{rights}").taste.rights == {rights: 5}
+        assert load_taste(load_preferences(f"of-{rights}")).rights == {rights: 5}
 
 
 def test_questions_are_answered_by_lines(desk, store, tmp_path):
@@ -306,9 +307,9 @@ def test_questions_are_answered_by_lines(desk, store, tmp_path):
     assert said in result.stdout
     assert "Of the built-in styles it would choose " in result.stdout
     assert pixels(tmp_path / "q.png").shape == (40, 128, 3)
-    kept = Preferences.load("anna")
+    kept = load_preferences("anna")
     assert [answer.preferred for answer in kept.answers] == ["first", "second", "neither"]
-    assert kept.taste.answers == 2
+    assert load_taste(kept).answers == 2
     assert "learnt from 5 liked pictures, 2 answers; 1 style" in run("personal", "show", "anna").stdout
     assert "0 answer" not in run("personal", "remove", "anna", "--answers").stdout
     assert_one_sentence(run("personal", "remove", "anna", ""), 2, "a name of a picture is empty")
@@ -327,7 +328,7 @@ def test_questions_end_when_enough_is_learnt(desk, store, tmp_path):
     result = CliRunner().invoke(app, [str(word) for word in words], input="1\n" * 1000)
     assert result.exit_code == 0, result.output
     assert "Enough is learnt: no question would teach much more." in result.stdout
-    assert 10 < Preferences.load("anna").taste.answers < 200
+    assert 10 < load_taste(load_preferences("anna")).answers < 200
     again = CliRunner().invoke(app, [str(word) for word in words], input="1\n")
     assert "Enough is learnt: no question would teach much more. 0 questions answered." in again.stdout
 

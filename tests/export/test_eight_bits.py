@@ -11,7 +11,8 @@ import torch
 from onnx import numpy_helper
 
 from sfumato.export.eight_bits import MOST, calibration_pictures, quantise
-from sfumato.export.onnx import _Decoder, _export
+from sfumato.export.graph import export_graph
+from sfumato.export.networks import DecoderGraph
 from sfumato.networks.config import MatchingConfig
 from sfumato.networks.model import MatchingModel
 
@@ -23,7 +24,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = MatchingModel(MatchingConfig(widths=(WIDTH, 16, 8), blocks=2)).eval()
     path = tmp_path_factory.mktemp("graph") / "decoder.onnx"
-    _export(_Decoder(model), (torch.randn(1, WIDTH, 9, 11),), path, ["entered"], ["painted"])
+    export_graph(DecoderGraph(model), (torch.randn(1, WIDTH, 9, 11),), path, ["entered"], ["painted"])
     return path
 
 

@@ -13,8 +13,10 @@ from sfumato import __version__
 from sfumato.checkpoint import load_model, save_model
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
-from sfumato.export import onnx as export
-from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, export_model, export_run
+from sfumato.export import parity as parity_check
+from sfumato.export.bundle import PARITY_SIZES
+from sfumato.export.onnx import export_model, export_run
+from sfumato.export.parity import TOLERANCE
 from sfumato.inference import Style, Stylizer
 from sfumato.networks.model import (
     CollectionConfig,
@@ -226,7 +228,7 @@ def test_damaged_weights_are_found_before_anything_is_painted(exported, tmp_path
 
 
 def test_graphs_that_differ_are_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    monkeypatch.setattr(parity_check, "TOLERANCE", 0.0)
     with pytest.raises(ModelError, match=r"differ from torch by.*generator.*nothing was kept"):
         export_model(new_model(), tmp_path / "bundle", "tiny")
     assert list(tmp_path.iterdir()) == []
@@ -235,7 +237,7 @@ def test_graphs_that_differ_are_not_kept(tmp_path, monkeypatch):
 def test_a_failed_export_leaves_the_bundle_that_was_there(exported, tmp_path, monkeypatch):
     bundle = shutil.copytree(exported[0], tmp_path / "bundle")
     before = {p.name: p.read_bytes() for p in bundle.iterdir()}
-    monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    monkeypatch.setattr(parity_check, "TOLERANCE", 0.0)
     with pytest.raises(ModelError):
         export_model(new_model(3), bundle, "other")
     assert {p.name: p.read_bytes() for p in bundle.iterdir()} == before
@@ -310,7 +312,7 @@ def test_a_model_of_noise_is_exported_from_its_run_and_agrees_with_torch(tmp_pat
 
 
 def test_a_model_of_noise_whose_graph_differs_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    monkeypatch.setattr(parity_check, "TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="differ from torch"):
         export_model(new_noise_model(), tmp_path / "bundle", "x")
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from sfumato.errors import InputError, ModelError, UsageError
-from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, export_model, export_run
+from sfumato.export.bundle import PARITY_SIZES
+from sfumato.export.onnx import export_model, export_run
+from sfumato.export.parity import TOLERANCE
 from sfumato.image import Photo, to_levels
 from sfumato.inference import Style, Stylizer
 from sfumato.inference import draft as module

@@ -11,10 +11,12 @@ import torch
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import Photo, as_image, read_photo, shrink, to_uint8, write_photo
 from sfumato.inference import Style, Stylizer
-from sfumato.inference.explain import changes, explain, recipe_of
+from sfumato.inference.changes import changes
+from sfumato.inference.explain import explain
 from sfumato.inference.explain_sheet import CELL, COLUMNS, explanation_sheet, write_sheet
 from sfumato.inference.nearest import CARD_KEY, FILE, SAME, TrainingStyles, Work
 from sfumato.inference.recipe import Recipe
+from sfumato.inference.repaint import recipe_of
 from sfumato.networks.statistics import BANDS, MEASURED, SHARES, Measured
 from sfumato.style_code import StyleCode, code_parts
 

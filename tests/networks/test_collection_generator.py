@@ -5,7 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sfumato.export.onnx import PARITY_SIZES, TOLERANCE, _export
+from sfumato.export.bundle import PARITY_SIZES
+from sfumato.export.graph import export_graph
+from sfumato.export.parity import TOLERANCE
 from sfumato.inference.tiling import HALO, tiles
 from sfumato.networks.collection_generator import MOMENTUM, CollectionGenerator, Norm
 from sfumato.networks.statistics import EPSILON, Given, Measure
@@ -239,9 +241,9 @@ def test_exported_graphs_agree_with_torch_at_any_size(natural, tmp_path, kind):
     # `eval`: the exporter gives each part back in the mode of the whole, and the mode decides what is measured.
     photo, statistics = natural(75, 93), Statistics(generator).eval()
     inputs = (photo, generator.measure(photo), torch.tensor([16, 32]))
-    _export(statistics, (photo,), tmp_path / "statistics.onnx", ["thumbnail"], ["affines"])
+    export_graph(statistics, (photo,), tmp_path / "statistics.onnx", ["thumbnail"], ["affines"])
     names = ["picture", "affines", "origin"]
-    _export(generator, inputs, tmp_path / "generator.onnx", names, ["stylized"])
+    export_graph(generator, inputs, tmp_path / "generator.onnx", names, ["stylized"])
     sessions = [onnxruntime.InferenceSession(tmp_path / f"{name}.onnx") for name in ("statistics", "generator")]
     for size in PARITY_SIZES:
         other = natural(*size, top=120)

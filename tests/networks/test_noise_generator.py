@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from sfumato.errors import ModelError
-from sfumato.export.onnx import TOLERANCE, _export
+from sfumato.export.graph import export_graph
+from sfumato.export.parity import TOLERANCE
 from sfumato.networks.noise_generator import NoiseGenerator, pixel_norm
 from sfumato.quality.artefacts import checkerboard
 
@@ -92,7 +93,7 @@ def test_the_exported_graph_agrees_with_torch_for_any_batch(tmp_path, side):
     generator = new(side).requires_grad_(False).eval()
     for parameter in generator.parameters():  # stored so
         parameter.copy_(parameter.half().float())
-    _export(generator, (draw(2, 100),), tmp_path / "noise.onnx", ["z"], ["pictures"])
+    export_graph(generator, (draw(2, 100),), tmp_path / "noise.onnx", ["z"], ["pictures"])
     session = onnxruntime.InferenceSession(tmp_path / "noise.onnx")
     for batch in (1, 2, 5):
         z = draw(batch, 100, seed=batch)

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from sfumato.errors import ModelError
-from sfumato.export import onnx as export
-from sfumato.export.onnx import TOLERANCE, export_upscaler
+from sfumato.export import parity as parity_check
+from sfumato.export.parity import TOLERANCE
+from sfumato.export.upscaler import export_upscaler
 from sfumato.networks.upscaler import Upscaler
 
 
@@ -75,7 +76,7 @@ def test_exported_it_gives_the_same_for_any_size(tmp_path):
 
 
 def test_a_graph_that_differs_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(ModelError, match="differs from torch"):
+    monkeypatch.setattr(parity_check, "TOLERANCE", -1.0)
+    with pytest.raises(ModelError, match="differ from torch"):
         export_upscaler(trained(), tmp_path / "up")
     assert not (tmp_path / "up").exists()

@@ -17,8 +17,10 @@ from sfumato.errors import ModelError, UsageError
 from sfumato.image import write_image
 from sfumato.inference import Style, Stylizer
 from sfumato.personal.ask import Questions, sample_photo, side_by_side
+from sfumato.personal.gathering import gather
 from sfumato.personal.page import Page
-from sfumato.personal.preferences import Preferences, create, gather, install
+from sfumato.personal.service import create, install
+from sfumato.personal.store import load_preferences, load_taste
 from support import save_works, scene
 
 
@@ -70,9 +72,9 @@ def test_answers_are_kept_learnt_from_and_not_asked_again(anna, stylizer, photo)
     question = ask(stylizer, photo).next()  # at another sitting
     pairs.append({question.first.name, question.second.name})
     assert len({frozenset(pair) for pair in pairs}) == 4
-    kept = Preferences.load("anna")
+    kept = load_preferences("anna")
     assert [answer.preferred for answer in kept.answers] == ["first", "second", "neither"]
-    assert kept.taste.answers == 2
+    assert load_taste(kept).answers == 2
 
 
 def test_a_question_is_answered_once(anna, stylizer, photo):
@@ -81,7 +83,7 @@ def test_a_question_is_answered_once(anna, stylizer, photo):
     questions.answer(question, "first")
     with pytest.raises(UsageError, match="answered already"):
         questions.answer(question, "second")
-    assert len(Preferences.load("anna").answers) == 1
+    assert len(load_preferences("anna").answers) == 1
 
 
 def test_a_person_who_knows_what_they_like_is_learnt(anna, stylizer, photo):
@@ -182,7 +184,7 @@ def test_the_page_asks_until_it_ends(page):
     last = browser.choose(2, "neither")
     assert last == {"question": None, "said": "2 questions are enough for now. You can close this page."}
     assert page.ended
-    assert [answer.preferred for answer in Preferences.load("anna").answers] == ["first", "neither"]
+    assert [answer.preferred for answer in load_preferences("anna").answers] == ["first", "neither"]
 
 
 def test_stopping_keeps_what_was_answered(page):
@@ -190,7 +192,7 @@ def test_stopping_keeps_what_was_answered(page):
     browser()
     browser.choose(1, "second")
     assert browser.choose(2, "stop")["said"] == "Stopped. You can close this page."
-    assert len(Preferences.load("anna").answers) == 1
+    assert len(load_preferences("anna").answers) == 1
 
 
 def test_strangers_are_refused(page):
@@ -212,7 +214,7 @@ def test_strangers_are_refused(page):
     browser.path = ours
     assert [status for status, _, _ in refused] == [403] * len(refused)
     assert not any(b"base64" in body or b"pictures" in body for _, body, _ in refused)
-    assert Preferences.load("anna").answers == ()
+    assert load_preferences("anna").answers == ()
 
 
 def test_it_serves_no_files_and_takes_no_nonsense(page):
@@ -226,7 +228,7 @@ def test_it_serves_no_files_and_takes_no_nonsense(page):
     for choice in ("maybe", {}, [], None, 1, {"first": 1}):
         answer = browser.choose(1, choice)
         assert answer["question"] == 1, choice
-    assert Preferences.load("anna").answers == ()
+    assert load_preferences("anna").answers == ()
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
@@ -321,7 +323,7 @@ def test_what_nobody_expected_ends_the_page_and_is_raised(anna, stylizer, photo,
 
 
 def test_a_store_that_vanishes_meanwhile_ends_it_with_one_sentence(anna, stylizer, photo, store):
-    from sfumato.personal.preferences import delete
+    from sfumato.personal.service import delete
 
     page = Page(ask(stylizer, photo), most=5)
     raised = []

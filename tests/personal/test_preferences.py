@@ -17,24 +17,11 @@ import pytest
 from sfumato.errors import InputError, ModelError, OutputError, UsageError
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.taste import Taste
-from sfumato.personal.preferences import (
-    Gathered,
-    Preferences,
-    add,
-    answer,
-    answered_codes,
-    create,
-    delete,
-    gather,
-    install,
-    names,
-    nearest_pictures,
-    odd_remark,
-    preference,
-    recall,
-    remove,
-)
+from sfumato.personal.gathering import Gathered, gather, recall
+from sfumato.personal.learning import fit_model, nearest_pictures, odd_remark
+from sfumato.personal.service import add, answer, create, delete, install, remove
 from sfumato.personal.space import StyleSpace
+from sfumato.personal.store import answered_codes, load_preferences, load_taste, missing_pictures, names
 from sfumato.style_code import StyleCode
 from support import files, save_works
 
@@ -59,7 +46,7 @@ def told(found):
 
 
 def more(name, liked, disliked, stylizer, **options):
-    before = Preferences.load(name)
+    before = load_preferences(name)
     seen, _ = recall(before, stylizer)
     found = gather(liked, disliked, stylizer, before, seen)
     return found, *add(name, found, stylizer, seen=seen, **options)
@@ -102,7 +89,7 @@ def test_a_damaged_list_of_liked_pictures_paints_a_draft(store, likes, stylizer)
 def test_a_new_taste_is_learnt_at_once_and_is_a_style(store, likes, stylizer):
     kept, taste = create("anna", gather(likes, [], stylizer), stylizer, "own")
     assert names() == ["anna"]
-    assert Preferences.load("anna") == kept
+    assert load_preferences("anna") == kept
     assert [picture.path for picture in kept.pictures] == [str(path) for path in likes]
     assert kept.is_learnt(taste)
     assert Style.named("anna").code == taste.style.code == Taste.load(store / "anna" / "anna.sfumato").style.code
@@ -144,7 +131,7 @@ def test_pictures_are_copied_where_that_is_asked_for(store, tmp_path, stylizer):
     for path in paths:
         path.unlink()
     assert [kept.file(picture).read_bytes() for picture in kept.pictures] == data
-    assert kept.missing() == []
+    assert missing_pictures(kept) == []
     assert all(picture.is_copy for picture in kept.pictures)
 
 
@@ -234,7 +221,7 @@ def test_a_copy_that_has_vanished_is_still_known(store, likes, stylizer):
     assert again.style.code == first.style.code
     _, kept, taste = more("anna", likes[3:], [], stylizer, copy=True)
     assert len(taste.liked) == 5
-    assert [remark.kind for remark in kept.missing()] == ["vanished"]
+    assert [remark.kind for remark in missing_pictures(kept)] == ["vanished"]
 
 
 def test_what_a_person_puts_into_the_folder_stays(store, likes, stylizer):
@@ -291,7 +278,7 @@ def test_pictures_that_vanish_or_change_are_told_and_still_known(store, tmp_path
     kept, first = create("anna", gather(paths, [], stylizer), stylizer)
     paths[0].unlink()
     paths[1].write_bytes(paths[2].read_bytes())
-    assert [remark.kind for remark in kept.missing()] == ["vanished", "changed"]
+    assert [remark.kind for remark in missing_pictures(kept)] == ["vanished", "changed"]
     _, again = add("anna", Gathered(), stylizer)
     assert again.style.code == first.style.code
     # Seen by another model, they would have to be looked at again.
@@ -322,10 +309,10 @@ def test_answers_are_learnt_from(store, likes, stylizer):
     space = StyleSpace.load()
 
     def chance():
-        kept = Preferences.load("anna")
+        kept = load_preferences("anna")
         codes = {digest: one.code for digest, one in recall(kept, stylizer)[0].items()}
         codes |= answered_codes(kept, stylizer.card.model)
-        return preference(kept, codes, space).probability(wave.code, monet.code)
+        return fit_model(kept, codes, space).probability(wave.code, monet.code)
 
     before = chance()
     kept, taste = answer("anna", wave, monet, "first", stylizer)
@@ -350,7 +337,7 @@ def test_contradictory_answers_leave_doubt(store, likes, stylizer):
         kept, taste = answer("anna", *pair, "first" if number % 2 else "second", stylizer)
     assert taste.answers == 6
     codes = {**{d: s.code for d, s in recall(kept, stylizer)[0].items()}, **answered_codes(kept, taste.model)}
-    assert 0.3 < preference(kept, codes, StyleSpace.load()).probability(*(style.code for style in pair)) < 0.7
+    assert 0.3 < fit_model(kept, codes, StyleSpace.load()).probability(*(style.code for style in pair)) < 0.7
 
 
 def test_a_damaged_taste_is_replaced_by_what_is_learnt(store, likes, stylizer):
@@ -367,7 +354,7 @@ def test_a_damaged_taste_is_replaced_by_what_is_learnt(store, likes, stylizer):
 def test_names_that_cannot_be(store, likes, stylizer, name):
     with pytest.raises(UsageError):
         create(name, gather(likes[:1], [], stylizer), stylizer)
-    for act in (Preferences.load, delete):
+    for act in (load_preferences, delete):
         with pytest.raises(UsageError, match="was learnt"):
             act(name)
     assert [path for path in files(store) if path != ".lock"] == []
@@ -415,7 +402,7 @@ def test_a_damaged_store_is_one_sentence(store, likes, stylizer, text, said):
     create("anna", gather(likes[:1], [], stylizer), stylizer)
     (store / "anna" / "taste.json").write_text(text)
     with pytest.raises(InputError, match=said):
-        Preferences.load("anna")
+        load_preferences("anna")
     delete("anna")
 
 
@@ -424,7 +411,7 @@ def test_a_copy_cannot_be_said_to_lie_elsewhere(store, likes, stylizer):
     path = store / "anna" / "taste.json"
     path.write_text(path.read_text("utf-8").replace("pictures/", "pictures/../../"), "utf-8")
     with pytest.raises(InputError, match="lies elsewhere"):
-        Preferences.load("anna")
+        load_preferences("anna")
 
 
 # ---- deletion --------------------------------------------------------------------------------------------------------
@@ -490,7 +477,9 @@ ADD = """
 import os, signal, sys
 from pathlib import Path
 from sfumato.inference import Stylizer
-from sfumato.personal.preferences import Preferences, add, create, gather, recall
+from sfumato.personal.gathering import gather, recall
+from sfumato.personal.service import add, create
+from sfumato.personal.store import load_preferences
 replace, left = os.replace, [int(sys.argv[1])]
 def dying(*places):
     left[0] -= 1
@@ -503,7 +492,7 @@ stylizer = Stylizer(threads=1)
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    before = Preferences.load(name)
+    before = load_preferences(name)
 except Exception:
     create(name, gather(paths, [], stylizer), stylizer, copy=True)
 else:
@@ -521,9 +510,9 @@ def start(kill, name, *paths, prepare=""):
 def check_whole(stylizer, before, after):
     """The store is as it was or as it was to be; learning again makes the style fit it."""
     for name in names():
-        kept = Preferences.load(name)
+        kept = load_preferences(name)
         assert {picture.name for picture in kept.pictures} in (before, after)
-        assert kept.missing() == []
+        assert missing_pictures(kept) == []
         Style.named(name)
         _, taste = add(name, Gathered(), stylizer)
         assert set(taste.liked) == {picture.sha256 for picture in kept.pictures}
@@ -540,9 +529,9 @@ def test_a_command_that_is_killed_leaves_a_whole_store(store, likes, stylizer, k
     process.communicate("\n", timeout=120)
     assert process.returncode == -signal.SIGKILL
     before, after = ({path.name for path in likes[:count]} for count in (2, 4))
-    kept = Preferences.load("anna")
+    kept = load_preferences("anna")
     assert {picture.name for picture in kept.pictures} == (after if kill > 5 else before)
-    assert kept.is_learnt(kept.taste) == (kill < 6)
+    assert kept.is_learnt(load_taste(kept)) == (kill < 6)
     check_whole(stylizer, before, after)
 
 
@@ -562,7 +551,7 @@ def test_the_store_is_its_owners_alone_whatever_its_folder_is(store, likes, othe
     try:
         store.mkdir(mode=0o755)
         create("anna", gather(likes[:2], [], stylizer), stylizer, copy=True)
-        install(Preferences.load("anna").taste, "bert")
+        install(load_taste(load_preferences("anna")), "bert")
         for path in (store / "anna").rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)  # as older versions left them
         (store / "anna").chmod(0o755)
@@ -581,13 +570,15 @@ def test_the_store_is_its_owners_alone_whatever_its_folder_is(store, likes, othe
 
 def test_whoever_waits_for_another_command_is_told_why(store, likes, stylizer, caplog):
     create("anna", gather(likes[:1], [], stylizer), stylizer)
-    code = "import sys\nfrom pathlib import Path\nfrom sfumato.files import locked\n"
+    code = "import sys\nfrom pathlib import Path\nfrom sfumato.locks import locked\n"
     code += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.readline()"
     words = [sys.executable, "-c", code, str(store / ".lock")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
-        threading.Timer(2, lambda: process.communicate("\n")).start()
+        timer = threading.Timer(2, lambda: process.communicate("\n"))
+        timer.start()
         delete("anna")
+        timer.join()  # before the pipes that it reads are closed
     assert caplog.messages == [f"sfumato: another command writes into {store}; waiting for its end"]
     assert names() == []
     create("anna", gather(likes[:1], [], stylizer), stylizer)  # and without waiting nothing is said
@@ -605,9 +596,9 @@ def test_two_commands_at_once_both_count(store, likes, stylizer):
     for process in both:
         _, said = process.communicate(timeout=120)
         assert process.returncode == 0, said
-    kept = Preferences.load("anna")
+    kept = load_preferences("anna")
     assert {picture.name for picture in kept.pictures} == {path.name for path in likes}
-    assert kept.is_learnt(kept.taste)
+    assert kept.is_learnt(load_taste(kept))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits")

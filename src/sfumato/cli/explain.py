@@ -15,7 +15,8 @@ from sfumato.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from sfumato.inference import Stylizer
-    from sfumato.inference.explain import Change, Explanation, StyleExplanation
+    from sfumato.inference.changes import Change
+    from sfumato.inference.explanation import Explanation, StyleExplanation
 
 _BAR = 20  # letters of a whole bar
 #: What is known of a discriminator that ships, by model.
@@ -54,8 +55,8 @@ def explain(
     from sfumato.cli.progress import counted
     from sfumato.inference import Stylizer
     from sfumato.inference.explain import explain as explained
-    from sfumato.inference.explain import recipe_of
     from sfumato.inference.explain_sheet import write_sheet
+    from sfumato.inference.repaint import recipe_of
 
     recipe = recipe_of(picture)  # first: of a picture without one nothing else is worth a word
     target = _target(picture, photo, out)
@@ -161,7 +162,7 @@ def _text(picture: Path, found: Explanation) -> Iterator[str]:
 
 
 def _change(change: Change) -> Iterator[str]:
-    from sfumato.inference.explain import CLEAR_COLOUR
+    from sfumato.inference.changes import CLEAR_COLOUR
 
     yield (
         f"  Colour moved by {change.colour_mean:.1f} steps on average, and by more than {CLEAR_COLOUR:g}, which nobody "

@@ -8,183 +8,32 @@ picture costs little more than painting it once, which is how the photo is known
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from sfumato.errors import InputError, ModelError, UsageError
-from sfumato.image import Photo, Picture, read_photo, read_recipe, resample, shrink, thumbnail_size, write_photo
-from sfumato.inference.draft import NATURAL
-from sfumato.inference.nearest import Neighbour, TrainingStyles
+from sfumato.image import Photo, Picture, read_photo, resample, thumbnail_size
+from sfumato.inference.changes import Map, changes
+from sfumato.inference.explanation import Explanation, Opinion, StyleExplanation, Swap
+from sfumato.inference.nearest import TrainingStyles
 from sfumato.inference.recipe import Recipe
+from sfumato.inference.repaint import WORK, check_repainted, recipe_of, the_photo
 from sfumato.inference.sources import PixelSource
 from sfumato.inference.style import SMALLEST_SIDE, Style
 from sfumato.inference.stylizer import LONGEST_THUMBNAIL, Stylizer
-from sfumato.quality.similarity import ciede2000, colour_distance, content_distance, structure_map, to_lab
+from sfumato.quality.similarity import colour_distance, content_distance
 from sfumato.style_code import Part, StyleCode, code_parts
 
-Map = npt.NDArray[np.float32]
 Tick = Callable[[int, int], None]
 
-WORK = (
-    NATURAL  # pixels on the shorter side, at most, where change and opinion are measured: marks have their size there
-)
-SMALL = 256  # and where parts of a style are tried one by one
-CELLS = 64  # on the shorter side: a change of colour is that of means over cells, in which no single mark is seen
-CLEAR_COLOUR = 10.0  # CIEDE2000: nobody overlooks it
-CLEAR_STRUCTURE = 0.5  # half of what SSIM can lose
+SMALL = 256  # pixels on the shorter side, at most, where parts of a style are tried one by one
 NEAREST = 5  # paintings that are named
-EXPLAINS = "explains"  # in the recipe of a contact sheet: the picture's name
-
-#: Mean difference, in [0, 1], up to which a repainted photo is the picture: other machines round otherwise.
-SAME_PICTURE = 0.006
-#: The same in the worst cell of the picture: a photo retouched in one place is not the one.
-SAME_CELL = 0.04
-#: Under masks, which no recipe holds, pictures of a lossy format are a little outside what styles and photo allow.
-SAME_UNDER_MASKS = 0.03
-
-
-@dataclass(frozen=True, eq=False)
-class Change:
-    """Where and how much a picture differs from its photo; means leave out what is transparent.
-
-    Attributes:
-        colour: ``(h, w)``, CIEDE2000 of the means over cells: about 1 is just seen, 100 is black to white.
-        structure: ``(h, w)`` in ``[0, 1]``: what SSIM's contrast-structure term (Wang et al. 2004, windows of 11, luma)
-            lacks to 1, so that light alone, or a tint, is none.
-        colour_mean, structure_mean: of the maps.
-        colour_area, structure_area: shares of the picture above ``CLEAR_COLOUR``, ``CLEAR_STRUCTURE``.
-        colour_share: of the squared differences in CIELAB, what differences of the cells' means make; the rest, what
-            differs within cells, is marks and lines.
-    """
-
-    colour: Map
-    structure: Map
-    colour_mean: float
-    structure_mean: float
-    colour_area: float
-    structure_area: float
-    colour_share: float
-
-    @property
-    def structure_share(self) -> float:
-        return 1 - self.colour_share
-
-    def to_json(self) -> dict[str, float]:
-        names = ("colour_mean", "structure_mean", "colour_area", "structure_area", "colour_share", "structure_share")
-        return {name: float(getattr(self, name)) for name in names}
-
-
-@dataclass(frozen=True, eq=False)
-class Swap:
-    """What a style does without one of its parts, the photo's own in its place.
-
-    Attributes:
-        part: which.
-        colour: mean CIEDE2000 between the small copies painted with and without it.
-        features: mean squared difference of their features, normalised by channel: 0 is equal, 2 unrelated.
-        share: of the parts' movements, the mean of the shares in ``colour`` and in ``features``.
-        alone: mean CIEDE2000 between the photo painted as itself, and with this part alone from the style.
-        picture: ``(1, 3, h, w)``, the small copy painted without it.
-    """
-
-    part: Part
-    colour: float
-    features: float
-    share: float
-    alone: float
-    picture: Picture
-
-    def to_json(self) -> dict[str, object]:
-        numbers = {name: getattr(self, name) for name in ("colour", "features", "share", "alone")}
-        return {"part": self.part.name, "from": self.part.place.start, "to": self.part.place.stop, **numbers}
-
-
-@dataclass(frozen=True, eq=False)
-class Opinion:
-    """A discriminator's: how likely it takes each place for a part of a painting of the style.
-
-    Attributes:
-        map: ``(h, w)`` in ``[0, 1]``, of the picture.
-        mean: of the map.
-        photo: the same mean for the photo itself; ``None`` where there is none.
-    """
-
-    map: Map
-    mean: float
-    photo: float | None
-
-    def to_json(self) -> dict[str, object]:
-        return {"mean": self.mean, "photo": self.photo}
-
-
-@dataclass(frozen=True, eq=False)
-class StyleExplanation:
-    """One style of a picture, over all of it.
-
-    Attributes:
-        name: the style's.
-        swaps: one for each part of its code; empty without the photo.
-        painted: ``(1, 3, h, w)``, the small copy with all parts, which ``swaps`` are compared with.
-        plain: the same with none: the photo painted as itself.
-        opinion: of the model's discriminator, where it has one.
-        nearest: training paintings, where the model has an index of them.
-    """
-
-    name: str
-    swaps: Sequence[Swap]
-    painted: Picture | None
-    plain: Picture | None
-    opinion: Opinion | None
-    nearest: Sequence[Neighbour]
-
-    def to_json(self) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "parts": [swap.to_json() for swap in self.swaps],
-            "opinion": self.opinion and self.opinion.to_json(),
-            "nearest": [neighbour.to_json() for neighbour in self.nearest],
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """All that is known of a picture.
-
-    Attributes:
-        recipe: how it was made.
-        picture: ``(1, 3, h, w)``, a copy of it.
-        photo: a copy of its photo, of the same size; ``None`` where it was not given.
-        change: from the photo to the picture.
-        styles: of the recipe.
-        left_out: sentences on what is not here, and why.
-    """
-
-    recipe: Recipe
-    picture: Picture
-    photo: Picture | None
-    change: Change | None
-    styles: Sequence[StyleExplanation]
-    left_out: Sequence[str]
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "model": self.recipe.model,
-            "strength": self.recipe.strength,
-            "stroke": self.recipe.stroke,
-            "color": self.recipe.color,
-            "seed": self.recipe.seed,
-            "change": self.change and self.change.to_json(),
-            "styles": [style.to_json() for style in self.styles],
-            "left_out": list(self.left_out),
-        }
 
 
 def explain(
@@ -257,58 +106,6 @@ def explain(
     return Explanation(recipe, work, before, change, explained, _left_out(stylizer, recipe, original, index))
 
 
-def recipe_of(picture: str | os.PathLike[str]) -> Recipe:
-    """The recipe inside a picture.
-
-    Raises:
-        InputError: the file cannot be read, or holds none.
-    """
-    found = read_recipe(picture)
-    if found is None:
-        raise InputError(
-            f"{picture} holds no recipe: Sfumato did not make it, or another program saved it again; "
-            "name the file that sfumato stylize wrote"
-        )
-    if EXPLAINS in found:
-        raise InputError(f"{picture} is the explanation of {found[EXPLAINS]}; name that picture")
-    return Recipe.from_json(found, str(picture))
-
-
-def changes(picture: Picture, photo: Picture, cover: Map | None = None) -> Change:
-    """Where two pictures ``(1, 3, h, w)`` of one size differ.
-
-    Args:
-        cover: ``(h, w)`` in ``[0, 1]``: how much each place counts, as opacity does; by default all alike.
-    """
-    height, width = picture.shape[2:]
-    cell = max(2, round(min(height, width) / CELLS))
-    weight = np.ones((height, width), np.float32) if cover is None or not cover.any() else cover
-    both = [_padded(x[0], cell).astype(np.float64) for x in (picture, photo)]
-    counts = _padded(weight, cell).astype(np.float64)
-
-    distant = [to_lab(_cells(x, cell)) for x in both]
-    colour = _spread(ciede2000(*distant), cell)[:height, :width]
-    structure = np.clip(1 - structure_map(picture, photo), 0, 1)
-    difference = to_lab(both[0]) - to_lab(both[1])
-    broad = np.repeat(np.repeat(_cells(difference, cell), cell, 1), cell, 2)
-    whole, part = ((x * x * counts).sum() for x in (difference, broad))
-    shown = weight > 0
-    total = float(weight.sum())
-
-    def mean(values: npt.NDArray[Any]) -> float:
-        return float((values * weight).sum() / total)
-
-    return Change(
-        colour=np.where(shown, colour, 0).astype(np.float32),
-        structure=np.where(shown, structure, 0).astype(np.float32),
-        colour_mean=mean(colour),
-        structure_mean=mean(structure),
-        colour_area=mean(colour > CLEAR_COLOUR),
-        structure_area=mean(structure > CLEAR_STRUCTURE),
-        colour_share=float(min(1.0, part / whole)) if whole > 1e-6 else 0.5,
-    )
-
-
 class _Trial:
     """A small copy of a photo, painted under one code and its neighbours."""
 
@@ -375,64 +172,6 @@ def _parts_of(stylizer: Stylizer) -> tuple[Part, ...]:
     return parts
 
 
-def the_photo(path: Path, picture: Path, recipe: Recipe, seen: Photo) -> Photo:
-    """The photo as it was painted: shrunk where the recipe says so."""
-    photo = read_photo(path)
-    if recipe.max_size:
-        photo = shrink(photo, recipe.max_size)
-    if (photo.height, photo.width) != (seen.height, seen.width):
-        would = f"{photo.width} x {photo.height}"
-        raise InputError(
-            f"{path} is not the photo of {picture}: it would be painted at {would} pixels, and the picture has "
-            f"{seen.width} x {seen.height}; name the photo that was painted"
-        )
-    return photo
-
-
-def check_repainted(
-    stylizer: Stylizer,
-    recipe: Recipe,
-    styles: Sequence[Style],
-    photo: Photo,
-    seen: Photo,
-    picture: Path,
-    path: Path,
-) -> None:
-    """Raises InputError where painting the photo again does not give the picture.
-
-    Masks are not in a recipe, only their hashes. Under them each pixel must lie between what the styles and the photo
-    have there; without them, all is one painting, and must be met.
-    """
-    again = [stylizer.paint(photo, style, **recipe.options, name=str(path)) for style in styles]
-    if recipe.masks:
-        again.append(photo)
-    else:
-        again = [_as_kept(again[0], picture, recipe.file_quality)]
-    size = thumbnail_size(seen.height, seen.width, WORK, 4 * WORK)
-    layers = np.stack([PixelSource(layer).reduced(*size)[0] for layer in again])  # (n, 3, h, w)
-    found = PixelSource(seen).reduced(*size)[0]
-    outside = np.maximum(np.maximum(layers.min(0) - found, found - layers.max(0)), 0).mean(0)  # (h, w)
-    cell = max(2, round(min(size) / CELLS)) * 2
-    differs = outside.mean() > (SAME_UNDER_MASKS if recipe.masks else SAME_PICTURE)
-    if differs or (not recipe.masks and _cells(_padded(outside, cell), cell).max() > SAME_CELL):
-        raise InputError(
-            f"{path} painted by the recipe of {picture} does not give that picture: it is another photo, or one of "
-            "the two was edited or saved again since; name the photo that was painted, or leave --photo out"
-        )
-
-
-def _as_kept(painted: Photo, picture: Path, quality: int) -> Photo:
-    """What a file of the picture's format gives back of a painting: JPEG and WebP lose some of it."""
-    with picture.open("rb") as file:
-        start = file.read(12)
-    format = "jpeg" if start[:2] == b"\xff\xd8" else "webp" if start[8:] == b"WEBP" else None
-    if format is None:
-        return painted
-    buffer = io.BytesIO()
-    write_photo(painted, buffer, format, quality)
-    return read_photo(buffer.getvalue())
-
-
 def _cover(photo: Photo, size: tuple[int, int]) -> Map | None:
     if photo.alpha is None:
         return None
@@ -480,23 +219,3 @@ def _wide(picture: Picture) -> Picture:
     """Strips too narrow for the networks, with their edge repeated."""
     down, across = (max(0, SMALLEST_SIDE - side) for side in picture.shape[2:])
     return np.pad(picture, ((0, 0), (0, 0), (0, down), (0, across)), mode="edge")
-
-
-def _padded(planes: Map, cell: int) -> Map:
-    """``(..., H, W)`` with its edge repeated until whole cells cover it."""
-    ends = [(0, 0)] * (planes.ndim - 2) + [(0, -side % cell) for side in planes.shape[-2:]]
-    return np.pad(planes, ends, mode="edge")
-
-
-def _cells(planes: npt.NDArray[Any], cell: int) -> npt.NDArray[Any]:
-    """Means over squares, ``(..., H/cell, W/cell)``."""
-    *first, height, width = planes.shape
-    squares: npt.NDArray[Any] = planes.reshape(*first, height // cell, cell, width // cell, cell).mean((-3, -1))
-    return squares
-
-
-def _spread(coarse: npt.NDArray[Any], cell: int) -> Map:
-    """A map of cells at its full size, smooth."""
-    height, width = coarse.shape
-    full = resample(coarse.astype(np.float32), height * cell, width * cell, Image.Resampling.BILINEAR)
-    return np.maximum(full, 0)

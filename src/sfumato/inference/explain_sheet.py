@@ -10,8 +10,10 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from sfumato.image import Photo, Picture, as_image, luma, resample, to_pil, to_uint8, write_photo
-from sfumato.inference.explain import EXPLAINS, Explanation, Map, StyleExplanation
+from sfumato.inference.changes import Map
+from sfumato.inference.explanation import Explanation, StyleExplanation
 from sfumato.inference.recipe import Recipe
+from sfumato.inference.repaint import EXPLAINS
 from sfumato.metadata import Metadata
 from sfumato.sheet import contact_sheet
 

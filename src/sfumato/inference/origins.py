@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw
 
 from sfumato import assets
 from sfumato.image import Picture, as_image, read_photo, resample, thumbnail_size, to_pil
-from sfumato.inference.explain import WORK, check_repainted, recipe_of, the_photo
 from sfumato.inference.explain_sheet import band, stacked
 from sfumato.inference.recipe import Recipe
+from sfumato.inference.repaint import WORK, check_repainted, recipe_of, the_photo
 from sfumato.inference.sources import ArraySource, PixelSource
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer

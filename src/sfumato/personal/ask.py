@@ -1,8 +1,8 @@
 """Questions to a person: which of two pictures do you like better? One photo, painted small in two styles.
 
 What is asked about are the built-in styles and the person's own centres. Which pair comes next is
-`profile.next_question`'s to say: the one whose answer is expected to tell most. Each answer is kept, and learnt from,
-at once.
+decided by `preference_model.next_question`: the one whose answer is expected to tell most. Each answer is
+stored, and learnt from at once.
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ from sfumato.errors import UsageError
 from sfumato.image import Picture, as_image, read_image, resize, thumbnail_size
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
-from sfumato.personal.preferences import Preferences, answer, answered_codes, code_id, preference, recall
-from sfumato.personal.profile import Centre, PreferenceModel, next_question
+from sfumato.personal.centres import Centre
+from sfumato.personal.gathering import recall
+from sfumato.personal.learning import fit_model
+from sfumato.personal.preference_model import PreferenceModel, next_question
+from sfumato.personal.records import code_id
+from sfumato.personal.service import answer
 from sfumato.personal.space import StyleSpace
+from sfumato.personal.store import answered_codes, load_preferences, load_taste
 from sfumato.style_code import StyleCode
 
 Choice = Literal["first", "second", "neither"]
@@ -52,13 +57,13 @@ class Questions:
     """
 
     def __init__(self, name: str, stylizer: Stylizer, photo: str | Path | None = None) -> None:
-        self.kept = Preferences.load(name)
-        if self.kept.imported:
+        self.prefs = load_preferences(name)
+        if self.prefs.imported:
             raise UsageError(f"{name} came as a file, and learns from no answers; make one of your own")
         self.stylizer = stylizer
         picture = sample_photo() if photo is None else read_image(photo)
         self._photo = resize(picture, *thumbnail_size(picture.shape[2], picture.shape[3], SHORT, 2 * SHORT))
-        taste = self.kept.taste
+        taste = load_taste(self.prefs)
         built_in = (Style.named(style) for style in assets.style_names())
         self.candidates: Sequence[Style] = [*built_in, *(taste.styles if taste else ())]
         for style in self.candidates:
@@ -66,7 +71,7 @@ class Questions:
         self._space = StyleSpace.load()
         # Answers do not move them.
         self._centres = [Centre(style.code, 1.0, ()) for style in (taste.styles if taste else ())]
-        self._seen = {digest: one.code for digest, one in recall(self.kept, stylizer)[0].items()}
+        self._seen = {digest: one.code for digest, one in recall(self.prefs, stylizer)[0].items()}
         self._painted: dict[int, Picture] = {}
         self._lock = threading.RLock()
         self._question: tuple[int, int] | None = None
@@ -94,18 +99,18 @@ class Questions:
             asked = [self.candidates[i] for i in self._question or ()]
             if asked != [question.first, question.second]:
                 raise UsageError("the question was answered already; answer the next one")
-            self.kept, _ = answer(self.kept.name, question.first, question.second, preferred, self.stylizer)
+            self.prefs, _ = answer(self.prefs.name, question.first, question.second, preferred, self.stylizer)
             self._question = None
             self.answered += 1
 
     def model(self) -> PreferenceModel:
         """What is known of the taste so far."""
-        codes: dict[str, StyleCode] = {**self._seen, **answered_codes(self.kept, self.stylizer.card.model)}
-        return preference(self.kept, codes, self._space, self._centres)
+        codes: dict[str, StyleCode] = {**self._seen, **answered_codes(self.prefs, self.stylizer.card.model)}
+        return fit_model(self.prefs, codes, self._space, self._centres)
 
     def _asked(self) -> set[tuple[int, int]]:
         places = {code_id(style.code): i for i, style in enumerate(self.candidates)}
-        pairs = ((places.get(each.first[1]), places.get(each.second[1])) for each in self.kept.answers)
+        pairs = ((places.get(each.first[1]), places.get(each.second[1])) for each in self.prefs.answers)
         return {(first, second) for first, second in pairs if first is not None and second is not None}
 
     def _paint(self, place: int) -> Picture:

@@ -56,7 +56,7 @@ class Remark:
     Attributes:
         path: the picture's.
         kind: ``unreadable``, ``small``, ``blank``, ``duplicate``, ``near-duplicate``, ``screenshot``, ``odd``, or what
-            `personal.preferences` adds.
+            `personal.gathering` adds.
         text: one sentence.
         left_out: whether the picture does not count.
     """

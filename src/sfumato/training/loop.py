@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from sfumato.checkpoint import load_model
 from sfumato.data.folders import FolderReport, about_data
 from sfumato.errors import OutputError, TrainingError, UsageError
-from sfumato.files import atomic_file, locked
+from sfumato.files import atomic_file
 from sfumato.image import write_image
+from sfumato.locks import locked
 from sfumato.losses.config import Game
 from sfumato.parallel import (
     ProcessLostError,

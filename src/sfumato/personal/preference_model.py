@@ -1,14 +1,11 @@
-"""What a person likes, learnt from a few pictures: centres of their taste, and a score over all styles.
+"""A score over all styles, learnt from likes, dislikes and answers "rather this than that"; NumPy alone.
 
-Both live in the style space (`personal.space`). NumPy alone; the formulas are in docs/theory.md.
-
-* `centres`: where the liked styles lie, as one centre or several. They are a mixture of Student's t distributions
-  (Peel & McLachlan 2000) whose centres have the artists' distribution as their prior; how many there are is decided by
-  the likelihood of likes that were left out.
-* `PreferenceModel`: a utility over styles with its uncertainty, from likes, dislikes and answers "rather this than
-  that" (Bradley & Terry 1952, with a normal prior and Laplace's approximation).
+* `PreferenceModel`: a utility over styles with its uncertainty (Bradley & Terry 1952, with a normal prior and Laplace's
+  approximation).
 * `next_question`: the pair whose answer would tell most (Houlsby et al. 2011).
-* `suggestions`: the built-in styles by that score; `setting`: strength and stroke by answers about those.
+* `suggestions`: the built-in styles by that score.
+
+The formulas are in docs/theory.md.
 """
 
 from __future__ import annotations
@@ -21,21 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato import assets
-from sfumato.errors import ModelError, UsageError
+from sfumato.errors import ModelError
+from sfumato.personal.centres import Centre, centres
 from sfumato.personal.space import Array, StyleSpace
 from sfumato.style_code import StyleCode
 
-__all__ = ["Centre", "PreferenceModel", "StyleSpace", "centres", "next_question", "suggestions"]
-
-#: Degrees of freedom of the t distributions: low, so that one odd picture among many moves no centre.
-FREEDOM = 5.0
-#: Centres at most.
-MOST_CENTRES = 5
-#: Of the likes, at least this many for each centre.
-LIKES_TO_A_CENTRE = 3
-#: A second centre must tell left-out likes better by this many standard errors, and any further one by the other: works
-#: of one artist are often of two kinds (prints and paintings, say), and taste should not fall apart over them.
-SURE, SURER = 1.5, 2.5
 #: Answers that say nothing of the taste: slips, moods, pairs that are all the same to the person.
 LAPSE = 0.1
 #: Nats: a question that is expected to tell less is not asked. It is a sixth of the most that an answer can tell,
@@ -45,169 +32,7 @@ ENOUGH = 0.08
 #: coordinates, where there is a centre to be near to and where there is none. Chosen on training artists who stood in
 #: for persons (docs/personal.md).
 _NEAR, _NEAR_DEVIATION, _COORDINATE, _COORDINATE_ALONE = 1.5, 1.0, 0.2, 0.5
-_STARTS = 10  # of the mixture; the best is kept
 _MOST_ROWS = 4000  # pairs of a like and a dislike that are looked at
-
-
-# ---- centres ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Centre:
-    """One thing that a person likes.
-
-    Attributes:
-        code: a style to paint with.
-        weight: share of the likes, of all centres' 1 in sum.
-        members: places in the sequence of likes.
-    """
-
-    code: StyleCode
-    weight: float
-    members: tuple[int, ...]
-
-
-def centres(
-    liked: Sequence[StyleCode], disliked: Sequence[StyleCode] = (), space: StyleSpace | None = None
-) -> list[Centre]:
-    """Where a person's taste lies, the heaviest centre first.
-
-    Likes that lie as near to dislikes as to other likes have less weight. ``space`` is by default that of the model
-    that ships with Sfumato.
-
-    Raises:
-        UsageError: nothing is liked.
-        ModelError: styles of several models, or a style without a look.
-    """
-    if not liked:
-        raise UsageError("there is no liked picture to learn from; add one or more that you like")
-    space = space or StyleSpace.load()
-    x = space.places(liked)
-    trust = _trust(x, space.places(disliked))
-    mixture = _choose(x, trust, space.between.astype(np.float64))
-    shares, pull = mixture.shares_of(x)
-    weights = shares * pull * trust[:, None]
-    home = shares.argmax(1)
-    found = []
-    for k in range(len(mixture.means)):
-        members = np.flatnonzero(home == k)
-        if len(members):
-            code = StyleCode.blend([liked[int(i)] for i in members], [float(weights[i, k]) for i in members])
-            found.append(Centre(code, float(len(members)) / len(x), tuple(int(i) for i in members)))
-    return sorted(found, key=lambda centre: -centre.weight)
-
-
-def _trust(liked: Array, disliked: Array) -> Array:
-    """Of each like, from 0 to 1, that it is one: 1 where no dislike is near, half where one lies upon it."""
-    if not len(disliked):
-        return np.ones(len(liked))
-    d = liked.shape[1]
-    nearest = ((liked[:, None] - disliked[None]) ** 2).sum(2).min(1)  # twice the variance within: 2 d between two works
-    return np.asarray(1 / (1 + np.exp(-nearest / (2 * d) * 4)))
-
-
-@dataclass(frozen=True, eq=False)
-class Mixture:
-    """A mixture of K t distributions in the style space.
-
-    Attributes:
-        means: ``(K, d)``.
-        variances: ``(K, d)``: of the members around the mean, and of the mean itself.
-        weights: ``(K,)``, of sum 1.
-    """
-
-    means: Array
-    variances: Array
-    weights: Array
-
-    def densities(self, x: Array) -> Array:
-        """Log densities ``(N, K)`` of each part, its weight included."""
-        delta = ((x[:, None] - self.means) ** 2 / self.variances).sum(2)
-        d = x.shape[1]
-        kernel = -(FREEDOM + d) / 2 * np.log1p(delta / FREEDOM) - 0.5 * np.log(self.variances).sum(1)
-        # The constant of the t distribution is left out: it is the same for every mixture.
-        return np.asarray(kernel + np.log(self.weights))
-
-    def log_density(self, x: Array) -> Array:
-        """``(N,)``, but for a constant."""
-        return np.asarray(np.logaddexp.reduce(self.densities(x), axis=1))
-
-    def shares_of(self, x: Array) -> tuple[Array, Array]:
-        """Whose each place is, ``(N, K)`` of sum 1 over K, and how much it pulls, ``(N, K)``: little from far off."""
-        logs = self.densities(x)
-        shares = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
-        delta = ((x[:, None] - self.means) ** 2 / self.variances).sum(2)
-        return shares, np.asarray((FREEDOM + x.shape[1]) / (FREEDOM + delta))
-
-
-def fit_mixture(x: Array, trust: Array, between: Array, count: int, seed: int = 0) -> Mixture:
-    """A mixture of ``count`` parts by expectation and maximisation, from the best of a few starts."""
-    best, most = None, -np.inf
-    for start in range(1 if count == 1 else _STARTS):
-        mixture = _climb(x, trust, between, _starts(x, count, np.random.default_rng([seed, count, start])))
-        value = float(trust @ mixture.log_density(x))
-        if value > most:
-            best, most = mixture, value
-    assert best is not None
-    return best
-
-
-def _starts(x: Array, count: int, rng: np.random.Generator) -> Array:
-    """Means to begin with, far from each other (Arthur & Vassilvitskii 2007)."""
-    chosen = [int(rng.integers(len(x)))]
-    while len(chosen) < count:
-        far = ((x[:, None] - x[chosen]) ** 2).sum(2).min(1)
-        chosen.append(int(rng.choice(len(x), p=far / far.sum())) if far.sum() > 0 else chosen[0])
-    return x[chosen]
-
-
-def _climb(x: Array, trust: Array, between: Array, means: Array, steps: int = 40) -> Mixture:
-    count = len(means)
-    mixture = Mixture(means, np.ones((count, x.shape[1])), np.full(count, 1 / count))
-    for _ in range(steps):
-        shares, pull = mixture.shares_of(x)
-        mass = (trust[:, None] * shares).sum(0)
-        weight = trust[:, None] * shares * pull
-        precision = 1 / between + weight.sum(0)[:, None]
-        new = Mixture(weight.T @ x / precision, 1 + 1 / precision, (mass + 1) / (mass.sum() + count))
-        moved = float(np.abs(new.means - mixture.means).max())
-        mixture = new
-        if moved < 1e-4:
-            break
-    return mixture
-
-
-def _choose(x: Array, trust: Array, between: Array) -> Mixture:
-    """The mixture with as many parts as tell left-out likes surely better (`SURE`, `SURER`)."""
-    count = 1
-    here = held_out(x, trust, between, 1) if len(x) > 1 else np.zeros(1)
-    while count < min(MOST_CENTRES, len(x) // LIKES_TO_A_CENTRE):
-        more = held_out(x, trust, between, count + 1)
-        if not _surely_above(more - here, trust, SURE if count == 1 else SURER):
-            break
-        count, here = count + 1, more
-    return fit_mixture(x, trust, between, count)
-
-
-def _surely_above(gains: Array, trust: Array, errors: float) -> bool:
-    """Whether the weighted mean of the gains is above 0 by so many standard errors."""
-    weights = trust / trust.sum()
-    mean = float(weights @ gains)
-    error = float(np.sqrt(weights**2 @ (gains - mean) ** 2 * len(gains) / (len(gains) - 1)))
-    return mean > errors * error and mean > 0
-
-
-def held_out(x: Array, trust: Array, between: Array, count: int) -> Array:
-    """Log density ``(N,)``, but for a constant, of each like under the mixture of the others: a tenth is left out in
-    turn. ``N`` is 2 or more."""
-    values, folds = np.zeros(len(x)), min(len(x), 10)
-    for fold in range(folds):
-        out = np.arange(len(x)) % folds == fold
-        values[out] = fit_mixture(x[~out], trust[~out], between, count).log_density(x[out])
-    return values
-
-
-# ---- preferences -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)

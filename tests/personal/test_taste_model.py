@@ -10,15 +10,18 @@ import pytest
 from sfumato import Style
 from sfumato.assets import style_names
 from sfumato.errors import ModelError, UsageError
-from sfumato.personal import profile
-from sfumato.personal.profile import (
+from sfumato.personal.centres import centres
+from sfumato.personal.mixture import FREEDOM, Mixture, fit_mixture
+from sfumato.personal.preference_model import (
+    LAPSE,
     PreferenceModel,
-    StyleSpace,
-    centres,
+    chance,
+    gain,
+    laplace,
     next_question,
     suggestions,
 )
-from sfumato.personal.space import PARTS, features
+from sfumato.personal.space import PARTS, StyleSpace, features
 from sfumato.style_code import MEASURED, StyleCode
 
 
@@ -162,7 +165,7 @@ def test_a_mixture_of_one_part_is_the_posterior_mean(rng):
     # With equal trust and no outlier, the t distribution's pulls are nearly equal, and the mean is that of a normal
     # with a normal prior, each place counting as much as it pulls.
     x, between = rng.normal([2, 0, -1], 1, (50, 3)), np.array([4.0, 1.0, 0.5])
-    mixture = profile.fit_mixture(x, np.ones(50), between, 1)
+    mixture = fit_mixture(x, np.ones(50), between, 1)
     _, pull = mixture.shares_of(x)
     expected = (pull * x).sum(0) / (1 / between + pull.sum())
     np.testing.assert_allclose(mixture.means[0], expected, atol=1e-3)
@@ -172,8 +175,8 @@ def test_density_is_that_of_students_t(rng):
     from scipy.stats import multivariate_t
 
     x, mean, variances = rng.normal(0, 2, (7, 3)), np.array([[0.5, -1.0, 0.0]]), np.array([[1.0, 2.0, 0.5]])
-    found = profile.Mixture(mean, variances, np.ones(1)).log_density(x)
-    expected = multivariate_t(mean[0], np.diag(variances[0]), df=profile.FREEDOM).logpdf(x)
+    found = Mixture(mean, variances, np.ones(1)).log_density(x)
+    expected = multivariate_t(mean[0], np.diag(variances[0]), df=FREEDOM).logpdf(x)
     np.testing.assert_allclose(found - found[0], expected - expected[0], atol=1e-9)  # but for the constant
 
 
@@ -236,10 +239,10 @@ def test_centres_are_the_same_each_time(built_in):
 def test_the_mode_has_no_slope_and_the_covariance_is_of_the_information(rng):
     rows, weights, precision = rng.normal(0, 1, (30, 4)), rng.uniform(0.5, 2, 30), np.array([1.0, 2.0, 0.5, 1.0])
     prior = np.array([0.5, 0.0, 0.0, -0.5])
-    mode, covariance = profile.laplace(rows, weights, prior, precision)
+    mode, covariance = laplace(rows, weights, prior, precision)
 
     def log_posterior(w):
-        p = profile.LAPSE / 2 + (1 - profile.LAPSE) / (1 + np.exp(-rows @ w))
+        p = LAPSE / 2 + (1 - LAPSE) / (1 + np.exp(-rows @ w))
         return weights @ np.log(p) - 0.5 * precision @ (w - prior) ** 2
 
     steps = 1e-5 * np.eye(4)
@@ -247,7 +250,7 @@ def test_the_mode_has_no_slope_and_the_covariance_is_of_the_information(rng):
     np.testing.assert_allclose(slope, 0, atol=1e-6)
     # Expected information of a chance p: p'² / (p (1 - p)), with p' by finite differences.
     u = rows @ mode
-    p, ahead, behind = (profile.LAPSE / 2 + (1 - profile.LAPSE) / (1 + np.exp(-u - e)) for e in (0, 1e-6, -1e-6))
+    p, ahead, behind = (LAPSE / 2 + (1 - LAPSE) / (1 + np.exp(-u - e)) for e in (0, 1e-6, -1e-6))
     fisher = ((ahead - behind) / 2e-6) ** 2 / (p * (1 - p))
     np.testing.assert_allclose(
         np.linalg.inv(covariance), (rows.T * (weights * fisher)) @ rows + np.diag(precision), rtol=1e-4
@@ -255,7 +258,7 @@ def test_the_mode_has_no_slope_and_the_covariance_is_of_the_information(rng):
 
 
 def test_without_answers_the_posterior_is_the_prior():
-    mean, covariance = profile.laplace(np.zeros((0, 3)), np.zeros(0), np.array([1.0, 2, 3]), np.array([1.0, 4, 9]))
+    mean, covariance = laplace(np.zeros((0, 3)), np.zeros(0), np.array([1.0, 2, 3]), np.array([1.0, 4, 9]))
     np.testing.assert_allclose(mean, [1, 2, 3])
     np.testing.assert_allclose(covariance, np.diag([1, 1 / 4, 1 / 9]), atol=1e-12)
 
@@ -264,14 +267,14 @@ def test_chance_and_gain_are_integrals(rng):
     mean, variance = rng.normal(0, 1, 4), rng.uniform(0.1, 3, 4)
     u = mean[:, None] + np.sqrt(variance)[:, None] * rng.normal(0, 1, (4, 400_000))
     logistic = 1 / (1 + np.exp(-u))
-    np.testing.assert_allclose(profile.chance(mean, variance), logistic.mean(1), atol=3e-3)
-    p = profile.LAPSE / 2 + (1 - profile.LAPSE) * logistic
+    np.testing.assert_allclose(chance(mean, variance), logistic.mean(1), atol=3e-3)
+    p = LAPSE / 2 + (1 - LAPSE) * logistic
 
     def entropy(q):
         return -q * np.log(q) - (1 - q) * np.log(1 - q)
 
-    np.testing.assert_allclose(profile.gain(mean, variance), entropy(p.mean(1)) - entropy(p).mean(1), atol=2e-3)
-    np.testing.assert_allclose(profile.gain(mean, np.zeros(4)), 0, atol=1e-12)  # nothing is unknown, nothing is told
+    np.testing.assert_allclose(gain(mean, variance), entropy(p.mean(1)) - entropy(p).mean(1), atol=2e-3)
+    np.testing.assert_allclose(gain(mean, np.zeros(4)), 0, atol=1e-12)  # nothing is unknown, nothing is told
 
 
 def test_answers_are_learnt_and_probabilities_fit_together(space, built_in):
@@ -333,7 +336,7 @@ def test_questions_tell_most_are_not_repeated_and_end(space, built_in):
     rows = model.aspects(built_in)
     i, j = np.triu_indices(len(rows), 1)
     differences = rows[i] - rows[j]
-    gains = profile.gain(differences @ model.mean, np.einsum("ij,jk,ik->i", differences, model.covariance, differences))
+    gains = gain(differences @ model.mean, np.einsum("ij,jk,ik->i", differences, model.covariance, differences))
     assert first == (i[gains.argmax()], j[gains.argmax()])
     assert next_question(model, built_in, [first[::-1]]) != first
     assert next_question(model, [built_in[0]] * 3, []) is None  # between equal styles nothing is to be asked

@@ -1,0 +1,134 @@
+"""``sfumato personal ask``: questions in the terminal or on a page."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfumato.cli.limits import MaxPixels
+from sfumato.cli.output import say
+from sfumato.cli.personal.options import Name
+from sfumato.cli.personal.printing import counted_noun
+from sfumato.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from sfumato.personal.ask import Questions
+
+
+def ask(
+    name: Name,
+    photo: Annotated[
+        Path | None, typer.Option(help="What is painted; otherwise a made-up landscape.", show_default=False)
+    ] = None,
+    page: Annotated[bool, typer.Option("--page", help="Ask on a page that only this machine can open.")] = False,
+    most: Annotated[int, typer.Option(metavar="N", help="Questions at most.")] = 50,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where the two pictures are put, side by side; otherwise the style's folder, while it asks.",
+            show_default=False,
+        ),
+    ] = None,
+    max_pixels: MaxPixels = None,
+) -> None:
+    """Ask which of two pictures you like better, the pair that would teach most, until enough is learnt."""
+    from sfumato.checks import check_range
+    from sfumato.image import WRITABLE
+    from sfumato.inference import Stylizer
+    from sfumato.personal.ask import Questions
+    from sfumato.personal.store import load_taste
+
+    check_range(most, 1, 1000, "--most")
+    if out is not None and page:
+        raise UsageError("a page shows its pictures itself; leave -o or --page out")
+    if out is not None and out.suffix.lower() not in WRITABLE:
+        raise OutputError(f"cannot write {out}: its name must end in one of {', '.join(WRITABLE)}")
+    if out is not None and os.path.exists(out):
+        raise OutputError(f"{out} is there already; name a file that is not")
+    questions = Questions(name, Stylizer(), photo)
+    why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
+    taste = load_taste(questions.prefs)
+    say(f"{why} {_answered(questions)}.")
+    from sfumato.personal.preference_model import suggestions
+
+    if questions.prefs.answers or taste is not None:
+        best = ", ".join(name for name, _, _ in suggestions(questions.model(), 3))
+        say(f"Of the built-in styles it would choose {best}.")
+
+
+def _answered(questions: Questions) -> str:
+    """How many questions were, and how many of the answers teach."""
+    count = questions.answered
+    said = f"{counted_noun(count, 'question')} answered"
+    neither = sum(not each.teaches for each in questions.prefs.answers[-count:]) if count else 0
+    if neither:
+        said += f", {neither} of them with neither"
+    if count > neither:
+        others = "the others" if neither else "it" if count == 1 else "them"
+        said += f", and {questions.prefs.name} has learnt from {others}"
+    return said
+
+
+def _on_page(questions: Questions, most: int) -> str:
+    from sfumato.personal.page import Page
+
+    server = Page(questions, most)
+    try:
+        say(f"Open {server.address} in a browser on this machine; Ctrl-C ends it.")
+        server.serve()
+    except KeyboardInterrupt:
+        return "Stopped."
+    return server.ended
+
+
+def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
+    from sfumato.image import Photo, to_uint8, write_photo
+    from sfumato.personal.ask import side_by_side
+    from sfumato.personal.store import QUESTION
+
+    target = out or questions.prefs.folder / QUESTION
+    try:
+        while questions.answered < most:
+            question = questions.next()
+            if question is None:
+                return "Enough is learnt: no question would teach much more."
+            # The first is not to replace what has come to stand there since the command began.
+            is_mine = out is None or questions.answered > 0
+            write_photo(Photo(to_uint8(side_by_side(question))), target, overwrite=is_mine)
+            if out is None:
+                target.chmod(0o600)  # as all that is kept there
+            say(
+                f"{questions.answered + 1}. Which is better, the left (1) or the right (2)?  (0: neither, q: stop)  "
+                f"{target}"
+            )
+            choice = _key()
+            if choice == "q":
+                return "Stopped."
+            questions.answer(question, {"1": "first", "2": "second"}.get(choice, "neither"))  # type: ignore[arg-type]
+        return "Enough for now."
+    finally:
+        if out is None:
+            target.unlink(missing_ok=True)
+
+
+def _key() -> str:
+    """One of 1, 2, 0 and q: a key in a terminal, else a line; the end of the input is q."""
+    while True:
+        if sys.stdin is None:
+            return "q"
+        if sys.stdin.isatty():
+            key = typer.getchar()
+            say(key if key.isprintable() else "")
+        else:
+            key = sys.stdin.readline()
+            if not key:
+                return "q"
+        if (key := key.strip().lower()) in ("1", "2", "0", "q"):
+            return key
+        say("1, 2, 0 or q, please")

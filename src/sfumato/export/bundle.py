@@ -1,0 +1,195 @@
+"""What each kind of model is exported as: its graphs, what parity is checked with, and facts of its card."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrize
+
+from sfumato.checkpoint import Model, packed, unpacked
+from sfumato.data.batches import STYLE_THUMBNAIL
+from sfumato.export.networks import (
+    CollectionStatisticsGraph,
+    DecoderGraph,
+    DiscriminatorGraph,
+    EncoderGraph,
+    EntryGraph,
+    GeneratorGraph,
+    StatisticsGraph,
+    StyleEncoderGraph,
+)
+from sfumato.inference.feature_networks import MARGIN
+from sfumato.networks.discriminator import ProjectedDiscriminator
+from sfumato.networks.hypercolumn import CHANNELS
+from sfumato.networks.hypercolumn import STRIDE as CELL
+from sfumato.networks.hypercolumn_gradient import HypercolumnGradient
+from sfumato.networks.model import CollectionModel, MatchingModel, NoiseModel, StyleTransferModel
+from sfumato.style_code import MEASURED
+
+#: Shapes of the pictures that graphs are traced with.
+_THUMBNAIL, PHOTO = (1, 3, 48, 67), (1, 3, 75, 93)
+_ORIGIN, _FAR = (16, 32), (4096, 272)  # of a tile: where graphs are traced, and where parity is checked
+#: Sizes of the pictures that parity is checked with, height and width in pixels.
+PARITY_SIZES = ((16, 16), (17, 31), (75, 93), (128, 200))
+PARITY_BATCHES = (1, 2, 5)  # z at once
+#: A graph: its module, the inputs that it is traced with, their names, and its outputs' names.
+Graph: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a kind of model is exported as.
+
+    Attributes:
+        graphs: by name.
+        inputs: what each graph is fed when parity is checked with one of `tried`.
+        tried: pictures (1, 3, h, w), or z (B, Z).
+        shipped: the module whose weights are stored and counted.
+        facts: entries of the card.
+    """
+
+    graphs: dict[str, Graph]
+    inputs: Callable[[Tensor], dict[str, tuple[Tensor, ...]]]
+    tried: list[Tensor]
+    shipped: nn.Module
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def bundle_of(model: Model, judge: nn.Module | None) -> Bundle:
+    """The bundle of a model; ``judge`` is its discriminator as `exported_discriminator` makes it."""
+    if isinstance(model, NoiseModel):
+        return _of_noise(model)
+    if isinstance(model, MatchingModel):
+        return _of_matching(model)
+    return _of_collection(model, judge) if isinstance(model, CollectionModel) else _of_styles(model, judge)
+
+
+def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> Bundle:
+    """Any style, by its code."""
+    thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(PHOTO), torch.tensor(_ORIGIN)
+    code, _, look = model.style_encoder.look(thumbnail)
+    affines = model.generator.measure(thumbnail, code)
+    graphs: dict[str, Graph] = {
+        "style_encoder": (StyleEncoderGraph(model), (thumbnail,), ["picture"], ["code", "features", "look"]),
+        "statistics": (StatisticsGraph(model), (thumbnail, code), ["thumbnail", "code"], ["affines"]),
+        "generator": (GeneratorGraph(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
+    }
+    told = model.config.discriminator_conditional
+    if judge is not None:
+        given, names = ((photo, code), ["picture", "code"]) if told else ((photo,), ["picture"])
+        graphs["discriminator"] = (judge, given, names, ["opinion"])
+
+    def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
+        code = model.style_encoder(picture)
+        painter = picture, model.generator.measure(picture, code), torch.tensor(_FAR)
+        with_code = picture, code
+        return {
+            "style_encoder": (picture,),
+            "statistics": with_code,
+            "generator": painter,
+            "discriminator": with_code if told else (picture,),
+        }
+
+    # Where a code has its mean colour and the root of its covariance (`Measured.pack`): what a palette is.
+    palette = [code.shape[1] - MEASURED, code.shape[1] - MEASURED + 9]
+    sizes = {"code_size": int(code.shape[1]), "look_size": int(look.shape[1]), "affines": int(affines.shape[1])}
+    facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": palette, "conditional": told}
+    return Bundle(graphs, inputs, parity_pictures(), model, facts)
+
+
+def _of_collection(model: CollectionModel, judge: nn.Module | None) -> Bundle:
+    """One collection's own style: no code, and so no encoder. The way back and the heads are not run: they are in the
+    weights' file, for who trains on."""
+    thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(PHOTO), torch.tensor(_ORIGIN)
+    affines = model.generator.measure(thumbnail)
+    graphs: dict[str, Graph] = {
+        "statistics": (CollectionStatisticsGraph(model), (thumbnail,), ["thumbnail"], ["affines"]),
+        "generator": (GeneratorGraph(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
+    }
+    if judge is not None:
+        graphs["discriminator"] = (judge, (photo,), ["picture"], ["opinion"])
+
+    def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
+        painter = picture, model.generator.measure(picture), torch.tensor(_FAR)
+        return {"statistics": (picture,), "generator": painter, "discriminator": (picture,)}
+
+    sizes = {"code_size": 0, "look_size": 0, "affines": int(affines.shape[1])}
+    facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": [], "conditional": False}
+    return Bundle(graphs, inputs, parity_pictures(), model.generator, facts)
+
+
+def _of_matching(model: MatchingModel) -> Bundle:
+    """Encoder of places, entry and rest of the decoder, and the gradient that refines a picture. What lies between
+    them, the matching, is NumPy (`inference.matching`)."""
+    encoder, entry = EncoderGraph(model).eval(), EntryGraph(model)
+    round_weights(encoder.vgg, in_bytes=True)
+
+    def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
+        picture = picture[:, :, : picture.shape[2] // CELL * CELL, : picture.shape[3] // CELL * CELL]
+        framed = F.pad(picture, [MARGIN] * 4, mode="replicate")
+        features, others = encoder(framed)[:, :CHANNELS], encoder(framed.flip(3))[:, :CHANNELS]
+        return {
+            "encoder": (framed,),
+            "entry": (features,),
+            "decoder": (entry(features),),
+            "gradient": (picture, others),
+        }
+
+    shown = inputs(torch.rand(1, 3, 76, 92))
+    gradient = HypercolumnGradient(encoder.vgg, encoder.scale)
+    graphs: dict[str, Graph] = {
+        "encoder": (encoder, shown["encoder"], ["picture"], ["places"]),
+        "entry": (entry, shown["entry"], ["features"], ["entered"]),
+        "decoder": (DecoderGraph(model), shown["decoder"], ["entered"], ["painted"]),
+        "gradient": (gradient, shown["gradient"], ["picture", "features"], ["gradient"]),
+    }
+    return Bundle(graphs, inputs, parity_pictures(), model)
+
+
+def _of_noise(model: NoiseModel) -> Bundle:
+    """Pictures (B, 3, side, side) out of z (B, Z). The discriminator stays behind: it is asked about photos' places."""
+    z_size, generator = model.config.z_size, torch.Generator().manual_seed(0)
+    return Bundle(
+        {"generator": (model, (torch.randn(2, z_size),), ["z"], ["pictures"])},
+        lambda z: {"generator": (z,)},
+        [torch.randn(batch, z_size, generator=generator) for batch in PARITY_BATCHES],
+        model,
+        {"z_size": z_size, "side": model.config.side},
+    )
+
+
+def parity_pictures() -> list[Tensor]:
+    """Pictures for the parity check: of sizes that do not divide, and smooth: the graphs meet no white noise."""
+    generator = torch.Generator().manual_seed(0)
+    noise = [torch.rand(1, 3, 8, 8, generator=generator) for _ in PARITY_SIZES]
+    return [F.interpolate(x, size, mode="bicubic").clamp(0, 1) for x, size in zip(noise, PARITY_SIZES, strict=True)]
+
+
+def round_weights(model: nn.Module, in_bytes: bool) -> None:
+    """Round its weights as they are stored: to 16 bits, or kernels and matrices to 8."""
+    model.load_state_dict(unpacked(packed(model, in_bytes)))
+
+
+def exported_discriminator(discriminator: nn.Module, in_bytes: bool) -> nn.Module:
+    """As it will be stored: spectral norms worked into the weights, and these rounded to 16 bits."""
+    plain = copy.deepcopy(discriminator).cpu().eval()
+    for module in list(plain.modules()):
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight")
+    round_weights(plain, in_bytes)
+    if isinstance(plain, ProjectedDiscriminator):
+        round_weights(plain.eye.cpu(), in_bytes)
+    return DiscriminatorGraph(plain).eval()
+
+
+def write_card(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the bundle's card.json."""
+    (folder / "card.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")

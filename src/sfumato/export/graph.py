@@ -1,0 +1,166 @@
+"""One graph: torch's exporter, and the passes that make its file small and ONNX Runtime read it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from sfumato.checkpoint import is_weight, to_levels
+from sfumato.networks.hypercolumn_gradient import HypercolumnGradient
+
+OPSET = 18
+#: Numbers of a weight, at least, that lies in the bundle's file: smaller ones stay in their graph, in 32 bits.
+LEAST = 256
+#: What follows a weight's name where graphs have it in 16 or 8 bits, before a Cast.
+STORED = ".stored"
+_DTYPES = {"F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}  # of safetensors and of ONNX
+_SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
+_FREE = {  # axes of any length, by the name of an input or output; codes and affines have none
+    **dict.fromkeys(("picture", "thumbnail", "stylized", "features", "opinion", "painted"), _SIZE),
+    **dict.fromkeys(("upscaled", "gradient", "places", "entered"), _SIZE),
+    **dict.fromkeys(("z", "pictures"), _COUNT),
+}
+
+
+def export_graph(
+    module: nn.Module,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    names: list[str],
+    outputs: list[str],
+    in_bytes: bool = False,
+    stored: StoredWeights | None = None,
+) -> None:
+    with warnings.catch_warnings(), torch.no_grad():
+        # This exporter is deprecated, and warns where it traces sizes. The parity check proves what it writes.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            inputs,
+            str(path),
+            input_names=names,
+            output_names=outputs,
+            dynamic_axes={name: _FREE[name] for name in (*names, *outputs) if name in _FREE},
+            opset_version=OPSET,
+            # Folded here, the gradient would store each kernel twice; ONNX Runtime folds when it loads the graph.
+            do_constant_folding=not isinstance(module, HypercolumnGradient),
+            dynamo=False,
+        )
+    proto = onnx.load(path)
+    _join_aliases(proto)
+    _hoist_constants(proto)
+    _store_small(proto, in_bytes)
+    _shorten_names(proto)
+    onnx.checker.check_model(proto, full_check=True)
+    if stored is not None:
+        stored.share(proto)
+    onnx.save(proto, path)
+
+
+def _join_aliases(proto: onnx.ModelProto) -> None:
+    """Read equal weights under one name. The exporter keeps one and makes the others an Identity of it, over which ONNX
+    Runtime's optimiser can stumble ("is not a graph input, initializer, or output of a previous node")."""
+    graph = proto.graph
+    weights, ends = {tensor.name for tensor in graph.initializer}, {end.name for end in graph.output}
+    aliases = {
+        node.output[0]: node.input[0]
+        for node in graph.node
+        if node.op_type == "Identity" and node.input[0] in weights and node.output[0] not in ends
+    }
+    nodes = [node for node in graph.node if node.output[0] not in aliases]
+    for node in nodes:
+        for i, name in enumerate(node.input):
+            node.input[i] = aliases.get(name, name)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _hoist_constants(proto: onnx.ModelProto) -> None:
+    """Make initialisers of the large constants (the field of noise), which are then stored as weights are."""
+    graph, nodes = proto.graph, []
+    for node in graph.node:
+        value = node.attribute[0].t if node.op_type == "Constant" and node.attribute[0].name == "value" else None
+        if value is not None and value.data_type == TensorProto.FLOAT and np.prod(value.dims) >= LEAST:
+            graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value), node.output[0]))
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _shorten_names(proto: onnx.ModelProto) -> None:
+    """Number the tensors between nodes, whose names are paths through the modules: a fifth of a small model's file."""
+    ends = (*proto.graph.input, *proto.graph.output, *proto.graph.initializer)
+    short = {"": "", **{each.name: each.name for each in ends}}
+
+    def number(graph: onnx.GraphProto) -> None:
+        for node in graph.node:
+            node.name = ""
+            for names in (node.input, node.output):
+                for i, name in enumerate(names):
+                    names[i] = short.setdefault(name, f"t{len(short)}")
+            for attribute in node.attribute:  # the branches of an If, which see the tensors around them
+                if attribute.HasField("g"):
+                    number(attribute.g)
+        for each in (*graph.output, *graph.initializer):
+            each.name = short.setdefault(each.name, f"t{len(short)}")
+        del graph.value_info[:]
+
+    number(proto.graph)
+
+
+def _store_small(proto: onnx.ModelProto, in_bytes: bool) -> None:
+    """Keep large weights as float16, or kernels and matrices as int8 times a scale a channel, with the nodes behind
+    each that make float32 of it: ONNX Runtime folds them away when it loads the graph."""
+    graph, before = proto.graph, []
+    for tensor in list(graph.initializer):
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < LEAST:
+            continue
+        full, stored, values = tensor.name, f"{tensor.name}{STORED}", numpy_helper.to_array(tensor)
+        weight = torch.from_numpy(values.copy())
+        if in_bytes and is_weight(full, weight):
+            levels, scale = (part.numpy() for part in to_levels(weight))
+            whole, factor = f"{full}.levels", f"{full}.scale"
+            graph.initializer.append(numpy_helper.from_array(scale, factor))
+            before.append(helper.make_node("Cast", [stored], [whole], to=TensorProto.FLOAT))
+            before.append(helper.make_node("Mul", [whole, factor], [full]))
+        else:
+            levels = values.astype(np.float16)
+            before.append(helper.make_node("Cast", [stored], [full], to=TensorProto.FLOAT))
+        tensor.CopyFrom(numpy_helper.from_array(levels, stored))
+    nodes = [*before, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+class StoredWeights:
+    """Where the tensors of a safetensors file lie in it, by what they are."""
+
+    def __init__(self, path: Path) -> None:
+        content = path.read_bytes()
+        start = 8 + int.from_bytes(content[:8], "little")  # of the data: behind the header and its length
+        self._name, self._places = path.name, {}
+        for name, entry in json.loads(content[8:start]).items():
+            if name != "__metadata__":
+                first, last = (start + offset for offset in entry["data_offsets"])
+                key = _DTYPES.get(entry["dtype"]), tuple(entry["shape"]), content[first:last]
+                self._places[key] = (first, last - first)
+
+    def share(self, proto: onnx.ModelProto) -> None:
+        """Let the graph's large weights that lie in the file be read there, instead of holding them."""
+        for tensor in proto.graph.initializer:
+            values = numpy_helper.to_array(tensor)
+            place = self._places.get((tensor.data_type, tuple(tensor.dims), values.tobytes()))
+            if place is None or values.size < LEAST:
+                continue
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+            for key, value in zip(("location", "offset", "length"), (self._name, *place), strict=True):
+                tensor.external_data.add(key=key, value=str(value))

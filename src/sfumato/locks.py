@@ -1,0 +1,55 @@
+"""Locks of files: one process at a time, and a lock goes with its process, also with a killed one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_POLL = 0.05  # seconds between two attempts at a lock that another process holds
+_TOLD_AFTER = 1.0  # seconds of waiting
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Holds the lock of a file, which is made where it is not there; it goes with the process, also with a killed one.
+
+    Args:
+        waiting: called once after a second of waiting for another process; ``None`` does not wait.
+
+    Raises:
+        BlockingIOError: another process holds it, and there is no waiting.
+        OSError: the file cannot be made, or its disk knows no locks.
+    """
+    with path.open("a+b") as file:
+        began, told = time.monotonic(), False
+        while not try_lock(file.fileno()):
+            if waiting is None:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path))
+            if not told and time.monotonic() - began >= _TOLD_AFTER:
+                waiting()
+                told = True
+            time.sleep(_POLL)
+        yield
+
+
+def try_lock(descriptor: int) -> bool:
+    """Whether the lock was free; it is held then until all copies of the descriptor are closed."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        if problem.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            return False
+        raise
+    return True
