@@ -44,10 +44,12 @@ from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.health import history_line, read_history, write_health
 from sfumato.training.kinds import Kind
 from sfumato.training.matching import Matching
-from sfumato.training.monitor import BY_NAME, SIGNALS, Monitor
+from sfumato.training.monitor import Monitor
 from sfumato.training.noise import NoiseKind
 from sfumato.training.optim import EMA, learning_rate
 from sfumato.training.probes import Painter, gradient_norm, weight_size
+from sfumato.training.rules import BY_NAME
+from sfumato.training.signals import SIGNALS
 from sfumato.training.state import TrainingState, checkpoint, checkpoints, newest_until, remove_unfinished
 from sfumato.training.step import GeneratorStep
 from sfumato.training.throughput import Throughput, Ticks, throughput

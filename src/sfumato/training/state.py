@@ -21,7 +21,7 @@ from sfumato.checkpoint import Model, save_model
 from sfumato.errors import ModelError, OutputError, UsageError
 from sfumato.files import atomic_file, new_directory, read_json, sweep
 from sfumato.training.config import TrainConfig
-from sfumato.training.monitor import MonitorState
+from sfumato.training.findings import MonitorState
 from sfumato.training.optim import EMA
 from sfumato.training.validation import Best, Record
 
