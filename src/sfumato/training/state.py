@@ -52,6 +52,24 @@ class TrainingState:
     record: Record = field(default_factory=Record)
     monitor: MonitorState = field(default_factory=MonitorState)
 
+    @classmethod
+    def new(cls, model: Model, discriminator: nn.Module, memory: Memory, config: TrainConfig) -> TrainingState:
+        """The state before the first step: Adam for both networks, and the average at the model's weights."""
+        learnt = [p for p in model.parameters() if p.requires_grad]
+        return cls(
+            model,
+            discriminator,
+            torch.optim.Adam(learnt, config.learning_rate, betas=(config.momentum, 0.99)),
+            torch.optim.Adam(discriminator.parameters(), config.discriminator_learning_rate, betas=(0.0, 0.99)),
+            EMA(model, config.ema_half_life),
+            memory,
+        )
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the newest step is the best by validation."""
+        return self.record.best is not None and self.record.best.step == self.step
+
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor of the state by name."""
         for name, module in (("model", self.model), ("discriminator", self.discriminator)):
