@@ -22,8 +22,8 @@ import torch
 from sfumato.image import read_image, resize
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.guide import choose
-from sfumato.quality.evaluation import Judge, Source
 from sfumato.quality.intervals import mean_interval, sign_flip_test
+from sfumato.quality.judge import Judge, Source
 from sfumato.quality.pairs import Pair, read_pairs
 
 STRENGTHS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)

@@ -22,8 +22,10 @@ import numpy as np
 from sfumato.errors import UsageError
 from sfumato.image import read_image, resize, write_image
 from sfumato.quality.anchors import colour_and_bands
-from sfumato.quality.distribution import Features, Moments, bias_of_fid, fid, fid_infinity, kid
+from sfumato.quality.features import Features
+from sfumato.quality.frechet import Moments, bias_of_fid, fid, fid_infinity
 from sfumato.quality.intervals import crossed_interval
+from sfumato.quality.kernel import kid
 from sfumato.quality.pairs import pairs_of
 
 WIDTH, REPEATS = 64, 60

@@ -21,7 +21,8 @@ from unseen import named, rows_of, seen
 
 from sfumato.image import read_image, resize, write_image
 from sfumato.inference.imagine import Imaginer
-from sfumato.quality.distribution import Features, kid
+from sfumato.quality.features import Features
+from sfumato.quality.kernel import kid
 from sfumato.sheet import contact_sheet
 
 

@@ -17,7 +17,8 @@ import numpy as np
 
 from sfumato.image import Picture, read_image, resize
 from sfumato.quality.backbones import EfficientNetLite0
-from sfumato.quality.distribution import Features, kid
+from sfumato.quality.features import Features
+from sfumato.quality.kernel import kid
 
 
 def rows_of(folder: Path, manifest: Path | None, split: str) -> list[Path]:

@@ -275,7 +275,7 @@ def test_exports(own, tmp_path):
 def test_evaluations(own, pictures):
     report = own / "report"
     words = ["evaluate", "--content", pictures, "--style", pictures, "--model", "shipped", "--workers", "1"]
-    with Killer(own, ["sfumato.quality.evaluation", "sfumato.quality.report"], 5) as killer:
+    with Killer(own, ["sfumato.quality.judge", "sfumato.quality.report"], 5) as killer:
         whole = killer.whole(*words, "--report", report)
         wanted = (report / "report.html").read_bytes()
         for _ in killer.kill(6, whole, *words, "--report", report):

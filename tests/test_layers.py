@@ -67,7 +67,10 @@ LIGHT = {
     "losses.config",
     "networks.config",
     "training.config",
+    "training.findings",
     "training.monitor",
+    "training.rules",
+    "training.signals",
 }
 DISTRIBUTION_TO_MODULE = {"pillow": "PIL"}
 HEAVY = ("torch", "accelerate", "onnx", "tensorboard", "torchvision")

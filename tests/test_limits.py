@@ -258,7 +258,8 @@ def test_a_style_cannot_be_learnt_from_an_odd_file_and_that_is_said(
 
 
 def test_evaluate_names_what_it_passes_over(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from sfumato.cli.evaluate import Request, SuiteName, _tell_left_out
+    from sfumato.cli.evaluate import _tell_left_out
+    from sfumato.cli.methods import Request, SuiteName
 
     rest = None, None, SuiteName.quick, None, False, False, 256, None, None, None, False
     _tell_left_out(Request(odd, odd / "sub", *rest))

@@ -3,7 +3,7 @@ import pytest
 
 from sfumato.errors import UsageError
 from sfumato.quality.classifier import balanced_accuracy, fresh_classifier_accuracy
-from sfumato.quality.distribution import Features
+from sfumato.quality.features import Features
 
 
 def sets(shift, n=60, m=120, width=32, seed=0):

@@ -1,9 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import scipy.linalg
@@ -11,19 +7,12 @@ import scipy.spatial.distance
 import scipy.special
 import scipy.stats
 
-from sfumato.errors import InputError, OutputError, UsageError
-from sfumato.quality.distribution import (
-    Features,
-    FeatureSet,
-    Moments,
-    bias_of_fid,
-    fid,
-    fid_infinity,
-    inception_score,
-    kid,
-    nearest_neighbour_accuracy,
-    precision_recall,
-)
+from sfumato.errors import InputError, UsageError
+from sfumato.quality.features import Features
+from sfumato.quality.frechet import Moments, bias_of_fid, fid, fid_infinity
+from sfumato.quality.inception_score import inception_score
+from sfumato.quality.kernel import kid
+from sfumato.quality.neighbours import nearest_neighbour_accuracy, precision_recall
 
 
 def named(x: np.ndarray) -> Features:
@@ -46,31 +35,20 @@ def with_moments(mean: np.ndarray, root: np.ndarray, n: int = 5000) -> Moments:
 # ---- moments ---------------------------------------------------------------------------------------------------------
 
 
-def assert_same_moments(a: Moments, b: Moments) -> None:
-    assert a.count == b.count
-    np.testing.assert_allclose(a.mean, b.mean, rtol=1e-9)
-    scale = np.abs(b.covariance).max()
-    np.testing.assert_allclose(a.covariance, b.covariance, rtol=1e-9, atol=1e-9 * scale)
-
-
-def test_moments_do_not_depend_on_batches_order_or_split(rng: np.random.Generator) -> None:
+def test_moments_do_not_depend_on_batches_or_order(rng: np.random.Generator) -> None:
     x = rng.normal(size=(1000, 12)) @ rng.normal(size=(12, 12)) + 1e4 * rng.normal(size=12)
     exact = x.astype(np.longdouble)
     centred = exact - exact.mean(0)
     covariance = (centred.T @ centred / 999).astype(np.float64)
     for batch in (1, 7, 1000):
         for order in (np.arange(1000), rng.permutation(1000)):
-            whole, parts = Moments("vgg"), [Moments("vgg") for _ in range(3)]
-            for i, start in enumerate(range(0, 1000, batch)):
-                whole.update(x[order[start : start + batch]])
-                parts[i % 3].update(x[order[start : start + batch]])
-            parts[2].merge(parts[0])
-            parts[2].merge(parts[1])
-            for found in (whole, parts[2]):
-                assert found.count == 1000
-                np.testing.assert_allclose(found.mean, exact.mean(0).astype(np.float64), rtol=1e-12)
-                error = np.abs(found.covariance - covariance).max() / np.abs(covariance).max()
-                assert error < 1e-9
+            found = Moments("vgg")
+            for start in range(0, 1000, batch):
+                found.update(x[order[start : start + batch]])
+            assert found.count == 1000
+            np.testing.assert_allclose(found.mean, exact.mean(0).astype(np.float64), rtol=1e-12)
+            error = np.abs(found.covariance - covariance).max() / np.abs(covariance).max()
+            assert error < 1e-9
 
 
 def test_moments_of_nothing_and_of_one() -> None:
@@ -80,49 +58,19 @@ def test_moments_of_nothing_and_of_one() -> None:
         with pytest.raises(UsageError, match="picture"):
             getattr(empty, part)
     one = gathered(np.ones((1, 3)))
-    one.merge(Moments("vgg"))
-    empty.merge(one)
-    assert empty.mean.tolist() == [1, 1, 1]
+    one.update(np.zeros((0, 3)))
+    assert one.mean.tolist() == [1, 1, 1]
     with pytest.raises(UsageError, match="2 or more"):
         _ = one.covariance
 
 
-def test_moments_are_not_shared(rng: np.random.Generator) -> None:
-    a, b = Moments("vgg"), gathered(rng.normal(size=(5, 3)))
-    before = b.covariance
-    a.merge(b)
-    a.mean[:] = 0
-    a.update(rng.normal(size=(5, 3)))
-    np.testing.assert_array_equal(b.covariance, before)
-    assert a.mean.any()
-
-
-def test_a_moments_file_gives_the_same_bits_back(tmp_path: Path, rng: np.random.Generator) -> None:
-    moments = gathered(rng.normal(size=(50, 4)))
-    moments.save(tmp_path / "a.npz")
-    back = Moments.load(tmp_path / "a.npz")
-    assert (back.backbone, back.count) == ("vgg", 50)
-    np.testing.assert_array_equal(back.mean, moments.mean)
-    np.testing.assert_array_equal(back.covariance, moments.covariance)
-    assert os.listdir(tmp_path) == ["a.npz"]
-    with pytest.raises(OutputError):
-        moments.save(tmp_path)
-    with pytest.raises(UsageError):
-        Moments("vgg").save(tmp_path / "b.npz")
-
-
-def test_files_that_are_no_moments(tmp_path: Path) -> None:
-    (tmp_path / "empty").touch()
-    (tmp_path / "text").write_text("mean")
-    np.savez(tmp_path / "other.npz", mean=np.zeros(3))
-    np.savez(tmp_path / "shapes.npz", backbone="v", count=3, mean=np.zeros(3), scatter=np.zeros((2, 2)))
-    np.save(tmp_path / "plain.npy", np.zeros(3))
-    np.savez(tmp_path / "whole.npz", backbone="v", count=3, mean=np.zeros(3), scatter=np.zeros((3, 3)))
-    (tmp_path / "cut.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:-40])
-    assert Moments.load(tmp_path / "whole.npz").count == 3
-    for name in ("empty", "text", "other.npz", "shapes.npz", "plain.npy", "cut.npz", "absent"):
-        with pytest.raises(InputError, match=name):
-            Moments.load(tmp_path / name)
+def test_moments_hand_out_copies(rng: np.random.Generator) -> None:
+    moments = gathered(rng.normal(size=(5, 3)))
+    mean, covariance = moments.mean, moments.covariance
+    moments.mean[:] = 0
+    moments.covariance[:] = 0
+    np.testing.assert_array_equal(moments.mean, mean)
+    np.testing.assert_array_equal(moments.covariance, covariance)
 
 
 def test_features_that_cannot_be_gathered() -> None:
@@ -132,152 +80,9 @@ def test_features_that_cannot_be_gathered() -> None:
             moments.update(wrong)
     assert moments.count == 3
     with pytest.raises(UsageError, match="'vgg' and 'dino'"):
-        moments.merge(Moments("dino"))
+        fid(moments, gathered(np.zeros((3, 4)), "dino"))
     with pytest.raises(UsageError, match="4 and 5"):
-        moments.merge(gathered(np.zeros((3, 5))))
-
-
-# ---- sets on disk ----------------------------------------------------------------------------------------------------
-
-
-def picture_features(keys: list[str], width: int = 6) -> np.ndarray:
-    """A row of numbers that depends on the key alone."""
-    return np.stack([np.random.default_rng(list(key.encode())).normal(size=width) for key in keys]).astype(np.float32)
-
-
-KEYS = [f"{'åbz'[i % 3]}/{i}.png" for i in range(60)]
-
-
-def gather(directory: Path, keys: list[str], batch: int) -> None:
-    """What one worker does; at the top level, so that a spawned process finds it."""
-    features, moments = FeatureSet("vgg", directory), Moments("vgg")
-    for start in range(0, len(keys), batch):
-        rows = picture_features(keys[start : start + batch])
-        features.update(keys[start : start + batch], rows)
-        moments.update(rows)
-    moments.save(directory / "moments.npz")
-
-
-def test_a_set_does_not_depend_on_order_or_batches(tmp_path: Path, rng: np.random.Generator) -> None:
-    wanted = picture_features(sorted(KEYS))
-    for name, keys, batch in (("a", KEYS, 60), ("b", KEYS[::-1], 1), ("c", sorted(KEYS), 7)):
-        gather(tmp_path / name, keys, batch)
-        found = FeatureSet("vgg", tmp_path / name)
-        assert found.keys == sorted(KEYS)
-        assert len(found) == 60
-        assert KEYS[3] in found
-        assert "absent" not in found
-        np.testing.assert_array_equal(found.arrays, wanted)
-        assert found.arrays.dtype == np.float32
-        assert not found.arrays.flags.writeable
-
-
-def test_two_processes_give_the_values_of_one(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    shares = [KEYS[::2], KEYS[1::2]]
-    workers = [context.Process(target=gather, args=(tmp_path / str(i), share, 5)) for i, share in enumerate(shares)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-        assert worker.exitcode == 0
-    gather(tmp_path / "one", KEYS, 60)
-    both = FeatureSet("vgg", tmp_path / "both")
-    moments = Moments("vgg")
-    for i in (1, 0):
-        both.merge(FeatureSet("vgg", tmp_path / str(i)))
-        moments.merge(Moments.load(tmp_path / str(i) / "moments.npz"))
-    one = FeatureSet("vgg", tmp_path / "one")
-    np.testing.assert_array_equal(both.arrays, one.arrays)
-    assert_same_moments(moments, Moments.load(tmp_path / "one" / "moments.npz"))
-    other = named(picture_features([f"x{i}" for i in range(60)]))
-    assert kid(both, other, subsets=5, size=20) == kid(one, other, subsets=5, size=20)
-    assert precision_recall(both, other) == precision_recall(one, other)
-    assert fid_infinity(both, other) == fid_infinity(one, other)
-
-
-def test_a_set_is_continued_and_repeats_are_passed_over(tmp_path: Path) -> None:
-    gather(tmp_path, KEYS[:20], 6)
-    again = FeatureSet("vgg", tmp_path)
-    again.update(KEYS[10:30], picture_features(KEYS[10:30]))
-    again.update([KEYS[40], KEYS[40]], picture_features([KEYS[40], KEYS[40]]))
-    np.testing.assert_array_equal(again.arrays, picture_features(sorted([*KEYS[:30], KEYS[40]])))
-    again.update(KEYS[30:], picture_features(KEYS[30:]))
-    np.testing.assert_array_equal(FeatureSet("vgg", tmp_path).arrays, picture_features(sorted(KEYS)))
-    again.merge(again)
-    assert len(again) == 60
-
-
-def test_a_key_has_one_picture(tmp_path: Path) -> None:
-    gather(tmp_path, KEYS[:5], 5)
-    features = FeatureSet("vgg", tmp_path)
-    changed = picture_features(KEYS[3:7])
-    changed[0, 0] += 1e-3
-    with pytest.raises(InputError, match="has other features already"):
-        features.update(KEYS[3:7], changed)
-    with pytest.raises(InputError, match="has other features already"):
-        features.update(["x", "x"], picture_features(["x", "y"]))
-    assert features.keys == sorted(KEYS[:5])
-
-
-def test_what_a_crash_cut_short_is_dropped(tmp_path: Path) -> None:
-    gather(tmp_path, KEYS[:10], 10)
-    with (tmp_path / "features.bin").open("ab") as file:
-        file.write(bytes(24 * 2 + 7))  # rows without keys, and half a row
-    with (tmp_path / "keys.jsonl").open("ab") as file:
-        file.write(b'"z/9' + b"9" * 300)
-    features = FeatureSet("vgg", tmp_path)
-    np.testing.assert_array_equal(features.arrays, picture_features(sorted(KEYS[:10])))
-    features.update(KEYS[10:12], picture_features(KEYS[10:12]))
-    np.testing.assert_array_equal(FeatureSet("vgg", tmp_path).arrays, picture_features(sorted(KEYS[:12])))
-    os.truncate(tmp_path / "features.bin", 24 * 5 + 3)
-    assert FeatureSet("vgg", tmp_path).keys == sorted(KEYS[:5])
-
-
-def test_values_keep_their_type(tmp_path: Path, rng: np.random.Generator) -> None:
-    x = rng.normal(size=(4, 3))
-    double, single = FeatureSet("vgg", tmp_path / "64", "float64"), FeatureSet("vgg", tmp_path / "32")
-    double.update(list("abcd"), x)
-    single.update(list("abcd"), x)
-    np.testing.assert_array_equal(double.arrays, x)
-    np.testing.assert_array_equal(single.arrays, x.astype(np.float32))
-    single.update(["a"], x[:1])  # the same once rounded
-    with pytest.raises(UsageError, match="float32 and float64"):
-        single.merge(double)
-    with pytest.raises(UsageError, match="float64"):
-        FeatureSet("vgg", tmp_path / "64")
-    with pytest.raises(UsageError, match="float16"):
-        FeatureSet("vgg", tmp_path / "16", "float16")  # type: ignore[arg-type]
-
-
-def test_sets_that_cannot_be_used(tmp_path: Path) -> None:
-    gather(tmp_path / "a", KEYS[:5], 5)
-    features = FeatureSet("vgg", tmp_path / "a")
-    for keys, rows in (
-        (["x"], np.zeros((1, 5))),
-        (["x"], np.zeros((2, 6))),
-        ("x", np.zeros((1, 6))),
-        (["x"], np.full((1, 6), np.nan)),
-        (["x"], np.full((1, 6), 1e300)),  # more than float32 holds
-    ):
-        with pytest.raises(InputError):
-            features.update(keys, rows)
-    assert len(features) == 5
-    with pytest.raises(UsageError, match="'dino' and 'vgg'"):
-        FeatureSet("dino", tmp_path / "a")
-    with pytest.raises(UsageError, match="cannot be compared"):
-        features.merge(FeatureSet("dino", tmp_path / "b"))
-    with pytest.raises(InputError, match="no features"):
-        _ = FeatureSet("vgg", tmp_path / "b").arrays
-    (tmp_path / "a" / "keys.jsonl").write_text("5\n")
-    with pytest.raises(InputError, match="damaged"):
-        FeatureSet("vgg", tmp_path / "a")
-    (tmp_path / "a" / "about.json").write_text("[]")
-    with pytest.raises(InputError, match="damaged"):
-        FeatureSet("vgg", tmp_path / "a")
-    (tmp_path / "file").touch()
-    with pytest.raises((InputError, OutputError)):
-        FeatureSet("vgg", tmp_path / "file").update(["x"], np.zeros((1, 6)))
+        fid(moments, gathered(np.zeros((3, 5))))
 
 
 # ---- Fréchet distance ------------------------------------------------------------------------------------------------
@@ -576,7 +381,7 @@ def test_row_blocks_change_nothing(rng: np.random.Generator, monkeypatch: pytest
         return [*precision_recall(x, y), nearest_neighbour_accuracy(x, y)]
 
     whole, distance = figures(), kid(x, y, subsets=2).figure
-    monkeypatch.setattr("sfumato.quality.distribution._CELLS", 700)
+    monkeypatch.setattr("sfumato.quality.features._CELLS", 700)
     assert figures() == whole
     assert kid(x, y, subsets=2).figure.value == pytest.approx(distance.value, rel=1e-9, abs=1e-12)
 

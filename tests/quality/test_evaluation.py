@@ -14,7 +14,9 @@ from sfumato.image import read_image, resize, write_image
 from sfumato.quality.anchors import ANCHORS
 from sfumato.quality.backbones import InceptionBackbone
 from sfumato.quality.cost import macs_of_onnx
-from sfumato.quality.evaluation import MEASURES, Judge, Source, compare, curve_area, differences, to_json
+from sfumato.quality.evaluation import compare, curve_area, differences, to_json
+from sfumato.quality.judge import Judge, Source
+from sfumato.quality.measures import MEASURES
 from sfumato.quality.pairs import pairs_of, stylized_pictures
 from sfumato.quality.report import write_report
 from sfumato.quality.strokes import LocalScale, at_local_size, half_distance, local_distances, places_of_picture
@@ -292,7 +294,7 @@ def test_the_report_is_one_file_with_pictures(folders, judged, tmp_path):
 
 def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_judged_size(folders, judge, judged):
     found = json.loads(json.dumps(judged[0].about))["strokes and variety"]
-    assert found == str(judge._local_scale)
+    assert found == str(judge.references.local_scale)
     other = Judge(judge.pairs, short=64).judge("half", source(folders / "half"), pairs=judge.pairs[:2])
     for row, before in zip(other.rows, judged[0].rows, strict=False):
         for name in ("strokes", "variety", "copied", "kept"):
@@ -303,11 +305,11 @@ def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_ju
     halves = [half_distance(lambda x: extractor(x, 8), views[name]) for name in sorted(views)]
     seen = [places_of_picture(extractor, views[name]) for name in sorted(views)]
     others = [np.mean(local_distances(seen[i], seen[j])) for i in range(3) for j in range(3) if i != j]
-    assert vars(judge._local_scale) == pytest.approx(vars(LocalScale.of(halves, others)))
+    assert vars(judge.references.local_scale) == pytest.approx(vars(LocalScale.of(halves, others)))
     row = judged[0].rows[0]
     picture = at_local_size(read_image(folders / "half" / f"{row.pair.name}.png"))
     own = local_distances(places_of_picture(extractor, picture), seen[sorted(views).index(row.pair.style.name)])
-    expected = [judge._local_scale.relative(distance) for distance in own]
+    expected = [judge.references.local_scale.relative(distance) for distance in own]
     assert [row.figures["strokes"], row.figures["variety"]] == pytest.approx(expected, abs=1e-4)
 
 

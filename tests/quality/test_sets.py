@@ -3,7 +3,7 @@ import pytest
 
 from sfumato.errors import UsageError
 from sfumato.quality.backbones import Pooled
-from sfumato.quality.distribution import Features
+from sfumato.quality.features import Features
 from sfumato.quality.sets import as_set, diversity, set_figures
 
 

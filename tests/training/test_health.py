@@ -6,8 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from sfumato.training.findings import Decision, Finding
 from sfumato.training.health import history_line, read_history, verdict, write_health
-from sfumato.training.monitor import RULES, SIGNALS, Decision, Finding, Monitor
+from sfumato.training.monitor import Monitor
+from sfumato.training.rules import RULES
+from sfumato.training.signals import SIGNALS
 
 VOID = {"meta", "br", "rect", "path", "circle"}
 OPTIONAL = {"html", "p", "li", "td", "th", "tr"}  # elements whose end may be left out

@@ -17,8 +17,10 @@ from sfumato.networks.config import CollectionConfig
 from sfumato.networks.model import CollectionModel
 from sfumato.parallel import ProcessLostError
 from sfumato.training.config import TrainConfig
-from sfumato.training.loop import Interrupted, _stop_signal, check_out
+from sfumato.training.loop import Interrupted
+from sfumato.training.run_folder import check_out
 from sfumato.training.state import KEEP, best_checkpoint, checkpoints
+from sfumato.training.stop_signal import stop_signal
 from sfumato.training.validation import Best, Record
 
 
@@ -463,10 +465,10 @@ def test_a_model_that_breaks_between_two_log_lines_is_not_kept_as_the_best(train
 def test_the_launcher_s_signal_does_not_cut_off_the_word_of_a_lost_process():
     before = signal.getsignal(signal.SIGTERM)
     try:
-        with pytest.raises(ProcessLostError), _stop_signal():
+        with pytest.raises(ProcessLostError), stop_signal():
             raise ProcessLostError("another process of this run has ended")
         os.kill(os.getpid(), signal.SIGTERM)  # from torchrun, while the error is on its way to the terminal
-        with _stop_signal():
+        with stop_signal():
             pass
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:

@@ -7,22 +7,11 @@ import torch
 
 from sfumato.errors import UsageError
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
-from sfumato.training.monitor import (
-    ACTIONS,
-    BY_NAME,
-    RULES,
-    SIGNALS,
-    Decision,
-    Effects,
-    Finding,
-    Monitor,
-    MonitorConfig,
-    MonitorState,
-    Rule,
-    ladder,
-    standing,
-)
+from sfumato.training.findings import Decision, Effects, Finding, MonitorState, standing
+from sfumato.training.monitor import Monitor, MonitorConfig, ladder
 from sfumato.training.probes import Probes
+from sfumato.training.rules import ACTIONS, BY_NAME, RULES, Rule
+from sfumato.training.signals import SIGNALS
 
 SIDE = 64
 
@@ -487,7 +476,7 @@ def test_a_rule_cannot_tell_without_its_signals():
     assert rule.judge({"accuracy": 0.5, "logit_variance": 0.0}) == 1
     assert rule.judge({"accuracy": 0.8, "logit_variance": 0.0}) == -1
     assert rule.judge({"accuracy": 0.5, "logit_variance": 5e-6}) == 0
-    assert "0.5" in rule.told({"accuracy": 0.5, "logit_variance": 0.0})
+    assert "0.5" in rule.numbers({"accuracy": 0.5, "logit_variance": 0.0})
 
 
 # --- probes and monitor together

@@ -212,7 +212,7 @@ def test_a_generator_of_one_picture_is_found(trainer, tmp_path):
     made = trainer(tmp_path, phases=[{"steps": 8, "batch": 3}], look_every=1, monitor=monitor.model_dump())
     made.kind.painter = lambda model: lambda style: torch.full((4, 3, 64, 64), 0.5)
     made.run(lambda told: None)
-    assert "constant_output" in {finding.rule for finding in made.monitor.all_findings}
+    assert "constant_output" in {finding.rule for finding in made.watch.monitor.all_findings}
 
 
 def test_watching_changes_nothing_in_training(unbroken, trainer, tmp_path):

@@ -4,8 +4,9 @@ import torch
 
 from sfumato.errors import UsageError
 from sfumato.losses.adversarial import discriminator_signals
-from sfumato.training.monitor import SIGNALS, Monitor
+from sfumato.training.monitor import Monitor
 from sfumato.training.probes import Probes, gradient_norm, weight_size
+from sfumato.training.signals import SIGNALS
 
 SIDE = 48
 

@@ -30,7 +30,7 @@ def train(trainer, out, plant=lambda trainer: None, steps=40, **changes):
 
 
 def found(trainer):
-    return {finding.rule for finding in trainer.monitor.all_findings}
+    return {finding.rule for finding in trainer.watch.monitor.all_findings}
 
 
 def each_step(change):
@@ -90,14 +90,14 @@ def test_a_batch_that_is_not_finite_is_left_out(trainer, tmp_path):
 
 def test_a_constant_generator_is_found_repaired_in_vain_and_given_up_with_a_verdict(trainer, tmp_path):
     def plant(made):
-        made.kind.painter = lambda model: lambda style: torch.full_like(made.probes.photos, 0.5)
+        made.kind.painter = lambda model: lambda style: torch.full_like(made.watch.probes.photos, 0.5)
 
     made, said = train(trainer, tmp_path, plant, monitor=QUICK)
     assert "constant_output" in found(made)
     assert said[-1].startswith("Stopped at step")
     assert "one picture for everything" in said[-1]
     assert "Stopped" in (tmp_path / "health.html").read_text()
-    actions = [action for decision in made.monitor.state.decisions for action in decision.actions]
+    actions = [action for decision in made.watch.monitor.state.decisions for action in decision.actions]
     assert actions[-1] == "stop"
 
 
@@ -126,7 +126,7 @@ def test_one_style_for_all_is_found(trainer, tmp_path):
 def test_a_learning_rate_that_is_a_hundred_times_too_high_is_found_and_lowered(trainer, tmp_path):
     made, _ = train(trainer, tmp_path, steps=24, monitor=QUICK, learning_rate=0.1, clip=1e9, warmup=1)
     assert found(made) & {"steps_too_large", "divergence", "not_finite"}
-    assert made.monitor.effects.learning_rate < 1
+    assert made.watch.monitor.effects.learning_rate < 1
 
 
 def test_a_discriminator_that_wins_is_found(trainer, config, tmp_path):
@@ -166,10 +166,10 @@ def test_a_discriminator_that_knows_its_few_paintings_is_found(trainer, config, 
 def test_a_raise_of_the_penalty_begins_one(trainer, tmp_path):
     made = trainer(tmp_path, **WATCHED)
     phase = made.config.phases[0]
-    assert made._game(phase) == made.config.game
-    effects = made.monitor.effects.model_copy(update={"gamma": 2.0, "augmentation": 0.2, "learning_rate": 0.5})
-    made.monitor.state = made.monitor.state.model_copy(update={"effects": effects})
-    game = made._game(phase)
+    assert made.stepper.game(phase, made.watch.monitor.effects) == made.config.game
+    effects = made.watch.monitor.effects.model_copy(update={"gamma": 2.0, "augmentation": 0.2, "learning_rate": 0.5})
+    made.watch.monitor.state = made.watch.monitor.state.model_copy(update={"effects": effects})
+    game = made.stepper.game(phase, effects)
     assert game.r1 == pytest.approx(0.0002 * 32**2 / 2)
     assert game.augment.p == pytest.approx(0.2)
     made.step()
@@ -188,7 +188,7 @@ def test_what_the_monitor_knows_survives_a_resume(trainer, tmp_path):
     again = trainer(tmp_path / "parts", **{**WATCHED, "phases": ({**PHASES[0], "steps": 8},)})
     assert again.resume()
     assert again.state.step == 4
-    assert again.monitor.state.step == 4
+    assert again.watch.monitor.state.step == 4
     again.run(lambda progress: None)
-    assert again.monitor.state == whole.monitor.state
+    assert again.watch.monitor.state == whole.watch.monitor.state
     assert read_history(tmp_path / "parts" / "log.jsonl") == read_history(tmp_path / "whole" / "log.jsonl")

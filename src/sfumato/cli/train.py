@@ -100,7 +100,8 @@ def train(
         raise UsageError(f"{out} is a run of the kind {config.kind!r}; leave --kind out, or give another --out")
     _check_needs(config, content)
     with needs_extra("train", "Training"):
-        from sfumato.training.loop import Interrupted, Trainer, check_out
+        from sfumato.training.loop import Interrupted, Trainer
+        from sfumato.training.run_folder import check_out
         from sfumato.training.state import checkpoints
 
     # Started by a launcher, one process speaks for all; what goes wrong is said by whichever it happens to.

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.errors import UsageError
-from sfumato.quality.distribution import Features, Figure
+from sfumato.quality.features import Features, Figure
 from sfumato.quality.intervals import share_interval
 
 _Float = npt.NDArray[np.float64]

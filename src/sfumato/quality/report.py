@@ -11,7 +11,9 @@ import numpy as np
 from sfumato.files import atomic_file
 from sfumato.image import Picture, as_jpeg_text, read_image, resize, thumbnail_size
 from sfumato.quality.artefacts import artefacts, worst
-from sfumato.quality.evaluation import MEASURES, Evaluation, Row, Source, curve, curve_area, differences
+from sfumato.quality.evaluation import Evaluation, Row, curve, curve_area, differences
+from sfumato.quality.judge import Source
+from sfumato.quality.measures import MEASURES
 from sfumato.text import as_utf8
 
 _CELL = 240  # pixels, longer side of a picture in the report

@@ -12,17 +12,11 @@ import numpy.typing as npt
 
 from sfumato.errors import UsageError
 from sfumato.quality.backbones import Pooled
-from sfumato.quality.distribution import (
-    Features,
-    Figure,
-    Moments,
-    fid,
-    fid_infinity,
-    inception_score,
-    kid,
-    nearest_neighbour_accuracy,
-    precision_recall,
-)
+from sfumato.quality.features import Features, Figure
+from sfumato.quality.frechet import Moments, fid, fid_infinity
+from sfumato.quality.inception_score import inception_score
+from sfumato.quality.kernel import kid
+from sfumato.quality.neighbours import nearest_neighbour_accuracy, precision_recall
 
 
 def as_set(backbone: str, members: Sequence[Pooled]) -> tuple[Features, npt.NDArray[np.float32] | None]:

@@ -238,3 +238,20 @@ def load_recipe(recipe: str, overrides: list[str] | None = None, kind: str | Non
     if kind not in (None, config.kind):
         raise UsageError(f"{recipe} is a recipe of the kind {config.kind!r}; leave --kind out, or give that")
     return config
+
+
+def check_processes(config: TrainConfig, processes: int) -> None:
+    """UsageError where the batches of a run cannot be shared among so many processes."""
+    if processes == 1:
+        return
+    for phase in config.phases:
+        if phase.batch % processes:
+            raise UsageError(
+                f"a batch of {phase.batch} cannot be shared evenly by {processes} processes; --set phases with a batch "
+                f"that is a multiple of {processes}"
+            )
+    if config.kind == "collection" and config.collection.normalization == "batch":
+        raise UsageError(
+            "collection.normalization=batch needs the whole batch in one process: each would normalise by its part's "
+            "statistics, and train another network; train in one, or --set collection.normalization=instance"
+        )

@@ -11,7 +11,9 @@ from typing import TypeAlias
 
 from sfumato.files import atomic_file
 from sfumato.text import as_utf8
-from sfumato.training.monitor import ACTION_SAYS, BY_NAME, SIGNALS, Decision, Finding, Signal, standing
+from sfumato.training.findings import Decision, Finding, standing
+from sfumato.training.rules import ACTION_SAYS, BY_NAME
+from sfumato.training.signals import SIGNALS, Signal
 
 #: Looks: step and signals, oldest first.
 History: TypeAlias = Sequence[tuple[int, Mapping[str, float]]]

@@ -93,6 +93,15 @@ class Kind(ABC, Generic[Made, Drawn]):
             raise UsageError(f"{name} is of the kind {kind!r} and this run of {self.config.kind!r}")
         take_over(self.model, found, name)
 
+    def check_pictures(self, about: Mapping[str, str], run: Path) -> None:
+        """UsageError where a checkpoint of `run`, of which `about` tells, was trained on other pictures."""
+        for name, digest in self.digests.items():
+            if about[f"{name}_digest"] != digest:
+                raise UsageError(
+                    f"--{name} holds other pictures than {run} began with; give those (and the same --manifest and "
+                    "hold_out), or a new --out"
+                )
+
     @abstractmethod
     def new_model(self) -> Made:
         """Another model of the same shape, for the average of the weights."""

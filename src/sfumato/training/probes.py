@@ -1,6 +1,6 @@
 """What a generator does with fixed probe pictures, and a discriminator with a batch, as a few cheap numbers.
 
-The numbers are what `monitor.py` judges; their names, meanings and healthy ranges are in its table `SIGNALS`. VGG19
+The numbers are what `monitor.py` judges; their names, meanings and healthy ranges are in `signals.py`. VGG19
 looks, the frozen one of the losses. EfficientNet-Lite0 takes no part: it judges finished models.
 """
 

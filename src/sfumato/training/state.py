@@ -21,7 +21,7 @@ from sfumato.checkpoint import Model, save_model
 from sfumato.errors import ModelError, OutputError, UsageError
 from sfumato.files import atomic_file, new_directory, read_json, sweep
 from sfumato.training.config import TrainConfig
-from sfumato.training.monitor import MonitorState
+from sfumato.training.findings import MonitorState
 from sfumato.training.optim import EMA
 from sfumato.training.validation import Best, Record
 
@@ -51,6 +51,24 @@ class TrainingState:
     step: int = 0
     record: Record = field(default_factory=Record)
     monitor: MonitorState = field(default_factory=MonitorState)
+
+    @classmethod
+    def new(cls, model: Model, discriminator: nn.Module, memory: Memory, config: TrainConfig) -> TrainingState:
+        """The state before the first step: Adam for both networks, and the average at the model's weights."""
+        learnt = [p for p in model.parameters() if p.requires_grad]
+        return cls(
+            model,
+            discriminator,
+            torch.optim.Adam(learnt, config.learning_rate, betas=(config.momentum, 0.99)),
+            torch.optim.Adam(discriminator.parameters(), config.discriminator_learning_rate, betas=(0.0, 0.99)),
+            EMA(model, config.ema_half_life),
+            memory,
+        )
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the newest step is the best by validation."""
+        return self.record.best is not None and self.record.best.step == self.step
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Every tensor of the state by name."""

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sfumato.config import Config
 from sfumato.data.folders import FolderReport
+from sfumato.errors import UsageError
 from sfumato.image import Picture, thumbnail
 from sfumato.losses.config import LossWeights
 from sfumato.losses.perceptual import CONTENT_LAYER
@@ -274,3 +275,12 @@ def _middle(pixels: np.ndarray) -> np.ndarray:
     side = min(pixels.shape[1:])
     top, left = ((length - side) // 2 for length in pixels.shape[1:])
     return pixels[:, top : top + side, left : left + side]
+
+
+def check_target(config: TrainConfig, validator: PairValidator | None) -> None:
+    """UsageError where the config asks for a content distance, and there are no pictures to measure it on."""
+    if config.content_target and not validator:
+        raise UsageError(
+            "content_target needs pictures to measure on; give --manifest a CSV with rows of split `validation`, "
+            "or --set hold_out=0.05, or --set content_target=0"
+        )

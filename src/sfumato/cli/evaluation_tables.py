@@ -1,0 +1,80 @@
+"""Evaluations as tables for a terminal: whole where there is room, else a line a method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sfumato.cli.output import console, say
+
+if TYPE_CHECKING:
+    from sfumato.cli.console import PlainConsole
+    from sfumato.quality.evaluation import Evaluation
+    from sfumato.quality.features import Figure
+
+
+def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
+    """Print the tables, and what is to be known beside them."""
+    from sfumato.quality.evaluation import curve_area
+
+    screen = console()
+    if len(evaluations) * 22 + 16 <= screen.width:
+        _print_whole(screen, evaluations)
+    else:
+        _print_short(screen, evaluations)
+    for note in dict.fromkeys(f"{f.name.replace('_', ' ')}: {f.note}" for f in evaluations[0].sets if f.note):
+        screen.print(note, style="dim")
+    screen.print(f"strokes and variety: {evaluations[0].about['strokes and variety']}", style="dim")
+    if (why := evaluations[0].why_absolute) is not None:
+        screen.print(why, style="dim")
+    if (why := evaluations[0].why_no_intervals) is not None:
+        screen.print(f"no intervals: {why}", style="dim")
+    if (area := curve_area(evaluations)) is not None:
+        screen.print(f"area under the content-against-style curve: {area:.3f} (lower is better)")
+    for each in evaluations:
+        if each.missing:
+            say(f"{each.method}: {each.missing} pairs have no picture and are left out")
+
+
+def _print_whole(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> None:
+    from rich.table import Table
+
+    from sfumato.quality.measures import MEASURES
+
+    table = Table("figure", *(each.method for each in evaluations))
+    for name in evaluations[0].rows[0].figures:
+        cells = []
+        for each in evaluations:
+            if name in each.absolute:
+                cells.append("not relative")
+                continue
+            found = each.interval(name)
+            spread = f" [{found.low:.3f}, {found.high:.3f}]" if found.low == found.low else ""
+            cells.append(f"{found.value:.3f}{spread}")
+        table.add_row(f"{name} {MEASURES[name].arrow}".rstrip(), *cells)
+    screen.print(table)
+    table = Table("as a set", *(each.method for each in evaluations))
+    for figure in evaluations[0].sets:
+        title = f"{figure.name.replace('_', ' ')} ({figure.backbone})"
+        table.add_row(title, *(_or_dash(each.figure_like(figure)) for each in evaluations))
+    screen.print(table)
+
+
+def _print_short(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> None:
+    """A line a method: what there is room for in a narrow terminal."""
+    from rich.table import Table
+
+    from sfumato.quality.measures import MEASURES
+
+    names = ("content", "style", "texture", "top1", "artefacts")
+    kid = next(figure for figure in evaluations[0].sets if figure.name == "kid")
+    table = Table("method", *(f"{name} {MEASURES[name].arrow}" for name in names), "kid ↓")
+    for each in evaluations:
+        means = ["not relative" if name in each.absolute else f"{each.interval(name).value:.3f}" for name in names]
+        table.add_row(each.method, *means, _or_dash(each.figure_like(kid)))
+    screen.print(table)
+    screen.print("All figures, with intervals: --report or --json, or a wider window.", style="dim")
+
+
+def _or_dash(figure: Figure | None) -> str:
+    return "–" if figure is None or figure.value != figure.value else f"{figure.value:.3f}"

@@ -1,0 +1,79 @@
+"""Filters of planes in NumPy: means over boxes, maxima, reducing and enlarging."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from sfumato.image import resample
+
+Array: TypeAlias = npt.NDArray[np.float32]
+
+
+def enlarged(field: Array, shape: tuple[int, ...]) -> Array:
+    """``(H, W)`` resampled to ``shape``, bilinear."""
+    if field.shape == tuple(shape):
+        return field.astype(np.float32)
+    return resample(field, shape[0], shape[1], Image.Resampling.BILINEAR)
+
+
+def at_most(x: Array, side: int) -> Array:
+    """``(3, H, W)`` with the shorter side brought down to ``side``, by means of areas."""
+    scale = min(1.0, side / min(x.shape[1:]))
+    return resample(x, round(x.shape[1] * scale), round(x.shape[2] * scale), Image.Resampling.BOX)
+
+
+def halved(x: Array) -> Array:
+    """``(n, H, W)`` at half its size, by means of areas."""
+    return reduced(x, 2)
+
+
+def reduced(x: Array, factor: int) -> Array:
+    """``(n, H, W)`` reduced by means of blocks; an incomplete block at the lower or right edge is dropped."""
+    if factor == 1:
+        return x
+    n, height, width = x.shape[0], x.shape[1] // factor, x.shape[2] // factor
+    inner = np.ascontiguousarray(x[:, : height * factor, : width * factor], np.float32)
+    return np.stack([np.asarray(Image.fromarray(plane).reduce(factor)) for plane in inner]).reshape(n, height, width)
+
+
+def box(x: npt.NDArray[Any], radius: int) -> Array:
+    """Mean over squares of ``2·radius + 1`` in the last two axes, the edge repeated."""
+    return running_mean(running_mean(x, radius, x.ndim - 1), radius, x.ndim - 2)
+
+
+def running_mean(x: npt.NDArray[Any], radius: int, axis: int) -> Array:
+    """Mean over ``2·radius + 1`` values along an axis, the edge repeated."""
+    size, length = 2 * radius + 1, x.shape[axis]
+    if radius <= 2:  # adding up a few shifted copies is faster than running sums
+        padded = _with_ends(x, radius, radius, axis)
+        total = sum(_part(padded, axis, i, i + length) for i in range(size))
+        return np.asarray(total / np.float32(size), np.float32)
+    sums = np.cumsum(_with_ends(x, radius + 1, radius, axis), axis=axis, dtype=np.float64)
+    return np.asarray((_part(sums, axis, size, None) - _part(sums, axis, 0, -size)) / size, np.float32)
+
+
+def dilated(x: Array, radius: int) -> Array:
+    """Maximum over squares of ``2·radius + 1`` of ``(H, W)``."""
+    size = 2 * radius + 1
+    for axis in (0, 1):
+        length, y, span = x.shape[axis], _with_ends(x, radius, radius, axis), 1
+        while 2 * span <= size:  # y holds maxima over `span`
+            y = np.maximum(_part(y, axis, 0, -span), _part(y, axis, span, None))
+            span *= 2
+        x = np.maximum(_part(y, axis, 0, length), _part(y, axis, size - span, size - span + length))
+    return x
+
+
+def _with_ends(x: npt.NDArray[Any], before: int, after: int, axis: int) -> npt.NDArray[Any]:
+    """The edge repeated; `np.pad` takes longer than what is done with it."""
+    first, last = _part(x, axis, 0, 1), _part(x, axis, -1, None)
+    return np.concatenate([np.repeat(first, before, axis), x, np.repeat(last, after, axis)], axis)
+
+
+def _part(x: npt.NDArray[Any], axis: int, start: int, stop: int | None) -> npt.NDArray[Any]:
+    part: npt.NDArray[Any] = x[(slice(None),) * axis + (slice(start, stop),)]
+    return part

@@ -1,0 +1,117 @@
+"""Judging a method's outputs as sets: beside references, by a classifier, and by the method's own discriminator."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sfumato.errors import UsageError
+from sfumato.files import atomic_file
+from sfumato.image import Picture, read_image
+from sfumato.quality.backbones import Backbone
+from sfumato.quality.cache import VERSION, JudgedPair, cache_key
+from sfumato.quality.classifier import balanced_accuracy, fresh_classifier_accuracy
+from sfumato.quality.features import Features, Figure
+from sfumato.quality.pairs import Pair
+from sfumato.quality.sets import as_set, diversity, set_figures
+from sfumato.quality.workers import each
+
+
+class SetJudge:
+    """Measures sets of outputs beside sets of pictures in files, whose features are computed once.
+
+    Args:
+        backbones: those whose pooled features the sets are seen through.
+        references: pictures that the outputs are compared with.
+        style_files: all style pictures.
+        digest: hash of a picture's file.
+        workers: threads.
+        cache: folder for features; None keeps none.
+    """
+
+    def __init__(
+        self,
+        backbones: Sequence[Backbone],
+        references: Sequence[Path],
+        style_files: Sequence[Path],
+        digest: Callable[[Path], str],
+        workers: int,
+        cache: Path | None,
+    ) -> None:
+        self.backbones = list(backbones)
+        self._references, self._style_files = list(references), list(style_files)
+        self._digest, self._workers, self._cache = digest, workers, cache
+        self._pooled = lru_cache(None)(self._read_pooled)
+        self._logits: dict[str, list[float]] = {}  # of the style pictures, by the method's digest
+
+    def figures(self, backbone: Backbone, pairs: Sequence[Pair], judged: Sequence[JudgedPair]) -> list[Figure]:
+        """All figures of the outputs as a set, seen through one backbone; those of the references are in the notes."""
+        place = self.backbones.index(backbone)
+        outputs, probabilities = as_set(backbone.name, [one.members[place] for one in judged])
+        references = self._set_of(backbone, self._references)
+        figures = set_figures(outputs, references, probabilities)
+        one, other = (Features(backbone.name, references.arrays[start::2]) for start in (0, 1))
+        floor = {figure.name: figure.value for figure in set_figures(one, other)} if len(other.arrays) > 1 else {}
+        for i, figure in enumerate(figures):
+            if np.isfinite(real := floor.get(figure.name, np.nan)) and np.isfinite(figure.value):
+                said = f"real against real, two halves of the references: {real:.3g}"
+                figures[i] = replace(figure, note="; ".join(filter(None, [figure.note, said])))
+        figures.append(self._classifier(backbone, pairs, outputs))
+        for name, groups, real_files in (
+            ("diversity over photos", [pair.style for pair in pairs], sorted({pair.content for pair in pairs})),
+            ("diversity over styles", [pair.content for pair in pairs], sorted({pair.style for pair in pairs})),
+        ):
+            own, there = diversity(outputs, groups), float("nan")
+            if len(real_files) > 1:
+                there = diversity(self._set_of(backbone, real_files), [0] * len(real_files))
+            note = f"of the {name.rpartition(' ')[2]} themselves: {there:.3f}"
+            figures.append(Figure(name, own, None, None, len(pairs), backbone.name, note))
+        return figures
+
+    def discriminator_accuracy(
+        self, opinion: Callable[[Picture, Path], float], who: str, pairs: Sequence[Pair], judged: Sequence[JudgedPair]
+    ) -> Figure:
+        """How often the method's own discriminator is right on style pictures and outputs, balanced.
+
+        Args:
+            opinion: its mean logit for a picture as one in the style of another (a file); above 0 is "painted".
+            who: digest of the method.
+        """
+        if who not in self._logits:
+            self._logits[who] = each(lambda path: opinion(read_image(path), path), self._style_files, self._workers)
+        groups = [pair.style for pair in pairs]
+        note = "the discriminator that the model was trained against; 0.5 where it cannot tell"
+        outputs = [one.opinion for one in judged if one.opinion is not None]
+        return balanced_accuracy("discriminator_accuracy", self._logits[who], outputs, groups, who[:12], None, note)
+
+    def _classifier(self, backbone: Backbone, pairs: Sequence[Pair], outputs: Features) -> Figure:
+        """References are their own groups, the style pictures among them those of their outputs."""
+        references = self._set_of(backbone, self._references)
+        try:
+            return fresh_classifier_accuracy(references, outputs, self._references, [pair.style for pair in pairs])
+        except UsageError as problem:
+            n = min(len(references.arrays), len(pairs))
+            return Figure("classifier_accuracy", float("nan"), None, None, n, backbone.name, f"refused: {problem}")
+
+    def _set_of(self, backbone: Backbone, paths: Sequence[Path]) -> Features:
+        members = each(lambda path: self._pooled(path, self.backbones.index(backbone)), paths, self._workers)
+        return Features(backbone.name, np.stack(members))
+
+    def _read_pooled(self, path: Path, place: int) -> npt.NDArray[np.float32]:
+        backbone = self.backbones[place]
+        if self._cache is None:
+            return backbone.pooled(read_image(path)).features
+        file = self._cache / f"{cache_key([VERSION, backbone.name, self._digest(path)])}.npy"
+        try:
+            return np.asarray(np.load(io.BytesIO(file.read_bytes()), allow_pickle=False), np.float32)
+        except (OSError, ValueError, EOFError):  # not there, or not whole
+            found = backbone.pooled(read_image(path)).features
+            with atomic_file(file) as out:
+                np.save(out, found)
+            return found

@@ -1,0 +1,40 @@
+"""The average of a run's weights: it is sampled, validated and shipped, never the last weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sfumato.image import write_image
+from sfumato.parallel import is_main
+from sfumato.sheet import contact_sheet
+from sfumato.training.kinds import Kind
+from sfumato.training.state import TrainingState
+
+
+class Average:
+    """The model of a run's kind, with the average of the weights so far."""
+
+    def __init__(self, kind: Kind[Any, Any], state: TrainingState, device: torch.device) -> None:
+        self._kind, self._state = kind, state
+        self._model = kind.new_model().to(device).eval()
+
+    def model(self) -> Any:
+        """The model, brought up to date; one object, in eval mode."""
+        self._model.load_state_dict(self._state.model.state_dict())
+        self._state.ema.copy_to(self._model)
+        return self._model
+
+    @torch.no_grad()
+    def sample(self, out: Path) -> None:
+        """Write OUT/samples/STEP.png: fixed pictures, as the average makes them."""
+        if not is_main():
+            return
+        rows = self._kind.samples(self.model())
+        path = out / "samples" / f"{self._state.step:08d}.png"
+        path.parent.mkdir(exist_ok=True)
+        arrays = [[cell.cpu().numpy() for cell in row] for row in rows]
+        cell = min(192, max(max(array.shape) for row in arrays for array in row))
+        write_image(contact_sheet(arrays, [""] * len(rows), [""] * len(rows[0]), cell), path)

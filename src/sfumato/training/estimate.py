@@ -1,0 +1,63 @@
+"""What a run will take in time and memory, from trial steps."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from sfumato.parallel import is_main, wait_for_all
+from sfumato.training.findings import Effects
+from sfumato.training.stepper import Stepper
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take, measured on trial steps: seconds in all, and gigabytes of memory held."""
+
+    seconds: float
+    gigabytes: float
+    memory: str  # which memory
+
+
+def estimate(stepper: Stepper, effects: Effects, validate_pair: Callable[[], object] | None, pairs: int) -> Estimate:
+    """Time a step of each remaining phase, changing nothing, and add up: what the rest of the run will take.
+
+    Args:
+        effects: of the monitor.
+        validate_pair: validates on one pair; None where there is no validation.
+        pairs: of a validation.
+    """
+    config, state, kind = stepper.config, stepper.state, stepper.kind
+    networks, memory = (state.model, state.discriminator), kind.tensors()
+    buffers = [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
+    seconds, first = 0.0, 0
+    for phase in config.phases:
+        left = min(phase.steps, first + phase.steps - state.step)
+        if left > 0:
+            stepper.updates(first, phase, effects, apply=False)  # warm-up, and the targets of these pictures
+            stepper.wait()
+            began = time.perf_counter()
+            stepper.updates(first, phase, effects, apply=False)
+            stepper.wait()
+            seconds += left * (time.perf_counter() - began)
+        first += phase.steps
+    with torch.no_grad():  # spectral norm's vectors and running averages move with every forward pass
+        for buffer, before in buffers:
+            buffer.copy_(before)
+    kind.restore(memory)
+    if validate_pair:
+        began, interval = time.perf_counter(), config.validation_interval
+        if is_main():
+            validate_pair()
+        wait_for_all()
+        left = math.ceil(config.steps / interval) - state.step // interval
+        seconds += left * pairs * (time.perf_counter() - began)
+    stepper.ticks.restart()
+    if torch.cuda.is_available() and stepper.accelerator.device.type == "cuda":
+        return Estimate(seconds, torch.cuda.max_memory_allocated() / 1e9, "GPU")
+    return Estimate(seconds, psutil.Process().memory_info().rss / 1e9, "main")

@@ -1,0 +1,294 @@
+"""Rules: which signals mean a known failure of GAN training, and what may heal it.
+
+`RULES` is the table, the gravest failure first: a new rule is one entry. A rule judges one observation (the signals at
+a step) as bad where one of its clauses holds, as good where every clause is past its healing limit, and as neither in
+between. `monitor.py` gathers these verdicts over time and chooses among the actions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sfumato.training.signals import title
+
+Action = Literal["skip_batch", "raise_augmentation", "raise_gamma", "lower_learning_rate", "roll_back", "stop"]
+ACTIONS: tuple[Action, ...] = (
+    "skip_batch",
+    "raise_augmentation",
+    "raise_gamma",
+    "lower_learning_rate",
+    "roll_back",
+    "stop",
+)
+#: What each action is, as the end of "so ...".
+ACTION_SAYS: dict[Action, str] = {
+    "skip_batch": "this batch was left out",
+    "raise_augmentation": "the pictures that the discriminator sees are altered more often",
+    "raise_gamma": "the discriminator's gradient penalty was doubled",
+    "lower_learning_rate": "both learning rates were halved",
+    "roll_back": "the run went back to its last healthy checkpoint",
+    "stop": "training was stopped",
+}
+
+#: Observations within which the norm of the weights is compared.
+GROWTH_WINDOW = 5
+_FALLS = 5  # observations in a row with less diversity each, at which `diversity_falls` speaks
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A limit of a signal with hysteresis: bad beyond `limit`, good again only from `healed` on, on the other side."""
+
+    signal: str
+    side: Literal["below", "above"]
+    limit: float
+    healed: float
+
+    def holds(self, value: float) -> bool:
+        return value < self.limit if self.side == "below" else value > self.limit
+
+    def is_over(self, value: float) -> bool:
+        return value >= self.healed if self.side == "below" else value <= self.healed
+
+
+def _below(signal: str, limit: float, healed: float) -> Bound:
+    return Bound(signal, "below", limit, healed)
+
+
+def _above(signal: str, limit: float, healed: float) -> Bound:
+    return Bound(signal, "above", limit, healed)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A known failure.
+
+    Attributes:
+        name: for the config and the log.
+        title: a few words.
+        sees: a sentence that describes the failure.
+        tries: what a person can try against it.
+        when: clauses, of which one is enough; all bounds of a clause must hold. A clause is
+            skipped where one of its signals is missing, and the rule where all of its clauses are.
+        looks: evidence (bad observations less good ones) at which a finding begins.
+        mild: actions that may heal it, in the order in which they are tried.
+        grave: whether the run goes back to a checkpoint, and then stops, where the mild actions have failed.
+        hides: rules whose findings this one explains.
+        lenient: takes twice the evidence during the warm-up.
+        urgent: answered at every bad observation; other rules give an action time to show effect.
+    """
+
+    name: str
+    title: str
+    sees: str
+    tries: tuple[str, ...]
+    when: tuple[tuple[Bound, ...], ...]
+    looks: int = 3
+    mild: tuple[Action, ...] = ()
+    grave: bool = False
+    hides: tuple[str, ...] = ()
+    lenient: bool = True
+    urgent: bool = False
+
+    def judge(self, values: Mapping[str, float]) -> int | None:
+        """1 for a bad observation, -1 for a good one, 0 in between, None where every clause misses a signal."""
+        clauses = [clause for clause in self.when if all(bound.signal in values for bound in clause)]
+        if not clauses:
+            return None
+        if any(all(bound.holds(values[bound.signal]) for bound in clause) for clause in clauses):
+            return 1
+        over = all(any(bound.is_over(values[bound.signal]) for bound in clause) for clause in clauses)
+        return -1 if over else 0
+
+    def numbers(self, values: Mapping[str, float]) -> str:
+        """The signals of the first clause that holds: "Diversity of outputs 0.02"."""
+        for clause in self.when:
+            if all(bound.signal in values and bound.holds(values[bound.signal]) for bound in clause):
+                return ", ".join(f"{title(bound.signal)} {values[bound.signal]:.3g}" for bound in clause)
+        return ""
+
+
+#: The gravest first: of several findings, the first one is answered.
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "not_finite",
+        "Numbers overflowed",
+        "A loss, a gradient or a picture is no finite number any more.",
+        (
+            "lower learning_rate",
+            "train with mixed_precision=no",
+            "look whether a training picture is damaged or of one single colour",
+        ),
+        ((_above("not_finite", 0.5, 0.5),), (_above("broken", 0.0, 0.0),)),
+        looks=1,
+        mild=("skip_batch",) * 3,
+        grave=True,
+        lenient=False,
+        urgent=True,
+    ),
+    Rule(
+        "divergence",
+        "Training diverges",
+        "Losses or gradients are more than 50 times their usual size.",
+        ("lower learning_rate (it may be 10 or 100 times too high)", "lengthen warmup", "lower clip"),
+        tuple(
+            (_above(f"{name}_rise", 50.0, 20.0),) for name in ("loss", "generator_gradient", "discriminator_gradient")
+        ),
+        looks=2,
+        mild=("lower_learning_rate",),
+        grave=True,
+        hides=("steps_too_large",),
+    ),
+    # Where layers are normalised and losses are bounded, a learning rate 100 times too high makes no loss diverge.
+    Rule(
+        "steps_too_large",
+        "Steps are too large",
+        f"The generator's weights have grown by half and more within {GROWTH_WINDOW} looks: "
+        "what was learnt is overwritten.",
+        ("lower learning_rate (it may be 10 or 100 times too high)", "lengthen warmup"),
+        ((_above("weight_size_growth", 1.5, 1.2),),),
+        looks=2,
+        lenient=False,
+        mild=("lower_learning_rate", "lower_learning_rate"),
+        grave=True,
+    ),
+    Rule(
+        "constant_output",
+        "One picture for everything",
+        "The generator paints nearly the same picture whatever it is given: its diversity has collapsed.",
+        (
+            "more pictures to train on",
+            "a lower learning rate",
+            "a higher gradient penalty of the discriminator",
+            "a lower adversarial weight",
+        ),
+        ((_below("variety", 0.08, 0.12),),),
+        mild=("raise_gamma",),
+        grave=True,
+        hides=("ignores_the_photo", "one_style", "low_diversity", "diversity_falls"),
+    ),
+    Rule(
+        "ignores_the_photo",
+        "The photo is ignored",
+        "What is painted does not depend on the photo.",
+        ("a higher weights.content", "a higher identity", "a lower adversarial weight"),
+        (
+            (_below("diversity", 0.08, 0.12),),
+            (_below("recognition", 0.7, 0.8), _below("dependence", 0.5, 0.6)),
+        ),
+        mild=("raise_gamma",),
+        grave=True,
+        hides=("low_diversity", "diversity_falls"),
+    ),
+    Rule(
+        "one_style",
+        "One style for all",
+        "All styles come out nearly the same: swapping the style changes next to nothing.",
+        ("a higher weights.statistics or weights.gram", "paintings that differ more", "a lower learning rate"),
+        ((_below("style_sensitivity", 0.04, 0.07),),),
+        mild=("raise_gamma",),
+        grave=True,
+    ),
+    Rule(
+        "dead_discriminator",
+        "The discriminator is dead",
+        "The discriminator gives one and the same answer to everything, so the generator learns nothing from it.",
+        ("a lower discriminator_learning_rate", "a lower gradient penalty", "start anew with another seed"),
+        (
+            (_above("accuracy", 0.4, 0.35), _below("accuracy", 0.6, 0.65), _below("logit_variance", 1e-6, 1e-5)),
+            (
+                _above("accuracy", 0.4, 0.35),
+                _below("accuracy", 0.6, 0.65),
+                _below("discriminator_gradient", 1e-7, 1e-6),
+            ),
+        ),
+        looks=5,
+        mild=("lower_learning_rate",),
+        grave=True,
+    ),
+    Rule(
+        "discriminator_wins",
+        "The discriminator has won",
+        "The discriminator is always right, and what it tells the generator has nearly vanished.",
+        (
+            "a higher gradient penalty",
+            "a lower discriminator_learning_rate",
+            "augmentation of what the discriminator sees",
+        ),
+        (
+            (
+                _above("real_accuracy", 0.95, 0.9),
+                _above("fake_accuracy", 0.95, 0.9),
+                _below("adversarial_gradient_left", 0.25, 1.0),  # of two looks one may be ten times the other
+            ),
+        ),
+        looks=10,
+        mild=("raise_gamma", "raise_augmentation"),
+        grave=True,
+        hides=("overfitting",),
+    ),
+    Rule(
+        "overfitting",
+        "Too few pictures",
+        "The discriminator knows the training pictures by heart, and judges outputs by whether they are copies.",
+        (
+            "more pictures: 50 to 200 for a style, better more",
+            "augmentation of what the discriminator sees",
+            "a shorter training",
+        ),
+        ((_above("sign_balance", 0.8, 0.7),),),
+        looks=8,
+        mild=("raise_augmentation", "raise_augmentation", "raise_augmentation", "raise_gamma"),
+    ),
+    Rule(
+        "colour_inversion",
+        "Inverted colours",
+        "Light and dark are swapped against the photo.",
+        ("a higher identity", "a higher weights.content", "another seed: early in training it may heal by itself"),
+        ((_above("colour_inversion", 2.0, 1.5),),),
+        mild=("lower_learning_rate",),
+    ),
+    Rule(
+        "identity_output",
+        "Nothing changes",
+        "Outputs are the photos again: nothing is painted.",
+        ("higher style weights", "a lower weights.content", "a lower identity", "more steps"),
+        ((_below("change", 0.06, 0.09),),),
+        hides=("one_style",),
+    ),
+    Rule(
+        "checkerboard",
+        "Checkerboard",
+        "Outputs have a grid of 2 or 4 pixels all over.",
+        ("more steps: early grids often go", "a lower learning rate", "a lower adversarial weight"),
+        ((_above("checkerboard", 2.0, 1.5),),),
+        mild=("lower_learning_rate",),
+    ),
+    Rule(
+        "blobs",
+        "Blobs",
+        "Round spots stand in most outputs.",
+        ("a higher gradient penalty: they come where the discriminator is too strong", "a lower adversarial weight"),
+        ((_above("blobs", 2.0, 1.5),),),
+        mild=("raise_gamma",),
+    ),
+    Rule(
+        "low_diversity",
+        "Outputs are alike",
+        "Outputs differ much less than the photos do: the generator may be about to collapse.",
+        ("more pictures to train on", "a lower adversarial weight", "a lower learning rate"),
+        ((_below("diversity", 0.3, 0.36),), (_below("rank", 0.22, 0.3),)),
+        mild=("raise_gamma",),
+    ),
+    Rule(
+        "diversity_falls",
+        "Diversity is falling",
+        f"Outputs have grown more alike at {_FALLS} looks in a row.",
+        ("wait, and look at the samples", "a lower adversarial weight"),
+        ((_above("diversity_falls", _FALLS - 0.5, 0.5), _below("diversity", 0.45, 0.5)),),
+        looks=1,
+    ),
+)
+BY_NAME = {rule.name: rule for rule in RULES}

@@ -1,0 +1,184 @@
+"""Training steps: one update of the generator and, in adversarial phases, one of the discriminator.
+
+The losses are in `step.py` and asked of the run's `Kind`; here are gradients, clipping and the optimisers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from sfumato.losses.config import Game
+from sfumato.parallel import average_gradients
+from sfumato.training.config import Phase, TrainConfig
+from sfumato.training.findings import Effects
+from sfumato.training.kinds import Kind
+from sfumato.training.optim import learning_rate
+from sfumato.training.probes import gradient_norm, weight_size
+from sfumato.training.signals import SIGNALS
+from sfumato.training.state import TrainingState
+from sfumato.training.step import GeneratorStep
+from sfumato.training.throughput import Ticks
+from sfumato.training.validation import loss_weights
+
+Report = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """One step's batch, and what both updates need to know of the step."""
+
+    step: int
+    drawn: Any  # what the kind drew
+    game: Game
+    opponent: nn.Module | None  # the discriminator, where the phase is adversarial
+    apply: bool  # whether the optimisers step
+    logged: bool
+
+
+class Stepper:
+    """Carries out training steps.
+
+    Args:
+        optimizers: of the generator and of the discriminator.
+        ticks: told where the time goes.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        state: TrainingState,
+        kind: Kind[Any, Any],
+        accelerator: Accelerator,
+        optimizers: Sequence[Any],
+        ticks: Ticks,
+    ) -> None:
+        self.config, self.state, self.kind, self.accelerator, self.ticks = config, state, kind, accelerator, ticks
+        self.optimizers = tuple(optimizers)
+
+    def step(self, effects: Effects) -> tuple[Report, Report]:
+        """The next step, with what the monitor has done to the config: its report, and its signals for the monitor.
+
+        There are signals at steps that are logged, and where something is not finite.
+        """
+        config, state = self.config, self.state
+        rate = learning_rate(state.step, config.steps, config.warmup, config.final_learning_rate)
+        rate *= effects.learning_rate
+        rates = config.learning_rate, config.discriminator_learning_rate
+        for optimizer, base in zip(self.optimizers, rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = base * rate
+        phase = config.phase(state.step)
+        logged = (state.step + 1) % config.log_every == 0 or state.step + 1 == config.steps
+        found = self.updates(state.step, phase, effects, apply=True, logged=logged)
+        state.ema.update(state.model, phase.batch)
+        state.step += 1
+        return found
+
+    def updates(
+        self, step: int, phase: Phase, effects: Effects, apply: bool, logged: bool = False
+    ) -> tuple[Report, Report]:
+        """Both updates of a step: losses, gradients and, with `apply`, the optimisers' steps.
+
+        An update whose gradient is not finite leaves the weights as they are.
+        """
+        self.ticks.lap("other")
+        drawn = self.kind.draw(step, phase, self.ticks.lap)
+        adversarial = phase.adversarial and loss_weights(self.state.record, self.config).adversarial
+        opponent = self.state.discriminator if adversarial else None
+        batch = _Batch(step, drawn, self.game(phase, effects), opponent, apply, logged)
+        half, report, signals = self._update_generator(batch)
+        self.ticks.lap("generator")
+        if not report["gradient"].isfinite():  # the discriminator is not shown what came of it
+            return report, signals
+        self.state.discriminator.requires_grad_(True)
+        finite = True
+        if opponent is not None:
+            d_report, d_signals, finite = self._update_discriminator(opponent, batch, half)
+            report |= d_report
+            signals |= d_signals
+            self.ticks.lap("discriminator")
+        return report, signals if logged or not finite else {}
+
+    def _update_generator(self, batch: _Batch) -> tuple[GeneratorStep, Report, Report]:
+        model, (optimizer, _) = self.state.model, self.optimizers
+        weights = loss_weights(self.state.record, self.config)
+        self.state.discriminator.requires_grad_(False)  # its logits are needed here, not its gradients
+        with self.accelerator.autocast():
+            half = self.kind.generator_half(model, batch.opponent, batch.drawn, weights, batch.game, batch.step)
+        self.accelerator.backward(half.loss)
+        self._average_gradients(model, "generator")
+        norm = self.accelerator.clip_grad_norm_(model.parameters(), self.config.clip)
+        finite = bool(norm.isfinite())
+        if batch.apply and finite:
+            optimizer.step()
+        optimizer.zero_grad()
+        report = {**half.report, "gradient": norm.detach()}
+        signals = {"loss": half.loss.detach(), "generator_gradient": norm.detach()}
+        if batch.logged:
+            signals["weight_size"] = weight_size(p for p in model.parameters() if p.requires_grad)
+            if batch.opponent is not None and finite:
+                signals["adversarial_gradient"] = self._adversarial_gradient(batch.opponent, batch, half)
+        return half, report, signals
+
+    def _update_discriminator(
+        self, discriminator: nn.Module, batch: _Batch, half: GeneratorStep
+    ) -> tuple[Report, Report, bool]:
+        """Its report, its signals, and whether its gradient is finite."""
+        _, optimizer = self.optimizers
+        with self.accelerator.autocast():
+            loss, report = self.kind.discriminator_half(discriminator, batch.drawn, half, batch.game, batch.step)
+        self.accelerator.backward(loss)
+        self._average_gradients(discriminator, "discriminator")
+        norm = gradient_norm(discriminator.parameters())
+        finite = bool(norm.isfinite())
+        if batch.apply and finite:
+            optimizer.step()
+        optimizer.zero_grad()
+        signals = {"discriminator_loss": loss.detach(), "discriminator_gradient": norm}
+        signals |= {name: value for name, value in report.items() if name in SIGNALS}
+        return report, signals, finite
+
+    def _adversarial_gradient(self, opponent: nn.Module, batch: _Batch, half: GeneratorStep) -> Tensor:
+        """Norm of the adversarial loss's gradient at the outputs; the state of training is left as it is."""
+        opponent.eval()  # spectral norm's vectors move with every forward pass in training
+        with torch.enable_grad():
+            fake = half.fake.detach().requires_grad_()
+            loss = self.kind.told(opponent, batch.drawn, replace(half, fake=fake), batch.game, batch.step)
+            (gradient,) = torch.autograd.grad(loss, fake)
+        opponent.train()
+        norm: Tensor = gradient.float().norm()
+        return norm
+
+    def game(self, phase: Phase, effects: Effects) -> Game:
+        """The config's adversarial settings, with what the monitor has done to them."""
+        game = self.config.game
+        changes: dict[str, object] = {}
+        if effects.augmentation:
+            p = min(1.0, game.augment.p + effects.augmentation)
+            changes["augment"] = game.augment.model_copy(update={"p": p})
+        if effects.gamma != 1:
+            # Where there was none, it begins at half of what StyleGAN2's recipes take (Karras et al. 2020): the first
+            # time that it is raised doubles that.
+            first = 0.0 if game.r1 or game.r2 else 0.0001 * phase.crop**2 / phase.batch
+            changes |= {"r1": (game.r1 or first) * effects.gamma, "r2": game.r2 * effects.gamma}
+        return game.model_copy(update=changes)
+
+    def wait(self) -> None:
+        """Wait until the device has done what it was given."""
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def _average_gradients(self, network: nn.Module, lap: str) -> None:
+        """Average a network's gradients over processes."""
+        if self.accelerator.num_processes > 1:
+            self.wait()
+            self.ticks.lap(lap)
+            average_gradients(network.parameters())
+            self.wait()
+            self.ticks.lap("sharing")
