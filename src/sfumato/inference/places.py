@@ -6,6 +6,7 @@ hypercolumn, and the colour (`enter`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -112,9 +113,16 @@ def follow_luma(colours: Array, photo: Picture) -> Array:
     """Colours ``(3, h, w)`` of places as a linear function of the luma of ``photo`` ``(1, 3, 4h, 4w)`` in each window:
     a guided filter (He et al. 2013). So a region of one colour in the photo gets one colour, and edges stay."""
     grey = luma(cell_colours(photo))[None]
-    mean, colour = _box(grey), _box(colours)
-    slope = np.asarray((_box(grey * colours) - mean * colour) / (_box(grey * grey) - mean * mean + _EVEN), np.float32)
-    return np.asarray(_box(slope) * grey + _box(colour - slope * mean), np.float32)
+    slope, centre, colour = _fit(grey, colours, _box)
+    return np.asarray(_box(slope) * grey + _box(colour - slope * centre), np.float32)
+
+
+def _fit(grey: Array, colours: Array, mean: Callable[[Array], Array]) -> tuple[Array, Array, Array]:
+    """Colours as a linear function of grey ``(1, h, w)`` around each place, by the means of a window: the slope, and
+    the two means that the line goes through."""
+    centre, colour = mean(grey), mean(colours)
+    slope = (mean(grey * colours) - centre * colour) / (mean(grey * grey) - centre * centre + _EVEN)
+    return np.asarray(slope, np.float32), centre, colour
 
 
 class EvenColours(NamedTuple):
@@ -144,13 +152,16 @@ def even_colours(painted: Picture, photo: Picture) -> EvenColours:
     window = np.hanning(2 * _WIDE + 3)[1:-1].astype(np.float32)
     window /= window.sum()
 
-    def mean(planes: Array) -> Array:
-        return _weighted_means(_weighted_means(plain * planes, window, 1), window, 2) / count
+    def wide(planes: Array) -> Array:
+        return _weighted_means(_weighted_means(planes, window, 1), window, 2)
 
-    count = _weighted_means(_weighted_means(plain, window, 1), window, 2) + np.float32(1e-4)
+    count = wide(plain) + np.float32(1e-4)
+
+    def mean(planes: Array) -> Array:
+        return np.asarray(wide(plain * planes) / count, np.float32)
+
     grey = luma(cells)[None]
-    centre, colour = mean(grey), mean(colours)
-    slope = (mean(grey * colours) - centre * colour) / (mean(grey * grey) - centre * centre + _EVEN)
+    slope, centre, colour = _fit(grey, colours, mean)
     gap = np.square(cells - mean(cells)).sum(0, keepdims=True)
     alike = np.exp(-gap / _ALIKE**2) * count / (count + _FEW)
     beside = np.asarray(np.maximum(alike - plain, 0), np.float32)
