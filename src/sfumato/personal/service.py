@@ -54,16 +54,8 @@ def create(
     with writing():
         path = new_personal_path(name)
         prefs = _merged(Preferences(name), found, rights, copy)
-        new = None
-        try:
-            new = new_folder()
+        with new_folder(path.parent) as new:
             taste = _write(new, prefs, Preferences(name), _seen_of(found), stylizer)
-            os.rename(new, path.parent)
-        except OSError as problem:
-            raise OutputError(f"cannot write {path.parent}: {problem.strerror or problem}") from problem
-        finally:
-            if new is not None:
-                shutil.rmtree(new, ignore_errors=True)
     return prefs, taste
 
 
@@ -138,18 +130,10 @@ def install(taste: Taste, name: str) -> Preferences:
     with writing():
         path = new_personal_path(name)
         prefs = Preferences(name, imported=True)
-        new = None
-        try:
-            new = new_folder()
+        with new_folder(path.parent) as new:
             write_json(new / RECORD, prefs.to_json())
             replace(taste, name=name).save(new / path.name)
             keep_private(new)
-            os.rename(new, path.parent)
-        except OSError as problem:
-            raise OutputError(f"cannot write {path.parent}: {problem.strerror or problem}") from problem
-        finally:
-            if new is not None:
-                shutil.rmtree(new, ignore_errors=True)
     return prefs
 
 

@@ -234,11 +234,23 @@ def writing() -> Iterator[None]:
         yield
 
 
-def new_folder() -> Path:
-    """Where a new name is made ready, for nobody else to see."""
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Where a new name is made ready, for nobody else to see; it becomes ``path`` at the end, or nothing is left.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     new = personal_folder() / f".new-{secrets.token_hex(6)}"
-    new.mkdir(0o700)
-    return new
+    try:
+        new.mkdir(0o700)
+        try:
+            yield new
+            os.rename(new, path)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    except OSError as problem:
+        raise OutputError(f"cannot write {path}: {problem.strerror or problem}") from problem
 
 
 def keep_private(path: Path) -> None:
