@@ -15,6 +15,12 @@ settings.register_profile("sfumato", derandomize=True, deadline=None)
 settings.load_profile("sfumato")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="store what is painted now as the golden pictures (tests/golden)"
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if not on_gpu:
