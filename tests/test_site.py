@@ -58,9 +58,16 @@ def test_every_key_of_the_config_is_in_the_reference_with_its_default(site: Modu
     assert set(keys) <= rows.keys()
     default = TrainConfig.model_fields["learning_rate"].default
     assert rows["learning_rate"].startswith(f"number, > 0 | `{default}`")
-    assert "no part" not in page
+    assert [key for key, cells in rows.items() if cells.endswith("|")] == []
     with pytest.raises(UsageError, match="unknown key"):
         load_recipe("tiny", ["no_such_key=1"])
+
+
+def test_a_key_without_a_meaning_ends_the_build(site: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = {name: text for name, text in site.commented(TrainConfig).items() if name != "clip"}
+    monkeypatch.setattr(site, "commented", lambda model: without if model is TrainConfig else {})
+    with pytest.raises(SystemExit, match=r"TrainConfig\.clip has no comment"):
+        site.configuration_reference()
 
 
 def test_every_public_name_is_in_the_reference(site: ModuleType) -> None:

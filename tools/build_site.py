@@ -89,7 +89,11 @@ def command_reference() -> str:
 
 
 def configuration_reference() -> str:
-    """Every key of a recipe and of ``--set``: its type, default and meaning, a table for each part."""
+    """Every key of a recipe and of ``--set``: its type, default and meaning, a table for each part.
+
+    Raises:
+        SystemExit: a key has no meaning: no comment at the end of its line and no entry in ``Attributes:``.
+    """
     lines = [
         "# Configuration",
         "",
@@ -106,7 +110,9 @@ def configuration_reference() -> str:
             key = f"{path}.{name}" if path else name
             kind = f"see [below](#{anchor(key)})" if inner else named(field.annotation, field.metadata)
             default = "required" if field.default is PydanticUndefined else "" if inner else f"`{toml(field.default)}`"
-            cells = [f"`{key}`", kind, default, meanings.get(name, "").replace("|", r"\|")]
+            if not meanings.get(name):
+                raise SystemExit(f"{model.__module__}: {model.__name__}.{name} has no comment that says what it is")
+            cells = [f"`{key}`", kind, default, meanings[name].removesuffix(".").replace("|", r"\|")]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
