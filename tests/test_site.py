@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -88,6 +89,12 @@ def test_every_page_of_the_site_is_there_and_every_page_that_is_there_is_in_it(
     written = {path.relative_to(tmp_path / "pages").as_posix() for path in (tmp_path / "pages").rglob("*.md")}
     made = {f"reference/{name}.md" for name in ("commands", "configuration", "python")}
     assert listed == written | made
+
+
+def test_a_notebook_becomes_a_page(site: ModuleType) -> None:
+    cells = [{"cell_type": "markdown", "source": ["# A\n", "b"]}, {"cell_type": "code", "source": ["x = 1\n", "x"]}]
+    page = site.notebook_page(json.dumps({"cells": cells}), "a.ipynb")
+    assert page.startswith("# A\nb\n\n```python\nx = 1\nx\n```\n\n")
 
 
 def test_formulas_are_mathml_and_code_stays(site: ModuleType) -> None:
