@@ -12,17 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfumato.assets import style_pictures
+from sfumato.assets import style_names, style_pictures
 from sfumato.image import write_image
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-_BLOCK = re.compile(r"(?:^<!-- not run: (?P<reason>.+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.M)
+_BLOCK = re.compile(
+    r"(?:^<!-- not run: (?P<reason>.+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.DOTALL | re.M
+)
 
 
 def blocks(page: Path) -> list[re.Match[str]]:
     """The fenced blocks of a page that are commands or Python."""
-    return [block for block in _BLOCK.finditer(page.read_text("utf-8")) if block["language"] in ("sh", "bash", "python")]
+    return [
+        block for block in _BLOCK.finditer(page.read_text("utf-8")) if block["language"] in ("sh", "bash", "python")
+    ]
 
 
 #: Pages with something to run. The first section of first-pictures.md runs in test_readme.py.
@@ -90,5 +94,25 @@ def test_every_block_of_a_page_runs(page: Path, desk: Path) -> None:
 def test_most_pages_have_something_to_run_and_no_page_hides_a_command() -> None:
     assert {"evaluate", "explain", "finish", "first-pictures", "personal", "stylize"} <= {page.stem for page in PAGES}
     for page in DOCS.rglob("*.md"):
-        hidden = [b["code"] for b in _BLOCK.finditer(page.read_text("utf-8")) if not b["language"] and "$ " in b["code"]]
+        hidden = [
+            b["code"] for b in _BLOCK.finditer(page.read_text("utf-8")) if not b["language"] and "$ " in b["code"]
+        ]
         assert hidden == [], page
+
+
+def test_every_picture_and_file_that_a_page_names_is_there() -> None:
+    for page in DOCS.rglob("*.md"):
+        links = re.findall(
+            r"\]\((?!https?:)([^)#\s]+)[^)]*\)",
+            re.sub(r"```.*?```|`[^`]*`", "", page.read_text("utf-8"), flags=re.DOTALL),
+        )
+        missing = [link for link in links if not (page.parent / link).exists()]
+        assert missing == [], page
+
+
+def test_the_gallery_shows_every_style() -> None:
+    page = (DOCS / "gallery.md").read_text("utf-8")
+    assert re.findall(r"^### ([\w-]+)$", page, re.MULTILINE) == style_names()
+    pictures = list((DOCS / "gallery").iterdir())
+    assert sum(path.stat().st_size for path in pictures) < 2_500_000
+    assert {path.name for path in pictures} == set(re.findall(r"\(gallery/([\w.-]+)\)", page))

@@ -70,7 +70,10 @@ def notebook_page(notebook: str, name: str) -> str:
     """A notebook's text and code as Markdown; ``name`` is its file's."""
     fence = {"markdown": "{}", "code": "```python\n{}\n```"}
     cells = [fence[cell["cell_type"]].format("".join(cell["source"])) for cell in json.loads(notebook)["cells"]]
-    return "\n\n".join([*cells, f"*This page is the notebook `docs/tutorials/{name}`: open it in Jupyter to run it.*"]) + "\n"
+    return (
+        "\n\n".join([*cells, f"*This page is the notebook `docs/tutorials/{name}`: open it in Jupyter to run it.*"])
+        + "\n"
+    )
 
 
 def with_formulas(text: str) -> str:
