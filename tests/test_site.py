@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -58,9 +59,16 @@ def test_every_key_of_the_config_is_in_the_reference_with_its_default(site: Modu
     assert set(keys) <= rows.keys()
     default = TrainConfig.model_fields["learning_rate"].default
     assert rows["learning_rate"].startswith(f"number, > 0 | `{default}`")
-    assert "no part" not in page
+    assert [key for key, cells in rows.items() if cells.endswith("|")] == []
     with pytest.raises(UsageError, match="unknown key"):
         load_recipe("tiny", ["no_such_key=1"])
+
+
+def test_a_key_without_a_meaning_ends_the_build(site: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = {name: text for name, text in site.commented(TrainConfig).items() if name != "clip"}
+    monkeypatch.setattr(site, "commented", lambda model: without if model is TrainConfig else {})
+    with pytest.raises(SystemExit, match=r"TrainConfig\.clip has no comment"):
+        site.configuration_reference()
 
 
 def test_every_public_name_is_in_the_reference(site: ModuleType) -> None:
@@ -81,6 +89,12 @@ def test_every_page_of_the_site_is_there_and_every_page_that_is_there_is_in_it(
     written = {path.relative_to(tmp_path / "pages").as_posix() for path in (tmp_path / "pages").rglob("*.md")}
     made = {f"reference/{name}.md" for name in ("commands", "configuration", "python")}
     assert listed == written | made
+
+
+def test_a_notebook_becomes_a_page(site: ModuleType) -> None:
+    cells = [{"cell_type": "markdown", "source": ["# A\n", "b"]}, {"cell_type": "code", "source": ["x = 1\n", "x"]}]
+    page = site.notebook_page(json.dumps({"cells": cells}), "a.ipynb")
+    assert page.startswith("# A\nb\n\n```python\nx = 1\nx\n```\n\n")
 
 
 def test_formulas_are_mathml_and_code_stays(site: ModuleType) -> None:

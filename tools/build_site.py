@@ -3,6 +3,7 @@
 usage: build_site.py
 
 The pages are the Markdown files of the repository, in their own places, so that a link works there and on the site.
+Notebooks become Markdown.
 Three pages are made from the code: the commands, the configuration and the public names of Python. Formulas become
 MathML. All of it is collected in out/site-source, of which zensical makes the site in out/site, as mkdocs.yml says. A
 link to a page or heading that does not exist ends it with exit code 1.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -57,6 +59,21 @@ def collect(root: Path, out: Path) -> None:
     shutil.copytree(root / "docs", out / "docs")
     for name in PAGES:
         shutil.copy(root / name, out / name)
+    for notebook in out.rglob("*.ipynb"):
+        notebook.with_suffix(".md").write_text(notebook_page(notebook.read_text("utf-8"), notebook.name), "utf-8")
+        notebook.unlink()
+    for page in out.rglob("*.md"):
+        page.write_text(re.sub(r"\.ipynb(?=[)#])", ".md", page.read_text("utf-8")), "utf-8")
+
+
+def notebook_page(notebook: str, name: str) -> str:
+    """A notebook's text and code as Markdown; ``name`` is its file's."""
+    fence = {"markdown": "{}", "code": "```python\n{}\n```"}
+    cells = [fence[cell["cell_type"]].format("".join(cell["source"])) for cell in json.loads(notebook)["cells"]]
+    return (
+        "\n\n".join([*cells, f"*This page is the notebook `docs/tutorials/{name}`: open it in Jupyter to run it.*"])
+        + "\n"
+    )
 
 
 def with_formulas(text: str) -> str:
@@ -89,7 +106,11 @@ def command_reference() -> str:
 
 
 def configuration_reference() -> str:
-    """Every key of a recipe and of ``--set``: its type, default and meaning, a table for each part."""
+    """Every key of a recipe and of ``--set``: its type, default and meaning, a table for each part.
+
+    Raises:
+        SystemExit: a key has no meaning: no comment at the end of its line and no entry in ``Attributes:``.
+    """
     lines = [
         "# Configuration",
         "",
@@ -106,7 +127,9 @@ def configuration_reference() -> str:
             key = f"{path}.{name}" if path else name
             kind = f"see [below](#{anchor(key)})" if inner else named(field.annotation, field.metadata)
             default = "required" if field.default is PydanticUndefined else "" if inner else f"`{toml(field.default)}`"
-            cells = [f"`{key}`", kind, default, meanings.get(name, "").replace("|", r"\|")]
+            if not meanings.get(name):
+                raise SystemExit(f"{model.__module__}: {model.__name__}.{name} has no comment that says what it is")
+            cells = [f"`{key}`", kind, default, meanings[name].removesuffix(".").replace("|", r"\|")]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -1,3 +1,5 @@
+import tomllib
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -5,7 +7,16 @@ import pytest
 from sfumato import checkpoint
 from sfumato.cli import train as cli
 from sfumato.errors import UsageError
-from sfumato.training.config import RECIPES, KindName, Phase, TrainConfig, load_recipe
+from sfumato.training import config as config_module
+from sfumato.training.config import (
+    COLLECTION_TERMS,
+    MATCHING_TERMS,
+    RECIPES,
+    KindName,
+    Phase,
+    TrainConfig,
+    load_recipe,
+)
 from sfumato.training.loop import KINDS
 
 
@@ -158,3 +169,14 @@ def test_recipes_hold_nothing_out_and_control_nothing_unasked(name):
     # Patience must be able to run out in the last phase, and not in a moment of it.
     assert config.patience * config.validation_interval <= config.phases[-1].steps / 2
     assert config.patience == 0 or config.patience >= 5
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("kind", get_args(KindName))
+def test_a_recipe_names_every_weight_that_is_not_0(name: str, kind: str) -> None:
+    weights = load_recipe(name, kind=kind).weights.model_dump()
+    terms = {"collection": COLLECTION_TERMS, "matching": MATCHING_TERMS, "noise": ("adversarial",)}.get(kind, weights)
+    file = f"{name}.toml" if kind == "arbitrary" else f"{kind}-{name}.toml"
+    written = tomllib.loads((Path(config_module.__file__).parent / "recipes" / file).read_text("utf-8"))["weights"]
+    assert written.keys() <= set(terms)
+    assert {term: weights[term] for term in terms if weights[term]} == {t: w for t, w in written.items() if w}

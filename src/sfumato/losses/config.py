@@ -15,32 +15,35 @@ class LossWeights(Config):
     ``alpha`` is no term: it shares out three weights as the articles' α·L_content + (1-α)·L_style does. L_style is
     statistics and gram in the ratio of their weights, and the three keep their sum, so that the other terms and the
     learning rate still fit them. Their weights are what is saved with a run; alpha is only a way to set them.
+
+    Attributes:
+        alpha: share of `content` in the sum of the weights of content, statistics and gram; not set: as they are.
     """
 
     alpha: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, exclude=True)
 
-    content: NonNegativeFloat = 0.06
-    statistics: NonNegativeFloat = 6.0
-    gram: NonNegativeFloat = 3.0
-    adversarial: NonNegativeFloat = 0.05
-    identity: NonNegativeFloat = 0.7
-    consistency: NonNegativeFloat = 1.0
-    total_variation: NonNegativeFloat = 0.05
-    range: NonNegativeFloat = 5.0
-    leak: NonNegativeFloat = 0.05
-    content_raw: NonNegativeFloat = 0.0
-    laplacian: NonNegativeFloat = 0.0
-    sliced: NonNegativeFloat = 0.0
-    style_contrast: NonNegativeFloat = 0.0
+    content: NonNegativeFloat = 0.06  # VGG19 features of relu4_1, each channel normalised: where things are
+    statistics: NonNegativeFloat = 6.0  # mean and deviation of VGG19's channels: colour, contrast, strength of marks
+    gram: NonNegativeFloat = 3.0  # Gram matrices of VGG19's features: strokes, hatching, grain
+    adversarial: NonNegativeFloat = 0.05  # the discriminator's opinion of outputs, in adversarial phases
+    identity: NonNegativeFloat = 0.7  # L1 at strength 0, of pixels and their differences: the photo comes back
+    consistency: NonNegativeFloat = 1.0  # L1 of an enlarged crop and its region of the thumbnail, both as 2 × 2 means
+    total_variation: NonNegativeFloat = 0.05  # mean difference of neighbouring pixels: against speckle
+    range: NonNegativeFloat = 5.0  # mean square of what lies outside of [0, 1]
+    leak: NonNegativeFloat = 0.05  # how much of the photo's own detail passes through, from 0 to 1
+    content_raw: NonNegativeFloat = 0.0  # content without the normalisation, as Gatys et al. have it: colours too
+    laplacian: NonNegativeFloat = 0.0  # squared difference of Laplacians at two scales: the photo's edges
+    sliced: NonNegativeFloat = 0.0  # as statistics, for whole distributions of features, along random directions
+    style_contrast: NonNegativeFloat = 0.0  # telling an output's style from the batch's other ones, by its code
     # Of a collection
-    contrast: NonNegativeFloat = 0.0
-    contrast_identity: NonNegativeFloat = 0.0
-    cycle: NonNegativeFloat = 0.0
+    contrast: NonNegativeFloat = 0.0  # of a collection: each place of an output is told to be that place of the photo
+    contrast_identity: NonNegativeFloat = 0.0  # of a collection: the same for paintings that go through the generator
+    cycle: NonNegativeFloat = 0.0  # of a collection: L1 after the way to the other side and back, both ways added up
     # Of matching
-    reconstruction: NonNegativeFloat = 0.0
-    reconstruction_features: NonNegativeFloat = 0.0
-    matched: NonNegativeFloat = 0.0
-    lattice: NonNegativeFloat = 0.0
+    reconstruction: NonNegativeFloat = 0.0  # of matching: L1 of pixels and 4 × 4 means, from a picture's own features
+    reconstruction_features: NonNegativeFloat = 0.0  # of matching: the same for hypercolumns
+    matched: NonNegativeFloat = 0.0  # of matching: decoded pictures have the features that they are decoded from
+    lattice: NonNegativeFloat = 0.0  # of matching: no pattern with a period of 4 or 2 pixels
 
     @model_validator(mode="after")
     def _share_out(self) -> Self:
@@ -76,10 +79,15 @@ class Augment(Config):
 
 
 class Game(Config):
-    """How the adversarial game is played (`losses.game`)."""
+    """How the adversarial game is played (`losses.game`).
 
+    Attributes:
+        objective: the loss of both sides.
+    """
+
+    # The formulas are in docs/theory.md, 3. The objective.
     objective: Literal["bce", "nonsaturating", "lsgan", "hinge", "relativistic"] = "hinge"
     r1: NonNegativeFloat = 0.0  # γ of the penalty on paintings; 0 leaves it out
-    r2: NonNegativeFloat = 0.0  # on outputs
+    r2: NonNegativeFloat = 0.0  # γ of the penalty on outputs
     penalty_every: PositiveInt = 16  # steps; the penalty then counts for all of them
-    augment: Augment = Augment(p=0.0)
+    augment: Augment = Augment(p=0.0)  # of what the discriminator sees; off by default

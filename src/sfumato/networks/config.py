@@ -30,9 +30,9 @@ class ModelConfig(Config):
     blocks: _Blocks = 2  # residual blocks at stride 8
     texture_size: _Features = 96  # learnt part of a style code
     style_size: _Features = 256  # features that the generator's affines read
-    discriminator: DiscriminatorKind = "patch"
-    discriminator_widths: _Halvings = (32, 64, 128)  # of patch, as scales and spectral
-    discriminator_scales: _Scales = 2
+    discriminator: DiscriminatorKind = "patch"  # layers of its own, or heads on VGG19's features
+    discriminator_widths: _Halvings = (32, 64, 128)  # of patch, as scales and spectral: channels, a halving each
+    discriminator_scales: _Scales = 2  # sizes of the picture that are judged, each half of the one before
     discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
     discriminator_conditional: bool = True  # it is told the style code
 
@@ -42,10 +42,10 @@ class CollectionConfig(Config):
 
     widths: tuple[_Channels, _Channels, _Channels] = (32, 64, 128)  # generator channels at strides 2, 4, 8
     blocks: _Blocks = 6  # residual blocks at stride 8
-    normalization: Normalization = "instance"
-    discriminator: DiscriminatorKind = "patch"
-    discriminator_widths: _Halvings = (32, 64, 128)  # of patch, as scales and spectral
-    discriminator_scales: _Scales = 2
+    normalization: Normalization = "instance"  # by each picture's statistics, or by running averages, or not at all
+    discriminator: DiscriminatorKind = "patch"  # layers of its own, or heads on VGG19's features
+    discriminator_widths: _Halvings = (32, 64, 128)  # of patch, as scales and spectral: channels, a halving each
+    discriminator_scales: _Scales = 2  # sizes of the picture that are judged, each half of the one before
     discriminator_spectral: bool = True  # spectral norm; without it a penalty must hold the slope
     cycle: bool = False  # there and back (CycleGAN); otherwise contrast of patches keeps the photo (CUT)
 
@@ -56,11 +56,11 @@ class NoiseConfig(Config):
     z_size: _Features = 100  # as DCGAN's (Radford et al. 2016)
     side: Literal[64, 128] = 64  # pixels
     widths: tuple[_Channels, ...] | None = None  # channels at sides 4, 8, ..., `side`; None: about 1 M weights
-    discriminator: DiscriminatorKind = "patch"
+    discriminator: DiscriminatorKind = "patch"  # layers of its own, or heads on VGG19's features
     # Of patch. Four halvings, at two scales: a patch of the coarser one sees 92 pixels, the whole of a picture of 64.
     # Without a photo nothing else asks for a composition.
-    discriminator_widths: _Halvings = (32, 64, 128, 128)
-    discriminator_scales: _Scales = 2
+    discriminator_widths: _Halvings = (32, 64, 128, 128)  # of patch, as scales and spectral: channels, a halving each
+    discriminator_scales: _Scales = 2  # sizes of the picture that are judged, each half of the one before
     discriminator_spectral: bool = False  # R1 and R2 hold its slope
 
     @model_validator(mode="after")
@@ -78,6 +78,6 @@ class MatchingConfig(Config):
 
     widths: tuple[_Channels, _Channels, _Channels] = (160, 64, 32)  # channels at strides 4, 2, 1
     blocks: _Blocks = 4  # residual blocks at stride 4
-    discriminator: Literal["patch", "projected", "both"] = "patch"
-    discriminator_widths: _Halvings = (32, 64, 128)  # patch
-    discriminator_scales: _Scales = 2  # of patch
+    discriminator: Literal["patch", "projected", "both"] = "patch"  # layers of its own, or heads on VGG19's features
+    discriminator_widths: _Halvings = (32, 64, 128)  # of patch: channels, a halving each
+    discriminator_scales: _Scales = 2  # of patch: sizes of the picture that are judged, each half of the one before

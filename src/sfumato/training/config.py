@@ -46,15 +46,20 @@ CYCLE = (
 
 
 class Phase(Config):
-    """A stretch of training with its own sizes. Phases are data: the loop knows no schedule but this list."""
+    """A stretch of training with its own sizes. Phases are data: the loop knows no schedule but this list.
 
-    steps: PositiveInt
-    batch: PositiveInt = 4
+    Attributes:
+        thumbnails: sides in pixels of the square thumbnails that statistics are measured on; one is drawn each step.
+    """
+
+    steps: PositiveInt  # how long it is
+    batch: PositiveInt = 4  # samples a step
     crop: int = 128  # pixels, a multiple of 8
-    adversarial: bool = True
+    adversarial: bool = True  # whether the discriminator takes part
+    # The sides cover what painting measures statistics at, so that no one size is learnt by heart.
     thumbnails: Annotated[tuple[Annotated[int, Field(ge=16)], ...], Field(min_length=1)] = (160, 224, 320)
-    large: NonNegativeInt = 1
-    magnification: Annotated[float, Field(ge=1)] = 12.0
+    large: NonNegativeInt = 1  # samples a step that bring a crop of the enlarged photo too; for weights.consistency
+    magnification: Annotated[float, Field(ge=1)] = 12.0  # the most that such a photo is enlarged
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -66,37 +71,37 @@ class Phase(Config):
 class TrainConfig(Config):
     """All that decides a run besides the pictures."""
 
-    recipe: str = "custom"
-    kind: KindName = "arbitrary"
-    seed: NonNegativeInt = 0
-    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
-    model: ModelConfig = ModelConfig()  # of the arbitrary kind
-    collection: CollectionConfig = CollectionConfig()  # of the collection kind, as the next two
+    recipe: str = "custom"  # name of the recipe, or of its file; set by the command
+    kind: KindName = "arbitrary"  # what is trained: any style, one collection, pictures of noise, or a decoder
+    seed: NonNegativeInt = 0  # of all random choices, together with the step
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]  # one after the other
+    model: ModelConfig = ModelConfig()  # shapes, of the arbitrary kind
+    collection: CollectionConfig = CollectionConfig()  # shapes, of the collection kind, as the next two
     patches: PositiveInt = 256  # places a layer that are told apart by contrast
     pool: NonNegativeInt = 0  # earlier outputs that the discriminator is shown too; 0: none
-    noise: NoiseConfig = NoiseConfig()  # of the noise kind
-    matching: MatchingConfig = MatchingConfig()  # of the matching kind, as the next two
+    noise: NoiseConfig = NoiseConfig()  # shapes, of the noise kind
+    matching: MatchingConfig = MatchingConfig()  # shapes, of the matching kind, as the next two
     balance: Annotated[float, Field(ge=0, le=1)] = 0.7  # of matching; 0: nearest neighbours, 1: all features are used
     fused: Annotated[float, Field(ge=0, le=1)] = 0.3  # share of the samples at a random strength; the others at 1
-    weights: LossWeights = LossWeights()
-    game: Game = Game()
-    learning_rate: PositiveFloat = 1e-3
-    discriminator_learning_rate: PositiveFloat = 4e-4
+    weights: LossWeights = LossWeights()  # of the terms of the generator's objective
+    game: Game = Game()  # of generator and discriminator
+    learning_rate: PositiveFloat = 1e-3  # of the generator, with Adam
+    discriminator_learning_rate: PositiveFloat = 4e-4  # lower, so that the discriminator does not run ahead
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # Adam's β1 of the generator; the discriminator's is 0
     warmup: PositiveInt = 50  # steps of linear warm-up
     final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.05  # share of the learning rate that a cosine ends at
-    clip: PositiveFloat = 10.0  # gradient norm
-    ema_half_life: PositiveFloat = 4000.0  # pictures
+    clip: PositiveFloat = 10.0  # the largest norm of the generator's gradient; a longer one is shortened to it
+    ema_half_life: PositiveFloat = 4000.0  # of the moving average of the weights, in pictures
     identity: NonNegativeInt = 2  # samples a step trained at strength 0, half photos and half paintings; see Collection
     content_variants: NonNegativeInt = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
     hold: Annotated[int, Field(ge=64)] = 320  # short side at which pictures are held, in pixels
     hold_paintings: Annotated[int, Field(ge=64)] | None = None  # the same of paintings; None: as `hold`
     mixed_precision: Literal["no", "bf16"] = "no"  # 16-bit floats of the short range cannot hold VGG19's features
-    checkpoint_every: PositiveInt = 200  # steps
-    sample_every: PositiveInt = 200
-    log_every: PositiveInt = 10
+    checkpoint_every: PositiveInt = 200  # steps from one checkpoint to the next
+    sample_every: PositiveInt = 200  # steps from one sheet of samples to the next
+    log_every: PositiveInt = 10  # steps from one line of the log to the next
     # The monitor (training/monitor.py) sees what each logged step tells, and every so many steps what is painted
-    monitor: MonitorConfig = MonitorConfig()
+    monitor: MonitorConfig = MonitorConfig()  # of the watch over the run
     look_every: NonNegativeInt = 50  # steps from one look at the probes to the next, a multiple of log_every; 0: none
     started_from: str = ""  # SHA-256 of the weights that the run began with, which --from sets; none of its own
 
@@ -109,7 +114,7 @@ class TrainConfig(Config):
     patience: NonNegativeInt = 0  # validations without improvement in the last phase, after which to stop; 0: never
     min_improvement: NonNegativeFloat = 0.002  # of the score, that counts for patience
     content_target: NonNegativeFloat = 0.0  # content distance that the content weight is steered to; 0: fixed weight
-    controller_gain: PositiveFloat = 0.5
+    controller_gain: PositiveFloat = 0.5  # how fast the content weight follows; too much, and it swings
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -164,7 +169,7 @@ class TrainConfig(Config):
 
     def _check_noise(self) -> None:
         if self.weights.alpha is not None:
-            raise ValueError("weights.alpha has no part in kind noise; its terms are adversarial and range")
+            raise ValueError("weights.alpha has no part in kind noise; its one term is adversarial")
         if not (self.weights.adversarial and all(phase.adversarial for phase in self.phases)):
             raise ValueError(
                 "a generator of kind noise learns from the discriminator alone: weights.adversarial must be above 0 "
