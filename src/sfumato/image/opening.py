@@ -46,7 +46,7 @@ class Opened:
         is_known: whether Pillow can give pixels.
         page: of a TIFF.
         before: looks the file through before it is decoded.
-        remark: a sentence on what of the file is not read.
+        remark: a sentence on what of the file is not read, or what is odd about its pixels.
     """
 
     image: Image.Image
@@ -176,15 +176,16 @@ def _open_png(file: BinaryIO, most: int) -> Opened:
             return None
         return stored[:, :, [0, 0, 0, 1]] if stored.shape[2] == 2 else stored
 
-    def check_length() -> None:  # a header that claims much must not cost much
-        if not found.is_plausible:
+    def check() -> None:
+        if not found.is_plausible:  # a header that claims much must not cost much
             raise InputError(
                 f"the file is damaged or cut short: it has too few bytes for {image.width} x {image.height}"
             )
+        result.remark = png.check_pixels(file, found) or result.remark
 
     remark = f"of its {found.frames} frames, the first is taken" if found.frames > 1 else None
-    deep_samples = samples if found.is_deep_colour else None
-    return Opened(image, samples=deep_samples, before=check_length, remark=remark)
+    result = Opened(image, samples=samples if found.is_deep_colour else None, before=check, remark=remark)
+    return result
 
 
 def _open_jpeg(file: BinaryIO, most: int) -> Opened:
@@ -231,7 +232,7 @@ def _open_tiff(file: BinaryIO, most: int) -> Opened:
         tiff.check_page(each, most, "the picture")
     own = sum(each.is_picture for each in pages)
     which = "first" if index == 0 else "largest"
-    remark = f"of its {own} pages, the {which} is taken" if own > 1 else None
+    remark = page.oddity or (f"of its {own} pages, the {which} is taken" if own > 1 else None)
 
     def samples() -> npt.NDArray[np.uint16] | None:
         place = file.tell()
