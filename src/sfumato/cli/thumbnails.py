@@ -13,6 +13,7 @@ from base64 import b64encode
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from sfumato.cli.console import PLACEHOLDER
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ WIDTH, LINES = 18, 7
 _NARROWEST = 90  # signs of a terminal with room for a table and thumbnails
 #: What TERM is in terminals that know placeholders. It comes over ssh too; inside tmux and screen it is another.
 _WITH_PLACEHOLDERS = ("xterm-kitty", "xterm-ghostty")
-_PLACEHOLDER = "\U0010eeee"
 _NUMBERS = (  # the marks that number the rows and columns of placeholders, in the protocol's order
     "\u0305\u030d\u030e\u0310\u0312\u033d\u033e\u033f\u0346\u034a\u034b\u034c\u0350\u0351\u0352\u0357\u035b\u0363"
 )
@@ -74,7 +74,7 @@ def by_kitty(picture: Picture, number: int) -> tuple[str, Text]:
         # q=2: the terminal answers nothing, which would stand in the shell's next line.
         sent += f"\x1b_G{keys}q=2,m={int(not is_last)};{data[begin : begin + _MOST_SENT]}\x1b\\"
         keys = ""
-    lines = ["".join(_PLACEHOLDER + row + column for column in _NUMBERS[:columns]) for row in _NUMBERS[:rows]]
+    lines = ["".join(PLACEHOLDER + row + column for column in _NUMBERS[:columns]) for row in _NUMBERS[:rows]]
     return sent, Text("\n".join(lines), f"#{number:06x}")
 
 

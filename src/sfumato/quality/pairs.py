@@ -102,7 +102,8 @@ def stylized_pictures(pairs: Sequence[Pair], folder: Path, allow_missing: bool =
     if missing and (not allow_missing or not found):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(
-            f"{folder} lacks {missing[0]}.png (or .jpg, ...){more}; make them, or pass --allow-missing to judge the rest"
+            f"{folder} lacks {missing[0]}.png (or .jpg, ...){more}; make them, or pass --allow-missing to judge the "
+            "rest"
         )
     return found
 
