@@ -14,7 +14,7 @@ from PIL import Image
 from sfumato.errors import InputError
 from sfumato.image import read_photo
 from support import run, scene
-from test_picture_kinds import chunk, needs_deep, png, ramp, same
+from test_picture_kinds import HAS_HEIF, chunk, needs_deep, png, ramp, same
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -116,3 +116,21 @@ def test_pixels_are_checked_when_they_are_decoded_and_not_before(tmp_path: Path)
 
     (tmp_path / "a.png").write_bytes(png(ramp(), 2)[:-30])  # as a folder that is planned looks for recipes alone
     assert read_recipe(tmp_path / "a.png") is None
+
+
+def test_what_is_cut_short_is_said_to_be() -> None:
+    buffer = BytesIO()
+    Image.fromarray(ramp()).save(buffer, "TIFF", compression="tiff_lzw")  # whose directory stands at the end
+    with pytest.raises(InputError, match="the TIFF is damaged or cut short"):
+        read_photo(buffer.getvalue()[:-200])
+
+
+@pytest.mark.skipif(not HAS_HEIF, reason="the extra 'heif' is not installed")
+def test_a_decoder_s_words_fit_in_one_line() -> None:
+    import pillow_heif
+
+    buffer = BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(ramp(64, 64))).save(buffer)
+    with pytest.raises(InputError, match="damaged or cut short") as caught:
+        read_photo(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    assert "\n" not in str(caught.value)

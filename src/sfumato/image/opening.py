@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from sfumato import deep, limits
-from sfumato.errors import InputError, how_to_install
+from sfumato.errors import InputError, first_line, how_to_install
 from sfumato.image import jpeg, png, tiff
 from sfumato.image.formats import KNOWN, formats_for, kind_of, what_is_missing
 from sfumato.pipes import PATIENCE, is_pipe, read_pipe
@@ -78,7 +78,7 @@ def opened(source: PhotoSource, most: int) -> Iterator[Opened]:
     except MemoryError as problem:
         raise InputError(f"cannot read {name}: the picture does not fit into memory; make it smaller") from problem
     except Exception as problem:  # decoders raise whatever a damaged file makes them stumble on: struct, zlib, index...
-        raise InputError(f"cannot read {name}: the file is damaged or cut short ({problem})") from problem
+        raise InputError(f"cannot read {name}: the file is damaged or cut short ({first_line(problem)})") from problem
 
 
 def _file(source: PhotoSource, most: int) -> BinaryIO:
@@ -225,7 +225,7 @@ def _open_jpeg(file: BinaryIO, most: int) -> Opened:
 def _open_tiff(file: BinaryIO, most: int) -> Opened:
     pages = tiff.read_pages(file)
     if not pages:
-        raise UnidentifiedImageError
+        raise InputError("the TIFF is damaged or cut short: none of its pages can be found")
     index = tiff.largest(pages)
     page = pages[index]
     for each in (pages[0], page):
