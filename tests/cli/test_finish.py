@@ -234,3 +234,15 @@ def test_what_progress_raises_ends_the_finishing():
 
     with pytest.raises(KeyboardInterrupt):
         Finish(warmth=0.1)(Photo(to_uint8(scene(300, 56))), progress=stop)
+
+
+def test_two_folders_with_pictures_of_one_name(tmp_path):
+    for parent in ("a", "b"):
+        (tmp_path / parent).mkdir()
+        save_scenes(tmp_path / parent / "photos", 1, 1)
+    before = files(tmp_path)
+    folders = [tmp_path / parent / "photos" for parent in ("a", "b")]
+    result = run("finish", *folders, "--warmth", "0.1", "-o", tmp_path / "out")
+    assert_one_sentence(result, 2, "would both become")
+    assert "finish them apart, each with its own -o" in result.stderr
+    assert files(tmp_path) == before
