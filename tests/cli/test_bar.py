@@ -30,3 +30,18 @@ def test_a_bar_goes_back_for_the_next_of_several_paintings(photo, tmp_path):
     told, code = on_terminal("stylize", photo, "--style", "monet", *options, **TERMINAL)
     assert code == 0, told
     assert b"painting, " in told
+
+
+def test_finishing_one_picture_has_a_bar_too(photo, tmp_path):
+    out = tmp_path / "out.png"
+    told, code = on_terminal("finish", photo, "--upscale", 2, "--warmth", 0.1, "--sharpen", 1, "-o", out, **TERMINAL)
+    assert code == 0, told
+    places = [told.index(word) for word in (b"finishing, enlarging", b"finishing, colours", b"finishing, sharpening")]
+    assert places == sorted(places)
+    assert told.rindex(b"finishing") < told.rindex(b"out.png  128 x 96")
+    assert told.rindex(b"\x1b[2K") < told.rindex(b"out.png  128 x 96")
+
+
+def test_nothing_is_said_of_finishing_elsewhere(photo, tmp_path):
+    result = run("finish", photo, "--warmth", 0.1, "-o", tmp_path / "out.png")
+    assert (result.exit_code, result.stderr) == (0, "")

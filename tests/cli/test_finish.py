@@ -207,3 +207,42 @@ def test_finishing_needs_no_torch(picture, tmp_path):
     )
     assert made.returncode == 0, made.stderr
     assert pixels(tmp_path / "out.png").shape == (80, 112, 3)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "steps"),
+    [
+        ({"upscale": 2, "warmth": 0.1, "sharpen": 1.0}, ["enlarging", "colours", "sharpening"]),
+        ({"upscale": 2}, ["enlarging"]),
+        ({"saturation": 0.5}, ["colours"]),
+        ({"sharpen": 0.5}, ["sharpening"]),
+    ],
+)
+def test_the_share_that_is_done_grows_to_one(amounts, steps):
+    told = []
+    Finish(**amounts)(Photo(to_uint8(scene(300, 56))), progress=lambda share, doing: told.append((share, doing)))
+    shares = [share for share, _ in told]
+    assert list(dict.fromkeys(doing for _, doing in told)) == steps
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert shares == sorted(shares)
+
+
+def test_what_progress_raises_ends_the_finishing():
+    def stop(share, doing):
+        if share > 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Finish(warmth=0.1)(Photo(to_uint8(scene(300, 56))), progress=stop)
+
+
+def test_two_folders_with_pictures_of_one_name(tmp_path):
+    for parent in ("a", "b"):
+        (tmp_path / parent).mkdir()
+        save_scenes(tmp_path / parent / "photos", 1, 1)
+    before = files(tmp_path)
+    folders = [tmp_path / parent / "photos" for parent in ("a", "b")]
+    result = run("finish", *folders, "--warmth", "0.1", "-o", tmp_path / "out")
+    assert_one_sentence(result, 2, "would both become")
+    assert "finish them apart, each with its own -o" in result.stderr
+    assert files(tmp_path) == before

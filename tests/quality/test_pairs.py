@@ -66,9 +66,20 @@ def test_pairs_by_the_names_of_pictures(folders):
     assert [path.name for path in pictures.values()] == ["cat__wave.png", "dog__sky.jpg"]
 
 
+def test_pictures_of_every_kind_that_is_read_are_found(folders):
+    from PIL import Image
+
+    for suffix in (".webp", ".TIF"):
+        Image.new("RGB", (16, 16)).save(folders / "o" / f"cat__sky{suffix}")
+        found = pairs_of(folders / "c", folders / "s", folders / "o")
+        pictures = stylized_pictures(found, folders / "o")
+        assert f"cat__sky{suffix}" in [path.name for path in pictures.values()]
+        (folders / "o" / f"cat__sky{suffix}").unlink()
+
+
 def test_a_missing_picture_is_an_error_unless_allowed(folders):
     everything = pairs_of(folders / "c", folders / "s")
-    with pytest.raises(InputError, match=r"lacks cat__sky.png \(or .jpg\) and 1 more"):
+    with pytest.raises(InputError, match=r"lacks cat__sky\.png \(or \.jpg, \.\.\.\) and 1 more"):
         stylized_pictures(everything, folders / "o")
     assert len(stylized_pictures(everything, folders / "o", allow_missing=True)) == 2
     with pytest.raises(InputError, match="lacks"):
@@ -78,7 +89,7 @@ def test_a_missing_picture_is_an_error_unless_allowed(folders):
 def test_what_is_ambiguous_is_said(folders):
     grey = np.full((1, 3, 16, 16), 0.5, np.float32)
     write_image(grey, folders / "o" / "cat__wave.jpg")
-    with pytest.raises(InputError, match=r"both cat__wave\.png and cat__wave\.jpg"):
+    with pytest.raises(InputError, match=r"both cat__wave\.jpg and cat__wave\.png"):
         stylized_pictures(pairs_of(folders / "c", folders / "s", folders / "o"), folders / "o")
     write_image(grey, folders / "c" / "cat.png")
     with pytest.raises(UsageError, match="share a name"):
@@ -86,17 +97,21 @@ def test_what_is_ambiguous_is_said(folders):
 
 
 def test_folders_without_pictures(folders):
-    with pytest.raises(InputError, match="is not a folder"):
+    with pytest.raises(InputError, match="none is not there; name a folder"):
         pairs_of(folders / "none", folders / "s")
+    with pytest.raises(InputError, match=r"cat\.jpg is a file, and folders are judged; put it into one"):
+        pairs_of(folders / "c" / "cat.jpg", folders / "s")
     (folders / "empty").mkdir()
     with pytest.raises(InputError, match="no picture lies in"):
         pairs_of(folders / "c", folders / "empty")
-    with pytest.raises(InputError, match="is named <photo>__<style>"):
+    with pytest.raises(InputError, match=r"is named <photo>__<style> .*, as sky\.\w+ to cat__sky\."):
         pairs_of(folders / "c", folders / "s", folders / "s")
+    with pytest.raises(InputError, match=r"is named <photo>__<style> .*, as cat\.jpg to cat__sky\.jpg"):
+        pairs_of(folders / "c", folders / "s", folders / "c")  # as `stylize FOLDER` calls its pictures
 
 
 def test_a_folder_that_is_not_there_is_said_and_not_what_it_lacks(folders):
-    with pytest.raises(InputError, match="none is not a folder"):
+    with pytest.raises(InputError, match="none is not there; name the folder with the stylised"):
         stylized_pictures(pairs_of(folders / "c", folders / "s"), folders / "none", allow_missing=True)
 
 

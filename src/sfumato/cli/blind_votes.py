@@ -16,11 +16,13 @@ def write_blind_page(path: Path, methods: Methods, trials: int | None, question:
     """Write a page on which people choose between the methods without knowing which is which.
 
     Raises:
-        OutputError: the file is there already, or cannot be written.
+        OutputError: it is no name of a page, the file is there already, or cannot be written.
         UsageError: the methods share no pair.
     """
     from sfumato.quality.blind import QUESTION, write_page
 
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise OutputError(f"cannot write {path}: the page's name must end in .html, for browsers to show it")
     taken = f"{path} is there already; give another name, or remove it first"
     if path.exists():  # people may be voting on it, and their votes count for that page alone
         raise OutputError(taken)

@@ -13,6 +13,8 @@ from sfumato.cli.output import heard
 from sfumato.text import printable
 
 _LAYOUT = "\n\t"
+#: Kitty's sign for a part of a picture, which no font has: text of our own that is rendered may hold it (`thumbnails`).
+PLACEHOLDER = "\U0010eeee"
 
 
 class PlainConsole(Console):
@@ -31,7 +33,7 @@ class PlainConsole(Console):
             if segment.control:
                 yield segment
             else:
-                yield Segment(printable(segment.text, _LAYOUT), segment.style)
+                yield Segment(printable(segment.text, _LAYOUT + PLACEHOLDER), segment.style)
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Raises as `sfumato.cli.output.say` does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,7 @@ from sfumato.cli.limits import MaxPixels
 from sfumato.cli.methods import Method, Methods, Request, SuiteName, of_anchor
 from sfumato.cli.model_cost import print_cost
 from sfumato.cli.output import say, say_error, say_json
-from sfumato.errors import InputError, UsageError
+from sfumato.errors import InputError, OutputError, UsageError
 
 Content = Annotated[Path | None, typer.Option(metavar="DIR", help="The photos.", show_default=False)]
 StyleFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="The style pictures.", show_default=False)]
@@ -51,7 +52,12 @@ def evaluate(
     content: Content = None,
     style: StyleFolder = None,
     stylized: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Pictures named <photo stem>__<style stem>.png or .jpg.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Pictures named <photo>__<style>, as cat__wave.png of cat.jpg and wave.jpg.",
+            show_default=False,
+        ),
     ] = None,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model to judge, made by sfumato export; or `shipped`.")
@@ -75,6 +81,7 @@ def evaluate(
 ) -> None:
     """Judge stylised pictures, ours or anybody's."""
     if votes:
+        _check_votes(votes)
         if content or style or stylized or model:
             raise UsageError("votes are counted alone; leave the folders and the model out")
         return count_votes(votes, as_json)
@@ -82,8 +89,13 @@ def evaluate(
         if model is None or stylized is not None:
             raise UsageError("--cost measures a model; name it with --model")
         return print_cost(model, as_json)
-    if (stylized is None) == (model is None):
-        raise UsageError("give either --stylized or --model")
+    if stylized is None and model is None:
+        raise UsageError(
+            "nothing is named to be judged; name a folder of stylised pictures with --stylized, or a model with "
+            "--model, and the photos and style pictures with --content and --style"
+        )
+    if stylized is not None and model is not None:
+        raise UsageError("either pictures or a model are judged; leave --stylized or --model out")
     if curve and model is None:
         raise UsageError("--curve is drawn of a model's strengths; name it with --model")
     request = Request(
@@ -129,8 +141,12 @@ def compare(
     found: dict[str, Path] = {}
     for text in methods:
         name, equals, folder = text.partition("=")
-        if not (name and equals and folder) or name in found:
-            raise UsageError(f"methods are named NAME=DIR, each once; {text!r} does not fit")
+        if not (name and equals and folder):
+            raise UsageError(
+                f"each folder has a name before it, as in ours={folder or name or 'DIR'}; {text!r} has not"
+            )
+        if name in found:
+            raise UsageError(f"two folders are named {name!r}; give each a name of its own")
         found[name] = Path(folder)
     if len(found) < 2:
         raise UsageError("comparing needs two methods; use `sfumato evaluate` for one")
@@ -142,6 +158,19 @@ def compare(
         write_blind_page(blind, all_methods, trials, question, seed)
     else:
         _judge(request, all_methods)
+
+
+def _check_votes(named: list[Path]) -> None:
+    """Raises UsageError for a folder or a picture, which is named here by who wants pictures judged."""
+    from sfumato.image import READABLE
+
+    for path in named:
+        if os.path.isdir(path) or path.suffix.lower() in READABLE:
+            kind = "a folder" if os.path.isdir(path) else "a picture"
+            raise UsageError(
+                f"{path} is {kind}, and without an option files of votes are named; to judge pictures, name their "
+                "folder with --stylized, and those of the photos and style pictures with --content and --style"
+            )
 
 
 def _judge(request: Request, methods: Methods) -> None:
@@ -158,6 +187,8 @@ def _judge(request: Request, methods: Methods) -> None:
             raise UsageError(f"{taken[0]!r} is the name of an anchor; choose another, or pass --no-anchors")
         some |= {name: Method(methods.pairs, of_anchor(name)) for name in ANCHORS}
     report = request.report
+    if report is not None and os.path.lexists(report) and not os.path.isdir(report):
+        raise OutputError(f"cannot write the report into {report}: it is not a folder; name one with --report")
     judge = Judge(
         methods.pairs,
         request.suite.value,

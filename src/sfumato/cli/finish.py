@@ -102,7 +102,8 @@ class Finishing(Pictures):
             say_error(f"{name}: what its recipe tells is not carried on, since {why}")
         photo = replace(photo, metadata=replace(photo.metadata, recipe=recipe))
         try:
-            return finish(photo, self.threads)
+            with self.bar() as progress:
+                return finish(photo, self.threads, progress)
         except InputError as problem:
             raise InputError(f"cannot finish {name}: {problem}") from problem
 

@@ -57,9 +57,16 @@ class Request:
         return self.workers
 
     def folders(self) -> tuple[Path, Path]:
-        """Of the photos and of the style pictures; UsageError where one is not given."""
+        """Of the photos and of the style pictures; UsageError where one is not given, or a style's name is."""
+        from sfumato.inference.library import style_names
+
         if self.content is None or self.style is None:
             raise UsageError("name the folders of the photos and of the style pictures with --content and --style")
+        if not os.path.exists(self.style) and str(self.style) in style_names():
+            raise UsageError(
+                f"{self.style} is the name of a style, and pictures are compared with pictures; name a folder of style "
+                "pictures with --style"
+            )
         return self.content, self.style
 
 

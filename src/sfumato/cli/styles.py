@@ -108,7 +108,7 @@ def _print(found: list[Style], as_json: bool) -> None:
     pictures = (Column("picture", no_wrap=True, min_width=WIDTH),) if shows else ()
     table = Table(*pictures, Column("name", no_wrap=True), *columns, show_lines=shows)  # names are there to be typed
     for style in found:
-        seen = (thumbnail_of(style),) if shows else ()
+        seen = (thumbnail_of(style, screen),) if shows else ()
         table.add_row(*seen, style.name, *(style.about.get(column, "") for column in columns))
     screen.print(table)
     screen.print("Any picture is a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from sfumato import deep, limits
-from sfumato.errors import InputError, how_to_install
+from sfumato.errors import InputError, first_line, how_to_install
 from sfumato.image import jpeg, png, tiff
 from sfumato.image.formats import KNOWN, formats_for, kind_of, what_is_missing
 from sfumato.pipes import PATIENCE, is_pipe, read_pipe
@@ -46,7 +46,7 @@ class Opened:
         is_known: whether Pillow can give pixels.
         page: of a TIFF.
         before: looks the file through before it is decoded.
-        remark: a sentence on what of the file is not read.
+        remark: a sentence on what of the file is not read, or what is odd about its pixels.
     """
 
     image: Image.Image
@@ -78,7 +78,7 @@ def opened(source: PhotoSource, most: int) -> Iterator[Opened]:
     except MemoryError as problem:
         raise InputError(f"cannot read {name}: the picture does not fit into memory; make it smaller") from problem
     except Exception as problem:  # decoders raise whatever a damaged file makes them stumble on: struct, zlib, index...
-        raise InputError(f"cannot read {name}: the file is damaged or cut short ({problem})") from problem
+        raise InputError(f"cannot read {name}: the file is damaged or cut short ({first_line(problem)})") from problem
 
 
 def _file(source: PhotoSource, most: int) -> BinaryIO:
@@ -176,15 +176,16 @@ def _open_png(file: BinaryIO, most: int) -> Opened:
             return None
         return stored[:, :, [0, 0, 0, 1]] if stored.shape[2] == 2 else stored
 
-    def check_length() -> None:  # a header that claims much must not cost much
-        if not found.is_plausible:
+    def check() -> None:
+        if not found.is_plausible:  # a header that claims much must not cost much
             raise InputError(
                 f"the file is damaged or cut short: it has too few bytes for {image.width} x {image.height}"
             )
+        result.remark = png.check_pixels(file, found) or result.remark
 
     remark = f"of its {found.frames} frames, the first is taken" if found.frames > 1 else None
-    deep_samples = samples if found.is_deep_colour else None
-    return Opened(image, samples=deep_samples, before=check_length, remark=remark)
+    result = Opened(image, samples=samples if found.is_deep_colour else None, before=check, remark=remark)
+    return result
 
 
 def _open_jpeg(file: BinaryIO, most: int) -> Opened:
@@ -224,14 +225,14 @@ def _open_jpeg(file: BinaryIO, most: int) -> Opened:
 def _open_tiff(file: BinaryIO, most: int) -> Opened:
     pages = tiff.read_pages(file)
     if not pages:
-        raise UnidentifiedImageError
+        raise InputError("the TIFF is damaged or cut short: none of its pages can be found")
     index = tiff.largest(pages)
     page = pages[index]
     for each in (pages[0], page):
         tiff.check_page(each, most, "the picture")
     own = sum(each.is_picture for each in pages)
     which = "first" if index == 0 else "largest"
-    remark = f"of its {own} pages, the {which} is taken" if own > 1 else None
+    remark = page.oddity or (f"of its {own} pages, the {which} is taken" if own > 1 else None)
 
     def samples() -> npt.NDArray[np.uint16] | None:
         place = file.tell()

@@ -26,7 +26,7 @@ class Photo:
         pixels: ``(H, W, 3)`` uint8 or uint16, sRGB, upright. Under the alpha they are kept as stored.
         alpha: ``(H, W)`` of the same type, or ``None`` where every pixel is opaque.
         metadata: what is kept of the source.
-        remark: a sentence on what of its file was not read, such as further frames.
+        remark: a sentence on what of its file was not read, such as further frames, or what is odd about its pixels.
     """
 
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]

@@ -23,6 +23,9 @@ _EVERYWHERE = _TEXTS | {b"eXIf"}  # before the pixels or behind them
 _BEFORE = frozenset({b"tRNS", b"pHYs", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"iCCP", b"acTL"})
 _MOST_CHUNKS = 1_000_000
 _PACKED = 1032
+_BLOCK = 1 << 20
+#: Of Adam7's passes: the first column and row, and the steps across and down.
+_ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 
 @dataclass
@@ -36,12 +39,16 @@ class Png:
         bits: of a channel.
         is_deep_colour: 16 bits of RGB, or of anything with alpha.
         is_plausible: whether so few bytes can unpack to so many pixels: zlib makes at most 1032 of one.
+        lines: bytes of the pixels unpacked, with the filter's byte of each line; 0 where the header names no kind.
+        data: place and length of each chunk of pixels in the file that was looked through.
     """
 
     file: BinaryIO
     bits: int
     is_deep_colour: bool
     is_plausible: bool
+    lines: int = 0
+    data: list[tuple[int, int]] = field(default_factory=list)
     frames: int = 1
     profile: bytes | None = None
 
@@ -109,6 +116,7 @@ def look_through(file: BinaryIO) -> Png:
     left = MOST_EXTRAS
     head, profile = b"", None
     place, before = len(SIGNATURE), b""
+    data_chunks: list[tuple[int, int]] = []
     has_pixels = False
     for _ in range(_MOST_CHUNKS):
         file.seek(place)
@@ -124,8 +132,10 @@ def look_through(file: BinaryIO) -> Png:
         if kind == b"IHDR" and length == 13 and not head:
             head = start + file.read(length + 4)
         elif kind == b"PLTE" or (kind == b"IDAT" and (before == b"IDAT" or not has_pixels)):
-            pixels.add((place, 12 + length))  # the decoder says what is wrong with them
-            has_pixels |= kind == b"IDAT"
+            pixels.add((place, 12 + length))  # the decoder, or `check_pixels`, says what is wrong with them
+            if kind == b"IDAT":
+                has_pixels = True
+                data_chunks.append((place, length))
         elif length <= MOST_EXTRAS and (kind in _EVERYWHERE or (kind in _BEFORE and not has_pixels)):
             data, check = file.read(length), file.read(4)
             if check != struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))):
@@ -151,9 +161,54 @@ def look_through(file: BinaryIO) -> Png:
     stream = cast(BinaryIO, io.BufferedReader(_Spliced(file, parts), 1 << 16))
     bits, colour = head[16:18] if len(head) >= 18 else (0, 0)
     width, height = struct.unpack(">II", head[8:16]) if bits else (0, 0)
-    least = width * height * bits * {2: 3, 4: 2, 6: 4}.get(colour, 1) // 8
-    is_deep, is_plausible = bits == 16 and colour in (2, 4, 6), least <= _PACKED * (pixels.length + 64)
-    return Png(stream, bits, is_deep, is_plausible, max(1, frames), _colours(profile, facts))
+    depth = bits * {2: 3, 4: 2, 6: 4}.get(colour, 1)
+    is_deep, is_plausible = (
+        bits == 16 and colour in (2, 4, 6),
+        width * height * depth // 8 <= _PACKED * (pixels.length + 64),
+    )
+    lines = _length(width, height, depth, head[20] if bits else 0)
+    return Png(stream, bits, is_deep, is_plausible, lines, data_chunks, max(1, frames), _colours(profile, facts))
+
+
+def check_pixels(file: BinaryIO, found: Png) -> str | None:
+    """A sentence on what is odd about the pixels of a PNG and what no decoder says; ``None`` where nothing is.
+
+    Args:
+        file: that `look_through` was given.
+        found: what it gave.
+
+    Raises:
+        InputError: the pixels end before the last line.
+    """
+    unpacker, unpacked, is_sound = zlib.decompressobj(), 0, True
+    for place, length in found.data:
+        file.seek(place + 4)
+        check = zlib.crc32(file.read(4))
+        while length > 0 and (data := file.read(min(length, _BLOCK))):
+            length -= len(data)
+            check = zlib.crc32(data, check)
+            while data and unpacked <= found.lines and not unpacker.eof:
+                try:
+                    unpacked += len(unpacker.decompress(data, _BLOCK))
+                except zlib.error:  # which the decoder tells
+                    return None
+                data = unpacker.unconsumed_tail
+        is_sound &= file.read(4) == struct.pack(">I", check)
+    if unpacked < found.lines and unpacker.eof:
+        raise InputError(
+            f"the file is damaged: its pixels end after {unpacked / found.lines:.0%} of the picture, or its header "
+            "states another size or depth"
+        )
+    if unpacked > found.lines:
+        return "its pixels go on behind the last line: its header may state another size or depth than they have"
+    return None if is_sound else "a checksum of its pixels is wrong, so some of them may be damaged"
+
+
+def _length(width: int, height: int, depth: int, is_interlaced: int) -> int:
+    """Bytes of all lines of pixels of ``depth`` bits; Adam7 interlaces seven small pictures."""
+    parts = [(0, 0, 1, 1)] if not is_interlaced else _ADAM7
+    sizes = [(-(-(width - x) // across), -(-(height - y) // down)) for x, y, across, down in parts]
+    return sum(rows * (1 + (columns * depth + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0)
 
 
 def _colours(profile: bytes | None, facts: dict[bytes, bytes]) -> bytes | None:

@@ -14,6 +14,7 @@ SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, SAMPLES = 256, 257, 258, 262, 274, 277
 COLOURS, EXTRA, FORMAT, PROFILE = 320, 338, 339, 34675
 _KIND, _COMPRESSION, _STRIPS, _TILE_WIDTH, _TILE_HEIGHT, _TILES = 254, 259, 273, 322, 323, 324
+_STRIP_BYTES = 279
 #: What decoders go by: two of one of these could be read as two pictures.
 _LAYOUT = frozenset({WIDTH, HEIGHT, BITS, _COMPRESSION, PHOTOMETRIC, _STRIPS, SAMPLES, 278, 279, 284, 317}) | {
     *range(322, 326),
@@ -71,6 +72,19 @@ class Page:
     def is_picture(self) -> bool:
         """Neither a smaller version of another page nor a mask of one."""
         return self.number(_KIND, 0) & 0b101 == 0
+
+    @property
+    def oddity(self) -> str | None:
+        """A sentence on uncompressed strips of twice the bytes that the header asks for, or more; else ``None``."""
+        if self.number(_COMPRESSION, 1) != 1 or self.number(PHOTOMETRIC, 1) == 6:  # whose colours are fewer
+            return None
+        bits = self.number(BITS, 1)
+        needed = self.height * ((self.width * self.number(SAMPLES, 1) * bits + 7) // 8)
+        if not 0 < 2 * needed <= sum(self.numbers.get(_STRIP_BYTES, ())):
+            return None
+        return (
+            f"it holds far more bytes than its pixels need with {bits} bits: its header may state a wrong size or depth"
+        )
 
     @property
     def description(self) -> str:

@@ -189,7 +189,9 @@ def _check_apart(photos: list[Path], targets: list[Path], verb: str) -> None:
         if target.resolve() in originals:
             raise UsageError(f"{target} is one of the photos, and stays as it is; choose another -o")
         if target in taken:
-            raise UsageError(f"{taken[target]} and {photo} would both become {target}; {verb} one of them apart")
+            raise UsageError(
+                f"{taken[target]} and {photo} would both become {target}; {verb} them apart, each with its own -o"
+            )
         taken[target] = photo
         try:
             os.lstat(target)

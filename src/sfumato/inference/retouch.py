@@ -7,7 +7,7 @@ nothing is cut off; a colour that would leave sRGB loses chroma, and keeps light
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ from sfumato import __version__
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.image import Photo, Picture, luma, to_levels
+from sfumato.inference.progress import Progress, Work
 from sfumato.inference.sources import PixelSource, Source
 from sfumato.inference.tiling import tiles
 from sfumato.inference.upscale import SCALE, upscale, upscaler_digest
@@ -55,6 +56,7 @@ WARM_STOPS = 0.5
 HALO = 0.02
 _BISECTIONS = 14  # of the chroma at the gamut's edge: to 1/16,000 of what was asked for
 _BAND_ROWS = 128  # that are adjusted at a time
+_UPSCALING = 20  # times the work that other colours or sharpness take, both for a pixel that goes in
 
 
 @dataclass(frozen=True)
@@ -107,26 +109,36 @@ class Finish:
         """Whether every picture stays as it is."""
         return not self.changes_colour and not self.sharpen and self.upscale == 1
 
-    def __call__(self, photo: Photo, threads: int | None = None) -> Photo:
+    def __call__(self, photo: Photo, threads: int | None = None, progress: Progress | None = None) -> Photo:
         """The photo finished: its depth, its alpha and its metadata, recipe included, are kept; this finishing is added
         to the recipe. What is transparent takes no part in size and sharpness.
+
+        Args:
+            photo: any.
+            threads: CPU threads; ``None`` lets ONNX Runtime take one for each core.
+            progress: is called with the share that is done and what is being done; what it raises ends the finishing.
 
         Raises:
             InputError: enlarged, it would be larger than any picture that is read.
             ModelError: the network is damaged, or another than ``upscaler``.
         """
         recipe = self.added_to(photo.metadata.recipe)
+        [work] = Work.of(1, progress)
+        size, steps = photo.height * photo.width, self.changes_colour + bool(self.sharpen)
+        work.plan(_UPSCALING * size * (self.upscale != 1) + size * self.upscale**2 * steps)
         if self.upscale != 1:
             if self.upscaler not in ("", upscaler_digest()):
                 raise ModelError(
                     f"the picture was enlarged by another network ({self.upscaler[:12]}) than that of this version "
                     f"({upscaler_digest()[:12]}); install Sfumato {self.version}"
                 )
-            photo = upscale(photo, threads)
+            photo = upscale(photo, threads, did=_teller(work, "enlarging", _UPSCALING))
         if self.changes_colour:
-            photo = adjust(photo, self.brightness, self.contrast, self.saturation, self.warmth)
+            photo = adjust(
+                photo, self.brightness, self.contrast, self.saturation, self.warmth, did=_teller(work, "colours")
+            )
         if self.sharpen:
-            photo = sharpen(photo, self.sharpen, self.radius, self.threshold)
+            photo = sharpen(photo, self.sharpen, self.radius, self.threshold, did=_teller(work, "sharpening"))
         return replace(photo, metadata=replace(photo.metadata, recipe=recipe))
 
     def added_to(self, recipe: Mapping[str, object] | None) -> dict[str, object]:
@@ -186,6 +198,17 @@ class Finish:
 _TEXTS = ("upscaler", "version", "picture")
 
 
+def _teller(work: Work, doing: str, amount: float = 1.0) -> Callable[[int], object]:
+    """What tells ``work`` of pixels that are done, each an ``amount``; that the step begins is told at once."""
+    work.begin(doing)
+
+    def did(pixels: int) -> None:
+        work.did(amount * pixels)
+        work.begin(doing)
+
+    return did
+
+
 def finishes(recipe: Mapping[str, Any], where: str) -> list[Finish]:
     """The finishings that a picture's recipe tells of, in their order.
 
@@ -201,14 +224,22 @@ def finishes(recipe: Mapping[str, Any], where: str) -> list[Finish]:
 
 
 def adjust(
-    photo: Photo, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, warmth: float = 0.0
+    photo: Photo,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
+    saturation: float = 0.0,
+    warmth: float = 0.0,
+    did: Callable[[int], object] | None = None,
 ) -> Photo:
-    """Other colours, pixel by pixel, as :class:`Finish` has them; some rows are held as floats at a time."""
+    """Other colours, pixel by pixel, as :class:`Finish` has them; some rows are held as floats at a time. ``did`` is
+    called with their number of pixels."""
     pixels = np.empty_like(photo.pixels)
     for top in range(0, photo.height, _BAND_ROWS):
         rows = slice(top, min(top + _BAND_ROWS, photo.height))
         adjusted = adjusted_colours(photo.picture(rows), brightness, contrast, saturation, warmth)
         pixels[rows] = to_levels(adjusted, pixels.dtype)
+        if did is not None:
+            did(pixels[rows].size // 3)
     return replace(photo, pixels=pixels)
 
 
@@ -239,12 +270,18 @@ def adjusted_colours(
     return _srgb(_inside(lab))[None]
 
 
-def sharpen(photo: Photo, amount: float, radius: float = 1.0, threshold: float = 0.01) -> Photo:
+def sharpen(
+    photo: Photo,
+    amount: float,
+    radius: float = 1.0,
+    threshold: float = 0.01,
+    did: Callable[[int], object] | None = None,
+) -> Photo:
     """An unsharp mask on the luma, tile by tile: ``amount`` (0 to 2) times the difference from a Gaussian blur of
     deviation ``radius`` (pixels), less ``threshold`` (of a range of 1), is added to all three channels.
 
     No pixel goes more than `HALO` beyond the lumas around it, which is what makes halos; and a pixel that would leave
-    ``[0, 1]`` goes as far as it can with its colour kept.
+    ``[0, 1]`` goes as far as it can with its colour kept. ``did`` is called with the pixels of each tile.
     """
     source = PixelSource(photo)
     halo = _halo(radius)
@@ -254,6 +291,8 @@ def sharpen(photo: Photo, amount: float, radius: float = 1.0, threshold: float =
         x = photo.picture(tile.rows, tile.columns)
         change = np.clip(change, -x[0].min(0), 1 - x[0].max(0))
         pixels[tile.rows, tile.columns] = to_levels(x + change, pixels.dtype)
+        if did is not None:
+            did(change.size)
     return replace(photo, pixels=pixels)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -38,13 +39,16 @@ def upscaler_digest() -> str:
     return card_files(read_card(folder), folder / "card.json", {GRAPH})[GRAPH]
 
 
-def upscale(photo: Photo, threads: int | None = None, tile: int = TILE) -> Photo:
+def upscale(
+    photo: Photo, threads: int | None = None, tile: int = TILE, did: Callable[[int], object] | None = None
+) -> Photo:
     """The photo at twice its size: its depth, alpha (enlarged bicubic) and metadata are kept, and memory does not grow
     with the picture beyond its own pixels. Under transparency lie the colours of what is near; grey stays grey.
 
     Args:
         threads: CPU threads; ``None`` lets ONNX Runtime take one for each core.
         tile: pixels on a side that are enlarged at a time, a multiple of 16; the picture is the same, within rounding.
+        did: is called with the pixels of the photo that each tile enlarged.
 
     Raises:
         InputError: the result would have more pixels than are read (:func:`sfumato.limits.max_pixels`).
@@ -71,6 +75,8 @@ def upscale(photo: Photo, threads: int | None = None, tile: int = TILE) -> Photo
         if alpha is not None and photo.alpha is not None:
             cover = _enlarged(photo.alpha[part.seen_rows, part.seen_columns], *inner)
             alpha[_doubled(part.rows), _doubled(part.columns)] = cover
+        if did is not None:
+            did((part.rows.stop - part.rows.start) * (part.columns.stop - part.columns.start))
     return replace(photo, pixels=pixels, alpha=alpha)
 
 

@@ -14,7 +14,6 @@ from sfumato.text import short
 
 #: Between the stems in a stylised picture's name.
 SEPARATOR = "__"
-_SUFFIXES = (".png", ".jpg")
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,14 @@ def pairs_of(content: Path, style: Path, stylized: Path | None = None) -> list[P
     pairs = _distinct([Pair(photo, picture) for photo in photos for picture in styles])
     if stylized is None:
         return pairs
-    there = {path.stem for path in pictures_in(stylized)}
+    files = pictures_in(stylized)
+    there = {path.stem for path in files}
     found = [pair for pair in pairs if pair.name in there]
     if not found:
+        of_photo = [pair.name for pair in pairs if pair.content.stem == files[0].stem]
         raise InputError(
-            f"no picture in {stylized} is named <photo>{SEPARATOR}<style> after those in {content} and {style}; "
-            "rename them, or give --pairs"
+            f"no picture in {stylized} is named <photo>{SEPARATOR}<style> after those in {content} and {style}; rename "
+            f"them, as {files[0].name} to {(of_photo or [pairs[0].name])[0]}{files[0].suffix}"
         )
     return found
 
@@ -83,11 +84,15 @@ def stylized_pictures(pairs: Sequence[Pair], folder: Path, allow_missing: bool =
         InputError: no such folder, one is missing (with ``allow_missing``: all are), or there are two of a name.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder; name the one with the stylised pictures")
+        lacks = "is not a folder" if os.path.exists(folder) else "is not there"
+        raise InputError(f"{folder} {lacks}; name the folder with the stylised pictures")
+    files: dict[str, list[Path]] = {}
+    for path in look_into(folder, is_deep=False).pictures:
+        files.setdefault(path.stem, []).append(path)
     found: dict[Pair, Path] = {}
     missing = []
     for pair in pairs:
-        there = [path for suffix in _SUFFIXES if os.path.isfile(path := folder / f"{pair.name}{suffix}")]
+        there = files.get(pair.name, [])
         if len(there) > 1:
             raise InputError(f"{folder} has both {there[0].name} and {there[1].name}; keep one")
         if there:
@@ -97,7 +102,8 @@ def stylized_pictures(pairs: Sequence[Pair], folder: Path, allow_missing: bool =
     if missing and (not allow_missing or not found):
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise InputError(
-            f"{folder} lacks {missing[0]}.png (or .jpg){more}; make them, or pass --allow-missing to judge the rest"
+            f"{folder} lacks {missing[0]}.png (or .jpg, ...){more}; make them, or pass --allow-missing to judge the "
+            "rest"
         )
     return found
 
@@ -109,7 +115,12 @@ def pictures_in(folder: Path) -> list[Path]:
         InputError: it is not there, or holds none.
     """
     if not os.path.isdir(folder):
-        raise InputError(f"{folder} is not a folder; name one with pictures")
+        lacks = (
+            "is a file, and folders are judged; put it into one and name that"
+            if os.path.exists(folder)
+            else ("is not there; name a folder with pictures")
+        )
+        raise InputError(f"{folder} {lacks}")
     contents = look_into(folder, is_deep=False)
     if not contents.pictures:
         others = f" ({'; '.join(told(contents.left_out, 3))})" if contents.left_out else ""

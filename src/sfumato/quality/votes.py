@@ -86,6 +86,8 @@ def read_votes(paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str])
 def _read(path: Path) -> list[Vote]:
     try:
         found = read_json(path, _MOST_BYTES)
+    except FileNotFoundError as problem:
+        raise InputError(f"cannot read the votes in {path}: {problem.strerror}; check the name") from problem
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or f"it is damaged ({first_line(problem)})"
         raise InputError(f"cannot read the votes in {path}: {reason}; export them again") from problem

@@ -1,0 +1,70 @@
+"""What `evaluate` and `compare` say to somebody who names the wrong thing."""
+
+import pytest
+from PIL import Image
+
+from support import assert_one_sentence, files, run, save_scenes
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Photos, style pictures and stylised ones, and the words that name the first two."""
+    for name in ("photos", "styles"):
+        save_scenes(tmp_path / name, 1, 1)
+    (tmp_path / "out").mkdir()
+    Image.new("RGB", (72, 96)).save(tmp_path / "out" / "0__0.png")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return ["--content", "photos", "--style", "styles"]
+
+
+@pytest.mark.parametrize(
+    ("named", "kind"), [(["photos"], "a folder"), (["photos", "out"], "a folder"), (["out/0__0.png"], "a picture")]
+)
+def test_pictures_without_an_option(folders, named, kind):
+    assert_one_sentence(run("evaluate", *named), 2, f"{named[0]} is {kind}, and without an option files of votes")
+    assert "--stylized" in run("evaluate", *named).stderr
+
+
+def test_votes_that_are_not_there(folders):
+    assert_one_sentence(run("evaluate", "votes.json"), 3, "No such file or directory; check the name")
+
+
+@pytest.mark.parametrize("options", [[], ["--content", "photos", "--style", "styles"]])
+def test_nothing_to_judge(folders, options):
+    assert_one_sentence(run("evaluate", *options), 2, "nothing is named to be judged")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (["--stylized", "out", "--model", "shipped"], 2, "leave --stylized or --model out"),
+        (["--stylized", "empty"], 3, "no picture lies in the folder empty"),
+        (["--stylized", "photos"], 3, "rename them, as 0.png to 0__0.png"),
+        (["--stylized", "nothere"], 3, "nothere is not there"),
+        (["--stylized", "out/0__0.png"], 3, "is a file, and folders are judged"),
+        (["--stylized", "out", "--report", "photos/0.png"], 4, "photos/0.png: it is not a folder"),
+        (["--stylized", "out", "--style", "monet"], 2, "monet is the name of a style"),
+    ],
+)
+def test_wrong_folders(folders, tmp_path, options, code, sentence):
+    assert_one_sentence(run("evaluate", *folders, *options), code, sentence)
+
+
+@pytest.mark.parametrize(
+    ("methods", "sentence"),
+    [
+        (["out", "b=out"], "as in ours=out"),
+        (["a=out", "a=photos"], "two folders are named 'a'"),
+        (["a=out"], "needs two methods"),
+    ],
+)
+def test_methods_without_a_name_of_their_own(folders, methods, sentence):
+    assert_one_sentence(run("compare", *methods, *folders), 2, sentence)
+
+
+def test_a_blind_page_is_for_browsers(folders, tmp_path):
+    before = files(tmp_path)
+    result = run("compare", "a=out", "b=out", *folders, "--blind", "page.txt")
+    assert_one_sentence(result, 4, "must end in .html")
+    assert files(tmp_path) == before
