@@ -31,6 +31,7 @@ from sfumato.inference import Style, Stylizer, nearest
 from sfumato.inference.bundle import Card
 from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.imagine import Imagined, Imaginer
+from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.retouch import Finish, finishes
 from sfumato.inference.session import WEIGHTS, load_graph
@@ -156,8 +157,8 @@ def styles(folder: Path) -> dict[str, list[Door]]:
 
 def recipes(folder: Path) -> dict[str, list[Door]]:
     stylizer = Stylizer(threads=1)
-    options = {"strength": 0.5, "seed": 3, "quality": "standard", "guidance": {"why": "it was asked for"}}
-    painted = Recipe.of(stylizer, [Style.named("monet")], **options).to_json()
+    options, guidance = PaintOptions(strength=0.5, seed=3, quality="standard"), {"why": "it was asked for"}
+    painted = Recipe.of(stylizer, [Style.named("monet")], options, guidance=guidance).to_json()
     painted["finish"] = [Finish(sharpen=0.5, upscale=2, version="1", upscaler="0" * 64).to_json()]
     noise = Imagined("1", "m", "0" * 64, 3, 0.5, 0, 4, 10).to_json()
 

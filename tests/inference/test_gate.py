@@ -6,6 +6,7 @@ import pytest
 from sfumato.errors import QualityError, UsageError
 from sfumato.image import Photo, read_photo, to_uint8, write_image
 from sfumato.inference.gate import TRIES, Gate, Wishes, measured, paint_as_wished
+from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from support import scene
 
@@ -24,7 +25,7 @@ def painter(stylizer, style, photo):
 
     def paint(recipe):
         calls.append(recipe)
-        return stylizer.paint(photo, style, recipe.strength, stroke=recipe.stroke, seed=recipe.seed)
+        return stylizer.paint(photo, style, replace(recipe.options, quality="draft"))
 
     paint.calls = calls
     return paint
@@ -32,7 +33,7 @@ def painter(stylizer, style, photo):
 
 @pytest.fixture
 def recipe(stylizer, style):
-    return Recipe.of(stylizer, [style])
+    return Recipe.of(stylizer, [style], PaintOptions(quality="draft"))
 
 
 def test_a_gate_that_is_passed_costs_one_painting(stylizer, style, photo, painter, recipe):

@@ -140,11 +140,10 @@ def stylize(
     from sfumato.cli.stylize_options import find_wishes, mask_digest, read_mask
     from sfumato.inference import Stylizer
     from sfumato.inference.batch import left_out, plan
+    from sfumato.inference.options import PaintOptions
     from sfumato.inference.recipe import Recipe
 
-    check_range(strength, 0.0, 1.0, "--strength")
-    check_range(stroke, 0.5, 2.0, "--stroke")
-    check_range(seed, 0, 2**53, "--seed")
+    options = PaintOptions(strength, stroke, color.value, None if quality is None else quality.value, seed)
     wishes = find_wishes(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
     check_range(file_quality, 1, 100, "--file-quality")
     if max_size:
@@ -170,19 +169,14 @@ def stylize(
         if jobs[0].target is None:
             check_no_terminal()
         styles = _styles(texts, len(masks), stylizer)
-        mode = stylizer.choose_quality(quality and quality.value, styles)
         regions = [read_mask(path) for path in masks]
         recipe = Recipe.of(
             stylizer,
             styles,
-            strength=strength,
-            stroke=stroke,
-            color=color.value,
+            options,
             max_size=max_size,
             masks=[mask_digest(region) for region in regions],
             file_quality=file_quality,
-            seed=seed,
-            quality=mode,
         )
         tastes = find_tastes(texts, len(masks)) if styles else {}
         replaced = overwrite or changed is not None
@@ -245,7 +239,7 @@ class Run(Pictures):
         with self.bar() as progress:
 
             def by(recipe: Recipe) -> Photo:
-                return self.stylizer.paint(photo, styles, **recipe.options, masks=masks, progress=progress, name=name)
+                return self.stylizer.paint(photo, styles, recipe.options, masks=masks, progress=progress, name=name)
 
             if self.wishes is None:
                 painted = by(recipe)

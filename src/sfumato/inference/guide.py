@@ -26,9 +26,10 @@ import numpy.typing as npt
 
 from sfumato.checks import check_range
 from sfumato.image import Photo, Picture, thumbnail_size
+from sfumato.inference.options import Color
 from sfumato.inference.sources import as_source
 from sfumato.inference.style import SMALLEST_SIDE, Style
-from sfumato.inference.stylizer import Color, Stylizer
+from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.similarity import content_distance
 from sfumato.style_code import MEASURED, StyleCode
 

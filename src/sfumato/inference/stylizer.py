@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.finish import keep_chroma, mix
 from sfumato.inference.masks import Mask, regions_of
 from sfumato.inference.matched_painting import MatchedPainting, bank_effort, effort, plan_scales, refined_scale
+from sfumato.inference.options import Color, PaintOptions, Quality
 from sfumato.inference.progress import Progress, Work
 from sfumato.inference.session import PROVIDERS, WEIGHTS, Shape, load_graph, read_card
 from sfumato.inference.sources import ArraySource, PixelSource, Source, StripSource
@@ -38,10 +39,6 @@ from sfumato.style_code import StyleCode
 
 #: Pixels: statistics of a long strip are measured on no more than this.
 LONGEST_THUMBNAIL = 1024
-
-Color: TypeAlias = Literal["style", "content", "luminance"]
-#: How a photo is painted: by the small network at once; with features of the style's own pictures; and then refined.
-Quality: TypeAlias = Literal["draft", "standard", "best"]
 
 
 class Stylizer:
@@ -79,18 +76,16 @@ class Stylizer:
         self.card = Card.read(self.folder)
         self._threads, self._device = threads, device
 
-    def choose_quality(self, quality: str | None, styles: Sequence[Style]) -> Quality:
+    def choose_quality(self, quality: Quality | None, styles: Sequence[Style]) -> Quality:
         """The quality to paint in. Where none is named, it is ``"standard"`` with a model that has a decoder for it
         (the shipped one, or one of the kind matching), if every style has pictures; otherwise ``"draft"``.
 
         Raises:
-            UsageError: there is none of that name, this model has another, or a style has no picture with it.
+            UsageError: this model has another, or a style has no picture with it.
         """
         if quality is None:
             drafts = not all(style.pictures for style in styles) or not self._is_shipped
             quality = "draft" if drafts and self._decoder is None else "standard"
-        if quality not in get_args(Quality):
-            raise UsageError(f"quality must be one of {', '.join(get_args(Quality))}, but is {quality!r}")
         if quality == "draft" and self._decoder is not None:
             raise UsageError(f"the model {self.networks.name!r} has no draft; paint with the quality standard or best")
         if quality != "draft":
@@ -102,7 +97,7 @@ class Stylizer:
                         f"the style {style.name!r} has no picture with it, which the qualities standard and best need; "
                         "paint it with the quality draft, or name pictures as the style"
                     )
-        return cast(Quality, quality)
+        return quality
 
     @property
     def _is_shipped(self) -> bool:
@@ -154,8 +149,8 @@ class Stylizer:
         """
         picture = usable(photo)
         output = np.empty_like(picture)
-        options = strength, stroke, color, masks, seed, quality
-        for tile, painted in self._render(ArraySource(picture), style, *options, progress):
+        options = PaintOptions(strength, stroke, color, quality, seed)
+        for tile, painted in self._render(ArraySource(picture), style, options, masks, progress):
             output[:, :, tile.rows, tile.columns] = painted
         return output
 
@@ -163,13 +158,9 @@ class Stylizer:
         self,
         photo: Photo,
         style: Style | str | Sequence[Style | str] | None = None,
-        strength: float = 1.0,
+        options: PaintOptions | None = None,
         *,
-        stroke: float = 1.0,
-        color: Color = "style",
         masks: Sequence[Mask] = (),
-        seed: int = 0,
-        quality: Quality | None = None,
         progress: Progress | None = None,
         name: str = "the photo",
     ) -> Photo:
@@ -177,12 +168,12 @@ class Stylizer:
 
         What is transparent takes no part in the statistics. ``name`` is what errors call the photo.
         """
+        options = options or PaintOptions()
         check_size(photo.height, photo.width, name)
         pixels = np.empty_like(photo.pixels)
-        options = strength, stroke, color, masks, seed, quality
-        for tile, painted in self._render(PixelSource(photo), style, *options, progress, name):
+        for tile, painted in self._render(PixelSource(photo), style, options, masks, progress, name):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
-        if strength == 0 and not self.card.has_codes:  # the photo, also what lies under its transparency
+        if options.strength == 0 and not self.card.has_codes:  # the photo, also what lies under its transparency
             pixels = photo.pixels.copy()
         return replace(photo, pixels=pixels)
 
@@ -190,36 +181,26 @@ class Stylizer:
         self,
         source: Source,
         style: Style | str | Sequence[Style | str] | None,
-        strength: float,
-        stroke: float,
-        color: Color,
+        options: PaintOptions,
         masks: Sequence[Mask],
-        seed: int,
-        quality: Quality | None,
         progress: Progress | None,
         name: str = "the photo",
     ) -> Iterator[tuple[Tile, Picture]]:
         """The stylised picture, tile by tile; values in [0, 1]."""
-        check_range(strength, 0.0, 1.0, "strength")
-        check_range(stroke, 0.5, 2.0, "stroke")
-        check_range(seed, 0, 2**63 - 1, "seed")
-        if not isinstance(seed, int | np.integer):
-            raise UsageError(f"seed must be a whole number, but is {seed!r}")
-        if color not in get_args(Color):
-            raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {color!r}")
         styles = as_styles(style)
-        self.check_own_style(len(styles), color, len(masks) if isinstance(masks, list | tuple) else 0)
+        self.check_own_style(len(styles), options.color, len(masks) if isinstance(masks, list | tuple) else 0)
         regions = regions_of(masks, len(styles) if self.card.has_codes else 1, source.height, source.width, name)
         wanted: list[Style | None] = [None]
         if self.card.has_codes:
             wanted = [self.check_style(Style.named(s) if isinstance(s, str) else s) for s in styles]
-        quality = self.choose_quality(quality, [style for style in wanted if style is not None])
+        quality = self.choose_quality(options.quality, [style for style in wanted if style is not None])
+        options = replace(options, quality=quality)
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
         paintings = [
             (
-                DraftPainting(self, wide, each, strength, stroke, color, seed, work)
+                DraftPainting(self, wide, each, options, work)
                 if quality == "draft"
-                else self.matched(wide, each, strength, stroke, color, seed, quality, work)
+                else self.matched(wide, each, options, work)
             ).tiles()
             for each, work in zip(wanted, Work.of(len(wanted), progress), strict=True)
         ]
@@ -228,11 +209,11 @@ class Stylizer:
             height, width = tile.shape
             layers = [painted[:, :, :height, :width] for _, painted in parts]
             painted = layers[0]
-            if regions or color == "luminance":
+            if regions or options.color == "luminance":
                 photo = source.region(tile.rows, tile.columns)
                 if regions:
                     painted = mix(layers, [region[tile.rows, tile.columns] for region in regions], photo)
-                if color == "luminance":
+                if options.color == "luminance":
                     painted = keep_chroma(painted, photo)
             yield tile, painted
         if progress is not None:
@@ -247,29 +228,27 @@ class Stylizer:
         self,
         source: Source,
         style: Style | None,
-        strength: float,
-        stroke: float,
-        color: Color,
-        seed: int,
-        quality: Quality = "standard",
+        options: PaintOptions,
         work: Work | None = None,
     ) -> MatchedPainting:
-        """How a photo is painted by matched features; the arguments are those of `paint`. The style has pictures."""
+        """How a photo is painted by matched features; the style has pictures."""
         assert style is not None, "choose_quality lets no model of one collection come here"
         pictures = tuple(style.pictures)
-        if color == "content":
+        if options.color == "content":
             photo = source.reduced(*thumbnail_size(source.height, source.width, 64, LONGEST_THUMBNAIL))
             pictures = tuple(each.recoloured(photo) for each in pictures)
         scales = plan_scales(source.height, source.width)
-        refined = refined_scale(scales) if quality == "best" else None
+        refined = refined_scale(scales) if options.quality == "best" else None
         work = work or Work.of(1, None)[0]
         work.plan(effort(scales, refined))
         banks = []
         for number, scale in enumerate(scales, 1):
             work.begin(f"the style, scale {number} of {len(scales)}")
-            banks.append(make_bank(self.networks, pictures, max(1, round(scale.short * stroke)), seed))
+            banks.append(make_bank(self.networks, pictures, max(1, round(scale.short * options.stroke)), options.seed))
             work.did(bank_effort(scale))
-        return MatchedPainting(self.networks, source, banks, scales, strength, seed, refined=refined, work=work)
+        return MatchedPainting(
+            self.networks, source, banks, scales, options.strength, options.seed, refined=refined, work=work
+        )
 
     def check_own_style(self, styles: int, color: Color, masks: int) -> None:
         """Raises UsageError where a model of one collection is asked for what only style codes can give."""
