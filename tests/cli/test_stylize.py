@@ -21,7 +21,7 @@ from sfumato.cli.stylize import find_tastes
 from sfumato.image import to_uint8
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.library import personal_path
-from sfumato.inference.taste import Taste
+from sfumato.inference.style import PersonalStyle
 from support import assert_one_sentence, files, pixels, run
 
 SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sfumato')"]
@@ -636,7 +636,7 @@ def test_examples_run(tmp_path):
 
 def test_a_weight_on_the_only_style_leaves_photos_their_choice(store):
     codes = Style.named("monet").code, Style.named("klimt").code
-    Taste("anna", codes, (2.0, 1.0)).save(personal_path("anna"))
+    PersonalStyle("anna", codes, (2.0, 1.0)).save(personal_path("anna"))
     for text in ("anna", "anna:1", personal_path("anna"), f"{personal_path('anna')}:0.5"):
         assert find_tastes([str(text)], 0)[0].codes == codes
     assert find_tastes(["anna/2"], 0) == find_tastes(["anna/2:1"], 0) == {}

@@ -239,7 +239,7 @@ def test_gates_need_no_code_and_choices_do(stylizer, photo):
     held = Photo(levels, None, Metadata())
     recipe = Recipe.of(stylizer, [])
 
-    def paint(one):
+    def paint(one, progress):
         return stylizer.paint(held, [], one.options)
 
     painted, chosen = paint_as_wished(stylizer, held, [], recipe, Wishes(gates=(Gate("clipping", 1e6),)), paint)

@@ -23,7 +23,7 @@ def painter(stylizer, style, photo):
     """Paints as the command does, and counts."""
     calls = []
 
-    def paint(recipe):
+    def paint(recipe, progress=None):
         calls.append(recipe)
         return stylizer.paint(photo, style, replace(recipe.options, quality="draft"))
 
@@ -60,7 +60,7 @@ def test_a_weaker_painting_passes_where_the_full_one_does_not(stylizer, style, p
     grid = np.zeros((1, 3, 100, 130), np.float32)
     grid[:, :, ::2, ::2] = 0.12
 
-    def paint(some):
+    def paint(some, progress=None):
         pixels = to_uint8(np.clip(photo.picture() + some.strength * grid, 0, 1))
         return replace(photo, pixels=pixels)
 

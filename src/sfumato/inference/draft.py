@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.image import Picture, resize
+from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.progress import Work
 from sfumato.inference.sources import ArraySource, EnlargedSource, Source
-from sfumato.inference.style import SMALLEST_SIDE, Style
+from sfumato.inference.style import Style
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from sfumato.checks import check_range, check_whole
 from sfumato.errors import UsageError
+from sfumato.public import public
 
 Color: TypeAlias = Literal["style", "content", "luminance"]
 #: ``"draft"``: one pass of the small network. ``"standard"``: matched features of the style's own pictures. ``"best"``:
@@ -17,6 +18,7 @@ Quality: TypeAlias = Literal["draft", "standard", "best"]
 MAX_SEED = 2**53
 
 
+@public
 @dataclass(frozen=True)
 class PaintOptions:
     """Everything that decides how a photo is painted, apart from the photo, the styles and the masks.

@@ -17,6 +17,7 @@ from sfumato.inference.retouch import UNPAINTED, Finish, finishes
 from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import StylePicture
 from sfumato.inference.stylizer import Stylizer
+from sfumato.public import public
 from sfumato.style_code import StyleCode, from_text, to_text
 from sfumato.text import short
 
@@ -47,6 +48,7 @@ def pictures_to_json(style: Style) -> list[dict[str, Any]]:
     return [{"sha256": each.sha256, "weight": each.weight} for each in style.pictures]
 
 
+@public
 @dataclass(frozen=True)
 class Recipe:
     """A stylisation by value.

@@ -22,6 +22,7 @@ from sfumato.inference.sources import PixelSource, Source
 from sfumato.inference.tiling import tiles
 from sfumato.inference.upscale import SCALE, upscale, upscaler_digest
 from sfumato.metadata import Metadata, recipe_json
+from sfumato.public import public
 
 _Array = npt.NDArray[np.float32]
 
@@ -57,6 +58,7 @@ _BISECTIONS = 14  # of the chroma at the gamut's edge: to 1/16,000 of what was a
 _BAND_ROWS = 128  # that are adjusted at a time
 
 
+@public
 @dataclass(frozen=True)
 class Finish:
     """One finishing of a picture; 0 leaves as it is, and nothing is done where nothing is asked for.

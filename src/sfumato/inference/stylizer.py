@@ -21,26 +21,29 @@ import numpy.typing as npt
 from sfumato import assets
 from sfumato.checks import check_range
 from sfumato.errors import ModelError, UsageError
-from sfumato.image import ImageSource, Photo, Picture, thumbnail_size, to_levels
+from sfumato.image import ImageSource, Photo, Picture, as_photo, thumbnail_size, to_levels
 from sfumato.inference.bundle import GRAPHS, OPTIONAL, Card
 from sfumato.inference.draft import DraftPainting
 from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.finish import keep_chroma, mix
-from sfumato.inference.masks import Mask, regions_of
+from sfumato.inference.inputs import SMALLEST_SIDE, check_size, usable
+from sfumato.inference.masks import MaskSource, regions_of
 from sfumato.inference.matched_painting import MatchedPainting, bank_effort, effort, plan_scales, refined_scale
 from sfumato.inference.options import Color, PaintOptions, Quality
-from sfumato.inference.progress import Progress, Work
+from sfumato.inference.progress import Progress, Work, check_progress
 from sfumato.inference.session import PROVIDERS, WEIGHTS, Shape, load_graph, read_card
 from sfumato.inference.sources import ArraySource, PixelSource, Source, StripSource
-from sfumato.inference.style import SMALLEST_SIDE, Style, as_styles, check_size, usable
+from sfumato.inference.style import PersonalStyle, Style, as_styles
 from sfumato.inference.style_bank import make_bank
 from sfumato.inference.tiling import Tile
+from sfumato.public import public
 from sfumato.style_code import StyleCode
 
 #: Pixels: statistics of a long strip are measured on no more than this.
 LONGEST_THUMBNAIL = 1024
 
 
+@public
 class Stylizer:
     """Paints photos with one exported model.
 
@@ -111,7 +114,7 @@ class Stylizer:
         *,
         stroke: float = 1.0,
         color: Color = "style",
-        masks: Sequence[Mask] = (),
+        masks: Sequence[MaskSource] = (),
         seed: int = 0,
         quality: Quality | None = None,
         progress: Progress | None = None,
@@ -156,11 +159,11 @@ class Stylizer:
 
     def paint(
         self,
-        photo: Photo,
+        photo: Photo | ImageSource,
         style: Style | str | Sequence[Style | str] | None = None,
         options: PaintOptions | None = None,
         *,
-        masks: Sequence[Mask] = (),
+        masks: Sequence[MaskSource] = (),
         progress: Progress | None = None,
         name: str = "the photo",
     ) -> Photo:
@@ -168,7 +171,9 @@ class Stylizer:
 
         What is transparent takes no part in the statistics. ``name`` is what errors call the photo.
         """
-        options = options or PaintOptions()
+        if isinstance(photo, str | os.PathLike) and name == "the photo":
+            name = str(photo)
+        photo, options = as_photo(photo), options or PaintOptions()
         check_size(photo.height, photo.width, name)
         pixels = np.empty_like(photo.pixels)
         for tile, painted in self._render(PixelSource(photo), style, options, masks, progress, name):
@@ -182,17 +187,19 @@ class Stylizer:
         source: Source,
         style: Style | str | Sequence[Style | str] | None,
         options: PaintOptions,
-        masks: Sequence[Mask],
+        masks: Sequence[MaskSource],
         progress: Progress | None,
         name: str = "the photo",
     ) -> Iterator[tuple[Tile, Picture]]:
         """The stylised picture, tile by tile; values in [0, 1]."""
+        check_progress(progress)
         styles = as_styles(style)
         self.check_own_style(len(styles), options.color, len(masks) if isinstance(masks, list | tuple) else 0)
         regions = regions_of(masks, len(styles) if self.card.has_codes else 1, source.height, source.width, name)
         wanted: list[Style | None] = [None]
         if self.card.has_codes:
-            wanted = [self.check_style(Style.named(s) if isinstance(s, str) else s) for s in styles]
+            named = [Style.named(each) if isinstance(each, str) else each for each in styles]
+            wanted = [self.check_style(each.style if isinstance(each, PersonalStyle) else each) for each in named]
         quality = self.choose_quality(options.quality, [style for style in wanted if style is not None])
         options = replace(options, quality=quality)
         wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
