@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +10,11 @@ import numpy.typing as npt
 from sfumato.image import Picture, resize
 from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.options import PaintOptions
+from sfumato.inference.painting_model import PaintingModel
 from sfumato.inference.progress import Work
 from sfumato.inference.sources import ArraySource, EnlargedSource, Source
 from sfumato.inference.style import Style
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
-
-if TYPE_CHECKING:
-    from sfumato.inference.stylizer import Stylizer
 
 #: Short side, in pixels, at which marks have the size that they have in the pictures the model learnt from. Larger
 #: photos are painted at this size first, and enlarged.
@@ -38,7 +35,7 @@ class DraftPainting:
 
     def __init__(
         self,
-        stylizer: Stylizer,
+        stylizer: PaintingModel,
         source: Source,
         style: Style | None,
         options: PaintOptions,

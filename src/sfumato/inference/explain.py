@@ -24,11 +24,12 @@ from sfumato.inference.explanation import Explanation, Opinion, StyleExplanation
 from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.nearest import TrainingStyles
 from sfumato.inference.options import Color
+from sfumato.inference.painting_model import LONGEST_THUMBNAIL
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.repaint import WORK, check_repainted, recipe_of, the_photo
 from sfumato.inference.sources import PixelSource
 from sfumato.inference.style import Style
-from sfumato.inference.stylizer import LONGEST_THUMBNAIL, Stylizer
+from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.similarity import colour_distance, content_distance
 from sfumato.style_code import Part, StyleCode, code_parts
 

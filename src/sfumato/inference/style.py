@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from sfumato.errors import ModelError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image import ImageSource, Photo, Picture
+from sfumato.inference.bundle import Card
 from sfumato.inference.inputs import several_pictures, usable
 from sfumato.inference.library import (
     TASTE_SUFFIX,
@@ -26,14 +27,12 @@ from sfumato.inference.library import (
     split_name,
     style_path,
 )
+from sfumato.inference.painting_model import PaintingModel
 from sfumato.inference.personal_file import PREFERENCE, file_bytes, read_file
 from sfumato.inference.style_distance import measured_distance, small_copy
 from sfumato.inference.style_pictures import StylePicture, built_in_pictures, read_liked
 from sfumato.public import public
 from sfumato.style_code import StyleCode
-
-if TYPE_CHECKING:
-    from sfumato.inference.stylizer import Stylizer
 
 #: What people may say of their pictures; ``unstated`` where nobody did.
 RIGHTS = ("own", "licensed", "public-domain", "unstated")
@@ -80,7 +79,7 @@ class Style:
         return cls(name, code, about, pictures=built_in_pictures(name))
 
     @classmethod
-    def from_image(cls, source: ImageSource, name: str | None = None, stylizer: Stylizer | None = None) -> Self:
+    def from_image(cls, source: ImageSource, name: str | None = None, stylizer: PaintingModel | None = None) -> Self:
         """The style of one picture, for the model of ``stylizer`` (by default the one that ships with Sfumato)."""
         if isinstance(source, list | tuple):
             raise UsageError(
@@ -92,15 +91,15 @@ class Style:
 
     @classmethod
     def from_images(
-        cls, sources: Iterable[ImageSource] | ImageSource, name: str | None = None, stylizer: Stylizer | None = None
+        cls,
+        sources: Iterable[ImageSource] | ImageSource,
+        name: str | None = None,
+        stylizer: PaintingModel | None = None,
     ) -> Self:
         """What several pictures have in common: the mean of their codes. One picture is one."""
-        if stylizer is None:
-            from sfumato.inference.stylizer import Stylizer
-
-            stylizer = Stylizer()
+        model = stylizer or PaintingModel()
         read = [usable(source) for source in several_pictures(sources)]
-        codes = [stylizer.encode(picture) for picture in read]
+        codes = [model.encode(picture) for picture in read]
         if not codes:
             raise UsageError("a style needs at least one picture, and none was given")
         kind = "picture" if len(codes) == 1 else "pictures"
@@ -145,16 +144,16 @@ class Style:
         """
         self.code.save(path, {**self.about, "name": self.name}, overwrite)
 
-    def check_model(self, model: str, size: int, look_size: int) -> None:
-        """Raises ModelError unless the code fits that model: ``size`` numbers and a look of ``look_size``."""
-        if (self.code.model, len(self.code)) != (model, size):
+    def check_model(self, card: Card) -> None:
+        """Raises ModelError unless the code fits the model of that card."""
+        if (self.code.model, len(self.code)) != (card.model, card.code_size):
             again = "make the style again from its picture, with this model"
             if self.about.get("kind") == "personal":
                 again = f"learn it again (sfumato personal learn {split_name(self.name)[0]}), or ask whom it came from"
             raise ModelError(
-                f"the style {self.name!r} was made by the model {self.code.model!r} and this is {model!r}; {again}"
+                f"the style {self.name!r} was made by the model {self.code.model!r} and this is {card.model!r}; {again}"
             )
-        if self.code.look is not None and len(self.code.look) != look_size:
+        if self.code.look is not None and len(self.code.look) != card.look_size:
             raise ModelError(f"the style {self.name!r} is damaged or of another version; make it again")
 
 
@@ -259,14 +258,14 @@ class PersonalStyle:
             raise UsageError(f"there is no style {name!r}: {self.name} has {len(styles)} ({names})")
         return styles[number - 1]
 
-    def style_for(self, stylizer: Stylizer, photo: Photo | Picture) -> Style:
+    def style_for(self, stylizer: PaintingModel, photo: Photo | Picture) -> Style:
         """The centre that suits a photo: the one whose palette, contrast and tones are nearest to the photo's own.
 
         Raises:
             ModelError: the style is another model's.
         """
         styles = self.styles
-        stylizer.check_style(styles[0])
+        styles[0].check_model(stylizer.card)
         if len(styles) == 1:
             return styles[0]
         own, _ = stylizer.look(small_copy(photo))
