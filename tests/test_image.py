@@ -927,9 +927,9 @@ def test_an_open_file_needs_no_format(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "said"), [(b"", "empty"), (b"text", "none of JPEG"), (encoded("PNG")[:900], "cut short")]
 )
-def test_errors_of_buffers_call_them_a_dash(data: bytes, said: str) -> None:
-    for source in (data, BytesIO(data)):
-        with pytest.raises(InputError, match=f"cannot read -: .*{said}"):
+def test_errors_name_buffers(data: bytes, said: str) -> None:
+    for source, name in ((data, "the bytes"), (BytesIO(data), "-")):
+        with pytest.raises(InputError, match=f"cannot read {name}: .*{said}"):
             read_photo(source)
 
 

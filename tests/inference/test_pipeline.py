@@ -28,7 +28,6 @@ from sfumato import (
     write_image,
 )
 from sfumato.image import picture_digest, read_recipe, shrink
-from sfumato.inference.gate import Gate, Wishes
 from support import scene
 
 DRAFT = PaintOptions(quality="draft")
@@ -74,8 +73,7 @@ def test_masks_shrink_with_the_photo(photo_file: Path, stylizer: Stylizer) -> No
 
 def test_what_is_left_to_it_is_chosen_and_reported(photo_file: Path, stylizer: Stylizer) -> None:
     told: list[tuple[float, str]] = []
-    wishes = Wishes(auto=True, best_of=2, gates=(Gate("artefacts", 1e6),))
-    pipeline = Pipeline("monet", DRAFT, wishes=wishes, stylizer=stylizer)
+    pipeline = Pipeline("monet", DRAFT, auto=True, best_of=2, gates=["artefacts<1000"], stylizer=stylizer)
     result = pipeline(photo_file, progress=lambda share, doing: told.append((share, doing)))
     assert result.report["asked"]["best_of"] == 2
     assert len(result.report["trials"]) == 2
@@ -86,9 +84,8 @@ def test_what_is_left_to_it_is_chosen_and_reported(photo_file: Path, stylizer: S
     assert any(doing.startswith("strength and stroke") for _, doing in told)
     assert pipeline.would_make(result.recipe.to_json(), picture_digest(photo_file))
     assert not pipeline.would_make(result.recipe.to_json(), "0" * 64)
-    assert not Pipeline("klimt", DRAFT, wishes=wishes, stylizer=stylizer).would_make(
-        result.recipe.to_json(), picture_digest(photo_file)
-    )
+    other = Pipeline("klimt", DRAFT, auto=True, best_of=2, gates=["artefacts<1000"], stylizer=stylizer)
+    assert not other.would_make(result.recipe.to_json(), picture_digest(photo_file))
 
 
 @pytest.mark.parametrize("after", [0, 3])
@@ -103,14 +100,14 @@ def test_an_exception_of_progress_cancels(photo_file: Path, stylizer: Stylizer, 
         if len(calls) > after:
             raise Cancelled
 
-    pipeline = Pipeline("monet", DRAFT, wishes=Wishes(auto=True), stylizer=stylizer)
+    pipeline = Pipeline("monet", DRAFT, auto=True, stylizer=stylizer)
     with pytest.raises(Cancelled):
         pipeline(photo_file, progress=progress)
     assert len(calls) == after + 1
 
 
 def test_a_gate_that_nothing_passes_is_an_error(photo_file: Path, stylizer: Stylizer) -> None:
-    pipeline = Pipeline("monet", DRAFT, wishes=Wishes(gates=(Gate("artefacts", 1e-9),)), stylizer=stylizer)
+    pipeline = Pipeline("monet", DRAFT, gates=["artefacts<.0001"], stylizer=stylizer)
     with pytest.raises(QualityError, match=rf"{photo_file.name} did not pass the gate"):
         pipeline(photo_file)
 
@@ -179,6 +176,7 @@ def test_home_is_looked_into_only_when_asked(
         (UsageError, "max_size must be between 16", {"max_size": 3}),
         (UsageError, "file_quality must be between 1 and 100", {"file_quality": 0}),
         (UsageError, "masks must be a list", {"masks": "mask.png"}),
+        (UsageError, "there is no detector 'beauty'", {"gates": ["beauty<1"]}),
         (InputError, "nowhere.png", {"masks": ["nowhere.png"]}),
     ],
 )

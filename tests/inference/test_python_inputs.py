@@ -83,7 +83,7 @@ def test_every_layout_and_type_of_array_is_the_same_picture(photo):
 
 
 def test_alpha_is_laid_on_white_and_kept_in_a_photo():
-    levels = np.full((4, 6, 4), 100, np.uint16)
+    levels = np.full((5, 6, 4), 100, np.uint16)
     levels[:2, :, 3] = 0
     levels[2:, :, 3] = 65535
     for array in (levels, levels.transpose(2, 0, 1), levels[None]):

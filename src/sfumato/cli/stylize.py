@@ -170,7 +170,10 @@ def stylize(
             options,
             masks=masks,
             max_size=max_size,
-            wishes=wishes,
+            auto=auto,
+            keep=keep,
+            best_of=best_of,
+            gates=gate or [],
             file_quality=file_quality,
             stylizer=stylizer,
         )

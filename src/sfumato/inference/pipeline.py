@@ -17,7 +17,7 @@ from PIL import Image
 from sfumato.checks import check_whole
 from sfumato.errors import UsageError
 from sfumato.image import ImageSource, Photo, as_photo, picture_digest, shrink, to_levels, write_photo
-from sfumato.inference.gate import Wishes, paint_as_wished
+from sfumato.inference.gate import Gate, Wishes, paint_as_wished
 from sfumato.inference.masks import Mask, MaskSource, as_mask, check_masks, mask_digest, shrunk
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.progress import Progress, check_progress, portion
@@ -85,7 +85,7 @@ class Pipeline:
 
     ::
 
-        pipeline = Pipeline("monet", PaintOptions(strength=0.8), wishes=Wishes(best_of=3))
+        pipeline = Pipeline("monet", PaintOptions(strength=0.8), best_of=3)
         result = pipeline("photo.jpg")
         result.save("painted.png")
 
@@ -96,7 +96,10 @@ class Pipeline:
         masks: where each style goes, as `Stylizer` takes them. Those of the photo's size before it is shrunk are shrunk
             with it.
         max_size: pixels that the longer side of a larger photo is shrunk to first; 0: never.
-        wishes: what is left to Sfumato: strength and stroke, the best of several paintings, gates.
+        auto: choose strength and stroke for each photo (`guide.choose`).
+        keep: with ``auto``: from 0 to 1, how much of the content that the full style would change must stay.
+        best_of: paint so many, with the seeds from that of the options on, and keep the best.
+        gates: bounds that the picture must keep, as in ``"artefacts<2"``; weaker paintings are tried before it fails.
         finish: what is done to the picture after painting, in order.
         file_quality: of JPEG and WebP, from 1 to 100.
         stylizer: of the model to paint with; by default the one that ships with Sfumato.
@@ -118,7 +121,10 @@ class Pipeline:
         *,
         masks: Sequence[MaskSource] = (),
         max_size: int = 0,
-        wishes: Wishes | None = None,
+        auto: bool = False,
+        keep: float | None = None,
+        best_of: int = 1,
+        gates: Sequence[str] = (),
         finish: Sequence[Finish] = (),
         file_quality: int = 92,
         stylizer: Stylizer | None = None,
@@ -127,9 +133,10 @@ class Pipeline:
         if check_whole(max_size, 0, 1_000_000, "max_size"):
             check_whole(max_size, 16, 1_000_000, "max_size")
         check_whole(file_quality, 1, 100, "file_quality")
-        self.stylizer, self.wishes = stylizer or Stylizer(), wishes or None
-        if self.wishes is not None:
-            self.wishes.check(self.stylizer)
+        self.stylizer = stylizer or Stylizer()
+        wishes = Wishes(auto, keep, best_of, tuple(map(Gate.parse, gates)))
+        wishes.check(self.stylizer)
+        self.wishes = wishes or None
         given = [load_style_or_person(each, own) if isinstance(each, str) else each for each in as_styles(style)]
         # By its place, each personal style; a photo chooses among its centres.
         self._personal = {i: one for i, one in enumerate(given) if isinstance(one, PersonalStyle)}
