@@ -167,7 +167,7 @@ def test_home_is_looked_into_only_when_asked(
     Style.named("monet").save(tmp_path / "styles" / "mine.safetensors")
     with pytest.raises(UsageError, match="there is no style 'mine'"):
         Pipeline("mine", DRAFT, stylizer=stylizer)
-    assert Pipeline("mine", DRAFT, stylizer=stylizer, own=True).recipe.styles[0]["name"] == "monet"
+    assert Pipeline("mine", DRAFT, stylizer=stylizer, own=True).recipe.styles[0]["name"] == "mine"
 
 
 @pytest.mark.parametrize(
