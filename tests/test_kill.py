@@ -228,7 +228,7 @@ def test_tastes(own, pictures, stylizer):
             kept = load_preferences(name)
             assert kept.is_learnt(load_taste(kept))
 
-    with Killer(own, [*PAINTING, "sfumato.personal.service", "sfumato.inference.taste"], 3) as killer:
+    with Killer(own, [*PAINTING, "sfumato.personal.service", "sfumato.inference.style"], 3) as killer:
         whole = [killer.whole(*words) for words in (new, more, less, gone)]
         for _ in range(15):
             for took, words in zip(whole, (new, more, less, gone), strict=True):

@@ -36,6 +36,7 @@ LAYERS = (  # top to bottom
     {"checks", "files", "onnx_file", "parallel", "pipes", "text", "xmp_iptc"},
     {"locks"},
     {"errors"},
+    {"public"},
 )
 HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name in layer}
 
@@ -60,6 +61,7 @@ LIGHT = {
     "sheet",
     "style_code",
     "pipes",
+    "public",
     "tables",
     "text",
     "xmp_iptc",
@@ -84,10 +86,10 @@ def sources() -> dict[str, str]:
     }
 
 
-def imports(module: str, source: str, at_import_time: bool = False) -> Iterator[tuple[int, str]]:
-    """Line and full dotted name of each thing that a module imports."""
+def imports(module: str, source: str, at_import_time: bool = False, typing: bool = True) -> Iterator[tuple[int, str]]:
+    """Line and full dotted name of each thing that a module imports; without ``typing`` none for type checkers."""
     package = module.split(".")[:-1]
-    for node in _nodes(ast.parse(source), at_import_time):
+    for node in _nodes(ast.parse(source), at_import_time, typing and not at_import_time):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -96,14 +98,14 @@ def imports(module: str, source: str, at_import_time: bool = False) -> Iterator[
             yield from ((node.lineno, f"{origin}.{alias.name}") for alias in node.names)
 
 
-def _nodes(tree: ast.AST, at_import_time: bool) -> Iterator[ast.AST]:
+def _nodes(tree: ast.AST, at_import_time: bool, typing: bool) -> Iterator[ast.AST]:
     for node in ast.iter_child_nodes(tree):
         if at_import_time and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue
-        if at_import_time and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        if not typing and isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             continue
         yield node
-        yield from _nodes(node, at_import_time)
+        yield from _nodes(node, at_import_time, typing)
 
 
 def part(dotted: str) -> str | None:
@@ -127,6 +129,38 @@ def upward_imports(modules: Mapping[str, str]) -> list[str]:
             elif HEIGHT[other] >= HEIGHT[own]:
                 found.append(f"{module}:{line} imports {target}, which is not below it")
     return found
+
+
+def import_cycles(modules: Mapping[str, str]) -> list[str]:
+    """Each cycle of modules that import each other, wherever in them, but for ``if TYPE_CHECKING``.
+
+    That importing a module runs its packages' ``__init__`` as well does not count.
+    """
+    names = {module.removesuffix(".__init__"): module for module in modules}
+    graph: dict[str, list[str]] = {}
+    for name, module in names.items():
+        found = {_longest(target, names) for _, target in imports(module, modules[module], typing=False)}
+        graph[name] = sorted(found - {None, name})
+    cycles, done = [], set()
+
+    def walk(name: str, path: list[str]) -> None:
+        if name in path:
+            cycles.append(" -> ".join([*path[path.index(name) :], name]))
+        elif name not in done:
+            for target in graph[name]:
+                walk(target, [*path, name])
+            done.add(name)
+
+    for name in graph:
+        walk(name, [])
+    return cycles
+
+
+def _longest(target: str, names: Mapping[str, str]) -> str | None:
+    """The module that a dotted name is, or is in."""
+    while target and target not in names:
+        target = target.rpartition(".")[0]
+    return None if target == "sfumato" else target or None
 
 
 def lies_in(dotted: str, names: set[str]) -> bool:
@@ -157,6 +191,25 @@ def light_dependencies() -> set[str]:
 
 def test_imports_go_down_only() -> None:
     assert upward_imports(sources()) == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert import_cycles(sources()) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "count"),
+    [
+        ("from sfumato.b import y", "from sfumato.a import x", 1),
+        ("def f():\n    from sfumato.b import y", "import sfumato.a", 1),
+        ("from sfumato import b", "def f():\n    from sfumato.a import x", 1),
+        ("from sfumato.b import y", "from sfumato.c import z", 0),
+        ("from sfumato.b import y", "if TYPE_CHECKING:\n    from sfumato.a import x", 0),
+    ],
+)
+def test_the_look_for_circles_finds_planted_ones(one: str, other: str, count: int) -> None:
+    modules = {"sfumato.__init__": "", "sfumato.a": one, "sfumato.b": other, "sfumato.c": "import json"}
+    assert len(import_cycles(modules)) == count
 
 
 def test_every_module_has_a_place() -> None:

@@ -31,11 +31,12 @@ from sfumato.inference import Style, Stylizer, nearest
 from sfumato.inference.bundle import Card
 from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.imagine import Imagined, Imaginer
+from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.retouch import Finish, finishes
 from sfumato.inference.session import WEIGHTS, load_graph
+from sfumato.inference.style import PersonalStyle
 from sfumato.inference.style_pictures import LIKED, read_liked
-from sfumato.inference.taste import Taste
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 from sfumato.personal import space
 from sfumato.personal.store import load_preferences, load_taste, missing_pictures
@@ -137,7 +138,7 @@ def of_hash(folder: Path, name: str, key: str, load: Callable[[Path], object]) -
 def styles(folder: Path) -> dict[str, list[Door]]:
     mixed = Style.blend({"great-wave": 1, "monet": 2})
     mixed.save(folder / "a.safetensors")
-    taste = Taste(
+    taste = PersonalStyle(
         "anna",
         (Style.named("monet").code, Style.named("degas").code),
         (0.75, 0.25),
@@ -150,14 +151,14 @@ def styles(folder: Path) -> dict[str, list[Door]]:
     )
     return {
         "style": of_cards((folder / "a.safetensors").read_bytes(), at(folder / "b.safetensors", Style.load)),
-        ".sfumato": of_cards(taste.to_bytes(), at(folder / "a.sfumato", lambda path: Taste.load(path).styles)),
+        ".sfumato": of_cards(taste.to_bytes(), at(folder / "a.sfumato", lambda path: PersonalStyle.load(path).styles)),
     }
 
 
 def recipes(folder: Path) -> dict[str, list[Door]]:
     stylizer = Stylizer(threads=1)
-    options = {"strength": 0.5, "seed": 3, "quality": "standard", "guidance": {"why": "it was asked for"}}
-    painted = Recipe.of(stylizer, [Style.named("monet")], **options).to_json()
+    options, guidance = PaintOptions(strength=0.5, seed=3, quality="standard"), {"why": "it was asked for"}
+    painted = Recipe.of(stylizer, [Style.named("monet")], options, guidance=guidance).to_json()
     painted["finish"] = [Finish(sharpen=0.5, upscale=2, version="1", upscaler="0" * 64).to_json()]
     noise = Imagined("1", "m", "0" * 64, 3, 0.5, 0, 4, 10).to_json()
 

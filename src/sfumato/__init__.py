@@ -1,16 +1,19 @@
 """Sfumato: photos in the style of paintings, by a GAN that you can train, run, judge and make your own.
 
->>> from sfumato import Style, Stylizer                                   # doctest: +SKIP
->>> picture = Stylizer()("photo.jpg", Style.named("great-wave"))          # doctest: +SKIP
+>>> from sfumato import PaintOptions, Pipeline                            # doctest: +SKIP
+>>> result = Pipeline("great-wave", PaintOptions(strength=0.8))("photo.jpg")  # doctest: +SKIP
+>>> result.save("painted.png")                                            # doctest: +SKIP
 
-Names are imported when first used, so that ``import sfumato`` is quick and needs no torch.
+The names in ``__all__`` here, in ``sfumato.quality`` and in ``sfumato.training`` are public; all others may change.
+They are imported when first used, so that ``import sfumato`` is quick and needs no torch.
 """
 
 from __future__ import annotations
 
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sfumato.public import exports
 
 if TYPE_CHECKING:
     from sfumato.errors import (
@@ -18,11 +21,18 @@ if TYPE_CHECKING:
         MissingExtraError,
         ModelError,
         OutputError,
+        QualityError,
         SfumatoError,
         TrainingError,
         UsageError,
     )
-    from sfumato.inference.style import Style
+    from sfumato.image import Photo, read_image, read_photo, write_image, write_photo
+    from sfumato.inference.library import list_styles
+    from sfumato.inference.options import PaintOptions
+    from sfumato.inference.pipeline import Pipeline, Result
+    from sfumato.inference.recipe import Recipe
+    from sfumato.inference.retouch import Finish
+    from sfumato.inference.style import PersonalStyle, Style, load_style
     from sfumato.inference.stylizer import Stylizer
     from sfumato.style_code import StyleCode
 
@@ -32,11 +42,49 @@ __version__ = "0.1.0"
 # unless this is set before they are loaded. What people do with their pictures is nobody's business.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+__getattr__, __dir__ = exports(
+    "sfumato",
+    {
+        "Finish": "inference.retouch",
+        "InputError": "errors",
+        "MissingExtraError": "errors",
+        "ModelError": "errors",
+        "OutputError": "errors",
+        "PaintOptions": "inference.options",
+        "PersonalStyle": "inference.style",
+        "Photo": "image",
+        "Pipeline": "inference.pipeline",
+        "QualityError": "errors",
+        "Recipe": "inference.recipe",
+        "Result": "inference.pipeline",
+        "SfumatoError": "errors",
+        "Style": "inference.style",
+        "StyleCode": "style_code",
+        "Stylizer": "inference.stylizer",
+        "TrainingError": "errors",
+        "UsageError": "errors",
+        "list_styles": "inference.library",
+        "load_style": "inference.style",
+        "read_image": "image",
+        "read_photo": "image",
+        "write_image": "image",
+        "write_photo": "image",
+    },
+)
+
 __all__ = [
+    "Finish",
     "InputError",
     "MissingExtraError",
     "ModelError",
     "OutputError",
+    "PaintOptions",
+    "PersonalStyle",
+    "Photo",
+    "Pipeline",
+    "QualityError",
+    "Recipe",
+    "Result",
     "SfumatoError",
     "Style",
     "StyleCode",
@@ -44,18 +92,10 @@ __all__ = [
     "TrainingError",
     "UsageError",
     "__version__",
+    "list_styles",
+    "load_style",
+    "read_image",
+    "read_photo",
+    "write_image",
+    "write_photo",
 ]
-
-_HOMES = {"Style": "inference.style", "Stylizer": "inference.stylizer", "StyleCode": "style_code"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'sfumato' has no attribute {name!r}")
-    value = getattr(import_module(f"sfumato.{_HOMES.get(name, 'errors')}"), name)
-    globals()[name] = value  # the next look-up does not come here
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

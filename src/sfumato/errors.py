@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
+from sfumato.public import public
+
 #: Whether package indexes have Sfumato. A release sets it, and what `how_to_install` says goes with it.
 IS_PUBLISHED = False
 _NO_MEMORY = ("bad_alloc", "bad allocation", "out of memory", "not enough memory", "allocate memory")
@@ -32,61 +34,73 @@ def how_to_install(extra: str) -> str:
     return f"pip install '.[{extra}]' in a clone of Sfumato, or pip install 'FILE.whl[{extra}]' with its wheel"
 
 
+@public
 class SfumatoError(Exception):
     """Base of every error that Sfumato raises on purpose; its text is one sentence for the person at the keyboard."""
 
     exit_code: ClassVar[int] = 1
 
 
+@public
 class UsageError(SfumatoError):
     """An option, a configuration key or an argument is wrong."""
 
     exit_code: ClassVar[int] = 2
 
 
+@public
 class MissingExtraError(UsageError):
     """An optional part of Sfumato is not installed.
 
     Args:
         extra: the extra of the distribution that holds it, such as ``train``.
         purpose: what it is needed for, as the subject of "needs", such as ``Training``.
+        module: the module that could not be imported, where it is known.
     """
 
-    def __init__(self, extra: str, purpose: str) -> None:
-        super().__init__(extra, purpose)  # both kept in `args`, so that the error survives pickling between processes
+    def __init__(self, extra: str, purpose: str, module: str | None = None) -> None:
+        super().__init__(extra, purpose, module)  # kept in `args`, so that the error survives pickling
         self.extra = extra
         self.purpose = purpose
+        self.module = module
 
     def __str__(self) -> str:
+        missing = f" (there is no module {self.module})" if self.module else ""
         return (
-            f"{self.purpose} needs the extra '{self.extra}', which is not installed; run: {how_to_install(self.extra)}"
+            f"{self.purpose} needs the extra '{self.extra}', which is not installed{missing}; run: "
+            f"{how_to_install(self.extra)}"
         )
 
 
+@public
 class InputError(SfumatoError):
     """A picture, a folder or an array cannot be read or used."""
 
     exit_code: ClassVar[int] = 3
 
 
+@public
 class OutputError(SfumatoError):
     """A result cannot be written."""
 
     exit_code: ClassVar[int] = 4
 
 
+@public
 class ModelError(SfumatoError):
     """A model or style file is damaged or foreign, or parts of different models were mixed."""
 
     exit_code: ClassVar[int] = 5
 
 
+@public
 class TrainingError(SfumatoError):
     """Training cannot go on."""
 
     exit_code: ClassVar[int] = 6
 
 
+@public
 class QualityError(SfumatoError):
     """A finished picture did not pass the gate that was asked for."""
 
@@ -123,4 +137,4 @@ def needs_extra(extra: str, purpose: str) -> Iterator[None]:
     except ModuleNotFoundError as problem:
         if (problem.name or "").partition(".")[0] == "sfumato":
             raise
-        raise MissingExtraError(extra, purpose) from problem
+        raise MissingExtraError(extra, purpose, problem.name) from problem

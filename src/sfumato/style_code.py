@@ -21,6 +21,7 @@ from safetensors.numpy import save as to_safetensors
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.files import atomic_file
+from sfumato.public import public
 
 #: The one metadata key of a style file. One, because safetensors writes several in an order that changes from run to
 #: run, and equal styles should be equal files.
@@ -103,6 +104,7 @@ def read_small(
         raise ModelError(f"{path} is not a {kind}, or is damaged: {first_line(problem)}") from problem
 
 
+@public
 @dataclass(frozen=True, eq=False, repr=False)
 class StyleCode:
     """A style as the vector that a style encoder makes of it.

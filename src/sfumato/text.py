@@ -28,6 +28,11 @@ def short(text: str, most: int = 200) -> str:
     return shown if len(text) <= most else f"{shown[: most - 3]}..."
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, as in "1 mask" and "2 masks"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _is_shown(sign: str) -> bool:
     return sign.isprintable() or sign in _JOINERS or unicodedata.category(sign) == "Zs"
 

@@ -15,7 +15,7 @@ from PIL import Image
 from sfumato.export.onnx import export_model
 from sfumato.image import to_uint8
 from sfumato.inference import Style
-from sfumato.inference.taste import Taste
+from sfumato.inference.style import PersonalStyle
 from sfumato.networks.model import NoiseConfig, NoiseModel
 from sfumato.personal.service import install
 from support import assert_one_sentence, run, save_works, scene
@@ -56,7 +56,7 @@ def test_it_is_not_replaced(
     desk: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
 ) -> None:
     monkeypatch.chdir(desk)
-    install(Taste("anna", (Style.named("monet").code,), (1.0,)), "anna")
+    install(PersonalStyle("anna", (Style.named("monet").code,), (1.0,)), "anna")
     place = tmp_path / name
     place.symlink_to("nowhere")
     assert_one_sentence(run(*words.split(), place), 4, f"{place} is there already")

@@ -16,7 +16,7 @@ from sfumato.cli import app
 from sfumato.cli.personal import options as personal_options
 from sfumato.image import read_recipe, to_uint8
 from sfumato.inference import Style, Stylizer
-from sfumato.inference.taste import Taste
+from sfumato.inference.style import PersonalStyle
 from sfumato.personal.store import load_preferences, load_taste
 from sfumato.style_code import StyleCode
 from support import assert_one_sentence, files, pixels, run, save_scenes, save_works, scene, work
@@ -417,7 +417,7 @@ def test_a_style_file_that_is_no_taste_is_one_sentence(desk, store, tmp_path):
 def test_a_taste_of_another_model_says_what_to_do(desk, store, tmp_path):
     new(desk)
     path = store / "anna" / "anna.sfumato"
-    taste = Taste.load(path)
+    taste = PersonalStyle.load(path)
     replace(taste, codes=(StyleCode(taste.codes[0].vector, "base-0", taste.codes[0].look),)).save(path)
     result = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
     assert_one_sentence(result, 5, "was made by the model 'base-0'")

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 import sfumato
 from sfumato.assets import style_names, weights_dir
 from sfumato.cli import app
-from sfumato.cli.stylize import find_tastes
+from sfumato.cli.stylize import find_personal
 from sfumato.image import to_uint8
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.library import personal_path
-from sfumato.inference.taste import Taste
+from sfumato.inference.style import PersonalStyle
 from support import assert_one_sentence, files, pixels, run
 
 SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sfumato')"]
@@ -131,7 +131,7 @@ def test_one_photo_goes_into_a_folder_that_is_there(photos, tmp_path):
         (2, "weights of a blend", "{p}/cat.png --style monet:-1 --style degas:0 -o {t}/x.png"),
         (
             2,
-            "1 styles and 2 masks were given",
+            "1 style and 2 masks were given",
             "{p}/cat.png --style monet --mask {p}/m.png --mask {p}/m.png -o {t}/x.png",
         ),
         (2, "without them", "{p}/cat.png --style monet:0.5 --mask {p}/m.png -o {t}/x.png"),
@@ -636,9 +636,9 @@ def test_examples_run(tmp_path):
 
 def test_a_weight_on_the_only_style_leaves_photos_their_choice(store):
     codes = Style.named("monet").code, Style.named("klimt").code
-    Taste("anna", codes, (2.0, 1.0)).save(personal_path("anna"))
+    PersonalStyle("anna", codes, (2.0, 1.0)).save(personal_path("anna"))
     for text in ("anna", "anna:1", personal_path("anna"), f"{personal_path('anna')}:0.5"):
-        assert find_tastes([str(text)], 0)[0].codes == codes
-    assert find_tastes(["anna/2"], 0) == find_tastes(["anna/2:1"], 0) == {}
-    assert find_tastes(["anna:1", "monet:1"], 0) == {}
-    assert list(find_tastes(["monet", "anna"], 1)) == [1]
+        assert find_personal([str(text)], 0)[0].codes == codes
+    assert find_personal(["anna/2"], 0) == find_personal(["anna/2:1"], 0) == {}
+    assert find_personal(["anna:1", "monet:1"], 0) == {}
+    assert list(find_personal(["monet", "anna"], 1)) == [1]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ from sfumato.inference import Style, Stylizer
 from sfumato.inference import draft as module
 from sfumato.inference.gate import Gate, Wishes, paint_as_wished
 from sfumato.inference.guide import choose
+from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.sources import ArraySource
 from sfumato.inference.tiling import tiles
@@ -153,7 +155,7 @@ def test_a_photo_at_its_own_depth_with_transparency(stylizer, rng):
     assert painted.pixels.dtype == np.uint16
     assert np.array_equal(painted.alpha, alpha)
     assert np.abs(painted.pixels[:, :40].astype(int) - levels[:, :40]).mean() > 300
-    same = stylizer.paint(photo, strength=0)
+    same = stylizer.paint(photo, options=PaintOptions(strength=0))
     assert np.array_equal(same.pixels, levels)
 
 
@@ -218,11 +220,13 @@ def test_a_model_of_any_style_still_needs_one(photo):
 
 
 def test_a_recipe_without_styles_paints_the_same_again(stylizer, photo):
-    recipe = Recipe.of(stylizer, [], strength=0.5, stroke=1.2, seed=3)
+    recipe = Recipe.of(stylizer, [], PaintOptions(strength=0.5, stroke=1.2, seed=3))
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())), "x.png")
     assert again.to_json() == recipe.to_json()
     assert again.rebuild(stylizer) == []
-    assert np.array_equal(stylizer(photo, [], **again.options), stylizer(photo, strength=0.5, stroke=1.2, seed=3))
+    assert np.array_equal(
+        stylizer(photo, [], **asdict(again.options)), stylizer(photo, strength=0.5, stroke=1.2, seed=3)
+    )
     with pytest.raises(ModelError, match="install what made it"):
         again.rebuild(Stylizer())
     for change in ({"kind": "arbitrary"}, {"kind": 3}, {"styles": [{"name": "x", "code": "AAAA"}]}):
@@ -235,8 +239,8 @@ def test_gates_need_no_code_and_choices_do(stylizer, photo):
     held = Photo(levels, None, Metadata())
     recipe = Recipe.of(stylizer, [])
 
-    def paint(one):
-        return stylizer.paint(held, [], **one.options)
+    def paint(one, progress):
+        return stylizer.paint(held, [], one.options)
 
     painted, chosen = paint_as_wished(stylizer, held, [], recipe, Wishes(gates=(Gate("clipping", 1e6),)), paint)
     assert np.array_equal(painted.pixels, paint(recipe).pixels)

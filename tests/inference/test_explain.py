@@ -15,6 +15,7 @@ from sfumato.inference.changes import changes
 from sfumato.inference.explain import explain
 from sfumato.inference.explain_sheet import CELL, COLUMNS, explanation_sheet, write_sheet
 from sfumato.inference.nearest import CARD_KEY, FILE, SAME, TrainingStyles, Work
+from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.repaint import recipe_of
 from sfumato.networks.statistics import BANDS, MEASURED, SHARES, Measured
@@ -60,13 +61,15 @@ def keep(path, picture):
     return path
 
 
-def paint(stylizer, photo, out, styles, masks=(), strength=1.0, **options):
+def paint(stylizer, photo, out, styles, masks=(), max_size=0, file_quality=92, **options):
     """A picture with its recipe, as `sfumato stylize` leaves it."""
     read = read_photo(photo)
-    recipe = Recipe.of(stylizer, styles, strength=strength, masks=["00" * 32] * len(masks), **options)
+    options = PaintOptions(**{"quality": "draft", **options})
+    digests = ["00" * 32] * len(masks)
+    recipe = Recipe.of(stylizer, styles, options, masks=digests, max_size=max_size, file_quality=file_quality)
     if recipe.max_size:
         read = shrink(read, recipe.max_size)
-    painted = stylizer.paint(read, styles, **recipe.options, masks=masks)
+    painted = stylizer.paint(read, styles, recipe.options, masks=masks)
     metadata = replace(painted.metadata, recipe=recipe.to_json())
     write_photo(replace(painted, metadata=metadata), out, quality=recipe.file_quality)
     return out

@@ -6,6 +6,7 @@ import pytest
 from sfumato.errors import QualityError, UsageError
 from sfumato.image import Photo, read_photo, to_uint8, write_image
 from sfumato.inference.gate import TRIES, Gate, Wishes, measured, paint_as_wished
+from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from support import scene
 
@@ -22,9 +23,9 @@ def painter(stylizer, style, photo):
     """Paints as the command does, and counts."""
     calls = []
 
-    def paint(recipe):
+    def paint(recipe, progress=None):
         calls.append(recipe)
-        return stylizer.paint(photo, style, recipe.strength, stroke=recipe.stroke, seed=recipe.seed)
+        return stylizer.paint(photo, style, replace(recipe.options, quality="draft"))
 
     paint.calls = calls
     return paint
@@ -32,7 +33,7 @@ def painter(stylizer, style, photo):
 
 @pytest.fixture
 def recipe(stylizer, style):
-    return Recipe.of(stylizer, [style])
+    return Recipe.of(stylizer, [style], PaintOptions(quality="draft"))
 
 
 def test_a_gate_that_is_passed_costs_one_painting(stylizer, style, photo, painter, recipe):
@@ -59,7 +60,7 @@ def test_a_weaker_painting_passes_where_the_full_one_does_not(stylizer, style, p
     grid = np.zeros((1, 3, 100, 130), np.float32)
     grid[:, :, ::2, ::2] = 0.12
 
-    def paint(some):
+    def paint(some, progress=None):
         pixels = to_uint8(np.clip(photo.picture() + some.strength * grid, 0, 1))
         return replace(photo, pixels=pixels)
 

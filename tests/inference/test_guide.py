@@ -3,7 +3,8 @@ import pytest
 
 from sfumato.errors import UsageError
 from sfumato.inference import guide
-from sfumato.inference.guide import LOOKS, Look, choose, small_copy, style_distance
+from sfumato.inference.guide import LOOKS, Look, choose
+from sfumato.inference.style_distance import small_copy, style_distance
 from support import scene
 
 

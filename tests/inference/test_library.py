@@ -14,6 +14,7 @@ from PIL import Image
 from sfumato.errors import OutputError, UsageError
 from sfumato.image import write_image
 from sfumato.inference import Style, Stylizer, library
+from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from support import assert_one_sentence, run
 
@@ -115,7 +116,7 @@ def test_a_recipe_takes_a_personal_style_s_pictures_only_where_that_is_asked_for
         write_image(levels, tmp_path / "liked" / f"{seed}.png")
     assert run("personal", "new", "anna", "--like", tmp_path / "liked").exit_code == 0
     stylizer = Stylizer()
-    recipe = Recipe.of(stylizer, [Style.named("anna", own=True)], quality="standard")
+    recipe = Recipe.of(stylizer, [Style.named("anna", own=True)], PaintOptions(quality="standard"))
     assert recipe.rebuild(stylizer, own=True)[0].pictures
     with pytest.raises(UsageError, match="that is not here; name its file"):
         recipe.rebuild(stylizer)

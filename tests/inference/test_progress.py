@@ -7,6 +7,7 @@ import pytest
 
 from sfumato.image import Photo, to_uint8
 from sfumato.inference import Style, Stylizer
+from sfumato.inference.options import PaintOptions
 from sfumato.inference.progress import Work
 from support import scene
 
@@ -66,7 +67,7 @@ def test_refinement_is_told_step_by_step(shipped):
 
 def test_tiles_of_a_draft_are_told(shipped):
     told = Told()
-    shipped.paint(Photo(to_uint8(scene(16, 2400))), "klimt", quality="draft", progress=told)
+    shipped.paint(Photo(to_uint8(scene(16, 2400))), "klimt", PaintOptions(quality="draft"), progress=told)
     check(told)
     tiles = [doing for doing in told.words if doing.startswith("tile")]
     assert tiles == [f"tile {n} of {len(tiles)}" for n in range(1, len(tiles) + 1)]

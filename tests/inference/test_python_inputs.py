@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato import Style, Stylizer
+from sfumato import PaintOptions, Style, Stylizer
 from sfumato.errors import InputError, UsageError
-from sfumato.image import as_image, read_image, to_uint8
+from sfumato.image import as_image, as_photo, read_image, read_photo, to_uint8
+from sfumato.inference.masks import as_mask
 from sfumato.quality.votes import read_votes
 
 NO_PICTURES = [io.StringIO("text"), io.BytesIO(b""), b"", b"no picture", object(), {1: 2}, None, 5]
@@ -42,7 +43,7 @@ def test_tensors_count_as_arrays(photo):
     np.testing.assert_array_equal(as_image(x.clone().requires_grad_()), x.numpy())
     np.testing.assert_allclose(as_image(x.bfloat16()), x.numpy(), atol=1 / 256)
     np.testing.assert_allclose(as_image(x.half()), x.numpy(), atol=1 / 2048)
-    with pytest.raises(InputError, match="must be uint8 or float"):
+    with pytest.raises(InputError, match="must be uint8, uint16, bool or float"):
         as_image(x.to(torch.complex64))
 
 
@@ -58,6 +59,101 @@ def test_one_picture_where_several_are_expected(photo, stylizer):
     assert len(two.pictures) == 2
     with pytest.raises(UsageError, match="made of pictures, but int was given"):
         Style.from_images(5, stylizer=stylizer)
+
+
+def layouts(levels):
+    """The same picture as people hold it."""
+    first = levels.transpose(2, 0, 1)
+    yield from (levels, first, levels[None], first[None])
+    yield from (levels.astype(np.uint16) * 257, levels / 255, first.astype(np.float32) / 255)
+
+
+def test_every_layout_and_type_of_array_is_the_same_picture(photo):
+    levels = to_uint8(read_image(photo))
+    for array in layouts(levels):
+        np.testing.assert_allclose(
+            as_image(array), read_image(photo), atol=1e-7, err_msg=f"{array.shape} {array.dtype}"
+        )
+        held = as_photo(array)
+        assert held.alpha is None
+        np.testing.assert_array_equal(np.rint(held.picture() * 255), np.rint(read_image(photo) * 255))
+    grey = levels[:, :, 0] > 99
+    for array in (grey, grey[:, :, None], grey[None], grey[None, None], grey[None, :, :, None]):
+        np.testing.assert_array_equal(as_image(array), np.broadcast_to(grey.astype(np.float32), (1, 3, *grey.shape)))
+
+
+def test_alpha_is_laid_on_white_and_kept_in_a_photo():
+    levels = np.full((5, 6, 4), 100, np.uint16)
+    levels[:2, :, 3] = 0
+    levels[2:, :, 3] = 65535
+    for array in (levels, levels.transpose(2, 0, 1), levels[None]):
+        picture = as_image(array)
+        assert (picture[:, :, :2] == 1).all()
+        np.testing.assert_allclose(picture[:, :, 2:], 100 / 65535, atol=1e-6)
+        photo = as_photo(array)
+        assert (photo.pixels == 100).all()
+        np.testing.assert_array_equal(photo.alpha, levels[:, :, 3])
+    with pytest.raises(InputError, match="batch of 2"):
+        as_photo(np.zeros((2, 3, 4, 6), np.uint8))
+    for wrong in (np.full((4, 6, 3), 2.0), np.full((4, 6, 3), np.nan)):
+        with pytest.raises(InputError, match=r"must lie in \[0, 1\]"):
+            as_photo(wrong)
+
+
+def test_a_memoryview_holds_a_file_or_pixels(photo):
+    data = photo.read_bytes()
+    np.testing.assert_array_equal(as_image(memoryview(data)), read_image(photo))
+    np.testing.assert_array_equal(as_image(memoryview(to_uint8(read_image(photo)))), read_image(photo))
+    for source in (b"no picture", bytearray(b"no picture"), memoryview(b"no picture")):
+        with pytest.raises(InputError, match="cannot read the bytes: it is none of"):
+            as_image(source)
+
+
+def test_a_mask_is_a_picture_or_an_array(photo, tmp_path):
+    wanted = np.zeros((80, 100), np.float32)
+    wanted[:, 30:] = 1
+    image = Image.fromarray((wanted * 255).astype(np.uint8))
+    image.save(tmp_path / "mask.png")
+    file = (tmp_path / "mask.png").read_bytes()
+    levels = (wanted * 255).astype(np.uint8)
+    sources = [image, image.convert("RGB"), tmp_path / "mask.png", str(tmp_path / "mask.png"), file, io.BytesIO(file)]
+    sources += [
+        wanted,
+        wanted > 0,
+        levels,
+        levels.astype(np.uint16) * 257,
+        wanted[None],
+        wanted[:, :, None],
+        wanted[None, None],
+    ]
+    for source in sources:
+        np.testing.assert_allclose(as_mask(source), wanted, atol=1e-6)
+    with pytest.raises(InputError, match=r"a mask must have shape \(H, W\)"):
+        as_mask(np.zeros((2, 80, 100)))
+    with pytest.raises(InputError, match="a mask must be a path, a file, a PIL image or an array"):
+        as_mask([[1, 2], [3]])
+
+
+def test_the_painter_takes_what_people_hold(photo, stylizer):
+    draft = PaintOptions(quality="draft")
+    wanted = stylizer.paint(read_photo(photo), "monet", draft)
+    for source in (photo, str(photo), photo.read_bytes(), to_uint8(read_image(photo))):
+        np.testing.assert_array_equal(stylizer.paint(source, "monet", draft).pixels, wanted.pixels)
+    with pytest.raises(InputError, match=r"nowhere\.jpg"):
+        stylizer.paint("nowhere.jpg", "monet", draft)
+
+
+def test_wrong_arguments_are_told_in_one_sentence(photo, stylizer):
+    with pytest.raises(UsageError, match="progress must be a function"):
+        stylizer(photo, "monet", quality="draft", progress=3)
+    with pytest.raises(UsageError, match="masks must be a list, but is ndarray"):
+        stylizer(photo, "monet", masks=np.zeros((80, 100)))
+    with pytest.raises(UsageError, match="3 styles and 1 mask were given"):
+        stylizer(photo, ["monet", "klimt", "degas"], masks=[photo])
+    with pytest.raises(UsageError, match="from_image takes one picture, but list was given; from_images takes several"):
+        Style.from_image([])
+    with pytest.raises(UsageError, match="at least one picture"):
+        Style.from_images([])
 
 
 def test_one_path_of_votes(tmp_path):

@@ -4,13 +4,14 @@ import pytest
 
 from sfumato.errors import InputError, ModelError
 from sfumato.inference import Style, Stylizer
+from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
 def recipe():
     styles = [Style.named("great-wave"), Style.blend({"monet": 1, "starry-night": 2})]
-    return Recipe.of(Stylizer(), styles, strength=0.7, color="content", masks=["ab" * 32])
+    return Recipe.of(Stylizer(), styles, PaintOptions(0.7, color="content", quality="draft"), masks=["ab" * 32])
 
 
 def test_a_recipe_survives_json_and_gives_the_same_styles(recipe):

@@ -9,6 +9,7 @@ import pytest
 
 from sfumato import Style, Stylizer, UsageError
 from sfumato.image import Photo, Picture, read_image, read_recipe, resize, to_uint8, write_image
+from sfumato.inference.options import PaintOptions
 from support import assert_one_sentence, pixels, run, scene
 
 
@@ -66,7 +67,7 @@ def test_a_photo_with_alpha_keeps_it(shipped: Stylizer, photo: Picture, waves: S
     alpha = np.zeros((70, 90), np.uint8)
     alpha[20:, 30:] = 255
     whole = Photo(to_uint8(photo), alpha)
-    painted = shipped.paint(whole, waves, quality="standard")
+    painted = shipped.paint(whole, waves, PaintOptions(quality="standard"))
     assert np.array_equal(painted.alpha, alpha)
 
 

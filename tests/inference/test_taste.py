@@ -18,7 +18,7 @@ from sfumato.inference.library import (
     style_names,
     style_path,
 )
-from sfumato.inference.taste import Taste
+from sfumato.inference.style import PersonalStyle
 from sfumato.style_code import StyleCode
 from support import scene, work
 
@@ -33,7 +33,7 @@ def codes():
 
 @pytest.fixture
 def taste(codes):
-    return Taste(
+    return PersonalStyle(
         "anna",
         codes,
         (0.75, 0.25),
@@ -59,7 +59,7 @@ def rewritten(path, change=None, tensors=None, key="sfumato.taste"):
 
 def test_what_goes_in_comes_out(taste, tmp_path):
     taste.save(tmp_path / "anna.sfumato")
-    found = Taste.load(tmp_path / "anna.sfumato")
+    found = PersonalStyle.load(tmp_path / "anna.sfumato")
     for name in ("name", "codes", "weights", "liked", "disliked", "answers", "rights", "created", "model"):
         assert getattr(found, name) == getattr(taste, name), name
     assert np.array_equal(found.preference["mean"], [0, 1, 2])
@@ -67,7 +67,7 @@ def test_what_goes_in_comes_out(taste, tmp_path):
 
 def test_equal_tastes_are_equal_files(taste, tmp_path):
     taste.save(tmp_path / "one.sfumato")
-    Taste.load(tmp_path / "one.sfumato").save(tmp_path / "two.sfumato")
+    PersonalStyle.load(tmp_path / "one.sfumato").save(tmp_path / "two.sfumato")
     assert (tmp_path / "one.sfumato").read_bytes() == (tmp_path / "two.sfumato").read_bytes()
     assert (tmp_path / "one.sfumato").stat().st_size < 12_000
 
@@ -83,10 +83,10 @@ def test_a_byte_that_changed_is_found(taste, tmp_path):
     for place in places:
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
         with pytest.raises(ModelError, match="damaged: something in it is not as it was written; get it again"):
-            Taste.load(path)
+            PersonalStyle.load(path)
     path.write_bytes(data)
     rewritten(path)  # to one of before hashes
-    assert Taste.load(path).codes == taste.codes
+    assert PersonalStyle.load(path).codes == taste.codes
 
 
 def test_its_styles_are_named_after_it(taste):
@@ -132,37 +132,37 @@ def test_a_taste_of_another_model_says_so(taste, stylizer):
 def test_parts_that_do_not_fit_are_refused(taste, change, said):
     parts = {**vars(taste), **change}
     with pytest.raises(ModelError, match=said):
-        Taste(**parts)
+        PersonalStyle(**parts)
 
 
 def test_codes_of_two_models_are_refused(taste):
     other = StyleCode(taste.codes[1].vector, "another", taste.codes[1].look)
     with pytest.raises(ModelError, match="of several"):
-        Taste("anna", (taste.codes[0], other), (1.0, 1.0))
+        PersonalStyle("anna", (taste.codes[0], other), (1.0, 1.0))
 
 
 def test_files_that_are_no_tastes_are_one_sentence(taste, tmp_path):
     path = tmp_path / "anna.sfumato"
     with pytest.raises(InputError, match=r"No such file.*check the name"):
-        Taste.load(path)
+        PersonalStyle.load(path)
     with pytest.raises(InputError, match="not a file"):
-        Taste.load(tmp_path)
+        PersonalStyle.load(tmp_path)
     path.write_text("This is no taste.")
     with pytest.raises(ModelError, match="is not a style file"):
-        Taste.load(path)
+        PersonalStyle.load(path)
     Style.named("monet").save(path)
     with pytest.raises(ModelError, match="has no card"):
-        Taste.load(path)
+        PersonalStyle.load(path)
     with path.open("wb") as file:
         file.truncate(9_000_000)
     with pytest.raises(ModelError, match="has 9000000 bytes"):
-        Taste.load(path)
+        PersonalStyle.load(path)
     taste.save(path)
     whole = path.read_bytes()
     for size in (4, 200, len(whole) - 5):
         path.write_bytes(whole[:size])
         with pytest.raises(ModelError, match="damaged"):
-            Taste.load(path)
+            PersonalStyle.load(path)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_card_with_other_types_is_damaged(taste, tmp_path, change):
     taste.save(path)
     rewritten(path, change)
     with pytest.raises(ModelError, match="is not a style file"):
-        Taste.load(path)
+        PersonalStyle.load(path)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_tensors_of_another_shape_are_damaged(taste, tmp_path, tensors):
     taste.save(path)
     rewritten(path, tensors=tensors)
     with pytest.raises(ModelError, match="is not a style file"):
-        Taste.load(path)
+        PersonalStyle.load(path)
 
 
 def test_a_file_of_a_later_version_says_so(taste, tmp_path):
@@ -212,7 +212,7 @@ def test_a_file_of_a_later_version_says_so(taste, tmp_path):
     taste.save(path)
     rewritten(path, lambda card: card.update(format=2))
     with pytest.raises(ModelError, match="later version of Sfumato; install that"):
-        Taste.load(path)
+        PersonalStyle.load(path)
 
 
 def test_it_cannot_be_written_where_a_folder_is(taste, tmp_path):

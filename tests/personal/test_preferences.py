@@ -16,7 +16,7 @@ import pytest
 
 from sfumato.errors import InputError, ModelError, OutputError, UsageError
 from sfumato.inference import Style, Stylizer
-from sfumato.inference.taste import Taste
+from sfumato.inference.style import PersonalStyle
 from sfumato.personal.gathering import Gathered, gather, recall
 from sfumato.personal.learning import fit_model, nearest_pictures, odd_remark
 from sfumato.personal.service import add, answer, create, delete, install, remove
@@ -73,9 +73,9 @@ def test_a_style_is_painted_with_the_liked_pictures_near_it(store, likes, others
 
 def test_a_style_that_is_sent_to_somebody_has_no_pictures(store, likes, stylizer, tmp_path):
     _, taste = create("anna", gather(likes, [], stylizer), stylizer)
-    assert all(style.pictures for style in Taste.load(store / "anna" / "anna.sfumato").styles)
+    assert all(style.pictures for style in PersonalStyle.load(store / "anna" / "anna.sfumato").styles)
     taste.save(tmp_path / "anna.sfumato")
-    assert not any(style.pictures for style in Taste.load(tmp_path / "anna.sfumato").styles)
+    assert not any(style.pictures for style in PersonalStyle.load(tmp_path / "anna.sfumato").styles)
     assert str(likes[0]).encode() not in (tmp_path / "anna.sfumato").read_bytes()
 
 
@@ -92,7 +92,9 @@ def test_a_new_taste_is_learnt_at_once_and_is_a_style(store, likes, stylizer):
     assert load_preferences("anna") == kept
     assert [picture.path for picture in kept.pictures] == [str(path) for path in likes]
     assert kept.is_learnt(taste)
-    assert Style.named("anna").code == taste.style.code == Taste.load(store / "anna" / "anna.sfumato").style.code
+    assert (
+        Style.named("anna").code == taste.style.code == PersonalStyle.load(store / "anna" / "anna.sfumato").style.code
+    )
     assert taste.rights == {"own": 5}
     assert set(taste.liked) == {picture.sha256 for picture in kept.pictures}
     assert len(files(store / "anna" / "codes")) == 5

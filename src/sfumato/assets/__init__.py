@@ -1,5 +1,8 @@
 """What ships inside the package: exported models (``weights/NAME/``), style codes (``styles/NAME.safetensors``) and the
-pictures of the built-in styles (``pictures/``) with a ledger that says where each comes from."""
+pictures of the built-in styles (``pictures/``) with a ledger that says where each comes from.
+
+This package is not public: its names may change.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The command line: parse, call, print. Commands import what they need when they run, so that ``--help`` is instant."""
+"""The command line: parse, call, print. Commands import what they need when they run, so that ``--help`` is instant.
+
+This package is not public: its names may change.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-from sfumato.cli.output import heard
+from sfumato.cli.streams import heard
 from sfumato.text import printable
 
 _LAYOUT = "\n\t"

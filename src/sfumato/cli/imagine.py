@@ -54,7 +54,8 @@ def imagine(
     from time import perf_counter
 
     from sfumato.checks import check_range
-    from sfumato.inference.imagine import MAX_SEED, Imaginer
+    from sfumato.inference.imagine import Imaginer
+    from sfumato.inference.options import MAX_SEED
 
     count = (16 if walk is None else 2) if count is None else count
     check_range(count, 1, MOST, "--count")

@@ -15,8 +15,8 @@ def print_cost(model: Path, as_json: bool) -> None:
 
     from sfumato.image import thumbnail_size
     from sfumato.inference import Style, Stylizer
+    from sfumato.inference.painting_model import LONGEST_THUMBNAIL
     from sfumato.inference.session import card_number, read_card
-    from sfumato.inference.stylizer import LONGEST_THUMBNAIL
     from sfumato.quality.cost import macs_of_onnx, measure_cost
 
     stylizer = Stylizer(None if model == Path("shipped") else model)

@@ -11,12 +11,11 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
+from sfumato.cli.streams import heard, mute, unwritten
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.text import printable
 
@@ -53,21 +52,6 @@ def console(stderr: bool = False, quiet: bool = False) -> PlainConsole:
     return PlainConsole(stderr, quiet)
 
 
-@contextmanager
-def heard(err: bool) -> Iterator[None]:
-    """Around what writes to stdout, or to stderr: see `say`. A stream that failed is silent from then on."""
-    stream = sys.stderr if err else sys.stdout
-    try:
-        yield
-    except OSError as problem:
-        _mute(stream)
-        if err:
-            return
-        if isinstance(problem, BrokenPipeError):
-            raise
-        raise OutputError(_unwritten(problem)) from problem
-
-
 def prepare_streams() -> None:
     """At the start of the process: no name stops a stream, and a file that is opened never gets a stream's number."""
     for number in range(3):
@@ -88,9 +72,9 @@ def settle_streams() -> str | None:
             if stream is not None:
                 stream.flush()
         except (OSError, ValueError) as problem:  # Python would say it again, in its own words
-            _mute(stream)
+            mute(stream)
             if stream is sys.stdout and not isinstance(problem, BrokenPipeError):
-                failed = _unwritten(problem)
+                failed = unwritten(problem)
     return failed
 
 
@@ -112,17 +96,3 @@ def check_no_terminal() -> None:
     """Raises UsageError where a picture on stdout would go to a terminal."""
     if sys.stdout is not None and sys.stdout.isatty():
         raise UsageError("a picture is no text for a terminal; name a file with -o, or send it on with |")
-
-
-def _unwritten(problem: Exception) -> str:
-    return f"cannot write to standard output: {getattr(problem, 'strerror', None) or problem}"
-
-
-def _mute(stream: Any) -> None:
-    """What is still held for a stream that failed would fail again as the process ends."""
-    with suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, stream.fileno())
-        finally:
-            os.close(nowhere)

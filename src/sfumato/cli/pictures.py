@@ -18,6 +18,7 @@ from sfumato.errors import InputError, OutputError, SfumatoError
 if TYPE_CHECKING:
     from sfumato.image import LeftOut, Photo
     from sfumato.inference.batch import Job
+    from sfumato.inference.pipeline import Pipeline
     from sfumato.inference.progress import Progress
 
 
@@ -192,6 +193,34 @@ class Pictures(ABC):
             for said in (outcome.get("remark"), outcome.get("why")):
                 if said:
                     say(f"  {said}")
+
+
+class PaintedPictures(Pictures):
+    """Photos painted by one pipeline, as `sfumato stylize` and `sfumato replay` do it."""
+
+    doing, done = "painting", "painted"
+
+    def __init__(self, pipeline: Pipeline, format: str | None, overwrite: bool, as_json: bool) -> None:
+        super().__init__(format, pipeline.recipe.file_quality, overwrite, as_json)
+        self.pipeline = pipeline
+
+    def make(self, photo: Photo, name: str, digest: str) -> Photo:
+        with self.bar() as progress:
+            return self.pipeline(photo, progress=progress, name=name, photo_sha256=digest).picture
+
+    def told(self, picture: Photo) -> dict[str, Any]:
+        recipe = picture.metadata.recipe or {}
+        guidance = recipe.get("guidance")
+        if not isinstance(guidance, dict):
+            return {}
+        chosen = {key: recipe[key] for key in ("strength", "stroke", "seed")}
+        return chosen | {key: guidance[key] for key in ("why", "measured") if key in guidance}
+
+    def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
+        return self.pipeline.would_make(found, digest)
+
+    def made_of(self, found: dict[str, object]) -> object:
+        return found.get("photo_sha256")
 
 
 def _recipe(target: Path) -> dict[str, object] | None:

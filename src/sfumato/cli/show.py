@@ -10,6 +10,7 @@ import typer
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import say, say_error, say_json
 from sfumato.errors import InputError, UsageError
+from sfumato.text import counted
 
 if TYPE_CHECKING:
     from sfumato.inference.imagine import Imagined
@@ -104,28 +105,24 @@ def replay(
     from dataclasses import replace
 
     from sfumato.checks import check_range
-    from sfumato.cli.stylize import Run
-    from sfumato.cli.stylize_options import mask_digest, read_mask
+    from sfumato.cli.pictures import PaintedPictures
     from sfumato.inference import Style, Stylizer
     from sfumato.inference.batch import plan
+    from sfumato.inference.pipeline import Pipeline
 
-    recipe = _recipe(_found(picture), picture)
-    masks = [read_mask(path) for path in mask or []]
+    recipe, masks = _recipe(_found(picture), picture), mask or []
     if len(masks) != len(recipe.masks):
-        raise UsageError(
-            f"{picture} was made with {len(recipe.masks)} masks, and {len(masks)} were given; give them as --mask"
-        )
-    digests = [mask_digest(values) for values in masks]
-    if digests != list(recipe.masks):
-        say_error(f"other masks than those {picture} was made with are used")
-        recipe = replace(recipe, masks=digests)
+        given = f"{counted(len(recipe.masks), 'mask')}, and {len(masks)} {'was' if len(masks) == 1 else 'were'} given"
+        raise UsageError(f"{picture} was made with {given}; give as many as --mask")
     if file_quality is not None:
         check_range(file_quality, 1, 100, "--file-quality")
         recipe = replace(recipe, file_quality=file_quality)
     jobs, _ = plan([photo], out, "replay")
-    stylizer = Stylizer(model)
-    styles = recipe.rebuild(stylizer, [Style.from_images(style)] if style else [], own=True)
-    Run(stylizer, recipe, styles, masks, None, overwrite, False).all(jobs, False)
+    known = [Style.from_images(style)] if style else []
+    pipeline = Pipeline.of_recipe(recipe, masks=masks, known=known, stylizer=Stylizer(model), own=True)
+    if list(pipeline.recipe.masks) != list(recipe.masks):
+        say_error(f"other masks than those {picture} was made with are used")
+    PaintedPictures(pipeline, None, overwrite, False).all(jobs, False)
 
 
 def _found(picture: Path) -> dict[str, object]:

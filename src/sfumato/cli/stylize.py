@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import check_no_terminal
-from sfumato.cli.pictures import Format, Pictures
+from sfumato.cli.pictures import Format, PaintedPictures
 from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from sfumato.image import Photo
     from sfumato.inference import Style, Stylizer
     from sfumato.inference.batch import Job
-    from sfumato.inference.gate import Wishes
-    from sfumato.inference.recipe import Recipe
-    from sfumato.inference.taste import Taste
+    from sfumato.inference.style import PersonalStyle
 
 
 class QualityMode(StrEnum):
@@ -137,14 +131,13 @@ def stylize(
     """Paint photos in a style."""
     from sfumato.checks import check_range
     from sfumato.cli.seeing import check_seen, follow, open_result
-    from sfumato.cli.stylize_options import find_wishes, mask_digest, read_mask
+    from sfumato.cli.stylize_options import find_wishes
     from sfumato.inference import Stylizer
     from sfumato.inference.batch import left_out, plan
-    from sfumato.inference.recipe import Recipe
+    from sfumato.inference.options import PaintOptions
+    from sfumato.inference.pipeline import Pipeline
 
-    check_range(strength, 0.0, 1.0, "--strength")
-    check_range(stroke, 0.5, 2.0, "--stroke")
-    check_range(seed, 0, 2**53, "--seed")
+    options = PaintOptions(strength, stroke, color.value, None if quality is None else quality.value, seed)
     wishes = find_wishes(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
     check_range(file_quality, 1, 100, "--file-quality")
     if max_size:
@@ -169,24 +162,22 @@ def stylize(
         jobs, is_batch = planned()
         if jobs[0].target is None:
             check_no_terminal()
-        styles = _styles(texts, len(masks), stylizer)
-        mode = stylizer.choose_quality(quality and quality.value, styles)
-        regions = [read_mask(path) for path in masks]
-        recipe = Recipe.of(
-            stylizer,
+        styles: list[Style | PersonalStyle] = list(_styles(texts, len(masks), stylizer))
+        for place, personal in find_personal(texts, len(masks)).items() if styles else ():
+            styles[place] = personal
+        pipeline = Pipeline(
             styles,
-            strength=strength,
-            stroke=stroke,
-            color=color.value,
+            options,
+            masks=masks,
             max_size=max_size,
-            masks=[mask_digest(region) for region in regions],
+            auto=auto,
+            keep=keep,
+            best_of=best_of,
+            gates=gate or [],
             file_quality=file_quality,
-            seed=seed,
-            quality=mode,
+            stylizer=stylizer,
         )
-        tastes = find_tastes(texts, len(masks)) if styles else {}
-        replaced = overwrite or changed is not None
-        run = Run(stylizer, recipe, styles, regions, format and format.value, replaced, as_json, wishes, tastes)
+        run = PaintedPictures(pipeline, format and format.value, overwrite or changed is not None, as_json)
         wanted = jobs if changed is None else [job for job in jobs if job.photo in changed]
         run.all(wanted, is_batch, left_out(photos) if changed is None else ())
 
@@ -200,101 +191,6 @@ def stylize(
     if watch:
         others = [*masks, *(path for text in texts if (path := style_file(text)) is not None)]
         follow(lambda: [job.photo for job in planned()[0] if job.photo], others, paint)
-
-
-class Run(Pictures):
-    """Photos painted under one recipe."""
-
-    doing, done = "painting", "painted"
-
-    def __init__(
-        self,
-        stylizer: Stylizer,
-        recipe: Recipe,
-        styles: Sequence[Style],
-        masks: Sequence[npt.NDArray[np.float32]],
-        format: str | None,
-        overwrite: bool,
-        as_json: bool,
-        wishes: Wishes | None = None,
-        tastes: Mapping[int, Taste] | None = None,
-    ) -> None:
-        """``tastes`` are those of several styles, by the place in ``styles`` that each photo chooses one for."""
-        super().__init__(format, recipe.file_quality, overwrite, as_json)
-        self.wishes, self.tastes = wishes, tastes or {}
-        self.stylizer, self.recipe, self.styles, self.masks = stylizer, recipe, styles, masks
-
-    def make(self, photo: Photo, name: str, digest: str) -> Photo:
-        """The photo painted, with the recipe in its metadata. Masks of its size before it is shrunk shrink along."""
-        from dataclasses import replace
-
-        from sfumato.cli.stylize_options import shrunk
-        from sfumato.image import shrink
-
-        size = photo.height, photo.width
-        if self.recipe.max_size:
-            photo = shrink(photo, self.recipe.max_size)
-        masks = [shrunk(mask, size, photo) for mask in self.masks]
-
-        styles, recipe = list(self.styles), replace(self.recipe, photo_sha256=digest)
-        if self.tastes:
-            for place, taste in self.tastes.items():
-                styles[place] = taste.style_for(self.stylizer, photo)
-            recipe = recipe.with_styles(styles)
-
-        with self.bar() as progress:
-
-            def by(recipe: Recipe) -> Photo:
-                return self.stylizer.paint(photo, styles, **recipe.options, masks=masks, progress=progress, name=name)
-
-            if self.wishes is None:
-                painted = by(recipe)
-            else:
-                from sfumato.inference.gate import paint_as_wished
-
-                painted, recipe = paint_as_wished(self.stylizer, photo, styles, recipe, self.wishes, by, name)
-        painted = replace(painted, metadata=replace(painted.metadata, recipe=replace(recipe, finish=()).to_json()))
-        for finish in recipe.finishes:
-            painted = finish(painted)
-        return painted
-
-    def told(self, picture: Photo) -> dict[str, Any]:
-        recipe = picture.metadata.recipe or {}
-        guidance = recipe.get("guidance")
-        if not isinstance(guidance, dict):
-            return {}
-        chosen = {key: recipe[key] for key in ("strength", "stroke", "seed")}
-        return chosen | {key: guidance[key] for key in ("why", "measured") if key in guidance}
-
-    def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
-        from dataclasses import replace
-
-        mine = replace(self.recipe, photo_sha256=digest).to_json()
-        if self.tastes:
-            self._leave_open(found, mine)
-        if self.wishes is None:
-            return found == mine
-        # What was left to Sfumato differs from photo to photo; what was asked of it must not.
-        guidance = found.get("guidance")
-        asked = guidance.get("asked") if isinstance(guidance, dict) else None
-        for recipe in (found, mine):
-            for free in ("strength", "stroke", "seed", "guidance"):
-                recipe.pop(free, None)
-        return asked == self.wishes.asked(self.recipe) and found == mine
-
-    def made_of(self, found: dict[str, object]) -> object:
-        return found.get("photo_sha256")
-
-    def _leave_open(self, found: dict[str, Any], mine: dict[str, Any]) -> None:
-        """Where each photo chose one of a taste's styles, any of them is ours."""
-        from sfumato.inference.recipe import style_to_json
-
-        theirs = found.get("styles")
-        if not isinstance(theirs, list) or len(theirs) != len(mine["styles"]):
-            return
-        for place, taste in self.tastes.items():
-            if theirs[place] in [style_to_json(style) for style in taste.styles]:
-                mine["styles"][place] = theirs[place]
 
 
 def _label(styles: list[str]) -> str:
@@ -367,13 +263,13 @@ def style_file(text: str) -> Path | None:
     return None if has_style(name) else Path(name)
 
 
-def find_tastes(texts: list[str], masks: int) -> dict[int, Taste]:
-    """The tastes of several styles among what was named, by their places: each photo chooses one of such.
+def find_personal(texts: list[str], masks: int) -> dict[int, PersonalStyle]:
+    """The personal styles of several styles among what was named, by their places: each photo chooses one of such.
 
     In a blend the heaviest counts, and where one is named (NAME/2), that one.
     """
     from sfumato.inference.library import TASTE_SUFFIX, has_style, style_path
-    from sfumato.inference.taste import Taste
+    from sfumato.inference.style import PersonalStyle
 
     if not masks and len(texts) > 1:
         return {}
@@ -382,7 +278,7 @@ def find_tastes(texts: list[str], masks: int) -> dict[int, Taste]:
         path = style_path(text) if has_style(text) and "/" not in text else Path(text)
         if path.suffix != TASTE_SUFFIX:
             continue
-        taste = Taste.load(path)
+        taste = PersonalStyle.load(path)
         if len(taste.codes) > 1:
             found[place] = taste
     return found

@@ -1,17 +1,12 @@
-"""What options of ``sfumato stylize`` stand for: wishes, and masks."""
+"""What options of ``sfumato stylize`` stand for."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-    from sfumato.image import Photo
     from sfumato.inference.gate import Wishes
 
 
@@ -35,38 +30,3 @@ def find_wishes(
     from sfumato.inference.gate import Gate, Wishes
 
     return Wishes(auto, keep, best_of, tuple(Gate.parse(text) for text in gates))
-
-
-def read_mask(path: Path) -> npt.NDArray[np.float32]:
-    """How white the picture is, and where it is transparent, black: paint programs draw on nothing."""
-    import numpy as np
-
-    from sfumato.image import luma, read_photo
-
-    photo = read_photo(path)
-    white = np.empty((photo.height, photo.width), np.float32)
-    for top in range(0, photo.height, rows := max(1, (1 << 20) // photo.width)):  # a band in floats at a time
-        band = slice(top, top + rows)
-        white[band] = luma(photo.picture(band)[0])
-        if photo.alpha is not None:
-            white[band] *= photo.alpha[band] / np.float32(np.iinfo(photo.alpha.dtype).max)
-    return white
-
-
-def shrunk(mask: npt.NDArray[np.float32], size: tuple[int, int], photo: Photo) -> npt.NDArray[np.float32]:
-    """A mask of a photo's size before it was shrunk, shrunk along; another one is left as it is."""
-    import numpy as np
-    from PIL import Image
-
-    from sfumato.image import resample
-
-    if mask.shape != size or size == (photo.height, photo.width):
-        return mask
-    return np.clip(resample(mask, photo.height, photo.width, Image.Resampling.BOX), 0, 1)
-
-
-def mask_digest(values: npt.NDArray[np.float32]) -> str:
-    """SHA-256 in hex: what a recipe names a mask by."""
-    import hashlib
-
-    return hashlib.sha256(values.tobytes()).hexdigest()

@@ -5,6 +5,8 @@ and returns that; ``[-1, 1]`` lives inside networks only. Eight-bit values are r
 
 A :class:`Photo` is what a file holds, at the file's own precision: its pixels as whole numbers, its alpha apart, and
 its metadata. It gives any region of itself as a picture, so that large ones never stand in float32 as a whole.
+
+This package is not public: its names may change. What is public of it, ``sfumato`` exports.
 """
 
 from sfumato.image.folders import Contents, LeftOut, is_hidden, look_into, told
@@ -13,7 +15,9 @@ from sfumato.image.opening import PhotoSource
 from sfumato.image.photo import Photo, Picture, luma, to_levels, to_pil, to_uint8
 from sfumato.image.reading import (
     ImageSource,
+    array_of,
     as_image,
+    as_photo,
     is_file_like,
     picture_digest,
     read_image,
@@ -35,8 +39,10 @@ __all__ = [
     "Photo",
     "PhotoSource",
     "Picture",
+    "array_of",
     "as_image",
     "as_jpeg_text",
+    "as_photo",
     "is_file_like",
     "is_hidden",
     "look_into",

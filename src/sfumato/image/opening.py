@@ -24,7 +24,7 @@ from sfumato.image.formats import KNOWN, formats_for, kind_of, what_is_missing
 from sfumato.pipes import PATIENCE, is_pipe, read_pipe
 
 #: A path, a file's bytes, or an open file such as ``sys.stdin.buffer``, which need not be able to seek.
-PhotoSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | BinaryIO
+PhotoSource: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # a named pipe that has no writer would wait for ever
 _EXIF_ORIENTATION = 0x0112
@@ -63,6 +63,7 @@ class Opened:
 def opened(source: PhotoSource, most: int) -> Iterator[Opened]:
     """The opened picture of at most ``most`` pixels; whatever fails in the block too becomes an ``InputError``."""
     name = str(source) if isinstance(source, str | os.PathLike) else "-"
+    name = "the bytes" if isinstance(source, bytes | bytearray | memoryview) else name
     try:
         with _file(source, most) as file:
             found = _open(file, most)
@@ -97,7 +98,7 @@ def _file(source: PhotoSource, most: int) -> BinaryIO:
             raise InputError(f"{reason}; check the name") from problem
         file: BinaryIO = open(path, "rb", opener=_at_once)  # noqa: SIM115 - the caller closes it
     else:
-        data = bytes(source) if isinstance(source, bytes | bytearray) else source.read(longest + 1)
+        data = bytes(source) if isinstance(source, bytes | bytearray | memoryview) else source.read(longest + 1)
         size = len(data)
         file = io.BytesIO(data)
     if 0 < size <= longest:

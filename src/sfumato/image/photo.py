@@ -12,12 +12,14 @@ from PIL import Image
 from sfumato.checks import check_shape
 from sfumato.errors import InputError
 from sfumato.metadata import Metadata
+from sfumato.public import public
 
 Picture: TypeAlias = npt.NDArray[np.float32]
 Array: TypeAlias = npt.NDArray[Any]
 Float = TypeVar("Float", np.float32, np.float64)
 
 
+@public
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A picture at the precision of its file.

@@ -17,10 +17,13 @@ from sfumato.image.decoding import decode
 from sfumato.image.opening import Opened, PhotoSource, opened
 from sfumato.image.photo import Array, Photo, Picture, as_picture, unit
 from sfumato.metadata import find_recipe, read_metadata
+from sfumato.public import public
 
-ImageSource: TypeAlias = PhotoSource | Image.Image | npt.NDArray[Any]
+ImageSource: TypeAlias = PhotoSource | Image.Image | Photo | npt.NDArray[Any]
+_CHANNELS = (1, 3, 4)
 
 
+@public
 def read_image(source: PhotoSource) -> Picture:
     """Reads a picture file as ``(1, 3, H, W)``: as :func:`read_photo` does, and transparency is laid on white.
 
@@ -32,6 +35,7 @@ def read_image(source: PhotoSource) -> Picture:
         return _on_white(*decode(found))
 
 
+@public
 def read_photo(source: PhotoSource, max_pixels: int | None = None) -> Photo:
     """Reads a picture file at its own precision, with its alpha and its metadata.
 
@@ -42,7 +46,7 @@ def read_photo(source: PhotoSource, max_pixels: int | None = None) -> Photo:
     installed, and has 8 bits elsewhere. TIFF of floats and JPEG of 12 bits need that extra.
 
     Args:
-        source: a path, the bytes of a file, or an open binary file; errors call the last two ``-``.
+        source: a path, the bytes of a file, or an open binary file, which errors call ``-``.
         max_pixels: the most that are decoded; ``None`` is the limit of the process (:mod:`sfumato.limits`).
 
     Raises:
@@ -50,9 +54,7 @@ def read_photo(source: PhotoSource, max_pixels: int | None = None) -> Photo:
             header, before anything is decoded.
     """
     with opened(source, limits.max_pixels() if max_pixels is None else max_pixels) as found:
-        pixels, alpha = decode(found)
-        if pixels.dtype == np.float32:  # grey in floats
-            pixels, alpha = (_to_16_bits(pixels), None if alpha is None else _to_16_bits(alpha))
+        pixels, alpha = _whole(*decode(found))
         return Photo(pixels, alpha, read_metadata(found.image), found.remark)
 
 
@@ -81,68 +83,132 @@ def picture_digest(path: str | os.PathLike[str]) -> str:
 
 
 def as_image(source: ImageSource) -> Picture:
-    """Brings anything that people hold as a picture to the contract.
+    """Return anything that people hold as a picture by the image contract.
 
     Args:
-        source: a path, the bytes of a file or an open binary file; a ``PIL.Image``; an ``(H, W, 3)`` array (also
-            ``(H, W)``, ``(H, W, 1)`` grey and ``(H, W, 4)`` with alpha, laid on white), uint8 or float in ``[0, 1]``;
-            or a float array ``(3, H, W)`` or ``(N, 3, H, W)`` in ``[0, 1]``. A tensor counts as an array of its values.
+        source: a path, the bytes of a file or an open binary file; a ``PIL.Image``; a :class:`Photo`; or an array or
+            tensor ``(H, W)``, ``(H, W, C)``, ``(C, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``, where C is 1 for
+            grey, 3, or 4 with alpha, which is laid on white: uint8, uint16, bool, or float in ``[0, 1]``.
 
     Returns:
         ``(N, 3, H, W)``; it shares memory with ``source`` where that already keeps the contract.
 
     Raises:
-        InputError: unreadable, another shape or type, values outside ``[0, 1]``, or a shape that could be read both as
-            ``(3, H, W)`` and as ``(H, W, C)``.
+        InputError: unreadable, another shape or type, values outside ``[0, 1]``, or a shape of floats that could be
+            read both as ``(3, H, W)`` and as ``(H, W, C)``.
     """
     if is_file_like(source):
         return read_image(source)
+    if isinstance(source, Photo):
+        return _on_white(source.pixels, source.alpha)
     if isinstance(source, Image.Image):
-        limits.check_size(*source.size, limits.max_pixels(), "the picture")
-        try:
-            return _on_white(*decode(Opened(source)))
-        except InputError as problem:
-            raise InputError(f"cannot read the picture: {problem}") from problem
-    array = _values(source)
-    if array.dtype == np.uint8:
-        if not _is_channels_last(array):
-            raise InputError(f"a uint8 picture must have shape (H, W, 3), but has {array.shape}")
-        scaled = unit(array)
-    elif np.issubdtype(array.dtype, np.floating):
-        scaled = array.astype(np.float32, copy=False)
-    else:
-        raise InputError(f"a picture must be uint8 or float, but is {array.dtype} ({type(source).__name__})")
-    if array.ndim == 4:
-        picture = scaled
-    else:
-        channels_last = _is_channels_last(array)
-        channels_first = array.ndim == 3 and array.shape[0] == 3 and array.dtype != np.uint8
-        if channels_first and channels_last:
-            raise InputError(f"the shape {array.shape} could be (3, H, W) or (H, W, C); pass (1, 3, H, W)")
-        if not channels_first and not channels_last:
-            raise InputError(f"a picture must have shape (H, W, 3), (3, H, W) or (N, 3, H, W), but has {array.shape}")
-        picture = scaled[None] if channels_first else _channels_first(scaled)
+        return _on_white(*_levels_of(source))
+    planes = _planes(array_of(source))
+    picture = unit(planes) if planes.dtype.kind in "bu" else planes.astype(np.float32, copy=False)
+    if picture.shape[1] == 4:
+        alpha = picture[:, 3:]
+        picture = picture[:, :3] * alpha + (1 - alpha)
+    elif picture.shape[1] == 1:
+        picture = np.repeat(picture, 3, axis=1)
     check_image(picture, "the picture")
     return np.ascontiguousarray(picture)
 
 
+def as_photo(source: ImageSource) -> Photo:
+    """Return anything that people hold as one picture as a :class:`Photo`.
+
+    Args:
+        source: as :func:`as_image` takes it. Files and uint16 keep their precision, everything its alpha; floats are
+            rounded to 8 bits.
+
+    Raises:
+        InputError: as :func:`as_image` does, or it is a batch of several.
+    """
+    if isinstance(source, Photo):
+        return source
+    if is_file_like(source):
+        return read_photo(source)
+    if isinstance(source, Image.Image):
+        return Photo(*_whole(*_levels_of(source)))
+    planes = _planes(array_of(source))
+    if len(planes) != 1:
+        raise InputError(f"the picture is a batch of {len(planes)} pictures; pass them one at a time")
+    if planes.dtype not in (np.uint8, np.uint16):
+        values = planes.astype(np.float32)
+        if values.size and not (values.min() >= 0 and values.max() <= 1):  # NaN fails too
+            raise InputError(
+                f"the picture must lie in [0, 1], but its values go from {values.min():g} to {values.max():g}"
+            )
+        planes = np.rint(values * np.float32(255)).astype(np.uint8)
+    pixels = np.ascontiguousarray(planes[0].transpose(1, 2, 0))
+    colours = pixels[:, :, :3] if pixels.shape[2] > 1 else np.repeat(pixels, 3, axis=2)
+    alpha = np.ascontiguousarray(pixels[:, :, 3]) if pixels.shape[2] == 4 else None
+    return Photo(np.ascontiguousarray(colours), alpha)
+
+
 def is_file_like(source: object) -> TypeGuard[PhotoSource]:
-    """Whether that is a path, the bytes of a file or an open file."""
+    """Whether that is a path, the bytes of a file or an open file. (A memoryview of bytes is; of pixels it is none.)"""
+    if isinstance(source, memoryview):
+        return source.ndim == 1 and source.itemsize == 1
     return isinstance(source, str | os.PathLike | bytes | bytearray) or callable(getattr(source, "read", None))
 
 
-def _values(source: Any) -> npt.NDArray[Any]:
-    """What an array or a tensor holds. (torch is not imported to know its tensors.)"""
+def array_of(source: Any, name: str = "a picture") -> npt.NDArray[Any]:
+    """Return what an array or a tensor holds, on whatever device; ``name`` is what errors call it.
+
+    Raises:
+        InputError: it is neither.
+    """
     try:
-        if hasattr(source, "detach"):  # from its gradient, which asking for it as an array would raise about
-            source = source.detach().cpu()
+        if hasattr(source, "detach"):  # a tensor of torch, which is not imported for it
+            source = source.detach().cpu()  # with its gradient it could not be read as an array
             if str(source.dtype) == "torch.bfloat16":  # which NumPy does not know
                 source = source.float()
         return np.asarray(source)
     except Exception as problem:  # whatever an object of anybody's raises when it is asked for its values
         raise InputError(
-            f"a picture must be a path, a file, a PIL image or an array, but {type(source).__name__} was given"
+            f"{name} must be a path, a file, a PIL image or an array, but {type(source).__name__} was given"
         ) from problem
+
+
+def _planes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Any layout of pixels as ``(N, C, H, W)``, C being 1, 3 or 4."""
+    if array.dtype not in (np.uint8, np.uint16, np.bool_) and not np.issubdtype(array.dtype, np.floating):
+        raise InputError(f"a picture must be uint8, uint16, bool or float, but is {array.dtype}")
+    if array.ndim == 2:
+        return array[None, None]
+    if array.ndim == 4:
+        if array.shape[1] in _CHANNELS:
+            return array
+        if array.shape[3] in _CHANNELS:
+            return array.transpose(0, 3, 1, 2)
+    if array.ndim == 3:
+        if array.shape[2] in _CHANNELS:
+            if array.shape[0] == 3 and array.dtype.kind == "f":
+                raise InputError(f"the shape {array.shape} could be (3, H, W) or (H, W, C); pass (1, 3, H, W)")
+            return array.transpose(2, 0, 1)[None]
+        if array.shape[0] in _CHANNELS:
+            return array[None]
+    raise InputError(
+        f"a picture must have shape (H, W), (H, W, C), (C, H, W) or (N, C, H, W), where C is 1, 3 or 4, but has "
+        f"{array.shape}"
+    )
+
+
+def _levels_of(image: Image.Image) -> tuple[Array, Array | None]:
+    """Pixels and alpha of a PIL image."""
+    limits.check_size(*image.size, limits.max_pixels(), "the picture")
+    try:
+        return decode(Opened(image))
+    except InputError as problem:
+        raise InputError(f"cannot read the picture: {problem}") from problem
+
+
+def _whole(pixels: Array, alpha: Array | None) -> tuple[Array, Array | None]:
+    """The same in whole numbers: grey in floats has 16 bits then."""
+    if pixels.dtype != np.float32:
+        return pixels, alpha
+    return _to_16_bits(pixels), None if alpha is None else _to_16_bits(alpha)
 
 
 def _to_16_bits(levels: Array) -> npt.NDArray[np.uint16]:
@@ -157,18 +223,3 @@ def _on_white(pixels: Array, alpha: Array | None) -> Picture:
             picture[0, :, row] *= cover
             picture[0, :, row] += 1 - cover
     return picture
-
-
-def _is_channels_last(array: npt.NDArray[Any]) -> bool:
-    return array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
-
-
-def _channels_first(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """``(H, W)`` or ``(H, W, 1 | 3 | 4)`` to ``(1, 3, H, W)``; a fourth channel is alpha, laid on white."""
-    if array.ndim == 2:
-        array = array[:, :, None]
-    colour = array[:, :, :3]
-    if array.shape[2] == 4:
-        colour = colour * array[:, :, 3:] + (1 - array[:, :, 3:])
-    planes = np.broadcast_to(colour.transpose(2, 0, 1), (3, *colour.shape[:2]))
-    return np.ascontiguousarray(planes)[None]

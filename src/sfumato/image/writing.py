@@ -22,6 +22,7 @@ from sfumato.files import atomic_file
 from sfumato.image.colour import srgb_profile
 from sfumato.image.photo import Array, Photo, Picture, to_pil, to_uint8
 from sfumato.metadata import GIF_PREFIX, PNG_KEYWORD, recipe_json, to_exif, to_xmp
+from sfumato.public import public
 
 _TIFF_XMP, _TIFF_ICC = 700, 34675
 
@@ -52,6 +53,7 @@ _WRITERS = {
 WRITABLE = tuple(_WRITERS)
 
 
+@public
 def write_image(x: Picture, path: str | os.PathLike[str], quality: int = 92) -> None:
     """Writes ``(1, 3, H, W)`` to a file of the format that the suffix names (JPEG, PNG, WEBP, TIFF).
 
@@ -63,6 +65,7 @@ def write_image(x: Picture, path: str | os.PathLike[str], quality: int = 92) -> 
     write_photo(Photo(to_uint8(x)), path, quality=quality)
 
 
+@public
 def write_photo(
     photo: Photo,
     destination: str | os.PathLike[str] | BinaryIO,

@@ -1,4 +1,7 @@
-"""Pictures through ONNX Runtime: no torch."""
+"""Pictures through ONNX Runtime: no torch.
+
+This package is not public: its names may change.
+"""
 
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer

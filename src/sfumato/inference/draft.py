@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from sfumato.image import Picture, resize
+from sfumato.inference.inputs import SMALLEST_SIDE
+from sfumato.inference.options import PaintOptions
+from sfumato.inference.painting_model import PaintingModel
 from sfumato.inference.progress import Work
 from sfumato.inference.sources import ArraySource, EnlargedSource, Source
-from sfumato.inference.style import SMALLEST_SIDE, Style
+from sfumato.inference.style import Style
 from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
-
-if TYPE_CHECKING:
-    from sfumato.inference.stylizer import Color, Stylizer
 
 #: Short side, in pixels, at which marks have the size that they have in the pictures the model learnt from. Larger
 #: photos are painted at this size first, and enlarged.
@@ -36,28 +35,27 @@ class DraftPainting:
 
     def __init__(
         self,
-        stylizer: Stylizer,
+        stylizer: PaintingModel,
         source: Source,
         style: Style | None,
-        strength: float,
-        stroke: float,
-        color: Color,
-        seed: int,
+        options: PaintOptions,
         work: Work,
     ) -> None:
         self.stylizer, self.source, self.work = stylizer, source, work
         code = None if style is None else style.code
-        self.mixed = strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
+        self.mixed = options.strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
         short = min(source.height, source.width)
-        self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / stroke))
+        self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / options.stroke))
         size = source.height * source.width
         self.work.plan(size if self.scale == 1 else size / self.scale**2 + (size if self.scale > REPAINTED else 0))
         self.work.begin("looking at the photo")
         self.small = stylizer.thumbnail(source)
-        self.code = None if code is None else stylizer.fused(self.small, code, strength, color)
+        self.code = None if code is None else stylizer.fused(self.small, code, options.strength, options.color)
         self.affines = stylizer.measure(self.small, self.code)
         # Another place in the field of noise; seed 0 is its corner.
-        self.shift = np.random.default_rng(seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT if seed else np.zeros(2, int)
+        self.shift = np.zeros(2, int)
+        if options.seed:
+            self.shift = np.random.default_rng(options.seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT
 
     def tiles(self) -> Iterator[tuple[Tile, Picture]]:
         if self.mixed == 0:

@@ -21,12 +21,15 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import Photo, Picture, read_photo, resample, thumbnail_size
 from sfumato.inference.changes import Map, changes
 from sfumato.inference.explanation import Explanation, Opinion, StyleExplanation, Swap
+from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.nearest import TrainingStyles
+from sfumato.inference.options import Color
+from sfumato.inference.painting_model import LONGEST_THUMBNAIL
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.repaint import WORK, check_repainted, recipe_of, the_photo
 from sfumato.inference.sources import PixelSource
-from sfumato.inference.style import SMALLEST_SIDE, Style
-from sfumato.inference.stylizer import LONGEST_THUMBNAIL, Stylizer
+from sfumato.inference.style import Style
+from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.similarity import colour_distance, content_distance
 from sfumato.style_code import Part, StyleCode, code_parts
 
@@ -140,10 +143,12 @@ class _Trial:
         return StyleCode(vector, code.model)
 
     def _paint(self, code: StyleCode) -> Picture:
-        color = "luminance" if self.recipe.color == "luminance" else "style"  # the palette is in the code already,
-        # And so is the strength.
-        options = {**self.recipe.options, "strength": 1.0, "color": color}
-        return self.stylizer(self.small, Style("trial", code), **options)
+        # The code already contains the palette and the strength.
+        options = self.recipe.options
+        color: Color = "luminance" if options.color == "luminance" else "style"
+        return self.stylizer(
+            self.small, Style("trial", code), stroke=options.stroke, color=color, seed=options.seed, quality="draft"
+        )
 
     def _features(self, picture: Picture) -> npt.NDArray[np.float32]:
         return self.stylizer.look(_wide(picture))[1]

@@ -13,6 +13,7 @@ from sfumato.checks import check_range
 from sfumato.errors import QualityError, UsageError
 from sfumato.image import Photo, Picture
 from sfumato.inference.guide import Observer, choose
+from sfumato.inference.progress import Progress, portion
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.sources import as_source
 from sfumato.inference.style import Style
@@ -26,6 +27,8 @@ DETECTORS = (
 JUDGED_PIXELS = 2_000_000
 #: Paintings, at most, before a gate refuses, and how much of its strength each has of the one before.
 TRIES, WEAKER = 4, 0.75
+#: Share of the work, for progress, that choosing strength and stroke takes.
+CHOOSING = 0.3
 
 
 @dataclass(frozen=True)
@@ -107,14 +110,16 @@ def paint_as_wished(
     styles: Sequence[Style],
     recipe: Recipe,
     wishes: Wishes,
-    paint: Callable[[Recipe], Photo],
+    paint: Callable[[Recipe, Progress | None], Photo],
     name: str = "the photo",
+    progress: Progress | None = None,
 ) -> tuple[Photo, Recipe]:
     """A picture that fulfils the wishes, and the recipe that makes it again without them.
 
     Args:
-        paint: paints the photo by a recipe.
+        paint: paints the photo by a recipe, and tells its progress.
         name: what errors call the photo.
+        progress: of everything together, as `Stylizer` takes it.
 
     Raises:
         QualityError: no painting passed the gates.
@@ -125,19 +130,21 @@ def paint_as_wished(
     if wishes.auto:
         if len(styles) != 1 or recipe.masks:
             raise UsageError("strength and stroke are chosen for one style over the whole picture; leave the masks out")
-        choice = choose(stylizer, photo, styles[0], wishes.keep, recipe.color)
+        choosing, progress = portion(progress, 0, CHOOSING), portion(progress, CHOOSING, 1)
+        choice = choose(stylizer, photo, styles[0], wishes.keep, recipe.color, choosing)
         recipe = replace(recipe, strength=choice.strength, stroke=choice.stroke)
         told |= {"why": choice.why, "kept": round(choice.kept, 4), "looks": [asdict(look) for look in choice.looks]}
     if wishes.best_of == 1 and not wishes.gates:
-        return paint(recipe), replace(recipe, guidance=told)
+        return paint(recipe, progress), replace(recipe, guidance=told)
 
     judge = _Judge(stylizer, photo, styles[0] if styles else None)
     trials: list[Trial] = []
     best: tuple[Trial, Photo, Recipe] | None = None
-    for each in _candidates(recipe, wishes):
+    candidates = _candidates(recipe, wishes)
+    for number, each in enumerate(candidates):
         if best is not None and len(trials) >= wishes.best_of:
             break
-        painted = paint(each)
+        painted = paint(each, portion(progress, number / len(candidates), (number + 1) / len(candidates)))
         trial = judge.trial(painted, each)
         trials.append(trial)
         passed = all(trial.defects.get(gate.name, 0.0) < gate.limit for gate in wishes.gates)

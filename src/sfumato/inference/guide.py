@@ -19,27 +19,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sfumato.checks import check_range
-from sfumato.image import Photo, Picture, thumbnail_size
-from sfumato.inference.sources import as_source
-from sfumato.inference.style import SMALLEST_SIDE, Style
-from sfumato.inference.stylizer import Color, Stylizer
+from sfumato.image import Photo, Picture
+from sfumato.inference.options import Color
+from sfumato.inference.progress import Progress
+from sfumato.inference.style import Style
+from sfumato.inference.style_distance import small_copy, style_distance
+from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.similarity import content_distance
-from sfumato.style_code import MEASURED, StyleCode
+from sfumato.style_code import StyleCode
 
-SHORT = 192  # pixels, short side of the copy that is looked at
 LOOKS = 8  # at most, the one at the photo among them
 PRICE = 0.1  # of content in style
 STROKES = (1.0, 0.7, 0.5, 1.5)
-# Of the measured values of codes, over paintings: of mean colour, of the root of its covariance, of contrast by octave,
-# of tones by share of the pixels.
-_DEVIATIONS = np.array([0.12] * 3 + [0.04] * 6 + [0.08] * 12 + [0.44, 0.27, 0.16, 0.16, 0.16, 0.18, 0.6] * 3)
-_DEEPEST = 2 * 256  # values at the end of a look: relu3_1, the layer by which a style is told
 _FINE = np.linspace(0.0, 1.0, 101)  # strengths among which it is chosen
 
 
@@ -78,7 +73,12 @@ class Choice:
 
 
 def choose(
-    stylizer: Stylizer, photo: Photo | Picture, style: Style, keep: float | None = None, color: Color = "style"
+    stylizer: Stylizer,
+    photo: Photo | Picture,
+    style: Style,
+    keep: float | None = None,
+    color: Color = "style",
+    progress: Progress | None = None,
 ) -> Choice:
     """Strength and stroke for this photo and style, in at most `LOOKS` looks.
 
@@ -87,13 +87,14 @@ def choose(
         keep: from 0 to 1: no more content may be lost than ``1 - keep`` of what the full style would lose. ``None``
             sets no bound.
         color: as `Stylizer` takes it.
+        progress: is called before each look, as by `Stylizer`; an exception that it raises cancels.
 
     Raises:
         UsageError: ``keep`` lies outside [0, 1].
     """
     if keep is not None:
         check_range(keep, 0.0, 1.0, "keep")
-    search = _Search(stylizer, photo, style, color)
+    search = _Search(stylizer, photo, style, color, progress)
     full = search.look(1.0, 1.0)
     bound = np.inf if keep is None else (1 - keep) * full.content
     for stroke in STROKES[1:] if keep is None else STROKES[1:2]:  # a bound takes more looks to be met
@@ -116,7 +117,8 @@ class Observer:
     """Sees how far paintings of one photo are from it, and from the style.
 
     Attributes:
-        small: ``(1, 3, h, w)``, `SHORT` pixels on its short side: the copy of the photo that is looked at.
+        small: ``(1, 3, h, w)``, `style_distance.SHORT` pixels on its short side: the copy of the photo that is
+            looked at.
         own: the photo's style code.
     """
 
@@ -135,12 +137,17 @@ class Observer:
 class _Search:
     """Looks at small paintings of one photo in one style."""
 
-    def __init__(self, stylizer: Stylizer, photo: Photo | Picture, style: Style, color: Color) -> None:
+    def __init__(
+        self, stylizer: Stylizer, photo: Photo | Picture, style: Style, color: Color, progress: Progress | None
+    ) -> None:
+        self.progress = progress
         self.observer = Observer(stylizer, photo, style.code)
         self.stylizer, self.style, self.color = stylizer, style, color
         self.looks = [Look(0.0, 1.0, 0.0, 1.0)]
 
     def look(self, strength: float, stroke: float) -> Look:
+        if self.progress is not None:
+            self.progress((len(self.looks) - 1) / LOOKS, f"strength and stroke, trial {len(self.looks)}")
         # Fused here, with the photo's code that is known already.
         code = self.stylizer.fused(self.observer.own, self.style.code, strength, self.color)
         color: Color = "luminance" if self.color == "luminance" else "style"
@@ -194,33 +201,6 @@ def _share(share: float) -> str:
     )  # fmt: skip
     at = (0.0, 0.1, 0.25, 1 / 3, 0.5, 2 / 3, 0.75, 0.92, 1.0)
     return words[int(np.argmin(np.abs(np.array(at) - share)))]
-
-
-def small_copy(photo: Photo | Picture) -> Picture:
-    """``(1, 3, h, w)``, `SHORT` pixels on its short side: what is looked at."""
-    source = as_source(photo)
-    size = thumbnail_size(source.height, source.width, SHORT, 4 * SHORT)
-    return source.reduced(*(max(SMALLEST_SIDE, side) for side in size))
-
-
-def style_distance(code: StyleCode, target: StyleCode, origin: StyleCode) -> float:
-    """How far a style code is from a target, where ``origin`` is 1 away: the mean of the parts' squared distances."""
-    codes = code, target, origin
-    looks = [one.look[-_DEEPEST:] for one in codes if one.look is not None]
-    if len(looks) < 3 or len({look.shape for look in looks}) > 1:
-        looks = [one.vector[:-MEASURED] for one in codes]
-    measured = [one.vector[-MEASURED:] / _DEVIATIONS for one in codes]
-
-    def share(seen: npt.NDArray[Any], there: npt.NDArray[Any], photo: npt.NDArray[Any]) -> float:
-        # The floor is for a photo that is in the style already.
-        return float(((seen - there) ** 2).mean() / max(((photo - there) ** 2).mean(), 1e-3))
-
-    return (share(*looks) + share(*measured)) / 2
-
-
-def measured_distance(code: StyleCode, other: StyleCode) -> float:
-    """How far apart palette, contrast and tones are: the mean squared difference, in deviations over paintings."""
-    return float((((code.vector - other.vector)[-MEASURED:] / _DEVIATIONS) ** 2).mean())
 
 
 def _best_strength(looks: Sequence[Look], bound: float) -> float:

@@ -15,13 +15,13 @@ from sfumato import __version__
 from sfumato.checks import check_range, check_whole
 from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.image import Picture
+from sfumato.inference.options import MAX_SEED
 from sfumato.inference.session import Ends, card_files, card_number, card_text, load_graph, read_card
 
 Z: TypeAlias = npt.NDArray[np.float32]
 
 GRAPH = "generator.onnx"
 _ENDS: Ends = (("z",), ("pictures",))
-MAX_SEED = 2**53  # JSON readers keep whole numbers up to here
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from sfumato import assets
 from sfumato.errors import OutputError, UsageError
+from sfumato.public import public
 
-#: How the file of a taste ends (`inference.taste`).
+#: How the file of a taste ends (`inference.personal_file`).
 TASTE_SUFFIX = ".sfumato"
 OWN, PERSONAL = "SFUMATO_STYLES", "SFUMATO_PERSONAL"  # variables that name folders
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -104,6 +105,15 @@ def personal_names(home: bool = True) -> list[str]:
 def style_names(home: bool = True) -> list[str]:
     """All names: the built-in ones first. Without ``home`` nothing that lies in the user's home folder."""
     return list(dict.fromkeys([*assets.style_names(), *own_names(home), *personal_names(home)]))
+
+
+@public
+def list_styles(own: bool = False) -> list[str]:
+    """Return the names of the built-in styles, and with ``own`` of those in the user's home folder.
+
+    Folders that the environment names (``SFUMATO_STYLES``, ``SFUMATO_PERSONAL``) are always looked into.
+    """
+    return style_names(home=own)
 
 
 def is_name(name: str) -> bool:

@@ -2,38 +2,88 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from sfumato.errors import InputError, UsageError
+from sfumato.image import ImageSource, Photo, array_of, as_photo, is_file_like, luma, resample
 from sfumato.inference.finish import soften
+from sfumato.text import counted
 
+#: ``(H, W)`` in ``[0, 1]``.
 Mask: TypeAlias = npt.NDArray[np.float32]
+#: Whatever :func:`as_mask` makes a mask of.
+MaskSource: TypeAlias = ImageSource
 
 
-def _as_mask(mask: Any) -> Mask:
-    """Values in [0, 1]; whole numbers and booleans are taken as shares of their largest."""
-    if not isinstance(mask, np.ndarray) or mask.ndim != 2:
-        found = f"of shape {mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
-        raise InputError(f"a mask must be an array (H, W), but is {found}")
-    if mask.dtype == bool:
-        return mask.astype(np.float32)
-    if mask.dtype in (np.uint8, np.uint16):
-        return mask.astype(np.float32) / np.float32(np.iinfo(mask.dtype).max)
-    if not np.issubdtype(mask.dtype, np.floating) or not (mask.min() >= 0 and mask.max() <= 1):  # NaN fails too
+def as_mask(source: MaskSource) -> Mask:
+    """Return a mask ``(H, W)`` with values in ``[0, 1]`` of whatever holds one.
+
+    Args:
+        source: a picture (a path, the bytes of a file, an open file, a ``PIL.Image``, a `Photo`), of which the luma
+            counts, and 0 where it is transparent; or an array or tensor ``(H, W)``, ``(1, H, W)``, ``(H, W, 1)`` or
+            ``(1, 1, H, W)``: uint8 or uint16, of which the largest value is 1, bool, or float in ``[0, 1]``.
+
+    Raises:
+        InputError: it cannot be read, or has another shape, type or range.
+    """
+    if is_file_like(source) or isinstance(source, Image.Image | Photo):
+        return _whiteness(as_photo(source))
+    values = array_of(source, "a mask")
+    if values.ndim == 4 and values.shape[0] == 1:
+        values = values[0]
+    if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
+        values = values[0] if values.shape[0] == 1 else values[:, :, 0]
+    if values.ndim != 2:
+        raise InputError(f"a mask must have shape (H, W), but has {values.shape}")
+    if values.dtype == bool:
+        return values.astype(np.float32)
+    if values.dtype in (np.uint8, np.uint16):
+        return values.astype(np.float32) / np.float32(np.iinfo(values.dtype).max)
+    if not np.issubdtype(values.dtype, np.floating) or not (values.min() >= 0 and values.max() <= 1):  # NaN fails too
         raise InputError(
-            f"a mask must be uint8, uint16, bool, or float in [0, 1], but some value of it ({mask.dtype}) is not"
+            f"a mask must be uint8, uint16, bool, or float in [0, 1], but some value of it ({values.dtype}) is not"
         )
-    return mask.astype(np.float32)
+    return values.astype(np.float32)
 
 
-def regions_of(masks: Sequence[Mask], styles: int, height: int, width: int, name: str) -> list[Mask]:
-    """A soft-edged weight ``(height, width)`` for each style, or none where there are no masks."""
+def _whiteness(photo: Photo) -> Mask:
+    """How white the picture is, and where it is transparent, black: paint programs draw on nothing."""
+    white = np.empty((photo.height, photo.width), np.float32)
+    for top in range(0, photo.height, rows := max(1, (1 << 20) // photo.width)):  # a band in floats at a time
+        band = slice(top, top + rows)
+        white[band] = luma(photo.picture(band)[0])
+        if photo.alpha is not None:
+            white[band] *= photo.alpha[band] / np.float32(np.iinfo(photo.alpha.dtype).max)
+    return white
+
+
+def shrunk(mask: Mask, size: tuple[int, int], photo: Photo) -> Mask:
+    """Return a mask of a photo's ``size`` before it was shrunk, shrunk likewise; another one as it is."""
+    if mask.shape != size or size == (photo.height, photo.width):
+        return mask
+    return np.clip(resample(mask, photo.height, photo.width, Image.Resampling.BOX), 0, 1)
+
+
+def mask_digest(mask: Mask) -> str:
+    """Return the SHA-256, in hex, by which a recipe names a mask."""
+    return hashlib.sha256(mask.tobytes()).hexdigest()
+
+
+def check_masks(masks: object) -> None:
+    """Raise UsageError for anything but a list or a tuple: one mask by itself would be taken for a list of rows."""
     if not isinstance(masks, list | tuple):
-        raise UsageError(f"masks must be a list of arrays, but is {type(masks).__name__}; put it in brackets")
+        raise UsageError(f"masks must be a list, but is {type(masks).__name__}; put it in brackets")
+
+
+def regions_of(masks: Sequence[MaskSource], styles: int, height: int, width: int, name: str) -> list[Mask]:
+    """A soft-edged weight ``(height, width)`` for each style, or none where there are no masks."""
+    check_masks(masks)
     if styles < 1:
         raise UsageError("a picture needs a style, and none was given: a style is a Style or a name")
     if not masks:
@@ -41,9 +91,10 @@ def regions_of(masks: Sequence[Mask], styles: int, height: int, width: int, name
             raise UsageError(f"{styles} styles need {styles - 1} or {styles} masks; or blend them into one style")
         return []
     if len(masks) not in (styles, styles - 1):
-        raise UsageError(f"styles need a mask each, or one fewer: {styles} styles and {len(masks)} masks were given")
+        given = f"{counted(styles, 'style')} and {counted(len(masks), 'mask')} were given"
+        raise UsageError(f"styles need a mask each, or one fewer: {given}")
     found = []
-    for mask in map(_as_mask, masks):
+    for mask in map(as_mask, masks):
         if mask.shape != (height, width):
             shape = " x ".join(str(side) for side in mask.shape[::-1])
             raise InputError(f"a mask has {shape} pixels and {name} {width} x {height}; make them the same size")

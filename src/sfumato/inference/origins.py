@@ -7,7 +7,7 @@ looked up: the bank knows where in which picture its vectors were seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +107,7 @@ def find_origins(
 
 
 def _origins(stylizer: Stylizer, recipe: Recipe, style: Style, photo: ArraySource) -> Origins:
-    painting = stylizer.matched(photo, style, recipe.strength, recipe.stroke, recipe.color, recipe.seed)
+    painting = stylizer.matched(photo, style, replace(recipe.options, quality="standard"))
     for _ in painting.tiles():
         pass
     bank = painting.banks[-1]

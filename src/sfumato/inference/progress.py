@@ -5,8 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from sfumato.errors import UsageError
+
 #: Is called with the share that is done, from 0 to 1, which never falls, and with what is being done, in a few words.
 Progress: TypeAlias = Callable[[float, str], object]
+
+
+def check_progress(progress: object) -> None:
+    """Raise UsageError for anything but a function and None."""
+    if progress is not None and not callable(progress):
+        raise UsageError(
+            f"progress must be a function of the share that is done and what is done next, but is {progress!r:.80}"
+        )
+
+
+def portion(progress: Progress | None, start: float, end: float) -> Progress | None:
+    """Return the progress of a part of the work, which is what ``progress`` is told from ``start`` to ``end``."""
+    if progress is None:
+        return None
+    whole = progress
+    return lambda share, doing: whole(start + (end - start) * share, doing)
 
 
 class Work:

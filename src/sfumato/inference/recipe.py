@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from sfumato import __version__
 from sfumato.checks import check_range, check_whole
 from sfumato.errors import InputError, ModelError, UsageError, first_line
+from sfumato.inference.options import Color, PaintOptions, Quality
 from sfumato.inference.retouch import UNPAINTED, Finish, finishes
 from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import StylePicture
-from sfumato.inference.stylizer import Color, Quality, Stylizer
+from sfumato.inference.stylizer import Stylizer
+from sfumato.public import public
 from sfumato.style_code import StyleCode, from_text, to_text
 from sfumato.text import short
 
-#: JSON readers keep whole numbers up to here.
-MAX_SEED = 2**53
 _MOST_PARTS = 32  # of a blend's name that are looked up
 #: What a recipe of other types or ranges makes the reader stumble on. (`binascii.Error` is a ValueError.)
 _DAMAGED = (
@@ -48,6 +48,7 @@ def pictures_to_json(style: Style) -> list[dict[str, Any]]:
     return [{"sha256": each.sha256, "weight": each.weight} for each in style.pictures]
 
 
+@public
 @dataclass(frozen=True)
 class Recipe:
     """A stylisation by value.
@@ -91,11 +92,15 @@ class Recipe:
     photo_sha256: str = ""
 
     @classmethod
-    def of(cls, stylizer: Stylizer, styles: Sequence[Style], **options: Any) -> Self:
-        """The recipe of painting with these styles; ``options`` are the attributes from ``strength`` on."""
-        card = stylizer.card
-        decoder = stylizer.networks.digest if options.get("quality", "draft") != "draft" else ""
-        made = cls(__version__, card.model, card.digest, [], **options, kind=card.kind, decoder_sha256=decoder)
+    def of(
+        cls, stylizer: Stylizer, styles: Sequence[Style], options: PaintOptions | None = None, **others: Any
+    ) -> Self:
+        """The recipe of painting with these styles and options; ``others`` are further attributes by name."""
+        card, options = stylizer.card, options or PaintOptions()
+        quality = stylizer.choose_quality(options.quality, styles)
+        chosen = {**asdict(options), "quality": quality}
+        decoder = "" if quality == "draft" else stylizer.networks.digest
+        made = cls(__version__, card.model, card.digest, [], **chosen, **others, kind=card.kind, decoder_sha256=decoder)
         return made.with_styles(styles)
 
     def with_styles(self, styles: Sequence[Style]) -> Self:
@@ -111,9 +116,9 @@ class Recipe:
         return [Finish(**each) for each in self.finish]
 
     @property
-    def options(self) -> dict[str, Any]:
-        """What `Stylizer` takes besides photo, styles and masks."""
-        return {key: getattr(self, key) for key in ("strength", "stroke", "color", "seed", "quality")}
+    def options(self) -> PaintOptions:
+        """How the photo is painted. Raises UsageError where a value is outside its range."""
+        return PaintOptions(self.strength, self.stroke, self.color, self.quality, self.seed)
 
     def to_json(self) -> dict[str, Any]:
         found = {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
@@ -162,13 +167,10 @@ class Recipe:
             raise ValueError("its parts have other types")
         if not (self.version + self.model_sha256 + self.decoder_sha256).isprintable():  # errors tell of them
             raise ValueError("its parts have signs that cannot be shown")
-        if self.color not in get_args(Color) or self.quality not in get_args(Quality):
-            raise ValueError("its color or quality is none")
+        if self.options.quality is None:
+            raise ValueError("its quality is missing")
         if not (self.guidance is None or isinstance(self.guidance, dict)):
             raise ValueError("its guidance has another type")
-        check_range(self.strength, 0.0, 1.0, "its strength")
-        check_range(self.stroke, 0.5, 2.0, "its stroke")
-        check_whole(self.seed, 0, MAX_SEED, "its seed")
         check_whole(self.file_quality, 1, 100, "its file_quality")
         if check_whole(self.max_size, 0, 1_000_000, "its max_size"):
             check_whole(self.max_size, 16, 1_000_000, "its max_size")

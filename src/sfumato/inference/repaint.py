@@ -75,7 +75,7 @@ def check_repainted(
     Masks are not in a recipe, only their hashes. Under them each pixel must lie between what the styles and the photo
     have there; without them, all is one painting, and must be met.
     """
-    again = [stylizer.paint(photo, style, **recipe.options, name=str(path)) for style in styles]
+    again = [stylizer.paint(photo, style, recipe.options, name=str(path)) for style in styles]
     if recipe.masks:
         again.append(photo)
     else:

@@ -23,6 +23,7 @@ from sfumato.inference.sources import PixelSource, Source
 from sfumato.inference.tiling import tiles
 from sfumato.inference.upscale import SCALE, upscale, upscaler_digest
 from sfumato.metadata import Metadata, recipe_json
+from sfumato.public import public
 
 _Array = npt.NDArray[np.float32]
 
@@ -59,6 +60,7 @@ _BAND_ROWS = 128  # that are adjusted at a time
 _UPSCALING = 20  # times the work that other colours or sharpness take, both for a pixel that goes in
 
 
+@public
 @dataclass(frozen=True)
 class Finish:
     """One finishing of a picture; 0 leaves as it is, and nothing is done where nothing is asked for.

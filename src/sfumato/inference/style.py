@@ -1,29 +1,45 @@
-"""Styles: a code and the pictures that it is made of, under a name."""
+"""Styles: a code and the pictures that it is made of, under a name; and those learnt from what a person likes."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from PIL import Image
+import numpy as np
+import numpy.typing as npt
 
-from sfumato.errors import InputError, ModelError, UsageError
-from sfumato.image import ImageSource, Picture, as_image, is_file_like
-from sfumato.inference.library import TASTE_SUFFIX, split_name, style_path
-from sfumato.inference.style_pictures import StylePicture, built_in_pictures
+from sfumato.errors import ModelError, UsageError
+from sfumato.files import atomic_file
+from sfumato.image import ImageSource, Photo, Picture
+from sfumato.inference.bundle import Card
+from sfumato.inference.inputs import several_pictures, usable
+from sfumato.inference.library import (
+    TASTE_SUFFIX,
+    is_name,
+    own_names,
+    personal_names,
+    personal_path,
+    split_name,
+    style_path,
+)
+from sfumato.inference.painting_model import PaintingModel
+from sfumato.inference.personal_file import PREFERENCE, file_bytes, read_file
+from sfumato.inference.style_distance import measured_distance, small_copy
+from sfumato.inference.style_pictures import StylePicture, built_in_pictures, read_liked
+from sfumato.public import public
 from sfumato.style_code import StyleCode
 
-if TYPE_CHECKING:
-    from sfumato.inference.stylizer import Stylizer
-
-#: In pixels: a picture whose longer side is below this is smaller than the coarsest marks of the networks.
-SMALLEST_SIDE = 16
+#: What people may say of their pictures; ``unstated`` where nobody did.
+RIGHTS = ("own", "licensed", "public-domain", "unstated")
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
+@public
 @dataclass(frozen=True)
 class Style:
     """A named style code.
@@ -58,30 +74,32 @@ class Style:
             raise UsageError(f"a style's name is text, but {type(name).__name__} was given")
         path = style_path(name, own)
         if path.suffix == TASTE_SUFFIX:
-            from sfumato.inference.taste import Taste
-
-            return Taste.load(path).style_named(name)
+            return PersonalStyle.load(path).style_named(name)
         code, about = StyleCode.load(path)
         return cls(name, code, about, pictures=built_in_pictures(name))
 
     @classmethod
-    def from_image(cls, source: ImageSource, name: str | None = None, stylizer: Stylizer | None = None) -> Self:
+    def from_image(cls, source: ImageSource, name: str | None = None, stylizer: PaintingModel | None = None) -> Self:
         """The style of one picture, for the model of ``stylizer`` (by default the one that ships with Sfumato)."""
+        if isinstance(source, list | tuple):
+            raise UsageError(
+                f"from_image takes one picture, but {type(source).__name__} was given; from_images takes several"
+            )
         if name is None and isinstance(source, str | os.PathLike):
             name = Path(source).stem
         return cls.from_images([source], name, stylizer)
 
     @classmethod
     def from_images(
-        cls, sources: Iterable[ImageSource] | ImageSource, name: str | None = None, stylizer: Stylizer | None = None
+        cls,
+        sources: Iterable[ImageSource] | ImageSource,
+        name: str | None = None,
+        stylizer: PaintingModel | None = None,
     ) -> Self:
         """What several pictures have in common: the mean of their codes. One picture is one."""
-        if stylizer is None:
-            from sfumato.inference.stylizer import Stylizer
-
-            stylizer = Stylizer()
-        read = [usable(source) for source in _several(sources)]
-        codes = [stylizer.encode(picture) for picture in read]
+        model = stylizer or PaintingModel()
+        read = [usable(source) for source in several_pictures(sources)]
+        codes = [model.encode(picture) for picture in read]
         if not codes:
             raise UsageError("a style needs at least one picture, and none was given")
         kind = "picture" if len(codes) == 1 else "pictures"
@@ -107,16 +125,14 @@ class Style:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Style:
-        """Reads a style file; of a taste's file (``NAME.sfumato``), its heaviest style.
+        """Reads a style file; of a personal style's file (``NAME.sfumato``), its heaviest style.
 
         Raises:
             InputError: the file cannot be read.
             ModelError: it is damaged or not a style.
         """
         if Path(path).suffix == TASTE_SUFFIX:
-            from sfumato.inference.taste import Taste
-
-            return Taste.load(path).style
+            return PersonalStyle.load(path).style
         code, about = StyleCode.load(path)
         return cls(about.get("name") or Path(path).name.split(".")[0], code, about)
 
@@ -128,28 +144,17 @@ class Style:
         """
         self.code.save(path, {**self.about, "name": self.name}, overwrite)
 
-    def check_model(self, model: str, size: int, look_size: int) -> None:
-        """Raises ModelError unless the code fits that model: ``size`` numbers and a look of ``look_size``."""
-        if (self.code.model, len(self.code)) != (model, size):
+    def check_model(self, card: Card) -> None:
+        """Raises ModelError unless the code fits the model of that card."""
+        if (self.code.model, len(self.code)) != (card.model, card.code_size):
             again = "make the style again from its picture, with this model"
             if self.about.get("kind") == "personal":
                 again = f"learn it again (sfumato personal learn {split_name(self.name)[0]}), or ask whom it came from"
             raise ModelError(
-                f"the style {self.name!r} was made by the model {self.code.model!r} and this is {model!r}; {again}"
+                f"the style {self.name!r} was made by the model {self.code.model!r} and this is {card.model!r}; {again}"
             )
-        if self.code.look is not None and len(self.code.look) != look_size:
+        if self.code.look is not None and len(self.code.look) != card.look_size:
             raise ModelError(f"the style {self.name!r} is damaged or of another version; make it again")
-
-
-def _several(sources: Any) -> Iterable[Any]:
-    """Pictures one by one: a path is no list of letters, an open file none of lines, an array none of rows."""
-    if is_file_like(sources) or isinstance(sources, Image.Image) or getattr(sources, "ndim", 4) < 4:
-        return [sources]
-    if hasattr(sources, "ndim"):  # a batch
-        return [sources[i : i + 1] for i in range(len(sources))]
-    if not isinstance(sources, Iterable):
-        raise UsageError(f"a style is made of pictures, but {type(sources).__name__} was given")
-    return sources
 
 
 def _blended(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:
@@ -164,31 +169,202 @@ def _blended(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:
     return tuple(found)
 
 
-def usable(source: ImageSource) -> Picture:
-    """One picture ``(1, 3, H, W)`` that is large enough to be painted or to be a style.
+@public
+@dataclass(frozen=True, eq=False)
+class PersonalStyle:
+    """What was learnt from the pictures that a person likes; one file, ``NAME.sfumato``, holds it.
+
+    Attributes:
+        name: the style's.
+        codes: the centres of what is liked, of one model, the heaviest first; at least one.
+        weights: of the centres, above 0.
+        liked, disliked: SHA-256, in hex, of the pictures that it was learnt from, sorted.
+        answers: to how many questions it was learnt from besides.
+        rights: how many pictures are under which of `RIGHTS`.
+        created: when it was learnt, as in ``2026-11-26T22:22:38.123456Z``.
+        preference: numbers of the preference model, by name.
+        pictures: for each centre, liked pictures that are near it. The file does not hold them: only the person who
+            likes them has them (`style_pictures.read_liked`).
+    """
+
+    name: str
+    codes: tuple[StyleCode, ...]
+    weights: tuple[float, ...]
+    liked: tuple[str, ...] = ()
+    disliked: tuple[str, ...] = ()
+    answers: int = 0
+    rights: Mapping[str, int] = field(default_factory=dict)
+    created: str = ""
+    preference: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    pictures: Sequence[Sequence[StylePicture]] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ModelError where the parts do not fit each other."""
+        if not is_name(self.name):
+            raise ModelError(f"a style's name has small letters, digits and dashes, and {self.name!r} does not fit")
+        if not self.codes or len(self.codes) != len(self.weights):
+            raise ModelError(
+                f"a style file has centres, a weight each, and this has {len(self.codes)}, {len(self.weights)}"
+            )
+        if not (np.isfinite(self.weights).all() and min(self.weights) > 0):
+            raise ModelError(f"the weights of a style's centres are above 0, and these are {list(self.weights)}")
+        shapes = {(code.model, len(code), None if code.look is None else len(code.look)) for code in self.codes}
+        if len(shapes) > 1:
+            raise ModelError("a style's centres are of one model, and these are of several")
+        if not all(_HASH.fullmatch(digest) for digest in (*self.liked, *self.disliked)):
+            raise ModelError("a style's pictures are named by SHA-256, and one is not")
+        if not all(right in RIGHTS and count >= 0 for right, count in self.rights.items()):
+            raise ModelError(f"rights are {', '.join(RIGHTS)}, and these are {dict(self.rights)}")
+        for key, values in self.preference.items():
+            if not (np.issubdtype(values.dtype, np.number) and np.isfinite(values).all()):
+                raise ModelError(f"the numbers {PREFERENCE}{key} of a style are not all finite")
+
+    @property
+    def model(self) -> str:
+        """The id of the model whose codes these are."""
+        return self.codes[0].model
+
+    @property
+    def style(self) -> Style:
+        """The heaviest centre."""
+        return self.styles[0]
+
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        """All centres, the heaviest first: NAME, NAME/2, NAME/3 and so on."""
+        count = len(self.liked)
+        about = {"kind": "personal", "title": f"learnt from {count} picture{'s' if count != 1 else ''}"}
+        if len(self.codes) > 1:
+            about["title"] += f": {self.name} to {self.name}/{len(self.codes)}"
+        if rights := ", ".join(f"{right}: {count}" for right, count in sorted(self.rights.items()) if count):
+            about["rights"] = rights
+        if self.created:
+            about["learnt"] = self.created[:16].replace("T", " ")
+        pictures: Sequence[Sequence[StylePicture]] = self.pictures or ((),) * len(self.codes)
+        return tuple(
+            Style(self.name if i == 0 else f"{self.name}/{i + 1}", code, about, near)
+            for i, (code, near) in enumerate(zip(self.codes, pictures, strict=True))
+        )
+
+    def style_named(self, name: str) -> Style:
+        """The centre of that name: NAME, NAME/2 and so on.
+
+        Raises:
+            UsageError: it has no such centre.
+        """
+        styles, (_, number) = self.styles, split_name(name)
+        if not 1 <= number <= len(styles):
+            names = ", ".join(style.name for style in styles)
+            raise UsageError(f"there is no style {name!r}: {self.name} has {len(styles)} ({names})")
+        return styles[number - 1]
+
+    def style_for(self, stylizer: PaintingModel, photo: Photo | Picture) -> Style:
+        """The centre that suits a photo: the one whose palette, contrast and tones are nearest to the photo's own.
+
+        Raises:
+            ModelError: the style is another model's.
+        """
+        styles = self.styles
+        styles[0].check_model(stylizer.card)
+        if len(styles) == 1:
+            return styles[0]
+        own, _ = stylizer.look(small_copy(photo))
+        return min(styles, key=lambda style: measured_distance(style.code, own))
+
+    def to_bytes(self) -> bytes:
+        """The file's (`personal_file`)."""
+        looks = [code.look for code in self.codes if code.look is not None]
+        card = {
+            "name": self.name,
+            "model": self.model,
+            "liked": sorted(self.liked),
+            "disliked": sorted(self.disliked),
+            "answers": self.answers,
+            "rights": dict(self.rights),
+            "created": self.created,
+        }
+        tensors: dict[str, npt.NDArray[Any]] = {
+            "codes": np.stack([code.vector for code in self.codes]),
+            "weights": np.array(self.weights, np.float32),
+        }
+        if looks:
+            tensors["looks"] = np.stack(looks).astype(np.float16)
+        for key, values in sorted(self.preference.items()):
+            tensors[f"{PREFERENCE}{key}"] = values
+        return file_bytes(card, tensors)
+
+    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Writes the file, whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written, or is there and is not to be replaced.
+        """
+        with atomic_file(path, overwrite) as file:
+            file.write(self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a file that :meth:`save` wrote; it may come from anybody.
+
+        Raises:
+            InputError: the file cannot be read.
+            ModelError: it is damaged, no personal style, too large for one, or of a later version of Sfumato.
+        """
+        read = read_file(path, cls._of)
+        return replace(read, pictures=read_liked(Path(path).parent, len(read.codes)))
+
+    @classmethod
+    def _of(cls, card: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Self:
+        codes, looks = tensors["codes"], tensors.get("looks")
+        return cls(
+            card["name"],
+            tuple(StyleCode(c, card["model"], None if looks is None else looks[i]) for i, c in enumerate(codes)),
+            tuple(float(weight) for weight in tensors["weights"]),
+            tuple(card["liked"]),
+            tuple(card["disliked"]),
+            card["answers"],
+            card["rights"],
+            card["created"],
+            {key.removeprefix(PREFERENCE): v for key, v in tensors.items() if key.startswith(PREFERENCE)},
+        )
+
+
+@public
+def load_style(name_or_path: str | os.PathLike[str], own: bool = False) -> Style:
+    """Return the style of that name, or that a file holds (``.safetensors``, or ``.sfumato``, a personal style's).
+
+    Args:
+        name_or_path: a name, as :meth:`Style.named` takes it, or a file, as :meth:`Style.load` does.
+        own: as in :meth:`Style.named`.
 
     Raises:
-        InputError: it cannot be read, is too small, or is a batch.
+        UsageError: there is no style of that name.
+        InputError: the file cannot be read.
+        ModelError: it is damaged or not a style.
     """
-    picture = as_image(source)
-    name = source if isinstance(source, str | os.PathLike) else "the picture"
-    if len(picture) != 1:
-        raise InputError(f"{name} is a batch of {len(picture)} pictures; pass them one at a time")
-    check_size(picture.shape[2], picture.shape[3], str(name))
-    return picture
+    if isinstance(name_or_path, os.PathLike) or str(name_or_path).endswith((".safetensors", TASTE_SUFFIX)):
+        return Style.load(name_or_path)
+    return Style.named(name_or_path, own)
 
 
-def check_size(height: int, width: int, name: str) -> None:
-    """Raises InputError for a picture that is too small to be painted."""
-    if max(height, width) < SMALLEST_SIDE:
-        raise InputError(f"{name} has {width} x {height} pixels; Sfumato needs {SMALLEST_SIDE} or more on a side")
+def load_style_or_person(name_or_path: str | os.PathLike[str], own: bool = False) -> Style | PersonalStyle:
+    """As :func:`load_style`, but of a personal style that has several centres all of them, where none is named."""
+    text = os.fspath(name_or_path)
+    if text.endswith(TASTE_SUFFIX) or (text in personal_names(own) and text not in own_names(own)):
+        found = PersonalStyle.load(text if text.endswith(TASTE_SUFFIX) else personal_path(text))
+        return found if len(found.codes) > 1 else found.style
+    return load_style(name_or_path, own)
 
 
-def as_styles(style: Style | str | Sequence[Style | str] | None) -> list[Style | str]:
-    """What is asked for as a list. Raises UsageError for anything but styles and names."""
+def as_styles(style: Any) -> list[Any]:
+    """What is asked for as a list of styles, personal styles and names.
+
+    Raises:
+        UsageError: it is something else.
+    """
     styles: list[Any] = [] if style is None else list(style) if isinstance(style, list | tuple) else [style]
     for each in styles:
-        if not isinstance(each, Style | str):
+        if not isinstance(each, Style | PersonalStyle | str):
             raise UsageError(
                 f"a style is a Style or a name, but {type(each).__name__} was given; Style.from_image makes one of a "
                 "picture, Style.blend one of several"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sfumato import __version__, assets
 from sfumato.image import ImageSource, Photo, resize, to_uint8
+from sfumato.inference.inputs import usable
 from sfumato.inference.progress import Progress
-from sfumato.inference.style import Style, usable
+from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 from sfumato.metadata import Metadata
 from sfumato.sheet import gallery

@@ -1,1 +1,4 @@
-"""The networks: modules and nothing else."""
+"""The networks: modules and nothing else.
+
+This package is not public: its names may change.
+"""

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from sfumato.errors import ModelError
+from sfumato.inference.style import RIGHTS, PersonalStyle
 from sfumato.inference.style_pictures import StylePicture
-from sfumato.inference.taste import RIGHTS, Taste
 from sfumato.personal.centres import Centre, centres
 from sfumato.personal.look import Remark, odd_one
 from sfumato.personal.preference_model import PreferenceModel, suggestions
@@ -19,7 +19,7 @@ _LEAST_CHANCE = 0.05  # that a liked picture is given
 _PAINTED_WITH = 8  # pictures of a style, at most: more would have few vectors each in a bank
 
 
-def learn(prefs: Preferences, codes: Mapping[str, StyleCode]) -> Taste | None:
+def learn(prefs: Preferences, codes: Mapping[str, StyleCode]) -> PersonalStyle | None:
     """Learn a taste from pictures and answers; None where nothing is liked.
 
     Args:
@@ -34,7 +34,7 @@ def learn(prefs: Preferences, codes: Mapping[str, StyleCode]) -> Taste | None:
     model = fit_model(prefs, codes, space, found)
     counts = {right: sum(p.rights == right for p in (*liked, *disliked)) for right in RIGHTS}
     hashes = [tuple(sorted(p.sha256 for p in of)) for of in (liked, disliked)]
-    return Taste(
+    return PersonalStyle(
         prefs.name,
         tuple(centre.code for centre in found),
         tuple(centre.weight for centre in found),
@@ -72,7 +72,9 @@ def odd_remark(prefs: Preferences, codes: Mapping[str, StyleCode]) -> Remark | N
     return Remark(str(prefs.file(odd)), "odd", said, left_out=False)
 
 
-def nearest_pictures(prefs: Preferences, taste: Taste, codes: Mapping[str, StyleCode]) -> list[list[RatedPicture]]:
+def nearest_pictures(
+    prefs: Preferences, taste: PersonalStyle, codes: Mapping[str, StyleCode]
+) -> list[list[RatedPicture]]:
     """For each centre of a taste the liked pictures that are nearer to it than to the others, the nearest first."""
     if prefs.imported:
         return [[] for _ in taste.codes]
@@ -86,7 +88,9 @@ def nearest_pictures(prefs: Preferences, taste: Taste, codes: Mapping[str, Style
     return [[picture for _, picture in sorted(each, key=lambda one: one[0])] for each in found]
 
 
-def painting_pictures(prefs: Preferences, taste: Taste, codes: Mapping[str, StyleCode]) -> list[list[StylePicture]]:
+def painting_pictures(
+    prefs: Preferences, taste: PersonalStyle, codes: Mapping[str, StyleCode]
+) -> list[list[StylePicture]]:
     """For each centre of a taste the liked pictures that it is painted with: the nearest few, each with the chance, as
     the preference model has it, that the person prefers it to any painting."""
     model = PreferenceModel.of(taste.preference, StyleSpace.load())
@@ -99,7 +103,7 @@ def painting_pictures(prefs: Preferences, taste: Taste, codes: Mapping[str, Styl
     return found
 
 
-def suggested_styles(taste: Taste) -> list[str]:
+def suggested_styles(taste: PersonalStyle) -> list[str]:
     """The three built-in styles that a taste would choose; none where it holds no preference model of this version."""
     if not taste.preference:
         return []

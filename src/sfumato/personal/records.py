@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sfumato import assets
 from sfumato.errors import UsageError
 from sfumato.inference.library import personal_folder
-from sfumato.inference.taste import RIGHTS, Taste
+from sfumato.inference.style import RIGHTS, PersonalStyle
 from sfumato.style_code import StyleCode
 
 #: Version of ``taste.json``.
@@ -28,7 +28,7 @@ class RatedPicture:
         path: absolute; of a copy, relative to the person's folder.
         sha256: of the file, in hex.
         liked: whether it is liked; otherwise it is disliked.
-        rights: one of `inference.taste.RIGHTS`.
+        rights: one of `inference.style.RIGHTS`.
         added: when, in UTC.
     """
 
@@ -90,7 +90,7 @@ class Preferences:
     def disliked(self) -> tuple[RatedPicture, ...]:
         return tuple(picture for picture in self.pictures if not picture.liked)
 
-    def is_learnt(self, taste: Taste | None) -> bool:
+    def is_learnt(self, taste: PersonalStyle | None) -> bool:
         """Whether a taste was learnt from these pictures and answers; unreadable pictures may be missing in it."""
         if self.imported:
             return True

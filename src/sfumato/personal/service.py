@@ -16,10 +16,9 @@ from typing import Literal
 
 from sfumato.errors import OutputError, UsageError
 from sfumato.inference.library import is_name, new_personal_path, personal_folder
-from sfumato.inference.style import Style
+from sfumato.inference.style import PersonalStyle, Style
 from sfumato.inference.style_pictures import LIKED, write_liked
 from sfumato.inference.stylizer import Stylizer
-from sfumato.inference.taste import Taste
 from sfumato.personal.gathering import Gathered, recall
 from sfumato.personal.learning import learn, painting_pictures
 from sfumato.personal.look import Seen
@@ -42,7 +41,7 @@ from sfumato.style_code import StyleCode, to_text
 
 def create(
     name: str, found: Gathered, stylizer: Stylizer, rights: str = "unstated", copy: bool = False
-) -> tuple[Preferences, Taste | None]:
+) -> tuple[Preferences, PersonalStyle | None]:
     """Store a new name, and learn from its pictures.
 
     Raises:
@@ -66,7 +65,7 @@ def add(
     rights: str = "unstated",
     copy: bool = False,
     seen: Mapping[str, Seen] | None = None,
-) -> tuple[Preferences, Taste | None]:
+) -> tuple[Preferences, PersonalStyle | None]:
     """Add pictures, or change sides of those that are there. With nothing gathered, only learn again.
 
     Args:
@@ -86,7 +85,7 @@ def add(
 
 def remove(
     name: str, hashes: Sequence[str], stylizer: Stylizer, answers: bool = False
-) -> tuple[Preferences, Taste | None]:
+) -> tuple[Preferences, PersonalStyle | None]:
     """Forget pictures by their hashes, with their codes, and all answers if ``answers``.
 
     Raises:
@@ -106,7 +105,7 @@ def answer(
     second: Style,
     preferred: Literal["first", "second", "neither"],
     stylizer: Stylizer,
-) -> tuple[Preferences, Taste | None]:
+) -> tuple[Preferences, PersonalStyle | None]:
     """Store one more answer, and learn from it.
 
     Raises:
@@ -120,7 +119,7 @@ def answer(
     return _edit(name, edit, stylizer, {}, {ids[0][1]: first.code, ids[1][1]: second.code})
 
 
-def install(taste: Taste, name: str) -> Preferences:
+def install(taste: PersonalStyle, name: str) -> Preferences:
     """Store a taste that was imported from a file, under a name.
 
     Raises:
@@ -157,7 +156,7 @@ def delete(name: str) -> None:
             raise OutputError(f"cannot remove all of {left}: {problem.strerror or problem}; remove it") from problem
 
 
-def learnt_taste(prefs: Preferences) -> Taste:
+def learnt_taste(prefs: Preferences) -> PersonalStyle:
     """The taste, if it was learnt from all pictures and answers.
 
     Raises:
@@ -203,7 +202,7 @@ def _edit(
     stylizer: Stylizer,
     seen: Mapping[str, Seen],
     shown: Mapping[str, StyleCode] | None = None,
-) -> tuple[Preferences, Taste | None]:
+) -> tuple[Preferences, PersonalStyle | None]:
     with writing():
         before = load_preferences(name)
         before.check_learnable()
@@ -219,7 +218,7 @@ def _write(
     seen: Mapping[str, Seen],
     stylizer: Stylizer,
     shown: Mapping[str, StyleCode] | None = None,
-) -> Taste | None:
+) -> PersonalStyle | None:
     """Writes all of a person's folder that is not there as it should be, and returns what was learnt.
 
     ``was`` is what was kept until now, ``seen`` what is known of pictures already, ``shown`` the styles of a new

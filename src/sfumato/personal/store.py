@@ -8,7 +8,7 @@
         taste.json             the record: pictures (where, hash, liked or not, rights, when) and answers
         codes/HASH.safetensors style code and sketch of each picture, and codes of styles that questions were about
         pictures/HASH.jpg      copies, where they were asked for
-        NAME.sfumato           what was learnt of it (`inference.taste`): the style
+        NAME.sfumato           what was learnt of it (`inference.personal_file`): the style
       .lock                    taken by whoever writes
 
 Nothing about a person lies anywhere else. Whoever writes holds the lock, and each file is replaced as a whole, the
@@ -36,9 +36,8 @@ from sfumato.errors import InputError, OutputError, SfumatoError, UsageError, fi
 from sfumato.files import atomic_file, read_bytes, read_json
 from sfumato.image import picture_digest
 from sfumato.inference.library import PERSONAL, TASTE_SUFFIX, has_personal, is_name, personal_folder
-from sfumato.inference.style import Style
+from sfumato.inference.style import PersonalStyle, Style
 from sfumato.inference.style_pictures import LIKED
-from sfumato.inference.taste import Taste
 from sfumato.limits import max_pixels, most_bytes
 from sfumato.locks import locked
 from sfumato.personal.look import Remark, Seen
@@ -106,14 +105,14 @@ def load_preferences(name: str) -> Preferences:
         ) from problem
 
 
-def load_taste(prefs: Preferences) -> Taste | None:
+def load_taste(prefs: Preferences) -> PersonalStyle | None:
     """Read what was learnt; None where nothing is liked.
 
     Raises:
         ModelError: its file is damaged.
     """
     path = prefs.folder / f"{prefs.name}.sfumato"
-    return Taste.load(path) if os.path.exists(path) else None
+    return PersonalStyle.load(path) if os.path.exists(path) else None
 
 
 def missing_pictures(prefs: Preferences) -> list[Remark]:

@@ -10,7 +10,7 @@ from sfumato.cli.output import say, say_json
 
 if TYPE_CHECKING:
     from sfumato.inference import Stylizer
-    from sfumato.inference.taste import Taste
+    from sfumato.inference.style import PersonalStyle
     from sfumato.personal.look import Remark
     from sfumato.personal.records import Preferences
     from sfumato.style_code import StyleCode
@@ -28,7 +28,7 @@ def codes_of(prefs: Preferences, stylizer: Stylizer | None = None) -> dict[str, 
     return {digest: one.code for digest, one in recall(prefs, stylizer or Stylizer())[0].items()}
 
 
-def facts_of(prefs: Preferences, taste: Taste | None, remarks: Sequence[Remark]) -> dict[str, Any]:
+def facts_of(prefs: Preferences, taste: PersonalStyle | None, remarks: Sequence[Remark]) -> dict[str, Any]:
     """What is known under a name, for JSON."""
     from sfumato.personal.learning import suggested_styles
 
@@ -50,7 +50,7 @@ def facts_of(prefs: Preferences, taste: Taste | None, remarks: Sequence[Remark])
     }
 
 
-def contents(taste: Taste) -> dict[str, Any]:
+def contents(taste: PersonalStyle) -> dict[str, Any]:
     return {
         "name": taste.name,
         "model": taste.model,
@@ -64,7 +64,7 @@ def contents(taste: Taste) -> dict[str, Any]:
     }
 
 
-def describe_file(taste: Taste) -> None:
+def describe_file(taste: PersonalStyle) -> None:
     """Print what is in a file."""
     parts = [
         f"{counted_noun(len(taste.codes), 'style')} of the model {taste.model}",
@@ -76,7 +76,9 @@ def describe_file(taste: Taste) -> None:
     say("Not in it: the pictures, their names, and where they lie.")
 
 
-def print_result(prefs: Preferences, taste: Taste | None, remarks: Sequence[Remark], as_json: bool = False) -> None:
+def print_result(
+    prefs: Preferences, taste: PersonalStyle | None, remarks: Sequence[Remark], as_json: bool = False
+) -> None:
     if as_json:
         say_json(facts_of(prefs, taste, remarks), 2)
         return
@@ -89,7 +91,7 @@ def print_result(prefs: Preferences, taste: Taste | None, remarks: Sequence[Rema
     say(f"All that is known lies in {prefs.folder}")
 
 
-def print_summary(prefs: Preferences, taste: Taste | None) -> None:
+def print_summary(prefs: Preferences, taste: PersonalStyle | None) -> None:
     if prefs.imported and taste is not None:
         say(f"{prefs.name}: {counted_noun(len(taste.codes), 'style')} that came as a file")
         return
@@ -109,7 +111,7 @@ def print_summary(prefs: Preferences, taste: Taste | None) -> None:
             say(f"  not from all of them: run sfumato personal learn {prefs.name}")
 
 
-def print_styles(prefs: Preferences, taste: Taste, codes: Mapping[str, StyleCode]) -> None:
+def print_styles(prefs: Preferences, taste: PersonalStyle, codes: Mapping[str, StyleCode]) -> None:
     """Print the centres, with the pictures nearest to each."""
     from sfumato.personal.learning import nearest_pictures
 

@@ -50,11 +50,11 @@ def import_(
 ) -> None:
     """Keep a style that somebody exported under its name, or another."""
     from sfumato.inference.library import has_personal, style_names
-    from sfumato.inference.taste import Taste
+    from sfumato.inference.style import PersonalStyle
     from sfumato.personal.service import install
     from sfumato.personal.store import load_taste
 
-    taste = Taste.load(file)
+    taste = PersonalStyle.load(file)
     called = taste.name if name is None else name
     if called in style_names() or has_personal(called):
         raise UsageError(f"there is a style {called} already; import this one under another name, as in --name friend")

@@ -1,0 +1,53 @@
+"""How a photo is painted: the options of a painting, checked in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from sfumato.checks import check_range, check_whole
+from sfumato.errors import UsageError
+from sfumato.public import public
+
+Color: TypeAlias = Literal["style", "content", "luminance"]
+#: ``"draft"``: one pass of the small network. ``"standard"``: matched features of the style's own pictures. ``"best"``:
+#: the same, refined.
+Quality: TypeAlias = Literal["draft", "standard", "best"]
+
+#: Readers of JSON keep whole numbers up to here, and a recipe keeps the seed in JSON.
+MAX_SEED = 2**53
+
+
+@public
+@dataclass(frozen=True)
+class PaintOptions:
+    """Everything that decides how a photo is painted, apart from the photo, the styles and the masks.
+
+    Attributes:
+        strength: from 0, which gives the photo back through the same network, to 1, the full style.
+        stroke: size of the brush marks, from 0.5 to 2.
+        color: ``"style"`` takes the style's palette; ``"content"`` paints with the photo's palette; ``"luminance"``
+            keeps the colour of every pixel and takes only light and dark from the painting.
+        quality: ``"draft"``, ``"standard"`` or ``"best"``; ``None``: see :meth:`Stylizer.choose_quality`.
+        seed: of the random placement of the brush marks, from 0 to `MAX_SEED`.
+
+    Raises:
+        UsageError: a value is outside its range.
+    """
+
+    strength: float = 1.0
+    stroke: float = 1.0
+    color: Color = "style"
+    quality: Quality | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_range(self.strength, 0.0, 1.0, "strength")
+        check_range(self.stroke, 0.5, 2.0, "stroke")
+        if self.color not in get_args(Color):
+            raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {self.color!r}")
+        if self.quality is not None and self.quality not in get_args(Quality):
+            raise UsageError(f"quality must be one of {', '.join(get_args(Quality))}, but is {self.quality!r}")
+        if hasattr(self.seed, "__index__") and not isinstance(self.seed, bool):  # NumPy's whole numbers too
+            object.__setattr__(self, "seed", int(self.seed))
+        check_whole(self.seed, 0, MAX_SEED, "seed")

@@ -1,0 +1,275 @@
+"""From a photo to a finished picture with its recipe: shrink, choose, paint, judge, finish.
+
+`sfumato stylize`, `sfumato replay` and every service paint through :class:`Pipeline`. It prints nothing, keeps nothing
+between pictures and may be called from several threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, Self, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from sfumato.checks import check_whole
+from sfumato.errors import UsageError
+from sfumato.image import ImageSource, Photo, as_photo, picture_digest, shrink, to_levels, write_photo
+from sfumato.inference.gate import Gate, Wishes, paint_as_wished
+from sfumato.inference.masks import Mask, MaskSource, as_mask, check_masks, mask_digest, shrunk
+from sfumato.inference.options import PaintOptions
+from sfumato.inference.progress import Progress, check_progress, portion
+from sfumato.inference.recipe import Recipe, style_to_json
+from sfumato.inference.retouch import Finish, finishes
+from sfumato.inference.style import PersonalStyle, Style, as_styles, load_style_or_person
+from sfumato.inference.stylizer import Stylizer
+from sfumato.public import public
+from sfumato.text import counted
+
+StyleSource: TypeAlias = Style | PersonalStyle | str
+_PAINTED = 0.95  # share of the work, for progress, after which a picture is only finished
+
+
+@public
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished picture, and how it was made.
+
+    Attributes:
+        picture: at the photo's own precision, with its alpha and metadata, and with the recipe in the metadata.
+        recipe: which makes the picture again; where something was left to Sfumato, also what was chosen.
+    """
+
+    picture: Photo
+    recipe: Recipe
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """What was asked for, chosen and measured, and why; empty where nothing was left to Sfumato.
+
+        ``asked``: the wishes. ``why``: a sentence. ``looks``: the trials of strength and stroke. ``trials``: the
+        paintings among which the best was taken. ``measured``: the defects of the picture, by detector.
+        """
+        return self.recipe.guidance or {}
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture in 8 bits: RGB, or RGBA where it has alpha."""
+        picture = self.picture
+        if picture.pixels.dtype == np.uint8:
+            levels, alpha = picture.pixels, picture.alpha
+        else:
+            levels = to_levels(picture.picture(), np.dtype(np.uint8))
+            alpha = None if picture.alpha is None else np.rint(picture.alpha / 257).astype(np.uint8)
+        return Image.fromarray(levels if alpha is None else np.dstack([levels, alpha]))
+
+    def save(self, path: str | os.PathLike[str] | BinaryIO, format: str | None = None, overwrite: bool = True) -> None:
+        """Write the picture with its recipe, whole or not at all, in the recipe's ``file_quality``.
+
+        Args:
+            path: of the file, or an open binary file, which needs a ``format``.
+            format: as :func:`sfumato.write_photo` takes it.
+            overwrite: whether a file that is there is replaced.
+
+        Raises:
+            OutputError: it cannot be written, or is there and is not to be replaced.
+        """
+        write_photo(self.picture, path, format, self.recipe.file_quality, overwrite)
+
+
+@public
+class Pipeline:
+    """Paints photos in one way.
+
+    ::
+
+        pipeline = Pipeline("monet", PaintOptions(strength=0.8), best_of=3)
+        result = pipeline("photo.jpg")
+        result.save("painted.png")
+
+    Args:
+        style: a style, its name, or a personal style, of which each photo takes the centre that suits it; with
+            ``masks``, one or several. A model of one collection has its own, and takes none.
+        options: how the photo is painted.
+        masks: where each style goes, as `Stylizer` takes them. Those of the photo's size before it is shrunk are shrunk
+            with it.
+        max_size: pixels that the longer side of a larger photo is shrunk to first; 0: never.
+        auto: choose strength and stroke for each photo (`guide.choose`).
+        keep: with ``auto``: from 0 to 1, how much of the content that the full style would change must stay.
+        best_of: paint so many, with the seeds from that of the options on, and keep the best.
+        gates: bounds that the picture must keep, as in ``"artefacts<2"``; weaker paintings are tried before it fails.
+        finish: what is done to the picture after painting, in order.
+        file_quality: of JPEG and WebP, from 1 to 100.
+        stylizer: of the model to paint with; by default the one that ships with Sfumato.
+        own: whether names of styles are looked up in the user's home folder too, as the command line does.
+
+    Attributes:
+        recipe: what all pictures have in common.
+
+    Raises:
+        UsageError: an option is outside its range, or the parts do not fit each other.
+        InputError: a mask cannot be read or used.
+        ModelError: a style belongs to another model.
+    """
+
+    def __init__(
+        self,
+        style: StyleSource | Sequence[StyleSource] | None = None,
+        options: PaintOptions | None = None,
+        *,
+        masks: Sequence[MaskSource] = (),
+        max_size: int = 0,
+        auto: bool = False,
+        keep: float | None = None,
+        best_of: int = 1,
+        gates: Sequence[str] = (),
+        finish: Sequence[Finish] = (),
+        file_quality: int = 92,
+        stylizer: Stylizer | None = None,
+        own: bool = False,
+    ) -> None:
+        if check_whole(max_size, 0, 1_000_000, "max_size"):
+            check_whole(max_size, 16, 1_000_000, "max_size")
+        check_whole(file_quality, 1, 100, "file_quality")
+        self.stylizer = stylizer or Stylizer()
+        wishes = Wishes(auto, keep, best_of, tuple(map(Gate.parse, gates)))
+        wishes.check(self.stylizer)
+        self.wishes = wishes or None
+        given = [load_style_or_person(each, own) if isinstance(each, str) else each for each in as_styles(style)]
+        # By its place, each personal style; a photo chooses among its centres.
+        self._personal = {i: one for i, one in enumerate(given) if isinstance(one, PersonalStyle)}
+        self._styles = [one.style if isinstance(one, PersonalStyle) else one for one in given]
+        check_masks(masks)
+        options = options or PaintOptions()
+        self.stylizer.check_own_style(len(given), options.color, len(masks))
+        self._masks = [as_mask(mask) for mask in masks]
+        self.recipe = Recipe.of(
+            self.stylizer,
+            self._styles,
+            options,
+            max_size=max_size,
+            masks=[mask_digest(mask) for mask in self._masks],
+            file_quality=file_quality,
+            finish=[each.to_json() for each in finish],
+        )
+
+    @classmethod
+    def of_recipe(
+        cls,
+        recipe: Recipe,
+        *,
+        masks: Sequence[MaskSource] = (),
+        known: Sequence[Style] = (),
+        stylizer: Stylizer | None = None,
+        own: bool = False,
+    ) -> Self:
+        """The pipeline that paints other photos as a picture was painted.
+
+        Args:
+            recipe: of that picture.
+            masks: as many as it was painted with, the same or others.
+            known: styles of the pictures that it was painted with, where they are no built-in or personal style's.
+            stylizer: of the model that painted it; by default the one that ships with Sfumato.
+            own: as in the constructor.
+
+        Raises:
+            UsageError: the masks are more or fewer, or a picture of a style is not here.
+            ModelError: another model painted it.
+        """
+        if len(masks) != len(recipe.masks):
+            raise UsageError(
+                f"the picture was made with {counted(len(recipe.masks), 'mask')}, and {len(masks)} "
+                f"{'was' if len(masks) == 1 else 'were'} given; give as many"
+            )
+        self = cls.__new__(cls)
+        self.stylizer, self.wishes, self._personal = stylizer or Stylizer(), None, {}
+        self._styles = recipe.rebuild(self.stylizer, known, own)
+        self._masks = [as_mask(mask) for mask in masks]
+        self.recipe = replace(recipe, masks=[mask_digest(mask) for mask in self._masks])
+        return self
+
+    def __call__(
+        self,
+        photo: ImageSource,
+        *,
+        progress: Progress | None = None,
+        name: str | None = None,
+        photo_sha256: str | None = None,
+    ) -> Result:
+        """Return the photo painted.
+
+        Args:
+            photo: a `Photo`, a path, the bytes of a file, an open file, a ``PIL.Image``, an array or a tensor.
+            progress: as `Stylizer` takes it; an exception that it raises cancels.
+            name: what errors call the photo; by default its path.
+            photo_sha256: of the photo's file, for the recipe; by default that of the path.
+
+        Raises:
+            InputError: the photo or a mask cannot be read or used.
+            ModelError: a graph is damaged.
+            QualityError: no painting passed the gates.
+            UsageError: styles and masks do not match.
+        """
+        check_progress(progress)
+        is_path = isinstance(photo, str | os.PathLike)
+        if photo_sha256 is None:
+            photo_sha256 = picture_digest(photo) if is_path else ""  # type: ignore[arg-type]
+        name = name or (str(photo) if is_path else "the photo")
+        whole = as_photo(photo)
+        small = shrink(whole, self.recipe.max_size) if self.recipe.max_size else whole
+        masks = [shrunk(mask, (whole.height, whole.width), small) for mask in self._masks]
+        styles, recipe = list(self._styles), replace(self.recipe, photo_sha256=photo_sha256)
+        for place, personal in self._personal.items():
+            styles[place] = personal.style_for(self.stylizer, small)
+        if self._personal:
+            recipe = recipe.with_styles(styles)
+        painting = portion(progress, 0, _PAINTED) if recipe.finish else progress
+        painted, recipe = self._painted(small, styles, masks, recipe, painting, name)
+        metadata = replace(painted.metadata, recipe=replace(recipe, finish=()).to_json())
+        painted = replace(painted, metadata=metadata)
+        for finish in recipe.finishes:
+            painted = finish(painted)
+        if recipe.finish:
+            done = finishes(painted.metadata.recipe or {}, name)
+            recipe = replace(recipe, finish=[each.to_json() for each in done])
+        if progress is not None:
+            progress(1.0, "done")
+        return Result(painted, recipe)
+
+    def _painted(
+        self,
+        photo: Photo,
+        styles: Sequence[Style],
+        masks: Sequence[Mask],
+        recipe: Recipe,
+        progress: Progress | None,
+        name: str,
+    ) -> tuple[Photo, Recipe]:
+        def paint(recipe: Recipe, progress: Progress | None) -> Photo:
+            return self.stylizer.paint(photo, styles, recipe.options, masks=masks, progress=progress, name=name)
+
+        if self.wishes is None:
+            return paint(recipe, progress), recipe
+        return paint_as_wished(self.stylizer, photo, styles, recipe, self.wishes, paint, name, progress)
+
+    def would_make(self, found: Mapping[str, Any], photo_sha256: str) -> bool:
+        """Whether a recipe that a picture holds is one that a call gives the picture of that photo.
+
+        What is left to Sfumato differs from photo to photo, and may have any value; what was asked for may not.
+        """
+        found, mine = dict(found), replace(self.recipe, photo_sha256=photo_sha256).to_json()
+        theirs = found.get("styles")
+        if self._personal and isinstance(theirs, list) and len(theirs) == len(mine["styles"]):
+            for place, personal in self._personal.items():
+                if theirs[place] in [style_to_json(style) for style in personal.styles]:
+                    mine["styles"][place] = theirs[place]
+        if self.wishes is None:
+            return found == mine
+        guidance = found.get("guidance")
+        asked = guidance.get("asked") if isinstance(guidance, dict) else None
+        for recipe in (found, mine):
+            for free in ("strength", "stroke", "seed", "guidance"):
+                recipe.pop(free, None)
+        return asked == self.wishes.asked(self.recipe) and found == mine
