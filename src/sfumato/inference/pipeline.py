@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from sfumato.checks import check_whole
-from sfumato.errors import UsageError
+from sfumato.errors import InputError, UsageError
 from sfumato.image import ImageSource, Photo, as_photo, picture_digest, shrink, to_levels, write_photo
 from sfumato.inference.gate import Gate, Wishes, paint_as_wished
 from sfumato.inference.masks import Mask, MaskSource, as_mask, check_masks, mask_digest, shrunk
@@ -213,10 +213,9 @@ class Pipeline:
             UsageError: styles and masks do not match.
         """
         check_progress(progress)
-        is_path = isinstance(photo, str | os.PathLike)
         if photo_sha256 is None:
-            photo_sha256 = picture_digest(photo) if is_path else ""  # type: ignore[arg-type]
-        name = name or (str(photo) if is_path else "the photo")
+            photo_sha256 = _digest(photo)
+        name = name or (str(photo) if isinstance(photo, str | os.PathLike) else "the photo")
         whole = as_photo(photo)
         small = shrink(whole, self.recipe.max_size) if self.recipe.max_size else whole
         masks = [shrunk(mask, (whole.height, whole.width), small) for mask in self._masks]
@@ -273,3 +272,11 @@ class Pipeline:
             for free in ("strength", "stroke", "seed", "guidance"):
                 recipe.pop(free, None)
         return asked == self.wishes.asked(self.recipe) and found == mine
+
+
+def _digest(photo: object) -> str:
+    """SHA-256 of the photo's file; empty where it is none, or one that cannot be read twice (a pipe)."""
+    try:
+        return picture_digest(photo) if isinstance(photo, str | os.PathLike) else ""
+    except InputError:  # which is told when it is read
+        return ""
