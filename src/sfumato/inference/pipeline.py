@@ -19,7 +19,7 @@ from sfumato.errors import InputError, UsageError
 from sfumato.image import ImageSource, Photo, as_photo, picture_digest, shrink, to_levels, write_photo
 from sfumato.inference.gate import Gate, Wishes, paint_as_wished
 from sfumato.inference.masks import Mask, MaskSource, as_mask, check_masks, mask_digest, shrunk
-from sfumato.inference.options import PaintOptions
+from sfumato.inference.options import PaintOptions, as_options
 from sfumato.inference.progress import Progress, check_progress, portion
 from sfumato.inference.recipe import Recipe, style_to_json
 from sfumato.inference.retouch import Finish, finishes
@@ -142,7 +142,7 @@ class Pipeline:
         self._personal = {i: one for i, one in enumerate(given) if isinstance(one, PersonalStyle)}
         self._styles = [one.style if isinstance(one, PersonalStyle) else one for one in given]
         check_masks(masks)
-        options = options or PaintOptions()
+        options = as_options(options)
         self.stylizer.check_own_style(len(given), options.color, len(masks))
         self._masks = [as_mask(mask) for mask in masks]
         self.recipe = Recipe.of(
