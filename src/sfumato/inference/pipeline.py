@@ -29,7 +29,7 @@ from sfumato.public import public
 from sfumato.text import counted
 
 StyleSource: TypeAlias = Style | PersonalStyle | str
-_PAINTED = 0.95  # share of the work, for progress, after which a picture is only finished
+_PAINTED = 0.8  # share of the work, for progress, after which a picture is only finished
 
 
 @public
@@ -228,8 +228,11 @@ class Pipeline:
         painted, recipe = self._painted(small, styles, masks, recipe, painting, name)
         metadata = replace(painted.metadata, recipe=replace(recipe, finish=()).to_json())
         painted = replace(painted, metadata=metadata)
-        for finish in recipe.finishes:
-            painted = finish(painted)
+        steps = recipe.finishes
+        for number, finish in enumerate(steps):
+            share = (1 - _PAINTED) / len(steps)
+            begin = _PAINTED + number * share
+            painted = finish(painted, progress=portion(progress, begin, begin + share))
         if recipe.finish:
             done = finishes(painted.metadata.recipe or {}, name)
             recipe = replace(recipe, finish=[each.to_json() for each in done])

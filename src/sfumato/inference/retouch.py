@@ -18,6 +18,7 @@ from sfumato import __version__
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.image import Photo, Picture, luma, to_levels
+from sfumato.inference.progress import Progress
 from sfumato.inference.sources import PixelSource, Source
 from sfumato.inference.tiling import tiles
 from sfumato.inference.upscale import SCALE, upscale, upscaler_digest
@@ -109,9 +110,10 @@ class Finish:
         """Whether every picture stays as it is."""
         return not self.changes_colour and not self.sharpen and self.upscale == 1
 
-    def __call__(self, photo: Photo, threads: int | None = None) -> Photo:
+    def __call__(self, photo: Photo, threads: int | None = None, progress: Progress | None = None) -> Photo:
         """The photo finished: its depth, its alpha and its metadata, recipe included, are kept; this finishing is added
-        to the recipe. What is transparent takes no part in size and sharpness.
+        to the recipe. What is transparent takes no part in size and sharpness. ``progress`` is that of enlarging, which
+        takes longest.
 
         Raises:
             InputError: enlarged, it would be larger than any picture that is read.
@@ -124,7 +126,7 @@ class Finish:
                     f"the picture was enlarged by another network ({self.upscaler[:12]}) than that of this version "
                     f"({upscaler_digest()[:12]}); install Sfumato {self.version}"
                 )
-            photo = upscale(photo, threads)
+            photo = upscale(photo, threads, progress=progress)
         if self.changes_colour:
             photo = adjust(photo, self.brightness, self.contrast, self.saturation, self.warmth)
         if self.sharpen:

@@ -13,6 +13,7 @@ from sfumato.checks import check_range
 from sfumato.errors import InputError
 from sfumato.image import Photo, Picture, luma, to_levels
 from sfumato.inference.finish import enlarge
+from sfumato.inference.progress import Progress
 from sfumato.inference.session import Ends, card_files, load_graph, read_card
 from sfumato.inference.sources import PixelSource, StripSource
 from sfumato.inference.tiling import tiles
@@ -38,13 +39,14 @@ def upscaler_digest() -> str:
     return card_files(read_card(folder), folder / "card.json", {GRAPH})[GRAPH]
 
 
-def upscale(photo: Photo, threads: int | None = None, tile: int = TILE) -> Photo:
+def upscale(photo: Photo, threads: int | None = None, tile: int = TILE, progress: Progress | None = None) -> Photo:
     """The photo at twice its size: its depth, alpha (enlarged bicubic) and metadata are kept, and memory does not grow
     with the picture beyond its own pixels. Under transparency lie the colours of what is near; grey stays grey.
 
     Args:
         threads: CPU threads; ``None`` lets ONNX Runtime take one for each core.
         tile: pixels on a side that are enlarged at a time, a multiple of 16; the picture is the same, within rounding.
+        progress: is called before each tile, as by `Stylizer`; an exception that it raises cancels.
 
     Raises:
         InputError: the result would have more pixels than are read (:func:`sfumato.limits.max_pixels`).
@@ -61,7 +63,10 @@ def upscale(photo: Photo, threads: int | None = None, tile: int = TILE) -> Photo
     pixels = np.empty((height, width, 3), photo.pixels.dtype)
     alpha = None if photo.alpha is None else np.empty((height, width), photo.alpha.dtype)
     grey = bool((photo.pixels == photo.pixels[:, :, :1]).all())
-    for part in tiles(photo.height, photo.width, tile, HALO):
+    parts = list(tiles(photo.height, photo.width, tile, HALO))
+    for number, part in enumerate(parts):
+        if progress is not None:
+            progress(number / len(parts), f"twice the size, tile {number + 1} of {len(parts)}")
         seen = source.region(*(slice(s.start, max(s.stop, _LEAST)) for s in (part.seen_rows, part.seen_columns)))
         enlarged = upscaled(seen, threads)
         if grey:  # to which the network, as any that has learnt from colours, would give a tint
