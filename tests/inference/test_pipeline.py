@@ -114,7 +114,13 @@ def test_a_gate_that_nothing_passes_is_an_error(photo_file: Path, stylizer: Styl
 
 def test_finishing_is_part_of_the_recipe_and_of_its_replay(photo_file: Path, stylizer: Stylizer) -> None:
     finish = [Finish(sharpen=0.5)]
+    told: list[float] = []
+    pipeline = Pipeline("monet", DRAFT, finish=[*finish, Finish(upscale=2)], stylizer=stylizer)
+    large = pipeline(photo_file, progress=lambda share, doing: told.append(share))
+    assert told == sorted(told)
+    assert any(0.8 < share < 1 for share in told)
     result = Pipeline("monet", DRAFT, finish=finish, stylizer=stylizer)(photo_file)
+    assert large.picture.pixels.shape == (120, 160, 3)
     plain = Pipeline("monet", DRAFT, stylizer=stylizer)(photo_file)
     assert not np.array_equal(result.picture.pixels, plain.picture.pixels)
     assert [each["sharpen"] for each in result.recipe.finish] == [0.5]

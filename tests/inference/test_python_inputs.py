@@ -146,6 +146,8 @@ def test_the_painter_takes_what_people_hold(photo, stylizer):
 def test_wrong_arguments_are_told_in_one_sentence(photo, stylizer):
     with pytest.raises(UsageError, match="progress must be a function"):
         stylizer(photo, "monet", quality="draft", progress=3)
+    with pytest.raises(UsageError, match=r"options must be PaintOptions, .* but is 0\.5"):
+        stylizer.paint(photo, "monet", 0.5)
     with pytest.raises(UsageError, match="masks must be a list, but is ndarray"):
         stylizer(photo, "monet", masks=np.zeros((80, 100)))
     with pytest.raises(UsageError, match="3 styles and 1 mask were given"):

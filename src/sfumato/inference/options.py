@@ -51,3 +51,16 @@ class PaintOptions:
         if hasattr(self.seed, "__index__") and not isinstance(self.seed, bool):  # NumPy's whole numbers too
             object.__setattr__(self, "seed", int(self.seed))
         check_whole(self.seed, 0, MAX_SEED, "seed")
+
+
+def as_options(options: PaintOptions | None) -> PaintOptions:
+    """Return the options, or the default ones for None.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if options is None:
+        return PaintOptions()
+    if not isinstance(options, PaintOptions):
+        raise UsageError(f"options must be PaintOptions, as in PaintOptions(strength=0.5), but is {options!r:.80}")
+    return options

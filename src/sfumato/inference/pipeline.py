@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from sfumato.checks import check_whole
-from sfumato.errors import UsageError
+from sfumato.errors import InputError, UsageError
 from sfumato.image import ImageSource, Photo, as_photo, picture_digest, shrink, to_levels, write_photo
 from sfumato.inference.gate import Gate, Wishes, paint_as_wished
 from sfumato.inference.masks import Mask, MaskSource, as_mask, check_masks, mask_digest, shrunk
-from sfumato.inference.options import PaintOptions
+from sfumato.inference.options import PaintOptions, as_options
 from sfumato.inference.progress import Progress, check_progress, portion
 from sfumato.inference.recipe import Recipe, style_to_json
 from sfumato.inference.retouch import Finish, finishes
@@ -29,7 +29,7 @@ from sfumato.public import public
 from sfumato.text import counted
 
 StyleSource: TypeAlias = Style | PersonalStyle | str
-_PAINTED = 0.95  # share of the work, for progress, after which a picture is only finished
+_PAINTED = 0.8  # share of the work, for progress, after which a picture is only finished
 
 
 @public
@@ -142,7 +142,7 @@ class Pipeline:
         self._personal = {i: one for i, one in enumerate(given) if isinstance(one, PersonalStyle)}
         self._styles = [one.style if isinstance(one, PersonalStyle) else one for one in given]
         check_masks(masks)
-        options = options or PaintOptions()
+        options = as_options(options)
         self.stylizer.check_own_style(len(given), options.color, len(masks))
         self._masks = [as_mask(mask) for mask in masks]
         self.recipe = Recipe.of(
@@ -213,10 +213,9 @@ class Pipeline:
             UsageError: styles and masks do not match.
         """
         check_progress(progress)
-        is_path = isinstance(photo, str | os.PathLike)
         if photo_sha256 is None:
-            photo_sha256 = picture_digest(photo) if is_path else ""  # type: ignore[arg-type]
-        name = name or (str(photo) if is_path else "the photo")
+            photo_sha256 = _digest(photo)
+        name = name or (str(photo) if isinstance(photo, str | os.PathLike) else "the photo")
         whole = as_photo(photo)
         small = shrink(whole, self.recipe.max_size) if self.recipe.max_size else whole
         masks = [shrunk(mask, (whole.height, whole.width), small) for mask in self._masks]
@@ -229,8 +228,11 @@ class Pipeline:
         painted, recipe = self._painted(small, styles, masks, recipe, painting, name)
         metadata = replace(painted.metadata, recipe=replace(recipe, finish=()).to_json())
         painted = replace(painted, metadata=metadata)
-        for finish in recipe.finishes:
-            painted = finish(painted)
+        steps = recipe.finishes
+        for number, finish in enumerate(steps):
+            share = (1 - _PAINTED) / len(steps)
+            begin = _PAINTED + number * share
+            painted = finish(painted, progress=portion(progress, begin, begin + share))
         if recipe.finish:
             done = finishes(painted.metadata.recipe or {}, name)
             recipe = replace(recipe, finish=[each.to_json() for each in done])
@@ -273,3 +275,11 @@ class Pipeline:
             for free in ("strength", "stroke", "seed", "guidance"):
                 recipe.pop(free, None)
         return asked == self.wishes.asked(self.recipe) and found == mine
+
+
+def _digest(photo: object) -> str:
+    """SHA-256 of the photo's file; empty where it is none, or one that cannot be read twice (a pipe)."""
+    try:
+        return picture_digest(photo) if isinstance(photo, str | os.PathLike) else ""
+    except InputError:  # which is told when it is read
+        return ""

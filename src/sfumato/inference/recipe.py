@@ -12,7 +12,7 @@ from typing import Any, Self
 from sfumato import __version__
 from sfumato.checks import check_range, check_whole
 from sfumato.errors import InputError, ModelError, UsageError, first_line
-from sfumato.inference.options import Color, PaintOptions, Quality
+from sfumato.inference.options import Color, PaintOptions, Quality, as_options
 from sfumato.inference.retouch import UNPAINTED, Finish, finishes
 from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import StylePicture
@@ -96,7 +96,7 @@ class Recipe:
         cls, stylizer: Stylizer, styles: Sequence[Style], options: PaintOptions | None = None, **others: Any
     ) -> Self:
         """The recipe of painting with these styles and options; ``others`` are further attributes by name."""
-        card, options = stylizer.card, options or PaintOptions()
+        card, options = stylizer.card, as_options(options)
         quality = stylizer.choose_quality(options.quality, styles)
         chosen = {**asdict(options), "quality": quality}
         decoder = "" if quality == "draft" else stylizer.networks.digest

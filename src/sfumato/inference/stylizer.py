@@ -21,7 +21,7 @@ from sfumato.inference.finish import keep_chroma, mix
 from sfumato.inference.inputs import SMALLEST_SIDE, check_size, usable
 from sfumato.inference.masks import MaskSource, regions_of
 from sfumato.inference.matched_painting import MatchedPainting, bank_effort, effort, plan_scales, refined_scale
-from sfumato.inference.options import Color, PaintOptions, Quality
+from sfumato.inference.options import Color, PaintOptions, Quality, as_options
 from sfumato.inference.painting_model import LONGEST_THUMBNAIL, PaintingModel
 from sfumato.inference.progress import Progress, Work, check_progress
 from sfumato.inference.sources import ArraySource, PixelSource, Source, StripSource
@@ -92,7 +92,8 @@ class Stylizer(PaintingModel):
         """Paints a photo in a style, at the photo's own size; the same arguments give the same pixels.
 
         Args:
-            photo: a path, a ``PIL.Image`` or an array (see ``sfumato.image.as_image``).
+            photo: a path, the bytes of a file, an open file, a ``PIL.Image``, a `Photo`, an array or a tensor (see
+                ``sfumato.image.as_image``).
             style: a style of this model, or the name of a built-in one; with ``masks``, one or several. A model of one
                 collection has its own, and takes none.
             strength: from 0, which gives the photo back through the same network, to 1, the full style. A collection's
@@ -101,10 +102,11 @@ class Stylizer(PaintingModel):
                 picture of ``NATURAL`` pixels, seen at that size.
             color: ``"style"`` takes the style's palette; ``"content"`` paints with the photo's palette; ``"luminance"``
                 keeps the colour of every pixel and takes only light and dark from the painting.
-            masks: ``(H, W)``: float in ``[0, 1]``, uint8, uint16 or bool: where each style goes. One mask, one style:
-                the rest stays photo. One mask and two styles: the second takes the rest. Otherwise as many masks as
-                styles; where they overlap they share, and where there is none the photo stays.
-            seed: which way the marks fall, where the photo does not say; 0 and up.
+            masks: where each style goes: pictures, white where it does, or arrays ``(H, W)`` (see
+                ``sfumato.inference.masks.as_mask``), of the photo's size. One mask, one style: the rest stays photo.
+                One mask and two styles: the second takes the rest. Otherwise as many masks as styles; where they
+                overlap they share, and where there is none the photo stays.
+            seed: which way the marks fall, where the photo does not say; from 0 to 2**53.
             quality: ``"draft"`` paints with the network of this model; ``"standard"`` matches the photo with features
                 of the style's own pictures and decodes them (``inference.matched_painting``): slower, with the
                 painting's own brushwork. ``"best"`` refines that at the base size, for several times as long.
@@ -129,7 +131,7 @@ class Stylizer(PaintingModel):
 
     def paint(
         self,
-        photo: Photo | ImageSource,
+        photo: ImageSource,
         style: Style | str | Sequence[Style | str] | None = None,
         options: PaintOptions | None = None,
         *,
@@ -143,7 +145,7 @@ class Stylizer(PaintingModel):
         """
         if isinstance(photo, str | os.PathLike) and name == "the photo":
             name = str(photo)
-        photo, options = as_photo(photo), options or PaintOptions()
+        photo, options = as_photo(photo), as_options(options)
         check_size(photo.height, photo.width, name)
         pixels = np.empty_like(photo.pixels)
         for tile, painted in self._render(PixelSource(photo), style, options, masks, progress, name):
