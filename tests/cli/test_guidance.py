@@ -97,7 +97,7 @@ def test_the_best_of_three_and_the_seed(photos, tmp_path):
         ("--best-of", "--best-of 101"),
         ("NAME<NUMBER", "--gate artefacts"),
         ("no detector 'mud'", "--gate mud<2"),
-        ("--seed", "--seed=-1"),
+        ("seed must be between 0 and", "--seed=-1"),
     ],
 )
 def test_mistakes(photos, tmp_path, sentence, options):
