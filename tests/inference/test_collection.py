@@ -15,11 +15,11 @@ from sfumato.export.onnx import export_model, export_run
 from sfumato.export.parity import TOLERANCE
 from sfumato.image import Photo, to_levels
 from sfumato.inference import Style, Stylizer
-from sfumato.inference import draft as module
 from sfumato.inference.gate import Gate, Wishes, paint_as_wished
 from sfumato.inference.guide import choose
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.sources import ArraySource
+from sfumato.inference.style import SMALLEST_SIDE
 from sfumato.inference.tiling import tiles
 from sfumato.metadata import Metadata
 from sfumato.networks.config import CollectionConfig
@@ -157,12 +157,11 @@ def test_a_photo_at_its_own_depth_with_transparency(stylizer, rng):
     assert np.array_equal(same.pixels, levels)
 
 
-def test_tiles_are_the_whole(stylizer, monkeypatch):
+def test_tiles_are_the_whole(stylizer, bundle):
     x = scene(300, 420, 4)
     whole = stylizer.decode(x, stylizer.affines(x))
     assert len(list(tiles(300, 420, 64))) > 4
-    monkeypatch.setattr(module, "tiles", lambda height, width: tiles(height, width, 64))
-    assert np.abs(stylizer(x) - whole).max() < 1e-4
+    assert np.abs(Stylizer(bundle, threads=1, tile=64)(x) - whole).max() < 1e-4
     assert np.abs(whole - x).mean() > 0.02
 
 
@@ -265,4 +264,4 @@ def test_a_card_of_an_unknown_kind_or_with_a_graph_missing_is_refused(bundle, tm
 
 def test_a_thumbnail_of_a_strip_is_wide_enough(stylizer):
     small = stylizer.thumbnail(ArraySource(scene(20, 500)))
-    assert min(small.shape[2:]) >= module.SMALLEST_SIDE
+    assert min(small.shape[2:]) >= SMALLEST_SIDE

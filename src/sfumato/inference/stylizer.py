@@ -33,7 +33,7 @@ from sfumato.inference.session import PROVIDERS, WEIGHTS, Shape, load_graph, rea
 from sfumato.inference.sources import ArraySource, PixelSource, Source, StripSource
 from sfumato.inference.style import SMALLEST_SIDE, Style, as_styles, check_size, usable
 from sfumato.inference.style_bank import make_bank
-from sfumato.inference.tiling import Tile
+from sfumato.inference.tiling import Tile, check_tile
 from sfumato.style_code import StyleCode
 
 #: Pixels: statistics of a long strip are measured on no more than this.
@@ -59,25 +59,33 @@ class Stylizer:
         model: folder of an exported model (``sfumato export``); ``None`` takes the one that ships with Sfumato.
         threads: CPU threads of one call; ``None`` lets ONNX Runtime take one for each core.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that works here.
+        tile: side in pixels, a multiple of 16, of the tiles that a picture is painted in; None: 1024, or 640 for a
+            large one. Smaller tiles take less memory and more time.
 
     Raises:
         ModelError: the folder holds no model. (A damaged graph is found when it is loaded.)
-        UsageError: there is no such device, or less than one thread.
+        UsageError: there is no such device, less than one thread, or a tile's side is no multiple of 16.
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | None = None, threads: int | None = None, device: str = "auto"
+        self,
+        model: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        device: str = "auto",
+        tile: int | None = None,
     ) -> None:
         if device != "auto" and device not in PROVIDERS:
             raise UsageError(f"there is no device {device!r}; choose auto, {' or '.join(PROVIDERS)}")
         if threads is not None:
             check_range(threads, 1, 10_000, "threads")
             threads = min(threads, os.cpu_count() or 1)  # more of them than cores wait for each other
+        if tile is not None:
+            check_tile(tile)
         self.folder, self._decoder = (assets.weights_dir() if model is None else Path(model)).resolve(), None
         if read_card(self.folder).get("kind") == "matching":  # style codes are the shipped model's
             self.folder, self._decoder = assets.weights_dir().resolve(), self.folder
         self.card = Card.read(self.folder)
-        self._threads, self._device = threads, device
+        self._threads, self._device, self._tile = threads, device, tile
 
     def choose_quality(self, quality: str | None, styles: Sequence[Style]) -> Quality:
         """The quality to paint in. Where none is named, it is ``"standard"`` with a model that has a decoder for it
@@ -220,7 +228,7 @@ class Stylizer:
                 DraftPainting(self, wide, each, strength, stroke, color, seed, work)
                 if quality == "draft"
                 else self.matched(wide, each, strength, stroke, color, seed, quality, work)
-            ).tiles()
+            ).tiles(self._tile)
             for each, work in zip(wanted, Work.of(len(wanted), progress), strict=True)
         ]
         for parts in zip(*paintings, strict=True):
