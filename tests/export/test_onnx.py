@@ -13,7 +13,6 @@ from sfumato import __version__
 from sfumato.checkpoint import load_model, save_model
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
-from sfumato.export import parity as parity_check
 from sfumato.export.bundle import PARITY_SIZES
 from sfumato.export.onnx import export_model, export_run
 from sfumato.export.parity import TOLERANCE
@@ -28,7 +27,7 @@ from sfumato.networks.model import (
     build_discriminator,
 )
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
-from support import save_run
+from support import save_run, scene
 
 GRAPHS = ("style_encoder", "statistics", "generator")
 ORIGIN = np.array([16, 400])
@@ -42,13 +41,6 @@ def new_model(seed=0):
     with torch.no_grad():
         model.generator.paint.conv.weight.mul_(3)
     return model.eval()
-
-
-def scene(height, width, seed=0):
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / 20
-    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
-    return np.clip(0.5 + 0.3 * waves + rng.normal(0, 0.08, waves.shape), 0, 1).astype(np.float32)[None]
 
 
 @pytest.fixture(scope="module")
@@ -227,19 +219,17 @@ def test_damaged_weights_are_found_before_anything_is_painted(exported, tmp_path
         Stylizer(folder).encode(scene(32, 32))
 
 
-def test_graphs_that_differ_are_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(parity_check, "TOLERANCE", 0.0)
+def test_graphs_that_differ_are_not_kept(tmp_path):
     with pytest.raises(ModelError, match=r"differ from torch by.*generator.*nothing was kept"):
-        export_model(new_model(), tmp_path / "bundle", "tiny")
+        export_model(new_model(), tmp_path / "bundle", "tiny", tolerance=0.0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_export_leaves_the_bundle_that_was_there(exported, tmp_path, monkeypatch):
+def test_a_failed_export_leaves_the_bundle_that_was_there(exported, tmp_path):
     bundle = shutil.copytree(exported[0], tmp_path / "bundle")
     before = {p.name: p.read_bytes() for p in bundle.iterdir()}
-    monkeypatch.setattr(parity_check, "TOLERANCE", 0.0)
     with pytest.raises(ModelError):
-        export_model(new_model(3), bundle, "other")
+        export_model(new_model(3), bundle, "other", tolerance=0.0)
     assert {p.name: p.read_bytes() for p in bundle.iterdir()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
 
@@ -311,10 +301,9 @@ def test_a_model_of_noise_is_exported_from_its_run_and_agrees_with_torch(tmp_pat
         assert np.abs(got - expected).max() <= TOLERANCE
 
 
-def test_a_model_of_noise_whose_graph_differs_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(parity_check, "TOLERANCE", -1.0)
+def test_a_model_of_noise_whose_graph_differs_is_not_kept(tmp_path):
     with pytest.raises(ModelError, match="differ from torch"):
-        export_model(new_noise_model(), tmp_path / "bundle", "x")
+        export_model(new_noise_model(), tmp_path / "bundle", "x", tolerance=-1.0)
     assert list(tmp_path.iterdir()) == []
 
 
