@@ -4,6 +4,7 @@ import os
 import sys
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -81,6 +82,27 @@ def scene(height, width, seed=0, level=0.5):
     y, x = np.mgrid[0:height, 0:width] / 20
     waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
     return np.clip(level + 0.25 * waves + rng.normal(0, 0.06, waves.shape), 0, 1).astype(np.float32)[None]
+
+
+def shapes(seed: int, side: int = 64) -> npt.NDArray[np.uint8]:
+    """A photo of soft gradients behind a disc and a bar, (3, side, side)."""
+    rng = np.random.default_rng([seed, 0])
+    y, x = np.mgrid[0:side, 0:side] / side
+    planes = np.stack([a + b * x + c * y for a, b, c in rng.uniform(-0.5, 0.5, (3, 3))]) + 0.5
+    cx, cy, bar = rng.uniform(0.2, 0.8, 3)
+    planes = np.where((x - cx) ** 2 + (y - cy) ** 2 < 0.03, rng.random((3, 1, 1)), planes)
+    planes = np.where(abs(x - bar) < 0.05, rng.random((3, 1, 1)), planes)
+    return np.round(255 * np.clip(planes, 0, 1)).astype(np.uint8)
+
+
+def pattern(seed: int, side: int = 64) -> npt.NDArray[np.uint8]:
+    """A painting of stripes or dots in two colours, (3, side, side)."""
+    rng = np.random.default_rng([seed, 1])
+    y, x = np.mgrid[0:side, 0:side]
+    a, b = rng.uniform(0.3, 1.2, 2)
+    wave = np.sin(a * x + b * y) if seed % 2 else np.sin(a * x) * np.sin(b * y)
+    first, second = rng.random((2, 3, 1, 1))
+    return np.round(255 * np.where(wave > 0, first, second)).astype(np.uint8)
 
 
 def work(hand, number, height=96, width=112):

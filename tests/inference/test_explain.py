@@ -19,14 +19,7 @@ from sfumato.inference.recipe import Recipe
 from sfumato.inference.repaint import recipe_of
 from sfumato.networks.statistics import BANDS, MEASURED, SHARES, Measured
 from sfumato.style_code import StyleCode, code_parts
-
-
-def scene(height, width, seed=0):
-    """Soft colours under fine noise: something at every scale."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / 40
-    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
-    return np.clip(0.5 + 0.3 * waves + rng.normal(0, 0.08, waves.shape), 0, 1).astype(np.float32)[None]
+from support import scene
 
 
 @pytest.fixture(scope="module")

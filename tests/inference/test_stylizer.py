@@ -12,16 +12,9 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import resize, thumbnail_size
 from sfumato.inference import Style, Stylizer
 from sfumato.style_code import StyleCode
+from support import scene
 
 GRAPHS = ("style_encoder.onnx", "statistics.onnx", "generator.onnx")
-
-
-def scene(height, width, seed=0):
-    """Soft colours under fine noise: something at every scale."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / 40
-    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
-    return np.clip(0.5 + 0.3 * waves + rng.normal(0, 0.08, waves.shape), 0, 1).astype(np.float32)[None]
 
 
 @pytest.fixture

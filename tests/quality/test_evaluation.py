@@ -23,7 +23,8 @@ from sfumato.quality.strokes import LocalScale, at_local_size, half_distance, lo
 from support import run
 
 
-def scene(height, width, seed):
+def tinted_waves(height, width, seed):
+    """Waves and grain about a colour of its own for each seed, so that pictures differ in palette and texture."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / 12
     planes = [sum(np.sin(x * a + y * b + c) for a, b, c in rng.uniform(-3, 3, (4, 3))) for _ in range(3)]
@@ -37,8 +38,8 @@ def folders(tmp_path_factory):
     """Three photos, three style pictures, and two methods: the style picture itself, and half of it over the photo."""
     folder = tmp_path_factory.mktemp("judged")
     for i in range(3):
-        write_image(scene(80, 96, i), folder / "c" / f"photo{i}.png")
-        write_image(scene(90, 80, 10 + i), folder / "s" / f"style{i}.png")
+        write_image(tinted_waves(80, 96, i), folder / "c" / f"photo{i}.png")
+        write_image(tinted_waves(90, 80, 10 + i), folder / "s" / f"style{i}.png")
     for pair in pairs_of(folder / "c", folder / "s"):
         photo, style = read_image(pair.content), read_image(pair.style)
         for name, share in (("half", 0.5), ("all", 1.0)):
@@ -273,7 +274,7 @@ def test_an_inception_that_reads_other_files_is_refused(tmp_path, monkeypatch, l
 
 
 def test_a_picture_of_another_size_than_its_photo(folders, judge):
-    one = judge.judge("large", Source(lambda pair: scene(120, 150, 1), lambda pair: "x"), pairs=judge.pairs[:2])
+    one = judge.judge("large", Source(lambda pair: tinted_waves(120, 150, 1), lambda pair: "x"), pairs=judge.pairs[:2])
     assert all(row.resized for row in one.rows)
     with pytest.raises(UsageError, match="between 64 and 1024"):
         Judge(judge.pairs, short=20)
@@ -323,11 +324,11 @@ def test_one_style_picture_has_the_built_in_unit(judge):
 @pytest.mark.parametrize("plain", [False, True])
 def test_pictures_of_16_pixels_and_a_smaller_one(tmp_path, plain):
     for i, (kind, side) in enumerate((kind, side) for kind in "cs" for side in (16, 20)):
-        picture = scene(side, 16, i) if not plain else np.full((1, 3, side, 16), 0.2 + 0.1 * i, np.float32)
+        picture = tinted_waves(side, 16, i) if not plain else np.full((1, 3, side, 16), 0.2 + 0.1 * i, np.float32)
         write_image(picture, tmp_path / kind / f"{i}.png")
     found = Judge(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).judge("photo", photos())
     assert np.isfinite([list(row.figures.values()) for row in found.rows]).all()
-    write_image(scene(15, 40, 0), tmp_path / "s" / "small.png")
+    write_image(tinted_waves(15, 40, 0), tmp_path / "s" / "small.png")
     with pytest.raises(InputError, match="16 or more pixels a side, and a picture has 40 x 15"):
         Judge(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).judge("photo", photos())
 

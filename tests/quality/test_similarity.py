@@ -19,17 +19,9 @@ from sfumato.quality.similarity import (
     psnr,
     ssim,
 )
+from support import scene
 
 GREY = np.array([0.299, 0.587, 0.114])
-
-
-def scene(height, width, seed=0):
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / 20
-    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
-    return np.clip(0.5 + 0.3 * waves + rng.normal(0, 0.1, waves.shape), 0, 1).astype(np.float32)[None]
-
-
 PAIRS = [(scene(180, 211, 0), scene(180, 211, 1)), (scene(200, 180, 2), np.sqrt(scene(200, 180, 2)))]
 
 

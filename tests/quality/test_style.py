@@ -19,7 +19,7 @@ from sfumato.quality.style import (
 )
 
 
-def scene(height, width, seed=0):
+def waves(height, width, seed=0):
     """Waves at several scales: a place of it is like no other."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / 20
@@ -43,7 +43,7 @@ def test_statistics_and_gram_by_numpy_and_torch():
 
 
 def test_a_luma_view_has_no_colour_and_is_training_s():
-    x = scene(40, 50)
+    x = waves(40, 50)
     assert luma_view(x) == pytest.approx(luma_view_of_tensors(torch.from_numpy(x)).numpy(), abs=1e-3)
     assert luma_view(x).std() == pytest.approx(0.2, rel=0.01)
 
@@ -72,7 +72,7 @@ def test_retrieval_counts_the_nearer_styles():
 
 
 def test_sliced_wasserstein():
-    a, b = scene(90, 120), scene(70, 64, 1)
+    a, b = waves(90, 120), waves(70, 64, 1)
     assert sliced_wasserstein(a, a) == 0
     assert sliced_wasserstein(a, b) == sliced_wasserstein(a, b)
     # The same pattern elsewhere is nearer than another pattern; a shift of all values is felt at the coarsest level.

@@ -12,6 +12,7 @@ from sfumato.training.monitor import Monitor, MonitorConfig, ladder
 from sfumato.training.probes import Probes
 from sfumato.training.rules import ACTIONS, BY_NAME, RULES, Rule
 from sfumato.training.signals import SIGNALS
+from support import pattern, shapes
 
 SIDE = 64
 
@@ -490,26 +491,9 @@ def eye():
 
 @pytest.fixture(scope="module")
 def scenes():
-    """Photos of four gradients, discs and bars, and paintings of stripes, as conftest draws them: (4, 3, 64, 64)."""
-    from_disc = [np.stack([_photo(seed) for seed in range(4)]), np.stack([_painting(seed) for seed in range(4)])]
-    return [torch.from_numpy(x.astype(np.float32)) for x in from_disc]
-
-
-def _photo(seed):
-    rng = np.random.default_rng([seed, 0])
-    y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
-    planes = np.stack([a + b * x + c * y for a, b, c in rng.uniform(-0.5, 0.5, (3, 3))]) + 0.5
-    cx, cy, bar = rng.uniform(0.2, 0.8, 3)
-    planes = np.where((x - cx) ** 2 + (y - cy) ** 2 < 0.05, rng.random((3, 1, 1)), planes)
-    return np.clip(np.where(abs(x - bar) < 0.07, rng.random((3, 1, 1)), planes), 0, 1)
-
-
-def _painting(seed):
-    rng = np.random.default_rng([seed, 1])
-    y, x = np.mgrid[0:SIDE, 0:SIDE]
-    a, b = rng.uniform(0.3, 0.9, 2)
-    first, second = rng.random((2, 3, 1, 1))
-    return np.where(np.sin(a * x + b * y) > 0, first, second)
+    """Four photos of shapes and four paintings in two colours: (4, 3, 64, 64) each."""
+    drawn = [np.stack([draw(seed, SIDE) for seed in range(4)]) for draw in (shapes, pattern)]
+    return [torch.from_numpy(x.astype(np.float32) / 255) for x in drawn]
 
 
 def painter(photos, paintings, kind):
