@@ -8,10 +8,11 @@ import pytest
 
 from sfumato import Stylizer, UsageError
 from sfumato.image import Picture
+from sfumato.inference.stylizer import Quality
 from support import scene
 
 
-def painted(photo: Picture, quality: str, tile: int | None) -> tuple[Picture, set[str]]:
+def painted(photo: Picture, quality: Quality, tile: int | None) -> tuple[Picture, set[str]]:
     """The painting, and what was told while it was made."""
     told: set[str] = set()
     stylizer = Stylizer(threads=1, tile=tile)
@@ -30,7 +31,7 @@ def painted(photo: Picture, quality: str, tile: int | None) -> tuple[Picture, se
         pytest.param("standard", (530, 560), 256, 4, marks=pytest.mark.slow),
     ],
 )
-def test_tiles_are_the_whole(quality: str, size: tuple[int, int], tile: int, count: int) -> None:
+def test_tiles_are_the_whole(quality: Quality, size: tuple[int, int], tile: int, count: int) -> None:
     photo = scene(*size, seed=4)
     whole, told = painted(photo, quality, None)
     assert not [doing for doing in told if "tile 2" in doing]
