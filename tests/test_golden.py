@@ -210,7 +210,7 @@ def _residual_less(case: Case) -> Pixels:
 
 def _brighter(case: Case) -> Pixels:
     """A gamma of 1.05."""
-    return to_uint8(((_golden(case) / 255) ** (1 / 1.05)).astype(np.float32))
+    return np.rint(255 * (_golden(case) / 255) ** (1 / 1.05)).astype(np.uint8)
 
 
 FAULTS: dict[str, Callable[[Case], Pixels]] = {
