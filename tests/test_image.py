@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
@@ -159,7 +160,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, rng: np.random.Generator, s
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if suffix == ".webp" else {}
-    Image.fromarray(stored).save(tmp_path / f"x{suffix}", exif=exif, **options)
+    Image.fromarray(stored).save(tmp_path / f"x{suffix}", exif=exif, **options)  # type: ignore[arg-type]
     np.testing.assert_array_equal(upright(tmp_path / f"x{suffix}"), BY_ORIENTATION[orientation](stored))
 
 
@@ -543,7 +544,7 @@ def test_what_is_no_picture_is_an_input_error(source: object, said: str) -> None
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 5), (24, 32), (50, 61), (12, 100)])
 def test_a_flat_picture_stays_flat(height: int, width: int) -> None:
     flat = np.empty((2, 3, 24, 32), np.float32)
-    flat[:] = np.float32([0.0, 0.37, 1.0])[:, None, None]
+    flat[:] = np.float32([0.0, 0.37, 1.0])[:, None, None]  # type: ignore[arg-type, index]
     out = resize(flat, height, width)
     assert out.shape == (2, 3, height, width)
     assert out.dtype == np.float32
@@ -693,7 +694,7 @@ def private_exif() -> Image.Exif:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_places_and_cameras_are_left_behind(tmp_path: Path, suffix: str) -> None:
     xmp = {"xmp": b"<x>SECRET</x>"} if suffix in (".jpg", ".webp") else {}
-    Image.fromarray(levels()).save(tmp_path / f"in{suffix}", exif=private_exif().tobytes(), **xmp)
+    Image.fromarray(levels()).save(tmp_path / f"in{suffix}", exif=private_exif().tobytes(), **xmp)  # type: ignore[arg-type]
     assert b"SECRET" in (tmp_path / f"in{suffix}").read_bytes()
     photo = read_photo(tmp_path / f"in{suffix}")
     assert (photo.height, photo.width) == (32, 24)
@@ -1033,7 +1034,7 @@ def test_damaged_photos_are_read_or_an_input_error(format: str, dtype: type) -> 
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_photo_shrinks_with_its_alpha_and_what_it_hides_does_not_bleed(dtype):
+def test_a_photo_shrinks_with_its_alpha_and_what_it_hides_does_not_bleed(dtype: Any) -> None:
     top = np.iinfo(dtype).max
     pixels = np.full((40, 60, 3), top // 2, dtype)
     alpha = np.full((40, 60), top, dtype)

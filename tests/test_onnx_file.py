@@ -41,7 +41,7 @@ def sparse(tensor: TensorProto) -> onnx.SparseTensorProto:
 
 def in_attribute(**what: object) -> onnx.ModelProto:
     node = helper.make_node("Constant", [], ["c"])
-    node.attribute.append(onnx.AttributeProto(name="a", **what))
+    node.attribute.append(onnx.AttributeProto(name="a", **what))  # type: ignore[arg-type]
     return model([node])
 
 

@@ -70,7 +70,7 @@ def test_it_comes_down_sooner_where_fine_detail_curves_most() -> None:
     """As losses of features do that see several pixels at once."""
     aim = np.random.default_rng(1).uniform(0.3, 0.7, (1, 3, 24, 32)).astype(np.float32)
     for axis in (2, 3):
-        aim = sum(np.roll(aim, shift, axis) for shift in range(3)) / np.float32(3)
+        aim = sum(np.roll(aim, shift, axis) for shift in range(3)) / np.float32(3)  # type: ignore[assignment]
     start = np.full_like(aim, 0.5)
 
     def gradient(x: Picture) -> Picture:

@@ -147,7 +147,7 @@ def test_a_region_that_is_encoded_in_strips_is_the_whole(
     whole = encode_region(networks, source, *region)
     encoded = []
     encode = FeatureNetworks.encode
-    monkeypatch.setattr(FeatureNetworks, "encode", lambda self, x: encoded.append(x.shape) or encode(self, x))
+    monkeypatch.setattr(FeatureNetworks, "encode", lambda self, x: encoded.append(x.shape) or encode(self, x))  # type: ignore[func-returns-value]
     strips = encode_region(networks, source, *region, at_once=93 * 40)
     assert len(encoded) == 3
     assert np.abs(strips - whole).max() < 1e-4

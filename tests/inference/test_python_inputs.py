@@ -1,6 +1,10 @@
 """What people hold in Python as a picture, or as several."""
 
+from __future__ import annotations
+
 import io
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +19,11 @@ NO_PICTURES = [io.StringIO("text"), io.BytesIO(b""), b"", b"no picture", object(
 
 
 @pytest.fixture(scope="module")
-def stylizer():
+def stylizer() -> Stylizer:
     return Stylizer()
 
 
-def test_files_and_their_bytes_are_pictures(photo, stylizer):
+def test_files_and_their_bytes_are_pictures(photo: Path, stylizer: Stylizer) -> None:
     wanted = read_image(photo)
     data = photo.read_bytes()
     with photo.open("rb") as file:
@@ -31,12 +35,12 @@ def test_files_and_their_bytes_are_pictures(photo, stylizer):
 
 
 @pytest.mark.parametrize("source", NO_PICTURES, ids=lambda source: type(source).__name__)
-def test_what_is_no_picture_is_an_input_error(source):
+def test_what_is_no_picture_is_an_input_error(source: Any) -> None:
     with pytest.raises(InputError):
         as_image(source)
 
 
-def test_tensors_count_as_arrays(photo):
+def test_tensors_count_as_arrays(photo: Path) -> None:
     torch = pytest.importorskip("torch")
     x = torch.from_numpy(read_image(photo))
     np.testing.assert_array_equal(as_image(x.clone().requires_grad_()), x.numpy())
@@ -46,7 +50,7 @@ def test_tensors_count_as_arrays(photo):
         as_image(x.to(torch.complex64))
 
 
-def test_one_picture_where_several_are_expected(photo, stylizer):
+def test_one_picture_where_several_are_expected(photo: Path, stylizer: Stylizer) -> None:
     picture = read_image(photo)
     code = Style.from_images([photo], stylizer=stylizer).code
     levels = to_uint8(picture)
@@ -57,14 +61,14 @@ def test_one_picture_where_several_are_expected(photo, stylizer):
     two = Style.from_images(np.concatenate([picture, picture[:, ::-1]]), stylizer=stylizer)
     assert len(two.pictures) == 2
     with pytest.raises(UsageError, match="made of pictures, but int was given"):
-        Style.from_images(5, stylizer=stylizer)
+        Style.from_images(5, stylizer=stylizer)  # type: ignore[arg-type]
 
 
-def test_one_path_of_votes(tmp_path):
+def test_one_path_of_votes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json"):
         read_votes(str(tmp_path / "none.json"))
 
 
-def test_a_seed_is_a_whole_number(photo, stylizer):
+def test_a_seed_is_a_whole_number(photo: Path, stylizer: Stylizer) -> None:
     with pytest.raises(UsageError, match="seed must be a whole number"):
-        stylizer(photo, "monet", quality="draft", seed=1.5)
+        stylizer(photo, "monet", quality="draft", seed=1.5)  # type: ignore[arg-type]

@@ -55,7 +55,7 @@ def config() -> TrainConfig:
     sizes = {"batch": 2, "crop": 32, "large": 1}
     phases = (
         Phase(steps=2, adversarial=False, thumbnails=(32,), **sizes),
-        Phase(steps=4, thumbnails=(32, 48), **sizes),
+        Phase(steps=4, thumbnails=(32, 48), **sizes),  # type: ignore[arg-type]
     )
     return TrainConfig(
         phases=phases,
