@@ -1,5 +1,9 @@
+from __future__ import annotations
+
 import json
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +25,7 @@ CONFIG = ModelConfig(widths=(8, 12, 16), blocks=1, texture_size=16, style_size=1
 
 
 @pytest.fixture
-def saved(tmp_path):
+def saved(tmp_path: Path) -> Any:
     """A model's file, and the weights in it."""
     torch.manual_seed(0)
     model = StyleTransferModel(CONFIG)
@@ -31,12 +35,12 @@ def saved(tmp_path):
     return path, weights
 
 
-def metadata(path):
+def metadata(path: Path) -> Any:
     with safe_open(path, "pt") as file:
         return file.metadata()
 
 
-def test_a_file_rebuilds_its_model(saved):
+def test_a_file_rebuilds_its_model(saved: Any) -> None:
     path, weights = saved
     model, about = load_model(path)
     assert model.config == CONFIG
@@ -49,7 +53,7 @@ def test_a_file_rebuilds_its_model(saved):
         assert torch.equal(model(x, x, x), load_model(path)[0](x, x, x))
 
 
-def test_the_weights_given_are_saved_and_not_the_model_s_own(saved, tmp_path):
+def test_the_weights_given_are_saved_and_not_the_model_s_own(saved: Any, tmp_path: Path) -> None:
     model, _ = load_model(saved[0])
     doubled = {name: 2 * tensor for name, tensor in model.state_dict().items()}
     save_model(tmp_path / "doubled.safetensors", model, {}, doubled)
@@ -57,15 +61,15 @@ def test_the_weights_given_are_saved_and_not_the_model_s_own(saved, tmp_path):
     assert all(torch.equal(tensor, doubled[name]) for name, tensor in again.state_dict().items())
 
 
-def test_what_was_laid_out_for_speed_is_saved_all_the_same(saved, tmp_path):
-    model = load_model(saved[0])[0].to(memory_format=torch.channels_last)
+def test_what_was_laid_out_for_speed_is_saved_all_the_same(saved: Any, tmp_path: Path) -> None:
+    model = load_model(saved[0])[0].to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     save_model(tmp_path / "model.safetensors", model, {}, model.state_dict())
     assert all(
         torch.equal(t, saved[1][n]) for n, t in load_model(tmp_path / "model.safetensors")[0].state_dict().items()
     )
 
 
-def test_nothing_is_left_beside_the_file_and_an_older_one_is_replaced(saved):
+def test_nothing_is_left_beside_the_file_and_an_older_one_is_replaced(saved: Any) -> None:
     path, weights = saved
     model, _ = load_model(path)
     save_model(path, model, {"step": "8"}, weights)
@@ -73,7 +77,7 @@ def test_nothing_is_left_beside_the_file_and_an_older_one_is_replaced(saved):
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_absent_cut_and_foreign_files_are_one_sentence_each(saved, tmp_path):
+def test_absent_cut_and_foreign_files_are_one_sentence_each(saved: Any, tmp_path: Path) -> None:
     path, weights = saved
     cut, text, foreign = (tmp_path / f"{name}.safetensors" for name in ("cut", "text", "foreign"))
     cut.write_bytes(path.read_bytes()[:-100])
@@ -85,7 +89,7 @@ def test_absent_cut_and_foreign_files_are_one_sentence_each(saved, tmp_path):
         assert "\n" not in str(problem.value)
 
 
-def with_metadata(path, **changes):
+def with_metadata(path: Path, **changes: Any) -> None:
     about = {k: v for k, v in {**metadata(path), **changes}.items() if v is not None}
     save_file({name: tensor.clone() for name, tensor in load_file(path).items()}, path, about)
 
@@ -101,7 +105,7 @@ def with_metadata(path, **changes):
         json.dumps({**CONFIG.model_dump(), "blocks": 2}),
     ],
 )
-def test_a_config_that_is_absent_damaged_or_another_model_s_is_a_model_error(saved, config):
+def test_a_config_that_is_absent_damaged_or_another_model_s_is_a_model_error(saved: Any, config: Any) -> None:
     path, _ = saved
     with_metadata(path, config=config)
     with pytest.raises(ModelError, match=r"model\.safetensors"):
@@ -118,14 +122,14 @@ def test_a_config_that_is_absent_damaged_or_another_model_s_is_a_model_error(sav
         ("[" * 200_000, "cannot read the model"),
     ],
 )
-def test_a_config_that_asks_for_the_absurd_is_refused_at_once(saved, config, said):
+def test_a_config_that_asks_for_the_absurd_is_refused_at_once(saved: Any, config: Any, said: str) -> None:
     path, _ = saved
     with_metadata(path, config=config)
     with pytest.raises(ModelError, match=said):
         load_model(path)
 
 
-def test_a_model_that_is_no_plain_file_is_refused(tmp_path):
+def test_a_model_that_is_no_plain_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     os.mkfifo(path)
     with pytest.raises(ModelError, match="no regular file"):
@@ -137,7 +141,7 @@ def test_a_model_that_is_no_plain_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("config", [ModelConfig, CollectionConfig, NoiseConfig, MatchingConfig])
-def test_every_number_of_every_kind_of_model_is_bounded(config):
+def test_every_number_of_every_kind_of_model_is_bounded(config: Any) -> None:
     for name, field in config.model_fields.items():
         default = field.get_default()
         if isinstance(default, bool | str):
@@ -148,7 +152,7 @@ def test_every_number_of_every_kind_of_model_is_bounded(config):
                 config(**{name: value})
 
 
-def test_a_missing_or_misshapen_tensor_is_a_model_error(saved):
+def test_a_missing_or_misshapen_tensor_is_a_model_error(saved: Any) -> None:
     path, weights = saved
     about = metadata(path)
     name = "generator.paint.conv.bias"
@@ -159,7 +163,7 @@ def test_a_missing_or_misshapen_tensor_is_a_model_error(saved):
             load_model(path)
 
 
-def test_the_file_says_which_kind_of_model_it_holds(saved, tmp_path):
+def test_the_file_says_which_kind_of_model_it_holds(saved: Any, tmp_path: Path) -> None:
     model = NoiseModel(NoiseConfig(z_size=5, widths=(4, 4, 4, 4, 4)))
     path = tmp_path / "noise.safetensors"
     save_model(path, model, {}, model.state_dict())
@@ -172,7 +176,7 @@ def test_the_file_says_which_kind_of_model_it_holds(saved, tmp_path):
         assert torch.equal(again(z), model(z))
 
 
-def test_a_file_from_before_there_were_kinds_is_arbitrary(saved, tmp_path):
+def test_a_file_from_before_there_were_kinds_is_arbitrary(saved: Any, tmp_path: Path) -> None:
     path, weights = saved
     about = {key: value for key, value in metadata(path).items() if key != "kind"}
     save_file(weights, tmp_path / "older.safetensors", about)
@@ -184,7 +188,7 @@ def test_a_file_from_before_there_were_kinds_is_arbitrary(saved, tmp_path):
         load_model(tmp_path / "later.safetensors")
 
 
-def test_equal_models_are_equal_files(saved, tmp_path):
+def test_equal_models_are_equal_files(saved: Any, tmp_path: Path) -> None:
     model, about = load_model(saved[0])
     for name in ("one", "two"):
         save_model(tmp_path / name, model, {"b": "ü", "a": '"', "z": "1", "m": "2"}, model.state_dict())
@@ -194,7 +198,7 @@ def test_equal_models_are_equal_files(saved, tmp_path):
 
 
 @pytest.mark.parametrize("in_bytes", [False, True])
-def test_a_packed_state_is_small_and_nearly_the_same(saved, tmp_path, in_bytes):
+def test_a_packed_state_is_small_and_nearly_the_same(saved: Any, tmp_path: Path, in_bytes: bool) -> None:
     model, _ = load_model(saved[0])
     stored = packed(model, in_bytes)
     kernels = [name for name, p in model.named_parameters() if p.ndim >= 2]
@@ -210,7 +214,7 @@ def test_a_packed_state_is_small_and_nearly_the_same(saved, tmp_path, in_bytes):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
-def test_a_model_that_may_not_be_read_is_said_to_be_there(saved):
+def test_a_model_that_may_not_be_read_is_said_to_be_there(saved: Any) -> None:
     path, _ = saved
     path.chmod(0o600)
     os.chmod(path.parent, 0o755)

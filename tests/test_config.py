@@ -36,7 +36,7 @@ def test_values_are_typed_and_nested() -> None:
 
 def test_a_config_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Recipe().name = "other"  # type: ignore[misc]
+        Recipe().name = "other"
     assert hash(Loss()) == hash(Loss(style=10.0))
 
 

@@ -41,7 +41,7 @@ def test_every_error_is_drawn_in_the_tree() -> None:
     assert len(classes) == 8
     for error in classes:
         (line,) = [line for line in errors.__doc__.splitlines() if f" {error.__name__} " in line]
-        assert str(error.exit_code) in line
+        assert str(error.exit_code) in line  # type: ignore[attr-defined]
 
 
 def test_a_missing_extra_names_the_command() -> None:
@@ -61,7 +61,7 @@ def test_needs_extra_turns_an_absent_library_into_the_command() -> None:
         pytest.raises(MissingExtraError, match=r"pip install '.*\[train\]'") as caught,
         needs_extra("train", "Training"),
     ):
-        import no_such_library.at_all  # noqa: F401
+        import no_such_library.at_all  # type: ignore[import-not-found]  # noqa: F401
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
     assert "there is no module no_such_library" in str(caught.value)
     assert pickle.loads(pickle.dumps(caught.value)).module == caught.value.module
@@ -69,6 +69,6 @@ def test_needs_extra_turns_an_absent_library_into_the_command() -> None:
 
 def test_needs_extra_leaves_other_failures_alone() -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_module"), needs_extra("train", "Training"):
-        import sfumato.no_such_module  # noqa: F401
+        import sfumato.no_such_module  # type: ignore[import-not-found]  # noqa: F401
     with pytest.raises(ZeroDivisionError), needs_extra("train", "Training"):
         _ = 1 / 0

@@ -57,7 +57,7 @@ def test_a_name_as_long_as_the_system_allows(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="a folder has that name"), atomic_file(tmp_path):
         pytest.fail("the block must not run")
-    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "file").write_bytes(b"x")  # type: ignore[unreachable]
     with pytest.raises(OutputError, match="cannot write"), atomic_file(tmp_path / "file" / "below"):
         pytest.fail("the block must not run")
     assert os.listdir(tmp_path) == ["file"]
@@ -106,7 +106,7 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path, read: Callable[[P
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
     for name in ("pipe", "zero", "link"):
         with pytest.raises(OSError, match="no regular file") as caught:
-            in_time(lambda name=name: read(tmp_path / name, 100))
+            in_time(lambda name=name: read(tmp_path / name, 100))  # type: ignore[misc]
         assert caught.value.strerror == "it is no regular file"
     with pytest.raises(IsADirectoryError):
         read(tmp_path, 100)

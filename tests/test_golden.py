@@ -4,9 +4,12 @@ Six drawn photos and six built-in styles are painted with three sets of options.
 and style, *draft* and *best* half of them, so that each quality has each photo and each style with each set of options.
 Slow are half of *standard*, and *best* but for one picture of each set of options.
 
-`tests/golden/made_on.json` names the kind of CPU and the versions that they were made with. There, no pixel may be off
-by more than `LEVELS`. Elsewhere other kernels round differently, and a nearest-neighbour match flips here and there:
-then few pixels may be off by more, and the mean stays small (`ELSEWHERE`).
+`tests/golden/made_on.json` names the kind of CPU and the versions that they were made with. There no pixel may be off
+by more than `LEVELS`. Elsewhere that holds for drafts alone: with the kernels for AVX2, where AVX-512 is missing, a
+nearest neighbour flips here and there, which changes single marks. (AMX and VNNI change nothing.) So there a picture
+may be off by a mean of `MEAN`, its mean colour by `SHIFT`, and the middle one of all pictures by a mean of `MIDDLE`:
+between the two kinds of kernels that was at most 1.52 and 3.33, 0.10, and 0.12. A share of residuals of 0.95 for 1
+gives a middle of 0.69, another seed one of 0.78, a gamma of 1.05 one of 3.7.
 
 After a wanted change: `pytest tests/test_golden.py -m '' --update-golden`, and look at the pictures.
 """
@@ -51,8 +54,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 #: Off by no more than this, on the kind of machine that the goldens were made on.
 LEVELS = 2
-#: On other machines: the share of pixels that may be off by more than `LEVELS`, and the mean difference in levels.
-ELSEWHERE: dict[Quality, tuple[float, float]] = {"draft": (0.0, 0.1), "standard": (0.3, 2.0), "best": (0.75, 4.5)}
+#: On other machines, in levels: the mean difference of a picture; of its mean colour; and the mean difference of the
+#: middle one of the pictures in standard quality.
+MEAN: dict[Quality, float] = {"standard": 2.0, "best": 4.5}
+SHIFT, MIDDLE = 0.25, 0.35
 
 
 @dataclass(frozen=True)
@@ -96,15 +101,19 @@ def _stylizer() -> Stylizer:
     return Stylizer(threads=1)
 
 
-def _painted(case: Case, **changes: Any) -> Pixels:
+@cache
+def _painted(case: Case, seed: int = 0) -> Pixels:
     photo = PHOTOS[case.photo]()
-    options = {**_options(case, *photo.shape[:2]), **changes}
-    return to_uint8(_stylizer()(photo, case.style, quality=case.quality, **options))
+    return to_uint8(_stylizer()(photo, case.style, quality=case.quality, seed=seed, **_options(case, *photo.shape[:2])))
+
+
+def _golden(case: Case) -> Pixels:
+    return np.asarray(Image.open(case.path))
 
 
 def _this_machine() -> dict[str, str]:
     """What decides the last bits of a picture: the kernels that the CPU admits, and the versions that hold them."""
-    known = "avx2", "avx_vnni", "avx512f", "avx512_vnni", "amx_int8"
+    known = "avx2", "avx512f"
     try:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n", 1)[0].split())
     except OSError:  # no Linux
@@ -122,17 +131,30 @@ def _is_same_kind() -> bool:
     return all(made[key] == value for key, value in _this_machine().items())
 
 
+def _mean(painted: Pixels, golden: Pixels) -> float:
+    return float(np.abs(painted.astype(int) - golden).mean())
+
+
 def _fault(painted: Pixels, golden: Pixels, strict: bool, quality: Quality) -> str | None:
     """What is wrong with a picture, with a histogram of its errors; None where nothing is."""
-    most, mean_most = ELSEWHERE[quality]
     if painted.shape != golden.shape:
         return f"the picture is {painted.shape}, the golden one {golden.shape}"
-    errors = np.abs(painted.astype(int) - golden).max(2)  # of the worst channel
-    share, mean = float((errors > LEVELS).mean()), float(np.abs(painted.astype(int) - golden).mean())
-    if (errors.max() <= LEVELS) if strict else (share <= most and mean <= mean_most):
-        return None
-    bound = f"no more than {LEVELS} levels" if strict else f"{most:.0%} over {LEVELS} levels and a mean of {mean_most}"
-    lines = [f"{share:.2%} of the pixels are off by over {LEVELS} levels, the mean is {mean:.3f}; admitted: {bound}"]
+    off = painted.astype(int) - golden
+    errors = np.abs(off).max(2)  # of the worst channel
+    mean, shift = _mean(painted, golden), float(np.abs(off.mean((0, 1))).max())
+    if strict or quality == "draft":
+        if errors.max() <= LEVELS:
+            return None
+        bound = f"no more than {LEVELS} levels"
+    else:
+        if mean <= MEAN[quality] and shift <= SHIFT:
+            return None
+        bound = f"a mean of {MEAN[quality]} and a shift of {SHIFT}"
+    share = float((errors > LEVELS).mean())
+    lines = [
+        f"{share:.2%} of the pixels are off by over {LEVELS} levels, all by a mean of {mean:.3f}, the mean colour by "
+        f"{shift:.3f}; admitted: {bound}"
+    ]
     edges = (0, 1, 2, 3, 5, 9, 17, 33, 65, 256)
     for first, after in pairwise(edges):
         count = int(((errors >= first) & (errors < after)).sum())
@@ -149,7 +171,7 @@ def test_the_picture_is_as_it_was(case: Case, request: pytest.FixtureRequest, tm
         Image.fromarray(painted).save(case.path, optimize=True)
         MADE_ON.write_text(json.dumps({**_this_machine(), "photos": _hashes()}, indent=2) + "\n", encoding="utf-8")
         pytest.skip("stored as the golden picture")
-    golden = np.asarray(Image.open(case.path))
+    golden = _golden(case)
     fault = _fault(painted, golden, _is_same_kind(), case.quality)
     if fault is not None:
         Image.fromarray(painted).save(tmp_path / "painted.png")
@@ -157,6 +179,14 @@ def test_the_picture_is_as_it_was(case: Case, request: pytest.FixtureRequest, tm
             off = painted.astype(int) - golden
             Image.fromarray(np.clip(128 + 4 * off, 0, 255).astype(np.uint8)).save(tmp_path / "difference.png")
         pytest.fail(f"{case.path.name}: {fault}\nThe picture and its difference (4 times) are in {tmp_path}.")
+
+
+def test_most_pictures_are_nearly_as_they_were() -> None:
+    """On other machines this finds a small change in all pictures, which the bounds of one picture let pass."""
+    cases = [p.values[0] for p in _cases() if p.values[0].quality == "standard" and not p.marks]
+    means = [_mean(_painted(case), _golden(case)) for case in cases]
+    assert len(means) == 18
+    assert np.median(means) <= MIDDLE
 
 
 def test_the_photos_are_the_ones_that_were_painted() -> None:
@@ -179,8 +209,8 @@ def _residual_less(case: Case) -> Pixels:
 
 
 def _brighter(case: Case) -> Pixels:
-    """A gamma of 1.02."""
-    return to_uint8(((_painted(case) / 255) ** (1 / 1.02)).astype(np.float32))
+    """A gamma of 1.05."""
+    return np.rint(255 * (_golden(case) / 255) ** (1 / 1.05)).astype(np.uint8)
 
 
 FAULTS: dict[str, Callable[[Case], Pixels]] = {
@@ -190,8 +220,12 @@ FAULTS: dict[str, Callable[[Case], Pixels]] = {
 }
 
 
-@pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_small_fault_is_found(name: str, strict: bool) -> None:
-    case = Case("standard", "portrait", "great-wave", "default")
-    assert _fault(FAULTS[name](case), np.asarray(Image.open(case.path)), strict, case.quality) is not None
+def test_a_small_fault_in_all_pictures_is_found_by_both_bounds(name: str) -> None:
+    pairs = ("portrait", "rembrandt"), ("landscape", "monet"), ("night", "kandinsky")
+    cases = [Case("standard", photo, style, "default") for photo, style in pairs]
+    painted = [FAULTS[name](case) for case in cases]
+    for case, picture in zip(cases, painted, strict=True):
+        assert _fault(picture, _golden(case), True, case.quality) is not None
+    means = [_mean(picture, _golden(case)) for case, picture in zip(cases, painted, strict=True)]
+    assert np.median(means) > MIDDLE

@@ -78,7 +78,7 @@ def lowest(folder: Path, wheel: Path) -> Path:
 def add_extras(bin: Path, wheel: Path, folder: Path, *versions: str) -> None:
     """Training and judging, into an environment that has the light install."""
     asked = "install", "--quiet", "-c", ROOT / "constraints.txt", f"{wheel}[quality,train]", *versions
-    done = run(bin / "python", "-m", "pip", *asked, cwd=folder)
+    done = run(bin / "python", "-m", "pip", *asked, cwd=folder)  # type: ignore[arg-type]
     assert done.returncode == 0, done.stderr
 
 
@@ -115,8 +115,8 @@ def paints(bin: Path, folder: Path, photo: Path) -> None:
     assert checked.returncode == 0, checked.stderr
     for quality in ("draft", "standard", "best"):
         out = folder / f"{quality}.png"
-        asked = "stylize", photo, "--style", "great-wave", "--quality", quality, "--overwrite", "-o", out
-        painted = run(bin / "sfumato", *asked, cwd=folder)
+        asked = "stylize", photo, "--style", "great-wave", "--quality", quality, "--overwrite", "-o", out  # type: ignore[assignment]
+        painted = run(bin / "sfumato", *asked, cwd=folder)  # type: ignore[misc]
         assert painted.returncode == 0, painted.stderr
         assert out.stat().st_size > 1000
 

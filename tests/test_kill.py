@@ -4,12 +4,17 @@ A process that has imported everything forks one for each run, so that moments f
 Half of them are moments of time, and half file operations, which time would seldom hit.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,63 +107,63 @@ for line in sys.stdin:
 class Killer:
     """Runs commands whole, or kills them at random moments; ``below`` is the folder that they write into."""
 
-    def __init__(self, below, modules, seed):
+    def __init__(self, below: Any, modules: Any, seed: Any) -> None:
         self.below, self.random = below, random.Random(seed)
         self.kills = 0
         self.said = below.parent / f"{below.name}.txt"
         words = [sys.executable, "-c", DRIVER, json.dumps(modules)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
-        self.process = subprocess.Popen(words, **pipes)
+        self.process = subprocess.Popen(words, **pipes)  # type: ignore[call-overload]
         assert self.process.stdout.readline() == "ready\n"
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *problem):
+    def __exit__(self, *problem: Any) -> None:
         self.process.stdin.close()
         self.process.wait(60)
         self.process.stdout.close()
 
-    def run(self, *words, seconds=0, operation=0):
+    def run(self, *words: Any, seconds: int = 0, operation: int = 0) -> Any:
         job = {"words": [str(word) for word in words], "seconds": seconds, "operation": operation}
         job |= {"below": str(self.below), "said": str(self.said)}
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
-    def whole(self, *words):
+    def whole(self, *words: Any) -> Any:
         """What a run took that is not killed."""
         found = self.run(*words)
         assert found["code"] == 0, (words, self.said.read_text())
         return found
 
-    def kill(self, count, whole, *words):
+    def kill(self, count: Any, whole: Any, *words: Any) -> Iterator[Any]:
         """So many runs that are killed, now at a moment, now at a file operation, each of what a `whole` one took."""
         for _ in range(count):
             self.kills += 1
             if self.kills % 2:
                 moment = {"operation": self.random.randint(1, whole["operations"])}
             else:
-                moment = {"seconds": self.random.uniform(0, whole["seconds"])}
+                moment = {"seconds": self.random.uniform(0, whole["seconds"])}  # type: ignore[dict-item]
             found = self.run(*words, **moment)
             # It may be done before its moment comes; nothing else than death ends it otherwise.
             assert found["code"] in (0, -9), (words, moment, self.said.read_text())
             yield moment
 
 
-def litter(folder):
+def litter(folder: Path) -> Any:
     """What killed runs left, which the next sweeps away."""
     return [path.name for path in folder.rglob(".*") if path.name != ".lock"]
 
 
 @pytest.fixture(scope="module")
-def stylizer():
+def stylizer() -> Stylizer:
     return Stylizer(threads=1)
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def pictures(tmp_path: Path) -> Any:
     folder = tmp_path / "pictures"
     folder.mkdir()
     for number in range(4):
@@ -167,7 +172,7 @@ def pictures(tmp_path):
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The folder that all lies in, with the stores."""
     folder = tmp_path / "run"
     folder.mkdir()
@@ -179,7 +184,7 @@ def own(tmp_path, monkeypatch):
 PAINTING = ["sfumato.inference.stylizer", "sfumato.image", "sfumato.inference.batch", "sfumato.inference.recipe"]
 
 
-def test_folders_of_pictures(own, pictures):
+def test_folders_of_pictures(own: Any, pictures: Any) -> None:
     out = own / "out"
     words = ["stylize", pictures, "--style", "monet", "--quality", "draft", "--threads", "1", "-o", out]
     with Killer(own, PAINTING, 1) as killer:
@@ -198,7 +203,7 @@ def test_folders_of_pictures(own, pictures):
         assert sorted(path.name for path in out.iterdir()) == sorted(wanted)
 
 
-def test_styles(own, pictures):
+def test_styles(own: Any, pictures: Any) -> None:
     words = ["styles", "add", "mine", "--overwrite"]
     with Killer(own, PAINTING, 2) as killer:
         codes = []
@@ -212,13 +217,13 @@ def test_styles(own, pictures):
         assert [path.name for path in (own / "styles").iterdir()] == ["mine.safetensors"]
 
 
-def test_tastes(own, pictures, stylizer):
+def test_tastes(own: Any, pictures: Any, stylizer: Stylizer) -> None:
     new = ["personal", "new", "anna", "--like", pictures / "0.png", pictures / "1.png", "--copy"]
     more = ["personal", "add", "anna", "--like", pictures / "2.png", "--dislike", pictures / "3.png", "--copy"]
     less = ["personal", "remove", "anna", "2.png", "3.png"]
     gone = ["personal", "delete", "anna", "--yes"]
 
-    def check():
+    def check() -> None:
         for name in names():
             kept = load_preferences(name)
             assert missing_pictures(kept) == []
@@ -244,7 +249,7 @@ def test_tastes(own, pictures, stylizer):
         assert litter(own) == []
 
 
-def save_run(folder, seed):
+def save_run(folder: Path, seed: int) -> Any:
     import torch
 
     torch.manual_seed(seed)
@@ -254,7 +259,7 @@ def save_run(folder, seed):
     return path
 
 
-def test_exports(own, tmp_path):
+def test_exports(own: Any, tmp_path: Path) -> None:
     out = own / "model"
     runs = [save_run(tmp_path, seed) for seed in (1, 2)]
     with Killer(own, ["sfumato.export.onnx"], 4) as killer:
@@ -272,7 +277,7 @@ def test_exports(own, tmp_path):
         assert [path.name for path in own.iterdir()] == ["model"]
 
 
-def test_evaluations(own, pictures):
+def test_evaluations(own: Any, pictures: Any) -> None:
     report = own / "report"
     words = ["evaluate", "--content", pictures, "--style", pictures, "--model", "shipped", "--workers", "1"]
     with Killer(own, ["sfumato.quality.judge", "sfumato.quality.report"], 5) as killer:
@@ -285,13 +290,13 @@ def test_evaluations(own, pictures):
         assert litter(report) == []
 
 
-def test_trainings(own, pictures, tmp_path):
+def test_trainings(own: Any, pictures: Any, tmp_path: Path) -> None:
     settings = ["phases=[{steps=4,batch=2,crop=32}]", "checkpoint_every=1", "sample_every=2", "log_every=2"]
     settings += ["look_every=0", "noise.z_size=8", "noise.widths=[8,8,8,8,8]", "noise.discriminator_widths=[8,8,8]"]
     words = ["train", "--kind", "noise", "--style", pictures, "--recipe", "tiny", "--device", "cpu"]
     sets = [word for setting in settings for word in ("--set", setting)]
 
-    def model(run):
+    def model(run: Any) -> Any:
         return (checkpoints(run)[-1] / "model.safetensors").read_bytes()
 
     with Killer(own, ["sfumato.training.loop", "sfumato.data.folders", "torch.utils.tensorboard"], 6) as killer:

@@ -97,7 +97,7 @@ def test_strips_without_number_are_refused() -> None:
     count = 300_000
     strips = [(273, 4, count, np.full(count, 8, "<u4").tobytes()), (277, 3, 1, 1), (278, 4, 1, 1)]
     sizes = (279, 4, count, np.full(count, 300, "<u4").tobytes())
-    refused(tiff((256, 4, 1, 300), (257, 4, 1, count), *GREY, *strips, sizes), "300000 strips or tiles")
+    refused(tiff((256, 4, 1, 300), (257, 4, 1, count), *GREY, *strips, sizes), "300000 strips or tiles")  # type: ignore[arg-type]
 
 
 def test_a_tiff_whose_directories_lead_in_a_circle_is_read_once() -> None:

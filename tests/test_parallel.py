@@ -1,7 +1,10 @@
 """Rows of a batch; and what processes tell each other, in two real ones over gloo."""
 
+from __future__ import annotations
+
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,7 +62,7 @@ except TrainingError as error:
 """
 
 
-def test_rows_are_every_so_manyth():
+def test_rows_are_every_so_manyth() -> None:
     rows = Rows(1, 3)
     assert list(rows.own(8)) == [1, 4, 7]
     assert [rows.first(n) for n in (0, 1, 2, 4, 5)] == [0, 0, 1, 1, 2]
@@ -67,7 +70,7 @@ def test_rows_are_every_so_manyth():
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_weighted_means_of_parts_average_to_the_mean_of_all(count):
+def test_weighted_means_of_parts_average_to_the_mean_of_all(count: int) -> None:
     values = torch.rand(9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     parts = []
     for process in range(3):
@@ -75,11 +78,11 @@ def test_weighted_means_of_parts_average_to_the_mean_of_all(count):
         here = rows.pick(values)
         own = here[: rows.first(count)]
         parts.append(rows.weight(count) * own.mean() if len(own) else torch.zeros(()).double())
-        assert torch.equal(rows.part(count, lambda n, here=here: here[:n].mean(), values), parts[-1])
+        assert torch.equal(rows.part(count, lambda n, here=here: here[:n].mean(), values), parts[-1])  # type: ignore[misc]
     torch.testing.assert_close(torch.stack(parts).mean(), values[:count].mean())
 
 
-def test_one_process_has_all_and_waits_for_nobody():
+def test_one_process_has_all_and_waits_for_nobody() -> None:
     x = torch.rand(3, 2, requires_grad=True)
     assert torch.equal(WHOLE.pick(x), x)
     assert torch.equal(WHOLE.gather(x), x)
@@ -99,7 +102,7 @@ def test_one_process_has_all_and_waits_for_nobody():
     assert from_main(lambda: 3) == 3
 
 
-def test_two_processes_know_together_and_miss_each_other(tmp_path):
+def test_two_processes_know_together_and_miss_each_other(tmp_path: Path) -> None:
     (tmp_path / "two.py").write_text(TWO)
     command = [sys.executable, str(tmp_path / "two.py")]
     both = [

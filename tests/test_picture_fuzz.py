@@ -52,7 +52,7 @@ def originals() -> dict[str, bytes]:
             ("planes", np.moveaxis(colours, 2, 0).copy(), {"planarconfig": "separate"}),
         ):
             buffer = BytesIO()
-            tifffile.imwrite(buffer, levels, **{"photometric": "rgb", **options})
+            tifffile.imwrite(buffer, levels, **{"photometric": "rgb", **options})  # type: ignore[arg-type]
             found[name] = buffer.getvalue()
     return found
 

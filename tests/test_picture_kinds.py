@@ -222,7 +222,7 @@ UNUSUAL = {
 @pytest.mark.parametrize("kind", UNUSUAL)
 def test_kinds_of_tiff_that_pillow_lacks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make, levels, options = UNUSUAL[kind]
-    data = make(levels, **options)
+    data = make(levels, **options)  # type: ignore[arg-type]
     pixels = read_photo(data).pixels
     np.testing.assert_allclose(pixels / 65535, ramp() / 255, atol=1e-3)
     monkeypatch.setitem(sys.modules, "imagecodecs", None)

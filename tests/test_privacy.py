@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 
-def test_a_first_picture_leaves_nothing_in_the_home_folder(tmp_path):
+def test_a_first_picture_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
     """ONNX Runtime's official builds queue reports of each process below the home folder, where nobody stops them."""
     home = tmp_path / "home"
     home.mkdir()

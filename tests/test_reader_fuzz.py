@@ -172,7 +172,7 @@ def recipes(folder: Path) -> dict[str, list[Door]]:
         found = read_recipe(data) or {}
         return finishes(found, "a.png"), Recipe.from_json(found, "a.png").rebuild(stylizer)
 
-    shown = at(folder / "a.png", lambda path: (show(path, True), show(path, False)))
+    shown = at(folder / "a.png", lambda path: (show(path, True), show(path, False)))  # type: ignore[func-returns-value]
     return {
         "recipe": [Door(painted, (again, shown), in_picture)],
         "recipe of noise": [Door(noise, (shown,), in_picture)],
@@ -189,7 +189,7 @@ def bundles(folder: Path) -> dict[str, list[Door]]:
     }.items():
         (folder / name).mkdir()
         card = noise if name == "noise" else json.loads((weights_dir(name) / "card.json").read_text("utf-8"))
-        found[f"card of {name}"] = [Door(card, (at(folder / name / "card.json", load, folder / name),))]
+        found[f"card of {name}"] = [Door(card, (at(folder / name / "card.json", load, folder / name),))]  # type: ignore[arg-type]
     for module, kind in ((nearest, nearest.TrainingStyles), (space, space.StyleSpace)):
         place = folder / module.FILE
         place.mkdir()

@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 import os
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +12,7 @@ from sfumato.tables import read_table
 ROWS = [{"file": "c/1.png", "split": "train"}, {"file": "c/é, 2.png", "split": "validation"}]
 
 
-def encode(text, encoding="utf-8", ends="\n", separator=","):
+def encode(text: Any, encoding: str = "utf-8", ends: str = "\n", separator: str = ",") -> Any:
     return text.replace("\n", ends).replace("|", separator).encode(encoding)
 
 
@@ -31,13 +35,13 @@ PLAIN = 'file|split\nc/1.png|train\n"c/é, 2.png"|validation\n'
         encode(PLAIN)[:-1],
     ],
 )
-def test_tables_of_spreadsheets_and_scripts_are_alike(tmp_path, data):
+def test_tables_of_spreadsheets_and_scripts_are_alike(tmp_path: Path, data: Any) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(data)
     assert [row for _, row in read_table(path, ("file", "split"), "manifest")] == ROWS
 
 
-def test_a_column_that_need_not_be_there_is_read_where_it_is(tmp_path):
+def test_a_column_that_need_not_be_there_is_read_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     for text, found in (
         ("file,split\na,train\n", [{}]),
@@ -63,7 +67,7 @@ def test_a_column_that_need_not_be_there_is_read_where_it_is(tmp_path):
         (b'file,split\n"' + b"x" * 200_000 + b'",train\n', "cannot read the manifest"),
     ],
 )
-def test_tables_that_cannot_be_read(tmp_path, data, said):
+def test_tables_that_cannot_be_read(tmp_path: Path, data: bytes, said: str) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(data)
     with pytest.raises(InputError, match=said) as caught:
@@ -71,7 +75,7 @@ def test_tables_that_cannot_be_read(tmp_path, data, said):
     assert str(path) in str(caught.value)
 
 
-def test_what_is_no_file_of_a_table_is_not_read(tmp_path):
+def test_what_is_no_file_of_a_table_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     with open(tmp_path / "huge.csv", "wb") as file:
         file.truncate(60_000_000_000)

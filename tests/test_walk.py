@@ -59,7 +59,7 @@ def test_the_walk(desk: Path) -> None:
 @pytest.mark.slow
 def test_the_walk_as_an_example(desk: Path) -> None:
     command = [sys.executable, ROOT / "examples" / "my_style.py", "--liked", "liked", "--photo", "photos/cat.png"]
-    done = subprocess.run([*command, "--out", "out"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "--out", "out"], capture_output=True, text=True, check=False)  # type: ignore[list-item]
     assert done.returncode == 0, done.stderr
     assert (desk / "out" / "sheet.jpg").is_file()
     assert (desk / "out" / "my-van-gogh.sfumato").is_file()

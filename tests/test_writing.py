@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,7 @@ def test_a_lock_is_held_for_as_long_as_its_process_lives(tmp_path: Path) -> None
         with pytest.raises(BlockingIOError), locked(path):
             pytest.fail("it is held")
 
-        def waiting() -> None:
+        def waiting() -> None:  # type: ignore[unreachable]
             told.append(time.monotonic() - began)
             process.kill()
 
@@ -131,7 +132,7 @@ def test_a_lock_is_held_for_as_long_as_its_process_lives(tmp_path: Path) -> None
 # ---- directories -----------------------------------------------------------------------------------------------------
 
 
-def test_a_directory_appears_whole(tmp_path):
+def test_a_directory_appears_whole(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "run"
     with new_directory(target) as folder:
         (folder / "a").write_text("1")
@@ -142,12 +143,12 @@ def test_a_directory_appears_whole(tmp_path):
 
 
 @pytest.mark.parametrize("problem", [ValueError, KeyboardInterrupt])
-def test_a_directory_that_fails_is_not_there_and_what_was_there_is(tmp_path, problem):
+def test_a_directory_that_fails_is_not_there_and_what_was_there_is(tmp_path: Path, problem: Any) -> None:
     target = tmp_path / "run"
     target.mkdir()
     (target / "a").write_text("old")
 
-    def fail():
+    def fail() -> None:
         with new_directory(target) as folder:
             (folder / "a").write_text("new")
             raise problem
@@ -158,7 +159,7 @@ def test_a_directory_that_fails_is_not_there_and_what_was_there_is(tmp_path, pro
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
-def test_a_directory_replaces_an_older_one_whole(tmp_path):
+def test_a_directory_replaces_an_older_one_whole(tmp_path: Path) -> None:
     target = tmp_path / "run"
     target.mkdir()
     (target / "old").write_text("")
@@ -250,5 +251,5 @@ def test_without_exchange_a_death_between_the_renames_is_mended_by_the_next(tmp_
     (aside / "old").write_text("")
     with pytest.raises(ValueError, match="it fails"), new_directory(tmp_path / "run"):
         raise ValueError("it fails")
-    assert os.listdir(tmp_path / "run") == ["old"]
+    assert os.listdir(tmp_path / "run") == ["old"]  # type: ignore[unreachable]
     assert os.listdir(tmp_path) == ["run"]

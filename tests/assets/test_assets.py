@@ -1,5 +1,9 @@
+from __future__ import annotations
+
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,26 +22,26 @@ from sfumato.inference.bundle import Card
 from sfumato.inference.nearest import CARD_KEY, FILE, TrainingStyles
 
 
-def test_the_shipped_bundle_is_whole():
+def test_the_shipped_bundle_is_whole() -> None:
     card = Card.read(weights_dir())
     assert card.training
     assert card.licence
     assert card.data
 
 
-def test_weights_that_do_not_ship():
+def test_weights_that_do_not_ship() -> None:
     with pytest.raises(ModelError, match="'no-such'"):
         weights_dir("no-such")
 
 
-def test_enough_styles_ship_of_both_kinds():
+def test_enough_styles_ship_of_both_kinds() -> None:
     kinds = [Style.named(name).about["kind"] for name in style_names()]
     assert len(kinds) >= 20
     assert set(kinds) == {"work", "artist"}
 
 
 @pytest.mark.parametrize("name", style_names())
-def test_every_built_in_style_fits_the_shipped_model_and_says_where_it_comes_from(name):
+def test_every_built_in_style_fits_the_shipped_model_and_says_where_it_comes_from(name: Any) -> None:
     style, card = Style.named(name), Card.read(weights_dir())
     assert style.name == name
     assert style.code.model == card.model
@@ -47,7 +51,7 @@ def test_every_built_in_style_fits_the_shipped_model_and_says_where_it_comes_fro
     assert style_path(name).stat().st_size < 20_000
 
 
-def test_built_in_styles_differ():
+def test_built_in_styles_differ() -> None:
     styles = [Style.named(name) for name in style_names()]
     for i, one in enumerate(styles):
         for other in styles[:i]:
@@ -57,23 +61,23 @@ def test_built_in_styles_differ():
 @pytest.mark.parametrize(
     ("asked", "offered"), [("great-waev", "great-wave"), ("Starry Night", "starry-night"), ("MONET", "monet")]
 )
-def test_an_unknown_style_offers_the_nearest_names(asked, offered):
+def test_an_unknown_style_offers_the_nearest_names(asked: str, offered: str) -> None:
     with pytest.raises(UsageError, match=f"did you mean .*{offered}"):
         style_path(asked)
 
 
-def test_a_name_like_nothing_points_at_the_list():
+def test_a_name_like_nothing_points_at_the_list() -> None:
     with pytest.raises(UsageError, match="`sfumato styles` lists them"):
         style_path("zzzzzzzz")
 
 
 @pytest.mark.parametrize("name", ["../base", "", "/etc/passwd", "great-wave.safetensors"])
-def test_a_name_is_no_path(name):
+def test_a_name_is_no_path(name: str) -> None:
     with pytest.raises(UsageError):
         style_path(name)
 
 
-def test_every_picture_has_an_entry_of_the_ledger_and_every_entry_a_picture():
+def test_every_picture_has_an_entry_of_the_ledger_and_every_entry_a_picture() -> None:
     folder = style_pictures("great-wave")[0].parent
     hashes = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -85,7 +89,7 @@ def test_every_picture_has_an_entry_of_the_ledger_and_every_entry_a_picture():
 
 
 @pytest.mark.parametrize("entry", ledger(), ids=lambda entry: entry.file)
-def test_a_shipped_picture_is_in_the_public_domain_small_and_without_metadata(entry):
+def test_a_shipped_picture_is_in_the_public_domain_small_and_without_metadata(entry: Any) -> None:
     for text in (entry.artist, entry.title, entry.year, entry.source, entry.original):
         assert text.strip()
     assert entry.licence.startswith("public domain")
@@ -101,7 +105,7 @@ def test_a_shipped_picture_is_in_the_public_domain_small_and_without_metadata(en
 
 
 @pytest.mark.parametrize("name", style_names())
-def test_every_built_in_style_has_its_pictures(name):
+def test_every_built_in_style_has_its_pictures(name: Any) -> None:
     kind = Style.named(name).about["kind"]
     paths = style_pictures(name)
     assert len(paths) == 1 if kind == "work" else 4 <= len(paths) <= 8
@@ -109,14 +113,14 @@ def test_every_built_in_style_has_its_pictures(name):
     assert {entry.style for entry in ledger()} == set(style_names())
 
 
-def test_the_pictures_of_an_unknown_style():
+def test_the_pictures_of_an_unknown_style() -> None:
     with pytest.raises(UsageError, match=r"did you mean .*great-wave"):
         style_pictures("great-waev")
     with pytest.raises(UsageError, match="no built-in style"):
         style_pictures("../pictures/monet-1")
 
 
-def test_a_missing_ledger_is_told(tmp_path, monkeypatch):
+def test_a_missing_ledger_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sfumato.assets._ROOT", tmp_path)
     ledger.cache_clear()
     with pytest.raises(ModelError, match="install it again"):
@@ -127,14 +131,14 @@ def test_a_missing_ledger_is_told(tmp_path, monkeypatch):
         ledger()
 
 
-def test_hashes_on_the_card_are_of_the_graphs():
+def test_hashes_on_the_card_are_of_the_graphs() -> None:
     files = json.loads((weights_dir() / "card.json").read_text("utf-8"))["files"]
     names = ("style_encoder", "statistics", "generator", "discriminator")
     assert set(files) == {*(f"{name}.onnx" for name in names), "model.safetensors"}
     assert all(len(digest) == 64 for digest in files.values())
 
 
-def test_the_index_of_training_paintings_is_of_the_shipped_model():
+def test_the_index_of_training_paintings_is_of_the_shipped_model() -> None:
     card = json.loads((weights_dir() / "card.json").read_text("utf-8"))
     index = TrainingStyles.load(weights_dir())
     assert (weights_dir() / FILE).stat().st_size < 450_000
@@ -145,7 +149,7 @@ def test_the_index_of_training_paintings_is_of_the_shipped_model():
     assert len({work.source for work in index.works}) == len(index.works)
 
 
-def test_the_index_lost_nothing_to_16_bits():
+def test_the_index_lost_nothing_to_16_bits() -> None:
     index = TrainingStyles.load(weights_dir())
     x = index.codes.astype(np.float64)
     assert np.isfinite(x).all()
@@ -156,7 +160,7 @@ def test_the_index_lost_nothing_to_16_bits():
     assert np.median(distances) == pytest.approx(index.median, rel=0.05)
 
 
-def test_the_works_behind_styles_were_not_trained_on():
+def test_the_works_behind_styles_were_not_trained_on() -> None:
     index = TrainingStyles.load(weights_dir())
     works = [Style.named(name) for name in style_names() if Style.named(name).about["kind"] == "work"]
     assert works

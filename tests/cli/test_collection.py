@@ -1,9 +1,13 @@
 """One painter's works: from two folders to a run, a model and pictures, by the command."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import shlex
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +22,12 @@ SHORT = ["--set", "phases=[{steps=4,batch=2,crop=32,thumbnails=[32,48]}]", "--se
 SHORT += ["--set", "checkpoint_every=2", "--set", "sample_every=4", "--device", "cpu"]
 
 
-def said(result):
+def said(result: Any) -> Any:
     return " ".join(result.stderr.split())
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Five photos, and one artist's folder of six paintings."""
     root = tmp_path_factory.mktemp("pictures")
     for name, count, seed in (("photos", 5, 0), ("artist", 6, 50)):
@@ -32,8 +36,8 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def train(folders):
-    def arguments(out, *more):
+def train(folders: Any) -> Any:
+    def arguments(out: Any, *more: Any) -> Any:
         pictures = ["--content", folders / "photos", "--style", folders / "artist", "--recipe", "tiny"]
         return ["train", "--kind", "collection", *pictures, "--out", out, *SHORT, *more]
 
@@ -41,7 +45,7 @@ def train(folders):
 
 
 @pytest.fixture(scope="module")
-def trained(train, tmp_path_factory):
+def trained(train: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     out = tmp_path_factory.mktemp("runs") / "artist"
     result = run(*train(out))
     assert result.exit_code == 0, result.stderr
@@ -49,7 +53,7 @@ def trained(train, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def model(trained, tmp_path_factory):
+def model(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     out = tmp_path_factory.mktemp("models") / "artist"
     result = run("export", trained[0], "-o", out, "--name", "artist-1")
     assert result.exit_code == 0, result.stderr
@@ -58,11 +62,11 @@ def model(trained, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def photo(folders):
+def photo(folders: Any) -> Any:
     return folders / "photos" / "0.png"
 
 
-def test_two_folders_become_a_run(trained):
+def test_two_folders_become_a_run(trained: Any) -> None:
     out, told = trained
     config = json.loads((out / "config.json").read_text())
     assert (config["kind"], config["recipe"], config["collection"]["cycle"]) == ("collection", "tiny", False)
@@ -75,7 +79,7 @@ def test_two_folders_become_a_run(trained):
     assert (out / "samples" / "00000004.png").is_file()
 
 
-def test_a_cycle_trains_is_exported_and_paints(train, photo, tmp_path):
+def test_a_cycle_trains_is_exported_and_paints(train: Any, photo: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "run", "--cycle"))
     assert result.exit_code == 0, result.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -85,7 +89,7 @@ def test_a_cycle_trains_is_exported_and_paints(train, photo, tmp_path):
     assert result.exit_code == 0, result.stderr
 
 
-def test_a_run_goes_on_as_the_kind_it_is(trained, train, folders, tmp_path):
+def test_a_run_goes_on_as_the_kind_it_is(trained: Any, train: Any, folders: Any, tmp_path: Path) -> None:
     out = shutil.copytree(trained[0], tmp_path / "run")
     longer = ["--set", "phases=[{steps=6,batch=2,crop=32,thumbnails=[32,48]}]"]
     result = run(*train(out, "--resume", "--kind", "arbitrary"))
@@ -105,7 +109,7 @@ def test_a_run_goes_on_as_the_kind_it_is(trained, train, folders, tmp_path):
         ("weights.sliced has no part in a collection", "--set weights.sliced=1"),
     ],
 )
-def test_mistakes_of_training(train, tmp_path, sentence, more):
+def test_mistakes_of_training(train: Any, tmp_path: Path, sentence: str, more: str) -> None:
     result = run(*train(tmp_path / "run", *more.split()))
     assert result.exit_code == 2
     assert sentence in said(result)
@@ -113,7 +117,7 @@ def test_mistakes_of_training(train, tmp_path, sentence, more):
     assert files(tmp_path) == []
 
 
-def test_a_photo_is_painted_without_a_style(model, photo, tmp_path):
+def test_a_photo_is_painted_without_a_style(model: Any, photo: Any, tmp_path: Path) -> None:
     result = run("stylize", photo, "--model", model, "-o", tmp_path / "out.png")
     assert result.exit_code == 0, result.stderr
     assert np.array_equal(pixels(tmp_path / "out.png"), to_uint8(Stylizer(model)(photo)))
@@ -122,14 +126,14 @@ def test_a_photo_is_painted_without_a_style(model, photo, tmp_path):
     assert np.array_equal(pixels(tmp_path / "same.png"), pixels(photo))
 
 
-def test_pictures_beside_their_photos_are_called_after_the_model(model, photo, tmp_path):
+def test_pictures_beside_their_photos_are_called_after_the_model(model: Any, photo: Any, tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(photo.read_bytes())
     result = run("stylize", tmp_path / "0.png", "--model", model)
     assert result.exit_code == 0, result.stderr
     assert files(tmp_path) == ["0-artist.png", "0.png"]
 
 
-def test_a_folder_is_painted_once(model, folders, tmp_path):
+def test_a_folder_is_painted_once(model: Any, folders: Any, tmp_path: Path) -> None:
     arguments = ["stylize", folders / "photos", "--model", model, "-o", tmp_path / "new"]
     assert run(*arguments).exit_code == 0
     assert files(tmp_path / "new") == [f"{i}.png" for i in range(5)]
@@ -141,7 +145,7 @@ def test_a_folder_is_painted_once(model, folders, tmp_path):
     assert "made otherwise" in said(other)
 
 
-def test_a_picture_says_how_it_was_made_and_is_made_again(model, photo, tmp_path):
+def test_a_picture_says_how_it_was_made_and_is_made_again(model: Any, photo: Any, tmp_path: Path) -> None:
     options = ["--strength", 0.6, "--stroke", 1.5, "--seed", 4, "--gate", "clipping<100"]
     result = run("stylize", photo, "--model", model, *options, "-o", tmp_path / "one.png")
     assert result.exit_code == 0, result.stderr
@@ -157,7 +161,7 @@ def test_a_picture_says_how_it_was_made_and_is_made_again(model, photo, tmp_path
     assert "no style codes" in said(result)
 
 
-def test_a_mask_bounds_it(model, photo, tmp_path):
+def test_a_mask_bounds_it(model: Any, photo: Any, tmp_path: Path) -> None:
     mask = np.zeros((72, 96), np.uint8)
     mask[:, 50:] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
@@ -178,7 +182,9 @@ def test_a_mask_bounds_it(model, photo, tmp_path):
         ("2 masks were given", "--mask {p} --mask {p}"),
     ],
 )
-def test_what_needs_a_style_code_is_refused(model, photo, folders, tmp_path, sentence, options):
+def test_what_needs_a_style_code_is_refused(
+    model: Any, photo: Any, folders: Any, tmp_path: Path, sentence: str, options: str
+) -> None:
     for photos in (photo, folders / "photos"):
         words = shlex.split(options.format(p=photo.as_posix()))
         result = run(
@@ -190,7 +196,7 @@ def test_what_needs_a_style_code_is_refused(model, photo, folders, tmp_path, sen
         assert files(tmp_path) == []
 
 
-def test_other_models_still_need_a_style(photo, tmp_path):
+def test_other_models_still_need_a_style(photo: Any, tmp_path: Path) -> None:
 
     for more in ([], ["--model", weights_dir()]):
         result = run("stylize", photo, *more, "-o", tmp_path / "x.png")
@@ -200,26 +206,28 @@ def test_other_models_still_need_a_style(photo, tmp_path):
     assert files(tmp_path) == []
 
 
-def test_a_style_cannot_be_made_with_it(model, photo, tmp_path):
+def test_a_style_cannot_be_made_with_it(model: Any, photo: Any, tmp_path: Path) -> None:
     result = run("styles", "add", "mine", photo, "--model", model)
     assert result.exit_code == 2
     assert "no style codes" in said(result)
 
 
-def test_the_doctor_tries_it(model):
+def test_the_doctor_tries_it(model: Any) -> None:
     result = run("doctor", "--model", model)
     assert result.exit_code == 0, result.stderr
     assert "artist-1" in result.stdout
 
 
-def test_a_collection_goes_on_from_a_collection_also_an_exported_one(train, model, tmp_path):
+def test_a_collection_goes_on_from_a_collection_also_an_exported_one(train: Any, model: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "run", "--from", model))
     assert result.exit_code == 0, result.stderr
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["started_from"] == hashlib.sha256((model / "model.safetensors").read_bytes()).hexdigest()
 
 
-def test_a_run_that_began_with_weights_and_has_no_checkpoint_wants_them_again(train, model, tmp_path):
+def test_a_run_that_began_with_weights_and_has_no_checkpoint_wants_them_again(
+    train: Any, model: Any, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     assert run(*train(out, "--from", model)).exit_code == 0
     shutil.rmtree(out / "checkpoints")
@@ -231,7 +239,7 @@ def test_a_run_that_began_with_weights_and_has_no_checkpoint_wants_them_again(tr
     assert "starting from step 0" in said(result)
 
 
-def test_what_is_no_model_is_no_beginning(train, folders, model, tmp_path):
+def test_what_is_no_model_is_no_beginning(train: Any, folders: Any, model: Any, tmp_path: Path) -> None:
     for start, told in (
         (folders / "photos", "holds no checkpoint"),
         (folders / "photos" / "0.png", "cannot read the model"),
@@ -245,7 +253,7 @@ def test_what_is_no_model_is_no_beginning(train, folders, model, tmp_path):
         assert told in said(result)
 
 
-def test_a_model_of_any_style_is_no_beginning_of_a_collection(train, tmp_path):
+def test_a_model_of_any_style_is_no_beginning_of_a_collection(train: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "run", "--from", "shipped"))
     assert result.exit_code == 2
     assert "is of the kind 'arbitrary' and this run of 'collection'" in said(result)

@@ -1,5 +1,10 @@
 """What `evaluate` and `compare` say to somebody who names the wrong thing."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import pytest
 from PIL import Image
 
@@ -7,7 +12,7 @@ from support import assert_one_sentence, files, run, save_scenes
 
 
 @pytest.fixture
-def folders(tmp_path, monkeypatch):
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Photos, style pictures and stylised ones, and the words that name the first two."""
     for name in ("photos", "styles"):
         save_scenes(tmp_path / name, 1, 1)
@@ -21,17 +26,17 @@ def folders(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("named", "kind"), [(["photos"], "a folder"), (["photos", "out"], "a folder"), (["out/0__0.png"], "a picture")]
 )
-def test_pictures_without_an_option(folders, named, kind):
+def test_pictures_without_an_option(folders: list[str], named: list[str], kind: str) -> None:
     assert_one_sentence(run("evaluate", *named), 2, f"{named[0]} is {kind}, and without an option files of votes")
     assert "--stylized" in run("evaluate", *named).stderr
 
 
-def test_votes_that_are_not_there(folders):
+def test_votes_that_are_not_there(folders: list[str]) -> None:
     assert_one_sentence(run("evaluate", "votes.json"), 3, "No such file or directory; check the name")
 
 
 @pytest.mark.parametrize("options", [[], ["--content", "photos", "--style", "styles"]])
-def test_nothing_to_judge(folders, options):
+def test_nothing_to_judge(folders: list[str], options: Any) -> None:
     assert_one_sentence(run("evaluate", *options), 2, "nothing is named to be judged")
 
 
@@ -47,7 +52,7 @@ def test_nothing_to_judge(folders, options):
         (["--stylized", "out", "--style", "monet"], 2, "monet is the name of a style"),
     ],
 )
-def test_wrong_folders(folders, tmp_path, options, code, sentence):
+def test_wrong_folders(folders: list[str], tmp_path: Path, options: list[str], code: int, sentence: str) -> None:
     assert_one_sentence(run("evaluate", *folders, *options), code, sentence)
 
 
@@ -59,11 +64,11 @@ def test_wrong_folders(folders, tmp_path, options, code, sentence):
         (["a=out"], "needs two methods"),
     ],
 )
-def test_methods_without_a_name_of_their_own(folders, methods, sentence):
+def test_methods_without_a_name_of_their_own(folders: list[str], methods: list[str], sentence: str) -> None:
     assert_one_sentence(run("compare", *methods, *folders), 2, sentence)
 
 
-def test_a_blind_page_is_for_browsers(folders, tmp_path):
+def test_a_blind_page_is_for_browsers(folders: list[str], tmp_path: Path) -> None:
     before = files(tmp_path)
     result = run("compare", "a=out", "b=out", *folders, "--blind", "page.txt")
     assert_one_sentence(result, 4, "must end in .html")

@@ -1,7 +1,11 @@
+from __future__ import annotations
+
 import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +18,7 @@ SFUMATO = "from sfumato.cli import app; app(prog_name='sfumato')"
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Photos, and pictures made of the first of them."""
     folder = tmp_path_factory.mktemp("desk")
     rng = np.random.default_rng(0)
@@ -36,7 +40,7 @@ def desk(tmp_path_factory):
     return folder
 
 
-def test_a_picture_explained_in_words(desk, tmp_path):
+def test_a_picture_explained_in_words(desk: Any, tmp_path: Path) -> None:
     result = run("explain", desk / "waves.png", "--photo", desk / "cat.png", "-o", tmp_path / "why.png")
     assert result.exit_code == 0, result.stderr
     assert files(tmp_path) == ["why.png"]
@@ -50,7 +54,7 @@ def test_a_picture_explained_in_words(desk, tmp_path):
         assert sheet.width > 5 * 300
 
 
-def test_a_picture_explained_in_numbers(desk, tmp_path):
+def test_a_picture_explained_in_numbers(desk: Any, tmp_path: Path) -> None:
     result = run("explain", desk / "small.jpg", "--photo", desk / "cat.png", "--json", "-o", tmp_path / "why.jpg")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
@@ -66,7 +70,7 @@ def test_a_picture_explained_in_numbers(desk, tmp_path):
     assert (tmp_path / "why.jpg").read_bytes().startswith(b"\xff\xd8")
 
 
-def test_without_the_photo(desk, tmp_path):
+def test_without_the_photo(desk: Any, tmp_path: Path) -> None:
     result = run("explain", desk / "waves.png", "-o", tmp_path / "why.png")
     assert result.exit_code == 0, result.stderr
     assert "give it as --photo" in result.stdout
@@ -74,7 +78,7 @@ def test_without_the_photo(desk, tmp_path):
     assert "The nearest of the paintings" in result.stdout
 
 
-def test_several_styles_are_told_apart(desk, tmp_path):
+def test_several_styles_are_told_apart(desk: Any, tmp_path: Path) -> None:
     result = run("explain", desk / "masked.png", "--photo", desk / "cat.png", "-o", tmp_path / "why.png")
     assert result.exit_code == 0, result.stderr
     assert "What each part of the style did (monet)" in result.stdout
@@ -82,7 +86,7 @@ def test_several_styles_are_told_apart(desk, tmp_path):
     assert "of which the recipe has only the hashes" in result.stdout
 
 
-def test_the_sheet_goes_beside_the_picture_or_into_a_folder_and_is_no_photo(desk, tmp_path):
+def test_the_sheet_goes_beside_the_picture_or_into_a_folder_and_is_no_photo(desk: Any, tmp_path: Path) -> None:
     shutil.copy(desk / "waves.png", tmp_path / "waves.png")
     (tmp_path / "sheets").mkdir()
     assert run("explain", tmp_path / "waves.png").exit_code == 0
@@ -95,7 +99,7 @@ def test_the_sheet_goes_beside_the_picture_or_into_a_folder_and_is_no_photo(desk
     assert "is the explanation of waves.png; name that picture" in other.stderr
 
 
-def test_a_sheet_that_is_there_stays_unless_told(desk, tmp_path):
+def test_a_sheet_that_is_there_stays_unless_told(desk: Any, tmp_path: Path) -> None:
     (tmp_path / "why.png").write_text("notes", "utf-8")
     refused = run("explain", desk / "waves.png", "-o", tmp_path / "why.png")
     assert refused.exit_code == 4
@@ -126,7 +130,7 @@ def test_a_sheet_that_is_there_stays_unless_told(desk, tmp_path):
         (2, "No such option", "{d}/waves.png --phto {d}/cat.png"),
     ],
 )
-def test_mistakes(desk, tmp_path, code, sentence, arguments):
+def test_mistakes(desk: Any, tmp_path: Path, code: int, sentence: str, arguments: str) -> None:
     paths = {"d": desk.as_posix(), "t": tmp_path.as_posix()}
     before = files(desk)
     result = run("explain", *arguments.format(**paths).split())
@@ -135,7 +139,7 @@ def test_mistakes(desk, tmp_path, code, sentence, arguments):
     assert files(desk) == before
 
 
-def test_a_model_of_ones_own_says_what_it_has_not(desk, tmp_path):
+def test_a_model_of_ones_own_says_what_it_has_not(desk: Any, tmp_path: Path) -> None:
     model = shutil.copytree(weights_dir(), tmp_path / "model")
     card = json.loads((model / "card.json").read_text("utf-8"))
     del card["files"]["discriminator.onnx"], card["training_styles"]
@@ -147,7 +151,7 @@ def test_a_model_of_ones_own_says_what_it_has_not(desk, tmp_path):
     assert "What the discriminator thinks" not in result.stdout
 
 
-def test_a_damaged_index_is_refused(desk, tmp_path):
+def test_a_damaged_index_is_refused(desk: Any, tmp_path: Path) -> None:
     model = shutil.copytree(weights_dir(), tmp_path / "model")
     index = model / "training_styles.safetensors"
     index.write_bytes(index.read_bytes()[:-1])
@@ -157,7 +161,7 @@ def test_a_damaged_index_is_refused(desk, tmp_path):
     assert not (tmp_path / "why.png").exists()
 
 
-def test_explaining_needs_no_torch(desk, tmp_path):
+def test_explaining_needs_no_torch(desk: Any, tmp_path: Path) -> None:
     """Torch is absent from the light install: here its import, if anything tried, would fail."""
     script = f"import sys; sys.modules['torch'] = None; {SFUMATO}"
     out = tmp_path / "why.png"

@@ -3,10 +3,15 @@
 `-m slow` runs 2,000 of them; without it a share does.
 """
 
+from __future__ import annotations
+
 import faulthandler
 import io
 import time
 import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +31,7 @@ LONGEST = 60  # seconds
 CODES = {0, 2, 3, 4, 5}  # of `sfumato.errors`; 1 would be a mistake without a class
 
 
-def invoke(*arguments):
+def invoke(*arguments: Any) -> Any:
     """The command in this process: its result, after what holds for every run."""
     words = [str(argument) for argument in arguments]
     # A hang inside a decoder cannot be interrupted: the process ends, and its stack says where.
@@ -49,14 +54,14 @@ def invoke(*arguments):
     return result
 
 
-def saved(image, format, **options):
+def saved(image: Any, format: Any, **options: Any) -> Any:
     file = io.BytesIO()
     image.save(file, format, **options)
     return file.getvalue()
 
 
 @pytest.fixture(scope="module")
-def originals():
+def originals() -> Any:
     """Small real files of every kind that is read, by name."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:28, 0:40]
@@ -90,12 +95,12 @@ def originals():
         recipe = {"version": "1", "model": "m", "model_sha256": "0", "styles": [{"name": "s", "code": "AAAA"}]}
         photo = read_photo(files["rgb.png"])
         file = io.BytesIO()
-        write_photo(Photo(photo.pixels, None, Metadata(recipe=recipe)), file, suffix)
+        write_photo(Photo(photo.pixels, None, Metadata(recipe=recipe)), file, suffix)  # type: ignore[arg-type]
         files[f"result.{suffix}"] = file.getvalue()
     return files
 
 
-def run_mutated(count, originals, folder):
+def run_mutated(count: int, originals: Any, folder: Path) -> None:
     style = folder / "good.safetensors"
     Style.blend({"great-wave": 1, "monet": 2}).save(style)
     good = folder / "good.png"
@@ -133,12 +138,12 @@ def run_mutated(count, originals, folder):
     assert tally[3] > count / 4, tally
 
 
-def test_some_mutated_files(originals, tmp_path):
+def test_some_mutated_files(originals: Any, tmp_path: Path) -> None:
     run_mutated(100, originals, tmp_path)
 
 
 @pytest.mark.slow
-def test_many_mutated_files(originals, tmp_path):
+def test_many_mutated_files(originals: Any, tmp_path: Path) -> None:
     run_mutated(FILES, originals, tmp_path)
 
 
@@ -149,7 +154,7 @@ numbers = st.one_of(
 )
 
 
-def usually(*good):
+def usually(*good: Any) -> Any:
     """Mostly a good value: sets of options that are all wrong only ever meet the first check."""
     return st.one_of(st.sampled_from(good), st.sampled_from(good), st.sampled_from(good), numbers)
 
@@ -194,7 +199,7 @@ sets = st.tuples(
 
 
 @pytest.fixture(scope="module")
-def desk(originals, tmp_path_factory):
+def desk(originals: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A folder of good and bad inputs, that commands name relative to it."""
     folder = tmp_path_factory.mktemp("desk")
     for name, data in originals.items():
@@ -205,7 +210,7 @@ def desk(originals, tmp_path_factory):
     return folder
 
 
-def check_options(desk, case):
+def check_options(desk: Any, case: Any) -> None:
     photo, style, mask, chosen, out, more = case
     words = [*photo, *(w for s in style for w in ("--style", s)), *(w for m in mask for w in ("--mask", m))]
     words += [w for pair in chosen.items() for w in pair]
@@ -231,10 +236,10 @@ def check_options(desk, case):
             path.rmdir()
 
 
-def fuzz_options(count):
+def fuzz_options(count: int) -> Any:
     @settings(max_examples=count, suppress_health_check=list(HealthCheck), database=None)
     @given(case=sets)
-    def test(desk, monkeypatch_module, case):
+    def test(desk: Any, monkeypatch_module: Any, case: Any) -> None:
         monkeypatch_module.chdir(desk)
         check_options(desk, case)
 
@@ -242,7 +247,7 @@ def fuzz_options(count):
 
 
 @pytest.fixture(scope="module")
-def monkeypatch_module():
+def monkeypatch_module() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         yield patch
 

@@ -1,6 +1,10 @@
 """``sfumato stylize --auto``, ``--best-of``, ``--gate`` and ``--seed``, as people call them."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from support import pixels, run
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two scenes with plain and rough places, and a mask."""
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
@@ -28,15 +32,15 @@ def photos(tmp_path_factory):
     return folder
 
 
-def test_auto_says_what_it_chose_and_the_picture_replays(photos, tmp_path):
+def test_auto_says_what_it_chose_and_the_picture_replays(photos: Any, tmp_path: Path) -> None:
     out = tmp_path / "auto.png"
     result = run("stylize", photos / "hill.png", "--style", "great-wave", "--auto", "--keep", 0.5, "-o", out)
     assert result.exit_code == 0, result.stderr
     recipe = read_recipe(out)
-    assert recipe["strength"] < 1
+    assert recipe["strength"] < 1  # type: ignore[operator]
     assert f"(--strength {recipe['strength']:g} --stroke {recipe['stroke']:g})" in result.stdout
     assert "(50% was asked for)" in " ".join(result.stdout.split())
-    assert len(recipe["guidance"]["looks"]) <= 8
+    assert len(recipe["guidance"]["looks"]) <= 8  # type: ignore[index]
     assert "chosen" in run("show", out).stdout
     again = run("replay", out, photos / "hill.png", "-o", tmp_path / "again.png")
     assert again.exit_code == 0, again.stderr
@@ -46,7 +50,7 @@ def test_auto_says_what_it_chose_and_the_picture_replays(photos, tmp_path):
     assert np.array_equal(pixels(out), pixels(tmp_path / "hand.png"))
 
 
-def test_a_folder_is_chosen_for_photo_by_photo_and_known_again(photos, tmp_path):
+def test_a_folder_is_chosen_for_photo_by_photo_and_known_again(photos: Any, tmp_path: Path) -> None:
     asked = ("stylize", photos, "--style", "klimt", "--auto", "--keep", 0.3, "-o", tmp_path / "out", "--json")
     first = [json.loads(line) for line in run(*asked).stdout.splitlines()]
     done = [line for line in first if line["status"] == "done"]
@@ -59,7 +63,7 @@ def test_a_folder_is_chosen_for_photo_by_photo_and_known_again(photos, tmp_path)
     assert "made otherwise" in other.stderr
 
 
-def test_a_gate_refuses_and_writes_nothing(photos, tmp_path):
+def test_a_gate_refuses_and_writes_nothing(photos: Any, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     base = ("stylize", photos / "hill.png", "--style", "great-wave", "-o", out)
     result = run(*base, "--gate", "artefacts<0.0")
@@ -73,13 +77,13 @@ def test_a_gate_refuses_and_writes_nothing(photos, tmp_path):
     assert measured["artefacts"] == max(value for name, value in measured.items() if name != "artefacts") < 99
 
 
-def test_the_best_of_three_and_the_seed(photos, tmp_path):
+def test_the_best_of_three_and_the_seed(photos: Any, tmp_path: Path) -> None:
     base = ("stylize", photos / "hill.png", "--style", "great-wave", "--seed", 7)
     result = run(*base, "--best-of", 3, "-o", tmp_path / "best.png")
     assert result.exit_code == 0, result.stderr
     recipe = read_recipe(tmp_path / "best.png")
     assert recipe["seed"] in (7, 8, 9)
-    assert len(recipe["guidance"]["trials"]) == 3
+    assert len(recipe["guidance"]["trials"]) == 3  # type: ignore[index]
     assert "is the best of 3 paintings" in " ".join(result.stdout.split())
     run("stylize", photos / "hill.png", "--style", "great-wave", "--seed", recipe["seed"], "-o", tmp_path / "one.png")
     assert np.array_equal(pixels(tmp_path / "best.png"), pixels(tmp_path / "one.png"))
@@ -100,7 +104,7 @@ def test_the_best_of_three_and_the_seed(photos, tmp_path):
         ("seed must be between 0 and", "--seed=-1"),
     ],
 )
-def test_mistakes(photos, tmp_path, sentence, options):
+def test_mistakes(photos: Any, tmp_path: Path, sentence: str, options: str) -> None:
     words = options.format(photos=photos).split()
     result = run("stylize", photos / "hill.png", "--style", "klimt", "-o", tmp_path / "out.png", *words)
     assert result.exit_code == 2

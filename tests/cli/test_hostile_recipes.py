@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -43,7 +46,7 @@ OTHERS = {
 
 
 @pytest.fixture(scope="module")
-def painted(tmp_path_factory):
+def painted(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The recipe of a painting, and the photo."""
     folder = tmp_path_factory.mktemp("painted")
     photo = folder / "photo.png"
@@ -53,13 +56,13 @@ def painted(tmp_path_factory):
     return read_recipe(folder / "painted.png"), photo
 
 
-def save(path, photo, text):
+def save(path: Path, photo: Any, text: Any) -> None:
     info = PngInfo()
     info.add_itxt("sfumato", text)
     Image.open(photo).save(path, pnginfo=info)
 
 
-def hostile(recipe):
+def hostile(recipe: Any) -> Iterator[Any]:
     yield from OTHERS.items()
     for part, values in WHOLE.items():
         for number, value in enumerate(values):
@@ -69,7 +72,7 @@ def hostile(recipe):
         yield name, json.dumps({**recipe, "styles": [{**style, "name": "@"}]}).replace("@", name)
 
 
-def test_no_recipe_ends_a_command_with_a_traceback_or_steers_the_terminal(painted, tmp_path):
+def test_no_recipe_ends_a_command_with_a_traceback_or_steers_the_terminal(painted: Any, tmp_path: Path) -> None:
     recipe, photo = painted
     path, out = tmp_path / "hostile.png", tmp_path / "out.png"
     for name, text in hostile(recipe):
@@ -85,7 +88,7 @@ def test_no_recipe_ends_a_command_with_a_traceback_or_steers_the_terminal(painte
 
 
 @pytest.mark.parametrize("name", ["not ASCII and long", "many finishings", "deep", "no JSON"])
-def test_finish_drops_what_it_cannot_carry_on_with_a_remark(painted, tmp_path, name):
+def test_finish_drops_what_it_cannot_carry_on_with_a_remark(painted: Any, tmp_path: Path, name: str) -> None:
     save(tmp_path / "a.png", painted[1], OTHERS[name])
     for out in ([], ["--overwrite"]):
         result = run("finish", tmp_path / "a.png", "--warmth", "0.1", "-o", tmp_path / "b.png", *out)
@@ -93,10 +96,10 @@ def test_finish_drops_what_it_cannot_carry_on_with_a_remark(painted, tmp_path, n
         assert "a.png: what its recipe tells is not carried on, since " in result.stderr
     recipe = read_recipe(tmp_path / "b.png")
     assert recipe["kind"] == "photo"
-    assert [finish["warmth"] for finish in recipe["finish"]] == [0.1]
+    assert [finish["warmth"] for finish in recipe["finish"]] == [0.1]  # type: ignore[attr-defined]
 
 
-def test_a_folder_with_such_a_picture_goes_on_where_it_stopped(painted, tmp_path):
+def test_a_folder_with_such_a_picture_goes_on_where_it_stopped(painted: Any, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     save(tmp_path / "in" / "a.png", painted[1], OTHERS["deep"])
     save(tmp_path / "in" / "b.png", painted[1], json.dumps({"kind": "photo", "by": "another program"}))
@@ -107,10 +110,10 @@ def test_a_folder_with_such_a_picture_goes_on_where_it_stopped(painted, tmp_path
     assert read_recipe(tmp_path / "out" / "b.png")["by"] == "another program"
 
 
-def test_the_thirty_third_finishing_begins_anew(painted, tmp_path):
+def test_the_thirty_third_finishing_begins_anew(painted: Any, tmp_path: Path) -> None:
     save(tmp_path / "a.png", painted[1], json.dumps({"kind": "photo", "finish": [{"warmth": 0.01}] * 31}))
     first = run("finish", tmp_path / "a.png", "--warmth", "0.1", "-o", tmp_path / "b.png")
     assert first.stderr == ""
-    assert len(read_recipe(tmp_path / "b.png")["finish"]) == 32
+    assert len(read_recipe(tmp_path / "b.png")["finish"]) == 32  # type: ignore[arg-type]
     assert "finished 32 times" in run("finish", tmp_path / "b.png", "--warmth", "0.1", "-o", tmp_path / "c.png").stderr
-    assert len(read_recipe(tmp_path / "c.png")["finish"]) == 1
+    assert len(read_recipe(tmp_path / "c.png")["finish"]) == 1  # type: ignore[arg-type]

@@ -1,7 +1,11 @@
+from __future__ import annotations
+
 import json
 import shlex
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +22,12 @@ TINY = ["noise.widths=[8,8,8,8,8]", "noise.discriminator_widths=[8,8,8]", "noise
 TINY += ["phases=[{steps=3,batch=2}]", "checkpoint_every=2", "sample_every=3"]
 
 
-def said(result):
+def said(result: Any) -> Any:
     """What it said, on one line."""
     return " ".join(result.stderr.split())
 
 
-def fails(code, *arguments):
+def fails(code: Any, *arguments: Any) -> Any:
     """One sentence on stderr and the exit code; the sentence."""
     result = run("imagine", *arguments)
     assert result.exit_code == code, result.stderr
@@ -33,7 +37,7 @@ def fails(code, *arguments):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("models") / "noise"
     export_model(NoiseModel(NoiseConfig(z_size=12, widths=(8, 8, 8, 8, 8))), folder, "tiny-noise")
@@ -41,7 +45,7 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def paintings(tmp_path_factory):
+def paintings(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("paintings")
     for i in range(5):
         levels = np.random.default_rng(i).integers(0, 256, (9, 12, 3), np.uint8)
@@ -50,15 +54,15 @@ def paintings(tmp_path_factory):
 
 
 @pytest.fixture
-def train(paintings):
-    def arguments(out, *more):
+def train(paintings: Any) -> Any:
+    def arguments(out: Any, *more: Any) -> Any:
         sets = [word for value in TINY for word in ("--set", value)]
         return ["train", "--kind", "noise", "--style", paintings, "--recipe", "tiny", "--out", out, *sets, *more]
 
     return arguments
 
 
-def test_from_a_folder_of_paintings_to_pictures(train, tmp_path):
+def test_from_a_folder_of_paintings_to_pictures(train: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = run(*train(out))
     assert result.exit_code == 0, result.stderr
@@ -78,7 +82,7 @@ def test_from_a_folder_of_paintings_to_pictures(train, tmp_path):
     assert files(tmp_path / "made") == ["0000.png", "0001.png", "0002.png"]
 
 
-def test_a_run_is_resumed_with_its_own_kind(train, paintings, tmp_path):
+def test_a_run_is_resumed_with_its_own_kind(train: Any, paintings: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert run(*train(out)).exit_code == 0
     resume = ["train", "--style", paintings, "--out", out, "--resume"]
@@ -101,20 +105,22 @@ def test_a_run_is_resumed_with_its_own_kind(train, paintings, tmp_path):
         (["--style", "nowhere"], 3, "nowhere"),
     ],
 )
-def test_what_training_this_kind_has_no_use_for_is_one_sentence(train, tmp_path, options, code, sentence):
+def test_what_training_this_kind_has_no_use_for_is_one_sentence(
+    train: Any, tmp_path: Path, options: list[str], code: int, sentence: str
+) -> None:
     result = run(*train(tmp_path / "run", *options))
     assert result.exit_code == code
     assert sentence in said(result)
     assert files(tmp_path) == []
 
 
-def test_the_arbitrary_kind_needs_photos(paintings, tmp_path):
+def test_the_arbitrary_kind_needs_photos(paintings: Any, tmp_path: Path) -> None:
     result = run("train", "--style", paintings, "--out", tmp_path / "run", "--recipe", "tiny")
     assert result.exit_code == 2
     assert "give their folder as --content" in said(result)
 
 
-def test_a_seed_and_an_index_are_a_picture(model, tmp_path):
+def test_a_seed_and_an_index_are_a_picture(model: Any, tmp_path: Path) -> None:
     for name, options in {
         "a": ["--count", "4", "--seed", "5"],
         "b": ["--count", "4", "--seed", "5"],
@@ -134,7 +140,7 @@ def test_a_seed_and_an_index_are_a_picture(model, tmp_path):
     assert np.array_equal(made[3], pixels(tmp_path / "tail" / "0003.png"))
 
 
-def test_a_picture_holds_what_makes_it_again(model, tmp_path):
+def test_a_picture_holds_what_makes_it_again(model: Any, tmp_path: Path) -> None:
     options = ["--count", "3", "--seed", "7", "--truncation", "0.6", "--index", "1"]
     assert run("imagine", "--model", model, *options, "-o", tmp_path / "made").exit_code == 0
     picture = tmp_path / "made" / "0002.png"
@@ -152,7 +158,7 @@ def test_a_picture_holds_what_makes_it_again(model, tmp_path):
     assert json.loads(run("show", picture, "--json").stdout) == recipe
 
 
-def test_truncation(model, tmp_path):
+def test_truncation(model: Any, tmp_path: Path) -> None:
     spread = []
     for psi in ("0", "0.5", "1"):
         options = ["--count", "4", "--truncation", psi]
@@ -162,7 +168,7 @@ def test_truncation(model, tmp_path):
     assert 0 < spread[1] < spread[2]
 
 
-def test_a_grid_has_all_pictures_on_it(model, tmp_path):
+def test_a_grid_has_all_pictures_on_it(model: Any, tmp_path: Path) -> None:
     assert run("imagine", "--model", model, "--count", "5", "-o", tmp_path / "made").exit_code == 0
     assert run("imagine", "--model", model, "--count", "5", "-o", tmp_path / "grid.png").exit_code == 0
     grid = pixels(tmp_path / "grid.png")
@@ -174,15 +180,15 @@ def test_a_grid_has_all_pictures_on_it(model, tmp_path):
     assert (read_recipe(tmp_path / "grid.png") or {})["count"] == 5
 
 
-def test_a_walk_is_an_endless_gif(model, tmp_path):
+def test_a_walk_is_an_endless_gif(model: Any, tmp_path: Path) -> None:
     path = tmp_path / "walk.gif"
     result = run("imagine", "--model", model, "--walk", "6", "--seed", "2", "-o", path)
     assert result.exit_code == 0, result.stderr
     assert "12 frames" in result.stdout
     with Image.open(path) as gif:
-        assert (gif.n_frames, gif.info["loop"], gif.size) == (12, 0, (64, 64))
+        assert (gif.n_frames, gif.info["loop"], gif.size) == (12, 0, (64, 64))  # type: ignore[attr-defined]
         frames = []
-        for i in range(gif.n_frames):
+        for i in range(gif.n_frames):  # type: ignore[attr-defined]
             gif.seek(i)
             assert gif.info["duration"] == 50
             frames.append(np.asarray(gif.convert("RGB")).astype(float))
@@ -198,7 +204,7 @@ def test_a_walk_is_an_endless_gif(model, tmp_path):
     assert "--walk 6" in run("show", path).stdout
 
 
-def test_what_is_there_stays_unless_it_may_be_replaced(model, tmp_path):
+def test_what_is_there_stays_unless_it_may_be_replaced(model: Any, tmp_path: Path) -> None:
     arguments = ["--model", model, "--count", "2", "--seed", "1"]
     for out in ("made", "grid.png"):
         assert run("imagine", *arguments, "-o", tmp_path / out).exit_code == 0
@@ -228,19 +234,21 @@ def test_what_is_there_stays_unless_it_may_be_replaced(model, tmp_path):
         (["--device", "tpu"], "a.png", 2, "no device 'tpu'"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_and_an_exit_code(model, tmp_path, options, out, code, sentence):
+def test_what_is_wrong_is_one_sentence_and_an_exit_code(
+    model: Any, tmp_path: Path, options: Any, out: str, code: int, sentence: str
+) -> None:
     assert sentence in fails(code, "--model", model, *options, "-o", tmp_path / out)
     assert files(tmp_path) == []
 
 
-def test_empty_names_and_files_for_folders(model, tmp_path):
+def test_empty_names_and_files_for_folders(model: Any, tmp_path: Path) -> None:
     assert "name a folder or a file" in fails(2, "--model", model, "-o", "")
     (tmp_path / "file").write_text("mine")
     assert "it is a file" in fails(4, "--model", model, "-o", tmp_path / "file")
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_models_of_other_kinds_and_none(model, tmp_path, photo):
+def test_models_of_other_kinds_and_none(model: Any, tmp_path: Path, photo: Path) -> None:
     from sfumato.assets import weights_dir
 
     assert "kind 'arbitrary'" in fails(5, "--model", weights_dir(), "-o", tmp_path / "a.png")
@@ -251,14 +259,14 @@ def test_models_of_other_kinds_and_none(model, tmp_path, photo):
     assert not (tmp_path / "a.png").exists()
 
 
-def test_pictures_of_no_photo_are_not_replayed(model, photo, tmp_path):
+def test_pictures_of_no_photo_are_not_replayed(model: Any, photo: Path, tmp_path: Path) -> None:
     assert run("imagine", "--model", model, "--count", "1", "-o", tmp_path / "a.png").exit_code == 0
     result = run("replay", tmp_path / "a.png", photo, "-o", tmp_path / "b.png")
     assert result.exit_code == 3
     assert "out of noise" in result.stderr
 
 
-def test_imagining_needs_no_torch(model, tmp_path):
+def test_imagining_needs_no_torch(model: Any, tmp_path: Path) -> None:
     script = (
         "import sys\nfor name in ('torch', 'onnx', 'accelerate'): sys.modules[name] = None\n"
         "from sfumato.cli import app\napp(prog_name='sfumato')"

@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -28,7 +29,7 @@ NAMES = {  # a file's name: as it is told
 
 
 @pytest.fixture
-def strange(tmp_path, photo):
+def strange(tmp_path: Path, photo: Path) -> Any:
     """A folder of one photo under many names."""
     folder = tmp_path / "strange"
     folder.mkdir()
@@ -38,7 +39,7 @@ def strange(tmp_path, photo):
     return folder
 
 
-def command(*arguments, **options):
+def command(*arguments: Any, **options: Any) -> Any:
     """The command as a process of its own, with a stdout that refuses what it cannot encode."""
     environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict", "COLUMNS": "200"}
     words = [sys.executable, "-m", "sfumato", *map(str, arguments)]
@@ -49,7 +50,7 @@ def command(*arguments, **options):
 STYLIZE = ("--style", "monet", "--quality", "draft", "--threads", "1", "-o")
 
 
-def test_printable_leaves_text_of_any_script_alone_and_writes_out_the_rest():
+def test_printable_leaves_text_of_any_script_alone_and_writes_out_the_rest() -> None:
     for text in ("plain", "caf\u00e9 \u65e5\u672c\u3000x", "\U0001f469\u200d\U0001f3a8", "\u06a9\u200c\u0646"):
         assert printable(text) == text
     assert printable("a\x1b]0;x\x07\x9b1m\r\n\udce9\u2028") == r"a\x1b]0;x\x07\x9b1m\r\n\udce9\u2028"
@@ -60,7 +61,7 @@ def test_printable_leaves_text_of_any_script_alone_and_writes_out_the_rest():
 OTHERS = ("typer.echo", "print", "Console", "json.dumps")
 
 
-def test_no_command_has_another_way_to_the_terminal():
+def test_no_command_has_another_way_to_the_terminal() -> None:
     """Each of `typer.echo`, `print` and rich's `Console` knows nothing of strangers."""
     found = []
     for path in sorted(Path(sfumato.cli.__file__).parent.glob("*.py")):
@@ -79,7 +80,7 @@ def test_no_command_has_another_way_to_the_terminal():
     assert found == []
 
 
-def test_a_folder_of_strange_names_is_painted_whole(strange, tmp_path):
+def test_a_folder_of_strange_names_is_painted_whole(strange: Any, tmp_path: Path) -> None:
     result = command("stylize", strange, *STYLIZE, tmp_path / "out")
     assert result.returncode == 0
     told = result.stdout.decode("utf-8")
@@ -88,7 +89,7 @@ def test_a_folder_of_strange_names_is_painted_whole(strange, tmp_path):
         assert f"out/{shown}  64 x 48" in told
 
 
-def test_strange_names_go_through_json_and_errors(strange, tmp_path):
+def test_strange_names_go_through_json_and_errors(strange: Any, tmp_path: Path) -> None:
     (strange / "caf\udcff\x1b.png").write_bytes(b"no picture")
     result = command("stylize", strange, *STYLIZE, tmp_path / "out", "--json")
     assert result.returncode == 3
@@ -100,7 +101,7 @@ def test_strange_names_go_through_json_and_errors(strange, tmp_path):
     assert b"\x1b" not in result.stderr
 
 
-def test_no_name_is_obeyed_by_a_terminal_or_taken_for_markup(strange, tmp_path):
+def test_no_name_is_obeyed_by_a_terminal_or_taken_for_markup(strange: Any, tmp_path: Path) -> None:
     told, code = on_terminal("stylize", strange, *STYLIZE, tmp_path / "out")
     assert code == 0
     assert b"[bold]x[red].png" in told
@@ -109,7 +110,7 @@ def test_no_name_is_obeyed_by_a_terminal_or_taken_for_markup(strange, tmp_path):
     assert b"\xe2\x80\xae" not in told
 
 
-def test_a_style_from_a_stranger_is_told_as_text(tmp_path, monkeypatch):
+def test_a_style_from_a_stranger_is_told_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sfumato import Style
 
     monkeypatch.setenv("SFUMATO_STYLES", str(tmp_path))
@@ -128,7 +129,7 @@ def test_a_style_from_a_stranger_is_told_as_text(tmp_path, monkeypatch):
         assert "\x9b" not in result.stdout
 
 
-def test_a_full_stdout_is_one_sentence_and_the_pictures_are_painted(strange, photo, tmp_path):
+def test_a_full_stdout_is_one_sentence_and_the_pictures_are_painted(strange: Any, photo: Path, tmp_path: Path) -> None:
     with open("/dev/full", "wb") as full:
         batch = command("stylize", strange, *STYLIZE, tmp_path / "out", stdout=full)
         others = [
@@ -146,14 +147,14 @@ def test_a_full_stdout_is_one_sentence_and_the_pictures_are_painted(strange, pho
         assert b"Exception ignored" not in result.stderr
 
 
-def test_a_full_stderr_stops_nothing(strange, tmp_path):
+def test_a_full_stderr_stops_nothing(strange: Any, tmp_path: Path) -> None:
     with open("/dev/full", "wb") as full:
         assert command("stylize", strange, *STYLIZE, tmp_path / "out", stderr=full).returncode == 0
         assert command("styles", "show", "nonesuch", stderr=full).returncode == 2
     assert len(os.listdir(tmp_path / "out")) == len(NAMES)
 
 
-def closed(numbers, *words):
+def closed(numbers: Any, *words: Any) -> Any:
     """The command without some of its streams, as cron and daemons start programs."""
     script = f'exec "$@" {" ".join(f"{number}>&-" for number in numbers)}'
     return subprocess.run(
@@ -164,7 +165,7 @@ def closed(numbers, *words):
     )
 
 
-def test_closed_streams_are_one_sentence_or_nothing(photo, tmp_path):
+def test_closed_streams_are_one_sentence_or_nothing(photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.png"
     no_input = closed([0], "stylize", "-", *STYLIZE, out)
     assert no_input.returncode == 3
@@ -179,7 +180,7 @@ def test_closed_streams_are_one_sentence_or_nothing(photo, tmp_path):
     assert closed([2], "styles", "show", "nonesuch").returncode == 2
 
 
-def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word():
+def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word() -> None:
     words = [sys.executable, "-m", "sfumato", "styles"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
@@ -187,7 +188,7 @@ def test_a_reader_that_has_seen_enough_ends_a_command_without_a_word():
         assert process.wait(100) in (1, 141)
 
 
-def test_what_goes_to_a_file_is_not_told_above_the_bar(photo, tmp_path):
+def test_what_goes_to_a_file_is_not_told_above_the_bar(photo: Path, tmp_path: Path) -> None:
     """rich would send it to the terminal that the bar is on."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -206,7 +207,7 @@ def test_what_goes_to_a_file_is_not_told_above_the_bar(photo, tmp_path):
     assert "out/a.png  64 x 48" in log.read_text()
 
 
-def test_the_console_measures_what_it_shows(tmp_path):
+def test_the_console_measures_what_it_shows(tmp_path: Path) -> None:
     """A cell of escapes is as wide as its text, and a table of it keeps its frame."""
     from rich.table import Table
 

@@ -1,11 +1,15 @@
 """``sfumato personal`` from the first pictures to deletion, and its style in ``sfumato stylize``."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +27,7 @@ from support import assert_one_sentence, files, pixels, run, save_scenes, save_w
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Folders of pictures by two hands, and photos."""
     folder = tmp_path_factory.mktemp("desk")
     save_works(folder / "rough", 0, 5)
@@ -34,13 +38,13 @@ def desk(tmp_path_factory):
     return folder
 
 
-def new(desk, name="anna", *options):
+def new(desk: Any, name: str = "anna", *options: Any) -> Any:
     result = run("personal", "new", name, "--like", desk / "rough", *options)
     assert result.exit_code == 0, result.stderr
     return result
 
 
-def test_the_whole_way(desk, store, tmp_path):
+def test_the_whole_way(desk: Any, store: Path, tmp_path: Path) -> None:
     result = new(desk)
     assert "anna: learnt from 5 liked pictures; 1 style\n" in result.stdout
     assert "Paint with it: sfumato stylize PHOTO --style anna -o OUT.png" in result.stdout
@@ -72,7 +76,9 @@ def test_the_whole_way(desk, store, tmp_path):
     assert "nothing was learnt yet" in run("personal", "list").stdout
 
 
-def test_the_same_pixels_from_the_name_and_from_the_file_also_in_another_home(desk, store, tmp_path, monkeypatch):
+def test_the_same_pixels_from_the_name_and_from_the_file_also_in_another_home(
+    desk: Any, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run("personal", "new", "anna", "--like", desk / "rough", desk / "smooth")
     run("personal", "export", "anna", "-o", tmp_path / "given.sfumato")
     options = ["--quality", "draft"]
@@ -93,7 +99,7 @@ def test_the_same_pixels_from_the_name_and_from_the_file_also_in_another_home(de
         assert all(np.array_equal(pixels(tmp_path / "name" / n), pixels(tmp_path / folder / n)) for n in names)
 
 
-def test_each_photo_takes_the_style_that_suits_it_and_replays(desk, store, tmp_path):
+def test_each_photo_takes_the_style_that_suits_it_and_replays(desk: Any, store: Path, tmp_path: Path) -> None:
     result = run("personal", "new", "anna", "--like", desk / "rough", desk / "smooth")
     assert "10 liked pictures; 2 styles" in result.stdout
     first = "0" if "work-0" in result.stdout.partition("anna/2")[0] else "1"
@@ -102,7 +108,7 @@ def test_each_photo_takes_the_style_that_suits_it_and_replays(desk, store, tmp_p
     for hand in "01":
         recipe = read_recipe(tmp_path / "out" / f"like-{hand}.png")
         name = "anna" if hand == first else "anna/2"
-        assert [style["name"] for style in recipe["styles"]] == [name]
+        assert [style["name"] for style in recipe["styles"]] == [name]  # type: ignore[attr-defined]
         photo = desk / "photos" / f"like-{hand}.png"
         assert run("replay", tmp_path / "out" / photo.name, photo, "-o", tmp_path / f"{hand}.png").exit_code == 0
         assert np.array_equal(pixels(tmp_path / f"{hand}.png"), pixels(tmp_path / "out" / photo.name))
@@ -120,7 +126,7 @@ def test_each_photo_takes_the_style_that_suits_it_and_replays(desk, store, tmp_p
     assert "made otherwise" in other.stderr
 
 
-def test_a_taste_in_masks_blends_and_guidance(desk, store, tmp_path):
+def test_a_taste_in_masks_blends_and_guidance(desk: Any, store: Path, tmp_path: Path) -> None:
     run("personal", "new", "anna", "--like", desk / "rough", desk / "smooth")
     photo = desk / "photos" / "like-0.png"
     Image.new("L", (112, 96), 255).save(tmp_path / "mask.png")
@@ -130,7 +136,7 @@ def test_a_taste_in_masks_blends_and_guidance(desk, store, tmp_path):
     assert np.array_equal(pixels(tmp_path / "masked.png"), pixels(tmp_path / "whole.png"))
     blended = ["--style", "anna:1", "--style", "anna/2:1", "--style", "monet:2", "--quality", "draft"]
     assert run("stylize", photo, *blended, "-o", tmp_path / "blend.png").exit_code == 0
-    assert read_recipe(tmp_path / "blend.png")["styles"][0]["name"] == "anna:1 + anna/2:1 + monet:2"
+    assert read_recipe(tmp_path / "blend.png")["styles"][0]["name"] == "anna:1 + anna/2:1 + monet:2"  # type: ignore[index]
     guided = run("stylize", photo, "--style", "anna", "--auto", "--quality", "draft", "-o", tmp_path / "auto.png")
     assert guided.exit_code == 0, guided.stderr
     # Beside its photo the picture is called after the style, without a slash.
@@ -139,7 +145,7 @@ def test_a_taste_in_masks_blends_and_guidance(desk, store, tmp_path):
     assert (tmp_path / "photo-anna-2.png").is_file()
 
 
-def test_it_is_among_the_styles(desk, store):
+def test_it_is_among_the_styles(desk: Any, store: Path) -> None:
     new(desk, "anna", "--rights", "own")
     found = json.loads(run("styles", "--json").stdout)
     assert found[-1]["name"] == "anna"
@@ -152,7 +158,7 @@ def test_it_is_among_the_styles(desk, store):
     assert_one_sentence(taken, 2, "anna is learnt from pictures")
 
 
-def test_what_a_look_finds_is_said(desk, store, tmp_path):
+def test_what_a_look_finds_is_said(desk: Any, store: Path, tmp_path: Path) -> None:
     likes = tmp_path / "likes"
     save_works(likes, 0, 7)
     save_works(likes, 1, 1)
@@ -179,7 +185,7 @@ def test_what_a_look_finds_is_said(desk, store, tmp_path):
     assert kinds == left_out
 
 
-def test_an_odd_picture_is_remarked_on_when_it_comes_and_in_show(desk, store, tmp_path):
+def test_an_odd_picture_is_remarked_on_when_it_comes_and_in_show(desk: Any, store: Path, tmp_path: Path) -> None:
     likes = tmp_path / "likes"
     save_works(likes, 0, 7)
     (odd,) = save_works(tmp_path / "odd", 1, 1)
@@ -194,7 +200,7 @@ def test_an_odd_picture_is_remarked_on_when_it_comes_and_in_show(desk, store, tm
     assert (remark["kind"], remark["path"]) == ("odd", str(odd))  # not the copy's
 
 
-def test_many_remarks_of_a_kind_are_counted(desk, store, tmp_path):
+def test_many_remarks_of_a_kind_are_counted(desk: Any, store: Path, tmp_path: Path) -> None:
     for number in range(13):
         (tmp_path / f"{number}.jpg").write_bytes(b"?")
     result = run("personal", "new", "anna", "--like", desk / "rough", *sorted(tmp_path.glob("*.jpg")))
@@ -202,7 +208,7 @@ def test_many_remarks_of_a_kind_are_counted(desk, store, tmp_path):
     assert "and 3 more like that (unreadable); --json has all" in result.stdout
 
 
-def test_nothing_usable_is_an_error_that_says_why(store, tmp_path):
+def test_nothing_usable_is_an_error_that_says_why(store: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"?")
     result = run("personal", "new", "anna", "--like", tmp_path / "broken.jpg")
     assert result.exit_code == 3
@@ -211,7 +217,7 @@ def test_nothing_usable_is_an_error_that_says_why(store, tmp_path):
     assert not store.exists()
 
 
-def test_adding_removing_and_learning_again(desk, store):
+def test_adding_removing_and_learning_again(desk: Any, store: Path) -> None:
     new(desk)
     result = run("personal", "add", "anna", "--like", desk / "smooth", "--dislike", desk / "rough" / "work-0-4.png")
     assert "work-0-4.png was liked and is disliked now" in result.stdout
@@ -226,7 +232,7 @@ def test_adding_removing_and_learning_again(desk, store):
     assert len(facts["pictures"]) == 5
 
 
-def test_all_disliked_is_said_and_no_style_yet(desk, store, tmp_path):
+def test_all_disliked_is_said_and_no_style_yet(desk: Any, store: Path, tmp_path: Path) -> None:
     result = run("personal", "new", "anna", "--dislike", *sorted((desk / "smooth").iterdir()))
     assert result.exit_code == 0, result.stderr
     assert "Nothing is liked, so it is no style yet" in result.stdout
@@ -237,7 +243,7 @@ def test_all_disliked_is_said_and_no_style_yet(desk, store, tmp_path):
     assert run("personal", "show", "anna").exit_code == 0
 
 
-def test_a_picture_that_has_gone_or_changed_is_said(desk, store, tmp_path):
+def test_a_picture_that_has_gone_or_changed_is_said(desk: Any, store: Path, tmp_path: Path) -> None:
     paths = save_works(tmp_path / "likes", 0, 3)
     run("personal", "new", "anna", "--like", tmp_path / "likes")
     paths[0].unlink()
@@ -256,7 +262,7 @@ def test_a_picture_that_has_gone_or_changed_is_said(desk, store, tmp_path):
     assert "has changed since" not in run("personal", "show", "anna").stdout
 
 
-def test_a_style_whose_file_is_gone_is_to_be_learnt_again(desk, store, tmp_path):
+def test_a_style_whose_file_is_gone_is_to_be_learnt_again(desk: Any, store: Path, tmp_path: Path) -> None:
     new(desk)
     (store / "anna" / "anna.sfumato").unlink()
     assert "5 liked, 0 disliked  (no style yet: not learnt yet)" in run("personal", "list").stdout
@@ -268,7 +274,7 @@ def test_a_style_whose_file_is_gone_is_to_be_learnt_again(desk, store, tmp_path)
     assert "1 style" in run("personal", "learn", "anna").stdout
 
 
-def test_rights_are_recorded_and_asked_for_only_in_a_terminal(desk, store):
+def test_rights_are_recorded_and_asked_for_only_in_a_terminal(desk: Any, store: Path) -> None:
     new(desk, "anna", "--rights", "public-domain")
     assert load_taste(load_preferences("anna")).rights == {"public-domain": 5}
     new(desk, "bert")
@@ -277,7 +283,9 @@ def test_rights_are_recorded_and_asked_for_only_in_a_terminal(desk, store):
     assert_one_sentence(result, 2, "Invalid value for '--rights'")
 
 
-def test_rights_are_asked_for_again_where_the_answer_is_none(desk, store, monkeypatch):
+def test_rights_are_asked_for_again_where_the_answer_is_none(
+    desk: Any, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(personal_options, "in_terminal", lambda: True)
     for said, rights in (("foo\nL\n", "licensed"), ("public-domain\n", "public-domain"), ("\n", "unstated")):
         words = ["personal", "new", f"of-{rights}", "--like", str(desk / "rough")]
@@ -287,7 +295,7 @@ def test_rights_are_asked_for_again_where_the_answer_is_none(desk, store, monkey
         assert load_taste(load_preferences(f"of-{rights}")).rights == {rights: 5}
 
 
-def test_questions_are_answered_by_lines(desk, store, tmp_path):
+def test_questions_are_answered_by_lines(desk: Any, store: Path, tmp_path: Path) -> None:
     new(desk)
     Image.fromarray(to_uint8(scene(40, 60))).save(tmp_path / "photo.png")
     words = [
@@ -321,7 +329,7 @@ def test_questions_are_answered_by_lines(desk, store, tmp_path):
 
 
 @pytest.mark.slow
-def test_questions_end_when_enough_is_learnt(desk, store, tmp_path):
+def test_questions_end_when_enough_is_learnt(desk: Any, store: Path, tmp_path: Path) -> None:
     new(desk)
     Image.fromarray(to_uint8(scene(20, 20))).save(tmp_path / "photo.png")
     words = ["personal", "ask", "anna", "--photo", tmp_path / "photo.png", "--most", "1000"]
@@ -333,7 +341,7 @@ def test_questions_end_when_enough_is_learnt(desk, store, tmp_path):
     assert "Enough is learnt: no question would teach much more. 0 questions answered." in again.stdout
 
 
-def test_the_page_is_ended_by_ctrl_c(desk, store):
+def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
     import signal
 
     new(desk)
@@ -387,7 +395,7 @@ def test_the_page_is_ended_by_ctrl_c(desk, store):
         (5, "is not a style file, or is cut short or damaged", "import {d}/cut.sfumato"),
     ],
 )
-def test_mistakes(desk, store, tmp_path, code, sentence, arguments):
+def test_mistakes(desk: Any, store: Path, tmp_path: Path, code: int, sentence: str, arguments: str) -> None:
     new(desk)
     (desk / "there.sfumato").write_text("something else")
     (desk / "broken.jpg").write_bytes(b"?")
@@ -407,14 +415,14 @@ def test_mistakes(desk, store, tmp_path, code, sentence, arguments):
     assert files(empty) == []
 
 
-def test_a_style_file_that_is_no_taste_is_one_sentence(desk, store, tmp_path):
+def test_a_style_file_that_is_no_taste_is_one_sentence(desk: Any, store: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.sfumato"
     path.write_text("?")
     result = run("stylize", desk / "photos" / "0.png", "--style", path, "-o", tmp_path / "x.png")
     assert_one_sentence(result, 5, "a.sfumato is not a style file")
 
 
-def test_a_taste_of_another_model_says_what_to_do(desk, store, tmp_path):
+def test_a_taste_of_another_model_says_what_to_do(desk: Any, store: Path, tmp_path: Path) -> None:
     new(desk)
     path = store / "anna" / "anna.sfumato"
     taste = PersonalStyle.load(path)
@@ -426,7 +434,7 @@ def test_a_taste_of_another_model_says_what_to_do(desk, store, tmp_path):
     assert run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png").exit_code == 0
 
 
-def test_a_file_that_was_exported_is_imported_under_its_name(desk, store, tmp_path):
+def test_a_file_that_was_exported_is_imported_under_its_name(desk: Any, store: Path, tmp_path: Path) -> None:
     new(desk)
     out = tmp_path / "a.sfumato"
     told = json.loads(run("personal", "export", "anna", "-o", out, "--json").stdout)
@@ -446,7 +454,7 @@ def test_a_file_that_was_exported_is_imported_under_its_name(desk, store, tmp_pa
     assert again.exit_code == 0, again.stderr
 
 
-def test_copies_can_be_used_when_the_originals_are_gone(desk, store, tmp_path):
+def test_copies_can_be_used_when_the_originals_are_gone(desk: Any, store: Path, tmp_path: Path) -> None:
     paths = save_works(tmp_path / "likes", 0, 3)
     run("personal", "new", "anna", "--like", tmp_path / "likes", "--copy")
     for path in paths:
@@ -457,7 +465,7 @@ def test_copies_can_be_used_when_the_originals_are_gone(desk, store, tmp_path):
     assert len(files(store / "anna" / "pictures")) == 3
 
 
-def test_a_store_that_is_a_file_is_said(tmp_path, monkeypatch):
+def test_a_store_that_is_a_file_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("mine")
     monkeypatch.setenv("SFUMATO_PERSONAL", str(tmp_path / "file"))
     for words in (["list"], ["show", "anna"]):
@@ -466,7 +474,9 @@ def test_a_store_that_is_a_file_is_said(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="terminals are others there")
 @pytest.mark.parametrize(("key", "code", "said"), [(b"n\n", 1, "nothing was removed"), (b"", 130, "interrupted")])
-def test_deletion_that_is_declined_or_interrupted_removes_nothing(desk, store, key, code, said):
+def test_deletion_that_is_declined_or_interrupted_removes_nothing(
+    desk: Any, store: Path, key: bytes, code: int, said: str
+) -> None:
     import pty
     import select
     import signal

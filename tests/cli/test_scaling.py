@@ -1,5 +1,7 @@
 """Training in several processes by the launchers that users have, and runs that are killed: by the command."""
 
+from __future__ import annotations
+
 import json
 import os
 import random
@@ -8,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -32,7 +36,7 @@ OF_PAIRS = {"real_accuracy", "fake_accuracy", "sign_balance"}  # are too where t
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
     root = tmp_path_factory.mktemp("pictures")
     for name, count, seed in (("photos", 6, 0), ("paintings", 6, 50)):
         save_scenes(root / name, count, seed)
@@ -40,10 +44,10 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def train(folders):
+def train(folders: Any) -> Any:
     """The arguments of a small training of a kind, of so many steps."""
 
-    def arguments(kind, out, steps=4, *more):
+    def arguments(kind: Any, out: Any, steps: int = 4, *more: Any) -> Any:
         photos = [] if kind == "noise" else ["--content", folders / "photos"]
         sets = [SHARED.format(steps), *SMALL, *OF_KIND[kind], *more]
         options = [*photos, "--style", folders / "paintings", "--recipe", "tiny", "--device", "cpu", "--out", out]
@@ -52,7 +56,7 @@ def train(folders):
     return arguments
 
 
-def start(launcher, arguments):
+def start(launcher: Any, arguments: Any) -> Any:
     """A process group of its own, so that none of it outlives the test."""
     return subprocess.Popen(
         [*launcher, "sfumato", *arguments],
@@ -64,18 +68,18 @@ def start(launcher, arguments):
     )
 
 
-def ended(process, code=0):
+def ended(process: Any, code: int = 0) -> Any:
     said, _ = process.communicate(timeout=240)
     assert process.returncode == code, said
     return said
 
 
-def reports(out):
+def reports(out: Any) -> Any:
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     return [line for line in lines if "pictures_per_second" in line]
 
 
-def wait_for(out, step, process):
+def wait_for(out: Any, step: int, process: Any) -> None:
     end = time.monotonic() + 240
     while not (out / "log.jsonl").is_file() or (out / "log.jsonl").read_text().count("pictures_per_second") < step:
         assert process.poll() is None, process.communicate()[0]
@@ -83,12 +87,12 @@ def wait_for(out, step, process):
         time.sleep(0.02)
 
 
-def written(out):
+def written(out: Any) -> Any:
     """What lies in a run, by name; a tracker's file is named by the moment."""
     return sorted(re.sub(r"\.tfevents.*", "", p.relative_to(out).as_posix()) for p in out.rglob("*"))
 
 
-def last_weights(out):
+def last_weights(out: Any) -> Any:
     newest = max(p for p in (out / "checkpoints").iterdir() if p.name.isdigit())
     return (newest / "state.safetensors").read_bytes()
 
@@ -102,7 +106,7 @@ def last_weights(out):
     ],
 )
 @pytest.mark.slow
-def test_two_processes_have_the_losses_of_one(train, tmp_path, kind, launcher):
+def test_two_processes_have_the_losses_of_one(train: Any, tmp_path: Path, kind: str, launcher: Any) -> None:
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     ended(start([*PYTHON], train(kind, alone)))
     said = ended(start([*launcher, *(["-m"] if launcher is ACCELERATE else [])], train(kind, shared)))
@@ -121,7 +125,7 @@ def test_two_processes_have_the_losses_of_one(train, tmp_path, kind, launcher):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_ends_the_run_with_a_message_and_it_resumes(train, tmp_path):
+def test_a_killed_worker_ends_the_run_with_a_message_and_it_resumes(train: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = start(TORCHRUN, train("arbitrary", out, 100000, "checkpoint_every=2"))
     try:
@@ -143,7 +147,7 @@ def test_a_killed_worker_ends_the_run_with_a_message_and_it_resumes(train, tmp_p
 
 
 @pytest.mark.slow
-def test_a_signal_to_one_of_two_stops_both_after_a_save(train, tmp_path):
+def test_a_signal_to_one_of_two_stops_both_after_a_save(train: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = start(TORCHRUN, train("arbitrary", out, 100000))
     try:
@@ -170,7 +174,9 @@ def test_a_signal_to_one_of_two_stops_both_after_a_save(train, tmp_path):
         ("collection", "collection.normalization=batch", "needs the whole batch in one process"),
     ],
 )
-def test_what_cannot_be_shared_is_one_sentence(train, tmp_path, kind, setting, sentence):
+def test_what_cannot_be_shared_is_one_sentence(
+    train: Any, tmp_path: Path, kind: str, setting: str, sentence: str
+) -> None:
     said = ended(start(TORCHRUN, train(kind, tmp_path / "run", 4, setting)), code=1)  # torchrun's own code
     assert sentence in said
     assert not (tmp_path / "run" / "config.json").exists()
@@ -178,7 +184,7 @@ def test_what_cannot_be_shared_is_one_sentence(train, tmp_path, kind, setting, s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_killed_at_any_moment_equals_an_unbroken_one_bit_for_bit(train, tmp_path, kind):
+def test_a_run_killed_at_any_moment_equals_an_unbroken_one_bit_for_bit(train: Any, tmp_path: Path, kind: str) -> None:
     whole, broken, steps = tmp_path / "whole", tmp_path / "broken", 12
     ended(start(PYTHON, train(kind, whole, steps, "checkpoint_every=2")))
     chance = random.Random(kind)

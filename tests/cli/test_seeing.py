@@ -1,11 +1,15 @@
 """`--open` shows what was painted, and `--watch` paints it again as its files change."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,14 +23,14 @@ DRAFT = ("--style", "monet", "--quality", "draft", "--threads", "1")
 ON_LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems show files otherwise")
 
 
-def command(*arguments, **environment):
+def command(*arguments: Any, **environment: Any) -> Any:
     words = [sys.executable, "-m", "sfumato", "stylize", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
-    return subprocess.Popen(words, env={**os.environ, **environment}, **pipes)
+    return subprocess.Popen(words, env={**os.environ, **environment}, **pipes)  # type: ignore[call-overload]
 
 
 @pytest.fixture
-def viewer(tmp_path):
+def viewer(tmp_path: Path) -> Any:
     """An environment with a display, whose viewer keeps what it was asked to show."""
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -36,7 +40,7 @@ def viewer(tmp_path):
     return {"PATH": f"{folder}:/usr/bin:/bin", "DISPLAY": ":0"}, folder / "shown"
 
 
-def wait_for(is_there, seconds=240):
+def wait_for(is_there: Any, seconds: int = 240) -> None:
     until = time.monotonic() + seconds
     while not is_there():
         assert time.monotonic() < until
@@ -44,7 +48,7 @@ def wait_for(is_there, seconds=240):
 
 
 @ON_LINUX
-def test_the_result_is_shown(photo, tmp_path, viewer):
+def test_the_result_is_shown(photo: Path, tmp_path: Path, viewer: Any) -> None:
     environment, shown = viewer
     with command(photo, *DRAFT, "-o", tmp_path / "out.png", "--open", **environment) as process:
         assert process.wait() == 0, process.stderr.read()
@@ -53,7 +57,7 @@ def test_the_result_is_shown(photo, tmp_path, viewer):
 
 
 @ON_LINUX
-def test_of_several_results_their_folder_is_shown(photo, tmp_path, viewer):
+def test_of_several_results_their_folder_is_shown(photo: Path, tmp_path: Path, viewer: Any) -> None:
     environment, shown = viewer
     other = shutil.copy(photo, tmp_path / "other.jpg")
     with command(photo, other, *DRAFT, "-o", tmp_path / "out", "--open", **environment) as process:
@@ -63,7 +67,9 @@ def test_of_several_results_their_folder_is_shown(photo, tmp_path, viewer):
 
 
 @ON_LINUX
-def test_no_viewer_is_one_sentence_and_the_picture_is_there(photo, tmp_path, monkeypatch):
+def test_no_viewer_is_one_sentence_and_the_picture_is_there(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     result = run("stylize", photo, *DRAFT, "-o", tmp_path / "out.png", "--open")
@@ -81,7 +87,9 @@ def test_no_viewer_is_one_sentence_and_the_picture_is_there(photo, tmp_path, mon
     ],
 )
 @ON_LINUX
-def test_where_nothing_can_be_shown_nothing_is_painted(photo, tmp_path, monkeypatch, sentence, options):
+def test_where_nothing_can_be_shown_nothing_is_painted(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sentence: str, options: tuple[str, str, str]
+) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     before = files(tmp_path)
@@ -90,12 +98,12 @@ def test_where_nothing_can_be_shown_nothing_is_painted(photo, tmp_path, monkeypa
     assert files(tmp_path) == before
 
 
-def test_standard_input_cannot_be_watched(tmp_path):
+def test_standard_input_cannot_be_watched(tmp_path: Path) -> None:
     result = run("stylize", "-", *DRAFT, "-o", tmp_path / "x.png", "--watch")
     assert_one_sentence(result, 2, "--watch waits for a file to change")
 
 
-def test_watching_needs_its_extra(photo, tmp_path, monkeypatch):
+def test_watching_needs_its_extra(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "watchfiles", None)
     result = run("stylize", photo, *DRAFT, "-o", tmp_path / "x.png", "--watch")
     assert_one_sentence(result, 2, how_to_install("watch"))
@@ -105,22 +113,22 @@ def test_watching_needs_its_extra(photo, tmp_path, monkeypatch):
 class Watched:
     """The command as it watches; its stderr is read line by line."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any) -> None:
         self.process = command(*arguments, "--watch", PYTHONUNBUFFERED="1")
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         self.says("watching")
         return self
 
-    def says(self, words):
+    def says(self, words: Any) -> Any:
         while words not in (line := self.process.stderr.readline()):
             assert line, f"it ended without saying {words!r}"
         return line
 
-    def tells(self, words):
+    def tells(self, words: Any) -> None:
         assert words in self.process.stdout.readline()
 
-    def __exit__(self, *problem):
+    def __exit__(self, *problem: Any) -> None:
         self.process.send_signal(signal.SIGINT)
         rest = self.process.communicate(timeout=240)[1]
         if problem == (None, None, None):
@@ -130,7 +138,7 @@ class Watched:
 
 
 @pytest.mark.slow
-def test_a_photo_and_a_mask_that_change_are_painted_again(tmp_path):
+def test_a_photo_and_a_mask_that_change_are_painted_again(tmp_path: Path) -> None:
     pytest.importorskip("watchfiles")
     photo, mask, out = (tmp_path / name for name in ("photo.png", "mask.png", "out.png"))
     write_image(scene(48, 64, 1), photo)
@@ -152,7 +160,7 @@ def test_a_photo_and_a_mask_that_change_are_painted_again(tmp_path):
 
 
 @pytest.mark.slow
-def test_of_a_folder_what_is_new_or_has_changed_is_painted(tmp_path):
+def test_of_a_folder_what_is_new_or_has_changed_is_painted(tmp_path: Path) -> None:
     pytest.importorskip("watchfiles")
     folder, out = tmp_path / "photos", tmp_path / "out"
     folder.mkdir()

@@ -1,5 +1,10 @@
 """`sfumato styles --sheet PHOTO -o sheet.png`: one photo in all built-in styles."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,7 +15,7 @@ from sfumato.inference.style_sheet import style_sheet
 from support import assert_one_sentence, files, run, scene
 
 
-def test_a_sheet_shows_the_photo_in_all_styles(photo, tmp_path):
+def test_a_sheet_shows_the_photo_in_all_styles(photo: Path, tmp_path: Path) -> None:
     out = tmp_path / "made" / "sheet.png"
     out.parent.mkdir()
     result = run("styles", "--sheet", photo, "-o", out)
@@ -29,7 +34,7 @@ def test_a_sheet_shows_the_photo_in_all_styles(photo, tmp_path):
     assert_one_sentence(run("stylize", out.parent, "--style", "monet"), 3, "made by Sfumato")
 
 
-def _is_on(picture, sheet):
+def _is_on(picture: Any, sheet: Any) -> Any:
     """Whether a picture stands on a sheet as it is."""
     first = np.isclose(sheet[0], picture[0, :, :1, :1], atol=2e-3).all(0)
     height, width = picture.shape[2:]
@@ -40,10 +45,10 @@ def _is_on(picture, sheet):
     )
 
 
-def test_progress_names_each_style_and_can_end_the_work(photo):
+def test_progress_names_each_style_and_can_end_the_work(photo: Path) -> None:
     told = []
 
-    def tell(share, name):
+    def tell(share: Any, name: Any) -> None:
         told.append((share, name))
         if len(told) == 3:
             raise InterruptedError
@@ -70,7 +75,9 @@ def test_progress_names_each_style_and_can_end_the_work(photo):
         (4, "{t}/none is not there", "--sheet {t}/dot.png -o {t}/none/x.png"),
     ],
 )
-def test_mistakes_are_one_sentence_and_nothing_is_written(tmp_path, code, sentence, arguments):
+def test_mistakes_are_one_sentence_and_nothing_is_written(
+    tmp_path: Path, code: int, sentence: str, arguments: str
+) -> None:
     (tmp_path / "text.jpg").write_text("This is no picture.", "utf-8")
     write_image(scene(8, 9), tmp_path / "dot.png")
     before = files(tmp_path)

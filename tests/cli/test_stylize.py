@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import io
 import json
 import os
@@ -7,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -28,7 +31,7 @@ SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sf
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:48, 0:64]
@@ -45,7 +48,7 @@ def photos(tmp_path_factory):
     return folder
 
 
-def test_a_photo_in_a_built_in_style(photos, tmp_path):
+def test_a_photo_in_a_built_in_style(photos: Any, tmp_path: Path) -> None:
     result = run("stylize", photos / "cat.png", "--style", "great-wave", "-o", tmp_path / "out.png")
     assert result.exit_code == 0, result.stderr
     assert "out.png  64 x 48" in result.stdout.replace("\n", "")
@@ -54,7 +57,7 @@ def test_a_photo_in_a_built_in_style(photos, tmp_path):
     assert np.array_equal(pixels(tmp_path / "out.png"), to_uint8(expected))
 
 
-def test_a_draft_is_in_the_recipe_and_replayed(photos, tmp_path):
+def test_a_draft_is_in_the_recipe_and_replayed(photos: Any, tmp_path: Path) -> None:
     options = ["--style", "monet", "--quality", "draft", "-o", tmp_path / "draft.png"]
     result = run("stylize", photos / "cat.png", *options)
     assert result.exit_code == 0, result.stderr
@@ -64,14 +67,14 @@ def test_a_draft_is_in_the_recipe_and_replayed(photos, tmp_path):
     assert np.array_equal(pixels(tmp_path / "again.png"), pixels(tmp_path / "draft.png"))
 
 
-def test_any_picture_is_a_style(photos, tmp_path):
+def test_any_picture_is_a_style(photos: Any, tmp_path: Path) -> None:
     result = run("stylize", photos / "cat.png", "--style", photos / "dog.jpg", "-o", tmp_path / "out.png")
     assert result.exit_code == 0, result.stderr
     expected = Stylizer()(photos / "cat.png", Style.from_image(photos / "dog.jpg"))
     assert np.array_equal(pixels(tmp_path / "out.png"), to_uint8(expected))
 
 
-def test_a_style_file_and_strength_and_a_model_of_ones_own(photos, tmp_path):
+def test_a_style_file_and_strength_and_a_model_of_ones_own(photos: Any, tmp_path: Path) -> None:
     Style.blend({"great-wave": 1, "starry-night": 1}).save(tmp_path / "mix.safetensors")
     model = shutil.copytree(weights_dir(), tmp_path / "model")
     options = ["--style", tmp_path / "mix.safetensors", "--strength", "0.4", "--model", model]
@@ -81,14 +84,14 @@ def test_a_style_file_and_strength_and_a_model_of_ones_own(photos, tmp_path):
     assert np.array_equal(pixels(tmp_path / "out.png"), to_uint8(expected))
 
 
-def test_strength_0_and_1_differ(photos, tmp_path):
+def test_strength_0_and_1_differ(photos: Any, tmp_path: Path) -> None:
     for strength in (0, 1):
         options = ["--style", "starry-night", "--strength", strength, "-o", tmp_path / f"{strength}.png"]
         assert run("stylize", photos / "cat.png", *options).exit_code == 0
     assert not np.array_equal(pixels(tmp_path / "0.png"), pixels(tmp_path / "1.png"))
 
 
-def test_several_photos_go_to_a_folder(photos, tmp_path):
+def test_several_photos_go_to_a_folder(photos: Any, tmp_path: Path) -> None:
     out = tmp_path / "new"
     names = ("cat.png", "dog.jpg", "sea.gif")
     result = run("stylize", *(photos / name for name in names), "--style", "monet", "-o", out)
@@ -99,7 +102,7 @@ def test_several_photos_go_to_a_folder(photos, tmp_path):
     assert [line.split()[1:4] for line in result.stdout.splitlines()] == [["64", "x", "48"]] * 3
 
 
-def test_one_photo_goes_into_a_folder_that_is_there(photos, tmp_path):
+def test_one_photo_goes_into_a_folder_that_is_there(photos: Any, tmp_path: Path) -> None:
     assert run("stylize", photos / "dog.jpg", "--style", "monet", "-o", tmp_path).exit_code == 0
     assert files(tmp_path) == ["dog.jpg"]
 
@@ -155,7 +158,7 @@ def test_one_photo_goes_into_a_folder_that_is_there(photos, tmp_path):
         (5, "{t} is not an exported model", "{p}/cat.png --style monet --model {t} -o {t}/x.png"),
     ],
 )
-def test_mistakes(photos, tmp_path, code, sentence, arguments):
+def test_mistakes(photos: Any, tmp_path: Path, code: int, sentence: str, arguments: str) -> None:
     paths = {"p": photos.as_posix(), "n": photos.name, "t": tmp_path.as_posix()}
     before = files(photos)
     result = run("stylize", *arguments.format(**paths).split())
@@ -165,11 +168,11 @@ def test_mistakes(photos, tmp_path, code, sentence, arguments):
 
 
 @pytest.mark.parametrize("arguments", [["--style", "monet", "-o", "x.png"], ["x.png", "-o", "y.png"], ["--abacus"]])
-def test_wrong_usage(arguments):
+def test_wrong_usage(arguments: list[str]) -> None:
     assert run("stylize", *arguments).exit_code == 2
 
 
-def test_a_damaged_model_is_refused(photos, tmp_path):
+def test_a_damaged_model_is_refused(photos: Any, tmp_path: Path) -> None:
     model = shutil.copytree(weights_dir(), tmp_path / "model")
     graph = bytearray((model / "generator.onnx").read_bytes())
     graph[len(graph) // 2] ^= 1
@@ -180,7 +183,7 @@ def test_a_damaged_model_is_refused(photos, tmp_path):
     assert not (tmp_path / "x.png").exists()
 
 
-def test_a_failure_leaves_what_was_done_and_nothing_half_done(photos, tmp_path):
+def test_a_failure_leaves_what_was_done_and_nothing_half_done(photos: Any, tmp_path: Path) -> None:
     shutil.copy(photos / "dog.jpg", tmp_path / "text.jpg")  # a result of yesterday
     result = run("stylize", *(photos / name for name in ("cat.png", "text.jpg")), "--style", "monet", "-o", tmp_path)
     assert result.exit_code == 4
@@ -189,7 +192,7 @@ def test_a_failure_leaves_what_was_done_and_nothing_half_done(photos, tmp_path):
     assert np.array_equal(pixels(tmp_path / "text.jpg"), pixels(photos / "dog.jpg"))
 
 
-def test_a_mistake_in_a_real_process(photos, tmp_path):
+def test_a_mistake_in_a_real_process(photos: Any, tmp_path: Path) -> None:
     command = [*SFUMATO, "stylize", photos / "text.jpg", "--style", "monet", "-o", tmp_path / "x.png"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 3
@@ -200,7 +203,7 @@ def test_a_mistake_in_a_real_process(photos, tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files, and leaves no place for temporary ones")
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff"])
-def test_a_full_disk_leaves_nothing_and_no_temporary_folder_is_needed(photos, tmp_path, suffix):
+def test_a_full_disk_leaves_nothing_and_no_temporary_folder_is_needed(photos: Any, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"x.{suffix}"
     code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); "
     command = [sys.executable, "-c", code + SFUMATO[-1], "stylize", photos / "cat.png", "--style", "monet", "-o", out]
@@ -214,7 +217,7 @@ def test_a_full_disk_leaves_nothing_and_no_temporary_folder_is_needed(photos, tm
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
-def test_a_full_pipe(photos):
+def test_a_full_pipe(photos: Any) -> None:
     with open("/dev/full", "wb") as full:
         command = [*SFUMATO, "stylize", photos / "cat.png", "--style", "monet", "-o", "-"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -223,7 +226,7 @@ def test_a_full_pipe(photos):
 
 
 @pytest.mark.parametrize("asked", ["photo", "style", "out"])
-def test_a_name_that_no_file_can_have(photos, tmp_path, asked):
+def test_a_name_that_no_file_can_have(photos: Any, tmp_path: Path, asked: str) -> None:
     words = {"photo": photos / "cat.png", "style": photos / "dog.jpg", "out": tmp_path / "x.png"}
     words[asked] = words[asked].with_name("x" * 300 + ".png")
     result = run("stylize", words["photo"], "--style", words["style"], "-o", words["out"])
@@ -232,7 +235,7 @@ def test_a_name_that_no_file_can_have(photos, tmp_path, asked):
     assert files(tmp_path) == []
 
 
-def test_a_damaged_tiff_is_one_sentence(photos, tmp_path):
+def test_a_damaged_tiff_is_one_sentence(photos: Any, tmp_path: Path) -> None:
     Image.open(photos / "cat.png").save(tmp_path / "good.tif", compression="tiff_adobe_deflate")
     data = bytearray((tmp_path / "good.tif").read_bytes())
     data[200:260] = bytes(range(60))
@@ -246,7 +249,9 @@ def test_a_damaged_tiff_is_one_sentence(photos, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["", "-o", "x.png"], ["cat.png", "-o", ""]])
-def test_an_empty_name_is_not_the_folder_one_is_in(photos, monkeypatch, arguments):
+def test_an_empty_name_is_not_the_folder_one_is_in(
+    photos: Any, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
     monkeypatch.chdir(photos)
     before = files(photos)
     result = run("stylize", *arguments, "--style", "monet")
@@ -256,7 +261,7 @@ def test_an_empty_name_is_not_the_folder_one_is_in(photos, monkeypatch, argument
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
-def test_an_interrupted_run_leaves_whole_pictures(photos, tmp_path):
+def test_an_interrupted_run_leaves_whole_pictures(photos: Any, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     many = [shutil.copy(photos / "cat.png", tmp_path / "in" / f"{index:04}.png") for index in range(2000)]
     command = [*SFUMATO, "stylize", *many, "--style", "monet", "--quality", "draft", "-o", str(tmp_path / "out")]
@@ -280,7 +285,7 @@ def test_an_interrupted_run_leaves_whole_pictures(photos, tmp_path):
 # Folders.
 
 
-def test_a_second_run_paints_what_is_missing_and_bad_photos_are_named_at_the_end(photos, tmp_path):
+def test_a_second_run_paints_what_is_missing_and_bad_photos_are_named_at_the_end(photos: Any, tmp_path: Path) -> None:
     command = ("stylize", photos, "--style", "monet", "-o", tmp_path / "out", "--json")
     first = run(*command)
     assert first.exit_code == 3
@@ -302,7 +307,7 @@ def test_a_second_run_paints_what_is_missing_and_bad_photos_are_named_at_the_end
     assert (tmp_path / "out" / "cat.png").stat().st_mtime_ns != before
 
 
-def test_a_folder_is_painted_as_each_photo_alone(photos, tmp_path):
+def test_a_folder_is_painted_as_each_photo_alone(photos: Any, tmp_path: Path) -> None:
     run(
         "stylize", photos / "cat.png", photos / "dog.jpg", "--style", "monet", "--format", "png", "-o", tmp_path / "all"
     )
@@ -311,7 +316,7 @@ def test_a_folder_is_painted_as_each_photo_alone(photos, tmp_path):
         assert np.array_equal(pixels(tmp_path / "all" / f"{Path(name).stem}.png"), pixels(tmp_path / "one.png"))
 
 
-def test_a_picture_that_is_there_stays(photos, tmp_path):
+def test_a_picture_that_is_there_stays(photos: Any, tmp_path: Path) -> None:
     target = tmp_path / "x.png"
     target.write_bytes(b"mine")
     command = ("stylize", photos / "cat.png", "--style", "monet", "-o", target)
@@ -323,7 +328,7 @@ def test_a_picture_that_is_there_stays(photos, tmp_path):
     assert pixels(target).shape == (48, 64, 3)
 
 
-def test_through_pipes(photos):
+def test_through_pipes(photos: Any) -> None:
     done = subprocess.run(
         [*SFUMATO, "stylize", "-", "--style", "monet", "--format", "jpg"],
         input=(photos / "cat.png").read_bytes(),
@@ -337,14 +342,14 @@ def test_through_pipes(photos):
 # Options.
 
 
-def test_blends_by_weight(photos, tmp_path):
+def test_blends_by_weight(photos: Any, tmp_path: Path) -> None:
     options = ["--style", "monet:3", "--style", "great-wave", "-o", tmp_path / "x.png"]
     assert run("stylize", photos / "cat.png", *options).exit_code == 0
     expected = Stylizer()(photos / "cat.png", Style.blend({"monet": 3, "great-wave": 1}))
     assert np.array_equal(pixels(tmp_path / "x.png"), to_uint8(expected))
 
 
-def test_a_mask_divides_a_picture(photos, tmp_path):
+def test_a_mask_divides_a_picture(photos: Any, tmp_path: Path) -> None:
     base = ["stylize", photos / "cat.png", "--mask", photos / "m.png"]
     assert run(*base, "--style", "monet", "-o", tmp_path / "one.png").exit_code == 0
     assert run(*base, "--style", "monet", "--style", "great-wave", "-o", tmp_path / "two.png").exit_code == 0
@@ -357,7 +362,7 @@ def test_a_mask_divides_a_picture(photos, tmp_path):
     assert np.array_equal(two[right], monet[right])
 
 
-def test_colour_modes(photos, tmp_path):
+def test_colour_modes(photos: Any, tmp_path: Path) -> None:
     results = {}
     for mode in ("style", "content", "luminance"):
         target = tmp_path / f"{mode}.png"
@@ -371,12 +376,12 @@ def test_colour_modes(photos, tmp_path):
     assert np.abs(chroma[0] - chroma[1])[inside].max() <= 1.01
 
 
-def test_a_largest_size(photos, tmp_path):
+def test_a_largest_size(photos: Any, tmp_path: Path) -> None:
     run("stylize", photos / "cat.png", "--style", "monet", "--max-size", "32", "-o", tmp_path / "x.png")
     assert pixels(tmp_path / "x.png").shape == (24, 32, 3)
 
 
-def test_alpha_is_kept_and_what_is_under_it_does_not_count(photos, tmp_path):
+def test_alpha_is_kept_and_what_is_under_it_does_not_count(photos: Any, tmp_path: Path) -> None:
     rgba = np.dstack([pixels(photos / "cat.png"), np.full((48, 64), 255, np.uint8)])
     rgba[:, :20, 3] = 0
     outputs = []
@@ -392,7 +397,7 @@ def test_alpha_is_kept_and_what_is_under_it_does_not_count(photos, tmp_path):
     assert np.array_equal(outputs[0][:, 20:], outputs[1][:, 20:])
 
 
-def test_show_and_replay(photos, tmp_path):
+def test_show_and_replay(photos: Any, tmp_path: Path) -> None:
     first, again = tmp_path / "first.png", tmp_path / "again.png"
     options = ["--style", "monet", "--style", "great-wave", "--mask", photos / "m.png", "--stroke", "0.7"]
     run("stylize", photos / "cat.png", *options, "-o", first)
@@ -412,7 +417,7 @@ def test_show_and_replay(photos, tmp_path):
     assert run("show", photos / "cat.png").exit_code == 3
 
 
-def test_a_jpeg_is_replayed_at_its_quality(photos, tmp_path):
+def test_a_jpeg_is_replayed_at_its_quality(photos: Any, tmp_path: Path) -> None:
     run("stylize", photos / "cat.png", "--style", "monet", "--file-quality", "30", "-o", tmp_path / "a.jpg")
     run("replay", tmp_path / "a.jpg", photos / "cat.png", "-o", tmp_path / "b.jpg")
     run("replay", tmp_path / "a.jpg", photos / "cat.png", "--file-quality", "95", "-o", tmp_path / "c.jpg")
@@ -421,7 +426,7 @@ def test_a_jpeg_is_replayed_at_its_quality(photos, tmp_path):
     assert len(sizes[2]) > len(sizes[0])
 
 
-def test_masks_shrink_along_and_may_be_drawn_on_nothing(photos, tmp_path):
+def test_masks_shrink_along_and_may_be_drawn_on_nothing(photos: Any, tmp_path: Path) -> None:
     """A mask of the photo's own size under --max-size; and white on transparent, as paint programs draw."""
     white = np.full((48, 64, 4), 255, np.uint8)
     white[:, :32, 3] = 0
@@ -432,7 +437,7 @@ def test_masks_shrink_along_and_may_be_drawn_on_nothing(photos, tmp_path):
         result = run("stylize", photos / "cat.png", "--style", "monet", "--mask", mask, "--max-size", "32", "-o", out)
         assert result.exit_code == 0, result.stderr
         results.append(pixels(out))
-    assert np.array_equal(*results)
+    assert np.array_equal(*results)  # type: ignore[arg-type]
     plain = tmp_path / "plain.png"
     run("stylize", photos / "cat.png", "--style", "monet", "--strength", "1", "--max-size", "32", "-o", plain)
     assert np.array_equal(results[0][:, 20:], pixels(plain)[:, 20:])
@@ -442,7 +447,7 @@ def test_masks_shrink_along_and_may_be_drawn_on_nothing(photos, tmp_path):
 @pytest.mark.parametrize(
     "command", [["stylize", "--style", "monet", "--quality", "draft"], ["finish", "--warmth", "0.2"]]
 )
-def test_another_photo_of_the_same_name_is_not_taken_for_done(photos, tmp_path, command):
+def test_another_photo_of_the_same_name_is_not_taken_for_done(photos: Any, tmp_path: Path, command: list[str]) -> None:
     one, other, out = tmp_path / "one", tmp_path / "other", tmp_path / "out"
     for folder in (one, other):
         folder.mkdir()
@@ -450,7 +455,7 @@ def test_another_photo_of_the_same_name_is_not_taken_for_done(photos, tmp_path, 
     shutil.copy(photos / "dog.jpg", one / "dog.jpg")
     Image.open(photos / "cat.png").rotate(180).save(other / "cat.png")
 
-    def done(folder, *more):
+    def done(folder: Any, *more: Any) -> Any:
         result = run(*command, folder, "-o", out, "--json", *more)
         told = [json.loads(line) for line in result.stdout.splitlines()]
         return result.exit_code, {Path(line["photo"]).name: line["status"] for line in told}, result.stderr
@@ -470,10 +475,12 @@ def test_another_photo_of_the_same_name_is_not_taken_for_done(photos, tmp_path, 
     assert done(one)[:2] == (0, {"cat.png": "skipped", "dog.jpg": "skipped"})
 
 
-def test_a_picture_that_appears_while_one_is_painted_is_not_replaced(photos, tmp_path, monkeypatch):
+def test_a_picture_that_appears_while_one_is_painted_is_not_replaced(
+    photos: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target, paint = tmp_path / "out.png", Stylizer.paint
 
-    def meanwhile(*arguments, **options):
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
         target.write_bytes(b"another's")
         return paint(*arguments, **options)
 
@@ -483,7 +490,7 @@ def test_a_picture_that_appears_while_one_is_painted_is_not_replaced(photos, tmp
     assert target.read_bytes() == b"another's"
 
 
-def test_a_folder_painted_into_itself_is_not_painted_again(photos, tmp_path):
+def test_a_folder_painted_into_itself_is_not_painted_again(photos: Any, tmp_path: Path) -> None:
     for name in ("cat.png", "dog.jpg"):
         shutil.copy(photos / name, tmp_path / name)
     assert run("stylize", tmp_path, "--style", "monet").exit_code == 0
@@ -501,7 +508,7 @@ def test_a_folder_painted_into_itself_is_not_painted_again(photos, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
-def test_an_interrupt_while_modules_load(photos, tmp_path):
+def test_an_interrupt_while_modules_load(photos: Any, tmp_path: Path) -> None:
     """Ctrl-C inside the start of an extension module comes out as an ImportError."""
     code = (
         "import builtins, sys; real = builtins.__import__\n"
@@ -520,7 +527,7 @@ def test_an_interrupt_while_modules_load(photos, tmp_path):
 # The other commands.
 
 
-def test_styles_of_ones_own(photos, tmp_path, monkeypatch):
+def test_styles_of_ones_own(photos: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SFUMATO_STYLES", str(tmp_path / "mine"))
     assert run("styles", "add", "my-cat", photos / "cat.png", photos / "dog.jpg").exit_code == 0
     assert run("styles", "blend", "mixed", "my-cat:1", "monet:2").exit_code == 0
@@ -542,7 +549,7 @@ def test_styles_of_ones_own(photos, tmp_path, monkeypatch):
     assert "broken.safetensors" in run("doctor").stderr
 
 
-def test_doctor(tmp_path):
+def test_doctor(tmp_path: Path) -> None:
     result = run("doctor")
     assert result.exit_code == 0
     assert "all is well" in result.stdout
@@ -561,8 +568,8 @@ def test_doctor(tmp_path):
     assert "statistics.onnx is damaged" in broken.stderr
 
 
-def test_doctor_without_a_temporary_folder(monkeypatch):
-    def none():
+def test_doctor_without_a_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
         raise FileNotFoundError
 
     monkeypatch.setattr("tempfile.gettempdir", none)
@@ -571,7 +578,7 @@ def test_doctor_without_a_temporary_folder(monkeypatch):
     assert "none that can be written to" in result.stdout
 
 
-def test_the_table_of_styles():
+def test_the_table_of_styles() -> None:
     result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["styles"])
     assert result.exit_code == 0
     words = result.stdout.split()
@@ -579,23 +586,23 @@ def test_the_table_of_styles():
     assert Style.named("great-wave").about["title"] in result.stdout
 
 
-def test_styles_as_json():
+def test_styles_as_json() -> None:
     found = json.loads(run("styles", "--json").stdout)
     assert [style["name"] for style in found] == style_names()
     assert all({"title", "artist", "kind", "source", "licence"} <= style.keys() for style in found)
 
 
-def test_version():
+def test_version() -> None:
     assert run("--version").stdout == f"sfumato {sfumato.__version__}\n"
 
 
-def test_help_names_the_commands_and_every_option():
+def test_help_names_the_commands_and_every_option() -> None:
     assert all(word in run("--help").stdout for word in ("stylize", "styles", "--version"))
     shown = CliRunner(env={"COLUMNS": "160", "NO_COLOR": "1", "TERM": "dumb"}).invoke(app, ["stylize", "--help"]).stdout
     assert all(word in shown for word in ("PHOTO", "--style", "--out", "--strength", "--model"))
 
 
-def test_help_starts_at_once():
+def test_help_starts_at_once() -> None:
     """In processor time, which unlike the clock's is the same on a busy machine; idle, the two are equal."""
     before = os.times()
     subprocess.run([*SFUMATO, "--help"], capture_output=True, check=True)
@@ -604,7 +611,7 @@ def test_help_starts_at_once():
     assert spent < 1  # 0.2 s on an ordinary machine
 
 
-def test_the_command_line_loads_nothing_heavy_before_it_must():
+def test_the_command_line_loads_nothing_heavy_before_it_must() -> None:
     heavy = {"onnxruntime", "torch", "PIL", "numpy", "safetensors", "pydantic", "skimage"}
     script = "import sys, sfumato.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
@@ -612,7 +619,7 @@ def test_the_command_line_loads_nothing_heavy_before_it_must():
     assert not heavy & set(loaded)
 
 
-def test_painting_needs_no_torch(photos, tmp_path):
+def test_painting_needs_no_torch(photos: Any, tmp_path: Path) -> None:
     """Torch is absent from the light install: here its import, if anything tried, would fail."""
     script = f"import sys; sys.modules['torch'] = None; {SFUMATO[2]}"
     out = tmp_path / "out.png"
@@ -622,7 +629,7 @@ def test_painting_needs_no_torch(photos, tmp_path):
 
 
 @pytest.mark.slow
-def test_examples_run(tmp_path):
+def test_examples_run(tmp_path: Path) -> None:
     """The demo, as `make demo` runs it."""
     demo = Path(__file__).parents[2] / "examples" / "demo.py"
     done = subprocess.run([sys.executable, demo, tmp_path], capture_output=True, text=True, check=True)
@@ -634,7 +641,7 @@ def test_examples_run(tmp_path):
     assert all(name in done.stdout.replace("\n", "") for name in pictures)
 
 
-def test_a_weight_on_the_only_style_leaves_photos_their_choice(store):
+def test_a_weight_on_the_only_style_leaves_photos_their_choice(store: Path) -> None:
     codes = Style.named("monet").code, Style.named("klimt").code
     PersonalStyle("anna", codes, (2.0, 1.0)).save(personal_path("anna"))
     for text in ("anna", "anna:1", personal_path("anna"), f"{personal_path('anna')}:0.5"):

@@ -1,8 +1,11 @@
 """The list of styles shows their pictures where the terminal can."""
 
+from __future__ import annotations
+
 import re
 from base64 import b64decode
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ SENT = re.compile(rb"\x1b_G([^;]*);([A-Za-z0-9+/=]*)\x1b\\")
 COLOURFUL = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "120", "PYTHONIOENCODING": "utf-8"}
 
 
-def test_a_thumbnail_has_the_pictures_colours_and_shape():
+def test_a_thumbnail_has_the_pictures_colours_and_shape() -> None:
     picture = np.zeros((1, 3, 80, 40), np.float32)
     picture[0, 0, :40], picture[0, 2, 40:] = 1, 1  # red over blue
     text = half_blocks(picture)
@@ -32,13 +35,13 @@ def test_a_thumbnail_has_the_pictures_colours_and_shape():
 
 
 @pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (1, 1)])
-def test_a_thumbnail_of_any_shape_keeps_to_its_place(size):
+def test_a_thumbnail_of_any_shape_keeps_to_its_place(size: tuple[int, int]) -> None:
     lines = half_blocks(np.ones((1, 3, *size), np.float32)).plain.split("\n")
     assert 1 <= len(lines) <= LINES
     assert all(1 <= len(line) <= WIDTH for line in lines)
 
 
-def test_the_list_shows_pictures_on_a_terminal_with_colours():
+def test_the_list_shows_pictures_on_a_terminal_with_colours() -> None:
     told, code = on_terminal("styles", **COLOURFUL)
     assert code == 0, told
     assert told.count(BLOCK) > 33 * 30
@@ -47,7 +50,7 @@ def test_the_list_shows_pictures_on_a_terminal_with_colours():
 
 
 @pytest.mark.parametrize("size", [(300, 200), (1, 5000), (5000, 1), (1, 1)])
-def test_a_picture_for_kitty_is_sent_in_parts_and_has_its_placeholders(size):
+def test_a_picture_for_kitty_is_sent_in_parts_and_has_its_placeholders(size: tuple[int, int]) -> None:
     picture = np.random.default_rng(0).random((1, 3, *size), np.float32)
     sent, text = by_kitty(picture, 0x12AB)
     parts = SENT.findall(sent.encode())
@@ -66,7 +69,7 @@ def test_a_picture_for_kitty_is_sent_in_parts_and_has_its_placeholders(size):
     assert image.size == (10 * int(keys[b"c"]), 20 * int(keys[b"r"]))
 
 
-def test_the_list_sends_pictures_to_kitty_and_asks_it_nothing():
+def test_the_list_sends_pictures_to_kitty_and_asks_it_nothing() -> None:
     told, code = on_terminal("styles", **{**COLOURFUL, "TERM": "xterm-kitty"})
     assert code == 0, told
     parts = SENT.findall(told)
@@ -85,7 +88,7 @@ def test_the_list_sends_pictures_to_kitty_and_asks_it_nothing():
 
 
 @pytest.mark.parametrize("change", [{"TERM": "tmux-256color"}, {"TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"}])
-def test_terminals_inside_kitty_get_blocks(change):
+def test_terminals_inside_kitty_get_blocks(change: Any) -> None:
     told, code = on_terminal("styles", **{**COLOURFUL, **change})
     assert code == 0, told
     assert b"\x1b_G" not in told
@@ -103,7 +106,7 @@ def test_terminals_inside_kitty_get_blocks(change):
         {"TERM": "xterm-kitty", "COLUMNS": "80"},
     ],
 )
-def test_other_terminals_get_the_table_alone(change):
+def test_other_terminals_get_the_table_alone(change: Any) -> None:
     told, code = on_terminal("styles", **{**COLOURFUL, **change})
     assert code == 0, told
     assert BLOCK not in told
@@ -112,7 +115,7 @@ def test_other_terminals_get_the_table_alone(change):
 
 
 @pytest.mark.parametrize("term", ["xterm-256color", "xterm-kitty"])
-def test_a_pipe_gets_the_table_alone(monkeypatch, term):
+def test_a_pipe_gets_the_table_alone(monkeypatch: pytest.MonkeyPatch, term: str) -> None:
     for name, value in {**COLOURFUL, "FORCE_COLOR": "1", "TERM": term}.items():
         monkeypatch.setenv(name, value)
     result = run("styles")

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -7,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,26 +26,26 @@ ENDLESS = ["--set", "phases=[{steps=100000,batch=2,crop=32,thumbnails=[32],large
 ENDLESS += ["--set", "identity=0", "--set", "sample_every=1000000", "--set", "checkpoint_every=1000000"]
 
 
-def said(result):
+def said(result: Any) -> Any:
     """What it said, on one line."""
     return " ".join(result.stderr.split())
 
 
-def files(folder):
+def files(folder: Path) -> Any:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def steps(out):
+def steps(out: Any) -> Any:
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     return [line["step"] for line in lines if "health" not in line]
 
 
-def checkpoints(out):
+def checkpoints(out: Any) -> Any:
     return sorted(int(p.name) for p in (out / "checkpoints").iterdir() if p.name.isdigit())
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Twelve photos, and eight paintings of three artists."""
     root = tmp_path_factory.mktemp("pictures of mine")
     y, x = np.mgrid[0:72, 0:96]
@@ -59,16 +63,16 @@ def folders(tmp_path_factory):
     return root
 
 
-def save(path, planes):
+def save(path: Path, planes: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.round(255 * np.clip(planes, 0, 1)).astype(np.uint8).transpose(1, 2, 0)).save(path)
 
 
 @pytest.fixture(scope="module")
-def train(folders):
+def train(folders: Any) -> Any:
     """The arguments of a tiny training on the CPU into a folder."""
 
-    def arguments(out, *more):
+    def arguments(out: Any, *more: Any) -> Any:
         pictures = ["--content", folders / "photos", "--style", folders / "paintings"]
         return ["train", *pictures, "--recipe", "tiny", "--device", "cpu", "--out", out, *more]
 
@@ -76,7 +80,7 @@ def train(folders):
 
 
 @pytest.fixture(scope="module")
-def trained(train, tmp_path_factory):
+def trained(train: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A whole tiny run through the command, and what it said."""
     out = tmp_path_factory.mktemp("runs") / "tiny"
     result = run(*train(out))
@@ -85,7 +89,7 @@ def trained(train, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def bundle(trained, tmp_path_factory):
+def bundle(trained: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     model = tmp_path_factory.mktemp("models") / "tiny"
     result = run("export", trained[0], "-o", model)
     assert result.exit_code == 0, result.stderr
@@ -94,7 +98,7 @@ def bundle(trained, tmp_path_factory):
 
 
 @pytest.mark.parametrize("mistake", [["--set", "lerning_rate=3"], ["--recipe", "huge"], ["--cycle"]])
-def test_a_mistake_in_an_option_is_told_before_torch_is_imported(mistake, tmp_path):
+def test_a_mistake_in_an_option_is_told_before_torch_is_imported(mistake: list[str], tmp_path: Path) -> None:
     command = ["train", "--content", tmp_path, "--style", tmp_path, "--out", tmp_path / "run", *mistake]
     script = (
         "import sys; from sfumato.cli import app\n"
@@ -108,7 +112,7 @@ def test_a_mistake_in_an_option_is_told_before_torch_is_imported(mistake, tmp_pa
     assert done.stdout == "[]\n"
 
 
-def test_from_folders_to_a_run(trained):
+def test_from_folders_to_a_run(trained: Any) -> None:
     out, told = trained
     assert steps(out) == [5, 10, 15, 20]
     assert checkpoints(out) == [10, 20]
@@ -123,7 +127,7 @@ def test_from_folders_to_a_run(trained):
         assert sentence in told
 
 
-def test_the_card_says_what_the_model_learnt_from(bundle):
+def test_the_card_says_what_the_model_learnt_from(bundle: Any) -> None:
     card = json.loads((bundle / "card.json").read_text())
     data = card["data"]
     assert (data["photos"], data["paintings"], data["split"]) == (12, 8, "no manifest")
@@ -133,7 +137,7 @@ def test_the_card_says_what_the_model_learnt_from(bundle):
     assert "data" not in card["training"]
 
 
-def test_from_a_run_to_pictures(bundle, folders, tmp_path):
+def test_from_a_run_to_pictures(bundle: Any, folders: Any, tmp_path: Path) -> None:
     photo, painting = folders / "photos" / "3.jpg", folders / "paintings" / "dots" / "4.png"
     stylizer = Stylizer(bundle)
     painted = stylizer(photo, Style.from_image(painting, None, stylizer))
@@ -148,7 +152,7 @@ def test_from_a_run_to_pictures(bundle, folders, tmp_path):
     assert np.abs(read_image(tmp_path / "out.png") - painted).max() <= 0.5 / 255 + 1e-6
 
 
-def test_a_run_tuned_from_another_s_weights(trained, train, tmp_path):
+def test_a_run_tuned_from_another_s_weights(trained: Any, train: Any, tmp_path: Path) -> None:
     short = ["--set", "phases=[{steps=2,batch=2,crop=32,thumbnails=[32],large=0}]"]
     result = run(*train(tmp_path / "tuned", "--from", trained[0], *short))
     assert result.exit_code == 0, result.stderr
@@ -161,7 +165,7 @@ def test_a_run_tuned_from_another_s_weights(trained, train, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
-def test_an_export_is_not_written_over_without_being_told(trained, bundle):
+def test_an_export_is_not_written_over_without_being_told(trained: Any, bundle: Any) -> None:
     before = (bundle / "card.json").read_bytes()
     result = run("export", trained[0], "-o", bundle)
     assert result.exit_code == 4
@@ -169,7 +173,7 @@ def test_an_export_is_not_written_over_without_being_told(trained, bundle):
     assert (bundle / "card.json").read_bytes() == before
 
 
-def test_exporting_what_is_no_run_is_one_sentence(folders, tmp_path):
+def test_exporting_what_is_no_run_is_one_sentence(folders: Any, tmp_path: Path) -> None:
     for source in (folders, tmp_path / "nowhere"):
         result = run("export", source, "-o", tmp_path / "model")
         assert result.exit_code == 5
@@ -177,7 +181,7 @@ def test_exporting_what_is_no_run_is_one_sentence(folders, tmp_path):
     assert files(tmp_path) == []
 
 
-def test_a_run_s_folder_is_not_trained_over(trained, train):
+def test_a_run_s_folder_is_not_trained_over(trained: Any, train: Any) -> None:
     result = run(*train(trained[0]))
     assert result.exit_code == 2
     assert "--resume" in said(result)
@@ -185,14 +189,14 @@ def test_a_run_s_folder_is_not_trained_over(trained, train):
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "[" * 200_000, '{"seed": 1e400}'])
-def test_a_damaged_configuration_of_a_run_is_one_sentence(train, tmp_path, text):
+def test_a_damaged_configuration_of_a_run_is_one_sentence(train: Any, tmp_path: Path, text: str) -> None:
     out = tmp_path / "run"
     out.mkdir()
     (out / "config.json").write_text(text)
     assert_one_sentence(run(*train(out, "--resume")), 5, "config.json")
 
 
-def test_a_finished_run_can_be_taken_further(trained, train, tmp_path):
+def test_a_finished_run_can_be_taken_further(trained: Any, train: Any, tmp_path: Path) -> None:
     out = shutil.copytree(trained[0], tmp_path / "run")
     phases = "phases=[{steps=22,batch=2,crop=32,thumbnails=[32]}]"
     result = run(*train(out, "--resume", "--set", phases, "--set", "log_every=1"))
@@ -203,7 +207,7 @@ def test_a_finished_run_can_be_taken_further(trained, train, tmp_path):
     assert json.loads((out / "config.json").read_text())["recipe"] == "tiny"
 
 
-def test_a_dry_run_prints_config_look_and_estimate_and_writes_nothing(train, folders, tmp_path):
+def test_a_dry_run_prints_config_look_and_estimate_and_writes_nothing(train: Any, folders: Any, tmp_path: Path) -> None:
     before = files(folders)
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "seed=3"))
     assert result.exit_code == 0, result.stderr
@@ -217,16 +221,16 @@ def test_a_dry_run_prints_config_look_and_estimate_and_writes_nothing(train, fol
 
 
 @pytest.fixture(scope="module")
-def manifest(folders, tmp_path_factory):
+def manifest(folders: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two photos and three paintings for validation, one of them a copy of what is trained on."""
     path = tmp_path_factory.mktemp("manifest") / "manifest.csv"
     shutil.copytree(folders, path.parent, dirs_exist_ok=True)
     shutil.copy(path.parent / "paintings" / "dots" / "1.png", path.parent / "paintings" / "again.png")
     rows = [(file, "train") for file in sorted(path.parent.rglob("*.*"))]
     apart = ("photos/3.jpg", "photos/7.jpg", "stripes/3.png", "dots/4.png", "again.png")
-    rows = [(file.relative_to(path.parent).as_posix(), split) for file, split in rows]
-    rows = [(file, "validation" if file.endswith(apart) else split) for file, split in rows]
-    path.write_text("\n".join(["file,split", *map(",".join, rows)]) + "\n")
+    rows = [(file.relative_to(path.parent).as_posix(), split) for file, split in rows]  # type: ignore[misc]
+    rows = [(file, "validation" if file.endswith(apart) else split) for file, split in rows]  # type: ignore[attr-defined]
+    path.write_text("\n".join(["file,split", *map(",".join, rows)]) + "\n")  # type: ignore[arg-type]
     return path
 
 
@@ -235,7 +239,7 @@ SHORT += ["--set", "validate_every=2", "--set", "validation_side=64", "--set", "
 
 
 @pytest.fixture(scope="module")
-def impatient(train, manifest, tmp_path_factory):
+def impatient(train: Any, manifest: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A run that stops early, since nothing is improvement enough for it: its folder, its arguments, what it said."""
     out = tmp_path_factory.mktemp("runs") / "impatient"
     pictures = ["--content", manifest.parent / "photos", "--style", manifest.parent / "paintings"]
@@ -245,7 +249,7 @@ def impatient(train, manifest, tmp_path_factory):
     return out, arguments, said(result)
 
 
-def test_a_validation_set_is_told_before_anything_is_written(impatient, tmp_path):
+def test_a_validation_set_is_told_before_anything_is_written(impatient: Any, tmp_path: Path) -> None:
     _, arguments, _ = impatient
     result = run(*arguments, "--dry-run", "--out", tmp_path / "run", "--set", "content_target=0.9")
     assert result.exit_code == 0, result.stderr
@@ -257,7 +261,7 @@ def test_a_validation_set_is_told_before_anything_is_written(impatient, tmp_path
     assert files(tmp_path) == []
 
 
-def test_what_is_held_out_validates_where_the_manifest_has_nothing(train, tmp_path):
+def test_what_is_held_out_validates_where_the_manifest_has_nothing(train: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "hold_out=0.4"))
     assert result.exit_code == 0, result.stderr
     assert "held out to validate with: " in said(result)
@@ -268,7 +272,7 @@ def test_what_is_held_out_validates_where_the_manifest_has_nothing(train, tmp_pa
     assert files(tmp_path) == []
 
 
-def test_a_run_that_stops_early_says_why_and_what_is_best(impatient):
+def test_a_run_that_stops_early_says_why_and_what_is_best(impatient: Any) -> None:
     out, _, told = impatient
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     judged = {line["step"]: line["validation"]["score"] for line in lines if "validation" in line}
@@ -281,7 +285,7 @@ def test_a_run_that_stops_early_says_why_and_what_is_best(impatient):
     assert json.loads((out / "best.json").read_text())["step"] == best
 
 
-def test_resuming_what_had_stopped_early_says_so_and_how_to_go_on(impatient, tmp_path):
+def test_resuming_what_had_stopped_early_says_so_and_how_to_go_on(impatient: Any, tmp_path: Path) -> None:
     out, arguments, _ = impatient
     run_folder = shutil.copytree(out, tmp_path / "my run")
     before = files(run_folder)
@@ -299,7 +303,7 @@ def test_resuming_what_had_stopped_early_says_so_and_how_to_go_on(impatient, tmp
     assert 8 in checkpoints(run_folder)
 
 
-def test_the_best_checkpoint_is_exported_or_the_newest_where_that_is_asked_for(trained, tmp_path):
+def test_the_best_checkpoint_is_exported_or_the_newest_where_that_is_asked_for(trained: Any, tmp_path: Path) -> None:
     from sfumato.export.onnx import export_run
 
     out = shutil.copytree(trained[0], tmp_path / "run")
@@ -327,7 +331,9 @@ def test_the_best_checkpoint_is_exported_or_the_newest_where_that_is_asked_for(t
         (["--vgg", "nowhere.pth"], 5, "nowhere.pth"),
     ],
 )
-def test_what_is_wrong_is_one_sentence_and_an_exit_code(train, tmp_path, options, code, sentence):
+def test_what_is_wrong_is_one_sentence_and_an_exit_code(
+    train: Any, tmp_path: Path, options: list[str], code: int, sentence: str
+) -> None:
     result = run(*train(tmp_path / "run", *options))
     assert result.exit_code == code
     assert sentence in said(result)
@@ -335,7 +341,7 @@ def test_what_is_wrong_is_one_sentence_and_an_exit_code(train, tmp_path, options
     assert files(tmp_path) == []
 
 
-def test_too_few_pictures(train, folders, tmp_path):
+def test_too_few_pictures(train: Any, folders: Any, tmp_path: Path) -> None:
     (tmp_path / "few").mkdir()
     shutil.copy(folders / "photos" / "0.jpg", tmp_path / "few")
     (tmp_path / "few" / "broken.jpg").write_bytes(b"")
@@ -344,7 +350,7 @@ def test_too_few_pictures(train, folders, tmp_path):
     assert "1 usable pictures of 2 found" in said(result)
 
 
-def test_only_the_manifest_s_train_rows_are_used(train, folders, tmp_path):
+def test_only_the_manifest_s_train_rows_are_used(train: Any, folders: Any, tmp_path: Path) -> None:
     rows = [f"photos/{i}.jpg,{'train' if i < 5 else 'validation'}" for i in range(12)]
     rows += [
         f"paintings/{('stripes', 'dots', 'both')[i % 3]}/{i}.png,{'train' if i != 1 else 'person'}" for i in range(8)
@@ -360,7 +366,7 @@ def test_only_the_manifest_s_train_rows_are_used(train, folders, tmp_path):
     assert "paintings: 7 pictures" in said(result)
 
 
-def test_a_loss_that_is_not_finite_ends_with_its_code(train, tmp_path):
+def test_a_loss_that_is_not_finite_ends_with_its_code(train: Any, tmp_path: Path) -> None:
     options = ["--set", "learning_rate=1e12", "--set", "clip=1e30", "--set", "log_every=1"]
     result = run(*train(tmp_path / "run", *options))
     assert result.exit_code == 6
@@ -370,7 +376,7 @@ def test_a_loss_that_is_not_finite_ends_with_its_code(train, tmp_path):
 class Started:
     """A training in a process of its own, killed at the latest when the test ends."""
 
-    def __init__(self, arguments, out):
+    def __init__(self, arguments: Any, out: Any) -> None:
         self.out = out
         with (out.parent / f"{out.name}.txt").open("w") as said:
             self.process = subprocess.Popen(
@@ -380,17 +386,17 @@ class Started:
                 env={**os.environ, "COLUMNS": "1000"},
             )
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: Any) -> None:
         self.process.kill()
         self.process.wait()
 
-    def said(self):
+    def said(self) -> Any:
         return (self.out.parent / f"{self.out.name}.txt").read_text()
 
-    def wait_for_step(self, step, seconds=300):
+    def wait_for_step(self, step: Any, seconds: int = 300) -> None:
         log, end = self.out / "log.jsonl", time.monotonic() + seconds
         # Health has lines of its own.
         while not log.is_file() or log.read_text().count("pictures_per_second") < step:
@@ -402,7 +408,7 @@ class Started:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
-def test_a_signal_saves_and_says_how_to_resume(train, tmp_path, number, code):
+def test_a_signal_saves_and_says_how_to_resume(train: Any, tmp_path: Path, number: Any, code: int) -> None:
     out = tmp_path / "my run"
     with Started(train(out, *ENDLESS), out) as training:
         training.wait_for_step(3)
@@ -424,7 +430,7 @@ def test_a_signal_saves_and_says_how_to_resume(train, tmp_path, number, code):
     assert command[command.index("--device") + 1] == "cpu"
 
 
-def test_there_must_be_a_run_to_go_on_with(train, tmp_path):
+def test_there_must_be_a_run_to_go_on_with(train: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "misspelt", "--resume"))
     assert result.exit_code == 2
     assert "misspelt holds no run to go on with; check the name" in said(result)
@@ -432,7 +438,7 @@ def test_there_must_be_a_run_to_go_on_with(train, tmp_path):
 
 
 @pytest.mark.slow
-def test_kill_9_loses_one_checkpoint_interval_at_most(train, tmp_path):
+def test_kill_9_loses_one_checkpoint_interval_at_most(train: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     with Started(train(out, *ENDLESS, "--set", "checkpoint_every=3"), out) as training:
         training.wait_for_step(8)

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ SPEC = BatchSpec(batch=3, crop=24, thumbnails=(24, 32), large=2, magnification=4
 CPU = torch.device("cpu")
 
 
-def report(pixels, groups=None):
+def report(pixels: Any, groups: Any = None) -> FolderReport:
     groups = groups or [""] * len(pixels)
     pictures = [
         Picture(Path(f"{i}.png"), g, f"{i:064x}", p) for i, (p, g) in enumerate(zip(pixels, groups, strict=True))
@@ -20,12 +23,12 @@ def report(pixels, groups=None):
     return FolderReport(Path("pictures"), pictures)
 
 
-def noise(count, seed=0, height=40, width=56):
+def noise(count: int, seed: int = 0, height: int = 40, width: int = 56) -> Any:
     rng = np.random.default_rng(seed)
     return [rng.integers(0, 256, (3, height, width), dtype=np.uint8) for _ in range(count)]
 
 
-def ramp(side):
+def ramp(side: int) -> Any:
     """Red grows to the right and green downwards, from 0 to 1 over the sides."""
     at = (np.arange(side) + 0.5) / side
     planes = np.stack(
@@ -34,7 +37,7 @@ def ramp(side):
     return np.round(255 * planes).astype(np.uint8)
 
 
-def same(a, b):
+def same(a: Any, b: Any) -> Any:
     tensors = ("crop", "thumbnail", "large", "boxes", "style", "patch")
     return all(torch.equal(getattr(a, n), getattr(b, n)) for n in tensors) and (a.content_keys, a.style_ids) == (
         b.content_keys,
@@ -43,11 +46,11 @@ def same(a, b):
 
 
 @pytest.fixture(scope="module")
-def source():
+def source() -> BatchSource:
     return BatchSource(report(noise(3)), report(noise(4, 1)), seed=5, device=CPU)
 
 
-def test_shapes_and_range(source):
+def test_shapes_and_range(source: BatchSource) -> None:
     batch = source.batch(0, SPEC)
     assert batch.crop.shape == batch.patch.shape == (3, 3, 24, 24)
     assert batch.thumbnail.shape[:2] == (3, 3)
@@ -62,7 +65,7 @@ def test_shapes_and_range(source):
     assert {source.batch(step, SPEC).thumbnail.shape[2] for step in range(8)} == set(SPEC.thumbnails)
 
 
-def test_a_batch_is_keyed_by_seed_and_step_whatever_came_before(source):
+def test_a_batch_is_keyed_by_seed_and_step_whatever_came_before(source: BatchSource) -> None:
     again = BatchSource(report(noise(3)), report(noise(4, 1)), seed=5, device=CPU)
     late, early = again.batch(7, SPEC), again.batch(2, SPEC)
     assert same(source.batch(2, SPEC), early)
@@ -72,16 +75,16 @@ def test_a_batch_is_keyed_by_seed_and_step_whatever_came_before(source):
     assert not torch.equal(other.batch(2, SPEC).crop, early.crop)
 
 
-def test_drawing_leaves_the_global_generators_alone(source):
+def test_drawing_leaves_the_global_generators_alone(source: BatchSource) -> None:
     torch.manual_seed(0)
     np.random.seed(0)
-    states = torch.get_rng_state(), np.random.get_state()[1].copy()
+    states = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
     source.batch(3, SPEC)
     assert torch.equal(torch.get_rng_state(), states[0])
-    assert np.array_equal(np.random.get_state()[1], states[1])
+    assert np.array_equal(np.random.get_state()[1], states[1])  # type: ignore[index]
 
 
-def test_equal_content_keys_mean_equal_crops(source):
+def test_equal_content_keys_mean_equal_crops(source: BatchSource) -> None:
     seen = {}
     for step in range(12):
         batch = source.batch(step, SPEC)
@@ -92,7 +95,7 @@ def test_equal_content_keys_mean_equal_crops(source):
     assert not any(torch.equal(a, b) for i, a in enumerate(crops) for b in crops[:i])
 
 
-def test_without_variants_crops_are_fresh(source):
+def test_without_variants_crops_are_fresh(source: BatchSource) -> None:
     fresh = BatchSpec(3, 24, (24,), 0, 4.0, content_variants=0)
     keys = [key for step in range(10) for key in source.batch(step, fresh).content_keys]
     assert len(set(keys)) == len(keys)
@@ -101,7 +104,7 @@ def test_without_variants_crops_are_fresh(source):
     assert empty.boxes.shape == (0, 4)
 
 
-def test_artists_are_balanced_by_the_square_root_of_their_number():
+def test_artists_are_balanced_by_the_square_root_of_their_number() -> None:
     groups = ["many"] * 16 + ["some"] * 4 + ["one"]
     source = BatchSource(report(noise(1)), report(noise(21, 1, 20, 20), groups), seed=0, device=CPU)
     spec = BatchSpec(batch=64, crop=8, thumbnails=(8,), large=0, magnification=1.0, content_variants=1)
@@ -115,7 +118,7 @@ def test_artists_are_balanced_by_the_square_root_of_their_number():
     assert within.max() < 2 * within.mean()
 
 
-def test_a_crop_lies_in_its_photo_at_about_its_scale(source):
+def test_a_crop_lies_in_its_photo_at_about_its_scale(source: BatchSource) -> None:
     """The photos are ramps: the colours of a crop say where it lies and how large it is."""
     ramps = BatchSource(report([ramp(64)]), report(noise(2, 1)), seed=0, device=CPU)
     for step in range(10):
@@ -129,7 +132,7 @@ def test_a_crop_lies_in_its_photo_at_about_its_scale(source):
             assert mirrored[0] == mirrored[1]
 
 
-def test_boxes_say_where_the_enlarged_crop_lies_in_the_thumbnail():
+def test_boxes_say_where_the_enlarged_crop_lies_in_the_thumbnail() -> None:
     ramps = BatchSource(report([ramp(96)]), report(noise(2, 1)), seed=0, device=CPU)
     sides = []
     for step in range(8):
@@ -144,7 +147,7 @@ def test_boxes_say_where_the_enlarged_crop_lies_in_the_thumbnail():
     assert max(sides) > 1.5 * min(sides)
 
 
-def test_sample_boxes_reads_coordinates_off_a_ramp():
+def test_sample_boxes_reads_coordinates_off_a_ramp() -> None:
     side = 40
     at = (torch.arange(side) + 0.5) / side
     picture = torch.stack([at.expand(side, side), at[:, None].expand(side, side), torch.zeros(side, side)])
@@ -157,20 +160,20 @@ def test_sample_boxes_reads_coordinates_off_a_ramp():
         assert torch.allclose(got[1], (box[1] + (box[3] - box[1]) * steps)[:, None].expand(8, 8), atol=1e-5)
 
 
-def test_sample_boxes_of_everything_is_the_picture():
+def test_sample_boxes_of_everything_is_the_picture() -> None:
     pictures = torch.rand(2, 3, 16, 16)
     everything = torch.tensor([[0.0, 0, 1, 1]]).expand(2, 4)
     assert torch.allclose(sample_boxes(pictures, everything, 16), pictures, atol=1e-5)
 
 
-def test_pictures_smaller_than_a_crop_are_enlarged_and_not_refused():
+def test_pictures_smaller_than_a_crop_are_enlarged_and_not_refused() -> None:
     small = BatchSource(report(noise(2, 0, 12, 15)), report(noise(2, 1, 10, 30)), seed=0, device=CPU)
     batch = small.batch(0, SPEC)
     assert batch.crop.shape == batch.patch.shape == (3, 3, 24, 24)
     assert batch.large.shape == (2, 3, 24, 24)
 
 
-def test_paintings_alone_are_keyed_by_seed_and_step():
+def test_paintings_alone_are_keyed_by_seed_and_step() -> None:
     source = PaintingSource(report(noise(4)), 0, CPU)
     first = source.batch(3, 5, 16)
     assert first.shape == (5, 3, 16, 16)
@@ -181,7 +184,7 @@ def test_paintings_alone_are_keyed_by_seed_and_step():
     assert not torch.equal(PaintingSource(report(noise(4)), 1, CPU).batch(3, 5, 16), first)
 
 
-def test_paintings_alone_are_cropped_at_varying_sizes_and_mirrored():
+def test_paintings_alone_are_cropped_at_varying_sizes_and_mirrored() -> None:
     """Of a ramp of red, a crop shows how much it holds: from half to all of the short side."""
     x = np.broadcast_to(np.linspace(0, 255, 80).round().astype(np.uint8), (3, 80, 80)).copy()
     source = PaintingSource(report([x]), 0, CPU)
@@ -193,7 +196,7 @@ def test_paintings_alone_are_cropped_at_varying_sizes_and_mirrored():
     assert np.ptp(crops[:, 0].mean((1, 2)).numpy()) > 0.2  # and from anywhere
 
 
-def test_paintings_alone_are_drawn_by_the_square_root_of_their_artist_s():
+def test_paintings_alone_are_drawn_by_the_square_root_of_their_artist_s() -> None:
     pictures = [np.full((3, 8, 8), 20 * i, np.uint8) for i in range(10)]
     source = PaintingSource(report(pictures, ["many"] * 9 + ["one"]), 0, CPU)
     levels = torch.cat([source.batch(step, 10, 8).mean((1, 2, 3)) for step in range(100)]) * 255
@@ -201,7 +204,7 @@ def test_paintings_alone_are_drawn_by_the_square_root_of_their_artist_s():
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_processes_have_the_whole_batch_between_them(source, processes):
+def test_processes_have_the_whole_batch_between_them(source: BatchSource, processes: int) -> None:
     spec = BatchSpec(batch=6, crop=24, thumbnails=(24, 32), large=2, magnification=4.0, content_variants=0)
     paintings = PaintingSource(report(noise(4, 1)), seed=5, device=CPU)
     for step in range(4):
@@ -221,7 +224,7 @@ def test_processes_have_the_whole_batch_between_them(source, processes):
             assert torch.equal(of_paintings, rows.pick(paintings.batch(step, 6, 16)))
 
 
-def test_the_wrong_painting_is_the_nearest_other_one_before(source):
+def test_the_wrong_painting_is_the_nearest_other_one_before(source: BatchSource) -> None:
     spec = BatchSpec(batch=6, crop=8, thumbnails=(8,), large=0, magnification=1.0, content_variants=1)
     repeated = 0
     for step in range(30):

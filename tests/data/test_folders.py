@@ -1,6 +1,10 @@
+from __future__ import annotations
+
 import csv
 import struct
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from sfumato.errors import InputError
 from sfumato.image import read_image, to_uint8
 
 
-def save(path, seed, size=(80, 72), **options):
+def save(path: Path, seed: int, size: Any = (80, 72), **options: Any) -> Any:
     """A picture of its own at path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
@@ -20,10 +24,10 @@ def save(path, seed, size=(80, 72), **options):
     return path
 
 
-def huge_png(path):
+def huge_png(path: Path) -> None:
     """A PNG of 60 bytes whose header promises 40 000 × 40 000 pixels."""
 
-    def chunk(kind, body):
+    def chunk(kind: Any, body: Any) -> Any:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0))
@@ -31,7 +35,7 @@ def huge_png(path):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Any:
     """Five good pictures of three artists and one beside them, among all that goes wrong in folders."""
     root = tmp_path / "paintings"
     save(root / "alone.webp", 0, lossless=True)
@@ -49,7 +53,7 @@ def folder(tmp_path):
     return root
 
 
-def test_a_look_finds_what_is_there_and_what_is_wrong(folder):
+def test_a_look_finds_what_is_there_and_what_is_wrong(folder: Any) -> None:
     ticks = []
     report = look(folder, short=96, least=2, tick=lambda done, total: ticks.append((done, total)))
     names = [p.path.relative_to(folder).as_posix() for p in report.pictures]
@@ -62,7 +66,7 @@ def test_a_look_finds_what_is_there_and_what_is_wrong(folder):
     assert ticks == [(i + 1, 11) for i in range(11)]
 
 
-def test_the_report_says_so_in_sentences(folder):
+def test_the_report_says_so_in_sentences(folder: Any) -> None:
     text = "\n".join(look(folder, short=96, least=2).lines())
     for said in (
         "5 pictures in 4 groups",
@@ -73,20 +77,20 @@ def test_the_report_says_so_in_sentences(folder):
         assert said in text
 
 
-def test_an_unreadable_file_s_reason_is_one_for_people(folder):
+def test_an_unreadable_file_s_reason_is_one_for_people(folder: Any) -> None:
     reasons = {path.name: reason for path, reason in look(folder, short=96, least=2).unreadable}
     assert "empty" in reasons["empty.jpg"]
     assert "none of" in reasons["text.jpg"]
     assert "cut short" in reasons["cut.png"]
 
 
-def test_a_decompression_bomb_is_one_more_unreadable_file(folder):
+def test_a_decompression_bomb_is_one_more_unreadable_file(folder: Any) -> None:
     huge_png(folder / "bomb.png")
     report = look(folder, short=96, least=2)
     assert "bomb.png" in [path.name for path, _ in report.unreadable]
 
 
-def test_pictures_are_held_small_and_as_they_are_read(folder):
+def test_pictures_are_held_small_and_as_they_are_read(folder: Any) -> None:
     held = {p.path.name: p.pixels for p in look(folder, short=96, least=2).pictures}
     assert held["d.bmp"].shape == (3, 96, 144)  # 300 × 200
     assert held["b.png"].shape == (3, 72, 80)  # already small
@@ -95,7 +99,7 @@ def test_pictures_are_held_small_and_as_they_are_read(folder):
     assert np.array_equal(held["b.png"], exact)
 
 
-def test_the_digest_is_that_of_the_pictures_and_not_of_their_names(folder):
+def test_the_digest_is_that_of_the_pictures_and_not_of_their_names(folder: Any) -> None:
     before = look(folder, short=96, least=2).digest
     (folder / "hokusai" / "b.png").rename(folder / "hokusai" / "z.png")
     (folder / "monet" / "copy of b.png").unlink()
@@ -104,12 +108,12 @@ def test_the_digest_is_that_of_the_pictures_and_not_of_their_names(folder):
     assert look(folder, short=96, least=2).digest != before
 
 
-def test_too_few_pictures_is_an_error_with_both_numbers(folder):
+def test_too_few_pictures_is_an_error_with_both_numbers(folder: Any) -> None:
     with pytest.raises(InputError, match=r"5 usable pictures of 11 found.*at least 6"):
         look(folder, short=96, least=6)
 
 
-def test_no_folder_is_an_error(tmp_path):
+def test_no_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere.*folder of pictures"):
         look(tmp_path / "nowhere", short=96, least=1)
     save(tmp_path / "a.png", 0)
@@ -117,13 +121,13 @@ def test_no_folder_is_an_error(tmp_path):
         look(tmp_path / "a.png", short=96, least=1)
 
 
-def write_manifest(path, rows, columns=("file", "split")):
+def write_manifest(path: Path, rows: Any, columns: Any = ("file", "split")) -> Any:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([columns, *rows])
     return path
 
 
-def test_only_the_manifest_s_train_rows_count(tmp_path):
+def test_only_the_manifest_s_train_rows_count(tmp_path: Path) -> None:
     for i, name in enumerate(("a", "b", "c", "unlisted")):
         save(tmp_path / "data" / "style" / f"{name}.png", i)
     rows = [
@@ -137,7 +141,7 @@ def test_only_the_manifest_s_train_rows_count(tmp_path):
     assert [each.path.name for each in found] == ["a.png", "c.png"]
 
 
-def test_the_manifest_holds_wherever_one_stands(tmp_path, monkeypatch):
+def test_the_manifest_holds_wherever_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path / "data" / "style" / "a.png", 0)
     write_manifest(tmp_path / "data" / "manifest.csv", [("style/a.png", "train")])
     monkeypatch.chdir(tmp_path / "data" / "style")
@@ -146,7 +150,7 @@ def test_the_manifest_holds_wherever_one_stands(tmp_path, monkeypatch):
     assert len(find_pictures(Path(), Path("../manifest.csv"))) == 1
 
 
-def test_a_manifest_that_is_absent_or_has_other_columns_is_an_error(tmp_path):
+def test_a_manifest_that_is_absent_or_has_other_columns_is_an_error(tmp_path: Path) -> None:
     save(tmp_path / "a.png", 0)
     with pytest.raises(InputError, match=r"none\.csv"):
         find_pictures(tmp_path, tmp_path / "none.csv")
@@ -155,7 +159,7 @@ def test_a_manifest_that_is_absent_or_has_other_columns_is_an_error(tmp_path):
         find_pictures(tmp_path, wrong)
 
 
-def test_another_split_s_rows_are_found_under_its_name(tmp_path):
+def test_another_split_s_rows_are_found_under_its_name(tmp_path: Path) -> None:
     for i, name in enumerate(("a", "b")):
         save(tmp_path / "style" / f"{name}.png", i)
     manifest = write_manifest(tmp_path / "m.csv", [("style/a.png", "train"), ("style/b.png", "validation")])
@@ -164,7 +168,7 @@ def test_another_split_s_rows_are_found_under_its_name(tmp_path):
 
 
 @pytest.mark.parametrize("heading", ["licence", "License"])
-def test_licences_are_the_manifest_s_and_counted(tmp_path, heading):
+def test_licences_are_the_manifest_s_and_counted(tmp_path: Path, heading: str) -> None:
     for i, name in enumerate(("a", "b", "c", "d")):
         save(tmp_path / "style" / f"{name}.png", i)
     licences = {"a": "CC0", "b": "", "c": "CC0", "d": "CC BY 4.0"}
@@ -179,7 +183,7 @@ def test_licences_are_the_manifest_s_and_counted(tmp_path, heading):
     }
 
 
-def test_without_a_manifest_licences_are_unknown(tmp_path):
+def test_without_a_manifest_licences_are_unknown(tmp_path: Path) -> None:
     for i in range(2):
         save(tmp_path / "style" / f"{i}.png", i)
         save(tmp_path / "content" / f"{i}.png", 5 + i)
@@ -191,18 +195,18 @@ def test_without_a_manifest_licences_are_unknown(tmp_path):
 
 
 @pytest.fixture
-def many(tmp_path):
+def many(tmp_path: Path) -> Any:
     """Forty small pictures."""
     for i in range(40):
         save(tmp_path / "many" / f"{i}.png", i, size=(64, 64))
     return tmp_path / "many"
 
 
-def names(pictures):
+def names(pictures: Any) -> Any:
     return {picture.path.name for picture in pictures}
 
 
-def test_what_is_held_out_is_each_picture_s_own_matter(many):
+def test_what_is_held_out_is_each_picture_s_own_matter(many: Any) -> None:
     whole = look(many, short=96, least=1)
     assert whole.held_out == []
     part = look(many, short=96, least=1, hold_out=0.25)
@@ -220,12 +224,12 @@ def test_what_is_held_out_is_each_picture_s_own_matter(many):
     assert part.digest != whole.digest
 
 
-def test_too_few_for_what_is_held_out_says_so(many):
+def test_too_few_for_what_is_held_out_says_so(many: Any) -> None:
     with pytest.raises(InputError, match=r"of 40 found, \d+ of them held out; training needs at least 39"):
         look(many, short=96, least=39, hold_out=0.5)
 
 
-def test_apart_are_the_validation_rows_and_what_is_held_out_but_nothing_that_is_trained_on(many):
+def test_apart_are_the_validation_rows_and_what_is_held_out_but_nothing_that_is_trained_on(many: Any) -> None:
     (many / "copy of 1.png").write_bytes((many / "1.png").read_bytes())
     rows = [(f"many/{i}.png", "train" if i < 30 else "validation") for i in range(40)]
     manifest = write_manifest(many.parent / "m.csv", [*rows, ("many/copy of 1.png", "validation")])

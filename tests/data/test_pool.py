@@ -1,3 +1,8 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -6,7 +11,7 @@ from sfumato.data.pool import SIZE, ImagePool
 from sfumato.errors import ModelError
 
 
-def batch(step, count=2, side=4):
+def batch(step: int, count: int = 2, side: int = 4) -> Any:
     """Pictures that say where they are from: step in red, place in the batch in green."""
     x = torch.zeros(count, 3, side, side)
     x[:, 0] = step
@@ -14,14 +19,14 @@ def batch(step, count=2, side=4):
     return x
 
 
-def test_a_pool_that_is_not_full_gives_back_what_it_keeps():
+def test_a_pool_that_is_not_full_gives_back_what_it_keeps() -> None:
     pool = ImagePool(4)
     for step in range(2):
         assert torch.equal(pool.exchange(batch(step), step), batch(step))
     assert torch.equal(pool.tensors()["pictures"], torch.cat([batch(0), batch(1)]))
 
 
-def test_a_full_pool_gives_back_old_ones_half_of_the_time_and_each_only_once():
+def test_a_full_pool_gives_back_old_ones_half_of_the_time_and_each_only_once() -> None:
     pool, size = ImagePool(10, seed=3), 10
     given = [pool.exchange(batch(step), step) for step in range(400)]
     late = torch.cat([(steps[:, 0, 0, 0] < step) for step, steps in enumerate(given) if step >= size])
@@ -35,7 +40,7 @@ def test_a_full_pool_gives_back_old_ones_half_of_the_time_and_each_only_once():
     assert sum(ages) / len(ages) == pytest.approx(size, rel=0.3)  # one of the two in each batch goes in: 10 steps
 
 
-def test_what_is_given_is_free_of_gradient_and_of_later_changes():
+def test_what_is_given_is_free_of_gradient_and_of_later_changes() -> None:
     pool, fakes = ImagePool(2), batch(0).requires_grad_()
     given = pool.exchange(fakes, 0)
     assert not given.requires_grad
@@ -45,14 +50,14 @@ def test_what_is_given_is_free_of_gradient_and_of_later_changes():
     assert torch.equal(given, batch(0))
 
 
-def test_a_pool_of_size_zero_gives_all_back():
+def test_a_pool_of_size_zero_gives_all_back() -> None:
     pool = ImagePool(0)
     for step in range(5):
         assert torch.equal(pool.exchange(batch(step), step), batch(step))
     assert pool.tensors() == {}
 
 
-def test_pictures_of_another_size_empty_the_pool():
+def test_pictures_of_another_size_empty_the_pool() -> None:
     pool = ImagePool(4)
     for step in range(8):
         pool.exchange(batch(step), step)
@@ -60,8 +65,8 @@ def test_pictures_of_another_size_empty_the_pool():
     assert pool.tensors()["pictures"].shape == (2, 3, 6, 6)
 
 
-def test_draws_are_keyed_by_seed_and_step():
-    def run(seed, shift=0):
+def test_draws_are_keyed_by_seed_and_step() -> None:
+    def run(seed: Any, shift: int = 0) -> Any:
         pool = ImagePool(4, seed)
         return torch.cat([pool.exchange(batch(step), step + shift) for step in range(20)])
 
@@ -71,8 +76,8 @@ def test_draws_are_keyed_by_seed_and_step():
 
 
 @pytest.mark.parametrize("stop", [0, 1, 13])
-def test_a_resumed_pool_goes_on_bit_for_bit(tmp_path, stop):
-    def pictures(step):
+def test_a_resumed_pool_goes_on_bit_for_bit(tmp_path: Path, stop: int) -> None:
+    def pictures(step: Any) -> Any:
         return torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(step))
 
     unbroken, first = ImagePool(8, 5), ImagePool(8, 5)
@@ -89,6 +94,6 @@ def test_a_resumed_pool_goes_on_bit_for_bit(tmp_path, stop):
 
 
 @pytest.mark.parametrize("other", [ImagePool(SIZE, 1), ImagePool(20, 0)])
-def test_another_pool_s_state_is_refused(other):
+def test_another_pool_s_state_is_refused(other: Any) -> None:
     with pytest.raises(ModelError, match="image pool"):
         ImagePool().restore(other.tensors(), other.numbers())

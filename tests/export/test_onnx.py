@@ -1,6 +1,10 @@
+from __future__ import annotations
+
 import hashlib
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +17,6 @@ from sfumato import __version__
 from sfumato.checkpoint import load_model, save_model
 from sfumato.data.batches import STYLE_THUMBNAIL
 from sfumato.errors import ModelError
-from sfumato.export import parity as parity_check
 from sfumato.export.bundle import PARITY_SIZES
 from sfumato.export.onnx import export_model, export_run
 from sfumato.export.parity import TOLERANCE
@@ -28,13 +31,13 @@ from sfumato.networks.model import (
     build_discriminator,
 )
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
-from support import save_run
+from support import save_run, scene
 
 GRAPHS = ("style_encoder", "statistics", "generator")
 ORIGIN = np.array([16, 400])
 
 
-def new_model(seed=0):
+def new_model(seed: int = 0) -> Any:
     """A tiny model whose painting is about as strong as its recolouring (it starts weaker)."""
     torch.manual_seed(seed)
     config = ModelConfig(widths=(8, 12, 16), blocks=1, texture_size=16, style_size=16)
@@ -44,15 +47,8 @@ def new_model(seed=0):
     return model.eval()
 
 
-def scene(height, width, seed=0):
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / 20
-    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
-    return np.clip(0.5 + 0.3 * waves + rng.normal(0, 0.08, waves.shape), 0, 1).astype(np.float32)[None]
-
-
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A bundle, its torch model (rounded to 16 bits by the export), and the parity that was found."""
     folder, model = tmp_path_factory.mktemp("models") / "bundle", new_model()
     parity = export_model(model, folder, "tiny", {"training": {"steps": "0"}, "data": {"photos": 4}})
@@ -60,12 +56,12 @@ def exported(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def sessions(exported):
+def sessions(exported: Any) -> Any:
     return {name: onnxruntime.InferenceSession(exported[0] / f"{name}.onnx") for name in GRAPHS}
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path: Path) -> Any:
     """A run's folder with two checkpoints of different models."""
     for step, seed in ((3, 1), (12, 2)):
         folder = tmp_path / "run" / "checkpoints" / f"{step:08d}"
@@ -76,7 +72,7 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("size", [*PARITY_SIZES, (16, 200), (33, 50), (161, 97), (256, 256)])
-def test_graphs_agree_with_torch_at_any_size(exported, sessions, size):
+def test_graphs_agree_with_torch_at_any_size(exported: Any, sessions: Any, size: Any) -> None:
     _, model, _ = exported
     picture, style = scene(*size), scene(60, 44, seed=1)
     with torch.no_grad():
@@ -94,7 +90,7 @@ def test_graphs_agree_with_torch_at_any_size(exported, sessions, size):
     assert 0 <= got.min() < got.max() <= 1
 
 
-def test_the_chain_of_graphs_is_the_model(exported):
+def test_the_chain_of_graphs_is_the_model(exported: Any) -> None:
     folder, model, _ = exported
     photo, style = scene(75, 101), scene(60, 44, seed=1)
     stylizer = Stylizer(folder)
@@ -105,7 +101,7 @@ def test_the_chain_of_graphs_is_the_model(exported):
     assert np.abs(got - photo).mean() > 0.02
 
 
-def test_the_style_encoder_says_where_things_are(exported, sessions):
+def test_the_style_encoder_says_where_things_are(exported: Any, sessions: Any) -> None:
     _, model, _ = exported
     for size in ((48, 60), (75, 93)):
         picture = scene(*size)
@@ -118,7 +114,7 @@ def test_the_style_encoder_says_where_things_are(exported, sessions):
         assert np.array_equal(code, sessions["style_encoder"].run(["code"], {"picture": picture})[0])
 
 
-def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path):
+def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path: Path) -> None:
     torch.manual_seed(4)
     model = new_model(2)
     discriminator = build_discriminator(model.config, model.code_size)
@@ -143,13 +139,13 @@ def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path):
     assert Stylizer(tmp_path / "alone").card.digest == stylizer.card.digest  # it paints nothing
 
 
-def test_a_bundle_without_a_discriminator_says_so(exported):
+def test_a_bundle_without_a_discriminator_says_so(exported: Any) -> None:
     stylizer = Stylizer(exported[0])
     with pytest.raises(ModelError, match="has no discriminator"):
         stylizer.opinion(scene(64, 64), stylizer.encode(scene(64, 64)))
 
 
-def test_a_damaged_state_is_a_model_error(run, tmp_path):
+def test_a_damaged_state_is_a_model_error(run: Any, tmp_path: Path) -> None:
     newest = run / "checkpoints" / "00000012"
     (newest / "state.safetensors").write_bytes(b"not tensors at all")
     with pytest.raises(ModelError, match="cannot read the discriminator"):
@@ -157,14 +153,14 @@ def test_a_damaged_state_is_a_model_error(run, tmp_path):
     assert not (tmp_path / "bundle").exists()
 
 
-def test_parity_is_reported_by_graph(exported):
+def test_parity_is_reported_by_graph(exported: Any) -> None:
     _, _, parity = exported
     assert parity.keys() == set(GRAPHS)
     assert all(0 <= difference <= TOLERANCE for difference in parity.values())
     assert parity["generator"] > 0  # two programs, two orders of adding up
 
 
-def test_the_card_describes_the_bundle(exported):
+def test_the_card_describes_the_bundle(exported: Any) -> None:
     folder, model, parity = exported
     card = json.loads((folder / "card.json").read_text())
     names = {*(f"{name}.onnx" for name in GRAPHS), "model.safetensors"}
@@ -181,7 +177,7 @@ def test_the_card_describes_the_bundle(exported):
     assert affines.shape == (1, card["affines"])
 
 
-def test_weights_are_stored_in_sixteen_bits_and_computed_with_in_thirty_two(exported, sessions):
+def test_weights_are_stored_in_sixteen_bits_and_computed_with_in_thirty_two(exported: Any, sessions: Any) -> None:
     folder, model, _ = exported
     large = 0
     for name in GRAPHS:
@@ -196,7 +192,7 @@ def test_weights_are_stored_in_sixteen_bits_and_computed_with_in_thirty_two(expo
     assert all(torch.equal(p, p.half().float()) for p in model.parameters())
 
 
-def test_weights_are_stored_once_and_torch_reads_them_too(exported):
+def test_weights_are_stored_once_and_torch_reads_them_too(exported: Any) -> None:
     folder, model, _ = exported
     found, about = load_model(folder / "model.safetensors")
     assert set(about) == {"format", "kind", "config"}  # the card has the rest: equal weights are equal files
@@ -215,7 +211,7 @@ def test_weights_are_stored_once_and_torch_reads_them_too(exported):
     assert stored < 2.2 * sum(p.numel() for p in model.parameters()) + 40_000
 
 
-def test_damaged_weights_are_found_before_anything_is_painted(exported, tmp_path):
+def test_damaged_weights_are_found_before_anything_is_painted(exported: Any, tmp_path: Path) -> None:
     folder = shutil.copytree(exported[0], tmp_path / "bundle")
     content = bytearray((folder / "model.safetensors").read_bytes())
     content[-1] ^= 1
@@ -227,24 +223,22 @@ def test_damaged_weights_are_found_before_anything_is_painted(exported, tmp_path
         Stylizer(folder).encode(scene(32, 32))
 
 
-def test_graphs_that_differ_are_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(parity_check, "TOLERANCE", 0.0)
+def test_graphs_that_differ_are_not_kept(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"differ from torch by.*generator.*nothing was kept"):
-        export_model(new_model(), tmp_path / "bundle", "tiny")
+        export_model(new_model(), tmp_path / "bundle", "tiny", tolerance=0.0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_export_leaves_the_bundle_that_was_there(exported, tmp_path, monkeypatch):
+def test_a_failed_export_leaves_the_bundle_that_was_there(exported: Any, tmp_path: Path) -> None:
     bundle = shutil.copytree(exported[0], tmp_path / "bundle")
     before = {p.name: p.read_bytes() for p in bundle.iterdir()}
-    monkeypatch.setattr(parity_check, "TOLERANCE", 0.0)
     with pytest.raises(ModelError):
-        export_model(new_model(3), bundle, "other")
+        export_model(new_model(3), bundle, "other", tolerance=0.0)
     assert {p.name: p.read_bytes() for p in bundle.iterdir()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
 
 
-def test_a_model_that_paints_nan_is_not_kept(tmp_path):
+def test_a_model_that_paints_nan_is_not_kept(tmp_path: Path) -> None:
     model = new_model()
     with torch.no_grad():
         model.generator.paint.conv.bias.fill_(float("nan"))
@@ -253,7 +247,7 @@ def test_a_model_that_paints_nan_is_not_kept(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_s_newest_checkpoint_is_exported_under_the_name_of_its_hash(run, tmp_path):
+def test_a_run_s_newest_checkpoint_is_exported_under_the_name_of_its_hash(run: Any, tmp_path: Path) -> None:
     export_run(run, tmp_path / "bundle")
     card = json.loads((tmp_path / "bundle" / "card.json").read_text())
     newest = run / "checkpoints" / "00000012" / "model.safetensors"
@@ -265,13 +259,13 @@ def test_a_run_s_newest_checkpoint_is_exported_under_the_name_of_its_hash(run, t
     assert np.abs(Stylizer(tmp_path / "bundle").encode(picture).vector - code).max() < 0.02  # weights were rounded
 
 
-def test_one_file_can_be_exported_and_named(run, tmp_path):
+def test_one_file_can_be_exported_and_named(run: Any, tmp_path: Path) -> None:
     export_run(run / "checkpoints" / "00000003" / "model.safetensors", tmp_path / "bundle", "mine")
     card = json.loads((tmp_path / "bundle" / "card.json").read_text())
     assert (card["model"], card["training"]["step"]) == ("mine", "3")
 
 
-def test_a_damaged_absent_or_missing_checkpoint_is_a_model_error_and_makes_nothing(run, tmp_path):
+def test_a_damaged_absent_or_missing_checkpoint_is_a_model_error_and_makes_nothing(run: Any, tmp_path: Path) -> None:
     newest = run / "checkpoints" / "00000012" / "model.safetensors"
     newest.write_bytes(newest.read_bytes()[:1000])
     for source in (run, newest, tmp_path / "nowhere", run / "checkpoints" / "00000003"):
@@ -280,12 +274,12 @@ def test_a_damaged_absent_or_missing_checkpoint_is_a_model_error_and_makes_nothi
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
-def new_noise_model(seed=0):
+def new_noise_model(seed: int = 0) -> Any:
     torch.manual_seed(seed)
     return NoiseModel(NoiseConfig(z_size=7, widths=(8, 8, 8, 8, 8))).eval()
 
 
-def test_a_model_of_noise_is_exported_from_its_run_and_agrees_with_torch(tmp_path):
+def test_a_model_of_noise_is_exported_from_its_run_and_agrees_with_torch(tmp_path: Path) -> None:
     model = new_noise_model()
     folder = tmp_path / "run" / "checkpoints" / "00000003"
     folder.mkdir(parents=True)
@@ -311,20 +305,19 @@ def test_a_model_of_noise_is_exported_from_its_run_and_agrees_with_torch(tmp_pat
         assert np.abs(got - expected).max() <= TOLERANCE
 
 
-def test_a_model_of_noise_whose_graph_differs_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(parity_check, "TOLERANCE", -1.0)
+def test_a_model_of_noise_whose_graph_differs_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="differ from torch"):
-        export_model(new_noise_model(), tmp_path / "bundle", "x")
+        export_model(new_noise_model(), tmp_path / "bundle", "x", tolerance=-1.0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cards_say_their_kind(exported):
+def test_cards_say_their_kind(exported: Any) -> None:
     assert json.loads((exported[0] / "card.json").read_text())["kind"] == "arbitrary"
 
 
 @pytest.mark.parametrize("looks", ["patch", "projected"])
 @pytest.mark.parametrize("told", [False, True])
-def test_discriminators_of_all_sorts_are_exported_with_their_model(tmp_path, looks, told):
+def test_discriminators_of_all_sorts_are_exported_with_their_model(tmp_path: Path, looks: str, told: bool) -> None:
     config = new_model(2).config
     shapes = {"discriminator": looks, "discriminator_conditional": told}
     torch.manual_seed(0)
@@ -344,7 +337,7 @@ def test_discriminators_of_all_sorts_are_exported_with_their_model(tmp_path, loo
         assert (tmp_path / "bundle" / "discriminator.onnx").stat().st_size < 600_000
 
 
-def test_a_collection_s_discriminator_that_looks_with_vgg_stays_behind(tmp_path):
+def test_a_collection_s_discriminator_that_looks_with_vgg_stays_behind(tmp_path: Path) -> None:
     model = CollectionModel(CollectionConfig(widths=(8, 8, 8), blocks=1, discriminator="projected"))
     save_run(tmp_path / "run", model, torch.nn.Linear(2, 2))
     export_run(tmp_path / "run", tmp_path / "bundle")

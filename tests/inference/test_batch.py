@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +12,7 @@ from sfumato.inference.batch import Job, expand, plan
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
     for name in (
         "in/a.jpg",
@@ -28,12 +31,12 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def pairs(inputs, out=None, format=None):
+def pairs(inputs: Any, out: Any = None, format: Any = None) -> Any:
     jobs, _ = plan(inputs, out, "monet", format)
     return {str(job.photo or "-"): str(job.target or "-") for job in jobs}
 
 
-def test_files_folders_and_patterns(folder):
+def test_files_folders_and_patterns(folder: Any) -> None:
     assert pairs(["one.jpg"], "x.png") == {"one.jpg": "x.png"}
     assert pairs(["one.jpg"], "there") == pairs(["one.jpg"], "there/") == {"one.jpg": "there/one.jpg"}
     assert pairs(["one.jpg"], "new/") == {"one.jpg": "new/one.jpg"}
@@ -46,7 +49,7 @@ def test_files_folders_and_patterns(folder):
     assert pairs(["one.jpg", "in/../one.jpg", "./one.jpg"], "there") == {"one.jpg": "there/one.jpg"}  # named thrice
 
 
-def test_photos_of_one_stem_that_would_become_one_file_keep_their_whole_names(folder):
+def test_photos_of_one_stem_that_would_become_one_file_keep_their_whole_names(folder: Any) -> None:
     for name in ("x.gif", "x.png", "y.avif", "y.heic", "z.jpg", "z.png"):
         (folder / "there" / name).write_bytes(b"?")
     expected = {
@@ -68,7 +71,7 @@ def test_photos_of_one_stem_that_would_become_one_file_keep_their_whole_names(fo
     }
 
 
-def test_what_fills_a_folder_is_a_batch(folder):
+def test_what_fills_a_folder_is_a_batch(folder: Any) -> None:
     assert plan(["one.jpg"], "x.png", "m") == ([Job(Path("one.jpg"), Path("x.png"))], False)
     assert plan(["one.jpg", "two.jpg"], "out", "m")[1]
     assert plan(["in"], "out", "m")[1]
@@ -95,19 +98,21 @@ def test_what_fills_a_folder_is_a_batch(folder):
         (OutputError, "folder gone is not there", ["in"], "gone/out", None),
     ],
 )
-def test_what_does_not_fit_is_said_before_any_work(folder, kind, sentence, inputs, out, format):
+def test_what_does_not_fit_is_said_before_any_work(
+    folder: Any, kind: Any, sentence: str, inputs: list[str], out: str, format: str | None
+) -> None:
     with pytest.raises(SfumatoError, match=sentence) as caught:
         plan(inputs, out, "monet", format)
     assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize("name", ["x.jpg", "x.jpeg", "x.JPG"])
-def test_a_format_and_a_name_that_agree(folder, name):
+def test_a_format_and_a_name_that_agree(folder: Any, name: str) -> None:
     assert pairs(["one.jpg"], name, "jpg") == {"one.jpg": name}
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs another user")
-def test_a_folder_that_may_not_be_entered_is_said_to_be_so(tmp_path):
+def test_a_folder_that_may_not_be_entered_is_said_to_be_so(tmp_path: Path) -> None:
     folder = tmp_path / "secret"
     folder.mkdir(mode=0o700)
     root = Path(tempfile.gettempdir())

@@ -1,8 +1,12 @@
 """A model of one collection: exported, and painted with."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,12 +20,12 @@ from sfumato.export.onnx import export_model, export_run
 from sfumato.export.parity import TOLERANCE
 from sfumato.image import Photo, to_levels
 from sfumato.inference import Style, Stylizer
-from sfumato.inference import draft as module
 from sfumato.inference.gate import Gate, Wishes, paint_as_wished
 from sfumato.inference.guide import choose
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.sources import ArraySource
+from sfumato.inference.style import SMALLEST_SIDE
 from sfumato.inference.tiling import tiles
 from sfumato.metadata import Metadata
 from sfumato.networks.config import CollectionConfig
@@ -32,7 +36,7 @@ SHAPES = {"widths": (8, 12, 16), "blocks": 2, "discriminator_widths": (8, 8, 8)}
 KINDS = ("instance", "batch", "none")
 
 
-def new_model(**shapes):
+def new_model(**shapes: Any) -> Any:
     """A tiny generator that paints about as much as a trained one, noise included."""
     torch.manual_seed(0)
     model = CollectionModel(CollectionConfig(**{**SHAPES, **shapes}))
@@ -46,12 +50,12 @@ def new_model(**shapes):
 
 
 @pytest.fixture(scope="module")
-def model():
+def model() -> Any:
     return new_model()
 
 
 @pytest.fixture(scope="module")
-def bundle(model, tmp_path_factory):
+def bundle(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("models") / "painter"
     torch.manual_seed(1)
     export_model(model, folder, "painter", None, build_collection_discriminator(model.config))
@@ -59,17 +63,17 @@ def bundle(model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def stylizer(bundle):
+def stylizer(bundle: Any) -> Stylizer:
     return Stylizer(bundle, threads=1)
 
 
 @pytest.fixture(scope="module")
-def photo():
+def photo() -> Any:
     return scene(90, 120, 2)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_graphs_agree_with_torch_and_depend_on_what_they_should(kind, tmp_path):
+def test_graphs_agree_with_torch_and_depend_on_what_they_should(kind: str, tmp_path: Path) -> None:
     model = new_model(normalization=kind)
     parity = export_model(model, tmp_path / "bundle", "painter")
     assert parity.keys() == {"statistics", "generator"}
@@ -93,7 +97,7 @@ def test_graphs_agree_with_torch_and_depend_on_what_they_should(kind, tmp_path):
     assert np.allclose(found[0], found[-1]) == (kind != "instance")
 
 
-def test_a_card_says_its_kind_and_what_there_is(bundle, model):
+def test_a_card_says_its_kind_and_what_there_is(bundle: Any, model: Any) -> None:
     card = json.loads((bundle / "card.json").read_text())
     assert (card["kind"], card["code_size"], card["palette"]) == ("collection", 0, [])
     assert set(card["files"]) == {"statistics.onnx", "generator.onnx", "discriminator.onnx", "model.safetensors"}
@@ -103,7 +107,7 @@ def test_a_card_says_its_kind_and_what_there_is(bundle, model):
 
 
 @pytest.mark.parametrize("cycle", [False, True])
-def test_a_run_is_exported_with_the_discriminator_of_paintings(tmp_path, cycle):
+def test_a_run_is_exported_with_the_discriminator_of_paintings(tmp_path: Path, cycle: bool) -> None:
     model = new_model(cycle=cycle)
     judge = build_collection_discriminator(model.config).eval()
     save_run(tmp_path / "run", model, judge)
@@ -117,7 +121,7 @@ def test_a_run_is_exported_with_the_discriminator_of_paintings(tmp_path, cycle):
     assert np.abs(opinion - ((fine + coarse) / 2)[0, 0].numpy()).max() < 0.02  # its weights were rounded
 
 
-def test_a_photo_is_painted_without_a_style(stylizer, model, photo):
+def test_a_photo_is_painted_without_a_style(stylizer: Stylizer, model: Any, photo: Any) -> None:
     painted = stylizer(photo)
     with torch.no_grad():  # it is smaller than a thumbnail, and so its own
         expected = model(torch.from_numpy(photo), torch.from_numpy(photo)).numpy()
@@ -127,26 +131,26 @@ def test_a_photo_is_painted_without_a_style(stylizer, model, photo):
     assert not np.array_equal(stylizer(photo, seed=1), painted)
 
 
-def test_kernels_are_stored_in_bytes(bundle):
+def test_kernels_are_stored_in_bytes(bundle: Any) -> None:
     for name in ("statistics", "generator"):
         weights = onnx.load(bundle / f"{name}.onnx").graph.initializer
         kernels = [tensor for tensor in weights if len(tensor.dims) == 4 and np.prod(tensor.dims) >= 256]
         assert {tensor.data_type for tensor in kernels if tensor.dims[2] == 3} == {onnx.TensorProto.INT8}
 
 
-def test_strength_mixes_with_the_photo_which_is_exact_at_zero(stylizer, photo):
+def test_strength_mixes_with_the_photo_which_is_exact_at_zero(stylizer: Stylizer, photo: Any) -> None:
     full = stylizer(photo)
     assert np.array_equal(stylizer(photo, strength=0), photo)
     assert np.allclose(stylizer(photo, strength=0.25), 0.75 * photo + 0.25 * full, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(90, 120), (10, 60), (1100, 40)])
-def test_strength_zero_is_the_photo_at_any_size(stylizer, size):
+def test_strength_zero_is_the_photo_at_any_size(stylizer: Stylizer, size: tuple[int, int]) -> None:
     x = scene(*size)
     assert np.array_equal(stylizer(x, strength=0), x)
 
 
-def test_a_photo_at_its_own_depth_with_transparency(stylizer, rng):
+def test_a_photo_at_its_own_depth_with_transparency(stylizer: Stylizer, rng: np.random.Generator) -> None:
     levels = rng.integers(0, 2**16, (48, 64, 3), dtype=np.uint16)
     alpha = np.full((48, 64), 2**16 - 1, np.uint16)
     alpha[:, 40:] = 0
@@ -159,16 +163,15 @@ def test_a_photo_at_its_own_depth_with_transparency(stylizer, rng):
     assert np.array_equal(same.pixels, levels)
 
 
-def test_tiles_are_the_whole(stylizer, monkeypatch):
+def test_tiles_are_the_whole(stylizer: Stylizer, bundle: Any) -> None:
     x = scene(300, 420, 4)
     whole = stylizer.decode(x, stylizer.affines(x))
     assert len(list(tiles(300, 420, 64))) > 4
-    monkeypatch.setattr(module, "tiles", lambda height, width: tiles(height, width, 64))
-    assert np.abs(stylizer(x) - whole).max() < 1e-4
+    assert np.abs(Stylizer(bundle, threads=1, tile=64)(x) - whole).max() < 1e-4
     assert np.abs(whole - x).mean() > 0.02
 
 
-def test_a_large_photo_is_painted_and_marks_can_be_larger(stylizer):
+def test_a_large_photo_is_painted_and_marks_can_be_larger(stylizer: Stylizer) -> None:
     x = np.tile(scene(128, 160, 3), (1, 1, 9, 9))
     painted = stylizer(x)
     assert painted.shape == x.shape
@@ -178,7 +181,7 @@ def test_a_large_photo_is_painted_and_marks_can_be_larger(stylizer):
     assert not np.allclose(stylizer(small, stroke=2), stylizer(small))
 
 
-def test_a_mask_keeps_the_photo_outside_and_luminance_its_colours(stylizer, photo):
+def test_a_mask_keeps_the_photo_outside_and_luminance_its_colours(stylizer: Stylizer, photo: Any) -> None:
     mask = np.zeros(photo.shape[2:], np.float32)
     mask[:, 60:] = 1
     masked, full = stylizer(photo, masks=[mask]), stylizer(photo)
@@ -188,7 +191,7 @@ def test_a_mask_keeps_the_photo_outside_and_luminance_its_colours(stylizer, phot
     assert not np.allclose(light, full)
 
 
-def test_what_needs_a_style_code_is_refused_in_one_sentence(stylizer, photo):
+def test_what_needs_a_style_code_is_refused_in_one_sentence(stylizer: Stylizer, photo: Any) -> None:
     mask = np.ones(photo.shape[2:], np.float32)
     style = Style.named("monet")
     for call, said in (
@@ -208,18 +211,18 @@ def test_what_needs_a_style_code_is_refused_in_one_sentence(stylizer, photo):
         stylizer(photo, masks=[mask[1:]])
 
 
-def test_it_has_drafts_only(stylizer, photo):
+def test_it_has_drafts_only(stylizer: Stylizer, photo: Any) -> None:
     assert stylizer.choose_quality(None, []) == "draft"
     with pytest.raises(UsageError, match="in draft quality only"):
         stylizer(photo, quality="standard")
 
 
-def test_a_model_of_any_style_still_needs_one(photo):
+def test_a_model_of_any_style_still_needs_one(photo: Any) -> None:
     with pytest.raises(UsageError, match="needs a style"):
         Stylizer()(photo)
 
 
-def test_a_recipe_without_styles_paints_the_same_again(stylizer, photo):
+def test_a_recipe_without_styles_paints_the_same_again(stylizer: Stylizer, photo: Any) -> None:
     recipe = Recipe.of(stylizer, [], PaintOptions(strength=0.5, stroke=1.2, seed=3))
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())), "x.png")
     assert again.to_json() == recipe.to_json()
@@ -234,12 +237,12 @@ def test_a_recipe_without_styles_paints_the_same_again(stylizer, photo):
             Recipe.from_json({**recipe.to_json(), **change}, "x.png")
 
 
-def test_gates_need_no_code_and_choices_do(stylizer, photo):
+def test_gates_need_no_code_and_choices_do(stylizer: Stylizer, photo: Any) -> None:
     levels = to_levels(photo, np.dtype(np.uint8))
     held = Photo(levels, None, Metadata())
     recipe = Recipe.of(stylizer, [])
 
-    def paint(one, progress):
+    def paint(one: Any, progress: Any) -> Any:
         return stylizer.paint(held, [], one.options)
 
     painted, chosen = paint_as_wished(stylizer, held, [], recipe, Wishes(gates=(Gate("clipping", 1e6),)), paint)
@@ -250,7 +253,7 @@ def test_gates_need_no_code_and_choices_do(stylizer, photo):
             paint_as_wished(stylizer, held, [], recipe, wishes, paint)
 
 
-def test_a_card_of_an_unknown_kind_or_with_a_graph_missing_is_refused(bundle, tmp_path):
+def test_a_card_of_an_unknown_kind_or_with_a_graph_missing_is_refused(bundle: Any, tmp_path: Path) -> None:
     folder = shutil.copytree(bundle, tmp_path / "model")
     card = json.loads((folder / "card.json").read_text())
     files = {name: digest for name, digest in card["files"].items() if name != "statistics.onnx"}
@@ -267,6 +270,6 @@ def test_a_card_of_an_unknown_kind_or_with_a_graph_missing_is_refused(bundle, tm
         Stylizer(folder)
 
 
-def test_a_thumbnail_of_a_strip_is_wide_enough(stylizer):
+def test_a_thumbnail_of_a_strip_is_wide_enough(stylizer: Stylizer) -> None:
     small = stylizer.thumbnail(ArraySource(scene(20, 500)))
-    assert min(small.shape[2:]) >= module.SMALLEST_SIDE
+    assert min(small.shape[2:]) >= SMALLEST_SIDE

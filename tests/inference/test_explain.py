@@ -1,8 +1,12 @@
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,28 +24,21 @@ from sfumato.inference.recipe import Recipe
 from sfumato.inference.repaint import recipe_of
 from sfumato.networks.statistics import BANDS, MEASURED, SHARES, Measured
 from sfumato.style_code import StyleCode, code_parts
-
-
-def scene(height, width, seed=0):
-    """Soft colours under fine noise: something at every scale."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / 40
-    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
-    return np.clip(0.5 + 0.3 * waves + rng.normal(0, 0.08, waves.shape), 0, 1).astype(np.float32)[None]
+from support import scene
 
 
 @pytest.fixture(scope="module")
-def stylizer(bundle):
+def stylizer(bundle: Path) -> Stylizer:
     return Stylizer(bundle)
 
 
 @pytest.fixture(scope="module")
-def style(stylizer):
+def style(stylizer: Stylizer) -> Any:
     return Style.from_image(scene(90, 120, seed=1), "waves", stylizer)
 
 
 @pytest.fixture
-def indexed(bundle, tmp_path):
+def indexed(bundle: Path, tmp_path: Path) -> Any:
     """The tiny model with an index of six paintings; and these."""
     folder = shutil.copytree(bundle, tmp_path / "indexed")
     pictures = [scene(60, 80, seed) for seed in range(10, 16)]
@@ -51,17 +48,26 @@ def indexed(bundle, tmp_path):
     return folder, pictures
 
 
-def note(folder, digest):
+def note(folder: Path, digest: Any) -> None:
     card = json.loads((folder / "card.json").read_text("utf-8"))
     (folder / "card.json").write_text(json.dumps({**card, CARD_KEY: digest}), "utf-8")
 
 
-def keep(path, picture):
+def keep(path: Path, picture: Any) -> Any:
     write_photo(Photo(to_uint8(picture)), path)
     return path
 
 
-def paint(stylizer, photo, out, styles, masks=(), max_size=0, file_quality=92, **options):
+def paint(
+    stylizer: Any,
+    photo: Any,
+    out: Any,
+    styles: Any,
+    masks: Any = (),
+    max_size: int = 0,
+    file_quality: int = 92,
+    **options: Any,
+) -> Any:
     """A picture with its recipe, as `sfumato stylize` leaves it."""
     read = read_photo(photo)
     options = PaintOptions(**{"quality": "draft", **options})
@@ -76,26 +82,26 @@ def paint(stylizer, photo, out, styles, masks=(), max_size=0, file_quality=92, *
 
 
 @pytest.fixture
-def photo(tmp_path):
+def photo(tmp_path: Path) -> Any:
     return keep(tmp_path / "photo.png", scene(64, 80))
 
 
 @pytest.fixture
-def painted(stylizer, photo, style, tmp_path):
+def painted(stylizer: Stylizer, photo: Any, style: Any, tmp_path: Path) -> Any:
     return paint(stylizer, photo, tmp_path / "painted.png", [style])
 
 
 # The parts of a code.
 
 
-def test_parts_are_the_code_once():
+def test_parts_are_the_code_once() -> None:
     places = [list(range(138))[part.place] for part in code_parts(138)]
     assert [number for place in places for number in place] == list(range(138))
     assert all(places)
     assert len({part.name for part in code_parts(138)}) == len(places)
 
 
-def test_parts_lie_where_measured_packs_them():
+def test_parts_lie_where_measured_packs_them() -> None:
     """`Measured.pack` needs torch, and explaining does without: the table says the same."""
     mean, bands, tones = (
         torch.tensor([[1.0, 2, 3]]),
@@ -115,7 +121,7 @@ def test_parts_lie_where_measured_packs_them():
     assert found["tones"] == tones.flatten().tolist()
 
 
-def test_grain_is_the_finest_contrast(stylizer):
+def test_grain_is_the_finest_contrast(stylizer: Stylizer) -> None:
     """The order of the bands, on pictures: pixel noise raises the first of them most."""
     y, x = np.mgrid[0:96, 0:96] / 20
     smooth = np.stack([np.sin(x), np.sin(y), np.sin(x + y)])[None] * 0.2 + 0.5
@@ -127,12 +133,12 @@ def test_grain_is_the_finest_contrast(stylizer):
     assert bands[0] > 2 * bands[-1]
 
 
-def test_a_code_without_texture_has_no_parts():
+def test_a_code_without_texture_has_no_parts() -> None:
     with pytest.raises(ModelError, match="some learnt"):
         code_parts(MEASURED)
 
 
-def test_a_model_with_another_layout_is_refused(bundle, photo, painted, tmp_path):
+def test_a_model_with_another_layout_is_refused(bundle: Path, photo: Any, painted: Any, tmp_path: Path) -> None:
     folder = shutil.copytree(bundle, tmp_path / "other")
     card = json.loads((folder / "card.json").read_text("utf-8"))
     (folder / "card.json").write_text(json.dumps({**card, "palette": [3, 12]}), "utf-8")
@@ -143,11 +149,11 @@ def test_a_model_with_another_layout_is_refused(bundle, photo, painted, tmp_path
 # What each part did.
 
 
-def shares(explanation):
+def shares(explanation: Any) -> Any:
     return {swap.part.name: swap.share for swap in explanation.styles[0].swaps}
 
 
-def test_all_parts_are_tried(stylizer, photo, painted):
+def test_all_parts_are_tried(stylizer: Stylizer, photo: Any, painted: Any) -> None:
     style = explain(painted, photo, stylizer).styles[0]
     assert [swap.part.name for swap in style.swaps] == [part.name for part in code_parts(stylizer.card.code_size)]
     assert sum(swap.share for swap in style.swaps) == pytest.approx(1)
@@ -155,7 +161,7 @@ def test_all_parts_are_tried(stylizer, photo, painted):
     assert all(np.array_equal(swap.picture, style.painted) is False for swap in style.swaps)
 
 
-def test_a_part_that_is_the_photos_own_did_nothing(stylizer, photo, style, tmp_path):
+def test_a_part_that_is_the_photos_own_did_nothing(stylizer: Stylizer, photo: Any, style: Any, tmp_path: Path) -> None:
     own = stylizer.encode(photo)
     mixed = style.code.vector.copy()
     palette = slice(*stylizer.card.palette)
@@ -169,7 +175,7 @@ def test_a_part_that_is_the_photos_own_did_nothing(stylizer, photo, style, tmp_p
     assert by_name["tones"].share > 0
 
 
-def test_the_only_part_that_differs_did_all_of_it(stylizer, photo, style, tmp_path):
+def test_the_only_part_that_differs_did_all_of_it(stylizer: Stylizer, photo: Any, style: Any, tmp_path: Path) -> None:
     own = stylizer.encode(photo)
     mixed = own.vector.copy()
     mixed[: stylizer.card.palette[0]] = style.code.vector[: stylizer.card.palette[0]]
@@ -181,36 +187,36 @@ def test_the_only_part_that_differs_did_all_of_it(stylizer, photo, style, tmp_pa
     assert texture.alone == pytest.approx(texture.colour)  # and with it, all of it
 
 
-def test_a_kept_palette_is_no_part_of_the_style(stylizer, photo, style, tmp_path):
+def test_a_kept_palette_is_no_part_of_the_style(stylizer: Stylizer, photo: Any, style: Any, tmp_path: Path) -> None:
     out = paint(stylizer, photo, tmp_path / "out.png", [style], color="content")
     found = shares(explain(out, photo, stylizer))
     assert found["mean_colour"] == found["colour_spread"] == 0
     assert found["tones"] > 0
 
 
-def test_at_strength_0_nothing_did_anything(stylizer, photo, style, tmp_path):
+def test_at_strength_0_nothing_did_anything(stylizer: Stylizer, photo: Any, style: Any, tmp_path: Path) -> None:
     out = paint(stylizer, photo, tmp_path / "out.png", [style], strength=0.0)
     assert set(shares(explain(out, photo, stylizer)).values()) == {0}
 
 
 @pytest.mark.parametrize(("strength", "color"), [(1.0, "style"), (0.4, "style"), (1.0, "content"), (0.4, "content")])
-def test_parts_are_those_of_the_code_that_painted(stylizer, style, strength, color):
+def test_parts_are_those_of_the_code_that_painted(stylizer: Stylizer, style: Any, strength: float, color: str) -> None:
     small = scene(64, 80)
-    used = stylizer.fused(small, style.code, strength, color)
+    used = stylizer.fused(small, style.code, strength, color)  # type: ignore[arg-type]
     again = stylizer(small, Style("used", used), quality="draft")
-    assert np.abs(again - stylizer(small, style, strength, color=color, quality="draft")).max() <= 1e-4
+    assert np.abs(again - stylizer(small, style, strength, color=color, quality="draft")).max() <= 1e-4  # type: ignore[arg-type, operator]
 
 
 # Where it changed.
 
 
-def test_equal_pictures_changed_nowhere():
+def test_equal_pictures_changed_nowhere() -> None:
     same = changes(scene(64, 80), scene(64, 80))
     assert (same.colour_mean, same.structure_mean, same.colour_area, same.structure_area) == (0, 0, 0, 0)
     assert same.colour.shape == same.structure.shape == (64, 80)
 
 
-def test_a_tint_is_colour_and_no_structure():
+def test_a_tint_is_colour_and_no_structure() -> None:
     photo = 0.2 + 0.5 * scene(64, 80)
     tinted = photo + np.array([0.2, 0, -0.1], np.float32)[None, :, None, None]
     found = changes(tinted, photo)
@@ -219,7 +225,7 @@ def test_a_tint_is_colour_and_no_structure():
     assert found.colour_share > 0.9
 
 
-def test_marks_are_structure_and_no_colour():
+def test_marks_are_structure_and_no_colour() -> None:
     photo = np.full((1, 3, 128, 128), 0.5, np.float32)
     marks = np.indices((128, 128)).sum(0) % 2
     found = changes(photo + np.float32(0.1) * (marks * 2 - 1).astype(np.float32), photo)
@@ -228,7 +234,7 @@ def test_marks_are_structure_and_no_colour():
     assert found.structure_share > 0.9
 
 
-def test_maps_show_where():
+def test_maps_show_where() -> None:
     photo = scene(128, 160)
     picture = photo.copy()
     picture[:, :, 64:, 80:] = 1 - photo[:, :, 64:, 80:]
@@ -237,7 +243,7 @@ def test_maps_show_where():
         assert values[72:, 88:].mean() > 20 * values[:56, :72].mean()
 
 
-def test_what_is_transparent_does_not_count():
+def test_what_is_transparent_does_not_count() -> None:
     photo, cover = scene(64, 64), np.ones((64, 64), np.float32)
     picture = photo.copy()
     picture[:, :, :, :32] = 0
@@ -247,7 +253,7 @@ def test_what_is_transparent_does_not_count():
     assert found.colour_area < 0.2 < changes(picture, photo).colour_area
 
 
-def test_the_numbers_are_those_of_the_picture(stylizer, photo, painted):
+def test_the_numbers_are_those_of_the_picture(stylizer: Stylizer, photo: Any, painted: Any) -> None:
     found = explain(painted, photo, stylizer)
     again = changes(as_image(painted), as_image(photo))
     assert found.change.to_json() == again.to_json()
@@ -268,7 +274,9 @@ def test_the_numbers_are_those_of_the_picture(stylizer, photo, painted):
         ("a.png", {"max_size": 50, "color": "luminance", "strength": 0.6}),
     ],
 )
-def test_the_right_photo_is_known(stylizer, photo, style, tmp_path, name, options):
+def test_the_right_photo_is_known(
+    stylizer: Stylizer, photo: Any, style: Any, tmp_path: Path, name: str, options: Any
+) -> None:
     out = paint(stylizer, photo, tmp_path / name, [style], **options)
     found = explain(out, photo, stylizer)
     assert found.photo.shape == found.picture.shape
@@ -278,7 +286,7 @@ def test_the_right_photo_is_known(stylizer, photo, style, tmp_path, name, option
         explain(out, other, stylizer)
 
 
-def test_a_photo_of_another_size_is_refused(stylizer, painted, tmp_path):
+def test_a_photo_of_another_size_is_refused(stylizer: Stylizer, painted: Any, tmp_path: Path) -> None:
     other = keep(tmp_path / "tall.png", scene(80, 64))
     with pytest.raises(
         InputError, match=r"tall\.png is not the photo .* at 64 x 80 pixels, and the picture has 80 x 64"
@@ -286,18 +294,18 @@ def test_a_photo_of_another_size_is_refused(stylizer, painted, tmp_path):
         explain(painted, other, stylizer)
 
 
-def retouched(picture):
+def retouched(picture: Any) -> None:
     """In one place, little of the whole."""
     picture[:, :, 100:104, 200:204] = 0.6
 
 
-def grainier(picture):
+def grainier(picture: Any) -> None:
     """Everywhere a little, nowhere much: a photo saved again, say."""
     picture += np.random.default_rng(1).normal(0, 0.007, picture.shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("edit", [retouched, grainier])
-def test_a_photo_that_was_edited_is_refused(edit, tmp_path):
+def test_a_photo_that_was_edited_is_refused(edit: Any, tmp_path: Path) -> None:
     whole, stylizer, style = 0.1 + 0.8 * scene(240, 320), Stylizer(), Style.named("great-wave")
     out = paint(stylizer, keep(tmp_path / "a.png", whole), tmp_path / "out.png", [style])
     edit(whole)
@@ -305,7 +313,7 @@ def test_a_photo_that_was_edited_is_refused(edit, tmp_path):
         explain(out, keep(tmp_path / "b.png", np.clip(whole, 0, 1)), stylizer)
 
 
-def test_a_transparent_photo(stylizer, style, tmp_path):
+def test_a_transparent_photo(stylizer: Stylizer, style: Any, tmp_path: Path) -> None:
     pixels, alpha = to_uint8(scene(64, 80)), np.full((64, 80), 255, np.uint8)
     alpha[:, :40] = 0
     write_photo(Photo(pixels, alpha), tmp_path / "cut.png")
@@ -316,7 +324,7 @@ def test_a_transparent_photo(stylizer, style, tmp_path):
         assert found.change.colour[:, 44:].max() > 0
 
 
-def test_a_strip_narrower_than_the_networks_see(stylizer, style, tmp_path):
+def test_a_strip_narrower_than_the_networks_see(stylizer: Stylizer, style: Any, tmp_path: Path) -> None:
     strip = keep(tmp_path / "strip.png", scene(9, 60))
     found = explain(paint(stylizer, strip, tmp_path / "out.png", [style]), strip, stylizer)
     assert sum(shares(found).values()) == pytest.approx(1)
@@ -327,7 +335,9 @@ def test_a_strip_narrower_than_the_networks_see(stylizer, style, tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_under_masks_each_style_is_explained_over_the_whole(stylizer, photo, style, tmp_path, count):
+def test_under_masks_each_style_is_explained_over_the_whole(
+    stylizer: Stylizer, photo: Any, style: Any, tmp_path: Path, count: int
+) -> None:
     other = Style.from_image(scene(70, 50, seed=3), "dunes", stylizer)
     mask = np.zeros((64, 80), np.float32)
     mask[:, 30:] = 1
@@ -344,7 +354,7 @@ def test_under_masks_each_style_is_explained_over_the_whole(stylizer, photo, sty
 # Without the photo, without a recipe, without a discriminator.
 
 
-def test_without_the_photo_it_says_what_is_missing(stylizer, painted):
+def test_without_the_photo_it_says_what_is_missing(stylizer: Stylizer, painted: Any) -> None:
     found = explain(painted, None, stylizer)
     assert found.change is None
     assert found.photo is None
@@ -354,23 +364,23 @@ def test_without_the_photo_it_says_what_is_missing(stylizer, painted):
     assert explanation_sheet(found).shape[3] > CELL
 
 
-def test_a_picture_without_a_recipe(stylizer, photo):
+def test_a_picture_without_a_recipe(stylizer: Stylizer, photo: Any) -> None:
     with pytest.raises(InputError, match=r"photo\.png holds no recipe"):
         explain(photo, photo, stylizer)
 
 
-def test_another_model_is_refused(painted):
+def test_another_model_is_refused(painted: Any) -> None:
     with pytest.raises(ModelError, match="install what made it"):
         explain(painted, None, Stylizer())
 
 
-def test_a_model_without_a_discriminator_has_no_opinion(stylizer, photo, painted):
+def test_a_model_without_a_discriminator_has_no_opinion(stylizer: Stylizer, photo: Any, painted: Any) -> None:
     found = explain(painted, photo, stylizer)
     assert found.styles[0].opinion is None
     assert any("without its discriminator" in sentence for sentence in found.left_out)
 
 
-def test_the_opinion_is_the_discriminators(photo, tmp_path):
+def test_the_opinion_is_the_discriminators(photo: Any, tmp_path: Path) -> None:
     stylizer, style = Stylizer(), Style.named("monet")  # what ships has one
     out = paint(stylizer, photo, tmp_path / "out.png", [style])
     found = explain(out, photo, stylizer)
@@ -386,14 +396,14 @@ def test_the_opinion_is_the_discriminators(photo, tmp_path):
 
 
 @pytest.mark.parametrize("with_photo", [True, False])
-def test_work_is_counted_to_its_end(stylizer, photo, painted, with_photo):
+def test_work_is_counted_to_its_end(stylizer: Stylizer, photo: Any, painted: Any, with_photo: bool) -> None:
     seen = []
     explain(painted, photo if with_photo else None, stylizer, lambda done, total: seen.append((done, total)))
     assert [done for done, _ in seen] == list(range(1, len(seen) + 1))
     assert {total for _, total in seen} == {len(seen)}
 
 
-def test_the_sheet_has_a_place_for_everything(stylizer, photo, painted, tmp_path):
+def test_the_sheet_has_a_place_for_everything(stylizer: Stylizer, photo: Any, painted: Any, tmp_path: Path) -> None:
     found = explain(painted, photo, stylizer)
     sheet = explanation_sheet(found)
     assert sheet.dtype == np.float32
@@ -408,7 +418,7 @@ def test_the_sheet_has_a_place_for_everything(stylizer, photo, painted, tmp_path
 # The nearest paintings.
 
 
-def test_a_painting_is_nearest_to_itself(indexed):
+def test_a_painting_is_nearest_to_itself(indexed: Any) -> None:
     folder, pictures = indexed
     stylizer = Stylizer(folder)
     index = TrainingStyles.load(folder)
@@ -420,7 +430,7 @@ def test_a_painting_is_nearest_to_itself(indexed):
     assert not index.nearest(stylizer.encode(scene(60, 80, seed=99)))[0].is_the_same
 
 
-def test_the_unit_is_the_usual_distance_between_paintings(indexed):
+def test_the_unit_is_the_usual_distance_between_paintings(indexed: Any) -> None:
     folder, pictures = indexed
     codes = [Stylizer(folder).encode(picture) for picture in pictures]
     index = TrainingStyles.load(folder)
@@ -428,7 +438,7 @@ def test_the_unit_is_the_usual_distance_between_paintings(indexed):
     assert np.median(between) == pytest.approx(1, rel=0.01)
 
 
-def test_each_number_counts_by_its_deviation():
+def test_each_number_counts_by_its_deviation() -> None:
     """A number with a thousand times the range of another has no more to say."""
     rng = np.random.default_rng(0)
     raw = rng.normal(0, 1, (50, 8)) * np.array([1000, 1, 1, 1, 1, 1, 1, 0])
@@ -438,12 +448,12 @@ def test_each_number_counts_by_its_deviation():
     plain = TrainingStyles.of([StyleCode(row / [1000, 1, 1, 1, 1, 1, 1, 1], "m") for row in raw], works)
     query = rng.normal(0, 1, 8)
     query[7] = 0
-    names = [n.work.title for n in plain.nearest(StyleCode(query, "m"), 10)]
+    names = [n.work.title for n in plain.nearest(StyleCode(query, "m"), 10)]  # type: ignore[arg-type]
     query[0] *= 1000
-    assert [n.work.title for n in stretched.nearest(StyleCode(query, "m"), 10)] == names
+    assert [n.work.title for n in stretched.nearest(StyleCode(query, "m"), 10)] == names  # type: ignore[arg-type]
 
 
-def test_an_index_comes_back_as_it_was(indexed, tmp_path):
+def test_an_index_comes_back_as_it_was(indexed: Any, tmp_path: Path) -> None:
     folder, _ = indexed
     index = TrainingStyles.load(folder)
     (tmp_path / "again").mkdir()
@@ -452,7 +462,7 @@ def test_an_index_comes_back_as_it_was(indexed, tmp_path):
     assert index.works[2] == Work("waves", "no. 2", "github:waves/sea@12:2.jpg", "public domain")
 
 
-def test_an_explanation_names_the_nearest(indexed, photo, tmp_path):
+def test_an_explanation_names_the_nearest(indexed: Any, photo: Any, tmp_path: Path) -> None:
     folder, pictures = indexed
     stylizer = Stylizer(folder)
     out = paint(stylizer, photo, tmp_path / "out.png", [Style.from_image(pictures[3], "three", stylizer)])
@@ -462,14 +472,14 @@ def test_an_explanation_names_the_nearest(indexed, photo, tmp_path):
     assert [n.distance for n in nearest] == sorted(n.distance for n in nearest)
 
 
-def test_a_model_of_ones_own_has_no_index(bundle, stylizer, painted):
+def test_a_model_of_ones_own_has_no_index(bundle: Path, stylizer: Stylizer, painted: Any) -> None:
     assert TrainingStyles.load(bundle) is None
     found = explain(painted, None, stylizer)
     assert found.styles[0].nearest == []
     assert any("no index" in sentence for sentence in found.left_out)
 
 
-def test_damaged_indices_are_refused(indexed):
+def test_damaged_indices_are_refused(indexed: Any) -> None:
     folder, _ = indexed
     data = bytearray((folder / FILE).read_bytes())
     data[-1] ^= 1
@@ -484,7 +494,7 @@ def test_damaged_indices_are_refused(indexed):
         TrainingStyles.load(folder)
 
 
-def test_what_is_no_index_is_refused(indexed, style):
+def test_what_is_no_index_is_refused(indexed: Any, style: Any) -> None:
     folder, _ = indexed
     style.save(folder / FILE)
     note(folder, hashlib.sha256((folder / FILE).read_bytes()).hexdigest())
@@ -492,14 +502,14 @@ def test_what_is_no_index_is_refused(indexed, style):
         TrainingStyles.load(folder)
 
 
-def test_an_index_is_of_one_model(indexed):
+def test_an_index_is_of_one_model(indexed: Any) -> None:
     folder, _ = indexed
     with pytest.raises(ModelError, match="use one model"):
-        TrainingStyles.load(folder).nearest(StyleCode(np.zeros(58), "other"))
+        TrainingStyles.load(folder).nearest(StyleCode(np.zeros(58), "other"))  # type: ignore[arg-type]
     works = [Work("a", "t", "s", "l")] * 3
     with pytest.raises(ModelError, match="one model"):
-        TrainingStyles.of([StyleCode(np.arange(4.0) + n, f"m{n}") for n in range(3)], works)
+        TrainingStyles.of([StyleCode(np.arange(4.0) + n, f"m{n}") for n in range(3)], works)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="all alike"):
-        TrainingStyles.of([StyleCode(np.arange(4.0), "m")] * 3, works)
+        TrainingStyles.of([StyleCode(np.arange(4.0), "m")] * 3, works)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="a code of each"):
-        TrainingStyles.of([StyleCode(np.arange(4.0), "m")] * 2, works)
+        TrainingStyles.of([StyleCode(np.arange(4.0), "m")] * 2, works)  # type: ignore[arg-type]

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -5,11 +9,11 @@ from sfumato.image import luma
 from sfumato.inference.finish import bleed, detail_gain, enlarge, keep_chroma, mix, soften
 
 
-def picture(height=20, width=30, seed=0):
+def picture(height: int = 20, width: int = 30, seed: int = 0) -> Any:
     return np.random.default_rng(seed).random((1, 3, height, width), np.float32)
 
 
-def test_enlarged_regions_are_parts_of_the_whole():
+def test_enlarged_regions_are_parts_of_the_whole() -> None:
     small = picture()
     whole = enlarge(small, 70, 93, slice(0, 70), slice(0, 93))
     assert whole.shape == (1, 3, 70, 93)
@@ -17,21 +21,21 @@ def test_enlarged_regions_are_parts_of_the_whole():
     assert np.abs(part - whole[:, :, 11:50, 37:93]).max() < 1e-4
 
 
-def test_detail_is_as_strong_as_in_what_was_painted_and_never_stronger():
+def test_detail_is_as_strong_as_in_what_was_painted_and_never_stronger() -> None:
     photo = picture()
     assert detail_gain(photo / 4, photo) == pytest.approx(0.25, rel=1e-3)
     assert detail_gain(photo, photo / 4) == 1
     assert detail_gain(np.full_like(photo, 0.5), photo) == pytest.approx(0, abs=1e-6)
 
 
-def test_chroma_is_the_photo_s_and_luma_the_painting_s():
+def test_chroma_is_the_photo_s_and_luma_the_painting_s() -> None:
     painted, photo = 0.4 + 0.2 * picture(seed=1), 0.4 + 0.2 * picture(seed=2)
     kept = keep_chroma(painted, photo)
     assert np.allclose(luma(kept[0]), luma(painted[0]), atol=1e-5)
     assert np.allclose(kept[0, 0] - kept[0, 1], photo[0, 0] - photo[0, 1], atol=1e-6)
 
 
-def test_regions_mix_by_weight_and_leave_the_photo_where_there_is_none():
+def test_regions_mix_by_weight_and_leave_the_photo_where_there_is_none() -> None:
     a, b, photo = picture(4, 4, 1), picture(4, 4, 2), picture(4, 4, 3)
     left = np.zeros((4, 4), np.float32)
     left[:, :2] = 1
@@ -42,7 +46,7 @@ def test_regions_mix_by_weight_and_leave_the_photo_where_there_is_none():
     assert np.allclose(mix([a, b], [left, left], photo)[..., :2], ((a + b) / 2)[..., :2], atol=1e-6)
 
 
-def test_masks_get_soft_edges_and_keep_their_middle():
+def test_masks_get_soft_edges_and_keep_their_middle() -> None:
     mask = np.zeros((400, 400), np.float32)
     mask[:, 200:] = 1
     soft = soften(mask)
@@ -51,7 +55,7 @@ def test_masks_get_soft_edges_and_keep_their_middle():
     assert np.unique(soft[200]).size > 4
 
 
-def test_transparent_parts_take_the_colours_beside_them():
+def test_transparent_parts_take_the_colours_beside_them() -> None:
     x = np.zeros((1, 3, 33, 40), np.float32)
     x[:, 0, :, :20], x[:, 1, :, 20:] = 0.8, 0.6
     cover = np.ones((33, 40), np.float32)
@@ -65,14 +69,14 @@ def test_transparent_parts_take_the_colours_beside_them():
 
 
 @pytest.mark.parametrize("size", [(1, 50), (50, 1), (2, 3)])
-def test_narrow_pictures_are_filled_too(size):
+def test_narrow_pictures_are_filled_too(size: tuple[int, int]) -> None:
     cover = np.zeros(size, np.float32)
     cover[0, 0] = 1
     filled = bleed(np.full((1, 3, *size), 0.25, np.float32) * cover, cover)
     assert np.allclose(filled, 0.25, atol=1e-5)
 
 
-def test_what_fills_transparency_stays_between_black_and_white():
+def test_what_fills_transparency_stays_between_black_and_white() -> None:
     x = np.zeros((1, 3, 16, 16), np.float32)
     x[:, :, 5:11, 5:8] = 1  # a bright edge beside a dark one, which bicubic enlarging overshoots
     cover = np.zeros((16, 16), np.float32)

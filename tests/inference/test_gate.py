@@ -1,10 +1,14 @@
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sfumato.errors import QualityError, UsageError
 from sfumato.image import Photo, read_photo, to_uint8, write_image
+from sfumato.inference import Style, Stylizer
 from sfumato.inference.gate import TRIES, Gate, Wishes, measured, paint_as_wished
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
@@ -12,31 +16,33 @@ from support import scene
 
 
 @pytest.fixture(scope="module")
-def photo(tmp_path_factory):
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("photos") / "scene.png"
     write_image(scene(100, 130), path)
     return read_photo(path)
 
 
 @pytest.fixture
-def painter(stylizer, style, photo):
+def painter(stylizer: Stylizer, style: Style, photo: Any) -> Any:
     """Paints as the command does, and counts."""
     calls = []
 
-    def paint(recipe, progress=None):
+    def paint(recipe: Any, progress: Any = None) -> Any:
         calls.append(recipe)
         return stylizer.paint(photo, style, replace(recipe.options, quality="draft"))
 
-    paint.calls = calls
+    paint.calls = calls  # type: ignore[attr-defined]
     return paint
 
 
 @pytest.fixture
-def recipe(stylizer, style):
+def recipe(stylizer: Stylizer, style: Style) -> Any:
     return Recipe.of(stylizer, [style], PaintOptions(quality="draft"))
 
 
-def test_a_gate_that_is_passed_costs_one_painting(stylizer, style, photo, painter, recipe):
+def test_a_gate_that_is_passed_costs_one_painting(
+    stylizer: Stylizer, style: Style, photo: Any, painter: Any, recipe: Any
+) -> None:
     wishes = Wishes(gates=(Gate.parse("artefacts<1000"),))
     painted, made = paint_as_wished(stylizer, photo, [style], recipe, wishes, painter)
     assert len(painter.calls) == 1
@@ -45,7 +51,9 @@ def test_a_gate_that_is_passed_costs_one_painting(stylizer, style, photo, painte
     assert made.guidance["asked"]["gates"] == ["artefacts<1000"]
 
 
-def test_a_gate_tries_weaker_and_then_refuses_in_one_sentence(stylizer, style, photo, painter, recipe):
+def test_a_gate_tries_weaker_and_then_refuses_in_one_sentence(
+    stylizer: Stylizer, style: Style, photo: Any, painter: Any, recipe: Any
+) -> None:
     wishes = Wishes(gates=(Gate.parse("clipping < 0.0"),))
     with pytest.raises(QualityError, match=r"scene did not pass the gate clipping<0 in 4 paintings") as refused:
         paint_as_wished(stylizer, photo, [style], recipe, wishes, painter, "scene")
@@ -55,12 +63,14 @@ def test_a_gate_tries_weaker_and_then_refuses_in_one_sentence(stylizer, style, p
     assert refused.value.exit_code == 7
 
 
-def test_a_weaker_painting_passes_where_the_full_one_does_not(stylizer, style, photo, recipe):
+def test_a_weaker_painting_passes_where_the_full_one_does_not(
+    stylizer: Stylizer, style: Style, photo: Any, recipe: Any
+) -> None:
     """Painting by hand: a grid whose height is the strength, which is a real defect and really weaker."""
     grid = np.zeros((1, 3, 100, 130), np.float32)
     grid[:, :, ::2, ::2] = 0.12
 
-    def paint(some, progress=None):
+    def paint(some: Any, progress: Any = None) -> Any:
         pixels = to_uint8(np.clip(photo.picture() + some.strength * grid, 0, 1))
         return replace(photo, pixels=pixels)
 
@@ -74,7 +84,7 @@ def test_a_weaker_painting_passes_where_the_full_one_does_not(stylizer, style, p
     assert "best of 2 paintings" in made.guidance["why"]
 
 
-def test_the_best_of_several_seeds(stylizer, style, photo, painter, recipe):
+def test_the_best_of_several_seeds(stylizer: Stylizer, style: Style, photo: Any, painter: Any, recipe: Any) -> None:
     painted, made = paint_as_wished(stylizer, photo, [style], recipe, Wishes(best_of=3), painter)
     assert [call.seed for call in painter.calls] == [0, 1, 2]
     trials = made.guidance["trials"]
@@ -83,7 +93,9 @@ def test_the_best_of_several_seeds(stylizer, style, photo, painter, recipe):
     assert (painter(made).pixels == painted.pixels).all()
 
 
-def test_auto_goes_into_the_recipe_with_its_reason(stylizer, style, photo, painter, recipe):
+def test_auto_goes_into_the_recipe_with_its_reason(
+    stylizer: Stylizer, style: Style, photo: Any, painter: Any, recipe: Any
+) -> None:
     painted, made = paint_as_wished(stylizer, photo, [style], recipe, Wishes(auto=True, keep=0.6), painter)
     assert made.strength < 1
     assert f"(--strength {made.strength:g} --stroke {made.stroke:g})" in made.guidance["why"]
@@ -94,12 +106,12 @@ def test_auto_goes_into_the_recipe_with_its_reason(stylizer, style, photo, paint
 
 
 @pytest.mark.parametrize("text", ["artefacts", "artefacts>2", "artefacts<", "artefacts<two", "mud<2", "<2", ""])
-def test_what_is_no_gate(text):
+def test_what_is_no_gate(text: str) -> None:
     with pytest.raises(UsageError, match=r"a gate is NAME<NUMBER|there is no detector"):
         Gate.parse(text)
 
 
-def test_large_pictures_are_judged_reduced():
+def test_large_pictures_are_judged_reduced() -> None:
     x = scene(1500, 2000)
     large = Photo(to_uint8(x))
     assert measured(large, large)["artefacts"] < 1.5

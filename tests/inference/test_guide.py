@@ -1,19 +1,23 @@
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
 from sfumato.errors import UsageError
-from sfumato.inference import guide
+from sfumato.inference import Style, Stylizer, guide
 from sfumato.inference.guide import LOOKS, Look, choose
 from sfumato.inference.style_distance import small_copy, style_distance
 from support import scene
 
 
 @pytest.fixture(scope="module")
-def free(stylizer, style):
+def free(stylizer: Stylizer, style: Style) -> Any:
     return choose(stylizer, scene(120, 150), style)
 
 
-def test_a_choice_is_the_best_of_what_was_looked_at(free):
+def test_a_choice_is_the_best_of_what_was_looked_at(free: Any) -> None:
     assert 2 <= len(free.looks) <= LOOKS
     assert (free.looks[0].strength, free.looks[0].content, free.looks[0].style) == (0, 0, 1)
     best = min(free.looks, key=lambda look: look.style + guide.PRICE * look.content)
@@ -23,7 +27,9 @@ def test_a_choice_is_the_best_of_what_was_looked_at(free):
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
-def test_so_much_of_the_content_is_kept_as_was_asked_for(stylizer, style, free, keep):
+def test_so_much_of_the_content_is_kept_as_was_asked_for(
+    stylizer: Stylizer, style: Style, free: Any, keep: float
+) -> None:
     photo = scene(120, 150)
     choice = choose(stylizer, photo, style, keep)
     assert len(choice.looks) <= LOOKS
@@ -35,7 +41,7 @@ def test_so_much_of_the_content_is_kept_as_was_asked_for(stylizer, style, free, 
     assert np.abs(painted - photo).mean() < np.abs(stylizer(photo, style, 1.0) - photo).mean() + 1e-3
 
 
-def test_all_kept_is_the_photo_and_none_is_no_bound(stylizer, style):
+def test_all_kept_is_the_photo_and_none_is_no_bound(stylizer: Stylizer, style: Style) -> None:
     photo = scene(120, 150)
     assert choose(stylizer, photo, style, 1.0).strength == 0
     assert choose(stylizer, photo, style, 0.0).kept < 0.2
@@ -43,7 +49,7 @@ def test_all_kept_is_the_photo_and_none_is_no_bound(stylizer, style):
         choose(stylizer, photo, style, 1.5)
 
 
-def test_the_same_photo_gives_the_same_choice(stylizer, style, free):
+def test_the_same_photo_gives_the_same_choice(stylizer: Stylizer, style: Style, free: Any) -> None:
     assert choose(stylizer, scene(120, 150), style) == free
 
 
@@ -56,13 +62,13 @@ def test_the_same_photo_gives_the_same_choice(stylizer, style, free):
         ((0.0, 1.0, 0.0, 1.0, 1.0), ("the photo stays as it is (--strength 0 --stroke 1)",)),
     ],
 )
-def test_a_choice_is_told_in_words(choice, words):
+def test_a_choice_is_told_in_words(choice: Any, words: Any) -> None:
     said = guide._in_words(*choice)
     assert all(word in said for word in words), said
     assert "\n" not in said
 
 
-def test_style_distance_is_one_at_the_photo_and_none_at_the_style(stylizer, style):
+def test_style_distance_is_one_at_the_photo_and_none_at_the_style(stylizer: Stylizer, style: Style) -> None:
     own = stylizer.encode(scene(120, 150))
     assert style_distance(own, style.code, own) == pytest.approx(1)
     assert style_distance(style.code, style.code, own) == 0
@@ -73,7 +79,7 @@ def test_style_distance_is_one_at_the_photo_and_none_at_the_style(stylizer, styl
 
 @pytest.mark.parametrize("power", [0.3, 0.6, 1.0, 1.6])
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.8])
-def test_the_bound_is_found_on_curves_of_many_shapes(power, keep):
+def test_the_bound_is_found_on_curves_of_many_shapes(power: float, keep: float) -> None:
     """Content as strength to a power, style falling ever slower: simulated, so that the best strength is known."""
     looks, bound = [Look(0, 1, 0, 1), Look(1, 1, 1, 0.1)], 1 - keep
     for _ in range(LOOKS - 4):
@@ -86,7 +92,7 @@ def test_the_bound_is_found_on_curves_of_many_shapes(power, keep):
     assert best == pytest.approx(bound ** (1 / power), abs=0.05)
 
 
-def test_a_strip_and_a_small_photo_are_looked_at_too(stylizer, style):
+def test_a_strip_and_a_small_photo_are_looked_at_too(stylizer: Stylizer, style: Style) -> None:
     assert small_copy(scene(400, 900)).shape == (1, 3, guide.SHORT, 432)
     for size in ((16, 200), (40, 24)):
         assert 0 <= choose(stylizer, scene(*size), style).strength <= 1

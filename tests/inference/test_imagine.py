@@ -1,5 +1,9 @@
+from __future__ import annotations
+
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +16,12 @@ from sfumato.networks.config import NoiseConfig
 from sfumato.networks.model import NoiseModel
 
 
-def draw(*shape, seed=0):
+def draw(*shape: Any, seed: int = 0) -> Any:
     return np.random.default_rng(seed).standard_normal(shape, np.float32)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A tiny bundle, and its torch model with the weights that it stores."""
     torch.manual_seed(0)
     model = NoiseModel(NoiseConfig(z_size=12, widths=(8, 8, 8, 8, 8)))
@@ -27,11 +31,11 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def imagine(made):
+def imagine(made: Any) -> Imaginer:
     return Imaginer(made[0], threads=1)
 
 
-def test_truncation_pulls_towards_the_mean():
+def test_truncation_pulls_towards_the_mean() -> None:
     z = draw(6, 100)
     assert np.array_equal(truncate(z, 1.0), z)
     assert np.array_equal(truncate(z, 0.25), z / 4)
@@ -42,7 +46,7 @@ def test_truncation_pulls_towards_the_mean():
             truncate(z, psi)
 
 
-def test_a_walk_goes_from_end_to_end_in_equal_steps_on_the_sphere():
+def test_a_walk_goes_from_end_to_end_in_equal_steps_on_the_sphere() -> None:
     z0, z1 = draw(3, 100), draw(3, 100, seed=1)
     z1 *= np.linalg.norm(z0, axis=1, keepdims=True) / np.linalg.norm(z1, axis=1, keepdims=True)
     way = slerp(z0, z1, 9)
@@ -57,14 +61,14 @@ def test_a_walk_goes_from_end_to_end_in_equal_steps_on_the_sphere():
     assert (np.linalg.norm((z0 + z1) / 2, axis=1) < 0.85 * length).all()  # what a straight line would pass
 
 
-def test_a_walk_is_slerp_s_formula():
+def test_a_walk_is_slerp_s_formula() -> None:
     a, b = draw(10).astype(float), 2 * draw(10, seed=1).astype(float)
     angle = np.arccos(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
     expected = [(np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle) for t in np.linspace(0, 1, 5)]
     assert np.allclose(slerp(a, b, 5), expected)
 
 
-def test_walks_between_parallel_and_opposite_ends_and_from_nowhere_are_straight():
+def test_walks_between_parallel_and_opposite_ends_and_from_nowhere_are_straight() -> None:
     z = draw(1, 10)
     assert np.allclose(slerp(z, z, 3), z, atol=1e-6)
     assert np.allclose(slerp(z, 3 * z, 3)[1], 2 * z, atol=1e-5)
@@ -77,12 +81,12 @@ def test_walks_between_parallel_and_opposite_ends_and_from_nowhere_are_straight(
     assert np.allclose(mixed[:, 1:], slerp(z, draw(1, 10, seed=1), 3))
 
 
-def test_a_walk_has_two_ends():
+def test_a_walk_has_two_ends() -> None:
     with pytest.raises(UsageError, match="at least 2 steps"):
         slerp(draw(4), draw(4), 1)
 
 
-def test_z_is_normal_and_keyed_by_seed_and_index(imagine):
+def test_z_is_normal_and_keyed_by_seed_and_index(imagine: Imaginer) -> None:
     many = np.stack([imagine.z(0, i) for i in range(400)])
     assert many.shape == (400, 12)
     assert many.dtype == np.float32
@@ -94,7 +98,7 @@ def test_z_is_normal_and_keyed_by_seed_and_index(imagine):
     assert np.array_equal(imagine.z(0, 7, 0.5), many[7] / 2)
 
 
-def test_pictures_are_those_of_the_torch_model(made, imagine):
+def test_pictures_are_those_of_the_torch_model(made: Any, imagine: Imaginer) -> None:
     z = imagine.z(0, 0)
     picture = imagine(z)
     assert picture.shape == (1, 3, 64, 64)
@@ -106,7 +110,7 @@ def test_pictures_are_those_of_the_torch_model(made, imagine):
     assert np.abs(picture - imagine(imagine.z(0, 1))).mean() > 0.005
 
 
-def test_a_walk_visits_every_station_and_never_jumps(imagine):
+def test_a_walk_visits_every_station_and_never_jumps(imagine: Imaginer) -> None:
     stations = [imagine.z(0, i) for i in range(3)]
     frames = list(imagine.walk(stations, 4))
     assert len(frames) == 12
@@ -117,12 +121,12 @@ def test_a_walk_visits_every_station_and_never_jumps(imagine):
     assert 0 < largest[1] < largest[0] / 4  # in eight times as many steps, the way back among them
 
 
-def test_z_of_another_length_is_refused(imagine):
+def test_z_of_another_length_is_refused(imagine: Imaginer) -> None:
     with pytest.raises(UsageError, match=r"12 values.*\(13,\)"):
         imagine(np.zeros(13, np.float32))
 
 
-def test_a_recipe_survives_its_file_and_a_damaged_one_is_one_sentence(imagine):
+def test_a_recipe_survives_its_file_and_a_damaged_one_is_one_sentence(imagine: Imaginer) -> None:
     recipe = imagine.recipe(seed=3, truncation=0.5, index=2, count=4, walk=6)
     found = json.loads(json.dumps(recipe.to_json()))
     assert Imagined.from_json(found, "x.png") == recipe
@@ -134,7 +138,7 @@ def test_a_recipe_survives_its_file_and_a_damaged_one_is_one_sentence(imagine):
         Imagined.from_json({"kind": "noise"}, "x.png")
 
 
-def test_what_is_no_model_of_noise_is_one_sentence(made, bundle, tmp_path):
+def test_what_is_no_model_of_noise_is_one_sentence(made: Any, bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"'arbitrary'.*--kind noise"):
         Imaginer(bundle)
     with pytest.raises(ModelError, match="not an exported model"):

@@ -12,7 +12,6 @@ from sfumato.checkpoint import load_model
 from sfumato.errors import ModelError
 from sfumato.export.onnx import export_model
 from sfumato.image import Picture, resize
-from sfumato.inference import places
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
 from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Match, Readout, unit
@@ -148,9 +147,8 @@ def test_a_region_that_is_encoded_in_strips_is_the_whole(
     whole = encode_region(networks, source, *region)
     encoded = []
     encode = FeatureNetworks.encode
-    monkeypatch.setattr(FeatureNetworks, "encode", lambda self, x: encoded.append(x.shape) or encode(self, x))
-    monkeypatch.setattr(places, "_AT_ONCE", 93 * 40)
-    strips = encode_region(networks, source, *region)
+    monkeypatch.setattr(FeatureNetworks, "encode", lambda self, x: encoded.append(x.shape) or encode(self, x))  # type: ignore[func-returns-value]
+    strips = encode_region(networks, source, *region, at_once=93 * 40)
     assert len(encoded) == 3
     assert np.abs(strips - whole).max() < 1e-4
 

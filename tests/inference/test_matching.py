@@ -162,7 +162,7 @@ def test_structure_survives_in_directions_that_the_painting_lacks() -> None:
     deviations = []
     for share in (0.0, 0.06):
         weights = Weights(photo=1.0, layers=PLAIN.layers, balance=0.0, residual=1.0, structure=share)
-        found = readout(matcher(bank * soft @ directions, photo @ directions, weights), photo @ directions)
+        found = readout(matcher(bank * soft @ directions, photo @ directions, weights), photo @ directions)  # type: ignore[arg-type]
         deviations.append((found @ directions.T)[:, 12:].std())
     assert 1.3 * deviations[0] < deviations[1] < 0.5
 

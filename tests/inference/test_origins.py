@@ -90,7 +90,7 @@ def test_mistakes(desk: Path) -> None:
 
 
 def test_each_corner_has_a_colour_of_its_own() -> None:
-    across, down = np.meshgrid(np.float32([0, 1]), np.float32([0, 1]))
+    across, down = np.meshgrid(np.float32([0, 1]), np.float32([0, 1]))  # type: ignore[arg-type]
     colours = position_colours(across, down).reshape(4, 3)
     apart = np.abs(colours[:, None] - colours[None]).max(2) + np.eye(4)
     assert apart.min() > 0.3

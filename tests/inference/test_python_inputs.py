@@ -1,6 +1,11 @@
 """What people hold in Python as a picture, or as several."""
 
+from __future__ import annotations
+
 import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +21,11 @@ NO_PICTURES = [io.StringIO("text"), io.BytesIO(b""), b"", b"no picture", object(
 
 
 @pytest.fixture(scope="module")
-def stylizer():
+def stylizer() -> Stylizer:
     return Stylizer()
 
 
-def test_files_and_their_bytes_are_pictures(photo, stylizer):
+def test_files_and_their_bytes_are_pictures(photo: Path, stylizer: Stylizer) -> None:
     wanted = read_image(photo)
     data = photo.read_bytes()
     with photo.open("rb") as file:
@@ -32,12 +37,12 @@ def test_files_and_their_bytes_are_pictures(photo, stylizer):
 
 
 @pytest.mark.parametrize("source", NO_PICTURES, ids=lambda source: type(source).__name__)
-def test_what_is_no_picture_is_an_input_error(source):
+def test_what_is_no_picture_is_an_input_error(source: Any) -> None:
     with pytest.raises(InputError):
         as_image(source)
 
 
-def test_tensors_count_as_arrays(photo):
+def test_tensors_count_as_arrays(photo: Path) -> None:
     torch = pytest.importorskip("torch")
     x = torch.from_numpy(read_image(photo))
     np.testing.assert_array_equal(as_image(x.clone().requires_grad_()), x.numpy())
@@ -47,7 +52,7 @@ def test_tensors_count_as_arrays(photo):
         as_image(x.to(torch.complex64))
 
 
-def test_one_picture_where_several_are_expected(photo, stylizer):
+def test_one_picture_where_several_are_expected(photo: Path, stylizer: Stylizer) -> None:
     picture = read_image(photo)
     code = Style.from_images([photo], stylizer=stylizer).code
     levels = to_uint8(picture)
@@ -58,17 +63,17 @@ def test_one_picture_where_several_are_expected(photo, stylizer):
     two = Style.from_images(np.concatenate([picture, picture[:, ::-1]]), stylizer=stylizer)
     assert len(two.pictures) == 2
     with pytest.raises(UsageError, match="made of pictures, but int was given"):
-        Style.from_images(5, stylizer=stylizer)
+        Style.from_images(5, stylizer=stylizer)  # type: ignore[arg-type]
 
 
-def layouts(levels):
+def layouts(levels: Any) -> Iterator[Any]:
     """The same picture as people hold it."""
     first = levels.transpose(2, 0, 1)
     yield from (levels, first, levels[None], first[None])
     yield from (levels.astype(np.uint16) * 257, levels / 255, first.astype(np.float32) / 255)
 
 
-def test_every_layout_and_type_of_array_is_the_same_picture(photo):
+def test_every_layout_and_type_of_array_is_the_same_picture(photo: Path) -> None:
     levels = to_uint8(read_image(photo))
     for array in layouts(levels):
         np.testing.assert_allclose(
@@ -82,7 +87,7 @@ def test_every_layout_and_type_of_array_is_the_same_picture(photo):
         np.testing.assert_array_equal(as_image(array), np.broadcast_to(grey.astype(np.float32), (1, 3, *grey.shape)))
 
 
-def test_alpha_is_laid_on_white_and_kept_in_a_photo():
+def test_alpha_is_laid_on_white_and_kept_in_a_photo() -> None:
     levels = np.full((5, 6, 4), 100, np.uint16)
     levels[:2, :, 3] = 0
     levels[2:, :, 3] = 65535
@@ -100,7 +105,7 @@ def test_alpha_is_laid_on_white_and_kept_in_a_photo():
             as_photo(wrong)
 
 
-def test_a_memoryview_holds_a_file_or_pixels(photo):
+def test_a_memoryview_holds_a_file_or_pixels(photo: Path) -> None:
     data = photo.read_bytes()
     np.testing.assert_array_equal(as_image(memoryview(data)), read_image(photo))
     np.testing.assert_array_equal(as_image(memoryview(to_uint8(read_image(photo)))), read_image(photo))
@@ -109,7 +114,7 @@ def test_a_memoryview_holds_a_file_or_pixels(photo):
             as_image(source)
 
 
-def test_a_mask_is_a_picture_or_an_array(photo, tmp_path):
+def test_a_mask_is_a_picture_or_an_array(photo: Path, tmp_path: Path) -> None:
     wanted = np.zeros((80, 100), np.float32)
     wanted[:, 30:] = 1
     image = Image.fromarray((wanted * 255).astype(np.uint8))
@@ -134,7 +139,7 @@ def test_a_mask_is_a_picture_or_an_array(photo, tmp_path):
         as_mask([[1, 2], [3]])
 
 
-def test_the_painter_takes_what_people_hold(photo, stylizer):
+def test_the_painter_takes_what_people_hold(photo: Path, stylizer: Stylizer) -> None:
     draft = PaintOptions(quality="draft")
     wanted = stylizer.paint(read_photo(photo), "monet", draft)
     for source in (photo, str(photo), photo.read_bytes(), to_uint8(read_image(photo))):
@@ -143,7 +148,7 @@ def test_the_painter_takes_what_people_hold(photo, stylizer):
         stylizer.paint("nowhere.jpg", "monet", draft)
 
 
-def test_wrong_arguments_are_told_in_one_sentence(photo, stylizer):
+def test_wrong_arguments_are_told_in_one_sentence(photo: Path, stylizer: Stylizer) -> None:
     with pytest.raises(UsageError, match="progress must be a function"):
         stylizer(photo, "monet", quality="draft", progress=3)
     with pytest.raises(UsageError, match=r"options must be PaintOptions, .* but is 0\.5"):
@@ -158,11 +163,11 @@ def test_wrong_arguments_are_told_in_one_sentence(photo, stylizer):
         Style.from_images([])
 
 
-def test_one_path_of_votes(tmp_path):
+def test_one_path_of_votes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.json"):
         read_votes(str(tmp_path / "none.json"))
 
 
-def test_a_seed_is_a_whole_number(photo, stylizer):
+def test_a_seed_is_a_whole_number(photo: Path, stylizer: Stylizer) -> None:
     with pytest.raises(UsageError, match="seed must be a whole number"):
-        stylizer(photo, "monet", quality="draft", seed=1.5)
+        stylizer(photo, "monet", quality="draft", seed=1.5)  # type: ignore[arg-type]

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import json
+from typing import Any
 
 import pytest
 
@@ -9,12 +12,12 @@ from sfumato.inference.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
-def recipe():
+def recipe() -> Any:
     styles = [Style.named("great-wave"), Style.blend({"monet": 1, "starry-night": 2})]
     return Recipe.of(Stylizer(), styles, PaintOptions(0.7, color="content", quality="draft"), masks=["ab" * 32])
 
 
-def test_a_recipe_survives_json_and_gives_the_same_styles(recipe):
+def test_a_recipe_survives_json_and_gives_the_same_styles(recipe: Any) -> None:
     again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())), "x.png")
     assert again.to_json() == recipe.to_json()
     assert [s.code for s in again.rebuild(Stylizer())] == [
@@ -23,7 +26,7 @@ def test_a_recipe_survives_json_and_gives_the_same_styles(recipe):
     ]
 
 
-def test_another_model_is_refused(recipe):
+def test_another_model_is_refused(recipe: Any) -> None:
     other = Recipe.from_json({**recipe.to_json(), "model_sha256": "0" * 64}, "x.png")
     with pytest.raises(ModelError, match="install what made it"):
         other.rebuild(Stylizer())
@@ -76,13 +79,13 @@ def test_another_model_is_refused(recipe):
         {"finish": [{"upscale": float("inf")}]},
     ],
 )
-def test_damaged_recipes_are_input_errors(recipe, change):
+def test_damaged_recipes_are_input_errors(recipe: Any, change: Any) -> None:
     with pytest.raises(InputError, match=r"x\.png"):
         Recipe.from_json({**recipe.to_json(), **change}, "x.png")
 
 
 @pytest.mark.parametrize("weight", ["1", True, 0, -1, 10**400, float("nan"), None])
-def test_pictures_of_a_recipe_have_weights_that_are_numbers(recipe, weight):
+def test_pictures_of_a_recipe_have_weights_that_are_numbers(recipe: Any, weight: Any) -> None:
     [first, *rest] = recipe.to_json()["styles"]
     damaged = {**first, "pictures": [{"sha256": "ab" * 32, "weight": weight}]}
     with pytest.raises(InputError, match=r"x\.png"):

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,38 +17,38 @@ from support import scene
 COLOURS = ("brightness", "contrast", "saturation", "warmth")
 
 
-def cube(steps=17):
+def cube(steps: int = 17) -> Any:
     """Every colour on a grid, (1, 3, steps, steps²)."""
     axis = np.linspace(0, 1, steps, dtype=np.float32)
     return np.stack(np.meshgrid(axis, axis, axis, indexing="ij")).reshape(1, 3, steps, -1)
 
 
-def greys(steps=256):
+def greys(steps: int = 256) -> Any:
     return np.repeat(np.linspace(0, 1, steps, dtype=np.float32)[None, None, None], 3, 1)
 
 
-def as_photo(picture, dtype=np.uint8, alpha=None):
+def as_photo(picture: Any, dtype: Any = np.uint8, alpha: Any = None) -> Photo:
     return Photo(to_levels(picture, np.dtype(dtype)), alpha)
 
 
-def oklab(picture):
+def oklab(picture: Any) -> Any:
     return retouch._oklab(retouch._linear(picture[0]))
 
 
-def chroma(picture):
+def chroma(picture: Any) -> Any:
     lab = oklab(picture)
     return np.hypot(lab[1], lab[2])
 
 
-def test_oklab_of_known_colours():
+def test_oklab_of_known_colours() -> None:
     # Ottosson 2020: white is (1, 0, 0); red as published with the reference code, and as culori has it.
     colours = np.array([[1, 1, 1], [1, 0, 0], [0, 0, 1]], np.float32).T[None, :, None]
     wanted = [[1, 0, 0], [0.62796, 0.22486, 0.12585], [0.45201, -0.03246, -0.31153]]
-    assert np.allclose(oklab(colours)[:, 0].T, wanted, atol=2e-4)
+    assert np.allclose(oklab(colours)[:, 0].T, wanted, atol=2e-4)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_nothing_asked_for_changes_no_pixel(dtype):
+def test_nothing_asked_for_changes_no_pixel(dtype: Any) -> None:
     photo = as_photo(cube(), dtype)
     assert Finish().is_nothing
     assert np.array_equal(Finish()(photo).pixels, photo.pixels)
@@ -54,7 +57,7 @@ def test_nothing_asked_for_changes_no_pixel(dtype):
 
 @pytest.mark.parametrize("name", COLOURS)
 @pytest.mark.parametrize("amount", [-1.0, -0.3, 0.3, 1.0])
-def test_colours_stay_in_range_and_no_curve_cuts_off(name, amount):
+def test_colours_stay_in_range_and_no_curve_cuts_off(name: str, amount: float) -> None:
     adjusted = adjusted_colours(cube(), **{name: amount})
     assert adjusted.dtype == np.float32
     assert adjusted.shape == cube().shape
@@ -70,7 +73,7 @@ def test_colours_stay_in_range_and_no_curve_cuts_off(name, amount):
         )
 
 
-def test_brightness_is_light():
+def test_brightness_is_light() -> None:
     grey = np.full((1, 3, 1, 1), 0.02, np.float32)
     shares = [
         retouch._linear(adjusted_colours(grey, brightness=b)).mean() / retouch._linear(grey).mean() for b in (-1, 1)
@@ -81,14 +84,14 @@ def test_brightness_is_light():
 
 
 @pytest.mark.parametrize(("amount", "slope"), [(1.0, 1.5), (-1.0, 0.5)])
-def test_contrast_turns_about_the_middle_grey(amount, slope):
+def test_contrast_turns_about_the_middle_grey(amount: float, slope: float) -> None:
     near = np.array([0.49, 0.5, 0.51], np.float32)
     found = adjusted_colours(np.tile(near, (1, 3, 1, 1)), contrast=amount)[0, 0, 0]
     assert found[1] == pytest.approx(0.5, abs=1e-3)
     assert (found[2] - found[0]) / 0.02 == pytest.approx(slope, rel=0.02)
 
 
-def test_saturation_is_chroma_alone():
+def test_saturation_is_chroma_alone() -> None:
     x = 0.3 + 0.4 * cube(9)
     none = adjusted_colours(x, saturation=-1)
     assert np.ptp(none, 1).max() < 1e-3
@@ -103,7 +106,7 @@ def test_saturation_is_chroma_alone():
     assert np.abs(adjusted_colours(vivid, saturation=1.0) - vivid).max() < 2e-3  # has all there is
 
 
-def test_more_saturation_keeps_hues_and_their_order():
+def test_more_saturation_keeps_hues_and_their_order() -> None:
     ramp = np.linspace(0.5, 1.0, 40, dtype=np.float32)
     reds = np.stack([ramp, np.full(40, 0.5, np.float32), np.full(40, 0.45, np.float32)])[None, :, None]
     before, after = oklab(reds), oklab(adjusted_colours(reds, saturation=1.0))
@@ -112,7 +115,7 @@ def test_more_saturation_keeps_hues_and_their_order():
     assert (np.diff(np.hypot(after[1], after[2])[0]) > 0).all()
 
 
-def test_warmth_goes_from_blue_to_gold_and_keeps_the_light():
+def test_warmth_goes_from_blue_to_gold_and_keeps_the_light() -> None:
     grey = np.full((1, 3, 1, 1), 0.4, np.float32)
     warm, cold = (adjusted_colours(grey, warmth=amount)[0, :, 0, 0] for amount in (1.0, -1.0))
     assert warm[0] > warm[1] > warm[2]
@@ -121,7 +124,7 @@ def test_warmth_goes_from_blue_to_gold_and_keeps_the_light():
         assert abs(oklab(found[None, :, None, None])[0] - oklab(grey)[0]).max() < 0.01
 
 
-def test_colours_of_a_photo_are_those_of_its_parts_and_keep_the_rest():
+def test_colours_of_a_photo_are_those_of_its_parts_and_keep_the_rest() -> None:
     alpha = np.random.default_rng(1).integers(0, 65536, (300, 90)).astype(np.uint16)
     photo = replace(as_photo(scene(300, 90), np.uint16, alpha), metadata=Metadata(artist="me"))
     amounts = {"brightness": 0.2, "contrast": 0.4, "saturation": 0.3, "warmth": -0.2}
@@ -134,13 +137,13 @@ def test_colours_of_a_photo_are_those_of_its_parts_and_keep_the_rest():
     assert len(np.unique(adjusted.pixels)) > 5000  # more than eight bits
 
 
-def edge(low=0.3, high=0.7):
+def edge(low: float = 0.3, high: float = 0.7) -> Any:
     """A soft edge down the middle, (1, 3, 40, 60)."""
     across = low + (high - low) / (1 + np.exp(-(np.arange(60) - 29.5) / 1.2))
     return np.tile(across.astype(np.float32), (1, 3, 40, 1))
 
 
-def test_sharpening_makes_edges_steeper_without_halos():
+def test_sharpening_makes_edges_steeper_without_halos() -> None:
     before = edge()[0, 0, 20]
     slopes = [np.diff(before).max()]
     for amount in (0.5, 1.0, 2.0):
@@ -154,12 +157,12 @@ def test_sharpening_makes_edges_steeper_without_halos():
     assert plain.max() > before.max() + HALO + 0.005  # what an unsharp mask does without the bound
 
 
-def gauss(deviation):
+def gauss(deviation: Any) -> Any:
     taps = np.exp(-(np.arange(-6, 7) ** 2) / (2 * deviation**2))
     return taps / taps.sum()
 
 
-def test_sharpening_is_the_unsharp_mask_where_nothing_bounds_it():
+def test_sharpening_is_the_unsharp_mask_where_nothing_bounds_it() -> None:
     x = np.clip(0.5 + 0.2 * np.sin(np.arange(80) / 3.0), 0, 1).astype(np.float32)
     photo = as_photo(np.tile(x, (1, 3, 30, 1)), np.uint16)
     after = sharpen(photo, 0.1, radius=1.5, threshold=0.0).picture()[0, 0, 15]
@@ -168,7 +171,7 @@ def test_sharpening_is_the_unsharp_mask_where_nothing_bounds_it():
     assert np.abs(after - (x + 0.1 * (x - blurred))).max() < 1e-4
 
 
-def test_weak_detail_is_left_alone():
+def test_weak_detail_is_left_alone() -> None:
     rng = np.random.default_rng(0)
     noisy = np.clip(0.5 + rng.normal(0, 0.002, (1, 3, 50, 50)), 0, 1).astype(np.float32)
     photo = as_photo(noisy, np.uint16)
@@ -176,14 +179,14 @@ def test_weak_detail_is_left_alone():
     assert not np.array_equal(sharpen(photo, 2.0, threshold=0.0).pixels, photo.pixels)
 
 
-def test_sharpening_changes_light_and_not_colour():
+def test_sharpening_changes_light_and_not_colour() -> None:
     photo = as_photo(0.2 + 0.6 * scene(60, 70), np.uint16)
     before, after = photo.picture()[0], sharpen(photo, 1.0).picture()[0]
     assert np.abs(luma(after) - luma(before)).mean() > 0.005
     assert np.abs((after[0] - after[1]) - (before[0] - before[1])).max() < 1e-4
 
 
-def test_sharpened_tiles_are_the_whole(monkeypatch):
+def test_sharpened_tiles_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     alpha = np.where(np.indices((90, 110)).sum(0) % 37 < 20, 255, 0).astype(np.uint8)
     photo = as_photo(scene(90, 110), alpha=alpha)
     whole = sharpen(photo, 1.5, radius=2.3)
@@ -193,7 +196,7 @@ def test_sharpened_tiles_are_the_whole(monkeypatch):
     assert len(list(retouch.tiles(90, 110, halo=7))) == 12
 
 
-def test_what_hides_under_transparency_sharpens_nothing():
+def test_what_hides_under_transparency_sharpens_nothing() -> None:
     picture = np.full((1, 3, 40, 40), 0.5, np.float32)
     alpha = np.full((40, 40), 255, np.uint8)
     alpha[:, 20:] = 0
@@ -203,13 +206,13 @@ def test_what_hides_under_transparency_sharpens_nothing():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (3, 2)])
-def test_small_pictures_are_finished_too(size):
+def test_small_pictures_are_finished_too(size: tuple[int, int]) -> None:
     photo = as_photo(np.full((1, 3, *size), 0.4, np.float32))
     finished = Finish(sharpen=1.0, radius=3.0, contrast=0.5, upscale=2)(photo)
     assert finished.pixels.shape == (2 * size[0], 2 * size[1], 3)
 
 
-def test_what_was_done_is_kept_in_the_picture_in_order():
+def test_what_was_done_is_kept_in_the_picture_in_order() -> None:
     painted = replace(as_photo(scene(20, 30)), metadata=Metadata(recipe={"model": "some"}, copyright="me"))
     once = Finish(warmth=0.25)(painted)
     twice = Finish(sharpen=0.5, upscale=2)(once)
@@ -225,14 +228,14 @@ def test_what_was_done_is_kept_in_the_picture_in_order():
     assert Finish(warmth=0.1)(as_photo(scene(20, 30))).metadata.recipe["kind"] == UNPAINTED
 
 
-def test_the_same_again_gives_the_same_pixels():
+def test_the_same_again_gives_the_same_pixels() -> None:
     photo = as_photo(scene(40, 50))
     finished = Finish(0.1, 0.2, 0.3, 0.4, 0.5, upscale=2)(photo)
     (again,) = finishes(finished.metadata.recipe, "x.png")
     assert np.array_equal(again(photo).pixels, finished.pixels)
 
 
-def test_another_network_is_refused():
+def test_another_network_is_refused() -> None:
     with pytest.raises(ModelError, match="another network"):
         Finish(upscale=2, upscaler="0" * 64)(as_photo(scene(20, 30)))
 
@@ -251,7 +254,7 @@ def test_another_network_is_refused():
         [{"version": 3}],
     ],
 )
-def test_damaged_recipes_are_input_errors(found):
+def test_damaged_recipes_are_input_errors(found: Any) -> None:
     with pytest.raises(InputError, match=r"x\.png"):
         finishes({"finish": found}, "x.png")
 
@@ -260,6 +263,6 @@ def test_damaged_recipes_are_input_errors(found):
     "options",
     [*({name: amount} for name in COLOURS for amount in (1.01, -1.01, float("nan"))), {"sharpen": -0.1}, {"radius": 9}],
 )
-def test_amounts_out_of_range_are_refused(options):
+def test_amounts_out_of_range_are_refused(options: Any) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(options))} must be between"):
         Finish(**options)

@@ -1,9 +1,13 @@
 """Models of strangers: what a bundle may not do to who paints with it."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,32 +26,32 @@ node = helper.make_node
 
 
 @pytest.fixture
-def copy(bundle, tmp_path):
+def copy(bundle: Path, tmp_path: Path) -> Any:
     (tmp_path / "secret.txt").write_bytes(SECRET)
     return shutil.copytree(bundle, tmp_path / "copy")
 
 
-def edit_card(folder, edit):
+def edit_card(folder: Path, edit: Any) -> None:
     card = json.loads((folder / "card.json").read_text("utf-8"))
     edit(card)
     (folder / "card.json").write_text(json.dumps(card), "utf-8")
 
 
-def vouch(folder):
+def vouch(folder: Path) -> None:
     """Hashes on the card as the files are: they are the stranger's own."""
 
-    def edit(card):
+    def edit(card: Any) -> None:
         for name in card["files"]:
             card["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
     edit_card(folder, edit)
 
 
-def array(name, value, dtype=np.float32):
+def array(name: str, value: Any, dtype: Any = np.float32) -> Any:
     return numpy_helper.from_array(np.array(value, dtype), name)
 
 
-def generator(nodes, tensors=(), output=TensorProto.FLOAT):
+def generator(nodes: Any, tensors: Any = (), output: Any = TensorProto.FLOAT) -> Any:
     """As a generator is called."""
     info = helper.make_tensor_value_info
     ends = [
@@ -59,14 +63,14 @@ def generator(nodes, tensors=(), output=TensorProto.FLOAT):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8).SerializeToString()
 
 
-def external(location, length=21):
+def external(location: Any, length: int = 21) -> Any:
     tensor = TensorProto(name="w", data_type=TensorProto.UINT8, dims=[length], data_location=TensorProto.EXTERNAL)
     for key, value in (("location", str(location)), ("offset", "0"), ("length", str(length))):
         tensor.external_data.add(key=key, value=value)
     return tensor
 
 
-def leak(tensor):
+def leak(tensor: Any) -> Any:
     """Paints the mean of the bytes in that tensor."""
     nodes = [
         node("Cast", ["w"], ["f"], to=TensorProto.FLOAT),
@@ -76,16 +80,16 @@ def leak(tensor):
     return generator(nodes, [tensor])
 
 
-def paint(folder):
+def paint(folder: Path) -> Any:
     stylizer = Stylizer(folder, threads=1)
     return stylizer.decode(scene(16, 24), np.zeros((1, stylizer.card.affines), np.float32))
 
 
-def link(folder):
+def link(folder: Path) -> None:
     (folder / "innocent.bin").symlink_to(folder.parent / "secret.txt")
 
 
-def put(folder):
+def put(folder: Path) -> None:
     (folder / "innocent.bin").write_bytes(SECRET)
 
 
@@ -101,7 +105,7 @@ def put(folder):
     ],
     ids=["up", "absolute", "link", "not on the card", "proc", "round about"],
 )
-def test_a_graph_reads_no_file_but_its_weights(copy, location, prepare):
+def test_a_graph_reads_no_file_but_its_weights(copy: Any, location: str, prepare: Any) -> None:
     if prepare:
         prepare(copy)
     (copy / "generator.onnx").write_bytes(leak(external(location.format(copy.parent))))
@@ -110,7 +114,7 @@ def test_a_graph_reads_no_file_but_its_weights(copy, location, prepare):
         paint(copy)
 
 
-def test_weights_are_the_bytes_on_the_card_and_within_their_file(copy):
+def test_weights_are_the_bytes_on_the_card_and_within_their_file(copy: Any) -> None:
     (copy / "generator.onnx").write_bytes(leak(external(WEIGHTS)))
     vouch(copy)
     stored = (copy / WEIGHTS).read_bytes()
@@ -128,7 +132,7 @@ def test_weights_are_the_bytes_on_the_card_and_within_their_file(copy):
         paint(copy)
 
 
-def _as_matching(folder):
+def _as_matching(folder: Path) -> Any:
     """The same files under a card of that kind."""
     other = shutil.copytree(folder, folder.parent / "matching")
     card = json.loads((weights_dir("matching") / "card.json").read_text("utf-8"))
@@ -142,21 +146,21 @@ def _as_matching(folder):
     return other
 
 
-def test_a_graph_whose_weights_no_card_vouches_for_is_refused(bundle):
+def test_a_graph_whose_weights_no_card_vouches_for_is_refused(bundle: Path) -> None:
     path = bundle / "generator.onnx"
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(ModelError, match="in its own file are read"):
         load_graph(path, sha256, ENDS, 1)
 
 
-def test_a_stranger_s_weights_may_be_a_link_but_no_device_and_not_endless(copy, bundle):
+def test_a_stranger_s_weights_may_be_a_link_but_no_device_and_not_endless(copy: Any, bundle: Path) -> None:
     (copy / WEIGHTS).unlink()
     (copy / WEIGHTS).symlink_to(bundle / WEIGHTS)
     assert paint(copy).shape == (1, 3, 16, 24)
     for make, said in (
         (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
         (os.mkfifo, "no regular file"),
-        (lambda path: (path.touch(), os.truncate(path, 80 << 30)), "more than"),
+        (lambda path: (path.touch(), os.truncate(path, 80 << 30)), "more than"),  # type: ignore[func-returns-value]
     ):
         edit_card(copy, lambda card: card["files"].update({WEIGHTS: os.urandom(32).hex()}))
         (copy / WEIGHTS).unlink()
@@ -188,7 +192,9 @@ HUGE = [
     ],
     ids=["huge", "shape", "strings", "doubles", "infinite", "fails", "unknown", "empty", "noise"],
 )
-def test_what_a_graph_does_wrong_is_one_sentence(copy, capfd, content, error, said):
+def test_what_a_graph_does_wrong_is_one_sentence(
+    copy: Any, capfd: pytest.CaptureFixture[str], content: Any, error: Any, said: str
+) -> None:
     (copy / "generator.onnx").write_bytes(content)
     vouch(copy)
     with pytest.raises(error, match=said) as caught:
@@ -197,7 +203,7 @@ def test_what_a_graph_does_wrong_is_one_sentence(copy, capfd, content, error, sa
     assert capfd.readouterr() == ("", "")  # ONNX Runtime would say the same in its own words
 
 
-def test_want_of_memory_is_known_by_what_libraries_raise():
+def test_want_of_memory_is_known_by_what_libraries_raise() -> None:
     with pytest.raises(MemoryError) as caught:
         np.empty(1 << 50)
     assert is_out_of_memory(caught.value)
@@ -220,8 +226,8 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
-def test_a_card_of_odd_values_is_one_sentence(copy, key, value):
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])  # type: ignore[attr-defined]
+def test_a_card_of_odd_values_is_one_sentence(copy: Any, key: Any, value: Any) -> None:
     edit_card(copy, lambda card: card.update({key: value}))
     with pytest.raises(ModelError, match="files" if key == "files" else key) as caught:
         Stylizer(copy)
@@ -239,25 +245,25 @@ def test_a_card_of_odd_values_is_one_sentence(copy, key, value):
         (WEIGHTS, None),
     ],
 )
-def test_odd_hashes_on_a_card_are_one_sentence(copy, name, value):
+def test_odd_hashes_on_a_card_are_one_sentence(copy: Any, name: Any, value: Any) -> None:
     edit_card(copy, lambda card: card["files"].update({name: value}))
     with pytest.raises(ModelError, match=r"card\.json is not a model card: in 'files'") as caught:
         Stylizer(copy)
     assert str(caught.value).isprintable()
 
 
-def test_a_card_must_have_a_hash_of_the_weights(copy):
+def test_a_card_must_have_a_hash_of_the_weights(copy: Any) -> None:
     edit_card(copy, lambda card: card["files"].pop(WEIGHTS))
     with pytest.raises(ModelError, match=r"no hash of model\.safetensors"):
         Stylizer(copy)
 
 
-def test_a_card_that_is_no_plain_file_is_one_sentence(copy):
+def test_a_card_that_is_no_plain_file_is_one_sentence(copy: Any) -> None:
     path = copy / "card.json"
     for make, said in (
         (os.mkfifo, "no regular file"),
         (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
-        (lambda path: (path.touch(), os.truncate(path, 60 << 30)), "more than"),
+        (lambda path: (path.touch(), os.truncate(path, 60 << 30)), "more than"),  # type: ignore[func-returns-value]
         (lambda path: path.write_text('{"a":' + "[" * 200_000 + "]" * 200_000 + "}"), "nested too deeply"),
         (lambda path: path.write_text('{"thumbnail": 1e400}'), "too large"),
         (lambda path: path.mkdir(), "directory"),
@@ -270,7 +276,7 @@ def test_a_card_that_is_no_plain_file_is_one_sentence(copy):
                 read(copy)
 
 
-def test_weights_are_read_once_for_all_graphs(copy):
+def test_weights_are_read_once_for_all_graphs(copy: Any) -> None:
     stylizer = Stylizer(copy, threads=1)
     style = Style.from_image(scene(30, 30), "x", stylizer)
     (copy / WEIGHTS).write_bytes(b"changed since they were checked")

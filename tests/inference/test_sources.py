@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -6,7 +10,7 @@ from sfumato.inference.sources import BAND_ROWS, PixelSource
 
 
 @pytest.fixture(scope="module")
-def levels():
+def levels() -> Any:
     """(H, W, 3) in [0, 1]: waves, at a size that divides by nothing."""
     y, x = np.mgrid[0 : 2 * BAND_ROWS + 101, 0:613] / 60
     return 0.5 + 0.2 * np.stack([np.sin(x + y), np.sin(2 * x - y), np.cos(x)], -1)
@@ -14,7 +18,7 @@ def levels():
 
 @pytest.mark.parametrize("kind", ["8 bits", "16 bits", "alpha"])
 @pytest.mark.parametrize("size", [(41, 37), (200, 190), (613, 613)])
-def test_reduced_is_the_whole_at_another_size(levels, kind, size):
+def test_reduced_is_the_whole_at_another_size(levels: Any, kind: str, size: tuple[int, int]) -> None:
     dtype = np.uint16 if kind == "16 bits" else np.uint8
     pixels = np.rint(levels * np.iinfo(dtype).max).astype(dtype)
     alpha = None
@@ -29,7 +33,7 @@ def test_reduced_is_the_whole_at_another_size(levels, kind, size):
     np.testing.assert_allclose(reduced, expected, atol=0.012)
 
 
-def test_a_region_of_a_photo_shows_what_is_near_where_it_is_transparent():
+def test_a_region_of_a_photo_shows_what_is_near_where_it_is_transparent() -> None:
     pixels = np.full((40, 40, 3), 200, np.uint8)
     pixels[:, 20:] = 10
     alpha = np.full((40, 40), 255, np.uint8)
@@ -38,7 +42,7 @@ def test_a_region_of_a_photo_shows_what_is_near_where_it_is_transparent():
     np.testing.assert_allclose(region, 200 / 255, atol=1e-3)
 
 
-def test_what_stands_under_transparency_stays_between_black_and_white():
+def test_what_stands_under_transparency_stays_between_black_and_white() -> None:
     pixels = np.zeros((20, 1100, 3), np.uint8)  # the fill is kept at a third of that, and enlarged
     pixels[:, 548:] = 255
     alpha = np.zeros((20, 1100), np.uint8)

@@ -1,6 +1,10 @@
 """One NAME.sfumato file: what goes in comes out, equal tastes are equal files, and strangers' files do no harm."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,13 +30,13 @@ HASHES = tuple(f"{i:064x}" for i in range(3))
 
 
 @pytest.fixture(scope="module")
-def codes():
+def codes() -> Any:
     stylizer = Stylizer(threads=1)
     return tuple(stylizer.encode(work(hand, 0)) for hand in (0, 1))
 
 
 @pytest.fixture
-def taste(codes):
+def taste(codes: Any) -> PersonalStyle:
     return PersonalStyle(
         "anna",
         codes,
@@ -46,7 +50,7 @@ def taste(codes):
     )
 
 
-def rewritten(path, change=None, tensors=None, key="sfumato.taste"):
+def rewritten(path: Path, change: Any = None, tensors: Any = None, key: str = "sfumato.taste") -> None:
     """The file with another card or other tensors, as a stranger could write it."""
     data = path.read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -57,7 +61,7 @@ def rewritten(path, change=None, tensors=None, key="sfumato.taste"):
     path.write_bytes(save({**load(data), **(tensors or {})}, {key: json.dumps(card)}))
 
 
-def test_what_goes_in_comes_out(taste, tmp_path):
+def test_what_goes_in_comes_out(taste: PersonalStyle, tmp_path: Path) -> None:
     taste.save(tmp_path / "anna.sfumato")
     found = PersonalStyle.load(tmp_path / "anna.sfumato")
     for name in ("name", "codes", "weights", "liked", "disliked", "answers", "rights", "created", "model"):
@@ -65,14 +69,14 @@ def test_what_goes_in_comes_out(taste, tmp_path):
     assert np.array_equal(found.preference["mean"], [0, 1, 2])
 
 
-def test_equal_tastes_are_equal_files(taste, tmp_path):
+def test_equal_tastes_are_equal_files(taste: PersonalStyle, tmp_path: Path) -> None:
     taste.save(tmp_path / "one.sfumato")
     PersonalStyle.load(tmp_path / "one.sfumato").save(tmp_path / "two.sfumato")
     assert (tmp_path / "one.sfumato").read_bytes() == (tmp_path / "two.sfumato").read_bytes()
     assert (tmp_path / "one.sfumato").stat().st_size < 12_000
 
 
-def test_a_byte_that_changed_is_found(taste, tmp_path):
+def test_a_byte_that_changed_is_found(taste: PersonalStyle, tmp_path: Path) -> None:
     path = tmp_path / "anna.sfumato"
     taste.save(path)
     data = path.read_bytes()
@@ -89,7 +93,7 @@ def test_a_byte_that_changed_is_found(taste, tmp_path):
     assert PersonalStyle.load(path).codes == taste.codes
 
 
-def test_its_styles_are_named_after_it(taste):
+def test_its_styles_are_named_after_it(taste: PersonalStyle) -> None:
     assert [style.name for style in taste.styles] == ["anna", "anna/2"]
     assert taste.style.code == taste.codes[0]
     assert taste.style.about["kind"] == "personal"
@@ -101,7 +105,7 @@ def test_its_styles_are_named_after_it(taste):
             taste.style_named(f"anna/{number}")
 
 
-def test_each_photo_takes_the_style_that_is_nearest_to_its_own_palette_and_tones(taste):
+def test_each_photo_takes_the_style_that_is_nearest_to_its_own_palette_and_tones(taste: PersonalStyle) -> None:
     stylizer = Stylizer(threads=1)
     for hand, name in ((0, "anna"), (1, "anna/2")):
         photo = work(hand, 7)
@@ -109,7 +113,7 @@ def test_each_photo_takes_the_style_that_is_nearest_to_its_own_palette_and_tones
         assert taste.style_for(stylizer, Photo(to_uint8(photo))).name == name
 
 
-def test_a_taste_of_another_model_says_so(taste, stylizer):
+def test_a_taste_of_another_model_says_so(taste: PersonalStyle, stylizer: Stylizer) -> None:
     with pytest.raises(ModelError, match=r"was made by the model 'base.* and this is 'tiny'; learn it again"):
         taste.style_for(stylizer, scene(64, 64))
     with pytest.raises(ModelError, match="learn it again"):
@@ -129,19 +133,19 @@ def test_a_taste_of_another_model_says_so(taste, stylizer):
         ({"codes": ()}, "a weight each"),
     ],
 )
-def test_parts_that_do_not_fit_are_refused(taste, change, said):
+def test_parts_that_do_not_fit_are_refused(taste: PersonalStyle, change: Any, said: str) -> None:
     parts = {**vars(taste), **change}
     with pytest.raises(ModelError, match=said):
         PersonalStyle(**parts)
 
 
-def test_codes_of_two_models_are_refused(taste):
+def test_codes_of_two_models_are_refused(taste: PersonalStyle) -> None:
     other = StyleCode(taste.codes[1].vector, "another", taste.codes[1].look)
     with pytest.raises(ModelError, match="of several"):
         PersonalStyle("anna", (taste.codes[0], other), (1.0, 1.0))
 
 
-def test_files_that_are_no_tastes_are_one_sentence(taste, tmp_path):
+def test_files_that_are_no_tastes_are_one_sentence(taste: PersonalStyle, tmp_path: Path) -> None:
     path = tmp_path / "anna.sfumato"
     with pytest.raises(InputError, match=r"No such file.*check the name"):
         PersonalStyle.load(path)
@@ -180,7 +184,7 @@ def test_files_that_are_no_tastes_are_one_sentence(taste, tmp_path):
         lambda card: card.pop("format"),
     ],
 )
-def test_a_card_with_other_types_is_damaged(taste, tmp_path, change):
+def test_a_card_with_other_types_is_damaged(taste: PersonalStyle, tmp_path: Path, change: Any) -> None:
     path = tmp_path / "anna.sfumato"
     taste.save(path)
     rewritten(path, change)
@@ -199,7 +203,7 @@ def test_a_card_with_other_types_is_damaged(taste, tmp_path, change):
         {"more": np.zeros(1)},
     ],
 )
-def test_tensors_of_another_shape_are_damaged(taste, tmp_path, tensors):
+def test_tensors_of_another_shape_are_damaged(taste: PersonalStyle, tmp_path: Path, tensors: Any) -> None:
     path = tmp_path / "anna.sfumato"
     taste.save(path)
     rewritten(path, tensors=tensors)
@@ -207,7 +211,7 @@ def test_tensors_of_another_shape_are_damaged(taste, tmp_path, tensors):
         PersonalStyle.load(path)
 
 
-def test_a_file_of_a_later_version_says_so(taste, tmp_path):
+def test_a_file_of_a_later_version_says_so(taste: PersonalStyle, tmp_path: Path) -> None:
     path = tmp_path / "anna.sfumato"
     taste.save(path)
     rewritten(path, lambda card: card.update(format=2))
@@ -215,12 +219,12 @@ def test_a_file_of_a_later_version_says_so(taste, tmp_path):
         PersonalStyle.load(path)
 
 
-def test_it_cannot_be_written_where_a_folder_is(taste, tmp_path):
+def test_it_cannot_be_written_where_a_folder_is(taste: PersonalStyle, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="a folder has that name"):
         taste.save(tmp_path)
 
 
-def test_a_taste_is_a_style_by_its_name(taste, store):
+def test_a_taste_is_a_style_by_its_name(taste: PersonalStyle, store: Path) -> None:
     assert personal_names() == []  # the store is not there
     taste.save(personal_path("anna"))
     assert personal_names() == ["anna"]
@@ -237,13 +241,13 @@ def test_a_taste_is_a_style_by_its_name(taste, store):
         new_style_path("anna")
 
 
-def test_files_that_lie_in_the_store_by_chance_are_no_styles(taste, store):
+def test_files_that_lie_in_the_store_by_chance_are_no_styles(taste: PersonalStyle, store: Path) -> None:
     for place in ("anna/bert.sfumato", "Anna B/Anna B.sfumato", "anna.sfumato"):
         taste.save(store / place)
     assert personal_names() == []
 
 
-def test_a_folder_without_a_taste_says_what_is_missing(store):
+def test_a_folder_without_a_taste_says_what_is_missing(store: Path) -> None:
     (store / "anna").mkdir(parents=True)
     with pytest.raises(UsageError, match="anna is no style yet: `sfumato personal show anna` says"):
         style_path("anna")
@@ -261,11 +265,13 @@ def test_a_folder_without_a_taste_says_what_is_missing(store):
         ("anna/99999999999999999999", ("anna/99999999999999999999", 1)),
     ],
 )
-def test_a_name_and_which_of_its_styles(name, parts):
+def test_a_name_and_which_of_its_styles(name: str, parts: tuple[str, int]) -> None:
     assert split_name(name) == parts
 
 
-def test_a_style_by_its_name_and_by_its_file_gives_the_same_pixels(taste, store, tmp_path):
+def test_a_style_by_its_name_and_by_its_file_gives_the_same_pixels(
+    taste: PersonalStyle, store: Path, tmp_path: Path
+) -> None:
     taste.save(personal_path("anna"))
     taste.save(tmp_path / "given.sfumato")
     stylizer, photo = Stylizer(threads=1), scene(64, 80)

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
 
@@ -5,7 +7,7 @@ from sfumato.inference.tiling import ALIGNMENT, HALO, TILE, tiles
 
 
 @pytest.mark.parametrize("size", [(16, 16), (1, 5000), (1120, 1121), (1024, 3000), (4000, 2999)])
-def test_tiles_cover_a_picture_once_and_see_their_surroundings(size):
+def test_tiles_cover_a_picture_once_and_see_their_surroundings(size: tuple[int, int]) -> None:
     height, width = size
     covered = np.zeros(size, np.uint8)
     for tile in tiles(height, width):
@@ -21,13 +23,13 @@ def test_tiles_cover_a_picture_once_and_see_their_surroundings(size):
     assert (covered == 1).all()
 
 
-def test_a_picture_that_fits_is_one_tile():
+def test_a_picture_that_fits_is_one_tile() -> None:
     [tile] = tiles(TILE + HALO, TILE)
     assert tile.shape == (TILE + HALO, TILE)
     assert tile.origin == (0, 0)
 
 
-def test_tiles_are_cut_to_a_smaller_picture():
+def test_tiles_are_cut_to_a_smaller_picture() -> None:
     [tile] = tiles(16, 300)
     cut = tile.within(1, 300)
     assert cut.shape == (1, 300)

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +17,12 @@ from sfumato.quality.similarity import psnr
 from support import scene
 
 
-def photo(height=90, width=110, dtype=np.uint16, alpha=None):
+def photo(height: int = 90, width: int = 110, dtype: Any = np.uint16, alpha: Any = None) -> Photo:
     return Photo(to_levels(scene(height, width), np.dtype(dtype)), alpha)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_twice_the_size_and_the_same_picture(dtype):
+def test_twice_the_size_and_the_same_picture(dtype: Any) -> None:
     small = photo(dtype=dtype)
     large = upscale(small, threads=1)
     assert large.pixels.shape == (180, 220, 3)
@@ -28,15 +31,15 @@ def test_twice_the_size_and_the_same_picture(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_grey_stays_grey(dtype):
+def test_grey_stays_grey(dtype: Any) -> None:
     small = photo(dtype=dtype)
-    grey = Photo(np.repeat(small.pixels[:, :, 1:2], 3, 2), None)
+    grey = Photo(np.repeat(small.pixels[:, :, 1:2], 3, 2), None)  # type: ignore[arg-type]
     large = upscale(grey, threads=1).pixels
     assert (large == large[:, :, :1]).all()
-    assert np.ptp(large) > 0.5 * np.iinfo(dtype).max
+    assert np.ptp(large) > 0.5 * np.iinfo(dtype).max  # type: ignore[operator]
 
 
-def test_tiles_are_the_whole():
+def test_tiles_are_the_whole() -> None:
     small = photo()
     whole = upscale(small, threads=1)
     tiled = upscale(small, threads=1, tile=32)
@@ -45,7 +48,7 @@ def test_tiles_are_the_whole():
     assert (differs > 0).mean() < 0.05
 
 
-def test_the_halo_is_wider_than_what_the_network_sees():
+def test_the_halo_is_wider_than_what_the_network_sees() -> None:
     x = scene(64, 64)
     changed = x.copy()
     changed[..., :20] = 0.5
@@ -54,7 +57,7 @@ def test_the_halo_is_wider_than_what_the_network_sees():
     assert differs[:40].max() > 0.01
 
 
-def test_alpha_grows_along_and_what_it_hides_does_not_show():
+def test_alpha_grows_along_and_what_it_hides_does_not_show() -> None:
     alpha = np.full((40, 40), 255, np.uint8)
     alpha[:, 20:] = 0
     picture = np.full((1, 3, 40, 40), 0.5, np.float32)
@@ -68,14 +71,14 @@ def test_alpha_grows_along_and_what_it_hides_does_not_show():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_alpha_is_enlarged_tile_by_tile_as_the_whole(dtype):
+def test_alpha_is_enlarged_tile_by_tile_as_the_whole(dtype: Any) -> None:
     alpha = to_levels(scene(90, 110), np.dtype(dtype))[..., 0]
     tiled = upscale(photo(dtype=dtype, alpha=alpha), threads=1, tile=32).alpha
     whole = np.clip(resample(alpha.astype(np.float32), 180, 220, Image.Resampling.BICUBIC), 0, np.iinfo(dtype).max)
     assert np.array_equal(tiled, np.rint(whole))
 
 
-def test_memory_does_not_grow_with_the_alpha():
+def test_memory_does_not_grow_with_the_alpha() -> None:
     long = Photo(np.zeros((24, 20_000, 3), np.uint8), np.full((24, 20_000), 255, np.uint8))
     tracemalloc.start()
     try:
@@ -86,18 +89,18 @@ def test_memory_does_not_grow_with_the_alpha():
     assert peak < 1.5 * 4 * (long.pixels.nbytes + long.alpha.nbytes)  # in floats, the alpha alone is as much again
 
 
-def test_flat_colours_stay_flat():
+def test_flat_colours_stay_flat() -> None:
     for level in (0.0, 0.2, 0.5, 1.0):
         flat = np.full((1, 3, 24, 24), level, np.float32)
         assert np.abs(upscaled(flat, 1) - level).max() < 0.01
 
 
-def test_no_checkerboard():
+def test_no_checkerboard() -> None:
     smooth = resize(scene(24, 24), 96, 96)
     assert checkerboard(upscaled(smooth, 1)).value < 1
 
 
-def test_what_ships_beats_bicubic_on_a_scene_that_it_was_not_trained_on():
+def test_what_ships_beats_bicubic_on_a_scene_that_it_was_not_trained_on() -> None:
     y, x = np.mgrid[0:128, 0:160].astype(np.float32)
     discs = sum(((x - 40 * i) ** 2 + (y - 30 * i) ** 2 < 200 + 80 * i).astype(np.float32) for i in range(1, 4))
     large = np.stack([np.clip(0.2 + 0.3 * discs, 0, 1), 0.7 - 0.2 * discs, np.full_like(x, 0.4)])[None]
@@ -107,13 +110,13 @@ def test_what_ships_beats_bicubic_on_a_scene_that_it_was_not_trained_on():
     assert psnr(upscaled(small, 1), large) > psnr(plain, large) + 0.4
 
 
-def test_more_pixels_than_any_picture_has_are_refused_before_any_work(monkeypatch):
+def test_more_pixels_than_any_picture_has_are_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, str(4 * 90 * 110 - 1))
     with pytest.raises(InputError, match="220 x 180 pixels, more than"):
         upscale(photo())
 
 
-def test_the_card_s_hash_is_of_the_network():
+def test_the_card_s_hash_is_of_the_network() -> None:
     import hashlib
 
     from sfumato.assets import weights_dir

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,18 +14,18 @@ HINGE = OBJECTIVES["hinge"]
 
 
 @pytest.fixture
-def logits():
+def logits() -> Any:
     """Two scales, three roles, some values beyond the hinge on both sides."""
     generator = torch.Generator().manual_seed(0)
     shapes = ((2, 1, 4, 5), (2, 1, 2, 2))
     return [[2 * torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes] for _ in range(3)]
 
 
-def log_sigmoid(x):
+def log_sigmoid(x: Any) -> Any:
     return np.log(1 / (1 + np.exp(-x)))
 
 
-def softplus(x):
+def softplus(x: Any) -> Any:
     return np.log1p(np.exp(x))
 
 
@@ -35,7 +38,7 @@ FORMULAS = {
 }
 
 
-def numpy_losses(name, real, fake, wrong=None):
+def numpy_losses(name: str, real: Any, fake: Any, wrong: Any = None) -> Any:
     """Discriminator's and generator's loss, scale by scale."""
     d, g = [], []
     for i, (r, f) in enumerate(zip(real, fake, strict=True)):
@@ -53,7 +56,7 @@ def numpy_losses(name, real, fake, wrong=None):
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_losses_are_their_formulas(name, logits):
+def test_losses_are_their_formulas(name: Any, logits: Any) -> None:
     game = OBJECTIVES[name]
     real, fake, wrong = ([x.numpy() for x in role] for role in logits)
     conditional, generator = numpy_losses(name, real, fake, wrong)
@@ -63,11 +66,11 @@ def test_losses_are_their_formulas(name, logits):
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_gradients_are_finite_differences(name, logits):
+def test_gradients_are_finite_differences(name: Any, logits: Any) -> None:
     game, scales = OBJECTIVES[name], len(logits[0])
     flat = [x.requires_grad_() for role in logits for x in role]
 
-    def discriminator(*xs):
+    def discriminator(*xs: Any) -> Any:
         return game.discriminator(xs[:scales], xs[scales : 2 * scales], xs[2 * scales :] or None)
 
     assert torch.autograd.gradcheck(discriminator, flat)
@@ -76,7 +79,7 @@ def test_gradients_are_finite_differences(name, logits):
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_the_two_pull_apart(name, logits):
+def test_the_two_pull_apart(name: Any, logits: Any) -> None:
     """The discriminator lifts real and lowers the others; the generator lifts its own."""
     game = OBJECTIVES[name]
     real, fake, wrong = ([x.clamp(-0.4, 0.4).requires_grad_() for x in role] for role in logits)
@@ -88,7 +91,7 @@ def test_the_two_pull_apart(name, logits):
     assert all((x.grad < 0).all() for x in lifted)
 
 
-def test_equal_logits_cost_what_an_undecided_discriminator_costs():
+def test_equal_logits_cost_what_an_undecided_discriminator_costs() -> None:
     zero = [torch.zeros(1, 1, 3, 3), torch.zeros(1, 1, 1, 1)]
     log2 = math.log(2)
     expected = {
@@ -106,7 +109,7 @@ def test_equal_logits_cost_what_an_undecided_discriminator_costs():
     assert expected.keys() == OBJECTIVES.keys()
 
 
-def test_a_sure_discriminator_has_nothing_to_learn_from_a_hinge():
+def test_a_sure_discriminator_has_nothing_to_learn_from_a_hinge() -> None:
     sure = [torch.full((1, 1, 3, 3), 1.5)]
     assert float(HINGE.discriminator(sure, [-sure[0]], [-sure[0]])) == 0
     assert float(HINGE.discriminator([-sure[0]], sure, sure)) == 5
@@ -115,7 +118,7 @@ def test_a_sure_discriminator_has_nothing_to_learn_from_a_hinge():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_huge_logits_have_finite_losses_and_gradients(name, sign, dtype):
+def test_huge_logits_have_finite_losses_and_gradients(name: Any, sign: int, dtype: Any) -> None:
     game = OBJECTIVES[name]
     real, fake, wrong = (torch.full((1, 1, 2, 2), s * 1e4, dtype=dtype).requires_grad_() for s in (sign, -sign, -sign))
     losses = torch.stack([game.discriminator([real], [fake], [wrong]), game.generator([fake], [real])])
@@ -125,7 +128,7 @@ def test_huge_logits_have_finite_losses_and_gradients(name, sign, dtype):
     assert all(x.grad.isfinite().all() for x in (real, fake, wrong))
 
 
-def test_the_minimax_generator_saturates_where_the_others_push():
+def test_the_minimax_generator_saturates_where_the_others_push() -> None:
     """Where the discriminator is sure of an output the minimax game has no slope: hence Goodfellow's section 3."""
     slopes = {}
     for name, game in OBJECTIVES.items():
@@ -136,7 +139,7 @@ def test_the_minimax_generator_saturates_where_the_others_push():
     assert all(slope > 0.99 for slope in slopes.values())
 
 
-def test_only_a_relativistic_generator_needs_real_patches(logits):
+def test_only_a_relativistic_generator_needs_real_patches(logits: Any) -> None:
     for name, game in OBJECTIVES.items():
         assert game.needs_real == (name == "relativistic")
         if game.needs_real:
@@ -146,27 +149,27 @@ def test_only_a_relativistic_generator_needs_real_patches(logits):
             assert game.generator(logits[1]) == game.generator(logits[1], logits[0])
 
 
-def test_a_shift_of_all_logits_means_nothing_to_pairs(logits):
+def test_a_shift_of_all_logits_means_nothing_to_pairs(logits: Any) -> None:
     game = OBJECTIVES["relativistic"]
     shifted = [[x + 7 for x in role] for role in logits]
     assert float(game.discriminator(*shifted)) == pytest.approx(float(game.discriminator(*logits)))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_scales_must_agree(name, logits):
+def test_scales_must_agree(name: Any, logits: Any) -> None:
     with pytest.raises(ValueError, match="shorter"):
         OBJECTIVES[name].discriminator(logits[0], logits[1][:1], logits[2])
     with pytest.raises(ValueError, match="shorter"):
         OBJECTIVES[name].discriminator(logits[0], logits[1], logits[2][:1])
 
 
-def test_an_unknown_objective_is_named_with_those_that_there_are():
+def test_an_unknown_objective_is_named_with_those_that_there_are() -> None:
     assert objective("lsgan") is OBJECTIVES["lsgan"]
     with pytest.raises(UsageError, match=r"'wgan'.*bce, nonsaturating, lsgan, hinge, relativistic"):
         objective("wgan")
 
 
-def test_accuracy_is_balanced_over_signs_and_scales():
+def test_accuracy_is_balanced_over_signs_and_scales() -> None:
     real = [torch.tensor([1.0, 1, 1, -1]).view(1, 1, 2, 2), torch.tensor([1.0]).view(1, 1, 1, 1)]
     fake = [torch.tensor([-1.0, 1, 1, 1]).view(1, 1, 2, 2), torch.tensor([0.0]).view(1, 1, 1, 1)]
     assert float(accuracy(real, fake)) == pytest.approx(((0.75 + 0.25) / 2 + 1) / 2)
@@ -174,7 +177,7 @@ def test_accuracy_is_balanced_over_signs_and_scales():
     assert HINGE.accuracy(real, fake) == accuracy(real, fake)
 
 
-def test_accuracy_is_asked_where_the_game_decides():
+def test_accuracy_is_asked_where_the_game_decides() -> None:
     low, high = [torch.full((1, 1, 2, 2), 0.2)], [torch.full((1, 1, 2, 2), 0.7)]
     assert OBJECTIVES["hinge"].accuracy(high, low) == 0.5  # both are above 0
     assert OBJECTIVES["lsgan"].accuracy(high, low) == 1  # on either side of one half

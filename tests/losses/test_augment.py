@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from sfumato.losses.config import Augment
 from sfumato.parallel import Rows
 
 
-def augment_with(**settings):
+def augment_with(**settings: Any) -> Any:
     return partial(augmented, Augment(**settings))
 
 
@@ -21,25 +24,25 @@ ONLY = {  # one kind at a time, strong enough to be seen on small pictures
 }
 
 
-def pictures(*shape, dtype=torch.float32):
+def pictures(*shape: Any, dtype: Any = torch.float32) -> Any:
     return torch.rand(shape or (4, 3, 16, 20), generator=torch.Generator().manual_seed(0), dtype=dtype)
 
 
-def test_probability_zero_is_the_identity_bit_for_bit():
+def test_probability_zero_is_the_identity_bit_for_bit() -> None:
     x = pictures()
     assert torch.equal(augment_with(p=0)(x, 1), x)
     nothing = augment_with(translation=0, cutout=0, colour=0)
     assert torch.equal(nothing(x, 1), x)
 
 
-def test_equal_keys_draw_equally_and_others_do_not():
+def test_equal_keys_draw_equally_and_others_do_not() -> None:
     augment, x = augment_with(colour=0.5), pictures()
     assert torch.equal(augment(x, 3, 7, REAL), augment(x, 3, 7, REAL))
     for other in ((3, 7, FAKE), (3, 8, REAL), (4, 7, REAL)):
         assert not torch.equal(augment(x, 3, 7, REAL), augment(x, *other))
 
 
-def test_the_state_of_torch_s_own_generator_plays_no_part():
+def test_the_state_of_torch_s_own_generator_plays_no_part() -> None:
     augment, x = augment_with(), pictures()
     torch.manual_seed(1)
     first = augment(x, 5)
@@ -49,19 +52,19 @@ def test_the_state_of_torch_s_own_generator_plays_no_part():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_picture_s_draws_do_not_depend_on_how_many_there_are():
+def test_a_picture_s_draws_do_not_depend_on_how_many_there_are() -> None:
     augment, x = augment_with(), pictures()
     assert torch.allclose(augment(x, 5)[:2], augment(x[:2], 5))
 
 
-def test_pictures_of_one_batch_are_augmented_differently():
+def test_pictures_of_one_batch_are_augmented_differently() -> None:
     x = pictures(1, 3, 16, 16).expand(8, -1, -1, -1)
     for name, augment in ONLY.items():
         views = augment(x, 0)
         assert len({view.numpy().tobytes() for view in views}) > 4, name
 
 
-def test_translation_moves_and_reflects():
+def test_translation_moves_and_reflects() -> None:
     """Each view is a window of the picture reflected at its borders, at most a quarter of a side away."""
     x = pictures(64, 3, 16, 20).numpy()
     views = ONLY["translation"](torch.from_numpy(x), 0).numpy()
@@ -80,7 +83,7 @@ def test_translation_moves_and_reflects():
     assert (min(tops), max(tops), min(lefts), max(lefts)) == (0, 8, 0, 10)
 
 
-def test_cutout_is_one_grey_rectangle():
+def test_cutout_is_one_grey_rectangle() -> None:
     x = 0.8 + 0.1 * pictures(64, 3, 16, 20)
     areas = []
     for picture, view in zip(x, ONLY["cutout"](x, 0), strict=True):
@@ -97,7 +100,7 @@ def test_cutout_is_one_grey_rectangle():
     assert min(areas) < 40  # some lie over the border
 
 
-def test_colour_is_brightness_saturation_and_contrast():
+def test_colour_is_brightness_saturation_and_contrast() -> None:
     """An affine map of each picture that keeps greys grey; its three parts are within the paper's bounds."""
     x = pictures(64, 3, 8, 8, dtype=torch.float64)
     views = ONLY["colour"](x, 0)
@@ -114,14 +117,14 @@ def test_colour_is_brightness_saturation_and_contrast():
         assert high - 0.1 * (high - low) < value.max() <= high
 
 
-def test_weak_colour_changes_little():
+def test_weak_colour_changes_little() -> None:
     x = pictures(32, 3, 8, 8)
     change = (augment_with(translation=0, cutout=0)(x, 0) - x).abs().max()
     assert 0 < change < 0.15
 
 
 @pytest.mark.parametrize("kind", ONLY)
-def test_each_kind_has_its_own_probability(kind):
+def test_each_kind_has_its_own_probability(kind: str) -> None:
     x = pictures(1, 3, 16, 16).expand(400, -1, -1, -1)
     rare = partial(augmented, ONLY[kind].args[0].model_copy(update={"p": 0.25}))
     changed = (rare(x, 0) != x).flatten(1).any(1)
@@ -130,7 +133,7 @@ def test_each_kind_has_its_own_probability(kind):
     assert torch.equal(rare(x, 0)[changed], ONLY[kind](x, 0)[changed])
 
 
-def test_gradients_flow_through_and_are_finite_differences():
+def test_gradients_flow_through_and_are_finite_differences() -> None:
     augment = augment_with(colour=0.5)
     x = pictures(2, 3, 8, 8, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(lambda pictures: augment(pictures, 0), (x,))
@@ -138,7 +141,7 @@ def test_gradients_flow_through_and_are_finite_differences():
     assert gradient.abs().sum() > 1
 
 
-def test_the_generator_s_gradient_stops_at_the_hole():
+def test_the_generator_s_gradient_stops_at_the_hole() -> None:
     x = (0.8 + 0.1 * pictures(4, 3, 16, 16)).requires_grad_()
     view = ONLY["cutout"](x, 1)
     view.sum().backward()
@@ -148,7 +151,7 @@ def test_the_generator_s_gradient_stops_at_the_hole():
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (1, 3, 1, 1), (2, 3, 7, 3)])
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_plain_and_tiny_pictures_stay_finite(shape, value):
+def test_plain_and_tiny_pictures_stay_finite(shape: tuple[int, int, int, int], value: float) -> None:
     x = torch.full(shape, value, requires_grad=True)
     y = augment_with(colour=1, translation=0.5, cutout=1)(x, 0)
     assert y.shape == shape
@@ -157,18 +160,18 @@ def test_plain_and_tiny_pictures_stay_finite(shape, value):
     assert x.grad.isfinite().all()
 
 
-def test_the_kind_of_number_stays():
+def test_the_kind_of_number_stays() -> None:
     for dtype in (torch.bfloat16, torch.float32, torch.float64):
         assert augment_with()(pictures().to(dtype), 0).dtype == dtype
 
 
-def test_shares_out_of_range_are_refused():
+def test_shares_out_of_range_are_refused() -> None:
     for wrong in ({"p": 1.5}, {"translation": 0.6}, {"cutout": -0.1}, {"color": 0.1}):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             augment_with(**wrong)
 
 
-def test_processes_augment_their_rows_as_one_would():
+def test_processes_augment_their_rows_as_one_would() -> None:
     augment, x = augment_with(colour=0.5), pictures(6, 3, 16, 16)
     whole = augment(x, 3, 7, REAL)
     for process in range(3):

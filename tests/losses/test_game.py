@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,27 +18,27 @@ KEY = (5, 32)  # a step with penalties
 
 
 @pytest.fixture
-def discriminator():
+def discriminator() -> Any:
     torch.manual_seed(0)
     return PatchDiscriminator((8, 8, 8), 0).eval()
 
 
 @pytest.fixture
-def conditional():
+def conditional() -> Any:
     torch.manual_seed(0)
     return PatchDiscriminator((8, 8, 8), 6).eval()
 
 
 @pytest.fixture
-def pictures():
+def pictures() -> Any:
     generator = torch.Generator().manual_seed(1)
     return [torch.rand(3, 3, 48, 48, generator=generator) for _ in range(2)]
 
 
-def test_plain_games_are_their_objectives(discriminator, pictures):
+def test_plain_games_are_their_objectives(discriminator: Any, pictures: Any) -> None:
     real, fake = pictures
     for name, objective in OBJECTIVES.items():
-        game = Game(objective=name)
+        game = Game(objective=name)  # type: ignore[arg-type]
         loss, report = discriminator_loss(game, discriminator, real, fake, None, KEY)
         on_real, on_fake = discriminator(real), discriminator(fake)
         assert torch.equal(loss, objective.discriminator(on_real, on_fake))
@@ -44,7 +48,9 @@ def test_plain_games_are_their_objectives(discriminator, pictures):
         )
 
 
-def test_both_halves_see_the_same_augmentation_and_the_generator_learns_through_it(discriminator, pictures):
+def test_both_halves_see_the_same_augmentation_and_the_generator_learns_through_it(
+    discriminator: Any, pictures: Any
+) -> None:
     real, fake = pictures
     game = Game(augment=Augment(colour=0))  # whose contrast would send a gradient to hidden pixels too
     shown, painted = augmented(game.augment, real, *KEY, REAL), augmented(game.augment, fake, *KEY, FAKE)
@@ -58,7 +64,7 @@ def test_both_halves_see_the_same_augmentation_and_the_generator_learns_through_
     assert 0.3 < float((fake.grad != 0).float().mean()) < 1  # all that no cutout hides
 
 
-def test_penalties_are_lazy_and_count_for_the_steps_between(discriminator, pictures):
+def test_penalties_are_lazy_and_count_for_the_steps_between(discriminator: Any, pictures: Any) -> None:
     real, fake = pictures
     game = Game(r1=2.0, r2=0.5, penalty_every=8)
     plain, _ = discriminator_loss(Game(), discriminator, real, fake, None, KEY)
@@ -76,7 +82,7 @@ def test_penalties_are_lazy_and_count_for_the_steps_between(discriminator, pictu
     assert all(p.grad is not None for p in discriminator.parameters())
 
 
-def test_a_code_makes_wrong_pairs_count_and_without_any_outputs_stand_in(conditional, pictures):
+def test_a_code_makes_wrong_pairs_count_and_without_any_outputs_stand_in(conditional: Any, pictures: Any) -> None:
     real, fake = pictures
     code = torch.randn(3, 6, generator=torch.Generator().manual_seed(2))
     hinge = OBJECTIVES["hinge"]
@@ -88,7 +94,7 @@ def test_a_code_makes_wrong_pairs_count_and_without_any_outputs_stand_in(conditi
     assert torch.equal(loss, hinge.discriminator(on_real, on_fake, on_fake))
 
 
-def test_an_unknown_objective_is_one_sentence():
+def test_an_unknown_objective_is_one_sentence() -> None:
     with pytest.raises(UsageError, match="objective"):
         Game.parse({"objective": "wasserstein"}, "a test")
     assert issubclass(Game, Config)

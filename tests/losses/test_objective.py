@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 
@@ -6,7 +10,7 @@ from sfumato.losses.config import LossWeights
 from sfumato.losses.objective import total_loss
 
 
-def test_the_articles_alpha_weighs_content_against_style():
+def test_the_articles_alpha_weighs_content_against_style() -> None:
     weights = LossWeights.from_alpha(0.3).model_dump()
     assert weights.pop("content") == pytest.approx(0.3)
     assert weights.pop("statistics") + weights.pop("gram") == pytest.approx(0.7)
@@ -14,7 +18,7 @@ def test_the_articles_alpha_weighs_content_against_style():
     assert LossWeights.from_alpha(1).content == 1
 
 
-def test_alpha_shares_out_content_and_style_and_leaves_the_rest():
+def test_alpha_shares_out_content_and_style_and_leaves_the_rest() -> None:
     usual, set_ = LossWeights(), LossWeights(alpha=0.25)
     whole = usual.content + usual.statistics + usual.gram
     assert set_.content == pytest.approx(0.25 * whole)
@@ -31,17 +35,17 @@ def test_alpha_shares_out_content_and_style_and_leaves_the_rest():
     assert again.model_dump() == set_.model_dump()
 
 
-def test_both_ends_of_alpha():
+def test_both_ends_of_alpha() -> None:
     assert (LossWeights(alpha=1).statistics, LossWeights(alpha=1).gram, LossWeights(alpha=0).content) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("values", [{"alpha": 1.5}, {"alpha": -0.1}, {"alpha": 0.5, "statistics": 0, "gram": 0}])
-def test_an_alpha_that_cannot_be_is_one_sentence(values):
+def test_an_alpha_that_cannot_be_is_one_sentence(values: Any) -> None:
     with pytest.raises(UsageError, match="alpha"):
         LossWeights(**values)
 
 
-def test_the_total_is_the_weighted_sum_and_the_report_the_bare_terms():
+def test_the_total_is_the_weighted_sum_and_the_report_the_bare_terms() -> None:
     terms = {"content": torch.tensor(2.0, requires_grad=True), "leak": torch.tensor(0.5, requires_grad=True)}
     total, report = total_loss(terms, LossWeights(content=3.0, leak=4.0))
     assert float(total.detach()) == 8
@@ -51,7 +55,7 @@ def test_the_total_is_the_weighted_sum_and_the_report_the_bare_terms():
     assert not any(t.requires_grad for t in report.values())
 
 
-def test_a_weight_of_zero_silences_a_term():
+def test_a_weight_of_zero_silences_a_term() -> None:
     broken, term = (torch.tensor(v, requires_grad=True) for v in (float("nan"), 2.0))
     loss, report = total_loss({"content": broken, "gram": term}, LossWeights(content=0.0, gram=1.0))
     loss.backward()
@@ -60,15 +64,15 @@ def test_a_weight_of_zero_silences_a_term():
     assert report.keys() == {"content", "gram"}  # reported all the same
 
 
-def test_an_unknown_term_is_a_programming_error():
+def test_an_unknown_term_is_a_programming_error() -> None:
     with pytest.raises(KeyError, match="colour"):
         total_loss({"colour": torch.tensor(1.0)}, LossWeights())
 
 
-def test_an_unknown_weight_is_named_with_those_that_there_are():
+def test_an_unknown_weight_is_named_with_those_that_there_are() -> None:
     with pytest.raises(UsageError, match=r"styel.*statistics"):
-        LossWeights(styel=1.0)
+        LossWeights(styel=1.0)  # type: ignore[call-arg]
 
 
-def test_terms_that_came_later_are_off_until_asked_for():
+def test_terms_that_came_later_are_off_until_asked_for() -> None:
     assert [getattr(LossWeights(), name) for name in ("content_raw", "laplacian", "sliced")] == [0, 0, 0]

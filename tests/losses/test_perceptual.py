@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -30,7 +34,7 @@ from sfumato.losses.perceptual import (
 CHANNELS = dict(zip(STYLE_LAYERS, (4, 6, 8, 8), strict=True))
 
 
-def features(seed, batch=2, scale=1.0):
+def features(seed: int, batch: int = 2, scale: float = 1.0) -> Any:
     generator = torch.Generator().manual_seed(seed)
     sides = dict(zip(STYLE_LAYERS, (12, 8, 6, 4), strict=True))
     return {
@@ -39,11 +43,11 @@ def features(seed, batch=2, scale=1.0):
     }
 
 
-def pictures(seed, *shape, dtype=torch.float64):
+def pictures(seed: int, *shape: Any, dtype: Any = torch.float64) -> Any:
     return torch.rand(shape or (2, 3, 6, 7), generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def slope(f, x, direction, step):
+def slope(f: Any, x: Any, direction: Any, step: int) -> tuple[float, float]:
     """Directional derivative by central differences, and by autograd."""
     x = x.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(f(x), x)
@@ -52,7 +56,7 @@ def slope(f, x, direction, step):
     return float(numeric), float((gradient * direction).sum())
 
 
-def test_style_statistics_are_numpy_s():
+def test_style_statistics_are_numpy_s() -> None:
     maps = features(0)
     target = style_target(maps)
     for layer in STYLE_LAYERS:
@@ -65,7 +69,7 @@ def test_style_statistics_are_numpy_s():
     assert set(target.gram) == set(GRAM_LAYERS)
 
 
-def test_style_distances_are_their_formulas():
+def test_style_distances_are_their_formulas() -> None:
     a, b = style_target(features(0)), style_target(features(1))
     for layer in STYLE_LAYERS:
         c = CHANNELS[layer]
@@ -76,7 +80,7 @@ def test_style_distances_are_their_formulas():
         assert torch.allclose(gram_distance(a, b, layer), ((a.gram[layer] - b.gram[layer]) ** 2).sum((1, 2)) / c**2)
 
 
-def test_style_losses_are_means_in_units_of_the_energy_of_both():
+def test_style_losses_are_means_in_units_of_the_energy_of_both() -> None:
     a, b = style_target(features(0)), style_target(features(1))
     sizes = [(a.deviation[n] ** 2 + b.deviation[n] ** 2).mean(1) for n in STYLE_LAYERS]
     statistics = [statistics_distance(a, b, n) / size for n, size in zip(STYLE_LAYERS, sizes, strict=True)]
@@ -86,7 +90,7 @@ def test_style_losses_are_means_in_units_of_the_energy_of_both():
     assert float(statistics_loss(a, a)) == float(gram_loss(a, a)) == 0
 
 
-def test_faint_styles_count_as_strong_ones():
+def test_faint_styles_count_as_strong_ones() -> None:
     maps, others = features(0), features(1)
     strong = [f(style_target(maps), style_target(others)) for f in (statistics_loss, gram_loss)]
     faint = [{n: h / 3 for n, h in m.items()} for m in (maps, others)]
@@ -94,7 +98,7 @@ def test_faint_styles_count_as_strong_ones():
     assert torch.allclose(torch.stack(strong), torch.stack(weak), rtol=1e-2)
 
 
-def test_style_knows_no_layout():
+def test_style_knows_no_layout() -> None:
     maps = features(0)
     moved = {n: h.flatten(2)[:, :, torch.randperm(h[0, 0].numel())].view_as(h) for n, h in maps.items()}
     a, b = style_target(maps), style_target(moved)
@@ -102,7 +106,7 @@ def test_style_knows_no_layout():
     assert float(gram_loss(a, b)) < 1e-10
 
 
-def test_gram_sees_which_channels_fire_together_where_statistics_do_not():
+def test_gram_sees_which_channels_fire_together_where_statistics_do_not() -> None:
     maps = features(0)
     apart = {n: torch.stack([h[:, c].roll(c, 2) for c in range(h.shape[1])], 1) for n, h in maps.items()}
     a, b = style_target(maps), style_target(apart)
@@ -112,7 +116,9 @@ def test_gram_sees_which_channels_fire_together_where_statistics_do_not():
 
 @pytest.mark.parametrize("loss", [statistics_loss, gram_loss])
 @pytest.mark.parametrize("layer", GRAM_LAYERS)
-def test_gradients_of_style_losses_are_finite_differences_of_the_distance_at_a_fixed_size(loss, layer):
+def test_gradients_of_style_losses_are_finite_differences_of_the_distance_at_a_fixed_size(
+    loss: Any, layer: Any
+) -> None:
     maps, target = features(0), style_target(features(1))
     direction = torch.randn(maps[layer].shape, generator=torch.Generator().manual_seed(2))
     own = style_target(maps)
@@ -120,19 +126,19 @@ def test_gradients_of_style_losses_are_finite_differences_of_the_distance_at_a_f
     parts = (own.deviation, target.deviation) if loss is statistics_loss else (own.gram, target.gram)
     size = sum(part[layer].square().flatten(1).mean(1) for part in parts)
 
-    def relative(h):
+    def relative(h: Any) -> Any:
         return (distance(style_target({**maps, layer: h}), target, layer) / size).mean() / layers
 
-    numeric, _ = slope(relative, maps[layer], direction, 1e-2)
-    _, exact = slope(lambda h: loss(style_target({**maps, layer: h}), target), maps[layer], direction, 1e-2)
+    numeric, _ = slope(relative, maps[layer], direction, 1e-2)  # type: ignore[arg-type]
+    _, exact = slope(lambda h: loss(style_target({**maps, layer: h}), target), maps[layer], direction, 1e-2)  # type: ignore[arg-type]
     assert exact == pytest.approx(numeric, rel=2e-2, abs=1e-5)
     assert abs(exact) > 2e-5
 
 
-def test_content_is_the_distance_of_normalised_features():
+def test_content_is_the_distance_of_normalised_features() -> None:
     a, b = features(0)["relu4_1"], features(1)["relu4_1"]
 
-    def normalised(h):
+    def normalised(h: Any) -> Any:
         h = h.double().numpy()
         return (h - h.mean((2, 3), keepdims=True)) / np.sqrt(h.var((2, 3), keepdims=True) + 1e-4)
 
@@ -142,20 +148,20 @@ def test_content_is_the_distance_of_normalised_features():
     assert float(content_loss(a, normalise_features(a))) == 0
 
 
-def test_content_ignores_contrast_and_is_two_for_unrelated_features():
+def test_content_ignores_contrast_and_is_two_for_unrelated_features() -> None:
     a, b = (torch.randn(1, 16, 40, 40, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
     assert float(content_loss(5 * a + 3, normalise_features(a))) < 1e-5
     assert float(content_loss(a, normalise_features(b))) == pytest.approx(2, abs=0.05)
 
 
-def test_gradient_of_content_is_finite_differences():
+def test_gradient_of_content_is_finite_differences() -> None:
     a, target = features(0)["relu4_1"], normalise_features(features(1)["relu4_1"])
     direction = torch.randn(a.shape, generator=torch.Generator().manual_seed(2))
-    numeric, exact = slope(lambda h: content_loss(h, target), a, direction, 1e-2)
+    numeric, exact = slope(lambda h: content_loss(h, target), a, direction, 1e-2)  # type: ignore[arg-type]
     assert exact == pytest.approx(numeric, rel=2e-2, abs=1e-4)
 
 
-def test_raw_content_is_gatys_s_in_units_of_the_target():
+def test_raw_content_is_gatys_s_in_units_of_the_target() -> None:
     a, b = features(0)["relu4_1"], features(1)["relu4_1"]
     f, p = a.double().numpy(), b.double().numpy()
     expected = np.mean([0.5 * ((x - y) ** 2).sum() / (0.5 * (y**2).sum()) for x, y in zip(f, p, strict=True)])
@@ -167,12 +173,12 @@ def test_raw_content_is_gatys_s_in_units_of_the_target():
     )  # contrast counts, as it does not in `content_loss`
 
 
-def test_gradient_of_raw_content_is_finite_differences():
+def test_gradient_of_raw_content_is_finite_differences() -> None:
     a, b = (pictures(seed, 1, 4, 3, 5) for seed in (0, 1))
     assert torch.autograd.gradcheck(lambda h: raw_content_loss(h, b), (a.requires_grad_(),))
 
 
-def test_laplacian_is_its_formula():
+def test_laplacian_is_its_formula() -> None:
     """Li et al.: averages over p by p pixels, then 4 times the middle less its neighbours, summed over the channels."""
     a, b = pictures(0, 2, 3, 12, 16), pictures(1, 2, 3, 12, 16)
     losses = []
@@ -188,7 +194,7 @@ def test_laplacian_is_its_formula():
     assert float(laplacian_loss(a, a, pools=(2, 4))) == 0
 
 
-def test_laplacian_sees_edges_and_neither_brightness_nor_what_is_finer_than_a_block():
+def test_laplacian_sees_edges_and_neither_brightness_nor_what_is_finer_than_a_block() -> None:
     x = pictures(0, 1, 3, 32, 32)
     assert float(laplacian_loss(x + 0.2, x)) == pytest.approx(0, abs=1e-20)
     stripes = torch.tensor([0.1, -0.1], dtype=torch.float64).repeat(16)
@@ -196,7 +202,7 @@ def test_laplacian_sees_edges_and_neither_brightness_nor_what_is_finer_than_a_bl
     assert float(laplacian_loss(x.flip(3), x)) > 1e-3
 
 
-def test_directions_are_unit_vectors_drawn_by_their_key():
+def test_directions_are_unit_vectors_drawn_by_their_key() -> None:
     drawn = directions(5, 3, 4)
     assert drawn.shape == (5, DIRECTIONS)
     assert torch.allclose(drawn.norm(dim=0), torch.ones(DIRECTIONS, dtype=torch.float64))
@@ -205,7 +211,7 @@ def test_directions_are_unit_vectors_drawn_by_their_key():
     assert abs(float(directions(5, 0).mean())) < 0.2  # to all sides
 
 
-def test_sliced_distance_is_that_of_numpy_s_sorted_projections():
+def test_sliced_distance_is_that_of_numpy_s_sorted_projections() -> None:
     a, b = pictures(0, 2, 5, 4, 6), pictures(1, 2, 5, 6, 4)
     along = directions(5, 0)
     got = sliced_distance(*(sorted_projections(x, along) for x in (a, b)))
@@ -217,7 +223,7 @@ def test_sliced_distance_is_that_of_numpy_s_sorted_projections():
         assert float(got[i]) == pytest.approx(np.mean(squares))
 
 
-def test_sliced_distance_between_different_numbers_of_positions_reads_quantiles():
+def test_sliced_distance_between_different_numbers_of_positions_reads_quantiles() -> None:
     a, b = pictures(0, 1, 5, 4, 6), pictures(1, 1, 5, 3, 3)
     p, q = (sorted_projections(x, directions(5, 0)) for x in (a, b))
     ranks = [(np.arange(n) + 0.5) / n for n in (24, 9)]
@@ -230,7 +236,7 @@ def test_sliced_distance_between_different_numbers_of_positions_reads_quantiles(
     assert float(doubled) < 1e-3 * float(p.var())
 
 
-def test_sliced_loss_is_relative_to_the_variances_of_both():
+def test_sliced_loss_is_relative_to_the_variances_of_both() -> None:
     a, b = features(0), features(1)
     terms = []
     for index, layer in enumerate(STYLE_LAYERS):
@@ -243,7 +249,7 @@ def test_sliced_loss_is_relative_to_the_variances_of_both():
     assert float(sliced_loss(a, b, 7)) != float(sliced_loss(a, b, 8))
 
 
-def test_sliced_loss_knows_no_layout_and_sees_what_mean_deviation_and_gram_do_not():
+def test_sliced_loss_knows_no_layout_and_sees_what_mean_deviation_and_gram_do_not() -> None:
     maps = features(0)
     moved = {n: h.flatten(2)[:, :, torch.randperm(h[0, 0].numel())].view_as(h) for n, h in maps.items()}
     assert float(sliced_loss(maps, moved, 0)) < 1e-10
@@ -256,13 +262,13 @@ def test_sliced_loss_knows_no_layout_and_sees_what_mean_deviation_and_gram_do_no
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 3, 5), (1, 4, 2, 3)])
-def test_gradient_of_the_sliced_distance_is_finite_differences(shape):
+def test_gradient_of_the_sliced_distance_is_finite_differences(shape: tuple[int, int, int, int]) -> None:
     along, target = directions(4, 0), sorted_projections(pictures(1, *shape), directions(4, 0))
     x = pictures(0, 1, 4, 3, 5).requires_grad_()
     assert torch.autograd.gradcheck(lambda h: sliced_distance(sorted_projections(h, along), target), (x,))
 
 
-def test_gradient_of_the_sliced_loss_is_that_of_the_distance_at_a_fixed_size():
+def test_gradient_of_the_sliced_loss_is_that_of_the_distance_at_a_fixed_size() -> None:
     maps, others, layer = features(0), features(1), "relu2_1"
     own = maps[layer].clone().requires_grad_()
     sliced_loss({**maps, layer: own}, others, 0).backward()
@@ -275,7 +281,7 @@ def test_gradient_of_the_sliced_loss_is_that_of_the_distance_at_a_fixed_size():
     assert own.grad.abs().max() > 0
 
 
-def test_sixteen_bit_features_are_projected_in_thirty_two():
+def test_sixteen_bit_features_are_projected_in_thirty_two() -> None:
     maps = {n: (300 * h).half() for n, h in features(0).items()}
     with torch.autocast("cpu", torch.bfloat16):
         inside = sliced_loss(maps, features(1), 0), raw_content_loss(maps["relu4_1"], features(1)["relu4_1"])
@@ -283,7 +289,7 @@ def test_sixteen_bit_features_are_projected_in_thirty_two():
     assert all(torch.equal(i, o) and i.dtype == torch.float32 for i, o in zip(inside, outside, strict=True))
 
 
-def test_identity_is_the_error_and_the_error_of_differences():
+def test_identity_is_the_error_and_the_error_of_differences() -> None:
     a, b = pictures(0), pictures(1)
     e = (a - b).numpy()
     expected = np.abs(e).mean() + np.abs(np.diff(e, axis=3)).mean() + np.abs(np.diff(e, axis=2)).mean()
@@ -292,20 +298,20 @@ def test_identity_is_the_error_and_the_error_of_differences():
     assert float(identity_loss(a + 0.1, a)) == pytest.approx(0.1)  # a shift of brightness blurs nothing
 
 
-def test_total_variation_is_its_formula():
+def test_total_variation_is_its_formula() -> None:
     x = pictures(0)
     expected = np.abs(np.diff(x.numpy(), axis=3)).mean() + np.abs(np.diff(x.numpy(), axis=2)).mean()
     assert float(total_variation_loss(x)) == pytest.approx(expected)
     assert float(total_variation_loss(torch.full((1, 3, 8, 8), 0.3))) == 0
 
 
-def test_range_is_what_clipping_cuts():
+def test_range_is_what_clipping_cuts() -> None:
     x = 3 * pictures(0) - 1
     assert float(range_loss(x)) == pytest.approx(np.mean((x.numpy() - np.clip(x.numpy(), 0, 1)) ** 2))
     assert float(range_loss(x.clamp(0, 1))) == 0
 
 
-def test_consistency_compares_quarters_and_moves_only_the_crop():
+def test_consistency_compares_quarters_and_moves_only_the_crop() -> None:
     large, region = pictures(0, 2, 3, 8, 8), pictures(1, 2, 3, 6, 6).requires_grad_()
     means = [x.detach().numpy().reshape(2, 3, 2, n, 2, n).mean((3, 5)) for x, n in ((large, 4), (region, 3))]
     loss = consistency_loss(large.requires_grad_(), region)
@@ -316,7 +322,7 @@ def test_consistency_compares_quarters_and_moves_only_the_crop():
     assert float(consistency_loss(large.detach(), large)) == 0
 
 
-def test_gradients_of_picture_losses_are_finite_differences():
+def test_gradients_of_picture_losses_are_finite_differences() -> None:
     x, y = (2 * pictures(0) - 0.5).requires_grad_(), pictures(1)
     assert torch.autograd.gradcheck(lambda a: identity_loss(a, y), (x,))
     assert torch.autograd.gradcheck(total_variation_loss, (x,))
@@ -326,7 +332,7 @@ def test_gradients_of_picture_losses_are_finite_differences():
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_flat_features_and_pictures_have_finite_losses_and_gradients(value):
+def test_flat_features_and_pictures_have_finite_losses_and_gradients(value: float) -> None:
     maps = {n: torch.full((2, c, 4, 4), value).requires_grad_() for n, c in CHANNELS.items()}
     output, other = style_target(maps), style_target(features(1))
     flat = torch.full((2, 3, 8, 8), value).requires_grad_()
@@ -350,7 +356,7 @@ def test_flat_features_and_pictures_have_finite_losses_and_gradients(value):
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_a_painting_without_any_texture_is_a_finite_target(value):
+def test_a_painting_without_any_texture_is_a_finite_target(value: float) -> None:
     """A sheet of one colour is among somebody's paintings."""
     maps = {n: h.requires_grad_() for n, h in features(0).items()}
     flat = style_target({n: torch.full((2, c, 4, 4), value) for n, c in CHANNELS.items()})
@@ -360,7 +366,7 @@ def test_a_painting_without_any_texture_is_a_finite_target(value):
     assert all(h.grad.isfinite().all() for n, h in maps.items())
 
 
-def test_the_luma_view_keeps_texture_alone():
+def test_the_luma_view_keeps_texture_alone() -> None:
     x = pictures(0, 2, 3, 20, 24)
     view = luma_view(x)
     weights = np.array([0.299, 0.587, 0.114]).reshape(3, 1, 1)
@@ -372,14 +378,14 @@ def test_the_luma_view_keeps_texture_alone():
     assert luma_view(torch.full((1, 3, 8, 8), 0.4)).sub(0.5).abs().max() < 1e-3
 
 
-def test_views_alternate_over_samples():
+def test_views_alternate_over_samples() -> None:
     x = pictures(0, 3, 3, 8, 8)
     views = alternate_views(x)
     assert torch.equal(views[::2], x[::2])
     assert torch.equal(views[1], luma_view(x)[1])
 
 
-def test_sixteen_bit_features_are_measured_in_thirty_two():
+def test_sixteen_bit_features_are_measured_in_thirty_two() -> None:
     maps = {n: (300 * h).half() for n, h in features(0).items()}  # squares of VGG's features leave float16's range
     target = style_target(maps)
     for part in (target.mean, target.deviation, target.gram):

@@ -1,8 +1,14 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sfumato.export.bundle import PARITY_SIZES
@@ -17,10 +23,10 @@ KINDS = ("instance", "batch", "none")
 WIDTHS = (8, 12, 16)
 
 
-def new(kind="instance", blocks=4, seed=0, paint=20.0, noise=0.2):
+def new(kind: str = "instance", blocks: int = 4, seed: int = 0, paint: float = 20.0, noise: float = 0.2) -> Any:
     """A tiny generator that paints about as much as a trained one, noise included."""
     torch.manual_seed(seed)
-    generator = CollectionGenerator(WIDTHS, blocks, kind)
+    generator = CollectionGenerator(WIDTHS, blocks, kind)  # type: ignore[arg-type]
     with torch.no_grad():
         generator.paint.conv.weight.mul_(paint)
         for convolution in (generator.deep_noise, generator.fine_noise):
@@ -29,7 +35,7 @@ def new(kind="instance", blocks=4, seed=0, paint=20.0, noise=0.2):
 
 
 @pytest.fixture(params=KINDS)
-def painter(request, natural):
+def painter(request: pytest.FixtureRequest, natural: Callable[..., Tensor]) -> Any:
     generator = new(request.param)
     with torch.no_grad():
         for top in (0, 100, 200):  # running statistics that are some pictures'
@@ -38,7 +44,7 @@ def painter(request, natural):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (16, 41), (75, 93)])
-def test_any_size_in_the_same_size_out(painter, size):
+def test_any_size_in_the_same_size_out(painter: Any, size: tuple[int, int]) -> None:
     photo = torch.rand(2, 3, *size)
     affines = painter.measure(photo)
     output = painter(photo, affines)
@@ -49,13 +55,13 @@ def test_any_size_in_the_same_size_out(painter, size):
     assert -1 <= output.min() < output.max() <= 2
 
 
-def test_affines_are_one_vector_of_the_same_length_for_all_kinds_and_sizes(natural):
+def test_affines_are_one_vector_of_the_same_length_for_all_kinds_and_sizes(natural: Callable[..., Tensor]) -> None:
     shapes = {new(kind).measure(natural(*size)).shape for kind in KINDS for size in ((32, 32), (47, 66))}
     assert len(shapes) == 1
 
 
 @pytest.mark.parametrize("blocks", [4, 5, 6])
-def test_weights_that_fit_into_four_megabytes(blocks):
+def test_weights_that_fit_into_four_megabytes(blocks: int) -> None:
     generator = CollectionGenerator(blocks=blocks)
     weights = sum(p.numel() for p in generator.parameters())
     noise = sum(table.numel() for table in generator.noise.buffers())
@@ -63,14 +69,14 @@ def test_weights_that_fit_into_four_megabytes(blocks):
     assert 4 * (weights + noise) < 3.8e6  # the graph's nodes take another 0.15 MB
 
 
-def test_given_affines_paint_what_the_measuring_pass_painted(painter, natural):
+def test_given_affines_paint_what_the_measuring_pass_painted(painter: Any, natural: Callable[..., Tensor]) -> None:
     photo = natural(51, 70)
     affines, painted = painter.measure_and_paint(photo)
     assert torch.allclose(painter(photo, affines), painted, atol=1e-6)
     assert (painted - photo).abs().mean() > 0.02
 
 
-def test_a_batch_is_painted_as_each_picture_alone(painter, natural):
+def test_a_batch_is_painted_as_each_picture_alone(painter: Any, natural: Callable[..., Tensor]) -> None:
     photos = torch.cat([natural(48, 64), natural(48, 64, 200, 30)])
     affines = painter.measure(photos)
     together = painter(photos, affines)
@@ -80,7 +86,9 @@ def test_a_batch_is_painted_as_each_picture_alone(painter, natural):
         assert torch.allclose(together[i : i + 1], painter(photos[i : i + 1], alone), atol=1e-4)
 
 
-def test_tiles_with_their_halos_are_the_whole(painter, natural, half):
+def test_tiles_with_their_halos_are_the_whole(
+    painter: Any, natural: Callable[..., Tensor], half: Callable[[Tensor], Tensor]
+) -> None:
     photo = natural(400, 408)
     affines = painter.measure(half(photo))
     whole = painter(photo, affines)
@@ -97,7 +105,7 @@ def test_tiles_with_their_halos_are_the_whole(painter, natural, half):
     assert cut.max() > 1e-3
 
 
-def test_six_blocks_see_no_farther_than_the_halo():
+def test_six_blocks_see_no_farther_than_the_halo() -> None:
     generator = new("none", blocks=6).eval().requires_grad_(False)
     photo = torch.full((1, 3, 256, 16), 0.5)
     changed = photo.clone()
@@ -113,9 +121,11 @@ def test_six_blocks_see_no_farther_than_the_halo():
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(2))
-def test_a_fresh_generator_gives_nearly_the_photo_and_never_its_negative(natural, half, kind, seed):
+def test_a_fresh_generator_gives_nearly_the_photo_and_never_its_negative(
+    natural: Callable[..., Tensor], half: Callable[[Tensor], Tensor], kind: str, seed: int
+) -> None:
     torch.manual_seed(seed)
-    generator, photo = CollectionGenerator(normalization=kind).requires_grad_(False), natural(192, 224)
+    generator, photo = CollectionGenerator(normalization=kind).requires_grad_(False), natural(192, 224)  # type: ignore[arg-type]
     painted = generator(photo, generator.measure(half(photo)))
     assert 1e-3 < (painted - photo).abs().mean() < 0.03
     assert colour_inversion(painted.clamp(0, 1).numpy(), photo.numpy()).value < 0.1
@@ -124,7 +134,13 @@ def test_a_fresh_generator_gives_nearly_the_photo_and_never_its_negative(natural
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_random_generator_leaves_no_checkerboard(natural, half, added_grid, kind, seed):
+def test_a_random_generator_leaves_no_checkerboard(
+    natural: Callable[..., Tensor],
+    half: Callable[[Tensor], Tensor],
+    added_grid: Callable[[Tensor, Tensor], float],
+    kind: str,
+    seed: int,
+) -> None:
     generator, photo = new(kind, seed=seed, noise=0.0).requires_grad_(False), natural(192, 224)
     painted = generator(photo, generator.measure(half(photo)))
     assert (painted - photo).abs().mean() > 0.02
@@ -133,9 +149,11 @@ def test_a_random_generator_leaves_no_checkerboard(natural, half, added_grid, ki
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_reach_every_parameter_also_in_a_batch_of_one(natural, half, kind):
+def test_gradients_reach_every_parameter_also_in_a_batch_of_one(
+    natural: Callable[..., Tensor], half: Callable[[Tensor], Tensor], kind: str
+) -> None:
     torch.manual_seed(0)
-    generator, photo = CollectionGenerator(WIDTHS, 4, kind), natural(64, 80).requires_grad_()
+    generator, photo = CollectionGenerator(WIDTHS, 4, kind), natural(64, 80).requires_grad_()  # type: ignore[arg-type]
     painted = generator(photo, generator.measure(half(photo)))
     (painted * torch.randn(painted.shape)).sum().backward()
     gradients = {name: p.grad for name, p in generator.named_parameters()}
@@ -148,7 +166,7 @@ def test_gradients_reach_every_parameter_also_in_a_batch_of_one(natural, half, k
     assert photo.grad is not None
 
 
-def test_instance_normalisation_is_pytorch_s():
+def test_instance_normalisation_is_pytorch_s() -> None:
     torch.manual_seed(0)
     norm, h = Norm(4, "instance"), torch.randn(3, 4, 9, 7) * 3 + 1
     with torch.no_grad():
@@ -158,7 +176,7 @@ def test_instance_normalisation_is_pytorch_s():
     assert torch.allclose(norm(h, Measure(torch.empty(3, 0))), expected, atol=1e-5)
 
 
-def test_batch_normalisation_is_pytorch_s_in_training_and_afterwards():
+def test_batch_normalisation_is_pytorch_s_in_training_and_afterwards() -> None:
     torch.manual_seed(0)
     norm, peer = Norm(4, "batch"), nn.BatchNorm2d(4, eps=EPSILON, momentum=MOMENTUM)
     with torch.no_grad():
@@ -180,7 +198,7 @@ def test_batch_normalisation_is_pytorch_s_in_training_and_afterwards():
     assert torch.allclose(norm.mean, peer.running_mean, atol=1e-5)  # looked at, not moved
 
 
-def test_which_values_depend_on_the_thumbnail(natural):
+def test_which_values_depend_on_the_thumbnail(natural: Callable[..., Tensor]) -> None:
     one, two = natural(64, 64), natural(48, 80, 300)
     for kind in KINDS:
         generator = new(kind).requires_grad_(False)
@@ -192,7 +210,7 @@ def test_which_values_depend_on_the_thumbnail(natural):
         assert torch.equal(generator.measure(one), generator.measure(two)) == (kind != "instance")
 
 
-def test_forward_under_given_values_moves_no_running_statistics(natural):
+def test_forward_under_given_values_moves_no_running_statistics(natural: Callable[..., Tensor]) -> None:
     generator, photo = new("batch"), natural(64, 64)
     affines = generator.measure(photo)
     before = {key: tensor.clone() for key, tensor in generator.state_dict().items()}
@@ -201,7 +219,7 @@ def test_forward_under_given_values_moves_no_running_statistics(natural):
     assert all(torch.equal(tensor, before[key]) for key, tensor in generator.state_dict().items())
 
 
-def test_features_are_the_encoder_s_at_strides_2_4_8_and_8(painter, natural):
+def test_features_are_the_encoder_s_at_strides_2_4_8_and_8(painter: Any, natural: Callable[..., Tensor]) -> None:
     photo = natural(64, 80)
     affines = painter.measure(photo)
     features = painter.features(photo, affines)
@@ -214,7 +232,7 @@ def test_features_are_the_encoder_s_at_strides_2_4_8_and_8(painter, natural):
     assert torch.allclose(first[..., 16:24], second[..., 8:16], atol=1e-4)
 
 
-def largest_difference(session, module, *inputs):
+def largest_difference(session: Any, module: Any, *inputs: Any) -> Any:
     feeds = {end.name: tensor.numpy() for end, tensor in zip(session.get_inputs(), inputs, strict=True)}
     expected = module(*inputs).numpy()
     (got,) = session.run(None, feeds)
@@ -223,16 +241,18 @@ def largest_difference(session, module, *inputs):
 
 
 class Statistics(nn.Module):
-    def __init__(self, generator):
+    def __init__(self, generator: Any) -> None:
         super().__init__()
         self.generator = generator
 
-    def forward(self, thumbnail):
+    def forward(self, thumbnail: Any) -> Any:
         return self.generator.measure(thumbnail)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_exported_graphs_agree_with_torch_at_any_size(natural, tmp_path, kind):
+def test_exported_graphs_agree_with_torch_at_any_size(
+    natural: Callable[..., Tensor], tmp_path: Path, kind: str
+) -> None:
     generator = new(kind)
     generator.measure(natural(96, 96))
     generator.eval().requires_grad_(False)
@@ -254,7 +274,7 @@ def test_exported_graphs_agree_with_torch_at_any_size(natural, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_precision_trains_with_statistics_in_full(natural, kind):
+def test_half_precision_trains_with_statistics_in_full(natural: Callable[..., Tensor], kind: str) -> None:
     generator, photo = new(kind), natural(64, 64)
     expected = generator(photo, generator.measure(photo))
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,6 +1,13 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from sfumato.checkpoint import load_model, save_model
 from sfumato.errors import InputError, UsageError
@@ -20,22 +27,24 @@ SMALL = MatchingConfig(widths=(16, 12, 8), blocks=1, discriminator_widths=(8, 8)
 
 
 @pytest.fixture(scope="module")
-def vgg():
+def vgg() -> Any:
     return VGG19(load_vgg19_weights(), HYPERCOLUMN_LAYERS)
 
 
 @pytest.fixture
-def decoder():
+def decoder() -> Decoder:
     torch.manual_seed(0)
     return Decoder((16, 12, 8), 1)
 
 
-def random_features(*size):
+def random_features(*size: Any) -> Any:
     return torch.randn(1, CHANNELS, *size, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (16, 24), (17, 31), (35, 18)])
-def test_a_hypercolumn_holds_all_layers_at_a_quarter_of_the_size(vgg, natural, height, width):
+def test_a_hypercolumn_holds_all_layers_at_a_quarter_of_the_size(
+    vgg: Any, natural: Callable[..., Tensor], height: int, width: int
+) -> None:
     picture = natural(height, width)
     columns = hypercolumns(vgg, picture)
     assert columns.shape == (1, 640, height // 4, width // 4)
@@ -47,14 +56,14 @@ def test_a_hypercolumn_holds_all_layers_at_a_quarter_of_the_size(vgg, natural, h
         assert torch.allclose(part[:, :, 0, 0], corner, rtol=1e-4, atol=1e-3)
 
 
-def test_what_has_no_hypercolumn_is_refused(vgg):
+def test_what_has_no_hypercolumn_is_refused(vgg: Any) -> None:
     with pytest.raises(InputError, match="4 pixels a side"):
         hypercolumns(vgg, torch.rand(1, 3, 3, 8))
     with pytest.raises(InputError, match="pictures must have shape"):
         hypercolumns(vgg, torch.rand(1, 1, 8, 8))
 
 
-def test_hypercolumns_in_16_bits_are_nearly_the_same(vgg, natural):
+def test_hypercolumns_in_16_bits_are_nearly_the_same(vgg: Any, natural: Callable[..., Tensor]) -> None:
     exact = hypercolumns(vgg, natural(32, 32))
     with torch.autocast("cpu", torch.bfloat16):
         rounded = hypercolumns(vgg, natural(32, 32))
@@ -62,7 +71,7 @@ def test_hypercolumns_in_16_bits_are_nearly_the_same(vgg, natural):
     assert F.cosine_similarity(exact, rounded, dim=1).min() > 0.999
 
 
-def test_each_layer_has_one_weight():
+def test_each_layer_has_one_weight() -> None:
     deviation = torch.rand(CHANNELS, generator=torch.Generator().manual_seed(0)) + 0.1
     parts = zip(layer_scale(deviation).split(LAYER_CHANNELS), deviation.split(LAYER_CHANNELS), strict=True)
     for scale, own in parts:
@@ -71,14 +80,14 @@ def test_each_layer_has_one_weight():
 
 
 @pytest.mark.parametrize(("height", "width"), [(2, 2), (5, 9)])
-def test_a_picture_is_four_times_as_large_as_its_hypercolumns(decoder, height, width):
+def test_a_picture_is_four_times_as_large_as_its_hypercolumns(decoder: Decoder, height: int, width: int) -> None:
     features = random_features(height, width).expand(2, -1, -1, -1)
     picture = decoder(features)
     assert picture.shape == (2, 3, 4 * height, 4 * width)
     assert torch.allclose(picture[:1], decoder(features[:1]), atol=1e-5)  # a picture does not depend on its batch
 
 
-def test_the_decoder_is_named_and_shaped_as_its_first_weights_were():
+def test_the_decoder_is_named_and_shaped_as_its_first_weights_were() -> None:
     state = Decoder().state_dict()
     blocks = [f"body.{i}" for i in range(4)] + ["res1"]
     layers = ["enter", "low", "up1", "up2", "detail", "out", *(f"{block}.{part}" for block in blocks for part in "ab")]
@@ -96,14 +105,14 @@ def test_the_decoder_is_named_and_shaped_as_its_first_weights_were():
     assert state["scale"].shape == (1, 640, 1, 1)
 
 
-def test_gradients_reach_all_weights_and_the_features(decoder):
+def test_gradients_reach_all_weights_and_the_features(decoder: Decoder) -> None:
     features = random_features(4, 4).requires_grad_()
     decoder(features).square().mean().backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in decoder.parameters())
     assert features.grad.abs().amax((0, 2, 3)).min() > 0
 
 
-def test_inputs_are_normalised_by_the_channels_statistics(decoder):
+def test_inputs_are_normalised_by_the_channels_statistics(decoder: Decoder) -> None:
     features = random_features(6, 6)
     before = decoder(features)
     mean, deviation = torch.linspace(-3, 3, CHANNELS), torch.linspace(0.5, 4, CHANNELS)
@@ -113,7 +122,7 @@ def test_inputs_are_normalised_by_the_channels_statistics(decoder):
     assert torch.allclose(decoder(moved), before, atol=1e-4)
 
 
-def test_a_channel_that_never_fires_is_not_divided_by_0(decoder):
+def test_a_channel_that_never_fires_is_not_divided_by_0(decoder: Decoder) -> None:
     deviation = torch.ones(CHANNELS)
     deviation[3] = 0
     decoder.set_statistics(torch.zeros(CHANNELS), deviation)
@@ -122,7 +131,7 @@ def test_a_channel_that_never_fires_is_not_divided_by_0(decoder):
     assert decoder.scale.isfinite().all()
 
 
-def test_a_flat_input_gives_a_picture_without_a_lattice(decoder):
+def test_a_flat_input_gives_a_picture_without_a_lattice(decoder: Decoder) -> None:
     edge = 4 * decoder.halo  # nearer to the border the decoder sees zeros
     picture = decoder(random_features(1, 1).expand(-1, -1, 14, 14))[:, :, edge:-edge, edge:-edge]
     assert picture.shape[2] == 16
@@ -130,7 +139,7 @@ def test_a_flat_input_gives_a_picture_without_a_lattice(decoder):
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
-def test_a_tile_with_its_halo_equals_the_whole(blocks):
+def test_a_tile_with_its_halo_equals_the_whole(blocks: int) -> None:
     torch.manual_seed(0)
     decoder = Decoder((16, 12, 8), blocks)
     halo, side = decoder.halo, 4
@@ -150,7 +159,9 @@ def test_a_tile_with_its_halo_equals_the_whole(blocks):
         assert not torch.allclose(decoder(touched)[:, :, y - 8 : y], whole[:, :, y - 8 : y], atol=1e-5)
 
 
-def test_some_steps_on_one_picture_lower_its_reconstruction(vgg, natural, decoder):
+def test_some_steps_on_one_picture_lower_its_reconstruction(
+    vgg: Any, natural: Callable[..., Tensor], decoder: Decoder
+) -> None:
     picture = natural(24, 24)
     columns = hypercolumns(vgg, picture)
     flat = columns[0].flatten(1)
@@ -166,7 +177,7 @@ def test_some_steps_on_one_picture_lower_its_reconstruction(vgg, natural, decode
     assert errors[-1] < 0.2 * errors[0]
 
 
-def test_a_model_is_saved_with_its_statistics_and_rebuilds_itself(tmp_path, decoder):
+def test_a_model_is_saved_with_its_statistics_and_rebuilds_itself(tmp_path: Path, decoder: Decoder) -> None:
     torch.manual_seed(3)
     model = MatchingModel(SMALL)
     model.decoder.set_statistics(torch.rand(CHANNELS), torch.rand(CHANNELS) + 0.1)
@@ -181,7 +192,7 @@ def test_a_model_is_saved_with_its_statistics_and_rebuilds_itself(tmp_path, deco
     assert found(features).max() <= 1
 
 
-def test_discriminators_by_name(vgg):
+def test_discriminators_by_name(vgg: Any) -> None:
     pictures = torch.rand(2, 3, 32, 32)
     shapes = {}
     for name in ("patch", "projected", "both"):
@@ -192,4 +203,4 @@ def test_discriminators_by_name(vgg):
     assert shapes["projected"] == [(2, 1, 8, 8), (2, 1, 4, 4)]
     assert shapes["both"] == shapes["patch"] + shapes["projected"]
     with pytest.raises(UsageError, match="discriminator"):
-        MatchingConfig(discriminator="none")
+        MatchingConfig(discriminator="none")  # type: ignore[arg-type]

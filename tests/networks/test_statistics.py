@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -25,7 +29,7 @@ from sfumato.networks.statistics import (
 )
 
 
-def covariances(condition, count=8, size=3, seed=0):
+def covariances(condition: Any, count: int = 8, size: int = 3, seed: int = 0) -> Any:
     """Random symmetric positive matrices of a condition number, as (count, size, size) float64."""
     rng = np.random.default_rng(seed)
     turns = np.linalg.qr(rng.normal(size=(count, size, size)))[0]
@@ -34,7 +38,7 @@ def covariances(condition, count=8, size=3, seed=0):
 
 
 @pytest.mark.parametrize(("condition", "tolerance"), [(1, 1e-5), (1e2, 1e-4), (1e3, 1e-3), (1e4, 1e-2)])
-def test_matrix_roots_are_those_of_the_eigenvalues(condition, tolerance):
+def test_matrix_roots_are_those_of_the_eigenvalues(condition: float, tolerance: float) -> None:
     a = covariances(condition)
     values, vectors = np.linalg.eigh(a)
     expected = [vectors @ (f(values)[:, :, None] * vectors.transpose(0, 2, 1)) for f in (np.sqrt, lambda v: v**-0.5)]
@@ -44,7 +48,7 @@ def test_matrix_roots_are_those_of_the_eigenvalues(condition, tolerance):
         assert torch.allclose(got, got.transpose(1, 2), rtol=tolerance, atol=tolerance * float(got.abs().max()))
 
 
-def test_matrix_roots_can_be_descended():
+def test_matrix_roots_can_be_descended() -> None:
     a = torch.from_numpy(covariances(50, 2)).requires_grad_()
     # float64 exists nowhere in a training; here it makes finite differences sharp.
     default = torch.get_default_dtype()
@@ -55,7 +59,7 @@ def test_matrix_roots_can_be_descended():
         torch.set_default_dtype(default)
 
 
-def test_colour_statistics_are_numpy_s_with_a_floor():
+def test_colour_statistics_are_numpy_s_with_a_floor() -> None:
     x = torch.rand(2, 3, 11, 13, generator=torch.Generator().manual_seed(0))
     mean, covariance = colour_statistics(x)
     for i in range(2):
@@ -64,7 +68,7 @@ def test_colour_statistics_are_numpy_s_with_a_floor():
         assert np.allclose(covariance[i], np.cov(flat, bias=True) + COLOUR_FLOOR * np.eye(3), atol=1e-6)
 
 
-def test_what_is_measured_is_packed_and_unpacked():
+def test_what_is_measured_is_packed_and_unpacked() -> None:
     measured, white = Measured.of(torch.rand(2, 3, 40, 52, generator=torch.Generator().manual_seed(0)))
     code = torch.cat([torch.randn(2, 7), measured.pack()], 1)
     assert measured.pack().shape == (2, MEASURED)
@@ -79,14 +83,14 @@ def test_what_is_measured_is_packed_and_unpacked():
     assert torch.allclose(covariance, torch.eye(3).expand(2, 3, 3), atol=0.02)  # but for the floor
 
 
-def test_colours_are_mapped_pixel_by_pixel():
+def test_colours_are_mapped_pixel_by_pixel() -> None:
     matrix, x = torch.randn(2, 3, 3), torch.rand(2, 3, 5, 7)
     mapped = map_colours(matrix, x)
     assert mapped.shape == x.shape
     assert torch.allclose(mapped[1, :, 3, 4], matrix[1] @ x[1, :, 3, 4], atol=1e-6)
 
 
-def test_band_deviations_are_those_of_the_octaves_and_tell_them_apart():
+def test_band_deviations_are_those_of_the_octaves_and_tell_them_apart() -> None:
     x = torch.randn(1, 3, 64, 70, generator=torch.Generator().manual_seed(0))
     bands, _ = split_bands(x[..., :64], BANDS)
     expected = [(band.double().square().mean((2, 3)) + BAND_FLOOR).sqrt() for band in bands]
@@ -101,7 +105,7 @@ def test_band_deviations_are_those_of_the_octaves_and_tell_them_apart():
     assert loudest[-1] >= 2
 
 
-def test_tones_are_rising_quantiles():
+def test_tones_are_rising_quantiles() -> None:
     x = torch.randn(2, 3, 160, 120, generator=torch.Generator().manual_seed(0))
     got = tones(x)
     assert got.shape == (2, 3, len(SHARES))
@@ -110,12 +114,12 @@ def test_tones_are_rising_quantiles():
     assert np.allclose(got.numpy(), expected, atol=0.1)
 
 
-def test_a_tone_curve_between_equal_tones_changes_nothing():
+def test_a_tone_curve_between_equal_tones_changes_nothing() -> None:
     x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(ToneCurve.between(tones(x), tones(x))(x), x, atol=1e-5)
 
 
-def test_a_tone_curve_rises_and_brings_the_quantiles_over():
+def test_a_tone_curve_rises_and_brings_the_quantiles_over() -> None:
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(1, 3, 96, 96, generator=generator), torch.randn(1, 3, 96, 96, generator=generator).exp()
     curve = ToneCurve.between(tones(x), tones(y))
@@ -131,14 +135,14 @@ def test_a_tone_curve_rises_and_brings_the_quantiles_over():
     )
 
 
-def test_a_plain_photo_bounds_the_slope_of_its_tone_curve():
+def test_a_plain_photo_bounds_the_slope_of_its_tone_curve() -> None:
     plain, y = torch.zeros(1, 3, len(SHARES)), torch.linspace(-2, 2, len(SHARES)).expand(1, 3, -1)
     ramp = torch.linspace(-3, 3, 100).expand(1, 3, 1, 100)
     steepest = ToneCurve.between(plain, y)(ramp).diff(dim=3).max() / (6 / 99)
     assert steepest <= 1.01 * (4 / 6 + FLAT) / FLAT
 
 
-def test_measuring_without_style_standardises_each_channel_of_each_picture():
+def test_measuring_without_style_standardises_each_channel_of_each_picture() -> None:
     h = torch.randn(2, 4, 9, 7) * torch.tensor([0.5, 1, 5, 100]).view(1, 4, 1, 1) + 3
     source = Measure(torch.zeros(2, 1))
     out = Affine(4)(h, source)
@@ -148,7 +152,7 @@ def test_measuring_without_style_standardises_each_channel_of_each_picture():
     assert source.affines().shape == (2, 8)
 
 
-def test_measuring_under_a_style_is_adaptive_instance_normalisation():
+def test_measuring_under_a_style_is_adaptive_instance_normalisation() -> None:
     torch.manual_seed(0)
     layer, h, style = Affine(4, 6), torch.randn(2, 4, 9, 7) * 3 + 1, torch.randn(2, 6)
     out = layer(h, Measure(style))
@@ -158,7 +162,7 @@ def test_measuring_under_a_style_is_adaptive_instance_normalisation():
     assert torch.allclose(out, expected, atol=1e-5)
 
 
-def test_given_replays_values_in_the_order_of_asking():
+def test_given_replays_values_in_the_order_of_asking() -> None:
     layers = [Affine(2), Affine(3)]
     hs = [torch.randn(1, 2, 4, 4), torch.randn(1, 3, 4, 4)]
     measured = Measure(torch.zeros(1, 1))
@@ -170,7 +174,7 @@ def test_given_replays_values_in_the_order_of_asking():
     assert given.at == measured.affines().shape[1] == 12
 
 
-def test_flat_features_are_not_amplified_without_bound():
+def test_flat_features_are_not_amplified_without_bound() -> None:
     noise = torch.randn(1, 2, 8, 8) * 1e-4
     out = Affine(2)(noise, Measure(torch.zeros(1, 1)))
     assert out.abs().max() <= noise.sub(noise.mean((2, 3), keepdim=True)).abs().max() / EPSILON**0.5 * 1.01

@@ -1,5 +1,7 @@
 """Questions to a person, in Python and on the page that only this machine can open."""
 
+from __future__ import annotations
+
 import http.client
 import json
 import shutil
@@ -8,6 +10,9 @@ import struct
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,28 +30,28 @@ from support import save_works, scene
 
 
 @pytest.fixture(scope="module")
-def stylizer():
+def stylizer() -> Stylizer:
     return Stylizer(threads=1)
 
 
 @pytest.fixture(scope="module")
-def photo(tmp_path_factory):
+def photo(tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("photo") / "photo.png"
     write_image(scene(48, 64), path)
     return path
 
 
 @pytest.fixture
-def anna(store, tmp_path, stylizer):
+def anna(store: Path, tmp_path: Path, stylizer: Stylizer) -> Any:
     _, taste = create("anna", gather(save_works(tmp_path / "likes", 0, 4), [], stylizer), stylizer)
     return taste
 
 
-def ask(stylizer, photo):
+def ask(stylizer: Any, photo: Any) -> Questions:
     return Questions("anna", stylizer, photo)
 
 
-def test_a_question_shows_the_photo_in_two_styles(anna, stylizer, photo):
+def test_a_question_shows_the_photo_in_two_styles(anna: Any, stylizer: Stylizer, photo: Any) -> None:
     questions = ask(stylizer, photo)
     assert [style.name for style in questions.candidates] == [*style_names(), "anna"]
     question = questions.next()
@@ -58,7 +63,7 @@ def test_a_question_shows_the_photo_in_two_styles(anna, stylizer, photo):
     assert (again.first, again.second) == (question.first, question.second)
 
 
-def test_answers_are_kept_learnt_from_and_not_asked_again(anna, stylizer, photo):
+def test_answers_are_kept_learnt_from_and_not_asked_again(anna: Any, stylizer: Stylizer, photo: Any) -> None:
     questions = ask(stylizer, photo)
     pairs = []
     for choice in ("first", "second", "neither"):
@@ -77,7 +82,7 @@ def test_answers_are_kept_learnt_from_and_not_asked_again(anna, stylizer, photo)
     assert load_taste(kept).answers == 2
 
 
-def test_a_question_is_answered_once(anna, stylizer, photo):
+def test_a_question_is_answered_once(anna: Any, stylizer: Stylizer, photo: Any) -> None:
     questions = ask(stylizer, photo)
     question = questions.next()
     questions.answer(question, "first")
@@ -86,11 +91,11 @@ def test_a_question_is_answered_once(anna, stylizer, photo):
     assert len(load_preferences("anna").answers) == 1
 
 
-def test_a_person_who_knows_what_they_like_is_learnt(anna, stylizer, photo):
+def test_a_person_who_knows_what_they_like_is_learnt(anna: Any, stylizer: Stylizer, photo: Any) -> None:
     """They prefer what is nearer to one picture's mean colour: dark ones."""
     questions = ask(stylizer, photo)
 
-    def darkness(style):
+    def darkness(style: Any) -> float:
         return -float(style.code.vector[-42:-39].mean())
 
     asked = 0
@@ -103,13 +108,13 @@ def test_a_person_who_knows_what_they_like_is_learnt(anna, stylizer, photo):
     assert np.corrcoef(scores, [darkness(style) for style in styles])[0, 1] > 0.6
 
 
-def test_who_came_as_a_file_is_not_asked(anna, stylizer, photo):
+def test_who_came_as_a_file_is_not_asked(anna: Any, stylizer: Stylizer, photo: Any) -> None:
     install(anna, "bert")
     with pytest.raises(UsageError, match="came as a file, and learns from no answers"):
         Questions("bert", stylizer, photo)
 
 
-def test_styles_of_another_model_are_not_asked_about(anna, photo, store):
+def test_styles_of_another_model_are_not_asked_about(anna: Any, photo: Any, store: Path) -> None:
     from dataclasses import replace
 
     from sfumato.style_code import StyleCode
@@ -120,7 +125,7 @@ def test_styles_of_another_model_are_not_asked_about(anna, photo, store):
         Questions("anna", Stylizer(threads=1), photo)
 
 
-def test_the_sample_photo_is_a_picture_and_the_same_each_time():
+def test_the_sample_photo_is_a_picture_and_the_same_each_time() -> None:
     picture = sample_photo()
     assert picture.shape == (1, 3, 240, 320)
     assert picture.dtype == np.float32
@@ -135,11 +140,11 @@ def test_the_sample_photo_is_a_picture_and_the_same_each_time():
 class Browser:
     """Asks the page as a browser does, or as it should not."""
 
-    def __init__(self, page):
+    def __init__(self, page: Any) -> None:
         self.host, _, self.path = page.address.removeprefix("http://").partition("/")
         self.path = f"/{self.path}"
 
-    def __call__(self, path="question", body=None, **headers):
+    def __call__(self, path: str = "question", body: Any = None, **headers: Any) -> Any:
         if body is not None:
             headers = {"Origin": f"http://{self.host}", "Content-Type": "application/json", **headers}
         headers = {name: value for name, value in headers.items() if value is not None}
@@ -151,12 +156,12 @@ class Browser:
         finally:
             connection.close()
 
-    def choose(self, question, choice):
+    def choose(self, question: Any, choice: Any) -> Any:
         return json.loads(self(body=json.dumps({"question": question, "choice": choice}))[1])
 
 
 @pytest.fixture
-def page(anna, stylizer, photo):
+def page(anna: Any, stylizer: Stylizer, photo: Any) -> Iterator[Any]:
     page = Page(ask(stylizer, photo), most=2)
     thread = threading.Thread(target=page.serve)
     thread.start()
@@ -167,7 +172,7 @@ def page(anna, stylizer, photo):
     assert not thread.is_alive()
 
 
-def test_the_page_asks_until_it_ends(page):
+def test_the_page_asks_until_it_ends(page: Any) -> None:
     browser = Browser(page)
     status, html, headers = browser("")
     assert status == 200
@@ -187,7 +192,7 @@ def test_the_page_asks_until_it_ends(page):
     assert [answer.preferred for answer in load_preferences("anna").answers] == ["first", "neither"]
 
 
-def test_stopping_keeps_what_was_answered(page):
+def test_stopping_keeps_what_was_answered(page: Any) -> None:
     browser = Browser(page)
     browser()
     browser.choose(1, "second")
@@ -195,7 +200,7 @@ def test_stopping_keeps_what_was_answered(page):
     assert len(load_preferences("anna").answers) == 1
 
 
-def test_strangers_are_refused(page):
+def test_strangers_are_refused(page: Any) -> None:
     browser = Browser(page)
     answer = json.dumps({"question": 1, "choice": "first"})
     assert browser()[0] == 200
@@ -217,7 +222,7 @@ def test_strangers_are_refused(page):
     assert load_preferences("anna").answers == ()
 
 
-def test_it_serves_no_files_and_takes_no_nonsense(page):
+def test_it_serves_no_files_and_takes_no_nonsense(page: Any) -> None:
     browser = Browser(page)
     assert browser("../../../etc/passwd")[0] == 404
     assert browser("taste.json")[0] == 404
@@ -232,7 +237,7 @@ def test_it_serves_no_files_and_takes_no_nonsense(page):
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
-def resetting(page):
+def resetting(page: Any) -> Any:
     """A connection that is reset when it is closed."""
     host, port = Browser(page).host.split(":")
     connection = socket.create_connection((host, int(port)))
@@ -240,7 +245,7 @@ def resetting(page):
     return connection
 
 
-def test_clients_that_reset_leave_nothing_on_the_terminal(page, capfd):
+def test_clients_that_reset_leave_nothing_on_the_terminal(page: Any, capfd: pytest.CaptureFixture[str]) -> None:
     browser = Browser(page)
     browser()
     busy = threading.active_count()
@@ -254,7 +259,7 @@ def test_clients_that_reset_leave_nothing_on_the_terminal(page, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_stop_by_a_client_that_is_gone_stops(page):
+def test_stop_by_a_client_that_is_gone_stops(page: Any) -> None:
     browser = Browser(page)
     browser()
     head = f"POST {browser.path}question HTTP/1.1\r\nHost: {browser.host}\r\nOrigin: http://{browser.host}\r\n"
@@ -268,7 +273,7 @@ def test_stop_by_a_client_that_is_gone_stops(page):
     assert page.ended == "Stopped."  # and the fixture sees that the server has ended
 
 
-def test_keys_with_others_held_are_the_browsers(page):
+def test_keys_with_others_held_are_the_browsers(page: Any) -> None:
     Browser(page)()
     script = Browser(page)("")[1].decode().partition("<script")[2].partition(">")[2].partition("</script>")[0]
     around = """
@@ -294,22 +299,24 @@ globalThis.fetch = async (path, options) => {
     assert json.loads(result.stdout) == ["", "first"], result.stderr
 
 
-def test_lengths_that_are_no_length_are_refused(page):
+def test_lengths_that_are_no_length_are_refused(page: Any) -> None:
     Browser(page)()
     assert Browser(page)(body="{}", **{"Content-Length": "1" * 5000})[0] == 400
 
 
-def test_what_nobody_expected_ends_the_page_and_is_raised(anna, stylizer, photo, monkeypatch):
+def test_what_nobody_expected_ends_the_page_and_is_raised(
+    anna: Any, stylizer: Stylizer, photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     questions = ask(stylizer, photo)
     page = Page(questions, most=5)
 
-    def fail():
+    def fail() -> None:
         raise ValueError("the question cannot be painted")
 
     monkeypatch.setattr(questions, "next", fail)
     raised = []
 
-    def serve():
+    def serve() -> None:
         try:
             page.serve()
         except ValueError as problem:
@@ -322,13 +329,15 @@ def test_what_nobody_expected_ends_the_page_and_is_raised(anna, stylizer, photo,
     assert raised == ["the question cannot be painted"]
 
 
-def test_a_store_that_vanishes_meanwhile_ends_it_with_one_sentence(anna, stylizer, photo, store):
+def test_a_store_that_vanishes_meanwhile_ends_it_with_one_sentence(
+    anna: Any, stylizer: Stylizer, photo: Any, store: Path
+) -> None:
     from sfumato.personal.service import delete
 
     page = Page(ask(stylizer, photo), most=5)
     raised = []
 
-    def serve():
+    def serve() -> None:
         try:
             page.serve()
         except UsageError as problem:

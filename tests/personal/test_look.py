@@ -1,7 +1,11 @@
 """The look over pictures: what is left out, what is only remarked on, and that each is said."""
 
+from __future__ import annotations
+
 import io
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +20,11 @@ from support import save_works, work
 
 
 @pytest.fixture(scope="module")
-def stylizer():
+def stylizer() -> Stylizer:
     return Stylizer(threads=1)
 
 
-def screen(width, height, quality=None):
+def screen(width: int, height: int, quality: Any = None) -> Any:
     """A page of text under a bar, as a phone shows it."""
     image = Image.new("RGB", (width, height), (250, 250, 250))
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(20)
@@ -34,7 +38,7 @@ def screen(width, height, quality=None):
     return as_image(Image.open(file))
 
 
-def test_pictures_are_seen(tmp_path, stylizer):
+def test_pictures_are_seen(tmp_path: Path, stylizer: Stylizer) -> None:
     paths = save_works(tmp_path / "likes", 0, 3)
     ticks = []
     found = look(paths, stylizer, tick=lambda done, total: ticks.append((done, total)))
@@ -44,7 +48,7 @@ def test_pictures_are_seen(tmp_path, stylizer):
     assert ticks == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_what_cannot_count_is_left_out_and_said(tmp_path, stylizer):
+def test_what_cannot_count_is_left_out_and_said(tmp_path: Path, stylizer: Stylizer) -> None:
     paths = save_works(tmp_path / "likes", 0, 2)
     copy, small, broken, gone = (tmp_path / name for name in ("copy.png", "small.png", "broken.jpg", "gone.jpg"))
     copy.write_bytes(paths[0].read_bytes())
@@ -68,13 +72,13 @@ def test_what_cannot_count_is_left_out_and_said(tmp_path, stylizer):
 class Greedy(Stylizer):
     """Wants 2 ** 50 bytes for pictures of 112 pixels' width."""
 
-    def encode(self, picture):
+    def encode(self, picture: Any) -> Any:
         if picture.shape[3] == 112:
             np.empty(1 << 50, np.uint8)
         return super().encode(picture)
 
 
-def test_what_does_not_fit_into_memory_is_left_out_and_said(tmp_path):
+def test_what_does_not_fit_into_memory_is_left_out_and_said(tmp_path: Path) -> None:
     large, *_ = save_works(tmp_path / "likes", 0, 1)
     Image.fromarray(to_uint8(work(1, 3, 96, 100))).save(tmp_path / "small.png")
     found = look([large, tmp_path / "small.png"], Greedy(threads=1))
@@ -87,7 +91,7 @@ def test_what_does_not_fit_into_memory_is_left_out_and_said(tmp_path):
     assert remark.left_out
 
 
-def test_what_is_blank_is_left_out(tmp_path, stylizer):
+def test_what_is_blank_is_left_out(tmp_path: Path, stylizer: Stylizer) -> None:
     faint = Image.new("RGB", (80, 70), (40, 90, 10))
     faint.save(tmp_path / "colour.jpg")
     noise = np.random.default_rng(0).integers(0, 256, (70, 80, 4), np.uint8)
@@ -102,7 +106,7 @@ def test_what_is_blank_is_left_out(tmp_path, stylizer):
     assert told == [("blank", f"{name} is left out: it is blank", True) for name in names[:2]]
 
 
-def test_what_is_known_already_is_told_apart(tmp_path, stylizer):
+def test_what_is_known_already_is_told_apart(tmp_path: Path, stylizer: Stylizer) -> None:
     paths = save_works(tmp_path / "likes", 0, 2)
     before = look(paths[:1], stylizer)
     found = look(paths, stylizer, before.pictures)
@@ -110,12 +114,12 @@ def test_what_is_known_already_is_told_apart(tmp_path, stylizer):
     assert found.known.keys() == {before.pictures[0].sha256}
 
 
-def test_different_works_of_one_hand_are_not_the_same():
+def test_different_works_of_one_hand_are_not_the_same() -> None:
     sketches = [sketch(work(0, number)) for number in range(6)]
     assert not any(is_same(a, b) for i, a in enumerate(sketches) for b in sketches[:i])
 
 
-def test_two_drawings_on_much_paper_are_not_the_same():
+def test_two_drawings_on_much_paper_are_not_the_same() -> None:
     pages = []
     for place in (20, 60):
         page = np.ones((1, 3, 90, 90), np.float32)
@@ -128,17 +132,17 @@ def test_two_drawings_on_much_paper_are_not_the_same():
 
 @pytest.mark.parametrize("quality", [None, 85])
 @pytest.mark.parametrize("size", [(1080, 1920), (700, 1300)])
-def test_screenshots_are_remarked_on(size, quality):
+def test_screenshots_are_remarked_on(size: tuple[int, int], quality: int | None) -> None:
     assert is_screenshot(screen(*size, quality))
 
 
-def test_pictures_are_no_screenshots():
+def test_pictures_are_no_screenshots() -> None:
     assert not any(is_screenshot(work(hand, 0, 300, 400)) for hand in (0, 1))
     assert not is_screenshot(work(1, 0, 720, 1280))  # only the size of one
     assert not is_screenshot(np.full((1, 3, 300, 300), 0.5, np.float32))  # nothing on it
 
 
-def test_a_screenshot_is_kept(tmp_path, stylizer):
+def test_a_screenshot_is_kept(tmp_path: Path, stylizer: Stylizer) -> None:
     path = tmp_path / "screen.png"
     Image.fromarray(to_uint8(screen(700, 1300))).save(path)
     found = look([path], stylizer)
@@ -147,7 +151,7 @@ def test_a_screenshot_is_kept(tmp_path, stylizer):
     assert (remark.kind, remark.left_out) == ("screenshot", False)
 
 
-def test_one_odd_picture_among_many(stylizer):
+def test_one_odd_picture_among_many(stylizer: Stylizer) -> None:
     space = StyleSpace.load()
     many = [stylizer.encode(work(0, number)) for number in range(8)]
     other = stylizer.encode(work(1, 0))
@@ -158,7 +162,7 @@ def test_one_odd_picture_among_many(stylizer):
     assert odd_one(two_tastes, space) is None
 
 
-def test_files_folders_and_patterns_are_found_once(tmp_path):
+def test_files_folders_and_patterns_are_found_once(tmp_path: Path) -> None:
     paths = save_works(tmp_path / "likes" / "below", 0, 3)
     (tmp_path / "likes" / "notes.txt").write_text("notes")
     (tmp_path / "likes" / "a.psd").write_text("?")

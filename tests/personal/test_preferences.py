@@ -1,5 +1,7 @@
 """The store: what is in it, what is learnt, and that nothing is half done or left behind."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,32 +30,34 @@ from support import files, save_works
 
 
 @pytest.fixture(scope="module")
-def stylizer():
+def stylizer() -> Stylizer:
     return Stylizer(threads=1)
 
 
 @pytest.fixture(scope="module")
-def likes(tmp_path_factory):
+def likes(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return save_works(tmp_path_factory.mktemp("likes"), 0, 5)
 
 
 @pytest.fixture(scope="module")
-def others(tmp_path_factory):
+def others(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return save_works(tmp_path_factory.mktemp("others"), 1, 5)
 
 
-def told(found):
+def told(found: Any) -> Any:
     return [remark.kind for remark in found.remarks]
 
 
-def more(name, liked, disliked, stylizer, **options):
+def more(name: str, liked: Any, disliked: Any, stylizer: Any, **options: Any) -> Any:
     before = load_preferences(name)
     seen, _ = recall(before, stylizer)
     found = gather(liked, disliked, stylizer, before, seen)
     return found, *add(name, found, stylizer, seen=seen, **options)
 
 
-def test_a_style_is_painted_with_the_liked_pictures_near_it(store, likes, others, stylizer, tmp_path):
+def test_a_style_is_painted_with_the_liked_pictures_near_it(
+    store: Path, likes: Any, others: Any, stylizer: Stylizer, tmp_path: Path
+) -> None:
     """With at most eight, by what the preference model thinks of them; a changed file is left out."""
     folder = tmp_path / "mine"
     folder.mkdir()
@@ -71,7 +76,9 @@ def test_a_style_is_painted_with_the_liked_pictures_near_it(store, likes, others
     assert stylizer.choose_quality(None, [Style.named("anna")]) == "draft"
 
 
-def test_a_style_that_is_sent_to_somebody_has_no_pictures(store, likes, stylizer, tmp_path):
+def test_a_style_that_is_sent_to_somebody_has_no_pictures(
+    store: Path, likes: Any, stylizer: Stylizer, tmp_path: Path
+) -> None:
     _, taste = create("anna", gather(likes, [], stylizer), stylizer)
     assert all(style.pictures for style in PersonalStyle.load(store / "anna" / "anna.sfumato").styles)
     taste.save(tmp_path / "anna.sfumato")
@@ -79,14 +86,14 @@ def test_a_style_that_is_sent_to_somebody_has_no_pictures(store, likes, stylizer
     assert str(likes[0]).encode() not in (tmp_path / "anna.sfumato").read_bytes()
 
 
-def test_a_damaged_list_of_liked_pictures_paints_a_draft(store, likes, stylizer):
+def test_a_damaged_list_of_liked_pictures_paints_a_draft(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes, [], stylizer), stylizer)
     for text in ("[]", "{", '{"styles": [[{"path": 3}]]}', '{"styles": []}'):
         (store / "anna" / "pictures.json").write_text(text, "utf-8")
         assert not Style.named("anna").pictures
 
 
-def test_a_new_taste_is_learnt_at_once_and_is_a_style(store, likes, stylizer):
+def test_a_new_taste_is_learnt_at_once_and_is_a_style(store: Path, likes: Any, stylizer: Stylizer) -> None:
     kept, taste = create("anna", gather(likes, [], stylizer), stylizer, "own")
     assert names() == ["anna"]
     assert load_preferences("anna") == kept
@@ -110,13 +117,13 @@ def test_a_new_taste_is_learnt_at_once_and_is_a_style(store, likes, stylizer):
     assert store.stat().st_mode & 0o077 == 0
 
 
-def test_one_picture_is_its_own_style(store, likes, stylizer):
+def test_one_picture_is_its_own_style(store: Path, likes: Any, stylizer: Stylizer) -> None:
     _, taste = create("anna", gather(likes[:1], [], stylizer), stylizer)
     assert taste.style.code == stylizer.encode(likes[0])
     assert taste.rights == {"unstated": 1}
 
 
-def test_two_tastes_are_two_styles(store, likes, others, stylizer):
+def test_two_tastes_are_two_styles(store: Path, likes: Any, others: Any, stylizer: Stylizer) -> None:
     kept, taste = create("anna", gather([*likes, *others[:4]], [], stylizer), stylizer)
     assert [style.name for style in taste.styles] == ["anna", "anna/2"]
     near = nearest_pictures(kept, taste, {d: s.code for d, s in recall(kept, stylizer)[0].items()})
@@ -126,7 +133,7 @@ def test_two_tastes_are_two_styles(store, likes, others, stylizer):
     ]
 
 
-def test_pictures_are_copied_where_that_is_asked_for(store, tmp_path, stylizer):
+def test_pictures_are_copied_where_that_is_asked_for(store: Path, tmp_path: Path, stylizer: Stylizer) -> None:
     paths = save_works(tmp_path / "likes", 0, 2)
     kept, _ = create("anna", gather(paths, [], stylizer), stylizer, copy=True)
     data = [path.read_bytes() for path in paths]
@@ -137,7 +144,7 @@ def test_pictures_are_copied_where_that_is_asked_for(store, tmp_path, stylizer):
     assert all(picture.is_copy for picture in kept.pictures)
 
 
-def test_all_duplicates_count_once(store, tmp_path, likes, stylizer):
+def test_all_duplicates_count_once(store: Path, tmp_path: Path, likes: Any, stylizer: Stylizer) -> None:
     copies = [tmp_path / f"{number}.png" for number in range(4)]
     for copy in copies:
         copy.write_bytes(likes[0].read_bytes())
@@ -148,7 +155,7 @@ def test_all_duplicates_count_once(store, tmp_path, likes, stylizer):
     assert taste.style.code == stylizer.encode(likes[0])
 
 
-def test_all_disliked_is_kept_and_no_style(store, likes, others, stylizer):
+def test_all_disliked_is_kept_and_no_style(store: Path, likes: Any, others: Any, stylizer: Stylizer) -> None:
     kept, taste = create("anna", gather([], others, stylizer), stylizer)
     assert taste is None
     assert kept.is_learnt(None)
@@ -159,7 +166,7 @@ def test_all_disliked_is_kept_and_no_style(store, likes, others, stylizer):
     assert Style.named("anna").code == taste.style.code
 
 
-def test_nothing_usable_makes_nothing(store, tmp_path, stylizer):
+def test_nothing_usable_makes_nothing(store: Path, tmp_path: Path, stylizer: Stylizer) -> None:
     (tmp_path / "broken.png").write_text("?")
     found = gather([tmp_path / "broken.png"], [], stylizer)
     with pytest.raises(UsageError, match="anna was not made"):
@@ -167,7 +174,7 @@ def test_nothing_usable_makes_nothing(store, tmp_path, stylizer):
     assert not store.exists()
 
 
-def test_corrupt_among_good(store, tmp_path, likes, stylizer):
+def test_corrupt_among_good(store: Path, tmp_path: Path, likes: Any, stylizer: Stylizer) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(likes[0].read_bytes()[:200])
     found = gather([broken, *likes], [], stylizer)
@@ -176,14 +183,14 @@ def test_corrupt_among_good(store, tmp_path, likes, stylizer):
     assert len(kept.pictures) == len(taste.liked) == 5
 
 
-def test_what_is_both_liked_and_disliked_is_neither(store, likes, stylizer):
+def test_what_is_both_liked_and_disliked_is_neither(store: Path, likes: Any, stylizer: Stylizer) -> None:
     found = gather(likes, likes[:1], stylizer)
     assert told(found) == ["contradiction"]
     kept, _ = create("anna", found, stylizer)
     assert {picture.name for picture in kept.pictures} == {path.name for path in likes[1:]}
 
 
-def test_an_opinion_can_be_changed(store, likes, others, stylizer):
+def test_an_opinion_can_be_changed(store: Path, likes: Any, others: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes, others, stylizer), stylizer)
     found, kept, taste = more("anna", others[:1], likes[:2], stylizer)
     assert told(found) == ["moved"] * 3
@@ -194,7 +201,7 @@ def test_an_opinion_can_be_changed(store, likes, others, stylizer):
     assert len(kept.pictures) == 10
 
 
-def test_more_pictures_move_the_style_and_fewer_move_it_back(store, likes, stylizer):
+def test_more_pictures_move_the_style_and_fewer_move_it_back(store: Path, likes: Any, stylizer: Stylizer) -> None:
     _, first = create("anna", gather(likes[:3], [], stylizer), stylizer)
     _, kept, second = more("anna", likes[3:], [], stylizer, rights="licensed")
     assert second.rights == {"unstated": 3, "licensed": 2}
@@ -207,7 +214,7 @@ def test_more_pictures_move_the_style_and_fewer_move_it_back(store, likes, styli
     assert files(store / "anna") == ["taste.json"]
 
 
-def test_a_removed_copy_is_gone_from_the_disk(store, likes, stylizer):
+def test_a_removed_copy_is_gone_from_the_disk(store: Path, likes: Any, stylizer: Stylizer) -> None:
     kept, _ = create("anna", gather(likes, [], stylizer), stylizer, copy=True)
     gone = kept.pictures[0]
     data = kept.file(gone).read_bytes()
@@ -216,7 +223,7 @@ def test_a_removed_copy_is_gone_from_the_disk(store, likes, stylizer):
     assert gone.sha256 not in " ".join(files(store))
 
 
-def test_a_copy_that_has_vanished_is_still_known(store, likes, stylizer):
+def test_a_copy_that_has_vanished_is_still_known(store: Path, likes: Any, stylizer: Stylizer) -> None:
     kept, first = create("anna", gather(likes[:3], [], stylizer), stylizer, copy=True)
     kept.file(kept.pictures[0]).unlink()
     _, again = add("anna", Gathered(), stylizer)
@@ -226,7 +233,7 @@ def test_a_copy_that_has_vanished_is_still_known(store, likes, stylizer):
     assert [remark.kind for remark in missing_pictures(kept)] == ["vanished"]
 
 
-def test_what_a_person_puts_into_the_folder_stays(store, likes, stylizer):
+def test_what_a_person_puts_into_the_folder_stays(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes[:2], [], stylizer), stylizer, copy=True)
     mine = ["notes.txt", "pictures/cat.jpg", "pictures/more/cat.jpg", "codes/.keep"]
     left = ["question.png", "codes/.sfumato-0a1b.tmp", f"pictures/{'0' * 64}.jpg", f"codes/{'0' * 64}.safetensors"]
@@ -238,7 +245,7 @@ def test_what_a_person_puts_into_the_folder_stays(store, likes, stylizer):
     assert files(store / "anna") == sorted([*before, *mine])
 
 
-def test_what_is_there_and_then_on_both_sides_is_said_to_stay(store, likes, stylizer):
+def test_what_is_there_and_then_on_both_sides_is_said_to_stay(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes[:2], [], stylizer), stylizer)
     found, kept, _ = more("anna", likes[:1], likes[:1], stylizer)
     assert [remark.text.partition(", ")[2] for remark in found.remarks] == ["and stays as it was"]
@@ -246,10 +253,12 @@ def test_what_is_there_and_then_on_both_sides_is_said_to_stay(store, likes, styl
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="flock")
-def test_a_disk_without_locks_is_one_sentence(store, likes, stylizer, monkeypatch):
+def test_a_disk_without_locks_is_one_sentence(
+    store: Path, likes: Any, stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import fcntl
 
-    def refuse(file, how):
+    def refuse(file: Any, how: Any) -> None:
         raise OSError(37, "No locks available")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
@@ -257,7 +266,7 @@ def test_a_disk_without_locks_is_one_sentence(store, likes, stylizer, monkeypatc
         create("anna", gather(likes[:1], [], stylizer), stylizer)
 
 
-def test_rights_can_be_stated_later(store, likes, stylizer):
+def test_rights_can_be_stated_later(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes[:3], [], stylizer), stylizer)
     _, _, taste = more("anna", likes[:2], [], stylizer, rights="own")
     assert taste.rights == {"own": 2, "unstated": 1}
@@ -265,7 +274,7 @@ def test_rights_can_be_stated_later(store, likes, stylizer):
     assert taste.rights == {"own": 2, "unstated": 1}
 
 
-def test_a_picture_is_found_by_name_path_and_hash(store, likes, stylizer):
+def test_a_picture_is_found_by_name_path_and_hash(store: Path, likes: Any, stylizer: Stylizer) -> None:
     kept, _ = create("anna", gather(likes, [], stylizer), stylizer)
     first = kept.pictures[0]
     assert kept.find(likes[0].name) == kept.find(str(likes[0])) == kept.find(first.sha256[:12]) == [first]
@@ -275,7 +284,9 @@ def test_a_picture_is_found_by_name_path_and_hash(store, likes, stylizer):
         kept.find("zzzzzz")
 
 
-def test_pictures_that_vanish_or_change_are_told_and_still_known(store, tmp_path, stylizer):
+def test_pictures_that_vanish_or_change_are_told_and_still_known(
+    store: Path, tmp_path: Path, stylizer: Stylizer
+) -> None:
     paths = save_works(tmp_path / "likes", 0, 3)
     kept, first = create("anna", gather(paths, [], stylizer), stylizer)
     paths[0].unlink()
@@ -297,7 +308,7 @@ def test_pictures_that_vanish_or_change_are_told_and_still_known(store, tmp_path
     assert last.style.code == stylizer.encode(paths[2])
 
 
-def test_one_odd_picture_is_remarked_on_and_kept(store, tmp_path, others, stylizer):
+def test_one_odd_picture_is_remarked_on_and_kept(store: Path, tmp_path: Path, others: Any, stylizer: Stylizer) -> None:
     paths = [*save_works(tmp_path / "likes", 0, 8), others[0]]
     kept, taste = create("anna", gather(paths, [], stylizer), stylizer)
     remark = odd_remark(kept, {digest: one.code for digest, one in recall(kept, stylizer)[0].items()})
@@ -305,12 +316,12 @@ def test_one_odd_picture_is_remarked_on_and_kept(store, tmp_path, others, styliz
     assert len(taste.liked) == 9
 
 
-def test_answers_are_learnt_from(store, likes, stylizer):
+def test_answers_are_learnt_from(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes, [], stylizer), stylizer)
     wave, monet = Style.named("great-wave"), Style.named("monet")
     space = StyleSpace.load()
 
-    def chance():
+    def chance() -> Any:
         kept = load_preferences("anna")
         codes = {digest: one.code for digest, one in recall(kept, stylizer)[0].items()}
         codes |= answered_codes(kept, stylizer.card.model)
@@ -332,7 +343,7 @@ def test_answers_are_learnt_from(store, likes, stylizer):
     assert len(files(store / "anna" / "codes")) == 5
 
 
-def test_contradictory_answers_leave_doubt(store, likes, stylizer):
+def test_contradictory_answers_leave_doubt(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes, [], stylizer), stylizer)
     pair = Style.named("great-wave"), Style.named("monet")
     for number in range(6):
@@ -342,7 +353,7 @@ def test_contradictory_answers_leave_doubt(store, likes, stylizer):
     assert 0.3 < fit_model(kept, codes, StyleSpace.load()).probability(*(style.code for style in pair)) < 0.7
 
 
-def test_a_damaged_taste_is_replaced_by_what_is_learnt(store, likes, stylizer):
+def test_a_damaged_taste_is_replaced_by_what_is_learnt(store: Path, likes: Any, stylizer: Stylizer) -> None:
     _, first = create("anna", gather(likes, [], stylizer), stylizer)
     (store / "anna" / "anna.sfumato").write_text("?")
     with pytest.raises(ModelError):
@@ -353,7 +364,7 @@ def test_a_damaged_taste_is_replaced_by_what_is_learnt(store, likes, stylizer):
 
 
 @pytest.mark.parametrize("name", ["Anna", "../anna", "anna b", "", ".", "a/b", "anna/2", "ä", "x" * 64, "monet", "-x"])
-def test_names_that_cannot_be(store, likes, stylizer, name):
+def test_names_that_cannot_be(store: Path, likes: Any, stylizer: Stylizer, name: str) -> None:
     with pytest.raises(UsageError):
         create(name, gather(likes[:1], [], stylizer), stylizer)
     for act in (load_preferences, delete):
@@ -362,7 +373,9 @@ def test_names_that_cannot_be(store, likes, stylizer, name):
     assert [path for path in files(store) if path != ".lock"] == []
 
 
-def test_a_name_is_taken_once(store, tmp_path, likes, stylizer, monkeypatch):
+def test_a_name_is_taken_once(
+    store: Path, tmp_path: Path, likes: Any, stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SFUMATO_STYLES", str(tmp_path / "styles"))
     found = gather(likes[:1], [], stylizer)
     create("anna", found, stylizer)
@@ -373,7 +386,7 @@ def test_a_name_is_taken_once(store, tmp_path, likes, stylizer, monkeypatch):
         create("mine", found, stylizer)
 
 
-def test_a_taste_that_came_as_a_file(store, likes, stylizer):
+def test_a_taste_that_came_as_a_file(store: Path, likes: Any, stylizer: Stylizer) -> None:
     _, taste = create("anna", gather(likes, [], stylizer), stylizer)
     install(taste, "bert")
     assert Style.named("bert").code == taste.style.code
@@ -400,7 +413,7 @@ def test_a_taste_that_came_as_a_file(store, likes, stylizer):
         ('{"format": 1, "pictures": [], "answers": [{"first": 1}], "imported": false}', "is damaged"),
     ],
 )
-def test_a_damaged_store_is_one_sentence(store, likes, stylizer, text, said):
+def test_a_damaged_store_is_one_sentence(store: Path, likes: Any, stylizer: Stylizer, text: str, said: str) -> None:
     create("anna", gather(likes[:1], [], stylizer), stylizer)
     (store / "anna" / "taste.json").write_text(text)
     with pytest.raises(InputError, match=said):
@@ -408,7 +421,7 @@ def test_a_damaged_store_is_one_sentence(store, likes, stylizer, text, said):
     delete("anna")
 
 
-def test_a_copy_cannot_be_said_to_lie_elsewhere(store, likes, stylizer):
+def test_a_copy_cannot_be_said_to_lie_elsewhere(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes[:1], [], stylizer), stylizer, copy=True)
     path = store / "anna" / "taste.json"
     path.write_text(path.read_text("utf-8").replace("pictures/", "pictures/../../"), "utf-8")
@@ -419,7 +432,7 @@ def test_a_copy_cannot_be_said_to_lie_elsewhere(store, likes, stylizer):
 # ---- deletion --------------------------------------------------------------------------------------------------------
 
 
-def needles(kept, taste, paths, stylizer):
+def needles(kept: Any, taste: Any, paths: Any, stylizer: Any) -> Any:
     """What may not be found anywhere: by what it is of."""
     found = {}
     for path, picture in zip(paths, kept.pictures, strict=True):
@@ -437,14 +450,14 @@ def needles(kept, taste, paths, stylizer):
     return found
 
 
-def hits(root, found):
+def hits(root: Any, found: Any) -> Any:
     """Which of them lie in a file below a folder, or in its name."""
     hay = [str(path.relative_to(root)).encode() for path in root.rglob("*")]
     hay += [path.read_bytes() for path in root.rglob("*") if path.is_file()]
     return {name for name, needle in found.items() if any(needle in straw for straw in hay)}
 
 
-def test_after_deletion_nothing_is_found(tmp_path, stylizer, monkeypatch):
+def test_after_deletion_nothing_is_found(tmp_path: Path, stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = save_works(tmp_path / "pictures-of-hers", 0, 5)
     home = tmp_path / "home"
     monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
@@ -466,7 +479,9 @@ def test_after_deletion_nothing_is_found(tmp_path, stylizer, monkeypatch):
     assert all(path.is_file() for path in paths)  # they were hers, elsewhere
 
 
-def test_what_a_killed_deletion_left_is_removed_by_the_next_command(store, likes, stylizer):
+def test_what_a_killed_deletion_left_is_removed_by_the_next_command(
+    store: Path, likes: Any, stylizer: Stylizer
+) -> None:
     create("anna", gather(likes[:1], [], stylizer), stylizer)
     os.rename(store / "anna", store / ".deleted-0123")  # as far as it came
     create("bert", gather(likes[:1], [], stylizer), stylizer)
@@ -503,13 +518,13 @@ else:
 """
 
 
-def start(kill, name, *paths, prepare=""):
+def start(kill: Any, name: str, *paths: Any, prepare: str = "") -> Any:
     words = [sys.executable, "-c", prepare + ADD, str(kill), name, *map(str, paths)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(words, **pipes)
+    return subprocess.Popen(words, **pipes)  # type: ignore[call-overload]
 
 
-def check_whole(stylizer, before, after):
+def check_whole(stylizer: Any, before: Any, after: Any) -> None:
     """The store is as it was or as it was to be; learning again makes the style fit it."""
     for name in names():
         kept = load_preferences(name)
@@ -525,7 +540,7 @@ def check_whole(stylizer, before, after):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("kill", [1, 4, 5, 6, 7])  # two codes, two copies, taste.json, two files of the style
-def test_a_command_that_is_killed_leaves_a_whole_store(store, likes, stylizer, kill):
+def test_a_command_that_is_killed_leaves_a_whole_store(store: Path, likes: Any, stylizer: Stylizer, kill: int) -> None:
     create("anna", gather(likes[:2], [], stylizer), stylizer, copy=True)
     process = start(kill, "anna", *likes[2:4])
     process.communicate("\n", timeout=120)
@@ -538,7 +553,7 @@ def test_a_command_that_is_killed_leaves_a_whole_store(store, likes, stylizer, k
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_first_command_that_is_killed_leaves_nothing(store, likes, stylizer):
+def test_a_first_command_that_is_killed_leaves_nothing(store: Path, likes: Any, stylizer: Stylizer) -> None:
     process = start(6, "anna", *likes[:2])
     process.communicate("\n", timeout=120)
     assert process.returncode == -signal.SIGKILL
@@ -548,7 +563,9 @@ def test_a_first_command_that_is_killed_leaves_nothing(store, likes, stylizer):
     assert list(store.glob(".new-*")) == []
 
 
-def test_the_store_is_its_owners_alone_whatever_its_folder_is(store, likes, others, stylizer):
+def test_the_store_is_its_owners_alone_whatever_its_folder_is(
+    store: Path, likes: Any, others: Any, stylizer: Stylizer
+) -> None:
     before = os.umask(0o022)
     try:
         store.mkdir(mode=0o755)
@@ -570,7 +587,9 @@ def test_the_store_is_its_owners_alone_whatever_its_folder_is(store, likes, othe
     assert stat.S_IMODE(store.stat().st_mode) == 0o755
 
 
-def test_whoever_waits_for_another_command_is_told_why(store, likes, stylizer, caplog):
+def test_whoever_waits_for_another_command_is_told_why(
+    store: Path, likes: Any, stylizer: Stylizer, caplog: pytest.LogCaptureFixture
+) -> None:
     create("anna", gather(likes[:1], [], stylizer), stylizer)
     code = "import sys\nfrom pathlib import Path\nfrom sfumato.locks import locked\n"
     code += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.readline()"
@@ -587,7 +606,7 @@ def test_whoever_waits_for_another_command_is_told_why(store, likes, stylizer, c
     assert len(caplog.messages) == 1
 
 
-def test_two_commands_at_once_both_count(store, likes, stylizer):
+def test_two_commands_at_once_both_count(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes[:1], [], stylizer), stylizer)
     both = [start(0, "anna", *likes[1:3]), start(0, "anna", *likes[3:5])]
     for process in both:
@@ -604,7 +623,7 @@ def test_two_commands_at_once_both_count(store, likes, stylizer):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits")
-def test_a_full_disk_is_told_and_leaves_what_was(store, likes, stylizer):
+def test_a_full_disk_is_told_and_leaves_what_was(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes[:1], [], stylizer), stylizer)
     before = {path: (store / path).read_bytes() for path in files(store)}
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"  # bytes to a file
@@ -615,7 +634,9 @@ def test_a_full_disk_is_told_and_leaves_what_was(store, likes, stylizer):
     assert {path: (store / path).read_bytes() for path in files(store)} == before
 
 
-def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path, likes, stylizer, monkeypatch):
+def test_a_store_that_cannot_be_written_is_one_sentence(
+    tmp_path: Path, likes: Any, stylizer: Stylizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("SFUMATO_PERSONAL", str(tmp_path / "file" / "store"))
     with pytest.raises(OutputError, match=r"cannot write into .*: Not a directory; see SFUMATO_PERSONAL"):
@@ -623,7 +644,7 @@ def test_a_store_that_cannot_be_written_is_one_sentence(tmp_path, likes, stylize
 
 
 @pytest.mark.slow
-def test_five_hundred_pictures(store, tmp_path, stylizer):
+def test_five_hundred_pictures(store: Path, tmp_path: Path, stylizer: Stylizer) -> None:
     from time import process_time
 
     paths = [*save_works(tmp_path / "likes", 0, 300), *save_works(tmp_path / "others", 1, 200)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,16 +28,16 @@ from sfumato.style_code import MEASURED, StyleCode
 
 
 @pytest.fixture(scope="module")
-def space():
+def space() -> Any:
     return StyleSpace.load()
 
 
 @pytest.fixture(scope="module")
-def built_in():
+def built_in() -> Any:
     return [Style.named(name).code for name in style_names()]
 
 
-def near(code, rng, amount=0.03):
+def near(code: Any, rng: Any, amount: float = 0.03) -> StyleCode:
     """A style like another: its look and vector shaken a little."""
     vector = code.vector + rng.normal(0, amount, len(code)).astype(np.float32) * np.abs(code.vector).mean()
     return StyleCode(vector, code.model, code.look + rng.normal(0, amount, len(code.look)).astype(np.float32))
@@ -47,7 +49,7 @@ def near(code, rng, amount=0.03):
 LOOK = sum(PARTS.values()) - MEASURED
 
 
-def drawn(rng, artists=40, works=6, parts=4):
+def drawn(rng: Any, artists: int = 40, works: int = 6, parts: int = 4) -> Any:
     """Codes whose features are a known place of `parts` numbers, seen through a known map, and the map."""
     size = sum(PARTS.values()) + 3
     mapped = rng.normal(0, 1, (parts, size)) * 0.2
@@ -59,7 +61,7 @@ def drawn(rng, artists=40, works=6, parts=4):
     return codes, [str(hand) for hand in hands], places, between
 
 
-def test_the_space_finds_what_artists_differ_in(rng):
+def test_the_space_finds_what_artists_differ_in(rng: np.random.Generator) -> None:
     codes, names, places, between = drawn(rng)
     space = StyleSpace.of(codes, names, directions=3)
     found = space.places(codes)
@@ -70,7 +72,7 @@ def test_the_space_finds_what_artists_differ_in(rng):
     np.testing.assert_allclose((rest**2).sum(0) / (240 - 40), 1, atol=0.15)  # one deviation is that within an artist
 
 
-def test_a_space_is_the_same_after_saving(rng, tmp_path):
+def test_a_space_is_the_same_after_saving(rng: np.random.Generator, tmp_path: Path) -> None:
     codes, names, *_ = drawn(rng)
     space = StyleSpace.of(codes, names)
     digest = space.save(tmp_path)
@@ -80,7 +82,7 @@ def test_a_space_is_the_same_after_saving(rng, tmp_path):
         np.testing.assert_array_equal(getattr(loaded, name), part, name)
 
 
-def test_coordinates_are_principal_components(rng, space, built_in):
+def test_coordinates_are_principal_components(rng: np.random.Generator, space: Any, built_in: Any) -> None:
     codes, names, *_ = drawn(rng)
     own = StyleSpace.of(codes, names)
     found = own.coordinates(own.features(codes))
@@ -92,7 +94,7 @@ def test_coordinates_are_principal_components(rng, space, built_in):
     assert spread[:3].min() > spread[5:].max()
 
 
-def test_a_damaged_space_is_not_loaded(space, tmp_path):
+def test_a_damaged_space_is_not_loaded(space: Any, tmp_path: Path) -> None:
     digest = space.save(tmp_path)
     (tmp_path / "card.json").write_text(f'{{"style_space": "{digest}"}}')
     file = tmp_path / "style_space.safetensors"
@@ -111,7 +113,7 @@ def test_a_damaged_space_is_not_loaded(space, tmp_path):
         StyleSpace.load(tmp_path)
 
 
-def test_the_shipped_space_is_small_and_of_the_card(space):
+def test_the_shipped_space_is_small_and_of_the_card(space: Any) -> None:
     from sfumato.assets import weights_dir
 
     assert (weights_dir() / "style_space.safetensors").stat().st_size < 300_000
@@ -120,7 +122,7 @@ def test_the_shipped_space_is_small_and_of_the_card(space):
 
 
 @pytest.mark.parametrize("part", [slice(None, -MEASURED), slice(-MEASURED, None)])
-def test_both_parts_of_a_code_have_a_say(space, built_in, part):
+def test_both_parts_of_a_code_have_a_say(space: Any, built_in: Any, part: Any) -> None:
     code = built_in[0]
     vector = code.vector.copy()
     vector[part] += 0.5
@@ -131,13 +133,13 @@ def test_both_parts_of_a_code_have_a_say(space, built_in, part):
     assert not changed.all()
 
 
-def test_a_style_of_a_code_of_another_size_is_refused_in_a_sentence(space, built_in):
+def test_a_style_of_a_code_of_another_size_is_refused_in_a_sentence(space: Any, built_in: Any) -> None:
     code = built_in[0]
     with pytest.raises(ModelError, match="make the style with the model that ships"):
         space.place(StyleCode(code.vector[1:], "other", code.look))
 
 
-def test_a_style_without_a_look_is_refused_in_a_sentence(space, built_in):
+def test_a_style_without_a_look_is_refused_in_a_sentence(space: Any, built_in: Any) -> None:
     bare = StyleCode(built_in[0].vector, built_in[0].model)
     with pytest.raises(ModelError, match="make it again from its picture"):
         space.place(bare)
@@ -145,12 +147,12 @@ def test_a_style_without_a_look_is_refused_in_a_sentence(space, built_in):
         space.place(StyleCode(bare.vector, bare.model, np.zeros(10, np.float32)))
 
 
-def test_too_few_artists_make_no_space(built_in):
+def test_too_few_artists_make_no_space(built_in: Any) -> None:
     with pytest.raises(UsageError, match="3 artists or more"):
         StyleSpace.of(built_in[:4], ["a", "a", "b", "c"])
 
 
-def test_differences_are_distances_of_parts(space, built_in):
+def test_differences_are_distances_of_parts(space: Any, built_in: Any) -> None:
     a, b = space.features(built_in[:2])
     found = space.differences(a, b)
     assert found.shape == (len(PARTS) + 1,)
@@ -161,7 +163,7 @@ def test_differences_are_distances_of_parts(space, built_in):
 # ---- centres ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_mixture_of_one_part_is_the_posterior_mean(rng):
+def test_a_mixture_of_one_part_is_the_posterior_mean(rng: np.random.Generator) -> None:
     # With equal trust and no outlier, the t distribution's pulls are nearly equal, and the mean is that of a normal
     # with a normal prior, each place counting as much as it pulls.
     x, between = rng.normal([2, 0, -1], 1, (50, 3)), np.array([4.0, 1.0, 0.5])
@@ -171,7 +173,7 @@ def test_a_mixture_of_one_part_is_the_posterior_mean(rng):
     np.testing.assert_allclose(mixture.means[0], expected, atol=1e-3)
 
 
-def test_density_is_that_of_students_t(rng):
+def test_density_is_that_of_students_t(rng: np.random.Generator) -> None:
     from scipy.stats import multivariate_t
 
     x, mean, variances = rng.normal(0, 2, (7, 3)), np.array([[0.5, -1.0, 0.0]]), np.array([[1.0, 2.0, 0.5]])
@@ -180,7 +182,7 @@ def test_density_is_that_of_students_t(rng):
     np.testing.assert_allclose(found - found[0], expected - expected[0], atol=1e-9)  # but for the constant
 
 
-def test_two_tastes_are_two_centres_and_one_is_one(built_in, rng):
+def test_two_tastes_are_two_centres_and_one_is_one(built_in: Any, rng: np.random.Generator) -> None:
     one, two = (built_in[style_names().index(name)] for name in ("great-wave", "rembrandt"))
     found = centres([near(one, rng) for _ in range(9)] + [near(two, rng) for _ in range(6)])
     assert [centre.members for centre in found] == [tuple(range(9)), tuple(range(9, 15))]
@@ -188,7 +190,7 @@ def test_two_tastes_are_two_centres_and_one_is_one(built_in, rng):
     assert len(centres([near(one, rng) for _ in range(15)])) == 1
 
 
-def test_one_odd_picture_pulls_less_than_its_share(built_in, rng, space):
+def test_one_odd_picture_pulls_less_than_its_share(built_in: Any, rng: np.random.Generator, space: Any) -> None:
     one, odd = (built_in[style_names().index(name)] for name in ("monet", "red-blue-yellow"))
     likes = [near(one, rng) for _ in range(8)]
     (centre,) = centres([*likes, odd])
@@ -198,7 +200,7 @@ def test_one_odd_picture_pulls_less_than_its_share(built_in, rng, space):
     assert np.linalg.norm(robust - pure) < 0.7 * np.linalg.norm(plain - pure)
 
 
-def test_likes_beside_dislikes_weigh_less(built_in, rng, space):
+def test_likes_beside_dislikes_weigh_less(built_in: Any, rng: np.random.Generator, space: Any) -> None:
     one, other = built_in[0], built_in[20]
     likes = [near(one, rng) for _ in range(2)] + [near(other, rng, 0.01)]
     free, wary = (centres(likes, disliked)[0].code for disliked in ((), [other]))
@@ -206,42 +208,42 @@ def test_likes_beside_dislikes_weigh_less(built_in, rng, space):
     assert np.linalg.norm(space.features([wary])[0] - away) > np.linalg.norm(space.features([free])[0] - away)
 
 
-def test_one_picture_is_its_own_centre(built_in):
+def test_one_picture_is_its_own_centre(built_in: Any) -> None:
     (centre,) = centres(built_in[:1])
     assert centre.code == built_in[0]
     assert (centre.weight, centre.members) == (1.0, (0,))
 
 
 @pytest.mark.parametrize("count", [2, 7, 40])
-def test_equal_pictures_are_one_centre(built_in, count):
+def test_equal_pictures_are_one_centre(built_in: Any, count: int) -> None:
     (centre,) = centres([built_in[3]] * count)
     np.testing.assert_allclose(centre.code.vector, built_in[3].vector, rtol=1e-5, atol=1e-6)
     assert centre.members == tuple(range(count))
 
 
-def test_all_likes_disliked_as_well_still_have_a_centre(built_in):
+def test_all_likes_disliked_as_well_still_have_a_centre(built_in: Any) -> None:
     found = centres(built_in[:8], built_in[:8])
     assert sum(centre.weight for centre in found) == pytest.approx(1)
 
 
-def test_nothing_liked_is_told(built_in):
+def test_nothing_liked_is_told(built_in: Any) -> None:
     with pytest.raises(UsageError, match="no liked picture"):
         centres([], built_in[:3])
 
 
-def test_centres_are_the_same_each_time(built_in):
+def test_centres_are_the_same_each_time(built_in: Any) -> None:
     assert centres(built_in) == centres(built_in)
 
 
 # ---- preferences -----------------------------------------------------------------------------------------------------
 
 
-def test_the_mode_has_no_slope_and_the_covariance_is_of_the_information(rng):
+def test_the_mode_has_no_slope_and_the_covariance_is_of_the_information(rng: np.random.Generator) -> None:
     rows, weights, precision = rng.normal(0, 1, (30, 4)), rng.uniform(0.5, 2, 30), np.array([1.0, 2.0, 0.5, 1.0])
     prior = np.array([0.5, 0.0, 0.0, -0.5])
     mode, covariance = laplace(rows, weights, prior, precision)
 
-    def log_posterior(w):
+    def log_posterior(w: Any) -> Any:
         p = LAPSE / 2 + (1 - LAPSE) / (1 + np.exp(-rows @ w))
         return weights @ np.log(p) - 0.5 * precision @ (w - prior) ** 2
 
@@ -257,27 +259,27 @@ def test_the_mode_has_no_slope_and_the_covariance_is_of_the_information(rng):
     )
 
 
-def test_without_answers_the_posterior_is_the_prior():
+def test_without_answers_the_posterior_is_the_prior() -> None:
     mean, covariance = laplace(np.zeros((0, 3)), np.zeros(0), np.array([1.0, 2, 3]), np.array([1.0, 4, 9]))
     np.testing.assert_allclose(mean, [1, 2, 3])
     np.testing.assert_allclose(covariance, np.diag([1, 1 / 4, 1 / 9]), atol=1e-12)
 
 
-def test_chance_and_gain_are_integrals(rng):
+def test_chance_and_gain_are_integrals(rng: np.random.Generator) -> None:
     mean, variance = rng.normal(0, 1, 4), rng.uniform(0.1, 3, 4)
     u = mean[:, None] + np.sqrt(variance)[:, None] * rng.normal(0, 1, (4, 400_000))
     logistic = 1 / (1 + np.exp(-u))
     np.testing.assert_allclose(chance(mean, variance), logistic.mean(1), atol=3e-3)
     p = LAPSE / 2 + (1 - LAPSE) * logistic
 
-    def entropy(q):
+    def entropy(q: Any) -> Any:
         return -q * np.log(q) - (1 - q) * np.log(1 - q)
 
     np.testing.assert_allclose(gain(mean, variance), entropy(p.mean(1)) - entropy(p).mean(1), atol=2e-3)
     np.testing.assert_allclose(gain(mean, np.zeros(4)), 0, atol=1e-12)  # nothing is unknown, nothing is told
 
 
-def test_answers_are_learnt_and_probabilities_fit_together(space, built_in):
+def test_answers_are_learnt_and_probabilities_fit_together(space: Any, built_in: Any) -> None:
     light = [float(code.vector[-MEASURED:][:3].mean()) for code in built_in]  # a person who likes light pictures
     order = np.argsort(light)
     answers = [(built_in[order[-1 - i]], built_in[order[i]]) for i in range(12)]
@@ -291,7 +293,7 @@ def test_answers_are_learnt_and_probabilities_fit_together(space, built_in):
     assert PreferenceModel.fit(space).score(a)[1] > model.score(a)[1] > 0
 
 
-def test_contradictory_answers_say_little(space, built_in):
+def test_contradictory_answers_say_little(space: Any, built_in: Any) -> None:
     a, b = built_in[:2]
     model = PreferenceModel.fit(space, answers=[(a, b), (b, a)] * 5)
     assert model.probability(a, b) == pytest.approx(0.5, abs=0.01)
@@ -299,7 +301,9 @@ def test_contradictory_answers_say_little(space, built_in):
 
 @pytest.mark.parametrize("liked", [0, 1, 5])
 @pytest.mark.parametrize("disliked", [0, 1, 5])
-def test_any_number_of_likes_and_dislikes_gives_finite_scores(space, built_in, liked, disliked):
+def test_any_number_of_likes_and_dislikes_gives_finite_scores(
+    space: Any, built_in: Any, liked: int, disliked: int
+) -> None:
     model = PreferenceModel.fit(space, built_in[:liked], built_in[10 : 10 + disliked])
     mean, deviation = model.scores(built_in)
     assert np.isfinite(mean).all()
@@ -308,12 +312,12 @@ def test_any_number_of_likes_and_dislikes_gives_finite_scores(space, built_in, l
         assert model.rank(built_in)[0] == 0
 
 
-def test_likes_that_are_disliked_too_give_finite_scores(space, built_in):
+def test_likes_that_are_disliked_too_give_finite_scores(space: Any, built_in: Any) -> None:
     model = PreferenceModel.fit(space, built_in[:4], built_in[:4])
     assert np.isfinite(model.scores(built_in)).all()
 
 
-def test_a_model_is_the_same_after_its_tensors(space, built_in):
+def test_a_model_is_the_same_after_its_tensors(space: Any, built_in: Any) -> None:
     model = PreferenceModel.fit(space, built_in[:6], built_in[10:13], [(built_in[1], built_in[20])])
     again = PreferenceModel.of(model.tensors(), space)
     np.testing.assert_allclose(again.scores(built_in), model.scores(built_in), rtol=1e-4, atol=1e-4)
@@ -323,14 +327,14 @@ def test_a_model_is_the_same_after_its_tensors(space, built_in):
         PreferenceModel.of({**model.tensors(), "mean": np.full(len(model.mean), np.nan, np.float32)}, space)
 
 
-def test_known_centres_change_nothing(space, built_in):
+def test_known_centres_change_nothing(space: Any, built_in: Any) -> None:
     likes, dislikes = built_in[:6], built_in[10:13]
     model = PreferenceModel.fit(space, likes, dislikes)
     again = PreferenceModel.fit(space, likes, dislikes, found=centres(likes, dislikes, space))
     np.testing.assert_array_equal(model.mean, again.mean)
 
 
-def test_questions_tell_most_are_not_repeated_and_end(space, built_in):
+def test_questions_tell_most_are_not_repeated_and_end(space: Any, built_in: Any) -> None:
     model = PreferenceModel.fit(space, built_in[:5])
     first = next_question(model, built_in, [])
     rows = model.aspects(built_in)
@@ -345,14 +349,14 @@ def test_questions_tell_most_are_not_repeated_and_end(space, built_in):
     assert next_question(model, built_in, every) is None
 
 
-def test_suggestions_are_built_in_styles_by_their_score(space):
+def test_suggestions_are_built_in_styles_by_their_score(space: Any) -> None:
     model = PreferenceModel.fit(space, [Style.named("monet").code, Style.named("sisley").code])
     found = suggestions(model, 4)
     assert {"monet", "sisley"} <= {name for name, _, _ in found}
     assert [mean for _, mean, _ in found] == sorted((mean for _, mean, _ in found), reverse=True)
 
 
-def test_features_are_the_look_and_both_parts_of_the_code(built_in):
+def test_features_are_the_look_and_both_parts_of_the_code(built_in: Any) -> None:
     code, found = built_in[0], features(built_in[0])
     assert len(found) == LOOK + len(code)
     np.testing.assert_array_equal(found[LOOK:], np.roll(code.vector.astype(np.float64), MEASURED))

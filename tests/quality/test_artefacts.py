@@ -1,9 +1,12 @@
 """Each detector finds what is planted into clean photographs and paintings, where it is, and not what is not there."""
 
+from __future__ import annotations
+
 import importlib.util
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +24,11 @@ EVERY = (*ALONE, *PAIRED)
 # generator, and returns the picture and where the defect is, (H, W) bool. benchmarks/artefacts.py uses them too.
 
 
-def luma(x):
+def luma(x: Any) -> Any:
     return np.tensordot(np.array([0.299, 0.587, 0.114]), x[0], 1)
 
 
-def ellipse(shape, rng, share=0.35):
+def ellipse(shape: Any, rng: Any, share: float = 0.35) -> Any:
     """A region whose half-axes are about this share of the sides."""
     height, width = shape
     y, x = np.mgrid[:height, :width]
@@ -33,11 +36,11 @@ def ellipse(shape, rng, share=0.35):
     return ((y / height - cy) / share) ** 2 + ((x / width - cx) / share) ** 2 < 1
 
 
-def done(x, where):
+def done(x: Any, where: Any) -> Any:
     return np.clip(x, 0, 1).astype(np.float32), where
 
 
-def plant_checkerboard(x, photo, strength, rng):
+def plant_checkerboard(x: Any, photo: Any, strength: Any, rng: Any) -> Any:
     """Of period 2 or 4, in all of the picture or a region, amplitude 0.02 to 0.04."""
     height, width = x.shape[2:]
     i, j = np.mgrid[:height, :width]
@@ -49,7 +52,7 @@ def plant_checkerboard(x, photo, strength, rng):
     return done(x + strength * rng.uniform(0.02, 0.04) * pattern * where * colour, where)
 
 
-def plant_blobs(x, photo, strength, rng):
+def plant_blobs(x: Any, photo: Any, strength: Any, rng: Any) -> Any:
     """One to five soft spots, radius 1.2 to 3.5 % of the shorter side, 0.45 to 0.7 from what is under them."""
     height, width = x.shape[2:]
     i, j = np.mgrid[:height, :width]
@@ -68,7 +71,7 @@ def plant_blobs(x, photo, strength, rng):
     return done(out, where)
 
 
-def plant_halos(x, photo, strength, rng):
+def plant_halos(x: Any, photo: Any, strength: Any, rng: Any) -> Any:
     """Bands 3 to 6 pixels wide along the photo's strong edges, 0.15 to 0.3 of some colour, on one or both sides."""
     y = ndimage.gaussian_filter(luma(photo), 1.5)
     slope = np.hypot(*np.gradient(y))
@@ -86,7 +89,7 @@ def plant_halos(x, photo, strength, rng):
     return done(x + strength * colour * sign * ndimage.gaussian_filter(where.astype(float), 0.7), where)
 
 
-def plant_border(x, photo, strength, rng):
+def plant_border(x: Any, photo: Any, strength: Any, rng: Any) -> Any:
     """A frame 3 to 16 pixels wide: darker, brighter, blurred away, or noisy."""
     height, width = x.shape[2:]
     w = int(rng.integers(3, 17))
@@ -103,7 +106,7 @@ def plant_border(x, photo, strength, rng):
     return done(np.where(where, x + strength * (framed - x), x), where)
 
 
-def plant_seams(x, photo, strength, rng):
+def plant_seams(x: Any, photo: Any, strength: Any, rng: Any) -> Any:
     """Tiles of 128 pixels and more, each 0.03 to 0.06 off in brightness or colour, or in contrast."""
     height, width = x.shape[2:]
     side = int(rng.choice([side for side in (128, 192, 256, 512, 1024) if side <= max(128, min(height, width) * 0.8)]))
@@ -122,7 +125,7 @@ def plant_seams(x, photo, strength, rng):
     return done(out, where)
 
 
-def plant_banding(x, photo, strength, rng):
+def plant_banding(x: Any, photo: Any, strength: Any, rng: Any) -> Any:
     """A smoothed region (a third of the picture or more) in 10 to 24 levels a channel; strength makes them fewer."""
     where = ellipse(x.shape[2:], rng, 0.45)
     smooth = np.stack([ndimage.gaussian_filter(plane, rng.uniform(4, 8)) for plane in x[0]])[None]
@@ -130,7 +133,7 @@ def plant_banding(x, photo, strength, rng):
     return done(np.where(where, np.rint(smooth * levels) / levels, x), where)
 
 
-def plant_colour_inversion(x, photo, strength, rng):
+def plant_colour_inversion(x: Any, photo: Any, strength: Any, rng: Any) -> Any:
     """The negative, or that of the luma alone, of all or a region."""
     where = np.ones(x.shape[2:], bool) if rng.random() < 0.5 else ellipse(x.shape[2:], rng, 0.3)
     inverse = 1 - x if rng.random() < 0.5 else x + (1 - 2 * luma(x))
@@ -138,7 +141,7 @@ def plant_colour_inversion(x, photo, strength, rng):
     return done(x + strength * soft * (inverse - x), where)
 
 
-def plant_clipping(x, photo, strength, rng):
+def plant_clipping(x: Any, photo: Any, strength: Any, rng: Any) -> Any:
     """Contrast or brightness raised or lowered until 10 to 30 % of the pixels are burnt, and not before."""
     share = strength * rng.uniform(0.1, 0.3)
     kind = int(rng.integers(3))
@@ -155,7 +158,7 @@ def plant_clipping(x, photo, strength, rng):
 PLANTERS = {name: globals()[f"plant_{name}"] for name in EVERY}
 
 
-def recoloured(photo, rng):
+def recoloured(photo: Any, rng: Any) -> Any:
     """The photo under a mild change of colours and a layer of strokes: what a stylised picture has a right to."""
     x = photo[0] ** rng.uniform(0.75, 1.3, (3, 1, 1))
     mixer = np.eye(3) * 0.8 + rng.dirichlet([2, 2, 2], 3) * 0.2
@@ -163,7 +166,7 @@ def recoloured(photo, rng):
     return done((x + rng.uniform(0.02, 0.06) * strokes(x.shape[1:], rng))[None], None)[0]
 
 
-def strokes(shape, rng):
+def strokes(shape: Any, rng: Any) -> Any:
     """Texture of deviation 1: streaks along a field of directions, ``(H, W)``."""
     height, width = shape
     noise = rng.normal(size=shape)
@@ -176,20 +179,20 @@ def strokes(shape, rng):
     return total / total.std()
 
 
-def auc(clean, planted):
+def auc(clean: Any, planted: Any) -> float:
     """Area under the ROC curve: how often a planted picture scores above a clean one."""
     clean, planted = np.asarray(clean)[:, None], np.asarray(planted)[None]
     return float(np.mean((planted > clean) + 0.5 * (planted == clean)))
 
 
-def a_painting(kind, side, rng):
+def a_painting(kind: Any, side: int, rng: Any) -> Any:
     """A synthetic painting ``(1, 3, side, side)``: washes, shapes, and the texture of a craft."""
     i, j = np.mgrid[:side, :side]
     wash = np.stack([ndimage.gaussian_filter(rng.normal(size=(side, side)), 30, mode="wrap") for _ in range(3)])
     x = 0.5 + 0.12 * wash / wash.std()
     for _ in range(9):
-        cy, cx, a, b = *rng.uniform(0, side, 2), *rng.uniform(0.08, 0.3, 2) * side
-        inside = ((i - cy) / a) ** 2 + ((j - cx) / b) ** 2 < 1
+        cy, cx, a, b = *rng.uniform(0, side, 2), *rng.uniform(0.08, 0.3, 2) * side  # type: ignore[misc]
+        inside = ((i - cy) / a) ** 2 + ((j - cx) / b) ** 2 < 1  # type: ignore[has-type]
         x = np.where(inside, 0.35 * x + 0.65 * rng.uniform(0.15, 0.85, (3, 1, 1)), x)
     x = np.stack([ndimage.gaussian_filter(plane, 0.8) for plane in x])
     if kind == "brushwork":
@@ -215,7 +218,7 @@ PHOTOGRAPHS = (
 )  # fmt: skip
 
 
-def photographs(side, names=PHOTOGRAPHS):
+def photographs(side: int, names: Any = PHOTOGRAPHS) -> Any:
     """Those in scikit-image's wheel, each with its shorter side at ``side`` and cut to a square from the middle."""
     folder = Path(importlib.util.find_spec("skimage").origin).parent / "data"
     found = []
@@ -230,31 +233,31 @@ def photographs(side, names=PHOTOGRAPHS):
     return found
 
 
-def score(name, x, photo=None):
+def score(name: str, x: Any, photo: Any = None) -> Any:
     detector = getattr(module, name)
     return detector(x, photo) if photo is not None else detector(x)
 
 
 @pytest.fixture(scope="module")
-def clean():
+def clean() -> Any:
     """Photographs and paintings of 192 pixels."""
     paintings = [a_painting(kind, 192, np.random.default_rng([1, k])) for k, kind in enumerate(CRAFTS[:4])]
     return photographs(192, PHOTOGRAPHS[:4]) + paintings
 
 
 @pytest.fixture(scope="module")
-def pairs(clean):
+def pairs(clean: Any) -> Any:
     """Those, mildly stylised, each with its photo."""
     return [(recoloured(x, np.random.default_rng([3, k])), x) for k, x in enumerate(clean)]
 
 
 @pytest.fixture(scope="module")
-def astronaut():
+def astronaut() -> Any:
     return photographs(256, PHOTOGRAPHS[:1])[0]
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_planted_defects_score_above_clean_pictures(name, clean):
+def test_planted_defects_score_above_clean_pictures(name: str, clean: Any) -> None:
     planted = [PLANTERS[name](x, x, 1.5, np.random.default_rng([2, k]))[0] for k, x in enumerate(clean)]
     below, above = [score(name, x).value for x in clean], [score(name, x).value for x in planted]
     assert auc(below, above) >= 0.95, (np.round(below, 2), np.round(above, 2))
@@ -263,7 +266,7 @@ def test_planted_defects_score_above_clean_pictures(name, clean):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_planted_defects_score_above_mild_stylisation(name, pairs):
+def test_planted_defects_score_above_mild_stylisation(name: Any, pairs: Any) -> None:
     planted = [PLANTERS[name](x, photo, 1.5, np.random.default_rng([4, k]))[0] for k, (x, photo) in enumerate(pairs)]
     below = [score(name, x, photo).value for x, photo in pairs]
     above = [score(name, x, photo).value for x, (_, photo) in zip(planted, pairs, strict=True)]
@@ -274,7 +277,7 @@ def test_planted_defects_score_above_mild_stylisation(name, pairs):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
-def test_planted_defects_score_above_clean_ones_at_strength_one(name):
+def test_planted_defects_score_above_clean_ones_at_strength_one(name: Any) -> None:
     paintings = [a_painting(kind, 320, np.random.default_rng([5, k])) for k, kind in enumerate(CRAFTS * 2)]
     # The coffee's spoon has a round bright highlight, a spot by any measure.
     names = [other for other in PHOTOGRAPHS if (name, other) != ("blobs", "coffee.png")]
@@ -290,7 +293,7 @@ def test_planted_defects_score_above_clean_ones_at_strength_one(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_maps_show_where(name, astronaut):
+def test_maps_show_where(name: Any, astronaut: Any) -> None:
     """The map is denser within a few pixels of the defect than elsewhere, over several plantings of it."""
     x = recoloured(astronaut, np.random.default_rng(7))
     inside, outside = 0.0, 0.0
@@ -308,7 +311,7 @@ def test_maps_show_where(name, astronaut):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_values_rise_with_strength(name, astronaut):
+def test_values_rise_with_strength(name: Any, astronaut: Any) -> None:
     x = recoloured(astronaut, np.random.default_rng(9))
     values = [
         score(name, PLANTERS[name](x, astronaut, strength, np.random.default_rng(10))[0], astronaut).value
@@ -319,18 +322,18 @@ def test_values_rise_with_strength(name, astronaut):
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_what_the_photo_shows_itself_is_not_counted(name, astronaut):
+def test_what_the_photo_shows_itself_is_not_counted(name: str, astronaut: Any) -> None:
     marred, _ = PLANTERS[name](astronaut, astronaut, 1.5, np.random.default_rng(11))
     assert score(name, marred).value > 1.2
     assert score(name, marred, marred).value < 0.05
 
 
 @pytest.mark.parametrize("name", PAIRED)
-def test_the_photo_itself_has_no_defect(name, astronaut):
+def test_the_photo_itself_has_no_defect(name: str, astronaut: Any) -> None:
     assert score(name, astronaut, astronaut).value < 0.1
 
 
-def test_jpeg_is_not_a_grid_nor_a_seam(astronaut, tmp_path):
+def test_jpeg_is_not_a_grid_nor_a_seam(astronaut: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.jpg"
     write_image(astronaut, path, quality=40)
     found = artefacts(read_image(path))
@@ -338,7 +341,7 @@ def test_jpeg_is_not_a_grid_nor_a_seam(astronaut, tmp_path):
     assert found["seams"].value < 1
 
 
-def test_equal_input_gives_equal_output(astronaut):
+def test_equal_input_gives_equal_output(astronaut: Any) -> None:
     x, before = recoloured(astronaut, np.random.default_rng(12)), astronaut.copy()
     first, second = artefacts(x, astronaut), artefacts(x.copy(), astronaut.copy())
     assert np.array_equal(astronaut, before)
@@ -358,7 +361,7 @@ PECULIAR = {
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 90), (16, 16), (17, 31), (33, 48), (49, 50), (64, 201), (131, 95)])
 @pytest.mark.parametrize("kind", PECULIAR)
-def test_any_size_and_peculiar_pictures(kind, shape):
+def test_any_size_and_peculiar_pictures(kind: str, shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(13)
     x, photo = PECULIAR[kind](shape, rng), rng.random((1, 3, *shape), np.float32)
     for given in (None, photo, x):
@@ -378,14 +381,14 @@ def test_any_size_and_peculiar_pictures(kind, shape):
         assert max(values.values()) < 1.5, values
 
 
-def test_a_photo_of_another_size_is_brought_to_the_picture_s(astronaut):
+def test_a_photo_of_another_size_is_brought_to_the_picture_s(astronaut: Any) -> None:
     small = resize(astronaut, 128, 128)
     found = artefacts(astronaut, small)
     assert found["colour_inversion"].value < 0.1
     assert found["halos"].map.shape == (256, 256)
 
 
-def test_worst_is_the_highest(astronaut):
+def test_worst_is_the_highest(astronaut: Any) -> None:
     found = artefacts(PLANTERS["clipping"](astronaut, astronaut, 1.5, np.random.default_rng(14))[0], astronaut)
     assert worst(found) is found["clipping"]
     assert found["clipping"].value == max(one.value for one in found.values())
@@ -393,7 +396,7 @@ def test_worst_is_the_highest(astronaut):
         worst({})
 
 
-def test_only_single_pictures_within_the_contract(astronaut):
+def test_only_single_pictures_within_the_contract(astronaut: Any) -> None:
     for wrong in (astronaut[0], astronaut.astype(np.float64), astronaut * 2, np.concatenate([astronaut] * 2)):
         with pytest.raises(InputError):
             artefacts(wrong)
@@ -402,7 +405,7 @@ def test_only_single_pictures_within_the_contract(astronaut):
 
 
 @pytest.mark.slow
-def test_a_megapixel_takes_little_time(astronaut):
+def test_a_megapixel_takes_little_time(astronaut: Any) -> None:
     x = resize(astronaut, 1024, 1024)
     start = time.process_time()
     artefacts(np.ascontiguousarray(x[:, ::-1]), x)

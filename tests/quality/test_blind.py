@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import base64
 import io
 import json
@@ -11,7 +13,9 @@ from fractions import Fraction
 from html.parser import HTMLParser
 from itertools import combinations
 from math import comb
+from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +33,7 @@ QUESTION = 'Which <b>one</b>, "A" or "B"? {style} </script>'
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for i, (height, width) in enumerate(((60, 90), (200, 100))):
@@ -39,10 +43,10 @@ def pairs(tmp_path_factory):
     return pairs_of(folder / "c", folder / "s")
 
 
-def flat(level, made=None):
+def flat(level: Any, made: Any = None) -> Any:
     """A method that paints one grey, at half the photo's size."""
 
-    def paint(pair):
+    def paint(pair: Any) -> Any:
         if made is not None:
             made.append(pair)
         height, width = read_image(pair.content).shape[2:]
@@ -52,7 +56,7 @@ def flat(level, made=None):
 
 
 @pytest.fixture(scope="module")
-def page(pairs, tmp_path_factory):
+def page(pairs: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     path = tmp_path_factory.mktemp("page") / "blind.html"
     name = write_page(path, {name: flat(level) for name, level in LEVELS.items()}, pairs, QUESTION, side=100)
     return path, name
@@ -61,12 +65,12 @@ def page(pairs, tmp_path_factory):
 class Parsed(HTMLParser):
     """A page's elements by id, the text of its elements by tag, and the tags that nothing closed."""
 
-    def __init__(self, text):
+    def __init__(self, text: Any) -> None:
         super().__init__()
         self.ids, self.texts, self.open, self.tags = {}, {}, [], []
         self.feed(text)
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag: Any, attributes: Any) -> None:
         found = dict(attributes)
         self.tags.append((tag, found))
         if "id" in found:
@@ -75,35 +79,35 @@ class Parsed(HTMLParser):
         if tag not in ("meta", "img", "input"):
             self.open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         where = self.open[-1] if self.open else ""
         self.texts[where] = [*self.texts.get(where, []), data]
 
 
 @pytest.fixture(scope="module")
-def parsed(page):
+def parsed(page: Any) -> Parsed:
     return Parsed(page[0].read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")
-def data(parsed):
+def data(parsed: Parsed) -> Any:
     return json.loads(parsed.texts["script"][0])
 
 
 # ---- the plan --------------------------------------------------------------------------------------------------------
 
 
-def places(count):
-    return [Pair(f"c{i}", "s") for i in range(count)]
+def places(count: int) -> Any:
+    return [Pair(f"c{i}", "s") for i in range(count)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("methods", [2, 3, 5])
 @pytest.mark.parametrize("count", [None, 1, 7, 20])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_plans_are_balanced(methods, count, seed):
+def test_plans_are_balanced(methods: int, count: int | None, seed: int) -> None:
     names, pairs = list("abcdefg"[:methods]), places(21)
     trials = plan_trials(names, pairs, seed, count)
     duels = list(combinations(names, 2))
@@ -118,7 +122,7 @@ def test_plans_are_balanced(methods, count, seed):
     assert len({(t.pair, frozenset((t.left, t.right))) for t in trials}) == len(trials)
 
 
-def test_plans_are_drawn_from_their_seed():
+def test_plans_are_drawn_from_their_seed() -> None:
     pairs = places(30)
     one, again, other = (plan_trials("ab", pairs, seed) for seed in (4, 4, 5))
     assert one == again != other
@@ -130,7 +134,7 @@ def test_plans_are_drawn_from_their_seed():
 
 
 @pytest.mark.parametrize(("methods", "count"), [("a", None), ("", None), ("abc", 0), ("abc", 7), ("abc", -1)])
-def test_plans_that_cannot_be(methods, count):
+def test_plans_that_cannot_be(methods: str, count: int | None) -> None:
     with pytest.raises(UsageError, match=r"needs 2 methods|make 1 to 6 trials"):
         plan_trials(methods, places(2), 0, count)
     with pytest.raises(UsageError, match="1 pair or more"):
@@ -140,13 +144,13 @@ def test_plans_that_cannot_be(methods, count):
 # ---- the page --------------------------------------------------------------------------------------------------------
 
 
-def grey(text):
+def grey(text: Any) -> Any:
     image = Image.open(io.BytesIO(base64.b64decode(text)))
     assert image.format == "JPEG"
     return image.size, np.asarray(image).mean() / 255
 
 
-def test_every_trial_shows_the_pictures_of_its_methods(data, pairs):
+def test_every_trial_shows_the_pictures_of_its_methods(data: Any, pairs: Any) -> None:
     key = json.loads(base64.b64decode(data["key"]))
     assert len(key) == len(data["trials"]) == 3 * 6
     by_name = {(pair.content.name, pair.style.name): pair for pair in pairs}
@@ -163,14 +167,14 @@ def test_every_trial_shows_the_pictures_of_its_methods(data, pairs):
     assert {number for trial in data["trials"] for number in trial} == set(range(23))
 
 
-def test_the_page_names_no_method_and_no_file_in_plain_text(page):
+def test_the_page_names_no_method_and_no_file_in_plain_text(page: Any) -> None:
     text = page[0].read_text("utf-8")
     text = re.sub(r'"key": ".*?"', "", text)
     for name in ("Zwirner", "Quasimodo", "berlack", "kittiwake", "haystack"):
         assert name.lower() not in text.lower()
 
 
-def test_the_page_is_one_file_that_loads_nothing(page, parsed):
+def test_the_page_is_one_file_that_loads_nothing(page: Any, parsed: Parsed) -> None:
     assert [path.name for path in page[0].parent.iterdir()] == ["blind.html"]
     for tag, attributes in parsed.tags:
         assert not {"src", "href", "srcset"} & attributes.keys()
@@ -180,7 +184,7 @@ def test_the_page_is_one_file_that_loads_nothing(page, parsed):
     assert not re.search(r"https?:|url\(|@import|fetch|XMLHttp", page[0].read_text("utf-8"))
 
 
-def test_the_page_is_well_formed_and_its_parts_have_names(parsed, data):
+def test_the_page_is_well_formed_and_its_parts_have_names(parsed: Parsed, data: Any) -> None:
     assert not parsed.open or parsed.open == ["html"]
     assert parsed.texts["h1"] == [QUESTION]
     assert data["question"] == QUESTION
@@ -193,8 +197,8 @@ def test_the_page_is_well_formed_and_its_parts_have_names(parsed, data):
     assert ("html", {"lang": "en"}) in parsed.tags
 
 
-def test_the_id_tells_pages_apart(pairs, tmp_path):
-    def made(level=0.2, question="Which?", **options):
+def test_the_id_tells_pages_apart(pairs: Any, tmp_path: Path) -> None:
+    def made(level: float = 0.2, question: str = "Which?", **options: Any) -> Any:
         return write_page(tmp_path / "p.html", {"a": flat(level), "b": flat(0.7)}, pairs, question, **options)
 
     first = made()
@@ -203,7 +207,7 @@ def test_the_id_tells_pages_apart(pairs, tmp_path):
     assert len({first, made(level=0.4), made(question="Whither?"), made(seed=1), made(count=5)}) == 5
 
 
-def test_a_picture_is_asked_for_once_and_only_if_shown(pairs, tmp_path):
+def test_a_picture_is_asked_for_once_and_only_if_shown(pairs: Any, tmp_path: Path) -> None:
     made = {name: [] for name in "abc"}
     methods = {name: flat(0.5, some) for name, some in made.items()}
     write_page(tmp_path / "p.html", methods, pairs)
@@ -215,19 +219,19 @@ def test_a_picture_is_asked_for_once_and_only_if_shown(pairs, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"question": " "}, {"side": 63}, {"side": 5000}, {"count": 100}])
-def test_pages_that_cannot_be(pairs, tmp_path, options):
+def test_pages_that_cannot_be(pairs: Any, tmp_path: Path, options: Any) -> None:
     with pytest.raises(UsageError):
         write_page(tmp_path / "p.html", {"a": flat(0.2), "b": flat(0.7)}, pairs, **options)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_question_that_is_no_utf8_is_written_out(pairs, tmp_path):
+def test_a_question_that_is_no_utf8_is_written_out(pairs: Any, tmp_path: Path) -> None:
     write_page(tmp_path / "page.html", {"a": flat(0.1), "b\udce9": flat(0.5)}, pairs[:1], "Which \udce9?", side=64)
     assert "<h1>Which \\udce9?</h1>" in (tmp_path / "page.html").read_text("utf-8")
 
 
-def test_a_method_that_fails_leaves_no_page(pairs, tmp_path):
-    def fails(pair):
+def test_a_method_that_fails_leaves_no_page(pairs: Any, tmp_path: Path) -> None:
+    def fails(pair: Any) -> None:
         raise InputError("no picture")
 
     with pytest.raises(InputError, match="no picture"):
@@ -288,8 +292,8 @@ needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="runs the p
 
 
 @pytest.fixture
-def browse(parsed):
-    def run(*steps, stored=None):
+def browse(parsed: Parsed) -> Any:
+    def run(*steps: Any, stored: Any = None) -> Any:
         texts = dict.fromkeys(parsed.ids, "") | {"page": parsed.texts["script"][0]}
         asked = {"ids": texts, "script": parsed.texts["script"][1], "steps": steps, "stored": stored}
         done = subprocess.run(
@@ -301,12 +305,12 @@ def browse(parsed):
     return run
 
 
-def key(name, **more):
+def key(name: str, **more: Any) -> Any:
     return {"key": name, **more}
 
 
 @needs_node
-def test_votes_by_buttons_and_keys_are_exported_and_read(browse, data, page, tmp_path):
+def test_votes_by_buttons_and_keys_are_exported_and_read(browse: Any, data: Any, page: Any, tmp_path: Path) -> None:
     ways = [
         ({"click": "vote-left", "wait": 1500}, "left"),
         ({"click": "vote-same", "wait": 20}, "same"),
@@ -333,7 +337,7 @@ def test_votes_by_buttons_and_keys_are_exported_and_read(browse, data, page, tmp
 
 
 @needs_node
-def test_undo_takes_the_last_vote_back(browse, data):
+def test_undo_takes_the_last_vote_back(browse: Any, data: Any) -> None:
     found = browse(
         {"wait": 0}, key("Backspace"), key("ArrowLeft"), key("ArrowLeft"), key("Backspace"), {"click": "undo"},
         key("ArrowRight"), {"click": "export"}, stored={},
@@ -348,7 +352,7 @@ def test_undo_takes_the_last_vote_back(browse, data):
 
 
 @needs_node
-def test_votes_outlive_the_page_under_its_id(browse, page):
+def test_votes_outlive_the_page_under_its_id(browse: Any, page: Any) -> None:
     first = browse(key("ArrowLeft"), {"type": "Ada"}, key("ArrowDown"), stored={"another page": "its votes"})
     assert first["stored"].keys() == {"another page", f"sfumato-votes-{page[1]}"}
     again = browse({"wait": 5}, key("ArrowRight"), {"click": "export"}, stored=first["stored"])
@@ -359,7 +363,7 @@ def test_votes_outlive_the_page_under_its_id(browse, page):
 
 @needs_node
 @pytest.mark.parametrize("stored", [None, {}], ids=["forbidden", "allowed"])
-def test_all_the_way_to_the_end(browse, stored):
+def test_all_the_way_to_the_end(browse: Any, stored: Any) -> None:
     found = browse(*[key("ArrowLeft")] * 18, key("ArrowLeft"), {"click": "export"}, key("Backspace"), stored=stored)
     end, after, _, back = found["seen"][17:]
     assert end["progress"].startswith("All 18 are judged")
@@ -372,13 +376,13 @@ def test_all_the_way_to_the_end(browse, stored):
 
 
 @needs_node
-def test_damaged_storage_is_begun_anew(browse, page):
+def test_damaged_storage_is_begun_anew(browse: Any, page: Any) -> None:
     found = browse(key("ArrowLeft"), stored={f"sfumato-votes-{page[1]}": "{damaged"})
     assert found["seen"][0]["progress"] == "2 of 18"
 
 
 @needs_node
-def test_keys_that_mean_something_else(browse):
+def test_keys_that_mean_something_else(browse: Any) -> None:
     others = [
         key("ArrowLeft", repeat=True, stopped=False),  # held down
         key("ArrowLeft", altKey=True, stopped=False),  # back, in a browser
@@ -396,23 +400,25 @@ def test_keys_that_mean_something_else(browse):
 # ---- the votes -------------------------------------------------------------------------------------------------------
 
 
-def vote(left, right, choice, content="c.jpg", style="s.jpg", seconds=1.0, **more):
+def vote(
+    left: Any, right: Any, choice: Any, content: str = "c.jpg", style: str = "s.jpg", seconds: float = 1.0, **more: Any
+) -> Vote:
     return Vote(content, style, left, right, choice, seconds, more.pop("page", "p1"), "Which?", **more)
 
 
-def plain(*votes, **more):
+def plain(*votes: Any, **more: Any) -> Any:
     rows = [
         {name: getattr(v, name) for name in ("content", "style", "left", "right", "choice", "seconds")} for v in votes
     ]
     return {"format": "sfumato-votes-1", "page": "p1", "question": "Which?", "votes": rows} | more
 
 
-def write(path, found):
+def write(path: Path, found: Any) -> Any:
     path.write_text(json.dumps(found), "utf-8")
     return path
 
 
-def test_files_of_several_voters(tmp_path):
+def test_files_of_several_voters(tmp_path: Path) -> None:
     one, two = vote("a", "b", "left", seconds=2), vote("b", "a", "same", content="ü.jpg")
     first = write(tmp_path / "1.json", plain(one, two, voter="Ada"))
     second = write(tmp_path / "2.json", plain(two, page="p2"))
@@ -421,11 +427,11 @@ def test_files_of_several_voters(tmp_path):
     assert read_votes([second, first]) == [replace(two, page="p2"), *ada]
 
 
-def changed(**more):
+def changed(**more: Any) -> Any:
     return plain(vote("a", "b", "left") if not more else replace(vote("a", "b", "left"), **more))
 
 
-def plan_of(count):
+def plan_of(count: int) -> Any:
     return plain(*[vote("a", "b", "left")] * count)
 
 
@@ -457,14 +463,14 @@ def plan_of(count):
         (plan_of(MOST_VOTES + 1), "holds 10,001 votes, and 10,000 are counted"),
     ],
 )
-def test_files_that_hold_no_votes(tmp_path, found, said):
+def test_files_that_hold_no_votes(tmp_path: Path, found: Any, said: str) -> None:
     path = write(tmp_path / "v.json", found)
     with pytest.raises(InputError, match=said) as caught:
         read_votes([path])
     assert str(path) in str(caught.value)
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     whole = json.dumps(plain(vote("a", "b", "left")))
     (tmp_path / "half.json").write_text(whole[:-9], "utf-8")
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
@@ -476,7 +482,7 @@ def test_files_that_cannot_be_read(tmp_path):
         read_votes([])
 
 
-def test_somebody_exported_twice_or_answered_something_else(tmp_path):
+def test_somebody_exported_twice_or_answered_something_else(tmp_path: Path) -> None:
     votes = [vote("a", "b", choice, seconds=i) for i, choice in enumerate(CHOICES)]
     early = write(tmp_path / "early.json", plain(*votes[:2]))
     late = write(tmp_path / "late.json", plain(*votes, voter="Ada"))
@@ -489,10 +495,10 @@ def test_somebody_exported_twice_or_answered_something_else(tmp_path):
         read_votes([early, other])
 
 
-def repeated(**counts):
+def repeated(**counts: Any) -> Any:
     """Votes between two letters by their winner: ``ab=(3, 1, 2)`` are 3 for a, 1 for b and 2 for neither."""
     votes = []
-    for (one, other), (won, lost, same) in counts.items():
+    for (one, other), (won, lost, same) in counts.items():  # type: ignore[str-unpack]
         for i, winner in enumerate([one] * won + [other] * lost + [""] * same):
             left, right = (one, other) if i % 2 else (other, one)
             choice = "same" if not winner else "left" if winner == left else "right"
@@ -500,7 +506,7 @@ def repeated(**counts):
     return votes
 
 
-def test_two_methods_have_the_odds_of_their_votes():
+def test_two_methods_have_the_odds_of_their_votes() -> None:
     found = tally(repeated(ab=(50, 20, 10)))
     a, b = found.standings
     assert (a.method, a.votes, a.win_rate, b.win_rate) == ("a", 80, 55 / 80, 25 / 80)
@@ -511,10 +517,10 @@ def test_two_methods_have_the_odds_of_their_votes():
     half = 1.96 * np.sqrt(80 / (55 * 25)) / 2
     assert a.strength.high - a.strength.value == pytest.approx(half, rel=0.01)
     assert found.duels == (Duel("a", "b", 50, 20, 10),)
-    assert (found.votes, found.same, found.question) == (80, pytest.approx(1 / 8), "Which?")
+    assert (found.votes, found.same, found.question) == (80, pytest.approx(1 / 8), "Which?")  # type: ignore[comparison-overlap]
 
 
-def test_three_methods_are_ranked():
+def test_three_methods_are_ranked() -> None:
     found = tally(repeated(ab=(10, 20, 0), bc=(20, 10, 0), ca=(15, 15, 4)))
     assert found.standings[0].method == "b"
     assert found.standings[1].strength.value == pytest.approx(found.standings[2].strength.value)
@@ -526,7 +532,7 @@ def test_three_methods_are_ranked():
     assert Duel("b", "a", 20, 10, 0) in found.duels
 
 
-def test_methods_that_never_met_are_ranked_through_others():
+def test_methods_that_never_met_are_ranked_through_others() -> None:
     found = tally(repeated(ab=(9, 3, 0), bc=(9, 3, 0)))
     a, b, c = (s.strength.value for s in found.standings)
     assert [s.method for s in found.standings] == ["a", "b", "c"]
@@ -534,7 +540,7 @@ def test_methods_that_never_met_are_ranked_through_others():
     assert len(found.duels) == 2
 
 
-def test_who_won_everything_has_finite_figures():
+def test_who_won_everything_has_finite_figures() -> None:
     found = tally(repeated(ab=(12, 0, 0)))
     a, b = found.standings
     assert (a.win_rate, b.win_rate) == (1, 0)
@@ -544,13 +550,13 @@ def test_who_won_everything_has_finite_figures():
     assert a.strength.value > 1
 
 
-def test_no_difference_at_all():
+def test_no_difference_at_all() -> None:
     found = tally(repeated(ab=(0, 0, 8)))
     assert [s.strength.value for s in found.standings] == pytest.approx([0, 0])
     assert (found.same, found.left, found.left_p) == (1, None, 1)
 
 
-def test_methods_without_a_common_scale():
+def test_methods_without_a_common_scale() -> None:
     with pytest.raises(UsageError, match="no chain of votes connects 'a' with 'c'"):
         tally(repeated(ab=(5, 3, 0), cd=(5, 3, 0)))
     with pytest.raises(UsageError, match="no votes"):
@@ -561,7 +567,7 @@ def test_methods_without_a_common_scale():
     ("left", "right", "p"),
     [(9, 1, 22 / 1024), (1, 9, 22 / 1024), (5, 5, 1), (0, 3, 0.25), (3, 4, 1), (60, 40, 0.05688793364098078)],
 )
-def test_the_side_that_was_chosen(left, right, p):
+def test_the_side_that_was_chosen(left: int, right: int, p: float) -> None:
     votes = [vote("a", "b", "left")] * left + [vote("a", "b", "right")] * right + [vote("a", "b", "same")] * 2
     found = tally(votes)
     assert found.left_p == pytest.approx(p, rel=1e-9)
@@ -570,7 +576,7 @@ def test_the_side_that_was_chosen(left, right, p):
 
 
 @pytest.mark.parametrize(("left", "right"), [(520, 481), (700, 800), (2600, 2400), (1000, 1)])
-def test_the_side_that_was_chosen_of_many(left, right):
+def test_the_side_that_was_chosen_of_many(left: int, right: int) -> None:
     """Beside the sum of whole numbers, which takes minutes for many more."""
     n, k = left + right, min(left, right)
     exact = min(1.0, float(Fraction(2 * sum(comb(n, i) for i in range(k + 1)), 2**n)))
@@ -578,7 +584,7 @@ def test_the_side_that_was_chosen_of_many(left, right):
     assert tally(votes).left_p == pytest.approx(exact, rel=1e-9)
 
 
-def test_many_votes_and_methods_are_counted_at_once(tmp_path):
+def test_many_votes_and_methods_are_counted_at_once(tmp_path: Path) -> None:
     one = [vote("a", "b", CHOICES[i % 3], content=str(i)) for i in range(MOST_VOTES)]
     path = write(tmp_path / "many.json", plain(*one))
     began = perf_counter()
@@ -592,7 +598,7 @@ def test_many_votes_and_methods_are_counted_at_once(tmp_path):
         read_votes([chain])
 
 
-def test_files_that_are_no_files_of_votes_are_not_read(tmp_path):
+def test_files_that_are_no_files_of_votes_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     with pytest.raises(InputError, match="no regular file"):
         read_votes([tmp_path / "pipe.json"])
@@ -602,7 +608,7 @@ def test_files_that_are_no_files_of_votes_are_not_read(tmp_path):
         read_votes([tmp_path / "huge.json"])
 
 
-def test_names_from_strangers_are_told_as_text(tmp_path):
+def test_names_from_strangers_are_told_as_text(tmp_path: Path) -> None:
     odd = ("[/red]x", "\x1b]0;pwned\x07QQ")
     path = write(tmp_path / "v.json", plain(vote(*odd, "left"), question="\x1b[2J[/b]?"))
     path.write_text(path.read_text("utf-8").replace("QQ", "\\ud800"), "utf-8")
@@ -616,13 +622,13 @@ def test_names_from_strangers_are_told_as_text(tmp_path):
     assert told["standings"][0]["method"] == "[/red]x"
 
 
-def test_very_many_votes():
+def test_very_many_votes() -> None:
     found = tally([vote("a", "b", "left"), vote("b", "a", "left")] * 3000)
     assert found.left_p == 0  # 2 in 2 to the power of 6000
     assert found.left.value == 1
 
 
-def test_agreement_is_between_votes_on_the_same_pictures():
+def test_agreement_is_between_votes_on_the_same_pictures() -> None:
     alone = [vote("a", "b", "left", content="1"), vote("a", "b", "left", content="2")]
     assert tally(alone).agreement is None
     assert tally([*alone, vote("b", "a", "right", content="1", voter="Ada")]).agreement == 1
@@ -631,5 +637,5 @@ def test_agreement_is_between_votes_on_the_same_pictures():
     assert tally(three).agreement == pytest.approx(1 / 3)
 
 
-def test_the_middle_of_the_seconds():
+def test_the_middle_of_the_seconds() -> None:
     assert tally([vote("a", "b", "left", seconds=s) for s in (1, 2, 30)]).seconds == 2

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -6,14 +10,14 @@ from sfumato.quality.classifier import balanced_accuracy, fresh_classifier_accur
 from sfumato.quality.features import Features
 
 
-def sets(shift, n=60, m=120, width=32, seed=0):
+def sets(shift: Any, n: int = 60, m: int = 120, width: int = 32, seed: int = 0) -> Any:
     """Real pictures, and outputs whose mean lies `shift` deviations off in every direction; 12 groups each."""
     rng = np.random.default_rng(seed)
     real, fake = rng.standard_normal((n, width)), rng.standard_normal((m, width)) + shift / np.sqrt(width)
     return Features("eye", real), Features("eye", fake), [i % 12 for i in range(n)], [i % 12 for i in range(m)]
 
 
-def test_balanced_accuracy_by_hand():
+def test_balanced_accuracy_by_hand() -> None:
     found = balanced_accuracy("d", [1, 1, -1, 2], [-1, -1, -1, 0, 3, 3], list("aabbcc"), "who")
     assert found.value == pytest.approx((3 / 4 + 4 / 6) / 2)
     assert found.low < found.value < found.high
@@ -25,7 +29,7 @@ def test_balanced_accuracy_by_hand():
         balanced_accuracy("d", [1], [1], [], "who")
 
 
-def test_an_interval_knows_that_outputs_of_a_style_go_together():
+def test_an_interval_knows_that_outputs_of_a_style_go_together() -> None:
     scores = np.where(np.arange(200) % 2 == 0, -1.0, 1.0)
     apart, together = (
         balanced_accuracy("d", scores, scores, groups, "who") for groups in (range(200), [i // 50 for i in range(200)])
@@ -34,24 +38,24 @@ def test_an_interval_knows_that_outputs_of_a_style_go_together():
 
 
 @pytest.mark.parametrize(("shift", "low", "high"), [(0.0, 0.4, 0.6), (2.0, 0.75, 0.93), (8.0, 0.99, 1.0)])
-def test_a_classifier_tells_what_can_be_told(shift, low, high):
+def test_a_classifier_tells_what_can_be_told(shift: float, low: float, high: float) -> None:
     """Between two normal clouds `d` deviations apart the best possible accuracy is Φ(d/2): 0.84 at 2."""
     values = [fresh_classifier_accuracy(*sets(shift, seed=seed)).value for seed in range(5)]
     assert low <= np.mean(values) <= high
 
 
-def test_no_more_than_chance_where_features_outnumber_pictures():
+def test_no_more_than_chance_where_features_outnumber_pictures() -> None:
     """2,000 features and 150 pictures: fitted and judged on the same ones it would be right always."""
     values = [fresh_classifier_accuracy(*sets(0.0, 50, 100, 2000, seed)).value for seed in range(5)]
     assert 0.4 <= np.mean(values) <= 0.6
 
 
-def test_unequal_numbers_do_not_make_it_say_the_larger_class_always():
+def test_unequal_numbers_do_not_make_it_say_the_larger_class_always() -> None:
     found = fresh_classifier_accuracy(*sets(0.0, 20, 400))
     assert 0.35 <= found.value <= 0.65
 
 
-def test_a_style_s_own_look_is_no_way_to_tell():
+def test_a_style_s_own_look_is_no_way_to_tell() -> None:
     """Each style has a direction of its own, and real and fake differ within each style only by how it is signed:
     learnt on some styles it says nothing of others."""
     rng = np.random.default_rng(1)
@@ -64,7 +68,7 @@ def test_a_style_s_own_look_is_no_way_to_tell():
     assert fresh_classifier_accuracy(*sides, list(range(96)), list(range(96))).value >= 0.95  # what grouping is for
 
 
-def test_what_it_refuses():
+def test_what_it_refuses() -> None:
     real, fake, groups, others = sets(1.0)
     with pytest.raises(UsageError, match="cannot be compared"):
         fresh_classifier_accuracy(real, Features("other", fake.arrays), groups, others)

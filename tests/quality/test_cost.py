@@ -1,9 +1,12 @@
+from __future__ import annotations
+
 import json
 import math
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -21,11 +24,11 @@ SHIPPED = Path(cost.__file__).parents[1] / "assets" / "weights" / "base"
 ANY = ("n", 3, "h", "w")
 
 
-def stored(name, *shape, dtype=np.float32):
+def stored(name: str, *shape: Any, dtype: Any = np.float32) -> Any:
     return numpy_helper.from_array(np.ones(shape, dtype), name)
 
 
-def graph_file(path, nodes, inputs, tensors=(), functions=()):
+def graph_file(path: Path, nodes: Any, inputs: Any, tensors: Any = (), functions: Any = ()) -> Any:
     """An ONNX file; its output is the last node's. ``inputs``: shapes by name, of floats."""
     given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
     out = onnx.ValueInfoProto(name=nodes[-1].output[0])
@@ -39,10 +42,10 @@ def graph_file(path, nodes, inputs, tensors=(), functions=()):
 # ---- seconds and memory ----------------------------------------------------------------------------------------------
 
 
-def test_a_size_is_warmed_up_timed_and_told_of():
+def test_a_size_is_warmed_up_timed_and_told_of() -> None:
     seen = []
 
-    def run(picture):
+    def run(picture: Any) -> None:
         seen.append(picture.copy())
         time.sleep(0.004)
 
@@ -60,10 +63,10 @@ def test_a_size_is_warmed_up_timed_and_told_of():
         assert 0.004 <= each.low <= each.seconds <= each.high
 
 
-def test_the_middle_and_the_quartiles():
+def test_the_middle_and_the_quartiles() -> None:
     pauses, took = iter([0.3, 0.01, 0.05, 0.09, 0.13, 0.17]), []
 
-    def run(_):
+    def run(_: Any) -> None:
         began = time.perf_counter()
         time.sleep(next(pauses))
         took.append(time.perf_counter() - began)
@@ -76,7 +79,7 @@ def test_the_middle_and_the_quartiles():
 @pytest.mark.parametrize(
     ("repeats", "budget", "fewest", "most"), [(10, 0.0, 3, 3), (2, 0.0, 2, 2), (5, 60.0, 5, 5), (10, 0.1, 3, 5)]
 )
-def test_a_spent_budget_ends_the_runs_but_not_too_early(repeats, budget, fewest, most):
+def test_a_spent_budget_ends_the_runs_but_not_too_early(repeats: int, budget: float, fewest: int, most: int) -> None:
     (found,) = measure_cost(lambda _: time.sleep(0.02), {"one": (16, 16)}, repeats=repeats, budget=budget)
     assert fewest <= found.repeats <= most
 
@@ -105,7 +108,7 @@ print(*(each.peak_bytes for each in found))
 
 
 @pytest.mark.parametrize("way", ["marked", "watched"])
-def test_the_peak_is_what_was_held_at_once_in_the_run(way):
+def test_the_peak_is_what_was_held_at_once_in_the_run(way: str) -> None:
     """In a process of its own: what earlier tests have given back, and malloc has kept, would be taken first."""
     if way == "marked" and not cost._STATUS.exists():
         pytest.skip("the high-water mark is Linux's")
@@ -117,7 +120,7 @@ def test_the_peak_is_what_was_held_at_once_in_the_run(way):
     assert idle < 8 << 20
 
 
-def test_memory_is_known_in_three_ways(monkeypatch, tmp_path):
+def test_memory_is_known_in_three_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     known = resident_bytes()
     monkeypatch.setattr(cost, "_STATM", tmp_path / "none")
     assert resident_bytes() == pytest.approx(known, rel=0.05)
@@ -129,7 +132,7 @@ def test_memory_is_known_in_three_ways(monkeypatch, tmp_path):
     assert found.peak_bytes is None
 
 
-def test_neither_torch_nor_psutil_is_needed():
+def test_neither_torch_nor_psutil_is_needed() -> None:
     script = (
         "import sys\n"
         "for name in ('torch', 'psutil', 'onnx'): sys.modules[name] = None\n"
@@ -148,17 +151,17 @@ def test_neither_torch_nor_psutil_is_needed():
     "asked",
     [{"sizes": {}}, {"sizes": {"none": (0, 9)}}, {"repeats": 0}, {"warmup": 0}, {"budget": -1}, {"budget": math.nan}],
 )
-def test_measurements_that_cannot_be(asked):
+def test_measurements_that_cannot_be(asked: Any) -> None:
     with pytest.raises(UsageError, match="costs"):
         measure_cost(lambda _: None, **asked)
 
 
-def test_a_failing_method_fails():
+def test_a_failing_method_fails() -> None:
     with pytest.raises(ZeroDivisionError):
         measure_cost(lambda _: 1 / 0, {"one": (16, 16)})
 
 
-def test_costs_are_values():
+def test_costs_are_values() -> None:
     assert Cost("a", 1, 2, 0.1, 0.1, 0.2, 3, 4, None) == Cost("a", 1, 2, 0.1, 0.1, 0.2, 3, 4, None)
 
 
@@ -232,13 +235,13 @@ PRODUCTS = {
 
 @pytest.mark.parametrize("name", PRODUCTS)
 @pytest.mark.parametrize("shape", [SHAPE, None, ("n", 6, "h", "w")], ids=str)
-def test_products_are_counted_in_closed_form(tmp_path, name, shape):
+def test_products_are_counted_in_closed_form(tmp_path: Path, name: str, shape: Any) -> None:
     nodes, tensors, macs = PRODUCTS[name]
     path = graph_file(tmp_path / "g.onnx", nodes, {"x": shape}, tensors)
     assert macs_of_onnx(path, {"x": SHAPE}) == macs
 
 
-def test_shapes_that_the_graph_computes(tmp_path):
+def test_shapes_that_the_graph_computes(tmp_path: Path) -> None:
     """Padded to a multiple of 8 and then halved, by sizes that are known from the input's alone."""
     nodes = [
         helper.make_node("Shape", ["x"], ["size"]),
@@ -263,7 +266,7 @@ def test_shapes_that_the_graph_computes(tmp_path):
     assert parameters_of_onnx(path) == 4 * 27
 
 
-def test_products_of_constants_count_too(tmp_path):
+def test_products_of_constants_count_too(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("MatMul", ["a", "b"], ["c"]),
         helper.make_node("MatMul", ["c", "d"], ["e"]),
@@ -274,7 +277,7 @@ def test_products_of_constants_count_too(tmp_path):
     assert macs_of_onnx(path, {"x": (5, 4)}) == 4 * 2 * 3 + 4 * 6 * 2 + 5 * 6 * 4
 
 
-def test_functions_of_the_model_are_looked_into(tmp_path):
+def test_functions_of_the_model_are_looked_into(tmp_path: Path) -> None:
     inner = [helper.make_node("Conv", ["p", "q"], ["r"])]
     function = helper.make_function("own", "Block", ["p", "q"], ["r"], inner, [helper.make_opsetid("", 18)])
     nodes = [helper.make_node("Block", ["x", "w"], ["y"], domain="own")]
@@ -282,12 +285,12 @@ def test_functions_of_the_model_are_looked_into(tmp_path):
     assert macs_of_onnx(path, {"x": (1, 3, 9, 7)}) == 2 * 9 * 7 * 3
 
 
-def branches(inner):
+def branches(inner: Any) -> Any:
     out = helper.make_tensor_value_info("b", TensorProto.FLOAT, None)
     return helper.make_graph([inner], "branch", [], [out], [stored("v", 3, 3, 1, 1)])
 
 
-def test_branches_may_hold_anything_but_products(tmp_path):
+def test_branches_may_hold_anything_but_products(tmp_path: Path) -> None:
     for inner in (helper.make_node("Relu", ["x"], ["b"]), helper.make_node("Conv", ["x", "v"], ["b"])):
         branch = branches(inner)
         nodes = [
@@ -304,7 +307,7 @@ def test_branches_may_hold_anything_but_products(tmp_path):
                 macs_of_onnx(path, {"x": (1, 3, 9, 7)})
 
 
-def test_shapes_that_depend_on_the_data(tmp_path):
+def test_shapes_that_depend_on_the_data(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("NonZero", ["x"], ["where"]),
         helper.make_node("Cast", ["where"], ["found"], to=TensorProto.FLOAT),
@@ -316,7 +319,7 @@ def test_shapes_that_depend_on_the_data(tmp_path):
 
 
 @pytest.mark.parametrize("equation", ["...i,ij->...j", "bchw,dc,ed->behw"])
-def test_sums_that_are_not_counted(tmp_path, equation):
+def test_sums_that_are_not_counted(tmp_path: Path, equation: str) -> None:
     names = ["x", *("wv"[: equation.count(",")])]
     nodes = [helper.make_node("Einsum", names, ["y"], equation=equation)]
     path = graph_file(tmp_path / "g.onnx", nodes, {"x": (2, 3, 3, 3)}, [stored("w", 3, 3), stored("v", 3, 3)])
@@ -334,14 +337,14 @@ def test_sums_that_are_not_counted(tmp_path, equation):
         ({"x": (1, 3, 0, 9)}, "does not fit"),
     ],
 )
-def test_shapes_that_are_not_the_graphs(tmp_path, shapes, said):
+def test_shapes_that_are_not_the_graphs(tmp_path: Path, shapes: Any, said: str) -> None:
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
     path = graph_file(tmp_path / "g.onnx", nodes, {"x": ANY}, [stored("w", 2, 3, 1, 1)])
     with pytest.raises(UsageError, match=said):
         macs_of_onnx(path, shapes)
 
 
-def test_a_picture_too_small_for_the_graph(tmp_path):
+def test_a_picture_too_small_for_the_graph(tmp_path: Path) -> None:
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
     path = graph_file(tmp_path / "g.onnx", nodes, {"x": ANY}, [stored("w", 2, 3, 5, 5)])
     for shape in ((1, 3, 2, 2), (1, 3, 9, 3), (1, 3, 4, 9)):
@@ -349,13 +352,13 @@ def test_a_picture_too_small_for_the_graph(tmp_path):
             macs_of_onnx(path, {"x": shape})
 
 
-def test_an_operator_that_is_not_known(tmp_path):
+def test_an_operator_that_is_not_known(tmp_path: Path) -> None:
     path = graph_file(tmp_path / "g.onnx", [helper.make_node("Strange", ["x"], ["y"], domain="own")], {"x": ANY})
     with pytest.raises(InputError, match=r"ONNX Runtime cannot load .* at these shapes: .*Strange"):
         macs_of_onnx(path, {"x": (1, 3, 9, 9)})
 
 
-def test_files_that_are_no_graphs(tmp_path):
+def test_files_that_are_no_graphs(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("not a graph")
     (tmp_path / "empty.onnx").write_bytes(b"")
     whole = (SHIPPED / "generator.onnx").read_bytes()
@@ -366,7 +369,7 @@ def test_files_that_are_no_graphs(tmp_path):
                 count(tmp_path / name)
 
 
-def test_parameters_are_floats_of_any_width(tmp_path):
+def test_parameters_are_floats_of_any_width(tmp_path: Path) -> None:
     tensors = [stored("w", 2, 3, 1, 1), stored("h", 7, dtype=np.float16), stored("i", 9, dtype=np.int64)]
     nodes = [
         helper.make_node("Constant", [], ["table"], value=stored("t", 1, 2, 1, 1)),
@@ -377,7 +380,7 @@ def test_parameters_are_floats_of_any_width(tmp_path):
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (72, 104)])
-def test_the_shipped_generator_does_what_torch_counts(height, width):
+def test_the_shipped_generator_does_what_torch_counts(height: int, width: int) -> None:
     card = json.loads((SHIPPED / "card.json").read_text())
     config = card["config"]
     net = Generator(tuple(config["widths"]), config["blocks"], card["code_size"], config["style_size"]).eval()

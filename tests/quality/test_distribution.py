@@ -167,7 +167,7 @@ def test_the_bias_is_that_of_sampled_pictures(n: int, m: int, D: int) -> None:
     assert found.high is not None
     assert found.low < found.value < found.high
     error = np.std(seen) / 10 + (found.high - found.low) / 4
-    assert found.value == pytest.approx(np.mean(seen), abs=3 * error)
+    assert found.value == pytest.approx(np.mean(seen), abs=3 * error)  # type: ignore[arg-type]
     assert found.value > 0.1
 
 
@@ -236,7 +236,7 @@ def test_fid_at_infinity_is_where_whole_and_halves_point(rng: np.random.Generato
     slope = np.mean(halves) - whole
     error = np.std(halves) / np.sqrt(400)
     assert error < 0.02 * slope
-    assert fid_infinity(named(x), named(y), draws=100).value == pytest.approx(whole - slope, abs=0.06 * slope)
+    assert fid_infinity(named(x), named(y), draws=100).value == pytest.approx(whole - slope, abs=0.06 * slope)  # type: ignore[arg-type]
 
 
 def test_fid_at_infinity_refuses_what_is_degenerate(rng: np.random.Generator) -> None:
@@ -258,7 +258,7 @@ def test_intervals_at_infinity_hold_zero(n: int, D: int, spread: float) -> None:
     hits = 0
     for repeat in range(150):
         rng = np.random.default_rng([repeat, 4])
-        found = fid_infinity(*(named(rng.normal(size=(n, D)) * scale) for _ in range(2)), seed=repeat)
+        found = fid_infinity(*(named(rng.normal(size=(n, D)) * scale) for _ in range(2)), seed=repeat)  # type: ignore[arg-type, misc]
         assert found.low is not None
         assert found.high is not None
         hits += found.low <= 0 <= found.high

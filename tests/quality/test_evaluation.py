@@ -1,8 +1,12 @@
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import re
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +27,8 @@ from sfumato.quality.strokes import LocalScale, at_local_size, half_distance, lo
 from support import run
 
 
-def scene(height, width, seed):
+def tinted_waves(height: int, width: int, seed: int) -> Any:
+    """Waves and grain about a colour of its own for each seed, so that pictures differ in palette and texture."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / 12
     planes = [sum(np.sin(x * a + y * b + c) for a, b, c in rng.uniform(-3, 3, (4, 3))) for _ in range(3)]
@@ -33,12 +38,12 @@ def scene(height, width, seed):
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Three photos, three style pictures, and two methods: the style picture itself, and half of it over the photo."""
     folder = tmp_path_factory.mktemp("judged")
     for i in range(3):
-        write_image(scene(80, 96, i), folder / "c" / f"photo{i}.png")
-        write_image(scene(90, 80, 10 + i), folder / "s" / f"style{i}.png")
+        write_image(tinted_waves(80, 96, i), folder / "c" / f"photo{i}.png")
+        write_image(tinted_waves(90, 80, 10 + i), folder / "s" / f"style{i}.png")
     for pair in pairs_of(folder / "c", folder / "s"):
         photo, style = read_image(pair.content), read_image(pair.style)
         for name, share in (("half", 0.5), ("all", 1.0)):
@@ -47,26 +52,26 @@ def folders(tmp_path_factory):
     return folder
 
 
-def source(folder):
+def source(folder: Path) -> Source:
     files = stylized_pictures(pairs_of(folder.parent / "c", folder.parent / "s"), folder)
     return Source(lambda pair: read_image(files[pair]), lambda pair: files[pair].read_bytes().hex()[-64:])
 
 
-def photos():
+def photos() -> Source:
     return Source(lambda pair: read_image(pair.content), lambda pair: "photo")
 
 
 @pytest.fixture(scope="module")
-def judge(folders):
+def judge(folders: Any) -> Judge:
     return Judge(pairs_of(folders / "c", folders / "s"), short=80)
 
 
 @pytest.fixture(scope="module")
-def judged(folders, judge):
+def judged(folders: Any, judge: Judge) -> Any:
     return [judge.judge(name, source(folders / name)) for name in ("half", "all")]
 
 
-def test_more_of_the_style_picture_is_less_content_and_more_style(judged):
+def test_more_of_the_style_picture_is_less_content_and_more_style(judged: Any) -> None:
     half, everything = judged
     assert half.interval("content").value < everything.interval("content").value
     assert everything.interval("style").value < half.interval("style").value < 1
@@ -81,7 +86,7 @@ def test_more_of_the_style_picture_is_less_content_and_more_style(judged):
     assert p == 0.25  # of three styles, two of the eight ways of signs are as far off
 
 
-def test_an_unchanged_photo_is_all_content(judge):
+def test_an_unchanged_photo_is_all_content(judge: Judge) -> None:
     found = judge.judge("photo", photos())
     row = found.rows[0].figures
     assert (row["content"], row["colour"], row["leak"]) == (0, 0, 0)
@@ -91,7 +96,7 @@ def test_an_unchanged_photo_is_all_content(judge):
     assert found.interval("style").value > 0.5
 
 
-def test_intervals_hold_their_means_and_every_figure_is_explained(judged):
+def test_intervals_hold_their_means_and_every_figure_is_explained(judged: Any) -> None:
     for each in judged:
         for name in each.rows[0].figures:
             found = each.interval(name)
@@ -102,7 +107,7 @@ def test_intervals_hold_their_means_and_every_figure_is_explained(judged):
     assert judged[0].by_style("style").keys() == {"style0", "style1", "style2"}
 
 
-def test_figures_are_kept_and_found_again(folders, judged, tmp_path):
+def test_figures_are_kept_and_found_again(folders: Any, judged: Any, tmp_path: Path) -> None:
     pairs = pairs_of(folders / "c", folders / "s")
     first = Judge(pairs, short=80, cache=tmp_path).judge("half", source(folders / "half"))
     assert first.rows == judged[0].rows
@@ -122,11 +127,11 @@ def test_figures_are_kept_and_found_again(folders, judged, tmp_path):
     assert 0.125 not in {row.figures["ssim"] for row in other.rows}
 
 
-def test_what_was_kept_is_not_painted_again_and_a_damaged_file_is_made_again(folders, tmp_path):
+def test_what_was_kept_is_not_painted_again_and_a_damaged_file_is_made_again(folders: Any, tmp_path: Path) -> None:
     pairs = pairs_of(folders / "c", folders / "s")
     painted = []
 
-    def paint(pair):
+    def paint(pair: Any) -> Any:
         painted.append(pair)
         return read_image(pair.content)
 
@@ -145,7 +150,7 @@ def test_what_was_kept_is_not_painted_again_and_a_damaged_file_is_made_again(fol
     assert repr(repaired.sets) == repr(first.sets)
 
 
-def test_workers_and_order_change_nothing(folders, judge, judged):
+def test_workers_and_order_change_nothing(folders: Any, judge: Judge, judged: Any) -> None:
     pairs = pairs_of(folders / "c", folders / "s")
     many = Judge(pairs[::-1], short=80, workers=4).judge("half", source(folders / "half"))
     assert {row.pair.name: row.figures for row in many.rows} == {
@@ -153,18 +158,18 @@ def test_workers_and_order_change_nothing(folders, judge, judged):
     }
     assert [row.pair for row in many.rows] == pairs[::-1]
 
-    def broken(pair):
+    def broken(pair: Any) -> None:
         raise InputError("no picture")
 
     with pytest.raises(InputError, match="no picture"):
         Judge(pairs, short=80, workers=3).judge("broken", Source(broken, lambda pair: ""))
 
 
-def test_a_pair_that_cannot_be_judged_is_left_out_and_told(folders, judged):
+def test_a_pair_that_cannot_be_judged_is_left_out_and_told(folders: Any, judged: Any) -> None:
     pairs = pairs_of(folders / "c", folders / "s")
     half = source(folders / "half")
 
-    def picture(pair):
+    def picture(pair: Any) -> Any:
         if pair == pairs[1]:
             np.empty(1 << 50, np.uint8)
         if pair == pairs[4]:
@@ -180,7 +185,7 @@ def test_a_pair_that_cannot_be_judged_is_left_out_and_told(folders, judged):
     assert to_json([found])["half"]["failed"] == list(found.failed)
 
 
-def test_the_command_judges_the_rest_and_ends_with_a_mistake(folders, tmp_path):
+def test_the_command_judges_the_rest_and_ends_with_a_mistake(folders: Any, tmp_path: Path) -> None:
     for path in (folders / "half").iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "photo1__style1.png").write_bytes(b"no picture")
@@ -194,7 +199,7 @@ def test_the_command_judges_the_rest_and_ends_with_a_mistake(folders, tmp_path):
     assert "8 pairs of 3 photos" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
-def test_a_discriminator_s_accuracy_is_a_figure_of_its_method(judge):
+def test_a_discriminator_s_accuracy_is_a_figure_of_its_method(judge: Judge) -> None:
     bright = Source(photos().picture, lambda pair: "bright", lambda picture, style: float(picture.mean()) - 0.5)
     found = {figure.name: figure for figure in judge.judge("m", bright).sets}["discriminator_accuracy"]
     real = [read_image(path).mean() > 0.5 for path in sorted({pair.style for pair in judge.pairs})]
@@ -203,7 +208,7 @@ def test_a_discriminator_s_accuracy_is_a_figure_of_its_method(judge):
     assert "discriminator_accuracy" not in {figure.name for figure in judge.judge("n", photos()).sets}
 
 
-def test_a_curve_has_an_area(judged):
+def test_a_curve_has_an_area(judged: Any) -> None:
     half, everything = (replace(each, strength=s) for each, s in zip(judged, (0.5, 1.0), strict=True))
     points = [(each.interval("content").value, each.interval("style").value) for each in (half, everything)]
     assert curve_area([half, everything]) == pytest.approx((points[0][1] + points[1][1]) / 2)
@@ -211,7 +216,7 @@ def test_a_curve_has_an_area(judged):
     assert curve_area([half]) is None
 
 
-def save_eye(path, outputs=("features", "classes")):
+def save_eye(path: Path, outputs: Any = ("features", "classes")) -> None:
     """As an Inception-v3 is called: (1, 3, 299, 299) in [-1, 1] to features (means and a coarse view) and logits."""
     nodes = [
         helper.make_node("GlobalAveragePool", ["x"], ["mean"]),
@@ -230,7 +235,7 @@ def save_eye(path, outputs=("features", "classes")):
     onnx.save(model, path)
 
 
-def test_the_user_s_own_inception_judges_sets(folders, tmp_path):
+def test_the_user_s_own_inception_judges_sets(folders: Any, tmp_path: Path) -> None:
     save_eye(tmp_path / "eye.onnx")
     pairs = pairs_of(folders / "c", folders / "s")
     found = Judge(pairs, short=80, inception=tmp_path / "eye.onnx", cache=tmp_path / "kept").judge("photo", photos())
@@ -251,7 +256,9 @@ def test_the_user_s_own_inception_judges_sets(folders, tmp_path):
 
 
 @pytest.mark.parametrize("location", ["notes.txt", "{}/notes.txt"])
-def test_an_inception_that_reads_other_files_is_refused(tmp_path, monkeypatch, location):
+def test_an_inception_that_reads_other_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
     monkeypatch.chdir(tmp_path)  # where ONNX Runtime would look for what a graph in memory names
     (tmp_path / "notes.txt").write_bytes(b"PRIVATE NOTES ")
     weight = TensorProto(name="w", data_type=TensorProto.UINT8, dims=[14], data_location=TensorProto.EXTERNAL)
@@ -272,8 +279,8 @@ def test_an_inception_that_reads_other_files_is_refused(tmp_path, monkeypatch, l
         InceptionBackbone(tmp_path / "pipe.onnx")
 
 
-def test_a_picture_of_another_size_than_its_photo(folders, judge):
-    one = judge.judge("large", Source(lambda pair: scene(120, 150, 1), lambda pair: "x"), pairs=judge.pairs[:2])
+def test_a_picture_of_another_size_than_its_photo(folders: Any, judge: Judge) -> None:
+    one = judge.judge("large", Source(lambda pair: tinted_waves(120, 150, 1), lambda pair: "x"), pairs=judge.pairs[:2])
     assert all(row.resized for row in one.rows)
     with pytest.raises(UsageError, match="between 64 and 1024"):
         Judge(judge.pairs, short=20)
@@ -281,7 +288,7 @@ def test_a_picture_of_another_size_than_its_photo(folders, judge):
         Judge([])
 
 
-def test_the_report_is_one_file_with_pictures(folders, judged, tmp_path):
+def test_the_report_is_one_file_with_pictures(folders: Any, judged: Any, tmp_path: Path) -> None:
     write_report(tmp_path / "r.html", judged, [source(folders / "half"), source(folders / "all")])
     text = (tmp_path / "r.html").read_text()
     assert text.count("data:image/jpeg;base64,") == 2 * 9 * 4
@@ -292,7 +299,9 @@ def test_the_report_is_one_file_with_pictures(folders, judged, tmp_path):
         assert word in text
 
 
-def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_judged_size(folders, judge, judged):
+def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_judged_size(
+    folders: Any, judge: Judge, judged: Any
+) -> None:
     found = json.loads(json.dumps(judged[0].about))["strokes and variety"]
     assert found == str(judge.references.local_scale)
     other = Judge(judge.pairs, short=64).judge("half", source(folders / "half"), pairs=judge.pairs[:2])
@@ -302,10 +311,10 @@ def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_ju
         assert row.figures["style"] != before.figures["style"]
     extractor = judge.backbones[0].features
     views = {pair.style.name: at_local_size(read_image(pair.style)) for pair in judge.pairs}
-    halves = [half_distance(lambda x: extractor(x, 8), views[name]) for name in sorted(views)]
+    halves = [half_distance(lambda x: extractor(x, 8), views[name]) for name in sorted(views)]  # type: ignore[call-arg]
     seen = [places_of_picture(extractor, views[name]) for name in sorted(views)]
     others = [np.mean(local_distances(seen[i], seen[j])) for i in range(3) for j in range(3) if i != j]
-    assert vars(judge.references.local_scale) == pytest.approx(vars(LocalScale.of(halves, others)))
+    assert vars(judge.references.local_scale) == pytest.approx(vars(LocalScale.of(halves, others)))  # type: ignore[arg-type]
     row = judged[0].rows[0]
     picture = at_local_size(read_image(folders / "half" / f"{row.pair.name}.png"))
     own = local_distances(places_of_picture(extractor, picture), seen[sorted(views).index(row.pair.style.name)])
@@ -313,7 +322,7 @@ def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_ju
     assert [row.figures["strokes"], row.figures["variety"]] == pytest.approx(expected, abs=1e-4)
 
 
-def test_one_style_picture_has_the_built_in_unit(judge):
+def test_one_style_picture_has_the_built_in_unit(judge: Judge) -> None:
     pairs = [pair for pair in judge.pairs if pair.style.stem == "style1"]
     found = Judge(pairs, short=80).judge("photo", photos())
     assert "built-in unit, since there is one painting" in found.about["strokes and variety"]
@@ -321,19 +330,19 @@ def test_one_style_picture_has_the_built_in_unit(judge):
 
 
 @pytest.mark.parametrize("plain", [False, True])
-def test_pictures_of_16_pixels_and_a_smaller_one(tmp_path, plain):
+def test_pictures_of_16_pixels_and_a_smaller_one(tmp_path: Path, plain: bool) -> None:
     for i, (kind, side) in enumerate((kind, side) for kind in "cs" for side in (16, 20)):
-        picture = scene(side, 16, i) if not plain else np.full((1, 3, side, 16), 0.2 + 0.1 * i, np.float32)
+        picture = tinted_waves(side, 16, i) if not plain else np.full((1, 3, side, 16), 0.2 + 0.1 * i, np.float32)
         write_image(picture, tmp_path / kind / f"{i}.png")
     found = Judge(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).judge("photo", photos())
     assert np.isfinite([list(row.figures.values()) for row in found.rows]).all()
-    write_image(scene(15, 40, 0), tmp_path / "s" / "small.png")
+    write_image(tinted_waves(15, 40, 0), tmp_path / "s" / "small.png")
     with pytest.raises(InputError, match="16 or more pixels a side, and a picture has 40 x 15"):
         Judge(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).judge("photo", photos())
 
 
 @pytest.mark.slow
-def test_the_full_suite_has_vgg_s_figures_too(folders, judge):
+def test_the_full_suite_has_vgg_s_figures_too(folders: Any, judge: Judge) -> None:
     full = Judge(judge.pairs, "full", short=80)
     found = full.judge("half", source(folders / "half"), pairs=judge.pairs[:3])
     assert found.rows[0].figures.keys() == MEASURES.keys()
@@ -346,7 +355,7 @@ def test_the_full_suite_has_vgg_s_figures_too(folders, judge):
 # The commands.
 
 
-def test_compare_and_its_report(folders, tmp_path):
+def test_compare_and_its_report(folders: Any, tmp_path: Path) -> None:
     sets = (f"half={folders / 'half'}", f"all={folders / 'all'}")
     options = ("--content", folders / "c", "--style", folders / "s", "--short", 80, "--report", tmp_path / "r")
     result = run("compare", *sets, *options, "--json")
@@ -361,12 +370,12 @@ def test_compare_and_its_report(folders, tmp_path):
     assert (tmp_path / "r" / "report.html").is_file()
 
 
-def test_one_style_picture_leaves_relative_figures_without_a_unit(folders, tmp_path):
+def test_one_style_picture_leaves_relative_figures_without_a_unit(folders: Any, tmp_path: Path) -> None:
     """They were printed in the unit 1, as in 507,253,760."""
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "style1.png").write_bytes((folders / "s" / "style1.png").read_bytes())
     options = ("--content", folders / "c", "--style", tmp_path / "one", "--stylized", folders / "half", "--short", 80)
-    options = (*options, "--no-anchors", "--report", tmp_path / "r")
+    options = (*options, "--no-anchors", "--report", tmp_path / "r")  # type: ignore[assignment]
     for columns in (200, 40):
         result = run("evaluate", *options, columns=columns)
         assert result.exit_code == 0, result.stderr
@@ -387,7 +396,7 @@ def test_one_style_picture_leaves_relative_figures_without_a_unit(folders, tmp_p
     assert json.loads(run("evaluate", *options, "--json").stdout)["half"]["absolute"] == ["style", "texture"]
 
 
-def test_evaluate_pictures_and_the_shipped_model(folders):
+def test_evaluate_pictures_and_the_shipped_model(folders: Any) -> None:
     options = ("--content", folders / "c", "--style", folders / "s", "--short", 80)
     result = run("evaluate", *options, "--stylized", folders / "half")
     assert result.exit_code == 0, result.stderr
@@ -403,7 +412,7 @@ def test_evaluate_pictures_and_the_shipped_model(folders):
     assert len(by_strength) == 7
 
 
-def test_a_blind_page_and_its_votes(folders, tmp_path):
+def test_a_blind_page_and_its_votes(folders: Any, tmp_path: Path) -> None:
     sets = (f"half={folders / 'half'}", f"all={folders / 'all'}")
     options = ("--content", folders / "c", "--style", folders / "s")
     result = run("compare", *sets, *options, "--blind", tmp_path / "page.html", "--trials", 5)
@@ -430,7 +439,7 @@ def test_a_blind_page_and_its_votes(folders, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_cost_of_the_shipped_model():
+def test_the_cost_of_the_shipped_model() -> None:
     result = run("evaluate", "--model", "shipped", "--cost", "--json")
     assert result.exit_code == 0, result.stderr
     sizes = json.loads(result.stdout)["sizes"]
@@ -461,7 +470,7 @@ def test_the_cost_of_the_shipped_model():
         (2, "between 64 and 1024", "evaluate {options} --stylized {f}/half --short 5"),
     ],
 )
-def test_mistakes(folders, code, said, words):
+def test_mistakes(folders: Any, code: int, said: str, words: str) -> None:
     (folders / "bad.csv").write_text("content,style\nno.png,style0.png\n")
     options = f"--content {folders / 'c'} --style {folders / 's'}"
     arguments = words.format(options=options, f=folders).split()

@@ -63,7 +63,7 @@ def test_the_interval_of_a_share_is_wilson_s(hits: int, n: int) -> None:
 def design(rng: np.random.Generator, shape: tuple[int, int], split: tuple[float, float, float]) -> np.ndarray:
     """A table with mean 3; the split is the variance of styles, contents and the rest."""
     style, content, rest = np.sqrt(split)
-    return (
+    return (  # type: ignore[no-any-return]
         3
         + style * rng.normal(size=(shape[0], 1))
         + content * rng.normal(size=(1, shape[1]))
@@ -302,6 +302,6 @@ def test_votes_that_give_no_ranking() -> None:
         bradley_terry(apart)
     for wrong in ([[0]], [[1, 2], [3, 0]], [[0, -1], [2, 0]], [[0, np.nan], [1, 0]], [[0, 1, 2], [1, 0, 2]]):
         with pytest.raises(InputError):
-            bradley_terry(wrong)
+            bradley_terry(wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError):
         bradley_terry([[0, 1], [1, 0]], prior=0)

@@ -1,9 +1,12 @@
 """benchmarks/judge.py, which makes the table of docs/results.md. Its measures have tests of their own."""
 
+from __future__ import annotations
+
 import argparse
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,12 +18,12 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture
-def script(monkeypatch):
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(BENCHMARKS)
     return importlib.import_module("judge")
 
 
-def waves(height, width, seed):
+def waves(height: int, width: int, seed: int) -> Any:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / 10
     planes = [sum(np.sin(x * a + y * b + c) for a, b, c in rng.uniform(-3, 3, (4, 3))) for _ in range(3)]
@@ -29,7 +32,7 @@ def waves(height, width, seed):
 
 
 @pytest.fixture
-def request_of(tmp_path):
+def request_of(tmp_path: Path) -> Any:
     """Three photos, three paintings, one pair each and one more; a method that copies the painting."""
     for i in range(3):
         write_image(waves(72, 96, i), tmp_path / "c" / f"photo{i}.png")
@@ -41,7 +44,7 @@ def request_of(tmp_path):
         copy = resize(read_image(tmp_path / "s" / f"style{j}.png"), 72, 96)
         write_image(copy, tmp_path / "copy" / f"photo{i}__style{j}.png")
 
-    def request(*methods, pairs=tmp_path / "pairs.csv"):
+    def request(*methods: Any, pairs: Any = tmp_path / "pairs.csv") -> Any:
         return argparse.Namespace(
             pairs=pairs, content=tmp_path / "c", style=tmp_path / "s", short=96, json=tmp_path / "out.json",
             methods=[method.format(tmp_path) for method in methods],
@@ -50,7 +53,7 @@ def request_of(tmp_path):
     return request
 
 
-def test_photos_and_copies_have_the_figures_that_they_must_have(script, request_of, tmp_path):
+def test_photos_and_copies_have_the_figures_that_they_must_have(script: Any, request_of: Any, tmp_path: Path) -> None:
     lines = []
     script.main(request_of("photo=IDENTITY", "copy={}/copy"), lines.append)
     found = json.loads((tmp_path / "out.json").read_text())
@@ -69,7 +72,7 @@ def test_photos_and_copies_have_the_figures_that_they_must_have(script, request_
     assert f"| photo | {photo['content'][0]:.3f} [" in table
 
 
-def test_intervals_are_of_styles_drawn_with_all_their_pairs(script):
+def test_intervals_are_of_styles_drawn_with_all_their_pairs(script: Any) -> None:
     values, styles = [1.0, 2.0, 5.0, 4.0, 4.5, 9.0], list("aabbbc")
     rng = np.random.default_rng(3)
     of_style = {name: [v for v, style in zip(values, styles, strict=True) if style == name] for name in "abc"}
@@ -79,7 +82,7 @@ def test_intervals_are_of_styles_drawn_with_all_their_pairs(script):
 
 
 @pytest.mark.parametrize("period", [2, 4])
-def test_a_planted_grid_is_found(script, period):
+def test_a_planted_grid_is_found(script: Any, period: int) -> None:
     x = waves(120, 160, 0)
     assert script.checkerboard(x) < 1
     planted = x.copy()
@@ -87,7 +90,7 @@ def test_a_planted_grid_is_found(script, period):
     assert script.checkerboard(planted) > script.checkerboard(x) + 1
 
 
-def test_mistakes(script, request_of, tmp_path):
+def test_mistakes(script: Any, request_of: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="lacks photo0__style0"):
         script.main(request_of("none={}/c"), print)
     with pytest.raises(UsageError, match="each once"):

@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +13,7 @@ from sfumato.quality.pairs import Pair, pairs_of, pictures_in, read_pairs, styli
 
 
 @pytest.fixture
-def folders(tmp_path):
+def folders(tmp_path: Path) -> Any:
     grey = np.full((1, 3, 16, 16), 0.5, np.float32)
     for name in ("c/cat.jpg", "c/dog.png", "s/wave.png", "s/sky.jpg", "o/cat__wave.png", "o/dog__sky.jpg"):
         write_image(grey, tmp_path / name)
@@ -17,7 +21,7 @@ def folders(tmp_path):
     return tmp_path
 
 
-def test_a_table_of_pairs(folders):
+def test_a_table_of_pairs(folders: Any) -> None:
     (folders / "p.csv").write_text("\ufeffcontent,style,more\ncat.jpg,sky.jpg,1\ndog.png,wave.png,2\n", "utf-8")
     pairs = read_pairs(folders / "p.csv", folders / "c", folders / "s")
     assert [pair.name for pair in pairs] == ["cat__sky", "dog__wave"]
@@ -39,25 +43,25 @@ def test_a_table_of_pairs(folders):
         (f"content,style\ncat.jpg,{'x' * 900}\n", r"x\.\.\., which is not there"),
     ],
 )
-def test_tables_that_are_none(folders, text, said):
+def test_tables_that_are_none(folders: Any, text: str, said: str) -> None:
     (folders / "p.csv").write_text(text, "utf-8")
     with pytest.raises(InputError, match=said):
         read_pairs(folders / "p.csv", folders / "c", folders / "s")
 
 
-def test_a_table_that_cannot_be_read(folders):
+def test_a_table_that_cannot_be_read(folders: Any) -> None:
     (folders / "p.csv").write_bytes(b"content,style\n\xff\xfe,x\n")
     for name in ("p.csv", "none.csv", "c"):
         with pytest.raises(InputError, match=f"cannot read .*{name}"):
             read_pairs(folders / name, folders / "c", folders / "s")
 
 
-def test_a_table_from_a_spreadsheet(folders):
+def test_a_table_from_a_spreadsheet(folders: Any) -> None:
     (folders / "p.csv").write_bytes("\ufeffcontent;style\r\ncat.jpg;sky.jpg\r\n".encode())
     assert [pair.name for pair in read_pairs(folders / "p.csv", folders / "c", folders / "s")] == ["cat__sky"]
 
 
-def test_pairs_by_the_names_of_pictures(folders):
+def test_pairs_by_the_names_of_pictures(folders: Any) -> None:
     everything = pairs_of(folders / "c", folders / "s")
     assert [pair.name for pair in everything] == ["cat__sky", "cat__wave", "dog__sky", "dog__wave"]
     found = pairs_of(folders / "c", folders / "s", folders / "o")
@@ -66,7 +70,7 @@ def test_pairs_by_the_names_of_pictures(folders):
     assert [path.name for path in pictures.values()] == ["cat__wave.png", "dog__sky.jpg"]
 
 
-def test_pictures_of_every_kind_that_is_read_are_found(folders):
+def test_pictures_of_every_kind_that_is_read_are_found(folders: Any) -> None:
     from PIL import Image
 
     for suffix in (".webp", ".TIF"):
@@ -77,7 +81,7 @@ def test_pictures_of_every_kind_that_is_read_are_found(folders):
         (folders / "o" / f"cat__sky{suffix}").unlink()
 
 
-def test_a_missing_picture_is_an_error_unless_allowed(folders):
+def test_a_missing_picture_is_an_error_unless_allowed(folders: Any) -> None:
     everything = pairs_of(folders / "c", folders / "s")
     with pytest.raises(InputError, match=r"lacks cat__sky\.png \(or \.jpg, \.\.\.\) and 1 more"):
         stylized_pictures(everything, folders / "o")
@@ -86,7 +90,7 @@ def test_a_missing_picture_is_an_error_unless_allowed(folders):
         stylized_pictures(everything, folders / "c", allow_missing=True)
 
 
-def test_what_is_ambiguous_is_said(folders):
+def test_what_is_ambiguous_is_said(folders: Any) -> None:
     grey = np.full((1, 3, 16, 16), 0.5, np.float32)
     write_image(grey, folders / "o" / "cat__wave.jpg")
     with pytest.raises(InputError, match=r"both cat__wave\.jpg and cat__wave\.png"):
@@ -96,7 +100,7 @@ def test_what_is_ambiguous_is_said(folders):
         pairs_of(folders / "c", folders / "s")
 
 
-def test_folders_without_pictures(folders):
+def test_folders_without_pictures(folders: Any) -> None:
     with pytest.raises(InputError, match="none is not there; name a folder"):
         pairs_of(folders / "none", folders / "s")
     with pytest.raises(InputError, match=r"cat\.jpg is a file, and folders are judged; put it into one"):
@@ -110,12 +114,12 @@ def test_folders_without_pictures(folders):
         pairs_of(folders / "c", folders / "s", folders / "c")  # as `stylize FOLDER` calls its pictures
 
 
-def test_a_folder_that_is_not_there_is_said_and_not_what_it_lacks(folders):
+def test_a_folder_that_is_not_there_is_said_and_not_what_it_lacks(folders: Any) -> None:
     with pytest.raises(InputError, match="none is not there; name the folder with the stylised"):
         stylized_pictures(pairs_of(folders / "c", folders / "s"), folders / "none", allow_missing=True)
 
 
-def test_what_lies_beside_the_pictures_is_told_and_odd_files_hang_nothing(folders):
+def test_what_lies_beside_the_pictures_is_told_and_odd_files_hang_nothing(folders: Any) -> None:
     (folders / "c" / "deeper").mkdir()
     os.mkfifo(folders / "c" / "pipe.jpg")
     assert [path.name for path in pictures_in(folders / "c")] == ["cat.jpg", "dog.png"]

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from sfumato.quality.features import Features
 from sfumato.quality.sets import as_set, diversity, set_figures
 
 
-def test_members_make_a_set():
+def test_members_make_a_set() -> None:
     members = [Pooled(np.full(3, v, np.float32), np.array([v, 1 - v], np.float32)) for v in (0.25, 0.5)]
     features, probabilities = as_set("eye", members)
     assert features.backbone == "eye"
@@ -16,10 +18,10 @@ def test_members_make_a_set():
     assert as_set("eye", [Pooled(np.ones(2, np.float32), None)])[1] is None
 
 
-def test_large_sets_have_all_figures_and_small_ones_say_what_they_lack():
+def test_large_sets_have_all_figures_and_small_ones_say_what_they_lack() -> None:
     rng = np.random.default_rng(0)
     one, other = (Features("eye", rng.normal(size=(300, 5))) for _ in "12")
-    found = {figure.name: figure for figure in set_figures(one, other, rng.dirichlet([1, 1], 300))}
+    found = {figure.name: figure for figure in set_figures(one, other, rng.dirichlet([1, 1], 300))}  # type: ignore[arg-type]
     assert not [name for name, figure in found.items() if np.isnan(figure.value)]
     assert {"kid", "fid", "fid_infinity", "recall", "coverage", "inception_score"} <= found.keys()
     assert found["kid"].low < 0 < found["kid"].high
@@ -32,7 +34,7 @@ def test_large_sets_have_all_figures_and_small_ones_say_what_they_lack():
             assert "prefer KID" in figure.note
 
 
-def test_diversity_is_within_groups():
+def test_diversity_is_within_groups() -> None:
     x = np.array([[1, 0], [1, 0], [0, 1], [0, 2], [1, 0], [0, 1]], float)
     assert diversity(Features("eye", x), ["a", "a", "b", "b", "c", "c"]) == pytest.approx((0 + 0 + 1) / 3)
     assert diversity(Features("eye", x), [0] * 6) == pytest.approx(9 / 15)  # pairs at right angles among all

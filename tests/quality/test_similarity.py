@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,33 +23,25 @@ from sfumato.quality.similarity import (
     psnr,
     ssim,
 )
+from support import scene
 
 GREY = np.array([0.299, 0.587, 0.114])
-
-
-def scene(height, width, seed=0):
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / 20
-    waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
-    return np.clip(0.5 + 0.3 * waves + rng.normal(0, 0.1, waves.shape), 0, 1).astype(np.float32)[None]
-
-
 PAIRS = [(scene(180, 211, 0), scene(180, 211, 1)), (scene(200, 180, 2), np.sqrt(scene(200, 180, 2)))]
 
 
-def luma(x):
+def luma(x: Any) -> Any:
     return np.tensordot(GREY, x[0].astype(np.float64), 1)
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
-def test_psnr_and_ssim_are_scikit_image_s(a, b):
+def test_psnr_and_ssim_are_scikit_image_s(a: Any, b: Any) -> None:
     assert psnr(a, b) == pytest.approx(metrics.peak_signal_noise_ratio(a.astype("f8"), b.astype("f8"), data_range=1))
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
     assert ssim(a, b) == pytest.approx(metrics.structural_similarity(luma(a), luma(b), **options), abs=1e-6)
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
-def test_ms_ssim_is_an_independent_one(a, b):
+def test_ms_ssim_is_an_independent_one(a: Any, b: Any) -> None:
     """By scipy's filters, scale by scale."""
     x, y, terms = luma(a), luma(b), []
     for scale in range(5):
@@ -55,7 +51,7 @@ def test_ms_ssim_is_an_independent_one(a, b):
                 F.avg_pool2d(torch.from_numpy(v[: even[0], : even[1]])[None, None], 2)[0, 0].numpy() for v in (x, y)
             )
 
-        def mean(v):
+        def mean(v: Any) -> Any:
             return ndimage.gaussian_filter(v, 1.5, truncate=3.5)[5:-5, 5:-5]
 
         mx, my = mean(x), mean(y)
@@ -67,12 +63,12 @@ def test_ms_ssim_is_an_independent_one(a, b):
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
-def test_colour_distance_is_scikit_image_s(a, b):
+def test_colour_distance_is_scikit_image_s(a: Any, b: Any) -> None:
     x, y = (color.rgb2lab(p[0].transpose(1, 2, 0).astype(np.float64)) for p in (a, b))
     assert colour_distance(a, b) == pytest.approx(color.deltaE_ciede2000(x, y).mean(), rel=1e-4)
 
 
-def test_equal_pictures_have_the_best_of_each():
+def test_equal_pictures_have_the_best_of_each() -> None:
     a = PAIRS[0][0]
     assert psnr(a, a) == float("inf")
     assert ssim(a, a) == pytest.approx(1)
@@ -81,7 +77,7 @@ def test_equal_pictures_have_the_best_of_each():
     assert colour_distance(a, a) == 0
 
 
-def test_edges_do_not_mind_colours_and_vanish_elsewhere():
+def test_edges_do_not_mind_colours_and_vanish_elsewhere() -> None:
     a, unrelated = PAIRS[0]
     assert edge_structure(a, 1 - a) == pytest.approx(1, abs=1e-6)
     assert abs(edge_structure(a, unrelated)) < 0.3
@@ -90,8 +86,8 @@ def test_edges_do_not_mind_colours_and_vanish_elsewhere():
 
 @pytest.mark.parametrize("scales", [(0, 1), (1, 2), (4, 8)])
 @pytest.mark.parametrize(("a", "b"), PAIRS)
-def test_octaves_are_scipy_s_and_their_correlation_numpy_s(a, b, scales):
-    def octave(x):
+def test_octaves_are_scipy_s_and_their_correlation_numpy_s(a: Any, b: Any, scales: tuple[int, int]) -> None:
+    def octave(x: Any) -> Any:
         fine, coarse = (
             ndimage.gaussian_filter(luma(x), s, mode="mirror", truncate=3) if s else luma(x) for s in scales
         )
@@ -103,18 +99,18 @@ def test_octaves_are_scipy_s_and_their_correlation_numpy_s(a, b, scales):
 
 
 @pytest.mark.parametrize("measure", [copied, kept])
-def test_detail_is_the_same_recoloured_the_opposite_inverted_and_another_s_in_noise(measure):
+def test_detail_is_the_same_recoloured_the_opposite_inverted_and_another_s_in_noise(measure: Any) -> None:
     a = PAIRS[0][0]
     assert measure(a, a) == pytest.approx(1)
     assert measure(0.3 + 0.5 * a, a) == pytest.approx(1, abs=1e-6)
-    assert measure(np.repeat(np.float32(luma(a))[None, None], 3, 1), a) == pytest.approx(1, abs=1e-6)
+    assert measure(np.repeat(np.float32(luma(a))[None, None], 3, 1), a) == pytest.approx(1, abs=1e-6)  # type: ignore[index]
     assert measure(1 - a, a) == pytest.approx(-1, abs=1e-6)
     rng = np.random.default_rng(5)
     one, other = rng.random((2, 1, 3, 400, 400), np.float32)
     assert abs(measure(one, other)) < (0.01 if measure is copied else 0.1)
 
 
-def test_each_octave_has_its_own_detail():
+def test_each_octave_has_its_own_detail() -> None:
     """Waves of 30 pixels and of 2.5: the one lies in the octave that is kept, the other in that which is copied."""
     y, x = np.mgrid[0:200, 0:200]
     slow, fast = (amplitude * np.sin(2 * np.pi * (x + y / 2) / long) for amplitude, long in ((0.2, 30), (0.1, 2.5)))
@@ -123,7 +119,7 @@ def test_each_octave_has_its_own_detail():
     assert copied(a, b) < -0.98
 
 
-def test_a_blur_keeps_objects_in_place_and_a_shift_does_not():
+def test_a_blur_keeps_objects_in_place_and_a_shift_does_not() -> None:
     a = PAIRS[0][0]
     blurred = ndimage.gaussian_filter(a, (0, 0, 2, 2))
     assert kept(blurred, a) > 0.95
@@ -134,7 +130,7 @@ def test_a_blur_keeps_objects_in_place_and_a_shift_does_not():
 
 
 @pytest.mark.parametrize("measure", [copied, kept])
-def test_plain_and_tiny_pictures_have_finite_detail(measure):
+def test_plain_and_tiny_pictures_have_finite_detail(measure: Any) -> None:
     plain = np.full((1, 3, 64, 50), 0.3, np.float32)
     assert measure(plain, plain) == pytest.approx(0, abs=1e-9)
     assert measure(scene(64, 50), plain) == pytest.approx(0, abs=1e-6)
@@ -145,27 +141,27 @@ def test_plain_and_tiny_pictures_have_finite_detail(measure):
 
 
 @pytest.mark.parametrize("measure", [psnr, ssim, ms_ssim, edge_structure, colour_distance, copied, kept])
-def test_pictures_of_two_sizes(measure):
+def test_pictures_of_two_sizes(measure: Any) -> None:
     with pytest.raises(InputError, match="211 x 180 and 180 x 200"):
         measure(PAIRS[0][0], PAIRS[1][0])
 
 
 @pytest.mark.parametrize(("measure", "side"), [(ssim, 10), (ms_ssim, 175)])
-def test_pictures_too_small_for_the_window(measure, side):
+def test_pictures_too_small_for_the_window(measure: Any, side: int) -> None:
     with pytest.raises(InputError, match=f"{side + 1} or more"):
         measure(scene(side, 300), scene(side, 300, 1))
     assert measure(scene(side + 1, 300), scene(side + 1, 300, 1)) <= 1
 
 
 @pytest.fixture(scope="module")
-def maps():
+def maps() -> Any:
     rng = np.random.default_rng(3)
     return [
         {"a": rng.normal(1, 2, (5, 6, 7)).astype("f4"), "b": rng.normal(0, 1, (8, 3, 4)).astype("f4")} for _ in "12"
     ]
 
 
-def test_content_distance_by_torch_and_its_ends(maps):
+def test_content_distance_by_torch_and_its_ends(maps: Any) -> None:
     a, b = (torch.from_numpy(m["a"])[None].double() for m in maps)
     expected = F.mse_loss(F.instance_norm(a, eps=1e-4), F.instance_norm(b, eps=1e-4))
     assert content_distance(maps[0]["a"], maps[1]["a"]) == pytest.approx(float(expected), rel=1e-9)
@@ -175,27 +171,27 @@ def test_content_distance_by_torch_and_its_ends(maps):
     assert content_distance(one, other) == pytest.approx(2, abs=0.05)
 
 
-def test_perceptual_distance_by_torch(maps):
+def test_perceptual_distance_by_torch(maps: Any) -> None:
     expected = 0.0
     heads = {"a": np.linspace(0, 1, 5, dtype="f4"), "b": np.linspace(1, 0, 8, dtype="f4")}
     for layer, head in heads.items():
         x, y = (F.normalize(torch.from_numpy(m[layer]).double(), dim=0, eps=0) for m in maps)
         expected += float((torch.from_numpy(head).double()[:, None, None] * (x - y) ** 2).sum(0).mean())
-    assert perceptual_distance(*maps, weights=heads) == pytest.approx(expected, rel=1e-6)
+    assert perceptual_distance(*maps, weights=heads) == pytest.approx(expected, rel=1e-6)  # type: ignore[misc]
     uniform = {layer: np.full(len(f), 1 / len(f), "f4") for layer, f in maps[0].items()}
-    assert perceptual_distance(*maps) == pytest.approx(perceptual_distance(*maps, weights=uniform), rel=1e-6)
+    assert perceptual_distance(*maps) == pytest.approx(perceptual_distance(*maps, weights=uniform), rel=1e-6)  # type: ignore[misc]
     assert perceptual_distance(maps[0], maps[0]) == 0
 
 
-def test_perceptual_distance_of_other_layers(maps):
+def test_perceptual_distance_of_other_layers(maps: Any) -> None:
     with pytest.raises(UsageError, match="layers differ: b"):
         perceptual_distance(maps[0], {"a": maps[1]["a"]})
     with pytest.raises(UsageError, match="weights"):
-        perceptual_distance(*maps, weights={"a": np.ones(5, "f4")})
+        perceptual_distance(*maps, weights={"a": np.ones(5, "f4")})  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("rows", [1, 5, 10_000])
-def test_cfsd_in_row_blocks_is_the_whole(maps, rows, monkeypatch):
+def test_cfsd_in_row_blocks_is_the_whole(maps: Any, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sfumato.quality.similarity._ROWS", rows)
     x, y = (torch.from_numpy(m["a"]).flatten(1).double() / 5 for m in maps)
     p, q = (torch.log_softmax(f.T @ f, 1) for f in (x, y))
@@ -204,7 +200,7 @@ def test_cfsd_in_row_blocks_is_the_whole(maps, rows, monkeypatch):
     assert cfsd(maps[0]["a"], maps[0]["a"]) == 0
 
 
-def test_features_of_two_shapes(maps):
+def test_features_of_two_shapes(maps: Any) -> None:
     for measure in (content_distance, cfsd):
         with pytest.raises(InputError, match=r"\(5, 6, 7\) and \(8, 3, 4\)"):
             measure(maps[0]["a"], maps[0]["b"])

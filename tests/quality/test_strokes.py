@@ -1,5 +1,9 @@
 """Strokes and variety, on pictures whose brushwork is planted: oriented noise, each kind with its own spectrum."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,7 +26,7 @@ SIDE = 192
 KINDS = ((0, 40, 4), (0.5, 40, 4), (0.25, 12, 10), (0.75, 60, 14), (0.1, 5, 4))
 
 
-def painting(kind, seed=0):
+def painting(kind: Any, seed: int = 0) -> Any:
     """Gaussian noise with the spectrum of one kind of stroke."""
     turn, length, width = KINDS[kind]
     down, across = np.fft.fftfreq(SIDE)[:, None], np.fft.fftfreq(SIDE)[None]
@@ -34,32 +38,32 @@ def painting(kind, seed=0):
 
 
 @pytest.fixture(scope="module")
-def extractor():
+def extractor() -> Any:
     backbone = EfficientNetLite0()
     return lambda view: backbone.features(view, 8)
 
 
 @pytest.fixture(scope="module")
-def seen(extractor):
+def seen(extractor: Any) -> Any:
     """Four paintings of a kind each, as places."""
     return [places_of_picture(extractor, painting(kind)) for kind in range(4)]
 
 
 @pytest.fixture(scope="module")
-def scale(extractor, seen):
+def scale(extractor: Any, seen: Any) -> Any:
     halves = [half_distance(extractor, painting(kind)) for kind in range(4)]
     others = [float(np.mean(local_distances(seen[i], seen[j]))) for i, j in neighbours(4)]
     return LocalScale.of(halves, others)
 
 
-def figures(extractor, scale, picture, of):
+def figures(extractor: Any, scale: Any, picture: Any, of: Any) -> Any:
     return [scale.relative(distance) for distance in local_distances(places_of_picture(extractor, picture), of)]
 
 
 # By formula.
 
 
-def by_hand(features):
+def by_hand(features: Any) -> Any:
     """Places, one after the other."""
     found = []
     for name in ("stride4", "stride8"):
@@ -72,13 +76,13 @@ def by_hand(features):
     return found
 
 
-def nearest_by_hand(a, b):
+def nearest_by_hand(a: Any, b: Any) -> Any:
     """Mean over layers of the mean distance of each place of `a` to its nearest of `b`."""
     return np.mean([np.mean([min(1 - y @ x for y in other) for x in one]) for one, other in zip(a, b, strict=True)])
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
-def test_distances_are_those_of_every_place_to_every_other(rows, monkeypatch):
+def test_distances_are_those_of_every_place_to_every_other(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sfumato.quality.strokes._ROWS", rows)
     rng = np.random.default_rng(0)
     one, other = (
@@ -92,7 +96,7 @@ def test_distances_are_those_of_every_place_to_every_other(rows, monkeypatch):
     assert local_distances(places(one), places(one)) == pytest.approx((0, 0), abs=1e-6)
 
 
-def test_pictures_are_compared_by_the_luma_at_one_contrast(extractor):
+def test_pictures_are_compared_by_the_luma_at_one_contrast(extractor: Any) -> None:
     backbone = EfficientNetLite0()
     found = []
     for kind in (0, 3):
@@ -109,14 +113,14 @@ def test_pictures_are_compared_by_the_luma_at_one_contrast(extractor):
 @pytest.mark.parametrize(
     ("height", "width", "step"), [(64, 64, 1), (96, 95, 1), (96, 96, 2), (96, 128, 2), (96, 384, 3)]
 )
-def test_of_many_places_some_are_taken(height, width, step):
+def test_of_many_places_some_are_taken(height: int, width: int, step: int) -> None:
     maps = {name: np.random.default_rng(0).random((4, height, width), np.float32) for name in ("stride4", "stride8")}
     found = places(maps)
     assert found[0].shape == (len(range(0, height, step)) * len(range(0, width, step)), 4)
     assert found[0] == pytest.approx(by_hand(maps)[0], abs=1e-5)
 
 
-def test_the_scale_is_one_half_to_the_other_and_a_painting_to_the_next():
+def test_the_scale_is_one_half_to_the_other_and_a_painting_to_the_next() -> None:
     assert LocalScale.of([0.2, 0.3], [0.4, 0.6, 0.5]).relative(0.25) == 0
     assert LocalScale.of([0.2, 0.3], [0.4, 0.6, 0.5]).relative(0.5) == 1
     assert LocalScale.of([0.2, 0.3], [0.4, 0.6, 0.5]).relative(0.375) == pytest.approx(0.5)
@@ -129,7 +133,7 @@ def test_the_scale_is_one_half_to_the_other_and_a_painting_to_the_next():
 
 
 @pytest.mark.parametrize(("others", "said"), [([], "one painting"), ([0.252], "little more"), ([0.1], "little more")])
-def test_paintings_that_give_no_unit_have_the_built_in_one(others, said):
+def test_paintings_that_give_no_unit_have_the_built_in_one(others: Any, said: str) -> None:
     found = LocalScale.of([0.25], others)
     assert found.relative(0.25) == 0
     assert found.relative(0.25 + BUILT_IN_UNIT) == pytest.approx(1)
@@ -140,7 +144,7 @@ def test_paintings_that_give_no_unit_have_the_built_in_one(others, said):
 # Planted.
 
 
-def test_a_half_of_a_painting_is_at_0_to_the_other_and_a_copy_below(extractor):
+def test_a_half_of_a_painting_is_at_0_to_the_other_and_a_copy_below(extractor: Any) -> None:
     x = painting(1)
     one, other = (places_of_picture(extractor, np.ascontiguousarray(half)) for half in np.split(x, 2, 3))
     own = LocalScale.of([half_distance(extractor, x)], [])
@@ -150,7 +154,7 @@ def test_a_half_of_a_painting_is_at_0_to_the_other_and_a_copy_below(extractor):
     assert max(figures(extractor, own, x, places_of_picture(extractor, x))) < -1
 
 
-def test_halves_are_cut_across_the_longer_side(extractor):
+def test_halves_are_cut_across_the_longer_side(extractor: Any) -> None:
     """The left half and the right are of two kinds, and so are top and bottom of the same turned."""
     wide = np.concatenate([painting(0)[..., :96, :], painting(1)[..., :96, :]], 3)
     alike = np.concatenate([painting(0)[..., :96, :], painting(0, 1)[..., :96, :]], 3)
@@ -160,7 +164,9 @@ def test_halves_are_cut_across_the_longer_side(extractor):
 
 
 @pytest.mark.parametrize("kind", [0, 1])
-def test_the_same_strokes_anew_are_near_0_and_other_strokes_near_1(extractor, scale, seen, kind):
+def test_the_same_strokes_anew_are_near_0_and_other_strokes_near_1(
+    extractor: Any, scale: Any, seen: Any, kind: int
+) -> None:
     strokes, variety = figures(extractor, scale, painting(kind, seed=5), seen[kind])
     assert max(abs(strokes), abs(variety)) < 0.25
     of_others = [figures(extractor, scale, painting(other, seed=5), seen[kind]) for other in range(5) if other != kind]
@@ -168,20 +174,22 @@ def test_the_same_strokes_anew_are_near_0_and_other_strokes_near_1(extractor, sc
     assert np.min(of_others) > 0.4
 
 
-def test_a_picture_tiled_of_one_patch_has_the_strokes_and_not_the_variety(extractor, scale, seen):
+def test_a_picture_tiled_of_one_patch_has_the_strokes_and_not_the_variety(
+    extractor: Any, scale: Any, seen: Any
+) -> None:
     patch = painting(0)[:, :, 16:64, 16:64]
     strokes, variety = figures(extractor, scale, np.tile(patch, (1, 1, 4, 4)), seen[0])
     assert strokes < 0
     assert variety > 1
 
 
-def test_colours_and_contrast_play_no_part(extractor, scale, seen):
-    recoloured = np.float32([0.9, 0.2, 0.5])[:, None, None] * (0.4 + 0.5 * painting(2))
+def test_colours_and_contrast_play_no_part(extractor: Any, scale: Any, seen: Any) -> None:
+    recoloured = np.float32([0.9, 0.2, 0.5])[:, None, None] * (0.4 + 0.5 * painting(2))  # type: ignore[arg-type, index]
     before, after = (figures(extractor, scale, x, seen[0]) for x in (painting(2), recoloured))
     assert after == pytest.approx(before, abs=0.02)
 
 
-def test_plain_pictures_have_finite_figures(extractor, scale, seen):
+def test_plain_pictures_have_finite_figures(extractor: Any, scale: Any, seen: Any) -> None:
     plain = np.full((1, 3, 64, 80), 0.3, np.float32)
     assert np.isfinite(figures(extractor, scale, plain, seen[0])).all()
     nothing = LocalScale.of([half_distance(extractor, plain)] * 2, [0.0, 0.0])
@@ -195,13 +203,13 @@ def test_plain_pictures_have_finite_figures(extractor, scale, seen):
     ("size", "at"),
     [((768, 1000), (384, 500)), ((30, 20), (576, 384)), ((384, 384), (384, 384)), ((100, 1000), (154, 1536))],
 )
-def test_pictures_are_brought_to_one_size(size, at):
+def test_pictures_are_brought_to_one_size(size: tuple[int, int], at: tuple[int, int]) -> None:
     x = np.random.default_rng(0).random((1, 3, *size), np.float32)
     assert at_local_size(x).shape == (1, 3, *at)
     assert at_local_size(x) == pytest.approx(resize(x, *at))
 
 
-def test_layers_are_of_their_strides_down_to_the_smallest_pictures():
+def test_layers_are_of_their_strides_down_to_the_smallest_pictures() -> None:
     backbone = EfficientNetLite0()
     x = painting(0)[..., :64, :96]
     whole = backbone.features(x)

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,7 +23,7 @@ from sfumato.quality.style import (
 )
 
 
-def scene(height, width, seed=0):
+def waves(height: int, width: int, seed: int = 0) -> Any:
     """Waves at several scales: a place of it is like no other."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / 20
@@ -27,13 +31,13 @@ def scene(height, width, seed=0):
     return np.clip(0.5 + 0.1 * np.stack(planes), 0, 1).astype(np.float32)[None]
 
 
-def statistics(seed, backbone="eye", scale=1.0):
+def statistics(seed: int, backbone: str = "eye", scale: float = 1.0) -> Any:
     rng = np.random.default_rng(seed)
     maps = {"fine": rng.normal(seed, scale, (4, 9, 8)).astype("f4"), "deep": rng.normal(0, 1, (6, 3, 4)).astype("f4")}
     return StyleStatistics.of(backbone, maps, maps)
 
 
-def test_statistics_and_gram_by_numpy_and_torch():
+def test_statistics_and_gram_by_numpy_and_torch() -> None:
     rng = np.random.default_rng(0)
     f = rng.normal(2, 3, (5, 7, 6)).astype("f4")
     assert gram(f) == pytest.approx(np.cov(f.reshape(5, -1), bias=True), rel=1e-9)
@@ -42,13 +46,13 @@ def test_statistics_and_gram_by_numpy_and_torch():
     assert found.statistics["a"] == pytest.approx(torch.cat([mean, (variance + 1e-6).sqrt()]).numpy(), rel=1e-9)
 
 
-def test_a_luma_view_has_no_colour_and_is_training_s():
-    x = scene(40, 50)
+def test_a_luma_view_has_no_colour_and_is_training_s() -> None:
+    x = waves(40, 50)
     assert luma_view(x) == pytest.approx(luma_view_of_tensors(torch.from_numpy(x)).numpy(), abs=1e-3)
     assert luma_view(x).std() == pytest.approx(0.2, rel=0.01)
 
 
-def test_distances_are_relative_to_the_spread_of_paintings():
+def test_distances_are_relative_to_the_spread_of_paintings() -> None:
     styles = [statistics(seed) for seed in range(6)]
     of_statistics, of_gram = spread(styles)
     pairs = [(a, b) for a in styles for b in styles if a is not b]
@@ -59,20 +63,20 @@ def test_distances_are_relative_to_the_spread_of_paintings():
         spread(styles[:1])
 
 
-def test_features_of_two_backbones_are_not_compared():
+def test_features_of_two_backbones_are_not_compared() -> None:
     with pytest.raises(UsageError, match="eye and of ear"):
         statistics_distance(statistics(0), statistics(0, "ear"))
 
 
-def test_retrieval_counts_the_nearer_styles():
+def test_retrieval_counts_the_nearer_styles() -> None:
     styles = {str(seed): statistics(seed) for seed in range(5)}
     scale, _ = spread(list(styles.values()))
     assert retrieval_rank(statistics(2), styles, "2", scale) == 1
     assert retrieval_rank(statistics(0), styles, "4", scale) == 5
 
 
-def test_sliced_wasserstein():
-    a, b = scene(90, 120), scene(70, 64, 1)
+def test_sliced_wasserstein() -> None:
+    a, b = waves(90, 120), waves(70, 64, 1)
     assert sliced_wasserstein(a, a) == 0
     assert sliced_wasserstein(a, b) == sliced_wasserstein(a, b)
     # The same pattern elsewhere is nearer than another pattern; a shift of all values is felt at the coarsest level.
@@ -83,7 +87,7 @@ def test_sliced_wasserstein():
         sliced_wasserstein(a[:, :, :5, :5], b)
 
 
-def test_sliced_wasserstein_of_one_direction_is_the_closed_form():
+def test_sliced_wasserstein_of_one_direction_is_the_closed_form() -> None:
     """Two constant pictures differ by |a - b|·|Σ axis| along each axis."""
     a, b = (np.full((1, 3, 20, 20), v, np.float32) for v in (0.2, 0.7))
     axes = np.random.default_rng([0, 0]).standard_normal((4, 3 * 49))
@@ -93,7 +97,7 @@ def test_sliced_wasserstein_of_one_direction_is_the_closed_form():
     assert sliced_wasserstein(first, second) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_leak_is_the_style_picture_s_layout_in_the_output():
+def test_a_leak_is_the_style_picture_s_layout_in_the_output() -> None:
     rng = np.random.default_rng(3)
     photo, style, other = (resize(rng.random((1, 3, 32, 40), np.float32), 128, 160) for _ in range(3))
     values = []

@@ -16,27 +16,7 @@ from sfumato.networks.config import ModelConfig
 from sfumato.networks.perceptual import LAYERS, VGG19
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.loop import Trainer
-
-
-def photo(seed: int, side: int = 64) -> np.ndarray:
-    """Soft gradients behind a disc and a bar, (3, side, side) uint8."""
-    rng = np.random.default_rng([seed, 0])
-    y, x = np.mgrid[0:side, 0:side] / side
-    planes = np.stack([a + b * x + c * y for a, b, c in rng.uniform(-0.5, 0.5, (3, 3))]) + 0.5
-    cx, cy, bar = rng.uniform(0.2, 0.8, 3)
-    planes = np.where((x - cx) ** 2 + (y - cy) ** 2 < 0.03, rng.random((3, 1, 1)), planes)
-    planes = np.where(abs(x - bar) < 0.05, rng.random((3, 1, 1)), planes)
-    return np.round(255 * np.clip(planes, 0, 1)).astype(np.uint8)
-
-
-def painting(seed: int, side: int = 64) -> np.ndarray:
-    """Stripes or dots in two colours, (3, side, side) uint8."""
-    rng = np.random.default_rng([seed, 1])
-    y, x = np.mgrid[0:side, 0:side]
-    a, b = rng.uniform(0.3, 1.2, 2)
-    pattern = np.sin(a * x + b * y) if seed % 2 else np.sin(a * x) * np.sin(b * y)
-    first, second = rng.random((2, 3, 1, 1))
-    return np.round(255 * np.where(pattern > 0, first, second)).astype(np.uint8)
+from support import pattern, shapes
 
 
 def report(name: str, pictures: list[np.ndarray], groups: list[str]) -> FolderReport:
@@ -47,19 +27,19 @@ def report(name: str, pictures: list[np.ndarray], groups: list[str]) -> FolderRe
 
 @pytest.fixture(scope="session")
 def photos() -> FolderReport:
-    return report("photos", [photo(i) for i in range(6)], [""] * 6)
+    return report("photos", [shapes(i) for i in range(6)], [""] * 6)
 
 
 @pytest.fixture(scope="session")
 def paintings() -> FolderReport:
-    return report("paintings", [painting(i) for i in range(6)], ["a", "a", "a", "b", "b", "c"])
+    return report("paintings", [pattern(i) for i in range(6)], ["a", "a", "a", "b", "b", "c"])
 
 
 @pytest.fixture(scope="session")
 def apart() -> tuple[FolderReport, FolderReport]:
     """Photos and paintings that training never sees."""
-    photos = report("photos", [photo(i, 72) for i in range(100, 103)], [""] * 3)
-    return photos, report("paintings", [painting(i, 72) for i in range(100, 104)], ["a", "a", "b", "c"])
+    photos = report("photos", [shapes(i, 72) for i in range(100, 103)], [""] * 3)
+    return photos, report("paintings", [pattern(i, 72) for i in range(100, 104)], ["a", "a", "b", "c"])
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +55,7 @@ def config() -> TrainConfig:
     sizes = {"batch": 2, "crop": 32, "large": 1}
     phases = (
         Phase(steps=2, adversarial=False, thumbnails=(32,), **sizes),
-        Phase(steps=4, thumbnails=(32, 48), **sizes),
+        Phase(steps=4, thumbnails=(32, 48), **sizes),  # type: ignore[arg-type]
     )
     return TrainConfig(
         phases=phases,

@@ -1,5 +1,9 @@
+from __future__ import annotations
+
 import os
 import signal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ from safetensors.torch import load_file
 
 from sfumato.checkpoint import load_model
 from sfumato.data.batches import Batch
+from sfumato.data.folders import FolderReport
 from sfumato.errors import UsageError
 from sfumato.losses.config import Game, LossWeights
 from sfumato.losses.contrastive import patch_nce
@@ -40,14 +45,14 @@ ROUND = LossWeights(**NONE | {"adversarial": 1, "cycle": 10, "identity": 5, "ran
 SHAPES = {"widths": (8, 8, 8), "blocks": 2, "discriminator_widths": (8, 8, 8)}
 
 
-def settings(cycle=False, **changes):
+def settings(cycle: bool = False, **changes: Any) -> TrainConfig:
     """A tiny collection's config: six steps, all but the first adversarial."""
     sizes = {"batch": 2, "crop": 32, "large": 1}
     usual = {
         "kind": "collection",
         "phases": (
             Phase(steps=1, adversarial=False, thumbnails=(32,), **sizes),
-            Phase(steps=5, thumbnails=(48,), **sizes),
+            Phase(steps=5, thumbnails=(48,), **sizes),  # type: ignore[arg-type]
         ),
         "collection": {**SHAPES, "cycle": cycle, **changes.pop("collection", {})},
         "weights": ROUND if cycle else CONTRAST,
@@ -64,10 +69,10 @@ def settings(cycle=False, **changes):
 
 
 @pytest.fixture
-def kind(photos, paintings):
+def kind(photos: FolderReport, paintings: FolderReport) -> Any:
     """Makes a collection on the CPU from the changes of its config."""
 
-    def make(cycle=False, **changes):
+    def make(cycle: bool = False, **changes: Any) -> Any:
         torch.manual_seed(0)
         made = Collection(settings(cycle, **changes), photos, paintings, torch.device("cpu"))
         made.discriminator.eval().requires_grad_(False)  # training would move spectral norm's vectors between two looks
@@ -77,24 +82,26 @@ def kind(photos, paintings):
 
 
 @pytest.fixture
-def trainer(photos, paintings):
-    def make(out, cycle=False, **changes):
+def trainer(photos: FolderReport, paintings: FolderReport) -> Any:
+    def make(out: Any, cycle: bool = False, **changes: Any) -> Trainer:
         return Trainer(settings(cycle, **changes), photos, paintings, out, cache=None, cpu=True)
 
     return make
 
 
-def drawn(kind, step=3):
+def drawn(kind: Any, step: int = 3) -> Any:
     return kind.draw(step, kind.config.phases[-1], lambda name: None)
 
 
-def half(kind, step=3, batch=None, opponent=True, **changes):
+def half(kind: Any, step: int = 3, batch: Any = None, opponent: bool = True, **changes: Any) -> Any:
     weights = kind.config.weights.model_copy(update=changes)
     judge = kind.discriminator if opponent else None
     return kind.generator_half(kind.model, judge, batch or drawn(kind, step), weights, kind.config.game, step)
 
 
-def test_style_terms_hold_outputs_to_the_whole_paintings_of_the_batch(photos, paintings):
+def test_style_terms_hold_outputs_to_the_whole_paintings_of_the_batch(
+    photos: FolderReport, paintings: FolderReport
+) -> None:
     weights = LossWeights(**NONE | {"contrast": 1, "statistics": 3, "gram": 2, "content": 0.1})
     torch.manual_seed(0)
     made = Collection(settings(weights=weights), photos, paintings, torch.device("cpu"))
@@ -121,24 +128,24 @@ def test_style_terms_hold_outputs_to_the_whole_paintings_of_the_batch(photos, pa
 
 
 @torch.no_grad()
-def contrast(kind, outputs, inputs, step=3):
+def contrast(kind: Any, outputs: Any, inputs: Any, step: int = 3) -> float:
     return float(kind._contrast(kind.model, outputs, inputs, step))
 
 
-def state(trainer):
+def state(trainer: Any) -> Any:
     return {name: tensor.detach().clone() for name, tensor in trainer.state.tensors()}
 
 
-def same(a, b):
+def same(a: Any, b: Any) -> Any:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def ignore(progress):
+def ignore(progress: Any) -> None:
     pass
 
 
 @pytest.mark.parametrize("cycle", [False, True])
-def test_the_loss_is_the_weighted_sum_of_the_report(kind, cycle):
+def test_the_loss_is_the_weighted_sum_of_the_report(kind: Any, cycle: bool) -> None:
     one = kind(cycle)
     found, weights = half(one), one.config.weights.model_dump()
     assert {name for name in found.report if weights[name]} == {name for name in weights if weights[name]}
@@ -150,7 +157,7 @@ def test_the_loss_is_the_weighted_sum_of_the_report(kind, cycle):
     assert not any(x.requires_grad for x in (found.fake, found.back) if x is not None)
 
 
-def test_terms_are_those_of_the_picture_that_was_painted(kind):
+def test_terms_are_those_of_the_picture_that_was_painted(kind: Any) -> None:
     one = kind()
     batch, model = drawn(one), one.model.requires_grad_(False)
     found = half(one, batch=batch)
@@ -167,7 +174,7 @@ def test_terms_are_those_of_the_picture_that_was_painted(kind):
         assert float(found.report[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-7), name
 
 
-def test_contrast_tells_an_output_of_this_crop_from_one_of_another(kind):
+def test_contrast_tells_an_output_of_this_crop_from_one_of_another(kind: Any) -> None:
     one = kind()
     crop = drawn(one).crop
     own, other = (contrast(one, x, crop) for x in (crop, crop.roll(1, 0)))
@@ -176,7 +183,7 @@ def test_contrast_tells_an_output_of_this_crop_from_one_of_another(kind):
     assert tinted < 0.5 * (own + other)  # statistics are each picture's own
 
 
-def test_places_of_contrast_are_keyed_by_seed_and_step(kind):
+def test_places_of_contrast_are_keyed_by_seed_and_step(kind: Any) -> None:
     one, other = kind(), kind(seed=1)
     crop = drawn(one).crop
     x = crop.flip(3)
@@ -187,19 +194,19 @@ def test_places_of_contrast_are_keyed_by_seed_and_step(kind):
     assert contrast(other, x, crop) != first
 
 
-def test_contrast_takes_the_mean_over_layers_of_what_was_drawn(kind):
+def test_contrast_takes_the_mean_over_layers_of_what_was_drawn(kind: Any) -> None:
     one = kind(patches=10**6)  # all places, so that no draw decides
     model, crop = one.model, drawn(one).crop
     output = crop.flip(2)
     features = model.generator.features(output), model.generator.features(crop)
     places = draw_positions(features[0], 10**6, torch.Generator().manual_seed(7))
     losses = [patch_nce(q, k) for q, k in zip(*(model.heads(f, places) for f in features), strict=True)]
-    assert contrast(one, output, crop) == pytest.approx(float(sum(losses).detach() / 4), rel=1e-5)
+    assert contrast(one, output, crop) == pytest.approx(float(sum(losses).detach() / 4), rel=1e-5)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("normalization", ["instance", "batch", "none"])
 @pytest.mark.parametrize("cycle", [False, True])
-def test_gradients_reach_all_trained_weights(kind, cycle, normalization):
+def test_gradients_reach_all_trained_weights(kind: Any, cycle: bool, normalization: str) -> None:
     one = kind(cycle, collection={"normalization": normalization})
     with torch.no_grad():  # a fresh generator paints next to nothing: no more than noise would come through it
         for name, parameter in one.model.named_parameters():
@@ -220,12 +227,12 @@ def test_gradients_reach_all_trained_weights(kind, cycle, normalization):
     assert ("photos_d_accuracy" in report) == cycle
 
 
-def test_without_an_opponent_nothing_is_adversarial(kind):
+def test_without_an_opponent_nothing_is_adversarial(kind: Any) -> None:
     assert "adversarial" not in half(kind(), opponent=False).report
     assert "adversarial" not in half(kind(True), opponent=False).report
 
 
-def test_a_cycle_costs_nothing_where_both_ways_change_nothing(kind):
+def test_a_cycle_costs_nothing_where_both_ways_change_nothing(kind: Any) -> None:
     one = kind(True)
     with torch.no_grad():
         for generator in (one.model.generator, one.model.back):
@@ -238,7 +245,7 @@ def test_a_cycle_costs_nothing_where_both_ways_change_nothing(kind):
     assert float(found["cycle"]) == pytest.approx(2 * np.tanh(0.2), rel=1e-4)
 
 
-def test_each_side_of_a_cycle_has_its_own_judge(kind):
+def test_each_side_of_a_cycle_has_its_own_judge(kind: Any) -> None:
     one = kind(True)
     batch, found = drawn(one), half(one)
     pair = one.discriminator.requires_grad_(False)
@@ -252,7 +259,7 @@ def test_each_side_of_a_cycle_has_its_own_judge(kind):
     assert all(torch.equal(a, b) for a, b in zip(OfPhotos(pair)(batch.crop), pair.photos(batch.crop), strict=True))
 
 
-def test_running_averages_are_those_of_photos_alone(kind):
+def test_running_averages_are_those_of_photos_alone(kind: Any) -> None:
     one = kind(collection={"normalization": "batch"})
     before = {name: buffer.clone() for name, buffer in one.model.generator.named_buffers()}
     batch = drawn(one)
@@ -267,7 +274,7 @@ def test_running_averages_are_those_of_photos_alone(kind):
     assert all(torch.allclose(b, after[n], atol=1e-6) for n, b in one.model.generator.named_buffers())
 
 
-def test_the_discriminator_is_shown_what_the_pool_gives(kind):
+def test_the_discriminator_is_shown_what_the_pool_gives(kind: Any) -> None:
     one = kind(pool=2)
     batch, game = drawn(one), Game()
     outputs = [half(one, step).fake + step / 10 for step in range(12)]
@@ -290,16 +297,18 @@ def test_the_discriminator_is_shown_what_the_pool_gives(kind):
     ("cycle", "changes"),
     [
         (False, {}),
-        (True, {"game": Game(objective="lsgan", r1=1.0, penalty_every=2, augment={"p": 0.5})}),
+        (True, {"game": Game(objective="lsgan", r1=1.0, penalty_every=2, augment={"p": 0.5})}),  # type: ignore[arg-type]
         (False, {"collection": {"normalization": "batch"}, "game": Game(objective="relativistic")}),
     ],
 )
-def test_a_stopped_and_resumed_run_equals_an_unbroken_one_bit_for_bit_with_its_pool(trainer, tmp_path, cycle, changes):
+def test_a_stopped_and_resumed_run_equals_an_unbroken_one_bit_for_bit_with_its_pool(
+    trainer: Any, tmp_path: Path, cycle: bool, changes: Any
+) -> None:
     whole = trainer(tmp_path / "whole", cycle, **changes)
     whole.run(ignore)
     broken = trainer(tmp_path / "broken", cycle, **changes)
 
-    def stop_at_three(progress):
+    def stop_at_three(progress: Any) -> None:
         if progress.step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -319,7 +328,7 @@ def test_a_stopped_and_resumed_run_equals_an_unbroken_one_bit_for_bit_with_its_p
     assert all(tensor.shape == (3, 3, 32, 32) for tensor in pictures.values())
 
 
-def test_a_run_leaves_a_model_that_rebuilds_itself_samples_and_a_log(trainer, tmp_path):
+def test_a_run_leaves_a_model_that_rebuilds_itself_samples_and_a_log(trainer: Any, tmp_path: Path) -> None:
     run = trainer(tmp_path, True)
     run.run(ignore)
     newest = checkpoints(tmp_path)[-1]
@@ -336,7 +345,7 @@ def test_a_run_leaves_a_model_that_rebuilds_itself_samples_and_a_log(trainer, tm
     assert run.validator is None
 
 
-def test_a_pool_that_was_made_smaller_takes_what_fits(trainer, tmp_path):
+def test_a_pool_that_was_made_smaller_takes_what_fits(trainer: Any, tmp_path: Path) -> None:
     trainer(tmp_path).run(ignore)
     longer = trainer(tmp_path, pool=1, phases=(Phase(steps=7, batch=2, crop=32, thumbnails=(32,)),))
     assert longer.resume()
@@ -345,7 +354,7 @@ def test_a_pool_that_was_made_smaller_takes_what_fits(trainer, tmp_path):
     assert len(longer.kind.pools["paintings"].pictures) == 1
 
 
-def test_a_batch_of_one_is_enough(kind):
+def test_a_batch_of_one_is_enough(kind: Any) -> None:
     one = kind(phases=(Phase(steps=1, batch=1, crop=32, thumbnails=(32,), large=0),))
     batch = drawn(one)
     assert isinstance(batch, Batch)
@@ -355,7 +364,7 @@ def test_a_batch_of_one_is_enough(kind):
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("overrides", [(), CYCLE])
-def test_every_recipe_is_valid_and_ends_adversarial(name, overrides):
+def test_every_recipe_is_valid_and_ends_adversarial(name: Any, overrides: Any) -> None:
     config = load_recipe(name, list(overrides), "collection")
     assert (config.recipe, config.kind, config.collection.cycle) == (name, "collection", bool(overrides))
     assert config.phases[-1].adversarial
@@ -376,12 +385,12 @@ def test_every_recipe_is_valid_and_ends_adversarial(name, overrides):
         (["patches=0"], "patches"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(overrides, said):
+def test_what_is_wrong_is_one_sentence(overrides: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         load_recipe("tiny", overrides, "collection")
 
 
-def test_a_kind_is_one_of_those_there_are_and_a_file_s_own(tmp_path):
+def test_a_kind_is_one_of_those_there_are_and_a_file_s_own(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="arbitrary, collection"):
         load_recipe("tiny", [], "cubist")
     path = tmp_path / "mine.toml"
@@ -395,8 +404,8 @@ def test_a_kind_is_one_of_those_there_are_and_a_file_s_own(tmp_path):
     assert configs.load_recipe(str(path)).kind == "arbitrary"
 
 
-def test_a_collection_s_model_says_how_large_it_is():
-    plain, there_and_back = (CollectionModel(CollectionConfig(**SHAPES, cycle=cycle)) for cycle in (False, True))
+def test_a_collection_s_model_says_how_large_it_is() -> None:
+    plain, there_and_back = (CollectionModel(CollectionConfig(**SHAPES, cycle=cycle)) for cycle in (False, True))  # type: ignore[arg-type]
     assert plain.back is None
     assert plain.heads is not None
     assert there_and_back.heads is None
@@ -404,7 +413,9 @@ def test_a_collection_s_model_says_how_large_it_is():
     assert weights[1] == 2 * weights[0]
 
 
-def test_a_projected_discriminator_plays_the_game_of_a_collection(photos, paintings):
+def test_a_projected_discriminator_plays_the_game_of_a_collection(
+    photos: FolderReport, paintings: FolderReport
+) -> None:
     torch.manual_seed(0)
     collection = {**SHAPES, "discriminator": "projected"}
     made = Collection(settings(collection=collection), photos, paintings, torch.device("cpu"))

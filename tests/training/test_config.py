@@ -1,6 +1,8 @@
+from __future__ import annotations
+
 import tomllib
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -21,7 +23,7 @@ from sfumato.training.loop import KINDS
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_is_valid_and_ends_adversarial(name):
+def test_every_recipe_is_valid_and_ends_adversarial(name: Any) -> None:
     config = load_recipe(name)
     assert config.recipe == name
     assert config.phases[-1].adversarial
@@ -33,27 +35,27 @@ def test_every_recipe_is_valid_and_ends_adversarial(name):
     assert config.checkpoint_every % config.log_every == 0  # what is not finite is noticed before it is saved
 
 
-def test_phases_begin_and_end_at_their_steps():
+def test_phases_begin_and_end_at_their_steps() -> None:
     config = TrainConfig(phases=(Phase(steps=3, crop=64), Phase(steps=1, crop=96), Phase(steps=2, crop=128)))
     assert config.steps == 6
     assert [config.phase(step).crop for step in range(8)] == [64, 64, 64, 96, 128, 128, 128, 128]
 
 
-def test_a_phase_s_spec_has_its_sizes():
+def test_a_phase_s_spec_has_its_sizes() -> None:
     config = TrainConfig(phases=(Phase(steps=1, batch=3, crop=64, thumbnails=(48,), large=2, magnification=5.0),))
     spec = config.spec(config.phases[0])
     assert (spec.batch, spec.crop, tuple(spec.thumbnails), spec.large, spec.magnification) == (3, 64, (48,), 2, 5.0)
     assert spec.content_variants == config.content_variants
 
 
-def test_overrides_reach_into_a_recipe():
+def test_overrides_reach_into_a_recipe() -> None:
     config = load_recipe("tiny", ["learning_rate=0.01", "weights.gram=2", "model.blocks=3", "mixed_precision=bf16"])
     assert (config.learning_rate, config.weights.gram, config.model.blocks) == (0.01, 2, 3)
     assert config.mixed_precision == "bf16"
     assert config.phases == load_recipe("tiny").phases
 
 
-def test_alpha_is_set_like_any_key_and_the_run_keeps_the_weights():
+def test_alpha_is_set_like_any_key_and_the_run_keeps_the_weights() -> None:
     config, usual = load_recipe("tiny", ["weights.alpha=0.5"]), load_recipe("tiny")
     assert config.weights.content == pytest.approx(config.weights.statistics + config.weights.gram)
     assert config.weights.adversarial == usual.weights.adversarial
@@ -63,12 +65,12 @@ def test_alpha_is_set_like_any_key_and_the_run_keeps_the_weights():
 
 
 @pytest.mark.parametrize(("kind", "said"), [("matching", "no part"), ("noise", "no part"), ("collection", "above 0")])
-def test_alpha_where_there_is_nothing_to_share_is_one_sentence(kind, said):
+def test_alpha_where_there_is_nothing_to_share_is_one_sentence(kind: str, said: str) -> None:
     with pytest.raises(UsageError, match=f"alpha.*{said}"):
         load_recipe("tiny", ["weights.alpha=0.5"], kind)
 
 
-def test_a_recipe_of_one_s_own(tmp_path):
+def test_a_recipe_of_one_s_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("seed = 7\nphases = [{ steps = 5 }]\n")
     config = load_recipe(str(path))
@@ -93,7 +95,7 @@ def test_a_recipe_of_one_s_own(tmp_path):
         ("absent.toml", [], r"absent\.toml"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(recipe, overrides, said):
+def test_what_is_wrong_is_one_sentence(recipe: str, overrides: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         load_recipe(recipe, overrides)
 
@@ -117,19 +119,19 @@ def test_what_is_wrong_is_one_sentence(recipe, overrides, said):
         "validation_side=16",
     ],
 )
-def test_numbers_that_no_run_can_have_are_refused_before_any_work(override):
+def test_numbers_that_no_run_can_have_are_refused_before_any_work(override: str) -> None:
     with pytest.raises(UsageError, match=override.partition("=")[0]):
         load_recipe("tiny", [override])
 
 
-def test_validation_keeps_step_with_the_checkpoints_unless_told_otherwise():
+def test_validation_keeps_step_with_the_checkpoints_unless_told_otherwise() -> None:
     config = load_recipe("tiny")
     assert config.validation_interval == config.checkpoint_every == 10
     assert load_recipe("tiny", ["validate_every=7"]).validation_interval == 7
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipes_of_noise(name):
+def test_recipes_of_noise(name: Any) -> None:
     config = load_recipe(name, ["seed=3"], "noise")
     assert (config.kind, config.recipe, config.seed) == ("noise", name, 3)
     assert config.game.objective == "relativistic"
@@ -146,7 +148,7 @@ def test_recipes_of_noise(name):
     assert seen * 2 ** (config.noise.discriminator_scales - 1) >= config.noise.side
 
 
-def test_a_file_s_kind_is_its_own(tmp_path):
+def test_a_file_s_kind_is_its_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('kind = "noise"\nphases = [{ steps = 3 }]\n')
     assert load_recipe(str(path)).kind == load_recipe(str(path), kind="noise").kind == "noise"
@@ -156,13 +158,13 @@ def test_a_file_s_kind_is_its_own(tmp_path):
         load_recipe("tiny", ["kind=arbitrary"], "noise")
 
 
-def test_kinds_are_the_same_everywhere():
+def test_kinds_are_the_same_everywhere() -> None:
     names = set(get_args(KindName))
     assert names == set(KINDS) == set(checkpoint._KINDS) == {kind.value for kind in cli.Kind} == set(cli.USE)
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipes_hold_nothing_out_and_control_nothing_unasked(name):
+def test_recipes_hold_nothing_out_and_control_nothing_unasked(name: Any) -> None:
     config = load_recipe(name)
     assert config.validation_pairs > 0
     assert (config.hold_out, config.content_target) == (0, 0)

@@ -1,16 +1,33 @@
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfumato.data.folders import FolderReport
 from sfumato.losses.config import LossWeights
 from sfumato.training.config import Phase
 from sfumato.training.controller import RANGE, RATE, next_weight
+from sfumato.training.loop import Trainer
 
 
-def closed_loop(*, start, elasticity, gain=0.5, lag=0.6, target=1.0, at_one=0.9, noise=0.0, validations=200):
+def closed_loop(
+    *,
+    start: Any,
+    elasticity: Any,
+    gain: float = 0.5,
+    lag: float = 0.6,
+    target: float = 1.0,
+    at_one: float = 0.9,
+    noise: float = 0.0,
+    validations: int = 200,
+) -> Any:
     """Weights and distances of a simulated training: the distance goes to at_one·weight^-elasticity (in the logarithm),
     of which a share `lag` is still to go after each validation."""
     rng = np.random.default_rng(0)
@@ -24,7 +41,7 @@ def closed_loop(*, start, elasticity, gain=0.5, lag=0.6, target=1.0, at_one=0.9,
     return np.array(weights), np.array(distances)
 
 
-def test_too_much_distance_raises_the_weight_and_too_little_lowers_it():
+def test_too_much_distance_raises_the_weight_and_too_little_lowers_it() -> None:
     assert next_weight(0.1, 1.1, 1.0, 0.1, 0.5) == pytest.approx(0.1 * math.exp(0.05))
     assert next_weight(0.1, 0.9, 1.0, 0.1, 0.5) == pytest.approx(0.1 * math.exp(-0.05))
     assert next_weight(0.1, 1.0, 1.0, 0.1, 0.5) == 0.1
@@ -39,7 +56,7 @@ def test_too_much_distance_raises_the_weight_and_too_little_lowers_it():
     place=st.floats(1 / RANGE, RANGE),
     gain=st.floats(1e-3, 100),
 )
-def test_a_step_goes_the_right_way_and_never_far(measured, target, start, place, gain):
+def test_a_step_goes_the_right_way_and_never_far(measured: Any, target: Any, start: Any, place: Any, gain: Any) -> None:
     weight = place * start
     after = next_weight(weight, measured, target, start, gain)
     assert (after - weight) * (measured - target) >= -1e-9 * weight
@@ -49,14 +66,16 @@ def test_a_step_goes_the_right_way_and_never_far(measured, target, start, place,
 
 @pytest.mark.parametrize("elasticity", [0.1, 0.3, 0.8])
 @pytest.mark.parametrize("factor", [0.1, 10.0])
-def test_the_loop_finds_the_weight_that_meets_the_target_from_above_and_from_below(elasticity, factor):
+def test_the_loop_finds_the_weight_that_meets_the_target_from_above_and_from_below(
+    elasticity: float, factor: float
+) -> None:
     right = 0.9 ** (1 / elasticity)  # where 0.9·w^-s = 1
     weights, distances = closed_loop(start=factor * right, elasticity=elasticity, validations=400)
     assert distances[-1] == pytest.approx(1.0, rel=0.01)
     assert weights[-1] == pytest.approx(right, rel=0.1)
 
 
-def test_it_does_not_swing_while_the_gain_is_low_and_holds_under_noise():
+def test_it_does_not_swing_while_the_gain_is_low_and_holds_under_noise() -> None:
     _, distances = closed_loop(start=2.0, elasticity=0.2)
     assert (np.diff(distances) > -1e-9).all()  # the distance comes from one side and stays there
     assert distances[-1] == pytest.approx(1.0, abs=1e-3)
@@ -66,19 +85,19 @@ def test_it_does_not_swing_while_the_gain_is_low_and_holds_under_noise():
 
 
 @pytest.mark.parametrize(("lag", "product", "settles"), [(0.0, 1.9, True), (0.0, 2.1, False), (0.6, 1.9, True)])
-def test_the_loop_is_stable_up_to_where_its_description_says(lag, product, settles):
+def test_the_loop_is_stable_up_to_where_its_description_says(lag: float, product: float, settles: bool) -> None:
     _, distances = closed_loop(start=0.95, elasticity=1.0, gain=product, lag=lag, validations=300)
     assert (distances[-20:].std() < 1e-3) == settles
 
 
 @pytest.mark.parametrize(("factor", "swings"), [(0.9, False), (3.0, True)])
-def test_it_swings_from_where_its_description_says(factor, swings):
+def test_it_swings_from_where_its_description_says(factor: float, swings: bool) -> None:
     product = factor * (1 - 0.6**0.5) / (1 + 0.6**0.5)
     _, distances = closed_loop(start=2.0, elasticity=0.2, gain=product / 0.2, validations=400)
     assert (distances.max() > 1.001) == swings
 
 
-def test_a_target_out_of_reach_ends_at_the_bound_and_one_step_leaves_it():
+def test_a_target_out_of_reach_ends_at_the_bound_and_one_step_leaves_it() -> None:
     weights, distances = closed_loop(start=1.0, elasticity=0.1, target=0.3)
     assert weights[-1] == RANGE
     assert distances[-1] > 0.6
@@ -88,7 +107,9 @@ def test_a_target_out_of_reach_ends_at_the_bound_and_one_step_leaves_it():
 
 
 @pytest.mark.slow
-def test_in_training_a_low_and_a_high_weight_are_steered_to_one_another(trainer, apart, tmp_path):
+def test_in_training_a_low_and_a_high_weight_are_steered_to_one_another(
+    trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path
+) -> None:
     """Real networks, 160 steps each, started with weights 200 times apart.
 
     Left alone, the first keeps too little of the photo and the second too much. (What such a small model does differs
@@ -115,7 +136,7 @@ def test_in_training_a_low_and_a_high_weight_are_steered_to_one_another(trainer,
             controller_gain=1.0,
         )
         told = []
-        run.run(lambda progress, told=told: told.append(progress.validation))
+        run.run(lambda progress, told=told: told.append(progress.validation))  # type: ignore[misc]
         ends[start] = [figures for figures in told if figures]
         assert len(ends[start]) == 20
     low, high = ends[1.0], ends[200.0]

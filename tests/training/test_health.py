@@ -1,7 +1,11 @@
+from __future__ import annotations
+
 import math
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,32 +23,32 @@ OPTIONAL = {"html", "p", "li", "td", "th", "tr"}  # elements whose end may be le
 class Page(HTMLParser):
     """Checks that what is opened is closed, and keeps what a reader sees and what was used."""
 
-    def __init__(self, path):
+    def __init__(self, path: Any) -> None:
         super().__init__()
         self.text, self.tags, self.attributes, self.open = "", set(), set(), []
         self.feed(path.read_text("utf-8"))
         assert all(tag in OPTIONAL for tag in self.open)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: Any, attrs: Any) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attrs):
+    def handle_startendtag(self, tag: Any, attrs: Any) -> None:
         self.tags.add(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: Any) -> None:
         while self.open[-1] != tag:
             assert self.open.pop() in OPTIONAL
         self.open.pop()
 
-    def handle_data(self, data):
+    def handle_data(self, data: Any) -> None:
         if self.open and self.open[-1] != "style":
             self.text += data
 
 
-def course(looks=60, ill=(), **changes):
+def course(looks: int = 60, ill: Any = (), **changes: Any) -> Any:
     """Looks of every signal about the middle of its healthy range, and the monitor that saw them."""
     rng, monitor, history = np.random.default_rng(0), Monitor(), []
     for i in range(looks):
@@ -59,12 +63,12 @@ def course(looks=60, ill=(), **changes):
     return history, monitor
 
 
-def page(tmp_path, history, findings, actions=()):
+def page(tmp_path: Path, history: Any, findings: Any, actions: Any = ()) -> Page:
     write_health(tmp_path / "health.html", history, findings, actions)
     return Page(tmp_path / "health.html")
 
 
-def test_a_healthy_run_is_called_so_and_every_signal_has_a_chart_that_says_what_it_means(tmp_path):
+def test_a_healthy_run_is_called_so_and_every_signal_has_a_chart_that_says_what_it_means(tmp_path: Path) -> None:
     history, monitor = course()
     got = page(tmp_path, history, monitor.all_findings, monitor.state.decisions)
     assert "Training looks healthy at step 590." in got.text
@@ -78,7 +82,7 @@ def test_a_healthy_run_is_called_so_and_every_signal_has_a_chart_that_says_what_
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_every_finding_is_on_the_page_with_since_when_and_what_to_try(tmp_path, rule):
+def test_every_finding_is_on_the_page_with_since_when_and_what_to_try(tmp_path: Path, rule: Any) -> None:
     finding = Finding(rule=rule.name, since=120, seen=140, last=190, told="Blobs 3.1")
     done = Decision(
         step=150, rule=rule.name, actions=("roll_back", "raise_gamma"), attempt=1, healthy_step=110, reason=""
@@ -101,7 +105,7 @@ def test_every_finding_is_on_the_page_with_since_when_and_what_to_try(tmp_path, 
     assert said.startswith("Something is wrong") == rule.grave
 
 
-def test_a_stop_s_verdict_is_on_top_and_what_has_healed_is_told(tmp_path):
+def test_a_stop_s_verdict_is_on_top_and_what_has_healed_is_told(tmp_path: Path) -> None:
     history, monitor = course(160, range(40, 160), diversity=0.01, style_sensitivity=0.01)
     healed = Finding(rule="blobs", since=20, seen=40, last=60, ended=90)
     got = page(tmp_path, history, [healed, *monitor.findings], monitor.state.decisions)
@@ -116,7 +120,7 @@ def test_a_stop_s_verdict_is_on_top_and_what_has_healed_is_told(tmp_path):
     assert verdict(history, [healed], []) == "Training looks healthy at step 1590; 1 earlier finding has healed."
 
 
-def test_other_sides_of_a_finding_are_not_told_apart():
+def test_other_sides_of_a_finding_are_not_told_apart() -> None:
     both = [Finding(rule=name, since=1, seen=1, last=1) for name in ("one_style", "constant_output", "blobs")]
     assert verdict([], both, []) == "Something is wrong: one picture for everything, since step 1 (and 1 more)."
     assert verdict([], [], []) == "Nothing has been looked at yet."
@@ -126,7 +130,7 @@ def test_other_sides_of_a_finding_are_not_told_apart():
     assert verdict([(300, {})], [mild], []).endswith(", since step 50.")
 
 
-def test_no_text_from_outside_is_markup(tmp_path):
+def test_no_text_from_outside_is_markup(tmp_path: Path) -> None:
     bad = "<script>alert('1')</script><img src=x onerror='y'>&amp;\"'"
     history = [(step, {bad: 1.0, "loss": 2.0 + step}) for step in range(4)]
     ended = Finding(rule=bad, since=0, seen=1, last=1, ended=3, told=bad)
@@ -141,7 +145,7 @@ def test_no_text_from_outside_is_markup(tmp_path):
     assert got.text.count("<script>alert('1')</script>") >= 4  # shown as it is
 
 
-def test_the_page_is_whole_by_itself(tmp_path):
+def test_the_page_is_whole_by_itself(tmp_path: Path) -> None:
     history, monitor = course()
     page(tmp_path, history, monitor.all_findings)
     source = (tmp_path / "health.html").read_text("utf-8")
@@ -149,7 +153,7 @@ def test_the_page_is_whole_by_itself(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["health.html"]
 
 
-def test_charts_show_ranges_findings_and_actions_within_their_plane(tmp_path):
+def test_charts_show_ranges_findings_and_actions_within_their_plane(tmp_path: Path) -> None:
     history, monitor = course(80, range(40, 80), blobs=4.0)
     page(tmp_path, history, monitor.all_findings, monitor.state.decisions)
     source = (tmp_path / "health.html").read_text()
@@ -170,7 +174,7 @@ def test_charts_show_ranges_findings_and_actions_within_their_plane(tmp_path):
 
 
 @pytest.mark.parametrize("values", [[3.0] * 5, [0.0] * 5, [1e-12, 1e9], [2.0], [math.nan, 1.0, 2.0], [-5.0, 5.0]])
-def test_any_series_can_be_drawn(tmp_path, values):
+def test_any_series_can_be_drawn(tmp_path: Path, values: Any) -> None:
     history = [(7 * i, {"loss": v, "blobs": v, "rank": v}) for i, v in enumerate(values)]
     page(tmp_path, history, [])
     source = (tmp_path / "health.html").read_text()
@@ -179,7 +183,7 @@ def test_any_series_can_be_drawn(tmp_path, values):
     assert all(-0.1 <= x <= 300.1 for x in numbers)
 
 
-def test_of_a_long_history_no_peak_is_lost(tmp_path):
+def test_of_a_long_history_no_peak_is_lost(tmp_path: Path) -> None:
     history = [(i, {"loss": 2.0 + math.sin(i)}) for i in range(20_000)]
     history[12_345] = (12_345, {"loss": 50.0})
     page(tmp_path, history, [])
@@ -191,11 +195,11 @@ def test_of_a_long_history_no_peak_is_lost(tmp_path):
     assert min(points, key=lambda p: p[1])[0] == pytest.approx(300 * 12_345 / 19_999, abs=0.1)
 
 
-def test_an_empty_run_has_a_page(tmp_path):
+def test_an_empty_run_has_a_page(tmp_path: Path) -> None:
     assert "Nothing has been looked at yet." in page(tmp_path, [], []).text
 
 
-def test_history_goes_through_the_log_among_its_other_lines(tmp_path):
+def test_history_goes_through_the_log_among_its_other_lines(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     assert read_history(log) == []
     lines = ['{"step": 10, "loss": 3.0}', history_line(10, {"diversity": 1 / 3, "loss": math.nan})]

@@ -1,8 +1,13 @@
+from __future__ import annotations
+
 import json
 import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,35 +22,35 @@ from sfumato.networks.config import CollectionConfig
 from sfumato.networks.model import CollectionModel
 from sfumato.parallel import ProcessLostError
 from sfumato.training.config import TrainConfig
-from sfumato.training.loop import Interrupted
+from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.run_folder import check_out
 from sfumato.training.state import KEEP, best_checkpoint, checkpoints
 from sfumato.training.stop_signal import stop_signal
 from sfumato.training.validation import Best, Record
 
 
-def state(trainer):
+def state(trainer: Any) -> Any:
     """Every tensor of a trainer's state, copied."""
     return {name: tensor.detach().clone() for name, tensor in trainer.state.tensors()}
 
 
-def log(run):
+def log(run: Any) -> Any:
     """Log lines apart from what depends on the clock, and from the monitor's."""
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     lines = [line for line in lines if "health" not in line and "decision" not in line]
     return [{k: v for k, v in line.items() if k not in ("time", "pictures_per_second")} for line in lines]
 
 
-def ignore(progress):
+def ignore(progress: Any) -> None:
     pass
 
 
-def same(a, b):
+def same(a: Any, b: Any) -> Any:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
 @pytest.fixture(scope="module")
-def unbroken(trainer, tmp_path_factory):
+def unbroken(trainer: Callable[..., Trainer], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A whole run of six steps: its folder, the trainer's last state, and what it told."""
     run = tmp_path_factory.mktemp("runs") / "unbroken"
     told = []
@@ -58,7 +63,9 @@ VALIDATED = {"validation_pairs": 2, "validation_side": 64, "validate_every": 2, 
 
 
 @pytest.fixture(scope="module")
-def validated(trainer, apart, tmp_path_factory):
+def validated(
+    trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path_factory: pytest.TempPathFactory
+) -> Any:
     """As `unbroken`, judged every two steps, with the content weight under control."""
     run = tmp_path_factory.mktemp("runs") / "validated"
     told = []
@@ -68,14 +75,14 @@ def validated(trainer, apart, tmp_path_factory):
 
 
 @pytest.fixture
-def copy(unbroken, tmp_path):
+def copy(unbroken: Any, tmp_path: Path) -> Any:
     """The unbroken run's folder with its last checkpoint taken away, as after a crash."""
     run = shutil.copytree(unbroken[0], tmp_path / "run")
     shutil.rmtree(run / "checkpoints" / "00000006")
     return run
 
 
-def test_a_run_leaves_checkpoints_samples_logs_and_its_config(unbroken, config):
+def test_a_run_leaves_checkpoints_samples_logs_and_its_config(unbroken: Any, config: TrainConfig) -> None:
     run, last, told = unbroken
     assert [p.name for p in checkpoints(run)] == ["00000003", "00000006"]
     assert sorted(p.name for p in checkpoints(run)[0].iterdir()) == [
@@ -93,7 +100,7 @@ def test_a_run_leaves_checkpoints_samples_logs_and_its_config(unbroken, config):
     assert all(t.isfinite().all() for t in last.values())
 
 
-def test_the_discriminator_plays_in_adversarial_phases_only(unbroken):
+def test_the_discriminator_plays_in_adversarial_phases_only(unbroken: Any) -> None:
     lines = log(unbroken[0])
     assert (
         ["discriminator" in line for line in lines]
@@ -102,7 +109,7 @@ def test_the_discriminator_plays_in_adversarial_phases_only(unbroken):
     )
 
 
-def test_the_checkpoint_ships_the_average_and_keeps_the_rest_apart(unbroken):
+def test_the_checkpoint_ships_the_average_and_keeps_the_rest_apart(unbroken: Any) -> None:
     run, last, _ = unbroken
     newest = checkpoints(run)[-1]
     assert same(load_file(newest / "state.safetensors"), last)
@@ -113,10 +120,12 @@ def test_the_checkpoint_ships_the_average_and_keeps_the_rest_apart(unbroken):
     assert {"content_digest", "style_digest", "seed", "recipe"} <= about.keys()
 
 
-def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bit(unbroken, trainer, tmp_path):
+def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bit(
+    unbroken: Any, trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
     broken = trainer(tmp_path)
 
-    def stop_at_three(progress):
+    def stop_at_three(progress: Any) -> None:
         if progress.step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -134,7 +143,9 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bi
     assert log(tmp_path) == log(unbroken[0])
 
 
-def test_a_crashed_run_resumed_equals_an_unbroken_one_bit_for_bit(unbroken, trainer, copy):
+def test_a_crashed_run_resumed_equals_an_unbroken_one_bit_for_bit(
+    unbroken: Any, trainer: Callable[..., Trainer], copy: Any
+) -> None:
     """The log is ahead of the checkpoint, and the dead process has left a half-written one."""
     shutil.copytree(copy / "checkpoints" / "00000003", copy / "checkpoints" / ".00000006.4711")
     resumed = trainer(copy)
@@ -145,7 +156,7 @@ def test_a_crashed_run_resumed_equals_an_unbroken_one_bit_for_bit(unbroken, trai
     assert log(copy) == log(unbroken[0])
 
 
-def test_an_estimate_changes_nothing(trainer, tmp_path):
+def test_an_estimate_changes_nothing(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     fresh = trainer(tmp_path)
     before = state(fresh)
     estimate = fresh.estimate()
@@ -156,11 +167,13 @@ def test_an_estimate_changes_nothing(trainer, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_signal_at_any_moment_of_a_step_is_followed_by_a_save(trainer, tmp_path):
+def test_a_signal_at_any_moment_of_a_step_is_followed_by_a_save(
+    trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
     """Here it comes after the step's own save was due, while progress is told."""
     run = trainer(tmp_path, checkpoint_every=100)
 
-    def stop_at_two(progress):
+    def stop_at_two(progress: Any) -> None:
         if progress.step == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -171,7 +184,7 @@ def test_a_signal_at_any_moment_of_a_step_is_followed_by_a_save(trainer, tmp_pat
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # handed back
 
 
-def test_only_the_newest_checkpoints_are_kept(trainer, tmp_path):
+def test_only_the_newest_checkpoints_are_kept(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     run = trainer(tmp_path)
     for step in (1, 2, 3, 4):
         run.state.step = step
@@ -181,7 +194,7 @@ def test_only_the_newest_checkpoints_are_kept(trainer, tmp_path):
     assert not [p for p in (tmp_path / "checkpoints").iterdir() if p.name.startswith(".")]
 
 
-def test_a_run_may_begin_with_another_s_weights(unbroken, trainer, tmp_path):
+def test_a_run_may_begin_with_another_s_weights(unbroken: Any, trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     run, _, _ = unbroken
     weights = run / "checkpoints" / "00000006" / "model.safetensors"
     tuned = trainer(tmp_path / "tuned", start=weights, started_from="0" * 64)
@@ -196,7 +209,9 @@ def test_a_run_may_begin_with_another_s_weights(unbroken, trainer, tmp_path):
     assert "started_from" not in fresh.about
 
 
-def test_weights_of_other_networks_are_no_beginning(unbroken, trainer, config, tmp_path):
+def test_weights_of_other_networks_are_no_beginning(
+    unbroken: Any, trainer: Callable[..., Trainer], config: TrainConfig, tmp_path: Path
+) -> None:
     weights = unbroken[0] / "checkpoints" / "00000006" / "model.safetensors"
     wider = config.model.model_copy(update={"texture_size": config.model.texture_size + 1})
     with pytest.raises(UsageError, match="has other networks than this run"):
@@ -207,40 +222,46 @@ def test_weights_of_other_networks_are_no_beginning(unbroken, trainer, config, t
         trainer(tmp_path / "other", start=tmp_path / "model.safetensors")
 
 
-def test_another_seed_is_another_run(unbroken, trainer, tmp_path):
+def test_another_seed_is_another_run(unbroken: Any, trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     other = trainer(tmp_path, seed=1)
     assert not torch.equal(state(other)["model.generator.conv1.weight"], unbroken[1]["model.generator.conv1.weight"])
     assert not torch.equal(
-        other.kind.source.batch(0, other.config.spec(other.config.phases[0])).crop,
-        trainer(tmp_path).kind.source.batch(0, other.config.spec(other.config.phases[0])).crop,
+        other.kind.source.batch(0, other.config.spec(other.config.phases[0])).crop,  # type: ignore[attr-defined]
+        trainer(tmp_path).kind.source.batch(0, other.config.spec(other.config.phases[0])).crop,  # type: ignore[attr-defined]
     )
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence_and_no_checkpoint(trainer, tmp_path):
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence_and_no_checkpoint(
+    trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
     with pytest.raises(TrainingError, match=r"Stopped at step \d: numbers overflowed.*learning_rate"):
         trainer(tmp_path, learning_rate=1e12, clip=1e30).run(ignore)
     assert checkpoints(tmp_path) == []
 
 
-def test_resuming_from_nothing_says_so(trainer, tmp_path):
+def test_resuming_from_nothing_says_so(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     assert not trainer(tmp_path / "run").resume()
 
 
-def test_a_checkpoint_of_another_model_is_refused(trainer, copy, config):
+def test_a_checkpoint_of_another_model_is_refused(
+    trainer: Callable[..., Trainer], copy: Any, config: TrainConfig
+) -> None:
     other = trainer(copy, model={**config.model.model_dump(), "blocks": 2})
     with pytest.raises(ModelError, match="another model config"):
         other.resume()
 
 
 @pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
-def test_a_damaged_checkpoint_is_one_sentence(trainer, copy, name):
+def test_a_damaged_checkpoint_is_one_sentence(trainer: Callable[..., Trainer], copy: Any, name: str) -> None:
     path = copy / "checkpoints" / "00000003" / name
     path.write_bytes(path.read_bytes()[:10])
     with pytest.raises(ModelError, match="00000003"):
         trainer(copy).resume()
 
 
-def test_a_log_whose_last_line_was_torn_by_a_crash_does_not_stop_a_resume(unbroken, trainer, copy):
+def test_a_log_whose_last_line_was_torn_by_a_crash_does_not_stop_a_resume(
+    unbroken: Any, trainer: Callable[..., Trainer], copy: Any
+) -> None:
     with (copy / "log.jsonl").open("a") as file:
         file.write('{"step": 7, "pict')
     resumed = trainer(copy)
@@ -249,7 +270,9 @@ def test_a_log_whose_last_line_was_torn_by_a_crash_does_not_stop_a_resume(unbrok
     assert log(copy) == log(unbroken[0])
 
 
-def test_a_run_that_died_before_its_first_checkpoint_starts_a_new_log(trainer, tmp_path):
+def test_a_run_that_died_before_its_first_checkpoint_starts_a_new_log(
+    trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}\n')
     again = trainer(tmp_path)
     assert not again.resume()
@@ -257,18 +280,18 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_a_new_log(trainer, t
     assert [line["step"] for line in log(tmp_path)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_folder_that_holds_a_run_is_not_run_over(unbroken, tmp_path):
+def test_a_folder_that_holds_a_run_is_not_run_over(unbroken: Any, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--resume"):
         check_out(unbroken[0], resume=False)
     check_out(unbroken[0], resume=True)
     check_out(tmp_path / "new", resume=False)
 
 
-def test_one_training_at_a_time_writes_into_a_folder(trainer, tmp_path):
+def test_one_training_at_a_time_writes_into_a_folder(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     first, second, third = trainer(tmp_path), trainer(tmp_path), trainer(tmp_path, seed=5)
     refused = []
 
-    def meanwhile(progress):
+    def meanwhile(progress: Any) -> None:
         for attempt in (lambda: second.run(ignore), lambda: check_out(tmp_path, resume=progress.step > 3)):
             with pytest.raises(UsageError, match="another training writes into") as refusal:
                 attempt()
@@ -284,10 +307,12 @@ def test_one_training_at_a_time_writes_into_a_folder(trainer, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of the size of files")
-def test_a_full_disk_is_one_sentence_and_the_run_goes_on_from_what_is_whole(trainer, unbroken, tmp_path):
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_from_what_is_whole(
+    trainer: Callable[..., Trainer], unbroken: Any, tmp_path: Path
+) -> None:
     import resource
 
-    def fill(progress):
+    def fill(progress: Any) -> None:
         if progress.step == 4:
             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # as a disk on which no more than that is free
 
@@ -306,11 +331,11 @@ def test_a_full_disk_is_one_sentence_and_the_run_goes_on_from_what_is_whole(trai
     assert same(state(again), unbroken[1])
 
 
-def judgements(run):
+def judgements(run: Any) -> Any:
     return [(line["step"], line["validation"]) for line in log(run) if "validation" in line]
 
 
-def test_a_validated_run_logs_its_figures_and_the_weight_in_use(validated, config):
+def test_a_validated_run_logs_its_figures_and_the_weight_in_use(validated: Any, config: TrainConfig) -> None:
     run, whole, told = validated
     assert [step for step, _ in judgements(run)] == [2, 4, 6]
     assert [p.step for p in told if p.validation] == [2, 4, 6]
@@ -326,7 +351,7 @@ def test_a_validated_run_logs_its_figures_and_the_weight_in_use(validated, confi
     assert b"validation/score" in events
 
 
-def test_the_best_is_marked_and_saved(validated):
+def test_the_best_is_marked_and_saved(validated: Any) -> None:
     run, whole, _ = validated
     best = best_checkpoint(run)
     # Step 2 is judged before the discriminator joins.
@@ -338,14 +363,16 @@ def test_the_best_is_marked_and_saved(validated):
     assert (run / "checkpoints" / f"{best.step:08d}" / "model.safetensors").is_file()
 
 
-def test_validation_alone_changes_nothing_in_training(unbroken, trainer, apart, tmp_path):
+def test_validation_alone_changes_nothing_in_training(
+    unbroken: Any, trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path
+) -> None:
     judged = trainer(tmp_path, apart, **VALIDATED | {"content_target": 0.0})
     judged.run(ignore)
     assert same(state(judged), unbroken[1])
     assert [line for line in log(tmp_path) if "validation" not in line] == log(unbroken[0])
 
 
-def test_the_weight_under_control_is_that_of_the_steps(unbroken, validated):
+def test_the_weight_under_control_is_that_of_the_steps(unbroken: Any, validated: Any) -> None:
     """Until the first judgement both runs are one; from then on the loss has another content weight."""
     first, second = log(unbroken[0]), [line for line in log(validated[0]) if "validation" not in line]
     assert first[:2] == second[:2]
@@ -356,11 +383,11 @@ def test_the_weight_under_control_is_that_of_the_steps(unbroken, validated):
 
 @pytest.mark.parametrize("at", [3, 4])
 def test_a_validated_run_stopped_and_resumed_equals_an_unbroken_one_bit_for_bit(
-    validated, trainer, apart, tmp_path, at
-):
+    validated: Any, trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path, at: int
+) -> None:
     broken = trainer(tmp_path, apart, **VALIDATED)
 
-    def stop(progress):
+    def stop(progress: Any) -> None:
         if progress.step == at:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -378,10 +405,10 @@ def test_a_validated_run_stopped_and_resumed_equals_an_unbroken_one_bit_for_bit(
     assert best_checkpoint(tmp_path) == best_checkpoint(validated[0])
 
 
-def test_the_best_checkpoint_is_kept_whatever_its_age(trainer, tmp_path):
+def test_the_best_checkpoint_is_kept_whatever_its_age(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     run = trainer(tmp_path)
 
-    def save(step, best):
+    def save(step: Any, best: Any) -> Any:
         run.state.step, run.state.record = step, Record(best=Best(step=best, score=1.0, figures={}))
         run.save()
         return [int(p.name) for p in checkpoints(tmp_path)]
@@ -397,7 +424,9 @@ def test_the_best_checkpoint_is_kept_whatever_its_age(trainer, tmp_path):
         best_checkpoint(tmp_path)
 
 
-def test_a_run_stops_early_and_can_go_on(validated, trainer, apart, tmp_path):
+def test_a_run_stops_early_and_can_go_on(
+    validated: Any, trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path
+) -> None:
     impatient = VALIDATED | {"content_target": 0.0, "validate_every": 1, "patience": 1, "min_improvement": 100.0}
     early = trainer(tmp_path, apart, **impatient)
     assert not early.stopped_early
@@ -421,7 +450,9 @@ def test_a_run_stops_early_and_can_go_on(validated, trainer, apart, tmp_path):
     assert on.state.record == whole.state.record
 
 
-def test_a_run_from_before_there_was_validation_is_resumed(copy, trainer, apart):
+def test_a_run_from_before_there_was_validation_is_resumed(
+    copy: Any, trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport]
+) -> None:
     path = copy / "checkpoints" / "00000003" / "state.json"
     numbers = json.loads(path.read_text())
     del numbers["validation"]
@@ -432,7 +463,7 @@ def test_a_run_from_before_there_was_validation_is_resumed(copy, trainer, apart)
     assert [step for step, _ in judgements(copy)] == [4, 6]
 
 
-def test_a_damaged_record_is_one_sentence(copy, trainer):
+def test_a_damaged_record_is_one_sentence(copy: Any, trainer: Callable[..., Trainer]) -> None:
     path = copy / "checkpoints" / "00000003" / "state.json"
     path.write_text(path.read_text().replace('"stale": 0', '"stale": "often"'))
     with pytest.raises(ModelError, match=r"00000003.*stale"):
@@ -440,13 +471,15 @@ def test_a_damaged_record_is_one_sentence(copy, trainer):
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"step": 1e400}', '{"step": []}', "[" * 200_000])
-def test_a_state_that_is_none_is_one_sentence(copy, trainer, text):
+def test_a_state_that_is_none_is_one_sentence(copy: Any, trainer: Callable[..., Trainer], text: str) -> None:
     (copy / "checkpoints" / "00000003" / "state.json").write_text(text)
     with pytest.raises(ModelError, match=r"cannot read the checkpoint .*00000003"):
         trainer(copy).resume()
 
 
-def test_a_target_needs_something_to_be_measured_on(trainer, apart, tmp_path):
+def test_a_target_needs_something_to_be_measured_on(
+    trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path
+) -> None:
     photos, paintings = apart
     for few in (None, (photos, FolderReport(paintings.folder, paintings.pictures[:1]))):
         with pytest.raises(UsageError, match=r"content_target.*--manifest"):
@@ -454,7 +487,9 @@ def test_a_target_needs_something_to_be_measured_on(trainer, apart, tmp_path):
         assert trainer(tmp_path, few).validator is None
 
 
-def test_a_model_that_breaks_between_two_log_lines_is_not_kept_as_the_best(trainer, apart, tmp_path):
+def test_a_model_that_breaks_between_two_log_lines_is_not_kept_as_the_best(
+    trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path
+) -> None:
     broken = trainer(tmp_path, apart, **VALIDATED, learning_rate=1e12, clip=1e30, log_every=100)
     with pytest.raises(TrainingError, match=r"not finite at step \d"):
         broken.run(ignore)
@@ -462,12 +497,12 @@ def test_a_model_that_breaks_between_two_log_lines_is_not_kept_as_the_best(train
     assert not (tmp_path / "best.json").exists()
 
 
-def test_the_launcher_s_signal_does_not_cut_off_the_word_of_a_lost_process():
+def test_the_launcher_s_signal_does_not_cut_off_the_word_of_a_lost_process() -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
         with pytest.raises(ProcessLostError), stop_signal():
             raise ProcessLostError("another process of this run has ended")
-        os.kill(os.getpid(), signal.SIGTERM)  # from torchrun, while the error is on its way to the terminal
+        os.kill(os.getpid(), signal.SIGTERM)  # type: ignore[unreachable]  # from torchrun, while the error is on its way to the terminal
         with stop_signal():
             pass
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN

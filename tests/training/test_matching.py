@@ -1,6 +1,10 @@
+from __future__ import annotations
+
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,11 +45,11 @@ CONFIG = TrainConfig(
 )
 
 
-def changed(**values):
+def changed(**values: Any) -> TrainConfig:
     return TrainConfig(**{**CONFIG.model_dump(), **values})
 
 
-def made(photos, paintings, **values):
+def made(photos: Any, paintings: Any, **values: Any) -> Any:
     torch.manual_seed(0)
     kind = Matching(changed(**values), photos, paintings, torch.device("cpu"), None, None)
     kind.fit()
@@ -53,44 +57,44 @@ def made(photos, paintings, **values):
 
 
 @pytest.fixture(scope="module")
-def kind(photos, paintings):
+def kind(photos: FolderReport, paintings: FolderReport) -> Any:
     return made(photos, paintings)
 
 
 @pytest.fixture(scope="module")
-def trainer(photos, paintings):
-    def make(out, validation=None, start=None, **values):
+def trainer(photos: FolderReport, paintings: FolderReport) -> Any:
+    def make(out: Any, validation: Any = None, start: Any = None, **values: Any) -> Trainer:
         config = changed(**values)
         return Trainer(config, photos, paintings, out, cache=None, cpu=True, validation=validation, start=start)
 
     return make
 
 
-def state(made):
+def state(made: Any) -> Any:
     return {name: tensor.clone() for name, tensor in made.state.tensors()}
 
 
-def same(a, b):
+def same(a: Any, b: Any) -> Any:
     return a.keys() == b.keys() and all(torch.equal(tensor, b[name]) for name, tensor in a.items())
 
 
 @pytest.fixture(scope="module")
-def unbroken(trainer, tmp_path_factory):
+def unbroken(trainer: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     run = tmp_path_factory.mktemp("runs") / "matching"
     whole = trainer(run)
     whole.run(lambda told: None)
     return run, state(whole)
 
 
-def drawn(kind, step=0):
+def drawn(kind: Any, step: int = 0) -> Any:
     return kind.draw(step, CONFIG.phases[0], lambda name: None)
 
 
-def generator_half(kind, opponent=None, step=0, weights=CONFIG.weights):
+def generator_half(kind: Any, opponent: Any = None, step: int = 0, weights: Any = CONFIG.weights) -> Any:
     return kind.generator_half(kind.model, opponent, drawn(kind, step), weights, CONFIG.game, step)
 
 
-def gradient(kind, opponent):
+def gradient(kind: Any, opponent: Any) -> Any:
     kind.model.zero_grad()
     kind.discriminator.requires_grad_(False)
     generator_half(kind, opponent).loss.backward()
@@ -101,7 +105,7 @@ def gradient(kind, opponent):
 # --- crops and strengths
 
 
-def test_crops_are_keyed_by_seed_and_step_and_nothing_else(photos, paintings):
+def test_crops_are_keyed_by_seed_and_step_and_nothing_else(photos: FolderReport, paintings: FolderReport) -> None:
     cpu = torch.device("cpu")
     source = CropPairSource(photos, paintings, 0, cpu)
     first = source.batch(3, 4, 24)
@@ -119,7 +123,7 @@ def test_crops_are_keyed_by_seed_and_step_and_nothing_else(photos, paintings):
         assert torch.equal(torch.stack(parts, 1).flatten(0, 1), first[i])
 
 
-def test_crops_are_at_half_to_all_of_the_size_and_some_are_mirrored(paintings):
+def test_crops_are_at_half_to_all_of_the_size_and_some_are_mirrored(paintings: FolderReport) -> None:
     """On ramps a crop's slope is its scale, and its sign says whether it was mirrored."""
     ramp = np.broadcast_to(np.arange(200, dtype=np.uint8), (3, 200, 200)).copy()
     report = FolderReport(paintings.folder, [replace(paintings.pictures[0], pixels=ramp)])
@@ -132,7 +136,7 @@ def test_crops_are_at_half_to_all_of_the_size_and_some_are_mirrored(paintings):
     assert CropPairSource(small, small, 0, torch.device("cpu")).batch(0, 2, 40)[0].shape == (2, 3, 40, 40)
 
 
-def test_a_share_of_the_strengths_is_random():
+def test_a_share_of_the_strengths_is_random() -> None:
     strengths = draw_strengths(4000, 0.25, 0, 7)
     assert torch.equal(strengths, draw_strengths(4000, 0.25, 0, 7))
     assert not torch.equal(strengths, draw_strengths(4000, 0.25, 0, 8))
@@ -143,7 +147,9 @@ def test_a_share_of_the_strengths_is_random():
     assert torch.equal(draw_strengths(5, 0, 0, 7), torch.ones(5))
 
 
-def test_a_batch_is_a_picture_its_features_and_those_that_were_matched(kind, photos, paintings):
+def test_a_batch_is_a_picture_its_features_and_those_that_were_matched(
+    kind: Any, photos: FolderReport, paintings: FolderReport
+) -> None:
     for step in (0, 1):
         batch = drawn(kind, step)
         crops = kind.source.batch(step, 2, 32)
@@ -158,7 +164,9 @@ def test_a_batch_is_a_picture_its_features_and_those_that_were_matched(kind, pho
     assert all(torch.equal(getattr(batch, name), getattr(again, name)) for name in ("picture", "own", "target"))
 
 
-def test_strength_0_asks_for_the_photo_s_own_features(photos, paintings, monkeypatch):
+def test_strength_0_asks_for_the_photo_s_own_features(
+    photos: FolderReport, paintings: FolderReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sfumato.training.matching.draw_strengths", lambda count, *key: torch.zeros(count))
     batch = drawn(made(photos, paintings), 0)
     assert torch.equal(batch.target, batch.own)
@@ -167,7 +175,7 @@ def test_strength_0_asks_for_the_photo_s_own_features(photos, paintings, monkeyp
 # --- losses
 
 
-def test_losses_are_0_where_nothing_is_wrong_and_grow_with_the_fault():
+def test_losses_are_0_where_nothing_is_wrong_and_grow_with_the_fault() -> None:
     x = torch.rand(2, 8, 4, 4, generator=torch.Generator().manual_seed(0))
     for loss in (reconstruction_loss, feature_loss, matched_loss):
         assert loss(x, x).item() == pytest.approx(0, abs=1e-6)
@@ -180,7 +188,7 @@ def test_losses_are_0_where_nothing_is_wrong_and_grow_with_the_fault():
     assert matched_loss(2 * x, x).item() == pytest.approx(0.3 * x.mean().item(), rel=1e-4)
 
 
-def test_the_loss_is_the_weighted_sum_of_its_terms(kind):
+def test_the_loss_is_the_weighted_sum_of_its_terms(kind: Any) -> None:
     half = generator_half(kind, kind.discriminator)
     assert set(half.report) == {
         "reconstruction",
@@ -198,7 +206,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(kind):
     assert half.code is None
 
 
-def test_the_discriminator_changes_the_generator_s_gradient(kind):
+def test_the_discriminator_changes_the_generator_s_gradient(kind: Any) -> None:
     without, with_it = gradient(kind, None), gradient(kind, kind.discriminator)
     assert (with_it - without).norm() > 1e-4 * without.norm()
     batch, half = drawn(kind), generator_half(kind, kind.discriminator)
@@ -208,7 +216,7 @@ def test_the_discriminator_changes_the_generator_s_gradient(kind):
 
 
 @pytest.mark.parametrize("name", ["patch", "projected", "both"])
-def test_gradients_reach_all_weights_of_both_networks(photos, paintings, name):
+def test_gradients_reach_all_weights_of_both_networks(photos: FolderReport, paintings: FolderReport, name: str) -> None:
     shapes = SHAPES.model_copy(update={"discriminator": name})
     kind = made(photos, paintings, matching=shapes.model_dump())
     assert gradient(kind, kind.discriminator).isfinite().all()
@@ -222,7 +230,7 @@ def test_gradients_reach_all_weights_of_both_networks(photos, paintings, name):
     assert {"discriminator", "real_accuracy", "d_accuracy"} <= report.keys()
 
 
-def test_statistics_are_taken_of_the_pictures(kind):
+def test_statistics_are_taken_of_the_pictures(kind: Any) -> None:
     """All twelve are taken, whole: once normalised, channels have mean 0 and, where they vary, deviation 1."""
     decoder, pictures = kind.model.decoder, [*kind.source.content, *kind.source.style]
     whole = torch.stack([BatchSource.centre(picture, 32) for picture in pictures])
@@ -235,13 +243,13 @@ def test_statistics_are_taken_of_the_pictures(kind):
 # --- the trainer
 
 
-def test_phases_bring_the_discriminator_in(unbroken):
+def test_phases_bring_the_discriminator_in(unbroken: Any) -> None:
     lines = (unbroken[0] / "log.jsonl").read_text().splitlines()
     reports = [line for line in lines if '"matched"' in line]
     assert ['"adversarial"' in line for line in reports] == [False, False, True, True]
 
 
-def test_a_run_leaves_a_model_and_samples(unbroken):
+def test_a_run_leaves_a_model_and_samples(unbroken: Any) -> None:
     run, _ = unbroken
     model, about = load_model(run / "checkpoints" / "00000004" / "model.safetensors")
     assert isinstance(model, MatchingModel)
@@ -251,10 +259,12 @@ def test_a_run_leaves_a_model_and_samples(unbroken):
     assert (run / "health.html").is_file()
 
 
-def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bit(unbroken, trainer, tmp_path):
+def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bit(
+    unbroken: Any, trainer: Any, tmp_path: Path
+) -> None:
     broken = trainer(tmp_path)
 
-    def stop_at_one(progress):
+    def stop_at_one(progress: Any) -> None:
         if progress.step == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -268,7 +278,7 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bi
     assert same(state(resumed), unbroken[1])
 
 
-def test_16_bits_on_the_cpu_train_the_same_way(kind, photos, paintings):
+def test_16_bits_on_the_cpu_train_the_same_way(kind: Any, photos: FolderReport, paintings: FolderReport) -> None:
     rounded = made(photos, paintings, mixed_precision="bf16")
     rounded.discriminator.load_state_dict(kind.discriminator.state_dict())
     exact = generator_half(kind, kind.discriminator).report
@@ -281,13 +291,13 @@ def test_16_bits_on_the_cpu_train_the_same_way(kind, photos, paintings):
         assert half.report[name].item() == pytest.approx(exact[name].item(), rel=0.1)
 
 
-def test_other_pictures_are_refused_on_resuming(unbroken, photos, paintings):
+def test_other_pictures_are_refused_on_resuming(unbroken: Any, photos: FolderReport, paintings: FolderReport) -> None:
     fewer = replace(paintings, pictures=paintings.pictures[1:])
     with pytest.raises(UsageError, match="--style holds other pictures"):
         Trainer(CONFIG, photos, fewer, unbroken[0], cache=None, cpu=True).resume()
 
 
-def test_a_run_may_begin_with_a_model(unbroken, trainer, tmp_path):
+def test_a_run_may_begin_with_a_model(unbroken: Any, trainer: Any, tmp_path: Path) -> None:
     start = unbroken[0] / "checkpoints" / "00000004" / "model.safetensors"
     found, _ = load_model(start)
     tuned = trainer(tmp_path / "tuned", start=start)
@@ -299,7 +309,7 @@ def test_a_run_may_begin_with_a_model(unbroken, trainer, tmp_path):
         trainer(tmp_path / "other", start=tmp_path / "own.safetensors", kind="arbitrary", weights={}, matching={})
 
 
-def test_probes_are_photos_painted_with_the_features_of_two_paintings(kind):
+def test_probes_are_photos_painted_with_the_features_of_two_paintings(kind: Any) -> None:
     probes, paint = kind.probes(), kind.painter(kind.model)
     with torch.no_grad():
         first, second = paint(0), paint(1)
@@ -309,7 +319,7 @@ def test_probes_are_photos_painted_with_the_features_of_two_paintings(kind):
     assert {"diversity", "recognition", "style_sensitivity"} <= probes.look(paint).keys()
 
 
-def test_samples_are_photo_painting_and_match(kind):
+def test_samples_are_photo_painting_and_match(kind: Any) -> None:
     rows = kind.samples(kind.model)
     assert [len(row) for row in rows] == [3] * 6
     assert all(picture.shape == (1, 3, 32, 32) for row in rows for picture in row)
@@ -319,7 +329,7 @@ def test_samples_are_photo_painting_and_match(kind):
 # --- validation
 
 
-def test_validation_measures_the_decoder_on_unseen_pairs(kind, apart):
+def test_validation_measures_the_decoder_on_unseen_pairs(kind: Any, apart: tuple[FolderReport, FolderReport]) -> None:
     config = changed(validation_pairs=3, validation_side=34)
     validator = MatchingValidator(kind.vgg, *apart, config)
     assert len(validator.pairs) == 3
@@ -341,7 +351,9 @@ def test_validation_measures_the_decoder_on_unseen_pairs(kind, apart):
     assert validator.key in keys
 
 
-def test_training_improves_what_validation_measures(trainer, apart, tmp_path):
+def test_training_improves_what_validation_measures(
+    trainer: Any, apart: tuple[FolderReport, FolderReport], tmp_path: Path
+) -> None:
     run = trainer(
         tmp_path,
         validation=apart,
@@ -358,7 +370,7 @@ def test_training_improves_what_validation_measures(trainer, apart, tmp_path):
     assert after["matched"] < before["matched"]
 
 
-def test_the_best_checkpoint_is_kept(trainer, apart, tmp_path):
+def test_the_best_checkpoint_is_kept(trainer: Any, apart: tuple[FolderReport, FolderReport], tmp_path: Path) -> None:
     run = trainer(tmp_path, validation=apart, validation_pairs=2, validation_side=32, validate_every=1)
     told = []
     run.run(lambda progress: told.append(progress.validation))
@@ -372,7 +384,7 @@ def test_the_best_checkpoint_is_kept(trainer, apart, tmp_path):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipes_begin_without_the_discriminator_and_end_with_it(name):
+def test_recipes_begin_without_the_discriminator_and_end_with_it(name: Any) -> None:
     config = load_recipe(name, ["seed=3"], "matching")
     assert (config.kind, config.recipe, config.seed) == ("matching", name, 3)
     assert [phase.adversarial for phase in config.phases] == [False] + [True] * (len(config.phases) - 1)
@@ -395,6 +407,6 @@ def test_recipes_begin_without_the_discriminator_and_end_with_it(name):
         ({"hold_paintings": 32}, "hold_paintings"),
     ],
 )
-def test_what_this_kind_cannot_do_is_one_sentence(values, said):
+def test_what_this_kind_cannot_do_is_one_sentence(values: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         changed(**values)

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from sfumato.training.monitor import Monitor, MonitorConfig, ladder
 from sfumato.training.probes import Probes
 from sfumato.training.rules import ACTIONS, BY_NAME, RULES, Rule
 from sfumato.training.signals import SIGNALS
+from support import pattern, shapes
 
 SIDE = 64
 
@@ -44,7 +48,7 @@ HEALTHY = {
 PROBED = {name for name, signal in SIGNALS.items() if signal.group == "pictures"}
 
 
-def healthy(rng):
+def healthy(rng: Any) -> Any:
     """A look at a training that is well: every signal moves by about a seventh, gradients and losses by more."""
     look = {}
     for name, value in HEALTHY.items():
@@ -55,7 +59,7 @@ def healthy(rng):
     return look
 
 
-def looks(monitor, several, first=0, every=10, decide=True):
+def looks(monitor: Any, several: Any, first: int = 0, every: int = 10, decide: bool = True) -> Any:
     """Shows the monitor looks; the names of what stood after each, and the decisions."""
     stood, decisions = [], []
     for i, look in enumerate(several):
@@ -65,16 +69,16 @@ def looks(monitor, several, first=0, every=10, decide=True):
     return stood, decisions
 
 
-def ill(count=20, **changes):
+def ill(count: int = 20, **changes: Any) -> Any:
     return [{**HEALTHY, **changes}] * count
 
 
-def well(count=20):
+def well(count: int = 20) -> Any:
     return [HEALTHY] * count
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_healthy_training_raises_no_alarm(seed):
+def test_a_healthy_training_raises_no_alarm(seed: int) -> None:
     """Step reports at every look, probes at every fifth; the discriminator joins after 40."""
     rng, monitor = np.random.default_rng(seed), Monitor()
     alone = {"loss", "generator_gradient"}
@@ -117,12 +121,12 @@ OTHERS = {
 CASES = [(name, changes) for name, first in ILL.items() for changes in (first, *OTHERS.get(name, ())) if changes]
 
 
-def test_every_rule_has_a_case():
+def test_every_rule_has_a_case() -> None:
     assert list(ILL) == [rule.name for rule in RULES]
 
 
 @pytest.mark.parametrize(("name", "changes"), CASES)
-def test_a_failure_is_found_after_enough_looks_and_ends_when_it_is_over(name, changes):
+def test_a_failure_is_found_after_enough_looks_and_ends_when_it_is_over(name: Any, changes: Any) -> None:
     monitor, rule = Monitor(), BY_NAME[name]
     looks(monitor, well())
     stood, _ = looks(monitor, ill(20, **changes), 1000, decide=False)
@@ -137,7 +141,7 @@ def test_a_failure_is_found_after_enough_looks_and_ends_when_it_is_over(name, ch
 
 
 @pytest.mark.parametrize(("name", "changes"), [case for case in CASES if BY_NAME[case[0]].looks > 1])
-def test_one_bad_look_among_good_ones_is_no_finding_and_one_good_one_does_not_heal(name, changes):
+def test_one_bad_look_among_good_ones_is_no_finding_and_one_good_one_does_not_heal(name: Any, changes: Any) -> None:
     monitor = Monitor()
     looks(monitor, well())
     stood, decisions = looks(monitor, [*well(3), *ill(1, **changes)] * 10, 1000)
@@ -148,7 +152,7 @@ def test_one_bad_look_among_good_ones_is_no_finding_and_one_good_one_does_not_he
     assert all(found == [name] for found in stood)
 
 
-def test_between_alarm_and_healed_nothing_changes():
+def test_between_alarm_and_healed_nothing_changes() -> None:
     monitor = Monitor()
     looks(monitor, [*well(), *ill(2, checkerboard=2.5), *ill(50, checkerboard=1.8)])
     assert monitor.findings == []
@@ -156,7 +160,7 @@ def test_between_alarm_and_healed_nothing_changes():
     assert [finding.rule for finding in monitor.findings] == ["checkerboard"]
 
 
-def test_what_is_young_is_judged_leniently_but_not_what_overflowed():
+def test_what_is_young_is_judged_leniently_but_not_what_overflowed() -> None:
     monitor = Monitor(MonitorConfig(warmup=10))
     stood, _ = looks(monitor, ill(6, style_sensitivity=0.01), decide=False)
     assert [bool(found) for found in stood] == [False] * 5 + [True]
@@ -166,7 +170,7 @@ def test_what_is_young_is_judged_leniently_but_not_what_overflowed():
     assert [bool(found) for found in stood] == [False, False, True, True]
 
 
-def test_a_new_phase_makes_young_again_and_forgets_sizes():
+def test_a_new_phase_makes_young_again_and_forgets_sizes() -> None:
     monitor = Monitor()
     looks(monitor, well())
     monitor.begin_phase()
@@ -180,7 +184,7 @@ def test_a_new_phase_makes_young_again_and_forgets_sizes():
     assert "divergence" in stood[-1]
 
 
-def test_diversity_that_falls_five_times_in_a_row_is_told_before_it_is_gone():
+def test_diversity_that_falls_five_times_in_a_row_is_told_before_it_is_gone() -> None:
     values = [0.7, 0.62, 0.56, 0.5, 0.46, 0.42, 0.38, 0.34]
     stood, _ = looks(Monitor(), [*well(10), *({**HEALTHY, "diversity": v} for v in values)])
     assert [found == ["diversity_falls"] for found in stood] == [False] * 15 + [True] * 3
@@ -192,7 +196,7 @@ def test_diversity_that_falls_five_times_in_a_row_is_told_before_it_is_gone():
     assert not any(stood)
 
 
-def test_weights_that_leap_are_told_and_weights_that_grow_are_not():
+def test_weights_that_leap_are_told_and_weights_that_grow_are_not() -> None:
     slow = [{"weight_size": 20 * 1.05**i} for i in range(60)]
     assert not any(looks(Monitor(), slow)[0])
     stood, decisions = looks(Monitor(), [{"weight_size": size} for size in (20, 20, 28, 45, 70, 90)])
@@ -202,7 +206,7 @@ def test_weights_that_leap_are_told_and_weights_that_grow_are_not():
     assert stood[-1] == []
 
 
-def test_what_diverged_does_not_become_usual_and_a_revival_is_no_divergence():
+def test_what_diverged_does_not_become_usual_and_a_revival_is_no_divergence() -> None:
     monitor = Monitor(MonitorConfig(actions=()))
     looks(monitor, well())
     stood, _ = looks(monitor, ill(300, loss=3000.0), 1000)
@@ -213,7 +217,7 @@ def test_what_diverged_does_not_become_usual_and_a_revival_is_no_divergence():
     assert not any("divergence" in found for found in stood)
 
 
-def test_a_discriminator_that_is_only_good_is_left_alone():
+def test_a_discriminator_that_is_only_good_is_left_alone() -> None:
     """Always right, but the generator still learns from it; and one that is unsure, but of many opinions."""
     stood, _ = looks(Monitor(), [*well(), *ill(50, real_accuracy=0.99, fake_accuracy=0.99)])
     assert not any(stood)
@@ -221,11 +225,11 @@ def test_a_discriminator_that_is_only_good_is_left_alone():
     assert not any(stood)
 
 
-def test_logits_of_discriminators_that_learn_win_and_die():
+def test_logits_of_discriminators_that_learn_win_and_die() -> None:
     """Series of means and deviations of logits on real and fake patches, drawn as such."""
     rng = np.random.default_rng(0)
 
-    def look(gap, deviation, gradient):
+    def look(gap: Any, deviation: Any, gradient: Any) -> Any:
         real, fake = rng.normal(gap, deviation, 500), rng.normal(-gap, deviation, 500)
         return {
             "real_accuracy": float((real > 0).mean()),
@@ -253,14 +257,14 @@ def test_logits_of_discriminators_that_learn_win_and_die():
     assert stood[-1] == ["dead_discriminator"]
 
 
-def test_without_styles_an_output_that_ignores_its_input_is_a_constant():
+def test_without_styles_an_output_that_ignores_its_input_is_a_constant() -> None:
     """Of photos or of noise alike: nothing else could change it."""
     looks_alike = {"broken": 0.0, "diversity": 0.01, "response": 0.01, "rank": 0.3}
     stood, _ = looks(Monitor(), [looks_alike] * 10, decide=False)
     assert stood[-1] == ["constant_output"]
 
 
-def test_a_graver_finding_hides_its_other_sides_and_is_answered_first():
+def test_a_graver_finding_hides_its_other_sides_and_is_answered_first() -> None:
     monitor = Monitor()
     looks(monitor, well())
     collapsed = {**ILL["constant_output"], "style_sensitivity": 0.01, "blobs": 3.0, "rank": 0.05}
@@ -270,7 +274,7 @@ def test_a_graver_finding_hides_its_other_sides_and_is_answered_first():
     assert {"one_style", "ignores_the_photo", "low_diversity"} <= {finding.rule for finding in monitor.state.open}
 
 
-def test_a_look_without_a_rule_s_signals_is_none_of_its_looks():
+def test_a_look_without_a_rule_s_signals_is_none_of_its_looks() -> None:
     monitor = Monitor()
     looks(monitor, well())
     looks(monitor, ill(2, style_sensitivity=0.01), 1000)
@@ -285,7 +289,7 @@ def test_a_look_without_a_rule_s_signals_is_none_of_its_looks():
 # --- decisions
 
 
-def test_answers_grow_from_mild_to_going_back_to_a_stop_with_a_verdict():
+def test_answers_grow_from_mild_to_going_back_to_a_stop_with_a_verdict() -> None:
     monitor = Monitor(MonitorConfig(settle=5, settle_steps=0, repairs=4))
     looks(monitor, well())  # steps 0 to 190
     _, decisions = looks(monitor, ill(60, **ILL["constant_output"]), 200)
@@ -302,7 +306,7 @@ def test_answers_grow_from_mild_to_going_back_to_a_stop_with_a_verdict():
     assert looks(monitor, ill(60, **ILL["one_style"]), 1000)[1] == []  # it is over
 
 
-def test_an_action_is_given_looks_and_steps_to_show_effect_but_a_run_that_went_back_counts_from_there():
+def test_an_action_is_given_looks_and_steps_to_show_effect_but_a_run_that_went_back_counts_from_there() -> None:
     monitor = Monitor(MonitorConfig(settle=3, settle_steps=150))
     looks(monitor, well())
     _, decisions = looks(monitor, ill(42, style_sensitivity=0.01), 1000)
@@ -312,7 +316,7 @@ def test_an_action_is_given_looks_and_steps_to_show_effect_but_a_run_that_went_b
     assert [d.step for d in decisions] == [200]
 
 
-def test_every_decision_says_what_was_seen_since_when_and_what_was_done():
+def test_every_decision_says_what_was_seen_since_when_and_what_was_done() -> None:
     monitor = Monitor()
     looks(monitor, well())
     _, (first, *_) = looks(monitor, ill(10, blobs=3.25), 200)
@@ -321,7 +325,7 @@ def test_every_decision_says_what_was_seen_since_when_and_what_was_done():
     assert monitor.state.decisions == (first,)
 
 
-def test_a_bad_look_among_good_ones_after_an_answer_is_not_answered_again():
+def test_a_bad_look_among_good_ones_after_an_answer_is_not_answered_again() -> None:
     monitor = Monitor(MonitorConfig(settle=1, settle_steps=0))
     looks(monitor, [*well(), *ill(3, style_sensitivity=0.01)])
     assert len(monitor.state.decisions) == 1
@@ -329,7 +333,7 @@ def test_a_bad_look_among_good_ones_after_an_answer_is_not_answered_again():
     assert len(monitor.state.decisions) == 1
 
 
-def test_a_light_finding_is_answered_mildly_and_never_stops_a_run():
+def test_a_light_finding_is_answered_mildly_and_never_stops_a_run() -> None:
     monitor = Monitor()
     looks(monitor, well())
     _, decisions = looks(monitor, ill(300, sign_balance=0.95), 1000)
@@ -341,7 +345,7 @@ def test_a_light_finding_is_answered_mildly_and_never_stops_a_run():
     assert not monitor.state.verdict
 
 
-def test_a_finding_that_heals_stops_the_ladder_and_one_that_comes_back_goes_on_with_it():
+def test_a_finding_that_heals_stops_the_ladder_and_one_that_comes_back_goes_on_with_it() -> None:
     monitor = Monitor(MonitorConfig(forget=30))
     looks(monitor, well())
     _, (first,) = looks(monitor, ill(5, style_sensitivity=0.01), 1000)
@@ -353,7 +357,7 @@ def test_a_finding_that_heals_stops_the_ladder_and_one_that_comes_back_goes_on_w
     assert third.attempt == 1
 
 
-def test_batches_that_are_not_finite_are_left_out_at_once_and_too_many_lead_back():
+def test_batches_that_are_not_finite_are_left_out_at_once_and_too_many_lead_back() -> None:
     monitor = Monitor()
     looks(monitor, well())
     _, decisions = looks(monitor, [{"loss": math.nan}] * 6, 200, every=1)
@@ -368,7 +372,7 @@ def test_batches_that_are_not_finite_are_left_out_at_once_and_too_many_lead_back
     assert monitor.findings == []
 
 
-def test_the_run_goes_back_to_before_anything_was_seen_of_it():
+def test_the_run_goes_back_to_before_anything_was_seen_of_it() -> None:
     """Probes are looked at seldom: steps that only the step's own reports found healthy are not healthy."""
     monitor = Monitor()
     steps_only = {name: value for name, value in HEALTHY.items() if name not in PROBED}
@@ -382,7 +386,7 @@ def test_the_run_goes_back_to_before_anything_was_seen_of_it():
     assert [d.healthy_step for d in decisions if "roll_back" in d.actions] == [2000] * 3
 
 
-def test_where_nothing_was_ever_healthy_the_run_does_not_go_back():
+def test_where_nothing_was_ever_healthy_the_run_does_not_go_back() -> None:
     _, decisions = looks(Monitor(), ill(120, style_sensitivity=0.01))
     assert not any("roll_back" in decision.actions for decision in decisions)
     assert decisions[-1].actions == ("stop",)
@@ -390,7 +394,7 @@ def test_where_nothing_was_ever_healthy_the_run_does_not_go_back():
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 @pytest.mark.parametrize("left_out", ACTIONS)
-def test_actions_that_the_config_does_not_allow_are_not_taken(rule, left_out):
+def test_actions_that_the_config_does_not_allow_are_not_taken(rule: Any, left_out: Any) -> None:
     allowed = MonitorConfig(actions=tuple(action for action in ACTIONS if action != left_out))
     all_of_them, fewer = ladder(rule, MonitorConfig()), ladder(rule, allowed)
     assert not any(left_out in rung for rung in fewer)
@@ -399,7 +403,7 @@ def test_actions_that_the_config_does_not_allow_are_not_taken(rule, left_out):
     assert ladder(rule, MonitorConfig(actions=())) == []
 
 
-def test_a_monitor_that_may_do_nothing_still_tells():
+def test_a_monitor_that_may_do_nothing_still_tells() -> None:
     monitor = Monitor(MonitorConfig(actions=()))
     looks(monitor, well())
     stood, decisions = looks(monitor, ill(60, **ILL["constant_output"]), 1000)
@@ -407,16 +411,16 @@ def test_a_monitor_that_may_do_nothing_still_tells():
     assert decisions == []
 
 
-def test_rules_can_be_ignored_and_only_those_that_there_are():
+def test_rules_can_be_ignored_and_only_those_that_there_are() -> None:
     monitor = Monitor(MonitorConfig(ignore=("blobs",)))
     assert not any(looks(monitor, [*well(), *ill(30, blobs=5.0)])[0])
     with pytest.raises(UsageError, match="no rule 'blops'"):
         MonitorConfig(ignore=("blops",))
     with pytest.raises(UsageError, match="actions"):
-        MonitorConfig(actions=("pray",))
+        MonitorConfig(actions=("pray",))  # type: ignore[arg-type]
 
 
-def test_a_resumed_run_decides_as_an_unbroken_one():
+def test_a_resumed_run_decides_as_an_unbroken_one() -> None:
     rng = np.random.default_rng(3)
     course = [healthy(rng) for _ in range(30)]
     course += [{**healthy(rng), **ILL["constant_output"]} for _ in range(12)]
@@ -436,14 +440,14 @@ def test_a_resumed_run_decides_as_an_unbroken_one():
     assert len({finding.rule for found, _ in both for finding in found}) > 2
 
 
-def test_state_of_rules_that_there_are_no_more_is_left_behind():
+def test_state_of_rules_that_there_are_no_more_is_left_behind() -> None:
     old = Finding(rule="gone", since=1, seen=2, last=3)
-    monitor = Monitor(state=MonitorState(open=(old,), ended=(old,), progress={"gone": {}}))
+    monitor = Monitor(state=MonitorState(open=(old,), ended=(old,), progress={"gone": {}}))  # type: ignore[dict-item]
     assert monitor.see(10, HEALTHY) == []
     assert "gone" not in monitor.state.progress
 
 
-def test_rules_ask_for_signals_that_are_documented_and_heal_on_the_right_side():
+def test_rules_ask_for_signals_that_are_documented_and_heal_on_the_right_side() -> None:
     derived = {"not_finite", "accuracy", "variety", "diversity_falls"}
     for rule in RULES:
         assert rule.sees
@@ -463,13 +467,13 @@ def test_rules_ask_for_signals_that_are_documented_and_heal_on_the_right_side():
                 assert not bound.holds(edge)
 
 
-def test_of_findings_those_that_stand_come_gravest_first():
+def test_of_findings_those_that_stand_come_gravest_first() -> None:
     made = [Finding(rule=name, since=1, seen=1, last=1) for name in ("blobs", "one_style", "divergence")]
     over = Finding(rule="not_finite", since=1, seen=1, last=1, ended=4)
     assert [finding.rule for finding in standing([*made, over])] == ["divergence", "one_style", "blobs"]
 
 
-def test_a_rule_cannot_tell_without_its_signals():
+def test_a_rule_cannot_tell_without_its_signals() -> None:
     rule = BY_NAME["dead_discriminator"]
     assert isinstance(rule, Rule)
     assert rule.judge({"accuracy": 0.5}) is None
@@ -483,44 +487,27 @@ def test_a_rule_cannot_tell_without_its_signals():
 
 
 @pytest.fixture(scope="module")
-def eye():
+def eye() -> Any:
     """The trained one: whether a photo is recognised is its judgement."""
     return VGG19(load_vgg19_weights(), ("relu3_1",))
 
 
 @pytest.fixture(scope="module")
-def scenes():
-    """Photos of four gradients, discs and bars, and paintings of stripes, as conftest draws them: (4, 3, 64, 64)."""
-    from_disc = [np.stack([_photo(seed) for seed in range(4)]), np.stack([_painting(seed) for seed in range(4)])]
-    return [torch.from_numpy(x.astype(np.float32)) for x in from_disc]
+def scenes() -> Any:
+    """Four photos of shapes and four paintings in two colours: (4, 3, 64, 64) each."""
+    drawn = [np.stack([draw(seed, SIDE) for seed in range(4)]) for draw in (shapes, pattern)]
+    return [torch.from_numpy(x.astype(np.float32) / 255) for x in drawn]
 
 
-def _photo(seed):
-    rng = np.random.default_rng([seed, 0])
-    y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
-    planes = np.stack([a + b * x + c * y for a, b, c in rng.uniform(-0.5, 0.5, (3, 3))]) + 0.5
-    cx, cy, bar = rng.uniform(0.2, 0.8, 3)
-    planes = np.where((x - cx) ** 2 + (y - cy) ** 2 < 0.05, rng.random((3, 1, 1)), planes)
-    return np.clip(np.where(abs(x - bar) < 0.07, rng.random((3, 1, 1)), planes), 0, 1)
-
-
-def _painting(seed):
-    rng = np.random.default_rng([seed, 1])
-    y, x = np.mgrid[0:SIDE, 0:SIDE]
-    a, b = rng.uniform(0.3, 0.9, 2)
-    first, second = rng.random((2, 3, 1, 1))
-    return np.where(np.sin(a * x + b * y) > 0, first, second)
-
-
-def painter(photos, paintings, kind):
+def painter(photos: Any, paintings: Any, kind: Any) -> Any:
     """A synthetic generator that fails in one way; outputs vary a little from look to look, as in training."""
     generator = torch.Generator().manual_seed(0)
 
-    def paint(style):
+    def paint(style: Any) -> Any:
         texture = paintings[style]
         mixed = 0.55 * photos + 0.45 * texture
         if kind == "constant_output":
-            mixed = mixed[:1].expand_as(photos) if style == 0 else paint.first
+            mixed = mixed[:1].expand_as(photos) if style == 0 else paint.first  # type: ignore[attr-defined]
         elif kind == "ignores_the_photo":
             mixed = texture[None].expand_as(photos)
         elif kind == "noise for the photo":
@@ -543,7 +530,7 @@ def painter(photos, paintings, kind):
             mixed = mixed * math.nan
         out = (mixed + 0.01 * torch.randn(mixed.shape, generator=generator)).clamp(0, 1)
         if style == 0:
-            paint.first = out
+            paint.first = out  # type: ignore[attr-defined]
         return out
 
     return paint
@@ -555,7 +542,7 @@ KINDS |= {"noise for the photo": "ignores_the_photo"}
 
 
 @pytest.mark.parametrize("kind", ["healthy", *KINDS])
-def test_a_generator_that_fails_is_found_by_its_pictures(eye, scenes, kind):
+def test_a_generator_that_fails_is_found_by_its_pictures(eye: Any, scenes: Any, kind: Any) -> None:
     photos, paintings = scenes
     probes = Probes(eye, photos=photos, paintings=paintings, styles=2)
     paint, monitor = painter(photos, paintings, kind), Monitor(MonitorConfig(warmup=0))
@@ -570,6 +557,6 @@ def test_a_generator_that_fails_is_found_by_its_pictures(eye, scenes, kind):
         assert grave in ([], [KINDS[kind]])
 
 
-def test_decisions_are_made_of_findings_by_name():
+def test_decisions_are_made_of_findings_by_name() -> None:
     with pytest.raises(UsageError, match="attempt"):
         Decision(step=1, rule="blobs", actions=("stop",), attempt=0, reason="")

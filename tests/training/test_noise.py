@@ -1,11 +1,16 @@
+from __future__ import annotations
+
 import os
 import signal
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from sfumato.data.folders import FolderReport
 from sfumato.errors import UsageError
 from sfumato.image import read_image
 from sfumato.losses.adversarial import objective
@@ -35,51 +40,51 @@ CONFIG = TrainConfig(
 )
 
 
-def changed(**values):
+def changed(**values: Any) -> TrainConfig:
     return TrainConfig(**{**CONFIG.model_dump(), **values})
 
 
 @pytest.fixture
-def kind(paintings):
+def kind(paintings: FolderReport) -> NoiseKind:
     torch.manual_seed(0)
     return NoiseKind(CONFIG, None, paintings, torch.device("cpu"), None, None)
 
 
 @pytest.fixture(scope="module")
-def trainer(paintings):
-    def make(out, **values):
+def trainer(paintings: FolderReport) -> Any:
+    def make(out: Any, **values: Any) -> Trainer:
         return Trainer(changed(**values), None, paintings, out, cache=None, cpu=True)
 
     return make
 
 
-def state(made):
+def state(made: Any) -> Any:
     return {name: tensor.clone() for name, tensor in made.state.tensors()}
 
 
-def same(a, b):
+def same(a: Any, b: Any) -> Any:
     return a.keys() == b.keys() and all(torch.equal(tensor, b[name]) for name, tensor in a.items())
 
 
 @pytest.fixture(scope="module")
-def unbroken(trainer, tmp_path_factory):
+def unbroken(trainer: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     run = tmp_path_factory.mktemp("runs") / "noise"
     whole = trainer(run)
     whole.run(lambda told: None)
     return run, state(whole)
 
 
-def drawn(kind, step=0):
+def drawn(kind: Any, step: int = 0) -> Any:
     return kind.draw(step, CONFIG.phases[0], lambda name: None)
 
 
-def halves(kind, step=0):
+def halves(kind: Any, step: int = 0) -> Any:
     noise = drawn(kind, step)
     half = kind.generator_half(kind.model, kind.discriminator, noise, CONFIG.weights, CONFIG.game, step)
     return noise, half, kind.discriminator_half(kind.discriminator, noise, half, CONFIG.game, step)
 
 
-def test_the_model_rebuilds_from_its_config_and_paints(kind):
+def test_the_model_rebuilds_from_its_config_and_paints(kind: NoiseKind) -> None:
     model = NoiseModel(SHAPES)
     assert model(torch.zeros(2, 6)).shape == (2, 3, 64, 64)
     assert kind.new_model().config == SHAPES
@@ -96,14 +101,14 @@ def test_the_model_rebuilds_from_its_config_and_paints(kind):
         ({"discriminator_widths": (8,) * 5, "discriminator_scales": 3}, "halves a side of 64 away"),
     ],
 )
-def test_shapes_that_do_not_go_together_are_refused(values, said):
+def test_shapes_that_do_not_go_together_are_refused(values: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         NoiseConfig(**values)
 
 
-def test_the_deepest_discriminator_that_is_allowed_runs():
+def test_the_deepest_discriminator_that_is_allowed_runs() -> None:
     for side, scales in ((64, 2), (128, 3)):
-        config = NoiseConfig(side=side, discriminator_widths=(4,) * 5, discriminator_scales=scales)
+        config = NoiseConfig(side=side, discriminator_widths=(4,) * 5, discriminator_scales=scales)  # type: ignore[arg-type]
         assert build_noise_discriminator(config)(torch.rand(1, 3, side, side))[-1].shape == (1, 1, 1, 1)
 
 
@@ -116,12 +121,12 @@ def test_the_deepest_discriminator_that_is_allowed_runs():
         ({"hold": 64, "noise": {"side": 128}}, r"hold must be noise\.side \(128\)"),
     ],
 )
-def test_what_this_kind_cannot_do_is_one_sentence(values, said):
+def test_what_this_kind_cannot_do_is_one_sentence(values: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         changed(**values)
 
 
-def test_a_step_is_keyed_by_seed_and_step_and_nothing_else(kind, paintings):
+def test_a_step_is_keyed_by_seed_and_step_and_nothing_else(kind: NoiseKind, paintings: FolderReport) -> None:
     first = drawn(kind, 3)
     assert first.z.shape == (3, 6)
     assert first.paintings.shape == (3, 3, 64, 64)
@@ -138,7 +143,7 @@ def test_a_step_is_keyed_by_seed_and_step_and_nothing_else(kind, paintings):
     assert float(many.std()) == pytest.approx(1, abs=0.1)
 
 
-def test_the_generator_s_loss_is_the_game_s_and_nothing_else(kind):
+def test_the_generator_s_loss_is_the_game_s_and_nothing_else(kind: NoiseKind) -> None:
     noise, half, _ = halves(kind, step=5)
     assert set(half.report) == {"adversarial"}
     assert half.code is None
@@ -154,7 +159,7 @@ def test_the_generator_s_loss_is_the_game_s_and_nothing_else(kind):
     assert other.loss.item() == pytest.approx(2 * half.loss.item(), rel=1e-5)
 
 
-def test_penalties_come_on_their_steps(kind):
+def test_penalties_come_on_their_steps(kind: NoiseKind) -> None:
     for step in (0, 1, 2):
         _, _, (loss, report) = halves(kind, step)
         assert ({"r1", "r2"} <= report.keys()) == (step % 2 == 0)
@@ -162,7 +167,7 @@ def test_penalties_come_on_their_steps(kind):
         assert loss.item() == pytest.approx((report["discriminator"] + extra).item(), rel=1e-4)
 
 
-def test_gradients_reach_all_weights_of_both_networks(kind):
+def test_gradients_reach_all_weights_of_both_networks(kind: NoiseKind) -> None:
     kind.discriminator.requires_grad_(False)
     noise, half, _ = halves(kind)
     half.loss.backward()
@@ -179,7 +184,7 @@ def test_gradients_reach_all_weights_of_both_networks(kind):
         assert [name for name in dead if not name.endswith("logit.bias")] == []
 
 
-def test_probes_are_paintings_of_its_side_and_fixed_z(kind, paintings):
+def test_probes_are_paintings_of_its_side_and_fixed_z(kind: NoiseKind, paintings: FolderReport) -> None:
     probes = kind.probes()
     assert probes.photos is None
     assert probes.paintings.shape == (4, 3, 64, 64)
@@ -196,7 +201,7 @@ def test_probes_are_paintings_of_its_side_and_fixed_z(kind, paintings):
     assert NoiseKind(CONFIG, None, few, torch.device("cpu"), None, None).probes() is None
 
 
-def test_what_is_told_is_the_adversarial_loss_of_the_outputs(kind):
+def test_what_is_told_is_the_adversarial_loss_of_the_outputs(kind: NoiseKind) -> None:
     noise, half, _ = halves(kind, step=5)
     told = kind.told(kind.discriminator, noise, half, CONFIG.game, 5)
     assert told.item() == pytest.approx(half.report["adversarial"].item(), rel=1e-5)
@@ -207,7 +212,7 @@ def test_what_is_told_is_the_adversarial_loss_of_the_outputs(kind):
     assert gradient.abs().max() > 0
 
 
-def test_a_generator_of_one_picture_is_found(trainer, tmp_path):
+def test_a_generator_of_one_picture_is_found(trainer: Any, tmp_path: Path) -> None:
     monitor = MonitorConfig(warmup=0, settle=1, settle_steps=0, actions=())
     made = trainer(tmp_path, phases=[{"steps": 8, "batch": 3}], look_every=1, monitor=monitor.model_dump())
     made.kind.painter = lambda model: lambda style: torch.full((4, 3, 64, 64), 0.5)
@@ -215,14 +220,14 @@ def test_a_generator_of_one_picture_is_found(trainer, tmp_path):
     assert "constant_output" in {finding.rule for finding in made.watch.monitor.all_findings}
 
 
-def test_watching_changes_nothing_in_training(unbroken, trainer, tmp_path):
+def test_watching_changes_nothing_in_training(unbroken: Any, trainer: Any, tmp_path: Path) -> None:
     unseen = trainer(tmp_path, look_every=0)
     unseen.run(lambda told: None)
     assert same(state(unseen), unbroken[1])
     assert (unbroken[0] / "health.html").is_file()
 
 
-def test_samples_are_a_grid_of_fixed_z(kind):
+def test_samples_are_a_grid_of_fixed_z(kind: NoiseKind) -> None:
     with torch.no_grad():
         rows, again = kind.samples(kind.model), kind.samples(kind.model)
     assert [len(row) for row in rows] == [8] * 8
@@ -232,7 +237,7 @@ def test_samples_are_a_grid_of_fixed_z(kind):
     assert len({picture.numpy().tobytes() for picture in pictures}) == 64
 
 
-def test_a_run_leaves_a_model_samples_and_a_log(unbroken):
+def test_a_run_leaves_a_model_samples_and_a_log(unbroken: Any) -> None:
     run, _ = unbroken
     assert sorted(p.name for p in (run / "checkpoints").iterdir()) == ["00000002", "00000004"]
     sheet = read_image(run / "samples" / "00000004.png")
@@ -241,7 +246,7 @@ def test_a_run_leaves_a_model_samples_and_a_log(unbroken):
     assert (run / "log.jsonl").read_text().count('"adversarial"') == 4
 
 
-def test_it_learns(trainer, tmp_path):
+def test_it_learns(trainer: Any, tmp_path: Path) -> None:
     """Paintings that are all but black: in a few steps the pictures are darker than those it began with."""
     dark = trainer(tmp_path, phases=[{"steps": 40, "batch": 4}], learning_rate=5e-3, discriminator_learning_rate=5e-3)
     dark.kind.source.style = [picture // 16 for picture in dark.kind.source.style]
@@ -254,10 +259,12 @@ def test_it_learns(trainer, tmp_path):
         assert dark.state.model(z).mean().item() < 0.7 * before
 
 
-def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bit(unbroken, trainer, tmp_path):
+def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bit(
+    unbroken: Any, trainer: Any, tmp_path: Path
+) -> None:
     broken = trainer(tmp_path)
 
-    def stop_at_one(progress):
+    def stop_at_one(progress: Any) -> None:
         if progress.step == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -272,13 +279,13 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bi
     assert same(state(resumed), unbroken[1])
 
 
-def test_other_paintings_are_refused_on_resuming(unbroken, paintings):
+def test_other_paintings_are_refused_on_resuming(unbroken: Any, paintings: FolderReport) -> None:
     fewer = replace(paintings, pictures=paintings.pictures[1:])
     other = Trainer(CONFIG, None, fewer, unbroken[0], cache=None, cpu=True)
     with pytest.raises(UsageError, match="--style holds other pictures"):
         other.resume()
 
 
-def test_no_step_is_given_the_samples_z(kind):
+def test_no_step_is_given_the_samples_z(kind: NoiseKind) -> None:
     samples = kind._z(64, 1)
     assert not any(np.isin(drawn(kind, step).z.numpy(), samples.numpy()).all() for step in range(20))

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import math
 
 import pytest
@@ -7,7 +9,7 @@ from torch import nn
 from sfumato.training.optim import EMA, learning_rate
 
 
-def test_the_average_is_the_weighted_mean_of_what_was_seen():
+def test_the_average_is_the_weighted_mean_of_what_was_seen() -> None:
     """Half-life 8 pictures, 4 a step: each step's weight is half to the power of its age over the half-life."""
     torch.manual_seed(0)
     module = nn.Linear(3, 2)
@@ -25,7 +27,7 @@ def test_the_average_is_the_weighted_mean_of_what_was_seen():
     assert ema.seen == 1024
 
 
-def test_the_average_begins_with_a_short_memory():
+def test_the_average_begins_with_a_short_memory() -> None:
     module = nn.Linear(1, 1, bias=False)
     with torch.no_grad():
         module.weight.zero_()
@@ -42,7 +44,7 @@ def test_the_average_begins_with_a_short_memory():
     assert expected > 0.99
 
 
-def test_the_average_is_copied_and_shares_nothing_with_the_module():
+def test_the_average_is_copied_and_shares_nothing_with_the_module() -> None:
     module, other = nn.Linear(2, 2), nn.Linear(2, 2)
     ema = EMA(module, 10)
     before = module.weight.detach().clone()
@@ -54,7 +56,7 @@ def test_the_average_is_copied_and_shares_nothing_with_the_module():
     assert ema.values.keys() == dict(module.named_parameters()).keys()
 
 
-def test_the_learning_rate_warms_up_and_then_follows_a_cosine():
+def test_the_learning_rate_warms_up_and_then_follows_a_cosine() -> None:
     rates = [learning_rate(step, 110, 10, 0.05) for step in range(110)]
     assert rates[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert rates[10] == 1
@@ -64,7 +66,7 @@ def test_the_learning_rate_warms_up_and_then_follows_a_cosine():
     assert rates[35] == pytest.approx(0.05 + 0.95 * (1 + math.cos(math.pi / 4)) / 2)
 
 
-def test_a_schedule_without_warm_up_or_shorter_than_it_has_rates_all_along():
+def test_a_schedule_without_warm_up_or_shorter_than_it_has_rates_all_along() -> None:
     assert learning_rate(0, 10, 0, 0.1) == 1
     assert [learning_rate(step, 3, 5, 0.1) for step in range(3)] == pytest.approx([0.2, 0.4, 0.6])
     assert learning_rate(5, 5, 5, 0.1) > 0

@@ -1,7 +1,12 @@
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 
 from sfumato.data.batches import BatchSource
+from sfumato.data.folders import FolderReport
 from sfumato.losses.adversarial import OBJECTIVES
 from sfumato.losses.config import Game, LossWeights
 from sfumato.losses.contrastive import style_contrast
@@ -19,6 +24,8 @@ from sfumato.losses.perceptual import (
 )
 from sfumato.networks.generator import GATES
 from sfumato.networks.model import StyleTransferModel, build_discriminator
+from sfumato.networks.perceptual import VGG19
+from sfumato.training.config import TrainConfig
 from sfumato.training.step import discriminator_step, generator_step
 from sfumato.training.targets import Targets
 
@@ -26,7 +33,7 @@ TERMS = {"content", "statistics", "gram", "total_variation", "range", "leak"}
 
 
 @pytest.fixture
-def parts(photos, paintings, config, vgg):
+def parts(photos: FolderReport, paintings: FolderReport, config: TrainConfig, vgg: VGG19) -> Any:
     """What a step needs: (model, discriminator, vgg, batch, descriptions, content, style)."""
     torch.manual_seed(0)
     model = StyleTransferModel(config.model)
@@ -43,13 +50,22 @@ def parts(photos, paintings, config, vgg):
 KEY = (0, 3)  # seed and step
 
 
-def step(parts, *, adversarial=True, identity=2, weights=None, game=None, key=KEY, **more):
+def step(
+    parts: Any,
+    *,
+    adversarial: bool = True,
+    identity: int = 2,
+    weights: Any = None,
+    game: Any = None,
+    key: Any = KEY,
+    **more: Any,
+) -> Any:
     model, discriminator, *rest = parts
     opponent = discriminator if adversarial else None
-    return generator_step(model, opponent, *rest, weights or LossWeights(), identity, game or Game(), key, **more)
+    return generator_step(model, opponent, *rest, weights or LossWeights(), identity, game or Game(), key, **more)  # type: ignore[call-arg]
 
 
-def test_the_loss_is_the_weighted_sum_of_the_report(parts):
+def test_the_loss_is_the_weighted_sum_of_the_report(parts: Any) -> None:
     half = step(parts)
     weights = LossWeights().model_dump()
     assert (
@@ -63,7 +79,7 @@ def test_the_loss_is_the_weighted_sum_of_the_report(parts):
     assert not half.code.requires_grad
 
 
-def test_terms_are_left_out_with_what_they_need(parts):
+def test_terms_are_left_out_with_what_they_need(parts: Any) -> None:
     assert "adversarial" not in step(parts, adversarial=False).report
     assert "identity" not in step(parts, identity=0).report
     model, discriminator, vgg, batch, *rest = parts
@@ -73,7 +89,7 @@ def test_terms_are_left_out_with_what_they_need(parts):
     assert "consistency" not in step((model, discriminator, vgg, without, *rest)).report
 
 
-def test_terms_are_those_of_the_picture_that_was_painted(parts):
+def test_terms_are_those_of_the_picture_that_was_painted(parts: Any) -> None:
     model, discriminator, vgg, batch, described, content, style = parts
     discriminator.eval()  # training would move spectral norm's vectors between the two looks
     half = step(parts)
@@ -92,13 +108,13 @@ def test_terms_are_those_of_the_picture_that_was_painted(parts):
     assert torch.allclose(half.code, model.style_encoder.code(described))
 
 
-def test_terms_with_a_weight_of_their_own_are_those_of_crop_and_patch(parts):
+def test_terms_with_a_weight_of_their_own_are_those_of_crop_and_patch(parts: Any) -> None:
     model, _, vgg, batch, *_ = parts
     only = {"adversarial": False, "identity": 0}
     free = {"content_raw": 1, "laplacian": 1, "sliced": 1, "style_contrast": 1}
     weights = LossWeights(**free)
-    half = step(parts, weights=weights, key=(0, 5), **only)
-    assert half.report.keys() - step(parts, **only).report.keys() == free.keys()
+    half = step(parts, weights=weights, key=(0, 5), **only)  # type: ignore[arg-type]
+    assert half.report.keys() - step(parts, **only).report.keys() == free.keys()  # type: ignore[arg-type]
     features, crop, patch = (vgg(alternate_views(x)) for x in (half.fake, batch.crop, batch.patch))
     expected = {
         "content_raw": raw_content_loss(features[CONTENT_LAYER], crop[CONTENT_LAYER]),
@@ -108,14 +124,14 @@ def test_terms_with_a_weight_of_their_own_are_those_of_crop_and_patch(parts):
     }
     for name, value in expected.items():
         assert float(half.report[name]) == pytest.approx(float(value), rel=1e-4), name
-    assert float(step(parts, weights=weights, key=(0, 6), **only).report["sliced"]) != float(half.report["sliced"])
+    assert float(step(parts, weights=weights, key=(0, 6), **only).report["sliced"]) != float(half.report["sliced"])  # type: ignore[arg-type]
     bare = LossWeights(**dict.fromkeys(LossWeights().model_dump(), 0.0) | free)
-    step(parts, weights=bare, **only).loss.backward()
+    step(parts, weights=bare, **only).loss.backward()  # type: ignore[arg-type]
     assert model.generator.paint.conv.weight.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_game_is_played_by_both_halves(parts, name):
+def test_every_game_is_played_by_both_halves(parts: Any, name: Any) -> None:
     game = OBJECTIVES[name]
     _, discriminator, _, batch, *_ = parts
     discriminator.eval()
@@ -130,7 +146,7 @@ def test_every_game_is_played_by_both_halves(parts, name):
 
 
 @pytest.mark.parametrize("identity", [1, 2, 3])
-def test_identity_is_that_of_photos_and_paintings_under_their_own_codes(parts, identity):
+def test_identity_is_that_of_photos_and_paintings_under_their_own_codes(parts: Any, identity: int) -> None:
     model, _, _, batch, *_ = parts
     photos = (identity + 1) // 2
     pairs = [(batch.thumbnail[i : i + 1], batch.crop[i : i + 1]) for i in range(photos)]
@@ -144,7 +160,7 @@ def test_identity_is_that_of_photos_and_paintings_under_their_own_codes(parts, i
     )
 
 
-def test_gradients_reach_every_parameter_and_no_frozen_one(parts):
+def test_gradients_reach_every_parameter_and_no_frozen_one(parts: Any) -> None:
     model, discriminator, vgg, *_ = parts
     discriminator.requires_grad_(False)
     step(parts).loss.backward()
@@ -158,7 +174,7 @@ def test_gradients_reach_every_parameter_and_no_frozen_one(parts):
     assert all(p.grad is None for p in (*vgg.parameters(), *discriminator.parameters()))
 
 
-def test_the_discriminator_s_half_leaves_the_generator_alone(parts):
+def test_the_discriminator_s_half_leaves_the_generator_alone(parts: Any) -> None:
     model, discriminator, _, batch, *_ = parts
     half = step(parts)
     loss, report = discriminator_step(discriminator, batch, half, Game(), KEY)
@@ -170,7 +186,7 @@ def test_the_discriminator_s_half_leaves_the_generator_alone(parts):
     assert not report["discriminator"].requires_grad
 
 
-def test_the_discriminator_learns_to_tell_and_to_read_the_code(parts):
+def test_the_discriminator_learns_to_tell_and_to_read_the_code(parts: Any) -> None:
     """A few steps on one batch: paintings up, outputs down, and paintings under a wrong code below their own."""
     _, discriminator, _, batch, *_ = parts
     half = step(parts)
@@ -190,7 +206,7 @@ def test_the_discriminator_learns_to_tell_and_to_read_the_code(parts):
     assert right > wrong
 
 
-def test_the_loss_falls_on_one_batch(parts):
+def test_the_loss_falls_on_one_batch(parts: Any) -> None:
     model = parts[0]
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)
     losses = []

@@ -1,26 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
 from sfumato.data.batches import BatchSource
+from sfumato.data.folders import FolderReport
 from sfumato.losses.perceptual import CONTENT_LAYER, alternate_views, luma_view, normalise_features, style_target
+from sfumato.networks.perceptual import VGG19
+from sfumato.training.config import TrainConfig
 from sfumato.training.targets import Targets
 
 
 @pytest.fixture(scope="module")
-def source(photos, paintings):
+def source(photos: FolderReport, paintings: FolderReport) -> BatchSource:
     return BatchSource(photos, paintings, 0, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
-def hashes(paintings):
+def hashes(paintings: FolderReport) -> Any:
     return [p.sha256 for p in paintings.pictures]
 
 
-def parts(target):
+def parts(target: Any) -> Any:
     return [part[layer] for part in (target.mean, target.deviation, target.gram) for layer in part]
 
 
-def test_style_statistics_are_those_of_whole_paintings_in_alternate_views(vgg, source, hashes):
+def test_style_statistics_are_those_of_whole_paintings_in_alternate_views(
+    vgg: VGG19, source: BatchSource, hashes: Any
+) -> None:
     got = Targets(vgg, source, hashes, None).style([3, 1, 3])
     for row, i in enumerate([3, 1, 3]):
         painting = source.style[i][None].float() / 255
@@ -28,8 +38,10 @@ def test_style_statistics_are_those_of_whole_paintings_in_alternate_views(vgg, s
         assert all(torch.equal(g[row], w[0]) for g, w in zip(parts(got), parts(want), strict=True))
 
 
-def test_what_the_disk_kept_is_the_same_bits_and_is_read(vgg, source, hashes, tmp_path):
-    def files():
+def test_what_the_disk_kept_is_the_same_bits_and_is_read(
+    vgg: VGG19, source: BatchSource, hashes: Any, tmp_path: Path
+) -> None:
+    def files() -> Any:
         return {path.name: path for path in (tmp_path / "cache").rglob("*.safetensors")}
 
     fresh = Targets(vgg, source, hashes, tmp_path / "cache").style([0, 2, 2])
@@ -44,7 +56,9 @@ def test_what_the_disk_kept_is_the_same_bits_and_is_read(vgg, source, hashes, tm
     assert torch.equal(swapped.mean["relu1_1"][0], fresh.mean["relu1_1"][2])
 
 
-def test_remembered_content_does_not_depend_on_the_batch_it_was_met_in(vgg, source, hashes, config):
+def test_remembered_content_does_not_depend_on_the_batch_it_was_met_in(
+    vgg: VGG19, source: BatchSource, hashes: Any, config: TrainConfig
+) -> None:
     spec = config.spec(config.phases[0])
     batches = [source.batch(step, spec) for step in range(6)]
     forwards, backwards = (Targets(vgg, source, hashes, None) for _ in range(2))

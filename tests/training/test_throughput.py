@@ -1,18 +1,24 @@
+from __future__ import annotations
+
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sfumato.training.loop import Trainer
 from sfumato.training.throughput import ADVICE, Ticks, throughput
 
 
-def ticks(**seconds):
+def ticks(**seconds: Any) -> Any:
     made = Ticks()
     made.seconds.update(seconds)
     made.all_seconds.update(seconds)
     return made
 
 
-def test_laps_add_up_and_shares_start_afresh(monkeypatch):
+def test_laps_add_up_and_shares_start_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 1.0, 1.5, 3.0, 4.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(now))
     made = Ticks(last=next(now))
@@ -34,7 +40,7 @@ def test_laps_add_up_and_shares_start_afresh(monkeypatch):
         ({"validation": 1}, "validation"),
     ],
 )
-def test_what_holds_a_run_up_is_named(seconds, bottleneck):
+def test_what_holds_a_run_up_is_named(seconds: Any, bottleneck: str) -> None:
     found = throughput(ticks(**seconds), 40)
     assert found.pictures_per_second == pytest.approx(40 / sum(seconds.values()))
     assert found.bottleneck == bottleneck
@@ -45,12 +51,12 @@ def test_what_holds_a_run_up_is_named(seconds, bottleneck):
     assert list(found.shares) == named
 
 
-def test_without_steps_there_is_nothing_to_say():
+def test_without_steps_there_is_nothing_to_say() -> None:
     assert throughput(ticks(), 4) is None
     assert throughput(ticks(data=1), 0) is None
 
 
-def test_a_run_says_where_its_time_went(trainer, tmp_path):
+def test_a_run_says_where_its_time_went(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     made = trainer(tmp_path)
     assert made.throughput() is None
     made.estimate()

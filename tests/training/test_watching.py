@@ -1,12 +1,19 @@
 """The trainer under the monitor: failures are planted into a real, tiny training."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from sfumato.errors import TrainingError
+from sfumato.training.config import TrainConfig
 from sfumato.training.health import read_history
+from sfumato.training.loop import Trainer
 from sfumato.training.monitor import MonitorConfig
 from sfumato.training.state import checkpoints
 
@@ -15,7 +22,7 @@ WATCHED = {"phases": PHASES, "look_every": 2, "checkpoint_every": 4, "identity":
 QUICK = MonitorConfig(warmup=0, settle=1, settle_steps=0)
 
 
-def train(trainer, out, plant=lambda trainer: None, steps=40, **changes):
+def train(trainer: Any, out: Any, plant: Any = lambda trainer: None, steps: int = 40, **changes: Any) -> Any:
     """Run with a planted failure; the sentences that were said, and the error that ended it."""
     changes = {**WATCHED, **changes}
     changes["phases"] = tuple({**phase, "steps": steps} for phase in changes["phases"])
@@ -29,17 +36,17 @@ def train(trainer, out, plant=lambda trainer: None, steps=40, **changes):
     return made, said
 
 
-def found(trainer):
+def found(trainer: Any) -> Any:
     return {finding.rule for finding in trainer.watch.monitor.all_findings}
 
 
-def each_step(change):
+def each_step(change: Any) -> Any:
     """Plants `change(trainer)` after every step."""
 
-    def plant(trainer):
+    def plant(trainer: Any) -> None:
         step = trainer.step
 
-        def stepped():
+        def stepped() -> Any:
             result = step()
             change(trainer)
             return result
@@ -49,7 +56,7 @@ def each_step(change):
     return plant
 
 
-def test_a_healthy_run_raises_no_alarm_and_leaves_its_page(trainer, tmp_path):
+def test_a_healthy_run_raises_no_alarm_and_leaves_its_page(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     made, said = train(trainer, tmp_path, steps=12)
     assert said == []
     assert found(made) == set()
@@ -61,18 +68,18 @@ def test_a_healthy_run_raises_no_alarm_and_leaves_its_page(trainer, tmp_path):
     assert "healthy" in (tmp_path / "health.html").read_text()
 
 
-def test_watching_changes_nothing_in_training(trainer, tmp_path):
+def test_watching_changes_nothing_in_training(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     seen, _ = train(trainer, tmp_path / "seen", steps=5)
     unseen, _ = train(trainer, tmp_path / "unseen", steps=5, look_every=0, log_every=5)
     for (name, one), (_, other) in zip(seen.state.tensors(), unseen.state.tensors(), strict=True):
         assert torch.equal(one, other), name
 
 
-def test_a_batch_that_is_not_finite_is_left_out(trainer, tmp_path):
-    def plant(made):
+def test_a_batch_that_is_not_finite_is_left_out(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    def plant(made: Any) -> None:
         draw = made.kind.draw
 
-        def drawn(step, phase, lap):
+        def drawn(step: Any, phase: Any, lap: Any) -> Any:
             task = draw(step, phase, lap)
             if step == 3:
                 task.batch.crop[:] = float("nan")
@@ -88,8 +95,10 @@ def test_a_batch_that_is_not_finite_is_left_out(trainer, tmp_path):
     assert [line["step"] for line in lines if "decision" in line] == [4]
 
 
-def test_a_constant_generator_is_found_repaired_in_vain_and_given_up_with_a_verdict(trainer, tmp_path):
-    def plant(made):
+def test_a_constant_generator_is_found_repaired_in_vain_and_given_up_with_a_verdict(
+    trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    def plant(made: Any) -> None:
         made.kind.painter = lambda model: lambda style: torch.full_like(made.watch.probes.photos, 0.5)
 
     made, said = train(trainer, tmp_path, plant, monitor=QUICK)
@@ -101,9 +110,9 @@ def test_a_constant_generator_is_found_repaired_in_vain_and_given_up_with_a_verd
     assert actions[-1] == "stop"
 
 
-def test_a_dead_discriminator_is_found(trainer, config, tmp_path):
+def test_a_dead_discriminator_is_found(trainer: Callable[..., Trainer], config: TrainConfig, tmp_path: Path) -> None:
     @each_step
-    def plant(made):
+    def plant(made: Any) -> None:
         with torch.no_grad():
             for parameter in made.state.discriminator.parameters():
                 parameter.zero_()
@@ -113,8 +122,8 @@ def test_a_dead_discriminator_is_found(trainer, config, tmp_path):
     assert "dead_discriminator" in found(made)
 
 
-def test_one_style_for_all_is_found(trainer, tmp_path):
-    def plant(made):
+def test_one_style_for_all_is_found(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
+    def plant(made: Any) -> None:
         painter = made.kind.painter
         made.kind.painter = lambda model: lambda style: painter(model)(0)
 
@@ -123,19 +132,23 @@ def test_one_style_for_all_is_found(trainer, tmp_path):
     assert "swapping the style" in said[0]
 
 
-def test_a_learning_rate_that_is_a_hundred_times_too_high_is_found_and_lowered(trainer, tmp_path):
+def test_a_learning_rate_that_is_a_hundred_times_too_high_is_found_and_lowered(
+    trainer: Callable[..., Trainer], tmp_path: Path
+) -> None:
     made, _ = train(trainer, tmp_path, steps=24, monitor=QUICK, learning_rate=0.1, clip=1e9, warmup=1)
     assert found(made) & {"steps_too_large", "divergence", "not_finite"}
     assert made.watch.monitor.effects.learning_rate < 1
 
 
-def test_a_discriminator_that_wins_is_found(trainer, config, tmp_path):
+def test_a_discriminator_that_wins_is_found(
+    trainer: Callable[..., Trainer], config: TrainConfig, tmp_path: Path
+) -> None:
     """The generator is deaf; the discriminator may learn as fast as it likes, and is shown white as paintings."""
 
-    def plant(made):
+    def plant(made: Any) -> None:
         draw = made.kind.draw
 
-        def drawn(step, phase, lap):
+        def drawn(step: Any, phase: Any, lap: Any) -> Any:
             task = draw(step, phase, lap)
             task.batch.patch.fill_(1)
             return task
@@ -153,7 +166,9 @@ def test_a_discriminator_that_wins_is_found(trainer, config, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_discriminator_that_knows_its_few_paintings_is_found(trainer, config, tmp_path):
+def test_a_discriminator_that_knows_its_few_paintings_is_found(
+    trainer: Callable[..., Trainer], config: TrainConfig, tmp_path: Path
+) -> None:
     """The generator is deaf, and the discriminator may learn as fast as it likes."""
     model = config.model.model_copy(update={"discriminator_spectral": False, "discriminator_widths": (16, 16, 16)})
     made, _ = train(
@@ -163,7 +178,7 @@ def test_a_discriminator_that_knows_its_few_paintings_is_found(trainer, config, 
     assert found(made) & {"discriminator_wins", "overfitting"}  # the second hides behind the first
 
 
-def test_a_raise_of_the_penalty_begins_one(trainer, tmp_path):
+def test_a_raise_of_the_penalty_begins_one(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     made = trainer(tmp_path, **WATCHED)
     phase = made.config.phases[0]
     assert made.stepper.game(phase, made.watch.monitor.effects) == made.config.game
@@ -177,7 +192,7 @@ def test_a_raise_of_the_penalty_begins_one(trainer, tmp_path):
     assert group["lr"] == pytest.approx(0.5 * made.config.learning_rate / 2)  # half of the first of two warm-up steps
 
 
-def test_what_the_monitor_knows_survives_a_resume(trainer, tmp_path):
+def test_what_the_monitor_knows_survives_a_resume(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     whole, _ = train(trainer, tmp_path / "whole", steps=8)
     train(trainer, tmp_path / "parts", steps=8)
     for path in checkpoints(tmp_path / "parts"):

@@ -17,7 +17,7 @@ from sfumato.errors import ModelError
 from sfumato.export.bundle import Bundle, bundle_of, exported_discriminator, round_weights, write_card
 from sfumato.export.eight_bits import calibration_pictures, quantise
 from sfumato.export.graph import StoredWeights, export_graph
-from sfumato.export.parity import check_parity, measure_parity
+from sfumato.export.parity import TOLERANCE, check_parity, measure_parity
 from sfumato.files import digest, new_directory
 from sfumato.inference.session import WEIGHTS
 from sfumato.networks.discriminator import PairDiscriminator
@@ -40,6 +40,7 @@ def export_model(
     card: Mapping[str, Any] | None = None,
     discriminator: nn.Module | None = None,
     overwrite: bool = True,
+    tolerance: float = TOLERANCE,
 ) -> dict[str, float]:
     """Write the bundle statistics.onnx, generator.onnx, model.safetensors and card.json to `directory`; for a model of
     any style also style_encoder.onnx, with a discriminator discriminator.onnx (which paints nothing, and says in
@@ -52,7 +53,7 @@ def export_model(
     channel, and stored so (computed with in 32): a small download, and torch is compared with the same rounded
     weights. Then a decoder's widest convolutions are made 8-bit (`eight_bits.quantise`); the card's ``rounding`` is the
     mean change of a pixel in [0, 1]. Returns the largest differences by graph, before that. ModelError, and nothing
-    kept, where one exceeds `parity.TOLERANCE`; OutputError where `directory` is there and not to be overwritten.
+    kept, where one exceeds ``tolerance``; OutputError where `directory` is there and not to be overwritten.
     """
     in_bytes = isinstance(model, CollectionModel | MatchingModel)
     round_weights(model.cpu().eval(), in_bytes)
@@ -69,7 +70,7 @@ def export_model(
             # The exporter leaves a module, and what lies in it, in the mode that it found the outermost in.
             export_graph(module.eval(), inputs, folder / f"{name}.onnx", input_names, output_names, in_bytes, stored)
         parity = measure_parity(bundle, folder)
-        check_parity(parity)
+        check_parity(parity, tolerance)
         if isinstance(model, MatchingModel):
             bundle.facts["rounding"] = _in_eight_bits(bundle, folder / "decoder.onnx")
         facts = {

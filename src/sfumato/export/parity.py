@@ -45,7 +45,8 @@ def measure_parity(bundle: Bundle, folder: Path) -> dict[str, float]:
     return worst
 
 
-def check_parity(parity: Mapping[str, float]) -> None:
-    """Raises ModelError where a graph differs from torch by more than `TOLERANCE`; ``parity`` is `measure_parity`'s."""
-    if bad := {name: d for name, d in parity.items() if not d <= _TOLERANCES.get(name, TOLERANCE)}:
-        raise ModelError(f"the exported graphs differ from torch by {bad}, more than {TOLERANCE}; nothing was kept")
+def check_parity(parity: Mapping[str, float], tolerance: float = TOLERANCE) -> None:
+    """Raises ModelError where a graph differs from torch by more than ``tolerance``, or, of a graph that is named in
+    `_TOLERANCES`, by more than that; ``parity`` is `measure_parity`'s."""
+    if bad := {name: d for name, d in parity.items() if not d <= _TOLERANCES.get(name, tolerance)}:
+        raise ModelError(f"the exported graphs differ from torch by {bad}, more than {tolerance}; nothing was kept")

@@ -11,22 +11,24 @@ import torch
 from sfumato import __version__
 from sfumato.export.bundle import PHOTO, Bundle, parity_pictures, round_weights, write_card
 from sfumato.export.graph import export_graph
-from sfumato.export.parity import check_parity, measure_parity
+from sfumato.export.parity import TOLERANCE, check_parity, measure_parity
 from sfumato.files import digest, new_directory
 from sfumato.networks.upscaler import SCALE, Upscaler
 from sfumato.onnx_file import LARGEST
 
 
-def export_upscaler(model: Upscaler, directory: Path, card: Mapping[str, Any] | None = None) -> float:
+def export_upscaler(
+    model: Upscaler, directory: Path, card: Mapping[str, Any] | None = None, tolerance: float = TOLERANCE
+) -> float:
     """Write upscaler.onnx, its weights in 16 bits, and card.json to `directory`. Returns the largest difference of a
-    value between torch and ONNX Runtime; ModelError, and nothing kept, where it exceeds `parity.TOLERANCE`."""
+    value between torch and ONNX Runtime; ModelError, and nothing kept, where it exceeds ``tolerance``."""
     round_weights(model.cpu().eval(), False)
     with new_directory(directory) as folder:
         path = folder / "upscaler.onnx"
         export_graph(model, (torch.rand(PHOTO),), path, ["picture"], ["upscaled"])
         bundle = Bundle({"upscaler": (model, (), [], [])}, lambda x: {"upscaler": (x,)}, parity_pictures(), model)
         parity = measure_parity(bundle, folder)
-        check_parity(parity)
+        check_parity(parity, tolerance)
         facts = {
             "model": "upscaler",
             "kind": "upscaler",

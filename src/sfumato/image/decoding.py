@@ -30,10 +30,10 @@ _AS_STORED: dict[int, Callable[[Array], Array]] = {
     8: lambda upright: np.rot90(upright, -1),
 }
 _ON_THEIR_SIDE = (5, 6, 7, 8)
-_BAND_PIXELS = 1 << 18  # about so many are converted at a time
+BAND_PIXELS = 1 << 18  # about so many are converted at a time
 
 
-def decode(found: Opened) -> tuple[Array, Array | None]:
+def decode(found: Opened, band_pixels: int = BAND_PIXELS) -> tuple[Array, Array | None]:
     """``(H, W, 3)`` and, of the same type, the alpha ``(H, W)`` or ``None``: sRGB, upright.
 
     uint8; uint16 for 16-bit grey and, where the extra ``deep`` is installed, 16-bit colour; float32 in ``[0, 1]`` for
@@ -61,7 +61,7 @@ def decode(found: Opened) -> tuple[Array, Array | None]:
             whole = _deep_grey(image, found.page)
     size = image.size[::-1] if whole is None else whole.shape[:2]
     orientation = _orientation(image)
-    bands = _bands(image) if whole is None else iter([whole])
+    bands = _bands(image, band_pixels) if whole is None else iter([whole])
     first = next(bands)
     # What is decoded goes band by band to its place in the upright picture: nothing else is as large as that.
     size = size[::-1] if orientation in _ON_THEIR_SIDE else size
@@ -103,7 +103,7 @@ def _state_colours(image: Image.Image) -> None:
         image.info["icc_profile"] = adobe_rgb_profile()
 
 
-def _bands(image: Image.Image) -> Iterator[Array]:
+def _bands(image: Image.Image, pixels: int) -> Iterator[Array]:
     """A few rows at a time of a loaded picture: ``(h, W, 3)`` or, with alpha, ``(h, W, 4)``, uint8, sRGB."""
     has_alpha = image.has_transparency_data
     is_grey = image.mode in ("L", "La", "LA")
@@ -113,7 +113,7 @@ def _bands(image: Image.Image) -> Iterator[Array]:
     if mode not in ("CMYK", "LAB") and not (mode == "L" and is_grey_profile):
         mode = "RGB"
     transform = _to_srgb(profile, mode) if mode != "LAB" else _lab_to_srgb()
-    rows = max(1, _BAND_PIXELS // image.width)
+    rows = max(1, pixels // image.width)
     for top in range(0, image.height, rows):
         band = image.crop((0, top, image.width, min(top + rows, image.height)))
         alpha = None

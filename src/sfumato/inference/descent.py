@@ -15,13 +15,21 @@ from sfumato.image import Picture
 
 #: How far a pixel moves on average in the first step, of a range of 1, and in a later one at most.
 FIRST, MOST = 0.005, 0.02
+#: What is added to a slope of itself, blurred over 3 pixels and over 7.
+COARSE = (1.0, 2.0)
 _MEMORY = 10  # steps whose curvature is remembered
-_COARSE = (1.0, 2.0)  # what is added to a slope of itself, blurred over 3 pixels and over 7
 
 
-def descend(picture: Picture, gradient: Callable[[Picture], Picture], steps: int, rate: float = 1.0) -> Picture:
+def descend(
+    picture: Picture,
+    gradient: Callable[[Picture], Picture],
+    steps: int,
+    rate: float = 1.0,
+    coarse: Sequence[float] = COARSE,
+) -> Picture:
     """A picture in ``[0, 1]`` after ``steps`` steps of L-BFGS (Nocedal & Wright 2006, Algorithm 7.4) down a loss whose
-    ``gradient`` is given, in any one scale. `FIRST` and `MOST` are multiplied by ``rate``."""
+    ``gradient`` is given, in any one scale. `FIRST` and `MOST` are multiplied by ``rate``; ``coarse`` are the weights
+    of `_coarse`."""
     moves: list[tuple[Picture, Picture]] = []  # of the picture, and of the gradient
     last: tuple[Picture, Picture] | None = None
     for _ in range(steps):
@@ -32,7 +40,7 @@ def descend(picture: Picture, gradient: Callable[[Picture], Picture], steps: int
             if np.vdot(move, change) > 1e-8 * np.linalg.norm(move) * np.linalg.norm(change):
                 moves = [*moves, (move, change)][-_MEMORY:]
         last = picture, slope
-        step = _direction(slope, moves)
+        step = _direction(slope, moves, coarse)
         size = float(np.abs(step).mean())
         if not size:
             break
@@ -41,26 +49,26 @@ def descend(picture: Picture, gradient: Callable[[Picture], Picture], steps: int
     return picture
 
 
-def _direction(slope: Picture, moves: Sequence[tuple[Picture, Picture]]) -> Picture:
+def _direction(slope: Picture, moves: Sequence[tuple[Picture, Picture]], coarse: Sequence[float]) -> Picture:
     """The gradient times the inverse curvature that moves tell of, the oldest first."""
     shares = []
     for move, change in reversed(moves):
         share = np.vdot(move, slope) / np.vdot(change, move)
         slope = slope - share * change
         shares.append(share)
-    slope = _coarse(slope)
+    slope = _coarse(slope, coarse)
     if moves:
         move, change = moves[-1]
-        slope = slope * (np.vdot(move, change) / np.vdot(change, _coarse(change)))
+        slope = slope * (np.vdot(move, change) / np.vdot(change, _coarse(change, coarse)))
     for (move, change), share in zip(moves, reversed(shares), strict=True):
         slope = slope + move * (share - np.vdot(change, slope) / np.vdot(change, move))
     return slope
 
 
-def _coarse(slope: Picture) -> Picture:
-    """A slope plus `_COARSE` times itself, blurred: symmetric and positive, as an inverse curvature is."""
+def _coarse(slope: Picture, weights: Sequence[float] = COARSE) -> Picture:
+    """A slope plus ``weights`` times itself, blurred: symmetric and positive, as an inverse curvature is."""
     found = blurred = slope
-    for octave, weight in enumerate(_COARSE):
+    for octave, weight in enumerate(weights):
         for axis in (2, 3):
             blurred = _blurred(blurred, 2**octave, axis)
         found = found + np.float32(weight) * blurred

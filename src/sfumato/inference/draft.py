@@ -14,7 +14,7 @@ from sfumato.inference.painting_model import PaintingModel
 from sfumato.inference.progress import Work
 from sfumato.inference.sources import ArraySource, EnlargedSource, Source
 from sfumato.inference.style import Style
-from sfumato.inference.tiling import ALIGNMENT, Tile, tiles
+from sfumato.inference.tiling import ALIGNMENT, TILE, Tile, tiles
 
 #: Short side, in pixels, at which marks have the size that they have in the pictures the model learnt from. Larger
 #: photos are painted at this size first, and enlarged.
@@ -57,43 +57,46 @@ class DraftPainting:
         if options.seed:
             self.shift = np.random.default_rng(options.seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT
 
-    def tiles(self) -> Iterator[tuple[Tile, Picture]]:
+    def tiles(self, side: int | None = None) -> Iterator[tuple[Tile, Picture]]:
+        """The painting, tile by tile; ``side`` is a tile's side in pixels, a multiple of ``ALIGNMENT``, by default
+        `TILE`."""
+        side = side or TILE
         if self.mixed == 0:
-            for tile in tiles(self.source.height, self.source.width):
+            for tile in tiles(self.source.height, self.source.width, side):
                 yield tile, self.source.region(tile.rows, tile.columns)
             return
-        for tile, painted in self._painted():
+        for tile, painted in self._painted(side):
             if self.mixed == 1:
                 yield tile, painted
             else:
                 photo = self.source.region(tile.rows, tile.columns)
                 yield tile, photo + np.float32(self.mixed) * (painted - photo)
 
-    def _painted(self) -> Iterator[tuple[Tile, Picture]]:
+    def _painted(self, side: int) -> Iterator[tuple[Tile, Picture]]:
         height, width = self.source.height, self.source.width
         if self.scale == 1:
-            yield from self._tiles(self.source, self.affines)
+            yield from self._tiles(self.source, self.affines, side)
             return
         sizes = [max(SMALLEST_SIDE, round(side / self.scale)) for side in (height, width)]
         small = ArraySource(self.source.reduced(*sizes))
         base = np.empty_like(small.picture)
-        for tile, painted in self._tiles(small, self.affines):
+        for tile, painted in self._tiles(small, self.affines, side):
             base[:, :, tile.rows, tile.columns] = painted
         if self.scale > REPAINTED:
             small_base = self.stylizer.thumbnail(ArraySource(base))
             affines = self.stylizer.measure(small_base, self.code)
-            yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines)
+            yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines, side)
             return
         result: Source
         if self.scale > 1:
             result = EnlargedSource(self.source, base, small.picture)
         else:
             result = ArraySource(resize(base, height, width))
-        for tile in tiles(height, width):
+        for tile in tiles(height, width, side):
             yield tile, result.region(tile.rows, tile.columns)
 
-    def _tiles(self, source: Source, affines: npt.NDArray[np.float32]) -> Iterator[tuple[Tile, Picture]]:
-        regions = list(tiles(source.height, source.width))
+    def _tiles(self, source: Source, affines: npt.NDArray[np.float32], side: int) -> Iterator[tuple[Tile, Picture]]:
+        regions = list(tiles(source.height, source.width, side))
         for number, tile in enumerate(regions, 1):
             self.work.begin(f"tile {number} of {len(regions)}")
             seen = source.region(tile.seen_rows, tile.seen_columns)

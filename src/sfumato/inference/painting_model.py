@@ -20,6 +20,7 @@ from sfumato.inference.inputs import SMALLEST_SIDE, usable
 from sfumato.inference.options import Color
 from sfumato.inference.session import PROVIDERS, WEIGHTS, Shape, load_graph, read_card
 from sfumato.inference.sources import ArraySource, Source
+from sfumato.inference.tiling import check_tile
 from sfumato.style_code import StyleCode
 
 #: Pixels: statistics of a long strip are measured on no more than this.
@@ -33,18 +34,24 @@ class PaintingModel:
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | None = None, threads: int | None = None, device: str = "auto"
+        self,
+        model: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        device: str = "auto",
+        tile: int | None = None,
     ) -> None:
         if device != "auto" and device not in PROVIDERS:
             raise UsageError(f"there is no device {device!r}; choose auto, {' or '.join(PROVIDERS)}")
         if threads is not None:
             check_range(threads, 1, 10_000, "threads")
             threads = min(threads, os.cpu_count() or 1)  # more of them than cores wait for each other
+        if tile is not None:
+            check_tile(tile)
         self.folder, self._decoder = (assets.weights_dir() if model is None else Path(model)).resolve(), None
         if read_card(self.folder).get("kind") == "matching":  # style codes are the shipped model's
             self.folder, self._decoder = assets.weights_dir().resolve(), self.folder
         self.card = Card.read(self.folder)
-        self._threads, self._device = threads, device
+        self._threads, self._device, self._tile = threads, device, tile
 
     @property
     def is_shipped(self) -> bool:

@@ -23,7 +23,7 @@ _KERNEL = np.exp(-(np.arange(-_BLUR, _BLUR + 1, dtype=np.float32) ** 2) / 2)
 _KERNEL /= _KERNEL.sum()
 _FRAME = 3  # places around a picture that is decoded
 _REGION = 4  # cells: half of the side of a window in which colours follow the photo's luma
-_AT_ONCE = 300_000  # pixels that are encoded at once
+AT_ONCE = 300_000  # pixels that are encoded at once
 _EVEN = np.float32(1e-3)  # variance of luma in a window that counts as plain
 _WIDE = 20  # cells: the reach of the window in which colours of plain places are made even
 _PLAIN = np.float32(0.03)  # deviation of colours in a window, above which a place is not plain
@@ -43,13 +43,15 @@ def mirrored(source: Source, rows: slice, columns: slice, margin: int = 0) -> Pi
     return np.pad(source.region(*spans), ((0, 0), (0, 0), *pads), mode="symmetric")
 
 
-def encode_region(networks: FeatureNetworks, source: Source, rows: slice, columns: slice) -> Array:
+def encode_region(
+    networks: FeatureNetworks, source: Source, rows: slice, columns: slice, at_once: int = AT_ONCE
+) -> Array:
     """Places ``(643, h, w)`` of a region that begins on the grid of ``STRIDE``, as the whole picture has them.
 
-    Beyond the picture's border, where the encoder would see black, the picture is mirrored. A large region is encoded
-    strip by strip: the encoder takes 512 bytes a pixel.
+    Beyond the picture's border, where the encoder would see black, the picture is mirrored. A region of more than
+    ``at_once`` pixels is encoded strip by strip: the encoder takes 512 bytes a pixel.
     """
-    step = max(1, _AT_ONCE // ((columns.stop - columns.start) * STRIDE)) * STRIDE
+    step = max(1, at_once // ((columns.stop - columns.start) * STRIDE)) * STRIDE
     if rows.stop - rows.start <= step:
         return networks.encode(mirrored(source, rows, columns, MARGIN))
     strips = (slice(top, min(top + step, rows.stop)) for top in range(rows.start, rows.stop, step))

@@ -116,9 +116,8 @@ class Finish:
         to the recipe. What is transparent takes no part in size and sharpness.
 
         Args:
-            photo: any.
             threads: CPU threads; ``None`` lets ONNX Runtime take one for each core.
-            progress: is called with the share that is done and what is being done; what it raises ends the finishing.
+            progress: is called with the share that is done and what is next; what it raises cancels.
 
         Raises:
             InputError: enlarged, it would be larger than any picture that is read.

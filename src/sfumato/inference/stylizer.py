@@ -47,10 +47,12 @@ class Stylizer(PaintingModel):
         model: folder of an exported model (``sfumato export``); ``None`` takes the one that ships with Sfumato.
         threads: CPU threads of one call; ``None`` lets ONNX Runtime take one for each core.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that works here.
+        tile: side in pixels, a multiple of 16, of the tiles that a picture is painted in; None: 1024, or 640 for a
+            large one. Smaller tiles take less memory and more time.
 
     Raises:
         ModelError: the folder holds no model. (A damaged graph is found when it is loaded.)
-        UsageError: there is no such device, or less than one thread.
+        UsageError: there is no such device, less than one thread, or a tile's side is no multiple of 16.
     """
 
     def choose_quality(self, quality: Quality | None, styles: Sequence[Style]) -> Quality:
@@ -180,7 +182,7 @@ class Stylizer(PaintingModel):
                 DraftPainting(self, wide, each, options, work)
                 if quality == "draft"
                 else self.matched(wide, each, options, work)
-            ).tiles()
+            ).tiles(self._tile)
             for each, work in zip(wanted, Work.of(len(wanted), progress), strict=True)
         ]
         for parts in zip(*paintings, strict=True):

@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from sfumato.errors import UsageError
+
 #: Pixels on a side of what one tile contributes. Larger ones waste less on halos and take more memory.
 TILE = 1024
 #: Pixels around a tile that are painted with it and thrown away: what the networks see, but for what cannot be seen.
 HALO = 96
 #: Tiles lie on this grid, on which the networks' coarser levels are aligned.
 ALIGNMENT = 16
+
+
+def check_tile(side: int) -> None:
+    """Raises UsageError where ``side`` is no multiple of `ALIGNMENT`."""
+    if side < ALIGNMENT or side % ALIGNMENT:
+        raise UsageError(f"tile must be a multiple of {ALIGNMENT}, but is {side!r}")
 
 
 @dataclass(frozen=True)

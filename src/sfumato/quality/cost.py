@@ -119,14 +119,14 @@ def measure_cost(
     return [found[name] for name in sizes]
 
 
-def resident_bytes() -> int | None:
+def resident_bytes(statm: Path = _STATM) -> int | None:
     """Bytes of memory that this process holds now.
 
-    From ``/proc/self/statm``, else from psutil where it is installed, else the high-water mark of ``resource``, which
+    From ``statm`` (proc(5)), else from psutil where it is installed, else the high-water mark of ``resource``, which
     only rises; ``None`` where there is none of them.
     """
     try:
-        return int(_STATM.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(statm.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         pass
     try:
