@@ -40,8 +40,9 @@ def test_tiles_are_the_whole(quality: Quality, size: tuple[int, int], tile: int,
     off = np.abs(tiled - whole)
     if quality == "draft":
         assert off.max() < 1e-4
-    # What is matched takes the nearest feature: the last bits may decide between two in single places.
-    assert (off > 1e-4).mean() < 0.002
+    # What is matched takes the nearest feature: the last bits may decide between two in single places, and colours are
+    # made even about them. A seam would show along its whole length.
+    assert (off > 2 / 255).mean() < 0.001
     assert off.max() < 0.05
     assert np.abs(whole - photo).mean() > 0.02
 
