@@ -86,10 +86,10 @@ def save_run(folder: Path, model: Model, discriminator: nn.Module) -> Path:
     return checkpoint
 
 
-def scene(height: int, width: int, seed: int | Sequence[int] = 0, level: float = 0.5) -> Picture:
-    """A picture of coloured waves and some grain."""
+def scene(height: int, width: int, seed: int | Sequence[int] = 0, level: float = 0.5, length: float = 20) -> Picture:
+    """A picture of coloured waves, of ``length`` pixels a radian at frequency 1, and some grain."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:height, 0:width] / 20
+    y, x = np.mgrid[0:height, 0:width] / length
     waves = np.stack([np.sin(x * a + y * b) for a, b in rng.uniform(0.5, 3, (3, 2))])
     grain = rng.normal(0, 0.06, waves.shape)
     return np.asarray(np.clip(level + 0.25 * waves + grain, 0, 1), np.float32)[None]

@@ -306,7 +306,7 @@ def grainier(picture: Any) -> None:
 
 @pytest.mark.parametrize("edit", [retouched, grainier])
 def test_a_photo_that_was_edited_is_refused(edit: Any, tmp_path: Path) -> None:
-    whole, stylizer, style = 0.1 + 0.8 * scene(240, 320), Stylizer(), Style.named("great-wave")
+    whole, stylizer, style = 0.1 + 0.8 * scene(240, 320, length=40), Stylizer(), Style.named("great-wave")
     out = paint(stylizer, keep(tmp_path / "a.png", whole), tmp_path / "out.png", [style])
     edit(whole)
     with pytest.raises(InputError, match="was edited or saved again since"):
