@@ -22,10 +22,10 @@ from sfumato.image import Photo, to_levels
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.gate import Gate, Wishes, paint_as_wished
 from sfumato.inference.guide import choose
+from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.sources import ArraySource
-from sfumato.inference.style import SMALLEST_SIDE
 from sfumato.inference.tiling import tiles
 from sfumato.metadata import Metadata
 from sfumato.networks.config import CollectionConfig
@@ -242,7 +242,7 @@ def test_gates_need_no_code_and_choices_do(stylizer: Stylizer, photo: Any) -> No
     held = Photo(levels, None, Metadata())
     recipe = Recipe.of(stylizer, [])
 
-    def paint(one: Any, progress: Any) -> Any:
+    def paint(one: Any, progress: Any = None) -> Any:
         return stylizer.paint(held, [], one.options)
 
     painted, chosen = paint_as_wished(stylizer, held, [], recipe, Wishes(gates=(Gate("clipping", 1e6),)), paint)

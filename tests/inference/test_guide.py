@@ -8,7 +8,7 @@ import pytest
 from sfumato.errors import UsageError
 from sfumato.inference import Style, Stylizer, guide
 from sfumato.inference.guide import LOOKS, Look, choose
-from sfumato.inference.style_distance import small_copy, style_distance
+from sfumato.inference.style_distance import SHORT, small_copy, style_distance
 from support import scene
 
 
@@ -93,6 +93,6 @@ def test_the_bound_is_found_on_curves_of_many_shapes(power: float, keep: float) 
 
 
 def test_a_strip_and_a_small_photo_are_looked_at_too(stylizer: Stylizer, style: Style) -> None:
-    assert small_copy(scene(400, 900)).shape == (1, 3, guide.SHORT, 432)
+    assert small_copy(scene(400, 900)).shape == (1, 3, SHORT, 432)
     for size in ((16, 200), (40, 24)):
         assert 0 <= choose(stylizer, scene(*size), style).strength <= 1

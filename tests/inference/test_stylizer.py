@@ -340,9 +340,9 @@ def test_masks_of_any_kind_of_number(stylizer: Stylizer, style: Any, kind: Any) 
         (np.full((40, 60), np.nan), r"float in \[0, 1\]"),
         (np.full((40, 60), -0.1), r"float in \[0, 1\]"),
         (np.full((40, 60), 1, np.int64), "int64"),
-        (np.zeros((40, 60, 3), np.uint8), r"of shape \(40, 60, 3\)"),
-        ("mask.png", "but is str"),
-        (None, "but is NoneType"),
+        (np.zeros((40, 60, 3), np.uint8), r"must have shape \(H, W\)"),
+        ("mask.png", "cannot read mask.png"),
+        (None, r"must have shape \(H, W\)"),
     ],
 )
 def test_masks_that_are_none(stylizer: Stylizer, style: Any, mask: Any, said: str) -> None:
