@@ -13,7 +13,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 # A process a core, one thread each: threads of several processes would wait for each other.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 LIGHT_TESTS := $(addprefix tests/,test_errors.py test_metadata.py test_readme.py test_sheet.py test_style_code.py \
-	test_tables.py assets/test_assets.py inference/test_library.py inference/test_sources.py inference/test_tiling.py)
+	test_tables.py assets/test_assets.py inference/test_library.py inference/test_pixel_readers.py inference/test_tiling.py)
 # Where a test meets a None that it does not expect, it fails anyway; scipy and yaml have no types.
 TEST_TYPES := --explicit-package-bases --follow-imports=silent --no-strict-optional --implicit-reexport \
 	--allow-untyped-calls --disable-error-code=import-untyped --disable-error-code=var-annotated

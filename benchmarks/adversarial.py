@@ -49,7 +49,7 @@ def main() -> None:
     photos = [thumbnail(read_image(photo_files[i % len(photo_files)]), arguments.short) for i in range(len(paintings))]
     shipped = Stylizer()
     real = seen(paintings)
-    of_photos = [shipped.look(photo)[1] for photo in photos]
+    of_photos = [shipped.encode_full(photo)[1] for photo in photos]
 
     features, contents, rows = [], [], [photos[::15][:10], paintings[::15][:10]]
     found: dict[str, object] = {"pairs": len(photos)}
@@ -62,7 +62,7 @@ def main() -> None:
         ]
         features.append(seen(painted))
         contents.append(
-            np.array([content_distance(shipped.look(p)[1], s) for p, s in zip(painted, of_photos, strict=True)])
+            np.array([content_distance(shipped.encode_full(p)[1], s) for p, s in zip(painted, of_photos, strict=True)])
         )
         figures: dict[str, object] = {
             "kid": round(kid_value(features[-1], real), 4),

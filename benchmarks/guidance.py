@@ -22,8 +22,8 @@ import torch
 from sfumato.image import read_image, resize
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.guide import choose
+from sfumato.quality.evaluator import Evaluator, OutputProvider
 from sfumato.quality.intervals import mean_interval, sign_flip_test
-from sfumato.quality.judge import Judge, Source
 from sfumato.quality.pairs import Pair, read_pairs
 
 STRENGTHS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
@@ -42,15 +42,15 @@ def main() -> None:
     torch.set_num_threads(1)  # the pairs share the cores
     stylizer = Stylizer(threads=1)
     styles = {path: Style.from_image(path, stylizer=stylizer) for path in {pair.style for pair in pairs}}
-    judge = Judge(pairs, cache=arguments.cache, workers=os.cpu_count() or 1)
+    evaluator = Evaluator(pairs, cache=arguments.cache, workers=os.cpu_count() or 1)
 
     def judged(name: str, settings: dict[Pair, tuple[float, float]]) -> dict[str, np.ndarray]:
         def paint(pair: Pair) -> np.ndarray:
             strength, stroke = settings[pair]
             return stylizer(pair.content, styles[pair.style], strength, stroke=stroke, quality="draft")
 
-        found = judge.judge(name, Source(paint, lambda pair: f"{stylizer.card.digest} {settings[pair]}"))
-        return {what: np.array([row.figures[what] for row in found.rows]) for what in ("content", "style", "texture")}
+        found = evaluator.evaluate(name, OutputProvider(paint, lambda pair: f"{stylizer.card.digest} {settings[pair]}"))
+        return {what: np.array([row.values[what] for row in found.rows]) for what in ("content", "style", "texture")}
 
     fixed = [judged(f"{strength:g}", dict.fromkeys(pairs, (strength, 1.0))) for strength in STRENGTHS]
     means = [each["content"].mean() for each in fixed]
@@ -75,12 +75,12 @@ def main() -> None:
                 "p by pair": sign_flip_test(gain, list(range(len(gain)))),
             }
         strength = STRENGTHS[above - 1] + share * (STRENGTHS[above] - STRENGTHS[above - 1])
-        looks = [len(choice.looks) for choice in chosen.values()]
+        trials = [len(choice.trials) for choice in chosen.values()]
         report.append(
             {
                 "keep": keep, "content": round(float(content), 4), "fixed strength": round(float(strength), 3),
-                "kept, asked at least": [round(float(np.min([c.kept for c in chosen.values()])), 3), keep],
-                "looks": [min(looks), float(np.mean(looks)), max(looks)], **line,
+                "kept, asked at least": [round(float(np.min([c.content_kept for c in chosen.values()])), 3), keep],
+                "trials": [min(trials), float(np.mean(trials)), max(trials)], **line,
             }
         )  # fmt: skip
         print(json.dumps(report[-1], indent=1), flush=True)

@@ -55,8 +55,8 @@ from sfumato.quality.strokes import (
 from sfumato.quality.style import (
     StyleStatistics,
     luma_view,
+    mean_distances,
     retrieval_rank,
-    spread,
     statistics_distance,
     texture_distance,
 )
@@ -118,12 +118,12 @@ class Paintings:
             self.statistics[name] = StyleStatistics.of(backbone.name, backbone.features(x), view)
             self.places[name] = places(view)
             halves.append(half_distance(lambda half: backbone.features(half, 8), x))
-        self.scales = spread(list(self.statistics.values()))
+        self.scales = mean_distances(list(self.statistics.values()))
         both = [(self.places[self.names[i]], self.places[self.names[j]]) for i, j in neighbours(len(self.names))]
         self.local = LocalScale.of(halves, [float(np.mean(local_distances(a, b))) for a, b in both])
 
 
-def measured(pair: Pair, output: Path, paintings: Paintings, short: int) -> dict[str, float]:
+def measure_defects(pair: Pair, output: Path, paintings: Paintings, short: int) -> dict[str, float]:
     """The figures of one picture."""
     backbone, name = judge(), pair.style.name
     photo = at(pair.content, short)
@@ -163,7 +163,7 @@ def judged(
     pairs: list[Pair], files: Mapping[Pair, Path], paintings: Paintings, short: int
 ) -> dict[str, tuple[float, float, float]]:
     """Every figure of one method, with its interval."""
-    rows = [measured(pair, files[pair], paintings, short) for pair in pairs]
+    rows = [measure_defects(pair, files[pair], paintings, short) for pair in pairs]
     rng, styles = np.random.default_rng(0), [pair.style.name for pair in pairs]
     return {key: with_interval([row[key] for row in rows], styles, rng) for key in ARROWS}
 

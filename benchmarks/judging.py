@@ -41,7 +41,7 @@ def small() -> None:
             rng = np.random.default_rng([repeat, n])
             x, y = (Features("simulated", rng.standard_normal((n, WIDTH)) * scale) for _ in range(2))
             plain.append(fid(Moments.of(x), Moments.of(y)).value)
-            found = kid(x, y, subsets=2, size=50).figure
+            found = kid(x, y, subsets=2, size=50).estimate
             kernel.append(found.low <= 0 <= found.high)
             try:
                 limit = fid_infinity(x, y, seed=repeat)
@@ -66,8 +66,8 @@ def intervals() -> None:
                 found = crossed_interval(y)
                 hits += found.low <= 3 <= found.high
             named = zip(split, ("styles", "photos", "rest"), strict=True)
-            said = ", ".join(f"{share:.0%} {name}" for share, name in named)
-            print(f"{shape[0]:3} x {shape[1]:<3} variance of {said:34} {hits / 2000:.1%}", flush=True)
+            message = ", ".join(f"{share:.0%} {name}" for share, name in named)
+            print(f"{shape[0]:3} x {shape[1]:<3} variance of {message:34} {hits / 2000:.1%}", flush=True)
 
 
 def speed(photos: Path, paintings: Path) -> None:

@@ -45,7 +45,7 @@ def main() -> None:
     def enlarged(pictures: list[np.ndarray]) -> Features:
         return named(seen(resize(picture, 160, 160) for picture in pictures))  # features were learnt at 224 pixels
 
-    def spread(features: Features) -> float:
+    def mean_distances(features: Features) -> float:
         return float(np.mean([np.linalg.norm(a - b) for a, b in pairwise(features.arrays)]))
 
     models = [Imaginer(path) for path in arguments.models]
@@ -62,9 +62,12 @@ def main() -> None:
         sets[path.name] = enlarged(pictures)
         sheet.append(pictures[:10])
     for name, features in sets.items():
-        figure = kid(features, real, subsets=2).figure
-        values = [round(v, 4) for v in (figure.value, figure.low, figure.high)]
-        print(json.dumps({name: {"kid": values, "diversity": round(spread(features) / spread(real), 3)}}), flush=True)
+        estimate = kid(features, real, subsets=2).estimate
+        values = [round(v, 4) for v in (estimate.value, estimate.low, estimate.high)]
+        print(
+            json.dumps({name: {"kid": values, "diversity": round(mean_distances(features) / mean_distances(real), 3)}}),
+            flush=True,
+        )
     if arguments.sheet:
         cells = [list(row) for row in zip(*sheet, strict=True)]
         titles = ["painting", *(path.name for path in arguments.models)]

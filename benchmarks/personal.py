@@ -45,7 +45,7 @@ from sfumato.personal.service import create
 from sfumato.personal.space import StyleSpace
 from sfumato.quality.intervals import Interval, crossed_interval_of, mean_interval
 from sfumato.quality.similarity import content_distance
-from sfumato.quality.style import StyleStatistics, luma_view, spread, statistics_distance, texture_distance
+from sfumato.quality.style import StyleStatistics, luma_view, mean_distances, statistics_distance, texture_distance
 from sfumato.style_code import StyleCode
 
 LIKES, DRAWS = 15, 3
@@ -99,7 +99,7 @@ class Data:
 
         def encode(work: Work) -> np.ndarray:
             code = self.stylizer.encode(self.folder / work.file)
-            return np.concatenate([code.vector, code.look])
+            return np.concatenate([code.vector, code.channel_stats])
 
         name = f"codes-{self.stylizer.card.digest[:12]}"
         return [StyleCode(x[:size], self.stylizer.card.model, x[size:]) for x in self._each(name, works, encode)]
@@ -225,15 +225,17 @@ def instant(data: Data, photos: int, side: int) -> dict[str, Any]:
 
 
 def banks(data: Data, photos: int, side: int) -> dict[str, Any]:
-    def measured(picture: Picture) -> StyleStatistics:
+    def measure_defects(picture: Picture) -> StyleStatistics:
         x = small(picture, SIDE)
         return StyleStatistics.of(judge().name, judge().features(x), judge().features(luma_view(x)))
 
-    units = spread([measured(read_image(data.folder / work.file)) for work in data.others[:: len(data.others) // 24]])
+    units = mean_distances(
+        [measure_defects(read_image(data.folder / work.file)) for work in data.others[:: len(data.others) // 24]]
+    )
     distances = {"style": (statistics_distance, units[0]), "texture": (texture_distance, units[1])}
     rows: list[dict[str, Any]] = []
     for artist in data.persons:
-        own = {work: measured(read_image(data.folder / work.file)) for work in data.of(artist)}
+        own = {work: measure_defects(read_image(data.folder / work.file)) for work in data.of(artist)}
         for draw, (liked, held, disliked, _) in enumerate(draws(data, artist)):
             with tempfile.TemporaryDirectory() as store:
                 os.environ["SFUMATO_PERSONAL"] = store
@@ -243,7 +245,7 @@ def banks(data: Data, photos: int, side: int) -> dict[str, Any]:
                 shown = [small(read_image(photo), side) for photo in data.shown(artist, draw, photos)]
                 row: dict[str, Any] = {"artist": artist, "draw": draw, "pictures": len(style.pictures)}
                 for quality in ("draft", "standard"):
-                    seen = [measured(data.stylizer(photo, style, quality=quality)) for photo in shown]
+                    seen = [measure_defects(data.stylizer(photo, style, quality=quality)) for photo in shown]
                     for name, (distance, unit) in distances.items():
                         found = [distance(one, own[work], unit) for one in seen for work in held]
                         row[f"{quality}_{name}"] = round(float(np.mean(found)), 3)
@@ -313,7 +315,7 @@ def preference(data: Data, seeds: int) -> dict[str, Any]:
                 order = rng.permutation(free)
                 pool, test = order[:200], order[200:400]
                 pairs = np.array([pair for pair in rng.choice(test, (2000, 2)) if pair[0] != pair[1]])
-                measure = Measure(found, codes, pairs, utility)
+                measure = RecordNorm(found, codes, pairs, utility)
                 person = Person(utility, codes, rng)
                 given = (data.space, likes, dislikes)
                 measure("likes_alone", PreferenceModel.fit(*given, found=known))
@@ -358,7 +360,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Measure:
+class RecordNorm:
     """Notes accuracy and calibration error of models, by name."""
 
     found: dict[str, list[tuple[float, float]]]

@@ -40,7 +40,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from sfumato import Style, Stylizer
 from sfumato.image import as_image, read_image, resize, to_uint8, write_image
 from sfumato.inference.matched_painting import MatchedPainting, plan_scales
-from sfumato.inference.sources import ArraySource
+from sfumato.inference.pixel_readers import ArrayReader
 from sfumato.inference.style_bank import make_bank
 from sfumato.inference.tiling import tiles
 from sfumato.losses.perceptual import STYLE_LAYERS, gram_loss, luma_view, statistics_loss, style_target
@@ -153,9 +153,9 @@ def size(quick: bool) -> None:
         large, drifts, ratios = resize(photo, side, side), [], []
         for picture in sample_styles()[:3]:
             style = Style.from_image(picture)
-            small, seen = stylizer(photo, style), resize(stylizer(large, style), 512, 512)
-            drifts.append(np.abs(cells(seen) - cells(small)).mean() * 255)
-            ratios.append(np.divide(distances(vgg, seen, picture), distances(vgg, small, picture)))
+            small, padded = stylizer(photo, style), resize(stylizer(large, style), 512, 512)
+            drifts.append(np.abs(cells(padded) - cells(small)).mean() * 255)
+            ratios.append(np.divide(distances(vgg, padded, picture), distances(vgg, small, picture)))
         of_style, of_texture = np.mean(ratios, 0)
         print(
             f"size      {megapixels:g} MP: colours {np.mean(drifts):.1f}/255 from the 512 px picture, "
@@ -177,11 +177,11 @@ def seams() -> None:
     for height, width in ((700, 933), (517, 1203)):
         photo = resize(sample_photos()[1], height, width)
         for name in STYLES:
-            affines = stylizer.affines(photo, Style.named(name).code)
-            whole = stylizer.decode(photo, affines)
+            norm_params = stylizer.norm_params(photo, Style.named(name).code)
+            whole = stylizer.decode(photo, norm_params)
             for tile in tiles(height, width, tile=256):
-                seen = np.ascontiguousarray(photo[:, :, tile.seen_rows, tile.seen_columns])
-                part = stylizer.decode(seen, affines, tile.origin)[:, :, tile.inner[0], tile.inner[1]]
+                padded = np.ascontiguousarray(photo[:, :, tile.padded_rows, tile.padded_columns])
+                part = stylizer.decode(padded, norm_params, tile.origin)[:, :, tile.inner[0], tile.inner[1]]
                 worst = max(worst, float(np.abs(part - whole[:, :, tile.rows, tile.columns]).max()))
     print(f"seams     draft: {worst * 255:.2f}/255 at most")
     photo, style, worst = resize(sample_photos()[1], 700, 933), Style.named("starry-night"), 0.0
@@ -190,7 +190,7 @@ def seams() -> None:
     painted = []
     for side in (256, 1024):
         output = np.empty_like(photo)
-        painting = MatchedPainting(stylizer.networks, ArraySource(photo), banks, scales)
+        painting = MatchedPainting(stylizer.networks, ArrayReader(photo), banks, scales)
         for region, part in painting.tiles(side):
             output[:, :, region.rows, region.columns] = part
         painted.append(output)
@@ -223,12 +223,12 @@ def memory() -> None:
 def limit() -> None:
     """What share of the machine's convolution peak the generator reaches."""
     stylizer, photo = Stylizer(threads=2), resize(sample_photos()[0], 1024, 1024)
-    affines = stylizer.affines(photo, Style.named("starry-night").code)
-    took = median(seconds(lambda: stylizer.decode(photo, affines)) for _ in range(7))
+    norm_params = stylizer.norm_params(photo, Style.named("starry-night").code)
+    took = median(seconds(lambda: stylizer.decode(photo, norm_params)) for _ in range(7))
     config = ModelConfig.parse(json.loads((stylizer.folder / "card.json").read_text())["config"], "card.json")
     model = StyleTransferModel(config).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.generator(torch.from_numpy(photo), torch.from_numpy(affines))
+        model.generator(torch.from_numpy(photo), torch.from_numpy(norm_params))
     work = counter.get_total_flops() / 2e9
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])],

@@ -24,7 +24,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from sfumato.data.folders import look
+from sfumato.data.folders import load_folder
 from sfumato.image import write_image
 from sfumato.training.config import load_recipe
 from sfumato.training.loop import Trainer
@@ -48,24 +48,26 @@ def folders(root: Path) -> tuple[Path, Path]:
 
 def step_ratio(recipe: str, steps: int, rounds: int, root: Path) -> dict[str, object]:
     content, style = folders(root)
-    config = load_recipe(recipe, ["phases=[{steps=100000,batch=2,crop=192,thumbnails=[192]}]", "content_variants=1"])
-    photos, paintings = (look(folder, short=config.hold, least=PICTURES) for folder in (content, style))
+    config = load_recipe(recipe, ["phases=[{steps=100000,batch=2,crop=192,thumbnails=[192]}]", "crops_per_photo=1"])
+    photos, paintings = (
+        load_folder(folder, short=config.short_side, min_pictures=PICTURES) for folder in (content, style)
+    )
     trainer = Trainer(config, photos, paintings, root / "run", cache=None, cpu=True)
-    phase, kind = config.phase(0), trainer.kind
+    phase, task = config.phase(0), trainer.task
     model, discriminator = trainer.state.model, trainer.state.discriminator
     for index in range(PICTURES):  # all targets known
         for luma in (False, True):
-            kind.targets._painting(index, luma)
+            task.targets._painting(index, luma)
     for step in range(40):
-        kind.draw(step, phase, lambda name: None)
-    drawn = kind.draw(0, phase, lambda name: None)
+        task.draw(step, phase, lambda name: None)
+    batch = task.draw(0, phase, lambda name: None)
 
     def bare() -> None:
         discriminator.requires_grad_(False)
-        half = kind.generator_half(model, discriminator, drawn, config.weights, config.game, 1)
-        half.loss.backward()
+        output = task.generator_step(model, discriminator, batch, config.weights, config.adversarial, 1)
+        output.loss.backward()
         discriminator.requires_grad_(True)
-        loss, _ = kind.discriminator_half(discriminator, drawn, half, config.game, 1)
+        loss, _ = task.discriminator_step(discriminator, batch, output, config.adversarial, 1)
         loss.backward()
         for network in (model, discriminator):
             network.zero_grad()
@@ -78,22 +80,22 @@ def step_ratio(recipe: str, steps: int, rounds: int, root: Path) -> dict[str, ob
 
     for once in (trainer.step, bare):
         timed(once)  # warm
-    trainer.ticks.restart()
+    trainer.timer.restart()
     whole, passes = [], []
     for _ in range(rounds):
         whole.append(timed(trainer.step))
-        trainer.ticks.lap("other")
-        kept = dict(trainer.ticks.all_seconds)
+        trainer.timer.record("other")
+        kept = dict(trainer.timer.all_seconds)
         passes.append(timed(bare))
-        trainer.ticks.restart()
-        trainer.ticks.all_seconds.update(kept)
-    total = sum(trainer.ticks.all_seconds.values())
+        trainer.timer.restart()
+        trainer.timer.all_seconds.update(kept)
+    total = sum(trainer.timer.all_seconds.values())
     return {
         "recipe": recipe,
         "step_seconds": round(median(whole), 3),
         "bare_seconds": round(median(passes), 3),
         "ratio": round(median(a / b for a, b in zip(whole, passes, strict=True)), 3),
-        "laps": {name: round(s / total, 3) for name, s in trainer.ticks.all_seconds.items()},
+        "laps": {name: round(s / total, 3) for name, s in trainer.timer.all_seconds.items()},
     }
 
 
@@ -103,8 +105,8 @@ def pictures_per_second(processes: int, threads: int, root: Path) -> float:
     start = [sys.executable, "-m"]
     if processes > 1:
         start += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
-    sets = ["phases=[{steps=20,batch=4,crop=128,thumbnails=[128],large=2}]", "log_every=5", "content_variants=1"]
-    sets += ["identity=2", "look_every=0", "sample_every=1000"]
+    sets = ["phases=[{steps=20,batch=4,crop=128,thumbnails=[128],large=2}]", "log_every=5", "crops_per_photo=1"]
+    sets += ["identity=2", "probe_every=0", "sample_every=1000"]
     options = [f"--set={value}" for value in sets]
     command = [*start, "sfumato", "train", "--content", root / "photos", "--style", root / "paintings", "--out", out]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}

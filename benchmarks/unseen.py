@@ -54,7 +54,7 @@ def named(features: np.ndarray) -> Features:
 
 def kid_value(a: np.ndarray, b: np.ndarray) -> float:
     """KID of two sets of features (N, D), over all of them."""
-    return kid(named(a), named(b), subsets=2).figure.value
+    return kid(named(a), named(b), subsets=2).estimate.value
 
 
 def jackknife(value: Callable[[np.ndarray], float], count: int) -> float:

@@ -20,7 +20,7 @@ from unseen import rows_of
 
 from sfumato.assets import weights_dir
 from sfumato.image import Picture, read_image, resample, resize, write_image
-from sfumato.inference.upscale import upscaled
+from sfumato.inference.upscale import upscale_array
 from sfumato.quality.intervals import mean_interval
 from sfumato.quality.similarity import psnr, ssim
 from sfumato.sheet import contact_sheet
@@ -38,7 +38,7 @@ def both_ways(x: Picture) -> tuple[Picture, Picture]:
         return np.clip(resample(y, *size, Image.Resampling.BICUBIC), 0, 1)
 
     small = bicubic(x, height // 2, width // 2)
-    return bicubic(small, height, width), upscaled(small, 1)
+    return bicubic(small, height, width), upscale_array(small, 1)
 
 
 def compared(pictures: list[Picture]) -> tuple[dict[str, object], np.ndarray]:

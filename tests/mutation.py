@@ -123,23 +123,23 @@ class Watch:
         Raises:
             AssertionError: one took too much, or said more than a sentence.
         """
-        began, said = time.process_time(), ""
+        began, message = time.process_time(), ""
         # A hang inside a library cannot be interrupted: the process ends, and its stack says where.
         faulthandler.dump_traceback_later(_HANGS, exit=True)
         try:
             for reader in readers:
-                said = ""
+                message = ""
                 try:
                     reader()
                 except SfumatoError as problem:
-                    said = str(problem)
+                    message = str(problem)
                 except Exception as problem:
                     problem.add_note(f"while {name} was read")
                     raise
-                assert "\n" not in said, f"{name}: {said}"
-                assert len(said) < 2000, f"{name}: {said[:2000]}"
+                assert "\n" not in message, f"{name}: {message}"
+                assert len(message) < 2000, f"{name}: {message[:2000]}"
         finally:
             faulthandler.cancel_dump_traceback_later()
-        self.outcomes["refused" if said else "read"] += 1
+        self.outcomes["refused" if message else "read"] += 1
         assert time.process_time() - began < SECONDS, name
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < self._limit, name

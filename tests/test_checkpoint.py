@@ -113,7 +113,7 @@ def test_a_config_that_is_absent_damaged_or_another_model_s_is_a_model_error(sav
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         (json.dumps({**CONFIG.model_dump(), "blocks": 1_000_000}), "blocks is wrong.*less than or equal to 64"),
         (json.dumps({**CONFIG.model_dump(), "widths": [8, 12, 10**6]}), r"widths\.2 is wrong"),
@@ -122,10 +122,10 @@ def test_a_config_that_is_absent_damaged_or_another_model_s_is_a_model_error(sav
         ("[" * 200_000, "cannot read the model"),
     ],
 )
-def test_a_config_that_asks_for_the_absurd_is_refused_at_once(saved: Any, config: Any, said: str) -> None:
+def test_a_config_that_asks_for_the_absurd_is_refused_at_once(saved: Any, config: Any, message: str) -> None:
     path, _ = saved
     with_metadata(path, config=config)
-    with pytest.raises(ModelError, match=said):
+    with pytest.raises(ModelError, match=message):
         load_model(path)
 
 

@@ -38,7 +38,7 @@ def test_check_image_takes_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "said"),
+    ("x", "message"),
     [
         (np.zeros((3, 4, 5), np.float32), "shape"),
         (np.zeros((1, 3, 4, 5), np.float64), "float64"),
@@ -50,8 +50,8 @@ def test_check_image_takes_the_contract() -> None:
         (np.full((1, 3, 4, 5), np.inf, np.float32), "inf"),
     ],
 )
-def test_check_image_refuses_what_is_not(x: np.ndarray, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_check_image_refuses_what_is_not(x: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         check_image(x, "the photo")
 
 

@@ -41,7 +41,7 @@ def test_a_config_is_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"losss": {}}, "unknown key losss (did you mean loss?); valid keys here: loss, phases, warmup, name"),
         ({"qqq": 1}, "unknown key qqq; valid keys here: loss, phases, warmup, name"),
@@ -56,12 +56,12 @@ def test_a_config_is_frozen() -> None:
         ({"a": 1, "b": 2, "c": 3}, "(and 2 more to correct)"),
     ],
 )
-def test_an_error_is_one_sentence_with_the_way_out(values: dict[str, object], said: str) -> None:
+def test_an_error_is_one_sentence_with_the_way_out(values: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         Recipe.parse(values, "my.toml")
     text = str(caught.value)
     assert text.startswith("my.toml: ")
-    assert said in text
+    assert message in text
     assert "\n" not in text
     assert len(text) < 250
 
@@ -101,8 +101,8 @@ def test_toml_from_strangers_is_one_sentence(tmp_path: Path) -> None:
     with open(tmp_path / "huge.toml", "wb") as file:
         file.truncate(60_000_000_000)
     wrong = {"deep": "nested too deeply", "long": "not valid TOML", "pipe": "no regular file", "huge": "more than 1 MB"}
-    for name, said in wrong.items():
-        with pytest.raises(UsageError, match=said) as caught:
+    for name, message in wrong.items():
+        with pytest.raises(UsageError, match=message) as caught:
             load_toml(tmp_path / f"{name}.toml")
         assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match=r"^unknown key \\nx+\.\.\.; valid") as caught:

@@ -36,7 +36,7 @@ from drawn_photos import PHOTOS
 from sfumato.image import as_image, to_uint8
 from sfumato.inference import Stylizer
 from sfumato.inference.matched_painting import MatchedPainting, plan_scales
-from sfumato.inference.sources import ArraySource
+from sfumato.inference.pixel_readers import ArrayReader
 from sfumato.inference.style import Style
 from sfumato.inference.style_bank import make_bank
 
@@ -204,7 +204,7 @@ def _residual_less(case: Case) -> Pixels:
     *first, last = plan_scales(*picture.shape[2:])
     scales = [*first, replace(last, weights=replace(last.weights, residual=last.weights.residual - 0.05))]
     banks = [make_bank(networks, Style.named(case.style).pictures, scale.short, 0) for scale in scales]
-    [(_, painted)] = MatchedPainting(networks, ArraySource(picture), banks, scales).tiles()
+    [(_, painted)] = MatchedPainting(networks, ArrayReader(picture), banks, scales).tiles()
     return to_uint8(painted)
 
 

@@ -43,7 +43,7 @@ from sfumato.image import (
     write_photo,
 )
 from sfumato.image.decoding import decode
-from sfumato.image.opening import opened
+from sfumato.image.opening import open_picture
 from sfumato.metadata import Metadata
 
 LEVEL = 1 / 255
@@ -350,7 +350,7 @@ def test_what_is_not_a_picture_file(tmp_path: Path) -> None:
     (tmp_path / "page.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     Image.new("RGB", (4, 4)).save(tmp_path / "x.ppm")  # Pillow reads it; it is not on the list
     os.mknod(tmp_path / "socket.jpg", stat.S_IFSOCK | 0o600)
-    for name, said in {
+    for name, message in {
         "empty.jpg": "the file is empty",
         "text.jpg": "none of JPEG, PNG, WEBP, TIFF, BMP, GIF",
         "page.svg": "none of JPEG",
@@ -361,7 +361,7 @@ def test_what_is_not_a_picture_file(tmp_path: Path) -> None:
         "nul\0.jpg": "check the name",
         "x" * 300: "check the name",
     }.items():
-        with pytest.raises(InputError, match=said) as caught:
+        with pytest.raises(InputError, match=message) as caught:
             read_image(tmp_path / name)
         assert str(tmp_path) in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -428,7 +428,7 @@ def test_damaged_bytes_give_a_picture_or_an_input_error(tmp_path_factory: pytest
 
     @settings(max_examples=80)
     @given(st.lists(st.tuples(places, st.integers(0, 255)), min_size=1, max_size=6))
-    def look(changes: list[tuple[int, int]]) -> None:
+    def check_mutated(changes: list[tuple[int, int]]) -> None:
         nonlocal refused
         data = bytearray(whole)
         for place, value in changes:
@@ -445,7 +445,7 @@ def test_damaged_bytes_give_a_picture_or_an_input_error(tmp_path_factory: pytest
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "_chosen", 100_000)  # a header that claims much must not cost the test much
-        look()
+        check_mutated()
     assert refused > 0
 
 
@@ -517,7 +517,7 @@ def test_tensors_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         (np.zeros((5, 8, 8), np.uint8), "must have shape"),
         (np.zeros((1, 2, 8, 8), np.uint8), "must have shape"),
@@ -533,8 +533,8 @@ def test_tensors_are_taken() -> None:
         (None, "object"),
     ],
 )
-def test_what_is_no_picture_is_an_input_error(source: object, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_what_is_no_picture_is_an_input_error(source: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         as_image(source)  # type: ignore[arg-type]
 
 
@@ -750,7 +750,7 @@ def test_photos_stand_upright(tmp_path: Path, orientation: int, kind: str) -> No
     else:
         wanted = {"8 bits": levels(channels=3), "alpha": levels(channels=4), "grey 16": levels(np.uint16, 1)}[kind]
         Image.fromarray(wanted.squeeze()).save(tmp_path / "x.png", exif=exif)
-    with opened(tmp_path / "x.png", 1000) as found:
+    with open_picture(tmp_path / "x.png", 1000) as found:
         pixels, alpha = decode(found, band_pixels=20)  # several bands
     upright = turn(wanted)
     np.testing.assert_array_equal(pixels, np.broadcast_to(upright[..., :3], pixels.shape))
@@ -924,11 +924,11 @@ def test_an_open_file_needs_no_format(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"), [(b"", "empty"), (b"text", "none of JPEG"), (encoded("PNG")[:900], "cut short")]
+    ("data", "message"), [(b"", "empty"), (b"text", "none of JPEG"), (encoded("PNG")[:900], "cut short")]
 )
-def test_errors_name_buffers(data: bytes, said: str) -> None:
+def test_errors_name_buffers(data: bytes, message: str) -> None:
     for source, name in ((data, "the bytes"), (BytesIO(data), "-")):
-        with pytest.raises(InputError, match=f"cannot read {name}: .*{said}"):
+        with pytest.raises(InputError, match=f"cannot read {name}: .*{message}"):
             read_photo(source)
 
 
@@ -1022,7 +1022,7 @@ def test_damaged_photos_are_read_or_an_input_error(format: str, dtype: type) -> 
 
     @settings(max_examples=25)
     @given(st.lists(st.tuples(places, st.integers(0, 255)), min_size=1, max_size=6), st.integers(1, len(whole)))
-    def look(changes: list[tuple[int, int]], length: int) -> None:
+    def check_mutated(changes: list[tuple[int, int]], length: int) -> None:
         data = bytearray(whole)
         for place, value in changes:
             data[place] = value
@@ -1030,7 +1030,7 @@ def test_damaged_photos_are_read_or_an_input_error(format: str, dtype: type) -> 
             with suppress(InputError):
                 assert read_photo(damaged, max_pixels=100_000).pixels.shape[2] == 3
 
-    look()
+    check_mutated()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -87,7 +87,7 @@ def trains_exports_and_judges(bin: Path, desk: Path) -> None:
     for name, seed in (("photos", 0), ("paintings", 100)):
         save_scenes(desk / name, 3, seed)
     pictures = "--content", "photos", "--style", "paintings"
-    short = "phases=[{steps=2,batch=2,crop=32,thumbnails=[32],large=0}]"
+    short = "phases=[{steps=2,batch=2,crop=32,thumbnails=[32],zoom_crops=0}]"
     tiny = "--recipe", "tiny", "--device", "cpu", "--set", short, "--set", "log_every=1", "--set", "checkpoint_every=2"
     styled = "--style", "paintings/1.png", "-o", "painted.png"
     for command in (
@@ -152,8 +152,8 @@ def test_the_light_install_is_small_and_has_no_torch(environment: Path, folder: 
     files = [path for path in (environment.parent / "lib").rglob("*") if path.is_file() and not path.is_symlink()]
     size = sum(path.stat().st_size for path in files)
     assert size <= INSTALL_LIMIT, f"{size / 1e6:.0f} MB"
-    look = "import importlib.util as u; print([n for n in ('torch', 'accelerate', 'onnx', 'scipy') if u.find_spec(n)])"
-    assert run(environment / "python", "-c", look, cwd=folder).stdout.strip() == "[]"
+    probe = "import importlib.util as u; print([n for n in ('torch', 'accelerate', 'onnx', 'scipy') if u.find_spec(n)])"
+    assert run(environment / "python", "-c", probe, cwd=folder).stdout.strip() == "[]"
 
 
 def test_the_light_install_lists_its_styles_and_paints(environment: Path, folder: Path, photo: Path) -> None:

@@ -28,7 +28,7 @@ from sfumato.networks.config import NoiseConfig
 from sfumato.networks.model import NoiseModel
 from sfumato.personal.gathering import Gathered
 from sfumato.personal.service import add
-from sfumato.personal.store import load_preferences, load_taste, missing_pictures, names
+from sfumato.personal.store import load_personal_style, load_record, missing_pictures, names
 from sfumato.training.state import checkpoints
 from support import scene
 
@@ -110,7 +110,7 @@ class Killer:
     def __init__(self, below: Any, modules: Any, seed: Any) -> None:
         self.below, self.random = below, random.Random(seed)
         self.kills = 0
-        self.said = below.parent / f"{below.name}.txt"
+        self.message = below.parent / f"{below.name}.txt"
         words = [sys.executable, "-c", DRIVER, json.dumps(modules)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": environment}
@@ -127,7 +127,7 @@ class Killer:
 
     def run(self, *words: Any, seconds: int = 0, operation: int = 0) -> Any:
         job = {"words": [str(word) for word in words], "seconds": seconds, "operation": operation}
-        job |= {"below": str(self.below), "said": str(self.said)}
+        job |= {"below": str(self.below), "message": str(self.message)}
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
@@ -135,7 +135,7 @@ class Killer:
     def whole(self, *words: Any) -> Any:
         """What a run took that is not killed."""
         found = self.run(*words)
-        assert found["code"] == 0, (words, self.said.read_text())
+        assert found["code"] == 0, (words, self.message.read_text())
         return found
 
     def kill(self, count: Any, whole: Any, *words: Any) -> Iterator[Any]:
@@ -148,7 +148,7 @@ class Killer:
                 moment = {"seconds": self.random.uniform(0, whole["seconds"])}  # type: ignore[dict-item]
             found = self.run(*words, **moment)
             # It may be done before its moment comes; nothing else than death ends it otherwise.
-            assert found["code"] in (0, -9), (words, moment, self.said.read_text())
+            assert found["code"] in (0, -9), (words, moment, self.message.read_text())
             yield moment
 
 
@@ -217,7 +217,7 @@ def test_styles(own: Any, pictures: Any) -> None:
         assert [path.name for path in (own / "styles").iterdir()] == ["mine.safetensors"]
 
 
-def test_tastes(own: Any, pictures: Any, stylizer: Stylizer) -> None:
+def test_personal_styles(own: Any, pictures: Any, stylizer: Stylizer) -> None:
     new = ["personal", "new", "anna", "--like", pictures / "0.png", pictures / "1.png", "--copy"]
     more = ["personal", "add", "anna", "--like", pictures / "2.png", "--dislike", pictures / "3.png", "--copy"]
     less = ["personal", "remove", "anna", "2.png", "3.png"]
@@ -225,13 +225,13 @@ def test_tastes(own: Any, pictures: Any, stylizer: Stylizer) -> None:
 
     def check() -> None:
         for name in names():
-            kept = load_preferences(name)
-            assert missing_pictures(kept) == []
-            assert len(kept.pictures) in (2, 4)
+            record = load_record(name)
+            assert missing_pictures(record) == []
+            assert len(record.pictures) in (2, 4)
             Style.named(name)
             add(name, Gathered(), stylizer)
-            kept = load_preferences(name)
-            assert kept.is_learnt(load_taste(kept))
+            record = load_record(name)
+            assert record.is_learnt(load_personal_style(record))
 
     with Killer(own, [*PAINTING, "sfumato.personal.service", "sfumato.inference.style"], 3) as killer:
         whole = [killer.whole(*words) for words in (new, more, less, gone)]
@@ -239,7 +239,7 @@ def test_tastes(own: Any, pictures: Any, stylizer: Stylizer) -> None:
             for took, words in zip(whole, (new, more, less, gone), strict=True):
                 if words is not new and not names():
                     killer.whole(*new)
-                if (words is new and names()) or (words is less and len(load_preferences("anna").pictures) == 2):
+                if (words is new and names()) or (words is less and len(load_record("anna").pictures) == 2):
                     continue
                 list(killer.kill(1, took, *words))
                 check()
@@ -280,7 +280,7 @@ def test_exports(own: Any, tmp_path: Path) -> None:
 def test_evaluations(own: Any, pictures: Any) -> None:
     report = own / "report"
     words = ["evaluate", "--content", pictures, "--style", pictures, "--model", "shipped", "--workers", "1"]
-    with Killer(own, ["sfumato.quality.judge", "sfumato.quality.report"], 5) as killer:
+    with Killer(own, ["sfumato.quality.evaluator", "sfumato.quality.report"], 5) as killer:
         whole = killer.whole(*words, "--report", report)
         wanted = (report / "report.html").read_bytes()
         for _ in killer.kill(6, whole, *words, "--report", report):
@@ -292,7 +292,7 @@ def test_evaluations(own: Any, pictures: Any) -> None:
 
 def test_trainings(own: Any, pictures: Any, tmp_path: Path) -> None:
     settings = ["phases=[{steps=4,batch=2,crop=32}]", "checkpoint_every=1", "sample_every=2", "log_every=2"]
-    settings += ["look_every=0", "noise.z_size=8", "noise.widths=[8,8,8,8,8]", "noise.discriminator_widths=[8,8,8]"]
+    settings += ["probe_every=0", "noise.z_size=8", "noise.widths=[8,8,8,8,8]", "noise.discriminator_widths=[8,8,8]"]
     words = ["train", "--kind", "noise", "--style", pictures, "--recipe", "tiny", "--device", "cpu"]
     sets = [word for setting in settings for word in ("--set", setting)]
 

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from sfumato import limits
-from sfumato.data.folders import look
+from sfumato.data.folders import load_folder
 from sfumato.errors import InputError, UsageError
 from sfumato.image import picture_digest, read_image, read_photo, read_recipe
 from sfumato.image.jpeg import count_scans
 from sfumato.inference.batch import left_out, plan
-from sfumato.personal.look import find
+from sfumato.personal.inspection import find_inputs
 from sfumato.pipes import PATIENCE, read_pipe
 from support import assert_one_sentence, run
 
@@ -47,13 +47,13 @@ def tiff(*entries: tuple[int, int, int, int | bytes]) -> bytes:
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4) + behind
 
 
-def refused(data: bytes, said: str, seconds: float = 2.0) -> None:
+def refused(data: bytes, message: str, seconds: float = 2.0) -> None:
     """It is refused in one sentence, soon, and without the memory of a large picture."""
     for read in (read_photo, read_recipe):
         tracemalloc.start()
         began = time.process_time()
         try:
-            with pytest.raises(InputError, match=said) as caught:
+            with pytest.raises(InputError, match=message) as caught:
                 read(data)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
@@ -157,12 +157,12 @@ def test_texts_that_unpack_to_much_are_left_out() -> None:
 def test_the_limit_is_one_for_all_readers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.png"
     Image.new("RGB", (40, 30)).save(path)
-    with limits.kept_limits():
+    with limits.restore_limits():
         limits.set_max_pixels(1199)
         for read in (read_image, read_photo, read_recipe):
             with pytest.raises(InputError, match=r"40 x 30 pixels, more than the 0\.001199"):
                 read(path)
-        assert "more than the" in look(tmp_path, short=16, least=0, minimum_side=8).unreadable[0][1]
+        assert "more than the" in load_folder(tmp_path, short=16, min_pictures=0, minimum_side=8).unreadable[0][1]
     assert read_image(path).shape == (1, 3, 30, 40)
     monkeypatch.setenv(limits.VARIABLE, "1199")
     with pytest.raises(InputError, match="40 x 30 pixels"):
@@ -221,9 +221,12 @@ def odd(tmp_path: Path) -> Path:
 
 def test_sparse_files_and_pipes_are_one_sentence_each(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_pipe, "__defaults__", (0.1,))  # nobody writes into it, and it is not waited for long
-    for path, said in ((odd / "sparse.jpg", "longer than any picture"), (odd / "pipe.jpg", "nothing came through it")):
+    for path, message in (
+        (odd / "sparse.jpg", "longer than any picture"),
+        (odd / "pipe.jpg", "nothing came through it"),
+    ):
         for read in (read_image, read_photo, read_recipe):
-            with pytest.raises(InputError, match=said):
+            with pytest.raises(InputError, match=message):
                 read(path)
         with pytest.raises(InputError, match=r"cannot read .*(more than|no regular file)"):
             picture_digest(path)
@@ -237,11 +240,11 @@ def test_folders_of_odd_files_end_for_all_commands(odd: Path) -> None:
         "pipe.jpg": "not a regular file",
     }
     began = time.monotonic()
-    report = look(odd, short=64, least=1)
+    report = load_folder(odd, short=64, min_pictures=1)
     assert time.monotonic() - began < PATIENCE  # a pipe in a folder is not waited for
     assert [picture.path.name for picture in report.pictures] == ["a.png"]
     assert {path.name for path, _ in report.unreadable} == {"gone.png", "pipe.jpg", "sparse.jpg"}
-    found, remarks = find([str(odd)])
+    found, remarks = find_inputs([str(odd)])
     assert [path.name for path in found] == ["a.png", "sparse.jpg"]
     assert len(remarks) == 2
 
@@ -258,14 +261,14 @@ def test_a_style_cannot_be_learnt_from_an_odd_file_and_that_is_said(
 
 
 def test_evaluate_names_what_it_passes_over(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from sfumato.cli.evaluate import _tell_left_out
+    from sfumato.cli.evaluate import _print_left_out
     from sfumato.cli.methods import Request, SuiteName
 
     rest = None, None, SuiteName.quick, None, False, False, 256, None, None, None, False
-    _tell_left_out(Request(odd, odd / "sub", *rest))
-    said = capsys.readouterr().err
+    _print_left_out(Request(odd, odd / "sub", *rest))
+    message = capsys.readouterr().err
     for words in ("pipe.jpg: not a regular file", "gone.png: a link that leads nowhere", "sub: a folder; only"):
-        assert words in said
+        assert words in message
 
 
 def test_a_png_of_too_few_bytes_for_its_size_is_refused_before_it_is_decoded() -> None:

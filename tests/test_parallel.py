@@ -16,9 +16,9 @@ from sfumato.parallel import (
     average,
     average_gradients,
     averages,
+    broadcast_from_main,
     from_main,
     is_main,
-    spread_from_main,
     wait_for_all,
 )
 
@@ -48,7 +48,7 @@ assert p.any_of(me == 1, torch.device("cpu")) and not p.any_of(False, torch.devi
 assert p.is_main() == (me == 0)
 assert p.from_main(lambda: {"from": me}) == {"from": 0}
 mine = torch.full((2, 3), float(me)).T
-p.spread_from_main([mine])
+p.broadcast_from_main([mine])
 assert torch.equal(mine, torch.zeros(3, 2))
 p.wait_for_all()
 if me == 1:
@@ -93,7 +93,7 @@ def test_one_process_has_all_and_waits_for_nobody() -> None:
     weight.grad = torch.ones(2)
     average_gradients([weight])
     average([x])
-    spread_from_main([x])
+    broadcast_from_main([x])
     wait_for_all()
     assert torch.equal(weight.grad, torch.ones(2))
     assert averages({"a": torch.tensor(2.0)}) == {"a": 2}
@@ -109,7 +109,7 @@ def test_two_processes_know_together_and_miss_each_other(tmp_path: Path) -> None
         subprocess.Popen([*command, str(i), str(tmp_path / "meet")], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for i in range(2)
     ]
-    (said, trouble), (_, other_trouble) = (process.communicate(timeout=120) for process in both)
+    (message, trouble), (_, other_trouble) = (process.communicate(timeout=120) for process in both)
     assert [process.returncode for process in both] == [0, 0], (trouble + other_trouble).decode()
-    assert "another process of this run has ended" in said.decode()
-    assert "--resume" in said.decode()
+    assert "another process of this run has ended" in message.decode()
+    assert "--resume" in message.decode()

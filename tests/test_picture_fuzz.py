@@ -57,7 +57,7 @@ def originals() -> dict[str, bytes]:
     return found
 
 
-def look_at(count: int, seed: int) -> None:
+def read_mutated(count: int, seed: int) -> None:
     files, watch = originals(), Watch()
     for name, data in files.items():
         assert read_photo(data).width == 56, name
@@ -67,9 +67,9 @@ def look_at(count: int, seed: int) -> None:
 
 
 def test_some_mutated_pictures() -> None:
-    look_at(400, 11)
+    read_mutated(400, 11)
 
 
 @pytest.mark.slow
 def test_many_mutated_pictures() -> None:
-    look_at(5000, 12)
+    read_mutated(5000, 12)

@@ -144,9 +144,11 @@ def test_png_s_primaries_count() -> None:
         np.testing.assert_allclose(pixel, [217, 43, 54], atol=2)
 
 
-@pytest.mark.parametrize(("codes", "said"), [((9, 16, 0, 1), "PQ"), ((9, 18, 0, 1), "HLG"), ((1, 13, 0, 0), "video")])
-def test_what_cannot_be_srgb_is_named(codes: tuple[int, ...], said: str) -> None:
-    with pytest.raises(InputError, match=f"cannot read the bytes: its .*{said}"):
+@pytest.mark.parametrize(
+    ("codes", "message"), [((9, 16, 0, 1), "PQ"), ((9, 18, 0, 1), "HLG"), ((1, 13, 0, 0), "video")]
+)
+def test_what_cannot_be_srgb_is_named(codes: tuple[int, ...], message: str) -> None:
+    with pytest.raises(InputError, match=f"cannot read the bytes: its .*{message}"):
         read_photo(png(ramp(), 2, chunk(b"cICP", bytes(codes))))
 
 
@@ -339,7 +341,7 @@ def test_heic_without_its_extra_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"\xff\x0a" + bytes(30), "it is JPEG XL, which is not read"),
         (b"\0\0\0\x0cJXL \r\n\x87\n", "it is JPEG XL, which is not read"),
@@ -349,8 +351,8 @@ def test_heic_without_its_extra_is_named() -> None:
         (FTYP % (b"crx ", b"isom"), "it is a camera's raw file"),
     ],
 )
-def test_formats_that_are_not_read_are_named_whatever_the_file_is_called(data: bytes, said: str) -> None:
-    with pytest.raises(InputError, match=f"cannot read the bytes: {said}"):
+def test_formats_that_are_not_read_are_named_whatever_the_file_is_called(data: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=f"cannot read the bytes: {message}"):
         read_photo(data)
 
 
@@ -376,7 +378,7 @@ def test_a_folder_of_everything_is_painted_or_named(tmp_path: Path) -> None:
     below = {"below/deeper/e.png", "linked/far.png"}
     assert made == {"a.jpg", "b.jpg", "c.jpg", "d.jpeg", "@eaDir.png", "link.png"} | below
     assert result.exit_code == 3
-    for said in (
+    for message in (
         "8 finished, 1 failed",
         "i.heic: it is HEIC" if not HAS_HEIF else "i.heic",
         "f.jxl: JPEG XL, which is not read",
@@ -387,7 +389,7 @@ def test_a_folder_of_everything_is_painted_or_named(tmp_path: Path) -> None:
         "named: no suffix says what it is",
         "pipe.jpg: not a regular file",
     ):
-        assert said in result.stderr
+        assert message in result.stderr
     assert "Thumbs.db" not in result.stderr
 
 

@@ -99,7 +99,7 @@ def test_a_named_pipe_is_a_photo_and_a_style(pipe: Any, photo: Path, tmp_path: P
 
 
 def test_what_hashes_files_leaves_a_pipe_to_its_reader(pipe: Any, photo: Path) -> None:
-    """Opened and closed again, it would end who writes into it."""
+    """OpenPicture and closed again, it would end who writes into it."""
     writer = write(pipe, photo.read_bytes())
     time.sleep(0.1)  # by now it waits for a reader
     with pytest.raises(InputError, match="no regular file"):

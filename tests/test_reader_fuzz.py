@@ -39,7 +39,7 @@ from sfumato.inference.style import PersonalStyle
 from sfumato.inference.style_pictures import LIKED, read_liked
 from sfumato.networks.model import ModelConfig, StyleTransferModel
 from sfumato.personal import space
-from sfumato.personal.store import load_preferences, load_taste, missing_pictures
+from sfumato.personal.store import load_personal_style, load_record, missing_pictures
 from sfumato.quality.pairs import read_pairs
 from sfumato.quality.votes import read_votes, tally
 from sfumato.training.config import load_recipe
@@ -138,7 +138,7 @@ def of_hash(folder: Path, name: str, key: str, load: Callable[[Path], object]) -
 def styles(folder: Path) -> dict[str, list[Door]]:
     mixed = Style.blend({"great-wave": 1, "monet": 2})
     mixed.save(folder / "a.safetensors")
-    taste = PersonalStyle(
+    personal_style = PersonalStyle(
         "anna",
         (Style.named("monet").code, Style.named("degas").code),
         (0.75, 0.25),
@@ -151,7 +151,9 @@ def styles(folder: Path) -> dict[str, list[Door]]:
     )
     return {
         "style": of_cards((folder / "a.safetensors").read_bytes(), at(folder / "b.safetensors", Style.load)),
-        ".sfumato": of_cards(taste.to_bytes(), at(folder / "a.sfumato", lambda path: PersonalStyle.load(path).styles)),
+        ".sfumato": of_cards(
+            personal_style.to_bytes(), at(folder / "a.sfumato", lambda path: PersonalStyle.load(path).styles)
+        ),
     }
 
 
@@ -255,15 +257,15 @@ def answers(folder: Path) -> dict[str, list[Door]]:
     liked = {"styles": [[{"path": str(folder / "a.png"), "sha256": "a" * 64, "weight": 0.5}]]}
 
     def remembered(_: Path) -> object:
-        kept = load_preferences("anna")
-        return missing_pictures(kept), kept.is_learnt(load_taste(kept)), json.dumps(kept.to_json())
+        record = load_record("anna")
+        return missing_pictures(record), record.is_learnt(load_personal_style(record)), json.dumps(record.to_json())
 
     def painted(path: Path) -> object:
         return [len(each) for each in read_liked(path.parent, 1)]
 
     return {
         "votes": [Door(votes, (at(folder / "v.json", lambda path: tally(read_votes(path))),))],
-        "taste.json": [Door({**known, "imported": False}, (at(folder / "anna" / "taste.json", remembered),))],
+        "record.json": [Door({**known, "imported": False}, (at(folder / "anna" / "record.json", remembered),))],
         LIKED: [Door(liked, (at(folder / LIKED, painted),))],
     }
 
@@ -285,11 +287,11 @@ def runs(folder: Path) -> dict[str, list[Door]]:
             Door(header, (read,), partial(joined, rest)),
             Door(json.loads(header["__metadata__"]["config"]), (read,), with_config),
         ],
-        BEST: [Door({"step": 7, "score": 0.5, "figures": {"content": 0.5}}, (best,))],
+        BEST: [Door({"step": 7, "score": 0.5, "values": {"content": 0.5}}, (best,))],
     }
 
 
-def look_at(count: int, seed: int, folder: Path) -> None:
+def read_mutated(count: int, seed: int, folder: Path) -> None:
     doors: dict[str, list[Door]] = {}
     for make in (styles, recipes, bundles, graphs, tables, answers, runs):
         place = folder / make.__name__
@@ -319,9 +321,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_some_mutated_files(folder: Path) -> None:
-    look_at(200, 21, folder)
+    read_mutated(200, 21, folder)
 
 
 @pytest.mark.slow
 def test_many_mutated_files(folder: Path) -> None:
-    look_at(4000, 22, folder)
+    read_mutated(4000, 22, folder)

@@ -35,9 +35,12 @@ def test_a_code_is_a_value() -> None:
 
 
 def test_a_signalling_nan_of_a_file_is_one_sentence_without_a_warning(tmp_path: Path) -> None:
-    look = np.array([0x7C01, 0], np.uint16).view(np.float16)
+    channel_stats = np.array([0x7C01, 0], np.uint16).view(np.float16)
     (tmp_path / "a.safetensors").write_bytes(
-        tensor_bytes({"code": np.ones(3, np.float32), "look": look}, {"sfumato.style": '{"model": "m", "about": {}}'})
+        tensor_bytes(
+            {"code": np.ones(3, np.float32), "channel_stats": channel_stats},
+            {"sfumato.style": '{"model": "m", "about": {}}'},
+        )
     )
     with pytest.raises(ModelError, match="pairs of finite numbers"):
         StyleCode.load(tmp_path / "a.safetensors")
@@ -185,7 +188,7 @@ def test_damaged_files_give_a_style_or_a_model_error(tmp_path: Path, rng: np.ran
 
     @settings(max_examples=200)
     @given(st.integers(0, len(whole) - 1), st.integers(0, 255), st.booleans())
-    def look(place: int, value: int, cut: bool) -> None:
+    def change(place: int, value: int, cut: bool) -> None:
         nonlocal refused
         path.write_bytes(whole[:place] if cut else whole[:place] + bytes([value]) + whole[place + 1 :])
         try:
@@ -193,5 +196,5 @@ def test_damaged_files_give_a_style_or_a_model_error(tmp_path: Path, rng: np.ran
         except ModelError:
             refused += 1
 
-    look()
+    change()
     assert refused > 50

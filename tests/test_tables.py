@@ -54,7 +54,7 @@ def test_a_column_that_need_not_be_there_is_read_where_it_is(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"", "is empty; it needs the columns file, split"),
         (b"\xef\xbb\xbf\r\n", "is empty"),
@@ -67,10 +67,10 @@ def test_a_column_that_need_not_be_there_is_read_where_it_is(tmp_path: Path) -> 
         (b'file,split\n"' + b"x" * 200_000 + b'",train\n', "cannot read the manifest"),
     ],
 )
-def test_tables_that_cannot_be_read(tmp_path: Path, data: bytes, said: str) -> None:
+def test_tables_that_cannot_be_read(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(data)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         read_table(path, ("file", "split"), "manifest")
     assert str(path) in str(caught.value)
 
@@ -80,6 +80,6 @@ def test_what_is_no_file_of_a_table_is_not_read(tmp_path: Path) -> None:
     with open(tmp_path / "huge.csv", "wb") as file:
         file.truncate(60_000_000_000)
     wrong = {"pipe.csv": "no regular", ".": "Is a directory", "huge.csv": "more than 64 MB", "none.csv": "No such"}
-    for name, said in wrong.items():
-        with pytest.raises(InputError, match=said):
+    for name, message in wrong.items():
+        with pytest.raises(InputError, match=message):
             read_table(tmp_path / name, ("file",), "manifest")

@@ -35,7 +35,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_walk(desk: Path) -> None:
     section = (ROOT / "docs" / "personal.md").read_text("utf-8").partition("## A walk")[2].partition("\n## ")[0]
     (block,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    said = ""
+    message = ""
     for line in block.splitlines():
         program, *words = shlex.split(line, comments=True)
         if program != "sfumato":  # mkdir, cp
@@ -43,9 +43,9 @@ def test_the_walk(desk: Path) -> None:
             continue
         result = run(*words)
         assert result.exit_code == 0, f"{line}\n{result.stderr}"
-        said = result.stdout
-    assert "my-van-gogh" in said
-    assert "upscale 2" in said
+        message = result.stdout
+    assert "my-van-gogh" in message
+    assert "upscale 2" in message
     assert pixels("finished.png").shape == (192, 240, 3)
     assert (desk / "report" / "report.html").is_file()
     assert (desk / "my-van-gogh.sfumato").stat().st_size > 1000

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfumato.assets import weights_dir
-from sfumato.data.folders import Picture, look
+from sfumato.data.folders import TrainingPicture, load_folder
 from sfumato.export.upscaler import export_upscaler
 from sfumato.networks.upscaler import SCALE, Upscaler
 
@@ -37,7 +37,7 @@ class Crops:
     """Batches by seed and step: photos and paintings in turn; half of the crops are of a picture that was first reduced
     by up to a half (what JPEG left in small pictures is not to be learnt as detail), turned and mirrored any way."""
 
-    def __init__(self, photos: list[Picture], paintings: list[Picture], seed: int) -> None:
+    def __init__(self, photos: list[TrainingPicture], paintings: list[TrainingPicture], seed: int) -> None:
         self.kinds = [[torch.from_numpy(picture.pixels) for picture in kind] for kind in (photos, paintings)]
         self.seed = seed
 
@@ -90,7 +90,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     manifest = arguments.data / "manifest.csv"
     photos, paintings = (
-        look(arguments.data / kind, manifest, short=SHORT, least=1, minimum_side=2 * SIDE)
+        load_folder(arguments.data / kind, manifest, short=SHORT, least=1, minimum_side=2 * SIDE)
         for kind in ("content", "style")
     )
     for report in (photos, paintings):

@@ -116,6 +116,6 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
         UsageError,
         RecursionError,
     ) as error:
-        said = (isinstance(error, OSError) and error.strerror) or first_line(error)
-        raise ModelError(f"cannot read the model {path}: {said}") from error
+        message = (isinstance(error, OSError) and error.strerror) or first_line(error)
+        raise ModelError(f"cannot read the model {path}: {message}") from error
     return model.eval(), about

@@ -16,7 +16,7 @@ from sfumato.errors import UsageError, first_line
 from sfumato.files import read_bytes
 from sfumato.text import short
 
-_MOST_BYTES = 1_000_000  # of a TOML file; ours have some thousand
+_MAX_BYTES = 1_000_000  # of a TOML file; ours have some thousand
 
 
 class Config(BaseModel):
@@ -55,7 +55,7 @@ def load_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        return tomllib.loads(read_bytes(path, _MOST_BYTES).decode())
+        return tomllib.loads(read_bytes(path, _MAX_BYTES).decode())
     except OSError as problem:
         raise UsageError(f"cannot read the configuration {path}: {problem.strerror or problem}") from problem
     except RecursionError as problem:
@@ -108,8 +108,8 @@ def _sentence(model: type[BaseModel], problem: ValidationError) -> str:
     elif first["type"] == "missing":
         text = f"the key {key} is missing"
     else:
-        said = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
-        text = f"{key} is wrong: {said[:1].lower()}{said[1:]} (it is {_short(first['input'])})"
+        message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
+        text = f"{key} is wrong: {message[:1].lower()}{message[1:]} (it is {_short(first['input'])})"
     more = f" (and {len(others)} more to correct)" if others else ""
     return f"{text}{more}"
 

@@ -109,8 +109,8 @@ class QualityError(SfumatoError):
 
 def is_out_of_memory(problem: BaseException) -> bool:
     """Whether that was raised for want of memory, in Python, ONNX Runtime or torch, which say so in words only."""
-    said = str(problem).lower()
-    return isinstance(problem, MemoryError) or any(words in said for words in _NO_MEMORY)
+    message = str(problem).lower()
+    return isinstance(problem, MemoryError) or any(words in message for words in _NO_MEMORY)
 
 
 def first_line(problem: BaseException) -> str:

@@ -25,7 +25,7 @@ from sfumato.errors import OutputError
 from sfumato.locks import try_lock
 
 #: Bytes of the largest JSON file that is read; a model's card has some thousand.
-LARGEST_JSON = 16 * 2**20
+MAX_JSON_BYTES = 16 * 2**20
 _BLOCK = 2**20  # bytes that are hashed at a time
 # A named pipe that nobody writes to would wait for ever when it is opened. (Windows has no such pipes among its files.)
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
@@ -61,7 +61,7 @@ def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
             sweep(path.parent)
         mode = _mode(path)
         temporary, file = _new_file(path.parent, 0o666 if mode is None else mode)
-        with _lock_kept(file.fileno()):
+        with _lock_is_held(file.fileno()):
             with file:
                 yield file
                 file.flush()
@@ -108,7 +108,7 @@ def _is_held(descriptor: int) -> bool:
 
 
 @contextmanager
-def _lock_kept(descriptor: int) -> Iterator[None]:
+def _lock_is_held(descriptor: int) -> Iterator[None]:
     """Keeps a file's lock beyond the file's end."""
     if sys.platform == "win32":
         yield
@@ -274,47 +274,47 @@ def _remove_dead(path: Path) -> None:
 # ---- as far as it should be ------------------------------------------------------------------------------------------
 
 
-def read_bytes(path: str | os.PathLike[str], most: int) -> bytes:
-    """A file's content, of at most ``most`` bytes: neither a pipe nor a device is waited for or read without end, and
-    of a file that is too large nothing is read.
+def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """A file's content, of at most ``max_bytes`` bytes: neither a pipe nor a device is waited for or read without end,
+    and of a file that is too large nothing is read.
 
     Raises:
         OSError: it is not there, is no regular file (after its links), is larger, or cannot be read; ``strerror`` is
             the reason in words.
     """
-    with _regular(path, most) as (file, size):
+    with _regular(path, max_bytes) as (file, size):
         content = file.read(size + 1)
         if len(content) > size:  # it grew, or is one of /proc's, which have no size
-            content += file.read(most + 1 - len(content))
-        if len(content) > most:
-            raise _too_large(path, most)
+            content += file.read(max_bytes + 1 - len(content))
+        if len(content) > max_bytes:
+            raise _too_large(path, max_bytes)
         return content
 
 
-def digest(path: str | os.PathLike[str], most: int) -> str:
+def digest(path: str | os.PathLike[str], max_bytes: int) -> str:
     """SHA-256, in hex, of a file, which is read in blocks.
 
     Raises:
         OSError: as `read_bytes`.
     """
     found, seen = hashlib.sha256(), 0
-    with _regular(path, most) as (file, _):
+    with _regular(path, max_bytes) as (file, _):
         while block := file.read(_BLOCK):
             seen += len(block)
-            if seen > most:
-                raise _too_large(path, most)
+            if seen > max_bytes:
+                raise _too_large(path, max_bytes)
             found.update(block)
     return found.hexdigest()
 
 
-def read_json(path: str | os.PathLike[str], most: int = LARGEST_JSON) -> Any:
+def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> Any:
     """What a JSON file holds. Its numbers are finite: ``NaN``, ``Infinity`` and ``1e400`` are no JSON, or no number.
 
     Raises:
         OSError: as `read_bytes`.
         ValueError: it is no JSON, is nested too deeply, or has a number that no float64 holds.
     """
-    content = read_bytes(path, most)
+    content = read_bytes(path, max_bytes)
     try:
         return json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except RecursionError as problem:
@@ -322,14 +322,14 @@ def read_json(path: str | os.PathLike[str], most: int = LARGEST_JSON) -> Any:
 
 
 @contextmanager
-def _regular(path: str | os.PathLike[str], most: int) -> Iterator[tuple[BinaryIO, int]]:
-    """A regular file, open, and its size, at most ``most``."""
+def _regular(path: str | os.PathLike[str], max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
+    """A regular file, open, and its size, at most ``max_bytes``."""
     _check_regular(os.stat(path), path)  # a pipe that is opened and closed again ends what writes into it
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
         state = os.fstat(file.fileno())  # of what was opened: a name may come to stand for another file
         _check_regular(state, path)
-        if state.st_size > most:
-            raise _too_large(path, most)
+        if state.st_size > max_bytes:
+            raise _too_large(path, max_bytes)
         yield file, state.st_size
 
 
@@ -340,8 +340,8 @@ def _check_regular(state: os.stat_result, path: str | os.PathLike[str]) -> None:
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 
-def _too_large(path: str | os.PathLike[str], most: int) -> OSError:
-    size = f"{most / 1e6:.3g} MB" if most >= 1e6 else f"{most} bytes"
+def _too_large(path: str | os.PathLike[str], max_bytes: int) -> OSError:
+    size = f"{max_bytes / 1e6:.3g} MB" if max_bytes >= 1e6 else f"{max_bytes} bytes"
     return OSError(errno.EFBIG, f"it has more than {size}", str(path))
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _POLL = 0.05  # seconds between two attempts at a lock that another process holds
-_TOLD_AFTER = 1.0  # seconds of waiting
+_WARN_AFTER = 1.0  # seconds of waiting
 
 
 @contextmanager
@@ -26,13 +26,13 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
         OSError: the file cannot be made, or its disk knows no locks.
     """
     with path.open("a+b") as file:
-        began, told = time.monotonic(), False
+        began, warned = time.monotonic(), False
         while not try_lock(file.fileno()):
             if waiting is None:
                 raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(path))
-            if not told and time.monotonic() - began >= _TOLD_AFTER:
+            if not warned and time.monotonic() - began >= _WARN_AFTER:
                 waiting()
-                told = True
+                warned = True
             time.sleep(_POLL)
         yield
 

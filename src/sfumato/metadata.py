@@ -31,7 +31,7 @@ from PIL import ExifTags, Image
 
 from sfumato import __version__
 from sfumato.errors import InputError, UsageError
-from sfumato.xmp_iptc import Said, from_iptc, from_xmp, iptc_of_photoshop, raw_profile
+from sfumato.xmp_iptc import TextFields, from_iptc, from_xmp, iptc_of_photoshop, raw_profile
 
 #: Bytes of JSON. JPEG holds XMP in one segment of 65,535.
 MAX_RECIPE = 60_000
@@ -101,10 +101,10 @@ def read_metadata(image: Image.Image) -> Metadata:
     dates = {tag.name: _text(_value(second, tag)) for tag in _DATES}
     dates["DateTime"] = _text(_value(first, ExifTags.Base.DateTime))
     dates["DateTimeOriginal"] = dates["DateTimeOriginal"] or _png_date(image.info.get("Creation Time"))
-    for said in _said_elsewhere(image):
-        for name, values in said.texts.items():
+    for fields in _xmp_and_iptc(image):
+        for name, values in fields.texts.items():
             texts[name] += [_text(value) for value in values]
-        for which, tags in said.dates.items():
+        for which, tags in fields.dates.items():
             if not dates.get(f"DateTime{which}"):  # zone and fraction come from where the date does
                 dates |= tags
     recipe = lost = None
@@ -122,7 +122,7 @@ def read_metadata(image: Image.Image) -> Metadata:
     )
 
 
-def _said_elsewhere(image: Image.Image) -> Iterator[Said]:
+def _xmp_and_iptc(image: Image.Image) -> Iterator[TextFields]:
     """What XMP and IPTC say, wherever the format keeps them; what is damaged says nothing."""
     info = image.info
     with suppress(Exception):

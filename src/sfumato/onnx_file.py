@@ -12,7 +12,7 @@ from typing import NoReturn
 from sfumato.errors import ModelError
 
 #: Bytes of the largest graph, and of the largest file of weights, that are read: protobuf allows no more.
-LARGEST = 2**31 - 1
+MAX_GRAPH_BYTES = 2**31 - 1
 _DEEPEST = 100  # messages inside each other, as protobuf has it
 # Which messages, by their fields' numbers (onnx.proto), a message can hold tensors in. A weight is a tensor that the
 # outermost graph holds.

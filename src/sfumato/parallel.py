@@ -130,9 +130,9 @@ def any_of(flag: bool, device: torch.device) -> bool:
     """Whether any process says so."""
     if not _several():
         return flag
-    said = torch.tensor(float(flag), device=device)
-    average([said])
-    return bool(said > 0)
+    value = torch.tensor(float(flag), device=device)
+    average([value])
+    return bool(value > 0)
 
 
 def from_main(make: Callable[[], T]) -> T:
@@ -145,7 +145,7 @@ def from_main(make: Callable[[], T]) -> T:
     return box[0]  # type: ignore[return-value]
 
 
-def spread_from_main(tensors: Iterable[Tensor]) -> None:
+def broadcast_from_main(tensors: Iterable[Tensor]) -> None:
     """Every process's tensors become, in place, those of the main one."""
     if _several():
         with _together():

@@ -19,8 +19,8 @@ def is_pipe(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def read_pipe(path: str | os.PathLike[str], most: int, patience: float = PATIENCE) -> bytes:
-    """What comes through a pipe until its end, or the first ``most`` bytes of it.
+def read_pipe(path: str | os.PathLike[str], max_bytes: int, patience: float = PATIENCE) -> bytes:
+    """What comes through a pipe until its end, or the first ``max_bytes`` bytes of it.
 
     Nothing (``b""``) where nobody has written into it after ``patience`` seconds. Who has begun may take their time, as
     on standard input.
@@ -28,21 +28,21 @@ def read_pipe(path: str | os.PathLike[str], most: int, patience: float = PATIENC
     Raises:
         OSError: it cannot be opened or read.
     """
-    # Opened so that it does not wait for somebody to open the other end.
+    # OpenPicture so that it does not wait for somebody to open the other end.
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         deadline = time.monotonic() + patience
         found = bytearray()
         while True:
             try:
-                piece = os.read(number, min(_PIECE, most - len(found)))
+                piece = os.read(number, min(_PIECE, max_bytes - len(found)))
             except BlockingIOError:  # somebody is there, and has not written yet
                 os.set_blocking(number, True)
                 continue
             if piece:
                 os.set_blocking(number, True)
                 found += piece
-            if len(found) >= most or (not piece and (found or os.get_blocking(number))):
+            if len(found) >= max_bytes or (not piece and (found or os.get_blocking(number))):
                 return bytes(found)
             if not piece and time.monotonic() > deadline:
                 return b""

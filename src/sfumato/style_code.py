@@ -31,8 +31,8 @@ _MAX_BYTES = 1_000_000
 BANDS = 4
 #: Of the pixels: where a channel's tones are read off.
 SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
-#: Values at the end of a code that are measured, and not learnt; `networks.statistics.Measured.pack` packs them.
-MEASURED = 9 + 3 * BANDS + 3 * len(SHARES)
+#: Values at the end of a code that are measured, and not learnt; `networks.statistics.ColourStats.pack` packs them.
+COLOUR_STATS_SIZE = 9 + 3 * BANDS + 3 * len(SHARES)
 
 
 #: Reads all tensors of a file, by name.
@@ -57,7 +57,7 @@ def tensor_bytes(tensors: Mapping[str, npt.NDArray[Any]], metadata: dict[str, st
 
 
 def read_small(
-    path: str | os.PathLike[str], kind: str, key: str, most: int, make: Callable[[Any, Tensors], _Made]
+    path: str | os.PathLike[str], kind: str, key: str, max_bytes: int, make: Callable[[Any, Tensors], _Made]
 ) -> _Made:
     """Reads a small safetensors file that has a card in JSON as its metadata; it may come from anybody, and no code
     runs on load.
@@ -65,7 +65,7 @@ def read_small(
     Args:
         kind: what the file is, for errors.
         key: of the card.
-        most: bytes that it may have.
+        max_bytes: bytes that it may have.
         make: what is made of the card and of the function that reads all tensors; where it stumbles over what it finds,
             the file is damaged.
 
@@ -81,8 +81,8 @@ def read_small(
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise InputError(f"cannot read the {kind} {path}: {reason}; check the name") from problem
-    if size > most:
-        raise ModelError(f"{path} is not a {kind}: it has {size} bytes, and such files have {most} at most")
+    if size > max_bytes:
+        raise ModelError(f"{path} is not a {kind}: it has {size} bytes, and such files have {max_bytes} at most")
     try:
         with safe_open(path, framework="np") as file:
             card = (file.metadata() or {}).get(key)
@@ -113,14 +113,14 @@ class StyleCode:
         vector: ``(D,)`` float32, finite, read-only.
         model: the id of the model whose encoder made it; codes of different models mean different things, and mixing
             them raises ``ModelError``.
-        look: ``(2·C,)`` float32 of 16 bits' precision, or ``None``: what the style encoder's features were like where
-            it looked, as log(1 + mean) and log(1 + deviation) of the channels, layer by layer. Guidance measures
-            with it.
+        channel_stats: ``(2·C,)`` float32 of 16 bits' precision, or ``None``: what the style encoder's features were
+            like where it looked, as log(1 + mean) and log(1 + deviation) of the channels, layer by layer. Guidance
+            measures with it.
     """
 
     vector: npt.NDArray[np.float32]
     model: str
-    look: npt.NDArray[np.float32] | None = None
+    channel_stats: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         vector = np.array(self.vector, dtype=np.float32)
@@ -129,13 +129,15 @@ class StyleCode:
         vector += 0.0  # -0.0 becomes 0.0, so that equal codes hash alike
         vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
-        if self.look is not None:
-            look = np.array(self.look, dtype=np.float16).astype(np.float32)  # as files hold it
-            if look.ndim != 1 or look.size % 2 or not np.isfinite(look).all():
-                raise ModelError(f"a style's look must be a vector of pairs of finite numbers, not {look.shape}")
-            look += 0.0
-            look.flags.writeable = False
-            object.__setattr__(self, "look", look)
+        if self.channel_stats is not None:
+            channel_stats = np.array(self.channel_stats, dtype=np.float16).astype(np.float32)  # as files hold it
+            if channel_stats.ndim != 1 or channel_stats.size % 2 or not np.isfinite(channel_stats).all():
+                raise ModelError(
+                    f"a style's channel_stats must be a vector of pairs of finite numbers, not {channel_stats.shape}"
+                )
+            channel_stats += 0.0
+            channel_stats.flags.writeable = False
+            object.__setattr__(self, "channel_stats", channel_stats)
 
     def __len__(self) -> int:
         return len(self.vector)
@@ -150,7 +152,7 @@ class StyleCode:
 
     @property
     def _identity(self) -> tuple[str, bytes, bytes | None]:
-        return self.model, self.vector.tobytes(), None if self.look is None else self.look.tobytes()
+        return self.model, self.vector.tobytes(), None if self.channel_stats is None else self.channel_stats.tobytes()
 
     def __repr__(self) -> str:
         return f"StyleCode({len(self)} numbers, model={self.model!r})"
@@ -173,15 +175,15 @@ class StyleCode:
         shares /= shares.max()  # first, so that tiny or huge weights neither vanish nor overflow in their sum
         shares /= shares.sum()
         vectors = np.stack([code.vector for code in codes]).astype(np.float64)  # (K, D)
-        looks = [code.look for code in codes if code.look is not None]
-        look = None
-        if len(looks) == len(codes) and len({x.shape for x in looks}) == 1:
-            look = (shares @ np.stack(looks).astype(np.float64)).astype(np.float32)
-        return StyleCode((shares @ vectors).astype(np.float32), codes[0].model, look)
+        stats = [code.channel_stats for code in codes if code.channel_stats is not None]
+        channel_stats = None
+        if len(stats) == len(codes) and len({x.shape for x in stats}) == 1:
+            channel_stats = (shares @ np.stack(stats).astype(np.float64)).astype(np.float32)
+        return StyleCode((shares @ vectors).astype(np.float32), codes[0].model, channel_stats)
 
     @staticmethod
     def mean(codes: Sequence[StyleCode]) -> StyleCode:
-        """The mean of some codes: the style of a collection, an artist or a person's taste."""
+        """The mean of some codes: the style of a collection, an artist or a person's style."""
         return StyleCode.blend(codes, [1.0] * len(codes))
 
     def fuse(self, content: StyleCode, strength: float) -> StyleCode:
@@ -215,8 +217,8 @@ class StyleCode:
         """
         card = json.dumps({"model": self.model, "about": dict(about or {})}, sort_keys=True)  # in ASCII: any name
         tensors: dict[str, npt.NDArray[np.floating]] = {"code": self.vector}
-        if self.look is not None:
-            tensors["look"] = self.look.astype(np.float16)
+        if self.channel_stats is not None:
+            tensors["channel_stats"] = self.channel_stats.astype(np.float16)
         data = tensor_bytes(tensors, {_KEY: card})
         with atomic_file(path, overwrite) as file:
             file.write(data)
@@ -234,7 +236,9 @@ class StyleCode:
             found, model, about = tensors(), card["model"], card["about"]
             if not isinstance(model, str) or not isinstance(about, dict) or found["code"].dtype != np.float32:
                 raise ValueError("its parts have other types")
-            return StyleCode(found["code"], model, found.get("look")), {str(k): str(v) for k, v in about.items()}
+            return StyleCode(found["code"], model, found.get("channel_stats")), {
+                str(k): str(v) for k, v in about.items()
+            }
 
         return read_small(path, "Sfumato style", _KEY, _MAX_BYTES, make)
 
@@ -271,16 +275,18 @@ def code_parts(code_size: int) -> tuple[Part, ...]:
     Raises:
         ModelError: a code of that size holds no learnt texture.
     """
-    texture = code_size - MEASURED
+    texture = code_size - COLOUR_STATS_SIZE
     if texture < 1:
-        raise ModelError(f"a style code has {MEASURED} measured numbers and some learnt, and this has {code_size}")
+        raise ModelError(
+            f"a style code has {COLOUR_STATS_SIZE} measured numbers and some learnt, and this has {code_size}"
+        )
     sizes = [
-        ("texture", "learnt texture", "brush marks, grain, hatching", texture),
+        ("texture", "learnt texture", "brush strokes, grain, hatching", texture),
         ("mean_colour", "mean colour", "the tint of the whole", 3),
         ("colour_spread", "range of colours", "how many colours, how strong, how light and dark", 6),
         ("contrast_finest", "finest contrast", "of grain and the thinnest lines", 3),
-        ("contrast_fine", "fine contrast", "of thin marks", 3),
-        ("contrast_middle", "middling contrast", "of broad marks", 3),
+        ("contrast_fine", "fine contrast", "of thin strokes", 3),
+        ("contrast_middle", "middling contrast", "of broad strokes", 3),
         ("contrast_coarse", "coarse contrast", "of small shapes", 3),
         ("tones", "tone curve", "how much is dark, middling, light", 3 * len(SHARES)),
     ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from sfumato.errors import InputError
 from sfumato.files import read_bytes
 
-_MOST_BYTES = 64_000_000
+_MAX_BYTES = 64_000_000
 _SEPARATORS = ",;\t"
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
@@ -38,8 +38,10 @@ def read_table(
     lines = _text(path, what).splitlines(keepends=True)
     first = 0
     separator = None
-    if lines and re.fullmatch(f"sep=[{_SEPARATORS}]", told := lines[0].strip(" \r\n"), re.IGNORECASE):  # Excel's
-        separator, first = told[-1], 1
+    if lines and re.fullmatch(
+        f"sep=[{_SEPARATORS}]", separator_line := lines[0].strip(" \r\n"), re.IGNORECASE
+    ):  # Excel's
+        separator, first = separator_line[-1], 1
     while first < len(lines) and not lines[first].strip(f" {_SEPARATORS}\r\n"):
         first += 1
     if first == len(lines):
@@ -69,7 +71,7 @@ def read_table(
 
 def _text(path: Path, what: str) -> str:
     try:
-        data = read_bytes(path, _MOST_BYTES)
+        data = read_bytes(path, _MAX_BYTES)
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise InputError(f"cannot read the {what} {path}: {reason}; name a CSV") from problem

@@ -22,10 +22,10 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(sign if _is_shown(sign) or sign in keep else _written_out(sign) for sign in text)
 
 
-def short(text: str, most: int = 200) -> str:
-    """The text as a part of one sentence: printable, and of no more than ``most`` signs."""
-    shown = printable(text[: most + 1])
-    return shown if len(text) <= most else f"{shown[: most - 3]}..."
+def short(text: str, max_length: int = 200) -> str:
+    """The text as a part of one sentence: printable, and of no more than ``max_length`` signs."""
+    shown = printable(text[: max_length + 1])
+    return shown if len(text) <= max_length else f"{shown[: max_length - 3]}..."
 
 
 def counted(number: int, noun: str) -> str:

@@ -41,7 +41,7 @@ _IPTC_TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(?:([+-]\d\d)(\d\d))?")
 
 
 @dataclass(frozen=True)
-class Said:
+class TextFields:
     """What was found.
 
     Attributes:
@@ -54,7 +54,7 @@ class Said:
     dates: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def from_xmp(packet: bytes | str) -> Said:
+def from_xmp(packet: bytes | str) -> TextFields:
     """What an XMP packet says; nothing where it is damaged.
 
     A packet that declares a document type is damaged: entities, with which a stranger's XML does harm, need one.
@@ -62,11 +62,11 @@ def from_xmp(packet: bytes | str) -> Said:
     text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else packet
     text = text[: text.rfind(">") + 1].lstrip("\ufeff \t\r\n\0")  # padding may follow
     if len(text) > MAX_XMP or "<!DOCTYPE" in text or "<!ENTITY" in text:
-        return Said()
+        return TextFields()
     try:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError):
-        return Said()
+        return TextFields()
     found: dict[str, list[str]] = {}
     for rdf in root.iter(f"{_RDF}RDF"):
         for subject in rdf.findall(f"{_RDF}Description"):
@@ -81,7 +81,7 @@ def from_xmp(packet: bytes | str) -> Said:
             if date := _date(value.strip(), which):
                 dates[which] = date
                 break
-    return Said({name: list(values) for name, values in texts.items() if values}, dates)
+    return TextFields({name: list(values) for name, values in texts.items() if values}, dates)
 
 
 def _values(element: ElementTree.Element) -> list[str]:
@@ -93,7 +93,7 @@ def _values(element: ElementTree.Element) -> list[str]:
     return ["".join(each.itertext()) for each in (entries or [element])]
 
 
-def from_iptc(data: bytes) -> Said:
+def from_iptc(data: bytes) -> TextFields:
     """What IPTC-IIM says, a run of datasets, as far as it is whole."""
     found: dict[int, list[bytes]] = {}
     for number, value in _datasets(data):
@@ -106,10 +106,10 @@ def from_iptc(data: bytes) -> Said:
         date, clock = (found.get(number, [b""])[0].decode("latin-1").strip("\0 ") for number in (day, time))
         if len(date) == 8:
             hours = _IPTC_TIME.fullmatch(clock)
-            told = f"T{hours[1]}:{hours[2]}:{hours[3]}" if hours else ""
-            told += f"{hours[4]}:{hours[5]}" if hours and hours[4] else ""
-            dates[which] = _date(f"{date[:4]}-{date[4:6]}-{date[6:]}{told}", which)
-    return Said(texts, dates)
+            clock = f"T{hours[1]}:{hours[2]}:{hours[3]}" if hours else ""
+            clock += f"{hours[4]}:{hours[5]}" if hours and hours[4] else ""
+            dates[which] = _date(f"{date[:4]}-{date[4:6]}-{date[6:]}{clock}", which)
+    return TextFields(texts, dates)
 
 
 def _datasets(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -154,9 +154,9 @@ def _date(text: str, which: str) -> dict[str, str]:
         when = datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0))
     except ValueError:
         return {}
-    told = {f"DateTime{which}": f"{when.year:04}:{when:%m:%d %H:%M:%S}"}
+    tags = {f"DateTime{which}": f"{when.year:04}:{when:%m:%d %H:%M:%S}"}
     if part:
-        told[f"SubsecTime{which}"] = part
+        tags[f"SubsecTime{which}"] = part
     if offset:
-        told[f"OffsetTime{which}"] = "+00:00" if offset == "Z" else offset
-    return told
+        tags[f"OffsetTime{which}"] = "+00:00" if offset == "Z" else offset
+    return tags

@@ -22,7 +22,7 @@ SHORT = ["--set", "phases=[{steps=4,batch=2,crop=32,thumbnails=[32,48]}]", "--se
 SHORT += ["--set", "checkpoint_every=2", "--set", "sample_every=4", "--device", "cpu"]
 
 
-def said(result: Any) -> Any:
+def message(result: Any) -> Any:
     return " ".join(result.stderr.split())
 
 
@@ -49,7 +49,7 @@ def trained(train: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     out = tmp_path_factory.mktemp("runs") / "artist"
     result = run(*train(out))
     assert result.exit_code == 0, result.stderr
-    return out, said(result)
+    return out, message(result)
 
 
 @pytest.fixture(scope="module")
@@ -94,11 +94,11 @@ def test_a_run_goes_on_as_the_kind_it_is(trained: Any, train: Any, folders: Any,
     longer = ["--set", "phases=[{steps=6,batch=2,crop=32,thumbnails=[32,48]}]"]
     result = run(*train(out, "--resume", "--kind", "arbitrary"))
     assert result.exit_code == 2
-    assert "is a run of the kind 'collection'" in said(result)
+    assert "is a run of the kind 'collection'" in message(result)
     options = ["--content", folders / "photos", "--style", folders / "artist", "--device", "cpu", "--out", out]
     result = run("train", *options, "--resume", *longer)
     assert result.exit_code == 0, result.stderr
-    assert "from step 4 of 6" in said(result)
+    assert "from step 4 of 6" in message(result)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_run_goes_on_as_the_kind_it_is(trained: Any, train: Any, folders: Any,
 def test_mistakes_of_training(train: Any, tmp_path: Path, sentence: str, more: str) -> None:
     result = run(*train(tmp_path / "run", *more.split()))
     assert result.exit_code == 2
-    assert sentence in said(result)
+    assert sentence in message(result)
     assert result.stderr.count("\n") == 1
     assert files(tmp_path) == []
 
@@ -139,10 +139,10 @@ def test_a_folder_is_painted_once(model: Any, folders: Any, tmp_path: Path) -> N
     assert files(tmp_path / "new") == [f"{i}.png" for i in range(5)]
     again = run(*arguments)
     assert again.exit_code == 0
-    assert "5 were there" in said(again)
+    assert "5 were there" in message(again)
     other = run(*arguments, "--strength", 0.5)
     assert other.exit_code == 4
-    assert "made otherwise" in said(other)
+    assert "made otherwise" in message(other)
 
 
 def test_a_picture_says_how_it_was_made_and_is_made_again(model: Any, photo: Any, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_picture_says_how_it_was_made_and_is_made_again(model: Any, photo: Any
     assert run("replay", tmp_path / "one.png", photo, "-o", tmp_path / "three.png").exit_code == 5
     result = run("explain", tmp_path / "one.png", "--model", model)
     assert result.exit_code == 2
-    assert "no style codes" in said(result)
+    assert "no style codes" in message(result)
 
 
 def test_a_mask_bounds_it(model: Any, photo: Any, tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_what_needs_a_style_code_is_refused(
             "stylize", photos, "--model", model, *words, "-o", tmp_path / "x.png" if photos == photo else tmp_path
         )
         assert result.exit_code == 2
-        assert sentence in said(result)
+        assert sentence in message(result)
         assert result.stderr.count("\n") == 1
         assert files(tmp_path) == []
 
@@ -201,7 +201,7 @@ def test_other_models_still_need_a_style(photo: Any, tmp_path: Path) -> None:
     for more in ([], ["--model", weights_dir()]):
         result = run("stylize", photo, *more, "-o", tmp_path / "x.png")
         assert result.exit_code == 2
-        assert "--style" in said(result)
+        assert "--style" in message(result)
         assert result.stderr.count("\n") == 1
     assert files(tmp_path) == []
 
@@ -209,7 +209,7 @@ def test_other_models_still_need_a_style(photo: Any, tmp_path: Path) -> None:
 def test_a_style_cannot_be_made_with_it(model: Any, photo: Any, tmp_path: Path) -> None:
     result = run("styles", "add", "mine", photo, "--model", model)
     assert result.exit_code == 2
-    assert "no style codes" in said(result)
+    assert "no style codes" in message(result)
 
 
 def test_the_doctor_tries_it(model: Any) -> None:
@@ -233,10 +233,10 @@ def test_a_run_that_began_with_weights_and_has_no_checkpoint_wants_them_again(
     shutil.rmtree(out / "checkpoints")
     result = run(*train(out, "--resume"))
     assert result.exit_code == 2
-    assert "began with given weights and holds no checkpoint yet; give them again as --from" in said(result)
+    assert "began with given weights and holds no checkpoint yet; give them again as --from" in message(result)
     result = run(*train(out, "--resume", "--from", model))
     assert result.exit_code == 0, result.stderr
-    assert "starting from step 0" in said(result)
+    assert "starting from step 0" in message(result)
 
 
 def test_what_is_no_model_is_no_beginning(train: Any, folders: Any, model: Any, tmp_path: Path) -> None:
@@ -250,10 +250,10 @@ def test_what_is_no_model_is_no_beginning(train: Any, folders: Any, model: Any, 
             (start / "model.safetensors").unlink()
         result = run(*train(tmp_path / "run", "--from", start))
         assert result.exit_code == 5
-        assert told in said(result)
+        assert told in message(result)
 
 
 def test_a_model_of_any_style_is_no_beginning_of_a_collection(train: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "run", "--from", "shipped"))
     assert result.exit_code == 2
-    assert "is of the kind 'arbitrary' and this run of 'collection'" in said(result)
+    assert "is of the kind 'arbitrary' and this run of 'collection'" in message(result)

@@ -44,12 +44,12 @@ def test_a_picture_explained_in_words(desk: Any, tmp_path: Path) -> None:
     result = run("explain", desk / "waves.png", "--photo", desk / "cat.png", "-o", tmp_path / "why.png")
     assert result.exit_code == 0, result.stderr
     assert files(tmp_path) == ["why.png"]
-    said = result.stdout
+    message = result.stdout
     for words in ("great-wave at strength 1", "Where it changed", "learnt texture", "tone curve", "In pictures: "):
-        assert words in said
-    assert "2,600 steps" in said
-    assert "no measure of quality" in said
-    assert "What is left out" not in said
+        assert words in message
+    assert "2,600 steps" in message
+    assert "no measure of quality" in message
+    assert "What is left out" not in message
     with Image.open(tmp_path / "why.png") as sheet:
         assert sheet.width > 5 * 300
 
@@ -64,7 +64,7 @@ def test_a_picture_explained_in_numbers(desk: Any, tmp_path: Path) -> None:
     (style,) = found["styles"]
     assert sum(part["share"] for part in style["parts"]) == pytest.approx(1)
     assert [part["from"] for part in style["parts"][1:]] == [part["to"] for part in style["parts"][:-1]]
-    assert 0 < style["opinion"]["mean"] < 1
+    assert 0 < style["discriminator"]["mean"] < 1
     assert len(style["nearest"]) == 5
     assert all({"artist", "title", "licence", "source", "distance"} <= one.keys() for one in style["nearest"])
     assert (tmp_path / "why.jpg").read_bytes().startswith(b"\xff\xd8")

@@ -48,9 +48,9 @@ def invoke(*arguments: Any) -> Any:
     assert "Traceback" not in result.stderr, words
     assert "Warning" not in result.stderr, f"{words}: {result.stderr}"
     if result.exit_code > 2:
-        said = result.stderr.splitlines()
-        assert len(said) == 1 or "failed:" in said[0], f"{words}: {result.stderr}"
-        assert said[0].startswith("sfumato: ") or len(said) > 1, f"{words}: {result.stderr}"
+        message = result.stderr.splitlines()
+        assert len(message) == 1 or "failed:" in message[0], f"{words}: {result.stderr}"
+        assert message[0].startswith("sfumato: ") or len(message) > 1, f"{words}: {result.stderr}"
     return result
 
 

@@ -40,7 +40,7 @@ def test_auto_says_what_it_chose_and_the_picture_replays(photos: Any, tmp_path: 
     assert recipe["strength"] < 1  # type: ignore[operator]
     assert f"(--strength {recipe['strength']:g} --stroke {recipe['stroke']:g})" in result.stdout
     assert "(50% was asked for)" in " ".join(result.stdout.split())
-    assert len(recipe["guidance"]["looks"]) <= 8  # type: ignore[index]
+    assert len(recipe["guidance"]["trials"]) <= 8  # type: ignore[index]
     assert "chosen" in run("show", out).stdout
     again = run("replay", out, photos / "hill.png", "-o", tmp_path / "again.png")
     assert again.exit_code == 0, again.stderr
@@ -83,7 +83,7 @@ def test_the_best_of_three_and_the_seed(photos: Any, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     recipe = read_recipe(tmp_path / "best.png")
     assert recipe["seed"] in (7, 8, 9)
-    assert len(recipe["guidance"]["trials"]) == 3  # type: ignore[index]
+    assert len(recipe["guidance"]["candidates"]) == 3  # type: ignore[index]
     assert "is the best of 3 paintings" in " ".join(result.stdout.split())
     run("stylize", photos / "hill.png", "--style", "great-wave", "--seed", recipe["seed"], "-o", tmp_path / "one.png")
     assert np.array_equal(pixels(tmp_path / "best.png"), pixels(tmp_path / "one.png"))

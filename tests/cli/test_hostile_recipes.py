@@ -103,10 +103,10 @@ def test_a_folder_with_such_a_picture_goes_on_where_it_stopped(painted: Any, tmp
     (tmp_path / "in").mkdir()
     save(tmp_path / "in" / "a.png", painted[1], OTHERS["deep"])
     save(tmp_path / "in" / "b.png", painted[1], json.dumps({"kind": "photo", "by": "another program"}))
-    for said in ("2 finished", "0 finished, 2 were there"):
+    for message in ("2 finished", "0 finished, 2 were there"):
         result = run("finish", tmp_path / "in", "--warmth", "0.1", "-o", tmp_path / "out")
         assert result.exit_code == 0
-        assert said in result.stderr
+        assert message in result.stderr
     assert read_recipe(tmp_path / "out" / "b.png")["by"] == "another program"
 
 

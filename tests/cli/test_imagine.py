@@ -22,7 +22,7 @@ TINY = ["noise.widths=[8,8,8,8,8]", "noise.discriminator_widths=[8,8,8]", "noise
 TINY += ["phases=[{steps=3,batch=2}]", "checkpoint_every=2", "sample_every=3"]
 
 
-def said(result: Any) -> Any:
+def message(result: Any) -> Any:
     """What it said, on one line."""
     return " ".join(result.stderr.split())
 
@@ -67,8 +67,8 @@ def test_from_a_folder_of_paintings_to_pictures(train: Any, tmp_path: Path) -> N
     result = run(*train(out))
     assert result.exit_code == 0, result.stderr
     for words in ("5 pictures", "3 steps on", "No validation: there is no photo", f"export {out}", "sfumato imagine"):
-        assert words in said(result)
-    assert "stylize" not in said(result)
+        assert words in message(result)
+    assert "stylize" not in message(result)
     assert json.loads((out / "config.json").read_text())["kind"] == "noise"
     assert read_image(out / "samples" / "00000003.png").std() > 0.03
     result = run("export", out, "-o", tmp_path / "model")
@@ -88,10 +88,10 @@ def test_a_run_is_resumed_with_its_own_kind(train: Any, paintings: Any, tmp_path
     resume = ["train", "--style", paintings, "--out", out, "--resume"]
     further = run(*resume, "--set", "phases=[{steps=4,batch=2}]")
     assert further.exit_code == 0, further.stderr
-    assert "Going on from step 3 of 4" in said(further)
+    assert "Going on from step 3 of 4" in message(further)
     other = run(*resume, "--kind", "arbitrary")
     assert other.exit_code == 2
-    assert "is a run of the kind 'noise'" in said(other)
+    assert "is a run of the kind 'noise'" in message(other)
 
 
 @pytest.mark.parametrize(
@@ -110,14 +110,14 @@ def test_what_training_this_kind_has_no_use_for_is_one_sentence(
 ) -> None:
     result = run(*train(tmp_path / "run", *options))
     assert result.exit_code == code
-    assert sentence in said(result)
+    assert sentence in message(result)
     assert files(tmp_path) == []
 
 
 def test_the_arbitrary_kind_needs_photos(paintings: Any, tmp_path: Path) -> None:
     result = run("train", "--style", paintings, "--out", tmp_path / "run", "--recipe", "tiny")
     assert result.exit_code == 2
-    assert "give their folder as --content" in said(result)
+    assert "give their folder as --content" in message(result)
 
 
 def test_a_seed_and_an_index_are_a_picture(model: Any, tmp_path: Path) -> None:

@@ -50,9 +50,9 @@ def test_a_photo_too_large_for_memory_does_not_end_a_folder(
     assert caught.value.exit_code == InputError.exit_code
     assert [job.target.exists() for job in jobs if job.target] == [True, False, True]
     np.testing.assert_allclose(read_image(jobs[2].target or ""), 1 - read_image(jobs[2].photo or ""), atol=1e-6)
-    said = "".join(capsys.readouterr()).replace("\n", "")
-    assert "large.png does not fit into memory" in said
-    assert "1 failed" in said
+    message = "".join(capsys.readouterr()).replace("\n", "")
+    assert "large.png does not fit into memory" in message
+    assert "1 failed" in message
 
 
 def test_one_photo_too_large_for_memory_is_an_input_error(jobs: list[Job]) -> None:

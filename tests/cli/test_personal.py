@@ -21,7 +21,7 @@ from sfumato.cli.personal import options as personal_options
 from sfumato.image import read_recipe, to_uint8
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.style import PersonalStyle
-from sfumato.personal.store import load_preferences, load_taste
+from sfumato.personal.store import load_personal_style, load_record
 from sfumato.style_code import StyleCode
 from support import assert_one_sentence, files, pixels, run, save_scenes, save_works, scene, work
 
@@ -126,7 +126,7 @@ def test_each_photo_takes_the_style_that_suits_it_and_replays(desk: Any, store: 
     assert "made otherwise" in other.stderr
 
 
-def test_a_taste_in_masks_blends_and_guidance(desk: Any, store: Path, tmp_path: Path) -> None:
+def test_a_personal_style_in_masks_blends_and_guidance(desk: Any, store: Path, tmp_path: Path) -> None:
     run("personal", "new", "anna", "--like", desk / "rough", desk / "smooth")
     photo = desk / "photos" / "like-0.png"
     Image.new("L", (112, 96), 255).save(tmp_path / "mask.png")
@@ -158,7 +158,7 @@ def test_it_is_among_the_styles(desk: Any, store: Path) -> None:
     assert_one_sentence(taken, 2, "anna is learnt from pictures")
 
 
-def test_what_a_look_finds_is_said(desk: Any, store: Path, tmp_path: Path) -> None:
+def test_what_an_inspection_finds_is_said(desk: Any, store: Path, tmp_path: Path) -> None:
     likes = tmp_path / "likes"
     save_works(likes, 0, 7)
     save_works(likes, 1, 1)
@@ -170,7 +170,7 @@ def test_what_a_look_finds_is_said(desk: Any, store: Path, tmp_path: Path) -> No
     assert_one_sentence(mistyped, 3, "there is no picture or folder")
     result = run("personal", "new", "anna", "--like", likes)
     assert result.exit_code == 0, result.stderr
-    for said in (
+    for message in (
         "1 file in ",
         "broken.jpg is left out: cannot read ",
         "work-0-0.png is the same file as copy.png, and counts once",
@@ -178,7 +178,7 @@ def test_what_a_look_finds_is_said(desk: Any, store: Path, tmp_path: Path) -> No
         "work-1-0.png is unlike the other 7 liked pictures",
         "anna: learnt from 8 liked pictures; 1 style",
     ):
-        assert said in result.stdout, said
+        assert message in result.stdout, message
     remarks = json.loads(run("personal", "new", "bert", "--like", likes, "--json").stdout)["remarks"]
     kinds = sorted((remark["kind"], remark["left_out"]) for remark in remarks)
     left_out = [("duplicate", True), ("no-picture", True), ("odd", False), ("small", True), ("unreadable", True)]
@@ -190,11 +190,11 @@ def test_an_odd_picture_is_remarked_on_when_it_comes_and_in_show(desk: Any, stor
     save_works(likes, 0, 7)
     (odd,) = save_works(tmp_path / "odd", 1, 1)
     (more,) = save_works(tmp_path / "more", 0, 1, first=7)
-    said = "work-1-0.png is unlike the other"
-    assert said not in run("personal", "new", "anna", "--like", likes).stdout
-    assert said in run("personal", "add", "anna", "--like", odd).stdout
-    assert said not in run("personal", "add", "anna", "--like", more).stdout
-    assert said in run("personal", "show", "anna").stdout
+    message = "work-1-0.png is unlike the other"
+    assert message not in run("personal", "new", "anna", "--like", likes).stdout
+    assert message in run("personal", "add", "anna", "--like", odd).stdout
+    assert message not in run("personal", "add", "anna", "--like", more).stdout
+    assert message in run("personal", "show", "anna").stdout
     given = ("--like", likes, odd, "--copy", "--json")
     (remark,) = json.loads(run("personal", "new", "bert", *given).stdout)["remarks"]
     assert (remark["kind"], remark["path"]) == ("odd", str(odd))  # not the copy's
@@ -276,9 +276,9 @@ def test_a_style_whose_file_is_gone_is_to_be_learnt_again(desk: Any, store: Path
 
 def test_rights_are_recorded_and_asked_for_only_in_a_terminal(desk: Any, store: Path) -> None:
     new(desk, "anna", "--rights", "public-domain")
-    assert load_taste(load_preferences("anna")).rights == {"public-domain": 5}
+    assert load_personal_style(load_record("anna")).rights == {"public-domain": 5}
     new(desk, "bert")
-    assert load_taste(load_preferences("bert")).rights == {"unstated": 5}
+    assert load_personal_style(load_record("bert")).rights == {"unstated": 5}
     result = run("personal", "new", "carl", "--like", desk / "rough", "--rights", "stolen")
     assert_one_sentence(result, 2, "Invalid value for '--rights'")
 
@@ -287,12 +287,12 @@ def test_rights_are_asked_for_again_where_the_answer_is_none(
     desk: Any, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(personal_options, "in_terminal", lambda: True)
-    for said, rights in (("foo\nL\n", "licensed"), ("public-domain\n", "public-domain"), ("\n", "unstated")):
+    for message, rights in (("foo\nL\n", "licensed"), ("public-domain\n", "public-domain"), ("\n", "unstated")):
         words = ["personal", "new", f"of-{rights}", "--like", str(desk / "rough")]
-        result = CliRunner().invoke(app, words, input=said)
+        result = CliRunner().invoke(app, words, input=message)
         assert result.exit_code == 0, result.output
-        assert ("o, l, p or Enter, please" in result.stdout) == (said[0] == "f")
-        assert load_taste(load_preferences(f"of-{rights}")).rights == {rights: 5}
+        assert ("o, l, p or Enter, please" in result.stdout) == (message[0] == "f")
+        assert load_personal_style(load_record(f"of-{rights}")).rights == {rights: 5}
 
 
 def test_questions_are_answered_by_lines(desk: Any, store: Path, tmp_path: Path) -> None:
@@ -311,13 +311,13 @@ def test_questions_are_answered_by_lines(desk: Any, store: Path, tmp_path: Path)
     assert result.exit_code == 0, result.output
     assert "1. Which is better, the left (1) or the right (2)?  (0: neither, q: stop)" in result.stdout
     assert "1, 2, 0 or q, please" in result.stdout
-    said = "Stopped. 3 questions answered, 1 of them with neither, and anna has learnt from the others."
-    assert said in result.stdout
+    message = "Stopped. 3 questions answered, 1 of them with neither, and anna has learnt from the others."
+    assert message in result.stdout
     assert "Of the built-in styles it would choose " in result.stdout
     assert pixels(tmp_path / "q.png").shape == (40, 128, 3)
-    kept = load_preferences("anna")
-    assert [answer.preferred for answer in kept.answers] == ["first", "second", "neither"]
-    assert load_taste(kept).answers == 2
+    record = load_record("anna")
+    assert [answer.preferred for answer in record.answers] == ["first", "second", "neither"]
+    assert load_personal_style(record).answers == 2
     assert "learnt from 5 liked pictures, 2 answers; 1 style" in run("personal", "show", "anna").stdout
     assert "0 answer" not in run("personal", "remove", "anna", "--answers").stdout
     assert_one_sentence(run("personal", "remove", "anna", ""), 2, "a name of a picture is empty")
@@ -336,7 +336,7 @@ def test_questions_end_when_enough_is_learnt(desk: Any, store: Path, tmp_path: P
     result = CliRunner().invoke(app, [str(word) for word in words], input="1\n" * 1000)
     assert result.exit_code == 0, result.output
     assert "Enough is learnt: no question would teach much more." in result.stdout
-    assert 10 < load_taste(load_preferences("anna")).answers < 200
+    assert 10 < load_personal_style(load_record("anna")).answers < 200
     again = CliRunner().invoke(app, [str(word) for word in words], input="1\n")
     assert "Enough is learnt: no question would teach much more. 0 questions answered." in again.stdout
 
@@ -350,9 +350,9 @@ def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
     line = process.stdout.readline()
     assert line.startswith("Open http://127.0.0.1:")
     process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=60)
+    message, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
-    assert said.startswith("Stopped. 0 questions answered.")
+    assert message.startswith("Stopped. 0 questions answered.")
 
 
 # Mistakes: one sentence, the documented code, nothing written. {d} is the desk, {t} an empty folder.
@@ -415,18 +415,21 @@ def test_mistakes(desk: Any, store: Path, tmp_path: Path, code: int, sentence: s
     assert files(empty) == []
 
 
-def test_a_style_file_that_is_no_taste_is_one_sentence(desk: Any, store: Path, tmp_path: Path) -> None:
+def test_a_style_file_that_is_no_personal_style_is_one_sentence(desk: Any, store: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.sfumato"
     path.write_text("?")
     result = run("stylize", desk / "photos" / "0.png", "--style", path, "-o", tmp_path / "x.png")
     assert_one_sentence(result, 5, "a.sfumato is not a style file")
 
 
-def test_a_taste_of_another_model_says_what_to_do(desk: Any, store: Path, tmp_path: Path) -> None:
+def test_a_personal_style_of_another_model_says_what_to_do(desk: Any, store: Path, tmp_path: Path) -> None:
     new(desk)
     path = store / "anna" / "anna.sfumato"
-    taste = PersonalStyle.load(path)
-    replace(taste, codes=(StyleCode(taste.codes[0].vector, "base-0", taste.codes[0].look),)).save(path)
+    personal_style = PersonalStyle.load(path)
+    replace(
+        personal_style,
+        codes=(StyleCode(personal_style.codes[0].vector, "base-0", personal_style.codes[0].channel_stats),),
+    ).save(path)
     result = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
     assert_one_sentence(result, 5, "was made by the model 'base-0'")
     assert "learn it again (sfumato personal learn anna)" in result.stderr
@@ -473,9 +476,9 @@ def test_a_store_that_is_a_file_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="terminals are others there")
-@pytest.mark.parametrize(("key", "code", "said"), [(b"n\n", 1, "nothing was removed"), (b"", 130, "interrupted")])
+@pytest.mark.parametrize(("key", "code", "message"), [(b"n\n", 1, "nothing was removed"), (b"", 130, "interrupted")])
 def test_deletion_that_is_declined_or_interrupted_removes_nothing(
-    desk: Any, store: Path, key: bytes, code: int, said: str
+    desk: Any, store: Path, key: bytes, code: int, message: str
 ) -> None:
     import pty
     import select
@@ -502,5 +505,5 @@ def test_deletion_that_is_declined_or_interrupted_removes_nothing(
         pass
     assert process.wait(timeout=60) == code
     os.close(terminal)
-    assert said in shown.decode()
+    assert message in shown.decode()
     assert files(store) == before

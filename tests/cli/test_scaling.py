@@ -23,8 +23,8 @@ PYTHON = [sys.executable, "-m"]
 TORCHRUN = [*PYTHON, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
 ACCELERATE = [*PYTHON, "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
 # Four samples, of which three go through the generator twice and one is large: two processes share neither evenly.
-SHARED = "phases=[{{steps={},batch=4,crop=32,thumbnails=[32,48],large=1}}]"
-SMALL = ["log_every=1", "warmup=1", "identity=3", "checkpoint_every=1000", "sample_every=1000", "look_every=4"]
+SHARED = "phases=[{{steps={},batch=4,crop=32,thumbnails=[32,48],zoom_crops=1}}]"
+SMALL = ["log_every=1", "warmup=1", "identity_samples=3", "checkpoint_every=1000", "sample_every=1000", "probe_every=4"]
 OF_KIND = {
     "arbitrary": ["weights.style_contrast=0.5", "weights.sliced=0.5"],
     "collection": ["collection.cycle=false", "pool=5"],
@@ -69,9 +69,9 @@ def start(launcher: Any, arguments: Any) -> Any:
 
 
 def ended(process: Any, code: int = 0) -> Any:
-    said, _ = process.communicate(timeout=240)
-    assert process.returncode == code, said
-    return said
+    message, _ = process.communicate(timeout=240)
+    assert process.returncode == code, message
+    return message
 
 
 def reports(out: Any) -> Any:
@@ -109,8 +109,8 @@ def last_weights(out: Any) -> Any:
 def test_two_processes_have_the_losses_of_one(train: Any, tmp_path: Path, kind: str, launcher: Any) -> None:
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     ended(start([*PYTHON], train(kind, alone)))
-    said = ended(start([*launcher, *(["-m"] if launcher is ACCELERATE else [])], train(kind, shared)))
-    assert said.count("4 steps on cpu") == 1  # one speaks for both
+    message = ended(start([*launcher, *(["-m"] if launcher is ACCELERATE else [])], train(kind, shared)))
+    assert message.count("4 steps on cpu") == 1  # one speaks for both
     one, two = reports(alone), reports(shared)
     assert [r["step"] for r in two] == [r["step"] for r in one] == [1, 2, 3, 4]
     for a, b in zip(one, two, strict=True):
@@ -133,16 +133,16 @@ def test_a_killed_worker_ends_the_run_with_a_message_and_it_resumes(train: Any, 
         workers = [p for p in psutil.Process(process.pid).children(recursive=True) if "sfumato" in p.cmdline()]
         assert len(workers) == 2
         workers[-1].kill()
-        said = process.communicate(timeout=120)[0]
+        message = process.communicate(timeout=120)[0]
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode != 0
-    assert "another process of this run has ended" in said
-    assert "--resume" in said
+    assert "another process of this run has ended" in message
+    assert "--resume" in message
     saved = int(max(p.name for p in (out / "checkpoints").iterdir() if p.name.isdigit()))
-    said = ended(start(TORCHRUN, [*train("arbitrary", out, saved + 2), "--resume"]))
-    assert f"Going on from step {saved} of {saved + 2}." in said
+    message = ended(start(TORCHRUN, [*train("arbitrary", out, saved + 2), "--resume"]))
+    assert f"Going on from step {saved} of {saved + 2}." in message
     assert [r["step"] for r in reports(out)] == list(range(1, saved + 3))
 
 
@@ -154,13 +154,13 @@ def test_a_signal_to_one_of_two_stops_both_after_a_save(train: Any, tmp_path: Pa
         wait_for(out, 3, process)
         workers = [p for p in psutil.Process(process.pid).children(recursive=True) if "sfumato" in p.cmdline()]
         workers[-1].terminate()
-        said = process.communicate(timeout=120)[0]
+        message = process.communicate(timeout=120)[0]
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
     (step,) = (int(p.name) for p in (out / "checkpoints").iterdir())
-    assert f"Stopped and saved at step {step}" in said
-    assert "torchrun --nproc-per-node=2" in said
+    assert f"Stopped and saved at step {step}" in message
+    assert "torchrun --nproc-per-node=2" in message
 
 
 @pytest.mark.parametrize(
@@ -177,8 +177,8 @@ def test_a_signal_to_one_of_two_stops_both_after_a_save(train: Any, tmp_path: Pa
 def test_what_cannot_be_shared_is_one_sentence(
     train: Any, tmp_path: Path, kind: str, setting: str, sentence: str
 ) -> None:
-    said = ended(start(TORCHRUN, train(kind, tmp_path / "run", 4, setting)), code=1)  # torchrun's own code
-    assert sentence in said
+    message = ended(start(TORCHRUN, train(kind, tmp_path / "run", 4, setting)), code=1)  # torchrun's own code
+    assert sentence in message
     assert not (tmp_path / "run" / "config.json").exists()
 
 

@@ -463,10 +463,10 @@ def test_another_photo_of_the_same_name_is_not_taken_for_done(photos: Any, tmp_p
     assert done(one)[:2] == (0, {"cat.png": "done", "dog.jpg": "done"})
     first = (out / "cat.png").read_bytes()
     assert done(one)[:2] == (0, {"cat.png": "skipped", "dog.jpg": "skipped"})
-    code, told, said = done(other)  # a camera's IMG_0001 of another day
+    code, told, message = done(other)  # a camera's IMG_0001 of another day
     assert (code, told) == (4, {"cat.png": "failed"})
-    assert "from another picture than" in said
-    assert "add --overwrite to replace it, or give another -o" in said
+    assert "from another picture than" in message
+    assert "add --overwrite to replace it, or give another -o" in message
     assert (out / "cat.png").read_bytes() == first
     Image.open(other / "cat.png").save(one / "cat.png")  # edited since
     assert done(one)[:2] == (4, {"cat.png": "failed", "dog.jpg": "skipped"})

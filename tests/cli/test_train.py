@@ -22,11 +22,11 @@ from support import assert_one_sentence, run
 
 SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sfumato')"]
 # A tenth of the recipe's work and no end to it, for runs that are to be stopped.
-ENDLESS = ["--set", "phases=[{steps=100000,batch=2,crop=32,thumbnails=[32],large=0}]", "--set", "log_every=1"]
-ENDLESS += ["--set", "identity=0", "--set", "sample_every=1000000", "--set", "checkpoint_every=1000000"]
+ENDLESS = ["--set", "phases=[{steps=100000,batch=2,crop=32,thumbnails=[32],zoom_crops=0}]", "--set", "log_every=1"]
+ENDLESS += ["--set", "identity_samples=0", "--set", "sample_every=1000000", "--set", "checkpoint_every=1000000"]
 
 
-def said(result: Any) -> Any:
+def message(result: Any) -> Any:
     """What it said, on one line."""
     return " ".join(result.stderr.split())
 
@@ -85,7 +85,7 @@ def trained(train: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     out = tmp_path_factory.mktemp("runs") / "tiny"
     result = run(*train(out))
     assert result.exit_code == 0, result.stderr
-    return out, said(result)
+    return out, message(result)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_from_a_run_to_pictures(bundle: Any, folders: Any, tmp_path: Path) -> No
 
 
 def test_a_run_tuned_from_another_s_weights(trained: Any, train: Any, tmp_path: Path) -> None:
-    short = ["--set", "phases=[{steps=2,batch=2,crop=32,thumbnails=[32],large=0}]"]
+    short = ["--set", "phases=[{steps=2,batch=2,crop=32,thumbnails=[32],zoom_crops=0}]"]
     result = run(*train(tmp_path / "tuned", "--from", trained[0], *short))
     assert result.exit_code == 0, result.stderr
     weights = max((trained[0] / "checkpoints").iterdir()) / "model.safetensors"
@@ -161,7 +161,7 @@ def test_a_run_tuned_from_another_s_weights(trained: Any, train: Any, tmp_path: 
     assert stored["started_from"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     result = run(*train(tmp_path / "none", "--from", tmp_path / "nowhere", *short))
     assert result.exit_code == 5
-    assert "holds no checkpoint" in said(result)
+    assert "holds no checkpoint" in message(result)
     assert not (tmp_path / "none").exists()
 
 
@@ -169,7 +169,7 @@ def test_an_export_is_not_written_over_without_being_told(trained: Any, bundle: 
     before = (bundle / "card.json").read_bytes()
     result = run("export", trained[0], "-o", bundle)
     assert result.exit_code == 4
-    assert "--overwrite" in said(result)
+    assert "--overwrite" in message(result)
     assert (bundle / "card.json").read_bytes() == before
 
 
@@ -184,7 +184,7 @@ def test_exporting_what_is_no_run_is_one_sentence(folders: Any, tmp_path: Path) 
 def test_a_run_s_folder_is_not_trained_over(trained: Any, train: Any) -> None:
     result = run(*train(trained[0]))
     assert result.exit_code == 2
-    assert "--resume" in said(result)
+    assert "--resume" in message(result)
     assert steps(trained[0]) == [5, 10, 15, 20]
 
 
@@ -201,21 +201,23 @@ def test_a_finished_run_can_be_taken_further(trained: Any, train: Any, tmp_path:
     phases = "phases=[{steps=22,batch=2,crop=32,thumbnails=[32]}]"
     result = run(*train(out, "--resume", "--set", phases, "--set", "log_every=1"))
     assert result.exit_code == 0, result.stderr
-    assert "from step 20 of 22" in said(result)
+    assert "from step 20 of 22" in message(result)
     assert steps(out) == [5, 10, 15, 20, 21, 22]
     assert checkpoints(out) == [20, 22]
     assert json.loads((out / "config.json").read_text())["recipe"] == "tiny"
 
 
-def test_a_dry_run_prints_config_look_and_estimate_and_writes_nothing(train: Any, folders: Any, tmp_path: Path) -> None:
+def test_a_dry_run_prints_config_folders_and_estimate_and_writes_nothing(
+    train: Any, folders: Any, tmp_path: Path
+) -> None:
     before = files(folders)
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "seed=3"))
     assert result.exit_code == 0, result.stderr
     config = json.loads(result.stdout)
     assert (config["seed"], config["recipe"]) == (3, "tiny")
-    assert "8 pictures in 3 groups" in said(result)
+    assert "8 pictures in 3 groups" in message(result)
     assert "20 steps on cpu: about" in result.stderr.splitlines()[-1]  # the one line that people look for
-    assert "No validation: 0 photos and 0 paintings are kept apart" in said(result)
+    assert "No validation: 0 photos and 0 paintings are kept apart" in message(result)
     assert files(tmp_path) == []
     assert files(folders) == before
 
@@ -234,7 +236,7 @@ def manifest(folders: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return path
 
 
-SHORT = ["--set", "phases=[{steps=8,batch=2,crop=32,thumbnails=[32],large=0}]", "--set", "identity=0"]
+SHORT = ["--set", "phases=[{steps=8,batch=2,crop=32,thumbnails=[32],zoom_crops=0}]", "--set", "identity_samples=0"]
 SHORT += ["--set", "validate_every=2", "--set", "validation_side=64", "--set", "log_every=2"]
 
 
@@ -246,17 +248,17 @@ def impatient(train: Any, manifest: Any, tmp_path_factory: pytest.TempPathFactor
     arguments = train(out, *pictures, "--manifest", manifest)
     result = run(*arguments, *SHORT, "--set", "patience=2", "--set", "min_improvement=100")
     assert result.exit_code == 0, result.stderr
-    return out, arguments, said(result)
+    return out, arguments, message(result)
 
 
 def test_a_validation_set_is_told_before_anything_is_written(impatient: Any, tmp_path: Path) -> None:
     _, arguments, _ = impatient
     result = run(*arguments, "--dry-run", "--out", tmp_path / "run", "--set", "content_target=0.9")
     assert result.exit_code == 0, result.stderr
-    assert "photos: 10 pictures" in said(result)
+    assert "photos: 10 pictures" in message(result)
     told = "Validation: 2 photos and 2 paintings, 4 pairs judged every 10 steps, content steered to 0.9"
-    assert told in said(result)
-    assert "left out, trained on under another name: 1 (again.png" in said(result)
+    assert told in message(result)
+    assert "left out, trained on under another name: 1 (again.png" in message(result)
     assert json.loads(result.stdout)["content_target"] == 0.9
     assert files(tmp_path) == []
 
@@ -264,11 +266,11 @@ def test_a_validation_set_is_told_before_anything_is_written(impatient: Any, tmp
 def test_what_is_held_out_validates_where_the_manifest_has_nothing(train: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "hold_out=0.4"))
     assert result.exit_code == 0, result.stderr
-    assert "held out to validate with: " in said(result)
-    assert "pairs judged every 10 steps" in said(result)
+    assert "held out to validate with: " in message(result)
+    assert "pairs judged every 10 steps" in message(result)
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "content_target=0.9"))
     assert result.exit_code == 2
-    assert "hold_out=0.05" in said(result)
+    assert "hold_out=0.05" in message(result)
     assert files(tmp_path) == []
 
 
@@ -291,15 +293,15 @@ def test_resuming_what_had_stopped_early_says_so_and_how_to_go_on(impatient: Any
     before = files(run_folder)
     result = run(*arguments, "--out", run_folder, "--resume")
     assert result.exit_code == 0, result.stderr
-    assert "Stopped early at step 6 of 8" in said(result)
+    assert "Stopped early at step 6 of 8" in message(result)
     assert files(run_folder) == before
     (line,) = [line for line in result.stderr.splitlines() if "To go on all the same: " in line]
     command = shlex.split(line.partition("To go on all the same: ")[2])
     assert command[-3:] == ["--resume", "--set", "patience=0"]
     result = run(*command[1:])
     assert result.exit_code == 0, result.stderr
-    assert "from step 6 of 8" in said(result)
-    assert "Stopped early" not in said(result)
+    assert "from step 6 of 8" in message(result)
+    assert "Stopped early" not in message(result)
     assert 8 in checkpoints(run_folder)
 
 
@@ -307,7 +309,7 @@ def test_the_best_checkpoint_is_exported_or_the_newest_where_that_is_asked_for(t
     from sfumato.export.onnx import export_run
 
     out = shutil.copytree(trained[0], tmp_path / "run")
-    (out / "best.json").write_text(json.dumps({"step": 10, "score": 1.0, "figures": {}}))
+    (out / "best.json").write_text(json.dumps({"step": 10, "score": 1.0, "values": {}}))
     result = run("export", out, "-o", tmp_path / "best")
     assert result.exit_code == 0, result.stderr
     card = json.loads((tmp_path / "best" / "card.json").read_text())["training"]
@@ -336,7 +338,7 @@ def test_what_is_wrong_is_one_sentence_and_an_exit_code(
 ) -> None:
     result = run(*train(tmp_path / "run", *options))
     assert result.exit_code == code
-    assert sentence in said(result)
+    assert sentence in message(result)
     assert "Traceback" not in result.stderr
     assert files(tmp_path) == []
 
@@ -347,7 +349,7 @@ def test_too_few_pictures(train: Any, folders: Any, tmp_path: Path) -> None:
     (tmp_path / "few" / "broken.jpg").write_bytes(b"")
     result = run(*train(tmp_path / "run", "--content", tmp_path / "few"))
     assert result.exit_code == 3
-    assert "1 usable pictures of 2 found" in said(result)
+    assert "1 usable pictures of 2 found" in message(result)
 
 
 def test_only_the_manifest_s_train_rows_are_used(train: Any, folders: Any, tmp_path: Path) -> None:
@@ -362,15 +364,15 @@ def test_only_the_manifest_s_train_rows_are_used(train: Any, folders: Any, tmp_p
     finally:
         manifest.unlink()
     assert result.exit_code == 0, result.stderr
-    assert "photos: 5 pictures" in said(result)
-    assert "paintings: 7 pictures" in said(result)
+    assert "photos: 5 pictures" in message(result)
+    assert "paintings: 7 pictures" in message(result)
 
 
 def test_a_loss_that_is_not_finite_ends_with_its_code(train: Any, tmp_path: Path) -> None:
     options = ["--set", "learning_rate=1e12", "--set", "clip=1e30", "--set", "log_every=1"]
     result = run(*train(tmp_path / "run", *options))
     assert result.exit_code == 6
-    assert "numbers overflowed" in said(result)
+    assert "numbers overflowed" in message(result)
 
 
 class Started:
@@ -378,10 +380,10 @@ class Started:
 
     def __init__(self, arguments: Any, out: Any) -> None:
         self.out = out
-        with (out.parent / f"{out.name}.txt").open("w") as said:
+        with (out.parent / f"{out.name}.txt").open("w") as message:
             self.process = subprocess.Popen(
                 [*SFUMATO, *map(str, arguments)],
-                stdout=said,
+                stdout=message,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "COLUMNS": "1000"},
             )
@@ -393,15 +395,15 @@ class Started:
         self.process.kill()
         self.process.wait()
 
-    def said(self) -> Any:
+    def message(self) -> Any:
         return (self.out.parent / f"{self.out.name}.txt").read_text()
 
     def wait_for_step(self, step: Any, seconds: int = 300) -> None:
         log, end = self.out / "log.jsonl", time.monotonic() + seconds
         # Health has lines of its own.
         while not log.is_file() or log.read_text().count("pictures_per_second") < step:
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() < end, self.said()
+            assert self.process.poll() is None, self.message()
+            assert time.monotonic() < end, self.message()
             time.sleep(0.05)
 
 
@@ -413,8 +415,8 @@ def test_a_signal_saves_and_says_how_to_resume(train: Any, tmp_path: Path, numbe
     with Started(train(out, *ENDLESS), out) as training:
         training.wait_for_step(3)
         training.process.send_signal(number)
-        assert training.process.wait(120) == code, training.said()
-    text = training.said()
+        assert training.process.wait(120) == code, training.message()
+    text = training.message()
     assert "Traceback" not in text
     (step,) = checkpoints(out)
     assert f"saved at step {step}" in text
@@ -424,16 +426,16 @@ def test_a_signal_saves_and_says_how_to_resume(train: Any, tmp_path: Path, numbe
     (line,) = [line for line in text.splitlines() if "To go on: " in line]
     command = shlex.split(line.partition("To go on: ")[2])
     assert command[0] == "sfumato"
-    result = run(*command[1:], "--set", f"phases=[{{steps={step + 1},batch=2,crop=32,thumbnails=[32],large=0}}]")
+    result = run(*command[1:], "--set", f"phases=[{{steps={step + 1},batch=2,crop=32,thumbnails=[32],zoom_crops=0}}]")
     assert result.exit_code == 0, result.stderr
-    assert f"from step {step} of {step + 1}" in said(result)
+    assert f"from step {step} of {step + 1}" in message(result)
     assert command[command.index("--device") + 1] == "cpu"
 
 
 def test_there_must_be_a_run_to_go_on_with(train: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "misspelt", "--resume"))
     assert result.exit_code == 2
-    assert "misspelt holds no run to go on with; check the name" in said(result)
+    assert "misspelt holds no run to go on with; check the name" in message(result)
     assert not (tmp_path / "misspelt").exists()
 
 
@@ -447,8 +449,8 @@ def test_kill_9_loses_one_checkpoint_interval_at_most(train: Any, tmp_path: Path
     done, saved = steps(out)[-1], checkpoints(out)[-1]
     assert done >= 8
     assert done - saved <= 3
-    phases = f"phases=[{{steps={done + 2},batch=2,crop=32,thumbnails=[32],large=0}}]"
+    phases = f"phases=[{{steps={done + 2},batch=2,crop=32,thumbnails=[32],zoom_crops=0}}]"
     result = run(*train(out, "--resume", "--set", phases))
     assert result.exit_code == 0, result.stderr
-    assert f"from step {saved} of {done + 2}" in said(result)
+    assert f"from step {saved} of {done + 2}" in message(result)
     assert steps(out) == list(range(1, done + 3))

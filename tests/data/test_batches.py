@@ -8,17 +8,18 @@ import pytest
 import torch
 
 from sfumato.data.batches import STYLE_THUMBNAIL, BatchSource, BatchSpec, PaintingSource, sample_boxes
-from sfumato.data.folders import FolderReport, Picture
+from sfumato.data.folders import FolderReport, TrainingPicture
 from sfumato.parallel import Rows
 
-SPEC = BatchSpec(batch=3, crop=24, thumbnails=(24, 32), large=2, magnification=4.0, content_variants=2)
+SPEC = BatchSpec(batch=3, crop=24, thumbnails=(24, 32), zoom_crops=2, magnification=4.0, crops_per_photo=2)
 CPU = torch.device("cpu")
 
 
 def report(pixels: Any, groups: Any = None) -> FolderReport:
     groups = groups or [""] * len(pixels)
     pictures = [
-        Picture(Path(f"{i}.png"), g, f"{i:064x}", p) for i, (p, g) in enumerate(zip(pixels, groups, strict=True))
+        TrainingPicture(Path(f"{i}.png"), g, f"{i:064x}", p)
+        for i, (p, g) in enumerate(zip(pixels, groups, strict=True))
     ]
     return FolderReport(Path("pictures"), pictures)
 
@@ -38,7 +39,7 @@ def ramp(side: int) -> Any:
 
 
 def same(a: Any, b: Any) -> Any:
-    tensors = ("crop", "thumbnail", "large", "boxes", "style", "patch")
+    tensors = ("crop", "thumbnail", "zoomed", "boxes", "style", "patch")
     return all(torch.equal(getattr(a, n), getattr(b, n)) for n in tensors) and (a.content_keys, a.style_ids) == (
         b.content_keys,
         b.style_ids,
@@ -57,9 +58,9 @@ def test_shapes_and_range(source: BatchSource) -> None:
     assert batch.thumbnail.shape[2] == batch.thumbnail.shape[3]
     assert batch.thumbnail.shape[2] in SPEC.thumbnails
     assert batch.style.shape == (3, 3, STYLE_THUMBNAIL, STYLE_THUMBNAIL)
-    assert batch.large.shape == (2, 3, 24, 24)
+    assert batch.zoomed.shape == (2, 3, 24, 24)
     assert batch.boxes.shape == (2, 4)
-    for pictures in (batch.crop, batch.thumbnail, batch.large, batch.style, batch.patch):
+    for pictures in (batch.crop, batch.thumbnail, batch.zoomed, batch.style, batch.patch):
         assert pictures.dtype == torch.float32
         assert 0 <= pictures.min() < pictures.max() <= 1
     assert {source.batch(step, SPEC).thumbnail.shape[2] for step in range(8)} == set(SPEC.thumbnails)
@@ -90,24 +91,24 @@ def test_equal_content_keys_mean_equal_crops(source: BatchSource) -> None:
         batch = source.batch(step, SPEC)
         for key, crop in zip(batch.content_keys, batch.crop, strict=True):
             assert torch.equal(seen.setdefault(key, crop), crop)
-    assert len(seen) == 3 * SPEC.content_variants  # every photo and variant came up
+    assert len(seen) == 3 * SPEC.crops_per_photo  # every photo and variant came up
     crops = list(seen.values())
     assert not any(torch.equal(a, b) for i, a in enumerate(crops) for b in crops[:i])
 
 
 def test_without_variants_crops_are_fresh(source: BatchSource) -> None:
-    fresh = BatchSpec(3, 24, (24,), 0, 4.0, content_variants=0)
+    fresh = BatchSpec(3, 24, (24,), 0, 4.0, crops_per_photo=0)
     keys = [key for step in range(10) for key in source.batch(step, fresh).content_keys]
     assert len(set(keys)) == len(keys)
     empty = source.batch(0, fresh)
-    assert empty.large.shape == (0, 3, 24, 24)
+    assert empty.zoomed.shape == (0, 3, 24, 24)
     assert empty.boxes.shape == (0, 4)
 
 
 def test_artists_are_balanced_by_the_square_root_of_their_number() -> None:
     groups = ["many"] * 16 + ["some"] * 4 + ["one"]
     source = BatchSource(report(noise(1)), report(noise(21, 1, 20, 20), groups), seed=0, device=CPU)
-    spec = BatchSpec(batch=64, crop=8, thumbnails=(8,), large=0, magnification=1.0, content_variants=1)
+    spec = BatchSpec(batch=64, crop=8, thumbnails=(8,), zoom_crops=0, magnification=1.0, crops_per_photo=1)
     ids = np.array([i for step in range(12) for i in source.batch(step, spec).style_ids])
     share = {g: np.mean([groups[i] == g for i in ids]) for g in ("many", "some", "one")}
     for group, expected in (("many", 4 / 7), ("some", 2 / 7), ("one", 1 / 7)):
@@ -137,8 +138,8 @@ def test_boxes_say_where_the_enlarged_crop_lies_in_the_thumbnail() -> None:
     sides = []
     for step in range(8):
         batch = ramps.batch(step, SPEC)
-        region = sample_boxes(batch.thumbnail[: SPEC.large], batch.boxes, SPEC.crop)
-        assert (region - batch.large).abs().max() < 0.02
+        region = sample_boxes(batch.thumbnail[: SPEC.zoom_crops], batch.boxes, SPEC.crop)
+        assert (region - batch.zoomed).abs().max() < 0.02
         sides += (batch.boxes[:, 2:] - batch.boxes[:, :2]).flatten().tolist()
         assert (batch.boxes >= 0).all()
         assert (batch.boxes <= 1).all()
@@ -170,7 +171,7 @@ def test_pictures_smaller_than_a_crop_are_enlarged_and_not_refused() -> None:
     small = BatchSource(report(noise(2, 0, 12, 15)), report(noise(2, 1, 10, 30)), seed=0, device=CPU)
     batch = small.batch(0, SPEC)
     assert batch.crop.shape == batch.patch.shape == (3, 3, 24, 24)
-    assert batch.large.shape == (2, 3, 24, 24)
+    assert batch.zoomed.shape == (2, 3, 24, 24)
 
 
 def test_paintings_alone_are_keyed_by_seed_and_step() -> None:
@@ -205,7 +206,7 @@ def test_paintings_alone_are_drawn_by_the_square_root_of_their_artist_s() -> Non
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_have_the_whole_batch_between_them(source: BatchSource, processes: int) -> None:
-    spec = BatchSpec(batch=6, crop=24, thumbnails=(24, 32), large=2, magnification=4.0, content_variants=0)
+    spec = BatchSpec(batch=6, crop=24, thumbnails=(24, 32), zoom_crops=2, magnification=4.0, crops_per_photo=0)
     paintings = PaintingSource(report(noise(4, 1)), seed=5, device=CPU)
     for step in range(4):
         whole = source.batch(step, spec)
@@ -216,16 +217,16 @@ def test_processes_have_the_whole_batch_between_them(source: BatchSource, proces
                 assert torch.equal(getattr(part, name), rows.pick(getattr(whole, name))), name
             for name in ("content_keys", "style_ids", "wrong"):
                 assert getattr(part, name) == getattr(whole, name)[process::processes], name
-            large = [row for row in rows.own(6) if row < 2]
-            assert torch.equal(part.large, whole.large[large])
-            assert torch.equal(part.boxes, whole.boxes[large])
-            assert (part.count, part.large_count, part.rows) == (6, 2, rows)
+            zoomed = [row for row in rows.own(6) if row < 2]
+            assert torch.equal(part.zoomed, whole.zoomed[zoomed])
+            assert torch.equal(part.boxes, whole.boxes[zoomed])
+            assert (part.count, part.zoom_count, part.rows) == (6, 2, rows)
             of_paintings = paintings.batch(step, 6, 16, rows)
             assert torch.equal(of_paintings, rows.pick(paintings.batch(step, 6, 16)))
 
 
 def test_the_wrong_painting_is_the_nearest_other_one_before(source: BatchSource) -> None:
-    spec = BatchSpec(batch=6, crop=8, thumbnails=(8,), large=0, magnification=1.0, content_variants=1)
+    spec = BatchSpec(batch=6, crop=8, thumbnails=(8,), zoom_crops=0, magnification=1.0, crops_per_photo=1)
     repeated = 0
     for step in range(30):
         batch = source.batch(step, spec)

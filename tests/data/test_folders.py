@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.data.folders import UNKNOWN, about_data, find_pictures, look, look_apart
+from sfumato.data.folders import UNKNOWN, about_data, find_pictures, load_folder, load_validation_folder
 from sfumato.errors import InputError
 from sfumato.image import read_image, to_uint8
 
@@ -53,9 +53,9 @@ def folder(tmp_path: Path) -> Any:
     return root
 
 
-def test_a_look_finds_what_is_there_and_what_is_wrong(folder: Any) -> None:
+def test_loading_a_folder_finds_what_is_there_and_what_is_wrong(folder: Any) -> None:
     ticks = []
-    report = look(folder, short=96, least=2, tick=lambda done, total: ticks.append((done, total)))
+    report = load_folder(folder, short=96, min_pictures=2, tick=lambda done, total: ticks.append((done, total)))
     names = [p.path.relative_to(folder).as_posix() for p in report.pictures]
     assert names == ["alone.webp", "hokusai/a.JPG", "hokusai/b.png", "klee/d.bmp", "monet/deep/c.tiff"]
     assert [p.group for p in report.pictures] == ["", "hokusai", "hokusai", "klee", "monet"]
@@ -67,18 +67,18 @@ def test_a_look_finds_what_is_there_and_what_is_wrong(folder: Any) -> None:
 
 
 def test_the_report_says_so_in_sentences(folder: Any) -> None:
-    text = "\n".join(look(folder, short=96, least=2).lines())
-    for said in (
+    text = "\n".join(load_folder(folder, short=96, min_pictures=2).lines())
+    for message in (
         "5 pictures in 4 groups",
         "too small: 1 (icon.png",
         "under another name: 1 (copy of b.png",
         "empty.jpg",
     ):
-        assert said in text
+        assert message in text
 
 
 def test_an_unreadable_file_s_reason_is_one_for_people(folder: Any) -> None:
-    reasons = {path.name: reason for path, reason in look(folder, short=96, least=2).unreadable}
+    reasons = {path.name: reason for path, reason in load_folder(folder, short=96, min_pictures=2).unreadable}
     assert "empty" in reasons["empty.jpg"]
     assert "none of" in reasons["text.jpg"]
     assert "cut short" in reasons["cut.png"]
@@ -86,12 +86,12 @@ def test_an_unreadable_file_s_reason_is_one_for_people(folder: Any) -> None:
 
 def test_a_decompression_bomb_is_one_more_unreadable_file(folder: Any) -> None:
     huge_png(folder / "bomb.png")
-    report = look(folder, short=96, least=2)
+    report = load_folder(folder, short=96, min_pictures=2)
     assert "bomb.png" in [path.name for path, _ in report.unreadable]
 
 
 def test_pictures_are_held_small_and_as_they_are_read(folder: Any) -> None:
-    held = {p.path.name: p.pixels for p in look(folder, short=96, least=2).pictures}
+    held = {p.path.name: p.pixels for p in load_folder(folder, short=96, min_pictures=2).pictures}
     assert held["d.bmp"].shape == (3, 96, 144)  # 300 × 200
     assert held["b.png"].shape == (3, 72, 80)  # already small
     assert held["b.png"].dtype == np.uint8
@@ -100,25 +100,25 @@ def test_pictures_are_held_small_and_as_they_are_read(folder: Any) -> None:
 
 
 def test_the_digest_is_that_of_the_pictures_and_not_of_their_names(folder: Any) -> None:
-    before = look(folder, short=96, least=2).digest
+    before = load_folder(folder, short=96, min_pictures=2).digest
     (folder / "hokusai" / "b.png").rename(folder / "hokusai" / "z.png")
     (folder / "monet" / "copy of b.png").unlink()
-    assert look(folder, short=96, least=2).digest == before
+    assert load_folder(folder, short=96, min_pictures=2).digest == before
     save(folder / "new.png", 9)
-    assert look(folder, short=96, least=2).digest != before
+    assert load_folder(folder, short=96, min_pictures=2).digest != before
 
 
 def test_too_few_pictures_is_an_error_with_both_numbers(folder: Any) -> None:
     with pytest.raises(InputError, match=r"5 usable pictures of 11 found.*at least 6"):
-        look(folder, short=96, least=6)
+        load_folder(folder, short=96, min_pictures=6)
 
 
 def test_no_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere.*folder of pictures"):
-        look(tmp_path / "nowhere", short=96, least=1)
+        load_folder(tmp_path / "nowhere", short=96, min_pictures=1)
     save(tmp_path / "a.png", 0)
     with pytest.raises(InputError, match=r"a\.png"):
-        look(tmp_path / "a.png", short=96, least=1)
+        load_folder(tmp_path / "a.png", short=96, min_pictures=1)
 
 
 def write_manifest(path: Path, rows: Any, columns: Any = ("file", "split")) -> Any:
@@ -172,9 +172,11 @@ def test_licences_are_the_manifest_s_and_counted(tmp_path: Path, heading: str) -
     for i, name in enumerate(("a", "b", "c", "d")):
         save(tmp_path / "style" / f"{name}.png", i)
     licences = {"a": "CC0", "b": "", "c": "CC0", "d": "CC BY 4.0"}
-    rows = [(f"style/{name}.png", "validation" if name == "d" else "train", said) for name, said in licences.items()]
+    rows = [
+        (f"style/{name}.png", "validation" if name == "d" else "train", message) for name, message in licences.items()
+    ]
     manifest = write_manifest(tmp_path / "m.csv", rows, ("file", "split", heading))
-    report = look(tmp_path / "style", manifest, short=96, least=1)
+    report = load_folder(tmp_path / "style", manifest, short=96, min_pictures=1)
     assert about_data(None, report) == {
         "paintings": 3,
         "split": "train",
@@ -187,7 +189,7 @@ def test_without_a_manifest_licences_are_unknown(tmp_path: Path) -> None:
     for i in range(2):
         save(tmp_path / "style" / f"{i}.png", i)
         save(tmp_path / "content" / f"{i}.png", 5 + i)
-    photos, paintings = (look(tmp_path / name, short=96, least=1) for name in ("content", "style"))
+    photos, paintings = (load_folder(tmp_path / name, short=96, min_pictures=1) for name in ("content", "style"))
     told = about_data(photos, paintings)
     assert (told["photos"], told["paintings"]) == (2, 2)
     assert (told["split"], told["licences"]) == ("no manifest", {"licence unknown": 4})
@@ -207,42 +209,42 @@ def names(pictures: Any) -> Any:
 
 
 def test_what_is_held_out_is_each_picture_s_own_matter(many: Any) -> None:
-    whole = look(many, short=96, least=1)
+    whole = load_folder(many, short=96, min_pictures=1)
     assert whole.held_out == []
-    part = look(many, short=96, least=1, hold_out=0.25)
+    part = load_folder(many, short=96, min_pictures=1, hold_out=0.25)
     held = names(part.held_out)
     assert 3 <= len(held) <= 20
     assert names(part.pictures) == names(whole.pictures) - held
-    assert held <= names(look(many, short=96, least=1, hold_out=0.5).held_out)
+    assert held <= names(load_folder(many, short=96, min_pictures=1, hold_out=0.5).held_out)
     assert f"held out to validate with: {len(held)}" in "\n".join(part.lines())
     # Without half of the others it is the same for those that are left.
     for i in range(20):
         (many / f"{i}.png").unlink()
     left = {f"{i}.png" for i in range(20, 40)}
-    assert names(look(many, short=96, least=1, hold_out=0.25).held_out) == held & left
+    assert names(load_folder(many, short=96, min_pictures=1, hold_out=0.25).held_out) == held & left
     # And training's digest is that of what it sees.
     assert part.digest != whole.digest
 
 
 def test_too_few_for_what_is_held_out_says_so(many: Any) -> None:
     with pytest.raises(InputError, match=r"of 40 found, \d+ of them held out; training needs at least 39"):
-        look(many, short=96, least=39, hold_out=0.5)
+        load_folder(many, short=96, min_pictures=39, hold_out=0.5)
 
 
 def test_apart_are_the_validation_rows_and_what_is_held_out_but_nothing_that_is_trained_on(many: Any) -> None:
     (many / "copy of 1.png").write_bytes((many / "1.png").read_bytes())
     rows = [(f"many/{i}.png", "train" if i < 30 else "validation") for i in range(40)]
     manifest = write_manifest(many.parent / "m.csv", [*rows, ("many/copy of 1.png", "validation")])
-    training = look(many, manifest, short=96, least=1)
+    training = load_folder(many, manifest, short=96, min_pictures=1)
     trained_on = {picture.sha256 for picture in training.pictures}
-    apart = look_apart(training, manifest, short=48, trained_on=trained_on)
+    apart = load_validation_folder(training, manifest, short=48, trained_on=trained_on)
     assert names(apart.pictures) == {f"{i}.png" for i in range(30, 40)}
     assert [path.name for path in apart.trained_on] == ["copy of 1.png"]
     assert "trained on under another name: 1 (copy of 1.png" in "\n".join(apart.lines())
     assert {p.pixels.shape for p in apart.pictures} == {(3, 48, 48)}
-    held = look(many, manifest, short=96, least=1, hold_out=0.2)
-    both = look_apart(held, manifest, short=48, trained_on={p.sha256 for p in held.pictures})
+    held = load_folder(many, manifest, short=96, min_pictures=1, hold_out=0.2)
+    both = load_validation_folder(held, manifest, short=48, trained_on={p.sha256 for p in held.pictures})
     assert names(both.pictures) >= {f"{i}.png" for i in range(30, 40)} | names(held.held_out)
-    assert look_apart(training, None, short=48, trained_on=trained_on).pictures == []
-    alone = look(many, short=96, least=1, hold_out=0.2)
-    assert names(look_apart(alone, None, short=48, trained_on=set()).pictures) == names(alone.held_out)
+    assert load_validation_folder(training, None, short=48, trained_on=trained_on).pictures == []
+    alone = load_folder(many, short=96, min_pictures=1, hold_out=0.2)
+    assert names(load_validation_folder(alone, None, short=48, trained_on=set()).pictures) == names(alone.held_out)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from sfumato.export.eight_bits import MOST, calibration_pictures, quantise
+from sfumato.export.eight_bits import MAX_CHANGE, calibration_pictures, quantise
 from sfumato.export.graph import export_graph
 from sfumato.export.networks import DecoderGraph
 from sfumato.networks.config import MatchingConfig
@@ -42,7 +42,7 @@ def inputs(seed: int = 0) -> list[dict[str, np.ndarray]]:
 
 def test_the_body_alone_is_quantised_and_hardly_changes_the_picture(copy: Path) -> None:
     change = quantise(copy, inputs())
-    assert 0 < change < MOST
+    assert 0 < change < MAX_CHANGE
     proto = onnx.load(copy)
     stored = [numpy_helper.to_array(each) for each in proto.graph.initializer]
     eight = [each for each in stored if each.dtype == np.int8 and each.ndim == 4]
@@ -52,7 +52,7 @@ def test_the_body_alone_is_quantised_and_hardly_changes_the_picture(copy: Path) 
 
 def test_a_change_that_would_be_seen_is_not_made(copy: Path) -> None:
     before = copy.read_bytes()
-    assert quantise(copy, inputs(), most=1e-9) == 0
+    assert quantise(copy, inputs(), max_change=1e-9) == 0
     assert copy.read_bytes() == before
 
 

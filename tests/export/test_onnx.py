@@ -78,13 +78,13 @@ def test_graphs_agree_with_torch_at_any_size(exported: Any, sessions: Any, size:
     with torch.no_grad():
         code = model.style_encoder(torch.from_numpy(style))
         own = model.style_encoder(torch.from_numpy(picture))
-        affines = model.generator.measure(torch.from_numpy(picture), code)
-        painted = model.generator(torch.from_numpy(picture), affines, torch.from_numpy(ORIGIN)).clamp(0, 1).numpy()
+        norm_params = model.generator.measure(torch.from_numpy(picture), code)
+        painted = model.generator(torch.from_numpy(picture), norm_params, torch.from_numpy(ORIGIN)).clamp(0, 1).numpy()
     got_code = sessions["style_encoder"].run(None, {"picture": picture})[0]
     assert np.abs(got_code - own.numpy()).max() <= TOLERANCE * max(1, float(own.abs().max()))
-    got_affines = sessions["statistics"].run(None, {"thumbnail": picture, "code": code.numpy()})[0]
-    assert np.abs(got_affines - affines.numpy()).max() <= TOLERANCE * max(1, float(affines.abs().max()))
-    got = sessions["generator"].run(None, {"picture": picture, "affines": affines.numpy(), "origin": ORIGIN})[0]
+    got_norm_params = sessions["statistics"].run(None, {"thumbnail": picture, "code": code.numpy()})[0]
+    assert np.abs(got_norm_params - norm_params.numpy()).max() <= TOLERANCE * max(1, float(norm_params.abs().max()))
+    got = sessions["generator"].run(None, {"picture": picture, "norm_params": norm_params.numpy(), "origin": ORIGIN})[0]
     assert got.shape == picture.shape
     assert np.abs(got - painted).max() <= TOLERANCE
     assert 0 <= got.min() < got.max() <= 1
@@ -105,11 +105,11 @@ def test_the_style_encoder_says_where_things_are(exported: Any, sessions: Any) -
     _, model, _ = exported
     for size in ((48, 60), (75, 93)):
         picture = scene(*size)
-        code, features, look = sessions["style_encoder"].run(None, {"picture": picture})
+        code, features, channel_stats = sessions["style_encoder"].run(None, {"picture": picture})
         with torch.no_grad():
-            want = model.style_encoder.look(torch.from_numpy(picture))
+            want = model.style_encoder.encode_full(torch.from_numpy(picture))
         assert features.shape == (1, 256, size[0] // 4, size[1] // 4)
-        assert np.abs(look - want[2].numpy()).max() <= TOLERANCE * float(want[2].abs().max())
+        assert np.abs(channel_stats - want[2].numpy()).max() <= TOLERANCE * float(want[2].abs().max())
         assert np.abs(features - want[1].numpy()).max() <= TOLERANCE * float(want[1].abs().max())
         assert np.array_equal(code, sessions["style_encoder"].run(["code"], {"picture": picture})[0])
 
@@ -131,9 +131,9 @@ def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path: Path) -> Non
     with torch.no_grad():
         fine, coarse = discriminator.eval()(torch.from_numpy(picture), torch.tensor(code.vector[None]))
         coarse = torch.nn.functional.interpolate(coarse, fine.shape[2:], mode="bilinear")
-    opinion = stylizer.opinion(picture, code)
-    assert opinion.shape == (8, 12)
-    assert np.abs(opinion - ((fine + coarse) / 2)[0, 0].numpy()).max() < 0.02  # its weights were rounded
+    logits = stylizer.discriminator_logits(picture, code)
+    assert logits.shape == (8, 12)
+    assert np.abs(logits - ((fine + coarse) / 2)[0, 0].numpy()).max() < 0.02  # its weights were rounded
     (checkpoint / "state.safetensors").unlink()
     export_run(tmp_path / "run", tmp_path / "alone")
     assert Stylizer(tmp_path / "alone").card.digest == stylizer.card.digest  # it paints nothing
@@ -142,7 +142,7 @@ def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path: Path) -> Non
 def test_a_bundle_without_a_discriminator_says_so(exported: Any) -> None:
     stylizer = Stylizer(exported[0])
     with pytest.raises(ModelError, match="has no discriminator"):
-        stylizer.opinion(scene(64, 64), stylizer.encode(scene(64, 64)))
+        stylizer.discriminator_logits(scene(64, 64), stylizer.encode(scene(64, 64)))
 
 
 def test_a_damaged_state_is_a_model_error(run: Any, tmp_path: Path) -> None:
@@ -173,8 +173,10 @@ def test_the_card_describes_the_bundle(exported: Any) -> None:
     assert ModelConfig.parse(card["config"]) == model.config
     assert (card["training"], card["data"]) == ({"steps": "0"}, {"photos": 4})
     statistics = onnxruntime.InferenceSession(folder / "statistics.onnx")
-    affines = statistics.run(None, {"thumbnail": scene(32, 32), "code": np.zeros((1, model.code_size), np.float32)})[0]
-    assert affines.shape == (1, card["affines"])
+    norm_params = statistics.run(
+        None, {"thumbnail": scene(32, 32), "code": np.zeros((1, model.code_size), np.float32)}
+    )[0]
+    assert norm_params.shape == (1, card["norm_params"])
 
 
 def test_weights_are_stored_in_sixteen_bits_and_computed_with_in_thirty_two(exported: Any, sessions: Any) -> None:
@@ -315,29 +317,35 @@ def test_cards_say_their_kind(exported: Any) -> None:
     assert json.loads((exported[0] / "card.json").read_text())["kind"] == "arbitrary"
 
 
-@pytest.mark.parametrize("looks", ["patch", "projected"])
-@pytest.mark.parametrize("told", [False, True])
-def test_discriminators_of_all_sorts_are_exported_with_their_model(tmp_path: Path, looks: str, told: bool) -> None:
+@pytest.mark.parametrize("kind", ["patch", "projected"])
+@pytest.mark.parametrize("conditional", [False, True])
+def test_discriminators_of_all_sorts_are_exported_with_their_model(
+    tmp_path: Path, kind: str, conditional: bool
+) -> None:
     config = new_model(2).config
-    shapes = {"discriminator": looks, "discriminator_conditional": told}
+    shapes = {"discriminator": kind, "discriminator_conditional": conditional}
     torch.manual_seed(0)
     model = StyleTransferModel(config.model_copy(update=shapes))
-    model.style_encoder.look_with(VGG19(load_vgg19_weights(), ("relu3_1",)))
-    discriminator = build_discriminator(model.config, model.code_size, model.style_encoder.eye())
+    model.style_encoder.load_vgg_weights(VGG19(load_vgg19_weights(), ("relu3_1",)))
+    discriminator = build_discriminator(model.config, model.code_size, model.style_encoder.as_vgg())
     save_run(tmp_path / "run", model, discriminator)
     assert export_run(tmp_path / "run", tmp_path / "bundle")["discriminator"] <= TOLERANCE
     stylizer, picture = Stylizer(tmp_path / "bundle"), scene(64, 96)
     one, other = (stylizer.encode(scene(60, 44, seed)) for seed in (1, 2))
-    fine, coarse = discriminator.eval()(torch.from_numpy(picture), torch.tensor(one.vector[None]) if told else None)
+    fine, coarse = discriminator.eval()(
+        torch.from_numpy(picture), torch.tensor(one.vector[None]) if conditional else None
+    )
     coarse = torch.nn.functional.interpolate(coarse, fine.shape[2:], mode="bilinear")
     expected = ((fine + coarse) / 2)[0, 0].detach().numpy()
-    assert np.abs(stylizer.opinion(picture, one) - expected).max() < 0.02  # its weights were rounded
-    assert np.allclose(stylizer.opinion(picture, one), stylizer.opinion(picture, other)) == (not told)
-    if looks == "projected":  # VGG19 is there once, for the style encoder and the discriminator
+    assert np.abs(stylizer.discriminator_logits(picture, one) - expected).max() < 0.02  # its weights were rounded
+    assert np.allclose(stylizer.discriminator_logits(picture, one), stylizer.discriminator_logits(picture, other)) == (
+        not conditional
+    )
+    if kind == "projected":  # VGG19 is there once, for the style encoder and the discriminator
         assert (tmp_path / "bundle" / "discriminator.onnx").stat().st_size < 600_000
 
 
-def test_a_collection_s_discriminator_that_looks_with_vgg_stays_behind(tmp_path: Path) -> None:
+def test_a_collection_s_discriminator_that_reads_vgg_stays_behind(tmp_path: Path) -> None:
     model = CollectionModel(CollectionConfig(widths=(8, 8, 8), blocks=1, discriminator="projected"))
     save_run(tmp_path / "run", model, torch.nn.Linear(2, 2))
     export_run(tmp_path / "run", tmp_path / "bundle")

@@ -20,12 +20,12 @@ from sfumato.export.onnx import export_model, export_run
 from sfumato.export.parity import TOLERANCE
 from sfumato.image import Photo, to_levels
 from sfumato.inference import Style, Stylizer
-from sfumato.inference.gate import Gate, Wishes, paint_as_wished
+from sfumato.inference.gate import QualityGate, SelectionOptions, paint_selected
 from sfumato.inference.guide import choose
 from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.options import PaintOptions
+from sfumato.inference.pixel_readers import ArrayReader
 from sfumato.inference.recipe import Recipe
-from sfumato.inference.sources import ArraySource
 from sfumato.inference.tiling import tiles
 from sfumato.metadata import Metadata
 from sfumato.networks.config import CollectionConfig
@@ -85,15 +85,15 @@ def test_graphs_agree_with_torch_and_depend_on_what_they_should(kind: str, tmp_p
     found = []
     for size in (*PARITY_SIZES, (33, 50)):
         x = scene(*size)
-        (affines,) = statistics.run(None, {"thumbnail": x})
-        (painted,) = generator.run(None, {"picture": x, "affines": affines, "origin": origin})
+        (norm_params,) = statistics.run(None, {"thumbnail": x})
+        (painted,) = generator.run(None, {"picture": x, "norm_params": norm_params, "origin": origin})
         with torch.no_grad():
             own = model.generator.measure(torch.from_numpy(x))
             expected = model.generator(torch.from_numpy(x), own, torch.from_numpy(origin)).clamp(0, 1).numpy()
-        assert np.abs(affines - own.numpy()).max() <= TOLERANCE * max(1, np.abs(affines).max())
+        assert np.abs(norm_params - own.numpy()).max() <= TOLERANCE * max(1, np.abs(norm_params).max())
         assert np.abs(painted - expected).max() < 3 * TOLERANCE
         assert np.abs(painted - x).mean() > 0.01
-        found.append(affines)
+        found.append(norm_params)
     assert np.allclose(found[0], found[-1]) == (kind != "instance")
 
 
@@ -117,8 +117,8 @@ def test_a_run_is_exported_with_the_discriminator_of_paintings(tmp_path: Path, c
     with torch.no_grad():
         fine, coarse = judge(torch.from_numpy(picture))
         coarse = torch.nn.functional.interpolate(coarse, fine.shape[2:], mode="bilinear")
-    opinion = stylizer.opinion(picture)
-    assert np.abs(opinion - ((fine + coarse) / 2)[0, 0].numpy()).max() < 0.02  # its weights were rounded
+    discriminator = stylizer.discriminator_logits(picture)
+    assert np.abs(discriminator - ((fine + coarse) / 2)[0, 0].numpy()).max() < 0.02  # its weights were rounded
 
 
 def test_a_photo_is_painted_without_a_style(stylizer: Stylizer, model: Any, photo: Any) -> None:
@@ -165,13 +165,13 @@ def test_a_photo_at_its_own_depth_with_transparency(stylizer: Stylizer, rng: np.
 
 def test_tiles_are_the_whole(stylizer: Stylizer, bundle: Any) -> None:
     x = scene(300, 420, 4)
-    whole = stylizer.decode(x, stylizer.affines(x))
+    whole = stylizer.decode(x, stylizer.norm_params(x))
     assert len(list(tiles(300, 420, 64))) > 4
     assert np.abs(Stylizer(bundle, threads=1, tile=64)(x) - whole).max() < 1e-4
     assert np.abs(whole - x).mean() > 0.02
 
 
-def test_a_large_photo_is_painted_and_marks_can_be_larger(stylizer: Stylizer) -> None:
+def test_a_large_photo_is_painted_and_strokes_can_be_larger(stylizer: Stylizer) -> None:
     x = np.tile(scene(128, 160, 3), (1, 1, 9, 9))
     painted = stylizer(x)
     assert painted.shape == x.shape
@@ -194,7 +194,7 @@ def test_a_mask_keeps_the_photo_outside_and_luminance_its_colours(stylizer: Styl
 def test_what_needs_a_style_code_is_refused_in_one_sentence(stylizer: Stylizer, photo: Any) -> None:
     mask = np.ones(photo.shape[2:], np.float32)
     style = Style.named("monet")
-    for call, said in (
+    for call, message in (
         (lambda: stylizer(photo, "monet"), "leave the style out"),
         (lambda: stylizer(photo, style), "leave the style out"),
         (lambda: stylizer(photo, color="content"), "luminance"),
@@ -203,7 +203,7 @@ def test_what_needs_a_style_code_is_refused_in_one_sentence(stylizer: Stylizer, 
         (lambda: Style.from_image(photo, "x", stylizer), "no style codes"),
         (lambda: choose(stylizer, photo, style), "no style codes"),
     ):
-        with pytest.raises(UsageError, match=said) as problem:
+        with pytest.raises(UsageError, match=message) as problem:
             call()
         assert "painter" in str(problem.value)
         assert "\n" not in str(problem.value)
@@ -245,25 +245,27 @@ def test_gates_need_no_code_and_choices_do(stylizer: Stylizer, photo: Any) -> No
     def paint(one: Any, progress: Any = None) -> Any:
         return stylizer.paint(held, [], one.options)
 
-    painted, chosen = paint_as_wished(stylizer, held, [], recipe, Wishes(gates=(Gate("clipping", 1e6),)), paint)
+    painted, chosen = paint_selected(
+        stylizer, held, [], recipe, SelectionOptions(gates=(QualityGate("clipping", 1e6),)), paint
+    )
     assert np.array_equal(painted.pixels, paint(recipe).pixels)
     assert chosen.guidance["measured"].keys() >= {"clipping", "artefacts"}
-    for wishes in (Wishes(auto=True), Wishes(best_of=2)):
+    for selection in (SelectionOptions(auto=True), SelectionOptions(best_of=2)):
         with pytest.raises(UsageError, match="--best-of"):
-            paint_as_wished(stylizer, held, [], recipe, wishes, paint)
+            paint_selected(stylizer, held, [], recipe, selection, paint)
 
 
 def test_a_card_of_an_unknown_kind_or_with_a_graph_missing_is_refused(bundle: Any, tmp_path: Path) -> None:
     folder = shutil.copytree(bundle, tmp_path / "model")
     card = json.loads((folder / "card.json").read_text())
     files = {name: digest for name, digest in card["files"].items() if name != "statistics.onnx"}
-    for change, said in (
+    for change, message in (
         ({"kind": "cubist"}, "'cubist'"),
         ({"files": files}, r"statistics\.onnx"),
         ({"kind": 1}, "kind"),
     ):
         (folder / "card.json").write_text(json.dumps({**card, **change}))
-        with pytest.raises(ModelError, match=said):
+        with pytest.raises(ModelError, match=message):
             Stylizer(folder)
     (folder / "card.json").write_text(json.dumps({**card, "kind": "arbitrary"}))
     with pytest.raises(ModelError, match="style_encoder"):
@@ -271,5 +273,5 @@ def test_a_card_of_an_unknown_kind_or_with_a_graph_missing_is_refused(bundle: An
 
 
 def test_a_thumbnail_of_a_strip_is_wide_enough(stylizer: Stylizer) -> None:
-    small = stylizer.thumbnail(ArraySource(scene(20, 500)))
+    small = stylizer.thumbnail(ArrayReader(scene(20, 500)))
     assert min(small.shape[2:]) >= SMALLEST_SIDE

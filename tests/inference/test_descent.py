@@ -7,7 +7,7 @@ import pytest
 
 from sfumato.image import Picture
 from sfumato.inference import descent
-from sfumato.inference.descent import FIRST, MOST, descend
+from sfumato.inference.descent import FIRST_STEP, MAX_STEP, descend
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def test_no_step_is_longer_than_the_rate_lets_it(aim: Picture) -> None:
 
     seen.append(descend(far, gradient, 6, rate=0.5))
     moved = [float(np.abs(b - a).mean()) for a, b in pairwise(seen)]
-    assert moved[0] == pytest.approx(0.5 * FIRST, rel=1e-3)
-    assert max(moved) == pytest.approx(0.5 * MOST, rel=1e-3)
+    assert moved[0] == pytest.approx(0.5 * FIRST_STEP, rel=1e-3)
+    assert max(moved) == pytest.approx(0.5 * MAX_STEP, rel=1e-3)
 
 
 def test_it_ends_where_there_is_no_slope_and_stays_in_range(aim: Picture) -> None:

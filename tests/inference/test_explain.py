@@ -22,7 +22,7 @@ from sfumato.inference.nearest import CARD_KEY, FILE, SAME, TrainingStyles, Work
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.repaint import recipe_of
-from sfumato.networks.statistics import BANDS, MEASURED, SHARES, Measured
+from sfumato.networks.statistics import BANDS, COLOUR_STATS_SIZE, SHARES, ColourStats
 from sfumato.style_code import StyleCode, code_parts
 from support import scene
 
@@ -70,9 +70,9 @@ def paint(
 ) -> Any:
     """A picture with its recipe, as `sfumato stylize` leaves it."""
     read = read_photo(photo)
-    options = PaintOptions(**{"quality": "draft", **options})
+    painting = PaintOptions(**{"quality": "draft", **options})
     digests = ["00" * 32] * len(masks)
-    recipe = Recipe.of(stylizer, styles, options, masks=digests, max_size=max_size, file_quality=file_quality)
+    recipe = Recipe.of(stylizer, styles, painting, masks=digests, max_size=max_size, file_quality=file_quality)
     if recipe.max_size:
         read = shrink(read, recipe.max_size)
     painted = stylizer.paint(read, styles, recipe.options, masks=masks)
@@ -102,7 +102,7 @@ def test_parts_are_the_code_once() -> None:
 
 
 def test_parts_lie_where_measured_packs_them() -> None:
-    """`Measured.pack` needs torch, and explaining does without: the table says the same."""
+    """`ColourStats.pack` needs torch, and explaining does without: the table says the same."""
     mean, bands, tones = (
         torch.tensor([[1.0, 2, 3]]),
         torch.arange(3.0 * BANDS)[None] + 20,
@@ -110,8 +110,8 @@ def test_parts_lie_where_measured_packs_them() -> None:
     )
     tones += torch.arange(3.0 * len(SHARES)).view(1, 3, -1) + 40
     root = torch.tensor([[[10.0, 11, 12], [11, 13, 14], [12, 14, 15]]])
-    packed = torch.cat([torch.full((1, 16), -1.0), Measured(mean, root, bands, tones).pack()], 1)[0]
-    assert len(packed) == 16 + MEASURED
+    packed = torch.cat([torch.full((1, 16), -1.0), ColourStats(mean, root, bands, tones).pack()], 1)[0]
+    assert len(packed) == 16 + COLOUR_STATS_SIZE
     found = {part.name: packed[part.place].tolist() for part in code_parts(len(packed))}
     assert found["texture"] == [-1.0] * 16
     assert found["mean_colour"] == [1, 2, 3]
@@ -135,7 +135,7 @@ def test_grain_is_the_finest_contrast(stylizer: Stylizer) -> None:
 
 def test_a_code_without_texture_has_no_parts() -> None:
     with pytest.raises(ModelError, match="some learnt"):
-        code_parts(MEASURED)
+        code_parts(COLOUR_STATS_SIZE)
 
 
 def test_a_model_with_another_layout_is_refused(bundle: Path, photo: Any, painted: Any, tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_at_strength_0_nothing_did_anything(stylizer: Stylizer, photo: Any, styl
 @pytest.mark.parametrize(("strength", "color"), [(1.0, "style"), (0.4, "style"), (1.0, "content"), (0.4, "content")])
 def test_parts_are_those_of_the_code_that_painted(stylizer: Stylizer, style: Any, strength: float, color: str) -> None:
     small = scene(64, 80)
-    used = stylizer.fused(small, style.code, strength, color)  # type: ignore[arg-type]
+    used = stylizer.fuse(small, style.code, strength, color)  # type: ignore[arg-type]
     again = stylizer(small, Style("used", used), quality="draft")
     assert np.abs(again - stylizer(small, style, strength, color=color, quality="draft")).max() <= 1e-4  # type: ignore[arg-type, operator]
 
@@ -225,7 +225,7 @@ def test_a_tint_is_colour_and_no_structure() -> None:
     assert found.colour_share > 0.9
 
 
-def test_marks_are_structure_and_no_colour() -> None:
+def test_strokes_are_structure_and_no_colour() -> None:
     photo = np.full((1, 3, 128, 128), 0.5, np.float32)
     marks = np.indices((128, 128)).sum(0) % 2
     found = changes(photo + np.float32(0.1) * (marks * 2 - 1).astype(np.float32), photo)
@@ -374,21 +374,21 @@ def test_another_model_is_refused(painted: Any) -> None:
         explain(painted, None, Stylizer())
 
 
-def test_a_model_without_a_discriminator_has_no_opinion(stylizer: Stylizer, photo: Any, painted: Any) -> None:
+def test_a_model_without_a_discriminator_has_no_logits(stylizer: Stylizer, photo: Any, painted: Any) -> None:
     found = explain(painted, photo, stylizer)
-    assert found.styles[0].opinion is None
+    assert found.styles[0].discriminator is None
     assert any("without its discriminator" in sentence for sentence in found.left_out)
 
 
-def test_the_opinion_is_the_discriminators(photo: Any, tmp_path: Path) -> None:
+def test_the_map_is_the_discriminator_s(photo: Any, tmp_path: Path) -> None:
     stylizer, style = Stylizer(), Style.named("monet")  # what ships has one
     out = paint(stylizer, photo, tmp_path / "out.png", [style])
     found = explain(out, photo, stylizer)
-    opinion = found.styles[0].opinion
-    logits = [stylizer.opinion(as_image(path), style.code) for path in (out, photo)]
-    assert opinion.map.shape == logits[0].shape[-2:]
+    discriminator = found.styles[0].discriminator
+    logits = [stylizer.discriminator_logits(as_image(path), style.code) for path in (out, photo)]
+    assert discriminator.map.shape == logits[0].shape[-2:]
     expected = [float((1 / (1 + np.exp(-x))).mean()) for x in logits]
-    assert [opinion.mean, opinion.photo] == pytest.approx(expected)
+    assert [discriminator.mean, discriminator.photo] == pytest.approx(expected)
     assert not any("discriminator" in sentence for sentence in found.left_out)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sfumato.image import luma
-from sfumato.inference.finish import bleed, detail_gain, enlarge, keep_chroma, mix, soften
+from sfumato.inference.finish import bleed, blur_edges, detail_gain, enlarge, keep_chroma, mix
 
 
 def picture(height: int = 20, width: int = 30, seed: int = 0) -> Any:
@@ -49,7 +49,7 @@ def test_regions_mix_by_weight_and_leave_the_photo_where_there_is_none() -> None
 def test_masks_get_soft_edges_and_keep_their_middle() -> None:
     mask = np.zeros((400, 400), np.float32)
     mask[:, 200:] = 1
-    soft = soften(mask)
+    soft = blur_edges(mask)
     assert soft[:, :180].max() == 0
     assert soft[:, 220:].min() == 1
     assert np.unique(soft[200]).size > 4

@@ -9,7 +9,7 @@ import pytest
 from sfumato.errors import QualityError, UsageError
 from sfumato.image import Photo, read_photo, to_uint8, write_image
 from sfumato.inference import Style, Stylizer
-from sfumato.inference.gate import TRIES, Gate, Wishes, measured, paint_as_wished
+from sfumato.inference.gate import TRIES, QualityGate, SelectionOptions, measure_defects, paint_selected
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from support import scene
@@ -43,20 +43,20 @@ def recipe(stylizer: Stylizer, style: Style) -> Any:
 def test_a_gate_that_is_passed_costs_one_painting(
     stylizer: Stylizer, style: Style, photo: Any, painter: Any, recipe: Any
 ) -> None:
-    wishes = Wishes(gates=(Gate.parse("artefacts<1000"),))
-    painted, made = paint_as_wished(stylizer, photo, [style], recipe, wishes, painter)
+    selection = SelectionOptions(gates=(QualityGate.parse("artefacts<1000"),))
+    painted, made = paint_selected(stylizer, photo, [style], recipe, selection, painter)
     assert len(painter.calls) == 1
     assert (painted.pixels == painter(made).pixels).all()
-    assert made.guidance["measured"] == measured(painted, photo)
+    assert made.guidance["measured"] == measure_defects(painted, photo)
     assert made.guidance["asked"]["gates"] == ["artefacts<1000"]
 
 
 def test_a_gate_tries_weaker_and_then_refuses_in_one_sentence(
     stylizer: Stylizer, style: Style, photo: Any, painter: Any, recipe: Any
 ) -> None:
-    wishes = Wishes(gates=(Gate.parse("clipping < 0.0"),))
+    selection = SelectionOptions(gates=(QualityGate.parse("clipping < 0.0"),))
     with pytest.raises(QualityError, match=r"scene did not pass the gate clipping<0 in 4 paintings") as refused:
-        paint_as_wished(stylizer, photo, [style], recipe, wishes, painter, "scene")
+        paint_selected(stylizer, photo, [style], recipe, selection, painter, "scene")
     assert len(painter.calls) == TRIES
     assert [call.strength for call in painter.calls] == sorted((c.strength for c in painter.calls), reverse=True)
     assert str(refused.value).count("\n") == 0
@@ -74,18 +74,18 @@ def test_a_weaker_painting_passes_where_the_full_one_does_not(
         pixels = to_uint8(np.clip(photo.picture() + some.strength * grid, 0, 1))
         return replace(photo, pixels=pixels)
 
-    full = measured(paint(recipe), photo)["checkerboard"]
-    weak = measured(paint(replace(recipe, strength=0.75)), photo)["checkerboard"]
+    full = measure_defects(paint(recipe), photo)["checkerboard"]
+    weak = measure_defects(paint(replace(recipe, strength=0.75)), photo)["checkerboard"]
     assert weak < 0.97 * full
-    wishes = Wishes(gates=(Gate("checkerboard", (weak + full) / 2),))
-    _, made = paint_as_wished(stylizer, photo, [style], recipe, wishes, paint)
+    selection = SelectionOptions(gates=(QualityGate("checkerboard", (weak + full) / 2),))
+    _, made = paint_selected(stylizer, photo, [style], recipe, selection, paint)
     assert made.strength == 0.75
     assert [trial["strength"] for trial in made.guidance["trials"]] == [1.0, 0.75]
     assert "best of 2 paintings" in made.guidance["why"]
 
 
 def test_the_best_of_several_seeds(stylizer: Stylizer, style: Style, photo: Any, painter: Any, recipe: Any) -> None:
-    painted, made = paint_as_wished(stylizer, photo, [style], recipe, Wishes(best_of=3), painter)
+    painted, made = paint_selected(stylizer, photo, [style], recipe, SelectionOptions(best_of=3), painter)
     assert [call.seed for call in painter.calls] == [0, 1, 2]
     trials = made.guidance["trials"]
     assert made.seed == min(trials, key=lambda trial: trial["score"])["seed"]
@@ -96,22 +96,22 @@ def test_the_best_of_several_seeds(stylizer: Stylizer, style: Style, photo: Any,
 def test_auto_goes_into_the_recipe_with_its_reason(
     stylizer: Stylizer, style: Style, photo: Any, painter: Any, recipe: Any
 ) -> None:
-    painted, made = paint_as_wished(stylizer, photo, [style], recipe, Wishes(auto=True, keep=0.6), painter)
+    painted, made = paint_selected(stylizer, photo, [style], recipe, SelectionOptions(auto=True, keep=0.6), painter)
     assert made.strength < 1
     assert f"(--strength {made.strength:g} --stroke {made.stroke:g})" in made.guidance["why"]
     assert (painter(replace(made, guidance=None)).pixels == painted.pixels).all()
     assert Recipe.from_json(made.to_json(), "here").to_json() == made.to_json()
     with pytest.raises(UsageError, match="leave the masks out"):
-        paint_as_wished(stylizer, photo, [style, style], recipe, Wishes(auto=True), painter)
+        paint_selected(stylizer, photo, [style, style], recipe, SelectionOptions(auto=True), painter)
 
 
 @pytest.mark.parametrize("text", ["artefacts", "artefacts>2", "artefacts<", "artefacts<two", "mud<2", "<2", ""])
 def test_what_is_no_gate(text: str) -> None:
     with pytest.raises(UsageError, match=r"a gate is NAME<NUMBER|there is no detector"):
-        Gate.parse(text)
+        QualityGate.parse(text)
 
 
 def test_large_pictures_are_judged_reduced() -> None:
     x = scene(1500, 2000)
     large = Photo(to_uint8(x))
-    assert measured(large, large)["artefacts"] < 1.5
+    assert measure_defects(large, large)["artefacts"] < 1.5

@@ -145,13 +145,13 @@ def test_what_is_no_model_of_noise_is_one_sentence(made: Any, bundle: Path, tmp_
         Imaginer(tmp_path)
     folder = shutil.copytree(made[0], tmp_path / "model")
     card = json.loads((folder / "card.json").read_text())
-    for wrong, said in (
+    for wrong, message in (
         ({"z_size": "12"}, "z_size"),
         ({"files": {}}, "no hash of generator"),
         ({"kind": "dream"}, "'dream'"),
     ):
         (folder / "card.json").write_text(json.dumps({**card, **wrong}))
-        with pytest.raises(ModelError, match=said):
+        with pytest.raises(ModelError, match=message):
             Imaginer(folder)
     (folder / "card.json").write_text(json.dumps(card))
     (folder / "generator.onnx").write_bytes(b"no graph")

@@ -77,7 +77,7 @@ def test_an_empty_home_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         library.own_folder()  # and not /.local/share
 
 
-def test_python_looks_into_the_home_folder_only_where_that_is_asked_for(
+def test_python_reads_the_home_folder_only_where_that_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -15,19 +15,19 @@ from sfumato.image import Picture, resize
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.matched_painting import MatchedPainting, plan_scales, refined_scale
 from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Match, Readout, unit
+from sfumato.inference.pixel_readers import ArrayReader
 from sfumato.inference.places import (
-    cell_colours,
     decode_places,
     encode_region,
     enter,
-    entered,
+    enter_readout,
     even_colours,
     follow_luma,
+    mean_cell_colours,
 )
 from sfumato.inference.session import WEIGHTS
-from sfumato.inference.sources import ArraySource
 from sfumato.inference.style_bank import make_bank
-from sfumato.inference.style_pictures import LARGEST, StylePicture, built_in_pictures
+from sfumato.inference.style_pictures import MAX_SHORT_SIDE, StylePicture, built_in_pictures
 from sfumato.networks.config import MatchingConfig
 from sfumato.networks.hypercolumn import HYPERCOLUMN_LAYERS, hypercolumns
 from sfumato.networks.model import MatchingModel
@@ -76,7 +76,7 @@ def paint(
     banks = [make_bank(networks, style, scale.short, seed, 400) for scale in scales]
     output = np.full_like(photo, np.nan)
     refined = refined_scale(scales) if best else None
-    painting = MatchedPainting(networks, ArraySource(photo), banks, scales, strength, seed, whole, refined)
+    painting = MatchedPainting(networks, ArrayReader(photo), banks, scales, strength, seed, whole, refined)
     for region, part in painting.tiles(tile):
         output[:, :, region.rows, region.columns] = part
     return output
@@ -109,12 +109,12 @@ def test_graphs_agree_with_torch(folder: Path, networks: FeatureNetworks) -> Non
         painted = model.decoder(torch.from_numpy(features)[None] / model.decoder.scale).numpy()
     assert found.shape == (CHANNELS, 4, 8)
     assert np.abs(features - wanted).max() < 0.01 * np.abs(wanted).max()  # weights are stored in 8 bits
-    assert np.allclose(found[HYPERCOLUMN:], cell_colours(picture)[:, inner, inner], atol=1e-6)
+    assert np.allclose(found[HYPERCOLUMN:], mean_cell_colours(picture)[:, inner, inner], atol=1e-6)
     assert np.abs(networks.decode(networks.enter(features)) - painted).max() < 1e-3
 
 
 def test_a_region_has_the_hypercolumns_of_the_whole(networks: FeatureNetworks) -> None:
-    source = ArraySource(scene(118, 93, seed=2))
+    source = ArrayReader(scene(118, 93, seed=2))
     whole = encode_region(networks, source, slice(0, 118), slice(0, 93))
     assert whole.shape == (CHANNELS, 30, 24)
     part = encode_region(networks, source, slice(32, 80), slice(40, 93))
@@ -142,7 +142,7 @@ def test_a_picture_that_is_encoded_by_tile_is_tiled_without_seams(
 def test_a_region_that_is_encoded_in_strips_is_the_whole(
     networks: FeatureNetworks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = ArraySource(scene(118, 93, seed=2))
+    source = ArrayReader(scene(118, 93, seed=2))
     region = slice(0, 118), slice(0, 93)
     whole = encode_region(networks, source, *region)
     encoded = []
@@ -174,13 +174,13 @@ def test_a_small_strength_is_near_to_the_photo(networks: FeatureNetworks, style:
 def test_colours_of_cells_are_means(networks: FeatureNetworks) -> None:
     picture = scene(16, 24, seed=1)
     wanted = [[picture[0, :, i : i + 4, j : j + 4].mean((1, 2)) for j in range(0, 24, 4)] for i in range(0, 16, 4)]
-    assert np.allclose(cell_colours(picture), np.moveaxis(np.array(wanted), -1, 0), atol=1e-6)
+    assert np.allclose(mean_cell_colours(picture), np.moveaxis(np.array(wanted), -1, 0), atol=1e-6)
 
 
 def test_a_decoded_picture_has_the_colours_of_its_places(networks: FeatureNetworks) -> None:
-    places = encode_region(networks, ArraySource(scene(64, 80, seed=4)), slice(0, 64), slice(0, 80))
+    places = encode_region(networks, ArrayReader(scene(64, 80, seed=4)), slice(0, 64), slice(0, 80))
     places[HYPERCOLUMN:] = np.array([0.8, 0.3, 0.1])[:, None, None]  # whatever the hypercolumns say
-    found = cell_colours(decode_places(networks, enter(networks, places))).mean((1, 2))
+    found = mean_cell_colours(decode_places(networks, enter(networks, places))).mean((1, 2))
     assert np.allclose(found, (0.8, 0.3, 0.1), atol=0.02)
 
 
@@ -236,14 +236,14 @@ def test_a_readout_is_entered_as_its_places_are(networks: FeatureNetworks) -> No
     match = Match(np.arange(30)[::-1], rng.random((30, 5), np.float32))
     places = Readout(vectors, directions).places(match)
     wanted = enter(networks, np.ascontiguousarray(places.T)[:, None])[:, 0].T
-    assert np.abs(entered(networks, Readout(vectors, directions)).places(match) - wanted).max() < 1e-3
+    assert np.abs(enter_readout(networks, Readout(vectors, directions)).places(match) - wanted).max() < 1e-3
 
 
 def test_a_readout_without_directions_is_entered_too(networks: FeatureNetworks) -> None:
     vectors = np.random.default_rng(0).random((30, CHANNELS), np.float32)
-    shown = entered(networks, Readout(vectors, vectors[:0]))
+    shown = enter_readout(networks, Readout(vectors, vectors[:0]))
     assert len(shown.directions) == 0
-    wanted = entered(networks, Readout(vectors, vectors[:5])).vectors
+    wanted = enter_readout(networks, Readout(vectors, vectors[:5])).vectors
     assert np.array_equal(shown.places(Match(np.arange(30), None)), wanted)
 
 
@@ -274,7 +274,7 @@ def test_one_thread_and_two_paint_alike(folder: Path, style: tuple[StylePicture,
 def test_a_bank_holds_vectors_of_the_picture(networks: FeatureNetworks, style: tuple[StylePicture, ...]) -> None:
     bank = make_bank(networks, style, 96, 0, 10**6)
     assert len(bank.vectors) == (96 // STRIDE) * (120 // STRIDE)
-    picture = ArraySource(style[0].picture)
+    picture = ArrayReader(style[0].picture)
     own = encode_region(networks, picture, slice(0, 96), slice(0, 120)).reshape(CHANNELS, -1).T
     nearest = [np.abs(bank.vectors - vector).max(1).min() for vector in own[::97]]
     assert max(nearest) < 1e-4
@@ -297,7 +297,7 @@ def test_refinement_comes_nearer_to_the_bank(networks: FeatureNetworks, style: t
     bank = unit(make_bank(networks, style, 62, 0, 400).vectors[:, :HYPERCOLUMN])
 
     def distance(picture: Picture) -> float:
-        places = encode_region(networks, ArraySource(picture), slice(0, 62), slice(0, 83)).reshape(CHANNELS, -1).T
+        places = encode_region(networks, ArrayReader(picture), slice(0, 62), slice(0, 83)).reshape(CHANNELS, -1).T
         return float(1 - (unit(places[:, :HYPERCOLUMN]) @ bank.T).max(1).mean())
 
     standard, best = (paint(networks, photo, style, best=best) for best in (False, True))
@@ -346,8 +346,8 @@ def test_a_painting_in_black_and_white_gives_no_tint(networks: FeatureNetworks) 
 
 
 def test_a_large_style_picture_is_kept_smaller() -> None:
-    kept = StylePicture.of(np.zeros((1, 3, LARGEST + 232, LARGEST + 400), np.float32))
-    assert min(kept.picture.shape[2:]) == LARGEST
+    kept = StylePicture.of(np.zeros((1, 3, MAX_SHORT_SIDE + 232, MAX_SHORT_SIDE + 400), np.float32))
+    assert min(kept.picture.shape[2:]) == MAX_SHORT_SIDE
 
 
 def test_a_recoloured_picture_has_the_photos_colours_and_its_own_shapes() -> None:

@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 
 from sfumato.inference import draft, feature_networks, matching, style_distance, tiling, upscale
 from sfumato.networks import collection_generator, generator, hypercolumn, perceptual, statistics, upscaler
-from sfumato.style_code import MEASURED
+from sfumato.style_code import COLOUR_STATS_SIZE
 
 
 def test_noise_repeats_after_as_many_places() -> None:
@@ -29,7 +29,7 @@ def test_hypercolumns_are_those_of_the_encoder() -> None:
 
 
 def test_codes_end_with_what_the_style_encoder_measures() -> None:
-    assert MEASURED == statistics.MEASURED == len(style_distance._DEVIATIONS)
+    assert COLOUR_STATS_SIZE == statistics.COLOUR_STATS_SIZE == len(style_distance._DEVIATIONS)
     assert 2 * perceptual.WIDTHS["relu3_1"] == style_distance._DEEPEST
 
 

@@ -15,8 +15,8 @@ from sfumato.inference import Style
 from sfumato.inference.feature_networks import STRIDE, FeatureNetworks
 from sfumato.inference.matching import CHANNELS
 from sfumato.inference.origins import find_origins, origins_sheet, position_colours
+from sfumato.inference.pixel_readers import ArrayReader
 from sfumato.inference.places import encode_region
-from sfumato.inference.sources import ArraySource
 from sfumato.inference.style_bank import make_bank
 from sfumato.inference.style_pictures import StylePicture
 from support import assert_one_sentence, run, scene
@@ -39,7 +39,7 @@ def test_a_bank_knows_where_its_vectors_were_seen(count: int) -> None:
     networks = FeatureNetworks(threads=1)
     pictures = tuple(StylePicture.of(scene(60, 100, seed)) for seed in (1, 2))
     bank = make_bank(networks, pictures, 60, 0, count)
-    whole = [encode_region(networks, ArraySource(p.picture), slice(0, 60), slice(0, 100)) for p in pictures]
+    whole = [encode_region(networks, ArrayReader(p.picture), slice(0, 60), slice(0, 100)) for p in pictures]
     assert bank.origins.shape == (len(bank.vectors), 3)
     assert set(bank.origins[:, 0]) == {0, 1}
     for vector, (picture, across, down) in zip(bank.vectors[::37], bank.origins[::37], strict=True):

@@ -57,7 +57,7 @@ def test_a_result_is_a_painting_with_its_recipe(photo_file: Path, stylizer: Styl
     with pytest.raises(OutputError, match="is there"):
         result.save(tmp_path / "painted.png", overwrite=False)
     with Image.open(tmp_path / "painted.png") as stored:
-        assert np.array_equal(stored, result.image)
+        assert np.array_equal(stored, result.image)  # type: ignore[arg-type]
 
 
 def test_masks_shrink_with_the_photo(photo_file: Path, stylizer: Stylizer) -> None:
@@ -177,7 +177,7 @@ def test_home_is_looked_into_only_when_asked(
 
 
 @pytest.mark.parametrize(
-    ("error", "said", "arguments"),
+    ("error", "message", "arguments"),
     [
         (UsageError, "max_size must be between 16", {"max_size": 3}),
         (UsageError, "file_quality must be between 1 and 100", {"file_quality": 0}),
@@ -187,7 +187,7 @@ def test_home_is_looked_into_only_when_asked(
     ],
 )
 def test_wrong_arguments_are_told_before_any_painting(
-    stylizer: Stylizer, error: type[Exception], said: str, arguments: dict[str, object]
+    stylizer: Stylizer, error: type[Exception], message: str, arguments: dict[str, object]
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         Pipeline("monet", DRAFT, stylizer=stylizer, **arguments)  # type: ignore[arg-type]

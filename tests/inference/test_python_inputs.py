@@ -108,7 +108,7 @@ def test_alpha_is_laid_on_white_and_kept_in_a_photo() -> None:
 def test_a_memoryview_holds_a_file_or_pixels(photo: Path) -> None:
     data = photo.read_bytes()
     np.testing.assert_array_equal(as_image(memoryview(data)), read_image(photo))
-    np.testing.assert_array_equal(as_image(memoryview(to_uint8(read_image(photo)))), read_image(photo))
+    np.testing.assert_array_equal(as_image(memoryview(to_uint8(read_image(photo)))), read_image(photo))  # type: ignore[arg-type]
     for source in (b"no picture", bytearray(b"no picture"), memoryview(b"no picture")):
         with pytest.raises(InputError, match="cannot read the bytes: it is none of"):
             as_image(source)
@@ -132,11 +132,11 @@ def test_a_mask_is_a_picture_or_an_array(photo: Path, tmp_path: Path) -> None:
         wanted[None, None],
     ]
     for source in sources:
-        np.testing.assert_allclose(as_mask(source), wanted, atol=1e-6)
+        np.testing.assert_allclose(as_mask(source), wanted, atol=1e-6)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"a mask must have shape \(H, W\)"):
         as_mask(np.zeros((2, 80, 100)))
     with pytest.raises(InputError, match="a mask must be a path, a file, a PIL image or an array"):
-        as_mask([[1, 2], [3]])
+        as_mask([[1, 2], [3]])  # type: ignore[arg-type]
 
 
 def test_the_painter_takes_what_people_hold(photo: Path, stylizer: Stylizer) -> None:
@@ -150,15 +150,15 @@ def test_the_painter_takes_what_people_hold(photo: Path, stylizer: Stylizer) -> 
 
 def test_wrong_arguments_are_told_in_one_sentence(photo: Path, stylizer: Stylizer) -> None:
     with pytest.raises(UsageError, match="progress must be a function"):
-        stylizer(photo, "monet", quality="draft", progress=3)
+        stylizer(photo, "monet", quality="draft", progress=3)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"options must be PaintOptions, .* but is 0\.5"):
-        stylizer.paint(photo, "monet", 0.5)
+        stylizer.paint(photo, "monet", 0.5)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="masks must be a list, but is ndarray"):
-        stylizer(photo, "monet", masks=np.zeros((80, 100)))
+        stylizer(photo, "monet", masks=np.zeros((80, 100)))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="3 styles and 1 mask were given"):
         stylizer(photo, ["monet", "klimt", "degas"], masks=[photo])
     with pytest.raises(UsageError, match="from_image takes one picture, but list was given; from_images takes several"):
-        Style.from_image([])
+        Style.from_image([])  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="at least one picture"):
         Style.from_images([])
 

@@ -21,7 +21,7 @@ from sfumato.inference.session import WEIGHTS, load_graph
 from support import scene
 
 SECRET = b"TOP SECRET 0123456789"  # 21 bytes
-ENDS = ("picture", "affines", "origin"), ("stylized",)
+ENDS = ("picture", "norm_params", "origin"), ("stylized",)
 node = helper.make_node
 
 
@@ -56,7 +56,7 @@ def generator(nodes: Any, tensors: Any = (), output: Any = TensorProto.FLOAT) ->
     info = helper.make_tensor_value_info
     ends = [
         info("picture", TensorProto.FLOAT, [1, 3, "h", "w"]),
-        info("affines", TensorProto.FLOAT, [1, None]),
+        info("norm_params", TensorProto.FLOAT, [1, None]),
         info("origin", TensorProto.INT64, [2]),
     ]
     graph = helper.make_graph(nodes, "g", ends, [info("stylized", output, None)], list(tensors))
@@ -82,7 +82,7 @@ def leak(tensor: Any) -> Any:
 
 def paint(folder: Path) -> Any:
     stylizer = Stylizer(folder, threads=1)
-    return stylizer.decode(scene(16, 24), np.zeros((1, stylizer.card.affines), np.float32))
+    return stylizer.decode(scene(16, 24), np.zeros((1, stylizer.card.norm_params), np.float32))
 
 
 def link(folder: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_stranger_s_weights_may_be_a_link_but_no_device_and_not_endless(copy: 
     (copy / WEIGHTS).unlink()
     (copy / WEIGHTS).symlink_to(bundle / WEIGHTS)
     assert paint(copy).shape == (1, 3, 16, 24)
-    for make, said in (
+    for make, message in (
         (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
         (os.mkfifo, "no regular file"),
         (lambda path: (path.touch(), os.truncate(path, 80 << 30)), "more than"),  # type: ignore[func-returns-value]
@@ -165,7 +165,7 @@ def test_a_stranger_s_weights_may_be_a_link_but_no_device_and_not_endless(copy: 
         edit_card(copy, lambda card: card["files"].update({WEIGHTS: os.urandom(32).hex()}))
         (copy / WEIGHTS).unlink()
         make(copy / WEIGHTS)
-        with pytest.raises(ModelError, match=said):
+        with pytest.raises(ModelError, match=message):
             paint(copy)
 
 
@@ -178,7 +178,7 @@ HUGE = [
 
 
 @pytest.mark.parametrize(
-    ("content", "error", "said"),
+    ("content", "error", "message"),
     [
         (generator(HUGE, [array("big", [1 << 17] * 3, np.int64)]), InputError, "does not fit into memory"),
         (generator([node("ReduceMean", ["picture"], ["stylized"])]), ModelError, r"gave \(1, 1, 1, 1\) where"),
@@ -193,11 +193,11 @@ HUGE = [
     ids=["huge", "shape", "strings", "doubles", "infinite", "fails", "unknown", "empty", "noise"],
 )
 def test_what_a_graph_does_wrong_is_one_sentence(
-    copy: Any, capfd: pytest.CaptureFixture[str], content: Any, error: Any, said: str
+    copy: Any, capfd: pytest.CaptureFixture[str], content: Any, error: Any, message: str
 ) -> None:
     (copy / "generator.onnx").write_bytes(content)
     vouch(copy)
-    with pytest.raises(error, match=said) as caught:
+    with pytest.raises(error, match=message) as caught:
         paint(copy)
     assert str(caught.value).isprintable()
     assert capfd.readouterr() == ("", "")  # ONNX Runtime would say the same in its own words
@@ -216,8 +216,8 @@ WRONG = {
     "version": [None, "\x1b[31m"],
     "thumbnail": [0, -5, 10**9, 10**400, 320.0, "320", True],
     "code_size": [True, 0, 10**9],
-    "look_size": [-1, 10**9, None],
-    "affines": [0, 2**60],
+    "channel_stats_size": [-1, 10**9, None],
+    "norm_params": [0, 2**60],
     "palette": [[1], [], ["a", None], [5, 2], [0, 10**9], [0.5, 2], {}],
     "conditional": [1, None],
     "training": [[], "x"],
@@ -260,7 +260,7 @@ def test_a_card_must_have_a_hash_of_the_weights(copy: Any) -> None:
 
 def test_a_card_that_is_no_plain_file_is_one_sentence(copy: Any) -> None:
     path = copy / "card.json"
-    for make, said in (
+    for make, message in (
         (os.mkfifo, "no regular file"),
         (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
         (lambda path: (path.touch(), os.truncate(path, 60 << 30)), "more than"),  # type: ignore[func-returns-value]
@@ -272,7 +272,7 @@ def test_a_card_that_is_no_plain_file_is_one_sentence(copy: Any) -> None:
             path.unlink()
         make(path)
         for read in (Stylizer, FeatureNetworks):
-            with pytest.raises(ModelError, match=said):
+            with pytest.raises(ModelError, match=message):
                 read(copy)
 
 

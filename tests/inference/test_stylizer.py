@@ -92,13 +92,13 @@ def test_strength_is_the_fusion_of_the_two_codes(stylizer: Stylizer, style: Any)
     assert np.abs(stylizer(photo, style, 0.3) - stylizer(photo, mixed)).mean() <= 1e-3  # a look has 16 bits
 
 
-def test_the_affines_of_a_picture_are_by_value(stylizer: Stylizer, style: Any, other: Any) -> None:
+def test_the_norm_params_of_a_picture_are_by_value(stylizer: Stylizer, style: Any, other: Any) -> None:
     photo = scene(64, 48)
-    affines = stylizer.affines(photo, style.code)
-    assert affines.shape == (1, stylizer.card.affines)
-    assert affines.dtype == np.float32
-    assert not np.array_equal(affines, stylizer.affines(photo, other.code))
-    assert not np.array_equal(affines, stylizer.affines(photo, style.code, 0.5))
+    norm_params = stylizer.norm_params(photo, style.code)
+    assert norm_params.shape == (1, stylizer.card.norm_params)
+    assert norm_params.dtype == np.float32
+    assert not np.array_equal(norm_params, stylizer.norm_params(photo, other.code))
+    assert not np.array_equal(norm_params, stylizer.norm_params(photo, style.code, 0.5))
 
 
 def test_a_picture_is_encoded_through_its_thumbnail(stylizer: Stylizer) -> None:
@@ -177,7 +177,7 @@ def test_a_card_that_is_none(copy: Any, content: bytes) -> None:
         Stylizer(copy)
 
 
-@pytest.mark.parametrize("key", ["model", "thumbnail", "code_size", "affines", "files"])
+@pytest.mark.parametrize("key", ["model", "thumbnail", "code_size", "norm_params", "files"])
 def test_a_card_without_a_key(copy: Any, key: str) -> None:
     card = json.loads((copy / "card.json").read_text("utf-8"))
     del card[key]
@@ -334,7 +334,7 @@ def test_masks_of_any_kind_of_number(stylizer: Stylizer, style: Any, kind: Any) 
 
 
 @pytest.mark.parametrize(
-    ("mask", "said"),
+    ("mask", "message"),
     [
         (np.full((40, 60), 255.0), r"float in \[0, 1\]"),
         (np.full((40, 60), np.nan), r"float in \[0, 1\]"),
@@ -345,8 +345,8 @@ def test_masks_of_any_kind_of_number(stylizer: Stylizer, style: Any, kind: Any) 
         (None, r"must have shape \(H, W\)"),
     ],
 )
-def test_masks_that_are_none(stylizer: Stylizer, style: Any, mask: Any, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+def test_masks_that_are_none(stylizer: Stylizer, style: Any, mask: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         stylizer(scene(40, 60), style, masks=[mask])
     with pytest.raises(UsageError, match="in brackets"):
         stylizer(scene(40, 60), style, masks=np.zeros((40, 60), np.uint8))  # type: ignore[arg-type]

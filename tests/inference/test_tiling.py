@@ -12,7 +12,7 @@ def test_tiles_cover_a_picture_once_and_see_their_surroundings(size: tuple[int, 
     covered = np.zeros(size, np.uint8)
     for tile in tiles(height, width):
         covered[tile.rows, tile.columns] += 1
-        for own, seen, length in ((tile.rows, tile.seen_rows, height), (tile.columns, tile.seen_columns, width)):
+        for own, seen, length in ((tile.rows, tile.padded_rows, height), (tile.columns, tile.padded_columns, width)):
             assert seen.start == max(0, own.start - HALO)
             assert seen.stop == min(length, own.stop + HALO)
             assert seen.start % ALIGNMENT == 0
@@ -33,4 +33,4 @@ def test_tiles_are_cut_to_a_smaller_picture() -> None:
     [tile] = tiles(16, 300)
     cut = tile.within(1, 300)
     assert cut.shape == (1, 300)
-    assert cut.seen_rows == tile.seen_rows
+    assert cut.padded_rows == tile.padded_rows

@@ -10,7 +10,7 @@ from PIL import Image
 from sfumato.errors import InputError
 from sfumato.image import Photo, resample, resize, to_levels
 from sfumato.inference import upscale as module
-from sfumato.inference.upscale import HALO, upscale, upscaled, upscaler_digest
+from sfumato.inference.upscale import HALO, upscale, upscale_array, upscaler_digest
 from sfumato.limits import VARIABLE
 from sfumato.quality.artefacts import checkerboard
 from sfumato.quality.similarity import psnr
@@ -52,7 +52,7 @@ def test_the_halo_is_wider_than_what_the_network_sees() -> None:
     x = scene(64, 64)
     changed = x.copy()
     changed[..., :20] = 0.5
-    differs = np.abs(upscaled(changed, 1) - upscaled(x, 1)).max((0, 1, 2))
+    differs = np.abs(upscale_array(changed, 1) - upscale_array(x, 1)).max((0, 1, 2))
     assert differs[2 * (20 + HALO) :].max() == 0
     assert differs[:40].max() > 0.01
 
@@ -92,12 +92,12 @@ def test_memory_does_not_grow_with_the_alpha() -> None:
 def test_flat_colours_stay_flat() -> None:
     for level in (0.0, 0.2, 0.5, 1.0):
         flat = np.full((1, 3, 24, 24), level, np.float32)
-        assert np.abs(upscaled(flat, 1) - level).max() < 0.01
+        assert np.abs(upscale_array(flat, 1) - level).max() < 0.01
 
 
 def test_no_checkerboard() -> None:
     smooth = resize(scene(24, 24), 96, 96)
-    assert checkerboard(upscaled(smooth, 1)).value < 1
+    assert checkerboard(upscale_array(smooth, 1)).value < 1
 
 
 def test_what_ships_beats_bicubic_on_a_scene_that_it_was_not_trained_on() -> None:
@@ -107,7 +107,7 @@ def test_what_ships_beats_bicubic_on_a_scene_that_it_was_not_trained_on() -> Non
     large = resize(large, 127, 160)[:, :, :126].astype(np.float32)  # soft edges
     small = np.clip(resample(large, 63, 80, Image.Resampling.BICUBIC), 0, 1)
     plain = np.clip(resample(small, 126, 160, Image.Resampling.BICUBIC), 0, 1)
-    assert psnr(upscaled(small, 1), large) > psnr(plain, large) + 0.4
+    assert psnr(upscale_array(small, 1), large) > psnr(plain, large) + 0.4
 
 
 def test_more_pixels_than_any_picture_has_are_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from sfumato.errors import UsageError
-from sfumato.losses.adversarial import OBJECTIVES, accuracy, objective
+from sfumato.losses.adversarial import GAN_LOSSES, accuracy, find_gan_loss
 
-HINGE = OBJECTIVES["hinge"]
+HINGE = GAN_LOSSES["hinge"]
 
 
 @pytest.fixture
@@ -55,39 +55,39 @@ def numpy_losses(name: str, real: Any, fake: Any, wrong: Any = None) -> Any:
     return np.mean(d), np.mean(g)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_losses_are_their_formulas(name: Any, logits: Any) -> None:
-    game = OBJECTIVES[name]
+    gan_loss = GAN_LOSSES[name]
     real, fake, wrong = ([x.numpy() for x in role] for role in logits)
     conditional, generator = numpy_losses(name, real, fake, wrong)
-    assert float(game.discriminator(*logits)) == pytest.approx(conditional)
-    assert float(game.discriminator(*logits[:2])) == pytest.approx(numpy_losses(name, real, fake)[0])
-    assert float(game.generator(logits[1], logits[0])) == pytest.approx(generator)
+    assert float(gan_loss.discriminator(*logits)) == pytest.approx(conditional)
+    assert float(gan_loss.discriminator(*logits[:2])) == pytest.approx(numpy_losses(name, real, fake)[0])
+    assert float(gan_loss.generator(logits[1], logits[0])) == pytest.approx(generator)
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_gradients_are_finite_differences(name: Any, logits: Any) -> None:
-    game, scales = OBJECTIVES[name], len(logits[0])
+    gan_loss, scales = GAN_LOSSES[name], len(logits[0])
     flat = [x.requires_grad_() for role in logits for x in role]
 
     def discriminator(*xs: Any) -> Any:
-        return game.discriminator(xs[:scales], xs[scales : 2 * scales], xs[2 * scales :] or None)
+        return gan_loss.discriminator(xs[:scales], xs[scales : 2 * scales], xs[2 * scales :] or None)
 
     assert torch.autograd.gradcheck(discriminator, flat)
     assert torch.autograd.gradcheck(discriminator, flat[: 2 * scales])
-    assert torch.autograd.gradcheck(lambda *xs: game.generator(xs[:scales], logits[0]), flat[scales : 2 * scales])
+    assert torch.autograd.gradcheck(lambda *xs: gan_loss.generator(xs[:scales], logits[0]), flat[scales : 2 * scales])
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_the_two_pull_apart(name: Any, logits: Any) -> None:
     """The discriminator lifts real and lowers the others; the generator lifts its own."""
-    game = OBJECTIVES[name]
+    gan_loss = GAN_LOSSES[name]
     real, fake, wrong = ([x.clamp(-0.4, 0.4).requires_grad_() for x in role] for role in logits)
-    game.discriminator(real, fake, wrong).backward()
+    gan_loss.discriminator(real, fake, wrong).backward()
     assert all((x.grad < 0).all() for x in real)
     assert all((x.grad > 0).all() for x in wrong) or name == "lsgan"  # which calls back what is below 0
     lifted = [x.detach().requires_grad_() for x in fake]
-    game.generator(lifted, real).backward()
+    gan_loss.generator(lifted, real).backward()
     assert all((x.grad < 0).all() for x in lifted)
 
 
@@ -102,11 +102,11 @@ def test_equal_logits_cost_what_an_undecided_discriminator_costs() -> None:
         "relativistic": (log2, log2),
     }
     for name, (d, g) in expected.items():
-        game = OBJECTIVES[name]
-        assert float(game.discriminator(zero, zero, zero)) == pytest.approx(d), name
-        assert float(game.discriminator(zero, zero)) == pytest.approx(d), name
-        assert float(game.generator(zero, zero)) == pytest.approx(g), name
-    assert expected.keys() == OBJECTIVES.keys()
+        gan_loss = GAN_LOSSES[name]
+        assert float(gan_loss.discriminator(zero, zero, zero)) == pytest.approx(d), name
+        assert float(gan_loss.discriminator(zero, zero)) == pytest.approx(d), name
+        assert float(gan_loss.generator(zero, zero)) == pytest.approx(g), name
+    assert expected.keys() == GAN_LOSSES.keys()
 
 
 def test_a_sure_discriminator_has_nothing_to_learn_from_a_hinge() -> None:
@@ -117,11 +117,11 @@ def test_a_sure_discriminator_has_nothing_to_learn_from_a_hinge() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("sign", [-1, 1])
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_huge_logits_have_finite_losses_and_gradients(name: Any, sign: int, dtype: Any) -> None:
-    game = OBJECTIVES[name]
+    gan_loss = GAN_LOSSES[name]
     real, fake, wrong = (torch.full((1, 1, 2, 2), s * 1e4, dtype=dtype).requires_grad_() for s in (sign, -sign, -sign))
-    losses = torch.stack([game.discriminator([real], [fake], [wrong]), game.generator([fake], [real])])
+    losses = torch.stack([gan_loss.discriminator([real], [fake], [wrong]), gan_loss.generator([fake], [real])])
     assert losses.dtype == torch.float32
     assert losses.isfinite().all()
     losses.sum().backward()
@@ -131,42 +131,42 @@ def test_huge_logits_have_finite_losses_and_gradients(name: Any, sign: int, dtyp
 def test_the_minimax_generator_saturates_where_the_others_push() -> None:
     """Where the discriminator is sure of an output the minimax game has no slope: hence Goodfellow's section 3."""
     slopes = {}
-    for name, game in OBJECTIVES.items():
+    for name, gan_loss in GAN_LOSSES.items():
         lost = torch.full((1, 1, 1, 1), -20.0, requires_grad=True)
-        game.generator([lost], [torch.zeros(1, 1, 1, 1)]).backward()
+        gan_loss.generator([lost], [torch.zeros(1, 1, 1, 1)]).backward()
         slopes[name] = -float(lost.grad)
     assert 0 < slopes.pop("bce") < 1e-8
     assert all(slope > 0.99 for slope in slopes.values())
 
 
 def test_only_a_relativistic_generator_needs_real_patches(logits: Any) -> None:
-    for name, game in OBJECTIVES.items():
-        assert game.needs_real == (name == "relativistic")
-        if game.needs_real:
+    for name, gan_loss in GAN_LOSSES.items():
+        assert gan_loss.needs_real == (name == "relativistic")
+        if gan_loss.needs_real:
             with pytest.raises(ValueError, match="real"):
-                game.generator(logits[1])
+                gan_loss.generator(logits[1])
         else:
-            assert game.generator(logits[1]) == game.generator(logits[1], logits[0])
+            assert gan_loss.generator(logits[1]) == gan_loss.generator(logits[1], logits[0])
 
 
 def test_a_shift_of_all_logits_means_nothing_to_pairs(logits: Any) -> None:
-    game = OBJECTIVES["relativistic"]
+    gan_loss = GAN_LOSSES["relativistic"]
     shifted = [[x + 7 for x in role] for role in logits]
-    assert float(game.discriminator(*shifted)) == pytest.approx(float(game.discriminator(*logits)))
+    assert float(gan_loss.discriminator(*shifted)) == pytest.approx(float(gan_loss.discriminator(*logits)))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", GAN_LOSSES)
 def test_scales_must_agree(name: Any, logits: Any) -> None:
     with pytest.raises(ValueError, match="shorter"):
-        OBJECTIVES[name].discriminator(logits[0], logits[1][:1], logits[2])
+        GAN_LOSSES[name].discriminator(logits[0], logits[1][:1], logits[2])
     with pytest.raises(ValueError, match="shorter"):
-        OBJECTIVES[name].discriminator(logits[0], logits[1], logits[2][:1])
+        GAN_LOSSES[name].discriminator(logits[0], logits[1], logits[2][:1])
 
 
 def test_an_unknown_objective_is_named_with_those_that_there_are() -> None:
-    assert objective("lsgan") is OBJECTIVES["lsgan"]
+    assert find_gan_loss("lsgan") is GAN_LOSSES["lsgan"]
     with pytest.raises(UsageError, match=r"'wgan'.*bce, nonsaturating, lsgan, hinge, relativistic"):
-        objective("wgan")
+        find_gan_loss("wgan")
 
 
 def test_accuracy_is_balanced_over_signs_and_scales() -> None:
@@ -177,11 +177,11 @@ def test_accuracy_is_balanced_over_signs_and_scales() -> None:
     assert HINGE.accuracy(real, fake) == accuracy(real, fake)
 
 
-def test_accuracy_is_asked_where_the_game_decides() -> None:
+def test_accuracy_is_asked_where_the_gan_loss_decides() -> None:
     low, high = [torch.full((1, 1, 2, 2), 0.2)], [torch.full((1, 1, 2, 2), 0.7)]
-    assert OBJECTIVES["hinge"].accuracy(high, low) == 0.5  # both are above 0
-    assert OBJECTIVES["lsgan"].accuracy(high, low) == 1  # on either side of one half
-    assert OBJECTIVES["lsgan"].accuracy(low, high) == 0
-    assert OBJECTIVES["relativistic"].accuracy(high, low) == 1
-    assert OBJECTIVES["relativistic"].accuracy(low, high) == 0
-    assert OBJECTIVES["relativistic"].accuracy(low, low) == 0.5
+    assert GAN_LOSSES["hinge"].accuracy(high, low) == 0.5  # both are above 0
+    assert GAN_LOSSES["lsgan"].accuracy(high, low) == 1  # on either side of one half
+    assert GAN_LOSSES["lsgan"].accuracy(low, high) == 0
+    assert GAN_LOSSES["relativistic"].accuracy(high, low) == 1
+    assert GAN_LOSSES["relativistic"].accuracy(low, high) == 0
+    assert GAN_LOSSES["relativistic"].accuracy(low, low) == 0.5

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from sfumato.errors import UsageError
-from sfumato.losses.augment import FAKE, REAL, augmented
+from sfumato.losses.augment import FAKE, REAL, augment_pictures
 from sfumato.losses.config import Augment
 from sfumato.parallel import Rows
 
 
 def augment_with(**settings: Any) -> Any:
-    return partial(augmented, Augment(**settings))
+    return partial(augment_pictures, Augment(**settings))
 
 
 ONLY = {  # one kind at a time, strong enough to be seen on small pictures
@@ -105,9 +105,9 @@ def test_colour_is_brightness_saturation_and_contrast() -> None:
     x = pictures(64, 3, 8, 8, dtype=torch.float64)
     views = ONLY["colour"](x, 0)
     grey, seen = x.mean(1, keepdim=True), views.mean(1, keepdim=True)
-    mean, seen_mean = grey.mean((2, 3), keepdim=True), seen.mean((2, 3), keepdim=True)
-    brightness = (seen_mean - mean).flatten()
-    contrast = ((seen - seen_mean) / (grey - mean)).flatten(1)
+    mean, painting_mean = grey.mean((2, 3), keepdim=True), seen.mean((2, 3), keepdim=True)
+    brightness = (painting_mean - mean).flatten()
+    contrast = ((seen - painting_mean) / (grey - mean)).flatten(1)
     both = ((views - seen) / (x - grey)).flatten(1)
     for factor in (contrast, both):
         assert torch.allclose(factor, factor[:, :1].expand_as(factor), rtol=1e-6)  # one for a picture
@@ -126,7 +126,7 @@ def test_weak_colour_changes_little() -> None:
 @pytest.mark.parametrize("kind", ONLY)
 def test_each_kind_has_its_own_probability(kind: str) -> None:
     x = pictures(1, 3, 16, 16).expand(400, -1, -1, -1)
-    rare = partial(augmented, ONLY[kind].args[0].model_copy(update={"p": 0.25}))
+    rare = partial(augment_pictures, ONLY[kind].args[0].model_copy(update={"p": 0.25}))
     changed = (rare(x, 0) != x).flatten(1).any(1)
     assert 0.17 < changed.float().mean() < 0.33
     # Those that are changed are changed as they would have been anyway: p decides whether, not how.

@@ -312,14 +312,14 @@ def test_range_is_what_clipping_cuts() -> None:
 
 
 def test_consistency_compares_quarters_and_moves_only_the_crop() -> None:
-    large, region = pictures(0, 2, 3, 8, 8), pictures(1, 2, 3, 6, 6).requires_grad_()
-    means = [x.detach().numpy().reshape(2, 3, 2, n, 2, n).mean((3, 5)) for x, n in ((large, 4), (region, 3))]
-    loss = consistency_loss(large.requires_grad_(), region)
+    zoomed, region = pictures(0, 2, 3, 8, 8), pictures(1, 2, 3, 6, 6).requires_grad_()
+    means = [x.detach().numpy().reshape(2, 3, 2, n, 2, n).mean((3, 5)) for x, n in ((zoomed, 4), (region, 3))]
+    loss = consistency_loss(zoomed.requires_grad_(), region)
     assert float(loss.detach()) == pytest.approx(np.abs(means[0] - means[1]).mean())
     loss.backward()
-    assert large.grad is not None
+    assert zoomed.grad is not None
     assert region.grad is None
-    assert float(consistency_loss(large.detach(), large)) == 0
+    assert float(consistency_loss(zoomed.detach(), zoomed)) == 0
 
 
 def test_gradients_of_picture_losses_are_finite_differences() -> None:

@@ -16,7 +16,7 @@ from sfumato.export.graph import export_graph
 from sfumato.export.parity import TOLERANCE
 from sfumato.inference.tiling import HALO, tiles
 from sfumato.networks.collection_generator import MOMENTUM, CollectionGenerator, Norm
-from sfumato.networks.statistics import EPSILON, Given, Measure
+from sfumato.networks.statistics import EPSILON, RecordNorm, ReplayNorm
 from sfumato.quality.artefacts import checkerboard, colour_inversion
 
 KINDS = ("instance", "batch", "none")
@@ -46,16 +46,16 @@ def painter(request: pytest.FixtureRequest, natural: Callable[..., Tensor]) -> A
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (16, 41), (75, 93)])
 def test_any_size_in_the_same_size_out(painter: Any, size: tuple[int, int]) -> None:
     photo = torch.rand(2, 3, *size)
-    affines = painter.measure(photo)
-    output = painter(photo, affines)
-    assert affines.shape[0] == 2
-    assert affines.dtype == output.dtype == torch.float32
+    norm_params = painter.measure(photo)
+    output = painter(photo, norm_params)
+    assert norm_params.shape[0] == 2
+    assert norm_params.dtype == output.dtype == torch.float32
     assert output.shape == photo.shape
     assert output.isfinite().all()
     assert -1 <= output.min() < output.max() <= 2
 
 
-def test_affines_are_one_vector_of_the_same_length_for_all_kinds_and_sizes(natural: Callable[..., Tensor]) -> None:
+def test_norm_params_are_one_vector_of_the_same_length_for_all_kinds_and_sizes(natural: Callable[..., Tensor]) -> None:
     shapes = {new(kind).measure(natural(*size)).shape for kind in KINDS for size in ((32, 32), (47, 66))}
     assert len(shapes) == 1
 
@@ -69,20 +69,20 @@ def test_weights_that_fit_into_four_megabytes(blocks: int) -> None:
     assert 4 * (weights + noise) < 3.8e6  # the graph's nodes take another 0.15 MB
 
 
-def test_given_affines_paint_what_the_measuring_pass_painted(painter: Any, natural: Callable[..., Tensor]) -> None:
+def test_given_norm_params_paint_what_the_measuring_pass_painted(painter: Any, natural: Callable[..., Tensor]) -> None:
     photo = natural(51, 70)
-    affines, painted = painter.measure_and_paint(photo)
-    assert torch.allclose(painter(photo, affines), painted, atol=1e-6)
+    norm_params, painted = painter.measure_and_paint(photo)
+    assert torch.allclose(painter(photo, norm_params), painted, atol=1e-6)
     assert (painted - photo).abs().mean() > 0.02
 
 
 def test_a_batch_is_painted_as_each_picture_alone(painter: Any, natural: Callable[..., Tensor]) -> None:
     photos = torch.cat([natural(48, 64), natural(48, 64, 200, 30)])
-    affines = painter.measure(photos)
-    together = painter(photos, affines)
+    norm_params = painter.measure(photos)
+    together = painter(photos, norm_params)
     for i in range(2):
         alone = painter.measure(photos[i : i + 1])
-        assert torch.allclose(affines[i : i + 1], alone, atol=1e-4, rtol=1e-4)
+        assert torch.allclose(norm_params[i : i + 1], alone, atol=1e-4, rtol=1e-4)
         assert torch.allclose(together[i : i + 1], painter(photos[i : i + 1], alone), atol=1e-4)
 
 
@@ -90,18 +90,18 @@ def test_tiles_with_their_halos_are_the_whole(
     painter: Any, natural: Callable[..., Tensor], half: Callable[[Tensor], Tensor]
 ) -> None:
     photo = natural(400, 408)
-    affines = painter.measure(half(photo))
-    whole = painter(photo, affines)
+    norm_params = painter.measure(half(photo))
+    whole = painter(photo, norm_params)
     pieced = torch.full_like(whole, torch.nan)
     for tile in tiles(400, 408, tile=160):
-        seen = photo[:, :, tile.seen_rows, tile.seen_columns]
-        painted = painter(seen, affines, torch.tensor(tile.origin))
+        seen = photo[:, :, tile.padded_rows, tile.padded_columns]
+        painted = painter(seen, norm_params, torch.tensor(tile.origin))
         pieced[:, :, tile.rows, tile.columns] = painted[:, :, *tile.inner]
     assert (pieced - whole).abs().max() < 1e-5
     # Elsewhere lies other noise, and without a halo a tile cannot know what lies beyond it.
     part = photo[:, :, 160:320, 160:320]
-    assert (painter(part, affines) - painter(part, affines, torch.tensor([160, 160]))).abs().mean() > 1e-3
-    cut = (painter(part, affines, torch.tensor([160, 160])) - whole[:, :, 160:320, 160:320]).abs()
+    assert (painter(part, norm_params) - painter(part, norm_params, torch.tensor([160, 160]))).abs().mean() > 1e-3
+    cut = (painter(part, norm_params, torch.tensor([160, 160])) - whole[:, :, 160:320, 160:320]).abs()
     assert cut.max() > 1e-3
 
 
@@ -110,8 +110,8 @@ def test_six_blocks_see_no_farther_than_the_halo() -> None:
     photo = torch.full((1, 3, 256, 16), 0.5)
     changed = photo.clone()
     changed[:, :, 128] = 1
-    affines = generator.measure(photo)
-    difference = (generator(changed, affines) - generator(photo, affines)).abs().amax((0, 1, 3))
+    norm_params = generator.measure(photo)
+    difference = (generator(changed, norm_params) - generator(photo, norm_params)).abs().amax((0, 1, 3))
     reached = difference.nonzero()[:, 0]
     assert 128 - HALO - 8 <= reached.min() < 100
     assert 156 < reached.max() <= 128 + HALO + 8
@@ -173,7 +173,7 @@ def test_instance_normalisation_is_pytorch_s() -> None:
         norm.gamma.normal_()
         norm.beta.normal_()
     expected = F.instance_norm(h, weight=norm.gamma, bias=norm.beta, eps=EPSILON)
-    assert torch.allclose(norm(h, Measure(torch.empty(3, 0))), expected, atol=1e-5)
+    assert torch.allclose(norm(h, RecordNorm(torch.empty(3, 0))), expected, atol=1e-5)
 
 
 def test_batch_normalisation_is_pytorch_s_in_training_and_afterwards() -> None:
@@ -186,15 +186,15 @@ def test_batch_normalisation_is_pytorch_s_in_training_and_afterwards() -> None:
         peer.bias.copy_(norm.beta)
     for seed in range(3):
         h = torch.randn(3, 4, 5, 7, generator=torch.Generator().manual_seed(seed)) * (seed + 1) + 2
-        source = Measure(torch.empty(3, 0))
+        source = RecordNorm(torch.empty(3, 0))
         expected = peer(h)
         assert torch.allclose(norm(h, source), expected, atol=1e-5)
-        assert torch.allclose(norm(h, Given(source.affines())), expected, atol=1e-5)
+        assert torch.allclose(norm(h, ReplayNorm(source.norm_params())), expected, atol=1e-5)
         assert torch.allclose(norm.mean, peer.running_mean, atol=1e-5)
         assert torch.allclose(norm.variance, peer.running_var, atol=1e-5)
     norm.eval()
     peer.eval()
-    assert torch.allclose(norm(h, Measure(torch.empty(3, 0))), peer(h), atol=1e-5)
+    assert torch.allclose(norm(h, RecordNorm(torch.empty(3, 0))), peer(h), atol=1e-5)
     assert torch.allclose(norm.mean, peer.running_mean, atol=1e-5)  # looked at, not moved
 
 
@@ -212,17 +212,17 @@ def test_which_values_depend_on_the_thumbnail(natural: Callable[..., Tensor]) ->
 
 def test_forward_under_given_values_moves_no_running_statistics(natural: Callable[..., Tensor]) -> None:
     generator, photo = new("batch"), natural(64, 64)
-    affines = generator.measure(photo)
+    norm_params = generator.measure(photo)
     before = {key: tensor.clone() for key, tensor in generator.state_dict().items()}
-    generator(photo, affines)
-    generator.features(photo, affines)
+    generator(photo, norm_params)
+    generator.features(photo, norm_params)
     assert all(torch.equal(tensor, before[key]) for key, tensor in generator.state_dict().items())
 
 
 def test_features_are_the_encoder_s_at_strides_2_4_8_and_8(painter: Any, natural: Callable[..., Tensor]) -> None:
     photo = natural(64, 80)
-    affines = painter.measure(photo)
-    features = painter.features(photo, affines)
+    norm_params = painter.measure(photo)
+    features = painter.features(photo, norm_params)
     assert [tuple(h.shape) for h in features] == [(1, 8, 32, 40), (1, 12, 16, 20), (1, 16, 8, 10), (1, 16, 8, 10)]
     assert not torch.equal(features[2], features[3])
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(features, painter.features(photo), strict=True))
@@ -261,16 +261,16 @@ def test_exported_graphs_agree_with_torch_at_any_size(
     # `eval`: the exporter gives each part back in the mode of the whole, and the mode decides what is measured.
     photo, statistics = natural(75, 93), Statistics(generator).eval()
     inputs = (photo, generator.measure(photo), torch.tensor([16, 32]))
-    export_graph(statistics, (photo,), tmp_path / "statistics.onnx", ["thumbnail"], ["affines"])
-    names = ["picture", "affines", "origin"]
+    export_graph(statistics, (photo,), tmp_path / "statistics.onnx", ["thumbnail"], ["norm_params"])
+    names = ["picture", "norm_params", "origin"]
     export_graph(generator, inputs, tmp_path / "generator.onnx", names, ["stylized"])
     sessions = [onnxruntime.InferenceSession(tmp_path / f"{name}.onnx") for name in ("statistics", "generator")]
     for size in PARITY_SIZES:
         other = natural(*size, top=120)
-        affines = generator.measure(other)
+        norm_params = generator.measure(other)
         assert largest_difference(sessions[0], statistics, other) <= TOLERANCE
-        assert largest_difference(sessions[1], generator, other, affines, torch.tensor([4096, 272])) <= TOLERANCE
-        assert (generator(other, affines) - other).abs().mean() > 0.01
+        assert largest_difference(sessions[1], generator, other, norm_params, torch.tensor([4096, 272])) <= TOLERANCE
+        assert (generator(other, norm_params) - other).abs().mean() > 0.01
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -278,9 +278,9 @@ def test_half_precision_trains_with_statistics_in_full(natural: Callable[..., Te
     generator, photo = new(kind), natural(64, 64)
     expected = generator(photo, generator.measure(photo))
     with torch.autocast("cpu", torch.bfloat16):
-        affines = generator.measure(photo)
-        painted = generator(photo, affines)
-    assert affines.dtype == painted.dtype == torch.float32
+        norm_params = generator.measure(photo)
+        painted = generator(photo, norm_params)
+    assert norm_params.dtype == painted.dtype == torch.float32
     assert (painted - expected).abs().mean() < 0.02 < (painted - photo).abs().mean()
     painted.sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in generator.parameters())

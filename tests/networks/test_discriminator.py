@@ -154,7 +154,7 @@ def test_one_map_of_logits_a_layer_read(projected: ProjectedDiscriminator) -> No
     assert [tuple(x.shape) for x in logits] == [(2, 1, 16, 24), (2, 1, 8, 12)]
 
 
-def test_its_eye_is_neither_trained_nor_saved_nor_moved(projected: ProjectedDiscriminator, vgg: Any) -> None:
+def test_its_vgg_is_neither_trained_nor_saved_nor_moved(projected: ProjectedDiscriminator, vgg: Any) -> None:
     assert not [name for name in projected.state_dict() if "conv1" in name or "eye" in name]
     before = {name: tensor.clone() for name, tensor in vgg.state_dict().items()}
     optimizer = torch.optim.Adam(projected.parameters(), 0.1)
@@ -168,7 +168,7 @@ def test_its_eye_is_neither_trained_nor_saved_nor_moved(projected: ProjectedDisc
     assert not vgg.training
 
 
-def test_a_picture_gets_a_gradient_through_its_eye(projected: ProjectedDiscriminator) -> None:
+def test_a_picture_gets_a_gradient_through_its_vgg(projected: ProjectedDiscriminator) -> None:
     projected.requires_grad_(False)
     x = torch.rand(1, 3, 64, 64, requires_grad=True)
     sum(logits.sum() for logits in projected(x, torch.randn(1, CODE))).backward()

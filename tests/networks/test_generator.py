@@ -15,16 +15,16 @@ from sfumato.networks.statistics import (
     BAND_FLOOR,
     BANDS,
     COLOUR_FLOOR,
-    Measured,
+    ColourStats,
     band_deviations,
     colour_statistics,
     map_colours,
 )
 
 
-def first_values(affines: Any) -> Any:
-    """Whitening map and offset, and gains of the bands, of the photo: the first of the affines."""
-    whiten, offset, gains = affines[:, : WHITEN + 3 * BANDS].split([9, 3, 3 * BANDS], 1)
+def first_values(norm_params: Any) -> Any:
+    """Whitening map and offset, and gains of the bands, of the photo: the first of the norm_params."""
+    whiten, offset, gains = norm_params[:, : WHITEN + 3 * BANDS].split([9, 3, 3 * BANDS], 1)
     return whiten.unflatten(1, (3, 3)), offset, gains
 
 
@@ -39,14 +39,14 @@ def painter(model: StyleTransferModel) -> Any:
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (16, 41), (75, 93)])
 def test_any_size_in_the_same_size_out(painter: Any, painting: Tensor, size: tuple[int, int]) -> None:
     photo = torch.rand(2, 3, *size)
-    affines = painter.generator.measure(photo, painter.style_encoder(painting).expand(2, -1))
-    output = painter.generator(photo, affines)
+    norm_params = painter.generator.measure(photo, painter.style_encoder(painting).expand(2, -1))
+    output = painter.generator(photo, norm_params)
     assert output.shape == photo.shape
     assert output.dtype == torch.float32
     assert output.isfinite().all()
 
 
-def test_affines_are_one_vector_whose_length_the_thumbnail_does_not_change(
+def test_norm_params_are_one_vector_whose_length_the_thumbnail_does_not_change(
     painter: Any, natural: Callable[..., Tensor], painting: Tensor
 ) -> None:
     code = painter.style_encoder(painting)
@@ -55,20 +55,20 @@ def test_affines_are_one_vector_whose_length_the_thumbnail_does_not_change(
 
 
 @pytest.mark.parametrize("size", [(64, 48), (51, 70)])
-def test_given_affines_paint_what_the_measuring_pass_painted(
+def test_given_norm_params_paint_what_the_measuring_pass_painted(
     painter: Any, natural: Callable[..., Tensor], painting: Tensor, size: tuple[int, int]
 ) -> None:
     photo = natural(*size)
-    affines, painted = painter.generator.measure_and_paint(photo, painter.style_encoder(painting))
-    assert torch.allclose(painter.generator(photo, affines), painted, atol=1e-6)
+    norm_params, painted = painter.generator.measure_and_paint(photo, painter.style_encoder(painting))
+    assert torch.allclose(painter.generator(photo, norm_params), painted, atol=1e-6)
 
 
 def test_every_affine_is_used(painter: Any, natural: Callable[..., Tensor], painting: Tensor) -> None:
     photo, code = natural(64, 64), painter.style_encoder(painting)
-    affines = painter.generator.measure(photo, code).requires_grad_()
-    (painter.generator(photo, affines) * torch.randn(photo.shape)).sum().backward()
-    assert affines.grad is not None
-    assert (affines.grad != 0).float().mean() > 0.95  # a channel that a ReLU keeps at zero may be idle
+    norm_params = painter.generator.measure(photo, code).requires_grad_()
+    (painter.generator(photo, norm_params) * torch.randn(photo.shape)).sum().backward()
+    assert norm_params.grad is not None
+    assert (norm_params.grad != 0).float().mean() > 0.95  # a channel that a ReLU keeps at zero may be idle
 
 
 def test_a_batch_is_painted_as_each_picture_alone(
@@ -82,19 +82,19 @@ def test_a_batch_is_painted_as_each_picture_alone(
         assert torch.allclose(together[i : i + 1], alone, atol=1e-4)
 
 
-def test_a_crop_painted_with_the_thumbnail_s_affines_is_that_region_of_the_whole(
+def test_a_crop_painted_with_the_thumbnail_s_norm_params_is_that_region_of_the_whole(
     painter: Any, natural: Callable[..., Tensor], painting: Tensor, half: Callable[[Tensor], Tensor]
 ) -> None:
     photo = natural(400, 392)
-    affines = painter.generator.measure(half(photo), painter.style_encoder(painting))
-    whole = painter.generator(photo, affines)
+    norm_params = painter.generator.measure(half(photo), painter.style_encoder(painting))
+    whole = painter.generator(photo, norm_params)
     top, left, side, reach = 48, 32, 320, 120
     part = photo[:, :, top : top + side, left : left + side]
-    crop = painter.generator(part, affines, torch.tensor([top, left]))
+    crop = painter.generator(part, norm_params, torch.tensor([top, left]))
     difference = (whole[:, :, top : top + side, left : left + side] - crop).abs()
     assert difference[:, :, reach:-reach, reach:-reach].max() < 1e-5
     assert difference.max() > 1e-3  # nearer to the cut the crop cannot know what lies beyond: tiles must overlap
-    elsewhere = painter.generator(part, affines)  # other noise: a crop must say where it lies
+    elsewhere = painter.generator(part, norm_params)  # other noise: a crop must say where it lies
     assert (elsewhere - crop).abs().mean() > 1e-3
 
 
@@ -125,8 +125,8 @@ def test_strength_zero_gives_the_photo_back_whatever_the_networks_paint(
     codes = [painter.style_encoder(x) for x in (small, painting)]
     errors = []
     for strength in (0.0, 0.25, 1.0):
-        affines = painter.generator.measure(small, fuse(codes[1], codes[0], strength))
-        errors.append(float((painter.generator(photo, affines) - photo).abs().mean()))
+        norm_params = painter.generator.measure(small, fuse(codes[1], codes[0], strength))
+        errors.append(float((painter.generator(photo, norm_params) - photo).abs().mean()))
     assert errors[0] < 0.02
     assert errors[0] < errors[1] / 2 < errors[2] / 2
 
@@ -135,7 +135,7 @@ def test_whatever_is_painted_has_the_painting_s_palette_tones_and_contrast(
     painter: Any, natural: Callable[..., Tensor], painting: Tensor
 ) -> None:
     code = painter.style_encoder(painting)
-    target = Measured.unpack(code)
+    target = ColourStats.unpack(code)
     outputs = []
     for seed in range(3):  # the first of a kind that learnt nothing
         with torch.no_grad():
@@ -177,7 +177,7 @@ def test_a_grey_photo_s_noise_is_amplified_no_more_than_the_floors_allow(
     noisy = (grey + 2e-3 * torch.randn(grey.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     code = painter.style_encoder(painting)
     whiten, _, gains = first_values(painter.generator.measure(noisy, code))
-    target = Measured.unpack(code)
+    target = ColourStats.unpack(code)
     assert torch.linalg.matrix_norm(whiten, 2) <= 1.001 / COLOUR_FLOOR**0.5
     assert (gains <= 1.001 * target.bands / BAND_FLOOR**0.5).all()
 

@@ -73,7 +73,7 @@ def test_16_bits_change_few_assignments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("queries", "bank", "values", "error", "said"),
+    ("queries", "bank", "values", "error", "message"),
     [
         (unit(3, 4), unit(3, 5), {}, InputError, "4 features and the bank 5"),
         (unit(3, 4)[0], unit(3, 4), {}, InputError, "queries must have shape"),
@@ -81,8 +81,8 @@ def test_16_bits_change_few_assignments() -> None:
         (unit(3, 4), unit(3, 4), {"balance": 1.5}, UsageError, "balance must be between 0 and 1"),
     ],
 )
-def test_what_cannot_be_matched_is_refused(queries: Any, bank: Any, values: Any, error: Any, said: str) -> None:
-    with pytest.raises(error, match=said):
+def test_what_cannot_be_matched_is_refused(queries: Any, bank: Any, values: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
         balanced_assignment(queries, bank, **values)
 
 

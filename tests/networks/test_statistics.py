@@ -11,15 +11,15 @@ from sfumato.networks.statistics import (
     BAND_FLOOR,
     BANDS,
     COLOUR_FLOOR,
+    COLOUR_STATS_SIZE,
     EPSILON,
     FLAT,
-    MEASURED,
     MIDDLE,
     SHARES,
     Affine,
-    Given,
-    Measure,
-    Measured,
+    ColourStats,
+    RecordNorm,
+    ReplayNorm,
     ToneCurve,
     band_deviations,
     colour_statistics,
@@ -69,10 +69,10 @@ def test_colour_statistics_are_numpy_s_with_a_floor() -> None:
 
 
 def test_what_is_measured_is_packed_and_unpacked() -> None:
-    measured, white = Measured.of(torch.rand(2, 3, 40, 52, generator=torch.Generator().manual_seed(0)))
+    measured, white = ColourStats.of(torch.rand(2, 3, 40, 52, generator=torch.Generator().manual_seed(0)))
     code = torch.cat([torch.randn(2, 7), measured.pack()], 1)
-    assert measured.pack().shape == (2, MEASURED)
-    again = Measured.unpack(code)
+    assert measured.pack().shape == (2, COLOUR_STATS_SIZE)
+    again = ColourStats.unpack(code)
     assert torch.equal(again.mean, measured.mean)
     assert torch.allclose(again.root, measured.root, atol=1e-6)
     assert torch.equal(again.root, again.root.transpose(1, 2))
@@ -144,18 +144,18 @@ def test_a_plain_photo_bounds_the_slope_of_its_tone_curve() -> None:
 
 def test_measuring_without_style_standardises_each_channel_of_each_picture() -> None:
     h = torch.randn(2, 4, 9, 7) * torch.tensor([0.5, 1, 5, 100]).view(1, 4, 1, 1) + 3
-    source = Measure(torch.zeros(2, 1))
+    source = RecordNorm(torch.zeros(2, 1))
     out = Affine(4)(h, source)
     assert torch.allclose(out.mean((2, 3)), torch.zeros(2, 4), atol=1e-4)
     variance = h.var((2, 3), unbiased=False)
     assert torch.allclose(out.var((2, 3), unbiased=False), variance / (variance + EPSILON), atol=1e-4)
-    assert source.affines().shape == (2, 8)
+    assert source.norm_params().shape == (2, 8)
 
 
 def test_measuring_under_a_style_is_adaptive_instance_normalisation() -> None:
     torch.manual_seed(0)
     layer, h, style = Affine(4, 6), torch.randn(2, 4, 9, 7) * 3 + 1, torch.randn(2, 6)
-    out = layer(h, Measure(style))
+    out = layer(h, RecordNorm(style))
     gamma, beta = layer.style(style).chunk(2, 1)
     mean, deviation = h.mean((2, 3), keepdim=True), (h.var((2, 3), unbiased=False, keepdim=True) + EPSILON).sqrt()
     expected = gamma[:, :, None, None] * (h - mean) / deviation + beta[:, :, None, None]
@@ -165,16 +165,16 @@ def test_measuring_under_a_style_is_adaptive_instance_normalisation() -> None:
 def test_given_replays_values_in_the_order_of_asking() -> None:
     layers = [Affine(2), Affine(3)]
     hs = [torch.randn(1, 2, 4, 4), torch.randn(1, 3, 4, 4)]
-    measured = Measure(torch.zeros(1, 1))
+    measured = RecordNorm(torch.zeros(1, 1))
     measured.value(2, lambda: torch.tensor([[7.0, 8.0]]))
     outs = [layer(h, measured) for layer, h in zip(layers, hs, strict=True)]
-    given = Given(measured.affines())
+    given = ReplayNorm(measured.norm_params())
     assert given.value(2, lambda: pytest.fail("computed again")).tolist() == [[7, 8]]
     assert all(torch.equal(layer(h, given), out) for layer, h, out in zip(layers, hs, outs, strict=True))
-    assert given.at == measured.affines().shape[1] == 12
+    assert given.at == measured.norm_params().shape[1] == 12
 
 
 def test_flat_features_are_not_amplified_without_bound() -> None:
     noise = torch.randn(1, 2, 8, 8) * 1e-4
-    out = Affine(2)(noise, Measure(torch.zeros(1, 1)))
+    out = Affine(2)(noise, RecordNorm(torch.zeros(1, 1)))
     assert out.abs().max() <= noise.sub(noise.mean((2, 3), keepdim=True)).abs().max() / EPSILON**0.5 * 1.01

@@ -8,11 +8,18 @@ import torch
 from torch import Tensor
 
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
-from sfumato.networks.statistics import BAND_FLOOR, COLOUR_FLOOR, MEASURED, SHARES, Measured, colour_statistics
+from sfumato.networks.statistics import (
+    BAND_FLOOR,
+    COLOUR_FLOOR,
+    COLOUR_STATS_SIZE,
+    SHARES,
+    ColourStats,
+    colour_statistics,
+)
 from sfumato.networks.style_encoder import StyleEncoder
 
 TONES = 3 * len(SHARES)
-PALETTE = slice(-MEASURED, 9 - MEASURED)
+PALETTE = slice(-COLOUR_STATS_SIZE, 9 - COLOUR_STATS_SIZE)
 
 
 @pytest.fixture
@@ -33,18 +40,18 @@ def shuffled(picture: Any, block: int = 16) -> Any:
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (64, 48)])
 def test_a_code_of_any_size(encoder: Any, size: tuple[int, int]) -> None:
     code = encoder(torch.rand(2, 3, *size))
-    assert code.shape == (2, encoder.code_size) == (2, 16 + MEASURED)
+    assert code.shape == (2, encoder.code_size) == (2, 16 + COLOUR_STATS_SIZE)
     assert code.dtype == torch.float32
     assert code.isfinite().all()
 
 
 def test_the_end_of_a_code_is_measured_and_not_learnt(encoder: Any, natural: Callable[..., Tensor]) -> None:
     photo = natural(96, 128)
-    measured = Measured.unpack(encoder(photo))
+    measured = ColourStats.unpack(encoder(photo))
     mean, covariance = colour_statistics(photo)
     assert torch.allclose(measured.mean, mean, atol=1e-6)
     assert torch.allclose(measured.root @ measured.root, covariance, atol=1e-5)
-    assert torch.allclose(measured.bands, Measured.of(photo)[0].bands, atol=1e-6)
+    assert torch.allclose(measured.bands, ColourStats.of(photo)[0].bands, atol=1e-6)
 
 
 def test_mirroring_changes_nothing_that_is_measured_and_shuffling_blocks_nothing_of_the_palette(
@@ -53,7 +60,7 @@ def test_mirroring_changes_nothing_that_is_measured_and_shuffling_blocks_nothing
     photo = natural(96, 128)
     code = encoder(photo)
     for other in (photo.flip(3), photo.flip(2)):
-        measured = encoder(other)[:, -MEASURED:] - code[:, -MEASURED:]
+        measured = encoder(other)[:, -COLOUR_STATS_SIZE:] - code[:, -COLOUR_STATS_SIZE:]
         assert measured[:, :-TONES].abs().max() < 1e-4
         assert measured[:, -TONES:].abs().mean() < 0.1  # read off every fourth pixel: other ones in a mirror
     assert not torch.equal(shuffled(photo), photo)
@@ -72,14 +79,14 @@ def test_layout_moves_a_code_less_than_another_picture_does(
 def test_learnt_part_sees_texture_and_not_colour_alone(encoder: Any, natural: Callable[..., Tensor]) -> None:
     photo = natural(96, 128)
     smooth = torch.nn.functional.avg_pool2d(photo, 5, 1, 2, count_include_pad=False)
-    assert (encoder(smooth) - encoder(photo))[:, :-MEASURED].norm() > 1e-3
+    assert (encoder(smooth) - encoder(photo))[:, :-COLOUR_STATS_SIZE].norm() > 1e-3
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_flat_picture_has_a_finite_code_with_the_floors_as_its_measures(encoder: Any, value: float) -> None:
     code = encoder(torch.full((1, 3, 32, 32), value))
     assert code.isfinite().all()
-    measured = Measured.unpack(code)
+    measured = ColourStats.unpack(code)
     assert torch.allclose(measured.mean, torch.full((1, 3), value), atol=1e-6)
     assert torch.allclose(measured.root[0], COLOUR_FLOOR**0.5 * torch.eye(3), atol=1e-5)
     assert torch.allclose(measured.bands, torch.full_like(measured.bands, BAND_FLOOR**0.5), atol=1e-3)
@@ -102,7 +109,7 @@ def test_descriptions_are_kept_and_coded_as_pictures_are(
 
 def test_the_trunk_is_vgg19_s_beginning_and_does_not_train(encoder: Any, natural: Callable[..., Tensor]) -> None:
     vgg = VGG19(load_vgg19_weights(), ("relu3_1",))
-    encoder.look_with(vgg)
+    encoder.load_vgg_weights(vgg)
     x = natural(64, 64)
     h = x.flip(1) * 255 - vgg.mean
     for i, convolution in enumerate(encoder.trunk):
@@ -115,7 +122,7 @@ def test_fitted_codes_are_principal_components(encoder: Any, natural: Callable[.
     pictures = [natural(64, 64, top, left) for top in (0, 130, 260, 390) for left in (0, 120, 240, 360)]
     descriptions = [encoder.describe(p) for p in pictures]
     encoder.fit(descriptions)
-    codes = torch.cat([encoder.code(d) for d in descriptions])[:, :-MEASURED]
+    codes = torch.cat([encoder.code(d) for d in descriptions])[:, :-COLOUR_STATS_SIZE]
     assert codes.mean(0).abs().max() < 1e-3
     deviations = codes.std(0, correction=0)
     assert deviations[0] == pytest.approx(1, abs=0.01)

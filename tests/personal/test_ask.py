@@ -25,7 +25,7 @@ from sfumato.personal.ask import Questions, sample_photo, side_by_side
 from sfumato.personal.gathering import gather
 from sfumato.personal.page import Page
 from sfumato.personal.service import create, install
-from sfumato.personal.store import load_preferences, load_taste
+from sfumato.personal.store import load_personal_style, load_record
 from support import save_works, scene
 
 
@@ -43,8 +43,8 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture
 def anna(store: Path, tmp_path: Path, stylizer: Stylizer) -> Any:
-    _, taste = create("anna", gather(save_works(tmp_path / "likes", 0, 4), [], stylizer), stylizer)
-    return taste
+    _, personal_style = create("anna", gather(save_works(tmp_path / "likes", 0, 4), [], stylizer), stylizer)
+    return personal_style
 
 
 def ask(stylizer: Any, photo: Any) -> Questions:
@@ -77,9 +77,9 @@ def test_answers_are_kept_learnt_from_and_not_asked_again(anna: Any, stylizer: S
     question = ask(stylizer, photo).next()  # at another sitting
     pairs.append({question.first.name, question.second.name})
     assert len({frozenset(pair) for pair in pairs}) == 4
-    kept = load_preferences("anna")
-    assert [answer.preferred for answer in kept.answers] == ["first", "second", "neither"]
-    assert load_taste(kept).answers == 2
+    record = load_record("anna")
+    assert [answer.preferred for answer in record.answers] == ["first", "second", "neither"]
+    assert load_personal_style(record).answers == 2
 
 
 def test_a_question_is_answered_once(anna: Any, stylizer: Stylizer, photo: Any) -> None:
@@ -88,7 +88,7 @@ def test_a_question_is_answered_once(anna: Any, stylizer: Stylizer, photo: Any) 
     questions.answer(question, "first")
     with pytest.raises(UsageError, match="answered already"):
         questions.answer(question, "second")
-    assert len(load_preferences("anna").answers) == 1
+    assert len(load_record("anna").answers) == 1
 
 
 def test_a_person_who_knows_what_they_like_is_learnt(anna: Any, stylizer: Stylizer, photo: Any) -> None:
@@ -120,7 +120,7 @@ def test_styles_of_another_model_are_not_asked_about(anna: Any, photo: Any, stor
     from sfumato.style_code import StyleCode
 
     code = anna.codes[0]
-    replace(anna, codes=(StyleCode(code.vector, "another", code.look),)).save(store / "anna" / "anna.sfumato")
+    replace(anna, codes=(StyleCode(code.vector, "another", code.channel_stats),)).save(store / "anna" / "anna.sfumato")
     with pytest.raises(ModelError, match="learn it again"):
         Questions("anna", Stylizer(threads=1), photo)
 
@@ -162,7 +162,7 @@ class Browser:
 
 @pytest.fixture
 def page(anna: Any, stylizer: Stylizer, photo: Any) -> Iterator[Any]:
-    page = Page(ask(stylizer, photo), most=2)
+    page = Page(ask(stylizer, photo), max_answers=2)
     thread = threading.Thread(target=page.serve)
     thread.start()
     yield page
@@ -187,17 +187,17 @@ def test_the_page_asks_until_it_ends(page: Any) -> None:
     assert second["question"] == 2
     assert browser.choose(1, "second")["question"] == 2  # a second click
     last = browser.choose(2, "neither")
-    assert last == {"question": None, "said": "2 questions are enough for now. You can close this page."}
+    assert last == {"question": None, "status": "2 questions are enough for now. You can close this page."}
     assert page.ended
-    assert [answer.preferred for answer in load_preferences("anna").answers] == ["first", "neither"]
+    assert [answer.preferred for answer in load_record("anna").answers] == ["first", "neither"]
 
 
 def test_stopping_keeps_what_was_answered(page: Any) -> None:
     browser = Browser(page)
     browser()
     browser.choose(1, "second")
-    assert browser.choose(2, "stop")["said"] == "Stopped. You can close this page."
-    assert len(load_preferences("anna").answers) == 1
+    assert browser.choose(2, "stop")["status"] == "Stopped. You can close this page."
+    assert len(load_record("anna").answers) == 1
 
 
 def test_strangers_are_refused(page: Any) -> None:
@@ -219,13 +219,13 @@ def test_strangers_are_refused(page: Any) -> None:
     browser.path = ours
     assert [status for status, _, _ in refused] == [403] * len(refused)
     assert not any(b"base64" in body or b"pictures" in body for _, body, _ in refused)
-    assert load_preferences("anna").answers == ()
+    assert load_record("anna").answers == ()
 
 
 def test_it_serves_no_files_and_takes_no_nonsense(page: Any) -> None:
     browser = Browser(page)
     assert browser("../../../etc/passwd")[0] == 404
-    assert browser("taste.json")[0] == 404
+    assert browser("record.json")[0] == 404
     for body in ("", "[]", "?", "x" * 500, "{" * 150):
         assert browser(body=body)[0] == 400
     assert browser(body="{}")[0] == 200  # answers nothing
@@ -233,7 +233,7 @@ def test_it_serves_no_files_and_takes_no_nonsense(page: Any) -> None:
     for choice in ("maybe", {}, [], None, 1, {"first": 1}):
         answer = browser.choose(1, choice)
         assert answer["question"] == 1, choice
-    assert load_preferences("anna").answers == ()
+    assert load_record("anna").answers == ()
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
@@ -308,7 +308,7 @@ def test_what_nobody_expected_ends_the_page_and_is_raised(
     anna: Any, stylizer: Stylizer, photo: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     questions = ask(stylizer, photo)
-    page = Page(questions, most=5)
+    page = Page(questions, max_answers=5)
 
     def fail() -> None:
         raise ValueError("the question cannot be painted")
@@ -324,7 +324,7 @@ def test_what_nobody_expected_ends_the_page_and_is_raised(
 
     thread = threading.Thread(target=serve)
     thread.start()
-    assert json.loads(Browser(page)()[1])["said"] == "the question cannot be painted."
+    assert json.loads(Browser(page)()[1])["status"] == "the question cannot be painted."
     thread.join(30)
     assert raised == ["the question cannot be painted"]
 
@@ -334,7 +334,7 @@ def test_a_store_that_vanishes_meanwhile_ends_it_with_one_sentence(
 ) -> None:
     from sfumato.personal.service import delete
 
-    page = Page(ask(stylizer, photo), most=5)
+    page = Page(ask(stylizer, photo), max_answers=5)
     raised = []
 
     def serve() -> None:
@@ -348,7 +348,7 @@ def test_a_store_that_vanishes_meanwhile_ends_it_with_one_sentence(
     browser = Browser(page)
     browser()
     delete("anna")
-    assert "no style 'anna' was learnt" in browser.choose(1, "first")["said"]
+    assert "no style 'anna' was learnt" in browser.choose(1, "first")["status"]
     thread.join(30)
     assert len(raised) == 1
     assert not (store / "anna").exists()

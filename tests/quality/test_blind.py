@@ -25,7 +25,7 @@ from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.image import read_image, resize, write_image
 from sfumato.quality.blind import plan_trials, write_page
 from sfumato.quality.pairs import Pair, pairs_of
-from sfumato.quality.votes import CHOICES, MOST_VOTES, Duel, Vote, read_votes, tally
+from sfumato.quality.votes import CHOICES, MAX_VOTES, Duel, Vote, read_votes, tally
 from support import run
 
 LEVELS = {"Zwirner-v1": 0.1, "Quasimodo": 0.5, "Überlack": 0.9}
@@ -436,7 +436,7 @@ def plan_of(count: int) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("found", "message"),
     [
         ({}, r"no file of votes: its format is None, not 'sfumato-votes-1'"),
         ([], "its format is None"),
@@ -460,12 +460,12 @@ def plan_of(count: int) -> Any:
         (changed(seconds=True), "True seconds"),
         (changed(seconds=10**400), "took 1000.*000 seconds"),
         (changed(seconds=float("inf")), "Infinity is no JSON"),
-        (plan_of(MOST_VOTES + 1), "holds 10,001 votes, and 10,000 are counted"),
+        (plan_of(MAX_VOTES + 1), "holds 10,001 votes, and 10,000 are counted"),
     ],
 )
-def test_files_that_hold_no_votes(tmp_path: Path, found: Any, said: str) -> None:
+def test_files_that_hold_no_votes(tmp_path: Path, found: Any, message: str) -> None:
     path = write(tmp_path / "v.json", found)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         read_votes([path])
     assert str(path) in str(caught.value)
 
@@ -585,10 +585,10 @@ def test_the_side_that_was_chosen_of_many(left: int, right: int) -> None:
 
 
 def test_many_votes_and_methods_are_counted_at_once(tmp_path: Path) -> None:
-    one = [vote("a", "b", CHOICES[i % 3], content=str(i)) for i in range(MOST_VOTES)]
+    one = [vote("a", "b", CHOICES[i % 3], content=str(i)) for i in range(MAX_VOTES)]
     path = write(tmp_path / "many.json", plain(*one))
     began = perf_counter()
-    assert tally(read_votes([path])).votes == MOST_VOTES
+    assert tally(read_votes([path])).votes == MAX_VOTES
     assert perf_counter() - began < 60
     other = write(tmp_path / "more.json", plain(vote("b", "a", "same")))
     with pytest.raises(InputError, match="10,001 votes"):

@@ -14,7 +14,12 @@ def sets(shift: Any, n: int = 60, m: int = 120, width: int = 32, seed: int = 0) 
     """Real pictures, and outputs whose mean lies `shift` deviations off in every direction; 12 groups each."""
     rng = np.random.default_rng(seed)
     real, fake = rng.standard_normal((n, width)), rng.standard_normal((m, width)) + shift / np.sqrt(width)
-    return Features("eye", real), Features("eye", fake), [i % 12 for i in range(n)], [i % 12 for i in range(m)]
+    return (
+        Features("backbone", real),
+        Features("backbone", fake),
+        [i % 12 for i in range(n)],
+        [i % 12 for i in range(m)],
+    )
 
 
 def test_balanced_accuracy_by_hand() -> None:
@@ -55,7 +60,7 @@ def test_unequal_numbers_do_not_make_it_say_the_larger_class_always() -> None:
     assert 0.35 <= found.value <= 0.65
 
 
-def test_a_style_s_own_look_is_no_way_to_tell() -> None:
+def test_channel_stats_are_no_way_to_tell() -> None:
     """Each style has a direction of its own, and real and fake differ within each style only by how it is signed:
     learnt on some styles it says nothing of others."""
     rng = np.random.default_rng(1)
@@ -63,7 +68,7 @@ def test_a_style_s_own_look_is_no_way_to_tell() -> None:
     real = np.concatenate([rng.standard_normal((8, 64)) / 4 + d for d in directions])
     fake = np.concatenate([rng.standard_normal((8, 64)) / 4 - d for d in directions])
     groups = [i // 8 for i in range(96)]
-    sides = Features("eye", real), Features("eye", fake)
+    sides = Features("backbone", real), Features("backbone", fake)
     assert fresh_classifier_accuracy(*sides, groups, groups).value <= 0.6
     assert fresh_classifier_accuracy(*sides, list(range(96)), list(range(96))).value >= 0.95  # what grouping is for
 
@@ -73,6 +78,6 @@ def test_what_it_refuses() -> None:
     with pytest.raises(UsageError, match="cannot be compared"):
         fresh_classifier_accuracy(real, Features("other", fake.arrays), groups, others)
     with pytest.raises(UsageError, match="10 or more"):
-        fresh_classifier_accuracy(Features("eye", real.arrays[:9]), fake, groups[:9], others)
+        fresh_classifier_accuracy(Features("backbone", real.arrays[:9]), fake, groups[:9], others)
     with pytest.raises(UsageError, match="5 or more styles"):
         fresh_classifier_accuracy(real, fake, [0] * 60, [1] * 120)

@@ -112,8 +112,8 @@ def test_the_peak_is_what_was_held_at_once_in_the_run(way: str) -> None:
     """In a process of its own: what earlier tests have given back, and malloc has kept, would be taken first."""
     if way == "marked" and not cost._STATUS.exists():
         pytest.skip("the high-water mark is Linux's")
-    said = subprocess.run([sys.executable, "-c", PEAKS, way], capture_output=True, check=True, text=True).stdout
-    small, large, idle = map(int, said.split())
+    message = subprocess.run([sys.executable, "-c", PEAKS, way], capture_output=True, check=True, text=True).stdout
+    small, large, idle = map(int, message.split())
     assert small == pytest.approx(96 << 20, rel=0.1)
     # Without the picture's own 24 MiB; a copy of it that malloc still kept before the run it may give back in it.
     assert (96 - 27) << 20 <= large <= 106 << 20
@@ -143,8 +143,8 @@ def test_neither_torch_nor_psutil_is_needed() -> None:
         "except Exception as problem: print(problem)\n"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    said, error = run.stdout.splitlines()
-    assert said == "True"
+    message, error = run.stdout.splitlines()
+    assert message == "True"
     assert "needs the extra 'train'" in error
 
 
@@ -329,7 +329,7 @@ def test_sums_that_are_not_counted(tmp_path: Path, equation: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shapes", "said"),
+    ("shapes", "message"),
     [
         ({}, "shapes are of none"),
         ({"picture": (1, 3, 9, 9)}, "has the inputs x, but shapes are of picture"),
@@ -338,10 +338,10 @@ def test_sums_that_are_not_counted(tmp_path: Path, equation: str) -> None:
         ({"x": (1, 3, 0, 9)}, "does not fit"),
     ],
 )
-def test_shapes_that_are_not_the_graphs(tmp_path: Path, shapes: Any, said: str) -> None:
+def test_shapes_that_are_not_the_graphs(tmp_path: Path, shapes: Any, message: str) -> None:
     nodes = [helper.make_node("Conv", ["x", "w"], ["y"])]
     path = graph_file(tmp_path / "g.onnx", nodes, {"x": ANY}, [stored("w", 2, 3, 1, 1)])
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         macs_of_onnx(path, shapes)
 
 
@@ -386,6 +386,6 @@ def test_the_shipped_generator_does_what_torch_counts(height: int, width: int) -
     config = card["config"]
     net = Generator(tuple(config["widths"]), config["blocks"], card["code_size"], config["style_size"]).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        net(torch.rand(1, 3, height, width), torch.rand(1, card["affines"]))
-    shapes = {"picture": (1, 3, height, width), "affines": (1, card["affines"]), "origin": (2,)}
+        net(torch.rand(1, 3, height, width), torch.rand(1, card["norm_params"]))
+    shapes = {"picture": (1, 3, height, width), "norm_params": (1, card["norm_params"]), "origin": (2,)}
     assert macs_of_onnx(SHIPPED / "generator.onnx", shapes) == counter.get_total_flops() / 2

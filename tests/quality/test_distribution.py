@@ -281,26 +281,26 @@ def reference_kid(x: np.ndarray, y: np.ndarray) -> float:
 def test_kid_by_its_definition(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(21, 5)), rng.normal(size=(16, 5)) + 0.5
     found = kid(named(x), named(y), subsets=30, size=6)
-    assert found.figure.value == pytest.approx(reference_kid(x, y), rel=1e-9)
-    assert found.mean == pytest.approx(found.figure.value, abs=4 * found.sd / np.sqrt(30))
-    assert (found.subsets, found.size, found.figure.note) == (30, 6, "")
+    assert found.estimate.value == pytest.approx(reference_kid(x, y), rel=1e-9)
+    assert found.mean == pytest.approx(found.estimate.value, abs=4 * found.sd / np.sqrt(30))
+    assert (found.subsets, found.size, found.estimate.note) == (30, 6, "")
     # The interval, by leaving out each picture in turn.
     left = [reference_kid(np.delete(x, i, 0), y) for i in range(21)]
     right = [reference_kid(x, np.delete(y, i, 0)) for i in range(16)]
     sd = np.sqrt(20 * np.var(left) + 15 * np.var(right))
-    assert found.figure.low == pytest.approx(found.figure.value - 1.959964 * sd, rel=1e-6)
-    assert found.figure.high == pytest.approx(found.figure.value + 1.959964 * sd, rel=1e-6)
+    assert found.estimate.low == pytest.approx(found.estimate.value - 1.959964 * sd, rel=1e-6)
+    assert found.estimate.high == pytest.approx(found.estimate.value + 1.959964 * sd, rel=1e-6)
 
 
 def test_kid_s_subsets_are_keyed_and_honest(rng: np.random.Generator) -> None:
     x, y = named(rng.normal(size=(100, 5))), named(rng.normal(size=(80, 5)))
     found = kid(x, y, seed=1)
     assert found.size == 40
-    assert "40 pictures and not 1000" in found.figure.note
+    assert "40 pictures and not 1000" in found.estimate.note
     assert found == kid(x, y, seed=1)
     assert found.mean != kid(x, y, seed=2).mean
-    assert found.figure == kid(x, y, seed=2).figure
-    assert kid(x, y, subsets=7, size=40).figure.note == ""
+    assert found.estimate == kid(x, y, seed=2).estimate
+    assert kid(x, y, subsets=7, size=40).estimate.note == ""
     with pytest.raises(UsageError, match="10 or more"):
         kid(named(np.zeros((9, 5))), y)
     with pytest.raises(UsageError, match="'vgg' and 'dino'"):
@@ -311,7 +311,7 @@ def kid_coverage(n: int, D: int, repeats: int) -> float:
     hits = 0
     for repeat in range(repeats):
         rng = np.random.default_rng([repeat, 5])
-        found = kid(named(decaying(rng, n, D)), named(decaying(rng, n + 30, D)), subsets=2, size=5).figure
+        found = kid(named(decaying(rng, n, D)), named(decaying(rng, n + 30, D)), subsets=2, size=5).estimate
         assert found.low is not None
         assert found.high is not None
         hits += found.low <= 0 <= found.high
@@ -340,7 +340,7 @@ def test_kid_s_interval_holds_the_truth_where_sets_differ() -> None:
     for repeat in range(200):
         rng = np.random.default_rng([repeat, 6])
         x, y = rng.normal(size=(200, 1)), rng.normal(0.7, 1, (200, 1))
-        found = kid(named(x), named(y), subsets=2, size=5).figure
+        found = kid(named(x), named(y), subsets=2, size=5).estimate
         assert found.low is not None
         assert found.high is not None
         hits.append(found.low <= truth <= found.high)
@@ -380,10 +380,10 @@ def test_row_blocks_change_nothing(rng: np.random.Generator, monkeypatch: pytest
     def figures() -> list[object]:
         return [*precision_recall(x, y), nearest_neighbour_accuracy(x, y)]
 
-    whole, distance = figures(), kid(x, y, subsets=2).figure
+    whole, distance = figures(), kid(x, y, subsets=2).estimate
     monkeypatch.setattr("sfumato.quality.features._CELLS", 700)
     assert figures() == whole
-    assert kid(x, y, subsets=2).figure.value == pytest.approx(distance.value, rel=1e-9, abs=1e-12)
+    assert kid(x, y, subsets=2).estimate.value == pytest.approx(distance.value, rel=1e-9, abs=1e-12)
 
 
 def values(real: np.ndarray, fake: np.ndarray, k: int = 3) -> list[float]:

@@ -19,7 +19,7 @@ from sfumato.quality.anchors import ANCHORS
 from sfumato.quality.backbones import InceptionBackbone
 from sfumato.quality.cost import macs_of_onnx
 from sfumato.quality.evaluation import compare, curve_area, differences, to_json
-from sfumato.quality.judge import Judge, Source
+from sfumato.quality.evaluator import Evaluator, OutputProvider
 from sfumato.quality.measures import MEASURES
 from sfumato.quality.pairs import pairs_of, stylized_pictures
 from sfumato.quality.report import write_report
@@ -52,23 +52,23 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return folder
 
 
-def source(folder: Path) -> Source:
+def source(folder: Path) -> OutputProvider:
     files = stylized_pictures(pairs_of(folder.parent / "c", folder.parent / "s"), folder)
-    return Source(lambda pair: read_image(files[pair]), lambda pair: files[pair].read_bytes().hex()[-64:])
+    return OutputProvider(lambda pair: read_image(files[pair]), lambda pair: files[pair].read_bytes().hex()[-64:])
 
 
-def photos() -> Source:
-    return Source(lambda pair: read_image(pair.content), lambda pair: "photo")
-
-
-@pytest.fixture(scope="module")
-def judge(folders: Any) -> Judge:
-    return Judge(pairs_of(folders / "c", folders / "s"), short=80)
+def photos() -> OutputProvider:
+    return OutputProvider(lambda pair: read_image(pair.content), lambda pair: "photo")
 
 
 @pytest.fixture(scope="module")
-def judged(folders: Any, judge: Judge) -> Any:
-    return [judge.judge(name, source(folders / name)) for name in ("half", "all")]
+def evaluator(folders: Any) -> Evaluator:
+    return Evaluator(pairs_of(folders / "c", folders / "s"), short=80)
+
+
+@pytest.fixture(scope="module")
+def judged(folders: Any, evaluator: Evaluator) -> Any:
+    return [evaluator.evaluate(name, source(folders / name)) for name in ("half", "all")]
 
 
 def test_more_of_the_style_picture_is_less_content_and_more_style(judged: Any) -> None:
@@ -86,9 +86,9 @@ def test_more_of_the_style_picture_is_less_content_and_more_style(judged: Any) -
     assert p == 0.25  # of three styles, two of the eight ways of signs are as far off
 
 
-def test_an_unchanged_photo_is_all_content(judge: Judge) -> None:
-    found = judge.judge("photo", photos())
-    row = found.rows[0].figures
+def test_an_unchanged_photo_is_all_content(evaluator: Evaluator) -> None:
+    found = evaluator.evaluate("photo", photos())
+    row = found.rows[0].values
     assert (row["content"], row["colour"], row["leak"]) == (0, 0, 0)
     assert row["ssim"] == row["edges"] == pytest.approx(1)
     assert (row["copied"], row["kept"]) == pytest.approx((1, 1))
@@ -98,7 +98,7 @@ def test_an_unchanged_photo_is_all_content(judge: Judge) -> None:
 
 def test_intervals_hold_their_means_and_every_figure_is_explained(judged: Any) -> None:
     for each in judged:
-        for name in each.rows[0].figures:
+        for name in each.rows[0].values:
             found = each.interval(name)
             assert found.low <= found.value <= found.high
             assert MEASURES[name].says
@@ -109,7 +109,7 @@ def test_intervals_hold_their_means_and_every_figure_is_explained(judged: Any) -
 
 def test_figures_are_kept_and_found_again(folders: Any, judged: Any, tmp_path: Path) -> None:
     pairs = pairs_of(folders / "c", folders / "s")
-    first = Judge(pairs, short=80, cache=tmp_path).judge("half", source(folders / "half"))
+    first = Evaluator(pairs, short=80, cache=tmp_path).evaluate("half", source(folders / "half"))
     assert first.rows == judged[0].rows
     kept = sorted(tmp_path.iterdir())
     assert [p.suffix for p in kept].count(".npz") == 9
@@ -119,12 +119,12 @@ def test_figures_are_kept_and_found_again(folders: Any, judged: Any, tmp_path: P
         with np.load(path) as file:
             arrays = dict(file)
         found = json.loads(str(arrays["row"]))
-        arrays["row"] = json.dumps({**found, "figures": {**found["figures"], "ssim": 0.125}})
+        arrays["row"] = json.dumps({**found, "values": {**found["values"], "ssim": 0.125}})
         np.savez(path, **arrays)
-    again = Judge(pairs, short=80, cache=tmp_path).judge("half", source(folders / "half"))
-    assert {row.figures["ssim"] for row in again.rows} == {0.125}
-    other = Judge(pairs, short=96, cache=tmp_path).judge("half", source(folders / "half"))
-    assert 0.125 not in {row.figures["ssim"] for row in other.rows}
+    again = Evaluator(pairs, short=80, cache=tmp_path).evaluate("half", source(folders / "half"))
+    assert {row.values["ssim"] for row in again.rows} == {0.125}
+    other = Evaluator(pairs, short=96, cache=tmp_path).evaluate("half", source(folders / "half"))
+    assert 0.125 not in {row.values["ssim"] for row in other.rows}
 
 
 def test_what_was_kept_is_not_painted_again_and_a_damaged_file_is_made_again(folders: Any, tmp_path: Path) -> None:
@@ -135,9 +135,9 @@ def test_what_was_kept_is_not_painted_again_and_a_damaged_file_is_made_again(fol
         painted.append(pair)
         return read_image(pair.content)
 
-    first = Judge(pairs, short=80, cache=tmp_path).judge("m", Source(paint, lambda pair: "m"))
+    first = Evaluator(pairs, short=80, cache=tmp_path).evaluate("m", OutputProvider(paint, lambda pair: "m"))
     assert len(painted) == 9
-    again = Judge(pairs, short=80, cache=tmp_path).judge("m", Source(paint, lambda pair: "m"))
+    again = Evaluator(pairs, short=80, cache=tmp_path).evaluate("m", OutputProvider(paint, lambda pair: "m"))
     assert len(painted) == 9
     assert again.rows == first.rows
     assert repr(again.sets) == repr(first.sets)  # some are NaN
@@ -145,16 +145,16 @@ def test_what_was_kept_is_not_painted_again_and_a_damaged_file_is_made_again(fol
         path.write_bytes(path.read_bytes()[:200])
     for path in (*tmp_path.glob("*.npy"), *tmp_path.glob("*.json")):
         path.write_bytes(b"")
-    repaired = Judge(pairs, short=80, cache=tmp_path).judge("m", Source(paint, lambda pair: "m"))
+    repaired = Evaluator(pairs, short=80, cache=tmp_path).evaluate("m", OutputProvider(paint, lambda pair: "m"))
     assert len(painted) == 11
     assert repr(repaired.sets) == repr(first.sets)
 
 
-def test_workers_and_order_change_nothing(folders: Any, judge: Judge, judged: Any) -> None:
+def test_workers_and_order_change_nothing(folders: Any, evaluator: Evaluator, judged: Any) -> None:
     pairs = pairs_of(folders / "c", folders / "s")
-    many = Judge(pairs[::-1], short=80, workers=4).judge("half", source(folders / "half"))
-    assert {row.pair.name: row.figures for row in many.rows} == {
-        row.pair.name: pytest.approx(row.figures, rel=1e-9) for row in judged[0].rows
+    many = Evaluator(pairs[::-1], short=80, workers=4).evaluate("half", source(folders / "half"))
+    assert {row.pair.name: row.values for row in many.rows} == {
+        row.pair.name: pytest.approx(row.values, rel=1e-9) for row in judged[0].rows
     }
     assert [row.pair for row in many.rows] == pairs[::-1]
 
@@ -162,7 +162,7 @@ def test_workers_and_order_change_nothing(folders: Any, judge: Judge, judged: An
         raise InputError("no picture")
 
     with pytest.raises(InputError, match="no picture"):
-        Judge(pairs, short=80, workers=3).judge("broken", Source(broken, lambda pair: ""))
+        Evaluator(pairs, short=80, workers=3).evaluate("broken", OutputProvider(broken, lambda pair: ""))
 
 
 def test_a_pair_that_cannot_be_judged_is_left_out_and_told(folders: Any, judged: Any) -> None:
@@ -176,12 +176,12 @@ def test_a_pair_that_cannot_be_judged_is_left_out_and_told(folders: Any, judged:
             raise InputError("cannot read it")
         return half.picture(pair)
 
-    found = Judge(pairs, short=80).judge("half", Source(picture, half.digest))
+    found = Evaluator(pairs, short=80).evaluate("half", OutputProvider(picture, half.digest))
     assert [row.pair for row in found.rows] == [pair for i, pair in enumerate(pairs) if i not in (1, 4)]
     assert found.failed[0].startswith(f"{pairs[1].name} does not fit into memory; make it smaller")
     assert found.failed[1:] == ("cannot read it",)
-    whole = {row.pair: row.figures["ssim"] for row in judged[0].rows}
-    assert all(row.figures["ssim"] == pytest.approx(whole[row.pair], rel=1e-9) for row in found.rows)
+    whole = {row.pair: row.values["ssim"] for row in judged[0].rows}
+    assert all(row.values["ssim"] == pytest.approx(whole[row.pair], rel=1e-9) for row in found.rows)
     assert to_json([found])["half"]["failed"] == list(found.failed)
 
 
@@ -199,13 +199,13 @@ def test_the_command_judges_the_rest_and_ends_with_a_mistake(folders: Any, tmp_p
     assert "8 pairs of 3 photos" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
-def test_a_discriminator_s_accuracy_is_a_figure_of_its_method(judge: Judge) -> None:
-    bright = Source(photos().picture, lambda pair: "bright", lambda picture, style: float(picture.mean()) - 0.5)
-    found = {figure.name: figure for figure in judge.judge("m", bright).sets}["discriminator_accuracy"]
-    real = [read_image(path).mean() > 0.5 for path in sorted({pair.style for pair in judge.pairs})]
-    fake = [read_image(pair.content).mean() <= 0.5 for pair in judge.pairs]
+def test_a_discriminator_s_accuracy_is_a_figure_of_its_method(evaluator: Evaluator) -> None:
+    bright = OutputProvider(photos().picture, lambda pair: "bright", lambda picture, style: float(picture.mean()) - 0.5)
+    found = {estimate.name: estimate for estimate in evaluator.evaluate("m", bright).sets}["discriminator_accuracy"]
+    real = [read_image(path).mean() > 0.5 for path in sorted({pair.style for pair in evaluator.pairs})]
+    fake = [read_image(pair.content).mean() <= 0.5 for pair in evaluator.pairs]
     assert found.value == pytest.approx((np.mean(real) + np.mean(fake)) / 2)
-    assert "discriminator_accuracy" not in {figure.name for figure in judge.judge("n", photos()).sets}
+    assert "discriminator_accuracy" not in {estimate.name for estimate in evaluator.evaluate("n", photos()).sets}
 
 
 def test_a_curve_has_an_area(judged: Any) -> None:
@@ -216,7 +216,7 @@ def test_a_curve_has_an_area(judged: Any) -> None:
     assert curve_area([half]) is None
 
 
-def save_eye(path: Path, outputs: Any = ("features", "classes")) -> None:
+def save_backbone(path: Path, outputs: Any = ("features", "classes")) -> None:
     """As an Inception-v3 is called: (1, 3, 299, 299) in [-1, 1] to features (means and a coarse view) and logits."""
     nodes = [
         helper.make_node("GlobalAveragePool", ["x"], ["mean"]),
@@ -229,28 +229,30 @@ def save_eye(path: Path, outputs: Any = ("features", "classes")) -> None:
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs]
     start = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 299, 299])
     model = helper.make_model(
-        helper.make_graph(nodes, "eye", [start], ends), opset_imports=[helper.make_opsetid("", 18)]
+        helper.make_graph(nodes, "backbone", [start], ends), opset_imports=[helper.make_opsetid("", 18)]
     )
     model.ir_version = 9
     onnx.save(model, path)
 
 
 def test_the_user_s_own_inception_judges_sets(folders: Any, tmp_path: Path) -> None:
-    save_eye(tmp_path / "eye.onnx")
+    save_backbone(tmp_path / "backbone.onnx")
     pairs = pairs_of(folders / "c", folders / "s")
-    found = Judge(pairs, short=80, inception=tmp_path / "eye.onnx", cache=tmp_path / "kept").judge("photo", photos())
-    own = [figure for figure in found.sets if figure.backbone.startswith("inception-v3 (")]
-    assert {"kid", "inception_score", "diversity over photos"} <= {figure.name for figure in own}
-    digest = hashlib.sha256((tmp_path / "eye.onnx").read_bytes()).hexdigest()[:12]
-    assert {figure.backbone for figure in own} == {f"inception-v3 ({digest})"}
+    found = Evaluator(pairs, short=80, inception=tmp_path / "backbone.onnx", cache=tmp_path / "kept").evaluate(
+        "photo", photos()
+    )
+    own = [estimate for estimate in found.sets if estimate.backbone.startswith("inception-v3 (")]
+    assert {"kid", "inception_score", "diversity over photos"} <= {estimate.name for estimate in own}
+    digest = hashlib.sha256((tmp_path / "backbone.onnx").read_bytes()).hexdigest()[:12]
+    assert {estimate.backbone for estimate in own} == {f"inception-v3 ({digest})"}
     x = read_image(pairs[0].content)
-    seen = InceptionBackbone(tmp_path / "eye.onnx").pooled(x)
+    seen = InceptionBackbone(tmp_path / "backbone.onnx").pooled(x)
     assert seen.features[:3] == pytest.approx((resize(x, 299, 299) * 2 - 1).mean((0, 2, 3)), abs=1e-5)
     assert seen.probabilities.sum() == pytest.approx(1)
     (tmp_path / "no.onnx").write_bytes(b"no network")
     with pytest.raises(ModelError, match="is no ONNX graph"):
         InceptionBackbone(tmp_path / "no.onnx")
-    save_eye(tmp_path / "map.onnx", ("pool",))
+    save_backbone(tmp_path / "map.onnx", ("pool",))
     with pytest.raises(ModelError, match="must give"):
         InceptionBackbone(tmp_path / "map.onnx").pooled(x)
 
@@ -279,13 +281,15 @@ def test_an_inception_that_reads_other_files_is_refused(
         InceptionBackbone(tmp_path / "pipe.onnx")
 
 
-def test_a_picture_of_another_size_than_its_photo(folders: Any, judge: Judge) -> None:
-    one = judge.judge("large", Source(lambda pair: tinted_waves(120, 150, 1), lambda pair: "x"), pairs=judge.pairs[:2])
+def test_a_picture_of_another_size_than_its_photo(folders: Any, evaluator: Evaluator) -> None:
+    one = evaluator.evaluate(
+        "large", OutputProvider(lambda pair: tinted_waves(120, 150, 1), lambda pair: "x"), pairs=evaluator.pairs[:2]
+    )
     assert all(row.resized for row in one.rows)
     with pytest.raises(UsageError, match="between 64 and 1024"):
-        Judge(judge.pairs, short=20)
+        Evaluator(evaluator.pairs, short=20)
     with pytest.raises(UsageError, match="no pairs"):
-        Judge([])
+        Evaluator([])
 
 
 def test_the_report_is_one_file_with_pictures(folders: Any, judged: Any, tmp_path: Path) -> None:
@@ -300,33 +304,33 @@ def test_the_report_is_one_file_with_pictures(folders: Any, judged: Any, tmp_pat
 
 
 def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_judged_size(
-    folders: Any, judge: Judge, judged: Any
+    folders: Any, evaluator: Evaluator, judged: Any
 ) -> None:
     found = json.loads(json.dumps(judged[0].about))["strokes and variety"]
-    assert found == str(judge.references.local_scale)
-    other = Judge(judge.pairs, short=64).judge("half", source(folders / "half"), pairs=judge.pairs[:2])
+    assert found == str(evaluator.references.local_scale)
+    other = Evaluator(evaluator.pairs, short=64).evaluate("half", source(folders / "half"), pairs=evaluator.pairs[:2])
     for row, before in zip(other.rows, judged[0].rows, strict=False):
         for name in ("strokes", "variety", "copied", "kept"):
-            assert row.figures[name] == pytest.approx(before.figures[name], abs=1e-6)
-        assert row.figures["style"] != before.figures["style"]
-    extractor = judge.backbones[0].features
-    views = {pair.style.name: at_local_size(read_image(pair.style)) for pair in judge.pairs}
+            assert row.values[name] == pytest.approx(before.values[name], abs=1e-6)
+        assert row.values["style"] != before.values["style"]
+    extractor = evaluator.backbones[0].features
+    views = {pair.style.name: at_local_size(read_image(pair.style)) for pair in evaluator.pairs}
     halves = [half_distance(lambda x: extractor(x, 8), views[name]) for name in sorted(views)]  # type: ignore[call-arg]
     seen = [places_of_picture(extractor, views[name]) for name in sorted(views)]
     others = [np.mean(local_distances(seen[i], seen[j])) for i in range(3) for j in range(3) if i != j]
-    assert vars(judge.references.local_scale) == pytest.approx(vars(LocalScale.of(halves, others)))  # type: ignore[arg-type]
+    assert vars(evaluator.references.local_scale) == pytest.approx(vars(LocalScale.of(halves, others)))  # type: ignore[arg-type]
     row = judged[0].rows[0]
     picture = at_local_size(read_image(folders / "half" / f"{row.pair.name}.png"))
     own = local_distances(places_of_picture(extractor, picture), seen[sorted(views).index(row.pair.style.name)])
-    expected = [judge.references.local_scale.relative(distance) for distance in own]
-    assert [row.figures["strokes"], row.figures["variety"]] == pytest.approx(expected, abs=1e-4)
+    expected = [evaluator.references.local_scale.relative(distance) for distance in own]
+    assert [row.values["strokes"], row.values["variety"]] == pytest.approx(expected, abs=1e-4)
 
 
-def test_one_style_picture_has_the_built_in_unit(judge: Judge) -> None:
-    pairs = [pair for pair in judge.pairs if pair.style.stem == "style1"]
-    found = Judge(pairs, short=80).judge("photo", photos())
+def test_one_style_picture_has_the_built_in_unit(evaluator: Evaluator) -> None:
+    pairs = [pair for pair in evaluator.pairs if pair.style.stem == "style1"]
+    found = Evaluator(pairs, short=80).evaluate("photo", photos())
     assert "built-in unit, since there is one painting" in found.about["strokes and variety"]
-    assert np.isfinite([row.figures[name] for row in found.rows for name in ("strokes", "variety")]).all()
+    assert np.isfinite([row.values[name] for row in found.rows for name in ("strokes", "variety")]).all()
 
 
 @pytest.mark.parametrize("plain", [False, True])
@@ -334,22 +338,22 @@ def test_pictures_of_16_pixels_and_a_smaller_one(tmp_path: Path, plain: bool) ->
     for i, (kind, side) in enumerate((kind, side) for kind in "cs" for side in (16, 20)):
         picture = tinted_waves(side, 16, i) if not plain else np.full((1, 3, side, 16), 0.2 + 0.1 * i, np.float32)
         write_image(picture, tmp_path / kind / f"{i}.png")
-    found = Judge(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).judge("photo", photos())
-    assert np.isfinite([list(row.figures.values()) for row in found.rows]).all()
+    found = Evaluator(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).evaluate("photo", photos())
+    assert np.isfinite([list(row.values.values()) for row in found.rows]).all()
     write_image(tinted_waves(15, 40, 0), tmp_path / "s" / "small.png")
     with pytest.raises(InputError, match="16 or more pixels a side, and a picture has 40 x 15"):
-        Judge(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).judge("photo", photos())
+        Evaluator(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).evaluate("photo", photos())
 
 
 @pytest.mark.slow
-def test_the_full_suite_has_vgg_s_figures_too(folders: Any, judge: Judge) -> None:
-    full = Judge(judge.pairs, "full", short=80)
-    found = full.judge("half", source(folders / "half"), pairs=judge.pairs[:3])
-    assert found.rows[0].figures.keys() == MEASURES.keys()
-    photo = full.judge("photo", photos(), pairs=judge.pairs[:3])
+def test_the_full_suite_has_vgg_s_figures_too(folders: Any, evaluator: Evaluator) -> None:
+    full = Evaluator(evaluator.pairs, "full", short=80)
+    found = full.evaluate("half", source(folders / "half"), pairs=evaluator.pairs[:3])
+    assert found.rows[0].values.keys() == MEASURES.keys()
+    photo = full.evaluate("photo", photos(), pairs=evaluator.pairs[:3])
     for name in ("lpips-form", "vgg-content", "cfsd"):
-        assert photo.rows[0].figures[name] == pytest.approx(0, abs=1e-6)
-        assert found.rows[0].figures[name] > 0.01
+        assert photo.rows[0].values[name] == pytest.approx(0, abs=1e-6)
+        assert found.rows[0].values[name] > 0.01
 
 
 # The commands.
@@ -362,10 +366,10 @@ def test_compare_and_its_report(folders: Any, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert list(found) == ["half", "all", *ANCHORS]
-    assert found["photo unchanged"]["figures"]["content"][0] == 0
+    assert found["photo unchanged"]["values"]["content"][0] == 0
     for name in ("copied", "kept"):
-        assert found["photo unchanged"]["figures"][name][0] == pytest.approx(1)
-    copy, photo = (found[name]["figures"] for name in ("style picture", "photo unchanged"))
+        assert found["photo unchanged"]["values"][name][0] == pytest.approx(1)
+    copy, photo = (found[name]["values"] for name in ("style picture", "photo unchanged"))
     assert all(copy[name][0] < min(0, photo[name][0]) for name in ("strokes", "variety"))
     assert (tmp_path / "r" / "report.html").is_file()
 
@@ -406,8 +410,8 @@ def test_evaluate_pictures_and_the_shipped_model(folders: Any) -> None:
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["sfumato"]["pairs"] == 9
-    assert {figure["name"] for figure in found["sfumato"]["sets"]} >= {"discriminator_accuracy", "kid"}
-    by_strength = {each["strength"]: each["figures"]["content"][0] for each in found.values()}
+    assert {estimate["name"] for estimate in found["sfumato"]["sets"]} >= {"discriminator_accuracy", "kid"}
+    by_strength = {each["strength"]: each["values"]["content"][0] for each in found.values()}
     assert [by_strength[s] for s in sorted(by_strength)] == sorted(by_strength.values())
     assert len(by_strength) == 7
 
@@ -449,7 +453,7 @@ def test_the_cost_of_the_shipped_model() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "words"),
+    ("code", "message", "words"),
     [
         (2, "either --stylized or --model", "evaluate {options}"),
         (2, "either --stylized or --model", "evaluate {options} --stylized {f}/half --model shipped"),
@@ -470,7 +474,7 @@ def test_the_cost_of_the_shipped_model() -> None:
         (2, "between 64 and 1024", "evaluate {options} --stylized {f}/half --short 5"),
     ],
 )
-def test_mistakes(folders: Any, code: int, said: str, words: str) -> None:
+def test_mistakes(folders: Any, code: int, message: str, words: str) -> None:
     (folders / "bad.csv").write_text("content,style\nno.png,style0.png\n")
     options = f"--content {folders / 'c'} --style {folders / 's'}"
     arguments = words.format(options=options, f=folders).split()
@@ -478,5 +482,5 @@ def test_mistakes(folders: Any, code: int, said: str, words: str) -> None:
         arguments = [a.replace("photo=x=y", f"photo unchanged={folders / 'half'}") for a in arguments]
     result = run(*arguments)
     assert result.exit_code == code, result.stderr
-    assert said in result.stderr
+    assert message in result.stderr
     assert result.stderr.count("\n") == 1

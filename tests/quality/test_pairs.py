@@ -29,7 +29,7 @@ def test_a_table_of_pairs(folders: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "is empty"),
         ("content,style\n", "no rows"),
@@ -43,9 +43,9 @@ def test_a_table_of_pairs(folders: Any) -> None:
         (f"content,style\ncat.jpg,{'x' * 900}\n", r"x\.\.\., which is not there"),
     ],
 )
-def test_tables_that_are_none(folders: Any, text: str, said: str) -> None:
+def test_tables_that_are_none(folders: Any, text: str, message: str) -> None:
     (folders / "p.csv").write_text(text, "utf-8")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_pairs(folders / "p.csv", folders / "c", folders / "s")
 
 

@@ -132,12 +132,14 @@ def test_the_scale_is_one_half_to_the_other_and_a_painting_to_the_next() -> None
     assert len(neighbours(5)) == 15
 
 
-@pytest.mark.parametrize(("others", "said"), [([], "one painting"), ([0.252], "little more"), ([0.1], "little more")])
-def test_paintings_that_give_no_unit_have_the_built_in_one(others: Any, said: str) -> None:
+@pytest.mark.parametrize(
+    ("others", "message"), [([], "one painting"), ([0.252], "little more"), ([0.1], "little more")]
+)
+def test_paintings_that_give_no_unit_have_the_built_in_one(others: Any, message: str) -> None:
     found = LocalScale.of([0.25], others)
     assert found.relative(0.25) == 0
     assert found.relative(0.25 + BUILT_IN_UNIT) == pytest.approx(1)
-    assert said in str(found)
+    assert message in str(found)
     assert "built-in" not in str(LocalScale.of([0.25], [0.3]))
 
 

@@ -14,10 +14,10 @@ from sfumato.quality.style import (
     content_leak,
     gram,
     luma_view,
+    mean_distances,
     patch_quantiles,
     retrieval_rank,
     sliced_wasserstein,
-    spread,
     statistics_distance,
     texture_distance,
 )
@@ -31,7 +31,7 @@ def waves(height: int, width: int, seed: int = 0) -> Any:
     return np.clip(0.5 + 0.1 * np.stack(planes), 0, 1).astype(np.float32)[None]
 
 
-def statistics(seed: int, backbone: str = "eye", scale: float = 1.0) -> Any:
+def statistics(seed: int, backbone: str = "backbone", scale: float = 1.0) -> Any:
     rng = np.random.default_rng(seed)
     maps = {"fine": rng.normal(seed, scale, (4, 9, 8)).astype("f4"), "deep": rng.normal(0, 1, (6, 3, 4)).astype("f4")}
     return StyleStatistics.of(backbone, maps, maps)
@@ -41,7 +41,7 @@ def test_statistics_and_gram_by_numpy_and_torch() -> None:
     rng = np.random.default_rng(0)
     f = rng.normal(2, 3, (5, 7, 6)).astype("f4")
     assert gram(f) == pytest.approx(np.cov(f.reshape(5, -1), bias=True), rel=1e-9)
-    found = StyleStatistics.of("eye", {"a": f}, {"a": f})
+    found = StyleStatistics.of("backbone", {"a": f}, {"a": f})
     variance, mean = torch.var_mean(torch.from_numpy(f).double(), (1, 2), correction=0)
     assert found.statistics["a"] == pytest.approx(torch.cat([mean, (variance + 1e-6).sqrt()]).numpy(), rel=1e-9)
 
@@ -54,13 +54,13 @@ def test_a_luma_view_has_no_colour_and_is_training_s() -> None:
 
 def test_distances_are_relative_to_the_spread_of_paintings() -> None:
     styles = [statistics(seed) for seed in range(6)]
-    of_statistics, of_gram = spread(styles)
+    of_statistics, of_gram = mean_distances(styles)
     pairs = [(a, b) for a in styles for b in styles if a is not b]
     assert np.mean([statistics_distance(a, b, of_statistics) for a, b in pairs]) == pytest.approx(1)
     assert np.mean([texture_distance(a, b, of_gram) for a, b in pairs]) == pytest.approx(1)
     assert statistics_distance(styles[0], styles[0], of_statistics) == 0
     with pytest.raises(UsageError, match="two or more"):
-        spread(styles[:1])
+        mean_distances(styles[:1])
 
 
 def test_features_of_two_backbones_are_not_compared() -> None:
@@ -70,7 +70,7 @@ def test_features_of_two_backbones_are_not_compared() -> None:
 
 def test_retrieval_counts_the_nearer_styles() -> None:
     styles = {str(seed): statistics(seed) for seed in range(5)}
-    scale, _ = spread(list(styles.values()))
+    scale, _ = mean_distances(list(styles.values()))
     assert retrieval_rank(statistics(2), styles, "2", scale) == 1
     assert retrieval_rank(statistics(0), styles, "4", scale) == 5
 

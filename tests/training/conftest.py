@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato.data.folders import FolderReport, Picture
+from sfumato.data.folders import FolderReport, TrainingPicture
 from sfumato.losses.config import LossWeights
 from sfumato.networks.config import ModelConfig
 from sfumato.networks.perceptual import LAYERS, VGG19
@@ -22,7 +22,7 @@ from support import pattern, shapes
 def report(name: str, pictures: list[np.ndarray], groups: list[str]) -> FolderReport:
     hashes = [hashlib.sha256(p.tobytes()).hexdigest() for p in pictures]
     entries = zip(groups, hashes, pictures, strict=True)
-    return FolderReport(Path(name), [Picture(Path(f"{h[:8]}.png"), g, h, p) for g, h, p in entries])
+    return FolderReport(Path(name), [TrainingPicture(Path(f"{h[:8]}.png"), g, h, p) for g, h, p in entries])
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def config() -> TrainConfig:
         style_size=8,
         discriminator_widths=(8, 8, 8),
     )
-    sizes = {"batch": 2, "crop": 32, "large": 1}
+    sizes = {"batch": 2, "crop": 32, "zoom_crops": 1}
     phases = (
         Phase(steps=2, adversarial=False, thumbnails=(32,), **sizes),
         Phase(steps=4, thumbnails=(32, 48), **sizes),  # type: ignore[arg-type]
@@ -61,8 +61,8 @@ def config() -> TrainConfig:
         phases=phases,
         model=model,
         weights=LossWeights(),
-        content_variants=2,
-        identity=2,
+        crops_per_photo=2,
+        identity_samples=2,
         warmup=2,
         ema_half_life=10.0,
         checkpoint_every=3,

@@ -14,9 +14,9 @@ from sfumato.checkpoint import load_model
 from sfumato.data.batches import Batch
 from sfumato.data.folders import FolderReport
 from sfumato.errors import UsageError
-from sfumato.losses.config import Game, LossWeights
+from sfumato.losses.adversarial_terms import discriminator_loss, generator_loss
+from sfumato.losses.config import AdversarialConfig, LossWeights
 from sfumato.losses.contrastive import patch_nce
-from sfumato.losses.game import discriminator_loss, generator_loss
 from sfumato.losses.perceptual import (
     StyleTarget,
     alternate_views,
@@ -32,7 +32,7 @@ from sfumato.networks.discriminator import OfPhotos
 from sfumato.networks.model import CollectionModel
 from sfumato.networks.patch_head import draw_positions
 from sfumato.training import config as configs
-from sfumato.training.collection import Collection
+from sfumato.training.collection import CollectionTask
 from sfumato.training.config import CYCLE, RECIPES, Phase, TrainConfig, load_recipe
 from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.state import checkpoints
@@ -47,7 +47,7 @@ SHAPES = {"widths": (8, 8, 8), "blocks": 2, "discriminator_widths": (8, 8, 8)}
 
 def settings(cycle: bool = False, **changes: Any) -> TrainConfig:
     """A tiny collection's config: six steps, all but the first adversarial."""
-    sizes = {"batch": 2, "crop": 32, "large": 1}
+    sizes = {"batch": 2, "crop": 32, "zoom_crops": 1}
     usual = {
         "kind": "collection",
         "phases": (
@@ -74,7 +74,7 @@ def kind(photos: FolderReport, paintings: FolderReport) -> Any:
 
     def make(cycle: bool = False, **changes: Any) -> Any:
         torch.manual_seed(0)
-        made = Collection(settings(cycle, **changes), photos, paintings, torch.device("cpu"))
+        made = CollectionTask(settings(cycle, **changes), photos, paintings, torch.device("cpu"))
         made.discriminator.eval().requires_grad_(False)  # training would move spectral norm's vectors between two looks
         return made
 
@@ -93,10 +93,10 @@ def drawn(kind: Any, step: int = 3) -> Any:
     return kind.draw(step, kind.config.phases[-1], lambda name: None)
 
 
-def half(kind: Any, step: int = 3, batch: Any = None, opponent: bool = True, **changes: Any) -> Any:
+def output(kind: Any, step: int = 3, batch: Any = None, opponent: bool = True, **changes: Any) -> Any:
     weights = kind.config.weights.model_copy(update=changes)
     judge = kind.discriminator if opponent else None
-    return kind.generator_half(kind.model, judge, batch or drawn(kind, step), weights, kind.config.game, step)
+    return kind.generator_step(kind.model, judge, batch or drawn(kind, step), weights, kind.config.adversarial, step)
 
 
 def test_style_terms_hold_outputs_to_the_whole_paintings_of_the_batch(
@@ -104,9 +104,9 @@ def test_style_terms_hold_outputs_to_the_whole_paintings_of_the_batch(
 ) -> None:
     weights = LossWeights(**NONE | {"contrast": 1, "statistics": 3, "gram": 2, "content": 0.1})
     torch.manual_seed(0)
-    made = Collection(settings(weights=weights), photos, paintings, torch.device("cpu"))
+    made = CollectionTask(settings(weights=weights), photos, paintings, torch.device("cpu"))
     batch = drawn(made)
-    found, vgg = half(made, batch=batch, opponent=False), made.targets.vgg
+    found, vgg = output(made, batch=batch, opponent=False), made.targets.vgg
     own = style_target(vgg(alternate_views(found.fake)))
     tables = []
     for i, index in enumerate(batch.style_ids):
@@ -122,9 +122,9 @@ def test_style_terms_hold_outputs_to_the_whole_paintings_of_the_batch(
     assert float(found.report["content"]) > 0
     found.loss.backward()
     assert made.model.generator.paint.conv.weight.grad.abs().max() > 0
-    bare = Collection(settings(), photos, paintings, torch.device("cpu"))
+    bare = CollectionTask(settings(), photos, paintings, torch.device("cpu"))
     assert bare.targets is None
-    assert not {"statistics", "gram", "content"} & half(bare).report.keys()
+    assert not {"statistics", "gram", "content"} & output(bare).report.keys()
 
 
 @torch.no_grad()
@@ -147,7 +147,7 @@ def ignore(progress: Any) -> None:
 @pytest.mark.parametrize("cycle", [False, True])
 def test_the_loss_is_the_weighted_sum_of_the_report(kind: Any, cycle: bool) -> None:
     one = kind(cycle)
-    found, weights = half(one), one.config.weights.model_dump()
+    found, weights = output(one), one.config.weights.model_dump()
     assert {name for name in found.report if weights[name]} == {name for name in weights if weights[name]}
     expected = sum(weights[name] * float(term) for name, term in found.report.items())
     assert float(found.loss.detach()) == pytest.approx(expected, rel=1e-5)
@@ -160,7 +160,7 @@ def test_the_loss_is_the_weighted_sum_of_the_report(kind: Any, cycle: bool) -> N
 def test_terms_are_those_of_the_picture_that_was_painted(kind: Any) -> None:
     one = kind()
     batch, model = drawn(one), one.model.requires_grad_(False)
-    found = half(one, batch=batch)
+    found = output(one, batch=batch)
     fake = model.generator(batch.crop, model.generator.measure(batch.thumbnail))
     assert torch.allclose(found.fake, fake, atol=1e-6)
     small = torch.nn.functional.interpolate(batch.style[:1], (48, 48), mode="bilinear", antialias=True)
@@ -168,7 +168,7 @@ def test_terms_are_those_of_the_picture_that_was_painted(kind: Any) -> None:
     expected = {
         "range": range_loss(fake),
         "identity": identity_loss(kept, batch.patch[:1]),
-        "adversarial": generator_loss(Game(), one.discriminator, fake, batch.patch, None, (0, 3)),
+        "adversarial": generator_loss(AdversarialConfig(), one.discriminator, fake, batch.patch, None, (0, 3)),
     }
     for name, value in expected.items():
         assert float(found.report[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-7), name
@@ -212,14 +212,14 @@ def test_gradients_reach_all_trained_weights(kind: Any, cycle: bool, normalizati
         for name, parameter in one.model.named_parameters():
             if name.endswith("paint.conv.weight"):
                 parameter.mul_(20)
-    half(one).loss.backward()
+    output(one).loss.backward()
     lost = [name for name, p in one.model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     assert lost == []
     # The shift of a block's last normalisation is taken out again by the next one.
     idle = [name for name, p in one.model.named_parameters() if p.grad.abs().max() == 0]
     assert [name for name in idle if not name.endswith("norm.beta")] == []
     one.discriminator.requires_grad_(True).zero_grad()
-    loss, report = one.discriminator_half(one.discriminator, drawn(one), half(one), Game(), 3)
+    loss, report = one.discriminator_step(one.discriminator, drawn(one), output(one), AdversarialConfig(), 3)
     loss.backward()
     idle = [name for name, p in one.discriminator.named_parameters() if p.grad is None or p.grad.abs().max() == 0]
     # Within the margin the hinge asks as much for paintings as against outputs.
@@ -228,8 +228,8 @@ def test_gradients_reach_all_trained_weights(kind: Any, cycle: bool, normalizati
 
 
 def test_without_an_opponent_nothing_is_adversarial(kind: Any) -> None:
-    assert "adversarial" not in half(kind(), opponent=False).report
-    assert "adversarial" not in half(kind(True), opponent=False).report
+    assert "adversarial" not in output(kind(), opponent=False).report
+    assert "adversarial" not in output(kind(True), opponent=False).report
 
 
 def test_a_cycle_costs_nothing_where_both_ways_change_nothing(kind: Any) -> None:
@@ -237,21 +237,21 @@ def test_a_cycle_costs_nothing_where_both_ways_change_nothing(kind: Any) -> None
     with torch.no_grad():
         for generator in (one.model.generator, one.model.back):
             generator.paint.conv.weight.zero_()
-    found = half(one).report
+    found = output(one).report
     assert float(found["cycle"]) == float(found["identity"]) == 0
     with torch.no_grad():
         one.model.back.paint.conv.bias.fill_(0.2)  # brighter on the way back only
-    found = half(one).report
+    found = output(one).report
     assert float(found["cycle"]) == pytest.approx(2 * np.tanh(0.2), rel=1e-4)
 
 
-def test_each_side_of_a_cycle_has_its_own_judge(kind: Any) -> None:
+def test_each_side_of_a_cycle_has_its_own_discriminator(kind: Any) -> None:
     one = kind(True)
-    batch, found = drawn(one), half(one)
+    batch, found = drawn(one), output(one)
     pair = one.discriminator.requires_grad_(False)
-    game = Game()
+    adversarial = AdversarialConfig()
     expected = [
-        float(generator_loss(game, judge, fake, real, None, (0, 3)))
+        float(generator_loss(adversarial, judge, fake, real, None, (0, 3)))
         for judge, fake, real in ((pair.paintings, found.fake, batch.patch), (pair.photos, found.back, batch.crop))
     ]
     assert expected[0] != expected[1]
@@ -263,7 +263,7 @@ def test_running_averages_are_those_of_photos_alone(kind: Any) -> None:
     one = kind(collection={"normalization": "batch"})
     before = {name: buffer.clone() for name, buffer in one.model.generator.named_buffers()}
     batch = drawn(one)
-    half(one, batch=batch)
+    output(one, batch=batch)
     after = {name: buffer.clone() for name, buffer in one.model.generator.named_buffers()}
     moved = [name for name in before if not torch.equal(before[name], after[name])]
     assert any(name.endswith("norm.mean") for name in moved)
@@ -276,19 +276,19 @@ def test_running_averages_are_those_of_photos_alone(kind: Any) -> None:
 
 def test_the_discriminator_is_shown_what_the_pool_gives(kind: Any) -> None:
     one = kind(pool=2)
-    batch, game = drawn(one), Game()
-    outputs = [half(one, step).fake + step / 10 for step in range(12)]
+    batch, adversarial = drawn(one), AdversarialConfig()
+    outputs = [output(one, step).fake + step / 10 for step in range(12)]
     seen = []
     for step, fake in enumerate(outputs):
-        found = half(one, step)
+        found = output(one, step)
         given = type(found)(found.loss, found.report, fake, None)
-        loss, _ = one.discriminator_half(one.discriminator, batch, given, game, step)
-        fresh, _ = discriminator_loss(game, one.discriminator, batch.patch, fake, None, (0, step))
+        loss, _ = one.discriminator_step(one.discriminator, batch, given, adversarial, step)
+        fresh, _ = discriminator_loss(adversarial, one.discriminator, batch.patch, fake, None, (0, step))
         seen.append(float(loss.detach()) == pytest.approx(float(fresh.detach()), rel=1e-6))
     assert True in seen
     assert False in seen
     without = kind(pool=0)
-    loss, _ = without.discriminator_half(without.discriminator, batch, given, game, 11)
+    loss, _ = without.discriminator_step(without.discriminator, batch, given, adversarial, 11)
     assert float(loss.detach()) == pytest.approx(float(fresh.detach()), rel=1e-6)
     assert without.tensors() == {}
 
@@ -297,8 +297,8 @@ def test_the_discriminator_is_shown_what_the_pool_gives(kind: Any) -> None:
     ("cycle", "changes"),
     [
         (False, {}),
-        (True, {"game": Game(objective="lsgan", r1=1.0, penalty_every=2, augment={"p": 0.5})}),  # type: ignore[arg-type]
-        (False, {"collection": {"normalization": "batch"}, "game": Game(objective="relativistic")}),
+        (True, {"adversarial": AdversarialConfig(gan_loss="lsgan", r1=1.0, penalty_every=2, augment={"p": 0.5})}),  # type: ignore[arg-type]
+        (False, {"collection": {"normalization": "batch"}, "adversarial": AdversarialConfig(gan_loss="relativistic")}),
     ],
 )
 def test_a_stopped_and_resumed_run_equals_an_unbroken_one_bit_for_bit_with_its_pool(
@@ -339,7 +339,7 @@ def test_a_run_leaves_a_model_that_rebuilds_itself_samples_and_a_log(trainer: An
     saved = load_file(newest / "state.safetensors")
     assert all(torch.equal(p, saved[f"ema.{name}"]) for name, p in model.named_parameters())
     assert (tmp_path / "samples" / "00000006.png").is_file()
-    rows = run.kind.samples(run.average.model())
+    rows = run.task.samples(run.average.model())
     assert [len(row) for row in rows] == [6] * 4  # photos, their paintings, paintings, their photos
     assert not run.stopped_early
     assert run.validator is None
@@ -349,17 +349,17 @@ def test_a_pool_that_was_made_smaller_takes_what_fits(trainer: Any, tmp_path: Pa
     trainer(tmp_path).run(ignore)
     longer = trainer(tmp_path, pool=1, phases=(Phase(steps=7, batch=2, crop=32, thumbnails=(32,)),))
     assert longer.resume()
-    assert len(longer.kind.pools["paintings"].pictures) == 1
+    assert len(longer.task.pools["paintings"].pictures) == 1
     longer.run(ignore)
-    assert len(longer.kind.pools["paintings"].pictures) == 1
+    assert len(longer.task.pools["paintings"].pictures) == 1
 
 
 def test_a_batch_of_one_is_enough(kind: Any) -> None:
-    one = kind(phases=(Phase(steps=1, batch=1, crop=32, thumbnails=(32,), large=0),))
+    one = kind(phases=(Phase(steps=1, batch=1, crop=32, thumbnails=(32,), zoom_crops=0),))
     batch = drawn(one)
     assert isinstance(batch, Batch)
     assert len(batch.crop) == 1
-    assert half(one, batch=batch).loss.isfinite()
+    assert output(one, batch=batch).loss.isfinite()
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -373,7 +373,7 @@ def test_every_recipe_is_valid_and_ends_adversarial(name: Any, overrides: Any) -
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         (["weights.sliced=1"], r"weights\.sliced has no part in a collection; its terms are .*contrast"),
         (["content_target=1"], "content_target"),
@@ -385,8 +385,8 @@ def test_every_recipe_is_valid_and_ends_adversarial(name: Any, overrides: Any) -
         (["patches=0"], "patches"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(overrides: list[str], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_what_is_wrong_is_one_sentence(overrides: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         load_recipe("tiny", overrides, "collection")
 
 
@@ -413,15 +413,13 @@ def test_a_collection_s_model_says_how_large_it_is() -> None:
     assert weights[1] == 2 * weights[0]
 
 
-def test_a_projected_discriminator_plays_the_game_of_a_collection(
-    photos: FolderReport, paintings: FolderReport
-) -> None:
+def test_a_projected_discriminator_trains_with_a_collection(photos: FolderReport, paintings: FolderReport) -> None:
     torch.manual_seed(0)
     collection = {**SHAPES, "discriminator": "projected"}
-    made = Collection(settings(collection=collection), photos, paintings, torch.device("cpu"))
+    made = CollectionTask(settings(collection=collection), photos, paintings, torch.device("cpu"))
     assert made.targets is None
-    found = half(made)
-    loss, report = made.discriminator_half(made.discriminator, drawn(made), found, made.config.game, 3)
+    found = output(made)
+    loss, report = made.discriminator_step(made.discriminator, drawn(made), found, made.config.adversarial, 3)
     loss.backward()
     assert {"d_accuracy", "discriminator"} <= report.keys()
     assert all(p.grad is not None for p in made.discriminator.parameters())

@@ -19,7 +19,7 @@ from sfumato.training.config import (
     TrainConfig,
     load_recipe,
 )
-from sfumato.training.loop import KINDS
+from sfumato.training.loop import TASKS
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -42,10 +42,16 @@ def test_phases_begin_and_end_at_their_steps() -> None:
 
 
 def test_a_phase_s_spec_has_its_sizes() -> None:
-    config = TrainConfig(phases=(Phase(steps=1, batch=3, crop=64, thumbnails=(48,), large=2, magnification=5.0),))
+    config = TrainConfig(phases=(Phase(steps=1, batch=3, crop=64, thumbnails=(48,), zoom_crops=2, magnification=5.0),))
     spec = config.spec(config.phases[0])
-    assert (spec.batch, spec.crop, tuple(spec.thumbnails), spec.large, spec.magnification) == (3, 64, (48,), 2, 5.0)
-    assert spec.content_variants == config.content_variants
+    assert (spec.batch, spec.crop, tuple(spec.thumbnails), spec.zoom_crops, spec.magnification) == (
+        3,
+        64,
+        (48,),
+        2,
+        5.0,
+    )
+    assert spec.crops_per_photo == config.crops_per_photo
 
 
 def test_overrides_reach_into_a_recipe() -> None:
@@ -64,9 +70,11 @@ def test_alpha_is_set_like_any_key_and_the_run_keeps_the_weights() -> None:
     assert TrainConfig.parse(saved).weights.content == config.weights.content
 
 
-@pytest.mark.parametrize(("kind", "said"), [("matching", "no part"), ("noise", "no part"), ("collection", "above 0")])
-def test_alpha_where_there_is_nothing_to_share_is_one_sentence(kind: str, said: str) -> None:
-    with pytest.raises(UsageError, match=f"alpha.*{said}"):
+@pytest.mark.parametrize(
+    ("kind", "message"), [("matching", "no part"), ("noise", "no part"), ("collection", "above 0")]
+)
+def test_alpha_where_there_is_nothing_to_share_is_one_sentence(kind: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"alpha.*{message}"):
         load_recipe("tiny", ["weights.alpha=0.5"], kind)
 
 
@@ -79,7 +87,7 @@ def test_a_recipe_of_one_s_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "overrides", "said"),
+    ("recipe", "overrides", "message"),
     [
         ("huge", [], "tiny, laptop, flagship"),
         ("tiny", ["learning_rat=1"], "learning_rate"),
@@ -95,8 +103,8 @@ def test_a_recipe_of_one_s_own(tmp_path: Path) -> None:
         ("absent.toml", [], r"absent\.toml"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(recipe: str, overrides: Any, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_what_is_wrong_is_one_sentence(recipe: str, overrides: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         load_recipe(recipe, overrides)
 
 
@@ -134,10 +142,10 @@ def test_validation_keeps_step_with_the_checkpoints_unless_told_otherwise() -> N
 def test_recipes_of_noise(name: Any) -> None:
     config = load_recipe(name, ["seed=3"], "noise")
     assert (config.kind, config.recipe, config.seed) == ("noise", name, 3)
-    assert config.game.objective == "relativistic"
-    assert config.game.r1 > 0
-    assert config.game.r2 > 0
-    assert config.game.augment.p == 1
+    assert config.adversarial.gan_loss == "relativistic"
+    assert config.adversarial.r1 > 0
+    assert config.adversarial.r2 > 0
+    assert config.adversarial.augment.p == 1
     assert not config.noise.discriminator_spectral
     assert config.monitor.actions == ("skip_batch",)  # its beginnings look like a collapse
     assert config.checkpoint_every % config.log_every == 0
@@ -160,7 +168,7 @@ def test_a_file_s_kind_is_its_own(tmp_path: Path) -> None:
 
 def test_kinds_are_the_same_everywhere() -> None:
     names = set(get_args(KindName))
-    assert names == set(KINDS) == set(checkpoint._KINDS) == {kind.value for kind in cli.Kind} == set(cli.USE)
+    assert names == set(TASKS) == set(checkpoint._KINDS) == {kind.value for kind in cli.Kind} == set(cli.USE)
 
 
 @pytest.mark.parametrize("name", RECIPES)

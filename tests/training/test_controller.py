@@ -120,9 +120,9 @@ def test_in_training_a_low_and_a_high_weight_are_steered_to_one_another(
         run = trainer(
             tmp_path / f"{start:g}",
             apart,
-            phases=(Phase(steps=160, batch=2, crop=32, adversarial=False, thumbnails=(64,), large=0),),
+            phases=(Phase(steps=160, batch=2, crop=32, adversarial=False, thumbnails=(64,), zoom_crops=0),),
             weights=LossWeights(content=start, consistency=0.0).model_dump(),
-            identity=0,
+            identity_samples=0,
             learning_rate=3e-3,
             final_learning_rate=1.0,
             ema_half_life=8.0,
@@ -137,14 +137,14 @@ def test_in_training_a_low_and_a_high_weight_are_steered_to_one_another(
         )
         told = []
         run.run(lambda progress, told=told: told.append(progress.validation))  # type: ignore[misc]
-        ends[start] = [figures for figures in told if figures]
+        ends[start] = [values for values in told if values]
         assert len(ends[start]) == 20
     low, high = ends[1.0], ends[200.0]
-    contents = [figures["content"] for figures in low]
+    contents = [values["content"] for values in low]
     assert max(contents) > 1.02  # it had gone too far,
     assert low[-1]["content_weight"] > 1.5  # was steered against that,
     assert contents[-1] < max(contents) - 0.03  # and turned round
     assert abs(contents[-1] - 0.95) < max(contents) - 0.95
-    assert min(figures["content"] for figures in high) < 0.95
+    assert min(values["content"] for values in high) < 0.95
     assert high[-1]["content_weight"] < 150.0
     assert high[-1]["content_weight"] / low[-1]["content_weight"] < 100

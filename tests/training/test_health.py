@@ -48,16 +48,16 @@ class Page(HTMLParser):
             self.text += data
 
 
-def course(looks: int = 60, ill: Any = (), **changes: Any) -> Any:
+def course(observations: int = 60, ill: Any = (), **changes: Any) -> Any:
     """Looks of every signal about the middle of its healthy range, and the monitor that saw them."""
     rng, monitor, history = np.random.default_rng(0), Monitor(), []
-    for i in range(looks):
-        look = {}
+    for i in range(observations):
+        signals = {}
         for name, signal in SIGNALS.items():
             low = signal.low if signal.low is not None else 0.0
             high = signal.high if signal.high is not None else 2 * low + 1
-            look[name] = (low + high) / 2 * rng.uniform(0.9, 1.1)
-        history.append((10 * i, look | (changes if i in ill else {})))
+            signals[name] = (low + high) / 2 * rng.uniform(0.9, 1.1)
+        history.append((10 * i, signals | (changes if i in ill else {})))
         monitor.see(*history[-1])
         monitor.decide()
     return history, monitor
@@ -83,7 +83,7 @@ def test_a_healthy_run_is_called_so_and_every_signal_has_a_chart_that_says_what_
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_every_finding_is_on_the_page_with_since_when_and_what_to_try(tmp_path: Path, rule: Any) -> None:
-    finding = Finding(rule=rule.name, since=120, seen=140, last=190, told="Blobs 3.1")
+    finding = Finding(rule=rule.name, since=120, detected=140, last=190, signals="Blobs 3.1")
     done = Decision(
         step=150, rule=rule.name, actions=("roll_back", "raise_gamma"), attempt=1, healthy_step=110, reason=""
     )
@@ -99,15 +99,15 @@ def test_every_finding_is_on_the_page_with_since_when_and_what_to_try(tmp_path: 
         "of step 110 or before",
     ):
         assert part in got.text
-    said = verdict(course()[0], [finding], [done])
-    assert f"{rule.title[1:]}, since step 120, last seen at step 190." in said
-    assert said in got.text
-    assert said.startswith("Something is wrong") == rule.grave
+    message = verdict(course()[0], [finding], [done])
+    assert f"{rule.title[1:]}, since step 120, last seen at step 190." in message
+    assert message in got.text
+    assert message.startswith("Something is wrong") == rule.grave
 
 
 def test_a_stop_s_verdict_is_on_top_and_what_has_healed_is_told(tmp_path: Path) -> None:
     history, monitor = course(160, range(40, 160), diversity=0.01, style_sensitivity=0.01)
-    healed = Finding(rule="blobs", since=20, seen=40, last=60, ended=90)
+    healed = Finding(rule="blobs", since=20, detected=40, last=60, ended=90)
     got = page(tmp_path, history, [healed, *monitor.findings], monitor.state.decisions)
     assert monitor.state.verdict.startswith("Stopped at step")
     first, _, rest = monitor.state.verdict.partition(". ")
@@ -121,10 +121,10 @@ def test_a_stop_s_verdict_is_on_top_and_what_has_healed_is_told(tmp_path: Path) 
 
 
 def test_other_sides_of_a_finding_are_not_told_apart() -> None:
-    both = [Finding(rule=name, since=1, seen=1, last=1) for name in ("one_style", "constant_output", "blobs")]
+    both = [Finding(rule=name, since=1, detected=1, last=1) for name in ("one_style", "constant_output", "blobs")]
     assert verdict([], both, []) == "Something is wrong: one picture for everything, since step 1 (and 1 more)."
     assert verdict([], [], []) == "Nothing has been looked at yet."
-    mild = Finding(rule="low_diversity", since=50, seen=60, last=300)
+    mild = Finding(rule="low_diversity", since=50, detected=60, last=300)
     assert verdict([(400, {})], [mild], []).startswith("Something to keep an eye on: ")
     assert verdict([(400, {})], [mild], []).endswith(", since step 50, last seen at step 300.")
     assert verdict([(300, {})], [mild], []).endswith(", since step 50.")
@@ -133,8 +133,8 @@ def test_other_sides_of_a_finding_are_not_told_apart() -> None:
 def test_no_text_from_outside_is_markup(tmp_path: Path) -> None:
     bad = "<script>alert('1')</script><img src=x onerror='y'>&amp;\"'"
     history = [(step, {bad: 1.0, "loss": 2.0 + step}) for step in range(4)]
-    ended = Finding(rule=bad, since=0, seen=1, last=1, ended=3, told=bad)
-    now = Finding(rule="blobs", since=0, seen=1, last=1, told=bad)
+    ended = Finding(rule=bad, since=0, detected=1, last=1, ended=3, signals=bad)
+    now = Finding(rule="blobs", since=0, detected=1, last=1, signals=bad)
     done = [
         Decision(step=1, rule=bad, actions=("raise_gamma",), attempt=1, reason=bad),
         Decision(step=2, rule="blobs", actions=("stop",), attempt=1, reason=bad),

@@ -24,7 +24,7 @@ from sfumato.parallel import ProcessLostError
 from sfumato.training.config import TrainConfig
 from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.run_folder import check_out
-from sfumato.training.state import KEEP, best_checkpoint, checkpoints
+from sfumato.training.state import CHECKPOINTS_KEPT, best_checkpoint, checkpoints
 from sfumato.training.stop_signal import stop_signal
 from sfumato.training.validation import Best, Record
 
@@ -190,7 +190,7 @@ def test_only_the_newest_checkpoints_are_kept(trainer: Callable[..., Trainer], t
         run.state.step = step
         run.save()
     assert [p.name for p in checkpoints(tmp_path)] == ["00000003", "00000004"]
-    assert len(checkpoints(tmp_path)) == KEEP
+    assert len(checkpoints(tmp_path)) == CHECKPOINTS_KEPT
     assert not [p for p in (tmp_path / "checkpoints").iterdir() if p.name.startswith(".")]
 
 
@@ -199,7 +199,7 @@ def test_a_run_may_begin_with_another_s_weights(unbroken: Any, trainer: Callable
     weights = run / "checkpoints" / "00000006" / "model.safetensors"
     tuned = trainer(tmp_path / "tuned", start=weights, started_from="0" * 64)
     given = load_file(weights)
-    assert same(dict(tuned.kind.model.state_dict()), given)
+    assert same(dict(tuned.task.model.state_dict()), given)
     assert same(tuned.state.ema.values, {name: given[name] for name in tuned.state.ema.values})
     fresh = trainer(tmp_path / "fresh")
     begun = {name: value for name, value in state(fresh).items() if name.startswith("discriminator.")}
@@ -226,8 +226,8 @@ def test_another_seed_is_another_run(unbroken: Any, trainer: Callable[..., Train
     other = trainer(tmp_path, seed=1)
     assert not torch.equal(state(other)["model.generator.conv1.weight"], unbroken[1]["model.generator.conv1.weight"])
     assert not torch.equal(
-        other.kind.source.batch(0, other.config.spec(other.config.phases[0])).crop,  # type: ignore[attr-defined]
-        trainer(tmp_path).kind.source.batch(0, other.config.spec(other.config.phases[0])).crop,  # type: ignore[attr-defined]
+        other.task.source.batch(0, other.config.spec(other.config.phases[0])).crop,  # type: ignore[attr-defined]
+        trainer(tmp_path).task.source.batch(0, other.config.spec(other.config.phases[0])).crop,  # type: ignore[attr-defined]
     )
 
 
@@ -339,10 +339,10 @@ def test_a_validated_run_logs_its_figures_and_the_weight_in_use(validated: Any, 
     run, whole, told = validated
     assert [step for step, _ in judgements(run)] == [2, 4, 6]
     assert [p.step for p in told if p.validation] == [2, 4, 6]
-    for step, figures in judgements(run):
-        assert figures.keys() == {"content", "style", "texture", "score", "content_weight"}
-        assert figures == {name: round(value, 5) for name, value in told[step - 1].validation.items()}
-    weights = [figures["content_weight"] for _, figures in judgements(run)]
+    for step, values in judgements(run):
+        assert values.keys() == {"content", "style", "texture", "score", "content_weight"}
+        assert values == {name: round(value, 5) for name, value in told[step - 1].validation.items()}
+    weights = [values["content_weight"] for _, values in judgements(run)]
     assert weights[0] == config.weights.content
     assert np.sign(np.diff(weights)).tolist() == [np.sign(f["content"] - 0.7) for _, f in judgements(run)[:-1]]
     assert whole.state.record.content_weight != weights[-1]
@@ -355,7 +355,7 @@ def test_the_best_is_marked_and_saved(validated: Any) -> None:
     run, whole, _ = validated
     best = best_checkpoint(run)
     # Step 2 is judged before the discriminator joins.
-    scores = {step: figures["score"] for step, figures in judgements(run) if step > 2}
+    scores = {step: values["score"] for step, values in judgements(run) if step > 2}
     assert best.step == min(scores, key=scores.get)
     assert best.score == pytest.approx(scores[best.step], abs=1e-5)
     assert best == whole.state.record.best
@@ -409,7 +409,7 @@ def test_the_best_checkpoint_is_kept_whatever_its_age(trainer: Callable[..., Tra
     run = trainer(tmp_path)
 
     def save(step: Any, best: Any) -> Any:
-        run.state.step, run.state.record = step, Record(best=Best(step=best, score=1.0, figures={}))
+        run.state.step, run.state.record = step, Record(best=Best(step=best, score=1.0, values={}))
         run.save()
         return [int(p.name) for p in checkpoints(tmp_path)]
 

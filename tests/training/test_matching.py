@@ -15,7 +15,7 @@ from sfumato.data.batches import BatchSource, CropPairSource
 from sfumato.data.folders import FolderReport
 from sfumato.errors import UsageError
 from sfumato.image import read_image
-from sfumato.losses.config import Augment, Game, LossWeights
+from sfumato.losses.config import AdversarialConfig, Augment, LossWeights
 from sfumato.losses.matching import feature_loss, matched_loss, reconstruction_loss
 from sfumato.networks.config import MatchingConfig
 from sfumato.networks.hypercolumn import hypercolumns
@@ -24,7 +24,7 @@ from sfumato.networks.model import MatchingModel
 from sfumato.parallel import Rows
 from sfumato.training.config import RECIPES, Phase, TrainConfig, load_recipe
 from sfumato.training.loop import Interrupted, Trainer
-from sfumato.training.matching import Matching, draw_strengths
+from sfumato.training.matching import MatchingTask, draw_strengths
 from sfumato.training.matching_validation import MatchingValidator
 
 SHAPES = MatchingConfig(widths=(8, 8, 8), blocks=1, discriminator_widths=(8, 8))
@@ -33,14 +33,14 @@ CONFIG = TrainConfig(
     phases=(Phase(steps=2, batch=2, crop=32, adversarial=False), Phase(steps=2, batch=2, crop=32)),
     matching=SHAPES,
     weights=LossWeights(adversarial=0.1, reconstruction=4.0, reconstruction_features=1.0, matched=2.0),
-    game=Game(augment=Augment(p=0.5)),
+    adversarial=AdversarialConfig(augment=Augment(p=0.5)),
     validation_pairs=0,
     fused=0.5,
     warmup=2,
     ema_half_life=10.0,
     checkpoint_every=2,
     sample_every=4,
-    look_every=4,
+    probe_every=4,
     log_every=1,
 )
 
@@ -51,7 +51,7 @@ def changed(**values: Any) -> TrainConfig:
 
 def made(photos: Any, paintings: Any, **values: Any) -> Any:
     torch.manual_seed(0)
-    kind = Matching(changed(**values), photos, paintings, torch.device("cpu"), None, None)
+    kind = MatchingTask(changed(**values), photos, paintings, torch.device("cpu"), None, None)
     kind.fit()
     return kind
 
@@ -90,14 +90,14 @@ def drawn(kind: Any, step: int = 0) -> Any:
     return kind.draw(step, CONFIG.phases[0], lambda name: None)
 
 
-def generator_half(kind: Any, opponent: Any = None, step: int = 0, weights: Any = CONFIG.weights) -> Any:
-    return kind.generator_half(kind.model, opponent, drawn(kind, step), weights, CONFIG.game, step)
+def generator_step(kind: Any, opponent: Any = None, step: int = 0, weights: Any = CONFIG.weights) -> Any:
+    return kind.generator_step(kind.model, opponent, drawn(kind, step), weights, CONFIG.adversarial, step)
 
 
 def gradient(kind: Any, opponent: Any) -> Any:
     kind.model.zero_grad()
     kind.discriminator.requires_grad_(False)
-    generator_half(kind, opponent).loss.backward()
+    generator_step(kind, opponent).loss.backward()
     kind.discriminator.requires_grad_(True)
     return torch.cat([p.grad.flatten() for p in kind.model.parameters()])
 
@@ -189,8 +189,8 @@ def test_losses_are_0_where_nothing_is_wrong_and_grow_with_the_fault() -> None:
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms(kind: Any) -> None:
-    half = generator_half(kind, kind.discriminator)
-    assert set(half.report) == {
+    output = generator_step(kind, kind.discriminator)
+    assert set(output.report) == {
         "reconstruction",
         "reconstruction_features",
         "matched",
@@ -199,20 +199,20 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(kind: Any) -> None:
         "adversarial",
     }
     weights = CONFIG.weights.model_dump()
-    expected = sum(weights[name] * float(value) for name, value in half.report.items())
-    assert half.loss.item() == pytest.approx(expected, rel=1e-5)
-    assert half.fake.shape == (2, 3, 32, 32)
-    assert not half.fake.requires_grad
-    assert half.code is None
+    expected = sum(weights[name] * float(value) for name, value in output.report.items())
+    assert output.loss.item() == pytest.approx(expected, rel=1e-5)
+    assert output.fake.shape == (2, 3, 32, 32)
+    assert not output.fake.requires_grad
+    assert output.code is None
 
 
 def test_the_discriminator_changes_the_generator_s_gradient(kind: Any) -> None:
     without, with_it = gradient(kind, None), gradient(kind, kind.discriminator)
     assert (with_it - without).norm() > 1e-4 * without.norm()
-    batch, half = drawn(kind), generator_half(kind, kind.discriminator)
-    told = kind.told(kind.discriminator, batch, half, CONFIG.game, 0)
+    batch, output = drawn(kind), generator_step(kind, kind.discriminator)
+    told = kind.adversarial_loss(kind.discriminator, batch, output, CONFIG.adversarial, 0)
     # Spectral norm's vectors have moved in between.
-    assert told.item() == pytest.approx(half.report["adversarial"].item(), rel=0.1)
+    assert told.item() == pytest.approx(output.report["adversarial"].item(), rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["patch", "projected", "both"])
@@ -222,8 +222,8 @@ def test_gradients_reach_all_weights_of_both_networks(photos: FolderReport, pain
     assert gradient(kind, kind.discriminator).isfinite().all()
     assert all(p.grad.abs().max() > 0 for p in kind.model.parameters())
     kind.model.zero_grad(set_to_none=True)
-    batch, half = drawn(kind), generator_half(kind, kind.discriminator)
-    loss, report = kind.discriminator_half(kind.discriminator, batch, half, CONFIG.game, 0)
+    batch, output = drawn(kind), generator_step(kind, kind.discriminator)
+    loss, report = kind.discriminator_step(kind.discriminator, batch, output, CONFIG.adversarial, 0)
     loss.backward()
     assert all(p.grad is None for p in kind.model.parameters())
     assert all(p.grad.abs().max() > 0 for n, p in kind.discriminator.named_parameters() if "weight" in n)
@@ -281,14 +281,14 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bi
 def test_16_bits_on_the_cpu_train_the_same_way(kind: Any, photos: FolderReport, paintings: FolderReport) -> None:
     rounded = made(photos, paintings, mixed_precision="bf16")
     rounded.discriminator.load_state_dict(kind.discriminator.state_dict())
-    exact = generator_half(kind, kind.discriminator).report
+    exact = generator_step(kind, kind.discriminator).report
     with torch.autocast("cpu", torch.bfloat16):  # as the trainer does
-        half = generator_half(rounded, rounded.discriminator)
-    half.loss.backward()
+        output = generator_step(rounded, rounded.discriminator)
+    output.loss.backward()
     assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in rounded.model.parameters())
     for name in ("reconstruction", "matched"):
-        assert half.report[name].dtype == torch.float32
-        assert half.report[name].item() == pytest.approx(exact[name].item(), rel=0.1)
+        assert output.report[name].dtype == torch.float32
+        assert output.report[name].item() == pytest.approx(exact[name].item(), rel=0.1)
 
 
 def test_other_pictures_are_refused_on_resuming(unbroken: Any, photos: FolderReport, paintings: FolderReport) -> None:
@@ -316,7 +316,7 @@ def test_probes_are_photos_painted_with_the_features_of_two_paintings(kind: Any)
     assert first.shape == second.shape == probes.photos.shape
     assert torch.equal(first, paint(0))
     assert not torch.equal(first, second)
-    assert {"diversity", "recognition", "style_sensitivity"} <= probes.look(paint).keys()
+    assert {"diversity", "recognition", "style_sensitivity"} <= probes.measure(paint).keys()
 
 
 def test_samples_are_photo_painting_and_match(kind: Any) -> None:
@@ -333,10 +333,10 @@ def test_validation_measures_the_decoder_on_unseen_pairs(kind: Any, apart: tuple
     config = changed(validation_pairs=3, validation_side=34)
     validator = MatchingValidator(kind.vgg, *apart, config)
     assert len(validator.pairs) == 3
-    figures = validator.judge(kind.model)
-    assert set(figures) == {"matched", "psnr"}
-    assert figures == validator.judge(kind.model)
-    assert figures != validator.judge(kind.model, pairs=1)
+    values = validator.measure(kind.model)
+    assert set(values) == {"matched", "psnr"}
+    assert values == validator.measure(kind.model)
+    assert values != validator.measure(kind.model, pairs=1)
     assert validator.score({"matched": 0.3, "psnr": 20.0}, config) == pytest.approx(0.3 + 0.1)
     keys = {
         MatchingValidator(kind.vgg, *apart, changed(validation_pairs=3, **values)).key
@@ -362,10 +362,10 @@ def test_training_improves_what_validation_measures(
         phases=[{"steps": 30, "batch": 2, "crop": 32, "adversarial": False}],
         learning_rate=1e-2,
     )
-    before = run.validator.judge(run.state.model)
+    before = run.validator.measure(run.state.model)
     for _ in range(30):
         run.step()
-    after = run.validator.judge(run.state.model)
+    after = run.validator.measure(run.state.model)
     assert after["psnr"] > before["psnr"] + 1
     assert after["matched"] < before["matched"]
 
@@ -374,10 +374,10 @@ def test_the_best_checkpoint_is_kept(trainer: Any, apart: tuple[FolderReport, Fo
     run = trainer(tmp_path, validation=apart, validation_pairs=2, validation_side=32, validate_every=1)
     told = []
     run.run(lambda progress: told.append(progress.validation))
-    assert all(set(figures) == {"matched", "psnr", "score"} for figures in told)
-    assert run.state.record.best.score == pytest.approx(min(figures["score"] for figures in told[2:]))
+    assert all(set(values) == {"matched", "psnr", "score"} for values in told)
+    assert run.state.record.best.score == pytest.approx(min(values["score"] for values in told[2:]))
     assert (tmp_path / "best.json").is_file()
-    assert run.kind.validator(replace(apart[0], pictures=[]), apart[1]) is None
+    assert run.task.validator(replace(apart[0], pictures=[]), apart[1]) is None
 
 
 # --- configs
@@ -391,12 +391,12 @@ def test_recipes_begin_without_the_discriminator_and_end_with_it(name: Any) -> N
     assert len(config.phases) > 1
     assert config.is_validated
     assert config.checkpoint_every % config.log_every == 0
-    assert config.painting_side >= config.hold
+    assert config.painting_side >= config.short_side
     assert name == "tiny" or config.painting_side == 640  # brushwork is seen at full size
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"weights": {"reconstruction": 1.0}}, r"weights\.matched above 0"),
         ({"weights": {"matched": 1.0}}, r"weights\.reconstruction"),
@@ -404,9 +404,9 @@ def test_recipes_begin_without_the_discriminator_and_end_with_it(name: Any) -> N
         ({"content_target": 0.5, "validation_pairs": 4}, "content_target steers"),
         ({"balance": 1.5}, "balance"),
         ({"fused": -0.1}, "fused"),
-        ({"hold_paintings": 32}, "hold_paintings"),
+        ({"painting_short_side": 32}, "painting_short_side"),
     ],
 )
-def test_what_this_kind_cannot_do_is_one_sentence(values: Any, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_what_this_kind_cannot_do_is_one_sentence(values: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         changed(**values)

@@ -13,15 +13,15 @@ import torch
 from sfumato.data.folders import FolderReport
 from sfumato.errors import UsageError
 from sfumato.image import read_image
-from sfumato.losses.adversarial import objective
-from sfumato.losses.augment import augmented
-from sfumato.losses.config import Augment, Game, LossWeights
+from sfumato.losses.adversarial import find_gan_loss
+from sfumato.losses.augment import augment_pictures
+from sfumato.losses.config import AdversarialConfig, Augment, LossWeights
 from sfumato.networks.config import NoiseConfig
 from sfumato.networks.model import NoiseModel, build_noise_discriminator
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.monitor import MonitorConfig
-from sfumato.training.noise import NoiseKind
+from sfumato.training.noise import NoiseTask
 
 SHAPES = NoiseConfig(z_size=6, widths=(8, 8, 8, 8, 8), discriminator_widths=(8, 8, 8), discriminator_scales=2)
 CONFIG = TrainConfig(
@@ -29,7 +29,7 @@ CONFIG = TrainConfig(
     phases=(Phase(steps=4, batch=3),),
     noise=SHAPES,
     weights=LossWeights(adversarial=1.0),
-    game=Game(objective="relativistic", r1=1.0, r2=1.0, penalty_every=2, augment=Augment(p=1.0)),
+    adversarial=AdversarialConfig(gan_loss="relativistic", r1=1.0, r2=1.0, penalty_every=2, augment=Augment(p=1.0)),
     validation_pairs=0,
     momentum=0.0,
     warmup=2,
@@ -45,9 +45,9 @@ def changed(**values: Any) -> TrainConfig:
 
 
 @pytest.fixture
-def kind(paintings: FolderReport) -> NoiseKind:
+def kind(paintings: FolderReport) -> NoiseTask:
     torch.manual_seed(0)
-    return NoiseKind(CONFIG, None, paintings, torch.device("cpu"), None, None)
+    return NoiseTask(CONFIG, None, paintings, torch.device("cpu"), None, None)
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,11 @@ def drawn(kind: Any, step: int = 0) -> Any:
 
 def halves(kind: Any, step: int = 0) -> Any:
     noise = drawn(kind, step)
-    half = kind.generator_half(kind.model, kind.discriminator, noise, CONFIG.weights, CONFIG.game, step)
-    return noise, half, kind.discriminator_half(kind.discriminator, noise, half, CONFIG.game, step)
+    output = kind.generator_step(kind.model, kind.discriminator, noise, CONFIG.weights, CONFIG.adversarial, step)
+    return noise, output, kind.discriminator_step(kind.discriminator, noise, output, CONFIG.adversarial, step)
 
 
-def test_the_model_rebuilds_from_its_config_and_paints(kind: NoiseKind) -> None:
+def test_the_model_rebuilds_from_its_config_and_paints(kind: NoiseTask) -> None:
     model = NoiseModel(SHAPES)
     assert model(torch.zeros(2, 6)).shape == (2, 3, 64, 64)
     assert kind.new_model().config == SHAPES
@@ -93,7 +93,7 @@ def test_the_model_rebuilds_from_its_config_and_paints(kind: NoiseKind) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"side": 96}, "side"),
         ({"widths": (8, 8)}, "5 numbers for a side of 64"),
@@ -101,8 +101,8 @@ def test_the_model_rebuilds_from_its_config_and_paints(kind: NoiseKind) -> None:
         ({"discriminator_widths": (8,) * 5, "discriminator_scales": 3}, "halves a side of 64 away"),
     ],
 )
-def test_shapes_that_do_not_go_together_are_refused(values: Any, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_shapes_that_do_not_go_together_are_refused(values: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         NoiseConfig(**values)
 
 
@@ -113,20 +113,20 @@ def test_the_deepest_discriminator_that_is_allowed_runs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"phases": [{"steps": 2, "batch": 2, "adversarial": False}]}, "discriminator alone"),
         ({"weights": {"adversarial": 0}}, "discriminator alone"),
         ({"content_target": 0.7, "validation_pairs": 4}, "content_target is for kinds that paint photos"),
-        ({"hold": 64, "noise": {"side": 128}}, r"hold must be noise\.side \(128\)"),
+        ({"short_side": 64, "noise": {"side": 128}}, r"hold must be noise\.side \(128\)"),
     ],
 )
-def test_what_this_kind_cannot_do_is_one_sentence(values: Any, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_what_this_kind_cannot_do_is_one_sentence(values: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         changed(**values)
 
 
-def test_a_step_is_keyed_by_seed_and_step_and_nothing_else(kind: NoiseKind, paintings: FolderReport) -> None:
+def test_a_step_is_keyed_by_seed_and_step_and_nothing_else(kind: NoiseTask, paintings: FolderReport) -> None:
     first = drawn(kind, 3)
     assert first.z.shape == (3, 6)
     assert first.paintings.shape == (3, 3, 64, 64)
@@ -136,30 +136,30 @@ def test_a_step_is_keyed_by_seed_and_step_and_nothing_else(kind: NoiseKind, pain
     assert torch.equal(first.paintings, again.paintings)
     assert not torch.equal(first.z, other.z)
     assert not torch.equal(first.paintings, other.paintings)
-    seeded = NoiseKind(changed(seed=1), None, paintings, torch.device("cpu"), None, None)
+    seeded = NoiseTask(changed(seed=1), None, paintings, torch.device("cpu"), None, None)
     assert not torch.equal(first.z, drawn(seeded, 3).z)
     many = torch.cat([drawn(kind, step).z for step in range(100)])
     assert abs(float(many.mean())) < 0.1
     assert float(many.std()) == pytest.approx(1, abs=0.1)
 
 
-def test_the_generator_s_loss_is_the_game_s_and_nothing_else(kind: NoiseKind) -> None:
-    noise, half, _ = halves(kind, step=5)
-    assert set(half.report) == {"adversarial"}
-    assert half.code is None
-    assert not half.fake.requires_grad
-    assert torch.equal(half.fake, kind.model(noise.z))
-    shown = augmented(CONFIG.game.augment, noise.paintings, 0, 5, 0)
-    painted = augmented(CONFIG.game.augment, half.fake, 0, 5, 1)
+def test_the_generator_s_loss_is_the_adversarial_one_and_nothing_else(kind: NoiseTask) -> None:
+    noise, output, _ = halves(kind, step=5)
+    assert set(output.report) == {"adversarial"}
+    assert output.code is None
+    assert not output.fake.requires_grad
+    assert torch.equal(output.fake, kind.model(noise.z))
+    shown = augment_pictures(CONFIG.adversarial.augment, noise.paintings, 0, 5, 0)
+    painted = augment_pictures(CONFIG.adversarial.augment, output.fake, 0, 5, 1)
     with torch.no_grad():
-        expected = objective("relativistic").generator(kind.discriminator(painted), kind.discriminator(shown))
-    assert half.loss.item() == pytest.approx(expected.item(), rel=1e-5)
+        expected = find_gan_loss("relativistic").generator(kind.discriminator(painted), kind.discriminator(shown))
+    assert output.loss.item() == pytest.approx(expected.item(), rel=1e-5)
     doubled = LossWeights(adversarial=2.0)
-    other = kind.generator_half(kind.model, kind.discriminator, noise, doubled, CONFIG.game, 5)
-    assert other.loss.item() == pytest.approx(2 * half.loss.item(), rel=1e-5)
+    other = kind.generator_step(kind.model, kind.discriminator, noise, doubled, CONFIG.adversarial, 5)
+    assert other.loss.item() == pytest.approx(2 * output.loss.item(), rel=1e-5)
 
 
-def test_penalties_come_on_their_steps(kind: NoiseKind) -> None:
+def test_penalties_come_on_their_steps(kind: NoiseTask) -> None:
     for step in (0, 1, 2):
         _, _, (loss, report) = halves(kind, step)
         assert ({"r1", "r2"} <= report.keys()) == (step % 2 == 0)
@@ -167,67 +167,67 @@ def test_penalties_come_on_their_steps(kind: NoiseKind) -> None:
         assert loss.item() == pytest.approx((report["discriminator"] + extra).item(), rel=1e-4)
 
 
-def test_gradients_reach_all_weights_of_both_networks(kind: NoiseKind) -> None:
+def test_gradients_reach_all_weights_of_both_networks(kind: NoiseTask) -> None:
     kind.discriminator.requires_grad_(False)
-    noise, half, _ = halves(kind)
-    half.loss.backward()
+    noise, output, _ = halves(kind)
+    output.loss.backward()
     kind.discriminator.requires_grad_(True)
-    loss, _ = kind.discriminator_half(kind.discriminator, noise, half, CONFIG.game, 0)
+    loss, _ = kind.discriminator_step(kind.discriminator, noise, output, CONFIG.adversarial, 0)
     kind.model.zero_grad(set_to_none=False)
     loss.backward()
     assert all(p.grad is None or not p.grad.any() for p in kind.model.parameters())  # its half is the other one
-    half = kind.generator_half(kind.model, kind.discriminator, noise, CONFIG.weights, CONFIG.game, 0)
-    half.loss.backward()
+    output = kind.generator_step(kind.model, kind.discriminator, noise, CONFIG.weights, CONFIG.adversarial, 0)
+    output.loss.backward()
     for network in (kind.model, kind.discriminator):
         # A relativistic loss cares for differences only: the last bias adds the same to both.
         dead = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
         assert [name for name in dead if not name.endswith("logit.bias")] == []
 
 
-def test_probes_are_paintings_of_its_side_and_fixed_z(kind: NoiseKind, paintings: FolderReport) -> None:
+def test_probes_are_paintings_of_its_side_and_fixed_z(kind: NoiseTask, paintings: FolderReport) -> None:
     probes = kind.probes()
     assert probes.photos is None
     assert probes.paintings.shape == (4, 3, 64, 64)
     with torch.no_grad():
         painted, again = kind.painter(kind.model)(0), kind.painter(kind.model)(0)
-        seeded = NoiseKind(changed(seed=1), None, paintings, torch.device("cpu"), None, None)
+        seeded = NoiseTask(changed(seed=1), None, paintings, torch.device("cpu"), None, None)
         other = seeded.painter(kind.model)(0)
     assert painted.shape == (4, 3, 64, 64)
     assert torch.equal(painted, again)
     assert not torch.equal(painted, other)
-    assert {"diversity", "response", "checkerboard"} <= probes.look(kind.painter(kind.model)).keys()
-    assert probes.look(lambda style: painted[:1].expand(4, -1, -1, -1))["diversity"] == 0
+    assert {"diversity", "response", "checkerboard"} <= probes.measure(kind.painter(kind.model)).keys()
+    assert probes.measure(lambda style: painted[:1].expand(4, -1, -1, -1))["diversity"] == 0
     few = replace(paintings, pictures=paintings.pictures[:1])
-    assert NoiseKind(CONFIG, None, few, torch.device("cpu"), None, None).probes() is None
+    assert NoiseTask(CONFIG, None, few, torch.device("cpu"), None, None).probes() is None
 
 
-def test_what_is_told_is_the_adversarial_loss_of_the_outputs(kind: NoiseKind) -> None:
-    noise, half, _ = halves(kind, step=5)
-    told = kind.told(kind.discriminator, noise, half, CONFIG.game, 5)
-    assert told.item() == pytest.approx(half.report["adversarial"].item(), rel=1e-5)
-    fake = half.fake.clone().requires_grad_()
+def test_what_is_told_is_the_adversarial_loss_of_the_outputs(kind: NoiseTask) -> None:
+    noise, output, _ = halves(kind, step=5)
+    told = kind.adversarial_loss(kind.discriminator, noise, output, CONFIG.adversarial, 5)
+    assert told.item() == pytest.approx(output.report["adversarial"].item(), rel=1e-5)
+    fake = output.fake.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(
-        kind.told(kind.discriminator, noise, replace(half, fake=fake), CONFIG.game, 5), fake
+        kind.adversarial_loss(kind.discriminator, noise, replace(output, fake=fake), CONFIG.adversarial, 5), fake
     )
     assert gradient.abs().max() > 0
 
 
 def test_a_generator_of_one_picture_is_found(trainer: Any, tmp_path: Path) -> None:
     monitor = MonitorConfig(warmup=0, settle=1, settle_steps=0, actions=())
-    made = trainer(tmp_path, phases=[{"steps": 8, "batch": 3}], look_every=1, monitor=monitor.model_dump())
-    made.kind.painter = lambda model: lambda style: torch.full((4, 3, 64, 64), 0.5)
+    made = trainer(tmp_path, phases=[{"steps": 8, "batch": 3}], probe_every=1, monitor=monitor.model_dump())
+    made.task.painter = lambda model: lambda style: torch.full((4, 3, 64, 64), 0.5)
     made.run(lambda told: None)
     assert "constant_output" in {finding.rule for finding in made.watch.monitor.all_findings}
 
 
 def test_watching_changes_nothing_in_training(unbroken: Any, trainer: Any, tmp_path: Path) -> None:
-    unseen = trainer(tmp_path, look_every=0)
+    unseen = trainer(tmp_path, probe_every=0)
     unseen.run(lambda told: None)
     assert same(state(unseen), unbroken[1])
     assert (unbroken[0] / "health.html").is_file()
 
 
-def test_samples_are_a_grid_of_fixed_z(kind: NoiseKind) -> None:
+def test_samples_are_a_grid_of_fixed_z(kind: NoiseTask) -> None:
     with torch.no_grad():
         rows, again = kind.samples(kind.model), kind.samples(kind.model)
     assert [len(row) for row in rows] == [8] * 8
@@ -249,8 +249,8 @@ def test_a_run_leaves_a_model_samples_and_a_log(unbroken: Any) -> None:
 def test_it_learns(trainer: Any, tmp_path: Path) -> None:
     """Paintings that are all but black: in a few steps the pictures are darker than those it began with."""
     dark = trainer(tmp_path, phases=[{"steps": 40, "batch": 4}], learning_rate=5e-3, discriminator_learning_rate=5e-3)
-    dark.kind.source.style = [picture // 16 for picture in dark.kind.source.style]
-    z = dark.kind._z(16, 9)
+    dark.task.source.style = [picture // 16 for picture in dark.task.source.style]
+    z = dark.task._z(16, 9)
     with torch.no_grad():
         before = dark.state.model(z).mean().item()
     for _ in range(40):
@@ -286,6 +286,6 @@ def test_other_paintings_are_refused_on_resuming(unbroken: Any, paintings: Folde
         other.resume()
 
 
-def test_no_step_is_given_the_samples_z(kind: NoiseKind) -> None:
+def test_no_step_is_given_the_samples_z(kind: NoiseTask) -> None:
     samples = kind._z(64, 1)
     assert not any(np.isin(drawn(kind, step).z.numpy(), samples.numpy()).all() for step in range(20))

@@ -14,7 +14,7 @@ def test_the_average_is_the_weighted_mean_of_what_was_seen() -> None:
     torch.manual_seed(0)
     module = nn.Linear(3, 2)
     ema = EMA(module, half_life=8)
-    ema.seen = 1000  # past the ramp
+    ema.pictures = 1000  # past the ramp
     history = [module.weight.detach().clone()]
     for _ in range(6):
         with torch.no_grad():
@@ -24,7 +24,7 @@ def test_the_average_is_the_weighted_mean_of_what_was_seen() -> None:
     decay = 0.5 ** (4 / 8)
     expected = decay**6 * history[0] + sum((1 - decay) * decay ** (6 - i) * history[i] for i in range(1, 7))
     assert torch.allclose(ema.values["weight"], expected, atol=1e-6)
-    assert ema.seen == 1024
+    assert ema.pictures == 1024
 
 
 def test_the_average_begins_with_a_short_memory() -> None:

@@ -35,14 +35,14 @@ def paintings() -> Any:
 
 
 def test_photos_as_they_are_differ_as_photos_do(vgg: VGG19, photos: Any, paintings: Any) -> None:
-    got = Probes(vgg, photos=photos, paintings=paintings, styles=2).look(lambda style: photos)
+    got = Probes(vgg, photos=photos, paintings=paintings, styles=2).measure(lambda style: photos)
     for name in ("diversity", "response", "rank", "dependence", "recognition"):
         assert got[name] == pytest.approx(1, abs=1e-4)
     assert got["change"] == got["style_sensitivity"] == got["colour_inversion"] == got["broken"] == 0
 
 
 def test_paintings_under_every_photo_are_as_far_as_paintings_are(vgg: VGG19, photos: Any, paintings: Any) -> None:
-    got = Probes(vgg, photos=photos, paintings=paintings, styles=3).look(lambda k: paintings[k].expand_as(photos))
+    got = Probes(vgg, photos=photos, paintings=paintings, styles=3).measure(lambda k: paintings[k].expand_as(photos))
     assert got["style_sensitivity"] == pytest.approx(1, abs=1e-4)
     assert got["change"] == pytest.approx(1, abs=1e-4)
     assert got["diversity"] == got["response"] == got["dependence"] == 0
@@ -51,7 +51,7 @@ def test_paintings_under_every_photo_are_as_far_as_paintings_are(vgg: VGG19, pho
 
 
 def test_half_the_contrast_is_half_the_response(vgg: VGG19, photos: Any, paintings: Any) -> None:
-    got = Probes(vgg, photos=photos, paintings=paintings).look(lambda style: 0.5 * photos + 0.25)
+    got = Probes(vgg, photos=photos, paintings=paintings).measure(lambda style: 0.5 * photos + 0.25)
     assert got["response"] == pytest.approx(0.5, abs=1e-4)
     assert 0.3 < got["diversity"] < 0.9
     assert got["recognition"] == 1
@@ -59,7 +59,7 @@ def test_half_the_contrast_is_half_the_response(vgg: VGG19, photos: Any, paintin
 
 def test_outputs_of_the_wrong_photos_are_not_recognised(vgg: VGG19, photos: Any, paintings: Any) -> None:
     probes = Probes(vgg, photos=photos, paintings=paintings)
-    right, wrong = probes.look(lambda style: photos), probes.look(lambda style: photos.roll(1, 0))
+    right, wrong = probes.measure(lambda style: photos), probes.measure(lambda style: photos.roll(1, 0))
     assert wrong["recognition"] < 0.7
     assert wrong["dependence"] < right["dependence"] - 0.5
     assert wrong["diversity"] == pytest.approx(right["diversity"])  # as many different pictures
@@ -70,7 +70,7 @@ def test_rank_is_of_things_and_not_of_grain(vgg: VGG19, photos: Any) -> None:
     grey = torch.full_like(photos, 0.5)
     noise = 1e-4 * torch.randn(photos.shape, generator=torch.Generator().manual_seed(0))
     constant, nearly, one = (
-        probes.look(lambda style, x=x: x)["rank"]  # type: ignore[misc]
+        probes.measure(lambda style, x=x: x)["rank"]  # type: ignore[misc]
         for x in (grey, grey + noise, photos[:1] + 0 * photos)
     )
     assert nearly == pytest.approx(constant, rel=0.01)
@@ -85,7 +85,7 @@ def test_each_kind_of_gan_has_the_signals_that_apply_to_it(vgg: VGG19, photos: A
         "photos alone": Probes(vgg, photos=photos),
         "noise": Probes(vgg, paintings=paintings),
     }
-    got = {name: set(probes.look(lambda style: pictures(4, 2, 5))) for name, probes in kinds.items()}
+    got = {name: set(probes.measure(lambda style: pictures(4, 2, 5))) for name, probes in kinds.items()}
     assert got["style"] == {name for name, signal in SIGNALS.items() if signal.group == "pictures"}
     assert got["style"] - got["collection"] == {"style_sensitivity"}
     assert got["collection"] == got["photos alone"]
@@ -95,16 +95,16 @@ def test_each_kind_of_gan_has_the_signals_that_apply_to_it(vgg: VGG19, photos: A
 def test_defects_that_the_paintings_have_are_not_the_generator_s(vgg: VGG19, photos: Any) -> None:
     grid = ((torch.arange(SIDE)[:, None] + torch.arange(SIDE)) % 2 - 0.5) * 0.3
     spoilt = (photos + grid).clamp(0, 1)
-    found = Probes(vgg, photos=photos, paintings=photos.flip(3)).look(lambda style: spoilt)["checkerboard"]
-    excused = Probes(vgg, photos=photos, paintings=spoilt.flip(3)).look(lambda style: spoilt)["checkerboard"]
+    found = Probes(vgg, photos=photos, paintings=photos.flip(3)).measure(lambda style: spoilt)["checkerboard"]
+    excused = Probes(vgg, photos=photos, paintings=spoilt.flip(3)).measure(lambda style: spoilt)["checkerboard"]
     assert found > 2
     assert excused < 0.5
 
 
-def test_the_side_at_which_the_eye_looks_hardly_matters(vgg: VGG19) -> None:
+def test_the_side_at_which_vgg_measures_hardly_matters(vgg: VGG19) -> None:
     large = torch.nn.functional.interpolate(pictures(8, 0, 3), scale_factor=4, mode="bicubic").clamp(0, 1)
     small = torch.nn.functional.interpolate(large, (64, 64), mode="area")
-    a, b = (Probes(vgg, photos=x[:4]).look(lambda style, x=x: x[4:]) for x in (large, small))  # type: ignore[misc]
+    a, b = (Probes(vgg, photos=x[:4]).measure(lambda style, x=x: x[4:]) for x in (large, small))  # type: ignore[misc]
     for name in ("diversity", "dependence", "recognition", "rank"):
         assert a[name] == pytest.approx(b[name], abs=0.02)
 
@@ -112,7 +112,7 @@ def test_the_side_at_which_the_eye_looks_hardly_matters(vgg: VGG19) -> None:
 def test_looking_is_the_same_every_time_and_needs_no_gradient(vgg: VGG19, photos: Any, paintings: Any) -> None:
     probes = Probes(vgg, photos=photos, paintings=paintings)
     weight = torch.tensor(0.7, requires_grad=True)
-    first, second = (probes.look(lambda style: weight * photos) for _ in range(2))
+    first, second = (probes.measure(lambda style: weight * photos) for _ in range(2))
     assert first == second
     assert weight.grad is None
     assert all(type(value) is float for value in first.values())
@@ -122,7 +122,7 @@ def test_looking_is_the_same_every_time_and_needs_no_gradient(vgg: VGG19, photos
 def test_what_is_no_number_is_told_and_nothing_else(vgg: VGG19, photos: Any, bad: float) -> None:
     spoilt = photos.clone()
     spoilt[0, 0, :24] = bad
-    assert Probes(vgg, photos=photos).look(lambda style: spoilt) == {"broken": pytest.approx(1 / 24)}
+    assert Probes(vgg, photos=photos).measure(lambda style: spoilt) == {"broken": pytest.approx(1 / 24)}
 
 
 def test_probes_that_cannot_be_compared_are_refused(vgg: VGG19, photos: Any, paintings: Any) -> None:
@@ -133,9 +133,9 @@ def test_probes_that_cannot_be_compared_are_refused(vgg: VGG19, photos: Any, pai
     with pytest.raises(UsageError, match="one size"):
         Probes(vgg, photos=photos, paintings=paintings[..., :40])
     with pytest.raises(UsageError, match=r"gave \(3, 3, 48, 48\) for photos \(4, 3, 48, 48\)"):
-        Probes(vgg, photos=photos).look(lambda style: photos[:3])
+        Probes(vgg, photos=photos).measure(lambda style: photos[:3])
     with pytest.raises(UsageError, match="for probes of"):
-        Probes(vgg, paintings=paintings).look(lambda style: photos[..., :40])
+        Probes(vgg, paintings=paintings).measure(lambda style: photos[..., :40])
 
 
 def test_the_discriminator_s_signals_are_those_of_its_logits() -> None:

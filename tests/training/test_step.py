@@ -7,8 +7,8 @@ import torch
 
 from sfumato.data.batches import BatchSource
 from sfumato.data.folders import FolderReport
-from sfumato.losses.adversarial import OBJECTIVES
-from sfumato.losses.config import Game, LossWeights
+from sfumato.losses.adversarial import GAN_LOSSES
+from sfumato.losses.config import AdversarialConfig, LossWeights
 from sfumato.losses.contrastive import style_contrast
 from sfumato.losses.perceptual import (
     CONTENT_LAYER,
@@ -54,37 +54,39 @@ def step(
     parts: Any,
     *,
     adversarial: bool = True,
-    identity: int = 2,
+    identity_samples: int = 2,
     weights: Any = None,
-    game: Any = None,
+    config: Any = None,
     key: Any = KEY,
     **more: Any,
 ) -> Any:
     model, discriminator, *rest = parts
     opponent = discriminator if adversarial else None
-    return generator_step(model, opponent, *rest, weights or LossWeights(), identity, game or Game(), key, **more)  # type: ignore[call-arg]
+    return generator_step(
+        model, opponent, *rest, weights or LossWeights(), identity_samples, config or AdversarialConfig(), key, **more
+    )  # type: ignore[call-arg]
 
 
 def test_the_loss_is_the_weighted_sum_of_the_report(parts: Any) -> None:
-    half = step(parts)
+    result = step(parts)
     weights = LossWeights().model_dump()
     assert (
-        half.report.keys() == TERMS | {"identity", "consistency", "adversarial"} == {n for n in weights if weights[n]}
+        result.report.keys() == TERMS | {"identity", "consistency", "adversarial"} == {n for n in weights if weights[n]}
     )
-    assert float(half.loss.detach()) == pytest.approx(
-        sum(weights[n] * float(t) for n, t in half.report.items()), rel=1e-5
+    assert float(result.loss.detach()) == pytest.approx(
+        sum(weights[n] * float(t) for n, t in result.report.items()), rel=1e-5
     )
-    assert not any(t.requires_grad for t in half.report.values())
-    assert not half.fake.requires_grad
-    assert not half.code.requires_grad
+    assert not any(t.requires_grad for t in result.report.values())
+    assert not result.fake.requires_grad
+    assert not result.code.requires_grad
 
 
 def test_terms_are_left_out_with_what_they_need(parts: Any) -> None:
     assert "adversarial" not in step(parts, adversarial=False).report
-    assert "identity" not in step(parts, identity=0).report
+    assert "identity" not in step(parts, identity_samples=0).report
     model, discriminator, vgg, batch, *rest = parts
     without = batch.__class__(
-        **{**batch.__dict__, "large": batch.large[:0], "boxes": batch.boxes[:0], "large_count": 0}
+        **{**batch.__dict__, "zoomed": batch.zoomed[:0], "boxes": batch.boxes[:0], "zoom_count": 0}
     )
     assert "consistency" not in step((model, discriminator, vgg, without, *rest)).report
 
@@ -92,20 +94,20 @@ def test_terms_are_left_out_with_what_they_need(parts: Any) -> None:
 def test_terms_are_those_of_the_picture_that_was_painted(parts: Any) -> None:
     model, discriminator, vgg, batch, described, content, style = parts
     discriminator.eval()  # training would move spectral norm's vectors between the two looks
-    half = step(parts)
-    features = vgg(alternate_views(half.fake))
+    result = step(parts)
+    features = vgg(alternate_views(result.fake))
     model.requires_grad_(False)
     discriminator.requires_grad_(False)
     expected = {
         "content": content_loss(features[CONTENT_LAYER], content),
         "statistics": statistics_loss(style_target(features), style),
-        "total_variation": total_variation_loss(half.fake),
-        "adversarial": OBJECTIVES["hinge"].generator(discriminator(half.fake, half.code)),
-        "leak": model.generator.measure(batch.thumbnail, half.code)[:, GATES].square().mean(),
+        "total_variation": total_variation_loss(result.fake),
+        "adversarial": GAN_LOSSES["hinge"].generator(discriminator(result.fake, result.code)),
+        "leak": model.generator.measure(batch.thumbnail, result.code)[:, GATES].square().mean(),
     }
     for name, value in expected.items():
-        assert float(half.report[name]) == pytest.approx(float(value), rel=1e-4), name
-    assert torch.allclose(half.code, model.style_encoder.code(described))
+        assert float(result.report[name]) == pytest.approx(float(value), rel=1e-4), name
+    assert torch.allclose(result.code, model.style_encoder.code(described))
 
 
 def test_terms_with_a_weight_of_their_own_are_those_of_crop_and_patch(parts: Any) -> None:
@@ -113,36 +115,36 @@ def test_terms_with_a_weight_of_their_own_are_those_of_crop_and_patch(parts: Any
     only = {"adversarial": False, "identity": 0}
     free = {"content_raw": 1, "laplacian": 1, "sliced": 1, "style_contrast": 1}
     weights = LossWeights(**free)
-    half = step(parts, weights=weights, key=(0, 5), **only)  # type: ignore[arg-type]
-    assert half.report.keys() - step(parts, **only).report.keys() == free.keys()  # type: ignore[arg-type]
-    features, crop, patch = (vgg(alternate_views(x)) for x in (half.fake, batch.crop, batch.patch))
+    result = step(parts, weights=weights, key=(0, 5), **only)  # type: ignore[arg-type]
+    assert result.report.keys() - step(parts, **only).report.keys() == free.keys()  # type: ignore[arg-type]
+    features, crop, patch = (vgg(alternate_views(x)) for x in (result.fake, batch.crop, batch.patch))
     expected = {
         "content_raw": raw_content_loss(features[CONTENT_LAYER], crop[CONTENT_LAYER]),
-        "laplacian": laplacian_loss(half.fake, batch.crop),
+        "laplacian": laplacian_loss(result.fake, batch.crop),
         "sliced": sliced_loss(features, patch, 0, 5),
-        "style_contrast": style_contrast(model.style_encoder(half.fake), half.code).detach(),
+        "style_contrast": style_contrast(model.style_encoder(result.fake), result.code).detach(),
     }
     for name, value in expected.items():
-        assert float(half.report[name]) == pytest.approx(float(value), rel=1e-4), name
-    assert float(step(parts, weights=weights, key=(0, 6), **only).report["sliced"]) != float(half.report["sliced"])  # type: ignore[arg-type]
+        assert float(result.report[name]) == pytest.approx(float(value), rel=1e-4), name
+    assert float(step(parts, weights=weights, key=(0, 6), **only).report["sliced"]) != float(result.report["sliced"])  # type: ignore[arg-type]
     bare = LossWeights(**dict.fromkeys(LossWeights().model_dump(), 0.0) | free)
     step(parts, weights=bare, **only).loss.backward()  # type: ignore[arg-type]
     assert model.generator.paint.conv.weight.grad.abs().max() > 0
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_game_is_played_by_both_halves(parts: Any, name: Any) -> None:
-    game = OBJECTIVES[name]
+@pytest.mark.parametrize("name", GAN_LOSSES)
+def test_every_gan_loss_is_used_by_both_networks(parts: Any, name: Any) -> None:
+    gan_loss = GAN_LOSSES[name]
     _, discriminator, _, batch, *_ = parts
     discriminator.eval()
-    half = step(parts, identity=0, game=Game(objective=name))
+    result = step(parts, identity_samples=0, config=AdversarialConfig(gan_loss=name))
     with torch.no_grad():
-        fake, real = (discriminator(x, half.code) for x in (half.fake, batch.patch))
-        wrong = discriminator(batch.patch, half.code.roll(1, 0))  # these paintings are two
-    assert float(half.report["adversarial"]) == pytest.approx(float(game.generator(fake, real)), rel=1e-4)
-    loss, report = discriminator_step(discriminator, batch, half, Game(objective=name), KEY)
-    assert float(loss.detach()) == pytest.approx(float(game.discriminator(real, fake, wrong)), rel=1e-4)
-    assert float(report["d_accuracy"]) == float(game.accuracy(real, fake))
+        fake, real = (discriminator(x, result.code) for x in (result.fake, batch.patch))
+        wrong = discriminator(batch.patch, result.code.roll(1, 0))  # these paintings are two
+    assert float(result.report["adversarial"]) == pytest.approx(float(gan_loss.generator(fake, real)), rel=1e-4)
+    loss, report = discriminator_step(discriminator, batch, result, AdversarialConfig(gan_loss=name), KEY)
+    assert float(loss.detach()) == pytest.approx(float(gan_loss.discriminator(real, fake, wrong)), rel=1e-4)
+    assert float(report["d_accuracy"]) == float(gan_loss.accuracy(real, fake))
 
 
 @pytest.mark.parametrize("identity", [1, 2, 3])
@@ -153,9 +155,9 @@ def test_identity_is_that_of_photos_and_paintings_under_their_own_codes(parts: A
     pairs += [(batch.style[i : i + 1], batch.patch[i : i + 1]) for i in range(identity - photos)]
     losses = []
     for thumbnail, crop in pairs:
-        affines = model.generator.measure(thumbnail, model.style_encoder(thumbnail))
-        losses.append(identity_loss(model.generator(crop, affines), crop).detach())
-    assert float(step(parts, identity=identity).report["identity"]) == pytest.approx(
+        norm_params = model.generator.measure(thumbnail, model.style_encoder(thumbnail))
+        losses.append(identity_loss(model.generator(crop, norm_params), crop).detach())
+    assert float(step(parts, identity_samples=identity).report["identity"]) == pytest.approx(
         float(sum(losses)) / identity, rel=1e-3
     )
 
@@ -174,10 +176,10 @@ def test_gradients_reach_every_parameter_and_no_frozen_one(parts: Any) -> None:
     assert all(p.grad is None for p in (*vgg.parameters(), *discriminator.parameters()))
 
 
-def test_the_discriminator_s_half_leaves_the_generator_alone(parts: Any) -> None:
+def test_the_discriminator_s_step_leaves_the_generator_alone(parts: Any) -> None:
     model, discriminator, _, batch, *_ = parts
-    half = step(parts)
-    loss, report = discriminator_step(discriminator, batch, half, Game(), KEY)
+    result = step(parts)
+    loss, report = discriminator_step(discriminator, batch, result, AdversarialConfig(), KEY)
     loss.backward()
     assert all(p.grad is None for p in model.parameters())
     assert all(p.grad is not None for p in discriminator.parameters())
@@ -189,11 +191,11 @@ def test_the_discriminator_s_half_leaves_the_generator_alone(parts: Any) -> None
 def test_the_discriminator_learns_to_tell_and_to_read_the_code(parts: Any) -> None:
     """A few steps on one batch: paintings up, outputs down, and paintings under a wrong code below their own."""
     _, discriminator, _, batch, *_ = parts
-    half = step(parts)
+    result = step(parts)
     optimizer = torch.optim.Adam(discriminator.parameters(), 5e-3, betas=(0.0, 0.99))
     losses = []
     for _ in range(60):
-        loss, report = discriminator_step(discriminator, batch, half, Game(), KEY)
+        loss, report = discriminator_step(discriminator, batch, result, AdversarialConfig(), KEY)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -202,7 +204,7 @@ def test_the_discriminator_learns_to_tell_and_to_read_the_code(parts: Any) -> No
     assert report["d_accuracy"] > 0.7
     discriminator.eval()
     with torch.no_grad():
-        right, wrong = (discriminator(batch.patch, code)[0].mean() for code in (half.code, half.code.roll(1, 0)))
+        right, wrong = (discriminator(batch.patch, code)[0].mean() for code in (result.code, result.code.roll(1, 0)))
     assert right > wrong
 
 
@@ -211,9 +213,9 @@ def test_the_loss_falls_on_one_batch(parts: Any) -> None:
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)
     losses = []
     for _ in range(12):
-        half = step(parts, adversarial=False)
+        result = step(parts, adversarial=False)
         optimizer.zero_grad()
-        half.loss.backward()
+        result.loss.backward()
         optimizer.step()
-        losses.append(float(half.loss.detach()))
+        losses.append(float(result.loss.detach()))
     assert max(losses[-3:]) < 0.9 * losses[0]

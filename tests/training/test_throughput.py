@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from sfumato.training.loop import Trainer
-from sfumato.training.throughput import ADVICE, Ticks, throughput
+from sfumato.training.throughput import ADVICE, StepTimer, throughput
 
 
-def ticks(**seconds: Any) -> Any:
-    made = Ticks()
+def timer(**seconds: Any) -> Any:
+    made = StepTimer()
     made.seconds.update(seconds)
     made.all_seconds.update(seconds)
     return made
@@ -21,12 +21,12 @@ def ticks(**seconds: Any) -> Any:
 def test_laps_add_up_and_shares_start_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
     now = iter([0.0, 1.0, 1.5, 3.0, 4.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(now))
-    made = Ticks(last=next(now))
+    made = StepTimer(last=next(now))
     for name in ("data", "generator", "data"):
-        made.lap(name)
+        made.record(name)
     assert made.shares() == {"data": pytest.approx(2.5 / 3, abs=1e-3), "generator": pytest.approx(0.5 / 3, abs=1e-3)}
     assert made.shares() == {}
-    made.lap("generator")
+    made.record("generator")
     assert made.all_seconds == {"data": 2.5, "generator": 1.5}
 
 
@@ -41,7 +41,7 @@ def test_laps_add_up_and_shares_start_afresh(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_what_holds_a_run_up_is_named(seconds: Any, bottleneck: str) -> None:
-    found = throughput(ticks(**seconds), 40)
+    found = throughput(timer(**seconds), 40)
     assert found.pictures_per_second == pytest.approx(40 / sum(seconds.values()))
     assert found.bottleneck == bottleneck
     first, second = found.lines()
@@ -52,8 +52,8 @@ def test_what_holds_a_run_up_is_named(seconds: Any, bottleneck: str) -> None:
 
 
 def test_without_steps_there_is_nothing_to_say() -> None:
-    assert throughput(ticks(), 4) is None
-    assert throughput(ticks(data=1), 0) is None
+    assert throughput(timer(), 4) is None
+    assert throughput(timer(data=1), 0) is None
 
 
 def test_a_run_says_where_its_time_went(trainer: Callable[..., Trainer], tmp_path: Path) -> None:

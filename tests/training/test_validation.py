@@ -16,7 +16,7 @@ from sfumato.losses.config import LossWeights
 from sfumato.networks.model import StyleTransferModel
 from sfumato.networks.perceptual import VGG19
 from sfumato.quality.similarity import content_distance
-from sfumato.quality.style import StyleStatistics, luma_view, spread, statistics_distance, texture_distance
+from sfumato.quality.style import StyleStatistics, luma_view, mean_distances, statistics_distance, texture_distance
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.state import BEST, best_checkpoint
 from sfumato.training.validation import (
@@ -36,7 +36,7 @@ def settings(**changes: Any) -> TrainConfig:
     return TrainConfig(phases=PHASES, **changes)
 
 
-def figures(content: float = 1.0, style: float = 0.3, texture: float = 0.5) -> Any:
+def values(content: float = 1.0, style: float = 0.3, texture: float = 0.5) -> Any:
     return {"content": content, "style": style, "texture": texture}
 
 
@@ -44,15 +44,15 @@ def course(scores: Any, config: Any, *, first: int = 11, key: str = "k") -> Any:
     """Records after judgements with these scores, one a step from step `first` on."""
     record, records = Record(), []
     for step, value in enumerate(scores, first):
-        record = decide(record, key, step, figures(content=0.0, style=value, texture=0.0), config)
+        record = decide(record, key, step, values(content=0.0, style=value, texture=0.0), config)
         records.append(record)
     return records
 
 
 def test_the_score_is_style_and_texture_and_what_content_has_too_much() -> None:
-    assert score(figures(), 0.0, 0.5) == pytest.approx(0.3 + 0.5 + 0.5)
-    assert score(figures(), 0.8, 0.5) == pytest.approx(0.3 + 0.5 + 0.5 * 0.2)
-    assert score(figures(), 1.2, 0.5) == pytest.approx(0.8)  # keeping more than was asked for is worth nothing
+    assert score(values(), 0.0, 0.5) == pytest.approx(0.3 + 0.5 + 0.5)
+    assert score(values(), 0.8, 0.5) == pytest.approx(0.3 + 0.5 + 0.5 * 0.2)
+    assert score(values(), 1.2, 0.5) == pytest.approx(0.8)  # keeping more than was asked for is worth nothing
 
 
 def test_pairs_differ_and_use_every_picture_as_evenly_as_can_be() -> None:
@@ -94,9 +94,9 @@ def test_patience_is_for_the_last_phase() -> None:
     assert [record.stale for record in records] == [0, 0, 1, 2, 3]
     assert [bool(reason_to_stop(record, config)) for record in records] == [False] * 3 + [True] * 2
     assert not any(reason_to_stop(record, settings(patience=0)) for record in records)
-    said = reason_to_stop(records[-1], config)
-    assert "3 validations" in said
-    assert "1.000, at step 19" in said
+    message = reason_to_stop(records[-1], config)
+    assert "3 validations" in message
+    assert "1.000, at step 19" in message
 
 
 def test_where_the_discriminator_joins_the_best_begins_anew() -> None:
@@ -109,9 +109,9 @@ def test_scores_that_cannot_be_compared_are_forgotten(other: Any) -> None:
     *_, before = course([0.5, 0.6, 0.7], settings(), first=21)
     assert (before.best.step, before.stale) == (21, 2)
     key, changes = other.get("key", "k"), {k: v for k, v in other.items() if k != "key"}
-    after = decide(before, key, 24, figures(), settings(**changes))
+    after = decide(before, key, 24, values(), settings(**changes))
     assert (after.best.step, after.stale) == (24, 0)
-    assert decide(before, "k", 24, figures(), settings()).best.step == 21
+    assert decide(before, "k", 24, values(), settings()).best.step == 21
 
 
 def test_a_record_survives_the_file_that_it_is_kept_in() -> None:
@@ -121,23 +121,23 @@ def test_a_record_survives_the_file_that_it_is_kept_in() -> None:
 
 
 def test_a_best_checkpoint_of_an_absurd_step_is_none_that_lies_there(tmp_path: Path) -> None:
-    (tmp_path / BEST).write_text(json.dumps({"step": 10**400, "score": 1.0, "figures": {}}))
+    (tmp_path / BEST).write_text(json.dumps({"step": 10**400, "score": 1.0, "values": {}}))
     assert best_checkpoint(tmp_path) is None
 
 
 def test_the_content_weight_is_the_controller_s_only_where_a_target_is_set() -> None:
     config = settings(content_target=0.5, weights=LossWeights(content=0.1).model_dump())
-    record = decide(Record(), "k", 21, figures(content=1.0), config)
+    record = decide(Record(), "k", 21, values(content=1.0), config)
     assert record.content_weight == pytest.approx(0.1 * np.exp(0.5))
     assert loss_weights(Record(), config) == config.weights
     assert loss_weights(record, config).content == record.content_weight
     assert loss_weights(record, config).gram == config.weights.gram
-    again = decide(record, "k", 22, figures(content=1.0), config)
+    again = decide(record, "k", 22, values(content=1.0), config)
     assert again.content_weight == pytest.approx(0.1 * np.exp(1.0))
     # Taken away, the config's counts again, and a later target begins with it.
     without = config.model_copy(update={"content_target": 0.0})
     assert loss_weights(again, without).content == 0.1
-    assert decide(again, "k", 23, figures(), without).content_weight is None
+    assert decide(again, "k", 23, values(), without).content_weight is None
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def test_the_figures_are_those_of_the_measures_on_what_the_model_paints(
         return StyleStatistics.of("vgg19", seen(x), seen(luma_view(x)))
 
     styles = {j: statistics(small[1][j]) for j in {j for _, j in judge.pairs}}
-    scale, texture_scale = spread(list(styles.values()))
+    scale, texture_scale = mean_distances(list(styles.values()))
     rows = []
     for i, j in judge.pairs:
         x, style = torch.from_numpy(small[0][i]), torch.from_numpy(paintings[j])
@@ -181,9 +181,9 @@ def test_the_figures_are_those_of_the_measures_on_what_the_model_paints(
             )
         )
     assert len({j for _, j in judge.pairs}) == 4
-    got = judge.judge(model)
+    got = judge.measure(model)
     assert [got[name] for name in ("content", "style", "texture")] == pytest.approx(np.mean(rows, 0), rel=1e-4)
-    assert judge.judge(model, pairs=1)["content"] == pytest.approx(rows[0][0], rel=1e-4)
+    assert judge.measure(model, pairs=1)["content"] == pytest.approx(rows[0][0], rel=1e-4)
 
 
 def test_judging_is_the_same_every_time_and_leaves_no_trace(
@@ -191,8 +191,8 @@ def test_judging_is_the_same_every_time_and_leaves_no_trace(
 ) -> None:
     before, random = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
     judge = validator(vgg, apart)
-    first = judge.judge(model)
-    assert judge.judge(model) == first == validator(vgg, apart).judge(model)
+    first = judge.measure(model)
+    assert judge.measure(model) == first == validator(vgg, apart).measure(model)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
     assert all(p.grad is None for p in model.parameters())
@@ -203,20 +203,20 @@ def test_another_model_has_other_figures(
 ) -> None:
     torch.manual_seed(4)
     judge = validator(vgg, apart)
-    assert judge.judge(StyleTransferModel(config.model).eval()) != judge.judge(model)
+    assert judge.measure(StyleTransferModel(config.model).eval()) != judge.measure(model)
 
 
-def test_the_key_is_that_of_the_pairs_the_side_and_the_eye(
+def test_the_key_is_that_of_the_pairs_the_side_and_vgg(
     vgg: VGG19, apart: tuple[FolderReport, FolderReport], config: TrainConfig
 ) -> None:
     key = validator(vgg, apart).key
     photos, paintings = (FolderReport(report.folder, report.pictures[::-1]) for report in apart)
     assert validator(vgg, (photos, paintings)).key == key
-    eye = vgg.__class__(
+    other_vgg = vgg.__class__(
         {f"{n}.{k}": v + 1 for n, c in vgg.convs.items() for k, v in c.state_dict().items()}, vgg.layers
     )
     others = [validator(vgg, apart, seed=1), validator(vgg, apart, side=48), validator(vgg, apart, count=4)]
-    assert key not in {other.key for other in (*others, validator(eye, apart))}
+    assert key not in {other.key for other in (*others, validator(other_vgg, apart))}
 
 
 def test_the_middle_square_of_a_photo_is_judged(
@@ -227,7 +227,7 @@ def test_the_middle_square_of_a_photo_is_judged(
     square = photos.pictures[0]
     wide = np.pad(square.pixels, ((0, 0), (0, 0), (10, 10)))
     both = [FolderReport(photos.folder, [square.__class__(square.path, "", "0", p)]) for p in (square.pixels, wide)]
-    first, second = (validator(vgg, (one, paintings), count=2).judge(model) for one in both)
+    first, second = (validator(vgg, (one, paintings), count=2).measure(model) for one in both)
     assert first == second
 
 
@@ -237,7 +237,7 @@ def test_what_is_not_finite_is_told_as_it_is(
     broken = StyleTransferModel(config.model).eval()
     with torch.no_grad():
         broken.generator.paint.conv.weight.fill_(float("inf"))
-    assert not np.isfinite(list(validator(vgg, apart).judge(broken).values())).any()
+    assert not np.isfinite(list(validator(vgg, apart).measure(broken).values())).any()
 
 
 def test_one_painting_alone_has_no_spread_to_be_measured_by(

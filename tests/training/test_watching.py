@@ -17,8 +17,8 @@ from sfumato.training.loop import Trainer
 from sfumato.training.monitor import MonitorConfig
 from sfumato.training.state import checkpoints
 
-PHASES = ({"steps": 40, "batch": 2, "crop": 32, "large": 0, "thumbnails": [32], "adversarial": True},)
-WATCHED = {"phases": PHASES, "look_every": 2, "checkpoint_every": 4, "identity": 0, "sample_every": 1000}
+PHASES = ({"steps": 40, "batch": 2, "crop": 32, "zoom_crops": 0, "thumbnails": [32], "adversarial": True},)
+WATCHED = {"phases": PHASES, "probe_every": 2, "checkpoint_every": 4, "identity": 0, "sample_every": 1000}
 QUICK = MonitorConfig(warmup=0, settle=1, settle_steps=0)
 
 
@@ -28,12 +28,12 @@ def train(trainer: Any, out: Any, plant: Any = lambda trainer: None, steps: int 
     changes["phases"] = tuple({**phase, "steps": steps} for phase in changes["phases"])
     made = trainer(out, **changes)
     plant(made)
-    said = []
+    messages = []
     try:
-        made.run(lambda progress: said.extend(progress.said))
+        made.run(lambda progress: messages.extend(progress.messages))
     except TrainingError as error:
-        return made, [*said, str(error)]
-    return made, said
+        return made, [*messages, str(error)]
+    return made, messages
 
 
 def found(trainer: Any) -> Any:
@@ -57,8 +57,8 @@ def each_step(change: Any) -> Any:
 
 
 def test_a_healthy_run_raises_no_alarm_and_leaves_its_page(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
-    made, said = train(trainer, tmp_path, steps=12)
-    assert said == []
+    made, messages = train(trainer, tmp_path, steps=12)
+    assert messages == []
     assert found(made) == set()
     looks = read_history(tmp_path / "log.jsonl")
     assert [step for step, _ in looks] == list(range(1, 13))
@@ -70,14 +70,14 @@ def test_a_healthy_run_raises_no_alarm_and_leaves_its_page(trainer: Callable[...
 
 def test_watching_changes_nothing_in_training(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     seen, _ = train(trainer, tmp_path / "seen", steps=5)
-    unseen, _ = train(trainer, tmp_path / "unseen", steps=5, look_every=0, log_every=5)
+    unseen, _ = train(trainer, tmp_path / "unseen", steps=5, probe_every=0, log_every=5)
     for (name, one), (_, other) in zip(seen.state.tensors(), unseen.state.tensors(), strict=True):
         assert torch.equal(one, other), name
 
 
 def test_a_batch_that_is_not_finite_is_left_out(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     def plant(made: Any) -> None:
-        draw = made.kind.draw
+        draw = made.task.draw
 
         def drawn(step: Any, phase: Any, lap: Any) -> Any:
             task = draw(step, phase, lap)
@@ -85,11 +85,11 @@ def test_a_batch_that_is_not_finite_is_left_out(trainer: Callable[..., Trainer],
                 task.batch.crop[:] = float("nan")
             return task
 
-        made.kind.draw = drawn
+        made.task.draw = drawn
 
-    made, said = train(trainer, tmp_path, plant, steps=8)
+    made, messages = train(trainer, tmp_path, plant, steps=8)
     assert made.state.step == 8
-    assert "left out" in said[0]
+    assert "left out" in messages[0]
     assert all(tensor.isfinite().all() for _, tensor in made.state.tensors())
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "decision" in line] == [4]
@@ -99,12 +99,12 @@ def test_a_constant_generator_is_found_repaired_in_vain_and_given_up_with_a_verd
     trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
     def plant(made: Any) -> None:
-        made.kind.painter = lambda model: lambda style: torch.full_like(made.watch.probes.photos, 0.5)
+        made.task.painter = lambda model: lambda style: torch.full_like(made.watch.probes.photos, 0.5)
 
-    made, said = train(trainer, tmp_path, plant, monitor=QUICK)
+    made, messages = train(trainer, tmp_path, plant, monitor=QUICK)
     assert "constant_output" in found(made)
-    assert said[-1].startswith("Stopped at step")
-    assert "one picture for everything" in said[-1]
+    assert messages[-1].startswith("Stopped at step")
+    assert "one picture for everything" in messages[-1]
     assert "Stopped" in (tmp_path / "health.html").read_text()
     actions = [action for decision in made.watch.monitor.state.decisions for action in decision.actions]
     assert actions[-1] == "stop"
@@ -124,12 +124,12 @@ def test_a_dead_discriminator_is_found(trainer: Callable[..., Trainer], config: 
 
 def test_one_style_for_all_is_found(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     def plant(made: Any) -> None:
-        painter = made.kind.painter
-        made.kind.painter = lambda model: lambda style: painter(model)(0)
+        painter = made.task.painter
+        made.task.painter = lambda model: lambda style: painter(model)(0)
 
-    made, said = train(trainer, tmp_path, plant, steps=16, monitor=QUICK)
+    made, messages = train(trainer, tmp_path, plant, steps=16, monitor=QUICK)
     assert "one_style" in found(made)
-    assert "swapping the style" in said[0]
+    assert "swapping the style" in messages[0]
 
 
 def test_a_learning_rate_that_is_a_hundred_times_too_high_is_found_and_lowered(
@@ -146,23 +146,23 @@ def test_a_discriminator_that_wins_is_found(
     """The generator is deaf; the discriminator may learn as fast as it likes, and is shown white as paintings."""
 
     def plant(made: Any) -> None:
-        draw = made.kind.draw
+        draw = made.task.draw
 
         def drawn(step: Any, phase: Any, lap: Any) -> Any:
             task = draw(step, phase, lap)
             task.batch.patch.fill_(1)
             return task
 
-        made.kind.draw = drawn
+        made.task.draw = drawn
 
     free = {"discriminator_spectral": False, "discriminator_widths": (16, 16, 16), "discriminator_conditional": False}
     model = config.model.model_copy(update=free)
-    made, said = train(
+    made, messages = train(
         trainer, tmp_path, plant, steps=60, monitor=MonitorConfig(warmup=0, actions=()), model=model,
-        learning_rate=1e-9, discriminator_learning_rate=2e-3, game={"objective": "bce"}, look_every=0,
+        learning_rate=1e-9, discriminator_learning_rate=2e-3, adversarial={"gan_loss": "bce"}, probe_every=0,
     )  # fmt: skip
     assert "discriminator_wins" in found(made)
-    assert any("always right" in sentence for sentence in said)
+    assert any("always right" in sentence for sentence in messages)
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_a_discriminator_that_knows_its_few_paintings_is_found(
     model = config.model.model_copy(update={"discriminator_spectral": False, "discriminator_widths": (16, 16, 16)})
     made, _ = train(
         trainer, tmp_path, steps=120, monitor=MonitorConfig(actions=()), model=model, learning_rate=1e-9,
-        discriminator_learning_rate=5e-3, game={"objective": "nonsaturating"}, look_every=0,
+        discriminator_learning_rate=5e-3, adversarial={"gan_loss": "nonsaturating"}, probe_every=0,
     )  # fmt: skip
     assert found(made) & {"discriminator_wins", "overfitting"}  # the second hides behind the first
 
@@ -181,12 +181,12 @@ def test_a_discriminator_that_knows_its_few_paintings_is_found(
 def test_a_raise_of_the_penalty_begins_one(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
     made = trainer(tmp_path, **WATCHED)
     phase = made.config.phases[0]
-    assert made.stepper.game(phase, made.watch.monitor.effects) == made.config.game
+    assert made.stepper.adversarial_config(phase, made.watch.monitor.effects) == made.config.adversarial
     effects = made.watch.monitor.effects.model_copy(update={"gamma": 2.0, "augmentation": 0.2, "learning_rate": 0.5})
     made.watch.monitor.state = made.watch.monitor.state.model_copy(update={"effects": effects})
-    game = made.stepper.game(phase, effects)
-    assert game.r1 == pytest.approx(0.0002 * 32**2 / 2)
-    assert game.augment.p == pytest.approx(0.2)
+    adversarial = made.stepper.adversarial_config(phase, effects)
+    assert adversarial.r1 == pytest.approx(0.0002 * 32**2 / 2)
+    assert adversarial.augment.p == pytest.approx(0.2)
     made.step()
     (group,) = made.state.generator_optimizer.param_groups
     assert group["lr"] == pytest.approx(0.5 * made.config.learning_rate / 2)  # half of the first of two warm-up steps

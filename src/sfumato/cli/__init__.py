@@ -16,7 +16,7 @@ from sfumato import __version__
 from sfumato.cli import doctor, evaluate, explain, export, finish, imagine, personal, show, styles, stylize, train
 from sfumato.cli.output import prepare_streams, say, say_error, settle_streams
 from sfumato.errors import InputError, OutputError, SfumatoError, is_out_of_memory
-from sfumato.limits import kept_limits
+from sfumato.limits import restore_limits
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
@@ -29,7 +29,7 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with warnings.catch_warnings(), kept_limits():
+            with warnings.catch_warnings(), restore_limits():
                 warnings.filterwarnings("ignore", module=r"PIL\b")  # of damaged metadata, which the pixels do not need
                 return super().invoke(ctx)
         except SfumatoError as problem:
@@ -70,9 +70,9 @@ class _Commands(TyperGroup):
             if type(problem).__name__ == "NoArgsIsHelpError":
                 problem.show()
             else:
-                said = " ".join(problem.format_message().split()).rstrip(".").replace("Value error, ", "")
+                message = " ".join(problem.format_message().split()).rstrip(".").replace("Value error, ", "")
                 path = problem.ctx.command_path if getattr(problem, "ctx", None) else "sfumato"
-                say_error(f"{said}; see {path} --help")
+                say_error(f"{message}; see {path} --help")
             return int(problem.exit_code)
         except typer.Abort:
             return 1

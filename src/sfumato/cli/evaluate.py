@@ -105,7 +105,7 @@ def evaluate(
         methods = Methods.of_folders(request, {stylized.name or "stylized": stylized})
     else:
         methods = Methods.of_model(request, model, curve)
-    _judge(request, methods)
+    _evaluate(request, methods)
     return None
 
 
@@ -157,7 +157,7 @@ def compare(
     if blind is not None:
         write_blind_page(blind, all_methods, trials, question, seed)
     else:
-        _judge(request, all_methods)
+        _evaluate(request, all_methods)
 
 
 def _check_votes(named: list[Path]) -> None:
@@ -173,11 +173,11 @@ def _check_votes(named: list[Path]) -> None:
             )
 
 
-def _judge(request: Request, methods: Methods) -> None:
-    from sfumato.cli.progress import counted
+def _evaluate(request: Request, methods: Methods) -> None:
+    from sfumato.cli.progress import count_bar
     from sfumato.quality.anchors import ANCHORS
     from sfumato.quality.evaluation import to_json
-    from sfumato.quality.judge import Judge
+    from sfumato.quality.evaluator import Evaluator
     from sfumato.quality.pairs import pictures_in
     from sfumato.quality.report import write_report
 
@@ -189,26 +189,26 @@ def _judge(request: Request, methods: Methods) -> None:
     report = request.report
     if report is not None and os.path.lexists(report) and not os.path.isdir(report):
         raise OutputError(f"cannot write the report into {report}: it is not a folder; name one with --report")
-    judge = Judge(
+    evaluator = Evaluator(
         methods.pairs,
         request.suite.value,
         request.short,
-        report / "figures" if report else None,
+        report / "cache" if report else None,
         request.vgg,
         pictures_in(request.reference) if request.reference else None,
         request.inception,
         request.threads(),
     )
-    if judge.workers > 1:
+    if evaluator.workers > 1:
         import torch
 
         torch.set_num_threads(1)  # the pairs share the cores
     evaluations = []
-    with counted() as bar:
+    with count_bar() as bar:
         task = bar.add_task("judging", total=sum(len(method.pairs) for method in some.values()))
         for name, method in some.items():
             bar.update(task, description=name)
-            found = judge.judge(name, method.source, lambda: bar.advance(task), method.missing, method.pairs)
+            found = evaluator.evaluate(name, method.source, lambda: bar.advance(task), method.missing, method.pairs)
             evaluations.append(replace(found, strength=method.strength))
     if report is not None:
         write_report(report / "report.html", evaluations, [method.source for method in some.values()])
@@ -217,18 +217,18 @@ def _judge(request: Request, methods: Methods) -> None:
         say_json(to_json(evaluations), 1)
     else:
         print_evaluations(evaluations)
-    _tell_left_out(request)
+    _print_left_out(request)
     failed = dict.fromkeys(f"{each.method}: left out: {why}" for each in evaluations for why in each.failed)
-    for told in failed:
-        say_error(told)
+    for failure in failed:
+        say_error(failure)
     if failed:
         raise typer.Exit(InputError.exit_code)
 
 
-def _tell_left_out(request: Request) -> None:
+def _print_left_out(request: Request) -> None:
     """Name the files of both folders that were passed over, where the folders were taken whole."""
-    from sfumato.image import look_into, told
+    from sfumato.image import describe_left_out, scan_folder
 
     for folder in () if request.pairs else request.folders():
-        for line in told(look_into(folder, is_deep=False).left_out, 5):
+        for line in describe_left_out(scan_folder(folder, is_deep=False).left_out, 5):
             say(f"left out: {line}", err=True)

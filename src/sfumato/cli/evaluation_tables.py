@@ -10,7 +10,7 @@ from sfumato.cli.output import console, say
 if TYPE_CHECKING:
     from sfumato.cli.console import PlainConsole
     from sfumato.quality.evaluation import Evaluation
-    from sfumato.quality.features import Figure
+    from sfumato.quality.features import Estimate
 
 
 def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
@@ -42,21 +42,21 @@ def _print_whole(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> Non
     from sfumato.quality.measures import MEASURES
 
     table = Table("figure", *(each.method for each in evaluations))
-    for name in evaluations[0].rows[0].figures:
+    for name in evaluations[0].rows[0].values:
         cells = []
         for each in evaluations:
             if name in each.absolute:
                 cells.append("not relative")
                 continue
             found = each.interval(name)
-            spread = f" [{found.low:.3f}, {found.high:.3f}]" if found.low == found.low else ""
-            cells.append(f"{found.value:.3f}{spread}")
+            interval = f" [{found.low:.3f}, {found.high:.3f}]" if found.low == found.low else ""
+            cells.append(f"{found.value:.3f}{interval}")
         table.add_row(f"{name} {MEASURES[name].arrow}".rstrip(), *cells)
     screen.print(table)
     table = Table("as a set", *(each.method for each in evaluations))
-    for figure in evaluations[0].sets:
-        title = f"{figure.name.replace('_', ' ')} ({figure.backbone})"
-        table.add_row(title, *(_or_dash(each.figure_like(figure)) for each in evaluations))
+    for estimate in evaluations[0].sets:
+        title = f"{estimate.name.replace('_', ' ')} ({estimate.backbone})"
+        table.add_row(title, *(_or_dash(each.estimate_like(estimate)) for each in evaluations))
     screen.print(table)
 
 
@@ -67,14 +67,14 @@ def _print_short(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> Non
     from sfumato.quality.measures import MEASURES
 
     names = ("content", "style", "texture", "top1", "artefacts")
-    kid = next(figure for figure in evaluations[0].sets if figure.name == "kid")
+    kid = next(estimate for estimate in evaluations[0].sets if estimate.name == "kid")
     table = Table("method", *(f"{name} {MEASURES[name].arrow}" for name in names), "kid ↓")
     for each in evaluations:
         means = ["not relative" if name in each.absolute else f"{each.interval(name).value:.3f}" for name in names]
-        table.add_row(each.method, *means, _or_dash(each.figure_like(kid)))
+        table.add_row(each.method, *means, _or_dash(each.estimate_like(kid)))
     screen.print(table)
     screen.print("All figures, with intervals: --report or --json, or a wider window.", style="dim")
 
 
-def _or_dash(figure: Figure | None) -> str:
-    return "–" if figure is None or figure.value != figure.value else f"{figure.value:.3f}"
+def _or_dash(estimate: Estimate | None) -> str:
+    return "–" if estimate is None or estimate.value != estimate.value else f"{estimate.value:.3f}"

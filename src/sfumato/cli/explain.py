@@ -52,7 +52,7 @@ def explain(
     max_pixels: MaxPixels = None,
 ) -> None:
     """Explain how a picture came to look as it does."""
-    from sfumato.cli.progress import counted
+    from sfumato.cli.progress import count_bar
     from sfumato.inference import Stylizer
     from sfumato.inference.explain import explain as explained
     from sfumato.inference.explain_sheet import write_sheet
@@ -65,7 +65,7 @@ def explain(
     if recipe.quality != "draft":
         _origins(picture, photo, target, Stylizer(model), style or [], overwrite, as_json)
         return
-    with counted() as bar:
+    with count_bar() as bar:
         task = bar.add_task("explaining", total=None)
         found = explained(
             picture, photo, Stylizer(model), lambda done, total: bar.update(task, completed=done, total=total), own=True
@@ -147,10 +147,10 @@ def _text(picture: Path, found: Explanation) -> Iterator[str]:
             yield ""
             yield f"What each part of the style did{which}"
             yield from _parts(style)
-        if style.opinion is not None:
+        if style.discriminator is not None:
             yield ""
             yield f"What the discriminator thinks{which}"
-            yield from _opinion(style, recipe.model)
+            yield from _discriminator(style, recipe.model)
         if style.nearest:
             yield ""
             yield f"The nearest of the paintings that the model learnt from{which}"
@@ -170,12 +170,13 @@ def _change(change: Change) -> Iterator[str]:
     )
     yield "  (Steps of CIEDE2000: a difference of 1 is just seen, black and white are 100 apart.)"
     yield (
-        f"  Structure, the lines and marks, lost {change.structure_mean:.0%} of its likeness on average, and more than "
+        f"  Structure, the lines and strokes, lost {change.structure_mean:.0%} of its likeness on average, and more "
+        "than "
         f"half in {change.structure_area:.0%} of the picture."
     )
     yield (
         f"  Of all that changed, {change.colour_share:.0%} is colour and light over whole areas, and "
-        f"{change.structure_share:.0%} is lines and marks."
+        f"{change.structure_share:.0%} is lines and strokes."
     )
 
 
@@ -187,19 +188,21 @@ def _parts(style: StyleExplanation) -> Iterator[str]:
     for swap in style.swaps:
         bar = "#" * round(_BAR * swap.share)
         yield f"  {swap.part.label:18} {swap.share:4.0%}  {bar:{_BAR}} {swap.part.about}"
-    most = max(style.swaps, key=lambda swap: swap.share)
+    strongest = max(style.swaps, key=lambda swap: swap.share)
     yield (
-        f"  Most came of the {most.part.label}. Parts work together: taken out of the style it moves colours by "
-        f"{most.colour:.1f} steps,"
+        f"  Most came of the {strongest.part.label}. Parts work together: taken out of the style it moves colours by "
+        f"{strongest.colour:.1f} steps,"
     )
-    yield f"  and put alone into the photo by {most.alone:.1f}."
+    yield f"  and put alone into the photo by {strongest.alone:.1f}."
 
 
-def _opinion(style: StyleExplanation, model: str) -> Iterator[str]:
-    assert style.opinion is not None
-    photo = "" if style.opinion.photo is None else f", and the photo itself {style.opinion.photo:.0%}"
-    yield f"  It gives the picture a chance of {style.opinion.mean:.0%}, on average, to be a painting{photo}."
-    yield "  The discriminator is the network that judged in training. This is its opinion, and no measure of quality."
+def _discriminator(style: StyleExplanation, model: str) -> Iterator[str]:
+    assert style.discriminator is not None
+    photo = "" if style.discriminator.photo is None else f", and the photo itself {style.discriminator.photo:.0%}"
+    yield f"  It gives the picture a chance of {style.discriminator.mean:.0%}, on average, to be a painting{photo}."
+    yield (
+        "  The discriminator is the network that judged in training. This is its judgement, and no measure of quality."
+    )
     if model in _KNOWN:
         yield f"  {_KNOWN[model]}"
 

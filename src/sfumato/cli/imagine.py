@@ -14,8 +14,8 @@ from sfumato.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from sfumato.inference.imagine import Imaginer
 
-MOST = 10_000  # pictures at once
-MOST_FRAMES = 2_000  # they are held in memory
+MAX_PICTURES = 10_000  # pictures at once
+MAX_FRAMES = 2_000  # they are held in memory
 
 
 def imagine(
@@ -58,23 +58,23 @@ def imagine(
     from sfumato.inference.options import MAX_SEED
 
     count = (16 if walk is None else 2) if count is None else count
-    check_range(count, 1, MOST, "--count")
+    check_range(count, 1, MAX_PICTURES, "--count")
     check_range(seed, 0, MAX_SEED, "--seed")
     check_range(index, 0, MAX_SEED, "--index")
     check_range(truncation, 0.0, 1.0, "--truncation")
     if threads is not None:
         check_range(threads, 1, 10_000, "--threads")
     if walk is not None:
-        check_range(walk, 1, MOST_FRAMES, "--walk")
+        check_range(walk, 1, MAX_FRAMES, "--walk")
         if count < 2:
             raise UsageError("a walk goes from one picture to another; give --count 2 or more")
-        check_range(count * walk, 2, MOST_FRAMES, "--count times --walk, the number of frames,")
+        check_range(count * walk, 2, MAX_FRAMES, "--count times --walk, the number of frames,")
     targets = _targets(out, index, count, walk)
     if not overwrite and (there := [target for target in targets if os.path.exists(target)]):
         raise OutputError(f"{there[0]} is there already; add --overwrite to replace it, or give another -o")
     imaginer, began = Imaginer(model, threads, device), perf_counter()
-    said = _make(imaginer, targets, count, seed, index, truncation, walk, overwrite)
-    say(f"{out}  {said} of {imaginer.side} x {imaginer.side}  {perf_counter() - began:.2f} s")
+    message = _make(imaginer, targets, count, seed, index, truncation, walk, overwrite)
+    say(f"{out}  {message} of {imaginer.side} x {imaginer.side}  {perf_counter() - began:.2f} s")
 
 
 def _targets(out: str, index: int, count: int, walk: int | None) -> list[Path]:

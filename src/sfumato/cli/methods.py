@@ -13,7 +13,7 @@ from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
     from sfumato.image import Picture
-    from sfumato.quality.judge import Source
+    from sfumato.quality.evaluator import OutputProvider
     from sfumato.quality.pairs import Pair
 
 #: Strengths of a model's curve, besides its full one.
@@ -75,7 +75,7 @@ class Method:
     """One thing to judge: its pairs, where their pictures come from, and how many of those asked for are missing."""
 
     pairs: Sequence[Pair]
-    source: Source
+    source: OutputProvider
     missing: int = 0
     strength: float | None = None
 
@@ -115,19 +115,19 @@ def _pairs(request: Request, stylized: Path | None) -> list[Pair]:
     return read_pairs(request.pairs, content, style) if request.pairs else pairs_of(content, style, stylized)
 
 
-def _of_files(files: dict[Pair, Path]) -> Source:
+def _of_files(files: dict[Pair, Path]) -> OutputProvider:
     from sfumato.image import picture_digest, read_image
-    from sfumato.quality.judge import Source
+    from sfumato.quality.evaluator import OutputProvider
 
-    return Source(lambda pair: read_image(files[pair]), lambda pair: picture_digest(files[pair]))
+    return OutputProvider(lambda pair: read_image(files[pair]), lambda pair: picture_digest(files[pair]))
 
 
-def _of_model(model: Path | None, strength: float, threads: int | None) -> Source:
+def _of_model(model: Path | None, strength: float, threads: int | None) -> OutputProvider:
     from functools import cache
 
     from sfumato.image import thumbnail
     from sfumato.inference import Style, Stylizer
-    from sfumato.quality.judge import Source
+    from sfumato.quality.evaluator import OutputProvider
 
     stylizer = Stylizer(None if model == Path("shipped") else model, threads)
 
@@ -135,22 +135,22 @@ def _of_model(model: Path | None, strength: float, threads: int | None) -> Sourc
     def style_of(path: Path) -> Style:
         return Style.from_image(path, stylizer=stylizer)
 
-    def opinion(picture: Picture, style: Path) -> float:
+    def mean_logit(picture: Picture, style: Path) -> float:
         small = thumbnail(picture, 256)
-        return float(stylizer.opinion(small, style_of(style).code).mean())
+        return float(stylizer.discriminator_logits(small, style_of(style).code).mean())
 
-    return Source(
+    return OutputProvider(
         lambda pair: stylizer(pair.content, style_of(pair.style), strength),
         lambda pair: f"{stylizer.card.digest} {stylizer.networks.digest} {strength}",
-        opinion if "discriminator.onnx" in stylizer.card.files else None,
+        mean_logit if "discriminator.onnx" in stylizer.card.files else None,
     )
 
 
-def of_anchor(name: str) -> Source:
+def of_anchor(name: str) -> OutputProvider:
     from sfumato.image import read_image
     from sfumato.quality.anchors import ANCHORS
-    from sfumato.quality.judge import Source
+    from sfumato.quality.evaluator import OutputProvider
 
-    return Source(
+    return OutputProvider(
         lambda pair: ANCHORS[name](read_image(pair.content), read_image(pair.style)), lambda pair: f"anchor {name}"
     )

@@ -29,7 +29,7 @@ def print_cost(model: Path, as_json: bool) -> None:
         height, width = cost.height, cost.width
         small = (1, 3, *thumbnail_size(height, width, card.thumbnail, LONGEST_THUMBNAIL))
         shapes = {
-            "generator.onnx": {"picture": (1, 3, height, width), "affines": (1, card.affines), "origin": (2,)},
+            "generator.onnx": {"picture": (1, 3, height, width), "norm_params": (1, card.norm_params), "origin": (2,)},
             "statistics.onnx": {"thumbnail": small, "code": (1, card.code_size)},
         }
         operations = {name: macs_of_onnx(stylizer.folder / name, some) for name, some in shapes.items()}

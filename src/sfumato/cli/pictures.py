@@ -59,7 +59,7 @@ class Pictures(ABC):
     def made_of(self, found: dict[str, object]) -> object:
         """The hash of the file that a picture was made of, as its recipe tells it; None where it does not."""
 
-    def told(self, picture: Photo) -> dict[str, Any]:
+    def extra_fields(self, picture: Photo) -> dict[str, Any]:
         """What else there is to say of a picture; a sentence as ``why``."""
         return {}
 
@@ -72,18 +72,18 @@ class Pictures(ABC):
     def all(self, jobs: list[Job], is_batch: bool, left_out: Sequence[LeftOut] = ()) -> None:
         """Do every job; in a batch a bad photo does not stop the others. It is named at the end, and so is what was
         left out of folders from the beginning."""
-        from sfumato.cli.progress import counted
-        from sfumato.image import told
+        from sfumato.cli.progress import count_bar
+        from sfumato.image import describe_left_out
 
         self.is_batch = is_batch
         if not is_batch:
             for job in jobs:
-                self._tell(self._within_memory(job, False))
+                self._print(self._within_memory(job, False))
             return
         failed: list[SfumatoError] = []
         unheard: list[OutputError | BrokenPipeError] = []  # of a full stdout: the pictures are what was asked for
         done = skipped = 0
-        bar = counted()
+        bar = count_bar()
         talk = bar.console
         task = bar.add_task(self.doing, total=len(jobs))
         try:
@@ -99,7 +99,7 @@ class Pictures(ABC):
                     done += outcome["status"] == "done"
                     skipped += outcome["status"] == "skipped"
                     try:
-                        self._tell(outcome)
+                        self._print(outcome)
                     except (OutputError, BrokenPipeError) as problem:
                         unheard.append(problem)
                     bar.advance(task)
@@ -113,7 +113,7 @@ class Pictures(ABC):
             talk.print(f"  {failure}", soft_wrap=True)
         if left_out:
             talk.print(f"left out: {len(left_out)}")
-        for line in told(left_out):
+        for line in describe_left_out(left_out):
             talk.print(f"  {line}", soft_wrap=True)
         if failed:
             raise typer.Exit(failed[0].exit_code)
@@ -150,7 +150,7 @@ class Pictures(ABC):
             raise
         outcome |= {"width": picture.width, "height": picture.height, "seconds": round(perf_counter() - began, 3)}
         outcome |= {"remark": photo.remark} if photo.remark else {}
-        return outcome | self.told(picture)
+        return outcome | self.extra_fields(picture)
 
     def _is_done(self, job: Job, is_batch: bool, digest: str) -> bool:
         """Whether the picture is there, as this job would make it.
@@ -183,16 +183,16 @@ class Pictures(ABC):
         except InputError:  # which is told when it is read
             return ""
 
-    def _tell(self, outcome: dict[str, Any]) -> None:
+    def _print(self, outcome: dict[str, Any]) -> None:
         if self.as_json:
             # To stderr where the picture itself goes to stdout.
             say_json(outcome, err=outcome["output"] == "-")
         elif outcome["status"] == "done" and outcome["output"] != "-":
             size = f"{outcome['width']} x {outcome['height']}"
             say(f"{outcome['output']}  {size}  {outcome['seconds']:.2f} s")
-            for said in (outcome.get("remark"), outcome.get("why")):
-                if said:
-                    say(f"  {said}")
+            for message in (outcome.get("remark"), outcome.get("why")):
+                if message:
+                    say(f"  {message}")
 
 
 class PaintedPictures(Pictures):
@@ -208,7 +208,7 @@ class PaintedPictures(Pictures):
         with self.bar() as progress:
             return self.pipeline(photo, progress=progress, name=name, photo_sha256=digest).picture
 
-    def told(self, picture: Photo) -> dict[str, Any]:
+    def extra_fields(self, picture: Photo) -> dict[str, Any]:
         recipe = picture.metadata.recipe or {}
         guidance = recipe.get("guidance")
         if not isinstance(guidance, dict):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sfumato.inference.progress import Progress
 
 
-def counted() -> Bar:
+def count_bar() -> Bar:
     """A bar on stderr with a count and the time left; it is silent where stderr is no terminal."""
     from rich.progress import MofNCompleteColumn
 
@@ -38,12 +38,12 @@ def one_picture(doing: str) -> Iterator[Progress | None]:
     with bar:
         task = bar.add_task(doing, total=1.0)
 
-        def tell(share: float, what: str) -> None:
+        def show(share: float, what: str) -> None:
             if share < bar.tasks[0].completed:  # the next painting of the same photo (--best-of)
                 bar.reset(task)
             bar.update(task, completed=share, description=f"{doing}, {what}" if what else doing)
 
-        yield tell
+        yield show
 
 
 def _bar(count: ProgressColumn, transient: bool) -> Bar:

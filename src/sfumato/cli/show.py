@@ -44,8 +44,8 @@ def show(
         recipe |= {"finish": [finish.to_json() for finish in finished]} if finished else {}
         say_json(recipe, 2)
         return
-    told = [*lines.items(), *(("finish", f"{finish.words} (Sfumato {finish.version})") for finish in finished)]
-    for name, value in told:
+    rows = [*lines.items(), *(("finish", f"{finish.words} (Sfumato {finish.version})") for finish in finished)]
+    for name, value in rows:
         say(f"{name:9} {value}")
 
 

@@ -108,8 +108,8 @@ def _print(found: list[Style], as_json: bool) -> None:
     pictures = (Column("picture", no_wrap=True, min_width=WIDTH),) if shows else ()
     table = Table(*pictures, Column("name", no_wrap=True), *columns, show_lines=shows)  # names are there to be typed
     for style in found:
-        seen = (thumbnail_of(style, screen),) if shows else ()
-        table.add_row(*seen, style.name, *(style.about.get(column, "") for column in columns))
+        picture = (thumbnail_of(style, screen),) if shows else ()
+        table.add_row(*picture, style.name, *(style.about.get(column, "") for column in columns))
     screen.print(table)
     screen.print("Any picture is a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")
 
@@ -121,9 +121,9 @@ def show(
 ) -> None:
     """Print what is known of a style."""
     from sfumato.inference import Style
-    from sfumato.inference.library import TASTE_SUFFIX, style_path
+    from sfumato.inference.library import PERSONAL_SUFFIX, style_path
 
-    if name.endswith((".safetensors", TASTE_SUFFIX)):
+    if name.endswith((".safetensors", PERSONAL_SUFFIX)):
         path, style = Path(name), Style.load(name)
     else:
         path, style = style_path(name), Style.named(name, own=True)

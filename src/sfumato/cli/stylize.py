@@ -67,7 +67,7 @@ def stylize(
         ),
     ] = None,
     strength: Annotated[float, typer.Option(help="From 0, the photo painted as itself, to 1, the full style.")] = 1.0,
-    stroke: Annotated[float, typer.Option(help="Size of the marks, 0.5 to 2.")] = 1.0,
+    stroke: Annotated[float, typer.Option(help="Size of the strokes, 0.5 to 2.")] = 1.0,
     auto: Annotated[
         bool, typer.Option("--auto", help="Choose strength and stroke for each photo, and say why.")
     ] = False,
@@ -90,7 +90,7 @@ def stylize(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which way the marks fall, 0 and up.")] = 0,
+    seed: Annotated[int, typer.Option(help="Which way the strokes fall, 0 and up.")] = 0,
     color: Annotated[
         ColorMode,
         typer.Option(
@@ -131,14 +131,14 @@ def stylize(
     """Paint photos in a style."""
     from sfumato.checks import check_range
     from sfumato.cli.seeing import check_seen, follow, open_result
-    from sfumato.cli.stylize_options import find_wishes
+    from sfumato.cli.stylize_options import parse_selection
     from sfumato.inference import Stylizer
     from sfumato.inference.batch import left_out, plan
     from sfumato.inference.options import PaintOptions
     from sfumato.inference.pipeline import Pipeline
 
     options = PaintOptions(strength, stroke, color.value, None if quality is None else quality.value, seed)
-    wishes = find_wishes(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
+    selection = parse_selection(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
     check_range(file_quality, 1, 100, "--file-quality")
     if max_size:
         check_range(max_size, 16, 1_000_000, "--max-size")
@@ -151,8 +151,8 @@ def stylize(
         check_seen(photos, out, open_, watch)
     stylizer = Stylizer(model, threads, device)
     stylizer.check_own_style(len(texts), color.value, len(masks))
-    if wishes is not None:
-        wishes.check(stylizer)
+    if selection is not None:
+        selection.check(stylizer)
 
     def planned() -> tuple[list[Job], bool]:
         return plan(photos, out, label, format and format.value)
@@ -242,13 +242,13 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
     """A name goes before a file of the same name, which ``./NAME`` still reaches."""
     from sfumato.inference import Style
     from sfumato.inference.batch import check_no_address
-    from sfumato.inference.library import TASTE_SUFFIX, has_style
+    from sfumato.inference.library import PERSONAL_SUFFIX, has_style
 
     if not text:
         raise UsageError("a --style is empty; name one, as in --style monet")
     check_no_address(text)
     path = Path(text)
-    if path.suffix in (".safetensors", TASTE_SUFFIX):
+    if path.suffix in (".safetensors", PERSONAL_SUFFIX):
         return Style.load(path)
     if not has_style(text) and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
         return Style.from_image(path, stylizer=stylizer)
@@ -268,7 +268,7 @@ def find_personal(texts: list[str], masks: int) -> dict[int, PersonalStyle]:
 
     In a blend the heaviest counts, and where one is named (NAME/2), that one.
     """
-    from sfumato.inference.library import TASTE_SUFFIX, has_style, style_path
+    from sfumato.inference.library import PERSONAL_SUFFIX, has_style, style_path
     from sfumato.inference.style import PersonalStyle
 
     if not masks and len(texts) > 1:
@@ -276,9 +276,9 @@ def find_personal(texts: list[str], masks: int) -> dict[int, PersonalStyle]:
     found = {}
     for place, (text, _) in enumerate(map(_weighted, texts)):
         path = style_path(text) if has_style(text) and "/" not in text else Path(text)
-        if path.suffix != TASTE_SUFFIX:
+        if path.suffix != PERSONAL_SUFFIX:
             continue
-        taste = PersonalStyle.load(path)
-        if len(taste.codes) > 1:
-            found[place] = taste
+        personal_style = PersonalStyle.load(path)
+        if len(personal_style.codes) > 1:
+            found[place] = personal_style
     return found

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
-    from sfumato.inference.gate import Wishes
+    from sfumato.inference.gate import SelectionOptions
 
 
-def find_wishes(
+def parse_selection(
     auto: bool, keep: float | None, best_of: int, gates: list[str], strength: float, stroke: float, masked: bool
-) -> Wishes | None:
+) -> SelectionOptions | None:
     """What is left to Sfumato; None where people chose everything."""
     from sfumato.checks import check_range
 
@@ -27,6 +27,6 @@ def find_wishes(
         raise UsageError("--auto chooses for one style over the whole picture; leave --mask out")
     if not (auto or best_of > 1 or gates):
         return None  # and detectors need not be loaded
-    from sfumato.inference.gate import Gate, Wishes
+    from sfumato.inference.gate import QualityGate, SelectionOptions
 
-    return Wishes(auto, keep, best_of, tuple(Gate.parse(text) for text in gates))
+    return SelectionOptions(auto, keep, best_of, tuple(QualityGate.parse(text) for text in gates))

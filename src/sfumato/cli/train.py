@@ -1,4 +1,4 @@
-"""``sfumato train``: folders in, a run out. A look first, then an estimate, then the loop with its progress."""
+"""``sfumato train``: folders in, a run out. It loads the folders, then estimates, then the loop with its progress."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import console, say_json
 from sfumato.errors import ModelError, UsageError, needs_extra
 from sfumato.files import digest, read_json
-from sfumato.onnx_file import LARGEST
+from sfumato.onnx_file import MAX_GRAPH_BYTES
 
 if TYPE_CHECKING:
     from sfumato.cli.console import PlainConsole
@@ -82,7 +82,7 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print config, look and estimate; train nothing, write nothing.")
+        bool, typer.Option("--dry-run", help="Print config, folders and estimate; train nothing, write nothing.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
     vgg: Annotated[
@@ -115,10 +115,10 @@ def train(
         config = config.model_copy(update={"started_from": started})
     elif config.started_from and not checkpoints(out):
         raise UsageError(f"{out} began with given weights and holds no checkpoint yet; give them again as --from")
-    photos = _look(screen, content, manifest, config, config.hold) if content else None
-    paintings = _look(screen, style, manifest, config, config.painting_side)
+    photos = _load_folder(screen, content, manifest, config, config.short_side) if content else None
+    paintings = _load_folder(screen, style, manifest, config, config.painting_side)
     _say_whether_ours(screen, *(report for report in (photos, paintings) if report))
-    apart = _look_apart(screen, photos, paintings, manifest, config) if photos else None
+    apart = _load_validation_folders(screen, photos, paintings, manifest, config) if photos else None
     with screen.status("Preparing the networks and what they learn from"):
         trainer = Trainer(
             config,
@@ -156,8 +156,8 @@ def train(
     try:
         _run(screen, trainer)
     except Interrupted as stopped:
-        said = f"Stopped and saved at step {stopped.step}. To go on: {again}"
-        screen.print(said, soft_wrap=True)
+        message = f"Stopped and saved at step {stopped.step}. To go on: {again}"
+        screen.print(message, soft_wrap=True)
         raise typer.Exit(128 + stopped.signal_number) from stopped
     _say_end(screen, trainer, again)
 
@@ -189,7 +189,7 @@ def _weights(start: Path) -> Path:
 
 def _digest(weights: Path) -> str:
     try:
-        return digest(weights, LARGEST)
+        return digest(weights, MAX_GRAPH_BYTES)
     except OSError as problem:
         raise ModelError(f"cannot read {weights}: {problem.strerror}; give another --from") from problem
 
@@ -226,20 +226,22 @@ def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
     return TrainConfig.parse(apply_overrides(stored, overrides), str(path))
 
 
-def _look(screen: PlainConsole, folder: Path, manifest: Path | None, config: TrainConfig, short: int) -> FolderReport:
+def _load_folder(
+    screen: PlainConsole, folder: Path, manifest: Path | None, config: TrainConfig, short: int
+) -> FolderReport:
     from rich.markup import escape
     from rich.progress import Progress
 
-    from sfumato.data.folders import look
+    from sfumato.data.folders import load_folder
 
-    least = max(2, max(phase.batch for phase in config.phases) // 2)
+    min_pictures = max(2, max(phase.batch for phase in config.phases) // 2)
     with Progress(console=screen, transient=True) as progress:
         task = progress.add_task(f"Looking over {escape(str(folder))}")
-        report = look(
+        report = load_folder(
             folder,
             manifest,
             short=short,
-            least=least,
+            min_pictures=min_pictures,
             hold_out=config.hold_out,
             tick=lambda done, total: progress.update(task, completed=done, total=total),
         )
@@ -248,19 +250,19 @@ def _look(screen: PlainConsole, folder: Path, manifest: Path | None, config: Tra
     return report
 
 
-def _look_apart(
+def _load_validation_folders(
     screen: PlainConsole, photos: FolderReport, paintings: FolderReport, manifest: Path | None, config: TrainConfig
 ) -> tuple[FolderReport, FolderReport] | None:
     """Photos and paintings to validate with; None where the config asks for no validation."""
-    from sfumato.data.folders import look_apart
+    from sfumato.data.folders import load_validation_folder
 
     if not config.is_validated:
         return None
     known = {picture.sha256 for report in (photos, paintings) for picture in report.pictures}
     with screen.status("Looking over what there is to validate with"):
         first, second = (
-            look_apart(report, manifest, short=short, trained_on=known)
-            for report, short in ((photos, config.hold), (paintings, config.painting_side))
+            load_validation_folder(report, manifest, short=short, trained_on=known)
+            for report, short in ((photos, config.short_side), (paintings, config.painting_side))
         )
     return first, second
 
@@ -276,21 +278,21 @@ def _say_what_judges(screen: PlainConsole, trainer: Trainer, apart: tuple[Folder
     if trainer.validator:
         plan = f"{len(trainer.validator.pairs)} pairs judged every {config.validation_interval} steps"
         steered = f", content steered to {config.content_target:g}" if config.content_target else ""
-        said = f"Validation: {photos} photos and {paintings} paintings, {plan}{steered}"
+        summary = f"Validation: {photos} photos and {paintings} paintings, {plan}{steered}"
     else:
-        said = (
+        summary = (
             f"No validation: {photos} photos and {paintings} paintings are kept apart, and it takes 1 and 2 (rows of "
             "split `validation` in --manifest, or a larger --set hold_out, a share of each folder)"
         )
-    for line in (said, *(line for report in apart for line in report.lines()[1:])):
+    for line in (summary, *(line for report in apart for line in report.lines()[1:])):
         screen.print(line)
 
 
 def _say_end(screen: PlainConsole, trainer: Trainer, again: str) -> None:
     """Whether the run stopped early, and how to go on; its best checkpoint, and how to use it."""
     if trainer.stopped_early:
-        said = f"{trainer.stopped_early} To go on all the same: {again} --set patience=0"
-        screen.print(said, soft_wrap=True)
+        message = f"{trainer.stopped_early} To go on all the same: {again} --set patience=0"
+        screen.print(message, soft_wrap=True)
     if best := trainer.state.record.best:
         screen.print(f"Best by validation, and so what is exported: step {best.step}, score {best.score:.3f}.")
     if passed := trainer.throughput():
@@ -325,36 +327,36 @@ def _run(screen: PlainConsole, trainer: Trainer) -> None:
     )
     from rich.text import Text
 
-    from sfumato.training.loop import Progress as Told
+    from sfumato.training.loop import TrainingProgress
 
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    bar, said = Progress(*columns), Text()
+    bar, status = Progress(*columns), Text()
     task = bar.add_task("", total=trainer.config.steps, completed=trainer.state.step)
 
     judged = ""
 
-    def tell(told: Told) -> None:
+    def show(progress: TrainingProgress) -> None:
         nonlocal judged
-        bar.update(task, completed=told.step)
-        for sentence in told.said:
-            screen.print(f"step {told.step}: {sentence}", soft_wrap=True)
-        if told.validation:
-            judged = "  ".join(f"{name} {value:.3f}" for name, value in told.validation.items())
+        bar.update(task, completed=progress.step)
+        for sentence in progress.messages:
+            screen.print(f"step {progress.step}: {sentence}", soft_wrap=True)
+        if progress.validation:
+            judged = "  ".join(f"{name} {value:.3f}" for name, value in progress.validation.items())
             if not screen.is_terminal:
-                screen.print(f"step {told.step} of {told.steps}  validation: {judged}", soft_wrap=True)
-        if told.report:
+                screen.print(f"step {progress.step} of {progress.steps}  validation: {judged}", soft_wrap=True)
+        if progress.report:
             terms = {"content": "content", "style": "statistics", "gram": "gram", "contrast": "contrast"}
             terms |= {"reconstruction": "reconstruction", "matched": "matched"}
             terms |= {"cycle": "cycle", "D accuracy": "d_accuracy"}
-            figures = "  ".join(f"{k} {told.report[v]:.2f}" for k, v in terms.items() if v in told.report)
-            line = f"{figures}  {told.pictures_per_second:.1f} pictures/s  ({told.where_time_goes})"
+            figures = "  ".join(f"{k} {progress.report[v]:.2f}" for k, v in terms.items() if v in progress.report)
+            line = f"{figures}  {progress.pictures_per_second:.1f} pictures/s  ({progress.where_time_goes})"
             if screen.is_terminal:
-                said.plain = f"{line}\nvalidation: {judged}" if judged else line
+                status.plain = f"{line}\nvalidation: {judged}" if judged else line
             else:  # a night under nohup should say something
-                screen.print(f"step {told.step} of {told.steps}  {line}", soft_wrap=True)
+                screen.print(f"step {progress.step} of {progress.steps}  {line}", soft_wrap=True)
 
-    with Live(Group(bar, said), console=screen, refresh_per_second=4):
-        trainer.run(tell)
+    with Live(Group(bar, status), console=screen, refresh_per_second=4):
+        trainer.run(show)
 
 
 def _duration(seconds: float) -> str:

@@ -24,9 +24,9 @@ class BatchSpec:
     batch: int
     crop: int
     thumbnails: Sequence[int]  # sides of the square thumbnails; one is drawn a step
-    large: int  # samples that also bring a crop of the enlarged photo
+    zoom_crops: int  # samples that also bring a crop of the enlarged photo
     magnification: float  # the most that such a photo is enlarged
-    content_variants: int  # crops a photo; 0 means a fresh one each time, otherwise features can be cached
+    crops_per_photo: int  # crops a photo; 0 means a fresh one each time, otherwise features can be cached
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class Batch:
 
     crop: Tensor  # (B, 3, S, S) of photos
     thumbnail: Tensor  # (B, 3, T, T) of a window of the same photos, at another scale
-    large: Tensor  # (L, 3, S, S) of the first L windows, enlarged
-    boxes: Tensor  # (L, 4) left, top, right, bottom of `large` in its window, in [0, 1]
+    zoomed: Tensor  # (L, 3, S, S) of the first L windows, enlarged
+    boxes: Tensor  # (L, 4) left, top, right, bottom of `zoomed` in its window, in [0, 1]
     style: Tensor  # (B, 3, 320, 320) of paintings
     patch: Tensor  # (B, 3, S, S), another crop of the same paintings
     content_keys: list[tuple[int, int, int]]  # photo, variant, side: equal keys mean equal crops
     style_ids: list[int]
     wrong: list[int]  # for each sample another of the whole batch, with another painting; empty where there is none
     count: int  # samples of the whole batch
-    large_count: int  # and those of them that are large too
+    zoom_count: int  # and those of them that are large too
     rows: Rows = WHOLE  # which of the whole batch's samples these are
 
 
@@ -68,16 +68,16 @@ class BatchSource:
         own = rows.own(spec.batch)
         cut = []
         for photo in photos:
-            variant = int(rng.integers(spec.content_variants or 2**31))
+            variant = int(rng.integers(spec.crops_per_photo or 2**31))
             cut.append(((photo, variant, spec.crop), *self._window_and_region(photo, variant, spec.crop)))
-        large, boxes = [], []
-        for row, (_, window, _) in enumerate(cut[: spec.large]):
+        zoomed, boxes = [], []
+        for row, (_, window, _) in enumerate(cut[: spec.zoom_crops]):
             side = window.shape[1]
             region = max(4, round(spec.crop / spec.magnification ** rng.random()))
             region = min(region, side)
             left, top = rng.integers(side - region + 1, size=2).tolist()
             if row in own:
-                large.append(_fit(window[:, top : top + region, left : left + region], spec.crop))
+                zoomed.append(_fit(window[:, top : top + region, left : left + region], spec.crop))
                 boxes.append([left / side, top / side, (left + region) / side, (top + region) / side])
         styles = [_square(self.style[i], rng, rng.uniform(0.75, 1.0)) for i in style_ids]
         patches = [_crop(self.style[i], rng, spec.crop) for i in style_ids]
@@ -86,7 +86,7 @@ class BatchSource:
         return Batch(
             crops,
             torch.stack([_fit(cut[row][1], thumbnail) for row in own]),
-            torch.stack(large) if large else crops[:0],
+            torch.stack(zoomed) if zoomed else crops[:0],
             torch.tensor(boxes, device=crops.device).reshape(-1, 4),
             torch.stack([_fit(styles[row], STYLE_THUMBNAIL) for row in own]),
             torch.stack([_fit(patches[row], spec.crop) for row in own]),
@@ -94,7 +94,7 @@ class BatchSource:
             [style_ids[row] for row in own],
             [wrong[row] for row in own] if wrong else [],
             spec.batch,
-            min(spec.large, spec.batch),
+            min(spec.zoom_crops, spec.batch),
             rows,
         )
 

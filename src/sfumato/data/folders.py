@@ -1,4 +1,4 @@
-"""A look over the folders before any training: what is there, what is wrong with it, what will be used."""
+"""Folders of training pictures: what is there, what is wrong with it, what will be used."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.errors import InputError, SfumatoError
-from sfumato.image import READABLE, LeftOut, look_into, picture_digest, read_image, resize, to_uint8, told
+from sfumato.image import (
+    READABLE,
+    LeftOut,
+    describe_left_out,
+    picture_digest,
+    read_image,
+    resize,
+    scan_folder,
+    to_uint8,
+)
 from sfumato.tables import read_table
 
 UNKNOWN = "licence unknown"  # of a picture without a word about it in a manifest
 
 
 @dataclass(frozen=True)
-class Picture:
+class TrainingPicture:
     """One training picture: its pixels (3, H, W) uint8, the group that it is balanced in (an artist), its hash, and its
     licence as the manifest has it."""
 
@@ -32,11 +41,11 @@ class Picture:
 
 @dataclass
 class FolderReport:
-    """What a look over a folder found. `pictures` are the ones that will be used, `held_out` those kept back."""
+    """What was found in a folder. `pictures` are the ones that will be used, `held_out` those kept back."""
 
     folder: Path
-    pictures: list[Picture] = field(default_factory=list)
-    held_out: list[Picture] = field(default_factory=list)
+    pictures: list[TrainingPicture] = field(default_factory=list)
+    held_out: list[TrainingPicture] = field(default_factory=list)
     unreadable: list[tuple[Path, str]] = field(default_factory=list)
     tiny: list[Path] = field(default_factory=list)
     duplicates: list[Path] = field(default_factory=list)
@@ -75,7 +84,7 @@ class FolderReport:
             lines.append(f"  left out, unreadable: {path.name}: {reason}")
         if len(self.unreadable) > 5:
             lines.append(f"  and {len(self.unreadable) - 5} more unreadable")
-        lines += [f"  left out: {line}" for line in told(self.passed_over, 5)]
+        lines += [f"  left out: {line}" for line in describe_left_out(self.passed_over, 5)]
         return lines
 
 
@@ -99,7 +108,7 @@ def find_pictures(folder: Path, manifest: Path | None = None, split: str = "trai
         raise InputError(f"{folder} is no folder; give a folder of pictures")
     allowed = None if manifest is None else _rows(manifest, split)
     found = []
-    contents = look_into(folder)
+    contents = scan_folder(folder)
     odd = [each.path for each in contents.left_out if each.path.suffix.lower() in READABLE]  # a pipe or link, say
     for path in sorted([*contents.pictures, *odd]):
         if allowed is None or path.resolve() in allowed:
@@ -133,27 +142,28 @@ def about_data(photos: FolderReport | None, paintings: FolderReport) -> dict[str
     }
 
 
-def look(
+def load_folder(
     folder: Path,
     manifest: Path | None = None,
     *,
     short: int,
-    least: int,
+    min_pictures: int,
     split: str = "train",
     hold_out: float = 0.0,
     minimum_side: int = 64,
     tick: Callable[[int, int], None] | None = None,
 ) -> FolderReport:
-    """Read every picture, reduced to `short` px on its short side where larger; InputError under `least` usable ones.
+    """Read every picture, reduced to `short` px on its short side where larger; InputError under `min_pictures` usable
+    ones.
 
     A share `hold_out` of them, in [0, 1), is kept back: chosen by each picture's own hash, so that it is the same at
-    every start, whatever else lies in the folder. `tick(done, total)` is called as the look goes on.
+    every start, whatever else lies in the folder. `tick(done, total)` is called as the work goes on.
     """
     report = FolderReport(folder, split="" if manifest is None else split)
-    seen: set[str] = set()
+    hashes: set[str] = set()
     entries = find_pictures(folder, manifest, split)
     if manifest is None:  # else people chose
-        others = look_into(folder).left_out
+        others = scan_folder(folder).left_out
         report.passed_over = [each for each in others if each.path.suffix.lower() not in READABLE]
     for done, (entry, result) in enumerate(_read_all(entries, short, minimum_side), 1):
         path = entry.path
@@ -162,35 +172,36 @@ def look(
                 report.unreadable.append((path, reason))
             case None:
                 report.tiny.append(path)
-            case (digest, pixels) if digest not in seen:
-                seen.add(digest)
-                kept = int(digest[:8], 16) >= hold_out * 2**32
-                (report.pictures if kept else report.held_out).append(
-                    Picture(path, entry.group, digest, pixels, entry.licence)
+            case (digest, pixels) if digest not in hashes:
+                hashes.add(digest)
+                is_used = int(digest[:8], 16) >= hold_out * 2**32
+                (report.pictures if is_used else report.held_out).append(
+                    TrainingPicture(path, entry.group, digest, pixels, entry.licence)
                 )
             case _:
                 report.duplicates.append(path)
         if tick:
             tick(done, len(entries))
-    if len(report.pictures) < least:
+    if len(report.pictures) < min_pictures:
         raise InputError(
             f"{folder} has {len(report.pictures)} usable pictures of {len(entries)} found"
-            f"{f', {len(report.held_out)} of them held out' * bool(report.held_out)}; training needs at least {least}"
+            f"{f', {len(report.held_out)} of them held out' * bool(report.held_out)}; training needs at least "
+            f"{min_pictures}"
         )
     return report
 
 
-def look_apart(
+def load_validation_folder(
     training: FolderReport, manifest: Path | None, *, short: int, trained_on: Collection[str]
 ) -> FolderReport:
     """What there is to validate with beside a training folder: the manifest's rows of split `validation` in it, and
-    what the look over it held out.
+    what loading it held out.
 
     Pictures whose hash is among `trained_on` are left out: a file that training sees says nothing of what it does not.
     """
     report = FolderReport(training.folder)
     if manifest is not None:
-        report = look(training.folder, manifest, short=short, least=0, split="validation")
+        report = load_folder(training.folder, manifest, short=short, min_pictures=0, split="validation")
     theirs = {picture.sha256 for picture in report.pictures}
     found = [*report.pictures, *(picture for picture in training.held_out if picture.sha256 not in theirs)]
     report.pictures = [picture for picture in found if picture.sha256 not in trained_on]

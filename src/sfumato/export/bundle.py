@@ -32,7 +32,7 @@ from sfumato.networks.hypercolumn import CHANNELS
 from sfumato.networks.hypercolumn import STRIDE as CELL
 from sfumato.networks.hypercolumn_gradient import HypercolumnGradient
 from sfumato.networks.model import CollectionModel, MatchingModel, NoiseModel, StyleTransferModel
-from sfumato.style_code import MEASURED
+from sfumato.style_code import COLOUR_STATS_SIZE
 
 #: Shapes of the pictures that graphs are traced with.
 _THUMBNAIL, PHOTO = (1, 3, 48, 67), (1, 3, 75, 93)
@@ -63,29 +63,36 @@ class Bundle:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def bundle_of(model: Model, judge: nn.Module | None) -> Bundle:
-    """The bundle of a model; ``judge`` is its discriminator as `exported_discriminator` makes it."""
+def bundle_of(model: Model, discriminator: nn.Module | None) -> Bundle:
+    """The bundle of a model; ``discriminator`` is its discriminator as `exported_discriminator` makes it."""
     if isinstance(model, NoiseModel):
         return _of_noise(model)
     if isinstance(model, MatchingModel):
         return _of_matching(model)
-    return _of_collection(model, judge) if isinstance(model, CollectionModel) else _of_styles(model, judge)
+    return (
+        _of_collection(model, discriminator) if isinstance(model, CollectionModel) else _of_styles(model, discriminator)
+    )
 
 
-def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> Bundle:
+def _of_styles(model: StyleTransferModel, discriminator: nn.Module | None) -> Bundle:
     """Any style, by its code."""
     thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(PHOTO), torch.tensor(_ORIGIN)
-    code, _, look = model.style_encoder.look(thumbnail)
-    affines = model.generator.measure(thumbnail, code)
+    code, _, channel_stats = model.style_encoder.encode_full(thumbnail)
+    norm_params = model.generator.measure(thumbnail, code)
     graphs: dict[str, Graph] = {
-        "style_encoder": (StyleEncoderGraph(model), (thumbnail,), ["picture"], ["code", "features", "look"]),
-        "statistics": (StatisticsGraph(model), (thumbnail, code), ["thumbnail", "code"], ["affines"]),
-        "generator": (GeneratorGraph(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
+        "style_encoder": (StyleEncoderGraph(model), (thumbnail,), ["picture"], ["code", "features", "channel_stats"]),
+        "statistics": (StatisticsGraph(model), (thumbnail, code), ["thumbnail", "code"], ["norm_params"]),
+        "generator": (
+            GeneratorGraph(model),
+            (photo, norm_params, origin),
+            ["picture", "norm_params", "origin"],
+            ["stylized"],
+        ),
     }
-    told = model.config.discriminator_conditional
-    if judge is not None:
-        given, names = ((photo, code), ["picture", "code"]) if told else ((photo,), ["picture"])
-        graphs["discriminator"] = (judge, given, names, ["opinion"])
+    conditional = model.config.discriminator_conditional
+    if discriminator is not None:
+        given, names = ((photo, code), ["picture", "code"]) if conditional else ((photo,), ["picture"])
+        graphs["discriminator"] = (discriminator, given, names, ["logits"])
 
     def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
         code = model.style_encoder(picture)
@@ -95,33 +102,42 @@ def _of_styles(model: StyleTransferModel, judge: nn.Module | None) -> Bundle:
             "style_encoder": (picture,),
             "statistics": with_code,
             "generator": painter,
-            "discriminator": with_code if told else (picture,),
+            "discriminator": with_code if conditional else (picture,),
         }
 
-    # Where a code has its mean colour and the root of its covariance (`Measured.pack`): what a palette is.
-    palette = [code.shape[1] - MEASURED, code.shape[1] - MEASURED + 9]
-    sizes = {"code_size": int(code.shape[1]), "look_size": int(look.shape[1]), "affines": int(affines.shape[1])}
-    facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": palette, "conditional": told}
+    # Where a code has its mean colour and the root of its covariance (`ColourStats.pack`): what a palette is.
+    palette = [code.shape[1] - COLOUR_STATS_SIZE, code.shape[1] - COLOUR_STATS_SIZE + 9]
+    sizes = {
+        "code_size": int(code.shape[1]),
+        "channel_stats_size": int(channel_stats.shape[1]),
+        "norm_params": int(norm_params.shape[1]),
+    }
+    facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": palette, "conditional": conditional}
     return Bundle(graphs, inputs, parity_pictures(), model, facts)
 
 
-def _of_collection(model: CollectionModel, judge: nn.Module | None) -> Bundle:
+def _of_collection(model: CollectionModel, discriminator: nn.Module | None) -> Bundle:
     """One collection's own style: no code, and so no encoder. The way back and the heads are not run: they are in the
     weights' file, for who trains on."""
     thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(PHOTO), torch.tensor(_ORIGIN)
-    affines = model.generator.measure(thumbnail)
+    norm_params = model.generator.measure(thumbnail)
     graphs: dict[str, Graph] = {
-        "statistics": (CollectionStatisticsGraph(model), (thumbnail,), ["thumbnail"], ["affines"]),
-        "generator": (GeneratorGraph(model), (photo, affines, origin), ["picture", "affines", "origin"], ["stylized"]),
+        "statistics": (CollectionStatisticsGraph(model), (thumbnail,), ["thumbnail"], ["norm_params"]),
+        "generator": (
+            GeneratorGraph(model),
+            (photo, norm_params, origin),
+            ["picture", "norm_params", "origin"],
+            ["stylized"],
+        ),
     }
-    if judge is not None:
-        graphs["discriminator"] = (judge, (photo,), ["picture"], ["opinion"])
+    if discriminator is not None:
+        graphs["discriminator"] = (discriminator, (photo,), ["picture"], ["logits"])
 
     def inputs(picture: Tensor) -> dict[str, tuple[Tensor, ...]]:
         painter = picture, model.generator.measure(picture), torch.tensor(_FAR)
         return {"statistics": (picture,), "generator": painter, "discriminator": (picture,)}
 
-    sizes = {"code_size": 0, "look_size": 0, "affines": int(affines.shape[1])}
+    sizes = {"code_size": 0, "channel_stats_size": 0, "norm_params": int(norm_params.shape[1])}
     facts = {"thumbnail": STYLE_THUMBNAIL, **sizes, "palette": [], "conditional": False}
     return Bundle(graphs, inputs, parity_pictures(), model.generator, facts)
 
@@ -186,7 +202,7 @@ def exported_discriminator(discriminator: nn.Module, in_bytes: bool) -> nn.Modul
             parametrize.remove_parametrizations(module, "weight")
     round_weights(plain, in_bytes)
     if isinstance(plain, ProjectedDiscriminator):
-        round_weights(plain.eye.cpu(), in_bytes)
+        round_weights(plain.vgg.cpu(), in_bytes)
     return DiscriminatorGraph(plain).eval()
 
 

@@ -22,7 +22,7 @@ from sfumato import assets
 from sfumato.image import Picture, read_image
 
 #: Mean change of a pixel in [0, 1], at most, that is taken for the speed.
-MOST = 1 / 255
+MAX_CHANGE = 1 / 255
 _PICTURES = 12  # at the least, whose activations tell the ranges
 _SIDE = 192  # pixels of them
 
@@ -38,7 +38,7 @@ def calibration_pictures() -> list[Picture]:
     return found
 
 
-def quantise(path: Path, inputs: list[dict[str, np.ndarray]], most: float = MOST) -> float:
+def quantise(path: Path, inputs: list[dict[str, np.ndarray]], max_change: float = MAX_CHANGE) -> float:
     """Change a graph, whose first convolutions keep the channels of its input: these are computed with 8-bit integers.
 
     Activations get the range that they have over ``inputs``. Weights get 7 of their 8 bits: with all 8, processors
@@ -46,7 +46,7 @@ def quantise(path: Path, inputs: list[dict[str, np.ndarray]], most: float = MOST
 
     Returns:
         The mean change of the output over ``inputs``. The graph stays as it was, and 0 is returned, where that would
-        be more than ``most``.
+        be more than ``max_change``.
     """
     with tempfile.TemporaryDirectory() as folder, _quiet():
         plain, rounded = (Path(folder) / name for name in ("plain.onnx", "rounded.onnx"))
@@ -67,7 +67,7 @@ def quantise(path: Path, inputs: list[dict[str, np.ndarray]], most: float = MOST
         )
         pairs = zip(_outputs(path, inputs), _outputs(rounded, inputs), strict=True)
         change = float(np.mean([np.abs(before - after).mean() for before, after in pairs]))
-        if not change <= most:
+        if not change <= max_change:
             return 0.0
         path.write_bytes(rounded.read_bytes())
     return change

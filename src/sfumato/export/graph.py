@@ -17,13 +17,13 @@ from sfumato.networks.hypercolumn_gradient import HypercolumnGradient
 
 OPSET = 18
 #: Numbers of a weight, at least, that lies in the bundle's file: smaller ones stay in their graph, in 32 bits.
-LEAST = 256
+MIN_STORED = 256
 #: What follows a weight's name where graphs have it in 16 or 8 bits, before a Cast.
 STORED = ".stored"
 _DTYPES = {"F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}  # of safetensors and of ONNX
 _SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
-_FREE = {  # axes of any length, by the name of an input or output; codes and affines have none
-    **dict.fromkeys(("picture", "thumbnail", "stylized", "features", "opinion", "painted"), _SIZE),
+_FREE = {  # axes of any length, by the name of an input or output; codes and norm_params have none
+    **dict.fromkeys(("picture", "thumbnail", "stylized", "features", "logits", "painted"), _SIZE),
     **dict.fromkeys(("upscaled", "gradient", "places", "entered"), _SIZE),
     **dict.fromkeys(("z", "pictures"), _COUNT),
 }
@@ -87,7 +87,7 @@ def _hoist_constants(proto: onnx.ModelProto) -> None:
     graph, nodes = proto.graph, []
     for node in graph.node:
         value = node.attribute[0].t if node.op_type == "Constant" and node.attribute[0].name == "value" else None
-        if value is not None and value.data_type == TensorProto.FLOAT and np.prod(value.dims) >= LEAST:
+        if value is not None and value.data_type == TensorProto.FLOAT and np.prod(value.dims) >= MIN_STORED:
             graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(value), node.output[0]))
         else:
             nodes.append(node)
@@ -121,7 +121,7 @@ def _store_small(proto: onnx.ModelProto, in_bytes: bool) -> None:
     each that make float32 of it: ONNX Runtime folds them away when it loads the graph."""
     graph, before = proto.graph, []
     for tensor in list(graph.initializer):
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < LEAST:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < MIN_STORED:
             continue
         full, stored, values = tensor.name, f"{tensor.name}{STORED}", numpy_helper.to_array(tensor)
         weight = torch.from_numpy(values.copy())
@@ -158,7 +158,7 @@ class StoredWeights:
         for tensor in proto.graph.initializer:
             values = numpy_helper.to_array(tensor)
             place = self._places.get((tensor.data_type, tuple(tensor.dims), values.tobytes()))
-            if place is None or values.size < LEAST:
+            if place is None or values.size < MIN_STORED:
                 continue
             tensor.ClearField("raw_data")
             tensor.data_location = TensorProto.EXTERNAL

@@ -19,7 +19,7 @@ class StyleEncoderGraph(nn.Module):
         self.style_encoder = model.style_encoder
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.style_encoder.look(picture)
+        return self.style_encoder.encode_full(picture)
 
 
 class StatisticsGraph(nn.Module):
@@ -45,13 +45,13 @@ class GeneratorGraph(nn.Module):
         super().__init__()
         self.generator = model.generator
 
-    def forward(self, picture: Tensor, affines: Tensor, origin: Tensor) -> Tensor:
-        output: Tensor = self.generator(picture, affines, origin)
+    def forward(self, picture: Tensor, norm_params: Tensor, origin: Tensor) -> Tensor:
+        output: Tensor = self.generator(picture, norm_params, origin)
         return output.clamp(0, 1)
 
 
 class DiscriminatorGraph(nn.Module):
-    """Its opinion (B, 1, h', w'): the mean of the logits at all scales, above 0 where it sees paint."""
+    """Its logits (B, 1, h', w'): the mean of the logits at all scales, above 0 where it sees paint."""
 
     def __init__(self, discriminator: nn.Module) -> None:
         super().__init__()

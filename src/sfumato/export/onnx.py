@@ -29,7 +29,7 @@ from sfumato.networks.model import (
     build_collection_discriminator,
     build_discriminator,
 )
-from sfumato.onnx_file import LARGEST
+from sfumato.onnx_file import MAX_GRAPH_BYTES
 from sfumato.training.state import shipped_weights
 
 
@@ -58,8 +58,8 @@ def export_model(
     in_bytes = isinstance(model, CollectionModel | MatchingModel)
     round_weights(model.cpu().eval(), in_bytes)
     with torch.no_grad():
-        judge = None if discriminator is None else exported_discriminator(discriminator, in_bytes)
-        bundle = bundle_of(model, judge)
+        exported = None if discriminator is None else exported_discriminator(discriminator, in_bytes)
+        bundle = bundle_of(model, exported)
     with new_directory(directory, overwrite) as folder:
         stored = None
         if len(bundle.graphs) > 1:  # a single graph has nothing to share
@@ -81,7 +81,7 @@ def export_model(
             "parameters": sum(p.numel() for p in bundle.shipped.parameters()),
             "config": model.config.model_dump(mode="json"),
             "parity": parity,
-            "files": {f.name: digest(f, LARGEST) for f in sorted(folder.iterdir())},
+            "files": {f.name: digest(f, MAX_GRAPH_BYTES) for f in sorted(folder.iterdir())},
         }
         write_card(folder, {**facts, **(card or {})})
     return parity
@@ -103,7 +103,7 @@ def export_run(
         path, why = shipped_weights(source, newest=newest)
         which = {"checkpoint": why}
     model, about = load_model(path)
-    model_id = model_id or f"sfumato-{digest(path, LARGEST)[:12]}"
+    model_id = model_id or f"sfumato-{digest(path, MAX_GRAPH_BYTES)[:12]}"
     card = {
         "training": {k: v for k, v in about.items() if k not in ("config", "format", "kind", "data")} | which,
         "data": _data_of(path, about),
@@ -123,7 +123,7 @@ def _data_of(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
 
 def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
     """The discriminator beside a checkpoint's model. A model.safetensors alone comes without; so does noise, and a
-    collection whose discriminator looks with VGG19, which is no part of that model."""
+    collection whose discriminator uses VGG19, which is no part of that model."""
     borrowed = isinstance(model, CollectionModel) and model.config.discriminator == "projected"
     if isinstance(model, NoiseModel | MatchingModel) or borrowed or not state.is_file():
         return None
@@ -142,4 +142,4 @@ def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
 def _new_discriminator(model: StyleTransferModel | CollectionModel) -> nn.Module:
     if isinstance(model, CollectionModel):
         return build_collection_discriminator(model.config)
-    return build_discriminator(model.config, model.code_size, model.style_encoder.eye())
+    return build_discriminator(model.config, model.code_size, model.style_encoder.as_vgg())

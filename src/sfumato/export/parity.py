@@ -39,7 +39,9 @@ def measure_parity(bundle: Bundle, folder: Path) -> dict[str, float]:
                 if name == "gradient":
                     difference = np.linalg.norm(got - expected) / np.linalg.norm(expected)
                 else:
-                    scale = max(1.0, float(np.abs(expected).max()))  # affines and codes are no pixels: relative to size
+                    scale = max(
+                        1.0, float(np.abs(expected).max())
+                    )  # norm_params and codes are no pixels: relative to size
                     difference = np.abs(got - expected).max() / scale
                 worst[name] = float(np.maximum(worst[name], difference))  # max() would pass over a NaN
     return worst

@@ -14,7 +14,7 @@ from sfumato.export.graph import export_graph
 from sfumato.export.parity import TOLERANCE, check_parity, measure_parity
 from sfumato.files import digest, new_directory
 from sfumato.networks.upscaler import SCALE, Upscaler
-from sfumato.onnx_file import LARGEST
+from sfumato.onnx_file import MAX_GRAPH_BYTES
 
 
 def export_upscaler(
@@ -37,7 +37,7 @@ def export_upscaler(
             "reach": model.reach,
             "parameters": sum(p.numel() for p in model.parameters()),
             "parity": parity["upscaler"],
-            "files": {path.name: digest(path, LARGEST)},
+            "files": {path.name: digest(path, MAX_GRAPH_BYTES)},
         }
         write_card(folder, {**facts, **(card or {})})
     return parity["upscaler"]

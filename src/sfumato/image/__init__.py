@@ -9,7 +9,7 @@ its metadata. It gives any region of itself as a picture, so that large ones nev
 This package is not public: its names may change. What is public of it, ``sfumato`` exports.
 """
 
-from sfumato.image.folders import Contents, LeftOut, is_hidden, look_into, told
+from sfumato.image.folders import Contents, LeftOut, describe_left_out, is_hidden, scan_folder
 from sfumato.image.formats import READABLE, READABLE_FORMATS
 from sfumato.image.opening import PhotoSource
 from sfumato.image.photo import Photo, Picture, luma, to_levels, to_pil, to_uint8
@@ -43,9 +43,9 @@ __all__ = [
     "as_image",
     "as_jpeg_text",
     "as_photo",
+    "describe_left_out",
     "is_file_like",
     "is_hidden",
-    "look_into",
     "luma",
     "picture_digest",
     "read_image",
@@ -53,13 +53,13 @@ __all__ = [
     "read_recipe",
     "resample",
     "resize",
+    "scan_folder",
     "shrink",
     "thumbnail",
     "thumbnail_size",
     "to_levels",
     "to_pil",
     "to_uint8",
-    "told",
     "write_animation",
     "write_image",
     "write_photo",

@@ -14,7 +14,7 @@ from sfumato import deep
 from sfumato.errors import InputError
 from sfumato.image import tiff
 from sfumato.image.colour import adobe_rgb_profile, srgb_profile
-from sfumato.image.opening import Opened
+from sfumato.image.opening import OpenPicture
 from sfumato.image.photo import Array
 from sfumato.image.quiet import quiet_decoders
 
@@ -33,7 +33,7 @@ _ON_THEIR_SIDE = (5, 6, 7, 8)
 BAND_PIXELS = 1 << 18  # about so many are converted at a time
 
 
-def decode(found: Opened, band_pixels: int = BAND_PIXELS) -> tuple[Array, Array | None]:
+def decode(found: OpenPicture, band_pixels: int = BAND_PIXELS) -> tuple[Array, Array | None]:
     """``(H, W, 3)`` and, of the same type, the alpha ``(H, W)`` or ``None``: sRGB, upright.
 
     uint8; uint16 for 16-bit grey and, where the extra ``deep`` is installed, 16-bit colour; float32 in ``[0, 1]`` for

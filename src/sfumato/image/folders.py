@@ -32,7 +32,7 @@ class Contents:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def look_into(folder: Path, is_deep: bool = True) -> Contents:
+def scan_folder(folder: Path, is_deep: bool = True) -> Contents:
     """The pictures in a folder and, if ``is_deep``, in the folders below it, those that links lead to among them.
 
     A picture is a regular file with one of the suffixes of ``READABLE``. Hidden files and folders are not looked at,
@@ -67,15 +67,15 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _LITTER or name.lower() in _LITTER_FILES
 
 
-def told(left_out: Sequence[LeftOut], most: int = 50) -> list[str]:
+def describe_left_out(left_out: Sequence[LeftOut], max_names: int = 50) -> list[str]:
     """Sentences that name what was left out, the most of a reason on one line."""
     by_reason: dict[str, list[str]] = {}
     for each in left_out:
         by_reason.setdefault(each.reason, []).append(str(each.path))
     lines = []
     for reason, names in by_reason.items():
-        more = f" and {len(names) - most} more" if len(names) > most else ""
-        lines.append(f"{', '.join(names[:most])}{more}: {reason}")
+        more = f" and {len(names) - max_names} more" if len(names) > max_names else ""
+        lines.append(f"{', '.join(names[:max_names])}{more}: {reason}")
     return lines
 
 

@@ -50,12 +50,12 @@ def read_frame(file: BinaryIO) -> Frame:
     return frame
 
 
-def count_scans(file: BinaryIO, most: int) -> int:
+def count_scans(file: BinaryIO, max_scans: int) -> int:
     """How many scans a JPEG has; it is not looked further than the first that is too many."""
     for _ in _segments(file):
         pass
     scans, data, at = 0, b"", 0
-    while scans <= most:
+    while scans <= max_scans:
         found = _MARKER.search(data, at)
         if found is None or found.end() + 2 > len(data):
             rest = data[found.start() :] if found else data[-1:] * data.endswith(b"\xff")

@@ -34,7 +34,7 @@ logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it says of da
 
 
 @dataclass
-class Opened:
+class OpenPicture:
     """A picture file before it is decoded.
 
     Attributes:
@@ -60,13 +60,14 @@ class Opened:
 
 
 @contextmanager
-def opened(source: PhotoSource, most: int) -> Iterator[Opened]:
-    """The opened picture of at most ``most`` pixels; whatever fails in the block too becomes an ``InputError``."""
+def open_picture(source: PhotoSource, max_pixels: int) -> Iterator[OpenPicture]:
+    """The opened picture of at most ``max_pixels`` pixels; whatever fails in the block too becomes an
+    ``InputError``."""
     name = str(source) if isinstance(source, str | os.PathLike) else "-"
     name = "the bytes" if isinstance(source, bytes | bytearray | memoryview) else name
     try:
-        with _file(source, most) as file:
-            found = _open(file, most)
+        with _file(source, max_pixels) as file:
+            found = _open(file, max_pixels)
             found.name = name
             with found.image:
                 yield found
@@ -82,13 +83,13 @@ def opened(source: PhotoSource, most: int) -> Iterator[Opened]:
         raise InputError(f"cannot read {name}: the file is damaged or cut short ({first_line(problem)})") from problem
 
 
-def _file(source: PhotoSource, most: int) -> BinaryIO:
-    longest = limits.most_bytes(most)
+def _file(source: PhotoSource, max_pixels: int) -> BinaryIO:
+    longest = limits.max_file_bytes(max_pixels)
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         try:
             if is_pipe(path):
-                return _file(_through(path, longest), most)
+                return _file(_through(path, longest), max_pixels)
             size = path.stat().st_size
             if not path.is_file():
                 kind = "a folder" if path.is_dir() else "not a regular file"
@@ -106,7 +107,7 @@ def _file(source: PhotoSource, most: int) -> BinaryIO:
     file.close()
     if size == 0:
         raise InputError("the file is empty (0 bytes)")
-    raise InputError(f"it is longer than any picture of {limits.megapixels(most)}; check what it is")
+    raise InputError(f"it is longer than any picture of {limits.megapixels(max_pixels)}; check what it is")
 
 
 def _through(path: Path, longest: int) -> bytes:
@@ -121,15 +122,15 @@ def _at_once(name: str, flags: int) -> int:
     return os.open(name, flags | _AT_ONCE)
 
 
-def _open(file: BinaryIO, most: int) -> Opened:
+def _open(file: BinaryIO, max_pixels: int) -> OpenPicture:
     head = file.read(_HEAD)
     file.seek(0)
     if head.startswith(png.SIGNATURE):
-        return _open_png(file, most)
+        return _open_png(file, max_pixels)
     if head[:4] in tiff.SIGNATURES:
-        return _open_tiff(file, most)
+        return _open_tiff(file, max_pixels)
     if head.startswith(jpeg.SIGNATURE):
-        return _open_jpeg(file, most)
+        return _open_jpeg(file, max_pixels)
     kind = kind_of(head)
     formats = formats_for(kind)
     if kind in ("AVIF", "HEIC"):
@@ -138,9 +139,9 @@ def _open(file: BinaryIO, most: int) -> Opened:
     elif kind is not None:
         raise InputError(f"it is {kind}")
     image = _pillow(file, formats)
-    limits.check_size(*image.size, most, "the picture")
+    limits.check_size(*image.size, max_pixels, "the picture")
     is_moving = getattr(image, "is_animated", False) and kind != "HEIC"  # of a HEIC, the one that is meant is taken
-    return Opened(image, remark="of its frames, the first is taken" if is_moving else None)
+    return OpenPicture(image, remark="of its frames, the first is taken" if is_moving else None)
 
 
 def _pillow(file: BinaryIO, formats: tuple[str, ...]) -> Image.Image:
@@ -157,10 +158,10 @@ def _pillow(file: BinaryIO, formats: tuple[str, ...]) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _open_png(file: BinaryIO, most: int) -> Opened:
-    found = png.look_through(file)
+def _open_png(file: BinaryIO, max_pixels: int) -> OpenPicture:
+    found = png.scan_chunks(file)
     image = _pillow(found.file, ("PNG",))
-    limits.check_size(*image.size, most, "the picture")
+    limits.check_size(*image.size, max_pixels, "the picture")
     image.info.pop("icc_profile", None)
     if found.profile is not None:
         image.info["icc_profile"] = found.profile
@@ -185,27 +186,27 @@ def _open_png(file: BinaryIO, most: int) -> Opened:
         result.remark = png.check_pixels(file, found) or result.remark
 
     remark = f"of its {found.frames} frames, the first is taken" if found.frames > 1 else None
-    result = Opened(image, samples=samples if found.is_deep_colour else None, before=check, remark=remark)
+    result = OpenPicture(image, samples=samples if found.is_deep_colour else None, before=check, remark=remark)
     return result
 
 
-def _open_jpeg(file: BinaryIO, most: int) -> Opened:
+def _open_jpeg(file: BinaryIO, max_pixels: int) -> OpenPicture:
     frame = jpeg.read_frame(file)
 
     def check_scans() -> None:
         place = file.tell()
-        if jpeg.count_scans(file, limits.MOST_SCANS) > limits.MOST_SCANS:
+        if jpeg.count_scans(file, limits.MAX_SCANS) > limits.MAX_SCANS:
             raise InputError(
-                f"it has more than {limits.MOST_SCANS} scans, each of which takes as long as a picture; save it anew"
+                f"it has more than {limits.MAX_SCANS} scans, each of which takes as long as a picture; save it anew"
             )
         file.seek(place)
 
     if frame.process < 0 or (frame.bits == 8 and frame.process != 3):
         image = _pillow(file, ("JPEG",))
-        limits.check_size(*image.size, most, "the picture")
-        return Opened(image, before=check_scans)
+        limits.check_size(*image.size, max_pixels, "the picture")
+        return OpenPicture(image, before=check_scans)
     kind = "a lossless JPEG" if frame.process == 3 else f"a JPEG of {frame.bits} bits a channel"
-    limits.check_size(frame.width, frame.height, most, "the picture")
+    limits.check_size(frame.width, frame.height, max_pixels, "the picture")
     if frame.channels not in (1, 3) or not frame.width * frame.height:
         raise InputError(f"it is {kind} with {frame.channels} channels, which is not read; save it as RGB")
     _check_deep(kind)
@@ -220,17 +221,17 @@ def _open_jpeg(file: BinaryIO, most: int) -> Opened:
     stand_in = Image.new("RGB", (1, 1))
     stand_in.info.update({"exif": frame.exif} if frame.exif else {})
     stand_in.info.update({"icc_profile": frame.profile} if frame.profile else {})
-    return Opened(stand_in, samples=samples, is_known=False, before=check_scans)
+    return OpenPicture(stand_in, samples=samples, is_known=False, before=check_scans)
 
 
-def _open_tiff(file: BinaryIO, most: int) -> Opened:
+def _open_tiff(file: BinaryIO, max_pixels: int) -> OpenPicture:
     pages = tiff.read_pages(file)
     if not pages:
         raise InputError("the TIFF is damaged or cut short: none of its pages can be found")
     index = tiff.largest(pages)
     page = pages[index]
     for each in (pages[0], page):
-        tiff.check_page(each, most, "the picture")
+        tiff.check_page(each, max_pixels, "the picture")
     own = sum(each.is_picture for each in pages)
     which = "first" if index == 0 else "largest"
     remark = page.oddity or (f"of its {own} pages, the {which} is taken" if own > 1 else None)
@@ -259,13 +260,13 @@ def _open_tiff(file: BinaryIO, most: int) -> Opened:
             raise InputError(f"it is {page.description}, which is not read; save it as RGB of 8 or 16 bits") from None
         _check_deep(page.description)
         reader = {"inks": inks} if page.number(tiff.PHOTOMETRIC, 1) == 5 else {"samples": samples}
-        return Opened(_stand_in(page), **reader, is_known=False, page=page, remark=remark)
-    limits.check_size(*image.size, most, "the picture")
+        return OpenPicture(_stand_in(page), **reader, is_known=False, page=page, remark=remark)
+    limits.check_size(*image.size, max_pixels, "the picture")
     bits, extra = page.numbers.get(tiff.BITS, ()), page.numbers.get(tiff.EXTRA, ())
     # RGB of whole numbers, with plain alpha or none. Alpha that the colours are multiplied by is left to Pillow.
     is_deep = page.number(tiff.PHOTOMETRIC, -1) == 2 and set(page.numbers.get(tiff.FORMAT, (1,))) == {1}
     is_deep &= (bits, extra) in (((16,) * 3, ()), ((16,) * 4, (2,)))
-    return Opened(image, samples=samples if is_deep else None, page=page, remark=remark)
+    return OpenPicture(image, samples=samples if is_deep else None, page=page, remark=remark)
 
 
 def _is_read(page: tiff.Page) -> bool:

@@ -15,13 +15,13 @@ from typing import Any, BinaryIO, cast
 
 from sfumato.errors import InputError
 from sfumato.image.colour import profile_of_codes, profile_of_numbers
-from sfumato.limits import MOST_EXTRAS
+from sfumato.limits import MAX_METADATA_BYTES
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _EVERYWHERE = _TEXTS | {b"eXIf"}  # before the pixels or behind them
 _BEFORE = frozenset({b"tRNS", b"pHYs", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"iCCP", b"acTL"})
-_MOST_CHUNKS = 1_000_000
+_MAX_CHUNKS = 1_000_000
 _PACKED = 1032
 _BLOCK = 1 << 20
 #: Of Adam7's passes: the first column and row, and the steps across and down.
@@ -105,7 +105,7 @@ class _Spliced(io.RawIOBase):
         return len(data)
 
 
-def look_through(file: BinaryIO) -> Png:
+def scan_chunks(file: BinaryIO) -> Png:
     """The PNG in ``file``, which stands anywhere and can seek.
 
     Raises:
@@ -113,12 +113,12 @@ def look_through(file: BinaryIO) -> Png:
     """
     pixels, extras = _Parts(), _Parts()
     facts: dict[bytes, bytes] = {}
-    left = MOST_EXTRAS
+    left = MAX_METADATA_BYTES
     head, profile = b"", None
     place, before = len(SIGNATURE), b""
     data_chunks: list[tuple[int, int]] = []
     has_pixels = False
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         file.seek(place)
         start = file.read(8)
         if len(start) < 8:
@@ -136,12 +136,12 @@ def look_through(file: BinaryIO) -> Png:
             if kind == b"IDAT":
                 has_pixels = True
                 data_chunks.append((place, length))
-        elif length <= MOST_EXTRAS and (kind in _EVERYWHERE or (kind in _BEFORE and not has_pixels)):
+        elif length <= MAX_METADATA_BYTES and (kind in _EVERYWHERE or (kind in _BEFORE and not has_pixels)):
             data, check = file.read(length), file.read(4)
             if check != struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))):
                 pass  # damaged, and of no need
             elif kind == b"iCCP":
-                profile = profile or _unpacked(data.partition(b"\0")[2][1:], MOST_EXTRAS)
+                profile = profile or _unpacked(data.partition(b"\0")[2][1:], MAX_METADATA_BYTES)
             elif kind in _TEXTS:
                 if text := _text(kind, data, left):
                     left -= len(text)
@@ -153,7 +153,7 @@ def look_through(file: BinaryIO) -> Png:
         place += 12 + length
         before = kind
     else:
-        raise InputError(f"it has more than {_MOST_CHUNKS} chunks, and is no picture")
+        raise InputError(f"it has more than {_MAX_CHUNKS} chunks, and is no picture")
     parts = _Parts()
     for part in (SIGNATURE, head, *extras.parts, *pixels.parts):
         parts.add(part)
@@ -174,7 +174,7 @@ def check_pixels(file: BinaryIO, found: Png) -> str | None:
     """A sentence on what is odd about the pixels of a PNG and what no decoder says; ``None`` where nothing is.
 
     Args:
-        file: that `look_through` was given.
+        file: that `scan_chunks` was given.
         found: what it gave.
 
     Raises:
@@ -225,30 +225,30 @@ def _colours(profile: bytes | None, facts: dict[bytes, bytes]) -> bytes | None:
     )
 
 
-def _text(kind: bytes, data: bytes, most: int) -> bytes | None:
-    """The text's chunk, unpacked; ``None`` where it is damaged or has more than ``most`` bytes."""
+def _text(kind: bytes, data: bytes, max_bytes: int) -> bytes | None:
+    """The text's chunk, unpacked; ``None`` where it is damaged or has more than ``max_bytes`` bytes."""
     keyword, _, rest = data.partition(b"\0")
     if not 1 <= len(keyword) <= 79:
         return None
     if kind == b"zTXt":
-        unpacked = _unpacked(rest[1:], most) if rest[:1] == b"\0" else None
+        unpacked = _unpacked(rest[1:], max_bytes) if rest[:1] == b"\0" else None
         kind, data = b"tEXt", keyword + b"\0" + (unpacked or b"")
         if unpacked is None:
             return None
     elif kind == b"iTXt" and rest[:1] == b"\1":
         language, _, rest = rest[2:].partition(b"\0")
         translated, _, packed = rest.partition(b"\0")
-        unpacked = _unpacked(packed, most)
+        unpacked = _unpacked(packed, max_bytes)
         if unpacked is None:
             return None
         data = keyword + b"\0\0\0" + b"\0".join((language, translated, unpacked))  # neither packed nor how
-    return _chunk(kind, data) if len(data) <= most else None
+    return _chunk(kind, data) if len(data) <= max_bytes else None
 
 
-def _unpacked(data: bytes, most: int) -> bytes | None:
+def _unpacked(data: bytes, max_bytes: int) -> bytes | None:
     unpacker = zlib.decompressobj()
     try:
-        unpacked = unpacker.decompress(data, most)
+        unpacked = unpacker.decompress(data, max_bytes)
     except zlib.error:
         return None
     return None if unpacker.unconsumed_tail else unpacked

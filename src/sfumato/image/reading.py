@@ -14,7 +14,7 @@ from sfumato.checks import check_image
 from sfumato.errors import InputError
 from sfumato.files import digest
 from sfumato.image.decoding import decode
-from sfumato.image.opening import Opened, PhotoSource, opened
+from sfumato.image.opening import OpenPicture, PhotoSource, open_picture
 from sfumato.image.photo import Array, Photo, Picture, as_picture, unit
 from sfumato.metadata import find_recipe, read_metadata
 from sfumato.public import public
@@ -31,7 +31,7 @@ def read_image(source: PhotoSource) -> Picture:
         InputError: the file is absent, empty, damaged, of another kind or larger than the limit
             (:func:`sfumato.limits.max_pixels`). The size is known from the header, before anything is decoded.
     """
-    with opened(source, limits.max_pixels()) as found:
+    with open_picture(source, limits.max_pixels()) as found:
         return _on_white(*decode(found))
 
 
@@ -53,7 +53,7 @@ def read_photo(source: PhotoSource, max_pixels: int | None = None) -> Photo:
         InputError: absent, empty, damaged, of another kind or larger than ``max_pixels``. The size is known from the
             header, before anything is decoded.
     """
-    with opened(source, limits.max_pixels() if max_pixels is None else max_pixels) as found:
+    with open_picture(source, limits.max_pixels() if max_pixels is None else max_pixels) as found:
         pixels, alpha = _whole(*decode(found))
         return Photo(pixels, alpha, read_metadata(found.image), found.remark)
 
@@ -66,7 +66,7 @@ def read_recipe(source: PhotoSource) -> dict[str, object] | None:
     Raises:
         InputError: the file cannot be read as in :func:`read_photo`, or its recipe is damaged.
     """
-    with opened(source, limits.max_pixels()) as found:
+    with open_picture(source, limits.max_pixels()) as found:
         return find_recipe(found.image)
 
 
@@ -77,7 +77,7 @@ def picture_digest(path: str | os.PathLike[str]) -> str:
         InputError: it cannot be read, is no regular file, or has more bytes than any picture that is read.
     """
     try:
-        return digest(path, limits.most_bytes(limits.max_pixels()))
+        return digest(path, limits.max_file_bytes(limits.max_pixels()))
     except (OSError, ValueError) as problem:
         raise InputError(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}") from problem
 
@@ -199,7 +199,7 @@ def _levels_of(image: Image.Image) -> tuple[Array, Array | None]:
     """Pixels and alpha of a PIL image."""
     limits.check_size(*image.size, limits.max_pixels(), "the picture")
     try:
-        return decode(Opened(image))
+        return decode(OpenPicture(image))
     except InputError as problem:
         raise InputError(f"cannot read the picture: {problem}") from problem
 

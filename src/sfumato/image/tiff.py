@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from sfumato.errors import InputError
-from sfumato.limits import LARGE_TILE, MOST_EXTRAS, MOST_STRIPS, check_size, megapixels
+from sfumato.limits import LARGE_TILE, MAX_METADATA_BYTES, MAX_STRIPS, check_size, megapixels
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, SAMPLES = 256, 257, 258, 262, 274, 277
@@ -26,7 +26,7 @@ _NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 #: Texts that people own: description, date, artist, copyright.
 TEXTS = (270, 306, 315, 33432)
-_MOST_PAGES = 10_000
+_MAX_PAGES = 10_000
 _PHOTOMETRICS = {
     5: "CMYK",
     6: "YCbCr",
@@ -112,7 +112,7 @@ def read_pages(file: BinaryIO) -> list[Page]:
     seen: set[int] = set()
     try:
         (place,) = struct.unpack(f"{order}Q", head[8:16]) if is_big else struct.unpack(f"{order}I", head[4:8])
-        while place and place not in seen and len(pages) < _MOST_PAGES:
+        while place and place not in seen and len(pages) < _MAX_PAGES:
             seen.add(place)
             page, place = _page(file, place, order, is_big)
             pages.append(page)
@@ -127,18 +127,18 @@ def largest(pages: list[Page]) -> int:
     return max(own, key=lambda index: pages[index].width * pages[index].height, default=0)
 
 
-def check_page(page: Page, most: int, subject: str) -> None:
-    """Raises InputError where decoding the page would take more than a picture of ``most`` pixels does."""
-    check_size(page.width, page.height, most, subject)
+def check_page(page: Page, max_pixels: int, subject: str) -> None:
+    """Raises InputError where decoding the page would take more than a picture of ``max_pixels`` pixels does."""
+    check_size(page.width, page.height, max_pixels, subject)
     tile = page.number(_TILE_WIDTH, 0) * page.number(_TILE_HEIGHT, 0)
-    if tile > most or tile > max(LARGE_TILE, 4 * page.width * page.height):
+    if tile > max_pixels or tile > max(LARGE_TILE, 4 * page.width * page.height):
         raise InputError(
             f"{subject} of {page.width} x {page.height} pixels has tiles of {megapixels(tile)} each, which are decoded "
             "whole; save it anew"
         )
     strips = max(page.counts.get(_STRIPS, 0), page.counts.get(_TILES, 0))
-    if strips > MOST_STRIPS:
-        raise InputError(f"{subject} has {strips} strips or tiles, more than the {MOST_STRIPS} that are read")
+    if strips > MAX_STRIPS:
+        raise InputError(f"{subject} has {strips} strips or tiles, more than the {MAX_STRIPS} that are read")
 
 
 def as_grey(data: bytes, page: Page) -> bytes:
@@ -174,7 +174,7 @@ def _page(file: BinaryIO, place: int, order: str, is_big: bool) -> tuple[Page, i
         is_text = tag in TEXTS or tag == PROFILE
         if tag in _LAYOUT and kind not in _NUMBERS:
             raise InputError(f"it is damaged: its TIFF tag {tag} is no whole number; save it anew")
-        if not (size <= MOST_EXTRAS if is_text else length <= 4096 and kind in _NUMBERS):
+        if not (size <= MAX_METADATA_BYTES if is_text else length <= 4096 and kind in _NUMBERS):
             continue
         if size > len(value):
             file.seek(struct.unpack(f"{order}{'Q' if is_big else 'I'}", value)[0])

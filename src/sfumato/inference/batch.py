@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sfumato.errors import InputError, OutputError, UsageError
-from sfumato.image import WRITABLE, LeftOut, look_into, read_recipe, told
+from sfumato.image import WRITABLE, LeftOut, describe_left_out, read_recipe, scan_folder
 from sfumato.inference.retouch import UNPAINTED
 from sfumato.pipes import is_pipe
 
@@ -90,10 +90,10 @@ def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
     if os.path.isdir(path):
         if not os.access(path, os.R_OK | os.X_OK):
             raise InputError(f"cannot read the folder {path}: it may not be entered; check its permissions")
-        contents = look_into(path)
+        contents = scan_folder(path)
         below = contents.pictures
         if not below:
-            others = f" ({'; '.join(told(contents.left_out, 3))})" if contents.left_out else ""
+            others = f" ({'; '.join(describe_left_out(contents.left_out, 3))})" if contents.left_out else ""
             raise InputError(f"no picture lies in the folder {path}{others}; name another, or a file")
         pictures = [(p, p.relative_to(path)) for p in below if verb is None or not _is_result(p, verb)]
         if not pictures:
@@ -114,7 +114,7 @@ def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
 def left_out(inputs: Sequence[str]) -> list[LeftOut]:
     """What lies in the folders among the inputs and is passed over, with the reasons."""
     folders = dict.fromkeys(text for text in inputs if text and text != STANDARD and os.path.isdir(text))
-    return [each for text in folders for each in look_into(Path(text)).left_out]
+    return [each for text in folders for each in scan_folder(Path(text)).left_out]
 
 
 def check_no_address(text: str) -> None:

@@ -10,20 +10,25 @@ from typing import Any, Self
 from sfumato.errors import ModelError
 from sfumato.inference.session import WEIGHTS, Ends, card_files, card_number, card_text, read_card
 
-_GENERATOR: dict[str, Ends] = {"generator.onnx": (("picture", "affines", "origin"), ("stylized",))}
+_GENERATOR: dict[str, Ends] = {"generator.onnx": (("picture", "norm_params", "origin"), ("stylized",))}
 GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint photos
     "arbitrary": {
-        "style_encoder.onnx": (("picture",), ("code", "features", "look")),
-        "statistics.onnx": (("thumbnail", "code"), ("affines",)),
+        "style_encoder.onnx": (("picture",), ("code", "features", "channel_stats")),
+        "statistics.onnx": (("thumbnail", "code"), ("norm_params",)),
         **_GENERATOR,
     },
-    "collection": {"statistics.onnx": (("thumbnail",), ("affines",)), **_GENERATOR},
+    "collection": {"statistics.onnx": (("thumbnail",), ("norm_params",)), **_GENERATOR},
 }
-OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are told a code
-    True: {"discriminator.onnx": (("picture", "code"), ("opinion",))},
-    False: {"discriminator.onnx": (("picture",), ("opinion",))},
+OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are conditional
+    True: {"discriminator.onnx": (("picture", "code"), ("logits",))},
+    False: {"discriminator.onnx": (("picture",), ("logits",))},
 }
-_MOST = {"thumbnail": 1024, "code_size": 2**16, "look_size": 2**16, "affines": 2**20}  # that a card may say
+_MAX_NUMBERS = {
+    "thumbnail": 1024,
+    "code_size": 2**16,
+    "channel_stats_size": 2**16,
+    "norm_params": 2**20,
+}  # that a card may say
 _OTHERS = {"noise": "it paints out of noise, and no photos; use sfumato imagine --model {}"}  # kinds of other commands
 
 
@@ -32,16 +37,16 @@ class Card:
     """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained and is licensed.
 
     ``kind`` is ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
-    ``conditional`` is whether its discriminator, where it has one, is told the style code.
-    ``look_size`` is how many numbers a style's look has; 0 where there is none.
+    ``conditional`` is whether its discriminator, where it has one, is conditioned on the style code.
+    ``channel_stats_size`` is how many numbers a style's channel statistics have; 0 where there is none.
     """
 
     model: str
     version: str
     thumbnail: int
     code_size: int
-    look_size: int
-    affines: int
+    channel_stats_size: int
+    norm_params: int
     palette: list[int]
     files: dict[str, str]
     kind: str = "arbitrary"
@@ -93,8 +98,10 @@ class Card:
             if not isinstance(card.get(key), wanted):
                 raise ModelError(f"{path} is not a model card: {key!r} is missing or wrong; export the model again")
         files, has_codes = card_files(card, path, {*GRAPHS[kind], WEIGHTS}), kind == "arbitrary"
-        least = {"thumbnail": 1, "code_size": int(has_codes), "look_size": 0, "affines": 1}
-        numbers: dict[str, Any] = {key: card_number(card, key, path, least[key], most) for key, most in _MOST.items()}
+        minimums = {"thumbnail": 1, "code_size": int(has_codes), "channel_stats_size": 0, "norm_params": 1}
+        numbers: dict[str, Any] = {
+            key: card_number(card, key, path, minimums[key], maximum) for key, maximum in _MAX_NUMBERS.items()
+        }
         palette = card["palette"]
         if has_codes or palette:
             ordered = len(palette) == 2 and all(type(place) is int for place in palette)

@@ -14,7 +14,7 @@ from sfumato.quality.similarity import ciede2000, structure_map, to_lab
 
 Map = npt.NDArray[np.float32]
 
-#: On the shorter side. A change of colour is that of means over cells, in which no single mark is seen.
+#: On the shorter side. A change of colour is that of means over cells, in which no single stroke is seen.
 CELLS = 64
 CLEAR_COLOUR = 10.0  # CIEDE2000: nobody overlooks it
 CLEAR_STRUCTURE = 0.5  # half of what SSIM can lose
@@ -31,7 +31,7 @@ class Change:
         colour_mean, structure_mean: of the maps.
         colour_area, structure_area: shares of the picture above ``CLEAR_COLOUR``, ``CLEAR_STRUCTURE``.
         colour_share: of the squared differences in CIELAB, what differences of the cells' means make; the rest, what
-            differs within cells, is marks and lines.
+            differs within cells, is strokes and lines.
     """
 
     colour: Map

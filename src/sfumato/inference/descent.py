@@ -14,7 +14,7 @@ import numpy as np
 from sfumato.image import Picture
 
 #: How far a pixel moves on average in the first step, of a range of 1, and in a later one at most.
-FIRST, MOST = 0.005, 0.02
+FIRST_STEP, MAX_STEP = 0.005, 0.02
 #: What is added to a slope of itself, blurred over 3 pixels and over 7.
 COARSE = (1.0, 2.0)
 _MEMORY = 10  # steps whose curvature is remembered
@@ -28,8 +28,8 @@ def descend(
     coarse: Sequence[float] = COARSE,
 ) -> Picture:
     """A picture in ``[0, 1]`` after ``steps`` steps of L-BFGS (Nocedal & Wright 2006, Algorithm 7.4) down a loss whose
-    ``gradient`` is given, in any one scale. `FIRST` and `MOST` are multiplied by ``rate``; ``coarse`` are the weights
-    of `_coarse`."""
+    ``gradient`` is given, in any one scale. `FIRST_STEP` and `MAX_STEP` are multiplied by ``rate``; ``coarse`` are the
+    weights of `_coarse`."""
     moves: list[tuple[Picture, Picture]] = []  # of the picture, and of the gradient
     last: tuple[Picture, Picture] | None = None
     for _ in range(steps):
@@ -44,7 +44,7 @@ def descend(
         size = float(np.abs(step).mean())
         if not size:
             break
-        scale = min(1.0, MOST * rate / size) if moves else FIRST * rate / size
+        scale = min(1.0, MAX_STEP * rate / size) if moves else FIRST_STEP * rate / size
         picture = np.clip(picture - np.float32(scale) * step, 0.0, 1.0)
     return picture
 

@@ -11,16 +11,16 @@ from sfumato.image import Picture, resize
 from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.painting_model import PaintingModel
+from sfumato.inference.pixel_readers import ArrayReader, EnlargedReader, PixelReader
 from sfumato.inference.progress import Work
-from sfumato.inference.sources import ArraySource, EnlargedSource, Source
 from sfumato.inference.style import Style
 from sfumato.inference.tiling import ALIGNMENT, TILE, Tile, tiles
 
-#: Short side, in pixels, at which marks have the size that they have in the pictures the model learnt from. Larger
+#: Short side, in pixels, at which strokes have the size that they have in the pictures the model learnt from. Larger
 #: photos are painted at this size first, and enlarged.
-NATURAL = 512
+BASE_SIDE = 512
 #: How many times the base size a result must be for its finest octaves to be painted too, and not only enlarged.
-REPAINTED = 2.0
+REPAINT_FACTOR = 2.0
 #: Places of the networks' field of noise, along each axis, before it repeats (`networks.generator.NOISE_PERIODS`).
 NOISE_PLACES = 429
 
@@ -28,15 +28,15 @@ NOISE_PLACES = 429
 class DraftPainting:
     """One photo in one style, or in a collection's own: its plan, its statistics, and its tiles.
 
-    Marks have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
+    Strokes have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
     size and enlarged with its own finest detail; where it is enlarged much, the networks paint once more on that, for
-    the marks that only a large picture can show (coarse to fine, as Gatys et al. 2017, section 6, do it).
+    the strokes that only a large picture can show (coarse to fine, as Gatys et al. 2017, section 6, do it).
     """
 
     def __init__(
         self,
         stylizer: PaintingModel,
-        source: Source,
+        source: PixelReader,
         style: Style | None,
         options: PaintOptions,
         work: Work,
@@ -45,13 +45,13 @@ class DraftPainting:
         code = None if style is None else style.code
         self.mixed = options.strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
         short = min(source.height, source.width)
-        self.scale = short / max(SMALLEST_SIDE, round(min(short, NATURAL) / options.stroke))
+        self.scale = short / max(SMALLEST_SIDE, round(min(short, BASE_SIDE) / options.stroke))
         size = source.height * source.width
-        self.work.plan(size if self.scale == 1 else size / self.scale**2 + (size if self.scale > REPAINTED else 0))
+        self.work.plan(size if self.scale == 1 else size / self.scale**2 + (size if self.scale > REPAINT_FACTOR else 0))
         self.work.begin("looking at the photo")
         self.small = stylizer.thumbnail(source)
-        self.code = None if code is None else stylizer.fused(self.small, code, options.strength, options.color)
-        self.affines = stylizer.measure(self.small, self.code)
+        self.code = None if code is None else stylizer.fuse(self.small, code, options.strength, options.color)
+        self.norm_params = stylizer.measure(self.small, self.code)
         # Another place in the field of noise; seed 0 is its corner.
         self.shift = np.zeros(2, int)
         if options.seed:
@@ -75,33 +75,35 @@ class DraftPainting:
     def _painted(self, side: int) -> Iterator[tuple[Tile, Picture]]:
         height, width = self.source.height, self.source.width
         if self.scale == 1:
-            yield from self._tiles(self.source, self.affines, side)
+            yield from self._tiles(self.source, self.norm_params, side)
             return
         sizes = [max(SMALLEST_SIDE, round(side / self.scale)) for side in (height, width)]
-        small = ArraySource(self.source.reduced(*sizes))
+        small = ArrayReader(self.source.reduced(*sizes))
         base = np.empty_like(small.picture)
-        for tile, painted in self._tiles(small, self.affines, side):
+        for tile, painted in self._tiles(small, self.norm_params, side):
             base[:, :, tile.rows, tile.columns] = painted
-        if self.scale > REPAINTED:
-            small_base = self.stylizer.thumbnail(ArraySource(base))
-            affines = self.stylizer.measure(small_base, self.code)
-            yield from self._tiles(EnlargedSource(self.source, base, small.picture), affines, side)
+        if self.scale > REPAINT_FACTOR:
+            small_base = self.stylizer.thumbnail(ArrayReader(base))
+            norm_params = self.stylizer.measure(small_base, self.code)
+            yield from self._tiles(EnlargedReader(self.source, base, small.picture), norm_params, side)
             return
-        result: Source
+        result: PixelReader
         if self.scale > 1:
-            result = EnlargedSource(self.source, base, small.picture)
+            result = EnlargedReader(self.source, base, small.picture)
         else:
-            result = ArraySource(resize(base, height, width))
+            result = ArrayReader(resize(base, height, width))
         for tile in tiles(height, width, side):
             yield tile, result.region(tile.rows, tile.columns)
 
-    def _tiles(self, source: Source, affines: npt.NDArray[np.float32], side: int) -> Iterator[tuple[Tile, Picture]]:
+    def _tiles(
+        self, source: PixelReader, norm_params: npt.NDArray[np.float32], side: int
+    ) -> Iterator[tuple[Tile, Picture]]:
         regions = list(tiles(source.height, source.width, side))
         for number, tile in enumerate(regions, 1):
             self.work.begin(f"tile {number} of {len(regions)}")
-            seen = source.region(tile.seen_rows, tile.seen_columns)
+            padded = source.region(tile.padded_rows, tile.padded_columns)
             rows, columns = tile.inner
             origin = tile.origin[0] + int(self.shift[0]), tile.origin[1] + int(self.shift[1])
-            painted = self.stylizer.decode(seen, affines, origin)[:, :, rows, columns]
+            painted = self.stylizer.decode(padded, norm_params, origin)[:, :, rows, columns]
             self.work.did(tile.shape[0] * tile.shape[1])
             yield tile, painted

@@ -20,14 +20,14 @@ from PIL import Image
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import Photo, Picture, read_photo, resample, thumbnail_size
 from sfumato.inference.changes import Map, changes
-from sfumato.inference.explanation import Explanation, Opinion, StyleExplanation, Swap
+from sfumato.inference.explanation import DiscriminatorMap, Explanation, StyleExplanation, Swap
 from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.nearest import TrainingStyles
 from sfumato.inference.options import Color
 from sfumato.inference.painting_model import LONGEST_THUMBNAIL
+from sfumato.inference.pixel_readers import PhotoReader
 from sfumato.inference.recipe import Recipe
-from sfumato.inference.repaint import WORK, check_repainted, recipe_of, the_photo
-from sfumato.inference.sources import PixelSource
+from sfumato.inference.repaint import WORK, check_repainted, read_painted_photo, recipe_of
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.similarity import colour_distance, content_distance
@@ -83,39 +83,41 @@ def explain(
     trials = 0 if photo is None else 2 + 2 * len(parts)
     steps = _Steps(tick, 1 + len(styles) * (1 + trials))
 
-    seen = read_photo(picture)
-    original = None if photo is None else the_photo(Path(photo), Path(picture), recipe, seen)
-    size = thumbnail_size(seen.height, seen.width, WORK, 4 * WORK)
-    work = PixelSource(seen).reduced(*size)
+    picture_read = read_photo(picture)
+    original = None if photo is None else read_painted_photo(Path(photo), Path(picture), recipe, picture_read)
+    size = thumbnail_size(picture_read.height, picture_read.width, WORK, 4 * WORK)
+    work = PhotoReader(picture_read).reduced(*size)
     change = before = None
     if original is not None:
-        check_repainted(stylizer, recipe, styles, original, seen, Path(picture), Path(photo or ""))
-        before = PixelSource(original).reduced(*size)
+        check_repainted(stylizer, recipe, styles, original, picture_read, Path(picture), Path(photo or ""))
+        before = PhotoReader(original).reduced(*size)
         change = changes(work, before, _cover(original, size))
     steps.done()
 
     explained = []
     for style in styles:
-        opinion = _opinion(stylizer, style.code, work, before)
+        discriminator = _discriminator_map(stylizer, style.code, work, before)
         steps.done()
         swaps: list[Swap] = []
         painted = plain = None
         if original is not None:
-            small = PixelSource(original).reduced(*thumbnail_size(seen.height, seen.width, SMALL, LONGEST_THUMBNAIL))
-            trial = _Trial(stylizer, small, style, recipe)
-            swaps, painted, plain = trial.swaps(parts, steps.done)
+            small = PhotoReader(original).reduced(
+                *thumbnail_size(picture_read.height, picture_read.width, SMALL, LONGEST_THUMBNAIL)
+            )
+            part_swaps = _PartSwaps(stylizer, small, style, recipe)
+            swaps, painted, plain = part_swaps.swaps(parts, steps.done)
         nearest = [] if index is None else index.nearest(style.code, NEAREST)
-        explained.append(StyleExplanation(style.name, swaps, painted, plain, opinion, nearest))
+        explained.append(StyleExplanation(style.name, swaps, painted, plain, discriminator, nearest))
     return Explanation(recipe, work, before, change, explained, _left_out(stylizer, recipe, original, index))
 
 
-class _Trial:
+class _PartSwaps:
     """A small copy of a photo, painted under one code and its neighbours."""
 
     def __init__(self, stylizer: Stylizer, small: Picture, style: Style, recipe: Recipe) -> None:
         self.stylizer, self.small, self.recipe = stylizer, small, recipe
         self.own = stylizer.encode(small)
-        self.used = stylizer.fused(small, style.code, recipe.strength, recipe.color)
+        self.used = stylizer.fuse(small, style.code, recipe.strength, recipe.color)
 
     def swaps(self, parts: Sequence[Part], done: Callable[[], None]) -> tuple[list[Swap], Picture, Picture]:
         """One for each part; with the pictures of all parts and of none. ``done`` is called after each painting."""
@@ -151,7 +153,7 @@ class _Trial:
         )
 
     def _features(self, picture: Picture) -> npt.NDArray[np.float32]:
-        return self.stylizer.look(_wide(picture))[1]
+        return self.stylizer.encode_full(_wide(picture))[1]
 
 
 class _Steps:
@@ -184,15 +186,17 @@ def _cover(photo: Photo, size: tuple[int, int]) -> Map | None:
     return np.clip(resample(opacity, *size, Image.Resampling.BOX), 0, 1)
 
 
-def _opinion(stylizer: Stylizer, code: StyleCode, picture: Picture, photo: Picture | None) -> Opinion | None:
+def _discriminator_map(
+    stylizer: Stylizer, code: StyleCode, picture: Picture, photo: Picture | None
+) -> DiscriminatorMap | None:
     if "discriminator.onnx" not in stylizer.card.files:
         return None
 
     def likely(x: Picture) -> Map:
-        return np.asarray(1 / (1 + np.exp(-stylizer.opinion(_wide(x), code))), np.float32)
+        return np.asarray(1 / (1 + np.exp(-stylizer.discriminator_logits(_wide(x), code))), np.float32)
 
     found = likely(picture)
-    return Opinion(found, float(found.mean()), None if photo is None else float(likely(photo).mean()))
+    return DiscriminatorMap(found, float(found.mean()), None if photo is None else float(likely(photo).mean()))
 
 
 def _left_out(stylizer: Stylizer, recipe: Recipe, photo: Photo | None, index: TrainingStyles | None) -> tuple[str, ...]:
@@ -208,7 +212,7 @@ def _left_out(stylizer: Stylizer, recipe: Recipe, photo: Photo | None, index: Tr
             "as if it had all of the picture."
         )
     if "discriminator.onnx" not in stylizer.card.files:
-        found.append(f"The model {recipe.model!r} was exported without its discriminator, so it has no opinion.")
+        found.append(f"The model {recipe.model!r} was exported without its discriminator, so it gives no judgement.")
     if index is None:
         found.append(f"The model {recipe.model!r} has no index of the paintings that it learnt from.")
     return tuple(found)

@@ -25,7 +25,7 @@ TOP_COLOUR = 40.0  # CIEDE2000 that is drawn brightest
 # Dark to bright without a step, and told apart by those who see no red or green: anchors of a ramp like "inferno".
 _HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
 # From "not painted" over "undecided" to "painted".
-_OPINION = ((33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178, 24, 43))
+_MAP_COLOURS = ((33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178, 24, 43))
 
 
 def explanation_sheet(found: Explanation) -> Picture:
@@ -40,9 +40,9 @@ def explanation_sheet(found: Explanation) -> Picture:
             ("colour: how far it moved", _heat(colour, size, ("the same", f"{TOP_COLOUR:.0f} steps, or more"))),
             ("structure: how far it moved", _heat(structure, size, ("the same", "nothing left"))),
         ]
-    opinions = [style.opinion for style in found.styles if style.opinion is not None]
-    if opinions:
-        first.append(("the discriminator thinks", _opinion(opinions[0].map, found.picture, size)))
+    maps = [style.discriminator for style in found.styles if style.discriminator is not None]
+    if maps:
+        first.append(("the discriminator thinks", _tint_by(maps[0].map, found.picture, size)))
     bands = [band(first, "the whole")]
     for number, style in enumerate(found.styles, 1):
         if style.swaps:
@@ -93,10 +93,10 @@ def stacked(bands: Sequence[Picture]) -> Picture:
     return np.concatenate(level, 2)
 
 
-def _fitting(picture: Picture, most: int) -> tuple[int, int]:
-    """Height and width of a picture, in proportion, that fills a cell of ``most`` pixels down."""
+def _fitting(picture: Picture, longest: int) -> tuple[int, int]:
+    """Height and width of a picture, in proportion, that fills a cell of ``longest`` pixels down."""
     height, width = picture.shape[2:]
-    scale = min(CELL / width, most / height)
+    scale = min(CELL / width, longest / height)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
@@ -109,11 +109,11 @@ def _heat(values: Map, size: tuple[int, int], ends: tuple[str, str]) -> Picture:
     return _with_scale(_ramp(shown, _HEAT)[None], _HEAT, ends)
 
 
-def _opinion(values: Map, picture: Picture, size: tuple[int, int]) -> Picture:
+def _tint_by(values: Map, picture: Picture, size: tuple[int, int]) -> Picture:
     """The map as a tint of the picture in grey."""
     grey = np.float32(0.5) + np.float32(0.5) * luma(_at(picture, size)[0])
-    colour = _ramp(np.clip(resample(values, *size, Image.Resampling.BILINEAR), 0, 1), _OPINION)
-    return _with_scale((colour * grey)[None], _OPINION, ("not painted", "painted"))
+    colour = _ramp(np.clip(resample(values, *size, Image.Resampling.BILINEAR), 0, 1), _MAP_COLOURS)
+    return _with_scale((colour * grey)[None], _MAP_COLOURS, ("not painted", "painted"))
 
 
 def _ramp(values: Map, anchors: Sequence[tuple[int, int, int]]) -> npt.NDArray[np.float32]:

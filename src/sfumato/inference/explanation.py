@@ -39,7 +39,7 @@ class Swap:
 
 
 @dataclass(frozen=True, eq=False)
-class Opinion:
+class DiscriminatorMap:
     """A discriminator's: how likely it takes each place for a part of a painting of the style.
 
     Attributes:
@@ -65,7 +65,7 @@ class StyleExplanation:
         swaps: one for each part of its code; empty without the photo.
         painted: ``(1, 3, h, w)``, the small copy with all parts, which ``swaps`` are compared with.
         plain: the same with none: the photo painted as itself.
-        opinion: of the model's discriminator, where it has one.
+        discriminator: of the model's discriminator, where it has one.
         nearest: training paintings, where the model has an index of them.
     """
 
@@ -73,14 +73,14 @@ class StyleExplanation:
     swaps: Sequence[Swap]
     painted: Picture | None
     plain: Picture | None
-    opinion: Opinion | None
+    discriminator: DiscriminatorMap | None
     nearest: Sequence[Neighbour]
 
     def to_json(self) -> dict[str, object]:
         return {
             "name": self.name,
             "parts": [swap.to_json() for swap in self.swaps],
-            "opinion": self.opinion and self.opinion.to_json(),
+            "discriminator": self.discriminator and self.discriminator.to_json(),
             "nearest": [neighbour.to_json() for neighbour in self.nearest],
         }
 

@@ -49,8 +49,8 @@ def _finest(y: npt.NDArray[np.float32]) -> float:
 
 def keep_chroma(painted: Picture, photo: Picture) -> Picture:
     """The luma of ``painted`` with the colour differences of ``photo``, ``(1, 3, H, W)``."""
-    kept: Picture = np.clip(photo + (luma(painted[0]) - luma(photo[0]))[None, None], 0.0, 1.0)
-    return kept
+    chroma: Picture = np.clip(photo + (luma(painted[0]) - luma(photo[0]))[None, None], 0.0, 1.0)
+    return chroma
 
 
 def mix(pictures: list[Picture], weights: list[npt.NDArray[np.float32]], rest: Picture) -> Picture:
@@ -63,7 +63,7 @@ def mix(pictures: list[Picture], weights: list[npt.NDArray[np.float32]], rest: P
     return np.asarray(mixed, np.float32)
 
 
-def soften(mask: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def blur_edges(mask: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """A mask ``(H, W)`` in ``[0, 1]`` with edges blurred over some 1/200 of its shorter side: regions meet softly."""
     radius = min(mask.shape) / 200
     image = Image.fromarray(np.rint(mask * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))

@@ -1,4 +1,5 @@
-"""Which of several paintings is kept, and whether it may be: the best of N, and gates that a picture must pass."""
+"""Which of several paintings is taken, and whether it passes: the best of N, and quality gates that a picture must
+pass."""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from sfumato.checks import check_range
 from sfumato.errors import QualityError, UsageError
 from sfumato.image import Photo, Picture
 from sfumato.inference.guide import Observer, choose
+from sfumato.inference.pixel_readers import as_reader
 from sfumato.inference.progress import Progress, portion
 from sfumato.inference.recipe import Recipe
-from sfumato.inference.sources import as_source
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.artefacts import artefacts, worst
@@ -24,7 +25,7 @@ DETECTORS = (
     "artefacts", "checkerboard", "blobs", "halos", "border", "seams", "banding", "colour_inversion", "clipping",
 )  # fmt: skip
 #: Larger pictures are reduced to so many pixels before detectors look at them.
-JUDGED_PIXELS = 2_000_000
+SCORED_PIXELS = 2_000_000
 #: Paintings, at most, before a gate refuses, and how much of its strength each has of the one before.
 TRIES, WEAKER = 4, 0.75
 #: Share of the work, for progress, that choosing strength and stroke takes.
@@ -32,7 +33,7 @@ CHOOSING = 0.3
 
 
 @dataclass(frozen=True)
-class Gate:
+class QualityGate:
     """A bound that a finished picture must keep: a detector's name, or ``artefacts`` for the worst, and its limit."""
 
     name: str
@@ -57,7 +58,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class SelectionOptions:
     """What Sfumato is to see to by itself.
 
     Attributes:
@@ -70,7 +71,7 @@ class Wishes:
     auto: bool = False
     keep: float | None = None
     best_of: int = 1
-    gates: tuple[Gate, ...] = ()
+    gates: tuple[QualityGate, ...] = ()
 
     def __post_init__(self) -> None:
         if self.keep is not None:
@@ -89,13 +90,18 @@ class Wishes:
         return self.auto or self.best_of > 1 or bool(self.gates)
 
     def asked(self, recipe: Recipe) -> dict[str, Any]:
-        """All that decides which picture comes out, beside what the recipe has that no wish changes."""
-        wishes = {"auto": self.auto, "keep": self.keep, "best_of": self.best_of, "gates": [str(g) for g in self.gates]}
-        return {**wishes, "strength": recipe.strength, "stroke": recipe.stroke, "seed": recipe.seed}
+        """All that decides which picture comes out, beside what the recipe has that selection does not change."""
+        selection = {
+            "auto": self.auto,
+            "keep": self.keep,
+            "best_of": self.best_of,
+            "gates": [str(g) for g in self.gates],
+        }
+        return {**selection, "strength": recipe.strength, "stroke": recipe.stroke, "seed": recipe.seed}
 
 
 @dataclass(frozen=True)
-class Trial:
+class ScoredPainting:
     """One painting as it was judged: lower scores are better."""
 
     strength: float
@@ -104,17 +110,17 @@ class Trial:
     defects: Mapping[str, float]
 
 
-def paint_as_wished(
+def paint_selected(
     stylizer: Stylizer,
     photo: Photo,
     styles: Sequence[Style],
     recipe: Recipe,
-    wishes: Wishes,
+    selection: SelectionOptions,
     paint: Callable[[Recipe, Progress | None], Photo],
     name: str = "the photo",
     progress: Progress | None = None,
 ) -> tuple[Photo, Recipe]:
-    """A picture that fulfils the wishes, and the recipe that makes it again without them.
+    """A picture selected as the options ask, and the recipe that makes it again without them.
 
     Args:
         paint: paints the photo by a recipe, and tells its progress.
@@ -125,71 +131,75 @@ def paint_as_wished(
         QualityError: no painting passed the gates.
         UsageError: a choice is asked for several regions at once, or of a model without style codes to choose by.
     """
-    told: dict[str, Any] = {"asked": wishes.asked(recipe)}
-    wishes.check(stylizer)
-    if wishes.auto:
+    guidance: dict[str, Any] = {"asked": selection.asked(recipe)}
+    selection.check(stylizer)
+    if selection.auto:
         if len(styles) != 1 or recipe.masks:
             raise UsageError("strength and stroke are chosen for one style over the whole picture; leave the masks out")
         choosing, progress = portion(progress, 0, CHOOSING), portion(progress, CHOOSING, 1)
-        choice = choose(stylizer, photo, styles[0], wishes.keep, recipe.color, choosing)
+        choice = choose(stylizer, photo, styles[0], selection.keep, recipe.color, choosing)
         recipe = replace(recipe, strength=choice.strength, stroke=choice.stroke)
-        told |= {"why": choice.why, "kept": round(choice.kept, 4), "looks": [asdict(look) for look in choice.looks]}
-    if wishes.best_of == 1 and not wishes.gates:
-        return paint(recipe, progress), replace(recipe, guidance=told)
+        guidance |= {
+            "why": choice.why,
+            "content_kept": round(choice.content_kept, 4),
+            "trials": [asdict(trial) for trial in choice.trials],
+        }
+    if selection.best_of == 1 and not selection.gates:
+        return paint(recipe, progress), replace(recipe, guidance=guidance)
 
-    judge = _Judge(stylizer, photo, styles[0] if styles else None)
-    trials: list[Trial] = []
-    best: tuple[Trial, Photo, Recipe] | None = None
-    candidates = _candidates(recipe, wishes)
+    scorer = _Scorer(stylizer, photo, styles[0] if styles else None)
+    scored: list[ScoredPainting] = []
+    best: tuple[ScoredPainting, Photo, Recipe] | None = None
+    candidates = _candidates(recipe, selection)
     for number, each in enumerate(candidates):
-        if best is not None and len(trials) >= wishes.best_of:
+        if best is not None and len(scored) >= selection.best_of:
             break
         painted = paint(each, portion(progress, number / len(candidates), (number + 1) / len(candidates)))
-        trial = judge.trial(painted, each)
-        trials.append(trial)
-        passed = all(trial.defects.get(gate.name, 0.0) < gate.limit for gate in wishes.gates)
-        if passed and (best is None or trial.score < best[0].score):
-            best = trial, painted, each
-    told["trials"] = [
-        {**asdict(trial), "defects": {gate.name: trial.defects.get(gate.name) for gate in wishes.gates}}
-        for trial in trials
+        candidate = scorer.score_painting(painted, each)
+        scored.append(candidate)
+        passed = all(candidate.defects.get(gate.name, 0.0) < gate.limit for gate in selection.gates)
+        if passed and (best is None or candidate.score < best[0].score):
+            best = candidate, painted, each
+    guidance["candidates"] = [
+        {**asdict(candidate), "defects": {gate.name: candidate.defects.get(gate.name) for gate in selection.gates}}
+        for candidate in scored
     ]
     if best is None:
-        raise QualityError(_refusal(name, wishes, trials))
-    trial, painted, chosen = best
-    told["measured"] = dict(trial.defects)
-    if wishes.best_of > 1 or len(trials) > 1:
-        reason = f"seed {chosen.seed} at strength {chosen.strength:g} is the best of {len(trials)} paintings"
-        told["why"] = "; ".join(filter(None, [told.get("why"), reason]))
-    return painted, replace(chosen, guidance=told)
+        raise QualityError(_refusal(name, selection, scored))
+    candidate, painted, chosen = best
+    guidance["measured"] = dict(candidate.defects)
+    if selection.best_of > 1 or len(scored) > 1:
+        reason = f"seed {chosen.seed} at strength {chosen.strength:g} is the best of {len(scored)} paintings"
+        guidance["why"] = "; ".join(filter(None, [guidance.get("why"), reason]))
+    return painted, replace(chosen, guidance=guidance)
 
 
-def _candidates(recipe: Recipe, wishes: Wishes) -> list[Recipe]:
+def _candidates(recipe: Recipe, selection: SelectionOptions) -> list[Recipe]:
     """First those of the best-of, then weaker ones for a gate that none has passed."""
-    seeds = [replace(recipe, seed=recipe.seed + i) for i in range(wishes.best_of)]
-    if not wishes.gates:
+    seeds = [replace(recipe, seed=recipe.seed + i) for i in range(selection.best_of)]
+    if not selection.gates:
         return seeds
     strengths = [round(recipe.strength * WEAKER**i, 3) for i in range(1, TRIES)]
     return [*seeds, *(replace(recipe, strength=strength) for strength in strengths)]
 
 
-class _Judge:
-    """Looks at finished paintings of one photo."""
+class _Scorer:
+    """Scores finished paintings of one photo."""
 
     def __init__(self, stylizer: Stylizer, photo: Photo, style: Style | None) -> None:
         """Without a style only defects are looked for."""
         self.observer = None if style is None else Observer(stylizer, photo, style.code)
         self.photo = _reduced(photo)
 
-    def trial(self, painted: Photo, recipe: Recipe) -> Trial:
-        defects = measured(painted, self.photo)
+    def score_painting(self, painted: Photo, recipe: Recipe) -> ScoredPainting:
+        defects = measure_defects(painted, self.photo)
         # What is plainly seen weighs like a tenth of the way to the style, a step each.
         marred = 0.1 * max(0.0, defects["artefacts"] - 1)
-        cost = 0.0 if self.observer is None else self.observer.look(painted, recipe.strength, recipe.stroke).cost
-        return Trial(recipe.strength, recipe.seed, cost + marred, defects)
+        cost = 0.0 if self.observer is None else self.observer.measure(painted, recipe.strength, recipe.stroke).cost
+        return ScoredPainting(recipe.strength, recipe.seed, cost + marred, defects)
 
 
-def measured(painted: Photo | Picture, photo: Photo | Picture) -> dict[str, float]:
+def measure_defects(painted: Photo | Picture, photo: Photo | Picture) -> dict[str, float]:
     """Every detector's value on a finished picture beside its photo, and as ``artefacts`` the highest."""
     x, y = (_reduced(z) for z in (painted, photo))
     found = artefacts(x, y)
@@ -198,16 +208,16 @@ def measured(painted: Photo | Picture, photo: Photo | Picture) -> dict[str, floa
 
 
 def _reduced(photo: Photo | Picture) -> Picture:
-    source = as_source(photo)
-    scale = min(1.0, float(np.sqrt(JUDGED_PIXELS / (source.height * source.width))))
+    source = as_reader(photo)
+    scale = min(1.0, float(np.sqrt(SCORED_PIXELS / (source.height * source.width))))
     return source.reduced(max(1, round(source.height * scale)), max(1, round(source.width * scale)))
 
 
-def _refusal(name: str, wishes: Wishes, trials: Sequence[Trial]) -> str:
-    nearest = min(trials, key=lambda t: max(t.defects.get(g.name, 0.0) / max(g.limit, 1e-9) for g in wishes.gates))
-    worst_gate = max(wishes.gates, key=lambda g: nearest.defects.get(g.name, 0.0) / max(g.limit, 1e-9))
+def _refusal(name: str, selection: SelectionOptions, scored: Sequence[ScoredPainting]) -> str:
+    nearest = min(scored, key=lambda t: max(t.defects.get(g.name, 0.0) / max(g.limit, 1e-9) for g in selection.gates))
+    worst_gate = max(selection.gates, key=lambda g: nearest.defects.get(g.name, 0.0) / max(g.limit, 1e-9))
     return (
-        f"{name} did not pass the gate {worst_gate} in {len(trials)} paintings (the nearest, at strength "
+        f"{name} did not pass the gate {worst_gate} in {len(scored)} paintings (the nearest, at strength "
         f"{nearest.strength:g}, has {worst_gate.name} {nearest.defects.get(worst_gate.name, 0.0):.2f}); nothing was "
         "written: raise the limit, or choose another style or a smaller --strength"
     )

@@ -7,7 +7,7 @@ Everything is looked at on a small copy of the photo, through the style encoder 
 * *style* is how far the picture still is from the style, in terms of how far the photo was: 1 for the photo, 0 for the
   style. Two things count alike: palette, contrast and tones, which a style code measures; and texture, the means and
   deviations of the style encoder's features (Huang & Belongie 2017). Style files from before this version have no such
-  ``look``: there the learnt part of their code stands in for it.
+  ``trial``: there the learnt part of their code stands in for it.
 
 What is sought has the least ``style + PRICE · content``. It is one price for every photo and style, and not one content
 distance: where a style comes cheap it is taken whole, where it would cost much of the photo less of it is. That is how,
@@ -32,14 +32,14 @@ from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.similarity import content_distance
 from sfumato.style_code import StyleCode
 
-LOOKS = 8  # at most, the one at the photo among them
+MAX_TRIALS = 8  # at most, the one at the photo among them
 PRICE = 0.1  # of content in style
 STROKES = (1.0, 0.7, 0.5, 1.5)
 _FINE = np.linspace(0.0, 1.0, 101)  # strengths among which it is chosen
 
 
 @dataclass(frozen=True)
-class Look:
+class Trial:
     """One small painting: what was set, and what was seen."""
 
     strength: float
@@ -59,16 +59,16 @@ class Choice:
 
     Attributes:
         strength, stroke: to paint with.
-        kept: share of the content that the full style would lose which this keeps: 0 for the full style, 1 for the
-            photo.
-        looks: at what, in order, the photo itself first.
+        content_kept: share of the content that the full style would lose which this keeps: 0 for the full style, 1 for
+            the photo.
+        trials: at what, in order, the photo itself first.
         why: one sentence.
     """
 
     strength: float
     stroke: float
-    kept: float
-    looks: tuple[Look, ...]
+    content_kept: float
+    trials: tuple[Trial, ...]
     why: str
 
 
@@ -80,7 +80,7 @@ def choose(
     color: Color = "style",
     progress: Progress | None = None,
 ) -> Choice:
-    """Strength and stroke for this photo and style, in at most `LOOKS` looks.
+    """Strength and stroke for this photo and style, in at most `MAX_TRIALS` trials.
 
     Args:
         photo: ``(1, 3, H, W)``, or a photo as read from a file.
@@ -95,29 +95,31 @@ def choose(
     if keep is not None:
         check_range(keep, 0.0, 1.0, "keep")
     search = _Search(stylizer, photo, style, color, progress)
-    full = search.look(1.0, 1.0)
+    full = search.try_at(1.0, 1.0)
     bound = np.inf if keep is None else (1 - keep) * full.content
-    for stroke in STROKES[1:] if keep is None else STROKES[1:2]:  # a bound takes more looks to be met
-        search.look(1.0, stroke)
-    stroke = min(search.looks[1:], key=lambda look: search.cost_within(look, bound)).stroke
-    while len(search.looks) < LOOKS:
+    for stroke in STROKES[1:] if keep is None else STROKES[1:2]:  # a bound takes more trials to be met
+        search.try_at(1.0, stroke)
+    stroke = min(search.trials[1:], key=lambda trial: search.cost_within(trial, bound)).stroke
+    while len(search.trials) < MAX_TRIALS:
         along = search.along(stroke)
         strength = 0.6 if len(along) == 2 and keep is None else _best_strength(along, bound)
-        near = [look for look in along if abs(look.strength - strength) <= (0.02 if keep is None else 0.005)]
-        if any(look.content > bound for look in near):
+        near = [trial for trial in along if abs(trial.strength - strength) <= (0.02 if keep is None else 0.005)]
+        if any(trial.content > bound for trial in near):
             strength *= 0.9  # just over the bound: a little less
         elif near:
             break
-        search.look(strength, stroke)
-    within = [look for look in search.looks if look.content <= bound * 1.03 + 1e-6]  # the photo is always among them
-    return search.choice(min(within, key=lambda look: look.cost), full, keep)
+        search.try_at(strength, stroke)
+    within = [
+        trial for trial in search.trials if trial.content <= bound * 1.03 + 1e-6
+    ]  # the photo is always among them
+    return search.choice(min(within, key=lambda trial: trial.cost), full, keep)
 
 
 class Observer:
     """Sees how far paintings of one photo are from it, and from the style.
 
     Attributes:
-        small: ``(1, 3, h, w)``, `style_distance.SHORT` pixels on its short side: the copy of the photo that is
+        small: ``(1, 3, h, w)``, `style_distance.SHORT_SIDE` pixels on its short side: the copy of the photo that is
             looked at.
         own: the photo's style code.
     """
@@ -125,17 +127,17 @@ class Observer:
     def __init__(self, stylizer: Stylizer, photo: Photo | Picture, target: StyleCode) -> None:
         self.stylizer, self.target = stylizer, target
         self.small = small_copy(photo)
-        self.own, self._features = stylizer.look(self.small)
+        self.own, self._features = stylizer.encode_full(self.small)
 
-    def look(self, painted: Photo | Picture, strength: float, stroke: float) -> Look:
+    def measure(self, painted: Photo | Picture, strength: float, stroke: float) -> Trial:
         """At a painting that was made with that strength and stroke."""
-        code, features = self.stylizer.look(small_copy(painted))
+        code, features = self.stylizer.encode_full(small_copy(painted))
         content = content_distance(features, self._features)
-        return Look(strength, stroke, content, style_distance(code, self.target, self.own))
+        return Trial(strength, stroke, content, style_distance(code, self.target, self.own))
 
 
 class _Search:
-    """Looks at small paintings of one photo in one style."""
+    """Tries small paintings of one photo in one style."""
 
     def __init__(
         self, stylizer: Stylizer, photo: Photo | Picture, style: Style, color: Color, progress: Progress | None
@@ -143,25 +145,25 @@ class _Search:
         self.progress = progress
         self.observer = Observer(stylizer, photo, style.code)
         self.stylizer, self.style, self.color = stylizer, style, color
-        self.looks = [Look(0.0, 1.0, 0.0, 1.0)]
+        self.trials = [Trial(0.0, 1.0, 0.0, 1.0)]
 
-    def look(self, strength: float, stroke: float) -> Look:
+    def try_at(self, strength: float, stroke: float) -> Trial:
         if self.progress is not None:
-            self.progress((len(self.looks) - 1) / LOOKS, f"strength and stroke, trial {len(self.looks)}")
+            self.progress((len(self.trials) - 1) / MAX_TRIALS, f"strength and stroke, trial {len(self.trials)}")
         # Fused here, with the photo's code that is known already.
-        code = self.stylizer.fused(self.observer.own, self.style.code, strength, self.color)
+        code = self.stylizer.fuse(self.observer.own, self.style.code, strength, self.color)
         color: Color = "luminance" if self.color == "luminance" else "style"
         style = Style(self.style.name, code)
         painted = self.stylizer(self.observer.small, style, stroke=stroke, color=color)
-        self.looks.append(self.observer.look(painted, strength, stroke))
-        return self.looks[-1]
+        self.trials.append(self.observer.measure(painted, strength, stroke))
+        return self.trials[-1]
 
-    def along(self, stroke: float) -> list[Look]:
-        """The looks with that stroke by strength, from the photo itself, which every stroke shares."""
-        chosen = [look for look in self.looks if look.stroke == stroke or not look.strength]
-        return sorted(chosen, key=lambda look: look.strength)
+    def along(self, stroke: float) -> list[Trial]:
+        """The trials with that stroke by strength, from the photo itself, which every stroke shares."""
+        chosen = [trial for trial in self.trials if trial.stroke == stroke or not trial.strength]
+        return sorted(chosen, key=lambda trial: trial.strength)
 
-    def cost_within(self, full: Look, bound: float) -> float:
+    def cost_within(self, full: Trial, bound: float) -> float:
         """What a stroke costs, seen at its full strength: within the bound as it stands; beyond, at the strength that
         keeps the bound if content and style went there in straight lines."""
         if full.content <= bound:
@@ -169,27 +171,30 @@ class _Search:
         share = bound / full.content
         return 1 - share * (1 - full.style) + PRICE * bound
 
-    def choice(self, best: Look, full: Look, keep: float | None) -> Choice:
-        kept = float(np.clip(1 - best.content / max(full.content, 1e-6), 0, 1))
+    def choice(self, best: Trial, full: Trial, keep: float | None) -> Choice:
+        content_kept = float(np.clip(1 - best.content / max(full.content, 1e-6), 0, 1))
         way = float(np.clip(1 - best.style, 0, 1))
-        why = _in_words(round(best.strength, 3), best.stroke, way, kept, keep)
-        return Choice(round(best.strength, 3), best.stroke, kept, tuple(self.looks), why)
+        why = _in_words(round(best.strength, 3), best.stroke, way, content_kept, keep)
+        return Choice(round(best.strength, 3), best.stroke, content_kept, tuple(self.trials), why)
 
 
-def _in_words(strength: float, stroke: float, way: float, kept: float, keep: float | None) -> str:
+def _in_words(strength: float, stroke: float, way: float, content_kept: float, keep: float | None) -> str:
     """A choice as one would tell it to whom the picture is for, with the options that make it again."""
     options = f"(--strength {strength:g} --stroke {stroke:g})"
     if not strength:
         return f"the photo stays as it is {options}, since all of its shapes are to be kept"
-    marks = {0.5: "fine marks", 0.7: "rather fine marks", 1.5: "broad marks"}.get(stroke, "marks of the usual size")
+    strokes = {0.5: "fine strokes", 0.7: "rather fine strokes", 1.5: "broad strokes"}.get(
+        stroke, "strokes of the usual size"
+    )
     how = "in full" if strength > 0.97 else f"at {_share(strength)} of full strength"
     shapes = "shapes change as far as the style takes them"
-    if kept >= 0.05:
-        shapes = f"{_share(kept)} of the change in shapes at full strength is held back"
-    wish = "" if keep is None else f" ({keep:.0%} was asked for)"
+    if content_kept >= 0.05:
+        shapes = f"{_share(content_kept)} of the change in shapes at full strength is held back"
+    bound = "" if keep is None else f" ({keep:.0%} was asked for)"
     return (
-        f"painted {how} with {marks} {options}: colours and texture come {_share(way)} of the way to the style's, and "
-        f"{shapes}{wish}"
+        f"painted {how} with {strokes} {options}: colours and texture come {_share(way)} of the way to the style's, "
+        "and "
+        f"{shapes}{bound}"
     )
 
 
@@ -203,22 +208,22 @@ def _share(share: float) -> str:
     return words[int(np.argmin(np.abs(np.array(at) - share)))]
 
 
-def _best_strength(looks: Sequence[Look], bound: float) -> float:
-    """The strength of least cost within the bound, by curves through the looks."""
-    strengths = np.array([look.strength for look in looks])
-    degree = min(len(looks) - 1, 3)
+def _best_strength(trials: Sequence[Trial], bound: float) -> float:
+    """The strength of least cost within the bound, by curves through the trials."""
+    strengths = np.array([trial.strength for trial in trials])
+    degree = min(len(trials) - 1, 3)
     content, style = (
-        np.polyval(np.polyfit(strengths, [getattr(look, what) for look in looks], degree), _FINE)
+        np.polyval(np.polyfit(strengths, [getattr(trial, what) for trial in trials], degree), _FINE)
         for what in ("content", "style")
     )
-    cost = np.where(_strength_at(looks, bound) + 1e-9 >= _FINE, style + PRICE * content, np.inf)
+    cost = np.where(_strength_at(trials, bound) + 1e-9 >= _FINE, style + PRICE * content, np.inf)
     return float(_FINE[int(np.argmin(cost))])
 
 
-def _strength_at(looks: Sequence[Look], bound: float) -> float:
-    """Where content would reach the bound, between the last look within it and the first one over it."""
-    inside = [look for look in looks if look.content <= bound][-1]
-    over = [look for look in looks if look.strength > inside.strength]
+def _strength_at(trials: Sequence[Trial], bound: float) -> float:
+    """Where content would reach the bound, between the last trial within it and the first one over it."""
+    inside = [trial for trial in trials if trial.content <= bound][-1]
+    over = [trial for trial in trials if trial.strength > inside.strength]
     if not over:
         return 1.0
     first = over[0]

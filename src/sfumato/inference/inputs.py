@@ -11,7 +11,7 @@ from PIL import Image
 from sfumato.errors import InputError, UsageError
 from sfumato.image import ImageSource, Photo, Picture, as_image, is_file_like
 
-#: In pixels: a picture whose longer side is below this is smaller than the coarsest marks of the networks.
+#: In pixels: a picture whose longer side is below this is smaller than the coarsest strokes of the networks.
 SMALLEST_SIDE = 16
 
 

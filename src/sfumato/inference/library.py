@@ -12,8 +12,8 @@ from sfumato import assets
 from sfumato.errors import OutputError, UsageError
 from sfumato.public import public
 
-#: How the file of a taste ends (`inference.personal_file`).
-TASTE_SUFFIX = ".sfumato"
+#: How the file of a personal style ends (`inference.personal_file`).
+PERSONAL_SUFFIX = ".sfumato"
 OWN, PERSONAL = "SFUMATO_STYLES", "SFUMATO_PERSONAL"  # variables that name folders
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -76,12 +76,12 @@ def own_names(home: bool = True) -> list[str]:
 
 
 def personal_path(name: str) -> Path:
-    """The file of the taste of that name, whether it is there or not.
+    """The file of the person's preferences of that name, whether it is there or not.
 
     Raises:
-        OutputError: there is no place for tastes.
+        OutputError: there is no place for personal styles.
     """
-    return personal_folder() / name / f"{name}{TASTE_SUFFIX}"
+    return personal_folder() / name / f"{name}{PERSONAL_SUFFIX}"
 
 
 def has_personal(name: str) -> bool:
@@ -92,12 +92,12 @@ def has_personal(name: str) -> bool:
 
 
 def personal_names(home: bool = True) -> list[str]:
-    """The names of the tastes that are styles, sorted; without ``home`` only where the environment names a
+    """The names of the personal styles that are styles, sorted; without ``home`` only where the environment names a
     folder."""
     if not home and not _is_named(PERSONAL):
         return []
     with suppress(OutputError):
-        found = personal_folder().glob(f"*/*{TASTE_SUFFIX}")
+        found = personal_folder().glob(f"*/*{PERSONAL_SUFFIX}")
         return sorted(path.stem for path in found if path.stem == path.parent.name and is_name(path.stem))
     return []
 
@@ -122,9 +122,9 @@ def is_name(name: str) -> bool:
 
 
 def split_name(name: str) -> tuple[str, int]:
-    """The taste and which of its styles a name means, the heaviest being 1: ``anna/2`` -> (anna, 2)."""
-    taste, slash, number = name.partition("/")
-    return (taste, int(number)) if slash and number.isdecimal() and len(number) < 4 else (name, 1)
+    """The personal style and which of its styles a name means, the heaviest being 1: ``anna/2`` -> (anna, 2)."""
+    person, slash, number = name.partition("/")
+    return (person, int(number)) if slash and number.isdecimal() and len(number) < 4 else (name, 1)
 
 
 def has_style(name: str) -> bool:
@@ -133,8 +133,8 @@ def has_style(name: str) -> bool:
 
 
 def style_path(name: str, home: bool = True) -> Path:
-    """The file of a style; of one of a taste's styles (``anna/2``) that of the taste, which ends in `TASTE_SUFFIX`.
-    ``home`` as in :func:`style_names`.
+    """The file of a style; of one of a person's styles (``anna/2``) that of the person's preferences, which ends in
+    `PERSONAL_SUFFIX`. ``home`` as in :func:`style_names`.
 
     Raises:
         UsageError: there is none of that name; the error offers the nearest ones.
@@ -143,12 +143,13 @@ def style_path(name: str, home: bool = True) -> Path:
         return assets.style_path(name)
     if name in own_names(home):
         return own_folder() / f"{name}.safetensors"
-    taste, _ = split_name(name)
-    if taste in personal_names(home):
-        return personal_path(taste)
-    if (home or _is_named(PERSONAL)) and has_personal(taste):
+    person, _ = split_name(name)
+    if person in personal_names(home):
+        return personal_path(person)
+    if (home or _is_named(PERSONAL)) and has_personal(person):
         raise UsageError(
-            f"{taste} is no style yet: `sfumato personal show {taste}` says whether it is to be learnt again, or lacks "
+            f"{person} is no style yet: `sfumato personal show {person}` says whether it is to be learnt again, or "
+            "lacks "
             "pictures that are liked"
         )
     hint = "" if home else " (in Python, own=True looks into the home folder too)"
@@ -159,7 +160,7 @@ def new_style_path(name: str, overwrite: bool = False) -> Path:
     """Where a style of a person's own goes.
 
     Raises:
-        UsageError: the name cannot be typed easily, is a built-in style's or a taste's, or is taken.
+        UsageError: the name cannot be typed easily, is a built-in style's or a personal style's, or is taken.
         OutputError: there is no place for such styles.
     """
     check_new_name(name)
@@ -172,11 +173,11 @@ def new_style_path(name: str, overwrite: bool = False) -> Path:
 
 
 def new_personal_path(name: str) -> Path:
-    """Where the taste of that name goes.
+    """Where the personal style of that name goes.
 
     Raises:
         UsageError: the name cannot be typed easily, is a built-in style's or a person's own, or is taken.
-        OutputError: there is no place for tastes.
+        OutputError: there is no place for personal styles.
     """
     check_new_name(name)
     if name in own_names():

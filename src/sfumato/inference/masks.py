@@ -12,7 +12,7 @@ from PIL import Image
 
 from sfumato.errors import InputError, UsageError
 from sfumato.image import ImageSource, Photo, array_of, as_photo, is_file_like, luma, resample
-from sfumato.inference.finish import soften
+from sfumato.inference.finish import blur_edges
 from sfumato.text import counted
 
 #: ``(H, W)`` in ``[0, 1]``.
@@ -63,7 +63,7 @@ def _whiteness(photo: Photo) -> Mask:
     return white
 
 
-def shrunk(mask: Mask, size: tuple[int, int], photo: Photo) -> Mask:
+def shrink_mask(mask: Mask, size: tuple[int, int], photo: Photo) -> Mask:
     """Return a mask of a photo's ``size`` before it was shrunk, shrunk likewise; another one as it is."""
     if mask.shape != size or size == (photo.height, photo.width):
         return mask
@@ -98,7 +98,7 @@ def regions_of(masks: Sequence[MaskSource], styles: int, height: int, width: int
         if mask.shape != (height, width):
             shape = " x ".join(str(side) for side in mask.shape[::-1])
             raise InputError(f"a mask has {shape} pixels and {name} {width} x {height}; make them the same size")
-        found.append(soften(mask))
+        found.append(blur_edges(mask))
     if len(found) < styles:
         found.append(np.clip(1 - np.sum(found, 0), 0, 1))
     return found

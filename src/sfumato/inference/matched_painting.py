@@ -25,19 +25,19 @@ from sfumato.inference.descent import descend
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.finish import enlarge
 from sfumato.inference.matching import HYPERCOLUMN, Array, FeatureBank, Matcher, Weights
+from sfumato.inference.pixel_readers import ArrayReader, PixelReader
 from sfumato.inference.places import (
+    as_rows,
     decode_places,
     encode_region,
     enter,
-    entered,
+    enter_readout,
     even_colours,
     follow_luma,
-    greys,
-    mirrored,
-    rows_of,
+    grey_places,
+    read_mirrored,
 )
 from sfumato.inference.progress import Work
-from sfumato.inference.sources import ArraySource, Source
 from sfumato.inference.style_bank import windows
 from sfumato.inference.tiling import Tile, tiles
 
@@ -45,23 +45,23 @@ from sfumato.inference.tiling import Tile, tiles
 #: first, and then on it at their own size.
 BASE = 512
 #: Places, at most, of a picture that is encoded at once: their hypercolumns take 250 MB.
-WHOLE = 98_304
+MAX_WHOLE_PLACES = 98_304
 #: Pixels around a tile that are painted with it: the decoder sees 44, and what smooths colours 16 more. The encoder's
 #: own margin comes on top.
 HALO = 64
 #: Rounds of refinement, and steps of each.
-REFINEMENT = 2, 6
+REFINEMENT_ROUNDS_STEPS = 2, 6
 _REFINED_PHOTO = 0.25  # share of the photo in the queries of refinement
 #: How places are compared in the last pass at the base size, and beyond it.
-_LAST = Weights(residual=1.0, structure=0.05, statistics=0.5, evened=0.4)
-_DETAIL = np.float32(0.5)  # of the photo's detail in a `_Guide`
-_COARSEST = 24  # pixels of the short side: below that a scale has too few places
-_STEP = 3.0  # times the size of the scale before, at most, beyond the base size
-_SAMPLE = 6144  # places that statistics are taken from
-_AS_FLOATS = 4_000_000  # pixels of a picture that is reduced in floats
+_LAST_WEIGHTS = Weights(residual=1.0, structure=0.05, statistics=0.5, evened=0.4)
+_DETAIL_SHARE = np.float32(0.5)  # of the photo's detail in a `_Guide`
+_MIN_SCALE_SIDE = 24  # pixels of the short side: below that a scale has too few places
+_MAX_SCALE_STEP = 3.0  # times the size of the scale before, at most, beyond the base size
+_SAMPLED_PLACES = 6144  # places that statistics are taken from
+_FLOAT_PIXELS = 4_000_000  # pixels of a picture that is reduced in floats
 #: For progress: what a pixel of a style's picture takes, and one of a step of refinement, where one of a pass takes 1.
 _BANK_EFFORT, _STEP_EFFORT = 0.4, 0.6
-_MOST_ENCODED = 330_000  # pixels of a style's picture
+_MAX_ENCODED = 330_000  # pixels of a style's picture
 _WINDOWS = 12  # of a large picture, from which statistics are taken
 
 
@@ -95,34 +95,36 @@ def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
     first = min(short, base)
     # One coarse pass: with another between them pictures judged alike, in a tenth more time.
     coarse = scale(first / 4, Weights(layers=(6.0, 3.0, 0.0, 0.0, 0.0), balance=0.0, smooth=True))
-    passes = [coarse] if coarse.short >= _COARSEST else []
+    passes = [coarse] if coarse.short >= _MIN_SCALE_SIDE else []
     if short <= base:
         # Twice: the second time with what has been painted at this size.
-        return [*passes, scale(first, Weights()), scale(first, _LAST)]
-    count = int(np.ceil(np.log(short / base) / np.log(_STEP)))
-    larger = [scale(base * (short / base) ** (i / count), _LAST, guided=True) for i in range(1, count + 1)]
-    return [*passes, scale(first, _LAST), *larger]
+        return [*passes, scale(first, Weights()), scale(first, _LAST_WEIGHTS)]
+    count = int(np.ceil(np.log(short / base) / np.log(_MAX_SCALE_STEP)))
+    larger = [scale(base * (short / base) ** (i / count), _LAST_WEIGHTS, guided=True) for i in range(1, count + 1)]
+    return [*passes, scale(first, _LAST_WEIGHTS), *larger]
 
 
 def bank_effort(scale: Scale) -> float:
     """What a style's bank takes at that scale, in pixels of a pass."""
-    return _BANK_EFFORT * min(scale.short**2, _MOST_ENCODED)
+    return _BANK_EFFORT * min(scale.short**2, _MAX_ENCODED)
 
 
 def effort(scales: Sequence[Scale], refined: int | None) -> float:
     """What painting takes, banks and all, in pixels of a pass."""
     passes = sum(scale.height * scale.width + bank_effort(scale) for scale in scales)
     size = 0 if refined is None else scales[refined].height * scales[refined].width
-    return passes + (math.prod(REFINEMENT) * _STEP_EFFORT * size if size <= WHOLE * STRIDE**2 else 0)
+    return passes + (
+        math.prod(REFINEMENT_ROUNDS_STEPS) * _STEP_EFFORT * size if size <= MAX_WHOLE_PLACES * STRIDE**2 else 0
+    )
 
 
 class _Features:
     """Hypercolumns of a picture, region by region; those of a picture of moderate size are computed once."""
 
-    def __init__(self, networks: FeatureNetworks, source: Source, most: int) -> None:
-        """``most``: places of a picture that is encoded as a whole."""
+    def __init__(self, networks: FeatureNetworks, source: PixelReader, max_places: int) -> None:
+        """``max_places``: places of a picture that is encoded as a whole."""
         self.networks, self.source = networks, source
-        self.is_small = source.height * source.width <= most * STRIDE**2
+        self.is_small = source.height * source.width <= max_places * STRIDE**2
 
     @cached_property
     def _whole(self) -> Array:
@@ -136,22 +138,22 @@ class _Features:
         return self._whole[:, inner[0], inner[1]]
 
     def sample(self, rng: np.random.Generator) -> Array:
-        """At most `_SAMPLE` places ``(N, 643)`` that statistics are taken from. Equal generators give the same
+        """At most `_SAMPLED_PLACES` places ``(N, 643)`` that statistics are taken from. Equal generators give the same
         places of pictures of one size."""
         if self.is_small:
-            found = rows_of(self._whole)
+            found = as_rows(self._whole)
         else:
             spots = windows(self.source.height, self.source.width, _WINDOWS, rng)
-            found = np.concatenate([rows_of(self.region(*spot)) for spot in spots])
-        if len(found) <= _SAMPLE:
+            found = np.concatenate([as_rows(self.region(*spot)) for spot in spots])
+        if len(found) <= _SAMPLED_PLACES:
             return found
-        some = np.sort(rng.permutation(len(found))[:_SAMPLE])  # in order, memory is read four times as fast
+        some = np.sort(rng.permutation(len(found))[:_SAMPLED_PLACES])  # in order, memory is read four times as fast
         return np.take(found.T, some, axis=1).T
 
 
-def _reduced(source: Source, height: int, width: int) -> Picture:
+def _reduced(source: PixelReader, height: int, width: int) -> Picture:
     """The whole at another size: as floats where it fits, so that a file and an array of its pixels come out alike."""
-    if source.height * source.width <= _AS_FLOATS:
+    if source.height * source.width <= _FLOAT_PIXELS:
         return resize(source.region(slice(0, source.height), slice(0, source.width)), height, width)
     return source.reduced(height, width)
 
@@ -172,7 +174,7 @@ class _Enlarged:
 class _Guide:
     """The picture painted so far, enlarged, and on it the luma of what the photo shows at the new size alone."""
 
-    def __init__(self, painted: Picture, photo: Source) -> None:
+    def __init__(self, painted: Picture, photo: PixelReader) -> None:
         height, width = painted.shape[2:]
         self.height, self.width, self.photo = photo.height, photo.width, photo
         self.painted = _Enlarged(painted, self.height, self.width)
@@ -180,7 +182,7 @@ class _Guide:
 
     def region(self, rows: slice, columns: slice) -> Picture:
         detail = self.photo.region(rows, columns) - self.coarse.region(rows, columns)
-        grey = _DETAIL * detail.mean(1, keepdims=True)
+        grey = _DETAIL_SHARE * detail.mean(1, keepdims=True)
         return np.asarray(np.clip(self.painted.region(rows, columns) + grey, 0.0, 1.0))
 
     def reduced(self, height: int, width: int) -> Picture:
@@ -193,12 +195,12 @@ class MatchedPainting:
     def __init__(
         self,
         networks: FeatureNetworks,
-        source: Source,
+        source: PixelReader,
         banks: Sequence[FeatureBank],
         scales: Sequence[Scale],
         strength: float = 1.0,
         seed: int = 0,
-        whole: int = WHOLE,
+        whole: int = MAX_WHOLE_PLACES,
         refined: int | None = None,
         work: Work | None = None,
     ) -> None:
@@ -231,7 +233,7 @@ class MatchedPainting:
         for index, scale in enumerate(self.scales):
             if photo is None or (photo.source.height, photo.source.width) != (scale.height, scale.width):
                 size = scale.height, scale.width
-                source = self.source if index == last else ArraySource(_reduced(self.source, *size))
+                source = self.source if index == last else ArrayReader(_reduced(self.source, *size))
                 photo = _Features(self.networks, source, self.whole)
             parts = self._pass(index, photo, painted, tile)
             if index == last and index != self.refined:
@@ -260,29 +262,31 @@ class MatchedPainting:
         elif painted is not None:
             before = _Features(self.networks, _Enlarged(painted, scale.height, scale.width), self.whole)
         matcher = self._matcher(index, asked, before, scale.weights)
-        shown = entered(self.networks, matcher.readout)
+        shown = enter_readout(self.networks, matcher.readout)
         even = None
         if scale.weights.evened and painted is not None and not scale.guided:
             whole = slice(0, scale.height), slice(0, scale.width)
-            now = ArraySource(resize(painted, scale.height, scale.width))
-            even = even_colours(mirrored(now, *whole), mirrored(source, *whole))
+            now = ArrayReader(resize(painted, scale.height, scale.width))
+            even = even_colours(read_mirrored(now, *whole), read_mirrored(source, *whole))
         regions = list(tiles(scale.height, scale.width, tile, HALO))
         for number, region in enumerate(regions, 1):
             among = f", tile {number} of {len(regions)}" if len(regions) > 1 else ""
             self.work.begin(f"scale {index + 1} of {len(self.scales)}{among}")
-            seen, (rows, columns) = (region.seen_rows, region.seen_columns), region.inner
-            queries = asked.region(*seen)
-            match = matcher.search(rows_of(queries), None if before is None else rows_of(before.region(*seen)))
+            padded, (rows, columns) = (region.padded_rows, region.padded_columns), region.inner
+            queries = asked.region(*padded)
+            match = matcher.search(as_rows(queries), None if before is None else as_rows(before.region(*padded)))
             size = queries.shape[1:]
             if index == len(self.scales) - 1:
                 self._keep(region, match.chosen.reshape(size))
             places = shown.places(match).T.reshape(-1, *size)
             if scale.weights.evened:
                 colours = places[-3:]
-                colours += np.float32(scale.weights.evened) * (follow_luma(colours, mirrored(source, *seen)) - colours)
+                colours += np.float32(scale.weights.evened) * (
+                    follow_luma(colours, read_mirrored(source, *padded)) - colours
+                )
                 if even is not None:
-                    colours += even.correction(colours, *seen)
-            own = enter(self.networks, photo.region(*seen)) if self.strength < 1 else None
+                    colours += even.correction(colours, *padded)
+            own = enter(self.networks, photo.region(*padded)) if self.strength < 1 else None
             part = decode_places(self.networks, self._fused(places, own))[:, :, rows, columns]
             if own is not None:  # of what the decoder loses of the photo itself, what the strength leaves
                 lost = source.region(region.rows, region.columns)
@@ -312,7 +316,7 @@ class MatchedPainting:
         key = [0x3A7C, self.seed, index, turn]
         now = None if painted is None else painted.sample(np.random.default_rng(key))
         sample, rng = photo.sample(np.random.default_rng(key)), np.random.default_rng([*key, 1])
-        return Matcher(self.banks[index], sample, now, weights, rng, greys(self.networks))
+        return Matcher(self.banks[index], sample, now, weights, rng, grey_places(self.networks))
 
     def _refined(self, index: int, photo: _Features, painted: Picture) -> Picture:
         """The picture of a scale after some steps of L-BFGS towards the features that it is matched with, which are
@@ -322,24 +326,24 @@ class MatchedPainting:
         weights = replace(self.scales[index].weights, photo=_REFINED_PHOTO)
         down, across = -height % STRIDE + MARGIN, -width % STRIDE + MARGIN
         edge = MARGIN // STRIDE
-        for turn in range(REFINEMENT[0]):
-            now = _Features(self.networks, ArraySource(painted), self.whole)
+        for turn in range(REFINEMENT_ROUNDS_STEPS[0]):
+            now = _Features(self.networks, ArrayReader(painted), self.whole)
             matcher = self._matcher(index, photo, now, weights, 1 + turn)
             own = photo.region(*everything)
-            match = matcher.search(rows_of(own), rows_of(now.region(*everything)))
+            match = matcher.search(as_rows(own), as_rows(now.region(*everything)))
             places = self._fused(matcher.readout.places(match).T.reshape(own.shape), own)
             wanted = np.pad(places[:HYPERCOLUMN], ((0, 0), (edge, edge), (edge, edge)), mode="edge")
             framed = np.pad(painted, ((0, 0), (0, 0), (MARGIN, down), (MARGIN, across)), mode="symmetric")
-            found = descend(framed, self._slope(wanted, turn, height * width), REFINEMENT[1])
+            found = descend(framed, self._slope(wanted, turn, height * width), REFINEMENT_ROUNDS_STEPS[1])
             painted = np.ascontiguousarray(found[:, :, MARGIN : MARGIN + height, MARGIN : MARGIN + width])
         return painted
 
     def _slope(self, wanted: Array, turn: int, size: int) -> Callable[[Picture], Picture]:
         """The gradient towards features, which tells of each step."""
-        steps = itertools.count(turn * REFINEMENT[1] + 1)
+        steps = itertools.count(turn * REFINEMENT_ROUNDS_STEPS[1] + 1)
 
         def slope(picture: Picture) -> Picture:
-            self.work.begin(f"refinement {next(steps)} of {math.prod(REFINEMENT)}")
+            self.work.begin(f"refinement {next(steps)} of {math.prod(REFINEMENT_ROUNDS_STEPS)}")
             found = self.networks.gradient(picture, features=wanted)
             self.work.did(_STEP_EFFORT * size)
             return found

@@ -42,13 +42,13 @@ BALANCED, SMOOTHED = 2048, 4096
 _ROUNDS = 8  # of Sinkhorn: more change few matches
 _TEMPERATURE = 0.03  # of cosine similarity in the balancing
 _SIMILARITY = 0.1  # temperature of the smoothing, in cosine similarity
-_LEAST = np.float32(1e-30)  # use of a vector, at the least: float32 must not overflow
-_TINT = 0.02  # largest difference between a colour's channels that counts as grey
-_CHUNK = 512  # places that are searched at a time: their table of scores stays in the processor's cache
-_STRETCH = 1.25  # of a channel's deviation towards the bank's, at most
-_NOISE = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
-_GREYS = 0.35  # share of plain greys among the places that a photo of one colour is aligned by
-_SOFT = 0.1  # added to the cosine distance of the residual's share, where the painting has no fine structure at all
+_MIN_USE = np.float32(1e-30)  # use of a vector, at the least: float32 must not overflow
+_GREY_RANGE = 0.02  # largest difference between a colour's channels that counts as grey
+_PLACES_AT_ONCE = 512  # places that are searched at a time: their table of scores stays in the processor's cache
+_MAX_STRETCH = 1.25  # of a channel's deviation towards the bank's, at most
+_ROUNDING = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
+_GREY_SHARE = 0.35  # share of plain greys among the places that a photo of one colour is aligned by
+_SOFTNESS = 0.1  # added to the cosine distance of the residual's share, where the painting has no fine structure at all
 _ITERATIONS = 3  # of the search for principal directions
 _RIDGE = np.float32(1e-4)  # of the mean variance of a direction, where vectors are predicted from directions
 
@@ -68,14 +68,14 @@ class FeatureBank:
     origins: Array
 
     @cached_property
-    def spread(self) -> Array:
+    def covariance(self) -> Array:
         """The vectors' covariance ``(643, 643)``."""
         return covariance(self.vectors - self.mean)
 
     @cached_property
     def is_grey(self) -> bool:
         """Whether the colours of all places are greys."""
-        return float(np.ptp(self.vectors[:, -3:], axis=1).max()) < _TINT
+        return float(np.ptp(self.vectors[:, -3:], axis=1).max()) < _GREY_RANGE
 
     @classmethod
     def of(cls, vectors: Array, origins: Array | None = None) -> FeatureBank:
@@ -97,7 +97,7 @@ class Weights:
         structure: share of the photo's covariance in the one that the residual is aligned to. A soft painting has
             little variance where stripes, spokes and letters have theirs, and would flatten them.
         statistics: how far means are moved to the bank's, from 0 to 1. Above 0, deviations are moved too, by a factor
-            of at most `_STRETCH`.
+            of at most `_MAX_STRETCH`.
         evened: how far the colours of matches are moved to those of `places.follow_luma`, from 0 to 1.
     """
 
@@ -148,22 +148,22 @@ class Matcher:
     ) -> None:
         """``photo`` and ``painted`` ``(N, 643)`` are the same places of the photo and of the picture
         painted so far; of large pictures, a sample of them. ``greys`` ``(G, 643)`` are places of plain pictures from
-        black to white, of which a photo that is mostly of one colour is taken to have some, too (`_GREYS`): so a
+        black to white, of which a photo that is mostly of one colour is taken to have some, too (`_GREY_SHARE`): so a
         white page takes what is light in the painting, and a black one what is dark."""
         self.bank, self.weights = bank, weights
         layers = np.repeat(np.array([*weights.layers, 0.0], np.float32), [*LAYER_CHANNELS, 3])
         mean, spread = _moments(photo, greys)
         both = layers[:, None] * layers
-        spreads = spread * both, bank.spread * both
+        spreads = spread * both, bank.covariance * both
         directions = _principal(spreads[0] + spreads[1], DIRECTIONS)
         self._basis = layers[:, None] * directions
         # Means are taken off after the projection, which is then one product, without a copy of the places.
         self._photo_mean, self._bank_mean = mean @ self._basis, bank.mean @ self._basis
         self._keys = bank.vectors @ self._basis - self._bank_mean
-        self._least = np.float32(_NOISE) * np.sqrt(np.square(self._keys).sum(1).mean()) + _LEAST
+        self._least = np.float32(_ROUNDING) * np.sqrt(np.square(self._keys).sum(1).mean()) + _MIN_USE
         # Where its fine layers vary less than the photo's, places look alike though what tells them apart is lost.
-        rich = _fine_variance(bank.spread) / (_fine_variance(spread) + float(_LEAST))
-        self._softness = np.float32(_SOFT * max(0.0, 1 - rich))
+        rich = _fine_variance(bank.covariance) / (_fine_variance(spread) + float(_MIN_USE))
+        self._softness = np.float32(_SOFTNESS * max(0.0, 1 - rich))
         of_photo, of_bank = (directions.T @ each @ directions for each in spreads)
         self._alignment = alignment = transport(of_photo, of_bank)
         self._structure = alignment
@@ -171,13 +171,13 @@ class Matcher:
             self._structure = transport(of_photo, of_bank + np.float32(weights.structure) * of_photo)
         self._anchors: tuple[Array, Array] | None = None
         if weights.smooth:
-            some = _some(len(photo), SMOOTHED, rng)
+            some = _sample_indices(len(photo), SMOOTHED, rng)
             places = photo[some] @ self._basis - self._photo_mean
             self._anchors = unit(places).T, places @ alignment
         # The bias is a key's last number, and 1 a query's.
         self._units = unit(self._keys)
         self._scored = np.vstack([self._units.T, np.zeros((1, len(self._keys)), np.float32)])
-        some = _some(len(photo), BALANCED, rng)
+        some = _sample_indices(len(photo), BALANCED, rng)
         photo, painted = photo[some], None if painted is None else painted[some]
         unlike = 0.0
         if weights.balance or weights.statistics:
@@ -197,10 +197,10 @@ class Matcher:
         """Places ``(N, 643)`` of the photo, and of the picture painted so far, to what matches them."""
         queries, projected = self._queries(photo, painted)
         chosen = np.empty(len(photo), np.int64)
-        scores = np.empty((_CHUNK, len(self._keys)), np.float32)
-        for start in range(0, len(photo), _CHUNK):
-            part = queries[start : start + _CHUNK]
-            chosen[start : start + _CHUNK] = np.matmul(part, self._scored, out=scores[: len(part)]).argmax(1)
+        scores = np.empty((_PLACES_AT_ONCE, len(self._keys)), np.float32)
+        for start in range(0, len(photo), _PLACES_AT_ONCE):
+            part = queries[start : start + _PLACES_AT_ONCE]
+            chosen[start : start + _PLACES_AT_ONCE] = np.matmul(part, self._scored, out=scores[: len(part)]).argmax(1)
         return Match(chosen, self._residual(projected @ self._structure, chosen) if self.weights.residual else None)
 
     def _queries(self, photo: Array, painted: Array | None) -> tuple[Array, Array]:
@@ -227,25 +227,25 @@ class Matcher:
         assert self._anchors is not None
         anchors, targets = self._anchors
         smoothed = np.empty_like(places)
-        for start in range(0, len(places), _CHUNK):
-            part = slice(start, start + _CHUNK)
+        for start in range(0, len(places), _PLACES_AT_ONCE):
+            part = slice(start, start + _PLACES_AT_ONCE)
             similar = np.exp((unit(places[part]) @ anchors - 1) / np.float32(_SIMILARITY))
             smoothed[part] = (similar @ targets) / (similar.sum(1, keepdims=True) + np.float32(1e-12))
         return smoothed
 
     def _residual(self, aligned: Array, chosen: npt.NDArray[np.int64]) -> Array:
         """What the matches miss of the aligned photo ``(N, K)``, weighted by how unlike they are: ``(N, K)``."""
-        directed, most = self._directed(aligned), np.float32(self.weights.residual)
+        directed, cap = self._directed(aligned), np.float32(self.weights.residual)
         distance = 1 - np.einsum("nk,nk->n", directed, self._units[chosen])[:, None]
-        share = np.minimum(most, most * (distance + self._softness)) * directed.any(1, keepdims=True)
+        share = np.minimum(cap, cap * (distance + self._softness)) * directed.any(1, keepdims=True)
         return np.asarray(share * (aligned - self._keys[chosen]), np.float32)
 
     def _move_statistics(self, found: Array, wanted_mean: Array, unlike: float) -> None:
         """Change the readout so that channels of places like ``found`` ``(N, 643)`` come nearer to a mean ``(643,)``
         and to the bank's deviation."""
-        mean, deviation, wanted = found.mean(0), found.std(0), np.sqrt(np.diagonal(self.bank.spread))
+        mean, deviation, wanted = found.mean(0), found.std(0), np.sqrt(np.diagonal(self.bank.covariance))
         gain = wanted / (deviation + np.float32(1e-3) * wanted.mean() + np.float32(1e-9))
-        gain = np.clip(gain, 1 / _STRETCH, _STRETCH) ** np.float32(unlike)
+        gain = np.clip(gain, 1 / _MAX_STRETCH, _MAX_STRETCH) ** np.float32(unlike)
         moved = mean + np.float32(self.weights.statistics * unlike) * (wanted_mean - mean)
         vectors, directions = self.readout
         self.readout = Readout((vectors - mean) * gain + moved, directions * gain)
@@ -259,7 +259,7 @@ def _moments(photo: Array, greys: Array | None) -> tuple[Array, Array]:
         return mean, spread
     other = greys.mean(0)
     between = (mean - other)[:, None] * (mean - other)
-    grey = np.float32(_GREYS * _plainness(photo[:, -3:]))
+    grey = np.float32(_GREY_SHARE * _plainness(photo[:, -3:]))
     rest = 1 - grey
     return rest * mean + grey * other, rest * spread + grey * covariance(greys - other) + rest * grey * between
 
@@ -279,15 +279,15 @@ def _plainness(colours: Array) -> float:
 
 def _unlikeness(queries: Array) -> float:
     """How much rows of length 1 or 0 differ, from 0 up to 1, where their mean is 0."""
-    seen = queries[queries.any(1)]
-    return 1 - float(np.square(seen.mean(0)).sum()) ** 2 if len(seen) else 0.0
+    nonzero = queries[queries.any(1)]
+    return 1 - float(np.square(nonzero.mean(0)).sum()) ** 2 if len(nonzero) else 0.0
 
 
 def _prediction(keys: Array, vectors: Array) -> Array:
     """The matrix ``(K, C)`` that predicts vectors ``(M, C)``, less their mean, from centred keys ``(M, K)`` best (ridge
     regression)."""
     square = covariance(keys)
-    square[np.diag_indices_from(square)] += _RIDGE * np.trace(square) / len(square) + _LEAST
+    square[np.diag_indices_from(square)] += _RIDGE * np.trace(square) / len(square) + _MIN_USE
     return np.asarray(np.linalg.solve(square, keys.T @ vectors / np.float32(len(keys))), np.float32)
 
 
@@ -323,7 +323,7 @@ def balance(scores: Array, rounds: int = _ROUNDS) -> Array:
     share = np.float32(scores.shape[0] / scores.shape[1])
     value = np.ones(scores.shape[1], np.float32)
     for _ in range(rounds):
-        value = share / np.maximum((1 / (kernel @ value)) @ kernel, _LEAST)
+        value = share / np.maximum((1 / (kernel @ value)) @ kernel, _MIN_USE)
     return np.log(value)[None]
 
 
@@ -343,5 +343,5 @@ def _principal(matrix: Array, count: int) -> Array:
     return np.ascontiguousarray(basis, np.float32)
 
 
-def _some(count: int, most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    return np.asarray(rng.permutation(count)[:most])
+def _sample_indices(count: int, max_count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    return np.asarray(rng.permutation(count)[:max_count])

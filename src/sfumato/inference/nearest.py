@@ -25,7 +25,7 @@ from sfumato.style_code import StyleCode, tensor_bytes
 
 #: The index's name in a bundle's folder.
 FILE = "training_styles.safetensors"
-_LARGEST = 2**30  # bytes; the shipped one, of a thousand paintings, has 441 thousand
+_MAX_BYTES = 2**30  # bytes; the shipped one, of a thousand paintings, has 441 thousand
 #: Its key on the card: the file's SHA-256.
 CARD_KEY = "training_styles"
 #: A style nearer than this to a painting, in the unit of distances, is that painting: codes kept in 16 bits and read
@@ -151,7 +151,7 @@ class TrainingStyles:
             digest = card.get(CARD_KEY)
             if digest is None:
                 return None
-            data = read_bytes(path, _LARGEST)
+            data = read_bytes(path, _MAX_BYTES)
         except (OSError, ValueError, AttributeError) as problem:
             raise ModelError(f"cannot read the index of {folder}: {problem}; install the model again") from problem
         if hashlib.sha256(data).hexdigest() != digest:

@@ -25,11 +25,11 @@ class PaintOptions:
 
     Attributes:
         strength: from 0, which gives the photo back through the same network, to 1, the full style.
-        stroke: size of the brush marks, from 0.5 to 2.
+        stroke: size of the brush strokes, from 0.5 to 2.
         color: ``"style"`` takes the style's palette; ``"content"`` paints with the photo's palette; ``"luminance"``
             keeps the colour of every pixel and takes only light and dark from the painting.
         quality: ``"draft"``, ``"standard"`` or ``"best"``; ``None``: see :meth:`Stylizer.choose_quality`.
-        seed: of the random placement of the brush marks, from 0 to `MAX_SEED`.
+        seed: of the random placement of the brush strokes, from 0 to `MAX_SEED`.
 
     Raises:
         UsageError: a value is outside its range.

@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw
 from sfumato import assets
 from sfumato.image import Picture, as_image, read_photo, resample, thumbnail_size, to_pil
 from sfumato.inference.explain_sheet import band, stacked
+from sfumato.inference.pixel_readers import ArrayReader, PhotoReader
 from sfumato.inference.recipe import Recipe
-from sfumato.inference.repaint import WORK, check_repainted, recipe_of, the_photo
-from sfumato.inference.sources import ArraySource, PixelSource
+from sfumato.inference.repaint import WORK, check_repainted, read_painted_photo, recipe_of
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 
@@ -30,7 +30,7 @@ _CORNERS = np.array([[[230, 60, 50], [250, 200, 40]], [[60, 70, 200], [40, 170, 
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class OriginPicture:
     """One picture of a style.
 
     Attributes:
@@ -60,7 +60,7 @@ class Origins:
     """
 
     style: str
-    sources: Sequence[Source]
+    sources: Sequence[OriginPicture]
     places: Map
     used: float
     together: float
@@ -96,17 +96,17 @@ def find_origins(
         InputError: a file cannot be read, the picture holds no recipe, or ``photo`` is another photo.
         ModelError, UsageError: see `Recipe.rebuild`.
     """
-    stylizer, recipe, seen = stylizer or Stylizer(), recipe_of(picture), read_photo(picture)
+    stylizer, recipe, picture_read = stylizer or Stylizer(), recipe_of(picture), read_photo(picture)
     styles = recipe.rebuild(stylizer, known, own)
-    original = the_photo(photo, picture, recipe, seen)
-    check_repainted(stylizer, recipe, styles, original, seen, picture, photo)
-    size = thumbnail_size(seen.height, seen.width, WORK, 4 * WORK)
-    small = ArraySource(PixelSource(original).reduced(*size))
+    original = read_painted_photo(photo, picture, recipe, picture_read)
+    check_repainted(stylizer, recipe, styles, original, picture_read, picture, photo)
+    size = thumbnail_size(picture_read.height, picture_read.width, WORK, 4 * WORK)
+    small = ArrayReader(PhotoReader(original).reduced(*size))
     found = [_origins(stylizer, recipe, style, small) for style in styles]
-    return Explained(recipe, PixelSource(seen).reduced(*size), small.picture, found)
+    return Explained(recipe, PhotoReader(picture_read).reduced(*size), small.picture, found)
 
 
-def _origins(stylizer: Stylizer, recipe: Recipe, style: Style, photo: ArraySource) -> Origins:
+def _origins(stylizer: Stylizer, recipe: Recipe, style: Style, photo: ArrayReader) -> Origins:
     painting = stylizer.matched(photo, style, replace(recipe.options, quality="standard"))
     for _ in painting.tiles():
         pass
@@ -115,14 +115,14 @@ def _origins(stylizer: Stylizer, recipe: Recipe, style: Style, photo: ArraySourc
     shares = np.bincount(places[:, :, 0].astype(int).ravel(), minlength=len(style.pictures)) / places[:, :, 0].size
     titles = {entry.sha256: f"{entry.artist}, {entry.title} ({entry.year})" for entry in assets.ledger()}
     sources = [
-        Source(titles.get(each.sha256, each.sha256[:12]), each.sha256, float(share), each.picture)
+        OriginPicture(titles.get(each.sha256, each.sha256[:12]), each.sha256, float(share), each.picture)
         for each, share in zip(style.pictures, shares, strict=True)
     ]
     used = len(np.unique(painting.chosen)) / len(bank.vectors)
     return Origins(style.name, sources, places, used, _together(places, sources, painting.scales[-1].short))
 
 
-def _together(places: Map, sources: Sequence[Source], short: int) -> float:
+def _together(places: Map, sources: Sequence[OriginPicture], short: int) -> float:
     sides = [min(s.picture.shape[2:]) for s in sources]
     size = np.array([[s.picture.shape[3], s.picture.shape[2]] for s in sources], np.float32)
     size *= np.array([[min(1.0, short / side)] for side in sides], np.float32) / 4  # places of the bank's picture
@@ -158,9 +158,9 @@ def origins_sheet(found: Explained) -> Picture:
 
 def _charted(origins: Origins) -> list[tuple[str, Picture]]:
     """The pictures that most places came from, tinted by the colours of the positions in them."""
-    most = sorted(origins.sources, key=lambda source: -source.share)[:PATCHES]
+    largest = sorted(origins.sources, key=lambda source: -source.share)[:PATCHES]
     cells = []
-    for source in most:
+    for source in largest:
         height, width = source.picture.shape[2:]
         down, across = np.mgrid[0:height, 0:width].astype(np.float32)
         tint = position_colours(across / width, down / height).transpose(2, 0, 1)[None]

@@ -1,7 +1,8 @@
 """The file of a personal style, ``NAME.sfumato``.
 
-It is one safetensors file of some kB: the centres of what is liked (style codes with their looks), their weights, and
-the parameters of a preference model where there is one. Its one key of metadata, ``sfumato.taste``, holds a card in
+It is one safetensors file of some kB: the centres of what is liked (style codes with their channel statistics), their
+weights, and the parameters of a preference model where there is one. Its one key of metadata,
+``sfumato.personal_style``, holds a card in
 JSON: format, name, model, rights, how many pictures and their hashes, the date, and a hash of all of that and of the
 numbers, by which damage is found. No picture is in it, no name or place of one, and no code runs on load. Equal styles
 are equal files.
@@ -25,7 +26,7 @@ from sfumato.style_code import Tensors, read_small, tensor_bytes
 FORMAT = 1
 #: What the names of a preference model's parameters begin with.
 PREFERENCE = "preference."
-_KEY = "sfumato.taste"  # one, because safetensors writes several in an order that changes from run to run
+_KEY = "sfumato.personal_style"  # one, because safetensors writes several in an order that changes from run to run
 _MAX_BYTES = 8_000_000
 
 _Made = TypeVar("_Made")
@@ -69,12 +70,14 @@ def read_file(
 
 
 def _check(card: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> None:
-    codes, weights, looks = tensors["codes"], tensors["weights"], tensors.get("looks")
+    codes, weights, channel_stats = tensors["codes"], tensors["weights"], tensors.get("channel_stats")
     if codes.ndim != 2 or codes.dtype != np.float32 or weights.shape != codes.shape[:1]:
         raise ValueError("its centres have another shape or type")
-    if looks is not None and (looks.ndim != 2 or looks.dtype != np.float16 or len(looks) != len(codes)):
-        raise ValueError("its looks have another shape or type")
-    if not all(key.startswith(PREFERENCE) for key in tensors.keys() - {"codes", "weights", "looks"}):
+    if channel_stats is not None and (
+        channel_stats.ndim != 2 or channel_stats.dtype != np.float16 or len(channel_stats) != len(codes)
+    ):
+        raise ValueError("its channel_stats have another shape or type")
+    if not all(key.startswith(PREFERENCE) for key in tensors.keys() - {"codes", "weights", "channel_stats"}):
         raise ValueError("it has numbers that no style has")
     texts, numbers = (card["name"], card["model"], card["created"]), (card["answers"], *card["rights"].values())
     if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):

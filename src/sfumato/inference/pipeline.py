@@ -17,8 +17,8 @@ from PIL import Image
 from sfumato.checks import check_whole
 from sfumato.errors import InputError, UsageError
 from sfumato.image import ImageSource, Photo, as_photo, picture_digest, shrink, to_levels, write_photo
-from sfumato.inference.gate import Gate, Wishes, paint_as_wished
-from sfumato.inference.masks import Mask, MaskSource, as_mask, check_masks, mask_digest, shrunk
+from sfumato.inference.gate import QualityGate, SelectionOptions, paint_selected
+from sfumato.inference.masks import Mask, MaskSource, as_mask, check_masks, mask_digest, shrink_mask
 from sfumato.inference.options import PaintOptions, as_options
 from sfumato.inference.progress import Progress, check_progress, portion
 from sfumato.inference.recipe import Recipe, style_to_json
@@ -49,7 +49,7 @@ class Result:
     def report(self) -> Mapping[str, Any]:
         """What was asked for, chosen and measured, and why; empty where nothing was left to Sfumato.
 
-        ``asked``: the wishes. ``why``: a sentence. ``looks``: the trials of strength and stroke. ``trials``: the
+        ``asked``: the wishes. ``why``: a sentence. ``trials``: the trials of strength and stroke. ``trials``: the
         paintings among which the best was taken. ``measured``: the defects of the picture, by detector.
         """
         return self.recipe.guidance or {}
@@ -134,9 +134,9 @@ class Pipeline:
             check_whole(max_size, 16, 1_000_000, "max_size")
         check_whole(file_quality, 1, 100, "file_quality")
         self.stylizer = stylizer or Stylizer()
-        wishes = Wishes(auto, keep, best_of, tuple(map(Gate.parse, gates)))
-        wishes.check(self.stylizer)
-        self.wishes = wishes or None
+        selection = SelectionOptions(auto, keep, best_of, tuple(map(QualityGate.parse, gates)))
+        selection.check(self.stylizer)
+        self.selection = selection or None
         given = [load_style_or_person(each, own) if isinstance(each, str) else each for each in as_styles(style)]
         # By its place, each personal style; a photo chooses among its centres.
         self._personal = {i: one for i, one in enumerate(given) if isinstance(one, PersonalStyle)}
@@ -184,7 +184,7 @@ class Pipeline:
                 f"{'was' if len(masks) == 1 else 'were'} given; give as many"
             )
         self = cls.__new__(cls)
-        self.stylizer, self.wishes, self._personal = stylizer or Stylizer(), None, {}
+        self.stylizer, self.selection, self._personal = stylizer or Stylizer(), None, {}
         self._styles = recipe.rebuild(self.stylizer, known, own)
         self._masks = [as_mask(mask) for mask in masks]
         self.recipe = replace(recipe, masks=[mask_digest(mask) for mask in self._masks])
@@ -218,7 +218,7 @@ class Pipeline:
         name = name or (str(photo) if isinstance(photo, str | os.PathLike) else "the photo")
         whole = as_photo(photo)
         small = shrink(whole, self.recipe.max_size) if self.recipe.max_size else whole
-        masks = [shrunk(mask, (whole.height, whole.width), small) for mask in self._masks]
+        masks = [shrink_mask(mask, (whole.height, whole.width), small) for mask in self._masks]
         styles, recipe = list(self._styles), replace(self.recipe, photo_sha256=photo_sha256)
         for place, personal in self._personal.items():
             styles[place] = personal.style_for(self.stylizer, small)
@@ -252,9 +252,9 @@ class Pipeline:
         def paint(recipe: Recipe, progress: Progress | None) -> Photo:
             return self.stylizer.paint(photo, styles, recipe.options, masks=masks, progress=progress, name=name)
 
-        if self.wishes is None:
+        if self.selection is None:
             return paint(recipe, progress), recipe
-        return paint_as_wished(self.stylizer, photo, styles, recipe, self.wishes, paint, name, progress)
+        return paint_selected(self.stylizer, photo, styles, recipe, self.selection, paint, name, progress)
 
     def would_make(self, found: Mapping[str, Any], photo_sha256: str) -> bool:
         """Whether a recipe that a picture holds is one that a call gives the picture of that photo.
@@ -267,14 +267,14 @@ class Pipeline:
             for place, personal in self._personal.items():
                 if theirs[place] in [style_to_json(style) for style in personal.styles]:
                     mine["styles"][place] = theirs[place]
-        if self.wishes is None:
+        if self.selection is None:
             return found == mine
         guidance = found.get("guidance")
         asked = guidance.get("asked") if isinstance(guidance, dict) else None
         for recipe in (found, mine):
             for free in ("strength", "stroke", "seed", "guidance"):
                 recipe.pop(free, None)
-        return asked == self.wishes.asked(self.recipe) and found == mine
+        return asked == self.selection.asked(self.recipe) and found == mine
 
 
 def _digest(photo: object) -> str:

@@ -16,23 +16,23 @@ from PIL import Image
 from sfumato.image import Picture, luma, resample
 from sfumato.inference.feature_networks import MARGIN, STRIDE, FeatureNetworks
 from sfumato.inference.matching import CHANNELS, HYPERCOLUMN, Array, Readout
-from sfumato.inference.sources import Source
+from sfumato.inference.pixel_readers import PixelReader
 
-_BLUR = 3  # cells: the reach of the kernel that smooths colours, a Gaussian of one cell
-_KERNEL = np.exp(-(np.arange(-_BLUR, _BLUR + 1, dtype=np.float32) ** 2) / 2)
-_KERNEL /= _KERNEL.sum()
-_FRAME = 3  # places around a picture that is decoded
-_REGION = 4  # cells: half of the side of a window in which colours follow the photo's luma
+_COLOUR_RADIUS = 3  # cells: the reach of the kernel that smooths colours, a Gaussian of one cell
+_COLOUR_KERNEL = np.exp(-(np.arange(-_COLOUR_RADIUS, _COLOUR_RADIUS + 1, dtype=np.float32) ** 2) / 2)
+_COLOUR_KERNEL /= _COLOUR_KERNEL.sum()
+_DECODER_MARGIN = 3  # places around a picture that is decoded
+_LUMA_RADIUS = 4  # cells: half of the side of a window in which colours follow the photo's luma
 AT_ONCE = 300_000  # pixels that are encoded at once
-_EVEN = np.float32(1e-3)  # variance of luma in a window that counts as plain
-_WIDE = 20  # cells: the reach of the window in which colours of plain places are made even
-_PLAIN = np.float32(0.03)  # deviation of colours in a window, above which a place is not plain
-_ALIKE = np.float32(0.07)  # distance of colours of places that are made alike
-_FEW = np.float32(0.05)  # share of plain places in a window, below which they decide little
-_EVENED = np.float32(0.9)  # how far the colours of plain places are moved
+_PLAIN_VARIANCE = np.float32(1e-3)  # variance of luma in a window that counts as plain
+_WIDE_REACH = 20  # cells: the reach of the window in which colours of plain places are made even
+_PLAIN_DEVIATION = np.float32(0.03)  # deviation of colours in a window, above which a place is not plain
+_ALIKE_DISTANCE = np.float32(0.07)  # distance of colours of places that are made alike
+_MIN_PLAIN_SHARE = np.float32(0.05)  # share of plain places in a window, below which they decide little
+_EVEN_SHARE = np.float32(0.9)  # how far the colours of plain places are moved
 
 
-def mirrored(source: Source, rows: slice, columns: slice, margin: int = 0) -> Picture:
+def read_mirrored(source: PixelReader, rows: slice, columns: slice, margin: int = 0) -> Picture:
     """A region that begins on the grid of ``STRIDE``, with a margin and whole cells; the picture is mirrored at its
     border."""
     spans, pads = [], []
@@ -44,7 +44,7 @@ def mirrored(source: Source, rows: slice, columns: slice, margin: int = 0) -> Pi
 
 
 def encode_region(
-    networks: FeatureNetworks, source: Source, rows: slice, columns: slice, at_once: int = AT_ONCE
+    networks: FeatureNetworks, source: PixelReader, rows: slice, columns: slice, at_once: int = AT_ONCE
 ) -> Array:
     """Places ``(643, h, w)`` of a region that begins on the grid of ``STRIDE``, as the whole picture has them.
 
@@ -53,25 +53,25 @@ def encode_region(
     """
     step = max(1, at_once // ((columns.stop - columns.start) * STRIDE)) * STRIDE
     if rows.stop - rows.start <= step:
-        return networks.encode(mirrored(source, rows, columns, MARGIN))
+        return networks.encode(read_mirrored(source, rows, columns, MARGIN))
     strips = (slice(top, min(top + step, rows.stop)) for top in range(rows.start, rows.stop, step))
-    return np.concatenate([networks.encode(mirrored(source, strip, columns, MARGIN)) for strip in strips], axis=1)
+    return np.concatenate([networks.encode(read_mirrored(source, strip, columns, MARGIN)) for strip in strips], axis=1)
 
 
 @lru_cache(maxsize=8)
-def greys(networks: FeatureNetworks) -> Array:
+def grey_places(networks: FeatureNetworks) -> Array:
     """Places ``(9, 643)`` of plain pictures, from black to white."""
     side = 2 * MARGIN + STRIDE
     plain = (np.full((1, 3, side, side), level, np.float32) for level in np.linspace(0, 1, 9))
-    return np.concatenate([rows_of(networks.encode(each)) for each in plain])
+    return np.concatenate([as_rows(networks.encode(each)) for each in plain])
 
 
-def rows_of(places: Array) -> Array:
+def as_rows(places: Array) -> Array:
     """``(C, h, w)`` as ``(h w, C)``."""
     return places.reshape(len(places), -1).T
 
 
-def cell_colours(picture: Picture) -> Array:
+def mean_cell_colours(picture: Picture) -> Array:
     """The mean colours of the cells of ``STRIDE`` pixels a side of ``(1, 3, H, W)``: ``(3, H/4, W/4)``."""
     _, _, height, width = picture.shape
     return np.asarray(picture[0].reshape(3, height // STRIDE, STRIDE, width // STRIDE, STRIDE).mean((2, 4)))
@@ -83,7 +83,7 @@ def enter(networks: FeatureNetworks, places: Array) -> Array:
     return np.concatenate([networks.enter(places[:HYPERCOLUMN]), places[HYPERCOLUMN:]])
 
 
-def entered(networks: FeatureNetworks, readout: Readout) -> Readout:
+def enter_readout(networks: FeatureNetworks, readout: Readout) -> Readout:
     """The same of places that a readout gives: as the map is affine, it can be taken of the few vectors of a bank
     instead of all places."""
 
@@ -102,19 +102,21 @@ def decode_places(networks: FeatureNetworks, places: Array) -> Picture:
     The decoder alone paints paler than what it is given: it settles between colours that it cannot tell apart. So the
     colours of its cells are moved to those of the places, smoothly, by a few cells.
     """
-    framed = np.pad(places[:-3], ((0, 0), (_FRAME, _FRAME), (_FRAME, _FRAME)), "edge")
-    inner = slice(_FRAME * STRIDE, -_FRAME * STRIDE)  # near its border the decoder sees zeros
+    framed = np.pad(
+        places[:-3], ((0, 0), (_DECODER_MARGIN, _DECODER_MARGIN), (_DECODER_MARGIN, _DECODER_MARGIN)), "edge"
+    )
+    inner = slice(_DECODER_MARGIN * STRIDE, -_DECODER_MARGIN * STRIDE)  # near its border the decoder sees zeros
     painted = np.ascontiguousarray(networks.decode(framed)[:, :, inner, inner])
-    gap = places[-3:] - cell_colours(painted)
+    gap = places[-3:] - mean_cell_colours(painted)
     for axis in (1, 2):
-        gap = _weighted_means(gap, _KERNEL, axis)
+        gap = _weighted_means(gap, _COLOUR_KERNEL, axis)
     return painted + resample(gap[None], painted.shape[2], painted.shape[3], Image.Resampling.BILINEAR)
 
 
 def follow_luma(colours: Array, photo: Picture) -> Array:
     """Colours ``(3, h, w)`` of places as a linear function of the luma of ``photo`` ``(1, 3, 4h, 4w)`` in each window:
     a guided filter (He et al. 2013). So a region of one colour in the photo gets one colour, and edges stay."""
-    grey = luma(cell_colours(photo))[None]
+    grey = luma(mean_cell_colours(photo))[None]
     slope, centre, colour = _fit(grey, colours, _box)
     return np.asarray(_box(slope) * grey + _box(colour - slope * centre), np.float32)
 
@@ -123,7 +125,7 @@ def _fit(grey: Array, colours: Array, mean: Callable[[Array], Array]) -> tuple[A
     """Colours as a linear function of grey ``(1, h, w)`` around each place, by the means of a window: the slope, and
     the two means that the line goes through."""
     centre, colour = mean(grey), mean(colours)
-    slope = (mean(grey * colours) - centre * colour) / (mean(grey * grey) - centre * centre + _EVEN)
+    slope = (mean(grey * colours) - centre * colour) / (mean(grey * grey) - centre * centre + _PLAIN_VARIANCE)
     return np.asarray(slope, np.float32), centre, colour
 
 
@@ -148,10 +150,10 @@ def even_colours(painted: Picture, photo: Picture) -> EvenColours:
     """Colours of a painted picture ``(1, 3, 4h, 4w)`` as a linear function of the photo's luma in wide windows, over
     plain places alone: a guided filter. So a sky keeps its gradient, and loses a patch of another colour. A place that
     has the photo's colour of the plain ones around it gets theirs too, so that no halo is left beside an object."""
-    cells, colours = cell_colours(photo), cell_colours(painted)
+    cells, colours = mean_cell_colours(photo), mean_cell_colours(painted)
     variance = np.maximum(_box(cells * cells) - np.square(_box(cells)), 0).sum(0, keepdims=True)
-    plain = np.asarray(np.exp(-variance / _PLAIN**2), np.float32)
-    window = np.hanning(2 * _WIDE + 3)[1:-1].astype(np.float32)
+    plain = np.asarray(np.exp(-variance / _PLAIN_DEVIATION**2), np.float32)
+    window = np.hanning(2 * _WIDE_REACH + 3)[1:-1].astype(np.float32)
     window /= window.sum()
 
     def wide(planes: Array) -> Array:
@@ -165,14 +167,16 @@ def even_colours(painted: Picture, photo: Picture) -> EvenColours:
     grey = luma(cells)[None]
     slope, centre, colour = _fit(grey, colours, mean)
     gap = np.square(cells - mean(cells)).sum(0, keepdims=True)
-    alike = np.exp(-gap / _ALIKE**2) * count / (count + _FEW)
+    alike = np.exp(-gap / _ALIKE_DISTANCE**2) * count / (count + _MIN_PLAIN_SHARE)
     beside = np.asarray(np.maximum(alike - plain, 0), np.float32)
-    return EvenColours(np.asarray(colour + slope * (grey - centre), np.float32), _EVENED * plain, _EVENED * beside)
+    return EvenColours(
+        np.asarray(colour + slope * (grey - centre), np.float32), _EVEN_SHARE * plain, _EVEN_SHARE * beside
+    )
 
 
 def _box(planes: Array) -> Array:
     """Means ``(C, h, w)`` of windows."""
-    weights = np.full(2 * _REGION + 1, 1 / (2 * _REGION + 1), np.float32)
+    weights = np.full(2 * _LUMA_RADIUS + 1, 1 / (2 * _LUMA_RADIUS + 1), np.float32)
     return _weighted_means(_weighted_means(planes, weights, 1), weights, 2)
 
 

@@ -30,16 +30,16 @@ def portion(progress: Progress | None, start: float, end: float) -> Progress | N
 class Work:
     """One painting's share of the work on a picture: it plans an amount, in any unit, and then does it in steps."""
 
-    def __init__(self, tell: Progress | None, together: list[Work]) -> None:
+    def __init__(self, progress: Progress | None, together: list[Work]) -> None:
         """``together``: all paintings of the picture, this one among them; each counts alike."""
-        self._tell, self._together = tell, together
+        self._progress, self._together = progress, together
         self._planned = self._done = 0.0
 
     @classmethod
-    def of(cls, paintings: int, tell: Progress | None) -> list[Work]:
+    def of(cls, paintings: int, progress: Progress | None) -> list[Work]:
         """The work of so many paintings that make one picture."""
         together: list[Work] = []
-        together.extend(cls(tell, together) for _ in range(paintings))
+        together.extend(cls(progress, together) for _ in range(paintings))
         return together
 
     @property
@@ -51,9 +51,9 @@ class Work:
         self._planned = amount
 
     def begin(self, doing: str) -> None:
-        """Tells what is done next. What `tell` raises ends the painting."""
-        if self._tell is not None:
-            self._tell(sum(work.share for work in self._together) / len(self._together), doing)
+        """Tells what is done next. What `progress` raises ends the painting."""
+        if self._progress is not None:
+            self._progress(sum(work.share for work in self._together) / len(self._together), doing)
 
     def did(self, amount: float) -> None:
         self._done += amount

@@ -21,7 +21,7 @@ from sfumato.public import public
 from sfumato.style_code import StyleCode, from_text, to_text
 from sfumato.text import short
 
-_MOST_PARTS = 32  # of a blend's name that are looked up
+_MAX_PARTS = 32  # of a blend's name that are looked up
 #: What a recipe of other types or ranges makes the reader stumble on. (`binascii.Error` is a ValueError.)
 _DAMAGED = (
     TypeError,
@@ -37,10 +37,10 @@ _DAMAGED = (
 
 def style_to_json(style: Style) -> dict[str, Any]:
     """A style as recipes keep it."""
-    kept: dict[str, Any] = {"name": style.name, "code": to_text(style.code.vector, "<f4")}
-    if style.code.look is not None:
-        kept["look"] = to_text(style.code.look, "<f2")
-    return kept
+    found: dict[str, Any] = {"name": style.name, "code": to_text(style.code.vector, "<f4")}
+    if style.code.channel_stats is not None:
+        found["channel_stats"] = to_text(style.code.channel_stats, "<f2")
+    return found
 
 
 def pictures_to_json(style: Style) -> list[dict[str, Any]]:
@@ -58,7 +58,7 @@ class Recipe:
         model: the model's id.
         model_sha256: of its graphs (`Card.digest`): other weights of the same name would give other pixels.
         styles: for each region its style's ``name``, ``code`` (float32, little-endian, base64) and, where it has them,
-            ``look`` (float16, likewise); none where the model has a style of its own.
+            ``channel_stats`` (float16, likewise); none where the model has a style of its own.
         strength, stroke, color: as `Stylizer` takes them.
         max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
         masks: SHA-256 of each mask's values.
@@ -105,10 +105,10 @@ class Recipe:
 
     def with_styles(self, styles: Sequence[Style]) -> Self:
         """The same with other styles."""
-        kept = [style_to_json(style) for style in styles]
+        found = [style_to_json(style) for style in styles]
         if self.quality != "draft":
-            kept = [{**each, "pictures": pictures_to_json(style)} for each, style in zip(kept, styles, strict=True)]
-        return replace(self, styles=kept)
+            found = [{**each, "pictures": pictures_to_json(style)} for each, style in zip(found, styles, strict=True)]
+        return replace(self, styles=found)
 
     @property
     def finishes(self) -> list[Finish]:
@@ -204,8 +204,8 @@ class Recipe:
         return [Style(style["name"], self._code(style), pictures=_found(style, here, own)) for style in self.styles]
 
     def _code(self, style: Mapping[str, Any]) -> StyleCode:
-        look = from_text(style["look"], "<f2") if "look" in style else None
-        return StyleCode(from_text(style["code"], "<f4"), self.model, look)
+        channel_stats = from_text(style["channel_stats"], "<f2") if "channel_stats" in style else None
+        return StyleCode(from_text(style["code"], "<f4"), self.model, channel_stats)
 
 
 def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -229,7 +229,7 @@ def _found(style: Mapping[str, Any], here: Mapping[str, StylePicture], own: bool
     """The pictures of a recipe's style, from those that are here and those of the styles of that name."""
     wanted = _pictures(style)
     if any(digest not in here for digest, _ in wanted):
-        names = [part.rpartition(":")[0] or part for part in style["name"].split(" + ", _MOST_PARTS)]
+        names = [part.rpartition(":")[0] or part for part in style["name"].split(" + ", _MAX_PARTS)]
         named = [each for name in names for each in _named(name, own)]
         here = {**{each.sha256: each for each in named}, **here}
     if lost := [digest for digest, _ in wanted if digest not in here]:

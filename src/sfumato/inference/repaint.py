@@ -12,14 +12,14 @@ import numpy as np
 from sfumato.errors import InputError
 from sfumato.image import Photo, read_photo, read_recipe, shrink, thumbnail_size, write_photo
 from sfumato.inference.changes import CELLS, cell_means, padded
-from sfumato.inference.draft import NATURAL
+from sfumato.inference.draft import BASE_SIDE
+from sfumato.inference.pixel_readers import PhotoReader
 from sfumato.inference.recipe import Recipe
-from sfumato.inference.sources import PixelSource
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 
-#: Pixels on the shorter side, at most, where pictures are compared and measured: marks have their size there.
-WORK = NATURAL
+#: Pixels on the shorter side, at most, where pictures are compared and measured: strokes have their size there.
+WORK = BASE_SIDE
 EXPLAINS = "explains"  # in the recipe of a contact sheet: the picture's name
 
 #: Mean difference, in [0, 1], up to which a repainted photo is the picture: other machines round otherwise.
@@ -47,16 +47,16 @@ def recipe_of(picture: str | os.PathLike[str]) -> Recipe:
     return Recipe.from_json(found, str(picture))
 
 
-def the_photo(path: Path, picture: Path, recipe: Recipe, seen: Photo) -> Photo:
+def read_painted_photo(path: Path, picture: Path, recipe: Recipe, painted: Photo) -> Photo:
     """The photo as it was painted: shrunk where the recipe says so."""
     photo = read_photo(path)
     if recipe.max_size:
         photo = shrink(photo, recipe.max_size)
-    if (photo.height, photo.width) != (seen.height, seen.width):
+    if (photo.height, photo.width) != (painted.height, painted.width):
         would = f"{photo.width} x {photo.height}"
         raise InputError(
             f"{path} is not the photo of {picture}: it would be painted at {would} pixels, and the picture has "
-            f"{seen.width} x {seen.height}; name the photo that was painted"
+            f"{painted.width} x {painted.height}; name the photo that was painted"
         )
     return photo
 
@@ -66,7 +66,7 @@ def check_repainted(
     recipe: Recipe,
     styles: Sequence[Style],
     photo: Photo,
-    seen: Photo,
+    painted: Photo,
     picture: Path,
     path: Path,
 ) -> None:
@@ -80,9 +80,9 @@ def check_repainted(
         again.append(photo)
     else:
         again = [_as_stored(again[0], picture, recipe.file_quality)]
-    size = thumbnail_size(seen.height, seen.width, WORK, 4 * WORK)
-    layers = np.stack([PixelSource(layer).reduced(*size)[0] for layer in again])  # (n, 3, h, w)
-    found = PixelSource(seen).reduced(*size)[0]
+    size = thumbnail_size(painted.height, painted.width, WORK, 4 * WORK)
+    layers = np.stack([PhotoReader(layer).reduced(*size)[0] for layer in again])  # (n, 3, h, w)
+    found = PhotoReader(painted).reduced(*size)[0]
     outside = np.maximum(np.maximum(layers.min(0) - found, found - layers.max(0)), 0).mean(0)  # (h, w)
     cell = max(2, round(min(size) / CELLS)) * 2
     differs = outside.mean() > (SAME_UNDER_MASKS if recipe.masks else SAME_PICTURE)

@@ -18,8 +18,8 @@ from sfumato import __version__
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.image import Photo, Picture, luma, to_levels
+from sfumato.inference.pixel_readers import PhotoReader, PixelReader
 from sfumato.inference.progress import Progress, Work
-from sfumato.inference.sources import PixelSource, Source
 from sfumato.inference.tiling import tiles
 from sfumato.inference.upscale import SCALE, upscale, upscaler_digest
 from sfumato.metadata import Metadata, recipe_json
@@ -48,7 +48,7 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB
 #: The recipe's kind of a picture that was finished and never painted.
 UNPAINTED = "photo"
 #: Finishings of one picture that are told of: a replay does them all.
-MOST = 32
+MAX_FINISHES = 32
 #: Stops of light that a brightness of 1 adds to the darkest tones.
 STOPS = 2.0
 #: Stops that a warmth of 1 takes from blue; half as many go from green.
@@ -158,8 +158,8 @@ class Finish:
         if recipe is None:
             return None, metadata.lost_recipe
         try:
-            if len(finishes(recipe, "it")) == MOST:
-                raise UsageError(f"it was finished {MOST} times, and no more are told of")
+            if len(finishes(recipe, "it")) == MAX_FINISHES:
+                raise UsageError(f"it was finished {MAX_FINISHES} times, and no more are told of")
             recipe_json(self.added_to(recipe))
         except (InputError, UsageError) as problem:
             return None, str(problem)
@@ -192,8 +192,8 @@ class Finish:
     def words(self) -> str:
         """As `sfumato show` tells it."""
         names = ("upscale", "brightness", "contrast", "saturation", "warmth", "sharpen", "radius", "threshold")
-        told = {name: value for name, value in self.to_json().items() if name in names}
-        return ", ".join(f"{name} {told[name]:g}" for name in names if name in told)
+        values = {name: value for name, value in self.to_json().items() if name in names}
+        return ", ".join(f"{name} {values[name]:g}" for name in names if name in values)
 
 
 _TEXTS = ("upscaler", "version", "picture")
@@ -219,8 +219,8 @@ def finishes(recipe: Mapping[str, Any], where: str) -> list[Finish]:
     found = recipe.get("finish", [])
     if not isinstance(found, list):
         raise InputError(f"the recipe inside {where} is damaged: its finishing is no list")
-    if len(found) > MOST:
-        raise InputError(f"the recipe inside {where} tells of {len(found)} finishings, and {MOST} are the most")
+    if len(found) > MAX_FINISHES:
+        raise InputError(f"the recipe inside {where} tells of {len(found)} finishings, and {MAX_FINISHES} are the most")
     return [Finish.from_json(each, where) for each in found]
 
 
@@ -237,14 +237,14 @@ def adjust(
     pixels = np.empty_like(photo.pixels)
     for top in range(0, photo.height, _BAND_ROWS):
         rows = slice(top, min(top + _BAND_ROWS, photo.height))
-        adjusted = adjusted_colours(photo.picture(rows), brightness, contrast, saturation, warmth)
+        adjusted = adjust_array(photo.picture(rows), brightness, contrast, saturation, warmth)
         pixels[rows] = to_levels(adjusted, pixels.dtype)
         if did is not None:
             did(pixels[rows].size // 3)
     return replace(photo, pixels=pixels)
 
 
-def adjusted_colours(
+def adjust_array(
     x: Picture, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, warmth: float = 0.0
 ) -> Picture:
     """``(1, 3, H, W)`` with other colours, each amount in ``[-1, 1]`` and 0 for no change."""
@@ -284,7 +284,7 @@ def sharpen(
     No pixel goes more than `HALO` beyond the lumas around it, which is what makes halos; and a pixel that would leave
     ``[0, 1]`` goes as far as it can with its colour kept. ``did`` is called with the pixels of each tile.
     """
-    source = PixelSource(photo)
+    source = PhotoReader(photo)
     halo = _halo(radius)
     pixels = np.empty_like(photo.pixels)
     for tile in tiles(photo.height, photo.width, halo=halo):
@@ -302,7 +302,7 @@ def _halo(radius: float) -> int:
     return int(np.ceil(3 * radius))
 
 
-def _edged(source: Source, rows: slice, columns: slice, halo: int) -> Picture:
+def _edged(source: PixelReader, rows: slice, columns: slice, halo: int) -> Picture:
     """A region with ``halo`` pixels around it; beyond the picture's edge the edge is repeated."""
     spans, pads = [], []
     for span, length in ((rows, source.height), (columns, source.width)):

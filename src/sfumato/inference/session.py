@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sfumato.errors import InputError, ModelError, UsageError, first_line, is_out_of_memory
 from sfumato.files import digest, read_bytes, read_json
-from sfumato.onnx_file import LARGEST, has_weights_outside
+from sfumato.onnx_file import MAX_GRAPH_BYTES, has_weights_outside
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions
@@ -42,8 +42,8 @@ def read_card(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError) as problem:
         raise ModelError(f"{folder} is not an exported model: no card.json is in it; name another") from problem
     except (OSError, ValueError) as problem:
-        said = getattr(problem, "strerror", None) or problem
-        raise ModelError(f"cannot read {path}: {said}; export or install the model again") from problem
+        message = getattr(problem, "strerror", None) or problem
+        raise ModelError(f"cannot read {path}: {message}; export or install the model again") from problem
     if not isinstance(found, dict):
         raise ModelError(f"{path} is not a model card; export the model again")
     return found
@@ -57,12 +57,13 @@ def card_text(card: Mapping[str, Any], key: str, path: Path) -> str:
     return text
 
 
-def card_number(card: Mapping[str, Any], key: str, path: Path, least: int, most: int) -> int:
-    """A whole number on a card, from ``least`` to ``most``; ModelError where it is none."""
+def card_number(card: Mapping[str, Any], key: str, path: Path, minimum: int, maximum: int) -> int:
+    """A whole number on a card, from ``minimum`` to ``maximum``; ModelError where it is none."""
     number = card.get(key)
-    if type(number) is not int or not least <= number <= most:
+    if type(number) is not int or not minimum <= number <= maximum:
         raise ModelError(
-            f"{path} is not a model card: {key!r} is missing, or no number from {least} to {most}; export the model "
+            f"{path} is not a model card: {key!r} is missing, or no number from {minimum} to {maximum}; export the "
+            "model "
             "again"
         )
     return number
@@ -218,7 +219,7 @@ def _weights(path: Path, sha256: str) -> bytes:
 def _checked(path: Path, sha256: str) -> bytes:
     """The content of a bundle's file, which has that hash."""
     try:
-        content = read_bytes(path, LARGEST)
+        content = read_bytes(path, MAX_GRAPH_BYTES)
     except OSError as problem:
         raise _cannot_read(path, problem) from problem
     if hashlib.sha256(content).hexdigest() != sha256:
@@ -229,7 +230,7 @@ def _checked(path: Path, sha256: str) -> bytes:
 def check_hash(path: Path, sha256: str) -> None:
     """Raises ModelError where a file of a bundle is missing, or its SHA-256, in hex, is another."""
     try:
-        found = digest(path, LARGEST)
+        found = digest(path, MAX_GRAPH_BYTES)
     except OSError as problem:
         raise _cannot_read(path, problem) from problem
     if found != sha256:

@@ -19,7 +19,7 @@ from sfumato.image import ImageSource, Photo, Picture
 from sfumato.inference.bundle import Card
 from sfumato.inference.inputs import several_pictures, usable
 from sfumato.inference.library import (
-    TASTE_SUFFIX,
+    PERSONAL_SUFFIX,
     is_name,
     own_names,
     personal_names,
@@ -73,7 +73,7 @@ class Style:
         if not isinstance(name, str):
             raise UsageError(f"a style's name is text, but {type(name).__name__} was given")
         path = style_path(name, own)
-        if path.suffix == TASTE_SUFFIX:
+        if path.suffix == PERSONAL_SUFFIX:
             return PersonalStyle.load(path).style_named(name)
         code, about = StyleCode.load(path)
         return cls(name, code, about, pictures=built_in_pictures(name))
@@ -131,7 +131,7 @@ class Style:
             InputError: the file cannot be read.
             ModelError: it is damaged or not a style.
         """
-        if Path(path).suffix == TASTE_SUFFIX:
+        if Path(path).suffix == PERSONAL_SUFFIX:
             return PersonalStyle.load(path).style
         code, about = StyleCode.load(path)
         return cls(about.get("name") or Path(path).name.split(".")[0], code, about)
@@ -153,7 +153,7 @@ class Style:
             raise ModelError(
                 f"the style {self.name!r} was made by the model {self.code.model!r} and this is {card.model!r}; {again}"
             )
-        if self.code.look is not None and len(self.code.look) != card.look_size:
+        if self.code.channel_stats is not None and len(self.code.channel_stats) != card.channel_stats_size:
             raise ModelError(f"the style {self.name!r} is damaged or of another version; make it again")
 
 
@@ -208,7 +208,10 @@ class PersonalStyle:
             )
         if not (np.isfinite(self.weights).all() and min(self.weights) > 0):
             raise ModelError(f"the weights of a style's centres are above 0, and these are {list(self.weights)}")
-        shapes = {(code.model, len(code), None if code.look is None else len(code.look)) for code in self.codes}
+        shapes = {
+            (code.model, len(code), None if code.channel_stats is None else len(code.channel_stats))
+            for code in self.codes
+        }
         if len(shapes) > 1:
             raise ModelError("a style's centres are of one model, and these are of several")
         if not all(_HASH.fullmatch(digest) for digest in (*self.liked, *self.disliked)):
@@ -268,12 +271,12 @@ class PersonalStyle:
         styles[0].check_model(stylizer.card)
         if len(styles) == 1:
             return styles[0]
-        own, _ = stylizer.look(small_copy(photo))
+        own, _ = stylizer.encode_full(small_copy(photo))
         return min(styles, key=lambda style: measured_distance(style.code, own))
 
     def to_bytes(self) -> bytes:
         """The file's (`personal_file`)."""
-        looks = [code.look for code in self.codes if code.look is not None]
+        channel_stats = [code.channel_stats for code in self.codes if code.channel_stats is not None]
         card = {
             "name": self.name,
             "model": self.model,
@@ -287,8 +290,8 @@ class PersonalStyle:
             "codes": np.stack([code.vector for code in self.codes]),
             "weights": np.array(self.weights, np.float32),
         }
-        if looks:
-            tensors["looks"] = np.stack(looks).astype(np.float16)
+        if channel_stats:
+            tensors["channel_stats"] = np.stack(channel_stats).astype(np.float16)
         for key, values in sorted(self.preference.items()):
             tensors[f"{PREFERENCE}{key}"] = values
         return file_bytes(card, tensors)
@@ -315,10 +318,13 @@ class PersonalStyle:
 
     @classmethod
     def _of(cls, card: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Self:
-        codes, looks = tensors["codes"], tensors.get("looks")
+        codes, channel_stats = tensors["codes"], tensors.get("channel_stats")
         return cls(
             card["name"],
-            tuple(StyleCode(c, card["model"], None if looks is None else looks[i]) for i, c in enumerate(codes)),
+            tuple(
+                StyleCode(c, card["model"], None if channel_stats is None else channel_stats[i])
+                for i, c in enumerate(codes)
+            ),
             tuple(float(weight) for weight in tensors["weights"]),
             tuple(card["liked"]),
             tuple(card["disliked"]),
@@ -342,7 +348,7 @@ def load_style(name_or_path: str | os.PathLike[str], own: bool = False) -> Style
         InputError: the file cannot be read.
         ModelError: it is damaged or not a style.
     """
-    if isinstance(name_or_path, os.PathLike) or str(name_or_path).endswith((".safetensors", TASTE_SUFFIX)):
+    if isinstance(name_or_path, os.PathLike) or str(name_or_path).endswith((".safetensors", PERSONAL_SUFFIX)):
         return Style.load(name_or_path)
     return Style.named(name_or_path, own)
 
@@ -350,8 +356,8 @@ def load_style(name_or_path: str | os.PathLike[str], own: bool = False) -> Style
 def load_style_or_person(name_or_path: str | os.PathLike[str], own: bool = False) -> Style | PersonalStyle:
     """As :func:`load_style`, but of a personal style that has several centres all of them, where none is named."""
     text = os.fspath(name_or_path)
-    if text.endswith(TASTE_SUFFIX) or (text in personal_names(own) and text not in own_names(own)):
-        found = PersonalStyle.load(text if text.endswith(TASTE_SUFFIX) else personal_path(text))
+    if text.endswith(PERSONAL_SUFFIX) or (text in personal_names(own) and text not in own_names(own)):
+        found = PersonalStyle.load(text if text.endswith(PERSONAL_SUFFIX) else personal_path(text))
         return found if len(found.codes) > 1 else found.style
     return load_style(name_or_path, own)
 

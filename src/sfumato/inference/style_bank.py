@@ -9,8 +9,8 @@ import numpy as np
 from sfumato.image import Picture, resize
 from sfumato.inference.feature_networks import STRIDE, FeatureNetworks
 from sfumato.inference.matching import Array, FeatureBank
-from sfumato.inference.places import encode_region, rows_of
-from sfumato.inference.sources import ArraySource
+from sfumato.inference.pixel_readers import ArrayReader
+from sfumato.inference.places import as_rows, encode_region
 from sfumato.inference.style_pictures import StylePicture
 
 #: Vectors of a bank.
@@ -50,7 +50,7 @@ def _at(picture: Picture, short: int) -> Picture:
 def _sampled(networks: FeatureNetworks, picture: Picture, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """``count`` places ``(N, 643)`` of a picture, or all where it has fewer, and where they are, across and down, in
     [0, 1]: ``(N, 2)``. Of a large picture only windows are encoded."""
-    source = ArraySource(picture)
+    source = ArrayReader(picture)
     if source.height * source.width <= 1.6 * _ENCODED * count * STRIDE**2:  # windows have margins
         spots = [(slice(0, source.height), slice(0, source.width))]
     else:
@@ -60,7 +60,7 @@ def _sampled(networks: FeatureNetworks, picture: Picture, count: int, rng: np.ra
         places = encode_region(networks, source, rows, columns)
         down, across = np.indices(places.shape[1:], np.float32) * STRIDE + STRIDE / 2
         at = np.stack([(across + columns.start) / source.width, (down + rows.start) / source.height], 2)
-        vectors.append(rows_of(places))
+        vectors.append(as_rows(places))
         where.append(at.reshape(-1, 2))
     chosen = rng.permutation(sum(map(len, vectors)))[:count]
     return np.concatenate(vectors)[chosen], np.minimum(np.concatenate(where)[chosen], 1).astype(np.float32)

@@ -19,7 +19,7 @@ from sfumato.image import Picture, picture_digest, read_image, resize, to_uint8
 from sfumato.inference.matching import covariance, transport
 
 #: Pixels of the short side at which a style's pictures are kept; brushwork is not seen better in larger ones.
-LARGEST = 768
+MAX_SHORT_SIDE = 768
 #: Beside a person's ``NAME.sfumato``: the liked pictures that its styles are painted with.
 LIKED = "pictures.json"
 _MEND = "install Sfumato again, or learn the style again if it is your own"
@@ -42,7 +42,7 @@ class StylePicture:
 
     @classmethod
     def of(cls, picture: Picture, weight: float = 1.0) -> StylePicture:
-        """``picture`` ``(1, 3, H, W)`` of any size; a larger one than `LARGEST` is made smaller."""
+        """``picture`` ``(1, 3, H, W)`` of any size; a larger one than `MAX_SHORT_SIDE` is made smaller."""
         picture = _at_most(picture)
         levels = to_uint8(picture)
         digest = hashlib.sha256(f"{levels.shape}".encode() + levels.tobytes()).hexdigest()
@@ -68,14 +68,15 @@ class StylePicture:
 
 class LikedPictures(Sequence[StylePicture]):
     """Files of a person's that a style is painted with, less those that have vanished or changed since: a tuple of the
-    others, made when it is first asked for. Hashing them takes time, and most of what reads a taste paints nothing."""
+    others, made when it is first asked for. Hashing them takes time, and most of what reads a personal style paints
+    nothing."""
 
-    def __init__(self, kept: Sequence[StylePicture]) -> None:
-        self._kept = kept
+    def __init__(self, pictures: Sequence[StylePicture]) -> None:
+        self._pictures = pictures
 
     @cached_property
     def _here(self) -> tuple[StylePicture, ...]:
-        return tuple(filter(_is_there, self._kept))
+        return tuple(filter(_is_there, self._pictures))
 
     def __len__(self) -> int:
         return len(self._here)
@@ -110,8 +111,8 @@ def read_liked(folder: Path, styles: int) -> tuple[LikedPictures, ...]:
     found = []
     try:
         for each in read_json(folder / LIKED)["styles"]:
-            kept = [StylePicture(p["sha256"], float(p["weight"]), Path(p["path"])) for p in each]
-            found.append(LikedPictures(kept))
+            pictures = [StylePicture(p["sha256"], float(p["weight"]), Path(p["path"])) for p in each]
+            found.append(LikedPictures(pictures))
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         found = []
     return tuple(found) if len(found) == styles else (LikedPictures(()),) * styles
@@ -126,9 +127,9 @@ def _is_there(picture: StylePicture) -> bool:
 
 
 def _at_most(picture: Picture) -> Picture:
-    """The picture, or a smaller one whose short side has `LARGEST` pixels."""
+    """The picture, or a smaller one whose short side has `MAX_SHORT_SIDE` pixels."""
     height, width = picture.shape[2:]
-    factor = LARGEST / min(height, width)
+    factor = MAX_SHORT_SIDE / min(height, width)
     return resize(picture, round(height * factor), round(width * factor)) if factor < 1 else picture
 
 

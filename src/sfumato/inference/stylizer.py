@@ -23,8 +23,8 @@ from sfumato.inference.masks import MaskSource, regions_of
 from sfumato.inference.matched_painting import MatchedPainting, bank_effort, effort, plan_scales, refined_scale
 from sfumato.inference.options import Color, PaintOptions, Quality, as_options
 from sfumato.inference.painting_model import LONGEST_THUMBNAIL, PaintingModel
+from sfumato.inference.pixel_readers import ArrayReader, PhotoReader, PixelReader, StripReader
 from sfumato.inference.progress import Progress, Work, check_progress
-from sfumato.inference.sources import ArraySource, PixelSource, Source, StripSource
 from sfumato.inference.style import PersonalStyle, Style, as_styles
 from sfumato.inference.style_bank import make_bank
 from sfumato.inference.tiling import Tile
@@ -100,15 +100,15 @@ class Stylizer(PaintingModel):
                 collection has its own, and takes none.
             strength: from 0, which gives the photo back through the same network, to 1, the full style. A collection's
                 is mixed with the photo, which 0 gives back exactly.
-            stroke: size of the marks, from 0.5 to 2. Marks grow with the picture: at 1 they look as they do in a
-                picture of ``NATURAL`` pixels, seen at that size.
+            stroke: size of the strokes, from 0.5 to 2. Strokes grow with the picture: at 1 they look as they do in a
+                picture of ``BASE_SIDE`` pixels, seen at that size.
             color: ``"style"`` takes the style's palette; ``"content"`` paints with the photo's palette; ``"luminance"``
                 keeps the colour of every pixel and takes only light and dark from the painting.
             masks: where each style goes: pictures, white where it does, or arrays ``(H, W)`` (see
                 ``sfumato.inference.masks.as_mask``), of the photo's size. One mask, one style: the rest stays photo.
                 One mask and two styles: the second takes the rest. Otherwise as many masks as styles; where they
                 overlap they share, and where there is none the photo stays.
-            seed: which way the marks fall, where the photo does not say; from 0 to 2**53.
+            seed: which way the strokes fall, where the photo does not say; from 0 to 2**53.
             quality: ``"draft"`` paints with the network of this model; ``"standard"`` matches the photo with features
                 of the style's own pictures and decodes them (``inference.matched_painting``): slower, with the
                 painting's own brushwork. ``"best"`` refines that at the base size, for several times as long.
@@ -127,7 +127,7 @@ class Stylizer(PaintingModel):
         picture = usable(photo)
         output = np.empty_like(picture)
         options = PaintOptions(strength, stroke, color, quality, seed)
-        for tile, painted in self._render(ArraySource(picture), style, options, masks, progress):
+        for tile, painted in self._render(ArrayReader(picture), style, options, masks, progress):
             output[:, :, tile.rows, tile.columns] = painted
         return output
 
@@ -150,7 +150,7 @@ class Stylizer(PaintingModel):
         photo, options = as_photo(photo), as_options(options)
         check_size(photo.height, photo.width, name)
         pixels = np.empty_like(photo.pixels)
-        for tile, painted in self._render(PixelSource(photo), style, options, masks, progress, name):
+        for tile, painted in self._render(PhotoReader(photo), style, options, masks, progress, name):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
         if options.strength == 0 and not self.card.has_codes:  # the photo, also what lies under its transparency
             pixels = photo.pixels.copy()
@@ -158,7 +158,7 @@ class Stylizer(PaintingModel):
 
     def _render(
         self,
-        source: Source,
+        source: PixelReader,
         style: Style | str | Sequence[Style | str] | None,
         options: PaintOptions,
         masks: Sequence[MaskSource],
@@ -176,7 +176,7 @@ class Stylizer(PaintingModel):
             wanted = [self.check_style(each.style if isinstance(each, PersonalStyle) else each) for each in named]
         quality = self.choose_quality(options.quality, [style for style in wanted if style is not None])
         options = replace(options, quality=quality)
-        wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripSource(source, SMALLEST_SIDE)
+        wide = source if min(source.height, source.width) >= SMALLEST_SIDE else StripReader(source, SMALLEST_SIDE)
         paintings = [
             (
                 DraftPainting(self, wide, each, options, work)
@@ -202,7 +202,7 @@ class Stylizer(PaintingModel):
 
     def matched(
         self,
-        source: Source,
+        source: PixelReader,
         style: Style | None,
         options: PaintOptions,
         work: Work | None = None,

@@ -27,17 +27,17 @@ def check_tile(side: int) -> None:
 
 @dataclass(frozen=True)
 class Tile:
-    """A region of a picture (``rows``, ``columns``), and the larger one, ``seen``, that it is painted with."""
+    """A region of a picture (``rows``, ``columns``), and the larger one, ``padded``, that it is painted with."""
 
     rows: slice
     columns: slice
-    seen_rows: slice
-    seen_columns: slice
+    padded_rows: slice
+    padded_columns: slice
 
     @property
     def origin(self) -> tuple[int, int]:
-        """Row and column of ``seen``'s corner in the picture."""
-        return self.seen_rows.start, self.seen_columns.start
+        """Row and column of ``padded``'s corner in the picture."""
+        return self.padded_rows.start, self.padded_columns.start
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -63,9 +63,9 @@ def tiles(height: int, width: int, tile: int = TILE, halo: int = HALO) -> Iterat
 
     ``tile`` and ``halo`` are multiples of ``ALIGNMENT``.
     """
-    for rows, seen_rows in _spans(height, tile, halo):
-        for columns, seen_columns in _spans(width, tile, halo):
-            yield Tile(rows, columns, seen_rows, seen_columns)
+    for rows, padded_rows in _spans(height, tile, halo):
+        for columns, padded_columns in _spans(width, tile, halo):
+            yield Tile(rows, columns, padded_rows, padded_columns)
 
 
 def _spans(length: int, tile: int, halo: int) -> Iterator[tuple[slice, slice]]:

@@ -14,8 +14,8 @@ from sfumato.checks import check_range
 from sfumato.errors import InputError
 from sfumato.image import Photo, Picture, luma, to_levels
 from sfumato.inference.finish import enlarge
+from sfumato.inference.pixel_readers import PhotoReader, StripReader
 from sfumato.inference.session import Ends, card_files, load_graph, read_card
-from sfumato.inference.sources import PixelSource, StripSource
 from sfumato.inference.tiling import tiles
 from sfumato.limits import max_pixels, megapixels
 
@@ -26,7 +26,7 @@ _ENDS: Ends = (("picture",), ("upscaled",))
 TILE = 512
 #: Pixels around a tile that are enlarged with it and thrown away: more than the network sees (`Upscaler.reach`).
 HALO = 16
-_LEAST = 2  # pixels on a side, that edges can be mirrored
+_MIN_SIDE = 2  # pixels on a side, that edges can be mirrored
 
 
 def upscaler_digest() -> str:
@@ -60,20 +60,22 @@ def upscale(
             f"twice the size, the picture would have {width} x {height} pixels, more than the "
             f"{megapixels(max_pixels())} that are read; finish it at its own size"
         )
-    whole = PixelSource(photo)
-    source = whole if min(photo.height, photo.width) >= _LEAST else StripSource(whole, _LEAST)
+    whole = PhotoReader(photo)
+    source = whole if min(photo.height, photo.width) >= _MIN_SIDE else StripReader(whole, _MIN_SIDE)
     pixels = np.empty((height, width, 3), photo.pixels.dtype)
     alpha = None if photo.alpha is None else np.empty((height, width), photo.alpha.dtype)
     grey = bool((photo.pixels == photo.pixels[:, :, :1]).all())
     for part in tiles(photo.height, photo.width, tile, HALO):
-        seen = source.region(*(slice(s.start, max(s.stop, _LEAST)) for s in (part.seen_rows, part.seen_columns)))
-        enlarged = upscaled(seen, threads)
+        padded = source.region(
+            *(slice(s.start, max(s.stop, _MIN_SIDE)) for s in (part.padded_rows, part.padded_columns))
+        )
+        enlarged = upscale_array(padded, threads)
         if grey:  # to which the network, as any that has learnt from colours, would give a tint
             enlarged = np.repeat(luma(enlarged[0])[None, None], 3, 1)
         inner = _doubled(part.inner[0]), _doubled(part.inner[1])
         pixels[_doubled(part.rows), _doubled(part.columns)] = to_levels(enlarged[:, :, *inner], pixels.dtype)
         if alpha is not None and photo.alpha is not None:
-            cover = _enlarged(photo.alpha[part.seen_rows, part.seen_columns], *inner)
+            cover = _enlarged(photo.alpha[part.padded_rows, part.padded_columns], *inner)
             alpha[_doubled(part.rows), _doubled(part.columns)] = cover
         if did is not None:
             did((part.rows.stop - part.rows.start) * (part.columns.stop - part.columns.start))
@@ -89,7 +91,7 @@ def _enlarged(levels: npt.NDArray[Any], rows: slice, columns: slice) -> npt.NDAr
     return enlarged
 
 
-def upscaled(x: Picture, threads: int | None = None) -> Picture:
+def upscale_array(x: Picture, threads: int | None = None) -> Picture:
     """``(1, 3, H, W)``, 2 pixels or more a side, at twice the size, as a whole."""
     if threads is not None:
         check_range(threads, 1, 10_000, "threads")

@@ -1,4 +1,4 @@
-"""The adversarial game in five forms: what the discriminator descends, and what the generator descends.
+"""The adversarial loss in five forms: what the discriminator descends, and what the generator descends.
 
 Each is written in logits, never in probabilities: log D = -softplus(-logit) and log(1 - D) = -softplus(logit) are exact
 where the logarithm of a sigmoid would be infinite. Losses are float32 whatever the logits are.
@@ -41,7 +41,7 @@ def _margins(real: Logits, fake: Logits) -> list[Tensor]:
 
 @dataclass(frozen=True)
 class Pointwise:
-    """A game that judges each patch by itself; its parts map logits to losses, element by element."""
+    """A loss that judges each patch by itself; its parts map logits to losses, element by element."""
 
     on_real: Callable[[Tensor], Tensor]  # what the discriminator pays for the logit of a real patch
     on_fake: Callable[[Tensor], Tensor]  # and for one that is not real
@@ -75,7 +75,7 @@ class Pointwise:
 
 @dataclass(frozen=True)
 class Relativistic:
-    """A game of pairs, RpGAN (Jolicoeur-Martineau 2019; Huang et al. 2024): is this patch more real than that one?
+    """A loss on pairs, RpGAN (Jolicoeur-Martineau 2019; Huang et al. 2024): is this patch more real than that one?
 
     Only differences of logits count. Row i of one batch is paired with row i of the other, position by position; the
     choice of pairs does not change the expectation. The generator is judged against real patches, so it needs theirs.
@@ -102,9 +102,9 @@ class Relativistic:
         return accuracy(margins, [-m for m in margins])
 
 
-Objective = Pointwise | Relativistic
+GanLoss = Pointwise | Relativistic
 
-OBJECTIVES: dict[str, Objective] = {
+GAN_LOSSES: dict[str, GanLoss] = {
     # Goodfellow et al. 2014, eq. 1: the minimax game. L_D = -E log D(x) - E log(1 - D(G)), and the generator descends
     # E log(1 - D(G)), which saturates: where the discriminator is sure, its slope is 0.
     "bce": Pointwise(lambda r: F.softplus(-r), F.softplus, lambda f: -F.softplus(f)),
@@ -119,11 +119,11 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
-def objective(name: str) -> Objective:
-    """The game of that name; UsageError with the valid names where there is none."""
-    if name not in OBJECTIVES:
-        raise UsageError(f"no adversarial objective {name!r}; give one of {', '.join(OBJECTIVES)}")
-    return OBJECTIVES[name]
+def find_gan_loss(name: str) -> GanLoss:
+    """The GAN loss of that name; UsageError with the valid names where there is none."""
+    if name not in GAN_LOSSES:
+        raise UsageError(f"no GAN loss {name!r}; give one of {', '.join(GAN_LOSSES)}")
+    return GAN_LOSSES[name]
 
 
 def accuracy(real: Logits, fake: Logits) -> Tensor:

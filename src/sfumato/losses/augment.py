@@ -19,7 +19,7 @@ _KEY = 0xA06  # the start of every key: no draw is one that a batch was made of
 _GREY = 0.5  # what a cutout leaves; a discriminator reads it as 0
 
 
-def augmented(how: Augment, x: Tensor, *key: int, rows: Rows = WHOLE) -> Tensor:
+def augment_pictures(how: Augment, x: Tensor, *key: int, rows: Rows = WHOLE) -> Tensor:
     """Pictures (B, 3, H, W) in [0, 1] -> the same, augmented; colours may leave [0, 1] by a little.
 
     Colour, translation and cutout, each given to a picture with probability `how.p`, in the order of the paper. Two
@@ -46,8 +46,8 @@ def augmented(how: Augment, x: Tensor, *key: int, rows: Rows = WHOLE) -> Tensor:
 
 def _tint(x: Tensor, colour: float, chosen: np.ndarray, draws: np.ndarray) -> Tensor:
     """Brightness ±0.25, saturation and contrast by factors of 1 ± 1 and 1 ± ½, all times `colour`."""
-    spread = torch.from_numpy((2 * draws - 1) * colour).to(x)[:, :, None, None, None]
-    brightness, saturation, contrast = spread.unbind(1)
+    jitter = torch.from_numpy((2 * draws - 1) * colour).to(x)[:, :, None, None, None]
+    brightness, saturation, contrast = jitter.unbind(1)
     y = x + brightness / 4
     grey = y.mean(1, keepdim=True)
     y = grey + (y - grey) * (1 + saturation)

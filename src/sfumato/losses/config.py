@@ -1,4 +1,5 @@
-"""What training asks for, in plain numbers that are known without torch: weights of terms, the game, augmentation."""
+"""What training asks for, in plain numbers that are known without torch: weights of terms, adversarial training,
+augmentation."""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ class LossWeights(Config):
 
 
 class Augment(Config):
-    """What a discriminator's pictures are given (`losses.augment.augmented`)."""
+    """What a discriminator's pictures are given (`losses.augment.augment_pictures`)."""
 
     translation: Annotated[float, Field(ge=0, le=0.5)] = 0.125  # the farthest, as a share of the side
     cutout: Annotated[float, Field(ge=0, le=1)] = 0.25  # side of the hole, as a share of the picture's
@@ -78,15 +79,15 @@ class Augment(Config):
     p: Annotated[float, Field(ge=0, le=1)] = 1.0  # for each of the three by itself; 0 gives pictures back as they are
 
 
-class Game(Config):
-    """How the adversarial game is played (`losses.game`).
+class AdversarialConfig(Config):
+    """How adversarial training is played (`losses.adversarial`).
 
     Attributes:
-        objective: the loss of both sides.
+        gan_loss: the loss of both sides.
     """
 
     # The formulas are in docs/theory.md, 3. The objective.
-    objective: Literal["bce", "nonsaturating", "lsgan", "hinge", "relativistic"] = "hinge"
+    gan_loss: Literal["bce", "nonsaturating", "lsgan", "hinge", "relativistic"] = "hinge"
     r1: NonNegativeFloat = 0.0  # γ of the penalty on paintings; 0 leaves it out
     r2: NonNegativeFloat = 0.0  # γ of the penalty on outputs
     penalty_every: PositiveInt = 16  # steps; the penalty then counts for all of them

@@ -1,4 +1,4 @@
-"""Penalties on the discriminator's slope, which keep the adversarial game from circling."""
+"""Penalties on the discriminator's slope, which keep adversarial training from circling."""
 
 from __future__ import annotations
 

@@ -192,10 +192,10 @@ def range_loss(x: Tensor) -> Tensor:
     return (x - x.clamp(0, 1)).square().mean()
 
 
-def consistency_loss(large: Tensor, thumbnail_region: Tensor) -> Tensor:
+def consistency_loss(zoomed: Tensor, thumbnail_region: Tensor) -> Tensor:
     """L1 between a crop painted at a larger scale and the same region of the painted thumbnail, both as 2×2 means.
 
     Keeps colour and brightness from drifting when the statistics come from a much smaller picture.
     """
-    pooled = F.adaptive_avg_pool2d(large, 2), F.adaptive_avg_pool2d(thumbnail_region.detach(), 2)
+    pooled = F.adaptive_avg_pool2d(zoomed, 2), F.adaptive_avg_pool2d(thumbnail_region.detach(), 2)
     return F.l1_loss(*pooled)

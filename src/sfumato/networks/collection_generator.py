@@ -1,7 +1,7 @@
 """The generator of one collection: a photo as that painter would have it, learnt from unpaired pictures.
 
 The residual network of CycleGAN (Zhu et al. 2017, §4) and CUT (Park et al. 2020), with normalisation by value
-(`statistics`): `measure(thumbnail)` gives every scale and shift, `forward(photo, affines)` paints with them.
+(`statistics`): `measure(thumbnail)` gives every scale and shift, `forward(photo, norm_params)` paints with them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sfumato.networks.config import Normalization
 from sfumato.networks.generator import Noise
 from sfumato.networks.layers import SubPixel, conv, space_to_depth, upsample
-from sfumato.networks.statistics import EPSILON, AffineSource, Given, Measure
+from sfumato.networks.statistics import EPSILON, NormSource, RecordNorm, ReplayNorm
 
 STRIDE = 8  # of the deepest features: pictures are padded to a multiple of it
 MOMENTUM = 0.1  # of the running statistics, PyTorch's default
@@ -27,7 +27,8 @@ class Norm(nn.Module):
 
     `instance`: mean and variance of each channel of each picture (Ulyanov et al. 2016). `batch`: those of the batch
     while training, their running averages afterwards (Ioffe & Szegedy 2015), which are a process's own. `none`: the
-    scale is 1, the shift β, a plain bias. All record 2C values, so that affines look the same to whoever carries them.
+    scale is 1, the shift β, a plain bias. All record 2C values, so that norm_params look the same to whoever carries
+    them.
     """
 
     mean: Tensor
@@ -44,9 +45,9 @@ class Norm(nn.Module):
             self.register_buffer("mean", torch.zeros(channels))
             self.register_buffer("variance", torch.ones(channels))
 
-    def forward(self, h: Tensor, source: AffineSource) -> Tensor:
+    def forward(self, h: Tensor, norms: NormSource) -> Tensor:
         """h (B, C, H, W) -> scale·h + shift, the same shape."""
-        values = source.value(2 * len(self.beta), lambda: self._measured(h.float()))
+        values = norms.value(2 * len(self.beta), lambda: self._measured(h.float()))
         scale, shift = values.to(h.dtype).chunk(2, 1)
         return torch.addcmul(shift[:, :, None, None], h, scale[:, :, None, None])
 
@@ -85,8 +86,8 @@ class _Layer(nn.Module):
         self.conv = conv(inputs, outputs, stride=stride, bias=False)
         self.norm = Norm(outputs, normalization)
 
-    def forward(self, h: Tensor, source: AffineSource) -> Tensor:
-        return F.relu(self.norm(self.conv(h), source))
+    def forward(self, h: Tensor, norms: NormSource) -> Tensor:
+        return F.relu(self.norm(self.conv(h), norms))
 
 
 class _Block(nn.Module):
@@ -102,8 +103,8 @@ class _Block(nn.Module):
         self.layer = _Layer(width, inner, normalization)
         self.mix, self.norm = conv(inner, width, kernel=1, bias=False), Norm(width, normalization)
 
-    def forward(self, h: Tensor, source: AffineSource) -> Tensor:
-        inner: Tensor = self.norm(self.mix(self.layer(h, source)), source)
+    def forward(self, h: Tensor, norms: NormSource) -> Tensor:
+        inner: Tensor = self.norm(self.mix(self.layer(h, norms)), norms)
         return h + inner
 
 
@@ -111,13 +112,13 @@ class CollectionGenerator(nn.Module):
     """Photo (B, 3, H, W) in [0, 1] -> the same photo as a painting of one collection, near [0, 1].
 
     `widths` are the channels at strides 2, 4 and 8; `blocks` residual blocks lie at stride 8, of which the first half
-    reads and the second paints, under a fixed field of noise that says where marks fall in plain areas. Its weights
+    reads and the second paints, under a fixed field of noise that says where strokes fall in plain areas. Its weights
     start at 0: noise enters as it is learnt.
 
     The output is photo + tanh(r) with a small r at first. A direct output starts from grey and must find the photo's
-    tones again, in a game that is as well won with light and dark swapped; from the photo itself an inversion lies far
-    off. The tanh bounds what is added to what any colour needs to become any other, so the game cannot run away.
-    Everything is convolutions and per-channel values: crops and tiles agree with the whole.
+    tones again, in adversarial training, which is as well won with light and dark swapped; from the photo itself an
+    inversion lies far off. The tanh bounds what is added to what any colour needs to become any other, so training
+    cannot diverge that way. Everything is convolutions and per-channel values: crops and tiles agree with the whole.
     """
 
     def __init__(
@@ -161,7 +162,7 @@ class CollectionGenerator(nn.Module):
         self.paint.conv.weight.mul_(0.02)
 
     def measure(self, thumbnail: Tensor) -> Tensor:
-        """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more -> affines (B, A) float32.
+        """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more -> norm_params (B, A) float32.
 
         With `batch` normalisation this is what updates the running statistics, in training mode only.
         """
@@ -169,49 +170,49 @@ class CollectionGenerator(nn.Module):
 
     def measure_and_paint(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
         """`measure`, and the thumbnail as painted on the way (B, 3, h, w)."""
-        source, origin = _measure(thumbnail), torch.zeros(2, dtype=torch.long, device=thumbnail.device)
-        painted = self._paint(thumbnail, source, origin)
-        return source.affines(), painted
+        norms, origin = _measure(thumbnail), torch.zeros(2, dtype=torch.long, device=thumbnail.device)
+        painted = self._paint(thumbnail, norms, origin)
+        return norms.norm_params(), painted
 
-    def forward(self, x: Tensor, affines: Tensor, origin: Tensor | None = None) -> Tensor:
-        """Photo (B, 3, H, W) in [0, 1], sides 16 or more; affines (B, A) -> picture (B, 3, H, W) in [-1, 2].
+    def forward(self, x: Tensor, norm_params: Tensor, origin: Tensor | None = None) -> Tensor:
+        """Photo (B, 3, H, W) in [0, 1], sides 16 or more; norm_params (B, A) -> picture (B, 3, H, W) in [-1, 2].
 
         `origin` (2,) int64 is the place (row, column) of x in the photo that it was cut from; multiples of 8 keep the
         coarser levels aligned.
         """
         origin = torch.zeros(2, dtype=torch.long, device=x.device) if origin is None else origin
-        return self._paint(x, Given(affines), origin)
+        return self._paint(x, ReplayNorm(norm_params), origin)
 
-    def features(self, x: Tensor, affines: Tensor | None = None) -> list[Tensor]:
+    def features(self, x: Tensor, norm_params: Tensor | None = None) -> list[Tensor]:
         """Pictures (B, 3, H, W) -> features at strides 2, 4, 8, and 8 after the reading blocks, for `PatchSampler`.
 
-        Free of noise, which would tell places apart that look alike. Under the `affines` of their own thumbnails, or,
-        without, measured on x as CUT does.
+        Free of noise, which would tell places apart that look alike. Under the `norm_params` of their own thumbnails,
+        or, without, measured on x as CUT does.
         """
-        source = _measure(x) if affines is None else Given(affines)
-        levels, h = self._encode(_padded(x), source)
+        norms = _measure(x) if norm_params is None else ReplayNorm(norm_params)
+        levels, h = self._encode(_padded(x), norms)
         return [*levels, h]
 
-    def _encode(self, x: Tensor, source: AffineSource) -> tuple[list[Tensor], Tensor]:
+    def _encode(self, x: Tensor, norms: NormSource) -> tuple[list[Tensor], Tensor]:
         h, levels = space_to_depth(2 * x - 1), []
         for layer in self.encoder:
-            h = layer(h, source)
+            h = layer(h, norms)
             levels.append(h)
         for block in self.read:
-            h = block(h, source)
+            h = block(h, norms)
         return levels, h
 
-    def _paint(self, x: Tensor, source: AffineSource, origin: Tensor) -> Tensor:
+    def _paint(self, x: Tensor, norms: NormSource, origin: Tensor) -> Tensor:
         """One pass over x, measuring or under given values."""
         height, width = x.shape[2:]
         x = _padded(x)
-        (fine, middle, _), h = self._encode(x, source)
+        (fine, middle, _), h = self._encode(x, norms)
         noise = space_to_depth(self.noise(x, origin))
         h = h + self.deep_noise(space_to_depth(space_to_depth(noise)))
         for block in self.blocks:
-            h = block(h, source)
-        h = upsample(self.reduce1(h, source)) + middle
-        h = self.reduce2(self.layer1(h, source), source)
+            h = block(h, norms)
+        h = upsample(self.reduce1(h, norms)) + middle
+        h = self.reduce2(self.layer1(h, norms), norms)
         h = F.relu(self.conv2(upsample(h) + fine + self.fine_noise(noise)))
         painted = x.float() + torch.tanh(self.paint(h).float())
         return painted[:, :, :height, :width]
@@ -235,5 +236,5 @@ def _padded(x: Tensor) -> Tensor:
     return F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
 
 
-def _measure(x: Tensor) -> Measure:
-    return Measure(x.new_empty(x.shape[0], 0))  # no style: the layers' γ and β are their own
+def _measure(x: Tensor) -> RecordNorm:
+    return RecordNorm(x.new_empty(x.shape[0], 0))  # no style: the layers' γ and β are their own

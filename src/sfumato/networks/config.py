@@ -12,7 +12,7 @@ from sfumato.config import Config
 Normalization: TypeAlias = Literal["instance", "batch", "none"]
 #: Channels of a noise generator at sides 4, 8, ..., by the side that it paints: about 1 M weights.
 NOISE_WIDTHS = {64: (160, 160, 128, 64, 32), 128: (160, 160, 128, 64, 32, 16)}
-#: What the discriminator looks with: with layers of its own, or with VGG19's (`networks.discriminator`).
+#: What the discriminator sees pictures through: layers of its own, or VGG19's (`networks.discriminator`).
 DiscriminatorKind: TypeAlias = Literal["patch", "projected"]
 # Bounds are several times what was ever of use. A file of weights brings its config along: without bounds, one of a few
 # kilobytes could ask for any time and memory.
@@ -29,7 +29,7 @@ class ModelConfig(Config):
     widths: tuple[_Channels, _Channels, _Channels] = (32, 64, 128)  # generator channels at strides 2, 4, 8
     blocks: _Blocks = 2  # residual blocks at stride 8
     texture_size: _Features = 96  # learnt part of a style code
-    style_size: _Features = 256  # features that the generator's affines read
+    style_size: _Features = 256  # features that the generator's norm_params read
     discriminator: DiscriminatorKind = "patch"  # layers of its own, or heads on VGG19's features
     discriminator_widths: _Halvings = (32, 64, 128)  # of patch, as scales and spectral: channels, a halving each
     discriminator_scales: _Scales = 2  # sizes of the picture that are judged, each half of the one before

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.networks.layers import conv, space_to_depth
-from sfumato.networks.statistics import Affine, AffineSource
+from sfumato.networks.statistics import Affine, NormSource
 
 
 class ContentEncoder(nn.Module):
@@ -23,9 +23,9 @@ class ContentEncoder(nn.Module):
         )
         self.norms = nn.ModuleList([Affine(width) for width in widths])
 
-    def forward(self, x: Tensor, source: AffineSource) -> list[Tensor]:
+    def forward(self, x: Tensor, norms: NormSource) -> list[Tensor]:
         h, levels = space_to_depth(x), []
         for convolution, norm in zip(self.convs, self.norms, strict=True):
-            h = F.relu(norm(convolution(h), source))
+            h = F.relu(norm(convolution(h), norms))
             levels.append(h)
         return levels

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from sfumato.networks.hypercolumn import CHANNELS, LAYER_CHANNELS, STRIDE, layer_scale
 from sfumato.networks.layers import upsample
 
-_LEAST_SHARE = 0.05  # of the mean deviation of its layer, that a channel's is taken to be at the least
+_MIN_SHARE = 0.05  # of the mean deviation of its layer, that a channel's is taken to be at the least
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
@@ -77,7 +77,7 @@ class Decoder(nn.Module):
         Channels that hardly ever fire count as if they varied a little: a rare large value would drown all others.
         """
         layers = deviation.split(LAYER_CHANNELS)
-        deviation = torch.cat([layer.clamp(min=_LEAST_SHARE * float(layer.mean()) + 1e-3) for layer in layers])
+        deviation = torch.cat([layer.clamp(min=_MIN_SHARE * float(layer.mean()) + 1e-3) for layer in layers])
         self.mean.copy_(mean.view(1, -1, 1, 1))
         self.deviation.copy_(deviation.view(1, -1, 1, 1))
         self.scale.copy_(layer_scale(deviation).view(1, -1, 1, 1))
@@ -89,8 +89,8 @@ class Decoder(nn.Module):
     def entered(self, features: Tensor) -> Tensor:
         """Hypercolumns (B, 640, h, w), not scaled -> what the decoder sees of them, (B, C, h, w): an affine map of each
         place, so that sums of hypercolumns may be taken after it."""
-        seen: Tensor = self.enter((features - self.mean) / self.deviation)
-        return seen
+        hidden: Tensor = self.enter((features - self.mean) / self.deviation)
+        return hidden
 
     def paint(self, entered: Tensor) -> Tensor:
         """The picture (B, 3, 4h, 4w) of what `entered` gives."""

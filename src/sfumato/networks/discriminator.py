@@ -17,7 +17,7 @@ def _verdict(h: Tensor, logit: nn.Module, project: nn.Module | None, code: Tenso
     """Features (B, C, h, w) -> logits (B, 1, h, w), which with `project` hang on the code (B, D) too."""
     logits: Tensor = logit(h)
     if project is not None:
-        assert code is not None, "a conditional discriminator looks for what a code describes"
+        assert code is not None, "a conditional discriminator needs a code"
         logits = logits + (h * project(code)[:, :, None, None]).mean(1, keepdim=True)
     return logits
 
@@ -68,12 +68,12 @@ class _Head(nn.Module):
     def __init__(self, channels: int, width: int, code_size: int) -> None:
         super().__init__()
         self.enter = spectral_norm(nn.Conv2d(channels, width, 1))
-        self.look = spectral_norm(nn.Conv2d(width, width, 4, 2, 1))
+        self.conv = spectral_norm(nn.Conv2d(width, width, 4, 2, 1))
         self.logit = spectral_norm(nn.Conv2d(width, 1, 1))
         self.project = spectral_norm(nn.Linear(code_size, width, bias=False)) if code_size else None
 
     def forward(self, features: Tensor, code: Tensor | None) -> Tensor:
-        h = F.leaky_relu(self.look(F.leaky_relu(self.enter(features), 0.2)), 0.2)
+        h = F.leaky_relu(self.conv(F.leaky_relu(self.enter(features), 0.2)), 0.2)
         return _verdict(h, self.logit, self.project, code)
 
 
@@ -83,21 +83,21 @@ class ProjectedDiscriminator(nn.Module):
     Small heads on the features of VGG19, which does not train (Projected GANs, Sauer et al. 2021; Kumari et al. 2022):
     they tell paintings from outputs after some hundred samples, where a `PatchDiscriminator` must first learn to see.
     Without the papers' random mixing across channels and scales. Features are read as log(1 + h), for VGG19's differ in
-    size by orders. The network that it looks with is nobody's part: neither moved nor saved with it.
+    size by orders. VGG19 is shared and no submodule: it is neither moved nor saved with this module.
     """
 
     def __init__(self, vgg: VGG19, code_size: int, layers: tuple[str, ...] = READ, width: int = 64) -> None:
         """`vgg` knows these layers."""
         super().__init__()
-        self._eye = (vgg,)  # in a tuple, so that it is no submodule
+        self._vgg = (vgg,)  # in a tuple, so that it is no submodule
         self.heads = nn.ModuleDict({name: _Head(WIDTHS[name], width, code_size) for name in layers})
 
     @property
-    def eye(self) -> VGG19:
-        return self._eye[0]
+    def vgg(self) -> VGG19:
+        return self._vgg[0]
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> list[Tensor]:
-        features = self.eye(x, tuple(self.heads))
+        features = self.vgg(x, tuple(self.heads))
         return [head(torch.log1p(features[name]), code) for name, head in self.heads.items()]
 
 

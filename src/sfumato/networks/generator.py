@@ -13,10 +13,10 @@ from sfumato.networks.layers import SubPixel, conv, full_precision, space_to_dep
 from sfumato.networks.statistics import (
     BAND_FLOOR,
     Affine,
-    AffineSource,
-    Given,
-    Measure,
-    Measured,
+    ColourStats,
+    NormSource,
+    RecordNorm,
+    ReplayNorm,
     ToneCurve,
     band_deviations,
     colour_statistics,
@@ -24,11 +24,12 @@ from sfumato.networks.statistics import (
     matrix_roots,
     tones,
 )
-from sfumato.style_code import BANDS, MEASURED
+from sfumato.style_code import BANDS, COLOUR_STATS_SIZE
 
 STRIDE = 2**BANDS  # pictures are padded to a multiple of it: of the lowest band, and of the deepest features (8)
-# The affines in order: for the photo, whitening and gains of the bands; gates; amount of paint; the layers' scales and
-# shifts; for what was painted, whitening, gains and a tone curve, `PASSES` times; colours of the output.
+# The normalisation parameters in order: for the photo, whitening and gains of the bands; gates; amount of paint; the
+# layers' scales and shifts; for what was painted, whitening, gains and a tone curve, `PASSES` times; colours of the
+# output.
 WHITEN = 9 + 3
 GATES = slice(WHITEN + 3 * BANDS, WHITEN + 6 * BANDS)
 PASSES = 2  # of bands and tones over what was painted: each undoes a little of the other (Heeger & Bergen 1995)
@@ -61,9 +62,9 @@ class ResidualBlock(nn.Module):
         self.conv1, self.affine1 = conv(width, width), Affine(width, style_size)
         self.conv2, self.affine2 = conv(width, width), Affine(width, style_size)
 
-    def forward(self, h: Tensor, source: AffineSource) -> Tensor:
-        inner: Tensor = F.relu(self.affine1(self.conv1(h), source))
-        inner = self.affine2(self.conv2(inner), source)
+    def forward(self, h: Tensor, norms: NormSource) -> Tensor:
+        inner: Tensor = F.relu(self.affine1(self.conv1(h), norms))
+        inner = self.affine2(self.conv2(inner), norms)
         return h + inner
 
 
@@ -71,7 +72,7 @@ class ResidualBlock(nn.Module):
 class _Aim:
     """What a measuring pass works towards, beside the layers' own γ and β."""
 
-    target: Measured
+    target: ColourStats
     gates: Tensor  # (B, 3·BANDS)
     amount: Tensor  # (B, 1), of paint
 
@@ -82,7 +83,7 @@ def _known(aim: _Aim | None) -> _Aim:
 
 
 class Noise(nn.Module):
-    """A fixed field of standard normal noise over the plane: where the marks of a brush fall in a plain area.
+    """A fixed field of standard normal noise over the plane: where the strokes of a brush fall in a plain area.
 
     Stored as two tables of coprime periods whose sum hardly repeats, so any crop of the plane can be had by its place.
     """
@@ -108,13 +109,13 @@ class Noise(nn.Module):
 
 
 class Generator(nn.Module):
-    """`measure(thumbnail, code)` gives every scale and shift; `forward(photo, affines)` paints with them.
+    """`measure(thumbnail, code)` gives every scale and shift; `forward(photo, norm_params)` paints with them.
 
     The photo is whitened and *equalised*: each octave of its detail is brought to the contrast that the code has there.
     The detail of that passes through gates that the code sets (driven down by the `leak` term); on it the decoder
     paints, from the photo's features and a field of noise, the more the farther the photo is from the style. What was
     painted is whitened and equalised in turn, its tones are brought to the code's by a curve, and it is coloured:
-    palette, tones and contrast are the style's whatever was painted, and the networks have only marks and shapes to
+    palette, tones and contrast are the style's whatever was painted, and the networks have only strokes and shapes to
     learn. Everything is convolutions and per-channel values: crops and tiles agree with the whole.
     """
 
@@ -140,63 +141,63 @@ class Generator(nn.Module):
             self.paint.conv.weight.mul_(0.5)
 
     def measure(self, thumbnail: Tensor, code: Tensor) -> Tensor:
-        """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more; code (B, D) -> affines (B, A) float32."""
+        """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more; code (B, D) -> norm_params (B, A) float32."""
         return self.measure_and_paint(thumbnail, code)[0]
 
     def measure_and_paint(self, thumbnail: Tensor, code: Tensor) -> tuple[Tensor, Tensor]:
         """`measure`, and the thumbnail as painted on the way (B, 3, h, w)."""
         # The measured part is not learnt: without its gradient the full-size layers have less to keep.
-        target = Measured.unpack(code.detach())
-        distances = _distances(Measured.of(thumbnail)[0], target)
+        target = ColourStats.unpack(code.detach())
+        distances = _distances(ColourStats.of(thumbnail)[0], target)
         # The measured values are small numbers beside the learnt ones: scaled to be heard.
-        seen = [code[:, :-MEASURED], 4 * code[:, -MEASURED:], distances, torch.exp(-4 * distances)]
-        style = self.style(torch.cat(seen, 1))
+        inputs = [code[:, :-COLOUR_STATS_SIZE], 4 * code[:, -COLOUR_STATS_SIZE:], distances, torch.exp(-4 * distances)]
+        style = self.style(torch.cat(inputs, 1))
         # From 0, where the photo is its own style, to nearly 1 for any other.
         amount = 1 - torch.exp(-10 * distances.mean(1, keepdim=True))
         gates = 1 - amount * (1 - torch.sigmoid(self.gate(style).float()))
-        source, origin = Measure(style), torch.zeros(2, dtype=torch.long, device=code.device)
-        painted = self._paint(thumbnail, source, origin, _Aim(target, gates, amount))
-        return source.affines(), painted
+        norms, origin = RecordNorm(style), torch.zeros(2, dtype=torch.long, device=code.device)
+        painted = self._paint(thumbnail, norms, origin, _Aim(target, gates, amount))
+        return norms.norm_params(), painted
 
-    def forward(self, x: Tensor, affines: Tensor, origin: Tensor | None = None) -> Tensor:
-        """Photo (B, 3, H, W) in [0, 1], sides 16 or more; affines (B, A) -> picture (B, 3, H, W), near [0, 1].
+    def forward(self, x: Tensor, norm_params: Tensor, origin: Tensor | None = None) -> Tensor:
+        """Photo (B, 3, H, W) in [0, 1], sides 16 or more; norm_params (B, A) -> picture (B, 3, H, W), near [0, 1].
 
         `origin` (2,) int64 is the place (row, column) of x in the photo that it was cut from; multiples of 16 keep the
         coarser levels aligned.
         """
         origin = torch.zeros(2, dtype=torch.long, device=x.device) if origin is None else origin
-        return self._paint(x, Given(affines), origin)
+        return self._paint(x, ReplayNorm(norm_params), origin)
 
-    def _paint(self, x: Tensor, source: AffineSource, origin: Tensor, aim: _Aim | None = None) -> Tensor:
+    def _paint(self, x: Tensor, norms: NormSource, origin: Tensor, aim: _Aim | None = None) -> Tensor:
         """One pass over x, measuring (towards an `aim`) or under given values."""
         height, width = x.shape[2:]
         x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
-        white = _match_bands(x.float(), source, aim)
-        gates = source.value(3 * BANDS, lambda: _known(aim).gates)
-        amount = source.value(1, lambda: _known(aim).amount)
-        kept = _equalise(white, gates)
+        white = _match_bands(x.float(), norms, aim)
+        gates = norms.value(3 * BANDS, lambda: _known(aim).gates)
+        amount = norms.value(1, lambda: _known(aim).amount)
+        detail = _equalise(white, gates)
 
         noise = self.noise(x, origin)
-        fine, middle, deep = self.content_encoder(torch.cat([white, noise], 1), source)
+        fine, middle, deep = self.content_encoder(torch.cat([white, noise], 1), norms)
         deep = deep + self.deep_noise(space_to_depth(space_to_depth(space_to_depth(noise))))
-        h = self.enter(deep, source)
+        h = self.enter(deep, norms)
         for block in self.blocks:
-            h = block(h, source)
-        h = F.relu(self.reduce_affine1(self.reduce1(h), source))
-        h = upsample(h) + self.skip1(middle, source)
-        h = F.relu(self.affine1(self.conv1(h), source))
-        h = F.relu(self.reduce_affine2(self.reduce2(h), source))
-        h = upsample(h) + self.skip2(fine, source)
-        h = F.relu(self.affine2(self.conv2(h), source))
-        white = torch.addcmul(kept, self.paint(h).float(), amount[:, :, None, None])
+            h = block(h, norms)
+        h = F.relu(self.reduce_affine1(self.reduce1(h), norms))
+        h = upsample(h) + self.skip1(middle, norms)
+        h = F.relu(self.affine1(self.conv1(h), norms))
+        h = F.relu(self.reduce_affine2(self.reduce2(h), norms))
+        h = upsample(h) + self.skip2(fine, norms)
+        h = F.relu(self.affine2(self.conv2(h), norms))
+        white = torch.addcmul(detail, self.paint(h).float(), amount[:, :, None, None])
         for _ in range(PASSES):
-            white = _match_tones(_match_bands(white, source, aim), source, aim)
-        matrix, mean = source.value(9 + 3, lambda: _colours(_known(aim).target)).split([9, 3], 1)
+            white = _match_tones(_match_bands(white, norms, aim), norms, aim)
+        matrix, mean = norms.value(9 + 3, lambda: _colours(_known(aim).target)).split([9, 3], 1)
         painted: Tensor = map_colours(matrix.unflatten(1, (3, 3)), white) + mean[:, :, None, None]
         return painted[:, :, :height, :width]
 
 
-def _distances(own: Measured, target: Measured) -> Tensor:
+def _distances(own: ColourStats, target: ColourStats) -> Tensor:
     """How far a photo is from a style in palette, chroma, contrast and tones, each about 0 to 2: (B, DISTANCES).
 
     All are 0 at strength 0, where the photo is its own style.
@@ -210,7 +211,7 @@ def _distances(own: Measured, target: Measured) -> Tensor:
     return torch.stack([((a - b).square().mean(1) + 1e-6).sqrt() for a, b in pairs], 1)
 
 
-def _match_bands(x: Tensor, source: AffineSource, aim: _Aim | None) -> Tensor:
+def _match_bands(x: Tensor, norms: NormSource, aim: _Aim | None) -> Tensor:
     """Whiten x (B, 3, H, W) and bring the contrast of its bands to the target's; whitened, of the same shape."""
 
     def whitening() -> Tensor:
@@ -222,19 +223,19 @@ def _match_bands(x: Tensor, source: AffineSource, aim: _Aim | None) -> Tensor:
     def gains() -> Tensor:
         return _known(aim).target.bands / band_deviations(white)
 
-    matrix, offset = source.value(WHITEN, whitening).split([9, 3], 1)
+    matrix, offset = norms.value(WHITEN, whitening).split([9, 3], 1)
     white = map_colours(matrix.unflatten(1, (3, 3)), x) + offset[:, :, None, None]
-    return _equalise(white, source.value(3 * BANDS, gains))
+    return _equalise(white, norms.value(3 * BANDS, gains))
 
 
-def _match_tones(white: Tensor, source: AffineSource, aim: _Aim | None) -> Tensor:
+def _match_tones(white: Tensor, norms: NormSource, aim: _Aim | None) -> Tensor:
     """Bring the quantiles of whitened pictures (B, 3, H, W) to the target's."""
 
     def curve() -> Tensor:
         return ToneCurve.between(tones(white), _known(aim).target.tones).pack()
 
-    return ToneCurve.unpack(source.value(ToneCurve.SIZE, curve))(white)
+    return ToneCurve.unpack(norms.value(ToneCurve.SIZE, curve))(white)
 
 
-def _colours(target: Measured) -> Tensor:
+def _colours(target: ColourStats) -> Tensor:
     return torch.cat([target.root.flatten(1), target.mean], 1)

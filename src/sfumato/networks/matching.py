@@ -32,7 +32,7 @@ RESIDUAL, STRUCTURE, STATISTICS, STRETCH, SOFT = 1.0, 0.05, 0.5, 1.25, 0.1
 _RIDGE = 1e-4  # of the mean variance of a direction
 _NOISE = 1e-3  # length of a query, in those of keys, below which it is rounding: a plain photo has no others
 _ITERATIONS = 3
-_LEAST = 1e-30  # mass that a vector of the bank is given at the least, so that float32 does not overflow
+_MIN_USE = 1e-30  # mass that a vector of the bank is given at the least, so that float32 does not overflow
 
 
 @torch.no_grad()
@@ -72,7 +72,7 @@ def balanced_assignment(
         share, value = len(queries) / len(bank), kernel.new_ones(len(bank))
         for _ in range(rounds):
             use = (1 / (kernel @ value)) @ kernel  # (M,)
-            value = (share / use.clamp(min=_LEAST)) ** balance
+            value = (share / use.clamp(min=_MIN_USE)) ** balance
         return (similarity + value.log()).argmax(1)
 
 
@@ -128,7 +128,7 @@ def _described(content: Tensor, style: Tensor) -> _Places:
     moved, richer = (transport(photo, target).to(queries) for target in (painting, painting + STRUCTURE * photo))
     fine = slice(sum(LAYER_CHANNELS[:2]), None)
     variances = [places[:, fine].var(0, correction=0).sum() for places in (content, style)]
-    softness = SOFT * (1 - variances[1] / (variances[0] + _LEAST)).clamp(min=0)
+    softness = SOFT * (1 - variances[1] / (variances[0] + _MIN_USE)).clamp(min=0)
     return _Places(queries @ (basis @ moved), keys @ basis, queries @ (basis @ richer), softness)
 
 
@@ -138,7 +138,7 @@ def _residual(places: _Places, chosen: Tensor, style: Tensor) -> Tensor:
     share = RESIDUAL * (1 - F.cosine_similarity(queries, keys, dim=1) + places.softness).clamp(max=1)[:, None]
     share = share * (queries.norm(dim=1, keepdim=True) > _NOISE * places.keys.norm(dim=1).mean())
     square = places.keys.T @ places.keys
-    square += torch.eye(len(square), device=square.device) * (_RIDGE * square.trace() / len(square) + _LEAST)
+    square += torch.eye(len(square), device=square.device) * (_RIDGE * square.trace() / len(square) + _MIN_USE)
     prediction = torch.linalg.solve(square, places.keys.T @ (style - style.mean(0)))  # (K, C), by ridge regression
     residual: Tensor = share * (queries - keys) @ prediction
     return residual

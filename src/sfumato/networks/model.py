@@ -51,7 +51,7 @@ def fuse(style: Tensor, content: Tensor, strength: float | Tensor) -> Tensor:
 
 
 def build_discriminator(config: ModelConfig, code_size: int, vgg: VGG19 | None = None) -> OneDiscriminator:
-    """`vgg` is what a projected one looks with."""
+    """`vgg` computes the features of a projected one."""
     return _discriminator(config, code_size if config.discriminator_conditional else 0, vgg)
 
 
@@ -59,7 +59,7 @@ def _discriminator(
     config: ModelConfig | CollectionConfig | NoiseConfig, code_size: int, vgg: VGG19 | None
 ) -> OneDiscriminator:
     if config.discriminator == "projected":
-        assert vgg is not None, "a projected discriminator looks with VGG19"
+        assert vgg is not None, "a projected discriminator needs VGG19"
         return ProjectedDiscriminator(vgg, code_size)
     widths, scales = config.discriminator_widths, config.discriminator_scales
     return PatchDiscriminator(widths, code_size, scales, config.discriminator_spectral)
@@ -88,7 +88,7 @@ class CollectionModel(nn.Module):
 def build_collection_discriminator(
     config: CollectionConfig, vgg: VGG19 | None = None
 ) -> OneDiscriminator | PairDiscriminator:
-    """Unconditional; with `cycle` one of paintings and one of photos. `vgg` is what projected ones look with."""
+    """Unconditional; with `cycle` one of paintings and one of photos. `vgg` computes the features of projected ones."""
     paintings = _discriminator(config, 0, vgg)
     return PairDiscriminator(paintings, _discriminator(config, 0, vgg)) if config.cycle else paintings
 
@@ -108,7 +108,7 @@ class NoiseModel(nn.Module):
 
 
 def build_noise_discriminator(config: NoiseConfig, vgg: VGG19 | None = None) -> OneDiscriminator:
-    """`vgg` is what a projected one looks with."""
+    """`vgg` computes the features of a projected one."""
     return _discriminator(config, 0, vgg)
 
 

@@ -1,4 +1,4 @@
-"""VGG19, frozen, with its weights injected: the eye of the content and style losses (Simonyan & Zisserman 2014)."""
+"""VGG19, frozen, with its weights injected: the network of the content and style losses (Simonyan & Zisserman 2014)."""
 
 from __future__ import annotations
 

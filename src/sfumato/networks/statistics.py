@@ -1,8 +1,8 @@
 """Normalisation by value: measured once on a thumbnail, then handed to the generator as plain scales and shifts.
 
 Adaptive instance normalisation (Huang & Belongie 2017, eq. 8) is y = γ(z)·(h - μ(h))/σ(h) + β(z). For one photo, code
-and strength it is a per-channel `scale = γ/σ`, `shift = β - μ·scale`. `Measure` computes them in one sequential pass
-and records them; `Given` replays a recorded vector, on a crop, a tile, a frame or the photo at another size.
+and strength it is a per-channel `scale = γ/σ`, `shift = β - μ·scale`. `RecordNorm` computes them in one sequential pass
+and records them; `ReplayNorm` replays a recorded vector, on a crop, a tile, a frame or the photo at another size.
 The networks are written once, against either.
 """
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.networks.layers import full_precision, split_bands
-from sfumato.style_code import BANDS, MEASURED, SHARES
+from sfumato.style_code import BANDS, COLOUR_STATS_SIZE, SHARES
 
 EPSILON = 1e-4
 MIDDLE = 3  # place of the median among them
@@ -38,13 +38,13 @@ class Affine(nn.Module):
             with torch.no_grad():
                 self.style.bias.copy_(torch.cat([torch.ones(channels), torch.zeros(channels)]))
 
-    def forward(self, h: Tensor, source: AffineSource) -> Tensor:
+    def forward(self, h: Tensor, norms: NormSource) -> Tensor:
         """h (B, C, H, W) -> scale·h + shift, the same shape."""
-        scale, shift = source(self, h)
+        scale, shift = norms(self, h)
         return torch.addcmul(shift[:, :, None, None], h, scale[:, :, None, None])
 
 
-class AffineSource(Protocol):
+class NormSource(Protocol):
     """Where scales and shifts come from, in the order in which the layers ask."""
 
     def __call__(self, layer: Affine, h: Tensor) -> tuple[Tensor, Tensor]: ...
@@ -52,7 +52,7 @@ class AffineSource(Protocol):
     def value(self, size: int, compute: Callable[[], Tensor]) -> Tensor: ...
 
 
-class Measure:
+class RecordNorm:
     """Measures each layer's statistics on the features that pass, under style features (B, S); records all values."""
 
     def __init__(self, style: Tensor) -> None:
@@ -73,16 +73,16 @@ class Measure:
         self.values.append(compute().float())
         return self.values[-1]
 
-    def affines(self) -> Tensor:
+    def norm_params(self) -> Tensor:
         """Every value of the pass as one vector per picture, (B, A) float32."""
         return torch.cat(self.values, 1)
 
 
-class Given:
+class ReplayNorm:
     """Replays a recorded vector (B, A)."""
 
-    def __init__(self, affines: Tensor) -> None:
-        self.affines = affines
+    def __init__(self, norm_params: Tensor) -> None:
+        self.norm_params = norm_params
         self.at = 0
 
     def __call__(self, layer: Affine, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +94,7 @@ class Given:
 
     def _next(self, size: int) -> Tensor:
         self.at += size
-        return self.affines[:, self.at - size : self.at]
+        return self.norm_params[:, self.at - size : self.at]
 
 
 def colour_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -228,7 +228,7 @@ def pack_palette(mean: Tensor, root: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ColourStats:
     """The part of a style code that is measured and not learnt: palette, contrast octave by octave, and tones.
 
     `mean` (B, 3) and symmetric `root` (B, 3, 3) of the covariance of the pixels; `bands` (B, 3·BANDS), see
@@ -241,7 +241,7 @@ class Measured:
     tones: Tensor
 
     @classmethod
-    def of(cls, x: Tensor) -> tuple[Measured, Tensor]:
+    def of(cls, x: Tensor) -> tuple[ColourStats, Tensor]:
         """Measure pictures x (B, 3, H, W) in [0, 1]; also returns them whitened."""
         mean, covariance = colour_statistics(x)
         root, whiten = matrix_roots(covariance)
@@ -249,13 +249,13 @@ class Measured:
         return cls(mean, root, band_deviations(white), tones(white)), white
 
     def pack(self) -> Tensor:
-        """(B, MEASURED): mean (3), upper triangle of the root (6), bands, tones."""
+        """(B, COLOUR_STATS_SIZE): mean (3), upper triangle of the root (6), bands, tones."""
         return torch.cat([pack_palette(self.mean, self.root), self.bands, self.tones.flatten(1)], 1)
 
     @classmethod
-    def unpack(cls, code: Tensor) -> Measured:
+    def unpack(cls, code: Tensor) -> ColourStats:
         """From the end of codes (B, D)."""
-        packed = code[:, -MEASURED:].float()
+        packed = code[:, -COLOUR_STATS_SIZE:].float()
         mean, triangle, bands, flat_tones = packed.split([3, 6, 3 * BANDS, 3 * len(SHARES)], 1)
         root = triangle[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].unflatten(1, (3, 3))
         return cls(mean, root, bands, flat_tones.unflatten(1, (3, -1)))

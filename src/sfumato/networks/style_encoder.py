@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfumato.networks.perceptual import LAYERS, MEAN_BGR, VGG19
-from sfumato.networks.statistics import Measured
-from sfumato.style_code import MEASURED
+from sfumato.networks.statistics import ColourStats
+from sfumato.style_code import COLOUR_STATS_SIZE
 
 _WIDTHS = (64, 64, 128, 128, 256)  # VGG19 up to relu3_1
 POOLED = (2, 4)  # convolutions with a pool of 2 before them
-LOOKED = (0, 2, 4)  # those whose statistics are a style's look: relu1_1, relu2_1, relu3_1
+STATS_CONVOLUTIONS = (0, 2, 4)  # those whose statistics are a style's channel statistics: relu1_1, relu2_1, relu3_1
 _READ = {0: 0, 2: 16, 4: 24}  # convolution: directions of its features whose covariance is read (0: none)
 DESCRIPTOR = sum(2 * _WIDTHS[i] + size * (size + 1) // 2 for i, size in _READ.items())
 
@@ -29,19 +29,19 @@ def trunk_features(trunk: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
     return features
 
 
-def look_of(features: Sequence[Tensor]) -> Tensor:
-    """What `trunk_features` gave -> the look (B, 896): each layer's log(1 + mean) and log(1 + deviation)."""
+def channel_stats(features: Sequence[Tensor]) -> Tensor:
+    """What `trunk_features` gave -> channel statistics (B, 896): each layer's log(1 + mean) and log(1 + deviation)."""
     parts = []
-    for i in LOOKED:
+    for i in STATS_CONVOLUTIONS:
         variance, mean = torch.var_mean(features[i], (2, 3), correction=0)
         parts += [(mean + 1).log(), (variance.sqrt() + 1).log()]
     return torch.cat(parts, 1)
 
 
 class StyleEncoder(nn.Module):
-    """Picture (B, 3, h, w) in [0, 1], sides 16 or more -> code (B, `texture_size` + MEASURED).
+    """Picture (B, 3, h, w) in [0, 1], sides 16 or more -> code (B, `texture_size` + COLOUR_STATS_SIZE).
 
-    The last values are measured (`statistics.Measured`): palette and contrast. The others are a linear map of a
+    The last values are measured (`statistics.ColourStats`): palette and contrast. The others are a linear map of a
     *descriptor* of texture: the statistics of the first five convolutions of VGG19, which do not train, so that each
     picture's descriptor can be kept. The map starts from the principal components of the paintings' descriptors
     (`fit`) and is trained on: a style code means something from the first step, also of paintings never seen. Pooling
@@ -63,25 +63,26 @@ class StyleEncoder(nn.Module):
         self.register_buffer("mean", torch.zeros(DESCRIPTOR))
         self.register_buffer("deviation", torch.ones(DESCRIPTOR))
         self.head = nn.Linear(DESCRIPTOR, texture_size)
-        self.code_size = texture_size + MEASURED
+        self.code_size = texture_size + COLOUR_STATS_SIZE
 
     def forward(self, x: Tensor) -> Tensor:
         return self.code(self.describe(x))
 
-    def look(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def encode_full(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Code; features (B, 256, h/4, w/4) of VGG19's relu3_1, which say where things are (guidance's measure); and
-        the look (B, 896), which guidance measures with."""
+        the channel statistics (B, 896), which guidance measures with."""
         description, features = self._read(x)
-        return self.code(description), features[-1], look_of(features)
+        return self.code(description), features[-1], channel_stats(features)
 
     def code(self, description: Tensor) -> Tensor:
         """What `describe` gave -> code."""
-        texture = (description[:, :-MEASURED] - self.mean) / self.deviation
-        return torch.cat([self.head(texture).float(), description[:, -MEASURED:]], 1)
+        texture = (description[:, :-COLOUR_STATS_SIZE] - self.mean) / self.deviation
+        return torch.cat([self.head(texture).float(), description[:, -COLOUR_STATS_SIZE:]], 1)
 
     @torch.no_grad()
     def describe(self, x: Tensor) -> Tensor:
-        """Pictures (B, 3, h, w) -> (B, DESCRIPTOR + MEASURED): all that is measured on them, nothing learnt here.
+        """Pictures (B, 3, h, w) -> (B, DESCRIPTOR + COLOUR_STATS_SIZE): all that is measured on them, nothing learnt
+        here.
 
         Per layer the logarithms of the channels' means and deviations; and of random directions through its channels
         the logarithms of their variances and their correlations (a Gram matrix in few numbers).
@@ -105,16 +106,16 @@ class StyleEncoder(nn.Module):
                 correlation = covariance * own[:, :, None].rsqrt() * own[:, None, :].rsqrt()
                 rows, columns = torch.triu_indices(directions, directions, 1)
                 parts += [own.log() / 2, correlation[:, rows, columns]]
-        return torch.cat([*parts, Measured.of(x)[0].pack()], 1), features
+        return torch.cat([*parts, ColourStats.of(x)[0].pack()], 1), features
 
     @torch.no_grad()
-    def look_with(self, vgg: VGG19) -> None:
+    def load_vgg_weights(self, vgg: VGG19) -> None:
         """Take over the first convolutions of a VGG19."""
         for own, given in zip(self.trunk, vgg.convs.values(), strict=False):
             own.load_state_dict(given.state_dict())
 
-    def eye(self) -> VGG19:
-        """Its convolutions as a VGG19 that looks as deep as they go."""
+    def as_vgg(self) -> VGG19:
+        """Its convolutions as a VGG19 of the same depth."""
         convs = zip(LAYERS, self.trunk, strict=False)
         weights = {
             f"{name.replace('relu', 'conv')}.{part}": tensor
@@ -127,7 +128,7 @@ class StyleEncoder(nn.Module):
     def fit(self, descriptions: Sequence[Tensor]) -> None:
         """Centre and scale descriptors as those of many pictures (each (1, ...)) ask, and map them to their
         principal components, the strongest with a deviation of 1."""
-        texture = torch.cat(list(descriptions))[:, :-MEASURED]
+        texture = torch.cat(list(descriptions))[:, :-COLOUR_STATS_SIZE]
         self.mean.copy_(texture.mean(0))
         self.deviation.copy_(texture.std(0, correction=0) + 0.05)
         _, sizes, components = torch.linalg.svd((texture - self.mean) / self.deviation, full_matrices=False)

@@ -28,12 +28,12 @@ from sfumato.personal.preference_model import PreferenceModel, next_question
 from sfumato.personal.records import code_id
 from sfumato.personal.service import answer
 from sfumato.personal.space import StyleSpace
-from sfumato.personal.store import answered_codes, load_preferences, load_taste
+from sfumato.personal.store import answered_codes, load_personal_style, load_record
 from sfumato.style_code import StyleCode
 
 Choice = Literal["first", "second", "neither"]
 #: Pixels, shorter side of what is shown.
-SHORT = 240
+SHORT_SIDE = 240
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Questions:
     """Those put to one person, one after the other. It may be used from several threads.
 
     Args:
-        name: whose taste.
+        name: whose style.
         photo: what is painted; by default `sample_photo`.
 
     Raises:
@@ -57,21 +57,21 @@ class Questions:
     """
 
     def __init__(self, name: str, stylizer: Stylizer, photo: str | Path | None = None) -> None:
-        self.prefs = load_preferences(name)
-        if self.prefs.imported:
+        self.record = load_record(name)
+        if self.record.imported:
             raise UsageError(f"{name} came as a file, and learns from no answers; make one of your own")
         self.stylizer = stylizer
         picture = sample_photo() if photo is None else read_image(photo)
-        self._photo = resize(picture, *thumbnail_size(picture.shape[2], picture.shape[3], SHORT, 2 * SHORT))
-        taste = load_taste(self.prefs)
+        self._photo = resize(picture, *thumbnail_size(picture.shape[2], picture.shape[3], SHORT_SIDE, 2 * SHORT_SIDE))
+        personal_style = load_personal_style(self.record)
         built_in = (Style.named(style) for style in assets.style_names())
-        self.candidates: Sequence[Style] = [*built_in, *(taste.styles if taste else ())]
+        self.candidates: Sequence[Style] = [*built_in, *(personal_style.styles if personal_style else ())]
         for style in self.candidates:
             stylizer.check_style(style)
         self._space = StyleSpace.load()
         # Answers do not move them.
-        self._centres = [Centre(style.code, 1.0, ()) for style in (taste.styles if taste else ())]
-        self._seen = {digest: one.code for digest, one in recall(self.prefs, stylizer)[0].items()}
+        self._centres = [Centre(style.code, 1.0, ()) for style in (personal_style.styles if personal_style else ())]
+        self._codes = {digest: one.code for digest, one in recall(self.record, stylizer)[0].items()}
         self._painted: dict[int, Picture] = {}
         self._lock = threading.RLock()
         self._question: tuple[int, int] | None = None
@@ -99,18 +99,18 @@ class Questions:
             asked = [self.candidates[i] for i in self._question or ()]
             if asked != [question.first, question.second]:
                 raise UsageError("the question was answered already; answer the next one")
-            self.prefs, _ = answer(self.prefs.name, question.first, question.second, preferred, self.stylizer)
+            self.record, _ = answer(self.record.name, question.first, question.second, preferred, self.stylizer)
             self._question = None
             self.answered += 1
 
     def model(self) -> PreferenceModel:
-        """What is known of the taste so far."""
-        codes: dict[str, StyleCode] = {**self._seen, **answered_codes(self.prefs, self.stylizer.card.model)}
-        return fit_model(self.prefs, codes, self._space, self._centres)
+        """What is known of the person's preferences so far."""
+        codes: dict[str, StyleCode] = {**self._codes, **answered_codes(self.record, self.stylizer.card.model)}
+        return fit_model(self.record, codes, self._space, self._centres)
 
     def _asked(self) -> set[tuple[int, int]]:
         places = {code_id(style.code): i for i, style in enumerate(self.candidates)}
-        pairs = ((places.get(each.first[1]), places.get(each.second[1])) for each in self.prefs.answers)
+        pairs = ((places.get(each.first[1]), places.get(each.second[1])) for each in self.record.answers)
         return {(first, second) for first, second in pairs if first is not None and second is not None}
 
     def _paint(self, place: int) -> Picture:

@@ -1,4 +1,4 @@
-"""Centres of a person's taste: where the styles that they like lie in the style space, as one centre or several."""
+"""Centres of a person's style: where the styles that they like lie in the style space, as one centre or several."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Centre:
 def centres(
     liked: Sequence[StyleCode], disliked: Sequence[StyleCode] = (), space: StyleSpace | None = None
 ) -> list[Centre]:
-    """Where a person's taste lies, the heaviest centre first.
+    """Where a person's style lies, the heaviest centre first.
 
     Likes that lie as near to dislikes as to other likes have less weight. ``space`` is by default that of the model
     that ships with Sfumato.
 
     Raises:
         UsageError: nothing is liked.
-        ModelError: styles of several models, or a style without a look.
+        ModelError: styles of several models, or a style without channel statistics.
     """
     if not liked:
         raise UsageError("there is no liked picture to learn from; add one or more that you like")

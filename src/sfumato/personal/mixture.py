@@ -15,11 +15,11 @@ from sfumato.personal.space import Array
 #: Degrees of freedom of the t distributions: low, so that one odd picture among many moves no centre.
 FREEDOM = 5.0
 #: Centres at most.
-MOST_CENTRES = 5
+MAX_CENTRES = 5
 #: Of the likes, at least this many for each centre.
 LIKES_TO_A_CENTRE = 3
 #: A second centre must tell left-out likes better by this many standard errors, and any further one by the other: works
-#: of one artist are often of two kinds (prints and paintings, say), and taste should not fall apart over them.
+#: of one artist are often of two kinds (prints and paintings, say), and a style should not fall apart over them.
 SURE, SURER = 1.5, 2.5
 _STARTS = 10  # of the mixture; the best is kept
 
@@ -60,12 +60,12 @@ class Mixture:
 
 def fit_mixture(x: Array, trust: Array, between: Array, count: int, seed: int = 0) -> Mixture:
     """A mixture of ``count`` parts by expectation and maximisation, from the best of a few starts."""
-    best, most = None, -np.inf
+    best, best_value = None, -np.inf
     for start in range(1 if count == 1 else _STARTS):
         mixture = _climb(x, trust, between, _starts(x, count, np.random.default_rng([seed, count, start])))
         value = float(trust @ mixture.log_density(x))
-        if value > most:
-            best, most = mixture, value
+        if value > best_value:
+            best, best_value = mixture, value
     assert best is not None
     return best
 
@@ -99,7 +99,7 @@ def choose_mixture(x: Array, trust: Array, between: Array) -> Mixture:
     """The mixture with as many parts as tell left-out likes surely better (`SURE`, `SURER`)."""
     count = 1
     here = held_out(x, trust, between, 1) if len(x) > 1 else np.zeros(1)
-    while count < min(MOST_CENTRES, len(x) // LIKES_TO_A_CENTRE):
+    while count < min(MAX_CENTRES, len(x) // LIKES_TO_A_CENTRE):
         more = held_out(x, trust, between, count + 1)
         if not _surely_above(more - here, trust, SURE if count == 1 else SURER):
             break

@@ -39,13 +39,13 @@ p button {{ font: inherit; padding: 0.3rem 1rem; }}
 </button></div>
 <p id="keys">Click one, or press <b>1</b> or <b>2</b>. <button id="neither">Neither (0)</button>
 <button id="stop">Stop (q)</button></p>
-<p id="said" role="status">Painting the first two pictures ...</p>
+<p id="status" role="status">Painting the first two pictures ...</p>
 <script nonce="{nonce}">
 const at = id => document.getElementById(id);
 let question = null;
 function show(found) {{
   question = found.question;
-  at("said").textContent = found.said;
+  at("status").textContent = found.status;
   at("pair").hidden = at("keys").hidden = question === null;
   if (question === null) return;
   at("first").firstElementChild.src = "data:image/jpeg;base64," + found.pictures[0];
@@ -53,13 +53,13 @@ function show(found) {{
 }}
 async function ask(options) {{
   try {{ show(await (await fetch("question", options)).json()); }}
-  catch (problem) {{ question = null; at("said").textContent = "The command has ended; you can close this page."; }}
+  catch (problem) {{ question = null; at("status").textContent = "The command has ended; you can close this page."; }}
 }}
 function choose(choice) {{
   if (question === null) return;
   const body = JSON.stringify({{question, choice}});
   question = null;
-  at("said").textContent = "Painting the next two ...";
+  at("status").textContent = "Painting the next two ...";
   ask({{method: "POST", headers: {{"Content-Type": "application/json"}}, body}});
 }}
 for (const id of ["first", "second", "neither", "stop"]) at(id).addEventListener("click", () => choose(id));
@@ -79,15 +79,15 @@ class Page:
 
     Args:
         questions: what is asked.
-        most: after so many answers it ends.
+        max_answers: after so many answers it ends.
 
     Attributes:
         address: what to open in a browser; it has the token.
         ended: why it ended; empty while it goes on.
     """
 
-    def __init__(self, questions: Questions, most: int) -> None:
-        self.questions, self.most = questions, most
+    def __init__(self, questions: Questions, max_answers: int) -> None:
+        self.questions, self.max_answers = questions, max_answers
         self.ended = ""
         self._token = secrets.token_urlsafe(24)
         self._lock = threading.Lock()
@@ -114,16 +114,16 @@ class Page:
     def _state(self) -> dict[str, Any]:
         """What the page is to show."""
         if not self.ended and self._question is None:
-            if self.questions.answered >= self.most:
-                self.ended = f"{self.most} questions are enough for now."
+            if self.questions.answered >= self.max_answers:
+                self.ended = f"{self.max_answers} questions are enough for now."
             elif (found := self.questions.next()) is None:
                 self.ended = "Enough is learnt: no question would teach much more."
             else:
                 self._question, self._number = found, self._number + 1
         if self._question is None:
-            return {"question": None, "said": f"{self.ended} You can close this page."}
+            return {"question": None, "status": f"{self.ended} You can close this page."}
         pictures = [as_jpeg_text(picture, 92, 0) for picture in self._question.pictures]
-        return {"question": self._number, "said": f"Question {self._number}", "pictures": pictures}
+        return {"question": self._number, "status": f"Question {self._number}", "pictures": pictures}
 
     def _answered(self, found: dict[str, Any]) -> None:
         choice = found.get("choice")
@@ -187,7 +187,7 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
                     state = page._state()
                 except Exception as problem:  # it is told to whoever waits for the page to end
                     page._failure, page.ended = problem, str(problem)
-                    state = {"question": None, "said": f"{problem}."}
+                    state = {"question": None, "status": f"{problem}."}
             try:
                 self._send(json.dumps(state).encode(), "application/json")
             finally:  # also where the page is gone that said "stop"

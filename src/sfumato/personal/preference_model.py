@@ -23,7 +23,7 @@ from sfumato.personal.centres import Centre, centres
 from sfumato.personal.space import Array, StyleSpace
 from sfumato.style_code import StyleCode
 
-#: Answers that say nothing of the taste: slips, moods, pairs that are all the same to the person.
+#: Answers that say nothing of the person's preferences: slips, moods, pairs that are all the same to the person.
 LAPSE = 0.1
 #: Nats: a question that is expected to tell less is not asked. It is a sixth of the most that an answer can tell,
 #: slips counted in, and comes after 32 to 44 questions in the benchmark (docs/personal.md).
@@ -32,7 +32,7 @@ ENOUGH = 0.08
 #: coordinates, where there is a centre to be near to and where there is none. Chosen on training artists who stood in
 #: for persons (docs/personal.md).
 _NEAR, _NEAR_DEVIATION, _COORDINATE, _COORDINATE_ALONE = 1.5, 1.0, 0.2, 0.5
-_MOST_ROWS = 4000  # pairs of a like and a dislike that are looked at
+_MAX_ROWS = 4000  # pairs of a like and a dislike that are looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,8 @@ class PreferenceModel:
 
     Aspects are, part by part of the features (`space.PARTS`, and what was learnt), how much nearer the style is to the
     nearest centre of the likes than paintings are, and the style's coordinates. So a weight of the first kind says how
-    much a part matters to the person; those of the second kind are tastes that the likes do not show. The difference of
-    two utilities is the log odds of preferring one.
+    much a part matters to the person; those of the second kind are preferences that the likes do not show. The
+    difference of two utilities is the log odds of preferring one.
 
     Attributes:
         centres: ``(K, F)``, features of the centres; K may be 0.
@@ -70,14 +70,14 @@ class PreferenceModel:
         of the likes, where they are known already: between two questions they stay the same.
 
         Raises:
-            ModelError: a style without a look, or likes of several models.
+            ModelError: a style without channel statistics, or likes of several models.
         """
         if found is None:
             found = centres(liked, disliked, space) if liked else []
         features = space.features([centre.code for centre in found])
         first, second = (_aspects(space, features, [pair[i] for pair in answers]) for i in (0, 1))
         likes, dislikes = (_aspects(space, features, styles) for styles in (liked, disliked))
-        every = min(len(dislikes), max(1, _MOST_ROWS // max(1, len(likes))))  # dislikes that each like is held against
+        every = min(len(dislikes), max(1, _MAX_ROWS // max(1, len(likes))))  # dislikes that each like is held against
         i, j = (index.ravel() for index in np.indices((len(likes), every)))
         rows = np.concatenate([first - second, likes[i] - dislikes[(i + j) % max(1, len(dislikes))]])
         weights = np.concatenate([np.ones(len(answers)), np.full(len(i), 1 / max(1, every))])
@@ -136,7 +136,8 @@ class PreferenceModel:
 def next_question(
     model: PreferenceModel, candidates: Sequence[StyleCode], asked: Collection[tuple[int, int]] = ()
 ) -> tuple[int, int] | None:
-    """The pair of candidates, by their places in the sequence, whose answer is expected to tell most of the taste.
+    """The pair of candidates, by their places in the sequence, whose answer is expected to tell most of the person's
+    preferences.
 
     ``None`` where enough is learnt: no pair but those ``asked``, in either order, is expected to tell `ENOUGH`.
     """

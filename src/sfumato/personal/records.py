@@ -1,4 +1,4 @@
-"""What is known of a person's taste, as values: the pictures that they rated, and their answers to questions."""
+"""What is known of a person's style, as values: the pictures that they rated, and their answers to questions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfumato.inference.library import personal_folder
 from sfumato.inference.style import RIGHTS, PersonalStyle
 from sfumato.style_code import StyleCode
 
-#: Version of ``taste.json``.
+#: Version of ``personal_style.json``.
 FORMAT = 1
 
 
@@ -63,8 +63,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Preferences:
-    """What is known of one person's taste, as ``taste.json`` has it.
+class PersonalRecord:
+    """What is known of one person's style, as ``personal_style.json`` has it.
 
     Attributes:
         name: the style's.
@@ -90,18 +90,19 @@ class Preferences:
     def disliked(self) -> tuple[RatedPicture, ...]:
         return tuple(picture for picture in self.pictures if not picture.liked)
 
-    def is_learnt(self, taste: PersonalStyle | None) -> bool:
-        """Whether a taste was learnt from these pictures and answers; unreadable pictures may be missing in it."""
+    def is_learnt(self, personal_style: PersonalStyle | None) -> bool:
+        """Whether a personal style was learnt from these pictures and answers; unreadable pictures may be missing in
+        it."""
         if self.imported:
             return True
-        if taste is None:
+        if personal_style is None:
             return not self.liked
         liked, disliked = ({p.sha256 for p in of} for of in (self.liked, self.disliked))
         return (
-            set(taste.liked) <= liked
-            and set(taste.disliked) <= disliked
-            and taste.answers == sum(answer.teaches for answer in self.answers)
-            and taste.created >= max((picture.added for picture in self.pictures), default="")
+            set(personal_style.liked) <= liked
+            and set(personal_style.disliked) <= disliked
+            and personal_style.answers == sum(answer.teaches for answer in self.answers)
+            and personal_style.created >= max((picture.added for picture in self.pictures), default="")
         )
 
     def check_learnable(self) -> None:
@@ -137,7 +138,7 @@ class Preferences:
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
-    def from_json(cls, name: str, found: Any) -> Preferences:
+    def from_json(cls, name: str, found: Any) -> PersonalRecord:
         """From what `to_json` gave.
 
         Raises:
@@ -166,10 +167,10 @@ def _shown(found: Any) -> tuple[str, str]:
 
 def code_id(code: StyleCode) -> str:
     """An identifier of a style code: 32 hex digits of its hash."""
-    look = b"" if code.look is None else code.look.tobytes()
-    return hashlib.sha256(code.model.encode() + code.vector.tobytes() + look).hexdigest()[:32]
+    channel_stats = b"" if code.channel_stats is None else code.channel_stats.tobytes()
+    return hashlib.sha256(code.model.encode() + code.vector.tobytes() + channel_stats).hexdigest()[:32]
 
 
 def now() -> str:
-    """The time in UTC, to the microsecond, so that `Preferences.is_learnt` can tell what came first."""
+    """The time in UTC, to the microsecond, so that `PersonalRecord.is_learnt` can tell what came first."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -1,6 +1,6 @@
-"""The style space: places of styles in which a person's taste is learnt.
+"""The style space: places of styles in which a person's style is learnt.
 
-It is made of a style's *look* (log statistics of VGG19's first layers) and its code, both what that measures (palette,
+It is made of a style's *channel statistics* (of VGG19's first layers) and its code, both what that measures (palette,
 contrast, tones) and what it learnt: its `features`. So a space is one model's.
 
 * A *place* tells artists apart. Probabilistic linear discriminant analysis (Ioffe 2006; Prince & Elder 2007): a work
@@ -31,13 +31,13 @@ from safetensors.numpy import load as from_safetensors
 from sfumato import assets
 from sfumato.errors import ModelError, UsageError, first_line
 from sfumato.files import atomic_file, read_bytes, read_json
-from sfumato.style_code import BANDS, MEASURED, SHARES, StyleCode, tensor_bytes
+from sfumato.style_code import BANDS, COLOUR_STATS_SIZE, SHARES, StyleCode, tensor_bytes
 
 Array = npt.NDArray[np.float64]
 
 #: The space's name in a bundle's folder.
 FILE = "style_space.safetensors"
-_LARGEST = 64 * 2**20  # bytes; the shipped one has 67 thousand
+_MAX_BYTES = 64 * 2**20  # bytes; the shipped one has 67 thousand
 #: Its key on the card: the file's SHA-256.
 CARD_KEY = "style_space"
 #: What features have in them, in order, and how many numbers each: means and deviations of the channels of VGG19's
@@ -56,7 +56,7 @@ _ENDS = np.cumsum(list(PARTS.values()))
 DIRECTIONS = 32
 #: Principal axes kept.
 AXES = 10
-#: Principal components of looks and measured parts that the directions are sought among.
+#: Principal components of channel statistics and measured parts that the directions are sought among.
 COMPONENTS = 160
 #: How far the covariance within artists is shrunk towards a multiple of the identity (Ledoit & Wolf 2004).
 SHRINKAGE = 0.1
@@ -92,7 +92,7 @@ class StyleSpace:
 
         Raises:
             UsageError: another number of artists, or too few of them with two works or more.
-            ModelError: a style without a look, or looks of several sizes.
+            ModelError: a style without channel statistics, or with other numbers of them.
         """
         names = sorted(set(artists))
         hands = np.array([names.index(name) for name in artists], np.int32)
@@ -137,7 +137,7 @@ class StyleSpace:
         """Where a style lies: ``(d,)``.
 
         Raises:
-            ModelError: the style has no look (style files of early versions), or one of another size.
+            ModelError: the style has no channel statistics (style files of early versions), or one of another size.
         """
         return np.asarray(self.places([code])[0])
 
@@ -196,7 +196,7 @@ class StyleSpace:
             card = read_json(folder / "card.json")
             if (digest := card.get(CARD_KEY)) is None:
                 raise ModelError(f"the model in {folder} has no style space; learn with the one that ships")
-            data = read_bytes(path, _LARGEST)
+            data = read_bytes(path, _MAX_BYTES)
         except (OSError, ValueError, AttributeError) as problem:
             raise ModelError(
                 f"cannot read the style space of {folder}: {problem}; install the model again"
@@ -205,8 +205,12 @@ class StyleSpace:
             raise ModelError(f"{path} is damaged: its hash is not the one on its card; install the model again")
         try:
             space = cls(**from_safetensors(data))
-            size, kept = space.directions.shape
-            if space.mean.shape != (size,) or space.between.shape != (kept,) or len(space.scales) != len(PARTS) + 1:
+            size, directions = space.directions.shape
+            if (
+                space.mean.shape != (size,)
+                or space.between.shape != (directions,)
+                or len(space.scales) != len(PARTS) + 1
+            ):
                 raise ValueError("its parts do not fit each other")
             if size <= _ENDS[-1] or space.axes.shape != (size, space.axes.shape[-1]):
                 raise ValueError("it is of other features")
@@ -216,20 +220,25 @@ class StyleSpace:
 
 
 def features(code: StyleCode) -> Array:
-    """Of a style, its look, what its code measures (as `PARTS` has them) and what it learnt, one behind the other:
-    ``(F,)``.
+    """Of a style, its channel statistics, what its code measures (as `PARTS` has them) and what it learnt, one behind
+    the other: ``(F,)``.
 
     Raises:
-        ModelError: it has no look (style files of early versions), or one of another size.
+        ModelError: it has no channel statistics (style files of early versions), or one of another size.
     """
-    if code.look is None:
-        raise ModelError("the style has no look, so it cannot be placed among others; make it again from its picture")
-    if len(code.look) != _ENDS[-1] - MEASURED:
+    if code.channel_stats is None:
         raise ModelError(
-            f"the style's look has {len(code.look)} numbers and the style space knows looks of {_ENDS[-1] - MEASURED}; "
+            "the style has no channel statistics, so it cannot be placed among others; make it again from its picture"
+        )
+    if len(code.channel_stats) != _ENDS[-1] - COLOUR_STATS_SIZE:
+        raise ModelError(
+            f"the style's look has {len(code.channel_stats)} numbers and the style space knows looks of "
+            f"{_ENDS[-1] - COLOUR_STATS_SIZE}; "
             "make the style with the model that ships with Sfumato"
         )
-    return np.concatenate([code.look, code.vector[-MEASURED:], code.vector[:-MEASURED]]).astype(np.float64)
+    return np.concatenate(
+        [code.channel_stats, code.vector[-COLOUR_STATS_SIZE:], code.vector[:-COLOUR_STATS_SIZE]]
+    ).astype(np.float64)
 
 
 def _signed(vectors: Array) -> Array:

@@ -5,7 +5,7 @@
     $SFUMATO_PERSONAL, or sfumato/personal in the system's place for data
       NAME/
         pictures.json          where the liked pictures lie that each style is painted with
-        taste.json             the record: pictures (where, hash, liked or not, rights, when) and answers
+        record.json             the record: pictures (where, hash, liked or not, rights, when) and answers
         codes/HASH.safetensors style code and sketch of each picture, and codes of styles that questions were about
         pictures/HASH.jpg      copies, where they were asked for
         NAME.sfumato           what was learnt of it (`inference.personal_file`): the style
@@ -13,7 +13,7 @@
 
 Nothing about a person lies anywhere else. Whoever writes holds the lock, and each file is replaced as a whole, the
 record before what is learnt from it: a command that is killed leaves the store as it was, or as it was to be, and at
-most an older ``NAME.sfumato``, until the next that writes, which `Preferences.is_learnt` tells. The next command
+most an older ``NAME.sfumato``, until the next that writes, which `PersonalRecord.is_learnt` tells. The next command
 that writes removes the temporary files of a killed one.
 """
 
@@ -35,19 +35,19 @@ from sfumato import assets
 from sfumato.errors import InputError, OutputError, SfumatoError, UsageError, first_line
 from sfumato.files import atomic_file, read_bytes, read_json
 from sfumato.image import picture_digest
-from sfumato.inference.library import PERSONAL, TASTE_SUFFIX, has_personal, is_name, personal_folder
+from sfumato.inference.library import PERSONAL, PERSONAL_SUFFIX, has_personal, is_name, personal_folder
 from sfumato.inference.style import PersonalStyle, Style
 from sfumato.inference.style_pictures import LIKED
-from sfumato.limits import max_pixels, most_bytes
+from sfumato.limits import max_file_bytes, max_pixels
 from sfumato.locks import locked
-from sfumato.personal.look import Remark, Seen
-from sfumato.personal.records import FORMAT, Preferences, RatedPicture
+from sfumato.personal.inspection import InspectedPicture, Remark
+from sfumato.personal.records import FORMAT, PersonalRecord, RatedPicture
 from sfumato.style_code import StyleCode, from_text
 
 _log = logging.getLogger(__name__)  # its warnings go to stderr where nobody set up logging otherwise
-#: The file of the record, `Preferences.to_json`.
-RECORD = "taste.json"
-_MOST_BYTES = 256_000_000  # of the record; a picture takes about 400
+#: The file of the record, `PersonalRecord.to_json`.
+RECORD = "record.json"
+_MAX_BYTES = 256_000_000  # of the record; a picture takes about 400
 #: The picture that `sfumato personal ask` shows while it asks.
 QUESTION = "question.png"
 # What may be swept away: whatever else a person puts there is theirs.
@@ -79,7 +79,7 @@ def names() -> list[str]:
     return sorted(name for name in found if is_name(name) and os.path.isfile(root / name / RECORD))
 
 
-def load_preferences(name: str) -> Preferences:
+def load_record(name: str) -> PersonalRecord:
     """Read what is stored under a name.
 
     Raises:
@@ -93,10 +93,10 @@ def load_preferences(name: str) -> Preferences:
         raise UsageError(f"no style {name!r} was learnt; {hint}")
     path = personal_folder() / name / RECORD
     try:
-        found = read_json(path, _MOST_BYTES)
+        found = read_json(path, _MAX_BYTES)
         if type(found["format"]) is int and found["format"] > FORMAT:
             raise InputError(f"{path} was written by a later version of Sfumato; install that")
-        return Preferences.from_json(name, found)
+        return PersonalRecord.from_json(name, found)
     except OSError as problem:
         raise InputError(f"cannot read {path}: {problem.strerror}; delete {name}, and begin again") from problem
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
@@ -105,79 +105,79 @@ def load_preferences(name: str) -> Preferences:
         ) from problem
 
 
-def load_taste(prefs: Preferences) -> PersonalStyle | None:
+def load_personal_style(record: PersonalRecord) -> PersonalStyle | None:
     """Read what was learnt; None where nothing is liked.
 
     Raises:
         ModelError: its file is damaged.
     """
-    path = prefs.folder / f"{prefs.name}.sfumato"
+    path = record.folder / f"{record.name}.sfumato"
     return PersonalStyle.load(path) if os.path.exists(path) else None
 
 
-def missing_pictures(prefs: Preferences) -> list[Remark]:
+def missing_pictures(record: PersonalRecord) -> list[Remark]:
     """A remark on each picture that has vanished or changed since it was added. Its style code is still known."""
     found = []
-    for picture in prefs.pictures:
-        path = prefs.file(picture)
-        match picture_state(prefs, picture):
+    for picture in record.pictures:
+        path = record.file(picture)
+        match picture_state(record, picture):
             case "changed":
                 mend = f"add it again, and remove what it was: {picture.sha256[:12]}"
-                said = f"{picture.name} has changed since; what it was is still known ({mend})"
-                found.append(Remark(str(path), "changed", said, left_out=False))
+                message = f"{picture.name} has changed since; what it was is still known ({mend})"
+                found.append(Remark(str(path), "changed", message, left_out=False))
             case "vanished":
-                said = f"{picture.name} is no longer at {path}; what it was is still known"
-                found.append(Remark(str(path), "vanished", said, left_out=False))
+                message = f"{picture.name} is no longer at {path}; what it was is still known"
+                found.append(Remark(str(path), "vanished", message, left_out=False))
     return found
 
 
-def picture_state(prefs: Preferences, picture: RatedPicture) -> Literal["there", "changed", "vanished"]:
+def picture_state(record: PersonalRecord, picture: RatedPicture) -> Literal["there", "changed", "vanished"]:
     """What became of a picture's file since it was added."""
     try:
-        digest = picture_digest(prefs.file(picture))
+        digest = picture_digest(record.file(picture))
     except InputError:
         return "vanished"
     return "there" if digest == picture.sha256 else "changed"
 
 
-def load_seen(folder: Path, picture: RatedPicture, path: Path, model: str) -> Seen | None:
+def load_inspected(folder: Path, picture: RatedPicture, path: Path, model: str) -> InspectedPicture | None:
     """Read a picture's stored style code and sketch; None where they are missing, damaged or of another model."""
     try:
         code, about = StyleCode.load(folder / "codes" / f"{picture.sha256}.safetensors")
         if code.model != model:
             return None
-        return Seen(path.with_name(picture.name), picture.sha256, code, from_text(about["sketch"], "<f2"))
+        return InspectedPicture(path.with_name(picture.name), picture.sha256, code, from_text(about["sketch"], "<f2"))
     except (SfumatoError, KeyError, ValueError):
         return None
 
 
-def answered_codes(prefs: Preferences, model: str) -> dict[str, StyleCode]:
+def answered_codes(record: PersonalRecord, model: str) -> dict[str, StyleCode]:
     """The codes that questions were about, by their `code_id`, as far as they are that model's.
 
     A built-in style is that of this version, whatever it was when the question was asked.
     """
     found = {}
     built_in = assets.style_names()
-    for name, code in {shown for each in prefs.answers for shown in (each.first, each.second)}:
+    for name, code in {shown for each in record.answers for shown in (each.first, each.second)}:
         with suppress(SfumatoError):  # a style that is gone teaches nothing
             if name in built_in:
                 found[code] = Style.named(name).code
             else:
-                found[code] = StyleCode.load(prefs.folder / "codes" / f"{code}.safetensors")[0]
+                found[code] = StyleCode.load(record.folder / "codes" / f"{code}.safetensors")[0]
     return {key: code for key, code in found.items() if code.model == model}
 
 
 # ---- writing -------------------------------------------------------------------------------------------------------
 
 
-def copy_picture(one: Seen, path: Path) -> None:
+def copy_picture(one: InspectedPicture, path: Path) -> None:
     """Copies a picture that was looked at.
 
     Raises:
         InputError: it cannot be read, or has changed since it was looked at.
     """
     try:
-        data = read_bytes(one.path, most_bytes(max_pixels()))
+        data = read_bytes(one.path, max_file_bytes(max_pixels()))
     except OSError as problem:
         raise InputError(f"cannot copy {one.path}: {problem.strerror}") from problem
     if hashlib.sha256(data).hexdigest() != one.sha256:
@@ -192,12 +192,13 @@ def write_json(path: Path, found: Mapping[str, Any]) -> None:
         file.write(json.dumps(found, indent=1).encode() + b"\n")
 
 
-def sweep(folder: Path, prefs: Preferences) -> None:
-    """Removes what ``taste.json`` no longer names, and what killed commands left; nothing that has another's name."""
-    codes = {picture.sha256 for picture in prefs.pictures}
-    codes |= {code for each in prefs.answers for _, code in (each.first, each.second)}
+def sweep(folder: Path, record: PersonalRecord) -> None:
+    """Removes what ``personal_style.json`` no longer names, and what killed commands left; nothing that has another's
+    name."""
+    codes = {picture.sha256 for picture in record.pictures}
+    codes |= {code for each in record.answers for _, code in (each.first, each.second)}
     wanted = {folder / "codes" / f"{code}.safetensors" for code in codes}
-    wanted |= {folder / picture.path for picture in prefs.pictures if picture.is_copy}
+    wanted |= {folder / picture.path for picture in record.pictures if picture.is_copy}
     for path in (*folder.glob("*"), *folder.glob("codes/*"), *folder.glob("pictures/*")):
         name = path.relative_to(folder).as_posix()
         if path not in wanted and _OURS.fullmatch(name) and not path.is_dir():
@@ -257,7 +258,7 @@ def keep_private(path: Path) -> None:
     What lies there and is not ours stays as it is."""
     ours = [path]
     if path.is_dir():
-        named = {RECORD, LIKED, "codes", "pictures", *(each.name for each in path.glob(f"*{TASTE_SUFFIX}"))}
+        named = {RECORD, LIKED, "codes", "pictures", *(each.name for each in path.glob(f"*{PERSONAL_SUFFIX}"))}
         inside = (*path.glob("*"), *path.glob("codes/*"), *path.glob("pictures/*"))
         names = {each: each.relative_to(path).as_posix() for each in inside if not each.is_symlink()}
         ours += [each for each, name in names.items() if name in named or _OURS.fullmatch(name)]

@@ -12,10 +12,10 @@ from sfumato.public import exports
 if TYPE_CHECKING:
     from sfumato.quality.artefacts import Artefact, worst
     from sfumato.quality.evaluation import Evaluation
+    from sfumato.quality.evaluator import Evaluator
     from sfumato.quality.features import Features
     from sfumato.quality.frechet import Moments, fid, fid_infinity
     from sfumato.quality.intervals import Interval, mean_interval
-    from sfumato.quality.judge import Judge
     from sfumato.quality.kernel import kid
     from sfumato.quality.pairs import Pair, read_pairs
     from sfumato.quality.similarity import colour_distance, psnr, ssim
@@ -27,7 +27,7 @@ __getattr__, __dir__ = exports(
         "Evaluation": "evaluation",
         "Features": "features",
         "Interval": "intervals",
-        "Judge": "judge",
+        "Evaluator": "evaluator",
         "Moments": "frechet",
         "Pair": "pairs",
         "colour_distance": "similarity",
@@ -45,9 +45,9 @@ __getattr__, __dir__ = exports(
 __all__ = [
     "Artefact",
     "Evaluation",
+    "Evaluator",
     "Features",
     "Interval",
-    "Judge",
     "Moments",
     "Pair",
     "colour_distance",

@@ -23,7 +23,7 @@ def style_itself(photo: Picture, style: Picture) -> Picture:
     return resize(style, *photo.shape[2:])
 
 
-def half_the_style(photo: Picture, style: Picture) -> Picture:
+def style_half(photo: Picture, style: Picture) -> Picture:
     """The left half of the style picture at the photo's size: how far real is from real on the axes of style."""
     return resize(np.ascontiguousarray(style[..., : max(1, style.shape[3] // 2)]), *photo.shape[2:])
 
@@ -55,7 +55,7 @@ ANCHORS: dict[str, Callable[[Picture, Picture], Picture]] = {
     "colour transfer": colour_transfer,
     "colour and bands": colour_and_bands,
     "style picture": style_itself,
-    "half the style picture": half_the_style,
+    "half the style picture": style_half,
 }
 
 

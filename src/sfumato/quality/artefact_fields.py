@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from sfumato.image import luma
-from sfumato.quality.filters import Array, at_most, box, dilated, enlarged, halved, reduced, running_mean
+from sfumato.quality.filters import Array, at_most, box, dilate, enlarge, halve, reduce, running_mean
 
 _Complex: TypeAlias = npt.NDArray[np.complex64]
 _WORK = 384  # pixels: what is seen at a glance is looked for with the shorter side brought below about this
@@ -33,8 +33,8 @@ def grid_field(x: Array) -> Array:
         around = [(a, (v + b) % 8) for a in (u - 1, u + 1) for b in (-1, 1) if 0 <= a <= 4]
         around += [(a, v) for a in (u - 1, u + 1) if 0 < a <= 4] + [(u, (v + b) % 8) for b in (-1, 1) if u]
         level = np.max([size[..., a, b] for a, b in around], 0)
-        kept = np.maximum(size[..., u, v] - level, 0) / np.maximum(size[..., u, v], 1e-9)
-        one = _box2(c[..., u, v] * kept, 2)
+        prominent = np.maximum(size[..., u, v] - level, 0) / np.maximum(size[..., u, v], 1e-9)
+        one = _box2(c[..., u, v] * prominent, 2)
         strength = np.abs(one)
         lock = np.abs(one.sum((1, 2))) / np.maximum(strength.sum((1, 2)), 1e-9)
         total += (strength * lock[:, None, None] ** 2) ** 2
@@ -70,17 +70,17 @@ def spots_field(x: Array) -> Array:
         mean = np.mean(around, 0)
         away = core - mean
         direction = away / np.maximum(np.sqrt((away**2).sum(0)), 1e-6)
-        least = np.maximum(np.min([(direction * (core - one)).sum(0) for one in around], 0), 0)
+        contrast = np.maximum(np.min([(direction * (core - one)).sum(0) for one in around], 0), 0)
         spread = np.sqrt(np.mean([((one - mean) ** 2).sum(0) for one in around], 0))
         inner = np.sqrt(np.maximum((box(x * x, 2) - box(x, 2) ** 2).sum(0), 0))  # a droplet is even within
-        np.maximum(out, enlarged(least / (0.1 + 0.4 * spread + 5 * inner), out.shape), out=out)
-        x = halved(x)
+        np.maximum(out, enlarge(contrast / (0.1 + 0.4 * spread + 5 * inner), out.shape), out=out)
+        x = halve(x)
     return out
 
 
 def spots_nearby_field(x: Array) -> Array:
     """Of each place the strongest spot near it."""
-    return dilated(spots_field(x), 4)
+    return dilate(spots_field(x), 4)
 
 
 _COMPASS = ((-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0), (-0.7, -0.7), (-0.7, 0.7), (0.7, -0.7), (0.7, 0.7))
@@ -98,7 +98,7 @@ def _shifted(x: Array, radius: int, down: float, right: float) -> Array:
 
 def at_working_size(x: Array) -> Array:
     """A picture with its shorter side at or below 384 pixels."""
-    return reduced(x, -(-min(x.shape[1:]) // _WORK))
+    return reduce(x, -(-min(x.shape[1:]) // _WORK))
 
 
 def bands_at_edges(x: Array, p: Array) -> tuple[Array, Array]:
@@ -117,11 +117,11 @@ def bands_at_edges(x: Array, p: Array) -> tuple[Array, Array]:
     unit = 0.02 + 0.27 * float(np.sqrt(np.maximum(box(change**2, 12) - box(change, 12) ** 2, 0).sum(0)).mean())
     for width in (3, 7):
         at, near, far = (_within(edge, r) for r in (1, 1 + width, 1 + 2 * width + 2))
-        here = halved(near[None].astype(np.float32))[0] > 0.5
+        here = halve(near[None].astype(np.float32))[0] > 0.5
         for side in (bright, ~bright):
             masks = np.stack([near & ~at & side, far & ~near & side]).astype(np.float32)
             planes = np.concatenate([masks, *(z * mask for z in (x, p) for mask in masks)])  # 2 counts, 4 times RGB
-            means = box(halved(planes), 6)
+            means = box(halve(planes), 6)
             count = means[:2]
             valid = (count.min(0) > 0.03) & here
             strips = means[2:].reshape(2, 2, 3, *half) / np.maximum(count, 1e-3)[None, :, None]
@@ -135,7 +135,7 @@ def bands_at_edges(x: Array, p: Array) -> tuple[Array, Array]:
 
 
 def _within(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
-    return dilated(mask.astype(np.float32), radius) > 0
+    return dilate(mask.astype(np.float32), radius) > 0
 
 
 # --- border
@@ -231,7 +231,7 @@ def plateaus_field(x: Array) -> Array:
             density, quiet = np.abs(box(density, 1)).mean(0), box(quiet, 1).min(0)
             strength = density * np.clip(quiet * 4 - 3, 0, 1) / 0.014
             np.maximum(out, strength.T if turned else strength, out=out)
-        x = halved(x)
+        x = halve(x)
     return out
 
 
@@ -241,7 +241,7 @@ def plateaus_field(x: Array) -> Array:
 def opposed_field(x: Array, p: Array) -> tuple[Array, Array]:
     """Negative correlation of the lumas and the photo's contrast, ``(h, w)`` on a coarse grid."""
     factor = max(1, min(x.shape[1:]) // 96)
-    a, b = (reduced(luma(z)[None], factor)[0] for z in (x, p))
+    a, b = (reduce(luma(z)[None], factor)[0] for z in (x, p))
     radius = max(2, min(a.shape) // 10)
     mean_a, mean_b = box(a, radius), box(b, radius)
     var_a, var_b = (np.maximum(box(z * z, radius) - m * m, 0) for z, m in ((a, mean_a), (b, mean_b)))

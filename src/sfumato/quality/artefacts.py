@@ -36,11 +36,11 @@ from sfumato.quality.artefact_fields import (
     spots_field,
     spots_nearby_field,
 )
-from sfumato.quality.filters import Array, dilated, enlarged
+from sfumato.quality.filters import Array, dilate, enlarge
 
 SMALLEST = 16  # pixels of the shorter side: below it nothing is judged
 _MAP_TOP = 3.0  # the strength that a map shows as 1
-_KEPT_VALUES = 600_000  # of a photo whose own fields are kept: 2.4 MB each at most
+_CACHED_VALUES = 600_000  # of a photo whose own fields are kept: 2.4 MB each at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ def blobs(picture: Picture, photo: Picture | None = None) -> Artefact:
     field = spots_field(x)
     if p is not None:
         field = _beyond(field, _remembered(spots_nearby_field, p))
-    return Artefact("blobs", float(field.max()), _to_map(dilated(field, 2), x.shape))
+    return Artefact("blobs", float(field.max()), _to_map(dilate(field, 2), x.shape))
 
 
 def halos(picture: Picture, photo: Picture) -> Artefact:
@@ -144,10 +144,10 @@ def seams(picture: Picture, photo: Picture | None = None) -> Artefact:
     ):
         lines = jumps_field(view)
         if other is not None:
-            lines = np.maximum(lines - dilated(jumps_field(other)[None], 1)[0], 0)
+            lines = np.maximum(lines - dilate(jumps_field(other)[None], 1)[0], 0)
         value = max(value, float(lines.max()))
         # two pixels on either side of the step
-        shown = dilated(np.where(lines > 0.5 * lines.max(), lines, 0)[None], 2)[0]
+        shown = dilate(np.where(lines > 0.5 * lines.max(), lines, 0)[None], 2)[0]
         np.maximum(target, np.clip(shown / _MAP_TOP, 0, 1)[None], out=target)
     return Artefact("seams", value, out)
 
@@ -242,7 +242,7 @@ def _pair(picture: Picture, photo: Picture | None) -> tuple[Array, Array | None]
     return picture[0], resize(photo, *picture.shape[2:])[0]
 
 
-class _Photo:
+class _PhotoKey:
     """A photo as a key: equal where the pixels are."""
 
     def __init__(self, x: Array) -> None:
@@ -253,16 +253,16 @@ class _Photo:
         return hash(self.digest)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Photo) and self.digest == other.digest
+        return isinstance(other, _PhotoKey) and self.digest == other.digest
 
 
 def _remembered(field: Callable[[Array], Array], photo: Array) -> Array:
     """``field(photo)``, which many pictures of one photo are compared with; of small photos, it is kept."""
-    return _field_of(field, _Photo(photo)) if photo.size <= _KEPT_VALUES else field(photo)
+    return _field_of(field, _PhotoKey(photo)) if photo.size <= _CACHED_VALUES else field(photo)
 
 
 @lru_cache(maxsize=96)
-def _field_of(field: Callable[[Array], Array], photo: _Photo) -> Array:
+def _field_of(field: Callable[[Array], Array], photo: _PhotoKey) -> Array:
     found = field(photo.x)
     found.flags.writeable = False
     return found
@@ -274,7 +274,7 @@ def _nothing(name: str, x: Array) -> Artefact:
 
 def _beyond(field: Array, own: Array) -> Array:
     """What ``field`` has beyond the photo's ``own``, at the same place or beside it."""
-    return np.maximum(field - np.maximum(own, dilated(own, 1)), 0)
+    return np.maximum(field - np.maximum(own, dilate(own, 1)), 0)
 
 
 def _top_mean(field: Array, share: float) -> float:
@@ -287,12 +287,12 @@ def _weighted_top_mean(field: Array, weight: Array, share: float) -> float:
     """As :func:`_top_mean`, of the ``share`` of the weight."""
     order = np.argsort(-field, axis=None, kind="stable")
     values, weights = field.ravel()[order].astype(np.float64), weight.ravel()[order].astype(np.float64)
-    most = share * weights.sum()
-    if most <= 0:
+    budget = share * weights.sum()
+    if budget <= 0:
         return 0.0
-    weights = np.clip(most - (np.cumsum(weights) - weights), 0, weights)
-    return float((values * weights).sum() / most)
+    weights = np.clip(budget - (np.cumsum(weights) - weights), 0, weights)
+    return float((values * weights).sum() / budget)
 
 
 def _to_map(field: Array, shape: tuple[int, ...]) -> Array:
-    return np.asarray(np.clip(enlarged(field, shape[-2:]) / _MAP_TOP, 0, 1), np.float32)
+    return np.asarray(np.clip(enlarge(field, shape[-2:]) / _MAP_TOP, 0, 1), np.float32)

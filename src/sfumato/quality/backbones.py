@@ -1,4 +1,4 @@
-"""The eyes of the measures: frozen networks, named in every figure, and the rules by which pictures reach them.
+"""The backbones of the measures: frozen networks, named in every figure, and the rules by which pictures reach them.
 
 A backbone sees a picture ``(1, 3, H, W)`` at the size it is given: pictures are resized beforehand, by
 ``sfumato.image.resize`` (Lanczos, antialiased), never inside. Features of two backbones are never compared.
@@ -27,7 +27,7 @@ import numpy.typing as npt
 from sfumato.errors import InputError, ModelError, UsageError, first_line, is_out_of_memory, needs_extra
 from sfumato.files import read_bytes
 from sfumato.image import Picture, resize
-from sfumato.onnx_file import LARGEST, has_weights_outside
+from sfumato.onnx_file import MAX_GRAPH_BYTES, has_weights_outside
 from sfumato.quality.similarity import FeatureMap
 
 #: Sides, in pixels, at which EfficientNet-Lite0 was trained, and Inception-v3's FID is defined.
@@ -186,10 +186,10 @@ class InceptionBackbone:
         options.intra_op_num_threads = 1  # pairs are judged side by side
         options.add_session_config_entry("session.load_model_format", "ONNX")  # what is looked through
         try:
-            content = read_bytes(path, LARGEST)
+            content = read_bytes(path, MAX_GRAPH_BYTES)
         except OSError as problem:
-            said = problem.strerror or problem
-            raise ModelError(f"cannot read the network {path}: {said}; give an ONNX file") from problem
+            message = problem.strerror or problem
+            raise ModelError(f"cannot read the network {path}: {message}; give an ONNX file") from problem
         has_weights_outside(content, path)  # a stranger's network could name any file of the user
         try:
             self.session: Any = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

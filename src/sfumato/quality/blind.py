@@ -26,7 +26,7 @@ _QUALITY = 92  # of the page's JPEGs
 
 
 @dataclass(frozen=True)
-class Trial:
+class BlindTrial:
     """Two methods' pictures of a pair, as they are laid side by side."""
 
     pair: Pair
@@ -34,7 +34,9 @@ class Trial:
     right: str
 
 
-def plan_trials(methods: Sequence[str], pairs: Sequence[Pair], seed: int = 0, count: int | None = None) -> list[Trial]:
+def plan_trials(
+    methods: Sequence[str], pairs: Sequence[Pair], seed: int = 0, count: int | None = None
+) -> list[BlindTrial]:
     """Draws what is shown, in its order.
 
     Any two methods meet equally often, each as often on the left, and every pair is shown equally often: all to within
@@ -64,7 +66,7 @@ def plan_trials(methods: Sequence[str], pairs: Sequence[Pair], seed: int = 0, co
         swapped = rng.permutation((np.arange(share) + rng.integers(2)) % 2)
         for swap in swapped:
             one, other = duels[duel][::-1] if swap else duels[duel]
-            trials.append(Trial(pairs[order[dealt % len(pairs)]], one, other))
+            trials.append(BlindTrial(pairs[order[dealt % len(pairs)]], one, other))
             dealt += 1
     return [trials[i] for i in rng.permutation(count)]
 

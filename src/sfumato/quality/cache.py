@@ -27,29 +27,29 @@ def cache_key(everything: list[Any]) -> str:
 
 
 @dataclass(frozen=True)
-class JudgedPair:
+class EvaluatedPair:
     """A pair's figures, its features in each set, and the logit of the method's own discriminator."""
 
     row: Row
     members: list[Pooled]
-    opinion: float | None
+    logit: float | None
 
     @classmethod
-    def read(cls, path: Path, pair: Pair) -> JudgedPair | None:
+    def read(cls, path: Path, pair: Pair) -> EvaluatedPair | None:
         """Read what `write` wrote; None where there is no file, or a damaged one."""
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 found = json.loads(str(file["row"]))
-                members = [Pooled(file[f"features{i}"], file.get(f"classes{i}")) for i in range(found["eyes"])]
-            return cls(Row(pair, found["figures"], found["artefacts"], found["resized"]), members, found["opinion"])
+                members = [Pooled(file[f"features{i}"], file.get(f"classes{i}")) for i in range(found["backbones"])]
+            return cls(Row(pair, found["values"], found["artefacts"], found["resized"]), members, found["logit"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
     def write(self, path: Path) -> None:
         """Write a file of the cache, whole or not at all."""
         row = self.row
-        found = {"figures": row.figures, "artefacts": row.artefacts, "resized": row.resized}
-        arrays: dict[str, Any] = {"row": json.dumps({**found, "opinion": self.opinion, "eyes": len(self.members)})}
+        found = {"values": row.values, "artefacts": row.artefacts, "resized": row.resized}
+        arrays: dict[str, Any] = {"row": json.dumps({**found, "logit": self.logit, "backbones": len(self.members)})}
         for i, member in enumerate(self.members):
             arrays[f"features{i}"] = member.features
             if member.probabilities is not None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.errors import UsageError
-from sfumato.quality.features import Features, Figure
+from sfumato.quality.features import Estimate, Features
 from sfumato.quality.intervals import share_interval
 
 _Float = npt.NDArray[np.float64]
@@ -30,7 +30,7 @@ def balanced_accuracy(
     judge: str,
     real_groups: Sequence[Hashable] | None = None,
     note: str = "",
-) -> Figure:
+) -> Estimate:
     """The mean of the shares of real pictures with a score above 0, and of outputs with one of 0 or less.
 
     The interval takes a group (a style's outputs) as one trial: they are right or wrong together.
@@ -59,12 +59,12 @@ def balanced_accuracy(
     low = value - math.hypot(*(side.value - side.low for side in sides)) / 2
     high = value + math.hypot(*(side.high - side.value for side in sides)) / 2
     n = min(len(right_real), len(right_fake))
-    return Figure(name, value, max(0.0, low), min(1.0, high), n, judge, note)
+    return Estimate(name, value, max(0.0, low), min(1.0, high), n, judge, note)
 
 
 def fresh_classifier_accuracy(
     real: Features, fake: Features, real_groups: Sequence[Hashable], fake_groups: Sequence[Hashable], seed: int = 0
-) -> Figure:
+) -> Estimate:
     """Held-out balanced accuracy of a linear classifier (ridge regression on ±1, classes weighted alike) that is
     trained on the features of real pictures and of outputs.
 
@@ -108,10 +108,10 @@ def _ridge(x: _Float, y: _Float, asked: _Float) -> _Float:
     rows = weight[:, None] * np.concatenate([x, np.ones((len(x), 1))], 1)
     targets = weight * y
     values, vectors = np.linalg.eigh(rows @ rows.T)
-    values, seen = np.maximum(values, 0), vectors.T @ targets
+    values, projected = np.maximum(values, 0), vectors.T @ targets
     best, chosen = np.inf, np.zeros(len(y))
     for penalty in _PENALTIES * float(values.mean()):
-        alpha = vectors @ (seen / (values + penalty))
+        alpha = vectors @ (projected / (values + penalty))
         inverse = ((vectors**2) / (values + penalty)).sum(1)  # diagonal of (K + λI)⁻¹
         left_out = float(((alpha / inverse) ** 2).mean())  # squared leave-one-out residuals, in closed form
         if left_out < best:

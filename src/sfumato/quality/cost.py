@@ -20,7 +20,7 @@ import numpy as np
 from sfumato.errors import InputError, ModelError, UsageError, needs_extra
 from sfumato.files import read_bytes
 from sfumato.image import Picture
-from sfumato.onnx_file import LARGEST, has_weights_outside
+from sfumato.onnx_file import MAX_GRAPH_BYTES, has_weights_outside
 
 if TYPE_CHECKING:
     import onnx
@@ -31,8 +31,8 @@ SIZES: Mapping[str, tuple[int, int]] = {
     "1920 x 1080": (1080, 1920),
     "3840 x 2160": (2160, 3840),
 }
-FEWEST = 3  # runs that quartiles are taken of
-_EVERY = 0.002  # seconds between two looks at the memory
+MIN_RUNS = 3  # runs that quartiles are taken of
+_EVERY = 0.002  # seconds between two samples of the memory
 _STATM, _STATUS, _CLEAR = (Path("/proc/self") / name for name in ("statm", "status", "clear_refs"))
 
 Shape = tuple[int, ...]
@@ -80,11 +80,11 @@ def measure_cost(
         sizes: height and width by name.
         repeats: timed runs of each size.
         warmup: runs before those, which are not timed. Memory is watched during these, so that it disturbs no timing.
-        budget: seconds for the timed runs of a size. Once they are spent it ends early, but not before `FEWEST` runs.
+        budget: seconds for the timed runs of a size. Once they are spent it ends early, but not before `MIN_RUNS` runs.
         threads: what the method was told to use. It is only written down.
 
     Memory is this process's; children and GPUs are not seen. Linux keeps a high-water mark, which is set back before
-    the runs (``/proc/self/clear_refs``, proc(5)); where that cannot be, a thread looks every 2 ms at what
+    the runs (``/proc/self/clear_refs``, proc(5)); where that cannot be, a thread samples every 2 ms what
     `resident_bytes` tells. The peak is told above what the process held before the first run of all, less the picture
     that was given. Small sizes go first: what a method keeps of them for later use counts for the larger, which use
     it. What a method holds since earlier work does not count: measure in a fresh process.
@@ -109,7 +109,7 @@ def measure_cost(
             for _ in range(warmup):
                 run(picture)
         times: list[float] = []
-        while len(times) < repeats and (len(times) < FEWEST or sum(times) < budget):
+        while len(times) < repeats and (len(times) < MIN_RUNS or sum(times) < budget):
             began = time.perf_counter()
             run(picture)
             times.append(time.perf_counter() - began)
@@ -158,7 +158,7 @@ class _Peak:
         except OSError:
             self._marked = False
         if not self._marked:
-            self._look()
+            self._sample()
             self._thread.start()
         return self
 
@@ -170,13 +170,13 @@ class _Peak:
         else:
             self._end.set()
             self._thread.join()
-            self._look()
+            self._sample()
 
     def _watch(self) -> None:
         while not self._end.wait(_EVERY):
-            self._look()
+            self._sample()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         self.bytes = max(self.bytes, resident_bytes() or 0)
 
 
@@ -243,7 +243,7 @@ def _load(path: Path) -> onnx.ModelProto:
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        content = read_bytes(path, LARGEST)
+        content = read_bytes(path, MAX_GRAPH_BYTES)
         model = onnx.load_model_from_string(content)
         if has_weights_outside(content, path, "model.safetensors"):  # as in bundles, and in no other file
             onnx.load_external_data_for_model(model, str(path.parent))

@@ -1,6 +1,6 @@
 """The result of judging a method on pairs: every pair's figures, and what they say together.
 
-``judge.py`` makes evaluations, ``report.py`` shows them.
+``evaluator.py`` makes evaluations, ``report.py`` shows them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sfumato.errors import InputError, UsageError
-from sfumato.quality.features import Figure
+from sfumato.quality.features import Estimate
 from sfumato.quality.intervals import Interval, crossed_interval_of, sign_flip_test
 from sfumato.quality.pairs import Pair
 
@@ -22,7 +22,7 @@ class Row:
     """A pair's figures under one method."""
 
     pair: Pair
-    figures: dict[str, float]
+    values: dict[str, float]
     artefacts: dict[str, float]
     resized: bool  # the photo had another size than the picture
 
@@ -35,7 +35,7 @@ class Evaluation:
     rows: list[Row]
     missing: int = 0
     about: dict[str, str] = field(default_factory=dict)
-    sets: list[Figure] = field(default_factory=list)
+    sets: list[Estimate] = field(default_factory=list)
     strength: float | None = None  # of a point of a model's curve
     failed: tuple[str, ...] = ()  # why pairs that could not be judged are left out, a sentence each
     absolute: tuple[str, ...] = ()  # figures of `RELATIVE`, where one style picture alone leaves them no unit
@@ -43,7 +43,7 @@ class Evaluation:
     def interval(self, name: str) -> Interval:
         """Mean and 95 % interval over styles and contents (both are samples of what might have been judged); NaN for
         its ends where styles do not share contents enough to tell the two apart."""
-        values = [row.figures[name] for row in self.rows]
+        values = [row.values[name] for row in self.rows]
         styles = [row.pair.style.name for row in self.rows]
         try:
             found = crossed_interval_of(values, styles, [row.pair.content.name for row in self.rows])
@@ -73,7 +73,7 @@ class Evaluation:
             "there is one; judge 2 or more, and --json has the bare numbers"
         )
 
-    def figure_like(self, like: Figure) -> Figure | None:
+    def estimate_like(self, like: Estimate) -> Estimate | None:
         """The set figure of that name and backbone, where there is one."""
         return next((f for f in self.sets if (f.name, f.backbone) == (like.name, like.backbone)), None)
 
@@ -81,7 +81,7 @@ class Evaluation:
         """Mean of each style's pairs."""
         values: dict[str, list[float]] = {}
         for row in self.rows:
-            values.setdefault(row.pair.style.stem, []).append(row.figures[name])
+            values.setdefault(row.pair.style.stem, []).append(row.values[name])
         return {style: float(np.mean(some)) for style, some in sorted(values.items())}
 
 
@@ -96,7 +96,7 @@ def compare(one: Evaluation, other: Evaluation, name: str) -> tuple[float, float
     shared = [(row, second[row.pair.name]) for row in one.rows if row.pair.name in second]
     if not shared:
         raise UsageError(f"{one.method} and {other.method} have no pair in common")
-    differences = [a.figures[name] - b.figures[name] for a, b in shared]
+    differences = [a.values[name] - b.values[name] for a, b in shared]
     return float(np.mean(differences)), sign_flip_test(differences, [a.pair.style.name for a, _ in shared])
 
 
@@ -127,18 +127,18 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for each in evaluations:
         means: dict[str, list[float | None]] = {}
-        for name in each.rows[0].figures:
+        for name in each.rows[0].values:
             interval = each.interval(name)
             means[name] = [None if v != v else round(v, 6) for v in (interval.value, interval.low, interval.high)]
         rows = [
-            {"content": row.pair.content.name, "style": row.pair.style.name, **row.figures, "artefact": row.artefacts}
+            {"content": row.pair.content.name, "style": row.pair.style.name, **row.values, "artefact": row.artefacts}
             for row in each.rows
         ]
         result[each.method] = {
             "strength": each.strength, "pairs": len(rows), "missing": each.missing, "failed": list(each.failed),
             "resized": sum(row.resized for row in each.rows),
-            "about": each.about, "figures": means, "absolute": list(each.absolute),
-            "sets": [_plain(figure) for figure in each.sets], "rows": rows,
+            "about": each.about, "values": means, "absolute": list(each.absolute),
+            "sets": [_plain(estimate) for estimate in each.sets], "rows": rows,
         }  # fmt: skip
     return result
 
@@ -146,9 +146,11 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
 def differences(evaluations: Sequence[Evaluation]) -> dict[str, Mapping[str, tuple[float, float]]]:
     """`compare` of each method with the first, by method and figure."""
     first, *others = evaluations
-    return {each.method: {name: compare(each, first, name) for name in first.rows[0].figures} for each in others}
+    return {each.method: {name: compare(each, first, name) for name in first.rows[0].values} for each in others}
 
 
-def _plain(figure: Figure) -> dict[str, Any]:
+def _plain(estimate: Estimate) -> dict[str, Any]:
     """JSON has no NaN."""
-    return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in vars(figure).items()}
+    return {
+        key: None if isinstance(value, float) and np.isnan(value) else value for key, value in vars(estimate).items()
+    }

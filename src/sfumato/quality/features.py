@@ -25,7 +25,7 @@ _CELLS = 4_000_000  # numbers in one block of a distance or kernel matrix: 32 MB
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """One measured number.
 
     Attributes:
@@ -59,8 +59,8 @@ class Features:
     arrays: npt.NDArray[Any]
 
 
-def paired(x: Features, y: Features, least: int) -> tuple[Array, Array]:
-    """Both arrays as float64 of one width, with ``least`` rows or more each.
+def check_pair(x: Features, y: Features, min_rows: int) -> tuple[Array, Array]:
+    """Both arrays as float64 of one width, with ``min_rows`` rows or more each.
 
     Raises:
         UsageError: other backbones, or fewer rows.
@@ -71,8 +71,8 @@ def paired(x: Features, y: Features, least: int) -> tuple[Array, Array]:
     width = check_shape(a, "N D", "features of the first set")["D"]
     check_shape(b, f"N {width}", "features of the second set")
     for rows, name in ((a, "first"), (b, "second")):
-        if len(rows) < least:
-            raise UsageError(f"this measure needs {least} or more pictures a set, but the {name} has {len(rows)}")
+        if len(rows) < min_rows:
+            raise UsageError(f"this measure needs {min_rows} or more pictures a set, but the {name} has {len(rows)}")
         if not np.isfinite(rows).all():
             raise InputError(f"features of the {name} set hold values that are not finite; see what its backbone got")
     return a, b

@@ -13,7 +13,7 @@ from sfumato.image import resample
 Array: TypeAlias = npt.NDArray[np.float32]
 
 
-def enlarged(field: Array, shape: tuple[int, ...]) -> Array:
+def enlarge(field: Array, shape: tuple[int, ...]) -> Array:
     """``(H, W)`` resampled to ``shape``, bilinear."""
     if field.shape == tuple(shape):
         return field.astype(np.float32)
@@ -26,12 +26,12 @@ def at_most(x: Array, side: int) -> Array:
     return resample(x, round(x.shape[1] * scale), round(x.shape[2] * scale), Image.Resampling.BOX)
 
 
-def halved(x: Array) -> Array:
+def halve(x: Array) -> Array:
     """``(n, H, W)`` at half its size, by means of areas."""
-    return reduced(x, 2)
+    return reduce(x, 2)
 
 
-def reduced(x: Array, factor: int) -> Array:
+def reduce(x: Array, factor: int) -> Array:
     """``(n, H, W)`` reduced by means of blocks; an incomplete block at the lower or right edge is dropped."""
     if factor == 1:
         return x
@@ -56,7 +56,7 @@ def running_mean(x: npt.NDArray[Any], radius: int, axis: int) -> Array:
     return np.asarray((_part(sums, axis, size, None) - _part(sums, axis, 0, -size)) / size, np.float32)
 
 
-def dilated(x: Array, radius: int) -> Array:
+def dilate(x: Array, radius: int) -> Array:
     """Maximum over squares of ``2·radius + 1`` of ``(H, W)``."""
     size = 2 * radius + 1
     for axis in (0, 1):

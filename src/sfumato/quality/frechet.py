@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from sfumato.checks import check_shape
 from sfumato.errors import InputError, UsageError
-from sfumato.quality.features import Array, Features, Figure, check_same_backbone, paired
+from sfumato.quality.features import Array, Estimate, Features, check_pair, check_same_backbone
 from sfumato.quality.intervals import mean_interval, normal_quantile
 
 _ROWS = 4096  # rows of features that moments take at a time
-_FEW = 2048  # below it the bias of FID is of the size of the differences that people report
+_FEW_PICTURES = 2048  # below it the bias of FID is of the size of the differences that people report
 
 
 class Moments:
@@ -94,15 +94,15 @@ def _frechet(mean_a: Array, cov_a: Array, mean_b: Array, cov_b: Array) -> float:
     would be 1e8 times larger than they are.
     """
     values, vectors = np.linalg.eigh(cov_a)
-    kept = _above_rounding(values)
-    root = vectors[:, kept] * np.sqrt(values[kept])  # (D, R)
-    inner = np.linalg.eigvalsh(root.T @ cov_b @ root) if kept.any() else np.zeros(1)
+    significant = _above_rounding(values)
+    root = vectors[:, significant] * np.sqrt(values[significant])  # (D, R)
+    inner = np.linalg.eigvalsh(root.T @ cov_b @ root) if significant.any() else np.zeros(1)
     cross = float(np.sqrt(np.clip(inner, 0.0, None)).sum())
     shift = mean_a - mean_b
     return max(0.0, float(shift @ shift) + float(np.trace(cov_a)) + float(np.trace(cov_b)) - 2 * cross)
 
 
-def fid(a: Moments, b: Moments) -> Figure:
+def fid(a: Moments, b: Moments) -> Estimate:
     """Fréchet distance between the Gaussians with these moments (Heusel et al. 2017, eq. 6); 0 for equal ones.
 
     It is biased upwards by an amount that depends on N, the backbone and the pictures (:func:`bias_of_fid`), so two
@@ -123,14 +123,15 @@ def fid(a: Moments, b: Moments) -> Figure:
             f"{n} pictures in {D} dimensions leave the covariance rank-deficient, and the value is mostly bias; "
             "prefer KID"
         )
-    elif n < _FEW:
+    elif n < _FEW_PICTURES:
         note = (
-            f"with {n} pictures, fewer than {_FEW}, much of the value is bias; compare at equal N only, or prefer KID"
+            f"with {n} pictures, fewer than {_FEW_PICTURES}, much of the value is bias; compare at equal N only, or "
+            "prefer KID"
         )
-    return Figure("fid", value, None, None, n, a.backbone, note)
+    return Estimate("fid", value, None, None, n, a.backbone, note)
 
 
-def bias_of_fid(moments: Moments, n: int, m: int | None = None, draws: int = 8, seed: int = 0) -> Figure:
+def bias_of_fid(moments: Moments, n: int, m: int | None = None, draws: int = 8, seed: int = 0) -> Estimate:
     """The FID to expect of samples of ``n`` and ``m`` pictures of *one* distribution with this covariance.
 
     Args:
@@ -167,7 +168,7 @@ def bias_of_fid(moments: Moments, n: int, m: int | None = None, draws: int = 8, 
     note = ""
     if moments.count <= D:
         note = f"the covariance comes from {moments.count} pictures in {D} dimensions, so the bias is a rough figure"
-    return Figure("fid_bias", interval.value, interval.low, interval.high, min(n, m), moments.backbone, note)
+    return Estimate("fid_bias", interval.value, interval.low, interval.high, min(n, m), moments.backbone, note)
 
 
 def _normal_factor(values: Array, n: int, rng: np.random.Generator) -> Array:
@@ -181,7 +182,7 @@ def _normal_factor(values: Array, n: int, rng: np.random.Generator) -> Array:
     return np.asarray(np.sqrt(values)[:, None] * factor / math.sqrt(df), np.float64)
 
 
-def fid_infinity(x: Features, y: Features, seed: int = 0, sizes: int = 8, draws: int = 4) -> Figure:
+def fid_infinity(x: Features, y: Features, seed: int = 0, sizes: int = 8, draws: int = 4) -> Estimate:
     """FID without its bias: the intercept of FID against 1/N (Chong & Forsyth 2020), with a 95 % interval.
 
     Args:
@@ -205,15 +206,15 @@ def fid_infinity(x: Features, y: Features, seed: int = 0, sizes: int = 8, draws:
     """
     if sizes < 5 or draws < 2:
         raise UsageError(f"the fit needs 5 or more sizes and 2 or more draws, but has {sizes} and {draws}")
-    a, b = paired(x, y, 2)
+    a, b = check_pair(x, y, 2)
     n, D = min(len(a), len(b)), a.shape[1]
-    least = max(D + 2, 25)
-    if n < 2 * least:
+    min_pictures = max(D + 2, 25)
+    if n < 2 * min_pictures:
         raise UsageError(
-            f"FID extrapolated to infinity needs {2 * least} or more pictures a set with {D} features, "
+            f"FID extrapolated to infinity needs {2 * min_pictures} or more pictures a set with {D} features, "
             f"but has {n}; use KID"
         )
-    ratios = np.linspace(1.0, min(4.0, n / least), sizes)  # N over subset size
+    ratios = np.linspace(1.0, min(4.0, n / min_pictures), sizes)  # N over subset size
     if len(np.unique(np.rint(n / ratios))) < 5:
         raise UsageError(f"{n} pictures have fewer than 5 distinct subset sizes; use KID")
     centre = a.mean(0)  # FID does not see a common shift, and rounding does
@@ -233,7 +234,7 @@ def fid_infinity(x: Features, y: Features, seed: int = 0, sizes: int = 8, draws:
     variance = _frechet_variance(a, b) + float(np.mean(spreads)) / float((w * d * d).sum())
     half = normal_quantile(0.95) * math.sqrt(variance)
     value = whole - slope
-    return Figure("fid_infinity", value, value - half, value + half, n, x.backbone)
+    return Estimate("fid_infinity", value, value - half, value + half, n, x.backbone)
 
 
 def _subsets(
@@ -259,12 +260,12 @@ def _frechet_variance(x: Array, y: Array) -> float:
     a, b = x - mean_a, y - mean_b
     cov_a, cov_b = a.T @ a / (len(a) - 1), b.T @ b / (len(b) - 1)
     values, vectors = np.linalg.eigh(cov_a)
-    kept = _above_rounding(values)
-    if not kept.any():
+    significant = _above_rounding(values)
+    if not significant.any():
         return 0.0
-    root = np.sqrt(values[kept])
-    a, b, shift = a @ vectors[:, kept], b @ vectors[:, kept], (mean_a - mean_b) @ vectors[:, kept]
-    inner = root[:, None] * (vectors[:, kept].T @ cov_b @ vectors[:, kept]) * root
+    root = np.sqrt(values[significant])
+    a, b, shift = a @ vectors[:, significant], b @ vectors[:, significant], (mean_a - mean_b) @ vectors[:, significant]
+    inner = root[:, None] * (vectors[:, significant].T @ cov_b @ vectors[:, significant]) * root
     squares, axes = np.linalg.eigh(inner)
     floor = squares[-1] * len(squares) * np.finfo(np.float64).eps
     middle = np.sqrt(np.clip(squares, floor, None))

@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 from sfumato.checks import check_shape
 from sfumato.errors import InputError, UsageError
-from sfumato.quality.features import Figure
+from sfumato.quality.features import Estimate
 from sfumato.quality.intervals import mean_interval
 
 
-def inception_score(probabilities: npt.ArrayLike, backbone: str, splits: int = 10, seed: int = 0) -> Figure:
+def inception_score(probabilities: npt.ArrayLike, backbone: str, splits: int = 10, seed: int = 0) -> Estimate:
     """``exp(E KL(p(y|x) || p(y)))`` (Salimans et al. 2016), the mean over splits with Student's interval.
 
     Nearly meaningless for art: the classes are photographed things, real paintings score low, and it looks at no
@@ -43,4 +43,4 @@ def inception_score(probabilities: npt.ArrayLike, backbone: str, splits: int = 1
         found.append(math.exp(float((p[part] * np.log(ratio)).sum(1).mean())))
     interval = mean_interval(found)
     note = "the inception score is nearly meaningless for art: its classes are photographed things"
-    return Figure("inception_score", interval.value, interval.low, interval.high, n, backbone, note)
+    return Estimate("inception_score", interval.value, interval.low, interval.high, n, backbone, note)

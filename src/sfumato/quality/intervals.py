@@ -248,16 +248,16 @@ def sign_flip_test(
     index = {name: i for i, name in enumerate(dict.fromkeys(names))}
     sums = np.bincount([index[name] for name in names], weights=x)
     # Flips that tie with what was seen count as hits, and rounding must not untie them.
-    seen = abs(float(sums.sum())) - 1e-12 * float(np.abs(sums).sum())
+    observed = abs(float(sums.sum())) - 1e-12 * float(np.abs(sums).sum())
     count = len(sums)
     if count <= _EXACT:
         signs = 1.0 - 2.0 * (np.arange(2**count)[:, None] >> np.arange(count) & 1)
-        return float((np.abs(signs @ sums) >= seen).mean())
+        return float((np.abs(signs @ sums) >= observed).mean())
     rng = np.random.default_rng(seed)
     hits = 0
     for start in range(0, draws, 1024):
         signs = 1.0 - 2.0 * rng.integers(0, 2, (min(1024, draws - start), count))
-        hits += int((np.abs(signs @ sums) >= seen).sum())
+        hits += int((np.abs(signs @ sums) >= observed).sum())
     return (1 + hits) / (1 + draws)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sfumato.errors import UsageError
-from sfumato.quality.features import Array, Features, Figure, paired, row_blocks
+from sfumato.quality.features import Array, Estimate, Features, check_pair, row_blocks
 from sfumato.quality.intervals import normal_quantile
 
 
@@ -17,12 +17,12 @@ class KernelDistance:
     """KID in both its forms.
 
     Attributes:
-        figure: the unbiased estimate from all pictures, with its 95 % interval.
+        estimate: the unbiased estimate from all pictures, with its 95 % interval.
         mean, sd: over subsets, as articles report it.
         subsets, size: how many subsets, and the pictures of each set in one.
     """
 
-    figure: Figure
+    estimate: Estimate
     mean: float
     sd: float
     subsets: int
@@ -47,7 +47,7 @@ def kid(x: Features, y: Features, subsets: int = 100, size: int = 1000, seed: in
     Raises:
         UsageError: other backbones, or fewer than 10 pictures.
     """
-    a, b = paired(x, y, 10)
+    a, b = check_pair(x, y, 10)
     if subsets < 2 or size < 2:
         raise UsageError(f"KID needs 2 or more subsets of 2 or more pictures, but has {subsets} of {size}")
     n, m = len(a), len(b)
@@ -68,8 +68,8 @@ def kid(x: Features, y: Features, subsets: int = 100, size: int = 1000, seed: in
     without_b = (total_b - 2 * own_b) / ((m - 1) * (m - 2)) - 2 * (cross - cross_b) / (n * (m - 1))
     variance = float(without_a.var()) * (n - 1) + float(without_b.var()) * (m - 1)
     half = normal_quantile(0.95) * math.sqrt(variance)
-    figure = Figure("kid", value, value - half, value + half, min(n, m), x.backbone, note)
-    return KernelDistance(figure, float(np.mean(found)), float(np.std(found, ddof=1)), subsets, size)
+    estimate = Estimate("kid", value, value - half, value + half, min(n, m), x.backbone, note)
+    return KernelDistance(estimate, float(np.mean(found)), float(np.std(found, ddof=1)), subsets, size)
 
 
 def _kernel_sums(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sfumato.errors import UsageError
-from sfumato.quality.features import Array, Features, Figure, paired, row_blocks
+from sfumato.quality.features import Array, Estimate, Features, check_pair, row_blocks
 from sfumato.quality.intervals import share_interval
 
 
@@ -17,7 +17,7 @@ def _squared_distances(a: Array, b: Array) -> Array:
     return np.asarray(d, np.float64)
 
 
-def precision_recall(real: Features, fake: Features, k: int = 3) -> tuple[Figure, Figure, Figure, Figure]:
+def precision_recall(real: Features, fake: Features, k: int = 3) -> tuple[Estimate, Estimate, Estimate, Estimate]:
     """Precision, recall, density and coverage, in this order.
 
     A set's manifold is the union of balls about its pictures, each out to the picture's k-th neighbour in the set.
@@ -33,7 +33,7 @@ def precision_recall(real: Features, fake: Features, k: int = 3) -> tuple[Figure
     """
     if k < 1:
         raise UsageError(f"k must be 1 or more, but is {k}")
-    a, b = paired(real, fake, k + 1)
+    a, b = check_pair(real, fake, k + 1)
     centre = a.mean(0)  # distances by products lose digits to a large mean
     a, b = a - centre, b - centre
     reach_a, reach_b = _kth_neighbour_distances(a, k), _kth_neighbour_distances(b, k)
@@ -52,14 +52,14 @@ def precision_recall(real: Features, fake: Features, k: int = 3) -> tuple[Figure
         notes.append(f"the sets have {len(a)} and {len(b)} pictures, and the values depend on both")
     if n < 1000:
         notes.append(f"with {n} pictures, fewer than 1000, manifolds are coarse; compare at equal N only")
-    figures = (
+    estimates = (
         ("precision", precise / len(b)),
         ("recall", float(recalled.mean())),
         ("density", density / (k * len(b))),
         ("coverage", float(covered.mean())),
     )
     first, second, third, fourth = (
-        Figure(name, value, None, None, n, real.backbone, "; ".join(notes)) for name, value in figures
+        Estimate(name, value, None, None, n, real.backbone, "; ".join(notes)) for name, value in estimates
     )
     return first, second, third, fourth
 
@@ -74,7 +74,7 @@ def _kth_neighbour_distances(x: Array, k: int) -> Array:
     return reach
 
 
-def nearest_neighbour_accuracy(x: Features, y: Features, seed: int = 0) -> Figure:
+def nearest_neighbour_accuracy(x: Features, y: Features, seed: int = 0) -> Estimate:
     """How often a picture's nearest neighbour in both sets together is of its own set (Lopez-Paz & Oquab 2017).
 
     0.5 is ideal; near 1 the sets are easily told apart; below 0.5 pictures of one set are copies of the other's. Of
@@ -89,7 +89,7 @@ def nearest_neighbour_accuracy(x: Features, y: Features, seed: int = 0) -> Figur
     Raises:
         UsageError: other backbones, or fewer than 10 pictures.
     """
-    a, b = paired(x, y, 10)
+    a, b = check_pair(x, y, 10)
     n = min(len(a), len(b))
     note = ""
     if len(a) != len(b):
@@ -108,4 +108,4 @@ def nearest_neighbour_accuracy(x: Features, y: Features, seed: int = 0) -> Figur
         right += float(((ties & (own[rows, None] == own)).sum(1) / ties.sum(1)).sum())
     mutual = float((nearest[nearest] == np.arange(2 * n)).mean())
     interval = share_interval(right / (2 * n), 2 * n / (1 + mutual))
-    return Figure("nearest_neighbour_accuracy", interval.value, interval.low, interval.high, n, x.backbone, note)
+    return Estimate("nearest_neighbour_accuracy", interval.value, interval.low, interval.high, n, x.backbone, note)

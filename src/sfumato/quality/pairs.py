@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from sfumato.errors import InputError, UsageError
-from sfumato.image import look_into, told
+from sfumato.image import describe_left_out, scan_folder
 from sfumato.tables import read_table
 from sfumato.text import short
 
@@ -43,8 +43,8 @@ def read_pairs(csv_file: Path, content: Path, style: Path) -> list[Pair]:
         for name in row.values():
             # What is named here gets into reports, and the list may come from anybody.
             if os.path.isabs(name) or ".." in PurePath(name).parts:
-                told = f"{csv_file} names {short(name)} in line {line}"
-                raise InputError(f"{told}, which leads out of its folder; name a file")
+                where = f"{csv_file} names {short(name)} in line {line}"
+                raise InputError(f"{where}, which leads out of its folder; name a file")
     pairs = [Pair(content / row["content"], style / row["style"]) for _, row in rows]
     for pair in pairs:
         for path in (pair.content, pair.style):
@@ -87,7 +87,7 @@ def stylized_pictures(pairs: Sequence[Pair], folder: Path, allow_missing: bool =
         lacks = "is not a folder" if os.path.exists(folder) else "is not there"
         raise InputError(f"{folder} {lacks}; name the folder with the stylised pictures")
     files: dict[str, list[Path]] = {}
-    for path in look_into(folder, is_deep=False).pictures:
+    for path in scan_folder(folder, is_deep=False).pictures:
         files.setdefault(path.stem, []).append(path)
     found: dict[Pair, Path] = {}
     missing = []
@@ -121,9 +121,9 @@ def pictures_in(folder: Path) -> list[Path]:
             else ("is not there; name a folder with pictures")
         )
         raise InputError(f"{folder} {lacks}")
-    contents = look_into(folder, is_deep=False)
+    contents = scan_folder(folder, is_deep=False)
     if not contents.pictures:
-        others = f" ({'; '.join(told(contents.left_out, 3))})" if contents.left_out else ""
+        others = f" ({'; '.join(describe_left_out(contents.left_out, 3))})" if contents.left_out else ""
         raise InputError(f"no picture lies in the folder {folder}{others}; name another")
     return contents.pictures
 

@@ -23,7 +23,7 @@ from sfumato.quality.strokes import (
     neighbours,
     places_of_picture,
 )
-from sfumato.quality.style import Layout, Quantiles, StyleStatistics, luma_view, patch_quantiles, spread
+from sfumato.quality.style import Layout, Quantiles, StyleStatistics, luma_view, mean_distances, patch_quantiles
 from sfumato.quality.workers import each
 
 _HELD = 48  # photos, and style pictures, whose features are held
@@ -97,7 +97,7 @@ class References:
         for name in self.backbones:
             some = [one[name] for one in found]
             ones = {layer: 1.0 for layer in some[0].statistics}
-            self.scales[name] = spread(some) if len(some) > 1 else (ones, ones)
+            self.scales[name] = mean_distances(some) if len(some) > 1 else (ones, ones)
             self.statistics[name] = {path.name: one for path, one in zip(self.style_files, some, strict=True)}
 
     @cached_property

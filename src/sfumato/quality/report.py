@@ -12,7 +12,7 @@ from sfumato.files import atomic_file
 from sfumato.image import Picture, as_jpeg_text, read_image, resize, thumbnail_size
 from sfumato.quality.artefacts import artefacts, worst
 from sfumato.quality.evaluation import Evaluation, Row, curve, curve_area, differences
-from sfumato.quality.judge import Source
+from sfumato.quality.evaluator import OutputProvider
 from sfumato.quality.measures import MEASURES
 from sfumato.text import as_utf8
 
@@ -24,16 +24,18 @@ table{border-collapse:collapse;margin:1em 0}th,td{padding:.25em .7em;text-align:
 th:first-child,td:first-child{text-align:left}td small{color:#777;white-space:nowrap}h2{margin-top:2em}
 .pairs{display:grid;grid-template-columns:repeat(4,max-content);gap:.5em 1em;align-items:end}figure{margin:0}
 figcaption{font-size:12px;color:#555}.note{color:#555}.wide{overflow-x:auto}
-.told{font-size:12px;color:#555}p,li{overflow-wrap:anywhere}
+.notes{font-size:12px;color:#555}p,li{overflow-wrap:anywhere}
 """
 
 
-def write_report(path: Path, evaluations: Sequence[Evaluation], sources: Sequence[Source], shown: int = 3) -> None:
+def write_report(
+    path: Path, evaluations: Sequence[Evaluation], sources: Sequence[OutputProvider], shown: int = 3
+) -> None:
     """Writes the report: whole, or not at all.
 
     Args:
         evaluations: the first is the one that the others are compared with.
-        sources: where each method's pictures come from, as `Judge.judge` was given them.
+        sources: where each method's pictures come from, as `Evaluator.evaluate` was given them.
         shown: how many of the best, middling and worst pairs are shown of each method.
     """
     parts = [
@@ -72,7 +74,7 @@ def _about(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _table(evaluations: Sequence[Evaluation]) -> str:
-    names = list(evaluations[0].rows[0].figures)
+    names = list(evaluations[0].rows[0].values)
     against = differences(evaluations)
     head = "".join(f"<th>{escape(name)} {MEASURES[name].arrow}" for name in names)
     rows = []
@@ -97,11 +99,11 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _sets(evaluations: Sequence[Evaluation]) -> str:
-    rows, told = [], []
-    for figure in evaluations[0].sets:
+    rows, notes_html = [], []
+    for estimate in evaluations[0].sets:
         cells, notes = [], []
         for each in evaluations:
-            found = each.figure_like(figure)
+            found = each.estimate_like(estimate)
             if found is None or np.isnan(found.value):
                 cells.append("<td>–")
             else:
@@ -109,23 +111,23 @@ def _sets(evaluations: Sequence[Evaluation]) -> str:
                 cells.append(f"<td>{_number(found.value)}{span}")
             if found is not None and found.note:
                 notes.append(found.note)
-        title = f"{escape(figure.name.replace('_', ' '))}<br><small>{escape(figure.backbone)}</small>"
+        title = f"{escape(estimate.name.replace('_', ' '))}<br><small>{escape(estimate.backbone)}</small>"
         rows.append(f"<tr><td>{title}{''.join(cells)}")
-        name = f"{escape(figure.name.replace('_', ' '))} ({escape(figure.backbone)})"
-        told += [f"<li><b>{name}</b>: {escape(note)}." for note in dict.fromkeys(notes)]
+        name = f"{escape(estimate.name.replace('_', ' '))} ({escape(estimate.backbone)})"
+        notes_html += [f"<li><b>{name}</b>: {escape(note)}." for note in dict.fromkeys(notes)]
     head = "".join(f"<th>{escape(each.method)}" for each in evaluations)
     note = "Each with whose features it is of; figures of different ones are never to be compared."
     # Below the table and not in it: where many methods make it wider than the page, they would be out of sight.
-    notes_below = f"<ul class=told>{''.join(told)}</ul>" if told else ""
+    notes_below = f"<ul class=notes>{''.join(notes_html)}</ul>" if notes_html else ""
     return f"<div class=wide><table><tr><th>{head}{''.join(rows)}</table></div><p class=note>{note}</p>{notes_below}"
 
 
 def _meanings(evaluations: Sequence[Evaluation]) -> str:
     lines = []
-    for name in evaluations[0].rows[0].figures:
+    for name in evaluations[0].rows[0].values:
         measure = MEASURES[name]
-        eye = f" ({measure.backbone})" if measure.backbone else ""
-        lines.append(f"<li><b>{escape(name)}</b>{eye}: {escape(measure.says)}.")
+        backbone = f" ({measure.backbone})" if measure.backbone else ""
+        lines.append(f"<li><b>{escape(name)}</b>{backbone}: {escape(measure.says)}.")
     return f"<ul>{''.join(lines)}</ul>"
 
 
@@ -159,12 +161,12 @@ def _plane(evaluations: Sequence[Evaluation]) -> str:
             f"<circle cx={x(content.value):.1f} cy={y(style.value):.1f} r=5 fill='{colour}'/>"
             f"<circle cx=650 cy={36 + 22 * i} r=5 fill='{colour}'/><text x=662 y={41 + 22 * i}>{escape(method)}</text>"
         )
-    said = ""
+    area_note = ""
     if (area := curve_area(evaluations)) is not None:
         joined = "L".join(f"{x(c):.1f} {y(s):.1f}" for c, s in curve(evaluations))
         parts.append(f"<path stroke='{_COLOURS[0]}' fill=none stroke-dasharray='4 3' d='M{joined}'/>")
-        said = f"<p class=note>Mean style distance along the model's curve of strengths: {area:.3f}.</p>"
-    return "".join([*parts, "</svg>", said])
+        area_note = f"<p class=note>Mean style distance along the model's curve of strengths: {area:.3f}.</p>"
+    return "".join([*parts, "</svg>", area_note])
 
 
 def _by_style(evaluations: Sequence[Evaluation]) -> str:
@@ -183,9 +185,9 @@ def _by_style(evaluations: Sequence[Evaluation]) -> str:
     return f"<div class=wide><table><tr><th>{head}{''.join(rows)}</table></div>"
 
 
-def _pairs(evaluation: Evaluation, source: Source, shown: int) -> str:
+def _pairs(evaluation: Evaluation, source: OutputProvider, shown: int) -> str:
     """The best, middling and worst pairs by the sum of content and style distance."""
-    ranked = sorted(evaluation.rows, key=lambda row: row.figures["content"] + row.figures["style"])
+    ranked = sorted(evaluation.rows, key=lambda row: row.values["content"] + row.values["style"])
     count = min(shown, max(1, len(ranked) // 3))
     middle = (len(ranked) - count) // 2
     groups = {"best": ranked[:count], "middling": ranked[middle : middle + count], "worst": ranked[-count:]}
@@ -199,19 +201,19 @@ def _pairs(evaluation: Evaluation, source: Source, shown: int) -> str:
     return "".join(parts)
 
 
-def _shown(row: Row, source: Source, absolute: Sequence[str]) -> str:
+def _shown(row: Row, source: OutputProvider, absolute: Sequence[str]) -> str:
     output = source.picture(row.pair)
     photo = read_image(row.pair.content)
     if photo.shape != output.shape:
         photo = resize(photo, *output.shape[2:])
     found = worst(artefacts(output, photo))
     heat = np.repeat(found.map[None, None].astype(np.float32), 3, 1)
-    told = {name: f"{name} {row.figures[name]:.2f}" for name in ("content", "style", "ssim") if name not in absolute}
-    figures = ", ".join(told.values())
+    labels = {name: f"{name} {row.values[name]:.2f}" for name in ("content", "style", "ssim") if name not in absolute}
+    caption = ", ".join(labels.values())
     cells = [
         (photo, row.pair.content.name),
         (read_image(row.pair.style), row.pair.style.name),
-        (output, figures),
+        (output, caption),
         (np.clip(0.35 * output + 0.65 * heat, 0, 1), f"{found.name} {found.value:.2f}"),
     ]
     return "".join(f"<figure>{_picture(x)}<figcaption>{escape(text)}</figcaption></figure>" for x, text in cells)

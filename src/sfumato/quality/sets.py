@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from sfumato.errors import UsageError
 from sfumato.quality.backbones import Pooled
-from sfumato.quality.features import Features, Figure
+from sfumato.quality.features import Estimate, Features
 from sfumato.quality.frechet import Moments, fid, fid_infinity
 from sfumato.quality.inception_score import inception_score
 from sfumato.quality.kernel import kid
@@ -26,25 +26,25 @@ def as_set(backbone: str, members: Sequence[Pooled]) -> tuple[Features, npt.NDAr
     return features, np.stack(probabilities) if probabilities else None
 
 
-def set_figures(
+def set_estimates(
     outputs: Features, references: Features, probabilities: npt.NDArray[np.float32] | None = None
-) -> list[Figure]:
+) -> list[Estimate]:
     """KID, FID, FID∞, precision, recall, density, coverage, the nearest-neighbour test and IS, as far as N allows.
 
     A measure that N is too small for has the value NaN, and says in its note what it needs.
     """
     n = min(len(outputs.arrays), len(references.arrays))
-    figures: list[Figure] = []
+    estimates: list[Estimate] = []
 
-    def add(names: Sequence[str], measure: Callable[[], Sequence[Figure]]) -> None:
+    def add(names: Sequence[str], measure: Callable[[], Sequence[Estimate]]) -> None:
         try:
-            figures.extend(measure())
+            estimates.extend(measure())
         except UsageError as problem:
-            figures.extend(
-                Figure(name, float("nan"), None, None, n, outputs.backbone, f"refused: {problem}") for name in names
+            estimates.extend(
+                Estimate(name, float("nan"), None, None, n, outputs.backbone, f"refused: {problem}") for name in names
             )
 
-    add(["kid"], lambda: [kid(outputs, references).figure])
+    add(["kid"], lambda: [kid(outputs, references).estimate])
     add(["fid"], lambda: [fid(Moments.of(outputs), Moments.of(references))])
     add(["fid_infinity"], lambda: [fid_infinity(outputs, references)])
     add(["precision", "recall", "density", "coverage"], lambda: precision_recall(references, outputs))
@@ -52,7 +52,7 @@ def set_figures(
     if probabilities is not None:
         splits = min(10, len(probabilities) // 20)
         add(["inception_score"], lambda: [inception_score(probabilities, outputs.backbone, splits)])
-    return figures
+    return estimates
 
 
 def diversity(features: Features, groups: Sequence[Hashable]) -> float:

@@ -49,9 +49,9 @@ def ms_ssim(a: Picture, b: Picture) -> float:
         InputError: a side is below 176 pixels: the smallest of its five scales would not hold the window.
     """
     x, y = _lumas(a, b)
-    least = _WINDOW * 2 ** (len(_SCALES) - 1)
-    if min(x.shape) < least:
-        raise InputError(f"MS-SSIM needs {least} or more pixels a side, and the pictures have {x.shape[::-1]}")
+    min_side = _WINDOW * 2 ** (len(_SCALES) - 1)
+    if min(x.shape) < min_side:
+        raise InputError(f"MS-SSIM needs {min_side} or more pixels a side, and the pictures have {x.shape[::-1]}")
     product = 1.0
     for scale, weight in enumerate(_SCALES):
         if scale:

@@ -28,7 +28,7 @@ LAYERS = ("stride4", "stride8")
 #: Pixels, short side. At 256 another painting is hardly farther away (0.280) than the other half (0.265).
 LOCAL_SHORT = 384
 #: About so many places of a layer are compared: of more, every second is taken down and across, or every third.
-MOST_PLACES = 4096
+MAX_PLACES = 4096
 #: How much farther than the other half another painting is: the mean of 20 well-known paintings (0.2388 and 0.2708;
 #: `benchmarks/judge.py` prints both for any paintings). The unit where the paintings at hand give none.
 BUILT_IN_UNIT = 0.0320
@@ -54,7 +54,7 @@ def places(features: Mapping[str, FeatureMap]) -> Places:
     for layer in LAYERS:
         f = np.asarray(features[layer], np.float32)
         f = f - f.mean((1, 2), keepdims=True)
-        step = max(1, round(math.sqrt(f.shape[1] * f.shape[2] / MOST_PLACES)))
+        step = max(1, round(math.sqrt(f.shape[1] * f.shape[2] / MAX_PLACES)))
         flat = f[:, ::step, ::step].reshape(len(f), -1).T
         found.append(flat / np.maximum(np.sqrt((flat * flat).sum(1, keepdims=True)), 1e-12))
     return tuple(found)

@@ -1,7 +1,7 @@
 """How much a picture looks like another in style: palette, contrast, texture, and whose style it is taken for.
 
 Features are ``(C, h, w)`` float32 by layer. Distances are relative where a scale is given: 1 is "as far as one painting
-is from any other" (`spread`), so layers and backbones can be read alike.
+is from any other" (`mean_distances`), so layers and backbones can be read alike.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def texture_distance(a: StyleStatistics, b: StyleStatistics, scale: Mapping[str,
     return _distance(a.backbone, b.backbone, a.gram, b.gram, scale)
 
 
-def spread(styles: Sequence[StyleStatistics]) -> tuple[dict[str, float], dict[str, float]]:
+def mean_distances(styles: Sequence[StyleStatistics]) -> tuple[dict[str, float], dict[str, float]]:
     """Mean distances between different paintings by layer, of statistics and of Gram matrices: the unit of both.
 
     Raises:
@@ -196,10 +196,10 @@ def _pyramid(x: Picture, levels: int) -> Iterable[Picture]:
         fine = coarse
 
 
-def _patches(x: Picture, size: int, seed: int, most: int = 4096) -> Picture:
+def _patches(x: Picture, size: int, seed: int, max_patches: int = 4096) -> Picture:
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
     rows, columns = windows.shape[1:3]
-    picked = np.random.default_rng(seed).choice(rows * columns, min(most, rows * columns), replace=False)
+    picked = np.random.default_rng(seed).choice(rows * columns, min(max_patches, rows * columns), replace=False)
     return np.asarray(windows[:, picked // columns, picked % columns].swapaxes(0, 1).reshape(len(picked), -1))
 
 

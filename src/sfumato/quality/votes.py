@@ -21,11 +21,11 @@ from sfumato.quality.intervals import Interval, bradley_terry, share_interval
 FORMAT = "sfumato-votes-1"
 CHOICES = ("left", "right", "same")
 #: That are counted together: more than any test of ours, and little enough to be ranked at once.
-MOST_VOTES = 10_000
-MOST_METHODS = 64
+MAX_VOTES = 10_000
+MAX_METHODS = 64
 
-_MOST_BYTES = 16_000_000  # of a file: far more than so many votes have
-_MOST_SECONDS = 1e9  # of a vote
+_MAX_BYTES = 16_000_000  # of a file: far more than so many votes have
+_MAX_SECONDS = 1e9  # of a vote
 _EXACT = 1_000  # votes up to which binomial coefficients are summed as whole numbers
 
 
@@ -59,7 +59,7 @@ def read_votes(paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str])
     Raises:
         InputError: a file cannot be read, is damaged, of another format or empty, answers another question than the
             first, or holds the beginning of another's votes (somebody exported twice); or there are more than
-            `MOST_VOTES` votes or `MOST_METHODS` methods.
+            `MAX_VOTES` votes or `MAX_METHODS` methods.
         UsageError: no file.
     """
     named = [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
@@ -75,17 +75,17 @@ def read_votes(paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str])
         if all(replace(a, voter=None) == replace(b, voter=None) for a, b in both):  # to a hundredth of a second
             raise InputError(f"{one} and {other} hold the same votes; name the longer one only")
     found = [vote for votes in files.values() for vote in votes]
-    if len(found) > MOST_VOTES:
-        raise InputError(f"there are {len(found):,} votes, and {MOST_VOTES:,} are counted at most; name fewer files")
+    if len(found) > MAX_VOTES:
+        raise InputError(f"there are {len(found):,} votes, and {MAX_VOTES:,} are counted at most; name fewer files")
     methods = {name for vote in found for name in (vote.left, vote.right)}
-    if len(methods) > MOST_METHODS:
-        raise InputError(f"the votes name {len(methods):,} methods, and {MOST_METHODS} are ranked at most")
+    if len(methods) > MAX_METHODS:
+        raise InputError(f"the votes name {len(methods):,} methods, and {MAX_METHODS} are ranked at most")
     return found
 
 
 def _read(path: Path) -> list[Vote]:
     try:
-        found = read_json(path, _MOST_BYTES)
+        found = read_json(path, _MAX_BYTES)
     except FileNotFoundError as problem:
         raise InputError(f"cannot read the votes in {path}: {problem.strerror}; check the name") from problem
     except (OSError, ValueError) as problem:
@@ -99,8 +99,8 @@ def _read(path: Path) -> list[Vote]:
         raise InputError(f"{path} lacks its page or its question; export the votes again")
     if not isinstance(votes, list) or not votes:
         raise InputError(f"{path} holds no vote; vote first, then export")
-    if len(votes) > MOST_VOTES:
-        raise InputError(f"{path} holds {len(votes):,} votes, and {MOST_VOTES:,} are counted at most")
+    if len(votes) > MAX_VOTES:
+        raise InputError(f"{path} holds {len(votes):,} votes, and {MAX_VOTES:,} are counted at most")
     return [_vote(path, i, vote, page, question, voter) for i, vote in enumerate(votes, 1)]
 
 
@@ -114,9 +114,9 @@ def _vote(path: Path, i: int, found: Any, page: str, question: str, voter: str |
     if left == right:
         raise InputError(f"vote {i} in {path} is between {reprlib.repr(left)} and itself; remove it")
     seconds = found.get("seconds")
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _MOST_SECONDS:
-        told = reprlib.repr(seconds)
-        raise InputError(f"vote {i} in {path} took {told} seconds, which is no time; export the votes again")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _MAX_SECONDS:
+        value = reprlib.repr(seconds)
+        raise InputError(f"vote {i} in {path} took {value} seconds, which is no time; export the votes again")
     return Vote(content, style, left, right, choice, float(seconds), page, question, voter)
 
 
@@ -263,9 +263,9 @@ def _even_odds_p(k: int, n: int) -> float:
 def _agreement(votes: Sequence[Vote]) -> float | None:
     winners: dict[tuple[str, str, frozenset[str]], dict[str, int]] = {}
     for vote in votes:
-        seen = winners.setdefault((vote.content, vote.style, frozenset({vote.left, vote.right})), {})
+        earlier = winners.setdefault((vote.content, vote.style, frozenset({vote.left, vote.right})), {})
         winner = {"left": vote.left, "right": vote.right, "same": ""}[vote.choice]
-        seen[winner] = seen.get(winner, 0) + 1
-    alike = sum(math.comb(n, 2) for seen in winners.values() for n in seen.values())
-    twos = sum(math.comb(sum(seen.values()), 2) for seen in winners.values())
+        earlier[winner] = earlier.get(winner, 0) + 1
+    alike = sum(math.comb(n, 2) for earlier in winners.values() for n in earlier.values())
+    twos = sum(math.comb(sum(earlier.values()), 2) for earlier in winners.values())
     return alike / twos if twos else None

@@ -10,14 +10,22 @@ from torch import Tensor, nn
 
 from sfumato.data.batches import Batch, BatchSource
 from sfumato.data.folders import FolderReport
-from sfumato.losses.config import Game, LossWeights
+from sfumato.losses.config import AdversarialConfig, LossWeights
 from sfumato.losses.perceptual import STYLE_LAYERS, StyleTarget
 from sfumato.networks.model import StyleTransferModel, build_discriminator
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
 from sfumato.training.probes import Painter, Probes
-from sfumato.training.step import GeneratorStep, discriminator_step, generator_step
+from sfumato.training.step import GeneratorOutput, discriminator_step, generator_step
 from sfumato.training.targets import Targets
+from sfumato.training.tasks import (
+    RecordTime,
+    TrainingTask,
+    load_vgg,
+    pick_evenly,
+    probe_pictures,
+    require_photos,
+    to_device,
+)
 from sfumato.training.validation import Validator
 
 PROBE_STYLES = 2
@@ -25,17 +33,17 @@ FITTED = 256  # paintings, at most about that many, that the style encoder's fir
 
 
 @dataclass(frozen=True)
-class Task:
+class ArbitraryBatch:
     """What a step is given."""
 
-    batch: Batch
+    pictures: Batch
     descriptions: Tensor  # (B, ...) of the paintings, as `StyleEncoder.describe` gives them
     content: Tensor  # (B, 512, S/8, S/8), normalised features of the photos' crops
     style: StyleTarget
 
 
-class Arbitrary(Kind[StyleTransferModel, Task]):
-    """A `StyleTransferModel` against a discriminator that is told the style code."""
+class ArbitraryTask(TrainingTask[StyleTransferModel, ArbitraryBatch]):
+    """A `StyleTransferModel` against a discriminator that is conditioned on the style code."""
 
     def __init__(
         self,
@@ -46,15 +54,15 @@ class Arbitrary(Kind[StyleTransferModel, Task]):
         cache: Path | None,
         vgg_file: Path | None,
     ) -> None:
-        content = needed(content)
+        content = require_photos(content)
         self.config = config
         self.digests = {"content": content.digest, "style": style.digest}
-        self.model = placed(self.new_model(), device)
-        self.vgg = eye(vgg_file, device, STYLE_LAYERS)
-        self.discriminator = placed(build_discriminator(config.model, self.model.code_size, self.vgg), device)
+        self.model = to_device(self.new_model(), device)
+        self.vgg = load_vgg(vgg_file, device, STYLE_LAYERS)
+        self.discriminator = to_device(build_discriminator(config.model, self.model.code_size, self.vgg), device)
         self.source = BatchSource(content, style, config.seed, device)
         self.targets = Targets(self.vgg, self.source, [p.sha256 for p in style.pictures], cache)
-        self.model.style_encoder.look_with(self.vgg)
+        self.model.style_encoder.load_vgg_weights(self.vgg)
 
     def new_model(self) -> StyleTransferModel:
         return StyleTransferModel(self.config.model)
@@ -65,47 +73,52 @@ class Arbitrary(Kind[StyleTransferModel, Task]):
         encoder = self.model.style_encoder
         encoder.fit([self.targets.description(encoder, i) for i in chosen])
 
-    def draw(self, step: int, phase: Phase, lap: Lap) -> Task:
-        batch = self.source.batch(step, self.config.spec(phase), self.rows)
-        lap("data")
-        content = self.targets.content(batch, remember=self.config.content_variants > 0)
-        style = self.targets.style(batch.style_ids, batch.rows)
-        described = [self.targets.description(self.model.style_encoder, i) for i in batch.style_ids]
-        lap("targets")
-        return Task(batch, torch.cat(described), content, style)
+    def draw(self, step: int, phase: Phase, record_time: RecordTime) -> ArbitraryBatch:
+        pictures = self.source.batch(step, self.config.spec(phase), self.rows)
+        record_time("data")
+        content = self.targets.content(pictures, remember=self.config.crops_per_photo > 0)
+        style = self.targets.style(pictures.style_ids, pictures.rows)
+        described = [self.targets.description(self.model.style_encoder, i) for i in pictures.style_ids]
+        record_time("targets")
+        return ArbitraryBatch(pictures, torch.cat(described), content, style)
 
-    def generator_half(
+    def generator_step(
         self,
         model: StyleTransferModel,
         opponent: nn.Module | None,
-        drawn: Task,
+        batch: ArbitraryBatch,
         weights: LossWeights,
-        game: Game,
+        adversarial: AdversarialConfig,
         step: int,
-    ) -> GeneratorStep:
+    ) -> GeneratorOutput:
         return generator_step(
             model,
             opponent,
             self.vgg,
-            drawn.batch,
-            drawn.descriptions,
-            drawn.content,
-            drawn.style,
+            batch.pictures,
+            batch.descriptions,
+            batch.content,
+            batch.style,
             weights,
-            self.config.identity,
-            game,
+            self.config.identity_samples,
+            adversarial,
             (self.config.seed, step),
             self.config.model.discriminator_conditional,
         )
 
-    def discriminator_half(
-        self, discriminator: nn.Module, drawn: Task, half: GeneratorStep, game: Game, step: int
+    def discriminator_step(
+        self,
+        discriminator: nn.Module,
+        batch: ArbitraryBatch,
+        output: GeneratorOutput,
+        adversarial: AdversarialConfig,
+        step: int,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        return discriminator_step(discriminator, drawn.batch, half, game, (self.config.seed, step))
+        return discriminator_step(discriminator, batch.pictures, output, adversarial, (self.config.seed, step))
 
     def samples(self, averaged: StyleTransferModel) -> list[list[Tensor]]:
         """Five photos under five paintings; the paintings above, the photos on the left."""
-        photos, styles = spread(self.source.content, 5), spread(self.source.style, 5)
+        photos, styles = pick_evenly(self.source.content, 5), pick_evenly(self.source.style, 5)
         rows = [[torch.ones(1, 3, 64, 64), *[s[None].float() / 255 for s in styles]]]
         for photo in photos:
             x = photo[None].float() / 255
@@ -113,13 +126,13 @@ class Arbitrary(Kind[StyleTransferModel, Task]):
         return rows
 
     def probes(self) -> Probes | None:
-        photos, paintings = shown(self.source.content), shown(self.source.style)
+        photos, paintings = probe_pictures(self.source.content), probe_pictures(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
         return Probes(self.vgg, photos=photos, paintings=paintings, styles=PROBE_STYLES)
 
     def painter(self, model: StyleTransferModel) -> Painter:
-        photos, paintings = shown(self.source.content), shown(self.source.style)
+        photos, paintings = probe_pictures(self.source.content), probe_pictures(self.source.style)
 
         def paint(style: int) -> Tensor:
             code = model.style_encoder(paintings[style][None]).expand(len(photos), -1)
@@ -128,8 +141,8 @@ class Arbitrary(Kind[StyleTransferModel, Task]):
 
         return paint
 
-    def paintings(self, drawn: Task) -> Tensor:
-        return drawn.batch.patch
+    def paintings(self, batch: ArbitraryBatch) -> Tensor:
+        return batch.pictures.patch
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
         config = self.config

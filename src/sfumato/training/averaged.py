@@ -10,16 +10,16 @@ import torch
 from sfumato.image import write_image
 from sfumato.parallel import is_main
 from sfumato.sheet import contact_sheet
-from sfumato.training.kinds import Kind
 from sfumato.training.state import TrainingState
+from sfumato.training.tasks import TrainingTask
 
 
 class Average:
     """The model of a run's kind, with the average of the weights so far."""
 
-    def __init__(self, kind: Kind[Any, Any], state: TrainingState, device: torch.device) -> None:
-        self._kind, self._state = kind, state
-        self._model = kind.new_model().to(device).eval()
+    def __init__(self, task: TrainingTask[Any, Any], state: TrainingState, device: torch.device) -> None:
+        self._task, self._state = task, state
+        self._model = task.new_model().to(device).eval()
 
     def model(self) -> Any:
         """The model, brought up to date; one object, in eval mode."""
@@ -32,7 +32,7 @@ class Average:
         """Write OUT/samples/STEP.png: fixed pictures, as the average makes them."""
         if not is_main():
             return
-        rows = self._kind.samples(self.model())
+        rows = self._task.samples(self.model())
         path = out / "samples" / f"{self._state.step:08d}.png"
         path.parent.mkdir(exist_ok=True)
         arrays = [[cell.cpu().numpy() for cell in row] for row in rows]

@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from sfumato.data.batches import Batch, BatchSource
 from sfumato.data.folders import FolderReport
 from sfumato.data.pool import ImagePool
-from sfumato.losses.config import Game, LossWeights
+from sfumato.losses.adversarial_terms import discriminator_loss, generator_loss
+from sfumato.losses.config import AdversarialConfig, LossWeights
 from sfumato.losses.contrastive import patch_nce
-from sfumato.losses.game import discriminator_loss, generator_loss
-from sfumato.losses.objective import total_loss
 from sfumato.losses.perceptual import (
     CONTENT_LAYER,
     STYLE_LAYERS,
@@ -33,25 +32,34 @@ from sfumato.losses.perceptual import (
     statistics_loss,
     style_target,
 )
+from sfumato.losses.total_loss import total_loss
 from sfumato.networks.collection_generator import CollectionGenerator, unrecorded
 from sfumato.networks.discriminator import OfPhotos
 from sfumato.networks.model import CollectionModel, build_collection_discriminator
 from sfumato.networks.patch_head import draw_positions
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
 from sfumato.training.probes import Painter, Probes
-from sfumato.training.step import GeneratorStep, consistency
+from sfumato.training.step import GeneratorOutput, consistency
 from sfumato.training.targets import Targets
+from sfumato.training.tasks import (
+    RecordTime,
+    TrainingTask,
+    load_vgg,
+    pick_evenly,
+    probe_pictures,
+    require_photos,
+    to_device,
+)
 
 _STREAM = 4  # of the seed, for places of contrast: 0 and 1 are the batches', 2 is validation's, 3 the pool's
 
 
-class Collection(Kind[CollectionModel, Batch]):
+class CollectionTask(TrainingTask[CollectionModel, Batch]):
     """A `CollectionModel` against a discriminator that knows no code, or in a cycle against two.
 
     As with the arbitrary kind, statistics are measured on a thumbnail and the crop, at another scale, is painted with
-    them: pictures of any size, in tiles, are painted as in training. `config.identity` is how many paintings a step go
-    through the generator, and are to stay.
+    them: pictures of any size, in tiles, are painted as in training. `config.identity_samples` is how many paintings a
+    step go through the generator, and are to stay.
     """
 
     def __init__(
@@ -63,15 +71,15 @@ class Collection(Kind[CollectionModel, Batch]):
         cache: Path | None = None,
         vgg_file: Path | None = None,
     ) -> None:
-        """VGG19 is the monitor's alone, unless the style terms have a weight or the discriminator looks with it."""
-        content = needed(content)
+        """VGG19 is the monitor's alone, unless the style terms have a weight or the discriminator uses it."""
+        content = require_photos(content)
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"content": content.digest, "style": style.digest}
-        self.model = placed(self.new_model(), device)
+        self.model = to_device(self.new_model(), device)
         has_targets = bool(config.weights.statistics or config.weights.gram or config.weights.content)
         projected = config.collection.discriminator == "projected"
-        self.vgg = eye(vgg_file, device, STYLE_LAYERS) if has_targets or projected else None
-        self.discriminator = placed(build_collection_discriminator(config.collection, self.vgg), device)
+        self.vgg = load_vgg(vgg_file, device, STYLE_LAYERS) if has_targets or projected else None
+        self.discriminator = to_device(build_collection_discriminator(config.collection, self.vgg), device)
         self.source = BatchSource(content, style, config.seed, device)
         self.targets: Targets | None = None
         if has_targets and self.vgg:
@@ -82,65 +90,65 @@ class Collection(Kind[CollectionModel, Batch]):
     def new_model(self) -> CollectionModel:
         return CollectionModel(self.config.collection)
 
-    def draw(self, step: int, phase: Phase, lap: Lap) -> Batch:
+    def draw(self, step: int, phase: Phase, record_time: RecordTime) -> Batch:
         batch = self.source.batch(step, self.config.spec(phase), self.rows)
-        lap("data")
+        record_time("data")
         return batch
 
-    def generator_half(
+    def generator_step(
         self,
         model: CollectionModel,
         opponent: nn.Module | None,
-        drawn: Batch,
+        batch: Batch,
         weights: LossWeights,
-        game: Game,
+        adversarial: AdversarialConfig,
         step: int,
-    ) -> GeneratorStep:
-        generator, key, rows = model.generator, (self.config.seed, step), drawn.rows
-        affines, small = generator.measure_and_paint(drawn.thumbnail)
-        fake = generator(drawn.crop, affines)
+    ) -> GeneratorOutput:
+        generator, key, rows = model.generator, (self.config.seed, step), batch.rows
+        norm_params, small = generator.measure_and_paint(batch.thumbnail)
+        fake = generator(batch.crop, norm_params)
         terms = {"range": range_loss(fake)}
         if self.targets:
             features = self.targets.vgg(alternate_views(fake, rows))
-            seen = style_target(features)
+            statistics = style_target(features)
             with torch.autocast(self.device.type, enabled=False):  # tables are kept, and are to be the same bits always
-                wanted = self.targets.style(drawn.style_ids, rows)
-            terms |= {"statistics": statistics_loss(seen, wanted), "gram": gram_loss(seen, wanted)}
+                wanted = self.targets.style(batch.style_ids, rows)
+            terms |= {"statistics": statistics_loss(statistics, wanted), "gram": gram_loss(statistics, wanted)}
             if weights.content:
-                kept = self.targets.content(drawn, remember=self.config.content_variants > 0)
-                terms["content"] = content_loss(features[CONTENT_LAYER], kept)
+                content = self.targets.content(batch, remember=self.config.crops_per_photo > 0)
+                terms["content"] = content_loss(features[CONTENT_LAYER], content)
         if opponent is not None:
-            terms["adversarial"] = generator_loss(game, opponent, fake, drawn.patch, None, key, rows)
-        if drawn.large_count:
-            terms["consistency"] = consistency(generator, drawn, affines, small)
+            terms["adversarial"] = generator_loss(adversarial, opponent, fake, batch.patch, None, key, rows)
+        if batch.zoom_count:
+            terms["consistency"] = consistency(generator, batch, norm_params, small)
         back: Tensor | None = None
-        thumbnails = _as_large(drawn.style, drawn.thumbnail)
+        thumbnails = _as_large(batch.style, batch.thumbnail)
         if model.back is not None:
-            back_affines, back_small = model.back.measure_and_paint(thumbnails)
-            back = model.back(drawn.patch, back_affines)
+            back_norm_params, back_small = model.back.measure_and_paint(thumbnails)
+            back = model.back(batch.patch, back_norm_params)
             terms["range"] = terms["range"] + range_loss(back)
             if opponent is not None:
-                to_photos = generator_loss(game, OfPhotos(opponent), back, drawn.crop, None, key, rows)
+                to_photos = generator_loss(adversarial, OfPhotos(opponent), back, batch.crop, None, key, rows)
                 terms["adversarial"] = terms["adversarial"] + to_photos
         with unrecorded(*filter(None, (generator, model.back))):
             if model.back is not None and back is not None:
                 photos = _again(model.back, fake, small)
                 paintings = _again(generator, back, back_small)
-                terms["cycle"] = (photos - drawn.crop).abs().mean() + (paintings - drawn.patch).abs().mean()
+                terms["cycle"] = (photos - batch.crop).abs().mean() + (paintings - batch.patch).abs().mean()
             if model.heads is not None and weights.contrast:
-                terms["contrast"] = self._contrast(model, fake, drawn.crop, step)
-            if count := min(self.config.identity, drawn.count):
-                own = drawn.patch[: rows.first(count)]
+                terms["contrast"] = self._contrast(model, fake, batch.crop, step)
+            if count := min(self.config.identity_samples, batch.count):
+                own = batch.patch[: rows.first(count)]
                 same = _again(generator, own, thumbnails[: len(own)]) if len(own) else own
                 terms["identity"] = rows.part(count, lambda _: identity_loss(same, own), fake)
                 if model.back is not None:
-                    back_again = partial(_identity, model.back, drawn)
+                    back_again = partial(_identity, model.back, batch)
                     terms["identity"] = terms["identity"] + rows.part(count, back_again, fake)
                 if model.heads is not None and weights.contrast_identity:
                     contrast = rows.part(count, lambda _: self._contrast(model, same, own, step), fake)
                     terms["contrast_identity"] = contrast
         loss, report = total_loss(terms, weights)
-        return GeneratorStep(loss, report, fake.detach(), None, None if back is None else back.detach())
+        return GeneratorOutput(loss, report, fake.detach(), None, None if back is None else back.detach())
 
     def _contrast(self, model: CollectionModel, outputs: Tensor, inputs: Tensor, step: int) -> Tensor:
         """What was painted at a place is told from other places' by the input there: the mean over layers, a scalar.
@@ -156,15 +164,17 @@ class Collection(Kind[CollectionModel, Batch]):
         pairs = zip(model.heads(queries, places), keys, strict=True)
         return torch.stack([patch_nce(query, key) for query, key in pairs]).mean()
 
-    def discriminator_half(
-        self, discriminator: nn.Module, drawn: Batch, half: GeneratorStep, game: Game, step: int
+    def discriminator_step(
+        self, discriminator: nn.Module, batch: Batch, output: GeneratorOutput, adversarial: AdversarialConfig, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         key = (self.config.seed, step)
-        shown = self._from_pool("paintings", half.fake, step)
-        loss, report = discriminator_loss(game, discriminator, drawn.patch, shown, None, key, rows=drawn.rows)
-        if half.back is not None:
-            shown, judge = self._from_pool("photos", half.back, step), OfPhotos(discriminator)
-            other, of_photos = discriminator_loss(game, judge, drawn.crop, shown, None, key, rows=drawn.rows)
+        pooled = self._from_pool("paintings", output.fake, step)
+        loss, report = discriminator_loss(adversarial, discriminator, batch.patch, pooled, None, key, rows=batch.rows)
+        if output.back is not None:
+            pooled, photo_discriminator = self._from_pool("photos", output.back, step), OfPhotos(discriminator)
+            other, of_photos = discriminator_loss(
+                adversarial, photo_discriminator, batch.crop, pooled, None, key, rows=batch.rows
+            )
             loss, report = loss + other, report | {f"photos_{name}": value for name, value in of_photos.items()}
         return loss, report
 
@@ -180,21 +190,21 @@ class Collection(Kind[CollectionModel, Batch]):
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         for side, pool in self.pools.items():
             # No more than fit: --set may have made the pool smaller.
-            kept = {"pictures": tensors[f"{side}.pictures"][: pool.size]} if f"{side}.pictures" in tensors else {}
-            pool.restore({name: tensor.to(self.device) for name, tensor in kept.items()}, pool.numbers())
+            stored = {"pictures": tensors[f"{side}.pictures"][: pool.size]} if f"{side}.pictures" in tensors else {}
+            pool.restore({name: tensor.to(self.device) for name, tensor in stored.items()}, pool.numbers())
 
     def probes(self) -> Probes | None:
-        photos, paintings = shown(self.source.content), shown(self.source.style)
+        photos, paintings = probe_pictures(self.source.content), probe_pictures(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
-        return Probes(self.vgg or eye(self.vgg_file, self.device), photos=photos, paintings=paintings)
+        return Probes(self.vgg or load_vgg(self.vgg_file, self.device), photos=photos, paintings=paintings)
 
     def painter(self, model: CollectionModel) -> Painter:
-        photos = shown(self.source.content)
+        photos = probe_pictures(self.source.content)
         return lambda style: model.generator(photos, model.generator.measure(photos))
 
-    def paintings(self, drawn: Batch) -> Tensor:
-        return drawn.patch
+    def paintings(self, batch: Batch) -> Tensor:
+        return batch.patch
 
     def samples(self, averaged: CollectionModel) -> list[list[Tensor]]:
         """Six photos and what becomes of them; with a cycle also six paintings and the photos made of them."""
@@ -203,7 +213,7 @@ class Collection(Kind[CollectionModel, Batch]):
             sides.append((self.source.style, averaged.back))
         rows = []
         for held, generator in sides:
-            pictures = [picture[None].float() / 255 for picture in spread(held, 6)]
+            pictures = [picture[None].float() / 255 for picture in pick_evenly(held, 6)]
             rows += [pictures, [generator(x, generator.measure(x)).clamp(0, 1) for x in pictures]]
         width = max(len(row) for row in rows)
         blank = torch.ones(1, 3, 64, 64)

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from sfumato.config import Config, apply_overrides, load_toml
 from sfumato.errors import UsageError
-from sfumato.losses.config import Game, LossWeights
+from sfumato.losses.config import AdversarialConfig, LossWeights
 from sfumato.networks.config import CollectionConfig, MatchingConfig, ModelConfig, NoiseConfig
 from sfumato.training.monitor import MonitorConfig
 
@@ -58,7 +58,9 @@ class Phase(Config):
     adversarial: bool = True  # whether the discriminator takes part
     # The sides cover what painting measures statistics at, so that no one size is learnt by heart.
     thumbnails: Annotated[tuple[Annotated[int, Field(ge=16)], ...], Field(min_length=1)] = (160, 224, 320)
-    large: NonNegativeInt = 1  # samples a step that bring a crop of the enlarged photo too; for weights.consistency
+    zoom_crops: NonNegativeInt = (
+        1  # samples a step that bring a crop of the enlarged photo too; for weights.consistency
+    )
     magnification: Annotated[float, Field(ge=1)] = 12.0  # the most that such a photo is enlarged
 
     @model_validator(mode="after")
@@ -84,7 +86,7 @@ class TrainConfig(Config):
     balance: Annotated[float, Field(ge=0, le=1)] = 0.7  # of matching; 0: nearest neighbours, 1: all features are used
     fused: Annotated[float, Field(ge=0, le=1)] = 0.3  # share of the samples at a random strength; the others at 1
     weights: LossWeights = LossWeights()  # of the terms of the generator's objective
-    game: Game = Game()  # of generator and discriminator
+    adversarial: AdversarialConfig = AdversarialConfig()  # of generator and discriminator
     learning_rate: PositiveFloat = 1e-3  # of the generator, with Adam
     discriminator_learning_rate: PositiveFloat = 4e-4  # lower, so that the discriminator does not run ahead
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # Adam's β1 of the generator; the discriminator's is 0
@@ -92,17 +94,19 @@ class TrainConfig(Config):
     final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.05  # share of the learning rate that a cosine ends at
     clip: PositiveFloat = 10.0  # the largest norm of the generator's gradient; a longer one is shortened to it
     ema_half_life: PositiveFloat = 4000.0  # of the moving average of the weights, in pictures
-    identity: NonNegativeInt = 2  # samples a step trained at strength 0, half photos and half paintings; see Collection
-    content_variants: NonNegativeInt = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
-    hold: Annotated[int, Field(ge=64)] = 320  # short side at which pictures are held, in pixels
-    hold_paintings: Annotated[int, Field(ge=64)] | None = None  # the same of paintings; None: as `hold`
+    identity_samples: NonNegativeInt = (
+        2  # samples a step trained at strength 0, half photos and half paintings; see Collection
+    )
+    crops_per_photo: NonNegativeInt = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
+    short_side: Annotated[int, Field(ge=64)] = 320  # short side at which pictures are held, in pixels
+    painting_short_side: Annotated[int, Field(ge=64)] | None = None  # the same of paintings; None: as `short_side`
     mixed_precision: Literal["no", "bf16"] = "no"  # 16-bit floats of the short range cannot hold VGG19's features
     checkpoint_every: PositiveInt = 200  # steps from one checkpoint to the next
     sample_every: PositiveInt = 200  # steps from one sheet of samples to the next
     log_every: PositiveInt = 10  # steps from one line of the log to the next
     # The monitor (training/monitor.py) sees what each logged step tells, and every so many steps what is painted
     monitor: MonitorConfig = MonitorConfig()  # of the watch over the run
-    look_every: NonNegativeInt = 50  # steps from one look at the probes to the next, a multiple of log_every; 0: none
+    probe_every: NonNegativeInt = 50  # steps between measurements of the probes, a multiple of log_every; 0: none
     started_from: str = ""  # SHA-256 of the weights that the run began with, which --from sets; none of its own
 
     # Validation (training/validation.py), where there are pictures for it
@@ -177,8 +181,8 @@ class TrainConfig(Config):
             )
         if self.content_target:
             raise ValueError("content_target is for kinds that paint photos; leave it at 0 for kind noise")
-        if self.hold < self.noise.side:
-            raise ValueError(f"hold must be noise.side ({self.noise.side}) or more, but is {self.hold}")
+        if self.short_side < self.noise.side:
+            raise ValueError(f"short_side must be noise.side ({self.noise.side}) or more, but is {self.short_side}")
 
     @property
     def has_photos(self) -> bool:
@@ -193,7 +197,7 @@ class TrainConfig(Config):
     @property
     def painting_side(self) -> int:
         """Short side at which paintings are held, in pixels; smaller ones are held as they are."""
-        return self.hold_paintings or self.hold
+        return self.painting_short_side or self.short_side
 
     @property
     def validation_interval(self) -> int:
@@ -216,7 +220,7 @@ class TrainConfig(Config):
         from sfumato.data.batches import BatchSpec  # it needs torch, and a config does not
 
         return BatchSpec(
-            phase.batch, phase.crop, phase.thumbnails, phase.large, phase.magnification, self.content_variants
+            phase.batch, phase.crop, phase.thumbnails, phase.zoom_crops, phase.magnification, self.crops_per_photo
         )
 
 

@@ -16,7 +16,7 @@ from sfumato.training.stepper import Stepper
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """What a run will take, measured on trial steps: seconds in all, and gigabytes of memory held."""
 
     seconds: float
@@ -24,7 +24,9 @@ class Estimate:
     memory: str  # which memory
 
 
-def estimate(stepper: Stepper, effects: Effects, validate_pair: Callable[[], object] | None, pairs: int) -> Estimate:
+def estimate_run(
+    stepper: Stepper, effects: Effects, validate_pair: Callable[[], object] | None, pairs: int
+) -> RunEstimate:
     """Time a step of each remaining phase, changing nothing, and add up: what the rest of the run will take.
 
     Args:
@@ -32,8 +34,8 @@ def estimate(stepper: Stepper, effects: Effects, validate_pair: Callable[[], obj
         validate_pair: validates on one pair; None where there is no validation.
         pairs: of a validation.
     """
-    config, state, kind = stepper.config, stepper.state, stepper.kind
-    networks, memory = (state.model, state.discriminator), kind.tensors()
+    config, state, task = stepper.config, stepper.state, stepper.task
+    networks, memory = (state.model, state.discriminator), task.tensors()
     buffers = [(buffer, buffer.clone()) for network in networks for buffer in network.buffers()]
     seconds, first = 0.0, 0
     for phase in config.phases:
@@ -49,7 +51,7 @@ def estimate(stepper: Stepper, effects: Effects, validate_pair: Callable[[], obj
     with torch.no_grad():  # spectral norm's vectors and running averages move with every forward pass
         for buffer, before in buffers:
             buffer.copy_(before)
-    kind.restore(memory)
+    task.restore(memory)
     if validate_pair:
         began, interval = time.perf_counter(), config.validation_interval
         if is_main():
@@ -57,7 +59,7 @@ def estimate(stepper: Stepper, effects: Effects, validate_pair: Callable[[], obj
         wait_for_all()
         left = math.ceil(config.steps / interval) - state.step // interval
         seconds += left * pairs * (time.perf_counter() - began)
-    stepper.ticks.restart()
+    stepper.timer.restart()
     if torch.cuda.is_available() and stepper.accelerator.device.type == "cuda":
-        return Estimate(seconds, torch.cuda.max_memory_allocated() / 1e9, "GPU")
-    return Estimate(seconds, psutil.Process().memory_info().rss / 1e9, "main")
+        return RunEstimate(seconds, torch.cuda.max_memory_allocated() / 1e9, "GPU")
+    return RunEstimate(seconds, psutil.Process().memory_info().rss / 1e9, "main")

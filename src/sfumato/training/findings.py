@@ -20,18 +20,18 @@ class Finding(Config):
     Attributes:
         rule: name of the rule.
         since: step of the first of the bad observations that led to it.
-        seen: step at which the evidence was enough.
+        detected: step at which the evidence was enough.
         last: step of the last bad observation.
         ended: step at which it had healed; None while it stands.
-        told: the signals of the clause that held, at the last bad observation.
+        signals: the signals of the clause that held, at the last bad observation.
     """
 
     rule: str
     since: NonNegativeInt
-    seen: NonNegativeInt
+    detected: NonNegativeInt
     last: NonNegativeInt
     ended: NonNegativeInt | None = None
-    told: str = ""
+    signals: str = ""
 
 
 class Decision(Config):
@@ -58,7 +58,7 @@ class RuleProgress(Config):
     """The evidence for one rule, and the answers to it so far.
 
     Attributes:
-        looked: observations that it could judge, since the phase began.
+        observations: observations that it could judge, since the phase began.
         evidence: bad observations less good ones, from 0 to the threshold of a finding.
         first: step of the first bad observation of the evidence.
         good: step of the last observation without evidence against the weights.
@@ -68,7 +68,7 @@ class RuleProgress(Config):
         quiet: good observations in a row.
     """
 
-    looked: NonNegativeInt = 0
+    observations: NonNegativeInt = 0
     evidence: NonNegativeInt = 0
     first: NonNegativeInt | None = None
     good: NonNegativeInt | None = None

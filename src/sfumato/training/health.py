@@ -15,18 +15,18 @@ from sfumato.training.findings import Decision, Finding, standing
 from sfumato.training.rules import ACTION_SAYS, BY_NAME
 from sfumato.training.signals import SIGNALS, Signal
 
-#: Looks: step and signals, oldest first.
+#: Observations: step and signals, oldest first.
 History: TypeAlias = Sequence[tuple[int, Mapping[str, float]]]
 
 _GROUPS = {
-    "pictures": ("The pictures", "What the generator makes of the same few probes, look after look."),
+    "pictures": ("The pictures", "What the generator makes of the same few probes, observation after observation."),
     "discriminator": (
         "The discriminator",
         "Whether the generator's opponent is a match for it: neither blind nor sure.",
     ),
     "training": (
         "The steps",
-        "Levels of losses say little in a game of two. That they stay finite and calm says much.",
+        "Levels of losses say little in adversarial training. That they stay finite and calm says much.",
     ),
 }
 _WIDTH, _HEIGHT = 300, 96  # pixels of a chart's plane
@@ -62,7 +62,7 @@ def write_health(path: Path, history: History, findings: Sequence[Finding], acti
     """Writes the page: whole, or not at all.
 
     Args:
-        history: all looks so far; signals that `SIGNALS` does not name are not shown.
+        history: all observations so far; signals that `SIGNALS` does not name are not shown.
         findings: standing and ended ones (`Monitor.all_findings`).
         actions: decisions so far (`MonitorState.decisions`).
     """
@@ -103,22 +103,23 @@ def verdict(history: History, findings: Sequence[Finding], actions: Sequence[Dec
 
 
 def history_line(step: int, signals: Mapping[str, float]) -> str:
-    """A look as a line of RUN/log.jsonl, without its end. JSON has no word for what is not finite: it is left out."""
-    kept = {name: float(f"{value:.6g}") for name, value in signals.items() if math.isfinite(value)}
-    return json.dumps({"step": step, "health": kept})
+    """An observation as a line of RUN/log.jsonl, without its end. JSON has no word for what is not finite: it is left
+    out."""
+    finite = {name: float(f"{value:.6g}") for name, value in signals.items() if math.isfinite(value)}
+    return json.dumps({"step": step, "health": finite})
 
 
 def read_history(log: Path) -> list[tuple[int, dict[str, float]]]:
-    """The looks in RUN/log.jsonl, among its other lines; a torn one is passed over, and no log has none."""
-    looks = []
+    """The observations in RUN/log.jsonl, among its other lines; a torn one is passed over, and no log has none."""
+    observations = []
     for line in log.read_text().splitlines() if log.is_file() else ():
         try:
             found = json.loads(line)
         except ValueError:
             continue
         if "health" in found:
-            looks.append((int(found["step"]), dict(found["health"])))
-    return looks
+            observations.append((int(found["step"]), dict(found["health"])))
+    return observations
 
 
 def _stopped(actions: Sequence[Decision]) -> str:
@@ -137,18 +138,18 @@ def _name(rule: str) -> str:
 def _reach(history: History) -> str:
     if not history:
         return ""
-    return f"<p class='soft small'>{len(history)} looks, the last at step {history[-1][0]}.</p>"
+    return f"<p class='soft small'>{len(history)} observations, the last at step {history[-1][0]}.</p>"
 
 
 def _finding(finding: Finding, actions: Sequence[Decision]) -> str:
     rule = BY_NAME[finding.rule]
-    own = [decision for decision in actions if decision.rule == finding.rule and decision.step >= finding.seen]
+    own = [decision for decision in actions if decision.rule == finding.rule and decision.step >= finding.detected]
     done = "".join(f"<li>Step {decision.step}: {escape(_deeds(decision))}." for decision in own)
     tries = "".join(f"<li>{escape(one)}" for one in rule.tries)
-    told = f" <span class=soft>({escape(finding.told)})</span>" if finding.told else ""
+    numbers = f" <span class=soft>({escape(finding.signals)})</span>" if finding.signals else ""
     return (
         f"<section class='card {'bad' if rule.grave else 'watch'}'><h3>{escape(rule.title)}</h3>"
-        f"<p>{escape(rule.sees)}{told}"
+        f"<p>{escape(rule.sees)}{numbers}"
         f"<p><b>Since</b> step {finding.since}; last seen at step {finding.last}."
         f"<p><b>What was done</b>{f'<ul>{done}</ul>' if done else ': nothing so far.'}"
         f"<p><b>What you can try</b><ul>{tries}</ul></section>"
@@ -164,7 +165,7 @@ def _deeds(decision: Decision) -> str:
 
 def _ended(findings: Sequence[Finding]) -> str:
     rows = [
-        f"<tr><td>{finding.since} to {finding.ended}<td>{escape(_name(finding.rule))}<td>{escape(finding.told)}"
+        f"<tr><td>{finding.since} to {finding.ended}<td>{escape(_name(finding.rule))}<td>{escape(finding.signals)}"
         for finding in findings
         if finding.ended is not None
     ]
@@ -272,11 +273,11 @@ def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
     """The points, or of many the lowest and the highest of each stretch, in order: no peak is lost."""
     if len(points) <= 2 * _POINTS:
         return list(points)
-    kept = []
+    thinned = []
     for i in range(_POINTS):
         stretch = points[i * len(points) // _POINTS : (i + 1) * len(points) // _POINTS]
-        kept += sorted({min(stretch, key=lambda p: p[1]), max(stretch, key=lambda p: p[1])})
-    return kept
+        thinned += sorted({min(stretch, key=lambda p: p[1]), max(stretch, key=lambda p: p[1])})
+    return thinned
 
 
 def _range(signal: Signal) -> str:

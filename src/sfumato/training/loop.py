@@ -22,39 +22,39 @@ from torch import Tensor
 from sfumato.checkpoint import load_model
 from sfumato.data.folders import FolderReport, about_data
 from sfumato.errors import TrainingError
-from sfumato.parallel import Rows, any_of, averages, from_main, is_main, spread_from_main, wait_for_all
-from sfumato.training.arbitrary import Arbitrary
+from sfumato.parallel import Rows, any_of, averages, broadcast_from_main, from_main, is_main, wait_for_all
+from sfumato.training.arbitrary import ArbitraryTask
 from sfumato.training.averaged import Average
-from sfumato.training.collection import Collection
+from sfumato.training.collection import CollectionTask
 from sfumato.training.config import TrainConfig, check_processes
-from sfumato.training.estimate import Estimate, estimate
+from sfumato.training.estimate import RunEstimate, estimate_run
 from sfumato.training.health import read_history
-from sfumato.training.kinds import Kind
-from sfumato.training.matching import Matching
-from sfumato.training.noise import NoiseKind
+from sfumato.training.matching import MatchingTask
+from sfumato.training.noise import NoiseTask
 from sfumato.training.probes import Painter
-from sfumato.training.run_folder import alone, begin, room_to_write
+from sfumato.training.run_folder import begin, hold_run_lock, room_to_write
 from sfumato.training.run_log import Means, RunLog, cut_log, open_log
 from sfumato.training.state import TrainingState, checkpoint, checkpoints
 from sfumato.training.stepper import Stepper
 from sfumato.training.stop_signal import stop_signal
-from sfumato.training.throughput import Throughput, Ticks, throughput
+from sfumato.training.tasks import TrainingTask
+from sfumato.training.throughput import StepTimer, Throughput, throughput
 from sfumato.training.validation import PairValidator, check_target, decide, loss_weights, reason_to_stop
 from sfumato.training.watch import Watch
 
-MakeKind: TypeAlias = Callable[
-    [TrainConfig, FolderReport | None, FolderReport, torch.device, Path | None, Path | None], Kind[Any, Any]
+MakeTask: TypeAlias = Callable[
+    [TrainConfig, FolderReport | None, FolderReport, torch.device, Path | None, Path | None], TrainingTask[Any, Any]
 ]
-KINDS: dict[str, MakeKind] = {
-    "arbitrary": Arbitrary,
-    "collection": Collection,
-    "noise": NoiseKind,
-    "matching": Matching,
+TASKS: dict[str, MakeTask] = {
+    "arbitrary": ArbitraryTask,
+    "collection": CollectionTask,
+    "noise": NoiseTask,
+    "matching": MatchingTask,
 }
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingProgress:
     """What the loop tells after every step."""
 
     step: int
@@ -63,7 +63,7 @@ class Progress:
     pictures_per_second: float = 0.0
     where_time_goes: str = ""
     validation: dict[str, float] | None = None  # figures, score and content weight, at every validation
-    said: tuple[str, ...] = ()  # what the monitor has found and done, as sentences
+    messages: tuple[str, ...] = ()  # what the monitor has found and done, as sentences
 
 
 class Interrupted(Exception):  # noqa: N818 - no error: what was asked for
@@ -106,31 +106,31 @@ class Trainer:
         check_processes(config, rows.of)
         device = self.accelerator.device
         torch.manual_seed(config.seed)  # initial weights
-        self.kind = KINDS[config.kind](config, content, style, device, cache, vgg_file)
-        self.kind.rows = rows
-        self.about = about_run(config, self.kind, content, style)
+        self.task = TASKS[config.kind](config, content, style, device, cache, vgg_file)
+        self.task.rows = rows
+        self.about = about_run(config, self.task, content, style)
         self.newest = checkpoints(out)[-1:]  # as far as this training knows
         if not self.newest and start is None:
-            self.kind.fit()  # what is learnt of the pictures before the first step
+            self.task.fit()  # what is learnt of the pictures before the first step
         elif not self.newest and start is not None:
-            self.kind.begin_with(load_model(start)[0], str(start))
-        self.state = TrainingState.new(self.kind.model, self.kind.discriminator, self.kind, config)
-        self.average = Average(self.kind, self.state, device)
-        self.validator = self.kind.validator(*validation) if validation else None
+            self.task.start_from(load_model(start)[0], str(start))
+        self.state = TrainingState.new(self.task.model, self.task.discriminator, self.task, config)
+        self.average = Average(self.task, self.state, device)
+        self.validator = self.task.validator(*validation) if validation else None
         check_target(config, self.validator)
         # The networks stay as they are. What Accelerate would wrap them in averages gradients as each is ready, for one
         # forward pass a step; here are several, of parts, and a penalty on slopes. `average_gradients` does it at once.
         prepared = self.accelerator.prepare(self.state.generator_optimizer, self.state.discriminator_optimizer)
-        self.ticks = Ticks()
-        self.stepper = Stepper(config, self.state, self.kind, self.accelerator, prepared, self.ticks)
+        self.timer = StepTimer()
+        self.stepper = Stepper(config, self.state, self.task, self.accelerator, prepared, self.timer)
         self.pictures = 0  # that have been trained on since it was started
-        self.watch = Watch(config.monitor, self.state, out, self.kind.probes() if config.look_every else None)
+        self.watch = Watch(config.monitor, self.state, out, self.task.probes() if config.probe_every else None)
 
     def resume(self) -> bool:
         """Take over the newest checkpoint, if there is one."""
         saved = checkpoints(self.out)
         if saved:
-            self.kind.check_pictures(self.state.restore(saved[-1]), self.out)
+            self.task.check_pictures(self.state.restore(saved[-1]), self.out)
             self.watch.resume(self.state.monitor)
         return bool(saved)
 
@@ -155,18 +155,18 @@ class Trainer:
         self.pictures += phase.batch
         return self.stepper.step(self.watch.monitor.effects)
 
-    def estimate(self) -> Estimate:
+    def estimate(self) -> RunEstimate:
         """What the rest of the run will take, from trial steps that change nothing."""
         validator = self.validator
-        judge_one = None if validator is None else lambda: validator.judge(self.average.model(), pairs=1)
+        measure_one = None if validator is None else lambda: validator.measure(self.average.model(), pairs=1)
         pairs = 0 if validator is None else len(validator.pairs)
-        return estimate(self.stepper, self.watch.monitor.effects, judge_one, pairs)
+        return estimate_run(self.stepper, self.watch.monitor.effects, measure_one, pairs)
 
     def throughput(self) -> Throughput | None:
         """What the run has got through since it was started; None before its first step."""
-        return throughput(self.ticks, self.pictures)
+        return throughput(self.timer, self.pictures)
 
-    def run(self, tell: Callable[[Progress], None]) -> None:
+    def run(self, on_progress: Callable[[TrainingProgress], None]) -> None:
         """Train to the end, alone in the run's folder.
 
         Raises:
@@ -176,56 +176,56 @@ class Trainer:
             OutputError: the folder cannot be written, or its disk is full.
         """
         try:
-            with room_to_write(self.out), alone(self.out) if is_main() else nullcontext():
-                self._run(tell)
+            with room_to_write(self.out), hold_run_lock(self.out) if is_main() else nullcontext():
+                self._run(on_progress)
         finally:
             self.newest = checkpoints(self.out)[-1:]
 
-    def _run(self, tell: Callable[[Progress], None]) -> None:
+    def _run(self, on_progress: Callable[[TrainingProgress], None]) -> None:
         if is_main():
             begin(self.out, self.config, self.newest)
             self.state.mark_best(self.out)  # a run that crashed may have left it behind or ahead of its checkpoint
             cut_log(self.out, self.state.step)
         wait_for_all()
-        spread_from_main(tensor for _, tensor in self.state.tensors())  # machines may round differently
+        broadcast_from_main(tensor for _, tensor in self.state.tensors())  # machines may round differently
         self.accelerator.init_trackers("tensorboard")
         try:
-            self._train(tell)
+            self._train(on_progress)
         finally:
             self.accelerator.end_training()
 
-    def _train(self, tell: Callable[[Progress], None]) -> None:
+    def _train(self, on_progress: Callable[[TrainingProgress], None]) -> None:
         config, state = self.config, self.state
         terms, owed = Means(), False
         self.watch.history = read_history(self.out / "log.jsonl") if is_main() else []
-        paint = self.kind.painter(state.model)  # it makes the probes ready once, and not at every observation
+        paint = self.task.painter(state.model)  # it makes the probes ready once, and not at every observation
         with stop_signal() as stop, open_log(self.out) as log:
             while state.step < config.steps and not self.stopped_early:
                 # Step.
                 latest, signals = self.step()
-                self.ticks.lap("other")
+                self.timer.record("other")
                 latest = averages(latest)
-                self.ticks.lap("sharing" if self.accelerator.num_processes > 1 else "other")
+                self.timer.record("sharing" if self.accelerator.num_processes > 1 else "other")
                 finite = bool(torch.stack(list(latest.values())).isfinite().all())
                 terms.add(latest, used=finite)  # what is left out is not reported
-                told = Progress(state.step, config.steps)
+                progress = TrainingProgress(state.step, config.steps)
 
                 # Watch.
-                if signals and (said := self._watch(signals, paint, log)):
-                    told = replace(told, said=tuple(said))
-                    if state.step < told.step:  # it went back
+                if signals and (messages := self._watch(signals, paint, log)):
+                    progress = replace(progress, messages=tuple(messages))
+                    if state.step < progress.step:  # it went back
                         terms.restart()
-                        tell(replace(told, step=state.step))
+                        on_progress(replace(progress, step=state.step))
                         continue
 
                 # Log, sample, validate.
                 if self._due(config.log_every) and terms:
-                    told = replace(self._log(terms, log), said=told.said)
+                    progress = replace(self._log(terms, log), messages=progress.messages)
                     terms.restart()
                 if self._due(config.sample_every):
                     self.average.sample(self.out)
                 if self.validator and self._due(config.validation_interval):
-                    told = replace(told, validation=self.validate(self.validator, log))
+                    progress = replace(progress, validation=self.validate(self.validator, log))
 
                 # Save, stop. Asked once: a signal after this line waits for the next step's save.
                 stopping = any_of(bool(stop), self.accelerator.device)
@@ -235,19 +235,19 @@ class Trainer:
                         check_finite({name: float(value) for name, value in latest.items()}, state.step)
                     self.save()
                     owed = False
-                tell(told)
+                on_progress(progress)
                 if stopping and state.step < config.steps:
                     raise Interrupted(state.step, stop[0] if stop else signal.SIGTERM)
 
     def _watch(self, signals: dict[str, Tensor], paint: Painter, log: RunLog) -> list[str]:
         """Show the monitor a step, with the probes where they are due; sentences on what it found and did."""
-        self.ticks.lap("other")
+        self.timer.record("other")
         values = {name: float(value) for name, value in averages(signals).items()}
-        due = self.config.look_every and self._due(self.config.look_every)
+        due = self.config.probe_every and self._due(self.config.probe_every)
         try:
             return self.watch.see(values, paint if due else None, log, self.state.step == self.config.steps)
         finally:
-            self.ticks.lap("monitor")
+            self.timer.record("monitor")
 
     def _due(self, every: int) -> bool:
         """Whether what is done every so many steps, and at the end, is to be done after this step."""
@@ -256,27 +256,27 @@ class Trainer:
     def validate(self, validator: PairValidator, log: RunLog) -> dict[str, float]:
         """Judge the average, log the figures, and decide: the best checkpoint, patience, and the weight of content."""
         config, state = self.config, self.state
-        self.ticks.lap("other")
-        figures = from_main(lambda: validator.judge(self.average.model()))
-        check_finite({f"{name} of validation": value for name, value in figures.items()}, state.step)
-        told = {**figures, "score": validator.score(figures, config)}
+        self.timer.record("other")
+        values = from_main(lambda: validator.measure(self.average.model()))
+        check_finite({f"{name} of validation": value for name, value in values.items()}, state.step)
+        logged = {**values, "score": validator.score(values, config)}
         if config.content_target:
-            told["content_weight"] = loss_weights(state.record, config).content  # that led here
-        state.record = decide(state.record, validator.key, state.step, figures, config, told["score"])
-        log.validation(state.step, told)
-        self.accelerator.log({f"validation/{name}": value for name, value in told.items()}, step=state.step)
-        self.ticks.lap("validation")
-        return told
+            logged["content_weight"] = loss_weights(state.record, config).content  # that led here
+        state.record = decide(state.record, validator.key, state.step, values, config, logged["score"])
+        log.validation(state.step, logged)
+        self.accelerator.log({f"validation/{name}": value for name, value in logged.items()}, step=state.step)
+        self.timer.record("validation")
+        return logged
 
-    def _log(self, terms: Means, log: RunLog) -> Progress:
+    def _log(self, terms: Means, log: RunLog) -> TrainingProgress:
         state, report = self.state, terms.means()
         pictures = self.config.phase(state.step - 1).batch / terms.seconds
         check_finite(report, state.step)
-        shares = self.ticks.shares()
+        shares = self.timer.shares()
         log.report(state.step, report, pictures, shares)
         self.accelerator.log({**report, "pictures_per_second": pictures}, step=state.step)
         where = " ".join(f"{name} {share:.0%}" for name, share in sorted(shares.items(), key=lambda s: -s[1])[:3])
-        return Progress(state.step, self.config.steps, report, pictures, where)
+        return TrainingProgress(state.step, self.config.steps, report, pictures, where)
 
 
 def new_accelerator(config: TrainConfig, out: Path, cpu: bool) -> Accelerator:
@@ -291,10 +291,10 @@ def new_accelerator(config: TrainConfig, out: Path, cpu: bool) -> Accelerator:
 
 
 def about_run(
-    config: TrainConfig, kind: Kind[Any, Any], content: FolderReport | None, style: FolderReport
+    config: TrainConfig, task: TrainingTask[Any, Any], content: FolderReport | None, style: FolderReport
 ) -> dict[str, str]:
     """What every checkpoint says of its run: hashes of the pictures, the seed, the data, and what it started from."""
-    about = {f"{name}_digest": digest for name, digest in kind.digests.items()}
+    about = {f"{name}_digest": digest for name, digest in task.digests.items()}
     about |= {"seed": str(config.seed), "data": json.dumps(about_data(content, style))}
     return about | ({"started_from": config.started_from} if config.started_from else {})
 

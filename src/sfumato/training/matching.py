@@ -16,19 +16,27 @@ from torch import Tensor, nn
 
 from sfumato.data.batches import BatchSource, CropPairSource
 from sfumato.data.folders import FolderReport
-from sfumato.losses.config import Game, LossWeights
-from sfumato.losses.game import discriminator_loss, generator_loss
+from sfumato.losses.adversarial_terms import discriminator_loss, generator_loss
+from sfumato.losses.config import AdversarialConfig, LossWeights
 from sfumato.losses.matching import feature_loss, lattice_loss, matched_loss, reconstruction_loss
-from sfumato.losses.objective import total_loss
 from sfumato.losses.perceptual import range_loss
+from sfumato.losses.total_loss import total_loss
 from sfumato.networks.hypercolumn import CHANNELS, HYPERCOLUMN_LAYERS, hypercolumns
 from sfumato.networks.matching import match
 from sfumato.networks.model import MatchingModel, build_matching_discriminator, fuse
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import Kind, Lap, eye, needed, placed, shown, spread
 from sfumato.training.matching_validation import MatchingValidator
 from sfumato.training.probes import Painter, Probes
-from sfumato.training.step import GeneratorStep
+from sfumato.training.step import GeneratorOutput
+from sfumato.training.tasks import (
+    RecordTime,
+    TrainingTask,
+    load_vgg,
+    pick_evenly,
+    probe_pictures,
+    require_photos,
+    to_device,
+)
 
 PROBE_STYLES = 2
 SAMPLES = 6  # rows of them
@@ -56,7 +64,7 @@ def draw_strengths(count: int, share: float, seed: int, step: int) -> Tensor:
     return torch.from_numpy(np.where(fused < share, strength, 1.0).astype(np.float32))
 
 
-class Matching(Kind[MatchingModel, MatchedBatch]):
+class MatchingTask(TrainingTask[MatchingModel, MatchedBatch]):
     """A `MatchingModel` against unconditional discriminators of paintings."""
 
     def __init__(
@@ -69,12 +77,12 @@ class Matching(Kind[MatchingModel, MatchedBatch]):
         vgg_file: Path | None,
     ) -> None:
         """`cache` is other kinds'; crops are fresh at each step."""
-        content = needed(content)
+        content = require_photos(content)
         self.config, self.device = config, device
         self.digests = {"content": content.digest, "style": style.digest}
-        self.model = placed(self.new_model(), device)
-        self.vgg = eye(vgg_file, device, HYPERCOLUMN_LAYERS)
-        self.discriminator = placed(build_matching_discriminator(config.matching, self.vgg), device)
+        self.model = to_device(self.new_model(), device)
+        self.vgg = load_vgg(vgg_file, device, HYPERCOLUMN_LAYERS)
+        self.discriminator = to_device(build_matching_discriminator(config.matching, self.vgg), device)
         self.source = CropPairSource(content, style, config.seed, device)
 
     def new_model(self) -> MatchingModel:
@@ -90,7 +98,7 @@ class Matching(Kind[MatchingModel, MatchedBatch]):
         side = self.config.phases[0].crop
         sums = torch.zeros(2, CHANNELS, dtype=torch.float64)  # of features and of their squares
         places = 0
-        for picture in (*spread(self.source.content, FITTED), *spread(self.source.style, FITTED)):
+        for picture in (*pick_evenly(self.source.content, FITTED), *pick_evenly(self.source.style, FITTED)):
             features = hypercolumns(self.vgg, BatchSource.centre(picture, side)[None])[0].flatten(1).cpu().double()
             sums += torch.stack([features, features.square()]).sum(2)
             places += features.shape[1]
@@ -99,53 +107,58 @@ class Matching(Kind[MatchingModel, MatchedBatch]):
         self.model.decoder.set_statistics(mean.float(), deviation.float())
 
     @torch.no_grad()
-    def draw(self, step: int, phase: Phase, lap: Lap) -> MatchedBatch:
+    def draw(self, step: int, phase: Phase, record_time: RecordTime) -> MatchedBatch:
         photos, paintings = self.source.batch(step, phase.batch, phase.crop, self.rows)
-        lap("data")
+        record_time("data")
         with self._autocast():
             scale = self.model.decoder.scale
             content, style = (hypercolumns(self.vgg, torch.cat([photos, paintings])) * scale).chunk(2)
             strength = draw_strengths(phase.batch, self.config.fused, self.config.seed, step).to(self.device)
             matched = match(content, style, self.config.balance)
             target = fuse(matched, content, self.rows.pick(strength).view(-1, 1, 1, 1))
-        lap("matching")
+        record_time("matching")
         picture, own = (paintings, style) if step % 2 else (photos, content)
         return MatchedBatch(picture, own, target, paintings)
 
-    def generator_half(
+    def generator_step(
         self,
         model: MatchingModel,
         opponent: nn.Module | None,
-        drawn: MatchedBatch,
+        batch: MatchedBatch,
         weights: LossWeights,
-        game: Game,
+        adversarial: AdversarialConfig,
         step: int,
-    ) -> GeneratorStep:
+    ) -> GeneratorOutput:
         scale = model.decoder.scale
-        decoded = model.decoder(torch.cat([drawn.own, drawn.target]) / scale).float()
+        decoded = model.decoder(torch.cat([batch.own, batch.target]) / scale).float()
         features = hypercolumns(self.vgg, decoded.clamp(-_EXCURSION, 1 + _EXCURSION)) * scale
         (rebuilt, painted), (own, found) = decoded.chunk(2), features.chunk(2)
         terms = {
-            "reconstruction": reconstruction_loss(rebuilt, drawn.picture),
-            "reconstruction_features": feature_loss(own, drawn.own),
-            "matched": matched_loss(found, drawn.target),
+            "reconstruction": reconstruction_loss(rebuilt, batch.picture),
+            "reconstruction_features": feature_loss(own, batch.own),
+            "matched": matched_loss(found, batch.target),
             "range": range_loss(decoded),
             "lattice": lattice_loss(decoded),
         }
         if opponent is not None:
             key = self.config.seed, step
-            terms["adversarial"] = generator_loss(game, opponent, painted, drawn.paintings, None, key, self.rows)
+            terms["adversarial"] = generator_loss(adversarial, opponent, painted, batch.paintings, None, key, self.rows)
         loss, report = total_loss(terms, weights)
-        return GeneratorStep(loss, report, painted.detach(), None)
+        return GeneratorOutput(loss, report, painted.detach(), None)
 
-    def discriminator_half(
-        self, discriminator: nn.Module, drawn: MatchedBatch, half: GeneratorStep, game: Game, step: int
+    def discriminator_step(
+        self,
+        discriminator: nn.Module,
+        batch: MatchedBatch,
+        output: GeneratorOutput,
+        adversarial: AdversarialConfig,
+        step: int,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         key = self.config.seed, step
-        return discriminator_loss(game, discriminator, drawn.paintings, half.fake, None, key, rows=self.rows)
+        return discriminator_loss(adversarial, discriminator, batch.paintings, output.fake, None, key, rows=self.rows)
 
-    def paintings(self, drawn: MatchedBatch) -> Tensor:
-        return drawn.paintings
+    def paintings(self, batch: MatchedBatch) -> Tensor:
+        return batch.paintings
 
     @torch.no_grad()
     def paint(self, model: MatchingModel, photos: Tensor, paintings: Tensor) -> Tensor:
@@ -164,17 +177,17 @@ class Matching(Kind[MatchingModel, MatchedBatch]):
         phase's crops."""
         side = self.config.phases[-1].crop
         both = (self.source.content, self.source.style)
-        chosen = [[BatchSource.centre(p, side)[None] for p in spread(some, SAMPLES)] for some in both]
+        chosen = [[BatchSource.centre(p, side)[None] for p in pick_evenly(some, SAMPLES)] for some in both]
         return [[p, s, self.paint(averaged, p, s)] for p, s in zip(*chosen, strict=False)]
 
     def probes(self) -> Probes | None:
-        photos, paintings = shown(self.source.content), shown(self.source.style)
+        photos, paintings = probe_pictures(self.source.content), probe_pictures(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
         return Probes(self.vgg, photos=photos, paintings=paintings, styles=PROBE_STYLES)
 
     def painter(self, model: MatchingModel) -> Painter:
-        photos, paintings = shown(self.source.content), shown(self.source.style)
+        photos, paintings = probe_pictures(self.source.content), probe_pictures(self.source.style)
         return lambda style: self.paint(model, photos, paintings[style].expand_as(photos))
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> MatchingValidator | None:

@@ -62,7 +62,7 @@ class MatchingValidator:
         ]
 
     @torch.no_grad()
-    def judge(self, model: MatchingModel, pairs: int | None = None) -> dict[str, float]:
+    def measure(self, model: MatchingModel, pairs: int | None = None) -> dict[str, float]:
         """Means over the pairs, or over the first so many.
 
         Returns:
@@ -74,9 +74,9 @@ class MatchingValidator:
         return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
     @staticmethod
-    def score(figures: Mapping[str, float], config: TrainConfig) -> float:
+    def score(values: Mapping[str, float], config: TrainConfig) -> float:
         """`matched` + the root mean square error that `psnr` stands for: lower is better."""
-        return figures["matched"] + math.pow(10, -figures["psnr"] / 20)
+        return values["matched"] + math.pow(10, -values["psnr"] / 20)
 
     def _measure(self, decoder: Decoder, pair: _Pair) -> dict[str, float]:
         scale = decoder.scale

@@ -7,8 +7,8 @@ with a verdict. Nothing here touches a network: the trainer carries actions out,
 add up to. All state is plain numbers (`findings.py`), so that a resumed run decides as an unbroken one.
 
 Bad observations add to the evidence of a rule, good ones take away from it. A finding begins where the evidence reaches
-`Rule.looks` and ends where it is 0, so that one noisy observation does neither. The threshold is doubled during a
-rule's first `MonitorConfig.warmup` observations, when signals are noisy.
+`Rule.min_evidence` and ends where it is 0, so that one noisy observation does neither. The threshold is doubled during
+a rule's first `MonitorConfig.warmup` observations, when signals are noisy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LEARNING_RATE_FACTOR = 0.5
 _WINDOW = 50  # values of a signal whose median is its usual size
 _ENOUGH = 3  # of them, before there is one
 _PEAK_SHARE = 0.1  # of the largest median so far: below it nothing counts as usual, or a revival would be a divergence
-_KEPT = 200  # newest ended findings, and newest decisions, that are remembered
+_REMEMBERED = 200  # newest ended findings, and newest decisions, that are remembered
 
 
 class MonitorConfig(Config):
@@ -95,7 +95,7 @@ class Monitor:
 
     def begin_phase(self) -> None:
         """Start a phase: sizes no longer compare with earlier ones, and the warm-up of every rule begins again."""
-        young = {name: p.model_copy(update={"looked": 0}) for name, p in self.state.progress.items()}
+        young = {name: p.model_copy(update={"observations": 0}) for name, p in self.state.progress.items()}
         changes = {"progress": young, "recent": {}, "peaks": {}, "diversity": None, "falls": 0}
         self.state = self.state.model_copy(update=changes)
 
@@ -111,18 +111,20 @@ class Monitor:
             finding = open_.get(rule.name)
             if verdict == 1:
                 bad.add(rule.name)
-            if finding is None and now.evidence >= self._needed(rule, now.looked):
+            if finding is None and now.evidence >= self._needed(rule, now.observations):
                 first = step if now.first is None else now.first
-                open_[rule.name] = Finding(rule=rule.name, since=first, seen=step, last=step, told=rule.numbers(values))
+                open_[rule.name] = Finding(
+                    rule=rule.name, since=first, detected=step, last=step, signals=rule.numbers(values)
+                )
             elif finding is not None and verdict == 1:
-                open_[rule.name] = finding.model_copy(update={"last": step, "told": rule.numbers(values)})
+                open_[rule.name] = finding.model_copy(update={"last": step, "signals": rule.numbers(values)})
             elif finding is not None and now.evidence == 0:
                 ended.append(open_.pop(rule.name).model_copy(update={"ended": step}))
         changes = {
             "step": step,
             "progress": progress,
             "open": tuple(open_[name] for name in BY_NAME if name in open_),
-            "ended": tuple(ended[-_KEPT:]),
+            "ended": tuple(ended[-_REMEMBERED:]),
         }
         self.state = self.state.model_copy(update=changes)
         self._bad = frozenset(bad)
@@ -138,7 +140,7 @@ class Monitor:
             if not (rungs := ladder(rule, self.config)):
                 continue
             # After an answer, good observations take evidence away; a bad one among them is no reason to act again yet.
-            enough = rule.name in self._bad and now.evidence >= self._needed(rule, now.looked)
+            enough = rule.name in self._bad and now.evidence >= self._needed(rule, now.observations)
             if self.state.verdict or not enough or self._waits(rule, now):
                 return None
             if now.attempts >= len(rungs):
@@ -170,21 +172,21 @@ class Monitor:
         self.state = state.model_copy(update={"progress": progress})
         if not actions:  # to go back was all, and there is nowhere to go back to
             return None
-        seen = f"{rule.sees} So it has been since step {finding.since}" + (
-            f" ({finding.told})." if finding.told else "."
+        summary = f"{rule.sees} So it has been since step {finding.since}" + (
+            f" ({finding.signals})." if finding.signals else "."
         )
         if "stop" in actions:
             reason = (
-                f"Stopped at step {state.step}: {rule.title.lower()}. {seen} {attempt - 1} "
+                f"Stopped at step {state.step}: {rule.title.lower()}. {summary} {attempt - 1} "
                 f"repair{'s have' if attempt != 2 else ' has'} not healed it. To try: {'; '.join(rule.tries)}."
             )
         else:
-            reason = f"{seen} So {' and '.join(ACTION_SAYS[action] for action in actions)} (attempt {attempt})."
+            reason = f"{summary} So {' and '.join(ACTION_SAYS[action] for action in actions)} (attempt {attempt})."
         decision = Decision(
             step=state.step, rule=rule.name, actions=actions, attempt=attempt, healthy_step=healthy, reason=reason
         )
         changes = {
-            "decisions": (*state.decisions, decision)[-_KEPT:],
+            "decisions": (*state.decisions, decision)[-_REMEMBERED:],
             "effects": _with_effects(state.effects, actions),
             "verdict": reason if "stop" in actions else "",
         }
@@ -198,12 +200,12 @@ class Monitor:
         return None if None in good else min((step for step in good if step is not None), default=None)
 
     def _after(self, rule: Rule, now: RuleProgress, step: int, verdict: int) -> RuleProgress:
-        looked = now.looked + 1
-        evidence = min(max(now.evidence + verdict, 0), self._needed(rule, looked))
+        observations = now.observations + 1
+        evidence = min(max(now.evidence + verdict, 0), self._needed(rule, observations))
         quiet = now.quiet + 1 if verdict == -1 else 0
         forgotten = quiet >= self.config.forget
         return RuleProgress(
-            looked=looked,
+            observations=observations,
             evidence=evidence,
             first=step if verdict == 1 and not now.evidence else now.first if evidence else None,
             good=step if not evidence else now.good,
@@ -213,8 +215,8 @@ class Monitor:
             quiet=quiet,
         )
 
-    def _needed(self, rule: Rule, looked: int) -> int:
-        return rule.looks * (2 if rule.lenient and looked <= self.config.warmup else 1)
+    def _needed(self, rule: Rule, observations: int) -> int:
+        return rule.min_evidence * (2 if rule.lenient and observations <= self.config.warmup else 1)
 
     def _values(self, signals: Mapping[str, float]) -> dict[str, float]:
         """The finite signals and those derived from them and their past; the past is updated."""

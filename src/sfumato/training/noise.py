@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from sfumato.data.batches import PaintingSource
 from sfumato.data.folders import FolderReport
-from sfumato.losses.config import Game, LossWeights
-from sfumato.losses.game import discriminator_loss, generator_loss
-from sfumato.losses.objective import total_loss
+from sfumato.losses.adversarial_terms import discriminator_loss, generator_loss
+from sfumato.losses.config import AdversarialConfig, LossWeights
+from sfumato.losses.total_loss import total_loss
 from sfumato.networks.discriminator import READ
 from sfumato.networks.model import NoiseModel, build_noise_discriminator
 from sfumato.training.config import Phase, TrainConfig
-from sfumato.training.kinds import PROBES, Kind, Lap, eye, placed, shown
 from sfumato.training.probes import Painter, Probes
-from sfumato.training.step import GeneratorStep
+from sfumato.training.step import GeneratorOutput
+from sfumato.training.tasks import PROBES, RecordTime, TrainingTask, load_vgg, probe_pictures, to_device
 
 GRID = 8  # rows and columns of samples
 _STEP, _SAMPLES, _PROBES = 0, 1, 2  # what z is drawn for: no step is given that of the samples, or of the probes
@@ -27,15 +27,16 @@ _KEY = 0x2E0  # the start of every key of z
 
 
 @dataclass(frozen=True)
-class Noise:
+class NoiseBatch:
     """What a step is given."""
 
     z: Tensor  # (B, Z), N(0, I)
     paintings: Tensor  # (B, 3, side, side) in [0, 1]
 
 
-class NoiseKind(Kind[NoiseModel, Noise]):
-    """A `NoiseModel` against a discriminator that is told nothing: no photo, no style code, no term but the game's."""
+class NoiseTask(TrainingTask[NoiseModel, NoiseBatch]):
+    """A `NoiseModel` against an unconditional discriminator: no photo, no style code, no term but the adversarial
+    one."""
 
     def __init__(
         self,
@@ -50,58 +51,63 @@ class NoiseKind(Kind[NoiseModel, Noise]):
         discriminator looks with it."""
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"style": style.digest}
-        self.model = placed(self.new_model(), device)
-        self.vgg = eye(vgg_file, device, READ) if config.noise.discriminator == "projected" else None
-        self.discriminator = placed(build_noise_discriminator(config.noise, self.vgg), device)
+        self.model = to_device(self.new_model(), device)
+        self.vgg = load_vgg(vgg_file, device, READ) if config.noise.discriminator == "projected" else None
+        self.discriminator = to_device(build_noise_discriminator(config.noise, self.vgg), device)
         self.source = PaintingSource(style, config.seed, device)
 
     def new_model(self) -> NoiseModel:
         return NoiseModel(self.config.noise)
 
-    def draw(self, step: int, phase: Phase, lap: Lap) -> Noise:
+    def draw(self, step: int, phase: Phase, record_time: RecordTime) -> NoiseBatch:
         paintings = self.source.batch(step, phase.batch, self.config.noise.side, self.rows)
-        drawn = Noise(self.rows.pick(self._z(phase.batch, _STEP, step)), paintings)
-        lap("data")
-        return drawn
+        batch = NoiseBatch(self.rows.pick(self._z(phase.batch, _STEP, step)), paintings)
+        record_time("data")
+        return batch
 
     def _z(self, count: int, *key: int) -> Tensor:
         """(count, Z), N(0, I): the same on every device, whatever was drawn before."""
         rng = np.random.default_rng([_KEY, self.config.seed, *key])
         return torch.from_numpy(rng.standard_normal((count, self.config.noise.z_size), np.float32)).to(self.device)
 
-    def generator_half(
+    def generator_step(
         self,
         model: NoiseModel,
         opponent: nn.Module | None,
-        drawn: Noise,
+        batch: NoiseBatch,
         weights: LossWeights,
-        game: Game,
+        adversarial: AdversarialConfig,
         step: int,
-    ) -> GeneratorStep:
+    ) -> GeneratorOutput:
         assert opponent is not None, "the config sees to it that every phase of this kind is adversarial"
-        fake, key = model(drawn.z), (self.config.seed, step)
-        terms = {"adversarial": generator_loss(game, opponent, fake, drawn.paintings, None, key, self.rows)}
+        fake, key = model(batch.z), (self.config.seed, step)
+        terms = {"adversarial": generator_loss(adversarial, opponent, fake, batch.paintings, None, key, self.rows)}
         loss, report = total_loss(terms, weights)
-        return GeneratorStep(loss, report, fake.detach(), None)
+        return GeneratorOutput(loss, report, fake.detach(), None)
 
-    def discriminator_half(
-        self, discriminator: nn.Module, drawn: Noise, half: GeneratorStep, game: Game, step: int
+    def discriminator_step(
+        self,
+        discriminator: nn.Module,
+        batch: NoiseBatch,
+        output: GeneratorOutput,
+        adversarial: AdversarialConfig,
+        step: int,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         key = self.config.seed, step
-        return discriminator_loss(game, discriminator, drawn.paintings, half.fake, None, key, rows=self.rows)
+        return discriminator_loss(adversarial, discriminator, batch.paintings, output.fake, None, key, rows=self.rows)
 
     def probes(self) -> Probes | None:
-        paintings = shown(self.source.style, self.config.noise.side)
+        paintings = probe_pictures(self.source.style, self.config.noise.side)
         if len(paintings) < 2:
             return None
-        return Probes(self.vgg or eye(self.vgg_file, self.device), paintings=paintings)
+        return Probes(self.vgg or load_vgg(self.vgg_file, self.device), paintings=paintings)
 
     def painter(self, model: NoiseModel) -> Painter:
         z = self._z(PROBES, _PROBES)
         return lambda style: model(z)
 
-    def paintings(self, drawn: Noise) -> Tensor:
-        return drawn.paintings
+    def paintings(self, batch: NoiseBatch) -> Tensor:
+        return batch.paintings
 
     def samples(self, averaged: NoiseModel) -> list[list[Tensor]]:
         """Eight by eight pictures of fixed z."""

@@ -13,15 +13,15 @@ class EMA:
 
     def __init__(self, module: nn.Module, half_life: float) -> None:
         self.half_life = half_life
-        self.seen = 0
+        self.pictures = 0
         self.values = {name: p.detach().clone().float() for name, p in module.named_parameters()}
 
     @torch.no_grad()
     def update(self, module: nn.Module, pictures: int) -> None:
         """Move the average towards the module after `pictures` more were seen."""
-        self.seen += pictures
+        self.pictures += pictures
         # Early on the average spans a tenth of what was seen, or it would hold on to the first noise.
-        decay = 0.5 ** (pictures / min(self.half_life, max(self.seen / 10, 1e-8)))
+        decay = 0.5 ** (pictures / min(self.half_life, max(self.pictures / 10, 1e-8)))
         names, values = zip(*((n, p.detach()) for n, p in module.named_parameters()), strict=True)
         torch._foreach_lerp_([self.values[n] for n in names], list(values), 1 - decay)
 

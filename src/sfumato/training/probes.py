@@ -1,7 +1,7 @@
 """What a generator does with fixed probe pictures, and a discriminator with a batch, as a few cheap numbers.
 
 The numbers are what `monitor.py` judges; their names, meanings and healthy ranges are in `signals.py`. VGG19
-looks, the frozen one of the losses. EfficientNet-Lite0 takes no part: it judges finished models.
+measures, the frozen one of the losses. EfficientNet-Lite0 takes no part: it judges finished models.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from sfumato.quality.artefacts import Artefact, blobs, checkerboard, colour_inve
 Painter: TypeAlias = Callable[[int], Tensor]
 
 LAYER = "relu3_1"
-_SIDE = 64  # pixels, short side at which VGG19 looks: it is most of what a look costs
+_SIDE = 64  # pixels, short side at which VGG19 sees pictures: it is most of what a measurement costs
 _CELLS = 4  # by so many features are averaged before their rank is taken: vectors enough, of things and not of grain
 
 
 class Probes:
-    """Looks at what a generator makes of fixed probes, whatever kind of GAN it is of.
+    """Measures what a generator makes of fixed probes, whatever kind of GAN it is of.
 
     ==========================  ===========================  ============================  =====================
     kind                        `photos`                     `paintings`                   `styles`
@@ -42,7 +42,7 @@ class Probes:
         vgg: whose weights up to `LAYER` are taken; outputs are looked at on its device.
         photos: (P, 3, h, w) in [0, 1], P from 2, better 4 or more.
         paintings: (R, 3, h, w), R from 2: how much real pictures differ, and what defects they show by themselves.
-            All of one size, some 96 to 128 pixels a side: a look then takes a fraction of a second on a CPU.
+            All of one size, some 96 to 128 pixels a side: a measurement then takes a fraction of a second on a CPU.
         styles: K, how many styles the painter can be asked for.
 
     Raises:
@@ -59,19 +59,19 @@ class Probes:
             raise UsageError("probe photos and paintings must be of one size")
         self.device = next(vgg.parameters()).device
         weights = {f"{key}.{part}": t for key, c in vgg.convs.items() for part, t in c.state_dict().items()}
-        self.eye = VGG19(weights, (LAYER,)).to(self.device)  # the given one may look deeper, at twice the price
+        self.vgg = VGG19(weights, (LAYER,)).to(self.device)  # the given one may be deeper, at twice the price
         self.styles = styles
         self.photos, self.paintings = (None if x is None else x.to(self.device).float() for x in (photos, paintings))
         real = self.photos if self.photos is not None else self.paintings
         assert real is not None
         self.real = real  # what outputs should vary as much as
-        self._features = self._seen(real)
+        self._features = self._features_of(real)
         self._diversity = _mean_pair(self._features)
         self._pixels = _mean_pair(real)
         self._spread = self._diversity  # how far styles are apart
         self._far = self._pixels, self._diversity  # how far a painting is from a photo, in pixels and in features
         if self.paintings is not None:
-            painted = self._seen(self.paintings)
+            painted = self._features_of(self.paintings)
             self._spread = _mean_pair(painted)
             if self.photos is not None:
                 self._far = (
@@ -81,7 +81,7 @@ class Probes:
         self._own = _defects(self.paintings) if self.paintings is not None else {}
 
     @torch.no_grad()
-    def look(self, paint: Painter) -> dict[str, float]:
+    def measure(self, paint: Painter) -> dict[str, float]:
         """The signals of a generator as it is now; `broken` alone where an output is not finite.
 
         Raises:
@@ -96,7 +96,7 @@ class Probes:
         if broken:
             return {"broken": broken}
         pictures = [x.clamp(0, 1) for x in pictures]
-        features = list(self._seen(torch.cat(pictures)).chunk(self.styles))
+        features = list(self._features_of(torch.cat(pictures)).chunk(self.styles))
         count = len(pictures[0])
         signals = {
             "broken": 0.0,
@@ -123,7 +123,7 @@ class Probes:
             own = normalise_features(one)
             dependence.append(_correlation(_upper(between), _upper(_distances(own, own))))
             recognition.append(_recognised(_distances(own, places)))
-        pixels, seen = (
+        pixels, feature_change = (
             _mean(float(_paired(one, real).mean()) for one in ours)
             for ours, real in ((pictures, photos), (features, self._features))
         )
@@ -136,16 +136,16 @@ class Probes:
             "dependence": _mean(dependence),
             "recognition": _mean(recognition),
             # A tint changes pixels and hardly features, new paint may do the reverse: either is a change.
-            "change": max(pixels / self._far[0], seen / self._far[1]),
+            "change": max(pixels / self._far[0], feature_change / self._far[1]),
             "colour_inversion": _mean(inverted),
         }
 
-    def _seen(self, x: Tensor) -> Tensor:
+    def _features_of(self, x: Tensor) -> Tensor:
         if min(x.shape[2:]) > _SIDE:
             scale = _SIDE / min(x.shape[2:])
             x = nn.functional.interpolate(x, [round(scale * length) for length in x.shape[2:]], mode="area")
-        seen: Tensor = self.eye(x)[LAYER]
-        return seen
+        features: Tensor = self.vgg(x)[LAYER]
+        return features
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:

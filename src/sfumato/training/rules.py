@@ -72,7 +72,7 @@ class Rule:
         tries: what a person can try against it.
         when: clauses, of which one is enough; all bounds of a clause must hold. A clause is
             skipped where one of its signals is missing, and the rule where all of its clauses are.
-        looks: evidence (bad observations less good ones) at which a finding begins.
+        min_evidence: evidence (bad observations less good ones) at which a finding begins.
         mild: actions that may heal it, in the order in which they are tried.
         grave: whether the run goes back to a checkpoint, and then stops, where the mild actions have failed.
         hides: rules whose findings this one explains.
@@ -85,7 +85,7 @@ class Rule:
     sees: str
     tries: tuple[str, ...]
     when: tuple[tuple[Bound, ...], ...]
-    looks: int = 3
+    min_evidence: int = 3
     mild: tuple[Action, ...] = ()
     grave: bool = False
     hides: tuple[str, ...] = ()
@@ -122,7 +122,7 @@ RULES: tuple[Rule, ...] = (
             "look whether a training picture is damaged or of one single colour",
         ),
         ((_above("not_finite", 0.5, 0.5),), (_above("broken", 0.0, 0.0),)),
-        looks=1,
+        min_evidence=1,
         mild=("skip_batch",) * 3,
         grave=True,
         lenient=False,
@@ -136,7 +136,7 @@ RULES: tuple[Rule, ...] = (
         tuple(
             (_above(f"{name}_rise", 50.0, 20.0),) for name in ("loss", "generator_gradient", "discriminator_gradient")
         ),
-        looks=2,
+        min_evidence=2,
         mild=("lower_learning_rate",),
         grave=True,
         hides=("steps_too_large",),
@@ -145,11 +145,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "steps_too_large",
         "Steps are too large",
-        f"The generator's weights have grown by half and more within {GROWTH_WINDOW} looks: "
+        f"The generator's weights have grown by half and more within {GROWTH_WINDOW} observations: "
         "what was learnt is overwritten.",
         ("lower learning_rate (it may be 10 or 100 times too high)", "lengthen warmup"),
         ((_above("weight_size_growth", 1.5, 1.2),),),
-        looks=2,
+        min_evidence=2,
         lenient=False,
         mild=("lower_learning_rate", "lower_learning_rate"),
         grave=True,
@@ -173,7 +173,7 @@ RULES: tuple[Rule, ...] = (
         "ignores_the_photo",
         "The photo is ignored",
         "What is painted does not depend on the photo.",
-        ("a higher weights.content", "a higher identity", "a lower adversarial weight"),
+        ("a higher weights.content", "a higher identity_samples", "a lower adversarial weight"),
         (
             (_below("diversity", 0.08, 0.12),),
             (_below("recognition", 0.7, 0.8), _below("dependence", 0.5, 0.6)),
@@ -204,7 +204,7 @@ RULES: tuple[Rule, ...] = (
                 _below("discriminator_gradient", 1e-7, 1e-6),
             ),
         ),
-        looks=5,
+        min_evidence=5,
         mild=("lower_learning_rate",),
         grave=True,
     ),
@@ -221,10 +221,10 @@ RULES: tuple[Rule, ...] = (
             (
                 _above("real_accuracy", 0.95, 0.9),
                 _above("fake_accuracy", 0.95, 0.9),
-                _below("adversarial_gradient_left", 0.25, 1.0),  # of two looks one may be ten times the other
+                _below("adversarial_gradient_left", 0.25, 1.0),  # of two observations one may be ten times the other
             ),
         ),
-        looks=10,
+        min_evidence=10,
         mild=("raise_gamma", "raise_augmentation"),
         grave=True,
         hides=("overfitting",),
@@ -239,14 +239,18 @@ RULES: tuple[Rule, ...] = (
             "a shorter training",
         ),
         ((_above("sign_balance", 0.8, 0.7),),),
-        looks=8,
+        min_evidence=8,
         mild=("raise_augmentation", "raise_augmentation", "raise_augmentation", "raise_gamma"),
     ),
     Rule(
         "colour_inversion",
         "Inverted colours",
         "Light and dark are swapped against the photo.",
-        ("a higher identity", "a higher weights.content", "another seed: early in training it may heal by itself"),
+        (
+            "a higher identity_samples",
+            "a higher weights.content",
+            "another seed: early in training it may heal by itself",
+        ),
         ((_above("colour_inversion", 2.0, 1.5),),),
         mild=("lower_learning_rate",),
     ),
@@ -254,7 +258,7 @@ RULES: tuple[Rule, ...] = (
         "identity_output",
         "Nothing changes",
         "Outputs are the photos again: nothing is painted.",
-        ("higher style weights", "a lower weights.content", "a lower identity", "more steps"),
+        ("higher style weights", "a lower weights.content", "a lower identity_samples", "more steps"),
         ((_below("change", 0.06, 0.09),),),
         hides=("one_style",),
     ),
@@ -285,10 +289,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "diversity_falls",
         "Diversity is falling",
-        f"Outputs have grown more alike at {_FALLS} looks in a row.",
+        f"Outputs have grown more alike at {_FALLS} observations in a row.",
         ("wait, and look at the samples", "a lower adversarial weight"),
         ((_above("diversity_falls", _FALLS - 0.5, 0.5), _below("diversity", 0.45, 0.5)),),
-        looks=1,
+        min_evidence=1,
     ),
 )
 BY_NAME = {rule.name: rule for rule in RULES}

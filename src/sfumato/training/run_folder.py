@@ -20,7 +20,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # some disks of clus
 
 
 @contextmanager
-def alone(out: Path) -> Iterator[None]:
+def hold_run_lock(out: Path) -> Iterator[None]:
     """Hold a run's lock.
 
     Raises:
@@ -49,8 +49,8 @@ def room_to_write(out: Path) -> Iterator[None]:
     except OSError as problem:
         if problem.errno not in _NO_ROOM:
             raise
-        said = f"cannot write into {out}: {problem.strerror}; make room, and go on with --resume"
-        raise OutputError(said) from problem
+        message = f"cannot write into {out}: {problem.strerror}; make room, and go on with --resume"
+        raise OutputError(message) from problem
 
 
 def begin(out: Path, config: TrainConfig, newest: list[Path]) -> None:
@@ -76,7 +76,7 @@ def check_out(out: Path, resume: bool) -> None:
         UsageError: a training writes into it; a run is there and `resume` is not given; or it is, and there is no run.
     """
     if (out / LOCK).is_file() and os.environ.get("RANK", "0") == "0":  # of several processes the first holds the lock
-        with suppress(OutputError), alone(out):  # a run that is only read is not written
+        with suppress(OutputError), hold_run_lock(out):  # a run that is only read is not written
             pass
     if resume and not (out / "config.json").is_file():
         raise UsageError(f"{out} holds no run to go on with; check the name, or leave --resume out to begin one")

@@ -32,8 +32,8 @@ class RunLog:
         extra = {"step": step, "pictures_per_second": round(pictures_per_second, 2), "time": time_shares}
         self._write(json.dumps({**extra, **{k: round(v, 5) for k, v in report.items()}}))
 
-    def validation(self, step: int, figures: Mapping[str, float]) -> None:
-        line = {name: round(value, 5) for name, value in figures.items()}
+    def validation(self, step: int, values: Mapping[str, float]) -> None:
+        line = {name: round(value, 5) for name, value in values.items()}
         self._write(json.dumps({"step": step, "validation": line}))
 
     def observation(self, step: int, signals: Mapping[str, float]) -> None:

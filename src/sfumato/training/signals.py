@@ -145,7 +145,7 @@ SIGNALS: dict[str, Signal] = {
     ),
     "loss": Signal(
         "Generator's loss",
-        "The sum that the generator descends. Its level says little in a game of two; a jump of 50 times is a "
+        "The sum that the generator descends. Its level says little in adversarial training; a jump of 50 times is a "
         "divergence.",
         None,
         None,
@@ -198,7 +198,7 @@ _DERIVED = {
     "not_finite": "numbers that are none",
     "accuracy": "Discriminator right on both, mean",
     "variety": "Change of outputs, whatever is changed",
-    "diversity_falls": "looks in a row at which diversity fell",
+    "diversity_falls": "observations in a row at which diversity fell",
 }
 
 

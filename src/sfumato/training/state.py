@@ -25,12 +25,12 @@ from sfumato.training.findings import MonitorState
 from sfumato.training.optim import EMA
 from sfumato.training.validation import Best, Record
 
-KEEP = 2  # checkpoints, besides the best
+CHECKPOINTS_KEPT = 2  # checkpoints, besides the best
 BEST = "best.json"  # in a run: step, score and figures of its best checkpoint
 
 
 class Memory(Protocol):
-    """What a kind remembers besides its networks (`Kind.tensors`)."""
+    """What a kind remembers besides its networks (`TrainingTask.tensors`)."""
 
     def tensors(self) -> dict[str, Tensor]: ...
 
@@ -103,17 +103,19 @@ class TrainingState:
             try:
                 save_file(tensors, temporary / "state.safetensors")
             except SafetensorError as error:
-                said = str(error).removeprefix("Error while serializing: ")
-                raise OutputError(f"cannot write the checkpoint {directory}: {said}; make room, and resume") from error
-            numbers = {"step": self.step, "ema_seen": self.ema.seen, "about": about}
+                message = str(error).removeprefix("Error while serializing: ")
+                raise OutputError(
+                    f"cannot write the checkpoint {directory}: {message}; make room, and resume"
+                ) from error
+            numbers = {"step": self.step, "ema_pictures": self.ema.pictures, "about": about}
             numbers["validation"] = self.record.model_dump()
             numbers["monitor"] = self.monitor.model_dump(mode="json")
             (temporary / "state.json").write_text(json.dumps(numbers))
         self.mark_best(run)
         best = best_checkpoint(run)
-        kept = {newest_until(run, healthy), None if best is None else checkpoint(run, best.step)}
-        for old in checkpoints(run)[:-KEEP]:
-            if old not in kept:  # at once: no half of one is taken for a checkpoint
+        protected = {newest_until(run, healthy), None if best is None else checkpoint(run, best.step)}
+        for old in checkpoints(run)[:-CHECKPOINTS_KEPT]:
+            if old not in protected:  # at once: no half of one is taken for a checkpoint
                 shutil.rmtree(old.rename(old.with_name(f".{old.name}")))
         return directory
 
@@ -134,7 +136,7 @@ class TrainingState:
             # Runs from before there was the one or the other have none.
             record = Record.parse(numbers.get("validation", {}))
             monitor = MonitorState.parse(numbers.get("monitor", {}))
-            step, seen, about = int(numbers["step"]), int(numbers["ema_seen"]), dict[str, str](numbers["about"])
+            step, pictures, about = int(numbers["step"]), int(numbers["ema_pictures"]), dict[str, str](numbers["about"])
         except (
             OSError,
             SafetensorError,
@@ -165,7 +167,7 @@ class TrainingState:
                 index, entry = key.split(".")
                 state.setdefault(int(index), {})[entry] = tensor
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.step, self.ema.seen = step, seen
+        self.step, self.ema.pictures = step, pictures
         self.record, self.monitor = record, monitor
         return about
 

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from sfumato.data.batches import Batch, sample_boxes
-from sfumato.losses.config import Game, LossWeights
+from sfumato.losses.adversarial_terms import Key, discriminator_loss, generator_loss
+from sfumato.losses.config import AdversarialConfig, LossWeights
 from sfumato.losses.contrastive import style_contrast
-from sfumato.losses.game import Key, discriminator_loss, generator_loss
-from sfumato.losses.objective import total_loss
 from sfumato.losses.perceptual import (
     CONTENT_LAYER,
     StyleTarget,
@@ -28,19 +27,20 @@ from sfumato.losses.perceptual import (
     style_target,
     total_variation_loss,
 )
+from sfumato.losses.total_loss import total_loss
 from sfumato.networks.generator import GATES
 from sfumato.networks.model import StyleTransferModel
 from sfumato.networks.perceptual import VGG19
 
 
 @dataclass(frozen=True)
-class GeneratorStep:
+class GeneratorOutput:
     """What the generator's half hands on: the loss to descend, the report, and what the discriminator needs."""
 
     loss: Tensor
     report: dict[str, Tensor]
     fake: Tensor  # (B, 3, S, S), detached
-    code: Tensor | None  # (B, D), detached: what the discriminator is told; None where it is unconditional
+    code: Tensor | None  # (B, D), detached: the discriminator's condition; None where it is unconditional
     back: Tensor | None = None  # (B, 3, S, S), detached: what a cycle makes of the paintings; None where there is none
 
 
@@ -53,16 +53,16 @@ def generator_step(
     content: Tensor,
     style: StyleTarget,
     weights: LossWeights,
-    identity: int,
-    game: Game,
+    identity_samples: int,
+    adversarial: AdversarialConfig,
     key: Key,
     conditional: bool = True,
-) -> GeneratorStep:
+) -> GeneratorOutput:
     """All terms of the generator's objective; adversarial only with a discriminator."""
     generator, encode = model.generator, model.style_encoder
     code = encode.code(descriptions)
-    affines, painted_thumbnail = generator.measure_and_paint(batch.thumbnail, code)
-    fake = generator(batch.crop, affines)
+    norm_params, painted_thumbnail = generator.measure_and_paint(batch.thumbnail, code)
+    fake = generator(batch.crop, norm_params)
     rows = batch.rows
     features = vgg(alternate_views(fake, rows))
     output = style_target(features)
@@ -72,7 +72,7 @@ def generator_step(
         "gram": gram_loss(output, style),
         "total_variation": total_variation_loss(fake),
         "range": range_loss(fake),
-        "leak": affines[:, GATES].square().mean(),
+        "leak": norm_params[:, GATES].square().mean(),
     }
     # These have no cached targets, and cost nothing while they have no weight.
     if weights.content_raw:
@@ -83,12 +83,12 @@ def generator_step(
         terms["laplacian"] = laplacian_loss(fake, batch.crop)
     if weights.sliced:
         with torch.no_grad():
-            marks = vgg(alternate_views(batch.patch, rows))
-        terms["sliced"] = sliced_loss(features, marks, *key)
+            painting_features = vgg(alternate_views(batch.patch, rows))
+        terms["sliced"] = sliced_loss(features, painting_features, *key)
     if weights.style_contrast:
         terms["style_contrast"] = style_contrast(encode(fake), code, others=rows.others(code))
-    if identity:  # strength 0: a picture under its own code
-        whole = [min(count, batch.count) for count in ((identity + 1) // 2, identity // 2)]
+    if identity_samples:  # strength 0: a picture under its own code
+        whole = [min(count, batch.count) for count in ((identity_samples + 1) // 2, identity_samples // 2)]
         photos, paintings = (rows.first(count) for count in whole)
         terms["identity"] = fake.new_zeros(())
         if photos or paintings:
@@ -97,30 +97,31 @@ def generator_step(
             own = [generator.measure(t, encode(t)) for t in thumbnails if len(t)]
             share = len(crops) * rows.of / sum(whole)
             terms["identity"] = share * identity_loss(generator(crops, torch.cat(own)), crops)
-    if batch.large_count:
-        terms["consistency"] = consistency(generator, batch, affines, painted_thumbnail)
-    told = code.detach() if conditional else None
+    if batch.zoom_count:
+        terms["consistency"] = consistency(generator, batch, norm_params, painted_thumbnail)
+    condition = code.detach() if conditional else None
     if discriminator is not None:
-        terms["adversarial"] = generator_loss(game, discriminator, fake, batch.patch, told, key, rows)
+        terms["adversarial"] = generator_loss(adversarial, discriminator, fake, batch.patch, condition, key, rows)
     loss, report = total_loss(terms, weights)
-    return GeneratorStep(loss, report, fake.detach(), told)
+    return GeneratorOutput(loss, report, fake.detach(), condition)
 
 
-def consistency(generator: nn.Module, batch: Batch, affines: Tensor, painted: Tensor) -> Tensor:
+def consistency(generator: nn.Module, batch: Batch, norm_params: Tensor, painted: Tensor) -> Tensor:
     """The batch's large crops against their regions of the painted thumbnails (B, 3, T, T), a scalar; some of the whole
     batch must be large."""
 
     def loss(here: int) -> Tensor:
-        return consistency_loss(generator(batch.large, affines[:here]), sample_boxes(painted[:here], batch.boxes))
+        return consistency_loss(generator(batch.zoomed, norm_params[:here]), sample_boxes(painted[:here], batch.boxes))
 
-    return batch.rows.part(batch.large_count, loss, painted)
+    return batch.rows.part(batch.zoom_count, loss, painted)
 
 
 def discriminator_step(
-    discriminator: nn.Module, batch: Batch, half: GeneratorStep, game: Game, key: Key
+    discriminator: nn.Module, batch: Batch, output: GeneratorOutput, adversarial: AdversarialConfig, key: Key
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The discriminator's loss on painting, output, and painting under another's code; see `Game.discriminator`."""
+    """The discriminator's loss on painting, output, and painting under another's code; see
+    `AdversarialConfig.discriminator`."""
     wrong = None
-    if half.code is not None and batch.wrong:
-        wrong = batch.rows.gather(half.code)[batch.wrong]
-    return discriminator_loss(game, discriminator, batch.patch, half.fake, half.code, key, wrong, batch.rows)
+    if output.code is not None and batch.wrong:
+        wrong = batch.rows.gather(output.code)[batch.wrong]
+    return discriminator_loss(adversarial, discriminator, batch.patch, output.fake, output.code, key, wrong, batch.rows)

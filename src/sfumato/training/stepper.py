@@ -1,6 +1,6 @@
 """Training steps: one update of the generator and, in adversarial phases, one of the discriminator.
 
-The losses are in `step.py` and asked of the run's `Kind`; here are gradients, clipping and the optimisers.
+The losses are in `step.py` and asked of the run's `TrainingTask`; here are gradients, clipping and the optimisers.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from sfumato.losses.config import Game
+from sfumato.losses.config import AdversarialConfig
 from sfumato.parallel import average_gradients
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.findings import Effects
-from sfumato.training.kinds import Kind
 from sfumato.training.optim import learning_rate
 from sfumato.training.probes import gradient_norm, weight_size
 from sfumato.training.signals import SIGNALS
 from sfumato.training.state import TrainingState
-from sfumato.training.step import GeneratorStep
-from sfumato.training.throughput import Ticks
+from sfumato.training.step import GeneratorOutput
+from sfumato.training.tasks import TrainingTask
+from sfumato.training.throughput import StepTimer
 from sfumato.training.validation import loss_weights
 
 Report = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class _Batch:
+class _StepContext:
     """One step's batch, and what both updates need to know of the step."""
 
     step: int
-    drawn: Any  # what the kind drew
-    game: Game
+    batch: Any  # what the kind drew
+    adversarial: AdversarialConfig
     opponent: nn.Module | None  # the discriminator, where the phase is adversarial
     apply: bool  # whether the optimisers step
     logged: bool
@@ -46,19 +46,19 @@ class Stepper:
 
     Args:
         optimizers: of the generator and of the discriminator.
-        ticks: told where the time goes.
+        timer: told where the time goes.
     """
 
     def __init__(
         self,
         config: TrainConfig,
         state: TrainingState,
-        kind: Kind[Any, Any],
+        task: TrainingTask[Any, Any],
         accelerator: Accelerator,
         optimizers: Sequence[Any],
-        ticks: Ticks,
+        timer: StepTimer,
     ) -> None:
-        self.config, self.state, self.kind, self.accelerator, self.ticks = config, state, kind, accelerator, ticks
+        self.config, self.state, self.task, self.accelerator, self.timer = config, state, task, accelerator, timer
         self.optimizers = tuple(optimizers)
 
     def step(self, effects: Effects) -> tuple[Report, Report]:
@@ -87,98 +87,104 @@ class Stepper:
 
         An update whose gradient is not finite leaves the weights as they are.
         """
-        self.ticks.lap("other")
-        drawn = self.kind.draw(step, phase, self.ticks.lap)
+        self.timer.record("other")
+        batch = self.task.draw(step, phase, self.timer.record)
         adversarial = phase.adversarial and loss_weights(self.state.record, self.config).adversarial
         opponent = self.state.discriminator if adversarial else None
-        batch = _Batch(step, drawn, self.game(phase, effects), opponent, apply, logged)
-        half, report, signals = self._update_generator(batch)
-        self.ticks.lap("generator")
+        context = _StepContext(step, batch, self.adversarial_config(phase, effects), opponent, apply, logged)
+        output, report, signals = self._update_generator(context)
+        self.timer.record("generator")
         if not report["gradient"].isfinite():  # the discriminator is not shown what came of it
             return report, signals
         self.state.discriminator.requires_grad_(True)
         finite = True
         if opponent is not None:
-            d_report, d_signals, finite = self._update_discriminator(opponent, batch, half)
+            d_report, d_signals, finite = self._update_discriminator(opponent, context, output)
             report |= d_report
             signals |= d_signals
-            self.ticks.lap("discriminator")
+            self.timer.record("discriminator")
         return report, signals if logged or not finite else {}
 
-    def _update_generator(self, batch: _Batch) -> tuple[GeneratorStep, Report, Report]:
+    def _update_generator(self, context: _StepContext) -> tuple[GeneratorOutput, Report, Report]:
         model, (optimizer, _) = self.state.model, self.optimizers
         weights = loss_weights(self.state.record, self.config)
         self.state.discriminator.requires_grad_(False)  # its logits are needed here, not its gradients
         with self.accelerator.autocast():
-            half = self.kind.generator_half(model, batch.opponent, batch.drawn, weights, batch.game, batch.step)
-        self.accelerator.backward(half.loss)
+            output = self.task.generator_step(
+                model, context.opponent, context.batch, weights, context.adversarial, context.step
+            )
+        self.accelerator.backward(output.loss)
         self._average_gradients(model, "generator")
         norm = self.accelerator.clip_grad_norm_(model.parameters(), self.config.clip)
         finite = bool(norm.isfinite())
-        if batch.apply and finite:
+        if context.apply and finite:
             optimizer.step()
         optimizer.zero_grad()
-        report = {**half.report, "gradient": norm.detach()}
-        signals = {"loss": half.loss.detach(), "generator_gradient": norm.detach()}
-        if batch.logged:
+        report = {**output.report, "gradient": norm.detach()}
+        signals = {"loss": output.loss.detach(), "generator_gradient": norm.detach()}
+        if context.logged:
             signals["weight_size"] = weight_size(p for p in model.parameters() if p.requires_grad)
-            if batch.opponent is not None and finite:
-                signals["adversarial_gradient"] = self._adversarial_gradient(batch.opponent, batch, half)
-        return half, report, signals
+            if context.opponent is not None and finite:
+                signals["adversarial_gradient"] = self._adversarial_gradient(context.opponent, context, output)
+        return output, report, signals
 
     def _update_discriminator(
-        self, discriminator: nn.Module, batch: _Batch, half: GeneratorStep
+        self, discriminator: nn.Module, context: _StepContext, output: GeneratorOutput
     ) -> tuple[Report, Report, bool]:
         """Its report, its signals, and whether its gradient is finite."""
         _, optimizer = self.optimizers
         with self.accelerator.autocast():
-            loss, report = self.kind.discriminator_half(discriminator, batch.drawn, half, batch.game, batch.step)
+            loss, report = self.task.discriminator_step(
+                discriminator, context.batch, output, context.adversarial, context.step
+            )
         self.accelerator.backward(loss)
         self._average_gradients(discriminator, "discriminator")
         norm = gradient_norm(discriminator.parameters())
         finite = bool(norm.isfinite())
-        if batch.apply and finite:
+        if context.apply and finite:
             optimizer.step()
         optimizer.zero_grad()
         signals = {"discriminator_loss": loss.detach(), "discriminator_gradient": norm}
         signals |= {name: value for name, value in report.items() if name in SIGNALS}
         return report, signals, finite
 
-    def _adversarial_gradient(self, opponent: nn.Module, batch: _Batch, half: GeneratorStep) -> Tensor:
+    def _adversarial_gradient(self, opponent: nn.Module, context: _StepContext, output: GeneratorOutput) -> Tensor:
         """Norm of the adversarial loss's gradient at the outputs; the state of training is left as it is."""
         opponent.eval()  # spectral norm's vectors move with every forward pass in training
         with torch.enable_grad():
-            fake = half.fake.detach().requires_grad_()
-            loss = self.kind.told(opponent, batch.drawn, replace(half, fake=fake), batch.game, batch.step)
+            fake = output.fake.detach().requires_grad_()
+            loss = self.task.adversarial_loss(
+                opponent, context.batch, replace(output, fake=fake), context.adversarial, context.step
+            )
             (gradient,) = torch.autograd.grad(loss, fake)
         opponent.train()
         norm: Tensor = gradient.float().norm()
         return norm
 
-    def game(self, phase: Phase, effects: Effects) -> Game:
+    def adversarial_config(self, phase: Phase, effects: Effects) -> AdversarialConfig:
         """The config's adversarial settings, with what the monitor has done to them."""
-        game = self.config.game
+        adversarial = self.config.adversarial
         changes: dict[str, object] = {}
         if effects.augmentation:
-            p = min(1.0, game.augment.p + effects.augmentation)
-            changes["augment"] = game.augment.model_copy(update={"p": p})
+            p = min(1.0, adversarial.augment.p + effects.augmentation)
+            changes["augment"] = adversarial.augment.model_copy(update={"p": p})
         if effects.gamma != 1:
             # Where there was none, it begins at half of what StyleGAN2's recipes take (Karras et al. 2020): the first
             # time that it is raised doubles that.
-            first = 0.0 if game.r1 or game.r2 else 0.0001 * phase.crop**2 / phase.batch
-            changes |= {"r1": (game.r1 or first) * effects.gamma, "r2": game.r2 * effects.gamma}
-        return game.model_copy(update=changes)
+            first = 0.0 if adversarial.r1 or adversarial.r2 else 0.0001 * phase.crop**2 / phase.batch
+            changes |= {"r1": (adversarial.r1 or first) * effects.gamma, "r2": adversarial.r2 * effects.gamma}
+        return adversarial.model_copy(update=changes)
 
     def wait(self) -> None:
         """Wait until the device has done what it was given."""
         if self.accelerator.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def _average_gradients(self, network: nn.Module, lap: str) -> None:
+    def _average_gradients(self, network: nn.Module, part: str) -> None:
         """Average a network's gradients over processes."""
         if self.accelerator.num_processes > 1:
             self.wait()
-            self.ticks.lap(lap)
+            self.timer.record(part)
             average_gradients(network.parameters())
             self.wait()
-            self.ticks.lap("sharing")
+            self.timer.record("sharing")

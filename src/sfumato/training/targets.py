@@ -50,12 +50,12 @@ class Targets:
     @torch.no_grad()
     def content(self, batch: Batch, remember: bool) -> Tensor:
         """Instance-normalised features of the batch's crops under `alternate_views`, (B, C, h, w) float32."""
-        seen = alternate_views(batch.crop, batch.rows)
+        views = alternate_views(batch.crop, batch.rows)
         if not remember:
-            return normalise_features(self.vgg(seen)[CONTENT_LAYER])
+            return normalise_features(self.vgg(views)[CONTENT_LAYER])
         at = batch.rows.own(batch.count)
         keys = [(*key, in_luma(row)) for row, key in zip(at, batch.content_keys, strict=True)]
-        for key, crop in zip(keys, seen, strict=True):
+        for key, crop in zip(keys, views, strict=True):
             if key not in self._content:
                 self._content[key] = normalise_features(self.vgg(crop[None])[CONTENT_LAYER])[0].half()
         return torch.stack([self._content[key] for key in keys]).float()

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 ADVICE = {
     "generator": "The networks are what takes the time: a GPU, a smaller crop or a narrower model would help",
     "discriminator": "The discriminator takes the most: fewer of its scales or channels, or a larger "
-    "game.penalty_every, would help",
-    "data": "Cutting and fitting pictures takes much: a smaller `hold`, or content_variants above 0, would help",
-    "targets": "Features of pictures met for the first time take much: content_variants above 0 keeps them",
+    "adversarial.penalty_every, would help",
+    "data": "Cutting and fitting pictures takes much: a smaller `short_side`, or crops_per_photo above 0, would help",
+    "targets": "Features of pictures met for the first time take much: crops_per_photo above 0 keeps them",
     "matching": "Comparing the features of photos and paintings takes much: a smaller crop would help",
     "sharing": "Waiting for the other processes takes much: fewer processes, a larger batch or a faster network "
     "between machines would help",
-    "monitor": "The monitor takes much: --set look_every to more steps",
+    "monitor": "The monitor takes much: --set probe_every to more steps",
     "validation": "Validation takes much: --set validate_every to more steps, or validation_pairs to fewer",
     "other": "Logs, samples and checkpoints take much: --set sample_every and checkpoint_every to more steps",
 }
@@ -27,14 +27,14 @@ _NETWORKS = ("generator", "discriminator")
 
 
 @dataclass
-class Ticks:
+class StepTimer:
     """Seconds spent by name: since the last report, and in all."""
 
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     all_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     last: float = field(default_factory=time.perf_counter)
 
-    def lap(self, name: str) -> None:
+    def record(self, name: str) -> None:
         """The time since the last call went into `name`."""
         now = time.perf_counter()
         self.seconds[name] += now - self.last
@@ -69,19 +69,19 @@ class Throughput:
 
     def lines(self) -> list[str]:
         """The report in words."""
-        told = ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items() if share >= 0.005)
+        text = ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items() if share >= 0.005)
         return [
-            f"Throughput: {self.pictures_per_second:.1f} pictures a second. Of the time: {told}.",
+            f"Throughput: {self.pictures_per_second:.1f} pictures a second. Of the time: {text}.",
             f"{ADVICE[self.bottleneck]}.",
         ]
 
 
-def throughput(ticks: Ticks, pictures: int) -> Throughput | None:
+def throughput(timer: StepTimer, pictures: int) -> Throughput | None:
     """Of a run that has seen so many pictures; None where there was no time."""
-    seconds = sum(ticks.all_seconds.values())
+    seconds = sum(timer.all_seconds.values())
     if not pictures or not seconds:
         return None
-    shares = _shares(ticks.all_seconds)
+    shares = _shares(timer.all_seconds)
     return Throughput(pictures / seconds, dict(sorted(shares.items(), key=lambda item: -item[1])))
 
 

@@ -1,6 +1,6 @@
 """Validation: the averaged model paints pictures that training never sees, and what the measures say of them steers.
 
-A judgement (`Validator.judge`) decides three things (`decide`): which checkpoint is the best, whether to stop early,
+A judgement (`Validator.measure`) decides three things (`decide`): which checkpoint is the best, whether to stop early,
 and the weight of content (`controller.py`). VGG19 judges, the frozen one of the losses. EfficientNet-Lite0 takes no
 part: it judges finished models (`sfumato evaluate`), and must not have been trained towards.
 """
@@ -27,7 +27,7 @@ from sfumato.losses.perceptual import CONTENT_LAYER
 from sfumato.networks.model import StyleTransferModel
 from sfumato.networks.perceptual import VGG19
 from sfumato.quality.similarity import FeatureMap, content_distance
-from sfumato.quality.style import StyleStatistics, luma_view, spread, statistics_distance, texture_distance
+from sfumato.quality.style import StyleStatistics, luma_view, mean_distances, statistics_distance, texture_distance
 from sfumato.training.config import TrainConfig
 from sfumato.training.controller import next_weight
 
@@ -37,7 +37,7 @@ class Best(Config):
 
     step: PositiveInt
     score: float
-    figures: dict[str, float]
+    values: dict[str, float]
 
 
 class Record(Config):
@@ -71,11 +71,11 @@ class PairValidator(Protocol):
     key: str
     pairs: list[tuple[int, int]]
 
-    def judge(self, model: Any, pairs: int | None = None) -> dict[str, float]:
+    def measure(self, model: Any, pairs: int | None = None) -> dict[str, float]:
         """Means of figures over the pairs, or over the first so many."""
         ...
 
-    def score(self, figures: Mapping[str, float], config: TrainConfig) -> float:
+    def score(self, values: Mapping[str, float], config: TrainConfig) -> float:
         """One number of the figures: lower is better."""
         ...
 
@@ -84,7 +84,7 @@ def decide(
     record: Record,
     key: str,
     step: int,
-    figures: dict[str, float],
+    values: dict[str, float],
     config: TrainConfig,
     value: float | None = None,
 ) -> Record:
@@ -99,22 +99,22 @@ def decide(
         record: that before.
         key: the `Validator.key` of who judged.
         step: steps done.
-        figures: what `PairValidator.judge` gave.
+        values: what `PairValidator.measure` gave.
         value: their score; None: `score` of them.
     """
     if value is None:
-        value = score(figures, config.content_target, config.content_exchange)
+        value = score(values, config.content_target, config.content_exchange)
     phase = config.phase(step - 1)
     judged_by = f"{key}, target {config.content_target:g}, exchange {config.content_exchange:g}"
     comparable = (record.judged_by, record.adversarial) == (judged_by, phase.adversarial)
     best, to_beat = (record.best, record.to_beat) if comparable else (None, None)
-    this = Best(step=step, score=value, figures=figures)
+    this = Best(step=step, score=value, values=values)
     improved = to_beat is None or this.score < to_beat - config.min_improvement
     weight = None
     if config.content_target:
         weight = next_weight(
             loss_weights(record, config).content,
-            figures["content"],
+            values["content"],
             config.content_target,
             config.weights.content,
             config.controller_gain,
@@ -129,13 +129,13 @@ def decide(
     )
 
 
-def score(figures: Mapping[str, float], content_target: float, exchange: float) -> float:
+def score(values: Mapping[str, float], content_target: float, exchange: float) -> float:
     """style + texture + exchange·max(0, content - content_target): lower is better.
 
     Style and texture are relative distances (1: as far as another painting), content is from 0 to 2. Up to the target
     content costs nothing; beyond it, `exchange` says how much style a unit of it is worth.
     """
-    return figures["style"] + figures["texture"] + exchange * max(0.0, figures["content"] - content_target)
+    return values["style"] + values["texture"] + exchange * max(0.0, values["content"] - content_target)
 
 
 def loss_weights(record: Record, config: TrainConfig) -> LossWeights:
@@ -205,36 +205,36 @@ class Validator:
         self.vgg, self.device = vgg, next(vgg.parameters()).device
         hashes = [[picture.sha256 for picture in report.pictures] for report in (photos, paintings)]
         self.pairs = choose_pairs(hashes[0], hashes[1], count, seed)
-        eye = next(vgg.parameters()).detach().cpu().contiguous().numpy().tobytes()
-        told = "\n".join([str(side), *(f"{hashes[0][i]} {hashes[1][j]}" for i, j in self.pairs)])
-        self.key = hashlib.sha256(told.encode() + eye).hexdigest()[:16]
+        vgg_bytes = next(vgg.parameters()).detach().cpu().contiguous().numpy().tobytes()
+        facts = "\n".join([str(side), *(f"{hashes[0][i]} {hashes[1][j]}" for i, j in self.pairs)])
+        self.key = hashlib.sha256(facts.encode() + vgg_bytes).hexdigest()[:16]
         self._photos: dict[int, _Photo] = {}
         for i in sorted({i for i, _ in self.pairs}):
             square = self._reduced(_middle(photos.pictures[i].pixels), side)
-            self._photos[i] = _Photo(square, self._seen(square)[CONTENT_LAYER][0])
+            self._photos[i] = _Photo(square, self._vgg_features(square)[CONTENT_LAYER][0])
         self._paintings: dict[int, _Painting] = {}
         for j in sorted({j for _, j in self.pairs}):
             pixels = paintings.pictures[j].pixels
             statistics = self._statistics(self._reduced(pixels, side))
             self._paintings[j] = _Painting(self._reduced(pixels, None), statistics)
-        self.scales = spread([painting.statistics for painting in self._paintings.values()])
+        self.scales = mean_distances([painting.statistics for painting in self._paintings.values()])
         self._descriptions: dict[int, Tensor] = {}
 
     @torch.no_grad()
-    def judge(self, model: StyleTransferModel, pairs: int | None = None) -> dict[str, float]:
+    def measure(self, model: StyleTransferModel, pairs: int | None = None) -> dict[str, float]:
         """Means over the pairs, or over the first so many, of `content` (`content_distance` to the photo at relu4_1),
         `style` and `texture` (`statistics_distance` and `texture_distance` to the painting, relative to the spread of
         the paintings). What a broken model paints may have no finite ones."""
         with np.errstate(all="ignore"):
-            rows = [self._judge(model, i, j) for i, j in self.pairs[:pairs]]
+            rows = [self._measure(model, i, j) for i, j in self.pairs[:pairs]]
         return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
     @staticmethod
-    def score(figures: Mapping[str, float], config: TrainConfig) -> float:
+    def score(values: Mapping[str, float], config: TrainConfig) -> float:
         """See `score`."""
-        return score(figures, config.content_target, config.content_exchange)
+        return score(values, config.content_target, config.content_exchange)
 
-    def _judge(self, model: StyleTransferModel, i: int, j: int) -> dict[str, float]:
+    def _measure(self, model: StyleTransferModel, i: int, j: int) -> dict[str, float]:
         photo, painting = self._photos[i], self._paintings[j]
         if j not in self._descriptions:  # nothing learnt is in it: once for all
             self._descriptions[j] = model.style_encoder.describe(painting.picture)
@@ -256,11 +256,11 @@ class Validator:
     def _features(self, x: Tensor) -> tuple[dict[str, FeatureMap], dict[str, FeatureMap]]:
         """Features by layer of a picture (1, 3, H, W) and of its `luma_view`."""
         view = torch.from_numpy(luma_view(x.cpu().numpy())).to(self.device)
-        features = self._seen(torch.cat([x, view]))
+        features = self._vgg_features(torch.cat([x, view]))
         return {layer: f[0] for layer, f in features.items()}, {layer: f[1] for layer, f in features.items()}
 
     @torch.no_grad()
-    def _seen(self, x: Tensor) -> dict[str, np.ndarray]:
+    def _vgg_features(self, x: Tensor) -> dict[str, np.ndarray]:
         return {layer: f.cpu().numpy() for layer, f in self.vgg(x).items()}
 
     def _reduced(self, pixels: np.ndarray, side: int | None) -> Tensor:

@@ -64,18 +64,20 @@ class Watch:
         decision = self.monitor.decide()
         self.history.append((step, values))
         log.observation(step, values)
-        said = [f"{BY_NAME[f.rule].sees} ({f.told})".removesuffix(" ()") for f in findings if f.rule not in known]
+        messages = [
+            f"{BY_NAME[f.rule].sees} ({f.signals})".removesuffix(" ()") for f in findings if f.rule not in known
+        ]
         if decision:
-            said = [decision.reason]
+            messages = [decision.reason]
             log.decision(step, decision)
-        if is_main() and (said or len(values) > len(signals) or is_last):
+        if is_main() and (messages or len(values) > len(signals) or is_last):
             decisions = self.monitor.state.decisions
             write_health(self._out / "health.html", self.history, self.monitor.all_findings, decisions)
         if decision and "stop" in decision.actions:
             raise TrainingError(decision.reason)
         if decision and "roll_back" in decision.actions:
-            said += self._roll_back(decision)
-        return said
+            messages += self._roll_back(decision)
+        return messages
 
     def _roll_back(self, decision: Decision) -> list[str]:
         """Restore the newest healthy checkpoint; a sentence where there is none."""
@@ -83,12 +85,12 @@ class Watch:
         if back is None:
             return [f"There is no checkpoint of step {decision.healthy_step} or before to go back to."]
         self._state.restore(back)
-        self.history = [seen for seen in self.history if seen[0] <= self._state.step]
+        self.history = [observation for observation in self.history if observation[0] <= self._state.step]
         return []
 
     def _probed(self, probes: Probes, paint: Painter) -> dict[str, float]:
         self._state.model.eval()
         with torch.no_grad():
-            seen = probes.look(paint)
+            signals = probes.measure(paint)
         self._state.model.train()
-        return seen
+        return signals

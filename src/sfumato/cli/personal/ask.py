@@ -42,7 +42,7 @@ def ask(
     from sfumato.image import WRITABLE
     from sfumato.inference import Stylizer
     from sfumato.personal.ask import Questions
-    from sfumato.personal.store import load_taste
+    from sfumato.personal.store import load_personal_style
 
     check_range(most, 1, 1000, "--most")
     if out is not None and page:
@@ -53,11 +53,11 @@ def ask(
         raise OutputError(f"{out} is there already; name a file that is not")
     questions = Questions(name, Stylizer(), photo)
     why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
-    taste = load_taste(questions.prefs)
+    personal_style = load_personal_style(questions.record)
     say(f"{why} {_answered(questions)}.")
     from sfumato.personal.preference_model import suggestions
 
-    if questions.prefs.answers or taste is not None:
+    if questions.record.answers or personal_style is not None:
         best = ", ".join(name for name, _, _ in suggestions(questions.model(), 3))
         say(f"Of the built-in styles it would choose {best}.")
 
@@ -65,14 +65,14 @@ def ask(
 def _answered(questions: Questions) -> str:
     """How many questions were, and how many of the answers teach."""
     count = questions.answered
-    said = f"{counted_noun(count, 'question')} answered"
-    neither = sum(not each.teaches for each in questions.prefs.answers[-count:]) if count else 0
+    message = f"{counted_noun(count, 'question')} answered"
+    neither = sum(not each.teaches for each in questions.record.answers[-count:]) if count else 0
     if neither:
-        said += f", {neither} of them with neither"
+        message += f", {neither} of them with neither"
     if count > neither:
         others = "the others" if neither else "it" if count == 1 else "them"
-        said += f", and {questions.prefs.name} has learnt from {others}"
-    return said
+        message += f", and {questions.record.name} has learnt from {others}"
+    return message
 
 
 def _on_page(questions: Questions, most: int) -> str:
@@ -92,7 +92,7 @@ def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
     from sfumato.personal.ask import side_by_side
     from sfumato.personal.store import QUESTION
 
-    target = out or questions.prefs.folder / QUESTION
+    target = out or questions.record.folder / QUESTION
     try:
         while questions.answered < most:
             question = questions.next()

@@ -1,4 +1,4 @@
-"""``sfumato personal`` new, add, learn, remove and delete: what is known of a taste, changed."""
+"""``sfumato personal`` new, add, learn, remove and delete: what is known of a personal style, changed."""
 
 from __future__ import annotations
 
@@ -55,8 +55,10 @@ def new(
         given = len(liked) + len(disliked)
         none = "the picture cannot" if given == 1 else f"none of the {given} pictures can"
         raise InputError(f"{none} be learnt from; {name} was not made")
-    prefs, taste = create(name, found, stylizer, whose, copy)
-    print_result(prefs, taste, [*found.remarks, *odd_remarks(prefs, codes_of(prefs, stylizer), found)], as_json)
+    record, personal_style = create(name, found, stylizer, whose, copy)
+    print_result(
+        record, personal_style, [*found.remarks, *odd_remarks(record, codes_of(record, stylizer), found)], as_json
+    )
 
 
 def add(
@@ -79,12 +81,12 @@ def add(
         raise UsageError("no picture was given; name some, as in --like FOLDER or --dislike PICTURE")
     whose = choose_rights(rights, as_json)
     stylizer = Stylizer()
-    seen, lost = recall(before, stylizer)
+    inspected, lost = recall(before, stylizer)
     with progress_bar("looking at pictures") as tick:
-        found = gather(liked, disliked, stylizer, before, seen, tick)
-    prefs, taste = add_pictures(name, found, stylizer, whose, copy, seen)
-    odd = odd_remarks(prefs, codes_of(prefs, stylizer), found)
-    print_result(prefs, taste, [*lost, *remarks, *found.remarks, *odd], as_json)
+        found = gather(liked, disliked, stylizer, before, inspected, tick)
+    record, personal_style = add_pictures(name, found, stylizer, whose, copy, inspected)
+    odd = odd_remarks(record, codes_of(record, stylizer), found)
+    print_result(record, personal_style, [*lost, *remarks, *found.remarks, *odd], as_json)
 
 
 def learn(name: Name, as_json: Json = False, max_pixels: MaxPixels = None) -> None:
@@ -96,9 +98,9 @@ def learn(name: Name, as_json: Json = False, max_pixels: MaxPixels = None) -> No
     before = load_learnable(name)
     stylizer = Stylizer()
     with progress_bar("looking at pictures") as tick:
-        seen, lost = recall(before, stylizer, tick)
-    prefs, taste = add_pictures(name, Gathered(), stylizer, seen=seen)
-    print_result(prefs, taste, lost, as_json)
+        inspected, lost = recall(before, stylizer, tick)
+    record, personal_style = add_pictures(name, Gathered(), stylizer, inspected=inspected)
+    print_result(record, personal_style, lost, as_json)
 
 
 def remove(
@@ -129,8 +131,8 @@ def remove(
             )
             raise UsageError(f"{text} may be any of {several}; name it by its hash")
         hashes.append(found[0].sha256)
-    prefs, taste = remove_pictures(name, hashes, Stylizer(), answers)
-    print_result(prefs, taste, [], as_json)
+    record, personal_style = remove_pictures(name, hashes, Stylizer(), answers)
+    print_result(record, personal_style, [], as_json)
 
 
 def delete(
@@ -139,10 +141,10 @@ def delete(
     """Remove a style and everything that is known under its name; pictures elsewhere stay where they are."""
     from sfumato.inference.library import has_personal, personal_folder
     from sfumato.personal.service import delete as delete_all
-    from sfumato.personal.store import load_preferences
+    from sfumato.personal.store import load_record
 
     if not has_personal(name):
-        load_preferences(name)  # says what there is
+        load_record(name)  # says what there is
     folder = personal_folder() / name
     count = sum(path.is_file() for path in folder.rglob("*"))
     if not yes:

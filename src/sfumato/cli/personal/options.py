@@ -16,8 +16,8 @@ from sfumato.cli.output import say
 
 if TYPE_CHECKING:
     from sfumato.personal.gathering import Tick
-    from sfumato.personal.look import Remark
-    from sfumato.personal.records import Preferences
+    from sfumato.personal.inspection import Remark
+    from sfumato.personal.records import PersonalRecord
 
 _SEVERAL = ("--like", "--dislike")
 
@@ -26,21 +26,21 @@ class ManyValues(TyperCommand):
     """``--like a.jpg b.jpg`` is ``--like a.jpg --like b.jpg``: shells make the former of ``--like *.jpg``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        told: list[str] = []
+        arguments: list[str] = []
         option, first = "", False
         for place, word in enumerate(args):
             if word == "--":
-                told += args[place:]
+                arguments += args[place:]
                 break
             if word.startswith("-") and word != "-":
                 option, first = (word, True) if word in _SEVERAL else ("", False)
-                told.append(word)
+                arguments.append(word)
             elif option and not first:
-                told += [option, word]
+                arguments += [option, word]
             else:
-                told.append(word)
+                arguments.append(word)
                 first = False
-        return super().parse_args(ctx, told)
+        return super().parse_args(ctx, arguments)
 
 
 class Rights(StrEnum):
@@ -76,19 +76,19 @@ def in_terminal() -> bool:
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
-def load_learnable(name: str) -> Preferences:
-    from sfumato.personal.store import load_preferences
+def load_learnable(name: str) -> PersonalRecord:
+    from sfumato.personal.store import load_record
 
-    prefs = load_preferences(name)
-    prefs.check_learnable()
-    return prefs
+    record = load_record(name)
+    record.check_learnable()
+    return record
 
 
 def find_pictures(like: list[str] | None, dislike: list[str] | None) -> tuple[list[Path], list[Path], list[Remark]]:
-    from sfumato.personal.look import find
+    from sfumato.personal.inspection import find_inputs
 
-    liked, remarks = find(like or [])
-    disliked, others = find(dislike or [])
+    liked, remarks = find_inputs(like or [])
+    disliked, others = find_inputs(dislike or [])
     return liked, disliked, [*remarks, *others]
 
 
@@ -100,18 +100,18 @@ def choose_rights(given: Rights | None, as_json: bool) -> str:
     letters = {right.value[0]: right.value for right in Rights if right is not Rights.unstated}
     question = "Whose are the pictures? own (o), licensed (l), public domain (p), or Enter to leave it unstated"
     while True:
-        said = typer.prompt(question, default="", show_default=False).strip().lower()
-        if not said:
+        message = typer.prompt(question, default="", show_default=False).strip().lower()
+        if not message:
             return Rights.unstated.value
-        if said in (*letters, *letters.values()):
-            return letters[said[0]]
+        if message in (*letters, *letters.values()):
+            return letters[message[0]]
         say("o, l, p or Enter, please")
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Tick]:
-    from sfumato.cli.progress import counted
+    from sfumato.cli.progress import count_bar
 
-    with counted() as bar:
+    with count_bar() as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

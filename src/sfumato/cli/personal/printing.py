@@ -11,8 +11,8 @@ from sfumato.cli.output import say, say_json
 if TYPE_CHECKING:
     from sfumato.inference import Stylizer
     from sfumato.inference.style import PersonalStyle
-    from sfumato.personal.look import Remark
-    from sfumato.personal.records import Preferences
+    from sfumato.personal.inspection import Remark
+    from sfumato.personal.records import PersonalRecord
     from sfumato.style_code import StyleCode
 
 
@@ -20,118 +20,121 @@ def counted_noun(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-def codes_of(prefs: Preferences, stylizer: Stylizer | None = None) -> dict[str, StyleCode]:
+def codes_of(record: PersonalRecord, stylizer: Stylizer | None = None) -> dict[str, StyleCode]:
     """The style codes of a person's pictures, by their hashes."""
     from sfumato.inference import Stylizer
     from sfumato.personal.gathering import recall
 
-    return {digest: one.code for digest, one in recall(prefs, stylizer or Stylizer())[0].items()}
+    return {digest: one.code for digest, one in recall(record, stylizer or Stylizer())[0].items()}
 
 
-def facts_of(prefs: Preferences, taste: PersonalStyle | None, remarks: Sequence[Remark]) -> dict[str, Any]:
+def facts_of(record: PersonalRecord, personal_style: PersonalStyle | None, remarks: Sequence[Remark]) -> dict[str, Any]:
     """What is known under a name, for JSON."""
     from sfumato.personal.learning import suggested_styles
 
-    styles = zip(taste.styles, taste.weights, strict=True) if taste else ()
+    styles = zip(personal_style.styles, personal_style.weights, strict=True) if personal_style else ()
     return {
-        "name": prefs.name,
-        "folder": str(prefs.folder),
-        "imported": prefs.imported,
-        "liked": len(prefs.liked),
-        "disliked": len(prefs.disliked),
-        "answers": sum(answer.teaches for answer in prefs.answers),
+        "name": record.name,
+        "folder": str(record.folder),
+        "imported": record.imported,
+        "liked": len(record.liked),
+        "disliked": len(record.disliked),
+        "answers": sum(answer.teaches for answer in record.answers),
         "styles": [{"name": style.name, "weight": round(weight, 4)} for style, weight in styles],
-        "learnt": prefs.is_learnt(taste),
-        "rights": dict(taste.rights) if taste else {},
-        "model": taste.model if taste else None,
-        "created": taste.created if taste else None,
-        "suggested": suggested_styles(taste) if taste else [],
+        "learnt": record.is_learnt(personal_style),
+        "rights": dict(personal_style.rights) if personal_style else {},
+        "model": personal_style.model if personal_style else None,
+        "created": personal_style.created if personal_style else None,
+        "suggested": suggested_styles(personal_style) if personal_style else [],
         "remarks": [vars(remark) for remark in remarks],
     }
 
 
-def contents(taste: PersonalStyle) -> dict[str, Any]:
+def contents(personal_style: PersonalStyle) -> dict[str, Any]:
     return {
-        "name": taste.name,
-        "model": taste.model,
-        "styles": [style.name for style in taste.styles],
-        "liked": list(taste.liked),
-        "disliked": list(taste.disliked),
-        "answers": taste.answers,
-        "rights": dict(taste.rights),
-        "created": taste.created,
-        "preference": bool(taste.preference),
+        "name": personal_style.name,
+        "model": personal_style.model,
+        "styles": [style.name for style in personal_style.styles],
+        "liked": list(personal_style.liked),
+        "disliked": list(personal_style.disliked),
+        "answers": personal_style.answers,
+        "rights": dict(personal_style.rights),
+        "created": personal_style.created,
+        "preference": bool(personal_style.preference),
     }
 
 
-def describe_file(taste: PersonalStyle) -> None:
+def describe_file(personal_style: PersonalStyle) -> None:
     """Print what is in a file."""
     parts = [
-        f"{counted_noun(len(taste.codes), 'style')} of the model {taste.model}",
-        f"the SHA-256 of {counted_noun(len(taste.liked), 'liked picture')} and {len(taste.disliked)} disliked",
-        *(["a model of preferences"] if taste.preference else []),
+        f"{counted_noun(len(personal_style.codes), 'style')} of the model {personal_style.model}",
+        f"the SHA-256 of {counted_noun(len(personal_style.liked), 'liked picture')} and {len(personal_style.disliked)} "
+        "disliked",
+        *(["a model of preferences"] if personal_style.preference else []),
     ]
-    rights = ", ".join(f"{right}: {count}" for right, count in taste.rights.items()) or "not said"
+    rights = ", ".join(f"{right}: {count}" for right, count in personal_style.rights.items()) or "not said"
     say(f"In it: {'; '.join(parts)}. Rights of the pictures: {rights}.")
     say("Not in it: the pictures, their names, and where they lie.")
 
 
 def print_result(
-    prefs: Preferences, taste: PersonalStyle | None, remarks: Sequence[Remark], as_json: bool = False
+    record: PersonalRecord, personal_style: PersonalStyle | None, remarks: Sequence[Remark], as_json: bool = False
 ) -> None:
     if as_json:
-        say_json(facts_of(prefs, taste, remarks), 2)
+        say_json(facts_of(record, personal_style, remarks), 2)
         return
     print_remarks(remarks)
-    print_summary(prefs, taste)
-    if taste is not None:
-        if len(taste.codes) > 1:
-            print_styles(prefs, taste, codes_of(prefs))
-        print_use(prefs)
-    say(f"All that is known lies in {prefs.folder}")
+    print_summary(record, personal_style)
+    if personal_style is not None:
+        if len(personal_style.codes) > 1:
+            print_styles(record, personal_style, codes_of(record))
+        print_use(record)
+    say(f"All that is known lies in {record.folder}")
 
 
-def print_summary(prefs: Preferences, taste: PersonalStyle | None) -> None:
-    if prefs.imported and taste is not None:
-        say(f"{prefs.name}: {counted_noun(len(taste.codes), 'style')} that came as a file")
+def print_summary(record: PersonalRecord, personal_style: PersonalStyle | None) -> None:
+    if record.imported and personal_style is not None:
+        say(f"{record.name}: {counted_noun(len(personal_style.codes), 'style')} that came as a file")
         return
-    parts = [counted_noun(len(prefs.liked), "liked picture")]
-    parts += [counted_noun(len(prefs.disliked), "disliked one")] if prefs.disliked else []
-    if answers := sum(answer.teaches for answer in prefs.answers):
+    parts = [counted_noun(len(record.liked), "liked picture")]
+    parts += [counted_noun(len(record.disliked), "disliked one")] if record.disliked else []
+    if answers := sum(answer.teaches for answer in record.answers):
         parts.append(counted_noun(answers, "answer"))
-    told = ", ".join(parts)
-    if taste is None and prefs.liked:
-        say(f"{prefs.name}: {told}; not learnt yet (sfumato personal learn {prefs.name})")
-    elif taste is None:
-        say(f"{prefs.name}: {told}. Nothing is liked, so it is no style yet; add pictures that you like:")
-        say(f"  sfumato personal add {prefs.name} --like FOLDER")
+    summary = ", ".join(parts)
+    if personal_style is None and record.liked:
+        say(f"{record.name}: {summary}; not learnt yet (sfumato personal learn {record.name})")
+    elif personal_style is None:
+        say(f"{record.name}: {summary}. Nothing is liked, so it is no style yet; add pictures that you like:")
+        say(f"  sfumato personal add {record.name} --like FOLDER")
     else:
-        say(f"{prefs.name}: learnt from {told}; {counted_noun(len(taste.codes), 'style')}")
-        if not prefs.is_learnt(taste):
-            say(f"  not from all of them: run sfumato personal learn {prefs.name}")
+        say(f"{record.name}: learnt from {summary}; {counted_noun(len(personal_style.codes), 'style')}")
+        if not record.is_learnt(personal_style):
+            say(f"  not from all of them: run sfumato personal learn {record.name}")
 
 
-def print_styles(prefs: Preferences, taste: PersonalStyle, codes: Mapping[str, StyleCode]) -> None:
+def print_styles(record: PersonalRecord, personal_style: PersonalStyle, codes: Mapping[str, StyleCode]) -> None:
     """Print the centres, with the pictures nearest to each."""
     from sfumato.personal.learning import nearest_pictures
 
-    for style, weight, near in zip(taste.styles, taste.weights, nearest_pictures(prefs, taste, codes), strict=True):
+    for style, weight, near in zip(
+        personal_style.styles, personal_style.weights, nearest_pictures(record, personal_style, codes), strict=True
+    ):
         names = ", ".join(picture.name for picture in near[:3])
         more = f" and {len(near) - 3} more" if len(near) > 3 else ""
         say(f"  {style.name}  {weight:.0%}  {names}{more}".rstrip())
 
 
-def print_use(prefs: Preferences) -> None:
-    say(f"Paint with it: sfumato stylize PHOTO --style {prefs.name} -o OUT.png")
+def print_use(record: PersonalRecord) -> None:
+    say(f"Paint with it: sfumato stylize PHOTO --style {record.name} -o OUT.png")
 
 
 def print_remarks(remarks: Sequence[Remark], err: bool = False) -> None:
     """Print each in a line; of many of one kind the first few, and how many more."""
-    told: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for remark in remarks:
-        told[remark.kind] += 1
-        if told[remark.kind] <= 10:
+        counts[remark.kind] += 1
+        if counts[remark.kind] <= 10:
             say(f"  {remark.text}", err=err)
-    for kind, count in told.items():
+    for kind, count in counts.items():
         if count > 10:
             say(f"  and {count - 10} more like that ({kind}); --json has all", err=err)

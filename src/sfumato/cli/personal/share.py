@@ -21,24 +21,26 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a style to a file of some kB, to use elsewhere or to share; it says what is in it."""
-    from sfumato.inference.library import TASTE_SUFFIX
-    from sfumato.personal.service import learnt_taste
-    from sfumato.personal.store import load_preferences
+    from sfumato.inference.library import PERSONAL_SUFFIX
+    from sfumato.personal.service import require_learnt_style
+    from sfumato.personal.store import load_record
 
-    prefs = load_preferences(name)
+    record = load_record(name)
     if str(out) == "-":
-        raise OutputError(f"a style is exported to a file, not to the output; name one, as in -o {name}{TASTE_SUFFIX}")
-    if out.suffix != TASTE_SUFFIX:
-        raise OutputError(f"cannot write {out}: a style's file ends in {TASTE_SUFFIX}; name it so")
+        raise OutputError(
+            f"a style is exported to a file, not to the output; name one, as in -o {name}{PERSONAL_SUFFIX}"
+        )
+    if out.suffix != PERSONAL_SUFFIX:
+        raise OutputError(f"cannot write {out}: a style's file ends in {PERSONAL_SUFFIX}; name it so")
     if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} is there already; add --overwrite to replace it")
-    taste = learnt_taste(prefs)
-    taste.save(out, overwrite)
+    personal_style = require_learnt_style(record)
+    personal_style.save(out, overwrite)
     if as_json:
-        say_json({"file": str(out), **contents(taste)}, 2)
+        say_json({"file": str(out), **contents(personal_style)}, 2)
         return
     say(f"{out}  {out.stat().st_size / 1000:.0f} kB")
-    describe_file(taste)
+    describe_file(personal_style)
 
 
 def import_(
@@ -52,16 +54,16 @@ def import_(
     from sfumato.inference.library import has_personal, style_names
     from sfumato.inference.style import PersonalStyle
     from sfumato.personal.service import install
-    from sfumato.personal.store import load_taste
+    from sfumato.personal.store import load_personal_style
 
-    taste = PersonalStyle.load(file)
-    called = taste.name if name is None else name
+    personal_style = PersonalStyle.load(file)
+    called = personal_style.name if name is None else name
     if called in style_names() or has_personal(called):
         raise UsageError(f"there is a style {called} already; import this one under another name, as in --name friend")
-    prefs = install(taste, called)
+    record = install(personal_style, called)
     if as_json:
-        say_json(facts_of(prefs, load_taste(prefs), []), 2)
+        say_json(facts_of(record, load_personal_style(record), []), 2)
         return
-    say(f"{prefs.name}  {prefs.folder}")
-    describe_file(taste)
-    print_use(prefs)
+    say(f"{record.name}  {record.folder}")
+    describe_file(personal_style)
+    print_use(record)

@@ -14,45 +14,45 @@ def show(name: Name, as_json: Json = False) -> None:
     """Print what is known under a name, and where it lies."""
     from sfumato.personal.gathering import odd_remarks
     from sfumato.personal.learning import suggested_styles
-    from sfumato.personal.store import load_preferences, load_taste, missing_pictures
+    from sfumato.personal.store import load_personal_style, load_record, missing_pictures
 
-    prefs = load_preferences(name)
-    taste = load_taste(prefs)
-    codes = codes_of(prefs)
-    remarks = [*missing_pictures(prefs), *odd_remarks(prefs, codes)]
+    record = load_record(name)
+    personal_style = load_personal_style(record)
+    codes = codes_of(record)
+    remarks = [*missing_pictures(record), *odd_remarks(record, codes)]
     if as_json:
-        pictures = [{**vars(picture), "file": str(prefs.file(picture))} for picture in prefs.pictures]
-        say_json({**facts_of(prefs, taste, remarks), "pictures": pictures}, 2)
+        pictures = [{**vars(picture), "file": str(record.file(picture))} for picture in record.pictures]
+        say_json({**facts_of(record, personal_style, remarks), "pictures": pictures}, 2)
         return
-    print_summary(prefs, taste)
-    if taste is not None:
-        print_styles(prefs, taste, codes)
-        if suggested := suggested_styles(taste):
+    print_summary(record, personal_style)
+    if personal_style is not None:
+        print_styles(record, personal_style, codes)
+        if suggested := suggested_styles(personal_style):
             say(f"Of the built-in styles you may like best: {', '.join(suggested)}.")
-        rights = ", ".join(f"{right}: {count}" for right, count in taste.rights.items())
-        when = taste.created[:16].replace("T", " ") or "at an unknown time"
-        say(f"Rights: {rights or 'not said'}. Learnt {when} (UTC) with {taste.model}.")
-    if prefs.pictures:
-        say(f"Pictures ({len(prefs.liked)} liked, {len(prefs.disliked)} disliked):")
-    for picture in prefs.pictures:
-        where = "copied" if picture.is_copy else str(prefs.file(picture))
+        rights = ", ".join(f"{right}: {count}" for right, count in personal_style.rights.items())
+        when = personal_style.created[:16].replace("T", " ") or "at an unknown time"
+        say(f"Rights: {rights or 'not said'}. Learnt {when} (UTC) with {personal_style.model}.")
+    if record.pictures:
+        say(f"Pictures ({len(record.liked)} liked, {len(record.disliked)} disliked):")
+    for picture in record.pictures:
+        where = "copied" if picture.is_copy else str(record.file(picture))
         say(f"  {'+' if picture.liked else '-'} {picture.name}  {picture.sha256[:12]}  {picture.rights}  {where}")
     if remarks:
         say("To be looked at:")
         print_remarks(remarks)
-    say(f"All of it lies in {prefs.folder}")
+    say(f"All of it lies in {record.folder}")
 
 
 def list_(as_json: Json = False) -> None:
     """List the styles that were learnt."""
     from sfumato.inference.library import personal_folder
-    from sfumato.personal.store import load_preferences, load_taste, names
+    from sfumato.personal.store import load_personal_style, load_record, names
 
     facts, damaged = [], []
     for name in names():
         try:
-            prefs = load_preferences(name)
-            facts.append(facts_of(prefs, load_taste(prefs), []))
+            record = load_record(name)
+            facts.append(facts_of(record, load_personal_style(record), []))
         except SfumatoError as problem:
             damaged.append(problem)
     if as_json:

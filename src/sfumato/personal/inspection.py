@@ -1,4 +1,4 @@
-"""A look over the pictures that a person gives, before anything is learnt of them.
+"""Inspection of the pictures that a person gives, before anything is learnt of them.
 
 What is told, each picture in a sentence:
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sfumato.errors import InputError
-from sfumato.image import Picture, look_into, luma, picture_digest, read_image, resample
+from sfumato.image import Picture, luma, picture_digest, read_image, resample, scan_folder
 from sfumato.inference.batch import expand
 from sfumato.inference.stylizer import Stylizer
 from sfumato.personal.space import StyleSpace
@@ -68,7 +68,7 @@ class Remark:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class InspectedPicture:
     """One picture that can be learnt from.
 
     Attributes:
@@ -87,16 +87,16 @@ class Seen:
 
 
 @dataclass
-class Look:
-    """What a look over pictures found."""
+class Inspection:
+    """What an inspection found."""
 
-    pictures: list[Seen] = field(default_factory=list)
+    pictures: list[InspectedPicture] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
     #: What is one of the pictures known before, by its hash: the remark on it.
     known: dict[str, Remark] = field(default_factory=dict)
 
 
-def find(inputs: Iterable[str]) -> tuple[list[Path], list[Remark]]:
+def find_inputs(inputs: Iterable[str]) -> tuple[list[Path], list[Remark]]:
     """The pictures that files, folders and patterns name, absolute and once each, and what of folders is no picture.
 
     Raises:
@@ -112,24 +112,24 @@ def find(inputs: Iterable[str]) -> tuple[list[Path], list[Remark]]:
                 raise InputError(f"there is no picture or folder {text}; check the name")
             found[Path(os.path.abspath(path))] = None
         if os.path.isdir(text):
-            passed_over = look_into(Path(text)).left_out
+            passed_over = scan_folder(Path(text)).left_out
             others = [each.path for each in passed_over if each.is_file]
             if others:
                 kinds = ", ".join(sorted({p.suffix.lower() or p.name for p in others})[:5])
                 files = "1 file" if len(others) == 1 else f"{len(others)} files"
-                said = f"{files} in {text} left out: no picture that Sfumato reads ({kinds})"
-                remarks.append(Remark(text, "no-picture", said))
+                message = f"{files} in {text} left out: no picture that Sfumato reads ({kinds})"
+                remarks.append(Remark(text, "no-picture", message))
             rest = [each for each in passed_over if not each.is_file]
             remarks += [Remark(str(each.path), "no-picture", f"{each.path} left out: {each.reason}") for each in rest]
     return list(found), remarks
 
 
-def look(
+def inspect_pictures(
     paths: Sequence[Path],
     stylizer: Stylizer,
-    known: Sequence[Seen] = (),
+    known: Sequence[InspectedPicture] = (),
     tick: Callable[[int, int], None] | None = None,
-) -> Look:
+) -> Inspection:
     """Reads pictures, and encodes the style of each; no torch.
 
     Args:
@@ -137,17 +137,17 @@ def look(
         known: pictures that were seen before, which the others are compared with.
         tick: called with how many are done, and of how many.
     """
-    found = Look()
-    seen = list(known)
+    found = Inspection()
+    inspected = list(known)
     for done, path in enumerate(paths, 1):
-        result = _see(path, stylizer, seen)
+        result = _try_to_inspect(path, stylizer, inspected)
         match result:
-            case Seen():
+            case InspectedPicture():
                 found.pictures.append(result)
-                seen.append(result)
+                inspected.append(result)
                 if result.is_screenshot:
-                    said = f"{path.name} may be a screenshot; crop it to the picture, or remove it"
-                    found.remarks.append(Remark(str(path), "screenshot", said, left_out=False))
+                    message = f"{path.name} may be a screenshot; crop it to the picture, or remove it"
+                    found.remarks.append(Remark(str(path), "screenshot", message, left_out=False))
             case (remark, same) if same is not None and same in known:
                 found.known[same.sha256] = remark
             case (remark, _):
@@ -157,10 +157,12 @@ def look(
     return found
 
 
-def _see(path: Path, stylizer: Stylizer, seen: Sequence[Seen]) -> Seen | tuple[Remark, Seen | None]:
+def _try_to_inspect(
+    path: Path, stylizer: Stylizer, inspected: Sequence[InspectedPicture]
+) -> InspectedPicture | tuple[Remark, InspectedPicture | None]:
     """A picture, or why it is none, and which one it is already."""
     try:
-        return _look_at(path, stylizer, seen)
+        return _inspect(path, stylizer, inspected)
     except InputError as problem:
         reason = str(problem)
     except OSError as problem:
@@ -170,12 +172,14 @@ def _see(path: Path, stylizer: Stylizer, seen: Sequence[Seen]) -> Seen | tuple[R
     return Remark(str(path), "unreadable", f"{path.name} is left out: {reason}"), None
 
 
-def _look_at(path: Path, stylizer: Stylizer, seen: Sequence[Seen]) -> Seen | tuple[Remark, Seen | None]:
-    def left_out(kind: str, text: str, same: Seen | None = None) -> tuple[Remark, Seen | None]:
+def _inspect(
+    path: Path, stylizer: Stylizer, inspected: Sequence[InspectedPicture]
+) -> InspectedPicture | tuple[Remark, InspectedPicture | None]:
+    def left_out(kind: str, text: str, same: InspectedPicture | None = None) -> tuple[Remark, InspectedPicture | None]:
         return Remark(str(path), kind, text), same
 
     digest = picture_digest(path)
-    if same := next((one for one in seen if one.sha256 == digest), None):
+    if same := next((one for one in inspected if one.sha256 == digest), None):
         return left_out("duplicate", f"{path.name} is the same file as {same.path.name}, and counts once", same)
     picture = read_image(path)
     height, width = picture.shape[2:]
@@ -184,13 +188,13 @@ def _look_at(path: Path, stylizer: Stylizer, seen: Sequence[Seen]) -> Seen | tup
     if float(np.ptp(picture, axis=(2, 3)).max()) < 1.5 / 255:  # what is transparent is white here
         return left_out("blank", f"{path.name} is left out: it is blank")
     outline = sketch(picture)
-    if same := next((one for one in seen if is_same(one.sketch, outline)), None):
+    if same := next((one for one in inspected if is_same(one.sketch, outline)), None):
         return left_out("near-duplicate", f"{path.name} shows the same as {same.path.name}, and counts once", same)
-    return Seen(path, digest, stylizer.encode(picture), outline, is_screenshot(picture))
+    return InspectedPicture(path, digest, stylizer.encode(picture), outline, is_screenshot(picture))
 
 
 def sketch(picture: Picture) -> npt.NDArray[np.float32]:
-    """``(1, 3, H, W)`` -> `Seen.sketch`."""
+    """``(1, 3, H, W)`` -> `InspectedPicture.sketch`."""
     cells = resample(picture[0], _SKETCH, _SKETCH, Image.Resampling.BOX)
     return np.append(cells.ravel(), np.log(picture.shape[2] / picture.shape[3])).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""How the adversarial game is played: which objective, which penalties, and what the discriminator sees of pictures.
+"""How adversarial training is played: which objective, which penalties, and what the discriminator sees of pictures.
 
 The same for every kind; a discriminator without a code is called with pictures alone.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from sfumato.losses.adversarial import Logits, discriminator_signals, objective
-from sfumato.losses.augment import FAKE, REAL, augmented
-from sfumato.losses.config import Game
+from sfumato.losses.adversarial import Logits, discriminator_signals, find_gan_loss
+from sfumato.losses.augment import FAKE, REAL, augment_pictures
+from sfumato.losses.config import AdversarialConfig
 from sfumato.losses.penalties import gradient_penalty
 from sfumato.parallel import WHOLE, Rows
 
@@ -18,7 +18,7 @@ Key = tuple[int, int]  # seed and step: all that a step leaves to chance is draw
 
 
 def generator_loss(
-    game: Game,
+    adversarial: AdversarialConfig,
     discriminator: nn.Module,
     fake: Tensor,
     real: Tensor,
@@ -28,16 +28,18 @@ def generator_loss(
 ) -> Tensor:
     """What the generator descends, a scalar; outputs and paintings (B, 3, S, S), code (B, D). `rows` says which of
     the whole batch's samples these are."""
-    form = objective(game.objective)
+    gan_loss = find_gan_loss(adversarial.gan_loss)
     against: Logits | None = None
-    if form.needs_real:
+    if gan_loss.needs_real:
         with torch.no_grad():
-            against = _judged(discriminator, augmented(game.augment, real, *key, REAL, rows=rows), code)
-    return form.generator(_judged(discriminator, augmented(game.augment, fake, *key, FAKE, rows=rows), code), against)
+            against = _judged(discriminator, augment_pictures(adversarial.augment, real, *key, REAL, rows=rows), code)
+    return gan_loss.generator(
+        _judged(discriminator, augment_pictures(adversarial.augment, fake, *key, FAKE, rows=rows), code), against
+    )
 
 
 def discriminator_loss(
-    game: Game,
+    adversarial: AdversarialConfig,
     discriminator: nn.Module,
     real: Tensor,
     fake: Tensor,
@@ -54,22 +56,22 @@ def discriminator_loss(
         wrong: codes (B, D) of others, that the paintings are shown under too; None where there are no others.
         rows: which of the whole batch's samples these are.
     """
-    form = objective(game.objective)
-    shown = augmented(game.augment, real, *key, REAL, rows=rows)
-    painted = augmented(game.augment, fake, *key, FAKE, rows=rows)
+    gan_loss = find_gan_loss(adversarial.gan_loss)
+    shown = augment_pictures(adversarial.augment, real, *key, REAL, rows=rows)
+    painted = augment_pictures(adversarial.augment, fake, *key, FAKE, rows=rows)
     on_real, on_fake = _judged(discriminator, shown, code), _judged(discriminator, painted, code)
     on_wrong: Logits | None = None
     if code is not None:  # where all have one code, outputs stand in for what is under another
         on_wrong = on_fake if wrong is None else discriminator(shown, wrong)
-    loss = form.discriminator(on_real, on_fake, on_wrong)
-    report = {"discriminator": loss.detach(), **discriminator_signals(on_real, on_fake, relative=form.needs_real)}
-    report["d_accuracy"] = form.accuracy(on_real, on_fake).detach()
-    if (game.r1 or game.r2) and key[1] % game.penalty_every == 0:
-        for name, weight, x in (("r1", game.r1, shown), ("r2", game.r2, painted)):
+    loss = gan_loss.discriminator(on_real, on_fake, on_wrong)
+    report = {"discriminator": loss.detach(), **discriminator_signals(on_real, on_fake, relative=gan_loss.needs_real)}
+    report["d_accuracy"] = gan_loss.accuracy(on_real, on_fake).detach()
+    if (adversarial.r1 or adversarial.r2) and key[1] % adversarial.penalty_every == 0:
+        for name, weight, x in (("r1", adversarial.r1, shown), ("r2", adversarial.r2, painted)):
             if weight:
                 penalty = gradient_penalty(discriminator, x, code)
                 report[name] = penalty.detach()
-                loss = loss + weight / 2 * game.penalty_every * penalty
+                loss = loss + weight / 2 * adversarial.penalty_every * penalty
     return loss, report
 
 

@@ -7,10 +7,10 @@ import torch
 
 from sfumato.config import Config
 from sfumato.errors import UsageError
-from sfumato.losses.adversarial import OBJECTIVES
-from sfumato.losses.augment import FAKE, REAL, augmented
-from sfumato.losses.config import Augment, Game
-from sfumato.losses.game import discriminator_loss, generator_loss
+from sfumato.losses.adversarial import GAN_LOSSES
+from sfumato.losses.adversarial_terms import discriminator_loss, generator_loss
+from sfumato.losses.augment import FAKE, REAL, augment_pictures
+from sfumato.losses.config import AdversarialConfig, Augment
 from sfumato.losses.penalties import gradient_penalty
 from sfumato.networks.discriminator import PatchDiscriminator
 
@@ -37,28 +37,33 @@ def pictures() -> Any:
 
 def test_plain_games_are_their_objectives(discriminator: Any, pictures: Any) -> None:
     real, fake = pictures
-    for name, objective in OBJECTIVES.items():
-        game = Game(objective=name)  # type: ignore[arg-type]
-        loss, report = discriminator_loss(game, discriminator, real, fake, None, KEY)
+    for name, gan_loss in GAN_LOSSES.items():
+        adversarial = AdversarialConfig(gan_loss=name)  # type: ignore[arg-type]
+        loss, report = discriminator_loss(adversarial, discriminator, real, fake, None, KEY)
         on_real, on_fake = discriminator(real), discriminator(fake)
-        assert torch.equal(loss, objective.discriminator(on_real, on_fake))
-        assert torch.equal(report["d_accuracy"], objective.accuracy(on_real, on_fake))
+        assert torch.equal(loss, gan_loss.discriminator(on_real, on_fake))
+        assert torch.equal(report["d_accuracy"], gan_loss.accuracy(on_real, on_fake))
         assert torch.equal(
-            generator_loss(game, discriminator, fake, real, None, KEY), objective.generator(on_fake, on_real)
+            generator_loss(adversarial, discriminator, fake, real, None, KEY), gan_loss.generator(on_fake, on_real)
         )
 
 
-def test_both_halves_see_the_same_augmentation_and_the_generator_learns_through_it(
+def test_both_networks_see_the_same_augmentation_and_the_generator_learns_through_it(
     discriminator: Any, pictures: Any
 ) -> None:
     real, fake = pictures
-    game = Game(augment=Augment(colour=0))  # whose contrast would send a gradient to hidden pixels too
-    shown, painted = augmented(game.augment, real, *KEY, REAL), augmented(game.augment, fake, *KEY, FAKE)
-    hinge = OBJECTIVES["hinge"]
-    loss, _ = discriminator_loss(game, discriminator, real, fake, None, KEY)
+    adversarial = AdversarialConfig(
+        augment=Augment(colour=0)
+    )  # whose contrast would send a gradient to hidden pixels too
+    shown, painted = (
+        augment_pictures(adversarial.augment, real, *KEY, REAL),
+        augment_pictures(adversarial.augment, fake, *KEY, FAKE),
+    )
+    hinge = GAN_LOSSES["hinge"]
+    loss, _ = discriminator_loss(adversarial, discriminator, real, fake, None, KEY)
     assert torch.equal(loss, hinge.discriminator(discriminator(shown), discriminator(painted)))
     fake.requires_grad_()
-    told = generator_loss(game, discriminator, fake, real, None, KEY)
+    told = generator_loss(adversarial, discriminator, fake, real, None, KEY)
     assert torch.equal(told, hinge.generator(discriminator(painted)))
     told.backward()
     assert 0.3 < float((fake.grad != 0).float().mean()) < 1  # all that no cutout hides
@@ -66,16 +71,16 @@ def test_both_halves_see_the_same_augmentation_and_the_generator_learns_through_
 
 def test_penalties_are_lazy_and_count_for_the_steps_between(discriminator: Any, pictures: Any) -> None:
     real, fake = pictures
-    game = Game(r1=2.0, r2=0.5, penalty_every=8)
-    plain, _ = discriminator_loss(Game(), discriminator, real, fake, None, KEY)
-    loss, report = discriminator_loss(game, discriminator, real, fake, None, KEY)
+    adversarial = AdversarialConfig(r1=2.0, r2=0.5, penalty_every=8)
+    plain, _ = discriminator_loss(AdversarialConfig(), discriminator, real, fake, None, KEY)
+    loss, report = discriminator_loss(adversarial, discriminator, real, fake, None, KEY)
     expected = plain + 8 * (
         2.0 / 2 * gradient_penalty(discriminator, real) + 0.5 / 2 * gradient_penalty(discriminator, fake)
     )
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
     assert report["r1"] > 0
     assert report["r2"] > 0
-    between, report = discriminator_loss(game, discriminator, real, fake, None, (5, 33))
+    between, report = discriminator_loss(adversarial, discriminator, real, fake, None, (5, 33))
     assert torch.equal(between, plain)
     assert "r1" not in report
     loss.backward()
@@ -85,16 +90,16 @@ def test_penalties_are_lazy_and_count_for_the_steps_between(discriminator: Any, 
 def test_a_code_makes_wrong_pairs_count_and_without_any_outputs_stand_in(conditional: Any, pictures: Any) -> None:
     real, fake = pictures
     code = torch.randn(3, 6, generator=torch.Generator().manual_seed(2))
-    hinge = OBJECTIVES["hinge"]
+    hinge = GAN_LOSSES["hinge"]
     on_real, on_fake = conditional(real, code), conditional(fake, code)
     others = code.roll(1, 0)
-    loss, _ = discriminator_loss(Game(), conditional, real, fake, code, KEY, others)
+    loss, _ = discriminator_loss(AdversarialConfig(), conditional, real, fake, code, KEY, others)
     assert torch.equal(loss, hinge.discriminator(on_real, on_fake, conditional(real, others)))
-    loss, _ = discriminator_loss(Game(), conditional, real, fake, code, KEY)
+    loss, _ = discriminator_loss(AdversarialConfig(), conditional, real, fake, code, KEY)
     assert torch.equal(loss, hinge.discriminator(on_real, on_fake, on_fake))
 
 
 def test_an_unknown_objective_is_one_sentence() -> None:
-    with pytest.raises(UsageError, match="objective"):
-        Game.parse({"objective": "wasserstein"}, "a test")
-    assert issubclass(Game, Config)
+    with pytest.raises(UsageError, match="gan_loss"):
+        AdversarialConfig.parse({"gan_loss": "wasserstein"}, "a test")
+    assert issubclass(AdversarialConfig, Config)

@@ -1,4 +1,4 @@
-"""The mathematics of a person's taste: against closed forms and finite differences, and on odd input."""
+"""The mathematics of a person's style: against closed forms and finite differences, and on odd input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sfumato.personal.preference_model import (
     suggestions,
 )
 from sfumato.personal.space import PARTS, StyleSpace, features
-from sfumato.style_code import MEASURED, StyleCode
+from sfumato.style_code import COLOUR_STATS_SIZE, StyleCode
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +40,15 @@ def built_in() -> Any:
 def near(code: Any, rng: Any, amount: float = 0.03) -> StyleCode:
     """A style like another: its look and vector shaken a little."""
     vector = code.vector + rng.normal(0, amount, len(code)).astype(np.float32) * np.abs(code.vector).mean()
-    return StyleCode(vector, code.model, code.look + rng.normal(0, amount, len(code.look)).astype(np.float32))
+    return StyleCode(
+        vector, code.model, code.channel_stats + rng.normal(0, amount, len(code.channel_stats)).astype(np.float32)
+    )
 
 
 # ---- the space -------------------------------------------------------------------------------------------------------
 
 
-LOOK = sum(PARTS.values()) - MEASURED
+LOOK = sum(PARTS.values()) - COLOUR_STATS_SIZE
 
 
 def drawn(rng: Any, artists: int = 40, works: int = 6, parts: int = 4) -> Any:
@@ -57,7 +59,10 @@ def drawn(rng: Any, artists: int = 40, works: int = 6, parts: int = 4) -> Any:
     hands = np.repeat(np.arange(artists), works)
     places = rng.normal(0, 1, (artists, parts))[hands] * np.sqrt(between) + rng.normal(0, 1, (len(hands), parts))
     x = (places @ mapped).astype(np.float32)
-    codes = [StyleCode(np.append(f[LOOK + MEASURED :], f[LOOK : LOOK + MEASURED]), "test", f[:LOOK]) for f in x]
+    codes = [
+        StyleCode(np.append(f[LOOK + COLOUR_STATS_SIZE :], f[LOOK : LOOK + COLOUR_STATS_SIZE]), "test", f[:LOOK])
+        for f in x
+    ]
     return codes, [str(hand) for hand in hands], places, between
 
 
@@ -121,12 +126,12 @@ def test_the_shipped_space_is_small_and_of_the_card(space: Any) -> None:
     assert (np.diff(space.between) <= 0).all()
 
 
-@pytest.mark.parametrize("part", [slice(None, -MEASURED), slice(-MEASURED, None)])
+@pytest.mark.parametrize("part", [slice(None, -COLOUR_STATS_SIZE), slice(-COLOUR_STATS_SIZE, None)])
 def test_both_parts_of_a_code_have_a_say(space: Any, built_in: Any, part: Any) -> None:
     code = built_in[0]
     vector = code.vector.copy()
     vector[part] += 0.5
-    moved = StyleCode(vector, code.model, code.look)
+    moved = StyleCode(vector, code.model, code.channel_stats)
     assert np.linalg.norm(space.place(moved) - space.place(code)) > 0.1
     changed = space.differences(*space.features([moved, code])) > 0
     assert changed.any()
@@ -136,10 +141,10 @@ def test_both_parts_of_a_code_have_a_say(space: Any, built_in: Any, part: Any) -
 def test_a_style_of_a_code_of_another_size_is_refused_in_a_sentence(space: Any, built_in: Any) -> None:
     code = built_in[0]
     with pytest.raises(ModelError, match="make the style with the model that ships"):
-        space.place(StyleCode(code.vector[1:], "other", code.look))
+        space.place(StyleCode(code.vector[1:], "other", code.channel_stats))
 
 
-def test_a_style_without_a_look_is_refused_in_a_sentence(space: Any, built_in: Any) -> None:
+def test_a_style_without_channel_stats_is_refused_in_a_sentence(space: Any, built_in: Any) -> None:
     bare = StyleCode(built_in[0].vector, built_in[0].model)
     with pytest.raises(ModelError, match="make it again from its picture"):
         space.place(bare)
@@ -157,7 +162,9 @@ def test_differences_are_distances_of_parts(space: Any, built_in: Any) -> None:
     found = space.differences(a, b)
     assert found.shape == (len(PARTS) + 1,)
     assert found[0] == pytest.approx(np.linalg.norm(a[:128] - b[:128]) / space.scales[0])
-    assert found[-1] == pytest.approx(np.linalg.norm(a[LOOK + MEASURED :] - b[LOOK + MEASURED :]) / space.scales[-1])
+    assert found[-1] == pytest.approx(
+        np.linalg.norm(a[LOOK + COLOUR_STATS_SIZE :] - b[LOOK + COLOUR_STATS_SIZE :]) / space.scales[-1]
+    )
 
 
 # ---- centres ---------------------------------------------------------------------------------------------------------
@@ -182,7 +189,7 @@ def test_density_is_that_of_students_t(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(found - found[0], expected - expected[0], atol=1e-9)  # but for the constant
 
 
-def test_two_tastes_are_two_centres_and_one_is_one(built_in: Any, rng: np.random.Generator) -> None:
+def test_two_personal_styles_are_two_centres_and_one_is_one(built_in: Any, rng: np.random.Generator) -> None:
     one, two = (built_in[style_names().index(name)] for name in ("great-wave", "rembrandt"))
     found = centres([near(one, rng) for _ in range(9)] + [near(two, rng) for _ in range(6)])
     assert [centre.members for centre in found] == [tuple(range(9)), tuple(range(9, 15))]
@@ -280,7 +287,9 @@ def test_chance_and_gain_are_integrals(rng: np.random.Generator) -> None:
 
 
 def test_answers_are_learnt_and_probabilities_fit_together(space: Any, built_in: Any) -> None:
-    light = [float(code.vector[-MEASURED:][:3].mean()) for code in built_in]  # a person who likes light pictures
+    light = [
+        float(code.vector[-COLOUR_STATS_SIZE:][:3].mean()) for code in built_in
+    ]  # a person who likes light pictures
     order = np.argsort(light)
     answers = [(built_in[order[-1 - i]], built_in[order[i]]) for i in range(12)]
     model = PreferenceModel.fit(space, answers=answers)
@@ -356,7 +365,7 @@ def test_suggestions_are_built_in_styles_by_their_score(space: Any) -> None:
     assert [mean for _, mean, _ in found] == sorted((mean for _, mean, _ in found), reverse=True)
 
 
-def test_features_are_the_look_and_both_parts_of_the_code(built_in: Any) -> None:
+def test_features_are_channel_stats_and_both_parts_of_the_code(built_in: Any) -> None:
     code, found = built_in[0], features(built_in[0])
     assert len(found) == LOOK + len(code)
-    np.testing.assert_array_equal(found[LOOK:], np.roll(code.vector.astype(np.float64), MEASURED))
+    np.testing.assert_array_equal(found[LOOK:], np.roll(code.vector.astype(np.float64), COLOUR_STATS_SIZE))

@@ -7,7 +7,7 @@ import torch
 
 from sfumato.errors import UsageError
 from sfumato.losses.config import LossWeights
-from sfumato.losses.objective import total_loss
+from sfumato.losses.total_loss import total_loss
 
 
 def test_the_articles_alpha_weighs_content_against_style() -> None:

@@ -24,7 +24,7 @@ from sfumato.personal.gathering import Gathered, gather, recall
 from sfumato.personal.learning import fit_model, nearest_pictures, odd_remark
 from sfumato.personal.service import add, answer, create, delete, install, remove
 from sfumato.personal.space import StyleSpace
-from sfumato.personal.store import answered_codes, load_preferences, load_taste, missing_pictures, names
+from sfumato.personal.store import answered_codes, load_personal_style, load_record, missing_pictures, names
 from sfumato.style_code import StyleCode
 from support import files, save_works
 
@@ -49,10 +49,10 @@ def told(found: Any) -> Any:
 
 
 def more(name: str, liked: Any, disliked: Any, stylizer: Any, **options: Any) -> Any:
-    before = load_preferences(name)
-    seen, _ = recall(before, stylizer)
-    found = gather(liked, disliked, stylizer, before, seen)
-    return found, *add(name, found, stylizer, seen=seen, **options)
+    before = load_record(name)
+    inspected, _ = recall(before, stylizer)
+    found = gather(liked, disliked, stylizer, before, inspected)
+    return found, *add(name, found, stylizer, inspected=inspected, **options)
 
 
 def test_a_style_is_painted_with_the_liked_pictures_near_it(
@@ -79,9 +79,9 @@ def test_a_style_is_painted_with_the_liked_pictures_near_it(
 def test_a_style_that_is_sent_to_somebody_has_no_pictures(
     store: Path, likes: Any, stylizer: Stylizer, tmp_path: Path
 ) -> None:
-    _, taste = create("anna", gather(likes, [], stylizer), stylizer)
+    _, personal_style = create("anna", gather(likes, [], stylizer), stylizer)
     assert all(style.pictures for style in PersonalStyle.load(store / "anna" / "anna.sfumato").styles)
-    taste.save(tmp_path / "anna.sfumato")
+    personal_style.save(tmp_path / "anna.sfumato")
     assert not any(style.pictures for style in PersonalStyle.load(tmp_path / "anna.sfumato").styles)
     assert str(likes[0]).encode() not in (tmp_path / "anna.sfumato").read_bytes()
 
@@ -93,40 +93,42 @@ def test_a_damaged_list_of_liked_pictures_paints_a_draft(store: Path, likes: Any
         assert not Style.named("anna").pictures
 
 
-def test_a_new_taste_is_learnt_at_once_and_is_a_style(store: Path, likes: Any, stylizer: Stylizer) -> None:
-    kept, taste = create("anna", gather(likes, [], stylizer), stylizer, "own")
+def test_a_new_personal_style_is_learnt_at_once_and_is_a_style(store: Path, likes: Any, stylizer: Stylizer) -> None:
+    record, personal_style = create("anna", gather(likes, [], stylizer), stylizer, "own")
     assert names() == ["anna"]
-    assert load_preferences("anna") == kept
-    assert [picture.path for picture in kept.pictures] == [str(path) for path in likes]
-    assert kept.is_learnt(taste)
+    assert load_record("anna") == record
+    assert [picture.path for picture in record.pictures] == [str(path) for path in likes]
+    assert record.is_learnt(personal_style)
     assert (
-        Style.named("anna").code == taste.style.code == PersonalStyle.load(store / "anna" / "anna.sfumato").style.code
+        Style.named("anna").code
+        == personal_style.style.code
+        == PersonalStyle.load(store / "anna" / "anna.sfumato").style.code
     )
-    assert taste.rights == {"own": 5}
-    assert set(taste.liked) == {picture.sha256 for picture in kept.pictures}
+    assert personal_style.rights == {"own": 5}
+    assert set(personal_style.liked) == {picture.sha256 for picture in record.pictures}
     assert len(files(store / "anna" / "codes")) == 5
     assert files(store / "anna") == sorted(
         [
             "anna.sfumato",
             "pictures.json",
-            "taste.json",
-            *(f"codes/{picture.sha256}.safetensors" for picture in kept.pictures),
+            "record.json",
+            *(f"codes/{picture.sha256}.safetensors" for picture in record.pictures),
         ]
     )
-    assert json.loads((store / "anna" / "taste.json").read_text("utf-8"))["pictures"][0]["name"] == likes[0].name
+    assert json.loads((store / "anna" / "record.json").read_text("utf-8"))["pictures"][0]["name"] == likes[0].name
     assert store.stat().st_mode & 0o077 == 0
 
 
 def test_one_picture_is_its_own_style(store: Path, likes: Any, stylizer: Stylizer) -> None:
-    _, taste = create("anna", gather(likes[:1], [], stylizer), stylizer)
-    assert taste.style.code == stylizer.encode(likes[0])
-    assert taste.rights == {"unstated": 1}
+    _, personal_style = create("anna", gather(likes[:1], [], stylizer), stylizer)
+    assert personal_style.style.code == stylizer.encode(likes[0])
+    assert personal_style.rights == {"unstated": 1}
 
 
-def test_two_tastes_are_two_styles(store: Path, likes: Any, others: Any, stylizer: Stylizer) -> None:
-    kept, taste = create("anna", gather([*likes, *others[:4]], [], stylizer), stylizer)
-    assert [style.name for style in taste.styles] == ["anna", "anna/2"]
-    near = nearest_pictures(kept, taste, {d: s.code for d, s in recall(kept, stylizer)[0].items()})
+def test_two_personal_styles_are_two_styles(store: Path, likes: Any, others: Any, stylizer: Stylizer) -> None:
+    record, personal_style = create("anna", gather([*likes, *others[:4]], [], stylizer), stylizer)
+    assert [style.name for style in personal_style.styles] == ["anna", "anna/2"]
+    near = nearest_pictures(record, personal_style, {d: s.code for d, s in recall(record, stylizer)[0].items()})
     assert [{picture.name for picture in each} for each in near] == [
         {path.name for path in likes},
         {path.name for path in others[:4]},
@@ -135,13 +137,13 @@ def test_two_tastes_are_two_styles(store: Path, likes: Any, others: Any, stylize
 
 def test_pictures_are_copied_where_that_is_asked_for(store: Path, tmp_path: Path, stylizer: Stylizer) -> None:
     paths = save_works(tmp_path / "likes", 0, 2)
-    kept, _ = create("anna", gather(paths, [], stylizer), stylizer, copy=True)
+    record, _ = create("anna", gather(paths, [], stylizer), stylizer, copy=True)
     data = [path.read_bytes() for path in paths]
     for path in paths:
         path.unlink()
-    assert [kept.file(picture).read_bytes() for picture in kept.pictures] == data
-    assert missing_pictures(kept) == []
-    assert all(picture.is_copy for picture in kept.pictures)
+    assert [record.file(picture).read_bytes() for picture in record.pictures] == data
+    assert missing_pictures(record) == []
+    assert all(picture.is_copy for picture in record.pictures)
 
 
 def test_all_duplicates_count_once(store: Path, tmp_path: Path, likes: Any, stylizer: Stylizer) -> None:
@@ -150,20 +152,20 @@ def test_all_duplicates_count_once(store: Path, tmp_path: Path, likes: Any, styl
         copy.write_bytes(likes[0].read_bytes())
     found = gather(copies, [], stylizer)
     assert told(found) == ["duplicate"] * 3
-    kept, taste = create("anna", found, stylizer)
-    assert len(kept.pictures) == 1
-    assert taste.style.code == stylizer.encode(likes[0])
+    record, personal_style = create("anna", found, stylizer)
+    assert len(record.pictures) == 1
+    assert personal_style.style.code == stylizer.encode(likes[0])
 
 
 def test_all_disliked_is_kept_and_no_style(store: Path, likes: Any, others: Any, stylizer: Stylizer) -> None:
-    kept, taste = create("anna", gather([], others, stylizer), stylizer)
-    assert taste is None
-    assert kept.is_learnt(None)
-    assert len(kept.disliked) == 5
+    record, personal_style = create("anna", gather([], others, stylizer), stylizer)
+    assert personal_style is None
+    assert record.is_learnt(None)
+    assert len(record.disliked) == 5
     with pytest.raises(UsageError, match="anna is no style yet"):
         Style.named("anna")
-    _, _, taste = more("anna", likes, [], stylizer)
-    assert Style.named("anna").code == taste.style.code
+    _, _, personal_style = more("anna", likes, [], stylizer)
+    assert Style.named("anna").code == personal_style.style.code
 
 
 def test_nothing_usable_makes_nothing(store: Path, tmp_path: Path, stylizer: Stylizer) -> None:
@@ -179,58 +181,58 @@ def test_corrupt_among_good(store: Path, tmp_path: Path, likes: Any, stylizer: S
     broken.write_bytes(likes[0].read_bytes()[:200])
     found = gather([broken, *likes], [], stylizer)
     assert told(found) == ["unreadable"]
-    kept, taste = create("anna", found, stylizer)
-    assert len(kept.pictures) == len(taste.liked) == 5
+    record, personal_style = create("anna", found, stylizer)
+    assert len(record.pictures) == len(personal_style.liked) == 5
 
 
 def test_what_is_both_liked_and_disliked_is_neither(store: Path, likes: Any, stylizer: Stylizer) -> None:
     found = gather(likes, likes[:1], stylizer)
     assert told(found) == ["contradiction"]
-    kept, _ = create("anna", found, stylizer)
-    assert {picture.name for picture in kept.pictures} == {path.name for path in likes[1:]}
+    record, _ = create("anna", found, stylizer)
+    assert {picture.name for picture in record.pictures} == {path.name for path in likes[1:]}
 
 
-def test_an_opinion_can_be_changed(store: Path, likes: Any, others: Any, stylizer: Stylizer) -> None:
+def test_the_logits_can_be_changed(store: Path, likes: Any, others: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes, others, stylizer), stylizer)
-    found, kept, taste = more("anna", others[:1], likes[:2], stylizer)
+    found, record, personal_style = more("anna", others[:1], likes[:2], stylizer)
     assert told(found) == ["moved"] * 3
-    assert {picture.name for picture in kept.disliked} == {p.name for p in (*likes[:2], *others[1:])}
-    assert len(taste.liked) == 4
-    found, kept, _ = more("anna", [], likes[:1], stylizer)
+    assert {picture.name for picture in record.disliked} == {p.name for p in (*likes[:2], *others[1:])}
+    assert len(personal_style.liked) == 4
+    found, record, _ = more("anna", [], likes[:1], stylizer)
     assert told(found) == ["known"]
-    assert len(kept.pictures) == 10
+    assert len(record.pictures) == 10
 
 
 def test_more_pictures_move_the_style_and_fewer_move_it_back(store: Path, likes: Any, stylizer: Stylizer) -> None:
     _, first = create("anna", gather(likes[:3], [], stylizer), stylizer)
-    _, kept, second = more("anna", likes[3:], [], stylizer, rights="licensed")
+    _, record, second = more("anna", likes[3:], [], stylizer, rights="licensed")
     assert second.rights == {"unstated": 3, "licensed": 2}
     assert second.style.code != first.style.code
-    kept, third = remove("anna", [kept.find(path.name)[0].sha256 for path in likes[3:]], stylizer)
+    record, third = remove("anna", [record.find(path.name)[0].sha256 for path in likes[3:]], stylizer)
     assert third.style.code == first.style.code
     assert len(files(store / "anna" / "codes")) == 3
-    kept, none = remove("anna", [picture.sha256 for picture in kept.pictures], stylizer)
+    record, none = remove("anna", [picture.sha256 for picture in record.pictures], stylizer)
     assert none is None
-    assert files(store / "anna") == ["taste.json"]
+    assert files(store / "anna") == ["record.json"]
 
 
 def test_a_removed_copy_is_gone_from_the_disk(store: Path, likes: Any, stylizer: Stylizer) -> None:
-    kept, _ = create("anna", gather(likes, [], stylizer), stylizer, copy=True)
-    gone = kept.pictures[0]
-    data = kept.file(gone).read_bytes()
+    record, _ = create("anna", gather(likes, [], stylizer), stylizer, copy=True)
+    gone = record.pictures[0]
+    data = record.file(gone).read_bytes()
     remove("anna", [gone.sha256], stylizer)
     assert not any(path.read_bytes() == data for path in store.rglob("*") if path.is_file())
     assert gone.sha256 not in " ".join(files(store))
 
 
 def test_a_copy_that_has_vanished_is_still_known(store: Path, likes: Any, stylizer: Stylizer) -> None:
-    kept, first = create("anna", gather(likes[:3], [], stylizer), stylizer, copy=True)
-    kept.file(kept.pictures[0]).unlink()
+    record, first = create("anna", gather(likes[:3], [], stylizer), stylizer, copy=True)
+    record.file(record.pictures[0]).unlink()
     _, again = add("anna", Gathered(), stylizer)
     assert again.style.code == first.style.code
-    _, kept, taste = more("anna", likes[3:], [], stylizer, copy=True)
-    assert len(taste.liked) == 5
-    assert [remark.kind for remark in missing_pictures(kept)] == ["vanished"]
+    _, record, personal_style = more("anna", likes[3:], [], stylizer, copy=True)
+    assert len(personal_style.liked) == 5
+    assert [remark.kind for remark in missing_pictures(record)] == ["vanished"]
 
 
 def test_what_a_person_puts_into_the_folder_stays(store: Path, likes: Any, stylizer: Stylizer) -> None:
@@ -247,9 +249,9 @@ def test_what_a_person_puts_into_the_folder_stays(store: Path, likes: Any, styli
 
 def test_what_is_there_and_then_on_both_sides_is_said_to_stay(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes[:2], [], stylizer), stylizer)
-    found, kept, _ = more("anna", likes[:1], likes[:1], stylizer)
+    found, record, _ = more("anna", likes[:1], likes[:1], stylizer)
     assert [remark.text.partition(", ")[2] for remark in found.remarks] == ["and stays as it was"]
-    assert len(kept.liked) == 2
+    assert len(record.liked) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="flock")
@@ -268,52 +270,52 @@ def test_a_disk_without_locks_is_one_sentence(
 
 def test_rights_can_be_stated_later(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes[:3], [], stylizer), stylizer)
-    _, _, taste = more("anna", likes[:2], [], stylizer, rights="own")
-    assert taste.rights == {"own": 2, "unstated": 1}
-    _, _, taste = more("anna", likes[:3], [], stylizer)
-    assert taste.rights == {"own": 2, "unstated": 1}
+    _, _, personal_style = more("anna", likes[:2], [], stylizer, rights="own")
+    assert personal_style.rights == {"own": 2, "unstated": 1}
+    _, _, personal_style = more("anna", likes[:3], [], stylizer)
+    assert personal_style.rights == {"own": 2, "unstated": 1}
 
 
 def test_a_picture_is_found_by_name_path_and_hash(store: Path, likes: Any, stylizer: Stylizer) -> None:
-    kept, _ = create("anna", gather(likes, [], stylizer), stylizer)
-    first = kept.pictures[0]
-    assert kept.find(likes[0].name) == kept.find(str(likes[0])) == kept.find(first.sha256[:12]) == [first]
+    record, _ = create("anna", gather(likes, [], stylizer), stylizer)
+    first = record.pictures[0]
+    assert record.find(likes[0].name) == record.find(str(likes[0])) == record.find(first.sha256[:12]) == [first]
     with pytest.raises(UsageError, match=r"anna has no picture work-0-0.pn; did you mean work-0-0.png"):
-        kept.find("work-0-0.pn")
+        record.find("work-0-0.pn")
     with pytest.raises(UsageError, match="`sfumato personal show anna` lists them"):
-        kept.find("zzzzzz")
+        record.find("zzzzzz")
 
 
 def test_pictures_that_vanish_or_change_are_told_and_still_known(
     store: Path, tmp_path: Path, stylizer: Stylizer
 ) -> None:
     paths = save_works(tmp_path / "likes", 0, 3)
-    kept, first = create("anna", gather(paths, [], stylizer), stylizer)
+    record, first = create("anna", gather(paths, [], stylizer), stylizer)
     paths[0].unlink()
     paths[1].write_bytes(paths[2].read_bytes())
-    assert [remark.kind for remark in missing_pictures(kept)] == ["vanished", "changed"]
+    assert [remark.kind for remark in missing_pictures(record)] == ["vanished", "changed"]
     _, again = add("anna", Gathered(), stylizer)
     assert again.style.code == first.style.code
     # Seen by another model, they would have to be looked at again.
-    for picture in kept.pictures:
+    for picture in record.pictures:
         path = store / "anna" / "codes" / f"{picture.sha256}.safetensors"
         code, about = StyleCode.load(path)
-        StyleCode(code.vector, "another", code.look).save(path, about)
-    seen, remarks = recall(kept, stylizer)
-    assert seen.keys() == {kept.pictures[2].sha256}
+        StyleCode(code.vector, "another", code.channel_stats).save(path, about)
+    inspected, remarks = recall(record, stylizer)
+    assert inspected.keys() == {record.pictures[2].sha256}
     assert [remark.kind for remark in remarks] == ["vanished"] * 2
     assert all("is left out" in remark.text for remark in remarks)
     _, last = add("anna", Gathered(), stylizer)
-    assert last.liked == (kept.pictures[2].sha256,)
+    assert last.liked == (record.pictures[2].sha256,)
     assert last.style.code == stylizer.encode(paths[2])
 
 
 def test_one_odd_picture_is_remarked_on_and_kept(store: Path, tmp_path: Path, others: Any, stylizer: Stylizer) -> None:
     paths = [*save_works(tmp_path / "likes", 0, 8), others[0]]
-    kept, taste = create("anna", gather(paths, [], stylizer), stylizer)
-    remark = odd_remark(kept, {digest: one.code for digest, one in recall(kept, stylizer)[0].items()})
+    record, personal_style = create("anna", gather(paths, [], stylizer), stylizer)
+    remark = odd_remark(record, {digest: one.code for digest, one in recall(record, stylizer)[0].items()})
     assert remark.text.startswith(f"{others[0].name} is unlike the other 8 liked pictures")
-    assert len(taste.liked) == 9
+    assert len(personal_style.liked) == 9
 
 
 def test_answers_are_learnt_from(store: Path, likes: Any, stylizer: Stylizer) -> None:
@@ -322,23 +324,23 @@ def test_answers_are_learnt_from(store: Path, likes: Any, stylizer: Stylizer) ->
     space = StyleSpace.load()
 
     def chance() -> Any:
-        kept = load_preferences("anna")
-        codes = {digest: one.code for digest, one in recall(kept, stylizer)[0].items()}
-        codes |= answered_codes(kept, stylizer.card.model)
-        return fit_model(kept, codes, space).probability(wave.code, monet.code)
+        record = load_record("anna")
+        codes = {digest: one.code for digest, one in recall(record, stylizer)[0].items()}
+        codes |= answered_codes(record, stylizer.card.model)
+        return fit_model(record, codes, space).probability(wave.code, monet.code)
 
     before = chance()
-    kept, taste = answer("anna", wave, monet, "first", stylizer)
+    record, personal_style = answer("anna", wave, monet, "first", stylizer)
     told = chance()
     assert told > before
-    assert taste.answers == 1
-    assert kept.is_learnt(taste)
-    kept, taste = answer("anna", monet, Style.named("anna"), "neither", stylizer)
-    assert (len(kept.answers), taste.answers) == (2, 1)
+    assert personal_style.answers == 1
+    assert record.is_learnt(personal_style)
+    record, personal_style = answer("anna", monet, Style.named("anna"), "neither", stylizer)
+    assert (len(record.answers), personal_style.answers) == (2, 1)
     answer("anna", monet, wave, "first", stylizer)  # the contrary
     assert chance() < told
-    kept, taste = remove("anna", [], stylizer, answers=True)
-    assert kept.answers == ()
+    record, personal_style = remove("anna", [], stylizer, answers=True)
+    assert record.answers == ()
     assert chance() == pytest.approx(before)
     assert len(files(store / "anna" / "codes")) == 5
 
@@ -347,13 +349,16 @@ def test_contradictory_answers_leave_doubt(store: Path, likes: Any, stylizer: St
     create("anna", gather(likes, [], stylizer), stylizer)
     pair = Style.named("great-wave"), Style.named("monet")
     for number in range(6):
-        kept, taste = answer("anna", *pair, "first" if number % 2 else "second", stylizer)
-    assert taste.answers == 6
-    codes = {**{d: s.code for d, s in recall(kept, stylizer)[0].items()}, **answered_codes(kept, taste.model)}
-    assert 0.3 < fit_model(kept, codes, StyleSpace.load()).probability(*(style.code for style in pair)) < 0.7
+        record, personal_style = answer("anna", *pair, "first" if number % 2 else "second", stylizer)
+    assert personal_style.answers == 6
+    codes = {
+        **{d: s.code for d, s in recall(record, stylizer)[0].items()},
+        **answered_codes(record, personal_style.model),
+    }
+    assert 0.3 < fit_model(record, codes, StyleSpace.load()).probability(*(style.code for style in pair)) < 0.7
 
 
-def test_a_damaged_taste_is_replaced_by_what_is_learnt(store: Path, likes: Any, stylizer: Stylizer) -> None:
+def test_a_damaged_personal_style_is_replaced_by_what_is_learnt(store: Path, likes: Any, stylizer: Stylizer) -> None:
     _, first = create("anna", gather(likes, [], stylizer), stylizer)
     (store / "anna" / "anna.sfumato").write_text("?")
     with pytest.raises(ModelError):
@@ -367,7 +372,7 @@ def test_a_damaged_taste_is_replaced_by_what_is_learnt(store: Path, likes: Any, 
 def test_names_that_cannot_be(store: Path, likes: Any, stylizer: Stylizer, name: str) -> None:
     with pytest.raises(UsageError):
         create(name, gather(likes[:1], [], stylizer), stylizer)
-    for act in (load_preferences, delete):
+    for act in (load_record, delete):
         with pytest.raises(UsageError, match="was learnt"):
             act(name)
     assert [path for path in files(store) if path != ".lock"] == []
@@ -386,13 +391,13 @@ def test_a_name_is_taken_once(
         create("mine", found, stylizer)
 
 
-def test_a_taste_that_came_as_a_file(store: Path, likes: Any, stylizer: Stylizer) -> None:
-    _, taste = create("anna", gather(likes, [], stylizer), stylizer)
-    install(taste, "bert")
-    assert Style.named("bert").code == taste.style.code
+def test_a_personal_style_that_came_as_a_file(store: Path, likes: Any, stylizer: Stylizer) -> None:
+    _, personal_style = create("anna", gather(likes, [], stylizer), stylizer)
+    install(personal_style, "bert")
+    assert Style.named("bert").code == personal_style.style.code
     assert Style.named("bert").name == "bert"
     with pytest.raises(UsageError, match="bert is there already"):
-        install(taste, "bert")
+        install(personal_style, "bert")
     for act in (
         lambda: add("bert", Gathered(), stylizer),
         lambda: answer("bert", Style.named("monet"), Style.named("degas"), "first", stylizer),
@@ -404,7 +409,7 @@ def test_a_taste_that_came_as_a_file(store: Path, likes: Any, stylizer: Stylizer
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("?", "is damaged"),
         ("[]", "is damaged"),
@@ -413,29 +418,29 @@ def test_a_taste_that_came_as_a_file(store: Path, likes: Any, stylizer: Stylizer
         ('{"format": 1, "pictures": [], "answers": [{"first": 1}], "imported": false}', "is damaged"),
     ],
 )
-def test_a_damaged_store_is_one_sentence(store: Path, likes: Any, stylizer: Stylizer, text: str, said: str) -> None:
+def test_a_damaged_store_is_one_sentence(store: Path, likes: Any, stylizer: Stylizer, text: str, message: str) -> None:
     create("anna", gather(likes[:1], [], stylizer), stylizer)
-    (store / "anna" / "taste.json").write_text(text)
-    with pytest.raises(InputError, match=said):
-        load_preferences("anna")
+    (store / "anna" / "record.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_record("anna")
     delete("anna")
 
 
 def test_a_copy_cannot_be_said_to_lie_elsewhere(store: Path, likes: Any, stylizer: Stylizer) -> None:
     create("anna", gather(likes[:1], [], stylizer), stylizer, copy=True)
-    path = store / "anna" / "taste.json"
+    path = store / "anna" / "record.json"
     path.write_text(path.read_text("utf-8").replace("pictures/", "pictures/../../"), "utf-8")
     with pytest.raises(InputError, match="lies elsewhere"):
-        load_preferences("anna")
+        load_record("anna")
 
 
 # ---- deletion --------------------------------------------------------------------------------------------------------
 
 
-def needles(kept: Any, taste: Any, paths: Any, stylizer: Any) -> Any:
+def needles(record: Any, personal_style: Any, paths: Any, stylizer: Any) -> Any:
     """What may not be found anywhere: by what it is of."""
     found = {}
-    for path, picture in zip(paths, kept.pictures, strict=True):
+    for path, picture in zip(paths, record.pictures, strict=True):
         data = path.read_bytes()
         for place in (100, len(data) // 2, len(data) - 40) if picture.is_copy else ():
             found[f"bytes of {path.name} at {place}"] = data[place : place + 32]
@@ -443,8 +448,8 @@ def needles(kept: Any, taste: Any, paths: Any, stylizer: Any) -> Any:
         found[f"hash of {path.name}"] = picture.sha256.encode()
         code = stylizer.encode(path)
         found[f"code of {path.name}"] = code.vector.tobytes()[:64]
-        found[f"look of {path.name}"] = code.look.astype(np.float16).tobytes()[:64]
-    for number, code in enumerate(taste.codes):
+        found[f"look of {path.name}"] = code.channel_stats.astype(np.float16).tobytes()[:64]
+    for number, code in enumerate(personal_style.codes):
         found[f"centre {number}"] = code.vector.tobytes()[:64]
     found["folder"] = str(paths[0].parent).encode()
     return found
@@ -466,10 +471,10 @@ def test_after_deletion_nothing_is_found(tmp_path: Path, stylizer: Stylizer, mon
     monkeypatch.delenv("SFUMATO_PERSONAL", raising=False)
     create("anna", gather(paths[:3], [], stylizer), stylizer, copy=True)
     more("anna", [], paths[3:], stylizer)
-    kept, taste = answer("anna", Style.named("anna", own=True), Style.named("monet"), "first", stylizer)
-    found = needles(kept, taste, paths, stylizer)
+    record, personal_style = answer("anna", Style.named("anna", own=True), Style.named("monet"), "first", stylizer)
+    found = needles(record, personal_style, paths, stylizer)
     assert hits(home, found) == found.keys()  # so that the search is worth something
-    install(taste, "bert")
+    install(personal_style, "bert")
     delete("bert")
     assert hits(home, found) == found.keys()
     delete("anna")
@@ -496,7 +501,7 @@ from pathlib import Path
 from sfumato.inference import Stylizer
 from sfumato.personal.gathering import gather, recall
 from sfumato.personal.service import add, create
-from sfumato.personal.store import load_preferences
+from sfumato.personal.store import load_record
 replace, left = os.replace, [int(sys.argv[1])]
 def dying(*places):
     left[0] -= 1
@@ -509,7 +514,7 @@ stylizer = Stylizer(threads=1)
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    before = load_preferences(name)
+    before = load_record(name)
 except Exception:
     create(name, gather(paths, [], stylizer), stylizer, copy=True)
 else:
@@ -527,28 +532,28 @@ def start(kill: Any, name: str, *paths: Any, prepare: str = "") -> Any:
 def check_whole(stylizer: Any, before: Any, after: Any) -> None:
     """The store is as it was or as it was to be; learning again makes the style fit it."""
     for name in names():
-        kept = load_preferences(name)
-        assert {picture.name for picture in kept.pictures} in (before, after)
-        assert missing_pictures(kept) == []
+        record = load_record(name)
+        assert {picture.name for picture in record.pictures} in (before, after)
+        assert missing_pictures(record) == []
         Style.named(name)
-        _, taste = add(name, Gathered(), stylizer)
-        assert set(taste.liked) == {picture.sha256 for picture in kept.pictures}
-        wanted = {"taste.json", "pictures.json", f"{name}.sfumato", *(picture.path for picture in kept.pictures)}
-        wanted |= {f"codes/{picture.sha256}.safetensors" for picture in kept.pictures}
-        assert set(files(kept.folder)) == wanted
+        _, personal_style = add(name, Gathered(), stylizer)
+        assert set(personal_style.liked) == {picture.sha256 for picture in record.pictures}
+        wanted = {"record.json", "pictures.json", f"{name}.sfumato", *(picture.path for picture in record.pictures)}
+        wanted |= {f"codes/{picture.sha256}.safetensors" for picture in record.pictures}
+        assert set(files(record.folder)) == wanted
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("kill", [1, 4, 5, 6, 7])  # two codes, two copies, taste.json, two files of the style
+@pytest.mark.parametrize("kill", [1, 4, 5, 6, 7])  # two codes, two copies, record.json, two files of the style
 def test_a_command_that_is_killed_leaves_a_whole_store(store: Path, likes: Any, stylizer: Stylizer, kill: int) -> None:
     create("anna", gather(likes[:2], [], stylizer), stylizer, copy=True)
     process = start(kill, "anna", *likes[2:4])
     process.communicate("\n", timeout=120)
     assert process.returncode == -signal.SIGKILL
     before, after = ({path.name for path in likes[:count]} for count in (2, 4))
-    kept = load_preferences("anna")
-    assert {picture.name for picture in kept.pictures} == (after if kill > 5 else before)
-    assert kept.is_learnt(load_taste(kept)) == (kill < 6)
+    record = load_record("anna")
+    assert {picture.name for picture in record.pictures} == (after if kill > 5 else before)
+    assert record.is_learnt(load_personal_style(record)) == (kill < 6)
     check_whole(stylizer, before, after)
 
 
@@ -570,7 +575,7 @@ def test_the_store_is_its_owners_alone_whatever_its_folder_is(
     try:
         store.mkdir(mode=0o755)
         create("anna", gather(likes[:2], [], stylizer), stylizer, copy=True)
-        install(load_taste(load_preferences("anna")), "bert")
+        install(load_personal_style(load_record("anna")), "bert")
         for path in (store / "anna").rglob("*"):
             path.chmod(0o755 if path.is_dir() else 0o644)  # as older versions left them
         (store / "anna").chmod(0o755)
@@ -615,11 +620,11 @@ def test_two_commands_at_once_both_count(store: Path, likes: Any, stylizer: Styl
         process.stdin.write("\n")
         process.stdin.flush()
     for process in both:
-        _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said
-    kept = load_preferences("anna")
-    assert {picture.name for picture in kept.pictures} == {path.name for path in likes}
-    assert kept.is_learnt(load_taste(kept))
+        _, message = process.communicate(timeout=120)
+        assert process.returncode == 0, message
+    record = load_record("anna")
+    assert {picture.name for picture in record.pictures} == {path.name for path in likes}
+    assert record.is_learnt(load_personal_style(record))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits")
@@ -628,9 +633,9 @@ def test_a_full_disk_is_told_and_leaves_what_was(store: Path, likes: Any, styliz
     before = {path: (store / path).read_bytes() for path in files(store)}
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"  # bytes to a file
     process = start(0, "anna", *likes[1:3], prepare=limit)
-    _, said = process.communicate("\n", timeout=120)
+    _, message = process.communicate("\n", timeout=120)
     assert process.returncode == 1
-    assert "OutputError: cannot write" in said
+    assert "OutputError: cannot write" in message
     assert {path: (store / path).read_bytes() for path in files(store)} == before
 
 
@@ -650,9 +655,9 @@ def test_five_hundred_pictures(store: Path, tmp_path: Path, stylizer: Stylizer) 
     paths = [*save_works(tmp_path / "likes", 0, 300), *save_works(tmp_path / "others", 1, 200)]
     began = process_time()
     found = gather(paths, [], stylizer)
-    kept, taste = create("anna", found, stylizer)
+    record, personal_style = create("anna", found, stylizer)
     assert process_time() - began < 500
     assert found.remarks == []
-    assert len(kept.pictures) == len(taste.liked) == 500
-    assert len(taste.codes) > 1
+    assert len(record.pictures) == len(personal_style.liked) == 500
+    assert len(personal_style.codes) > 1
     assert Path(store / "anna" / "anna.sfumato").stat().st_size < 200_000

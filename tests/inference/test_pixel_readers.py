@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sfumato.image import Photo, resize
-from sfumato.inference.sources import BAND_ROWS, PixelSource
+from sfumato.inference.pixel_readers import BAND_ROWS, PhotoReader
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_reduced_is_the_whole_at_another_size(levels: Any, kind: str, size: tupl
     if kind == "alpha":
         alpha = np.full(pixels.shape[:2], 255, np.uint8)
         alpha[100:110, 50:60] = 200  # nearly opaque: the colours beside it fill in
-    source = PixelSource(Photo(pixels, alpha))
+    source = PhotoReader(Photo(pixels, alpha))
     expected = resize(source.region(slice(0, source.height), slice(0, source.width)), *size)
     reduced = source.reduced(*size)
     assert reduced.dtype == np.float32
@@ -38,7 +38,7 @@ def test_a_region_of_a_photo_shows_what_is_near_where_it_is_transparent() -> Non
     pixels[:, 20:] = 10
     alpha = np.full((40, 40), 255, np.uint8)
     alpha[:, 20:] = 0
-    region = PixelSource(Photo(pixels, alpha)).region(slice(5, 15), slice(25, 35))
+    region = PhotoReader(Photo(pixels, alpha)).region(slice(5, 15), slice(25, 35))
     np.testing.assert_allclose(region, 200 / 255, atol=1e-3)
 
 
@@ -47,6 +47,6 @@ def test_what_stands_under_transparency_stays_between_black_and_white() -> None:
     pixels[:, 548:] = 255
     alpha = np.zeros((20, 1100), np.uint8)
     alpha[:, ::3] = 128
-    region = PixelSource(Photo(pixels, alpha)).region(slice(0, 20), slice(500, 600))
+    region = PhotoReader(Photo(pixels, alpha)).region(slice(0, 20), slice(500, 600))
     assert region.min() >= 0
     assert region.max() <= 1

@@ -16,7 +16,7 @@ BAND_ROWS = 256  # of a photo that are held as floats at a time
 FILL_SIDE = 512  # pixels, at most, of the picture that holds the colours under transparency: they are smooth
 
 
-class Source(Protocol):
+class PixelReader(Protocol):
     """A picture that may be too large to be held as floats."""
 
     @property
@@ -32,7 +32,7 @@ class Source(Protocol):
         """The whole at another size."""
 
 
-class ArraySource:
+class ArrayReader:
     """A picture ``(1, 3, H, W)`` in memory."""
 
     def __init__(self, picture: Picture) -> None:
@@ -46,7 +46,7 @@ class ArraySource:
         return resize(self.picture, height, width)
 
 
-class PixelSource:
+class PhotoReader:
     """A photo with its integer pixels; under transparency it shows the colours of what is near and opaque."""
 
     def __init__(self, photo: Photo) -> None:
@@ -95,33 +95,35 @@ class PixelSource:
         return alpha.astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max)
 
 
-def as_source(picture: Photo | Picture) -> Source:
+def as_reader(picture: Photo | Picture) -> PixelReader:
     """A photo, or a picture ``(1, 3, H, W)``, as a source."""
-    return PixelSource(picture) if isinstance(picture, Photo) else ArraySource(picture)
+    return PhotoReader(picture) if isinstance(picture, Photo) else ArrayReader(picture)
 
 
-class StripSource(ArraySource):
-    """A picture too narrow to be painted, with its edge repeated down and across until both sides are ``least``."""
+class StripReader(ArrayReader):
+    """A picture too narrow to be painted, with its edge repeated down and across until both sides are ``min_side``."""
 
-    def __init__(self, source: Source, least: int) -> None:
+    def __init__(self, source: PixelReader, min_side: int) -> None:
         whole = source.region(slice(0, source.height), slice(0, source.width))
-        down, across = (max(0, least - side) for side in (source.height, source.width))
+        down, across = (max(0, min_side - side) for side in (source.height, source.width))
         super().__init__(np.pad(whole, ((0, 0), (0, 0), (0, down), (0, across)), mode="edge"))
 
 
-class EnlargedSource:
+class EnlargedReader:
     """What was painted at a smaller size, enlarged, with the finest detail of the photo itself."""
 
-    def __init__(self, photo: Source, painted: Picture, seen: Picture) -> None:
-        """``painted`` was made of ``seen``, the photo at that smaller size; both ``(1, 3, h, w)``."""
+    def __init__(self, photo: PixelReader, painted: Picture, small_photo: Picture) -> None:
+        """``painted`` was made of ``small_photo``, the photo at that smaller size; both ``(1, 3, h, w)``."""
         self.photo, self.painted = photo, painted
-        self.seen = seen.mean(1, keepdims=True)  # the mean of three enlarged planes is that of one
+        self.small_photo = small_photo.mean(1, keepdims=True)  # the mean of three enlarged planes is that of one
         self.height, self.width = photo.height, photo.width
-        self.gain = np.float32(detail_gain(painted, seen))
+        self.gain = np.float32(detail_gain(painted, small_photo))
 
     def region(self, rows: slice, columns: slice) -> Picture:
-        painted, seen = (enlarge(small, self.height, self.width, rows, columns) for small in (self.painted, self.seen))
-        detail = self.photo.region(rows, columns).mean(1, keepdims=True) - seen  # of light, not of colour
+        painted, small_photo = (
+            enlarge(small, self.height, self.width, rows, columns) for small in (self.painted, self.small_photo)
+        )
+        detail = self.photo.region(rows, columns).mean(1, keepdims=True) - small_photo  # of light, not of colour
         return np.asarray(np.clip(painted + self.gain * detail, 0.0, 1.0), np.float32)
 
     def reduced(self, height: int, width: int) -> Picture:

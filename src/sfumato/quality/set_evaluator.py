@@ -15,15 +15,15 @@ from sfumato.errors import UsageError
 from sfumato.files import atomic_file
 from sfumato.image import Picture, read_image
 from sfumato.quality.backbones import Backbone
-from sfumato.quality.cache import VERSION, JudgedPair, cache_key
+from sfumato.quality.cache import VERSION, EvaluatedPair, cache_key
 from sfumato.quality.classifier import balanced_accuracy, fresh_classifier_accuracy
-from sfumato.quality.features import Features, Figure
+from sfumato.quality.features import Estimate, Features
 from sfumato.quality.pairs import Pair
-from sfumato.quality.sets import as_set, diversity, set_figures
+from sfumato.quality.sets import as_set, diversity, set_estimates
 from sfumato.quality.workers import each
 
 
-class SetJudge:
+class SetEvaluator:
     """Measures sets of outputs beside sets of pictures in files, whose features are computed once.
 
     Args:
@@ -50,19 +50,23 @@ class SetJudge:
         self._pooled = lru_cache(None)(self._read_pooled)
         self._logits: dict[str, list[float]] = {}  # of the style pictures, by the method's digest
 
-    def figures(self, backbone: Backbone, pairs: Sequence[Pair], judged: Sequence[JudgedPair]) -> list[Figure]:
+    def estimates(
+        self, backbone: Backbone, pairs: Sequence[Pair], evaluated: Sequence[EvaluatedPair]
+    ) -> list[Estimate]:
         """All figures of the outputs as a set, seen through one backbone; those of the references are in the notes."""
         place = self.backbones.index(backbone)
-        outputs, probabilities = as_set(backbone.name, [one.members[place] for one in judged])
+        outputs, probabilities = as_set(backbone.name, [one.members[place] for one in evaluated])
         references = self._set_of(backbone, self._references)
-        figures = set_figures(outputs, references, probabilities)
+        estimates = set_estimates(outputs, references, probabilities)
         one, other = (Features(backbone.name, references.arrays[start::2]) for start in (0, 1))
-        floor = {figure.name: figure.value for figure in set_figures(one, other)} if len(other.arrays) > 1 else {}
-        for i, figure in enumerate(figures):
-            if np.isfinite(real := floor.get(figure.name, np.nan)) and np.isfinite(figure.value):
-                said = f"real against real, two halves of the references: {real:.3g}"
-                figures[i] = replace(figure, note="; ".join(filter(None, [figure.note, said])))
-        figures.append(self._classifier(backbone, pairs, outputs))
+        floor = (
+            {estimate.name: estimate.value for estimate in set_estimates(one, other)} if len(other.arrays) > 1 else {}
+        )
+        for i, estimate in enumerate(estimates):
+            if np.isfinite(real := floor.get(estimate.name, np.nan)) and np.isfinite(estimate.value):
+                floor_note = f"real against real, two halves of the references: {real:.3g}"
+                estimates[i] = replace(estimate, note="; ".join(filter(None, [estimate.note, floor_note])))
+        estimates.append(self._classifier(backbone, pairs, outputs))
         for name, groups, real_files in (
             ("diversity over photos", [pair.style for pair in pairs], sorted({pair.content for pair in pairs})),
             ("diversity over styles", [pair.content for pair in pairs], sorted({pair.style for pair in pairs})),
@@ -71,33 +75,37 @@ class SetJudge:
             if len(real_files) > 1:
                 there = diversity(self._set_of(backbone, real_files), [0] * len(real_files))
             note = f"of the {name.rpartition(' ')[2]} themselves: {there:.3f}"
-            figures.append(Figure(name, own, None, None, len(pairs), backbone.name, note))
-        return figures
+            estimates.append(Estimate(name, own, None, None, len(pairs), backbone.name, note))
+        return estimates
 
     def discriminator_accuracy(
-        self, opinion: Callable[[Picture, Path], float], who: str, pairs: Sequence[Pair], judged: Sequence[JudgedPair]
-    ) -> Figure:
+        self,
+        logit: Callable[[Picture, Path], float],
+        who: str,
+        pairs: Sequence[Pair],
+        evaluated: Sequence[EvaluatedPair],
+    ) -> Estimate:
         """How often the method's own discriminator is right on style pictures and outputs, balanced.
 
         Args:
-            opinion: its mean logit for a picture as one in the style of another (a file); above 0 is "painted".
+            logit: its mean logit for a picture as one in the style of another (a file); above 0 is "painted".
             who: digest of the method.
         """
         if who not in self._logits:
-            self._logits[who] = each(lambda path: opinion(read_image(path), path), self._style_files, self._workers)
+            self._logits[who] = each(lambda path: logit(read_image(path), path), self._style_files, self._workers)
         groups = [pair.style for pair in pairs]
         note = "the discriminator that the model was trained against; 0.5 where it cannot tell"
-        outputs = [one.opinion for one in judged if one.opinion is not None]
+        outputs = [one.logit for one in evaluated if one.logit is not None]
         return balanced_accuracy("discriminator_accuracy", self._logits[who], outputs, groups, who[:12], None, note)
 
-    def _classifier(self, backbone: Backbone, pairs: Sequence[Pair], outputs: Features) -> Figure:
+    def _classifier(self, backbone: Backbone, pairs: Sequence[Pair], outputs: Features) -> Estimate:
         """References are their own groups, the style pictures among them those of their outputs."""
         references = self._set_of(backbone, self._references)
         try:
             return fresh_classifier_accuracy(references, outputs, self._references, [pair.style for pair in pairs])
         except UsageError as problem:
             n = min(len(references.arrays), len(pairs))
-            return Figure("classifier_accuracy", float("nan"), None, None, n, backbone.name, f"refused: {problem}")
+            return Estimate("classifier_accuracy", float("nan"), None, None, n, backbone.name, f"refused: {problem}")
 
     def _set_of(self, backbone: Backbone, paths: Sequence[Path]) -> Features:
         members = each(lambda path: self._pooled(path, self.backbones.index(backbone)), paths, self._workers)

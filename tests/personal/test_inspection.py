@@ -14,7 +14,15 @@ from PIL import Image, ImageDraw, ImageFont
 from sfumato.errors import InputError
 from sfumato.image import as_image, to_uint8
 from sfumato.inference import Stylizer
-from sfumato.personal.look import ODD_AMONG, find, is_same, is_screenshot, look, odd_one, sketch
+from sfumato.personal.inspection import (
+    ODD_AMONG,
+    find_inputs,
+    inspect_pictures,
+    is_same,
+    is_screenshot,
+    odd_one,
+    sketch,
+)
 from sfumato.personal.space import StyleSpace
 from support import save_works, work
 
@@ -41,7 +49,7 @@ def screen(width: int, height: int, quality: Any = None) -> Any:
 def test_pictures_are_seen(tmp_path: Path, stylizer: Stylizer) -> None:
     paths = save_works(tmp_path / "likes", 0, 3)
     ticks = []
-    found = look(paths, stylizer, tick=lambda done, total: ticks.append((done, total)))
+    found = inspect_pictures(paths, stylizer, tick=lambda done, total: ticks.append((done, total)))
     assert [one.path for one in found.pictures] == paths
     assert found.pictures[1].code == stylizer.encode(paths[1])
     assert found.remarks == []
@@ -56,17 +64,17 @@ def test_what_cannot_count_is_left_out_and_said(tmp_path: Path, stylizer: Styliz
     broken.write_bytes(paths[1].read_bytes()[:500])
     smaller = tmp_path / "smaller.jpg"
     Image.open(paths[1]).resize((98, 84)).save(smaller, quality=70)
-    found = look([*paths, copy, small, broken, gone, smaller], stylizer)
+    found = inspect_pictures([*paths, copy, small, broken, gone, smaller], stylizer)
     assert [one.path for one in found.pictures] == paths
     told = {remark.kind: remark for remark in found.remarks}
     assert all(remark.left_out for remark in found.remarks)
     assert told["duplicate"].text == "copy.png is the same file as work-0-0.png, and counts once"
     assert told["near-duplicate"].text == "smaller.jpg shows the same as work-0-1.png, and counts once"
     assert told["small"].text == "small.png is left out: 300 x 63 pixels are too few to see a style"
-    said = [remark.text for remark in found.remarks if remark.kind == "unreadable"]
-    assert len(said) == 2
-    assert "broken.jpg" in said[0]
-    assert "No such file" in said[1]
+    message = [remark.text for remark in found.remarks if remark.kind == "unreadable"]
+    assert len(message) == 2
+    assert "broken.jpg" in message[0]
+    assert "No such file" in message[1]
 
 
 class Greedy(Stylizer):
@@ -81,7 +89,7 @@ class Greedy(Stylizer):
 def test_what_does_not_fit_into_memory_is_left_out_and_said(tmp_path: Path) -> None:
     large, *_ = save_works(tmp_path / "likes", 0, 1)
     Image.fromarray(to_uint8(work(1, 3, 96, 100))).save(tmp_path / "small.png")
-    found = look([large, tmp_path / "small.png"], Greedy(threads=1))
+    found = inspect_pictures([large, tmp_path / "small.png"], Greedy(threads=1))
     assert [one.path.name for one in found.pictures] == ["small.png"]
     [remark] = found.remarks
     assert (
@@ -100,7 +108,7 @@ def test_what_is_blank_is_left_out(tmp_path: Path, stylizer: Stylizer) -> None:
     faint.putpixel((3, 3), (200, 90, 10))
     faint.save(tmp_path / "spot.png")
     names = ("colour.jpg", "transparent.png", "spot.png")
-    found = look([tmp_path / name for name in names], stylizer)
+    found = inspect_pictures([tmp_path / name for name in names], stylizer)
     assert [one.path.name for one in found.pictures] == ["spot.png"]
     told = [(remark.kind, remark.text, remark.left_out) for remark in found.remarks]
     assert told == [("blank", f"{name} is left out: it is blank", True) for name in names[:2]]
@@ -108,8 +116,8 @@ def test_what_is_blank_is_left_out(tmp_path: Path, stylizer: Stylizer) -> None:
 
 def test_what_is_known_already_is_told_apart(tmp_path: Path, stylizer: Stylizer) -> None:
     paths = save_works(tmp_path / "likes", 0, 2)
-    before = look(paths[:1], stylizer)
-    found = look(paths, stylizer, before.pictures)
+    before = inspect_pictures(paths[:1], stylizer)
+    found = inspect_pictures(paths, stylizer, before.pictures)
     assert [one.path for one in found.pictures] == paths[1:]
     assert found.known.keys() == {before.pictures[0].sha256}
 
@@ -145,7 +153,7 @@ def test_pictures_are_no_screenshots() -> None:
 def test_a_screenshot_is_kept(tmp_path: Path, stylizer: Stylizer) -> None:
     path = tmp_path / "screen.png"
     Image.fromarray(to_uint8(screen(700, 1300))).save(path)
-    found = look([path], stylizer)
+    found = inspect_pictures([path], stylizer)
     assert [one.path for one in found.pictures] == [path]
     (remark,) = found.remarks
     assert (remark.kind, remark.left_out) == ("screenshot", False)
@@ -158,8 +166,8 @@ def test_one_odd_picture_among_many(stylizer: Stylizer) -> None:
     assert odd_one(many, space) is None
     assert odd_one([*many[:3], other, *many[3:]], space) == 3
     assert odd_one([*many[: ODD_AMONG - 2], other], space) is None  # too few to tell
-    two_tastes = [*many, *(stylizer.encode(work(1, number)) for number in range(6))]
-    assert odd_one(two_tastes, space) is None
+    two_styles_of_one = [*many, *(stylizer.encode(work(1, number)) for number in range(6))]
+    assert odd_one(two_styles_of_one, space) is None
 
 
 def test_files_folders_and_patterns_are_found_once(tmp_path: Path) -> None:
@@ -168,7 +176,9 @@ def test_files_folders_and_patterns_are_found_once(tmp_path: Path) -> None:
     (tmp_path / "likes" / "a.psd").write_text("?")
     os.mkfifo(tmp_path / "likes" / "pipe.jpg")
     (tmp_path / "likes" / ".hidden.txt").write_text("?")
-    found, remarks = find([str(tmp_path / "likes"), str(paths[0]), str(tmp_path / "likes" / "below" / "*-1.png")])
+    found, remarks = find_inputs(
+        [str(tmp_path / "likes"), str(paths[0]), str(tmp_path / "likes" / "below" / "*-1.png")]
+    )
     assert found == paths
     remark, pipe = remarks
     assert remark.text.startswith("2 files in ")
@@ -176,9 +186,9 @@ def test_files_folders_and_patterns_are_found_once(tmp_path: Path) -> None:
     assert pipe.text.endswith("pipe.jpg left out: not a regular file")
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="no picture lies in the folder"):
-        find([str(tmp_path / "none")])
+        find_inputs([str(tmp_path / "none")])
     with pytest.raises(InputError, match="empty"):
-        find([""])
+        find_inputs([""])
     for gone in (tmp_path / "lkes", tmp_path / "likes" / "gone.jpg"):
         with pytest.raises(InputError, match=rf"there is no picture or folder .*{gone.name}; check the name"):
-            find([str(paths[0]), str(gone)])
+            find_inputs([str(paths[0]), str(gone)])

@@ -5,7 +5,7 @@ picture's own size, to which the photo is resized where it has another. *Feature
 picture and output resized to a short side of ``short`` pixels, *local* ones (strokes, variety, copied, kept) always at
 one of 384. All resizing is ``sfumato.image.resize`` (Lanczos, antialiased).
 
-``measures.py`` holds the table of the measures of a pair, ``set_judge.py`` takes those of sets.
+``measures.py`` holds the table of the measures of a pair, ``set_evaluator.py`` takes those of sets.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from sfumato import __version__
 from sfumato.errors import InputError, UsageError, is_out_of_memory
 from sfumato.image import Picture
 from sfumato.quality.backbones import Backbone, EfficientNetLite0, InceptionBackbone, VGG19Backbone
-from sfumato.quality.cache import VERSION, JudgedPair, cache_key
+from sfumato.quality.cache import VERSION, EvaluatedPair, cache_key
 from sfumato.quality.evaluation import Evaluation, Row
 from sfumato.quality.measures import MEASURES, QUICK, RELATIVE
 from sfumato.quality.pair_view import PairView
 from sfumato.quality.pairs import Pair
 from sfumato.quality.references import References
-from sfumato.quality.set_judge import SetJudge
+from sfumato.quality.set_evaluator import SetEvaluator
 from sfumato.quality.workers import each, too_large
 
 Suite = Literal["quick", "full"]
 
 
 @dataclass(frozen=True)
-class Source:
+class OutputProvider:
     """Where a method's pictures come from.
 
     Attributes:
         picture: gives a pair's stylised picture, ``(1, 3, H, W)``; from several threads at once.
         digest: a hash of what it is made of besides the pair, told without making it.
-        opinion: the method's own discriminator: its mean logit for a picture as one in the style of another (a file);
+        logit: the method's own discriminator: its mean logit for a picture as one in the style of another (a file);
             above 0 is "painted".
     """
 
     picture: Callable[[Pair], Picture]
     digest: Callable[[Pair], str]
-    opinion: Callable[[Picture, Path], float] | None = None
+    logit: Callable[[Picture, Path], float] | None = None
 
 
-class Judge:
+class Evaluator:
     """Judges pictures of pairs; features of photos and style pictures are computed once.
 
     Args:
@@ -86,12 +86,12 @@ class Judge:
         styles = sorted({pair.style for pair in pairs})
         self.references = References(lite, self.backbones, styles, short, workers, cache)
         set_backbones: list[Backbone] = [lite, *([InceptionBackbone(inception)] if inception else [])]
-        self._sets = SetJudge(set_backbones, references or styles, styles, self.references.digest, workers, cache)
+        self._sets = SetEvaluator(set_backbones, references or styles, styles, self.references.digest, workers, cache)
 
-    def judge(
+    def evaluate(
         self,
         method: str,
-        source: Source,
+        source: OutputProvider,
         tick: Callable[[], None] = lambda: None,
         missing: int = 0,
         pairs: Sequence[Pair] | None = None,
@@ -114,29 +114,35 @@ class Judge:
         asked = list(pairs or self.pairs)
         # Style by style, so that what is held of a style picture is used before it is dropped.
         order = sorted(range(len(asked)), key=lambda i: (asked[i].style, i))
-        found = dict(zip(order, each(lambda i: self._tried(asked[i], source), order, self.workers, tick), strict=True))
+        found = dict(
+            zip(order, each(lambda i: self._try_to_evaluate(asked[i], source), order, self.workers, tick), strict=True)
+        )
         results = [found[i] for i in range(len(asked))]
         problems = [one for one in results if isinstance(one, InputError)]
         if len(problems) == len(asked):
             raise problems[0]
         chosen = [pair for pair, one in zip(asked, results, strict=True) if not isinstance(one, InputError)]
-        judged = [one for one in results if not isinstance(one, InputError)]
+        evaluated = [one for one in results if not isinstance(one, InputError)]
         about = {"sfumato": __version__, "suite": self.suite, "short side": f"{self.short} px"}
         names = dict.fromkeys(backbone.name for backbone in (*self.backbones, *self._sets.backbones))
         about |= {"backbones": ", ".join(names), "strokes and variety": str(self.references.local_scale)}
-        rows = [one.row for one in judged]
-        sets = [figure for backbone in self._sets.backbones for figure in self._sets.figures(backbone, chosen, judged)]
-        if source.opinion is not None:
-            sets.append(self._sets.discriminator_accuracy(source.opinion, source.digest(chosen[0]), chosen, judged))
+        rows = [one.row for one in evaluated]
+        sets = [
+            estimate
+            for backbone in self._sets.backbones
+            for estimate in self._sets.estimates(backbone, chosen, evaluated)
+        ]
+        if source.logit is not None:
+            sets.append(self._sets.discriminator_accuracy(source.logit, source.digest(chosen[0]), chosen, evaluated))
         relative = tuple(name for name in RELATIVE if name in self.names)
         failed = tuple(map(str, problems))
         absolute = () if len(self.references.style_files) > 1 else relative
         return Evaluation(method, rows, missing, about, sets, None, failed, absolute)
 
-    def _tried(self, pair: Pair, source: Source) -> JudgedPair | InputError:
+    def _try_to_evaluate(self, pair: Pair, source: OutputProvider) -> EvaluatedPair | InputError:
         """A pair, or why it cannot be judged: the others are judged all the same."""
         try:
-            return self._judged(pair, source)
+            return self._evaluate(pair, source)
         except InputError as problem:
             return problem
         except (MemoryError, RuntimeError) as problem:
@@ -144,28 +150,28 @@ class Judge:
                 raise
             return too_large(pair.name)
 
-    def _judged(self, pair: Pair, source: Source) -> JudgedPair:
+    def _evaluate(self, pair: Pair, source: OutputProvider) -> EvaluatedPair:
         if self.cache is None:
-            return self._judged_anew(pair, source)
+            return self._evaluate_anew(pair, source)
         digest, names = self.references.digest, [backbone.name for backbone in (*self.backbones, *self._sets.backbones)]
         everything: list[Any] = [
             *(VERSION, self.suite, self.short, source.digest(pair), digest(pair.content), digest(pair.style)),
             # In their order, which decides what the local scale compares.
             list(map(digest, self.references.style_files)),
             names,
-            source.opinion is not None,
+            source.logit is not None,
         ]
         path = self.cache / f"{cache_key(everything)}.npz"
-        found = JudgedPair.read(path, pair)
+        found = EvaluatedPair.read(path, pair)
         if found is None:
-            found = self._judged_anew(pair, source)
+            found = self._evaluate_anew(pair, source)
             found.write(path)
         return found
 
-    def _judged_anew(self, pair: Pair, source: Source) -> JudgedPair:
+    def _evaluate_anew(self, pair: Pair, source: OutputProvider) -> EvaluatedPair:
         output = source.picture(pair)
-        opinion = source.opinion(output, pair.style) if source.opinion else None
+        logit = source.logit(output, pair.style) if source.logit else None
         view = PairView(self.references, pair, output)
-        figures = {name: float(MEASURES[name].compute(view)) for name in self.names}
-        row = Row(pair, figures, {name: found.value for name, found in view.artefacts.items()}, view.resized)
-        return JudgedPair(row, [backbone.pooled(output) for backbone in self._sets.backbones], opinion)
+        values = {name: float(MEASURES[name].compute(view)) for name in self.names}
+        row = Row(pair, values, {name: found.value for name, found in view.artefacts.items()}, view.resized)
+        return EvaluatedPair(row, [backbone.pooled(output) for backbone in self._sets.backbones], logit)
