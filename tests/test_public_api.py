@@ -20,7 +20,7 @@ PUBLIC = (
     "UsageError", "__version__", "list_styles", "load_style", "read_image", "read_photo", "write_image", "write_photo",
 )  # fmt: skip
 OF_QUALITY = (
-    "Artefact", "Evaluation", "Features", "Interval", "Evaluator", "Moments", "Pair", "colour_distance", "fid",
+    "Artefact", "Evaluation", "Evaluator", "Features", "Interval", "Moments", "Pair", "colour_distance", "fid",
     "fid_infinity", "kid", "mean_interval", "psnr", "read_pairs", "ssim", "worst",
 )  # fmt: skip
 OF_TRAINING = (

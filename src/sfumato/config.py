@@ -109,7 +109,8 @@ def _sentence(model: type[BaseModel], problem: ValidationError) -> str:
         text = f"the key {key} is missing"
     else:
         message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").rstrip(".")
-        text = f"{key} is wrong: {message[:1].lower()}{message[1:]} (it is {_short(first['input'])})"
+        text = f"{key} is wrong: {message[:1].lower()}{message[1:]}"
+        text += f" (it is {_short(first['input'])})" if path else ""
     more = f" (and {len(others)} more to correct)" if others else ""
     return f"{text}{more}"
 

@@ -80,14 +80,14 @@ def test_a_weaker_painting_passes_where_the_full_one_does_not(
     selection = SelectionOptions(gates=(QualityGate("checkerboard", (weak + full) / 2),))
     _, made = paint_selected(stylizer, photo, [style], recipe, selection, paint)
     assert made.strength == 0.75
-    assert [trial["strength"] for trial in made.guidance["trials"]] == [1.0, 0.75]
+    assert [trial["strength"] for trial in made.guidance["candidates"]] == [1.0, 0.75]
     assert "best of 2 paintings" in made.guidance["why"]
 
 
 def test_the_best_of_several_seeds(stylizer: Stylizer, style: Style, photo: Any, painter: Any, recipe: Any) -> None:
     painted, made = paint_selected(stylizer, photo, [style], recipe, SelectionOptions(best_of=3), painter)
     assert [call.seed for call in painter.calls] == [0, 1, 2]
-    trials = made.guidance["trials"]
+    trials = made.guidance["candidates"]
     assert made.seed == min(trials, key=lambda trial: trial["score"])["seed"]
     assert len({painter(call).pixels.tobytes() for call in painter.calls[:3]}) == 3  # seeds paint differently
     assert (painter(made).pixels == painted.pixels).all()

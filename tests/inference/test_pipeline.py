@@ -76,8 +76,8 @@ def test_what_is_left_to_it_is_chosen_and_reported(photo_file: Path, stylizer: S
     pipeline = Pipeline("monet", DRAFT, auto=True, best_of=2, gates=["artefacts<1000"], stylizer=stylizer)
     result = pipeline(photo_file, progress=lambda share, doing: told.append((share, doing)))
     assert result.report["asked"]["best_of"] == 2
-    assert len(result.report["trials"]) == 2
-    assert result.recipe.strength == result.report["trials"][0]["strength"]
+    assert len(result.report["candidates"]) == 2
+    assert result.recipe.strength == result.report["candidates"][0]["strength"]
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
     assert (shares[0], told[-1]) == (0.0, (1.0, "done"))

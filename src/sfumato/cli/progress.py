@@ -41,7 +41,9 @@ def one_picture(doing: str) -> Iterator[Progress | None]:
         def show(share: float, what: str) -> None:
             if share < bar.tasks[0].completed:  # the next painting of the same photo (--best-of)
                 bar.reset(task)
-            bar.update(task, completed=share, description=f"{doing}, {what}" if what else doing)
+            description = f"{doing}, {what}" if what else doing
+            # A new step is drawn at once: it may be over before the next refresh.
+            bar.update(task, completed=share, description=description, refresh=description != bar.tasks[0].description)
 
         yield show
 

@@ -58,9 +58,7 @@ class Phase(Config):
     adversarial: bool = True  # whether the discriminator takes part
     # The sides cover what painting measures statistics at, so that no one size is learnt by heart.
     thumbnails: Annotated[tuple[Annotated[int, Field(ge=16)], ...], Field(min_length=1)] = (160, 224, 320)
-    zoom_crops: NonNegativeInt = (
-        1  # samples a step that bring a crop of the enlarged photo too; for weights.consistency
-    )
+    zoom_crops: NonNegativeInt = 1  # samples a step with a crop of the enlarged photo too (weights.consistency)
     magnification: Annotated[float, Field(ge=1)] = 12.0  # the most that such a photo is enlarged
 
     @model_validator(mode="after")
@@ -94,9 +92,7 @@ class TrainConfig(Config):
     final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.05  # share of the learning rate that a cosine ends at
     clip: PositiveFloat = 10.0  # the largest norm of the generator's gradient; a longer one is shortened to it
     ema_half_life: PositiveFloat = 4000.0  # of the moving average of the weights, in pictures
-    identity_samples: NonNegativeInt = (
-        2  # samples a step trained at strength 0, half photos and half paintings; see Collection
-    )
+    identity_samples: NonNegativeInt = 2  # samples a step trained at strength 0: photos and paintings in equal parts
     crops_per_photo: NonNegativeInt = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
     short_side: Annotated[int, Field(ge=64)] = 320  # short side at which pictures are held, in pixels
     painting_short_side: Annotated[int, Field(ge=64)] | None = None  # the same of paintings; None: as `short_side`
