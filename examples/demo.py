@@ -18,11 +18,12 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 from sfumato import Style, Stylizer
 from sfumato.assets import style_names
 from sfumato.errors import SfumatoError, UsageError
-from sfumato.image import read_image, write_image
+from sfumato.image import read_image, resize, write_image
 from sfumato.sheet import contact_sheet
 
 PHOTOS = ("astronaut", "chelsea", "coffee")
-STYLES = ("starry-night", "great-wave", "the-scream", "impression-sunrise", "composition-vii", "monet")
+STYLES = ("starry-night", "great-wave", "composition-vii", "klimt", "book-of-kells", "song-landscape")
+SIDE = 320  # pixels, of the longer side: small pictures are painted fast, and their strokes show on the sheet
 
 
 def sample_photos() -> dict[str, Path]:
@@ -31,6 +32,13 @@ def sample_photos() -> dict[str, Path]:
     if package is None or package.origin is None:
         raise UsageError("the demo's photos come with scikit-image: pip install --no-deps scikit-image")
     return {name: Path(package.origin).parent / "data" / f"{name}.png" for name in PHOTOS}
+
+
+def small_copy(picture: np.ndarray) -> np.ndarray:
+    """Shrink a picture ``(1, 3, H, W)`` to `SIDE` pixels on its longer side."""
+    height, width = picture.shape[2:]
+    scale = SIDE / max(height, width)
+    return resize(picture, round(height * scale), round(width * scale))
 
 
 def main(out: Path) -> None:
@@ -50,7 +58,7 @@ def main(out: Path) -> None:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("painting", total=len(photos) * len(names))
         for photo, path in photos.items():
-            picture = read_image(path)
+            picture = small_copy(read_image(path))
             rows.append([picture])
             for name in names:
                 began = perf_counter()
@@ -60,7 +68,7 @@ def main(out: Path) -> None:
                 rows[-1].append(painted)
                 bar.advance(task)
     sheet = out / "contact-sheet.png"
-    write_image(contact_sheet(rows, list(photos), ["photo", *names]), sheet)
+    write_image(contact_sheet(rows, list(photos), ["photo", *names], cell=SIDE), sheet)
 
     for file, seconds in times:
         console.print(f"  {seconds:6.2f} s  {out / file}")
