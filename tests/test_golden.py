@@ -56,7 +56,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 LEVELS = 2
 #: On other machines, in levels: the mean difference of a picture; of its mean colour; and the mean difference of the
 #: middle one of the pictures in standard quality.
-MEAN: dict[Quality, float] = {"standard": 2.0, "best": 4.5}
+MEAN: dict[Quality, float] = {"standard": 2.5, "best": 5.0}
 SHIFT, MIDDLE = 0.25, 0.35
 
 
@@ -113,7 +113,7 @@ def _golden(case: Case) -> Pixels:
 
 def _this_machine() -> dict[str, str]:
     """What decides the last bits of a picture: the kernels that the CPU admits, and the versions that hold them."""
-    known = "avx2", "avx512f"
+    known = "GenuineIntel", "AuthenticAMD", "avx2", "avx512f"
     try:
         flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n", 1)[0].split())
     except OSError:  # no Linux
@@ -189,6 +189,7 @@ def test_most_pictures_are_nearly_as_they_were() -> None:
     assert np.median(means) <= MIDDLE
 
 
+@pytest.mark.skipif(not _is_same_kind(), reason="other kernels may round a level of a drawn photo another way")
 def test_the_photos_are_the_ones_that_were_painted() -> None:
     assert json.loads(MADE_ON.read_text(encoding="utf-8"))["photos"] == _hashes()
 
