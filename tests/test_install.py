@@ -142,6 +142,9 @@ def test_the_wheel_is_small_and_holds_the_package_data(wheel: Path) -> None:
         "sfumato/assets/weights/base/card.json",
         "sfumato/assets/styles/great-wave.safetensors",
         "sfumato/training/recipes/tiny.toml",
+        "sfumato/templates/base.html",
+        "sfumato/templates/base.css",
+        "sfumato/templates/ask.js",
     ):
         assert wanted in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -19,7 +19,7 @@ import typer
 from sfumato.cli.output import say, say_error, say_json
 from sfumato.errors import OutputError, SfumatoError, first_line
 
-_PACKAGES = ("numpy", "onnxruntime", "pillow", "safetensors", "rich", "typer", "pydantic", "torch")
+_PACKAGES = ("numpy", "onnxruntime", "pillow", "safetensors", "rich", "typer", "pydantic", "jinja2", "torch")
 
 
 def doctor(

@@ -15,63 +15,12 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from sfumato.html import render
 from sfumato.image import as_jpeg_text
 from sfumato.personal.ask import Choice, Question, Questions
 
 _MAX_BODY = 200  # bytes; an answer has some 40
 _CHOICES: dict[str, Choice] = {"first": "first", "second": "second", "neither": "neither"}
-_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Sfumato: which do you like better?</title>
-<style nonce="{nonce}">
-body {{ font: 1.1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #202020;
-  background: #fff; text-align: center; }}
-#pair {{ display: flex; gap: 1rem; flex-wrap: wrap; justify-content: center; }}
-#pair button {{ flex: 1 1 20rem; max-width: 36rem; padding: 0; border: 4px solid transparent; background: none;
-  cursor: pointer; }}
-#pair button:hover, #pair button:focus-visible {{ border-color: #3060c0; outline: none; }}
-img {{ display: block; width: 100%; }}
-p button {{ font: inherit; padding: 0.3rem 1rem; }}
-[hidden] {{ display: none !important; }}
-</style>
-<h1>Which do you like better?</h1>
-<div id="pair"><button id="first"><img alt="the left picture"></button><button id="second"><img alt="the right picture">
-</button></div>
-<p id="keys">Click one, or press <b>1</b> or <b>2</b>. <button id="neither">Neither (0)</button>
-<button id="stop">Stop (q)</button></p>
-<p id="status" role="status">Painting the first two pictures ...</p>
-<script nonce="{nonce}">
-const at = id => document.getElementById(id);
-let question = null;
-function show(found) {{
-  question = found.question;
-  at("status").textContent = found.status;
-  at("pair").hidden = at("keys").hidden = question === null;
-  if (question === null) return;
-  at("first").firstElementChild.src = "data:image/jpeg;base64," + found.pictures[0];
-  at("second").firstElementChild.src = "data:image/jpeg;base64," + found.pictures[1];
-}}
-async function ask(options) {{
-  try {{ show(await (await fetch("question", options)).json()); }}
-  catch (problem) {{ question = null; at("status").textContent = "The command has ended; you can close this page."; }}
-}}
-function choose(choice) {{
-  if (question === null) return;
-  const body = JSON.stringify({{question, choice}});
-  question = null;
-  at("status").textContent = "Painting the next two ...";
-  ask({{method: "POST", headers: {{"Content-Type": "application/json"}}, body}});
-}}
-for (const id of ["first", "second", "neither", "stop"]) at(id).addEventListener("click", () => choose(id));
-const keys = {{"1": "first", "2": "second", ArrowLeft: "first", ArrowRight: "second", "0": "neither", q: "stop"}};
-addEventListener("keydown", event => {{
-  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (keys[event.key]) choose(keys[event.key]);
-}});
-at("pair").hidden = true;
-ask();
-</script>
-"""
 
 
 class Page:
@@ -156,7 +105,7 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
                     f"default-src 'none'; img-src data:; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; "
                     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
                 )
-                self._send(_PAGE.format(nonce=nonce).encode(), "text/html; charset=utf-8", policy)
+                self._send(render("ask.html", nonce=nonce).encode(), "text/html; charset=utf-8", policy)
             elif self.path == f"/{page._token}/question":
                 self._state(None)
             else:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import combinations
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 
 from sfumato.errors import UsageError
 from sfumato.files import atomic_file
+from sfumato.html import render
 from sfumato.image import Picture, as_jpeg_text, read_image, resize, thumbnail_size
 from sfumato.quality.pairs import Pair
 from sfumato.quality.votes import FORMAT
@@ -140,10 +139,7 @@ def write_page(
         "trials": shown,
         "pictures": pictures,
     }
-    # "<" could end the script element.
-    block = json.dumps(data).replace("<", "\\u003c")
-    parts = {"question": escape(question), "style": _STYLE, "script": _SCRIPT, "data": block}
-    html = re.sub(r"\{(question|style|script|data)\}", lambda found: parts[found[1]], _PAGE)
+    html = render("blind.html", data=data)
     with atomic_file(path, overwrite) as out:
         out.write(as_utf8(html))
     return page
@@ -153,129 +149,3 @@ def _add(pictures: list[str], x: Picture, size: tuple[int, int]) -> int:
     """Appends a picture as a JPEG in base64; its number."""
     pictures.append(as_jpeg_text(resize(x, *size), _QUALITY, subsampling=0))
     return len(pictures) - 1
-
-
-_STYLE = """
-:root{color-scheme:light dark}
-body{font:16px/1.4 system-ui,sans-serif;margin:0 auto;padding:.5em 1em;max-width:1100px;text-align:center}
-h1{font-size:1.25em;margin:.3em}p{margin:.3em}figure{margin:0}figcaption{font-size:.85em}
-img{display:block;margin:0 auto;max-width:100%;height:auto;object-fit:contain}
-.row{display:grid;grid-template-columns:1fr 1fr;gap:.5em;margin:.5em 0}
-.given img{max-height:24vh}.made img{max-height:52vh}
-.votes{position:sticky;bottom:0;display:flex;flex-wrap:wrap;gap:.5em;justify-content:center;padding:.5em;
-background:Canvas}
-button{font:inherit;min-height:44px;padding:0 1.2em}input{font:inherit;max-width:12em}
-[hidden]{display:none}
-@media (max-width:600px){.made{grid-template-columns:1fr}.votes{gap:.3em}.votes button{flex:1 1 auto;padding:0 .3em}}
-"""
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none';img-src data:;style-src 'unsafe-inline';script-src 'unsafe-inline'">
-<title>Which picture?</title>
-<style>{style}</style>
-<main>
-<h1>{question}</h1>
-<p id="progress" role="status"></p>
-<div id="trial">
-<div class="row given">
-<figure><img id="photo" alt="The photo"><figcaption>Photo</figcaption></figure>
-<figure><img id="style" alt="The style picture"><figcaption>Style picture</figcaption></figure>
-</div>
-<div class="row made">
-<figure><img id="left" alt="Picture A"><figcaption>A</figcaption></figure>
-<figure><img id="right" alt="Picture B"><figcaption>B</figcaption></figure>
-</div>
-</div>
-<div class="votes">
-<button type="button" id="vote-left">← A</button>
-<button type="button" id="vote-same">↓ No difference</button>
-<button type="button" id="vote-right">B →</button>
-<button type="button" id="undo">Undo</button>
-</div>
-<p>Keys: ← A, → B, ↓ no difference, Backspace to undo.</p>
-<p><label>Your name, if you like: <input id="voter" autocomplete="off"></label>
-<button type="button" id="export">Export votes</button></p>
-</main>
-<script type="application/json" id="page">{data}</script>
-<script>{script}</script>
-</html>
-"""
-
-# `state.votes[i]` is the choice and the seconds of trial i; the trial shown is the first without a vote.
-_SCRIPT = """
-"use strict";
-const at = id => document.getElementById(id);
-const page = JSON.parse(at("page").textContent);
-const place = "sfumato-votes-" + page.page;
-const state = {voter: "", votes: []};
-let since = 0;
-try {
-  Object.assign(state, JSON.parse(localStorage.getItem(place)));
-} catch { /* a browser that keeps nothing: the votes last as long as the page is open */ }
-
-function keep() {
-  try { localStorage.setItem(place, JSON.stringify(state)); } catch { /* as above */ }
-}
-
-function show() {
-  const done = state.votes.length, all = page.trials.length, open = done < all;
-  at("progress").textContent = open ? `${done + 1} of ${all}`
-    : `All ${all} are judged, thank you. Export the votes and send the file to who asked you.`;
-  at("trial").hidden = !open;
-  for (const choice of ["left", "same", "right"]) at("vote-" + choice).disabled = !open;
-  at("undo").disabled = at("export").disabled = done === 0;
-  if (open) ["photo", "style", "left", "right"].forEach((id, i) => {
-    at(id).src = "data:image/jpeg;base64," + page.pictures[page.trials[done][i]];
-  });
-  else at("export").focus();
-  since = performance.now();
-}
-
-function vote(choice) {
-  if (state.votes.length === page.trials.length) return;
-  state.votes.push([choice, Math.round((performance.now() - since) / 10) / 100]);
-  keep();
-  show();
-}
-
-function undo() {
-  if (!state.votes.length) return;
-  state.votes.pop();
-  keep();
-  show();
-}
-
-function save() {
-  const bytes = Uint8Array.from(atob(page.key), letter => letter.charCodeAt(0));
-  const key = JSON.parse(new TextDecoder().decode(bytes));
-  const file = {format: page.format, page: page.page, question: page.question};
-  if (state.voter) file.voter = state.voter;
-  file.votes = state.votes.map(([choice, seconds], i) => {
-    const [content, style, left, right] = key[i];
-    return {content, style, left, right, choice, seconds};
-  });
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(file, null, 1)], {type: "application/json"}));
-  link.download = `votes-${page.page}.json`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}
-
-for (const choice of ["left", "same", "right"]) at("vote-" + choice).addEventListener("click", () => vote(choice));
-at("undo").addEventListener("click", undo);
-at("export").addEventListener("click", save);
-at("voter").value = state.voter;
-at("voter").addEventListener("input", () => { state.voter = at("voter").value.trim(); keep(); });
-document.addEventListener("keydown", event => {
-  if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || event.target === at("voter")) return;
-  const choice = {ArrowLeft: "left", ArrowDown: "same", ArrowRight: "right"}[event.key];
-  if (!choice && event.key !== "Backspace") return;
-  event.preventDefault();
-  if (choice) vote(choice); else undo();
-});
-show();
-"""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sfumato.files import atomic_file
+from sfumato.html import render
 from sfumato.text import as_utf8
 from sfumato.training.findings import Decision, Finding, standing
 from sfumato.training.rules import ACTION_SAYS, BY_NAME
@@ -31,31 +31,6 @@ _GROUPS = {
 }
 _WIDTH, _HEIGHT = 300, 96  # pixels of a chart's plane
 _POINTS = 150  # of a curve, at most twice so many: of longer ones the lowest and the highest of each stretch are drawn
-_STYLE = """
-:root{--ink:#23282d;--soft:#68727c;--line:#dde2e6;--page:#fbfbfa;--card:#fff;--curve:#24619c;--good:#2e7d4f;
---watch:#a86a00;--bad:#b3362b}
-@media(prefers-color-scheme:dark){:root{--ink:#e4e7ea;--soft:#98a2ab;--line:#3a4148;--page:#181b1e;--card:#202428;
---curve:#7fb4e6;--good:#68b889;--watch:#dba548;--bad:#ea7a6f}}
-body{font:15px/1.5 system-ui,sans-serif;max-width:1060px;margin:2em auto;padding:0 1.2em;color:var(--ink);
-background:var(--page)}
-h1{font-size:1em;font-weight:600;color:var(--soft);margin:0 0 .6em}h2{font-size:1.25em;margin:2em 0 .4em}
-h3{font-size:1.05em;margin:0 0 .3em}p{margin:.3em 0}.soft{color:var(--soft)}.small{font-size:13px}
-.verdict{font-size:1.3em;line-height:1.4;padding:.8em 1em;border-radius:8px;border-left:6px solid;
-background:var(--card)}
-.good{border-color:var(--good)}.watch{border-color:var(--watch)}.bad{border-color:var(--bad)}
-.card{background:var(--card);border:1px solid var(--line);border-left:5px solid;border-radius:8px;padding:.8em 1em;
-margin:.8em 0}.card.watch{border-left-color:var(--watch)}.card.bad{border-left-color:var(--bad)}
-ul{margin:.2em 0;padding-left:1.3em}table{border-collapse:collapse;width:100%}
-th,td{padding:.35em .8em .35em 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
-th{font-weight:600;color:var(--soft)}td:first-child{white-space:nowrap;width:7em}
-.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(310px,1fr));gap:1em}
-.chart{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:.7em .8em}
-.chart header{display:flex;justify-content:space-between;gap:1em;font-weight:600}.out{color:var(--bad)}
-svg{display:block;width:100%;margin:.4em 0}svg text{font-size:10px;fill:var(--soft)}
-.curve{fill:none;stroke:var(--curve);stroke-width:1.6;stroke-linejoin:round}.dot{fill:var(--curve)}
-.healthy{fill:var(--good);opacity:.1}.ill{fill:var(--bad);opacity:.13}.act{stroke:var(--watch);stroke-dasharray:3 3}
-.frame{fill:none;stroke:var(--line)}
-"""
 
 
 def write_health(path: Path, history: History, findings: Sequence[Finding], actions: Sequence[Decision]) -> None:
@@ -68,20 +43,21 @@ def write_health(path: Path, history: History, findings: Sequence[Finding], acti
     """
     now, stopped = standing(findings), _stopped(actions)
     tone = "bad" if any(BY_NAME[f.rule].grave for f in now) or stopped else "watch" if now else "good"
-    parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>Sfumato: training health</title><style>{_STYLE}</style>",
-        f"<h1>How training is</h1><p class='verdict {tone}'>{escape(verdict(history, findings, actions))}</p>",
-        f"<p>{escape(stopped.partition('. ')[2])}</p>" if stopped else "",
-        _reach(history),
-        *(_finding(finding, actions) for finding in now),
-        _ended(findings),
-        _done(actions),
-        *(_group(group, history, findings, actions) for group in _GROUPS),
-        "</html>\n",
-    ]
+    html = render(
+        "health.html",
+        tone=tone,
+        verdict=verdict(history, findings, actions),
+        why_stopped=stopped.partition(". ")[2],
+        history=history,
+        cards=[_finding(finding, actions) for finding in now],
+        healed=[(finding, _name(finding.rule)) for finding in findings if finding.ended is not None],
+        done=[(decision, _deeds(decision), _name(decision.rule)) for decision in actions],
+        groups=[group for name in _GROUPS if (group := _group(name, history, findings, actions))],
+        width=_WIDTH,
+        height=_HEIGHT,
+    )
     with atomic_file(path) as file:
-        file.write(as_utf8("\n".join(part for part in parts if part)))
+        file.write(as_utf8(html))
 
 
 def verdict(history: History, findings: Sequence[Finding], actions: Sequence[Decision]) -> str:
@@ -135,25 +111,10 @@ def _name(rule: str) -> str:
     return BY_NAME[rule].title if rule in BY_NAME else rule
 
 
-def _reach(history: History) -> str:
-    if not history:
-        return ""
-    return f"<p class='soft small'>{len(history)} observations, the last at step {history[-1][0]}.</p>"
-
-
-def _finding(finding: Finding, actions: Sequence[Decision]) -> str:
-    rule = BY_NAME[finding.rule]
+def _finding(finding: Finding, actions: Sequence[Decision]) -> dict[str, Any]:
     own = [decision for decision in actions if decision.rule == finding.rule and decision.step >= finding.detected]
-    done = "".join(f"<li>Step {decision.step}: {escape(_deeds(decision))}." for decision in own)
-    tries = "".join(f"<li>{escape(one)}" for one in rule.tries)
-    numbers = f" <span class=soft>({escape(finding.signals)})</span>" if finding.signals else ""
-    return (
-        f"<section class='card {'bad' if rule.grave else 'watch'}'><h3>{escape(rule.title)}</h3>"
-        f"<p>{escape(rule.sees)}{numbers}"
-        f"<p><b>Since</b> step {finding.since}; last seen at step {finding.last}."
-        f"<p><b>What was done</b>{f'<ul>{done}</ul>' if done else ': nothing so far.'}"
-        f"<p><b>What you can try</b><ul>{tries}</ul></section>"
-    )
+    done = [(decision.step, _deeds(decision)) for decision in own]
+    return {"finding": finding, "rule": BY_NAME[finding.rule], "done": done}
 
 
 def _deeds(decision: Decision) -> str:
@@ -163,48 +124,26 @@ def _deeds(decision: Decision) -> str:
     return " and ".join(says)
 
 
-def _ended(findings: Sequence[Finding]) -> str:
-    rows = [
-        f"<tr><td>{finding.since} to {finding.ended}<td>{escape(_name(finding.rule))}<td>{escape(finding.signals)}"
-        for finding in findings
-        if finding.ended is not None
-    ]
-    if not rows:
-        return ""
-    return f"<h2>Healed</h2><table><tr><th>Steps<th>What it was<th>Numbers{''.join(rows)}</table>"
-
-
-def _done(actions: Sequence[Decision]) -> str:
-    if not actions:
-        return ""
-    rows = [
-        f"<tr><td>{one.step}<td>{escape(_deeds(one))}<td>{escape(_name(one.rule))}<td>{one.attempt}" for one in actions
-    ]
-    return (
-        f"<h2>What was done</h2><table><tr><th>Step<th>Action<th>Because of<th>Attempt{''.join(rows)}</table>"
-        "<p class='soft small'>Dashed lines in the charts.</p>"
-    )
-
-
-def _group(group: str, history: History, findings: Sequence[Finding], actions: Sequence[Decision]) -> str:
+def _group(
+    group: str, history: History, findings: Sequence[Finding], actions: Sequence[Decision]
+) -> dict[str, Any] | None:
     charts = [
         _chart(name, signal, history, findings, actions)
         for name, signal in SIGNALS.items()
         if signal.group == group and any(name in signals for _, signals in history)
     ]
-    if not charts:
-        return ""
     title, says = _GROUPS[group]
-    return f"<h2>{title}</h2><p class=soft>{says}</p><div class=charts>{''.join(charts)}</div>"
+    return {"title": title, "says": says, "charts": [chart for chart in charts if chart]} if charts else None
 
 
 def _chart(
     name: str, signal: Signal, history: History, findings: Sequence[Finding], actions: Sequence[Decision]
-) -> str:
+) -> dict[str, Any] | None:
+    """Return what the page shows of a signal, or None where no value of it is finite."""
     points = [(step, signals[name]) for step, signals in history if name in signals and math.isfinite(signals[name])]
     logarithmic = signal.logarithmic and all(value > 0 for _, value in points)
     if not points:
-        return ""
+        return None
     values = [value for _, value in points]
     limits = [limit for limit in (signal.low, signal.high) if limit is not None and (limit > 0 or not logarithmic)]
     bottom, top = min(*values, *limits, values[0]), max(*values, *limits, values[0])
@@ -224,32 +163,30 @@ def _chart(
 
     upper = y(signal.high) if signal.high is not None and signal.high in limits else 0.0
     lower = y(signal.low) if signal.low is not None and signal.low in limits else float(_HEIGHT)
-    drawn = [f"<rect class=frame width={_WIDTH} height={_HEIGHT} />"]
-    if limits:
-        drawn.append(f"<rect class=healthy y='{upper:.1f}' width={_WIDTH} height='{max(0.0, lower - upper):.1f}'/>")
+    bars = []
     for finding in findings:
         if name in _judged_by(finding.rule):
             left, right = x(finding.since), x(finding.last if finding.ended is None else finding.ended)
-            width = max(2.0, right - left)
-            drawn.append(f"<rect class=ill x='{min(left, _WIDTH - 2.0):.1f}' width='{width:.1f}' height={_HEIGHT} />")
-    for step in sorted({decision.step for decision in actions if first <= decision.step <= last}):
-        drawn.append(f"<path class=act d='M{x(step):.1f} 0V{_HEIGHT}'/>")
-    if len(points) > 1:
-        joined = "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in _thinned(points))
-        drawn.append(f"<path class=curve d='M{joined}'/>")
-    drawn.append(f"<circle class=dot r=2.5 cx='{x(points[-1][0]):.1f}' cy='{y(values[-1]):.1f}'/>")
-    ends = [f"<text x=-4 y=8 text-anchor=end>{_number(top)}</text>"]
-    ends += [f"<text x=-4 y={_HEIGHT} text-anchor=end>{_number(bottom)}</text>"]
-    ends += [f"<text y={_HEIGHT + 13}>step {first}</text>"]
-    ends += [f"<text x={_WIDTH} y={_HEIGHT + 13} text-anchor=end>{points[-1][0]}</text>"]
+            bars.append((round(min(left, _WIDTH - 2.0), 1), round(max(2.0, right - left), 1)))
+    steps = sorted({decision.step for decision in actions if first <= decision.step <= last})
+    joined = "L".join(f"{x(step):.1f} {y(value):.1f}" for step, value in _thinned(points))
     now = values[-1]
-    out = (signal.low is not None and now < signal.low) or (signal.high is not None and now > signal.high)
-    title, mark = escape(signal.title), " class=out" if out else ""
-    return (
-        f"<div class=chart><header><span>{title}</span><span{mark}>{_number(now)}</span></header>"
-        f"<svg viewBox='-46 -4 {_WIDTH + 54} {_HEIGHT + 22}' role=img aria-label='{title}'>{''.join(drawn)}"
-        f"{''.join(ends)}</svg><div class='soft small'>{escape(signal.says)} {_range(signal)}</div></div>"
-    )
+    return {
+        "title": signal.title,
+        "now": _number(now),
+        "out": (signal.low is not None and now < signal.low) or (signal.high is not None and now > signal.high),
+        "healthy_band": (round(upper, 1), round(max(0.0, lower - upper), 1)) if limits else None,
+        "findings": bars,
+        "actions": [round(x(step), 1) for step in steps],
+        "curve": f"M{joined}" if len(points) > 1 else None,
+        "dot": (round(x(points[-1][0]), 1), round(y(now), 1)),
+        "top": _number(top),
+        "bottom": _number(bottom),
+        "first": first,
+        "last": points[-1][0],
+        "says": signal.says,
+        "healthy": _range(signal),
+    }
 
 
 def _judged_by(rule: str) -> set[str]:
@@ -282,12 +219,12 @@ def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
 
 def _range(signal: Signal) -> str:
     if signal.low is not None and signal.high is not None:
-        return f"<b>Healthy: {_number(signal.low)} to {_number(signal.high)}.</b>"
+        return f"Healthy: {_number(signal.low)} to {_number(signal.high)}."
     if signal.low is not None:
-        return f"<b>Healthy: from {_number(signal.low)}.</b>"
+        return f"Healthy: from {_number(signal.low)}."
     if signal.high is not None:
-        return f"<b>Healthy: up to {_number(signal.high)}.</b>" if signal.high else "<b>Healthy: none.</b>"
-    return "<b>Healthy: any steady level.</b>"
+        return f"Healthy: up to {_number(signal.high)}." if signal.high else "Healthy: none."
+    return "Healthy: any steady level."
 
 
 def _number(value: float) -> str:
