@@ -3,10 +3,10 @@
 usage: noise.py STYLES MODEL [MODEL ...] [--manifest CSV] [--count 300] [--sheet FILE.png]
 
 KID (on features of EfficientNet-Lite0, with its jackknife interval) is between `--count` pictures of each model, with
-seed 0, and squares from the `validation` paintings of the manifest (default: manifest.csv above STYLES) at the size of
-the model. The row `training` uses as many squares from the training paintings, which is the best possible value. The row
-`grey` uses plain squares of their mean colours. Diversity is the mean distance of pairs of a model's features, relative
-to that of paintings (1: outputs differ as much as paintings).
+seed 0, and squares from the `validation` paintings of the manifest (default: manifest.csv above STYLES) at the size
+of the model. The row `training` uses as many squares from the training paintings, which is the best possible value.
+The row `grey` uses plain squares of their mean colours. Diversity is the mean distance of pairs of a model's
+features, relative to that of paintings (1: outputs differ as much as paintings).
 """
 
 from __future__ import annotations
