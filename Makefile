@@ -1,23 +1,23 @@
-# Everything happens in .venv, which the first target that needs it makes. `make` alone lists the targets.
+# All targets use .venv, and create it if it is missing. `make` alone lists the targets.
 #
-#   PYTHON   the Python (3.11 or newer) that .venv is made with         make test PYTHON=python3.12
-#   ARGS     more arguments for the command that a target runs          make test ARGS='-k image'
+#   PYTHON   the Python (3.11 or newer) for .venv                      make test PYTHON=python3.12
+#   ARGS     more arguments for the command of a target                 make test ARGS='-k image'
 
 PYTHON ?= python3
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 EXE := $(if $(filter Windows_NT,$(OS)),.exe)
-# Not compiled on installation: Python compiles what it imports, and most of torch is never imported.
+# Modules are not compiled on installation: Python compiles them on import, and most of torch is never imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
-# A process a core, one thread each: threads of several processes would wait for each other.
+# One process for each core, with one thread: more threads would compete for the cores.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 LIGHT_TESTS := $(addprefix tests/,test_errors.py test_metadata.py test_readme.py test_sheet.py test_style_code.py \
 	test_tables.py assets/test_assets.py inference/test_library.py inference/test_pixel_readers.py inference/test_tiling.py)
-# Where a test meets a None that it does not expect, it fails anyway; scipy and yaml have no types.
+# Unexpected None values fail a test anyway; scipy and yaml have no types.
 TEST_TYPES := --explicit-package-bases --follow-imports=silent --no-strict-optional --implicit-reexport \
 	--allow-untyped-calls --disable-error-code=import-untyped --disable-error-code=var-annotated
-# The stamps lie in the environment that they speak of, so they go when it goes.
+# The stamps are inside the environment, so that deleting it deletes them.
 LIGHT := $(VENV)/installed-light
 FULL := $(VENV)/installed-full
 SITE := $(VENV)/installed-docs
@@ -28,36 +28,36 @@ SITE := $(VENV)/installed-docs
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | column -t -s '#' 2>/dev/null || grep '##' Makefile
 
-demo: $(LIGHT) ## three sample photos in several styles, into out/demo
+demo: $(LIGHT) ## paint three sample photos in six styles, into out/demo
 	$(BIN)/python examples/demo.py out/demo
 
-setup: $(FULL) ## .venv with all that training, tests and benchmarks need
+setup: $(FULL) ## install everything for training, tests and benchmarks into .venv
 
-test: $(FULL) ## the tests; the slow ones too when CI=true
+test: $(FULL) ## run the tests; with CI=true also the slow ones
 	$(TEST_ENV) $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile \
 		$(if $(filter true,$(CI)),--durations=25,-m 'not slow') $(ARGS)
 
-test-light: $(LIGHT) ## tests that need neither torch nor a Unix system, with the light install
+test-light: $(LIGHT) ## run the tests that need neither torch nor Unix, with the light install
 	$(PIP_INSTALL) 'hypothesis>=6.120' 'pytest>=8.3'
 	$(TEST_ENV) $(BIN)/python -m pytest -m 'not slow' $(LIGHT_TESTS) $(ARGS)
 
-check: $(FULL) ## lint, formatting, types, the layers
+check: $(FULL) ## check lint, formatting, types and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict src
 	$(BIN)/mypy $(TEST_TYPES) tests
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
-docs: $(SITE) ## the documentation as a site, into out/site; a dead link fails
+docs: $(SITE) ## build the documentation site, into out/site; a dead link is an error
 	$(BIN)/python tools/build_site.py
 
-dist: $(FULL) ## wheel and source archive, into out/dist
+dist: $(FULL) ## build the wheel and the source archive, into out/dist
 	$(BIN)/python -m build --outdir out/dist
 
-bench: $(FULL) ## speed and quality of this tree
+bench: $(FULL) ## measure speed and quality
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
-train-flagship: both-folders $(FULL) ## train on your folders: CONTENT=DIR STYLE=DIR [OUT=runs/flagship] [MANIFEST=CSV]
+train-flagship: both-folders $(FULL) ## train on your own folders: CONTENT=DIR STYLE=DIR [OUT=runs/flagship] [MANIFEST=CSV]
 	$(BIN)/sfumato train --kind matching --recipe flagship --content "$(CONTENT)" --style "$(STYLE)" $(if $(MANIFEST),--manifest "$(MANIFEST)") --out "$(or $(OUT),runs/flagship)" $(ARGS)
 
 both-folders:
@@ -69,7 +69,7 @@ $(BIN)/python$(EXE):
 		{ echo "Sfumato needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12, say" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-# scikit-image without its dependencies: the demo takes photos out of it and imports nothing.
+# scikit-image without its dependencies: the demo only reads photos from it.
 $(LIGHT): pyproject.toml constraints.txt | $(BIN)/python$(EXE)
 	@echo "Installing the light package into $(VENV): about a minute ..."
 	$(PIP_INSTALL) --editable .
@@ -83,6 +83,6 @@ $(FULL): pyproject.toml constraints.txt requirements-nodeps.txt | $(BIN)/python$
 	@touch $(LIGHT) $@
 
 $(SITE): $(FULL)
-	@echo "Installing what builds the site into $(VENV) ..."
+	@echo "Installing the tools for the site into $(VENV) ..."
 	$(PIP_INSTALL) --editable '.[docs]'
 	@touch $@

@@ -1,12 +1,12 @@
-"""What does the adversarial term bring? KID to paintings that training did not see, of models that differ in it.
+"""Measure the effect of the adversarial term: KID to unseen paintings, for models that differ in it.
 
 usage: adversarial.py PHOTOS STYLES MODEL MODEL [...] [--manifest CSV] [--short 256] [--sheet FILE.png]
 
-Each `validation` painting of the manifest (default: manifest.csv above PHOTOS) is given to the next `validation` photo,
-and each model paints all of these pairs. KID (of EfficientNet-Lite0's features, which no training has seen) is between
-what a model painted and the paintings; content is the distance of instance-normalised relu3_1 features of VGG19 from
+Each `validation` painting of the manifest (default: manifest.csv above PHOTOS) is paired with the next `validation`
+photo, and each model paints all pairs. KID (on features of EfficientNet-Lite0, which no training uses) is between the
+outputs of a model and the paintings. Content is the distance of instance-normalised relu3_1 features of VGG19 from
 the photo. Every other model is compared with the first: differences with 95 % intervals, by the jackknife over
-paintings (KID, where a painting goes with its picture) and over pairs (content).
+paintings (KID, where a painting is left out with its output) and over pairs (content).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sfumato.sheet import contact_sheet
 
 
 def difference(x: np.ndarray, first: np.ndarray, real: np.ndarray) -> tuple[float, float]:
-    """KID of x less that of `first`, both (N, D) to the paintings (N, D) that they were made with; half an interval."""
+    """Return the KID of x minus that of `first`, both (N, D) to the paintings (N, D), and half of its interval."""
 
     def value(keep: np.ndarray) -> float:
         return kid_value(x[keep], real[keep]) - kid_value(first[keep], real[keep])

@@ -1,11 +1,11 @@
-"""How well the detectors of sfumato.quality.artefacts tell planted defects from clean photographs and paintings.
+"""Measure how well the detectors of sfumato.quality.artefacts separate planted defects from clean pictures.
 
 usage: artefacts.py PHOTOS PAINTINGS [--pictures N] [--trim SHARE] [--jobs N]
 
-Both are folders, searched with all below them. A line for each detector: the area under the ROC curve between clean
-pictures and the same with a defect planted, and the 95th percentile of the clean ones' values; first of the pictures
-alone, then of a mild stylisation beside the photo. ``--trim`` cuts a share off every side of what is read: scans of
-paintings and old photographs have margins, which are frames indeed.
+Both are folders, searched recursively. One line for each detector gives the area under the ROC curve between clean
+pictures and the same pictures with a planted defect, and the 95th percentile of the values of clean pictures; first for
+single pictures, then for a mild stylisation compared with its photo. ``--trim`` cuts a share off every side: scans of
+paintings and old photographs have margins, which the detectors report as frames.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Scores = dict[tuple[str, bool], tuple[float, float]]  # of a detector, without a
 
 @cache
 def planting() -> ModuleType:
-    """The tests' own tool."""
+    """Return the module of the tests that plants defects."""
     path = Path(__file__).parents[1] / "tests" / "quality" / "test_artefacts.py"
     spec = importlib.util.spec_from_file_location("planting", path)
     assert spec is not None

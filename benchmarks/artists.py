@@ -1,11 +1,11 @@
-"""Do a collection's pictures come nearer to its artist? KID to works and from photos that training did not see.
+"""Measure how near the outputs of a collection are to its artist: KID on unseen works and photos.
 
 usage: artists.py PHOTOS ARTIST_FOLDER MODEL [MODEL ...] [--manifest CSV] [--side 320]
                   [--sheet FILE.png]
 
-The `validation` rows of the manifest (default: manifest.csv above PHOTOS) are used of both folders. KID is of
-EfficientNet-Lite0's features, which no training has seen. The ratio is KID(pictures) / KID(photos), its interval by the
-jackknife, a photo with its picture, or a work, left out at a time.
+Both folders are restricted to the `validation` rows of the manifest (default: manifest.csv above PHOTOS). KID uses
+features of EfficientNet-Lite0, which no training uses. The ratio is KID(outputs) / KID(photos). Its interval is from
+the jackknife, which leaves out a photo with its output, or a work.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sfumato.sheet import contact_sheet
 
 
 def ratio(painted: np.ndarray, photos: np.ndarray, works: np.ndarray) -> tuple[float, float, float]:
-    """KID(painted, works) / KID(photos, works), and a 95 % interval."""
+    """Return KID(painted, works) / KID(photos, works), and a 95 % interval."""
 
     def value(keep: np.ndarray, of_works: np.ndarray) -> float:
         return kid_value(painted[keep], works[of_works]) / kid_value(photos[keep], works[of_works])

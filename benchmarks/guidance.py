@@ -1,10 +1,11 @@
-"""Does guidance pay? ``--auto`` against one fixed strength at the same mean content distance, on pairs, judged by
-EfficientNet-Lite0, which guidance never sees.
+"""Measure the benefit of guidance: ``--auto`` against one fixed strength at the same mean content distance.
+
+The evaluator is EfficientNet-Lite0, which guidance does not use.
 
 usage: guidance.py PAIRS.csv PHOTOS PAINTINGS [--keep 0.5 ...] [--out FILE.json]
 
-Each pair is painted by ``--auto`` and at fixed strengths; the fixed strength whose mean content distance is that of
-``--auto`` is found between them (both figures of each pair go along straight lines between neighbouring strengths).
+Each pair is painted with ``--auto`` and at fixed strengths. Linear interpolation of the measures between neighbouring
+strengths gives the fixed strength with the mean content distance of ``--auto``.
 The paired test flips all pairs of a style together.
 """
 

@@ -1,29 +1,29 @@
-"""The table of docs/results.md: stylised pictures of pairs, judged by a network that no model here trains on.
+"""Compute the table of docs/results.md: evaluate stylised pairs with a network that no training uses.
 
 usage: judge.py --pairs PAIRS.csv --content DIR --style DIR [--short PX] [--json OUT] NAME=DIR|NAME=IDENTITY ...
 
-PAIRS.csv has the columns content,style (file names in the two folders). A method's picture of a pair is
-DIR/<content stem>__<style stem>.png or .jpg (`benchmarks/pairs.py` makes those of a model); IDENTITY judges the photos
-themselves. Each figure is a mean over pairs with a 95 % interval: percentiles of 500 bootstrap draws over styles.
+PAIRS.csv has the columns content,style (file names in the two folders). The picture of a method for a pair is
+DIR/<content stem>__<style stem>.png or .jpg (`benchmarks/pairs.py` makes those of a model); IDENTITY evaluates the
+unchanged photos. Each figure is a mean over pairs with a 95 % interval: percentiles of 500 bootstrap draws over styles.
 
-content   instance-normalised features of EfficientNet-Lite0 against the photo's, strides 8 and 16 (0: photo unchanged)
-style     means and deviations of channels, strides 2 to 16, against the painting's (1: like any other painting)
-texture   Gram matrices of the luma with contrast set equal (1: like any other painting)
+content   distance of instance-normalised EfficientNet-Lite0 features to the photo's, strides 8 and 16 (0: unchanged)
+style     distance of channel statistics to the painting's, strides 2 to 16 (1: like any other painting)
+texture   the same of Gram matrices of the luma at equal contrast (1: like any other painting)
 strokes   distance of each place of the output to the nearest place of the painting, strides 4 and 8, of the same luma
           (0: as one half of a painting to its other half; 1: as another painting)
 variety   the same of each place of the painting to the nearest place of the output
 top1      share of outputs whose nearest painting by style is their own
-ssim      structural similarity of the luma with the photo's (for reference; it is no quality)
+ssim      structural similarity of the luma with the photo's (for reference; not a measure of quality)
 copied    correlation with the photo of the octave of luma between 0 and 1 pixels (1: recoloured; 0: painted anew)
 kept      the same between 4 and 8 pixels (higher: objects stay in place)
 grid      checkerboard: log10 of the spectrum's peaks at periods 2 and 4 over their surroundings, output minus photo, at
           the output's own size (0: like the photo; 1: ten times)
 
-Measures are those of `sfumato.quality`. Four things are not as in `sfumato evaluate`, so that figures stay comparable
-with those made before: all but grid are taken at a short side of PX (384) pixels, to which pictures are resized in 8
+The measures are those of `sfumato.quality`. Four things differ from `sfumato evaluate`, to stay comparable with earlier
+figures: all but grid are taken at a short side of PX (384) pixels, to which pictures are resized in 8
 bits, small ones enlarged too, and outputs brought to their photo's size; SSIM is taken there and not at the picture's
-own size; grid is of one spectrum of the whole picture, where the product's detector takes windows and gives a map; and
-intervals take styles alone as the sample, where the product's take photos as well.
+own size; grid is of one spectrum of the whole picture, where the detector of `sfumato evaluate` uses windows and gives
+a map; and intervals treat only styles as the sample, where those of `sfumato evaluate` also treat photos as one.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ DRAWS = 500
 
 @lru_cache(32)
 def original(path: Path) -> Image.Image:
-    """A file in 8-bit sRGB."""
+    """Read a file in 8-bit sRGB."""
     return to_pil(read_image(path))
 
 
 def at(path: Path, short: int | None = None, size: tuple[int, int] | None = None) -> Picture:
-    """(1, 3, H, W), resized by Pillow in 8 bits: in proportion to a short side, or to a size (width, height)."""
+    """Return (1, 3, H, W), resized by Pillow in 8 bits, to a short side or to a size (width, height)."""
     image = original(path)
     if short is not None:
         scale = short / min(image.size)
@@ -88,7 +88,7 @@ def size_of(x: Picture) -> tuple[int, int]:
 
 
 def checkerboard(x: Picture) -> float:
-    """Mean over six frequencies, periods 2 and 4 down, across and both: log10 of the peak over the median around it."""
+    """Return the mean log10 of peak over surrounding median, at periods 2 and 4 along rows, columns and both."""
     grey = x[0].mean(0)
     height, width = (side // 4 * 4 for side in grey.shape)
     grey = grey[:height, :width] * np.hanning(height)[:, None] * np.hanning(width)
@@ -102,7 +102,7 @@ def checkerboard(x: Picture) -> float:
 
 
 class Paintings:
-    """All paintings of the pairs, in the order of their names: what distances are relative to."""
+    """All paintings of the pairs, sorted by name; distances are relative to them."""
 
     def __init__(self, pairs: list[Pair], folder: Path, short: int) -> None:
         self.names = sorted({pair.style.name for pair in pairs})
@@ -124,7 +124,7 @@ class Paintings:
 
 
 def measure_defects(pair: Pair, output: Path, paintings: Paintings, short: int) -> dict[str, float]:
-    """The figures of one picture."""
+    """Return the measures of one picture."""
     backbone, name = judge(), pair.style.name
     photo = at(pair.content, short)
     x = at(output, size=size_of(photo)) if output != pair.content else photo
@@ -150,7 +150,7 @@ def measure_defects(pair: Pair, output: Path, paintings: Paintings, short: int) 
 
 
 def with_interval(values: list[float], styles: list[str], rng: np.random.Generator) -> tuple[float, float, float]:
-    """The mean over pairs, and percentiles 2.5 and 97.5 of means over all pairs of styles drawn with replacement."""
+    """Return the mean over pairs, and its 95 % interval by the bootstrap over styles."""
     names = sorted(set(styles))
     of_style = [[v for v, style in zip(values, styles, strict=True) if style == name] for name in names]
     sums, counts = np.array([sum(some) for some in of_style]), np.array([len(some) for some in of_style])
@@ -162,7 +162,7 @@ def with_interval(values: list[float], styles: list[str], rng: np.random.Generat
 def judged(
     pairs: list[Pair], files: Mapping[Pair, Path], paintings: Paintings, short: int
 ) -> dict[str, tuple[float, float, float]]:
-    """Every figure of one method, with its interval."""
+    """Return all measures of one method, with their intervals."""
     rows = [measure_defects(pair, files[pair], paintings, short) for pair in pairs]
     rng, styles = np.random.default_rng(0), [pair.style.name for pair in pairs]
     return {key: with_interval([row[key] for row in rows], styles, rng) for key in ARROWS}

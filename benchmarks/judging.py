@@ -1,10 +1,11 @@
-"""Figures behind docs/evaluate.md: how far small sets can be trusted, how well intervals cover, how fast judging is.
+"""Measure the reliability of small sets, the coverage of intervals, and the speed of `sfumato evaluate`.
 
 usage: judging.py [small] [intervals] [speed PHOTOS PAINTINGS]
 
 * ``small``: FID, KID and FID∞ between two samples of one distribution (64 features with a falling spectrum), by N. The
-  truth is 0. FID is reported with the bias that `bias_of_fid` foretells; for the others, how often the interval has 0.
-* ``intervals``: of 2000 simulated crossed designs, how often the 95 % interval holds the truth.
+  true value is 0. FID is reported with the bias that `bias_of_fid` predicts, the others with how often the interval
+  contains 0.
+* ``intervals``: of 2000 simulated crossed designs, how often the 95 % interval contains the true value.
 * ``speed``: 500 pairs (20 photos, 25 paintings) of 256 x 256, suite quick: seconds and peak memory of the command.
 """
 

@@ -1,4 +1,4 @@
-"""Sheets of photos under built-in styles, to be looked at, six styles a sheet; and what the artefact detectors find.
+"""Make sheets of photos in built-in styles, six styles a sheet, and print the values of the artefact detectors.
 
 usage: looks.py OUT_DIR PHOTO... [--styles N] [--model DIR] [--cell PX]
 """
@@ -22,7 +22,7 @@ SIDE = 768  # pixels: photos are painted at no more than that on their shorter s
 
 
 def looks(out: Path, photos: list[Path], styles: int, model: Path | None, cell: int) -> list[Path]:
-    """Write the sheets OUT/looks-1.png, ...; returns their paths."""
+    """Write the sheets OUT/looks-1.png, ..., and return their paths."""
     stylizer = Stylizer(model)
     found: dict[str, list[float]] = {}
     names = style_names()[:styles]

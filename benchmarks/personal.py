@@ -1,21 +1,21 @@
-"""Is a person's style learnt from what they like? The four `person` artists of the manifest stand in for persons.
+"""Measure how well personal styles are learned. The four `person` artists of the manifest stand in for persons.
 
 usage: personal.py instant|banks|mixes|preference DATA [--cache FOLDER] [--photos 2] [--side 256] [--seeds 3]
 
-DATA holds manifest.csv and the pictures it names. A person likes 15 works of one artist, in three disjoint draws, and
-dislikes 15 `train` works; the artist's other works are held out. (Of renoir there are 48: 3 are left over by the draws
-together, and a draw's own held-out works are the 33 that it does not have; so it is with all four.) No model has seen
-these artists, and nothing was chosen on them. The judge is EfficientNet-Lite0, which no learning here uses.
+DATA has manifest.csv and its pictures. A person likes 15 works of one artist, in three disjoint draws, and
+dislikes 15 `train` works; the artist's other works are held out. (Of renoir there are 48: the draws
+together leave 3, and each draw holds out the 33 works that it does not contain; the others alike.) No model was trained
+on these artists, and nothing was chosen on them. The evaluator is EfficientNet-Lite0, which is not used in learning.
 
-instant      Photos painted with the heaviest centre, and with one liked work at random: distance of the judge's
+instant      Photos painted with the heaviest centre, and with one random liked work: distance of the evaluator's
              statistics to the held-out works (`quality.style.statistics_distance`, its mean over them), and content.
-banks        Learnt as `sfumato personal` learns it, with dislikes: photos painted with the liked pictures themselves
+banks        Learned as by `sfumato personal`, with dislikes: photos painted with the liked pictures themselves
              (quality standard), and with their mean code (draft): distance to the held-out works in style and texture.
-mixes        Likes of two artists, 15 of each: centres found, and log density of works of both that were held out.
-preference   A person whose utility is the nearness, in the judge's statistics, to the mean of the held-out works, and
-             who answers one question in ten wrongly. Ranked are works of artists that are no persons.
+mixes        Likes of two artists, 15 of each: number of centres, and log density of held-out works of both.
+preference   A person whose utility is minus the distance to the mean of the held-out works in the evaluator's
+             statistics, and who answers one question in ten wrongly. The ranked works are by other artists.
 
-Prints JSON: figures are [value, low, high] with 95 % intervals. --cache keeps codes and the judge's statistics.
+Prints JSON: [value, low, high] with 95 % intervals. --cache stores codes and the evaluator's statistics.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Work:
 
 
 class Data:
-    """The manifest's works, their codes and what the judge sees of them, each made once."""
+    """The works of the manifest, their codes and the evaluator's statistics, each computed once."""
 
     def __init__(self, folder: Path, cache: Path | None) -> None:
         self.folder, self.cache = folder, cache
@@ -82,7 +82,7 @@ class Data:
         return [work for work in self.works if work.artist == artist]
 
     def shown(self, artist: str, draw: int, count: int) -> list[Path]:
-        """The photos that are painted for a draw; artists meet other photos."""
+        """Return the photos of a draw; each artist has other photos."""
         at = self.persons.index(artist) * 5 + draw * count
         return [self.photos[(at + i) % len(self.photos)] for i in range(count)]
 
@@ -105,7 +105,7 @@ class Data:
         return [StyleCode(x[:size], self.stylizer.card.model, x[size:]) for x in self._each(name, works, encode)]
 
     def judged(self, works: Sequence[Work]) -> np.ndarray:
-        """``(N, D)``, the judge's statistics, in which squared distances are relative: see `layers`."""
+        """Return ``(N, D)``, the evaluator's statistics, in which squared distances are relative: see `layers`."""
 
         def look(work: Work) -> np.ndarray:
             return statistics(judge().features(small(read_image(self.folder / work.file), SIDE)))
@@ -126,7 +126,7 @@ class Data:
 
 
 def statistics(features: dict[str, np.ndarray]) -> np.ndarray:
-    """Means and deviations of the channels, layer by layer, as `quality.style.StyleStatistics` has them."""
+    """Return the means and deviations of channels, layer by layer, as `quality.style.StyleStatistics` has them."""
     flat = [f.reshape(len(f), -1).astype(np.float64) for f in features.values()]
     return np.concatenate([np.concatenate([f.mean(1), np.sqrt(f.var(1) + 1e-6)]) for f in flat])
 
@@ -151,7 +151,7 @@ def small(picture: Picture, side: int) -> Picture:
 
 
 def draws(data: Data, artist: str) -> Iterable[tuple[list[Work], list[Work], list[Work], np.random.Generator]]:
-    """Liked, held out and disliked works of each draw, and a generator of its own."""
+    """Yield liked, held-out and disliked works of each draw, and a random generator."""
     works = data.of(artist)
     order = np.random.default_rng([6, data.persons.index(artist)]).permutation(len(works))
     for draw in range(DRAWS):
@@ -315,7 +315,7 @@ def preference(data: Data, seeds: int) -> dict[str, Any]:
                 order = rng.permutation(free)
                 pool, test = order[:200], order[200:400]
                 pairs = np.array([pair for pair in rng.choice(test, (2000, 2)) if pair[0] != pair[1]])
-                measure = RecordNorm(found, codes, pairs, utility)
+                measure = AccuracyLog(found, codes, pairs, utility)
                 person = Person(utility, codes, rng)
                 given = (data.space, likes, dislikes)
                 measure("likes_alone", PreferenceModel.fit(*given, found=known))
@@ -354,14 +354,14 @@ class Person:
     rng: np.random.Generator
 
     def answer(self, i: int, j: int) -> tuple[StyleCode, StyleCode]:
-        """The preferred first, but for slips."""
+        """Return the preferred code first, except for wrong answers."""
         first = (self.utility[i] > self.utility[j]) != (self.rng.random() < SLIPS)
         return (self.codes[i], self.codes[j]) if first else (self.codes[j], self.codes[i])
 
 
 @dataclass(frozen=True)
-class RecordNorm:
-    """Notes accuracy and calibration error of models, by name."""
+class AccuracyLog:
+    """A record of the accuracy and calibration error of models, by name."""
 
     found: dict[str, list[tuple[float, float]]]
     codes: Sequence[StyleCode]
@@ -397,7 +397,7 @@ def ask(
 def accuracy_and_error(
     model: PreferenceModel, codes: Sequence[StyleCode], pairs: np.ndarray, utility: np.ndarray
 ) -> tuple[float, float]:
-    """Share of pairs in the true order, and expected calibration error of ten bins (Guo et al. 2017)."""
+    """Return the share of pairs in the true order, and the expected calibration error (ten bins, Guo et al. 2017)."""
     used = sorted(set(pairs.ravel().tolist()))
     place = {i: k for k, i in enumerate(used)}
     aspects = model.aspects([codes[i] for i in used])

@@ -1,4 +1,4 @@
-"""What `make bench` measures on this machine: speed as a ratio to a released peer, strength, and size.
+"""Measure speed against a released peer, strength, and size on this machine; `make bench` runs it.
 
 usage: run.py [--quick]
 
@@ -10,11 +10,11 @@ limit     multiply-adds of the generator at that size over those that a plain co
 strength  mean over photos and styles: SSIM with the photo at strength 0 (luma, Gaussian 11/1.5), at 512 px and at 12
           megapixels, and a distance of channel statistics to the style at 0, .25, .5, .75, 1 (VGG19, relative)
 size      the same photo enlarged to 2 and 12 megapixels (48 without --quick), its picture seen at 512 against that of
-          512 px: mean absolute difference of colours in 8×8 cells, in 1/255, and ratios of the distances to the style,
-          in all (VGG19 statistics) and in texture (Gram matrices of the luma view)
-seams     largest difference of a picture painted in tiles of 256 to the same painted whole, draft and standard, in
-          1/255
-threads   largest difference of a 1024×1024 picture painted by one thread to that painted by two, in 1/255
+          512 px: mean absolute difference of colours in 8×8 cells, in 1/255, and ratios of the distances to the style
+          (VGG19 statistics) and in texture (Gram matrices of the luma view)
+seams     largest difference between a picture painted in tiles of 256 and the same painted whole, draft and standard,
+          in 1/255
+threads   largest difference between a 1024×1024 picture painted with one thread and with two, in 1/255
 memory    peak resident memory and seconds a megapixel of `sfumato stylize` on 12 and 48-megapixel JPEGs
 """
 
@@ -71,12 +71,12 @@ def skimage_data() -> Path:
 
 
 def sample_photos() -> list[np.ndarray]:
-    """The photos inside the scikit-image wheel that the demo uses."""
+    """Return the photos of the demo, from the scikit-image wheel."""
     return [read_image(skimage_data() / name) for name in ("astronaut.png", "chelsea.png", "coffee.png")]
 
 
 def sample_styles() -> list[np.ndarray]:
-    """Pictures beside those in the same wheel that are no everyday photos; the paintings' own are not shipped."""
+    """Return other pictures of the same wheel that serve as styles; the paintings are not shipped."""
     return [
         read_image(skimage_data() / name) for name in ("ihc.png", "hubble_deep_field.jpg", "retina.jpg", "grass.png")
     ]
@@ -165,7 +165,7 @@ def size(quick: bool) -> None:
 
 @torch.no_grad()
 def distances(vgg: VGG19, a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Of two pictures (1, 3, H, W): in VGG19 statistics, and in Gram matrices of their luma views."""
+    """Return two distances of pictures (1, 3, H, W): of VGG19 statistics, and of Gram matrices of luma views."""
     x, y = torch.from_numpy(a), torch.from_numpy(b)
     whole = statistics_loss(style_target(vgg(x)), style_target(vgg(y)))
     texture = gram_loss(style_target(vgg(luma_view(x))), style_target(vgg(luma_view(y))))
@@ -221,7 +221,7 @@ def memory() -> None:
 
 
 def limit() -> None:
-    """What share of the machine's convolution peak the generator reaches."""
+    """Return the share of the machine's peak convolution speed that the generator reaches."""
     stylizer, photo = Stylizer(threads=2), resize(sample_photos()[0], 1024, 1024)
     norm_params = stylizer.norm_params(photo, Style.named("starry-night").code)
     took = median(seconds(lambda: stylizer.decode(photo, norm_params)) for _ in range(7))
@@ -251,7 +251,7 @@ def limit() -> None:
 
 
 def cells(x: np.ndarray) -> np.ndarray:
-    """Mean colours of an 8×8 grid of cells of (1, 3, 512, 512)."""
+    """Return the mean colours of an 8×8 grid of cells of (1, 3, 512, 512)."""
     means: np.ndarray = x.reshape(1, 3, 8, 64, 8, 64).mean((3, 5))
     return means
 

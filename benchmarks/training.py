@@ -1,11 +1,11 @@
-"""What a training step costs beside what it cannot do without, on this machine.
+"""Measure the overhead of a training step on this machine.
 
 usage: training.py [--recipe laptop] [--steps 3] [--rounds 5] [--processes]
 
-step       seconds of `Trainer.step` (drawing pictures, both halves, optimisers, average of the weights, reports), with
-           the targets of all pictures known, over those of its bare passes: forward and backward of the generator's and
-           the discriminator's losses on one batch at hand. Both alternate in one run; medians of the rounds
-laps       where the time of those steps goes
+step       seconds of `Trainer.step` (sampling, both updates, optimisers, average of the weights, reports), with
+           cached targets, over those of its bare passes: forward and backward of the generator's and
+           the discriminator's losses on one fixed batch. Both alternate in one run; medians of the rounds
+laps       shares of the time of those steps
 processes  (with --processes) pictures a second of two processes of one thread over those of one process of two threads
 """
 
@@ -34,7 +34,7 @@ SIZE = (480, 360)
 
 
 def folders(root: Path) -> tuple[Path, Path]:
-    """Photos and paintings of coloured waves: what is in them costs nothing more or less."""
+    """Write photos and paintings of coloured waves; their content does not affect the time."""
     for name, first in (("photos", 0), ("paintings", 100)):
         (root / name).mkdir()
         for i in range(PICTURES):
@@ -100,7 +100,7 @@ def step_ratio(recipe: str, steps: int, rounds: int, root: Path) -> dict[str, ob
 
 
 def pictures_per_second(processes: int, threads: int, root: Path) -> float:
-    """Of a short run by the command, without its first steps, which meet every picture for the first time."""
+    """Return the throughput of a short run, without its first steps, in which every picture is new."""
     out = root / f"of-{processes}"
     start = [sys.executable, "-m"]
     if processes > 1:

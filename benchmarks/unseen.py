@@ -1,6 +1,6 @@
-"""What benchmarks on a manifest's splits share: its rows of a folder, small pictures, the judge, and the jackknife.
+"""Helpers of benchmarks on a manifest's splits: rows of a folder, small pictures, the evaluator, the jackknife.
 
-As a command it lays out unseen pairs for judges of pairs: unseen.py PHOTOS STYLES OUT_DIR [--paintings 12] [--each 5]
+As a command it writes unseen pairs for `sfumato evaluate`: unseen.py PHOTOS STYLES OUT_DIR [--paintings 12] [--each 5]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sfumato.quality.kernel import kid
 
 
 def rows_of(folder: Path, manifest: Path | None, split: str) -> list[Path]:
-    """The pictures of a split under a folder, sorted; the manifest is by default manifest.csv above the folder."""
+    """Return the pictures of a split in a folder, sorted; the default manifest is manifest.csv above the folder."""
     manifest = manifest or folder.parent / "manifest.csv"
     with manifest.open(newline="") as file:
         paths = [manifest.parent / row["file"] for row in csv.DictReader(file) if row["split"] == split]
@@ -31,12 +31,12 @@ def rows_of(folder: Path, manifest: Path | None, split: str) -> list[Path]:
 
 @cache
 def judge() -> EfficientNetLite0:
-    """The network that judges, made once; no learning uses it."""
+    """Return the evaluator network, created once; no training uses it."""
     return EfficientNetLite0()
 
 
 def small(path: Path, side: int) -> Picture:
-    """A file's picture (1, 3, h, w) with at most so many pixels on its short side."""
+    """Read a picture (1, 3, h, w), reduced to at most this short side."""
     picture = read_image(path)
     height, width = picture.shape[2:]
     scale = side / min(height, width)
@@ -44,7 +44,7 @@ def small(path: Path, side: int) -> Picture:
 
 
 def seen(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """EfficientNet-Lite0's features of pictures (1, 3, h, w): (N, D)."""
+    """Return EfficientNet-Lite0 features (N, D) of pictures (1, 3, h, w)."""
     return np.stack([judge().pooled(picture).features for picture in pictures])
 
 
@@ -53,25 +53,25 @@ def named(features: np.ndarray) -> Features:
 
 
 def kid_value(a: np.ndarray, b: np.ndarray) -> float:
-    """KID of two sets of features (N, D), over all of them."""
+    """Return the KID of two sets of features (N, D)."""
     return kid(named(a), named(b), subsets=2).estimate.value
 
 
 def jackknife(value: Callable[[np.ndarray], float], count: int) -> float:
-    """The variance of a value of the indices kept, by leaving out one of `count` at a time."""
+    """Return the jackknife variance of a function of the kept indices, leaving out one of `count` at a time."""
     everyone = np.arange(count)
     return float(np.var([value(np.delete(everyone, i)) for i in everyone])) * (count - 1)
 
 
 def half_interval(*variances: float) -> float:
-    """Half a 95 % interval of what varies by all of these."""
+    """Return half of a 95 % interval for the sum of these variances."""
     return 1.96 * math.sqrt(sum(variances))
 
 
 def lay_out(photos: Path, styles: Path, out: Path, paintings: int, each: int) -> int:
-    """Pairs of `validation` rows: one painting of each of so many artists, evenly spread, each on so many photos.
+    """Write pairs of `validation` rows: one painting each of `paintings` artists, evenly spread, with `each` photos.
 
-    Writes OUT/pairs.csv and copies of the pictures to OUT/content and OUT/style; returns how many pairs.
+    Writes OUT/pairs.csv and copies of the pictures to OUT/content and OUT/style, and returns the number of pairs.
     """
     first: dict[str, Path] = {}
     for path in rows_of(styles, None, "validation"):

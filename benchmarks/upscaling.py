@@ -1,11 +1,11 @@
-"""Does the network that ships enlarge better than bicubic interpolation? PSNR and SSIM on unseen pictures.
+"""Compare the shipped upscaler with bicubic interpolation: PSNR and SSIM on unseen pictures.
 
 usage: upscaling.py DATA [--manifest CSV] [--split validation] [--card] [--sheet FILE.png]
 
-DATA holds content/ and style/. Each picture of the split is reduced to half its size (bicubic, antialiased), enlarged
-both ways, and compared with itself; so it is once more after it was reduced to two thirds first, which leaves little of
-what JPEG did to it. Differences are paired, with Student's 95 % intervals. PSNR is over all channels, SSIM of the luma.
-With --card the figures go into the network's card; --sheet shows where the network wins, and loses, by most.
+DATA has content/ and style/. Each picture of the split is reduced to half its size (bicubic, antialiased), enlarged
+both ways, and compared with the original. A second test first reduces it to two thirds, which removes most JPEG
+artefacts. Differences are paired, with Student's 95 % intervals. PSNR is over all channels, SSIM of the luma.
+--card writes the figures into the card of the network. --sheet shows the largest gains and losses.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def even(x: Picture) -> Picture:
 
 
 def both_ways(x: Picture) -> tuple[Picture, Picture]:
-    """A picture of even sides, reduced to half, enlarged by bicubic interpolation and by the network."""
+    """Return a picture of even sides, reduced to half and enlarged by bicubic interpolation and by the network."""
     height, width = x.shape[2:]
 
     def bicubic(y: Picture, *size: int) -> Picture:
@@ -42,7 +42,7 @@ def both_ways(x: Picture) -> tuple[Picture, Picture]:
 
 
 def compared(pictures: list[Picture]) -> tuple[dict[str, object], np.ndarray]:
-    """Figures of a set, and each picture's gain in PSNR."""
+    """Return the figures of a set, and the gain of each picture in PSNR."""
     rows = []
     for x in pictures:
         plain, learnt = both_ways(x)

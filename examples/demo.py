@@ -1,8 +1,8 @@
-"""Three sample photos in several built-in styles, and a sheet of them all: what `make demo` runs.
+"""Paint three sample photos in several built-in styles, and make a sheet of them; `make demo` runs it.
 
     python examples/demo.py [FOLDER]      (default: out/demo)
 
-The photos are free ones that lie in scikit-image's wheel: Eileen Collins (NASA, public domain), Chelsea the cat
+The photos are free ones of the scikit-image wheel: Eileen Collins (NASA, public domain), Chelsea the cat
 (Stefan van der Walt, CC0) and a cup of coffee (Rachel Michetti, CC0).
 """
 
@@ -27,7 +27,7 @@ SIDE = 320  # pixels, of the longer side: small pictures are painted fast, and t
 
 
 def sample_photos() -> dict[str, Path]:
-    """The photos' files. scikit-image is found, not imported: the files are all that is needed of it."""
+    """Return the files of the photos. scikit-image is located but not imported; only its files are needed."""
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
         raise UsageError("the demo's photos come with scikit-image: pip install --no-deps scikit-image")

@@ -1,11 +1,12 @@
-"""Van Gogh for my cat, from nothing: a folder of pictures that somebody likes becomes a style; a photo is painted in
-it, finished, judged and kept. It prints and runs the commands of docs/personal.md, and made the picture there.
+"""Learn a style from a folder of liked pictures, and paint, finish, evaluate and keep a photo in it.
+
+It prints and runs the commands of docs/personal.md, and made the picture there.
 
     python examples/my_style.py [--liked FOLDER] [--photo FILE] [--name NAME] [--out FOLDER]
 
-Without a folder of liked pictures it makes some: two of the demo's free photos in styles of works of van Gogh. The
-photo is by default Chelsea the cat (Stefan van der Walt, CC0). What is learnt is kept in OUT/personal and not among
-your own styles, unless SFUMATO_PERSONAL says where. Judging needs the extra quality (docs/install.md says how).
+Without a folder of liked pictures it makes some: two of the demo's free photos, in styles of works by van Gogh. The
+default photo is Chelsea the cat (Stefan van der Walt, CC0). The style is stored in OUT/personal and not among your own
+styles, unless SFUMATO_PERSONAL is set. Evaluation needs the extra quality (docs/install.md).
 """
 
 import argparse
@@ -30,7 +31,7 @@ FINISH = {"contrast": 0.2, "saturation": 0.2, "warmth": 0.15, "sharpen": 0.3, "u
 
 
 def some_liked(folder: Path) -> None:
-    """Stand-ins for what you have collected: photos painted in styles of one painter's."""
+    """Make example pictures instead of a collection: photos painted in styles of one painter."""
     photos, stylizer = sample_photos(), Stylizer()
     for name in ("astronaut", "coffee"):
         small = thumbnail(read_image(photos[name]), 320)
@@ -39,7 +40,7 @@ def some_liked(folder: Path) -> None:
 
 
 def sfumato(*words: object) -> None:
-    """Run one command, told first."""
+    """Print and run one command."""
     told = [str(word) for word in words]
     print(f"\n$ sfumato {shlex.join(told)}", flush=True)
     done = subprocess.run([sys.executable, "-m", "sfumato", *told], check=False)
@@ -48,13 +49,13 @@ def sfumato(*words: object) -> None:
 
 
 def detail(picture: np.ndarray) -> np.ndarray:
-    """A quarter of each side, the cat's eye; what is smaller is enlarged as viewers do it."""
+    """Crop a quarter of each side, the cat's eye, resized to the width `CELL`."""
     (top, height), (left, width) = ((round(0.28 * side), side // 4) for side in picture.shape[2:])
     return resize(picture[:, :, top : top + height, left : left + width], round(CELL * height / width), CELL)
 
 
 def sheet(liked: list[Path], photo: Path, painted: Path, finished: Path) -> np.ndarray:
-    """All side by side, and below them details."""
+    """Make a sheet with all pictures side by side, and details below."""
     looked_at = [read_image(path) for path in (photo, painted, finished)]
     rows = [[read_image(liked[0]), *looked_at], [read_image(liked[-1]), *map(detail, looked_at)]]
     return contact_sheet(rows, ["whole", "detail"], ["liked", "photo", "painted", "finished"], CELL)
