@@ -230,7 +230,7 @@ def test_a_recipe_without_styles_paints_the_same_again(stylizer: Stylizer, photo
     assert np.array_equal(
         stylizer(photo, [], **asdict(again.options)), stylizer(photo, strength=0.5, stroke=1.2, seed=3)
     )
-    with pytest.raises(ModelError, match="install what made it"):
+    with pytest.raises(ModelError, match="install that version"):
         again.rebuild(Stylizer())
     for change in ({"kind": "arbitrary"}, {"kind": 3}, {"styles": [{"name": "x", "code": "AAAA"}]}):
         with pytest.raises(InputError, match=r"x\.png"):

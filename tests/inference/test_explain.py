@@ -370,7 +370,7 @@ def test_a_picture_without_a_recipe(stylizer: Stylizer, photo: Any) -> None:
 
 
 def test_another_model_is_refused(painted: Any) -> None:
-    with pytest.raises(ModelError, match="install what made it"):
+    with pytest.raises(ModelError, match="install that version"):
         explain(painted, None, Stylizer())
 
 
