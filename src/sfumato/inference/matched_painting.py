@@ -256,9 +256,7 @@ class MatchedPainting:
     def tiles(self, tile: int | None = None) -> Iterator[tuple[Tile, Picture]]:
         """Yield the tiles of the painting with their pixels ``(1, 3, h, w)`` in ``[0, 1]``.
 
-        Args:
-            tile: side of a tile in pixels, a multiple of ``STRIDE``; by default 640, or 1024 for a picture of up to
-                ``whole`` places.
+        ``tile`` is a tile's side in pixels, a multiple of ``STRIDE``; by default 640, or 1024 up to ``whole`` places.
         """
         if tile is None:
             tile = 1024 if self.source.height * self.source.width <= self.whole * STRIDE**2 else 640

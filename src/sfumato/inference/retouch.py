@@ -1,8 +1,7 @@
-"""Finishing a picture: colours, sharpness, twice the size. What `sfumato finish` does, as a :class:`Finish` by value.
+"""Finishing of a picture: colours, sharpness, twice the size; what `sfumato finish` does, as a :class:`Finish`.
 
-Colour is adjusted in linear light and in Oklab (Ottosson 2020, "A perceptual color space for image processing"), whose
-lightness L, chroma and hue are seen as such. Curves keep black and white where they are and have no corners, so that
-nothing is cut off; a colour that would leave sRGB loses chroma, and keeps lightness and hue.
+Colours are adjusted in linear light and in Oklab (`inference.oklab`). Tone curves keep black and white and are smooth,
+so that nothing is clipped; a colour that would leave sRGB loses chroma and keeps lightness and hue.
 """
 
 from __future__ import annotations
@@ -45,40 +44,39 @@ _TO_OKLAB = np.array(
 _FROM_CONES, _FROM_OKLAB = np.linalg.inv(_TO_CONES), np.linalg.inv(_TO_OKLAB)
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB
 
-#: The recipe's kind of a picture that was finished and never painted.
+#: Kind of the recipe of a picture that was finished but not painted.
 UNPAINTED = "photo"
-#: Finishings of one picture that are told of: a replay does them all.
+#: Largest number of finishing steps in a recipe: a replay runs them all.
 MAX_FINISHES = 32
-#: Stops of light that a brightness of 1 adds to the darkest tones.
+#: Exposure in stops that a brightness of 1 adds to the darkest tones.
 STOPS = 2.0
-#: Stops that a warmth of 1 takes from blue; half as many go from green.
+#: Stops that a warmth of 1 removes from blue; half as many are removed from green.
 WARM_STOPS = 0.5
-#: The most that sharpening takes a pixel beyond the lightest and darkest around it, of a range of 1.
+#: Largest overshoot of sharpening beyond the lightest and darkest luma around a pixel, of a range of 1.
 HALO = 0.02
-_BISECTIONS = 14  # of the chroma at the gamut's edge: to 1/16,000 of what was asked for
-_BAND_ROWS = 128  # that are adjusted at a time
-_UPSCALING = 20  # times the work that other colours or sharpness take, both for a pixel that goes in
+_BAND_ROWS = 128  # rows that are adjusted at a time
+_UPSCALING = 20  # for progress: cost of enlarging a pixel, relative to adjusting or sharpening it
 
 
 @public
 @dataclass(frozen=True)
 class Finish:
-    """One finishing of a picture; 0 leaves as it is, and nothing is done where nothing is asked for.
+    """One finishing step of a picture: first its size, then colours, then sharpness.
 
-    The order is: size, colours, sharpness.
+    An option of 0 (for ``upscale``, 1) changes nothing.
 
     Attributes:
-        brightness: -1 to 1: `STOPS` less or more light in the shadows, ever less towards white, which stays.
-        contrast: -1 to 1: at 1 middle tones differ half as much again, in a smooth S; at -1 half as much.
-        saturation: -1, which is grey, to 1, which doubles the chroma of greyish colours and spares vivid ones.
-        warmth: -1, the light of a clear sky, to 1, that of a lamp.
-        sharpen: 0 to 2: how much of the detail is added to it.
-        radius: 0.3 to 5 pixels: the size of that detail (the deviation of the blur that it is the difference from).
+        brightness: -1 to 1: `STOPS` less or more exposure in the shadows, decreasing towards white, which stays.
+        contrast: -1 to 1: at 1 the slope of the middle tones is 1.5 in a smooth S-curve; at -1 it is 0.5.
+        saturation: -1, grey, to 1, which doubles the chroma of greyish colours and spares vivid ones.
+        warmth: -1, the light of a clear sky, to 1, that of an incandescent lamp.
+        sharpen: 0 to 2: how much of the detail is added.
+        radius: 0.3 to 5 pixels: sigma of the Gaussian blur whose difference from the picture is the detail.
         threshold: 0 to 0.2 of the range: weaker detail is noise, and is not sharpened.
-        upscale: 1, or 2 for twice the size by the network that ships.
-        upscaler: SHA-256 of that network, in the recipe of a finished picture; "" takes the one that is there.
-        version: of Sfumato.
-        picture: SHA-256 of the file that was finished, in the recipe of a finished picture; "" where it had none.
+        upscale: 1, or 2 for twice the size by the network that ships with Sfumato.
+        upscaler: SHA-256 of that network, in the recipe of a finished picture; "" takes the installed one.
+        version: version of Sfumato.
+        picture: SHA-256 of the file that was finished, in the recipe of a finished picture; "" where there was no file.
     """
 
     brightness: float = 0.0
@@ -104,24 +102,27 @@ class Finish:
 
     @property
     def changes_colour(self) -> bool:
+        """Whether a colour option is set."""
         return any((self.brightness, self.contrast, self.saturation, self.warmth))
 
     @property
     def is_nothing(self) -> bool:
-        """Whether every picture stays as it is."""
+        """Whether the step changes no picture."""
         return not self.changes_colour and not self.sharpen and self.upscale == 1
 
     def __call__(self, photo: Photo, threads: int | None = None, progress: Progress | None = None) -> Photo:
-        """The photo finished: its depth, its alpha and its metadata, recipe included, are kept; this finishing is added
-        to the recipe. What is transparent takes no part in size and sharpness.
+        """Return the finished photo, with its bit depth, alpha and metadata; the step is added to its recipe.
+
+        Transparent pixels do not affect others in enlarging and sharpening.
 
         Args:
-            threads: CPU threads; ``None`` lets ONNX Runtime take one for each core.
-            progress: is called with the share that is done and what is next; what it raises cancels.
+            photo: to finish.
+            threads: CPU threads; ``None`` lets ONNX Runtime take one per core.
+            progress: is called with the completed share and the next step; an exception that it raises cancels.
 
         Raises:
-            InputError: enlarged, it would be larger than any picture that is read.
-            ModelError: the network is damaged, or another than ``upscaler``.
+            InputError: enlarged, it would exceed the largest size of a picture that Sfumato reads.
+            ModelError: the network is damaged, or not the one named by ``upscaler``.
         """
         recipe = self.added_to(photo.metadata.recipe)
         [work] = Work.of(1, progress)
@@ -133,26 +134,26 @@ class Finish:
                     f"the picture was enlarged by another network ({self.upscaler[:12]}) than that of this version "
                     f"({upscaler_digest()[:12]}); install Sfumato {self.version}"
                 )
-            photo = upscale(photo, threads, did=_teller(work, "enlarging", _UPSCALING))
+            photo = upscale(photo, threads, did=_report_to(work, "enlarging", _UPSCALING))
         if self.changes_colour:
             photo = adjust(
-                photo, self.brightness, self.contrast, self.saturation, self.warmth, did=_teller(work, "colours")
+                photo, self.brightness, self.contrast, self.saturation, self.warmth, did=_report_to(work, "colours")
             )
         if self.sharpen:
-            photo = sharpen(photo, self.sharpen, self.radius, self.threshold, did=_teller(work, "sharpening"))
+            photo = sharpen(photo, self.sharpen, self.radius, self.threshold, did=_report_to(work, "sharpening"))
         return replace(photo, metadata=replace(photo.metadata, recipe=recipe))
 
     def added_to(self, recipe: Mapping[str, object] | None) -> dict[str, object]:
-        """A picture's recipe, ``None`` where it has none, with this finishing behind those that it tells of."""
+        """Return a picture's recipe with this step appended; ``None`` stands for a picture without a recipe."""
         recipe = recipe or {"kind": UNPAINTED}
         before = recipe.get("finish")
         done = replace(self, upscaler=upscaler_digest() if self.upscale != 1 else "")
         return {**recipe, "finish": [*(before if isinstance(before, list) else []), done.to_json()]}
 
-    def what_is_carried(self, metadata: Metadata) -> tuple[dict[str, object] | None, str | None]:
-        """The recipe of a picture's metadata that this finishing can be added to, and why it is left behind, if it is.
+    def recipe_to_extend(self, metadata: Metadata) -> tuple[dict[str, object] | None, str | None]:
+        """Return the recipe that this step can be added to, or ``None``, and the reason why the recipe is left behind.
 
-        A file comes from anybody, and a strange recipe in it is no reason to refuse its pixels.
+        A file may come from an untrusted source; an unknown recipe in it is no reason to refuse its pixels.
         """
         recipe = metadata.recipe
         if recipe is None:
@@ -166,16 +167,16 @@ class Finish:
         return recipe, None
 
     def to_json(self) -> dict[str, Any]:
-        """What differs from doing nothing, and the version."""
+        """Return the options that differ from their defaults, and the version."""
         plain = {field.name: field.default for field in fields(self)}
         return {name: value for name, value in asdict(self).items() if name == "version" or value != plain[name]}
 
     @classmethod
     def from_json(cls, found: object, where: str) -> Self:
-        """From what a file had embedded.
+        """Return the finishing step that a file holds; ``where`` names the file in error messages.
 
         Raises:
-            InputError: it is no finishing.
+            InputError: it is damaged, or of another version.
         """
         try:
             if not isinstance(found, Mapping) or not all(isinstance(found.get(n, ""), str) for n in _TEXTS):
@@ -190,7 +191,7 @@ class Finish:
 
     @property
     def words(self) -> str:
-        """As `sfumato show` tells it."""
+        """The step in words, as `sfumato show` prints it."""
         names = ("upscale", "brightness", "contrast", "saturation", "warmth", "sharpen", "radius", "threshold")
         values = {name: value for name, value in self.to_json().items() if name in names}
         return ", ".join(f"{name} {values[name]:g}" for name in names if name in values)
@@ -199,8 +200,8 @@ class Finish:
 _TEXTS = ("upscaler", "version", "picture")
 
 
-def _teller(work: Work, doing: str, amount: float = 1.0) -> Callable[[int], object]:
-    """What tells ``work`` of pixels that are done, each an ``amount``; that the step begins is told at once."""
+def _report_to(work: Work, doing: str, amount: float = 1.0) -> Callable[[int], object]:
+    """Begin a step of ``work``, and return the function that reports finished pixels, each worth ``amount``."""
     work.begin(doing)
 
     def did(pixels: int) -> None:
@@ -211,7 +212,7 @@ def _teller(work: Work, doing: str, amount: float = 1.0) -> Callable[[int], obje
 
 
 def finishes(recipe: Mapping[str, Any], where: str) -> list[Finish]:
-    """The finishings that a picture's recipe tells of, in their order.
+    """Return the finishing steps in a picture's recipe, in order; ``where`` names the file in error messages.
 
     Raises:
         InputError: they are damaged.
@@ -232,8 +233,10 @@ def adjust(
     warmth: float = 0.0,
     did: Callable[[int], object] | None = None,
 ) -> Photo:
-    """Other colours, pixel by pixel, as :class:`Finish` has them; some rows are held as floats at a time. ``did`` is
-    called with their number of pixels."""
+    """Adjust colours pixel by pixel, with the options of :class:`Finish`, in bounded memory.
+
+    ``did`` is called with the number of pixels after each band of rows.
+    """
     pixels = np.empty_like(photo.pixels)
     for top in range(0, photo.height, _BAND_ROWS):
         rows = slice(top, min(top + _BAND_ROWS, photo.height))
@@ -247,7 +250,7 @@ def adjust(
 def adjust_array(
     x: Picture, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, warmth: float = 0.0
 ) -> Picture:
-    """``(1, 3, H, W)`` with other colours, each amount in ``[-1, 1]`` and 0 for no change."""
+    """Adjust the colours of ``(1, 3, H, W)``; each amount is in ``[-1, 1]``, and 0 changes nothing."""
     light = _linear(x[0])
     gain = 2.0 ** (STOPS * brightness)
     if warmth:
@@ -278,11 +281,18 @@ def sharpen(
     threshold: float = 0.01,
     did: Callable[[int], object] | None = None,
 ) -> Photo:
-    """An unsharp mask on the luma, tile by tile: ``amount`` (0 to 2) times the difference from a Gaussian blur of
-    deviation ``radius`` (pixels), less ``threshold`` (of a range of 1), is added to all three channels.
+    """Sharpen the luma by an unsharp mask, tile by tile.
 
-    No pixel goes more than `HALO` beyond the lumas around it, which is what makes halos; and a pixel that would leave
-    ``[0, 1]`` goes as far as it can with its colour kept. ``did`` is called with the pixels of each tile.
+    The difference from a Gaussian blur, reduced by ``threshold``, is added to all three channels. To prevent halos, no
+    pixel goes more than `HALO` beyond the lumas around it. A pixel that would leave ``[0, 1]`` goes as far as it can
+    with its colour unchanged.
+
+    Args:
+        photo: to sharpen.
+        amount: 0 to 2, factor of the difference.
+        radius: sigma of the blur in pixels.
+        threshold: of a range of 1.
+        did: is called with the number of pixels after each tile.
     """
     source = PhotoReader(photo)
     halo = _halo(radius)
