@@ -17,6 +17,15 @@ from sfumato import __version__
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.image import Photo, Picture, luma, to_levels
+from sfumato.inference.oklab import (
+    LUMINANCE,
+    chroma_headroom,
+    clip_chroma,
+    from_linear,
+    linear_to_oklab,
+    oklab_to_srgb,
+    to_linear,
+)
 from sfumato.inference.pixel_readers import PhotoReader, PixelReader
 from sfumato.inference.progress import Progress, Work
 from sfumato.inference.tiling import tiles
@@ -25,24 +34,6 @@ from sfumato.metadata import Metadata, recipe_json
 from sfumato.public import public
 
 _Array = npt.NDArray[np.float32]
-
-#: sRGB in linear light to the cones' response, and that, as cube roots, to Oklab (Ottosson 2020).
-_TO_CONES = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-_TO_OKLAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
-_FROM_CONES, _FROM_OKLAB = np.linalg.inv(_TO_CONES), np.linalg.inv(_TO_OKLAB)
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB
 
 #: Kind of the recipe of a picture that was finished but not painted.
 UNPAINTED = "photo"
@@ -150,7 +141,7 @@ class Finish:
         done = replace(self, upscaler=upscaler_digest() if self.upscale != 1 else "")
         return {**recipe, "finish": [*(before if isinstance(before, list) else []), done.to_json()]}
 
-    def recipe_to_extend(self, metadata: Metadata) -> tuple[dict[str, object] | None, str | None]:
+    def what_is_carried(self, metadata: Metadata) -> tuple[dict[str, object] | None, str | None]:
         """Return the recipe that this step can be added to, or ``None``, and the reason why the recipe is left behind.
 
         A file may come from an untrusted source; an unknown recipe in it is no reason to refuse its pixels.
@@ -160,7 +151,7 @@ class Finish:
             return None, metadata.lost_recipe
         try:
             if len(finishes(recipe, "it")) == MAX_FINISHES:
-                raise UsageError(f"it was finished {MAX_FINISHES} times, and no more are told of")
+                raise UsageError(f"it was finished {MAX_FINISHES} times, and a recipe can hold no more")
             recipe_json(self.added_to(recipe))
         except (InputError, UsageError) as problem:
             return None, str(problem)
@@ -182,7 +173,7 @@ class Finish:
             if not isinstance(found, Mapping) or not all(isinstance(found.get(n, ""), str) for n in _TEXTS):
                 raise ValueError("its finishing has another type")
             if not all(found.get(name, "").isprintable() for name in _TEXTS):  # they are shown on terminals
-                raise ValueError("its finishing has signs that cannot be shown")
+                raise ValueError("its finishing contains unprintable characters")
             return cls(**found)
         except (TypeError, ValueError, OverflowError, UsageError) as problem:
             raise InputError(
@@ -219,9 +210,11 @@ def finishes(recipe: Mapping[str, Any], where: str) -> list[Finish]:
     """
     found = recipe.get("finish", [])
     if not isinstance(found, list):
-        raise InputError(f"the recipe inside {where} is damaged: its finishing is no list")
+        raise InputError(f"the recipe inside {where} is damaged: its finishing is not a list")
     if len(found) > MAX_FINISHES:
-        raise InputError(f"the recipe inside {where} tells of {len(found)} finishings, and {MAX_FINISHES} are the most")
+        raise InputError(
+            f"the recipe inside {where} has {len(found)} finishing steps, but at most {MAX_FINISHES} are allowed"
+        )
     return [Finish.from_json(each, where) for each in found]
 
 
@@ -251,27 +244,27 @@ def adjust_array(
     x: Picture, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, warmth: float = 0.0
 ) -> Picture:
     """Adjust the colours of ``(1, 3, H, W)``; each amount is in ``[-1, 1]``, and 0 changes nothing."""
-    light = _linear(x[0])
+    light = to_linear(x[0])
     gain = 2.0 ** (STOPS * brightness)
     if warmth:
         filter_ = 2.0 ** (-WARM_STOPS * np.array([max(0.0, -warmth), abs(warmth) / 2, max(0.0, warmth)], np.float32))
-        light *= filter_[:, None, None]  # as coloured glass: it can only take light, so nothing leaves the gamut
-        gain /= float(_LUMINANCE @ filter_)  # what the glass took from greys is given back
-    lab = _oklab(light)
+        light *= filter_[:, None, None]  # a colour filter only removes light, so nothing leaves the gamut
+        gain /= float(LUMINANCE @ filter_)  # restores the luminance of greys
+    lab = linear_to_oklab(light)
     before = lab[0]
     if gain != 1 or contrast:
-        after = _toned(before, gain, contrast)
-        # Light of another strength: colours keep their proportions.
+        after = _apply_tone(before, gain, contrast)
+        # Scaling all of Oklab scales the light, so chroma keeps its proportion to lightness.
         lab *= np.divide(after, before, out=np.zeros_like(after), where=before > 1e-6)
         lab[0] = after
     if saturation < 0:
         lab[1:] *= np.float32(1 + saturation)
     elif saturation > 0:
-        # A share t of the chroma that the gamut has room for becomes (1+s)t / (1+st): 1 stays 1, so none is cut off.
-        room = _room(lab)
+        # A share t of the largest chroma in the gamut becomes (1+s)t / (1+st): 1 stays 1, so nothing is clipped.
+        room = chroma_headroom(lab)
         share = np.divide(1, room, out=np.ones_like(room), where=room > 1)
         lab[1:] *= (1 + saturation) / (1 + np.float32(saturation) * share)
-    return _srgb(_inside(lab))[None]
+    return oklab_to_srgb(clip_chroma(lab))[None]
 
 
 def sharpen(
@@ -298,7 +291,7 @@ def sharpen(
     halo = _halo(radius)
     pixels = np.empty_like(photo.pixels)
     for tile in tiles(photo.height, photo.width, halo=halo):
-        change = _sharper(luma(_edged(source, tile.rows, tile.columns, halo)[0]), amount, radius, threshold)
+        change = _sharpening(luma(_read_padded(source, tile.rows, tile.columns, halo)[0]), amount, radius, threshold)
         x = photo.picture(tile.rows, tile.columns)
         change = np.clip(change, -x[0].min(0), 1 - x[0].max(0))
         pixels[tile.rows, tile.columns] = to_levels(x + change, pixels.dtype)
@@ -308,12 +301,12 @@ def sharpen(
 
 
 def _halo(radius: float) -> int:
-    """Pixels around a tile that its sharpening sees."""
+    """Return the number of pixels around a tile that its sharpening reads."""
     return int(np.ceil(3 * radius))
 
 
-def _edged(source: PixelReader, rows: slice, columns: slice, halo: int) -> Picture:
-    """A region with ``halo`` pixels around it; beyond the picture's edge the edge is repeated."""
+def _read_padded(source: PixelReader, rows: slice, columns: slice, halo: int) -> Picture:
+    """Return a region with ``halo`` pixels around it; beyond the picture's border its edge is repeated."""
     spans, pads = [], []
     for span, length in ((rows, source.height), (columns, source.width)):
         first, last = max(0, span.start - halo), min(length, span.stop + halo)
@@ -322,8 +315,8 @@ def _edged(source: PixelReader, rows: slice, columns: slice, halo: int) -> Pictu
     return np.pad(source.region(*spans), ((0, 0), (0, 0), *pads), mode="edge")
 
 
-def _sharper(y: _Array, amount: float, radius: float, threshold: float) -> _Array:
-    """What sharpening adds to a luma that is given with its surroundings: (h + 2 halo, w + 2 halo) -> (h, w)."""
+def _sharpening(y: _Array, amount: float, radius: float, threshold: float) -> _Array:
+    """Return the change of a luma by sharpening; the input has a margin: (h + 2 halo, w + 2 halo) -> (h, w)."""
     halo = _halo(radius)
     height, width = y.shape[0] - 2 * halo, y.shape[1] - 2 * halo
     places = np.arange(-halo, halo + 1)
@@ -331,7 +324,7 @@ def _sharper(y: _Array, amount: float, radius: float, threshold: float) -> _Arra
     taps /= taps.sum()
     down = sum(tap * y[i : i + height] for i, tap in enumerate(taps))
     blurred = sum(tap * down[:, i : i + width] for i, tap in enumerate(taps))
-    # What lies around: as far as the blur's deviation reaches.
+    # Minimum and maximum over the square of the blur's sigma around each pixel.
     near = range(halo - int(np.ceil(radius)), halo + int(np.ceil(radius)) + 1)
     low, high = (
         pick.reduce([pick.reduce([y[i : i + height] for i in near])[:, j : j + width] for j in near])
@@ -343,69 +336,10 @@ def _sharper(y: _Array, amount: float, radius: float, threshold: float) -> _Arra
     return np.asarray(np.clip(middle + np.float32(amount) * detail, low - HALO, high + HALO) - middle, np.float32)
 
 
-def _toned(lightness: _Array, gain: float, contrast: float) -> _Array:
-    """Oklab's lightness after exposure and contrast: 0 and 1 stay, and it never falls."""
-    y = lightness**3  # of greys the luminance
+def _apply_tone(lightness: _Array, gain: float, contrast: float) -> _Array:
+    """Apply exposure and contrast to Oklab's lightness: a monotonic curve that keeps 0 and 1."""
+    y = lightness**3  # for greys, the luminance
     y = np.float32(gain) * y / (1 + np.float32(gain - 1) * y)
-    t = np.clip(_encoded(y), 0.0, 1.0)  # contrast turns about the middle grey of sRGB
+    t = np.clip(from_linear(y), 0.0, 1.0)  # the fixed point of contrast is sRGB's middle grey
     t = t + np.float32(contrast) * (3 * t**2 - 2 * t**3 - t)
-    return np.asarray(np.cbrt(_linear(t)), np.float32)
-
-
-def _room(lab: _Array) -> _Array:
-    """How many times its chroma each colour may have within sRGB, (H, W), from 0; 1e3 at most, which greys have."""
-    low, high = np.zeros_like(lab[0]), np.full_like(lab[0], 1e3)
-    # The edge of the gamut lies no farther than a chroma of 0.4.
-    high = np.minimum(high, np.float32(0.4) / np.maximum(np.hypot(lab[1], lab[2]), np.float32(4e-4)))
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        fits = _fits(np.stack([lab[0], lab[1] * middle, lab[2] * middle]))
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return np.asarray(low, np.float32)
-
-
-def _inside(lab: _Array) -> _Array:
-    """Colours outside sRGB with as much chroma as it has of their lightness and hue, (3, H, W), changed in place."""
-    lab[0] = np.clip(lab[0], 0.0, 1.0)
-    out = ~_fits(lab)
-    if out.any():
-        outside = lab[:, out][:, None]
-        outside[1:] *= np.minimum(_room(outside), 1)
-        lab[:, out] = outside[:, 0]
-    return lab
-
-
-def _fits(lab: _Array) -> npt.NDArray[np.bool_]:
-    """Whether colours lie in sRGB, (H, W), up to less than a quarter of a level of 8 bits."""
-    light = _light(lab)
-    fits: npt.NDArray[np.bool_] = (light.min(0) > -1e-4) & (light.max(0) < 1 + 1e-4)
-    return fits
-
-
-def _linear(srgb: _Array) -> _Array:
-    """IEC 61966-2-1, to linear light."""
-    return np.where(srgb > 0.04045, ((srgb + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4), srgb / 12.92)
-
-
-def _encoded(light: _Array) -> _Array:
-    light = np.maximum(light, 0)
-    curve = np.float32(1.055) * light ** np.float32(1 / 2.4) - np.float32(0.055)
-    return np.where(light > 0.0031308, curve, light * np.float32(12.92))
-
-
-def _oklab(light: _Array) -> _Array:
-    return _mixed(_TO_OKLAB, np.cbrt(_mixed(_TO_CONES, light)))
-
-
-def _light(lab: _Array) -> _Array:
-    """Oklab to linear sRGB, outside [0, 1] where it has no such colour."""
-    return _mixed(_FROM_CONES, _mixed(_FROM_OKLAB, lab) ** 3)
-
-
-def _srgb(lab: _Array) -> _Array:
-    return np.clip(_encoded(_light(lab)), 0.0, 1.0)
-
-
-def _mixed(matrix: npt.NDArray[np.float64], planes: _Array) -> _Array:
-    """(3, 3) times (3, H, W)."""
-    return np.asarray(np.tensordot(matrix.astype(np.float32), planes, 1), np.float32)
+    return np.asarray(np.cbrt(to_linear(t)), np.float32)
