@@ -196,9 +196,8 @@ def _reason(strength: float, stroke: float, style_share: float, content_kept: fl
         shapes = f"{_share(content_kept)} of the change in shapes at full strength is held back"
     bound = "" if keep is None else f" ({keep:.0%} was asked for)"
     return (
-        f"painted {how} with {strokes} {options}: colours and texture come {_share(style_share)} of the way to the style's, "
-        "and "
-        f"{shapes}{bound}"
+        f"painted {how} with {strokes} {options}: colours and texture come {_share(style_share)} of the way to the "
+        f"style's, and {shapes}{bound}"
     )
 
 
