@@ -368,7 +368,7 @@ def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
         (2, "monet is a built-in style", "new monet --like {d}/rough"),
         (2, "anna already exists", "new anna --like {d}/rough"),
         (3, "no picture lies in the folder {t}", "new carl --like {t}"),
-        (3, "is an address", "new carl --like https://example.org/a.jpg"),
+        (3, "is a web address", "new carl --like https://example.org/a.jpg"),
         (3, "there is no picture or folder {t}/none.jpg; check the name", "new carl --like {t}/none.jpg"),
         (3, "there is no picture or folder {t}/lkes; check the name", "add anna --like {d}/rough {t}/lkes"),
         (3, "the picture cannot be learnt from; carl was not made", "new carl --like {d}/broken.jpg"),

@@ -498,7 +498,7 @@ def test_what_is_no_index_is_refused(indexed: Any, style: Any) -> None:
     folder, _ = indexed
     style.save(folder / FILE)
     note(folder, hashlib.sha256((folder / FILE).read_bytes()).hexdigest())
-    with pytest.raises(ModelError, match="is no index of paintings"):
+    with pytest.raises(ModelError, match="is not an index of paintings"):
         TrainingStyles.load(folder)
 
 
@@ -511,5 +511,5 @@ def test_an_index_is_of_one_model(indexed: Any) -> None:
         TrainingStyles.of([StyleCode(np.arange(4.0) + n, f"m{n}") for n in range(3)], works)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="all alike"):
         TrainingStyles.of([StyleCode(np.arange(4.0), "m")] * 3, works)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="a code of each"):
+    with pytest.raises(UsageError, match="one code for each"):
         TrainingStyles.of([StyleCode(np.arange(4.0), "m")] * 2, works)  # type: ignore[arg-type]

@@ -97,7 +97,7 @@ def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
         below = contents.pictures
         if not below:
             others = f" ({'; '.join(describe_left_out(contents.left_out, 3))})" if contents.left_out else ""
-            raise InputError(f"there is no picture in the folder {path}{others}; name another, or a file")
+            raise InputError(f"no picture lies in the folder {path}{others}; name another, or a file")
         pictures = [(p, p.relative_to(path)) for p in below if verb is None or not _is_result(p, verb)]
         if not pictures:
             made = "made" if verb == "paint" else "finished"
