@@ -147,7 +147,7 @@ def test_a_model_of_ones_own_says_what_it_has_not(desk: Any, tmp_path: Path) -> 
     result = run("explain", desk / "waves.png", "--model", model, "-o", tmp_path / "why.png")
     assert result.exit_code == 0, result.stderr
     assert "was exported without its discriminator" in result.stdout
-    assert "has no index of the paintings" in result.stdout
+    assert "has no index of its training paintings" in result.stdout
     assert "What the discriminator thinks" not in result.stdout
 
 
