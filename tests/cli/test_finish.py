@@ -191,7 +191,7 @@ def test_signs_that_steer_terminals_are_not_shown(painted: Any, tmp_path: Path) 
     path = tmp_path / "a.png"
     hostile = {"finish": [{"warmth": 0.1, "version": "1\x1b[2J"}]}
     write_photo(Photo(to_uint8(scene(20, 20)), metadata=Metadata(recipe={"kind": "photo", **hostile})), path)
-    assert_one_sentence(run("show", path), 3, "signs that cannot be shown")
+    assert_one_sentence(run("show", path), 3, "unprintable characters")
     recipe = read_recipe(painted[1])
     recipe["styles"][0]["name"] = "great\x1b[2J\n-wave"  # type: ignore[index]
     write_photo(Photo(to_uint8(scene(20, 20)), metadata=Metadata(recipe=recipe)), path)

@@ -82,7 +82,7 @@ def test_walks_between_parallel_and_opposite_ends_and_from_nowhere_are_straight(
 
 
 def test_a_walk_has_two_ends() -> None:
-    with pytest.raises(UsageError, match="at least 2 steps"):
+    with pytest.raises(UsageError, match="must be at least 2"):
         slerp(draw(4), draw(4), 1)
 
 

@@ -87,7 +87,7 @@ def test_a_byte_that_changed_is_found(personal_style: PersonalStyle, tmp_path: P
     places.append(data.index(HASHES[0].encode()))  # of the card
     for place in places:
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-        with pytest.raises(ModelError, match="damaged: something in it is not as it was written; get it again"):
+        with pytest.raises(ModelError, match="damaged: its content has changed since it was written; get it again"):
             PersonalStyle.load(path)
     path.write_bytes(data)
     rewritten(path)  # to one of before hashes
