@@ -142,7 +142,7 @@ def test_a_model_with_another_layout_is_refused(bundle: Path, photo: Any, painte
     folder = shutil.copytree(bundle, tmp_path / "other")
     card = json.loads((folder / "card.json").read_text("utf-8"))
     (folder / "card.json").write_text(json.dumps({**card, "palette": [3, 12]}), "utf-8")
-    with pytest.raises(ModelError, match="lays its style codes out"):
+    with pytest.raises(ModelError, match="have a layout that this version does not know"):
         explain(painted, photo, Stylizer(folder))
 
 

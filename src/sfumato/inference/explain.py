@@ -180,7 +180,7 @@ def _parts_of(stylizer: Stylizer) -> tuple[Part, ...]:
     parts = code_parts(stylizer.card.code_size)
     if stylizer.card.palette != [parts[1].place.start, parts[2].place.stop]:
         raise ModelError(
-            f"the model {stylizer.card.model!r} lays its style codes out in a way that this version does not know; "
+            f"the style codes of the model {stylizer.card.model!r} have a layout that this version does not know; "
             "explain its pictures with the version that exported it"
         )
     return parts

@@ -22,7 +22,7 @@ SCALE = 26  # height in pixels of the colour bar below a map
 COLUMNS = 5
 TOP_COLOUR = 40.0  # CIEDE2000 at the bright end of the colour map
 
-# Anchors of a colour map like "inferno": perceptually uniform, and readable with red-green colour blindness.
+# Anchors of a colour map like "inferno": lightness rises steadily, so it is readable with red-green colour blindness.
 _HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
 # Anchors of a diverging colour map from "not painted" over "undecided" to "painted".
 _MAP_COLOURS = ((33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178, 24, 43))

@@ -46,5 +46,5 @@ def several_pictures(sources: Any) -> Iterable[Any]:
     if hasattr(sources, "ndim"):  # a batch
         return [sources[i : i + 1] for i in range(len(sources))]
     if not isinstance(sources, Iterable):
-        raise UsageError(f"a style is made of pictures, but {type(sources).__name__} was given")
+        raise UsageError(f"a style must be made from pictures, but {type(sources).__name__} was given")
     return sources

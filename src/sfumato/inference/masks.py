@@ -22,12 +22,12 @@ MaskSource: TypeAlias = ImageSource
 
 
 def as_mask(source: MaskSource) -> Mask:
-    """Return a mask ``(H, W)`` with values in ``[0, 1]`` of whatever holds one.
+    """Convert a picture, array or tensor to a mask ``(H, W)`` with values in ``[0, 1]``.
 
     Args:
-        source: a picture (a path, the bytes of a file, an open file, a ``PIL.Image``, a `Photo`), of which the luma
-            counts, and 0 where it is transparent; or an array or tensor ``(H, W)``, ``(1, H, W)``, ``(H, W, 1)`` or
-            ``(1, 1, H, W)``: uint8 or uint16, of which the largest value is 1, bool, or float in ``[0, 1]``.
+        source: a picture (a path, the bytes of a file, an open file, a ``PIL.Image``, a `Photo`), whose luma is the
+            mask, 0 where it is transparent; or an array or tensor ``(H, W)``, ``(1, H, W)``, ``(H, W, 1)`` or ``(1, 1,
+            H, W)``: uint8 or uint16, whose largest value becomes 1, bool, or float in ``[0, 1]``.
 
     Raises:
         InputError: it cannot be read, or has another shape, type or range.

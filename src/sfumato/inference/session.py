@@ -135,8 +135,8 @@ class Graph:
                 raise ModelError(f"{self._path} gave {found} instead of {wanted} of 32-bit floats; {again}")
             if not np.isfinite(output).all():
                 raise ModelError(
-                    f"{self._path} gave values that are not numbers: the style or the model is damaged; make the "
-                    f"style, or {again}"
+                    f"{self._path} gave values that are not finite: the style or the model is damaged; make the style "
+                    f"again, or {again}"
                 )
         return outputs
 

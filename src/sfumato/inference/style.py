@@ -117,7 +117,7 @@ class Style:
         read = [usable(source) for source in several_pictures(sources)]
         codes = [model.encode(picture) for picture in read]
         if not codes:
-            raise UsageError("a style needs at least one picture, and none was given")
+            raise UsageError("a style needs at least one picture, but none was given")
         kind = "picture" if len(codes) == 1 else "pictures"
         about = {"kind": kind, "pictures": str(len(codes))}
         pictures = tuple(StylePicture.of(picture) for picture in read)
@@ -169,7 +169,7 @@ class Style:
         if (self.code.model, len(self.code)) != (card.model, card.code_size):
             again = "make the style again from its picture, with this model"
             if self.about.get("kind") == "personal":
-                again = f"learn it again (sfumato personal learn {split_name(self.name)[0]}), or ask whom it came from"
+                again = f"learn it again (sfumato personal learn {split_name(self.name)[0]}), or ask its author"
             raise ModelError(
                 f"the style {self.name!r} was made by the model {self.code.model!r}, not by {card.model!r}; {again}"
             )

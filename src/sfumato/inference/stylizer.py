@@ -83,7 +83,7 @@ class Stylizer(PaintingModel):
             for style in styles:
                 if not style.pictures:
                     raise UsageError(
-                        f"the style {style.name!r} has no picture with it, which the qualities standard and best need; "
+                        f"the style {style.name!r} has no pictures, which the qualities standard and best need; "
                         "paint it with the quality draft, or name pictures as the style"
                     )
         return quality
@@ -273,7 +273,7 @@ class Stylizer(PaintingModel):
         if color == "content":
             raise UsageError(f"{paints}, and cannot take the photo's palette; choose the color style or luminance")
         if masks > 1:
-            raise UsageError(f"{paints}, which one mask can bound; {masks} masks were given")
+            raise UsageError(f"{paints}; give one mask at most, instead of {masks}")
 
     def check_style(self, style: Style) -> Style:
         """Return the style unchanged.
