@@ -85,7 +85,7 @@ def test_what_fills_a_folder_is_a_batch(folder: Any) -> None:
         (UsageError, "one file one.jpg", ["in"], "one.jpg", None),
         (UsageError, "refusing to replace the photo", ["one.jpg"], "one.jpg", None),
         (UsageError, "both become there/one.jpg", ["one.jpg", "other/one.jpg"], "there", None),
-        (UsageError, "has no name: name a file in there", ["-"], "there", None),
+        (UsageError, "has no name; name a file in there", ["-"], "there", None),
         (UsageError, "a name is empty", [""], "x.png", None),
         (OutputError, "two.jpg is not a folder", ["one.jpg"], "two.jpg/x.png", None),
         (UsageError, "give - alone", ["-", "one.jpg"], "there", None),

@@ -124,8 +124,8 @@ class Graph:
             if is_out_of_memory(problem):
                 size = " x ".join(str(side) for side in max((a.shape for a in inputs.values()), key=np.prod))
                 raise InputError(
-                    f"an input of {size} to {self._path} needs more memory than there is; give smaller pictures, or "
-                    "close other programs"
+                    f"an input of {size} to {self._path} does not fit into memory; give smaller pictures, or close "
+                    "other programs"
                 ) from problem
             raise ModelError(f"{self._path} cannot be run: {first_line(problem)}; {again}") from problem
         for output, shape in zip(outputs, shapes, strict=True):

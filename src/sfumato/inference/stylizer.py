@@ -273,7 +273,7 @@ class Stylizer(PaintingModel):
         if color == "content":
             raise UsageError(f"{paints}, and cannot take the photo's palette; choose the color style or luminance")
         if masks > 1:
-            raise UsageError(f"{paints}; give one mask at most, instead of {masks}")
+            raise UsageError(f"{paints}; give at most one mask, not {masks}")
 
     def check_style(self, style: Style) -> Style:
         """Return the style unchanged.
