@@ -97,7 +97,7 @@ def regions_of(masks: Sequence[MaskSource], styles: int, height: int, width: int
     """
     check_masks(masks)
     if styles < 1:
-        raise UsageError("a picture needs a style, but none was given; give a Style or a name")
+        raise UsageError("a picture needs a style, but none was given; a style must be a Style or a name")
     if not masks:
         if styles > 1:
             raise UsageError(f"{styles} styles need {styles - 1} or {styles} masks; or blend them into one style")
