@@ -509,7 +509,7 @@ def test_an_index_is_of_one_model(indexed: Any) -> None:
     works = [Work("a", "t", "s", "l")] * 3
     with pytest.raises(ModelError, match="one model"):
         TrainingStyles.of([StyleCode(np.arange(4.0) + n, f"m{n}") for n in range(3)], works)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="all alike"):
+    with pytest.raises(UsageError, match="the codes of these are equal"):
         TrainingStyles.of([StyleCode(np.arange(4.0), "m")] * 3, works)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="one code for each"):
         TrainingStyles.of([StyleCode(np.arange(4.0), "m")] * 2, works)  # type: ignore[arg-type]
