@@ -73,7 +73,7 @@ def test_pictures_come_through_pipes(pipe: Any, photo: Path) -> None:
 
 
 def test_beside_a_pipe_no_picture_is_written(pipe: Any, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is a pipe, and no picture can lie beside it"):
+    with pytest.raises(UsageError, match="is a pipe, and no picture can be written beside it"):
         plan([str(pipe)], None, "monet")
     assert plan([str(pipe)], str(tmp_path / "out.png"), "monet")[0][0].target == tmp_path / "out.png"
 

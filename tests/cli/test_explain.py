@@ -122,7 +122,7 @@ def test_a_sheet_that_is_there_stays_unless_told(desk: Any, tmp_path: Path) -> N
         (3, "{d}/dog.png painted by the recipe of {d}/waves.png", "{d}/waves.png --photo {d}/dog.png -o {t}/x.png"),
         (3, "60 x 60 pixels, and the picture has 64 x 48", "{d}/waves.png --photo {d}/square.png -o {t}/x.png"),
         (2, "{d}/cat.png is the photo", "{d}/waves.png --photo {d}/cat.png -o {d}/cat.png --overwrite"),
-        (2, "{d}/waves.png is one of the photos", "{d}/waves.png -o {d}/waves.png --overwrite"),
+        (2, "refusing to replace the photo {d}/waves.png", "{d}/waves.png -o {d}/waves.png --overwrite"),
         (2, "a contact sheet goes to a file", "{d}/waves.png -o -"),
         (4, "must end in one of .jpg", "{d}/waves.png -o {t}/x.psd"),
         (4, "the folder {t}/gone is not there", "{d}/waves.png -o {t}/gone/x.png"),
@@ -147,7 +147,7 @@ def test_a_model_of_ones_own_says_what_it_has_not(desk: Any, tmp_path: Path) -> 
     result = run("explain", desk / "waves.png", "--model", model, "-o", tmp_path / "why.png")
     assert result.exit_code == 0, result.stderr
     assert "was exported without its discriminator" in result.stdout
-    assert "has no index of the paintings" in result.stdout
+    assert "has no index of its training paintings" in result.stdout
     assert "What the discriminator thinks" not in result.stdout
 
 

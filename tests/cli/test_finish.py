@@ -103,7 +103,7 @@ def test_a_photo_that_was_only_finished(picture: Any, tmp_path: Path) -> None:
     finish(picture, "--brightness", "0.1", "-o", out)
     assert "brightness 0.1" in run("show", out).stdout
     result = run("replay", out, picture, "-o", tmp_path / "again.png")
-    assert_one_sentence(result, 3, "finished and never painted")
+    assert_one_sentence(result, 3, "finished but not painted")
 
 
 def test_a_finished_picture_is_explained_without_its_photo_only(painted: Any, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_inputs_and_outputs_that_are_wrong(picture: Any, tmp_path: Path) -> None
     warm = ["--warmth", "0.1"]
     assert_one_sentence(run("finish", tmp_path / "none.png", *warm), 3, "check the name")
     assert_one_sentence(run("finish", picture, *warm, "-o", tmp_path / "a.bmp"), 4, "must end in one of")
-    assert_one_sentence(run("finish", picture, *warm, "-o", picture), 2, "is one of the photos")
+    assert_one_sentence(run("finish", picture, *warm, "-o", picture), 2, "refusing to replace the photo")
     assert_one_sentence(run("finish", picture, *warm, "--max-pixels", "99"), 3, "more than the")
     finish(picture, *warm, "-o", tmp_path / "out.png")
     assert_one_sentence(run("finish", picture, *warm, "-o", tmp_path / "out.png"), 4, "--overwrite")
@@ -191,7 +191,7 @@ def test_signs_that_steer_terminals_are_not_shown(painted: Any, tmp_path: Path) 
     path = tmp_path / "a.png"
     hostile = {"finish": [{"warmth": 0.1, "version": "1\x1b[2J"}]}
     write_photo(Photo(to_uint8(scene(20, 20)), metadata=Metadata(recipe={"kind": "photo", **hostile})), path)
-    assert_one_sentence(run("show", path), 3, "signs that cannot be shown")
+    assert_one_sentence(run("show", path), 3, "unprintable characters")
     recipe = read_recipe(painted[1])
     recipe["styles"][0]["name"] = "great\x1b[2J\n-wave"  # type: ignore[index]
     write_photo(Photo(to_uint8(scene(20, 20)), metadata=Metadata(recipe=recipe)), path)

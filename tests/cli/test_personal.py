@@ -155,7 +155,7 @@ def test_it_is_among_the_styles(desk: Any, store: Path) -> None:
     shown = json.loads(run("styles", "show", "anna", "--json").stdout)
     assert shown["file"] == str(store / "anna" / "anna.sfumato")
     taken = run("styles", "add", "anna", desk / "rough" / "work-0-0.png")
-    assert_one_sentence(taken, 2, "anna is learnt from pictures")
+    assert_one_sentence(taken, 2, "anna is a personal style")
 
 
 def test_what_an_inspection_finds_is_said(desk: Any, store: Path, tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_all_disliked_is_said_and_no_style_yet(desk: Any, store: Path, tmp_path:
     assert "Nothing is liked, so it is no style yet" in result.stdout
     assert "(no style yet: nothing is liked)" in run("personal", "list").stdout
     painted = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
-    assert_one_sentence(painted, 2, "anna is no style yet: `sfumato personal show anna` says")
+    assert_one_sentence(painted, 2, "the style 'anna' has not been learnt yet; `sfumato personal show anna` says")
     assert_one_sentence(run("personal", "export", "anna", "-o", tmp_path / "a.sfumato"), 2, "no style to export")
     assert run("personal", "show", "anna").exit_code == 0
 
@@ -267,7 +267,7 @@ def test_a_style_whose_file_is_gone_is_to_be_learnt_again(desk: Any, store: Path
     (store / "anna" / "anna.sfumato").unlink()
     assert "5 liked, 0 disliked  (no style yet: not learnt yet)" in run("personal", "list").stdout
     painted = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
-    assert_one_sentence(painted, 2, "`sfumato personal show anna` says whether it is to be learnt again")
+    assert_one_sentence(painted, 2, "`sfumato personal show anna` says whether it needs liked pictures")
     assert "not learnt yet (sfumato personal learn anna)" in run("personal", "show", "anna").stdout
     exported = run("personal", "export", "anna", "-o", tmp_path / "a.sfumato")
     assert_one_sentence(exported, 2, "run sfumato personal learn anna first")
@@ -366,9 +366,9 @@ def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
         (2, "small letters, digits and dashes", "new Anna --like {d}/rough"),
         (2, "small letters, digits and dashes", "new ../x --like {d}/rough"),
         (2, "monet is a built-in style", "new monet --like {d}/rough"),
-        (2, "anna is there already", "new anna --like {d}/rough"),
+        (2, "anna already exists", "new anna --like {d}/rough"),
         (3, "no picture lies in the folder {t}", "new carl --like {t}"),
-        (3, "is an address", "new carl --like https://example.org/a.jpg"),
+        (3, "is a web address", "new carl --like https://example.org/a.jpg"),
         (3, "there is no picture or folder {t}/none.jpg; check the name", "new carl --like {t}/none.jpg"),
         (3, "there is no picture or folder {t}/lkes; check the name", "add anna --like {d}/rough {t}/lkes"),
         (3, "the picture cannot be learnt from; carl was not made", "new carl --like {d}/broken.jpg"),

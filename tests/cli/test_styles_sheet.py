@@ -64,7 +64,7 @@ def test_progress_names_each_style_and_can_end_the_work(photo: Path) -> None:
     [
         (3, "{t}/none.jpg", "--sheet {t}/none.jpg -o {t}/x.png"),
         (3, "{t}/text.jpg", "--sheet {t}/text.jpg -o {t}/x.png"),
-        (3, "it is an address", "--sheet https://x.org/a.jpg -o {t}/x.png"),
+        (3, "it is a web address", "--sheet https://x.org/a.jpg -o {t}/x.png"),
         (3, "needs 16 or more", "--sheet {t}/dot.png -o {t}/x.png"),
         (2, "as in -o sheet.png", "--sheet {t}/dot.png"),
         (2, "as in -o sheet.png", "--sheet {t}/dot.png -o -"),

@@ -83,19 +83,19 @@ def test_what_fills_a_folder_is_a_batch(folder: Any) -> None:
     [
         (UsageError, "one file x.png", ["one.jpg", "two.jpg"], "x.png", None),
         (UsageError, "one file one.jpg", ["in"], "one.jpg", None),
-        (UsageError, "is one of the photos", ["one.jpg"], "one.jpg", None),
+        (UsageError, "refusing to replace the photo", ["one.jpg"], "one.jpg", None),
         (UsageError, "both become there/one.jpg", ["one.jpg", "other/one.jpg"], "there", None),
-        (UsageError, "has no name: name a file in there", ["-"], "there", None),
+        (UsageError, "has no name; name a file in there", ["-"], "there", None),
         (UsageError, "a name is empty", [""], "x.png", None),
         (OutputError, "two.jpg is not a folder", ["one.jpg"], "two.jpg/x.png", None),
-        (UsageError, "name - alone", ["-", "one.jpg"], "there", None),
+        (UsageError, "give - alone", ["-", "one.jpg"], "there", None),
         (UsageError, "standard output", ["one.jpg", "two.jpg"], "-", None),
         (UsageError, "disagree", ["one.jpg"], "x.png", "jpg"),
         (InputError, "no picture lies in", ["there"], "out", None),
-        (InputError, "no file fits", ["*.bmp"], "out", None),
+        (InputError, "no file matches", ["*.bmp"], "out", None),
         (OutputError, "must end in one of .jpg", ["one.jpg"], "x", None),
-        (OutputError, "folder gone is not there", ["one.jpg"], "gone/x.png", None),
-        (OutputError, "folder gone is not there", ["in"], "gone/out", None),
+        (OutputError, "folder gone does not exist", ["one.jpg"], "gone/x.png", None),
+        (OutputError, "folder gone does not exist", ["in"], "gone/out", None),
     ],
 )
 def test_what_does_not_fit_is_said_before_any_work(
@@ -122,7 +122,7 @@ def test_a_folder_that_may_not_be_entered_is_said_to_be_so(tmp_path: Path) -> No
     before = os.getresuid()
     os.setresuid(12345, 12345, before[0])  # `os.access` asks for the real user
     try:
-        with pytest.raises(InputError, match="it may not be entered; check its permissions"):
+        with pytest.raises(InputError, match="access is denied; check its permissions"):
             expand(str(folder))
     finally:
         os.setresuid(*before)

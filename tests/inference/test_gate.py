@@ -107,7 +107,7 @@ def test_auto_goes_into_the_recipe_with_its_reason(
 
 @pytest.mark.parametrize("text", ["artefacts", "artefacts>2", "artefacts<", "artefacts<two", "mud<2", "<2", ""])
 def test_what_is_no_gate(text: str) -> None:
-    with pytest.raises(UsageError, match=r"a gate is NAME<NUMBER|there is no detector"):
+    with pytest.raises(UsageError, match=r"a gate must be NAME<NUMBER|there is no detector"):
         QualityGate.parse(text)
 
 

@@ -63,7 +63,7 @@ def test_the_same_photo_gives_the_same_choice(stylizer: Stylizer, style: Style, 
     ],
 )
 def test_a_choice_is_told_in_words(choice: Any, words: Any) -> None:
-    message = guide._in_words(*choice)
+    message = guide._reason(*choice)
     assert all(word in message for word in words), message
     assert "\n" not in message
 

@@ -49,7 +49,7 @@ def test_without_a_home_built_in_styles_paint_and_own_ones_cannot_be_written(tmp
     for words in (["styles", "add", "mine", photo], ["personal", "new", "anna", "--like", photo]):
         result = run(*words)
         assert result.exit_code == 4, (words, result.stderr)
-        assert "there is no home folder to keep styles in; set SFUMATO_STYLES" in result.stderr
+        assert "there is no home folder to store styles in; set SFUMATO_STYLES" in result.stderr
         assert "Traceback" not in result.stderr
     for words in (["stylize", photo, "--style", "mine", "-o", tmp_path / "no.png"], ["personal", "show", "anna"]):
         assert run(*words).exit_code == 2
@@ -118,7 +118,7 @@ def test_a_recipe_takes_a_personal_style_s_pictures_only_where_that_is_asked_for
     stylizer = Stylizer()
     recipe = Recipe.of(stylizer, [Style.named("anna", own=True)], PaintOptions(quality="standard"))
     assert recipe.rebuild(stylizer, own=True)[0].pictures
-    with pytest.raises(UsageError, match="that is not here; name its file"):
+    with pytest.raises(UsageError, match="that was not found; name its file"):
         recipe.rebuild(stylizer)
 
 

@@ -85,7 +85,7 @@ def test_mistakes(desk: Path) -> None:
     assert_one_sentence(run("explain", desk / "klimt.png"), 2, "name the photo with --photo")
     with pytest.raises(InputError, match="another photo"):
         find_origins(desk / "klimt.png", desk / "other.png")
-    with pytest.raises(UsageError, match="not here"):
+    with pytest.raises(UsageError, match="that was not found"):
         find_origins(desk / "own.png", desk / "photo.png")
 
 

@@ -87,7 +87,7 @@ def test_a_byte_that_changed_is_found(personal_style: PersonalStyle, tmp_path: P
     places.append(data.index(HASHES[0].encode()))  # of the card
     for place in places:
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-        with pytest.raises(ModelError, match="damaged: something in it is not as it was written; get it again"):
+        with pytest.raises(ModelError, match="damaged: its content has changed since it was written; get it again"):
             PersonalStyle.load(path)
     path.write_bytes(data)
     rewritten(path)  # to one of before hashes
@@ -115,7 +115,7 @@ def test_each_photo_takes_the_style_that_is_nearest_to_its_own_palette_and_tones
 
 
 def test_a_personal_style_of_another_model_says_so(personal_style: PersonalStyle, stylizer: Stylizer) -> None:
-    with pytest.raises(ModelError, match=r"was made by the model 'base.* and this is 'tiny'; learn it again"):
+    with pytest.raises(ModelError, match=r"was made by the model 'base.* not by 'tiny'; learn it again"):
         personal_style.style_for(stylizer, scene(64, 64))
     with pytest.raises(ModelError, match="learn it again"):
         stylizer(scene(64, 64), personal_style.style)
@@ -124,14 +124,14 @@ def test_a_personal_style_of_another_model_says_so(personal_style: PersonalStyle
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"weights": (1.0,)}, "a weight each"),
+        ({"weights": (1.0,)}, "one weight for each centre"),
         ({"weights": (1.0, 0.0)}, "above 0"),
         ({"weights": (1.0, float("nan"))}, "above 0"),
         ({"name": "../../etc"}, "small letters"),
         ({"liked": ("cat.jpg",)}, "SHA-256"),
-        ({"rights": {"stolen": 1}}, "rights are own"),
+        ({"rights": {"stolen": 1}}, "rights must be one of own"),
         ({"preference": {"mean": np.array([np.inf])}}, "finite"),
-        ({"codes": ()}, "a weight each"),
+        ({"codes": ()}, "one weight for each centre"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(personal_style: PersonalStyle, change: Any, message: str) -> None:
@@ -238,7 +238,7 @@ def test_a_personal_style_is_a_style_by_its_name(personal_style: PersonalStyle, 
     assert Style.load(personal_path("anna")).code == personal_style.codes[0]
     with pytest.raises(UsageError, match="did you mean anna"):
         Style.named("ana")
-    with pytest.raises(UsageError, match="learnt from pictures"):
+    with pytest.raises(UsageError, match="anna is a personal style"):
         new_style_path("anna")
 
 
@@ -250,7 +250,7 @@ def test_files_that_lie_in_the_store_by_chance_are_no_styles(personal_style: Per
 
 def test_a_folder_without_a_personal_style_says_what_is_missing(store: Path) -> None:
     (store / "anna").mkdir(parents=True)
-    with pytest.raises(UsageError, match="anna is no style yet: `sfumato personal show anna` says"):
+    with pytest.raises(UsageError, match="the style .anna. has not been learnt yet; `sfumato personal show anna` says"):
         style_path("anna")
 
 

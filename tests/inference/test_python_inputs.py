@@ -62,7 +62,7 @@ def test_one_picture_where_several_are_expected(photo: Path, stylizer: Stylizer)
         assert Style.from_images(array, stylizer=stylizer).code == code
     two = Style.from_images(np.concatenate([picture, picture[:, ::-1]]), stylizer=stylizer)
     assert len(two.pictures) == 2
-    with pytest.raises(UsageError, match="made of pictures, but int was given"):
+    with pytest.raises(UsageError, match="made from pictures, but int was given"):
         Style.from_images(5, stylizer=stylizer)  # type: ignore[arg-type]
 
 

@@ -28,7 +28,7 @@ def test_a_recipe_survives_json_and_gives_the_same_styles(recipe: Any) -> None:
 
 def test_another_model_is_refused(recipe: Any) -> None:
     other = Recipe.from_json({**recipe.to_json(), "model_sha256": "0" * 64}, "x.png")
-    with pytest.raises(ModelError, match="install what made it"):
+    with pytest.raises(ModelError, match="install that version"):
         other.rebuild(Stylizer())
 
 

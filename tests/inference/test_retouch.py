@@ -10,6 +10,7 @@ import pytest
 from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import Photo, luma, to_levels
 from sfumato.inference import retouch
+from sfumato.inference.oklab import linear_to_oklab, to_linear
 from sfumato.inference.retouch import HALO, UNPAINTED, Finish, adjust, adjust_array, finishes, sharpen
 from sfumato.metadata import Metadata
 from support import scene
@@ -32,7 +33,7 @@ def as_photo(picture: Any, dtype: Any = np.uint8, alpha: Any = None) -> Photo:
 
 
 def oklab(picture: Any) -> Any:
-    return retouch._oklab(retouch._linear(picture[0]))
+    return linear_to_oklab(to_linear(picture[0]))
 
 
 def chroma(picture: Any) -> Any:
@@ -73,7 +74,7 @@ def test_colours_stay_in_range_and_no_curve_cuts_off(name: str, amount: float) -
 
 def test_brightness_is_light() -> None:
     grey = np.full((1, 3, 1, 1), 0.02, np.float32)
-    shares = [retouch._linear(adjust_array(grey, brightness=b)).mean() / retouch._linear(grey).mean() for b in (-1, 1)]
+    shares = [to_linear(adjust_array(grey, brightness=b)).mean() / to_linear(grey).mean() for b in (-1, 1)]
     assert shares == pytest.approx([1 / 4, 4], rel=0.02)
     back = adjust_array(adjust_array(greys(), brightness=0.6), brightness=-0.6)
     assert np.abs(back - greys()).max() < 1e-3

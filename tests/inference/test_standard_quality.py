@@ -94,7 +94,7 @@ def test_built_in_styles_have_pictures(shipped: Stylizer) -> None:
 
 def test_a_style_without_pictures_is_refused(shipped: Stylizer, photo: Picture, waves: Style, tmp_path: Path) -> None:
     waves.save(tmp_path / "waves.safetensors")
-    with pytest.raises(UsageError, match="has no picture with it"):
+    with pytest.raises(UsageError, match="has no pictures, which the qualities"):
         shipped(photo, Style.load(tmp_path / "waves.safetensors"), quality="standard")
 
 

@@ -162,7 +162,7 @@ def test_all_disliked_is_kept_and_no_style(store: Path, likes: Any, others: Any,
     assert personal_style is None
     assert record.is_learnt(None)
     assert len(record.disliked) == 5
-    with pytest.raises(UsageError, match="anna is no style yet"):
+    with pytest.raises(UsageError, match="the style .anna. has not been learnt yet"):
         Style.named("anna")
     _, _, personal_style = more("anna", likes, [], stylizer)
     assert Style.named("anna").code == personal_style.style.code
@@ -384,10 +384,10 @@ def test_a_name_is_taken_once(
     monkeypatch.setenv("SFUMATO_STYLES", str(tmp_path / "styles"))
     found = gather(likes[:1], [], stylizer)
     create("anna", found, stylizer)
-    with pytest.raises(UsageError, match="anna is there already"):
+    with pytest.raises(UsageError, match="anna already exists"):
         create("anna", found, stylizer)
     Style("mine", stylizer.encode(likes[0])).save(tmp_path / "styles" / "mine.safetensors")
-    with pytest.raises(UsageError, match="there is a style mine already"):
+    with pytest.raises(UsageError, match="the style mine already exists"):
         create("mine", found, stylizer)
 
 
@@ -396,7 +396,7 @@ def test_a_personal_style_that_came_as_a_file(store: Path, likes: Any, stylizer:
     install(personal_style, "bert")
     assert Style.named("bert").code == personal_style.style.code
     assert Style.named("bert").name == "bert"
-    with pytest.raises(UsageError, match="bert is there already"):
+    with pytest.raises(UsageError, match="bert already exists"):
         install(personal_style, "bert")
     for act in (
         lambda: add("bert", Gathered(), stylizer),

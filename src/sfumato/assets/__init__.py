@@ -1,5 +1,7 @@
-"""What ships inside the package: exported models (``weights/NAME/``), style codes (``styles/NAME.safetensors``) and the
-pictures of the built-in styles (``pictures/``) with a ledger that says where each comes from.
+"""The files that ship inside the package.
+
+Exported models are in ``weights/NAME/``, style codes in ``styles/NAME.safetensors``, and the pictures of the built-in
+styles in ``pictures/``, with a ledger of their sources.
 
 This package is not public: its names may change.
 """
@@ -19,10 +21,10 @@ _ROOT = Path(__file__).parent
 
 
 def weights_dir(name: str = "base") -> Path:
-    """The folder of a model that ships with Sfumato.
+    """Return the folder of a model that ships with Sfumato.
 
     Raises:
-        ModelError: this installation has none of that name.
+        ModelError: this installation has no model of that name.
     """
     folder = _ROOT / "weights" / name
     if not (folder / "card.json").is_file():
@@ -31,15 +33,15 @@ def weights_dir(name: str = "base") -> Path:
 
 
 def style_names() -> list[str]:
-    """The names of the built-in styles, sorted."""
+    """Return the names of the built-in styles, sorted."""
     return sorted(path.stem for path in (_ROOT / "styles").glob("*.safetensors"))
 
 
 def style_path(name: str) -> Path:
-    """The file of a built-in style.
+    """Return the file of a built-in style.
 
     Raises:
-        UsageError: there is none of that name; the error offers the nearest ones.
+        UsageError: there is no style of that name; the error suggests similar names.
     """
     names = style_names()
     if name not in names:
@@ -49,22 +51,22 @@ def style_path(name: str) -> Path:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """What is known of one picture that ships, from ``pictures/ledger.json``.
+    """The record of one picture that ships, from ``pictures/ledger.json``.
 
     Attributes:
         file: its name in the folder ``pictures``.
         style: the built-in style that it belongs to.
-        artist: who made the work, or which painters it comes from where nobody knows.
+        artist: who made the work; where nobody knows, the school that it comes from.
         title: of the work.
         year: as text, since many are approximate ("c. 1831").
         source: where the scan was found: repository, commit and path.
         licence: of the work and the scan.
         original: the file that it was made from, in the project's data.
-        crop: pixels taken off the left, top, right and bottom of the original.
-        width: pixels.
-        height: pixels.
+        crop: pixels cut off the left, top, right and bottom of the original.
+        width: in pixels.
+        height: in pixels.
         bytes: size of the file.
-        sha256: of the file, hex.
+        sha256: of the file, in hex.
     """
 
     file: str
@@ -84,7 +86,7 @@ class LedgerEntry:
 
 @cache
 def ledger() -> tuple[LedgerEntry, ...]:
-    """One entry for each picture that ships, those of a style together; tools/build_style_pictures.py makes it.
+    """Return one entry for each picture that ships, grouped by style; tools/build_style_pictures.py writes the file.
 
     Raises:
         ModelError: this installation has no readable ledger.
@@ -100,15 +102,15 @@ def ledger() -> tuple[LedgerEntry, ...]:
 
 
 def picture_path(entry: LedgerEntry) -> Path:
-    """The file of a picture that ships."""
+    """Return the file of a picture that ships."""
     return _ROOT / "pictures" / entry.file
 
 
 def style_pictures(name: str) -> tuple[Path, ...]:
-    """The picture files (WebP, sRGB) of a built-in style: one of a work, several of an artist.
+    """Return the picture files (WebP, sRGB) of a built-in style: one for a work, several for an artist.
 
     Raises:
-        UsageError: there is none of that name; the error offers the nearest ones.
+        UsageError: there is no style of that name; the error suggests similar names.
         ModelError: this installation has no readable ledger.
     """
     found = tuple(picture_path(entry) for entry in ledger() if entry.style == name)
@@ -119,12 +121,12 @@ def style_pictures(name: str) -> tuple[Path, ...]:
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """What an error says of styles that may have been meant."""
+    """Return the hint of an error message that suggests similar names of styles."""
     near = difflib.get_close_matches(name.lower().replace(" ", "-").replace("_", "-"), names)
     return f"did you mean {' or '.join(near)}?" if near else "`sfumato styles` lists them"
 
 
 def training_hashes() -> set[str]:
-    """The first 16 hex digits of the SHA-256 of each picture that the shipped weights were trained on."""
+    """Return the first 16 hex digits of the SHA-256 of each picture that the shipped weights were trained on."""
     path = _ROOT / "weights" / "training_pictures.txt"
     return set(path.read_text().split()) if path.is_file() else set()

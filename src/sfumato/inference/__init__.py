@@ -1,4 +1,4 @@
-"""Pictures through ONNX Runtime: no torch.
+"""Inference with exported models through ONNX Runtime; nothing here needs torch.
 
 This package is not public: its names may change.
 """

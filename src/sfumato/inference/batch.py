@@ -1,6 +1,6 @@
-"""From what people name (files, folders, patterns) to a list of jobs, all looked over before any work.
+"""Planning of a batch: from names (files, folders, patterns) to a list of jobs, checked before any work begins.
 
-``os.path`` asks whether a file is there: ``Path`` raises where a name is too long or a folder may not be entered.
+``os.path`` tests whether a file exists, because ``Path`` raises where a name is too long or a folder is not accessible.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from sfumato.image import WRITABLE, LeftOut, describe_left_out, read_recipe, sca
 from sfumato.inference.retouch import UNPAINTED
 from sfumato.pipes import is_pipe
 
-STANDARD = "-"  # standard input as a photo, standard output as a result
+STANDARD = "-"  # names standard input as a photo, and standard output as a result
 
 
 @dataclass(frozen=True)
 class Job:
-    """One photo and the file that its picture goes to; ``None`` is standard input, standard output."""
+    """A photo and the file for its picture; ``None`` is standard input or output."""
 
     photo: Path | None
     target: Path | None
@@ -31,33 +31,36 @@ class Job:
 def plan(
     inputs: Sequence[str], out: str | None, label: str, format: str | None = None, verb: str = "paint"
 ) -> tuple[list[Job], bool]:
-    """The jobs, and whether they fill a folder (where finished ones may be skipped and bad ones passed over).
+    """Plan the jobs, and return whether they fill a folder.
+
+    In a folder, finished jobs may be skipped and unreadable photos passed over.
 
     Args:
-        inputs: files, folders (taken whole, with what lies below), patterns (``*``, ``?``, ``**``), or ``-``. What of
-            folders is no picture is passed over; :func:`left_out` names it.
-        out: a file, a folder (there, or ending in a slash), or ``-``; ``None`` puts each picture beside its photo, as
-            ``PHOTO-LABEL``.
-        label: of the style, for such names.
-        format: ``png``, ``jpg``, ``webp`` or ``tiff``; ``None`` goes by the name.
-        verb: what is done. In folders are passed over, where it is ``"paint"``, pictures that Sfumato made; where it is
-            ``"finish"``, those that it has finished.
+        inputs: files, folders (searched recursively), patterns (``*``, ``?``, ``**``), or ``-``. Files in folders that
+            are not pictures are skipped; :func:`left_out` lists them.
+        out: a file, a folder (existing, or ending in a slash), or ``-``; ``None`` writes each picture beside its photo,
+            as ``PHOTO-LABEL``.
+        label: name of the style, for such names.
+        format: ``png``, ``jpg``, ``webp`` or ``tiff``; ``None``: by the name.
+        verb: the operation. In folders, ``"paint"`` skips pictures that Sfumato painted, ``"finish"`` those that it
+            finished.
 
     Raises:
-        UsageError: inputs and ``out`` do not fit, two photos would become one file, or a photo would be replaced.
+        UsageError: inputs and ``out`` do not fit, two photos would be written to one file, or a photo would be
+            replaced.
         InputError: a folder or a pattern holds no picture.
-        OutputError: ``out`` is no name of a picture, or its folder is not there.
+        OutputError: ``out`` is not the name of a picture, or its folder does not exist.
     """
-    if "" in inputs or out == "":  # an unset variable in a script, which `Path` would take for the folder one is in
+    if "" in inputs or out == "":  # an unset variable in a script, which `Path` would take for the current folder
         raise UsageError("a name is empty; check the photos and -o")
     if STANDARD in inputs:
         if len(inputs) > 1:
-            raise UsageError("standard input is one photo: name - alone")
+            raise UsageError("standard input holds one photo; give - alone")
         if out is not None and (os.path.isdir(out) or out.endswith(("/", os.sep))):
-            raise UsageError(f"a photo from standard input has no name: name a file in {out}")
+            raise UsageError(f"a photo from standard input has no name; name a file in {out}")
         target = None if out is None or out == STANDARD else _file(Path(out), format)
         return [Job(None, target)], False
-    found = _once([entry for text in inputs for entry in expand(text, verb)])
+    found = _deduplicated([entry for text in inputs for entry in expand(text, verb)])
     folder_wanted = len(found) != 1 or len(inputs) != 1 or os.path.isdir(inputs[0]) or _is_pattern(inputs[0])
     if out == STANDARD:
         if len(found) != 1:
@@ -65,8 +68,8 @@ def plan(
         return [Job(found[0][0], None)], False
     if out is None:
         if pipes := [photo for photo, _ in found if is_pipe(photo)]:
-            raise UsageError(f"{pipes[0]} is a pipe, and no picture can lie beside it; name a file with -o")
-        targets = _named([photo for photo, _ in found], format, f"-{label}")
+            raise UsageError(f"{pipes[0]} is a pipe, and no picture can be written beside it; name a file with -o")
+        targets = _target_names([photo for photo, _ in found], format, f"-{label}")
     elif folder_wanted or os.path.isdir(out) or out.endswith(("/", os.sep)):
         targets = _in_folder(found, Path(out), format)
     else:
@@ -76,11 +79,11 @@ def plan(
 
 
 def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
-    """Photos that an input names, each with the name it has below that input.
+    """Return the photos that an input names, each with its path relative to that input.
 
     Args:
-        text: a file, a folder, which is taken whole with what lies below, or a pattern.
-        verb: as in :func:`plan`; ``None`` takes all that lies in a folder.
+        text: a file, a folder, which is searched recursively, or a pattern.
+        verb: as in :func:`plan`; ``None`` skips no picture.
 
     Raises:
         InputError: a folder or a pattern holds no picture.
@@ -89,7 +92,7 @@ def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
     path = Path(text)
     if os.path.isdir(path):
         if not os.access(path, os.R_OK | os.X_OK):
-            raise InputError(f"cannot read the folder {path}: it may not be entered; check its permissions")
+            raise InputError(f"cannot read the folder {path}: access is denied; check its permissions")
         contents = scan_folder(path)
         below = contents.pictures
         if not below:
@@ -99,41 +102,41 @@ def expand(text: str, verb: str | None = "paint") -> list[tuple[Path, Path]]:
         if not pictures:
             made = "made" if verb == "paint" else "finished"
             raise InputError(
-                f"all {len(below)} pictures in the folder {path} were {made} by Sfumato; name one to {verb} it"
+                f"all {len(below)} pictures in the folder {path} were {made} by Sfumato; name a file to {verb} it again"
             )
         return pictures
     if _is_pattern(text):
         matches = [Path(p) for p in sorted(glob.glob(text, recursive=True))]
         files = [(p, Path(p.name)) for p in matches if os.path.isfile(p)]
         if not files:
-            raise InputError(f"no file fits the pattern {text}; check it")
+            raise InputError(f"no file matches the pattern {text}; check it")
         return files
     return [(path, Path(path.name))]
 
 
 def left_out(inputs: Sequence[str]) -> list[LeftOut]:
-    """What lies in the folders among the inputs and is passed over, with the reasons."""
+    """Return the files in the folders among the inputs that are skipped, with the reasons."""
     folders = dict.fromkeys(text for text in inputs if text and text != STANDARD and os.path.isdir(text))
     return [each for text in folders for each in scan_folder(Path(text)).left_out]
 
 
 def check_no_address(text: str) -> None:
-    """Raises InputError for ``https://...``, of which `Path` would lose a slash."""
+    """Raise InputError for a URL such as ``https://...``; `Path` would drop one of its slashes."""
     if "://" in text:
-        raise InputError(f"cannot read {text}: it is an address; save the picture, and name the file")
+        raise InputError(f"cannot read {text}: it is a web address; download the picture, and name the file")
 
 
 def _is_result(path: Path, verb: str) -> bool:
-    """Whether Sfumato did that: a folder painted into itself is not painted again."""
+    """Return whether Sfumato painted (or finished) this picture, so that it is skipped in a folder."""
     try:
         recipe = read_recipe(path)
         return recipe is not None and (recipe.get("kind") != UNPAINTED if verb == "paint" else "finish" in recipe)
     except InputError:
-        return False  # it is named when its turn comes
+        return False  # reading it later will raise the same error
 
 
-def _once(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
-    """A photo that is named twice counts once."""
+def _deduplicated(found: list[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """Return the photos without repetitions, in order."""
     return list({os.path.abspath(photo): (photo, name) for photo, name in reversed(found)}.values())[::-1]
 
 
@@ -145,13 +148,16 @@ def _in_folder(found: list[tuple[Path, Path]], folder: Path, format: str | None)
     if not os.path.isdir(folder) and (os.path.exists(folder) or folder.suffix.lower() in WRITABLE):
         raise UsageError(f"{len(found)} photos cannot go into the one file {folder}; name a folder with -o")
     if not os.path.isdir(folder.absolute().parent):
-        raise OutputError(f"cannot write into {folder}: the folder {folder.parent} is not there; make it first")
-    return [folder / name for name in _named([name for _, name in found], format)]
+        raise OutputError(f"cannot write into {folder}: the folder {folder.parent} does not exist; create it first")
+    return [folder / name for name in _target_names([name for _, name in found], format)]
 
 
-def _named(photos: list[Path], format: str | None, ending: str = "") -> list[Path]:
-    """What each photo's picture is called: by its stem or, where ``a.heic`` and ``a.png`` would both become ``a.png``,
-    by its whole name (``a.heic.png``), but for the one whose suffix stays."""
+def _target_names(photos: list[Path], format: str | None, ending: str = "") -> list[Path]:
+    """Return the name of each photo's picture.
+
+    It has the photo's stem; where ``a.heic`` and ``a.png`` would both become ``a.png``, the photo whose suffix changes
+    contributes its whole name (``a.heic.png``).
+    """
     suffixes = [_suffix(photo, format) for photo in photos]
     names = [photo.with_name(f"{photo.stem}{ending}{suffix}") for photo, suffix in zip(photos, suffixes, strict=True)]
     count = Counter(names)
@@ -170,7 +176,7 @@ def _file(path: Path, format: str | None) -> Path:
     ):
         raise UsageError(f"--format {format} and the name {path} disagree; drop one of them")
     if not os.path.isdir(path.absolute().parent):
-        lacks = "is not a folder" if os.path.exists(path.parent) else "is not there; make it first"
+        lacks = "is not a folder" if os.path.exists(path.parent) else "does not exist; create it first"
         raise OutputError(f"cannot write {path}: the folder {path.parent} {lacks}")
     return path
 
@@ -187,7 +193,7 @@ def _check_apart(photos: list[Path], targets: list[Path], verb: str) -> None:
     taken: dict[Path, Path] = {}
     for photo, target in zip(photos, targets, strict=True):
         if target.resolve() in originals:
-            raise UsageError(f"{target} is one of the photos, and stays as it is; choose another -o")
+            raise UsageError(f"refusing to replace the photo {target}; choose another -o")
         if target in taken:
             raise UsageError(
                 f"{taken[target]} and {photo} would both become {target}; {verb} them apart, each with its own -o"
@@ -197,5 +203,5 @@ def _check_apart(photos: list[Path], targets: list[Path], verb: str) -> None:
             os.lstat(target)
         except FileNotFoundError:
             pass
-        except OSError as problem:  # too long a name, or a folder that may not be entered
+        except OSError as problem:  # the name is too long, or the folder not accessible
             raise OutputError(f"cannot write {target}: {problem.strerror}; choose another name") from problem

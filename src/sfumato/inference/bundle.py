@@ -1,4 +1,4 @@
-"""A bundle's card, and which graphs a model has that paints photos with style codes or in its own style."""
+"""The card of an exported painting model, and the graphs that each kind of model has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sfumato.errors import ModelError
 from sfumato.inference.session import WEIGHTS, Ends, card_files, card_number, card_text, read_card
 
 _GENERATOR: dict[str, Ends] = {"generator.onnx": (("picture", "norm_params", "origin"), ("stylized",))}
-GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint photos
+GRAPHS: dict[str, dict[str, Ends]] = {  # the graphs that paint photos, by kind of model
     "arbitrary": {
         "style_encoder.onnx": (("picture",), ("code", "features", "channel_stats")),
         "statistics.onnx": (("thumbnail", "code"), ("norm_params",)),
@@ -19,7 +19,7 @@ GRAPHS: dict[str, dict[str, Ends]] = {  # by the model's kind: those that paint 
     },
     "collection": {"statistics.onnx": (("thumbnail",), ("norm_params",)), **_GENERATOR},
 }
-OPTIONAL: dict[bool, dict[str, Ends]] = {  # they explain pictures, and paint none; by whether they are conditional
+OPTIONAL: dict[bool, dict[str, Ends]] = {  # the discriminator, which explains pictures; by whether it is conditional
     True: {"discriminator.onnx": (("picture", "code"), ("logits",))},
     False: {"discriminator.onnx": (("picture",), ("logits",))},
 }
@@ -28,17 +28,26 @@ _MAX_NUMBERS = {
     "code_size": 2**16,
     "channel_stats_size": 2**16,
     "norm_params": 2**20,
-}  # that a card may say
-_OTHERS = {"noise": "it paints out of noise, and no photos; use sfumato imagine --model {}"}  # kinds of other commands
+}  # upper bounds of the numbers on a card
+_OTHERS = {"noise": "it paints from noise, not from photos; use sfumato imagine --model {}"}  # kinds for other commands
 
 
 @dataclass(frozen=True)
 class Card:
-    """A bundle's ``card.json``: which model it is, what its files hash to, how it was trained and is licensed.
+    """The content of a bundle's ``card.json``.
 
-    ``kind`` is ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
-    ``conditional`` is whether its discriminator, where it has one, is conditioned on the style code.
-    ``channel_stats_size`` is how many numbers a style's channel statistics have; 0 where there is none.
+    Attributes:
+        model: id of the model.
+        version: version of Sfumato that exported it.
+        thumbnail: pixels of the short side of a thumbnail.
+        code_size: length of a style code; 0 for a model of the kind collection.
+        channel_stats_size: length of a style's channel statistics; 0 where there are none.
+        norm_params: number of normalisation parameters of the generator.
+        palette: first and last index (exclusive) of the palette in a style code.
+        files: SHA-256, in hex, of the bundle's files by name.
+        kind: ``"arbitrary"``, for any style by its code, or ``"collection"``, for the one style that the model has.
+        conditional: whether the discriminator, if there is one, is conditioned on the style code.
+        training, licence, data: how the model was trained and is licensed.
     """
 
     model: str
@@ -57,24 +66,24 @@ class Card:
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the hashes of all graphs and their weights: what decides which pixels come out."""
+        """SHA-256, in hex, of the hashes of the painting graphs and their weights, which determine the pixels."""
         names = (*sorted(GRAPHS[self.kind]), WEIGHTS)
         return hashlib.sha256("".join(self.files[name] for name in names).encode()).hexdigest()
 
     @property
     def has_codes(self) -> bool:
-        """Whether it paints by style codes; otherwise it has one style of its own."""
+        """Whether the model paints by style codes; otherwise it has one style of its own."""
         return self.kind == "arbitrary"
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Reads the card of the bundle in ``folder``; keys that it has besides these are ignored.
+        """Read the card of the bundle in ``folder``; unknown keys are ignored.
 
         Raises:
-            ModelError: there is no card, or it is not one.
+            ModelError: there is no card, or it is damaged.
         """
         path, found = folder / "card.json", read_card(folder)
-        # Cards from before there were kinds have none.
+        # Defaults of optional keys.
         card = {
             "training": {},
             "licence": {},
@@ -84,7 +93,7 @@ class Card:
             **found,
         }
         if (kind := str(card["kind"])) not in GRAPHS:
-            unknown = f"this version does not paint with it; it knows {' and '.join(GRAPHS)}"
+            unknown = f"this version can paint only with the kinds {' and '.join(GRAPHS)}"
             raise ModelError(
                 f"{folder} is a model of the kind {kind[:40]!r}: {_OTHERS.get(kind, unknown).format(folder)}"
             )

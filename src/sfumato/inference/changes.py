@@ -1,4 +1,4 @@
-"""Where and how much a picture differs from its photo: in colour and in structure."""
+"""Change maps: where and how much a picture differs from its photo, in colour and in structure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from sfumato.quality.similarity import ciede2000, structure_map, to_lab
 
 Map = npt.NDArray[np.float32]
 
-#: On the shorter side. A change of colour is that of means over cells, in which no single stroke is seen.
+#: Number of cells on the shorter side. Changes of colour are those of cell means, which single strokes hardly affect.
 CELLS = 64
-CLEAR_COLOUR = 10.0  # CIEDE2000: nobody overlooks it
-CLEAR_STRUCTURE = 0.5  # half of what SSIM can lose
+CLEAR_COLOUR = 10.0  # CIEDE2000: clearly visible
+CLEAR_STRUCTURE = 0.5  # half of the range of the contrast-structure term of SSIM
 
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """Where and how much a picture differs from its photo; means leave out what is transparent.
+    """The difference between a picture and its photo; means ignore transparent pixels.
 
     Attributes:
-        colour: ``(h, w)``, CIEDE2000 of the means over cells: about 1 is just seen, 100 is black to white.
-        structure: ``(h, w)`` in ``[0, 1]``: what SSIM's contrast-structure term (Wang et al. 2004, windows of 11, luma)
-            lacks to 1, so that light alone, or a tint, is none.
-        colour_mean, structure_mean: of the maps.
-        colour_area, structure_area: shares of the picture above ``CLEAR_COLOUR``, ``CLEAR_STRUCTURE``.
-        colour_share: of the squared differences in CIELAB, what differences of the cells' means make; the rest, what
-            differs within cells, is strokes and lines.
+        colour: ``(h, w)``, CIEDE2000 of the cell means: about 1 is just noticeable, 100 is black to white.
+        structure: ``(h, w)`` in ``[0, 1]``: 1 minus SSIM's contrast-structure term (Wang et al. 2004, windows of 11,
+            luma), which ignores changes of brightness or tint alone.
+        colour_mean, structure_mean: means of the maps.
+        colour_area, structure_area: fractions of the picture above ``CLEAR_COLOUR``, ``CLEAR_STRUCTURE``.
+        colour_share: fraction of the squared differences in CIELAB that differences of the cell means explain; the
+            rest, differences within cells, are strokes and lines.
     """
 
     colour: Map
@@ -44,18 +44,22 @@ class Change:
 
     @property
     def structure_share(self) -> float:
+        """The fraction of the squared differences that lies within cells."""
         return 1 - self.colour_share
 
     def to_json(self) -> dict[str, float]:
+        """Return the numbers, without the maps."""
         names = ("colour_mean", "structure_mean", "colour_area", "structure_area", "colour_share", "structure_share")
         return {name: float(getattr(self, name)) for name in names}
 
 
 def changes(picture: Picture, photo: Picture, cover: Map | None = None) -> Change:
-    """Where two pictures ``(1, 3, h, w)`` of one size differ.
+    """Measure where two pictures ``(1, 3, h, w)`` of equal size differ.
 
     Args:
-        cover: ``(h, w)`` in ``[0, 1]``: how much each place counts, as opacity does; by default all alike.
+        picture: the painted picture, in ``[0, 1]``.
+        photo: its photo, likewise.
+        cover: weight of each pixel ``(h, w)`` in ``[0, 1]``, such as its opacity; by default all equal.
     """
     height, width = picture.shape[2:]
     cell = max(2, round(min(height, width) / CELLS))
@@ -87,20 +91,20 @@ def changes(picture: Picture, photo: Picture, cover: Map | None = None) -> Chang
 
 
 def padded(planes: Map, cell: int) -> Map:
-    """``(..., H, W)`` with its edge repeated until whole cells cover it."""
+    """Pad ``(..., H, W)`` to whole cells by repeating the edge."""
     ends = [(0, 0)] * (planes.ndim - 2) + [(0, -side % cell) for side in planes.shape[-2:]]
     return np.pad(planes, ends, mode="edge")
 
 
 def cell_means(planes: npt.NDArray[Any], cell: int) -> npt.NDArray[Any]:
-    """Means over squares, ``(..., H/cell, W/cell)``."""
+    """Return the means over square cells, ``(..., H/cell, W/cell)``."""
     *first, height, width = planes.shape
     squares: npt.NDArray[Any] = planes.reshape(*first, height // cell, cell, width // cell, cell).mean((-3, -1))
     return squares
 
 
 def _enlarged(coarse: npt.NDArray[Any], cell: int) -> Map:
-    """A map of cells at its full size, smooth."""
+    """Enlarge a map of cells to full size, with bilinear interpolation."""
     height, width = coarse.shape
     full = resample(coarse.astype(np.float32), height * cell, width * cell, Image.Resampling.BILINEAR)
     return np.maximum(full, 0)

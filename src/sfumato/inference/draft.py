@@ -1,4 +1,4 @@
-"""Drafts: a photo painted by the small network, at a base size and then at its own."""
+"""Drafts: a photo painted by the small generator, at a base size and then at its own size."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from sfumato.inference.progress import Work
 from sfumato.inference.style import Style
 from sfumato.inference.tiling import ALIGNMENT, TILE, Tile, tiles
 
-#: Short side, in pixels, at which strokes have the size that they have in the pictures the model learnt from. Larger
-#: photos are painted at this size first, and enlarged.
+#: Base size: short side, in pixels, at which strokes have the size of those in the training pictures. Larger photos are
+#: painted at this size first and then enlarged.
 BASE_SIDE = 512
-#: How many times the base size a result must be for its finest octaves to be painted too, and not only enlarged.
+#: Ratio to the base size above which a painting is not only enlarged, but painted once more at its own size.
 REPAINT_FACTOR = 2.0
-#: Places of the networks' field of noise, along each axis, before it repeats (`networks.generator.NOISE_PERIODS`).
+#: Period of the generator's noise field along each axis, in places (`networks.generator.NOISE_PERIODS`).
 NOISE_PLACES = 429
 
 
 class DraftPainting:
-    """One photo in one style, or in a collection's own: its plan, its statistics, and its tiles.
+    """One photo, painted in one style or in a collection's own: the plan, the statistics and the tiles.
 
-    Strokes have a size in pixels, that of the pictures the model learnt from. So a large photo is painted at a *base*
-    size and enlarged with its own finest detail; where it is enlarged much, the networks paint once more on that, for
-    the strokes that only a large picture can show (coarse to fine, as Gatys et al. 2017, section 6, do it).
+    The generator's strokes have a fixed size in pixels, that of the training pictures. So a large photo is painted at
+    the *base* size and enlarged, and its own finest detail is added. If it is enlarged by more than `REPAINT_FACTOR`,
+    the generator paints the result once more, which adds the strokes that only a large picture can show (coarse to
+    fine, as in Gatys et al. 2017, section 6).
     """
 
     def __init__(
@@ -43,23 +44,26 @@ class DraftPainting:
     ) -> None:
         self.stylizer, self.source, self.work = stylizer, source, work
         code = None if style is None else style.code
-        self.mixed = options.strength if code is None else 1.0  # with the photo; a code is fused with the photo's own
+        # Weight of the painting against the photo. With a style code, the code is interpolated instead.
+        self.mixed = options.strength if code is None else 1.0
         short = min(source.height, source.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, BASE_SIDE) / options.stroke))
         size = source.height * source.width
         self.work.plan(size if self.scale == 1 else size / self.scale**2 + (size if self.scale > REPAINT_FACTOR else 0))
-        self.work.begin("looking at the photo")
+        self.work.begin("encoding the photo")
         self.small = stylizer.thumbnail(source)
         self.code = None if code is None else stylizer.fuse(self.small, code, options.strength, options.color)
         self.norm_params = stylizer.measure(self.small, self.code)
-        # Another place in the field of noise; seed 0 is its corner.
+        # Each seed starts at another place of the noise field; seed 0 at its corner.
         self.shift = np.zeros(2, int)
         if options.seed:
             self.shift = np.random.default_rng(options.seed).integers(0, NOISE_PLACES, 2) * ALIGNMENT
 
     def tiles(self, side: int | None = None) -> Iterator[tuple[Tile, Picture]]:
-        """The painting, tile by tile; ``side`` is a tile's side in pixels, a multiple of ``ALIGNMENT``, by default
-        `TILE`."""
+        """Yield the tiles of the painting with their pixels ``(1, 3, h, w)``.
+
+        ``side`` is a tile's side in pixels, a multiple of ``ALIGNMENT``; by default `TILE`.
+        """
         side = side or TILE
         if self.mixed == 0:
             for tile in tiles(self.source.height, self.source.width, side):
@@ -73,6 +77,7 @@ class DraftPainting:
                 yield tile, photo + np.float32(self.mixed) * (painted - photo)
 
     def _painted(self, side: int) -> Iterator[tuple[Tile, Picture]]:
+        """Yield the tiles painted at full strength."""
         height, width = self.source.height, self.source.width
         if self.scale == 1:
             yield from self._tiles(self.source, self.norm_params, side)
@@ -98,6 +103,7 @@ class DraftPainting:
     def _tiles(
         self, source: PixelReader, norm_params: npt.NDArray[np.float32], side: int
     ) -> Iterator[tuple[Tile, Picture]]:
+        """Run the generator on each tile of ``source``."""
         regions = list(tiles(source.height, source.width, side))
         for number, tile in enumerate(regions, 1):
             self.work.begin(f"tile {number} of {len(regions)}")

@@ -1,9 +1,10 @@
-"""Why a stylised picture looks as it does: where it left its photo, which part of the style did what, what the
-discriminator thinks of it, and which training paintings the style is nearest to.
+"""Explanation of a draft: where it left its photo, and what each part of the style contributed.
 
-The picture carries its recipe, with the style codes; the photo does not lie in it, and what needs it is left out
-without it. All is measured on copies of at most ``WORK`` or ``SMALL`` pixels on the shorter side, so that a large
-picture costs little more than painting it once, which is how the photo is known to be the right one.
+It also gives the discriminator's map, and the training paintings that the style is nearest to.
+
+The picture holds its recipe with the style codes, but not the photo; what needs the photo is omitted without it.
+Everything is measured on copies of at most ``WORK`` or ``SMALL`` pixels on the shorter side, so that a large picture
+costs little more than painting it once, which checks that the photo is the right one.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from sfumato.style_code import Part, StyleCode, code_parts
 
 Tick = Callable[[int, int], None]
 
-SMALL = 256  # pixels on the shorter side, at most, where parts of a style are tried one by one
-NEAREST = 5  # paintings that are named
+SMALL = 256  # pixels on the shorter side, at most, of the copies on which parts of a style are swapped
+NEAREST = 5  # number of training paintings in an explanation
 
 
 def explain(
@@ -46,26 +47,26 @@ def explain(
     tick: Tick | None = None,
     own: bool = False,
 ) -> Explanation:
-    """Explains a picture that Sfumato painted.
+    """Explain a picture that Sfumato painted as a draft.
 
     Args:
-        picture: its file, with the recipe inside.
-        photo: the file that it was painted from, as it was then.
+        picture: its file, which holds the recipe.
+        photo: the file that it was painted from, unchanged since.
         stylizer: of the model that painted it; by default the one that ships with Sfumato.
         tick: called as ``tick(done, total)`` as the work goes on.
-        own: whether styles of the user's home folder are known too, as in :meth:`Style.named`.
+        own: whether styles in the user's home folder may be used, as in :meth:`Style.named`.
 
     Raises:
-        InputError: a file cannot be read, the picture has no recipe, or the photo is not the one: its proportions
-            differ, repainting it gives another picture, or the picture was finished since.
-        ModelError: another model painted it, or the model is damaged.
-        UsageError: the model paints one collection, and has no style codes; or the picture is no draft.
+        InputError: a file cannot be read, the picture holds no recipe or was finished after painting, or the photo is
+            another one: its proportions differ, or repainting it gives another picture.
+        ModelError: another model painted the picture, or the model is damaged.
+        UsageError: the model is of the kind collection and has no style codes, or the picture is not a draft.
     """
     recipe = recipe_of(picture)
     if photo is not None and recipe.finish:
         raise InputError(
-            f"{picture} was finished after it was painted, and is compared with its photo no more; name the painting "
-            "from before, or leave --photo out"
+            f"{picture} was finished after it was painted, so it cannot be compared with its photo; name the picture "
+            "before finishing, or leave --photo out"
         )
     if recipe.quality != "draft":
         raise UsageError(
@@ -112,7 +113,7 @@ def explain(
 
 
 class _PartSwaps:
-    """A small copy of a photo, painted under one code and its neighbours."""
+    """Paints a small copy of a photo with codes in which parts of the style and of the photo are swapped."""
 
     def __init__(self, stylizer: Stylizer, small: Picture, style: Style, recipe: Recipe) -> None:
         self.stylizer, self.small, self.recipe = stylizer, small, recipe
@@ -120,7 +121,10 @@ class _PartSwaps:
         self.used = stylizer.fuse(small, style.code, recipe.strength, recipe.color)
 
     def swaps(self, parts: Sequence[Part], done: Callable[[], None]) -> tuple[list[Swap], Picture, Picture]:
-        """One for each part; with the pictures of all parts and of none. ``done`` is called after each painting."""
+        """Return one swap for each part, and the pictures with all parts and with none.
+
+        ``done`` is called after each painting.
+        """
         painted, plain = self._paint(self.used), self._paint(self.own)
         features = self._features(painted)
         done()
@@ -139,12 +143,13 @@ class _PartSwaps:
 
     @staticmethod
     def _with(code: StyleCode, other: StyleCode, part: Part) -> StyleCode:
-        """``code`` with one part of ``other``."""
+        """Return ``code`` with one part taken from ``other``."""
         vector = code.vector.copy()
         vector[part.place] = other.vector[part.place]
         return StyleCode(vector, code.model)
 
     def _paint(self, code: StyleCode) -> Picture:
+        """Paint the small copy with a code."""
         # The code already contains the palette and the strength.
         options = self.recipe.options
         color: Color = "luminance" if options.color == "luminance" else "style"
@@ -153,33 +158,36 @@ class _PartSwaps:
         )
 
     def _features(self, picture: Picture) -> npt.NDArray[np.float32]:
-        return self.stylizer.encode_full(_wide(picture))[1]
+        """Return the style encoder's features of a picture."""
+        return self.stylizer.encode_full(_pad_narrow(picture))[1]
 
 
 class _Steps:
-    """Counts what is done of what is to do."""
+    """Counts finished steps and reports them."""
 
     def __init__(self, tick: Tick | None, total: int) -> None:
         self.tick, self.total, self.count = tick, total, 0
 
     def done(self) -> None:
+        """Report one more finished step."""
         self.count += 1
         if self.tick is not None:
             self.tick(self.count, self.total)
 
 
 def _parts_of(stylizer: Stylizer) -> tuple[Part, ...]:
-    """The parts of a model's codes, where its card lays them out as this version does."""
+    """Return the parts of a model's style codes; raise ModelError where their layout is unknown to this version."""
     parts = code_parts(stylizer.card.code_size)
     if stylizer.card.palette != [parts[1].place.start, parts[2].place.stop]:
         raise ModelError(
-            f"the model {stylizer.card.model!r} lays its style codes out in a way that this version does not know; "
+            f"the style codes of the model {stylizer.card.model!r} have a layout that this version does not know; "
             "explain its pictures with the version that exported it"
         )
     return parts
 
 
 def _cover(photo: Photo, size: tuple[int, int]) -> Map | None:
+    """Return the photo's opacity at that size, in [0, 1]; ``None`` where it is opaque."""
     if photo.alpha is None:
         return None
     opacity = photo.alpha.astype(np.float32) / np.float32(np.iinfo(photo.alpha.dtype).max)
@@ -189,17 +197,19 @@ def _cover(photo: Photo, size: tuple[int, int]) -> Map | None:
 def _discriminator_map(
     stylizer: Stylizer, code: StyleCode, picture: Picture, photo: Picture | None
 ) -> DiscriminatorMap | None:
+    """Return the discriminator's map of a picture, and its mean on the photo; ``None`` without a discriminator."""
     if "discriminator.onnx" not in stylizer.card.files:
         return None
 
     def likely(x: Picture) -> Map:
-        return np.asarray(1 / (1 + np.exp(-stylizer.discriminator_logits(_wide(x), code))), np.float32)
+        return np.asarray(1 / (1 + np.exp(-stylizer.discriminator_logits(_pad_narrow(x), code))), np.float32)
 
     found = likely(picture)
     return DiscriminatorMap(found, float(found.mean()), None if photo is None else float(likely(photo).mean()))
 
 
 def _left_out(stylizer: Stylizer, recipe: Recipe, photo: Photo | None, index: TrainingStyles | None) -> tuple[str, ...]:
+    """Return a sentence for each thing that the explanation omits, with the reason."""
     found = []
     if photo is None:
         found.append(
@@ -212,19 +222,19 @@ def _left_out(stylizer: Stylizer, recipe: Recipe, photo: Photo | None, index: Tr
             "as if it had all of the picture."
         )
     if "discriminator.onnx" not in stylizer.card.files:
-        found.append(f"The model {recipe.model!r} was exported without its discriminator, so it gives no judgement.")
+        found.append(f"The model {recipe.model!r} was exported without its discriminator, so there is no map of it.")
     if index is None:
-        found.append(f"The model {recipe.model!r} has no index of the paintings that it learnt from.")
+        found.append(f"The model {recipe.model!r} has no index of its training paintings.")
     return tuple(found)
 
 
 def _shares(values: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Of their sum; all 0 where that is 0."""
+    """Return the values divided by their sum; all 0 where the sum is 0."""
     array = np.asarray(values, np.float64)
     return array / array.sum() if array.sum() > 1e-9 else np.zeros_like(array)
 
 
-def _wide(picture: Picture) -> Picture:
-    """Strips too narrow for the networks, with their edge repeated."""
+def _pad_narrow(picture: Picture) -> Picture:
+    """Pad a picture that is too narrow for the networks, by repeating its edge."""
     down, across = (max(0, SMALLEST_SIDE - side) for side in picture.shape[2:])
     return np.pad(picture, ((0, 0), (0, 0), (0, down), (0, across)), mode="edge")

@@ -1,4 +1,4 @@
-"""An explanation as one picture: a contact sheet of the photo, the picture, the maps, and what each part did."""
+"""The contact sheet of an explanation: the photo, the picture, the maps, and the effect of each part of the style."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from sfumato.metadata import Metadata
 from sfumato.sheet import contact_sheet
 
 CELL = 320  # pixels of the longer side of each picture on the sheet
-SCALE = 26  # pixels of the strip below a map that says what its colours mean
+SCALE = 26  # height in pixels of the colour bar below a map
 COLUMNS = 5
-TOP_COLOUR = 40.0  # CIEDE2000 that is drawn brightest
+TOP_COLOUR = 40.0  # CIEDE2000 at the bright end of the colour map
 
-# Dark to bright without a step, and told apart by those who see no red or green: anchors of a ramp like "inferno".
+# Anchors of a colour map like "inferno": lightness rises steadily, so it is readable with red-green colour blindness.
 _HEAT = ((0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))
-# From "not painted" over "undecided" to "painted".
+# Anchors of a diverging colour map from "not painted" over "undecided" to "painted".
 _MAP_COLOURS = ((33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178, 24, 43))
 
 
 def explanation_sheet(found: Explanation) -> Picture:
-    """The contact sheet ``(1, 3, H, W)``: a row on the whole picture, then two rows for each style's parts."""
-    size = _fitting(found.picture, CELL - SCALE)  # the scale of a map stands below it, and nothing below the others
-    first = [("the picture", _with_scale(_at(found.picture, size)))]
+    """Return the contact sheet ``(1, 3, H, W)``: a row on the whole picture, then two rows for each style's parts."""
+    size = _fitting(found.picture, CELL - SCALE)  # leaves room for the colour bar below a map
+    first = [("the picture", _with_scale(_resized(found.picture, size)))]
     if found.photo is not None:
-        first.insert(0, ("the photo", _with_scale(_at(found.photo, size))))
+        first.insert(0, ("the photo", _with_scale(_resized(found.photo, size))))
     if found.change is not None:
         colour, structure = found.change.colour / TOP_COLOUR, found.change.structure
         first += [
@@ -52,12 +52,12 @@ def explanation_sheet(found: Explanation) -> Picture:
 
 
 def write_sheet(found: Explanation, path: str | os.PathLike[str], picture: str, overwrite: bool = True) -> None:
-    """Writes the contact sheet of ``picture``, whole or not at all.
+    """Write the contact sheet of ``picture``, whole or not at all.
 
-    It carries what it explains as its recipe, so that a folder is not painted with its sheets.
+    Its recipe names the picture that it explains, so that painting a folder skips it.
 
     Raises:
-        OutputError: the file cannot be written, or is there and is not to be replaced.
+        OutputError: the file cannot be written, or exists and must not be replaced.
     """
     write_on_sheet(explanation_sheet(found), found.recipe, path, picture, overwrite)
 
@@ -65,59 +65,61 @@ def write_sheet(found: Explanation, path: str | os.PathLike[str], picture: str, 
 def write_on_sheet(
     sheet: Picture, recipe: Recipe, path: str | os.PathLike[str], picture: str, overwrite: bool = True
 ) -> None:
-    """Writes a sheet that explains ``picture``, made by ``recipe``; see `write_sheet`."""
+    """Write a sheet that explains ``picture``, made by ``recipe``; see `write_sheet`."""
     metadata = Metadata(recipe={EXPLAINS: picture, **recipe.to_json()})
     write_photo(Photo(to_uint8(sheet), metadata=metadata), path, overwrite=overwrite)
 
 
 def _swaps(style: StyleExplanation) -> list[list[tuple[str, Picture]]]:
-    """Captions and pictures, by rows: all parts, each part out, and none."""
+    """Return captions and pictures, by rows: with all parts, without each part, and with none."""
     size = _fitting(style.swaps[0].picture, CELL)
-    shown = [(f"without {swap.part.label} ({swap.share:.0%})", _at(swap.picture, size)) for swap in style.swaps]
+    shown = [(f"without {swap.part.label} ({swap.share:.0%})", _resized(swap.picture, size)) for swap in style.swaps]
     if style.painted is not None and style.plain is not None:
-        shown.insert(0, ("all parts (small copy)", _at(style.painted, size)))
-        shown.append(("without any part", _at(style.plain, size)))
+        shown.insert(0, ("all parts (small copy)", _resized(style.painted, size)))
+        shown.append(("without any part", _resized(style.plain, size)))
     return [shown[i : i + COLUMNS] for i in range(0, len(shown), COLUMNS)]
 
 
 def band(cells: Sequence[tuple[str, Picture]], label: str) -> Picture:
-    """Pictures ``(1, 3, h, w)`` with their captions in one row, named on the left."""
+    """Return pictures ``(1, 3, h, w)`` with their captions in one row, with the row's label on the left."""
     names, pictures = zip(*cells, strict=True)
     return contact_sheet([list(pictures)], [label], list(names), CELL)
 
 
 def stacked(bands: Sequence[Picture]) -> Picture:
-    """Bands one below the other, filled up with white on the right: ``(1, 3, H, W)``."""
+    """Return bands one below the other, padded with white on the right: ``(1, 3, H, W)``."""
     width = max(each.shape[3] for each in bands)
     level = [np.pad(b, ((0, 0), (0, 0), (0, 0), (0, width - b.shape[3])), constant_values=1) for b in bands]
     return np.concatenate(level, 2)
 
 
 def _fitting(picture: Picture, longest: int) -> tuple[int, int]:
-    """Height and width of a picture, in proportion, that fills a cell of ``longest`` pixels down."""
+    """Return the height and width at which a picture fits into a cell of ``longest`` pixels in height."""
     height, width = picture.shape[2:]
     scale = min(CELL / width, longest / height)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _at(picture: Picture, size: tuple[int, int]) -> Picture:
+def _resized(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Return the picture at that size, clipped to [0, 1]."""
     return np.clip(resample(picture, *size, Image.Resampling.LANCZOS), 0, 1)
 
 
 def _heat(values: Map, size: tuple[int, int], ends: tuple[str, str]) -> Picture:
+    """Return a map in colours, with its colour bar; ``ends`` are the bar's labels."""
     shown = np.clip(resample(values, *size, Image.Resampling.BILINEAR), 0, 1)
     return _with_scale(_ramp(shown, _HEAT)[None], _HEAT, ends)
 
 
 def _tint_by(values: Map, picture: Picture, size: tuple[int, int]) -> Picture:
-    """The map as a tint of the picture in grey."""
-    grey = np.float32(0.5) + np.float32(0.5) * luma(_at(picture, size)[0])
+    """Return the picture in grey, tinted by the map, with its colour bar."""
+    grey = np.float32(0.5) + np.float32(0.5) * luma(_resized(picture, size)[0])
     colour = _ramp(np.clip(resample(values, *size, Image.Resampling.BILINEAR), 0, 1), _MAP_COLOURS)
     return _with_scale((colour * grey)[None], _MAP_COLOURS, ("not painted", "painted"))
 
 
 def _ramp(values: Map, anchors: Sequence[tuple[int, int, int]]) -> npt.NDArray[np.float32]:
-    """``(h, w)`` in ``[0, 1]`` to colours ``(3, h, w)``."""
+    """Map values ``(h, w)`` in ``[0, 1]`` to colours ``(3, h, w)``."""
     at = np.linspace(0, 1, len(anchors))
     planes = [np.interp(values, at, [anchor[channel] / 255 for anchor in anchors]) for channel in range(3)]
     return np.stack(planes).astype(np.float32)
@@ -126,11 +128,11 @@ def _ramp(values: Map, anchors: Sequence[tuple[int, int, int]]) -> npt.NDArray[n
 def _with_scale(
     picture: Picture, anchors: Sequence[tuple[int, int, int]] = (), ends: tuple[str, str] = ("", "")
 ) -> Picture:
-    """With a strip below it: the ramp, where there is one, and what its ends mean."""
+    """Append a strip below a picture: the colour bar with its labels, or white where there is none."""
     strip = Image.new("RGB", (picture.shape[3], SCALE), (255, 255, 255))
     font = ImageFont.load_default(SCALE * 4 // 7)
     first, last = (round(font.getlength(text)) + 6 for text in ends)
-    if anchors and strip.width - first - last > SCALE:  # a narrow picture has no room for it
+    if anchors and strip.width - first - last > SCALE:  # otherwise the picture is too narrow for it
         draw, middle = ImageDraw.Draw(strip), SCALE // 2
         draw.text((0, middle), ends[0], fill=(32, 32, 32), font=font, anchor="lm")
         draw.text((strip.width, middle), ends[1], fill=(32, 32, 32), font=font, anchor="rm")

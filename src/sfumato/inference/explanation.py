@@ -1,4 +1,4 @@
-"""What is known of a picture, as values: how its parts came about, and where it left its photo."""
+"""The values of an explanation: how the parts of a picture came about, and where it left its photo."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sfumato.style_code import Part
 
 @dataclass(frozen=True, eq=False)
 class Swap:
-    """What a style does without one of its parts, the photo's own in its place.
+    """The effect of one part of a style code, measured by replacing it with the photo's own.
 
     Attributes:
-        part: which.
-        colour: mean CIEDE2000 between the small copies painted with and without it.
+        part: of the style code.
+        colour: mean CIEDE2000 between the small copies painted with and without the part.
         features: mean squared difference of their features, normalised by channel: 0 is equal, 2 unrelated.
-        share: of the parts' movements, the mean of the shares in ``colour`` and in ``features``.
-        alone: mean CIEDE2000 between the photo painted as itself, and with this part alone from the style.
-        picture: ``(1, 3, h, w)``, the small copy painted without it.
+        share: the part's share of all parts' effects: the mean of its shares of ``colour`` and of ``features``.
+        alone: mean CIEDE2000 between the photo painted with its own code, and with only this part from the style.
+        picture: ``(1, 3, h, w)``, the small copy painted without the part.
     """
 
     part: Part
@@ -34,18 +34,19 @@ class Swap:
     picture: Picture
 
     def to_json(self) -> dict[str, object]:
+        """Return the numbers and the part's name and range in the code."""
         numbers = {name: getattr(self, name) for name in ("colour", "features", "share", "alone")}
         return {"part": self.part.name, "from": self.part.place.start, "to": self.part.place.stop, **numbers}
 
 
 @dataclass(frozen=True, eq=False)
 class DiscriminatorMap:
-    """A discriminator's: how likely it takes each place for a part of a painting of the style.
+    """The discriminator's probability, at each place, that it is part of a painting of the style.
 
     Attributes:
         map: ``(h, w)`` in ``[0, 1]``, of the picture.
         mean: of the map.
-        photo: the same mean for the photo itself; ``None`` where there is none.
+        photo: the mean for the photo; ``None`` where there is no photo.
     """
 
     map: Map
@@ -53,20 +54,21 @@ class DiscriminatorMap:
     photo: float | None
 
     def to_json(self) -> dict[str, object]:
+        """Return the means."""
         return {"mean": self.mean, "photo": self.photo}
 
 
 @dataclass(frozen=True, eq=False)
 class StyleExplanation:
-    """One style of a picture, over all of it.
+    """The explanation of one style of a picture, as if it covered all of it.
 
     Attributes:
-        name: the style's.
+        name: of the style.
         swaps: one for each part of its code; empty without the photo.
-        painted: ``(1, 3, h, w)``, the small copy with all parts, which ``swaps`` are compared with.
-        plain: the same with none: the photo painted as itself.
-        discriminator: of the model's discriminator, where it has one.
-        nearest: training paintings, where the model has an index of them.
+        painted: ``(1, 3, h, w)``, the small copy with all parts, with which ``swaps`` are compared.
+        plain: the same with none: the photo painted with its own code.
+        discriminator: of the model's discriminator, if it has one.
+        nearest: the nearest training paintings, if the model has an index of them.
     """
 
     name: str
@@ -77,6 +79,7 @@ class StyleExplanation:
     nearest: Sequence[Neighbour]
 
     def to_json(self) -> dict[str, object]:
+        """Return the values as JSON, without the pictures."""
         return {
             "name": self.name,
             "parts": [swap.to_json() for swap in self.swaps],
@@ -87,15 +90,15 @@ class StyleExplanation:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """All that is known of a picture.
+    """The explanation of a picture.
 
     Attributes:
         recipe: how it was made.
         picture: ``(1, 3, h, w)``, a copy of it.
         photo: a copy of its photo, of the same size; ``None`` where it was not given.
-        change: from the photo to the picture.
-        styles: of the recipe.
-        left_out: sentences on what is not here, and why.
+        change: the difference between photo and picture.
+        styles: one for each style of the recipe.
+        left_out: sentences on what is omitted, and why.
     """
 
     recipe: Recipe
@@ -106,6 +109,7 @@ class Explanation:
     left_out: Sequence[str]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the values as JSON, without the pictures."""
         return {
             "model": self.recipe.model,
             "strength": self.recipe.strength,

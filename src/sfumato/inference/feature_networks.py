@@ -1,5 +1,7 @@
-"""The graphs of painting by matched features, from one exported bundle: VGG19's first layers, the decoder, and the
-gradient that refines a picture."""
+"""The graphs for painting by matched features: VGG19's first layers, the decoder, and the gradient for refinement.
+
+All belong to one exported bundle of the kind ``matching``.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,9 @@ from sfumato.inference.session import (
     read_card,
 )
 
-#: Pixels of a picture, along a side, to one hypercolumn.
+#: Pixels along a side per hypercolumn.
 STRIDE = 4
-#: Pixels around a region that its hypercolumns see (12), on the grid of `STRIDE`.
+#: Margin of a region in pixels: the hypercolumns' receptive field reaches 12, rounded up to a multiple of `STRIDE`.
 MARGIN = 16
 _GRAPHS: dict[str, Ends] = {
     "encoder.onnx": (("picture",), ("places",)),
@@ -41,7 +43,7 @@ _GRAPHS: dict[str, Ends] = {
 class FeatureNetworks:
     """Encoder, decoder and gradient of a bundle of the kind ``matching``.
 
-    Making one reads its card only; graphs are checked and loaded by the first call that needs them.
+    The constructor reads only the card; graphs are checked and loaded by the first call that needs them.
 
     Args:
         model: the bundle's folder; ``None`` takes the one that ships with Sfumato.
@@ -70,39 +72,51 @@ class FeatureNetworks:
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, of the hashes of its graphs and weights: what decides which pixels come out."""
+        """SHA-256, in hex, of the hashes of the graphs and weights, which determine the pixels."""
         names = (*sorted(_GRAPHS), WEIGHTS)
         return hashlib.sha256("".join(self._files[name] for name in names).encode()).hexdigest()
 
     def check(self) -> None:
-        """Raises ModelError where a graph or its weights are missing or changed."""
+        """Raise ModelError where a graph or its weights are missing or changed."""
         for name in (*_GRAPHS, WEIGHTS):
             check_hash(self.folder / name, self._files[name])
 
     def encode(self, picture: Picture) -> Array:
-        """Places of a picture ``(1, 3, H + 32, W + 32)`` float32 in [0, 1] with a margin of `MARGIN` pixels, H and W
-        multiples of `STRIDE`: ``(643, H/4, W/4)``, hypercolumns, each layer weighted by the decoder's scale, and mean
-        colours."""
+        """Return the places of a picture: hypercolumns, each layer weighted by the decoder's scale, and mean colours.
+
+        Args:
+            picture: ``(1, 3, H + 32, W + 32)`` float32 in [0, 1], with a margin of `MARGIN` pixels; H and W are
+                multiples of `STRIDE`.
+
+        Returns:
+            ``(643, H/4, W/4)``.
+        """
         height, width = ((side - 2 * MARGIN) // STRIDE for side in picture.shape[2:])
         return np.asarray(self._run("encoder.onnx", (1, HYPERCOLUMN + 3, height, width), picture=picture)[0])
 
     def enter(self, features: Array) -> Array:
-        """Hypercolumns ``(640, h, w)``, weighted as `encode` gives them, to what the decoder sees of them,
-        ``(C, h, w)``. The map is affine, the same for each place."""
+        """Project hypercolumns ``(640, h, w)``, weighted as by `encode`, to the decoder's input ``(C, h, w)``.
+
+        The map is affine, and the same for each place.
+        """
         return np.asarray(self._run("entry.onnx", (1, None, *features.shape[1:]), features=features[None])[0])
 
     def decode(self, entered: Array) -> Picture:
-        """What `enter` gives, ``(C, h, w)``, to a picture ``(1, 3, 4h, 4w)``, not clipped."""
+        """Decode the output of `enter`, ``(C, h, w)``, to a picture ``(1, 3, 4h, 4w)``, not clipped."""
         height, width = (STRIDE * side for side in entered.shape[1:])
         return self._run("decoder.onnx", (1, 3, height, width), entered=entered[None])
 
     def gradient(self, picture: Picture, features: Array) -> Picture:
-        """Of the distance between the hypercolumns of ``picture`` ``(1, 3, H, W)`` and those that it should have,
-        ``(640, H/4, W/4)``, weighted as `encode` gives them, by the picture (``networks.hypercolumn_gradient``)."""
+        """Return the gradient of a feature distance by the picture (``networks.hypercolumn_gradient``).
+
+        Args:
+            picture: ``(1, 3, H, W)``.
+            features: ``(640, H/4, W/4)``, the hypercolumns that it should have, weighted as by `encode`.
+        """
         return self._run("gradient.onnx", picture.shape, picture=picture, features=features[None])
 
     def release(self) -> None:
-        """Give back the memory that the graphs keep from one run to the next."""
+        """Free the memory that the graphs keep between runs."""
         from onnxruntime import RunOptions
 
         options = RunOptions()

@@ -1,6 +1,6 @@
-"""The end of painting: enlarging with the photo's own detail, keeping its colours, mixing regions.
+"""The last steps of painting: enlarging with the photo's own detail, keeping the photo's colours, mixing regions.
 
-What `sfumato finish` does to a finished painting is in `retouch` and `upscale`.
+The finishing of a painted picture (`sfumato finish`) is in `retouch` and `upscale`.
 """
 
 from __future__ import annotations
@@ -11,18 +11,25 @@ from PIL import Image, ImageFilter
 
 from sfumato.image import Picture, luma, resample
 
-_REACH = 4  # pixels: a bicubic kernel sees 2 on each side
+_REACH = 4  # pixels; a bicubic kernel reads 2 on each side
 
 
 def enlarge(x: npt.NDArray[np.floating], height: int, width: int, rows: slice, columns: slice) -> Picture:
-    """A region (``rows``, ``columns``) of ``x`` ``(1, C, h, w)`` enlarged to ``height`` by ``width``, bicubic.
+    """Return a region of a picture that is enlarged by bicubic interpolation.
 
-    Any region holds the same values as that part of the whole enlarged at once.
+    A region has the same values as the same part of the whole enlarged picture.
+
+    Args:
+        x: ``(1, C, h, w)``.
+        height: of the enlarged picture.
+        width: of the enlarged picture.
+        rows: of the region, in the enlarged picture.
+        columns: of the region, in the enlarged picture.
     """
     spans, part = [], []
     for wanted, new, old in ((rows, height, x.shape[2]), (columns, width, x.shape[3])):
         start, stop = wanted.start * old / new, wanted.stop * old / new
-        # What is farther away than the kernel reaches is not copied.
+        # Only the pixels that the kernel reads are copied.
         part.append(slice(max(0, int(start) - _REACH), int(stop) + 1 + _REACH))
         spans.append((start - part[-1].start, stop - part[-1].start))
     (top, bottom), (left, right) = spans
@@ -32,29 +39,32 @@ def enlarge(x: npt.NDArray[np.floating], height: int, width: int, rows: slice, c
 
 
 def detail_gain(painted: Picture, photo: Picture) -> float:
-    """How strongly the finest detail of ``painted`` shows beside that of ``photo``, both ``(1, 3, h, w)``: up to 1.
+    """Return how strong the finest detail of a painting is relative to its photo's, up to 1; both ``(1, 3, h, w)``.
 
-    Detail finer than what was painted is the photo's own; it comes in as strong as the style left what it could judge.
+    An enlarged painting takes detail finer than its own from the photo, attenuated by this gain.
     """
     ratio = _finest(luma(painted[0])) / max(_finest(luma(photo[0])), 1e-4)
     return float(min(1.0, ratio))
 
 
 def _finest(y: npt.NDArray[np.float32]) -> float:
-    """Deviation of the finest octave of ``(H, W)``."""
+    """Return the standard deviation of the finest octave of ``(H, W)``."""
     across = y[:, 1:] - y[:, :-1]
     down = y[1:] - y[:-1]
     return float(np.sqrt(np.mean(across**2) + np.mean(down**2)))
 
 
 def keep_chroma(painted: Picture, photo: Picture) -> Picture:
-    """The luma of ``painted`` with the colour differences of ``photo``, ``(1, 3, H, W)``."""
+    """Return the luma of ``painted`` with the colour differences of ``photo``, ``(1, 3, H, W)``."""
     chroma: Picture = np.clip(photo + (luma(painted[0]) - luma(photo[0]))[None, None], 0.0, 1.0)
     return chroma
 
 
 def mix(pictures: list[Picture], weights: list[npt.NDArray[np.float32]], rest: Picture) -> Picture:
-    """``Σ weight·picture``, plus ``rest`` where the weights ``(H, W)`` sum to less than 1; more is scaled down."""
+    """Return ``Σ weight·picture``, plus ``rest`` where the weights ``(H, W)`` sum to less than 1.
+
+    Weights that sum to more than 1 are scaled down.
+    """
     total = np.sum(weights, 0)
     over = np.maximum(total, 1.0)
     mixed = rest * (1 - total / over)
@@ -64,20 +74,21 @@ def mix(pictures: list[Picture], weights: list[npt.NDArray[np.float32]], rest: P
 
 
 def blur_edges(mask: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A mask ``(H, W)`` in ``[0, 1]`` with edges blurred over some 1/200 of its shorter side: regions meet softly."""
+    """Blur the edges of a mask ``(H, W)`` in ``[0, 1]`` over about 1/200 of its shorter side, so that regions blend."""
     radius = min(mask.shape) / 200
     image = Image.fromarray(np.rint(mask * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))
     return np.asarray(image, np.float32) / np.float32(255)
 
 
 def bleed(x: Picture, cover: npt.NDArray[np.float32]) -> Picture:
-    """Fills what is transparent in ``x`` ``(1, 3, h, w)`` with the colours of what is near and opaque.
+    """Fill transparent pixels with the colours of opaque ones nearby.
+
+    Pull-push (Grossman & Dally 1998): averages weighted by opacity are pulled down an image pyramid until no pixel is
+    empty, and pushed back up under the holes.
 
     Args:
-        cover: ``(h, w)`` in ``[0, 1]``, opacity; not 0 everywhere.
-
-    Pull-push (Grossman & Dally 1998): covered means are pulled to ever smaller pictures until nothing is empty, and
-    pushed back under the holes.
+        x: ``(1, 3, h, w)``.
+        cover: opacity ``(h, w)`` in ``[0, 1]``; not 0 everywhere.
     """
     height, width = cover.shape
     if min(height, width) == 1 or cover.min() > 0:

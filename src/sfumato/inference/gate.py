@@ -1,5 +1,4 @@
-"""Which of several paintings is taken, and whether it passes: the best of N, and quality gates that a picture must
-pass."""
+"""Selection among several paintings: the best of N, and quality gates that a picture must pass."""
 
 from __future__ import annotations
 
@@ -24,47 +23,53 @@ from sfumato.quality.artefacts import artefacts, worst
 DETECTORS = (
     "artefacts", "checkerboard", "blobs", "halos", "border", "seams", "banding", "colour_inversion", "clipping",
 )  # fmt: skip
-#: Larger pictures are reduced to so many pixels before detectors look at them.
+#: Pixels to which larger pictures are reduced before defects are measured.
 SCORED_PIXELS = 2_000_000
-#: Paintings, at most, before a gate refuses, and how much of its strength each has of the one before.
+#: Largest number of strengths that are tried before a gate fails, and the ratio of consecutive strengths.
 TRIES, WEAKER = 4, 0.75
-#: Share of the work, for progress, that choosing strength and stroke takes.
+#: Share of the progress that the choice of strength and stroke takes.
 CHOOSING = 0.3
 
 
 @dataclass(frozen=True)
 class QualityGate:
-    """A bound that a finished picture must keep: a detector's name, or ``artefacts`` for the worst, and its limit."""
+    """An upper bound on a defect of a finished picture.
+
+    Attributes:
+        name: of a detector, or ``artefacts`` for the worst of all.
+        limit: the value that the defect must stay below.
+    """
 
     name: str
     limit: float
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """From ``NAME<NUMBER``, as in ``artefacts<2``.
+        """Parse ``NAME<NUMBER``, as in ``artefacts<2``.
 
         Raises:
-            UsageError: it is not of that form, or names no detector.
+            UsageError: the text has another form, or names no detector.
         """
         found = re.fullmatch(r"\s*([a-z_]+)\s*<\s*(\d{1,6}(?:\.\d*)?|\.\d+)\s*", text)
         if found is None:
-            raise UsageError(f"a gate is NAME<NUMBER, as in artefacts<2, but is {text!r}")
+            raise UsageError(f"a gate must be NAME<NUMBER, as in artefacts<2, but is {text!r}")
         if found[1] not in DETECTORS:
             raise UsageError(f"there is no detector {found[1]!r}; choose {', '.join(DETECTORS)}")
         return cls(found[1], float(found[2]))
 
     def __str__(self) -> str:
+        """Return the gate in the form that `parse` reads."""
         return f"{self.name}<{self.limit:g}"
 
 
 @dataclass(frozen=True)
 class SelectionOptions:
-    """What Sfumato is to see to by itself.
+    """The choices that are left to Sfumato.
 
     Attributes:
         auto: choose strength and stroke (`guide.choose`).
-        keep: of the content, for that choice.
-        best_of: paint so many, with the seeds from the recipe's on, and keep the best.
+        keep: minimum share of content, for that choice.
+        best_of: number of paintings, with consecutive seeds from the recipe's on, of which the best is returned.
         gates: that the picture must pass.
     """
 
@@ -79,7 +84,7 @@ class SelectionOptions:
         check_range(self.best_of, 1, 100, "best-of")
 
     def check(self, stylizer: Stylizer) -> None:
-        """Raises UsageError where the model has no style codes to choose by."""
+        """Raise UsageError where the model has no style codes, which a choice needs."""
         if not stylizer.card.has_codes and (self.auto or self.best_of > 1):
             raise UsageError(
                 f"the model {stylizer.card.model!r} paints one collection, and has no style code to choose by; leave "
@@ -90,7 +95,7 @@ class SelectionOptions:
         return self.auto or self.best_of > 1 or bool(self.gates)
 
     def asked(self, recipe: Recipe) -> dict[str, Any]:
-        """All that decides which picture comes out, beside what the recipe has that selection does not change."""
+        """Return everything that determines the selection: these options and the recipe's values that it may change."""
         selection = {
             "auto": self.auto,
             "keep": self.keep,
@@ -102,7 +107,13 @@ class SelectionOptions:
 
 @dataclass(frozen=True)
 class ScoredPainting:
-    """One painting as it was judged: lower scores are better."""
+    """A painting and its score; lower is better.
+
+    Attributes:
+        strength, seed: it was painted with.
+        score: cost of the painting (`guide.Trial.cost`) plus a penalty for visible artefacts.
+        defects: value of each detector, by name.
+    """
 
     strength: float
     seed: int
@@ -120,16 +131,21 @@ def paint_selected(
     name: str = "the photo",
     progress: Progress | None = None,
 ) -> tuple[Photo, Recipe]:
-    """A picture selected as the options ask, and the recipe that makes it again without them.
+    """Paint a picture with the selection options, and return it with the recipe that makes it again without them.
 
     Args:
-        paint: paints the photo by a recipe, and tells its progress.
-        name: what errors call the photo.
-        progress: of everything together, as `Stylizer` takes it.
+        stylizer: measures trials and paintings.
+        photo: to paint.
+        styles: one for each region.
+        recipe: with the values from which the selection starts.
+        selection: the choices that are left to Sfumato.
+        paint: paints the photo by a recipe and reports its progress.
+        name: the photo's name in error messages.
+        progress: of the whole work, as `Stylizer` takes it.
 
     Raises:
         QualityError: no painting passed the gates.
-        UsageError: a choice is asked for several regions at once, or of a model without style codes to choose by.
+        UsageError: strength and stroke are to be chosen for several regions, or for a model without style codes.
     """
     guidance: dict[str, Any] = {"asked": selection.asked(recipe)}
     selection.check(stylizer)
@@ -175,7 +191,7 @@ def paint_selected(
 
 
 def _candidates(recipe: Recipe, selection: SelectionOptions) -> list[Recipe]:
-    """First those of the best-of, then weaker ones for a gate that none has passed."""
+    """Return the recipes to try: the seeds of best-of, then weaker strengths in case no painting passes the gates."""
     seeds = [replace(recipe, seed=recipe.seed + i) for i in range(selection.best_of)]
     if not selection.gates:
         return seeds
@@ -187,20 +203,21 @@ class _Scorer:
     """Scores finished paintings of one photo."""
 
     def __init__(self, stylizer: Stylizer, photo: Photo, style: Style | None) -> None:
-        """Without a style only defects are looked for."""
+        """Prepare to score paintings of ``photo``; without a style only defects count."""
         self.observer = None if style is None else Observer(stylizer, photo, style.code)
         self.photo = _reduced(photo)
 
     def score_painting(self, painted: Photo, recipe: Recipe) -> ScoredPainting:
+        """Return the score of a painting that was made by ``recipe``."""
         defects = measure_defects(painted, self.photo)
-        # What is plainly seen weighs like a tenth of the way to the style, a step each.
+        # One unit of artefacts above the visible threshold costs as much as a tenth of the distance to the style.
         marred = 0.1 * max(0.0, defects["artefacts"] - 1)
         cost = 0.0 if self.observer is None else self.observer.measure(painted, recipe.strength, recipe.stroke).cost
         return ScoredPainting(recipe.strength, recipe.seed, cost + marred, defects)
 
 
 def measure_defects(painted: Photo | Picture, photo: Photo | Picture) -> dict[str, float]:
-    """Every detector's value on a finished picture beside its photo, and as ``artefacts`` the highest."""
+    """Return the value of every detector on a picture beside its photo; ``artefacts`` is the highest."""
     x, y = (_reduced(z) for z in (painted, photo))
     found = artefacts(x, y)
     values = {name: round(one.value, 4) for name, one in found.items()}
@@ -208,16 +225,18 @@ def measure_defects(painted: Photo | Picture, photo: Photo | Picture) -> dict[st
 
 
 def _reduced(photo: Photo | Picture) -> Picture:
+    """Return the picture, reduced to at most `SCORED_PIXELS`."""
     source = as_reader(photo)
     scale = min(1.0, float(np.sqrt(SCORED_PIXELS / (source.height * source.width))))
     return source.reduced(max(1, round(source.height * scale)), max(1, round(source.width * scale)))
 
 
 def _refusal(name: str, selection: SelectionOptions, scored: Sequence[ScoredPainting]) -> str:
+    """Return the message of the error that no painting passed the gates."""
     nearest = min(scored, key=lambda t: max(t.defects.get(g.name, 0.0) / max(g.limit, 1e-9) for g in selection.gates))
     worst_gate = max(selection.gates, key=lambda g: nearest.defects.get(g.name, 0.0) / max(g.limit, 1e-9))
     return (
         f"{name} did not pass the gate {worst_gate} in {len(scored)} paintings (the nearest, at strength "
-        f"{nearest.strength:g}, has {worst_gate.name} {nearest.defects.get(worst_gate.name, 0.0):.2f}); nothing was "
-        "written: raise the limit, or choose another style or a smaller --strength"
+        f"{nearest.strength:g}, has {worst_gate.name} {nearest.defects.get(worst_gate.name, 0.0):.2f}) and was not "
+        "written; raise the limit, choose another style or a smaller --strength"
     )

@@ -1,18 +1,17 @@
-"""Guidance: the measure steers. Which strength and stroke suit this photo and this style?
+"""Guidance: the choice of strength and stroke for a photo and a style, from measurements of small trial paintings.
 
-Everything is looked at on a small copy of the photo, through the style encoder that ships with the model; no torch.
+All measurements are made on a small copy of the photo with the style encoder of the model; nothing here needs torch.
 
-* *content* is how far shapes are from the photo's: distance of instance-normalised features (relu3_1 of VGG19), 0 for
-  the photo itself, 2 for something unrelated.
-* *style* is how far the picture still is from the style, in terms of how far the photo was: 1 for the photo, 0 for the
-  style. Two things count alike: palette, contrast and tones, which a style code measures; and texture, the means and
-  deviations of the style encoder's features (Huang & Belongie 2017). Style files from before this version have no such
-  ``trial``: there the learnt part of their code stands in for it.
+* *content* measures how far the shapes are from the photo's: the distance of instance-normalised features (relu3_1 of
+  VGG19), 0 for the photo itself, 2 for an unrelated picture.
+* *style* measures how far the picture still is from the style, relative to the photo: 1 for the photo, 0 for the style.
+  It is the mean of two distances: of palette, contrast and tones, which a style code contains; and of texture, the
+  means and deviations of the style encoder's features (Huang & Belongie 2017). For style codes without such channel
+  statistics, the learnt part of the code stands in.
 
-What is sought has the least ``style + PRICE · content``. It is one price for every photo and style, and not one content
-distance: where a style comes cheap it is taken whole, where it would cost much of the photo less of it is. That is how,
-over many pictures, the most style is had for the content given up. ``keep`` is a bound besides: how much of the content
-that the full style would lose must stay.
+The choice minimises ``style + PRICE · content``. One price for every photo and style gives, over many pictures, the
+most style for the content that is given up: a style that costs little content is applied in full, one that costs much
+is applied weaker. ``keep`` adds a bound: how much of the content that would be lost at full strength must stay.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.similarity import content_distance
 from sfumato.style_code import StyleCode
 
-MAX_TRIALS = 8  # at most, the one at the photo among them
-PRICE = 0.1  # of content in style
-STROKES = (1.0, 0.7, 0.5, 1.5)
-_FINE = np.linspace(0.0, 1.0, 101)  # strengths among which it is chosen
+MAX_TRIALS = 8  # including the photo itself
+PRICE = 0.1  # units of style per unit of content
+STROKES = (1.0, 0.7, 0.5, 1.5)  # strokes that are tried
+_FINE = np.linspace(0.0, 1.0, 101)  # strengths from which the best is chosen
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One small painting: what was set, and what was seen."""
+    """One small painting: its strength and stroke, and its measured content and style distances."""
 
     strength: float
     stroke: float
@@ -49,20 +48,20 @@ class Trial:
 
     @property
     def cost(self) -> float:
-        """What is to be least."""
+        """The value that the choice minimises."""
         return self.style + PRICE * self.content
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What guidance settled on.
+    """The strength and stroke that were chosen.
 
     Attributes:
         strength, stroke: to paint with.
-        content_kept: share of the content that the full style would lose which this keeps: 0 for the full style, 1 for
-            the photo.
-        trials: at what, in order, the photo itself first.
-        why: one sentence.
+        content_kept: share of the content lost at full strength that this choice keeps: 0 at full strength, 1 for the
+            photo itself.
+        trials: in order, beginning with the photo itself.
+        why: the reason, as one sentence.
     """
 
     strength: float
@@ -80,24 +79,25 @@ def choose(
     color: Color = "style",
     progress: Progress | None = None,
 ) -> Choice:
-    """Strength and stroke for this photo and style, in at most `MAX_TRIALS` trials.
+    """Choose strength and stroke for a photo and a style, with at most `MAX_TRIALS` trials.
 
     Args:
-        photo: ``(1, 3, H, W)``, or a photo as read from a file.
-        keep: from 0 to 1: no more content may be lost than ``1 - keep`` of what the full style would lose. ``None``
-            sets no bound.
+        stylizer: paints the trials.
+        photo: ``(1, 3, H, W)`` in ``[0, 1]``, or a photo read from a file.
+        style: to paint in.
+        keep: minimum share, from 0 to 1, of the content lost at full strength that must stay; ``None``: no bound.
         color: as `Stylizer` takes it.
-        progress: is called before each look, as by `Stylizer`; an exception that it raises cancels.
+        progress: is called before each trial, as by `Stylizer`; an exception that it raises cancels.
 
     Raises:
-        UsageError: ``keep`` lies outside [0, 1].
+        UsageError: ``keep`` is outside [0, 1].
     """
     if keep is not None:
         check_range(keep, 0.0, 1.0, "keep")
     search = _Search(stylizer, photo, style, color, progress)
     full = search.try_at(1.0, 1.0)
     bound = np.inf if keep is None else (1 - keep) * full.content
-    for stroke in STROKES[1:] if keep is None else STROKES[1:2]:  # a bound takes more trials to be met
+    for stroke in STROKES[1:] if keep is None else STROKES[1:2]:  # meeting a bound takes more trials of strength
         search.try_at(1.0, stroke)
     stroke = min(search.trials[1:], key=lambda trial: search.cost_within(trial, bound)).stroke
     while len(search.trials) < MAX_TRIALS:
@@ -105,7 +105,7 @@ def choose(
         strength = 0.6 if len(along) == 2 and keep is None else _best_strength(along, bound)
         near = [trial for trial in along if abs(trial.strength - strength) <= (0.02 if keep is None else 0.005)]
         if any(trial.content > bound for trial in near):
-            strength *= 0.9  # just over the bound: a little less
+            strength *= 0.9  # a trial nearby is above the bound
         elif near:
             break
         search.try_at(strength, stroke)
@@ -116,11 +116,11 @@ def choose(
 
 
 class Observer:
-    """Sees how far paintings of one photo are from it, and from the style.
+    """Measures how far paintings of one photo are from the photo and from the style.
 
     Attributes:
-        small: ``(1, 3, h, w)``, `style_distance.SHORT_SIDE` pixels on its short side: the copy of the photo that is
-            looked at.
+        small: ``(1, 3, h, w)``, the photo's copy that is measured, `style_distance.SHORT_SIDE` pixels on its short
+            side.
         own: the photo's style code.
     """
 
@@ -130,14 +130,14 @@ class Observer:
         self.own, self._features = stylizer.encode_full(self.small)
 
     def measure(self, painted: Photo | Picture, strength: float, stroke: float) -> Trial:
-        """At a painting that was made with that strength and stroke."""
+        """Return the measurements of a painting that was made with that strength and stroke."""
         code, features = self.stylizer.encode_full(small_copy(painted))
         content = content_distance(features, self._features)
         return Trial(strength, stroke, content, style_distance(code, self.target, self.own))
 
 
 class _Search:
-    """Tries small paintings of one photo in one style."""
+    """Paints small trials of one photo in one style."""
 
     def __init__(
         self, stylizer: Stylizer, photo: Photo | Picture, style: Style, color: Color, progress: Progress | None
@@ -148,9 +148,10 @@ class _Search:
         self.trials = [Trial(0.0, 1.0, 0.0, 1.0)]
 
     def try_at(self, strength: float, stroke: float) -> Trial:
+        """Paint and measure a trial."""
         if self.progress is not None:
             self.progress((len(self.trials) - 1) / MAX_TRIALS, f"strength and stroke, trial {len(self.trials)}")
-        # Fused here, with the photo's code that is known already.
+        # Fused here, because the photo's code has been computed already.
         code = self.stylizer.fuse(self.observer.own, self.style.code, strength, self.color)
         color: Color = "luminance" if self.color == "luminance" else "style"
         style = Style(self.style.name, code)
@@ -159,27 +160,30 @@ class _Search:
         return self.trials[-1]
 
     def along(self, stroke: float) -> list[Trial]:
-        """The trials with that stroke by strength, from the photo itself, which every stroke shares."""
+        """Return the trials with that stroke by strength, beginning with the photo itself, which all strokes share."""
         chosen = [trial for trial in self.trials if trial.stroke == stroke or not trial.strength]
         return sorted(chosen, key=lambda trial: trial.strength)
 
     def cost_within(self, full: Trial, bound: float) -> float:
-        """What a stroke costs, seen at its full strength: within the bound as it stands; beyond, at the strength that
-        keeps the bound if content and style went there in straight lines."""
+        """Return the estimated cost of a stroke within the bound, from its trial at full strength.
+
+        Beyond the bound, content and style are interpolated linearly between the photo and full strength.
+        """
         if full.content <= bound:
             return full.cost
         share = bound / full.content
         return 1 - share * (1 - full.style) + PRICE * bound
 
     def choice(self, best: Trial, full: Trial, keep: float | None) -> Choice:
+        """Return the choice of the trial ``best``; ``full`` is the trial at full strength."""
         content_kept = float(np.clip(1 - best.content / max(full.content, 1e-6), 0, 1))
-        way = float(np.clip(1 - best.style, 0, 1))
-        why = _in_words(round(best.strength, 3), best.stroke, way, content_kept, keep)
+        style_share = float(np.clip(1 - best.style, 0, 1))
+        why = _reason(round(best.strength, 3), best.stroke, style_share, content_kept, keep)
         return Choice(round(best.strength, 3), best.stroke, content_kept, tuple(self.trials), why)
 
 
-def _in_words(strength: float, stroke: float, way: float, content_kept: float, keep: float | None) -> str:
-    """A choice as one would tell it to whom the picture is for, with the options that make it again."""
+def _reason(strength: float, stroke: float, style_share: float, content_kept: float, keep: float | None) -> str:
+    """Return the reason for a choice as a sentence for users, with the options that paint the picture again."""
     options = f"(--strength {strength:g} --stroke {stroke:g})"
     if not strength:
         return f"the photo stays as it is {options}, since all of its shapes are to be kept"
@@ -192,14 +196,13 @@ def _in_words(strength: float, stroke: float, way: float, content_kept: float, k
         shapes = f"{_share(content_kept)} of the change in shapes at full strength is held back"
     bound = "" if keep is None else f" ({keep:.0%} was asked for)"
     return (
-        f"painted {how} with {strokes} {options}: colours and texture come {_share(way)} of the way to the style's, "
-        "and "
-        f"{shapes}{bound}"
+        f"painted {how} with {strokes} {options}: colours and texture come {_share(style_share)} of the way to the "
+        f"style's, and {shapes}{bound}"
     )
 
 
 def _share(share: float) -> str:
-    """As in "about a third"."""
+    """Return a share in words, as in "about a third"."""
     words = (
         "hardly any", "about a tenth", "about a quarter", "about a third", "about half", "about two thirds",
         "about three quarters", "nearly all", "all",
@@ -209,7 +212,7 @@ def _share(share: float) -> str:
 
 
 def _best_strength(trials: Sequence[Trial], bound: float) -> float:
-    """The strength of least cost within the bound, by curves through the trials."""
+    """Return the strength with the lowest cost within the bound, from polynomials fitted to the trials."""
     strengths = np.array([trial.strength for trial in trials])
     degree = min(len(trials) - 1, 3)
     content, style = (
@@ -221,14 +224,14 @@ def _best_strength(trials: Sequence[Trial], bound: float) -> float:
 
 
 def _strength_at(trials: Sequence[Trial], bound: float) -> float:
-    """Where content would reach the bound, between the last trial within it and the first one over it."""
+    """Return the strength at which content reaches the bound: between the last trial below and the first above."""
     inside = [trial for trial in trials if trial.content <= bound][-1]
     over = [trial for trial in trials if trial.strength > inside.strength]
     if not over:
         return 1.0
     first = over[0]
     if inside.strength == 0 and len(over) > 1 and over[1].content > first.content:
-        # Content rises ever slower from the photo on, and a line from there would fall short again and again.
+        # Content rises ever more slowly from the photo on, so a line would underestimate; a power law fits.
         power = np.log(over[1].content / first.content) / np.log(over[1].strength / first.strength)
         return float(first.strength * (bound / first.content) ** (1 / max(power, 0.2)))
     share = (bound - inside.content) / max(first.content - inside.content, 1e-9)

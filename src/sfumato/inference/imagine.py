@@ -1,4 +1,4 @@
-"""Pictures out of noise, by an exported model of the kind noise, and the ways between them."""
+"""Generation of pictures from noise, by an exported model of the kind noise, and interpolation between them."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _ENDS: Ends = (("z",), ("pictures",))
 
 @dataclass(frozen=True)
 class Imagined:
-    """What made a picture out of noise, kept inside it.
+    """The recipe of pictures that were generated from noise, stored inside them.
 
     Attributes:
-        version: of Sfumato.
+        version: version of Sfumato.
         model: the model's id.
         model_sha256: of its graph.
         seed, truncation: as `Imaginer.z` takes them.
         index: of the picture, or of the first of several.
-        count: of pictures: 1, those of a grid, or those that a walk leads to.
-        walk: pictures from one to the next; 0 where there is no walk.
+        count: number of pictures: 1, those of a grid, or the stations of a walk.
+        walk: number of pictures from one station to the next; 0 where there is no walk.
     """
 
     version: str
@@ -48,21 +48,22 @@ class Imagined:
     walk: int = 0
 
     def to_json(self) -> dict[str, Any]:
+        """Return the recipe as JSON values."""
         return {"kind": "noise", **asdict(self)}
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any], where: str) -> Self:
-        """From what a file had embedded.
+        """Return the recipe that a file holds; ``where`` names the file in error messages.
 
         Raises:
-            InputError: it is no recipe of this kind.
+            InputError: it is damaged, or not a recipe of this kind.
         """
         try:
-            # A finishing after it is `retouch.finishes`' to read.
+            # `retouch.finishes` reads the finishing steps.
             recipe = cls(**{name: value for name, value in found.items() if name not in ("kind", "finish")})
             texts = (recipe.version, recipe.model, recipe.model_sha256)
             if not all(isinstance(text, str) for text in texts):
-                raise ValueError("its parts have other types")
+                raise ValueError("its values have other types")
             for name in ("seed", "index", "count", "walk"):
                 check_whole(getattr(recipe, name), 0, MAX_SEED, f"its {name}")
             check_range(recipe.truncation, 0.0, 1.0, "its truncation")
@@ -74,13 +75,13 @@ class Imagined:
 
     @property
     def command(self) -> str:
-        """What makes it again, but for the names of files."""
+        """The command that makes the pictures again, with placeholders for files."""
         words = f"--seed {self.seed} --index {self.index} --count {self.count} --truncation {self.truncation!r}"
         return f"sfumato imagine --model MODEL {words}{f' --walk {self.walk}' * bool(self.walk)} -o OUT"
 
 
 class Imaginer:
-    """Paints out of noise with one exported model of that kind.
+    """Generates pictures from noise with one exported model of the kind noise.
 
     ::
 
@@ -89,8 +90,8 @@ class Imaginer:
 
     Args:
         model: folder of the exported model (``sfumato export``).
-        threads: CPU threads; ``None`` lets ONNX Runtime take one for each core.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that works here.
+        threads: CPU threads; ``None`` lets ONNX Runtime use one per core.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest device that works.
 
     Raises:
         ModelError: the folder holds no model of this kind.
@@ -101,8 +102,8 @@ class Imaginer:
         path, card = self.folder / "card.json", read_card(self.folder)
         if (kind := card.get("kind", "arbitrary")) != "noise":
             raise ModelError(
-                f"{model} is a model of the kind {str(kind)[:40]!r}, and pictures come out of noise by one of the "
-                "kind noise only; train one with sfumato train --kind noise"
+                f"{model} is a model of the kind {str(kind)[:40]!r}, and only the kind noise generates pictures from "
+                "noise; train one with sfumato train --kind noise"
             )
         self.model = card_text(card, "model", path)
         self.z_size = card_number(card, "z_size", path, 1, 2**16)
@@ -111,33 +112,41 @@ class Imaginer:
         self._threads, self._device = threads, device
 
     def z(self, seed: int, index: int = 0, truncation: float = 1.0) -> Z:
-        """What picture ``index`` of a seed is made of, ``(Z,)``: N(0, I), truncated. It depends on nothing else."""
-        drawn = np.random.default_rng([seed, index]).standard_normal(self.z_size, np.float32)
-        return truncate(drawn, truncation)
+        """Return the latent vector ``(Z,)`` of picture ``index`` of a seed: N(0, I), then truncated.
+
+        It depends on the arguments only, not on other pictures.
+        """
+        sample = np.random.default_rng([seed, index]).standard_normal(self.z_size, np.float32)
+        return truncate(sample, truncation)
 
     def __call__(self, z: Z) -> Picture:
-        """z ``(Z,)`` -> ``(1, 3, side, side)`` float32 in ``[0, 1]``.
+        """Generate the picture of a latent vector: ``(Z,)`` -> ``(1, 3, side, side)`` float32 in ``[0, 1]``.
 
-        One at a time: how many there are together may change the last bits, and the same z is to give the same pixels.
+        Pictures are generated one at a time, since the batch size could change the last bits of the result.
+
+        Raises:
+            UsageError: ``z`` has another shape.
         """
         graph = load_graph(self.folder / GRAPH, self.digest, _ENDS, self._threads, self._device)
         if z.shape != (self.z_size,):
-            raise UsageError(f"the model {self.model!r} paints of {self.z_size} values, but z has shape {z.shape}")
+            raise UsageError(f"the model {self.model!r} needs z of shape ({self.z_size},), but it has {z.shape}")
         return graph.run({"z": z.astype(np.float32)[None]}, [(1, 3, self.side, self.side)])[0]
 
     def recipe(self, seed: int, truncation: float, index: int, count: int = 1, walk: int = 0) -> Imagined:
+        """Return the recipe of the picture with that index, or of ``count`` pictures from it on."""
         return Imagined(__version__, self.model, self.digest, seed, truncation, index, count, walk)
 
     def walk(self, stations: list[Z], steps: int) -> Iterator[Picture]:
-        """Pictures from each z to the next, and from the last to the first, ``steps`` each: shown again and again, they
-        never jump."""
+        """Yield ``steps`` pictures from each station to the next, and from the last to the first: a seamless loop."""
         for z, following in zip(stations, [*stations[1:], stations[0]], strict=True):
             for between in slerp(z, following, steps + 1)[:-1]:
                 yield self(between)
 
 
 def truncate(z: Z, psi: float) -> Z:
-    """z (..., Z) pulled towards 0, the mean of all: psi·z. 1 leaves it; less is safer and less various.
+    """Return latent vectors (..., Z) scaled towards 0, the mean: psi·z (truncation trick).
+
+    A psi of 1 changes nothing; smaller values give more typical and less varied pictures.
 
     Raises:
         UsageError: psi is not in [0, 1].
@@ -146,24 +155,24 @@ def truncate(z: Z, psi: float) -> Z:
 
 
 def slerp(z0: npt.NDArray[Any], z1: npt.NDArray[Any], steps: int) -> npt.NDArray[Any]:
-    """From z0 to z1, both (..., Z), along the sphere: (steps, ..., Z), the ends included (slerp, White 2016).
+    """Interpolate from z0 to z1, both (..., Z), along the sphere: (steps, ..., Z), both ends included (White 2016).
 
-    A straight line would pass nearer to 0 than any z that was drawn. Only where the two point the same way is the way
-    straight; where they are opposite, so that every way round is as near, it is straight too, through 0; and so it is
-    where one of them is 0 and points nowhere.
+    A straight line would pass through vectors shorter than any that is drawn from N(0, I). The interpolation is linear
+    where it has no unique arc: where both point in the same direction, where they are opposite, or where one of them is
+    0.
 
     Raises:
-        UsageError: fewer than 2 steps.
+        UsageError: there are fewer than 2 steps.
     """
     if steps < 2:
-        raise UsageError(f"a walk has at least 2 steps, its ends, not {steps}")
+        raise UsageError(f"steps of a walk must be at least 2, but is {steps}")
     a, b = z0.astype(np.float64), z1.astype(np.float64)
     t = np.linspace(0, 1, steps).reshape(-1, *[1] * a.ndim)
     lengths = np.linalg.norm(a, axis=-1, keepdims=True) * np.linalg.norm(b, axis=-1, keepdims=True)
-    somewhere = lengths > 0
-    cosine = (a * b).sum(-1, keepdims=True) / np.where(somewhere, lengths, 1)
+    nonzero = lengths > 0
+    cosine = (a * b).sum(-1, keepdims=True) / np.where(nonzero, lengths, 1)
     angle = np.arccos(np.clip(cosine, -1, 1))
-    curved = somewhere & (np.sin(angle) > 1e-3)  # elsewhere 0 over 0
+    curved = nonzero & (np.sin(angle) > 1e-3)  # elsewhere the formula is 0 / 0
     sine = np.where(curved, np.sin(angle), 1)
     first = np.where(curved, np.sin((1 - t) * angle) / sine, 1 - t)
     second = np.where(curved, np.sin(t * angle) / sine, t)

@@ -1,4 +1,4 @@
-"""Pictures that callers hand over: one that is large enough, or several."""
+"""Checks of pictures that callers pass: one that is large enough, or several."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from PIL import Image
 from sfumato.errors import InputError, UsageError
 from sfumato.image import ImageSource, Photo, Picture, as_image, is_file_like
 
-#: In pixels: a picture whose longer side is below this is smaller than the coarsest strokes of the networks.
+#: Pixels of the longer side, at least: a smaller picture is smaller than the networks' coarsest strokes.
 SMALLEST_SIDE = 16
 
 
 def usable(source: ImageSource) -> Picture:
-    """One picture ``(1, 3, H, W)`` that is large enough to be painted or to be a style.
+    """Return one picture ``(1, 3, H, W)`` that is large enough to be painted or encoded as a style.
 
     Raises:
         InputError: it cannot be read, is too small, or is a batch.
@@ -30,17 +30,21 @@ def usable(source: ImageSource) -> Picture:
 
 
 def check_size(height: int, width: int, name: str) -> None:
-    """Raises InputError for a picture that is too small to be painted."""
+    """Raise InputError for a picture that is too small to be painted."""
     if max(height, width) < SMALLEST_SIDE:
         raise InputError(f"{name} has {width} x {height} pixels; Sfumato needs {SMALLEST_SIDE} or more on a side")
 
 
 def several_pictures(sources: Any) -> Iterable[Any]:
-    """Pictures one by one: a path is no list of letters, an open file none of lines, an array none of rows."""
+    """Return the pictures one by one; a path, an open file or an unbatched array is one picture, not several.
+
+    Raises:
+        UsageError: the argument is of another type.
+    """
     if is_file_like(sources) or isinstance(sources, Image.Image | Photo) or getattr(sources, "ndim", 4) < 4:
         return [sources]
     if hasattr(sources, "ndim"):  # a batch
         return [sources[i : i + 1] for i in range(len(sources))]
     if not isinstance(sources, Iterable):
-        raise UsageError(f"a style is made of pictures, but {type(sources).__name__} was given")
+        raise UsageError(f"a style must be made from pictures, but {type(sources).__name__} was given")
     return sources

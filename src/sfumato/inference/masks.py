@@ -1,4 +1,4 @@
-"""Masks: where on a photo each style goes."""
+"""Masks: the region of each style on a photo."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from sfumato.text import counted
 
 #: ``(H, W)`` in ``[0, 1]``.
 Mask: TypeAlias = npt.NDArray[np.float32]
-#: Whatever :func:`as_mask` makes a mask of.
+#: Anything that :func:`as_mask` converts to a mask.
 MaskSource: TypeAlias = ImageSource
 
 
 def as_mask(source: MaskSource) -> Mask:
-    """Return a mask ``(H, W)`` with values in ``[0, 1]`` of whatever holds one.
+    """Convert a picture, array or tensor to a mask ``(H, W)`` with values in ``[0, 1]``.
 
     Args:
-        source: a picture (a path, the bytes of a file, an open file, a ``PIL.Image``, a `Photo`), of which the luma
-            counts, and 0 where it is transparent; or an array or tensor ``(H, W)``, ``(1, H, W)``, ``(H, W, 1)`` or
-            ``(1, 1, H, W)``: uint8 or uint16, of which the largest value is 1, bool, or float in ``[0, 1]``.
+        source: a picture (a path, the bytes of a file, an open file, a ``PIL.Image``, a `Photo`), whose luma is the
+            mask, 0 where it is transparent; or an array or tensor ``(H, W)``, ``(1, H, W)``, ``(H, W, 1)`` or ``(1, 1,
+            H, W)``: uint8 or uint16, whose largest value becomes 1, bool, or float in ``[0, 1]``.
 
     Raises:
         InputError: it cannot be read, or has another shape, type or range.
@@ -82,10 +82,22 @@ def check_masks(masks: object) -> None:
 
 
 def regions_of(masks: Sequence[MaskSource], styles: int, height: int, width: int, name: str) -> list[Mask]:
-    """A soft-edged weight ``(height, width)`` for each style, or none where there are no masks."""
+    """Return a weight with soft edges, ``(height, width)``, for each style; none where there are no masks.
+
+    Args:
+        masks: as many as styles, or one fewer, whose region is the rest; or none.
+        styles: number of styles.
+        height: of the photo, in pixels.
+        width: of the photo, in pixels.
+        name: the photo's name in error messages.
+
+    Raises:
+        UsageError: the numbers of styles and masks do not match.
+        InputError: a mask cannot be read, or has another size than the photo.
+    """
     check_masks(masks)
     if styles < 1:
-        raise UsageError("a picture needs a style, and none was given: a style is a Style or a name")
+        raise UsageError("a picture needs a style, but none was given; a style must be a Style or a name")
     if not masks:
         if styles > 1:
             raise UsageError(f"{styles} styles need {styles - 1} or {styles} masks; or blend them into one style")

@@ -1,12 +1,15 @@
-"""Painting by matched features: coarse to fine, then on to the photo's own size in tiles.
+"""Painting by matched features: coarse to fine up to the base size, then in tiles up to the photo's own size.
 
-At each scale the photo is encoded, each of its places is matched with a hypercolumn of the style
-(``inference.matching``), both are fused by the strength, ``f = (1 - s)·f_content + s·f_style``, and the decoder paints
-the result. The picture painted at one scale has a share in the queries of the next. Coarse scales decide masses and
-colours, fine ones brushwork. Beyond the base size the queries are those of one picture (`_Guide`): what has been
-painted, enlarged, with the photo's finer detail. So a large painting keeps the strokes of the base size.
+At each scale, the photo is encoded to VGG features, each place is matched with a hypercolumn of the style
+(``inference.matching``), both are interpolated by strength, ``f = (1 - s)·f_content + s·f_style``, and the decoder
+paints the result. The queries of the next scale are a mixture of the photo's features and those of the picture painted
+so far. Coarse scales decide composition and colours, fine scales brushwork.
 
-Statistics and biases of a scale belong to the whole picture, so a tile needs only its surroundings (``HALO``).
+Beyond the base size, the queries come from a guide (`_Guide`): the picture painted so far, enlarged, with the photo's
+finer detail added. So a large painting has the strokes of the base size.
+
+The statistics and biases of a scale are computed from the whole picture, so a tile needs only its neighbourhood
+(``HALO``).
 """
 
 from __future__ import annotations
@@ -41,51 +44,61 @@ from sfumato.inference.progress import Work
 from sfumato.inference.style_bank import windows
 from sfumato.inference.tiling import Tile, tiles
 
-#: Pixels of the short side at which a style's features have their natural size. Larger photos are painted at this size
-#: first, and then on it at their own size.
+#: Base size: pixels of the short side at which a style's features have their natural size. Larger photos are painted at
+#: this size first, then enlarged and painted on at their own size.
 BASE = 512
-#: Places, at most, of a picture that is encoded at once: their hypercolumns take 250 MB.
+#: Largest number of places of a picture that is encoded as a whole: their hypercolumns take 250 MB.
 MAX_WHOLE_PLACES = 98_304
-#: Pixels around a tile that are painted with it: the decoder sees 44, and what smooths colours 16 more. The encoder's
-#: own margin comes on top.
+#: Overlap of tiles in pixels: the decoder's receptive field reaches 44, the smoothing of colours 16 more. The encoder
+#: has a margin of its own in addition.
 HALO = 64
-#: Rounds of refinement, and steps of each.
+#: Rounds of refinement, and steps of L-BFGS in each.
 REFINEMENT_ROUNDS_STEPS = 2, 6
 _REFINED_PHOTO = 0.25  # share of the photo in the queries of refinement
-#: How places are compared in the last pass at the base size, and beyond it.
+#: Weights of the last pass at the base size, and of all larger ones.
 _LAST_WEIGHTS = Weights(residual=1.0, structure=0.05, statistics=0.5, evened=0.4)
-_DETAIL_SHARE = np.float32(0.5)  # of the photo's detail in a `_Guide`
-_MIN_SCALE_SIDE = 24  # pixels of the short side: below that a scale has too few places
-_MAX_SCALE_STEP = 3.0  # times the size of the scale before, at most, beyond the base size
-_SAMPLED_PLACES = 6144  # places that statistics are taken from
-_FLOAT_PIXELS = 4_000_000  # pixels of a picture that is reduced in floats
-#: For progress: what a pixel of a style's picture takes, and one of a step of refinement, where one of a pass takes 1.
+_DETAIL_SHARE = np.float32(0.5)  # weight of the photo's detail in a `_Guide`
+_MIN_SCALE_SIDE = 24  # pixels of the short side: a smaller scale has too few places
+_MAX_SCALE_STEP = 3.0  # largest ratio of consecutive scales beyond the base size
+_SAMPLED_PLACES = 6144  # places from which statistics are computed, at most
+_FLOAT_PIXELS = 4_000_000  # pixels of the largest picture that is resized in floating point
+#: For progress, relative to a pixel of a pass: the cost of a pixel of a style's picture, and of a refinement step.
 _BANK_EFFORT, _STEP_EFFORT = 0.4, 0.6
-_MAX_ENCODED = 330_000  # pixels of a style's picture
-_WINDOWS = 12  # of a large picture, from which statistics are taken
+_MAX_ENCODED = 330_000  # pixels of a style's picture that are encoded, for the estimate of the cost
+_WINDOWS = 12  # random windows of a large picture from which statistics are computed
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One pass over the picture: its size, and how places are matched."""
+    """The size of one pass over the picture, and how its places are matched.
+
+    Attributes:
+        height, width: in pixels.
+        weights: of the matching.
+        guided: whether the queries come from a `_Guide`.
+    """
 
     height: int
     width: int
     weights: Weights
-    guided: bool = False  # whether its queries are those of a `_Guide`
+    guided: bool = False
 
     @property
     def short(self) -> int:
+        """The short side in pixels."""
         return min(self.height, self.width)
 
 
 def refined_scale(scales: Sequence[Scale]) -> int:
-    """The scale whose picture is refined in the best quality: the last one that is no larger than `BASE`."""
+    """Return the index of the scale that the quality best refines: the last one no larger than `BASE`."""
     return max(i for i, scale in enumerate(scales) if scale.short <= BASE)
 
 
 def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
-    """The passes for a photo of that size, coarse to fine; the last has the photo's own size."""
+    """Return the passes for a photo of that size in pixels, coarse to fine; the last has the photo's own size.
+
+    ``base`` is the short side of the base size in pixels.
+    """
     short = min(height, width)
 
     def scale(side: float, weights: Weights, guided: bool = False) -> Scale:
@@ -93,11 +106,11 @@ def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
         return Scale(max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)), weights, guided)
 
     first = min(short, base)
-    # One coarse pass: with another between them pictures judged alike, in a tenth more time.
+    # One coarse pass: a second one between the two changed no quality measure and took a tenth more time.
     coarse = scale(first / 4, Weights(layers=(6.0, 3.0, 0.0, 0.0, 0.0), balance=0.0, smooth=True))
     passes = [coarse] if coarse.short >= _MIN_SCALE_SIDE else []
     if short <= base:
-        # Twice: the second time with what has been painted at this size.
+        # Two passes of the same size: the second one's queries include the picture that the first painted.
         return [*passes, scale(first, Weights()), scale(first, _LAST_WEIGHTS)]
     count = int(np.ceil(np.log(short / base) / np.log(_MAX_SCALE_STEP)))
     larger = [scale(base * (short / base) ** (i / count), _LAST_WEIGHTS, guided=True) for i in range(1, count + 1)]
@@ -105,12 +118,12 @@ def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:
 
 
 def bank_effort(scale: Scale) -> float:
-    """What a style's bank takes at that scale, in pixels of a pass."""
+    """Return the cost of a style's feature bank at that scale, in units of one pixel of a pass."""
     return _BANK_EFFORT * min(scale.short**2, _MAX_ENCODED)
 
 
 def effort(scales: Sequence[Scale], refined: int | None) -> float:
-    """What painting takes, banks and all, in pixels of a pass."""
+    """Return the cost of painting, feature banks included, in units of one pixel of a pass."""
     passes = sum(scale.height * scale.width + bank_effort(scale) for scale in scales)
     size = 0 if refined is None else scales[refined].height * scales[refined].width
     return passes + (
@@ -119,10 +132,10 @@ def effort(scales: Sequence[Scale], refined: int | None) -> float:
 
 
 class _Features:
-    """Hypercolumns of a picture, region by region; those of a picture of moderate size are computed once."""
+    """The hypercolumns of a picture, region by region; those of a small picture are computed once, as a whole."""
 
     def __init__(self, networks: FeatureNetworks, source: PixelReader, max_places: int) -> None:
-        """``max_places``: places of a picture that is encoded as a whole."""
+        """Prepare the features of ``source``; up to ``max_places`` places are encoded as a whole."""
         self.networks, self.source = networks, source
         self.is_small = source.height * source.width <= max_places * STRIDE**2
 
@@ -131,15 +144,17 @@ class _Features:
         return encode_region(self.networks, self.source, slice(0, self.source.height), slice(0, self.source.width))
 
     def region(self, rows: slice, columns: slice) -> Array:
-        """``(643, h, w)``; the region begins on the grid of ``STRIDE``."""
+        """Return the places ``(643, h, w)`` of a region that begins on the grid of ``STRIDE``."""
         if not self.is_small:
             return encode_region(self.networks, self.source, rows, columns)
         inner = [slice(part.start // STRIDE, -(-part.stop // STRIDE)) for part in (rows, columns)]
         return self._whole[:, inner[0], inner[1]]
 
     def sample(self, rng: np.random.Generator) -> Array:
-        """At most `_SAMPLED_PLACES` places ``(N, 643)`` that statistics are taken from. Equal generators give the same
-        places of pictures of one size."""
+        """Return at most `_SAMPLED_PLACES` random places ``(N, 643)``, from which statistics are computed.
+
+        Generators in equal states give the same places of pictures of equal size.
+        """
         if self.is_small:
             found = as_rows(self._whole)
         else:
@@ -147,32 +162,40 @@ class _Features:
             found = np.concatenate([as_rows(self.region(*spot)) for spot in spots])
         if len(found) <= _SAMPLED_PLACES:
             return found
-        some = np.sort(rng.permutation(len(found))[:_SAMPLED_PLACES])  # in order, memory is read four times as fast
+        some = np.sort(rng.permutation(len(found))[:_SAMPLED_PLACES])  # sorted: memory is read four times as fast
         return np.take(found.T, some, axis=1).T
 
 
 def _reduced(source: PixelReader, height: int, width: int) -> Picture:
-    """The whole at another size: as floats where it fits, so that a file and an array of its pixels come out alike."""
+    """Return the whole picture at another size.
+
+    Up to `_FLOAT_PIXELS` it is resized in floating point, so that a file and an array of its pixels give equal results.
+    """
     if source.height * source.width <= _FLOAT_PIXELS:
         return resize(source.region(slice(0, source.height), slice(0, source.width)), height, width)
     return source.reduced(height, width)
 
 
 class _Enlarged:
-    """The picture painted so far, as a source of a larger size."""
+    """The picture painted so far, as a pixel reader of a larger size."""
 
     def __init__(self, picture: Picture, height: int, width: int) -> None:
         self.picture, self.height, self.width = picture, height, width
 
     def region(self, rows: slice, columns: slice) -> Picture:
+        """Return a region ``(1, 3, h, w)`` of the enlarged picture, bicubic."""
         return np.clip(enlarge(self.picture, self.height, self.width, rows, columns), 0.0, 1.0)
 
     def reduced(self, height: int, width: int) -> Picture:
+        """Return the whole picture at another size."""
         return resize(self.picture.astype(np.float32), height, width)
 
 
 class _Guide:
-    """The picture painted so far, enlarged, and on it the luma of what the photo shows at the new size alone."""
+    """The picture painted so far, enlarged, plus the photo's detail that the smaller size could not show.
+
+    Only the luma of the detail is added, weighted by `_DETAIL_SHARE`.
+    """
 
     def __init__(self, painted: Picture, photo: PixelReader) -> None:
         height, width = painted.shape[2:]
@@ -181,16 +204,32 @@ class _Guide:
         self.coarse = _Enlarged(_reduced(photo, height, width).astype(painted.dtype), self.height, self.width)
 
     def region(self, rows: slice, columns: slice) -> Picture:
+        """Return a region ``(1, 3, h, w)`` of the guide."""
         detail = self.photo.region(rows, columns) - self.coarse.region(rows, columns)
         grey = _DETAIL_SHARE * detail.mean(1, keepdims=True)
         return np.asarray(np.clip(self.painted.region(rows, columns) + grey, 0.0, 1.0))
 
     def reduced(self, height: int, width: int) -> Picture:
+        """Return the painted picture at another size, without the detail."""
         return self.painted.reduced(height, width)
 
 
 class MatchedPainting:
-    """One photo painted in one style."""
+    """A photo painted in one style by matched features.
+
+    Args:
+        networks: encoder, decoder and gradient.
+        source: the photo.
+        banks: the style's feature bank for each scale.
+        scales: the passes, of which the last has the photo's own size.
+        strength: from 0, the photo itself, to 1, the full style.
+        seed: of the random samples.
+        whole: largest number of places of a picture that is encoded as a whole; a larger one is encoded by tile, with
+            statistics of random windows.
+        refined: index of the scale whose picture is refined (`_refine`), if it has no more than ``whole`` places;
+            ``None``: none is.
+        work: receives the progress; its plan is `effort`.
+    """
 
     def __init__(
         self,
@@ -204,23 +243,21 @@ class MatchedPainting:
         refined: int | None = None,
         work: Work | None = None,
     ) -> None:
-        """``banks``: one a scale of ``scales``, which end at the source's own size. A picture of more than ``whole``
-        places is encoded by tile, and its statistics are those of windows. ``refined`` is the index of the scale whose
-        picture is refined (`_refined`), if it has no more than ``whole`` places; None: of none. ``work``
-        has planned `effort` for it."""
         self.networks, self.source, self.banks, self.scales = networks, source, banks, scales
         self.strength, self.seed, self.whole = np.float32(strength), seed, whole
         self.refined = refined
         self.work = work or Work.of(1, None)[0]
         height, width = (-(-side // STRIDE) for side in (source.height, source.width))
-        #: Which vector of the last bank each place got in the last pass, once its tile has been painted.
+        #: Index ``(h, w)`` of the vector of the last bank that each place got in the last pass; set tile by tile.
         self.chosen = np.zeros((height, width), np.int32)
         if refined is not None and scales[refined].height * scales[refined].width > whole * STRIDE**2:
             self.refined = None
 
     def tiles(self, tile: int | None = None) -> Iterator[tuple[Tile, Picture]]:
-        """The painting, tile by tile; ``tile`` is a tile's side in pixels, a multiple of ``STRIDE``, by default 640, or
-        1024 of a picture of up to ``whole`` places."""
+        """Yield the tiles of the painting with their pixels ``(1, 3, h, w)`` in ``[0, 1]``.
+
+        ``tile`` is a tile's side in pixels, a multiple of ``STRIDE``; by default 640, or 1024 up to ``whole`` places.
+        """
         if tile is None:
             tile = 1024 if self.source.height * self.source.width <= self.whole * STRIDE**2 else 640
         if not self.strength:
@@ -239,29 +276,29 @@ class MatchedPainting:
             if index == last and index != self.refined:
                 yield from parts
                 if photo.source is self.source and not photo.is_small:
-                    self.networks.release()  # some 600 MB, which writing a large picture needs
+                    self.networks.release()  # some 600 MB, needed for writing a large picture
                 return
-            # Large ones in 16 bits: at 48 megapixels the two pictures of a `_Guide` would take 220 MB. Small ones stay
-            # exact: rounding would enlarge the differences in the last bits between a tile and the whole.
+            # Large pictures in 16 bits: at 48 megapixels the two pictures of a `_Guide` would take 220 MB more. Small
+            # ones in 32 bits: rounding would amplify last-bit differences between a tile and the whole.
             kind = np.float16 if scale.guided and index != self.refined else np.float32
             canvas: Picture = np.empty((1, 3, scale.height, scale.width), kind)
             for region, part in parts:
                 canvas[:, :, region.rows, region.columns] = part
-            painted = self._untinted(index, self._refined(index, photo, canvas)) if index == self.refined else canvas
+            painted = self._remove_tint(index, self._refine(index, photo, canvas)) if index == self.refined else canvas
         assert painted is not None
         for region in tiles(self.source.height, self.source.width, tile, HALO):
             yield region, painted[:, :, region.rows, region.columns]
 
     def _pass(self, index: int, photo: _Features, painted: Picture | None, tile: int) -> Iterator[tuple[Tile, Picture]]:
-        """One scale, tile by tile."""
+        """Yield the tiles of one scale with their pixels."""
         scale, source = self.scales[index], photo.source
-        asked, before = photo, None
+        queries_source, before = photo, None
         if scale.guided:
-            assert painted is not None, "a guide shows what has been painted"
-            asked = _Features(self.networks, _Guide(painted, source), self.whole)
+            assert painted is not None, "a guide needs the picture painted at the scale before"
+            queries_source = _Features(self.networks, _Guide(painted, source), self.whole)
         elif painted is not None:
             before = _Features(self.networks, _Enlarged(painted, scale.height, scale.width), self.whole)
-        matcher = self._matcher(index, asked, before, scale.weights)
+        matcher = self._matcher(index, queries_source, before, scale.weights)
         shown = enter_readout(self.networks, matcher.readout)
         even = None
         if scale.weights.evened and painted is not None and not scale.guided:
@@ -273,11 +310,11 @@ class MatchedPainting:
             among = f", tile {number} of {len(regions)}" if len(regions) > 1 else ""
             self.work.begin(f"scale {index + 1} of {len(self.scales)}{among}")
             padded, (rows, columns) = (region.padded_rows, region.padded_columns), region.inner
-            queries = asked.region(*padded)
+            queries = queries_source.region(*padded)
             match = matcher.search(as_rows(queries), None if before is None else as_rows(before.region(*padded)))
             size = queries.shape[1:]
             if index == len(self.scales) - 1:
-                self._keep(region, match.chosen.reshape(size))
+                self._store_chosen(region, match.chosen.reshape(size))
             places = shown.places(match).T.reshape(-1, *size)
             if scale.weights.evened:
                 colours = places[-3:]
@@ -287,23 +324,24 @@ class MatchedPainting:
                 if even is not None:
                     colours += even.correction(colours, *padded)
             own = enter(self.networks, photo.region(*padded)) if self.strength < 1 else None
-            part = decode_places(self.networks, self._fused(places, own))[:, :, rows, columns]
-            if own is not None:  # of what the decoder loses of the photo itself, what the strength leaves
+            part = decode_places(self.networks, self._fuse(places, own))[:, :, rows, columns]
+            if own is not None:  # add back the decoder's reconstruction error of the photo, weighted like the photo
                 lost = source.region(region.rows, region.columns)
                 lost = lost - decode_places(self.networks, own)[:, :, rows, columns]
                 part = part + (1 - self.strength) * lost
-            painted_part = np.clip(self._untinted(index, part), 0.0, 1.0)
+            painted_part = np.clip(self._remove_tint(index, part), 0.0, 1.0)
             self.work.did(region.shape[0] * region.shape[1])
             yield region, painted_part
 
-    def _untinted(self, index: int, painted: Picture) -> Picture:
-        """In a style without colours, what comes of it has none; the decoder alone gives greys a tint."""
+    def _remove_tint(self, index: int, painted: Picture) -> Picture:
+        """Turn a picture grey, in proportion to the strength, if the style is grey: the decoder tints greys."""
         if not self.banks[index].is_grey:
             return painted
         grey = painted.mean(1, keepdims=True)
         return np.asarray(grey + (1 - self.strength) * (painted - grey))
 
-    def _keep(self, region: Tile, chosen: npt.NDArray[np.int64]) -> None:
+    def _store_chosen(self, region: Tile, chosen: npt.NDArray[np.int64]) -> None:
+        """Store which vectors of the bank the places of a tile got."""
         outer, inner = (
             tuple(slice(part.start // STRIDE, -(-part.stop // STRIDE)) for part in parts)
             for parts in ((region.rows, region.columns), region.inner)
@@ -313,14 +351,18 @@ class MatchedPainting:
     def _matcher(
         self, index: int, photo: _Features, painted: _Features | None, weights: Weights, turn: int = 0
     ) -> Matcher:
+        """Return the matcher of one scale; ``turn`` is 0 for painting, and the number of the round in refinement."""
         key = [0x3A7C, self.seed, index, turn]
         now = None if painted is None else painted.sample(np.random.default_rng(key))
         sample, rng = photo.sample(np.random.default_rng(key)), np.random.default_rng([*key, 1])
         return Matcher(self.banks[index], sample, now, weights, rng, grey_places(self.networks))
 
-    def _refined(self, index: int, photo: _Features, painted: Picture) -> Picture:
-        """The picture of a scale after some steps of L-BFGS towards the features that it is matched with, which are
-        found anew each round (Kolkin et al. 2022): what the decoder blurs becomes brushwork."""
+    def _refine(self, index: int, photo: _Features, painted: Picture) -> Picture:
+        """Return the picture of a scale after some steps of L-BFGS towards the features that it is matched with.
+
+        The matches are searched anew in each round (Kolkin et al. 2022). Regions that the decoder blurs become
+        brushwork.
+        """
         height, width = painted.shape[2:]
         everything = slice(0, height), slice(0, width)
         weights = replace(self.scales[index].weights, photo=_REFINED_PHOTO)
@@ -331,15 +373,15 @@ class MatchedPainting:
             matcher = self._matcher(index, photo, now, weights, 1 + turn)
             own = photo.region(*everything)
             match = matcher.search(as_rows(own), as_rows(now.region(*everything)))
-            places = self._fused(matcher.readout.places(match).T.reshape(own.shape), own)
+            places = self._fuse(matcher.readout.places(match).T.reshape(own.shape), own)
             wanted = np.pad(places[:HYPERCOLUMN], ((0, 0), (edge, edge), (edge, edge)), mode="edge")
             framed = np.pad(painted, ((0, 0), (0, 0), (MARGIN, down), (MARGIN, across)), mode="symmetric")
-            found = descend(framed, self._slope(wanted, turn, height * width), REFINEMENT_ROUNDS_STEPS[1])
+            found = descend(framed, self._gradient_to(wanted, turn, height * width), REFINEMENT_ROUNDS_STEPS[1])
             painted = np.ascontiguousarray(found[:, :, MARGIN : MARGIN + height, MARGIN : MARGIN + width])
         return painted
 
-    def _slope(self, wanted: Array, turn: int, size: int) -> Callable[[Picture], Picture]:
-        """The gradient towards features, which tells of each step."""
+    def _gradient_to(self, wanted: Array, turn: int, size: int) -> Callable[[Picture], Picture]:
+        """Return the gradient of the distance to the features ``wanted``; each call of it reports progress."""
         steps = itertools.count(turn * REFINEMENT_ROUNDS_STEPS[1] + 1)
 
         def slope(picture: Picture) -> Picture:
@@ -350,8 +392,8 @@ class MatchedPainting:
 
         return slope
 
-    def _fused(self, matched: Array, photo: Array | None) -> Array:
-        """f = (1 - s)·f_content + s·f_style, ``(C, h, w)``; of a strength of 1 the photo's places are not needed."""
+    def _fuse(self, matched: Array, photo: Array | None) -> Array:
+        """Return ``(1 - s)·f_content + s·f_style`` ``(C, h, w)``; at strength 1 the photo's features are not needed."""
         if photo is None or self.strength == 1:
             return matched
         return np.asarray((1 - self.strength) * photo + self.strength * matched)

@@ -1,4 +1,4 @@
-"""How a photo is painted: the options of a painting, checked in one place."""
+"""The options of a painting, checked in one place."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sfumato.errors import UsageError
 from sfumato.public import public
 
 Color: TypeAlias = Literal["style", "content", "luminance"]
-#: ``"draft"``: one pass of the small network. ``"standard"``: matched features of the style's own pictures. ``"best"``:
-#: the same, refined.
+#: ``"draft"``: one pass of the small generator. ``"standard"``: features matched with those of the style's pictures.
+#: ``"best"``: the same, refined by gradient descent.
 Quality: TypeAlias = Literal["draft", "standard", "best"]
 
-#: Readers of JSON keep whole numbers up to here, and a recipe keeps the seed in JSON.
+#: Largest seed: a recipe stores the seed in JSON, whose readers represent integers exactly only up to here.
 MAX_SEED = 2**53
 
 
@@ -24,10 +24,10 @@ class PaintOptions:
     """Everything that decides how a photo is painted, apart from the photo, the styles and the masks.
 
     Attributes:
-        strength: from 0, which gives the photo back through the same network, to 1, the full style.
+        strength: from 0, the photo (a draft reconstructs it with the network), to 1, the full style.
         stroke: size of the brush strokes, from 0.5 to 2.
         color: ``"style"`` takes the style's palette; ``"content"`` paints with the photo's palette; ``"luminance"``
-            keeps the colour of every pixel and takes only light and dark from the painting.
+            keeps the chroma of every pixel and takes only the luma of the painting.
         quality: ``"draft"``, ``"standard"`` or ``"best"``; ``None``: see :meth:`Stylizer.choose_quality`.
         seed: of the random placement of the brush strokes, from 0 to `MAX_SEED`.
 
@@ -48,16 +48,16 @@ class PaintOptions:
             raise UsageError(f"color must be one of {', '.join(get_args(Color))}, but is {self.color!r}")
         if self.quality is not None and self.quality not in get_args(Quality):
             raise UsageError(f"quality must be one of {', '.join(get_args(Quality))}, but is {self.quality!r}")
-        if hasattr(self.seed, "__index__") and not isinstance(self.seed, bool):  # NumPy's whole numbers too
+        if hasattr(self.seed, "__index__") and not isinstance(self.seed, bool):  # also a NumPy integer
             object.__setattr__(self, "seed", int(self.seed))
         check_whole(self.seed, 0, MAX_SEED, "seed")
 
 
 def as_options(options: PaintOptions | None) -> PaintOptions:
-    """Return the options, or the default ones for None.
+    """Return the options, or the default options for ``None``.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the argument is neither.
     """
     if options is None:
         return PaintOptions()

@@ -1,7 +1,7 @@
-"""Which part of which painting each place of a picture came from: the explanation of matched features.
+"""Origins: which part of which painting each place of a picture came from, for painting by matched features.
 
-The photo is painted again, at most ``WORK`` pixels on the shorter side, and each place's vector of the feature bank is
-looked up: the bank knows where in which picture its vectors were seen.
+The photo is painted again, with a shorter side of at most ``WORK`` pixels. The feature bank stores the picture and
+position of each of its vectors, so the vector chosen for a place gives its origin.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 
 Map = npt.NDArray[np.float32]
-#: Patches that are shown, and their side in places.
+#: Number of patches on the sheet, and their side in places.
 PATCHES, PATCH = 5, 8
 _CORNERS = np.array([[[230, 60, 50], [250, 200, 40]], [[60, 70, 200], [40, 170, 110]]], np.float32) / 255
 
 
 @dataclass(frozen=True, eq=False)
 class OriginPicture:
-    """One picture of a style.
+    """One picture of a style, and its share in the painting.
 
     Attributes:
-        title: artist, title and year of a built-in style's, otherwise the beginning of the hash.
+        title: artist, title and year for a built-in style; otherwise the first digits of the hash.
         sha256: hex.
-        share: of the places, in [0, 1], that came from it.
+        share: fraction of the places that came from it, in [0, 1].
         picture: ``(1, 3, H, W)``.
     """
 
@@ -48,15 +48,15 @@ class OriginPicture:
 
 @dataclass(frozen=True, eq=False)
 class Origins:
-    """Of one style of a picture.
+    """The origins of one style's places.
 
     Attributes:
         style: its name.
         sources: its pictures.
-        places: ``(h, w, 3)`` float32: number of the picture each place came from, and where in it, across and down, in
-            [0, 1].
-        used: share of the bank's vectors that the picture uses, in [0, 1].
-        together: share of neighbouring places that were neighbours in the painting too (within two places).
+        places: ``(h, w, 3)`` float32: for each place the index of the picture and the position in it, x and y in [0,
+            1].
+        used: fraction of the bank's vectors that the painting uses, in [0, 1].
+        together: fraction of neighbouring places whose origins are neighbours too (within two places).
     """
 
     style: str
@@ -66,13 +66,14 @@ class Origins:
     together: float
 
     def to_json(self) -> dict[str, object]:
+        """Return the values as JSON, without the map of places."""
         pictures = [{"title": s.title, "sha256": s.sha256, "share": s.share} for s in self.sources]
         return {"style": self.style, "used": self.used, "together": self.together, "pictures": pictures}
 
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """A picture, its photo, and where its styles' parts came from."""
+    """A picture, its photo, and the origins of each style's places."""
 
     recipe: Recipe
     picture: Picture
@@ -80,21 +81,26 @@ class Explained:
     styles: Sequence[Origins]
 
     def to_json(self) -> dict[str, object]:
+        """Return the recipe and the origins as JSON."""
         return {"recipe": self.recipe.to_json(), "styles": [style.to_json() for style in self.styles]}
 
 
 def find_origins(
     picture: Path, photo: Path, stylizer: Stylizer | None = None, known: Sequence[Style] = (), own: bool = False
 ) -> Explained:
-    """Where each place of ``picture``, painted in the quality standard or best, came from.
+    """Find where each place of a picture, painted in the quality standard or best, came from.
 
     Args:
-        known: styles of the pictures that it was painted with, where they are no built-in or personal style's.
-        own: whether styles of the user's home folder are known too, as in `Style.named`.
+        picture: its file, which holds the recipe.
+        photo: the file that it was painted from.
+        stylizer: of the model that painted it; by default the one that ships with Sfumato.
+        known: styles whose pictures it was painted with, where no built-in or personal style has them.
+        own: whether styles in the user's home folder may be used, as in `Style.named`.
 
     Raises:
         InputError: a file cannot be read, the picture holds no recipe, or ``photo`` is another photo.
-        ModelError, UsageError: see `Recipe.rebuild`.
+        ModelError: as for `Recipe.rebuild`.
+        UsageError: as for `Recipe.rebuild`.
     """
     stylizer, recipe, picture_read = stylizer or Stylizer(), recipe_of(picture), read_photo(picture)
     styles = recipe.rebuild(stylizer, known, own)
@@ -102,11 +108,12 @@ def find_origins(
     check_repainted(stylizer, recipe, styles, original, picture_read, picture, photo)
     size = thumbnail_size(picture_read.height, picture_read.width, WORK, 4 * WORK)
     small = ArrayReader(PhotoReader(original).reduced(*size))
-    found = [_origins(stylizer, recipe, style, small) for style in styles]
+    found = [_find_style_origins(stylizer, recipe, style, small) for style in styles]
     return Explained(recipe, PhotoReader(picture_read).reduced(*size), small.picture, found)
 
 
-def _origins(stylizer: Stylizer, recipe: Recipe, style: Style, photo: ArrayReader) -> Origins:
+def _find_style_origins(stylizer: Stylizer, recipe: Recipe, style: Style, photo: ArrayReader) -> Origins:
+    """Paint the small photo in one style again, and look up the origins in the bank."""
     painting = stylizer.matched(photo, style, replace(recipe.options, quality="standard"))
     for _ in painting.tiles():
         pass
@@ -119,13 +126,14 @@ def _origins(stylizer: Stylizer, recipe: Recipe, style: Style, photo: ArrayReade
         for each, share in zip(style.pictures, shares, strict=True)
     ]
     used = len(np.unique(painting.chosen)) / len(bank.vectors)
-    return Origins(style.name, sources, places, used, _together(places, sources, painting.scales[-1].short))
+    return Origins(style.name, sources, places, used, _coherence(places, sources, painting.scales[-1].short))
 
 
-def _together(places: Map, sources: Sequence[OriginPicture], short: int) -> float:
+def _coherence(places: Map, sources: Sequence[OriginPicture], short: int) -> float:
+    """Return the fraction of neighbouring places whose origins lie within two places of each other in one picture."""
     sides = [min(s.picture.shape[2:]) for s in sources]
     size = np.array([[s.picture.shape[3], s.picture.shape[2]] for s in sources], np.float32)
-    size *= np.array([[min(1.0, short / side)] for side in sides], np.float32) / 4  # places of the bank's picture
+    size *= np.array([[min(1.0, short / side)] for side in sides], np.float32) / 4  # in places
     number = places[:, :, 0].astype(int)
     at = places[:, :, 1:] * size[number]
     near = []
@@ -136,14 +144,20 @@ def _together(places: Map, sources: Sequence[OriginPicture], short: int) -> floa
 
 
 def position_colours(across: Map, down: Map) -> Map:
-    """A colour for each position in [0, 1], ``(h, w)`` each: ``(h, w, 3)``, with another at each corner."""
+    """Return a colour for each position, interpolated between four corner colours.
+
+    ``across`` and ``down`` are ``(h, w)`` in [0, 1]; the colours are ``(h, w, 3)``.
+    """
     top, bottom = (_CORNERS[i, 0] + across[..., None] * (_CORNERS[i, 1] - _CORNERS[i, 0]) for i in (0, 1))
     return np.asarray(top + down[..., None] * (bottom - top), np.float32)
 
 
 def origins_sheet(found: Explained) -> Picture:
-    """The contact sheet ``(1, 3, H, W)``: for each style the photo, the picture and the map of origins; the style's
-    pictures in the map's colours; patches of the picture beside those that they came from."""
+    """Return the contact sheet ``(1, 3, H, W)``.
+
+    For each style it shows the photo, the picture and the map of origins; the style's pictures in the map's colours;
+    and patches of the picture beside their origins.
+    """
     bands = []
     for origins in found.styles:
         height, width = found.picture.shape[2:]
@@ -151,13 +165,13 @@ def origins_sheet(found: Explained) -> Picture:
         chart = np.ascontiguousarray(colours.transpose(2, 0, 1))[None]
         chart = resample(chart, height, width, Image.Resampling.NEAREST)
         first = [("the photo", found.photo), ("the picture", found.picture), ("where each place came from", chart)]
-        bands += [band(first, origins.style), band(_charted(origins), "the style's pictures")]
+        bands += [band(first, origins.style), band(_tinted_sources(origins), "the style's pictures")]
         bands.append(band(_patches(found.picture, origins), "picture | origin"))
     return stacked(bands)
 
 
-def _charted(origins: Origins) -> list[tuple[str, Picture]]:
-    """The pictures that most places came from, tinted by the colours of the positions in them."""
+def _tinted_sources(origins: Origins) -> list[tuple[str, Picture]]:
+    """Return the pictures that most places came from, tinted with the colours of their positions."""
     largest = sorted(origins.sources, key=lambda source: -source.share)[:PATCHES]
     cells = []
     for source in largest:
@@ -171,8 +185,7 @@ def _charted(origins: Origins) -> list[tuple[str, Picture]]:
 
 
 def _patches(picture: Picture, origins: Origins) -> list[tuple[str, Picture]]:
-    """Patches of the picture, evenly over it from left to right, each beside the part of the painting that its middle
-    came from, with the place itself marked."""
+    """Return patches of the picture, evenly from left to right, each beside the origin of its central place."""
     height, width = origins.places.shape[:2]
     cells = []
     for number in range(PATCHES):
@@ -186,7 +199,7 @@ def _patches(picture: Picture, origins: Origins) -> list[tuple[str, Picture]]:
 
 
 def _cut(picture: Picture, across: float, down: float) -> Picture:
-    """A square around a position, as large as `PATCH` places of a picture of `WORK` pixels, enlarged."""
+    """Return a square of `PATCH` places around a position, scaled by the picture's size, with its centre marked."""
     short = min(picture.shape[2:])
     side = max(8, round(PATCH * 4 * short / WORK))
     half = side // 2

@@ -1,11 +1,10 @@
 """The file of a personal style, ``NAME.sfumato``.
 
-It is one safetensors file of some kB: the centres of what is liked (style codes with their channel statistics), their
-weights, and the parameters of a preference model where there is one. Its one key of metadata,
-``sfumato.personal_style``, holds a card in
-JSON: format, name, model, rights, how many pictures and their hashes, the date, and a hash of all of that and of the
-numbers, by which damage is found. No picture is in it, no name or place of one, and no code runs on load. Equal styles
-are equal files.
+It is one safetensors file of some kB. Its tensors are the cluster centres (style codes with their channel statistics),
+their weights and, if there is one, the parameters of a preference model. Its metadata have one key,
+``sfumato.personal_style``, which holds a card in JSON: format, name, model, rights, numbers and hashes of pictures,
+date, and a hash of the card and the tensors, which detects damage. The file contains no picture, and no picture's name
+or place, and loading it runs no code. Equal styles give equal files.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ import numpy.typing as npt
 from sfumato.errors import ModelError
 from sfumato.style_code import Tensors, read_small, tensor_bytes
 
-#: Of the file; a file of a higher one is refused.
+#: Version of the file's format; a file of a later version is refused.
 FORMAT = 1
-#: What the names of a preference model's parameters begin with.
+#: Prefix of the names of a preference model's parameters.
 PREFERENCE = "preference."
-_KEY = "sfumato.personal_style"  # one, because safetensors writes several in an order that changes from run to run
+_KEY = "sfumato.personal_style"  # the only key, since safetensors writes several in an order that changes between runs
 _MAX_BYTES = 8_000_000
 
 _Made = TypeVar("_Made")
 
 
 def file_bytes(card: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    """Return the bytes of the file that holds a card and its tensors."""
+    """Return the content of the file for a card and its tensors."""
     whole = {"format": FORMAT, **card}
     whole["sha256"] = _digest(whole, tensors)
     return tensor_bytes(dict(tensors), {_KEY: json.dumps(whole, sort_keys=True)})
@@ -42,24 +41,24 @@ def file_bytes(card: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]])
 def read_file(
     path: str | os.PathLike[str], make: Callable[[dict[str, Any], dict[str, npt.NDArray[Any]]], _Made]
 ) -> _Made:
-    """Read a file that may come from anybody.
+    """Read a file, which may come from an untrusted source.
 
     Args:
         path: of the file.
-        make: is given the card and the tensors, whose types are checked, and returns what is read.
+        make: makes the result from the card and the tensors, whose types have been checked.
 
     Raises:
         InputError: the file cannot be read.
-        ModelError: it is damaged, no such file, too large for one, or of a later version of Sfumato.
+        ModelError: it is damaged, not such a file, too large, or of a later version of Sfumato.
     """
 
     def checked(card: Any, tensors: Tensors) -> _Made:
         if type(card["format"]) is int and card["format"] > FORMAT:
             raise _LaterError
         read = tensors()
-        digest = card.pop("sha256", None)  # which files of before 2026-11-27 do not have
+        digest = card.pop("sha256", None)  # files from before 2026-11-27 have none
         if digest not in (None, _digest(card, read)):
-            raise ValueError("something in it is not as it was written; get it again, or learn it again")
+            raise ValueError("its content has changed since it was written; get it again, or learn it again")
         _check(card, read)
         return make(card, read)
 
@@ -70,6 +69,7 @@ def read_file(
 
 
 def _check(card: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> None:
+    """Raise ValueError where the card or the tensors have wrong types or shapes."""
     codes, weights, channel_stats = tensors["codes"], tensors["weights"], tensors.get("channel_stats")
     if codes.ndim != 2 or codes.dtype != np.float32 or weights.shape != codes.shape[:1]:
         raise ValueError("its centres have another shape or type")
@@ -78,16 +78,16 @@ def _check(card: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> None:
     ):
         raise ValueError("its channel_stats have another shape or type")
     if not all(key.startswith(PREFERENCE) for key in tensors.keys() - {"codes", "weights", "channel_stats"}):
-        raise ValueError("it has numbers that no style has")
+        raise ValueError("it has tensors that do not belong to a style")
     texts, numbers = (card["name"], card["model"], card["created"]), (card["answers"], *card["rights"].values())
     if not all(isinstance(text, str) for text in texts) or not all(type(number) is int for number in numbers):
-        raise ValueError("its card has other types")
+        raise ValueError("the values of its card have other types")
     if not all(text.isprintable() for text in texts):  # they are shown on terminals
-        raise ValueError("its card has signs that cannot be shown")
+        raise ValueError("its card contains unprintable characters")
 
 
 def _digest(card: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> str:
-    """SHA-256, in hex, of all that a file holds."""
+    """Return the SHA-256, in hex, of the card and the tensors."""
     found = hashlib.sha256(json.dumps(card, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     for name, values in sorted(tensors.items()):
         found.update(f"{name} {values.dtype.str} {values.shape} ".encode())

@@ -1,6 +1,6 @@
-"""From a photo to a finished picture with its recipe: shrink, choose, paint, judge, finish.
+"""The pipeline from a photo to a finished picture: shrink, choose options, paint, check quality gates, finish.
 
-`sfumato stylize`, `sfumato replay` and every service paint through :class:`Pipeline`. It prints nothing, keeps nothing
+`sfumato stylize`, `sfumato replay` and services paint through :class:`Pipeline`. It prints nothing, holds no state
 between pictures and may be called from several threads.
 """
 
@@ -29,17 +29,17 @@ from sfumato.public import public
 from sfumato.text import counted
 
 StyleSource: TypeAlias = Style | PersonalStyle | str
-_PAINTED = 0.8  # share of the work, for progress, after which a picture is only finished
+_PAINTED = 0.8  # share of the progress that painting takes where finishing follows
 
 
 @public
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A finished picture, and how it was made.
+    """A finished picture and its recipe.
 
     Attributes:
-        picture: at the photo's own precision, with its alpha and metadata, and with the recipe in the metadata.
-        recipe: which makes the picture again; where something was left to Sfumato, also what was chosen.
+        picture: with the photo's bit depth, alpha and metadata; the metadata hold the recipe.
+        recipe: the options that make the picture again, including those that Sfumato chose.
     """
 
     picture: Photo
@@ -47,10 +47,11 @@ class Result:
 
     @property
     def report(self) -> Mapping[str, Any]:
-        """What was asked for, chosen and measured, and why; empty where nothing was left to Sfumato.
+        """The choices that Sfumato made and its measurements; empty where nothing was left to Sfumato.
 
-        ``asked``: the wishes. ``why``: a sentence. ``trials``: the trials of strength and stroke. ``trials``: the
-        paintings among which the best was taken. ``measured``: the defects of the picture, by detector.
+        Keys: ``asked``, the selection options; ``why``, a sentence; ``trials``, the trials of strength and stroke;
+        ``candidates``, the paintings among which the best was taken; ``measured``, the defects of the picture by
+        detector.
         """
         return self.recipe.guidance or {}
 
@@ -66,22 +67,22 @@ class Result:
         return Image.fromarray(levels if alpha is None else np.dstack([levels, alpha]))
 
     def save(self, path: str | os.PathLike[str] | BinaryIO, format: str | None = None, overwrite: bool = True) -> None:
-        """Write the picture with its recipe, whole or not at all, in the recipe's ``file_quality``.
+        """Write the picture with its recipe, with the recipe's ``file_quality``; the file appears whole or not at all.
 
         Args:
             path: of the file, or an open binary file, which needs a ``format``.
             format: as :func:`sfumato.write_photo` takes it.
-            overwrite: whether a file that is there is replaced.
+            overwrite: whether an existing file is replaced.
 
         Raises:
-            OutputError: it cannot be written, or is there and is not to be replaced.
+            OutputError: the file cannot be written, or exists and must not be replaced.
         """
         write_photo(self.picture, path, format, self.recipe.file_quality, overwrite)
 
 
 @public
 class Pipeline:
-    """Paints photos in one way.
+    """Paints photos with fixed styles and options.
 
     ::
 
@@ -90,26 +91,26 @@ class Pipeline:
         result.save("painted.png")
 
     Args:
-        style: a style, its name, or a personal style, of which each photo takes the centre that suits it; with
-            ``masks``, one or several. A model of one collection has its own, and takes none.
+        style: a style, its name, or a personal style, whose most suitable centre is chosen for each photo; with
+            ``masks``, one or several. A model of the kind collection has a style of its own and takes none.
         options: how the photo is painted.
-        masks: where each style goes, as `Stylizer` takes them. Those of the photo's size before it is shrunk are shrunk
-            with it.
-        max_size: pixels that the longer side of a larger photo is shrunk to first; 0: never.
+        masks: the region of each style, as `Stylizer` takes them. Masks of the photo's size are shrunk with the photo.
+        max_size: pixels to which the longer side of a larger photo is shrunk before painting; 0: never.
         auto: choose strength and stroke for each photo (`guide.choose`).
-        keep: with ``auto``: from 0 to 1, how much of the content that the full style would change must stay.
-        best_of: paint so many, with the seeds from that of the options on, and keep the best.
-        gates: bounds that the picture must keep, as in ``"artefacts<2"``; weaker paintings are tried before it fails.
-        finish: what is done to the picture after painting, in order.
+        keep: with ``auto``: minimum share, from 0 to 1, of the content that would be lost at full strength.
+        best_of: number of paintings, with consecutive seeds from that of the options, of which the best is returned.
+        gates: bounds that the picture must satisfy, as in ``"artefacts<2"``; weaker paintings are tried before it
+            fails.
+        finish: finishing steps after painting, in order.
         file_quality: of JPEG and WebP, from 1 to 100.
         stylizer: of the model to paint with; by default the one that ships with Sfumato.
         own: whether names of styles are looked up in the user's home folder too, as the command line does.
 
     Attributes:
-        recipe: what all pictures have in common.
+        recipe: the recipe that all pictures have in common.
 
     Raises:
-        UsageError: an option is outside its range, or the parts do not fit each other.
+        UsageError: an option is outside its range, or the arguments do not fit each other.
         InputError: a mask cannot be read or used.
         ModelError: a style belongs to another model.
     """
@@ -138,7 +139,7 @@ class Pipeline:
         selection.check(self.stylizer)
         self.selection = selection or None
         given = [load_style_or_person(each, own) if isinstance(each, str) else each for each in as_styles(style)]
-        # By its place, each personal style; a photo chooses among its centres.
+        # Index of each personal style in `styles`: its centre is chosen for each photo.
         self._personal = {i: one for i, one in enumerate(given) if isinstance(one, PersonalStyle)}
         self._styles = [one.style if isinstance(one, PersonalStyle) else one for one in given]
         check_masks(masks)
@@ -165,17 +166,17 @@ class Pipeline:
         stylizer: Stylizer | None = None,
         own: bool = False,
     ) -> Self:
-        """The pipeline that paints other photos as a picture was painted.
+        """Return the pipeline that paints other photos in the way a picture was painted.
 
         Args:
             recipe: of that picture.
             masks: as many as it was painted with, the same or others.
-            known: styles of the pictures that it was painted with, where they are no built-in or personal style's.
+            known: styles whose pictures it was painted with, where no built-in or personal style has them.
             stylizer: of the model that painted it; by default the one that ships with Sfumato.
             own: as in the constructor.
 
         Raises:
-            UsageError: the masks are more or fewer, or a picture of a style is not here.
+            UsageError: the number of masks differs, or a style's picture is missing.
             ModelError: another model painted it.
         """
         if len(masks) != len(recipe.masks):
@@ -198,19 +199,19 @@ class Pipeline:
         name: str | None = None,
         photo_sha256: str | None = None,
     ) -> Result:
-        """Return the photo painted.
+        """Paint and finish a photo.
 
         Args:
             photo: a `Photo`, a path, the bytes of a file, an open file, a ``PIL.Image``, an array or a tensor.
             progress: as `Stylizer` takes it; an exception that it raises cancels.
-            name: what errors call the photo; by default its path.
+            name: the photo's name in error messages; by default its path.
             photo_sha256: of the photo's file, for the recipe; by default that of the path.
 
         Raises:
             InputError: the photo or a mask cannot be read or used.
             ModelError: a graph is damaged.
             QualityError: no painting passed the gates.
-            UsageError: styles and masks do not match.
+            UsageError: the numbers of styles and masks do not match.
         """
         check_progress(progress)
         if photo_sha256 is None:
@@ -225,7 +226,7 @@ class Pipeline:
         if self._personal:
             recipe = recipe.with_styles(styles)
         painting = portion(progress, 0, _PAINTED) if recipe.finish else progress
-        painted, recipe = self._painted(small, styles, masks, recipe, painting, name)
+        painted, recipe = self._paint(small, styles, masks, recipe, painting, name)
         metadata = replace(painted.metadata, recipe=replace(recipe, finish=()).to_json())
         painted = replace(painted, metadata=metadata)
         steps = recipe.finishes
@@ -240,7 +241,7 @@ class Pipeline:
             progress(1.0, "done")
         return Result(painted, recipe)
 
-    def _painted(
+    def _paint(
         self,
         photo: Photo,
         styles: Sequence[Style],
@@ -249,6 +250,8 @@ class Pipeline:
         progress: Progress | None,
         name: str,
     ) -> tuple[Photo, Recipe]:
+        """Paint the shrunk photo; with selection options, paint candidates and return the best and its recipe."""
+
         def paint(recipe: Recipe, progress: Progress | None) -> Photo:
             return self.stylizer.paint(photo, styles, recipe.options, masks=masks, progress=progress, name=name)
 
@@ -257,9 +260,13 @@ class Pipeline:
         return paint_selected(self.stylizer, photo, styles, recipe, self.selection, paint, name, progress)
 
     def would_make(self, found: Mapping[str, Any], photo_sha256: str) -> bool:
-        """Whether a recipe that a picture holds is one that a call gives the picture of that photo.
+        """Return whether painting a photo with this pipeline would give the picture that holds a recipe.
 
-        What is left to Sfumato differs from photo to photo, and may have any value; what was asked for may not.
+        Values that Sfumato chose differ from photo to photo and are ignored; the selection options must be equal.
+
+        Args:
+            found: the recipe in the picture, as JSON.
+            photo_sha256: of the photo's file.
         """
         found, mine = dict(found), replace(self.recipe, photo_sha256=photo_sha256).to_json()
         theirs = found.get("styles")
@@ -278,8 +285,8 @@ class Pipeline:
 
 
 def _digest(photo: object) -> str:
-    """SHA-256 of the photo's file; empty where it is none, or one that cannot be read twice (a pipe)."""
+    """Return the SHA-256 of the photo's file; empty where there is no file, or a pipe, which can be read only once."""
     try:
         return picture_digest(photo) if isinstance(photo, str | os.PathLike) else ""
-    except InputError:  # which is told when it is read
+    except InputError:  # reading the photo will raise the same error
         return ""

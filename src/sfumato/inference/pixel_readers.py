@@ -1,4 +1,4 @@
-"""Where painting reads its pixels from, region by region: an array, a photo, or what was painted smaller before."""
+"""Pixel readers: the pixels of a picture by region, from an array, a photo, or an enlarged smaller picture."""
 
 from __future__ import annotations
 
@@ -12,48 +12,53 @@ from PIL import Image
 from sfumato.image import Photo, Picture, resample, resize
 from sfumato.inference.finish import bleed, detail_gain, enlarge
 
-BAND_ROWS = 256  # of a photo that are held as floats at a time
-FILL_SIDE = 512  # pixels, at most, of the picture that holds the colours under transparency: they are smooth
+BAND_ROWS = 256  # rows of a photo that are converted to floats at a time
+FILL_SIDE = 512  # longer side, at most, of the picture that holds the (smooth) colours under transparency
 
 
 class PixelReader(Protocol):
-    """A picture that may be too large to be held as floats."""
+    """A source of pixels; the whole picture may be too large to be held as floats."""
 
     @property
-    def height(self) -> int: ...
+    def height(self) -> int:
+        """The height in pixels."""
 
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """The width in pixels."""
 
     def region(self, rows: slice, columns: slice) -> Picture:
-        """``(1, 3, h, w)``, contiguous."""
+        """Return a region ``(1, 3, h, w)`` float32 in [0, 1], contiguous."""
 
     def reduced(self, height: int, width: int) -> Picture:
-        """The whole at another size."""
+        """Return the whole picture at another size."""
 
 
 class ArrayReader:
-    """A picture ``(1, 3, H, W)`` in memory."""
+    """Reads a picture ``(1, 3, H, W)`` in memory."""
 
     def __init__(self, picture: Picture) -> None:
         self.picture = picture
         self.height, self.width = picture.shape[2:]
 
     def region(self, rows: slice, columns: slice) -> Picture:
+        """Return a region ``(1, 3, h, w)``, contiguous."""
         return np.ascontiguousarray(self.picture[:, :, rows, columns])
 
     def reduced(self, height: int, width: int) -> Picture:
+        """Return the whole picture at another size."""
         return resize(self.picture, height, width)
 
 
 class PhotoReader:
-    """A photo with its integer pixels; under transparency it shows the colours of what is near and opaque."""
+    """Reads a photo with integer pixels; under transparency, it gives the colours of opaque pixels nearby."""
 
     def __init__(self, photo: Photo) -> None:
         self.photo = photo
         self.height, self.width = photo.height, photo.width
 
     def region(self, rows: slice, columns: slice) -> Picture:
+        """Return a region ``(1, 3, h, w)`` float32 in [0, 1]."""
         picture = self.photo.picture(rows, columns)
         if self._fill is None:
             return picture
@@ -62,6 +67,7 @@ class PhotoReader:
         return np.asarray(picture * cover + fill * (1 - cover), np.float32)
 
     def reduced(self, height: int, width: int) -> Picture:
+        """Return the whole photo at another size."""
         pixels = self.photo.pixels
         if pixels.dtype == np.uint8 and self._fill is None:
             image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
@@ -69,7 +75,7 @@ class PhotoReader:
         return self._reduced_by_bands(height, width)
 
     def _reduced_by_bands(self, height: int, width: int) -> Picture:
-        """First by a whole factor, some rows at a time: the whole is never held as floats."""
+        """Reduce by an integer factor in bands of rows, then resize, so that the whole is never held as floats."""
         factor = max(1, int(min(self.height / height, self.width / width) / 3))
         rows = factor * max(1, BAND_ROWS // factor)
         bands: list[list[npt.NDArray[np.float32]]] = [[], [], []]
@@ -77,12 +83,13 @@ class PhotoReader:
             band = self.region(slice(top, min(top + rows, self.height)), slice(0, self.width))
             for plane, reduced in zip(band[0], bands, strict=True):
                 reduced.append(np.asarray(Image.fromarray(plane).reduce(factor)))
-        box = (0, 0, self.width / factor, self.height / factor)  # the last row and column may stand for less
+        box = (0, 0, self.width / factor, self.height / factor)  # the last row and column may be partial
         whole = np.stack([np.concatenate(reduced) for reduced in bands])[None]
         return np.clip(resample(whole, height, width, Image.Resampling.LANCZOS, box), 0.0, 1.0)
 
     @cached_property
     def _fill(self) -> Picture | None:
+        """The colours under transparency, at a reduced size; ``None`` where nothing, or everything, is transparent."""
         alpha = self.photo.alpha
         if alpha is None or alpha.min() == np.iinfo(alpha.dtype).max or alpha.max() == 0:
             return None
@@ -92,16 +99,17 @@ class PhotoReader:
 
     @staticmethod
     def _cover(alpha: npt.NDArray[np.uint8 | np.uint16]) -> npt.NDArray[np.float32]:
+        """Return the alpha channel as floats in [0, 1]."""
         return alpha.astype(np.float32) / np.float32(np.iinfo(alpha.dtype).max)
 
 
 def as_reader(picture: Photo | Picture) -> PixelReader:
-    """A photo, or a picture ``(1, 3, H, W)``, as a source."""
+    """Return a pixel reader of a photo, or of a picture ``(1, 3, H, W)``."""
     return PhotoReader(picture) if isinstance(picture, Photo) else ArrayReader(picture)
 
 
 class StripReader(ArrayReader):
-    """A picture too narrow to be painted, with its edge repeated down and across until both sides are ``min_side``."""
+    """Reads a picture that is too narrow to be painted, padded to ``min_side`` on both sides by repeating its edge."""
 
     def __init__(self, source: PixelReader, min_side: int) -> None:
         whole = source.region(slice(0, source.height), slice(0, source.width))
@@ -110,21 +118,23 @@ class StripReader(ArrayReader):
 
 
 class EnlargedReader:
-    """What was painted at a smaller size, enlarged, with the finest detail of the photo itself."""
+    """Reads a painting of a smaller size, enlarged, with the finest detail of the photo added."""
 
     def __init__(self, photo: PixelReader, painted: Picture, small_photo: Picture) -> None:
-        """``painted`` was made of ``small_photo``, the photo at that smaller size; both ``(1, 3, h, w)``."""
+        """Prepare to enlarge ``painted``, which was painted from ``small_photo``; both ``(1, 3, h, w)``."""
         self.photo, self.painted = photo, painted
-        self.small_photo = small_photo.mean(1, keepdims=True)  # the mean of three enlarged planes is that of one
+        self.small_photo = small_photo.mean(1, keepdims=True)  # enlarging is linear: one plane suffices
         self.height, self.width = photo.height, photo.width
         self.gain = np.float32(detail_gain(painted, small_photo))
 
     def region(self, rows: slice, columns: slice) -> Picture:
+        """Return a region ``(1, 3, h, w)`` float32 in [0, 1]."""
         painted, small_photo = (
             enlarge(small, self.height, self.width, rows, columns) for small in (self.painted, self.small_photo)
         )
-        detail = self.photo.region(rows, columns).mean(1, keepdims=True) - small_photo  # of light, not of colour
+        detail = self.photo.region(rows, columns).mean(1, keepdims=True) - small_photo  # of luma only
         return np.asarray(np.clip(painted + self.gain * detail, 0.0, 1.0), np.float32)
 
     def reduced(self, height: int, width: int) -> Picture:
+        """Return the painting at another size, without the added detail."""
         return resize(self.painted, height, width)

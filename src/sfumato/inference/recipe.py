@@ -1,6 +1,6 @@
-"""What made a picture, kept inside it: enough to show it to people, and to make it again to the same pixels.
+"""Recipes: the record, stored inside a picture, of how it was made; enough to make it again, pixel for pixel.
 
-The number of threads is not in it: it is the machine's, and decides no more than how sums are rounded.
+The number of threads is not part of it: it depends on the machine, and affects only the rounding of sums.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from sfumato.public import public
 from sfumato.style_code import StyleCode, from_text, to_text
 from sfumato.text import short
 
-_MAX_PARTS = 32  # of a blend's name that are looked up
-#: What a recipe of other types or ranges makes the reader stumble on. (`binascii.Error` is a ValueError.)
+_MAX_PARTS = 32  # styles in the name of a blend that are looked up
+#: Errors that the values of a damaged recipe can raise. (`binascii.Error` is a ValueError.)
 _DAMAGED = (
     TypeError,
     ValueError,
@@ -36,7 +36,7 @@ _DAMAGED = (
 
 
 def style_to_json(style: Style) -> dict[str, Any]:
-    """A style as recipes keep it."""
+    """Return a style's name, code and channel statistics as a recipe stores them."""
     found: dict[str, Any] = {"name": style.name, "code": to_text(style.code.vector, "<f4")}
     if style.code.channel_stats is not None:
         found["channel_stats"] = to_text(style.code.channel_stats, "<f2")
@@ -44,33 +44,34 @@ def style_to_json(style: Style) -> dict[str, Any]:
 
 
 def pictures_to_json(style: Style) -> list[dict[str, Any]]:
-    """The pictures of a style as recipes name them: by hash, with their weights."""
+    """Return the SHA-256 and weight of each of a style's pictures, as a recipe stores them."""
     return [{"sha256": each.sha256, "weight": each.weight} for each in style.pictures]
 
 
 @public
 @dataclass(frozen=True)
 class Recipe:
-    """A stylisation by value.
+    """How a picture was made: models by id and hash, styles by value, and all options.
 
     Attributes:
-        version: of Sfumato.
+        version: version of Sfumato.
         model: the model's id.
-        model_sha256: of its graphs (`Card.digest`): other weights of the same name would give other pixels.
-        styles: for each region its style's ``name``, ``code`` (float32, little-endian, base64) and, where it has them,
-            ``channel_stats`` (float16, likewise); none where the model has a style of its own.
+        model_sha256: hash of the model's graphs (`Card.digest`), since other weights would give other pixels.
+        styles: for each region the style's ``name``, ``code`` (float32, little-endian, base64) and, if it has them,
+            ``channel_stats`` (float16, likewise); empty for a model of the kind collection.
         strength, stroke, color: as `Stylizer` takes them.
-        max_size: pixels that the photo's longer side was shrunk to first; 0 for its own size.
-        masks: SHA-256 of each mask's values.
-        file_quality: of JPEG and WebP.
-        seed: which way the marks fell.
-        guidance: what Sfumato was asked to choose, what it chose and why; None where people chose everything. It tells
-            how the numbers above came about; a replay takes them as they are.
-        kind: of the model.
+        max_size: pixels to which the photo's longer side was shrunk before painting; 0: not shrunk.
+        masks: SHA-256 of the values of each mask.
+        file_quality: of JPEG and WebP, from 1 to 100.
+        seed: of the random placement of the strokes.
+        guidance: the selection options, Sfumato's choices and the reason; ``None`` where it chose nothing. It explains
+            the values above; a replay does not read it.
+        kind: kind of the model.
         quality: as `Stylizer` takes it.
-        decoder_sha256: of the networks of the quality standard (`FeatureNetworks.digest`); empty for a draft.
-        finish: what was done to the picture after painting, as `retouch.Finish` tells it, in order.
-        photo_sha256: of the photo's file, in hex; empty where it had none (standard input, a pipe).
+        decoder_sha256: hash of the networks of the qualities standard and best (`FeatureNetworks.digest`); empty for a
+            draft.
+        finish: the finishing steps after painting, in order (`retouch.Finish.to_json`).
+        photo_sha256: of the photo's file, in hex; empty where there was no file (standard input, a pipe).
     """
 
     version: str
@@ -95,7 +96,7 @@ class Recipe:
     def of(
         cls, stylizer: Stylizer, styles: Sequence[Style], options: PaintOptions | None = None, **others: Any
     ) -> Self:
-        """The recipe of painting with these styles and options; ``others`` are further attributes by name."""
+        """Return the recipe of a painting with these styles and options; ``others`` are further attributes by name."""
         card, options = stylizer.card, as_options(options)
         quality = stylizer.choose_quality(options.quality, styles)
         chosen = {**asdict(options), "quality": quality}
@@ -104,7 +105,7 @@ class Recipe:
         return made.with_styles(styles)
 
     def with_styles(self, styles: Sequence[Style]) -> Self:
-        """The same with other styles."""
+        """Return the same recipe with other styles."""
         found = [style_to_json(style) for style in styles]
         if self.quality != "draft":
             found = [{**each, "pictures": pictures_to_json(style)} for each, style in zip(found, styles, strict=True)]
@@ -112,19 +113,20 @@ class Recipe:
 
     @property
     def finishes(self) -> list[Finish]:
-        """What is to be done to the picture after painting."""
+        """The finishing steps after painting."""
         return [Finish(**each) for each in self.finish]
 
     @property
     def options(self) -> PaintOptions:
-        """How the photo is painted. Raises UsageError where a value is outside its range."""
+        """The options of the painting. Raises UsageError where a value is outside its range."""
         return PaintOptions(self.strength, self.stroke, self.color, self.quality, self.seed)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the recipe as JSON values; attributes that have their defaults are partly omitted."""
         found = {**asdict(self), "styles": [dict(style) for style in self.styles], "masks": list(self.masks)}
         found["finish"] = [dict(each) for each in self.finish]
         if self.kind == "arbitrary":
-            del found["kind"]  # as in pictures from before there were others
+            del found["kind"]  # the default of `from_json`
         if self.quality == "draft":
             del found["quality"], found["decoder_sha256"]
         if not self.finish:
@@ -135,15 +137,19 @@ class Recipe:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any], where: str) -> Self:
-        """From what a file had embedded.
+        """Return the recipe that a file holds.
+
+        Args:
+            found: the recipe as JSON values, which may come from an untrusted source.
+            where: the file's name in error messages.
 
         Raises:
-            InputError: it is no recipe of this kind.
+            InputError: it is damaged, or not the recipe of a painting.
         """
         if found.get("kind") == "noise":
-            raise InputError(f"{where} was painted out of noise, and of no photo or style (sfumato show {where})")
+            raise InputError(f"{where} was painted from noise, not from a photo and a style (sfumato show {where})")
         if found.get("kind") == UNPAINTED:
-            raise InputError(f"{where} was finished and never painted (sfumato show {where})")
+            raise InputError(f"{where} was finished but not painted by Sfumato (sfumato show {where})")
         try:
             recipe = cls(**found)
             recipe._check()
@@ -155,18 +161,18 @@ class Recipe:
         return recipe
 
     def _check(self) -> None:
-        """Types and ranges, as `Stylizer` and the command have them: what a file holds may come from anybody.
+        """Check types and ranges, since a file may come from an untrusted source.
 
         Raises:
-            UsageError, or one of `_DAMAGED`: a part is wrong.
+            UsageError, or one of `_DAMAGED`: a value is wrong.
         """
         if not all(isinstance(part, list) for part in (self.styles, self.masks)):
-            raise ValueError("its styles or masks are no list")
+            raise ValueError("its styles or masks are not a list")
         texts = (self.version, self.model, self.model_sha256, self.decoder_sha256, self.photo_sha256, self.kind)
         if not all(isinstance(text, str) for text in (*texts, *self.masks, *(style["name"] for style in self.styles))):
-            raise ValueError("its parts have other types")
-        if not (self.version + self.model_sha256 + self.decoder_sha256).isprintable():  # errors tell of them
-            raise ValueError("its parts have signs that cannot be shown")
+            raise ValueError("its values have other types")
+        if not (self.version + self.model_sha256 + self.decoder_sha256).isprintable():  # error messages quote them
+            raise ValueError("its values contain unprintable characters")
         if self.options.quality is None:
             raise ValueError("its quality is missing")
         if not (self.guidance is None or isinstance(self.guidance, dict)):
@@ -176,40 +182,48 @@ class Recipe:
             check_whole(self.max_size, 16, 1_000_000, "its max_size")
         for style in self.styles:
             self._code(style)
-            _pictures(style)
+            _hashes_and_weights(style)
         if bool(self.styles) != (self.kind == "arbitrary"):
             raise ValueError("its styles do not fit its kind of model")
 
     def rebuild(self, stylizer: Stylizer, known: Sequence[Style] = (), own: bool = False) -> list[Style]:
-        """The styles, for a stylizer of the same model. Pictures are taken from ``known`` styles, and from the built-in
-        and personal ones of that name; ``own`` as in :meth:`Style.named`.
+        """Return the styles of the recipe, with their pictures.
+
+        Args:
+            stylizer: of the model that made the picture.
+            known: styles whose pictures may be used, in addition to the built-in and personal styles of the recipe's
+                names.
+            own: as in :meth:`Style.named`.
 
         Raises:
-            ModelError: it has another model.
-            UsageError: a picture that it was painted with is not here.
+            ModelError: the stylizer has another model.
+            UsageError: a picture of a style is missing.
         """
         card = stylizer.card
         if (card.model, card.digest) != (self.model, self.model_sha256):
             raise ModelError(
                 f"the picture was made with the model {self.model!r} ({self.model_sha256[:12]}) of Sfumato "
-                f"{self.version}, and this is {card.model!r} ({card.digest[:12]}) of {__version__}; "
-                "install what made it, or name its model with --model"
+                f"{self.version}, but this is {card.model!r} ({card.digest[:12]}) of {__version__}; "
+                "install that version, or name its model with --model"
             )
         if self.decoder_sha256 and stylizer.networks.digest != self.decoder_sha256:
             raise ModelError(
                 f"the picture was made with other networks of the quality {self.quality} "
-                f"({self.decoder_sha256[:12]}) than these ({stylizer.networks.digest[:12]}); install what made it"
+                f"({self.decoder_sha256[:12]}) than these ({stylizer.networks.digest[:12]}); "
+                f"install Sfumato {self.version}"
             )
         here = {each.sha256: each for style in known for each in style.pictures}
-        return [Style(style["name"], self._code(style), pictures=_found(style, here, own)) for style in self.styles]
+        return [
+            Style(style["name"], self._code(style), pictures=_find_pictures(style, here, own)) for style in self.styles
+        ]
 
     def _code(self, style: Mapping[str, Any]) -> StyleCode:
         channel_stats = from_text(style["channel_stats"], "<f2") if "channel_stats" in style else None
         return StyleCode(from_text(style["code"], "<f4"), self.model, channel_stats)
 
 
-def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Hash and weight of each picture of a recipe's style; ValueError where they are none."""
+def _hashes_and_weights(style: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return the SHA-256 and weight of each picture of a recipe's style; raise ValueError where they are damaged."""
     found = [(each["sha256"], each["weight"]) for each in style.get("pictures", ())]
     for digest, weight in found:
         if not isinstance(digest, str) or not digest.isalnum() or check_range(weight, 0.0, 1e9, "its weight") == 0:
@@ -217,24 +231,24 @@ def _pictures(style: Mapping[str, Any]) -> list[tuple[str, float]]:
     return [(digest, float(weight)) for digest, weight in found]
 
 
-def _named(name: str, own: bool) -> Sequence[StylePicture]:
-    """The pictures of a built-in or personal style; none where there is none of that name."""
+def _pictures_named(name: str, own: bool) -> Sequence[StylePicture]:
+    """Return the pictures of a built-in or personal style; none where there is no such style."""
     try:
-        return Style.named(name, own).pictures  # what is taken of them is known by its hash
+        return Style.named(name, own).pictures  # the caller selects among them by hash
     except (UsageError, InputError, ModelError):
         return ()
 
 
-def _found(style: Mapping[str, Any], here: Mapping[str, StylePicture], own: bool) -> tuple[StylePicture, ...]:
-    """The pictures of a recipe's style, from those that are here and those of the styles of that name."""
-    wanted = _pictures(style)
+def _find_pictures(style: Mapping[str, Any], here: Mapping[str, StylePicture], own: bool) -> tuple[StylePicture, ...]:
+    """Return the pictures of a recipe's style, from those in ``here`` and those of the styles of its name."""
+    wanted = _hashes_and_weights(style)
     if any(digest not in here for digest, _ in wanted):
         names = [part.rpartition(":")[0] or part for part in style["name"].split(" + ", _MAX_PARTS)]
-        named = [each for name in names for each in _named(name, own)]
+        named = [each for name in names for each in _pictures_named(name, own)]
         here = {**{each.sha256: each for each in named}, **here}
     if lost := [digest for digest, _ in wanted if digest not in here]:
         raise UsageError(
             f"the picture was painted with a picture of the style {short(style['name'])!r} (SHA-256 {lost[0][:12]}) "
-            "that is not here; name its file with --style"
+            "that was not found; name its file with --style"
         )
     return tuple(replace(here[digest], weight=weight) for digest, weight in wanted)

@@ -1,4 +1,4 @@
-"""The recipe inside a picture, and whether a photo is the one that it was painted from: painting it again tells."""
+"""The recipe inside a picture, and the check that a photo is the one it was painted from, by painting it again."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from sfumato.inference.recipe import Recipe
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 
-#: Pixels on the shorter side, at most, where pictures are compared and measured: strokes have their size there.
+#: Largest shorter side, in pixels, at which pictures are compared and measured: the base size of strokes.
 WORK = BASE_SIDE
-EXPLAINS = "explains"  # in the recipe of a contact sheet: the picture's name
+EXPLAINS = "explains"  # key in the recipe of a contact sheet: the name of the picture that it explains
 
-#: Mean difference, in [0, 1], up to which a repainted photo is the picture: other machines round otherwise.
+#: Largest mean difference, in [0, 1], between a picture and the repainted photo; machines differ in rounding.
 SAME_PICTURE = 0.006
-#: The same in the worst cell of the picture: a photo retouched in one place is not the one.
+#: Largest mean difference in any cell, which detects a photo that was edited in one place.
 SAME_CELL = 0.04
-#: Under masks, which no recipe holds, pictures of a lossy format are a little outside what styles and photo allow.
+#: Largest mean difference for pictures with masks, which recipes do not hold; lossy formats exceed the exact bounds.
 SAME_UNDER_MASKS = 0.03
 
 
 def recipe_of(picture: str | os.PathLike[str]) -> Recipe:
-    """The recipe inside a picture.
+    """Return the recipe inside a picture.
 
     Raises:
-        InputError: the file cannot be read, or holds none.
+        InputError: the file cannot be read, or holds no recipe of a painting.
     """
     found = read_recipe(picture)
     if found is None:
@@ -48,7 +48,11 @@ def recipe_of(picture: str | os.PathLike[str]) -> Recipe:
 
 
 def read_painted_photo(path: Path, picture: Path, recipe: Recipe, painted: Photo) -> Photo:
-    """The photo as it was painted: shrunk where the recipe says so."""
+    """Read the photo of a picture, shrunk as the recipe says.
+
+    Raises:
+        InputError: it cannot be read, or its size is not that of the picture.
+    """
     photo = read_photo(path)
     if recipe.max_size:
         photo = shrink(photo, recipe.max_size)
@@ -70,10 +74,13 @@ def check_repainted(
     picture: Path,
     path: Path,
 ) -> None:
-    """Raises InputError where painting the photo again does not give the picture.
+    """Check that painting the photo again gives the picture.
 
-    Masks are not in a recipe, only their hashes. Under them each pixel must lie between what the styles and the photo
-    have there; without them, all is one painting, and must be met.
+    Recipes hold only hashes of masks. With masks, each pixel of the picture must therefore lie between the values that
+    the styles and the photo have there; without masks, the picture must equal the repainted photo.
+
+    Raises:
+        InputError: it does not.
     """
     again = [stylizer.paint(photo, style, recipe.options, name=str(path)) for style in styles]
     if recipe.masks:
@@ -94,7 +101,7 @@ def check_repainted(
 
 
 def _as_stored(painted: Photo, picture: Path, quality: int) -> Photo:
-    """What a file of the picture's format gives back of a painting: JPEG and WebP lose some of it."""
+    """Return the painting after a round trip through the picture's file format: JPEG and WebP are lossy."""
     with picture.open("rb") as file:
         start = file.read(12)
     format = "jpeg" if start[:2] == b"\xff\xd8" else "webp" if start[8:] == b"WEBP" else None

@@ -1,8 +1,7 @@
-"""Finishing a picture: colours, sharpness, twice the size. What `sfumato finish` does, as a :class:`Finish` by value.
+"""Finishing of a picture: colours, sharpness, twice the size; what `sfumato finish` does, as a :class:`Finish`.
 
-Colour is adjusted in linear light and in Oklab (Ottosson 2020, "A perceptual color space for image processing"), whose
-lightness L, chroma and hue are seen as such. Curves keep black and white where they are and have no corners, so that
-nothing is cut off; a colour that would leave sRGB loses chroma, and keeps lightness and hue.
+Colours are adjusted in linear light and in Oklab (`inference.oklab`). Tone curves keep black and white and are smooth,
+so that nothing is clipped; a colour that would leave sRGB loses chroma and keeps lightness and hue.
 """
 
 from __future__ import annotations
@@ -18,6 +17,15 @@ from sfumato import __version__
 from sfumato.checks import check_range
 from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.image import Photo, Picture, luma, to_levels
+from sfumato.inference.oklab import (
+    LUMINANCE,
+    chroma_headroom,
+    clip_chroma,
+    from_linear,
+    linear_to_oklab,
+    oklab_to_srgb,
+    to_linear,
+)
 from sfumato.inference.pixel_readers import PhotoReader, PixelReader
 from sfumato.inference.progress import Progress, Work
 from sfumato.inference.tiling import tiles
@@ -27,58 +35,39 @@ from sfumato.public import public
 
 _Array = npt.NDArray[np.float32]
 
-#: sRGB in linear light to the cones' response, and that, as cube roots, to Oklab (Ottosson 2020).
-_TO_CONES = np.array(
-    [
-        [0.4122214708, 0.5363325363, 0.0514459929],
-        [0.2119034982, 0.6806995451, 0.1073969566],
-        [0.0883024619, 0.2817188376, 0.6299787005],
-    ]
-)
-_TO_OKLAB = np.array(
-    [
-        [0.2104542553, 0.7936177850, -0.0040720468],
-        [1.9779984951, -2.4285922050, 0.4505937099],
-        [0.0259040371, 0.7827717662, -0.8086757660],
-    ]
-)
-_FROM_CONES, _FROM_OKLAB = np.linalg.inv(_TO_CONES), np.linalg.inv(_TO_OKLAB)
-_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of linear sRGB
-
-#: The recipe's kind of a picture that was finished and never painted.
+#: Kind of the recipe of a picture that was finished but not painted.
 UNPAINTED = "photo"
-#: Finishings of one picture that are told of: a replay does them all.
+#: Largest number of finishing steps in a recipe: a replay runs them all.
 MAX_FINISHES = 32
-#: Stops of light that a brightness of 1 adds to the darkest tones.
+#: Exposure in stops that a brightness of 1 adds to the darkest tones.
 STOPS = 2.0
-#: Stops that a warmth of 1 takes from blue; half as many go from green.
+#: Stops that a warmth of 1 removes from blue; half as many are removed from green.
 WARM_STOPS = 0.5
-#: The most that sharpening takes a pixel beyond the lightest and darkest around it, of a range of 1.
+#: Largest overshoot of sharpening beyond the lightest and darkest luma around a pixel, of a range of 1.
 HALO = 0.02
-_BISECTIONS = 14  # of the chroma at the gamut's edge: to 1/16,000 of what was asked for
-_BAND_ROWS = 128  # that are adjusted at a time
-_UPSCALING = 20  # times the work that other colours or sharpness take, both for a pixel that goes in
+_BAND_ROWS = 128  # rows that are adjusted at a time
+_UPSCALING = 20  # for progress: cost of enlarging a pixel, relative to adjusting or sharpening it
 
 
 @public
 @dataclass(frozen=True)
 class Finish:
-    """One finishing of a picture; 0 leaves as it is, and nothing is done where nothing is asked for.
+    """One finishing step of a picture: first its size, then colours, then sharpness.
 
-    The order is: size, colours, sharpness.
+    An option of 0 (for ``upscale``, 1) changes nothing.
 
     Attributes:
-        brightness: -1 to 1: `STOPS` less or more light in the shadows, ever less towards white, which stays.
-        contrast: -1 to 1: at 1 middle tones differ half as much again, in a smooth S; at -1 half as much.
-        saturation: -1, which is grey, to 1, which doubles the chroma of greyish colours and spares vivid ones.
-        warmth: -1, the light of a clear sky, to 1, that of a lamp.
-        sharpen: 0 to 2: how much of the detail is added to it.
-        radius: 0.3 to 5 pixels: the size of that detail (the deviation of the blur that it is the difference from).
+        brightness: -1 to 1: `STOPS` less or more exposure in the shadows, decreasing towards white, which stays.
+        contrast: -1 to 1: at 1 the slope of the middle tones is 1.5 in a smooth S-curve; at -1 it is 0.5.
+        saturation: -1, grey, to 1, which doubles the chroma of greyish colours and spares vivid ones.
+        warmth: -1, the light of a clear sky, to 1, that of an incandescent lamp.
+        sharpen: 0 to 2: how much of the detail is added.
+        radius: 0.3 to 5 pixels: sigma of the Gaussian blur whose difference from the picture is the detail.
         threshold: 0 to 0.2 of the range: weaker detail is noise, and is not sharpened.
-        upscale: 1, or 2 for twice the size by the network that ships.
-        upscaler: SHA-256 of that network, in the recipe of a finished picture; "" takes the one that is there.
-        version: of Sfumato.
-        picture: SHA-256 of the file that was finished, in the recipe of a finished picture; "" where it had none.
+        upscale: 1, or 2 for twice the size by the network that ships with Sfumato.
+        upscaler: SHA-256 of that network, in the recipe of a finished picture; "" takes the installed one.
+        version: version of Sfumato.
+        picture: SHA-256 of the file that was finished, in the recipe of a finished picture; "" where there was no file.
     """
 
     brightness: float = 0.0
@@ -104,24 +93,27 @@ class Finish:
 
     @property
     def changes_colour(self) -> bool:
+        """Whether a colour option is set."""
         return any((self.brightness, self.contrast, self.saturation, self.warmth))
 
     @property
     def is_nothing(self) -> bool:
-        """Whether every picture stays as it is."""
+        """Whether the step changes no picture."""
         return not self.changes_colour and not self.sharpen and self.upscale == 1
 
     def __call__(self, photo: Photo, threads: int | None = None, progress: Progress | None = None) -> Photo:
-        """The photo finished: its depth, its alpha and its metadata, recipe included, are kept; this finishing is added
-        to the recipe. What is transparent takes no part in size and sharpness.
+        """Return the finished photo, with its bit depth, alpha and metadata; the step is added to its recipe.
+
+        Transparent pixels do not affect others in enlarging and sharpening.
 
         Args:
-            threads: CPU threads; ``None`` lets ONNX Runtime take one for each core.
-            progress: is called with the share that is done and what is next; what it raises cancels.
+            photo: to finish.
+            threads: CPU threads; ``None`` lets ONNX Runtime take one per core.
+            progress: is called with the completed share and the next step; an exception that it raises cancels.
 
         Raises:
-            InputError: enlarged, it would be larger than any picture that is read.
-            ModelError: the network is damaged, or another than ``upscaler``.
+            InputError: enlarged, it would exceed the largest size of a picture that Sfumato reads.
+            ModelError: the network is damaged, or not the one named by ``upscaler``.
         """
         recipe = self.added_to(photo.metadata.recipe)
         [work] = Work.of(1, progress)
@@ -133,55 +125,55 @@ class Finish:
                     f"the picture was enlarged by another network ({self.upscaler[:12]}) than that of this version "
                     f"({upscaler_digest()[:12]}); install Sfumato {self.version}"
                 )
-            photo = upscale(photo, threads, did=_teller(work, "enlarging", _UPSCALING))
+            photo = upscale(photo, threads, did=_report_to(work, "enlarging", _UPSCALING))
         if self.changes_colour:
             photo = adjust(
-                photo, self.brightness, self.contrast, self.saturation, self.warmth, did=_teller(work, "colours")
+                photo, self.brightness, self.contrast, self.saturation, self.warmth, did=_report_to(work, "colours")
             )
         if self.sharpen:
-            photo = sharpen(photo, self.sharpen, self.radius, self.threshold, did=_teller(work, "sharpening"))
+            photo = sharpen(photo, self.sharpen, self.radius, self.threshold, did=_report_to(work, "sharpening"))
         return replace(photo, metadata=replace(photo.metadata, recipe=recipe))
 
     def added_to(self, recipe: Mapping[str, object] | None) -> dict[str, object]:
-        """A picture's recipe, ``None`` where it has none, with this finishing behind those that it tells of."""
+        """Return a picture's recipe with this step appended; ``None`` stands for a picture without a recipe."""
         recipe = recipe or {"kind": UNPAINTED}
         before = recipe.get("finish")
         done = replace(self, upscaler=upscaler_digest() if self.upscale != 1 else "")
         return {**recipe, "finish": [*(before if isinstance(before, list) else []), done.to_json()]}
 
     def what_is_carried(self, metadata: Metadata) -> tuple[dict[str, object] | None, str | None]:
-        """The recipe of a picture's metadata that this finishing can be added to, and why it is left behind, if it is.
+        """Return the recipe that this step can be added to, or ``None``, and the reason why the recipe is left behind.
 
-        A file comes from anybody, and a strange recipe in it is no reason to refuse its pixels.
+        A file may come from an untrusted source; an unknown recipe in it is no reason to refuse its pixels.
         """
         recipe = metadata.recipe
         if recipe is None:
             return None, metadata.lost_recipe
         try:
             if len(finishes(recipe, "it")) == MAX_FINISHES:
-                raise UsageError(f"it was finished {MAX_FINISHES} times, and no more are told of")
+                raise UsageError(f"it was finished {MAX_FINISHES} times, and a recipe can hold no more")
             recipe_json(self.added_to(recipe))
         except (InputError, UsageError) as problem:
             return None, str(problem)
         return recipe, None
 
     def to_json(self) -> dict[str, Any]:
-        """What differs from doing nothing, and the version."""
+        """Return the options that differ from their defaults, and the version."""
         plain = {field.name: field.default for field in fields(self)}
         return {name: value for name, value in asdict(self).items() if name == "version" or value != plain[name]}
 
     @classmethod
     def from_json(cls, found: object, where: str) -> Self:
-        """From what a file had embedded.
+        """Return the finishing step that a file holds; ``where`` names the file in error messages.
 
         Raises:
-            InputError: it is no finishing.
+            InputError: it is damaged, or of another version.
         """
         try:
             if not isinstance(found, Mapping) or not all(isinstance(found.get(n, ""), str) for n in _TEXTS):
                 raise ValueError("its finishing has another type")
             if not all(found.get(name, "").isprintable() for name in _TEXTS):  # they are shown on terminals
-                raise ValueError("its finishing has signs that cannot be shown")
+                raise ValueError("its finishing contains unprintable characters")
             return cls(**found)
         except (TypeError, ValueError, OverflowError, UsageError) as problem:
             raise InputError(
@@ -190,7 +182,7 @@ class Finish:
 
     @property
     def words(self) -> str:
-        """As `sfumato show` tells it."""
+        """The step in words, as `sfumato show` prints it."""
         names = ("upscale", "brightness", "contrast", "saturation", "warmth", "sharpen", "radius", "threshold")
         values = {name: value for name, value in self.to_json().items() if name in names}
         return ", ".join(f"{name} {values[name]:g}" for name in names if name in values)
@@ -199,8 +191,8 @@ class Finish:
 _TEXTS = ("upscaler", "version", "picture")
 
 
-def _teller(work: Work, doing: str, amount: float = 1.0) -> Callable[[int], object]:
-    """What tells ``work`` of pixels that are done, each an ``amount``; that the step begins is told at once."""
+def _report_to(work: Work, doing: str, amount: float = 1.0) -> Callable[[int], object]:
+    """Begin a step of ``work``, and return the function that reports finished pixels, each worth ``amount``."""
     work.begin(doing)
 
     def did(pixels: int) -> None:
@@ -211,16 +203,18 @@ def _teller(work: Work, doing: str, amount: float = 1.0) -> Callable[[int], obje
 
 
 def finishes(recipe: Mapping[str, Any], where: str) -> list[Finish]:
-    """The finishings that a picture's recipe tells of, in their order.
+    """Return the finishing steps in a picture's recipe, in order; ``where`` names the file in error messages.
 
     Raises:
         InputError: they are damaged.
     """
     found = recipe.get("finish", [])
     if not isinstance(found, list):
-        raise InputError(f"the recipe inside {where} is damaged: its finishing is no list")
+        raise InputError(f"the recipe inside {where} is damaged: its finishing is not a list")
     if len(found) > MAX_FINISHES:
-        raise InputError(f"the recipe inside {where} tells of {len(found)} finishings, and {MAX_FINISHES} are the most")
+        raise InputError(
+            f"the recipe inside {where} has {len(found)} finishing steps, but at most {MAX_FINISHES} are allowed"
+        )
     return [Finish.from_json(each, where) for each in found]
 
 
@@ -232,8 +226,10 @@ def adjust(
     warmth: float = 0.0,
     did: Callable[[int], object] | None = None,
 ) -> Photo:
-    """Other colours, pixel by pixel, as :class:`Finish` has them; some rows are held as floats at a time. ``did`` is
-    called with their number of pixels."""
+    """Adjust colours pixel by pixel, with the options of :class:`Finish`, in bounded memory.
+
+    ``did`` is called with the number of pixels after each band of rows.
+    """
     pixels = np.empty_like(photo.pixels)
     for top in range(0, photo.height, _BAND_ROWS):
         rows = slice(top, min(top + _BAND_ROWS, photo.height))
@@ -247,28 +243,28 @@ def adjust(
 def adjust_array(
     x: Picture, brightness: float = 0.0, contrast: float = 0.0, saturation: float = 0.0, warmth: float = 0.0
 ) -> Picture:
-    """``(1, 3, H, W)`` with other colours, each amount in ``[-1, 1]`` and 0 for no change."""
-    light = _linear(x[0])
+    """Adjust the colours of ``(1, 3, H, W)``; each amount is in ``[-1, 1]``, and 0 changes nothing."""
+    light = to_linear(x[0])
     gain = 2.0 ** (STOPS * brightness)
     if warmth:
         filter_ = 2.0 ** (-WARM_STOPS * np.array([max(0.0, -warmth), abs(warmth) / 2, max(0.0, warmth)], np.float32))
-        light *= filter_[:, None, None]  # as coloured glass: it can only take light, so nothing leaves the gamut
-        gain /= float(_LUMINANCE @ filter_)  # what the glass took from greys is given back
-    lab = _oklab(light)
+        light *= filter_[:, None, None]  # a colour filter only removes light, so nothing leaves the gamut
+        gain /= float(LUMINANCE @ filter_)  # restores the luminance of greys
+    lab = linear_to_oklab(light)
     before = lab[0]
     if gain != 1 or contrast:
-        after = _toned(before, gain, contrast)
-        # Light of another strength: colours keep their proportions.
+        after = _apply_tone(before, gain, contrast)
+        # Scaling all of Oklab scales the light, so chroma keeps its proportion to lightness.
         lab *= np.divide(after, before, out=np.zeros_like(after), where=before > 1e-6)
         lab[0] = after
     if saturation < 0:
         lab[1:] *= np.float32(1 + saturation)
     elif saturation > 0:
-        # A share t of the chroma that the gamut has room for becomes (1+s)t / (1+st): 1 stays 1, so none is cut off.
-        room = _room(lab)
+        # A share t of the largest chroma in the gamut becomes (1+s)t / (1+st): 1 stays 1, so nothing is clipped.
+        room = chroma_headroom(lab)
         share = np.divide(1, room, out=np.ones_like(room), where=room > 1)
         lab[1:] *= (1 + saturation) / (1 + np.float32(saturation) * share)
-    return _srgb(_inside(lab))[None]
+    return oklab_to_srgb(clip_chroma(lab))[None]
 
 
 def sharpen(
@@ -278,17 +274,24 @@ def sharpen(
     threshold: float = 0.01,
     did: Callable[[int], object] | None = None,
 ) -> Photo:
-    """An unsharp mask on the luma, tile by tile: ``amount`` (0 to 2) times the difference from a Gaussian blur of
-    deviation ``radius`` (pixels), less ``threshold`` (of a range of 1), is added to all three channels.
+    """Sharpen the luma by an unsharp mask, tile by tile.
 
-    No pixel goes more than `HALO` beyond the lumas around it, which is what makes halos; and a pixel that would leave
-    ``[0, 1]`` goes as far as it can with its colour kept. ``did`` is called with the pixels of each tile.
+    The difference from a Gaussian blur, reduced by ``threshold``, is added to all three channels. To prevent halos, no
+    pixel goes more than `HALO` beyond the lumas around it. A pixel that would leave ``[0, 1]`` goes as far as it can
+    with its colour unchanged.
+
+    Args:
+        photo: to sharpen.
+        amount: 0 to 2, factor of the difference.
+        radius: sigma of the blur in pixels.
+        threshold: of a range of 1.
+        did: is called with the number of pixels after each tile.
     """
     source = PhotoReader(photo)
     halo = _halo(radius)
     pixels = np.empty_like(photo.pixels)
     for tile in tiles(photo.height, photo.width, halo=halo):
-        change = _sharper(luma(_edged(source, tile.rows, tile.columns, halo)[0]), amount, radius, threshold)
+        change = _sharpening(luma(_read_padded(source, tile.rows, tile.columns, halo)[0]), amount, radius, threshold)
         x = photo.picture(tile.rows, tile.columns)
         change = np.clip(change, -x[0].min(0), 1 - x[0].max(0))
         pixels[tile.rows, tile.columns] = to_levels(x + change, pixels.dtype)
@@ -298,12 +301,12 @@ def sharpen(
 
 
 def _halo(radius: float) -> int:
-    """Pixels around a tile that its sharpening sees."""
+    """Return the number of pixels around a tile that its sharpening reads."""
     return int(np.ceil(3 * radius))
 
 
-def _edged(source: PixelReader, rows: slice, columns: slice, halo: int) -> Picture:
-    """A region with ``halo`` pixels around it; beyond the picture's edge the edge is repeated."""
+def _read_padded(source: PixelReader, rows: slice, columns: slice, halo: int) -> Picture:
+    """Return a region with ``halo`` pixels around it; beyond the picture's border its edge is repeated."""
     spans, pads = [], []
     for span, length in ((rows, source.height), (columns, source.width)):
         first, last = max(0, span.start - halo), min(length, span.stop + halo)
@@ -312,8 +315,8 @@ def _edged(source: PixelReader, rows: slice, columns: slice, halo: int) -> Pictu
     return np.pad(source.region(*spans), ((0, 0), (0, 0), *pads), mode="edge")
 
 
-def _sharper(y: _Array, amount: float, radius: float, threshold: float) -> _Array:
-    """What sharpening adds to a luma that is given with its surroundings: (h + 2 halo, w + 2 halo) -> (h, w)."""
+def _sharpening(y: _Array, amount: float, radius: float, threshold: float) -> _Array:
+    """Return the change of a luma by sharpening; the input has a margin: (h + 2 halo, w + 2 halo) -> (h, w)."""
     halo = _halo(radius)
     height, width = y.shape[0] - 2 * halo, y.shape[1] - 2 * halo
     places = np.arange(-halo, halo + 1)
@@ -321,7 +324,7 @@ def _sharper(y: _Array, amount: float, radius: float, threshold: float) -> _Arra
     taps /= taps.sum()
     down = sum(tap * y[i : i + height] for i, tap in enumerate(taps))
     blurred = sum(tap * down[:, i : i + width] for i, tap in enumerate(taps))
-    # What lies around: as far as the blur's deviation reaches.
+    # Minimum and maximum over the square of the blur's sigma around each pixel.
     near = range(halo - int(np.ceil(radius)), halo + int(np.ceil(radius)) + 1)
     low, high = (
         pick.reduce([pick.reduce([y[i : i + height] for i in near])[:, j : j + width] for j in near])
@@ -333,69 +336,10 @@ def _sharper(y: _Array, amount: float, radius: float, threshold: float) -> _Arra
     return np.asarray(np.clip(middle + np.float32(amount) * detail, low - HALO, high + HALO) - middle, np.float32)
 
 
-def _toned(lightness: _Array, gain: float, contrast: float) -> _Array:
-    """Oklab's lightness after exposure and contrast: 0 and 1 stay, and it never falls."""
-    y = lightness**3  # of greys the luminance
+def _apply_tone(lightness: _Array, gain: float, contrast: float) -> _Array:
+    """Apply exposure and contrast to Oklab's lightness: a monotonic curve that keeps 0 and 1."""
+    y = lightness**3  # for greys, the luminance
     y = np.float32(gain) * y / (1 + np.float32(gain - 1) * y)
-    t = np.clip(_encoded(y), 0.0, 1.0)  # contrast turns about the middle grey of sRGB
+    t = np.clip(from_linear(y), 0.0, 1.0)  # the fixed point of contrast is sRGB's middle grey
     t = t + np.float32(contrast) * (3 * t**2 - 2 * t**3 - t)
-    return np.asarray(np.cbrt(_linear(t)), np.float32)
-
-
-def _room(lab: _Array) -> _Array:
-    """How many times its chroma each colour may have within sRGB, (H, W), from 0; 1e3 at most, which greys have."""
-    low, high = np.zeros_like(lab[0]), np.full_like(lab[0], 1e3)
-    # The edge of the gamut lies no farther than a chroma of 0.4.
-    high = np.minimum(high, np.float32(0.4) / np.maximum(np.hypot(lab[1], lab[2]), np.float32(4e-4)))
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        fits = _fits(np.stack([lab[0], lab[1] * middle, lab[2] * middle]))
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    return np.asarray(low, np.float32)
-
-
-def _inside(lab: _Array) -> _Array:
-    """Colours outside sRGB with as much chroma as it has of their lightness and hue, (3, H, W), changed in place."""
-    lab[0] = np.clip(lab[0], 0.0, 1.0)
-    out = ~_fits(lab)
-    if out.any():
-        outside = lab[:, out][:, None]
-        outside[1:] *= np.minimum(_room(outside), 1)
-        lab[:, out] = outside[:, 0]
-    return lab
-
-
-def _fits(lab: _Array) -> npt.NDArray[np.bool_]:
-    """Whether colours lie in sRGB, (H, W), up to less than a quarter of a level of 8 bits."""
-    light = _light(lab)
-    fits: npt.NDArray[np.bool_] = (light.min(0) > -1e-4) & (light.max(0) < 1 + 1e-4)
-    return fits
-
-
-def _linear(srgb: _Array) -> _Array:
-    """IEC 61966-2-1, to linear light."""
-    return np.where(srgb > 0.04045, ((srgb + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4), srgb / 12.92)
-
-
-def _encoded(light: _Array) -> _Array:
-    light = np.maximum(light, 0)
-    curve = np.float32(1.055) * light ** np.float32(1 / 2.4) - np.float32(0.055)
-    return np.where(light > 0.0031308, curve, light * np.float32(12.92))
-
-
-def _oklab(light: _Array) -> _Array:
-    return _mixed(_TO_OKLAB, np.cbrt(_mixed(_TO_CONES, light)))
-
-
-def _light(lab: _Array) -> _Array:
-    """Oklab to linear sRGB, outside [0, 1] where it has no such colour."""
-    return _mixed(_FROM_CONES, _mixed(_FROM_OKLAB, lab) ** 3)
-
-
-def _srgb(lab: _Array) -> _Array:
-    return np.clip(_encoded(_light(lab)), 0.0, 1.0)
-
-
-def _mixed(matrix: npt.NDArray[np.float64], planes: _Array) -> _Array:
-    """(3, 3) times (3, H, W)."""
-    return np.asarray(np.tensordot(matrix.astype(np.float32), planes, 1), np.float32)
+    return np.asarray(np.cbrt(to_linear(t)), np.float32)

@@ -1,4 +1,4 @@
-"""Styles: a code and the pictures that it is made of, under a name; and those learnt from what a person likes."""
+"""Styles: a style code with the pictures that it was made from, and personal styles learnt from liked pictures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from sfumato.inference.style_pictures import StylePicture, built_in_pictures, re
 from sfumato.public import public
 from sfumato.style_code import StyleCode
 
-#: What people may say of their pictures; ``unstated`` where nobody did.
+#: Rights that users may state for their pictures; ``unstated`` where nobody did.
 RIGHTS = ("own", "licensed", "public-domain", "unstated")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -45,11 +45,11 @@ class Style:
     """A named style code.
 
     Attributes:
-        name: what people call it.
-        code: the style itself; it fits the model that made it and no other.
-        about: where it comes from (title, artist, year, source, licence, kind). It is no part of the style's identity.
-        pictures: those that it is made of, which the quality ``"standard"`` paints with; none where only the code is
-            known, as in a style file.
+        name: the name that is shown to users.
+        code: the style code; it fits only the model that made it.
+        about: its provenance (title, artist, year, source, licence, kind). Comparisons of styles ignore it.
+        pictures: the pictures that the code was made from, which the qualities ``"standard"`` and ``"best"`` need;
+            empty where only the code is known, as in a style file.
     """
 
     name: str
@@ -59,19 +59,22 @@ class Style:
 
     @classmethod
     def named(cls, name: str, own: bool = False) -> Style:
-        """A built-in style, one of a person's own (``sfumato styles add``), or one learnt from what a person likes
-        (``sfumato personal``; ``NAME/2`` is the second of several).
+        """Return a built-in style, one of the user's own styles, or a personal style.
+
+        Own styles come from ``sfumato styles add``, personal styles from ``sfumato personal``; ``NAME/2`` is the second
+        centre of the personal style ``NAME``.
 
         Args:
-            own: whether the user's home folder is looked into as well, as the command line does. Folders that the
-                environment names (``SFUMATO_STYLES``, ``SFUMATO_PERSONAL``) always are. A service that takes names
-                from strangers leaves it out.
+            name: the style's name.
+            own: whether the user's home folder is searched too, as the command line does. Folders that the environment
+                names (``SFUMATO_STYLES``, ``SFUMATO_PERSONAL``) are always searched. A service that takes names from
+                strangers leaves it False.
 
         Raises:
-            UsageError: there is none of that name; the error offers the nearest ones.
+            UsageError: there is no style of that name; the error suggests similar names.
         """
         if not isinstance(name, str):
-            raise UsageError(f"a style's name is text, but {type(name).__name__} was given")
+            raise UsageError(f"a style's name must be a string, but {type(name).__name__} was given")
         path = style_path(name, own)
         if path.suffix == PERSONAL_SUFFIX:
             return PersonalStyle.load(path).style_named(name)
@@ -80,7 +83,10 @@ class Style:
 
     @classmethod
     def from_image(cls, source: ImageSource, name: str | None = None, stylizer: PaintingModel | None = None) -> Self:
-        """The style of one picture, for the model of ``stylizer`` (by default the one that ships with Sfumato)."""
+        """Return the style of one picture, encoded with ``stylizer`` (by default of the model that ships with Sfumato).
+
+        Its name is by default the stem of the picture's path. UsageError and InputError as for :meth:`from_images`.
+        """
         if isinstance(source, list | tuple):
             raise UsageError(
                 f"from_image takes one picture, but {type(source).__name__} was given; from_images takes several"
@@ -96,12 +102,22 @@ class Style:
         name: str | None = None,
         stylizer: PaintingModel | None = None,
     ) -> Self:
-        """What several pictures have in common: the mean of their codes. One picture is one."""
+        """Return the style that several pictures have in common: the mean of their style codes.
+
+        Args:
+            sources: one picture or several.
+            name: of the style; by default the number of pictures.
+            stylizer: as in :meth:`from_image`.
+
+        Raises:
+            UsageError: no picture was given.
+            InputError: a picture cannot be read or used.
+        """
         model = stylizer or PaintingModel()
         read = [usable(source) for source in several_pictures(sources)]
         codes = [model.encode(picture) for picture in read]
         if not codes:
-            raise UsageError("a style needs at least one picture, and none was given")
+            raise UsageError("a style needs at least one picture, but none was given")
         kind = "picture" if len(codes) == 1 else "pictures"
         about = {"kind": kind, "pictures": str(len(codes))}
         pictures = tuple(StylePicture.of(picture) for picture in read)
@@ -109,23 +125,27 @@ class Style:
 
     @classmethod
     def blend(cls, weights: Mapping[Self | str, float], name: str | None = None) -> Self:
-        """A mixture of styles, or of those that :meth:`named` finds outside the home folder; weights count in
-        proportion to their sum.
+        """Return the weighted mean of several styles.
+
+        Args:
+            weights: a weight, 0 or more, for each style or name (as in :meth:`named`, without the home folder). They
+                are divided by their sum.
+            name: of the blend; by default its parts and weights.
 
         Raises:
-            UsageError: no style, a weight below zero or not finite, or none above zero.
-            ModelError: styles of different models.
+            UsageError: there is no style, a weight is negative or not finite, or no weight is above 0.
+            ModelError: the styles belong to different models.
         """
         if not isinstance(weights, Mapping) or not all(isinstance(w, Real) for w in weights.values()):
-            raise UsageError("a blend is a mapping of styles to numbers, as in {'monet': 0.7, 'klimt': 0.3}")
+            raise UsageError("a blend must map styles to numbers, as in {'monet': 0.7, 'klimt': 0.3}")
         parts = [(cls.named(part) if isinstance(part, str) else part, weight) for part, weight in weights.items()]
         code = StyleCode.blend([style.code for style, _ in parts], [weight for _, weight in parts])
         recipe = " + ".join(f"{style.name}:{weight:g}" for style, weight in parts)
-        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, _blended(parts))
+        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, _blend_pictures(parts))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Style:
-        """Reads a style file; of a personal style's file (``NAME.sfumato``), its heaviest style.
+        """Read a style file, or the heaviest centre of a personal style's file (``NAME.sfumato``).
 
         Raises:
             InputError: the file cannot be read.
@@ -137,28 +157,28 @@ class Style:
         return cls(about.get("name") or Path(path).name.split(".")[0], code, about)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Writes a style file (safetensors, a few kB), whole or not at all.
+        """Write a style file (safetensors, a few kB); it appears whole or not at all.
 
         Raises:
-            OutputError: it cannot be written, or there is one and it is not to be overwritten.
+            OutputError: it cannot be written, or exists and must not be overwritten.
         """
         self.code.save(path, {**self.about, "name": self.name}, overwrite)
 
     def check_model(self, card: Card) -> None:
-        """Raises ModelError unless the code fits the model of that card."""
+        """Raise ModelError unless the code was made by the model with that card."""
         if (self.code.model, len(self.code)) != (card.model, card.code_size):
             again = "make the style again from its picture, with this model"
             if self.about.get("kind") == "personal":
-                again = f"learn it again (sfumato personal learn {split_name(self.name)[0]}), or ask whom it came from"
+                again = f"learn it again (sfumato personal learn {split_name(self.name)[0]}), or ask its author"
             raise ModelError(
-                f"the style {self.name!r} was made by the model {self.code.model!r} and this is {card.model!r}; {again}"
+                f"the style {self.name!r} was made by the model {self.code.model!r}, not by {card.model!r}; {again}"
             )
         if self.code.channel_stats is not None and len(self.code.channel_stats) != card.channel_stats_size:
             raise ModelError(f"the style {self.name!r} is damaged or of another version; make it again")
 
 
-def _blended(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:
-    """The pictures of all parts, by weight; none where a part that counts has none."""
+def _blend_pictures(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:
+    """Return the pictures of all parts with their weights in the blend; none where a part has no pictures."""
     parts = [(style, float(weight)) for style, weight in parts if weight > 0]
     if not all(style.pictures for style, _ in parts):
         return ()
@@ -172,19 +192,19 @@ def _blended(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:
 @public
 @dataclass(frozen=True, eq=False)
 class PersonalStyle:
-    """What was learnt from the pictures that a person likes; one file, ``NAME.sfumato``, holds it.
+    """A style learnt from the pictures that a person likes, stored in one file ``NAME.sfumato``.
 
     Attributes:
-        name: the style's.
-        codes: the centres of what is liked, of one model, the heaviest first; at least one.
-        weights: of the centres, above 0.
+        name: of the style.
+        codes: the cluster centres of the liked pictures, as style codes of one model, the heaviest first; at least one.
+        weights: of the centres, each above 0.
         liked, disliked: SHA-256, in hex, of the pictures that it was learnt from, sorted.
-        answers: to how many questions it was learnt from besides.
-        rights: how many pictures are under which of `RIGHTS`.
+        answers: number of answered comparisons that it was learnt from, in addition to the pictures.
+        rights: number of pictures by rights (one of `RIGHTS`).
         created: when it was learnt, as in ``2026-11-26T22:22:38.123456Z``.
-        preference: numbers of the preference model, by name.
-        pictures: for each centre, liked pictures that are near it. The file does not hold them: only the person who
-            likes them has them (`style_pictures.read_liked`).
+        preference: parameters of the preference model, by name.
+        pictures: for each centre, the liked pictures near it. The file does not contain them; they are found only on
+            the computer where the style was learnt (`style_pictures.read_liked`).
     """
 
     name: str
@@ -199,32 +219,33 @@ class PersonalStyle:
     pictures: Sequence[Sequence[StylePicture]] = ()
 
     def __post_init__(self) -> None:
-        """Raises ModelError where the parts do not fit each other."""
+        """Raise ModelError where the parts do not fit each other."""
         if not is_name(self.name):
-            raise ModelError(f"a style's name has small letters, digits and dashes, and {self.name!r} does not fit")
+            raise ModelError(f"a style's name must be of small letters, digits and dashes, but is {self.name!r}")
         if not self.codes or len(self.codes) != len(self.weights):
             raise ModelError(
-                f"a style file has centres, a weight each, and this has {len(self.codes)}, {len(self.weights)}"
+                f"a style file must hold one weight for each centre, but holds {len(self.weights)} weights and "
+                f"{len(self.codes)} centres"
             )
         if not (np.isfinite(self.weights).all() and min(self.weights) > 0):
-            raise ModelError(f"the weights of a style's centres are above 0, and these are {list(self.weights)}")
+            raise ModelError(f"the weights of a style's centres must be above 0, but are {list(self.weights)}")
         shapes = {
             (code.model, len(code), None if code.channel_stats is None else len(code.channel_stats))
             for code in self.codes
         }
         if len(shapes) > 1:
-            raise ModelError("a style's centres are of one model, and these are of several")
+            raise ModelError("a style's centres must be of one model, but are of several")
         if not all(_HASH.fullmatch(digest) for digest in (*self.liked, *self.disliked)):
-            raise ModelError("a style's pictures are named by SHA-256, and one is not")
+            raise ModelError("a style's pictures must be named by SHA-256, but one is not")
         if not all(right in RIGHTS and count >= 0 for right, count in self.rights.items()):
-            raise ModelError(f"rights are {', '.join(RIGHTS)}, and these are {dict(self.rights)}")
+            raise ModelError(f"a picture's rights must be one of {', '.join(RIGHTS)}, but are {dict(self.rights)}")
         for key, values in self.preference.items():
             if not (np.issubdtype(values.dtype, np.number) and np.isfinite(values).all()):
-                raise ModelError(f"the numbers {PREFERENCE}{key} of a style are not all finite")
+                raise ModelError(f"the tensor {PREFERENCE}{key} of a style must hold finite numbers only")
 
     @property
     def model(self) -> str:
-        """The id of the model whose codes these are."""
+        """The id of the model that made the codes."""
         return self.codes[0].model
 
     @property
@@ -234,7 +255,7 @@ class PersonalStyle:
 
     @property
     def styles(self) -> tuple[Style, ...]:
-        """All centres, the heaviest first: NAME, NAME/2, NAME/3 and so on."""
+        """All centres, the heaviest first, named NAME, NAME/2, NAME/3 and so on."""
         count = len(self.liked)
         about = {"kind": "personal", "title": f"learnt from {count} picture{'s' if count != 1 else ''}"}
         if len(self.codes) > 1:
@@ -250,10 +271,10 @@ class PersonalStyle:
         )
 
     def style_named(self, name: str) -> Style:
-        """The centre of that name: NAME, NAME/2 and so on.
+        """Return the centre of that name: NAME, NAME/2 and so on.
 
         Raises:
-            UsageError: it has no such centre.
+            UsageError: there is no such centre.
         """
         styles, (_, number) = self.styles, split_name(name)
         if not 1 <= number <= len(styles):
@@ -262,10 +283,9 @@ class PersonalStyle:
         return styles[number - 1]
 
     def style_for(self, stylizer: PaintingModel, photo: Photo | Picture) -> Style:
-        """The centre that suits a photo: the one whose palette, contrast and tones are nearest to the photo's own.
+        """Return the centre that suits a photo: the one with the nearest palette, contrast and tones.
 
-        Raises:
-            ModelError: the style is another model's.
+        ``stylizer`` encodes the photo; it must be of the style's model (ModelError otherwise).
         """
         styles = self.styles
         styles[0].check_model(stylizer.card)
@@ -275,7 +295,7 @@ class PersonalStyle:
         return min(styles, key=lambda style: measured_distance(style.code, own))
 
     def to_bytes(self) -> bytes:
-        """The file's (`personal_file`)."""
+        """Return the content of the style's file (`personal_file`)."""
         channel_stats = [code.channel_stats for code in self.codes if code.channel_stats is not None]
         card = {
             "name": self.name,
@@ -297,21 +317,17 @@ class PersonalStyle:
         return file_bytes(card, tensors)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Writes the file, whole or not at all.
-
-        Raises:
-            OutputError: it cannot be written, or is there and is not to be replaced.
-        """
+        """Write the file, whole or not at all; raise OutputError where it cannot be written or must not be replaced."""
         with atomic_file(path, overwrite) as file:
             file.write(self.to_bytes())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a file that :meth:`save` wrote; it may come from anybody.
+        """Read a file that :meth:`save` wrote; it may come from an untrusted source.
 
         Raises:
             InputError: the file cannot be read.
-            ModelError: it is damaged, no personal style, too large for one, or of a later version of Sfumato.
+            ModelError: it is damaged, not a personal style, too large, or of a later version of Sfumato.
         """
         read = read_file(path, cls._of)
         return replace(read, pictures=read_liked(Path(path).parent, len(read.codes)))
@@ -337,7 +353,7 @@ class PersonalStyle:
 
 @public
 def load_style(name_or_path: str | os.PathLike[str], own: bool = False) -> Style:
-    """Return the style of that name, or that a file holds (``.safetensors``, or ``.sfumato``, a personal style's).
+    """Return the style of that name, or the style in a file (``.safetensors``, or ``.sfumato`` for a personal style).
 
     Args:
         name_or_path: a name, as :meth:`Style.named` takes it, or a file, as :meth:`Style.load` does.
@@ -354,7 +370,10 @@ def load_style(name_or_path: str | os.PathLike[str], own: bool = False) -> Style
 
 
 def load_style_or_person(name_or_path: str | os.PathLike[str], own: bool = False) -> Style | PersonalStyle:
-    """As :func:`load_style`, but of a personal style that has several centres all of them, where none is named."""
+    """Return a style as :func:`load_style` does, but a personal style with several centres as a whole.
+
+    ``NAME/2`` is still one centre. Arguments and errors as for :func:`load_style`.
+    """
     text = os.fspath(name_or_path)
     if text.endswith(PERSONAL_SUFFIX) or (text in personal_names(own) and text not in own_names(own)):
         found = PersonalStyle.load(text if text.endswith(PERSONAL_SUFFIX) else personal_path(text))
@@ -363,16 +382,16 @@ def load_style_or_person(name_or_path: str | os.PathLike[str], own: bool = False
 
 
 def as_styles(style: Any) -> list[Any]:
-    """What is asked for as a list of styles, personal styles and names.
+    """Return the ``style`` argument of a painting as a list of styles, personal styles and names; empty for ``None``.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the argument, or a member of it, is of another type.
     """
     styles: list[Any] = [] if style is None else list(style) if isinstance(style, list | tuple) else [style]
     for each in styles:
         if not isinstance(each, Style | PersonalStyle | str):
             raise UsageError(
-                f"a style is a Style or a name, but {type(each).__name__} was given; Style.from_image makes one of a "
-                "picture, Style.blend one of several"
+                f"a style must be a Style or a name, but {type(each).__name__} was given; make one from a picture with "
+                "Style.from_image, or from several styles with Style.blend"
             )
     return styles

@@ -1,4 +1,4 @@
-"""Feature banks of styles: places of a style's pictures, at one scale."""
+"""Feature banks: places sampled from a style's pictures at one scale."""
 
 from __future__ import annotations
 
@@ -13,43 +13,55 @@ from sfumato.inference.pixel_readers import ArrayReader
 from sfumato.inference.places import as_rows, encode_region
 from sfumato.inference.style_pictures import StylePicture
 
-#: Vectors of a bank.
+#: Number of vectors in a bank.
 BANK = 4096
-_ENCODED = 5  # places of a style's picture that are encoded for each that is taken, at most
-#: Pixels a side of a window that places of a large picture are taken from.
+_ENCODED = 5  # places that are encoded per place that is sampled, at most
+#: Side in pixels of the windows from which places of a large picture are sampled.
 WINDOW = 128
 
 
-@lru_cache(maxsize=10)  # of 10 MB each: a folder of photos of one size asks for the same ones again
+@lru_cache(maxsize=10)  # of 10 MB each; photos of one size share their banks
 def make_bank(
     networks: FeatureNetworks, pictures: tuple[StylePicture, ...], short: int, seed: int = 0, size: int = BANK
 ) -> FeatureBank:
-    """A bank of ``size`` hypercolumns of a style's pictures, each with its short side at ``short`` pixels (or its own
-    size, if that is smaller).
+    """Sample a feature bank from a style's pictures.
 
-    The pictures stand upright. Turned ones would let strokes follow any edge of the photo, but painters' strokes have
-    directions: with four turns the result was further from the painting in all of the judge's figures.
+    The pictures are not rotated. With four rotations, strokes could follow any edge of the photo, but painters' strokes
+    have preferred directions: the result was further from the painting in every measure of style.
+
+    Args:
+        networks: encode the pictures.
+        pictures: of the style; each gives a number of vectors in proportion to its weight.
+        short: short side of the pictures in pixels; smaller pictures keep their size.
+        seed: of the sampling.
+        size: number of vectors.
     """
     rng = np.random.default_rng([0xBA2C, seed])
     weights = np.array([each.weight for each in pictures])
     counts = np.maximum(1, np.round(size * weights / weights.sum())).astype(int)
     vectors, origins = [], []
     for number, (each, count) in enumerate(zip(pictures, counts, strict=True)):
-        found, spots = _sampled(networks, _at(each.picture, short), count, rng)
+        found, spots = _sample_places(networks, _shrunk(each.picture, short), count, rng)
         vectors.append(found)
         origins.append(np.insert(spots, 0, number, axis=1))
     return FeatureBank.of(np.concatenate(vectors), np.concatenate(origins))
 
 
-def _at(picture: Picture, short: int) -> Picture:
+def _shrunk(picture: Picture, short: int) -> Picture:
+    """Return the picture with its short side at ``short`` pixels, or at its own size if that is smaller."""
     height, width = picture.shape[2:]
     factor = min(1.0, short / min(height, width))
     return resize(picture, max(STRIDE, round(height * factor)), max(STRIDE, round(width * factor)))
 
 
-def _sampled(networks: FeatureNetworks, picture: Picture, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """``count`` places ``(N, 643)`` of a picture, or all where it has fewer, and where they are, across and down, in
-    [0, 1]: ``(N, 2)``. Of a large picture only windows are encoded."""
+def _sample_places(
+    networks: FeatureNetworks, picture: Picture, count: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Sample places of a picture; of a large picture, only random windows are encoded.
+
+    Returns:
+        ``count`` places ``(N, 643)``, or all where there are fewer, and their positions, x and y in [0, 1]: ``(N, 2)``.
+    """
     source = ArrayReader(picture)
     if source.height * source.width <= 1.6 * _ENCODED * count * STRIDE**2:  # windows have margins
         spots = [(slice(0, source.height), slice(0, source.width))]
@@ -67,7 +79,7 @@ def _sampled(networks: FeatureNetworks, picture: Picture, count: int, rng: np.ra
 
 
 def windows(height: int, width: int, count: int, rng: np.random.Generator) -> list[tuple[slice, slice]]:
-    """``count`` regions of a picture of that size, at random, on the grid of ``STRIDE``."""
+    """Return ``count`` random regions of a picture of that size, on the grid of ``STRIDE``."""
     spots = []
     for _ in range(count):
         top, left = (int(rng.integers(0, max(1, side - WINDOW) // STRIDE + 1)) * STRIDE for side in (height, width))

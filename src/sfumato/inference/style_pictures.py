@@ -1,4 +1,4 @@
-"""The pictures that a style is made of: what the feature banks of ``inference.matched_painting`` are sampled from."""
+"""The pictures that a style is made from; feature banks are sampled from them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from sfumato.files import atomic_file, read_json
 from sfumato.image import Picture, picture_digest, read_image, resize, to_uint8
 from sfumato.inference.matching import covariance, transport
 
-#: Pixels of the short side at which a style's pictures are kept; brushwork is not seen better in larger ones.
+#: Largest short side, in pixels, of a style's pictures; a higher resolution does not improve the brushwork.
 MAX_SHORT_SIDE = 768
-#: Beside a person's ``NAME.sfumato``: the liked pictures that its styles are painted with.
+#: File beside ``NAME.sfumato`` that lists the liked pictures of each centre of the personal style.
 LIKED = "pictures.json"
 _MEND = "install Sfumato again, or learn the style again if it is your own"
-_COLOUR_SIDE = 64  # pixels of the short side at which colours are counted
+_COLOUR_SIDE = 64  # short side, in pixels, of the copy from which colour statistics are computed
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class StylePicture:
     """One picture of a style.
 
     Attributes:
-        sha256: hex; of the file where it is one, otherwise of the pixels. It identifies the picture.
-        weight: its share in a style of several, above 0.
+        sha256: hex; of the file, or of the pixels where there is no file. It identifies the picture.
+        weight: relative weight in a style of several pictures, above 0.
         source: ``(1, 3, H, W)`` float32 in [0, 1], or a file, which is read when it is needed.
     """
 
@@ -42,23 +42,26 @@ class StylePicture:
 
     @classmethod
     def of(cls, picture: Picture, weight: float = 1.0) -> StylePicture:
-        """``picture`` ``(1, 3, H, W)`` of any size; a larger one than `MAX_SHORT_SIDE` is made smaller."""
-        picture = _at_most(picture)
+        """Return the style picture of ``(1, 3, H, W)``, reduced to `MAX_SHORT_SIDE` if it is larger."""
+        picture = _limit_size(picture)
         levels = to_uint8(picture)
         digest = hashlib.sha256(f"{levels.shape}".encode() + levels.tobytes()).hexdigest()
         return cls(digest, weight, picture)
 
     @property
     def picture(self) -> Picture:
-        """``(1, 3, H, W)`` float32 in [0, 1]."""
+        """The pixels ``(1, 3, H, W)`` float32 in [0, 1]."""
         return _read(self.source, self.sha256) if isinstance(self.source, Path) else self.source
 
     def weighted(self, factor: float) -> StylePicture:
+        """Return the picture with its weight multiplied by ``factor``."""
         return replace(self, weight=self.weight * factor)
 
     def recoloured(self, photo: Picture) -> StylePicture:
-        """The picture in the colours of ``photo`` ``(1, 3, H, W)``: its pixels' mean and covariance become the photo's
-        (`matching.transport`)."""
+        """Return the picture with the colours of ``photo`` ``(1, 3, H, W)``.
+
+        Their mean and covariance become those of the photo's colours (`matching.transport`).
+        """
         mine, theirs = _colours(self.picture), _colours(photo)
         change = transport(covariance(mine - mine.mean(0)), covariance(theirs - theirs.mean(0)))
         pixels = np.moveaxis(self.picture[0], 0, -1)
@@ -67,9 +70,10 @@ class StylePicture:
 
 
 class LikedPictures(Sequence[StylePicture]):
-    """Files of a person's that a style is painted with, less those that have vanished or changed since: a tuple of the
-    others, made when it is first asked for. Hashing them takes time, and most of what reads a personal style paints
-    nothing."""
+    """The user's files that a style is painted with, without those that are missing or have changed.
+
+    The files are hashed only when the sequence is first used, since most readers of a personal style paint nothing.
+    """
 
     def __init__(self, pictures: Sequence[StylePicture]) -> None:
         self._pictures = pictures
@@ -90,7 +94,7 @@ class LikedPictures(Sequence[StylePicture]):
 
 
 def built_in_pictures(name: str) -> tuple[StylePicture, ...]:
-    """The pictures of a built-in style, of equal weight; none where there is no built-in style of that name."""
+    """Return the pictures of a built-in style, with equal weights; none where there is no such style."""
     return tuple(
         StylePicture(entry.sha256, 1.0, path)
         for entry, path in ((e, assets.picture_path(e)) for e in assets.ledger())
@@ -99,15 +103,18 @@ def built_in_pictures(name: str) -> tuple[StylePicture, ...]:
 
 
 def write_liked(folder: Path, styles: Sequence[Sequence[StylePicture]]) -> None:
-    """Keeps which files a person's styles are painted with: where they lie, their hashes and weights."""
+    """Store the paths, hashes and weights of the liked pictures that each centre is painted with."""
     found = [[{"path": str(p.source), "sha256": p.sha256, "weight": p.weight} for p in each] for each in styles]
     with atomic_file(folder / LIKED) as file:
         file.write(json.dumps({"styles": found}, indent=1).encode() + b"\n")
 
 
 def read_liked(folder: Path, styles: int) -> tuple[LikedPictures, ...]:
-    """What `write_liked` kept there, of so many styles; each empty where nothing is kept, or of another number of
-    styles."""
+    """Read what `write_liked` stored, for a number of centres.
+
+    Returns:
+        One sequence for each centre; all are empty where nothing valid is stored, or for another number of centres.
+    """
     found = []
     try:
         for each in read_json(folder / LIKED)["styles"]:
@@ -119,6 +126,7 @@ def read_liked(folder: Path, styles: int) -> tuple[LikedPictures, ...]:
 
 
 def _is_there(picture: StylePicture) -> bool:
+    """Return whether the file of a liked picture exists and has not changed."""
     assert isinstance(picture.source, Path), "a liked picture is a file"
     try:
         return picture_digest(picture.source) == picture.sha256
@@ -126,15 +134,15 @@ def _is_there(picture: StylePicture) -> bool:
         return False
 
 
-def _at_most(picture: Picture) -> Picture:
-    """The picture, or a smaller one whose short side has `MAX_SHORT_SIDE` pixels."""
+def _limit_size(picture: Picture) -> Picture:
+    """Return the picture, reduced to a short side of `MAX_SHORT_SIDE` pixels if it is larger."""
     height, width = picture.shape[2:]
     factor = MAX_SHORT_SIDE / min(height, width)
     return resize(picture, round(height * factor), round(width * factor)) if factor < 1 else picture
 
 
 def _colours(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    """Pixels ``(N, 3)`` of a small copy."""
+    """Return the pixels ``(N, 3)`` of a small copy."""
     height, width = picture.shape[2:]
     factor = min(1.0, _COLOUR_SIDE / min(height, width))
     small = resize(picture, max(1, round(height * factor)), max(1, round(width * factor)))
@@ -143,10 +151,11 @@ def _colours(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.float3
 
 @lru_cache(maxsize=8)
 def _read(path: Path, sha256: str) -> Picture:
+    """Read the picture of a file; raise ModelError where it is missing or has another hash."""
     try:
         found = picture_digest(path)
     except InputError as problem:
         raise ModelError(f"{problem}; {_MEND}") from problem
     if found != sha256:
-        raise ModelError(f"{path} is not as it was: its hash is another; {_MEND}")
-    return _at_most(read_image(path))
+        raise ModelError(f"{path} has changed: its hash is not the stored one; {_MEND}")
+    return _limit_size(read_image(path))

@@ -1,4 +1,4 @@
-"""One photo in every built-in style, on one sheet: to see the styles before one is chosen."""
+"""A contact sheet of one photo in every built-in style, for the choice of a style."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sfumato.inference.stylizer import Stylizer
 from sfumato.metadata import Metadata
 from sfumato.sheet import gallery
 
-#: Pixels of the longer side: of the photo as it is painted, and of a picture on the sheet.
+#: Longer side, in pixels, of the photo when it is painted, and of a picture on the sheet.
 PAINTED, CELL = 512, 320
-#: The kind of the recipe in a sheet, so that a folder is not painted with its sheets.
+#: Kind of the recipe in a sheet, by which painting a folder skips it.
 SHEET = "styles"
 
 
@@ -22,14 +22,14 @@ def style_sheet(
     stylizer: Stylizer | None = None,
     progress: Progress | None = None,
 ) -> Photo:
-    """The photo itself and a draft of it in each built-in style, with their names, in alphabetical order.
+    """Return the sheet: the photo, and a draft of it in each built-in style, in alphabetical order, with their names.
 
     Args:
         photo: a path, a ``PIL.Image`` or an array (see ``sfumato.image.as_image``) of any size; a small copy is
             painted.
-        stylizer: of the shipped model, which is the default.
-        progress: is called before each style with the share that is done, from 0 to 1, and the style's name, and at
-            the end with 1. An exception that it raises ends the work and reaches the caller.
+        stylizer: of the model that ships with Sfumato, which is the default.
+        progress: is called before each style with the completed share, from 0 to 1, and the style's name, and at the
+            end with 1. An exception that it raises ends the work and reaches the caller.
 
     Raises:
         InputError: the photo cannot be read, or is too small to be painted.

@@ -1,9 +1,13 @@
-"""A photo and a style in, a picture out.
+"""The stylizer: paints a photo in a style with an exported model.
 
-:class:`Stylizer` paints in three qualities. A *draft* is one pass of a small network: see the photo as a thumbnail,
-fuse its own code with the style's by strength, let the statistics pass turn thumbnail and code into every scale and
-shift of the generator, and run the generator on the photo with those (``inference.draft``). *Standard* and *best* match
-the photo with features of the style's pictures and decode them (``inference.matched_painting``).
+:class:`Stylizer` paints in three qualities:
+
+* *Draft* (``inference.draft``): one pass of a small generator. The style encoder turns a thumbnail of the photo into a
+  style code, which is interpolated with the code of the style by strength. The statistics network computes every scale
+  and shift of the generator from the thumbnail and this code. The generator then paints the photo, tile by tile.
+* *Standard* (``inference.matched_painting``): VGG features of the photo are replaced by matching features of the
+  style's pictures, and decoded.
+* *Best*: the same, and the result is refined by gradient descent at the base size.
 """
 
 from __future__ import annotations
@@ -40,27 +44,33 @@ class Stylizer(PaintingModel):
         painted = Stylizer()("photo.jpg", Style.named("great-wave"), strength=0.8)
         write_image(painted, "painted.png")
 
-    Making one only reads a small card: a graph is checked and loaded by the first call that needs it, once a process.
-    One may be used from several threads.
+    The constructor reads only the model's card. Each graph is checked and loaded by the first call that needs it, once
+    per process. One stylizer may be used from several threads.
 
     Args:
-        model: folder of an exported model (``sfumato export``); ``None`` takes the one that ships with Sfumato.
-        threads: CPU threads of one call; ``None`` lets ONNX Runtime take one for each core.
-        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest that works here.
-        tile: side in pixels, a multiple of 16, of the tiles that a picture is painted in; None: 1024, or 640 for a
-            large one. Smaller tiles take less memory and more time.
+        model: folder of an exported model (``sfumato export``); ``None`` takes the model that ships with Sfumato.
+        threads: CPU threads of one call; ``None`` lets ONNX Runtime use one per core.
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for the fastest device that works.
+        tile: side of the tiles in pixels, a multiple of 16; ``None``: 1024, or 640 for a large picture. Smaller tiles
+            take less memory and more time.
 
     Raises:
-        ModelError: the folder holds no model. (A damaged graph is found when it is loaded.)
-        UsageError: there is no such device, less than one thread, or a tile's side is no multiple of 16.
+        ModelError: the folder holds no model. (A damaged graph is detected when it is loaded.)
+        UsageError: the device does not exist, ``threads`` is below 1, or ``tile`` is not a multiple of 16.
     """
 
     def choose_quality(self, quality: Quality | None, styles: Sequence[Style]) -> Quality:
-        """The quality to paint in. Where none is named, it is ``"standard"`` with a model that has a decoder for it
-        (the shipped one, or one of the kind matching), if every style has pictures; otherwise ``"draft"``.
+        """Return the quality to paint in.
+
+        Where ``quality`` is ``None``, it is ``"standard"`` if the model has a decoder for it (the shipped model, or one
+        of the kind matching) and every style has pictures; otherwise ``"draft"``.
+
+        Args:
+            quality: the quality that the caller asks for; ``None``: choose.
+            styles: the styles that the photo will be painted in.
 
         Raises:
-            UsageError: this model has another, or a style has no picture with it.
+            UsageError: the model cannot paint in this quality, or a style has no pictures, which it needs.
         """
         if quality is None:
             drafts = not all(style.pictures for style in styles) or not self.is_shipped
@@ -73,7 +83,7 @@ class Stylizer(PaintingModel):
             for style in styles:
                 if not style.pictures:
                     raise UsageError(
-                        f"the style {style.name!r} has no picture with it, which the qualities standard and best need; "
+                        f"the style {style.name!r} has no pictures, which the qualities standard and best need; "
                         "paint it with the quality draft, or name pictures as the style"
                     )
         return quality
@@ -91,38 +101,38 @@ class Stylizer(PaintingModel):
         quality: Quality | None = None,
         progress: Progress | None = None,
     ) -> Picture:
-        """Paints a photo in a style, at the photo's own size; the same arguments give the same pixels.
+        """Paint a photo in a style, at the photo's own size; the same arguments give the same pixels.
 
         Args:
             photo: a path, the bytes of a file, an open file, a ``PIL.Image``, a `Photo`, an array or a tensor (see
                 ``sfumato.image.as_image``).
-            style: a style of this model, or the name of a built-in one; with ``masks``, one or several. A model of one
-                collection has its own, and takes none.
-            strength: from 0, which gives the photo back through the same network, to 1, the full style. A collection's
-                is mixed with the photo, which 0 gives back exactly.
-            stroke: size of the strokes, from 0.5 to 2. Strokes grow with the picture: at 1 they look as they do in a
+            style: a style of this model, or the name of a built-in style; with ``masks``, one or several. A model of
+                the kind collection has a style of its own and takes none.
+            strength: from 0, the photo, to 1, the full style. At 0 a draft reconstructs the photo with the network; the
+                other qualities, and models of the kind collection, return it exactly.
+            stroke: size of the brush strokes, from 0.5 to 2. Strokes grow with the picture: at 1 they look as in a
                 picture of ``BASE_SIDE`` pixels, seen at that size.
             color: ``"style"`` takes the style's palette; ``"content"`` paints with the photo's palette; ``"luminance"``
-                keeps the colour of every pixel and takes only light and dark from the painting.
-            masks: where each style goes: pictures, white where it does, or arrays ``(H, W)`` (see
-                ``sfumato.inference.masks.as_mask``), of the photo's size. One mask, one style: the rest stays photo.
-                One mask and two styles: the second takes the rest. Otherwise as many masks as styles; where they
-                overlap they share, and where there is none the photo stays.
-            seed: which way the strokes fall, where the photo does not say; from 0 to 2**53.
-            quality: ``"draft"`` paints with the network of this model; ``"standard"`` matches the photo with features
-                of the style's own pictures and decodes them (``inference.matched_painting``): slower, with the
-                painting's own brushwork. ``"best"`` refines that at the base size, for several times as long.
-                ``None``: see ``choose_quality``.
-            progress: is called in this thread with the share that is done, from 0 to 1, which never falls, and what is
-                done next ("scale 2 of 3"). An exception that it raises cancels: it reaches the caller as it is.
+                keeps the chroma of every pixel and takes only the luma of the painting.
+            masks: the region of each style: pictures, white inside the region, or arrays ``(H, W)`` of the photo's size
+                (see ``sfumato.inference.masks.as_mask``). With one mask and one style, the photo stays outside. With
+                one mask and two styles, the second takes the rest. Otherwise give one mask per style; overlapping
+                regions are averaged, and where there is no region the photo stays.
+            seed: of the random placement of the strokes, from 0 to 2**53.
+            quality: ``"draft"``, ``"standard"`` or ``"best"`` (see the module); ``None``: see ``choose_quality``.
+                Standard is slower than a draft and shows the brushwork of the style's pictures; best takes several
+                times as long as standard.
+            progress: is called in this thread with the completed share, from 0 to 1, which never falls, and the next
+                step ("scale 2 of 3"). An exception that it raises cancels the painting and reaches the caller
+                unchanged.
 
         Returns:
             ``(1, 3, H, W)`` float32 in ``[0, 1]``.
 
         Raises:
-            UsageError: an option lies outside its range, or styles and masks do not match.
+            UsageError: an option is outside its range, or the numbers of styles and masks do not match.
             InputError: the photo or a mask cannot be read or used.
-            ModelError: a style is another model's, or a graph is damaged.
+            ModelError: a style belongs to another model, or a graph is damaged.
         """
         picture = usable(photo)
         output = np.empty_like(picture)
@@ -141,9 +151,20 @@ class Stylizer(PaintingModel):
         progress: Progress | None = None,
         name: str = "the photo",
     ) -> Photo:
-        """As a call, from photo to photo: its depth, transparency and metadata are kept, and memory is bounded.
+        """Paint a photo, keeping its bit depth, transparency and metadata, in bounded memory.
 
-        What is transparent takes no part in the statistics. ``name`` is what errors call the photo.
+        The statistics ignore transparent pixels.
+
+        Args:
+            photo: as in a call.
+            style: as in a call.
+            options: strength, stroke, color, quality and seed; ``None``: the defaults.
+            masks: as in a call.
+            progress: as in a call.
+            name: the photo's name in error messages; by default its path.
+
+        Raises:
+            UsageError, InputError, ModelError: as in a call.
         """
         if isinstance(photo, str | os.PathLike) and name == "the photo":
             name = str(photo)
@@ -152,7 +173,7 @@ class Stylizer(PaintingModel):
         pixels = np.empty_like(photo.pixels)
         for tile, painted in self._render(PhotoReader(photo), style, options, masks, progress, name):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
-        if options.strength == 0 and not self.card.has_codes:  # the photo, also what lies under its transparency
+        if options.strength == 0 and not self.card.has_codes:  # also the pixels under its transparency
             pixels = photo.pixels.copy()
         return replace(photo, pixels=pixels)
 
@@ -165,7 +186,7 @@ class Stylizer(PaintingModel):
         progress: Progress | None,
         name: str = "the photo",
     ) -> Iterator[tuple[Tile, Picture]]:
-        """The stylised picture, tile by tile; values in [0, 1]."""
+        """Yield the tiles of the painting with their pixels ``(1, 3, h, w)`` in ``[0, 1]``."""
         check_progress(progress)
         styles = as_styles(style)
         self.check_own_style(len(styles), options.color, len(masks) if isinstance(masks, list | tuple) else 0)
@@ -207,8 +228,15 @@ class Stylizer(PaintingModel):
         options: PaintOptions,
         work: Work | None = None,
     ) -> MatchedPainting:
-        """How a photo is painted by matched features; the style has pictures."""
-        assert style is not None, "choose_quality lets no model of one collection come here"
+        """Prepare a painting by matched features: its scales, and the feature banks of the style.
+
+        Args:
+            source: the photo.
+            style: a style that has pictures.
+            options: with a quality of ``"standard"`` or ``"best"``.
+            work: receives the progress.
+        """
+        assert style is not None, "choose_quality refuses this quality for a model without style codes"
         pictures = tuple(style.pictures)
         if options.color == "content":
             photo = source.reduced(*thumbnail_size(source.height, source.width, 64, LONGEST_THUMBNAIL))
@@ -227,7 +255,16 @@ class Stylizer(PaintingModel):
         )
 
     def check_own_style(self, styles: int, color: Color, masks: int) -> None:
-        """Raises UsageError where a model of one collection is asked for what only style codes can give."""
+        """Check that a model of the kind collection is not asked for what only style codes can do.
+
+        Args:
+            styles: how many styles were given.
+            color: as in a call.
+            masks: how many masks were given.
+
+        Raises:
+            UsageError: a style, the photo's palette or several masks were asked for.
+        """
         if self.card.has_codes:
             return
         paints = f"the model {self.card.model!r} paints one collection, in its own style"
@@ -236,9 +273,13 @@ class Stylizer(PaintingModel):
         if color == "content":
             raise UsageError(f"{paints}, and cannot take the photo's palette; choose the color style or luminance")
         if masks > 1:
-            raise UsageError(f"{paints}, which one mask can bound; {masks} masks were given")
+            raise UsageError(f"{paints}; give at most one mask, not {masks}")
 
     def check_style(self, style: Style) -> Style:
-        """The style. Raises ModelError where it is another model's."""
+        """Return the style unchanged.
+
+        Raises:
+            ModelError: it belongs to another model.
+        """
         style.check_model(self.card)
         return style

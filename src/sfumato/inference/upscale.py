@@ -1,4 +1,4 @@
-"""Twice the size, by the small network that ships (`networks.upscaler`), tile by tile, without torch."""
+"""Upscaling by a factor of 2 with the network that ships with Sfumato (`networks.upscaler`), tile by tile."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from sfumato.limits import max_pixels, megapixels
 SCALE = 2
 GRAPH = "upscaler.onnx"
 _ENDS: Ends = (("picture",), ("upscaled",))
-#: Pixels of the small picture on a side of a tile; the network's features of one take 32 planes.
+#: Side of a tile in pixels of the small picture; the network holds 32 feature planes of it.
 TILE = 512
-#: Pixels around a tile that are enlarged with it and thrown away: more than the network sees (`Upscaler.reach`).
+#: Overlap in pixels of the small picture, larger than the network's receptive field (`Upscaler.reach`).
 HALO = 16
-_MIN_SIDE = 2  # pixels on a side, that edges can be mirrored
+_MIN_SIDE = 2  # pixels on a side that mirrored padding needs
 
 
 def upscaler_digest() -> str:
-    """SHA-256, in hex, of the network that ships.
+    """Return the SHA-256, in hex, of the network that ships with Sfumato.
 
     Raises:
         ModelError: this installation lacks it.
@@ -42,23 +42,26 @@ def upscaler_digest() -> str:
 def upscale(
     photo: Photo, threads: int | None = None, tile: int = TILE, did: Callable[[int], object] | None = None
 ) -> Photo:
-    """The photo at twice its size: its depth, alpha (enlarged bicubic) and metadata are kept, and memory does not grow
-    with the picture beyond its own pixels. Under transparency lie the colours of what is near; grey stays grey.
+    """Return the photo at twice its size, with its bit depth, alpha (enlarged bicubic) and metadata.
+
+    Apart from the pixels, memory use does not grow with the picture. Transparent areas get the colours of opaque pixels
+    nearby; a grey photo stays grey.
 
     Args:
-        threads: CPU threads; ``None`` lets ONNX Runtime take one for each core.
-        tile: pixels on a side that are enlarged at a time, a multiple of 16; the picture is the same, within rounding.
-        did: is called with the pixels of the photo that each tile enlarged.
+        photo: to enlarge.
+        threads: CPU threads; ``None`` lets ONNX Runtime use one per core.
+        tile: side of a tile in pixels of the photo, a multiple of 16; it changes the result by rounding only.
+        did: is called after each tile with the number of the photo's pixels in it.
 
     Raises:
-        InputError: the result would have more pixels than are read (:func:`sfumato.limits.max_pixels`).
+        InputError: the result would exceed the largest size that Sfumato reads (:func:`sfumato.limits.max_pixels`).
         ModelError: the network is missing or damaged.
     """
     height, width = SCALE * photo.height, SCALE * photo.width
     if height * width > max_pixels():
         raise InputError(
-            f"twice the size, the picture would have {width} x {height} pixels, more than the "
-            f"{megapixels(max_pixels())} that are read; finish it at its own size"
+            f"at twice its size, the picture would have {width} x {height} pixels, more than the limit of "
+            f"{megapixels(max_pixels())}; finish it at its own size"
         )
     whole = PhotoReader(photo)
     source = whole if min(photo.height, photo.width) >= _MIN_SIDE else StripReader(whole, _MIN_SIDE)
@@ -70,7 +73,7 @@ def upscale(
             *(slice(s.start, max(s.stop, _MIN_SIDE)) for s in (part.padded_rows, part.padded_columns))
         )
         enlarged = upscale_array(padded, threads)
-        if grey:  # to which the network, as any that has learnt from colours, would give a tint
+        if grey:  # the network would tint it slightly
             enlarged = np.repeat(luma(enlarged[0])[None, None], 3, 1)
         inner = _doubled(part.inner[0]), _doubled(part.inner[1])
         pixels[_doubled(part.rows), _doubled(part.columns)] = to_levels(enlarged[:, :, *inner], pixels.dtype)
@@ -83,7 +86,7 @@ def upscale(
 
 
 def _enlarged(levels: npt.NDArray[Any], rows: slice, columns: slice) -> npt.NDArray[Any]:
-    """A region of ``(h, w)`` at twice its size, bicubic."""
+    """Return a region of ``(h, w)`` at twice its size, bicubic."""
     height, width = levels.shape
     small = levels.astype(np.float32)[None, None]
     cover = enlarge(small, SCALE * height, SCALE * width, rows, columns)[0, 0]
@@ -92,7 +95,7 @@ def _enlarged(levels: npt.NDArray[Any], rows: slice, columns: slice) -> npt.NDAr
 
 
 def upscale_array(x: Picture, threads: int | None = None) -> Picture:
-    """``(1, 3, H, W)``, 2 pixels or more a side, at twice the size, as a whole."""
+    """Return a picture ``(1, 3, H, W)``, with sides of 2 pixels or more, at twice its size, without tiling."""
     if threads is not None:
         check_range(threads, 1, 10_000, "threads")
     graph = load_graph(weights_dir("upscaler") / GRAPH, upscaler_digest(), _ENDS, threads, "cpu")
@@ -101,4 +104,5 @@ def upscale_array(x: Picture, threads: int | None = None) -> Picture:
 
 
 def _doubled(span: slice) -> slice:
+    """Return the span in the enlarged picture."""
     return slice(SCALE * span.start, SCALE * span.stop)
