@@ -63,7 +63,7 @@ def _sort_metadata(content: bytes) -> bytes:
 
 
 def to_levels(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Quantise a weight (O, I, ...) to int8 in [-127, 127]; also return the scale (O, 1, ...) of each output channel."""
+    """Quantise a weight (O, I, ...) to int8 in [-127, 127]; return that and the output channels' scales (O, 1, ...)."""
     scale = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True).clamp(min=1e-12) / 127
     return (weight / scale).round().to(torch.int8), scale
 
@@ -114,9 +114,7 @@ def load_model(path: Path) -> tuple[Model, dict[str, str]]:
         with safe_open(path, "pt") as file:
             about = dict(file.metadata() or {})
         if about.get("format") != FORMAT:
-            raise ModelError(
-                f"{path} is not a Sfumato model ({FORMAT}); give a model.safetensors of a run or a bundle"
-            )
+            raise ModelError(f"{path} is not a Sfumato model ({FORMAT}); give a model.safetensors of a run or a bundle")
         kind = about.setdefault("kind", "arbitrary")  # files written before other kinds existed do not name one
         if kind not in _KINDS:
             raise ModelError(f"{path} holds a model of the unknown kind {kind!r}; update Sfumato to load it")

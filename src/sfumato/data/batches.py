@@ -192,7 +192,7 @@ def _group_weights(pictures: FolderReport) -> np.ndarray:
 
 
 def _square(picture: Tensor, rng: np.random.Generator, share: float) -> Tensor:
-    """A square of a share of the short side, anywhere."""
+    """Cut a random square whose side is a share of the short side out of a picture."""
     height, width = picture.shape[1:]
     side = round(share * min(height, width))
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))

@@ -40,9 +40,7 @@ def measure_parity(bundle: Bundle, folder: Path) -> dict[str, float]:
                 if name == "gradient":
                     difference = np.linalg.norm(got - expected) / np.linalg.norm(expected)
                 else:
-                    scale = max(
-                        1.0, float(np.abs(expected).max())
-                    )  # norm_params and codes may be larger than pixels
+                    scale = max(1.0, float(np.abs(expected).max()))  # norm_params and codes may be larger than pixels
                     difference = np.abs(got - expected).max() / scale
                 worst[name] = float(np.maximum(worst[name], difference))  # max() could drop a NaN
     return worst
