@@ -435,7 +435,7 @@ def test_a_signal_saves_and_says_how_to_resume(train: Any, tmp_path: Path, numbe
 def test_there_must_be_a_run_to_go_on_with(train: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "misspelt", "--resume"))
     assert result.exit_code == 2
-    assert "misspelt holds no run to go on with; check the name" in message(result)
+    assert "misspelt holds no run to resume; check the name" in message(result)
     assert not (tmp_path / "misspelt").exists()
 
 

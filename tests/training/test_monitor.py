@@ -322,7 +322,7 @@ def test_every_decision_says_what_was_seen_since_when_and_what_was_done() -> Non
     monitor = Monitor()
     observe(monitor, well())
     _, (first, *_) = observe(monitor, ill(10, blobs=3.25), 200)
-    for part in ("Round spots", "since step 200", "Blobs 3.25", "gradient penalty was doubled", "attempt 1"):
+    for part in ("round spots", "since step 200", "Blobs 3.25", "gradient penalty was doubled", "attempt 1"):
         assert part in first.reason
     assert monitor.state.decisions == (first,)
 
