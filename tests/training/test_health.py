@@ -115,7 +115,7 @@ def test_a_stop_s_verdict_is_on_top_and_what_has_healed_is_told(tmp_path: Path) 
     assert got.text.index(first) < got.text.index(rest) < got.text.index("One picture for everything")
     assert verdict(history, [healed], monitor.state.decisions) == f"{first}."
     assert "20 to 90" in got.text
-    assert "Healed" in got.text
+    assert "Ended" in got.text
     assert "training was stopped" in got.text
     assert verdict(history, [healed], []) == "Training looks healthy at step 1590; 1 earlier finding has ended."
 

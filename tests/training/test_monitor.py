@@ -303,7 +303,7 @@ def test_answers_grow_from_mild_to_going_back_to_a_stop_with_a_verdict() -> None
     assert monitor.effects == Effects(learning_rate=0.125, gamma=2.0)
     verdict = decisions[-1].reason
     assert monitor.state.verdict == verdict
-    for part in ("Stopped at step 420", "one picture", "since step 200", "4 repairs have not healed", "more pictures"):
+    for part in ("Stopped at step 420", "one picture", "since step 200", "4 repairs have not solved", "more pictures"):
         assert part in verdict
     assert observe(monitor, ill(60, **ILL["one_style"]), 1000)[1] == []  # it is over
 

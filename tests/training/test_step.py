@@ -112,7 +112,7 @@ def test_terms_are_those_of_the_picture_that_was_painted(parts: Any) -> None:
 
 def test_terms_with_a_weight_of_their_own_are_those_of_crop_and_patch(parts: Any) -> None:
     model, _, vgg, batch, *_ = parts
-    only = {"adversarial": False, "identity": 0}
+    only = {"adversarial": False, "identity_samples": 0}
     free = {"content_raw": 1, "laplacian": 1, "sliced": 1, "style_contrast": 1}
     weights = LossWeights(**free)
     result = step(parts, weights=weights, key=(0, 5), **only)  # type: ignore[arg-type]

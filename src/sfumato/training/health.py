@@ -30,7 +30,7 @@ _GROUPS = {
     ),
 }
 _WIDTH, _HEIGHT = 300, 96  # size of a chart's plot area, in pixels
-_POINTS = 150  # longer curves are divided into so many sections, of which the lowest and highest points are drawn
+_POINTS = 150  # number of sections of a long curve; the lowest and highest points of each are drawn
 _STYLE = """
 :root{--ink:#23282d;--soft:#68727c;--line:#dde2e6;--page:#fbfbfa;--card:#fff;--curve:#24619c;--good:#2e7d4f;
 --watch:#a86a00;--bad:#b3362b}

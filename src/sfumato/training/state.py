@@ -25,7 +25,7 @@ from sfumato.training.findings import MonitorState
 from sfumato.training.optim import EMA
 from sfumato.training.validation import Best, Record
 
-CHECKPOINTS_KEPT = 2  # number of checkpoints that are kept, besides the best one
+CHECKPOINTS_KEPT = 2  # number of checkpoints on disk, besides the best one
 BEST = "best.json"  # file in a run's folder with step, score and measures of its best checkpoint
 
 
