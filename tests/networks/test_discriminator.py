@@ -105,7 +105,7 @@ def test_its_logits_are_those_of_a_conditional_one_under_a_code_of_zeros(discrim
 
 
 def test_a_conditional_one_needs_a_code(discriminator: PatchDiscriminator) -> None:
-    with pytest.raises(AssertionError, match="what a code describes"):
+    with pytest.raises(AssertionError, match="a conditional discriminator needs a code"):
         discriminator(torch.rand(1, 3, 64, 64))
 
 

@@ -56,7 +56,7 @@ def settings(cycle: bool = False, **changes: Any) -> TrainConfig:
         ),
         "collection": {**SHAPES, "cycle": cycle, **changes.pop("collection", {})},
         "weights": ROUND if cycle else CONTRAST,
-        "identity": 1,
+        "identity_samples": 1,
         "patches": 16,
         "pool": 3,
         "warmup": 1,

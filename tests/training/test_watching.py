@@ -18,7 +18,7 @@ from sfumato.training.monitor import MonitorConfig
 from sfumato.training.state import checkpoints
 
 PHASES = ({"steps": 40, "batch": 2, "crop": 32, "zoom_crops": 0, "thumbnails": [32], "adversarial": True},)
-WATCHED = {"phases": PHASES, "probe_every": 2, "checkpoint_every": 4, "identity": 0, "sample_every": 1000}
+WATCHED = {"phases": PHASES, "probe_every": 2, "checkpoint_every": 4, "identity_samples": 0, "sample_every": 1000}
 QUICK = MonitorConfig(warmup=0, settle=1, settle_steps=0)
 
 
@@ -79,11 +79,11 @@ def test_a_batch_that_is_not_finite_is_left_out(trainer: Callable[..., Trainer],
     def plant(made: Any) -> None:
         draw = made.task.draw
 
-        def drawn(step: Any, phase: Any, lap: Any) -> Any:
-            task = draw(step, phase, lap)
+        def drawn(step: Any, phase: Any, record: Any) -> Any:
+            batch = draw(step, phase, record)
             if step == 3:
-                task.batch.crop[:] = float("nan")
-            return task
+                batch.pictures.crop[:] = float("nan")
+            return batch
 
         made.task.draw = drawn
 
@@ -148,10 +148,10 @@ def test_a_discriminator_that_wins_is_found(
     def plant(made: Any) -> None:
         draw = made.task.draw
 
-        def drawn(step: Any, phase: Any, lap: Any) -> Any:
-            task = draw(step, phase, lap)
-            task.batch.patch.fill_(1)
-            return task
+        def drawn(step: Any, phase: Any, record: Any) -> Any:
+            batch = draw(step, phase, record)
+            batch.pictures.patch.fill_(1)
+            return batch
 
         made.task.draw = drawn
 

@@ -184,7 +184,7 @@ class TrainConfig(Config):
         if self.content_target:
             raise ValueError("content_target is for kinds that paint photos; leave it at 0 for kind noise")
         if self.short_side < self.noise.side:
-            raise ValueError(f"short_side must be at least noise.side ({self.noise.side}), but is {self.short_side}")
+            raise ValueError(f"short_side must be noise.side ({self.noise.side}) or more, but is {self.short_side}")
 
     @property
     def has_photos(self) -> bool:
