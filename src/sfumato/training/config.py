@@ -86,19 +86,17 @@ class TrainConfig(Config):
     weights: LossWeights = LossWeights()  # weights of the generator's loss terms
     adversarial: AdversarialConfig = AdversarialConfig()  # GAN loss, gradient penalties and augmentation
     learning_rate: PositiveFloat = 1e-3  # the generator's learning rate (Adam)
-    discriminator_learning_rate: PositiveFloat = 4e-4  # lower than the generator's, so that neither outruns the other
+    discriminator_learning_rate: PositiveFloat = 4e-4  # the discriminator's (Adam); lower, so that it does not win
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # Adam's β1 of the generator; the discriminator's is 0
     warmup: PositiveInt = 50  # steps of linear warm-up
-    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = (
-        0.05  # end of the cosine schedule, as a share of the rate
-    )
+    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.05  # end of the cosine, as a share of learning_rate
     clip: PositiveFloat = 10.0  # largest norm of the generator's gradient; larger gradients are clipped
     ema_half_life: PositiveFloat = 4000.0  # half-life of the moving average of the weights, in pictures
     identity_samples: NonNegativeInt = 2  # samples in a step for weights.identity, half photos and half paintings
-    crops_per_photo: NonNegativeInt = 0  # crops of a photo, whose VGG features are cached; 0: a new crop each time
+    crops_per_photo: NonNegativeInt = 0  # number of crops of each photo, with cached features; 0: always new crops
     short_side: Annotated[int, Field(ge=64)] = 320  # short side at which pictures are held, in pixels
     painting_short_side: Annotated[int, Field(ge=64)] | None = None  # the same for paintings; None: as `short_side`
-    mixed_precision: Literal["no", "bf16"] = "no"  # no fp16: its range is too small for VGG19's features
+    mixed_precision: Literal["no", "bf16"] = "no"  # autocast; fp16's range is too small for VGG19's features
     checkpoint_every: PositiveInt = 200  # steps from one checkpoint to the next
     sample_every: PositiveInt = 200  # steps from one sheet of samples to the next
     log_every: PositiveInt = 10  # steps from one line of the log to the next
@@ -116,7 +114,7 @@ class TrainConfig(Config):
     patience: NonNegativeInt = 0  # validations without improvement in the last phase before stopping; 0: never stop
     min_improvement: NonNegativeFloat = 0.002  # least decrease of the score that counts as an improvement
     content_target: NonNegativeFloat = 0.0  # content distance to reach by adapting weights.content; 0: fixed weight
-    controller_gain: PositiveFloat = 0.5  # gain of that controller; too large a gain makes the weight oscillate
+    controller_gain: PositiveFloat = 0.5  # gain of the controller of weights.content; too large a gain oscillates
 
     @model_validator(mode="after")
     def _check(self) -> Self:
