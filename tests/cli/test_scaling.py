@@ -169,7 +169,7 @@ def test_a_signal_to_one_of_two_stops_both_after_a_save(train: Any, tmp_path: Pa
         (
             "arbitrary",
             "phases=[{steps=2,batch=3,crop=32,thumbnails=[32]}]",
-            "a batch of 3 cannot be shared evenly by 2",
+            "a batch of 3 cannot be divided evenly among 2",
         ),
         ("collection", "collection.normalization=batch", "needs the whole batch in one process"),
     ],

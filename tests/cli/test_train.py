@@ -258,7 +258,7 @@ def test_a_validation_set_is_told_before_anything_is_written(impatient: Any, tmp
     assert "photos: 10 pictures" in message(result)
     told = "Validation: 2 photos and 2 paintings, 4 pairs judged every 10 steps, content steered to 0.9"
     assert told in message(result)
-    assert "left out, trained on under another name: 1 (again.png" in message(result)
+    assert "left out, also used for training: 1 (again.png" in message(result)
     assert json.loads(result.stdout)["content_target"] == 0.9
     assert files(tmp_path) == []
 
@@ -266,7 +266,7 @@ def test_a_validation_set_is_told_before_anything_is_written(impatient: Any, tmp
 def test_what_is_held_out_validates_where_the_manifest_has_nothing(train: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "hold_out=0.4"))
     assert result.exit_code == 0, result.stderr
-    assert "held out to validate with: " in message(result)
+    assert "held out for validation: " in message(result)
     assert "pairs judged every 10 steps" in message(result)
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "content_target=0.9"))
     assert result.exit_code == 2
@@ -435,7 +435,7 @@ def test_a_signal_saves_and_says_how_to_resume(train: Any, tmp_path: Path, numbe
 def test_there_must_be_a_run_to_go_on_with(train: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "misspelt", "--resume"))
     assert result.exit_code == 2
-    assert "misspelt holds no run to go on with; check the name" in message(result)
+    assert "misspelt holds no run to resume; check the name" in message(result)
     assert not (tmp_path / "misspelt").exists()
 
 

@@ -71,7 +71,7 @@ def test_the_report_says_so_in_sentences(folder: Any) -> None:
     for message in (
         "5 pictures in 4 groups",
         "too small: 1 (icon.png",
-        "under another name: 1 (copy of b.png",
+        "duplicates of other files: 1 (copy of b.png",
         "empty.jpg",
     ):
         assert message in text
@@ -216,7 +216,7 @@ def test_what_is_held_out_is_each_picture_s_own_matter(many: Any) -> None:
     assert 3 <= len(held) <= 20
     assert names(part.pictures) == names(whole.pictures) - held
     assert held <= names(load_folder(many, short=96, min_pictures=1, hold_out=0.5).held_out)
-    assert f"held out to validate with: {len(held)}" in "\n".join(part.lines())
+    assert f"held out for validation: {len(held)}" in "\n".join(part.lines())
     # Without half of the others it is the same for those that are left.
     for i in range(20):
         (many / f"{i}.png").unlink()
@@ -240,7 +240,7 @@ def test_apart_are_the_validation_rows_and_what_is_held_out_but_nothing_that_is_
     apart = load_validation_folder(training, manifest, short=48, trained_on=trained_on)
     assert names(apart.pictures) == {f"{i}.png" for i in range(30, 40)}
     assert [path.name for path in apart.trained_on] == ["copy of 1.png"]
-    assert "trained on under another name: 1 (copy of 1.png" in "\n".join(apart.lines())
+    assert "also used for training: 1 (copy of 1.png" in "\n".join(apart.lines())
     assert {p.pixels.shape for p in apart.pictures} == {(3, 48, 48)}
     held = load_folder(many, manifest, short=96, min_pictures=1, hold_out=0.2)
     both = load_validation_folder(held, manifest, short=48, trained_on={p.sha256 for p in held.pictures})

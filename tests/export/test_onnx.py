@@ -226,7 +226,7 @@ def test_damaged_weights_are_found_before_anything_is_painted(exported: Any, tmp
 
 
 def test_graphs_that_differ_are_not_kept(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"differ from torch by.*generator.*nothing was kept"):
+    with pytest.raises(ModelError, match=r"differ from torch by.*generator.*nothing was written"):
         export_model(new_model(), tmp_path / "bundle", "tiny", tolerance=0.0)
     assert list(tmp_path.iterdir()) == []
 
@@ -244,7 +244,7 @@ def test_a_model_that_paints_nan_is_not_kept(tmp_path: Path) -> None:
     model = new_model()
     with torch.no_grad():
         model.generator.paint.conv.bias.fill_(float("nan"))
-    with pytest.raises(ModelError, match="nothing was kept"):
+    with pytest.raises(ModelError, match="nothing was written"):
         export_model(model, tmp_path / "bundle", "broken")
     assert list(tmp_path.iterdir()) == []
 

@@ -57,7 +57,7 @@ def test_a_hypercolumn_holds_all_layers_at_a_quarter_of_the_size(
 
 
 def test_what_has_no_hypercolumn_is_refused(vgg: Any) -> None:
-    with pytest.raises(InputError, match="4 pixels a side"):
+    with pytest.raises(InputError, match="at least 4 pixels"):
         hypercolumns(vgg, torch.rand(1, 3, 3, 8))
     with pytest.raises(InputError, match="pictures must have shape"):
         hypercolumns(vgg, torch.rand(1, 1, 8, 8))

@@ -45,7 +45,7 @@ def test_about_a_million_weights(side: int) -> None:
 def test_sides_and_widths_that_do_not_go_together_are_refused() -> None:
     with pytest.raises(ModelError, match="64 or 128, not 96"):
         NoiseGenerator(side=96)
-    with pytest.raises(ModelError, match="has 6 widths, not 5"):
+    with pytest.raises(ModelError, match="must have 6 widths, not 5"):
         NoiseGenerator(side=128, widths=TINY[64])
 
 

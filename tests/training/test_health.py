@@ -100,9 +100,9 @@ def test_every_finding_is_on_the_page_with_since_when_and_what_to_try(tmp_path: 
     ):
         assert part in got.text
     message = verdict(course()[0], [finding], [done])
-    assert f"{rule.title[1:]}, since step 120, last seen at step 190." in message
+    assert f"{rule.title[1:]}, since step 120, last detected at step 190." in message
     assert message in got.text
-    assert message.startswith("Something is wrong") == rule.grave
+    assert message.startswith("Problem: ") == rule.grave
 
 
 def test_a_stop_s_verdict_is_on_top_and_what_has_healed_is_told(tmp_path: Path) -> None:
@@ -115,18 +115,18 @@ def test_a_stop_s_verdict_is_on_top_and_what_has_healed_is_told(tmp_path: Path) 
     assert got.text.index(first) < got.text.index(rest) < got.text.index("One picture for everything")
     assert verdict(history, [healed], monitor.state.decisions) == f"{first}."
     assert "20 to 90" in got.text
-    assert "Healed" in got.text
+    assert "Ended" in got.text
     assert "training was stopped" in got.text
-    assert verdict(history, [healed], []) == "Training looks healthy at step 1590; 1 earlier finding has healed."
+    assert verdict(history, [healed], []) == "Training looks healthy at step 1590; 1 earlier finding has ended."
 
 
 def test_other_sides_of_a_finding_are_not_told_apart() -> None:
     both = [Finding(rule=name, since=1, detected=1, last=1) for name in ("one_style", "constant_output", "blobs")]
-    assert verdict([], both, []) == "Something is wrong: one picture for everything, since step 1 (and 1 more)."
-    assert verdict([], [], []) == "Nothing has been looked at yet."
+    assert verdict([], both, []) == "Problem: one picture for everything, since step 1 (and 1 more)."
+    assert verdict([], [], []) == "There are no observations yet."
     mild = Finding(rule="low_diversity", since=50, detected=60, last=300)
-    assert verdict([(400, {})], [mild], []).startswith("Something to keep an eye on: ")
-    assert verdict([(400, {})], [mild], []).endswith(", since step 50, last seen at step 300.")
+    assert verdict([(400, {})], [mild], []).startswith("Warning: ")
+    assert verdict([(400, {})], [mild], []).endswith(", since step 50, last detected at step 300.")
     assert verdict([(300, {})], [mild], []).endswith(", since step 50.")
 
 
@@ -196,7 +196,7 @@ def test_of_a_long_history_no_peak_is_lost(tmp_path: Path) -> None:
 
 
 def test_an_empty_run_has_a_page(tmp_path: Path) -> None:
-    assert "Nothing has been looked at yet." in page(tmp_path, [], []).text
+    assert "There are no observations yet." in page(tmp_path, [], []).text
 
 
 def test_history_goes_through_the_log_among_its_other_lines(tmp_path: Path) -> None:

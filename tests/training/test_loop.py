@@ -214,7 +214,7 @@ def test_weights_of_other_networks_are_no_beginning(
 ) -> None:
     weights = unbroken[0] / "checkpoints" / "00000006" / "model.safetensors"
     wider = config.model.model_copy(update={"texture_size": config.model.texture_size + 1})
-    with pytest.raises(UsageError, match="has other networks than this run"):
+    with pytest.raises(UsageError, match="has networks of other shapes"):
         trainer(tmp_path / "wider", start=weights, model=wider.model_dump())
     model = CollectionModel(CollectionConfig(widths=(8, 8, 8), blocks=1))
     save_model(tmp_path / "model.safetensors", model, {}, model.state_dict())
@@ -293,7 +293,7 @@ def test_one_training_at_a_time_writes_into_a_folder(trainer: Callable[..., Trai
 
     def meanwhile(progress: Any) -> None:
         for attempt in (lambda: second.run(ignore), lambda: check_out(tmp_path, resume=progress.step > 3)):
-            with pytest.raises(UsageError, match="another training writes into") as refusal:
+            with pytest.raises(UsageError, match="another training is writing into") as refusal:
                 attempt()
             refused.append(refusal)
 

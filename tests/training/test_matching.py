@@ -302,7 +302,7 @@ def test_a_run_may_begin_with_a_model(unbroken: Any, trainer: Any, tmp_path: Pat
     found, _ = load_model(start)
     tuned = trainer(tmp_path / "tuned", start=start)
     assert all(torch.equal(t, found.state_dict()[n]) for n, t in tuned.state.model.state_dict().items())
-    with pytest.raises(UsageError, match="has other networks than this run"):
+    with pytest.raises(UsageError, match="has networks of other shapes"):
         trainer(tmp_path / "wide", start=start, matching={**SHAPES.model_dump(), "blocks": 2})
     save_model(tmp_path / "own.safetensors", MatchingModel(SHAPES), {}, MatchingModel(SHAPES).state_dict())
     with pytest.raises(UsageError, match="of the kind 'matching' and this run of 'arbitrary'"):

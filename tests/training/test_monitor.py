@@ -303,7 +303,7 @@ def test_answers_grow_from_mild_to_going_back_to_a_stop_with_a_verdict() -> None
     assert monitor.effects == Effects(learning_rate=0.125, gamma=2.0)
     verdict = decisions[-1].reason
     assert monitor.state.verdict == verdict
-    for part in ("Stopped at step 420", "one picture", "since step 200", "4 repairs have not healed", "more pictures"):
+    for part in ("Stopped at step 420", "one picture", "since step 200", "4 repairs have not solved", "more pictures"):
         assert part in verdict
     assert observe(monitor, ill(60, **ILL["one_style"]), 1000)[1] == []  # it is over
 
@@ -322,7 +322,7 @@ def test_every_decision_says_what_was_seen_since_when_and_what_was_done() -> Non
     monitor = Monitor()
     observe(monitor, well())
     _, (first, *_) = observe(monitor, ill(10, blobs=3.25), 200)
-    for part in ("Round spots", "since step 200", "Blobs 3.25", "gradient penalty was doubled", "attempt 1"):
+    for part in ("round spots", "since step 200", "Blobs 3.25", "gradient penalty was doubled", "attempt 1"):
         assert part in first.reason
     assert monitor.state.decisions == (first,)
 

@@ -98,7 +98,7 @@ def test_the_model_rebuilds_from_its_config_and_paints(kind: NoiseTask) -> None:
         ({"side": 96}, "side"),
         ({"widths": (8, 8)}, "5 numbers for a side of 64"),
         ({"side": 128, "widths": (8,) * 5}, "6 numbers for a side of 128"),
-        ({"discriminator_widths": (8,) * 5, "discriminator_scales": 3}, "halves a side of 64 away"),
+        ({"discriminator_widths": (8,) * 5, "discriminator_scales": 3}, "halves a side of 64 too often"),
     ],
 )
 def test_shapes_that_do_not_go_together_are_refused(values: Any, message: str) -> None:

@@ -129,7 +129,7 @@ def test_one_style_for_all_is_found(trainer: Callable[..., Trainer], tmp_path: P
 
     made, messages = train(trainer, tmp_path, plant, steps=16, monitor=QUICK)
     assert "one_style" in found(made)
-    assert "swapping the style" in messages[0]
+    assert "nearly the same output" in messages[0]
 
 
 def test_a_learning_rate_that_is_a_hundred_times_too_high_is_found_and_lowered(

@@ -1,4 +1,4 @@
-"""Data: folders of pictures to batches, keyed by seed and step.
+"""Training data: folders of pictures, and batches determined by seed and step.
 
 This package is not public: its names may change.
 """

@@ -1,4 +1,4 @@
-"""Batches keyed by seed and step: batch(n) is the same whatever ran before, so a resumed run sees the same pictures."""
+"""Batches determined by seed and step alone, so that a resumed run gets the same pictures as an unbroken one."""
 
 from __future__ import annotations
 
@@ -13,58 +13,65 @@ from torch import Tensor
 from sfumato.data.folders import FolderReport
 from sfumato.parallel import WHOLE, Rows
 
-_PAIRS = 5  # of the seed, for pairs of crops: 0 to 2 are other batches', 2 also validation's, 3 and 4 a collection's
-STYLE_THUMBNAIL = 320  # short side at which a style picture is encoded, in training as in inference
+# Random stream for pairs of crops. Streams 0 to 2 are used by other batches, 2 also by validation, 3 and 4 by
+# collections.
+_PAIRS = 5
+STYLE_THUMBNAIL = 320  # short side at which a style picture is encoded, in training and in inference
 
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """Sizes of a batch, in pixels, and how far the scales of crop and thumbnail may part."""
+    """The sizes of a batch and the range of its scales."""
 
-    batch: int
-    crop: int
-    thumbnails: Sequence[int]  # sides of the square thumbnails; one is drawn a step
-    zoom_crops: int  # samples that also bring a crop of the enlarged photo
-    magnification: float  # the most that such a photo is enlarged
-    crops_per_photo: int  # crops a photo; 0 means a fresh one each time, otherwise features can be cached
+    batch: int  # number of samples
+    crop: int  # side of the crops, in pixels
+    thumbnails: Sequence[int]  # sides of the square thumbnails, in pixels; one is drawn in each step
+    zoom_crops: int  # number of samples that also have a crop of the enlarged photo
+    magnification: float  # largest factor by which such a photo is enlarged
+    crops_per_photo: int  # number of different crops of a photo, whose features can be cached; 0: always a new crop
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A process's samples of a step's batch: pictures in [0, 1], float32. B samples, side S of a crop, T of a
-    thumbnail."""
+    """This process's samples of a step's global batch.
 
-    crop: Tensor  # (B, 3, S, S) of photos
-    thumbnail: Tensor  # (B, 3, T, T) of a window of the same photos, at another scale
-    zoomed: Tensor  # (L, 3, S, S) of the first L windows, enlarged
-    boxes: Tensor  # (L, 4) left, top, right, bottom of `zoomed` in its window, in [0, 1]
-    style: Tensor  # (B, 3, 320, 320) of paintings
-    patch: Tensor  # (B, 3, S, S), another crop of the same paintings
-    content_keys: list[tuple[int, int, int]]  # photo, variant, side: equal keys mean equal crops
-    style_ids: list[int]
-    wrong: list[int]  # for each sample another of the whole batch, with another painting; empty where there is none
-    count: int  # samples of the whole batch
-    zoom_count: int  # and those of them that are large too
-    rows: Rows = WHOLE  # which of the whole batch's samples these are
+    Pictures are float32 in [0, 1]. B is the number of samples, S the side of a crop, T that of a thumbnail.
+    """
+
+    crop: Tensor  # (B, 3, S, S), crops of photos
+    thumbnail: Tensor  # (B, 3, T, T), thumbnails of a window of the same photos
+    zoomed: Tensor  # (L, 3, S, S), enlarged crops of the first L windows
+    boxes: Tensor  # (L, 4), left, top, right, bottom of each `zoomed` crop in its window, in [0, 1]
+    style: Tensor  # (B, 3, 320, 320), thumbnails of paintings
+    patch: Tensor  # (B, 3, S, S), crops of the same paintings
+    content_keys: list[tuple[int, int, int]]  # photo, variant, side; equal keys mean equal crops
+    style_ids: list[int]  # index of each sample's painting
+    wrong: list[int]  # for each sample, a sample of the global batch with another painting; empty if there is none
+    count: int  # number of samples of the global batch
+    zoom_count: int  # number of samples of the global batch with a `zoomed` crop
+    rows: Rows = WHOLE  # which samples of the global batch these are
 
 
 class BatchSource:
-    """Draws batches from pictures held on `device`: photos evenly, artists by the square root of their size."""
+    """Batches of photos and paintings, which are held on `device`.
+
+    Photos are drawn uniformly, paintings by `_group_weights`.
+    """
 
     def __init__(self, content: FolderReport, style: FolderReport, seed: int, device: torch.device) -> None:
         self.content = [torch.from_numpy(p.pixels).to(device) for p in content.pictures]
         self.style = [torch.from_numpy(p.pixels).to(device) for p in style.pictures]
         self.seed = seed
-        self.style_weights = _by_group(style)
+        self.style_weights = _group_weights(style)
 
     def batch(self, step: int, spec: BatchSpec, rows: Rows = WHOLE) -> Batch:
-        """The batch of a step, or those rows of it; depends on nothing but the seed, the step, the spec and the
-        pictures."""
+        """Return the `rows` of a step's batch, which depends only on the seed, the step, the spec and the pictures."""
         rng = np.random.default_rng([self.seed, 0, step])
         thumbnail = int(rng.choice(spec.thumbnails))
         photos = rng.integers(len(self.content), size=spec.batch).tolist()
         style_ids = rng.choice(len(self.style), size=spec.batch, p=self.style_weights).tolist()
-        # Drawn and cut for the whole batch, whose rows must not depend on who has them; fitted, which costs, for these.
+        # Regions are drawn for the global batch, so that a row is the same on any process. Only these rows are resized,
+        # which is the expensive part.
         own = rows.own(spec.batch)
         cut = []
         for photo in photos:
@@ -82,7 +89,7 @@ class BatchSource:
         styles = [_square(self.style[i], rng, rng.uniform(0.75, 1.0)) for i in style_ids]
         patches = [_crop(self.style[i], rng, spec.crop) for i in style_ids]
         crops = torch.stack([_fit(cut[row][2], spec.crop) for row in own])
-        wrong = _of_other_paintings(style_ids)
+        wrong = _other_painting_rows(style_ids)
         return Batch(
             crops,
             torch.stack([_fit(cut[row][1], thumbnail) for row in own]),
@@ -99,7 +106,10 @@ class BatchSource:
         )
 
     def _window_and_region(self, photo: int, variant: int, crop: int) -> tuple[Tensor, Tensor]:
-        """A square window over the short side, maybe mirrored, and what becomes a crop at 1 to 1.6 pixels a pixel."""
+        """Cut a square window over the short side, mirrored half of the time, and a region of it for a crop.
+
+        The region is 1 to 1.6 times as large as the crop, or as large as the window.
+        """
         rng = np.random.default_rng([self.seed, 1, photo, variant])
         window = _square(self.content[photo], rng, 1.0)
         if rng.random() < 0.5:
@@ -111,24 +121,26 @@ class BatchSource:
 
     @staticmethod
     def centre(picture: Tensor, side: int) -> Tensor:
-        """The middle square of a picture (3, h, w) uint8 as (3, side, side) in [0, 1]."""
+        """Resize the middle square of a picture (3, h, w) uint8 to (3, side, side) in [0, 1]."""
         short = min(picture.shape[1:])
         top, left = ((length - short) // 2 for length in picture.shape[1:])
         return _fit(picture[:, top : top + short, left : left + short], side)
 
 
 class PaintingSource:
-    """Draws batches of paintings alone, held on `device`: artists by the square root of their size."""
+    """Batches of paintings alone, which are held on `device` and drawn by `_group_weights`."""
 
     def __init__(self, style: FolderReport, seed: int, device: torch.device) -> None:
         self.style = [torch.from_numpy(p.pixels).to(device) for p in style.pictures]
         self.seed = seed
-        self.weights = _by_group(style)
+        self.weights = _group_weights(style)
 
     def batch(self, step: int, count: int, side: int, rows: Rows = WHOLE) -> Tensor:
-        """The batch of a step, (count, 3, side, side) in [0, 1], or those rows of it: square crops of half to all of a
-        painting's short side, brought to `side` and maybe mirrored. It depends on nothing but the seed, the step, the
-        sizes and the paintings."""
+        """Return the `rows` of a step's batch (count, 3, side, side) in [0, 1].
+
+        Square crops of half to all of a painting's short side are resized to `side` and mirrored half of the time. They
+        depend only on the seed, the step, the sizes and the paintings.
+        """
         rng = np.random.default_rng([self.seed, 2, step])
         cut = []
         for i in rng.choice(len(self.style), size=count, p=self.weights).tolist():
@@ -139,21 +151,23 @@ class PaintingSource:
 
 
 class CropPairSource:
-    """Draws pairs of crops, one of a photo and one of a painting, from pictures held on `device`: photos evenly,
-    artists by the square root of their size."""
+    """Batches of pairs, a crop of a photo and one of a painting, from pictures held on `device`.
+
+    Photos are drawn uniformly, paintings by `_group_weights`.
+    """
 
     def __init__(self, content: FolderReport, style: FolderReport, seed: int, device: torch.device) -> None:
         self.content = [torch.from_numpy(p.pixels).to(device) for p in content.pictures]
         self.style = [torch.from_numpy(p.pixels).to(device) for p in style.pictures]
         self.seed = seed
-        self.style_weights = _by_group(style)
+        self.style_weights = _group_weights(style)
 
     def batch(self, step: int, count: int, side: int, rows: Rows = WHOLE) -> tuple[Tensor, Tensor]:
-        """Photos and paintings of a step, (count, 3, side, side) each, in [0, 1], or those rows of them.
+        """Return the `rows` of a step's photos and paintings, (count, 3, side, side) each, in [0, 1].
 
-        Crops are at half to all of the size at which pictures are held, maybe mirrored; of a picture that is smaller
-        than the crop all of the short side is taken, and enlarged. They depend on nothing but the seed, the step, the
-        sizes and the pictures.
+        Crops have half to all of the resolution at which pictures are held, and are mirrored half of the time. If a
+        picture is smaller than the crop, its whole short side is taken and enlarged. Crops depend only on the seed, the
+        step, the sizes and the pictures.
         """
         rng = np.random.default_rng([self.seed, _PAIRS, step])
         photos = rng.integers(len(self.content), size=count).tolist()
@@ -161,15 +175,15 @@ class CropPairSource:
         both = []
         for held, chosen in ((self.content, photos), (self.style, paintings)):
             cut = []
-            for i in chosen:  # of the whole batch, whose rows must not depend on who has them
+            for i in chosen:  # of the global batch, so that a row is the same on any process
                 region = _crop(held[i], rng, round(side / rng.uniform(0.5, 1.0)))
                 cut.append(region.flip(2) if rng.random() < 0.5 else region)
             both.append(torch.stack([_fit(cut[row], side) for row in rows.own(count)]))
         return both[0], both[1]
 
 
-def _by_group(pictures: FolderReport) -> np.ndarray:
-    """How probable each picture is, (N,): a group counts by the square root of its size."""
+def _group_weights(pictures: FolderReport) -> np.ndarray:
+    """Return each picture's probability, (N,): a group (an artist) has a share by the square root of its size."""
     weights: np.ndarray = np.zeros(len(pictures.pictures))
     for members in pictures.groups.values():
         weights[members] = 1 / np.sqrt(len(members))
@@ -178,7 +192,7 @@ def _by_group(pictures: FolderReport) -> np.ndarray:
 
 
 def _square(picture: Tensor, rng: np.random.Generator, share: float) -> Tensor:
-    """A square of a share of the short side, anywhere."""
+    """Cut a random square whose side is a share of the short side out of a picture."""
     height, width = picture.shape[1:]
     side = round(share * min(height, width))
     top, left = int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))
@@ -186,15 +200,15 @@ def _square(picture: Tensor, rng: np.random.Generator, share: float) -> Tensor:
 
 
 def _fit(region: Tensor, side: int) -> Tensor:
-    """Region (3, h, w) uint8 -> (3, side, side) in [0, 1], antialiased where it shrinks, bicubic where it grows."""
+    """Resize a region (3, h, w) uint8 to (3, side, side) in [0, 1], bicubic and antialiased."""
     x = region[None].float() / 255
     if x.shape[2:] != (side, side):
         x = F.interpolate(x, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
     return x[0]
 
 
-def _of_other_paintings(style_ids: Sequence[int]) -> list[int]:
-    """For each sample the nearest one before it, round the end, that has another painting; empty where all have one."""
+def _other_painting_rows(style_ids: Sequence[int]) -> list[int]:
+    """Return for each row the nearest earlier row, cyclically, with another painting; empty if all have the same."""
     if len(set(style_ids)) < 2:
         return []
     count = len(style_ids)
@@ -206,7 +220,7 @@ def _of_other_paintings(style_ids: Sequence[int]) -> list[int]:
 
 
 def _crop(picture: Tensor, rng: np.random.Generator, side: int) -> Tensor:
-    """What becomes a crop of a painting at its own scale (enlarged only where the painting is the smaller)."""
+    """Cut a random square of at most `side` pixels, and at most the short side, out of a picture."""
     height, width = picture.shape[1:]
     region = min(side, height, width)
     top, left = int(rng.integers(height - region + 1)), int(rng.integers(width - region + 1))
@@ -214,7 +228,7 @@ def _crop(picture: Tensor, rng: np.random.Generator, side: int) -> Tensor:
 
 
 def sample_boxes(pictures: Tensor, boxes: Tensor, side: int = 8) -> Tensor:
-    """Read regions of pictures (L, 3, T, T) given as boxes (L, 4) in [0, 1] -> (L, 3, side, side), bilinear."""
+    """Sample the boxes (L, 4) in [0, 1] of pictures (L, 3, T, T) bilinearly as (L, 3, side, side)."""
     at = (torch.arange(side, device=boxes.device) + 0.5) / side
     xs = boxes[:, 0:1] + (boxes[:, 2:3] - boxes[:, 0:1]) * at
     ys = boxes[:, 1:2] + (boxes[:, 3:4] - boxes[:, 1:2]) * at

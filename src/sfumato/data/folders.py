@@ -1,4 +1,4 @@
-"""Folders of training pictures: what is there, what is wrong with it, what will be used."""
+"""Folders of training pictures: finding, reading and checking them, and a report of what will be used."""
 
 from __future__ import annotations
 
@@ -24,38 +24,37 @@ from sfumato.image import (
 )
 from sfumato.tables import read_table
 
-UNKNOWN = "licence unknown"  # of a picture without a word about it in a manifest
+UNKNOWN = "licence unknown"  # for a picture whose licence no manifest gives
 
 
 @dataclass(frozen=True)
 class TrainingPicture:
-    """One training picture: its pixels (3, H, W) uint8, the group that it is balanced in (an artist), its hash, and its
-    licence as the manifest has it."""
+    """One training picture."""
 
     path: Path
-    group: str
+    group: str  # group within which pictures are balanced, for example an artist
     sha256: str
-    pixels: np.ndarray
-    licence: str = UNKNOWN
+    pixels: np.ndarray  # (3, H, W) uint8
+    licence: str = UNKNOWN  # as in the manifest
 
 
 @dataclass
 class FolderReport:
-    """What was found in a folder. `pictures` are the ones that will be used, `held_out` those kept back."""
+    """The pictures of a folder, and the files that were left out."""
 
     folder: Path
-    pictures: list[TrainingPicture] = field(default_factory=list)
-    held_out: list[TrainingPicture] = field(default_factory=list)
-    unreadable: list[tuple[Path, str]] = field(default_factory=list)
+    pictures: list[TrainingPicture] = field(default_factory=list)  # those that will be used
+    held_out: list[TrainingPicture] = field(default_factory=list)  # those held out for validation
+    unreadable: list[tuple[Path, str]] = field(default_factory=list)  # file and reason
     tiny: list[Path] = field(default_factory=list)
     duplicates: list[Path] = field(default_factory=list)
-    trained_on: list[Path] = field(default_factory=list)  # of a validation set: the same files as training has
-    passed_over: list[LeftOut] = field(default_factory=list)  # no picture by its name, or no regular file
-    split: str = ""  # of the manifest; empty without one
+    trained_on: list[Path] = field(default_factory=list)  # in a validation set: files that training uses too
+    passed_over: list[LeftOut] = field(default_factory=list)  # not a picture by its name, or not a regular file
+    split: str = ""  # split of the manifest; empty without a manifest
 
     @property
     def groups(self) -> dict[str, list[int]]:
-        """Indices into `pictures` by group, in order."""
+        """The indices into `pictures` by group, in order."""
         groups: dict[str, list[int]] = {}
         for index, picture in enumerate(self.pictures):
             groups.setdefault(picture.group, []).append(index)
@@ -63,20 +62,20 @@ class FolderReport:
 
     @property
     def digest(self) -> str:
-        """One hash for the whole set, whatever the order of the files."""
+        """One hash of all pictures, independent of their order."""
         return hashlib.sha256("".join(sorted(p.sha256 for p in self.pictures)).encode()).hexdigest()
 
     def lines(self) -> list[str]:
-        """The report in sentences."""
+        """Return the report as lines of text."""
         megabytes = sum(p.pixels.nbytes for p in self.pictures) / 1e6
         groups = f"{len(self.groups)} group{'s' if len(self.groups) != 1 else ''}"
         lines = [f"{self.folder}: {len(self.pictures)} pictures in {groups}, {megabytes:.0f} MB held"]
         if self.held_out:
-            lines.append(f"  held out to validate with: {len(self.held_out)}")
+            lines.append(f"  held out for validation: {len(self.held_out)}")
         for name, paths in (
             ("too small", self.tiny),
-            ("already there under another name", self.duplicates),
-            ("trained on under another name", self.trained_on),
+            ("duplicates of other files", self.duplicates),
+            ("also used for training", self.trained_on),
         ):
             if paths:
                 lines.append(f"  left out, {name}: {len(paths)} ({', '.join(p.name for p in paths[:3])}...)")
@@ -90,26 +89,31 @@ class FolderReport:
 
 @dataclass(frozen=True)
 class Found:
-    """A picture file, its group (the first folder below the one looked into, or "" where it is flat), and its licence
-    as the manifest has it."""
+    """A picture file that was found in a folder."""
 
     path: Path
-    group: str
-    licence: str = UNKNOWN
+    group: str  # the first subfolder on the way to it; empty for a file in the folder itself
+    licence: str = UNKNOWN  # as in the manifest
 
 
 def find_pictures(folder: Path, manifest: Path | None = None, split: str = "train") -> list[Found]:
-    """Picture files under `folder`. Hidden files and folders, and those that file managers fill, are not looked at.
+    """Find the picture files under `folder`; hidden files and folders, and those of file managers, are skipped.
 
-    With a `manifest` (columns file, split, and licence where it has one; paths relative to the manifest), only rows of
-    the `split` count.
+    Args:
+        folder: searched with its subfolders.
+        manifest: CSV with the columns file, split, and optionally licence; paths are relative to the manifest. Only
+            files of its `split` are taken.
+        split: the split to take.
+
+    Raises:
+        InputError: `folder` is not a folder, or the manifest cannot be read.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; give a folder of pictures")
+        raise InputError(f"{folder} is not a folder; give a folder of pictures")
     allowed = None if manifest is None else _rows(manifest, split)
     found = []
     contents = scan_folder(folder)
-    odd = [each.path for each in contents.left_out if each.path.suffix.lower() in READABLE]  # a pipe or link, say
+    odd = [each.path for each in contents.left_out if each.path.suffix.lower() in READABLE]  # e.g. a pipe or a link
     for path in sorted([*contents.pictures, *odd]):
         if allowed is None or path.resolve() in allowed:
             parts = path.relative_to(folder).parts
@@ -119,7 +123,7 @@ def find_pictures(folder: Path, manifest: Path | None = None, split: str = "trai
 
 
 def _rows(manifest: Path, split: str) -> dict[Path, str]:
-    """Licence by file of the split."""
+    """Return the licence of each file of the split."""
     rows = read_table(manifest, ("file", "split"), "manifest", optional=("licence", "license"))
     return {
         (manifest.parent / row["file"]).resolve(): row.get("licence") or row.get("license") or UNKNOWN
@@ -129,8 +133,12 @@ def _rows(manifest: Path, split: str) -> dict[Path, str]:
 
 
 def about_data(photos: FolderReport | None, paintings: FolderReport) -> dict[str, object]:
-    """What a model's card says of the pictures that it learns from: how many, of which split of a manifest, under
-    which licences, and one hash for all photos and one for all paintings (`FolderReport.digest`)."""
+    """Describe the training pictures for a model's card.
+
+    Returns:
+        Numbers of photos and paintings, the manifest's split, the number of pictures under each licence, and one hash
+        of all photos and one of all paintings (`FolderReport.digest`).
+    """
     reports = {"photos": photos, "paintings": paintings}
     given = {name: report for name, report in reports.items() if report is not None}
     licences = Counter(picture.licence for report in given.values() for picture in report.pictures)
@@ -153,16 +161,26 @@ def load_folder(
     minimum_side: int = 64,
     tick: Callable[[int, int], None] | None = None,
 ) -> FolderReport:
-    """Read every picture, reduced to `short` px on its short side where larger; InputError under `min_pictures` usable
-    ones.
+    """Read every picture of a folder.
 
-    A share `hold_out` of them, in [0, 1), is kept back: chosen by each picture's own hash, so that it is the same at
-    every start, whatever else lies in the folder. `tick(done, total)` is called as the work goes on.
+    Args:
+        folder: searched with its subfolders.
+        manifest: see `find_pictures`.
+        short: pictures with a larger short side are reduced to this one, in pixels.
+        min_pictures: fewer usable pictures are an error.
+        split: the manifest's split to take.
+        hold_out: share of the pictures, in [0, 1), that is held out for validation. It is chosen by each picture's own
+            hash, so that the choice does not depend on the folder's other files.
+        minimum_side: pictures with a shorter side are left out, in pixels.
+        tick: called as `tick(done, total)` after each file.
+
+    Raises:
+        InputError: there are fewer than `min_pictures` usable pictures, or see `find_pictures`.
     """
     report = FolderReport(folder, split="" if manifest is None else split)
     hashes: set[str] = set()
     entries = find_pictures(folder, manifest, split)
-    if manifest is None:  # else people chose
+    if manifest is None:  # a manifest lists the files on purpose, so nothing is reported as left out
         others = scan_folder(folder).left_out
         report.passed_over = [each for each in others if each.path.suffix.lower() not in READABLE]
     for done, (entry, result) in enumerate(_read_all(entries, short, minimum_side), 1):
@@ -194,10 +212,13 @@ def load_folder(
 def load_validation_folder(
     training: FolderReport, manifest: Path | None, *, short: int, trained_on: Collection[str]
 ) -> FolderReport:
-    """What there is to validate with beside a training folder: the manifest's rows of split `validation` in it, and
-    what loading it held out.
+    """Collect the validation pictures of a training folder: the manifest's split `validation`, and those held out.
 
-    Pictures whose hash is among `trained_on` are left out: a file that training sees says nothing of what it does not.
+    Args:
+        training: the folder as loaded for training.
+        manifest: see `find_pictures`.
+        short: see `load_folder`.
+        trained_on: hashes of training pictures, which are left out.
     """
     report = FolderReport(training.folder)
     if manifest is not None:
@@ -216,7 +237,7 @@ def _read_all(entries: list[Found], short: int, minimum_side: int) -> Iterable[t
     def read(entry: Found) -> Read:
         path = entry.path
         try:
-            digest = picture_digest(path)  # first, as it takes regular files only: a pipe would be waited for
+            digest = picture_digest(path)  # first: it refuses pipes, on which reading would block
             pixels = read_image(path)
         except SfumatoError as error:
             return str(error)

@@ -1,6 +1,6 @@
-"""A pool of what the generator has painted lately, so that the discriminator does not forget it.
+"""A pool of recent outputs of the generator, so that the discriminator does not forget them.
 
-Shrivastava et al. 2017 (§2.3); CycleGAN (Zhu et al. 2017, §4) keeps 50 pictures, and so do we.
+From Shrivastava et al. 2017 (§2.3); its size is that of CycleGAN (Zhu et al. 2017, §4), 50 pictures.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from torch import Tensor
 from sfumato.errors import ModelError
 
 SIZE = 50
-_STREAM = 3  # of the seed: 0 and 1 are the batches' (data/batches.py), 2 is validation's
+_STREAM = 3  # random stream; 0 and 1 are used by batches (data/batches.py), 2 by validation
 
 
 class ImagePool:
-    """Up to `size` outputs, on the device that they came on. Randomness is keyed by seed and step, and needs no state.
+    """A pool of up to `size` outputs, on their own device.
 
-    What a resumed run needs is `tensors()` and `numbers()`, which `restore` takes back.
+    Random numbers depend on seed and step only, so they need no state. Checkpoints store `tensors()` and `numbers()`,
+    from which `restore` continues.
     """
 
     def __init__(self, size: int = SIZE, seed: int = 0) -> None:
@@ -29,11 +30,11 @@ class ImagePool:
         self.pictures: list[Tensor] = []  # (3, H, W) each
 
     def exchange(self, fakes: Tensor, step: int) -> Tensor:
-        """Outputs (B, 3, H, W) of a step -> as many for the discriminator, without gradient.
+        """Replace some outputs (B, 3, H, W) of a step by earlier ones; return (B, 3, H, W) without gradient.
 
-        A pool that is not full keeps each and gives it back. A full one gives each back with a chance of one half, and
-        otherwise one that it kept, in whose place the new one goes. A pool of size 0 gives all back. Where the size of
-        the pictures changes (a run's next phase), the kept ones are forgotten.
+        Until the pool is full, each output is stored and returned. Then each is returned with a probability of one
+        half; otherwise a stored one is returned, and the new one takes its place. A pool of size 0 returns all outputs.
+        When the size of the pictures changes (with a phase of the run), the pool is emptied.
         """
         rng = np.random.default_rng([self.seed, _STREAM, step])
         fakes = fakes.detach()
@@ -41,10 +42,10 @@ class ImagePool:
             self.pictures = []
         given = []
         for fake in fakes:
-            # Both drawn for each, used or not: a step's draws do not depend on how full the pool is.
+            # Both are drawn even if unused, so that a step's draws do not depend on how full the pool is.
             old, place = rng.random() < 0.5, int(rng.integers(max(1, self.size)))
             if len(self.pictures) < self.size:
-                self.pictures.append(fake.clone())  # a view would keep its whole batch
+                self.pictures.append(fake.clone())  # a view would keep its whole batch in memory
                 given.append(fake)
             elif old and self.size:
                 given.append(self.pictures[place])
@@ -54,18 +55,22 @@ class ImagePool:
         return torch.stack(given)
 
     def tensors(self) -> dict[str, Tensor]:
-        """{"pictures": (N, 3, H, W)} in their order, or nothing where the pool is empty."""
+        """Return {"pictures": (N, 3, H, W)} in their order, or {} for an empty pool."""
         return {"pictures": torch.stack(self.pictures)} if self.pictures else {}
 
     def numbers(self) -> dict[str, int]:
+        """Return size and seed, which must be the same when the pool is restored."""
         return {"size": self.size, "seed": self.seed}
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, int]) -> None:
-        """Take over what `tensors` and `numbers` gave.
+        """Restore the pool from `tensors()` and `numbers()`.
 
         Raises:
-            ModelError: it is of a pool of another size or seed.
+            ModelError: they are from a pool of another size or seed.
         """
         if dict(numbers) != self.numbers():
-            raise ModelError(f"the saved image pool has {dict(numbers)}, and this run's has {self.numbers()}")
+            raise ModelError(
+                f"the saved image pool has {dict(numbers)}, and this run's has {self.numbers()}; resume with the run's "
+                "own config"
+            )
         self.pictures = [picture.clone() for picture in tensors["pictures"]] if "pictures" in tensors else []

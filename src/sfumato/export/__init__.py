@@ -1,4 +1,4 @@
-"""Export: torch to ONNX, checked before it is kept.
+"""Export of models from torch to ONNX, with a check that both compute the same.
 
 This package is not public: its names may change.
 """

@@ -1,4 +1,4 @@
-"""What each kind of model is exported as: its graphs, what parity is checked with, and facts of its card."""
+"""The bundle of each kind of model: its graphs, the inputs of its parity check, and entries of its card."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ from sfumato.style_code import COLOUR_STATS_SIZE
 
 #: Shapes of the pictures that graphs are traced with.
 _THUMBNAIL, PHOTO = (1, 3, 48, 67), (1, 3, 75, 93)
-_ORIGIN, _FAR = (16, 32), (4096, 272)  # of a tile: where graphs are traced, and where parity is checked
-#: Sizes of the pictures that parity is checked with, height and width in pixels.
+_ORIGIN, _FAR = (16, 32), (4096, 272)  # origins of a tile, in tracing and in the parity check
+#: Sizes of the pictures of the parity check, height and width in pixels.
 PARITY_SIZES = ((16, 16), (17, 31), (75, 93), (128, 200))
-PARITY_BATCHES = (1, 2, 5)  # z at once
-#: A graph: its module, the inputs that it is traced with, their names, and its outputs' names.
+PARITY_BATCHES = (1, 2, 5)  # batch sizes of z in the parity check
+#: A graph: its module, the inputs for tracing, their names, and its outputs' names.
 Graph: TypeAlias = tuple[nn.Module, tuple[Tensor, ...], list[str], list[str]]
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a kind of model is exported as.
+    """The parts of an exported model.
 
     Attributes:
-        graphs: by name.
-        inputs: what each graph is fed when parity is checked with one of `tried`.
+        graphs: graphs by name.
+        inputs: maps one of `tried` to the inputs of each graph in the parity check.
         tried: pictures (1, 3, h, w), or z (B, Z).
-        shipped: the module whose weights are stored and counted.
+        shipped: the module whose parameters the card counts.
         facts: entries of the card.
     """
 
@@ -64,7 +64,7 @@ class Bundle:
 
 
 def bundle_of(model: Model, discriminator: nn.Module | None) -> Bundle:
-    """The bundle of a model; ``discriminator`` is its discriminator as `exported_discriminator` makes it."""
+    """Return the bundle of a model; `discriminator` is an output of `exported_discriminator`, or None."""
     if isinstance(model, NoiseModel):
         return _of_noise(model)
     if isinstance(model, MatchingModel):
@@ -75,7 +75,7 @@ def bundle_of(model: Model, discriminator: nn.Module | None) -> Bundle:
 
 
 def _of_styles(model: StyleTransferModel, discriminator: nn.Module | None) -> Bundle:
-    """Any style, by its code."""
+    """Return the bundle of a model of the arbitrary kind."""
     thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(PHOTO), torch.tensor(_ORIGIN)
     code, _, channel_stats = model.style_encoder.encode_full(thumbnail)
     norm_params = model.generator.measure(thumbnail, code)
@@ -105,7 +105,7 @@ def _of_styles(model: StyleTransferModel, discriminator: nn.Module | None) -> Bu
             "discriminator": with_code if conditional else (picture,),
         }
 
-    # Where a code has its mean colour and the root of its covariance (`ColourStats.pack`): what a palette is.
+    # The range of a code that holds the palette: mean colour and root of the covariance (`ColourStats.pack`).
     palette = [code.shape[1] - COLOUR_STATS_SIZE, code.shape[1] - COLOUR_STATS_SIZE + 9]
     sizes = {
         "code_size": int(code.shape[1]),
@@ -117,8 +117,10 @@ def _of_styles(model: StyleTransferModel, discriminator: nn.Module | None) -> Bu
 
 
 def _of_collection(model: CollectionModel, discriminator: nn.Module | None) -> Bundle:
-    """One collection's own style: no code, and so no encoder. The way back and the heads are not run: they are in the
-    weights' file, for who trains on."""
+    """Return the bundle of a collection's model, which has no style code and no encoder.
+
+    The generator back to photos and the heads have no graph. The weights file holds them for further training.
+    """
     thumbnail, photo, origin = torch.rand(_THUMBNAIL), torch.rand(PHOTO), torch.tensor(_ORIGIN)
     norm_params = model.generator.measure(thumbnail)
     graphs: dict[str, Graph] = {
@@ -143,8 +145,11 @@ def _of_collection(model: CollectionModel, discriminator: nn.Module | None) -> B
 
 
 def _of_matching(model: MatchingModel) -> Bundle:
-    """Encoder of places, entry and rest of the decoder, and the gradient that refines a picture. What lies between
-    them, the matching, is NumPy (`inference.matching`)."""
+    """Return the bundle of a model of the matching kind.
+
+    Its graphs are the encoder, the decoder in two parts, and the gradient that refines a picture. The matching between
+    encoder and decoder is done in NumPy (`inference.matching`).
+    """
     encoder, entry = EncoderGraph(model).eval(), EntryGraph(model)
     round_weights(encoder.vgg, in_bytes=True)
 
@@ -171,7 +176,7 @@ def _of_matching(model: MatchingModel) -> Bundle:
 
 
 def _of_noise(model: NoiseModel) -> Bundle:
-    """Pictures (B, 3, side, side) out of z (B, Z). The discriminator stays behind: it is asked about photos' places."""
+    """Return the bundle of a model of the noise kind; it has no discriminator, which only explains stylised photos."""
     z_size, generator = model.config.z_size, torch.Generator().manual_seed(0)
     return Bundle(
         {"generator": (model, (torch.randn(2, z_size),), ["z"], ["pictures"])},
@@ -183,19 +188,19 @@ def _of_noise(model: NoiseModel) -> Bundle:
 
 
 def parity_pictures() -> list[Tensor]:
-    """Pictures for the parity check: of sizes that do not divide, and smooth: the graphs meet no white noise."""
+    """Make smooth pictures for the parity check, some with sizes that are not multiples of the networks' strides."""
     generator = torch.Generator().manual_seed(0)
     noise = [torch.rand(1, 3, 8, 8, generator=generator) for _ in PARITY_SIZES]
     return [F.interpolate(x, size, mode="bicubic").clamp(0, 1) for x, size in zip(noise, PARITY_SIZES, strict=True)]
 
 
 def round_weights(model: nn.Module, in_bytes: bool) -> None:
-    """Round its weights as they are stored: to 16 bits, or kernels and matrices to 8."""
+    """Round a model's weights as bundles store them: to 16 bits or, with `in_bytes`, kernels and matrices to 8."""
     model.load_state_dict(unpacked(packed(model, in_bytes)))
 
 
 def exported_discriminator(discriminator: nn.Module, in_bytes: bool) -> nn.Module:
-    """As it will be stored: spectral norms worked into the weights, and these rounded to 16 bits."""
+    """Return a copy for export: spectral norms are folded into the weights, which are rounded as bundles store them."""
     plain = copy.deepcopy(discriminator).cpu().eval()
     for module in list(plain.modules()):
         if parametrize.is_parametrized(module, "weight"):

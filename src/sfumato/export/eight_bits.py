@@ -1,7 +1,7 @@
-"""A decoder's widest convolutions in 8-bit integers: half of its time on processors that multiply bytes.
+"""Quantisation of a decoder's widest convolutions to 8-bit integers, which halves its time on processors with VNNI.
 
-The rest stays in floats: at full size, where there are few channels, rounding is seen (1.7 levels of 255 on average,
-against 0.3) and saves nothing.
+The other layers stay in floating point: at full size, with few channels, quantisation is visible (1.7 levels of 255 on
+average, against 0.3) and saves no time.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from sfumato import assets
 from sfumato.image import Picture, read_image
 
-#: Mean change of a pixel in [0, 1], at most, that is taken for the speed.
+#: Largest acceptable mean change of a pixel in [0, 1].
 MAX_CHANGE = 1 / 255
-_PICTURES = 12  # at the least, whose activations tell the ranges
-_SIDE = 192  # pixels of them
+_PICTURES = 12  # least number of pictures for the calibration of activation ranges
+_SIDE = 192  # side of these pictures, in pixels
 
 
 def calibration_pictures() -> list[Picture]:
-    """Middle squares ``(1, 3, 192, 192)`` of the built-in styles' paintings: what a decoder is made to paint."""
+    """Return middle squares (1, 3, 192, 192) of the built-in styles' paintings, which decoders are to reproduce."""
     entries = assets.ledger()
     found = []
     for entry in entries[:: max(1, len(entries) // _PICTURES)]:
@@ -39,14 +39,19 @@ def calibration_pictures() -> list[Picture]:
 
 
 def quantise(path: Path, inputs: list[dict[str, np.ndarray]], max_change: float = MAX_CHANGE) -> float:
-    """Change a graph, whose first convolutions keep the channels of its input: these are computed with 8-bit integers.
+    """Quantise the first convolutions of a graph, those that keep the channels of its input, to 8-bit integers.
 
-    Activations get the range that they have over ``inputs``. Weights get 7 of their 8 bits: with all 8, processors
-    without VNNI overflow (ONNX Runtime's documentation, "Quantize ONNX models").
+    The ranges of activations are those over `inputs`. Weights use 7 of 8 bits: with all 8, processors without VNNI
+    overflow (ONNX Runtime's documentation, "Quantize ONNX models").
+
+    Args:
+        path: the graph's file, which is changed.
+        inputs: inputs of the graph by name.
+        max_change: largest acceptable mean change of the output.
 
     Returns:
-        The mean change of the output over ``inputs``. The graph stays as it was, and 0 is returned, where that would
-        be more than ``max_change``.
+        The mean change of the output over `inputs`. If it would exceed `max_change`, the graph is left unchanged and
+        0 is returned.
     """
     with tempfile.TemporaryDirectory() as folder, _quiet():
         plain, rounded = (Path(folder) / name for name in ("plain.onnx", "rounded.onnx"))
@@ -82,7 +87,7 @@ class _Inputs(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has n
 
 
 def _widest(proto: onnx.ModelProto) -> list[str]:
-    """The convolutions of 3 x 3, from the first on, that keep the channels of the graph's input."""
+    """Return the names of the leading 3 × 3 convolutions that keep the channels of the graph's input."""
     channels = proto.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     kernels = {each.name: tuple(each.dims) for each in proto.graph.initializer}
     found = []
@@ -101,7 +106,7 @@ def _outputs(path: Path, inputs: list[dict[str, np.ndarray]]) -> list[np.ndarray
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the advice that onnxruntime logs on the root logger."""
+    """Silence the advice that onnxruntime logs on the root logger."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

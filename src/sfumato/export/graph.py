@@ -1,4 +1,4 @@
-"""One graph: torch's exporter, and the passes that make its file small and ONNX Runtime read it."""
+"""Export of one graph: torch's exporter, and passes that make the file small and readable by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sfumato.checkpoint import is_weight, to_levels
 from sfumato.networks.hypercolumn_gradient import HypercolumnGradient
 
 OPSET = 18
-#: Numbers of a weight, at least, that lies in the bundle's file: smaller ones stay in their graph, in 32 bits.
+#: Least number of values of a weight that is stored in the bundle's file. Smaller ones stay in their graph, in 32 bits.
 MIN_STORED = 256
-#: What follows a weight's name where graphs have it in 16 or 8 bits, before a Cast.
+#: Suffix of the names of weights that graphs hold in 16 or 8 bits, before a Cast.
 STORED = ".stored"
-_DTYPES = {"F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}  # of safetensors and of ONNX
+_DTYPES = {"F16": TensorProto.FLOAT16, "I8": TensorProto.INT8}  # names in safetensors, and ONNX's types
 _SIZE, _COUNT = {2: "height", 3: "width"}, {0: "batch"}
-_FREE = {  # axes of any length, by the name of an input or output; codes and norm_params have none
+_FREE = {  # dynamic axes by the name of an input or output; codes and norm_params have none
     **dict.fromkeys(("picture", "thumbnail", "stylized", "features", "logits", "painted"), _SIZE),
     **dict.fromkeys(("upscaled", "gradient", "places", "entered"), _SIZE),
     **dict.fromkeys(("z", "pictures"), _COUNT),
@@ -38,8 +38,19 @@ def export_graph(
     in_bytes: bool = False,
     stored: StoredWeights | None = None,
 ) -> None:
+    """Write a module as an ONNX graph.
+
+    Args:
+        module: in the mode in which it is exported.
+        inputs: inputs for tracing.
+        path: the graph's file.
+        names: names of the inputs.
+        outputs: names of the outputs.
+        in_bytes: store kernels and matrices in 8 bits instead of 16.
+        stored: a file of weights, to which the graph then refers instead of holding them.
+    """
     with warnings.catch_warnings(), torch.no_grad():
-        # This exporter is deprecated, and warns where it traces sizes. The parity check proves what it writes.
+        # This exporter is deprecated, and warns where it traces sizes. The parity check verifies its output.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module,
@@ -49,7 +60,7 @@ def export_graph(
             output_names=outputs,
             dynamic_axes={name: _FREE[name] for name in (*names, *outputs) if name in _FREE},
             opset_version=OPSET,
-            # Folded here, the gradient would store each kernel twice; ONNX Runtime folds when it loads the graph.
+            # Constant folding would store each kernel of the gradient twice; ONNX Runtime folds when loading the graph.
             do_constant_folding=not isinstance(module, HypercolumnGradient),
             dynamo=False,
         )
@@ -65,8 +76,11 @@ def export_graph(
 
 
 def _join_aliases(proto: onnx.ModelProto) -> None:
-    """Read equal weights under one name. The exporter keeps one and makes the others an Identity of it, over which ONNX
-    Runtime's optimiser can stumble ("is not a graph input, initializer, or output of a previous node")."""
+    """Replace aliases of equal weights by the weight itself.
+
+    The exporter stores one of several equal weights and makes the others an Identity of it, on which ONNX Runtime's
+    optimiser can fail ("is not a graph input, initializer, or output of a previous node").
+    """
     graph = proto.graph
     weights, ends = {tensor.name for tensor in graph.initializer}, {end.name for end in graph.output}
     aliases = {
@@ -83,7 +97,7 @@ def _join_aliases(proto: onnx.ModelProto) -> None:
 
 
 def _hoist_constants(proto: onnx.ModelProto) -> None:
-    """Make initialisers of the large constants (the field of noise), which are then stored as weights are."""
+    """Turn large constants (the noise field) into initialisers, which are then stored as weights are."""
     graph, nodes = proto.graph, []
     for node in graph.node:
         value = node.attribute[0].t if node.op_type == "Constant" and node.attribute[0].name == "value" else None
@@ -96,7 +110,10 @@ def _hoist_constants(proto: onnx.ModelProto) -> None:
 
 
 def _shorten_names(proto: onnx.ModelProto) -> None:
-    """Number the tensors between nodes, whose names are paths through the modules: a fifth of a small model's file."""
+    """Replace the names of intermediate tensors, which are module paths, by numbers.
+
+    The names were a fifth of a small model's file.
+    """
     ends = (*proto.graph.input, *proto.graph.output, *proto.graph.initializer)
     short = {"": "", **{each.name: each.name for each in ends}}
 
@@ -106,7 +123,7 @@ def _shorten_names(proto: onnx.ModelProto) -> None:
             for names in (node.input, node.output):
                 for i, name in enumerate(names):
                     names[i] = short.setdefault(name, f"t{len(short)}")
-            for attribute in node.attribute:  # the branches of an If, which see the tensors around them
+            for attribute in node.attribute:  # the branches of an If, which use tensors of the outer graph
                 if attribute.HasField("g"):
                     number(attribute.g)
         for each in (*graph.output, *graph.initializer):
@@ -117,8 +134,10 @@ def _shorten_names(proto: onnx.ModelProto) -> None:
 
 
 def _store_small(proto: onnx.ModelProto, in_bytes: bool) -> None:
-    """Keep large weights as float16, or kernels and matrices as int8 times a scale a channel, with the nodes behind
-    each that make float32 of it: ONNX Runtime folds them away when it loads the graph."""
+    """Store large weights as float16, or kernels and matrices as int8 with a scale for each output channel.
+
+    Nodes behind each weight convert it to float32. ONNX Runtime folds them when it loads the graph.
+    """
     graph, before = proto.graph, []
     for tensor in list(graph.initializer):
         if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < MIN_STORED:
@@ -141,11 +160,11 @@ def _store_small(proto: onnx.ModelProto, in_bytes: bool) -> None:
 
 
 class StoredWeights:
-    """Where the tensors of a safetensors file lie in it, by what they are."""
+    """An index of the tensors in a safetensors file, by dtype, shape and content."""
 
     def __init__(self, path: Path) -> None:
         content = path.read_bytes()
-        start = 8 + int.from_bytes(content[:8], "little")  # of the data: behind the header and its length
+        start = 8 + int.from_bytes(content[:8], "little")  # the data follow the header and its length
         self._name, self._places = path.name, {}
         for name, entry in json.loads(content[8:start]).items():
             if name != "__metadata__":
@@ -154,7 +173,7 @@ class StoredWeights:
                 self._places[key] = (first, last - first)
 
     def share(self, proto: onnx.ModelProto) -> None:
-        """Let the graph's large weights that lie in the file be read there, instead of holding them."""
+        """Replace the graph's large weights that the file holds by references to it (ONNX external data)."""
         for tensor in proto.graph.initializer:
             values = numpy_helper.to_array(tensor)
             place = self._places.get((tensor.data_type, tuple(tensor.dims), values.tobytes()))

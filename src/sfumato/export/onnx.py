@@ -1,4 +1,4 @@
-"""Torch to ONNX: graphs that take any picture size, or any number of z, checked against torch before they are kept."""
+"""Export from torch to ONNX: graphs for any picture size, or any number of z, checked against torch."""
 
 from __future__ import annotations
 
@@ -42,18 +42,32 @@ def export_model(
     overwrite: bool = True,
     tolerance: float = TOLERANCE,
 ) -> dict[str, float]:
-    """Write the bundle statistics.onnx, generator.onnx, model.safetensors and card.json to `directory`; for a model of
-    any style also style_encoder.onnx, with a discriminator discriminator.onnx (which paints nothing, and says in
-    `sfumato explain` what it thinks). Of noise, generator.onnx and card.json are all.
+    """Write a model's bundle to `directory`, after checking its graphs against torch.
 
-    model.safetensors holds the weights once: graphs refer to places in it (ONNX external data), and
-    `checkpoint.load_model` makes torch's model of it.
+    A bundle has card.json, one .onnx file for each graph (`bundle.bundle_of`) and, for several graphs,
+    model.safetensors. That file holds the weights once: graphs refer to positions in it (ONNX external data), and
+    `checkpoint.load_model` loads it in torch. The graph of the discriminator serves `sfumato explain`.
 
-    Weights are rounded to 16 bits, kernels and matrices of a collection and of a decoder to 8 with a scale for each
-    channel, and stored so (computed with in 32): a small download, and torch is compared with the same rounded
-    weights. Then a decoder's widest convolutions are made 8-bit (`eight_bits.quantise`); the card's ``rounding`` is the
-    mean change of a pixel in [0, 1]. Returns the largest differences by graph, before that. ModelError, and nothing
-    kept, where one exceeds ``tolerance``; OutputError where `directory` is there and not to be overwritten.
+    Weights are stored in 16 bits; those of a collection and of a decoder have kernels and matrices in 8 bits with a
+    scale for each output channel. Computation is in 32 bits. Parity is checked with the same rounded weights. After the
+    check a decoder's widest convolutions are quantised (`eight_bits.quantise`); the card's `rounding` is the mean
+    change of a pixel in [0, 1] by that.
+
+    Args:
+        model: its weights are rounded in place.
+        directory: the bundle's folder.
+        model_id: name of the model on the card.
+        card: further entries of the card.
+        discriminator: the model's discriminator, whose graph is written too.
+        overwrite: whether an existing folder may be replaced.
+        tolerance: largest difference between torch and ONNX Runtime (`parity.check_parity`).
+
+    Returns:
+        The largest difference of each graph, before quantisation.
+
+    Raises:
+        ModelError: a difference exceeds the tolerance; nothing is written.
+        OutputError: `directory` exists and `overwrite` is False.
     """
     in_bytes = isinstance(model, CollectionModel | MatchingModel)
     round_weights(model.cpu().eval(), in_bytes)
@@ -63,16 +77,16 @@ def export_model(
     with new_directory(directory, overwrite) as folder:
         stored = None
         if len(bundle.graphs) > 1:  # a single graph has nothing to share
-            # With no word of how they were trained, which the card has: equal weights are to be equal files.
+            # Without facts about the training, which the card has: equal weights should give equal files.
             save_model(folder / WEIGHTS, model, {}, packed(model, in_bytes))
             stored = StoredWeights(folder / WEIGHTS)
         for name, (module, inputs, input_names, output_names) in bundle.graphs.items():
-            # The exporter leaves a module, and what lies in it, in the mode that it found the outermost in.
+            # eval() on each module: the exporter sets all submodules to the mode of the outermost module.
             export_graph(module.eval(), inputs, folder / f"{name}.onnx", input_names, output_names, in_bytes, stored)
         parity = measure_parity(bundle, folder)
         check_parity(parity, tolerance)
         if isinstance(model, MatchingModel):
-            bundle.facts["rounding"] = _in_eight_bits(bundle, folder / "decoder.onnx")
+            bundle.facts["rounding"] = _quantise_decoder(bundle, folder / "decoder.onnx")
         facts = {
             "model": model_id,
             "kind": kind_of(model),
@@ -88,7 +102,7 @@ def export_model(
 
 
 @torch.no_grad()
-def _in_eight_bits(bundle: Bundle, decoder: Path) -> float:
+def _quantise_decoder(bundle: Bundle, decoder: Path) -> float:
     inputs = (bundle.inputs(torch.from_numpy(picture))["decoder"] for picture in calibration_pictures())
     return quantise(decoder, [{"entered": entered.numpy()} for (entered,) in inputs])
 
@@ -96,8 +110,23 @@ def _in_eight_bits(bundle: Bundle, decoder: Path) -> float:
 def export_run(
     source: Path, directory: Path, model_id: str | None = None, *, newest: bool = False, overwrite: bool = True
 ) -> dict[str, float]:
-    """Export a run's folder (its best checkpoint by validation, where it has one; otherwise or with `newest` its newest
-    one), or one model.safetensors file."""
+    """Export a run, or one model.safetensors file.
+
+    Args:
+        source: a run's folder, of which the best checkpoint by validation is exported, or the newest if there is no
+            best; or a model.safetensors file.
+        directory: see `export_model`.
+        model_id: name on the card; None: a name made of the file's hash.
+        newest: export the run's newest checkpoint instead.
+        overwrite: see `export_model`.
+
+    Returns:
+        The largest difference of each graph from torch.
+
+    Raises:
+        ModelError: the source cannot be read; or see `export_model`.
+        OutputError: see `export_model`.
+    """
     path, which = source, {}
     if source.is_dir():
         path, why = shipped_weights(source, newest=newest)
@@ -113,19 +142,23 @@ def export_run(
 
 
 def _data_of(path: Path, about: Mapping[str, str]) -> dict[str, Any]:
-    """What the run wrote about its pictures (`data.folders.about_data`); runs of earlier versions wrote nothing."""
+    """Return the run's facts about its pictures (`data.folders.about_data`); {} for runs of earlier versions."""
     try:
         found = json.loads(about.get("data", "{}"))
     except (ValueError, RecursionError) as problem:
-        raise ModelError(f"{path} says nothing readable about its data; export an older checkpoint") from problem
+        raise ModelError(f"cannot read the entry `data` of {path}; export an older checkpoint") from problem
     return found if isinstance(found, dict) else {}
 
 
 def _discriminator_of(state: Path, model: Model) -> nn.Module | None:
-    """The discriminator beside a checkpoint's model. A model.safetensors alone comes without; so does noise, and a
-    collection whose discriminator uses VGG19, which is no part of that model."""
-    borrowed = isinstance(model, CollectionModel) and model.config.discriminator == "projected"
-    if isinstance(model, NoiseModel | MatchingModel) or borrowed or not state.is_file():
+    """Load the discriminator from a checkpoint's state file, to be exported with its model.
+
+    Returns:
+        None for a model.safetensors alone, for the kinds noise and matching, and for a collection with a projected
+        discriminator, which would need VGG19, which is not part of that model.
+    """
+    needs_vgg = isinstance(model, CollectionModel) and model.config.discriminator == "projected"
+    if isinstance(model, NoiseModel | MatchingModel) or needs_vgg or not state.is_file():
         return None
     prefix = "discriminator."
     try:

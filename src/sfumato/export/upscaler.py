@@ -1,4 +1,4 @@
-"""The upscaler's bundle, which ships with Sfumato (`tools/train_upscaler.py` makes it)."""
+"""Export of the upscaler, whose bundle ships with Sfumato (made by `tools/train_upscaler.py`)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,14 @@ from sfumato.onnx_file import MAX_GRAPH_BYTES
 def export_upscaler(
     model: Upscaler, directory: Path, card: Mapping[str, Any] | None = None, tolerance: float = TOLERANCE
 ) -> float:
-    """Write upscaler.onnx, its weights in 16 bits, and card.json to `directory`. Returns the largest difference of a
-    value between torch and ONNX Runtime; ModelError, and nothing kept, where it exceeds ``tolerance``."""
+    """Write upscaler.onnx, with weights in 16 bits, and card.json to `directory`.
+
+    Returns:
+        The largest difference of a value between torch and ONNX Runtime.
+
+    Raises:
+        ModelError: the difference exceeds `tolerance`; nothing is written.
+    """
     round_weights(model.cpu().eval(), False)
     with new_directory(directory) as folder:
         path = folder / "upscaler.onnx"

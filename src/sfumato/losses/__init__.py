@@ -1,4 +1,4 @@
-"""Losses: named terms that never step an optimiser.
+"""Loss terms and their weighted sum; nothing here steps an optimiser.
 
 This package is not public: its names may change.
 """

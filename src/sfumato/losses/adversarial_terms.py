@@ -1,6 +1,6 @@
-"""How adversarial training is played: which objective, which penalties, and what the discriminator sees of pictures.
+"""The adversarial terms of both networks: GAN loss, gradient penalties and augmentation put together.
 
-The same for every kind; a discriminator without a code is called with pictures alone.
+They are the same for all training tasks; an unconditional discriminator is called with pictures alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sfumato.losses.config import AdversarialConfig
 from sfumato.losses.penalties import gradient_penalty
 from sfumato.parallel import WHOLE, Rows
 
-Key = tuple[int, int]  # seed and step: all that a step leaves to chance is drawn from it
+Key = tuple[int, int]  # seed and step; they determine all random numbers of the step
 
 
 def generator_loss(
@@ -26,15 +26,24 @@ def generator_loss(
     key: Key,
     rows: Rows = WHOLE,
 ) -> Tensor:
-    """What the generator descends, a scalar; outputs and paintings (B, 3, S, S), code (B, D). `rows` says which of
-    the whole batch's samples these are."""
+    """Return the generator's adversarial loss, a scalar.
+
+    Args:
+        adversarial: GAN loss and augmentation.
+        discriminator: called with pictures, and with `code` unless that is None.
+        fake: outputs, (B, 3, S, S).
+        real: paintings, (B, 3, S, S); read by relativistic losses only.
+        code: style codes (B, D); None for an unconditional discriminator.
+        key: seed and step; they determine the augmentation.
+        rows: which samples of the global batch these are.
+    """
     gan_loss = find_gan_loss(adversarial.gan_loss)
-    against: Logits | None = None
+    on_real: Logits | None = None
     if gan_loss.needs_real:
         with torch.no_grad():
-            against = _judged(discriminator, augment_pictures(adversarial.augment, real, *key, REAL, rows=rows), code)
+            on_real = _logits(discriminator, augment_pictures(adversarial.augment, real, *key, REAL, rows=rows), code)
     return gan_loss.generator(
-        _judged(discriminator, augment_pictures(adversarial.augment, fake, *key, FAKE, rows=rows), code), against
+        _logits(discriminator, augment_pictures(adversarial.augment, fake, *key, FAKE, rows=rows), code), on_real
     )
 
 
@@ -48,20 +57,24 @@ def discriminator_loss(
     wrong: Tensor | None = None,
     rows: Rows = WHOLE,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """What the discriminator descends, a scalar, and a report.
+    """Return the discriminator's loss with its penalties, a scalar, and a report of detached scalars.
 
     Args:
-        real, fake: paintings and outputs, (B, 3, S, S).
-        code: (B, D), that both are said to be in; None where the discriminator is unconditional.
-        wrong: codes (B, D) of others, that the paintings are shown under too; None where there are no others.
-        rows: which of the whole batch's samples these are.
+        adversarial: GAN loss, penalties and augmentation.
+        discriminator: called with pictures, and with `code` unless that is None.
+        real: paintings, (B, 3, S, S).
+        fake: outputs, (B, 3, S, S).
+        code: style codes (B, D) of both; None for an unconditional discriminator.
+        key: seed and step; they determine the augmentation and whether the step has a penalty.
+        wrong: codes (B, D) of other paintings, under which `real` serves as a negative; None if there are none.
+        rows: which samples of the global batch these are.
     """
     gan_loss = find_gan_loss(adversarial.gan_loss)
     shown = augment_pictures(adversarial.augment, real, *key, REAL, rows=rows)
     painted = augment_pictures(adversarial.augment, fake, *key, FAKE, rows=rows)
-    on_real, on_fake = _judged(discriminator, shown, code), _judged(discriminator, painted, code)
+    on_real, on_fake = _logits(discriminator, shown, code), _logits(discriminator, painted, code)
     on_wrong: Logits | None = None
-    if code is not None:  # where all have one code, outputs stand in for what is under another
+    if code is not None:  # without another code, outputs replace the paintings under a wrong one
         on_wrong = on_fake if wrong is None else discriminator(shown, wrong)
     loss = gan_loss.discriminator(on_real, on_fake, on_wrong)
     report = {"discriminator": loss.detach(), **discriminator_signals(on_real, on_fake, relative=gan_loss.needs_real)}
@@ -75,6 +88,6 @@ def discriminator_loss(
     return loss, report
 
 
-def _judged(discriminator: nn.Module, x: Tensor, code: Tensor | None) -> Logits:
+def _logits(discriminator: nn.Module, x: Tensor, code: Tensor | None) -> Logits:
     logits: Logits = discriminator(x) if code is None else discriminator(x, code)
     return logits

@@ -1,7 +1,7 @@
-"""Differentiable augmentation of what the discriminator sees (DiffAugment, Zhao et al. 2020).
+"""Differentiable augmentation of the discriminator's input (DiffAugment, Zhao et al. 2020).
 
-With few paintings a discriminator learns them by heart. It is therefore shown both paintings and outputs augmented, and
-the generator is judged through the same augmentation, so that it learns to paint and not to augment.
+A discriminator with few paintings memorises them. Both paintings and outputs are therefore augmented, in the
+generator's loss too, so that the generator does not learn to reproduce the augmentation.
 """
 
 from __future__ import annotations
@@ -14,22 +14,30 @@ from torch import Tensor
 from sfumato.losses.config import Augment
 from sfumato.parallel import WHOLE, Rows
 
-REAL, FAKE = 0, 1  # the end of a key: paintings and outputs of one step are augmented independently
-_KEY = 0xA06  # the start of every key: no draw is one that a batch was made of
-_GREY = 0.5  # what a cutout leaves; a discriminator reads it as 0
+REAL, FAKE = 0, 1  # last part of a random key: paintings and outputs of one step are augmented independently
+_KEY = 0xA06  # first part of every random key: keeps these draws independent of those that make up batches
+_GREY = 0.5  # fill value of a cutout; the discriminator scales it to 0
 
 
 def augment_pictures(how: Augment, x: Tensor, *key: int, rows: Rows = WHOLE) -> Tensor:
-    """Pictures (B, 3, H, W) in [0, 1] -> the same, augmented; colours may leave [0, 1] by a little.
+    """Augment pictures (B, 3, H, W) in [0, 1] by colour, translation and cutout, in the paper's order.
 
-    Colour, translation and cutout, each given to a picture with probability `how.p`, in the order of the paper. Two
-    choices are not the paper's, as this discriminator judges patches. What translation uncovers is filled by
-    reflection and not with zeros: a dead band would be an edge that no painting has, and its patches would count in the
-    mean of logits and say nothing. And the hole is a quarter of the side, not half, because every patch that touches it
-    is lost. Colour is weak, for colour is part of a style: what varies here the generator may get wrong.
+    Each of the three is applied to a picture with probability `how.p`. Three choices differ from the paper. The
+    discriminator judges patches, so translation fills the uncovered border by reflection: zeros would be an edge that
+    no painting has, and their patches would add uninformative logits to the mean. For the same reason the hole is a
+    quarter of the side, not half: every patch that overlaps it is lost. Colour changes are weak, because colour is
+    part of a style, and the generator may get wrong whatever the augmentation varies.
 
-    Equal keys draw equally, on every device, and picture i's draws do not depend on how many there are. A key is whole
-    numbers from 0 up: the seed, the step, and REAL or FAKE. `rows` says which of the whole batch's pictures these are.
+    Equal keys give equal results on every device, and the draws for picture i do not depend on the batch size.
+
+    Args:
+        how: strengths and probability.
+        x: pictures.
+        key: integers ≥ 0: the seed, the step, and REAL or FAKE.
+        rows: which samples of the global batch these are.
+
+    Returns:
+        Pictures of the same shape; colours may leave [0, 1] slightly.
     """
     if not how.p:
         return x
@@ -45,7 +53,7 @@ def augment_pictures(how: Augment, x: Tensor, *key: int, rows: Rows = WHOLE) -> 
 
 
 def _tint(x: Tensor, colour: float, chosen: np.ndarray, draws: np.ndarray) -> Tensor:
-    """Brightness ±0.25, saturation and contrast by factors of 1 ± 1 and 1 ± ½, all times `colour`."""
+    """Change brightness by ±0.25, saturation by a factor of 1 ± 1, contrast by 1 ± ½, all scaled by `colour`."""
     jitter = torch.from_numpy((2 * draws - 1) * colour).to(x)[:, :, None, None, None]
     brightness, saturation, contrast = jitter.unbind(1)
     y = x + brightness / 4
@@ -59,14 +67,14 @@ def _tint(x: Tensor, colour: float, chosen: np.ndarray, draws: np.ndarray) -> Te
 def _translate(x: Tensor, translation: float, chosen: np.ndarray, draws: np.ndarray) -> Tensor:
     height, width = x.shape[2:]
     far = np.round(translation * np.array([height, width])).astype(int)
-    moves = np.where(chosen[:, None], np.floor(draws * (2 * far + 1)).astype(int), far)  # 0 to twice as far
+    moves = np.where(chosen[:, None], np.floor(draws * (2 * far + 1)).astype(int), far)  # in [0, 2·far]; far: unmoved
     padded = F.pad(x, (far[1], far[1], far[0], far[0]), mode="reflect")
     pairs = zip(padded, moves.tolist(), strict=True)
     return torch.stack([picture[:, top : top + height, left : left + width] for picture, (top, left) in pairs])
 
 
 def _cut_out(x: Tensor, cutout: float, chosen: np.ndarray, draws: np.ndarray) -> Tensor:
-    """The hole's middle may be anywhere, so its edge may lie outside."""
+    """Grey out one square; its centre may be anywhere in the picture, so part of it may lie outside."""
     inside = []
     for axis, side in enumerate(x.shape[2:]):
         hole = round(cutout * side)

@@ -1,4 +1,4 @@
-"""The networks: modules and nothing else.
+"""The networks: torch modules, without losses, optimisers or files.
 
 This package is not public: its names may change.
 """

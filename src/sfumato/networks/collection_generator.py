@@ -1,7 +1,7 @@
-"""The generator of one collection: a photo as that painter would have it, learnt from unpaired pictures.
+"""The generator of one collection: photos in the style of one painter, learnt from unpaired pictures.
 
-The residual network of CycleGAN (Zhu et al. 2017, §4) and CUT (Park et al. 2020), with normalisation by value
-(`statistics`): `measure(thumbnail)` gives every scale and shift, `forward(photo, norm_params)` paints with them.
+The residual network of CycleGAN (Zhu et al. 2017, §4) and CUT (Park et al. 2020) with recorded normalisation
+(`statistics`): `measure(thumbnail)` returns every scale and shift, `forward(photo, norm_params)` paints with them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ from sfumato.networks.generator import Noise
 from sfumato.networks.layers import SubPixel, conv, space_to_depth, upsample
 from sfumato.networks.statistics import EPSILON, NormSource, RecordNorm, ReplayNorm
 
-STRIDE = 8  # of the deepest features: pictures are padded to a multiple of it
-MOMENTUM = 0.1  # of the running statistics, PyTorch's default
+STRIDE = 8  # stride of the deepest features: pictures are padded to a multiple of it
+MOMENTUM = 0.1  # momentum of the running statistics, PyTorch's default
 
 
 class Norm(nn.Module):
-    """The place of one normalisation with its own γ and β; where the values come from, the source decides.
+    """A normalisation layer with its own γ and β; a `NormSource` measures or replays its scale and shift.
 
-    `instance`: mean and variance of each channel of each picture (Ulyanov et al. 2016). `batch`: those of the batch
-    while training, their running averages afterwards (Ioffe & Szegedy 2015), which are a process's own. `none`: the
-    scale is 1, the shift β, a plain bias. All record 2C values, so that norm_params look the same to whoever carries
-    them.
+    `instance`: mean and variance of each channel of each picture (Ulyanov et al. 2016). `batch`: those of the batch in
+    training, and their running averages otherwise (Ioffe & Szegedy 2015); each process has its own averages. `none`:
+    the scale is 1 and the shift β, a plain bias. All three record 2C values, so norm_params have the same layout.
     """
 
     mean: Tensor
@@ -37,7 +36,7 @@ class Norm(nn.Module):
     def __init__(self, channels: int, normalization: Normalization) -> None:
         super().__init__()
         self.normalization = normalization
-        self.records = True  # whether `batch` moves its running averages
+        self.records = True  # whether `batch` updates its running averages
         self.beta = nn.Parameter(torch.zeros(channels))
         if normalization != "none":
             self.gamma = nn.Parameter(torch.ones(channels))
@@ -46,13 +45,13 @@ class Norm(nn.Module):
             self.register_buffer("variance", torch.ones(channels))
 
     def forward(self, h: Tensor, norms: NormSource) -> Tensor:
-        """h (B, C, H, W) -> scale·h + shift, the same shape."""
-        values = norms.value(2 * len(self.beta), lambda: self._measured(h.float()))
+        """Return scale·h + shift for features h (B, C, H, W), in the same shape."""
+        values = norms.value(2 * len(self.beta), lambda: self._scale_and_shift(h.float()))
         scale, shift = values.to(h.dtype).chunk(2, 1)
         return torch.addcmul(shift[:, :, None, None], h, scale[:, :, None, None])
 
-    def _measured(self, h: Tensor) -> Tensor:
-        """Scales and shifts (B, 2C) on features (B, C, H, W)."""
+    def _scale_and_shift(self, h: Tensor) -> Tensor:
+        """Return scales and shifts (B, 2C) measured on features (B, C, H, W)."""
         if self.normalization == "none":
             return torch.cat([torch.ones_like(self.beta), self.beta]).expand(h.shape[0], -1)
         mean, variance = self._statistics(h)
@@ -60,7 +59,7 @@ class Norm(nn.Module):
         return torch.cat([scale, self.beta - mean * scale], 1).expand(h.shape[0], -1)
 
     def _statistics(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance, (B, C) or (1, C)."""
+        """Return mean and variance of features (B, C, H, W), (B, C) or (1, C) each."""
         if self.normalization == "instance":
             variance, mean = torch.var_mean(h, (2, 3), correction=0)
         elif not self.training:
@@ -75,11 +74,11 @@ class Norm(nn.Module):
     @torch.no_grad()
     def _record(self, mean: Tensor, variance: Tensor, count: int) -> None:
         self.mean.lerp_(mean, MOMENTUM)
-        self.variance.lerp_(variance * count / max(1, count - 1), MOMENTUM)  # of unbiased ones, as PyTorch's is
+        self.variance.lerp_(variance * count / max(1, count - 1), MOMENTUM)  # unbiased, as in PyTorch
 
 
 class _Layer(nn.Module):
-    """relu(norm(conv(h))); the norm has the bias."""
+    """A convolution, normalisation and ReLU; the bias is the normalisation's β."""
 
     def __init__(self, inputs: int, outputs: int, normalization: Normalization, stride: int = 1) -> None:
         super().__init__()
@@ -91,10 +90,10 @@ class _Layer(nn.Module):
 
 
 class _Block(nn.Module):
-    """h + norm(mix(layer(h))) with a 3×3 convolution to 9/16 of the channels and a 1×1 back.
+    """A residual block: a 3×3 convolution to 9/16 of the channels and a 1×1 back, both normalised.
 
-    One 3×3 a block instead of the usual two: six blocks see no farther than a tile's halo, and a graph of them is
-    below 4 MB.
+    It has one 3×3 convolution instead of the usual two, so that the receptive field of six blocks stays within a tile's
+    halo, and their graph below 4 MB.
     """
 
     def __init__(self, width: int, normalization: Normalization) -> None:
@@ -109,16 +108,16 @@ class _Block(nn.Module):
 
 
 class CollectionGenerator(nn.Module):
-    """Photo (B, 3, H, W) in [0, 1] -> the same photo as a painting of one collection, near [0, 1].
+    """A network that maps a photo (B, 3, H, W) in [0, 1] to a painting of one collection, near [0, 1].
 
-    `widths` are the channels at strides 2, 4 and 8; `blocks` residual blocks lie at stride 8, of which the first half
-    reads and the second paints, under a fixed field of noise that says where strokes fall in plain areas. Its weights
-    start at 0: noise enters as it is learnt.
+    `widths` are the channels at strides 2, 4 and 8. `blocks` residual blocks lie at stride 8; the first half encodes,
+    the second half paints with a fixed noise field as an input, which decides where strokes fall in plain areas. The
+    weights of the noise start at 0.
 
-    The output is photo + tanh(r) with a small r at first. A direct output starts from grey and must find the photo's
-    tones again, in adversarial training, which is as well won with light and dark swapped; from the photo itself an
-    inversion lies far off. The tanh bounds what is added to what any colour needs to become any other, so training
-    cannot diverge that way. Everything is convolutions and per-channel values: crops and tiles agree with the whole.
+    The output is photo + tanh(r), with a small r at first. A direct output would start from grey and have to recover
+    the photo's tones by adversarial training, which swapped light and dark satisfy as well; starting from the photo,
+    an inversion is far away. The tanh bounds the change to what any colour needs to become any other, so r cannot
+    diverge. The network has only convolutions and per-channel values, so crops and tiles agree with the whole.
     """
 
     def __init__(
@@ -142,14 +141,14 @@ class CollectionGenerator(nn.Module):
         self.layer1 = _Layer(middle, middle, normalization)
         self.reduce2 = _Layer(middle, fine, normalization)
         self.fine_noise = conv(4, fine, kernel=1, bias=False)
-        # No normalisation from here on: late ones cause droplets (Karras et al. 2020, §2).
+        # No normalisation in the last layers: it causes droplets there (Karras et al. 2020, §2).
         self.conv2 = conv(fine, fine)
         self.paint = SubPixel(fine, 3)
-        self._start(blocks)
+        self._init_weights(blocks)
 
     @torch.no_grad()
-    def _start(self, blocks: int) -> None:
-        """Features of one size at any depth, also without normalisation (He et al. 2015), and next to no paint."""
+    def _init_weights(self, blocks: int) -> None:
+        """Initialise for equal feature variance at any depth (He et al. 2015), and an output close to the photo."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -162,35 +161,41 @@ class CollectionGenerator(nn.Module):
         self.paint.conv.weight.mul_(0.02)
 
     def measure(self, thumbnail: Tensor) -> Tensor:
-        """Thumbnail (B, 3, h, w) in [0, 1], sides 16 or more -> norm_params (B, A) float32.
+        """Measure norm_params (B, A) float32 on a thumbnail (B, 3, h, w) in [0, 1] with sides of 16 or more.
 
-        With `batch` normalisation this is what updates the running statistics, in training mode only.
+        With `batch` normalisation, in training mode, it also updates the running statistics.
         """
         return self.measure_and_paint(thumbnail)[0]
 
     def measure_and_paint(self, thumbnail: Tensor) -> tuple[Tensor, Tensor]:
-        """`measure`, and the thumbnail as painted on the way (B, 3, h, w)."""
-        norms, origin = _measure(thumbnail), torch.zeros(2, dtype=torch.long, device=thumbnail.device)
+        """Return `measure(thumbnail)`, and the thumbnail painted in the same pass (B, 3, h, w)."""
+        norms, origin = _recorder(thumbnail), torch.zeros(2, dtype=torch.long, device=thumbnail.device)
         painted = self._paint(thumbnail, norms, origin)
         return norms.norm_params(), painted
 
     def forward(self, x: Tensor, norm_params: Tensor, origin: Tensor | None = None) -> Tensor:
-        """Photo (B, 3, H, W) in [0, 1], sides 16 or more; norm_params (B, A) -> picture (B, 3, H, W) in [-1, 2].
+        """Paint a photo under given normalisation parameters.
 
-        `origin` (2,) int64 is the place (row, column) of x in the photo that it was cut from; multiples of 8 keep the
-        coarser levels aligned.
+        Args:
+            x: photo or tile, (B, 3, H, W) in [0, 1], sides 16 or more.
+            norm_params: (B, A), from `measure`.
+            origin: position (row, column) of x in the whole photo, (2,) int64, default (0, 0). Multiples of 8 keep the
+                coarser levels aligned.
+
+        Returns:
+            Picture (B, 3, H, W) in [-1, 2].
         """
         origin = torch.zeros(2, dtype=torch.long, device=x.device) if origin is None else origin
         return self._paint(x, ReplayNorm(norm_params), origin)
 
     def features(self, x: Tensor, norm_params: Tensor | None = None) -> list[Tensor]:
-        """Pictures (B, 3, H, W) -> features at strides 2, 4, 8, and 8 after the reading blocks, for `PatchSampler`.
+        """Encode pictures (B, 3, H, W) for `PatchSampler`: features at strides 2, 4, 8, and after the encoding blocks.
 
-        Free of noise, which would tell places apart that look alike. Under the `norm_params` of their own thumbnails,
-        or, without, measured on x as CUT does.
+        They do not include noise, which would distinguish places that look alike. Statistics are those of
+        `norm_params`, measured on the pictures' thumbnails, or else measured on x as CUT does.
         """
-        norms = _measure(x) if norm_params is None else ReplayNorm(norm_params)
-        levels, h = self._encode(_padded(x), norms)
+        norms = _recorder(x) if norm_params is None else ReplayNorm(norm_params)
+        levels, h = self._encode(_pad_to_stride(x), norms)
         return [*levels, h]
 
     def _encode(self, x: Tensor, norms: NormSource) -> tuple[list[Tensor], Tensor]:
@@ -203,9 +208,9 @@ class CollectionGenerator(nn.Module):
         return levels, h
 
     def _paint(self, x: Tensor, norms: NormSource, origin: Tensor) -> Tensor:
-        """One pass over x, measuring or under given values."""
+        """Paint x in one pass; `norms` measures or replays the normalisation parameters."""
         height, width = x.shape[2:]
-        x = _padded(x)
+        x = _pad_to_stride(x)
         (fine, middle, _), h = self._encode(x, norms)
         noise = space_to_depth(self.noise(x, origin))
         h = h + self.deep_noise(space_to_depth(space_to_depth(noise)))
@@ -220,7 +225,10 @@ class CollectionGenerator(nn.Module):
 
 @contextmanager
 def unrecorded(*generators: nn.Module) -> Iterator[None]:
-    """Inside, measuring moves no running averages: they are to be of what a generator paints from, and nothing else."""
+    """Keep the running averages of batch normalisation fixed inside the context.
+
+    Only the inputs that a generator paints from may enter them.
+    """
     norms = [module for generator in generators for module in generator.modules() if isinstance(module, Norm)]
     for norm in norms:
         norm.records = False
@@ -231,10 +239,10 @@ def unrecorded(*generators: nn.Module) -> Iterator[None]:
             norm.records = True
 
 
-def _padded(x: Tensor) -> Tensor:
+def _pad_to_stride(x: Tensor) -> Tensor:
     height, width = x.shape[2:]
     return F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
 
 
-def _measure(x: Tensor) -> RecordNorm:
-    return RecordNorm(x.new_empty(x.shape[0], 0))  # no style: the layers' γ and β are their own
+def _recorder(x: Tensor) -> RecordNorm:
+    return RecordNorm(x.new_empty(x.shape[0], 0))  # no style features: the layers have their own γ and β

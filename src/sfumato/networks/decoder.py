@@ -1,4 +1,4 @@
-"""The decoder: hypercolumns in, a picture out. It is the generator of the matching kind."""
+"""The decoder of hypercolumns to pictures: the generator of the matching kind."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from torch import Tensor, nn
 from sfumato.networks.hypercolumn import CHANNELS, LAYER_CHANNELS, STRIDE, layer_scale
 from sfumato.networks.layers import upsample
 
-_MIN_SHARE = 0.05  # of the mean deviation of its layer, that a channel's is taken to be at the least
+_MIN_SHARE = 0.05  # lower bound of a channel's deviation, as a share of its layer's mean deviation
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
-    """A convolution that keeps the size and pads with zeros: padding by reflection took a quarter of a step's time.
-    Whoever decodes a picture adds places around it (``inference.matched_painting.decode_places``)."""
+    """Make a convolution that keeps the size and pads with zeros.
+
+    Padding by reflection took a quarter of a training step's time. To avoid dark borders, inference adds hypercolumns
+    around a picture before it decodes (`inference.matched_painting.decode_places`).
+    """
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
 
 
 class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(relu(x)))), (B, C, H, W): a pre-activation block (He et al. 2016) without normalisation.
+    """A pre-activation residual block (He et al. 2016) without normalisation: x + conv(relu(conv(relu(x)))).
 
-    Statistics of a whole picture would make a tile depend on where it was cut.
+    Normalisation by a picture's statistics would make a tile depend on where it was cut.
     """
 
     def __init__(self, channels: int) -> None:
@@ -29,22 +32,24 @@ class ResidualBlock(nn.Module):
         self.a, self.b = conv(channels, channels), conv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map features (B, C, H, W) to features of the same shape."""
         y: Tensor = x + self.b(F.relu(self.a(F.relu(x))))
         return y
 
 
 class Decoder(nn.Module):
-    """Hypercolumns (B, 640, h, w) -> pictures (B, 3, 4h, 4w) in about [0, 1], not clamped.
+    """A network that decodes hypercolumns (B, 640, h, w) to pictures (B, 3, 4h, 4w) in about [0, 1], not clamped.
 
-    It knows no style and paints any features that it is given. It enlarges by bilinear interpolation,
-    because sub-pixel convolutions leave a lattice (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill
-    2016). Most of its work is at a quarter of the picture's size, where it costs least. Each output depends on its
-    surroundings alone (`halo`), so that large pictures can be made in tiles.
+    It is independent of the style: it decodes any features. It upsamples by bilinear interpolation, because sub-pixel
+    convolutions leave a lattice (Odena et al., "Deconvolution and Checkerboard Artifacts", Distill 2016). Most of its
+    layers work at a quarter of the picture's size, where they cost least. Its receptive field is bounded (`halo`), so
+    large pictures can be decoded in tiles.
 
     Attributes:
-        mean, deviation: of each channel over natural pictures, (1, 640, 1, 1); inputs are normalised by them.
-        scale: weight of each channel where hypercolumns are compared, equal within a layer, (1, 640, 1, 1).
-        halo: how many hypercolumns around a tile have an influence on it.
+        mean: mean of each channel over natural pictures, (1, 640, 1, 1); inputs are normalised by it.
+        deviation: standard deviation of each channel over natural pictures, (1, 640, 1, 1), likewise.
+        scale: weight of each channel in comparisons of hypercolumns, (1, 640, 1, 1), equal within a layer.
+        halo: number of hypercolumns around a tile that influence it.
     """
 
     mean: Tensor
@@ -52,8 +57,12 @@ class Decoder(nn.Module):
     scale: Tensor
 
     def __init__(self, widths: tuple[int, int, int] = (160, 64, 32), blocks: int = 4) -> None:
-        """`widths` are channels at a quarter, a half and the whole of the picture's size; `blocks` residual blocks at a
-        quarter."""
+        """Build the network.
+
+        Args:
+            widths: channels at a quarter, a half and the whole of the picture's size.
+            blocks: residual blocks at a quarter of the size.
+        """
         super().__init__()
         quarter, middle, full = widths
         for name in ("mean", "deviation", "scale"):
@@ -67,14 +76,16 @@ class Decoder(nn.Module):
 
     @property
     def halo(self) -> int:
-        # Two convolutions a block; 3 is what the convolutions and interpolations of the higher resolutions reach.
+        """Number of hypercolumns around a tile that influence it."""
+        # Two convolutions a block, and 3 for the convolutions and interpolations at the higher resolutions.
         return 2 * len(self.body) + 3
 
     @torch.no_grad()
     def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
-        """Take over mean and standard deviation of each channel, (640,) each, and derive `scale` from them.
+        """Store mean and standard deviation of each channel, (640,) each, and derive `scale` from them.
 
-        Channels that hardly ever fire count as if they varied a little: a rare large value would drown all others.
+        Deviations of channels that are almost always 0 are raised to a share of their layer's mean deviation. Otherwise
+        a rare large value in one of them would outweigh all others.
         """
         layers = deviation.split(LAYER_CHANNELS)
         deviation = torch.cat([layer.clamp(min=_MIN_SHARE * float(layer.mean()) + 1e-3) for layer in layers])
@@ -83,21 +94,23 @@ class Decoder(nn.Module):
         self.scale.copy_(layer_scale(deviation).view(1, -1, 1, 1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """`features` are hypercolumns as `hypercolumns` gives them, not scaled."""
+        """Decode hypercolumns (B, 640, h, w), not scaled, to pictures (B, 3, 4h, 4w)."""
         return self.paint(self.entered(features))
 
     def entered(self, features: Tensor) -> Tensor:
-        """Hypercolumns (B, 640, h, w), not scaled -> what the decoder sees of them, (B, C, h, w): an affine map of each
-        place, so that sums of hypercolumns may be taken after it."""
+        """Apply the decoder's first layer to hypercolumns (B, 640, h, w), not scaled: (B, C, h, w).
+
+        It is an affine map of each place, so weighted means of hypercolumns may be taken after it.
+        """
         hidden: Tensor = self.enter((features - self.mean) / self.deviation)
         return hidden
 
     def paint(self, entered: Tensor) -> Tensor:
-        """The picture (B, 3, 4h, 4w) of what `entered` gives."""
+        """Decode the output of `entered` (B, C, h, w) to pictures (B, 3, 4h, 4w)."""
         h = self.body(entered)  # (B, C, h, w)
         y = self.res1(upsample(self.up1(F.relu(h))))  # (B, C', 2h, 2w)
         y = F.relu(self.detail(upsample(F.relu(self.up2(F.relu(y))))))  # (B, C", 4h, 4w)
-        # Colours come from a small picture, so that the layers at full size have detail alone to add.
+        # Colours come from a small picture, so that the layers at full size only add detail.
         base = F.interpolate(self.low(h), scale_factor=STRIDE, mode="bilinear", align_corners=False)
         picture: Tensor = self.out(y) + base
         return picture

@@ -1,4 +1,4 @@
-"""The discriminator: does this patch come from the painting that this code describes? Without codes: from any?"""
+"""Patch discriminators, conditional on a style code or unconditional."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from sfumato.networks.perceptual import VGG19, WIDTHS
 
-#: Layers of VGG19 that a `ProjectedDiscriminator` reads. A further block would cost as much as these.
+#: Layers of VGG19 that a `ProjectedDiscriminator` reads. The next block would cost as much as these together.
 READ = ("relu2_1", "relu3_1")
 
 
-def _verdict(h: Tensor, logit: nn.Module, project: nn.Module | None, code: Tensor | None) -> Tensor:
-    """Features (B, C, h, w) -> logits (B, 1, h, w), which with `project` hang on the code (B, D) too."""
+def _patch_logits(h: Tensor, logit: nn.Module, project: nn.Module | None, code: Tensor | None) -> Tensor:
+    """Map features (B, C, h, w) to logits (B, 1, h, w); with `project`, conditional on the code (B, D)."""
     logits: Tensor = logit(h)
     if project is not None:
         assert code is not None, "a conditional discriminator needs a code"
@@ -38,16 +38,16 @@ class _OneScale(nn.Module):
         h = x
         for convolution in self.convs:
             h = F.leaky_relu(convolution(h), 0.2)
-        return _verdict(h, self.logit, self.project, code)
+        return _patch_logits(h, self.logit, self.project, code)
 
 
 class PatchDiscriminator(nn.Module):
-    """Picture (B, 3, H, W) in [0, 1] and code (B, D) -> one logit map (B, 1, h, w) a scale, the coarsest last.
+    """A patch discriminator (Isola et al. 2017) at several scales (Wang et al. 2018).
 
-    Patches (Isola et al. 2017) at several scales (Wang et al. 2018), conditional by projection (Miyato & Koyama 2018,
-    eq. 3), with spectral norm instead of normalisation layers, which cause droplets (Karras et al. 2020). With a
-    `code_size` of 0 it is unconditional and takes no code. Without `spectral` nothing holds its slope, so that a
-    gradient penalty must (R1, R3GAN), and is cheaper to differentiate twice.
+    It is conditional by projection (Miyato & Koyama 2018, eq. 3); with a `code_size` of 0 it is unconditional and takes
+    no code. It has spectral norm instead of normalisation layers, which cause droplets (Karras et al. 2020). Without
+    `spectral` its gradient is not bounded, so a gradient penalty is needed (R1, R3GAN), which is then cheaper to
+    differentiate twice.
     """
 
     def __init__(self, widths: tuple[int, ...], code_size: int, scales: int = 2, spectral: bool = True) -> None:
@@ -55,6 +55,7 @@ class PatchDiscriminator(nn.Module):
         self.scales = nn.ModuleList([_OneScale(widths, code_size, spectral) for _ in range(scales)])
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> list[Tensor]:
+        """Map pictures (B, 3, H, W) in [0, 1], codes (B, D) to logit maps (B, 1, h, w) by scale, the coarsest last."""
         x, logits = 2 * x - 1, []
         for scale in self.scales:
             logits.append(scale(x, code))
@@ -63,7 +64,7 @@ class PatchDiscriminator(nn.Module):
 
 
 class _Head(nn.Module):
-    """Features (B, C, h, w) -> logits (B, 1, h/2, w/2), conditional by projection where there are codes."""
+    """A head that maps features (B, C, h, w) to logits (B, 1, h/2, w/2), conditional by projection given codes."""
 
     def __init__(self, channels: int, width: int, code_size: int) -> None:
         super().__init__()
@@ -74,66 +75,76 @@ class _Head(nn.Module):
 
     def forward(self, features: Tensor, code: Tensor | None) -> Tensor:
         h = F.leaky_relu(self.conv(F.leaky_relu(self.enter(features), 0.2)), 0.2)
-        return _verdict(h, self.logit, self.project, code)
+        return _patch_logits(h, self.logit, self.project, code)
 
 
 class ProjectedDiscriminator(nn.Module):
-    """Picture (B, 3, H, W) in [0, 1] and code (B, D) -> one logit map a layer read, the deepest last.
+    """A discriminator of small heads on frozen VGG19 features (Projected GANs, Sauer et al. 2021; Kumari et al. 2022).
 
-    Small heads on the features of VGG19, which does not train (Projected GANs, Sauer et al. 2021; Kumari et al. 2022):
-    they tell paintings from outputs after some hundred samples, where a `PatchDiscriminator` must first learn to see.
-    Without the papers' random mixing across channels and scales. Features are read as log(1 + h), for VGG19's differ in
-    size by orders. VGG19 is shared and no submodule: it is neither moved nor saved with this module.
+    It distinguishes paintings from outputs after some hundred samples, whereas a `PatchDiscriminator` must first learn
+    features. The papers' random mixing across channels and scales is left out. Heads read log(1 + h), because the sizes
+    of VGG19's features differ by orders of magnitude. VGG19 is shared and not a submodule: it is neither moved nor
+    saved with this module.
     """
 
     def __init__(self, vgg: VGG19, code_size: int, layers: tuple[str, ...] = READ, width: int = 64) -> None:
-        """`vgg` knows these layers."""
+        """Build one head for each of `layers`.
+
+        Args:
+            vgg: computes at least these layers.
+            code_size: size of the code; 0 for an unconditional discriminator.
+            layers: names of VGG19's layers.
+            width: channels of the heads.
+        """
         super().__init__()
-        self._vgg = (vgg,)  # in a tuple, so that it is no submodule
+        self._vgg = (vgg,)  # a tuple keeps it from being registered as a submodule
         self.heads = nn.ModuleDict({name: _Head(WIDTHS[name], width, code_size) for name in layers})
 
     @property
     def vgg(self) -> VGG19:
+        """The shared VGG19."""
         return self._vgg[0]
 
     def forward(self, x: Tensor, code: Tensor | None = None) -> list[Tensor]:
+        """Map pictures (B, 3, H, W) in [0, 1], codes (B, D) to logit maps (B, 1, h, w) by layer, the deepest last."""
         features = self.vgg(x, tuple(self.heads))
         return [head(torch.log1p(features[name]), code) for name, head in self.heads.items()]
 
 
 class CombinedDiscriminator(nn.Module):
-    """Several unconditional discriminators as one: their logit maps, one after the other; each map counts the same."""
+    """Several unconditional discriminators as one: it concatenates their lists of logit maps."""
 
     def __init__(self, *parts: nn.Module) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Pictures (B, 3, H, W) in [0, 1] -> logits as `PatchDiscriminator` gives them."""
+        """Map pictures (B, 3, H, W) in [0, 1] to logit maps as `PatchDiscriminator` does."""
         return [logits for part in self.parts for logits in part(x)]
 
 
 class PairDiscriminator(nn.Module):
-    """Of both sides of a cycle (Zhu et al. 2017): asked about `paintings`, or with `of_photos` about photos."""
+    """The two discriminators of a cycle (Zhu et al. 2017), one of paintings and one of photos."""
 
     def __init__(self, paintings: nn.Module, photos: nn.Module) -> None:
         super().__init__()
         self.paintings, self.photos = paintings, photos
 
     def forward(self, x: Tensor, of_photos: bool = False) -> list[Tensor]:
-        """Pictures (B, 3, H, W) in [0, 1] -> logits as `PatchDiscriminator` gives them."""
+        """Map pictures (B, 3, H, W) in [0, 1] to logit maps by the discriminator of paintings, or of photos."""
         side = self.photos if of_photos else self.paintings
         logits: list[Tensor] = side(x)
         return logits
 
 
 class OfPhotos(nn.Module):
-    """A `PairDiscriminator`, maybe wrapped, as one that judges photos."""
+    """An adapter that calls a `PairDiscriminator` (or a wrapper of one) for photos."""
 
     def __init__(self, pair: nn.Module) -> None:
         super().__init__()
         self.pair = pair
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """Map pictures (B, 3, H, W) in [0, 1] to logit maps by the discriminator of photos."""
         logits: list[Tensor] = self.pair(x, of_photos=True)
         return logits

@@ -1,7 +1,7 @@
-"""Hypercolumns: all of VGG19's shallow features at one place, as one vector (Hariharan et al. 2015).
+"""Hypercolumns: VGG19's shallow features at one place, concatenated to one vector (Hariharan et al. 2015).
 
-They hold the colour and the brushwork around a place. The matching of `networks.matching` compares them, and the
-decoder of `networks.decoder` turns them back into a picture.
+They hold the colour and the brushwork around a place. `networks.matching` compares them, and `networks.decoder` turns
+them back into a picture.
 """
 
 from __future__ import annotations
@@ -21,54 +21,57 @@ HYPERCOLUMN_LAYERS = ("relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1")
 #: Channels of each of these layers, and of a whole hypercolumn.
 LAYER_CHANNELS = tuple(WIDTHS[name] for name in HYPERCOLUMN_LAYERS)
 CHANNELS = sum(LAYER_CHANNELS)
-#: Pixels of the picture, along a side, to one hypercolumn.
+#: Side, in pixels, of the picture's cell that one hypercolumn stands for.
 STRIDE = 4
 
 
 def hypercolumns(vgg: VGG19, pictures: Tensor) -> Tensor:
-    """Pictures (B, 3, H, W) in [0, 1] -> hypercolumns (B, 640, H // 4, W // 4), float32, not scaled.
+    """Compute the hypercolumns of pictures.
 
     Layers of a higher resolution are averaged down. Under autocast VGG19 runs in 16 bits; the result is float32.
 
     Args:
-        vgg: knows `HYPERCOLUMN_LAYERS`.
-        pictures: H and W from 4 up.
+        vgg: computes at least `HYPERCOLUMN_LAYERS`.
+        pictures: (B, 3, H, W) in [0, 1], H and W at least 4.
+
+    Returns:
+        (B, 640, H // 4, W // 4), float32, not scaled.
 
     Raises:
-        InputError: another shape, or a side under 4 pixels.
+        InputError: the pictures have another shape, or a side under 4 pixels.
     """
     sizes = check_shape(pictures, "B 3 H W", "pictures")
     if min(sizes["H"], sizes["W"]) < STRIDE:
-        raise InputError(f"a hypercolumn takes {STRIDE} pixels a side; the pictures have {sizes['H']} x {sizes['W']}")
+        raise InputError(f"pictures must have sides of at least {STRIDE} pixels, but have {sizes['H']} x {sizes['W']}")
     columns = stack_layers(vgg(pictures.contiguous(memory_format=torch.channels_last), HYPERCOLUMN_LAYERS)).float()
-    if columns.requires_grad:  # a loss may hand back another memory order, in which pooling is five times as slow
+    if columns.requires_grad:  # a loss's gradient may have another memory format, in which pooling is 5 times as slow
         columns.register_hook(lambda slope: slope.contiguous(memory_format=torch.channels_last))
     return columns
 
 
 def stack_layers(features: Mapping[str, Tensor]) -> Tensor:
-    """VGG19's features of `HYPERCOLUMN_LAYERS`, relu1_1 (B, 64, H, W) and so on -> (B, 640, H // 4, W // 4)."""
+    """Concatenate features by layer, relu1_1 (B, 64, H, W) and so on, to hypercolumns (B, 640, H // 4, W // 4)."""
     return torch.cat(pooled_layers(features), 1)
 
 
 def pooled_layers(features: Mapping[str, Tensor]) -> list[Tensor]:
-    """The same layers one by one, averaged down to (B, C, H // 4, W // 4)."""
+    """List the features of `HYPERCOLUMN_LAYERS`, each averaged down to (B, C, H // 4, W // 4)."""
     pooled = []
     for name in HYPERCOLUMN_LAYERS:
-        block = int(name[4])  # relu{block}_{index}: each block has half the resolution of the one before
+        block = int(name[4])  # relu{block}_{index}; each block has half the resolution of the one before
         factor = STRIDE >> (block - 1)
         pooled.append(F.avg_pool2d(features[name], factor) if factor > 1 else features[name])
     return pooled
 
 
 def layer_scale(deviation: Tensor) -> Tensor:
-    """One weight a layer, so that each layer counts the same: 1 / the mean of its channels' deviations.
+    """Return the weight that makes all layers count the same: 1 / the mean of a layer's deviations.
 
     Args:
         deviation: standard deviation of each channel, (640,), above 0.
 
     Returns:
-        (640,); equal within a layer, so that distances within a layer keep their proportions.
+        Weights (640,), equal within a layer, so that distances within a layer keep their proportions.
     """
     layers = deviation.split(LAYER_CHANNELS)
     return torch.cat([(1 / layer.mean()).expand(len(layer)) for layer in layers])

@@ -1,4 +1,4 @@
-"""The assembled models, one a kind, each from a config of plain numbers."""
+"""The models of the four kinds and their discriminators, each built from a config."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sfumato.networks.style_encoder import StyleEncoder
 
 
 class StyleTransferModel(nn.Module):
-    """`style_encoder` and `generator`: all that a user runs."""
+    """The model of the arbitrary kind: a `style_encoder` and a `generator`."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -33,10 +33,11 @@ class StyleTransferModel(nn.Module):
 
     @property
     def code_size(self) -> int:
+        """Number of values of a style code."""
         return self.style_encoder.code_size
 
     def forward(self, photo: Tensor, thumbnail: Tensor, style: Tensor, strength: float = 1.0) -> Tensor:
-        """Photo (B, 3, H, W), its thumbnail and a style picture, all in [0, 1] -> stylised picture (B, 3, H, W)."""
+        """Stylise a photo (B, 3, H, W), given its thumbnail and a style picture, all in [0, 1]: (B, 3, H, W)."""
         code = fuse(self.style_encoder(style), self.style_encoder(thumbnail), strength)
         output: Tensor = self.generator(photo, self.generator.measure(thumbnail, code)).clamp(0, 1)
         return output
@@ -46,12 +47,12 @@ OneDiscriminator: TypeAlias = PatchDiscriminator | ProjectedDiscriminator
 
 
 def fuse(style: Tensor, content: Tensor, strength: float | Tensor) -> Tensor:
-    """z = s·z_style + (1 - s)·z_content, codes (B, D), strength in [0, 1]."""
+    """Interpolate codes (B, D): strength·style + (1 - strength)·content, strength in [0, 1]."""
     return strength * style + (1 - strength) * content
 
 
 def build_discriminator(config: ModelConfig, code_size: int, vgg: VGG19 | None = None) -> OneDiscriminator:
-    """`vgg` computes the features of a projected one."""
+    """Build the discriminator of the arbitrary kind; a projected one needs `vgg`."""
     return _discriminator(config, code_size if config.discriminator_conditional else 0, vgg)
 
 
@@ -66,7 +67,10 @@ def _discriminator(
 
 
 class CollectionModel(nn.Module):
-    """`generator`, all that a user runs, and what trains with it: the `heads` of contrast, or the generator `back`."""
+    """The model of the collection kind: a `generator`, and for training the `heads` of PatchNCE or a generator `back`.
+
+    `back` maps paintings to photos, for cycle consistency.
+    """
 
     def __init__(self, config: CollectionConfig) -> None:
         super().__init__()
@@ -74,13 +78,13 @@ class CollectionModel(nn.Module):
         self.generator = self._new_generator()
         fine, middle, deep = config.widths
         self.heads = None if config.cycle else PatchSampler((fine, middle, deep, deep))
-        self.back = self._new_generator() if config.cycle else None  # from paintings to photos
+        self.back = self._new_generator() if config.cycle else None
 
     def _new_generator(self) -> CollectionGenerator:
         return CollectionGenerator(self.config.widths, self.config.blocks, self.config.normalization)
 
     def forward(self, photo: Tensor, thumbnail: Tensor) -> Tensor:
-        """Photo (B, 3, H, W) and its thumbnail, both in [0, 1] -> the photo as a painting (B, 3, H, W) in [0, 1]."""
+        """Stylise a photo (B, 3, H, W), given its thumbnail, both in [0, 1]: (B, 3, H, W) in [0, 1]."""
         output: Tensor = self.generator(photo, self.generator.measure(thumbnail)).clamp(0, 1)
         return output
 
@@ -88,13 +92,16 @@ class CollectionModel(nn.Module):
 def build_collection_discriminator(
     config: CollectionConfig, vgg: VGG19 | None = None
 ) -> OneDiscriminator | PairDiscriminator:
-    """Unconditional; with `cycle` one of paintings and one of photos. `vgg` computes the features of projected ones."""
+    """Build a collection's unconditional discriminator, or one of paintings and one of photos with `cycle`.
+
+    Projected discriminators need `vgg`.
+    """
     paintings = _discriminator(config, 0, vgg)
     return PairDiscriminator(paintings, _discriminator(config, 0, vgg)) if config.cycle else paintings
 
 
 class NoiseModel(nn.Module):
-    """`generator`: all that a user runs."""
+    """The model of the noise kind: a `generator`."""
 
     def __init__(self, config: NoiseConfig) -> None:
         super().__init__()
@@ -102,18 +109,18 @@ class NoiseModel(nn.Module):
         self.generator = NoiseGenerator(config.z_size, config.side, config.widths)
 
     def forward(self, z: Tensor) -> Tensor:
-        """z (B, Z), N(0, I) -> pictures (B, 3, side, side) in [0, 1]."""
+        """Generate pictures (B, 3, side, side) in [0, 1] from z (B, Z), drawn from N(0, I)."""
         pictures: Tensor = self.generator(z)
         return pictures
 
 
 def build_noise_discriminator(config: NoiseConfig, vgg: VGG19 | None = None) -> OneDiscriminator:
-    """`vgg` computes the features of a projected one."""
+    """Build the unconditional discriminator of the noise kind; a projected one needs `vgg`."""
     return _discriminator(config, 0, vgg)
 
 
 class MatchingModel(nn.Module):
-    """`decoder`: all that a user runs besides VGG19, which is frozen and no part of it."""
+    """The model of the matching kind: a `decoder`. The frozen VGG19 that computes hypercolumns is not part of it."""
 
     def __init__(self, config: MatchingConfig) -> None:
         super().__init__()
@@ -121,7 +128,7 @@ class MatchingModel(nn.Module):
         self.decoder = Decoder(config.widths, config.blocks)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Hypercolumns (B, 640, h, w), not scaled -> pictures (B, 3, 4h, 4w) in [0, 1]."""
+        """Decode hypercolumns (B, 640, h, w), not scaled, to pictures (B, 3, 4h, 4w) in [0, 1]."""
         pictures: Tensor = self.decoder(features).clamp(0, 1)
         return pictures
 
@@ -129,9 +136,9 @@ class MatchingModel(nn.Module):
 def build_matching_discriminator(
     config: MatchingConfig, vgg: VGG19 | None = None
 ) -> OneDiscriminator | CombinedDiscriminator:
-    """Unconditional. `vgg` is what a projected one reads features of.
+    """Build the unconditional discriminator of the matching kind; `projected` and `both` need `vgg`.
 
-    A patch discriminator has no spectral norm: with it, it stayed at chance (recipes give it R1 instead).
+    A patch discriminator has no spectral norm: with it, its accuracy stayed at chance. Recipes use R1 instead.
     """
     patch = PatchDiscriminator(config.discriminator_widths, 0, config.discriminator_scales, spectral=False)
     if config.discriminator == "patch":

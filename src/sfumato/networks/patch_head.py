@@ -1,4 +1,4 @@
-"""Patches of feature maps as short vectors that can be told apart: the projection heads of patchwise contrast."""
+"""The projection heads of the patchwise contrastive loss (PatchNCE)."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from torch import Tensor, nn
 
 
 class PatchSampler(nn.Module):
-    """Feature maps, and positions in them -> a unit vector for each position: a small network a layer.
+    """Two-layer MLPs H_l (Park et al. 2020, §3) that map feature vectors to unit vectors, one MLP for each layer.
 
-    The two-layer MLP H_l of Park et al. 2020 (§3). It trains with the generator, and paints nothing.
+    They train with the generator and are not used for inference.
     """
 
     def __init__(self, widths: Sequence[int], size: int = 64) -> None:
-        """`widths` are the channels of the layers; `size` that of the vectors."""
+        """Build the heads for layers of `widths` channels; `size` is the vectors' length."""
         super().__init__()
         self.heads = nn.ModuleList(
             [nn.Sequential(nn.Linear(width, size), nn.ReLU(), nn.Linear(size, size)) for width in widths]
         )
 
     def forward(self, features: Sequence[Tensor], positions: Sequence[Tensor]) -> list[Tensor]:
-        """Features (B, C_l, H_l, W_l) and positions (P_l,) int64 in H_l·W_l a layer -> (B, P_l, `size`) float32."""
+        """Return unit vectors (B, P_l, `size`) float32 for each layer l.
+
+        Args:
+            features: maps (B, C_l, H_l, W_l).
+            positions: indices (P_l,) int64 into the H_l·W_l places.
+        """
         vectors = []
         for head, h, at in zip(self.heads, features, positions, strict=True):
             patches = h.flatten(2).index_select(2, at).transpose(1, 2)  # (B, P, C)
@@ -32,9 +37,9 @@ class PatchSampler(nn.Module):
 
 
 def draw_positions(features: Sequence[Tensor], patches: int, generator: torch.Generator) -> list[Tensor]:
-    """For each map (B, C, H, W) up to `patches` different positions (P,) int64, the same for the whole batch.
+    """Draw up to `patches` distinct positions (P,) int64 for each map (B, C, H, W), the same for the whole batch.
 
-    `generator` lives on the CPU, so that every device gets the same ones.
+    `generator` must be on the CPU, so that all devices get the same positions.
     """
     drawn = []
     for h in features:

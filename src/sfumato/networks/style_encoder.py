@@ -1,4 +1,4 @@
-"""The style sub-network: a picture to a style code, by pooled statistics at every scale and so without any layout."""
+"""The style encoder: pictures to style codes, by statistics pooled over positions."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sfumato.networks.statistics import ColourStats
 from sfumato.style_code import COLOUR_STATS_SIZE
 
 _WIDTHS = (64, 64, 128, 128, 256)  # VGG19 up to relu3_1
-POOLED = (2, 4)  # convolutions with a pool of 2 before them
-STATS_CONVOLUTIONS = (0, 2, 4)  # those whose statistics are a style's channel statistics: relu1_1, relu2_1, relu3_1
-_READ = {0: 0, 2: 16, 4: 24}  # convolution: directions of its features whose covariance is read (0: none)
+POOLED = (2, 4)  # indices of the convolutions with a max pooling of 2 before them
+STATS_CONVOLUTIONS = (0, 2, 4)  # convolutions of the channel statistics: relu1_1, relu2_1, relu3_1
+_READ = {0: 0, 2: 16, 4: 24}  # convolution: number of random directions whose correlations are read (0: none)
 DESCRIPTOR = sum(2 * _WIDTHS[i] + size * (size + 1) // 2 for i, size in _READ.items())
 
 
 def trunk_features(trunk: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
-    """Pictures (B, 3, H, W) in [0, 1] -> the rectified features after each convolution of VGG19's `trunk`."""
+    """Compute the rectified features of pictures (B, 3, H, W) in [0, 1] after each convolution of VGG19's `trunk`."""
     h = x.flip(1) * 255 - torch.tensor(MEAN_BGR, dtype=x.dtype, device=x.device).view(1, 3, 1, 1)
     features = []
     for i, convolution in enumerate(trunk):
@@ -30,7 +30,7 @@ def trunk_features(trunk: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
 
 
 def channel_stats(features: Sequence[Tensor]) -> Tensor:
-    """What `trunk_features` gave -> channel statistics (B, 896): each layer's log(1 + mean) and log(1 + deviation)."""
+    """Return the channel statistics (B, 896) of `trunk_features`: log(1 + mean) and log(1 + deviation) by layer."""
     parts = []
     for i in STATS_CONVOLUTIONS:
         variance, mean = torch.var_mean(features[i], (2, 3), correction=0)
@@ -39,13 +39,13 @@ def channel_stats(features: Sequence[Tensor]) -> Tensor:
 
 
 class StyleEncoder(nn.Module):
-    """Picture (B, 3, h, w) in [0, 1], sides 16 or more -> code (B, `texture_size` + COLOUR_STATS_SIZE).
+    """The encoder of pictures to style codes (B, `texture_size` + COLOUR_STATS_SIZE).
 
-    The last values are measured (`statistics.ColourStats`): palette and contrast. The others are a linear map of a
-    *descriptor* of texture: the statistics of the first five convolutions of VGG19, which do not train, so that each
-    picture's descriptor can be kept. The map starts from the principal components of the paintings' descriptors
-    (`fit`) and is trained on: a style code means something from the first step, also of paintings never seen. Pooling
-    removes positions, so nothing of the style picture's layout can reach the output.
+    The last values of a code are measured colour statistics (`statistics.ColourStats`). The others are a linear map of
+    a *texture descriptor*: statistics of the first five convolutions of VGG19, which are frozen, so that descriptors
+    can be cached. The map starts from the principal components of the paintings' descriptors (`fit`) and is trained
+    from there: codes are useful from the first step, even for unseen paintings. Pooling removes positions, so the
+    layout of the style picture cannot reach the output.
     """
 
     mean: Tensor
@@ -66,26 +66,34 @@ class StyleEncoder(nn.Module):
         self.code_size = texture_size + COLOUR_STATS_SIZE
 
     def forward(self, x: Tensor) -> Tensor:
+        """Encode pictures (B, 3, h, w) in [0, 1], with sides of 16 or more, as codes."""
         return self.code(self.describe(x))
 
     def encode_full(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Code; features (B, 256, h/4, w/4) of VGG19's relu3_1, which say where things are (guidance's measure); and
-        the channel statistics (B, 896), which guidance measures with."""
+        """Encode pictures (B, 3, h, w), and return the features that guidance needs too.
+
+        Returns:
+            Code; VGG19's features of relu3_1 (B, 256, h/4, w/4), with which guidance measures content; and the channel
+            statistics (B, 896), with which it measures style.
+        """
         description, features = self._read(x)
         return self.code(description), features[-1], channel_stats(features)
 
     def code(self, description: Tensor) -> Tensor:
-        """What `describe` gave -> code."""
+        """Map the output of `describe` to codes."""
         texture = (description[:, :-COLOUR_STATS_SIZE] - self.mean) / self.deviation
         return torch.cat([self.head(texture).float(), description[:, -COLOUR_STATS_SIZE:]], 1)
 
     @torch.no_grad()
     def describe(self, x: Tensor) -> Tensor:
-        """Pictures (B, 3, h, w) -> (B, DESCRIPTOR + COLOUR_STATS_SIZE): all that is measured on them, nothing learnt
-        here.
+        """Measure texture descriptor and colour statistics of pictures (B, 3, h, w); nothing here is learnt.
 
-        Per layer the logarithms of the channels' means and deviations; and of random directions through its channels
-        the logarithms of their variances and their correlations (a Gram matrix in few numbers).
+        The descriptor holds, for each layer, the logarithms of the channels' means and deviations; and for random
+        directions in its feature space, the logarithms of their variances, and their correlations (a Gram matrix in
+        few numbers).
+
+        Returns:
+            (B, DESCRIPTOR + COLOUR_STATS_SIZE).
         """
         return self._read(x)[0]
 
@@ -110,12 +118,12 @@ class StyleEncoder(nn.Module):
 
     @torch.no_grad()
     def load_vgg_weights(self, vgg: VGG19) -> None:
-        """Take over the first convolutions of a VGG19."""
+        """Copy the first convolutions of a VGG19 into the trunk."""
         for own, given in zip(self.trunk, vgg.convs.values(), strict=False):
             own.load_state_dict(given.state_dict())
 
     def as_vgg(self) -> VGG19:
-        """Its convolutions as a VGG19 of the same depth."""
+        """Return the trunk as a VGG19 of the same depth."""
         convs = zip(LAYERS, self.trunk, strict=False)
         weights = {
             f"{name.replace('relu', 'conv')}.{part}": tensor
@@ -126,18 +134,21 @@ class StyleEncoder(nn.Module):
 
     @torch.no_grad()
     def fit(self, descriptions: Sequence[Tensor]) -> None:
-        """Centre and scale descriptors as those of many pictures (each (1, ...)) ask, and map them to their
-        principal components, the strongest with a deviation of 1."""
+        """Initialise the map with the principal components of many pictures' descriptors.
+
+        Args:
+            descriptions: outputs (1, DESCRIPTOR + COLOUR_STATS_SIZE) of `describe`. Their mean and deviation become
+                those that descriptors are normalised by; the strongest component gets a deviation of 1.
+        """
         texture = torch.cat(list(descriptions))[:, :-COLOUR_STATS_SIZE]
         self.mean.copy_(texture.mean(0))
         self.deviation.copy_(texture.std(0, correction=0) + 0.05)
         _, sizes, components = torch.linalg.svd((texture - self.mean) / self.deviation, full_matrices=False)
-        # Only directions in which they differ: few pictures have fewer of those than the head has outputs, and what is
-        # left is rounding, which would be magnified.
+        # Few pictures have fewer components than the head has outputs; the rest is rounding and must not be amplified.
         differing = int((sizes > 1e-3 * sizes[0].clamp(min=1)).sum())
         count = min(differing, self.head.out_features)
         scale = texture.shape[0] ** 0.5 / sizes[:count]
-        # Square root: weaker components are heard less than the strong ones, but more than they would be on their own.
+        # The geometric mean of whitening and no whitening: weaker components are amplified, but stay weaker.
         scale = (scale * scale[:1]).sqrt()
         self.head.weight.zero_()
         self.head.bias.zero_()

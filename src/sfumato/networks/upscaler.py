@@ -1,4 +1,4 @@
-"""Twice the size, by a small network: what `sfumato finish --upscale 2` runs, exported, after painting."""
+"""A small network that doubles a picture's size; `sfumato finish --upscale 2` runs it, exported, after painting."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ SCALE = 2
 
 
 class Upscaler(nn.Module):
-    """A residual sub-pixel network: (B, 3, H, W) in [0, 1] -> (B, 3, 2H, 2W), not clipped.
+    """A residual sub-pixel network for upscaling by 2.
 
-    A head, `blocks` residual blocks of two convolutions without normalisation (Lim et al. 2017, EDSR, section 3.1), and
-    a tail to the four phases of each colour, which are shuffled into place (Shi et al. 2016, ESPCN, eq. 4). What the
-    tail says is added to the pixel that the four lie in (Du et al. 2021, "Anchor-based plain net"): a new network
-    repeats pixels, and learns only what is missing. H and W are 2 or more; a pixel depends on those within `reach`.
+    It has a head, `blocks` residual blocks of two convolutions without normalisation (Lim et al. 2017, EDSR, section
+    3.1), and a tail to the four phases of each colour, which are shuffled into place (Shi et al. 2016, ESPCN, eq. 4).
+    The tail's output is added to the repeated input pixel (Du et al. 2021, "Anchor-based plain net"): an untrained
+    network repeats pixels and learns only the missing detail.
     """
 
     def __init__(self, width: int = 32, blocks: int = 3) -> None:
@@ -27,14 +27,15 @@ class Upscaler(nn.Module):
         )
         self.tail = conv(width, 3 * SCALE**2)
         nn.init.zeros_(self.tail.weight)
-        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]  # there is one
+        nn.init.zeros_(self.tail.bias)  # type: ignore[arg-type]  # the tail has a bias
 
     @property
     def reach(self) -> int:
-        """Pixels, of the small picture."""
+        """Radius of the receptive field, in pixels of the small picture."""
         return 2 + 2 * len(self.blocks)
 
     def forward(self, picture: Tensor) -> Tensor:
+        """Upscale pictures (B, 3, H, W) in [0, 1], H and W from 2, to (B, 3, 2H, 2W), not clipped."""
         x = self.head(2 * picture - 1)
         for block in self.blocks:
             x = x + block(x)

@@ -1,4 +1,4 @@
-"""The arbitrary kind: any photo in the style of any painting, by a style code."""
+"""The training task of the arbitrary kind: any photo in the style of any painting, by a style code."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from sfumato.training.tasks import (
 from sfumato.training.validation import Validator
 
 PROBE_STYLES = 2
-FITTED = 256  # paintings, at most about that many, that the style encoder's first map is fitted to
+FITTED = 256  # approximate largest number of paintings to which the style encoder's initial map is fitted
 
 
 @dataclass(frozen=True)
 class ArbitraryBatch:
-    """What a step is given."""
+    """A step's pictures and their targets."""
 
     pictures: Batch
-    descriptions: Tensor  # (B, ...) of the paintings, as `StyleEncoder.describe` gives them
+    descriptions: Tensor  # (B, D), outputs of `StyleEncoder.describe` for the paintings
     content: Tensor  # (B, 512, S/8, S/8), normalised features of the photos' crops
-    style: StyleTarget
+    style: StyleTarget  # statistics of the paintings
 
 
 class ArbitraryTask(TrainingTask[StyleTransferModel, ArbitraryBatch]):
-    """A `StyleTransferModel` against a discriminator that is conditioned on the style code."""
+    """Training of a `StyleTransferModel` against a discriminator, by default conditional on the style code."""
 
     def __init__(
         self,
@@ -65,15 +65,18 @@ class ArbitraryTask(TrainingTask[StyleTransferModel, ArbitraryBatch]):
         self.model.style_encoder.load_vgg_weights(self.vgg)
 
     def new_model(self) -> StyleTransferModel:
+        """Build a model of the config's shape."""
         return StyleTransferModel(self.config.model)
 
     def fit(self) -> None:
+        """Fit the style encoder's initial map to the paintings."""
         paintings = len(self.source.style)
         chosen = range(0, paintings, max(1, paintings // FITTED))
         encoder = self.model.style_encoder
         encoder.fit([self.targets.description(encoder, i) for i in chosen])
 
     def draw(self, step: int, phase: Phase, record_time: RecordTime) -> ArbitraryBatch:
+        """Draw a step's pictures, and compute or look up their targets."""
         pictures = self.source.batch(step, self.config.spec(phase), self.rows)
         record_time("data")
         content = self.targets.content(pictures, remember=self.config.crops_per_photo > 0)
@@ -91,6 +94,7 @@ class ArbitraryTask(TrainingTask[StyleTransferModel, ArbitraryBatch]):
         adversarial: AdversarialConfig,
         step: int,
     ) -> GeneratorOutput:
+        """Compute the generator's losses (`step.generator_step`)."""
         return generator_step(
             model,
             opponent,
@@ -114,10 +118,11 @@ class ArbitraryTask(TrainingTask[StyleTransferModel, ArbitraryBatch]):
         adversarial: AdversarialConfig,
         step: int,
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the discriminator's loss (`step.discriminator_step`)."""
         return discriminator_step(discriminator, batch.pictures, output, adversarial, (self.config.seed, step))
 
     def samples(self, averaged: StyleTransferModel) -> list[list[Tensor]]:
-        """Five photos under five paintings; the paintings above, the photos on the left."""
+        """Paint five photos in five styles; the first row has the paintings, the first column the photos."""
         photos, styles = pick_evenly(self.source.content, 5), pick_evenly(self.source.style, 5)
         rows = [[torch.ones(1, 3, 64, 64), *[s[None].float() / 255 for s in styles]]]
         for photo in photos:
@@ -126,12 +131,14 @@ class ArbitraryTask(TrainingTask[StyleTransferModel, ArbitraryBatch]):
         return rows
 
     def probes(self) -> Probes | None:
+        """Return the monitor's probes; None with fewer than two photos or paintings."""
         photos, paintings = probe_pictures(self.source.content), probe_pictures(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
         return Probes(self.vgg, photos=photos, paintings=paintings, styles=PROBE_STYLES)
 
     def painter(self, model: StyleTransferModel) -> Painter:
+        """Return a function that paints the probe photos in the style of a probe painting."""
         photos, paintings = probe_pictures(self.source.content), probe_pictures(self.source.style)
 
         def paint(style: int) -> Tensor:
@@ -142,9 +149,11 @@ class ArbitraryTask(TrainingTask[StyleTransferModel, ArbitraryBatch]):
         return paint
 
     def paintings(self, batch: ArbitraryBatch) -> Tensor:
+        """Return the crops of paintings."""
         return batch.pictures.patch
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> Validator | None:
+        """Return the validator; None if validation is off, or without a photo and two paintings."""
         config = self.config
         if not (config.validation_pairs and photos.pictures and len(paintings.pictures) > 1):
             return None

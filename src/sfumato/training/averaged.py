@@ -1,4 +1,4 @@
-"""The average of a run's weights: it is sampled, validated and shipped, never the last weights."""
+"""The model with averaged weights, which is sampled, validated and exported instead of the last weights."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from sfumato.training.tasks import TrainingTask
 
 
 class Average:
-    """The model of a run's kind, with the average of the weights so far."""
+    """A model with the exponential moving average of a run's weights."""
 
     def __init__(self, task: TrainingTask[Any, Any], state: TrainingState, device: torch.device) -> None:
         self._task, self._state = task, state
         self._model = task.new_model().to(device).eval()
 
     def model(self) -> Any:
-        """The model, brought up to date; one object, in eval mode."""
+        """Return the model with the current average; always the same object, in evaluation mode."""
         self._model.load_state_dict(self._state.model.state_dict())
         self._state.ema.copy_to(self._model)
         return self._model
 
     @torch.no_grad()
     def sample(self, out: Path) -> None:
-        """Write OUT/samples/STEP.png: fixed pictures, as the average makes them."""
+        """Write OUT/samples/STEP.png, a sheet of fixed pictures painted by the averaged model."""
         if not is_main():
             return
         rows = self._task.samples(self.model())

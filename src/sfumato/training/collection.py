@@ -1,7 +1,7 @@
-"""The collection kind: photos as one painter would have them, from a folder of photos and one of paintings.
+"""The training task of the collection kind: photos in the style of one collection, from unpaired pictures.
 
-No photo has its painting. The discriminator says whether an output could be one of the collection; what keeps the photo
-is contrast of patches (CUT, Park et al. 2020), or a cycle there and back (CycleGAN, Zhu et al. 2017).
+The discriminator distinguishes outputs from the collection's paintings. The photo's content is preserved by PatchNCE
+(CUT, Park et al. 2020), or by cycle consistency (CycleGAN, Zhu et al. 2017).
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ from sfumato.training.tasks import (
     to_device,
 )
 
-_STREAM = 4  # of the seed, for places of contrast: 0 and 1 are the batches', 2 is validation's, 3 the pool's
+_STREAM = 4  # random stream for PatchNCE's positions; 0 and 1 are used by batches, 2 by validation, 3 by the pool
 
 
 class CollectionTask(TrainingTask[CollectionModel, Batch]):
-    """A `CollectionModel` against a discriminator that knows no code, or in a cycle against two.
+    """Training of a `CollectionModel` against an unconditional discriminator, or with a cycle against two.
 
-    As with the arbitrary kind, statistics are measured on a thumbnail and the crop, at another scale, is painted with
-    them: pictures of any size, in tiles, are painted as in training. `config.identity_samples` is how many paintings a
-    step go through the generator, and are to stay.
+    As in the arbitrary kind, norm_params are measured on a thumbnail, and a crop at another scale is painted with them:
+    inference paints pictures of any size in tiles in the same way. `config.identity_samples` is the number of paintings
+    in a step that also pass through the generator, which must not change them.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class CollectionTask(TrainingTask[CollectionModel, Batch]):
         cache: Path | None = None,
         vgg_file: Path | None = None,
     ) -> None:
-        """VGG19 is the monitor's alone, unless the style terms have a weight or the discriminator uses it."""
+        """Build networks and data; VGG19 is loaded here only if the discriminator or the losses need it."""
         content = require_photos(content)
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"content": content.digest, "style": style.digest}
@@ -88,9 +88,11 @@ class CollectionTask(TrainingTask[CollectionModel, Batch]):
         self.pools = {side: ImagePool(config.pool, config.seed) for side in sides}
 
     def new_model(self) -> CollectionModel:
+        """Build a model of the config's shape."""
         return CollectionModel(self.config.collection)
 
     def draw(self, step: int, phase: Phase, record_time: RecordTime) -> Batch:
+        """Draw a step's pictures."""
         batch = self.source.batch(step, self.config.spec(phase), self.rows)
         record_time("data")
         return batch
@@ -104,6 +106,7 @@ class CollectionTask(TrainingTask[CollectionModel, Batch]):
         adversarial: AdversarialConfig,
         step: int,
     ) -> GeneratorOutput:
+        """Compute the losses of the generator and, with a cycle, of the one back to photos."""
         generator, key, rows = model.generator, (self.config.seed, step), batch.rows
         norm_params, small = generator.measure_and_paint(batch.thumbnail)
         fake = generator(batch.crop, norm_params)
@@ -111,7 +114,7 @@ class CollectionTask(TrainingTask[CollectionModel, Batch]):
         if self.targets:
             features = self.targets.vgg(alternate_views(fake, rows))
             statistics = style_target(features)
-            with torch.autocast(self.device.type, enabled=False):  # tables are kept, and are to be the same bits always
+            with torch.autocast(self.device.type, enabled=False):  # cached tables must not depend on the precision
                 wanted = self.targets.style(batch.style_ids, rows)
             terms |= {"statistics": statistics_loss(statistics, wanted), "gram": gram_loss(statistics, wanted)}
             if weights.content:
@@ -151,11 +154,11 @@ class CollectionTask(TrainingTask[CollectionModel, Batch]):
         return GeneratorOutput(loss, report, fake.detach(), None, None if back is None else back.detach())
 
     def _contrast(self, model: CollectionModel, outputs: Tensor, inputs: Tensor, step: int) -> Tensor:
-        """What was painted at a place is told from other places' by the input there: the mean over layers, a scalar.
+        """Return PatchNCE between outputs and inputs (B, 3, S, S), the mean over layers, a scalar.
 
-        Features are measured on the pictures themselves, as CUT does: a change of palette alone costs nothing.
+        Features are normalised by the pictures' own statistics, as in CUT, so that a change of palette costs nothing.
         """
-        assert model.heads is not None, "contrast has heads"
+        assert model.heads is not None, "PatchNCE needs heads"
         queries = model.generator.features(outputs)
         number = int(np.random.default_rng([self.config.seed, _STREAM, step]).integers(2**62))
         places = draw_positions(queries, self.config.patches, torch.Generator().manual_seed(number))
@@ -167,6 +170,7 @@ class CollectionTask(TrainingTask[CollectionModel, Batch]):
     def discriminator_step(
         self, discriminator: nn.Module, batch: Batch, output: GeneratorOutput, adversarial: AdversarialConfig, step: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the loss of the discriminator of paintings and, with a cycle, of that of photos."""
         key = (self.config.seed, step)
         pooled = self._from_pool("paintings", output.fake, step)
         loss, report = discriminator_loss(adversarial, discriminator, batch.patch, pooled, None, key, rows=batch.rows)
@@ -180,34 +184,39 @@ class CollectionTask(TrainingTask[CollectionModel, Batch]):
 
     def _from_pool(self, side: str, fakes: Tensor, step: int) -> Tensor:
         pool = self.pools[side]
-        given = self.rows.pick(pool.exchange(self.rows.gather(fakes), step)) if pool.size else fakes
-        # In one order of memory, whichever the kept ones came back in: convolutions round by it.
-        return given.contiguous(memory_format=torch.channels_last)
+        pooled = self.rows.pick(pool.exchange(self.rows.gather(fakes), step)) if pool.size else fakes
+        # Rounding in convolutions depends on the memory format, which differs after a resume.
+        return pooled.contiguous(memory_format=torch.channels_last)
 
     def tensors(self) -> dict[str, Tensor]:
+        """Return the pictures of the pools."""
         return {f"{side}.{name}": t for side, pool in self.pools.items() for name, t in pool.tensors().items()}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore the pools from `tensors()`."""
         for side, pool in self.pools.items():
-            # No more than fit: --set may have made the pool smaller.
+            # Cut to the pool's size: --set may have made the pool smaller.
             stored = {"pictures": tensors[f"{side}.pictures"][: pool.size]} if f"{side}.pictures" in tensors else {}
             pool.restore({name: tensor.to(self.device) for name, tensor in stored.items()}, pool.numbers())
 
     def probes(self) -> Probes | None:
+        """Return the monitor's probes; None with fewer than two photos or paintings."""
         photos, paintings = probe_pictures(self.source.content), probe_pictures(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
         return Probes(self.vgg or load_vgg(self.vgg_file, self.device), photos=photos, paintings=paintings)
 
     def painter(self, model: CollectionModel) -> Painter:
+        """Return a function that paints the probe photos."""
         photos = probe_pictures(self.source.content)
-        return lambda style: model.generator(photos, model.generator.measure(photos))
+        return lambda _style: model.generator(photos, model.generator.measure(photos))
 
     def paintings(self, batch: Batch) -> Tensor:
+        """Return the crops of paintings."""
         return batch.patch
 
     def samples(self, averaged: CollectionModel) -> list[list[Tensor]]:
-        """Six photos and what becomes of them; with a cycle also six paintings and the photos made of them."""
+        """Return six photos above their paintings; with a cycle, also six paintings above their photos."""
         sides = [(self.source.content, averaged.generator)]
         if averaged.back is not None:
             sides.append((self.source.style, averaged.back))
@@ -221,13 +230,13 @@ class CollectionTask(TrainingTask[CollectionModel, Batch]):
 
 
 def _identity(back: CollectionGenerator, batch: Batch, count: int) -> Tensor:
-    """The first photos are to stay photos."""
+    """Return the identity loss of the first `count` photos under the generator to photos, a scalar."""
     photos = batch.crop[:count]
     return identity_loss(_again(back, photos, batch.thumbnail[:count]), photos)
 
 
 def _as_large(pictures: Tensor, others: Tensor) -> Tensor:
-    """Pictures (B, 3, T, T) at the size of others."""
+    """Resize pictures (B, 3, T, T) to the size of `others`."""
     size = (others.shape[2], others.shape[3])
     if pictures.shape[2:] == size:
         return pictures
@@ -235,6 +244,6 @@ def _as_large(pictures: Tensor, others: Tensor) -> Tensor:
 
 
 def _again(generator: CollectionGenerator, pictures: Tensor, thumbnails: Tensor) -> Tensor:
-    """Pictures (B, 3, S, S) painted under the statistics of their thumbnails."""
+    """Paint pictures (B, 3, S, S) with the norm_params of their thumbnails."""
     painted: Tensor = generator(pictures, generator.measure(thumbnails))
     return painted

@@ -1,4 +1,4 @@
-"""A training run's config: TOML recipes, validated before any work (torch's import too), saved with the run."""
+"""The config of a training run: TOML recipes, validated before torch is imported, and saved with the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RECIPES = ("tiny", "laptop", "flagship")
 KindName: TypeAlias = Literal["arbitrary", "collection", "noise", "matching"]
-#: What has a part in a collection's training; the other weights are of terms that need a style code.
+#: The loss terms of a collection's training; the others need a style code.
 COLLECTION_TERMS = (
     "adversarial",
     "content",
@@ -32,9 +32,9 @@ COLLECTION_TERMS = (
     "statistics",
     "gram",
 )
-#: What has a part in the training of a decoder of matched features.
+#: The loss terms of the matching kind.
 MATCHING_TERMS = ("adversarial", "range", "reconstruction", "reconstruction_features", "matched", "lattice")
-#: Overrides that turn a collection's recipe from contrast (CUT) to the cycle, with the weights and pool of CycleGAN.
+#: Overrides that change a collection's recipe from PatchNCE (CUT) to a cycle, with the weights and pool of CycleGAN.
 CYCLE = (
     "collection.cycle=true",
     "weights.cycle=10",
@@ -46,82 +46,82 @@ CYCLE = (
 
 
 class Phase(Config):
-    """A stretch of training with its own sizes. Phases are data: the loop knows no schedule but this list.
+    """A part of training with sizes of its own. The list of phases is the whole schedule.
 
     Attributes:
-        thumbnails: sides in pixels of the square thumbnails that statistics are measured on; one is drawn each step.
+        thumbnails: sides in pixels of the square thumbnails on which norm_params are measured; one is drawn each step.
     """
 
-    steps: PositiveInt  # how long it is
-    batch: PositiveInt = 4  # samples a step
-    crop: int = 128  # pixels, a multiple of 8
+    steps: PositiveInt  # number of steps
+    batch: PositiveInt = 4  # samples in a step
+    crop: int = 128  # side of the crops in pixels, a multiple of 8
     adversarial: bool = True  # whether the discriminator takes part
-    # The sides cover what painting measures statistics at, so that no one size is learnt by heart.
+    # Several sides, which cover those of inference, so that training does not specialise in one.
     thumbnails: Annotated[tuple[Annotated[int, Field(ge=16)], ...], Field(min_length=1)] = (160, 224, 320)
-    zoom_crops: NonNegativeInt = 1  # samples a step with a crop of the enlarged photo too (weights.consistency)
-    magnification: Annotated[float, Field(ge=1)] = 12.0  # the most that such a photo is enlarged
+    zoom_crops: NonNegativeInt = 1  # samples in a step with a crop of the enlarged photo, for weights.consistency
+    magnification: Annotated[float, Field(ge=1)] = 12.0  # largest factor by which such a photo is enlarged
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.crop % 8 or self.crop < 32:
-            raise ValueError(f"crop must be a multiple of 8 from 32 up, but is {self.crop}")
+            raise ValueError(f"crop must be a multiple of 8 and at least 32, but is {self.crop}")
         return self
 
 
 class TrainConfig(Config):
-    """All that decides a run besides the pictures."""
+    """The whole config of a training run."""
 
     recipe: str = "custom"  # name of the recipe, or of its file; set by the command
-    kind: KindName = "arbitrary"  # what is trained: any style, one collection, pictures of noise, or a decoder
-    seed: NonNegativeInt = 0  # of all random choices, together with the step
-    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]  # one after the other
-    model: ModelConfig = ModelConfig()  # shapes, of the arbitrary kind
-    collection: CollectionConfig = CollectionConfig()  # shapes, of the collection kind, as the next two
-    patches: PositiveInt = 256  # places a layer that are told apart by contrast
-    pool: NonNegativeInt = 0  # earlier outputs that the discriminator is shown too; 0: none
-    noise: NoiseConfig = NoiseConfig()  # shapes, of the noise kind
-    matching: MatchingConfig = MatchingConfig()  # shapes, of the matching kind, as the next two
-    balance: Annotated[float, Field(ge=0, le=1)] = 0.7  # of matching; 0: nearest neighbours, 1: all features are used
-    fused: Annotated[float, Field(ge=0, le=1)] = 0.3  # share of the samples at a random strength; the others at 1
-    weights: LossWeights = LossWeights()  # of the terms of the generator's objective
-    adversarial: AdversarialConfig = AdversarialConfig()  # of generator and discriminator
-    learning_rate: PositiveFloat = 1e-3  # of the generator, with Adam
-    discriminator_learning_rate: PositiveFloat = 4e-4  # lower, so that the discriminator does not run ahead
+    kind: KindName = "arbitrary"  # kind of the model: any style, one collection, pictures from noise, or a decoder
+    seed: NonNegativeInt = 0  # seed of all random choices
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]  # the phases of training in order
+    model: ModelConfig = ModelConfig()  # shapes of the networks; arbitrary kind only
+    collection: CollectionConfig = CollectionConfig()  # shapes of the networks; collection kind only
+    patches: PositiveInt = 256  # positions in each layer that PatchNCE compares; collection kind only
+    pool: NonNegativeInt = 0  # size of the pool of earlier outputs for the discriminator; collection kind only
+    noise: NoiseConfig = NoiseConfig()  # shapes of the networks; noise kind only
+    matching: MatchingConfig = MatchingConfig()  # shapes of the networks; matching kind only
+    balance: Annotated[float, Field(ge=0, le=1)] = 0.7  # matching only; 0: nearest neighbours, 1: all features are used
+    fused: Annotated[float, Field(ge=0, le=1)] = 0.3  # matching only; share of samples at a random strength, not at 1
+    weights: LossWeights = LossWeights()  # weights of the generator's loss terms
+    adversarial: AdversarialConfig = AdversarialConfig()  # GAN loss, gradient penalties and augmentation
+    learning_rate: PositiveFloat = 1e-3  # the generator's learning rate (Adam)
+    discriminator_learning_rate: PositiveFloat = 4e-4  # the discriminator's (Adam); lower, so that it does not win
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # Adam's β1 of the generator; the discriminator's is 0
     warmup: PositiveInt = 50  # steps of linear warm-up
-    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.05  # share of the learning rate that a cosine ends at
-    clip: PositiveFloat = 10.0  # the largest norm of the generator's gradient; a longer one is shortened to it
-    ema_half_life: PositiveFloat = 4000.0  # of the moving average of the weights, in pictures
-    identity_samples: NonNegativeInt = 2  # samples a step trained at strength 0: photos and paintings in equal parts
-    crops_per_photo: NonNegativeInt = 0  # crops a photo (their VGG features are then cached); 0: fresh crops
+    final_learning_rate: Annotated[float, Field(ge=0, le=1)] = 0.05  # end of the cosine, as a share of learning_rate
+    clip: PositiveFloat = 10.0  # largest norm of the generator's gradient; larger gradients are clipped
+    ema_half_life: PositiveFloat = 4000.0  # half-life of the moving average of the weights, in pictures
+    identity_samples: NonNegativeInt = 2  # samples in a step for weights.identity, half photos and half paintings
+    crops_per_photo: NonNegativeInt = 0  # number of crops of each photo, with cached features; 0: always new crops
     short_side: Annotated[int, Field(ge=64)] = 320  # short side at which pictures are held, in pixels
-    painting_short_side: Annotated[int, Field(ge=64)] | None = None  # the same of paintings; None: as `short_side`
-    mixed_precision: Literal["no", "bf16"] = "no"  # 16-bit floats of the short range cannot hold VGG19's features
+    painting_short_side: Annotated[int, Field(ge=64)] | None = None  # the same for paintings; None: as `short_side`
+    mixed_precision: Literal["no", "bf16"] = "no"  # autocast; fp16's range is too small for VGG19's features
     checkpoint_every: PositiveInt = 200  # steps from one checkpoint to the next
     sample_every: PositiveInt = 200  # steps from one sheet of samples to the next
     log_every: PositiveInt = 10  # steps from one line of the log to the next
-    # The monitor (training/monitor.py) sees what each logged step tells, and every so many steps what is painted
-    monitor: MonitorConfig = MonitorConfig()  # of the watch over the run
+    # The monitor (training/monitor.py) observes the signals of each logged step and, less often, probe pictures.
+    monitor: MonitorConfig = MonitorConfig()  # settings of the monitor
     probe_every: NonNegativeInt = 50  # steps between measurements of the probes, a multiple of log_every; 0: none
-    started_from: str = ""  # SHA-256 of the weights that the run began with, which --from sets; none of its own
+    started_from: str = ""  # SHA-256 of the initial weights, set by --from; empty for random ones
 
-    # Validation (training/validation.py), where there are pictures for it
-    validation_pairs: NonNegativeInt = 24  # of a photo and a painting; 0 turns validation off
-    validation_side: Annotated[int, Field(ge=32)] = 192  # pixels, short side at which they are painted and judged
-    validate_every: NonNegativeInt = 0  # steps; 0: with each checkpoint
-    hold_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the pictures that is kept back to validate with
-    content_exchange: NonNegativeFloat = 0.5  # what a unit of content distance costs in units of style
-    patience: NonNegativeInt = 0  # validations without improvement in the last phase, after which to stop; 0: never
-    min_improvement: NonNegativeFloat = 0.002  # of the score, that counts for patience
-    content_target: NonNegativeFloat = 0.0  # content distance that the content weight is steered to; 0: fixed weight
-    controller_gain: PositiveFloat = 0.5  # how fast the content weight follows; too much, and it swings
+    # Validation (training/validation.py), if there are pictures for it
+    validation_pairs: NonNegativeInt = 24  # number of pairs of a photo and a painting; 0 turns validation off
+    validation_side: Annotated[int, Field(ge=32)] = 192  # short side of validation pictures, in pixels
+    validate_every: NonNegativeInt = 0  # steps from one validation to the next; 0: with each checkpoint
+    hold_out: Annotated[float, Field(ge=0, le=0.5)] = 0.0  # share of the pictures that is held out for validation
+    content_exchange: NonNegativeFloat = 0.5  # cost of a unit of content distance in units of style distance
+    patience: NonNegativeInt = 0  # validations without improvement in the last phase before stopping; 0: never stop
+    min_improvement: NonNegativeFloat = 0.002  # least decrease of the score that counts as an improvement
+    content_target: NonNegativeFloat = 0.0  # content distance to reach by adapting weights.content; 0: fixed weight
+    controller_gain: PositiveFloat = 0.5  # gain of the controller of weights.content; too large a gain oscillates
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.content_target and not (self.weights.content and self.validation_pairs):
             raise ValueError("content_target needs weights.content and validation_pairs above 0")
         if self.validation_pairs == 1:
-            raise ValueError("validation_pairs must be 0 or at least 2: figures are relative to how paintings differ")
+            raise ValueError("validation_pairs must be 0 or at least 2: distances are relative to those of paintings")
         return self
 
     @model_validator(mode="after")
@@ -129,7 +129,8 @@ class TrainConfig(Config):
         if self.kind == "arbitrary":
             if any(phase.adversarial and phase.batch < 2 for phase in self.phases):
                 raise ValueError(
-                    "an adversarial phase needs a batch of 2 or more: each painting meets a neighbour's code"
+                    "an adversarial phase needs a batch of 2 or more, because each painting is paired with another's "
+                    "code"
                 )
         elif self.kind == "collection":
             self._check_collection()
@@ -152,19 +153,22 @@ class TrainConfig(Config):
         if not (self.weights.reconstruction and self.weights.matched):
             raise ValueError("matching needs weights.reconstruction and weights.matched above 0")
         if self.content_target:
-            raise ValueError("content_target steers weights.content, which matching does not have; leave it at 0")
+            raise ValueError("content_target adapts weights.content, which matching does not have; leave it at 0")
 
     def _check_collection(self) -> None:
         weights = self.weights
         self._check_terms(COLLECTION_TERMS, "a collection")
         if self.content_target:
-            raise ValueError("content_target steers what validation measures, and a collection is not validated")
+            raise ValueError("content_target needs validation, which collections do not have; leave it at 0")
         if self.collection.cycle and (weights.contrast or weights.contrast_identity or not weights.cycle):
-            raise ValueError("a collection with a cycle has weights.cycle above 0 and no contrast; --cycle sets both")
+            raise ValueError(
+                "a collection with a cycle must have weights.cycle above 0, and weights.contrast and "
+                "weights.contrast_identity 0; --cycle sets them"
+            )
         if not self.collection.cycle and (weights.cycle or not (weights.contrast or weights.content)):
             raise ValueError(
-                "a collection without a cycle has weights.contrast or weights.content above 0, which keeps the photo, "
-                "and weights.cycle 0"
+                "a collection without a cycle must have weights.contrast or weights.content above 0, and weights.cycle "
+                "0"
             )
 
     def _check_noise(self) -> None:
@@ -182,17 +186,17 @@ class TrainConfig(Config):
 
     @property
     def has_photos(self) -> bool:
-        """Whether it learns from photos too, and not from paintings alone."""
+        """Whether training needs photos, besides paintings."""
         return self.kind != "noise"
 
     @property
     def is_validated(self) -> bool:
-        """Whether checkpoints are judged as training goes on, where there are pictures to judge them on."""
+        """Whether the run is validated, if there are pictures for it."""
         return self.kind in ("arbitrary", "matching") and self.validation_pairs > 0
 
     @property
     def painting_side(self) -> int:
-        """Short side at which paintings are held, in pixels; smaller ones are held as they are."""
+        """Short side at which paintings are held, in pixels; smaller paintings are not enlarged."""
         return self.painting_short_side or self.short_side
 
     @property
@@ -202,10 +206,11 @@ class TrainConfig(Config):
 
     @property
     def steps(self) -> int:
+        """Number of steps of all phases."""
         return sum(phase.steps for phase in self.phases)
 
     def phase(self, step: int) -> Phase:
-        """The phase that a step (0-based) belongs to."""
+        """Return the phase of a step, counted from 0."""
         for phase in self.phases:
             if step < phase.steps:
                 return phase
@@ -213,7 +218,8 @@ class TrainConfig(Config):
         return self.phases[-1]
 
     def spec(self, phase: Phase) -> BatchSpec:
-        from sfumato.data.batches import BatchSpec  # it needs torch, and a config does not
+        """Return the sizes of a phase's batches."""
+        from sfumato.data.batches import BatchSpec  # imported here, because it imports torch
 
         return BatchSpec(
             phase.batch, phase.crop, phase.thumbnails, phase.zoom_crops, phase.magnification, self.crops_per_photo
@@ -221,9 +227,16 @@ class TrainConfig(Config):
 
 
 def load_recipe(recipe: str, overrides: list[str] | None = None, kind: str | None = None) -> TrainConfig:
-    """A recipe by name (tiny, laptop, flagship) or path, with `key=value` overrides; UsageError where it is wrong.
+    """Load a recipe and apply overrides.
 
-    `kind` chooses among the recipes of a name (None: arbitrary); a file of one's own may say it itself.
+    Args:
+        recipe: name (tiny, laptop, flagship), or path of a .toml file.
+        overrides: `key=value` strings, for example `weights.content=0.1`.
+        kind: kind of the model, which selects among the recipes of one name (None: arbitrary). A file may give its
+            kind itself.
+
+    Raises:
+        UsageError: there is no such recipe or kind, the values are wrong, or the file is of another kind.
     """
     if kind is not None and kind not in get_args(KindName):
         raise UsageError(f"there is no kind {kind!r}; give one of {', '.join(get_args(KindName))}")
@@ -236,27 +249,31 @@ def load_recipe(recipe: str, overrides: list[str] | None = None, kind: str | Non
         if kind is not None:
             values.setdefault("kind", kind)
     else:
-        raise UsageError(f"no recipe {recipe!r}; give one of {', '.join(RECIPES)} or the path of a .toml file")
-    # A file by its name alone: cards, which are published, are nobody's folders.
+        raise UsageError(f"there is no recipe {recipe!r}; give one of {', '.join(RECIPES)} or the path of a .toml file")
+    # Only the file's name: cards are published and should not reveal folders.
     named = {"recipe": recipe if recipe in RECIPES else Path(recipe).name}
     config = TrainConfig.parse({**named, **apply_overrides(values, overrides or [])}, f"Recipe {recipe}")
     if kind not in (None, config.kind):
-        raise UsageError(f"{recipe} is a recipe of the kind {config.kind!r}; leave --kind out, or give that")
+        raise UsageError(f"{recipe} is a recipe of the kind {config.kind!r}; leave --kind out, or give that kind")
     return config
 
 
 def check_processes(config: TrainConfig, processes: int) -> None:
-    """UsageError where the batches of a run cannot be shared among so many processes."""
+    """Check that the batches of a run can be divided among several processes.
+
+    Raises:
+        UsageError: a batch is not a multiple of `processes`, or normalisation needs the whole batch in one process.
+    """
     if processes == 1:
         return
     for phase in config.phases:
         if phase.batch % processes:
             raise UsageError(
-                f"a batch of {phase.batch} cannot be shared evenly by {processes} processes; --set phases with a batch "
-                f"that is a multiple of {processes}"
+                f"a batch of {phase.batch} cannot be divided evenly among {processes} processes; --set phases with a "
+                f"batch that is a multiple of {processes}"
             )
     if config.kind == "collection" and config.collection.normalization == "batch":
         raise UsageError(
-            "collection.normalization=batch needs the whole batch in one process: each would normalise by its part's "
-            "statistics, and train another network; train in one, or --set collection.normalization=instance"
+            "collection.normalization=batch needs the whole batch in one process; train in one process, or --set "
+            "collection.normalization=instance"
         )

@@ -1,4 +1,4 @@
-"""What a run will take in time and memory, from trial steps."""
+"""An estimate of a run's time and memory from trial steps."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from sfumato.training.stepper import Stepper
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """What a run will take, measured on trial steps: seconds in all, and gigabytes of memory held."""
+    """The estimated time and memory of a run."""
 
-    seconds: float
-    gigabytes: float
-    memory: str  # which memory
+    seconds: float  # of the remaining steps and validations
+    gigabytes: float  # memory in use
+    memory: str  # which memory: "GPU" or "main"
 
 
 def estimate_run(
     stepper: Stepper, effects: Effects, validate_pair: Callable[[], object] | None, pairs: int
 ) -> RunEstimate:
-    """Time a step of each remaining phase, changing nothing, and add up: what the rest of the run will take.
+    """Time a step of each remaining phase, and estimate the rest of the run; the state is left unchanged.
 
     Args:
-        effects: of the monitor.
-        validate_pair: validates on one pair; None where there is no validation.
-        pairs: of a validation.
+        stepper: the run's stepper.
+        effects: the monitor's effects on the config.
+        validate_pair: validates on one pair; None if there is no validation.
+        pairs: number of pairs of a validation.
     """
     config, state, task = stepper.config, stepper.state, stepper.task
     networks, memory = (state.model, state.discriminator), task.tensors()
@@ -48,7 +49,7 @@ def estimate_run(
             stepper.wait()
             seconds += left * (time.perf_counter() - began)
         first += phase.steps
-    with torch.no_grad():  # spectral norm's vectors and running averages move with every forward pass
+    with torch.no_grad():  # every forward pass changes spectral norm's vectors and running averages
         for buffer, before in buffers:
             buffer.copy_(before)
     task.restore(memory)

@@ -1,7 +1,6 @@
-"""What a monitor remembers: findings, decisions, the progress of each rule, and the effects of what was decided.
+"""The monitor's state: findings, decisions, the progress of each rule, and the effects of decisions.
 
-All of it is plain numbers and text. A checkpoint holds it as `MonitorState`, so that a resumed run decides as an
-unbroken one.
+All of it is numbers and text. Checkpoints store it as `MonitorState`, so that a resumed run decides as an unbroken one.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from sfumato.training.rules import BY_NAME, Action
 
 
 class Finding(Config):
-    """Something that went wrong.
+    """A failure of training that a rule detected.
 
     Attributes:
         rule: name of the rule.
-        since: step of the first of the bad observations that led to it.
-        detected: step at which the evidence was enough.
+        since: step of the first bad observation that led to it.
+        detected: step at which the evidence was sufficient.
         last: step of the last bad observation.
-        ended: step at which it had healed; None while it stands.
-        signals: the signals of the clause that held, at the last bad observation.
+        ended: step at which it ended; None if it has not.
+        signals: text of the signals of the clause that held at the last bad observation.
     """
 
     rule: str
@@ -35,14 +34,14 @@ class Finding(Config):
 
 
 class Decision(Config):
-    """What was done about a finding.
+    """A decision to act on a finding.
 
     Attributes:
-        step: when it was made.
+        step: step at which it was made.
         rule: name of the finding's rule.
-        actions: to be carried out together.
-        attempt: number of this answer to the finding, from 1; a finding that comes back soon goes on counting.
-        healthy_step: `roll_back` goes to the newest checkpoint up to this step. None where it does not go back.
+        actions: actions that are carried out together.
+        attempt: number of this decision on the finding, from 1; a finding that soon recurs continues the count.
+        healthy_step: `roll_back` restores the newest checkpoint up to this step. None without `roll_back`.
         reason: sentences that give the reason; for a stop, the verdict.
     """
 
@@ -55,16 +54,16 @@ class Decision(Config):
 
 
 class RuleProgress(Config):
-    """The evidence for one rule, and the answers to it so far.
+    """The evidence for one rule, and the decisions on it so far.
 
     Attributes:
-        observations: observations that it could judge, since the phase began.
-        evidence: bad observations less good ones, from 0 to the threshold of a finding.
+        observations: number of observations that the rule could judge since the phase began.
+        evidence: bad observations minus good ones, from 0 to the threshold of a finding.
         first: step of the first bad observation of the evidence.
-        good: step of the last observation without evidence against the weights.
-        attempts: answers so far.
-        answered: step of the last answer.
-        waited: observations since then.
+        good: step of the last observation with an evidence of 0.
+        attempts: number of decisions so far.
+        answered: step of the last decision.
+        waited: observations since the last decision.
         quiet: good observations in a row.
     """
 
@@ -79,15 +78,15 @@ class RuleProgress(Config):
 
 
 class Effects(Config):
-    """The sum of all decisions so far; the trainer applies it to its config at every step."""
+    """The combined effect of all decisions so far, which the trainer applies to its config at every step."""
 
-    learning_rate: float = 1.0  # factor of both
-    gamma: float = 1.0  # factor
-    augmentation: float = 0.0  # added to the probability
+    learning_rate: float = 1.0  # factor on both learning rates
+    gamma: float = 1.0  # factor on the weights of the gradient penalties
+    augmentation: float = 0.0  # added to the probability of augmentation
 
 
 class MonitorState(Config):
-    """The whole state of a monitor; a checkpoint holds it."""
+    """The whole state of a monitor, stored in checkpoints."""
 
     step: NonNegativeInt = 0
     progress: dict[str, RuleProgress] = Field(default_factory=dict)
@@ -95,17 +94,16 @@ class MonitorState(Config):
     ended: tuple[Finding, ...] = ()
     decisions: tuple[Decision, ...] = ()
     effects: Effects = Effects()
-    recent: dict[str, tuple[float, ...]] = Field(
-        default_factory=dict
-    )  # sizes that are compared with their past, the newest only
-    peaks: dict[str, float] = Field(default_factory=dict)  # their largest median
-    diversity: float | None = None
-    falls: NonNegativeInt = 0
-    verdict: str = ""  # of a stop
+    # Recent sizes of the signals that are compared with their past
+    recent: dict[str, tuple[float, ...]] = Field(default_factory=dict)
+    peaks: dict[str, float] = Field(default_factory=dict)  # the largest median of these so far
+    diversity: float | None = None  # at the last observation
+    falls: NonNegativeInt = 0  # observations in a row at which diversity fell
+    verdict: str = ""  # the reason of a stop
 
 
 def standing(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings that have not ended, the gravest first, without those that another one explains (`Rule.hides`)."""
+    """Return findings that have not ended, the gravest first, without those that another explains (`Rule.hides`)."""
     order = list(BY_NAME)
     known = [finding for finding in findings if finding.ended is None and finding.rule in BY_NAME]
     hidden = {name for finding in known for name in BY_NAME[finding.rule].hides}

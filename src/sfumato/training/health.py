@@ -1,4 +1,4 @@
-"""RUN/health.html: how training is, for people who have never trained a GAN. One file, nothing to load."""
+"""RUN/health.html: the state of training, for people who have never trained a GAN, as one self-contained file."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from sfumato.training.signals import SIGNALS, Signal
 History: TypeAlias = Sequence[tuple[int, Mapping[str, float]]]
 
 _GROUPS = {
-    "pictures": ("The pictures", "What the generator makes of the same few probes, observation after observation."),
+    "pictures": ("The pictures", "The generator's outputs for the same few probe pictures, over training."),
     "discriminator": (
         "The discriminator",
-        "Whether the generator's opponent is a match for it: neither blind nor sure.",
+        "Whether generator and discriminator are balanced: the discriminator should neither guess nor be certain.",
     ),
     "training": (
         "The steps",
-        "Levels of losses say little in adversarial training. That they stay finite and calm says much.",
+        "The level of a loss means little in adversarial training. Losses should stay finite and steady.",
     ),
 }
-_WIDTH, _HEIGHT = 300, 96  # pixels of a chart's plane
-_POINTS = 150  # of a curve, at most twice so many: of longer ones the lowest and the highest of each stretch are drawn
+_WIDTH, _HEIGHT = 300, 96  # size of a chart's plot area, in pixels
+_POINTS = 150  # number of sections of a long curve; the lowest and highest points of each are drawn
 
 
 def write_health(path: Path, history: History, findings: Sequence[Finding], actions: Sequence[Decision]) -> None:
-    """Writes the page: whole, or not at all.
+    """Write the page, whole or not at all.
 
     Args:
-        history: all observations so far; signals that `SIGNALS` does not name are not shown.
-        findings: standing and ended ones (`Monitor.all_findings`).
+        path: the file.
+        history: all observations so far; signals that are not in `SIGNALS` are not shown.
+        findings: current and ended findings (`Monitor.all_findings`).
         actions: decisions so far (`MonitorState.decisions`).
     """
     now, stopped = standing(findings), _stopped(actions)
@@ -61,32 +62,37 @@ def write_health(path: Path, history: History, findings: Sequence[Finding], acti
 
 
 def verdict(history: History, findings: Sequence[Finding], actions: Sequence[Decision]) -> str:
-    """How training is, in one sentence: for the top of the page, and for the terminal."""
+    """Summarise the state of training in one sentence, for the top of the page and for the terminal."""
     if stopped := _stopped(actions):
         return f"{stopped.partition('. ')[0].rstrip('.')}."
     if now := standing(findings):
         rule = BY_NAME[now[0].rule]
         more = f" (and {len(now) - 1} more)" if len(now) > 1 else ""
-        begin = "Something is wrong" if rule.grave else "Something to keep an eye on"
+        begin = "Problem" if rule.grave else "Warning"
         quiet = history and history[-1][0] > now[0].last
-        last = f", last seen at step {now[0].last}" if quiet else ""
+        last = f", last detected at step {now[0].last}" if quiet else ""
         return f"{begin}: {_lower(rule.title)}, since step {now[0].since}{last}{more}."
     if not history:
-        return "Nothing has been looked at yet."
-    healed = sum(finding.ended is not None for finding in findings)
-    also = f"; {healed} earlier finding{'s have' if healed > 1 else ' has'} healed" if healed else ""
+        return "There are no observations yet."
+    ended = sum(finding.ended is not None for finding in findings)
+    also = f"; {ended} earlier finding{'s have' if ended > 1 else ' has'} ended" if ended else ""
     return f"Training looks healthy at step {history[-1][0]}{also}."
 
 
 def history_line(step: int, signals: Mapping[str, float]) -> str:
-    """An observation as a line of RUN/log.jsonl, without its end. JSON has no word for what is not finite: it is left
-    out."""
+    """Return an observation as a line of RUN/log.jsonl, without its newline.
+
+    Values that are not finite are left out, because JSON cannot represent them.
+    """
     finite = {name: float(f"{value:.6g}") for name, value in signals.items() if math.isfinite(value)}
     return json.dumps({"step": step, "health": finite})
 
 
 def read_history(log: Path) -> list[tuple[int, dict[str, float]]]:
-    """The observations in RUN/log.jsonl, among its other lines; a torn one is passed over, and no log has none."""
+    """Read the observations in RUN/log.jsonl: step and signals, oldest first.
+
+    Other and incomplete lines are skipped; without a file the list is empty.
+    """
     observations = []
     for line in log.read_text().splitlines() if log.is_file() else ():
         try:
@@ -107,7 +113,7 @@ def _lower(title: str) -> str:
 
 
 def _name(rule: str) -> str:
-    """A rule's title; of one that there is no more, its name."""
+    """Return a rule's title, or the name of a rule that no longer exists."""
     return BY_NAME[rule].title if rule in BY_NAME else rule
 
 
@@ -190,24 +196,23 @@ def _chart(
 
 
 def _judged_by(rule: str) -> set[str]:
-    """Signals that a rule's clauses ask for."""
+    """Return the measured signals that a rule's clauses use."""
     if rule not in BY_NAME:
         return set()
-    asked = {bound.signal for clause in BY_NAME[rule].when for bound in clause}
-    asked = {
-        name.removesuffix("_rise").removesuffix("_left").removesuffix("_growth").removesuffix("_falls")
-        for name in asked
+    used = {bound.signal for clause in BY_NAME[rule].when for bound in clause}
+    used = {
+        name.removesuffix("_rise").removesuffix("_left").removesuffix("_growth").removesuffix("_falls") for name in used
     }
     for name, made_of in (
         ("accuracy", {"real_accuracy", "fake_accuracy"}),
         ("variety", {"diversity", "style_sensitivity"}),
     ):
-        asked |= made_of if name in asked else set()
-    return asked
+        used |= made_of if name in used else set()
+    return used
 
 
 def _thinned(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """The points, or of many the lowest and the highest of each stretch, in order: no peak is lost."""
+    """Reduce many points to the lowest and highest of each section, in order, so that peaks remain visible."""
     if len(points) <= 2 * _POINTS:
         return list(points)
     thinned = []

@@ -1,7 +1,7 @@
-"""The training loop: step, and log, sample, validate, watch, save, stop and resume around it.
+"""The training loop: steps, monitor, logs, samples, validation, checkpoints, stop and resume.
 
-`stepper.py` updates the networks, `averaged.py` averages them, `validation.py` judges the average, `watch.py` shows
-every logged step to the monitor, `state.py` saves and restores, `run_folder.py` keeps two trainings out of one folder.
+`stepper.py` updates the networks, `averaged.py` averages them, `validation.py` validates the average, `watch.py` passes
+every logged step to the monitor, `state.py` saves and restores, `run_folder.py` prevents two trainings in one folder.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ TASKS: dict[str, MakeTask] = {
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """What the loop tells after every step."""
+    """The progress that the loop reports after every step."""
 
     step: int
-    steps: int
-    report: dict[str, float] | None = None  # the mean of each term since the last, at every `log_every` steps
+    steps: int  # of the whole run
+    report: dict[str, float] | None = None  # the mean of each term since the last report, every `log_every` steps
     pictures_per_second: float = 0.0
-    where_time_goes: str = ""
-    validation: dict[str, float] | None = None  # figures, score and content weight, at every validation
-    messages: tuple[str, ...] = ()  # what the monitor has found and done, as sentences
+    where_time_goes: str = ""  # the three largest shares of the time
+    validation: dict[str, float] | None = None  # measures, score and content weight, at every validation
+    messages: tuple[str, ...] = ()  # the monitor's new findings and actions, as sentences
 
 
-class Interrupted(Exception):  # noqa: N818 - no error: what was asked for
-    """A signal asked the run to stop; the checkpoint at `step` is safe."""
+class Interrupted(Exception):  # noqa: N818 - not an error: the user requested it
+    """A run that was stopped by a signal, after it wrote the checkpoint of `step`."""
 
     def __init__(self, step: int, signal_number: int) -> None:
         super().__init__(f"stopped at step {step}")
@@ -75,7 +75,7 @@ class Interrupted(Exception):  # noqa: N818 - no error: what was asked for
 
 
 class Trainer:
-    """One training run: `run()` goes from the last checkpoint (or from nothing) to the last step."""
+    """One training run; `run()` trains to the last step, from the start or, after `resume()`, from a checkpoint."""
 
     def __init__(
         self,
@@ -93,12 +93,20 @@ class Trainer:
         """Build a run from its config.
 
         Args:
-            content, style: photos and paintings; no photos for kinds that learn from paintings alone.
-            validation: photos and paintings that training does not see; with fewer than 1 and 2 there is no validation.
-            start: a model.safetensors whose weights a fresh run begins with (fine-tuning); its discriminator is new.
+            config: the run's config.
+            content: photos; None for the noise kind, which learns from paintings alone.
+            style: paintings.
+            out: the run's folder.
+            cache: folder for cached statistics of paintings; None for no cache.
+            vgg_file: VGG19's weights, see `load_vgg19_weights`.
+            cpu: train on the CPU even if there is an accelerator.
+            validation: photos and paintings that are not trained on; there is no validation with fewer than one photo
+                and two paintings.
+            start: a model.safetensors with the initial weights of a new run (fine-tuning); its discriminator is new.
 
         Raises:
-            UsageError: the config asks for a content distance, and there is nothing to measure it on.
+            UsageError: `content_target` is set, and there are no pictures for validation; the batches cannot be divided
+                among the processes; or `start` does not fit.
         """
         self.config, self.out = config, out
         self.accelerator = new_accelerator(config, out, cpu)
@@ -109,25 +117,26 @@ class Trainer:
         self.task = TASKS[config.kind](config, content, style, device, cache, vgg_file)
         self.task.rows = rows
         self.about = about_run(config, self.task, content, style)
-        self.newest = checkpoints(out)[-1:]  # as far as this training knows
+        self.newest = checkpoints(out)[-1:]  # the newest checkpoint that this training knows of
         if not self.newest and start is None:
-            self.task.fit()  # what is learnt of the pictures before the first step
+            self.task.fit()
         elif not self.newest and start is not None:
             self.task.start_from(load_model(start)[0], str(start))
         self.state = TrainingState.new(self.task.model, self.task.discriminator, self.task, config)
         self.average = Average(self.task, self.state, device)
         self.validator = self.task.validator(*validation) if validation else None
         check_target(config, self.validator)
-        # The networks stay as they are. What Accelerate would wrap them in averages gradients as each is ready, for one
-        # forward pass a step; here are several, of parts, and a penalty on slopes. `average_gradients` does it at once.
+        # Networks are not wrapped by Accelerate: DistributedDataParallel averages gradients during the backward pass
+        # and expects one forward pass in a step. Here are several partial passes and a gradient penalty, so
+        # `average_gradients` averages after the backward pass.
         prepared = self.accelerator.prepare(self.state.generator_optimizer, self.state.discriminator_optimizer)
         self.timer = StepTimer()
         self.stepper = Stepper(config, self.state, self.task, self.accelerator, prepared, self.timer)
-        self.pictures = 0  # that have been trained on since it was started
+        self.pictures = 0  # number of samples trained on since this process started
         self.watch = Watch(config.monitor, self.state, out, self.task.probes() if config.probe_every else None)
 
     def resume(self) -> bool:
-        """Take over the newest checkpoint, if there is one."""
+        """Restore the newest checkpoint; return whether there is one."""
         saved = checkpoints(self.out)
         if saved:
             self.task.check_pictures(self.state.restore(saved[-1]), self.out)
@@ -136,11 +145,12 @@ class Trainer:
 
     @property
     def stopped_early(self) -> str:
-        """Why training has ended before its last step, as a sentence; empty where it has not."""
+        """The reason why training ended before its last step, as a sentence; empty if it did not."""
         reason = reason_to_stop(self.state.record, self.config) if self.state.step < self.config.steps else ""
         return reason and f"Stopped early at step {self.state.step} of {self.config.steps}: {reason}."
 
     def save(self) -> Path:
+        """Write a checkpoint and return its folder."""
         self.state.monitor = self.watch.monitor.state
         if is_main():
             self.state.save(self.out, self.config, self.about, self.watch.monitor.healthy_step)
@@ -148,7 +158,7 @@ class Trainer:
         return checkpoint(self.out, self.state.step)
 
     def step(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """One training step: its report, and its signals for the monitor."""
+        """Do one training step; return its report, and its signals for the monitor."""
         done, phase = self.state.step, self.config.phase(self.state.step)
         if done and phase is not self.config.phase(done - 1):
             self.watch.monitor.begin_phase()
@@ -156,23 +166,26 @@ class Trainer:
         return self.stepper.step(self.watch.monitor.effects)
 
     def estimate(self) -> RunEstimate:
-        """What the rest of the run will take, from trial steps that change nothing."""
+        """Estimate time and memory of the rest of the run, from trial steps that change nothing."""
         validator = self.validator
         measure_one = None if validator is None else lambda: validator.measure(self.average.model(), pairs=1)
         pairs = 0 if validator is None else len(validator.pairs)
         return estimate_run(self.stepper, self.watch.monitor.effects, measure_one, pairs)
 
     def throughput(self) -> Throughput | None:
-        """What the run has got through since it was started; None before its first step."""
+        """Return the throughput since this process started; None before its first step."""
         return throughput(self.timer, self.pictures)
 
     def run(self, on_progress: Callable[[TrainingProgress], None]) -> None:
-        """Train to the end, alone in the run's folder.
+        """Train to the last step, or until validation stops the run early.
+
+        Args:
+            on_progress: called after every step.
 
         Raises:
-            TrainingError: a loss is not finite.
-            Interrupted: after saving, on SIGINT and SIGTERM.
-            UsageError: another training writes into the folder, or has since this one looked.
+            TrainingError: a loss is not finite, or the monitor stopped the run.
+            Interrupted: SIGINT or SIGTERM arrived; a checkpoint was written.
+            UsageError: another training writes into the folder, or has written since this trainer was built.
             OutputError: the folder cannot be written, or its disk is full.
         """
         try:
@@ -184,10 +197,10 @@ class Trainer:
     def _run(self, on_progress: Callable[[TrainingProgress], None]) -> None:
         if is_main():
             begin(self.out, self.config, self.newest)
-            self.state.mark_best(self.out)  # a run that crashed may have left it behind or ahead of its checkpoint
+            self.state.mark_best(self.out)  # after a crash it may not match the checkpoint
             cut_log(self.out, self.state.step)
         wait_for_all()
-        broadcast_from_main(tensor for _, tensor in self.state.tensors())  # machines may round differently
+        broadcast_from_main(tensor for _, tensor in self.state.tensors())  # rounding may differ between machines
         self.accelerator.init_trackers("tensorboard")
         try:
             self._train(on_progress)
@@ -198,7 +211,7 @@ class Trainer:
         config, state = self.config, self.state
         terms, owed = Means(), False
         self.watch.history = read_history(self.out / "log.jsonl") if is_main() else []
-        paint = self.task.painter(state.model)  # it makes the probes ready once, and not at every observation
+        paint = self.task.painter(state.model)  # made once, because it prepares the probes
         with stop_signal() as stop, open_log(self.out) as log:
             while state.step < config.steps and not self.stopped_early:
                 # Step.
@@ -207,13 +220,13 @@ class Trainer:
                 latest = averages(latest)
                 self.timer.record("sharing" if self.accelerator.num_processes > 1 else "other")
                 finite = bool(torch.stack(list(latest.values())).isfinite().all())
-                terms.add(latest, used=finite)  # what is left out is not reported
+                terms.add(latest, used=finite)  # skipped batches are not reported
                 progress = TrainingProgress(state.step, config.steps)
 
                 # Watch.
                 if signals and (messages := self._watch(signals, paint, log)):
                     progress = replace(progress, messages=tuple(messages))
-                    if state.step < progress.step:  # it went back
+                    if state.step < progress.step:  # the run was rolled back
                         terms.restart()
                         on_progress(replace(progress, step=state.step))
                         continue
@@ -227,10 +240,10 @@ class Trainer:
                 if self.validator and self._due(config.validation_interval):
                     progress = replace(progress, validation=self.validate(self.validator, log))
 
-                # Save, stop. Asked once: a signal after this line waits for the next step's save.
+                # Save, stop. Checked once: a signal after this line takes effect after the next step.
                 stopping = any_of(bool(stop), self.accelerator.device)
                 owed |= self._due(config.checkpoint_every) or stopping or state.is_best or bool(self.stopped_early)
-                if owed and (finite or stopping or state.step == config.steps):  # or after a batch that can be used
+                if owed and (finite or stopping or state.step == config.steps):  # else after the next finite step
                     if not stopping:
                         check_finite({name: float(value) for name, value in latest.items()}, state.step)
                     self.save()
@@ -240,7 +253,7 @@ class Trainer:
                     raise Interrupted(state.step, stop[0] if stop else signal.SIGTERM)
 
     def _watch(self, signals: dict[str, Tensor], paint: Painter, log: RunLog) -> list[str]:
-        """Show the monitor a step, with the probes where they are due; sentences on what it found and did."""
+        """Pass a step to the monitor, with the probes if they are due; return its findings and actions as sentences."""
         self.timer.record("other")
         values = {name: float(value) for name, value in averages(signals).items()}
         due = self.config.probe_every and self._due(self.config.probe_every)
@@ -250,18 +263,18 @@ class Trainer:
             self.timer.record("monitor")
 
     def _due(self, every: int) -> bool:
-        """Whether what is done every so many steps, and at the end, is to be done after this step."""
+        """Return whether an activity that is done every `every` steps, and after the last one, is due."""
         return self.state.step % every == 0 or self.state.step == self.config.steps
 
     def validate(self, validator: PairValidator, log: RunLog) -> dict[str, float]:
-        """Judge the average, log the figures, and decide: the best checkpoint, patience, and the weight of content."""
+        """Validate the averaged model, log its measures, and update best checkpoint, patience and content weight."""
         config, state = self.config, self.state
         self.timer.record("other")
         values = from_main(lambda: validator.measure(self.average.model()))
         check_finite({f"{name} of validation": value for name, value in values.items()}, state.step)
         logged = {**values, "score": validator.score(values, config)}
         if config.content_target:
-            logged["content_weight"] = loss_weights(state.record, config).content  # that led here
+            logged["content_weight"] = loss_weights(state.record, config).content  # used up to this validation
         state.record = decide(state.record, validator.key, state.step, values, config, logged["score"])
         log.validation(state.step, logged)
         self.accelerator.log({f"validation/{name}": value for name, value in logged.items()}, step=state.step)
@@ -280,10 +293,10 @@ class Trainer:
 
 
 def new_accelerator(config: TrainConfig, out: Path, cpu: bool) -> Accelerator:
-    """Device, precision, processes and TensorBoard of a run, as Accelerate finds them."""
+    """Make a run's Accelerator, which selects the device and sets up precision, processes and TensorBoard."""
     return Accelerator(
         mixed_precision=config.mixed_precision,
-        # Without it, processes that a launcher starts on a machine with no accelerator know nothing of each other.
+        # Without cpu=True, a launcher's processes do not join one group on a machine without an accelerator.
         cpu=cpu or not torch.accelerator.is_available(),
         log_with="tensorboard",
         project_dir=str(out),
@@ -293,14 +306,18 @@ def new_accelerator(config: TrainConfig, out: Path, cpu: bool) -> Accelerator:
 def about_run(
     config: TrainConfig, task: TrainingTask[Any, Any], content: FolderReport | None, style: FolderReport
 ) -> dict[str, str]:
-    """What every checkpoint says of its run: hashes of the pictures, the seed, the data, and what it started from."""
+    """Return the metadata of a run's checkpoints: hashes of the pictures, seed, data, and hash of initial weights."""
     about = {f"{name}_digest": digest for name, digest in task.digests.items()}
     about |= {"seed": str(config.seed), "data": json.dumps(about_data(content, style))}
     return about | ({"started_from": config.started_from} if config.started_from else {})
 
 
 def check_finite(values: Mapping[str, float], step: int) -> None:
-    """TrainingError where one of a step's values is not finite."""
+    """Check that all of a step's values are finite.
+
+    Raises:
+        TrainingError: one of them is not.
+    """
     broken = [name for name, value in values.items() if not math.isfinite(value)]
     if broken:
         raise TrainingError(

@@ -1,8 +1,8 @@
-"""The matching kind: a decoder of hypercolumns that paints the painting's own features in the photo's places.
+"""The training task of the matching kind: a decoder of hypercolumns, which paints with features of the painting.
 
-A step decodes two sets of hypercolumns: those of a picture, which it must give back, and those that matching has put
-together from a painting for a photo, which it must paint so that the same features are found again. The discriminator
-compares the latter with crops of paintings.
+A step decodes two sets of hypercolumns: those of a picture, which the decoder must reconstruct, and those that matching
+assigned to a photo from a painting, whose decoded picture must have the same hypercolumns again. The discriminator
+compares the latter pictures with crops of paintings.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ from sfumato.training.tasks import (
 )
 
 PROBE_STYLES = 2
-SAMPLES = 6  # rows of them
-FITTED = 32  # photos, and paintings, that the channels' statistics are taken of
-_STREAM = 6  # of the seed, for strengths; 0 to 5 are others' (data/batches.py)
-_EXCURSION = 0.2  # how far out of [0, 1] VGG19 still sees a decoded picture: beyond it is the range term's to correct
+SAMPLES = 6  # rows of a sheet of samples
+FITTED = 32  # number of photos, and of paintings, from which the channels' statistics are computed
+_STREAM = 6  # random stream for strengths; 0 to 5 are used elsewhere (data/batches.py)
+_EXCURSION = 0.2  # decoded pictures are clipped for VGG19 this far outside [0, 1]; the range term corrects the rest
 
 
 @dataclass(frozen=True)
 class MatchedBatch:
-    """What a step is given; hypercolumns are scaled. B samples, crops of S pixels a side."""
+    """A step's pictures and scaled hypercolumns: B samples, crops of S pixels a side."""
 
-    picture: Tensor  # (B, 3, S, S) in [0, 1], to be given back: photos in even steps, paintings in odd ones
-    own: Tensor  # (B, 640, S/4, S/4), its hypercolumns
-    target: Tensor  # (B, 640, S/4, S/4), what matching and strength have made of photos and paintings
+    picture: Tensor  # (B, 3, S, S) in [0, 1], to be reconstructed: photos in even steps, paintings in odd steps
+    own: Tensor  # (B, 640, S/4, S/4), hypercolumns of `picture`
+    target: Tensor  # (B, 640, S/4, S/4), matched hypercolumns, mixed with the photo's by the strength
     paintings: Tensor  # (B, 3, S, S) in [0, 1]
 
 
 def draw_strengths(count: int, share: float, seed: int, step: int) -> Tensor:
-    """Strengths of a step's samples, (count,): uniform in [0, 1] for a share of them, and 1 for the others.
+    """Draw the strengths of a step's samples, (count,): uniform in [0, 1] for a `share` of them, 1 for the others.
 
-    They depend on nothing but the arguments.
+    They depend only on the arguments.
     """
     fused, strength = np.random.default_rng([seed, _STREAM, step]).random((2, count))
     return torch.from_numpy(np.where(fused < share, strength, 1.0).astype(np.float32))
 
 
 class MatchingTask(TrainingTask[MatchingModel, MatchedBatch]):
-    """A `MatchingModel` against unconditional discriminators of paintings."""
+    """Training of a `MatchingModel` against unconditional discriminators of paintings."""
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class MatchingTask(TrainingTask[MatchingModel, MatchedBatch]):
         content: FolderReport | None,
         style: FolderReport,
         device: torch.device,
-        cache: Path | None,
+        _cache: Path | None,
         vgg_file: Path | None,
     ) -> None:
-        """`cache` is other kinds'; crops are fresh at each step."""
+        """Build networks and data; nothing is cached, because crops are new in each step."""
         content = require_photos(content)
         self.config, self.device = config, device
         self.digests = {"content": content.digest, "style": style.digest}
@@ -86,17 +86,18 @@ class MatchingTask(TrainingTask[MatchingModel, MatchedBatch]):
         self.source = CropPairSource(content, style, config.seed, device)
 
     def new_model(self) -> MatchingModel:
+        """Build a model of the config's shape."""
         return MatchingModel(self.config.matching)
 
     def _autocast(self) -> torch.autocast:
-        """For what runs outside of the trainer's autocast."""
+        """Return the run's autocast, for passes outside the trainer's autocast."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.mixed_precision == "bf16")
 
     @torch.no_grad()
     def fit(self) -> None:
-        """Mean and deviation of each channel over middle squares of photos and paintings, evenly over all."""
+        """Set the decoder's mean and deviation of each channel, over middle squares of photos and paintings."""
         side = self.config.phases[0].crop
-        sums = torch.zeros(2, CHANNELS, dtype=torch.float64)  # of features and of their squares
+        sums = torch.zeros(2, CHANNELS, dtype=torch.float64)  # sums of features and of their squares
         places = 0
         for picture in (*pick_evenly(self.source.content, FITTED), *pick_evenly(self.source.style, FITTED)):
             features = hypercolumns(self.vgg, BatchSource.centre(picture, side)[None])[0].flatten(1).cpu().double()
@@ -108,6 +109,7 @@ class MatchingTask(TrainingTask[MatchingModel, MatchedBatch]):
 
     @torch.no_grad()
     def draw(self, step: int, phase: Phase, record_time: RecordTime) -> MatchedBatch:
+        """Draw a step's pictures, and match their hypercolumns."""
         photos, paintings = self.source.batch(step, phase.batch, phase.crop, self.rows)
         record_time("data")
         with self._autocast():
@@ -129,6 +131,7 @@ class MatchingTask(TrainingTask[MatchingModel, MatchedBatch]):
         adversarial: AdversarialConfig,
         step: int,
     ) -> GeneratorOutput:
+        """Compute the decoder's losses on reconstructed and on painted pictures."""
         scale = model.decoder.scale
         decoded = model.decoder(torch.cat([batch.own, batch.target]) / scale).float()
         features = hypercolumns(self.vgg, decoded.clamp(-_EXCURSION, 1 + _EXCURSION)) * scale
@@ -154,17 +157,25 @@ class MatchingTask(TrainingTask[MatchingModel, MatchedBatch]):
         adversarial: AdversarialConfig,
         step: int,
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the discriminators' loss on painted pictures and crops of paintings."""
         key = self.config.seed, step
         return discriminator_loss(adversarial, discriminator, batch.paintings, output.fake, None, key, rows=self.rows)
 
     def paintings(self, batch: MatchedBatch) -> Tensor:
+        """Return the crops of paintings."""
         return batch.paintings
 
     @torch.no_grad()
     def paint(self, model: MatchingModel, photos: Tensor, paintings: Tensor) -> Tensor:
-        """Photos (B, 3, H, W) with the features of paintings (B, 3, H', W'), in [0, 1]: (B, 3, 4⌊H/4⌋, 4⌊W/4⌋).
+        """Paint photos with the features of paintings, in one pass at the pictures' own size.
 
-        In one pass, at the pictures' own size.
+        Args:
+            model: the model.
+            photos: (B, 3, H, W) in [0, 1].
+            paintings: (B, 3, H', W') in [0, 1].
+
+        Returns:
+            Pictures (B, 3, 4⌊H/4⌋, 4⌊W/4⌋) in [0, 1].
         """
         scale = model.decoder.scale
         with self._autocast():
@@ -173,24 +184,29 @@ class MatchingTask(TrainingTask[MatchingModel, MatchedBatch]):
         return painted
 
     def samples(self, averaged: MatchingModel) -> list[list[Tensor]]:
-        """Rows of a photo, a painting, and the photo painted with its features: middle squares, as large as the last
-        phase's crops."""
+        """Return rows of a photo, a painting, and the photo painted with the painting's features.
+
+        They are middle squares of the size of the last phase's crops.
+        """
         side = self.config.phases[-1].crop
         both = (self.source.content, self.source.style)
         chosen = [[BatchSource.centre(p, side)[None] for p in pick_evenly(some, SAMPLES)] for some in both]
         return [[p, s, self.paint(averaged, p, s)] for p, s in zip(*chosen, strict=False)]
 
     def probes(self) -> Probes | None:
+        """Return the monitor's probes; None with fewer than two photos or paintings."""
         photos, paintings = probe_pictures(self.source.content), probe_pictures(self.source.style)
         if min(len(photos), len(paintings)) < 2:
             return None
         return Probes(self.vgg, photos=photos, paintings=paintings, styles=PROBE_STYLES)
 
     def painter(self, model: MatchingModel) -> Painter:
+        """Return a function that paints the probe photos with the features of a probe painting."""
         photos, paintings = probe_pictures(self.source.content), probe_pictures(self.source.style)
         return lambda style: self.paint(model, photos, paintings[style].expand_as(photos))
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> MatchingValidator | None:
+        """Return the validator; None if validation is off, or without a photo and two paintings."""
         config = self.config
         if not (config.validation_pairs and photos.pictures and len(paintings.pictures) > 1):
             return None

@@ -1,4 +1,4 @@
-"""Validation of the matching kind: what the averaged decoder makes of pictures that training does not see."""
+"""Validation of the matching kind: measures of the averaged decoder on pictures that are not trained on."""
 
 from __future__ import annotations
 
@@ -28,20 +28,22 @@ from sfumato.training.validation import choose_pairs
 @dataclass(frozen=True)
 class _Pair:
     photo: Tensor  # (1, 3, S, S), the middle square, reduced to S pixels
-    painting: Tensor  # (1, 3, s, s), the middle at the size at which it is held, S pixels a side at most
+    painting: Tensor  # (1, 3, s, s), a middle square without resizing, at most S pixels a side
 
 
 class MatchingValidator:
-    """Measures decoders on fixed pairs; there is no randomness in it.
+    """A validator of decoders on fixed pairs, without randomness.
 
     Args:
-        vgg: knows the layers of hypercolumns; models are measured on its device.
-        photos, paintings: from which the pairs are chosen; one of each at least.
-        config: gives count and side of the pairs, the seed of the choice, the balance of matching, and the precision.
+        vgg: computes at least the layers of hypercolumns; models are measured on its device.
+        photos: photos to choose from, at least one.
+        paintings: paintings to choose from, at least one.
+        config: gives number and side of the pairs, the seed of their choice, the balance of matching, and precision.
 
     Attributes:
         pairs: indices of photo and painting.
-        key: of all that the figures depend on besides the model; figures with other keys are not comparable.
+        key: hash of everything that the measures depend on besides the model. Measures with other keys are not
+            comparable.
     """
 
     def __init__(self, vgg: VGG19, photos: FolderReport, paintings: FolderReport, config: TrainConfig) -> None:
@@ -63,19 +65,19 @@ class MatchingValidator:
 
     @torch.no_grad()
     def measure(self, model: MatchingModel, pairs: int | None = None) -> dict[str, float]:
-        """Means over the pairs, or over the first so many.
+        """Measure a model on all pairs, or on the first `pairs` of them.
 
         Returns:
-            `matched`: `losses.matching.matched_loss` between the hypercolumns of decoded matches and those that they
-            were decoded from, from 0 up. `psnr`: of photos and paintings that were decoded from their own
+            Means over pairs. `matched`: `losses.matching.matched_loss` between the hypercolumns of decoded matches and
+            those they were decoded from, at least 0. `psnr`: PSNR of photos and paintings decoded from their own
             hypercolumns, in decibels.
         """
         rows = [self._measure(model.decoder, pair) for pair in self._pictures[:pairs]]
         return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
     @staticmethod
-    def score(values: Mapping[str, float], config: TrainConfig) -> float:
-        """`matched` + the root mean square error that `psnr` stands for: lower is better."""
+    def score(values: Mapping[str, float], _config: TrainConfig) -> float:
+        """Return `matched` plus the root mean square error that corresponds to `psnr`; lower is better."""
         return values["matched"] + math.pow(10, -values["psnr"] / 20)
 
     def _measure(self, decoder: Decoder, pair: _Pair) -> dict[str, float]:
@@ -93,7 +95,7 @@ class MatchingValidator:
 
 
 def _middle(picture: Tensor, side: int) -> Tensor:
-    """The middle of a picture (3, h, w) uint8 as (1, 3, s, s) in [0, 1], with s at most `side`, divisible by 4."""
+    """Cut the middle of a picture (3, h, w) uint8 as (1, 3, s, s) in [0, 1], s ≤ `side` and a multiple of 4."""
     side = min(side, *picture.shape[1:]) // STRIDE * STRIDE
     top, left = ((length - side) // 2 for length in picture.shape[1:])
     return picture[None, :, top : top + side, left : left + side].float() / 255

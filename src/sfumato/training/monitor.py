@@ -1,14 +1,15 @@
-"""The monitor: notices what goes wrong with a training run, and decides what to do about it.
+"""The monitor: detects failures of a training run and decides what to do about them.
 
-An observation is the set of signals at a step (`signals.py`): what the step reports, what `probes.py` measures, or
-both. `rules.py` says which signals mean a known failure. `Monitor.see` turns observations into findings with a first
-and a last step; `Monitor.decide` answers a finding with an action, mild ones first, then going back, in the end a stop
-with a verdict. Nothing here touches a network: the trainer carries actions out, and asks `Monitor.effects` what they
-add up to. All state is plain numbers (`findings.py`), so that a resumed run decides as an unbroken one.
+An observation is the set of signals at a step (`signals.py`): those that the step reports, those that `probes.py`
+measures, or both. `rules.py` defines which signals mean a known failure. `Monitor.see` turns observations into findings
+with a first and a last step. `Monitor.decide` responds to a finding with actions: first mild ones, then a roll-back, at
+last a stop with a verdict. The monitor does not change networks: the trainer carries out the actions, and reads their
+combined effect from `Monitor.effects`. All state is plain numbers (`findings.py`), so that a resumed run decides as an
+unbroken one.
 
-Bad observations add to the evidence of a rule, good ones take away from it. A finding begins where the evidence reaches
-`Rule.min_evidence` and ends where it is 0, so that one noisy observation does neither. The threshold is doubled during
-a rule's first `MonitorConfig.warmup` observations, when signals are noisy.
+A bad observation raises the evidence of a rule by 1, a good one lowers it by 1. A finding begins when the evidence
+reaches `Rule.min_evidence` and ends when it is 0, so that one noisy observation does neither. The threshold is doubled
+during a rule's first `MonitorConfig.warmup` observations, when signals are noisy.
 """
 
 from __future__ import annotations
@@ -25,27 +26,27 @@ from sfumato.training.findings import Decision, Effects, Finding, MonitorState, 
 from sfumato.training.rules import ACTION_SAYS, ACTIONS, BY_NAME, GROWTH_WINDOW, RULES, Action, Rule
 from sfumato.training.signals import RELATIVE
 
-AUGMENTATION_STEP = 0.1  # added to the probability of augmentation, each time
-GAMMA_FACTOR = 2.0
-LEARNING_RATE_FACTOR = 0.5
+AUGMENTATION_STEP = 0.1  # added to the probability of augmentation by each `raise_augmentation`
+GAMMA_FACTOR = 2.0  # factor on the gradient penalties by each `raise_gamma`
+LEARNING_RATE_FACTOR = 0.5  # factor on the learning rates by each `lower_learning_rate`
 
-_WINDOW = 50  # values of a signal whose median is its usual size
-_ENOUGH = 3  # of them, before there is one
-_PEAK_SHARE = 0.1  # of the largest median so far: below it nothing counts as usual, or a revival would be a divergence
-_REMEMBERED = 200  # newest ended findings, and newest decisions, that are remembered
+_WINDOW = 50  # number of recent values of a signal whose median is its usual size
+_MIN_VALUES = 3  # least number of values for a usual size
+_PEAK_SHARE = 0.1  # lower bound of the usual size, relative to its peak: a recovery must not count as a divergence
+_REMEMBERED = 200  # number of ended findings, and of decisions, that the state keeps
 
 
 class MonitorConfig(Config):
-    """Settings of the monitor.
+    """The settings of the monitor.
 
     Attributes:
         actions: the actions that the monitor may take; findings that need others are only reported.
-        ignore: rules that are not judged.
-        warmup: number of a rule's first observations during which it takes twice the evidence.
-        settle: observations of its rule for which an action may show effect before the next one.
-        settle_steps: training steps for which it may do so, at the least.
-        repairs: attempts at one grave finding, after which training is stopped.
-        forget: good observations in a row after which attempts are forgotten.
+        ignore: names of rules that are not used.
+        warmup: number of a rule's first observations during which the threshold of evidence is doubled.
+        settle: observations of a rule between two actions, in which the first may take effect.
+        settle_steps: least number of training steps between two actions on one finding.
+        repairs: attempts to repair a grave finding before training is stopped.
+        forget: good observations in a row after which a finding's attempts are forgotten.
     """
 
     actions: tuple[Action, ...] = ACTIONS
@@ -56,51 +57,56 @@ class MonitorConfig(Config):
     repairs: PositiveInt = 4
     forget: PositiveInt = 50
 
-    def model_post_init(self, context: object) -> None:
+    def model_post_init(self, _context: object, /) -> None:
+        """Check the names in `ignore`.
+
+        Raises:
+            UsageError: there is no such rule.
+        """
         if unknown := [name for name in self.ignore if name not in BY_NAME]:
             raise UsageError(f"there is no rule {unknown[0]!r} to ignore; the rules are {', '.join(BY_NAME)}")
 
 
 class Monitor:
-    """Judges observations and decides what to do.
+    """The monitor of a run: judges observations and decides on actions.
 
     ::
 
-        monitor = Monitor(config, state)               # a resumed run: with the state of its checkpoint
-        findings = monitor.see(step, signals)          # at every log line, with the probes where they are due
-        if decision := monitor.decide(): ...           # carry out decision.actions; monitor.state goes to checkpoints
+        monitor = Monitor(config, state)               # for a resumed run, the state from its checkpoint
+        findings = monitor.see(step, signals)          # at every logged step, with the probes if they are due
+        if decision := monitor.decide(): ...           # carry out decision.actions; save monitor.state
 
-    An observation may hold any of `SIGNALS`; a rule judges those that hold its own signals.
+    An observation may hold any of `SIGNALS`; a rule judges those observations that hold its own signals.
     """
 
     def __init__(self, config: MonitorConfig | None = None, state: MonitorState | None = None) -> None:
         self.config = config or MonitorConfig()
-        self.state = _known(state or MonitorState())
-        self._bad: frozenset[str] = frozenset()  # rules that judged the newest observation bad
+        self.state = _drop_unknown_rules(state or MonitorState())
+        self._bad: frozenset[str] = frozenset()  # rules that judged the newest observation as bad
 
     @property
     def findings(self) -> list[Finding]:
-        """Findings that stand, the gravest first, without those that another one explains."""
+        """The current findings, the gravest first, without those that another one explains."""
         return standing(self.state.open)
 
     @property
     def all_findings(self) -> list[Finding]:
-        """Findings that have ended, then those that stand."""
+        """The ended findings, then the current ones."""
         return [*self.state.ended, *self.findings]
 
     @property
     def effects(self) -> Effects:
-        """The sum of the decisions so far."""
+        """The combined effect of the decisions so far."""
         return self.state.effects
 
     def begin_phase(self) -> None:
-        """Start a phase: sizes no longer compare with earlier ones, and the warm-up of every rule begins again."""
-        young = {name: p.model_copy(update={"observations": 0}) for name, p in self.state.progress.items()}
-        changes = {"progress": young, "recent": {}, "peaks": {}, "diversity": None, "falls": 0}
+        """Start a phase: forget the usual sizes of signals, and start the warm-up of every rule again."""
+        restarted = {name: p.model_copy(update={"observations": 0}) for name, p in self.state.progress.items()}
+        changes = {"progress": restarted, "recent": {}, "peaks": {}, "diversity": None, "falls": 0}
         self.state = self.state.model_copy(update=changes)
 
     def see(self, step: int, signals: Mapping[str, float]) -> list[Finding]:
-        """Take an observation; return the findings that stand after it. A signal that is not finite is bad itself."""
+        """Process an observation and return the findings after it; a signal that is not finite is itself a failure."""
         values = self._values(signals)
         progress, bad = dict(self.state.progress), set()
         open_, ended = {finding.rule: finding for finding in self.state.open}, list(self.state.ended)
@@ -131,15 +137,16 @@ class Monitor:
         return self.findings
 
     def decide(self) -> Decision | None:
-        """Decide on the observation just seen; None where there is nothing to do, or nothing that may be done.
+        """Decide on the newest observation; None if there is nothing to do, or nothing that the config allows.
 
-        Of several findings the gravest is answered, and the next only once that has healed. An answer is given time.
+        Of several findings the gravest is acted on, and the next one only after that has ended. After an action the
+        monitor waits for its effect.
         """
         for finding in self.findings:
             rule, now = BY_NAME[finding.rule], self.state.progress[finding.rule]
             if not (rungs := ladder(rule, self.config)):
                 continue
-            # After an answer, good observations take evidence away; a bad one among them is no reason to act again yet.
+            # After an action good observations lower the evidence; below the threshold a bad one does not suffice.
             enough = rule.name in self._bad and now.evidence >= self._needed(rule, now.observations)
             if self.state.verdict or not enough or self._waits(rule, now):
                 return None
@@ -149,10 +156,10 @@ class Monitor:
         return None
 
     def _waits(self, rule: Rule, now: RuleProgress) -> bool:
-        """Whether the last answer may still show effect."""
+        """Return whether the last action may still take effect."""
         if rule.urgent or now.answered is None:
             return False
-        steps = self.state.step - now.answered  # below 0 where the run went back and counts from there
+        steps = self.state.step - now.answered  # negative after a roll-back
         return now.waited < self.config.settle or 0 <= steps < self.config.settle_steps
 
     def _answer(self, finding: Finding, actions: tuple[Action, ...]) -> Decision | None:
@@ -165,23 +172,23 @@ class Monitor:
         progress[rule.name] = progress[rule.name].model_copy(
             update={"attempts": attempt, "answered": state.step, "waited": 0}
         )
-        if healthy is not None:  # what was seen later is not known of the weights that come back
+        if healthy is not None:  # later observations do not apply to the restored weights
             for name, now in progress.items():
                 if now.good is not None:
                     progress[name] = now.model_copy(update={"good": min(now.good, healthy)})
         self.state = state.model_copy(update={"progress": progress})
-        if not actions:  # to go back was all, and there is nowhere to go back to
+        if not actions:  # the only action was a roll-back, and there is no healthy step
             return None
-        summary = f"{rule.sees} So it has been since step {finding.since}" + (
-            f" ({finding.signals})." if finding.signals else "."
-        )
+        signals = f" ({finding.signals})" if finding.signals else ""
+        summary = f"{rule.sees} This has lasted since step {finding.since}{signals}."
         if "stop" in actions:
             reason = (
                 f"Stopped at step {state.step}: {rule.title.lower()}. {summary} {attempt - 1} "
-                f"repair{'s have' if attempt != 2 else ' has'} not healed it. To try: {'; '.join(rule.tries)}."
+                f"repair{'s have' if attempt != 2 else ' has'} not solved it. To try: {'; '.join(rule.tries)}."
             )
         else:
-            reason = f"{summary} So {' and '.join(ACTION_SAYS[action] for action in actions)} (attempt {attempt})."
+            done = " and ".join(ACTION_SAYS[action] for action in actions)
+            reason = f"{summary} Action taken: {done} (attempt {attempt})."
         decision = Decision(
             step=state.step, rule=rule.name, actions=actions, attempt=attempt, healthy_step=healthy, reason=reason
         )
@@ -195,7 +202,7 @@ class Monitor:
 
     @property
     def healthy_step(self) -> int | None:
-        """The last step up to which every grave rule had nothing against the weights; None where there is none."""
+        """The last step at which no grave rule had evidence of a failure; None if there is none."""
         good = [now.good for name, now in self.state.progress.items() if BY_NAME[name].grave]
         return None if None in good else min((step for step in good if step is not None), default=None)
 
@@ -219,7 +226,7 @@ class Monitor:
         return rule.min_evidence * (2 if rule.lenient and observations <= self.config.warmup else 1)
 
     def _values(self, signals: Mapping[str, float]) -> dict[str, float]:
-        """The finite signals and those derived from them and their past; the past is updated."""
+        """Return the finite signals and those derived from them and from past values; update the past values."""
         values = {name: float(value) for name, value in signals.items() if math.isfinite(value)}
         values["not_finite"] = float(len(values) < len(signals))
         if "real_accuracy" in values and "fake_accuracy" in values:
@@ -231,13 +238,13 @@ class Monitor:
             if name not in values:
                 continue
             size, past = abs(values[name]), recent.get(name, ())
-            if len(past) >= _ENOUGH:
+            if len(past) >= _MIN_VALUES:
                 usual = statistics.median(past)
                 peaks[name] = max(peaks.get(name, 0.0), usual)
                 if peaks[name] > 0:
                     values[f"{name}_rise"] = size / max(usual, _PEAK_SHARE * peaks[name])
                     values[f"{name}_left"] = size / peaks[name]
-            # What has diverged must not become what is usual.
+            # Diverged values must not raise the usual size.
             if values.get(f"{name}_rise", 0.0) <= BY_NAME["divergence"].when[0][0].healed:
                 recent[name] = (*past, size)[-_WINDOW:]
         if "weight_size" in values:
@@ -256,11 +263,11 @@ class Monitor:
 
 
 def ladder(rule: Rule, config: MonitorConfig) -> list[tuple[Action, ...]]:
-    """The answers to a finding in the order in which they are tried, of those that the config allows.
+    """List the responses to a rule's finding, in the order in which they are tried, that the config allows.
 
-    Mild actions come first, one at a time. A grave finding then has the run go back, with a lower learning rate (the
-    same steps again would end the same), until there have been `config.repairs` attempts, or at the least one; the last
-    answer is to stop.
+    Mild actions come first, one at a time. For a grave finding, roll-backs with a lower learning rate follow (without
+    it the same steps would end the same), at least one, until there are `config.repairs` attempts. The last response is
+    to stop.
     """
     rungs: list[tuple[Action, ...]] = [(action,) for action in rule.mild]
     if rule.grave:
@@ -271,8 +278,8 @@ def ladder(rule: Rule, config: MonitorConfig) -> list[tuple[Action, ...]]:
     return [rung for rung in allowed if rung]
 
 
-def _known(state: MonitorState) -> MonitorState:
-    """The state without rules that no longer exist."""
+def _drop_unknown_rules(state: MonitorState) -> MonitorState:
+    """Remove rules that no longer exist from a state."""
     progress = {name: now for name, now in state.progress.items() if name in BY_NAME}
     return state.model_copy(update={"progress": progress, "open": tuple(f for f in state.open if f.rule in BY_NAME)})
 

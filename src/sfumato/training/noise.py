@@ -1,4 +1,4 @@
-"""The noise kind: small paintings out of nothing but z, learnt from a discriminator alone."""
+"""The training task of the noise kind: small paintings from z, trained by the discriminator alone."""
 
 from __future__ import annotations
 
@@ -21,34 +21,32 @@ from sfumato.training.probes import Painter, Probes
 from sfumato.training.step import GeneratorOutput
 from sfumato.training.tasks import PROBES, RecordTime, TrainingTask, load_vgg, probe_pictures, to_device
 
-GRID = 8  # rows and columns of samples
-_STEP, _SAMPLES, _PROBES = 0, 1, 2  # what z is drawn for: no step is given that of the samples, or of the probes
-_KEY = 0x2E0  # the start of every key of z
+GRID = 8  # rows and columns of a sheet of samples
+_STEP, _SAMPLES, _PROBES = 0, 1, 2  # random streams of z, so that steps, samples and probes differ
+_KEY = 0x2E0  # first part of every random key of z
 
 
 @dataclass(frozen=True)
 class NoiseBatch:
-    """What a step is given."""
+    """A step's noise and paintings."""
 
     z: Tensor  # (B, Z), N(0, I)
     paintings: Tensor  # (B, 3, side, side) in [0, 1]
 
 
 class NoiseTask(TrainingTask[NoiseModel, NoiseBatch]):
-    """A `NoiseModel` against an unconditional discriminator: no photo, no style code, no term but the adversarial
-    one."""
+    """Training of a `NoiseModel` against an unconditional discriminator, with the adversarial loss alone."""
 
     def __init__(
         self,
         config: TrainConfig,
-        content: FolderReport | None,
+        _content: FolderReport | None,
         style: FolderReport,
         device: torch.device,
-        cache: Path | None,
+        _cache: Path | None,
         vgg_file: Path | None,
     ) -> None:
-        """`content` and `cache` are other kinds'; nothing is made of them. VGG19 is the monitor's alone, unless the
-        discriminator looks with it."""
+        """Build networks and data, without photos or a cache; VGG19 is loaded here for a projected discriminator."""
         self.config, self.device, self.vgg_file = config, device, vgg_file
         self.digests = {"style": style.digest}
         self.model = to_device(self.new_model(), device)
@@ -57,16 +55,18 @@ class NoiseTask(TrainingTask[NoiseModel, NoiseBatch]):
         self.source = PaintingSource(style, config.seed, device)
 
     def new_model(self) -> NoiseModel:
+        """Build a model of the config's shape."""
         return NoiseModel(self.config.noise)
 
     def draw(self, step: int, phase: Phase, record_time: RecordTime) -> NoiseBatch:
+        """Draw a step's z and paintings."""
         paintings = self.source.batch(step, phase.batch, self.config.noise.side, self.rows)
         batch = NoiseBatch(self.rows.pick(self._z(phase.batch, _STEP, step)), paintings)
         record_time("data")
         return batch
 
     def _z(self, count: int, *key: int) -> Tensor:
-        """(count, Z), N(0, I): the same on every device, whatever was drawn before."""
+        """Draw z (count, Z) from N(0, I); it depends only on seed and key, and is the same on every device."""
         rng = np.random.default_rng([_KEY, self.config.seed, *key])
         return torch.from_numpy(rng.standard_normal((count, self.config.noise.z_size), np.float32)).to(self.device)
 
@@ -79,7 +79,8 @@ class NoiseTask(TrainingTask[NoiseModel, NoiseBatch]):
         adversarial: AdversarialConfig,
         step: int,
     ) -> GeneratorOutput:
-        assert opponent is not None, "the config sees to it that every phase of this kind is adversarial"
+        """Compute the generator's adversarial loss."""
+        assert opponent is not None, "the config checks that every phase of this kind is adversarial"
         fake, key = model(batch.z), (self.config.seed, step)
         terms = {"adversarial": generator_loss(adversarial, opponent, fake, batch.paintings, None, key, self.rows)}
         loss, report = total_loss(terms, weights)
@@ -93,23 +94,27 @@ class NoiseTask(TrainingTask[NoiseModel, NoiseBatch]):
         adversarial: AdversarialConfig,
         step: int,
     ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the discriminator's loss."""
         key = self.config.seed, step
         return discriminator_loss(adversarial, discriminator, batch.paintings, output.fake, None, key, rows=self.rows)
 
     def probes(self) -> Probes | None:
+        """Return the monitor's probes; None with fewer than two paintings."""
         paintings = probe_pictures(self.source.style, self.config.noise.side)
         if len(paintings) < 2:
             return None
         return Probes(self.vgg or load_vgg(self.vgg_file, self.device), paintings=paintings)
 
     def painter(self, model: NoiseModel) -> Painter:
+        """Return a function that paints from fixed z."""
         z = self._z(PROBES, _PROBES)
-        return lambda style: model(z)
+        return lambda _style: model(z)
 
     def paintings(self, batch: NoiseBatch) -> Tensor:
+        """Return the paintings."""
         return batch.paintings
 
     def samples(self, averaged: NoiseModel) -> list[list[Tensor]]:
-        """Eight by eight pictures of fixed z."""
+        """Return 8 × 8 pictures of fixed z."""
         pictures = averaged(self._z(GRID**2, _SAMPLES))
         return [list(row.split(1)) for row in pictures.split(GRID)]

@@ -1,7 +1,7 @@
-"""What a generator does with fixed probe pictures, and a discriminator with a batch, as a few cheap numbers.
+"""Cheap measures of a generator on fixed probe pictures, and norms of gradients and weights, for the monitor.
 
-The numbers are what `monitor.py` judges; their names, meanings and healthy ranges are in `signals.py`. VGG19
-measures, the frozen one of the losses. EfficientNet-Lite0 takes no part: it judges finished models.
+Their names, meanings and healthy ranges are in `signals.py`. Features are those of the frozen VGG19 of the losses.
+EfficientNet-Lite0 is not used, because it evaluates finished models.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from sfumato.losses.perceptual import normalise_features
 from sfumato.networks.perceptual import VGG19
 from sfumato.quality.artefacts import Artefact, blobs, checkerboard, colour_inversion
 
-#: Style index -> the outputs of all probes in that style, (P, 3, h, w) in [0, 1]. The probes themselves (photos, or
-#: noise) are the painter's to remember; a kind of GAN that has no styles is asked for style 0 alone.
+#: Maps a style's index to the outputs of all probes in that style, (P, 3, h, w) in [0, 1]. The function holds the
+#: probes' inputs (photos or noise) itself. Models without styles are only called for style 0.
 Painter: TypeAlias = Callable[[int], Tensor]
 
 LAYER = "relu3_1"
-_SIDE = 64  # pixels, short side at which VGG19 sees pictures: it is most of what a measurement costs
-_CELLS = 4  # by so many features are averaged before their rank is taken: vectors enough, of things and not of grain
+_SIDE = 64  # short side of VGG19's input, in pixels; VGG19 takes most of a measurement's time
+_CELLS = 4  # features are averaged to a grid of 4 × 4 before the rank: enough vectors, which ignore fine grain
 
 
 class Probes:
-    """Measures what a generator makes of fixed probes, whatever kind of GAN it is of.
+    """Fixed probe pictures, on which generators of any kind are measured.
 
     ==========================  ===========================  ============================  =====================
     kind                        `photos`                     `paintings`                   `styles`
@@ -39,14 +39,15 @@ class Probes:
     ==========================  ===========================  ============================  =====================
 
     Args:
-        vgg: whose weights up to `LAYER` are taken; outputs are looked at on its device.
-        photos: (P, 3, h, w) in [0, 1], P from 2, better 4 or more.
-        paintings: (R, 3, h, w), R from 2: how much real pictures differ, and what defects they show by themselves.
-            All of one size, some 96 to 128 pixels a side: a measurement then takes a fraction of a second on a CPU.
-        styles: K, how many styles the painter can be asked for.
+        vgg: gives the weights up to `LAYER`; outputs are measured on its device.
+        photos: (P, 3, h, w) in [0, 1], P at least 2, better 4 or more.
+        paintings: (R, 3, h, w), R at least 2; a reference for the differences and defects of real pictures. Photos and
+            paintings have one size, about 96 to 128 pixels a side; a measurement then takes a fraction of a second on a
+            CPU.
+        styles: number K of styles that the painter can paint.
 
     Raises:
-        UsageError: fewer than two photos or paintings, or of several sizes.
+        UsageError: there are fewer than two photos or paintings, or their sizes differ.
     """
 
     def __init__(
@@ -59,17 +60,17 @@ class Probes:
             raise UsageError("probe photos and paintings must be of one size")
         self.device = next(vgg.parameters()).device
         weights = {f"{key}.{part}": t for key, c in vgg.convs.items() for part, t in c.state_dict().items()}
-        self.vgg = VGG19(weights, (LAYER,)).to(self.device)  # the given one may be deeper, at twice the price
+        self.vgg = VGG19(weights, (LAYER,)).to(self.device)  # a deeper one would cost twice as much
         self.styles = styles
         self.photos, self.paintings = (None if x is None else x.to(self.device).float() for x in (photos, paintings))
         real = self.photos if self.photos is not None else self.paintings
         assert real is not None
-        self.real = real  # what outputs should vary as much as
+        self.real = real  # reference for the diversity of outputs
         self._features = self._features_of(real)
         self._diversity = _mean_pair(self._features)
         self._pixels = _mean_pair(real)
-        self._spread = self._diversity  # how far styles are apart
-        self._far = self._pixels, self._diversity  # how far a painting is from a photo, in pixels and in features
+        self._spread = self._diversity  # mean distance between styles
+        self._far = self._pixels, self._diversity  # mean distance of a painting to a photo, in pixels and in features
         if self.paintings is not None:
             painted = self._features_of(self.paintings)
             self._spread = _mean_pair(painted)
@@ -82,10 +83,16 @@ class Probes:
 
     @torch.no_grad()
     def measure(self, paint: Painter) -> dict[str, float]:
-        """The signals of a generator as it is now; `broken` alone where an output is not finite.
+        """Measure the signals of a generator.
+
+        Args:
+            paint: paints the probes with the generator.
+
+        Returns:
+            Signals by name; only `broken` if an output is not finite.
 
         Raises:
-            UsageError: outputs of another size than the probes.
+            UsageError: outputs have another size than the probes.
         """
         pictures = [paint(style).detach().to(self.device).float() for style in range(self.styles)]
         if self.photos is not None and any(x.shape != self.photos.shape for x in pictures):
@@ -116,7 +123,7 @@ class Probes:
     def _against_photos(self, pictures: Sequence[Tensor], features: Sequence[Tensor]) -> dict[str, float]:
         photos = self.photos
         assert photos is not None
-        places = normalise_features(self._features)  # where things are
+        places = normalise_features(self._features)  # the photos' layout
         between = _distances(places, places)
         dependence, recognition = [], []
         for one in features:
@@ -135,7 +142,7 @@ class Probes:
         return {
             "dependence": _mean(dependence),
             "recognition": _mean(recognition),
-            # A tint changes pixels and hardly features, new paint may do the reverse: either is a change.
+            # A tint changes pixels but hardly features, and new strokes may do the reverse: either is a change.
             "change": max(pixels / self._far[0], feature_change / self._far[1]),
             "colour_inversion": _mean(inverted),
         }
@@ -149,20 +156,20 @@ class Probes:
 
 
 def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Norm of all gradients together, a scalar; 0 where there are none."""
+    """Return the norm of all gradients together, a scalar; 0 if there are none."""
     norms = [p.grad.detach().float().norm() for p in parameters if p.grad is not None]
     return torch.stack(norms).norm() if norms else torch.zeros(())
 
 
 def weight_size(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """Norm of all weights together, a scalar."""
+    """Return the norm of all weights together, a scalar."""
     norm: Tensor = torch.stack([p.detach().float().norm() for p in parameters]).norm()
     return norm
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
-    """Root mean square differences of each of `a` (N, ...) to each of `b` (M, ...): (N, M)."""
-    # By subtraction: the shorter way over products loses what nearly equal pictures differ by.
+    """Return the root mean square differences of each of `a` (N, ...) to each of `b` (M, ...): (N, M)."""
+    # By subtraction: the formula with inner products cancels for nearly equal pictures.
     return torch.stack([(a - other).flatten(1).square().mean(1).sqrt() for other in b], 1)
 
 
@@ -177,7 +184,7 @@ def _upper(square: Tensor) -> Tensor:
 
 
 def _mean_pair(x: Tensor) -> float:
-    """Mean distance of two different ones of `x` (N, ...)."""
+    """Return the mean distance over all pairs of different elements of `x` (N, ...)."""
     return float(_upper(_distances(x, x)).mean())
 
 
@@ -187,7 +194,7 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _correlation(a: Tensor, b: Tensor) -> float:
-    """Pearson's; 0 where one does not vary (or there is one pair only)."""
+    """Return Pearson's correlation; 0 if one side is constant, or with a single value."""
     if len(a) < 2:
         return 0.0
     a, b = a.double() - a.double().mean(), b.double() - b.double().mean()
@@ -196,7 +203,7 @@ def _correlation(a: Tensor, b: Tensor) -> float:
 
 
 def _recognised(distances: Tensor) -> float:
-    """Of outputs (rows) against photos (columns): how often the own photo is nearer than another one; 0.5 by chance."""
+    """Return how often an output (row) is nearer to its own photo (column) than to another one; 0.5 is chance."""
     own = distances.diagonal()[:, None]
     nearer = (own < distances).float() + 0.5 * (own == distances).float()
     others = ~torch.eye(len(distances), dtype=torch.bool, device=distances.device)
@@ -204,17 +211,19 @@ def _recognised(distances: Tensor) -> float:
 
 
 def _rank(features: Tensor) -> float:
-    """Effective rank (exp of the entropy of the spectrum; Roy & Vetterli 2007) of features (N, C, h, w), 4 × 4 vectors
-    a picture, centred."""
+    """Return the effective rank of centred features (N, C, h, w), with 4 × 4 vectors for each picture.
+
+    It is the exponential of the spectrum's entropy (Roy & Vetterli 2007).
+    """
     vectors = nn.functional.adaptive_avg_pool2d(features, _CELLS).flatten(2).transpose(1, 2).flatten(0, 1).double()
     vectors = vectors - vectors.mean(0)
-    spectrum = torch.linalg.eigvalsh(vectors @ vectors.T).clamp(min=0)  # few vectors: smaller than the covariance
+    spectrum = torch.linalg.eigvalsh(vectors @ vectors.T).clamp(min=0)  # smaller than the covariance matrix
     p = spectrum / spectrum.sum().clamp(min=1e-30)
     return float(torch.exp(-(p * p.clamp(min=1e-30).log()).sum()))
 
 
 def _defects(pictures: Tensor) -> dict[str, float]:
-    """Medians over pictures: a defect of the network is in most of them, a spotted subject in one."""
+    """Return the median of each defect over pictures: defects of the network are in most, a spotted subject in one."""
     detectors: tuple[Callable[[Picture], Artefact], ...] = (checkerboard, blobs)
     found = [[detector(_picture(x)).value for x in pictures] for detector in detectors]
     return {
@@ -223,6 +232,6 @@ def _defects(pictures: Tensor) -> dict[str, float]:
 
 
 def _picture(x: Tensor) -> Picture:
-    """(3, h, w) as (1, 3, h, w) float32 in [0, 1] on the CPU."""
+    """Convert (3, h, w) to a NumPy picture (1, 3, h, w) in [0, 1]."""
     picture: Picture = x[None].clamp(0, 1).cpu().numpy()
     return picture

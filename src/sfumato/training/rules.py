@@ -1,8 +1,8 @@
-"""Rules: which signals mean a known failure of GAN training, and what may heal it.
+"""Rules: the known failures of GAN training, the signals that indicate them, and actions against them.
 
-`RULES` is the table, the gravest failure first: a new rule is one entry. A rule judges one observation (the signals at
-a step) as bad where one of its clauses holds, as good where every clause is past its healing limit, and as neither in
-between. `monitor.py` gathers these verdicts over time and chooses among the actions.
+`RULES` is the table, the gravest failure first; a new rule is one entry. A rule judges an observation (the signals at a
+step) as bad if one of its clauses holds, as good if every clause is past its `healed` limit, and as neither in between.
+`monitor.py` accumulates these verdicts and chooses among the actions.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ ACTIONS: tuple[Action, ...] = (
     "roll_back",
     "stop",
 )
-#: What each action is, as the end of "so ...".
+#: A clause in the past tense for each action.
 ACTION_SAYS: dict[Action, str] = {
     "skip_batch": "this batch was left out",
-    "raise_augmentation": "the pictures that the discriminator sees are altered more often",
+    "raise_augmentation": "the discriminator's pictures were augmented more often",
     "raise_gamma": "the discriminator's gradient penalty was doubled",
     "lower_learning_rate": "both learning rates were halved",
     "roll_back": "the run went back to its last healthy checkpoint",
     "stop": "training was stopped",
 }
 
-#: Observations within which the norm of the weights is compared.
+#: Number of observations over which the growth of the weights' norm is measured.
 GROWTH_WINDOW = 5
-_FALLS = 5  # observations in a row with less diversity each, at which `diversity_falls` speaks
+_FALLS = 5  # number of consecutive falls of the diversity that `diversity_falls` needs
 
 
 @dataclass(frozen=True)
 class Bound:
-    """A limit of a signal with hysteresis: bad beyond `limit`, good again only from `healed` on, on the other side."""
+    """A limit of a signal with hysteresis: bad beyond `limit`, good again only from `healed` on."""
 
     signal: str
     side: Literal["below", "above"]
@@ -47,9 +47,11 @@ class Bound:
     healed: float
 
     def holds(self, value: float) -> bool:
+        """Return whether the value is bad."""
         return value < self.limit if self.side == "below" else value > self.limit
 
     def is_over(self, value: float) -> bool:
+        """Return whether the value is good."""
         return value >= self.healed if self.side == "below" else value <= self.healed
 
 
@@ -66,18 +68,18 @@ class Rule:
     """A known failure.
 
     Attributes:
-        name: for the config and the log.
-        title: a few words.
+        name: the name in the config and the log.
+        title: a short title.
         sees: a sentence that describes the failure.
-        tries: what a person can try against it.
-        when: clauses, of which one is enough; all bounds of a clause must hold. A clause is
-            skipped where one of its signals is missing, and the rule where all of its clauses are.
-        min_evidence: evidence (bad observations less good ones) at which a finding begins.
-        mild: actions that may heal it, in the order in which they are tried.
-        grave: whether the run goes back to a checkpoint, and then stops, where the mild actions have failed.
+        tries: advice for the user.
+        when: clauses, one of which suffices; all bounds of a clause must hold. A clause is skipped if one of its
+            signals is missing, and the rule if all of its clauses are.
+        min_evidence: evidence (bad observations minus good ones) at which a finding begins.
+        mild: actions against it, in the order in which they are tried.
+        grave: whether the run is rolled back, and at last stopped, if the mild actions fail.
         hides: rules whose findings this one explains.
-        lenient: takes twice the evidence during the warm-up.
-        urgent: answered at every bad observation; other rules give an action time to show effect.
+        lenient: whether the threshold of evidence is doubled during the warm-up.
+        urgent: whether every bad observation leads to an action; other rules wait for an action's effect.
     """
 
     name: str
@@ -93,7 +95,7 @@ class Rule:
     urgent: bool = False
 
     def judge(self, values: Mapping[str, float]) -> int | None:
-        """1 for a bad observation, -1 for a good one, 0 in between, None where every clause misses a signal."""
+        """Return 1 for a bad observation, -1 for a good one, 0 in between, None if every clause lacks a signal."""
         clauses = [clause for clause in self.when if all(bound.signal in values for bound in clause)]
         if not clauses:
             return None
@@ -103,23 +105,23 @@ class Rule:
         return -1 if over else 0
 
     def numbers(self, values: Mapping[str, float]) -> str:
-        """The signals of the first clause that holds: "Diversity of outputs 0.02"."""
+        """Return the signals of the first clause that holds as text: "Diversity of outputs 0.02"."""
         for clause in self.when:
             if all(bound.signal in values and bound.holds(values[bound.signal]) for bound in clause):
                 return ", ".join(f"{title(bound.signal)} {values[bound.signal]:.3g}" for bound in clause)
         return ""
 
 
-#: The gravest first: of several findings, the first one is answered.
+#: The gravest first: of several findings, the first one is acted on.
 RULES: tuple[Rule, ...] = (
     Rule(
         "not_finite",
         "Numbers overflowed",
-        "A loss, a gradient or a picture is no finite number any more.",
+        "A loss, a gradient or a picture has values that are not finite.",
         (
             "lower learning_rate",
             "train with mixed_precision=no",
-            "look whether a training picture is damaged or of one single colour",
+            "check whether a training picture is damaged or has a single colour",
         ),
         ((_above("not_finite", 0.5, 0.5),), (_above("broken", 0.0, 0.0),)),
         min_evidence=1,
@@ -141,12 +143,12 @@ RULES: tuple[Rule, ...] = (
         grave=True,
         hides=("steps_too_large",),
     ),
-    # Where layers are normalised and losses are bounded, a learning rate 100 times too high makes no loss diverge.
+    # With normalised layers and bounded losses, no loss diverges even at a learning rate 100 times too high.
     Rule(
         "steps_too_large",
         "Steps are too large",
-        f"The generator's weights have grown by half and more within {GROWTH_WINDOW} observations: "
-        "what was learnt is overwritten.",
+        f"The norm of the generator's weights has grown by more than half within {GROWTH_WINDOW} observations: "
+        "earlier learning is lost.",
         ("lower learning_rate (it may be 10 or 100 times too high)", "lengthen warmup"),
         ((_above("weight_size_growth", 1.5, 1.2),),),
         min_evidence=2,
@@ -157,7 +159,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "constant_output",
         "One picture for everything",
-        "The generator paints nearly the same picture whatever it is given: its diversity has collapsed.",
+        "The generator paints nearly the same picture for all inputs (mode collapse).",
         (
             "more pictures to train on",
             "a lower learning rate",
@@ -172,7 +174,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "ignores_the_photo",
         "The photo is ignored",
-        "What is painted does not depend on the photo.",
+        "The output does not depend on the photo.",
         ("a higher weights.content", "a higher identity_samples", "a lower adversarial weight"),
         (
             (_below("diversity", 0.08, 0.12),),
@@ -185,7 +187,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "one_style",
         "One style for all",
-        "All styles come out nearly the same: swapping the style changes next to nothing.",
+        "All styles give nearly the same output.",
         ("a higher weights.statistics or weights.gram", "paintings that differ more", "a lower learning rate"),
         ((_below("style_sensitivity", 0.04, 0.07),),),
         mild=("raise_gamma",),
@@ -194,7 +196,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "dead_discriminator",
         "The discriminator is dead",
-        "The discriminator gives one and the same answer to everything, so the generator learns nothing from it.",
+        "The discriminator gives the same answer for all pictures, so the generator learns nothing from it.",
         ("a lower discriminator_learning_rate", "a lower gradient penalty", "start anew with another seed"),
         (
             (_above("accuracy", 0.4, 0.35), _below("accuracy", 0.6, 0.65), _below("logit_variance", 1e-6, 1e-5)),
@@ -211,17 +213,17 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "discriminator_wins",
         "The discriminator has won",
-        "The discriminator is always right, and what it tells the generator has nearly vanished.",
+        "The discriminator is always right, and the generator's gradient from it has nearly vanished.",
         (
             "a higher gradient penalty",
             "a lower discriminator_learning_rate",
-            "augmentation of what the discriminator sees",
+            "augmentation of the discriminator's pictures",
         ),
         (
             (
                 _above("real_accuracy", 0.95, 0.9),
                 _above("fake_accuracy", 0.95, 0.9),
-                _below("adversarial_gradient_left", 0.25, 1.0),  # of two observations one may be ten times the other
+                _below("adversarial_gradient_left", 0.25, 1.0),  # noisy: it may change tenfold between observations
             ),
         ),
         min_evidence=10,
@@ -232,10 +234,10 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "overfitting",
         "Too few pictures",
-        "The discriminator knows the training pictures by heart, and judges outputs by whether they are copies.",
+        "The discriminator has memorised the training pictures (overfitting).",
         (
-            "more pictures: 50 to 200 for a style, better more",
-            "augmentation of what the discriminator sees",
+            "more pictures: at least 50 to 200 for a style",
+            "augmentation of the discriminator's pictures",
             "a shorter training",
         ),
         ((_above("sign_balance", 0.8, 0.7),),),
@@ -245,11 +247,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "colour_inversion",
         "Inverted colours",
-        "Light and dark are swapped against the photo.",
+        "Light and dark are swapped compared with the photo.",
         (
             "a higher identity_samples",
             "a higher weights.content",
-            "another seed: early in training it may heal by itself",
+            "another seed; early in training it may end by itself",
         ),
         ((_above("colour_inversion", 2.0, 1.5),),),
         mild=("lower_learning_rate",),
@@ -257,7 +259,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "identity_output",
         "Nothing changes",
-        "Outputs are the photos again: nothing is painted.",
+        "Outputs are nearly identical to the photos.",
         ("higher style weights", "a lower weights.content", "a lower identity_samples", "more steps"),
         ((_below("change", 0.06, 0.09),),),
         hides=("one_style",),
@@ -265,23 +267,23 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "checkerboard",
         "Checkerboard",
-        "Outputs have a grid of 2 or 4 pixels all over.",
-        ("more steps: early grids often go", "a lower learning rate", "a lower adversarial weight"),
+        "Outputs have a grid with a period of 2 or 4 pixels.",
+        ("more steps: early grids often disappear", "a lower learning rate", "a lower adversarial weight"),
         ((_above("checkerboard", 2.0, 1.5),),),
         mild=("lower_learning_rate",),
     ),
     Rule(
         "blobs",
         "Blobs",
-        "Round spots stand in most outputs.",
-        ("a higher gradient penalty: they come where the discriminator is too strong", "a lower adversarial weight"),
+        "Most outputs have round spots.",
+        ("a higher gradient penalty: a too strong discriminator causes them", "a lower adversarial weight"),
         ((_above("blobs", 2.0, 1.5),),),
         mild=("raise_gamma",),
     ),
     Rule(
         "low_diversity",
         "Outputs are alike",
-        "Outputs differ much less than the photos do: the generator may be about to collapse.",
+        "Outputs differ much less than the photos do: mode collapse may follow.",
         ("more pictures to train on", "a lower adversarial weight", "a lower learning rate"),
         ((_below("diversity", 0.3, 0.36),), (_below("rank", 0.22, 0.3),)),
         mild=("raise_gamma",),
@@ -289,8 +291,8 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "diversity_falls",
         "Diversity is falling",
-        f"Outputs have grown more alike at {_FALLS} observations in a row.",
-        ("wait, and look at the samples", "a lower adversarial weight"),
+        f"Outputs have become more alike at {_FALLS} observations in a row.",
+        ("wait, and check the samples", "a lower adversarial weight"),
         ((_above("diversity_falls", _FALLS - 0.5, 0.5), _below("diversity", 0.45, 0.5)),),
         min_evidence=1,
     ),

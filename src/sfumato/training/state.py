@@ -1,4 +1,4 @@
-"""All that a run needs to go on as if it had never stopped, saved and restored."""
+"""The state of a run and its checkpoints, from which training resumes as if it had not stopped."""
 
 from __future__ import annotations
 
@@ -25,22 +25,28 @@ from sfumato.training.findings import MonitorState
 from sfumato.training.optim import EMA
 from sfumato.training.validation import Best, Record
 
-CHECKPOINTS_KEPT = 2  # checkpoints, besides the best
-BEST = "best.json"  # in a run: step, score and figures of its best checkpoint
+CHECKPOINTS_KEPT = 2  # number of checkpoints on disk, besides the best one
+BEST = "best.json"  # file in a run's folder with step, score and measures of its best checkpoint
 
 
 class Memory(Protocol):
-    """What a kind remembers besides its networks (`TrainingTask.tensors`)."""
+    """The state of a task besides its networks (`TrainingTask.tensors`)."""
 
-    def tensors(self) -> dict[str, Tensor]: ...
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors to save, by name."""
+        ...
 
-    def restore(self, tensors: Mapping[str, Tensor]) -> None: ...
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore the state from `tensors()`."""
+        ...
 
 
 @dataclass
 class TrainingState:
-    """Networks, optimisers, average, step count, what the kind remembers, and what validation decided. Randomness needs
-    no state: it is keyed by seed and step."""
+    """The state of a run: networks, optimisers, average, step, the task's memory, validation and monitor.
+
+    Random numbers need no state, because they depend only on seed and step.
+    """
 
     model: Model
     discriminator: nn.Module
@@ -54,12 +60,12 @@ class TrainingState:
 
     @classmethod
     def new(cls, model: Model, discriminator: nn.Module, memory: Memory, config: TrainConfig) -> TrainingState:
-        """The state before the first step: Adam for both networks, and the average at the model's weights."""
-        learnt = [p for p in model.parameters() if p.requires_grad]
+        """Make the state before the first step: Adam for both networks, and the model's weights as the average."""
+        trainable = [p for p in model.parameters() if p.requires_grad]
         return cls(
             model,
             discriminator,
-            torch.optim.Adam(learnt, config.learning_rate, betas=(config.momentum, 0.99)),
+            torch.optim.Adam(trainable, config.learning_rate, betas=(config.momentum, 0.99)),
             torch.optim.Adam(discriminator.parameters(), config.discriminator_learning_rate, betas=(0.0, 0.99)),
             EMA(model, config.ema_half_life),
             memory,
@@ -67,11 +73,11 @@ class TrainingState:
 
     @property
     def is_best(self) -> bool:
-        """Whether the newest step is the best by validation."""
+        """Whether the current step is the best by validation."""
         return self.record.best is not None and self.record.best.step == self.step
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
-        """Every tensor of the state by name."""
+        """Yield every tensor of the state with its name."""
         for name, module in (("model", self.model), ("discriminator", self.discriminator)):
             for key, tensor in module.state_dict().items():
                 yield f"{name}.{key}", tensor
@@ -91,14 +97,28 @@ class TrainingState:
         )
 
     def save(self, run: Path, config: TrainConfig, about: dict[str, str], healthy: int | None = None) -> Path:
-        """Write RUN/checkpoints/STEP (renamed into place) and RUN/best.json; drop all but the newest, the best, and the
-        newest from `healthy` or before, to which a run that has gone wrong goes back."""
+        """Write RUN/checkpoints/STEP, whole or not at all, and RUN/best.json; remove older checkpoints.
+
+        The newest checkpoints, the best one, and the newest up to `healthy` remain; a roll-back uses the latter.
+
+        Args:
+            run: the run's folder.
+            config: gives the recipe's name.
+            about: metadata of the run.
+            healthy: the last step at which the monitor found no failure.
+
+        Returns:
+            The checkpoint's folder.
+
+        Raises:
+            OutputError: the checkpoint cannot be written.
+        """
         directory = checkpoint(run, self.step)
         with new_directory(directory) as temporary:
             about = {**about, "version": __version__, "step": str(self.step), "recipe": config.recipe}
             averaged = {**self.model.state_dict(), **self.ema.values}
             save_model(temporary / "model.safetensors", self.model, about, averaged)
-            # Clones: safetensors refuses tensors that share memory, and the optimisers' step counts may.
+            # Clones, because safetensors refuses tensors that share memory, as the optimisers' step counts may.
             tensors = {k: t.detach().clone().contiguous() for k, t in self.tensors()}
             try:
                 save_file(tensors, temporary / "state.safetensors")
@@ -115,12 +135,12 @@ class TrainingState:
         best = best_checkpoint(run)
         protected = {newest_until(run, healthy), None if best is None else checkpoint(run, best.step)}
         for old in checkpoints(run)[:-CHECKPOINTS_KEPT]:
-            if old not in protected:  # at once: no half of one is taken for a checkpoint
+            if old not in protected:  # renamed first, so that a half-removed folder is not taken for a checkpoint
                 shutil.rmtree(old.rename(old.with_name(f".{old.name}")))
         return directory
 
     def mark_best(self, run: Path) -> None:
-        """Write RUN/best.json as the record has it, or remove it where there is no best."""
+        """Write RUN/best.json from the record, or remove it if there is no best checkpoint."""
         if self.record.best is None:
             (run / BEST).unlink(missing_ok=True)
         else:
@@ -128,12 +148,16 @@ class TrainingState:
                 file.write(f"{self.record.best.model_dump_json(indent=1)}\n".encode())
 
     def restore(self, directory: Path) -> dict[str, str]:
-        """Take over a checkpoint's state, and return its `about`; ModelError where it does not fit this config."""
+        """Restore a checkpoint's state and return its metadata.
+
+        Raises:
+            ModelError: the checkpoint cannot be read, or does not fit the config.
+        """
         try:
-            (directory / "state.safetensors").open("rb").close()  # safetensors would say "No such file" to any failure
+            (directory / "state.safetensors").open("rb").close()  # safetensors reports "No such file" for any failure
             tensors = load_file(directory / "state.safetensors")
             numbers = read_json(directory / "state.json")
-            # Runs from before there was the one or the other have none.
+            # Older checkpoints may lack these entries.
             record = Record.parse(numbers.get("validation", {}))
             monitor = MonitorState.parse(numbers.get("monitor", {}))
             step, pictures, about = int(numbers["step"]), int(numbers["ema_pictures"]), dict[str, str](numbers["about"])
@@ -157,7 +181,9 @@ class TrainingState:
             self.model.load_state_dict(part("model."))
             self.discriminator.load_state_dict(part("discriminator."))
         except RuntimeError as error:
-            raise ModelError(f"{directory} was saved with another model config; resume with the run's own") from error
+            raise ModelError(
+                f"{directory} was saved with another model config; resume with the run's own config"
+            ) from error
         for key, tensor in part("ema.").items():
             self.ema.values[key].copy_(tensor)
         self.memory.restore(part("memory."))
@@ -173,23 +199,23 @@ class TrainingState:
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The run's whole checkpoints, oldest first."""
+    """List the run's complete checkpoints, oldest first."""
     folder = run / "checkpoints"
     return sorted(p for p in folder.iterdir() if re.fullmatch(r"\d{8}", p.name)) if folder.is_dir() else []
 
 
 def newest_until(run: Path, step: int | None) -> Path | None:
-    """The newest checkpoint of that step or an earlier one."""
+    """Return the newest checkpoint of `step` or earlier; None if there is none."""
     return next((p for p in reversed(checkpoints(run)) if step is not None and int(p.name) <= step), None)
 
 
 def checkpoint(run: Path, step: int) -> Path:
-    """Where the run's checkpoint of a step lies, or would."""
+    """Return the path of the run's checkpoint of a step, whether or not it exists."""
     return run / "checkpoints" / f"{step:08d}"
 
 
 def best_checkpoint(run: Path) -> Best | None:
-    """The run's best checkpoint by validation; None where it has none, or none that still lies there.
+    """Return the run's best checkpoint by validation; None if there is none, or if it was removed.
 
     Raises:
         ModelError: RUN/best.json is damaged.
@@ -200,11 +226,11 @@ def best_checkpoint(run: Path) -> Best | None:
         return None
     except (OSError, TypeError, ValueError, UsageError) as error:
         raise ModelError(f"cannot read {run / BEST}: {error}; remove it to use the newest checkpoint") from error
-    return best if os.path.isdir(checkpoint(run, best.step)) else None  # which is no error of any number
+    return best if os.path.isdir(checkpoint(run, best.step)) else None  # os.path never raises, whatever the number
 
 
 def remove_unfinished(run: Path) -> None:
-    """Remove what a killed run left half-written or half-removed beside its checkpoints."""
+    """Remove half-written and half-removed checkpoints of a killed run."""
     folder = run / "checkpoints"
     sweep(folder)
     for path in folder.glob(".[0-9]*") if folder.is_dir() else ():  # half removed
@@ -212,8 +238,15 @@ def remove_unfinished(run: Path) -> None:
 
 
 def shipped_weights(run: Path, *, newest: bool = False) -> tuple[Path, str]:
-    """The model.safetensors that speaks for a run, and why: its best checkpoint's by validation, where it has one;
-    otherwise, or with `newest`, its newest one's. ModelError where the folder holds none."""
+    """Choose the model.safetensors of a run to export.
+
+    Returns:
+        Path of the best checkpoint's model by validation, or, without validation or with `newest`, of the newest one's;
+        and the reason, "best by validation" or "newest".
+
+    Raises:
+        ModelError: the folder holds no checkpoint, or RUN/best.json is damaged.
+    """
     found = checkpoints(run)
     if not found:
         raise ModelError(f"{run} holds no checkpoint; give the --out folder of a training run")

@@ -1,4 +1,4 @@
-"""One training step: the generator's losses and the discriminator's. No I/O, no optimiser, no schedule."""
+"""The losses of generator and discriminator in a training step of the arbitrary kind."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from sfumato.networks.perceptual import VGG19
 
 @dataclass(frozen=True)
 class GeneratorOutput:
-    """What the generator's half hands on: the loss to descend, the report, and what the discriminator needs."""
+    """The generator's loss, its report, and the outputs that the discriminator's step needs."""
 
-    loss: Tensor
-    report: dict[str, Tensor]
-    fake: Tensor  # (B, 3, S, S), detached
-    code: Tensor | None  # (B, D), detached: the discriminator's condition; None where it is unconditional
-    back: Tensor | None = None  # (B, 3, S, S), detached: what a cycle makes of the paintings; None where there is none
+    loss: Tensor  # a scalar
+    report: dict[str, Tensor]  # detached, unweighted terms
+    fake: Tensor  # (B, 3, S, S), outputs, detached
+    code: Tensor | None  # (B, D), style codes, detached; None for an unconditional discriminator
+    back: Tensor | None = None  # (B, 3, S, S), photos made from the paintings, detached; None without a cycle
 
 
 def generator_step(
@@ -58,7 +58,22 @@ def generator_step(
     key: Key,
     conditional: bool = True,
 ) -> GeneratorOutput:
-    """All terms of the generator's objective; adversarial only with a discriminator."""
+    """Compute all terms of the generator's loss.
+
+    Args:
+        model: the model.
+        discriminator: None leaves the adversarial term out.
+        vgg: computes `STYLE_LAYERS`.
+        batch: the step's pictures.
+        descriptions: outputs of `StyleEncoder.describe` for the paintings, (B, D).
+        content: normalised features of the photos' crops.
+        style: statistics of the paintings.
+        weights: weights of the terms; some terms are only computed if their weight is above 0.
+        identity_samples: number of samples of the identity term, half photos and half paintings.
+        adversarial: settings of the adversarial term.
+        key: seed and step.
+        conditional: whether the discriminator is conditional on the style code.
+    """
     generator, encode = model.generator, model.style_encoder
     code = encode.code(descriptions)
     norm_params, painted_thumbnail = generator.measure_and_paint(batch.thumbnail, code)
@@ -74,7 +89,7 @@ def generator_step(
         "range": range_loss(fake),
         "leak": norm_params[:, GATES].square().mean(),
     }
-    # These have no cached targets, and cost nothing while they have no weight.
+    # These terms have no cached targets; without a weight they are not computed.
     if weights.content_raw:
         with torch.no_grad():
             bare = vgg(alternate_views(batch.crop, rows))[CONTENT_LAYER]
@@ -87,7 +102,7 @@ def generator_step(
         terms["sliced"] = sliced_loss(features, painting_features, *key)
     if weights.style_contrast:
         terms["style_contrast"] = style_contrast(encode(fake), code, others=rows.others(code))
-    if identity_samples:  # strength 0: a picture under its own code
+    if identity_samples:  # strength 0: a picture with its own code
         whole = [min(count, batch.count) for count in ((identity_samples + 1) // 2, identity_samples // 2)]
         photos, paintings = (rows.first(count) for count in whole)
         terms["identity"] = fake.new_zeros(())
@@ -107,8 +122,14 @@ def generator_step(
 
 
 def consistency(generator: nn.Module, batch: Batch, norm_params: Tensor, painted: Tensor) -> Tensor:
-    """The batch's large crops against their regions of the painted thumbnails (B, 3, T, T), a scalar; some of the whole
-    batch must be large."""
+    """Return the consistency loss between painted zoom crops and their regions of the painted thumbnails, a scalar.
+
+    Args:
+        generator: paints the zoom crops.
+        batch: must have zoom crops in its global batch.
+        norm_params: (B, A), measured on the thumbnails.
+        painted: the painted thumbnails, (B, 3, T, T).
+    """
 
     def loss(here: int) -> Tensor:
         return consistency_loss(generator(batch.zoomed, norm_params[:here]), sample_boxes(painted[:here], batch.boxes))
@@ -119,8 +140,10 @@ def consistency(generator: nn.Module, batch: Batch, norm_params: Tensor, painted
 def discriminator_step(
     discriminator: nn.Module, batch: Batch, output: GeneratorOutput, adversarial: AdversarialConfig, key: Key
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The discriminator's loss on painting, output, and painting under another's code; see
-    `AdversarialConfig.discriminator`."""
+    """Return the discriminator's loss and report (`discriminator_loss`).
+
+    The negatives are the outputs and, for a conditional discriminator, the paintings under the codes of others.
+    """
     wrong = None
     if output.code is not None and batch.wrong:
         wrong = batch.rows.gather(output.code)[batch.wrong]

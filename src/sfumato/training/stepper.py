@@ -1,6 +1,6 @@
 """Training steps: one update of the generator and, in adversarial phases, one of the discriminator.
 
-The losses are in `step.py` and asked of the run's `TrainingTask`; here are gradients, clipping and the optimisers.
+The run's `TrainingTask` computes the losses; this module does gradients, clipping and the optimisers' steps.
 """
 
 from __future__ import annotations
@@ -31,22 +31,26 @@ Report = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class _StepContext:
-    """One step's batch, and what both updates need to know of the step."""
+    """A step's batch and settings, shared by both updates."""
 
     step: int
-    batch: Any  # what the kind drew
+    batch: Any  # the batch that the task drew
     adversarial: AdversarialConfig
-    opponent: nn.Module | None  # the discriminator, where the phase is adversarial
+    opponent: nn.Module | None  # the discriminator; None in phases that are not adversarial
     apply: bool  # whether the optimisers step
-    logged: bool
+    logged: bool  # whether the step is logged, so that all signals are needed
 
 
 class Stepper:
-    """Carries out training steps.
+    """The executor of training steps.
 
     Args:
-        optimizers: of the generator and of the discriminator.
-        timer: told where the time goes.
+        config: the run's config.
+        state: the run's state, which steps change.
+        task: computes batches and losses.
+        accelerator: the run's Accelerator.
+        optimizers: those of the generator and of the discriminator.
+        timer: records the time of each part of a step.
     """
 
     def __init__(
@@ -62,9 +66,11 @@ class Stepper:
         self.optimizers = tuple(optimizers)
 
     def step(self, effects: Effects) -> tuple[Report, Report]:
-        """The next step, with what the monitor has done to the config: its report, and its signals for the monitor.
+        """Do the next step under the monitor's effects on the config.
 
-        There are signals at steps that are logged, and where something is not finite.
+        Returns:
+            The step's report; and its signals for the monitor, at logged steps and at steps with values that are not
+            finite, otherwise empty.
         """
         config, state = self.config, self.state
         rate = learning_rate(state.step, config.steps, config.warmup, config.final_learning_rate)
@@ -83,9 +89,12 @@ class Stepper:
     def updates(
         self, step: int, phase: Phase, effects: Effects, apply: bool, logged: bool = False
     ) -> tuple[Report, Report]:
-        """Both updates of a step: losses, gradients and, with `apply`, the optimisers' steps.
+        """Compute losses and gradients of both networks and, with `apply`, update the weights.
 
-        An update whose gradient is not finite leaves the weights as they are.
+        A network whose gradient is not finite is not updated.
+
+        Returns:
+            Report and signals, as from `step`.
         """
         self.timer.record("other")
         batch = self.task.draw(step, phase, self.timer.record)
@@ -94,7 +103,7 @@ class Stepper:
         context = _StepContext(step, batch, self.adversarial_config(phase, effects), opponent, apply, logged)
         output, report, signals = self._update_generator(context)
         self.timer.record("generator")
-        if not report["gradient"].isfinite():  # the discriminator is not shown what came of it
+        if not report["gradient"].isfinite():  # the discriminator is not trained on such outputs
             return report, signals
         self.state.discriminator.requires_grad_(True)
         finite = True
@@ -108,7 +117,7 @@ class Stepper:
     def _update_generator(self, context: _StepContext) -> tuple[GeneratorOutput, Report, Report]:
         model, (optimizer, _) = self.state.model, self.optimizers
         weights = loss_weights(self.state.record, self.config)
-        self.state.discriminator.requires_grad_(False)  # its logits are needed here, not its gradients
+        self.state.discriminator.requires_grad_(False)  # only gradients of the generator are needed here
         with self.accelerator.autocast():
             output = self.task.generator_step(
                 model, context.opponent, context.batch, weights, context.adversarial, context.step
@@ -131,7 +140,7 @@ class Stepper:
     def _update_discriminator(
         self, discriminator: nn.Module, context: _StepContext, output: GeneratorOutput
     ) -> tuple[Report, Report, bool]:
-        """Its report, its signals, and whether its gradient is finite."""
+        """Update the discriminator; return its report, its signals, and whether its gradient is finite."""
         _, optimizer = self.optimizers
         with self.accelerator.autocast():
             loss, report = self.task.discriminator_step(
@@ -149,8 +158,8 @@ class Stepper:
         return report, signals, finite
 
     def _adversarial_gradient(self, opponent: nn.Module, context: _StepContext, output: GeneratorOutput) -> Tensor:
-        """Norm of the adversarial loss's gradient at the outputs; the state of training is left as it is."""
-        opponent.eval()  # spectral norm's vectors move with every forward pass in training
+        """Return the norm of the adversarial loss's gradient at the outputs; the training state stays unchanged."""
+        opponent.eval()  # in training mode every forward pass changes spectral norm's vectors
         with torch.enable_grad():
             fake = output.fake.detach().requires_grad_()
             loss = self.task.adversarial_loss(
@@ -162,21 +171,21 @@ class Stepper:
         return norm
 
     def adversarial_config(self, phase: Phase, effects: Effects) -> AdversarialConfig:
-        """The config's adversarial settings, with what the monitor has done to them."""
+        """Return the config's adversarial settings with the monitor's effects."""
         adversarial = self.config.adversarial
         changes: dict[str, object] = {}
         if effects.augmentation:
             p = min(1.0, adversarial.augment.p + effects.augmentation)
             changes["augment"] = adversarial.augment.model_copy(update={"p": p})
         if effects.gamma != 1:
-            # Where there was none, it begins at half of what StyleGAN2's recipes take (Karras et al. 2020): the first
-            # time that it is raised doubles that.
+            # Without a penalty in the config, γ starts from half of StyleGAN2's value (Karras et al. 2020), because the
+            # first `raise_gamma` doubles it.
             first = 0.0 if adversarial.r1 or adversarial.r2 else 0.0001 * phase.crop**2 / phase.batch
             changes |= {"r1": (adversarial.r1 or first) * effects.gamma, "r2": adversarial.r2 * effects.gamma}
         return adversarial.model_copy(update=changes)
 
     def wait(self) -> None:
-        """Wait until the device has done what it was given."""
+        """Wait until the GPU has finished all queued work."""
         if self.accelerator.device.type == "cuda":
             torch.cuda.synchronize()
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM of a training run: noted, so that the run can save before it ends."""
+"""A handler of SIGINT and SIGTERM that lets a training run save before it ends."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sfumato.parallel import ProcessLostError
 
 @contextmanager
 def stop_signal() -> Iterator[list[int]]:
-    """A list that holds the first SIGINT or SIGTERM; a second one ends the process at once, as it would have."""
+    """Yield a list to which the first SIGINT or SIGTERM is added; a second signal has its usual effect."""
     got: list[int] = []
     before: dict[int, Any] = {}
 
-    def handler(number: int, frame: FrameType | None) -> None:
+    def handler(number: int, _frame: FrameType | None) -> None:
         got.append(number)
         for n, previous in before.items():
             signal.signal(n, previous)
@@ -25,12 +25,12 @@ def stop_signal() -> Iterator[list[int]]:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             before[number] = signal.signal(number, handler)
-    except ValueError:  # not the main thread: signals are somebody else's business
+    except ValueError:  # not in the main thread, which alone may set handlers
         before.clear()
     try:
         yield got
     except ProcessLostError:
-        # The launcher now ends all processes that are left. The message is to be said before.
+        # The launcher now sends SIGTERM to the remaining processes; ignore it so that the error message is printed.
         if signal.SIGTERM in before:
             before[signal.SIGTERM] = signal.SIG_IGN
         raise

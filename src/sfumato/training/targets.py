@@ -1,4 +1,4 @@
-"""What outputs are compared with: VGG features of photos and statistics of paintings, each computed once."""
+"""The cached targets of content and style losses: VGG features of photos and statistics of paintings."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from sfumato.networks.perceptual import VGG19
 from sfumato.networks.style_encoder import StyleEncoder
 from sfumato.parallel import WHOLE, Rows
 
-CACHE_FORMAT = 1  # raised when the tables change
+CACHE_FORMAT = 1  # version of the tables
 
 
 class Targets:
-    """Content features by crop key (in memory) and style statistics by painting (in memory, and on disk by hash).
+    """Content features by crop (in memory) and style statistics by painting (in memory, and on disk by hash).
 
-    Each is computed alone and rounded as it is stored, so a cached value and a fresh one are the same bits.
+    Each entry is computed separately and rounded as it is stored, so cached and new values are bit-identical.
     """
 
     def __init__(self, vgg: VGG19, source: BatchSource, style_hashes: Sequence[str], cache: Path | None) -> None:
@@ -49,7 +49,10 @@ class Targets:
 
     @torch.no_grad()
     def content(self, batch: Batch, remember: bool) -> Tensor:
-        """Instance-normalised features of the batch's crops under `alternate_views`, (B, C, h, w) float32."""
+        """Return the instance-normalised features of the crops under `alternate_views`, (B, C, h, w) float32.
+
+        With `remember` they are cached by the crops' keys.
+        """
         views = alternate_views(batch.crop, batch.rows)
         if not remember:
             return normalise_features(self.vgg(views)[CONTENT_LAYER])
@@ -61,13 +64,13 @@ class Targets:
         return torch.stack([self._content[key] for key in keys]).float()
 
     def description(self, encoder: StyleEncoder, index: int) -> Tensor:
-        """What the style encoder measures on a whole painting, (1, D); a part of it that never trains."""
+        """Return the output of `StyleEncoder.describe` for a whole painting, (1, D); it is not trained, so cached."""
         if index not in self._descriptions:
             self._descriptions[index] = encoder.describe(self.source.style[index][None].float() / 255)
         return self._descriptions[index]
 
     def style(self, ids: Sequence[int], rows: Rows = WHOLE) -> StyleTarget:
-        """Statistics of whole paintings under `alternate_views`, stacked over `ids`."""
+        """Return the statistics of whole paintings under `alternate_views`, stacked over `ids`."""
         at = rows.own(len(ids) * rows.of)
         tables = [self._painting(index, luma=in_luma(row)) for row, index in zip(at, ids, strict=True)]
         stack = {name: torch.stack([table[name] for table in tables]) for name in tables[0]}

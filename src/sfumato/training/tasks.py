@@ -1,5 +1,4 @@
-"""What the trainer asks of a kind of GAN: networks, batches, the generator's and the discriminator's step, and pictures
-to look at."""
+"""The interface between the trainer and the four kinds of GAN, and helpers of the tasks."""
 
 from __future__ import annotations
 
@@ -24,59 +23,69 @@ from sfumato.training.probes import LAYER, Painter, Probes
 from sfumato.training.step import GeneratorOutput
 from sfumato.training.validation import PairValidator
 
-ModelT = TypeVar("ModelT", bound=nn.Module)  # what is trained: a `checkpoint.Model`
-BatchT = TypeVar("BatchT")  # what a step is given: a batch and the targets of its pictures
+ModelT = TypeVar("ModelT", bound=nn.Module)  # the trained model, a `checkpoint.Model`
+BatchT = TypeVar("BatchT")  # a step's pictures and targets
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
-PROBES, PROBE_SIDE = 4, 96  # how many photos, and paintings, the monitor has; pixels a side
-RecordTime = Callable[[str], None]  # tells what the time since the last call went into
+PROBES, PROBE_SIDE = 4, 96  # number of the monitor's photos, and of its paintings; their side in pixels
+RecordTime = Callable[[str], None]  # attributes the time since its last call to a part of the step
 
 
 def to_device(module: ModuleT, device: torch.device) -> ModuleT:
-    """The module on its device, in the memory order in which convolutions are fastest."""
+    """Move a module to a device, in the memory format in which convolutions are fastest."""
     module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module
 
 
 def pick_evenly(pictures: Sequence[Tensor], count: int) -> Sequence[Tensor]:
-    """So many of them, evenly over all."""
+    """Return about `count` pictures, at most, at even intervals."""
     return pictures[:: max(1, len(pictures) // count)][:count]
 
 
 def probe_pictures(pictures: Sequence[Tensor], side: int = PROBE_SIDE) -> Tensor:
-    """Four of the pictures held (each (3, h, w) uint8) as the monitor's probes have them: (4, 3, side, side) in
-    [0, 1]."""
+    """Return four of the pictures (3, h, w) uint8 as the monitor's probes, (4, 3, side, side) in [0, 1]."""
     return torch.stack([BatchSource.centre(picture, side) for picture in pick_evenly(pictures, PROBES)])
 
 
 def require_photos(content: FolderReport | None) -> FolderReport:
-    """The photos of a kind that learns from some; UsageError where there are none."""
+    """Return the photos of a task that needs some.
+
+    Raises:
+        UsageError: there are none.
+    """
     if content is None:
-        raise UsageError("this kind of model learns from photos too, and was given none")
+        raise UsageError("this kind of model learns from photos too; give a folder of photos")
     return content
 
 
 def load_vgg(vgg_file: Path | None, device: torch.device, layers: tuple[str, ...] = (LAYER,)) -> VGG19:
-    """A trained VGG19; by default what the monitor measures with, where a kind has none of its own."""
+    """Load a VGG19 on a device; the default layers are those of the monitor."""
     return to_device(VGG19(load_vgg19_weights(vgg_file), layers), device)
 
 
 def copy_weights(network: nn.Module, found: nn.Module, name: str) -> None:
-    """The weights of `found`, read from the file `name`; UsageError where the networks differ."""
+    """Copy the weights of `found`, which was read from the file `name`, to `network`.
+
+    Raises:
+        UsageError: the networks have different shapes.
+    """
     try:
         network.load_state_dict(found.state_dict())
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()[:120]
-        raise UsageError(f"{name} has other networks than this run ({reason}...); --set the same shapes") from error
+        raise UsageError(
+            f"{name} has networks of other shapes than this run ({reason}...); --set the same shapes"
+        ) from error
 
 
 class TrainingTask(ABC, Generic[ModelT, BatchT]):
-    """One kind of GAN. Nothing here steps an optimiser, logs or saves: that is the trainer's.
+    """The training of one kind of GAN: networks, batches and losses. The trainer steps optimisers, logs and saves.
 
     Attributes:
-        model: what is trained against the discriminator, averaged, saved and exported; its ``config`` rebuilds it.
-        discriminator: its opponent.
-        digests: by name of the folder's option, a hash of the pictures trained on; a resumed run must have the same.
-        rows: which samples of every batch are this process's.
+        config: the run's config.
+        model: the model that is trained, averaged, saved and exported; its `config` rebuilds it.
+        discriminator: the discriminator that the model is trained against.
+        digests: hashes of the training pictures, by name of the folder's option; a resumed run must have the same.
+        rows: the samples of every global batch that belong to this process.
     """
 
     config: TrainConfig
@@ -86,30 +95,44 @@ class TrainingTask(ABC, Generic[ModelT, BatchT]):
     rows: Rows = WHOLE
 
     def fit(self) -> None:
-        """What is learnt of the pictures before the first step of a fresh run."""
+        """Fit parts of the model to the pictures, before the first step of a new run."""
 
     def start_from(self, found: nn.Module, name: str) -> None:
-        """Take over the weights of a model that was trained before; UsageError where it is of another kind or shape."""
+        """Copy the weights of a trained model, which was read from the file `name`.
+
+        Raises:
+            UsageError: it is of another kind or shape.
+        """
         if (kind := kind_of(found)) != self.config.kind:
-            raise UsageError(f"{name} is of the kind {kind!r} and this run of {self.config.kind!r}")
+            raise UsageError(
+                f"{name} is of the kind {kind!r}, and this run of {self.config.kind!r}; give --kind {kind}"
+            )
         copy_weights(self.model, found, name)
 
     def check_pictures(self, about: Mapping[str, str], run: Path) -> None:
-        """UsageError where a checkpoint of `run`, of which `about` tells, was trained on other pictures."""
+        """Check that a checkpoint of `run` was trained on the same pictures.
+
+        Args:
+            about: the checkpoint's metadata.
+            run: the run's folder, for the message.
+
+        Raises:
+            UsageError: the pictures differ.
+        """
         for name, digest in self.digests.items():
             if about[f"{name}_digest"] != digest:
                 raise UsageError(
-                    f"--{name} holds other pictures than {run} began with; give those (and the same --manifest and "
-                    "hold_out), or a new --out"
+                    f"--{name} holds other pictures than {run} began with; give the same pictures, --manifest and "
+                    "hold_out, or a new --out"
                 )
 
     @abstractmethod
     def new_model(self) -> ModelT:
-        """Another model of the same shape, for the average of the weights."""
+        """Build another model of the same shape, for the average of the weights."""
 
     @abstractmethod
     def draw(self, step: int, phase: Phase, record_time: RecordTime) -> BatchT:
-        """What a step is given; the same whatever ran before (it is keyed by seed and step)."""
+        """Draw a step's batch; it depends only on seed, step, phase and pictures."""
 
     @abstractmethod
     def generator_step(
@@ -121,8 +144,11 @@ class TrainingTask(ABC, Generic[ModelT, BatchT]):
         adversarial: AdversarialConfig,
         step: int,
     ) -> GeneratorOutput:
-        """The generator's losses; adversarial only with an opponent. Each is scaled so that its mean over processes is
-        that of the whole batch, and all processes report the same ones."""
+        """Compute the generator's losses; the adversarial one only with an `opponent`, the discriminator.
+
+        Losses are scaled so that their mean over processes is that of the global batch. All processes report the same
+        terms.
+        """
 
     @abstractmethod
     def discriminator_step(
@@ -133,38 +159,39 @@ class TrainingTask(ABC, Generic[ModelT, BatchT]):
         adversarial: AdversarialConfig,
         step: int,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The discriminator's loss, and a report; scaled like the generator's."""
+        """Compute the discriminator's loss, a scalar, and a report; scaled like the generator's."""
 
     @abstractmethod
     def samples(self, averaged: ModelT) -> list[list[Tensor]]:
-        """Rows of pictures (1, 3, h, w) in [0, 1] that show how far training is, the same ones each time."""
+        """Return rows of pictures (1, 3, h, w) in [0, 1] for a sheet of samples, always from the same inputs."""
 
     def probes(self) -> Probes | None:
-        """What the monitor measures; None where there is too little for it."""
+        """Return the monitor's probes; None if there are too few pictures."""
         return None
 
     @abstractmethod
     def painter(self, model: ModelT) -> Painter:
-        """How the model paints the probes."""
+        """Return a function that paints the probes with the model."""
 
     @abstractmethod
     def paintings(self, batch: BatchT) -> Tensor:
-        """What the discriminator is shown as real, (B, 3, S, S)."""
+        """Return the discriminator's real pictures, (B, 3, S, S)."""
 
     def adversarial_loss(
         self, opponent: nn.Module, batch: BatchT, output: GeneratorOutput, adversarial: AdversarialConfig, step: int
     ) -> Tensor:
-        """The generator's adversarial loss on its outputs `output.fake` alone, for their gradient."""
+        """Return the adversarial loss of `output.fake`, a scalar, for its gradient at the outputs."""
         key = self.config.seed, step
         return generator_loss(adversarial, opponent, output.fake, self.paintings(batch), output.code, key, self.rows)
 
     def validator(self, photos: FolderReport, paintings: FolderReport) -> PairValidator | None:
-        """Who judges the average on pictures that training does not see; None where nobody does."""
+        """Return the validator on pictures that are not trained on; None without validation."""
+        del photos, paintings
         return None
 
     def tensors(self) -> dict[str, Tensor]:
-        """What it remembers from step to step besides the networks, by name; saved with every checkpoint."""
+        """Return the task's state besides the networks, by name; checkpoints store it."""
         return {}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `tensors` gave, on any device."""
+        """Restore the task's state from `tensors()`, which may be on any device."""

@@ -1,8 +1,8 @@
-"""Validation: the averaged model paints pictures that training never sees, and what the measures say of them steers.
+"""Validation: measures of the averaged model on pictures that are not trained on, and decisions from them.
 
-A judgement (`Validator.measure`) decides three things (`decide`): which checkpoint is the best, whether to stop early,
-and the weight of content (`controller.py`). VGG19 judges, the frozen one of the losses. EfficientNet-Lite0 takes no
-part: it judges finished models (`sfumato evaluate`), and must not have been trained towards.
+A validation (`Validator.measure`) decides three things (`decide`): which checkpoint is the best, whether to stop early,
+and the content weight (`controller.py`). It measures with the frozen VGG19 of the losses. EfficientNet-Lite0 is not
+used: it evaluates finished models (`sfumato evaluate`), so training must not be selected by it.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from sfumato.training.controller import next_weight
 
 
 class Best(Config):
-    """A checkpoint and its judgement: its step, its score (lower is better), and the figures that the score is of."""
+    """A validated checkpoint."""
 
     step: PositiveInt
-    score: float
-    values: dict[str, float]
+    score: float  # lower is better
+    values: dict[str, float]  # the measures from which the score was computed
 
 
 class Record(Config):
-    """What the judgements so far have led to. Checkpoints hold it, so that a resumed run decides as an unbroken one.
+    """The results of the validations so far; checkpoints store it, so that a resumed run decides as an unbroken one.
 
     Attributes:
-        judged_by: what scores depend on; others are not compared.
-        adversarial: whether the discriminator took part before the last judgement.
-        best: the lowest score so far.
-        to_beat: score that patience waits to see improved.
-        stale: judgements in a row that did not improve it.
-        content_weight: as the controller has it; `None` is the config's.
+        judged_by: key of everything that scores depend on; only scores with equal keys are compared.
+        adversarial: whether the discriminator took part before the last validation.
+        best: the checkpoint with the lowest score so far.
+        to_beat: the score that must be improved on before `patience` ends.
+        stale: consecutive validations that did not improve on it.
+        content_weight: the controller's content weight; None: the config's.
     """
 
     judged_by: str = ""
@@ -61,22 +61,22 @@ class Record(Config):
 
 
 class PairValidator(Protocol):
-    """What the trainer asks of a kind's validation.
+    """A validator of one kind of model, as the trainer uses it.
 
     Attributes:
-        key: of all that the figures depend on besides the model.
-        pairs: indices of photo and painting, for each pair that is measured.
+        key: hash of everything that the measures depend on besides the model.
+        pairs: indices of photo and painting for each pair that is measured.
     """
 
     key: str
     pairs: list[tuple[int, int]]
 
     def measure(self, model: Any, pairs: int | None = None) -> dict[str, float]:
-        """Means of figures over the pairs, or over the first so many."""
+        """Return the means of measures over all pairs, or over the first `pairs`."""
         ...
 
     def score(self, values: Mapping[str, float], config: TrainConfig) -> float:
-        """One number of the figures: lower is better."""
+        """Combine the measures to a score; lower is better."""
         ...
 
 
@@ -88,19 +88,20 @@ def decide(
     config: TrainConfig,
     value: float | None = None,
 ) -> Record:
-    """The record after a judgement.
+    """Return the record after a validation.
 
-    Best and patience begin anew where scores cannot be compared: other pairs, another form of the score, or the
-    discriminator has joined. (The measures are near to what the other losses ask for and know little of what it adds:
-    a checkpoint from before it would win by having tried less.) Patience is for the last phase: a stop before it would
-    skip what the config asks for.
+    Best checkpoint and patience start again if scores are not comparable: with other pairs, another form of the score,
+    or when the discriminator joins. (The measures resemble the other losses and hardly reward what the discriminator
+    adds, so a checkpoint from before it joined would win unduly.) Patience counts in the last phase only, so that no
+    phase of the config is skipped.
 
     Args:
-        record: that before.
-        key: the `Validator.key` of who judged.
-        step: steps done.
-        values: what `PairValidator.measure` gave.
-        value: their score; None: `score` of them.
+        record: the record before.
+        key: the validator's key.
+        step: number of steps done.
+        values: the measures, from `PairValidator.measure`.
+        config: the run's config.
+        value: the score of the measures; None: computed by the function `score`.
     """
     if value is None:
         value = score(values, config.content_target, config.content_exchange)
@@ -130,23 +131,23 @@ def decide(
 
 
 def score(values: Mapping[str, float], content_target: float, exchange: float) -> float:
-    """style + texture + exchange·max(0, content - content_target): lower is better.
+    """Return style + texture + exchange·max(0, content - content_target); lower is better.
 
-    Style and texture are relative distances (1: as far as another painting), content is from 0 to 2. Up to the target
-    content costs nothing; beyond it, `exchange` says how much style a unit of it is worth.
+    Style and texture are relative distances (1: as far as another painting); content is in [0, 2]. Up to the target,
+    content distance costs nothing; beyond it, a unit costs as much as `exchange` units of style.
     """
     return values["style"] + values["texture"] + exchange * max(0.0, values["content"] - content_target)
 
 
 def loss_weights(record: Record, config: TrainConfig) -> LossWeights:
-    """The weights in use: the config's, but for that of content where the controller has it."""
+    """Return the current weights: the config's, with the controller's content weight if there is one."""
     if not config.content_target or record.content_weight is None:
         return config.weights
     return config.weights.model_copy(update={"content": record.content_weight})
 
 
 def reason_to_stop(record: Record, config: TrainConfig) -> str:
-    """Why to stop before the last step, as a sentence; empty where there is no reason."""
+    """Return the reason to stop before the last step, as a clause; empty if there is none."""
     if not config.patience or record.stale < config.patience or record.best is None:
         return ""
     return (
@@ -156,16 +157,24 @@ def reason_to_stop(record: Record, config: TrainConfig) -> str:
 
 
 def choose_pairs(photos: Sequence[str], paintings: Sequence[str], count: int, seed: int) -> list[tuple[int, int]]:
-    """Indices of `count` pairs, of all where there are fewer, in which each photo and painting is as seldom as can be.
+    """Choose `count` pairs (or all, if there are fewer) that use all photos and paintings as evenly as possible.
+
+    The choice depends on the pictures' hashes and the seed, not on their order or names.
 
     Args:
-        photos, paintings: hashes of the pictures; on them and the seed the choice depends, not on order or names.
+        photos: hashes of the photos.
+        paintings: hashes of the paintings.
+        count: number of pairs.
+        seed: seed of the choice.
+
+    Returns:
+        Indices of photo and painting for each pair.
     """
     if not photos or not paintings:
         return []
-    rng = np.random.default_rng([seed, 2])  # 0 and 1 are the batches' (data/batches.py)
+    rng = np.random.default_rng([seed, 2])  # random streams 0 and 1 are used by batches (data/batches.py)
     first, second = (np.argsort(some)[rng.permutation(len(some))].tolist() for some in (photos, paintings))
-    # Both lists go round; where both end at once, the second moves on by one, or the same pairs would come again.
+    # Both lists are cycled; when both end together, the second is shifted by one, so that no pair repeats.
     whole = math.lcm(len(first), len(second))
     places = range(min(count, len(first) * len(second)))
     return [(first[i % len(first)], second[(i + i // whole) % len(second)]) for i in places]
@@ -179,24 +188,25 @@ class _Photo:
 
 @dataclass(frozen=True)
 class _Painting:
-    picture: Tensor  # (1, 3, h, w), as held
+    picture: Tensor  # (1, 3, h, w), not reduced
     statistics: StyleStatistics
 
 
 class Validator:
-    """Judges models on fixed pairs; there is no randomness in it.
+    """A validator of models of the arbitrary kind on fixed pairs, without randomness.
 
-    Of a photo the middle square is painted, which is cheaper than the whole, and what training sees.
+    The middle squares of photos are painted, as in training; this is also cheaper than whole photos.
 
     Args:
-        vgg: gives `STYLE_LAYERS`; models are judged on its device.
-        photos, paintings: from which the pairs are chosen; one photo and two paintings at least.
-        count: pairs at most.
-        side: pixels, short side at which pictures are painted and judged.
-        seed: of the choice.
+        vgg: computes `STYLE_LAYERS`; models are measured on its device.
+        photos: photos to choose from, at least one.
+        paintings: paintings to choose from, at least two.
+        count: largest number of pairs.
+        side: short side at which pictures are painted and measured, in pixels.
+        seed: seed of the choice.
 
     Raises:
-        UsageError: there is no pair, or one painting only.
+        UsageError: there is no pair, or only one painting.
     """
 
     def __init__(
@@ -222,25 +232,28 @@ class Validator:
 
     @torch.no_grad()
     def measure(self, model: StyleTransferModel, pairs: int | None = None) -> dict[str, float]:
-        """Means over the pairs, or over the first so many, of `content` (`content_distance` to the photo at relu4_1),
-        `style` and `texture` (`statistics_distance` and `texture_distance` to the painting, relative to the spread of
-        the paintings). What a broken model paints may have no finite ones."""
+        """Measure a model on all pairs, or on the first `pairs` of them.
+
+        Returns:
+            Means over pairs. `content`: `content_distance` to the photo at relu4_1. `style` and `texture`:
+            `statistics_distance` and `texture_distance` to the painting, relative to the mean distance between
+            paintings. For a broken model they may not be finite.
+        """
         with np.errstate(all="ignore"):
             rows = [self._measure(model, i, j) for i, j in self.pairs[:pairs]]
         return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
     @staticmethod
     def score(values: Mapping[str, float], config: TrainConfig) -> float:
-        """See `score`."""
+        """Return the score of the measures by the function `score`; lower is better."""
         return score(values, config.content_target, config.content_exchange)
 
     def _measure(self, model: StyleTransferModel, i: int, j: int) -> dict[str, float]:
         photo, painting = self._photos[i], self._paintings[j]
-        if j not in self._descriptions:  # nothing learnt is in it: once for all
+        if j not in self._descriptions:  # not trained, so computed once
             self._descriptions[j] = model.style_encoder.describe(painting.picture)
         code = model.style_encoder.code(self._descriptions[j])
-        # The photo is its own thumbnail, so that measuring it has painted it: the same bits as by `forward`, in half
-        # the time.
+        # The photo is its own thumbnail, so measuring paints it: bit-identical to `forward`, in half the time.
         painted = model.generator.measure_and_paint(photo.picture, code)[1].clamp(0, 1)
         features = self._features(painted)
         statistics = StyleStatistics.of("vgg19", *features)
@@ -254,7 +267,7 @@ class Validator:
         return StyleStatistics.of("vgg19", *self._features(x))
 
     def _features(self, x: Tensor) -> tuple[dict[str, FeatureMap], dict[str, FeatureMap]]:
-        """Features by layer of a picture (1, 3, H, W) and of its `luma_view`."""
+        """Return the features by layer of a picture (1, 3, H, W) and of its `luma_view`."""
         view = torch.from_numpy(luma_view(x.cpu().numpy())).to(self.device)
         features = self._vgg_features(torch.cat([x, view]))
         return {layer: f[0] for layer, f in features.items()}, {layer: f[1] for layer, f in features.items()}
@@ -264,7 +277,7 @@ class Validator:
         return {layer: f.cpu().numpy() for layer, f in self.vgg(x).items()}
 
     def _reduced(self, pixels: np.ndarray, side: int | None) -> Tensor:
-        """Held pixels (3, H, W) as (1, 3, h, w) in [0, 1], with that short side where theirs is larger."""
+        """Convert pixels (3, H, W) uint8 to (1, 3, h, w) in [0, 1], reduced to a short side of at most `side`."""
         x: Picture = (pixels[None] / 255).astype(np.float32)
         if side is not None:
             x = thumbnail(x, side)
@@ -278,9 +291,13 @@ def _middle(pixels: np.ndarray) -> np.ndarray:
 
 
 def check_target(config: TrainConfig, validator: PairValidator | None) -> None:
-    """UsageError where the config asks for a content distance, and there are no pictures to measure it on."""
+    """Check that there is a validator if the config has a content target.
+
+    Raises:
+        UsageError: there is none.
+    """
     if config.content_target and not validator:
         raise UsageError(
-            "content_target needs pictures to measure on; give --manifest a CSV with rows of split `validation`, "
+            "content_target needs pictures for validation; give --manifest a CSV with rows of split `validation`, "
             "or --set hold_out=0.05, or --set content_target=0"
         )

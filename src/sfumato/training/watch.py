@@ -1,4 +1,4 @@
-"""The monitor at work in a run: it is shown steps and probes, its decisions are carried out, its page is written."""
+"""The link between a run and its monitor: passes observations on, carries out decisions, writes the health page."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from sfumato.training.state import TrainingState, newest_until
 
 
 class Watch:
-    """Watches a run.
+    """The monitor of a run with its probes and its health page.
 
     Args:
-        state: of the run; going back restores it.
+        config: settings of the monitor.
+        state: the run's state, which a roll-back restores.
         out: the run's folder.
-        probes: what is painted and measured; None where nothing is.
+        probes: the probes to measure; None for none.
 
     Attributes:
-        monitor: decides.
-        history: what it saw, for its page: step and signals, oldest first.
+        monitor: the monitor.
+        history: observations for the health page: step and signals, oldest first.
     """
 
     def __init__(self, config: MonitorConfig, state: TrainingState, out: Path, probes: Probes | None) -> None:
@@ -38,27 +39,28 @@ class Watch:
         self.history: list[tuple[int, dict[str, float]]] = []
 
     def resume(self, state: MonitorState) -> None:
-        """Go on from a checkpoint's state. A verdict is forgotten: resuming means that the run is to go on."""
+        """Continue from a checkpoint's state; its verdict is dropped, because the user chose to resume the run."""
         self.monitor = Monitor(self._config, state.model_copy(update={"verdict": ""}))
 
     def see(self, signals: Mapping[str, float], paint: Painter | None, log: RunLog, is_last: bool) -> list[str]:
-        """Show the monitor a step, and carry out what it decides.
+        """Pass a step to the monitor, and carry out its decision.
 
         Args:
-            signals: means over processes.
-            paint: paints the probes, where they are due.
-            is_last: whether this is the last step, after which the page is written.
+            signals: the step's signals, averaged over processes.
+            paint: paints the probes; None if they are not due.
+            log: the run's log.
+            is_last: whether this is the last step, after which the health page is always written.
 
         Returns:
-            What was found and done, as sentences.
+            New findings and actions, as sentences.
 
         Raises:
-            TrainingError: the monitor has given the run up.
+            TrainingError: the monitor stopped the run.
         """
         step, values = self._state.step, dict(signals)
         if self.probes and paint and all(map(math.isfinite, values.values())):
             probes = self.probes
-            values |= from_main(lambda: self._probed(probes, paint))
+            values |= from_main(lambda: self._measure_probes(probes, paint))
         known = {finding.rule for finding in self.monitor.findings}
         findings = self.monitor.see(step, values)
         decision = self.monitor.decide()
@@ -80,15 +82,15 @@ class Watch:
         return messages
 
     def _roll_back(self, decision: Decision) -> list[str]:
-        """Restore the newest healthy checkpoint; a sentence where there is none."""
+        """Restore the newest healthy checkpoint; return a sentence if there is none."""
         back = newest_until(self._out, decision.healthy_step)
         if back is None:
-            return [f"There is no checkpoint of step {decision.healthy_step} or before to go back to."]
+            return [f"Cannot roll back: there is no checkpoint of step {decision.healthy_step} or before."]
         self._state.restore(back)
         self.history = [observation for observation in self.history if observation[0] <= self._state.step]
         return []
 
-    def _probed(self, probes: Probes, paint: Painter) -> dict[str, float]:
+    def _measure_probes(self, probes: Probes, paint: Painter) -> dict[str, float]:
         self._state.model.eval()
         with torch.no_grad():
             signals = probes.measure(paint)
