@@ -101,7 +101,7 @@ def test_intervals_hold_their_means_and_every_figure_is_explained(judged: Any) -
         for name in each.rows[0].values:
             found = each.interval(name)
             assert found.low <= found.value <= found.high
-            assert MEASURES[name].says
+            assert MEASURES[name].description
     assert to_json(judged)["half"]["pairs"] == 9
     assert differences(judged).keys() == {"all"}
     assert judged[0].by_style("style").keys() == {"style0", "style1", "style2"}
@@ -384,7 +384,7 @@ def test_one_style_picture_leaves_relative_figures_without_a_unit(folders: Any, 
         result = run("evaluate", *options, columns=columns)
         assert result.exit_code == 0, result.stderr
         told = " ".join(result.stdout.split())
-        assert "not relative: style, texture. Their unit is how far style pictures are from each other" in told
+        assert "not relative: style, texture. Their unit is the mean distance between style pictures" in told
         assert "no intervals: an interval over styles and contents needs 2 or more of each, but has 1 and 3" in told
     rows = run("evaluate", *options, columns=200).stdout.splitlines()
     for name in ("style", "texture"):

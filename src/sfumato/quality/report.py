@@ -127,7 +127,7 @@ def _meanings(evaluations: Sequence[Evaluation]) -> str:
     for name in evaluations[0].rows[0].values:
         measure = MEASURES[name]
         backbone = f" ({measure.backbone})" if measure.backbone else ""
-        lines.append(f"<li><b>{escape(name)}</b>{backbone}: {escape(measure.says)}.")
+        lines.append(f"<li><b>{escape(name)}</b>{backbone}: {escape(measure.description)}.")
     return f"<ul>{''.join(lines)}</ul>"
 
 
