@@ -1,4 +1,4 @@
-"""One HTML file that holds a whole comparison: tables, the content-against-style plane, the pictures that matter."""
+"""The report of an evaluation as one HTML file: tables, the content-style plane, and the best and worst pictures."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ figcaption{font-size:12px;color:#555}.note{color:#555}.wide{overflow-x:auto}
 def write_report(
     path: Path, evaluations: Sequence[Evaluation], sources: Sequence[OutputProvider], shown: int = 3
 ) -> None:
-    """Writes the report: whole, or not at all.
+    """Write the report, whole or not at all.
 
     Args:
-        evaluations: the first is the one that the others are compared with.
-        sources: where each method's pictures come from, as `Evaluator.evaluate` was given them.
-        shown: how many of the best, middling and worst pairs are shown of each method.
+        path: The HTML file; an existing one is replaced.
+        evaluations: One evaluation per method; the others are compared with the first.
+        sources: The source of each method's pictures, as given to `Evaluator.evaluate`.
+        shown: Number of best, middle and worst pairs to show of each method.
     """
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><title>Sfumato: evaluation</title>",
         f"<style>{_STYLE}</style><h1>Evaluation</h1>",
         _about(evaluations),
-        "<h2>Figures</h2>",
+        "<h2>Measures of pairs</h2>",
         _table(evaluations),
         _meanings(evaluations),
-        "<h2>As sets</h2>",
+        "<h2>Measures of sets</h2>",
         _sets(evaluations),
         "<h2>Content against style</h2>",
         _plane(evaluations),
@@ -69,7 +70,7 @@ def _about(evaluations: Sequence[Evaluation]) -> str:
             lines.append(f"{escape(each.method)}: {each.missing} pairs have no picture and are left out.")
         lines += [f"{escape(each.method)}: left out: {escape(why)}." for why in each.failed]
         if resized := sum(row.resized for row in each.rows):
-            lines.append(f"{escape(each.method)}: in {resized} pairs the photo was brought to the picture's size.")
+            lines.append(f"{escape(each.method)}: in {resized} pairs the photo was resized to the picture's size.")
     return f"<p>{'<br>'.join(lines)}</p>"
 
 
@@ -83,7 +84,7 @@ def _table(evaluations: Sequence[Evaluation]) -> str:
         for name in names:
             interval = each.interval(name)
             cell = "not relative" if name in each.absolute else _number(interval.value)
-            if interval.low == interval.low and name not in each.absolute:
+            if not np.isnan(interval.low) and name not in each.absolute:
                 cell += f"<br><small>{_number(interval.low)} to {_number(interval.high)}</small>"
             if each.method in against:
                 _, p = against[each.method][name]
@@ -116,8 +117,8 @@ def _sets(evaluations: Sequence[Evaluation]) -> str:
         name = f"{escape(estimate.name.replace('_', ' '))} ({escape(estimate.backbone)})"
         notes_html += [f"<li><b>{name}</b>: {escape(note)}." for note in dict.fromkeys(notes)]
     head = "".join(f"<th>{escape(each.method)}" for each in evaluations)
-    note = "Each with whose features it is of; figures of different ones are never to be compared."
-    # Below the table and not in it: where many methods make it wider than the page, they would be out of sight.
+    note = "Each with the backbone of its features; do not compare values of different backbones."
+    # Below the table, because a table of many methods is wider than the page and would hide them.
     notes_below = f"<ul class=notes>{''.join(notes_html)}</ul>" if notes_html else ""
     return f"<div class=wide><table><tr><th>{head}{''.join(rows)}</table></div><p class=note>{note}</p>{notes_below}"
 
@@ -132,7 +133,7 @@ def _meanings(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _plane(evaluations: Sequence[Evaluation]) -> str:
-    """Each method at its content and style distances, with its intervals: left and down is better."""
+    """Plot each method at its content and style distances, with intervals; lower left is better."""
     points = [(each.method, each.interval("content"), each.interval("style")) for each in evaluations]
     right = 1.1 * float(np.nanmax([0.2, *(end for _, c, _ in points for end in (c.value, c.high))]))
     top = 1.1 * float(np.nanmax([0.2, *(end for _, _, s in points for end in (s.value, s.high))]))
@@ -152,7 +153,7 @@ def _plane(evaluations: Sequence[Evaluation]) -> str:
         parts.append(f"<text x=54 y={y(value_y) + 4:.0f} font-size=11 text-anchor=end>{value_y:.2f}</text>")
     for i, (method, content, style) in enumerate(points):
         colour = _COLOURS[i % len(_COLOURS)]
-        if content.low == content.low and style.low == style.low:
+        if not np.isnan(content.low) and not np.isnan(style.low):
             parts.append(
                 f"<path stroke='{colour}' d='M{x(content.low):.1f} {y(style.value):.1f}H{x(content.high):.1f}"
                 f"M{x(content.value):.1f} {y(style.low):.1f}V{y(style.high):.1f}'/>"
@@ -186,11 +187,11 @@ def _by_style(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _pairs(evaluation: Evaluation, source: OutputProvider, shown: int) -> str:
-    """The best, middling and worst pairs by the sum of content and style distance."""
+    """Show the best, middle and worst pairs by the sum of content and style distance."""
     ranked = sorted(evaluation.rows, key=lambda row: row.values["content"] + row.values["style"])
     count = min(shown, max(1, len(ranked) // 3))
     middle = (len(ranked) - count) // 2
-    groups = {"best": ranked[:count], "middling": ranked[middle : middle + count], "worst": ranked[-count:]}
+    groups = {"best": ranked[:count], "middle": ranked[middle : middle + count], "worst": ranked[-count:]}
     if len(ranked) < 3:
         groups = {"all": ranked}
     parts = [f"<h3>{escape(evaluation.method)}</h3>"]
