@@ -18,8 +18,8 @@ FREEDOM = 5.0
 MAX_CENTRES = 5
 #: Minimum number of likes per centre.
 LIKES_TO_A_CENTRE = 3
-#: Standard errors by which the held-out likelihood must rise for a second centre, and for any further one. The latter
-#: is stricter, because works of one artist are often of two kinds, such as prints and paintings, but seldom of more.
+#: Standard errors by which the held-out likelihood must rise for a second centre, and for any further one. Works of one
+#: artist are often of two kinds, such as prints and paintings, and a style should not split because of that.
 SURE, SURER = 1.5, 2.5
 _STARTS = 10  # random initialisations, of which the best is used
 

@@ -142,6 +142,8 @@ class Page:
 
 
 class _Server(ThreadingHTTPServer):
+    """The HTTP server of the page, silent about broken connections."""
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore connections that are reset or time out, which need no message; print other errors, which are bugs."""
         if not isinstance(sys.exception(), OSError):
@@ -149,6 +151,8 @@ class _Server(ThreadingHTTPServer):
 
 
 def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
+    """Make the class that handles the requests to a page."""
+
     class Handler(BaseHTTPRequestHandler):
         timeout = 10  # seconds, because browsers open connections that they do not use
 
@@ -185,6 +189,7 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
             self._state(found)
 
         def _state(self, answered: dict[str, Any] | None) -> None:
+            """Take an answer, if there is one, and send the new state of the page."""
             with page._lock:
                 try:
                     if answered is not None:

@@ -224,6 +224,7 @@ def _edit(
     inspected: Mapping[str, InspectedPicture],
     shown: Mapping[str, StyleCode] | None = None,
 ) -> tuple[PersonalRecord, PersonalStyle | None]:
+    """Change a stored record with ``edit`` and learn again, while holding the lock of the store."""
     with writing():
         before = load_record(name)
         before.check_learnable()

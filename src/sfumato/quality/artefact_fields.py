@@ -56,6 +56,7 @@ def _window_spectra(planes: Array) -> _Complex:
 
 
 def _box2(x: _Complex, radius: int) -> _Complex:
+    """Return `box` of a complex array."""
     return box(x.real, radius) + 1j * box(x.imag, radius)
 
 
@@ -65,7 +66,7 @@ def _box2(x: _Complex, radius: int) -> _Complex:
 def spots_field(x: Array) -> Array:
     """Return the strength of spots, ``(h, w)``, with a shorter side of at most 256 pixels.
 
-    Radii of 2 to 5 pixels at this size, then of 4 to 10 at half of it.
+    At this size spots have radii of 2 to 5 pixels, and, in a second pass at half the size, of 4 to 10.
     """
     x = at_most(x, 256)
     out = np.zeros(x.shape[1:], np.float32)
@@ -146,6 +147,7 @@ def bands_at_edges(x: Array, p: Array) -> tuple[Array, Array]:
 
 
 def _within(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
+    """Return the mask grown by ``radius`` pixels."""
     return dilate(mask.astype(np.float32), radius) > 0
 
 

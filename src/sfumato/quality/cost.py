@@ -245,6 +245,7 @@ def parameters_of_onnx(path: Path) -> int:
 
 
 def _load(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file with its weights, and inline its local functions."""
     with needs_extra("train", "Counting an ONNX graph's work"):
         import onnx
         import onnx.inliner
@@ -341,6 +342,7 @@ def _shapes_of(path: Path, model: onnx.ModelProto, wanted: set[str]) -> dict[str
 
 
 def _macs(path: Path, node: onnx.NodeProto, known: Mapping[str, Shape]) -> int:
+    """Return the multiply-accumulates of one product, from the known shapes of its tensors."""
     import onnx
 
     for name in (*node.input[:2], node.output[0]):
@@ -363,6 +365,7 @@ def _macs(path: Path, node: onnx.NodeProto, known: Mapping[str, Shape]) -> int:
 
 
 def _einsum(path: Path, equation: str, operands: Sequence[Shape], count: int) -> int:
+    """Return the multiply-accumulates of an Einsum with ``count`` operands: the product of all index ranges."""
     terms = equation.replace(" ", "").partition("->")[0].split(",")
     if count != 2 or "." in equation:
         raise InputError(f"{path}: the Einsum {equation!r} is not counted; it must have two operands and no ellipsis")

@@ -62,8 +62,8 @@ class Evaluator:
 
     Raises:
         UsageError: There is no pair, or ``short`` is out of range.
-        InputError: A picture cannot be read.
         ModelError: The file of a network cannot be used.
+        MissingExtraError: The extra ``quality`` is not installed.
     """
 
     def __init__(
@@ -156,6 +156,7 @@ class Evaluator:
             return too_large(pair.name)
 
     def _evaluate(self, pair: Pair, source: OutputProvider) -> EvaluatedPair:
+        """Read the result of a pair from the cache, or compute and store it."""
         if self.cache is None:
             return self._compute(pair, source)
         digest, names = self.references.digest, [backbone.name for backbone in (*self.backbones, *self._sets.backbones)]

@@ -35,7 +35,7 @@ class Estimate:
         high: Upper end of its 95 % interval; None where the measure has no interval.
         n: Number of pictures in the smaller set.
         backbone: Name of the network whose features were compared.
-        note: Caveats on the value as a sentence; may be empty.
+        note: Reasons why the value may mislead, and values to compare it with; may be empty.
     """
 
     name: str

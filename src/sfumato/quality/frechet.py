@@ -83,6 +83,7 @@ class Moments:
             self._join(len(x), mean, centred.T @ centred)
 
     def _join(self, count: int, mean: Array, scatter: Array) -> None:
+        """Add the moments of a batch (Chan's update)."""
         if self._mean is None or self._scatter is None:
             self.count, self._mean, self._scatter = count, mean.copy(), scatter.copy()
             return

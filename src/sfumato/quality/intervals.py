@@ -209,7 +209,7 @@ def crossed_interval_of(
             f"every value needs its style and content, but there are {len(x)}, {len(styles)} and {len(contents)}"
         )
     if not np.isfinite(x).all():
-        raise InputError("values of pairs must be finite; leave out what is missing")
+        raise InputError("values of pairs must be finite; leave out missing pairs")
     rows = {style: i for i, style in enumerate(dict.fromkeys(styles))}
     columns = {content: j for j, content in enumerate(dict.fromkeys(contents))}
     table = np.full((len(rows), len(columns)), np.nan)

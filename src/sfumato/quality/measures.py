@@ -135,7 +135,7 @@ MEASURES = {
         Measure(
             "copied",
             "lower",
-            "correlation of the finest detail with the photo's: 1 recoloured, 0 painted anew",
+            "correlation of the finest detail with the photo's: 1 only recoloured, 0 newly painted",
             lambda view: copied(view.local_output, view.local_photo),
         ),
         Measure(

@@ -147,6 +147,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def _distinct(pairs: list[Pair]) -> list[Pair]:
+    """Remove repeated pairs; different pairs with the same name are an error."""
     taken: dict[str, Pair] = {}
     for pair in pairs:
         other = taken.setdefault(pair.name, pair)

@@ -125,6 +125,7 @@ class References:
         return found
 
     def _to_stride_8(self, x: Picture) -> dict[str, FeatureMap]:
+        """Return the features for local measures, whose deepest layer has stride 8."""
         return self._lite.features(x, 8)
 
     def _read_photo_features(self, path: Path, backbone: str) -> dict[str, FeatureMap]:

@@ -203,6 +203,7 @@ def _pairs(evaluation: Evaluation, source: OutputProvider, shown: int) -> str:
 
 
 def _shown(row: Row, source: OutputProvider, absolute: Sequence[str]) -> str:
+    """Show a pair as photo, style picture, output, and output with the map of its worst artefact."""
     output = source.picture(row.pair)
     photo = read_image(row.pair.content)
     if photo.shape != output.shape:

@@ -116,10 +116,12 @@ class SetEvaluator:
             return Estimate("classifier_accuracy", float("nan"), None, None, n, backbone.name, f"refused: {problem}")
 
     def _set_of(self, backbone: Backbone, paths: Sequence[Path]) -> Features:
+        """Return the pooled features of picture files."""
         members = each(lambda path: self._pooled(path, self.backbones.index(backbone)), paths, self._workers)
         return Features(backbone.name, np.stack(members))
 
     def _read_pooled(self, path: Path, place: int) -> npt.NDArray[np.float32]:
+        """Return the pooled features of a picture file, from the cache where possible."""
         backbone = self.backbones[place]
         if self._cache is None:
             return backbone.pooled(read_image(path)).features

@@ -235,6 +235,7 @@ def cfsd(content: FeatureMap, output: FeatureMap) -> float:
 
 
 def _pair(a: Picture, b: Picture) -> tuple[_Float, _Float]:
+    """Return two pictures as ``(3, H, W)`` float64, after checking that their sizes are equal."""
     check_shape(a, "1 3 H W", "the first picture")
     check_shape(b, "1 3 H W", "the second picture")
     if a.shape != b.shape:
@@ -246,6 +247,7 @@ def _pair(a: Picture, b: Picture) -> tuple[_Float, _Float]:
 
 
 def _lumas(a: Picture, b: Picture) -> tuple[_Float, _Float]:
+    """Return the lumas ``(H, W)`` of two pictures that are large enough for SSIM's window."""
     x, y = (luma(picture) for picture in _pair(a, b))
     if min(x.shape) < _WINDOW:
         raise InputError(f"SSIM needs {_WINDOW} or more pixels a side, but the pictures have {x.shape[::-1]}")
@@ -279,11 +281,13 @@ def _structure(x: _Float, y: _Float) -> tuple[float, float]:
 
 
 def _halved(x: _Float) -> _Float:
+    """Reduce ``(H, W)`` to half its size by means of 2×2 pixels."""
     height, width = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
     return np.asarray(x[:height, :width].reshape(height // 2, 2, width // 2, 2).mean((1, 3)))
 
 
 def _edges(y: _Float) -> _Float:
+    """Return the gradient magnitude of a blurred luma by a Sobel filter."""
     x = _blurred(y)
     smooth_down = x[:-2] + 2 * x[1:-1] + x[2:]
     smooth_across = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
@@ -297,11 +301,13 @@ def _features(a: FeatureMap, b: FeatureMap) -> tuple[_Float, _Float]:
 
 
 def _normalised(f: _Float) -> _Float:
+    """Return features with mean 0 and variance 1 in each channel (instance normalisation)."""
     mean, variance = f.mean((1, 2), keepdims=True), f.var((1, 2), keepdims=True)
     return np.asarray((f - mean) / np.sqrt(variance + 1e-4))
 
 
 def _unit(f: _Float) -> _Float:
+    """Return features whose channel vector has length 1 at each position."""
     return np.asarray(f / (np.sqrt((f * f).sum(0)) + 1e-10))
 
 

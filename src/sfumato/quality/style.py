@@ -219,6 +219,7 @@ def _pyramid(x: Picture, levels: int) -> Iterable[Picture]:
 
 
 def _patches(x: Picture, size: int, seed: int, max_patches: int = 4096) -> Picture:
+    """Return random patches of ``(3, h, w)``, each flattened: ``(N, 3·size²)``."""
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
     rows, columns = windows.shape[1:3]
     picked = np.random.default_rng(seed).choice(rows * columns, min(max_patches, rows * columns), replace=False)

@@ -91,6 +91,7 @@ def read_votes(paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str])
 
 
 def _read(path: Path) -> list[Vote]:
+    """Read and check one file of votes."""
     try:
         found = read_json(path, _MAX_BYTES)
     except FileNotFoundError as problem:
@@ -114,6 +115,7 @@ def _read(path: Path) -> list[Vote]:
 
 
 def _vote(path: Path, i: int, found: Any, page: str, question: str, voter: str | None) -> Vote:
+    """Check one vote of a file; ``i`` counts from 1."""
     names = ("content", "style", "left", "right", "choice")
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
         raise InputError(f"vote {i} in {path} is damaged: it needs {', '.join(names)}; export the votes again")
@@ -246,6 +248,7 @@ def tally(votes: Sequence[Vote]) -> Tally:
 
 
 def _check_connected(names: Sequence[str], meetings: npt.NDArray[np.float64]) -> None:
+    """Check that chains of votes connect all methods, without which they have no common scale."""
     reached, fresh = {0}, {0}
     while fresh:
         fresh = {int(j) for i in fresh for j in np.flatnonzero(meetings[i])} - reached
