@@ -67,7 +67,6 @@ def _trust(liked: Array, disliked: Array) -> Array:
     if not len(disliked):
         return np.ones(len(liked))
     d = liked.shape[1]
-    nearest = (
-        ((liked[:, None] - disliked[None]) ** 2).sum(2).min(1)
-    )  # 2·d is its expectation for two works of one artist
+    # The squared distance of two works of one artist has the expectation 2·d.
+    nearest = ((liked[:, None] - disliked[None]) ** 2).sum(2).min(1)
     return np.asarray(1 / (1 + np.exp(-nearest / (2 * d) * 4)))

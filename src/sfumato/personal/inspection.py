@@ -229,9 +229,8 @@ def is_screenshot(picture: Picture) -> bool:
     if (sides[0], sides[1]) in _SCREENS and float((same[:, 1:] & same[:, :-1]).mean()) > _EVEN_ON_SCREEN:
         return True
     same = step.max(0) < 3.5 / 255  # equal, apart from JPEG artefacts
-    sharp = (
-        (np.abs(np.diff(luma(rows), axis=1))[:, 2:] > 0.3) & same[:, :-2] & same[:, 1:-1]
-    )  # an edge between two uniform areas
+    # A sharp edge at the end of a uniform area, as beside a letter.
+    sharp = (np.abs(np.diff(luma(rows), axis=1))[:, 2:] > 0.3) & same[:, :-2] & same[:, 1:-1]
     return float((same[:, 1:] & same[:, :-1]).mean()) > _EVEN and float(sharp.mean()) > _LETTERS
 
 
@@ -245,9 +244,8 @@ def odd_one(codes: Sequence[StyleCode], space: StyleSpace) -> int | None:
     if len(codes) < ODD_AMONG:
         return None
     between = space.between.astype(np.float64)
-    x = space.places(codes) * np.sqrt(
-        between / (1 + between)
-    )  # directions that separate artists have the largest weight
+    # Directions that separate artists have the largest weight.
+    x = space.places(codes) * np.sqrt(between / (1 + between))
     apart = ((x[:, None] - x[None]) ** 2).mean(2)
     np.fill_diagonal(apart, np.inf)
     near = np.sort(apart, 1)[:, :3].mean(1)

@@ -200,7 +200,7 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
                     state = {"question": None, "status": f"{problem}."}
             try:
                 self._send(json.dumps(state).encode(), "application/json")
-            finally:  # also where the page is gone that said "stop"
+            finally:  # also if the browser closed the page after "stop"
                 if page.ended:
                     threading.Thread(target=page._server.shutdown, daemon=True).start()
 
@@ -208,10 +208,8 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
             """Return whether the request comes from our page; refuse it otherwise."""
             token = self.path.removeprefix("/").partition("/")[0]
             ours = secrets.compare_digest(token.encode(), page._token.encode())
-            origins = {
-                f"http://{page._host}",
-                *([None] if self.command == "GET" else []),
-            }  # browsers send an Origin with every POST
+            # Browsers send an Origin with every POST, but not with every GET.
+            origins = {f"http://{page._host}", *([None] if self.command == "GET" else [])}
             if ours and self.headers.get("Host") == page._host and self.headers.get("Origin") in origins:
                 return True
             self.send_error(HTTPStatus.FORBIDDEN)
@@ -232,6 +230,6 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing: the terminal is for the person."""
+            """Write no log, because the terminal shows the command's own output."""
 
     return Handler

@@ -174,7 +174,9 @@ def delete(name: str) -> None:
             shutil.rmtree(gone)
         except OSError as problem:
             left = gone if os.path.isdir(gone) else folder
-            raise OutputError(f"cannot remove all of {left}: {problem.strerror or problem}; remove it") from problem
+            raise OutputError(
+                f"cannot remove all of {left}: {problem.strerror or problem}; remove it yourself"
+            ) from problem
 
 
 def require_learnt_style(record: PersonalRecord) -> PersonalStyle:
@@ -262,9 +264,8 @@ def _write(
         known[digest].code.save(folder / "codes" / f"{digest}.safetensors", about)
     for digest, code in (shown or {}).items():
         code.save(folder / "codes" / f"{digest}.safetensors")
-    old = {
-        picture.sha256 for picture in before.pictures
-    }  # a copy of an old picture that has vanished cannot be made again
+    # Only copies of new pictures are made: an older copy that has vanished cannot be made again.
+    old = {picture.sha256 for picture in before.pictures}
     for picture in record.pictures:
         if picture.is_copy and picture.sha256 not in old and not os.path.exists(folder / picture.path):
             copy_picture(inspected[picture.sha256], folder / picture.path)

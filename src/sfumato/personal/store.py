@@ -95,13 +95,15 @@ def load_record(name: str) -> PersonalRecord:
     try:
         found = read_json(path, _MAX_BYTES)
         if type(found["format"]) is int and found["format"] > FORMAT:
-            raise InputError(f"{path} was written by a later version of Sfumato; install that")
+            raise InputError(f"{path} was written by a later version of Sfumato; install that version")
         return PersonalRecord.from_json(name, found)
     except OSError as problem:
-        raise InputError(f"cannot read {path}: {problem.strerror}; delete {name}, and begin again") from problem
+        raise InputError(
+            f"cannot read {path}: {problem.strerror}; check the file, or delete {name} and start again"
+        ) from problem
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise InputError(
-            f"{path} is damaged ({first_line(problem)}); mend it, or delete {name} and begin again"
+            f"{path} is damaged ({first_line(problem)}); repair it, or delete {name} and start again"
         ) from problem
 
 

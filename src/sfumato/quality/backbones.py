@@ -48,7 +48,7 @@ class Pooled:
 
 
 class Backbone(Protocol):
-    """A frozen network."""
+    """A frozen network that computes features of pictures."""
 
     @property
     def name(self) -> str:

@@ -51,7 +51,7 @@ def balanced_accuracy(
     right_real, right_fake = np.asarray(real, np.float64) > 0, np.asarray(fake, np.float64) <= 0
     groups = list(range(len(right_real))) if real_groups is None else list(real_groups)
     if not len(right_real) or not len(right_fake):
-        raise UsageError("accuracy needs scores of real pictures and of outputs, and one of them has none")
+        raise UsageError("accuracy needs scores of real pictures and of outputs, but one of them has none")
     if len(groups) != len(right_real) or len(fake_groups) != len(right_fake):
         raise UsageError("accuracy needs the group of every picture; give as many groups as scores")
     sides = [

@@ -254,9 +254,8 @@ def _load(path: Path) -> onnx.ModelProto:
     try:
         content = read_bytes(path, MAX_GRAPH_BYTES)
         model = onnx.load_model_from_string(content)
-        if has_weights_outside(
-            content, path, "model.safetensors"
-        ):  # the external weights of bundles; no other file is read
+        # Bundles store their weights in this file; no other file is read.
+        if has_weights_outside(content, path, "model.safetensors"):
             onnx.load_external_data_for_model(model, str(path.parent))
     except ModelError as problem:
         raise InputError(f"cannot read {path} as an ONNX graph: {problem}") from problem

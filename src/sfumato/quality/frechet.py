@@ -191,9 +191,8 @@ def _normal_factor(values: Array, n: int, rng: np.random.Generator) -> Array:
     """Draw ``A`` such that ``A Aᵀ`` is a sample covariance of n normal vectors with covariance ``diag(values)``."""
     D, df = len(values), n - 1
     if df < D:
-        factor = rng.standard_normal(
-            (D, df)
-        )  # n - 1 vectors around a known mean are equivalent to n vectors around their own
+        # n - 1 vectors around a known mean are equivalent to n vectors around their own mean.
+        factor = rng.standard_normal((D, df))
     else:
         factor = np.tril(rng.standard_normal((D, D)), -1)
         np.fill_diagonal(factor, np.sqrt(rng.chisquare(df - np.arange(D))))

@@ -322,9 +322,7 @@ def bradley_terry(wins: npt.ArrayLike, level: float = 0.95, prior: float = 0.01)
         return float((w * -np.logaddexp(0.0, s[None, :] - s[:, None])).sum()) - prior / 2 * float(s @ s)
 
     def chances(s: Array) -> Array:
-        return np.asarray(
-            0.5 + 0.5 * np.tanh((s[:, None] - s[None, :]) / 2), np.float64
-        )  # P(i beats j), stable for large differences
+        return np.asarray(0.5 + 0.5 * np.tanh((s[:, None] - s[None, :]) / 2), np.float64)  # P(i beats j)
 
     def information(s: Array) -> Array:
         p = chances(s)

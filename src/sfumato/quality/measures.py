@@ -72,9 +72,8 @@ def _cfsd(view: PairView) -> float:
 
 
 def _psnr(view: PairView) -> float:
-    return min(
-        psnr(view.output, view.photo), 100.0
-    )  # equal pictures give infinity, which would spoil the mean over pairs
+    # Equal pictures give infinity, which would make the mean over pairs infinite.
+    return min(psnr(view.output, view.photo), 100.0)
 
 
 def _wasserstein(view: PairView) -> float:

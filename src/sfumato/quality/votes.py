@@ -75,9 +75,8 @@ def read_votes(paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str])
             raise InputError(f"{path} answers another question than {first}; evaluate them separately")
     for (one, some), (other, more) in combinations(files.items(), 2):
         both = zip(some, more, strict=False)
-        if all(
-            replace(a, voter=None) == replace(b, voter=None) for a, b in both
-        ):  # even the times are equal, to a hundredth of a second
+        # Votes contain their time to a hundredth of a second, so two people never cast equal ones.
+        if all(replace(a, voter=None) == replace(b, voter=None) for a, b in both):
             raise InputError(f"{one} and {other} hold the same votes; name the longer one only")
     found = [vote for votes in files.values() for vote in votes]
     if len(found) > MAX_VOTES:
