@@ -518,8 +518,8 @@ try:
 except Exception:
     create(name, gather(paths, [], stylizer), stylizer, copy=True)
 else:
-    seen, _ = recall(before, stylizer)
-    add(name, gather(paths, [], stylizer, before, seen), stylizer, copy=True, seen=seen)
+    inspected, _ = recall(before, stylizer)
+    add(name, gather(paths, [], stylizer, before, inspected), stylizer, copy=True, inspected=inspected)
 """
 
 

@@ -366,7 +366,7 @@ def test_votes_outlive_the_page_under_its_id(browse: Any, page: Any) -> None:
 def test_all_the_way_to_the_end(browse: Any, stored: Any) -> None:
     found = browse(*[key("ArrowLeft")] * 18, key("ArrowLeft"), {"click": "export"}, key("Backspace"), stored=stored)
     end, after, _, back = found["seen"][17:]
-    assert end["progress"].startswith("All 18 are judged")
+    assert end["progress"].startswith("All 18 are done")
     assert end["shown"] is None
     assert end["disabled"] == ["vote-left", "vote-right", "vote-same"]
     assert found["exported"]  # has the focus

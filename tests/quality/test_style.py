@@ -64,7 +64,7 @@ def test_distances_are_relative_to_the_spread_of_paintings() -> None:
 
 
 def test_features_of_two_backbones_are_not_compared() -> None:
-    with pytest.raises(UsageError, match="eye and of ear"):
+    with pytest.raises(UsageError, match="backbone and of ear"):
         statistics_distance(statistics(0), statistics(0, "ear"))
 
 
