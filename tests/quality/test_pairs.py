@@ -108,9 +108,9 @@ def test_folders_without_pictures(folders: Any) -> None:
     (folders / "empty").mkdir()
     with pytest.raises(InputError, match="no picture lies in"):
         pairs_of(folders / "c", folders / "empty")
-    with pytest.raises(InputError, match=r"is named <photo>__<style> .*, as sky\.\w+ to cat__sky\."):
+    with pytest.raises(InputError, match=r"is named <photo>__<style> .*, for example sky\.\w+ to cat__sky\."):
         pairs_of(folders / "c", folders / "s", folders / "s")
-    with pytest.raises(InputError, match=r"is named <photo>__<style> .*, as cat\.jpg to cat__sky\.jpg"):
+    with pytest.raises(InputError, match=r"is named <photo>__<style> .*, for example cat\.jpg to cat__sky\.jpg"):
         pairs_of(folders / "c", folders / "s", folders / "c")  # as `stylize FOLDER` calls its pictures
 
 

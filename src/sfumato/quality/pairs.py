@@ -84,7 +84,7 @@ def pairs_of(content: Path, style: Path, stylized: Path | None = None) -> list[P
         of_photo = [pair.name for pair in pairs if pair.content.stem == files[0].stem]
         raise InputError(
             f"no picture in {stylized} is named <photo>{SEPARATOR}<style> after those in {content} and {style}; rename "
-            f"them, such as {files[0].name} to {(of_photo or [pairs[0].name])[0]}{files[0].suffix}"
+            f"them, for example {files[0].name} to {(of_photo or [pairs[0].name])[0]}{files[0].suffix}"
         )
     return found
 
