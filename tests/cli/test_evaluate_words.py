@@ -45,9 +45,9 @@ def test_nothing_to_judge(folders: list[str], options: Any) -> None:
     [
         (["--stylized", "out", "--model", "shipped"], 2, "leave --stylized or --model out"),
         (["--stylized", "empty"], 3, "no picture lies in the folder empty"),
-        (["--stylized", "photos"], 3, "rename them, as 0.png to 0__0.png"),
-        (["--stylized", "nothere"], 3, "nothere is not there"),
-        (["--stylized", "out/0__0.png"], 3, "is a file, and folders are judged"),
+        (["--stylized", "photos"], 3, "rename them, for example 0.png to 0__0.png"),
+        (["--stylized", "nothere"], 3, "nothere does not exist"),
+        (["--stylized", "out/0__0.png"], 3, "is a file, but must be a folder"),
         (["--stylized", "out", "--report", "photos/0.png"], 4, "photos/0.png: it is not a folder"),
         (["--stylized", "out", "--style", "monet"], 2, "monet is the name of a style"),
     ],

@@ -249,12 +249,12 @@ def test_a_picture_that_has_gone_or_changed_is_said(desk: Any, store: Path, tmp_
     paths[0].unlink()
     paths[1].write_bytes(paths[2].read_bytes())
     shown = run("personal", "show", "anna")
-    assert f"work-0-0.png is no longer at {paths[0]}; what it was is still known" in shown.stdout
+    assert f"work-0-0.png is no longer at {paths[0]}; its stored style code still counts" in shown.stdout
     assert "work-0-1.png has changed since" in shown.stdout
     assert run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png").exit_code == 0
     # What `show` says to do about it.
     paths[1].write_bytes((desk / "smooth" / "work-1-0.png").read_bytes())
-    was = re.search(r"add it again, and remove what it was: ([0-9a-f]{12})\)", shown.stdout)
+    was = re.search(r"to use the new one, add it and remove ([0-9a-f]{12})\)", shown.stdout)
     assert "4 liked pictures" in run("personal", "add", "anna", "--like", tmp_path / "likes").stdout
     both = run("personal", "remove", "anna", "work-0-1.png")
     assert_one_sentence(both, 2, f"{was[1]} ({paths[1]}, changed since), ")
@@ -320,7 +320,7 @@ def test_questions_are_answered_by_lines(desk: Any, store: Path, tmp_path: Path)
     assert load_personal_style(record).answers == 2
     assert "learnt from 5 liked pictures, 2 answers; 1 style" in run("personal", "show", "anna").stdout
     assert "0 answer" not in run("personal", "remove", "anna", "--answers").stdout
-    assert_one_sentence(run("personal", "remove", "anna", ""), 2, "a name of a picture is empty")
+    assert_one_sentence(run("personal", "remove", "anna", ""), 2, "the name of a picture is empty")
     most = CliRunner().invoke(app, [str(word) for word in [*words[:-2], "--most", 1]], input="1\n1\n")
     assert "Enough for now. 1 question answered, and anna has learnt from it." in most.stdout
     assert "question.png" not in files(store / "anna")

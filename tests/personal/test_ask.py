@@ -110,7 +110,7 @@ def test_a_person_who_knows_what_they_like_is_learnt(anna: Any, stylizer: Styliz
 
 def test_who_came_as_a_file_is_not_asked(anna: Any, stylizer: Stylizer, photo: Any) -> None:
     install(anna, "bert")
-    with pytest.raises(UsageError, match="came as a file, and learns from no answers"):
+    with pytest.raises(UsageError, match="came as a file, so it cannot learn from answers"):
         Questions("bert", stylizer, photo)
 
 

@@ -148,7 +148,7 @@ def test_a_style_without_channel_stats_is_refused_in_a_sentence(space: Any, buil
     bare = StyleCode(built_in[0].vector, built_in[0].model)
     with pytest.raises(ModelError, match="make it again from its picture"):
         space.place(bare)
-    with pytest.raises(ModelError, match="knows looks of 896"):
+    with pytest.raises(ModelError, match="the style space needs 896"):
         space.place(StyleCode(bare.vector, bare.model, np.zeros(10, np.float32)))
 
 

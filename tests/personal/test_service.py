@@ -605,7 +605,7 @@ def test_whoever_waits_for_another_command_is_told_why(
         timer.start()
         delete("anna")
         timer.join()  # before the pipes that it reads are closed
-    assert caplog.messages == [f"sfumato: another command writes into {store}; waiting for its end"]
+    assert caplog.messages == [f"sfumato: another command writes into {store}; waiting for it to finish"]
     assert names() == []
     create("anna", gather(likes[:1], [], stylizer), stylizer)  # and without waiting nothing is said
     assert len(caplog.messages) == 1

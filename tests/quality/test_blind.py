@@ -366,7 +366,7 @@ def test_votes_outlive_the_page_under_its_id(browse: Any, page: Any) -> None:
 def test_all_the_way_to_the_end(browse: Any, stored: Any) -> None:
     found = browse(*[key("ArrowLeft")] * 18, key("ArrowLeft"), {"click": "export"}, key("Backspace"), stored=stored)
     end, after, _, back = found["seen"][17:]
-    assert end["progress"].startswith("All 18 are judged")
+    assert end["progress"].startswith("All 18 are done")
     assert end["shown"] is None
     assert end["disabled"] == ["vote-left", "vote-right", "vote-same"]
     assert found["exported"]  # has the focus
@@ -446,10 +446,10 @@ def plan_of(count: int) -> Any:
         (plain(votes={"a": 1}), "holds no vote"),
         (plain(votes=[3]), "vote 1 in .* is damaged"),
         (plain(votes=[plain(vote("a", "b", "left"))["votes"][0], {}]), "vote 2 in .* is damaged"),
-        (plain(vote("a", "b", "left"), page=7), "lacks its page"),
-        (plain(vote("a", "b", "left"), question=None), "lacks its page or its question"),
+        (plain(vote("a", "b", "left"), page=7), "lacks the page.s id"),
+        (plain(vote("a", "b", "left"), question=None), "lacks the page.s id or its question"),
         (plain(vote("a", "b", "left"), voter=7), "lacks"),
-        (changed(choice="both"), "chose 'both', which is none of left, right, same"),
+        (changed(choice="both"), "is 'both', but must be one of left, right, same"),
         (changed(choice=1), "is damaged"),
         (changed(left=None), "is damaged"),
         (changed(left="b"), "between 'b' and itself"),
@@ -460,7 +460,7 @@ def plan_of(count: int) -> Any:
         (changed(seconds=True), "True seconds"),
         (changed(seconds=10**400), "took 1000.*000 seconds"),
         (changed(seconds=float("inf")), "Infinity is no JSON"),
-        (plan_of(MAX_VOTES + 1), "holds 10,001 votes, and 10,000 are counted"),
+        (plan_of(MAX_VOTES + 1), "holds 10,001 votes, but at most 10,000 are allowed"),
     ],
 )
 def test_files_that_hold_no_votes(tmp_path: Path, found: Any, message: str) -> None:

@@ -331,8 +331,8 @@ def test_sums_that_are_not_counted(tmp_path: Path, equation: str) -> None:
 @pytest.mark.parametrize(
     ("shapes", "message"),
     [
-        ({}, "shapes are of none"),
-        ({"picture": (1, 3, 9, 9)}, "has the inputs x, but shapes are of picture"),
+        ({}, "shapes are given for none"),
+        ({"picture": (1, 3, 9, 9)}, "has the inputs x, but shapes are given for picture"),
         ({"x": (1, 3, 9)}, r"has the shape \(n, 3, h, w\), which \(1, 3, 9\) does not fit"),
         ({"x": (1, 4, 9, 9)}, "does not fit"),
         ({"x": (1, 3, 0, 9)}, "does not fit"),

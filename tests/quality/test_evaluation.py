@@ -101,7 +101,7 @@ def test_intervals_hold_their_means_and_every_figure_is_explained(judged: Any) -
         for name in each.rows[0].values:
             found = each.interval(name)
             assert found.low <= found.value <= found.high
-            assert MEASURES[name].says
+            assert MEASURES[name].description
     assert to_json(judged)["half"]["pairs"] == 9
     assert differences(judged).keys() == {"all"}
     assert judged[0].by_style("style").keys() == {"style0", "style1", "style2"}
@@ -288,7 +288,7 @@ def test_a_picture_of_another_size_than_its_photo(folders: Any, evaluator: Evalu
     assert all(row.resized for row in one.rows)
     with pytest.raises(UsageError, match="between 64 and 1024"):
         Evaluator(evaluator.pairs, short=20)
-    with pytest.raises(UsageError, match="no pairs"):
+    with pytest.raises(UsageError, match="at least one pair"):
         Evaluator([])
 
 
@@ -341,7 +341,7 @@ def test_pictures_of_16_pixels_and_a_smaller_one(tmp_path: Path, plain: bool) ->
     found = Evaluator(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).evaluate("photo", photos())
     assert np.isfinite([list(row.values.values()) for row in found.rows]).all()
     write_image(tinted_waves(15, 40, 0), tmp_path / "s" / "small.png")
-    with pytest.raises(InputError, match="16 or more pixels a side, and a picture has 40 x 15"):
+    with pytest.raises(InputError, match="16 or more pixels a side, but a picture has 40 x 15"):
         Evaluator(pairs_of(tmp_path / "c", tmp_path / "s"), short=64).evaluate("photo", photos())
 
 
@@ -384,7 +384,7 @@ def test_one_style_picture_leaves_relative_figures_without_a_unit(folders: Any, 
         result = run("evaluate", *options, columns=columns)
         assert result.exit_code == 0, result.stderr
         told = " ".join(result.stdout.split())
-        assert "not relative: style, texture. Their unit is how far style pictures are from each other" in told
+        assert "not relative: style, texture. Their unit is the mean distance between style pictures" in told
         assert "no intervals: an interval over styles and contents needs 2 or more of each, but has 1 and 3" in told
     rows = run("evaluate", *options, columns=200).stdout.splitlines()
     for name in ("style", "texture"):
@@ -467,9 +467,9 @@ def test_the_cost_of_the_shipped_model() -> None:
         (2, "--workers", "evaluate {options} --stylized {f}/half --workers 0"),
         (5, "ONNX", "evaluate {options} --stylized {f}/half --inception {f}/bad.csv"),
         (2, "name of an anchor", "compare a={f}/half photo=x=y colour={f}/all {options}"),
-        (3, "none is not there", "evaluate {options} --stylized {f}/none"),
+        (3, "none does not exist", "evaluate {options} --stylized {f}/none"),
         (3, "is named <photo>__<style>", "evaluate {options} --stylized {f}/s"),
-        (3, "which is not there", "evaluate {options} --stylized {f}/half --pairs {f}/bad.csv"),
+        (3, "which does not exist", "evaluate {options} --stylized {f}/half --pairs {f}/bad.csv"),
         (5, "is not an exported model", "evaluate {options} --model {f}/half"),
         (2, "between 64 and 1024", "evaluate {options} --stylized {f}/half --short 5"),
     ],

@@ -34,13 +34,13 @@ def test_a_table_of_pairs(folders: Any) -> None:
         ("", "is empty"),
         ("content,style\n", "no rows"),
         ("photo,style\ncat.jpg,sky.jpg\n", "has no column 'content'; it needs the columns content, style"),
-        ("content,style\ncat.jpg,sea.jpg\n", "sea.jpg, which is not there"),
+        ("content,style\ncat.jpg,sea.jpg\n", "sea.jpg, which does not exist"),
         ("content,style\ncat.jpg\n", "has no style in line 2"),
         ("content,style\ncat.jpg,sky.jpg\n,sky.jpg\n", "has no content in line 3"),
         ("content,style\n../s/sky.jpg,sky.jpg\n", r"names \.\./s/sky\.jpg in line 2, which leads out of its folder"),
         ("content,style\ncat.jpg,/etc/sky.jpg\n", "names /etc/sky.jpg in line 2, which leads out"),
         (f"content,style\ncat.jpg,/{'x' * 900}\n", r"names /x{196}\.\.\. in line 2, which leads out"),
-        (f"content,style\ncat.jpg,{'x' * 900}\n", r"x\.\.\., which is not there"),
+        (f"content,style\ncat.jpg,{'x' * 900}\n", r"x\.\.\., which does not exist"),
     ],
 )
 def test_tables_that_are_none(folders: Any, text: str, message: str) -> None:
@@ -96,26 +96,26 @@ def test_what_is_ambiguous_is_said(folders: Any) -> None:
     with pytest.raises(InputError, match=r"both cat__wave\.jpg and cat__wave\.png"):
         stylized_pictures(pairs_of(folders / "c", folders / "s", folders / "o"), folders / "o")
     write_image(grey, folders / "c" / "cat.png")
-    with pytest.raises(UsageError, match="share a name"):
+    with pytest.raises(UsageError, match="have the same name"):
         pairs_of(folders / "c", folders / "s")
 
 
 def test_folders_without_pictures(folders: Any) -> None:
-    with pytest.raises(InputError, match="none is not there; name a folder"):
+    with pytest.raises(InputError, match="none does not exist; name a folder"):
         pairs_of(folders / "none", folders / "s")
-    with pytest.raises(InputError, match=r"cat\.jpg is a file, and folders are judged; put it into one"):
+    with pytest.raises(InputError, match=r"cat\.jpg is a file, but must be a folder; put the picture into a folder"):
         pairs_of(folders / "c" / "cat.jpg", folders / "s")
     (folders / "empty").mkdir()
     with pytest.raises(InputError, match="no picture lies in"):
         pairs_of(folders / "c", folders / "empty")
-    with pytest.raises(InputError, match=r"is named <photo>__<style> .*, as sky\.\w+ to cat__sky\."):
+    with pytest.raises(InputError, match=r"is named <photo>__<style> .*, for example sky\.\w+ to cat__sky\."):
         pairs_of(folders / "c", folders / "s", folders / "s")
-    with pytest.raises(InputError, match=r"is named <photo>__<style> .*, as cat\.jpg to cat__sky\.jpg"):
+    with pytest.raises(InputError, match=r"is named <photo>__<style> .*, for example cat\.jpg to cat__sky\.jpg"):
         pairs_of(folders / "c", folders / "s", folders / "c")  # as `stylize FOLDER` calls its pictures
 
 
 def test_a_folder_that_is_not_there_is_said_and_not_what_it_lacks(folders: Any) -> None:
-    with pytest.raises(InputError, match="none is not there; name the folder with the stylised"):
+    with pytest.raises(InputError, match="none does not exist; name the folder with the stylised"):
         stylized_pictures(pairs_of(folders / "c", folders / "s"), folders / "none", allow_missing=True)
 
 

@@ -124,7 +124,7 @@ def test_the_scale_is_one_half_to_the_other_and_a_painting_to_the_next() -> None
     assert LocalScale.of([0.2, 0.3], [0.4, 0.6, 0.5]).relative(0.25) == 0
     assert LocalScale.of([0.2, 0.3], [0.4, 0.6, 0.5]).relative(0.5) == 1
     assert LocalScale.of([0.2, 0.3], [0.4, 0.6, 0.5]).relative(0.375) == pytest.approx(0.5)
-    with pytest.raises(UsageError, match="there is none"):
+    with pytest.raises(UsageError, match="at least one painting"):
         LocalScale.of([], [])
     assert neighbours(1) == []
     assert neighbours(2) == [(0, 1), (1, 0)]
@@ -221,7 +221,7 @@ def test_layers_are_of_their_strides_down_to_the_smallest_pictures() -> None:
     assert all(np.array_equal(part[name], whole[name]) for name in part)
     assert backbone.features(x[..., :16, :16])["stride16"].shape[1:] == (1, 1)
     assert backbone.features(x[..., :8, :8], 8)["stride8"].shape[1:] == (1, 1)
-    with pytest.raises(InputError, match="needs 16 or more pixels a side, and a picture has 96 x 15"):
+    with pytest.raises(InputError, match="needs 16 or more pixels a side, but a picture has 96 x 15"):
         backbone.features(x[..., :15, :])
     with pytest.raises(InputError, match="needs 8 or more"):
         backbone.features(x[..., :7, :], 8)

@@ -1,4 +1,4 @@
-"""A person's own style: what they like, learnt, and put on their photos.
+"""Personal styles: learning a person's taste from rated pictures and answers.
 
 This package is not public: its names may change.
 """

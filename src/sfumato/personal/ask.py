@@ -1,8 +1,8 @@
-"""Questions to a person: which of two pictures do you like better? One photo, painted small in two styles.
+"""Questions to a person: which of two pictures do you like better?
 
-What is asked about are the built-in styles and the person's own centres. Which pair comes next is
-decided by `preference_model.next_question`: the one whose answer is expected to tell most. Each answer is
-stored, and learnt from at once.
+A question shows one photo in two styles, from the built-in styles and the centres of the person's own style.
+`preference_model.next_question` chooses the pair with the largest expected information gain. Each answer is stored and
+learnt from at once.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sfumato.personal.store import answered_codes, load_personal_style, load_rec
 from sfumato.style_code import StyleCode
 
 Choice = Literal["first", "second", "neither"]
-#: Pixels, shorter side of what is shown.
+#: Shorter side of the pictures shown, in pixels.
 SHORT_SIDE = 240
 
 
@@ -46,20 +46,28 @@ class Question:
 
 
 class Questions:
-    """Those put to one person, one after the other. It may be used from several threads.
+    """The sequence of questions to one person; safe to use from several threads.
 
     Args:
-        name: whose style.
-        photo: what is painted; by default `sample_photo`.
+        name: Name of the personal style.
+        stylizer: Paints the photo in the styles.
+        photo: The photo to paint; None paints `sample_photo`.
+
+    Attributes:
+        candidates: The styles that questions compare.
+        answered: Number of answers so far in this sitting.
 
     Raises:
-        UsageError: there is no such name, or it came as a file.
+        UsageError: There is no such personal style, or it was imported from a file.
+        InputError: The photo cannot be read.
     """
 
     def __init__(self, name: str, stylizer: Stylizer, photo: str | Path | None = None) -> None:
         self.record = load_record(name)
         if self.record.imported:
-            raise UsageError(f"{name} came as a file, and learns from no answers; make one of your own")
+            raise UsageError(
+                f"{name} came as a file, so it cannot learn from answers; make your own style with sfumato personal new"
+            )
         self.stylizer = stylizer
         picture = sample_photo() if photo is None else read_image(photo)
         self._photo = resize(picture, *thumbnail_size(picture.shape[2], picture.shape[3], SHORT_SIDE, 2 * SHORT_SIDE))
@@ -69,7 +77,7 @@ class Questions:
         for style in self.candidates:
             stylizer.check_style(style)
         self._space = StyleSpace.load()
-        # Answers do not move them.
+        # The centres depend on liked pictures only, so they stay the same while questions are answered.
         self._centres = [Centre(style.code, 1.0, ()) for style in (personal_style.styles if personal_style else ())]
         self._codes = {digest: one.code for digest, one in recall(self.record, stylizer)[0].items()}
         self._painted: dict[int, Picture] = {}
@@ -78,10 +86,10 @@ class Questions:
         self.answered = 0
 
     def next(self) -> Question | None:
-        """The question that would teach most; None where enough is learnt. It stays until it is answered."""
+        """Return the most informative question, the same one until it is answered; None when enough is learnt."""
         with self._lock:
             if self._question is None:
-                self._question = next_question(self.model(), [s.code for s in self.candidates], self._asked())
+                self._question = next_question(self.model(), [s.code for s in self.candidates], self._asked_pairs())
             if self._question is None:
                 return None
             first, second = self._question
@@ -89,11 +97,11 @@ class Questions:
             return Question(self.candidates[first], self.candidates[second], shown)
 
     def answer(self, question: Question, preferred: Choice) -> None:
-        """Keeps the answer to that question, which has to be the one that was put last, and learns from it.
+        """Store the answer to the last question of `next`, and learn from it.
 
         Raises:
-            UsageError: it is another question, as where one is answered twice.
-            OutputError: the store cannot be written.
+            UsageError: ``question`` is not the open one, for example because it was answered before.
+            OutputError: The store cannot be written.
         """
         with self._lock:
             asked = [self.candidates[i] for i in self._question or ()]
@@ -104,11 +112,12 @@ class Questions:
             self.answered += 1
 
     def model(self) -> PreferenceModel:
-        """What is known of the person's preferences so far."""
+        """Return the preference model fitted to all pictures and answers so far."""
         codes: dict[str, StyleCode] = {**self._codes, **answered_codes(self.record, self.stylizer.card.model)}
         return fit_model(self.record, codes, self._space, self._centres)
 
-    def _asked(self) -> set[tuple[int, int]]:
+    def _asked_pairs(self) -> set[tuple[int, int]]:
+        """Return the pairs of candidates, by index, that were asked before."""
         places = {code_id(style.code): i for i, style in enumerate(self.candidates)}
         pairs = ((places.get(each.first[1]), places.get(each.second[1])) for each in self.record.answers)
         return {(first, second) for first, second in pairs if first is not None and second is not None}
@@ -120,13 +129,13 @@ class Questions:
 
 
 def side_by_side(question: Question) -> Picture:
-    """Both pictures of a question, ``(1, 3, h, w)``, with a white gap."""
+    """Return both pictures of a question side by side, ``(1, 3, h, w)``, with a white gap."""
     first, second = question.pictures
     return np.concatenate([first, np.ones((1, 3, first.shape[2], 8), np.float32), second], 3)
 
 
 def sample_photo() -> Picture:
-    """A made-up landscape, ``(1, 3, 240, 320)``: sky, sun, hills, a house by a lake; the same on every machine."""
+    """Draw a landscape with a house by a lake, ``(1, 3, 240, 320)``, the same on every machine."""
     high, wide, times = 240, 320, 2
     y, x = np.mgrid[0 : high * times, 0 : wide * times] / times
     rng = np.random.default_rng(6)

@@ -1,4 +1,4 @@
-"""Centres of a person's style: where the styles that they like lie in the style space, as one centre or several."""
+"""Centres of a person's style: the clusters of their liked pictures in the style space."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sfumato.style_code import StyleCode
 
 @dataclass(frozen=True)
 class Centre:
-    """One thing that a person likes.
+    """One cluster of liked pictures.
 
     Attributes:
-        code: a style to paint with.
-        weight: share of the likes, of all centres' 1 in sum.
-        members: places in the sequence of likes.
+        code: Style code of the centre, to paint with.
+        weight: Share of the liked pictures; the weights of all centres add up to 1.
+        members: Indices of its liked pictures.
     """
 
     code: StyleCode
@@ -31,17 +31,21 @@ class Centre:
 def centres(
     liked: Sequence[StyleCode], disliked: Sequence[StyleCode] = (), space: StyleSpace | None = None
 ) -> list[Centre]:
-    """Where a person's style lies, the heaviest centre first.
+    """Cluster liked pictures, and return the centres, the largest first.
 
-    Likes that lie as near to dislikes as to other likes have less weight. ``space`` is by default that of the model
-    that ships with Sfumato.
+    Liked pictures near to disliked ones have less weight.
+
+    Args:
+        liked: Style codes of liked pictures.
+        disliked: Style codes of disliked pictures.
+        space: The style space; None takes that of the model that ships with Sfumato.
 
     Raises:
-        UsageError: nothing is liked.
-        ModelError: styles of several models, or a style without channel statistics.
+        UsageError: There is no liked picture.
+        ModelError: The codes come from different models, or one has no channel statistics.
     """
     if not liked:
-        raise UsageError("there is no liked picture to learn from; add one or more that you like")
+        raise UsageError("there is no liked picture to learn from; add one or more pictures that you like")
     space = space or StyleSpace.load()
     x = space.places(liked)
     trust = _trust(x, space.places(disliked))
@@ -59,9 +63,10 @@ def centres(
 
 
 def _trust(liked: Array, disliked: Array) -> Array:
-    """Of each like, from 0 to 1, that it is one: 1 where no dislike is near, half where one lies upon it."""
+    """Return the weight of each liked picture: 1 without a disliked one nearby, down to 0.5 at the same place."""
     if not len(disliked):
         return np.ones(len(liked))
     d = liked.shape[1]
-    nearest = ((liked[:, None] - disliked[None]) ** 2).sum(2).min(1)  # twice the variance within: 2 d between two works
+    # The squared distance of two works of one artist has the expectation 2·d.
+    nearest = ((liked[:, None] - disliked[None]) ** 2).sum(2).min(1)
     return np.asarray(1 / (1 + np.exp(-nearest / (2 * d) * 4)))

@@ -1,4 +1,4 @@
-"""Pictures that a command is given, inspected, and what is known of a person's pictures from before."""
+"""The pictures given to a command: inspected, and sorted into new, moved and known ones."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ Tick = Callable[[int, int], None]
 def recall(
     record: PersonalRecord, stylizer: Stylizer, tick: Tick | None = None
 ) -> tuple[dict[str, InspectedPicture], list[Remark]]:
-    """The style code and sketch of each picture, by its hash. They are computed again if the model is another one.
+    """Load the inspected pictures of a record; inspect them again where nothing is stored for the current model.
+
+    Args:
+        record: The record of the person.
+        stylizer: Encodes the pictures.
+        tick: Called with the numbers of finished and of all pictures.
 
     Returns:
-        What was found, and a remark on each picture that could not be read again: nothing can be learnt from it now.
+        The inspected pictures by hash, and a remark on each picture that has no stored code and cannot be read again.
     """
     found: dict[str, InspectedPicture] = {}
     remarks: list[Remark] = []
@@ -34,9 +39,7 @@ def recall(
             if again.pictures and again.pictures[0].sha256 == picture.sha256:
                 inspected = again.pictures[0]
             else:
-                message = (
-                    f"{picture.name} is left out: it is no longer at {path} as it was, and has to be looked at again"
-                )
+                message = f"{picture.name} is left out: it must be encoded again, but has moved from {path} or changed"
                 remarks.append(Remark(str(path), "vanished", message))
         if inspected is not None:
             found[picture.sha256] = inspected
@@ -47,13 +50,14 @@ def recall(
 
 @dataclass
 class Gathered:
-    """The pictures that a command was given, after inspection.
+    """The pictures given to a command, after inspection.
 
     Attributes:
-        liked, disliked: new pictures.
-        moved: hashes of pictures that changed sides, and whether they are liked now.
-        known: hashes of pictures that were there before.
-        remarks: on any of the pictures.
+        liked: New liked pictures.
+        disliked: New disliked pictures.
+        moved: Known pictures that changed between liked and disliked, by hash: whether they are liked now.
+        known: Hashes of given pictures that the record has already.
+        remarks: Remarks on the given pictures.
     """
 
     liked: list[InspectedPicture] = field(default_factory=list)
@@ -74,8 +78,12 @@ def gather(
     """Inspect pictures, and sort them into new, moved and known ones.
 
     Args:
-        before: the record, and ``inspected`` the codes of its pictures (`recall`).
-        tick: called with how many are done, and of how many.
+        liked: Files of liked pictures.
+        disliked: Files of disliked pictures.
+        stylizer: Encodes the pictures.
+        before: The record so far; None for a new one.
+        inspected: The inspected pictures of the record, by hash (`recall`).
+        tick: Called with the numbers of finished and of all pictures.
     """
     total = len(liked) + len(disliked)
     known = list((inspected or {}).values())
@@ -98,7 +106,7 @@ def gather(
             found.known |= {digest} & liked_before.keys()
             if digest in both:
                 stays = "stays as it was" if digest in liked_before else "counts as neither"
-                message = f"{name} is both among the liked and the disliked, and {stays}"
+                message = f"{name} was given as liked and as disliked, and {stays}"
                 if is_liked:
                     continue
                 found.remarks.append(Remark(remark.path, "contradiction", message))
@@ -112,10 +120,12 @@ def gather(
 
 
 def odd_remarks(record: PersonalRecord, codes: Mapping[str, StyleCode], found: Gathered | None = None) -> list[Remark]:
-    """The remark on a liked picture that is unlike all others; with ``found``, only if that picture was gathered.
+    """Return the remark on a liked picture whose style is far from all others, as a list of at most one.
 
     Args:
-        codes: of the pictures, by their hashes.
+        record: The record of the person.
+        codes: Style codes of the pictures, by hash.
+        found: Report the picture only if it is one of these; None reports any picture.
     """
     if record.imported:
         return []
@@ -127,6 +137,6 @@ def odd_remarks(record: PersonalRecord, codes: Mapping[str, StyleCode], found: G
     new = {one.sha256: str(one.path) for one in found.liked} | {
         digest: str(record.file(picture)) for picture in record.pictures if (digest := picture.sha256) in found.moved
     }
-    # A copy's remark has the path that the person gave.
+    # The remark shows the path that the person gave, not the path of a copy in the store.
     given = {str(record.file(picture)): new[picture.sha256] for picture in record.pictures if picture.sha256 in new}
     return [replace(remark, path=given[remark.path])] if remark.path in given else []

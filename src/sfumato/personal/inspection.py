@@ -1,11 +1,11 @@
-"""Inspection of the pictures that a person gives, before anything is learnt of them.
+"""Inspection of the pictures that a person gives, before a style is learnt from them.
 
-What is told, each picture in a sentence:
+A remark is one sentence on one picture:
 
-* *Left out*, for it cannot count, or would count twice: what cannot be read, what is smaller than `SMALLEST` pixels,
-  what is blank, the same file again, and the same picture again (another size, another quality).
-* *Remarked on*, and learnt from as any other: what is probably a screenshot, and one picture whose style is far from
-  all others'. Whether it belongs is for the person to say.
+* *Left out* are pictures that cannot be read, that are smaller than `SMALLEST` pixels or blank, and duplicates: the
+  same file, or the same picture in another size or quality.
+* *Only remarked on* are probable screenshots, and one picture whose style is far from all others. The person decides
+  whether they belong; until then they count.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from sfumato.inference.stylizer import Stylizer
 from sfumato.personal.space import StyleSpace
 from sfumato.style_code import StyleCode
 
-#: Pixels, shorter side: of less there is no style to be seen.
+#: Minimum of the shorter side in pixels; smaller pictures show too little of a style.
 SMALLEST = 64
-#: Pictures of which one can be odd, at least.
+#: Minimum number of pictures among which one can be odd.
 ODD_AMONG = 6
 
-_SKETCH = 24  # cells along each side
-_SAME = 0.03  # of a range of 1: pictures whose sketches differ less are one
-# Of phones, tablets and computers, the shorter side first.
+_SKETCH = 24  # cells along each side of a sketch
+_SAME = 0.03  # root mean square difference, of a range of 1, below which two sketches show the same picture
+# Screen sizes of phones, tablets and computers, the shorter side first.
 _SCREENS = frozenset(
     (
         *((640, 1136), (720, 1280), (720, 1520), (720, 1600), (750, 1334), (768, 1024), (768, 1366), (800, 1280)),
@@ -45,20 +45,20 @@ _SCREENS = frozenset(
         *((1668, 2388), (1800, 2880), (1964, 3024), (2048, 2732), (2160, 3840), (2234, 3456), (2880, 5120)),
     )
 )
-_EVEN_ON_SCREEN, _EVEN, _LETTERS = 0.2, 0.4, 0.001  # shares of the pixels
-_ODD = 2.6
+_EVEN_ON_SCREEN, _EVEN, _LETTERS = 0.2, 0.4, 0.001  # shares of the pixels, thresholds of `is_screenshot`
+_ODD = 2.6  # distance of an odd picture to its neighbours, over the median of all pictures
 
 
 @dataclass(frozen=True)
 class Remark:
-    """What was seen of one picture.
+    """A remark on one picture.
 
     Attributes:
-        path: the picture's.
-        kind: ``unreadable``, ``small``, ``blank``, ``duplicate``, ``near-duplicate``, ``screenshot``, ``odd``, or what
-            `personal.gathering` adds.
-        text: one sentence.
-        left_out: whether the picture does not count.
+        path: Path of the picture.
+        kind: ``unreadable``, ``small``, ``blank``, ``duplicate``, ``near-duplicate``, ``screenshot``, ``odd``,
+            ``no-picture``, or a kind of `personal.gathering` and `personal.store`.
+        text: The remark as one sentence.
+        left_out: Whether the picture does not count.
     """
 
     path: str
@@ -69,14 +69,15 @@ class Remark:
 
 @dataclass(frozen=True, eq=False)
 class InspectedPicture:
-    """One picture that can be learnt from.
+    """One picture that is fit to learn from.
 
     Attributes:
-        path: absolute.
-        sha256: of the file, in hex.
-        code: its style.
-        sketch: ``(24 * 24 * 3 + 1,)`` float32: the picture in so few cells that other sizes and qualities of it have
-            the same, and the logarithm of its shape.
+        path: Absolute path.
+        sha256: Hash of the file, in hex.
+        code: Its style code.
+        sketch: ``(24 * 24 * 3 + 1,)`` float32: a thumbnail of 24 x 24 pixels, nearly the same for all sizes and
+            qualities of a picture, and the logarithm of height over width.
+        is_screenshot: Whether it is probably a screenshot.
     """
 
     path: Path
@@ -88,27 +89,35 @@ class InspectedPicture:
 
 @dataclass
 class Inspection:
-    """What an inspection found."""
+    """The result of an inspection.
+
+    Attributes:
+        pictures: The new pictures that are fit to learn from.
+        remarks: Remarks on all pictures but the known ones.
+        known: Remarks on pictures that were known before, by the hash of the known picture.
+    """
 
     pictures: list[InspectedPicture] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
-    #: What is one of the pictures known before, by its hash: the remark on it.
     known: dict[str, Remark] = field(default_factory=dict)
 
 
 def find_inputs(inputs: Iterable[str]) -> tuple[list[Path], list[Remark]]:
-    """The pictures that files, folders and patterns name, absolute and once each, and what of folders is no picture.
+    """Expand files, folders and patterns to the absolute paths of pictures, without repetition.
+
+    Returns:
+        The paths, and remarks on the contents of folders that are no pictures.
 
     Raises:
-        InputError: a name is of nothing that is there, or a folder or a pattern holds no picture.
+        InputError: A file does not exist, or a folder or a pattern holds no picture.
     """
     found: dict[Path, None] = {}
     remarks = []
     for text in [inputs] if isinstance(inputs, str) else inputs:
         if not text:
-            raise InputError("a name of a picture is empty; check it")
+            raise InputError("the name of a picture is empty; name a file, a folder or a pattern")
         for path, _ in expand(text, verb=None):
-            if not os.path.lexists(path):  # mistyped: what folders and patterns hold is there
+            if not os.path.lexists(path):  # a typing error; paths from folders and patterns exist
                 raise InputError(f"there is no picture or folder {text}; check the name")
             found[Path(os.path.abspath(path))] = None
         if os.path.isdir(text):
@@ -130,12 +139,13 @@ def inspect_pictures(
     known: Sequence[InspectedPicture] = (),
     tick: Callable[[int, int], None] | None = None,
 ) -> Inspection:
-    """Reads pictures, and encodes the style of each; no torch.
+    """Read pictures, check them, and encode the style of each; needs no torch.
 
     Args:
-        paths: of files.
-        known: pictures that were seen before, which the others are compared with.
-        tick: called with how many are done, and of how many.
+        paths: Files of the pictures.
+        stylizer: Encodes the styles.
+        known: Pictures from before, with which the others are compared.
+        tick: Called with the numbers of finished and of all pictures.
     """
     found = Inspection()
     inspected = list(known)
@@ -160,7 +170,7 @@ def inspect_pictures(
 def _try_to_inspect(
     path: Path, stylizer: Stylizer, inspected: Sequence[InspectedPicture]
 ) -> InspectedPicture | tuple[Remark, InspectedPicture | None]:
-    """A picture, or why it is none, and which one it is already."""
+    """Inspect one picture; otherwise return the remark on why it is left out, and the picture that it duplicates."""
     try:
         return _inspect(path, stylizer, inspected)
     except InputError as problem:
@@ -175,62 +185,67 @@ def _try_to_inspect(
 def _inspect(
     path: Path, stylizer: Stylizer, inspected: Sequence[InspectedPicture]
 ) -> InspectedPicture | tuple[Remark, InspectedPicture | None]:
-    def left_out(kind: str, text: str, same: InspectedPicture | None = None) -> tuple[Remark, InspectedPicture | None]:
+    def leave_out(kind: str, text: str, same: InspectedPicture | None = None) -> tuple[Remark, InspectedPicture | None]:
         return Remark(str(path), kind, text), same
 
     digest = picture_digest(path)
     if same := next((one for one in inspected if one.sha256 == digest), None):
-        return left_out("duplicate", f"{path.name} is the same file as {same.path.name}, and counts once", same)
+        return leave_out("duplicate", f"{path.name} is the same file as {same.path.name}, and counts once", same)
     picture = read_image(path)
     height, width = picture.shape[2:]
     if min(height, width) < SMALLEST:
-        return left_out("small", f"{path.name} is left out: {width} x {height} pixels are too few to see a style")
-    if float(np.ptp(picture, axis=(2, 3)).max()) < 1.5 / 255:  # what is transparent is white here
-        return left_out("blank", f"{path.name} is left out: it is blank")
+        return leave_out("small", f"{path.name} is left out: {width} x {height} pixels are too few to see a style")
+    if float(np.ptp(picture, axis=(2, 3)).max()) < 1.5 / 255:  # transparent parts are white here
+        return leave_out("blank", f"{path.name} is left out: it is blank")
     outline = sketch(picture)
     if same := next((one for one in inspected if is_same(one.sketch, outline)), None):
-        return left_out("near-duplicate", f"{path.name} shows the same as {same.path.name}, and counts once", same)
+        return leave_out("near-duplicate", f"{path.name} shows the same as {same.path.name}, and counts once", same)
     return InspectedPicture(path, digest, stylizer.encode(picture), outline, is_screenshot(picture))
 
 
 def sketch(picture: Picture) -> npt.NDArray[np.float32]:
-    """``(1, 3, H, W)`` -> `InspectedPicture.sketch`."""
+    """Compute `InspectedPicture.sketch` of a picture ``(1, 3, H, W)``."""
     cells = resample(picture[0], _SKETCH, _SKETCH, Image.Resampling.BOX)
     return np.append(cells.ravel(), np.log(picture.shape[2] / picture.shape[3])).astype(np.float32)
 
 
 def is_same(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:
-    """Whether two sketches are of one picture. Of pictures with little in them, little must differ."""
+    """Return whether two sketches show the same picture; pictures of low contrast must agree more closely."""
     difference = one - other
     apart = float(np.sqrt(np.mean(difference[:-1] ** 2)))
     return abs(float(difference[-1])) < 0.03 and apart <= min(_SAME, 0.15 * float(one[:-1].std()))
 
 
 def is_screenshot(picture: Picture) -> bool:
-    """Whether ``(1, 3, H, W)`` looks like one: large even areas with the size of a screen, or with sharp edges between
-    them, as letters and buttons have. Paintings and photographs have grain: none of 130 scans was taken for one."""
+    """Return whether a picture ``(1, 3, H, W)`` is probably a screenshot.
+
+    It has large uniform areas, and either the size of a screen or sharp edges between the areas, as letters and buttons
+    have. Paintings and photographs have grain: none of 130 scans was classified as a screenshot.
+    """
     rows = picture[0, :, :: max(1, picture.shape[2] // 400)]
     step = np.abs(np.diff(rows, axis=2))
-    same = step.max(0) < 1.5 / 255  # as its neighbour on the left
+    same = step.max(0) < 1.5 / 255  # equal to the left neighbour
     sides = sorted(picture.shape[2:])
     if (sides[0], sides[1]) in _SCREENS and float((same[:, 1:] & same[:, :-1]).mean()) > _EVEN_ON_SCREEN:
         return True
-    same = step.max(0) < 3.5 / 255  # but for what JPEG does to it
-    sharp = (np.abs(np.diff(luma(rows), axis=1))[:, 2:] > 0.3) & same[:, :-2] & same[:, 1:-1]  # out of such an area
+    same = step.max(0) < 3.5 / 255  # equal, apart from JPEG artefacts
+    # A sharp edge at the end of a uniform area, as beside a letter.
+    sharp = (np.abs(np.diff(luma(rows), axis=1))[:, 2:] > 0.3) & same[:, :-2] & same[:, 1:-1]
     return float((same[:, 1:] & same[:, :-1]).mean()) > _EVEN and float(sharp.mean()) > _LETTERS
 
 
 def odd_one(codes: Sequence[StyleCode], space: StyleSpace) -> int | None:
-    """The place of the one picture among `ODD_AMONG` or more whose style is far from all others'; None without such.
+    """Return the index of the picture whose style is far from all others; None where there is none.
 
-    Far is its mean squared distance to the three nearest others, where that is more than `_ODD` times the median one.
-    Of 12 works by one hand, 7 % had such a work among them; of photographs put among them, 49 % were found, of works by
-    others 37 %.
+    It is far if its mean squared distance to its three nearest neighbours exceeds `_ODD` times the median of this
+    distance. At least `ODD_AMONG` pictures are needed. Among 12 works of one artist, an odd one was reported in 7 % of
+    cases. A photograph added to them was found in 49 % of cases, a work of another artist in 37 %.
     """
     if len(codes) < ODD_AMONG:
         return None
     between = space.between.astype(np.float64)
-    x = space.places(codes) * np.sqrt(between / (1 + between))  # directions that tell artists apart count most
+    # Directions that separate artists have the largest weight.
+    x = space.places(codes) * np.sqrt(between / (1 + between))
     apart = ((x[:, None] - x[None]) ** 2).mean(2)
     np.fill_diagonal(apart, np.inf)
     near = np.sort(apart, 1)[:, :3].mean(1)

@@ -1,4 +1,4 @@
-"""What pictures and answers teach: a personal style, a score over styles, and which picture belongs to which centre."""
+"""Learning from pictures and answers: a personal style, a preference model, and the pictures of each centre."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from sfumato.personal.records import PersonalRecord, RatedPicture, now
 from sfumato.personal.space import StyleSpace
 from sfumato.style_code import StyleCode
 
-_MIN_CHANCE = 0.05  # that a liked picture is given
-_PAINTED_WITH = 8  # pictures of a style, at most: more would have few vectors each in a bank
+_MIN_WEIGHT = 0.05  # minimum weight of a liked picture
+_MAX_PICTURES = 8  # maximum of pictures that a style is painted with: each of more would have few vectors in the bank
 
 
 def learn(record: PersonalRecord, codes: Mapping[str, StyleCode]) -> PersonalStyle | None:
-    """Learn a personal style from pictures and answers; None where nothing is liked.
+    """Learn a personal style from pictures and answers; return None where no picture is liked.
 
     Args:
-        codes: of pictures by their hashes, and of styles that questions were about by their `code_id`. Pictures and
-            styles without a code are left out.
+        record: The rated pictures and answers.
+        codes: Style codes of pictures by their hashes, and of styles in questions by their `code_id`. Pictures and
+            answers without a code are left out.
     """
     liked, disliked = ([p for p in of if p.sha256 in codes] for of in (record.liked, record.disliked))
     if not liked:
@@ -50,8 +51,14 @@ def learn(record: PersonalRecord, codes: Mapping[str, StyleCode]) -> PersonalSty
 def fit_model(
     record: PersonalRecord, codes: Mapping[str, StyleCode], space: StyleSpace, found: Sequence[Centre] | None = None
 ) -> PreferenceModel:
-    """Fit a score over styles to likes, dislikes and answers; ``codes`` as for `learn`, ``found`` the centres that are
-    known already."""
+    """Fit a preference model to likes, dislikes and answers.
+
+    Args:
+        record: The rated pictures and answers.
+        codes: Style codes, as for `learn`.
+        space: The style space.
+        found: Centres of the liked pictures, if they are known; None computes them.
+    """
     liked, disliked = ([codes[p.sha256] for p in of if p.sha256 in codes] for of in (record.liked, record.disliked))
     pairs = []
     for each in record.answers:
@@ -62,7 +69,7 @@ def fit_model(
 
 
 def odd_remark(record: PersonalRecord, codes: Mapping[str, StyleCode]) -> Remark | None:
-    """The remark that one liked picture is unlike all others; None where none is."""
+    """Return the remark on a liked picture whose style is far from all others; None where there is none."""
     liked = [picture for picture in record.liked if picture.sha256 in codes]
     place = odd_one([codes[picture.sha256] for picture in liked], StyleSpace.load())
     if place is None:
@@ -75,8 +82,10 @@ def odd_remark(record: PersonalRecord, codes: Mapping[str, StyleCode]) -> Remark
 def nearest_pictures(
     record: PersonalRecord, personal_style: PersonalStyle, codes: Mapping[str, StyleCode]
 ) -> list[list[RatedPicture]]:
-    """For each centre of a personal style the liked pictures that are nearer to it than to the others, the nearest
-    first."""
+    """Return the liked pictures of each centre of a personal style, nearest first.
+
+    A picture belongs to its nearest centre.
+    """
     if record.imported:
         return [[] for _ in personal_style.codes]
     space = StyleSpace.load()
@@ -92,21 +101,26 @@ def nearest_pictures(
 def painting_pictures(
     record: PersonalRecord, personal_style: PersonalStyle, codes: Mapping[str, StyleCode]
 ) -> list[list[StylePicture]]:
-    """For each centre of a personal style the liked pictures that it is painted with: the nearest few, each with the
-    chance, as the preference model has it, that the person prefers it to any painting."""
+    """Return the liked pictures with which each centre of a personal style is painted: the nearest few.
+
+    The weight of a picture is the probability, by the preference model, that the person prefers it to a painting of
+    average distance.
+    """
     model = PreferenceModel.of(personal_style.preference, StyleSpace.load())
     found = []
     for near in nearest_pictures(record, personal_style, codes):
-        shown = near[:_PAINTED_WITH]
+        shown = near[:_MAX_PICTURES]
         utilities = [model.score(codes[picture.sha256])[0] for picture in shown]
-        chances = [max(_MIN_CHANCE, 1 / (1 + math.exp(-utility))) for utility in utilities]
+        chances = [max(_MIN_WEIGHT, 1 / (1 + math.exp(-utility))) for utility in utilities]
         found.append([StylePicture(p.sha256, c, record.file(p)) for p, c in zip(shown, chances, strict=True)])
     return found
 
 
 def suggested_styles(personal_style: PersonalStyle) -> list[str]:
-    """The three built-in styles that a personal style would choose; none where it holds no preference model of this
-    version."""
+    """Return the three built-in styles that the person is expected to like most.
+
+    The list is empty where the personal style holds no preference model of this version.
+    """
     if not personal_style.preference:
         return []
     try:

@@ -1,7 +1,7 @@
-"""A mixture of Student's t distributions (Peel & McLachlan 2000) in the style space; NumPy alone.
+"""A mixture of Student's t distributions (Peel & McLachlan 2000) in the style space; needs NumPy only.
 
-Its centres have the artists' distribution as their prior. How many there are is decided by the likelihood of likes that
-were left out. The formulas are in docs/theory.md.
+The prior of the means is the distribution of artists. Cross-validated likelihood chooses the number of components. The
+formulas are in docs/theory.md.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import numpy as np
 
 from sfumato.personal.space import Array
 
-#: Degrees of freedom of the t distributions: low, so that one odd picture among many moves no centre.
+#: Degrees of freedom of the t distributions: low, so that one odd picture among many hardly moves a centre.
 FREEDOM = 5.0
-#: Centres at most.
+#: Maximum number of centres.
 MAX_CENTRES = 5
-#: Of the likes, at least this many for each centre.
+#: Minimum number of likes per centre.
 LIKES_TO_A_CENTRE = 3
-#: A second centre must tell left-out likes better by this many standard errors, and any further one by the other: works
-#: of one artist are often of two kinds (prints and paintings, say), and a style should not fall apart over them.
+#: Standard errors by which the held-out likelihood must rise for a second centre, and for any further one. Works of one
+#: artist are often of two kinds, such as prints and paintings, and a style should not split because of that.
 SURE, SURER = 1.5, 2.5
-_STARTS = 10  # of the mixture; the best is kept
+_STARTS = 10  # random initialisations, of which the best is used
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +30,8 @@ class Mixture:
 
     Attributes:
         means: ``(K, d)``.
-        variances: ``(K, d)``: of the members around the mean, and of the mean itself.
-        weights: ``(K,)``, of sum 1.
+        variances: ``(K, d)``, sum of the variance of members around the mean and of the variance of the mean.
+        weights: ``(K,)``, with sum 1.
     """
 
     means: Array
@@ -39,19 +39,19 @@ class Mixture:
     weights: Array
 
     def densities(self, x: Array) -> Array:
-        """Log densities ``(N, K)`` of each part, its weight included."""
+        """Return the log density of each component times its weight, ``(N, K)``, up to a constant."""
         delta = ((x[:, None] - self.means) ** 2 / self.variances).sum(2)
         d = x.shape[1]
         kernel = -(FREEDOM + d) / 2 * np.log1p(delta / FREEDOM) - 0.5 * np.log(self.variances).sum(1)
-        # The constant of the t distribution is left out: it is the same for every mixture.
+        # The normalisation of the t distribution is left out, since it is the same for every mixture.
         return np.asarray(kernel + np.log(self.weights))
 
     def log_density(self, x: Array) -> Array:
-        """``(N,)``, but for a constant."""
+        """Return the log density of the mixture, ``(N,)``, up to a constant."""
         return np.asarray(np.logaddexp.reduce(self.densities(x), axis=1))
 
     def shares_of(self, x: Array) -> tuple[Array, Array]:
-        """Whose each place is, ``(N, K)`` of sum 1 over K, and how much it pulls, ``(N, K)``: little from far off."""
+        """Return the responsibilities ``(N, K)``, with sum 1 over K, and the weights ``(N, K)``, low for outliers."""
         logs = self.densities(x)
         shares = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
         delta = ((x[:, None] - self.means) ** 2 / self.variances).sum(2)
@@ -59,10 +59,18 @@ class Mixture:
 
 
 def fit_mixture(x: Array, trust: Array, between: Array, count: int, seed: int = 0) -> Mixture:
-    """A mixture of ``count`` parts by expectation and maximisation, from the best of a few starts."""
+    """Fit a mixture of ``count`` components by expectation-maximisation, from the best of several initialisations.
+
+    Args:
+        x: ``(N, d)``, places of liked pictures.
+        trust: ``(N,)``, their weights.
+        between: ``(d,)``, prior variance of the means.
+        count: Number of components.
+        seed: Seed of the initialisations.
+    """
     best, best_value = None, -np.inf
     for start in range(1 if count == 1 else _STARTS):
-        mixture = _climb(x, trust, between, _starts(x, count, np.random.default_rng([seed, count, start])))
+        mixture = _maximise(x, trust, between, _initial_means(x, count, np.random.default_rng([seed, count, start])))
         value = float(trust @ mixture.log_density(x))
         if value > best_value:
             best, best_value = mixture, value
@@ -70,8 +78,8 @@ def fit_mixture(x: Array, trust: Array, between: Array, count: int, seed: int = 
     return best
 
 
-def _starts(x: Array, count: int, rng: np.random.Generator) -> Array:
-    """Means to begin with, far from each other (Arthur & Vassilvitskii 2007)."""
+def _initial_means(x: Array, count: int, rng: np.random.Generator) -> Array:
+    """Draw initial means far from each other (k-means++; Arthur & Vassilvitskii 2007)."""
     chosen = [int(rng.integers(len(x)))]
     while len(chosen) < count:
         far = ((x[:, None] - x[chosen]) ** 2).sum(2).min(1)
@@ -79,7 +87,8 @@ def _starts(x: Array, count: int, rng: np.random.Generator) -> Array:
     return x[chosen]
 
 
-def _climb(x: Array, trust: Array, between: Array, means: Array, steps: int = 40) -> Mixture:
+def _maximise(x: Array, trust: Array, between: Array, means: Array, steps: int = 40) -> Mixture:
+    """Run expectation-maximisation from initial means ``(K, d)``."""
     count = len(means)
     mixture = Mixture(means, np.ones((count, x.shape[1])), np.full(count, 1 / count))
     for _ in range(steps):
@@ -96,19 +105,19 @@ def _climb(x: Array, trust: Array, between: Array, means: Array, steps: int = 40
 
 
 def choose_mixture(x: Array, trust: Array, between: Array) -> Mixture:
-    """The mixture with as many parts as tell left-out likes surely better (`SURE`, `SURER`)."""
+    """Fit a mixture with as many components as significantly improve the held-out likelihood (`SURE`, `SURER`)."""
     count = 1
     here = held_out(x, trust, between, 1) if len(x) > 1 else np.zeros(1)
     while count < min(MAX_CENTRES, len(x) // LIKES_TO_A_CENTRE):
         more = held_out(x, trust, between, count + 1)
-        if not _surely_above(more - here, trust, SURE if count == 1 else SURER):
+        if not _is_significant(more - here, trust, SURE if count == 1 else SURER):
             break
         count, here = count + 1, more
     return fit_mixture(x, trust, between, count)
 
 
-def _surely_above(gains: Array, trust: Array, errors: float) -> bool:
-    """Whether the weighted mean of the gains is above 0 by so many standard errors."""
+def _is_significant(gains: Array, trust: Array, errors: float) -> bool:
+    """Return whether the weighted mean of the gains exceeds 0 by more than ``errors`` standard errors."""
     weights = trust / trust.sum()
     mean = float(weights @ gains)
     error = float(np.sqrt(weights**2 @ (gains - mean) ** 2 * len(gains) / (len(gains) - 1)))
@@ -116,8 +125,10 @@ def _surely_above(gains: Array, trust: Array, errors: float) -> bool:
 
 
 def held_out(x: Array, trust: Array, between: Array, count: int) -> Array:
-    """Log density ``(N,)``, but for a constant, of each like under the mixture of the others: a tenth is left out in
-    turn. ``N`` is 2 or more."""
+    """Return the held-out log density of each like, ``(N,)``, up to a constant, by ten-fold cross-validation.
+
+    ``N`` must be 2 or more.
+    """
     values, folds = np.zeros(len(x)), min(len(x), 10)
     for fold in range(folds):
         out = np.arange(len(x)) % folds == fold

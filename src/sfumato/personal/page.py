@@ -1,8 +1,8 @@
-"""The questions on a small page that only this machine can open.
+"""A local web page that asks the questions, open to this machine only.
 
-A server on 127.0.0.1 and a free port, for one person and one sitting. It is told apart from what any other page or
-program on the machine may ask of it by a random token in the address; requests under another host name (DNS rebinding)
-or from another page's origin are refused; no file is read. It ends when enough is learnt, or with Ctrl-C.
+The server listens on 127.0.0.1 and a free port, for one person and one sitting. A random token in the address keeps
+out other pages and programs on the machine. Requests under another host name (DNS rebinding) or from another origin are
+refused. The server reads no file. It ends when enough is learnt, or with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from sfumato.html import render
 from sfumato.image import as_jpeg_text
 from sfumato.personal.ask import Choice, Question, Questions
 
-_MAX_BODY = 200  # bytes; an answer has some 40
+_MAX_BODY = 200  # bytes of a request; an answer has about 40
 _CHOICES: dict[str, Choice] = {"first": "first", "second": "second", "neither": "neither"}
 
 
 class Page:
-    """Serves questions until enough is learnt, or the person stops.
+    """A server of questions that runs until enough is learnt, or the person stops.
 
     Args:
-        questions: what is asked.
-        max_answers: after so many answers it ends.
+        questions: The questions.
+        max_answers: Number of answers after which it ends.
 
     Attributes:
-        address: what to open in a browser; it has the token.
-        ended: why it ended; empty while it goes on.
+        ended: Why it ended, as a sentence; empty while it runs.
     """
 
     def __init__(self, questions: Questions, max_answers: int) -> None:
@@ -49,10 +48,15 @@ class Page:
 
     @property
     def address(self) -> str:
+        """The address to open in a browser, with the token."""
         return f"http://{self._host}/{self._token}/"
 
     def serve(self) -> None:
-        """Answers requests until the end; what went wrong in the store is raised here."""
+        """Answer requests until the end.
+
+        Raises:
+            SfumatoError: A question or an answer failed, for example because the store cannot be written.
+        """
         try:
             self._server.serve_forever(poll_interval=0.1)
         finally:
@@ -61,7 +65,7 @@ class Page:
             raise self._failure
 
     def _state(self) -> dict[str, Any]:
-        """What the page is to show."""
+        """Return the state of the page for its script: the question and its pictures, or the reason of the end."""
         if not self.ended and self._question is None:
             if self.questions.answered >= self.max_answers:
                 self.ended = f"{self.max_answers} questions are enough for now."
@@ -74,10 +78,11 @@ class Page:
         pictures = [as_jpeg_text(picture, 92, 0) for picture in self._question.pictures]
         return {"question": self._number, "status": f"Question {self._number}", "pictures": pictures}
 
-    def _answered(self, found: dict[str, Any]) -> None:
+    def _take_answer(self, found: dict[str, Any]) -> None:
+        """Store an answer to the open question; ignore any other."""
         choice = found.get("choice")
         if self._question is None or found.get("question") != self._number or not isinstance(choice, str):
-            return  # a second click, or no click of ours
+            return  # a second click, or a request that is not from the page's script
         if choice == "stop":
             self._question, self.ended = None, "Stopped."
         elif choice in _CHOICES:
@@ -86,18 +91,22 @@ class Page:
 
 
 class _Server(ThreadingHTTPServer):
+    """The HTTP server of the page, silent about broken connections."""
+
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Nothing of clients that reset or fall silent: the terminal is for the person. Anything else is a bug."""
+        """Ignore connections that are reset or time out, which need no message; print other errors, which are bugs."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
 
 def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
+    """Make the class that handles the requests to a page."""
+
     class Handler(BaseHTTPRequestHandler):
-        timeout = 10  # seconds: browsers open connections that they do not use
+        timeout = 10  # seconds, because browsers open connections that they do not use
 
         def do_GET(self) -> None:
-            if not self._may():
+            if not self._is_allowed():
                 return
             if self.path == f"/{page._token}/":
                 nonce = secrets.token_urlsafe(16)
@@ -112,7 +121,7 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
                 self.send_error(HTTPStatus.NOT_FOUND)
 
         def do_POST(self) -> None:
-            if not self._may():
+            if not self._is_allowed():
                 return
             length = self.headers.get("Content-Length", "")
             fits = length.isdecimal() and len(length) < 9 and int(length) <= _MAX_BODY
@@ -129,25 +138,27 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
             self._state(found)
 
         def _state(self, answered: dict[str, Any] | None) -> None:
+            """Take an answer, if there is one, and send the new state of the page."""
             with page._lock:
                 try:
                     if answered is not None:
-                        page._answered(answered)
+                        page._take_answer(answered)
                     state = page._state()
-                except Exception as problem:  # it is told to whoever waits for the page to end
+                except Exception as problem:  # `serve` raises it in the main thread
                     page._failure, page.ended = problem, str(problem)
                     state = {"question": None, "status": f"{problem}."}
             try:
                 self._send(json.dumps(state).encode(), "application/json")
-            finally:  # also where the page is gone that said "stop"
+            finally:  # also if the browser closed the page after "stop"
                 if page.ended:
                     threading.Thread(target=page._server.shutdown, daemon=True).start()
 
-        def _may(self) -> bool:
-            """Whether it is our page that asks, under our name."""
+        def _is_allowed(self) -> bool:
+            """Return whether the request comes from our page; refuse it otherwise."""
             token = self.path.removeprefix("/").partition("/")[0]
             ours = secrets.compare_digest(token.encode(), page._token.encode())
-            origins = {f"http://{page._host}", *([None] if self.command == "GET" else [])}  # every POST names one
+            # Browsers send an Origin with every POST, but not with every GET.
+            origins = {f"http://{page._host}", *([None] if self.command == "GET" else [])}
             if ours and self.headers.get("Host") == page._host and self.headers.get("Origin") in origins:
                 return True
             self.send_error(HTTPStatus.FORBIDDEN)
@@ -168,6 +179,6 @@ def _handler(page: Page) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing: the terminal is for the person."""
+            """Write no log, because the terminal shows the command's own output."""
 
     return Handler

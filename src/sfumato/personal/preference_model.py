@@ -1,9 +1,9 @@
-"""A score over all styles, learnt from likes, dislikes and answers "rather this than that"; NumPy alone.
+"""A preference model over styles, learnt from likes, dislikes and pairwise answers; needs NumPy only.
 
 * `PreferenceModel`: a utility over styles with its uncertainty (Bradley & Terry 1952, with a normal prior and Laplace's
   approximation).
-* `next_question`: the pair whose answer would tell most (Houlsby et al. 2011).
-* `suggestions`: the built-in styles by that score.
+* `next_question`: the pair of styles with the largest expected information gain (Houlsby et al. 2011).
+* `suggestions`: the built-in styles with the highest utility.
 
 The formulas are in docs/theory.md.
 """
@@ -23,30 +23,31 @@ from sfumato.personal.centres import Centre, centres
 from sfumato.personal.space import Array, StyleSpace
 from sfumato.style_code import StyleCode
 
-#: Answers that say nothing of the person's preferences: slips, moods, pairs that are all the same to the person.
+#: Lapse rate: share of answers that are random, such as slips.
 LAPSE = 0.1
-#: Nats: a question that is expected to tell less is not asked. It is a sixth of the most that an answer can tell,
-#: slips counted in, and comes after 32 to 44 questions in the benchmark (docs/personal.md).
+#: Minimum of the expected information gain of a question, in nats. It is a sixth of the maximum at this lapse rate, and
+#: is reached after 32 to 44 questions in the benchmark (docs/personal.md).
 ENOUGH = 0.08
-#: Of the prior of a utility's weights: the mean and deviation of those of nearness, and the deviation of those of the
-#: coordinates, where there is a centre to be near to and where there is none. Chosen on training artists who stood in
-#: for persons (docs/personal.md).
+#: Prior of the utility's weights: mean and deviation for nearness, and the deviation for coordinates, with and without
+#: a centre. Chosen on training artists in the role of persons (docs/personal.md).
 _NEAR, _NEAR_DEVIATION, _COORDINATE, _COORDINATE_ALONE = 1.5, 1.0, 0.2, 0.5
-_MAX_ROWS = 4000  # pairs of a like and a dislike that are looked at
+_MAX_ROWS = 4000  # maximum of pairs of a like and a dislike in the fit
 
 
 @dataclass(frozen=True, eq=False)
 class PreferenceModel:
     """A utility over styles, ``u(style) = weights · aspects(style)`` with ``weights ~ N(mean, covariance)``.
 
-    Aspects are, part by part of the features (`space.PARTS`, and what was learnt), how much nearer the style is to the
-    nearest centre of the likes than paintings are, and the style's coordinates. So a weight of the first kind says how
-    much a part matters to the person; those of the second kind are preferences that the likes do not show. The
-    difference of two utilities is the log odds of preferring one.
+    The aspects of a style are, for each part of its features (`space.PARTS` and the learnt part), its nearness to the
+    nearest centre of the likes compared with paintings in general; and its coordinates in the style space. A weight of
+    nearness is the importance of a part for the person; a weight of a coordinate is a preference beyond the likes. The
+    difference of two utilities is the log odds of preferring the first style.
 
     Attributes:
+        space: The style space, with P parts and A coordinates.
         centres: ``(K, F)``, features of the centres; K may be 0.
-        mean, covariance: ``(p,)`` and ``(p, p)``, of the weights; p is P + A.
+        mean: ``(p,)``, posterior mean of the weights; p is P + A.
+        covariance: ``(p, p)``, posterior covariance of the weights.
     """
 
     space: StyleSpace
@@ -63,21 +64,26 @@ class PreferenceModel:
         answers: Sequence[tuple[StyleCode, StyleCode]] = (),
         found: Sequence[Centre] | None = None,
     ) -> Self:
-        """Learns from likes, dislikes and answers, each ``(preferred, other)``; without any it knows nothing, and says
-        so in its deviations.
+        """Fit the model to likes, dislikes and answers; without any, the result is the prior.
 
-        A like counts as one answer: that it is preferred, to each dislike in equal shares. ``found`` are the `centres`
-        of the likes, where they are known already: between two questions they stay the same.
+        A like counts as one answer, shared equally among the dislikes, to each of which it is preferred.
+
+        Args:
+            space: The style space.
+            liked: Style codes of liked pictures.
+            disliked: Style codes of disliked pictures.
+            answers: Pairs ``(preferred, other)`` of style codes.
+            found: `centres` of the likes, which do not change between two questions; None computes them.
 
         Raises:
-            ModelError: a style without channel statistics, or likes of several models.
+            ModelError: A style has no channel statistics, or the codes come from different models.
         """
         if found is None:
             found = centres(liked, disliked, space) if liked else []
         features = space.features([centre.code for centre in found])
         first, second = (_aspects(space, features, [pair[i] for pair in answers]) for i in (0, 1))
         likes, dislikes = (_aspects(space, features, styles) for styles in (liked, disliked))
-        every = min(len(dislikes), max(1, _MAX_ROWS // max(1, len(likes))))  # dislikes that each like is held against
+        every = min(len(dislikes), max(1, _MAX_ROWS // max(1, len(likes))))  # dislikes that each like is compared with
         i, j = (index.ravel() for index in np.indices((len(likes), every)))
         rows = np.concatenate([first - second, likes[i] - dislikes[(i + j) % max(1, len(dislikes))]])
         weights = np.concatenate([np.ones(len(answers)), np.full(len(i), 1 / max(1, every))])
@@ -87,39 +93,39 @@ class PreferenceModel:
         return cls(space, features, *laplace(rows, weights, prior, 1 / deviations**2))
 
     def score(self, code: StyleCode) -> tuple[float, float]:
-        """The utility's mean and deviation. Around 0 lie styles that are as far from the likes as paintings are."""
+        """Return the mean and deviation of a style's utility; 0 is a painting of average distance from the likes."""
         mean, deviation = self.scores([code])
         return float(mean[0]), float(deviation[0])
 
     def scores(self, codes: Sequence[StyleCode]) -> tuple[Array, Array]:
-        """Of several styles, ``(N,)`` each."""
+        """Return the means and deviations of several styles' utilities, ``(N,)`` each."""
         aspects = self.aspects(codes)
         return aspects @ self.mean, np.sqrt(_variances(aspects, self.covariance))
 
     def probability(self, a: StyleCode, b: StyleCode) -> float:
-        """That the person prefers ``a`` to ``b``, slips left aside: 0.5 for equal styles."""
+        """Return the probability that the person prefers ``a`` to ``b``, without lapses: 0.5 for equal styles."""
         a_row, b_row = self.aspects([a, b])
         difference = (a_row - b_row)[None]
         return float(chance(difference @ self.mean, _variances(difference, self.covariance))[0])
 
     def rank(self, codes: Sequence[StyleCode]) -> list[int]:
-        """Places in the sequence, the style that is liked most first."""
+        """Return the indices of styles in descending order of utility."""
         return [int(i) for i in np.argsort(-self.scores(codes)[0], kind="stable")]
 
     def aspects(self, codes: Sequence[StyleCode]) -> Array:
-        """``(N, p)``: what the utility is a weighted sum of."""
+        """Return the aspects of styles, ``(N, p)``, of which the utility is a weighted sum."""
         return _aspects(self.space, self.centres, codes)
 
     def tensors(self) -> dict[str, npt.NDArray[np.float32]]:
-        """What a file holds of it, by name."""
+        """Return the tensors to store in a file, by name."""
         return {name: getattr(self, name).astype(np.float32) for name in ("centres", "mean", "covariance")}
 
     @classmethod
     def of(cls, tensors: Mapping[str, npt.NDArray[np.float32]], space: StyleSpace) -> Self:
-        """From what `tensors` gave.
+        """Restore a model from its `tensors`.
 
         Raises:
-            ModelError: the tensors are of another space, or damaged.
+            ModelError: The tensors belong to another style space, or are damaged.
         """
         size = len(space.scales) + space.axes.shape[1]
         try:
@@ -130,16 +136,15 @@ class PreferenceModel:
                 raise ValueError("it has values that are not numbers")
             return cls(space, *parts)
         except (KeyError, TypeError, ValueError) as problem:
-            raise ModelError(f"this is no preference that can be used here ({problem}); learn it again") from problem
+            raise ModelError(f"the stored preference model cannot be used ({problem}); learn it again") from problem
 
 
 def next_question(
     model: PreferenceModel, candidates: Sequence[StyleCode], asked: Collection[tuple[int, int]] = ()
 ) -> tuple[int, int] | None:
-    """The pair of candidates, by their places in the sequence, whose answer is expected to tell most of the person's
-    preferences.
+    """Return the pair of candidates, by index, with the largest expected information gain.
 
-    ``None`` where enough is learnt: no pair but those ``asked``, in either order, is expected to tell `ENOUGH`.
+    None where no pair reaches `ENOUGH`, except those in ``asked``, in either order.
     """
     if len(candidates) < 2:
         return None
@@ -158,7 +163,7 @@ def next_question(
 
 
 def suggestions(model: PreferenceModel, count: int = 5) -> list[tuple[str, float, float]]:
-    """The built-in styles that the person is expected to like most: name, utility and its deviation."""
+    """Return the built-in styles with the highest expected utility: name, utility and its deviation."""
     names = assets.style_names()
     codes = [StyleCode.load(assets.style_path(name))[0] for name in names]
     mean, deviation = model.scores(codes)
@@ -166,10 +171,10 @@ def suggestions(model: PreferenceModel, count: int = 5) -> list[tuple[str, float
 
 
 def _aspects(space: StyleSpace, centres: Array, codes: Sequence[StyleCode]) -> Array:
-    """``(N, P + A)``: nearness to the nearest of the centres ``(K, F)``, part by part, and coordinates."""
+    """Return the aspects ``(N, P + A)``: nearness to the nearest of the centres ``(K, F)`` by part, and coordinates."""
     features = space.features(codes)
     if len(centres):
-        # How far paintings are from each centre, by the root of the mean square.
+        # Root mean square distance of paintings from each centre.
         usual = np.sqrt(1 + space.differences(centres) ** 2)  # (K, P)
         nearness = usual - space.differences(features[:, None], centres)  # (N, K, P)
         nearest = nearness.sum(2).argmax(1)
@@ -180,19 +185,21 @@ def _aspects(space: StyleSpace, centres: Array, codes: Sequence[StyleCode]) -> A
 
 
 def _variances(rows: Array, covariance: Array) -> Array:
+    """Return the variance of ``w · row`` for each row, ``(N,)``."""
     return np.asarray(np.maximum(((rows @ covariance) * rows).sum(1), 0.0))
 
 
 def laplace(rows: Array, weights: Array, prior_mean: Array, precision: Array) -> tuple[Array, Array]:
-    """Laplace's approximation of the posterior of ``w``: its mode ``(p,)`` and covariance ``(p, p)``.
+    """Return Laplace's approximation of the posterior of ``w``: its mode ``(p,)`` and covariance ``(p, p)``.
+
+    The likelihood of an answer is ``LAPSE/2 + (1 - LAPSE)·σ(w·row)``. The mode is found by Newton's method with the
+    expected information, which is positive definite, and step halving.
 
     Args:
-        rows: ``(N, p)``, features of the preferred less those of the other.
-        weights: ``(N,)``, for how many answers each counts.
-        prior_mean, precision: ``(p,)``, of the normal prior.
-
-    The likelihood of an answer is ``LAPSE/2 + (1 - LAPSE)·σ(w·row)``. Newton's steps with the expected information,
-    which is positive, halved until the posterior rises.
+        rows: ``(N, p)``, aspects of the preferred style minus those of the other.
+        weights: ``(N,)``, number of answers for which each row counts.
+        prior_mean: ``(p,)``, mean of the normal prior.
+        precision: ``(p,)``, precision of the normal prior.
     """
 
     def value(w: Array) -> float:
@@ -222,30 +229,37 @@ def _logistic(u: Array) -> Array:
 
 
 def _answer(u: Array) -> Array:
-    """Chance of an answer by the difference of utilities, slips included."""
+    """Return the probability of an answer for a difference of utilities, including lapses."""
     return LAPSE / 2 + (1 - LAPSE) * _logistic(u)
 
 
 def _slope(u: Array) -> Array:
+    """Return the derivative of `_answer`."""
     p = _logistic(u)
     return (1 - LAPSE) * p * (1 - p)
 
 
-#: Gauss and Hermite's nodes and weights of a standard normal.
+#: Nodes and weights of Gauss-Hermite quadrature for a standard normal variable.
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(20)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 def chance(mean: Array, variance: Array) -> Array:
-    """Expected logistic function of normal values, by their means and variances ``(N,)``: ``(N,)``."""
+    """Return the expectation of the logistic function of normal variables with these means and variances, ``(N,)``."""
     return np.asarray(_logistic(mean[..., None] + np.sqrt(variance)[..., None] * _NODES) @ _WEIGHTS)
 
 
 def gain(mean: Array, variance: Array) -> Array:
-    """Nats that an answer is expected to tell of the weights, by mean and variance ``(N,)`` of the difference."""
+    """Return the expected information gain of an answer about the weights, in nats, ``(N,)``.
+
+    Args:
+        mean: ``(N,)``, mean of the difference of utilities.
+        variance: ``(N,)``, its variance.
+    """
     p = _answer(mean[..., None] + np.sqrt(variance)[..., None] * _NODES)
     return np.asarray(_entropy(p @ _WEIGHTS) - _entropy(p) @ _WEIGHTS)
 
 
 def _entropy(p: Array) -> Array:
+    """Return the entropy of a binary variable, in nats."""
     return np.asarray(-p * np.log(p) - (1 - p) * np.log1p(-p))

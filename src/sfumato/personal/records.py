@@ -1,4 +1,4 @@
-"""What is known of a person's style, as values: the pictures that they rated, and their answers to questions."""
+"""The record of a person's style: the pictures that they rated, and their answers to questions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfumato.inference.library import personal_folder
 from sfumato.inference.style import RIGHTS, PersonalStyle
 from sfumato.style_code import StyleCode
 
-#: Version of ``personal_style.json``.
+#: Version of the file ``record.json``.
 FORMAT = 1
 
 
@@ -24,12 +24,12 @@ class RatedPicture:
     """A picture that a person likes or dislikes.
 
     Attributes:
-        name: of the file that it came as.
-        path: absolute; of a copy, relative to the person's folder.
-        sha256: of the file, in hex.
-        liked: whether it is liked; otherwise it is disliked.
-        rights: one of `inference.style.RIGHTS`.
-        added: when, in UTC.
+        name: Name of the original file.
+        path: Absolute path; of a copy, the path relative to the person's folder.
+        sha256: Hash of the file, in hex.
+        liked: Whether the person likes it; otherwise they dislike it.
+        rights: One of `inference.style.RIGHTS`.
+        added: Time when it was added, in UTC.
     """
 
     name: str
@@ -41,15 +41,19 @@ class RatedPicture:
 
     @property
     def is_copy(self) -> bool:
+        """Whether the file is a copy in the person's folder."""
         return not os.path.isabs(self.path)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a question that showed two styles, each by its name and the `code_id` of its code.
+    """The answer to a question about two styles.
 
     Attributes:
-        preferred: ``"first"``, ``"second"`` or ``"neither"``, which teaches nothing and is not asked again.
+        first: Name of the first style, and the `code_id` of its code.
+        second: Name of the second style, and the `code_id` of its code.
+        preferred: ``"first"``, ``"second"`` or ``"neither"``; the last is not used for learning, but not asked again.
+        when: Time of the answer, in UTC.
     """
 
     first: tuple[str, str]
@@ -59,18 +63,19 @@ class Answer:
 
     @property
     def teaches(self) -> bool:
+        """Whether the answer is used for learning."""
         return self.preferred != "neither"
 
 
 @dataclass(frozen=True)
 class PersonalRecord:
-    """What is known of one person's style, as ``personal_style.json`` has it.
+    """The record of one personal style, as in its ``record.json``.
 
     Attributes:
-        name: the style's.
-        pictures: in the order in which they were added.
-        answers: in the order in which they were given.
-        imported: whether it came as a file; there is nothing to learn from then.
+        name: Name of the style.
+        pictures: The rated pictures, in the order in which they were added.
+        answers: The answers, in the order in which they were given.
+        imported: Whether the style was imported from a file, without pictures and answers to learn from.
     """
 
     name: str
@@ -80,19 +85,24 @@ class PersonalRecord:
 
     @property
     def folder(self) -> Path:
+        """The person's folder in the store."""
         return personal_folder() / self.name
 
     @property
     def liked(self) -> tuple[RatedPicture, ...]:
+        """The liked pictures."""
         return tuple(picture for picture in self.pictures if picture.liked)
 
     @property
     def disliked(self) -> tuple[RatedPicture, ...]:
+        """The disliked pictures."""
         return tuple(picture for picture in self.pictures if not picture.liked)
 
     def is_learnt(self, personal_style: PersonalStyle | None) -> bool:
-        """Whether a personal style was learnt from these pictures and answers; unreadable pictures may be missing in
-        it."""
+        """Return whether a personal style was learnt from these pictures and answers.
+
+        Pictures that could not be read may be missing in it.
+        """
         if self.imported:
             return True
         if personal_style is None:
@@ -106,24 +116,28 @@ class PersonalRecord:
         )
 
     def check_learnable(self) -> None:
-        """Raises UsageError if it was imported from a file."""
+        """Check that there are pictures and answers to learn from.
+
+        Raises:
+            UsageError: The style was imported from a file.
+        """
         if self.imported:
             raise UsageError(
-                f"{self.name} came as a file, and there is nothing to learn it again from; make one of your own"
+                f"{self.name} came as a file, so it cannot be changed; make your own style with sfumato personal new"
             )
 
     def file(self, picture: RatedPicture) -> Path:
-        """The path of a picture's file."""
+        """Return the path of a picture's file."""
         return self.folder / picture.path
 
     def find(self, text: str) -> list[RatedPicture]:
-        """The pictures that a file's name, a path or the beginning of a hash means.
+        """Find pictures by the name of the file, by a path, or by the first 6 or more digits of the hash.
 
         Raises:
-            UsageError: none.
+            UsageError: There is no such picture.
         """
         if not text:
-            raise UsageError("a name of a picture is empty; check it")
+            raise UsageError("the name of a picture is empty; give a file name, a path or a hash")
         path = os.path.abspath(text)
         found = [p for p in self.pictures if text == p.name or path == p.path or path == str(self.file(p))]
         if not found and len(text) >= 6:
@@ -135,30 +149,32 @@ class PersonalRecord:
         return found
 
     def to_json(self) -> dict[str, Any]:
+        """Return the record in the form of ``record.json``."""
         return {"format": FORMAT, **asdict(self)}
 
     @classmethod
     def from_json(cls, name: str, found: Any) -> PersonalRecord:
-        """From what `to_json` gave.
+        """Restore a record from the form of `to_json`.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError, RecursionError: it is no such record.
+            ValueError, KeyError, TypeError, AttributeError, RecursionError: ``found`` is no such record.
         """
         pictures = tuple(RatedPicture(**picture) for picture in found["pictures"])
         answers = tuple(
-            Answer(_shown(answer["first"]), _shown(answer["second"]), answer["preferred"], answer["when"])
+            Answer(_style_from(answer["first"]), _style_from(answer["second"]), answer["preferred"], answer["when"])
             for answer in found["answers"]
         )
         for picture in pictures:
             texts = (picture.name, picture.path, picture.sha256, picture.added)
             if not all(isinstance(text, str) for text in texts) or picture.rights not in RIGHTS:
-                raise ValueError(f"the picture {picture.name} has parts of another type")
+                raise ValueError(f"the picture {picture.name} has values of another type")
             if picture.is_copy and Path(picture.path).parts[:-1] != ("pictures",):
                 raise ValueError(f"{picture.path} lies elsewhere")
         return cls(name, pictures, answers, found["imported"] is True)
 
 
-def _shown(found: Any) -> tuple[str, str]:
+def _style_from(found: Any) -> tuple[str, str]:
+    """Return the name and the `code_id` of a style in an answer."""
     name, code = found
     if not (isinstance(name, str) and isinstance(code, str) and code.isalnum()):
         raise ValueError("an answer has another form")
@@ -166,11 +182,11 @@ def _shown(found: Any) -> tuple[str, str]:
 
 
 def code_id(code: StyleCode) -> str:
-    """An identifier of a style code: 32 hex digits of its hash."""
+    """Return an identifier of a style code: 32 hex digits of its hash."""
     channel_stats = b"" if code.channel_stats is None else code.channel_stats.tobytes()
     return hashlib.sha256(code.model.encode() + code.vector.tobytes() + channel_stats).hexdigest()[:32]
 
 
 def now() -> str:
-    """The time in UTC, to the microsecond, so that `PersonalRecord.is_learnt` can tell what came first."""
+    """Return the time in UTC, to the microsecond, so that `PersonalRecord.is_learnt` can compare times."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"

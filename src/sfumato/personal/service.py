@@ -1,7 +1,7 @@
-"""What can be done with a person's style: make it, change it, learn it again, and delete it.
+"""Operations on personal styles: create, change, learn again, import and delete.
 
-`sfumato personal` calls these. Each that writes holds the store's lock, and leaves the store whole when it is
-interrupted (`store`).
+`sfumato personal` calls these functions. Each one that writes holds the lock of the store, and leaves the store intact
+when it is interrupted (`store`).
 """
 
 from __future__ import annotations
@@ -42,17 +42,28 @@ from sfumato.style_code import StyleCode, to_text
 def create(
     name: str, found: Gathered, stylizer: Stylizer, rights: str = "unstated", copy: bool = False
 ) -> tuple[PersonalRecord, PersonalStyle | None]:
-    """Store a new name, and learn from its pictures.
+    """Create a personal style, and learn it from pictures.
+
+    Args:
+        name: Name of the style.
+        found: The given pictures.
+        stylizer: The model whose style codes are learnt.
+        rights: Rights in the pictures, one of `inference.style.RIGHTS`.
+        copy: Whether to copy the pictures into the store.
+
+    Returns:
+        The record, and the learnt style; None where no picture is liked.
 
     Raises:
-        UsageError: the name is taken or cannot be one, or there is no picture.
-        OutputError: the store cannot be written.
+        UsageError: The name is taken or not allowed, or there is no picture.
+        InputError: A picture to be copied has changed since its inspection.
+        OutputError: The store cannot be written.
     """
     if not found.liked and not found.disliked:
         raise UsageError(f"no usable picture was given, so there is nothing to learn; {name} was not made")
     with writing():
         path = new_personal_path(name)
-        record = _merged(PersonalRecord(name), found, rights, copy)
+        record = _merge(PersonalRecord(name), found, rights, copy)
         with new_folder(path.parent) as new:
             personal_style = _write(new, record, PersonalRecord(name), _inspected_of(found), stylizer)
     return record, personal_style
@@ -66,19 +77,27 @@ def add(
     copy: bool = False,
     inspected: Mapping[str, InspectedPicture] | None = None,
 ) -> tuple[PersonalRecord, PersonalStyle | None]:
-    """Add pictures, or change sides of those that are there. With nothing gathered, only learn again.
+    """Add pictures, or change known ones between liked and disliked; without pictures, only learn again.
 
     Args:
-        inspected: codes of the pictures that are there (`recall`), which then need not be computed again.
+        name: Name of the style.
+        found: The given pictures.
+        stylizer: The model whose style codes are learnt.
+        rights: Rights in the pictures, one of `inference.style.RIGHTS`.
+        copy: Whether to copy new pictures into the store.
+        inspected: The inspected pictures of the record (`recall`), which are then not encoded again.
+
+    Returns:
+        The record, and the learnt style; None where no picture is liked.
 
     Raises:
-        UsageError: there is no such name, or it came as a file.
-        InputError: a picture that was to be copied has changed since it was looked at.
-        OutputError: the store cannot be written.
+        UsageError: There is no such style, or it was imported from a file.
+        InputError: A picture to be copied has changed since its inspection.
+        OutputError: The store cannot be written.
     """
 
     def edit(record: PersonalRecord) -> PersonalRecord:
-        return _merged(record, found, rights, copy)
+        return _merge(record, found, rights, copy)
 
     return _edit(name, edit, stylizer, {**(inspected or {}), **_inspected_of(found)})
 
@@ -86,10 +105,11 @@ def add(
 def remove(
     name: str, hashes: Sequence[str], stylizer: Stylizer, answers: bool = False
 ) -> tuple[PersonalRecord, PersonalStyle | None]:
-    """Forget pictures by their hashes, with their codes, and all answers if ``answers``.
+    """Remove pictures, by their hashes, with their codes; with ``answers``, remove all answers too.
 
     Raises:
-        UsageError, OutputError: as `add`.
+        UsageError: As `add`.
+        OutputError: As `add`.
     """
 
     def edit(record: PersonalRecord) -> PersonalRecord:
@@ -106,10 +126,11 @@ def answer(
     preferred: Literal["first", "second", "neither"],
     stylizer: Stylizer,
 ) -> tuple[PersonalRecord, PersonalStyle | None]:
-    """Store one more answer, and learn from it.
+    """Store an answer to a question about two styles, and learn from it.
 
     Raises:
-        UsageError, OutputError: as `add`.
+        UsageError: As `add`.
+        OutputError: As `add`.
     """
     ids = [(style.name, code_id(style.code)) for style in (first, second)]
 
@@ -120,11 +141,11 @@ def answer(
 
 
 def install(personal_style: PersonalStyle, name: str) -> PersonalRecord:
-    """Store a personal style that was imported from a file, under a name.
+    """Store a personal style that comes from a file, under a new name.
 
     Raises:
-        UsageError: the name is taken or cannot be one.
-        OutputError: the store cannot be written.
+        UsageError: The name is taken or not allowed.
+        OutputError: The store cannot be written.
     """
     with writing():
         path = new_personal_path(name)
@@ -137,48 +158,50 @@ def install(personal_style: PersonalStyle, name: str) -> PersonalRecord:
 
 
 def delete(name: str) -> None:
-    """Remove a name and everything that is stored under it.
+    """Delete a personal style and everything that is stored under its name.
 
     Raises:
-        UsageError: there is none.
-        OutputError: it cannot be removed, or not wholly.
+        UsageError: There is no such style.
+        OutputError: The folder cannot be removed completely.
     """
     with writing():
         folder = personal_folder() / name
         if not is_name(name) or not os.path.isdir(folder):
-            load_record(name)  # says so
+            load_record(name)  # raises the error
         gone = folder.with_name(f".deleted-{secrets.token_hex(6)}")
         try:
-            os.rename(folder, gone)  # at once: nobody finds half of it
+            os.rename(folder, gone)  # one atomic step, so that no other command finds an incomplete folder
             shutil.rmtree(gone)
         except OSError as problem:
             left = gone if os.path.isdir(gone) else folder
-            raise OutputError(f"cannot remove all of {left}: {problem.strerror or problem}; remove it") from problem
+            raise OutputError(
+                f"cannot remove all of {left}: {problem.strerror or problem}; remove it yourself"
+            ) from problem
 
 
 def require_learnt_style(record: PersonalRecord) -> PersonalStyle:
-    """The personal style, if it was learnt from all pictures and answers.
+    """Return the personal style, if it was learnt from all pictures and answers.
 
     Raises:
-        UsageError: nothing is liked, or some pictures are not learnt from yet.
-        ModelError: the file of what was learnt is damaged.
+        UsageError: No picture is liked, or some pictures or answers are not learnt yet.
+        ModelError: The file of the learnt style is damaged.
     """
     personal_style = load_personal_style(record)
     if not record.is_learnt(personal_style):
         raise UsageError(
-            f"{record.name} is not learnt from all its pictures; run sfumato personal learn {record.name} first"
+            f"{record.name} is not learnt from all its pictures yet; run sfumato personal learn {record.name} first"
         )
     if personal_style is None:
         raise UsageError(
-            f"nothing is liked under {record.name}, so there is no style to export; add pictures that you like"
+            f"{record.name} has no liked picture, so there is no style to export; add pictures that you like"
         )
     return personal_style
 
 
-def _merged(record: PersonalRecord, found: Gathered, rights: str, copy: bool) -> PersonalRecord:
-    """PersonalRecord with what was gathered; what another command added meanwhile counts once.
+def _merge(record: PersonalRecord, found: Gathered, rights: str, copy: bool) -> PersonalRecord:
+    """Return the record with the given pictures; a picture that another command added in the meantime counts once.
 
-    ``rights`` that are stated are those of pictures that were there and were given again, too.
+    Stated ``rights`` also apply to known pictures that were given again.
     """
     there = {picture.sha256 for picture in record.pictures}
     pictures = [replace(picture, liked=found.moved.get(picture.sha256, picture.liked)) for picture in record.pictures]
@@ -203,26 +226,32 @@ def _edit(
     inspected: Mapping[str, InspectedPicture],
     shown: Mapping[str, StyleCode] | None = None,
 ) -> tuple[PersonalRecord, PersonalStyle | None]:
+    """Change a stored record with ``edit`` and learn again, while holding the lock of the store."""
     with writing():
         before = load_record(name)
         before.check_learnable()
         record = edit(before)
-        keep_private(before.folder)  # older versions left that to the umask
+        keep_private(before.folder)  # also repairs files that were created with other permissions
         return record, _write(before.folder, record, before, inspected, stylizer, shown)
 
 
 def _write(
     folder: Path,
     record: PersonalRecord,
-    was: PersonalRecord,
+    before: PersonalRecord,
     inspected: Mapping[str, InspectedPicture],
     stylizer: Stylizer,
     shown: Mapping[str, StyleCode] | None = None,
 ) -> PersonalStyle | None:
-    """Writes all of a person's folder that is not there as it should be, and returns what was learnt.
+    """Learn from a record, write everything that is missing or outdated in its folder, and return the learnt style.
 
-    ``was`` is what was kept until now, ``inspected`` what is known of pictures already, ``shown`` the styles of a new
-    question.
+    Args:
+        folder: The person's folder, or the temporary folder of a new style.
+        record: The new record.
+        before: The record so far.
+        inspected: Pictures that need not be inspected again, by hash.
+        stylizer: The model whose style codes are learnt.
+        shown: Style codes of a newly answered question, by `code_id`.
     """
     model = stylizer.card.model
     there = {p.sha256 for p in record.pictures if load_inspected(folder, p, record.file(p), model)}
@@ -235,7 +264,8 @@ def _write(
         known[digest].code.save(folder / "codes" / f"{digest}.safetensors", about)
     for digest, code in (shown or {}).items():
         code.save(folder / "codes" / f"{digest}.safetensors")
-    old = {picture.sha256 for picture in was.pictures}  # of a copy that has vanished there is nothing to copy
+    # Only copies of new pictures are made: an older copy that has vanished cannot be made again.
+    old = {picture.sha256 for picture in before.pictures}
     for picture in record.pictures:
         if picture.is_copy and picture.sha256 not in old and not os.path.exists(folder / picture.path):
             copy_picture(inspected[picture.sha256], folder / picture.path)
@@ -248,7 +278,7 @@ def _write(
         (folder / LIKED).unlink(missing_ok=True)
     else:
         write_liked(folder, painting_pictures(record, personal_style, codes))
-        personal_style.save(path)  # last: a style that does not fit what is kept is learnt again
+        personal_style.save(path)  # last, so that after an interruption `is_learnt` reports an outdated style
     sweep(folder, record)
     keep_private(folder)
     return personal_style

@@ -1,16 +1,16 @@
-"""The style space: places of styles in which a person's style is learnt.
+"""The style space, in which a person's style is learnt: an embedding of styles that separates artists.
 
-It is made of a style's *channel statistics* (of VGG19's first layers) and its code, both what that measures (palette,
-contrast, tones) and what it learnt: its `features`. So a space is one model's.
+The `features` of a style are its *channel statistics* (of VGG19's first layers) and its style code, with the measured
+part (palette, contrast, tones) and the learnt part. A style space therefore belongs to one model.
 
-* A *place* tells artists apart. Probabilistic linear discriminant analysis (Ioffe 2006; Prince & Elder 2007): a work
-  ``x`` of an artist is ``y + e`` with ``y ~ N(0, diag(between))`` for the artist and ``e ~ N(0, I)`` for the work. The
-  linear map that makes it so is learnt from works of many artists (`StyleSpace.of`); the directions kept are those with
-  the greatest ``between``. So 1 along any direction is one deviation between works of the same hand.
-* `StyleSpace.differences` of two styles say how far apart they are, part by part (`PARTS`, and what was learnt), and
-  `StyleSpace.coordinates` where a style lies along what varies most between paintings, whoever made them.
+* A *place* is the embedding of a style by probabilistic linear discriminant analysis (Ioffe 2006; Prince & Elder 2007):
+  a work ``x`` of an artist is ``y + e`` with ``y ~ N(0, diag(between))`` for the artist and ``e ~ N(0, I)`` for the
+  work. The linear map is learnt from works of many artists (`StyleSpace.of`), and keeps the directions with the largest
+  ``between``. A distance of 1 along any direction is one standard deviation between works of the same artist.
+* `StyleSpace.differences` are the distances of two styles by part (`PARTS` and the learnt part).
+* `StyleSpace.coordinates` are the principal components of a style among paintings, whoever made them.
 
-The space is a file of the bundle, ``style_space.safetensors``, whose hash stands on the card under ``style_space``.
+The space is a file of the bundle, ``style_space.safetensors``, whose hash is on the card under ``style_space``.
 ``tools/build_assets.py DATA --only-space`` makes it.
 """
 
@@ -35,43 +35,43 @@ from sfumato.style_code import BANDS, COLOUR_STATS_SIZE, SHARES, StyleCode, tens
 
 Array = npt.NDArray[np.float64]
 
-#: The space's name in a bundle's folder.
+#: Name of the space's file in a bundle.
 FILE = "style_space.safetensors"
-_MAX_BYTES = 64 * 2**20  # bytes; the shipped one has 67 thousand
-#: Its key on the card: the file's SHA-256.
+_MAX_BYTES = 64 * 2**20  # maximum size of the file; the shipped one has 67 thousand bytes
+#: Key on the card for the file's SHA-256.
 CARD_KEY = "style_space"
-#: What features have in them, in order, and how many numbers each: means and deviations of the channels of VGG19's
-#: relu1_1, relu2_1 and relu3_1, then what a style code measures. What it learnt comes last.
+#: The parts of the features, in order, with their sizes: means and deviations of the channels of three layers of VGG19,
+#: then the measured part of a style code. The learnt part of the code follows as the last part.
 PARTS = {
-    "finest marks": 2 * 64,
-    "fine marks": 2 * 128,
-    "broad marks": 2 * 256,
+    "relu1_1": 2 * 64,
+    "relu2_1": 2 * 128,
+    "relu3_1": 2 * 256,
     "mean colour": 3,
     "range of colours": 6,
     "contrast": 3 * BANDS,
     "tone curve": 3 * len(SHARES),
 }
 _ENDS = np.cumsum(list(PARTS.values()))
-#: Directions kept.
+#: Number of discriminant directions.
 DIRECTIONS = 32
-#: Principal axes kept.
+#: Number of principal axes.
 AXES = 10
-#: Principal components of channel statistics and measured parts that the directions are sought among.
+#: Number of principal components of the features, which span the discriminant analysis.
 COMPONENTS = 160
-#: How far the covariance within artists is shrunk towards a multiple of the identity (Ledoit & Wolf 2004).
+#: Shrinkage of the covariance within artists towards a multiple of the identity (Ledoit & Wolf 2004).
 SHRINKAGE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class StyleSpace:
-    """Places of styles, where what tells artists apart is far.
+    """An embedding of styles in which works of different artists are far apart.
 
     Attributes:
-        mean: ``(F,)`` float32: features that have the place 0, those of the mean artist.
-        directions: ``(F, d)`` float16: a place is ``(features - mean) @ directions``.
-        between: ``(d,)`` float32, falling: variance between artists, where that within an artist is 1.
-        scales: ``(P,)`` float32, of each part: the root of the mean squared distance of paintings from the mean.
-        axes: ``(F, A)`` float16: `coordinates` are ``(features - mean) @ axes``.
+        mean: ``(F,)`` float32, features of the mean artist, whose place is 0.
+        directions: ``(F, d)`` float16; a place is ``(features - mean) @ directions``.
+        between: ``(d,)`` float32, variance between artists in descending order, relative to that within an artist.
+        scales: ``(P,)`` float32, root mean squared distance of paintings from the mean, by part.
+        axes: ``(F, A)`` float16; `coordinates` are ``(features - mean) @ axes``.
     """
 
     mean: npt.NDArray[np.float32]
@@ -85,37 +85,42 @@ class StyleSpace:
 
     @classmethod
     def of(cls, codes: Sequence[StyleCode], artists: Sequence[str], directions: int = DIRECTIONS) -> Self:
-        """Learns the space from works and who made each.
+        """Learn the space from works and their artists.
 
-        Artists weigh by the root of how many works they have: neither the few with a hundred nor the many with one
-        decide alone.
+        The weight of an artist is the root of the number of their works, so that neither the few artists with a hundred
+        works nor the many with one dominate.
+
+        Args:
+            codes: Style codes of the works.
+            artists: The artist of each work.
+            directions: Maximum number of directions.
 
         Raises:
-            UsageError: another number of artists, or too few of them with two works or more.
-            ModelError: a style without channel statistics, or with other numbers of them.
+            UsageError: The numbers of works and artists differ, or fewer than 3 artists have two works.
+            ModelError: A style has no channel statistics, or another number of them.
         """
         names = sorted(set(artists))
-        hands = np.array([names.index(name) for name in artists], np.int32)
-        counts = np.bincount(hands) if len(hands) else np.zeros(0, int)
-        if len(codes) != len(hands) or (counts > 1).sum() < 3:
+        owners = np.array([names.index(name) for name in artists], np.int32)
+        counts = np.bincount(owners) if len(owners) else np.zeros(0, int)
+        if len(codes) != len(owners) or (counts > 1).sum() < 3:
             raise UsageError(
                 f"a style space needs works of 3 artists or more, two works of each, but has {len(codes)} works and "
-                f"{len(hands)} names, and {(counts > 1).sum()} such artists"
+                f"{len(owners)} names, and {(counts > 1).sum()} such artists"
             )
         raw = np.stack([features(code) for code in codes])
-        # Singular vectors of the features: an orthonormal basis in which the rest is done.
+        # The analysis runs in an orthonormal basis of singular vectors of the features.
         _, _, vectors = np.linalg.svd(raw - raw.mean(0), full_matrices=False)
         basis = vectors[: min(COMPONENTS, len(vectors))].T  # (F, P)
         x = (raw - raw.mean(0)) @ basis
-        means = np.stack([x[hands == hand].mean(0) for hand in range(len(names))])
-        rest = x - means[hands]
-        within = rest.T @ rest / (counts[counts > 1] - 1).sum()
+        means = np.stack([x[owners == owner].mean(0) for owner in range(len(names))])
+        residuals = x - means[owners]
+        within = residuals.T @ residuals / (counts[counts > 1] - 1).sum()
         within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
-        # Of the artists' means, less what their works' scatter adds to it.
+        # Covariance of the artists' means, without the contribution of the scatter within artists.
         weights = np.sqrt(counts) / np.sqrt(counts).sum()
         middle = weights @ means
         spread = ((means - middle).T * weights) @ (means - middle) - within * (weights / counts).sum()
-        lower = np.linalg.inv(np.linalg.cholesky(within))  # whitens what lies within
+        lower = np.linalg.inv(np.linalg.cholesky(within))  # whitens the covariance within artists
         variances, vectors = np.linalg.eigh(lower @ spread @ lower.T)
         order = np.argsort(variances)[::-1][:directions]
         order = order[variances[order] > 0]
@@ -127,56 +132,62 @@ class StyleSpace:
         _, _, axes = np.linalg.svd((raw - mean) / each, full_matrices=False)
         return cls(
             mean.astype(np.float32),
-            _signed(basis @ (lower.T @ vectors[:, order])).astype(np.float16),
+            _fix_signs(basis @ (lower.T @ vectors[:, order])).astype(np.float16),
             variances[order].astype(np.float32),
             scales.astype(np.float32),
-            (_signed(axes[:AXES].T) / each[:, None]).astype(np.float16),
+            (_fix_signs(axes[:AXES].T) / each[:, None]).astype(np.float16),
         )
 
     def place(self, code: StyleCode) -> Array:
-        """Where a style lies: ``(d,)``.
+        """Return the place of a style, ``(d,)``.
 
         Raises:
-            ModelError: the style has no channel statistics (style files of early versions), or one of another size.
+            ModelError: As `features`.
         """
         return np.asarray(self.places([code])[0])
 
     def places(self, codes: Sequence[StyleCode]) -> Array:
-        """Of several styles: ``(N, d)``."""
+        """Return the places of several styles, ``(N, d)``."""
         return np.asarray((self.features(codes) - self.mean) @ self.directions.astype(np.float64))
 
     def coordinates(self, features: Array) -> Array:
-        """Where features ``(N, F)`` lie along the principal axes: ``(N, A)``, all parts counting alike."""
+        """Return the coordinates of features ``(N, F)`` along the principal axes, ``(N, A)``; parts weigh the same."""
         return np.asarray((features - self.mean) @ self.axes.astype(np.float64))
 
     def differences(self, first: Array, second: Array | None = None) -> Array:
-        """How far features ``(..., F)`` are apart, or from the mean, part by part ``(..., P)``: 1 is how far paintings
-        are from the mean."""
+        """Return the distances of features ``(..., F)`` by part, ``(..., P)``.
+
+        1 is the root mean squared distance of paintings from the mean.
+
+        Args:
+            first: Features.
+            second: Features to compare with; None takes the mean.
+        """
         second = self.mean.astype(np.float64) if second is None else second
         squares = np.split((first - second) ** 2, _ENDS, axis=-1)
         return np.asarray(np.sqrt(np.stack([part.sum(-1) for part in squares], -1)) / self.scales)
 
     def features(self, codes: Sequence[StyleCode]) -> Array:
-        """Of several styles, ``(N, F)``: see `features`.
+        """Return the `features` of several styles, ``(N, F)``.
 
         Raises:
-            ModelError: as `features`, and for a style of another model, with a code of another size.
+            ModelError: As the function `features`; or a style of another model has a code of another size.
         """
         if not codes:
             return np.zeros((0, len(self.mean)))
         found = [features(code) for code in codes]
         if sizes := {len(one) for one in found} - {len(self.mean)}:
             raise ModelError(
-                f"the style space knows styles of {len(self.mean)} features, and one has {sizes.pop()}; make the style "
-                "with the model that ships with Sfumato"
+                f"the style space needs {len(self.mean)} features, but a style has {sizes.pop()}; make the style with "
+                "the model that ships with Sfumato"
             )
         return np.stack(found)
 
     def save(self, folder: str | os.PathLike[str]) -> str:
-        """Writes the space into a bundle's folder, whole or not at all; returns the file's SHA-256, in hex.
+        """Write the space into a bundle's folder, whole or not at all, and return the file's SHA-256 in hex.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: The file cannot be written.
         """
         data = tensor_bytes(vars(self))
         with atomic_file(Path(folder) / FILE) as file:
@@ -185,17 +196,17 @@ class StyleSpace:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str] | None = None) -> Self:
-        """The space of the bundle in ``folder``, by default of the model that ships with Sfumato.
+        """Load the style space of the bundle in ``folder``; None loads that of the model that ships with Sfumato.
 
         Raises:
-            ModelError: the bundle has none, or it is damaged.
+            ModelError: The bundle has no style space, or its file is damaged.
         """
         folder = Path(assets.weights_dir() if folder is None else folder)
         path = folder / FILE
         try:
             card = read_json(folder / "card.json")
             if (digest := card.get(CARD_KEY)) is None:
-                raise ModelError(f"the model in {folder} has no style space; learn with the one that ships")
+                raise ModelError(f"the model in {folder} has no style space; learn with the model that ships")
             data = read_bytes(path, _MAX_BYTES)
         except (OSError, ValueError, AttributeError) as problem:
             raise ModelError(
@@ -213,18 +224,19 @@ class StyleSpace:
             ):
                 raise ValueError("its parts do not fit each other")
             if size <= _ENDS[-1] or space.axes.shape != (size, space.axes.shape[-1]):
-                raise ValueError("it is of other features")
+                raise ValueError("it needs other features")
             return space
         except (SafetensorError, TypeError, ValueError, IndexError) as problem:
             raise ModelError(f"{path} is no style space ({first_line(problem)}); install the model again") from problem
 
 
 def features(code: StyleCode) -> Array:
-    """Of a style, its channel statistics, what its code measures (as `PARTS` has them) and what it learnt, one behind
-    the other: ``(F,)``.
+    """Return the features of a style, ``(F,)``: channel statistics, measured part and learnt part of its code.
+
+    `PARTS` lists the sizes of all but the last part.
 
     Raises:
-        ModelError: it has no channel statistics (style files of early versions), or one of another size.
+        ModelError: The style has no channel statistics (style files of early versions), or another number of them.
     """
     if code.channel_stats is None:
         raise ModelError(
@@ -232,15 +244,14 @@ def features(code: StyleCode) -> Array:
         )
     if len(code.channel_stats) != _ENDS[-1] - COLOUR_STATS_SIZE:
         raise ModelError(
-            f"the style's look has {len(code.channel_stats)} numbers and the style space knows looks of "
-            f"{_ENDS[-1] - COLOUR_STATS_SIZE}; "
-            "make the style with the model that ships with Sfumato"
+            f"the style has {len(code.channel_stats)} channel statistics, but the style space needs "
+            f"{_ENDS[-1] - COLOUR_STATS_SIZE}; make the style with the model that ships with Sfumato"
         )
     return np.concatenate(
         [code.channel_stats, code.vector[-COLOUR_STATS_SIZE:], code.vector[:-COLOUR_STATS_SIZE]]
     ).astype(np.float64)
 
 
-def _signed(vectors: Array) -> Array:
-    """Columns whose sum is not below 0: the sign is not left to the solver."""
+def _fix_signs(vectors: Array) -> Array:
+    """Flip columns to a sum of 0 or more, so that the sign does not depend on the solver."""
     return np.asarray(vectors * np.where(vectors.sum(0) < 0, -1.0, 1.0))

@@ -1,20 +1,20 @@
-"""The store of what a person likes: one folder on their disk for each name, which they can open.
+"""The store of personal styles: one folder per name on the person's disk, in formats that they can read.
 
 ::
 
-    $SFUMATO_PERSONAL, or sfumato/personal in the system's place for data
+    $SFUMATO_PERSONAL, or sfumato/personal in the system's folder for data
       NAME/
-        pictures.json          where the liked pictures lie that each style is painted with
-        record.json             the record: pictures (where, hash, liked or not, rights, when) and answers
-        codes/HASH.safetensors style code and sketch of each picture, and codes of styles that questions were about
-        pictures/HASH.jpg      copies, where they were asked for
-        NAME.sfumato           what was learnt of it (`inference.personal_file`): the style
-      .lock                    taken by whoever writes
+        record.json            the record: pictures (path, hash, liked or not, rights, time) and answers
+        pictures.json          paths of the liked pictures with which each style is painted
+        codes/HASH.safetensors style code and sketch of each picture, and codes of styles in questions
+        pictures/HASH.jpg      copies of pictures, if requested
+        NAME.sfumato           the learnt style (`inference.personal_file`)
+      .lock                    lock of the command that writes
 
-Nothing about a person lies anywhere else. Whoever writes holds the lock, and each file is replaced as a whole, the
-record before what is learnt from it: a command that is killed leaves the store as it was, or as it was to be, and at
-most an older ``NAME.sfumato``, until the next that writes, which `PersonalRecord.is_learnt` tells. The next command
-that writes removes the temporary files of a killed one.
+Nothing about a person is stored anywhere else. A command that writes holds the lock. It replaces each file as a whole,
+the record before the style that is learnt from it. A killed command therefore leaves the old or the new record, and at
+most an outdated ``NAME.sfumato``, which `PersonalRecord.is_learnt` detects and the next write replaces. The next
+command that writes also removes the temporary files of a killed one.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from sfumato.personal.inspection import InspectedPicture, Remark
 from sfumato.personal.records import FORMAT, PersonalRecord, RatedPicture
 from sfumato.style_code import StyleCode, from_text
 
-_log = logging.getLogger(__name__)  # its warnings go to stderr where nobody set up logging otherwise
-#: The file of the record, `PersonalRecord.to_json`.
+_log = logging.getLogger(__name__)  # warnings go to stderr unless the program configures logging
+#: Name of the file of the record (`PersonalRecord.to_json`).
 RECORD = "record.json"
-_MAX_BYTES = 256_000_000  # of the record; a picture takes about 400
-#: The picture that `sfumato personal ask` shows while it asks.
+_MAX_BYTES = 256_000_000  # maximum size of the record; a picture takes about 400 bytes
+#: Name of the picture that `sfumato personal ask` shows for a question.
 QUESTION = "question.png"
-# What may be swept away: whatever else a person puts there is theirs.
+# Files that `sweep` may remove; any other file in the folder belongs to the person.
 _OURS = re.compile(
     rf"{re.escape(QUESTION)}|((codes|pictures)/)?\.sfumato-[0-9a-f]+\.tmp"
     r"|codes/([0-9a-f]{32}|[0-9a-f]{64})\.safetensors|pictures/[0-9a-f]{64}(\.[a-z]+)?"
@@ -61,18 +61,18 @@ _OURS = re.compile(
 
 
 def names() -> list[str]:
-    """The names under which something is stored, sorted.
+    """Return the names of all personal styles, sorted.
 
     Raises:
-        OutputError: the store cannot be read: it is a file, say.
+        OutputError: The store cannot be read, for example because it is a file.
     """
     try:
         root = personal_folder()
-    except OutputError:  # nobody who has no home has learnt anything
+    except OutputError:  # without a home folder there is no store
         return []
     try:
         found = os.listdir(root)
-    except FileNotFoundError:  # nothing was learnt yet
+    except FileNotFoundError:  # the store does not exist yet
         return []
     except OSError as problem:
         raise OutputError(f"cannot read {root}: {problem.strerror or problem}; see SFUMATO_PERSONAL") from problem
@@ -80,59 +80,64 @@ def names() -> list[str]:
 
 
 def load_record(name: str) -> PersonalRecord:
-    """Read what is stored under a name.
+    """Read the record of a personal style.
 
     Raises:
-        UsageError: there is nothing of that name.
-        InputError: the file cannot be read, or is damaged.
-        OutputError: the store itself cannot be read.
+        UsageError: There is no style of this name.
+        InputError: The file cannot be read, or is damaged.
+        OutputError: The store cannot be read.
     """
     if not has_personal(name):
         hint = assets.nearest(name, names())
-        hint = hint if hint.startswith("did") else "`sfumato personal list` lists what there is"
+        hint = hint if hint.startswith("did") else "`sfumato personal list` lists all names"
         raise UsageError(f"no style {name!r} was learnt; {hint}")
     path = personal_folder() / name / RECORD
     try:
         found = read_json(path, _MAX_BYTES)
         if type(found["format"]) is int and found["format"] > FORMAT:
-            raise InputError(f"{path} was written by a later version of Sfumato; install that")
+            raise InputError(f"{path} was written by a later version of Sfumato; install that version")
         return PersonalRecord.from_json(name, found)
     except OSError as problem:
-        raise InputError(f"cannot read {path}: {problem.strerror}; delete {name}, and begin again") from problem
+        raise InputError(
+            f"cannot read {path}: {problem.strerror}; check the file, or delete {name} and start again"
+        ) from problem
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise InputError(
-            f"{path} is damaged ({first_line(problem)}); mend it, or delete {name} and begin again"
+            f"{path} is damaged ({first_line(problem)}); repair it, or delete {name} and start again"
         ) from problem
 
 
 def load_personal_style(record: PersonalRecord) -> PersonalStyle | None:
-    """Read what was learnt; None where nothing is liked.
+    """Read the learnt style; None where there is none, because no picture is liked.
 
     Raises:
-        ModelError: its file is damaged.
+        ModelError: The file is damaged.
     """
     path = record.folder / f"{record.name}.sfumato"
     return PersonalStyle.load(path) if os.path.exists(path) else None
 
 
 def missing_pictures(record: PersonalRecord) -> list[Remark]:
-    """A remark on each picture that has vanished or changed since it was added. Its style code is still known."""
+    """Return a remark on each picture that has vanished or changed since it was added.
+
+    The style codes of such pictures are still stored, so they still count.
+    """
     found = []
     for picture in record.pictures:
         path = record.file(picture)
         match picture_state(record, picture):
             case "changed":
-                mend = f"add it again, and remove what it was: {picture.sha256[:12]}"
-                message = f"{picture.name} has changed since; what it was is still known ({mend})"
+                mend = f"to use the new one, add it and remove {picture.sha256[:12]}"
+                message = f"{picture.name} has changed since; its earlier version still counts ({mend})"
                 found.append(Remark(str(path), "changed", message, left_out=False))
             case "vanished":
-                message = f"{picture.name} is no longer at {path}; what it was is still known"
+                message = f"{picture.name} is no longer at {path}; its stored style code still counts"
                 found.append(Remark(str(path), "vanished", message, left_out=False))
     return found
 
 
 def picture_state(record: PersonalRecord, picture: RatedPicture) -> Literal["there", "changed", "vanished"]:
-    """What became of a picture's file since it was added."""
+    """Return whether a picture's file is still there, has changed, or has vanished since it was added."""
     try:
         digest = picture_digest(record.file(picture))
     except InputError:
@@ -141,7 +146,7 @@ def picture_state(record: PersonalRecord, picture: RatedPicture) -> Literal["the
 
 
 def load_inspected(folder: Path, picture: RatedPicture, path: Path, model: str) -> InspectedPicture | None:
-    """Read a picture's stored style code and sketch; None where they are missing, damaged or of another model."""
+    """Read the stored style code and sketch of a picture; None where they are missing, damaged or of another model."""
     try:
         code, about = StyleCode.load(folder / "codes" / f"{picture.sha256}.safetensors")
         if code.model != model:
@@ -152,14 +157,14 @@ def load_inspected(folder: Path, picture: RatedPicture, path: Path, model: str) 
 
 
 def answered_codes(record: PersonalRecord, model: str) -> dict[str, StyleCode]:
-    """The codes that questions were about, by their `code_id`, as far as they are that model's.
+    """Load the style codes of answered questions that belong to ``model``, by their `code_id`.
 
-    A built-in style is that of this version, whatever it was when the question was asked.
+    For a built-in style, the code is that of the installed version, even if it has changed since the question.
     """
     found = {}
     built_in = assets.style_names()
     for name, code in {shown for each in record.answers for shown in (each.first, each.second)}:
-        with suppress(SfumatoError):  # a style that is gone teaches nothing
+        with suppress(SfumatoError):  # answers about a style that no longer exists are not used
             if name in built_in:
                 found[code] = Style.named(name).code
             else:
@@ -171,30 +176,33 @@ def answered_codes(record: PersonalRecord, model: str) -> dict[str, StyleCode]:
 
 
 def copy_picture(one: InspectedPicture, path: Path) -> None:
-    """Copies a picture that was looked at.
+    """Copy the file of an inspected picture.
 
     Raises:
-        InputError: it cannot be read, or has changed since it was looked at.
+        InputError: The file cannot be read, or has changed since its inspection.
+        OutputError: The copy cannot be written.
     """
     try:
         data = read_bytes(one.path, max_file_bytes(max_pixels()))
     except OSError as problem:
-        raise InputError(f"cannot copy {one.path}: {problem.strerror}") from problem
+        raise InputError(f"cannot copy {one.path}: {problem.strerror}; check the file") from problem
     if hashlib.sha256(data).hexdigest() != one.sha256:
-        raise InputError(f"{one.path} has changed while it was looked at; run the command again")
+        raise InputError(f"{one.path} has changed while it was being read; run the command again")
     with atomic_file(path) as file:
         file.write(data)
 
 
 def write_json(path: Path, found: Mapping[str, Any]) -> None:
-    """Writes an object as a JSON file, whole or not at all."""
+    """Write an object as a JSON file, whole or not at all."""
     with atomic_file(path) as file:
         file.write(json.dumps(found, indent=1).encode() + b"\n")
 
 
 def sweep(folder: Path, record: PersonalRecord) -> None:
-    """Removes what ``personal_style.json`` no longer names, and what killed commands left; nothing that has another's
-    name."""
+    """Remove files that the record no longer names, and temporary files of killed commands.
+
+    Only files with names of the store's own forms are removed.
+    """
     codes = {picture.sha256 for picture in record.pictures}
     codes |= {code for each in record.answers for _, code in (each.first, each.second)}
     wanted = {folder / "codes" / f"{code}.safetensors" for code in codes}
@@ -208,20 +216,20 @@ def sweep(folder: Path, record: PersonalRecord) -> None:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Holds the store's lock, so that one command at a time writes, and removes what killed commands left.
+    """Hold the lock of the store, so that only one command writes at a time, and remove leftovers of killed commands.
 
     Raises:
-        OutputError: the store cannot be written or locked.
+        OutputError: The store cannot be written or locked.
     """
     root = personal_folder()
     try:
         if not os.path.isdir(root):
-            root.mkdir(0o700, parents=True, exist_ok=True)  # nobody else's business
+            root.mkdir(0o700, parents=True, exist_ok=True)  # only the owner may read it
     except OSError as problem:
         raise OutputError(f"cannot write into {root}: {problem.strerror or problem}; see {PERSONAL}") from problem
 
     def waiting() -> None:
-        _log.warning("sfumato: another command writes into %s; waiting for its end", root)
+        _log.warning("sfumato: another command writes into %s; waiting for it to finish", root)
 
     with ExitStack() as held:
         try:
@@ -236,10 +244,10 @@ def writing() -> Iterator[None]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Where a new name is made ready, for nobody else to see; it becomes ``path`` at the end, or nothing is left.
+    """Provide a temporary folder for a new style; at the end it is renamed to ``path``, or removed after an error.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: The folder cannot be written.
     """
     new = personal_folder() / f".new-{secrets.token_hex(6)}"
     try:
@@ -250,12 +258,14 @@ def new_folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(new, ignore_errors=True)
     except OSError as problem:
-        raise OutputError(f"cannot write {path}: {problem.strerror or problem}") from problem
+        raise OutputError(f"cannot write {path}: {problem.strerror or problem}; see {PERSONAL}") from problem
 
 
 def keep_private(path: Path) -> None:
-    """Has the owner alone read what is kept of a person, whatever the folder of the store and the umask let others do.
-    What lies there and is not ours stays as it is."""
+    """Make the store's own files in a folder, or one file, readable for their owner only, whatever the umask.
+
+    Other files in the folder keep their permissions.
+    """
     ours = [path]
     if path.is_dir():
         named = {RECORD, LIKED, "codes", "pictures", *(each.name for each in path.glob(f"*{PERSONAL_SUFFIX}"))}
@@ -263,5 +273,5 @@ def keep_private(path: Path) -> None:
         names = {each: each.relative_to(path).as_posix() for each in inside if not each.is_symlink()}
         ours += [each for each, name in names.items() if name in named or _OURS.fullmatch(name)]
     for each in ours:
-        with suppress(OSError):  # another user's, say
+        with suppress(OSError):  # for example, files of another user
             each.chmod(0o700 if each.is_dir() else 0o600)

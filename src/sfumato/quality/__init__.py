@@ -1,4 +1,4 @@
-"""Measures of how good stylised pictures are, and how sure one may be of them.
+"""Measures of the quality of stylised pictures, with intervals and tests of significance.
 
 The names in ``__all__`` are public; all others of this package may change.
 """

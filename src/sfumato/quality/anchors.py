@@ -1,4 +1,7 @@
-"""Points of reference on the axes of every report: what doing nothing, or very little, would score."""
+"""Baselines for every report: trivial methods, such as the unchanged photo or a colour transfer.
+
+Each takes a photo and a style picture, ``(1, 3, H, W)``, and returns a picture of the photo's size.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +16,34 @@ from sfumato.image import Picture, resample, resize
 _Float = npt.NDArray[np.float64]
 
 
-def unchanged(photo: Picture, style: Picture) -> Picture:
-    """The photo: all content, no style."""
+def unchanged(photo: Picture, _style: Picture) -> Picture:
+    """Return the photo: all content, no style."""
     return photo
 
 
 def style_itself(photo: Picture, style: Picture) -> Picture:
-    """The style picture at the photo's size: all style, no content."""
+    """Return the style picture at the photo's size: all style, no content."""
     return resize(style, *photo.shape[2:])
 
 
 def style_half(photo: Picture, style: Picture) -> Picture:
-    """The left half of the style picture at the photo's size: how far real is from real on the axes of style."""
+    """Return the left half of the style picture at the photo's size: the style distance between real pictures."""
     return resize(np.ascontiguousarray(style[..., : max(1, style.shape[3] // 2)]), *photo.shape[2:])
 
 
 def colour_transfer(photo: Picture, style: Picture) -> Picture:
-    """The photo with the style picture's mean colour and colour covariance (by symmetric roots; Pitié & Kokaram 2007's
-    linear transfer without their optimal transport)."""
+    """Return the photo with the style picture's mean colour and colour covariance.
+
+    A linear transfer by symmetric matrix roots (Pitié & Kokaram 2007, without their optimal transport).
+    """
     return _clipped(_recoloured(photo[0].astype(np.float64), style[0].astype(np.float64)))
 
 
 def colour_and_bands(photo: Picture, style: Picture, octaves: int = 4) -> Picture:
-    """As `colour_transfer`, with each octave of detail brought to the contrast that it has in the style picture: what
-    filters alone can do (a small part of Heeger & Bergen 1995)."""
+    """Return `colour_transfer` with the contrast of each octave of detail matched to the style picture.
+
+    It shows the effect of linear filters alone (a small part of Heeger & Bergen 1995).
+    """
     coloured = _recoloured(photo[0].astype(np.float64), style[0].astype(np.float64))[None].astype(np.float32)
     fine, target = coloured, style
     result = np.zeros(coloured.shape, np.float64)
@@ -64,7 +71,7 @@ def _clipped(x: _Float) -> Picture:
 
 
 def _recoloured(x: _Float, target: _Float) -> _Float:
-    """(3, H, W) with the mean and covariance of another."""
+    """Return ``(3, H, W)`` transformed to the colour mean and covariance of ``target``."""
     flat, other = x.reshape(3, -1), target.reshape(3, -1)
     mean, goal = flat.mean(1, keepdims=True), other.mean(1, keepdims=True)
     floor = 1e-5 * np.eye(3)
@@ -73,12 +80,13 @@ def _recoloured(x: _Float, target: _Float) -> _Float:
 
 
 def _root(a: _Float) -> _Float:
+    """Return the symmetric square root of a positive semidefinite matrix."""
     values, vectors = np.linalg.eigh(a)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T)
 
 
 def _band(x: Picture) -> tuple[_Float, Picture]:
-    """The finest octave of (1, 3, H, W), and what is left at half the size."""
+    """Split ``(1, 3, H, W)`` into its finest octave and the rest at half the size."""
     half = _scaled(x, x.shape[2] // 2, x.shape[3] // 2)
     return x.astype(np.float64) - _enlarged(half, x.shape[2:]), half
 
@@ -88,5 +96,5 @@ def _enlarged(x: npt.NDArray[np.floating], size: tuple[int, ...]) -> _Float:
 
 
 def _scaled(x: npt.NDArray[np.floating], height: int, width: int) -> npt.NDArray[np.float32]:
-    """Bilinear, of values that need not lie in [0, 1]."""
+    """Resample bilinearly; values may lie outside ``[0, 1]``."""
     return resample(x.astype(np.float32), height, width, Image.Resampling.BILINEAR)

@@ -1,7 +1,7 @@
-"""Fields of the artefact detectors: the strength of one kind of defect, place by place.
+"""Fields of the artefact detectors: the local strength of one kind of defect.
 
-A field takes a picture ``(3, H, W)``, float32 in ``[0, 1]``, and gives a coarse plane, lines or sides. ``artefacts.py``
-compares it with the photo's own, and makes a number and a map of it.
+A field function takes a picture ``(3, H, W)``, float32 in ``[0, 1]``, and returns strengths on a coarse grid, per line
+or per side. ``artefacts.py`` compares them with those of the photo, and turns them into a value and a map.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from sfumato.image import luma
 from sfumato.quality.filters import Array, at_most, box, dilate, enlarge, halve, reduce, running_mean
 
 _Complex: TypeAlias = npt.NDArray[np.complex64]
-_WORK = 384  # pixels: what is seen at a glance is looked for with the shorter side brought below about this
+_WORK = 384  # pixels: approximate maximum of the shorter side for defects that are visible at a glance
 
 
 # --- grids
 
 
 def grid_field(x: Array) -> Array:
-    """Strength of the grid in windows of 16 at every 8 pixels, ``(h, w)``."""
-    planes = np.stack([luma(x), 0.5 * (x[0] - x[2])])  # grids may be of colour alone
+    """Return the strength of grids in windows of 16 pixels, 8 pixels apart, ``(h, w)``."""
+    planes = np.stack([luma(x), 0.5 * (x[0] - x[2])])  # a grid may show in colour alone
     c = _window_spectra(planes)  # (2, h, w, 5, 8)
     size = np.abs(c)
     rough = np.sqrt(np.mean(size[..., 1:, :] ** 2, axis=(-2, -1)))
@@ -43,7 +43,10 @@ def grid_field(x: Array) -> Array:
 
 
 def _window_spectra(planes: Array) -> _Complex:
-    """Amplitudes of sines at ``(kx, ky)/8`` cycles a pixel in Hann windows of 16 at every 8: ``(n, h, w, 5, 8)``."""
+    """Return amplitudes of sines at ``(kx, ky)/8`` cycles per pixel in Hann windows of 16 pixels, 8 apart.
+
+    ``(n, h, w, 5, 8)``, complex.
+    """
     t = np.arange(16)
     window = np.hanning(17)[:16] / 8  # sums to 1
     basis = (window[:, None] * np.exp(-2j * np.pi * np.outer(t, np.arange(8)) / 8)).astype(np.complex64)
@@ -53,6 +56,7 @@ def _window_spectra(planes: Array) -> _Complex:
 
 
 def _box2(x: _Complex, radius: int) -> _Complex:
+    """Return `box` of a complex array."""
     return box(x.real, radius) + 1j * box(x.imag, radius)
 
 
@@ -60,7 +64,10 @@ def _box2(x: _Complex, radius: int) -> _Complex:
 
 
 def spots_field(x: Array) -> Array:
-    """Strength of spots, ``(h, w)``, the shorter side being brought to 256 pixels: radii of 2 to 5, then of 4 to 10."""
+    """Return the strength of spots, ``(h, w)``, with a shorter side of at most 256 pixels.
+
+    At this size spots have radii of 2 to 5 pixels, and, in a second pass at half the size, of 4 to 10.
+    """
     x = at_most(x, 256)
     out = np.zeros(x.shape[1:], np.float32)
     for _ in range(2):
@@ -72,14 +79,14 @@ def spots_field(x: Array) -> Array:
         direction = away / np.maximum(np.sqrt((away**2).sum(0)), 1e-6)
         contrast = np.maximum(np.min([(direction * (core - one)).sum(0) for one in around], 0), 0)
         spread = np.sqrt(np.mean([((one - mean) ** 2).sum(0) for one in around], 0))
-        inner = np.sqrt(np.maximum((box(x * x, 2) - box(x, 2) ** 2).sum(0), 0))  # a droplet is even within
+        inner = np.sqrt(np.maximum((box(x * x, 2) - box(x, 2) ** 2).sum(0), 0))  # a droplet is uniform inside
         np.maximum(out, enlarge(contrast / (0.1 + 0.4 * spread + 5 * inner), out.shape), out=out)
         x = halve(x)
     return out
 
 
 def spots_nearby_field(x: Array) -> Array:
-    """Of each place the strongest spot near it."""
+    """Return the strongest spot near each place."""
     return dilate(spots_field(x), 4)
 
 
@@ -87,7 +94,7 @@ _COMPASS = ((-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0), (-0.7, -0.7), (-0.
 
 
 def _shifted(x: Array, radius: int, down: float, right: float) -> Array:
-    """``x`` ``(3, H, W)`` as seen from so far away, its edge repeated."""
+    """Return ``x`` ``(3, H, W)`` shifted by ``radius`` times a direction, its edges repeated."""
     rows = np.clip(np.arange(x.shape[1]) + round(radius * down), 0, x.shape[1] - 1)
     columns = np.clip(np.arange(x.shape[2]) + round(radius * right), 0, x.shape[2] - 1)
     return x[:, rows][:, :, columns]
@@ -97,22 +104,27 @@ def _shifted(x: Array, radius: int, down: float, right: float) -> Array:
 
 
 def at_working_size(x: Array) -> Array:
-    """A picture with its shorter side at or below 384 pixels."""
+    """Reduce a picture by a whole factor to a shorter side of at most 384 pixels."""
     return reduce(x, -(-min(x.shape[1:]) // _WORK))
 
 
 def bands_at_edges(x: Array, p: Array) -> tuple[Array, Array]:
-    """Strength of bands and where there are edges to judge, both ``(h, w)``, at working size."""
+    """Return the strength of bands along edges, and a mask of the edges, both ``(h, w)``.
+
+    Args:
+        x: The picture at working size.
+        p: The photo at the same size.
+    """
     y = box(box(luma(p), 1), 1)
     down, right = np.gradient(y)
     slope = np.hypot(down, right)
     edge = slope > max(0.03, float(np.quantile(slope, 0.9)))
-    half = y.shape[0] // 2, y.shape[1] // 2  # means over windows of 25 pixels need no finer grid
+    half = y.shape[0] // 2, y.shape[1] // 2  # half the size is fine enough for means over windows of 25 pixels
     field, weight = np.zeros(half, np.float32), np.zeros(half, np.float32)
     if not edge.any():
         return field, weight
     bright = y > box(y, 6)
-    # Bands are told from paint that changes everything by how much it changes everywhere.
+    # Strength is relative to the change elsewhere, so that a strong style counts as paint and not as bands.
     change = x - p
     unit = 0.02 + 0.27 * float(np.sqrt(np.maximum(box(change**2, 12) - box(change, 12) ** 2, 0).sum(0)).mean())
     for width in (3, 7):
@@ -135,6 +147,7 @@ def bands_at_edges(x: Array, p: Array) -> tuple[Array, Array]:
 
 
 def _within(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
+    """Return the mask grown by ``radius`` pixels."""
     return dilate(mask.astype(np.float32), radius) > 0
 
 
@@ -142,12 +155,12 @@ def _within(mask: npt.NDArray[np.bool_], radius: int) -> npt.NDArray[np.bool_]:
 
 
 def frame_widths(x: Array) -> list[int]:
-    """Widths of frames that a picture is large enough to be judged for, in pixels."""
+    """Return the widths of frames, in pixels, for which the picture is large enough."""
     return [w for w in (2, 4, 8, 16, 32) if 10 * w <= min(x.shape[1:])]
 
 
 def frame_field(x: Array) -> Array:
-    """Strength of each side (upper, right, lower, left) as a frame of each width: ``(4, widths)``."""
+    """Return the strength of each side (upper, right, lower, left) as a frame of each width, ``(4, widths)``."""
     y = luma(x)
     rough = np.zeros_like(y)
     rough[1:] += np.abs(np.diff(y, axis=0))
@@ -166,7 +179,7 @@ def frame_field(x: Array) -> Array:
 
 
 def _strips(x: Array, width: int) -> Array:
-    """Means over five strips of ``width`` rows from the top inwards, in pieces of 16 columns: ``(n, 5, W/16)``."""
+    """Return means over five strips of ``width`` rows from the top, in pieces of 16 columns, ``(n, 5, W/16)``."""
     pieces = max(1, x.shape[2] // 16)
     inner = x[:, : 5 * width, : pieces * (x.shape[2] // pieces)]
     means: Array = inner.reshape(len(x), 5, width, pieces, -1).mean((2, 4))
@@ -174,12 +187,12 @@ def _strips(x: Array, width: int) -> Array:
 
 
 def _stands_out(strips: Array, unit: float) -> float:
-    """How far the outermost strip's step to the next is beyond the steps further in, in ``unit`` s."""
+    """Return the outermost strip's step to the next beyond the steps further in, in multiples of ``unit``."""
     steps = np.diff(strips, axis=1)  # (n, 4, pieces)
-    unforeseen = steps[:, 0] - 0.5 * steps[:, 1]
-    common = np.sqrt((np.median(unforeseen, 1) ** 2).sum())
+    excess = steps[:, 0] - 0.5 * steps[:, 1]
+    common = np.sqrt((np.median(excess, 1) ** 2).sum())
     usual = np.sqrt((np.mean(steps[:, 1:] ** 2, axis=(1, 2))).sum())
-    spread = np.sqrt(np.mean((unforeseen - unforeseen.mean(1, keepdims=True)) ** 2, 1).sum())
+    spread = np.sqrt(np.mean((excess - excess.mean(1, keepdims=True)) ** 2, 1).sum())
     return float(common / (unit + 0.5 * usual + 0.25 * spread))
 
 
@@ -187,7 +200,7 @@ def _stands_out(strips: Array, unit: float) -> float:
 
 
 def jumps_field(x: Array) -> Array:
-    """Strength of a step before each column, ``(W,)``."""
+    """Return the strength of a straight step before each column, ``(W,)``."""
     pieces = x.shape[1] // 16
     rows = x[:, : pieces * 16].reshape(3, pieces, 16, -1).mean(2)  # (3, pieces, W)
     best = np.zeros(x.shape[2], np.float32)
@@ -199,7 +212,7 @@ def jumps_field(x: Array) -> Array:
     padded = np.pad(lines, 16, mode="reflect")
     blocks = np.median([padded[16 + d : padded.size - 16 + d] for d in (-16, -8, 8, 16)], 0)
     best[2:-1] = np.maximum(lines - blocks, 0)
-    best[:8] = best[-7:] = 0  # nearer to the edge it is a frame
+    best[:8] = best[-7:] = 0  # steps nearer to the edge are frames
     return best
 
 
@@ -207,7 +220,7 @@ def jumps_field(x: Array) -> Array:
 
 
 def plateaus_field(x: Array) -> Array:
-    """Strength of banding in blocks of 16 pixels, ``(h, w)``."""
+    """Return the strength of banding in blocks of 16 pixels, ``(h, w)``."""
     height, width = x.shape[1] // 32 * 32, x.shape[2] // 32 * 32
     out = np.zeros((height // 16, width // 16), np.float32)
     for level in (0, 1):
@@ -239,7 +252,7 @@ def plateaus_field(x: Array) -> Array:
 
 
 def opposed_field(x: Array, p: Array) -> tuple[Array, Array]:
-    """Negative correlation of the lumas and the photo's contrast, ``(h, w)`` on a coarse grid."""
+    """Return the strength of negative correlation of the lumas, and the photo's contrast, both ``(h, w)``, coarse."""
     factor = max(1, min(x.shape[1:]) // 96)
     a, b = (reduce(luma(z)[None], factor)[0] for z in (x, p))
     radius = max(2, min(a.shape) // 10)
@@ -251,7 +264,7 @@ def opposed_field(x: Array, p: Array) -> tuple[Array, Array]:
 
 
 def burnt_field(x: Array) -> Array:
-    """1 where a pixel is burnt out, else 0, ``(H, W)``."""
+    """Return a mask ``(H, W)``: 1 where a pixel is burnt out, else 0."""
     low, high = (x < 0.5 / 255).sum(0), (x > 254.5 / 255).sum(0)
     y = luma(x)
     burnt: npt.NDArray[np.bool_] = (low == 3) | (high == 3) | ((low == 2) & (y < 0.02)) | ((high == 2) & (y > 0.95))

@@ -1,14 +1,12 @@
-"""Detectors of what goes wrong in stylised pictures: a number and a map for each kind of defect.
+"""Detectors of artefacts in stylised pictures: a value and a map for each kind of defect.
 
-Numbers are in steps of visibility: clean photographs and paintings lie mostly below 1, what anybody sees lies mostly
+Values are in steps of visibility: clean photographs and paintings lie mostly below 1, defects that anybody sees mostly
 above 2. The constants were set on photographs and paintings of 320 pixels (some 100 of each, JPEG, from the web);
-``benchmarks/artefacts.py`` measures them on any. A map ``(H, W)``, float32 in ``[0, 1]``, has its mass where the defect
-lies; 1 there is about 3 steps.
+``benchmarks/artefacts.py`` measures any pictures. A map ``(H, W)``, float32 in ``[0, 1]``, is above 0 at the place of
+the defect; 1 is about 3 steps.
 
-The strength of each defect, place by place, is in ``artefact_fields.py``.
-
-Where the photo is given, what it already shows at the same place is not counted. Whatever is too small to be judged
-has no defect.
+With a photo, defects that the photo already has at the same place do not count. Pictures that are too small for a
+detector have no defect. ``artefact_fields.py`` computes the local strength of each defect.
 """
 
 from __future__ import annotations
@@ -38,19 +36,19 @@ from sfumato.quality.artefact_fields import (
 )
 from sfumato.quality.filters import Array, dilate, enlarge
 
-SMALLEST = 16  # pixels of the shorter side: below it nothing is judged
+SMALLEST = 16  # shorter side in pixels, below which no detector works
 _MAP_TOP = 3.0  # the strength that a map shows as 1
-_CACHED_VALUES = 600_000  # of a photo whose own fields are kept: 2.4 MB each at most
+_CACHED_VALUES = 600_000  # maximum values of a photo whose fields are cached: 2.4 MB each
 
 
 @dataclass(frozen=True, eq=False)
 class Artefact:
-    """What one detector found.
+    """The result of one detector.
 
     Attributes:
-        name: the detector's.
-        value: 0 and up; below 1 as in clean pictures, above 2 plainly visible.
-        map: ``(H, W)`` float32 in ``[0, 1]``: where.
+        name: Name of the detector.
+        value: Strength, 0 or more; below 1 as in clean pictures, above 2 plainly visible.
+        map: Places of the defect, ``(H, W)`` float32 in ``[0, 1]``.
     """
 
     name: str
@@ -59,43 +57,44 @@ class Artefact:
 
 
 def checkerboard(picture: Picture, photo: Picture | None = None) -> Artefact:
-    """Grids of period 2 and 4 pixels, as strided and transposed convolutions leave (Odena et al. 2016).
+    """Detect grids of period 2 and 4 pixels, which strided and transposed convolutions leave (Odena et al. 2016).
 
-    Spectra of 16-pixel windows, at the frequencies of the grid: what rises over the frequencies between (which the
-    blocks of JPEG, of period 8, raise as much) and keeps its phase from window to window and over the picture, as no
-    brush or canvas does. In amplitudes of 0.004 of the range, more where the picture is rough.
+    In spectra of 16-pixel windows, an amplitude at a frequency of the grid counts as far as it exceeds the frequencies
+    beside it (which JPEG blocks, of period 8, raise as much), and has the same phase in all windows, which brush and
+    canvas do not. The unit is an amplitude of 0.004 of the range, and more where the picture is rough.
     """
     x, p = _pair(picture, photo)
     if min(x.shape[1:]) < 48:
         return _nothing("checkerboard", x)
     field = grid_field(x)
     if p is not None:
-        field = _beyond(field, _remembered(grid_field, p))
+        field = _beyond(field, _photo_field(grid_field, p))
     return Artefact("checkerboard", _top_mean(field, 0.1), _to_map(field, x.shape))
 
 
 def blobs(picture: Picture, photo: Picture | None = None) -> Artefact:
-    """Small roundish spots far off from all around them: droplets of normalisation layers (Karras et al. 2020, §2).
+    """Detect small round spots that differ from their surroundings (Karras et al. 2020, §2).
 
-    A spot differs from eight places around it in one and the same direction of colour, by more than they differ among
-    themselves and by far more than it varies within. Diameters of some 1/64 to 1/12 of the shorter side.
+    Normalisation layers leave such droplets. A spot differs from eight places around it in the same direction of
+    colour, by more than they differ from each other and by much more than it varies inside. Diameters range from about
+    1/64 to 1/12 of the shorter side.
     """
     x, p = _pair(picture, photo)
     if min(x.shape[1:]) < 32:
         return _nothing("blobs", x)
     field = spots_field(x)
     if p is not None:
-        field = _beyond(field, _remembered(spots_nearby_field, p))
+        field = _beyond(field, _photo_field(spots_nearby_field, p))
     return Artefact("blobs", float(field.max()), _to_map(dilate(field, 2), x.shape))
 
 
 def halos(picture: Picture, photo: Picture) -> Artefact:
-    """Bands along the photo's strong edges, brighter, darker or of another colour, that the photo has not.
+    """Detect bands along the photo's strong edges, brighter, darker or of another colour, that the photo lacks.
 
-    On either side of an edge the strip beside it is compared with the strip behind that, averaged along the edge so
-    that brushwork cancels; the photo's own difference is taken off. The mean over all strong edges, in units that grow
-    with how much the picture differs from the photo elsewhere: pictures in a strong style, whose edges do have bands,
-    lie between 1 and 2.
+    On either side of an edge, the strip beside it is compared with the next strip, averaged along the edge so that
+    brushwork cancels; the photo's own difference is subtracted. The value is the mean over all strong edges, in units
+    that grow with the difference between picture and photo elsewhere. Pictures in a strong style, whose edges do have
+    bands, lie between 1 and 2.
     """
     x, p = _pair(picture, photo)
     assert p is not None
@@ -107,16 +106,17 @@ def halos(picture: Picture, photo: Picture) -> Artefact:
 
 
 def border(picture: Picture, photo: Picture | None = None) -> Artefact:
-    """A frame, 2 to 32 pixels wide, whose colour or roughness is not that of what lies beside it: padding.
+    """Detect a frame, 2 to 32 pixels wide, whose colour or roughness differs from the picture beside it: padding.
 
-    A frame has several sides, an edge of what is shown has one: the value is that of the middle two of the four.
+    The value is the mean of the middle two of the four sides, because a frame has several sides, and an edge in the
+    motif only one.
     """
     x, p = _pair(picture, photo)
     if min(x.shape[1:]) < 48:
         return _nothing("border", x)
     sides = frame_field(x)
     if p is not None:
-        sides = np.maximum(sides - _remembered(frame_field, p), 0)
+        sides = np.maximum(sides - _photo_field(frame_field, p), 0)
     value = 1.6 * float(np.sort(sides.max(1))[1:3].mean())
     out = np.zeros(x.shape[1:], np.float32)
     for turn, strengths in enumerate(sides):
@@ -128,10 +128,10 @@ def border(picture: Picture, photo: Picture | None = None) -> Artefact:
 
 
 def seams(picture: Picture, photo: Picture | None = None) -> Artefact:
-    """Straight steps from edge to edge of the picture, along rows or columns: tiles that do not fit together.
+    """Detect straight steps across the whole picture, along rows or columns: visible borders of tiles.
 
-    A row or column is judged by the jump that its neighbours do not foretell, averaged over pieces of 16 pixels: it
-    must stand out in most pieces, and over those 8 and 16 pixels away, where JPEG has its blocks.
+    The strength of a row or column is the jump that its neighbours do not predict, averaged over pieces of 16 pixels.
+    It must be high in most pieces, and exceed the jumps 8 and 16 pixels away, where JPEG has its blocks.
     """
     x, p = _pair(picture, photo)
     if min(x.shape[1:]) < 48:
@@ -146,31 +146,31 @@ def seams(picture: Picture, photo: Picture | None = None) -> Artefact:
         if other is not None:
             lines = np.maximum(lines - dilate(jumps_field(other)[None], 1)[0], 0)
         value = max(value, float(lines.max()))
-        # two pixels on either side of the step
+        # The map shows two pixels on either side of a step.
         shown = dilate(np.where(lines > 0.5 * lines.max(), lines, 0)[None], 2)[0]
         np.maximum(target, np.clip(shown / _MAP_TOP, 0, 1)[None], out=target)
     return Artefact("seams", value, out)
 
 
 def banding(picture: Picture, photo: Picture | None = None) -> Artefact:
-    """Smooth gradients broken into plateaus: steps of one sign, each between two flat stretches.
+    """Detect smooth gradients broken into plateaus: steps of one sign, each between two flat stretches.
 
-    Steps of 2.5 to 40 of 255 levels at full and half size are counted, high ones more; what is rough, and so hides
-    steps, counts for nothing.
+    Steps of 2.5 to 40 of 255 levels count, at full and half size, high ones more. Rough areas, which hide steps, do not
+    count.
     """
     x, p = _pair(picture, photo)
     if min(x.shape[1:]) < 32:
         return _nothing("banding", x)
     field = plateaus_field(x)
     if p is not None:
-        field = _beyond(field, _remembered(plateaus_field, p))
+        field = _beyond(field, _photo_field(plateaus_field, p))
     return Artefact("banding", _top_mean(field, 0.1), _to_map(field, x.shape))
 
 
 def colour_inversion(picture: Picture, photo: Picture) -> Artefact:
-    """Light and dark swapped against the photo, in all of it or in regions of 1/8 of the picture and more.
+    """Detect light and dark swapped against the photo, everywhere or in regions of at least 1/8 of the picture.
 
-    The correlation of the lumas in a window, where negative; windows count by the contrast of the photo.
+    The value is the negative correlation of the lumas in windows, which are weighted by the contrast of the photo.
     """
     x, p = _pair(picture, photo)
     assert p is not None
@@ -181,7 +181,10 @@ def colour_inversion(picture: Picture, photo: Picture) -> Artefact:
 
 
 def clipping(picture: Picture, photo: Picture | None = None) -> Artefact:
-    """Pixels burnt out: all channels at 0 or at 1, or two and the luma near there. In shares of 4 % of the picture."""
+    """Detect burnt-out pixels: all channels at 0 or at 1, or two of them with a luma near it.
+
+    The value is their share of the picture in units of 4 %.
+    """
     x, p = _pair(picture, photo)
     if min(x.shape[1:]) < SMALLEST:
         return _nothing("clipping", x)
@@ -196,14 +199,15 @@ _PAIRED: tuple[Callable[[Picture, Picture], Artefact], ...] = (halos, colour_inv
 
 
 def artefacts(picture: Picture, photo: Picture | None = None) -> dict[str, Artefact]:
-    """Every detector that applies, by name; without a photo, those that need one are left out.
+    """Run all artefact detectors, and return their results by name.
 
     Args:
         picture: ``(1, 3, H, W)``, float32 in ``[0, 1]``, sRGB.
-        photo: what it was painted from; of another size it is resampled to the picture's.
+        photo: The photo that it was painted from, resampled to the picture's size where it differs. None leaves out
+            the detectors that need a photo.
 
     Raises:
-        InputError: the picture or the photo breaks the image contract, or is more than one.
+        InputError: The picture or the photo has another shape, type or range, or is a batch of several.
     """
     if photo is not None:
         _check(photo, "the photo")
@@ -215,26 +219,26 @@ def artefacts(picture: Picture, photo: Picture | None = None) -> dict[str, Artef
 
 
 def worst(found: dict[str, Artefact]) -> Artefact:
-    """The one with the highest value.
+    """Return the artefact with the highest value.
 
     Raises:
-        UsageError: there is none.
+        UsageError: ``found`` is empty.
     """
     if not found:
-        raise UsageError("the worst of no artefacts was asked for; give what artefacts() returned")
+        raise UsageError("worst() was given no artefacts; pass the result of artefacts()")
     return max(found.values(), key=lambda one: one.value)
 
 
-# --- what they share
+# --- shared by the detectors
 
 
 def _check(x: Picture, name: str) -> None:
     if check_image(x, name)["N"] != 1:
-        raise InputError(f"{name} must be one picture, (1, 3, H, W), but there are {x.shape[0]}")
+        raise InputError(f"{name} must be one picture, (1, 3, H, W), but is a batch of {x.shape[0]}")
 
 
 def _pair(picture: Picture, photo: Picture | None) -> tuple[Array, Array | None]:
-    """Both as ``(3, H, W)``, of one size."""
+    """Return picture and photo as ``(3, H, W)``, both of the picture's size."""
     _check(picture, "the picture")
     if photo is None:
         return picture[0], None
@@ -243,7 +247,7 @@ def _pair(picture: Picture, photo: Picture | None) -> tuple[Array, Array | None]
 
 
 class _PhotoKey:
-    """A photo as a key: equal where the pixels are."""
+    """A photo as a key of a cache, equal to another with the same pixels."""
 
     def __init__(self, x: Array) -> None:
         self.x = x
@@ -256,35 +260,36 @@ class _PhotoKey:
         return isinstance(other, _PhotoKey) and self.digest == other.digest
 
 
-def _remembered(field: Callable[[Array], Array], photo: Array) -> Array:
-    """``field(photo)``, which many pictures of one photo are compared with; of small photos, it is kept."""
-    return _field_of(field, _PhotoKey(photo)) if photo.size <= _CACHED_VALUES else field(photo)
+def _photo_field(field: Callable[[Array], Array], photo: Array) -> Array:
+    """Return ``field(photo)``, cached for small photos, because many pictures of one photo are compared with it."""
+    return _cached_field(field, _PhotoKey(photo)) if photo.size <= _CACHED_VALUES else field(photo)
 
 
 @lru_cache(maxsize=96)
-def _field_of(field: Callable[[Array], Array], photo: _PhotoKey) -> Array:
+def _cached_field(field: Callable[[Array], Array], photo: _PhotoKey) -> Array:
     found = field(photo.x)
     found.flags.writeable = False
     return found
 
 
 def _nothing(name: str, x: Array) -> Artefact:
+    """Return the result for a picture without the defect."""
     return Artefact(name, 0.0, np.zeros(x.shape[1:], np.float32))
 
 
 def _beyond(field: Array, own: Array) -> Array:
-    """What ``field`` has beyond the photo's ``own``, at the same place or beside it."""
+    """Return ``field`` minus the photo's ``own`` field at the same place or beside it, at least 0."""
     return np.maximum(field - np.maximum(own, dilate(own, 1)), 0)
 
 
 def _top_mean(field: Array, share: float) -> float:
-    """The mean of the strongest ``share`` of a field."""
+    """Return the mean of the strongest ``share`` of a field."""
     count = max(1, round(share * field.size))
     return float(np.partition(field.ravel(), -count)[-count:].mean())
 
 
 def _weighted_top_mean(field: Array, weight: Array, share: float) -> float:
-    """As :func:`_top_mean`, of the ``share`` of the weight."""
+    """Return the weighted mean of the strongest values of a field that make up ``share`` of the weight."""
     order = np.argsort(-field, axis=None, kind="stable")
     values, weights = field.ravel()[order].astype(np.float64), weight.ravel()[order].astype(np.float64)
     budget = share * weights.sum()
@@ -295,4 +300,5 @@ def _weighted_top_mean(field: Array, weight: Array, share: float) -> float:
 
 
 def _to_map(field: Array, shape: tuple[int, ...]) -> Array:
+    """Return a field enlarged to a map ``(H, W)`` in ``[0, 1]``."""
     return np.asarray(np.clip(enlarge(field, shape[-2:]) / _MAP_TOP, 0, 1), np.float32)

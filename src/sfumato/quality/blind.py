@@ -1,4 +1,4 @@
-"""A blind test of methods: people choose between two pictures at a time and do not know whose they are."""
+"""A blind test of methods: people choose between two pictures without knowing which methods made them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sfumato.quality.votes import FORMAT
 from sfumato.text import as_utf8
 
 QUESTION = "Which picture is the better painting of the photo in the style of the style picture?"
-_QUALITY = 92  # of the page's JPEGs
+_QUALITY = 92  # JPEG quality of the page's pictures
 
 
 @dataclass(frozen=True)
 class BlindTrial:
-    """Two methods' pictures of a pair, as they are laid side by side."""
+    """One question of the test: two methods' pictures of a pair, and their sides."""
 
     pair: Pair
     left: str
@@ -36,16 +36,19 @@ class BlindTrial:
 def plan_trials(
     methods: Sequence[str], pairs: Sequence[Pair], seed: int = 0, count: int | None = None
 ) -> list[BlindTrial]:
-    """Draws what is shown, in its order.
+    """Draw the trials of a blind test, in random order.
 
-    Any two methods meet equally often, each as often on the left, and every pair is shown equally often: all to within
-    one. No two methods meet twice on a pair.
+    Any two methods meet equally often, each method is on the left equally often, and every pair is shown equally
+    often, all to within one. Two methods meet at most once on a pair.
 
     Args:
-        count: trials; all that there are by default.
+        methods: Names of the methods, 2 or more.
+        pairs: The pairs of photo and style picture.
+        seed: Seed of the random order and sides.
+        count: Number of trials; None takes all.
 
     Raises:
-        UsageError: fewer than two methods, no pair, or more trials than there are.
+        UsageError: There are fewer than two methods, no pair, or fewer trials than ``count``.
     """
     if len(methods) < 2 or not pairs:
         raise UsageError(f"a blind test needs 2 methods and 1 pair or more, but has {len(methods)} and {len(pairs)}")
@@ -54,7 +57,7 @@ def plan_trials(
     count = total if count is None else count
     if not 1 <= count <= total:
         raise UsageError(
-            f"{len(methods)} methods and {len(pairs)} pairs make 1 to {total} trials, but {count} are asked"
+            f"{len(methods)} methods and {len(pairs)} pairs make 1 to {total} trials, but {count} are requested"
         )
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(pairs))
@@ -80,36 +83,36 @@ def write_page(
     side: int = 512,
     overwrite: bool = True,
 ) -> str:
-    """Writes the test as one HTML file, whole or not at all, that needs no network.
+    """Write the test as one HTML file that works offline, whole or not at all.
 
-    It shows a photo, a style picture and two methods' pictures at a time, keeps the votes in the browser, and saves
-    them as ``votes-<id>.json``, which `votes.read_votes` reads.
+    The page shows a photo, a style picture and two methods' pictures at a time, stores the votes in the browser, and
+    exports them as ``votes-<id>.json`` for `votes.read_votes`. The names of methods and files are in the page in
+    base64, because the exported votes contain them: they are not visible, but not secret either.
 
     Args:
-        methods: what gives each method's picture of a pair, ``(1, 3, H, W)``; each is asked for once.
-        pairs: what the methods painted.
-        question: what is asked, on the page and in the votes. State it before anybody looks.
-        seed: of what is shown, in which order and on which side; see `plan_trials`.
-        count: trials; all that there are by default.
-        side: pixels, longer side of the photos and style pictures, which are never enlarged. Stylised pictures are
-            brought to their photo's size, so that no size tells whose they are.
-        overwrite: whether a file at ``path`` is replaced.
-
-    The names of methods and files lie in the page in base64, so that the votes can bear them: not to be read at a
-    glance, but no secret from who looks for them.
+        path: The HTML file.
+        methods: Functions that return a method's picture of a pair, ``(1, 3, H, W)``, by method; called once per pair.
+        pairs: The pairs of photo and style picture.
+        question: The question on the page and in the votes. Decide on it before anybody sees a picture.
+        seed: Seed of the order and the sides; see `plan_trials`.
+        count: Number of trials; None takes all.
+        side: Longer side of photos and style pictures in pixels, 64 to 4096; they are never enlarged. Stylised pictures
+            are resized to their photo, so that the size does not reveal the method.
+        overwrite: Whether to replace an existing file.
 
     Returns:
-        The page's id, a hash of its trials, pictures and question, which its votes bear.
+        The page's id, a hash of its trials, pictures and question, which the votes contain.
 
     Raises:
-        UsageError: trials that cannot be planned, no question, or a side outside 64 to 4096.
+        UsageError: The trials cannot be planned, the question is empty, or ``side`` is out of range.
+        OutputError: The file cannot be written, or exists and must not be replaced.
     """
     if not question.strip():
-        raise UsageError("a blind test needs a question; state it before anybody looks")
+        raise UsageError("a blind test needs a question; decide on it before anybody sees a picture")
     if not 64 <= side <= 4096:
         raise UsageError(f"the longer side of the page's pictures must be 64 to 4096 pixels, but is {side}")
     trials = plan_trials(list(methods), pairs, seed, count)
-    pictures: list[str] = []  # in the order of their first use, which does not tell whose they are
+    pictures: list[str] = []  # in the order of their first use, which does not reveal the method
     numbers: dict[tuple[str, Path | Pair], int] = {}
     sizes: dict[Path, tuple[int, int]] = {}
 
@@ -146,6 +149,6 @@ def write_page(
 
 
 def _add(pictures: list[str], x: Picture, size: tuple[int, int]) -> int:
-    """Appends a picture as a JPEG in base64; its number."""
+    """Append a picture as a JPEG in base64, and return its index."""
     pictures.append(as_jpeg_text(resize(x, *size), _QUALITY, subsampling=0))
     return len(pictures) - 1

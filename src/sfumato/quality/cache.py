@@ -1,4 +1,4 @@
-"""The cache of judging: files named by a hash of all that a result depends on."""
+"""The cache of evaluations: files named by a hash of everything that a result depends on."""
 
 from __future__ import annotations
 
@@ -17,18 +17,24 @@ from sfumato.quality.backbones import Pooled
 from sfumato.quality.evaluation import Row
 from sfumato.quality.pairs import Pair
 
-#: Raised with every change of a measure: cached figures of another version are not used.
+#: Raise it with every change of a measure, so that values in the cache are computed again.
 VERSION = 3
 
 
-def cache_key(everything: list[Any]) -> str:
-    """Name of the file that keeps a result which depends on ``everything``."""
-    return hashlib.sha256(json.dumps(everything).encode()).hexdigest()[:40]
+def cache_key(dependencies: list[Any]) -> str:
+    """Return the file name of a result with these dependencies: 40 hex digits of their hash."""
+    return hashlib.sha256(json.dumps(dependencies).encode()).hexdigest()[:40]
 
 
 @dataclass(frozen=True)
 class EvaluatedPair:
-    """A pair's figures, its features in each set, and the logit of the method's own discriminator."""
+    """The result of one pair: a row of the evaluation, and the pair's part in the measures of sets.
+
+    Attributes:
+        row: The measures of the pair.
+        members: Pooled features of the output, one per set backbone.
+        logit: Logit of the method's own discriminator; None where there is none.
+    """
 
     row: Row
     members: list[Pooled]
@@ -36,7 +42,7 @@ class EvaluatedPair:
 
     @classmethod
     def read(cls, path: Path, pair: Pair) -> EvaluatedPair | None:
-        """Read what `write` wrote; None where there is no file, or a damaged one."""
+        """Read a file of `write`; None where it is missing or damaged."""
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 found = json.loads(str(file["row"]))
@@ -46,7 +52,7 @@ class EvaluatedPair:
             return None
 
     def write(self, path: Path) -> None:
-        """Write a file of the cache, whole or not at all."""
+        """Write the result to a file of the cache, whole or not at all."""
         row = self.row
         found = {"values": row.values, "artefacts": row.artefacts, "resized": row.resized}
         arrays: dict[str, Any] = {"row": json.dumps({**found, "logit": self.logit, "backbones": len(self.members)})}

@@ -1,8 +1,8 @@
-"""Can a classifier tell outputs from real art? Balanced accuracy of a given discriminator, and of one trained afresh.
+"""Balanced accuracy of classifiers that separate outputs from real art: a given discriminator, or a new classifier.
 
-50 % is ideal: outputs that cannot be told from paintings. A discriminator judges the generator that it was trained
-against, and so flatters or starves it; a classifier that is trained afterwards, and judged on what it has not seen, is
-fair to every method (Lopez-Paz & Oquab 2017, section 3).
+0.5 is ideal: outputs cannot be distinguished from paintings. The accuracy of a discriminator is biased, because its
+generator was trained against it. A classifier that is trained afterwards and tested on held-out pictures is fair to
+every method (Lopez-Paz & Oquab 2017, section 3).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sfumato.quality.intervals import share_interval
 
 _Float = npt.NDArray[np.float64]
 _FOLDS = 5
-_PENALTIES = 10.0 ** np.arange(-3, 4)  # in units of the mean eigenvalue of the kernel
+_PENALTIES = 10.0 ** np.arange(-3, 4)  # multiples of the kernel's mean eigenvalue
 
 
 def balanced_accuracy(
@@ -31,24 +31,27 @@ def balanced_accuracy(
     real_groups: Sequence[Hashable] | None = None,
     note: str = "",
 ) -> Estimate:
-    """The mean of the shares of real pictures with a score above 0, and of outputs with one of 0 or less.
+    """Return the balanced accuracy of scores: the mean share of correct ones among real pictures and outputs.
 
-    The interval takes a group (a style's outputs) as one trial: they are right or wrong together.
+    A score above 0 means "real". The 95 % interval counts a group (the outputs in one style) as one trial, because its
+    members tend to be right or wrong together.
 
     Args:
-        real: ``(N,)`` scores; above 0 is "real".
-        fake: ``(M,)`` scores of outputs.
-        fake_groups: each output's group.
-        judge: who gave the scores.
-        real_groups: each real picture's group; each its own by default.
+        name: Name of the measure.
+        real: Scores of real pictures, ``(N,)``.
+        fake: Scores of outputs, ``(M,)``.
+        fake_groups: The group of each output.
+        judge: Name of the classifier.
+        real_groups: The group of each real picture; None makes each picture a group.
+        note: Note of the estimate.
 
     Raises:
-        UsageError: no scores, or as many groups as scores were not given.
+        UsageError: There are no scores of one kind, or the number of groups differs from the number of scores.
     """
     right_real, right_fake = np.asarray(real, np.float64) > 0, np.asarray(fake, np.float64) <= 0
     groups = list(range(len(right_real))) if real_groups is None else list(real_groups)
     if not len(right_real) or not len(right_fake):
-        raise UsageError("accuracy needs scores of real pictures and of outputs, and one of them has none")
+        raise UsageError("accuracy needs scores of real pictures and of outputs, but one of them has none")
     if len(groups) != len(right_real) or len(fake_groups) != len(right_fake):
         raise UsageError("accuracy needs the group of every picture; give as many groups as scores")
     sides = [
@@ -65,18 +68,27 @@ def balanced_accuracy(
 def fresh_classifier_accuracy(
     real: Features, fake: Features, real_groups: Sequence[Hashable], fake_groups: Sequence[Hashable], seed: int = 0
 ) -> Estimate:
-    """Held-out balanced accuracy of a linear classifier (ridge regression on ±1, classes weighted alike) that is
-    trained on the features of real pictures and of outputs.
+    """Return the held-out balanced accuracy of a linear classifier trained on features of real pictures and outputs.
 
-    Five folds over groups: a style picture and the outputs in its style are in the same fold, so a style that it is
-    asked about is one that it has not seen. Its penalty is chosen inside the training folds, by leave-one-out.
+    The classifier is a ridge regression on ±1 with equal weight of both classes. Five-fold cross-validation splits by
+    group: a style picture and the outputs in its style are in the same fold, so test styles are new to the classifier.
+    Leave-one-out inside the training folds chooses the penalty.
+
+    Args:
+        real: Features of real pictures, 10 or more.
+        fake: Features of outputs, 10 or more.
+        real_groups: The group of each real picture.
+        fake_groups: The group of each output.
+        seed: Seed of the assignment to folds.
 
     Raises:
-        UsageError: other backbones, or fewer than 10 real pictures, 10 outputs or 5 groups.
+        UsageError: The backbones differ, there are too few pictures or fewer than 5 groups, or the training folds hold
+            only one class.
     """
     if real.backbone != fake.backbone:
         raise UsageError(
-            f"features of the backbones {real.backbone!r} and {fake.backbone!r} cannot be compared; make both with one"
+            f"features of the backbones {real.backbone!r} and {fake.backbone!r} cannot be compared; compute both with "
+            "the same"
         )
     names = sorted({*real_groups, *fake_groups}, key=repr)
     if len(real.arrays) < 10 or len(fake.arrays) < 10 or len(names) < _FOLDS:
@@ -91,7 +103,7 @@ def fresh_classifier_accuracy(
         train, test = fold != held_out, fold == held_out
         if test.any():
             if len(set(y[train])) < 2:
-                raise UsageError("a fold has outputs or real pictures alone; give references for more styles")
+                raise UsageError("a fold holds only outputs or only real pictures; give references for more styles")
             scores[test] = _ridge(x[train], y[train], x[test])
     count = len(real.arrays)
     return balanced_accuracy(
@@ -99,12 +111,12 @@ def fresh_classifier_accuracy(
     )
 
 
-def _ridge(x: _Float, y: _Float, asked: _Float) -> _Float:
-    """Scores of a ridge classifier; both classes weigh the same however many they are."""
+def _ridge(x: _Float, y: _Float, test: _Float) -> _Float:
+    """Return the scores of the rows of ``test`` by a ridge classifier, in which both classes have the same weight."""
     mean, deviation = x.mean(0), x.std(0) + 1e-6
-    x, asked = (x - mean) / deviation, (asked - mean) / deviation
+    x, test = (x - mean) / deviation, (test - mean) / deviation
     weight = np.sqrt(np.where(y > 0, 0.5 / (y > 0).sum(), 0.5 / (y < 0).sum()) * len(y))
-    # With the weights' roots on the rows, sqrt(w)·[x, 1], the plain dual form holds.
+    # Rows scaled by the roots of the weights, sqrt(w)·[x, 1], turn the weighted problem into a plain dual one.
     rows = weight[:, None] * np.concatenate([x, np.ones((len(x), 1))], 1)
     targets = weight * y
     values, vectors = np.linalg.eigh(rows @ rows.T)
@@ -116,5 +128,5 @@ def _ridge(x: _Float, y: _Float, asked: _Float) -> _Float:
         left_out = float(((alpha / inverse) ** 2).mean())  # squared leave-one-out residuals, in closed form
         if left_out < best:
             best, chosen = left_out, alpha
-    result: _Float = np.concatenate([asked, np.ones((len(asked), 1))], 1) @ (rows.T @ chosen)
+    result: _Float = np.concatenate([test, np.ones((len(test), 1))], 1) @ (rows.T @ chosen)
     return result

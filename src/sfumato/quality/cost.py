@@ -1,4 +1,4 @@
-"""What a method costs: seconds, memory, multiply-accumulates and parameters."""
+"""The cost of a method: seconds, memory, multiply-accumulates and parameters."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from sfumato.onnx_file import MAX_GRAPH_BYTES, has_weights_outside
 if TYPE_CHECKING:
     import onnx
 
-#: Height and width of the pictures that costs are told at.
+#: Height and width of the pictures for which costs are reported.
 SIZES: Mapping[str, tuple[int, int]] = {
     "512 x 512": (512, 512),
     "1920 x 1080": (1080, 1920),
     "3840 x 2160": (2160, 3840),
 }
-MIN_RUNS = 3  # runs that quartiles are taken of
+MIN_RUNS = 3  # minimum of timed runs, from which quartiles are computed
 _EVERY = 0.002  # seconds between two samples of the memory
 _STATM, _STATUS, _CLEAR = (Path("/proc/self") / name for name in ("statm", "status", "clear_refs"))
 
@@ -43,15 +43,18 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a picture of one size took.
+    """The cost of a method for pictures of one size.
 
     Attributes:
-        name: of the size.
-        seconds: median of the timed runs.
-        low, high: their quartiles.
-        repeats: how many were timed.
-        peak_bytes: how far the process's resident memory rose; ``None`` where the system does not tell.
-        threads: what the caller said, for the record.
+        name: Name of the size.
+        height: Height in pixels.
+        width: Width in pixels.
+        seconds: Median of the timed runs.
+        low: Lower quartile of the timed runs, in seconds.
+        high: Upper quartile of the timed runs, in seconds.
+        repeats: Number of timed runs.
+        peak_bytes: Rise of the process's resident memory; None where the system does not report it.
+        threads: Number of threads of the method, as given by the caller.
     """
 
     name: str
@@ -73,33 +76,34 @@ def measure_cost(
     budget: float = 60.0,
     threads: int | None = None,
 ) -> list[Cost]:
-    """Times a method and watches its memory on pictures of noise ``(1, 3, H, W)``, keyed by their size.
+    """Measure the time and the memory of a method on pictures of noise ``(1, 3, H, W)``.
+
+    Memory is that of this process, without children and GPUs. On Linux it is the high-water mark, which is reset before
+    the runs (``/proc/self/clear_refs``, proc(5)); where that is not possible, a thread samples `resident_bytes` every
+    2 ms. The peak is the rise above the memory before the first run of all, minus the picture itself. Small sizes run
+    first, and memory that a method keeps from them counts for the larger sizes too. Memory that the method holds from
+    earlier work does not count: measure in a new process.
 
     Args:
-        run: the method; it must return when the work is done (a GPU's, too).
-        sizes: height and width by name.
-        repeats: timed runs of each size.
-        warmup: runs before those, which are not timed. Memory is watched during these, so that it disturbs no timing.
-        budget: seconds for the timed runs of a size. Once they are spent it ends early, but not before `MIN_RUNS` runs.
-        threads: what the method was told to use. It is only written down.
-
-    Memory is this process's; children and GPUs are not seen. Linux keeps a high-water mark, which is set back before
-    the runs (``/proc/self/clear_refs``, proc(5)); where that cannot be, a thread samples every 2 ms what
-    `resident_bytes` tells. The peak is told above what the process held before the first run of all, less the picture
-    that was given. Small sizes go first: what a method keeps of them for later use counts for the larger, which use
-    it. What a method holds since earlier work does not count: measure in a fresh process.
+        run: The method; it must return when the work is done (on a GPU, too).
+        sizes: Height and width by name.
+        repeats: Timed runs of each size, 1 or more.
+        warmup: Runs before those, 1 or more, which are not timed. Memory is measured during these, so that it does not
+            disturb the timing.
+        budget: Seconds for the timed runs of a size; the runs end early after this time, but not before `MIN_RUNS`.
+        threads: Number of threads of the method, only for the record.
 
     Returns:
-        One `Cost` a size, in the order of ``sizes``.
+        One `Cost` per size, in the order of ``sizes``.
 
     Raises:
-        UsageError: no size, a side below 1, or a number of runs or seconds that cannot be.
+        UsageError: There is no size, a side is below 1, or ``repeats``, ``warmup`` or ``budget`` is out of range.
     """
     if not sizes or min(min(size) for size in sizes.values()) < 1:
         raise UsageError("costs are measured at one or more sizes of at least 1 x 1 pixel; name some")
     if repeats < 1 or warmup < 1 or not budget >= 0:
         raise UsageError(
-            f"costs need 1 timed run, 1 warm-up and 0 seconds or more, not {repeats}, {warmup} and {budget:g}"
+            f"costs need at least 1 timed run, 1 warm-up run and 0 seconds, not {repeats}, {warmup} and {budget:g}"
         )
     before = resident_bytes()
     found = {}
@@ -120,10 +124,10 @@ def measure_cost(
 
 
 def resident_bytes(statm: Path = _STATM) -> int | None:
-    """Bytes of memory that this process holds now.
+    """Return the resident memory of this process in bytes; None where the system does not report it.
 
-    From ``statm`` (proc(5)), else from psutil where it is installed, else the high-water mark of ``resource``, which
-    only rises; ``None`` where there is none of them.
+    The source is ``statm`` (proc(5)), else psutil where it is installed, else the high-water mark of ``resource``,
+    which never falls.
     """
     try:
         return int(statm.read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -144,7 +148,7 @@ def resident_bytes(statm: Path = _STATM) -> int | None:
 
 
 class _Peak:
-    """Watches the memory while the block runs; then `bytes` is the most that was held."""
+    """A context that measures memory; afterwards, `bytes` is the peak while the block ran."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -154,10 +158,10 @@ class _Peak:
     def __enter__(self) -> _Peak:
         try:
             _CLEAR.write_text("5")
-            self._marked = _high_water() is not None
+            self._uses_high_water = _high_water() is not None
         except OSError:
-            self._marked = False
-        if not self._marked:
+            self._uses_high_water = False
+        if not self._uses_high_water:
             self._sample()
             self._thread.start()
         return self
@@ -165,7 +169,7 @@ class _Peak:
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._marked:
+        if self._uses_high_water:
             self.bytes = _high_water() or 0
         else:
             self._end.set()
@@ -181,7 +185,7 @@ class _Peak:
 
 
 def _high_water() -> int | None:
-    """Linux's own mark of the most that this process held since the mark was set back, in bytes."""
+    """Return Linux's peak of the resident memory since its last reset, in bytes; None where there is none."""
     found = re.search(rb"^VmHWM:\s+(\d+) kB", _STATUS.read_bytes(), re.MULTILINE)
     return int(found[1]) * 1024 if found else None
 
@@ -190,27 +194,31 @@ def _high_water() -> int | None:
 
 
 def macs_of_onnx(path: Path, shapes: Mapping[str, Shape]) -> int:
-    """Multiply-accumulates of an ONNX graph at given input shapes: of Conv, ConvTranspose, Gemm, MatMul and Einsum.
+    """Count the multiply-accumulates of an ONNX graph: of Conv, ConvTranspose, Gemm, MatMul and Einsum.
+
+    The count is exact for the graph as it is stored. Products with padded zeros count, as is usual; biases, resampling,
+    element-wise operations and operators of quantised numbers do not. ONNX Runtime determines intermediate shapes by
+    constant folding, without running a picture. For a tiled model, add up the counts at the shapes of the tiles with
+    their overlaps.
 
     Args:
-        shapes: of every input, by name: ``{"picture": (1, 3, 512, 512)}``.
-
-    Exact, of the graph as it is written: a product with a padded zero counts, as is the custom; biases, resampling and
-    all that is done element by element do not, nor do operators of quantised numbers. Shapes that the graph computes
-    on its way are found by ONNX Runtime, which folds what is constant at these shapes; no picture is run. A model
-    cut into tiles costs what its tiles cost, overlaps too: ask with the tiles' shapes.
+        path: The ONNX file.
+        shapes: Shapes of all inputs, by name: ``{"picture": (1, 3, 512, 512)}``.
 
     Raises:
-        InputError: the file is no ONNX graph, products lie in a loop or a branch or are of a shape that depends on the
-            data, an Einsum is other than a plain one of two operands, or the inputs are too small for the graph.
-        UsageError: inputs or shapes that are not the graph's.
+        InputError: The file is no ONNX graph, a product is inside a loop or a branch or has a shape that depends on
+            the data, an Einsum does not have two operands, or the inputs are too small for the graph.
+        UsageError: The names or shapes do not fit the graph's inputs.
         MissingExtraError: ``onnx``, of the extra ``train``, is not installed.
     """
     model = _load(path)
     graph = model.graph
     for node in graph.node:
         if any(_is_product(inner) for sub in _subgraphs(node) for inner in _nodes(sub)):
-            raise InputError(f"{path}: {node.op_type} {node.name!r} holds products, whose number depends on the data")
+            raise InputError(
+                f"{path}: {node.op_type} {node.name!r} holds products whose number depends on the data, so they cannot "
+                "be counted; export a graph without control flow"
+            )
     products = [node for node in graph.node if _is_product(node)]
     _fix_inputs(path, graph, shapes)
     wanted = {name for node in products for name in (*node.input[:2], node.output[0])}
@@ -219,13 +227,13 @@ def macs_of_onnx(path: Path, shapes: Mapping[str, Shape]) -> int:
 
 
 def parameters_of_onnx(path: Path) -> int:
-    """How many numbers the floating-point tensors have that an ONNX graph stores (its initialisers).
+    """Count the values of the floating-point tensors that an ONNX graph stores (its initialisers).
 
-    Fixed tables among them count, since a graph does not tell them from weights; constants written as nodes do not.
-    Graphs of one model may store the same weights, as Sfumato's statistics and generator do: theirs do not add up.
+    Fixed tables among the initialisers count too, since a graph does not distinguish them from weights; constant nodes
+    do not. Do not add up graphs of one model that store the same weights, as Sfumato's encoder and generator do.
 
     Raises:
-        InputError: the file is no ONNX graph.
+        InputError: The file is no ONNX graph.
         MissingExtraError: ``onnx``, of the extra ``train``, is not installed.
     """
     model = _load(path)
@@ -237,6 +245,7 @@ def parameters_of_onnx(path: Path) -> int:
 
 
 def _load(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file with its weights, and inline its local functions."""
     with needs_extra("train", "Counting an ONNX graph's work"):
         import onnx
         import onnx.inliner
@@ -245,12 +254,13 @@ def _load(path: Path) -> onnx.ModelProto:
     try:
         content = read_bytes(path, MAX_GRAPH_BYTES)
         model = onnx.load_model_from_string(content)
-        if has_weights_outside(content, path, "model.safetensors"):  # as in bundles, and in no other file
+        # Bundles store their weights in this file; no other file is read.
+        if has_weights_outside(content, path, "model.safetensors"):
             onnx.load_external_data_for_model(model, str(path.parent))
     except ModelError as problem:
         raise InputError(f"cannot read {path} as an ONNX graph: {problem}") from problem
     except (OSError, DecodeError) as problem:
-        reason = getattr(problem, "strerror", None) or "it is damaged or of another kind"
+        reason = getattr(problem, "strerror", None) or "it is damaged or of another format"
         raise InputError(f"cannot read {path} as an ONNX graph: {reason}; name another file") from problem
     if not model.graph.node:
         raise InputError(f"cannot read {path} as an ONNX graph: it has no nodes; name another file")
@@ -258,7 +268,7 @@ def _load(path: Path) -> onnx.ModelProto:
 
 
 def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The branches of an If, the body of a Loop or a Scan."""
+    """Yield the subgraphs of a node: the branches of an If, the body of a Loop or a Scan."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -266,7 +276,7 @@ def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """All nodes, those of subgraphs too."""
+    """Yield all nodes, including those of subgraphs."""
     for node in graph.node:
         yield node
         for sub in _subgraphs(node):
@@ -278,13 +288,15 @@ def _is_product(node: onnx.NodeProto) -> bool:
 
 
 def _fix_inputs(path: Path, graph: onnx.GraphProto, shapes: Mapping[str, Shape]) -> None:
-    """Writes the shapes into the graph's inputs, and forgets what it said of all others."""
+    """Write the shapes into the graph's inputs, and delete the stored shapes of all other tensors."""
     import onnx
 
     stored = {tensor.name for tensor in graph.initializer}
     inputs = {each.name: each for each in graph.input if each.name not in stored}
     if inputs.keys() != shapes.keys():
-        raise UsageError(f"{path} has the inputs {', '.join(inputs)}, but shapes are of {', '.join(shapes) or 'none'}")
+        raise UsageError(
+            f"{path} has the inputs {', '.join(inputs)}, but shapes are given for {', '.join(shapes) or 'none'}"
+        )
     for name, each in inputs.items():
         own, given = each.type.tensor_type.shape.dim, shapes[name]
         if not each.type.tensor_type.HasField("shape"):
@@ -301,11 +313,11 @@ def _fix_inputs(path: Path, graph: onnx.GraphProto, shapes: Mapping[str, Shape])
 
 
 def _shapes_of(path: Path, model: onnx.ModelProto, wanted: set[str]) -> dict[str, Shape]:
-    """Shapes of the tensors of these names, as far as they are known before the graph is run."""
+    """Return the shapes of all tensors that are known without running the graph, ``wanted`` ones among them."""
     import onnx
     import onnxruntime
 
-    # An output is not optimised away, and its shape is written down.
+    # As graph outputs, the tensors are not optimised away, and their shapes are stored.
     there = {each.name for each in (*model.graph.input, *model.graph.initializer, *model.graph.output)}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in sorted(wanted - there))
     options = onnxruntime.SessionOptions()
@@ -315,7 +327,7 @@ def _shapes_of(path: Path, model: onnx.ModelProto, wanted: set[str]) -> dict[str
         options.optimized_model_filepath = os.path.join(folder, "folded.onnx")
         try:
             onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        except Exception as problem:  # its exceptions share no base but this
+        except Exception as problem:  # onnxruntime's exceptions have no other common base
             reason = str(problem).partition("\n")[0]
             raise InputError(f"ONNX Runtime cannot load {path} at these shapes: {reason}") from problem
         folded = onnx.load(options.optimized_model_filepath)
@@ -329,12 +341,13 @@ def _shapes_of(path: Path, model: onnx.ModelProto, wanted: set[str]) -> dict[str
 
 
 def _macs(path: Path, node: onnx.NodeProto, known: Mapping[str, Shape]) -> int:
+    """Return the multiply-accumulates of one product, from the known shapes of its tensors."""
     import onnx
 
     for name in (*node.input[:2], node.output[0]):
         where = f"{path}: the shape of {name}, at {node.op_type} {node.name!r},"
         if name not in known:
-            raise InputError(f"{where} is not known before the graph is run, so its work cannot be counted")
+            raise InputError(f"{where} is not known before the graph is run, so its products cannot be counted")
         if min(known[name], default=1) < 1:
             raise InputError(f"{where} would be {known[name]}; give larger inputs")
     a, b, out = (known[name] for name in (*node.input[:2], node.output[0]))
@@ -351,9 +364,10 @@ def _macs(path: Path, node: onnx.NodeProto, known: Mapping[str, Shape]) -> int:
 
 
 def _einsum(path: Path, equation: str, operands: Sequence[Shape], count: int) -> int:
+    """Return the multiply-accumulates of an Einsum with ``count`` operands: the product of all index ranges."""
     terms = equation.replace(" ", "").partition("->")[0].split(",")
     if count != 2 or "." in equation:
-        raise InputError(f"{path}: the Einsum {equation!r} is not counted; only plain ones of two operands are")
+        raise InputError(f"{path}: the Einsum {equation!r} is not counted; it must have two operands and no ellipsis")
     sides: dict[str, int] = {}
     for term, shape in zip(terms, operands, strict=True):
         for letter, n in zip(term, shape, strict=True):

@@ -1,11 +1,11 @@
-"""Judging methods on pairs of a photo and a style picture.
+"""The evaluator of stylisation methods on pairs of a photo and a style picture.
 
-A picture is judged at three sizes. *Pixel* figures (PSNR, SSIM, edges, colour, artefacts) are taken at the stylised
-picture's own size, to which the photo is resized where it has another. *Feature* figures are taken with photo, style
-picture and output resized to a short side of ``short`` pixels, *local* ones (strokes, variety, copied, kept) always at
-one of 384. All resizing is ``sfumato.image.resize`` (Lanczos, antialiased).
+A picture is evaluated at three sizes. *Pixel* measures (PSNR, SSIM, edges, colour, artefacts) use the size of the
+stylised picture, to which the photo is resized. *Feature* measures use photo, style picture and output with a short
+side of ``short`` pixels. *Local* measures (strokes, variety, copied, kept) always use a short side of 384 pixels. All
+resizing is ``sfumato.image.resize`` (Lanczos, antialiased).
 
-``measures.py`` holds the table of the measures of a pair, ``set_evaluator.py`` takes those of sets.
+``measures.py`` holds the table of the measures of a pair, ``set_evaluator.py`` computes those of sets.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ Suite = Literal["quick", "full"]
 
 @dataclass(frozen=True)
 class OutputProvider:
-    """Where a method's pictures come from.
+    """The source of a method's stylised pictures.
 
     Attributes:
-        picture: gives a pair's stylised picture, ``(1, 3, H, W)``; from several threads at once.
-        digest: a hash of what it is made of besides the pair, told without making it.
-        logit: the method's own discriminator: its mean logit for a picture as one in the style of another (a file);
-            above 0 is "painted".
+        picture: Returns the stylised picture of a pair, ``(1, 3, H, W)``. Several threads call it at once.
+        digest: Returns a hash of everything besides the pair that determines the picture, without making the picture.
+        logit: Returns the mean logit of the method's own discriminator for a picture and the file of its style
+            picture; above 0 means "real painting". None where the method has no discriminator.
     """
 
     picture: Callable[[Pair], Picture]
@@ -48,17 +48,22 @@ class OutputProvider:
 
 
 class Evaluator:
-    """Judges pictures of pairs; features of photos and style pictures are computed once.
+    """Evaluator of methods on pairs, which computes the features of photos and style pictures only once.
 
     Args:
-        pairs: all that will be judged: their style pictures are what relative distances and retrieval refer to.
-        suite: ``"quick"`` leaves VGG19 out.
-        short: pixels, short side at which features are taken.
-        cache: folder for each pair's figures, under a hash of all that they depend on; ``None`` keeps none.
-        vgg: the user's own VGG19 file.
-        references: pictures that the outputs are compared with as a set; ``None`` takes the style pictures.
-        inception: the user's own Inception-v3 (ONNX): set figures are then also given with it.
-        workers: pairs judged at once, in threads; the figures do not depend on it.
+        pairs: All pairs that will be evaluated. Relative distances and retrieval refer to their style pictures.
+        suite: ``"quick"`` omits the measures that need VGG19, ``"full"`` includes them.
+        short: Short side in pixels at which features are computed, 64 to 1024.
+        cache: Folder for the measures of each pair, under a hash of everything they depend on; None disables it.
+        vgg: The user's own VGG19 file.
+        references: Pictures that the outputs are compared with as a set; None uses the style pictures.
+        inception: The user's own Inception-v3 (ONNX), with which set measures are computed too.
+        workers: Number of threads, one pair each; the results do not depend on it.
+
+    Raises:
+        UsageError: There is no pair, or ``short`` is out of range.
+        ModelError: The file of a network cannot be used.
+        MissingExtraError: The extra ``quality`` is not installed.
     """
 
     def __init__(
@@ -73,9 +78,9 @@ class Evaluator:
         workers: int = 1,
     ) -> None:
         if not pairs:
-            raise UsageError("there are no pairs to judge")
+            raise UsageError("an evaluation needs at least one pair of a photo and a style picture")
         if not 64 <= short <= 1024:
-            raise UsageError(f"the judged short side must be between 64 and 1024 pixels, but is {short}")
+            raise UsageError(f"the short side for features must be between 64 and 1024 pixels, but is {short}")
         self.suite, self.short, self.cache, self.workers = suite, short, cache, workers
         self.pairs = list(pairs)
         lite = EfficientNetLite0()
@@ -96,32 +101,32 @@ class Evaluator:
         missing: int = 0,
         pairs: Sequence[Pair] | None = None,
     ) -> Evaluation:
-        """Judge all pairs under one method.
+        """Evaluate one method on pairs.
 
-        A pair that cannot be read, or does not fit into memory, is left out; `Evaluation.failed` says why.
+        A pair that cannot be read, or that does not fit into memory, is left out; `Evaluation.failed` holds the reason.
 
         Args:
-            source: where the pictures come from.
-            tick: called after each pair.
-            missing: how many pairs have no picture, for the report.
-            pairs: those to judge, all of the judge's by default.
+            method: Name of the method.
+            source: The source of the stylised pictures.
+            tick: Called after each pair.
+            missing: Number of pairs without a picture, for the report.
+            pairs: The pairs to evaluate; None evaluates all pairs of the evaluator.
 
         Raises:
-            InputError: none can be judged, or a style picture cannot be read: all figures are measured by those.
+            InputError: No pair can be evaluated, or a style picture, on which all measures depend, cannot be read.
         """
         self.references.learn()
-        _ = self.references.local_scale  # now, while no worker is busy
-        asked = list(pairs or self.pairs)
-        # Style by style, so that what is held of a style picture is used before it is dropped.
-        order = sorted(range(len(asked)), key=lambda i: (asked[i].style, i))
-        found = dict(
-            zip(order, each(lambda i: self._try_to_evaluate(asked[i], source), order, self.workers, tick), strict=True)
-        )
-        results = [found[i] for i in range(len(asked))]
+        _ = self.references.local_scale  # computed here, because it uses all workers itself
+        requested = list(pairs or self.pairs)
+        # Sorted by style, so that the cached features of a style picture are used before they are evicted.
+        order = sorted(range(len(requested)), key=lambda i: (requested[i].style, i))
+        evaluated_in_order = each(lambda i: self._try_to_evaluate(requested[i], source), order, self.workers, tick)
+        found = dict(zip(order, evaluated_in_order, strict=True))
+        results = [found[i] for i in range(len(requested))]
         problems = [one for one in results if isinstance(one, InputError)]
-        if len(problems) == len(asked):
+        if len(problems) == len(requested):
             raise problems[0]
-        chosen = [pair for pair, one in zip(asked, results, strict=True) if not isinstance(one, InputError)]
+        chosen = [pair for pair, one in zip(requested, results, strict=True) if not isinstance(one, InputError)]
         evaluated = [one for one in results if not isinstance(one, InputError)]
         about = {"sfumato": __version__, "suite": self.suite, "short side": f"{self.short} px"}
         names = dict.fromkeys(backbone.name for backbone in (*self.backbones, *self._sets.backbones))
@@ -140,7 +145,7 @@ class Evaluator:
         return Evaluation(method, rows, missing, about, sets, None, failed, absolute)
 
     def _try_to_evaluate(self, pair: Pair, source: OutputProvider) -> EvaluatedPair | InputError:
-        """A pair, or why it cannot be judged: the others are judged all the same."""
+        """Evaluate a pair; return the error instead of raising it, so that the other pairs are still evaluated."""
         try:
             return self._evaluate(pair, source)
         except InputError as problem:
@@ -151,24 +156,25 @@ class Evaluator:
             return too_large(pair.name)
 
     def _evaluate(self, pair: Pair, source: OutputProvider) -> EvaluatedPair:
+        """Read the result of a pair from the cache, or compute and store it."""
         if self.cache is None:
-            return self._evaluate_anew(pair, source)
+            return self._compute(pair, source)
         digest, names = self.references.digest, [backbone.name for backbone in (*self.backbones, *self._sets.backbones)]
-        everything: list[Any] = [
+        dependencies: list[Any] = [
             *(VERSION, self.suite, self.short, source.digest(pair), digest(pair.content), digest(pair.style)),
-            # In their order, which decides what the local scale compares.
+            # In their order, because the local scale compares neighbours in the list.
             list(map(digest, self.references.style_files)),
             names,
             source.logit is not None,
         ]
-        path = self.cache / f"{cache_key(everything)}.npz"
+        path = self.cache / f"{cache_key(dependencies)}.npz"
         found = EvaluatedPair.read(path, pair)
         if found is None:
-            found = self._evaluate_anew(pair, source)
+            found = self._compute(pair, source)
             found.write(path)
         return found
 
-    def _evaluate_anew(self, pair: Pair, source: OutputProvider) -> EvaluatedPair:
+    def _compute(self, pair: Pair, source: OutputProvider) -> EvaluatedPair:
         output = source.picture(pair)
         logit = source.logit(output, pair.style) if source.logit else None
         view = PairView(self.references, pair, output)

@@ -1,10 +1,10 @@
-"""Features of a set of pictures, the figures measured on them, and what all measures of sets share.
+"""Features of a set of pictures, the type of their measured values, and helpers that all measures of sets use.
 
-Features are ``(N, D)`` arrays, a row a picture. A figure compares with another only if both come from one backbone, so
-features carry its name, and mixing two is a ``UsageError``. Everything is computed in float64.
+Features are ``(N, D)`` arrays, one row per picture. Only features of the same backbone are comparable, so they carry
+its name, and mixing two is a ``UsageError``. Everything is computed in float64.
 
-The measures: ``frechet.py`` (FID and its limit), ``kernel.py`` (KID), ``neighbours.py`` (precision, recall, density,
-coverage, the nearest-neighbour test), ``inception_score.py`` and ``classifier.py``. ``sets.py`` takes them all.
+The measures are in ``frechet.py`` (FID and its limit), ``kernel.py`` (KID), ``neighbours.py`` (precision, recall,
+density, coverage, the nearest-neighbour test), ``inception_score.py`` and ``classifier.py``. ``sets.py`` runs them all.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ _CELLS = 4_000_000  # numbers in one block of a distance or kernel matrix: 32 MB
 
 @dataclass(frozen=True)
 class Estimate:
-    """One measured number.
+    """The estimate of one measure of a set.
 
     Attributes:
-        name: of the measure.
-        value: the estimate.
-        low, high: its 95 % interval; None where the measure has none of its own.
-        n: pictures in the smaller set.
-        backbone: whose features were compared.
-        note: a sentence on why the figure should not be trusted as it stands; empty where nothing is known against it.
+        name: Name of the measure.
+        value: The estimate.
+        low: Lower end of its 95 % interval; None where the measure has no interval.
+        high: Upper end of its 95 % interval; None where the measure has no interval.
+        n: Number of pictures in the smaller set.
+        backbone: Name of the network whose features were compared.
+        note: Reasons why the value may mislead, and values to compare it with; may be empty.
     """
 
     name: str
@@ -48,11 +49,11 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Features in memory.
+    """The features of a set of pictures.
 
     Attributes:
-        backbone: the name of what made them, with everything that changes its values: weights, layer, resizing.
-        arrays: ``(N, D)``.
+        backbone: Name of the network, with everything that changes its values: weights, layer, resizing.
+        arrays: ``(N, D)``, one row per picture.
     """
 
     backbone: str
@@ -60,11 +61,11 @@ class Features:
 
 
 def check_pair(x: Features, y: Features, min_rows: int) -> tuple[Array, Array]:
-    """Both arrays as float64 of one width, with ``min_rows`` rows or more each.
+    """Return both arrays as float64, after checking that they are comparable.
 
     Raises:
-        UsageError: other backbones, or fewer rows.
-        InputError: another shape or width, or a value that is not finite.
+        UsageError: The backbones differ, or a set has fewer than ``min_rows`` rows.
+        InputError: The shapes or widths do not fit, or a value is not finite.
     """
     check_same_backbone(x.backbone, y.backbone)
     a, b = np.asarray(x.arrays, np.float64), np.asarray(y.arrays, np.float64)
@@ -74,17 +75,21 @@ def check_pair(x: Features, y: Features, min_rows: int) -> tuple[Array, Array]:
         if len(rows) < min_rows:
             raise UsageError(f"this measure needs {min_rows} or more pictures a set, but the {name} has {len(rows)}")
         if not np.isfinite(rows).all():
-            raise InputError(f"features of the {name} set hold values that are not finite; see what its backbone got")
+            raise InputError(f"features of the {name} set hold values that are not finite; check its pictures")
     return a, b
 
 
 def check_same_backbone(a: str, b: str) -> None:
-    """UsageError where the features of two sets come from different backbones."""
+    """Check that the features of two sets come from the same backbone.
+
+    Raises:
+        UsageError: The backbones differ.
+    """
     if a != b:
-        raise UsageError(f"features of the backbones {a!r} and {b!r} cannot be compared; make both with one")
+        raise UsageError(f"features of the backbones {a!r} and {b!r} cannot be compared; compute both with the same")
 
 
 def row_blocks(n: int, width: int) -> Iterator[slice]:
-    """Slices that cover ``n`` rows of a matrix ``width`` wide, each a block of bounded memory."""
+    """Return slices that split ``n`` rows of a matrix of this width into blocks of bounded memory."""
     rows = max(1, _CELLS // max(1, width))
     return (slice(start, min(n, start + rows)) for start in range(0, n, rows))

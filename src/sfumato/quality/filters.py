@@ -1,4 +1,4 @@
-"""Filters of planes in NumPy: means over boxes, maxima, reducing and enlarging."""
+"""Filters of planes in NumPy: box means, dilation, reducing and enlarging."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ Array: TypeAlias = npt.NDArray[np.float32]
 
 
 def enlarge(field: Array, shape: tuple[int, ...]) -> Array:
-    """``(H, W)`` resampled to ``shape``, bilinear."""
+    """Resample ``(H, W)`` to ``shape``, bilinearly."""
     if field.shape == tuple(shape):
         return field.astype(np.float32)
     return resample(field, shape[0], shape[1], Image.Resampling.BILINEAR)
 
 
 def at_most(x: Array, side: int) -> Array:
-    """``(3, H, W)`` with the shorter side brought down to ``side``, by means of areas."""
+    """Reduce ``(3, H, W)`` to a shorter side of at most ``side`` pixels, by area means."""
     scale = min(1.0, side / min(x.shape[1:]))
     return resample(x, round(x.shape[1] * scale), round(x.shape[2] * scale), Image.Resampling.BOX)
 
 
 def halve(x: Array) -> Array:
-    """``(n, H, W)`` at half its size, by means of areas."""
+    """Reduce ``(n, H, W)`` to half its size, by area means."""
     return reduce(x, 2)
 
 
 def reduce(x: Array, factor: int) -> Array:
-    """``(n, H, W)`` reduced by means of blocks; an incomplete block at the lower or right edge is dropped."""
+    """Reduce ``(n, H, W)`` by means over blocks; incomplete blocks at the lower and right edge are dropped."""
     if factor == 1:
         return x
     n, height, width = x.shape[0], x.shape[1] // factor, x.shape[2] // factor
@@ -41,12 +41,12 @@ def reduce(x: Array, factor: int) -> Array:
 
 
 def box(x: npt.NDArray[Any], radius: int) -> Array:
-    """Mean over squares of ``2·radius + 1`` in the last two axes, the edge repeated."""
+    """Return means over squares of ``2·radius + 1`` in the last two axes, with repeated edges."""
     return running_mean(running_mean(x, radius, x.ndim - 1), radius, x.ndim - 2)
 
 
 def running_mean(x: npt.NDArray[Any], radius: int, axis: int) -> Array:
-    """Mean over ``2·radius + 1`` values along an axis, the edge repeated."""
+    """Return means over ``2·radius + 1`` values along an axis, with repeated edges."""
     size, length = 2 * radius + 1, x.shape[axis]
     if radius <= 2:  # adding up a few shifted copies is faster than running sums
         padded = _with_ends(x, radius, radius, axis)
@@ -57,7 +57,7 @@ def running_mean(x: npt.NDArray[Any], radius: int, axis: int) -> Array:
 
 
 def dilate(x: Array, radius: int) -> Array:
-    """Maximum over squares of ``2·radius + 1`` of ``(H, W)``."""
+    """Return maxima over squares of ``2·radius + 1`` of ``(H, W)``."""
     size = 2 * radius + 1
     for axis in (0, 1):
         length, y, span = x.shape[axis], _with_ends(x, radius, radius, axis), 1
@@ -69,7 +69,7 @@ def dilate(x: Array, radius: int) -> Array:
 
 
 def _with_ends(x: npt.NDArray[Any], before: int, after: int, axis: int) -> npt.NDArray[Any]:
-    """The edge repeated; `np.pad` takes longer than what is done with it."""
+    """Repeat the edges along an axis; faster than `np.pad`, which takes longer than the filters themselves."""
     first, last = _part(x, axis, 0, 1), _part(x, axis, -1, None)
     return np.concatenate([np.repeat(first, before, axis), x, np.repeat(last, after, axis)], axis)
 

@@ -1,4 +1,4 @@
-"""The inception score: of class probabilities, without a reference."""
+"""The inception score, computed from class probabilities without a reference."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from sfumato.quality.intervals import mean_interval
 
 
 def inception_score(probabilities: npt.ArrayLike, backbone: str, splits: int = 10, seed: int = 0) -> Estimate:
-    """``exp(E KL(p(y|x) || p(y)))`` (Salimans et al. 2016), the mean over splits with Student's interval.
+    """Return the inception score ``exp(E KL(p(y|x) || p(y)))`` (Salimans et al. 2016): mean over splits, 95 % interval.
 
-    Nearly meaningless for art: the classes are photographed things, real paintings score low, and it looks at no
-    reference. It is here because articles ask for it. From 1 to the number of classes, and lower in smaller splits.
+    It ranges from 1 to the number of classes, and is lower in smaller splits. It is nearly meaningless for art: the
+    classes are photographed things, real paintings score low, and there is no reference. It is provided for comparison
+    with articles that report it.
 
     Args:
-        probabilities: ``(N, classes)``, each row summing to 1.
-        backbone: the name of the classifier.
-        splits: parts of a random order, 2 or more.
-        seed: of that order: files lie sorted by style, and so would the splits.
+        probabilities: ``(N, classes)``, each row with a sum of 1.
+        backbone: Name of the classifier.
+        splits: Number of random splits, 2 or more.
+        seed: Seed of the splits, which are random because files are sorted by style.
 
     Raises:
-        InputError: rows that are no probabilities.
-        UsageError: fewer than 2 splits, or than 2 pictures a split.
+        InputError: A row is not a probability distribution.
+        UsageError: There are fewer than 2 splits, or fewer than 2 pictures in a split.
     """
     p = np.asarray(probabilities, np.float64)
     n = check_shape(p, "N C", "probabilities")["N"]

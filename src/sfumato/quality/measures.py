@@ -1,8 +1,9 @@
-"""The measures of one stylised picture: a table, one entry a measure.
+"""The table of the measures of one stylised picture.
 
-`MEASURES` names each figure of a pair, says what it means, and holds the function that computes it from a `PairView`.
-A new measure is one entry; `cache.VERSION` is raised with every change of one. The formulas are in
-`similarity.py`, `style.py`, `strokes.py` and `artefacts.py`; measures of whole sets are in `sets.py`.
+Each entry of `MEASURES` holds the name of a measure, its description, and the function that computes it from a
+`PairView`. To add a measure, add an entry; raise `cache.VERSION` with every change of a measure, so that cached values
+are computed again. The formulas are in `similarity.py`, `style.py`, `strokes.py` and `artefacts.py`. Measures of whole
+sets are in `sets.py`.
 """
 
 from __future__ import annotations
@@ -37,21 +38,22 @@ class Measure:
     """A measure of a stylised picture, and a column of a report.
 
     Attributes:
-        name: of the figure.
-        better: whether lower or higher is better; empty where it describes, and is no goal.
-        says: what it means.
-        compute: the figure of a pair.
-        backbone: whose features it is of; empty where it is of pixels.
+        name: Name of the measure, as reports and JSON files show it.
+        better: Whether lower or higher is better; empty for a measure that only describes the picture.
+        description: The meaning of the value, for readers of a report.
+        compute: The function that returns the value of a pair.
+        backbone: Name of the network whose features are compared; empty for measures of pixels.
     """
 
     name: str
     better: Literal["lower", "higher", ""]
-    says: str
+    description: str
     compute: Callable[[PairView], float]
     backbone: str = ""
 
     @property
     def arrow(self) -> str:
+        """The direction of better values as an arrow; empty where there is none."""
         return {"lower": "↓", "higher": "↑", "": ""}[self.better]
 
 
@@ -70,7 +72,8 @@ def _cfsd(view: PairView) -> float:
 
 
 def _psnr(view: PairView) -> float:
-    return min(psnr(view.output, view.photo), 100.0)  # of equal pictures it is infinite, and a mean would be lost
+    # Equal pictures give infinity, which would make the mean over pairs infinite.
+    return min(psnr(view.output, view.photo), 100.0)
 
 
 def _wasserstein(view: PairView) -> float:
@@ -84,60 +87,60 @@ def _leak(view: PairView) -> float:
 MEASURES = {
     measure.name: measure
     for measure in (
-        Measure("content", "lower", "how far shapes are from the photo's: 0 unchanged, 2 unrelated", _content, _LITE),
+        Measure("content", "lower", "distance of the shapes to the photo's: 0 unchanged, 2 unrelated", _content, _LITE),
         Measure(
             "style",
             "lower",
-            "palette and contrast: distance to the style picture, 1 is like any other's",
+            "distance of palette and contrast to the style picture's: 1 is the mean of two style pictures",
             lambda view: view.style_distance(_LITE),
             _LITE,
         ),
         Measure(
             "texture",
             "lower",
-            "the same for texture alone, with colour and contrast taken out",
+            "the same for texture alone, without colour and contrast",
             lambda view: view.texture_distance(_LITE),
             _LITE,
         ),
         Measure(
             "strokes",
             "lower",
-            "local texture: 0 is like one half of the style picture to the other",
+            "distance of local texture: 0 is the distance between the two halves of a style picture",
             lambda view: view.local_distances[0],
             _LITE,
         ),
         Measure(
             "variety",
             "lower",
-            "the same from the style picture's places: low where all its strokes occur",
+            "the same from the style picture to the output: low where all its strokes occur",
             lambda view: view.local_distances[1],
             _LITE,
         ),
         Measure(
             "top1",
             "higher",
-            "share of pictures whose nearest style picture is the one asked for",
+            "share of pictures whose nearest style picture is the requested one",
             lambda view: view.style_rank(_LITE) == 1,
             _LITE,
         ),
-        Measure("top5", "higher", "the same among the nearest five", lambda view: view.style_rank(_LITE) <= 5, _LITE),
+        Measure("top5", "higher", "the same among the five nearest", lambda view: view.style_rank(_LITE) <= 5, _LITE),
         Measure(
             "ssim",
             "",
-            "structural similarity with the photo: content kept, not quality",
+            "structural similarity with the photo: preserved content, not quality",
             lambda view: ssim(view.output, view.photo),
         ),
-        Measure("psnr", "", "signal-to-noise ratio with the photo in dB: content kept, not quality", _psnr),
+        Measure("psnr", "", "peak signal-to-noise ratio with the photo in dB: preserved content, not quality", _psnr),
         Measure(
             "copied",
             "lower",
-            "correlation of the finest detail with the photo's: 1 recoloured, 0 painted anew",
+            "correlation of the finest detail with the photo's: 1 only recoloured, 0 newly painted",
             lambda view: copied(view.local_output, view.local_photo),
         ),
         Measure(
             "kept",
             "higher",
-            "correlation with the photo between 4 and 8 pixels: objects stay in place",
+            "correlation with the photo's detail between 4 and 8 pixels: 1 where objects stay in place",
             lambda view: kept(view.local_output, view.local_photo),
         ),
         Measure(
@@ -152,12 +155,17 @@ MEASURES = {
             "mean CIEDE2000 colour difference to the photo",
             lambda view: colour_distance(view.output, view.photo),
         ),
-        Measure("wasserstein", "lower", "distance of small patches to the style picture's, in 1/255", _wasserstein),
-        Measure("leak", "lower", "how much of the style picture's layout shows: 0 none", _leak),
+        Measure(
+            "wasserstein",
+            "lower",
+            "sliced Wasserstein distance of small patches to the style picture's, in 1/255",
+            _wasserstein,
+        ),
+        Measure("leak", "lower", "visible share of the style picture's layout: 0 none, 1 a copy", _leak),
         Measure(
             "artefacts",
             "lower",
-            "the worst of the artefact detectors: below 1 clean, above 2 plainly seen",
+            "highest value of the artefact detectors: below 1 clean, above 2 plainly visible",
             lambda view: worst(view.artefacts).value,
         ),
         Measure(
@@ -185,7 +193,7 @@ MEASURES = {
         ),
     )
 }
-#: Figures in units of how far the style pictures are from each other.
+#: Measures in units of the mean distance between two style pictures.
 RELATIVE = ("style", "texture", "vgg-style", "vgg-gram")
-#: Figures of the suite "quick": those that need no VGG19.
+#: Measures of the suite "quick", which needs no VGG19.
 QUICK = tuple(name for name, measure in MEASURES.items() if measure.backbone != _VGG)

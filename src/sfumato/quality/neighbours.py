@@ -10,7 +10,7 @@ from sfumato.quality.intervals import share_interval
 
 
 def _squared_distances(a: Array, b: Array) -> Array:
-    """``(N, M)``. What is nothing but rounding is 0, so that equal pictures are at no distance."""
+    """Return squared distances ``(N, M)``; values that are only rounding errors become 0, as for equal pictures."""
     scale = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
     d = scale - 2 * (a @ b.T)
     d[d <= 1e-12 * scale] = 0.0
@@ -18,33 +18,34 @@ def _squared_distances(a: Array, b: Array) -> Array:
 
 
 def precision_recall(real: Features, fake: Features, k: int = 3) -> tuple[Estimate, Estimate, Estimate, Estimate]:
-    """Precision, recall, density and coverage, in this order.
+    """Return precision, recall, density and coverage, in this order.
 
-    A set's manifold is the union of balls about its pictures, each out to the picture's k-th neighbour in the set.
-    Precision is the share of fakes in the manifold of the real, recall the share of real ones in that of the fakes
-    (Kynkäänniemi et al. 2019, eq. 1-3): recall is what falls when a generator collapses. Density counts the real balls
-    that hold a fake, over k, and may exceed 1; coverage is the share of real balls that hold a fake (Naeem et al.
-    2020, eq. 7-8), and outliers among the fakes do not move it. Balls are closed.
+    The manifold of a set is the union of closed balls around its pictures, each with the distance of the picture's k-th
+    neighbour in the set as its radius. Precision is the share of fakes in the manifold of the real pictures, recall the
+    share of real pictures in the manifold of the fakes (Kynkäänniemi et al. 2019, eq. 1-3). Recall falls when a
+    generator collapses. Density is the mean number of real balls that contain a fake, divided by k, and may exceed 1.
+    Coverage is the share of real balls that contain a fake, and is robust to outliers among the fakes (Naeem et al.
+    2020, eq. 7-8).
 
-    They depend on N and have no interval here: compare at equal N only.
+    The values depend on N and have no interval here: compare at equal N only.
 
     Raises:
-        UsageError: other backbones, or k outside 1 ... N - 1.
+        UsageError: The backbones differ, or k is outside 1 to N - 1.
     """
     if k < 1:
         raise UsageError(f"k must be 1 or more, but is {k}")
     a, b = check_pair(real, fake, k + 1)
-    centre = a.mean(0)  # distances by products lose digits to a large mean
+    centre = a.mean(0)  # distances computed from products lose precision with a large mean
     a, b = a - centre, b - centre
     reach_a, reach_b = _kth_neighbour_distances(a, k), _kth_neighbour_distances(b, k)
     density, precise = 0, 0
     recalled, covered = np.zeros(len(a), bool), np.zeros(len(a), bool)
     for rows in row_blocks(len(b), len(a)):
         d = _squared_distances(b[rows], a)
-        held = d <= reach_a
-        density += int(held.sum())
-        precise += int(held.any(1).sum())
-        covered |= held.any(0)
+        inside = d <= reach_a
+        density += int(inside.sum())
+        precise += int(inside.any(1).sum())
+        covered |= inside.any(0)
         recalled |= (d <= reach_b[rows, None]).any(0)
     n = min(len(a), len(b))
     notes = []
@@ -65,7 +66,7 @@ def precision_recall(real: Features, fake: Features, k: int = 3) -> tuple[Estima
 
 
 def _kth_neighbour_distances(x: Array, k: int) -> Array:
-    """Squared distance of each row to its k-th neighbour, ``(N,)``."""
+    """Return the squared distance of each row to its k-th neighbour, ``(N,)``."""
     reach = np.empty(len(x))
     for rows in row_blocks(len(x), len(x)):
         d = _squared_distances(x[rows], x)
@@ -75,19 +76,24 @@ def _kth_neighbour_distances(x: Array, k: int) -> Array:
 
 
 def nearest_neighbour_accuracy(x: Features, y: Features, seed: int = 0) -> Estimate:
-    """How often a picture's nearest neighbour in both sets together is of its own set (Lopez-Paz & Oquab 2017).
+    """Return the leave-one-out accuracy of a nearest-neighbour classifier of the two sets (Lopez-Paz & Oquab 2017).
 
-    0.5 is ideal; near 1 the sets are easily told apart; below 0.5 pictures of one set are copies of the other's. Of
-    sets of unequal size a random part of the larger is taken (by ``seed``). Where several neighbours are equally near,
-    the share of them that are of the same set counts.
+    It is the share of pictures whose nearest neighbour in the union belongs to their own set. 0.5 is ideal; near 1 the
+    sets are easily separated; below 0.5 pictures of one set are copies of the other's. Of the larger set, a random
+    sample of the smaller one's size is used. Of several equally near neighbours, the share in the own set counts.
 
-    The interval is binomial (Wilson), but with fewer trials than pictures: two that are each other's nearest
-    neighbour are right or wrong together, so a share q of such pictures makes n trials worth ``n / (1 + q)``. Simulated
-    with two samples of one distribution (16 to 64 features, 140 to 400 pictures a set), it holds 0.5 in 94 to 97 % of
-    200 or 300 repeats.
+    The interval is Wilson's for fewer trials than pictures: two mutual nearest neighbours are right or wrong together,
+    so with a share q of such pictures, n trials count as ``n / (1 + q)``. In simulations with two samples of one
+    distribution (16 to 64 features, 140 to 400 pictures a set), it contains 0.5 in 94 to 97 % of 200 or 300
+    repetitions.
+
+    Args:
+        x: The first set, 10 or more pictures.
+        y: The second set, 10 or more pictures.
+        seed: Seed of the sample from the larger set.
 
     Raises:
-        UsageError: other backbones, or fewer than 10 pictures.
+        UsageError: The backbones differ, or a set has fewer than 10 pictures.
     """
     a, b = check_pair(x, y, 10)
     n = min(len(a), len(b))

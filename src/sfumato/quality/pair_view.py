@@ -1,4 +1,4 @@
-"""What measures see of one stylised picture: the picture, its photo and their features, each computed on first use."""
+"""The inputs of the measures of one pair: stylised picture, photo and their features, each computed on first use."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from sfumato.quality.style import (
 
 
 class PairView:
-    """One output beside its photo and its style picture.
+    """A stylised picture with its photo and its style picture.
 
     Args:
-        references: that have learnt the style pictures.
-        output: ``(1, 3, H, W)``.
+        references: Features of the style pictures, after `References.learn`.
+        pair: The photo and the style picture.
+        output: The stylised picture, ``(1, 3, H, W)``.
 
     Attributes:
-        original: the photo at its own size.
+        original: The photo at its own size.
     """
 
     def __init__(self, references: References, pair: Pair, output: Picture) -> None:
@@ -53,68 +54,71 @@ class PairView:
 
     @cached_property
     def small(self) -> Picture:
-        """The output at the size at which features are taken."""
+        """The output at the size at which features are computed."""
         return self._references.small(self.output)
 
     @cached_property
     def small_photo(self) -> Picture:
+        """The photo at the size at which features are computed."""
         return self._references.small(self.photo)
 
     @cached_property
     def local_output(self) -> Picture:
-        """The output at the size of local figures, which is one for all."""
+        """The output at the size of the local measures (`at_local_size`)."""
         return at_local_size(self.output)
 
     @cached_property
     def local_photo(self) -> Picture:
+        """The photo at the size of `local_output`."""
         return resize(self.original, *self.local_output.shape[2:])
 
     @cached_property
     def artefacts(self) -> dict[str, Artefact]:
+        """The results of the artefact detectors, by name."""
         return artefacts(self.output, self.photo)
 
     @property
     def style_layout(self) -> tuple[list[Quantiles], Layout]:
-        """Of the style picture: quantiles of its patches, and its layout."""
+        """The patch quantiles and the layout of the style picture."""
         return self._references.layout(self._pair.style)
 
     @cached_property
     def local_distances(self) -> tuple[float, float]:
-        """Distances of local features, from the output's places to the style picture's and back, relative."""
+        """The relative distances of local features from the output to the style picture, and back."""
         places = self._references.places_of(self.local_output)
         scale = self._references.local_scale
         there, back = local_distances(places, self._references.places(self._pair.style))
         return scale.relative(there), scale.relative(back)
 
     def features(self, backbone: str) -> dict[str, FeatureMap]:
-        """The output's, by layer."""
+        """Return the output's features, by layer."""
         if backbone not in self._features:
             self._features[backbone] = self._references.backbones[backbone].features(self.small)
         return self._features[backbone]
 
     def photo_features(self, backbone: str) -> dict[str, FeatureMap]:
-        """The photo's, by layer, of the shapes of the output's."""
+        """Return the photo's features, by layer, in the shapes of the output's."""
         if backbone not in self._photo_features:
             own, found = self.features(backbone), self._references.photo_features(self._pair.content, backbone)
             if any(own[layer].shape != f.shape for layer, f in found.items()):
-                # An output in other proportions than its photo's.
+                # The output has other proportions than its photo.
                 small = resize(self.small_photo, *self.small.shape[2:])
                 found = self._references.backbones[backbone].features(small)
             self._photo_features[backbone] = found
         return self._photo_features[backbone]
 
     def style_distance(self, backbone: str) -> float:
-        """Distance of channel statistics to the style picture's; 1 is the mean of two style pictures."""
+        """Return the relative distance of channel statistics to the style picture (`statistics_distance`)."""
         scale = self._references.scales[backbone][0]
         return statistics_distance(self._statistics_of(backbone), self._target(backbone), scale)
 
     def texture_distance(self, backbone: str) -> float:
-        """Distance of Gram matrices of the luma view to the style picture's; 1 is the mean of two style pictures."""
+        """Return the relative distance of Gram matrices to the style picture (`texture_distance`)."""
         scale = self._references.scales[backbone][1]
         return texture_distance(self._statistics_of(backbone), self._target(backbone), scale)
 
     def style_rank(self, backbone: str) -> int:
-        """Rank of the style picture that was asked for among all, by distance; the nearest is 1."""
+        """Return the rank of the pair's style picture among all by distance to the output; the nearest is 1."""
         if backbone not in self._ranks:
             styles, scale = self._references.statistics[backbone], self._references.scales[backbone][0]
             own = self._pair.style.name

@@ -1,4 +1,4 @@
-"""What pictures are judged by: features of the photos and of the style pictures, computed once and held."""
+"""The cached features of photos and style pictures, with which outputs are compared."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from sfumato.quality.strokes import (
 from sfumato.quality.style import Layout, Quantiles, StyleStatistics, luma_view, mean_distances, patch_quantiles
 from sfumato.quality.workers import each
 
-_HELD = 48  # photos, and style pictures, whose features are held
-_LAYERS = {  # by backbone, the layers of a photo that measures compare an output with
+_CACHED = 48  # photos, and style pictures, whose features are in memory
+_LAYERS = {  # by backbone, the layers of a photo that measures use
     EfficientNetLite0.name: EfficientNetLite0.CONTENT,
     VGG19Backbone.name: VGG19Backbone.LAYERS,
 }
@@ -37,16 +37,20 @@ class References:
     """Features of photos and style pictures.
 
     Args:
-        lite: takes the local features.
-        backbones: take the other ones, `lite` among them.
-        style_files: all style pictures, in the order that the local scale depends on.
-        short: pixels, short side at which features are taken.
-        workers: threads.
-        cache: folder for the local scale; None keeps none.
+        lite: Backbone of the local features.
+        backbones: Backbones of the other features, including ``lite``.
+        style_files: All style pictures. Their order matters: the local scale compares neighbours.
+        short: Short side in pixels at which features are computed.
+        workers: Number of threads.
+        cache: Folder for the local scale; None disables it.
 
     Attributes:
-        statistics: by backbone and name of the file, of every style picture; empty before `learn`.
-        scales: by backbone, how far the style pictures are apart, layer by layer: statistics, and Gram matrices.
+        statistics: Style statistics of every style picture, by backbone and file name; empty before `learn`.
+        scales: Mean distances between style pictures, by backbone: `mean_distances` of statistics and Gram matrices.
+        digest: Returns the hash of a picture's file.
+        photo_features: Returns the features by layer of a photo's file with the backbone of this name.
+        layout: Returns the patch quantiles and the layout of a style picture's file.
+        places: Returns the local features of a style picture's file.
     """
 
     def __init__(
@@ -63,25 +67,21 @@ class References:
         self.style_files, self.short = list(style_files), short
         self.statistics: dict[str, dict[str, StyleStatistics]] = {}
         self.scales: dict[str, tuple[dict[str, float], dict[str, float]]] = {}
-        #: Hash of a picture's file.
         self.digest = lru_cache(None)(picture_digest)
-        #: Of a photo's file and a backbone's name: features by layer.
-        self.photo_features = lru_cache(_HELD)(self._read_photo_features)
-        #: Of a style picture's file: quantiles of its patches, and its layout.
-        self.layout = lru_cache(_HELD)(self._read_layout)
-        #: Of a style picture's file: local features.
-        self.places = lru_cache(_HELD)(self._read_places)
+        self.photo_features = lru_cache(_CACHED)(self._read_photo_features)
+        self.layout = lru_cache(_CACHED)(self._read_layout)
+        self.places = lru_cache(_CACHED)(self._read_places)
 
     def small(self, x: Picture) -> Picture:
-        """A picture at the size at which features are taken."""
+        """Return a picture at the size at which features are computed."""
         return thumbnail(x, self.short)
 
-    def places_of(self, at: Picture) -> Places:
-        """Local features of a picture at the local size."""
-        return places_of_picture(self._to_stride_8, at)
+    def places_of(self, picture: Picture) -> Places:
+        """Return the local features of a picture at the local size (`at_local_size`)."""
+        return places_of_picture(self._to_stride_8, picture)
 
     def learn(self) -> None:
-        """Take the statistics of every style picture, and how far they are apart."""
+        """Compute the statistics of every style picture and the mean distances between them, once."""
         if self.statistics:
             return
 
@@ -96,19 +96,19 @@ class References:
         found = each(statistics, self.style_files, self._workers)
         for name in self.backbones:
             some = [one[name] for one in found]
-            ones = {layer: 1.0 for layer in some[0].statistics}
+            ones = dict.fromkeys(some[0].statistics, 1.0)
             self.scales[name] = mean_distances(some) if len(some) > 1 else (ones, ones)
             self.statistics[name] = {path.name: one for path, one in zip(self.style_files, some, strict=True)}
 
     @cached_property
     def local_scale(self) -> LocalScale:
-        """The unit of local distances."""
+        """The scale of local distances."""
         key = cache_key([VERSION, "local scale", *map(self.digest, self.style_files)])
         file = self._cache / f"{key}.json" if self._cache else None
         if file is not None:
             try:
                 return LocalScale(**json.loads(file.read_text("utf-8")))
-            except (OSError, ValueError, TypeError):  # not there, or not whole
+            except (OSError, ValueError, TypeError):  # the file is missing or damaged
                 pass
 
         def half(path: Path) -> float:
@@ -125,6 +125,7 @@ class References:
         return found
 
     def _to_stride_8(self, x: Picture) -> dict[str, FeatureMap]:
+        """Return the features for local measures, whose deepest layer has stride 8."""
         return self._lite.features(x, 8)
 
     def _read_photo_features(self, path: Path, backbone: str) -> dict[str, FeatureMap]:

@@ -1,4 +1,4 @@
-"""One HTML file that holds a whole comparison: tables, the content-against-style plane, the pictures that matter."""
+"""The report of an evaluation as one HTML file: tables, the content-style plane, and the best and worst pictures."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ _COLOURS = ("#1f5fa8", "#c1502e", "#2f8f4e", "#8a4fa3", "#b58900", "#555555", "#
 def write_report(
     path: Path, evaluations: Sequence[Evaluation], sources: Sequence[OutputProvider], shown: int = 3
 ) -> None:
-    """Writes the report: whole, or not at all.
+    """Write the report, whole or not at all.
 
     Args:
-        evaluations: the first is the one that the others are compared with.
-        sources: where each method's pictures come from, as `Evaluator.evaluate` was given them.
-        shown: how many of the best, middling and worst pairs are shown of each method.
+        path: The HTML file; an existing one is replaced.
+        evaluations: One evaluation per method; the others are compared with the first.
+        sources: The source of each method's pictures, as given to `Evaluator.evaluate`.
+        shown: Number of best, middle and worst pairs to show of each method.
     """
     html = render(
         "report.html",
@@ -71,7 +72,7 @@ def _about(evaluations: Sequence[Evaluation]) -> list[str]:
             lines.append(f"{each.method}: {each.missing} pairs have no picture and are left out.")
         lines += [f"{each.method}: left out: {why}." for why in each.failed]
         if resized := sum(row.resized for row in each.rows):
-            lines.append(f"{each.method}: in {resized} pairs the photo was brought to the picture's size.")
+            lines.append(f"{each.method}: in {resized} pairs the photo was resized to the picture's size.")
     return lines
 
 
@@ -128,7 +129,7 @@ def _set_notes(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
 
 
 def _plane(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-    """Each method at its content and style distances, with its intervals: left and down is better."""
+    """Plot each method at its content and style distances, with intervals; lower left is better."""
     points = [(each.method, each.interval("content"), each.interval("style")) for each in evaluations]
     right = 1.1 * float(np.nanmax([0.2, *(end for _, c, _ in points for end in (c.value, c.high))]))
     top = 1.1 * float(np.nanmax([0.2, *(end for _, _, s in points for end in (s.value, s.high))]))
@@ -169,11 +170,11 @@ def _by_style(evaluations: Sequence[Evaluation]) -> _Table:
 
 
 def _pairs(evaluation: Evaluation, source: OutputProvider, shown: int) -> list[tuple[str, list[tuple[str, str]]]]:
-    """The best, middling and worst pairs by the sum of content and style distance."""
+    """Return the best, middle and worst pairs by the sum of content and style distance."""
     ranked = sorted(evaluation.rows, key=lambda row: row.values["content"] + row.values["style"])
     count = min(shown, max(1, len(ranked) // 3))
     middle = (len(ranked) - count) // 2
-    groups = {"best": ranked[:count], "middling": ranked[middle : middle + count], "worst": ranked[-count:]}
+    groups = {"best": ranked[:count], "middle": ranked[middle : middle + count], "worst": ranked[-count:]}
     if len(ranked) < 3:
         groups = {"all": ranked}
     return [

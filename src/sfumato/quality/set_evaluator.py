@@ -1,4 +1,4 @@
-"""Judging a method's outputs as sets: beside references, by a classifier, and by the method's own discriminator."""
+"""The evaluator of outputs as sets: against references, by a classifier, and by the method's own discriminator."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from sfumato.quality.workers import each
 
 
 class SetEvaluator:
-    """Measures sets of outputs beside sets of pictures in files, whose features are computed once.
+    """Evaluator of sets of outputs, which computes the features of reference pictures only once.
 
     Args:
-        backbones: those whose pooled features the sets are seen through.
-        references: pictures that the outputs are compared with.
-        style_files: all style pictures.
-        digest: hash of a picture's file.
-        workers: threads.
-        cache: folder for features; None keeps none.
+        backbones: Networks whose pooled features are compared.
+        references: Pictures that the outputs are compared with.
+        style_files: All style pictures.
+        digest: Returns the hash of a picture's file.
+        workers: Number of threads.
+        cache: Folder for features; None disables it.
     """
 
     def __init__(
@@ -48,12 +48,15 @@ class SetEvaluator:
         self._references, self._style_files = list(references), list(style_files)
         self._digest, self._workers, self._cache = digest, workers, cache
         self._pooled = lru_cache(None)(self._read_pooled)
-        self._logits: dict[str, list[float]] = {}  # of the style pictures, by the method's digest
+        self._logits: dict[str, list[float]] = {}  # logits of the style pictures, by the method's digest
 
     def estimates(
         self, backbone: Backbone, pairs: Sequence[Pair], evaluated: Sequence[EvaluatedPair]
     ) -> list[Estimate]:
-        """All figures of the outputs as a set, seen through one backbone; those of the references are in the notes."""
+        """Return all set measures of the outputs with one backbone.
+
+        Their notes hold the values between two halves of the references, and the diversity of real pictures.
+        """
         place = self.backbones.index(backbone)
         outputs, probabilities = as_set(backbone.name, [one.members[place] for one in evaluated])
         references = self._set_of(backbone, self._references)
@@ -85,21 +88,26 @@ class SetEvaluator:
         pairs: Sequence[Pair],
         evaluated: Sequence[EvaluatedPair],
     ) -> Estimate:
-        """How often the method's own discriminator is right on style pictures and outputs, balanced.
+        """Return the balanced accuracy of the method's own discriminator on style pictures and outputs.
 
         Args:
-            logit: its mean logit for a picture as one in the style of another (a file); above 0 is "painted".
-            who: digest of the method.
+            logit: Returns its mean logit for a picture and the file of its style picture; above 0 means "real".
+            who: Digest of the method.
+            pairs: The evaluated pairs.
+            evaluated: Their results, which hold the logits of the outputs.
         """
         if who not in self._logits:
             self._logits[who] = each(lambda path: logit(read_image(path), path), self._style_files, self._workers)
         groups = [pair.style for pair in pairs]
-        note = "the discriminator that the model was trained against; 0.5 where it cannot tell"
+        note = "the discriminator that the model was trained against; 0.5 where it cannot tell them apart"
         outputs = [one.logit for one in evaluated if one.logit is not None]
         return balanced_accuracy("discriminator_accuracy", self._logits[who], outputs, groups, who[:12], None, note)
 
     def _classifier(self, backbone: Backbone, pairs: Sequence[Pair], outputs: Features) -> Estimate:
-        """References are their own groups, the style pictures among them those of their outputs."""
+        """Return the accuracy of a new classifier.
+
+        The group of a reference is its own file, so a style picture shares its group with the outputs in its style.
+        """
         references = self._set_of(backbone, self._references)
         try:
             return fresh_classifier_accuracy(references, outputs, self._references, [pair.style for pair in pairs])
@@ -108,17 +116,19 @@ class SetEvaluator:
             return Estimate("classifier_accuracy", float("nan"), None, None, n, backbone.name, f"refused: {problem}")
 
     def _set_of(self, backbone: Backbone, paths: Sequence[Path]) -> Features:
+        """Return the pooled features of picture files."""
         members = each(lambda path: self._pooled(path, self.backbones.index(backbone)), paths, self._workers)
         return Features(backbone.name, np.stack(members))
 
     def _read_pooled(self, path: Path, place: int) -> npt.NDArray[np.float32]:
+        """Return the pooled features of a picture file, from the cache where possible."""
         backbone = self.backbones[place]
         if self._cache is None:
             return backbone.pooled(read_image(path)).features
         file = self._cache / f"{cache_key([VERSION, backbone.name, self._digest(path)])}.npy"
         try:
             return np.asarray(np.load(io.BytesIO(file.read_bytes()), allow_pickle=False), np.float32)
-        except (OSError, ValueError, EOFError):  # not there, or not whole
+        except (OSError, ValueError, EOFError):  # the file is missing or damaged
             found = backbone.pooled(read_image(path)).features
             with atomic_file(file) as out:
                 np.save(out, found)

@@ -1,6 +1,6 @@
-"""What a method's pictures are as a *set*, beside references: figures, or plain refusals where there are too few.
+"""Measures of a method's outputs as a *set*, compared with references: the style pictures, or any folder of art.
 
-A set is seen through one backbone's pooled features. References are the style pictures, or any folder of art.
+A set is an array of pooled features of one backbone. A measure that has too few pictures is NaN, with the reason.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sfumato.quality.neighbours import nearest_neighbour_accuracy, precision_rec
 
 
 def as_set(backbone: str, members: Sequence[Pooled]) -> tuple[Features, npt.NDArray[np.float32] | None]:
-    """Features ``(N, D)`` of pictures, and class probabilities ``(N, K)`` where the backbone has classes."""
+    """Return the features ``(N, D)`` of pictures, and their class probabilities ``(N, K)`` if the backbone has any."""
     probabilities = [one.probabilities for one in members if one.probabilities is not None]
     features = Features(backbone, np.stack([one.features for one in members]))
     return features, np.stack(probabilities) if probabilities else None
@@ -29,9 +29,10 @@ def as_set(backbone: str, members: Sequence[Pooled]) -> tuple[Features, npt.NDAr
 def set_estimates(
     outputs: Features, references: Features, probabilities: npt.NDArray[np.float32] | None = None
 ) -> list[Estimate]:
-    """KID, FID, FID∞, precision, recall, density, coverage, the nearest-neighbour test and IS, as far as N allows.
+    """Return KID, FID, FID∞, precision, recall, density, coverage, the nearest-neighbour test and the inception score.
 
-    A measure that N is too small for has the value NaN, and says in its note what it needs.
+    A measure that needs more pictures has the value NaN, and its note states the requirement. The inception score is
+    left out without ``probabilities``.
     """
     n = min(len(outputs.arrays), len(references.arrays))
     estimates: list[Estimate] = []
@@ -56,15 +57,25 @@ def set_estimates(
 
 
 def diversity(features: Features, groups: Sequence[Hashable]) -> float:
-    """Mean cosine distance ``1 - cos`` between two pictures of one group, over groups; NaN without such a pair.
+    """Return the mean cosine distance ``1 - cos`` between two pictures of one group, averaged over groups.
 
-    With the style as group it is the diversity over photos under one style, and falls when a generator collapses; with
-    the photo as group, the diversity over styles of one photo. To be read beside the same of the photos, or of the
-    style pictures, themselves.
+    With the style as group, it is the diversity over photos under one style, and falls when a generator collapses. With
+    the photo as group, it is the diversity over styles of one photo. Compare it with the diversity of the photos or the
+    style pictures themselves.
+
+    Args:
+        features: Features of the pictures, ``(N, D)``.
+        groups: The group of each picture.
+
+    Returns:
+        The diversity in ``[0, 2]``; NaN where no group has two pictures.
+
+    Raises:
+        UsageError: The number of groups differs from the number of pictures.
     """
     x = np.asarray(features.arrays, np.float64)
     if len(x) != len(groups):
-        raise UsageError(f"{len(x)} pictures need as many groups, and {len(groups)} were given")
+        raise UsageError(f"{len(x)} pictures need as many groups, but {len(groups)} were given")
     x = x / np.maximum(np.sqrt((x * x).sum(1, keepdims=True)), 1e-12)
     means = []
     places: dict[Hashable, list[int]] = {}

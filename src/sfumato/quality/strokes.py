@@ -1,12 +1,12 @@
-"""Whether the brushwork of a picture is that of a painting, place by place: *strokes* and *variety*.
+"""Local texture of a picture compared with that of a painting: the measures *strokes* and *variety*.
 
-`style` and `texture` compare means over whole pictures, and a picture can have these without one stroke of the
-painting. Here every place is compared with the nearest place of the other picture. Places are features of
-EfficientNet-Lite0 at strides 4 and 8, of the luma view (`sfumato.quality.style.luma_view`): colour and contrast play no
-part. Pictures are ``(1, 3, H, W)`` and are taken at one size (`at_local_size`).
+`style` and `texture` compare means over whole pictures, which a picture can match without a single stroke of the
+painting. Here every local feature is compared with its nearest neighbour in the other picture. Local features come
+from EfficientNet-Lite0 at strides 4 and 8, from the luma view (`sfumato.quality.style.luma_view`), without colour and
+contrast. Pictures are ``(1, 3, H, W)``, all at one size (`at_local_size`).
 
-Both figures are relative (`LocalScale`): 0 is as near as one half of a painting is to its other half, 1 as far as
-another painting. A copy of the painting is below 0.
+Both measures are relative (`LocalScale`): 0 is the distance between two halves of a painting, 1 the distance to another
+painting. A copy of the painting is below 0.
 """
 
 from __future__ import annotations
@@ -25,31 +25,33 @@ from sfumato.quality.similarity import FeatureMap
 from sfumato.quality.style import luma_view
 
 LAYERS = ("stride4", "stride8")
-#: Pixels, short side. At 256 another painting is hardly farther away (0.280) than the other half (0.265).
+#: Short side in pixels. At 256, another painting is hardly farther away (0.280) than the other half (0.265).
 LOCAL_SHORT = 384
-#: About so many places of a layer are compared: of more, every second is taken down and across, or every third.
+#: Approximate maximum of local features compared per layer; of more, every second or third row and column is used.
 MAX_PLACES = 4096
-#: How much farther than the other half another painting is: the mean of 20 well-known paintings (0.2388 and 0.2708;
-#: `benchmarks/judge.py` prints both for any paintings). The unit where the paintings at hand give none.
+#: Distance to another painting minus the distance between halves, as the mean of 20 well-known paintings (0.2708 and
+#: 0.2388; `benchmarks/judge.py` prints both for any paintings). The unit where the given paintings yield none.
 BUILT_IN_UNIT = 0.0320
-_ROWS = 1024  # of the matrix of cosines that are held at a time
+_ROWS = 1024  # rows of the matrix of cosines that are in memory at a time
 
-#: By layer ``(N, C)`` float32, unit vectors: the features of N places without their mean.
+#: Local features by layer, ``(N, C)`` float32: centred unit vectors, one for each of N places in the picture.
 Places: TypeAlias = tuple[npt.NDArray[np.float32], ...]
-#: Features ``(C, h, w)`` by layer of a picture, `LAYERS` among them.
+#: Returns the features ``(C, h, w)`` of a picture by layer, including `LAYERS`.
 Extractor: TypeAlias = Callable[[Picture], Mapping[str, FeatureMap]]
 
 
 def at_local_size(x: Picture) -> Picture:
-    """In proportion, with a short side of 384 pixels, enlarged where it has fewer; the longer side has at most four
-    times as many."""
+    """Resize a picture in proportion to a short side of 384 pixels, up or down.
+
+    Very long pictures get a smaller short side: the long side has at most four times 384 pixels.
+    """
     height, width = x.shape[2:]
     scale = min(LOCAL_SHORT / min(height, width), 4 * LOCAL_SHORT / max(height, width))
     return resize(x, max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 def places(features: Mapping[str, FeatureMap]) -> Places:
-    """The places of a picture, from features ``(C, h, w)`` of its luma view by layer, `LAYERS` among them."""
+    """Return the local features of a picture from the feature maps ``(C, h, w)`` of its luma view, by layer."""
     found = []
     for layer in LAYERS:
         f = np.asarray(features[layer], np.float32)
@@ -61,16 +63,16 @@ def places(features: Mapping[str, FeatureMap]) -> Places:
 
 
 def places_of_picture(extractor: Extractor, picture: Picture) -> Places:
-    """`places` of a picture at the size that it has."""
+    """Return `places` of a picture at its own size."""
     return places(extractor(luma_view(picture)))
 
 
 def local_distances(a: Places, b: Places) -> tuple[float, float]:
-    """Mean cosine distance, in ``[0, 2]``, of each place of ``a`` to the nearest of ``b``, and of each of ``b`` to the
-    nearest of ``a``: means over places, then over layers.
+    """Return the mean nearest-neighbour cosine distances from ``a`` to ``b`` and from ``b`` to ``a``, in ``[0, 2]``.
 
-    With a picture as ``a`` and a painting as ``b`` the first is small where all that the picture has occurs in the
-    painting (strokes), the second where all that the painting has occurs in the picture (variety).
+    Means are over places, then over layers. With a picture as ``a`` and a painting as ``b``, the first is small where
+    every texture of the picture occurs in the painting (strokes), the second where every texture of the painting
+    occurs in the picture (variety).
     """
     there: list[float] = []
     back: list[float] = []
@@ -86,7 +88,7 @@ def local_distances(a: Places, b: Places) -> tuple[float, float]:
 
 
 def half_distance(extractor: Extractor, painting: Picture) -> float:
-    """Mean of both `local_distances` of the two halves of a painting, cut across its longer side."""
+    """Return the mean of both `local_distances` between the halves of a painting, cut across its longer side."""
     axis = 2 if painting.shape[2] > painting.shape[3] else 3
     middle = painting.shape[axis] // 2
     halves = np.split(painting, [middle], axis)
@@ -94,7 +96,7 @@ def half_distance(extractor: Extractor, painting: Picture) -> float:
 
 
 def neighbours(count: int) -> list[tuple[int, int]]:
-    """Which of so many paintings are compared for the scale: each with the three after it, the first after the last.
+    """Return the pairs of paintings, by index, that the scale compares: each with the next three, cyclically.
 
     All pairs would take hours for a thousand paintings.
     """
@@ -103,12 +105,12 @@ def neighbours(count: int) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class LocalScale:
-    """What 0 and 1 of strokes and variety stand for, as cosine distances.
+    """The cosine distances that correspond to 0 and 1 of strokes and variety.
 
     Attributes:
-        near: 0: of one half of a painting to its other half.
-        far: 1: of a painting to another.
-        built_in: why ``far`` is ``near`` and `BUILT_IN_UNIT`; empty where it was measured.
+        near: Distance for 0, between the two halves of a painting.
+        far: Distance for 1, between two paintings.
+        built_in: Reason why ``far`` is ``near`` plus `BUILT_IN_UNIT`; empty where it was measured.
     """
 
     near: float
@@ -117,21 +119,20 @@ class LocalScale:
 
     @classmethod
     def of(cls, halves: Sequence[float], others: Sequence[float]) -> LocalScale:
-        """The means of distances between halves, and between paintings.
+        """Make the scale from distances between halves and between paintings.
 
-        One painting gives no distance to another, and paintings that are all alike (details of one, say) give none that
-        could serve as a unit: below a quarter of `BUILT_IN_UNIT` figures would be mostly chance. The unit is then
-        `BUILT_IN_UNIT`.
+        The unit is `BUILT_IN_UNIT` for a single painting, and for paintings that are nearly alike (details of one, for
+        example): with a measured unit below a quarter of `BUILT_IN_UNIT`, values would be mostly noise.
 
         Args:
             halves: `half_distance` of each painting.
-            others: the mean `local_distances` of different paintings, those of `neighbours`; may be empty.
+            others: Mean `local_distances` of the pairs of paintings from `neighbours`; may be empty.
 
         Raises:
-            UsageError: there is no painting.
+            UsageError: There is no painting.
         """
         if not halves:
-            raise UsageError("strokes and variety need a painting to compare with, and there is none; name one")
+            raise UsageError("strokes and variety need at least one painting to compare with; name one")
         near = float(np.mean(halves))
         if not others:
             return cls(near, near + BUILT_IN_UNIT, "there is one painting")
@@ -141,10 +142,10 @@ class LocalScale:
         return cls(near, far)
 
     def relative(self, distance: float) -> float:
-        """A cosine distance on this scale."""
+        """Convert a cosine distance to this scale."""
         return (distance - self.near) / (self.far - self.near)
 
     def __str__(self) -> str:
-        """In words, for reports."""
+        """Return a description for reports."""
         end = f"built-in unit, since {self.built_in}" if self.built_in else "another painting"
         return f"0 is a cosine distance of {self.near:.4f} (halves of a painting), 1 is {self.far:.4f} ({end})"

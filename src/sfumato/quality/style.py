@@ -1,7 +1,7 @@
-"""How much a picture looks like another in style: palette, contrast, texture, and whose style it is taken for.
+"""Distances of style between pictures: palette, contrast, texture, layout, and retrieval of the style picture.
 
-Features are ``(C, h, w)`` float32 by layer. Distances are relative where a scale is given: 1 is "as far as one painting
-is from any other" (`mean_distances`), so layers and backbones can be read alike.
+Features are ``(C, h, w)`` float32 by layer. With a scale, distances are relative: 1 is the mean distance between two
+paintings (`mean_distances`), which makes layers and backbones comparable.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Quantiles: TypeAlias = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class StyleStatistics:
-    """What is compared of a picture's style, by layer.
+    """The style statistics of a picture, by layer.
 
     Attributes:
-        backbone: whose features they are of; others are never compared with them.
-        statistics: ``(2·C,)``, means and deviations of the channels (Huang & Belongie 2017).
-        gram: ``(C, C)``, covariance of the channels of the *luma view*: texture, in which colour plays no part.
+        backbone: Name of the network whose features they describe; only statistics of one backbone are comparable.
+        statistics: ``(2·C,)``, means and standard deviations of the channels (Huang & Belongie 2017).
+        gram: ``(C, C)``, covariance of the channels of the *luma view*: texture without colour.
     """
 
     backbone: str
@@ -42,7 +42,7 @@ class StyleStatistics:
     def of(
         cls, backbone: str, features: Mapping[str, FeatureMap], luma_features: Mapping[str, FeatureMap]
     ) -> StyleStatistics:
-        """From the features of a picture and of its `luma_view`."""
+        """Compute the statistics from the features of a picture and of its `luma_view`."""
         statistics = {}
         for layer, f in features.items():
             flat = f.reshape(len(f), -1).astype(np.float64)
@@ -51,43 +51,54 @@ class StyleStatistics:
 
     @classmethod
     def of_picture(cls, backbone: Backbone, picture: Picture) -> StyleStatistics:
-        """Of a picture ``(1, 3, H, W)``, as the backbone sees it and its `luma_view`."""
+        """Compute the statistics of a picture ``(1, 3, H, W)`` with a backbone."""
         return cls.of(backbone.name, backbone.features(picture), backbone.features(luma_view(picture)))
 
 
 def gram(f: FeatureMap) -> _Float:
-    """Centred Gram matrix ``(C, C)`` of features ``(C, h, w)``: their covariance over places (Gatys et al. 2016, eq. 3,
-    centred so that it does not repeat the means)."""
+    """Return the centred Gram matrix ``(C, C)`` of features ``(C, h, w)``, their covariance over positions.
+
+    Gatys et al. 2016, eq. 3, but centred, so that it does not repeat the means.
+    """
     flat = f.reshape(len(f), -1).astype(np.float64)
     flat -= flat.mean(1, keepdims=True)
     return np.asarray(flat @ flat.T / flat.shape[1])
 
 
 def luma_view(x: Picture) -> Picture:
-    """Luma of ``(1, 3, H, W)`` with mean 0.5 and deviation 0.2, on three channels: what is left is texture."""
+    """Return the luma of ``(1, 3, H, W)`` with mean 0.5 and deviation 0.2 on three channels: texture without colour."""
     y = luma(x[0].astype(np.float64))
     y = (y - y.mean()) / (y.std(ddof=1) + 1e-4) * 0.2 + 0.5
     return np.repeat(y[None, None].astype(np.float32), 3, 1)
 
 
 def statistics_distance(a: StyleStatistics, b: StyleStatistics, scale: Mapping[str, float] | None = None) -> float:
-    """Mean over layers of the mean squared difference of means and deviations, each layer divided by its ``scale``."""
+    """Return the mean squared difference of channel means and deviations, averaged over layers.
+
+    Each layer is divided by its ``scale``; None divides by 1.
+
+    Raises:
+        UsageError: The statistics come from different backbones or layers.
+    """
     return _distance(a.backbone, b.backbone, a.statistics, b.statistics, scale)
 
 
 def texture_distance(a: StyleStatistics, b: StyleStatistics, scale: Mapping[str, float] | None = None) -> float:
-    """As `statistics_distance`, of the Gram matrices of the luma views (Gatys et al. 2016, eq. 5)."""
+    """Return the same as `statistics_distance` for the Gram matrices of the luma views (Gatys et al. 2016, eq. 5)."""
     return _distance(a.backbone, b.backbone, a.gram, b.gram, scale)
 
 
 def mean_distances(styles: Sequence[StyleStatistics]) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean distances between different paintings by layer, of statistics and of Gram matrices: the unit of both.
+    """Return the mean distances between different paintings, by layer: the units of relative distances.
+
+    Returns:
+        The units for `statistics_distance` and for `texture_distance`.
 
     Raises:
-        UsageError: fewer than two paintings, which are no distance apart.
+        UsageError: There are fewer than two paintings.
     """
     if len(styles) < 2:
-        raise UsageError(f"relative style distances need two or more paintings, and there are {len(styles)}")
+        raise UsageError(f"relative style distances need two or more paintings, but there are {len(styles)}")
 
     def mean(kind: str, layer: str) -> float:
         stack = np.stack([getattr(style, kind)[layer].ravel() for style in styles])
@@ -104,16 +115,20 @@ def mean_distances(styles: Sequence[StyleStatistics]) -> tuple[dict[str, float],
 def retrieval_rank(
     output: StyleStatistics, styles: Mapping[str, StyleStatistics], own: str, scale: Mapping[str, float]
 ) -> int:
-    """Place of the style that was asked for, among all by distance to the output: 1 is the nearest (top-1)."""
+    """Return the rank of the style ``own`` among all by distance to the output: 1 is the nearest (top-1)."""
     distances = {name: statistics_distance(output, style, scale) for name, style in styles.items()}
     return 1 + sum(d < distances[own] for name, d in distances.items() if name != own)
 
 
 def sliced_wasserstein(a: Picture | Sequence[Quantiles], b: Picture | Sequence[Quantiles]) -> float:
-    """Sliced Wasserstein distance of patches (Rabin et al. 2011; per octave as Karras et al. 2018, section 5).
+    """Return the sliced Wasserstein distance of patches (Rabin et al. 2011), in 1/255 of the range of values.
 
-    Mean distance of the sorted projections of both (`patch_quantiles`), in 1/255 of a value, meaned over levels.
-    Pictures ``(1, 3, H, W)`` of any sizes, or what `patch_quantiles` gave of them.
+    It is the mean distance between the sorted projections of both (`patch_quantiles`), averaged over the levels of a
+    Laplacian pyramid (as Karras et al. 2018, section 5).
+
+    Args:
+        a: A picture ``(1, 3, H, W)`` of any size, or its `patch_quantiles`.
+        b: Another one.
     """
     first, second = (patch_quantiles(x) if isinstance(x, np.ndarray) else x for x in (a, b))
     return float(np.mean([np.abs(x - y).mean() * 255 for x, y in zip(first, second, strict=False)]))
@@ -122,11 +137,12 @@ def sliced_wasserstein(a: Picture | Sequence[Quantiles], b: Picture | Sequence[Q
 def patch_quantiles(
     x: Picture, patch: int = 7, levels: int = 3, directions: int = 128, seed: int = 0
 ) -> list[Quantiles]:
-    """By level of a Laplacian pyramid: 1,024 quantiles ``(directions, 1024)`` of the projections of its patches of
-    ``patch``×``patch`` pixels, at most 4,096 of them, on random unit directions.
+    """Return quantiles of the projections of patches on random unit directions, by level of a Laplacian pyramid.
+
+    Each level takes at most 4,096 random patches of ``patch``×``patch`` pixels, and gives ``(directions, 1024)``.
 
     Raises:
-        UsageError: the picture is smaller than a patch.
+        UsageError: The picture is smaller than a patch.
     """
     found = []
     for level, y in enumerate(_pyramid(x, levels)):
@@ -135,18 +151,23 @@ def patch_quantiles(
         axes = np.random.default_rng([seed, level]).standard_normal((directions, y.shape[0] * patch * patch))
         axes /= np.sqrt((axes * axes).sum(1, keepdims=True))
         sorted_ = np.sort(axes.astype(np.float32) @ _patches(y, patch, seed).T, 1)
-        # `np.quantile` would take seconds for so many
+        # Indexing, because `np.quantile` would take seconds here.
         places = np.rint((np.arange(1024) + 0.5) / 1024 * (sorted_.shape[1] - 1)).astype(int)
         found.append(sorted_[:, places])
     if not found:
-        raise UsageError(f"patches of {patch} pixels do not fit into the pictures")
+        raise UsageError(f"patches of {patch} pixels do not fit into the picture; give a larger picture")
     return found
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What `content_leak` compares with of a style picture, ``(N, patch²)`` each: its luma patches, and those of it
-    with its cells shuffled."""
+    """The layout of a style picture, for `content_leak`.
+
+    Attributes:
+        patches: Normalised luma patches, ``(N, patch²)``.
+        shuffled: The same of the picture with its cells shuffled.
+        patch: Side of a patch in pixels.
+    """
 
     patches: _Float
     shuffled: _Float
@@ -154,17 +175,17 @@ class Layout:
 
     @classmethod
     def of(cls, style: Picture, patch: int = 24, seed: int = 0) -> Layout:
-        """Of a style picture ``(1, 3, H, W)``."""
+        """Compute the layout of a style picture ``(1, 3, H, W)``."""
         mixed = _shuffled(style, patch // 2, np.random.default_rng(seed))
         return cls(_luma_patches(style, patch), _luma_patches(mixed, patch), patch)
 
 
 def content_leak(output: Picture, photo: Picture, style: Picture | Layout) -> float:
-    """How much of the style picture's *layout* shows in the output, beyond the photo's own and beyond chance.
+    """Return how much of the style picture's *layout* the output shows: 0 is chance, 1 a copy.
 
-    Mean best normalised correlation of the output's luma patches with the style picture's at large, minus the same with
-    the style picture's patches shuffled inside (cells of half a patch change places), minus that difference for the
-    photo. 0: no more than chance; 1: a copy.
+    Each luma patch of the output gets its best normalised correlation with any patch of the style picture, minus the
+    best one with the patches of the style picture whose cells of half a patch are shuffled. The result is the mean of
+    this difference over patches, minus the same mean for the photo.
     """
     layout = style if isinstance(style, Layout) else Layout.of(style)
 
@@ -185,6 +206,7 @@ def _distance(
 
 
 def _pyramid(x: Picture, levels: int) -> Iterable[Picture]:
+    """Yield the levels of a Laplacian pyramid, ``(3, h, w)``, from fine to coarse."""
     fine = x
     for level in range(levels):
         height, width = fine.shape[2:]
@@ -197,6 +219,7 @@ def _pyramid(x: Picture, levels: int) -> Iterable[Picture]:
 
 
 def _patches(x: Picture, size: int, seed: int, max_patches: int = 4096) -> Picture:
+    """Return random patches of ``(3, h, w)``, each flattened: ``(N, 3·size²)``."""
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
     rows, columns = windows.shape[1:3]
     picked = np.random.default_rng(seed).choice(rows * columns, min(max_patches, rows * columns), replace=False)
@@ -204,17 +227,18 @@ def _patches(x: Picture, size: int, seed: int, max_patches: int = 4096) -> Pictu
 
 
 def _luma_patches(x: Picture, size: int) -> _Float:
-    """Normalised luma patches every half a patch, at a short side of 128 pixels: (N, size²), each of length 1."""
+    """Return normalised luma patches, ``(N, size²)``, at a short side of 128 pixels: unit vectors, a quarter apart."""
     small = resize(x, *(max(size, side) for side in thumbnail_size(x.shape[2], x.shape[3], 128, 512)))
     y = luma(small[0].astype(np.float64))
     windows = np.lib.stride_tricks.sliding_window_view(y, (size, size))[:: size // 4, :: size // 4]
     flat = windows.reshape(-1, size * size)
     flat = flat - flat.mean(1, keepdims=True)
-    # A plain patch resembles everything: its length is kept below 1 by a floor of 2 % contrast.
+    # A patch of one colour would correlate with everything; the floor of 2 % contrast keeps its vector short.
     return np.asarray(flat / np.maximum(np.sqrt((flat * flat).sum(1, keepdims=True)), 0.02 * size))
 
 
 def _shuffled(x: Picture, cell: int, rng: np.random.Generator) -> Picture:
+    """Return the picture at a short side of 128 pixels with its square cells in random order."""
     small = thumbnail(x, 128)
     height, width = (max(cell, side // cell * cell) for side in small.shape[2:])
     cells = small[0, :, :height, :width].reshape(3, height // cell, cell, width // cell, cell)

@@ -1,4 +1,4 @@
-"""People's votes from the pages of `quality.blind`, and what they say together."""
+"""The votes from the pages of `quality.blind`, and their evaluation."""
 
 from __future__ import annotations
 
@@ -20,26 +20,29 @@ from sfumato.quality.intervals import Interval, bradley_terry, share_interval
 
 FORMAT = "sfumato-votes-1"
 CHOICES = ("left", "right", "same")
-#: That are counted together: more than any test of ours, and little enough to be ranked at once.
+#: Limits of one evaluation: larger than any of our tests, and small enough to be ranked without delay.
 MAX_VOTES = 10_000
 MAX_METHODS = 64
 
-_MAX_BYTES = 16_000_000  # of a file: far more than so many votes have
-_MAX_SECONDS = 1e9  # of a vote
+_MAX_BYTES = 16_000_000  # size of a file: far more than `MAX_VOTES` votes need
+_MAX_SECONDS = 1e9  # time of one vote
 _EXACT = 1_000  # votes up to which binomial coefficients are summed as whole numbers
 
 
 @dataclass(frozen=True)
 class Vote:
-    """What a person chose.
+    """One person's vote in one trial.
 
     Attributes:
-        content, style: names of the photo and the style picture.
-        left, right: the methods.
+        content: File name of the photo.
+        style: File name of the style picture.
+        left: Method of the left picture.
+        right: Method of the right picture.
         choice: ``"left"``, ``"right"`` or ``"same"``.
-        seconds: how long it took.
-        page, question: of the page that asked.
-        voter: who, if they said so.
+        seconds: Time that the person took.
+        page: Id of the page.
+        question: Question of the page.
+        voter: Name of the person; None if not given.
     """
 
     content: str
@@ -54,36 +57,40 @@ class Vote:
 
 
 def read_votes(paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> list[Vote]:
-    """The votes of several files, one person's each; of one, where one path is given.
+    """Read the votes of one or several files, each of one person.
 
     Raises:
-        InputError: a file cannot be read, is damaged, of another format or empty, answers another question than the
-            first, or holds the beginning of another's votes (somebody exported twice); or there are more than
+        InputError: A file cannot be read, is damaged, has another format or no vote, answers another question than the
+            first, or starts with the same votes as another file (two exports of one person); or there are more than
             `MAX_VOTES` votes or `MAX_METHODS` methods.
-        UsageError: no file.
+        UsageError: There is no file.
     """
     named = [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
     if not named:
-        raise UsageError("there are no files of votes; name those that the page exported")
+        raise UsageError("there are no files of votes; name the files that the page exported")
     files = {path: _read(path) for path in dict.fromkeys(named)}
     first = named[0]
     for path, votes in files.items():
         if votes[0].question != files[first][0].question:
-            raise InputError(f"{path} answers another question than {first}; evaluate them apart")
+            raise InputError(f"{path} answers another question than {first}; evaluate them separately")
     for (one, some), (other, more) in combinations(files.items(), 2):
         both = zip(some, more, strict=False)
-        if all(replace(a, voter=None) == replace(b, voter=None) for a, b in both):  # to a hundredth of a second
+        # Votes contain their time to a hundredth of a second, so two people never cast equal ones.
+        if all(replace(a, voter=None) == replace(b, voter=None) for a, b in both):
             raise InputError(f"{one} and {other} hold the same votes; name the longer one only")
     found = [vote for votes in files.values() for vote in votes]
     if len(found) > MAX_VOTES:
-        raise InputError(f"there are {len(found):,} votes, and {MAX_VOTES:,} are counted at most; name fewer files")
+        raise InputError(f"there are {len(found):,} votes, but at most {MAX_VOTES:,} are allowed; name fewer files")
     methods = {name for vote in found for name in (vote.left, vote.right)}
     if len(methods) > MAX_METHODS:
-        raise InputError(f"the votes name {len(methods):,} methods, and {MAX_METHODS} are ranked at most")
+        raise InputError(
+            f"the votes name {len(methods):,} methods, but at most {MAX_METHODS} are allowed; name fewer files"
+        )
     return found
 
 
 def _read(path: Path) -> list[Vote]:
+    """Read and check one file of votes."""
     try:
         found = read_json(path, _MAX_BYTES)
     except FileNotFoundError as problem:
@@ -93,41 +100,49 @@ def _read(path: Path) -> list[Vote]:
         raise InputError(f"cannot read the votes in {path}: {reason}; export them again") from problem
     kind = found.get("format") if isinstance(found, dict) else None
     if kind != FORMAT:
-        raise InputError(f"{path} is no file of votes: its format is {reprlib.repr(kind)}, not {FORMAT!r}")
+        raise InputError(
+            f"{path} is no file of votes: its format is {reprlib.repr(kind)}, not {FORMAT!r}; name an exported file"
+        )
     page, question, voter, votes = (found.get(name) for name in ("page", "question", "voter", "votes"))
     if not (isinstance(page, str) and isinstance(question, str) and isinstance(voter, str | None)):
-        raise InputError(f"{path} lacks its page or its question; export the votes again")
+        raise InputError(f"{path} lacks the page's id or its question; export the votes again")
     if not isinstance(votes, list) or not votes:
         raise InputError(f"{path} holds no vote; vote first, then export")
     if len(votes) > MAX_VOTES:
-        raise InputError(f"{path} holds {len(votes):,} votes, and {MAX_VOTES:,} are counted at most")
+        raise InputError(f"{path} holds {len(votes):,} votes, but at most {MAX_VOTES:,} are allowed; remove some")
     return [_vote(path, i, vote, page, question, voter) for i, vote in enumerate(votes, 1)]
 
 
 def _vote(path: Path, i: int, found: Any, page: str, question: str, voter: str | None) -> Vote:
+    """Check one vote of a file; ``i`` counts from 1."""
     names = ("content", "style", "left", "right", "choice")
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
         raise InputError(f"vote {i} in {path} is damaged: it needs {', '.join(names)}; export the votes again")
     content, style, left, right, choice = (found[name] for name in names)
     if choice not in CHOICES:
-        raise InputError(f"vote {i} in {path} chose {reprlib.repr(choice)}, which is none of {', '.join(CHOICES)}")
+        raise InputError(
+            f"the choice of vote {i} in {path} is {reprlib.repr(choice)}, but must be one of {', '.join(CHOICES)}"
+        )
     if left == right:
         raise InputError(f"vote {i} in {path} is between {reprlib.repr(left)} and itself; remove it")
     seconds = found.get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _MAX_SECONDS:
         value = reprlib.repr(seconds)
-        raise InputError(f"vote {i} in {path} took {value} seconds, which is no time; export the votes again")
+        raise InputError(
+            f"vote {i} in {path} took {value} seconds, but this must be a number of 0 or more; export the votes again"
+        )
     return Vote(content, style, left, right, choice, float(seconds), page, question, voter)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A method's place.
+    """The rank of one method.
 
     Attributes:
-        strength: Bradley and Terry's, log scale, mean 0 over the methods, with its 95 % interval.
-        win_rate: share of its votes that it won; half of one where there was no difference.
-        votes: how many it was in.
+        method: Name of the method.
+        strength: Bradley-Terry strength on a log scale, mean 0 over the methods, with its 95 % interval.
+        win_rate: Share of its votes that the method won; "no difference" counts as half a win.
+        votes: Number of votes with this method.
     """
 
     method: str
@@ -138,7 +153,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Duel:
-    """Votes between two methods: won by the one, by the other, and by neither."""
+    """The votes between two methods: ``won`` by ``one``, ``lost`` to ``other``, and ``same`` without a difference."""
 
     one: str
     other: str
@@ -149,20 +164,19 @@ class Duel:
 
 @dataclass(frozen=True)
 class Tally:
-    """What the votes say together.
+    """The evaluation of all votes.
 
     Attributes:
-        standings: the strongest method first.
-        duels: any two methods that met, in the order of the standings.
-        votes: how many there are.
-        same: share of votes that saw no difference.
-        left: share of the decided votes that chose the left picture, with its 95 % interval (Wilson's): 0.5 where
-            sides do not matter. ``None`` where none was decided.
-        left_p: two-sided exact binomial p of that share being 0.5.
-        agreement: of two votes on the same two pictures, how often they are alike; ``None`` where nothing was judged
-            twice.
-        seconds: median time of a vote.
-        question: what was asked.
+        standings: The methods, strongest first.
+        duels: The votes between any two methods that met, in the order of the standings.
+        votes: Number of votes.
+        same: Share of votes without a difference.
+        left: Share of the decided votes for the left picture, with its 95 % interval (Wilson's): 0.5 where the side
+            has no influence. None where no vote was decided.
+        left_p: Two-sided exact binomial p-value of this share being 0.5.
+        agreement: Share of equal votes among all pairs of votes on the same two pictures; None where there are none.
+        seconds: Median time of a vote.
+        question: The question of the page.
     """
 
     standings: tuple[Standing, ...]
@@ -177,14 +191,14 @@ class Tally:
 
 
 def tally(votes: Sequence[Vote]) -> Tally:
-    """Counts votes and ranks the methods.
+    """Count votes and rank the methods.
 
-    "No difference" is half a win for each. A method that won or lost every vote has a finite strength with a wide
-    interval: a weak prior stands in for the votes that are lacking (see `bradley_terry`). Intervals take votes for
-    independent, and are too narrow where one person cast many.
+    "No difference" is half a win for each method. A weak prior gives a method that won or lost every vote a finite
+    strength with a wide interval (see `bradley_terry`). Intervals assume independent votes, and are too narrow where
+    one person cast many.
 
     Raises:
-        UsageError: no vote, or methods that no chain of votes connects.
+        UsageError: There is no vote, or no chain of votes connects two methods.
     """
     if not votes:
         raise UsageError("there are no votes to count")
@@ -233,6 +247,7 @@ def tally(votes: Sequence[Vote]) -> Tally:
 
 
 def _check_connected(names: Sequence[str], meetings: npt.NDArray[np.float64]) -> None:
+    """Check that chains of votes connect all methods, without which they have no common scale."""
     reached, fresh = {0}, {0}
     while fresh:
         fresh = {int(j) for i in fresh for j in np.flatnonzero(meetings[i])} - reached
@@ -245,11 +260,11 @@ def _check_connected(names: Sequence[str], meetings: npt.NDArray[np.float64]) ->
 
 
 def _even_odds_p(k: int, n: int) -> float:
-    """Two-sided exact p of k heads in n throws of a fair coin; 1 where n is 0."""
+    """Return the two-sided exact p-value of k heads in n throws of a fair coin; 1 where n is 0."""
     k = min(k, n - k)
     if n <= _EXACT:
         return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / (1 << n))
-    # The last term by logarithms, and the others as shares of it: each is i / (n - i + 1) of the one above it.
+    # The largest term comes from logarithms; the term i - 1 is i / (n - i + 1) times the term i.
     log_last = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) - n * math.log(2)
     share = total = 1.0
     for i in range(k, 0, -1):
@@ -261,6 +276,7 @@ def _even_odds_p(k: int, n: int) -> float:
 
 
 def _agreement(votes: Sequence[Vote]) -> float | None:
+    """Return the share of equal votes among all pairs of votes on the same two pictures; None without such a pair."""
     winners: dict[tuple[str, str, frozenset[str]], dict[str, int]] = {}
     for vote in votes:
         earlier = winners.setdefault((vote.content, vote.style, frozenset({vote.left, vote.right})), {})

@@ -1,4 +1,4 @@
-"""Threads of judging: one job a picture, and an error of one sentence where memory does not suffice."""
+"""Threads of an evaluation: one job per picture, and a one-sentence error where memory does not suffice."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ _R = TypeVar("_R")
 def each(
     work: Callable[[_T], _R], jobs: Sequence[_T], workers: int, tick: Callable[[], None] = lambda: None
 ) -> list[_R]:
-    """``work`` on every job, in ``workers`` threads; the first error, or Ctrl-C, drops the jobs that have not begun.
+    """Run ``work`` on every job in threads, and return the results in the order of the jobs.
+
+    The first error, or Ctrl-C, cancels the jobs that have not begun.
 
     Args:
-        tick: called after each job.
+        work: Takes one job and returns its result.
+        jobs: The jobs.
+        workers: Number of threads.
+        tick: Called after each job.
 
     Raises:
-        InputError: a job does not fit into memory.
+        InputError: A job does not fit into memory.
     """
-    with needs_extra("quality", "Judging"):
+    with needs_extra("quality", "An evaluation"):
         from threadpoolctl import threadpool_limits
 
     def within_memory(job: _T) -> _R:
@@ -33,9 +38,9 @@ def each(
         except (MemoryError, RuntimeError) as problem:
             if not is_out_of_memory(problem):
                 raise
-            raise too_large(str(job) if isinstance(job, Path) else "what is judged") from problem
+            raise too_large(str(job) if isinstance(job, Path) else "the evaluation") from problem
 
-    # Small products are done sooner by one thread of BLAS than by all: these would spin beside the workers.
+    # One thread of BLAS is faster for small products; more would compete with the workers.
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(within_memory, job) for job in jobs]
         try:
@@ -49,7 +54,7 @@ def each(
 
 
 def too_large(name: str) -> InputError:
-    """The error for something that does not fit into memory."""
+    """Return the error for something that does not fit into memory."""
     return InputError(
         f"{name} does not fit into memory; make it smaller, give a lower --workers, or close other programs"
     )

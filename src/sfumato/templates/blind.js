@@ -7,7 +7,7 @@ const state = {voter: "", votes: []};
 let since = 0;
 try {
   Object.assign(state, JSON.parse(localStorage.getItem(place)));
-} catch { /* a browser that keeps nothing: the votes last as long as the page is open */ }
+} catch { /* a browser without storage: the votes last until the page is closed */ }
 
 function keep() {
   try { localStorage.setItem(place, JSON.stringify(state)); } catch { /* as above */ }
@@ -16,7 +16,7 @@ function keep() {
 function show() {
   const done = state.votes.length, all = page.trials.length, open = done < all;
   at("progress").textContent = open ? `${done + 1} of ${all}`
-    : `All ${all} are judged, thank you. Export the votes and send the file to who asked you.`;
+    : `All ${all} are done, thank you. Export the votes and send the file to the person who asked you.`;
   at("trial").hidden = !open;
   for (const choice of ["left", "same", "right"]) at("vote-" + choice).disabled = !open;
   at("undo").disabled = at("export").disabled = done === 0;
