@@ -135,7 +135,7 @@ def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
         else:
             _link(temporary, path)
     except FileExistsError as problem:
-        raise OutputError(f"{path} is there already; add --overwrite to replace it") from problem
+        raise OutputError(f"{path} already exists; add --overwrite to replace it") from problem
 
 
 def _link(temporary: Path, path: Path) -> None:
@@ -184,7 +184,7 @@ def new_directory(path: Path, overwrite: bool = True) -> Iterator[Path]:
             except OSError as problem:
                 if not os.path.lexists(path):
                     raise
-                raise OutputError(f"{shown} is there already; add --overwrite, or give another name") from problem
+                raise OutputError(f"{shown} already exists; add --overwrite, or give another name") from problem
         _sync(path.parent)
     except OSError as problem:
         raise OutputError(f"cannot write {shown}: {problem.strerror or problem}") from problem

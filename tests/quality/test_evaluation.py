@@ -425,7 +425,7 @@ def test_a_blind_page_and_its_votes(folders: Any, tmp_path: Path) -> None:
     assert "data:image/jpeg" in text
     again = run("compare", *sets, *options, "--blind", tmp_path / "page.html", "--trials", 4)
     assert again.exit_code == 4
-    assert "page.html is there already" in again.stderr
+    assert "page.html already exists" in again.stderr
     assert (tmp_path / "page.html").read_text() == text
     votes = [
         {"content": "photo0.png", "style": f"style{i}.png", "left": "half", "right": "all", "choice": c, "seconds": 2.0}
@@ -460,7 +460,7 @@ def test_the_cost_of_the_shipped_model() -> None:
         (2, "needs two methods", "compare a={f}/half {options}"),
         (2, "each once", "compare a={f}/half a={f}/all {options}"),
         (2, "each once", "compare a {options}"),
-        (2, "votes are counted alone", "evaluate {f}/bad.csv {options}"),
+        (2, "files of votes cannot be combined", "evaluate {f}/bad.csv {options}"),
         (2, "--content and --style", "evaluate --stylized {f}/half"),
         (2, "name it with --model", "evaluate {options} --stylized {f}/half --curve"),
         (2, "name it with --model", "evaluate --cost"),
