@@ -81,7 +81,7 @@ def test_a_doubled_tag_of_tiff_is_refused(tag: int) -> None:
     assert read_photo(tiff(*rest) + bytes(256)).width == 16
     value = {258: 16, 259: 5, 277: 3}.get(tag, 20_000)
     refused(
-        tiff(*sorted([(tag, 3, 1, value), *rest], key=lambda each: each[0])) + bytes(256), f"tag {tag} stands twice"
+        tiff(*sorted([(tag, 3, 1, value), *rest], key=lambda each: each[0])) + bytes(256), f"tag {tag} occurs twice"
     )
 
 
@@ -222,8 +222,8 @@ def odd(tmp_path: Path) -> Path:
 def test_sparse_files_and_pipes_are_one_sentence_each(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_pipe, "__defaults__", (0.1,))  # nobody writes into it, and it is not waited for long
     for path, message in (
-        (odd / "sparse.jpg", "longer than any picture"),
-        (odd / "pipe.jpg", "nothing came through it"),
+        (odd / "sparse.jpg", "more bytes than any picture"),
+        (odd / "pipe.jpg", "no data arrived"),
     ):
         for read in (read_image, read_photo, read_recipe):
             with pytest.raises(InputError, match=message):
@@ -236,7 +236,7 @@ def test_folders_of_odd_files_end_for_all_commands(odd: Path) -> None:
     jobs, _ = plan([str(odd)], str(odd.parent / "out"), "x")
     assert [job.photo.name for job in jobs if job.photo] == ["a.png", "sparse.jpg"]
     assert {each.path.name: each.reason for each in left_out([str(odd)])} == {
-        "gone.png": "a link that leads nowhere",
+        "gone.png": "a broken link",
         "pipe.jpg": "not a regular file",
     }
     began = time.monotonic()
@@ -267,7 +267,7 @@ def test_evaluate_names_what_it_passes_over(odd: Path, capsys: pytest.CaptureFix
     rest = None, None, SuiteName.quick, None, False, False, 256, None, None, None, False
     _print_left_out(Request(odd, odd / "sub", *rest))
     message = capsys.readouterr().err
-    for words in ("pipe.jpg: not a regular file", "gone.png: a link that leads nowhere", "sub: a folder; only"):
+    for words in ("pipe.jpg: not a regular file", "gone.png: a broken link", "sub: a folder; subfolders"):
         assert words in message
 
 

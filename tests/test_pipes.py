@@ -61,7 +61,7 @@ def test_a_pipe_that_nobody_writes_into_is_not_waited_for_for_ever(pipe: Any, mo
     assert not is_pipe(pipe.parent)
     assert not is_pipe(pipe.with_name("none"))
     monkeypatch.setattr(read_pipe, "__defaults__", (0.1,))
-    with pytest.raises(InputError, match=r"pipe\.png: it is a pipe, and nothing came through it"):
+    with pytest.raises(InputError, match=r"pipe\.png: it is a pipe, but no data arrived"):
         read_image(pipe)
 
 

@@ -62,8 +62,8 @@ def test_a_column_that_need_not_be_there_is_read_where_it_is(tmp_path: Path) -> 
         (b"file,split\na.png\n", "no split in line 2"),
         (b"sep=;\nfile;split\n\na;train\n;train\n", "no file in line 5"),
         (b"file,split\na\0b,train\n", "no file in line 2"),
-        (b"file,split\ncaf\xe9.png,train\n", "it is no UTF-8 text"),
-        (b"\xff\xfef", "it is no UTF-8 text"),
+        (b"file,split\ncaf\xe9.png,train\n", "it is not UTF-8 text"),
+        (b"\xff\xfef", "it is not UTF-8 text"),
         (b'file,split\n"' + b"x" * 200_000 + b'",train\n', "cannot read the manifest"),
     ],
 )

@@ -250,7 +250,7 @@ def test_the_user_s_own_inception_judges_sets(folders: Any, tmp_path: Path) -> N
     assert seen.features[:3] == pytest.approx((resize(x, 299, 299) * 2 - 1).mean((0, 2, 3)), abs=1e-5)
     assert seen.probabilities.sum() == pytest.approx(1)
     (tmp_path / "no.onnx").write_bytes(b"no network")
-    with pytest.raises(ModelError, match="is no ONNX graph"):
+    with pytest.raises(ModelError, match="is damaged or not an ONNX graph"):
         InceptionBackbone(tmp_path / "no.onnx")
     save_backbone(tmp_path / "map.onnx", ("pool",))
     with pytest.raises(ModelError, match="must give"):
