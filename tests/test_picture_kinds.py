@@ -384,7 +384,7 @@ def test_a_folder_of_everything_is_painted_or_named(tmp_path: Path) -> None:
         "f.jxl: JPEG XL, which is not supported",
         "g.cr2: a raw camera file",
         "h.psd: the file of a paint program",
-        "notes.txt: no picture",
+        "notes.txt: not a picture",
         "j.icns: a picture in an unsupported format",
         "named: no suffix in its name",
         "pipe.jpg: not a regular file",

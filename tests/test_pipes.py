@@ -102,7 +102,7 @@ def test_what_hashes_files_leaves_a_pipe_to_its_reader(pipe: Any, photo: Path) -
     """OpenPicture and closed again, it would end who writes into it."""
     writer = write(pipe, photo.read_bytes())
     time.sleep(0.1)  # by now it waits for a reader
-    with pytest.raises(InputError, match="no regular file"):
+    with pytest.raises(InputError, match="not a regular file"):
         picture_digest(pipe)
     time.sleep(0.1)
     np.testing.assert_array_equal(read_image(pipe), read_image(photo))

@@ -79,7 +79,7 @@ def test_what_is_no_file_of_a_table_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     with open(tmp_path / "huge.csv", "wb") as file:
         file.truncate(60_000_000_000)
-    wrong = {"pipe.csv": "no regular", ".": "Is a directory", "huge.csv": "more than 64 MB", "none.csv": "No such"}
+    wrong = {"pipe.csv": "not a regular", ".": "Is a directory", "huge.csv": "more than 64 MB", "none.csv": "No such"}
     for name, message in wrong.items():
         with pytest.raises(InputError, match=message):
             read_table(tmp_path / name, ("file",), "manifest")

@@ -213,7 +213,7 @@ def test_nothing_usable_is_an_error_that_says_why(store: Path, tmp_path: Path) -
     result = run("personal", "new", "anna", "--like", tmp_path / "broken.jpg")
     assert result.exit_code == 3
     assert "broken.jpg is left out" in result.stderr
-    assert "sfumato: the picture cannot be learnt from; anna was not made" in result.stderr
+    assert "sfumato: the picture cannot be used; the style anna was not created" in result.stderr
     assert not store.exists()
 
 
@@ -371,7 +371,7 @@ def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
         (3, "is an address", "new carl --like https://example.org/a.jpg"),
         (3, "there is no picture or folder {t}/none.jpg; check the name", "new carl --like {t}/none.jpg"),
         (3, "there is no picture or folder {t}/lkes; check the name", "add anna --like {d}/rough {t}/lkes"),
-        (3, "the picture cannot be learnt from; carl was not made", "new carl --like {d}/broken.jpg"),
+        (3, "the picture cannot be used; the style carl was not created", "new carl --like {d}/broken.jpg"),
         (2, "no style 'ana' was learnt; did you mean anna?", "add ana --like {d}/rough"),
         (2, "no picture was given", "add anna"),
         (2, "did you mean anna", "show ana"),

@@ -490,7 +490,7 @@ def test_damaged_indices_are_refused(indexed: Any) -> None:
     with pytest.raises(ModelError, match="cannot read the index"):
         TrainingStyles.load(folder)
     os.mkfifo(folder / FILE)
-    with pytest.raises(ModelError, match=r"cannot read the index .*no regular file"):
+    with pytest.raises(ModelError, match=r"cannot read the index .*not a regular file"):
         TrainingStyles.load(folder)
 
 

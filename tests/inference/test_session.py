@@ -158,8 +158,8 @@ def test_a_stranger_s_weights_may_be_a_link_but_no_device_and_not_endless(copy: 
     (copy / WEIGHTS).symlink_to(bundle / WEIGHTS)
     assert paint(copy).shape == (1, 3, 16, 24)
     for make, message in (
-        (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
-        (os.mkfifo, "no regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+        (os.mkfifo, "not a regular file"),
         (lambda path: (path.touch(), os.truncate(path, 80 << 30)), "more than"),  # type: ignore[func-returns-value]
     ):
         edit_card(copy, lambda card: card["files"].update({WEIGHTS: os.urandom(32).hex()}))
@@ -261,8 +261,8 @@ def test_a_card_must_have_a_hash_of_the_weights(copy: Any) -> None:
 def test_a_card_that_is_no_plain_file_is_one_sentence(copy: Any) -> None:
     path = copy / "card.json"
     for make, message in (
-        (os.mkfifo, "no regular file"),
-        (lambda path: path.symlink_to("/dev/zero"), "no regular file"),
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
         (lambda path: (path.touch(), os.truncate(path, 60 << 30)), "more than"),  # type: ignore[func-returns-value]
         (lambda path: path.write_text('{"a":' + "[" * 200_000 + "]" * 200_000 + "}"), "nested too deeply"),
         (lambda path: path.write_text('{"thumbnail": 1e400}'), "too large"),

@@ -100,8 +100,8 @@ def stylize(
         ColorMode,
         typer.Option(
             case_sensitive=False,
-            help="Colours of the style, the palette of the photo (content), or the photo's colour at each pixel "
-            "(luminance).",
+            help="style: the colours of the style; content: the palette of the photo; luminance: the photo's colour at "
+            "each pixel.",
         ),
     ] = ColorMode.style,
     mask: Annotated[
