@@ -64,13 +64,13 @@ def test_the_whole_way(desk: Any, store: Path, tmp_path: Path) -> None:
     assert "anna  5 liked, 0 disliked  (anna)\n" in listed
 
     exported = run("personal", "export", "anna", "-o", tmp_path / "a.sfumato")
-    assert "In it: 1 style of the model base" in exported.stdout
+    assert "It contains 1 style of the model base" in exported.stdout
     assert "It does not contain the pictures, their names or their folders." in exported.stdout
     data = (tmp_path / "a.sfumato").read_bytes()
     assert not any(path.stem.encode() in data for path in (desk / "rough").iterdir())
 
     gone = run("personal", "delete", "anna", "--yes")
-    assert f"removed {store / 'anna'} with its 8 files" in gone.stdout
+    assert f"deleted {store / 'anna'} with 8 files" in gone.stdout
     assert files(store) == [".lock"]
     assert len(files(desk / "rough")) == 5
     assert "nothing was learnt yet" in run("personal", "list").stdout
@@ -205,7 +205,7 @@ def test_many_remarks_of_a_kind_are_counted(desk: Any, store: Path, tmp_path: Pa
         (tmp_path / f"{number}.jpg").write_bytes(b"?")
     result = run("personal", "new", "anna", "--like", desk / "rough", *sorted(tmp_path.glob("*.jpg")))
     assert result.stdout.count("is left out") == 10
-    assert "and 3 more like that (unreadable); --json has all" in result.stdout
+    assert "and 3 more of this kind (unreadable); --json lists all" in result.stdout
 
 
 def test_nothing_usable_is_an_error_that_says_why(store: Path, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_all_disliked_is_said_and_no_style_yet(desk: Any, store: Path, tmp_path:
     result = run("personal", "new", "anna", "--dislike", *sorted((desk / "smooth").iterdir()))
     assert result.exit_code == 0, result.stderr
     assert "It needs at least one liked picture to become a style" in result.stdout
-    assert "(no style yet: nothing is liked)" in run("personal", "list").stdout
+    assert "(no style yet: no liked picture)" in run("personal", "list").stdout
     painted = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
     assert_one_sentence(painted, 2, "anna is no style yet: `sfumato personal show anna` says")
     assert_one_sentence(run("personal", "export", "anna", "-o", tmp_path / "a.sfumato"), 2, "no style to export")
@@ -311,7 +311,7 @@ def test_questions_are_answered_by_lines(desk: Any, store: Path, tmp_path: Path)
     assert result.exit_code == 0, result.output
     assert "1. Which is better, the left (1) or the right (2)?  (0: neither, q: stop)" in result.stdout
     assert "press 1, 2, 0 or q" in result.stdout
-    message = "Stopped. 3 questions answered, 1 of them with neither, and anna has learnt from the others."
+    message = 'Stopped. 3 questions answered, 1 of them with "neither", and anna has learnt from the others.'
     assert message in result.stdout
     assert "The built-in styles that fit best: " in result.stdout
     assert pixels(tmp_path / "q.png").shape == (40, 128, 3)
@@ -322,7 +322,7 @@ def test_questions_are_answered_by_lines(desk: Any, store: Path, tmp_path: Path)
     assert "0 answer" not in run("personal", "remove", "anna", "--answers").stdout
     assert_one_sentence(run("personal", "remove", "anna", ""), 2, "a name of a picture is empty")
     most = CliRunner().invoke(app, [str(word) for word in [*words[:-2], "--most", 1]], input="1\n1\n")
-    assert "Enough for now. 1 question answered, and anna has learnt from it." in most.stdout
+    assert "The maximum number of questions is reached. 1 question answered, and anna has learnt from it." in most.stdout
     assert "question.png" not in files(store / "anna")
     nobody = CliRunner().invoke(app, [str(word) for word in words[:-2]], input="")
     assert "Stopped. 0 questions answered." in nobody.stdout
@@ -335,10 +335,10 @@ def test_questions_end_when_enough_is_learnt(desk: Any, store: Path, tmp_path: P
     words = ["personal", "ask", "anna", "--photo", tmp_path / "photo.png", "--most", "1000"]
     result = CliRunner().invoke(app, [str(word) for word in words], input="1\n" * 1000)
     assert result.exit_code == 0, result.output
-    assert "Enough is learnt: no question would teach much more." in result.stdout
+    assert "Enough is learnt: another question would add little." in result.stdout
     assert 10 < load_personal_style(load_record("anna")).answers < 200
     again = CliRunner().invoke(app, [str(word) for word in words], input="1\n")
-    assert "Enough is learnt: no question would teach much more. 0 questions answered." in again.stdout
+    assert "Enough is learnt: another question would add little. 0 questions answered." in again.stdout
 
 
 def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
@@ -361,7 +361,7 @@ def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "sentence", "arguments"),
     [
-        (2, "there is nothing to learn from", "new carl"),
+        (2, "there are no pictures to learn from", "new carl"),
         (2, "Missing argument 'NAME'", "new --like {d}/rough"),
         (2, "small letters, digits and dashes", "new Anna --like {d}/rough"),
         (2, "small letters, digits and dashes", "new ../x --like {d}/rough"),
@@ -380,7 +380,7 @@ def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
         (2, "no picture was named", "remove anna"),
         (2, "anna has no picture cat.png", "remove anna cat.png"),
         (2, "add --yes to confirm", "delete anna"),
-        (4, "ends in .sfumato", "export anna -o {t}/a.safetensors"),
+        (4, "must end in .sfumato", "export anna -o {t}/a.safetensors"),
         (4, "already exists; add --overwrite", "export anna -o {d}/there.sfumato"),
         (3, "cannot read the style file {t}/none.sfumato", "import {t}/none.sfumato"),
         (5, "is not a style file", "import {d}/there.sfumato"),

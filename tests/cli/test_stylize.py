@@ -137,7 +137,7 @@ def test_one_photo_goes_into_a_folder_that_is_there(photos: Any, tmp_path: Path)
             "1 style and 2 masks were given",
             "{p}/cat.png --style monet --mask {p}/m.png --mask {p}/m.png -o {t}/x.png",
         ),
-        (2, "without them", "{p}/cat.png --style monet:0.5 --mask {p}/m.png -o {t}/x.png"),
+        (2, "leave the weights out", "{p}/cat.png --style monet:0.5 --mask {p}/m.png -o {t}/x.png"),
         (
             3,
             "a mask has 9 x 40 pixels and {p}/cat.png 64 x 48",
