@@ -71,7 +71,7 @@ def test_two_folders_become_a_run(trained: Any) -> None:
     config = json.loads((out / "config.json").read_text())
     assert (config["kind"], config["recipe"], config["collection"]["cycle"]) == ("collection", "tiny", False)
     assert "6 pictures in 1 group," in told
-    assert "No validation: a collection has no pairs to judge" in told
+    assert "No validation: a collection has no pairs to evaluate" in told
     assert "held out" not in told
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "health" not in line] == [2, 4]

@@ -73,7 +73,7 @@ def test_the_whole_way(desk: Any, store: Path, tmp_path: Path) -> None:
     assert f"deleted {store / 'anna'} with 8 files" in gone.stdout
     assert files(store) == [".lock"]
     assert len(files(desk / "rough")) == 5
-    assert "nothing was learnt yet" in run("personal", "list").stdout
+    assert "there is no personal style yet" in run("personal", "list").stdout
 
 
 def test_the_same_pixels_from_the_name_and_from_the_file_also_in_another_home(
@@ -450,7 +450,7 @@ def test_a_file_that_was_exported_is_imported_under_its_name(desk: Any, store: P
     assert "anna: 1 style, imported from a file" in run("personal", "show", "anna").stdout
     assert_one_sentence(run("personal", "add", "anna", "--like", desk / "rough"), 2, "anna came as a file")
     assert_one_sentence(run("personal", "ask", "anna"), 2, "anna came as a file")
-    assert "anna  came as a file  (anna)" in run("personal", "list").stdout
+    assert "anna  imported  (anna)" in run("personal", "list").stdout
     again = run("personal", "export", "anna", "-o", out, "--overwrite")
     assert again.exit_code == 0, again.stderr
 

@@ -256,7 +256,7 @@ def test_a_validation_set_is_told_before_anything_is_written(impatient: Any, tmp
     result = run(*arguments, "--dry-run", "--out", tmp_path / "run", "--set", "content_target=0.9")
     assert result.exit_code == 0, result.stderr
     assert "photos: 10 pictures" in message(result)
-    told = "Validation: 2 photos and 2 paintings, 4 pairs judged every 10 steps, content steered to 0.9"
+    told = "Validation: 2 photos and 2 paintings, 4 pairs evaluated every 10 steps, content steered to 0.9"
     assert told in message(result)
     assert "left out, trained on under another name: 1 (again.png" in message(result)
     assert json.loads(result.stdout)["content_target"] == 0.9
@@ -267,7 +267,7 @@ def test_what_is_held_out_validates_where_the_manifest_has_nothing(train: Any, t
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "hold_out=0.4"))
     assert result.exit_code == 0, result.stderr
     assert "held out to validate with: " in message(result)
-    assert "pairs judged every 10 steps" in message(result)
+    assert "pairs evaluated every 10 steps" in message(result)
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "content_target=0.9"))
     assert result.exit_code == 2
     assert "hold_out=0.05" in message(result)
