@@ -100,7 +100,12 @@ def test_toml_from_strangers_is_one_sentence(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.toml")
     with open(tmp_path / "huge.toml", "wb") as file:
         file.truncate(60_000_000_000)
-    wrong = {"deep": "nested too deeply", "long": "not valid TOML", "pipe": "no regular file", "huge": "more than 1 MB"}
+    wrong = {
+        "deep": "nested too deeply",
+        "long": "not valid TOML",
+        "pipe": "not a regular file",
+        "huge": "more than 1 MB",
+    }
     for name, message in wrong.items():
         with pytest.raises(UsageError, match=message) as caught:
             load_toml(tmp_path / f"{name}.toml")

@@ -63,7 +63,7 @@ def test_needs_extra_turns_an_absent_library_into_the_command() -> None:
     ):
         import no_such_library.at_all  # type: ignore[import-not-found]  # noqa: F401
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
-    assert "there is no module no_such_library" in str(caught.value)
+    assert "no module named no_such_library" in str(caught.value)
     assert pickle.loads(pickle.dumps(caught.value)).module == caught.value.module
 
 

@@ -105,9 +105,9 @@ def test_pipes_and_devices_are_refused_at_once(tmp_path: Path, read: Callable[[P
     (tmp_path / "zero").symlink_to("/dev/zero")
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
     for name in ("pipe", "zero", "link"):
-        with pytest.raises(OSError, match="no regular file") as caught:
+        with pytest.raises(OSError, match="not a regular file") as caught:
             in_time(lambda name=name: read(tmp_path / name, 100))  # type: ignore[misc]
-        assert caught.value.strerror == "it is no regular file"
+        assert caught.value.strerror == "it is not a regular file"
     with pytest.raises(IsADirectoryError):
         read(tmp_path, 100)
     with pytest.raises(FileNotFoundError):

@@ -81,7 +81,7 @@ def test_a_doubled_tag_of_tiff_is_refused(tag: int) -> None:
     assert read_photo(tiff(*rest) + bytes(256)).width == 16
     value = {258: 16, 259: 5, 277: 3}.get(tag, 20_000)
     refused(
-        tiff(*sorted([(tag, 3, 1, value), *rest], key=lambda each: each[0])) + bytes(256), f"tag {tag} stands twice"
+        tiff(*sorted([(tag, 3, 1, value), *rest], key=lambda each: each[0])) + bytes(256), f"tag {tag} occurs twice"
     )
 
 
@@ -160,7 +160,7 @@ def test_the_limit_is_one_for_all_readers(tmp_path: Path, monkeypatch: pytest.Mo
     with limits.restore_limits():
         limits.set_max_pixels(1199)
         for read in (read_image, read_photo, read_recipe):
-            with pytest.raises(InputError, match=r"40 x 30 pixels, more than the 0\.001199"):
+            with pytest.raises(InputError, match=r"40 x 30 pixels, more than the limit of 0\.001199"):
                 read(path)
         assert "more than the" in load_folder(tmp_path, short=16, min_pictures=0, minimum_side=8).unreadable[0][1]
     assert read_image(path).shape == (1, 3, 30, 40)
@@ -194,7 +194,7 @@ def test_every_command_has_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyP
     words = command.format(p=tmp_path / "large.png", ok=tmp_path / "ok.png", t=tmp_path).split()
     result = run(*words, "--max-pixels", "1199")
     assert result.exit_code == 3
-    assert "40 x 30 pixels, more than the 0.001199 megapixels" in result.stderr + result.stdout
+    assert "40 x 30 pixels, more than the limit of 0.001199 megapixels" in result.stderr + result.stdout
     assert limits.max_pixels() == limits.MAX_PIXELS  # of that command only
 
 
@@ -222,13 +222,13 @@ def odd(tmp_path: Path) -> Path:
 def test_sparse_files_and_pipes_are_one_sentence_each(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_pipe, "__defaults__", (0.1,))  # nobody writes into it, and it is not waited for long
     for path, message in (
-        (odd / "sparse.jpg", "longer than any picture"),
-        (odd / "pipe.jpg", "nothing came through it"),
+        (odd / "sparse.jpg", "more bytes than any picture"),
+        (odd / "pipe.jpg", "no data arrived"),
     ):
         for read in (read_image, read_photo, read_recipe):
             with pytest.raises(InputError, match=message):
                 read(path)
-        with pytest.raises(InputError, match=r"cannot read .*(more than|no regular file)"):
+        with pytest.raises(InputError, match=r"cannot read .*(more than|not a regular file)"):
             picture_digest(path)
 
 
@@ -236,7 +236,7 @@ def test_folders_of_odd_files_end_for_all_commands(odd: Path) -> None:
     jobs, _ = plan([str(odd)], str(odd.parent / "out"), "x")
     assert [job.photo.name for job in jobs if job.photo] == ["a.png", "sparse.jpg"]
     assert {each.path.name: each.reason for each in left_out([str(odd)])} == {
-        "gone.png": "a link that leads nowhere",
+        "gone.png": "a broken link",
         "pipe.jpg": "not a regular file",
     }
     began = time.monotonic()
@@ -257,7 +257,7 @@ def test_a_style_cannot_be_learnt_from_an_odd_file_and_that_is_said(
     result = run("personal", "new", "me", "--like", odd / name)
     assert result.exit_code == 3
     assert f"{name} is left out: cannot read" in result.stderr
-    assert "the picture cannot be learnt from; me was not made" in result.stderr
+    assert "the picture cannot be used; the style me was not created" in result.stderr
 
 
 def test_evaluate_names_what_it_passes_over(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -267,7 +267,7 @@ def test_evaluate_names_what_it_passes_over(odd: Path, capsys: pytest.CaptureFix
     rest = None, None, SuiteName.quick, None, False, False, 256, None, None, None, False
     _print_left_out(Request(odd, odd / "sub", *rest))
     message = capsys.readouterr().err
-    for words in ("pipe.jpg: not a regular file", "gone.png: a link that leads nowhere", "sub: a folder; only"):
+    for words in ("pipe.jpg: not a regular file", "gone.png: a broken link", "sub: a folder; subfolders"):
         assert words in message
 
 

@@ -58,7 +58,7 @@ def test_pixels_of_another_depth_than_the_header_s() -> None:
     black = np.zeros((24, 32), np.uint16)  # whose bytes are fitting filters, so that decoders go on
     photo = read_photo(raw_png(8, 0, lines_of(black)))
     assert photo.remark is not None
-    assert "go on behind the last line" in photo.remark
+    assert "there is data after its last line" in photo.remark
     with pytest.raises(InputError, match=r"pixels end after 5\d% of the picture"):
         read_photo(raw_png(16, 0, lines_of(black.astype(np.uint8))))
 

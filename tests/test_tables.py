@@ -62,8 +62,8 @@ def test_a_column_that_need_not_be_there_is_read_where_it_is(tmp_path: Path) -> 
         (b"file,split\na.png\n", "no split in line 2"),
         (b"sep=;\nfile;split\n\na;train\n;train\n", "no file in line 5"),
         (b"file,split\na\0b,train\n", "no file in line 2"),
-        (b"file,split\ncaf\xe9.png,train\n", "it is no UTF-8 text"),
-        (b"\xff\xfef", "it is no UTF-8 text"),
+        (b"file,split\ncaf\xe9.png,train\n", "it is not UTF-8 text"),
+        (b"\xff\xfef", "it is not UTF-8 text"),
         (b'file,split\n"' + b"x" * 200_000 + b'",train\n', "cannot read the manifest"),
     ],
 )
@@ -79,7 +79,7 @@ def test_what_is_no_file_of_a_table_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
     with open(tmp_path / "huge.csv", "wb") as file:
         file.truncate(60_000_000_000)
-    wrong = {"pipe.csv": "no regular", ".": "Is a directory", "huge.csv": "more than 64 MB", "none.csv": "No such"}
+    wrong = {"pipe.csv": "not a regular", ".": "Is a directory", "huge.csv": "more than 64 MB", "none.csv": "No such"}
     for name, message in wrong.items():
         with pytest.raises(InputError, match=message):
             read_table(tmp_path / name, ("file",), "manifest")

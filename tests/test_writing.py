@@ -44,7 +44,7 @@ def test_a_file_that_is_not_to_be_replaced_stays_also_if_it_appears_meanwhile(tm
             file.write(b"mine")
             path.write_bytes(b"another's")
 
-    with pytest.raises(OutputError, match="is there already; add --overwrite"):
+    with pytest.raises(OutputError, match="already exists; add --overwrite"):
         write()
     assert path.read_bytes() == b"another's"
     path.unlink()
@@ -62,7 +62,7 @@ def test_a_disk_without_links_replaces_nothing_either(tmp_path: Path, monkeypatc
     path = tmp_path / "file.bin"
     with atomic_file(path, overwrite=False) as file:
         file.write(b"first")
-    with pytest.raises(OutputError, match="is there already"), atomic_file(path, overwrite=False) as file:
+    with pytest.raises(OutputError, match="already exists"), atomic_file(path, overwrite=False) as file:
         file.write(b"second")
     assert path.read_bytes() == b"first"
 
@@ -177,7 +177,7 @@ def test_a_directory_that_appears_meanwhile_is_not_replaced_where_that_is_not_wa
             target.mkdir()
             (target / "another's").write_text("")
 
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         write()
     assert os.listdir(target) == ["another's"]
     assert os.listdir(tmp_path) == ["run"]

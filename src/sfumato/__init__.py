@@ -1,11 +1,11 @@
-"""Sfumato: photos in the style of paintings, by a GAN that you can train, run, judge and make your own.
+"""Sfumato: photos in the style of paintings, by a GAN that you can train, run, evaluate and personalise.
 
 >>> from sfumato import PaintOptions, Pipeline                            # doctest: +SKIP
 >>> result = Pipeline("great-wave", PaintOptions(strength=0.8))("photo.jpg")  # doctest: +SKIP
 >>> result.save("painted.png")                                            # doctest: +SKIP
 
 The names in ``__all__`` here, in ``sfumato.quality`` and in ``sfumato.training`` are public; all others may change.
-They are imported when first used, so that ``import sfumato`` is quick and needs no torch.
+They are imported on first use, so that ``import sfumato`` is quick and does not need torch.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# Official builds of ONNX Runtime report each process to their maker, and keep an id of the machine in the home folder,
-# unless this is set before they are loaded. What people do with their pictures is nobody's business.
+# Turns off the telemetry of official ONNX Runtime builds, for the privacy of users. Otherwise they report each process
+# to their maker, and store an id of the machine in the home folder. Must be set before they are loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __getattr__, __dir__ = exports(

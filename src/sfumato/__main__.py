@@ -1,4 +1,4 @@
-"""``python -m sfumato``: the command line, where the script is not on the path."""
+"""``python -m sfumato``: the command line, if the script ``sfumato`` is not on the PATH."""
 
 from sfumato.cli import app
 

@@ -1,4 +1,4 @@
-"""Checks of arguments at public doors. They work on NumPy arrays and torch tensors alike and import neither."""
+"""Checks of the arguments of public functions, for NumPy arrays and torch tensors alike; neither is imported."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from sfumato.errors import InputError, UsageError
 
 
 class HasShape(Protocol):
+    """An array or tensor."""
+
     @property
-    def shape(self) -> Sequence[int]: ...
+    def shape(self) -> Sequence[int]:
+        """The size of each dimension."""
+        ...
 
 
 def check_shape(x: HasShape, spec: str, name: str) -> dict[str, int]:
-    """Checks the shape of an array against ``spec`` and returns the sizes of its named dimensions.
+    """Check the shape of an array against ``spec``, and return the sizes of its named dimensions.
 
     Args:
         x: anything with a ``shape``.
-        spec: one word for each dimension: a number (that size), a name (any size, the same wherever it stands again)
-            or ``_`` (any size): ``"B 3 H W"``.
-        name: what the array is called in the error.
+        spec: one word for each dimension, as in ``"B 3 H W"``: a number (this size), a name (any size, but the same
+            for each use of the name) or ``_`` (any size).
+        name: the array's name in an error.
 
     Raises:
         InputError: the shape differs, or ``x`` has none.
@@ -43,12 +47,12 @@ def check_shape(x: HasShape, spec: str, name: str) -> dict[str, int]:
 
 
 def check_image(x: Any, name: str) -> dict[str, int]:
-    """Checks the image contract: ``(N, 3, H, W)``, float32, every value in ``[0, 1]``. Returns ``N``, ``H`` and ``W``.
+    """Check the image contract, ``(N, 3, H, W)``, float32, in ``[0, 1]``; return ``N``, ``H`` and ``W`` by name.
 
-    It looks at every value, which on an accelerator waits for the device: meant for public doors, not for inner loops.
+    Every value is checked, which synchronises with an accelerator: meant for public functions, not for inner loops.
 
     Raises:
-        InputError: another shape, another type, no pixel, a value outside ``[0, 1]`` or one that is not a number.
+        InputError: the shape or type is another, there is no pixel, or a value is outside ``[0, 1]`` or NaN.
     """
     sizes = check_shape(x, "N 3 H W", name)
     dtype = str(x.dtype).removeprefix("torch.")
@@ -57,16 +61,16 @@ def check_image(x: Any, name: str) -> dict[str, int]:
     if 0 in sizes.values():
         raise InputError(f"{name} has no pixel: its shape is ({sizes['N']}, 3, {sizes['H']}, {sizes['W']})")
     low, high = float(x.min()), float(x.max())
-    if not (low >= 0.0 and high <= 1.0):  # written so that a NaN, which makes both ends NaN, fails too
-        raise InputError(f"{name} must lie in [0, 1], but its values go from {low:g} to {high:g}")
+    if not (low >= 0.0 and high <= 1.0):  # in this form, NaN fails too: it makes both NaN
+        raise InputError(f"{name} must be in [0, 1], but its values range from {low:g} to {high:g}")
     return sizes
 
 
 def check_whole(value: int, low: int, high: int, name: str) -> int:
-    """Returns ``value`` if it is a whole number and ``low <= value <= high``.
+    """Return ``value`` if it is an int and ``low <= value <= high``.
 
     Raises:
-        UsageError: it lies outside, or is no whole number.
+        UsageError: it is outside the range or not an int; ``name`` is its name in the message.
     """
     if type(value) is not int:
         raise UsageError(f"{name} must be a whole number, but is {value!r}")
@@ -75,12 +79,12 @@ def check_whole(value: int, low: int, high: int, name: str) -> int:
 
 
 def check_range(value: float, low: float, high: float, name: str) -> float:
-    """Returns ``value`` if ``low <= value <= high``.
+    """Return ``value`` if ``low <= value <= high``.
 
     Raises:
-        UsageError: it lies outside, or is not a number.
+        UsageError: it is outside the range or not a number; ``name`` is its name in the message.
     """
-    if isinstance(value, bool) or not hasattr(value, "__float__"):  # text, say
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise UsageError(f"{name} must be a number, but is {value!r}")
     if not low <= value <= high:
         span = " and ".join(f"{end:,}" if isinstance(end, int) else f"{end:g}" for end in (low, high))

@@ -1,4 +1,4 @@
-"""Configuration: typed, frozen, checked before any work. TOML files plus ``key=value`` overrides make it."""
+"""Typed, frozen configuration from TOML files and ``key=value`` overrides, validated before any work."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sfumato.errors import UsageError, first_line
 from sfumato.files import read_bytes
 from sfumato.text import short
 
-_MAX_BYTES = 1_000_000  # of a TOML file; ours have some thousand
+_MAX_BYTES = 1_000_000  # of a TOML file; typical ones have a few thousand
 
 
 class Config(BaseModel):
-    """Base of every configuration: frozen, an unknown key is an error, and every error is one ``UsageError``."""
+    """Base class of every configuration: frozen; an unknown key or a wrong value raises a ``UsageError``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
@@ -30,16 +30,20 @@ class Config(BaseModel):
         except ValidationError as problem:
             raise UsageError(_sentence(type(self), problem)) from None
 
-    # Pydantic's mark for a constructor that only passes on: inner models are then checked by the outer one, and an
-    # error names the whole path to its key.
+    # Tells Pydantic that this constructor only forwards its arguments. Nested models are then validated by the outer
+    # model, so that an error gives the full path of its key.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str = "") -> Self:
-        """Checks values from outside; an error begins with ``where`` they come from, such as the file's name.
+        """Validate values and return the configuration.
+
+        Args:
+            values: nested tables, such as those of a TOML file.
+            where: the source of the values, such as the file's name, which begins an error message.
 
         Raises:
-            UsageError: one sentence about the first wrong key: its whole path, what is wrong, and the valid keys.
+            UsageError: one sentence about the first wrong key: its full path, what is wrong, and the valid keys.
         """
         try:
             return cls(**values)
@@ -48,10 +52,10 @@ class Config(BaseModel):
 
 
 def load_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads a TOML file.
+    """Read a TOML file.
 
     Raises:
-        UsageError: it cannot be read or is not TOML; the error gives the line.
+        UsageError: the file cannot be read or is not TOML; the message gives the line.
     """
     path = Path(path)
     try:
@@ -65,10 +69,10 @@ def load_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Returns a copy of nested ``values`` with ``"a.b=3"`` set in it, for each override in turn.
+    """Return a copy of nested ``values`` in which each override, such as ``"a.b=3"``, is set.
 
-    The right side is TOML (``3``, ``0.5``, ``true``, ``[1, 2]``, ``"text"``); anything else is taken as plain text, so
-    that a shell's quotes are not needed around a word. Whether a key exists is for :class:`Config` to say.
+    The right side is TOML (``3``, ``0.5``, ``true``, ``[1, 2]``, ``"text"``). Anything else is plain text, so that a
+    word needs no quotes. Whether a key exists is not checked here, but by :class:`Config`.
 
     Raises:
         UsageError: no ``=``, an empty key, or a key below something that is not a table.
@@ -89,14 +93,16 @@ def apply_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict
 
 
 def _value(text: str) -> Any:
+    """Parse the right side of an override as TOML or, failing that, as plain text."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):  # also a number of more digits than Python reads
+    except (ValueError, RecursionError):  # ValueError also for a number with more digits than Python parses
         return text
     return parsed["value"] if len(parsed) == 1 else text
 
 
 def _sentence(model: type[BaseModel], problem: ValidationError) -> str:
+    """Return one sentence about the first error in a configuration, and the number of the others."""
     first, *others = problem.errors(include_url=False)
     path = [str(part) for part in first["loc"]]
     key = short(".".join(path)) or "the configuration"
@@ -116,7 +122,7 @@ def _sentence(model: type[BaseModel], problem: ValidationError) -> str:
 
 
 def _model_at(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
-    """The model that holds the key at the end of ``path``; list positions and union branches have no field and stay."""
+    """Return the nested model that ``path`` leads to; list indices and union branches in it are skipped."""
     for part in path:
         field = model.model_fields.get(part)
         if field is not None:
@@ -125,6 +131,7 @@ def _model_at(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
 
 
 def _find_model(annotation: Any) -> type[BaseModel] | None:
+    """Return the first model in a type annotation, such as ``list[Phase]``; None if there is none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for inner in get_args(annotation) if (found := _find_model(inner))), None)

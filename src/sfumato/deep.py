@@ -1,6 +1,6 @@
-"""Sixteen bits a channel in colour, which Pillow has for grey only, and other samples that it does not know.
+"""Pictures with 16 bits per channel, which Pillow supports for grey only, and other sample types that it lacks.
 
-Writing needs nothing but zlib. Reading is imagecodecs' (libpng, libtiff, libjpeg and Little CMS), the extra ``deep``.
+Writing needs only zlib. Reading needs imagecodecs (libpng, libtiff, libjpeg and Little CMS), the extra ``deep``.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ _BAND_BYTES = 1 << 22
 
 
 def is_installed() -> bool:
-    """Whether the extra is there."""
+    """Whether the extra ``deep`` is installed."""
     return find_spec("imagecodecs") is not None and sys.modules.get("imagecodecs", ...) is not None
 
 
 def read_samples(kind: str, data: bytes, width: int, height: int, page: int = 0) -> Stored | None:
-    """Decodes a whole file to its samples ``(H, W, C)``, as they are stored.
+    """Decode a whole file to its samples ``(H, W, C)``, as they are stored.
 
     Args:
         kind: ``png``, ``tiff`` or ``jpeg``.
-        data: the file, whose header says that it has this size.
-        page: of a TIFF.
+        data: the bytes of the file.
+        width: the width in the file's header.
+        height: the height in the file's header.
+        page: the index of the page in a TIFF.
 
     Returns:
-        ``None`` where the extra is missing, and where its decoders will not have the file or find another size.
+        The samples; ``None`` if the extra is missing, its decoder fails, or the decoded size differs.
     """
     try:
         import imagecodecs
@@ -56,12 +58,18 @@ def read_samples(kind: str, data: bytes, width: int, height: int, page: int = 0)
     if stored.ndim == 2:
         stored = stored[:, :, None]
     if stored.ndim == 3 and stored.shape[0] <= 5 and stored.shape[1:] == (height, width):
-        stored = stored.transpose(1, 2, 0)  # TIFF may hold the planes one after the other
+        stored = stored.transpose(1, 2, 0)  # a TIFF with one plane per channel
     return stored if stored.ndim == 3 and stored.shape[:2] == (height, width) else None
 
 
 def to_srgb(samples: npt.NDArray[np.uint16], profile: bytes | None, srgb: bytes) -> None:
-    """Converts ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` in place, from ``profile`` if there is one."""
+    """Convert ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` to sRGB in place.
+
+    Args:
+        samples: the picture.
+        profile: its ICC profile; without one, or with sRGB's, nothing changes.
+        srgb: the ICC profile of sRGB.
+    """
     if profile in (None, b"", srgb):
         return
     import imagecodecs
@@ -72,17 +80,17 @@ def to_srgb(samples: npt.NDArray[np.uint16], profile: bytes | None, srgb: bytes)
             band[:, :, :3] = imagecodecs.cms_transform(
                 colour, profile, srgb, colorspace="rgb", outcolorspace="rgb", outdtype="uint16"
             )
-        except imagecodecs.CmsError:  # damaged, or of another colour model: read the numbers as sRGB
+        except imagecodecs.CmsError:  # a damaged profile, or one of another colour model: treat the values as sRGB
             return
 
 
 def write_png(file: BinaryIO, samples: Samples, chunks: Iterable[tuple[bytes, bytes]]) -> None:
-    """Writes ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` uint16 as PNG (W3C, PNG 3rd edition).
+    """Write ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` uint16 as PNG (W3C, PNG 3rd edition).
 
     Args:
-        file: where the PNG goes, in one pass.
+        file: the file, which is written in one pass without seeking.
         samples: the picture.
-        chunks: more chunks, which are put before the pixels.
+        chunks: further chunks, type and data, which are written before the pixels.
     """
     height, width, channels = samples.shape
     file.write(_PNG_SIGNATURE)
@@ -93,7 +101,9 @@ def write_png(file: BinaryIO, samples: Samples, chunks: Iterable[tuple[bytes, by
     packer = zlib.compressobj()
     for band in _bands(samples):
         stored = np.ascontiguousarray(band.astype(">u2")).view(np.uint8).reshape(len(band), -1)
-        lines = np.ones((len(band), 1 + stored.shape[1]), np.uint8)  # filter 1, "Sub": less the pixel to the left
+        lines = np.ones(
+            (len(band), 1 + stored.shape[1]), np.uint8
+        )  # filter 1, "Sub": the difference from the pixel to the left
         lines[:, 1:] = stored
         lines[:, 1 + 2 * channels :] -= stored[:, : -2 * channels]
         if packed := packer.compress(lines.tobytes()):
@@ -103,22 +113,22 @@ def write_png(file: BinaryIO, samples: Samples, chunks: Iterable[tuple[bytes, by
 
 
 def write_tiff(file: BinaryIO, samples: Samples, exif: Image.Exif, more: dict[int, Any]) -> None:
-    """Writes ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` of 8 or 16 bits as TIFF 6.0, deflated.
+    """Write ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` of 8 or 16 bits as TIFF 6.0 with Deflate compression.
 
-    Eight bits too: Pillow's own compressed TIFF cannot hold the Exif sub-directory, where the dates are.
+    Also used for 8 bits, because Pillow's compressed TIFF cannot hold the Exif sub-directory with the dates.
 
     Args:
-        file: where the TIFF goes; it must stand at its beginning.
+        file: the file, which must be at its beginning.
         samples: the picture.
-        exif: its tags.
-        more: further tags by number, as ICC profile and XMP.
+        exif: the Exif tags.
+        more: further tags by number, such as the ICC profile and XMP.
     """
     height, width, channels = samples.shape
     strips, rows = [], 0
     for band in _bands(samples):
         rows = max(rows, len(band))
         differences = band.astype(band.dtype.newbyteorder("<"))
-        differences[:, 1:] -= band[:, :-1]  # predictor 2, section 14: less the pixel to the left
+        differences[:, 1:] -= band[:, :-1]  # predictor 2, section 14: the difference from the pixel to the left
         strips.append(zlib.compress(differences.tobytes()))
     tags = ImageFileDirectory_v2()
     for tag in exif:
@@ -130,13 +140,13 @@ def write_tiff(file: BinaryIO, samples: Samples, exif: Image.Exif, more: dict[in
         258: (8 * samples.itemsize,) * channels,
         259: 8,  # deflate
         262: 2,  # RGB
-        273: tuple(np.cumsum([0, *sizes[:-1]]).tolist()),  # Pillow adds the place of the first
+        273: tuple(np.cumsum([0, *sizes[:-1]]).tolist()),  # Pillow adds the offset of the first
         277: channels,
         278: rows,
         279: tuple(sizes),
-        284: 1,  # channels side by side
+        284: 1,  # channels interleaved
         317: 2,
-        **({338: 2} if channels == 4 else {}),  # alpha, not multiplied into the colours
+        **({338: 2} if channels == 4 else {}),  # unassociated alpha
         **more,
     }.items():
         tags[tag] = value
@@ -145,7 +155,7 @@ def write_tiff(file: BinaryIO, samples: Samples, exif: Image.Exif, more: dict[in
 
 
 def _bands(samples: Any) -> Iterator[Any]:
-    """Views of a few rows each, so that no second copy of the whole is made."""
+    """Yield views of a few rows each, so that the picture is never copied as a whole."""
     rows = max(1, _BAND_BYTES // samples[0].nbytes)
     for top in range(0, len(samples), rows):
         yield samples[top : top + rows]

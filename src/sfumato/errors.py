@@ -1,4 +1,4 @@
-"""The one exception tree. Every expected failure is one of these, with one sentence: what, where, what to do.
+"""All exceptions. Every expected failure raises one of these, with one sentence: what, where, what to do.
 
 ::
 
@@ -7,11 +7,11 @@
     │   └── MissingExtraError     2   an optional part is not installed
     ├── InputError                3   a picture, a folder or an array cannot be used
     ├── OutputError               4   a result cannot be written
-    ├── ModelError                5   a model or style file is damaged, foreign or of another model
-    ├── TrainingError             6   training cannot go on (a loss that is not finite, say)
-    └── QualityError              7   a picture did not pass the gate that was asked for, and is not written
+    ├── ModelError                5   a model or style file is damaged, unknown or of another model
+    ├── TrainingError             6   training cannot continue, for example because a loss is not finite
+    └── QualityError              7   a picture failed a requested quality gate, and is not written
 
-The command line ends with a class's ``exit_code``. (Ctrl-C ends with 130, as shells expect: 128 + SIGINT.)
+The command line exits with the ``exit_code`` of the class, and with 130 (128 + SIGINT) after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from typing import ClassVar
 
 from sfumato.public import public
 
-#: Whether package indexes have Sfumato. A release sets it, and what `how_to_install` says goes with it.
+#: Whether Sfumato is on PyPI, which decides the command that `how_to_install` returns. Set by the first release.
 IS_PUBLISHED = False
 _NO_MEMORY = ("bad_alloc", "bad allocation", "out of memory", "not enough memory", "allocate memory")
 
 
 def how_to_install(extra: str) -> str:
-    """The command that installs an extra, for the end of a sentence. All messages have it from here."""
+    """Return the command that installs an extra, for the end of an error message."""
     if IS_PUBLISHED:
         return f"pip install 'sfumato[{extra}]'"
     return f"pip install '.[{extra}]' in a clone of Sfumato, or pip install 'FILE.whl[{extra}]' with its wheel"
@@ -36,7 +36,7 @@ def how_to_install(extra: str) -> str:
 
 @public
 class SfumatoError(Exception):
-    """Base of every error that Sfumato raises on purpose; its text is one sentence for the person at the keyboard."""
+    """Base class of every error that Sfumato raises on purpose; its text is one sentence for the user."""
 
     exit_code: ClassVar[int] = 1
 
@@ -53,19 +53,19 @@ class MissingExtraError(UsageError):
     """An optional part of Sfumato is not installed.
 
     Args:
-        extra: the extra of the distribution that holds it, such as ``train``.
-        purpose: what it is needed for, as the subject of "needs", such as ``Training``.
-        module: the module that could not be imported, where it is known.
+        extra: the extra of the distribution that contains it, such as ``train``.
+        purpose: what needs it, as the subject of the sentence, such as ``Training``.
+        module: the module that could not be imported, if known.
     """
 
     def __init__(self, extra: str, purpose: str, module: str | None = None) -> None:
-        super().__init__(extra, purpose, module)  # kept in `args`, so that the error survives pickling
+        super().__init__(extra, purpose, module)  # stored in `args`, which pickling needs
         self.extra = extra
         self.purpose = purpose
         self.module = module
 
     def __str__(self) -> str:
-        missing = f" (there is no module {self.module})" if self.module else ""
+        missing = f" (no module named {self.module})" if self.module else ""
         return (
             f"{self.purpose} needs the extra '{self.extra}', which is not installed{missing}; run: "
             f"{how_to_install(self.extra)}"
@@ -88,41 +88,43 @@ class OutputError(SfumatoError):
 
 @public
 class ModelError(SfumatoError):
-    """A model or style file is damaged or foreign, or parts of different models were mixed."""
+    """A model or style file is damaged or not from Sfumato, or parts of different models were mixed."""
 
     exit_code: ClassVar[int] = 5
 
 
 @public
 class TrainingError(SfumatoError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
     exit_code: ClassVar[int] = 6
 
 
 @public
 class QualityError(SfumatoError):
-    """A finished picture did not pass the gate that was asked for."""
+    """A painted picture did not pass the requested quality gate."""
 
     exit_code: ClassVar[int] = 7
 
 
 def is_out_of_memory(problem: BaseException) -> bool:
-    """Whether that was raised for want of memory, in Python, ONNX Runtime or torch, which say so in words only."""
+    """Whether the cause is a lack of memory. ONNX Runtime and torch say so only in the error's text."""
     message = str(problem).lower()
     return isinstance(problem, MemoryError) or any(words in message for words in _NO_MEMORY)
 
 
 def first_line(problem: BaseException) -> str:
-    """What a library says went wrong, as a part of one sentence: its first line, of printable signs and no great
-    length, for it may quote what strangers wrote."""
+    """Return the first line of a library's error message, as a part of our own sentence.
+
+    It may quote untrusted files, so unprintable characters become ``?`` and it is cut to 300 characters.
+    """
     line = next(iter(str(problem).splitlines()), type(problem).__name__)
     return "".join(sign if sign.isprintable() else "?" for sign in line)[:300]
 
 
 @contextmanager
 def needs_extra(extra: str, purpose: str) -> Iterator[None]:
-    """Turns a failed import of an optional library into the command that installs it.
+    """Turn a failed import of an optional library into an error that says how to install it.
 
     ::
 
@@ -130,7 +132,8 @@ def needs_extra(extra: str, purpose: str) -> Iterator[None]:
             import torch
 
     Raises:
-        MissingExtraError: a module from outside Sfumato is absent. (One of Sfumato's own is a bug and stays one.)
+        MissingExtraError: a module from outside Sfumato is missing. (A missing module of Sfumato is a bug, and its
+            ModuleNotFoundError is not changed.)
     """
     try:
         yield

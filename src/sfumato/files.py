@@ -1,7 +1,7 @@
-"""Files and folders that appear whole or not at all, and files that are read only as far as they should be.
+"""Atomic writing of files and folders, and reading with a limit on the size.
 
-What is being written lies beside its place as ``.sfumato-HEX.tmp`` and is locked for as long as its writer lives. Such
-a neighbour whose lock is free was left by a killed process, and whoever writes into that folder next sweeps it away.
+A file is written under the temporary name ``.sfumato-HEX.tmp`` beside its final place, and is locked while its writer
+runs. A temporary file whose lock is free was left by a killed process; the next write into that folder removes it.
 """
 
 from __future__ import annotations
@@ -24,31 +24,32 @@ from typing import Any, BinaryIO, NoReturn
 from sfumato.errors import OutputError
 from sfumato.locks import try_lock
 
-#: Bytes of the largest JSON file that is read; a model's card has some thousand.
+#: Maximum size of a JSON file in bytes; the card of a model has a few thousand.
 MAX_JSON_BYTES = 16 * 2**20
 _BLOCK = 2**20  # bytes that are hashed at a time
-# A named pipe that nobody writes to would wait for ever when it is opened. (Windows has no such pipes among its files.)
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
+# Opening a named pipe without a writer would block forever. (Windows has no named pipes in its file system.)
+_NONBLOCKING = getattr(os, "O_NONBLOCK", 0)
 _TEMPORARY = re.compile(r"\.sfumato-[0-9a-f]{12}\.tmp")
-_swept: set[str] = set()  # folders that this process has looked over
+_swept: set[str] = set()  # folders in which this process has removed left temporary files
 
 
-# ---- whole or not at all ---------------------------------------------------------------------------------------------
+# ---- atomic writing --------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[BinaryIO]:
-    """Opens a temporary neighbour of ``path`` for writing and renames it to ``path`` when the block ends well.
+    """Open a temporary file for writing, and rename it to ``path`` when the block succeeds.
 
-    If the block raises, or the process dies, or the power fails, whatever stood at ``path`` before still stands there,
-    whole. Missing folders are made. The file has the permissions of the one it replaces, or those that new files have.
+    If the block raises, the process is killed or the power fails, ``path`` is unchanged. Missing folders are created.
+    The file gets the permissions of the one that it replaces, or the default ones.
 
     Args:
-        overwrite: whether a file at ``path`` is replaced, also one that appears while this is written.
+        path: the final name.
+        overwrite: whether to replace an existing file, including one that is created during the block.
 
     Raises:
-        OutputError: the file or its folder cannot be written, or a file is there and is not to be replaced. It comes of
-            a FileExistsError then.
+        OutputError: the file or its folder cannot be written, or the file exists and may not be replaced. In the
+            latter case its ``__cause__`` is a FileExistsError.
     """
     path = Path(path)
     if os.path.isdir(path):
@@ -61,13 +62,13 @@ def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
             sweep(path.parent)
         mode = _mode(path)
         temporary, file = _new_file(path.parent, 0o666 if mode is None else mode)
-        with _lock_is_held(file.fileno()):
+        with _keep_lock(file.fileno()):
             with file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())  # or a power cut might leave the name, and nothing under it
+                os.fsync(file.fileno())  # otherwise a power failure could leave an empty file under the final name
             if mode is not None:
-                os.chmod(temporary, mode)  # the umask may have taken some of it
+                os.chmod(temporary, mode)  # the umask may have removed bits when the file was created
             _publish(temporary, path, overwrite)
     except OSError as problem:
         raise OutputError(f"cannot write {path}: {problem.strerror or problem}") from problem
@@ -78,7 +79,7 @@ def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
 
 
 def _mode(path: Path) -> int | None:
-    """The permissions of the file that stands there; None where none does."""
+    """Return the permission bits of an existing regular file, else None."""
     try:
         found = os.stat(path).st_mode
     except OSError:
@@ -87,29 +88,29 @@ def _mode(path: Path) -> int | None:
 
 
 def _new_file(folder: Path, mode: int) -> tuple[Path, BinaryIO]:
-    """A temporary file in a folder, open for writing and locked."""
+    """Create a temporary file in a folder, and return it open for writing and locked."""
     while True:
-        # Not `tempfile`: its files are readable by their owner only, and the rename would keep it so.
+        # Not by `tempfile`, whose files only their owner can read, even after the rename.
         temporary = folder / f".sfumato-{secrets.token_hex(6)}.tmp"
         file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
-        if _is_held(file.fileno()):
+        if _lock_new(file.fileno()):
             return temporary, file
-        file.close()  # it was swept away before it was locked
+        file.close()  # another process removed it before it was locked
 
 
-def _is_held(descriptor: int) -> bool:
-    """Locks a new temporary file or folder. False where another process, which sweeps, had it first."""
+def _lock_new(descriptor: int) -> bool:
+    """Lock a new temporary file or folder; return False if another process is removing it as a left one."""
     if sys.platform == "win32":
-        return True  # an open file cannot be removed there
+        return True  # an open file cannot be removed on Windows
     try:
         return try_lock(descriptor) and os.fstat(descriptor).st_nlink > 0
     except OSError:
-        return True  # this disk knows no locks, and so nothing is swept there
+        return True  # a disk without locks, on which no process removes temporary files
 
 
 @contextmanager
-def _lock_is_held(descriptor: int) -> Iterator[None]:
-    """Keeps a file's lock beyond the file's end."""
+def _keep_lock(descriptor: int) -> Iterator[None]:
+    """Hold the lock of a file until the end of the block, even after the file is closed."""
     if sys.platform == "win32":
         yield
         return
@@ -121,21 +122,21 @@ def _lock_is_held(descriptor: int) -> Iterator[None]:
 
 
 def _publish(temporary: Path, path: Path, overwrite: bool) -> None:
-    """Gives a whole file its name.
+    """Rename a complete file to its final name.
 
     Raises:
-        OutputError: there is one of that name, and it is not to be replaced.
+        OutputError: the name exists, and may not be replaced.
     """
     if overwrite:
         os.replace(temporary, path)
         return
     try:
         if sys.platform == "win32":
-            os.rename(temporary, path)  # which replaces nothing there
+            os.rename(temporary, path)  # on Windows, this fails if the name exists
         else:
             _link(temporary, path)
     except FileExistsError as problem:
-        raise OutputError(f"{path} is there already; add --overwrite to replace it") from problem
+        raise OutputError(f"{path} already exists; add --overwrite to replace it") from problem
 
 
 def _link(temporary: Path, path: Path) -> None:
@@ -143,7 +144,7 @@ def _link(temporary: Path, path: Path) -> None:
         os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError as problem:  # FAT has no links
+    except OSError as problem:  # file systems without hard links, such as FAT
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from problem
         os.replace(temporary, path)
@@ -151,16 +152,19 @@ def _link(temporary: Path, path: Path) -> None:
 
 @contextmanager
 def new_directory(path: Path, overwrite: bool = True) -> Iterator[Path]:
-    """A temporary directory beside ``path``, renamed to it when the block ends well and removed when it does not.
+    """Create a temporary directory, and rename it to ``path`` when the block succeeds; otherwise remove it.
 
-    A directory that stands at ``path`` stays in its place, whole, until the new one takes it in one step. Where the
-    system cannot exchange two names it is moved aside for a moment, and put back by the next call if the process dies
-    in that moment.
+    An existing directory stays complete until the new one replaces it in one step. If the system cannot exchange two
+    names, the old directory is moved aside first; if the process is killed at that moment, the next call restores it.
+
+    Args:
+        path: the final name.
+        overwrite: whether to replace an existing directory.
 
     Raises:
-        OutputError: it cannot be written, or ``path`` is there and is not to be replaced.
+        OutputError: the directory cannot be written, or ``path`` exists and may not be replaced.
     """
-    shown, path = path, Path(os.path.realpath(path))  # of a link, what it leads to
+    shown, path = path, Path(os.path.realpath(path))  # replaces the target of a link, not the link
     aside = path.with_name(f".sfumato-{path.name}.old")
     temporary, descriptor = None, -1
     try:
@@ -180,23 +184,23 @@ def new_directory(path: Path, overwrite: bool = True) -> Iterator[Path]:
                 _replace(path, aside, temporary)
         else:
             try:
-                os.rename(temporary, path)  # which fails where a folder with something in it is
+                os.rename(temporary, path)  # fails if `path` is a directory that is not empty
             except OSError as problem:
                 if not os.path.lexists(path):
                     raise
-                raise OutputError(f"{shown} is there already; add --overwrite, or give another name") from problem
+                raise OutputError(f"{shown} already exists; add --overwrite, or give another name") from problem
         _sync(path.parent)
     except OSError as problem:
         raise OutputError(f"cannot write {shown}: {problem.strerror or problem}") from problem
     finally:
         if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)  # what was there before, or all that there is of the new one
+            shutil.rmtree(temporary, ignore_errors=True)  # the old directory, or an incomplete new one
         if descriptor >= 0:
             os.close(descriptor)
 
 
 def _new_folder(parent: Path) -> tuple[Path, int]:
-    """A temporary folder, and the descriptor that its lock goes with; -1 where folders cannot be locked."""
+    """Create a temporary folder; return it and the descriptor that holds its lock, -1 where folders have no locks."""
     while True:
         temporary = parent / f".sfumato-{secrets.token_hex(6)}.tmp"
         temporary.mkdir()
@@ -204,13 +208,13 @@ def _new_folder(parent: Path) -> tuple[Path, int]:
             return temporary, -1
         with suppress(FileNotFoundError):
             descriptor = os.open(temporary, os.O_RDONLY)
-            if _is_held(descriptor):
+            if _lock_new(descriptor):
                 return temporary, descriptor
             os.close(descriptor)
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchanges two names in one step; False where the system or the disk cannot."""
+    """Exchange two names in one step; return False if the system or the disk cannot."""
     if sys.platform != "linux":
         return False
     import ctypes
@@ -225,7 +229,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _replace(path: Path, aside: Path, temporary: Path) -> None:
-    """Two renames; the first is undone where the second fails."""
+    """Replace a directory with two renames; undo the first if the second fails."""
     os.rename(path, aside)
     try:
         os.rename(temporary, path)
@@ -236,13 +240,13 @@ def _replace(path: Path, aside: Path, temporary: Path) -> None:
 
 
 def _sync_all(folder: Path) -> None:
-    """Has the disk hold all that lies in a folder."""
+    """Flush a folder and all its files to the disk."""
     for path in (*folder.rglob("*"), folder):
         _sync(path)
 
 
 def _sync(path: Path) -> None:
-    if sys.platform == "win32":  # where nothing that is open for reading can be synced
+    if sys.platform == "win32":  # cannot sync a file that is open for reading
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -252,7 +256,7 @@ def _sync(path: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Removes the temporary files and folders that killed processes left in a folder, and none of a living one."""
+    """Remove the temporary files and folders that killed processes left in a folder; those of running ones stay."""
     with suppress(OSError), os.scandir(folder) as found:
         for name in [entry.name for entry in found if _TEMPORARY.fullmatch(entry.name) and not entry.is_symlink()]:
             with suppress(OSError):
@@ -261,7 +265,7 @@ def sweep(folder: Path) -> None:
 
 def _remove_dead(path: Path) -> None:
     if sys.platform == "win32":
-        path.unlink()  # which fails for a file that is open
+        path.unlink()  # fails for a file that is open
         return
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
@@ -271,20 +275,21 @@ def _remove_dead(path: Path) -> None:
         os.close(descriptor)
 
 
-# ---- as far as it should be ------------------------------------------------------------------------------------------
+# ---- reading with a limit --------------------------------------------------------------------------------------------
 
 
 def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
-    """A file's content, of at most ``max_bytes`` bytes: neither a pipe nor a device is waited for or read without end,
-    and of a file that is too large nothing is read.
+    """Return the content of a regular file with at most ``max_bytes`` bytes.
+
+    A pipe or a device is refused, since it could block or never end. Nothing is read of a file that is too large.
 
     Raises:
-        OSError: it is not there, is no regular file (after its links), is larger, or cannot be read; ``strerror`` is
-            the reason in words.
+        OSError: the file does not exist, is not regular (after links), is too large, or cannot be read; ``strerror``
+            is the reason in words.
     """
-    with _regular(path, max_bytes) as (file, size):
+    with _open_regular(path, max_bytes) as (file, size):
         content = file.read(size + 1)
-        if len(content) > size:  # it grew, or is one of /proc's, which have no size
+        if len(content) > size:  # it grew meanwhile, or is in /proc, whose files have size 0
             content += file.read(max_bytes + 1 - len(content))
         if len(content) > max_bytes:
             raise _too_large(path, max_bytes)
@@ -292,27 +297,27 @@ def read_bytes(path: str | os.PathLike[str], max_bytes: int) -> bytes:
 
 
 def digest(path: str | os.PathLike[str], max_bytes: int) -> str:
-    """SHA-256, in hex, of a file, which is read in blocks.
+    """Return the SHA-256 of a regular file in hex, without reading all of it into memory.
 
     Raises:
-        OSError: as `read_bytes`.
+        OSError: as for `read_bytes`.
     """
-    found, seen = hashlib.sha256(), 0
-    with _regular(path, max_bytes) as (file, _):
+    sha256, size = hashlib.sha256(), 0
+    with _open_regular(path, max_bytes) as (file, _):
         while block := file.read(_BLOCK):
-            seen += len(block)
-            if seen > max_bytes:
+            size += len(block)
+            if size > max_bytes:
                 raise _too_large(path, max_bytes)
-            found.update(block)
-    return found.hexdigest()
+            sha256.update(block)
+    return sha256.hexdigest()
 
 
 def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> Any:
-    """What a JSON file holds. Its numbers are finite: ``NaN``, ``Infinity`` and ``1e400`` are no JSON, or no number.
+    """Return the content of a JSON file. ``NaN``, ``Infinity`` and numbers such as ``1e400`` are refused.
 
     Raises:
-        OSError: as `read_bytes`.
-        ValueError: it is no JSON, is nested too deeply, or has a number that no float64 holds.
+        OSError: as for `read_bytes`.
+        ValueError: the file is not JSON, is nested too deeply, or contains a number that is not finite in float64.
     """
     content = read_bytes(path, max_bytes)
     try:
@@ -322,11 +327,11 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> 
 
 
 @contextmanager
-def _regular(path: str | os.PathLike[str], max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
-    """A regular file, open, and its size, at most ``max_bytes``."""
-    _check_regular(os.stat(path), path)  # a pipe that is opened and closed again ends what writes into it
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
-        state = os.fstat(file.fileno())  # of what was opened: a name may come to stand for another file
+def _open_regular(path: str | os.PathLike[str], max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a regular file for reading; yield it and its size, which is at most ``max_bytes``."""
+    _check_regular(os.stat(path), path)  # before opening: opening and closing a pipe would end its writer
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NONBLOCKING)) as file:
+        state = os.fstat(file.fileno())  # again, because the name may meanwhile belong to another file
         _check_regular(state, path)
         if state.st_size > max_bytes:
             raise _too_large(path, max_bytes)
@@ -337,7 +342,7 @@ def _check_regular(state: os.stat_result, path: str | os.PathLike[str]) -> None:
     if stat.S_ISDIR(state.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(state.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
 def _too_large(path: str | os.PathLike[str], max_bytes: int) -> OSError:
@@ -346,7 +351,7 @@ def _too_large(path: str | os.PathLike[str], max_bytes: int) -> OSError:
 
 
 def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 def _finite(text: str) -> float:

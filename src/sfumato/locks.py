@@ -1,4 +1,4 @@
-"""Locks of files: one process at a time, and a lock goes with its process, also with a killed one."""
+"""File locks between processes. The system releases a lock when its process ends, even if it is killed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ _WARN_AFTER = 1.0  # seconds of waiting
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Holds the lock of a file, which is made where it is not there; it goes with the process, also with a killed one.
+    """Hold the lock of a file in the block. The file is created if it does not exist.
 
     Args:
-        waiting: called once after a second of waiting for another process; ``None`` does not wait.
+        path: the file.
+        waiting: called once after a second of waiting for another process; with ``None``, a taken lock is an error.
 
     Raises:
-        BlockingIOError: another process holds it, and there is no waiting.
-        OSError: the file cannot be made, or its disk knows no locks.
+        BlockingIOError: another process holds the lock, and ``waiting`` is None.
+        OSError: the file cannot be created, or its disk has no locks.
     """
     with path.open("a+b") as file:
         began, warned = time.monotonic(), False
@@ -38,7 +39,10 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
 
 
 def try_lock(descriptor: int) -> bool:
-    """Whether the lock was free; it is held then until all copies of the descriptor are closed."""
+    """Take the lock of an open file if it is free, and return whether it was.
+
+    The lock is held until all copies of the descriptor are closed.
+    """
     try:
         if sys.platform == "win32":
             import msvcrt

@@ -1,16 +1,16 @@
-"""What a picture file says about its picture: what is kept of a source, and what a result carries.
+"""Metadata: what is read from a source, and what is written into a result.
 
-Everything is rebuilt from the few things named here and nothing is copied through, so that places (GPS), cameras,
-serial numbers, maker notes and thumbnails cannot slip into a result. Copyright, creator, description and dates are
-looked for in Exif, XMP, IPTC and the texts of PNG; all that is kept of them goes into Exif.
+The metadata of a result is rebuilt from the few fields named here. Nothing is copied as a whole, so that places (GPS),
+cameras, serial numbers, maker notes and thumbnails cannot leak into a result. Copyright, creator, description and dates
+are read from Exif, XMP, IPTC and the texts of PNG, and written to Exif.
 
 ============  =====================================  ======================================================
-format        :class:`Metadata` but for the recipe   recipe (JSON)
+format        :class:`Metadata` without the recipe   recipe (JSON)
 ============  =====================================  ======================================================
 PNG           chunk ``eXIf``                         chunk ``iTXt`` with the keyword ``sfumato``
-JPEG, WEBP,   Exif                                   XMP, property ``sfumato:recipe``. Editors carry XMP that
-TIFF                                                 they do not know along; Exif's ``UserComment`` is the
-                                                     user's own, and programs write over it.
+JPEG, WEBP,   Exif                                   XMP, property ``sfumato:recipe``. Editors preserve unknown
+TIFF                                                 XMP, but overwrite Exif's ``UserComment``, which belongs to
+                                                     the user anyway.
 GIF           (nothing)                              comment that begins with ``sfumato:``
 ============  =====================================  ======================================================
 """
@@ -33,13 +33,13 @@ from sfumato import __version__
 from sfumato.errors import InputError, UsageError
 from sfumato.xmp_iptc import TextFields, from_iptc, from_xmp, iptc_of_photoshop, raw_profile
 
-#: Bytes of JSON. JPEG holds XMP in one segment of 65,535.
+#: Maximum size of a recipe's JSON in bytes. JPEG stores XMP in one segment of at most 65,535 bytes.
 MAX_RECIPE = 60_000
 PNG_KEYWORD = "sfumato"
 GIF_PREFIX = "sfumato:"
 
-_MAX_DEPTH = 20  # of a recipe: ours have 4
-_MAX_TEXT = 4000  # characters: three of them in UTF-8 fit into JPEG's one segment of Exif
+_MAX_DEPTH = 20  # nesting of a recipe; Sfumato writes 4 levels
+_MAX_TEXT = 4000  # characters of a text: three such texts in UTF-8 fit into the one Exif segment of a JPEG
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
     '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -61,22 +61,24 @@ _DATES = (
     ExifTags.Base.SubsecTime,
     ExifTags.Base.SubsecTimeOriginal,
     ExifTags.Base.SubsecTimeDigitized,
-)  # in the Exif sub-directory; DateTime is in the first one
-_IPTC_BLOCK = 0x0404  # among those of Photoshop, in JPEG
-_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 33723, 34377  # of TIFF
+)  # in the Exif sub-directory; DateTime itself is in the first directory
+_IPTC_BLOCK = 0x0404  # the resource of Photoshop that holds IPTC, in JPEG
+_XMP_TAG, _IPTC_TAG, _PHOTOSHOP_TAG = 700, 33723, 34377  # TIFF tags
 _INCH, _CENTIMETRE = 2, 3  # Exif 2.32, tag 296
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is kept of a picture's source, and the recipe that made the picture.
+    """The metadata of a picture: fields from its source, and the recipe that made it.
 
     Attributes:
-        copyright: as the source says it; so are ``artist`` and ``description``.
-        dates: by the names of Exif's tags (``DateTime``, ``DateTimeOriginal``, ``OffsetTimeOriginal``, ...).
-        resolution: dots per inch, across and down.
-        recipe: how Sfumato made the picture; JSON.
-        lost_recipe: why the recipe of a file that was read is left out, where it holds a damaged one; never written.
+        copyright: the text of the source.
+        artist: the text of the source.
+        description: the text of the source.
+        dates: dates by the name of the Exif tag (``DateTime``, ``DateTimeOriginal``, ``OffsetTimeOriginal``, ...).
+        resolution: dots per inch, horizontal and vertical.
+        recipe: how Sfumato made the picture, as JSON.
+        lost_recipe: why ``recipe`` is None although the file has one: it is damaged. Never written.
     """
 
     copyright: str | None = None
@@ -89,7 +91,7 @@ class Metadata:
 
 
 def read_metadata(image: Image.Image) -> Metadata:
-    """The metadata of an opened picture. What is damaged is left out: it is no reason to refuse the pixels."""
+    """Return the metadata of an opened picture, without damaged parts, which never make a picture unreadable."""
     first: Mapping[int, Any] = {}
     second: Mapping[int, Any] = {}
     with suppress(Exception):  # damaged Exif raises a dozen kinds of error
@@ -105,7 +107,7 @@ def read_metadata(image: Image.Image) -> Metadata:
         for name, values in fields.texts.items():
             texts[name] += [_text(value) for value in values]
         for which, tags in fields.dates.items():
-            if not dates.get(f"DateTime{which}"):  # zone and fraction come from where the date does
+            if not dates.get(f"DateTime{which}"):  # the time zone and fraction must have the same source as the date
                 dates |= tags
     recipe = lost = None
     with suppress(Exception):
@@ -114,7 +116,7 @@ def read_metadata(image: Image.Image) -> Metadata:
         except InputError as problem:
             lost = str(problem)
     return Metadata(
-        **{name: _together(values) for name, values in texts.items()},
+        **{name: _join_texts(values) for name, values in texts.items()},
         dates={name: date for name, date in dates.items() if date is not None and len(date) <= 40},
         resolution=_exif_resolution(first) or _header_resolution(image),
         recipe=recipe,
@@ -123,7 +125,7 @@ def read_metadata(image: Image.Image) -> Metadata:
 
 
 def _xmp_and_iptc(image: Image.Image) -> Iterator[TextFields]:
-    """What XMP and IPTC say, wherever the format keeps them; what is damaged says nothing."""
+    """Yield the fields of IPTC and of XMP, from all places where formats store them; damaged ones are skipped."""
     info = image.info
     with suppress(Exception):
         iptc = (info.get("photoshop") or {}).get(_IPTC_BLOCK) or _tag_bytes(image, _IPTC_TAG)
@@ -137,13 +139,13 @@ def _xmp_and_iptc(image: Image.Image) -> Iterator[TextFields]:
 
 
 def _tag_bytes(image: Image.Image, tag: int) -> bytes:
-    """A tag of TIFF as its file has it: Photoshop calls these bytes numbers, of which Pillow would give one."""
+    """Return the raw bytes of a TIFF tag. Photoshop declares them as numbers, of which Pillow would return only one."""
     found = getattr(getattr(image, "tag_v2", None), "_tagdata", {}).get(tag)
     return found if isinstance(found, bytes) else b""
 
 
-def _together(values: Iterable[str | None]) -> str | None:
-    """Different texts side by side; one that says no more than another (IPTC cuts names off) is left out."""
+def _join_texts(values: Iterable[str | None]) -> str | None:
+    """Join different texts with semicolons; one that is part of another is dropped, since IPTC truncates texts."""
     found: list[str] = []
     for value in values:
         if value and not any(value in each for each in found):
@@ -153,10 +155,10 @@ def _together(values: Iterable[str | None]) -> str | None:
 
 
 def find_recipe(image: Image.Image) -> dict[str, object] | None:
-    """The recipe in an opened picture, or ``None``.
+    """Return the recipe in an opened picture, or ``None`` if there is none.
 
     Raises:
-        InputError: there is one, but it is damaged or larger than Sfumato writes.
+        InputError: the recipe is damaged or longer than Sfumato writes.
     """
     text = image.info.get(PNG_KEYWORD)
     if text is None:
@@ -166,20 +168,20 @@ def find_recipe(image: Image.Image) -> dict[str, object] | None:
     if not isinstance(text, str):
         return None
     if len(text) > MAX_RECIPE:
-        raise InputError(f"its recipe is longer than the {MAX_RECIPE} bytes that Sfumato writes; it is not one")
+        raise InputError(f"its recipe has more than the {MAX_RECIPE} bytes that Sfumato writes at most")
     try:
         recipe = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as problem:
-        raise InputError("its recipe is damaged: it is not JSON; take the picture as Sfumato wrote it") from problem
+        raise InputError("its recipe is damaged: it is not JSON; use the picture as Sfumato wrote it") from problem
     if not isinstance(recipe, dict):
-        raise InputError("its recipe is damaged: it is not a JSON object; take the picture as Sfumato wrote it")
+        raise InputError("its recipe is damaged: it is not a JSON object; use the picture as Sfumato wrote it")
     if not _is_shallow(recipe, _MAX_DEPTH):
-        raise InputError("its recipe is damaged: it is nested too deep; take the picture as Sfumato wrote it")
+        raise InputError("its recipe is damaged: it is nested too deeply; use the picture as Sfumato wrote it")
     return recipe
 
 
 def recipe_json(recipe: Mapping[str, object]) -> str:
-    """A recipe as ASCII text without ``<``, ``>`` and ``&``, which may so stand in XML as it is.
+    """Return a recipe as JSON in ASCII without ``<``, ``>`` and ``&``, so that XML needs no further escapes.
 
     Raises:
         UsageError: it is not JSON, or longer than ``MAX_RECIPE``.
@@ -188,25 +190,25 @@ def recipe_json(recipe: Mapping[str, object]) -> str:
         text = json.dumps(recipe, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as problem:
         raise UsageError(f"a recipe must be plain JSON: {problem}") from problem
-    for sign in "<>&":  # in JSON they can only stand inside strings
+    for sign in "<>&":  # in JSON, they occur only in strings
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     if len(text) > MAX_RECIPE:
-        raise UsageError(f"a recipe may have {MAX_RECIPE} bytes at most, but has {len(text)}; leave something out")
+        raise UsageError(f"a recipe may have at most {MAX_RECIPE} bytes, but has {len(text)}; remove a part of it")
     return text
 
 
 def to_xmp(recipe: Mapping[str, object]) -> bytes:
-    """An XMP packet that holds the recipe."""
+    """Return an XMP packet that contains the recipe."""
     return _XMP.format(recipe_json(recipe)).encode()
 
 
 def to_exif(metadata: Metadata) -> Image.Exif:
-    """Exif of everything but the recipe, and of the program that wrote it."""
+    """Return Exif with all metadata except the recipe, and with Sfumato as the software."""
     exif = Image.Exif()
     exif[ExifTags.Base.Software] = f"Sfumato {__version__}".encode()
     for name, (tag, _) in _TEXTS.items():
         if text := _text(getattr(metadata, name)):
-            exif[tag] = text.encode()  # bytes: Pillow would write anything but ASCII as question marks
+            exif[tag] = text.encode()  # as bytes, because Pillow would replace non-ASCII by question marks
     if date := metadata.dates.get("DateTime"):
         exif[ExifTags.Base.DateTime] = date.encode()
     if metadata.resolution is not None:
@@ -218,27 +220,28 @@ def to_exif(metadata: Metadata) -> Image.Exif:
 
 
 def _value(tags: Mapping[int, Any], tag: int) -> Any:
+    """Return the value of a tag; None if it is missing or damaged."""
     try:
         return tags.get(tag)
-    except Exception:  # Pillow reads a tag when it is asked for: one that is damaged must not take the others along
+    except Exception:  # Pillow parses a tag on access: a damaged one must not affect the others
         return None
 
 
 def _text(value: object) -> str | None:
-    """Printable text on one line or several, in UTF-8 where Pillow took it for Latin-1; ``None`` if nothing is left."""
+    """Clean a text: decode UTF-8 that Pillow read as Latin-1, drop unprintable characters; ``None`` if it is empty."""
     if isinstance(value, bytes):
         value = value.decode("latin-1")
     if not isinstance(value, str):
         return None
     with suppress(UnicodeError):
         value = value.encode("latin-1").decode("utf-8")
-    parts = value.split("\0")  # Exif puts a photographer's and an editor's copyright side by side like this
+    parts = value.split("\0")  # Exif separates the photographer's and the editor's copyright like this
     clean = ("".join(sign for sign in part if sign.isprintable() or sign in "\n\t").strip() for part in parts)
     return "; ".join(part for part in clean if part)[:_MAX_TEXT] or None
 
 
 def _png_date(value: object) -> str | None:
-    """PNG advises RFC 1123 for a time of creation, and programs write ISO 8601 too."""
+    """Parse a PNG creation time into Exif's format. PNG recommends RFC 1123, but programs also write ISO 8601."""
     readers: tuple[Callable[[str], datetime], ...] = (parsedate_to_datetime, datetime.fromisoformat)
     for read in readers:
         with suppress(Exception):
@@ -255,7 +258,7 @@ def _exif_resolution(tags: Mapping[int, Any]) -> tuple[float, float] | None:
 
 
 def _header_resolution(image: Image.Image) -> tuple[float, float] | None:
-    if image.format in ("PNG", "BMP") or image.info.get("jfif_unit"):  # elsewhere Pillow makes one up: 72, or 1
+    if image.format in ("PNG", "BMP") or image.info.get("jfif_unit"):  # otherwise Pillow makes up 72 or 1
         return _resolution(image.info.get("dpi"))
     return None
 
@@ -269,9 +272,9 @@ def _resolution(value: object) -> tuple[float, float] | None:
 
 
 def _xmp_recipe(packet: object) -> str | None:
-    """The property as an element or, as some editors rewrite it, as an attribute.
+    """Return the text of the recipe in an XMP packet, stored as an element or, by some editors, as an attribute.
 
-    Looked for in the bytes: a parser of XML from strangers would be one more door.
+    The bytes are searched without an XML parser, which would be one more risk with untrusted files.
     """
     if not isinstance(packet, bytes):
         return None
@@ -290,7 +293,7 @@ def _gif_recipe(comment: object) -> str | None:
 
 
 def _is_shallow(value: object, levels: int) -> bool:
-    """Whether lists and objects lie in each other no deeper: what writes and copies them calls itself for each."""
+    """Whether lists and objects are nested at most ``levels`` deep, since writing and copying them is recursive."""
     if not isinstance(value, dict | list):
         return True
     below = value.values() if isinstance(value, dict) else value
@@ -299,7 +302,7 @@ def _is_shallow(value: object, levels: int) -> bool:
 
 def _finite(text: str) -> float:
     if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text} is no number that can be kept")
+        raise ValueError(f"{text} is not a finite number")
     return value
 
 

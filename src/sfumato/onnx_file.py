@@ -1,7 +1,8 @@
-"""What an ONNX file would have its runtime read besides itself, found in its bytes without the package onnx.
+"""Check of the external files that an ONNX graph makes its runtime read, without the package onnx.
 
-A weight may lie in another file, at any path, whose bytes a graph can paint into the picture (ONNX external data). Of
-a graph that strangers made, only one such file is admitted: the weights beside it, which its model's card vouches for.
+ONNX allows weights in another file, at any path (external data), so a malicious graph could read a private file and
+paint its bytes into the picture. The only external file allowed here is the file of weights beside the graph, whose
+hash is on the model's card.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import NoReturn
 
 from sfumato.errors import ModelError
 
-#: Bytes of the largest graph, and of the largest file of weights, that are read: protobuf allows no more.
+#: Maximum size in bytes of a graph and of its file of weights; protobuf allows no more.
 MAX_GRAPH_BYTES = 2**31 - 1
-_DEEPEST = 100  # messages inside each other, as protobuf has it
-# Which messages, by their fields' numbers (onnx.proto), a message can hold tensors in. A weight is a tensor that the
-# outermost graph holds.
+_MAX_DEPTH = 100  # nesting of messages, the limit of protobuf
+# For each kind of message, the fields (by number, see onnx.proto) whose messages can contain tensors. "weight" is a
+# tensor of the outermost graph.
 _PARTS: dict[str, dict[int, str]] = {
     "model": {7: "outermost", 20: "training", 25: "function"},
     "outermost": {1: "node", 5: "weight", 15: "sparse"},
@@ -25,7 +26,7 @@ _PARTS: dict[str, dict[int, str]] = {
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
-    "weight": {13: "entry"},  # of its external data
+    "weight": {13: "entry"},  # an entry of its external data
     "tensor": {13: "entry"},
     "entry": {},
 }
@@ -33,51 +34,51 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
 def has_weights_outside(content: bytes, where: object, weights: str | None = None) -> bool:
-    """Whether a graph reads the file of weights beside it.
+    """Whether a graph reads the allowed file of weights beside it.
 
     Args:
-        content: of the ONNX file.
-        where: what errors call it.
-        weights: the only file, beside it, that it may read; ``None`` admits none.
+        content: the bytes of the ONNX file.
+        where: the name of the graph in errors.
+        weights: the name of the only external file that it may read; ``None`` allows none.
 
     Raises:
-        ModelError: it would read any other, or has such weights in places where none are expected, or is no ONNX.
+        ModelError: the graph would read another file, has external data outside of its weights, or is not ONNX.
     """
     found = False
     for kind, location in _locations(content, where):
         if weights is None or location != weights or kind != "weight":
             named = location if location.isprintable() and len(location) < 200 else ascii(location)[:200]
-            admitted = "weights of a graph in its own file" if weights is None else f"none but weights in {weights}"
-            raise ModelError(f"{where} would read the file {named!r}, and {admitted} are read; do not use this model")
+            allowed = "no external file" if weights is None else f"only weights in {weights}"
+            raise ModelError(f"{where} would read the file {named!r}, but may read {allowed}; do not use this model")
         found = True
     return found
 
 
 def _locations(content: bytes, where: object) -> Iterator[tuple[str, str]]:
-    """Each place outside that a tensor lies in, and whether that is a ``weight`` or another ``tensor``."""
+    """Yield the external file of each tensor that has one, after the tensor's kind, ``weight`` or ``tensor``."""
     if content[4:8] == b"ORTM":  # ONNX Runtime's own format
         _refuse(where)
-    left = [("model", "", 0, len(content), 0)]  # the message's kind, that of the one around it, its span, its depth
-    while left:
-        kind, around, start, end, depth = left.pop()
+    pending = [("model", "", 0, len(content), 0)]  # kind of a message, kind of its parent, start, end, depth
+    while pending:
+        kind, parent, start, end, depth = pending.pop()
         if kind == "entry":
             entry = {number: content[first:last] for number, first, last in _fields(content, start, end, where)}
             if entry.get(1) == b"location":
-                yield around, entry.get(2, b"").decode("utf-8", "backslashreplace")
+                yield parent, entry.get(2, b"").decode("utf-8", "backslashreplace")
             continue
         parts = _PARTS[kind]
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             _refuse(where)
         for number, first, last in _fields(content, start, end, where):
             if number in parts:
-                left.append((parts[number], kind, first, last, depth + 1))
+                pending.append((parts[number], kind, first, last, depth + 1))
 
 
 def _fields(content: bytes, start: int, end: int, where: object) -> Iterator[tuple[int, int, int]]:
-    """The number and span of each field that has a length, as strings and messages have; others are passed over.
+    """Yield number, start and end of each length-delimited field, such as strings and messages; skip other fields.
 
-    Of what protobuf readers do not agree on, nothing is admitted: a reader that saw other fields than this one would
-    read what this one did not see.
+    Anything that protobuf parsers may interpret differently is refused. Otherwise the runtime's parser could see a
+    field that this one missed.
     """
     at = start
     while at < end:
@@ -100,14 +101,14 @@ def _fields(content: bytes, start: int, end: int, where: object) -> Iterator[tup
             _, at = _varint(content, at, end, where)
         elif wire in (_FIXED64, _FIXED32):
             at += 8 if wire == _FIXED64 else 4
-        else:  # groups, which ONNX has none of
+        else:  # groups, which ONNX does not use
             _refuse(where)
     if at != end:
         _refuse(where)
 
 
 def _varint(content: bytes, at: int, end: int, where: object) -> tuple[int, int]:
-    """A whole number of up to 64 bits, and where the next field begins."""
+    """Return a variable-length integer of up to 64 bits, and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= end:
@@ -121,4 +122,4 @@ def _varint(content: bytes, at: int, end: int, where: object) -> tuple[int, int]
 
 
 def _refuse(where: object) -> NoReturn:
-    raise ModelError(f"{where} is no ONNX graph, or is damaged; give another")
+    raise ModelError(f"{where} is damaged or not an ONNX graph; export the model again")

@@ -1,4 +1,4 @@
-"""Named pipes: ``<(djxl photo.jxl png:-)`` and ``/dev/stdin`` are files to people."""
+"""Reading from named pipes, such as ``/dev/stdin`` or the shell's ``<(djxl photo.jxl png:-)``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 import stat
 import time
 
-#: Seconds until somebody has to write into a pipe that is named: one that nobody writes into would wait for ever.
+#: Seconds to wait for the first byte from a named pipe, because one without a writer would block forever.
 PATIENCE = 5.0
-_PIECE = 1 << 20  # bytes read at once
+_PIECE = 1 << 20  # bytes per read
 
 
 def is_pipe(path: str | os.PathLike[str]) -> bool:
-    """Whether that is a pipe. (What is not there is none.)"""
+    """Whether a path is a named pipe; a path that does not exist is not."""
     try:
         return stat.S_ISFIFO(os.stat(path).st_mode)
     except (OSError, ValueError):
@@ -20,15 +20,20 @@ def is_pipe(path: str | os.PathLike[str]) -> bool:
 
 
 def read_pipe(path: str | os.PathLike[str], max_bytes: int, patience: float = PATIENCE) -> bytes:
-    """What comes through a pipe until its end, or the first ``max_bytes`` bytes of it.
+    """Read a pipe to its end, but at most ``max_bytes`` bytes.
 
-    Nothing (``b""``) where nobody has written into it after ``patience`` seconds. Who has begun may take their time, as
-    on standard input.
+    Args:
+        path: the pipe.
+        max_bytes: where to stop reading.
+        patience: seconds to wait for the first byte. After it, there is no limit, as for standard input.
+
+    Returns:
+        The bytes; ``b""`` if none came in time.
 
     Raises:
-        OSError: it cannot be opened or read.
+        OSError: the pipe cannot be opened or read.
     """
-    # OpenPicture so that it does not wait for somebody to open the other end.
+    # Non-blocking, because open() would otherwise wait for a writer.
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         deadline = time.monotonic() + patience
@@ -36,7 +41,7 @@ def read_pipe(path: str | os.PathLike[str], max_bytes: int, patience: float = PA
         while True:
             try:
                 piece = os.read(number, min(_PIECE, max_bytes - len(found)))
-            except BlockingIOError:  # somebody is there, and has not written yet
+            except BlockingIOError:  # there is a writer, which has not written yet
                 os.set_blocking(number, True)
                 continue
             if piece:

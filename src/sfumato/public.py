@@ -1,4 +1,4 @@
-"""Names of the public interface: they appear under the package that people import them from."""
+"""Helpers for public names, which appear under the package that users import them from."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Named = TypeVar("Named")
 def public(thing: Named) -> Named:
     """Make a class or a function appear as ``sfumato.NAME``, wherever it is defined; for use as a decorator.
 
-    Pickles then name it so too, and survive when a module is moved. The annotations of a class are evaluated here:
-    `typing.get_type_hints` looks for their names in the module that a class claims to be from.
+    Pickles use the same name, so they stay valid when a module moves. The annotations of a class are evaluated here,
+    because later `typing.get_type_hints` would look up their names in the wrong module, the public package.
     """
     if isinstance(thing, type):
         hints = get_type_hints(thing, include_extras=True)
@@ -28,15 +28,15 @@ def exports(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any
     """Return ``__getattr__`` and ``__dir__`` of a package whose names are imported when first used.
 
     Args:
-        package: its name.
-        homes: the module, without the package's name, in which each public name is defined.
+        package: the name of the package.
+        homes: the module that defines each public name, relative to the package.
     """
 
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         value = getattr(import_module(f"{package}.{homes[name]}"), name)
-        vars(sys.modules[package])[name] = value  # the next look-up does not come here
+        vars(sys.modules[package])[name] = value  # so that the next access does not call `find`
         return value
 
     return find, lambda: sorted({*vars(sys.modules[package]), *homes})

@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures on one, with names, to judge models and styles by eye."""
+"""Contact sheets: many labelled pictures in one, for comparing models and styles by eye."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def contact_sheet(
     column_labels: Sequence[str],
     cell: int = 256,
 ) -> Picture:
-    """Lays pictures out as a table, with the columns' names on top and the rows' names on the left, reading upwards.
+    """Lay out pictures as a table, with column names on top and row names on the left, rotated to read upwards.
 
     Args:
-        rows: as many pictures in each, ``(1, 3, H, W)`` of any sizes.
-        row_labels: one name for each row. A name that does not fit is cut short with an ellipsis.
+        rows: rows of equally many pictures, each ``(1, 3, H, W)`` of any size.
+        row_labels: one name for each row. A name that is too long ends in an ellipsis.
         column_labels: one name for each column.
-        cell: longest side of a picture on the sheet, in pixels. Smaller ones are not enlarged.
+        cell: longest side of a picture on the sheet, in pixels. Smaller pictures are not enlarged.
 
     Returns:
-        ``(1, 3, H, W)``.
+        ``(1, 3, H', W')``.
 
     Raises:
-        UsageError: there is no picture, rows differ in length, or there are more or fewer names than rows or columns.
+        UsageError: there is no picture, the rows differ in length, or a row or column has no name.
     """
     lengths = {len(row) for row in rows}
     if not column_labels or lengths != {len(column_labels)} or len(rows) != len(row_labels):
@@ -43,7 +43,7 @@ def contact_sheet(
             f"{len(column_labels)} column names"
         )
     gap, line = _gap_and_line(cell)
-    band = line * 8 // 5  # room for one line of them
+    band = line * 8 // 5  # height of a strip for one line of text
     font = ImageFont.load_default(line)
     table = [[_fit(picture, cell) for picture in row] for row in rows]
     heights = [max(picture.height for picture in row) for row in table]
@@ -62,18 +62,18 @@ def contact_sheet(
 
 
 def gallery(pictures: Sequence[Picture], captions: Sequence[str], cell: int = 256) -> Picture:
-    """Pictures row by row, in about as many columns as rows, each with its caption below it.
+    """Lay out pictures row by row on a nearly square sheet, each with its caption below it.
 
     Args:
-        pictures: at least one, ``(1, 3, H, W)`` of any sizes.
-        captions: one a picture. A caption that does not fit is cut short with an ellipsis.
-        cell: longest side of a picture on the sheet, in pixels. Smaller ones are not enlarged.
+        pictures: at least one, each ``(1, 3, H, W)`` of any size.
+        captions: one for each picture. A caption that is too long ends in an ellipsis.
+        cell: longest side of a picture on the sheet, in pixels. Smaller pictures are not enlarged.
 
     Returns:
         ``(1, 3, H', W')``.
 
     Raises:
-        UsageError: there is no picture, or not one caption for each.
+        UsageError: there is no picture, or the number of captions differs.
     """
     if not pictures or len(pictures) != len(captions):
         raise UsageError(
@@ -97,11 +97,14 @@ def gallery(pictures: Sequence[Picture], captions: Sequence[str], cell: int = 25
 
 
 def mosaic(pictures: Sequence[Picture], gap: int = 2) -> Picture:
-    """Pictures ``(1, 3, H, W)`` of one size in a square without names, row by row -> ``(1, 3, H', W')``.
+    """Lay out pictures of one size row by row, without names, in about as many columns as rows.
 
     Args:
-        pictures: at least one; as many columns are taken as make about as many rows.
+        pictures: at least one, each ``(1, 3, H, W)``.
         gap: white pixels between two of them.
+
+    Returns:
+        ``(1, 3, H', W')``.
     """
     height, width = pictures[0].shape[2:]
     columns = math.ceil(math.sqrt(len(pictures)))
@@ -114,7 +117,7 @@ def mosaic(pictures: Sequence[Picture], gap: int = 2) -> Picture:
 
 
 def _gap_and_line(cell: int) -> tuple[int, int]:
-    """Pixels between pictures, and the height of letters."""
+    """Return the gap between pictures and the font size, in pixels, for a size of cells."""
     return max(2, cell // 32), max(10, cell // 14)
 
 

@@ -1,6 +1,6 @@
-"""A style as a value: a small vector that one model's style encoder made.
+"""Style codes: small vectors that the style encoder of a model computes from pictures.
 
-It comes from one picture, from many, or from a mix; it is compared, blended, saved and shared as a file of a few kB.
+A code stands for one picture, for several or for a blend. It can be compared, blended, and saved as a file of a few kB.
 """
 
 from __future__ import annotations
@@ -23,51 +23,58 @@ from sfumato.errors import InputError, ModelError, UsageError, first_line
 from sfumato.files import atomic_file
 from sfumato.public import public
 
-#: The one metadata key of a style file. One, because safetensors writes several in an order that changes from run to
-#: run, and equal styles should be equal files.
+#: The only metadata key of a style file. safetensors writes several keys in an order that changes from run to run, but
+#: equal styles should give equal files.
 _KEY = "sfumato.style"
 _MAX_BYTES = 1_000_000
-#: Octaves of detail whose contrast is carried over.
+#: Octave bands of detail whose contrast is part of the colour statistics.
 BANDS = 4
-#: Of the pixels: where a channel's tones are read off.
+#: Quantile levels of the histogram of each colour channel.
 SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99)
-#: Values at the end of a code that are measured, and not learnt; `networks.statistics.ColourStats.pack` packs them.
+#: Size of the colour statistics, the last part of a code, which are measured; see `networks.statistics.ColourStats`.
 COLOUR_STATS_SIZE = 9 + 3 * BANDS + 3 * len(SHARES)
 
-
-#: Reads all tensors of a file, by name.
+#: A function that reads all tensors of a file, by name.
 Tensors: TypeAlias = Callable[[], dict[str, npt.NDArray[Any]]]
 _Made = TypeVar("_Made")
 
 
 def to_text(values: npt.NDArray[np.float32], kind: str) -> str:
-    """Numbers as base64 of that kind (``"<f4"``, ``"<f2"``), for cards and recipes."""
+    """Encode numbers as base64, for cards and recipes; ``kind`` is the NumPy type, ``"<f4"`` or ``"<f2"``."""
     return base64.b64encode(values.astype(kind).tobytes()).decode()
 
 
 def from_text(text: str, kind: str) -> npt.NDArray[np.float32]:
-    """What :func:`to_text` wrote. Raises ValueError where it is no such text."""
+    """Decode numbers that :func:`to_text` encoded with the same ``kind``.
+
+    Raises:
+        ValueError: the text is not base64 of such numbers.
+    """
     return np.frombuffer(base64.b64decode(text, validate=True), kind).astype(np.float32)
 
 
 def tensor_bytes(tensors: Mapping[str, npt.NDArray[Any]], metadata: dict[str, str] | None = None) -> bytes:
-    """A safetensors file's bytes, of arrays in any order of memory: safetensors itself writes memory as it lies, and so
-    another array where that is not C's order."""
+    """Return arrays as the bytes of a safetensors file.
+
+    The arrays may have any memory layout. safetensors writes raw memory, so they are made C-contiguous first.
+    """
     return to_safetensors({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata)
 
 
 def read_small(
     path: str | os.PathLike[str], kind: str, key: str, max_bytes: int, make: Callable[[Any, Tensors], _Made]
 ) -> _Made:
-    """Reads a small safetensors file that has a card in JSON as its metadata; it may come from anybody, and no code
-    runs on load.
+    """Read a small safetensors file whose metadata contain a card in JSON.
+
+    The file may come from an untrusted source: reading it runs no code.
 
     Args:
-        kind: what the file is, for errors.
-        key: of the card.
-        max_bytes: bytes that it may have.
-        make: what is made of the card and of the function that reads all tensors; where it stumbles over what it finds,
-            the file is damaged.
+        path: the file.
+        kind: the name of such files in errors, such as "Sfumato style".
+        key: the metadata key of the card.
+        max_bytes: the maximum size of the file.
+        make: builds the result from the card and a function that reads all tensors. If it raises a KeyError, a
+            TypeError or the like, the file is damaged.
 
     Raises:
         InputError: the file cannot be read.
@@ -82,7 +89,7 @@ def read_small(
         reason = getattr(problem, "strerror", None) or problem
         raise InputError(f"cannot read the {kind} {path}: {reason}; check the name") from problem
     if size > max_bytes:
-        raise ModelError(f"{path} is not a {kind}: it has {size} bytes, and such files have {max_bytes} at most")
+        raise ModelError(f"{path} is not a {kind}: it has {size} bytes, but such files have at most {max_bytes}")
     try:
         with safe_open(path, framework="np") as file:
             card = (file.metadata() or {}).get(key)
@@ -91,7 +98,7 @@ def read_small(
             return make(json.loads(card), lambda: {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except OSError as problem:
         raise InputError(f"cannot read the {kind} {path}: {problem.strerror or problem}") from problem
-    except SafetensorError as problem:  # whose words are for programmers
+    except SafetensorError as problem:  # its message would not help a user
         raise ModelError(f"{path} is not a {kind}, or is cut short or damaged") from problem
     except (
         ModelError,
@@ -107,15 +114,14 @@ def read_small(
 @public
 @dataclass(frozen=True, eq=False, repr=False)
 class StyleCode:
-    """A style as the vector that a style encoder makes of it.
+    """A style as a vector, computed by the style encoder of a model.
 
     Attributes:
         vector: ``(D,)`` float32, finite, read-only.
-        model: the id of the model whose encoder made it; codes of different models mean different things, and mixing
+        model: the id of the model whose encoder computed it. Codes of different models cannot be compared; mixing
             them raises ``ModelError``.
-        channel_stats: ``(2·C,)`` float32 of 16 bits' precision, or ``None``: what the style encoder's features were
-            like where it looked, as log(1 + mean) and log(1 + deviation) of the channels, layer by layer. Guidance
-            measures with it.
+        channel_stats: ``(2·C,)`` float32 rounded to 16 bits, or ``None``: statistics of the style encoder's features,
+            log(1 + mean) and log(1 + deviation) of each channel, layer by layer. Guidance compares pictures with them.
     """
 
     vector: npt.NDArray[np.float32]
@@ -126,11 +132,13 @@ class StyleCode:
         vector = np.array(self.vector, dtype=np.float32)
         if vector.ndim != 1 or vector.size == 0 or not np.isfinite(vector).all():
             raise ModelError(f"a style code must be a vector of finite numbers, not an array of shape {vector.shape}")
-        vector += 0.0  # -0.0 becomes 0.0, so that equal codes hash alike
+        vector += 0.0  # turns -0.0 into 0.0, so that equal codes have equal hashes
         vector.flags.writeable = False
         object.__setattr__(self, "vector", vector)
         if self.channel_stats is not None:
-            channel_stats = np.array(self.channel_stats, dtype=np.float16).astype(np.float32)  # as files hold it
+            channel_stats = np.array(self.channel_stats, dtype=np.float16).astype(
+                np.float32
+            )  # the precision of style files
             if channel_stats.ndim != 1 or channel_stats.size % 2 or not np.isfinite(channel_stats).all():
                 raise ModelError(
                     f"a style's channel_stats must be a vector of pairs of finite numbers, not {channel_stats.shape}"
@@ -159,10 +167,11 @@ class StyleCode:
 
     @staticmethod
     def blend(codes: Sequence[StyleCode], weights: Sequence[float]) -> StyleCode:
-        """The weighted mean of some codes; weights count in proportion to their sum.
+        """Return the weighted mean of codes; the weights are divided by their sum.
 
         Raises:
-            UsageError: no code, another number of weights, a weight below zero or not finite, or none above zero.
+            UsageError: there is no code, the number of weights differs, or the weights are not finite, negative or
+                all zero.
             ModelError: codes of different models.
         """
         if not codes or len(codes) != len(weights):
@@ -172,7 +181,7 @@ class StyleCode:
             raise UsageError(f"weights of a blend must be 0 or more and not all 0, but are {list(weights)}")
         for code in codes[1:]:
             codes[0]._check_same_model(code)
-        shares /= shares.max()  # first, so that tiny or huge weights neither vanish nor overflow in their sum
+        shares /= shares.max()  # first, so that the sum of tiny or huge weights neither underflows nor overflows
         shares /= shares.sum()
         vectors = np.stack([code.vector for code in codes]).astype(np.float64)  # (K, D)
         stats = [code.channel_stats for code in codes if code.channel_stats is not None]
@@ -183,39 +192,45 @@ class StyleCode:
 
     @staticmethod
     def mean(codes: Sequence[StyleCode]) -> StyleCode:
-        """The mean of some codes: the style of a collection, an artist or a person's style."""
+        """Return the mean of codes, such as the style of a collection or an artist."""
         return StyleCode.blend(codes, [1.0] * len(codes))
 
     def fuse(self, content: StyleCode, strength: float) -> StyleCode:
-        """The code under which a picture is decoded: ``strength * self + (1 - strength) * content``.
+        """Return the code with which a picture is decoded: ``strength * self + (1 - strength) * content``.
 
         Args:
             content: the code of the picture itself.
-            strength: how much of this style, from 0 (the picture's own) to 1. Articles write ``alpha`` for the weight
-                of the *content* in their loss; strength weighs the *style*.
+            strength: the share of this style, from 0 (only the picture's own) to 1. (``alpha`` in articles is the
+                weight of the *content* in the loss instead.)
+
+        Raises:
+            UsageError: the strength is outside [0, 1].
+            ModelError: the codes are of different models.
         """
         check_range(strength, 0.0, 1.0, "strength")
         return StyleCode.blend([self, content], [strength, 1.0 - strength])
 
     def distance(self, other: StyleCode) -> float:
-        """Euclidean distance to another code of the same model."""
+        """Return the Euclidean distance to another code of the same model."""
         self._check_same_model(other)
         return float(np.linalg.norm(self.vector.astype(np.float64) - other.vector))
 
     def save(
         self, path: str | os.PathLike[str], about: Mapping[str, str] | None = None, overwrite: bool = True
     ) -> None:
-        """Writes a style file (safetensors), whole or not at all; equal styles give equal bytes.
+        """Write a style file (safetensors) atomically; equal styles give equal bytes.
 
         Args:
-            path: where to, by habit ``NAME.safetensors``.
-            about: what people want to know: ``title``, ``artist``, ``year``, ``source``, ``licence``, ...
-            overwrite: whether a file that is there is replaced.
+            path: the file, by convention ``NAME.safetensors``.
+            about: facts for people: ``title``, ``artist``, ``year``, ``source``, ``licence``, ...
+            overwrite: whether to replace an existing file.
 
         Raises:
-            OutputError: the file cannot be written, or not be replaced.
+            OutputError: the file cannot be written, or exists and may not be replaced.
         """
-        card = json.dumps({"model": self.model, "about": dict(about or {})}, sort_keys=True)  # in ASCII: any name
+        card = json.dumps(
+            {"model": self.model, "about": dict(about or {})}, sort_keys=True
+        )  # in ASCII, which holds any name
         tensors: dict[str, npt.NDArray[np.floating]] = {"code": self.vector}
         if self.channel_stats is not None:
             tensors["channel_stats"] = self.channel_stats.astype(np.float16)
@@ -225,7 +240,10 @@ class StyleCode:
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> tuple[StyleCode, dict[str, str]]:
-        """Reads a style file that :meth:`save` wrote. No code runs on load.
+        """Read a style file that :meth:`save` wrote. Reading it runs no code.
+
+        Returns:
+            The code, and the facts that were saved as ``about``.
 
         Raises:
             InputError: the file cannot be read.
@@ -254,13 +272,13 @@ class StyleCode:
 
 @dataclass(frozen=True)
 class Part:
-    """Some numbers of a style code that mean one thing.
+    """A part of a style code with one meaning.
 
     Attributes:
-        name: for programs.
-        label: for people.
-        about: what it does to a picture.
-        place: where in the code it lies.
+        name: the name in programs and JSON.
+        label: the name for people.
+        about: its effect on a picture.
+        place: its slice of the code.
     """
 
     name: str
@@ -270,15 +288,16 @@ class Part:
 
 
 def code_parts(code_size: int) -> tuple[Part, ...]:
-    """The parts of a style code in their order; together they are all of it, once.
+    """Return the parts of a style code in order; together they cover it without overlap.
 
     Raises:
-        ModelError: a code of that size holds no learnt texture.
+        ModelError: a code of that size has no room for learnt texture.
     """
     texture = code_size - COLOUR_STATS_SIZE
     if texture < 1:
         raise ModelError(
-            f"a style code has {COLOUR_STATS_SIZE} measured numbers and some learnt, and this has {code_size}"
+            f"a style code has {COLOUR_STATS_SIZE} measured and at least one learnt number, but this one has "
+            f"{code_size} in all"
         )
     sizes = [
         ("texture", "learnt texture", "brush strokes, grain, hatching", texture),

@@ -1,4 +1,4 @@
-"""The one reader of CSV tables, as spreadsheets and scripts write them."""
+"""The reader of all CSV tables, in the variants that spreadsheets and scripts write."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf
 def read_table(
     path: str | os.PathLike[str], columns: Sequence[str], what: str, optional: Sequence[str] = ()
 ) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a CSV, each with its line's number (from 1) and its values by column, without spaces around them.
+    """Return the rows of a CSV, each as its line number (from 1) and its values by column, stripped of spaces.
 
-    UTF-8, or UTF-16 with its mark, with or without a byte-order mark; commas, semicolons or tabs between columns,
-    whichever the first line has (or names, as ``sep=;``); line ends of any system. Empty lines count for nothing.
+    The text is UTF-8 with or without a byte-order mark, or UTF-16 with one. Columns are separated by commas,
+    semicolons or tabs: the most frequent of them in the first line, or the one that it names, as in ``sep=;``. Line
+    ends may be those of any system; empty lines are skipped.
 
     Args:
-        columns: those that there must be, in any order, with any letter case; others are passed over.
-        what: the file is, for errors, such as ``manifest``.
-        optional: columns that need not be there, nor have a value in each row; rows then lack them.
+        path: the file.
+        columns: required columns, in any order and letter case; other columns are ignored.
+        what: the kind of the file in errors, such as ``manifest``.
+        optional: columns that may be missing or empty; a row has no key for an empty one.
 
     Raises:
-        InputError: it cannot be read, is no such text, lacks a column, or a row lacks a value.
+        InputError: the file cannot be read, is not such text, or a column or a value is missing.
     """
     path = Path(path)
     needs = f"it needs the columns {', '.join(columns)}"
@@ -40,13 +42,13 @@ def read_table(
     separator = None
     if lines and re.fullmatch(
         f"sep=[{_SEPARATORS}]", separator_line := lines[0].strip(" \r\n"), re.IGNORECASE
-    ):  # Excel's
+    ):  # Excel writes and reads such a line
         separator, first = separator_line[-1], 1
     while first < len(lines) and not lines[first].strip(f" {_SEPARATORS}\r\n"):
         first += 1
     if first == len(lines):
         raise InputError(f"the {what} {path} is empty; {needs}")
-    separator = separator or max(_SEPARATORS, key=lambda sign: lines[first].count(sign))  # the first of equals
+    separator = separator or max(_SEPARATORS, key=lines[first].count)  # the first of equals
     reader = csv.reader(io.StringIO("".join(lines[first:]), newline=""), delimiter=separator)
     found: list[tuple[int, dict[str, str]]] = []
     try:
@@ -74,9 +76,9 @@ def _text(path: Path, what: str) -> str:
         data = read_bytes(path, _MAX_BYTES)
     except (OSError, ValueError) as problem:
         reason = getattr(problem, "strerror", None) or problem
-        raise InputError(f"cannot read the {what} {path}: {reason}; name a CSV") from problem
+        raise InputError(f"cannot read the {what} {path}: {reason}; name a CSV file") from problem
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as problem:
-        raise InputError(f"cannot read the {what} {path}: it is no UTF-8 text; save it as CSV in UTF-8") from problem
+        raise InputError(f"cannot read the {what} {path}: it is not UTF-8 text; save it as CSV in UTF-8") from problem

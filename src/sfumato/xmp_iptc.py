@@ -1,6 +1,6 @@
-"""What XMP and IPTC say of a picture: who owns and made it, what it shows, and when. Nothing else is looked for.
+"""Copyright, creator, description and dates from XMP and IPTC; all other properties are ignored.
 
-Photo agencies and Lightroom write owners there and not into Exif. Which property is which of Exif's is told in the
+Photo agencies and Lightroom write the owner there instead of into Exif. The mapping of properties to Exif follows the
 guidelines of the Metadata Working Group (2010).
 """
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from xml.etree import ElementTree
 
-MAX_XMP = 4 << 20  # bytes; with an edit's whole history it has some hundred thousand
-_MAX_ENTRIES = 1000  # of IPTC, and values of an XMP property
+MAX_XMP = 4 << 20  # bytes; a packet with the full editing history has some hundred thousand
+_MAX_ENTRIES = 1000  # datasets of IPTC, and values of an XMP property
 
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
@@ -42,12 +42,12 @@ _IPTC_TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(?:([+-]\d\d)(\d\d))?")
 
 @dataclass(frozen=True)
 class TextFields:
-    """What was found.
+    """The fields that were found.
 
     Attributes:
-        texts: by ``copyright``, ``artist`` and ``description``, one or several each; as they stand, unchecked.
-        dates: of ``Original``, of ``Digitized`` and, under an empty name, of the last change, each by the names and in
-            the form of Exif's tags (``DateTimeOriginal``, ``SubsecTimeOriginal``, ``OffsetTimeOriginal``).
+        texts: lists of raw texts under ``copyright``, ``artist`` and ``description``.
+        dates: Exif tags and their values (``DateTimeOriginal``, ``SubsecTimeOriginal``, ``OffsetTimeOriginal``) under
+            ``Original``, ``Digitized`` and, for the last change, the empty string.
     """
 
     texts: Mapping[str, list[str | bytes]] = field(default_factory=dict)
@@ -55,9 +55,9 @@ class TextFields:
 
 
 def from_xmp(packet: bytes | str) -> TextFields:
-    """What an XMP packet says; nothing where it is damaged.
+    """Return the fields of an XMP packet; none if it is damaged.
 
-    A packet that declares a document type is damaged: entities, with which a stranger's XML does harm, need one.
+    A packet with a document type is treated as damaged, because entities, the known attack with XML, need one.
     """
     text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else packet
     text = text[: text.rfind(">") + 1].lstrip("\ufeff \t\r\n\0")  # padding may follow
@@ -85,7 +85,7 @@ def from_xmp(packet: bytes | str) -> TextFields:
 
 
 def _values(element: ElementTree.Element) -> list[str]:
-    """A property's values: one, a list, or the one of several languages that stands for all."""
+    """Return the values of a property: one, a list, or the default language of several."""
     entries = element.findall(f"{_RDF}*/{_RDF}li")[:_MAX_ENTRIES]
     if element.find(f"{_RDF}Alt") is not None:
         entries = [each for each in entries if each.get(_LANGUAGE) == "x-default"] or entries
@@ -94,7 +94,7 @@ def _values(element: ElementTree.Element) -> list[str]:
 
 
 def from_iptc(data: bytes) -> TextFields:
-    """What IPTC-IIM says, a run of datasets, as far as it is whole."""
+    """Return the fields of IPTC-IIM data, up to the first damaged dataset."""
     found: dict[int, list[bytes]] = {}
     for number, value in _datasets(data):
         found.setdefault(number, []).append(value)
@@ -113,21 +113,21 @@ def from_iptc(data: bytes) -> TextFields:
 
 
 def _datasets(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Number and value of each of record 2."""
+    """Yield number and value of each dataset of record 2."""
     at = 0
     for _ in range(_MAX_ENTRIES):
         if len(data) < at + 5 or data[at] != 0x1C:
             return
         record, number, size = struct.unpack_from(">BBH", data, at + 1)
         at += 5 + size
-        if size > 0x7FFF or at > len(data):  # longer ones hold previews
+        if size > 0x7FFF or at > len(data):  # extended datasets, which contain previews
             return
         if record == 2:
             yield number, data[at - size : at]
 
 
 def iptc_of_photoshop(blocks: bytes) -> bytes:
-    """The IPTC among Photoshop's blocks, as TIFF and, in hex, PNG carry them; empty where there is none."""
+    """Return the IPTC data in Photoshop's resource blocks, as stored in TIFF and (in hex) PNG; empty if none."""
     at = blocks.find(b"8BIM\x04\x04")
     if at < 0 or len(blocks) < at + 12:
         return b""
@@ -138,14 +138,14 @@ def iptc_of_photoshop(blocks: bytes) -> bytes:
 
 
 def raw_profile(text: object) -> bytes:
-    """What ImageMagick and ExifTool keep in a PNG as "Raw profile type NAME": its name, its size, and hex."""
+    """Decode a "Raw profile type NAME" of ImageMagick or ExifTool in a PNG: its name, its size and hex digits."""
     with suppress(ValueError, AttributeError):
         return bytes.fromhex("".join(str(text).split()[2:]))
     return b""
 
 
 def _date(text: str, which: str) -> dict[str, str]:
-    """Of a time as ISO 8601 has it, Exif's tags; none where it is none, or no whole day."""
+    """Return the Exif tags of a time in ISO 8601; none if it is invalid or lacks the day."""
     found = _DATE.match(text)
     if not found:
         return {}

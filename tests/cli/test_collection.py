@@ -71,8 +71,8 @@ def test_two_folders_become_a_run(trained: Any) -> None:
     config = json.loads((out / "config.json").read_text())
     assert (config["kind"], config["recipe"], config["collection"]["cycle"]) == ("collection", "tiny", False)
     assert "6 pictures in 1 group," in told
-    assert "No validation: a collection has no pairs to judge" in told
-    assert "kept apart" not in told
+    assert "No validation: a collection has no pairs to evaluate" in told
+    assert "held out" not in told
     lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "health" not in line] == [2, 4]
     assert {"contrast", "identity", "adversarial", "discriminator"} <= lines[-1].keys()
@@ -105,7 +105,7 @@ def test_a_run_goes_on_as_the_kind_it_is(trained: Any, train: Any, folders: Any,
     ("sentence", "more"),
     [
         ("'cubist' is not one of 'arbitrary', 'collection', 'noise'", "--kind cubist"),
-        ("--cycle is how a collection is trained; add --kind collection", "--kind arbitrary --cycle"),
+        ("--cycle is only for collections; add --kind collection", "--kind arbitrary --cycle"),
         ("weights.sliced has no part in a collection", "--set weights.sliced=1"),
     ],
 )
@@ -139,10 +139,10 @@ def test_a_folder_is_painted_once(model: Any, folders: Any, tmp_path: Path) -> N
     assert files(tmp_path / "new") == [f"{i}.png" for i in range(5)]
     again = run(*arguments)
     assert again.exit_code == 0
-    assert "5 were there" in message(again)
+    assert "5 already existed" in message(again)
     other = run(*arguments, "--strength", 0.5)
     assert other.exit_code == 4
-    assert "made otherwise" in message(other)
+    assert "made with other settings" in message(other)
 
 
 def test_a_picture_says_how_it_was_made_and_is_made_again(model: Any, photo: Any, tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_a_run_that_began_with_weights_and_has_no_checkpoint_wants_them_again(
     shutil.rmtree(out / "checkpoints")
     result = run(*train(out, "--resume"))
     assert result.exit_code == 2
-    assert "began with given weights and holds no checkpoint yet; give them again as --from" in message(result)
+    assert "started from given weights and has no checkpoint yet; name them again with --from" in message(result)
     result = run(*train(out, "--resume", "--from", model))
     assert result.exit_code == 0, result.stderr
     assert "starting from step 0" in message(result)
@@ -243,7 +243,7 @@ def test_what_is_no_model_is_no_beginning(train: Any, folders: Any, model: Any, 
     for start, told in (
         (folders / "photos", "holds no checkpoint"),
         (folders / "photos" / "0.png", "cannot read the model"),
-        (tmp_path / "bundle", "has no weights to go on from"),
+        (tmp_path / "bundle", "has no weights to start from"),
     ):
         if start.name == "bundle":
             shutil.copytree(model, start)

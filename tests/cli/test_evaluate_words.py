@@ -27,7 +27,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ("named", "kind"), [(["photos"], "a folder"), (["photos", "out"], "a folder"), (["out/0__0.png"], "a picture")]
 )
 def test_pictures_without_an_option(folders: list[str], named: list[str], kind: str) -> None:
-    assert_one_sentence(run("evaluate", *named), 2, f"{named[0]} is {kind}, and without an option files of votes")
+    assert_one_sentence(run("evaluate", *named), 2, f"{named[0]} is {kind}, not a file of votes")
     assert "--stylized" in run("evaluate", *named).stderr
 
 
@@ -37,13 +37,13 @@ def test_votes_that_are_not_there(folders: list[str]) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--content", "photos", "--style", "styles"]])
 def test_nothing_to_judge(folders: list[str], options: Any) -> None:
-    assert_one_sentence(run("evaluate", *options), 2, "nothing is named to be judged")
+    assert_one_sentence(run("evaluate", *options), 2, "there is nothing to evaluate")
 
 
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
-        (["--stylized", "out", "--model", "shipped"], 2, "leave --stylized or --model out"),
+        (["--stylized", "out", "--model", "shipped"], 2, "--stylized and --model cannot be combined"),
         (["--stylized", "empty"], 3, "no picture lies in the folder empty"),
         (["--stylized", "photos"], 3, "rename them, for example 0.png to 0__0.png"),
         (["--stylized", "nothere"], 3, "nothere does not exist"),
@@ -60,7 +60,7 @@ def test_wrong_folders(folders: list[str], tmp_path: Path, options: list[str], c
     ("methods", "sentence"),
     [
         (["out", "b=out"], "as in ours=out"),
-        (["a=out", "a=photos"], "two folders are named 'a'"),
+        (["a=out", "a=photos"], "two methods are named 'a'"),
         (["a=out"], "needs two methods"),
     ],
 )

@@ -131,7 +131,7 @@ def test_folders_go_on_where_they_stopped(painted: Any, tmp_path: Path) -> None:
     assert [json.loads(line)["status"] for line in again.stdout.splitlines()] == ["skipped"] * 3
     other = run("finish", folder, "--saturation", "0.3", "-o", out)
     assert other.exit_code == 4
-    assert "made otherwise" in other.stderr
+    assert "made with other settings" in other.stderr
 
 
 def test_a_folder_finished_into_itself_is_not_finished_again(tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_finished_photos_in_a_folder_can_still_be_painted(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ([], "nothing is to be done"),
-        (["--radius", "2"], "nothing is to be done"),
+        ([], "there is nothing to change"),
+        (["--radius", "2"], "there is nothing to change"),
         (["--warmth", "1.5"], "--warmth must be between -1 and 1"),
         (["--contrast", "nan"], "--contrast must be between"),
         (["--sharpen", "-1"], "--sharpen must be between 0 and 2"),

@@ -93,7 +93,7 @@ def test_finish_drops_what_it_cannot_carry_on_with_a_remark(painted: Any, tmp_pa
     for out in ([], ["--overwrite"]):
         result = run("finish", tmp_path / "a.png", "--warmth", "0.1", "-o", tmp_path / "b.png", *out)
         assert result.exit_code == 0
-        assert "a.png: what its recipe tells is not carried on, since " in result.stderr
+        assert "a.png: its recipe is not copied to the result, because " in result.stderr
     recipe = read_recipe(tmp_path / "b.png")
     assert recipe["kind"] == "photo"
     assert [finish["warmth"] for finish in recipe["finish"]] == [0.1]  # type: ignore[attr-defined]
@@ -103,7 +103,7 @@ def test_a_folder_with_such_a_picture_goes_on_where_it_stopped(painted: Any, tmp
     (tmp_path / "in").mkdir()
     save(tmp_path / "in" / "a.png", painted[1], OTHERS["deep"])
     save(tmp_path / "in" / "b.png", painted[1], json.dumps({"kind": "photo", "by": "another program"}))
-    for message in ("2 finished", "0 finished, 2 were there"):
+    for message in ("2 finished", "0 finished, 2 already existed"):
         result = run("finish", tmp_path / "in", "--warmth", "0.1", "-o", tmp_path / "out")
         assert result.exit_code == 0
         assert message in result.stderr

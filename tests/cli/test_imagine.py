@@ -66,7 +66,13 @@ def test_from_a_folder_of_paintings_to_pictures(train: Any, tmp_path: Path) -> N
     out = tmp_path / "run"
     result = run(*train(out))
     assert result.exit_code == 0, result.stderr
-    for words in ("5 pictures", "3 steps on", "No validation: there is no photo", f"export {out}", "sfumato imagine"):
+    for words in (
+        "5 pictures",
+        "3 steps on",
+        "No validation: pictures made from noise have no photo",
+        f"export {out}",
+        "sfumato imagine",
+    ):
         assert words in message(result)
     assert "stylize" not in message(result)
     assert json.loads((out / "config.json").read_text())["kind"] == "noise"
@@ -88,7 +94,7 @@ def test_a_run_is_resumed_with_its_own_kind(train: Any, paintings: Any, tmp_path
     resume = ["train", "--style", paintings, "--out", out, "--resume"]
     further = run(*resume, "--set", "phases=[{steps=4,batch=2}]")
     assert further.exit_code == 0, further.stderr
-    assert "Going on from step 3 of 4" in message(further)
+    assert "Continuing from step 3 of 4" in message(further)
     other = run(*resume, "--kind", "arbitrary")
     assert other.exit_code == 2
     assert "is a run of the kind 'noise'" in message(other)
@@ -117,7 +123,7 @@ def test_what_training_this_kind_has_no_use_for_is_one_sentence(
 def test_the_arbitrary_kind_needs_photos(paintings: Any, tmp_path: Path) -> None:
     result = run("train", "--style", paintings, "--out", tmp_path / "run", "--recipe", "tiny")
     assert result.exit_code == 2
-    assert "give their folder as --content" in message(result)
+    assert "name their folder with --content" in message(result)
 
 
 def test_a_seed_and_an_index_are_a_picture(model: Any, tmp_path: Path) -> None:
@@ -229,8 +235,8 @@ def test_what_is_there_stays_unless_it_may_be_replaced(model: Any, tmp_path: Pat
         (["--walk", "4"], "a.png", 2, "name a .gif"),
         (["--walk", "4"], "folder", 2, "name a .gif"),
         ([], "a.gif", 2, "add --walk"),
-        ([], "a.bmp", 4, "must end in one of"),
-        ([], "nowhere/a.png", 4, "is not there"),
+        ([], "a.bmp", 4, "ends in one of"),
+        ([], "nowhere/a.png", 4, "does not exist"),
         (["--device", "tpu"], "a.png", 2, "no device 'tpu'"),
     ],
 )

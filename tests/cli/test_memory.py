@@ -79,7 +79,7 @@ def test_any_command_that_runs_out_of_memory_ends_in_one_sentence(of: str) -> No
 
     result = CliRunner().invoke(app, ["greedy"])
     assert (result.exit_code, result.stdout) == (InputError.exit_code, "")
-    assert result.stderr.startswith("sfumato: this does not fit into memory")
+    assert result.stderr.startswith("sfumato: out of memory")
     assert result.stderr.count("\n") == 1
     with pytest.raises(RuntimeError, match="a bug"):
         CliRunner().invoke(app, ["broken"], catch_exceptions=False)

@@ -59,7 +59,7 @@ def test_it_is_not_replaced(
     install(PersonalStyle("anna", (Style.named("monet").code,), (1.0,)), "anna")
     place = tmp_path / name
     place.symlink_to("nowhere")
-    assert_one_sentence(run(*words.split(), place), 4, f"{place} is there already")
+    assert_one_sentence(run(*words.split(), place), 4, f"{place} already exists")
     assert os.readlink(place) == "nowhere"
     assert not os.path.exists(place)
     place.unlink()
@@ -71,5 +71,5 @@ def test_the_first_question_replaces_nothing(store: Path, tmp_path: Path) -> Non
     save_works(tmp_path / "rough", 0, 3)
     assert run("personal", "new", "anna", "--like", tmp_path / "rough").exit_code == 0
     (tmp_path / "q.png").symlink_to("nowhere")
-    assert_one_sentence(run("personal", "ask", "anna", "-o", tmp_path / "q.png"), 4, "is there already")
+    assert_one_sentence(run("personal", "ask", "anna", "-o", tmp_path / "q.png"), 4, "already exists")
     assert os.readlink(tmp_path / "q.png") == "nowhere"

@@ -48,7 +48,7 @@ def test_the_whole_way(desk: Any, store: Path, tmp_path: Path) -> None:
     result = new(desk)
     assert "anna: learnt from 5 liked pictures; 1 style\n" in result.stdout
     assert "Paint with it: sfumato stylize PHOTO --style anna -o OUT.png" in result.stdout
-    assert f"All that is known lies in {store / 'anna'}" in result.stdout
+    assert f"All its files are in {store / 'anna'}" in result.stdout
     painted = run(
         "stylize", desk / "photos" / "0.png", "--style", "anna", "--quality", "draft", "-o", tmp_path / "a.png"
     )
@@ -59,21 +59,21 @@ def test_the_whole_way(desk: Any, store: Path, tmp_path: Path) -> None:
     shown = run("personal", "show", "anna").stdout
     assert all(path.name in shown for path in (desk / "rough").iterdir())
     assert "Rights: unstated: 5. Learnt " in shown
-    assert "Of the built-in styles you may like best: " in shown
+    assert "The built-in styles that fit best: " in shown
     listed = run("personal", "list").stdout
     assert "anna  5 liked, 0 disliked  (anna)\n" in listed
 
     exported = run("personal", "export", "anna", "-o", tmp_path / "a.sfumato")
-    assert "In it: 1 style of the model base" in exported.stdout
-    assert "Not in it: the pictures, their names, and where they lie." in exported.stdout
+    assert "It contains 1 style of the model base" in exported.stdout
+    assert "It does not contain the pictures, their names or their folders." in exported.stdout
     data = (tmp_path / "a.sfumato").read_bytes()
     assert not any(path.stem.encode() in data for path in (desk / "rough").iterdir())
 
     gone = run("personal", "delete", "anna", "--yes")
-    assert f"removed {store / 'anna'} with its 8 files" in gone.stdout
+    assert f"deleted {store / 'anna'} with 8 files" in gone.stdout
     assert files(store) == [".lock"]
     assert len(files(desk / "rough")) == 5
-    assert "nothing was learnt yet" in run("personal", "list").stdout
+    assert "there is no personal style yet" in run("personal", "list").stdout
 
 
 def test_the_same_pixels_from_the_name_and_from_the_file_also_in_another_home(
@@ -119,11 +119,11 @@ def test_each_photo_takes_the_style_that_suits_it_and_replays(desk: Any, store: 
     os.remove(tmp_path / "out" / "0.png")
     again = run("stylize", desk / "photos", *options)
     assert again.exit_code == 0, again.stderr
-    assert "1 painted, 3 were there" in again.stderr
+    assert "1 painted, 3 already existed" in again.stderr
     assert run("personal", "add", "anna", "--like", desk / "photos" / "0.png").exit_code == 0
     other = run("stylize", desk / "photos", *options)  # another taste now: its pictures are others
     assert other.exit_code == 4
-    assert "made otherwise" in other.stderr
+    assert "made with other settings" in other.stderr
 
 
 def test_a_personal_style_in_masks_blends_and_guidance(desk: Any, store: Path, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_many_remarks_of_a_kind_are_counted(desk: Any, store: Path, tmp_path: Pa
         (tmp_path / f"{number}.jpg").write_bytes(b"?")
     result = run("personal", "new", "anna", "--like", desk / "rough", *sorted(tmp_path.glob("*.jpg")))
     assert result.stdout.count("is left out") == 10
-    assert "and 3 more like that (unreadable); --json has all" in result.stdout
+    assert "and 3 more of this kind (unreadable); --json lists all" in result.stdout
 
 
 def test_nothing_usable_is_an_error_that_says_why(store: Path, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_nothing_usable_is_an_error_that_says_why(store: Path, tmp_path: Path) -
     result = run("personal", "new", "anna", "--like", tmp_path / "broken.jpg")
     assert result.exit_code == 3
     assert "broken.jpg is left out" in result.stderr
-    assert "sfumato: the picture cannot be learnt from; anna was not made" in result.stderr
+    assert "sfumato: the picture cannot be used; the style anna was not created" in result.stderr
     assert not store.exists()
 
 
@@ -235,8 +235,8 @@ def test_adding_removing_and_learning_again(desk: Any, store: Path) -> None:
 def test_all_disliked_is_said_and_no_style_yet(desk: Any, store: Path, tmp_path: Path) -> None:
     result = run("personal", "new", "anna", "--dislike", *sorted((desk / "smooth").iterdir()))
     assert result.exit_code == 0, result.stderr
-    assert "Nothing is liked, so it is no style yet" in result.stdout
-    assert "(no style yet: nothing is liked)" in run("personal", "list").stdout
+    assert "It needs at least one liked picture to become a style" in result.stdout
+    assert "(no style yet: no liked picture)" in run("personal", "list").stdout
     painted = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
     assert_one_sentence(painted, 2, "the style 'anna' has not been learnt yet; `sfumato personal show anna` says")
     assert_one_sentence(run("personal", "export", "anna", "-o", tmp_path / "a.sfumato"), 2, "no style to export")
@@ -268,7 +268,7 @@ def test_a_style_whose_file_is_gone_is_to_be_learnt_again(desk: Any, store: Path
     assert "5 liked, 0 disliked  (no style yet: not learnt yet)" in run("personal", "list").stdout
     painted = run("stylize", desk / "photos" / "0.png", "--style", "anna", "-o", tmp_path / "x.png")
     assert_one_sentence(painted, 2, "`sfumato personal show anna` says whether it needs liked pictures")
-    assert "not learnt yet (sfumato personal learn anna)" in run("personal", "show", "anna").stdout
+    assert "not learnt yet, run: sfumato personal learn anna" in run("personal", "show", "anna").stdout
     exported = run("personal", "export", "anna", "-o", tmp_path / "a.sfumato")
     assert_one_sentence(exported, 2, "run sfumato personal learn anna first")
     assert "1 style" in run("personal", "learn", "anna").stdout
@@ -291,7 +291,7 @@ def test_rights_are_asked_for_again_where_the_answer_is_none(
         words = ["personal", "new", f"of-{rights}", "--like", str(desk / "rough")]
         result = CliRunner().invoke(app, words, input=message)
         assert result.exit_code == 0, result.output
-        assert ("o, l, p or Enter, please" in result.stdout) == (message[0] == "f")
+        assert ("type o, l, p or just Enter" in result.stdout) == (message[0] == "f")
         assert load_personal_style(load_record(f"of-{rights}")).rights == {rights: 5}
 
 
@@ -310,10 +310,10 @@ def test_questions_are_answered_by_lines(desk: Any, store: Path, tmp_path: Path)
     result = CliRunner().invoke(app, [str(word) for word in words], input="1\nwhat\n2\n0\n")
     assert result.exit_code == 0, result.output
     assert "1. Which is better, the left (1) or the right (2)?  (0: neither, q: stop)" in result.stdout
-    assert "1, 2, 0 or q, please" in result.stdout
-    message = "Stopped. 3 questions answered, 1 of them with neither, and anna has learnt from the others."
+    assert "press 1, 2, 0 or q" in result.stdout
+    message = 'Stopped. 3 questions answered, 1 of them with "neither", and anna has learnt from the others.'
     assert message in result.stdout
-    assert "Of the built-in styles it would choose " in result.stdout
+    assert "The built-in styles that fit best: " in result.stdout
     assert pixels(tmp_path / "q.png").shape == (40, 128, 3)
     record = load_record("anna")
     assert [answer.preferred for answer in record.answers] == ["first", "second", "neither"]
@@ -322,7 +322,7 @@ def test_questions_are_answered_by_lines(desk: Any, store: Path, tmp_path: Path)
     assert "0 answer" not in run("personal", "remove", "anna", "--answers").stdout
     assert_one_sentence(run("personal", "remove", "anna", ""), 2, "the name of a picture is empty")
     most = CliRunner().invoke(app, [str(word) for word in [*words[:-2], "--most", 1]], input="1\n1\n")
-    assert "Enough for now. 1 question answered, and anna has learnt from it." in most.stdout
+    assert "The maximum number of questions is reached. 1 question answered, and anna has learnt from it." in most.stdout
     assert "question.png" not in files(store / "anna")
     nobody = CliRunner().invoke(app, [str(word) for word in words[:-2]], input="")
     assert "Stopped. 0 questions answered." in nobody.stdout
@@ -335,10 +335,10 @@ def test_questions_end_when_enough_is_learnt(desk: Any, store: Path, tmp_path: P
     words = ["personal", "ask", "anna", "--photo", tmp_path / "photo.png", "--most", "1000"]
     result = CliRunner().invoke(app, [str(word) for word in words], input="1\n" * 1000)
     assert result.exit_code == 0, result.output
-    assert "Enough is learnt: no question would teach much more." in result.stdout
+    assert "Enough is learnt: another question would add little." in result.stdout
     assert 10 < load_personal_style(load_record("anna")).answers < 200
     again = CliRunner().invoke(app, [str(word) for word in words], input="1\n")
-    assert "Enough is learnt: no question would teach much more. 0 questions answered." in again.stdout
+    assert "Enough is learnt: another question would add little. 0 questions answered." in again.stdout
 
 
 def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
@@ -361,7 +361,7 @@ def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "sentence", "arguments"),
     [
-        (2, "there is nothing to learn from", "new carl"),
+        (2, "there are no pictures to learn from", "new carl"),
         (2, "Missing argument 'NAME'", "new --like {d}/rough"),
         (2, "small letters, digits and dashes", "new Anna --like {d}/rough"),
         (2, "small letters, digits and dashes", "new ../x --like {d}/rough"),
@@ -371,7 +371,7 @@ def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
         (3, "is a web address", "new carl --like https://example.org/a.jpg"),
         (3, "there is no picture or folder {t}/none.jpg; check the name", "new carl --like {t}/none.jpg"),
         (3, "there is no picture or folder {t}/lkes; check the name", "add anna --like {d}/rough {t}/lkes"),
-        (3, "the picture cannot be learnt from; carl was not made", "new carl --like {d}/broken.jpg"),
+        (3, "the picture cannot be used; the style carl was not created", "new carl --like {d}/broken.jpg"),
         (2, "no style 'ana' was learnt; did you mean anna?", "add ana --like {d}/rough"),
         (2, "no picture was given", "add anna"),
         (2, "did you mean anna", "show ana"),
@@ -379,18 +379,18 @@ def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
         (2, "no style '..' was learnt", "delete .. --yes"),
         (2, "no picture was named", "remove anna"),
         (2, "anna has no picture cat.png", "remove anna cat.png"),
-        (2, "add --yes to do it", "delete anna"),
-        (4, "ends in .sfumato", "export anna -o {t}/a.safetensors"),
-        (4, "is there already; add --overwrite", "export anna -o {d}/there.sfumato"),
+        (2, "add --yes to confirm", "delete anna"),
+        (4, "must end in .sfumato", "export anna -o {t}/a.safetensors"),
+        (4, "already exists; add --overwrite", "export anna -o {d}/there.sfumato"),
         (3, "cannot read the style file {t}/none.sfumato", "import {t}/none.sfumato"),
         (5, "is not a style file", "import {d}/there.sfumato"),
         (5, "is not a style file", "import {d}/rough/work-0-0.png"),
         (2, "--most must be between 1 and 1,000", "ask anna --most 0"),
-        (2, "leave -o or --page out", "ask anna --page -o {t}/q.png"),
+        (2, "-o does not go with --page", "ask anna --page -o {t}/q.png"),
         (4, "its name must end in one of", "ask anna -o {t}/q.txt"),
-        (4, "work-0-0.png is there already; name a file that is not", "ask anna -o {d}/rough/work-0-0.png"),
+        (4, "work-0-0.png already exists; name a new file", "ask anna -o {d}/rough/work-0-0.png"),
         (3, "cannot read {t}/none.jpg", "ask anna --photo {t}/none.jpg"),
-        (4, "exported to a file, not to the output; name one, as in -o anna.sfumato", "export anna -o -"),
+        (4, "cannot be exported to standard output; name a file, as in -o anna.sfumato", "export anna -o -"),
         (2, "'--rights': 'stolen' is not one of 'own', 'licensed'", "add anna --rights stolen"),
         (5, "is not a style file, or is cut short or damaged", "import {d}/cut.sfumato"),
     ],
@@ -443,16 +443,14 @@ def test_a_file_that_was_exported_is_imported_under_its_name(desk: Any, store: P
     told = json.loads(run("personal", "export", "anna", "-o", out, "--json").stdout)
     assert told["styles"] == ["anna"]
     assert len(told["liked"]) == 5
-    assert_one_sentence(
-        run("personal", "import", out), 2, "there is a style anna already; import this one under another"
-    )
+    assert_one_sentence(run("personal", "import", out), 2, "the style anna already exists; choose another name")
     assert_one_sentence(run("personal", "import", out, "--name", "monet"), 2, "as in --name friend")
     assert run("personal", "delete", "anna", "--yes").exit_code == 0
     assert run("personal", "import", out).exit_code == 0
-    assert "anna: 1 style that came as a file" in run("personal", "show", "anna").stdout
+    assert "anna: 1 style, imported from a file" in run("personal", "show", "anna").stdout
     assert_one_sentence(run("personal", "add", "anna", "--like", desk / "rough"), 2, "anna came as a file")
     assert_one_sentence(run("personal", "ask", "anna"), 2, "anna came as a file")
-    assert "anna  came as a file  (anna)" in run("personal", "list").stdout
+    assert "anna  imported  (anna)" in run("personal", "list").stdout
     again = run("personal", "export", "anna", "-o", out, "--overwrite")
     assert again.exit_code == 0, again.stderr
 
@@ -476,7 +474,7 @@ def test_a_store_that_is_a_file_is_said(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="terminals are others there")
-@pytest.mark.parametrize(("key", "code", "message"), [(b"n\n", 1, "nothing was removed"), (b"", 130, "interrupted")])
+@pytest.mark.parametrize(("key", "code", "message"), [(b"n\n", 1, "nothing was deleted"), (b"", 130, "interrupted")])
 def test_deletion_that_is_declined_or_interrupted_removes_nothing(
     desk: Any, store: Path, key: bytes, code: int, message: str
 ) -> None:

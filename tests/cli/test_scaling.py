@@ -142,7 +142,7 @@ def test_a_killed_worker_ends_the_run_with_a_message_and_it_resumes(train: Any, 
     assert "--resume" in message
     saved = int(max(p.name for p in (out / "checkpoints").iterdir() if p.name.isdigit()))
     message = ended(start(TORCHRUN, [*train("arbitrary", out, saved + 2), "--resume"]))
-    assert f"Going on from step {saved} of {saved + 2}." in message
+    assert f"Continuing from step {saved} of {saved + 2}." in message
     assert [r["step"] for r in reports(out)] == list(range(1, saved + 3))
 
 

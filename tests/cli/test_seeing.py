@@ -74,7 +74,7 @@ def test_no_viewer_is_one_sentence_and_the_picture_is_there(
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     result = run("stylize", photo, *DRAFT, "-o", tmp_path / "out.png", "--open")
     assert result.exit_code == 4
-    assert f"{tmp_path / 'out.png'} is painted, but this system has no viewer" in result.stderr
+    assert f"{tmp_path / 'out.png'} was written, but this system has no viewer" in result.stderr
     assert result.stderr.count("\n") == 1
     assert (tmp_path / "out.png").is_file()
 
@@ -100,7 +100,7 @@ def test_where_nothing_can_be_shown_nothing_is_painted(
 
 def test_standard_input_cannot_be_watched(tmp_path: Path) -> None:
     result = run("stylize", "-", *DRAFT, "-o", tmp_path / "x.png", "--watch")
-    assert_one_sentence(result, 2, "--watch waits for a file to change")
+    assert_one_sentence(result, 2, "--watch cannot watch standard input or a pipe")
 
 
 def test_watching_needs_its_extra(photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,7 +217,7 @@ def test_a_dry_run_prints_config_folders_and_estimate_and_writes_nothing(
     assert (config["seed"], config["recipe"]) == (3, "tiny")
     assert "8 pictures in 3 groups" in message(result)
     assert "20 steps on cpu: about" in result.stderr.splitlines()[-1]  # the one line that people look for
-    assert "No validation: 0 photos and 0 paintings are kept apart" in message(result)
+    assert "No validation: 0 photos and 0 paintings are held out" in message(result)
     assert files(tmp_path) == []
     assert files(folders) == before
 
@@ -256,7 +256,7 @@ def test_a_validation_set_is_told_before_anything_is_written(impatient: Any, tmp
     result = run(*arguments, "--dry-run", "--out", tmp_path / "run", "--set", "content_target=0.9")
     assert result.exit_code == 0, result.stderr
     assert "photos: 10 pictures" in message(result)
-    told = "Validation: 2 photos and 2 paintings, 4 pairs judged every 10 steps, content steered to 0.9"
+    told = "Validation: 2 photos and 2 paintings, 4 pairs evaluated every 10 steps, content steered to 0.9"
     assert told in message(result)
     assert "left out, also used for training: 1 (again.png" in message(result)
     assert json.loads(result.stdout)["content_target"] == 0.9
@@ -267,7 +267,7 @@ def test_what_is_held_out_validates_where_the_manifest_has_nothing(train: Any, t
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "hold_out=0.4"))
     assert result.exit_code == 0, result.stderr
     assert "held out for validation: " in message(result)
-    assert "pairs judged every 10 steps" in message(result)
+    assert "pairs evaluated every 10 steps" in message(result)
     result = run(*train(tmp_path / "run", "--dry-run", "--set", "content_target=0.9"))
     assert result.exit_code == 2
     assert "hold_out=0.05" in message(result)
@@ -281,7 +281,7 @@ def test_a_run_that_stops_early_says_why_and_what_is_best(impatient: Any) -> Non
     assert list(judged) == [2, 4, 6]
     best = min(judged, key=judged.get)
     assert "Stopped early at step 6 of 8: in 2 validations the score has not improved by more than 100" in told
-    assert f"Best by validation, and so what is exported: step {best}, score {judged[best]:.3f}" in told
+    assert f"Best by validation: step {best}, score {judged[best]:.3f}" in told
     assert f"step 6 of 8 validation: content {lines[-1]['validation']['content']:.3f}" in told
     assert {6, best} <= set(checkpoints(out))
     assert json.loads((out / "best.json").read_text())["step"] == best
@@ -295,8 +295,8 @@ def test_resuming_what_had_stopped_early_says_so_and_how_to_go_on(impatient: Any
     assert result.exit_code == 0, result.stderr
     assert "Stopped early at step 6 of 8" in message(result)
     assert files(run_folder) == before
-    (line,) = [line for line in result.stderr.splitlines() if "To go on all the same: " in line]
-    command = shlex.split(line.partition("To go on all the same: ")[2])
+    (line,) = [line for line in result.stderr.splitlines() if "To continue anyway: " in line]
+    command = shlex.split(line.partition("To continue anyway: ")[2])
     assert command[-3:] == ["--resume", "--set", "patience=0"]
     result = run(*command[1:])
     assert result.exit_code == 0, result.stderr
@@ -423,8 +423,8 @@ def test_a_signal_saves_and_says_how_to_resume(train: Any, tmp_path: Path, numbe
     assert steps(out) == list(range(1, step + 1))
     assert any(p.name.startswith("events") and p.stat().st_size > 500 for p in out.rglob("*"))
     # The command that it names goes on from there, as it is written.
-    (line,) = [line for line in text.splitlines() if "To go on: " in line]
-    command = shlex.split(line.partition("To go on: ")[2])
+    (line,) = [line for line in text.splitlines() if "To continue: " in line]
+    command = shlex.split(line.partition("To continue: ")[2])
     assert command[0] == "sfumato"
     result = run(*command[1:], "--set", f"phases=[{{steps={step + 1},batch=2,crop=32,thumbnails=[32],zoom_crops=0}}]")
     assert result.exit_code == 0, result.stderr

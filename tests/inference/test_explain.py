@@ -134,7 +134,7 @@ def test_grain_is_the_finest_contrast(stylizer: Stylizer) -> None:
 
 
 def test_a_code_without_texture_has_no_parts() -> None:
-    with pytest.raises(ModelError, match="some learnt"):
+    with pytest.raises(ModelError, match="at least one learnt"):
         code_parts(COLOUR_STATS_SIZE)
 
 
@@ -490,7 +490,7 @@ def test_damaged_indices_are_refused(indexed: Any) -> None:
     with pytest.raises(ModelError, match="cannot read the index"):
         TrainingStyles.load(folder)
     os.mkfifo(folder / FILE)
-    with pytest.raises(ModelError, match=r"cannot read the index .*no regular file"):
+    with pytest.raises(ModelError, match=r"cannot read the index .*not a regular file"):
         TrainingStyles.load(folder)
 
 

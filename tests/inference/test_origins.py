@@ -69,7 +69,7 @@ def test_explaining_names_the_works_and_their_shares(desk: Path, tmp_path: Path)
     assert "Gustav Klimt, The Kiss (1908)" in found.stdout
     sheet = read_image(tmp_path / "why.png")
     assert sheet.shape[2] > 3 * 156
-    assert_one_sentence(run(*asked), 4, "is there already")
+    assert_one_sentence(run(*asked), 4, "already exists")
     (style,) = json.loads(run(*asked, "--overwrite", "--json").stdout)["styles"]
     assert sum(picture["share"] for picture in style["pictures"]) == pytest.approx(1)
     assert 0 < style["used"] <= 1

@@ -101,7 +101,7 @@ def test_alpha_is_laid_on_white_and_kept_in_a_photo() -> None:
     with pytest.raises(InputError, match="batch of 2"):
         as_photo(np.zeros((2, 3, 4, 6), np.uint8))
     for wrong in (np.full((4, 6, 3), 2.0), np.full((4, 6, 3), np.nan)):
-        with pytest.raises(InputError, match=r"must lie in \[0, 1\]"):
+        with pytest.raises(InputError, match=r"must be in \[0, 1\]"):
             as_photo(wrong)
 
 

@@ -210,7 +210,7 @@ def test_another_programs_model_is_refused(copy: Any) -> None:
 
 def test_a_graph_that_onnxruntime_cannot_load(copy: Any) -> None:
     replace_graph(copy, "style_encoder.onnx", b"not a graph at all")
-    with pytest.raises(ModelError, match="no ONNX graph"):
+    with pytest.raises(ModelError, match="damaged or not an ONNX graph"):
         Stylizer(copy).encode(scene(20, 20))
 
 

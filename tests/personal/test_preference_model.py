@@ -111,7 +111,7 @@ def test_a_damaged_space_is_not_loaded(space: Any, tmp_path: Path) -> None:
         StyleSpace.load(tmp_path)
     file.unlink()
     os.mkfifo(file)
-    with pytest.raises(ModelError, match="no regular file"):
+    with pytest.raises(ModelError, match="not a regular file"):
         StyleSpace.load(tmp_path)
     (tmp_path / "card.json").write_text("{}")
     with pytest.raises(ModelError, match="has no style space"):

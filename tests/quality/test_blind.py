@@ -600,7 +600,7 @@ def test_many_votes_and_methods_are_counted_at_once(tmp_path: Path) -> None:
 
 def test_files_that_are_no_files_of_votes_are_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
-    with pytest.raises(InputError, match="no regular file"):
+    with pytest.raises(InputError, match="not a regular file"):
         read_votes([tmp_path / "pipe.json"])
     with open(tmp_path / "huge.json", "wb") as file:
         file.truncate(60_000_000_000)

@@ -250,7 +250,7 @@ def test_the_user_s_own_inception_judges_sets(folders: Any, tmp_path: Path) -> N
     assert seen.features[:3] == pytest.approx((resize(x, 299, 299) * 2 - 1).mean((0, 2, 3)), abs=1e-5)
     assert seen.probabilities.sum() == pytest.approx(1)
     (tmp_path / "no.onnx").write_bytes(b"no network")
-    with pytest.raises(ModelError, match="is no ONNX graph"):
+    with pytest.raises(ModelError, match="is damaged or not an ONNX graph"):
         InceptionBackbone(tmp_path / "no.onnx")
     save_backbone(tmp_path / "map.onnx", ("pool",))
     with pytest.raises(ModelError, match="must give"):
@@ -277,7 +277,7 @@ def test_an_inception_that_reads_other_files_is_refused(
     with pytest.raises(InputError, match=r"would read the file"):
         macs_of_onnx(tmp_path / "spy.onnx", {"x": (1, 3, 299, 299)})
     os.mkfifo(tmp_path / "pipe.onnx")
-    with pytest.raises(ModelError, match="no regular file"):
+    with pytest.raises(ModelError, match="not a regular file"):
         InceptionBackbone(tmp_path / "pipe.onnx")
 
 
@@ -425,7 +425,7 @@ def test_a_blind_page_and_its_votes(folders: Any, tmp_path: Path) -> None:
     assert "data:image/jpeg" in text
     again = run("compare", *sets, *options, "--blind", tmp_path / "page.html", "--trials", 4)
     assert again.exit_code == 4
-    assert "page.html is there already" in again.stderr
+    assert "page.html already exists" in again.stderr
     assert (tmp_path / "page.html").read_text() == text
     votes = [
         {"content": "photo0.png", "style": f"style{i}.png", "left": "half", "right": "all", "choice": c, "seconds": 2.0}
@@ -455,14 +455,14 @@ def test_the_cost_of_the_shipped_model() -> None:
 @pytest.mark.parametrize(
     ("code", "message", "words"),
     [
-        (2, "nothing is named to be judged", "evaluate {options}"),
-        (2, "leave --stylized or --model out", "evaluate {options} --stylized {f}/half --model shipped"),
+        (2, "there is nothing to evaluate", "evaluate {options}"),
+        (2, "cannot be combined", "evaluate {options} --stylized {f}/half --model shipped"),
         (2, "needs two methods", "compare a={f}/half {options}"),
-        (2, "two folders are named 'a'", "compare a={f}/half a={f}/all {options}"),
-        (2, "as in ours=a", "compare a {options}"),
-        (2, "votes are counted alone", "evaluate {f}/bad.csv {options}"),
+        (2, "two methods are named", "compare a={f}/half a={f}/all {options}"),
+        (2, "must be NAME=DIR", "compare a {options}"),
+        (2, "files of votes cannot be combined", "evaluate {f}/bad.csv {options}"),
         (2, "--content and --style", "evaluate --stylized {f}/half"),
-        (2, "name it with --model", "evaluate {options} --stylized {f}/half --curve"),
+        (2, "name the model with --model", "evaluate {options} --stylized {f}/half --curve"),
         (2, "name it with --model", "evaluate --cost"),
         (2, "--workers", "evaluate {options} --stylized {f}/half --workers 0"),
         (5, "ONNX", "evaluate {options} --stylized {f}/half --inception {f}/bad.csv"),

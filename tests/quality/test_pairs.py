@@ -125,5 +125,5 @@ def test_what_lies_beside_the_pictures_is_told_and_odd_files_hang_nothing(folder
     assert [path.name for path in pictures_in(folders / "c")] == ["cat.jpg", "dog.png"]
     (folders / "none").mkdir()
     (folders / "none" / "x.psd").touch()
-    with pytest.raises(InputError, match=r"no picture lies in the folder .*x\.psd: a paint program's own file"):
+    with pytest.raises(InputError, match=r"no picture lies in the folder .*x\.psd: the file of a paint program"):
         pictures_in(folders / "none")

@@ -1,6 +1,7 @@
-"""The command line: parse, call, print. Commands import what they need when they run, so that ``--help`` is instant.
+"""The command line: parse the options, call the package, print the result.
 
-This package is not public: its names may change.
+Commands import their dependencies when they run, so that ``--help`` is instant. This package is not public: its names
+may change.
 """
 
 from __future__ import annotations
@@ -14,39 +15,39 @@ from typer.core import TyperGroup
 
 from sfumato import __version__
 from sfumato.cli import doctor, evaluate, explain, export, finish, imagine, personal, show, styles, stylize, train
-from sfumato.cli.output import prepare_streams, say, say_error, settle_streams
+from sfumato.cli.output import flush_streams, prepare_streams, say, say_error
 from sfumato.errors import InputError, OutputError, SfumatoError, is_out_of_memory
 from sfumato.limits import restore_limits
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells expect
 _BROKEN_PIPE = 141  # 128 + SIGPIPE
-# Typer has click's classes, or its own copies of them: this finds the one that its usage errors come from.
+# The base class of usage errors: click's own, or the copy of it that newer versions of Typer contain.
 _ClickException: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 class _Commands(TyperGroup):
-    """A mistake is one sentence on stderr and its class's exit code, never a traceback."""
+    """Command group that turns an expected error into one sentence on stderr and an exit code, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             with warnings.catch_warnings(), restore_limits():
-                warnings.filterwarnings("ignore", module=r"PIL\b")  # of damaged metadata, which the pixels do not need
+                warnings.filterwarnings("ignore", module=r"PIL\b")  # about damaged metadata; the pixels are read
                 return super().invoke(ctx)
         except SfumatoError as problem:
             say_error(problem)
             raise typer.Exit(problem.exit_code) from problem
-        except typer.Abort:  # Ctrl-C at a question, whose line has not ended; a RuntimeError, too
+        except typer.Abort:  # Ctrl-C at a prompt: end its line first. (Abort is a RuntimeError: keep this above.)
             say(err=True)
             _stop_interrupted()
         except (MemoryError, RuntimeError) as problem:
             if not is_out_of_memory(problem):
                 raise
-            say_error("this does not fit into memory; give less at a time, or close other programs")
+            say_error("out of memory; use smaller or fewer pictures at a time, or close other programs")
             raise typer.Exit(InputError.exit_code) from problem
         except KeyboardInterrupt:
             _stop_interrupted()
         except ImportError as problem:
-            if not _came_of_interrupt(problem):
+            if not _is_from_interrupt(problem):
                 raise
             _stop_interrupted()
 
@@ -57,13 +58,13 @@ class _Commands(TyperGroup):
             return super().main(*args, **options)
         prepare_streams()
         code = self._run(*args, **options)
-        if failed := settle_streams():
+        if failed := flush_streams():
             say_error(failed)
             code = code or OutputError.exit_code
         sys.exit(code)
 
     def _run(self, *args: Any, **options: Any) -> int:
-        """The exit code; what went wrong is told."""
+        """Run the command, print any error, and return the exit code."""
         try:
             result = super().main(*args, **options)
         except _ClickException as problem:
@@ -76,9 +77,9 @@ class _Commands(TyperGroup):
             return int(problem.exit_code)
         except typer.Abort:
             return 1
-        except BrokenPipeError:  # what reads our stdout has seen enough
+        except BrokenPipeError:  # the reader of stdout, such as `head`, has ended
             return _BROKEN_PIPE
-        except OSError as problem:  # a folder or a disk that went away: no fault of the program's
+        except OSError as problem:  # a folder or a disk disappeared: not a bug, so no traceback
             where = "" if problem.filename is None else f" ({problem.filename})"
             say_error(
                 f"the system says: {problem.strerror or problem}{where}; check the disk, the folder and its permissions"
@@ -92,8 +93,8 @@ def _stop_interrupted() -> NoReturn:
     raise typer.Exit(_INTERRUPTED) from None
 
 
-def _came_of_interrupt(problem: BaseException | None) -> bool:
-    """Ctrl-C while an extension module starts is told as an ImportError."""
+def _is_from_interrupt(problem: BaseException | None) -> bool:
+    """Whether Ctrl-C caused the error: during the import of an extension module it appears as an ImportError."""
     while problem is not None:
         if isinstance(problem, KeyboardInterrupt):
             return True
@@ -101,8 +102,8 @@ def _came_of_interrupt(problem: BaseException | None) -> bool:
     return False
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(is_set: bool) -> None:
+    if is_set:
         say(f"sfumato {__version__}")
         raise typer.Exit
 
@@ -110,7 +111,7 @@ def _print_version(asked: bool) -> None:
 app = typer.Typer(
     name="sfumato",
     cls=_Commands,
-    help="Photos in the style of paintings, or of any picture.",
+    help="Paint photos in the style of paintings, or of any picture.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -119,7 +120,7 @@ app = typer.Typer(
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None: ...
 

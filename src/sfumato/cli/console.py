@@ -1,4 +1,4 @@
-"""rich's console, for text that comes from anybody."""
+"""A rich console that is safe for text from untrusted sources."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from rich.console import Console
 from rich.segment import Segment
 from rich.text import Text
 
-from sfumato.cli.streams import heard
+from sfumato.cli.streams import stream_errors
 from sfumato.text import printable
 
 _LAYOUT = "\n\t"
-#: Kitty's sign for a part of a picture, which no font has: text of our own that is rendered may hold it (`thumbnails`).
+#: Kitty's placeholder character for a part of a picture. It is not printable, but `thumbnails` renders it on purpose.
 PLACEHOLDER = "\U0010eeee"
 
 
 class PlainConsole(Console):
-    """A console on which text is text: no markup, no emoji codes, no escapes."""
+    """A console that prints text literally: without markup, emoji codes or escape sequences."""
 
     def __init__(self, stderr: bool = False, quiet: bool = False) -> None:
         super().__init__(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Cells of tables and printed lines: cleaned before they are measured."""
+        """Make table cells and printed lines printable before their width is measured."""
         return super().render_str(printable(text, _LAYOUT), **options)
 
     def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
-        """Everything else. Control segments are rich's own: it moves the cursor for its bars."""
+        """Make all other text printable. Control segments pass: rich moves the cursor with them for its bars."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -36,6 +36,6 @@ class PlainConsole(Console):
                 yield Segment(printable(segment.text, _LAYOUT + PLACEHOLDER), segment.style)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Raises as `sfumato.cli.output.say` does."""
-        with heard(self.stderr):
+        """Print; raises the same errors as `sfumato.cli.output.say`."""
+        with stream_errors(self.stderr):
             super().print(*objects, **options)

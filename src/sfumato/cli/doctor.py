@@ -1,4 +1,4 @@
-"""``sfumato doctor``: what this installation has, and whether it works."""
+"""``sfumato doctor``: a report on the installation, and a test of whether it works."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import typer
 
 from sfumato.cli.output import say, say_error, say_json
 from sfumato.errors import OutputError, SfumatoError, first_line
+from sfumato.text import counted
 
 _PACKAGES = ("numpy", "onnxruntime", "pillow", "safetensors", "rich", "typer", "pydantic", "jinja2", "torch")
 
@@ -28,9 +29,9 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look the installation over and paint a trial picture. Ends with the exit code of what is wrong."""
+    """Check the installation and paint a test picture. The exit code is that of the first problem found."""
     facts: dict[str, str] = {}
-    wrong: list[SfumatoError] = []
+    problems: list[SfumatoError] = []
     checks: list[Callable[[], dict[str, str]]] = [
         _system,
         lambda: _model(model),
@@ -42,17 +43,17 @@ def doctor(
         try:
             facts |= check()
         except SfumatoError as problem:
-            wrong.append(problem)
+            problems.append(problem)
     if as_json:
-        say_json({**facts, "problems": [str(p) for p in wrong]}, 2)
+        say_json({**facts, "problems": [str(p) for p in problems]}, 2)
     else:
         for name, value in facts.items():
             say(f"{name:15} {value}")
-        say("all is well" if not wrong else f"{len(wrong)} problems:")
-    if wrong:
-        for each in wrong:
+        say("no problems found" if not problems else f"{counted(len(problems), 'problem')}:")
+    if problems:
+        for each in problems:
             say_error(each)
-        raise typer.Exit(wrong[0].exit_code)
+        raise typer.Exit(problems[0].exit_code)
 
 
 def _system() -> dict[str, str]:
@@ -80,7 +81,7 @@ def _model(folder: Path | None) -> dict[str, str]:
         check_hash(stylizer.folder / name, digest)
     stylizer.networks.check()
     try:
-        own = f"your own lie in {own_folder()}"
+        own = f"your own styles are in {own_folder()}"
     except OutputError as problem:
         own = str(problem)
     return {
@@ -91,36 +92,36 @@ def _model(folder: Path | None) -> dict[str, str]:
 
 
 def _devices() -> dict[str, str]:
-    """What there is to compute with; what painting makes of it, the trial tells."""
+    """Return the processor and the devices that training can use; `_trial` reports those that painting uses."""
     facts = {"cpu": f"{_cpu_name()}, {_usable_cores()} of {os.cpu_count()} cores"}
     return facts | ({"trains on": _torch_devices()} if find_spec("torch") else {})
 
 
 def _cpu_name() -> str:
-    """The processor, as its maker calls it; where the system does not tell, its kind."""
+    """Return the model name of the processor, or its architecture where the system does not report a name."""
     with suppress(OSError, UnicodeDecodeError):
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             key, _, value = line.partition(":")
             if key.strip() == "model name" and value.strip():
                 return value.strip()
     if sys.platform == "darwin":
-        asked = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
         with suppress(OSError, subprocess.SubprocessError):
-            return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
     return platform.processor() or platform.machine()
 
 
 def _usable_cores() -> int:
-    """Cores that this process may use: containers and `taskset` give fewer than there are."""
+    """Return how many cores this process may use: `taskset` and containers can limit it to fewer than exist."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def _torch_devices() -> str:
-    """The devices that training takes, with the memory of each GPU."""
+    """Return the devices that training can use, with the memory of each GPU."""
     try:
         import torch
     except (ImportError, OSError) as problem:
-        return f"nothing: torch does not start ({first_line(problem)})"
+        return f"none: torch cannot be imported ({first_line(problem)})"
     if not torch.accelerator.is_available():
         return "cpu"
     if not torch.cuda.is_available():
@@ -134,24 +135,24 @@ def _folders() -> dict[str, str]:
 
     try:
         folder = Path(tempfile.gettempdir())
-    except FileNotFoundError:  # nothing here needs one
-        return {"temp": "none that can be written to"}
+    except FileNotFoundError:  # not a problem: no command needs one
+        return {"temp": "no writable folder"}
     return {"temp": f"{folder}, {shutil.disk_usage(folder).free / 1e9:.1f} GB free"}
 
 
 def _trial(folder: Path | None) -> dict[str, str]:
-    """A picture painted on each device that this ONNX Runtime has a provider for and that Sfumato paints on."""
+    """Paint a picture on each device that Sfumato supports and this ONNX Runtime has a provider for."""
     import onnxruntime
 
     from sfumato.inference.session import PROVIDERS
 
-    has = onnxruntime.get_available_providers()
-    return {
-        f"paints on {device}": _painted_on(device, folder) for device, provider in PROVIDERS.items() if provider in has
-    }
+    available = onnxruntime.get_available_providers()
+    devices = [device for device, provider in PROVIDERS.items() if provider in available]
+    return {f"paints on {device}": _paint_on(device, folder) for device in devices}
 
 
-def _painted_on(device: str, folder: Path | None) -> str:
+def _paint_on(device: str, folder: Path | None) -> str:
+    """Paint 512 x 512 pixels twice; return the seconds it took, or why the device cannot be used."""
     from time import perf_counter
 
     import numpy as np
@@ -171,5 +172,5 @@ def _painted_on(device: str, folder: Path | None) -> str:
     except SfumatoError as problem:
         if device == "cpu":
             raise
-        return f"no: {problem}"  # a build for GPUs on a machine without one; the CPU paints
+        return f"no: {problem}"  # a GPU build on a machine without a GPU: the CPU still works
     return f"512 x 512 in {min(seconds):.2f} s (first: {seconds[0]:.2f} s)"

@@ -1,4 +1,4 @@
-"""``sfumato evaluate`` and ``sfumato compare``: judging stylised pictures, ours or anybody's."""
+"""``sfumato evaluate`` and ``sfumato compare``: measure stylised pictures, made by Sfumato or any other program."""
 
 from __future__ import annotations
 
@@ -21,23 +21,26 @@ Content = Annotated[Path | None, typer.Option(metavar="DIR", help="The photos.",
 StyleFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="The style pictures.", show_default=False)]
 PairsFile = Annotated[
     Path | None,
-    typer.Option(metavar="CSV", help="Columns content,style. \\[default: what the pictures are named after]"),
+    typer.Option(metavar="CSV", help="Pairs, in columns content,style. \\[default: taken from the pictures' names]"),
 ]
-SuiteOption = Annotated[SuiteName, typer.Option(help="quick leaves VGG19's measures out.")]
-Report = Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/report.html, and keep the figures there.")]
-AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Judge the pairs that have a picture.")]
-Anchors = Annotated[bool, typer.Option("--anchors/--no-anchors", help="Judge points of reference too.")]
+SuiteOption = Annotated[SuiteName, typer.Option(help="quick omits the measures that need VGG19.")]
+Report = Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/report.html, and cache the figures there.")]
+AllowMissing = Annotated[bool, typer.Option("--allow-missing", help="Skip the pairs that have no picture.")]
+Anchors = Annotated[bool, typer.Option("--anchors/--no-anchors", help="Evaluate points of reference too.")]
 Reference = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Art that the set of pictures is compared with. \\[default: the style pictures]"),
+    typer.Option(
+        metavar="DIR", help="Art with which to compare the pictures as a set. \\[default: the style pictures]"
+    ),
 ]
-Short = Annotated[int, typer.Option(metavar="PX", help="Short side at which features are taken.")]
+Short = Annotated[int, typer.Option(metavar="PX", help="Short side at which features are computed.")]
 Vgg = Annotated[Path | None, typer.Option(help="torchvision's vgg19 .pth, instead of the 8-bit copy.")]
 Inception = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="An Inception-v3 as ONNX: sets are judged with it as well.")
+    Path | None, typer.Option(metavar="FILE", help="An Inception-v3 as ONNX, to compare sets with it too.")
 ]
 Workers = Annotated[
-    int | None, typer.Option(help="Pairs judged at once. \\[default: the cores, at most 8]", show_default=False)
+    int | None,
+    typer.Option(help="Pairs evaluated at once. \\[default: the number of cores, at most 8]", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print every figure as JSON.")]
 
@@ -45,9 +48,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print every figure as JSON
 def evaluate(
     votes: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[VOTES.json]...", help="Or: the votes of a blind page, to be counted.", show_default=False
-        ),
+        typer.Argument(metavar="[VOTES.json]...", help="Votes of a blind page to count instead.", show_default=False),
     ] = None,
     content: Content = None,
     style: StyleFolder = None,
@@ -55,14 +56,14 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Pictures named <photo>__<style>, as cat__wave.png of cat.jpg and wave.jpg.",
+            help="Pictures named <photo>__<style>, such as cat__wave.png for cat.jpg and wave.jpg.",
             show_default=False,
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A model to judge, made by sfumato export; or `shipped`.")
+        Path | None, typer.Option(metavar="DIR", help="A model to evaluate, made by sfumato export; or `shipped`.")
     ] = None,
-    curve: Annotated[bool, typer.Option("--curve", help="Judge the model at several strengths.")] = False,
+    curve: Annotated[bool, typer.Option("--curve", help="Evaluate the model at several strengths.")] = False,
     cost: Annotated[
         bool, typer.Option("--cost", help="Measure the model's time, memory and operations instead.")
     ] = False,
@@ -77,27 +78,27 @@ def evaluate(
     inception: Inception = None,
     workers: Workers = None,
     as_json: AsJson = False,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
-    """Judge stylised pictures, ours or anybody's."""
+    """Evaluate stylised pictures, made by Sfumato or any other program."""
     if votes:
         _check_votes(votes)
         if content or style or stylized or model:
-            raise UsageError("votes are counted alone; leave the folders and the model out")
+            raise UsageError("files of votes cannot be combined with folders or a model; leave one of them out")
         return count_votes(votes, as_json)
     if cost:
         if model is None or stylized is not None:
-            raise UsageError("--cost measures a model; name it with --model")
+            raise UsageError("--cost measures a model; name it with --model, without --stylized")
         return print_cost(model, as_json)
     if stylized is None and model is None:
         raise UsageError(
-            "nothing is named to be judged; name a folder of stylised pictures with --stylized, or a model with "
+            "there is nothing to evaluate; name a folder of stylised pictures with --stylized, or a model with "
             "--model, and the photos and style pictures with --content and --style"
         )
     if stylized is not None and model is not None:
-        raise UsageError("either pictures or a model are judged; leave --stylized or --model out")
+        raise UsageError("--stylized and --model cannot be combined; leave one of them out")
     if curve and model is None:
-        raise UsageError("--curve is drawn of a model's strengths; name it with --model")
+        raise UsageError("--curve evaluates a model at several strengths; name the model with --model")
     request = Request(
         content, style, pairs, reference, suite, report, allow_missing, anchors, short, vgg, inception, workers, as_json
     )
@@ -111,19 +112,22 @@ def evaluate(
 
 def compare(
     methods: Annotated[
-        list[str], typer.Argument(metavar="NAME=DIR...", help="Pictures of each method.", show_default=False)
+        list[str],
+        typer.Argument(
+            metavar="NAME=DIR...", help="A name and the folder of pictures for each method.", show_default=False
+        ),
     ],
     content: Content = None,
     style: StyleFolder = None,
     blind: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.html", help="Write a page for people to choose blindly instead of judging."),
+        typer.Option(metavar="FILE.html", help="Instead write a page on which people choose blindly."),
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(help="Of the blind page. \\[default: all pairs]", show_default=False)
+        int | None, typer.Option(help="Questions on the blind page. \\[default: all pairs]", show_default=False)
     ] = None,
-    question: Annotated[str | None, typer.Option(help="That the blind page asks.", show_default=False)] = None,
-    seed: Annotated[int, typer.Option(help="Of the order on the blind page.")] = 0,
+    question: Annotated[str | None, typer.Option(help="The question on the blind page.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the order on the blind page.")] = 0,
     pairs: PairsFile = None,
     reference: Reference = None,
     suite: SuiteOption = SuiteName.quick,
@@ -135,18 +139,16 @@ def compare(
     inception: Inception = None,
     workers: Workers = None,
     as_json: AsJson = False,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
-    """Judge two or more methods on the same pairs; the first is the one that the others are compared with."""
+    """Compare two or more methods on the same pairs; the first is the baseline for the others."""
     found: dict[str, Path] = {}
     for text in methods:
         name, equals, folder = text.partition("=")
         if not (name and equals and folder):
-            raise UsageError(
-                f"each folder has a name before it, as in ours={folder or name or 'DIR'}; {text!r} has not"
-            )
+            raise UsageError(f"each method must be NAME=DIR, as in ours={folder or name or 'DIR'}, but one is {text!r}")
         if name in found:
-            raise UsageError(f"two folders are named {name!r}; give each a name of its own")
+            raise UsageError(f"two methods are named {name!r}; give each its own name")
         found[name] = Path(folder)
     if len(found) < 2:
         raise UsageError("comparing needs two methods; use `sfumato evaluate` for one")
@@ -161,19 +163,30 @@ def compare(
 
 
 def _check_votes(named: list[Path]) -> None:
-    """Raises UsageError for a folder or a picture, which is named here by who wants pictures judged."""
+    """Check that the positional arguments are files of votes.
+
+    Raises:
+        UsageError: one is a folder or a picture, given in the mistaken belief that it would be evaluated.
+    """
     from sfumato.image import READABLE
 
     for path in named:
         if os.path.isdir(path) or path.suffix.lower() in READABLE:
             kind = "a folder" if os.path.isdir(path) else "a picture"
             raise UsageError(
-                f"{path} is {kind}, and without an option files of votes are named; to judge pictures, name their "
-                "folder with --stylized, and those of the photos and style pictures with --content and --style"
+                f"{path} is {kind}, not a file of votes; to evaluate pictures, name their folder with --stylized, and "
+                "those of the photos and style pictures with --content and --style"
             )
 
 
 def _evaluate(request: Request, methods: Methods) -> None:
+    """Evaluate the methods and the anchors, and print the figures or write the report.
+
+    Raises:
+        UsageError: a method has the name of an anchor.
+        OutputError: the report cannot be written.
+        typer.Exit: a picture could not be evaluated; the error has been printed.
+    """
     from sfumato.cli.progress import count_bar
     from sfumato.quality.anchors import ANCHORS
     from sfumato.quality.evaluation import to_json
@@ -181,11 +194,11 @@ def _evaluate(request: Request, methods: Methods) -> None:
     from sfumato.quality.pairs import pictures_in
     from sfumato.quality.report import write_report
 
-    some = dict(methods.by_name)
+    by_name = dict(methods.by_name)
     if request.anchors:
-        if taken := [name for name in ANCHORS if name in some]:
+        if taken := [name for name in ANCHORS if name in by_name]:
             raise UsageError(f"{taken[0]!r} is the name of an anchor; choose another, or pass --no-anchors")
-        some |= {name: Method(methods.pairs, of_anchor(name)) for name in ANCHORS}
+        by_name |= {name: Method(methods.pairs, of_anchor(name)) for name in ANCHORS}
     report = request.report
     if report is not None and os.path.lexists(report) and not os.path.isdir(report):
         raise OutputError(f"cannot write the report into {report}: it is not a folder; name one with --report")
@@ -205,13 +218,13 @@ def _evaluate(request: Request, methods: Methods) -> None:
         torch.set_num_threads(1)  # the pairs share the cores
     evaluations = []
     with count_bar() as bar:
-        task = bar.add_task("judging", total=sum(len(method.pairs) for method in some.values()))
-        for name, method in some.items():
+        task = bar.add_task("evaluating", total=sum(len(method.pairs) for method in by_name.values()))
+        for name, method in by_name.items():
             bar.update(task, description=name)
             found = evaluator.evaluate(name, method.source, lambda: bar.advance(task), method.missing, method.pairs)
             evaluations.append(replace(found, strength=method.strength))
     if report is not None:
-        write_report(report / "report.html", evaluations, [method.source for method in some.values()])
+        write_report(report / "report.html", evaluations, [method.source for method in by_name.values()])
         bar.console.print(f"{report / 'report.html'}", soft_wrap=True)
     if request.as_json:
         say_json(to_json(evaluations), 1)
@@ -226,7 +239,7 @@ def _evaluate(request: Request, methods: Methods) -> None:
 
 
 def _print_left_out(request: Request) -> None:
-    """Name the files of both folders that were passed over, where the folders were taken whole."""
+    """Name the files in both folders that were ignored; with ``--pairs``, only the listed files were meant anyway."""
     from sfumato.image import describe_left_out, scan_folder
 
     for folder in () if request.pairs else request.folders():

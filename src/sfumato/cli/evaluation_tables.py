@@ -1,4 +1,4 @@
-"""Evaluations as tables for a terminal: whole where there is room, else a line a method."""
+"""Evaluations as tables in the terminal: all figures where the window is wide enough, else one line for each method."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
-    """Print the tables, and what is to be known beside them."""
+    """Print the tables and the notes that belong to them."""
     from sfumato.quality.evaluation import curve_area
 
     screen = console()
@@ -33,10 +33,11 @@ def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
         screen.print(f"area under the content-against-style curve: {area:.3f} (lower is better)")
     for each in evaluations:
         if each.missing:
-            say(f"{each.method}: {each.missing} pairs have no picture and are left out")
+            say(f"{each.method}: {each.missing} pairs have no picture and are not evaluated")
 
 
 def _print_whole(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> None:
+    """Print all figures, one column for each method."""
     from rich.table import Table
 
     from sfumato.quality.measures import MEASURES
@@ -61,7 +62,7 @@ def _print_whole(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> Non
 
 
 def _print_short(screen: PlainConsole, evaluations: Sequence[Evaluation]) -> None:
-    """A line a method: what there is room for in a narrow terminal."""
+    """Print the most important figures, one line for each method, for a narrow terminal."""
     from rich.table import Table
 
     from sfumato.quality.measures import MEASURES

@@ -1,4 +1,4 @@
-"""``sfumato explain``: why a picture looks as it does, in plain words, in numbers and on a contact sheet."""
+"""``sfumato explain``: how a picture came to look as it does, in plain words, in numbers and on a contact sheet."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from sfumato.inference.changes import Change
     from sfumato.inference.explanation import Explanation, StyleExplanation
 
-_BAR = 20  # letters of a whole bar
-#: What is known of a discriminator that ships, by model.
-_KNOWN = {
-    "base-3": "This one was trained for 2,600 steps, and was then right two times in three, where a coin is one in two."
+_BAR = 20  # characters in a bar of 100 %
+#: The measured accuracy of a shipped discriminator, by model.
+_DISCRIMINATOR_FACTS = {
+    "base-3": "It was trained for 2,600 steps and was then right in two of three cases, where chance is one in two."
 }
 
 
 def explain(
     picture: Annotated[Path, typer.Argument(help="A picture that sfumato stylize made.", show_default=False)],
     photo: Annotated[
-        Path | None, typer.Option(help="The photo that it was painted from; what needs it is left out without it.")
+        Path | None, typer.Option(help="The photo that it was painted from. Parts that need it are omitted without it.")
     ] = None,
     out: Annotated[
         str | None,
@@ -36,7 +36,7 @@ def explain(
             "--out",
             "-o",
             metavar="PATH|DIR",
-            help="The contact sheet to write. \\[default: beside the picture]",
+            help="The contact sheet to write. \\[default: beside the picture, as NAME-explained.png]",
             show_default=False,
         ),
     ] = None,
@@ -45,11 +45,11 @@ def explain(
     ] = None,
     style: Annotated[
         list[str] | None,
-        typer.Option(metavar="IMAGE", help="Pictures that the style was made of, where it is no built-in one."),
+        typer.Option(metavar="IMAGE", help="Pictures that the style was made from, if it is not built in."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a sheet that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing sheet.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON instead of the text.")] = False,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
     """Explain how a picture came to look as it does."""
     from sfumato.cli.progress import count_bar
@@ -58,12 +58,12 @@ def explain(
     from sfumato.inference.explain_sheet import write_sheet
     from sfumato.inference.repaint import recipe_of
 
-    recipe = recipe_of(picture)  # first: of a picture without one nothing else is worth a word
+    recipe = recipe_of(picture)  # first, since other errors do not matter for a picture without a recipe
     target = _target(picture, photo, out)
     if os.path.exists(target) and not overwrite:
-        raise OutputError(f"{target} is there already; add --overwrite to replace it")
+        raise OutputError(f"{target} already exists; add --overwrite to replace it")
     if recipe.quality != "draft":
-        _origins(picture, photo, target, Stylizer(model), style or [], overwrite, as_json)
+        _explain_matched(picture, photo, target, Stylizer(model), style or [], overwrite, as_json)
         return
     with count_bar() as bar:
         task = bar.add_task("explaining", total=None)
@@ -81,7 +81,7 @@ def explain(
     say(f"In pictures: {target}")
 
 
-def _origins(
+def _explain_matched(
     picture: Path,
     photo: Path | None,
     target: Path,
@@ -90,13 +90,13 @@ def _origins(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Of a picture by matched features: which part of which painting each place came from."""
+    """Explain a picture painted by feature matching: which part of which painting each place came from."""
     from sfumato.inference import Style
     from sfumato.inference.explain_sheet import write_on_sheet
     from sfumato.inference.origins import find_origins, origins_sheet
 
     if photo is None:
-        raise UsageError(f"{picture} is explained by painting its photo again; name the photo with --photo")
+        raise UsageError(f"{picture} can only be explained by painting its photo again; name the photo with --photo")
     found = find_origins(picture, photo, stylizer, [Style.from_images(styles)] if styles else [], own=True)
     write_on_sheet(origins_sheet(found), found.recipe, target, picture.name, overwrite)
     if as_json:
@@ -107,17 +107,21 @@ def _origins(
     say(f"{picture}: painted with features of paintings, quality {recipe.quality}, strength {recipe.strength:g}")
     for each in found.styles:
         say()
-        say(f"What the style {each.style} was taken from")
+        say(f"Sources of the style {each.style}")
         for source in sorted(each.sources, key=lambda source: -source.share):
             say(f"  {source.share:4.0%}  {'#' * round(_BAR * source.share):{_BAR}} {source.title}")
-        say(f"  {each.used:.0%} of the painting's sampled places occur in the picture.")
-        say(f"  {each.together:.0%} of neighbouring places were neighbours in the painting too.")
+        say(f"  {each.used:.0%} of the sampled places of the paintings occur in the picture.")
+        say(f"  {each.together:.0%} of neighbouring places were neighbours in a painting too.")
     say()
     say(f"In pictures: {target}")
 
 
 def _target(picture: Path, photo: Path | None, out: str | None) -> Path:
-    """Where the sheet goes: never onto one of the two pictures."""
+    """Return the path of the sheet, which is never that of the picture or the photo.
+
+    Raises:
+        UsageError: it would be one of them, or standard output.
+    """
     from sfumato.inference.batch import plan
 
     name = f"{picture.stem}-explained.png"
@@ -127,13 +131,14 @@ def _target(picture: Path, photo: Path | None, out: str | None) -> Path:
         out = str(Path(out) / name)
     (job,), _ = plan([str(picture)], out, "explained")
     if job.target is None:
-        raise UsageError("a contact sheet goes to a file: name one with -o")
+        raise UsageError("a contact sheet cannot be written to standard output; name a file with -o")
     if photo is not None and job.target.resolve() == photo.resolve():
-        raise UsageError(f"{job.target} is the photo, and stays as it is; choose another -o")
+        raise UsageError(f"{job.target} is the photo itself, and would be overwritten; choose another -o")
     return job.target
 
 
 def _text(picture: Path, found: Explanation) -> Iterator[str]:
+    """Yield the lines of the explanation."""
     recipe = found.recipe
     names = " / ".join(style.name for style in found.styles)
     yield f"{picture}: painted in the style {names} at strength {recipe.strength:g}, by the model {recipe.model}"
@@ -149,15 +154,15 @@ def _text(picture: Path, found: Explanation) -> Iterator[str]:
             yield from _parts(style)
         if style.discriminator is not None:
             yield ""
-            yield f"What the discriminator thinks{which}"
+            yield f"The discriminator's verdict{which}"
             yield from _discriminator(style, recipe.model)
         if style.nearest:
             yield ""
-            yield f"The nearest of the paintings that the model learnt from{which}"
+            yield f"The nearest training paintings{which}"
             yield from _nearest(style)
     if found.left_out:
         yield ""
-        yield "What is left out"
+        yield "Omitted"
         yield from (f"  {sentence}" for sentence in found.left_out)
 
 
@@ -165,62 +170,60 @@ def _change(change: Change) -> Iterator[str]:
     from sfumato.inference.changes import CLEAR_COLOUR
 
     yield (
-        f"  Colour moved by {change.colour_mean:.1f} steps on average, and by more than {CLEAR_COLOUR:g}, which nobody "
-        f"overlooks, in {change.colour_area:.0%} of the picture."
+        f"  Colour moved by {change.colour_mean:.1f} units on average, and by more than {CLEAR_COLOUR:g}, a clearly "
+        f"visible difference, in {change.colour_area:.0%} of the picture."
     )
-    yield "  (Steps of CIEDE2000: a difference of 1 is just seen, black and white are 100 apart.)"
+    yield "  (Units of CIEDE2000: a difference of 1 is just visible, and black and white are 100 apart.)"
     yield (
-        f"  Structure, the lines and strokes, lost {change.structure_mean:.0%} of its likeness on average, and more "
-        "than "
-        f"half in {change.structure_area:.0%} of the picture."
+        f"  Structure, the lines and strokes, lost {change.structure_mean:.0%} of its similarity on average, and more "
+        f"than half in {change.structure_area:.0%} of the picture."
     )
     yield (
-        f"  Of all that changed, {change.colour_share:.0%} is colour and light over whole areas, and "
+        f"  Of the whole change, {change.colour_share:.0%} is colour and light over large areas, and "
         f"{change.structure_share:.0%} is lines and strokes."
     )
 
 
 def _parts(style: StyleExplanation) -> Iterator[str]:
-    yield "  Each part in turn gave way to the photo's own, and the picture was painted again: how far it moved."
+    yield "  Each part in turn was replaced by the photo's own, and the photo was painted again."
+    yield "  The percentage says how far the picture moved."
     if not any(swap.share for swap in style.swaps):
-        yield "  It did not move: the picture is painted in the photo's own style, and no part did anything."
+        yield "  It did not move: the picture is painted in the photo's own style, so no part has an effect."
         return
     for swap in style.swaps:
         bar = "#" * round(_BAR * swap.share)
         yield f"  {swap.part.label:18} {swap.share:4.0%}  {bar:{_BAR}} {swap.part.about}"
     strongest = max(style.swaps, key=lambda swap: swap.share)
     yield (
-        f"  Most came of the {strongest.part.label}. Parts work together: taken out of the style it moves colours by "
-        f"{strongest.colour:.1f} steps,"
+        f"  The {strongest.part.label} did most. Parts interact: removed from the style, it moves colours by "
+        f"{strongest.colour:.1f} units;"
     )
-    yield f"  and put alone into the photo by {strongest.alone:.1f}."
+    yield f"  added alone to the photo's own style, it moves them by {strongest.alone:.1f}."
 
 
 def _discriminator(style: StyleExplanation, model: str) -> Iterator[str]:
     assert style.discriminator is not None
     photo = "" if style.discriminator.photo is None else f", and the photo itself {style.discriminator.photo:.0%}"
-    yield f"  It gives the picture a chance of {style.discriminator.mean:.0%}, on average, to be a painting{photo}."
-    yield (
-        "  The discriminator is the network that judged in training. This is its judgement, and no measure of quality."
-    )
-    if model in _KNOWN:
-        yield f"  {_KNOWN[model]}"
+    yield f"  It gives the picture an average probability of {style.discriminator.mean:.0%} to be a painting{photo}."
+    yield "  The discriminator told paintings from results in training. Its verdict does not measure quality."
+    if model in _DISCRIMINATOR_FACTS:
+        yield f"  {_DISCRIMINATOR_FACTS[model]}"
 
 
 def _nearest(style: StyleExplanation) -> Iterator[str]:
     first = style.nearest[0]
     if first.is_the_same:
-        yield "  The style is one of them itself: the first."
+        yield "  The style is itself one of them: the first."
     for neighbour in style.nearest:
         work = neighbour.work
         yield f"  {neighbour.distance:4.2f}  {_spaced(work.artist).title()}, {_spaced(work.title)}"
         yield f"        {work.licence}"
         yield f"        {_short(work.source)}"
-    yield "  1.00 is how far two of these paintings usually are from each other, 0 is the same style."
+    yield "  1.00 is the usual distance between two of these paintings; 0 is the same style."
 
 
 def _short(source: str) -> str:
-    """``github:someone/art@12ab:a/long/way/down.jpg`` without the way, which --json has."""
+    """Shorten ``github:someone/art@12ab:a/long/path/cat.jpg`` to its place and file; ``--json`` has all of it."""
     place, colon, path = source.rpartition(":")
     folder, _, name = path.rpartition("/")
     return f"{place}{colon}{'.../' if folder else ''}{name}"

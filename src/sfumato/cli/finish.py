@@ -1,4 +1,4 @@
-"""``sfumato finish``: other colours, sharper, twice the size; for paintings, and for photos just as well."""
+"""``sfumato finish``: change the size, the colours and the sharpness of paintings and photos."""
 
 from __future__ import annotations
 
@@ -27,45 +27,48 @@ def finish(
             "--out",
             "-o",
             metavar="PATH|DIR|-",
-            help="The picture to write; for several, a folder. \\[default: beside each, as NAME-finished]",
+            help="The picture to write; a folder for several. \\[default: beside each, as NAME-finished]",
             show_default=False,
         ),
     ] = None,
-    brightness: Annotated[float, typer.Option(help="-1 to 1: less or more light; black and white stay.")] = 0.0,
-    contrast: Annotated[float, typer.Option(help="-1 to 1: light and dark nearer together or farther apart.")] = 0.0,
-    saturation: Annotated[float, typer.Option(help="From -1, grey, to 1, vivid.")] = 0.0,
-    warmth: Annotated[float, typer.Option(help="From -1, bluish, to 1, golden.")] = 0.0,
-    sharpen: Annotated[float, typer.Option(help="0 to 2: how much detail is brought out.")] = 0.0,
-    radius: Annotated[float, typer.Option(metavar="PX", help="With --sharpen: size of that detail, 0.3 to 5.")] = 1.0,
-    threshold: Annotated[float, typer.Option(help="With --sharpen: weaker detail is left alone, 0 to 0.2.")] = 0.01,
-    upscale: Annotated[int, typer.Option(help="1, or 2 for twice the size.")] = 1,
+    brightness: Annotated[float, typer.Option(help="-1 (dark) to 1 (light); black and white stay.")] = 0.0,
+    contrast: Annotated[float, typer.Option(help="-1 (low) to 1 (high).")] = 0.0,
+    saturation: Annotated[float, typer.Option(help="-1 (grey) to 1 (vivid).")] = 0.0,
+    warmth: Annotated[float, typer.Option(help="-1 (bluish) to 1 (golden).")] = 0.0,
+    sharpen: Annotated[float, typer.Option(help="Amount of sharpening, 0 to 2.")] = 0.0,
+    radius: Annotated[
+        float, typer.Option(metavar="PX", help="With --sharpen: radius of the details to sharpen, 0.3 to 5.")
+    ] = 1.0,
+    threshold: Annotated[float, typer.Option(help="With --sharpen: ignore weaker details, 0 to 0.2.")] = 0.01,
+    upscale: Annotated[int, typer.Option(help="Scale factor, 1 or 2.")] = 1,
     format: Annotated[
         Format | None,
-        typer.Option(help="Of the pictures. \\[default: by name]", show_default=False, case_sensitive=False),
+        typer.Option(help="File format. \\[default: by name]", show_default=False, case_sensitive=False),
     ] = None,
-    file_quality: Annotated[int, typer.Option(metavar="N", help="Of JPEG and WebP, 1 to 100.")] = 92,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
+    file_quality: Annotated[int, typer.Option(metavar="N", help="Quality of JPEG and WebP, 1 to 100.")] = 92,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing pictures.")] = False,
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: one a core]", show_default=False)
+        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
     ] = None,
-    max_pixels: MaxPixels = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a picture on stdout.")] = False,
+    _max_pixels: MaxPixels = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each picture.")] = False,
 ) -> None:
-    """Finish pictures: size, colours, sharpness, in this order."""
+    """Finish pictures: change size, colours and sharpness, in this order."""
     from sfumato.checks import check_range
     from sfumato.inference.batch import left_out, plan
     from sfumato.inference.retouch import Finish
 
     try:
         wanted = Finish(brightness, contrast, saturation, warmth, sharpen, radius, threshold, upscale)
-    except UsageError as problem:  # which begins with the attribute's name, and that is the option's
+    except UsageError as problem:  # it begins with the name of the attribute, which is also that of the option
         raise UsageError(f"--{problem}") from problem
     check_range(file_quality, 1, 100, "--file-quality")
     if threads is not None:
         check_range(threads, 1, 10_000, "--threads")
     if wanted.is_nothing:
         raise UsageError(
-            "nothing is to be done; give --brightness, --contrast, --saturation, --warmth, --sharpen or --upscale 2"
+            "there is nothing to change; give --brightness, --contrast, --saturation, --warmth, --sharpen or "
+            "--upscale 2"
         )
     jobs, is_batch = plan(pictures, out, "finished", format and format.value, "finish")
     if jobs[0].target is None:
@@ -75,7 +78,16 @@ def finish(
 
 
 class Finishing(Pictures):
-    """Pictures finished alike."""
+    """Pictures that are all finished with the same settings.
+
+    Args:
+        finish: the settings.
+        threads: CPU threads; ``None`` is one per core.
+        format: as for `Pictures`, like the arguments after it.
+        quality: the quality of JPEG and WebP.
+        overwrite: whether existing pictures are replaced.
+        as_json: whether each result is printed as a line of JSON.
+    """
 
     doing, done = "finishing", "finished"
 
@@ -92,6 +104,7 @@ class Finishing(Pictures):
         self.finish, self.threads = finish, threads
 
     def make(self, photo: Photo, name: str, digest: str) -> Photo:
+        """Return the finished picture; its recipe is that of the photo with this finish added."""
         from dataclasses import replace
 
         from sfumato.errors import InputError
@@ -99,7 +112,7 @@ class Finishing(Pictures):
         finish = replace(self.finish, picture=digest)
         recipe, why = finish.what_is_carried(photo.metadata)
         if why is not None:
-            say_error(f"{name}: what its recipe tells is not carried on, since {why}")
+            say_error(f"{name}: its recipe is not copied to the result, because {why}")
         photo = replace(photo, metadata=replace(photo.metadata, recipe=recipe))
         try:
             with self.bar() as progress:
@@ -108,6 +121,7 @@ class Finishing(Pictures):
             raise InputError(f"cannot finish {name}: {problem}") from problem
 
     def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
+        """Whether the recipe is that of the photo with this finish added."""
         from dataclasses import replace
 
         from sfumato.image import read_recipe
@@ -115,13 +129,14 @@ class Finishing(Pictures):
 
         try:
             before = None if job.photo is None else read_recipe(job.photo)
-        except SfumatoError:  # as `make` goes on without a damaged one
+        except SfumatoError:  # `make` ignores a damaged recipe too
             before = None
         finish = replace(self.finish, picture=digest)
         carried, _ = finish.what_is_carried(Metadata(recipe=before))
         return found == finish.added_to(carried)
 
     def made_of(self, found: dict[str, object]) -> object:
+        """Return the hash of the picture that the last finish was applied to."""
         finishes = found.get("finish")
         last = finishes[-1] if isinstance(finishes, list) and finishes else None
         return last.get("picture") if isinstance(last, dict) else None

@@ -1,4 +1,4 @@
-"""``sfumato imagine``: pictures out of noise, by a model of that kind."""
+"""``sfumato imagine``: generate pictures from noise with a model of kind noise."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sfumato.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from sfumato.inference.imagine import Imaginer
 
-MAX_PICTURES = 10_000  # pictures at once
-MAX_FRAMES = 2_000  # they are held in memory
+MAX_PICTURES = 10_000  # in one command
+MAX_FRAMES = 2_000  # of a GIF, whose frames are all in memory at once
 
 
 def imagine(
@@ -28,29 +28,30 @@ def imagine(
             "--out",
             "-o",
             metavar="DIR|PATH",
-            help="A folder of pictures, one picture with all of them on it, or a .gif with --walk.",
+            help="A folder for the pictures, one file with all of them side by side, or, with --walk, a .gif.",
             show_default=False,
         ),
     ],
     count: Annotated[
-        int | None, typer.Option(metavar="N", help="Pictures. \\[default: 16; of a walk, 2]", show_default=False)
+        int | None,
+        typer.Option(metavar="N", help="Number of pictures. \\[default: 16; with --walk, 2]", show_default=False),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which pictures, 0 and up.")] = 0,
-    index: Annotated[int, typer.Option(help="Which picture of the seed is the first.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed, 0 or more.")] = 0,
+    index: Annotated[int, typer.Option(help="Index of the first picture in the sequence of the seed.")] = 0,
     truncation: Annotated[
-        float, typer.Option(help="From 0, all pictures the same, to 1, as various as the model can.")
+        float, typer.Option(help="Variety, from 0 (all pictures the same) to 1 (all that the model can make).")
     ] = 1.0,
     walk: Annotated[
         int | None,
-        typer.Option(metavar="STEPS", help="Go from picture to picture and back, in so many steps each, as a GIF."),
+        typer.Option(metavar="STEPS", help="Make a GIF that moves from picture to picture, in this many steps each."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing pictures.")] = False,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: one a core]", show_default=False)
+        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
     ] = None,
 ) -> None:
-    """Paint pictures out of nothing but noise."""
+    """Generate pictures from random noise."""
     from time import perf_counter
 
     from sfumato.checks import check_range
@@ -67,33 +68,38 @@ def imagine(
     if walk is not None:
         check_range(walk, 1, MAX_FRAMES, "--walk")
         if count < 2:
-            raise UsageError("a walk goes from one picture to another; give --count 2 or more")
+            raise UsageError("--walk needs at least two pictures; give --count 2 or more")
         check_range(count * walk, 2, MAX_FRAMES, "--count times --walk, the number of frames,")
     targets = _targets(out, index, count, walk)
-    if not overwrite and (there := [target for target in targets if os.path.exists(target)]):
-        raise OutputError(f"{there[0]} is there already; add --overwrite to replace it, or give another -o")
+    if not overwrite and (existing := [target for target in targets if os.path.exists(target)]):
+        raise OutputError(f"{existing[0]} already exists; add --overwrite to replace it, or give another -o")
     imaginer, began = Imaginer(model, threads, device), perf_counter()
     message = _make(imaginer, targets, count, seed, index, truncation, walk, overwrite)
     say(f"{out}  {message} of {imaginer.side} x {imaginer.side}  {perf_counter() - began:.2f} s")
 
 
 def _targets(out: str, index: int, count: int, walk: int | None) -> list[Path]:
-    """The files to write: one, or one a picture in a folder."""
+    """Return the files to write: one, or one for each picture in a folder.
+
+    Raises:
+        UsageError: ``out`` is empty or stdout, or does not fit ``walk``: a walk is a GIF, and nothing else is.
+        OutputError: the format is unknown, or the folder is missing or is a file.
+    """
     from sfumato.image import WRITABLE
 
     if out in ("", "-"):
-        raise UsageError("pictures go into files; name a folder or a file with -o")
+        raise UsageError("pictures cannot be written to standard output here; name a folder or a file with -o")
     path, suffix = Path(out), Path(out).suffix.lower()
-    # `made-0.5` has no suffix that anybody meant.
+    # The ".5" of a folder named `made-0.5` is not meant as a suffix.
     is_folder = os.path.isdir(out) or out.endswith(("/", os.sep)) or not suffix[1:].isalnum() or suffix[1:].isdigit()
     if walk is not None and (is_folder or suffix != ".gif"):
-        raise UsageError(f"a walk is a GIF, and {out} is not named as one; name a .gif file with -o")
+        raise UsageError(f"--walk writes a GIF, but {out} does not end in .gif; name a .gif file with -o")
     if walk is None and not is_folder and suffix not in WRITABLE:
         if suffix == ".gif":
-            raise UsageError(f"{out} would be a GIF, which shows a walk; add --walk STEPS, or name another file")
-        raise OutputError(f"cannot write {out}: its name must end in one of {', '.join(WRITABLE)}, or be a folder's")
+            raise UsageError(f"{out} is a GIF, which only --walk writes; add --walk STEPS, or name another file")
+        raise OutputError(f"cannot write {out}: name a folder, or a file that ends in one of {', '.join(WRITABLE)}")
     if not os.path.isdir(path.absolute().parent):
-        raise OutputError(f"cannot write {out}: the folder {path.parent} is not there; make it first")
+        raise OutputError(f"cannot write {out}: the folder {path.parent} does not exist; create it first")
     if is_folder and os.path.lexists(path) and not os.path.isdir(path):
         raise OutputError(f"cannot write into {out}: it is a file; name a folder or another file")
     return [path / f"{i:04d}.png" for i in range(index, index + count)] if is_folder else [path]
@@ -109,7 +115,7 @@ def _make(
     walk: int | None,
     overwrite: bool,
 ) -> str:
-    """Write the pictures, and say what they are."""
+    """Write the pictures; return their number for the message, as in "16 pictures"."""
     from sfumato.image import Photo, to_uint8, write_animation, write_photo
     from sfumato.metadata import Metadata
     from sfumato.sheet import mosaic
@@ -121,12 +127,12 @@ def _make(
         frames = list(imaginer.walk(drawn, walk))
         write_animation(frames, targets[0], recipe.to_json(), overwrite=overwrite)
         return f"{len(frames)} frames"
-    if len(targets) == count:  # one picture as a file too
+    if len(targets) == count:  # a folder, or a single picture in a single file
         for target, place, z in zip(targets, places, drawn, strict=True):
             metadata = Metadata(recipe=imaginer.recipe(seed, truncation, place).to_json())
             write_photo(Photo(to_uint8(imaginer(z)), metadata=metadata), target, overwrite=overwrite)
     else:
         metadata = Metadata(recipe=imaginer.recipe(seed, truncation, index, count).to_json())
-        together = Photo(to_uint8(mosaic([imaginer(z) for z in drawn])), metadata=metadata)
-        write_photo(together, targets[0], overwrite=overwrite)
+        sheet = Photo(to_uint8(mosaic([imaginer(z) for z in drawn])), metadata=metadata)
+        write_photo(sheet, targets[0], overwrite=overwrite)
     return "1 picture" if count == 1 else f"{count} pictures"

@@ -1,4 +1,4 @@
-"""``--max-pixels``, the same for every command that reads pictures: it is set for the process as it is parsed."""
+"""The option ``--max-pixels`` of every command that reads pictures; parsing it sets the limit of the process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _limit(pixels: int | None) -> int | None:
     return pixels
 
 
-#: Commands need not look at it: what reads pictures does.
+#: Commands need no parameter for it: its callback sets the limit, and the readers of pictures check that.
 MaxPixels = Annotated[
     int | None,
     typer.Option(
@@ -23,7 +23,7 @@ MaxPixels = Annotated[
         metavar="N",
         callback=_limit,
         expose_value=False,
-        help="Refuse pictures of more pixels than this before they are decoded. "
+        help="Refuse pictures with more pixels than this, before they are decoded. "
         "\\[default: 200000000, or SFUMATO_MAX_PIXELS]",
         show_default=False,
     ),

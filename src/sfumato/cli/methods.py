@@ -1,4 +1,4 @@
-"""What ``sfumato evaluate`` and ``compare`` judge: the request, the methods, and where their pictures come from."""
+"""The inputs of ``sfumato evaluate`` and ``compare``: the request, the methods, and the sources of their pictures."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from sfumato.quality.evaluator import OutputProvider
     from sfumato.quality.pairs import Pair
 
-#: Strengths of a model's curve, besides its full one.
+#: Strengths at which ``--curve`` evaluates a model, in addition to 1.
 CURVE = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7)
 
 
 class SuiteName(StrEnum):
+    """The choices of ``--suite``."""
+
     quick = "quick"
     full = "full"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be judged, and how."""
+    """The options that ``evaluate`` and ``compare`` share."""
 
     content: Path | None
     style: Path | None
@@ -44,10 +46,10 @@ class Request:
     as_json: bool
 
     def threads(self) -> int:
-        """Pairs judged at once.
+        """Return the number of pairs to evaluate at once: ``--workers``, or the number of cores, at most 8.
 
         Raises:
-            UsageError: outside 1 ... 64.
+            UsageError: ``--workers`` is outside [1, 64].
         """
         from sfumato.checks import check_range
 
@@ -57,22 +59,33 @@ class Request:
         return self.workers
 
     def folders(self) -> tuple[Path, Path]:
-        """Of the photos and of the style pictures; UsageError where one is not given, or a style's name is."""
+        """Return the folders of the photos and of the style pictures.
+
+        Raises:
+            UsageError: one is missing, or the name of a built-in style was given instead of a folder.
+        """
         from sfumato.inference.library import style_names
 
         if self.content is None or self.style is None:
             raise UsageError("name the folders of the photos and of the style pictures with --content and --style")
         if not os.path.exists(self.style) and str(self.style) in style_names():
             raise UsageError(
-                f"{self.style} is the name of a style, and pictures are compared with pictures; name a folder of style "
-                "pictures with --style"
+                f"{self.style} is the name of a style, but the pictures are compared with style pictures; name their "
+                "folder with --style"
             )
         return self.content, self.style
 
 
 @dataclass(frozen=True)
 class Method:
-    """One thing to judge: its pairs, where their pictures come from, and how many of those asked for are missing."""
+    """One method to evaluate.
+
+    Attributes:
+        pairs: the pairs of photo and style for which it has a picture.
+        source: reads or paints the picture of a pair.
+        missing: how many of the requested pairs have no picture.
+        strength: the strength of the style, for the content-against-style curve; ``None`` outside of a curve.
+    """
 
     pairs: Sequence[Pair]
     source: OutputProvider
@@ -82,30 +95,36 @@ class Method:
 
 @dataclass(frozen=True)
 class Methods:
-    """All pairs asked for, and the methods by name."""
+    """All requested pairs, and the methods by name."""
 
     pairs: Sequence[Pair]
     by_name: dict[str, Method]
 
     @classmethod
     def of_folders(cls, request: Request, folders: dict[str, Path]) -> Methods:
+        """Return the methods whose pictures lie in folders, by name.
+
+        Raises:
+            InputError: a folder cannot be read, or a picture is missing without ``--allow-missing``.
+        """
         from sfumato.quality.pairs import stylized_pictures
 
-        asked = _pairs(request, next(iter(folders.values())))
-        found: dict[str, Method] = {}
+        pairs = _pairs(request, next(iter(folders.values())))
+        methods: dict[str, Method] = {}
         for name, folder in folders.items():
-            files = stylized_pictures(asked, folder, request.allow_missing)
-            found[name] = Method(list(files), _of_files(files), len(asked) - len(files))
-        return cls(asked, found)
+            files = stylized_pictures(pairs, folder, request.allow_missing)
+            methods[name] = Method(list(files), _of_files(files), len(pairs) - len(files))
+        return cls(pairs, methods)
 
     @classmethod
     def of_model(cls, request: Request, model: Path | None, curve: bool) -> Methods:
-        asked = _pairs(request, None)
+        """Return a model as a method: once at full strength or, for a curve, once at each of several strengths."""
+        pairs = _pairs(request, None)
         threads = 1 if request.threads() > 1 else None
-        found = {"sfumato": Method(asked, _of_model(model, 1.0, threads), strength=1.0 if curve else None)}
+        methods = {"sfumato": Method(pairs, _of_model(model, 1.0, threads), strength=1.0 if curve else None)}
         for strength in CURVE if curve else ():
-            found[f"sfumato at {strength:g}"] = Method(asked, _of_model(model, strength, threads), strength=strength)
-        return cls(asked, found)
+            methods[f"sfumato at {strength:g}"] = Method(pairs, _of_model(model, strength, threads), strength=strength)
+        return cls(pairs, methods)
 
 
 def _pairs(request: Request, stylized: Path | None) -> list[Pair]:
@@ -141,16 +160,17 @@ def _of_model(model: Path | None, strength: float, threads: int | None) -> Outpu
 
     return OutputProvider(
         lambda pair: stylizer(pair.content, style_of(pair.style), strength),
-        lambda pair: f"{stylizer.card.digest} {stylizer.networks.digest} {strength}",
+        lambda _pair: f"{stylizer.card.digest} {stylizer.networks.digest} {strength}",
         mean_logit if "discriminator.onnx" in stylizer.card.files else None,
     )
 
 
 def of_anchor(name: str) -> OutputProvider:
+    """Return the source of an anchor's pictures: a simple baseline, such as the photo itself."""
     from sfumato.image import read_image
     from sfumato.quality.anchors import ANCHORS
     from sfumato.quality.evaluator import OutputProvider
 
     return OutputProvider(
-        lambda pair: ANCHORS[name](read_image(pair.content), read_image(pair.style)), lambda pair: f"anchor {name}"
+        lambda pair: ANCHORS[name](read_image(pair.content), read_image(pair.style)), lambda _pair: f"anchor {name}"
     )

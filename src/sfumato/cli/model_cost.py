@@ -9,7 +9,12 @@ from sfumato.cli.output import console, say, say_json
 
 
 def print_cost(model: Path, as_json: bool) -> None:
-    """Measure a model at several sizes, and print what it takes."""
+    """Measure and print the time, the memory and the operations of a model at several picture sizes.
+
+    Args:
+        model: the folder of an exported model, or ``shipped``.
+        as_json: whether to print JSON instead of a table.
+    """
     import numpy as np
     from rich.table import Table
 
@@ -47,5 +52,5 @@ def print_cost(model: Path, as_json: bool) -> None:
     console().print(table)
     say(
         f"{card.model}: {parameters:,} parameters, {os.cpu_count()} threads; operations are multiply-accumulates. "
-        "Large pictures are painted at a base size and enlarged, so they take fewer than one pass at their size."
+        "Large pictures are painted at a base size and enlarged, so they need fewer than one pass at full size."
     )

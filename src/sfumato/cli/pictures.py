@@ -1,4 +1,4 @@
-"""What commands share that make a picture of each of many: the jobs one by one, and the telling of how they went."""
+"""The common part of commands that turn many pictures into others: run the jobs one by one, and report the results."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import typer
 
 from sfumato.cli.output import say, say_json, standard_input, standard_output
 from sfumato.errors import InputError, OutputError, SfumatoError
+from sfumato.text import counted
 
 if TYPE_CHECKING:
     from sfumato.image import LeftOut, Photo
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
+    """The choices of ``--format``."""
+
     png = "png"
     jpg = "jpg"
     webp = "webp"
@@ -30,17 +33,17 @@ class Format(StrEnum):
 
 
 class Pictures(ABC):
-    """Jobs that are all done alike; a command says what is done to a photo.
+    """Jobs that all run with the same settings; a subclass says what happens to a photo.
 
     Args:
-        format: of what is written; ``None`` goes by its name.
-        quality: of JPEG and WebP.
-        overwrite: whether pictures that are there are replaced.
-        as_json: whether each is told as a line of JSON.
+        format: the format of the written files; ``None`` derives it from the file's name.
+        quality: the quality of JPEG and WebP, 1 to 100.
+        overwrite: whether existing pictures are replaced.
+        as_json: whether each result is printed as a line of JSON.
     """
 
-    doing: ClassVar[str]  # as in "painting", and, when done, as in "3 painted"
-    done: ClassVar[str]
+    doing: ClassVar[str]  # for the progress bar, such as "painting"
+    done: ClassVar[str]  # for the summary, such as "painted" in "3 painted"
 
     def __init__(self, format: str | None, quality: int, overwrite: bool, as_json: bool) -> None:
         self.format, self.quality, self.overwrite = format, quality, overwrite
@@ -49,29 +52,45 @@ class Pictures(ABC):
 
     @abstractmethod
     def make(self, photo: Photo, name: str, digest: str) -> Photo:
-        """The picture, with its recipe; ``name`` is what errors call the photo, ``digest`` its file's SHA-256."""
+        """Return the picture, with its recipe.
+
+        Args:
+            photo: the photo to work on.
+            name: the photo's name in errors.
+            digest: the SHA-256 of the photo's file, in hex.
+        """
 
     @abstractmethod
     def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
-        """Whether the recipe found in a picture that is there is the one that this job would give it."""
+        """Whether the recipe ``found`` in an existing picture is the one that this job would write."""
 
     @abstractmethod
     def made_of(self, found: dict[str, object]) -> object:
-        """The hash of the file that a picture was made of, as its recipe tells it; None where it does not."""
+        """Return the hash of the photo that a picture was made from, according to its recipe; None if it has none."""
 
-    def extra_fields(self, picture: Photo) -> dict[str, Any]:
-        """What else there is to say of a picture; a sentence as ``why``."""
+    def extra_fields(self, _picture: Photo) -> dict[str, Any]:
+        """Return extra fields for the JSON line; the field ``why``, a sentence, is printed as text too."""
         return {}
 
     def bar(self) -> AbstractContextManager[Progress | None]:
-        """Of one picture; many have one bar together."""
+        """Return the progress bar of one picture; a batch has none, because it has one bar for all pictures."""
         from sfumato.cli.progress import one_picture
 
         return nullcontext() if self.is_batch else one_picture(self.doing)
 
     def all(self, jobs: list[Job], is_batch: bool, left_out: Sequence[LeftOut] = ()) -> None:
-        """Do every job; in a batch a bad photo does not stop the others. It is named at the end, and so is what was
-        left out of folders from the beginning."""
+        """Run every job. In a batch, a photo that fails does not stop the others.
+
+        Args:
+            jobs: the photos and the files to write.
+            is_batch: whether the command was given several photos, or a folder or pattern.
+            left_out: files in the folders that are not pictures; they are listed at the end, as are failed photos.
+
+        Raises:
+            SfumatoError: the job failed, where it is not part of a batch.
+            OutputError: stdout could not be written; the pictures are written all the same.
+            typer.Exit: a photo of a batch failed; its error has been printed.
+        """
         from sfumato.cli.progress import count_bar
         from sfumato.image import describe_left_out
 
@@ -81,7 +100,7 @@ class Pictures(ABC):
                 self._print(self._within_memory(job, False))
             return
         failed: list[SfumatoError] = []
-        unheard: list[OutputError | BrokenPipeError] = []  # of a full stdout: the pictures are what was asked for
+        unprinted: list[OutputError | BrokenPipeError] = []  # raised at the end: the pictures matter more than stdout
         done = skipped = 0
         bar = count_bar()
         talk = bar.console
@@ -101,13 +120,13 @@ class Pictures(ABC):
                     try:
                         self._print(outcome)
                     except (OutputError, BrokenPipeError) as problem:
-                        unheard.append(problem)
+                        unprinted.append(problem)
                     bar.advance(task)
         except KeyboardInterrupt:
             left = len(jobs) - done - skipped - len(failed)
-            talk.print(f"stopped with {left} photos left; the same command goes on with them")
+            talk.print(f"stopped with {counted(left, 'photo')} left; run the same command again to go on")
             raise
-        parts = [f"{done} {self.done}", *([f"{skipped} were there"] if skipped else [])]
+        parts = [f"{done} {self.done}", *([f"{skipped} already existed"] if skipped else [])]
         talk.print(", ".join([*parts, *([f"{len(failed)} failed:"] if failed else [])]))
         for failure in failed:
             talk.print(f"  {failure}", soft_wrap=True)
@@ -117,19 +136,20 @@ class Pictures(ABC):
             talk.print(f"  {line}", soft_wrap=True)
         if failed:
             raise typer.Exit(failed[0].exit_code)
-        if unheard:
-            raise unheard[0]
+        if unprinted:
+            raise unprinted[0]
 
     def _within_memory(self, job: Job, is_batch: bool) -> dict[str, Any]:
-        """As `_one`; a photo that the memory does not suffice for is a bad photo like any other."""
+        """Run a job; a photo that does not fit into memory raises an InputError, like any other unusable photo."""
         try:
-            return self._one(job, is_batch)
+            return self._run(job, is_batch)
         except MemoryError as problem:
             raise InputError(
                 f"{job.photo or 'the photo'} does not fit into memory; make it smaller, or close other programs"
             ) from problem
 
-    def _one(self, job: Job, is_batch: bool) -> dict[str, Any]:
+    def _run(self, job: Job, is_batch: bool) -> dict[str, Any]:
+        """Read the photo, make its picture and write it; return the fields of the JSON line."""
         from time import perf_counter
 
         from sfumato.image import read_photo, write_photo
@@ -146,46 +166,46 @@ class Pictures(ABC):
             write_photo(picture, job.target or standard_output(), format, self.quality, self.overwrite)
         except OutputError as problem:
             if isinstance(problem.__cause__, FileExistsError) and self._is_done(job, is_batch, digest):
-                return {**outcome, "status": "skipped"}  # another command, of the same photos, was faster
+                return {**outcome, "status": "skipped"}  # another command with the same photos was faster
             raise
         outcome |= {"width": picture.width, "height": picture.height, "seconds": round(perf_counter() - began, 3)}
         outcome |= {"remark": photo.remark} if photo.remark else {}
         return outcome | self.extra_fields(picture)
 
     def _is_done(self, job: Job, is_batch: bool, digest: str) -> bool:
-        """Whether the picture is there, as this job would make it.
+        """Whether the picture already exists, exactly as this job would make it.
 
         Raises:
-            OutputError: there is another, which is not to be replaced.
+            OutputError: another file exists there, and may not be replaced.
         """
         target = job.target
         if target is None or self.overwrite or not os.path.lexists(target):
             return False
-        mend = "add --overwrite to replace it"
+        advice = "add --overwrite to replace it"
         if not is_batch:
-            raise OutputError(f"{target} is there already; {mend}")
-        found = _recipe(target)
+            raise OutputError(f"{target} already exists; {advice}")
+        found = _read_recipe(target)
         if found is not None and self.made_of(found) not in (None, digest):
             raise OutputError(
-                f"{target} is there already, {self.done} from another picture than {job.photo} now is (another of the "
-                f"same name, or it has changed since); {mend}, or give another -o"
+                f"{target} already exists, {self.done} from another picture than {job.photo} now is (another of the "
+                f"same name, or it has changed since); {advice}, or give another -o"
             )
         if found is None or not digest or not self.is_ours(found, job, digest):
-            raise OutputError(f"{target} is there already, made otherwise; {mend}")
+            raise OutputError(f"{target} already exists and was made with other settings; {advice}")
         return True
 
     def _digest(self, photo: Path | None) -> str:
-        """SHA-256 of the file, before it is read; empty where it is none, or one that no picture can be."""
+        """Return the SHA-256 of the photo's file; empty for stdin and for a file that cannot be read."""
         from sfumato.image import picture_digest
 
         try:
             return "" if photo is None else picture_digest(photo)
-        except InputError:  # which is told when it is read
+        except InputError:  # reading the photo will raise it again
             return ""
 
     def _print(self, outcome: dict[str, Any]) -> None:
         if self.as_json:
-            # To stderr where the picture itself goes to stdout.
+            # To stderr if the picture itself goes to stdout.
             say_json(outcome, err=outcome["output"] == "-")
         elif outcome["status"] == "done" and outcome["output"] != "-":
             size = f"{outcome['width']} x {outcome['height']}"
@@ -196,7 +216,7 @@ class Pictures(ABC):
 
 
 class PaintedPictures(Pictures):
-    """Photos painted by one pipeline, as `sfumato stylize` and `sfumato replay` do it."""
+    """Photos that one pipeline paints, for `sfumato stylize` and `sfumato replay`."""
 
     doing, done = "painting", "painted"
 
@@ -205,10 +225,12 @@ class PaintedPictures(Pictures):
         self.pipeline = pipeline
 
     def make(self, photo: Photo, name: str, digest: str) -> Photo:
+        """Return the painted photo."""
         with self.bar() as progress:
             return self.pipeline(photo, progress=progress, name=name, photo_sha256=digest).picture
 
     def extra_fields(self, picture: Photo) -> dict[str, Any]:
+        """Return the settings that guidance chose, why, and the measures."""
         recipe = picture.metadata.recipe or {}
         guidance = recipe.get("guidance")
         if not isinstance(guidance, dict):
@@ -216,14 +238,16 @@ class PaintedPictures(Pictures):
         chosen = {key: recipe[key] for key in ("strength", "stroke", "seed")}
         return chosen | {key: guidance[key] for key in ("why", "measured") if key in guidance}
 
-    def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
+    def is_ours(self, found: dict[str, object], _job: Job, digest: str) -> bool:
+        """Whether the pipeline would write the same recipe for this photo."""
         return self.pipeline.would_make(found, digest)
 
     def made_of(self, found: dict[str, object]) -> object:
+        """Return the hash of the photo that was painted."""
         return found.get("photo_sha256")
 
 
-def _recipe(target: Path) -> dict[str, object] | None:
+def _read_recipe(target: Path) -> dict[str, object] | None:
     from sfumato.image import read_recipe
 
     try:

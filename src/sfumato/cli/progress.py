@@ -1,4 +1,4 @@
-"""Progress bars: of many pictures, and of one."""
+"""Progress bars for many pictures and for one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def count_bar() -> Bar:
-    """A bar on stderr with a count and the time left; it is silent where stderr is no terminal."""
+    """Return a bar on stderr with a count and the time left; it prints nothing if stderr is not a terminal."""
     from rich.progress import MofNCompleteColumn
 
     return _bar(MofNCompleteColumn(), transient=False)
@@ -23,11 +23,14 @@ def count_bar() -> Bar:
 
 @contextmanager
 def one_picture(doing: str) -> Iterator[Progress | None]:
-    """A bar for one picture, on stderr, which goes when it is done.
+    """Show a bar for one picture on stderr, and remove it at the end of the block.
+
+    Args:
+        doing: the label of the bar, such as "painting".
 
     Yields:
-        what is to be called with the share that is done, from 0 to 1, and what is being done; None where stderr is no
-        terminal.
+        A function to call with the completed share, from 0 to 1, and the name of the current stage; None if stderr is
+        not a terminal.
     """
     from rich.progress import TaskProgressColumn
 
@@ -55,7 +58,7 @@ def _bar(count: ProgressColumn, transient: bool) -> Bar:
 
     screen = console(stderr=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
-    # What is said on a stdout that is a file or a pipe goes there, and not above the bar.
+    # rich prints stdout above the bar. A stdout that is a file or a pipe must not be redirected there.
     to_terminal = sys.stdout is not None and sys.stdout.isatty()
     silent = not screen.is_terminal
     return Progress(*columns, console=screen, disable=silent, redirect_stdout=to_terminal, transient=transient)

@@ -1,4 +1,4 @@
-"""To see what one does: the result in the system's viewer, and painted again as its files change."""
+"""``stylize --open`` and ``--watch``: show the result in the system's viewer, and paint again when a file changes."""
 
 from __future__ import annotations
 
@@ -20,36 +20,42 @@ _Stamp = tuple[int, int, int] | None
 
 
 def check_seen(photos: Sequence[str], out: str | None, opened: bool, watched: bool) -> None:
-    """Before anything is painted.
+    """Check ``--open`` and ``--watch`` before anything is painted.
+
+    Args:
+        photos: the photos as named on the command line.
+        out: ``--out``.
+        opened: whether ``--open`` is given.
+        watched: whether ``--watch`` is given.
 
     Raises:
-        UsageError: there is nothing to be opened or watched, or no display.
-        MissingExtraError: what watches files is not installed.
+        UsageError: no file can be opened or watched, or there is no display.
+        MissingExtraError: the extra that watches files is not installed.
     """
     from sfumato.pipes import is_pipe
 
     if opened and out == "-":
-        raise UsageError("--open shows a file, and -o - writes none; name a file with -o")
+        raise UsageError("--open shows a file, but -o - writes to standard output; name a file with -o")
     if opened and not _has_display():
-        raise UsageError("--open needs a display, and there is none here; leave it out")
+        raise UsageError("--open needs a display, but none was found; leave it out")
     if watched and any(photo == "-" or is_pipe(Path(photo)) for photo in photos):
-        raise UsageError("--watch waits for a file to change, and standard input and pipes do not; name a file")
+        raise UsageError("--watch cannot watch standard input or a pipe; name a file")
     if watched:
         with needs_extra("watch", "--watch"):
             import watchfiles  # noqa: F401
 
 
 def open_result(jobs: Sequence[Job]) -> None:
-    """Shows one picture, or of several the folder that they are in.
+    """Show a single picture, or the folder of several, in the system's viewer.
 
     Raises:
-        OutputError: the system has nothing to show it with.
+        OutputError: the system has no viewer for it.
     """
     target = jobs[0].target
     assert target is not None, "check_seen asks for a file"
     shown = target.absolute() if len(jobs) == 1 else target.absolute().parent
     if _launch(shown):
-        raise OutputError(f"{shown} is painted, but this system has no viewer for it; open it yourself")
+        raise OutputError(f"{shown} was written, but this system has no viewer for it; open it yourself")
 
 
 def _has_display() -> bool:
@@ -59,28 +65,27 @@ def _has_display() -> bool:
 
 
 def _launch(path: Path) -> int:
-    if sys.platform == "win32":  # where typer looks for a program `start`, which is none
+    if sys.platform == "win32":  # typer.launch runs `start` as a program there, but it is a shell command
         os.startfile(path)
         return 0
     return typer.launch(str(path))
 
 
 def follow(find: Callable[[], list[Path]], others: Sequence[Path], paint: Callable[[Collection[Path]], object]) -> None:
-    """Paints again what has changed, until Ctrl-C. A mistake, such as a file that is half saved, is told and waited
-    out.
+    """Paint changed photos again until Ctrl-C. An error, such as from a half-saved file, is printed; watching goes on.
 
     Args:
-        find: the photos that there are now.
-        others: files that all photos are painted with: when one changes, all are painted again.
-        paint: the photos that it is given.
+        find: returns the photos that exist now.
+        others: files that affect all photos, such as masks: if one changes, all photos are painted again.
+        paint: paints the photos that it is given.
     """
     from watchfiles import watch
 
     photos = find()
     before = _stamps([*photos, *others])
-    say(f"watching {_named([*photos, *others])}; Ctrl-C ends it", err=True)
-    # Folders and not files, since editors put a new file in the place of the old. Where a system tells of no changes,
-    # as on some network drives, looking every second finds them.
+    say(f"watching {_list_names([*photos, *others])}; press Ctrl-C to stop", err=True)
+    # Folders instead of files, because editors replace a file by a new one. Some systems report no changes, as on
+    # network drives; the timeout checks once a second there.
     folders = {path.absolute().parent for path in before}
     try:
         for events in watch(*folders, recursive=False, watch_filter=None, rust_timeout=1000, yield_on_timeout=True):
@@ -93,14 +98,14 @@ def follow(find: Callable[[], list[Path]], others: Sequence[Path], paint: Callab
                     paint(photos if changed & set(others) else changed)
             except SfumatoError as problem:
                 say_error(problem)
-            except typer.Exit:  # a folder with a photo that failed, which has been told
+            except typer.Exit:  # a photo of a batch failed, and its error has been printed
                 pass
     except KeyboardInterrupt:
         say("no longer watching", err=True)
 
 
 def _stamps(paths: Iterable[Path]) -> dict[Path, _Stamp]:
-    """What changes with a file; None where there is none."""
+    """Return the time, size and inode of each file, which change with it; None for a missing file."""
     found: dict[Path, _Stamp] = {}
     for path in paths:
         try:
@@ -111,6 +116,6 @@ def _stamps(paths: Iterable[Path]) -> dict[Path, _Stamp]:
     return found
 
 
-def _named(paths: Sequence[Path]) -> str:
+def _list_names(paths: Sequence[Path]) -> str:
     names = [str(path) for path in paths[:3]]
     return ", ".join(names) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")

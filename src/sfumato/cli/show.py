@@ -1,4 +1,4 @@
-"""``sfumato show`` and ``sfumato replay``: the recipe inside a picture."""
+"""``sfumato show`` and ``sfumato replay``: print or reuse the recipe in a picture."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 def show(
     picture: Annotated[Path, typer.Argument(help="A picture that Sfumato made.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
     """Print how a picture was made."""
     from sfumato.inference.retouch import UNPAINTED, finishes
     from sfumato.inference.style_sheet import SHEET
 
-    found = _found(picture)
+    found = _read_recipe(picture)
     finished = finishes(found, str(picture))
     recipe: dict[str, Any] = {"kind": UNPAINTED}
     lines: dict[str, str] = {}
@@ -36,9 +36,9 @@ def show(
         imagined = Imagined.from_json(found, str(picture))
         recipe, lines = imagined.to_json(), _lines_of_noise(imagined)
     elif found.get("kind") == SHEET:
-        recipe, lines = {"kind": SHEET}, {"sheet": "of the built-in styles, in drafts of one photo"}
+        recipe, lines = {"kind": SHEET}, {"sheet": "one photo in all built-in styles, as drafts"}
     elif found.get("kind") != UNPAINTED:
-        stylised = _recipe(found, picture)
+        stylised = _parse_recipe(found, picture)
         recipe, lines = stylised.to_json(), _lines(stylised)
     if as_json:
         recipe |= {"finish": [finish.to_json() for finish in finished]} if finished else {}
@@ -56,7 +56,7 @@ def _lines(recipe: Recipe) -> dict[str, str]:
         "strength": f"{recipe.strength:g}",
         "stroke": f"{recipe.stroke:g}",
         "color": recipe.color,
-        "max size": f"{recipe.max_size} px" if recipe.max_size else "the photo's own",
+        "max size": f"{recipe.max_size} px" if recipe.max_size else "no limit",
         "quality": recipe.quality,
         "file": f"quality {recipe.file_quality}",
         "seed": str(recipe.seed),
@@ -71,7 +71,7 @@ def _lines_of_noise(recipe: Imagined) -> dict[str, str]:
     last = recipe.index + recipe.count - 1
     return {
         "made by": f"Sfumato {recipe.version}, model {recipe.model} ({recipe.model_sha256[:12]})",
-        "out of": f"noise, seed {recipe.seed}, truncation {recipe.truncation:g}",
+        "from": f"noise, seed {recipe.seed}, truncation {recipe.truncation:g}",
         "pictures": f"{recipe.index}" if recipe.count == 1 else f"{recipe.index} to {last}",
         "walk": f"{recipe.walk} steps from each to the next" if recipe.walk else "none",
         "again": recipe.command,
@@ -80,28 +80,29 @@ def _lines_of_noise(recipe: Imagined) -> dict[str, str]:
 
 def replay(
     picture: Annotated[Path, typer.Argument(help="A picture that Sfumato made.", show_default=False)],
-    photo: Annotated[str, typer.Argument(help="The photo to paint by the same recipe.", show_default=False)],
+    photo: Annotated[str, typer.Argument(help="The photo to paint with its recipe.", show_default=False)],
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="PATH|-", help="The picture to write.", show_default=False)
     ],
     style: Annotated[
         list[Path] | None,
-        typer.Option(metavar="IMAGE", help="Pictures that the style was made of, where it is no built-in one."),
+        typer.Option(metavar="IMAGE", help="Pictures that the style was made from, if it is not built in."),
     ] = None,
-    mask: Annotated[
-        list[Path] | None, typer.Option(help="The masks of the recipe in the same order, or others.")
-    ] = None,
+    mask: Annotated[list[Path] | None, typer.Option(help="As many masks as the recipe has, in the same order.")] = None,
     file_quality: Annotated[
-        int | None, typer.Option(help="Of JPEG and WebP, 1 to 100. \\[default: the recipe's]", show_default=False)
+        int | None,
+        typer.Option(help="Quality of JPEG and WebP, 1 to 100. \\[default: the recipe's]", show_default=False),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a picture that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
     ] = None,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
-    """Paint a photo as another picture was made: the same photo gives the same pixels, but for how sums are rounded on
-    another machine or by another number of threads."""
+    """Paint a photo with the recipe of a picture.
+
+    The same photo gives the same pixels, except for rounding on another machine or with another number of threads.
+    """
     from dataclasses import replace
 
     from sfumato.checks import check_range
@@ -110,10 +111,10 @@ def replay(
     from sfumato.inference.batch import plan
     from sfumato.inference.pipeline import Pipeline
 
-    recipe, masks = _recipe(_found(picture), picture), mask or []
+    recipe, masks = _parse_recipe(_read_recipe(picture), picture), mask or []
     if len(masks) != len(recipe.masks):
-        given = f"{counted(len(recipe.masks), 'mask')}, and {len(masks)} {'was' if len(masks) == 1 else 'were'} given"
-        raise UsageError(f"{picture} was made with {given}; give as many as --mask")
+        given = f"{counted(len(recipe.masks), 'mask')}, but {len(masks)} {'was' if len(masks) == 1 else 'were'} given"
+        raise UsageError(f"{picture} was made with {given}; give the same number with --mask")
     if file_quality is not None:
         check_range(file_quality, 1, 100, "--file-quality")
         recipe = replace(recipe, file_quality=file_quality)
@@ -121,20 +122,20 @@ def replay(
     known = [Style.from_images(style)] if style else []
     pipeline = Pipeline.of_recipe(recipe, masks=masks, known=known, stylizer=Stylizer(model), own=True)
     if list(pipeline.recipe.masks) != list(recipe.masks):
-        say_error(f"other masks than those {picture} was made with are used")
+        say_error(f"these are not the masks that {picture} was made with")
     PaintedPictures(pipeline, None, overwrite, False).all(jobs, False)
 
 
-def _found(picture: Path) -> dict[str, object]:
+def _read_recipe(picture: Path) -> dict[str, object]:
     from sfumato.image import read_recipe
 
     found = read_recipe(picture)
     if found is None:
-        raise InputError(f"{picture} holds no recipe: Sfumato did not make it, or another program saved it again")
+        raise InputError(f"{picture} contains no recipe: Sfumato did not make it, or another program saved it again")
     return found
 
 
-def _recipe(found: dict[str, object], picture: Path) -> Recipe:
+def _parse_recipe(found: dict[str, object], picture: Path) -> Recipe:
     from sfumato.inference.recipe import Recipe
 
     return Recipe.from_json(found, str(picture))

@@ -1,4 +1,4 @@
-"""``sfumato styles``: list, show, add, blend and export style codes; one photo in all styles."""
+"""``sfumato styles``: list, show, add, blend and export styles, or paint one photo in all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfumato.errors import OutputError, SfumatoError, UsageError
 if TYPE_CHECKING:
     from sfumato.inference import Style
 
-app = typer.Typer(help="The styles: list, show, add, blend, export.", no_args_is_help=False)
+app = typer.Typer(help="List, show, add, blend and export styles.", no_args_is_help=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -34,12 +34,12 @@ def _default(
         str | None,
         typer.Option("--out", "-o", metavar="PATH", help="With --sheet: the sheet to write.", show_default=False),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --sheet: replace a file that is there.")] = False,
-    max_pixels: MaxPixels = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --sheet: replace an existing file.")] = False,
+    _max_pixels: MaxPixels = None,
 ) -> None:
     if context.invoked_subcommand is not None:
         if sheet is not None or out is not None:
-            raise UsageError(f"--sheet and its -o go without a command; leave {context.invoked_subcommand} out")
+            raise UsageError(f"--sheet and -o do not go with a subcommand here; leave {context.invoked_subcommand} out")
     elif sheet is not None:
         _sheet(sheet, out, overwrite)
     elif out is not None:
@@ -49,6 +49,7 @@ def _default(
 
 
 def _sheet(photo: str, out: str | None, overwrite: bool) -> None:
+    """Paint a photo in all built-in styles, on one sheet."""
     from time import perf_counter
 
     from sfumato.cli.output import standard_input
@@ -59,24 +60,24 @@ def _sheet(photo: str, out: str | None, overwrite: bool) -> None:
 
     if out is None:
         raise UsageError("--sheet writes a picture; name it, as in -o sheet.png")
-    [job], _ = plan([photo], out, "styles")  # several photos have no room in one file, and are refused
+    [job], _ = plan([photo], out, "styles")  # refuses a folder or a pattern, since `out` is one file
     if job.target is None:
-        raise UsageError("--sheet writes a file; name it, as in -o sheet.png")
+        raise UsageError("--sheet cannot write to standard output; name a file, as in -o sheet.png")
     if os.path.lexists(job.target) and not overwrite:
-        raise OutputError(f"{job.target} is there already; add --overwrite to replace it")
+        raise OutputError(f"{job.target} already exists; add --overwrite to replace it")
     began = perf_counter()
     with one_picture("painting") as progress:
         made = style_sheet(job.photo or standard_input(), progress=progress)
     write_photo(made, job.target, overwrite=overwrite)
     say(f"{job.target}  {made.width} x {made.height}  {perf_counter() - began:.2f} s")
-    say("  drafts: the quality standard, which stylize paints in by default, adds the paintings' own brushwork")
+    say("  These are drafts: stylize paints in the quality standard by default, which adds the paintings' brushwork.")
 
 
 @app.command("list")
 def list_(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """List the styles: the built-in ones, your own, and those learnt from what you like."""
+    """List all styles: built-in ones, your own, and those learnt from pictures that you like."""
     from sfumato.inference import Style
     from sfumato.inference.library import style_names
 
@@ -106,20 +107,20 @@ def _print(found: list[Style], as_json: bool) -> None:
     shows = can_show(screen)
     columns = ("title", "artist", "year", "kind")
     pictures = (Column("picture", no_wrap=True, min_width=WIDTH),) if shows else ()
-    table = Table(*pictures, Column("name", no_wrap=True), *columns, show_lines=shows)  # names are there to be typed
+    table = Table(*pictures, Column("name", no_wrap=True), *columns, show_lines=shows)  # names are for typing
     for style in found:
         picture = (thumbnail_of(style, screen),) if shows else ()
         table.add_row(*picture, style.name, *(style.about.get(column, "") for column in columns))
     screen.print(table)
-    screen.print("Any picture is a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")
+    screen.print("Any picture can be a style too: sfumato stylize PHOTO --style PICTURE -o OUT.png")
 
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="A style's name or file.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name or file of a style.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print what is known of a style."""
+    """Print information about a style."""
     from sfumato.inference import Style
     from sfumato.inference.library import PERSONAL_SUFFIX, style_path
 
@@ -143,15 +144,15 @@ def show(
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name of the new style.", show_default=False)],
     pictures: Annotated[
-        list[Path], typer.Argument(help="One picture, or several in a like style.", show_default=False)
+        list[Path], typer.Argument(help="One picture, or several in a similar style.", show_default=False)
     ],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a style of that name.")] = False,
     model: Annotated[Path | None, typer.Option(metavar="DIR", help="A model of your own.")] = None,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
-    """Make a style of your own from pictures, and keep it under a name."""
+    """Make your own style from pictures, and store it under a name."""
     from sfumato.inference import Style, Stylizer
     from sfumato.inference.library import new_style_path
 
@@ -162,12 +163,14 @@ def add(
 
 @app.command()
 def blend(
-    name: Annotated[str, typer.Argument(help="What to call it.", show_default=False)],
-    parts: Annotated[list[str], typer.Argument(metavar="STYLE[:WEIGHT]", help="What goes in.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name of the new style.", show_default=False)],
+    parts: Annotated[
+        list[str], typer.Argument(metavar="STYLE[:WEIGHT]", help="Styles to blend, with weights.", show_default=False)
+    ],
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a style of that name.")] = False,
     model: Annotated[Path | None, typer.Option(metavar="DIR", help="A model of your own.")] = None,
 ) -> None:
-    """Mix styles by weight, and keep the mixture under a name."""
+    """Blend styles by weight, and store the blend under a name."""
     from dataclasses import replace
 
     from sfumato.cli.stylize import find_styles
@@ -182,16 +185,16 @@ def blend(
 
 @app.command()
 def export(
-    name: Annotated[str, typer.Argument(help="A style's name.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file, NAME.style.safetensors.", show_default=False)],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    name: Annotated[str, typer.Argument(help="Name of the style.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, NAME.safetensors.", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a style to a file of a few kB, to share."""
+    """Write a style to a file of a few kB, for sharing."""
     from sfumato.inference import Style
 
     if out.suffix != ".safetensors":
-        raise OutputError(f"cannot write {out}: a style's file ends in .safetensors")
+        raise OutputError(f"cannot write {out}: the name of a style file must end in .safetensors")
     if os.path.exists(out) and not overwrite:
-        raise OutputError(f"{out} is there already; add --overwrite to replace it")
+        raise OutputError(f"{out} already exists; add --overwrite to replace it")
     Style.named(name, own=True).save(out, overwrite)
     say(str(out))

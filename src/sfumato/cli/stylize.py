@@ -1,4 +1,4 @@
-"""``sfumato stylize``: photos, folders and patterns in; pictures out."""
+"""``sfumato stylize``: paint photos, folders or patterns of photos in a style."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 
 
 class QualityMode(StrEnum):
+    """The choices of ``--quality``."""
+
     draft = "draft"
     standard = "standard"
     best = "best"
 
 
 class ColorMode(StrEnum):
+    """The choices of ``--color``."""
+
     style = "style"
     content = "content"
     luminance = "luminance"
@@ -35,15 +39,15 @@ class ColorMode(StrEnum):
 
 def stylize(
     photos: Annotated[
-        list[str], typer.Argument(metavar="PHOTO|DIR|GLOB|-", help="Pictures to paint.", show_default=False)
+        list[str], typer.Argument(metavar="PHOTO|DIR|GLOB|-", help="Photos to paint.", show_default=False)
     ],
     style: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME|IMAGE|FILE[:WEIGHT]",
-            help="A built-in style (see sfumato styles), one of your own, any picture, or a style's file "
-            "(.safetensors, .sfumato). Several are blended by weight or, with --mask, divided over regions. A --model "
-            "of one collection takes none.",
+            help="A built-in style (see sfumato styles), one of your own, any picture, or a style file "
+            "(.safetensors, .sfumato). Several are blended by weight or, with --mask, assigned to regions. Not for a "
+            "--model of one collection.",
             show_default=False,
         ),
     ] = None,
@@ -53,7 +57,7 @@ def stylize(
             "--out",
             "-o",
             metavar="PATH|DIR|-",
-            help="The picture to write; for several photos, a folder. \\[default: beside each photo]",
+            help="The picture to write; a folder for several. \\[default: beside each photo]",
             show_default=False,
         ),
     ] = None,
@@ -61,71 +65,74 @@ def stylize(
         QualityMode | None,
         typer.Option(
             case_sensitive=False,
-            help="draft: at once. standard: with the brushwork of the style's own pictures, in some seconds. "
-            "best: that refined, for several times as long. \\[default: standard, if the style has pictures with it]",
+            help="draft: fast. standard: with the brushwork of the style's own pictures, in some seconds. best: a "
+            "refined standard, several times slower. \\[default: standard, if the style contains pictures, else draft]",
             show_default=False,
         ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="From 0, the photo painted as itself, to 1, the full style.")] = 1.0,
-    stroke: Annotated[float, typer.Option(help="Size of the strokes, 0.5 to 2.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="0 (the photo in its own style) to 1 (full style).")] = 1.0,
+    stroke: Annotated[float, typer.Option(help="Relative size of the strokes, 0.5 to 2.")] = 1.0,
     auto: Annotated[
-        bool, typer.Option("--auto", help="Choose strength and stroke for each photo, and say why.")
+        bool, typer.Option("--auto", help="Choose strength and stroke for each photo, and print why.")
     ] = False,
     keep: Annotated[
         float | None,
         typer.Option(
             metavar="0..1",
-            help="With --auto: how much of the content the full style would change must stay.",
+            help="With --auto: the share of the content changed by the full style that must be preserved.",
             show_default=False,
         ),
     ] = None,
     best_of: Annotated[
-        int, typer.Option(metavar="N", help="Paint N times, with seeds from --seed on, and keep the best.")
+        int, typer.Option(metavar="N", help="Paint with N seeds, from --seed on, and write the best.")
     ] = 1,
     gate: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME<NUMBER",
-            help="Do not write a picture with worse defects, as in 'artefacts<2'; weaker ones are tried first.",
+            help="Refuse to write a picture whose measure is too high, as in 'artefacts<2'. Lower strengths are tried "
+            "first.",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which way the strokes fall, 0 and up.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the strokes, 0 or more.")] = 0,
     color: Annotated[
         ColorMode,
         typer.Option(
-            case_sensitive=False, help="Whose colours: the style's, the photo's palette, the photo's pixel by pixel."
+            case_sensitive=False,
+            help="style: the colours of the style; content: the palette of the photo; luminance: the photo's colour at "
+            "each pixel.",
         ),
     ] = ColorMode.style,
     mask: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Where a style goes: white on black, of the photo's size. One for each --style, or one fewer."
+            help="Region of a style: white on black, as large as the photo. One for each --style, or one fewer."
         ),
     ] = None,
     max_size: Annotated[
-        int, typer.Option(metavar="PX", help="Shrink larger photos to this longer side; 0: never.")
+        int, typer.Option(metavar="PX", help="Shrink photos with a longer side than this; 0: never.")
     ] = 0,
     format: Annotated[
         Format | None,
-        typer.Option(help="Of the pictures. \\[default: by name]", show_default=False, case_sensitive=False),
+        typer.Option(help="File format. \\[default: by name]", show_default=False, case_sensitive=False),
     ] = None,
-    file_quality: Annotated[int, typer.Option(metavar="N", help="Of JPEG and WebP, 1 to 100.")] = 92,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace pictures that are there.")] = False,
+    file_quality: Annotated[int, typer.Option(metavar="N", help="Quality of JPEG and WebP, 1 to 100.")] = 92,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing pictures.")] = False,
     model: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="A model of your own, made by sfumato export."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: one a core]", show_default=False)
+        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
     ] = None,
-    max_pixels: MaxPixels = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON a picture on stdout.")] = False,
+    _max_pixels: MaxPixels = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each picture.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Show the result in the system's viewer.")] = False,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Paint again when a photo, a mask or a style's picture changes, until Ctrl-C."),
+        typer.Option("--watch", help="Paint again whenever a photo, a mask or a style picture changes, until Ctrl-C."),
     ] = False,
 ) -> None:
     """Paint photos in a style."""
@@ -158,7 +165,7 @@ def stylize(
         return plan(photos, out, label, format and format.value)
 
     def paint(changed: Collection[Path] | None = None) -> None:
-        """All photos, or, once more, those that have changed."""
+        """Paint all photos or, with ``--watch``, those that have changed."""
         jobs, is_batch = planned()
         if jobs[0].target is None:
             check_no_terminal()
@@ -183,7 +190,7 @@ def stylize(
 
     try:
         paint()
-    except typer.Exit:  # a photo of a folder failed, and that has been told
+    except typer.Exit:  # a photo of a batch failed, and its error has been printed
         if not watch:
             raise
     if open_:
@@ -194,15 +201,15 @@ def stylize(
 
 
 def _label(styles: list[str]) -> str:
-    """What pictures beside their photos are called after."""
+    """Return the part of an output's name that says the style, as in cat-monet.png."""
     from sfumato.inference.library import has_style
 
-    names = [_weighted(text)[0] for text in styles]
+    names = [_split_weight(text)[0] for text in styles]
     return "+".join(name.replace("/", "-") if has_style(name) else Path(name).name.split(".")[0] for name in names)
 
 
-def _weighted(text: str) -> tuple[str, float | None]:
-    """``NAME:0.4`` -> (NAME, 0.4); a colon that no number follows belongs to the name."""
+def _split_weight(text: str) -> tuple[str, float | None]:
+    """Split ``NAME:0.4`` into (NAME, 0.4); a colon without a number after it belongs to the name."""
     name, _, tail = text.rpartition(":")
     try:
         return (name, float(tail)) if name else (text, None)
@@ -211,23 +218,34 @@ def _weighted(text: str) -> tuple[str, float | None]:
 
 
 def _styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]:
-    """Those that were named; none for a model that has a style of its own."""
+    """Return the styles of ``--style``; none for a model that was trained for a single style."""
     if not stylizer.card.has_codes:
         return []
     if not texts:
-        raise UsageError(f"the model {stylizer.card.model!r} paints any style; name one, as in --style painting.jpg")
+        raise UsageError(f"the model {stylizer.card.model!r} needs a style; name one, as in --style painting.jpg")
     return find_styles(texts, masks, stylizer)
 
 
 def find_styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]:
-    """One style a region; without masks, all of them blended into one."""
+    """Return one style for each region or, without masks, one blend of all styles.
+
+    Args:
+        texts: the values of ``--style``, each a name or file with an optional ``:WEIGHT``.
+        masks: the number of masks.
+        stylizer: encodes styles that are pictures.
+
+    Raises:
+        UsageError: a style is unknown, or has a weight although there are masks.
+        InputError: a picture cannot be read.
+        ModelError: a style file is damaged or of another model.
+    """
     from sfumato.inference import Style
 
-    parts = [_weighted(text) for text in texts]
+    parts = [_split_weight(text) for text in texts]
     found = [find_style(name, stylizer) for name, _ in parts]
     if masks:
         if any(weight is not None for _, weight in parts):
-            raise UsageError("weights blend styles over the whole picture; with --mask name styles without them")
+            raise UsageError("weights blend styles over the whole picture; with --mask, leave the weights out")
         return found
     if len(found) == 1 and parts[0][1] is None:
         return found
@@ -235,11 +253,17 @@ def find_styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]
     for each, (_, weight) in zip(found, parts, strict=True):
         weights[each] = weights.get(each, 0.0) + (1.0 if weight is None else weight)
     mixed = Style.blend(weights)
-    return found if len(found) == 1 else [mixed]  # a single weight is checked, and changes nothing
+    return found if len(found) == 1 else [mixed]  # `blend` has checked a single weight, which has no effect
 
 
 def find_style(text: str, stylizer: Stylizer) -> Style:
-    """A name goes before a file of the same name, which ``./NAME`` still reaches."""
+    """Return the style of a name or file. A name takes precedence over a file of that name; ``./NAME`` is the file.
+
+    Raises:
+        UsageError: it is empty, a web address, or not the name of a style.
+        InputError: the picture cannot be read.
+        ModelError: the style file is damaged or of another model.
+    """
     from sfumato.inference import Style
     from sfumato.inference.batch import check_no_address
     from sfumato.inference.library import PERSONAL_SUFFIX, has_style
@@ -256,17 +280,18 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
 
 
 def style_file(text: str) -> Path | None:
-    """The file that a --style names; None of a built-in style, or of one's own that has a name."""
+    """Return the file that a ``--style`` names; None if it is the name of a stored style."""
     from sfumato.inference.library import has_style
 
-    name, _ = _weighted(text)
+    name, _ = _split_weight(text)
     return None if has_style(name) else Path(name)
 
 
 def find_personal(texts: list[str], masks: int) -> dict[int, PersonalStyle]:
-    """The personal styles of several styles among what was named, by their places: each photo chooses one of such.
+    """Return the personal styles that consist of several centres, by their index in ``texts``.
 
-    In a blend the heaviest counts, and where one is named (NAME/2), that one.
+    For each photo, the pipeline chooses one of the centres. A blend uses the centre with the largest weight instead,
+    and NAME/2 names one of them, so neither is returned.
     """
     from sfumato.inference.library import PERSONAL_SUFFIX, has_style, style_path
     from sfumato.inference.style import PersonalStyle
@@ -274,7 +299,7 @@ def find_personal(texts: list[str], masks: int) -> dict[int, PersonalStyle]:
     if not masks and len(texts) > 1:
         return {}
     found = {}
-    for place, (text, _) in enumerate(map(_weighted, texts)):
+    for place, (text, _) in enumerate(map(_split_weight, texts)):
         path = style_path(text) if has_style(text) and "/" not in text else Path(text)
         if path.suffix != PERSONAL_SUFFIX:
             continue

@@ -1,4 +1,4 @@
-"""``sfumato train``: folders in, a run out. It loads the folders, then estimates, then the loop with its progress."""
+"""``sfumato train``: load the folders, estimate time and memory, and train with a progress display."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
     from sfumato.training.config import TrainConfig
     from sfumato.training.loop import Trainer
 
-USE = {  # by kind
+USE = {  # how to use a trained model, by kind
     "arbitrary": "sfumato stylize ... --model MODEL",
     "collection": "sfumato stylize ... --model MODEL",
     "noise": "sfumato imagine --model MODEL -o PICTURES/",
     "matching": "sfumato stylize ... --model MODEL",
 }
-UNJUDGED = {
-    "collection": "a collection has no pairs to judge",
-    "noise": "there is no photo to hold these pictures to",
+UNJUDGED = {  # why a kind has no validation
+    "collection": "a collection has no pairs to evaluate",
+    "noise": "pictures made from noise have no photo to compare them with",
 }
 
 
 class Kind(StrEnum):
-    """Of `training.config.KindName`."""
+    """The choices of ``--kind``, equal to `training.config.KindName`."""
 
     arbitrary = "arbitrary"
     collection = "collection"
@@ -46,9 +46,9 @@ class Kind(StrEnum):
 
 def train(
     style: Annotated[
-        Path, typer.Option(help="Folder of paintings, flat or with one folder an artist.", show_default=False)
+        Path, typer.Option(help="Folder of paintings, flat or with one folder per artist.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, samples, log.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the run, for checkpoints, samples and log.", show_default=False)],
     content: Annotated[
         Path | None, typer.Option(help="Folder of photos; not for kind noise.", show_default=False)
     ] = None,
@@ -56,44 +56,44 @@ def train(
     kind: Annotated[
         Kind | None,
         typer.Option(
-            help="arbitrary: any style, by its picture; collection: one painter's works; noise: small pictures of no "
-            "photo; matching: any style, from features of the painting. \\[default: arbitrary]",
+            help="arbitrary: any style, given as a picture; collection: the style of one painter; noise: small "
+            "pictures without a photo; matching: any style, by features of the painting. \\[default: arbitrary]",
             show_default=False,
         ),
     ] = None,
     cycle: Annotated[
-        bool, typer.Option("--cycle", help="A collection by CycleGAN, there and back, instead of by contrast.")
+        bool, typer.Option("--cycle", help="Train a collection as a CycleGAN instead of with a contrastive loss.")
     ] = False,
     manifest: Annotated[
         Path | None,
-        typer.Option(help="CSV with columns file, split: rows of split `train` train, of `validation` validate."),
+        typer.Option(help="CSV with the columns file and split, whose values are `train` and `validation`."),
     ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
             "--from",
             metavar="RUN|FILE|shipped",
-            help="Begin with the weights of another run, of a model.safetensors, or with those that ship with Sfumato, "
-            "instead of from nothing.",
+            help="Start from the weights of another run, of a model.safetensors or of the shipped model, instead of "
+            "from random ones.",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run's newest checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the run's newest checkpoint.")] = False,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one value of the recipe.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set one value of the recipe. Repeatable.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print config, folders and estimate; train nothing, write nothing.")
+        bool, typer.Option("--dry-run", help="Print configuration, folders and estimate; train and write nothing.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto or cpu.")] = "auto",
+    device: Annotated[str, typer.Option(help="Device: auto or cpu.")] = "auto",
     vgg: Annotated[
-        Path | None, typer.Option(help="torchvision's vgg19 .pth, instead of the 8-bit copy of the extra.")
+        Path | None, typer.Option(help="torchvision's vgg19 .pth, instead of the included 8-bit copy.")
     ] = None,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
     """Train a model on your photos and paintings, or on paintings alone."""
     if device not in ("auto", "cpu"):
-        raise UsageError(f"--device must be auto or cpu, but is {device}; which GPU is CUDA_VISIBLE_DEVICES' to say")
-    # Before torch is imported, which takes seconds: a mistake in an option is told at once.
+        raise UsageError(f"--device must be auto or cpu, but is {device}; CUDA_VISIBLE_DEVICES selects a GPU")
+    # Options are checked before torch is imported, which takes seconds.
     stored = _stored_config(out, overrides or []) if resume else None
     config = stored or _new_config(recipe, kind, cycle, overrides or [])
     if kind not in (None, config.kind):
@@ -104,22 +104,22 @@ def train(
         from sfumato.training.run_folder import check_out
         from sfumato.training.state import checkpoints
 
-    # Started by a launcher, one process speaks for all; what goes wrong is said by whichever it happens to.
+    # Of several processes, only the first prints; an error is printed by the process in which it occurs.
     screen = console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
     check_out(out, resume)
     weights = None if start is None or (resume and checkpoints(out)) else _weights(start)
     if weights:
-        started = _digest(weights)
+        started = _weights_digest(weights)
         if resume and config.started_from != started:
-            raise UsageError(f"{out} began with other weights than those of --from; give the same, or another --out")
+            raise UsageError(f"{out} started from other weights than --from names; name the same, or another --out")
         config = config.model_copy(update={"started_from": started})
     elif config.started_from and not checkpoints(out):
-        raise UsageError(f"{out} began with given weights and holds no checkpoint yet; give them again as --from")
+        raise UsageError(f"{out} started from given weights and has no checkpoint yet; name them again with --from")
     photos = _load_folder(screen, content, manifest, config, config.short_side) if content else None
     paintings = _load_folder(screen, style, manifest, config, config.painting_side)
-    _say_whether_ours(screen, *(report for report in (photos, paintings) if report))
-    apart = _load_validation_folders(screen, photos, paintings, manifest, config) if photos else None
-    with screen.status("Preparing the networks and what they learn from"):
+    _print_overlap(screen, *(report for report in (photos, paintings) if report))
+    held_out = _load_validation_folders(screen, photos, paintings, manifest, config) if photos else None
+    with screen.status("Preparing the networks and the data"):
         trainer = Trainer(
             config,
             photos,
@@ -128,21 +128,21 @@ def train(
             cache=None if dry_run else out / "cache",
             vgg_file=vgg,
             cpu=device == "cpu",
-            validation=apart,
+            validation=held_out,
             start=weights,
         )
         found = resume and trainer.resume()
-    again = _resuming(content=content, style=style, manifest=manifest, vgg=vgg, device=device, out=out)
+    again = _resume_command(content=content, style=style, manifest=manifest, vgg=vgg, device=device, out=out)
     if trainer.stopped_early:
-        _say_end(screen, trainer, again)
+        _print_end(screen, trainer, again)
         return
     if resume:
         screen.print(
-            f"Going on from step {trainer.state.step} of {config.steps}."
+            f"Continuing from step {trainer.state.step} of {config.steps}."
             if found
-            else f"{out} holds no checkpoint yet: starting from step 0."
+            else f"{out} has no checkpoint yet: starting from step 0."
         )
-    _say_what_judges(screen, trainer, apart)
+    _print_validation(screen, trainer, held_out)
     if dry_run and not screen.quiet:
         say_json(json.loads(config.model_dump_json()), 1)
     with screen.status("Timing a few steps"):
@@ -151,15 +151,15 @@ def train(
         f"{config.steps - trainer.state.step} steps on {trainer.accelerator.device}: "
         f"about {_duration(estimate.seconds)}, {estimate.gigabytes:.1f} GB of {estimate.memory} memory."
     )
-    if dry_run:  # what it costs is the last line, and not somewhere above the config
+    if dry_run:  # after the estimate, so that it is the last line
         return
     try:
         _run(screen, trainer)
     except Interrupted as stopped:
-        message = f"Stopped and saved at step {stopped.step}. To go on: {again}"
+        message = f"Stopped and saved at step {stopped.step}. To continue: {again}"
         screen.print(message, soft_wrap=True)
         raise typer.Exit(128 + stopped.signal_number) from stopped
-    _say_end(screen, trainer, again)
+    _print_end(screen, trainer, again)
 
 
 def _new_config(recipe: str, kind: Kind | None, cycle: bool, overrides: list[str]) -> TrainConfig:
@@ -167,12 +167,16 @@ def _new_config(recipe: str, kind: Kind | None, cycle: bool, overrides: list[str
 
     config = load_recipe(recipe, [*(CYCLE if cycle else ()), *overrides], kind and kind.value)
     if cycle and config.kind != "collection":
-        raise UsageError("--cycle is how a collection is trained; add --kind collection")
+        raise UsageError("--cycle is only for collections; add --kind collection")
     return config
 
 
 def _weights(start: Path) -> Path:
-    """The model.safetensors that `--from` names."""
+    """Return the model.safetensors that ``--from`` names: of a run, of an exported model, or the shipped one.
+
+    Raises:
+        ModelError: there is none.
+    """
     from sfumato.assets import weights_dir
     from sfumato.training.state import shipped_weights
 
@@ -181,21 +185,21 @@ def _weights(start: Path) -> Path:
     if (start / "card.json").is_file():  # an exported model
         if not (found := start / "model.safetensors").is_file():
             raise ModelError(
-                f"{start} has no weights to go on from (model.safetensors); give its run, or export it again"
+                f"{start} has no weights to start from (model.safetensors); name its run instead, or export it again"
             )
         return found
     return start if start.is_file() else shipped_weights(start)[0]
 
 
-def _digest(weights: Path) -> str:
+def _weights_digest(weights: Path) -> str:
     try:
         return digest(weights, MAX_GRAPH_BYTES)
     except OSError as problem:
-        raise ModelError(f"cannot read {weights}: {problem.strerror}; give another --from") from problem
+        raise ModelError(f"cannot read {weights}: {problem.strerror}; name another file with --from") from problem
 
 
-def _resuming(**options: object) -> str:
-    """The command that goes on with a run of these options."""
+def _resume_command(**options: object) -> str:
+    """Return the command that continues a run with these options."""
     several = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     start = ["torchrun", f"--nproc-per-node={several}", "-m"] if several > 1 else []
     words = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
@@ -203,14 +207,19 @@ def _resuming(**options: object) -> str:
 
 
 def _check_needs(config: TrainConfig, content: Path | None) -> None:
-    """UsageError where the photos that this kind needs are missing, or some that it has no use for are there."""
+    """Check that ``--content`` is given if and only if the kind needs photos.
+
+    Raises:
+        UsageError: it is missing, or given to a kind that does not use photos.
+    """
     if config.has_photos and content is None:
-        raise UsageError("training needs photos; give their folder as --content, or train --kind noise without any")
+        raise UsageError("training needs photos; name their folder with --content, or use --kind noise")
     if not config.has_photos and content is not None:
-        raise UsageError(f"kind {config.kind} learns from the paintings of --style alone; leave --content out")
+        raise UsageError(f"kind {config.kind} uses no photos; leave --content out")
 
 
 def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
+    """Return the configuration of an existing run with overrides applied; None if the folder has none."""
     from sfumato.config import apply_overrides
     from sfumato.training.config import TrainConfig
 
@@ -222,13 +231,22 @@ def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
     except (OSError, ValueError) as problem:
         raise ModelError(f"cannot read {path}: {problem}; remove it, or name another folder") from problem
     if not isinstance(stored, dict):
-        raise ModelError(f"{path} holds no configuration; remove it, or name another folder")
+        raise ModelError(f"{path} is not a configuration; remove it, or name another folder")
     return TrainConfig.parse(apply_overrides(stored, overrides), str(path))
 
 
 def _load_folder(
     screen: PlainConsole, folder: Path, manifest: Path | None, config: TrainConfig, short: int
 ) -> FolderReport:
+    """Check and load the pictures of a folder, and print what was found.
+
+    Args:
+        screen: where to print.
+        folder: the folder.
+        manifest: the ``--manifest``.
+        config: gives the batch size and the held-out share.
+        short: the short side at which pictures are stored, in pixels.
+    """
     from rich.markup import escape
     from rich.progress import Progress
 
@@ -236,7 +254,7 @@ def _load_folder(
 
     min_pictures = max(2, max(phase.batch for phase in config.phases) // 2)
     with Progress(console=screen, transient=True) as progress:
-        task = progress.add_task(f"Looking over {escape(str(folder))}")
+        task = progress.add_task(f"Checking {escape(str(folder))}")
         report = load_folder(
             folder,
             manifest,
@@ -253,13 +271,13 @@ def _load_folder(
 def _load_validation_folders(
     screen: PlainConsole, photos: FolderReport, paintings: FolderReport, manifest: Path | None, config: TrainConfig
 ) -> tuple[FolderReport, FolderReport] | None:
-    """Photos and paintings to validate with; None where the config asks for no validation."""
+    """Return the photos and paintings of the validation set; None if the configuration has no validation."""
     from sfumato.data.folders import load_validation_folder
 
     if not config.is_validated:
         return None
     known = {picture.sha256 for report in (photos, paintings) for picture in report.pictures}
-    with screen.status("Looking over what there is to validate with"):
+    with screen.status("Checking the validation set"):
         first, second = (
             load_validation_folder(report, manifest, short=short, trained_on=known)
             for report, short in ((photos, config.short_side), (paintings, config.painting_side))
@@ -267,34 +285,38 @@ def _load_validation_folders(
     return first, second
 
 
-def _say_what_judges(screen: PlainConsole, trainer: Trainer, apart: tuple[FolderReport, FolderReport] | None) -> None:
-    """Sizes of the validation set, or why there is none; what was left out of it."""
+def _print_validation(
+    screen: PlainConsole, trainer: Trainer, held_out: tuple[FolderReport, FolderReport] | None
+) -> None:
+    """Print the size of the validation set and what was left out of it, or why there is no validation."""
     config = trainer.config
     if config.kind in UNJUDGED:
-        screen.print(f"No validation: {UNJUDGED[config.kind]}. Look at the samples; the newest is exported.")
-    if apart is None:
+        screen.print(
+            f"No validation: {UNJUDGED[config.kind]}. Check the samples; sfumato export takes the newest checkpoint."
+        )
+    if held_out is None:
         return
-    photos, paintings = (len(report.pictures) for report in apart)
+    photos, paintings = (len(report.pictures) for report in held_out)
     if trainer.validator:
-        plan = f"{len(trainer.validator.pairs)} pairs judged every {config.validation_interval} steps"
+        plan = f"{len(trainer.validator.pairs)} pairs evaluated every {config.validation_interval} steps"
         steered = f", content steered to {config.content_target:g}" if config.content_target else ""
         summary = f"Validation: {photos} photos and {paintings} paintings, {plan}{steered}"
     else:
         summary = (
-            f"No validation: {photos} photos and {paintings} paintings are kept apart, and it takes 1 and 2 (rows of "
-            "split `validation` in --manifest, or a larger --set hold_out, a share of each folder)"
+            f"No validation: {photos} photos and {paintings} paintings are held out, but at least 1 and 2 are needed "
+            "(rows with split `validation` in --manifest, or a larger --set hold_out=SHARE of each folder)"
         )
-    for line in (summary, *(line for report in apart for line in report.lines()[1:])):
+    for line in (summary, *(line for report in held_out for line in report.lines()[1:])):
         screen.print(line)
 
 
-def _say_end(screen: PlainConsole, trainer: Trainer, again: str) -> None:
-    """Whether the run stopped early, and how to go on; its best checkpoint, and how to use it."""
+def _print_end(screen: PlainConsole, trainer: Trainer, again: str) -> None:
+    """Print the result of the run: whether it stopped early, its best checkpoint, and the next commands."""
     if trainer.stopped_early:
-        message = f"{trainer.stopped_early} To go on all the same: {again} --set patience=0"
+        message = f"{trainer.stopped_early} To continue anyway: {again} --set patience=0"
         screen.print(message, soft_wrap=True)
     if best := trainer.state.record.best:
-        screen.print(f"Best by validation, and so what is exported: step {best.step}, score {best.score:.3f}.")
+        screen.print(f"Best by validation: step {best.step}, score {best.score:.3f}; sfumato export uses this step.")
     if passed := trainer.throughput():
         for line in passed.lines():
             screen.print(line, soft_wrap=True)
@@ -302,8 +324,8 @@ def _say_end(screen: PlainConsole, trainer: Trainer, again: str) -> None:
     screen.print(f"Done: {out}. To use it: sfumato export {out} -o MODEL; {USE[trainer.config.kind]}")
 
 
-def _say_whether_ours(screen: PlainConsole, *reports: FolderReport) -> None:
-    """Whether these are the pictures that the shipped weights saw, by hash."""
+def _print_overlap(screen: PlainConsole, *reports: FolderReport) -> None:
+    """Print how many of the pictures the shipped weights were trained on, by hash."""
     from sfumato.assets import training_hashes
 
     ours = training_hashes()
@@ -311,10 +333,13 @@ def _say_whether_ours(screen: PlainConsole, *reports: FolderReport) -> None:
     if ours and mine == ours:
         screen.print("These are exactly the pictures that the shipped weights were trained on.")
     elif shared := len(ours & mine):
-        screen.print(f"{shared} of these {len(mine)} pictures are among the {len(ours)} that the shipped weights saw.")
+        screen.print(
+            f"The shipped weights were trained on {len(ours)} pictures, {shared} of these {len(mine)} included."
+        )
 
 
 def _run(screen: PlainConsole, trainer: Trainer) -> None:
+    """Train with a progress bar and the current figures below it, or with lines of text outside a terminal."""
     from rich.console import Group
     from rich.live import Live
     from rich.progress import (
@@ -333,17 +358,17 @@ def _run(screen: PlainConsole, trainer: Trainer) -> None:
     bar, status = Progress(*columns), Text()
     task = bar.add_task("", total=trainer.config.steps, completed=trainer.state.step)
 
-    judged = ""
+    validated = ""  # the figures of the last validation
 
     def show(progress: TrainingProgress) -> None:
-        nonlocal judged
+        nonlocal validated
         bar.update(task, completed=progress.step)
         for sentence in progress.messages:
             screen.print(f"step {progress.step}: {sentence}", soft_wrap=True)
         if progress.validation:
-            judged = "  ".join(f"{name} {value:.3f}" for name, value in progress.validation.items())
+            validated = "  ".join(f"{name} {value:.3f}" for name, value in progress.validation.items())
             if not screen.is_terminal:
-                screen.print(f"step {progress.step} of {progress.steps}  validation: {judged}", soft_wrap=True)
+                screen.print(f"step {progress.step} of {progress.steps}  validation: {validated}", soft_wrap=True)
         if progress.report:
             terms = {"content": "content", "style": "statistics", "gram": "gram", "contrast": "contrast"}
             terms |= {"reconstruction": "reconstruction", "matched": "matched"}
@@ -351,8 +376,8 @@ def _run(screen: PlainConsole, trainer: Trainer) -> None:
             figures = "  ".join(f"{k} {progress.report[v]:.2f}" for k, v in terms.items() if v in progress.report)
             line = f"{figures}  {progress.pictures_per_second:.1f} pictures/s  ({progress.where_time_goes})"
             if screen.is_terminal:
-                status.plain = f"{line}\nvalidation: {judged}" if judged else line
-            else:  # a night under nohup should say something
+                status.plain = f"{line}\nvalidation: {validated}" if validated else line
+            else:  # such as a log file under nohup
                 screen.print(f"step {progress.step} of {progress.steps}  {line}", soft_wrap=True)
 
     with Live(Group(bar, status), console=screen, refresh_per_second=4):

@@ -1,12 +1,13 @@
-"""THE image contract, and every conversion to and from it.
+"""The image contract, and every conversion to and from it.
 
-A picture is RGB in the sRGB colour space, shape ``(N, 3, H, W)``, float32, in ``[0, 1]``. Every public function takes
-and returns that; ``[-1, 1]`` lives inside networks only. Eight-bit values are rounded, never truncated.
+The contract: a picture is RGB in the sRGB colour space, shape ``(N, 3, H, W)``, float32, in ``[0, 1]``. Every public
+function takes and returns pictures in this form; only networks use ``[-1, 1]`` internally. Conversion to 8 bits rounds
+and never truncates.
 
-A :class:`Photo` is what a file holds, at the file's own precision: its pixels as whole numbers, its alpha apart, and
-its metadata. It gives any region of itself as a picture, so that large ones never stand in float32 as a whole.
+A :class:`Photo` is the content of a file at the file's own precision: integer pixels, separate alpha, and metadata. It
+returns any region as a picture, so that a large photo need not be in memory as float32 as a whole.
 
-This package is not public: its names may change. What is public of it, ``sfumato`` exports.
+This package is not public: its names may change. Its public names are exported by ``sfumato``.
 """
 
 from sfumato.image.folders import Contents, LeftOut, describe_left_out, is_hidden, scan_folder

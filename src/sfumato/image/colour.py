@@ -1,4 +1,4 @@
-"""ICC profiles (ICC.1:2001-04): sRGB's, and those of files that state their colours by numbers instead."""
+"""ICC profiles (ICC.1:2001-04): that of sRGB, and profiles built from the colour fields of files without one."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _HDR = {16: "PQ", 18: "HLG"}
 
 
 def _srgb_curve(stored: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """IEC 61966-2-1: stored values to light."""
+    """Convert stored values to linear light by the sRGB curve (IEC 61966-2-1)."""
     return np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4)
 
 
 def _video_curve(stored: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """BT.709 and BT.2020: stored values to light."""
+    """Convert stored values to linear light by the curve of BT.709 and BT.2020."""
     return np.where(stored < 0.081, stored / 4.5, ((stored + 0.099) / 1.099) ** (1 / 0.45))
 
 
@@ -54,22 +54,25 @@ _CURVES: dict[int, _Curve] = {
 
 @cache
 def srgb_profile() -> bytes:
-    """Little CMS's, of 588 bytes, with a fixed date instead of today's: equal pictures are equal files."""
+    """Return the sRGB profile of Little CMS (588 bytes) with a fixed date, so that equal pictures give equal files."""
     data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return data[:24] + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + data[36:]
 
 
 @cache
 def adobe_rgb_profile() -> bytes:
-    """Of Adobe RGB (1998), which cameras name in Exif without a profile."""
+    """Return a profile of Adobe RGB (1998), which cameras name in Exif without embedding it."""
     return _profile((*_D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), 563 / 256)
 
 
 def profile_of_codes(codes: bytes) -> bytes | None:
-    """The profile that PNG's ``cICP`` names (PNG 3rd edition, 11.3.2.6); ``None`` where it says sRGB or nothing known.
+    """Return the profile that PNG's ``cICP`` chunk describes (PNG 3rd edition, 11.3.2.6).
+
+    Returns:
+        The ICC profile; ``None`` for sRGB and for unknown codes.
 
     Raises:
-        InputError: high dynamic range, or values that are no full-range RGB.
+        InputError: the colours are of high dynamic range, or not full-range RGB.
     """
     if len(codes) != 4:
         return None
@@ -79,21 +82,24 @@ def profile_of_codes(codes: bytes) -> bytes | None:
             f"its colours are of high dynamic range ({_HDR[curve]}); save it for an ordinary screen (sRGB)"
         )
     if matrix != 0 or is_full != 1:
-        raise InputError("its values are of video (YCbCr, or of narrow range); save it as ordinary RGB")
+        raise InputError("its values are encoded as video (YCbCr or narrow range); save it as ordinary RGB")
     if primaries not in _PRIMARIES or curve not in _CURVES or (primaries, curve) == (1, 13):
         return None
     return _profile(_PRIMARIES[primaries], _CURVES[curve])
 
 
 def profile_of_numbers(gamma: float | None, chromaticities: Sequence[float] | None) -> bytes | None:
-    """The profile that PNG's ``gAMA`` and ``cHRM`` state; ``None`` where that is sRGB, nearly, or nonsense.
+    """Return the profile that PNG's ``gAMA`` and ``cHRM`` chunks describe.
 
     Args:
-        gamma: of the file, as 0.45455.
-        chromaticities: x and y of white, red, green and blue.
+        gamma: the exponent of the file, such as 0.45455; ``None`` if not stated.
+        chromaticities: x and y of white, red, green and blue; ``None`` if not stated.
+
+    Returns:
+        The ICC profile; ``None`` for values that are close to sRGB or invalid.
     """
     curve: _Curve = _srgb_curve
-    if gamma is not None and abs(gamma * 2.2 - 1) > 0.05 and 0.1 <= gamma <= 10:  # programs write 1/2.2 for sRGB
+    if gamma is not None and abs(gamma * 2.2 - 1) > 0.05 and 0.1 <= gamma <= 10:  # 1/2.2 stands for sRGB in practice
         curve = 1 / gamma
     places = tuple(chromaticities) if chromaticities is not None else _SRGB
     if len(places) != 8 or max(abs(a - b) for a, b in zip(places, _SRGB, strict=True)) < 0.005:
@@ -102,12 +108,12 @@ def profile_of_numbers(gamma: float | None, chromaticities: Sequence[float] | No
         return None
     try:
         return _profile(places, curve)
-    except (ArithmeticError, ValueError, struct.error, np.linalg.LinAlgError):  # no colours
+    except (ArithmeticError, ValueError, struct.error, np.linalg.LinAlgError):  # impossible chromaticities
         return None
 
 
 def _profile(places: Sequence[float], curve: _Curve) -> bytes:
-    """A display profile of three primaries and one curve."""
+    """Build a display profile from chromaticities (x and y of white, red, green and blue) and one curve."""
     with np.errstate(all="raise"):
         points = np.array(places, np.float64).reshape(4, 2)
         xyz = np.stack([points[:, 0] / points[:, 1], np.ones(4), (1 - points.sum(1)) / points[:, 1]])  # (3, 4)

@@ -1,4 +1,4 @@
-"""From an opened picture file to upright pixels in sRGB."""
+"""Decoding of an opened picture file to upright pixels in sRGB."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sfumato.image.photo import Array
 from sfumato.image.quiet import quiet_decoders
 
 _EXIF_ORIENTATION, _EXIF_INTEROPERABILITY = 0x0112, 0xA005
-# Exif 2.32, section 4.6.4, tag 274: from the upright picture to the view of it in the order of the stored rows.
+# Exif 2.32, section 4.6.4, tag 274: maps the upright picture to a view of it in the stored orientation.
 _AS_STORED: dict[int, Callable[[Array], Array]] = {
     2: lambda upright: upright[:, ::-1],
     3: lambda upright: upright[::-1, ::-1],
@@ -29,15 +29,23 @@ _AS_STORED: dict[int, Callable[[Array], Array]] = {
     7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
     8: lambda upright: np.rot90(upright, -1),
 }
-_ON_THEIR_SIDE = (5, 6, 7, 8)
-BAND_PIXELS = 1 << 18  # about so many are converted at a time
+_TRANSPOSED = (5, 6, 7, 8)  # orientations that exchange width and height
+BAND_PIXELS = 1 << 18  # about how many pixels are converted at a time
 
 
 def decode(found: OpenPicture, band_pixels: int = BAND_PIXELS) -> tuple[Array, Array | None]:
-    """``(H, W, 3)`` and, of the same type, the alpha ``(H, W)`` or ``None``: sRGB, upright.
+    """Decode a picture to upright sRGB.
 
-    uint8; uint16 for 16-bit grey and, where the extra ``deep`` is installed, 16-bit colour; float32 in ``[0, 1]`` for
-    float grey.
+    Args:
+        found: the opened file.
+        band_pixels: about how many pixels to convert at a time.
+
+    Returns:
+        The pixels ``(H, W, 3)``, and the alpha ``(H, W)`` of the same type or ``None``. The type is uint8; uint16 for
+        16-bit grey and, if the extra ``deep`` is installed, 16-bit colour; float32 in ``[0, 1]`` for float grey.
+
+    Raises:
+        InputError: the file is damaged, or its colours cannot be converted.
     """
     image = found.image
     found.before()
@@ -51,20 +59,20 @@ def decode(found: OpenPicture, band_pixels: int = BAND_PIXELS) -> tuple[Array, A
             if whole is None and not found.is_known:
                 raise InputError("the file is damaged or cut short")
         if whole is None:
-            image.load()  # before the orientation is asked for: Pillow's TIFF reader turns it and drops the tag
-    _state_colours(image)
+            image.load()  # before reading the orientation: Pillow's TIFF reader rotates the pixels and drops the tag
+    _add_exif_profile(image)
     if whole is not None:
         deep.to_srgb(whole, image.info.get("icc_profile"), srgb_profile())
     else:
-        _mend(image, found.page)
+        _correct_palette(image, found.page)
         if image.mode.startswith(("I", "F")):
             whole = _deep_grey(image, found.page)
     size = image.size[::-1] if whole is None else whole.shape[:2]
     orientation = _orientation(image)
     bands = _bands(image, band_pixels) if whole is None else iter([whole])
     first = next(bands)
-    # What is decoded goes band by band to its place in the upright picture: nothing else is as large as that.
-    size = size[::-1] if orientation in _ON_THEIR_SIDE else size
+    # Bands are written directly to their place in the upright picture, so that no other array has its size.
+    size = size[::-1] if orientation in _TRANSPOSED else size
     as_stored: Callable[[Array], Array] = _AS_STORED.get(orientation, lambda upright: upright)
     pixels = np.empty((*size, 3), first.dtype)
     alpha = np.empty(size, first.dtype) if first.shape[2] == 4 else None
@@ -79,20 +87,20 @@ def decode(found: OpenPicture, band_pixels: int = BAND_PIXELS) -> tuple[Array, A
         alpha = np.empty(size, cover.dtype)
         as_stored(alpha)[...] = cover
     if alpha is not None and image.format in ("BMP", "DIB") and not alpha.any():
-        alpha = None  # what Windows' programs leave there where they mean none: all else shows such a picture opaque
+        alpha = None  # Windows programs leave zeros in an unused alpha channel; viewers show such pictures opaque
     return pixels, alpha
 
 
-def _mend(image: Image.Image, page: tiff.Page | None) -> None:
-    """What Pillow takes otherwise than it was meant."""
+def _correct_palette(image: Image.Image, page: tiff.Page | None) -> None:
+    """Correct the palette of a TIFF whose writer stored 8-bit values instead of 16-bit ones."""
     if page is not None and image.mode == "P":
         colours = page.numbers.get(tiff.COLOURS, ())
-        if len(colours) >= 3 and max(colours) < 256:  # meant for 8 bits, though the standard has 16
+        if len(colours) >= 3 and max(colours) < 256:
             image.putpalette(bytes(np.reshape(colours, (3, -1)).T.astype(np.uint8)))
 
 
-def _state_colours(image: Image.Image) -> None:
-    """The profile that cameras name in Exif instead of embedding it (DCF 2.0: Adobe RGB is ``R03``)."""
+def _add_exif_profile(image: Image.Image) -> None:
+    """Add the profile that cameras name in Exif instead of embedding it (DCF 2.0: Adobe RGB is ``R03``)."""
     if image.info.get("icc_profile") or image.format not in ("JPEG", "MPO", "TIFF"):
         return
     try:
@@ -104,7 +112,7 @@ def _state_colours(image: Image.Image) -> None:
 
 
 def _bands(image: Image.Image, pixels: int) -> Iterator[Array]:
-    """A few rows at a time of a loaded picture: ``(h, W, 3)`` or, with alpha, ``(h, W, 4)``, uint8, sRGB."""
+    """Yield a loaded picture a few rows at a time: ``(h, W, 3)`` or, with alpha, ``(h, W, 4)``, uint8, sRGB."""
     has_alpha = image.has_transparency_data
     is_grey = image.mode in ("L", "La", "LA")
     mode = image.mode if not has_alpha else "L" if is_grey else "RGB"
@@ -124,7 +132,7 @@ def _bands(image: Image.Image, pixels: int) -> Iterator[Array]:
         try:
             band = band if band.mode == mode else band.convert(mode)
         except ValueError as problem:
-            raise InputError(f"its colour mode {image.mode} is not read; save it as RGB") from problem
+            raise InputError(f"its colour mode {image.mode} is not supported; save it as RGB") from problem
         if transform is not None:
             band = transform.apply(band)
         colour = np.asarray(band if band.mode == "RGB" else band.convert("RGB"))
@@ -132,23 +140,30 @@ def _bands(image: Image.Image, pixels: int) -> Iterator[Array]:
 
 
 def _deep_grey(image: Image.Image, page: tiff.Page | None) -> Array:
-    """Grey of more than 8 bits as ``(H, W, 3)`` or, with a grey named transparent, ``(H, W, 4)``: 16-bit integers (also
-    kept in 32), or floats in ``[0, 1]``."""
+    """Convert grey of more than 8 bits to sRGB.
+
+    The samples are 16-bit integers (also stored in 32 bits), or floats in ``[0, 1]``.
+
+    Returns:
+        ``(H, W, 3)`` or, if the file declares a grey level transparent, ``(H, W, 4)``.
+    """
     stored = np.asarray(image)  # (H, W)
     low, high, top = stored.min(), stored.max(), 1 if image.mode == "F" else 65535
     if not (low >= 0 and high <= top):
-        raise InputError(f"its grey values go from {low:g} to {high:g}, outside [0, {top}]; save it with 8 or 16 bits")
+        raise InputError(
+            f"its grey values range from {low:g} to {high:g}, beyond [0, {top}]; save it with 8 or 16 bits"
+        )
     grey = stored.astype(np.float32 if image.mode == "F" else np.uint16)
     clear = image.info.get("transparency")
     alpha = None if not isinstance(clear, int) else np.where(stored == clear, 0, top).astype(grey.dtype)
     if page is not None:
         bits = page.number(tiff.BITS, 16)
-        if image.mode != "F" and 8 < bits < 16:  # which Pillow leaves at the lower end
+        if image.mode != "F" and 8 < bits < 16:  # Pillow does not scale these to 16 bits
             grey = np.minimum(grey.astype(np.uint32) * 65535 // (2**bits - 1), 65535).astype(np.uint16)
         if page.number(tiff.PHOTOMETRIC, 1) == 0:  # white is zero
             grey = (top - grey).astype(grey.dtype)
     profile = _profile(image)
-    if profile is not None:  # colour management has 8 bits here: its curve is taken there and read between the points
+    if profile is not None:  # Pillow converts only 8 bits, so its curve is sampled at 256 levels and interpolated
         steps = np.arange(256, dtype=np.uint8)
         ramp = Image.fromarray(steps[None])
         for mode in ("L", "RGB"):  # a profile of grey, or of colour
@@ -165,7 +180,7 @@ def _deep_grey(image: Image.Image, page: tiff.Page | None) -> Array:
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # damaged Exif, which raises a dozen kinds of error, is no reason to refuse the pixels
+    except Exception:  # damaged Exif raises many kinds of error, but must not make the pixels unreadable
         return 1
 
 
@@ -173,7 +188,7 @@ def _profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
     data = image.info.get("icc_profile")
     try:
         return ImageCms.ImageCmsProfile(io.BytesIO(data)) if data else None
-    except (OSError, TypeError, ImageCms.PyCMSError):  # damaged: read the numbers as sRGB, as browsers do
+    except (OSError, TypeError, ImageCms.PyCMSError):  # damaged: treat the values as sRGB, as browsers do
         return None
 
 
@@ -182,7 +197,7 @@ def _to_srgb(profile: ImageCms.ImageCmsProfile | None, mode: str) -> ImageCms.Im
         return None
     try:
         return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except ImageCms.PyCMSError:  # a profile of another colour model than the pixels: read the numbers as sRGB
+    except ImageCms.PyCMSError:  # a profile of another colour model than the pixels: treat the values as sRGB
         return None
 
 

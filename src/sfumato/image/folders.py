@@ -1,4 +1,4 @@
-"""What lies in a folder: its pictures, and what is passed over with the reason."""
+"""Search of folders for pictures, with the reason for each file that is skipped."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from pathlib import Path
 
 from sfumato.image.formats import READABLE, why_unread
 
-#: Folders that file managers, archives and storage boxes fill with thumbnails and copies, beside hidden ones.
+#: Folders in which file managers, archivers and network storage put thumbnails and copies.
 _LITTER = frozenset({"@eaDir", "#recycle", "__MACOSX", "$RECYCLE.BIN", "System Volume Information"})
 _LITTER_FILES = frozenset({"thumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file or folder that is passed over, and why; ``is_file`` where it could be opened."""
+    """A file or folder that was skipped.
+
+    Attributes:
+        path: the file or folder.
+        reason: why it was skipped.
+        is_file: whether it is a regular file, which can be opened.
+    """
 
     path: Path
     reason: str
@@ -26,17 +32,17 @@ class LeftOut:
 
 @dataclass
 class Contents:
-    """The pictures of a folder, sorted, and what else lies there but for what is hidden."""
+    """The pictures in a folder and the skipped files, both sorted; hidden files are in neither."""
 
     pictures: list[Path] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
 
 def scan_folder(folder: Path, is_deep: bool = True) -> Contents:
-    """The pictures in a folder and, if ``is_deep``, in the folders below it, those that links lead to among them.
+    """Return the pictures in a folder and, if ``is_deep``, in its subfolders; links are followed.
 
-    A picture is a regular file with one of the suffixes of ``READABLE``. Hidden files and folders are not looked at,
-    nor are those that file managers fill; nothing is opened.
+    A picture is a regular file with one of the suffixes in ``READABLE``. Hidden files and folders are ignored, and so
+    are those of file managers. No file is opened.
     """
     found = Contents()
     entered: set[tuple[int, int]] = set()
@@ -45,30 +51,30 @@ def scan_folder(folder: Path, is_deep: bool = True) -> Contents:
         place = pending.pop()
         try:
             state = os.stat(place)
-            if (state.st_dev, state.st_ino) in entered and state.st_ino:  # a link led back
+            if (state.st_dev, state.st_ino) in entered and state.st_ino:  # a link to a folder that was already scanned
                 continue
             entered.add((state.st_dev, state.st_ino))
             names = sorted(os.listdir(place))
         except OSError as problem:
-            found.left_out.append(LeftOut(place, f"the folder may not be entered: {problem.strerror or problem}"))
+            found.left_out.append(LeftOut(place, f"the folder cannot be read: {problem.strerror or problem}"))
             continue
         if not names and place.suffix.lower() in READABLE:
             found.left_out.append(LeftOut(place, "an empty folder"))
         for name in names:
             if not is_hidden(name):
-                _place(place / name, found, pending if is_deep else None)
+                _sort_in(place / name, found, pending if is_deep else None)
     found.pictures.sort()
     found.left_out.sort(key=lambda each: each.path)
     return found
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is not meant to be seen."""
+    """Whether a file or folder of this name is hidden, or written by a file manager."""
     return name.startswith(".") or name in _LITTER or name.lower() in _LITTER_FILES
 
 
 def describe_left_out(left_out: Sequence[LeftOut], max_names: int = 50) -> list[str]:
-    """Sentences that name what was left out, the most of a reason on one line."""
+    """Return one line for each reason, with at most ``max_names`` of the skipped files."""
     by_reason: dict[str, list[str]] = {}
     for each in left_out:
         by_reason.setdefault(each.reason, []).append(str(each.path))
@@ -79,19 +85,20 @@ def describe_left_out(left_out: Sequence[LeftOut], max_names: int = 50) -> list[
     return lines
 
 
-def _place(path: Path, found: Contents, pending: list[Path] | None) -> None:
+def _sort_in(path: Path, found: Contents, pending: list[Path] | None) -> None:
+    """Add a path to the pictures, the skipped files or, if it is a folder, the pending folders (None: skip it)."""
     try:
         mode = os.stat(path).st_mode
     except OSError as problem:
         is_link = os.path.islink(path)
-        reason = "a link that leads nowhere" if is_link else f"cannot be read: {problem.strerror or problem}"
+        reason = "a broken link" if is_link else f"cannot be read: {problem.strerror or problem}"
         found.left_out.append(LeftOut(path, reason))
         return
     if stat.S_ISDIR(mode):
         if pending is not None:
             pending.append(path)
         else:
-            found.left_out.append(LeftOut(path, "a folder; only pictures that lie side by side are taken here"))
+            found.left_out.append(LeftOut(path, "a folder; subfolders are not searched here"))
     elif not stat.S_ISREG(mode):
         found.left_out.append(LeftOut(path, "not a regular file"))
     elif path.suffix.lower() in READABLE:

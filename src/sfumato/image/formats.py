@@ -1,4 +1,4 @@
-"""Which files are pictures: by their names, for all commands alike, and by their first bytes."""
+"""Recognition of picture files by their suffix and by their first bytes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from PIL import Image
 
 from sfumato.errors import how_to_install
 
-#: Pillow reads many more, some through old or risky decoders; pictures come from strangers, so these and no others.
+#: The formats that are read. Pillow reads many more, some with old or risky decoders, which untrusted files must not
+#: reach.
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
-#: The suffixes, in lower case, of files that are pictures. AVIF and HEIC need a Pillow that has the one, an extra for
-#: the other; where those are missing, the file is named with what to install.
+#: The suffixes of picture files, in lower case. AVIF needs a recent Pillow and HEIC an extra; if one is missing, the
+#: error says what to install.
 READABLE = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".gif"),
@@ -23,16 +24,16 @@ READABLE = frozenset(
 )
 KNOWN = "JPEG, PNG, WEBP, TIFF, BMP, GIF, AVIF, HEIC"
 
-_RAW = "a camera's raw file; develop it first"
-_OWN = "a paint program's own file; export it as PNG"
-_DRAWN = "a drawing and not pixels; export it as PNG"
-_OTHER = "a picture of a kind that is not read; save it as PNG"
+_RAW = "a raw camera file; develop it first"
+_OWN = "the file of a paint program; export it as PNG"
+_DRAWN = "a vector drawing; export it as PNG"
+_OTHER = "a picture in an unsupported format; save it as PNG"
 _MOVING = "a video"
 _UNREAD = {
     **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw", ".raw"), _RAW),
     **dict.fromkeys((".psd", ".psb", ".xcf", ".kra", ".ora", ".clip", ".procreate"), _OWN),
     **dict.fromkeys((".svg", ".svgz", ".eps", ".ps", ".ai", ".pdf", ".wmf", ".emf"), _DRAWN),
-    ".jxl": "JPEG XL, which is not read; convert it to PNG, as by djxl",
+    ".jxl": "JPEG XL, which is not supported; convert it to PNG, for example with djxl",
     **dict.fromkeys((".jp2", ".j2k", ".jpx", ".jpf", ".tga", ".pnm", ".ppm", ".pgm", ".pbm", ".pcx", ".ico"), _OTHER),
     **dict.fromkeys((".exr", ".hdr", ".xpm", ".xbm", ".dds", ".qoi", ".fits", ".ras", ".sgi", ".bpg"), _OTHER),
     **dict.fromkeys((".wbmp", ".icns", ".cur"), _OTHER),
@@ -43,14 +44,18 @@ _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
 
 def why_unread(name: Path) -> str:
-    """What a file is that is no picture by its suffix, and what to do."""
+    """Return why a file is not read, judged by its suffix, and what to do."""
     if not name.suffix:
-        return "no suffix says what it is; where it is a picture, give it one"
-    return _UNREAD.get(name.suffix.lower(), "no picture")
+        return "no suffix in its name; if it is a picture, add one"
+    return _UNREAD.get(name.suffix.lower(), "not a picture")
 
 
 def kind_of(head: bytes) -> str | None:
-    """The kind that a file's first 64 bytes are of: ``HEIC``, ``AVIF``, or one that is not read, in words."""
+    """Return the kind of a file by its first 64 bytes.
+
+    Returns:
+        ``HEIC``, ``AVIF``, or the description of an unsupported kind; ``None`` for all other files.
+    """
     if head[4:8] == b"ftyp":
         size = min(int.from_bytes(head[:4], "big"), 64)
         brands = {head[8:12], *(head[place : place + 4] for place in range(16, size - 3, 4))}
@@ -62,8 +67,8 @@ def kind_of(head: bytes) -> str | None:
     for start, kind in (
         (b"\xff\x0a", _UNREAD[".jxl"]),
         (b"\0\0\0\x0cJXL ", _UNREAD[".jxl"]),
-        (b"\0\0\0\x0cjP  ", "JPEG 2000, which is not read; save it as PNG"),
-        (b"\xff\x4f\xff\x51", "JPEG 2000, which is not read; save it as PNG"),
+        (b"\0\0\0\x0cjP  ", "JPEG 2000, which is not supported; save it as PNG"),
+        (b"\xff\x4f\xff\x51", "JPEG 2000, which is not supported; save it as PNG"),
         (b"8BPS", "a Photoshop file; export it as PNG"),
         (b"gimp xcf", "a GIMP file; export it as PNG"),
         (b"%PDF", "a PDF; export its picture as PNG"),
@@ -74,7 +79,7 @@ def kind_of(head: bytes) -> str | None:
 
 
 def formats_for(kind: str | None) -> tuple[str, ...]:
-    """Pillow's formats that a file of this kind may be opened as; empty where something is to be installed first."""
+    """Return the Pillow formats with which a file of this kind may be opened; empty if its decoder is missing."""
     if kind == "AVIF":
         return ("AVIF",) if find_spec("PIL._avif") else ()
     if kind == "HEIC":
@@ -83,9 +88,9 @@ def formats_for(kind: str | None) -> tuple[str, ...]:
 
 
 def what_is_missing(kind: str) -> str:
-    """What to install for AVIF or HEIC."""
+    """Return the error message that says what to install for AVIF or HEIC."""
     if kind == "AVIF":
-        return "it is AVIF, which this Pillow does not read; run: pip install 'pillow>=11.3', or save it as JPEG"
+        return "it is AVIF, which this Pillow does not support; run: pip install 'pillow>=11.3', or save it as JPEG"
     return f"it is HEIC, which needs the extra 'heif'; run: {how_to_install('heif')}; or save it as JPEG"
 
 

@@ -1,4 +1,4 @@
-"""JPEG's segments (ITU-T T.81, annex B), for what its decoders do not say or say too late."""
+"""Parser of JPEG segments (ITU-T T.81, annex B), for facts that decoders do not report, or only after decoding."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 SIGNATURE = b"\xff\xd8\xff"
-_NOT_FRAMES = (0xC4, 0xC8, 0xCC)  # tables, between the frame markers
+_NOT_FRAMES = (0xC4, 0xC8, 0xCC)  # tables, whose markers lie among those of frames
 _BLOCK = 1 << 20
-_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)  # but for stuffed bytes and restarts, in the scans
+_MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)  # in a scan: except stuffed bytes and restarts
 _PROFILE = b"ICC_PROFILE\0"
 _EXIF = b"Exif\0\0"
 
 
 @dataclass
 class Frame:
-    """What stands before the first scan.
+    """The header of a JPEG: the facts before its first scan.
 
     Attributes:
-        process: of the frame marker: 0 baseline, 1 extended, 2 progressive, 3 lossless, 9 and 10 arithmetic.
-        bits: of a channel.
+        process: coding process of the frame marker: 0 baseline, 1 extended, 2 progressive, 3 lossless, 9 and 10
+            arithmetic; -1 if there is no frame.
+        bits: bits per channel.
+        width: pixels.
+        height: pixels.
+        channels: 1 for grey, 3 for colour, 4 for CMYK.
+        exif: the Exif segment, or empty.
+        profile: the ICC profile, or empty.
     """
 
     process: int = -1
@@ -35,7 +41,7 @@ class Frame:
 
 
 def read_frame(file: BinaryIO) -> Frame:
-    """The frame of a JPEG, and its Exif and profile; zeros where there is none."""
+    """Read the frame of a JPEG, its Exif and its profile; missing ones keep their defaults."""
     frame = Frame()
     parts: dict[int, bytes] = {}
     for marker, data in _segments(file):
@@ -51,7 +57,7 @@ def read_frame(file: BinaryIO) -> Frame:
 
 
 def count_scans(file: BinaryIO, max_scans: int) -> int:
-    """How many scans a JPEG has; it is not looked further than the first that is too many."""
+    """Count the scans of a JPEG, stopping at ``max_scans + 1``."""
     for _ in _segments(file):
         pass
     scans, data, at = 0, b"", 0
@@ -68,7 +74,7 @@ def count_scans(file: BinaryIO, max_scans: int) -> int:
         if marker == 0xD9:
             break
         scans += marker == 0xDA
-        at += int.from_bytes(data[at : at + 2], "big")  # of the segment, in which any bytes may stand
+        at += int.from_bytes(data[at : at + 2], "big")  # skip the segment, whose content may look like markers
         if at > len(data):
             file.seek(at - len(data), 1)
             data, at = b"", 0
@@ -76,13 +82,13 @@ def count_scans(file: BinaryIO, max_scans: int) -> int:
 
 
 def _segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Markers and contents before the first scan, at whose marker the file then stands."""
+    """Yield marker and content of the segments before the first scan; the file is left at that scan's marker."""
     place = 2
     while True:
         file.seek(place)
         start = file.read(4)
         marker, length = start[1:2], int.from_bytes(start[2:], "big")
-        if start[:2] == b"\xff\xff":  # a filling byte
+        if start[:2] == b"\xff\xff":  # a fill byte
             place += 1
         elif len(start) < 4 or start[0] != 0xFF or marker in (b"\xda", b"\xd9") or length < 2:
             file.seek(place)

@@ -1,4 +1,4 @@
-"""A photo as a file holds it, and pictures of the contract: the way from one to the other."""
+"""The class Photo, the content of a picture file, and conversions between integer levels and float pictures."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ class Photo:
     """A picture at the precision of its file.
 
     Attributes:
-        pixels: ``(H, W, 3)`` uint8 or uint16, sRGB, upright. Under the alpha they are kept as stored.
-        alpha: ``(H, W)`` of the same type, or ``None`` where every pixel is opaque.
-        metadata: what is kept of the source.
-        remark: a sentence on what of its file was not read, such as further frames, or what is odd about its pixels.
+        pixels: ``(H, W, 3)`` uint8 or uint16, sRGB, upright. Colours of transparent pixels are as stored.
+        alpha: ``(H, W)`` of the same type, or ``None`` if every pixel is opaque.
+        metadata: the metadata of the source.
+        remark: a sentence on parts of the file that were not read, such as further frames, or on an oddity of its
+            pixels.
     """
 
     pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -39,7 +40,10 @@ class Photo:
     def __post_init__(self) -> None:
         sizes = check_shape(self.pixels, "H W 3", "a photo's pixels")
         if 0 in sizes.values() or self.pixels.dtype not in (np.uint8, np.uint16):
-            raise InputError(f"a photo's pixels must be uint8 or uint16, and some: {self.pixels.dtype}, {sizes}")
+            raise InputError(
+                f"a photo's pixels must be uint8 or uint16 and at least one, but are {self.pixels.dtype} of shape "
+                f"{self.pixels.shape}"
+            )
         if self.alpha is not None and (self.alpha.shape, self.alpha.dtype) != (
             self.pixels.shape[:2],
             self.pixels.dtype,
@@ -51,58 +55,61 @@ class Photo:
 
     @property
     def height(self) -> int:
+        """Height in pixels."""
         return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
+        """Width in pixels."""
         return int(self.pixels.shape[1])
 
     def picture(self, rows: slice | None = None, columns: slice | None = None) -> Picture:
-        """A region as ``(1, 3, h, w)``, float32 in ``[0, 1]``; without arguments, all of it. Alpha is not applied."""
+        """Return a region (all by default) as ``(1, 3, h, w)`` float32 in ``[0, 1]``; alpha is not applied."""
         return as_picture(self.pixels[rows or slice(None), columns or slice(None)])
 
 
 def to_uint8(x: Picture) -> npt.NDArray[np.uint8]:
-    """Eight bits a channel, ``(1, 3, H, W)`` to ``(H, W, 3)``: clipped to ``[0, 1]``, then rounded half to even.
+    """Convert ``(1, 3, H, W)`` to ``(H, W, 3)`` uint8: clipped to ``[0, 1]``, then rounded half to even.
 
     Raises:
-        InputError: another shape, or a value that is not a number.
+        InputError: the shape is another, or a value is NaN.
     """
     check_shape(x, "1 3 H W", "the picture")
     if np.isnan(x).any():
-        raise InputError("the picture holds values that are not numbers (NaN), which no file can")
+        raise InputError("the picture contains NaN, which no picture file can store")
     return to_levels(x, np.dtype(np.uint8))
 
 
 def to_levels(x: Picture, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """``(1, 3, H, W)`` to levels ``(H, W, 3)`` of ``dtype``: clipped to ``[0, 1]``, then rounded half to even."""
+    """Convert ``(1, 3, H, W)`` to integers ``(H, W, 3)``: clipped to ``[0, 1]``, then rounded half to even."""
     rounded = np.rint(np.clip(x[0], 0.0, 1.0) * np.float32(np.iinfo(dtype).max)).astype(dtype)  # (3, H, W)
     return np.ascontiguousarray(rounded.transpose(1, 2, 0))
 
 
 def to_pil(x: Picture) -> Image.Image:
-    """``(1, 3, H, W)`` to an RGB ``PIL.Image``, rounded as in :func:`to_uint8`."""
+    """Convert ``(1, 3, H, W)`` to an RGB ``PIL.Image``, rounded as in :func:`to_uint8`."""
     return Image.fromarray(to_uint8(x))
 
 
 def luma(planes: npt.NDArray[Float]) -> npt.NDArray[Float]:
-    """``(3, H, W)`` in sRGB to ``(H, W)``: BT.601's weights, at the planes' own precision."""
+    """Return the luma ``(H, W)`` of ``(3, H, W)`` sRGB, with the weights of BT.601, in the same float type."""
     weights = np.array([0.299, 0.587, 0.114], planes.dtype)
     result: npt.NDArray[Float] = np.tensordot(weights, planes, 1)
     return result
 
 
 def as_picture(pixels: Array) -> Picture:
-    """``(H, W, 3)`` of any type that holds levels to ``(1, 3, H, W)``."""
+    """Convert ``(H, W, 3)``, of integers or of floats in ``[0, 1]``, to a picture ``(1, 3, H, W)``."""
     out = np.empty((1, 3, *pixels.shape[:2]), np.float32)
     np.divide(pixels.transpose(2, 0, 1), top(pixels), out=out[0], casting="unsafe")
     return out
 
 
 def unit(levels: Array) -> Picture:
+    """Convert integer levels, or floats in ``[0, 1]``, of any shape to float32 in ``[0, 1]``."""
     return np.asarray(levels, np.float32) / top(levels)
 
 
 def top(levels: Array) -> np.float32:
-    """What stands for 1: the highest level of whole numbers."""
+    """Return the value that stands for full intensity: the maximum of an unsigned type, 1 for floats and bool."""
     return np.float32(np.iinfo(levels.dtype).max if levels.dtype.kind == "u" else 1)

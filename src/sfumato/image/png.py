@@ -1,7 +1,7 @@
-"""PNG's chunks (W3C, PNG 3rd edition): looked through before any decoder sees them.
+"""Parser of PNG chunks (W3C, PNG 3rd edition), which filters them before a decoder sees the file.
 
-Decoders get the pixels and as much of the rest as is whole, wanted and not too large. So wrong checksums outside the
-pixels, metadata of many megabytes and texts behind the pixels are no trouble, and nothing is decoded to find them.
+The decoder gets the pixels, and of the other chunks only those that are intact, needed and not too large. So wrong
+checksums outside the pixels, huge metadata and texts after the pixels do no harm, and are found without decoding.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from sfumato.limits import MAX_METADATA_BYTES
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-_EVERYWHERE = _TEXTS | {b"eXIf"}  # before the pixels or behind them
+_EVERYWHERE = _TEXTS | {b"eXIf"}  # before or after the pixels
 _BEFORE = frozenset({b"tRNS", b"pHYs", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"iCCP", b"acTL"})
 _MAX_CHUNKS = 1_000_000
-_PACKED = 1032
+_MAX_RATIO = 1032  # of Deflate: decompressed bytes per compressed byte
 _BLOCK = 1 << 20
-#: Of Adam7's passes: the first column and row, and the steps across and down.
+#: The passes of Adam7: first column, first row, horizontal step, vertical step.
 _ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 
 @dataclass
 class Png:
-    """What a PNG holds beside its pixels.
+    """The facts about a PNG that are known without decoding.
 
     Attributes:
-        file: a PNG of the pixels and their metadata, all of that before them.
-        frames: of an animation; 1 elsewhere.
-        profile: an ICC profile, embedded or made of what the file states; ``None`` for sRGB.
-        bits: of a channel.
-        is_deep_colour: 16 bits of RGB, or of anything with alpha.
-        is_plausible: whether so few bytes can unpack to so many pixels: zlib makes at most 1032 of one.
-        lines: bytes of the pixels unpacked, with the filter's byte of each line; 0 where the header names no kind.
-        data: place and length of each chunk of pixels in the file that was looked through.
+        file: the filtered PNG, with all metadata before the pixels.
+        bits: bits per channel.
+        is_deep_colour: whether it has 16 bits and is RGB or has alpha.
+        is_plausible: whether the compressed pixels can have the size in the header: Deflate yields at most 1032 bytes
+            per byte.
+        lines: size of the decompressed pixels in bytes, with one filter byte per line; 0 if the header is missing.
+        data: offset and length of each chunk of pixels in the original file.
+        frames: number of frames; 1 if not an animation.
+        profile: the ICC profile, embedded or built from other chunks; ``None`` for sRGB.
     """
 
     file: BinaryIO
@@ -55,7 +56,7 @@ class Png:
 
 @dataclass
 class _Parts:
-    """Bytes, or places in a file, one after the other."""
+    """A sequence of byte strings and of ranges (offset, length) in a file."""
 
     starts: list[int] = field(default_factory=list)
     parts: list[bytes | tuple[int, int]] = field(default_factory=list)
@@ -64,15 +65,15 @@ class _Parts:
     def add(self, part: bytes | tuple[int, int]) -> None:
         last = self.parts[-1] if self.parts else b""
         if isinstance(part, tuple) and isinstance(last, tuple) and sum(last) == part[0]:
-            self.parts[-1] = (last[0], last[1] + part[1])  # neighbours are one
+            self.parts[-1] = (last[0], last[1] + part[1])  # merge adjacent ranges
         else:
             self.starts.append(self.length)
             self.parts.append(part)
         self.length += part[1] if isinstance(part, tuple) else len(part)
 
 
-class _Spliced(io.RawIOBase):
-    """Parts of a file, and other bytes between them, as one file."""
+class _SplicedFile(io.RawIOBase):
+    """A read-only file composed of parts of another file and of other bytes."""
 
     def __init__(self, file: BinaryIO, parts: _Parts) -> None:
         self.file, self.parts, self.place = file, parts, 0
@@ -106,10 +107,10 @@ class _Spliced(io.RawIOBase):
 
 
 def scan_chunks(file: BinaryIO) -> Png:
-    """The PNG in ``file``, which stands anywhere and can seek.
+    """Scan the chunks of a PNG in a seekable file, from its beginning.
 
     Raises:
-        InputError: more chunks than any picture has, or colours that cannot be brought to sRGB.
+        InputError: there are too many chunks, or the colours cannot be converted to sRGB.
     """
     pixels, extras = _Parts(), _Parts()
     facts: dict[bytes, bytes] = {}
@@ -128,18 +129,18 @@ def scan_chunks(file: BinaryIO) -> Png:
             pixels.add(_chunk(kind, b""))
             break
         if kind == b"CgBI":
-            raise InputError("it is a PNG made for Apple's devices only (CgBI); save it as an ordinary one")
+            raise InputError("it is a PNG for Apple devices only (CgBI); save it as an ordinary PNG")
         if kind == b"IHDR" and length == 13 and not head:
             head = start + file.read(length + 4)
         elif kind == b"PLTE" or (kind == b"IDAT" and (before == b"IDAT" or not has_pixels)):
-            pixels.add((place, 12 + length))  # the decoder, or `check_pixels`, says what is wrong with them
+            pixels.add((place, 12 + length))  # the decoder or `check_pixels` will report damage
             if kind == b"IDAT":
                 has_pixels = True
                 data_chunks.append((place, length))
         elif length <= MAX_METADATA_BYTES and (kind in _EVERYWHERE or (kind in _BEFORE and not has_pixels)):
             data, check = file.read(length), file.read(4)
             if check != struct.pack(">I", zlib.crc32(data, zlib.crc32(kind))):
-                pass  # damaged, and of no need
+                pass  # damaged, but not needed
             elif kind == b"iCCP":
                 profile = profile or _unpacked(data.partition(b"\0")[2][1:], MAX_METADATA_BYTES)
             elif kind in _TEXTS:
@@ -153,29 +154,32 @@ def scan_chunks(file: BinaryIO) -> Png:
         place += 12 + length
         before = kind
     else:
-        raise InputError(f"it has more than {_MAX_CHUNKS} chunks, and is no picture")
+        raise InputError(f"it has more than {_MAX_CHUNKS} chunks, so it is damaged or not a picture")
     parts = _Parts()
     for part in (SIGNATURE, head, *extras.parts, *pixels.parts):
         parts.add(part)
     frames = int.from_bytes(facts[b"acTL"][:4], "big") if len(facts.get(b"acTL", b"")) == 8 else 1
-    stream = cast(BinaryIO, io.BufferedReader(_Spliced(file, parts), 1 << 16))
+    stream = cast(BinaryIO, io.BufferedReader(_SplicedFile(file, parts), 1 << 16))
     bits, colour = head[16:18] if len(head) >= 18 else (0, 0)
     width, height = struct.unpack(">II", head[8:16]) if bits else (0, 0)
     depth = bits * {2: 3, 4: 2, 6: 4}.get(colour, 1)
     is_deep, is_plausible = (
         bits == 16 and colour in (2, 4, 6),
-        width * height * depth // 8 <= _PACKED * (pixels.length + 64),
+        width * height * depth // 8 <= _MAX_RATIO * (pixels.length + 64),
     )
     lines = _length(width, height, depth, head[20] if bits else 0)
     return Png(stream, bits, is_deep, is_plausible, lines, data_chunks, max(1, frames), _colours(profile, facts))
 
 
 def check_pixels(file: BinaryIO, found: Png) -> str | None:
-    """A sentence on what is odd about the pixels of a PNG and what no decoder says; ``None`` where nothing is.
+    """Check the compressed pixels of a PNG for damage that decoders do not report.
 
     Args:
-        file: that `scan_chunks` was given.
-        found: what it gave.
+        file: the file that was passed to `scan_chunks`.
+        found: its result.
+
+    Returns:
+        A sentence about surplus pixels or a wrong checksum; ``None`` if all is well.
 
     Raises:
         InputError: the pixels end before the last line.
@@ -183,36 +187,36 @@ def check_pixels(file: BinaryIO, found: Png) -> str | None:
     unpacker, unpacked, is_sound = zlib.decompressobj(), 0, True
     for place, length in found.data:
         file.seek(place + 4)
-        check = zlib.crc32(file.read(4))
-        while length > 0 and (data := file.read(min(length, _BLOCK))):
-            length -= len(data)
+        check, left = zlib.crc32(file.read(4)), length
+        while left > 0 and (data := file.read(min(left, _BLOCK))):
+            left -= len(data)
             check = zlib.crc32(data, check)
             while data and unpacked <= found.lines and not unpacker.eof:
                 try:
                     unpacked += len(unpacker.decompress(data, _BLOCK))
-                except zlib.error:  # which the decoder tells
+                except zlib.error:  # the decoder will report it
                     return None
                 data = unpacker.unconsumed_tail
         is_sound &= file.read(4) == struct.pack(">I", check)
     if unpacked < found.lines and unpacker.eof:
         raise InputError(
             f"the file is damaged: its pixels end after {unpacked / found.lines:.0%} of the picture, or its header "
-            "states another size or depth"
+            "states a wrong size or depth"
         )
     if unpacked > found.lines:
-        return "its pixels go on behind the last line: its header may state another size or depth than they have"
+        return "there is data after its last line: its header may state a wrong size or depth"
     return None if is_sound else "a checksum of its pixels is wrong, so some of them may be damaged"
 
 
 def _length(width: int, height: int, depth: int, is_interlaced: int) -> int:
-    """Bytes of all lines of pixels of ``depth`` bits; Adam7 interlaces seven small pictures."""
+    """Return the decompressed size in bytes; ``depth`` is bits per pixel. Adam7 stores seven small pictures."""
     parts = [(0, 0, 1, 1)] if not is_interlaced else _ADAM7
     sizes = [(-(-(width - x) // across), -(-(height - y) // down)) for x, y, across, down in parts]
     return sum(rows * (1 + (columns * depth + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0)
 
 
 def _colours(profile: bytes | None, facts: dict[bytes, bytes]) -> bytes | None:
-    """In the order of the standard's section 13.6: ``cICP``, ``iCCP``, ``sRGB``, then ``gAMA`` and ``cHRM``."""
+    """Return the ICC profile by section 13.6 of the standard: from cICP, iCCP, sRGB, or gAMA and cHRM; None is sRGB."""
     stated = profile_of_codes(facts.get(b"cICP", b""))
     if stated is not None or facts.get(b"cICP", b"")[:2] == b"\x01\x0d":
         return stated
@@ -226,7 +230,7 @@ def _colours(profile: bytes | None, facts: dict[bytes, bytes]) -> bytes | None:
 
 
 def _text(kind: bytes, data: bytes, max_bytes: int) -> bytes | None:
-    """The text's chunk, unpacked; ``None`` where it is damaged or has more than ``max_bytes`` bytes."""
+    """Return a text chunk decompressed; ``None`` if it is damaged or has more than ``max_bytes`` bytes."""
     keyword, _, rest = data.partition(b"\0")
     if not 1 <= len(keyword) <= 79:
         return None
@@ -241,7 +245,7 @@ def _text(kind: bytes, data: bytes, max_bytes: int) -> bytes | None:
         unpacked = _unpacked(packed, max_bytes)
         if unpacked is None:
             return None
-        data = keyword + b"\0\0\0" + b"\0".join((language, translated, unpacked))  # neither packed nor how
+        data = keyword + b"\0\0\0" + b"\0".join((language, translated, unpacked))  # flags: not compressed
     return _chunk(kind, data) if len(data) <= max_bytes else None
 
 

@@ -1,4 +1,4 @@
-"""Decoders in C write what they think of a file to the process's stderr, beside our one sentence."""
+"""Silencing of decoders in C, which print warnings about a file directly to the stderr of the process."""
 
 from __future__ import annotations
 
@@ -9,31 +9,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 _lock = threading.Lock()
-_inside = 0
-_saved_stderr: int | None = None
+
+
+class _State:
+    """The redirection of stderr, which all threads share.
+
+    Attributes:
+        users: blocks that are running.
+        saved_stderr: a copy of the original stderr, while it is redirected.
+    """
+
+    users = 0
+    saved_stderr: int | None = None
 
 
 @contextmanager
 def quiet_decoders() -> Iterator[None]:
-    """The process's stderr leads nowhere in the block, in however many threads; the last one out leads it back."""
-    global _inside, _saved_stderr
+    """Redirect the stderr of the process to the null device until no thread is in such a block."""
     with _lock:
-        _inside += 1
-        if _inside == 1:
-            _saved_stderr = _redirected()
+        _State.users += 1
+        if _State.users == 1:
+            _State.saved_stderr = _redirect()
     try:
         yield
     finally:
         with _lock:
-            _inside -= 1
-            if _inside == 0 and _saved_stderr is not None:
-                os.dup2(_saved_stderr, 2)
-                os.close(_saved_stderr)
-                _saved_stderr = None
+            _State.users -= 1
+            if _State.users == 0 and _State.saved_stderr is not None:
+                os.dup2(_State.saved_stderr, 2)
+                os.close(_State.saved_stderr)
+                _State.saved_stderr = None
 
 
-def _redirected() -> int | None:
-    with suppress(OSError, ValueError, AttributeError):  # closed, or there is none
+def _redirect() -> int | None:
+    """Redirect stderr to the null device; return a copy of the original, or None if it cannot be redirected."""
+    with suppress(OSError, ValueError, AttributeError):  # stderr is closed or None
         sys.stderr.flush()
     try:
         saved = os.dup(2)

@@ -1,4 +1,4 @@
-"""Pictures and photos out of files, and out of whatever people hold as a picture."""
+"""Reading of pictures and photos from files, and conversion of PIL images, arrays and tensors."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _CHANNELS = (1, 3, 4)
 
 @public
 def read_image(source: PhotoSource) -> Picture:
-    """Reads a picture file as ``(1, 3, H, W)``: as :func:`read_photo` does, and transparency is laid on white.
+    """Read a picture file as ``(1, 3, H, W)``, like :func:`read_photo`, with transparency composited on white.
 
     Raises:
-        InputError: the file is absent, empty, damaged, of another kind or larger than the limit
-            (:func:`sfumato.limits.max_pixels`). The size is known from the header, before anything is decoded.
+        InputError: the file is missing, empty, damaged, in an unsupported format, or larger than the limit
+            (:func:`sfumato.limits.max_pixels`). The size is checked before decoding.
     """
     with open_picture(source, limits.max_pixels()) as found:
         return _on_white(*decode(found))
@@ -37,21 +37,21 @@ def read_image(source: PhotoSource) -> Picture:
 
 @public
 def read_photo(source: PhotoSource, max_pixels: int | None = None) -> Photo:
-    """Reads a picture file at its own precision, with its alpha and its metadata.
+    """Read a picture file at its own precision, with its alpha and its metadata.
 
-    JPEG, PNG, WEBP, TIFF, BMP, GIF; AVIF with Pillow 11.3 or newer; HEIC with the extra ``heif``. Of several frames the
-    first is read, of several pages the largest. The Exif orientation is applied, colours that the file states (an ICC
-    profile, PNG's ``cICP``, ``gAMA`` and ``cHRM``, Exif's Adobe RGB) are converted to sRGB, and palettes, CMYK and grey
-    become RGB. 16-bit grey keeps its 16 bits; so does 16-bit colour in PNG and TIFF where the extra ``deep`` is
-    installed, and has 8 bits elsewhere. TIFF of floats and JPEG of 12 bits need that extra.
+    Formats: JPEG, PNG, WEBP, TIFF, BMP, GIF; AVIF with Pillow 11.3 or newer; HEIC with the extra ``heif``. The first of
+    several frames is read, or the largest of several pages. The Exif orientation is applied. Colours are converted to
+    sRGB by the ICC profile, PNG's ``cICP``, ``gAMA`` and ``cHRM``, or Exif's Adobe RGB. Palettes, CMYK and grey become
+    RGB. 16-bit grey keeps its precision; 16-bit colour in PNG and TIFF does with the extra ``deep``, and is read with
+    8 bits without it. TIFF of floats and JPEG of 12 bits need that extra.
 
     Args:
-        source: a path, the bytes of a file, or an open binary file, which errors call ``-``.
-        max_pixels: the most that are decoded; ``None`` is the limit of the process (:mod:`sfumato.limits`).
+        source: a path, the bytes of a file, or an open binary file, whose name in errors is ``-``.
+        max_pixels: the limit of pixels; ``None`` is the limit of the process (:mod:`sfumato.limits`).
 
     Raises:
-        InputError: absent, empty, damaged, of another kind or larger than ``max_pixels``. The size is known from the
-            header, before anything is decoded.
+        InputError: the file is missing, empty, damaged, in an unsupported format, or larger than ``max_pixels``. The
+            size is checked before decoding.
     """
     with open_picture(source, limits.max_pixels() if max_pixels is None else max_pixels) as found:
         pixels, alpha = _whole(*decode(found))
@@ -59,9 +59,9 @@ def read_photo(source: PhotoSource, max_pixels: int | None = None) -> Photo:
 
 
 def read_recipe(source: PhotoSource) -> dict[str, object] | None:
-    """The recipe that :func:`write_photo` embedded in a result; ``None`` where there is none.
+    """Return the recipe that :func:`write_photo` embedded in a result; ``None`` if there is none.
 
-    It comes from a file that anyone may have made: it is JSON of a limited size, and no more than that is known of it.
+    The file may come from an untrusted source. The recipe is valid JSON of limited size; its fields are not checked.
 
     Raises:
         InputError: the file cannot be read as in :func:`read_photo`, or its recipe is damaged.
@@ -71,10 +71,10 @@ def read_recipe(source: PhotoSource) -> dict[str, object] | None:
 
 
 def picture_digest(path: str | os.PathLike[str]) -> str:
-    """SHA-256, in hex, of a picture's file.
+    """Return the SHA-256 of a picture file in hex.
 
     Raises:
-        InputError: it cannot be read, is no regular file, or has more bytes than any picture that is read.
+        InputError: the file cannot be read, is not a regular file, or has more bytes than any picture within the limit.
     """
     try:
         return digest(path, limits.max_file_bytes(limits.max_pixels()))
@@ -83,19 +83,19 @@ def picture_digest(path: str | os.PathLike[str]) -> str:
 
 
 def as_image(source: ImageSource) -> Picture:
-    """Return anything that people hold as a picture by the image contract.
+    """Convert a picture in any common form to the image contract.
 
     Args:
         source: a path, the bytes of a file or an open binary file; a ``PIL.Image``; a :class:`Photo`; or an array or
-            tensor ``(H, W)``, ``(H, W, C)``, ``(C, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``, where C is 1 for
-            grey, 3, or 4 with alpha, which is laid on white: uint8, uint16, bool, or float in ``[0, 1]``.
+            tensor ``(H, W)``, ``(H, W, C)``, ``(C, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)`` of uint8, uint16,
+            bool, or float in ``[0, 1]``. C is 1 for grey, 3, or 4 with alpha, which is composited on white.
 
     Returns:
-        ``(N, 3, H, W)``; it shares memory with ``source`` where that already keeps the contract.
+        ``(N, 3, H, W)``; it shares memory with ``source`` if that already follows the contract.
 
     Raises:
-        InputError: unreadable, another shape or type, values outside ``[0, 1]``, or a shape of floats that could be
-            read both as ``(3, H, W)`` and as ``(H, W, C)``.
+        InputError: the source is unreadable, has another shape or type, values outside ``[0, 1]``, or a shape that is
+            ambiguous for floats: both ``(3, H, W)`` and ``(H, W, C)``.
     """
     if is_file_like(source):
         return read_image(source)
@@ -115,14 +115,14 @@ def as_image(source: ImageSource) -> Picture:
 
 
 def as_photo(source: ImageSource) -> Photo:
-    """Return anything that people hold as one picture as a :class:`Photo`.
+    """Convert one picture in any common form to a :class:`Photo`.
 
     Args:
-        source: as :func:`as_image` takes it. Files and uint16 keep their precision, everything its alpha; floats are
-            rounded to 8 bits.
+        source: as for :func:`as_image`. Files and uint16 keep their precision; floats are rounded to 8 bits. Alpha is
+            kept.
 
     Raises:
-        InputError: as :func:`as_image` does, or it is a batch of several.
+        InputError: as for :func:`as_image`, or the source is a batch of several pictures.
     """
     if isinstance(source, Photo):
         return source
@@ -137,7 +137,7 @@ def as_photo(source: ImageSource) -> Photo:
         values = planes.astype(np.float32)
         if values.size and not (values.min() >= 0 and values.max() <= 1):  # NaN fails too
             raise InputError(
-                f"the picture must lie in [0, 1], but its values go from {values.min():g} to {values.max():g}"
+                f"the picture must be in [0, 1], but its values range from {values.min():g} to {values.max():g}"
             )
         planes = np.rint(values * np.float32(255)).astype(np.uint8)
     pixels = np.ascontiguousarray(planes[0].transpose(1, 2, 0))
@@ -147,32 +147,32 @@ def as_photo(source: ImageSource) -> Photo:
 
 
 def is_file_like(source: object) -> TypeGuard[PhotoSource]:
-    """Whether that is a path, the bytes of a file or an open file. (A memoryview of bytes is; of pixels it is none.)"""
+    """Whether a source is a path, the bytes of a file or an open file. A memoryview must be one-dimensional bytes."""
     if isinstance(source, memoryview):
         return source.ndim == 1 and source.itemsize == 1
     return isinstance(source, str | os.PathLike | bytes | bytearray) or callable(getattr(source, "read", None))
 
 
 def array_of(source: Any, name: str = "a picture") -> npt.NDArray[Any]:
-    """Return what an array or a tensor holds, on whatever device; ``name`` is what errors call it.
+    """Return an array or a tensor on any device as a NumPy array; ``name`` is its name in errors.
 
     Raises:
-        InputError: it is neither.
+        InputError: the source is neither.
     """
     try:
-        if hasattr(source, "detach"):  # a tensor of torch, which is not imported for it
-            source = source.detach().cpu()  # with its gradient it could not be read as an array
-            if str(source.dtype) == "torch.bfloat16":  # which NumPy does not know
+        if hasattr(source, "detach"):  # a torch tensor, recognised without importing torch
+            source = source.detach().cpu()  # NumPy cannot convert a tensor with a gradient
+            if str(source.dtype) == "torch.bfloat16":  # NumPy has no such type
                 source = source.float()
         return np.asarray(source)
-    except Exception as problem:  # whatever an object of anybody's raises when it is asked for its values
+    except Exception as problem:  # a foreign object may raise anything when it is converted
         raise InputError(
             f"{name} must be a path, a file, a PIL image or an array, but {type(source).__name__} was given"
         ) from problem
 
 
 def _planes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Any layout of pixels as ``(N, C, H, W)``, C being 1, 3 or 4."""
+    """Return pixels in any layout as ``(N, C, H, W)``, where C is 1, 3 or 4."""
     if array.dtype not in (np.uint8, np.uint16, np.bool_) and not np.issubdtype(array.dtype, np.floating):
         raise InputError(f"a picture must be uint8, uint16, bool or float, but is {array.dtype}")
     if array.ndim == 2:
@@ -196,7 +196,7 @@ def _planes(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _levels_of(image: Image.Image) -> tuple[Array, Array | None]:
-    """Pixels and alpha of a PIL image."""
+    """Return the pixels and the alpha of a PIL image."""
     limits.check_size(*image.size, limits.max_pixels(), "the picture")
     try:
         return decode(OpenPicture(image))
@@ -205,7 +205,7 @@ def _levels_of(image: Image.Image) -> tuple[Array, Array | None]:
 
 
 def _whole(pixels: Array, alpha: Array | None) -> tuple[Array, Array | None]:
-    """The same in whole numbers: grey in floats has 16 bits then."""
+    """Convert float pixels, which only float grey has, to 16-bit integers; integers are unchanged."""
     if pixels.dtype != np.float32:
         return pixels, alpha
     return _to_16_bits(pixels), None if alpha is None else _to_16_bits(alpha)
@@ -216,9 +216,10 @@ def _to_16_bits(levels: Array) -> npt.NDArray[np.uint16]:
 
 
 def _on_white(pixels: Array, alpha: Array | None) -> Picture:
+    """Composite pixels on white."""
     picture = as_picture(pixels)
     if alpha is not None:
-        for row, opacity in enumerate(alpha):  # row by row: no second picture in floats beside the first
+        for row, opacity in enumerate(alpha):  # row by row, to avoid a second float picture in memory
             cover = unit(opacity)
             picture[0, :, row] *= cover
             picture[0, :, row] += 1 - cover

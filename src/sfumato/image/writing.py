@@ -1,4 +1,4 @@
-"""Pictures and photos into files."""
+"""Writing of pictures, photos and animations to files."""
 
 from __future__ import annotations
 
@@ -37,30 +37,30 @@ class _Writer:
     has_16_bits: bool = False
 
 
-# 4:4:4: half-size colour smears brush strokes
+# Subsampling 4:4:4, because colour at half size smears brush strokes.
 _JPEG = _Writer("JPEG", 65_500, {"subsampling": 0}, has_quality=True, has_alpha=False)
 _TIFF = _Writer("TIFF", 2**31 - 1, has_16_bits=True)
 _WRITERS = {
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
-    # Paint hardly compresses: Pillow's own level, 6, takes four times as long for 5 % less.
+    # Paintings compress badly: Pillow's default level, 6, takes four times as long and saves 5 %.
     ".png": _Writer("PNG", 2**31 - 1, {"compress_level": 3}, has_16_bits=True),
-    ".webp": _Writer("WEBP", 16_383, {"exact": True}, has_quality=True),  # the colours under the alpha stay
+    ".webp": _Writer("WEBP", 16_383, {"exact": True}, has_quality=True),  # keeps the colours of transparent pixels
     ".tif": _TIFF,
     ".tiff": _TIFF,
 }
-#: The suffixes, in lower case, that :func:`write_image` takes; ``READABLE`` are those of the formats that are read.
+#: The suffixes, in lower case, of the formats that are written; ``READABLE`` has those that are read.
 WRITABLE = tuple(_WRITERS)
 
 
 @public
 def write_image(x: Picture, path: str | os.PathLike[str], quality: int = 92) -> None:
-    """Writes ``(1, 3, H, W)`` to a file of the format that the suffix names (JPEG, PNG, WEBP, TIFF).
+    """Write ``(1, 3, H, W)`` to a file whose suffix gives the format (JPEG, PNG, WEBP, TIFF).
 
-    The file appears whole or not at all, and missing folders are made. ``quality`` (1 to 100) is for JPEG and WEBP.
+    The file is written atomically, and missing folders are created. ``quality`` (1 to 100) is for JPEG and WEBP.
 
     Raises:
-        OutputError: an unknown suffix, a picture that the format cannot hold, or a file that cannot be written.
+        OutputError: the suffix is unknown, the format cannot store the picture, or the file cannot be written.
     """
     write_photo(Photo(to_uint8(x)), path, quality=quality)
 
@@ -73,24 +73,23 @@ def write_photo(
     quality: int = 92,
     overwrite: bool = True,
 ) -> None:
-    """Writes a photo with its alpha, its metadata and its recipe, tagged as sRGB and as made by Sfumato.
+    """Write a photo with its alpha, metadata and recipe, tagged as sRGB and as made by Sfumato.
 
-    PNG and TIFF keep 16 bits; elsewhere 8 remain, rounded. JPEG has no alpha: it is laid on white. Where the metadata
-    and the recipe go is told in :mod:`sfumato.metadata`.
+    PNG and TIFF store 16 bits; the other formats get 8, rounded. JPEG has no alpha, so the photo is composited on
+    white. :mod:`sfumato.metadata` describes where formats store the metadata and the recipe.
 
     Args:
-        photo: what to write.
-        destination: a path, at which the file appears whole or not at all and whose missing folders are made; or an
-            open binary file such as ``sys.stdout.buffer``.
-        format: ``"jpeg"``, ``"png"``, ``"webp"`` or ``"tiff"``, or one of ``WRITABLE``. Without one the suffix of the
-            path, or of an open file's name, says it; what has no name, or one without a suffix, becomes a PNG.
+        photo: the photo.
+        destination: a path, which is written atomically, with missing folders created; or an open binary file such as
+            ``sys.stdout.buffer``.
+        format: ``"jpeg"``, ``"png"``, ``"webp"`` or ``"tiff"``, or one of ``WRITABLE``. By default the suffix of the
+            path or of the open file's name decides; an open file without one gets a PNG.
         quality: 1 to 100, for JPEG and WEBP.
-        overwrite: whether a file at a path is replaced, also one that appears while this is written.
+        overwrite: whether to replace an existing file, including one that is created meanwhile.
 
     Raises:
-        OutputError: an unknown format, a photo that the format cannot hold, or a file that cannot be written or
-            replaced.
-        UsageError: a quality out of range, or a recipe that is not JSON or too long.
+        OutputError: the format is unknown or cannot store the photo, or the file cannot be written or replaced.
+        UsageError: the quality is out of range, or the recipe is not JSON or is too long.
     """
     if not isinstance(photo, Photo):
         raise UsageError(f"write_photo writes a Photo, but {type(photo).__name__} was given; write_image writes arrays")
@@ -109,14 +108,14 @@ def write_photo(
     check_range(quality, 1, 100, "quality")
     if max(photo.width, photo.height) > writer.max_side:
         raise OutputError(
-            f"cannot write {name}: {writer.format} holds at most {writer.max_side} pixels a side and the picture has "
-            f"{photo.width} x {photo.height}; name a .png file"
+            f"cannot write {name}: {writer.format} allows at most {writer.max_side} pixels per side, but the picture "
+            f"has {photo.width} x {photo.height}; name a .png file"
         )
     if isinstance(destination, str | os.PathLike):
         with atomic_file(destination, overwrite) as file:
             _encode(photo, file, writer, quality)
         return
-    buffer = io.BytesIO()  # some encoders seek, and a pipe cannot
+    buffer = io.BytesIO()  # some encoders seek, which a pipe cannot
     _encode(photo, buffer, writer, quality)
     try:
         destination.write(buffer.getbuffer())
@@ -126,7 +125,7 @@ def write_photo(
 
 
 def _suffix_of(file: object) -> str:
-    """How an open file's name ends; nothing for one without a name, or with a number for one, as pipes have."""
+    """Return the suffix of an open file's name; empty if it has no name, or a number as pipes do."""
     name = getattr(file, "name", None)
     return Path(name).suffix if isinstance(name, str) else ""
 
@@ -138,12 +137,19 @@ def write_animation(
     seconds: float = 0.05,
     overwrite: bool = True,
 ) -> None:
-    """Writes pictures ``(1, 3, H, W)`` of one size as an endless GIF with the recipe; 256 colours to a frame.
+    """Write pictures as an endlessly looping GIF with the recipe, atomically; each frame has 256 colours.
 
-    The file appears whole or not at all. A frame like the one before it is not stored but shown for longer.
+    A frame equal to the one before it is not stored; that one is shown for longer instead.
+
+    Args:
+        frames: pictures ``(1, 3, H, W)`` of one size.
+        path: the file.
+        recipe: the recipe, as JSON.
+        seconds: the time of a frame.
+        overwrite: whether to replace an existing file.
 
     Raises:
-        OutputError: the file cannot be written, or is there and is not to be replaced.
+        OutputError: the file cannot be written, or exists and may not be replaced.
     """
     first, *rest = [to_pil(frame).quantize(256) for frame in frames]
     options = {"duration": round(1000 * seconds), "loop": 0, "comment": GIF_PREFIX + recipe_json(recipe)}
@@ -152,16 +158,20 @@ def write_animation(
 
 
 def as_jpeg_text(x: Picture, quality: int = 88, subsampling: int = -1) -> str:
-    """One picture ``(1, 3, H, W)`` as a JPEG in base64, for a page that holds its pictures; ``subsampling`` as Pillow
-    has it."""
+    """Encode one picture ``(1, 3, H, W)`` as JPEG in base64, for embedding in a web page.
+
+    ``quality`` and ``subsampling`` are those of Pillow.
+    """
     file = io.BytesIO()
     to_pil(x).save(file, "JPEG", quality=quality, subsampling=subsampling)
     return base64.b64encode(file.getvalue()).decode()
 
 
-class _Written:
-    """A file that Pillow writes to through Python: given a descriptor, its JPEG encoder is content with half a file
-    where the disk is full."""
+class _WithoutDescriptor:
+    """A file without ``fileno``, so that Pillow writes to it through Python.
+
+    With a descriptor, its JPEG encoder would ignore a full disk and leave half a file.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.write, self.flush, self.seek, self.tell = file.write, file.flush, file.seek, file.tell
@@ -196,19 +206,21 @@ def _encode(photo: Photo, file: BinaryIO, writer: _Writer, quality: int) -> None
         options["icc_profile"] = srgb_profile()
         if recipe is not None:
             options["xmp"] = to_xmp(recipe)
-    Image.fromarray(levels).save(cast(BinaryIO, _Written(file)), format=writer.format, exif=exif.tobytes(), **options)
+    Image.fromarray(levels).save(
+        cast(BinaryIO, _WithoutDescriptor(file)), format=writer.format, exif=exif.tobytes(), **options
+    )
 
 
 def _to_8_bits(levels: Array) -> npt.NDArray[np.uint8]:
-    """The nearest of 256 levels to each of 65536, which are 257 to one."""
+    """Round 16-bit levels to 8 bits, in which one step is 257 levels."""
     out = np.empty(levels.shape, np.uint8)
-    for into, row in zip(out, levels, strict=True):  # row by row: the sum needs more than 16 bits
+    for into, row in zip(out, levels, strict=True):  # row by row, because the sum needs 32 bits
         into[:] = (row.astype(np.uint32) + 128) // 257
     return out
 
 
 def _flattened(levels: Array, alpha: Array) -> npt.NDArray[np.uint8]:
-    """Colours of 8 bits ``(H, W, 3)`` laid on white by the alpha ``(H, W)``."""
+    """Composite 8-bit colours ``(H, W, 3)`` with an alpha ``(H, W)`` on white."""
     out = np.empty(levels.shape, np.uint8)
     for into, row, opacity in zip(out, levels, alpha[:, :, None], strict=True):
         weight = opacity.astype(np.float32) / np.float32(255)

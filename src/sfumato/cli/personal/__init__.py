@@ -1,4 +1,4 @@
-"""``sfumato personal``: a style of your own, learnt from the pictures that you like."""
+"""``sfumato personal``: learn your own style from pictures that you like."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sfumato.cli.personal.options import ManyValues
 from sfumato.cli.personal.share import export, import_
 from sfumato.cli.personal.show import list_, show
 
-app = typer.Typer(help="A style of your own, learnt from the pictures that you like.", no_args_is_help=True)
-# In the order of the help.
+app = typer.Typer(help="Learn your own style from pictures that you like.", no_args_is_help=True)
+# The help lists the commands in this order.
 app.command(cls=ManyValues)(new)
 app.command(cls=ManyValues)(add)
 app.command()(learn)

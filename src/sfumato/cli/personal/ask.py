@@ -1,4 +1,4 @@
-"""``sfumato personal ask``: questions in the terminal or on a page."""
+"""``sfumato personal ask``: ask which of two pictures is better, in the terminal or on a web page."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import typer
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import say
 from sfumato.cli.personal.options import Name
-from sfumato.cli.personal.printing import counted_noun
 from sfumato.errors import OutputError, UsageError
+from sfumato.text import counted
 
 if TYPE_CHECKING:
     from sfumato.personal.ask import Questions
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 def ask(
     name: Name,
     photo: Annotated[
-        Path | None, typer.Option(help="What is painted; otherwise a made-up landscape.", show_default=False)
+        Path | None, typer.Option(help="The photo to paint. \\[default: a generated landscape]", show_default=False)
     ] = None,
-    page: Annotated[bool, typer.Option("--page", help="Ask on a page that only this machine can open.")] = False,
-    most: Annotated[int, typer.Option(metavar="N", help="Questions at most.")] = 50,
+    page: Annotated[bool, typer.Option("--page", help="Ask on a web page that only this machine can open.")] = False,
+    most: Annotated[int, typer.Option(metavar="N", help="Maximum number of questions.")] = 50,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             "-o",
-            help="Where the two pictures are put, side by side; otherwise the style's folder, while it asks.",
+            help="File for the two pictures, side by side. \\[default: a temporary file in the style's folder]",
             show_default=False,
         ),
     ] = None,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
-    """Ask which of two pictures you like better, the pair that would teach most, until enough is learnt."""
+    """Ask which of two pictures you like better. Each pair is the most informative one, until enough is learnt."""
     from sfumato.checks import check_range
     from sfumato.image import WRITABLE
     from sfumato.inference import Stylizer
@@ -46,11 +46,11 @@ def ask(
 
     check_range(most, 1, 1000, "--most")
     if out is not None and page:
-        raise UsageError("a page shows its pictures itself; leave -o or --page out")
+        raise UsageError("-o does not go with --page, which shows the pictures itself; leave one of them out")
     if out is not None and out.suffix.lower() not in WRITABLE:
         raise OutputError(f"cannot write {out}: its name must end in one of {', '.join(WRITABLE)}")
     if out is not None and os.path.exists(out):
-        raise OutputError(f"{out} is there already; name a file that is not")
+        raise OutputError(f"{out} already exists; name a new file")
     questions = Questions(name, Stylizer(), photo)
     why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
     personal_style = load_personal_style(questions.record)
@@ -59,16 +59,16 @@ def ask(
 
     if questions.record.answers or personal_style is not None:
         best = ", ".join(name for name, _, _ in suggestions(questions.model(), 3))
-        say(f"Of the built-in styles it would choose {best}.")
+        say(f"The built-in styles that fit best: {best}.")
 
 
 def _answered(questions: Questions) -> str:
-    """How many questions were, and how many of the answers teach."""
+    """Return a sentence on how many questions were answered, and how many answers were used for learning."""
     count = questions.answered
-    message = f"{counted_noun(count, 'question')} answered"
+    message = f"{counted(count, 'question')} answered"
     neither = sum(not each.teaches for each in questions.record.answers[-count:]) if count else 0
     if neither:
-        message += f", {neither} of them with neither"
+        message += f', {neither} of them with "neither"'
     if count > neither:
         others = "the others" if neither else "it" if count == 1 else "them"
         message += f", and {questions.record.name} has learnt from {others}"
@@ -76,11 +76,12 @@ def _answered(questions: Questions) -> str:
 
 
 def _on_page(questions: Questions, most: int) -> str:
+    """Ask on a web page until the person stops; return the reason for the end as a sentence."""
     from sfumato.personal.page import Page
 
     server = Page(questions, most)
     try:
-        say(f"Open {server.address} in a browser on this machine; Ctrl-C ends it.")
+        say(f"Open {server.address} in a browser on this machine; press Ctrl-C to stop.")
         server.serve()
     except KeyboardInterrupt:
         return "Stopped."
@@ -88,6 +89,7 @@ def _on_page(questions: Questions, most: int) -> str:
 
 
 def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
+    """Ask in the terminal; return the reason for the end as a sentence."""
     from sfumato.image import Photo, to_uint8, write_photo
     from sfumato.personal.ask import side_by_side
     from sfumato.personal.store import QUESTION
@@ -97,12 +99,12 @@ def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
         while questions.answered < most:
             question = questions.next()
             if question is None:
-                return "Enough is learnt: no question would teach much more."
-            # The first is not to replace what has come to stand there since the command began.
+                return "Enough is learnt: another question would add little."
+            # The first write must not replace a file that was created since the command began.
             is_mine = out is None or questions.answered > 0
             write_photo(Photo(to_uint8(side_by_side(question))), target, overwrite=is_mine)
             if out is None:
-                target.chmod(0o600)  # as all that is kept there
+                target.chmod(0o600)  # like all files in that folder
             say(
                 f"{questions.answered + 1}. Which is better, the left (1) or the right (2)?  (0: neither, q: stop)  "
                 f"{target}"
@@ -111,14 +113,14 @@ def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:
             if choice == "q":
                 return "Stopped."
             questions.answer(question, {"1": "first", "2": "second"}.get(choice, "neither"))  # type: ignore[arg-type]
-        return "Enough for now."
+        return "The maximum number of questions is reached."
     finally:
         if out is None:
             target.unlink(missing_ok=True)
 
 
 def _key() -> str:
-    """One of 1, 2, 0 and q: a key in a terminal, else a line; the end of the input is q."""
+    """Read 1, 2, 0 or q: one key from a terminal, else one line of stdin. The end of the input counts as q."""
     while True:
         if sys.stdin is None:
             return "q"
@@ -131,4 +133,4 @@ def _key() -> str:
                 return "q"
         if (key := key.strip().lower()) in ("1", "2", "0", "q"):
             return key
-        say("1, 2, 0 or q, please")
+        say("press 1, 2, 0 or q")

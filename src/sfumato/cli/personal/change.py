@@ -1,4 +1,4 @@
-"""``sfumato personal`` new, add, learn, remove and delete: what is known of a personal style, changed."""
+"""``sfumato personal`` new, add, learn, remove and delete: the commands that change a personal style."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def new(
     rights: RightsOption = None,
     copy: Copy = False,
     as_json: Json = False,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
-    """Learn a style from pictures that you like, and keep it under a name."""
+    """Learn a style from pictures that you like, and store it under a name."""
     from sfumato.inference import Stylizer
     from sfumato.inference.library import new_personal_path
     from sfumato.personal.gathering import gather, odd_remarks
@@ -44,7 +44,7 @@ def new(
     new_personal_path(name)  # before any work
     liked, disliked, remarks = find_pictures(like, dislike)
     if not liked and not disliked:
-        raise UsageError("there is nothing to learn from; name pictures that you like, as in --like FOLDER")
+        raise UsageError("there are no pictures to learn from; name some that you like, as in --like FOLDER")
     whose = choose_rights(rights, as_json)
     stylizer = Stylizer()
     with progress_bar("looking at pictures") as tick:
@@ -54,7 +54,7 @@ def new(
         print_remarks(found.remarks, err=True)
         given = len(liked) + len(disliked)
         none = "the picture cannot" if given == 1 else f"none of the {given} pictures can"
-        raise InputError(f"{none} be learnt from; {name} was not made")
+        raise InputError(f"{none} be used; the style {name} was not created")
     record, personal_style = create(name, found, stylizer, whose, copy)
     print_result(
         record, personal_style, [*found.remarks, *odd_remarks(record, codes_of(record, stylizer), found)], as_json
@@ -68,9 +68,9 @@ def add(
     rights: RightsOption = None,
     copy: Copy = False,
     as_json: Json = False,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
-    """Add pictures to those that a style is learnt from; one that is there already changes sides."""
+    """Add pictures to a style and learn it again. A picture that the style already has changes sides."""
     from sfumato.inference import Stylizer
     from sfumato.personal.gathering import gather, odd_remarks, recall
     from sfumato.personal.service import add as add_pictures
@@ -89,8 +89,8 @@ def add(
     print_result(record, personal_style, [*lost, *remarks, *found.remarks, *odd], as_json)
 
 
-def learn(name: Name, as_json: Json = False, max_pixels: MaxPixels = None) -> None:
-    """Learn a style again from its pictures and answers, as after an update of Sfumato."""
+def learn(name: Name, as_json: Json = False, _max_pixels: MaxPixels = None) -> None:
+    """Learn a style again from its pictures and answers, for example after an update of Sfumato."""
     from sfumato.inference import Stylizer
     from sfumato.personal.gathering import Gathered, recall
     from sfumato.personal.service import add as add_pictures
@@ -107,13 +107,13 @@ def remove(
     name: Name,
     pictures: Annotated[
         list[str] | None,
-        typer.Argument(help="By their files' names, paths, or the beginning of their hashes.", show_default=False),
+        typer.Argument(help="File names, paths, or first digits of hashes.", show_default=False),
     ] = None,
     answers: Annotated[bool, typer.Option("--answers", help="Forget all answers to questions.")] = False,
     as_json: Json = False,
-    max_pixels: MaxPixels = None,
+    _max_pixels: MaxPixels = None,
 ) -> None:
-    """Forget pictures, with all that was seen of them, and learn again from the others."""
+    """Forget pictures and everything computed from them, and learn again from the others."""
     from sfumato.inference import Stylizer
     from sfumato.personal.service import remove as remove_pictures
     from sfumato.personal.store import picture_state
@@ -129,7 +129,7 @@ def remove(
             several = ", ".join(
                 f"{picture.sha256[:12]} ({picture.path}{since})" for picture, since in zip(found, changed, strict=True)
             )
-            raise UsageError(f"{text} may be any of {several}; name it by its hash")
+            raise UsageError(f"{text} fits several pictures: {several}; name one by its hash")
         hashes.append(found[0].sha256)
     record, personal_style = remove_pictures(name, hashes, Stylizer(), answers)
     print_result(record, personal_style, [], as_json)
@@ -138,23 +138,23 @@ def remove(
 def delete(
     name: Name, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False, as_json: Json = False
 ) -> None:
-    """Remove a style and everything that is known under its name; pictures elsewhere stay where they are."""
+    """Delete a style with all its files. Pictures in other folders are not touched."""
     from sfumato.inference.library import has_personal, personal_folder
     from sfumato.personal.service import delete as delete_all
     from sfumato.personal.store import load_record
 
     if not has_personal(name):
-        load_record(name)  # says what there is
+        load_record(name)  # raises an error that lists the existing names
     folder = personal_folder() / name
     count = sum(path.is_file() for path in folder.rglob("*"))
     if not yes:
         if not in_terminal():
-            raise UsageError(f"this removes {folder} with its {count} files for good; add --yes to do it")
-        if not typer.confirm(f"Remove {printable(str(folder))} with its {count} files for good?"):
-            say("nothing was removed", err=True)
+            raise UsageError(f"this deletes {folder} with {count} files permanently; add --yes to confirm")
+        if not typer.confirm(f"Delete {printable(str(folder))} with {count} files permanently?"):
+            say("nothing was deleted", err=True)
             raise typer.Exit(1)
     delete_all(name)
     if as_json:
         say_json({"deleted": str(folder), "files": count})
     else:
-        say(f"removed {folder} with its {count} files; pictures elsewhere are where they were")
+        say(f"deleted {folder} with {count} files; pictures in other folders were not touched")

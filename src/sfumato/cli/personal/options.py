@@ -1,4 +1,4 @@
-"""Arguments, options and questions that the commands of ``sfumato personal`` share."""
+"""Arguments, options and prompts shared by the commands of ``sfumato personal``."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _SEVERAL = ("--like", "--dislike")
 
 
 class ManyValues(TyperCommand):
-    """``--like a.jpg b.jpg`` is ``--like a.jpg --like b.jpg``: shells make the former of ``--like *.jpg``."""
+    """A command whose ``--like`` and ``--dislike`` take several values, as shells expand ``--like *.jpg``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, with ``--like a b`` rewritten to ``--like a --like b``."""
         arguments: list[str] = []
         option, first = "", False
         for place, word in enumerate(args):
@@ -44,13 +45,15 @@ class ManyValues(TyperCommand):
 
 
 class Rights(StrEnum):
+    """The choices of ``--rights``."""
+
     own = "own"
     licensed = "licensed"
     public_domain = "public-domain"
     unstated = "unstated"
 
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What the style is called.", show_default=False)]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the style.", show_default=False)]
 Like = Annotated[
     list[str] | None,
     typer.Option(metavar="DIR|FILES", help="Pictures that you like: folders, files, patterns.", show_default=False),
@@ -61,22 +64,27 @@ Dislike = Annotated[
 RightsOption = Annotated[
     Rights | None,
     typer.Option(
-        help="Whose the pictures are; it goes into the file that you share. Without it you are asked in a terminal, "
-        "and elsewhere it is unstated.",
+        help="Rights to the pictures, which shared files state. \\[default: asked in a terminal, else unstated]",
         show_default=False,
     ),
 ]
 Copy = Annotated[
-    bool, typer.Option("--copy", help="Copy the pictures into the style's folder; otherwise they stay where they are.")
+    bool, typer.Option("--copy", help="Copy the pictures into the style's folder instead of referring to them.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def in_terminal() -> bool:
+    """Whether stdin and stdout are a terminal, so that questions can be asked."""
     return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def load_learnable(name: str) -> PersonalRecord:
+    """Return the record of a style that can be learnt again, which an imported one cannot.
+
+    Raises:
+        UsageError: there is no such style, or it was imported.
+    """
     from sfumato.personal.store import load_record
 
     record = load_record(name)
@@ -85,6 +93,11 @@ def load_learnable(name: str) -> PersonalRecord:
 
 
 def find_pictures(like: list[str] | None, dislike: list[str] | None) -> tuple[list[Path], list[Path], list[Remark]]:
+    """Return the liked pictures, the disliked ones, and remarks on files that cannot be used.
+
+    Raises:
+        InputError: a name matches no file.
+    """
     from sfumato.personal.inspection import find_inputs
 
     liked, remarks = find_inputs(like or [])
@@ -93,23 +106,25 @@ def find_pictures(like: list[str] | None, dislike: list[str] | None) -> tuple[li
 
 
 def choose_rights(given: Rights | None, as_json: bool) -> str:
+    """Return the rights to the pictures: as given, else as answered in a terminal, else ``unstated``."""
     if given is not None:
         return given.value
     if as_json or not in_terminal():
         return "unstated"
     letters = {right.value[0]: right.value for right in Rights if right is not Rights.unstated}
-    question = "Whose are the pictures? own (o), licensed (l), public domain (p), or Enter to leave it unstated"
+    question = "Rights to the pictures? own (o), licensed (l), public domain (p), or Enter for unstated"
     while True:
         message = typer.prompt(question, default="", show_default=False).strip().lower()
         if not message:
             return Rights.unstated.value
         if message in (*letters, *letters.values()):
             return letters[message[0]]
-        say("o, l, p or Enter, please")
+        say("type o, l, p or just Enter")
 
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Tick]:
+    """Show a bar with a label on stderr; yield the function to call with the finished and the total number."""
     from sfumato.cli.progress import count_bar
 
     with count_bar() as bar:

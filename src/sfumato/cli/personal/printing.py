@@ -1,4 +1,4 @@
-"""What the commands of ``sfumato personal`` print, as text and as JSON."""
+"""The output of the commands of ``sfumato personal``, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sfumato.cli.output import say, say_json
+from sfumato.text import counted
 
 if TYPE_CHECKING:
     from sfumato.inference import Stylizer
@@ -16,12 +17,8 @@ if TYPE_CHECKING:
     from sfumato.style_code import StyleCode
 
 
-def counted_noun(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def codes_of(record: PersonalRecord, stylizer: Stylizer | None = None) -> dict[str, StyleCode]:
-    """The style codes of a person's pictures, by their hashes."""
+    """Return the style codes of the pictures of a record, by their hashes."""
     from sfumato.inference import Stylizer
     from sfumato.personal.gathering import recall
 
@@ -29,7 +26,7 @@ def codes_of(record: PersonalRecord, stylizer: Stylizer | None = None) -> dict[s
 
 
 def facts_of(record: PersonalRecord, personal_style: PersonalStyle | None, remarks: Sequence[Remark]) -> dict[str, Any]:
-    """What is known under a name, for JSON."""
+    """Return the fields that describe a personal style in JSON."""
     from sfumato.personal.learning import suggested_styles
 
     styles = zip(personal_style.styles, personal_style.weights, strict=True) if personal_style else ()
@@ -51,6 +48,7 @@ def facts_of(record: PersonalRecord, personal_style: PersonalStyle | None, remar
 
 
 def contents(personal_style: PersonalStyle) -> dict[str, Any]:
+    """Return the fields that describe an exported file in JSON."""
     return {
         "name": personal_style.name,
         "model": personal_style.model,
@@ -65,21 +63,22 @@ def contents(personal_style: PersonalStyle) -> dict[str, Any]:
 
 
 def describe_file(personal_style: PersonalStyle) -> None:
-    """Print what is in a file."""
+    """Print what an exported file contains, and what it does not."""
     parts = [
-        f"{counted_noun(len(personal_style.codes), 'style')} of the model {personal_style.model}",
-        f"the SHA-256 of {counted_noun(len(personal_style.liked), 'liked picture')} and {len(personal_style.disliked)} "
+        f"{counted(len(personal_style.codes), 'style')} of the model {personal_style.model}",
+        f"the SHA-256 of {counted(len(personal_style.liked), 'liked picture')} and {len(personal_style.disliked)} "
         "disliked",
-        *(["a model of preferences"] if personal_style.preference else []),
+        *(["a preference model"] if personal_style.preference else []),
     ]
-    rights = ", ".join(f"{right}: {count}" for right, count in personal_style.rights.items()) or "not said"
-    say(f"In it: {'; '.join(parts)}. Rights of the pictures: {rights}.")
-    say("Not in it: the pictures, their names, and where they lie.")
+    rights = ", ".join(f"{right}: {count}" for right, count in personal_style.rights.items()) or "not stated"
+    say(f"It contains {'; '.join(parts)}. Rights to the pictures: {rights}.")
+    say("It does not contain the pictures, their names or their folders.")
 
 
 def print_result(
     record: PersonalRecord, personal_style: PersonalStyle | None, remarks: Sequence[Remark], as_json: bool = False
 ) -> None:
+    """Print the state of a style after a command changed it."""
     if as_json:
         say_json(facts_of(record, personal_style, remarks), 2)
         return
@@ -89,31 +88,32 @@ def print_result(
         if len(personal_style.codes) > 1:
             print_styles(record, personal_style, codes_of(record))
         print_use(record)
-    say(f"All that is known lies in {record.folder}")
+    say(f"All its files are in {record.folder}")
 
 
 def print_summary(record: PersonalRecord, personal_style: PersonalStyle | None) -> None:
+    """Print in a line or two what a style was learnt from, and what is missing."""
     if record.imported and personal_style is not None:
-        say(f"{record.name}: {counted_noun(len(personal_style.codes), 'style')} that came as a file")
+        say(f"{record.name}: {counted(len(personal_style.codes), 'style')}, imported from a file")
         return
-    parts = [counted_noun(len(record.liked), "liked picture")]
-    parts += [counted_noun(len(record.disliked), "disliked one")] if record.disliked else []
+    parts = [counted(len(record.liked), "liked picture")]
+    parts += [counted(len(record.disliked), "disliked one")] if record.disliked else []
     if answers := sum(answer.teaches for answer in record.answers):
-        parts.append(counted_noun(answers, "answer"))
+        parts.append(counted(answers, "answer"))
     summary = ", ".join(parts)
     if personal_style is None and record.liked:
-        say(f"{record.name}: {summary}; not learnt yet (sfumato personal learn {record.name})")
+        say(f"{record.name}: {summary}; not learnt yet, run: sfumato personal learn {record.name}")
     elif personal_style is None:
-        say(f"{record.name}: {summary}. Nothing is liked, so it is no style yet; add pictures that you like:")
+        say(f"{record.name}: {summary}. It needs at least one liked picture to become a style; add some with:")
         say(f"  sfumato personal add {record.name} --like FOLDER")
     else:
-        say(f"{record.name}: learnt from {summary}; {counted_noun(len(personal_style.codes), 'style')}")
+        say(f"{record.name}: learnt from {summary}; {counted(len(personal_style.codes), 'style')}")
         if not record.is_learnt(personal_style):
-            say(f"  not from all of them: run sfumato personal learn {record.name}")
+            say(f"  out of date, run: sfumato personal learn {record.name}")
 
 
 def print_styles(record: PersonalRecord, personal_style: PersonalStyle, codes: Mapping[str, StyleCode]) -> None:
-    """Print the centres, with the pictures nearest to each."""
+    """Print the centres of a personal style, with the pictures nearest to each."""
     from sfumato.personal.learning import nearest_pictures
 
     for style, weight, near in zip(
@@ -125,11 +125,12 @@ def print_styles(record: PersonalRecord, personal_style: PersonalStyle, codes: M
 
 
 def print_use(record: PersonalRecord) -> None:
+    """Print the command that paints with a style."""
     say(f"Paint with it: sfumato stylize PHOTO --style {record.name} -o OUT.png")
 
 
 def print_remarks(remarks: Sequence[Remark], err: bool = False) -> None:
-    """Print each in a line; of many of one kind the first few, and how many more."""
+    """Print one line for each remark; of each kind at most ten, and then the number of the others."""
     counts: Counter[str] = Counter()
     for remark in remarks:
         counts[remark.kind] += 1
@@ -137,4 +138,4 @@ def print_remarks(remarks: Sequence[Remark], err: bool = False) -> None:
             say(f"  {remark.text}", err=err)
     for kind, count in counts.items():
         if count > 10:
-            say(f"  and {count - 10} more like that ({kind}); --json has all", err=err)
+            say(f"  and {count - 10} more of this kind ({kind}); --json lists all", err=err)

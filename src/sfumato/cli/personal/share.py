@@ -1,4 +1,4 @@
-"""``sfumato personal`` export and import: styles as files."""
+"""``sfumato personal`` export and import: personal styles as files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sfumato.errors import OutputError, UsageError
 
 def export(
     name: Name,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file, NAME.sfumato.", show_default=False)],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, NAME.sfumato.", show_default=False)],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a style to a file of some kB, to use elsewhere or to share; it says what is in it."""
+    """Write a style to a file of a few kB, for other machines or for sharing, and print what it contains."""
     from sfumato.inference.library import PERSONAL_SUFFIX
     from sfumato.personal.service import require_learnt_style
     from sfumato.personal.store import load_record
@@ -28,12 +28,12 @@ def export(
     record = load_record(name)
     if str(out) == "-":
         raise OutputError(
-            f"a style is exported to a file, not to the output; name one, as in -o {name}{PERSONAL_SUFFIX}"
+            f"a style cannot be exported to standard output; name a file, as in -o {name}{PERSONAL_SUFFIX}"
         )
     if out.suffix != PERSONAL_SUFFIX:
-        raise OutputError(f"cannot write {out}: a style's file ends in {PERSONAL_SUFFIX}; name it so")
+        raise OutputError(f"cannot write {out}: the name of a personal style must end in {PERSONAL_SUFFIX}")
     if os.path.exists(out) and not overwrite:
-        raise OutputError(f"{out} is there already; add --overwrite to replace it")
+        raise OutputError(f"{out} already exists; add --overwrite to replace it")
     personal_style = require_learnt_style(record)
     personal_style.save(out, overwrite)
     if as_json:
@@ -46,21 +46,21 @@ def export(
 def import_(
     file: Annotated[Path, typer.Argument(help="A .sfumato file.", show_default=False)],
     name: Annotated[
-        str | None, typer.Option(help="What to call it here; otherwise its own name.", show_default=False)
+        str | None, typer.Option(help="New name of the style. \\[default: the name in the file]", show_default=False)
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Keep a style that somebody exported under its name, or another."""
+    """Store a style that somebody exported, under its own or another name."""
     from sfumato.inference.library import has_personal, style_names
     from sfumato.inference.style import PersonalStyle
     from sfumato.personal.service import install
     from sfumato.personal.store import load_personal_style
 
     personal_style = PersonalStyle.load(file)
-    called = personal_style.name if name is None else name
-    if called in style_names() or has_personal(called):
-        raise UsageError(f"there is a style {called} already; import this one under another name, as in --name friend")
-    record = install(personal_style, called)
+    new_name = personal_style.name if name is None else name
+    if new_name in style_names() or has_personal(new_name):
+        raise UsageError(f"the style {new_name} already exists; choose another name, as in --name friend")
+    record = install(personal_style, new_name)
     if as_json:
         say_json(facts_of(record, load_personal_style(record), []), 2)
         return

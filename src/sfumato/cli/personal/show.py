@@ -1,4 +1,4 @@
-"""``sfumato personal`` show and list: what is known, printed."""
+"""``sfumato personal`` show and list: print one personal style, or all."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import typer
 
 from sfumato.cli.output import say, say_error, say_json
 from sfumato.cli.personal.options import Json, Name
-from sfumato.cli.personal.printing import codes_of, counted_noun, facts_of, print_remarks, print_styles, print_summary
+from sfumato.cli.personal.printing import codes_of, facts_of, print_remarks, print_styles, print_summary
 from sfumato.errors import SfumatoError
+from sfumato.text import counted
 
 
 def show(name: Name, as_json: Json = False) -> None:
-    """Print what is known under a name, and where it lies."""
+    """Print what a style was learnt from, and where its files are."""
     from sfumato.personal.gathering import odd_remarks
     from sfumato.personal.learning import suggested_styles
     from sfumato.personal.store import load_personal_style, load_record, missing_pictures
@@ -28,23 +29,23 @@ def show(name: Name, as_json: Json = False) -> None:
     if personal_style is not None:
         print_styles(record, personal_style, codes)
         if suggested := suggested_styles(personal_style):
-            say(f"Of the built-in styles you may like best: {', '.join(suggested)}.")
+            say(f"The built-in styles that fit best: {', '.join(suggested)}.")
         rights = ", ".join(f"{right}: {count}" for right, count in personal_style.rights.items())
         when = personal_style.created[:16].replace("T", " ") or "at an unknown time"
-        say(f"Rights: {rights or 'not said'}. Learnt {when} (UTC) with {personal_style.model}.")
+        say(f"Rights: {rights or 'not stated'}. Learnt {when} (UTC) with {personal_style.model}.")
     if record.pictures:
         say(f"Pictures ({len(record.liked)} liked, {len(record.disliked)} disliked):")
     for picture in record.pictures:
         where = "copied" if picture.is_copy else str(record.file(picture))
         say(f"  {'+' if picture.liked else '-'} {picture.name}  {picture.sha256[:12]}  {picture.rights}  {where}")
     if remarks:
-        say("To be looked at:")
+        say("Please check:")
         print_remarks(remarks)
-    say(f"All of it lies in {record.folder}")
+    say(f"All its files are in {record.folder}")
 
 
 def list_(as_json: Json = False) -> None:
-    """List the styles that were learnt."""
+    """List the personal styles."""
     from sfumato.inference.library import personal_folder
     from sfumato.personal.store import load_personal_style, load_record, names
 
@@ -58,16 +59,16 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         say_json(facts, 2)
     elif not facts and not damaged:
-        say("nothing was learnt yet; begin with: sfumato personal new NAME --like FOLDER")
+        say("there is no personal style yet; create one with: sfumato personal new NAME --like FOLDER")
     else:
         width = max((len(fact["name"]) for fact in facts), default=0)
         for fact in facts:
-            what = "came as a file" if fact["imported"] else f"{fact['liked']} liked, {fact['disliked']} disliked"
-            answers = f", {counted_noun(fact['answers'], 'answer')}" * bool(fact["answers"])
-            why = "not learnt yet" if fact["liked"] else "nothing is liked"
+            what = "imported" if fact["imported"] else f"{fact['liked']} liked, {fact['disliked']} disliked"
+            answers = f", {counted(fact['answers'], 'answer')}" * bool(fact["answers"])
+            why = "not learnt yet" if fact["liked"] else "no liked picture"
             styles = ", ".join(style["name"] for style in fact["styles"]) or f"no style yet: {why}"
             say(f"{fact['name']:{width}}  {what}{answers}  ({styles})")
-        say(f"All of it lies in {personal_folder()}")
+        say(f"All their files are in {personal_folder()}")
     for each in damaged:
         say_error(each)
     if damaged:
