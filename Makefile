@@ -10,8 +10,10 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 EXE := $(if $(filter Windows_NT,$(OS)),.exe)
 # Not compiled on installation: Python compiles what it imports, and most of torch is never imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
-# A process a core, one thread each: threads of several processes would wait for each other.
-TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# A process a core, one thread each: threads of several processes would wait for each other. Byte code is kept even where
+# PYTHONDONTWRITEBYTECODE is set: tests start many processes, and each would compile torch's 2,000 modules again.
+TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
+PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
 LIGHT_TESTS := $(addprefix tests/,test_errors.py test_metadata.py test_readme.py test_sheet.py test_style_code.py \
 	test_tables.py assets/test_assets.py inference/test_library.py inference/test_pixel_readers.py inference/test_tiling.py)
 # Where a test meets a None that it does not expect, it fails anyway; scipy and yaml have no types.
@@ -23,7 +25,7 @@ FULL := $(VENV)/installed-full
 SITE := $(VENV)/installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test test-light check docs dist bench train-flagship both-folders
+.PHONY: help demo setup test test-light coverage check docs dist bench train-flagship both-folders
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | column -t -s '#' 2>/dev/null || grep '##' Makefile
@@ -34,8 +36,10 @@ demo: $(LIGHT) ## three sample photos in several styles, into out/demo
 setup: $(FULL) ## .venv with all that training, tests and benchmarks need
 
 test: $(FULL) ## the tests; the slow ones too when CI=true
-	$(TEST_ENV) $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile \
-		$(if $(filter true,$(CI)),--durations=25,-m 'not slow') $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest $(PARALLEL) $(if $(filter true,$(CI)),--durations=25,-m 'not slow') $(ARGS)
+
+coverage: $(FULL) ## the share of the package's lines that the tests run; below 90 % it fails
+	$(TEST_ENV) $(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered -m 'not slow' $(ARGS)
 
 test-light: $(LIGHT) ## tests that need neither torch nor a Unix system, with the light install
 	$(PIP_INSTALL) 'hypothesis>=6.120' 'pytest>=8.3'
