@@ -10,8 +10,10 @@ BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 EXE := $(if $(filter Windows_NT,$(OS)),.exe)
 # Modules are not compiled on installation: Python compiles them on import, and most of torch is never imported.
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
-# One process for each core, with one thread: more threads would compete for the cores.
-TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# One process for each core, with one thread: more threads would compete for the cores. Byte code is written even where
+# PYTHONDONTWRITEBYTECODE is set: tests start many processes, and each would compile torch's 2,000 modules again.
+TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
+PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
 LIGHT_TESTS := $(addprefix tests/,test_errors.py test_metadata.py test_readme.py test_sheet.py test_style_code.py \
 	test_tables.py assets/test_assets.py inference/test_library.py inference/test_pixel_readers.py inference/test_tiling.py)
 # Unexpected None values fail a test anyway; scipy and yaml have no types.
@@ -23,7 +25,7 @@ FULL := $(VENV)/installed-full
 SITE := $(VENV)/installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test test-light check docs dist bench train-flagship both-folders
+.PHONY: help demo setup test test-light coverage check docs dist bench train-flagship both-folders
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | column -t -s '#' 2>/dev/null || grep '##' Makefile
@@ -34,8 +36,10 @@ demo: $(LIGHT) ## paint three sample photos in six styles, into out/demo
 setup: $(FULL) ## install everything for training, tests and benchmarks into .venv
 
 test: $(FULL) ## run the tests; with CI=true also the slow ones
-	$(TEST_ENV) $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile \
-		$(if $(filter true,$(CI)),--durations=25,-m 'not slow') $(ARGS)
+	$(TEST_ENV) $(BIN)/python -m pytest $(PARALLEL) $(if $(filter true,$(CI)),--durations=25,-m 'not slow') $(ARGS)
+
+coverage: $(FULL) ## measure the share of lines that the tests run; fails below 90 %
+	$(TEST_ENV) $(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term:skip-covered -m 'not slow' $(ARGS)
 
 test-light: $(LIGHT) ## run the tests that need neither torch nor Unix, with the light install
 	$(PIP_INSTALL) 'hypothesis>=6.120' 'pytest>=8.3'

@@ -23,6 +23,11 @@ from support import assert_one_sentence, run
 SFUMATO = [sys.executable, "-c", "from sfumato.cli import app; app(prog_name='sfumato')"]
 # A tenth of the recipe's work and no end to it, for runs that are to be stopped.
 ENDLESS = ["--set", "phases=[{steps=100000,batch=2,crop=32,thumbnails=[32],zoom_crops=0}]", "--set", "log_every=1"]
+# Steps that are small, of a run's two phases.
+SMALL = "batch=2,crop=32,thumbnails=[32],zoom_crops=0"
+EIGHT = ["--set", f"phases=[{{steps=4,adversarial=false,{SMALL}}},{{steps=4,{SMALL}}}]", "--set", "log_every=2"]
+EIGHT += ["--set", "checkpoint_every=4"]
+ONE = ["--set", f"phases=[{{steps=1,{SMALL}}}]"]  # for runs of which no more than the beginning is looked at
 ENDLESS += ["--set", "identity_samples=0", "--set", "sample_every=1000000", "--set", "checkpoint_every=1000000"]
 
 
@@ -81,9 +86,9 @@ def train(folders: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def trained(train: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A whole tiny run through the command, and what it said."""
+    """A whole run of eight small steps through the command, and what it said."""
     out = tmp_path_factory.mktemp("runs") / "tiny"
-    result = run(*train(out))
+    result = run(*train(out, *EIGHT))
     assert result.exit_code == 0, result.stderr
     return out, message(result)
 
@@ -114,13 +119,13 @@ def test_a_mistake_in_an_option_is_told_before_torch_is_imported(mistake: list[s
 
 def test_from_folders_to_a_run(trained: Any) -> None:
     out, told = trained
-    assert steps(out) == [5, 10, 15, 20]
-    assert checkpoints(out) == [10, 20]
-    assert read_image(out / "samples" / "00000020.png").std() > 0.05
+    assert steps(out) == [2, 4, 6, 8]
+    assert checkpoints(out) == [4, 8]
+    assert read_image(out / "samples" / "00000008.png").std() > 0.05
     for sentence in (
         "12 pictures in 1 group,",
         "8 pictures in 3 groups",
-        "20 steps on cpu: about",
+        "8 steps on cpu: about",
         "GB of",
         "sfumato export",
     ):
@@ -153,7 +158,7 @@ def test_from_a_run_to_pictures(bundle: Any, folders: Any, tmp_path: Path) -> No
 
 
 def test_a_run_tuned_from_another_s_weights(trained: Any, train: Any, tmp_path: Path) -> None:
-    short = ["--set", "phases=[{steps=2,batch=2,crop=32,thumbnails=[32],zoom_crops=0}]"]
+    short = ["--set", f"phases=[{{steps=2,{SMALL}}}]", "--set", "identity_samples=0"]
     result = run(*train(tmp_path / "tuned", "--from", trained[0], *short))
     assert result.exit_code == 0, result.stderr
     weights = max((trained[0] / "checkpoints").iterdir()) / "model.safetensors"
@@ -185,7 +190,7 @@ def test_a_run_s_folder_is_not_trained_over(trained: Any, train: Any) -> None:
     result = run(*train(trained[0]))
     assert result.exit_code == 2
     assert "--resume" in message(result)
-    assert steps(trained[0]) == [5, 10, 15, 20]
+    assert steps(trained[0]) == [2, 4, 6, 8]
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "[" * 200_000, '{"seed": 1e400}'])
@@ -198,12 +203,12 @@ def test_a_damaged_configuration_of_a_run_is_one_sentence(train: Any, tmp_path: 
 
 def test_a_finished_run_can_be_taken_further(trained: Any, train: Any, tmp_path: Path) -> None:
     out = shutil.copytree(trained[0], tmp_path / "run")
-    phases = "phases=[{steps=22,batch=2,crop=32,thumbnails=[32]}]"
+    phases = f"phases=[{{steps=10,{SMALL}}}]"
     result = run(*train(out, "--resume", "--set", phases, "--set", "log_every=1"))
     assert result.exit_code == 0, result.stderr
-    assert "from step 20 of 22" in message(result)
-    assert steps(out) == [5, 10, 15, 20, 21, 22]
-    assert checkpoints(out) == [20, 22]
+    assert "from step 8 of 10" in message(result)
+    assert steps(out) == [2, 4, 6, 8, 9, 10]
+    assert checkpoints(out) == [8, 10]
     assert json.loads((out / "config.json").read_text())["recipe"] == "tiny"
 
 
@@ -264,7 +269,7 @@ def test_a_validation_set_is_told_before_anything_is_written(impatient: Any, tmp
 
 
 def test_what_is_held_out_validates_where_the_manifest_has_nothing(train: Any, tmp_path: Path) -> None:
-    result = run(*train(tmp_path / "run", "--dry-run", "--set", "hold_out=0.4"))
+    result = run(*train(tmp_path / "run", "--dry-run", "--set", "hold_out=0.4", *ONE))
     assert result.exit_code == 0, result.stderr
     assert "held out for validation: " in message(result)
     assert "pairs evaluated every 10 steps" in message(result)
@@ -305,18 +310,28 @@ def test_resuming_what_had_stopped_early_says_so_and_how_to_go_on(impatient: Any
     assert 8 in checkpoints(run_folder)
 
 
-def test_the_best_checkpoint_is_exported_or_the_newest_where_that_is_asked_for(trained: Any, tmp_path: Path) -> None:
-    from sfumato.export.onnx import export_run
+def two_checkpoints(trained: Any, folder: Path) -> Path:
+    """A copy of the run whose first checkpoint of two is the best."""
+    out = shutil.copytree(trained[0], folder / "run")
+    (out / "best.json").write_text(json.dumps({"step": 4, "score": 1.0, "values": {}}))
+    return out
 
-    out = shutil.copytree(trained[0], tmp_path / "run")
-    (out / "best.json").write_text(json.dumps({"step": 10, "score": 1.0, "values": {}}))
+
+def test_the_best_checkpoint_is_exported(trained: Any, tmp_path: Path) -> None:
+    out = two_checkpoints(trained, tmp_path)
     result = run("export", out, "-o", tmp_path / "best")
     assert result.exit_code == 0, result.stderr
     card = json.loads((tmp_path / "best" / "card.json").read_text())["training"]
-    assert (card["checkpoint"], card["step"]) == ("best by validation", "10")
-    export_run(out, tmp_path / "newest", newest=True)
+    assert (card["checkpoint"], card["step"]) == ("best by validation", "4")
+
+
+@pytest.mark.slow
+def test_the_newest_checkpoint_is_exported_where_that_is_asked_for(trained: Any, tmp_path: Path) -> None:
+    from sfumato.export.onnx import export_run
+
+    export_run(two_checkpoints(trained, tmp_path), tmp_path / "newest", newest=True)
     card = json.loads((tmp_path / "newest" / "card.json").read_text())["training"]
-    assert (card["checkpoint"], card["step"]) == ("newest", "20")
+    assert (card["checkpoint"], card["step"]) == ("newest", "8")
 
 
 @pytest.mark.parametrize(
@@ -360,7 +375,7 @@ def test_only_the_manifest_s_train_rows_are_used(train: Any, folders: Any, tmp_p
     manifest = folders / "manifest.csv"
     manifest.write_text("\n".join(["file,split", *rows]) + "\n")
     try:
-        result = run(*train(tmp_path / "run", "--dry-run", "--manifest", manifest))
+        result = run(*train(tmp_path / "run", "--dry-run", "--manifest", manifest, *ONE))
     finally:
         manifest.unlink()
     assert result.exit_code == 0, result.stderr
@@ -369,7 +384,7 @@ def test_only_the_manifest_s_train_rows_are_used(train: Any, folders: Any, tmp_p
 
 
 def test_a_loss_that_is_not_finite_ends_with_its_code(train: Any, tmp_path: Path) -> None:
-    options = ["--set", "learning_rate=1e12", "--set", "clip=1e30", "--set", "log_every=1"]
+    options = ["--set", "learning_rate=1e12", "--set", "clip=1e30", *ENDLESS]
     result = run(*train(tmp_path / "run", *options))
     assert result.exit_code == 6
     assert "numbers overflowed" in message(result)

@@ -27,12 +27,12 @@ def report(name: str, pictures: list[np.ndarray], groups: list[str]) -> FolderRe
 
 @pytest.fixture(scope="session")
 def photos() -> FolderReport:
-    return report("photos", [shapes(i) for i in range(6)], [""] * 6)
+    return report("photos", [shapes(i) for i in range(3)], [""] * 3)
 
 
 @pytest.fixture(scope="session")
 def paintings() -> FolderReport:
-    return report("paintings", [pattern(i) for i in range(6)], ["a", "a", "a", "b", "b", "c"])
+    return report("paintings", [pattern(i) for i in range(4)], ["a", "a", "b", "c"])
 
 
 @pytest.fixture(scope="session")

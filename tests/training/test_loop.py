@@ -6,6 +6,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def ignore(progress: Any) -> None:
     pass
 
 
+def short(steps: int) -> dict[str, Any]:
+    """Changes of the config to a cheap run of so many steps, where what is learnt is not the point."""
+    phase = {"steps": steps, "batch": 2, "crop": 32, "zoom_crops": 0, "thumbnails": [32], "adversarial": False}
+    return {"phases": (phase,), "identity_samples": 0}
+
+
 def same(a: Any, b: Any) -> Any:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
@@ -72,6 +79,21 @@ def validated(
     whole = trainer(run, apart, **VALIDATED)
     whole.run(told.append)
     return run, whole, told
+
+
+#: No improvement is large enough for it: where it has patience, it stops as early as it may.
+IMPATIENT = VALIDATED | {"content_target": 0.0, "validate_every": 1, "min_improvement": 100.0}
+
+
+@pytest.fixture(scope="module")
+def judged(
+    trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path_factory: pytest.TempPathFactory
+) -> Any:
+    """As `unbroken`, judged after every step, and nothing follows from that."""
+    run = tmp_path_factory.mktemp("runs") / "judged"
+    whole = trainer(run, apart, **IMPATIENT)
+    whole.run(ignore)
+    return run, whole
 
 
 @pytest.fixture
@@ -146,8 +168,10 @@ def test_a_run_stopped_by_a_signal_and_resumed_equals_an_unbroken_one_bit_for_bi
 def test_a_crashed_run_resumed_equals_an_unbroken_one_bit_for_bit(
     unbroken: Any, trainer: Callable[..., Trainer], copy: Any
 ) -> None:
-    """The log is ahead of the checkpoint, and the dead process has left a half-written one."""
+    """The log is ahead of the checkpoint, its last line is torn, and the dead process has left a half checkpoint."""
     shutil.copytree(copy / "checkpoints" / "00000003", copy / "checkpoints" / ".00000006.4711")
+    with (copy / "log.jsonl").open("a") as file:
+        file.write('{"step": 7, "pict')
     resumed = trainer(copy)
     assert resumed.resume()
     assert resumed.state.step == 3
@@ -171,7 +195,7 @@ def test_a_signal_at_any_moment_of_a_step_is_followed_by_a_save(
     trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
     """Here it comes after the step's own save was due, while progress is told."""
-    run = trainer(tmp_path, checkpoint_every=100)
+    run = trainer(tmp_path, **short(4), checkpoint_every=100)
 
     def stop_at_two(progress: Any) -> None:
         if progress.step == 2:
@@ -259,25 +283,14 @@ def test_a_damaged_checkpoint_is_one_sentence(trainer: Callable[..., Trainer], c
         trainer(copy).resume()
 
 
-def test_a_log_whose_last_line_was_torn_by_a_crash_does_not_stop_a_resume(
-    unbroken: Any, trainer: Callable[..., Trainer], copy: Any
-) -> None:
-    with (copy / "log.jsonl").open("a") as file:
-        file.write('{"step": 7, "pict')
-    resumed = trainer(copy)
-    assert resumed.resume()
-    resumed.run(ignore)
-    assert log(copy) == log(unbroken[0])
-
-
 def test_a_run_that_died_before_its_first_checkpoint_starts_a_new_log(
     trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}\n')
-    again = trainer(tmp_path)
+    again = trainer(tmp_path, **short(1))
     assert not again.resume()
     again.run(ignore)
-    assert [line["step"] for line in log(tmp_path)] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in log(tmp_path)] == [1]
 
 
 def test_a_folder_that_holds_a_run_is_not_run_over(unbroken: Any, tmp_path: Path) -> None:
@@ -288,17 +301,17 @@ def test_a_folder_that_holds_a_run_is_not_run_over(unbroken: Any, tmp_path: Path
 
 
 def test_one_training_at_a_time_writes_into_a_folder(trainer: Callable[..., Trainer], tmp_path: Path) -> None:
-    first, second, third = trainer(tmp_path), trainer(tmp_path), trainer(tmp_path, seed=5)
+    first, second, third = (trainer(tmp_path, **short(1), seed=seed) for seed in (0, 0, 5))
     refused = []
 
     def meanwhile(progress: Any) -> None:
-        for attempt in (lambda: second.run(ignore), lambda: check_out(tmp_path, resume=progress.step > 3)):
+        for attempt in (lambda: second.run(ignore), *(partial(check_out, tmp_path, resume=x) for x in (False, True))):
             with pytest.raises(UsageError, match="another training is writing into") as refusal:
                 attempt()
             refused.append(refusal)
 
     first.run(meanwhile)
-    assert len(refused) == 12
+    assert len(refused) == 3
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(UsageError, match=r"has written into .* meanwhile"):
         third.run(ignore)  # it knows nothing of what is there now
@@ -308,27 +321,30 @@ def test_one_training_at_a_time_writes_into_a_folder(trainer: Callable[..., Trai
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of the size of files")
 def test_a_full_disk_is_one_sentence_and_the_run_goes_on_from_what_is_whole(
-    trainer: Callable[..., Trainer], unbroken: Any, tmp_path: Path
+    trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:
     import resource
 
+    run = short(2) | {"checkpoint_every": 1}
+
     def fill(progress: Any) -> None:
-        if progress.step == 4:
+        if progress.step == 1:
             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # as a disk on which no more than that is free
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
-        with pytest.raises(OutputError, match=r"cannot write .*00000006.*File too large"):
-            trainer(tmp_path).run(fill)
+        with pytest.raises(OutputError, match=r"cannot write .*00000002.*File too large"):
+            trainer(tmp_path, **run).run(fill)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, before)
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["00000003"]
-    again = trainer(tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["00000001"]
+    again = trainer(tmp_path, **run)
     assert again.resume()
     again.run(ignore)
-    assert same(state(again), unbroken[1])
+    assert [path.name for path in checkpoints(tmp_path)] == ["00000001", "00000002"]
+    assert [line["step"] for line in log(tmp_path)] == [1, 2]
 
 
 def judgements(run: Any) -> Any:
@@ -363,13 +379,10 @@ def test_the_best_is_marked_and_saved(validated: Any) -> None:
     assert (run / "checkpoints" / f"{best.step:08d}" / "model.safetensors").is_file()
 
 
-def test_validation_alone_changes_nothing_in_training(
-    unbroken: Any, trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path
-) -> None:
-    judged = trainer(tmp_path, apart, **VALIDATED | {"content_target": 0.0})
-    judged.run(ignore)
-    assert same(state(judged), unbroken[1])
-    assert [line for line in log(tmp_path) if "validation" not in line] == log(unbroken[0])
+def test_validation_alone_changes_nothing_in_training(unbroken: Any, judged: Any) -> None:
+    run, whole = judged
+    assert same(state(whole), unbroken[1])
+    assert [line for line in log(run) if "validation" not in line] == log(unbroken[0])
 
 
 def test_the_weight_under_control_is_that_of_the_steps(unbroken: Any, validated: Any) -> None:
@@ -381,7 +394,7 @@ def test_the_weight_under_control_is_that_of_the_steps(unbroken: Any, validated:
     assert not same(unbroken[1], state(validated[1]))
 
 
-@pytest.mark.parametrize("at", [3, 4])
+@pytest.mark.parametrize("at", [pytest.param(3, marks=pytest.mark.slow), 4])  # at a checkpoint, at a judgement
 def test_a_validated_run_stopped_and_resumed_equals_an_unbroken_one_bit_for_bit(
     validated: Any, trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path, at: int
 ) -> None:
@@ -425,9 +438,9 @@ def test_the_best_checkpoint_is_kept_whatever_its_age(trainer: Callable[..., Tra
 
 
 def test_a_run_stops_early_and_can_go_on(
-    validated: Any, trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path
+    judged: Any, trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path
 ) -> None:
-    impatient = VALIDATED | {"content_target": 0.0, "validate_every": 1, "patience": 1, "min_improvement": 100.0}
+    impatient = IMPATIENT | {"patience": 1}
     early = trainer(tmp_path, apart, **impatient)
     assert not early.stopped_early
     early.run(ignore)
@@ -439,14 +452,13 @@ def test_a_run_stops_early_and_can_go_on(
     assert again.stopped_early == early.stopped_early
     again.run(ignore)
     assert again.state.step == 4
-    on = trainer(tmp_path, apart, **impatient | {"patience": 0})
+    on = trainer(tmp_path, apart, **IMPATIENT)
     assert on.resume()
     assert not on.stopped_early
     on.run(ignore)
-    whole = trainer(tmp_path / "whole", apart, **impatient | {"patience": 0})
-    whole.run(ignore)
+    run, whole = judged
     assert same(state(on), state(whole))
-    assert log(tmp_path) == log(tmp_path / "whole")
+    assert log(tmp_path) == log(run)
     assert on.state.record == whole.state.record
 
 

@@ -321,7 +321,7 @@ def test_probes_are_photos_painted_with_the_features_of_two_paintings(kind: Any)
 
 def test_samples_are_photo_painting_and_match(kind: Any) -> None:
     rows = kind.samples(kind.model)
-    assert [len(row) for row in rows] == [3] * 6
+    assert [len(row) for row in rows] == [3] * 3  # as many as there are photos
     assert all(picture.shape == (1, 3, 32, 32) for row in rows for picture in row)
     assert all(row[2].min() >= 0 and row[2].max() <= 1 for row in rows)
 
