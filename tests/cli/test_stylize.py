@@ -612,7 +612,7 @@ def test_help_starts_at_once() -> None:
 
 
 def test_the_command_line_loads_nothing_heavy_before_it_must() -> None:
-    heavy = {"onnxruntime", "torch", "PIL", "numpy", "safetensors", "pydantic", "skimage"}
+    heavy = {"onnxruntime", "torch", "PIL", "numpy", "safetensors", "pydantic", "skimage", "jinja2"}
     script = "import sys, sfumato.cli; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
     assert "sfumato.cli.stylize" in loaded

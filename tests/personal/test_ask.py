@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shutil
 import socket
 import struct
@@ -11,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ import pytest
 
 from sfumato.assets import style_names
 from sfumato.errors import ModelError, UsageError
+from sfumato.html import render
 from sfumato.image import write_image
 from sfumato.inference import Style, Stylizer
 from sfumato.personal.ask import Questions, sample_photo, side_by_side
@@ -297,6 +300,79 @@ globalThis.fetch = async (path, options) => {
 """
     result = subprocess.run(["node", "-e", around + script + pressing], capture_output=True, text=True, timeout=60)
     assert json.loads(result.stdout) == ["", "first"], result.stderr
+
+
+class Elements(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags, self.scripts = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] == "script":
+            self.scripts.append(data)
+
+
+def test_the_page_is_whole_by_itself(page: Any) -> None:
+    Browser(page)()
+    _, html, headers = Browser(page)("")
+    tags = Elements(html.decode()).tags
+    nonces = [attributes["nonce"] for tag, attributes in tags if tag in ("script", "style")]
+    assert len(nonces) == 2
+    assert {f"'nonce-{nonce}'" for nonce in nonces} == set(
+        re.findall(r"'nonce-[^']*'", headers["Content-Security-Policy"])
+    )
+    assert not any({"src", "href"} & attributes.keys() for _, attributes in tags)
+    assert not re.search(rb"https?:|url\(|@import", html)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+def test_no_text_from_outside_is_markup(
+    anna: Any, stylizer: Stylizer, photo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what fills the template nor what the script shows: an error may name a file or a style."""
+    bad = "<script>alert('1')</script><img src=x onerror='y'>&amp;\"'"
+    questions = ask(stylizer, photo)
+
+    def fail() -> None:
+        raise UsageError(f"there is no style {bad}")
+
+    monkeypatch.setattr(questions, "next", fail)
+    page = Page(questions, max_answers=5)
+    raised = []
+
+    def serve() -> None:
+        try:
+            page.serve()
+        except UsageError as problem:
+            raised.append(problem)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    html = Browser(page)("")[1].decode()
+    _, state, headers = Browser(page)()
+    thread.join(30)
+    assert len(raised) == 1
+    assert (headers["Content-Type"], headers["X-Content-Type-Options"]) == ("application/json", "nosniff")
+    # The script, with elements that tell what was set on them.
+    around = f"""
+const set = [];
+const part = new Proxy({{addEventListener() {{}}, firstElementChild: {{}}}}, {{
+  set(part, name, value) {{ set.push([name, value]); return true; }},
+}});
+globalThis.document = {{getElementById: () => part}};
+globalThis.addEventListener = () => {{}};
+globalThis.fetch = async () => ({{json: async () => ({state.decode()})}});
+"""
+    (script,) = Elements(html).scripts
+    shown = "setTimeout(() => console.log(JSON.stringify(set)), 20);"
+    result = subprocess.run(["node", "-e", around + script + shown], capture_output=True, text=True, timeout=60)
+    assert [name for name, value in json.loads(result.stdout) if bad in str(value)] == ["textContent"], result.stderr
+    tags = [tag for tag, _ in Elements(render("ask.html", nonce=f'">{bad}')).tags]
+    assert (tags.count("script"), tags.count("img")) == (1, 2)
 
 
 def test_lengths_that_are_no_length_are_refused(page: Any) -> None:

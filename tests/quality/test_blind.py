@@ -185,7 +185,7 @@ def test_the_page_is_one_file_that_loads_nothing(page: Any, parsed: Parsed) -> N
 
 
 def test_the_page_is_well_formed_and_its_parts_have_names(parsed: Parsed, data: Any) -> None:
-    assert not parsed.open or parsed.open == ["html"]
+    assert not parsed.open
     assert parsed.texts["h1"] == [QUESTION]
     assert data["question"] == QUESTION
     assert len(parsed.texts["script"]) == 2
@@ -228,6 +228,23 @@ def test_pages_that_cannot_be(pairs: Any, tmp_path: Path, options: Any) -> None:
 def test_a_question_that_is_no_utf8_is_written_out(pairs: Any, tmp_path: Path) -> None:
     write_page(tmp_path / "page.html", {"a": flat(0.1), "b\udce9": flat(0.5)}, pairs[:1], "Which \udce9?", side=64)
     assert "<h1>Which \\udce9?</h1>" in (tmp_path / "page.html").read_text("utf-8")
+
+
+def test_no_text_from_outside_is_markup(tmp_path: Path) -> None:
+    bad = "<script>alert('1')<!--&amp;\"'"
+    for kind in "cs":
+        write_image(np.full((1, 3, 20, 20), 0.5, np.float32), tmp_path / kind / f"{bad}.png")
+    methods = {bad: flat(0.2), f"{bad}2": flat(0.7)}
+    write_page(tmp_path / "page.html", methods, pairs_of(tmp_path / "c", tmp_path / "s"), bad, side=64)
+    got = Parsed((tmp_path / "page.html").read_text("utf-8"))
+    assert not got.open
+    assert [tag for tag, _ in got.tags].count("script") == 2
+    assert got.texts["h1"] == [bad]
+    data = json.loads(got.texts["script"][0])
+    assert data["question"] == bad
+    ((content, style, *methods),) = json.loads(base64.b64decode(data["key"]))
+    assert (content, style) == (f"{bad}.png", f"{bad}.png")
+    assert sorted(methods) == [bad, f"{bad}2"]
 
 
 def test_a_method_that_fails_leaves_no_page(pairs: Any, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from sfumato.quality.backbones import InceptionBackbone
 from sfumato.quality.cost import macs_of_onnx
 from sfumato.quality.evaluation import compare, curve_area, differences, to_json
 from sfumato.quality.evaluator import Evaluator, OutputProvider
+from sfumato.quality.features import Estimate
 from sfumato.quality.measures import MEASURES
-from sfumato.quality.pairs import pairs_of, stylized_pictures
+from sfumato.quality.pairs import Pair, pairs_of, stylized_pictures
 from sfumato.quality.report import write_report
 from sfumato.quality.strokes import LocalScale, at_local_size, half_distance, local_distances, places_of_picture
 from support import run
@@ -301,6 +303,54 @@ def test_the_report_is_one_file_with_pictures(folders: Any, judged: Any, tmp_pat
         assert word in text
     for word in ("strokes ↓", "variety ↓", "copied ↓", "kept ↑", "strokes and variety: 0 is a cosine distance of"):
         assert word in text
+
+
+class ReportPage(HTMLParser):
+    """Checks that what is opened is closed, and keeps the tags and the text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(path.read_text("utf-8"))
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        assert not any(name.startswith("on") for name, _ in attrs)
+        self.tags.append(tag)
+        if tag not in ("meta", "br", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: Any) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_no_text_from_outside_is_markup_in_the_report(judged: Any, tmp_path: Path) -> None:
+    bad = "<script>alert('1')<!--<img src=x onerror='y'>&amp;\"'"
+    first = judged[0].rows[0]
+    pair = Pair(*(tmp_path / kind / f"{bad}.png" for kind in "cs"))
+    for old, new in ((first.pair.content, pair.content), (first.pair.style, pair.style)):
+        new.parent.mkdir()
+        new.write_bytes(old.read_bytes())
+    rows = [replace(first, pair=pair)]
+    sets = [Estimate(bad, 1.0, 0.5, 2.0, 3, bad, bad)]
+    evil = replace(judged[0], method=bad, rows=rows, about={bad: bad}, sets=sets, failed=(bad,))
+    shown = OutputProvider(lambda _: read_image(first.pair.content), lambda _: "x")
+    write_report(tmp_path / "plain.html", [replace(evil, method="m", about={}, failed=(), sets=[])], [shown])
+    write_report(tmp_path / "evil.html", [evil], [shown])
+    plain, got = (ReportPage(tmp_path / f"{name}.html") for name in ("plain", "evil"))
+    assert "script" not in got.tags
+    assert got.tags.count("img") == plain.tags.count("img") == 4
+    # Facts 2, left out 2, table 1, sets 3 and their note 3, the plane's legend 1, by style 3, above the pairs 1,
+    # captions 2.
+    assert got.text.count(bad) == 18
 
 
 def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_judged_size(
