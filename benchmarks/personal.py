@@ -136,7 +136,8 @@ LAYERS = (32, 48, 80, 224)  # statistics of the judge's strides 2, 4, 8 and 16
 
 def units(paintings: np.ndarray) -> np.ndarray:
     """``(D,)``: divided by it, the squared distance of statistics is `statistics_distance` with the spread of these
-    paintings ``(N, D)`` for its scale."""
+    paintings ``(N, D)`` for its scale.
+    """
     parts = np.split(paintings, np.cumsum(LAYERS)[:-1], axis=1)
     return np.concatenate(
         [

@@ -35,7 +35,8 @@ RATE, LAST_RATE = 1e-3, 1e-5
 
 class Crops:
     """Batches by seed and step: photos and paintings in turn; half of the crops are of a picture that was first reduced
-    by up to a half (what JPEG left in small pictures is not to be learnt as detail), turned and mirrored any way."""
+    by up to a half (what JPEG left in small pictures is not to be learnt as detail), turned and mirrored any way.
+    """
 
     def __init__(self, photos: list[TrainingPicture], paintings: list[TrainingPicture], seed: int) -> None:
         self.kinds = [[torch.from_numpy(picture.pixels) for picture in kind] for kind in (photos, paintings)]
