@@ -233,7 +233,7 @@ def test_one_training_at_a_time_writes_into_a_folder(trainer: Callable[..., Trai
     def meanwhile(progress: Any) -> None:
         for attempt in (lambda: second.run(ignore), *(partial(check_out, tmp_path, resume=x) for x in (False, True))):
             with pytest.raises(UsageError, match="another training writes into") as refusal:
-                attempt()  # type: ignore[operator]
+                attempt()
             refused.append(refusal)
 
     first.run(meanwhile)
