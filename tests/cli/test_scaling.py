@@ -171,7 +171,12 @@ def test_a_signal_to_one_of_two_stops_both_after_a_save(train: Any, tmp_path: Pa
             "phases=[{steps=2,batch=3,crop=32,thumbnails=[32]}]",
             "a batch of 3 cannot be divided evenly among 2",
         ),
-        ("collection", "collection.normalization=batch", "needs the whole batch in one process"),
+        pytest.param(
+            "collection",
+            "collection.normalization=batch",
+            "needs the whole batch in one process",
+            marks=pytest.mark.slow,  # tests/training/test_config.py has it without processes
+        ),
     ],
 )
 def test_what_cannot_be_shared_is_one_sentence(

@@ -120,7 +120,7 @@ def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path: Path) -> Non
     discriminator = build_discriminator(model.config, model.code_size)
     with torch.no_grad():  # so that it is no function of its first weights only
         discriminator(torch.rand(2, 3, 64, 64), torch.rand(2, model.code_size))
-    checkpoint = save_run(tmp_path / "run", model, discriminator)
+    save_run(tmp_path / "run", model, discriminator)
     export_run(tmp_path / "run", tmp_path / "bundle")
     card = json.loads((tmp_path / "bundle" / "card.json").read_text())
     assert set(card["files"]) == {*(f"{name}.onnx" for name in GRAPHS), "discriminator.onnx", "model.safetensors"}
@@ -134,9 +134,17 @@ def test_a_run_s_discriminator_is_exported_with_its_model(tmp_path: Path) -> Non
     logits = stylizer.discriminator_logits(picture, code)
     assert logits.shape == (8, 12)
     assert np.abs(logits - ((fine + coarse) / 2)[0, 0].numpy()).max() < 0.02  # its weights were rounded
+
+
+@pytest.mark.slow
+def test_a_discriminator_does_not_change_the_digest_of_what_paints(tmp_path: Path) -> None:
+    torch.manual_seed(4)
+    model = new_model(2)
+    checkpoint = save_run(tmp_path / "run", model, build_discriminator(model.config, model.code_size))
+    export_run(tmp_path / "run", tmp_path / "bundle")
     (checkpoint / "state.safetensors").unlink()
     export_run(tmp_path / "run", tmp_path / "alone")
-    assert Stylizer(tmp_path / "alone").card.digest == stylizer.card.digest  # it paints nothing
+    assert Stylizer(tmp_path / "alone").card.digest == Stylizer(tmp_path / "bundle").card.digest
 
 
 def test_a_bundle_without_a_discriminator_says_so(exported: Any) -> None:
@@ -225,6 +233,7 @@ def test_damaged_weights_are_found_before_anything_is_painted(exported: Any, tmp
         Stylizer(folder).encode(scene(32, 32))
 
 
+@pytest.mark.slow  # the next two say as much, of a folder that was there and of another reason
 def test_graphs_that_differ_are_not_kept(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"differ from torch by.*generator.*nothing was written"):
         export_model(new_model(), tmp_path / "bundle", "tiny", tolerance=0.0)
@@ -261,8 +270,10 @@ def test_a_run_s_newest_checkpoint_is_exported_under_the_name_of_its_hash(run: A
     assert np.abs(Stylizer(tmp_path / "bundle").encode(picture).vector - code).max() < 0.02  # weights were rounded
 
 
-def test_one_file_can_be_exported_and_named(run: Any, tmp_path: Path) -> None:
-    export_run(run / "checkpoints" / "00000003" / "model.safetensors", tmp_path / "bundle", "mine")
+def test_one_file_can_be_exported_and_named(tmp_path: Path) -> None:
+    model = new_noise_model()  # whose export is quick
+    save_model(tmp_path / "model.safetensors", model, {"step": "3", "recipe": "tiny"}, model.state_dict())
+    export_run(tmp_path / "model.safetensors", tmp_path / "bundle", "mine")
     card = json.loads((tmp_path / "bundle" / "card.json").read_text())
     assert (card["model"], card["training"]["step"]) == ("mine", "3")
 
@@ -317,8 +328,16 @@ def test_cards_say_their_kind(exported: Any) -> None:
     assert json.loads((exported[0] / "card.json").read_text())["kind"] == "arbitrary"
 
 
-@pytest.mark.parametrize("kind", ["patch", "projected"])
-@pytest.mark.parametrize("conditional", [False, True])
+# The usual sort, a conditional one of patches, is tested above.
+@pytest.mark.parametrize(
+    ("kind", "conditional"),
+    [
+        ("projected", False),
+        pytest.param("projected", True, marks=pytest.mark.slow),
+        pytest.param("patch", False, marks=pytest.mark.slow),
+        pytest.param("patch", True, marks=pytest.mark.slow),
+    ],
+)
 def test_discriminators_of_all_sorts_are_exported_with_their_model(
     tmp_path: Path, kind: str, conditional: bool
 ) -> None:

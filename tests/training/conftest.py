@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from sfumato.networks.perceptual import LAYERS, VGG19
 from sfumato.training.config import Phase, TrainConfig
 from sfumato.training.loop import Trainer
 from support import pattern, shapes
+from training_runs import state
 
 
 def report(name: str, pictures: list[np.ndarray], groups: list[str]) -> FolderReport:
@@ -98,3 +101,21 @@ def vgg() -> VGG19:
         weights[f"{key}.weight"] = torch.randn(b, a, 3, 3, generator=generator) * (2 / (9 * a)) ** 0.5
         weights[f"{key}.bias"] = torch.zeros(b)
     return VGG19(weights, ("relu1_1", "relu2_1", "relu3_1", "relu4_1"))
+
+
+@pytest.fixture(scope="session")
+def unbroken(trainer: Callable[..., Trainer], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A whole run of six steps: its folder, the trainer's last state, and what it told."""
+    run = tmp_path_factory.mktemp("runs") / "unbroken"
+    told = []
+    whole = trainer(run)
+    whole.run(told.append)
+    return run, state(whole), told
+
+
+@pytest.fixture
+def copy(unbroken: Any, tmp_path: Path) -> Any:
+    """The unbroken run's folder with its last checkpoint taken away, as after a crash."""
+    run = shutil.copytree(unbroken[0], tmp_path / "run")
+    shutil.rmtree(run / "checkpoints" / "00000006")
+    return run

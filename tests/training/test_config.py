@@ -17,6 +17,7 @@ from sfumato.training.config import (
     KindName,
     Phase,
     TrainConfig,
+    check_processes,
     load_recipe,
 )
 from sfumato.training.loop import TASKS
@@ -190,3 +191,17 @@ def test_a_recipe_names_every_weight_that_is_not_0(name: str, kind: str) -> None
     written = tomllib.loads((Path(config_module.__file__).parent / "recipes" / file).read_text("utf-8"))["weights"]
     assert written.keys() <= set(terms)
     assert {term: weights[term] for term in terms if weights[term]} == {t: w for t, w in written.items() if w}
+
+
+@pytest.mark.parametrize(
+    ("kind", "override", "sentence"),
+    [
+        ("arbitrary", "phases=[{steps=2,batch=3,crop=32}]", "a batch of 3 cannot be shared evenly by 2"),
+        ("collection", "collection.normalization=batch", "needs the whole batch in one process"),
+    ],
+)
+def test_what_two_processes_cannot_share(kind: KindName, override: str, sentence: str) -> None:
+    config = load_recipe("tiny", [override], kind)
+    check_processes(config, 1)
+    with pytest.raises(UsageError, match=sentence):
+        check_processes(config, 2)
