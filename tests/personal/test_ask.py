@@ -303,16 +303,22 @@ globalThis.fetch = async (path, options) => {
 
 
 class Elements(HTMLParser):
+    """A page's elements with their attributes, and its scripts."""
+
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.tags, self.scripts = [], []
+        self.tags, self.scripts, self.inside = [], [], ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
         self.tags.append((tag, dict(attrs)))
+        self.inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
 
     def handle_data(self, data: str) -> None:
-        if self.tags and self.tags[-1][0] == "script":
+        if self.inside == "script":
             self.scripts.append(data)
 
 
