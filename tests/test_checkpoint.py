@@ -132,11 +132,11 @@ def test_a_config_that_asks_for_the_absurd_is_refused_at_once(saved: Any, config
 def test_a_model_that_is_no_plain_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     os.mkfifo(path)
-    with pytest.raises(ModelError, match="no regular file"):
+    with pytest.raises(ModelError, match="not a regular file"):
         load_model(path)
     path.unlink()
     path.symlink_to("/dev/zero")
-    with pytest.raises(ModelError, match="no regular file"):
+    with pytest.raises(ModelError, match="not a regular file"):
         load_model(path)
 
 

@@ -179,7 +179,7 @@ def test_a_mask_bounds_it(model: Any, photo: Any, tmp_path: Path) -> None:
         ("cannot take the photo's palette", "--color content"),
         ("leave --auto and --best-of out", "--auto"),
         ("leave --auto and --best-of out", "--best-of 3"),
-        ("2 masks were given", "--mask {p} --mask {p}"),
+        ("give at most one mask, not 2", "--mask {p} --mask {p}"),
     ],
 )
 def test_what_needs_a_style_code_is_refused(
@@ -256,4 +256,4 @@ def test_what_is_no_model_is_no_beginning(train: Any, folders: Any, model: Any, 
 def test_a_model_of_any_style_is_no_beginning_of_a_collection(train: Any, tmp_path: Path) -> None:
     result = run(*train(tmp_path / "run", "--from", "shipped"))
     assert result.exit_code == 2
-    assert "is of the kind 'arbitrary' and this run of 'collection'" in message(result)
+    assert "is of the kind 'arbitrary', and this run of 'collection'" in message(result)

@@ -269,7 +269,7 @@ def test_pictures_of_no_photo_are_not_replayed(model: Any, photo: Path, tmp_path
     assert run("imagine", "--model", model, "--count", "1", "-o", tmp_path / "a.png").exit_code == 0
     result = run("replay", tmp_path / "a.png", photo, "-o", tmp_path / "b.png")
     assert result.exit_code == 3
-    assert "out of noise" in result.stderr
+    assert "painted from noise" in result.stderr
 
 
 def test_imagining_needs_no_torch(model: Any, tmp_path: Path) -> None:

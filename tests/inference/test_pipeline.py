@@ -54,7 +54,7 @@ def test_a_result_is_a_painting_with_its_recipe(photo_file: Path, stylizer: Styl
     assert result.report == {}
     result.save(tmp_path / "painted.png")
     assert read_recipe(tmp_path / "painted.png") == result.recipe.to_json()
-    with pytest.raises(OutputError, match="is there"):
+    with pytest.raises(OutputError, match="already exists"):
         result.save(tmp_path / "painted.png", overwrite=False)
     with Image.open(tmp_path / "painted.png") as stored:
         assert np.array_equal(stored, result.image)  # type: ignore[arg-type]

@@ -168,7 +168,7 @@ def test_weights_of_other_networks_are_no_beginning(
         trainer(tmp_path / "wider", start=weights, model=wider.model_dump())
     model = CollectionModel(CollectionConfig(widths=(8, 8, 8), blocks=1))
     save_model(tmp_path / "model.safetensors", model, {}, model.state_dict())
-    with pytest.raises(UsageError, match="is of the kind 'collection' and this run of 'arbitrary'"):
+    with pytest.raises(UsageError, match="is of the kind 'collection', and this run of 'arbitrary'"):
         trainer(tmp_path / "other", start=tmp_path / "model.safetensors")
 
 
@@ -239,7 +239,7 @@ def test_one_training_at_a_time_writes_into_a_folder(trainer: Callable[..., Trai
     first.run(meanwhile)
     assert len(refused) == 3
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    with pytest.raises(UsageError, match=r"has written into .* meanwhile"):
+    with pytest.raises(UsageError, match=r"has written into .* in the meantime"):
         third.run(ignore)  # it knows nothing of what is there now
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     check_out(tmp_path, resume=True)  # the lock went with the run

@@ -305,7 +305,7 @@ def test_a_run_may_begin_with_a_model(unbroken: Any, trainer: Any, tmp_path: Pat
     with pytest.raises(UsageError, match="has networks of other shapes"):
         trainer(tmp_path / "wide", start=start, matching={**SHAPES.model_dump(), "blocks": 2})
     save_model(tmp_path / "own.safetensors", MatchingModel(SHAPES), {}, MatchingModel(SHAPES).state_dict())
-    with pytest.raises(UsageError, match="of the kind 'matching' and this run of 'arbitrary'"):
+    with pytest.raises(UsageError, match="of the kind 'matching', and this run of 'arbitrary'"):
         trainer(tmp_path / "other", start=tmp_path / "own.safetensors", kind="arbitrary", weights={}, matching={})
 
 
@@ -401,7 +401,7 @@ def test_recipes_begin_without_the_discriminator_and_end_with_it(name: Any) -> N
         ({"weights": {"reconstruction": 1.0}}, r"weights\.matched above 0"),
         ({"weights": {"matched": 1.0}}, r"weights\.reconstruction"),
         ({"weights": {**CONFIG.weights.model_dump(), "sliced": 1.0}}, r"weights\.sliced has no part in matching"),
-        ({"content_target": 0.5, "validation_pairs": 4}, "content_target steers"),
+        ({"content_target": 0.5, "validation_pairs": 4}, "content_target adapts"),
         ({"balance": 1.5}, "balance"),
         ({"fused": -0.1}, "fused"),
         ({"painting_short_side": 32}, "painting_short_side"),

@@ -1,6 +1,6 @@
 """Training: tasks, the training loop, validation and the monitor.
 
-The names in `__all__` are public; all others of this package may change.
+The names in ``__all__`` are public; all others of this package may change.
 """
 
 from __future__ import annotations
