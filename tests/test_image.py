@@ -992,7 +992,7 @@ def test_a_recipe_from_a_stranger_is_json_or_an_input_error(tmp_path: Path, text
     info = PngInfo()
     info.add_text("sfumato", text)
     Image.new("RGB", (4, 4)).save(tmp_path / "x.png", pnginfo=info)
-    with pytest.raises(InputError, match=r"cannot read .*x\.png: its recipe is"):
+    with pytest.raises(InputError, match=r"cannot read .*x\.png: its recipe (is|has)"):
         read_recipe(tmp_path / "x.png")
     assert read_photo(tmp_path / "x.png").metadata.recipe is None
 

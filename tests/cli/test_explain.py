@@ -125,7 +125,7 @@ def test_a_sheet_that_is_there_stays_unless_told(desk: Any, tmp_path: Path) -> N
         (2, "refusing to replace the photo {d}/waves.png", "{d}/waves.png -o {d}/waves.png --overwrite"),
         (2, "a contact sheet cannot be written to standard output", "{d}/waves.png -o -"),
         (4, "must end in one of .jpg", "{d}/waves.png -o {t}/x.psd"),
-        (4, "the folder {t}/gone is not there", "{d}/waves.png -o {t}/gone/x.png"),
+        (4, "the folder {t}/gone does not exist", "{d}/waves.png -o {t}/gone/x.png"),
         (5, "{t} is not an exported model", "{d}/waves.png --model {t} -o {t}/x.png"),
         (2, "No such option", "{d}/waves.png --phto {d}/cat.png"),
     ],

@@ -68,11 +68,11 @@ def test_progress_names_each_style_and_can_end_the_work(photo: Path) -> None:
         (3, "needs 16 or more", "--sheet {t}/dot.png -o {t}/x.png"),
         (2, "as in -o sheet.png", "--sheet {t}/dot.png"),
         (2, "as in -o sheet.png", "--sheet {t}/dot.png -o -"),
-        (2, "stays as it is", "--sheet {t}/dot.png -o {t}/dot.png"),
+        (2, "refusing to replace the photo", "--sheet {t}/dot.png -o {t}/dot.png"),
         (2, "add --sheet PHOTO", "-o {t}/x.png"),
         (2, "leave list out", "--sheet {t}/dot.png list"),
         (4, "must end in one of", "--sheet {t}/dot.png -o {t}/x.pdf"),
-        (4, "{t}/none is not there", "--sheet {t}/dot.png -o {t}/none/x.png"),
+        (4, "{t}/none does not exist", "--sheet {t}/dot.png -o {t}/none/x.png"),
     ],
 )
 def test_mistakes_are_one_sentence_and_nothing_is_written(

@@ -87,8 +87,7 @@ def test_it_comes_down_sooner_where_fine_detail_curves_most() -> None:
 def test_what_coarse_adds_is_symmetric_and_positive() -> None:
     """Else steps could go uphill."""
     size = 5 * 7
-    columns = [
-        descent._precondition(np.eye(size, dtype=np.float32)[i].reshape(1, 1, 5, 7)).ravel() for i in range(size)
-    ]
+    units = np.eye(size, dtype=np.float32).reshape(size, 1, 1, 5, 7)
+    columns = [descent._precondition(unit).ravel() for unit in units]
     assert np.allclose(columns, np.transpose(columns), atol=1e-6)
     assert np.linalg.eigvalsh(columns).min() >= 1 - 1e-5

@@ -153,4 +153,4 @@ def test_a_folder_is_painted_as_single_photos_are(photo_file: Path, tmp_path: Pa
     for i in range(2):
         assert run("stylize", folder / f"{i}.png", *options, "-o", tmp_path / f"{i}.png").exit_code == 0
         assert np.array_equal(pixels(tmp_path / "all" / f"{i}.png"), pixels(tmp_path / f"{i}.png"))
-    assert "2 were there" in run("stylize", folder, *options, "-o", tmp_path / "all").stderr
+    assert "2 already existed" in run("stylize", folder, *options, "-o", tmp_path / "all").stderr
