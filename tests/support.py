@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
     from sfumato.checkpoint import Model
 
+# How much numbers may differ that are equal but for rounding. A test with another bound says why.
+FLOAT64 = 1e-9  #: The same sums in float64, in another order.
+FLOAT32 = 1e-6  #: Some operations in float32 on values of about 1: some units in the last place (1.2e-7).
+SUM32 = 1e-5  #: Sums over a picture in float32, in another order.
+NETWORK32 = 1e-4  #: Many layers in float32, in another order or by another library.
+
 
 def run(*arguments: object, columns: int = 200) -> Result:
     """The command in this process. An exception that the command lets through fails the test."""

@@ -45,6 +45,7 @@ from sfumato.image import (
 from sfumato.image.decoding import decode
 from sfumato.image.opening import open_picture
 from sfumato.metadata import Metadata
+from support import FLOAT32
 
 LEVEL = 1 / 255
 
@@ -287,14 +288,14 @@ def test_modes_of_png(tmp_path: Path, mode: str, colour: int | tuple[int, ...], 
     Image.new(mode, (3, 2), colour).save(tmp_path / "x.png")
     read = read_image(tmp_path / "x.png")
     assert read.shape == (1, 3, 2, 3)
-    np.testing.assert_allclose(read[0, :, 1, 1], wanted, atol=1e-6)
+    np.testing.assert_allclose(read[0, :, 1, 1], wanted, atol=FLOAT32)
 
 
 def test_16_bit_grey_keeps_its_steps(tmp_path: Path) -> None:
     stored = np.arange(30_000, 30_256, dtype=np.uint16).reshape(16, 16)  # one step of 8 bits, all in all
     for name in ("x.png", "x.tif"):
         Image.fromarray(stored).save(tmp_path / name)
-        np.testing.assert_allclose(read_image(tmp_path / name)[0, 1], stored / 65535, rtol=1e-6)
+        np.testing.assert_allclose(read_image(tmp_path / name)[0, 1], stored / 65535, rtol=FLOAT32)
 
 
 def test_float_grey_is_taken_in_its_range_only(tmp_path: Path) -> None:
@@ -493,7 +494,7 @@ def test_every_form_of_one_picture_is_the_same_picture(tmp_path: Path, picture: 
         read = as_image(form)
         assert read.dtype == np.float32, name
         assert read.flags.c_contiguous, name
-        np.testing.assert_allclose(read, picture, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(read, picture, atol=FLOAT32, err_msg=name)
 
 
 def test_batches_stay_batches(rng: np.random.Generator) -> None:
@@ -504,7 +505,7 @@ def test_batches_stay_batches(rng: np.random.Generator) -> None:
 def test_grey_and_alpha_arrays() -> None:
     grey = np.array([[0, 51], [102, 255]], np.uint8)
     for form in (grey, grey[:, :, None], grey / 255):
-        np.testing.assert_allclose(as_image(form), np.broadcast_to(grey / 255, (1, 3, 2, 2)), atol=1e-6)
+        np.testing.assert_allclose(as_image(form), np.broadcast_to(grey / 255, (1, 3, 2, 2)), atol=FLOAT32)
     half = np.zeros((2, 2, 4), np.float32)
     half[..., 3] = 0.25
     np.testing.assert_array_equal(as_image(half), np.full((1, 3, 2, 2), 0.75, np.float32))
@@ -548,7 +549,7 @@ def test_a_flat_picture_stays_flat(height: int, width: int) -> None:
     out = resize(flat, height, width)
     assert out.shape == (2, 3, height, width)
     assert out.dtype == np.float32
-    np.testing.assert_allclose(out, np.broadcast_to(flat[:, :, :1, :1], out.shape), atol=1e-6)
+    np.testing.assert_allclose(out, np.broadcast_to(flat[:, :, :1, :1], out.shape), atol=FLOAT32)
 
 
 def test_shrinking_averages_instead_of_skipping() -> None:
@@ -839,7 +840,7 @@ def test_16_bit_tiff_of_others(tmp_path: Path) -> None:
 def test_regions_are_pictures(dtype: type) -> None:
     photo = Photo(levels(dtype))
     whole = photo.picture()
-    np.testing.assert_allclose(whole[0].transpose(1, 2, 0), photo.pixels / np.iinfo(dtype).max, rtol=1e-6)
+    np.testing.assert_allclose(whole[0].transpose(1, 2, 0), photo.pixels / np.iinfo(dtype).max, rtol=FLOAT32)
     part = photo.picture(slice(3, 9), slice(10, None))
     assert part.dtype == np.float32
     assert part.flags.c_contiguous

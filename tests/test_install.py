@@ -102,7 +102,7 @@ def trains_exports_and_judges(bin: Path, desk: Path) -> None:
     card = json.loads((desk / "model" / "card.json").read_text("utf-8"))
     assert max(card["parity"].values()) < 2e-3
     assert (desk / "painted.png").stat().st_size > 1000
-    assert "Figures" in (desk / "report" / "report.html").read_text("utf-8")
+    assert "Measures of pairs" in (desk / "report" / "report.html").read_text("utf-8")
 
 
 def paints(bin: Path, folder: Path, photo: Path) -> None:

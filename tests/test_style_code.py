@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from sfumato.errors import InputError, ModelError, OutputError, UsageError
 from sfumato.style_code import StyleCode, tensor_bytes
+from support import FLOAT32, NETWORK32, SUM32
 
 vectors = hnp.arrays(np.float32, 6, elements=st.floats(-100, 100, width=32))
 shares = st.floats(0, 1)
@@ -71,7 +72,7 @@ def test_blends_by_hand() -> None:
 def test_fusing_is_the_line_between_two_codes(a: np.ndarray, b: np.ndarray, strength: float) -> None:
     style, content = StyleCode(a, "m"), StyleCode(b, "m")
     wanted = strength * a.astype(np.float64) + (1 - strength) * b
-    np.testing.assert_allclose(style.fuse(content, strength).vector, wanted, rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(style.fuse(content, strength).vector, wanted, rtol=FLOAT32, atol=SUM32)
     assert style.fuse(content, 0.0) == content
     assert style.fuse(content, 1.0) == style
 
@@ -81,8 +82,10 @@ def test_blends_know_neither_order_nor_scale(parts: list[tuple[np.ndarray, float
     codes = [StyleCode(vector, "m") for vector, _ in parts]
     weights = [weight for _, weight in parts]
     blended = StyleCode.blend(codes, weights).vector
-    np.testing.assert_allclose(StyleCode.blend(codes[::-1], weights[::-1]).vector, blended, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(StyleCode.blend(codes, [7 * w for w in weights]).vector, blended, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(StyleCode.blend(codes[::-1], weights[::-1]).vector, blended, rtol=SUM32, atol=NETWORK32)
+    np.testing.assert_allclose(
+        StyleCode.blend(codes, [7 * w for w in weights]).vector, blended, rtol=SUM32, atol=NETWORK32
+    )
     stacked = np.stack([c.vector for c in codes])
     assert (blended >= stacked.min(0) - 1e-4).all()
     assert (blended <= stacked.max(0) + 1e-4).all()

@@ -15,7 +15,7 @@ from sfumato.cli.pictures import Pictures
 from sfumato.errors import InputError
 from sfumato.image import Photo, read_image, write_image
 from sfumato.inference.batch import Job
-from support import scene
+from support import FLOAT32, scene
 
 
 class Inverted(Pictures):
@@ -49,7 +49,7 @@ def test_a_photo_too_large_for_memory_does_not_end_a_folder(
         Inverted(None, 95, False, False).all(jobs, is_batch=True)
     assert caught.value.exit_code == InputError.exit_code
     assert [job.target.exists() for job in jobs if job.target] == [True, False, True]
-    np.testing.assert_allclose(read_image(jobs[2].target or ""), 1 - read_image(jobs[2].photo or ""), atol=1e-6)
+    np.testing.assert_allclose(read_image(jobs[2].target or ""), 1 - read_image(jobs[2].photo or ""), atol=FLOAT32)
     message = "".join(capsys.readouterr()).replace("\n", "")
     assert "large.png does not fit into memory" in message
     assert "1 failed" in message

@@ -10,6 +10,7 @@ import torch
 from sfumato.data.batches import STYLE_THUMBNAIL, BatchSource, BatchSpec, PaintingSource, sample_boxes
 from sfumato.data.folders import FolderReport, TrainingPicture
 from sfumato.parallel import Rows
+from support import SUM32
 
 SPEC = BatchSpec(batch=3, crop=24, thumbnails=(24, 32), zoom_crops=2, magnification=4.0, crops_per_photo=2)
 CPU = torch.device("cpu")
@@ -157,14 +158,14 @@ def test_sample_boxes_reads_coordinates_off_a_ramp() -> None:
     assert region.shape == (2, 3, 8, 8)
     steps = (torch.arange(8) + 0.5) / 8
     for box, got in zip(boxes, region, strict=True):
-        assert torch.allclose(got[0], (box[0] + (box[2] - box[0]) * steps).expand(8, 8), atol=1e-5)
-        assert torch.allclose(got[1], (box[1] + (box[3] - box[1]) * steps)[:, None].expand(8, 8), atol=1e-5)
+        assert torch.allclose(got[0], (box[0] + (box[2] - box[0]) * steps).expand(8, 8), atol=SUM32)
+        assert torch.allclose(got[1], (box[1] + (box[3] - box[1]) * steps)[:, None].expand(8, 8), atol=SUM32)
 
 
 def test_sample_boxes_of_everything_is_the_picture() -> None:
     pictures = torch.rand(2, 3, 16, 16)
     everything = torch.tensor([[0.0, 0, 1, 1]]).expand(2, 4)
-    assert torch.allclose(sample_boxes(pictures, everything, 16), pictures, atol=1e-5)
+    assert torch.allclose(sample_boxes(pictures, everything, 16), pictures, atol=SUM32)
 
 
 def test_pictures_smaller_than_a_crop_are_enlarged_and_not_refused() -> None:

@@ -30,7 +30,7 @@ from sfumato.inference.tiling import tiles
 from sfumato.metadata import Metadata
 from sfumato.networks.config import CollectionConfig
 from sfumato.networks.model import CollectionModel, build_collection_discriminator
-from support import save_run, scene
+from support import FLOAT32, save_run, scene
 
 SHAPES = {"widths": (8, 12, 16), "blocks": 2, "discriminator_widths": (8, 8, 8)}
 KINDS = ("instance", "batch", "none")
@@ -141,7 +141,7 @@ def test_kernels_are_stored_in_bytes(bundle: Any) -> None:
 def test_strength_mixes_with_the_photo_which_is_exact_at_zero(stylizer: Stylizer, photo: Any) -> None:
     full = stylizer(photo)
     assert np.array_equal(stylizer(photo, strength=0), photo)
-    assert np.allclose(stylizer(photo, strength=0.25), 0.75 * photo + 0.25 * full, atol=1e-6)
+    assert np.allclose(stylizer(photo, strength=0.25), 0.75 * photo + 0.25 * full, atol=FLOAT32)
 
 
 @pytest.mark.parametrize("size", [(90, 120), (10, 60), (1100, 40)])
@@ -185,8 +185,8 @@ def test_a_mask_keeps_the_photo_outside_and_luminance_its_colours(stylizer: Styl
     mask = np.zeros(photo.shape[2:], np.float32)
     mask[:, 60:] = 1
     masked, full = stylizer(photo, masks=[mask]), stylizer(photo)
-    assert np.allclose(masked[..., :40], photo[..., :40], atol=1e-6)
-    assert np.allclose(masked[..., 90:], full[..., 90:], atol=1e-6)
+    assert np.allclose(masked[..., :40], photo[..., :40], atol=FLOAT32)
+    assert np.allclose(masked[..., 90:], full[..., 90:], atol=FLOAT32)
     light = stylizer(photo, color="luminance")
     assert not np.allclose(light, full)
 

@@ -8,6 +8,7 @@ import pytest
 from sfumato.image import Picture
 from sfumato.inference import descent
 from sfumato.inference.descent import FIRST_STEP, MAX_STEP, descend
+from support import FLOAT32
 
 
 @pytest.fixture
@@ -89,5 +90,5 @@ def test_what_coarse_adds_is_symmetric_and_positive() -> None:
     size = 5 * 7
     units = np.eye(size, dtype=np.float32).reshape(size, 1, 1, 5, 7)
     columns = [descent._precondition(unit).ravel() for unit in units]
-    assert np.allclose(columns, np.transpose(columns), atol=1e-6)
+    assert np.allclose(columns, np.transpose(columns), atol=FLOAT32)
     assert np.linalg.eigvalsh(columns).min() >= 1 - 1e-5

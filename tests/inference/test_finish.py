@@ -7,6 +7,7 @@ import pytest
 
 from sfumato.image import luma
 from sfumato.inference.finish import bleed, blur_edges, detail_gain, enlarge, keep_chroma, mix
+from support import FLOAT32, SUM32
 
 
 def picture(height: int = 20, width: int = 30, seed: int = 0) -> Any:
@@ -25,14 +26,14 @@ def test_detail_is_as_strong_as_in_what_was_painted_and_never_stronger() -> None
     photo = picture()
     assert detail_gain(photo / 4, photo) == pytest.approx(0.25, rel=1e-3)
     assert detail_gain(photo, photo / 4) == 1
-    assert detail_gain(np.full_like(photo, 0.5), photo) == pytest.approx(0, abs=1e-6)
+    assert detail_gain(np.full_like(photo, 0.5), photo) == pytest.approx(0, abs=FLOAT32)
 
 
 def test_chroma_is_the_photo_s_and_luma_the_painting_s() -> None:
     painted, photo = 0.4 + 0.2 * picture(seed=1), 0.4 + 0.2 * picture(seed=2)
     kept = keep_chroma(painted, photo)
-    assert np.allclose(luma(kept[0]), luma(painted[0]), atol=1e-5)
-    assert np.allclose(kept[0, 0] - kept[0, 1], photo[0, 0] - photo[0, 1], atol=1e-6)
+    assert np.allclose(luma(kept[0]), luma(painted[0]), atol=SUM32)
+    assert np.allclose(kept[0, 0] - kept[0, 1], photo[0, 0] - photo[0, 1], atol=FLOAT32)
 
 
 def test_regions_mix_by_weight_and_leave_the_photo_where_there_is_none() -> None:
@@ -43,7 +44,7 @@ def test_regions_mix_by_weight_and_leave_the_photo_where_there_is_none() -> None
     assert np.array_equal(mix([a], [left], photo)[..., :2], a[..., :2])
     assert np.array_equal(mix([a], [left], photo)[..., 2:], photo[..., 2:])
     assert np.allclose(mix([a, b], [half, half], photo), (a + b) / 2)
-    assert np.allclose(mix([a, b], [left, left], photo)[..., :2], ((a + b) / 2)[..., :2], atol=1e-6)
+    assert np.allclose(mix([a, b], [left, left], photo)[..., :2], ((a + b) / 2)[..., :2], atol=FLOAT32)
 
 
 def test_masks_get_soft_edges_and_keep_their_middle() -> None:
@@ -73,7 +74,7 @@ def test_narrow_pictures_are_filled_too(size: tuple[int, int]) -> None:
     cover = np.zeros(size, np.float32)
     cover[0, 0] = 1
     filled = bleed(np.full((1, 3, *size), 0.25, np.float32) * cover, cover)
-    assert np.allclose(filled, 0.25, atol=1e-5)
+    assert np.allclose(filled, 0.25, atol=SUM32)
 
 
 def test_what_fills_transparency_stays_between_black_and_white() -> None:

@@ -14,6 +14,7 @@ from sfumato.export.onnx import export_model
 from sfumato.inference.imagine import Imagined, Imaginer, slerp, truncate
 from sfumato.networks.config import NoiseConfig
 from sfumato.networks.model import NoiseModel
+from support import FLOAT32, NETWORK32, SUM32
 
 
 def draw(*shape: Any, seed: int = 0) -> Any:
@@ -52,12 +53,12 @@ def test_a_walk_goes_from_end_to_end_in_equal_steps_on_the_sphere() -> None:
     way = slerp(z0, z1, 9)
     assert way.shape == (9, 3, 100)
     assert way.dtype == np.float32
-    assert np.allclose(way[0], z0, atol=1e-6)
-    assert np.allclose(way[-1], z1, atol=1e-6)
+    assert np.allclose(way[0], z0, atol=FLOAT32)
+    assert np.allclose(way[-1], z1, atol=FLOAT32)
     length = np.linalg.norm(z0, axis=1)
-    assert np.allclose(np.linalg.norm(way, axis=2), length, rtol=1e-5)
+    assert np.allclose(np.linalg.norm(way, axis=2), length, rtol=SUM32)
     steps = np.linalg.norm(np.diff(way, axis=0), axis=2)
-    assert np.allclose(steps, steps[:1], rtol=1e-4)
+    assert np.allclose(steps, steps[:1], rtol=NETWORK32)
     assert (np.linalg.norm((z0 + z1) / 2, axis=1) < 0.85 * length).all()  # what a straight line would pass
 
 
@@ -70,8 +71,8 @@ def test_a_walk_is_slerp_s_formula() -> None:
 
 def test_walks_between_parallel_and_opposite_ends_and_from_nowhere_are_straight() -> None:
     z = draw(1, 10)
-    assert np.allclose(slerp(z, z, 3), z, atol=1e-6)
-    assert np.allclose(slerp(z, 3 * z, 3)[1], 2 * z, atol=1e-5)
+    assert np.allclose(slerp(z, z, 3), z, atol=FLOAT32)
+    assert np.allclose(slerp(z, 3 * z, 3)[1], 2 * z, atol=SUM32)
     opposite = slerp(z, -z, 5)
     assert np.isfinite(opposite).all()
     assert np.abs(opposite[2]).max() < 1e-5

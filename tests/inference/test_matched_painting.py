@@ -32,7 +32,7 @@ from sfumato.networks.config import MatchingConfig
 from sfumato.networks.hypercolumn import HYPERCOLUMN_LAYERS, hypercolumns
 from sfumato.networks.model import MatchingModel
 from sfumato.networks.perceptual import VGG19, load_vgg19_weights
-from support import scene
+from support import FLOAT32, SUM32, scene
 
 
 def exported(out: Path, blocks: int) -> Path:
@@ -109,7 +109,7 @@ def test_graphs_agree_with_torch(folder: Path, networks: FeatureNetworks) -> Non
         painted = model.decoder(torch.from_numpy(features)[None] / model.decoder.scale).numpy()
     assert found.shape == (CHANNELS, 4, 8)
     assert np.abs(features - wanted).max() < 0.01 * np.abs(wanted).max()  # weights are stored in 8 bits
-    assert np.allclose(found[HYPERCOLUMN:], mean_cell_colours(picture)[:, inner, inner], atol=1e-6)
+    assert np.allclose(found[HYPERCOLUMN:], mean_cell_colours(picture)[:, inner, inner], atol=FLOAT32)
     assert np.abs(networks.decode(networks.enter(features)) - painted).max() < 1e-3
 
 
@@ -174,7 +174,7 @@ def test_a_small_strength_is_near_to_the_photo(networks: FeatureNetworks, style:
 def test_colours_of_cells_are_means(networks: FeatureNetworks) -> None:
     picture = scene(16, 24, seed=1)
     wanted = [[picture[0, :, i : i + 4, j : j + 4].mean((1, 2)) for j in range(0, 24, 4)] for i in range(0, 16, 4)]
-    assert np.allclose(mean_cell_colours(picture), np.moveaxis(np.array(wanted), -1, 0), atol=1e-6)
+    assert np.allclose(mean_cell_colours(picture), np.moveaxis(np.array(wanted), -1, 0), atol=FLOAT32)
 
 
 def test_a_decoded_picture_has_the_colours_of_its_places(networks: FeatureNetworks) -> None:
@@ -215,7 +215,7 @@ def test_a_patch_in_a_plain_sky_fades_and_brushwork_stays() -> None:
     np.testing.assert_allclose(found[:, 30:], (patched + strokes)[:, 30:], atol=1e-3)  # no part of the sky
     part = patched[:, 8:24, 12:44] + strokes[:, 8:24, 12:44]
     part += even.correction(part, slice(32, 96), slice(48, 176))
-    np.testing.assert_allclose(part[:, 5:-5, 5:-5], found[:, 13:19, 17:39], atol=1e-5)  # a tile as the whole
+    np.testing.assert_allclose(part[:, 5:-5, 5:-5], found[:, 13:19, 17:39], atol=SUM32)  # a tile as the whole
 
 
 def test_no_halo_is_left_beside_an_object_on_white() -> None:

@@ -17,6 +17,7 @@ from sfumato.inference.matching import (
     transport,
     unit,
 )
+from support import NETWORK32, SUM32
 
 PLAIN = Weights(photo=1.0, layers=(1.0, 1.0, 1.0, 1.0, 1.0), balance=0.0)
 
@@ -42,7 +43,7 @@ def test_the_map_takes_one_covariance_to_the_other() -> None:
     source, target = spread(6, 0), spread(6, 1)
     change = transport(source, target)
     assert np.allclose(change @ source @ change, target, atol=1e-3)
-    assert np.allclose(change, change.T, atol=1e-5)
+    assert np.allclose(change, change.T, atol=SUM32)
 
 
 def test_the_map_between_equal_covariances_changes_nothing() -> None:
@@ -51,7 +52,7 @@ def test_the_map_between_equal_covariances_changes_nothing() -> None:
 
 def test_the_map_of_axes_is_the_ratio_of_deviations() -> None:
     source, target = np.diag([4.0, 1.0]).astype(np.float32), np.diag([1.0, 9.0]).astype(np.float32)
-    assert np.allclose(transport(source, target), np.diag([0.5, 3.0]), atol=1e-4)
+    assert np.allclose(transport(source, target), np.diag([0.5, 3.0]), atol=NETWORK32)
 
 
 def test_noise_of_a_plain_photo_is_not_stretched_to_a_painting() -> None:
@@ -187,4 +188,4 @@ def test_statistics_come_nearer_to_the_banks() -> None:
 def test_a_constant_photo_keeps_its_one_match_as_it_is() -> None:
     bank, photo = rows(50, 0), np.full((40, CHANNELS), 0.7, np.float32)
     match = matcher(bank, photo, Weights(statistics=0.5))
-    assert np.allclose(readout(match, photo), bank[match.search(photo, None).chosen], atol=1e-4)
+    assert np.allclose(readout(match, photo), bank[match.search(photo, None).chosen], atol=NETWORK32)

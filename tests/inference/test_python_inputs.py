@@ -16,6 +16,7 @@ from sfumato.errors import InputError, UsageError
 from sfumato.image import as_image, as_photo, read_image, read_photo, to_uint8
 from sfumato.inference.masks import as_mask
 from sfumato.quality.votes import read_votes
+from support import FLOAT32
 
 NO_PICTURES = [io.StringIO("text"), io.BytesIO(b""), b"", b"no picture", object(), {1: 2}, None, 5]
 
@@ -94,7 +95,7 @@ def test_alpha_is_laid_on_white_and_kept_in_a_photo() -> None:
     for array in (levels, levels.transpose(2, 0, 1), levels[None]):
         picture = as_image(array)
         assert (picture[:, :, :2] == 1).all()
-        np.testing.assert_allclose(picture[:, :, 2:], 100 / 65535, atol=1e-6)
+        np.testing.assert_allclose(picture[:, :, 2:], 100 / 65535, atol=FLOAT32)
         photo = as_photo(array)
         assert (photo.pixels == 100).all()
         np.testing.assert_array_equal(photo.alpha, levels[:, :, 3])
@@ -132,7 +133,7 @@ def test_a_mask_is_a_picture_or_an_array(photo: Path, tmp_path: Path) -> None:
         wanted[None, None],
     ]
     for source in sources:
-        np.testing.assert_allclose(as_mask(source), wanted, atol=1e-6)  # type: ignore[arg-type]
+        np.testing.assert_allclose(as_mask(source), wanted, atol=FLOAT32)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"a mask must have shape \(H, W\)"):
         as_mask(np.zeros((2, 80, 100)))
     with pytest.raises(InputError, match="a mask must be a path, a file, a PIL image or an array"):

@@ -18,7 +18,7 @@ from sfumato.errors import InputError, ModelError, is_out_of_memory
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.session import WEIGHTS, load_graph
-from support import scene
+from support import SUM32, scene
 
 SECRET = b"TOP SECRET 0123456789"  # 21 bytes
 ENDS = ("picture", "norm_params", "origin"), ("stylized",)
@@ -119,13 +119,13 @@ def test_weights_are_the_bytes_on_the_card_and_within_their_file(copy: Any) -> N
     vouch(copy)
     stored = (copy / WEIGHTS).read_bytes()
     expected = scene(16, 24) * np.frombuffer(stored[: len(SECRET)], np.uint8).mean()
-    np.testing.assert_allclose(paint(copy), expected, rtol=1e-5)
+    np.testing.assert_allclose(paint(copy), expected, rtol=SUM32)
     (copy / WEIGHTS).write_bytes(b"12345678" + stored[8:])
     with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
         FeatureNetworks(_as_matching(copy)).check()
     vouch(copy)
     other = scene(16, 24) * np.frombuffer(b"12345678" + stored[8 : len(SECRET)], np.uint8).mean()
-    np.testing.assert_allclose(paint(copy), other, rtol=1e-5)
+    np.testing.assert_allclose(paint(copy), other, rtol=SUM32)
     (copy / "generator.onnx").write_bytes(leak(external(WEIGHTS, len(stored) + 1)))
     vouch(copy)
     with pytest.raises(ModelError, match="cannot load"):

@@ -16,7 +16,7 @@ from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.image import resize, thumbnail_size
 from sfumato.inference import Style, Stylizer
 from sfumato.style_code import StyleCode
-from support import scene
+from support import FLOAT32, SUM32, scene
 
 GRAPHS = ("style_encoder.onnx", "statistics.onnx", "generator.onnx")
 
@@ -260,9 +260,9 @@ def test_a_picture_is_no_style_file(tmp_path: Path) -> None:
 def test_blend_weighs_by_proportion(style: Any, other: Any) -> None:
     quarter = Style.blend({style: 1, other: 3})
     expected = 0.25 * style.code.vector + 0.75 * other.code.vector
-    np.testing.assert_allclose(quarter.code.vector, expected, atol=1e-6)
-    np.testing.assert_allclose(Style.blend({style: 0.2, other: 0.6}).code.vector, expected, atol=1e-6)
-    np.testing.assert_allclose(Style.blend({style: 1, other: 0}).code.vector, style.code.vector, atol=1e-6)
+    np.testing.assert_allclose(quarter.code.vector, expected, atol=FLOAT32)
+    np.testing.assert_allclose(Style.blend({style: 0.2, other: 0.6}).code.vector, expected, atol=FLOAT32)
+    np.testing.assert_allclose(Style.blend({style: 1, other: 0}).code.vector, style.code.vector, atol=FLOAT32)
     assert quarter.name == "waves:1 + dunes:3"
     assert Style.blend({style: 1}, name="mine").name == "mine"
 
@@ -289,7 +289,7 @@ def test_styles_of_two_models_do_not_blend(style: Any) -> None:
 
 def test_several_pictures_give_their_mean(stylizer: Stylizer, style: Any, other: Any) -> None:
     both = Style.from_images([scene(90, 120, seed=1), scene(120, 90, seed=2)], "both", stylizer)
-    np.testing.assert_allclose(both.code.vector, (style.code.vector + other.code.vector) / 2, atol=1e-6)
+    np.testing.assert_allclose(both.code.vector, (style.code.vector + other.code.vector) / 2, atol=FLOAT32)
     assert both.about["pictures"] == "2"
 
 
@@ -304,7 +304,7 @@ def test_no_pictures_are_no_style(stylizer: Stylizer) -> None:
 def test_built_in_styles_blend_by_name() -> None:
     blend = Style.blend({"great-wave": 0.5, "starry-night": 0.5})
     parts = [Style.named(name).code.vector for name in ("great-wave", "starry-night")]
-    np.testing.assert_allclose(blend.code.vector, sum(parts) / 2, atol=1e-5)
+    np.testing.assert_allclose(blend.code.vector, sum(parts) / 2, atol=SUM32)
 
 
 def test_the_shipped_model_paints_and_gives_the_photo_back() -> None:

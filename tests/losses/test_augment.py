@@ -11,6 +11,7 @@ from sfumato.errors import UsageError
 from sfumato.losses.augment import FAKE, REAL, augment_pictures
 from sfumato.losses.config import Augment
 from sfumato.parallel import Rows
+from support import FLOAT32
 
 
 def augment_with(**settings: Any) -> Any:
@@ -110,7 +111,7 @@ def test_colour_is_brightness_saturation_and_contrast() -> None:
     contrast = ((seen - painting_mean) / (grey - mean)).flatten(1)
     both = ((views - seen) / (x - grey)).flatten(1)
     for factor in (contrast, both):
-        assert torch.allclose(factor, factor[:, :1].expand_as(factor), rtol=1e-6)  # one for a picture
+        assert torch.allclose(factor, factor[:, :1].expand_as(factor), rtol=FLOAT32)  # one for a picture
     saturation = both[:, 0] / contrast[:, 0]
     for value, low, high in ((brightness, -0.25, 0.25), (contrast[:, 0], 0.5, 1.5), (saturation, 0, 2)):
         assert low <= value.min() < low + 0.1 * (high - low)

@@ -8,6 +8,7 @@ from torch import nn
 
 from sfumato.losses.penalties import gradient_penalty
 from sfumato.networks.discriminator import PatchDiscriminator
+from support import NETWORK32, SUM32
 
 
 class Linear(nn.Module):
@@ -47,9 +48,9 @@ def patches() -> Any:
 def test_the_penalty_of_a_linear_discriminator_is_the_square_of_its_weights(batch: int) -> None:
     discriminator = Linear(noise(0, 3, 6, 7) - 0.5)
     penalty = gradient_penalty(discriminator, noise(1, batch, 3, 6, 7))
-    assert float(penalty.detach()) == pytest.approx(float(discriminator.weight.detach().square().sum()), rel=1e-5)
+    assert float(penalty.detach()) == pytest.approx(float(discriminator.weight.detach().square().sum()), rel=SUM32)
     penalty.backward()
-    assert torch.allclose(discriminator.weight.grad, 2 * discriminator.weight.detach(), rtol=1e-4)
+    assert torch.allclose(discriminator.weight.grad, 2 * discriminator.weight.detach(), rtol=NETWORK32)
 
 
 def test_the_penalty_is_taken_where_the_pictures_are() -> None:
@@ -74,7 +75,7 @@ def test_the_penalty_of_patches_is_finite_differences(patches: Any) -> None:
             nudge = torch.zeros_like(x)
             nudge.view(2, -1)[:, i] = step
             squares += ((verdict(x + nudge) - verdict(x - nudge)) / (2 * step)).square()
-    assert float(gradient_penalty(patches, x, code).detach()) == pytest.approx(float(squares.mean()), rel=1e-4)
+    assert float(gradient_penalty(patches, x, code).detach()) == pytest.approx(float(squares.mean()), rel=NETWORK32)
 
 
 def test_the_gradient_of_the_penalty_is_finite_differences() -> None:

@@ -30,6 +30,7 @@ from sfumato.losses.perceptual import (
     style_target,
     total_variation_loss,
 )
+from support import FLOAT32, FLOAT64, NETWORK32, SUM32
 
 CHANNELS = dict(zip(STYLE_LAYERS, (4, 6, 8, 8), strict=True))
 
@@ -62,10 +63,10 @@ def test_style_statistics_are_numpy_s() -> None:
     for layer in STYLE_LAYERS:
         for i in range(2):
             flat = maps[layer][i].flatten(1).double().numpy()
-            assert np.allclose(target.mean[layer][i], flat.mean(1), atol=1e-6)
-            assert np.allclose(target.deviation[layer][i], np.sqrt(flat.var(1) + 1e-4), atol=1e-6)
+            assert np.allclose(target.mean[layer][i], flat.mean(1), atol=FLOAT32)
+            assert np.allclose(target.deviation[layer][i], np.sqrt(flat.var(1) + 1e-4), atol=FLOAT32)
             if layer in GRAM_LAYERS:
-                assert np.allclose(target.gram[layer][i], np.cov(flat, bias=True), atol=1e-6)
+                assert np.allclose(target.gram[layer][i], np.cov(flat, bias=True), atol=FLOAT32)
     assert set(target.gram) == set(GRAM_LAYERS)
 
 
@@ -131,7 +132,7 @@ def test_gradients_of_style_losses_are_finite_differences_of_the_distance_at_a_f
 
     numeric, _ = slope(relative, maps[layer], direction, 1e-2)  # type: ignore[arg-type]
     _, exact = slope(lambda h: loss(style_target({**maps, layer: h}), target), maps[layer], direction, 1e-2)  # type: ignore[arg-type]
-    assert exact == pytest.approx(numeric, rel=2e-2, abs=1e-5)
+    assert exact == pytest.approx(numeric, rel=2e-2, abs=SUM32)
     assert abs(exact) > 2e-5
 
 
@@ -142,9 +143,9 @@ def test_content_is_the_distance_of_normalised_features() -> None:
         h = h.double().numpy()
         return (h - h.mean((2, 3), keepdims=True)) / np.sqrt(h.var((2, 3), keepdims=True) + 1e-4)
 
-    assert np.allclose(normalise_features(a), normalised(a), atol=1e-5)
+    assert np.allclose(normalise_features(a), normalised(a), atol=SUM32)
     expected = np.mean((normalised(a) - normalised(b)) ** 2)
-    assert float(content_loss(a, normalise_features(b))) == pytest.approx(expected, rel=1e-4)
+    assert float(content_loss(a, normalise_features(b))) == pytest.approx(expected, rel=NETWORK32)
     assert float(content_loss(a, normalise_features(a))) == 0
 
 
@@ -158,14 +159,14 @@ def test_gradient_of_content_is_finite_differences() -> None:
     a, target = features(0)["relu4_1"], normalise_features(features(1)["relu4_1"])
     direction = torch.randn(a.shape, generator=torch.Generator().manual_seed(2))
     numeric, exact = slope(lambda h: content_loss(h, target), a, direction, 1e-2)  # type: ignore[arg-type]
-    assert exact == pytest.approx(numeric, rel=2e-2, abs=1e-4)
+    assert exact == pytest.approx(numeric, rel=2e-2, abs=NETWORK32)
 
 
 def test_raw_content_is_gatys_s_in_units_of_the_target() -> None:
     a, b = features(0)["relu4_1"], features(1)["relu4_1"]
     f, p = a.double().numpy(), b.double().numpy()
     expected = np.mean([0.5 * ((x - y) ** 2).sum() / (0.5 * (y**2).sum()) for x, y in zip(f, p, strict=True)])
-    assert float(raw_content_loss(a, b)) == pytest.approx(expected, rel=1e-5)
+    assert float(raw_content_loss(a, b)) == pytest.approx(expected, rel=SUM32)
     assert float(raw_content_loss(a, a)) == 0
     assert float(raw_content_loss(0 * a, b)) == pytest.approx(1)
     assert float(raw_content_loss(1.5 * b, b)) == pytest.approx(
@@ -277,7 +278,7 @@ def test_gradient_of_the_sliced_loss_is_that_of_the_distance_at_a_fixed_size() -
     p, q = sorted_projections(twin, along), sorted_projections(others[layer], along)
     size = (p.var(2, correction=0) + q.var(2, correction=0)).mean(1).detach() + 1e-4
     ((sliced_distance(p, q) / size).mean() / len(STYLE_LAYERS)).backward()
-    assert torch.allclose(own.grad, twin.grad, rtol=1e-4, atol=1e-9)
+    assert torch.allclose(own.grad, twin.grad, rtol=NETWORK32, atol=FLOAT64)
     assert own.grad.abs().max() > 0
 
 

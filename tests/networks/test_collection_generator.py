@@ -18,6 +18,7 @@ from sfumato.inference.tiling import HALO, tiles
 from sfumato.networks.collection_generator import MOMENTUM, CollectionGenerator, Norm
 from sfumato.networks.statistics import EPSILON, RecordNorm, ReplayNorm
 from sfumato.quality.artefacts import checkerboard, colour_inversion
+from support import FLOAT32, NETWORK32, SUM32
 
 KINDS = ("instance", "batch", "none")
 WIDTHS = (8, 12, 16)
@@ -72,7 +73,7 @@ def test_weights_that_fit_into_four_megabytes(blocks: int) -> None:
 def test_given_norm_params_paint_what_the_measuring_pass_painted(painter: Any, natural: Callable[..., Tensor]) -> None:
     photo = natural(51, 70)
     norm_params, painted = painter.measure_and_paint(photo)
-    assert torch.allclose(painter(photo, norm_params), painted, atol=1e-6)
+    assert torch.allclose(painter(photo, norm_params), painted, atol=FLOAT32)
     assert (painted - photo).abs().mean() > 0.02
 
 
@@ -82,8 +83,8 @@ def test_a_batch_is_painted_as_each_picture_alone(painter: Any, natural: Callabl
     together = painter(photos, norm_params)
     for i in range(2):
         alone = painter.measure(photos[i : i + 1])
-        assert torch.allclose(norm_params[i : i + 1], alone, atol=1e-4, rtol=1e-4)
-        assert torch.allclose(together[i : i + 1], painter(photos[i : i + 1], alone), atol=1e-4)
+        assert torch.allclose(norm_params[i : i + 1], alone, atol=NETWORK32, rtol=NETWORK32)
+        assert torch.allclose(together[i : i + 1], painter(photos[i : i + 1], alone), atol=NETWORK32)
 
 
 def test_tiles_with_their_halos_are_the_whole(
@@ -173,7 +174,7 @@ def test_instance_normalisation_is_pytorch_s() -> None:
         norm.gamma.normal_()
         norm.beta.normal_()
     expected = F.instance_norm(h, weight=norm.gamma, bias=norm.beta, eps=EPSILON)
-    assert torch.allclose(norm(h, RecordNorm(torch.empty(3, 0))), expected, atol=1e-5)
+    assert torch.allclose(norm(h, RecordNorm(torch.empty(3, 0))), expected, atol=SUM32)
 
 
 def test_batch_normalisation_is_pytorch_s_in_training_and_afterwards() -> None:
@@ -188,14 +189,14 @@ def test_batch_normalisation_is_pytorch_s_in_training_and_afterwards() -> None:
         h = torch.randn(3, 4, 5, 7, generator=torch.Generator().manual_seed(seed)) * (seed + 1) + 2
         source = RecordNorm(torch.empty(3, 0))
         expected = peer(h)
-        assert torch.allclose(norm(h, source), expected, atol=1e-5)
-        assert torch.allclose(norm(h, ReplayNorm(source.norm_params())), expected, atol=1e-5)
-        assert torch.allclose(norm.mean, peer.running_mean, atol=1e-5)
-        assert torch.allclose(norm.variance, peer.running_var, atol=1e-5)
+        assert torch.allclose(norm(h, source), expected, atol=SUM32)
+        assert torch.allclose(norm(h, ReplayNorm(source.norm_params())), expected, atol=SUM32)
+        assert torch.allclose(norm.mean, peer.running_mean, atol=SUM32)
+        assert torch.allclose(norm.variance, peer.running_var, atol=SUM32)
     norm.eval()
     peer.eval()
-    assert torch.allclose(norm(h, RecordNorm(torch.empty(3, 0))), peer(h), atol=1e-5)
-    assert torch.allclose(norm.mean, peer.running_mean, atol=1e-5)  # looked at, not moved
+    assert torch.allclose(norm(h, RecordNorm(torch.empty(3, 0))), peer(h), atol=SUM32)
+    assert torch.allclose(norm.mean, peer.running_mean, atol=SUM32)  # looked at, not moved
 
 
 def test_which_values_depend_on_the_thumbnail(natural: Callable[..., Tensor]) -> None:
@@ -225,11 +226,11 @@ def test_features_are_the_encoder_s_at_strides_2_4_8_and_8(painter: Any, natural
     features = painter.features(photo, norm_params)
     assert [tuple(h.shape) for h in features] == [(1, 8, 32, 40), (1, 12, 16, 20), (1, 16, 8, 10), (1, 16, 8, 10)]
     assert not torch.equal(features[2], features[3])
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(features, painter.features(photo), strict=True))
+    assert all(torch.allclose(a, b, atol=SUM32) for a, b in zip(features, painter.features(photo), strict=True))
     # Where the photo repeats, so do they: they know of no noise, and of no place. (Read away from the borders.)
     twice = natural(128, 128)[:, :, :, :64].repeat(1, 1, 1, 8)
     first, second = painter.features(twice)[3].split(32, 3)
-    assert torch.allclose(first[..., 16:24], second[..., 8:16], atol=1e-4)
+    assert torch.allclose(first[..., 16:24], second[..., 8:16], atol=NETWORK32)
 
 
 def largest_difference(session: Any, module: Any, *inputs: Any) -> Any:

@@ -20,6 +20,7 @@ from sfumato.networks.statistics import (
     colour_statistics,
     map_colours,
 )
+from support import FLOAT32, NETWORK32, SUM32
 
 
 def first_values(norm_params: Any) -> Any:
@@ -60,7 +61,7 @@ def test_given_norm_params_paint_what_the_measuring_pass_painted(
 ) -> None:
     photo = natural(*size)
     norm_params, painted = painter.generator.measure_and_paint(photo, painter.style_encoder(painting))
-    assert torch.allclose(painter.generator(photo, norm_params), painted, atol=1e-6)
+    assert torch.allclose(painter.generator(photo, norm_params), painted, atol=FLOAT32)
 
 
 def test_every_affine_is_used(painter: Any, natural: Callable[..., Tensor], painting: Tensor) -> None:
@@ -79,7 +80,7 @@ def test_a_batch_is_painted_as_each_picture_alone(
     together = painter.generator(photos, painter.generator.measure(photos, codes))
     for i in range(2):
         alone = painter.generator(photos[i : i + 1], painter.generator.measure(photos[i : i + 1], codes[i : i + 1]))
-        assert torch.allclose(together[i : i + 1], alone, atol=1e-4)
+        assert torch.allclose(together[i : i + 1], alone, atol=NETWORK32)
 
 
 def test_a_crop_painted_with_the_thumbnail_s_norm_params_is_that_region_of_the_whole(
@@ -157,7 +158,7 @@ def test_equalising_multiplies_the_bands() -> None:
     bands, expected = split_bands(x, BANDS)
     for band, gain in zip(reversed(bands), reversed(gains.chunk(BANDS, 1)), strict=True):
         expected = upsample(expected) + band * gain[:, :, None, None]
-    assert torch.allclose(_equalise(x, gains), expected, atol=1e-5)
+    assert torch.allclose(_equalise(x, gains), expected, atol=SUM32)
 
 
 def test_noise_is_one_field_that_any_crop_is_cut_from() -> None:
@@ -226,7 +227,7 @@ def test_the_model_is_its_parts(
     for strength in (0.0, 0.3, 1.0):
         code = strength * painter.style_encoder(painting) + (1 - strength) * painter.style_encoder(small)
         expected = painter.generator(photo, painter.generator.measure(small, code)).clamp(0, 1)
-        assert torch.allclose(painter(photo, small, painting, strength), expected, atol=1e-5)
+        assert torch.allclose(painter(photo, small, painting, strength), expected, atol=SUM32)
     assert torch.equal(fuse(torch.ones(2, 3), torch.zeros(2, 3), 0.25), torch.full((2, 3), 0.25))
 
 
@@ -252,4 +253,4 @@ def test_a_bias_before_an_affine_changes_nothing(
     model.requires_grad_(False)
     before = model(natural(64, 64), natural(96, 96), painting)
     model.generator.reduce1.bias.add_(3.0)
-    assert torch.allclose(model(natural(64, 64), natural(96, 96), painting), before, atol=1e-5)
+    assert torch.allclose(model(natural(64, 64), natural(96, 96), painting), before, atol=SUM32)

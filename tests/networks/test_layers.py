@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfumato.networks.layers import SubPixel, conv, space_to_depth, split_bands, upsample
+from support import FLOAT32, SUM32
 
 
 def planted(picture: Any, period: Any, amplitude: Any, axes: Any) -> Any:
@@ -77,7 +78,7 @@ def test_flat_features_stay_flat(seed: int) -> None:
     assert painted.shape == (2, 3, 14, 18)
     assert painted.flatten(2).std(2).max() < 1e-6
     assert F.pixel_shuffle(layer.conv(flat), 2).flatten(2).std(2).min() > 1e-2  # the blur is what makes it flat
-    assert torch.allclose(upsample(flat), flat[:, :, :1, :1].expand(2, 5, 14, 18), atol=1e-6)
+    assert torch.allclose(upsample(flat), flat[:, :, :1, :1].expand(2, 5, 14, 18), atol=FLOAT32)
 
 
 def test_sub_pixel_is_a_convolution_a_shuffle_and_a_binomial_blur() -> None:
@@ -89,7 +90,7 @@ def test_sub_pixel_is_a_convolution_a_shuffle_and_a_binomial_blur() -> None:
     for i, j in ((3, 4), (6, 9), (1, 1)):
         around = y[0, :, i - 1 : i + 2, j - 1 : j + 2]
         weights = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
-        assert torch.allclose(blurred[0, :, i, j], (around * weights).sum((1, 2)), atol=1e-6)
+        assert torch.allclose(blurred[0, :, i, j], (around * weights).sum((1, 2)), atol=FLOAT32)
     assert "kernel" not in layer.state_dict()
 
 
@@ -106,7 +107,7 @@ def test_bands_join_to_the_picture_and_hold_nothing_of_flat_ones(levels: int) ->
     assert low.shape == (2, 3, 48 >> levels, 80 >> levels)
     for band in reversed(bands):
         low = upsample(low) + band
-    assert torch.allclose(low, x, atol=1e-5)
+    assert torch.allclose(low, x, atol=SUM32)
     flat = torch.rand(1, 3, 1, 1).expand(1, 3, 48, 80)
     assert all(band.abs().max() < 1e-6 for band in split_bands(flat, levels)[0])
     ramp = torch.linspace(0, 1, 128).expand(1, 1, 16, 128)

@@ -12,6 +12,7 @@ from sfumato.inference import matching
 from sfumato.inference.matching import FeatureBank, Matcher, Weights
 from sfumato.networks.hypercolumn import CHANNELS
 from sfumato.networks.matching import RESIDUAL, STATISTICS, STRUCTURE, balanced_assignment, match, transport
+from support import FLOAT32, FLOAT64, SUM32
 
 
 def unit(count: int, size: Any, seed: int = 0) -> Any:
@@ -95,10 +96,10 @@ def test_transport_moves_one_covariance_to_another_and_is_symmetric(seed: int) -
     mix = torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     source, target = (each @ each.T + 0.5 * torch.eye(8, dtype=torch.float64) for each in mix)
     moved = transport(source, target)
-    assert torch.allclose(moved, moved.T, atol=1e-9)
-    assert torch.allclose(moved @ source @ moved, target, rtol=1e-6, atol=1e-6)
+    assert torch.allclose(moved, moved.T, atol=FLOAT64)
+    assert torch.allclose(moved @ source @ moved, target, rtol=FLOAT32, atol=FLOAT32)
     in_numpy = matching.transport(source.numpy(), target.numpy())
-    assert np.allclose(moved.numpy(), in_numpy, atol=1e-5)
+    assert np.allclose(moved.numpy(), in_numpy, atol=SUM32)
 
 
 def test_light_and_dark_of_a_pale_photo_take_the_whole_range_of_the_painting() -> None:

@@ -7,6 +7,7 @@ import torch
 
 from sfumato.losses.contrastive import patch_nce
 from sfumato.networks.patch_head import PatchSampler, draw_positions
+from support import FLOAT32, SUM32
 
 
 def keyed(seed: int = 0) -> Any:
@@ -40,10 +41,10 @@ def test_vectors_are_of_unit_length_and_of_their_places(features: Any, sampler: 
     vectors = sampler(features, positions)
     assert [tuple(v.shape) for v in vectors] == [(2, 7, 10), (2, 7, 10), (2, 1, 10)]
     for v in vectors:
-        assert torch.allclose(v.norm(dim=2), torch.ones(v.shape[:2]), atol=1e-5)
+        assert torch.allclose(v.norm(dim=2), torch.ones(v.shape[:2]), atol=SUM32)
     place = int(positions[0][3])
     raw = sampler.heads[0](features[0][1, :, place // 10, place % 10])
-    assert torch.allclose(vectors[0][1, 3], raw / raw.norm(), atol=1e-6)
+    assert torch.allclose(vectors[0][1, 3], raw / raw.norm(), atol=FLOAT32)
 
 
 def test_heads_learn_to_tell_patches_apart(features: Any, sampler: PatchSampler) -> None:

@@ -27,6 +27,7 @@ from sfumato.networks.statistics import (
     matrix_roots,
     tones,
 )
+from support import FLOAT32, NETWORK32, SUM32
 
 
 def covariances(condition: Any, count: int = 8, size: int = 3, seed: int = 0) -> Any:
@@ -54,7 +55,7 @@ def test_matrix_roots_can_be_descended() -> None:
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        assert torch.autograd.gradcheck(lambda m: matrix_roots((m + m.transpose(1, 2)) / 2), (a,), atol=1e-4)
+        assert torch.autograd.gradcheck(lambda m: matrix_roots((m + m.transpose(1, 2)) / 2), (a,), atol=NETWORK32)
     finally:
         torch.set_default_dtype(default)
 
@@ -64,8 +65,8 @@ def test_colour_statistics_are_numpy_s_with_a_floor() -> None:
     mean, covariance = colour_statistics(x)
     for i in range(2):
         flat = x[i].flatten(1).double().numpy()
-        assert np.allclose(mean[i], flat.mean(1), atol=1e-6)
-        assert np.allclose(covariance[i], np.cov(flat, bias=True) + COLOUR_FLOOR * np.eye(3), atol=1e-6)
+        assert np.allclose(mean[i], flat.mean(1), atol=FLOAT32)
+        assert np.allclose(covariance[i], np.cov(flat, bias=True) + COLOUR_FLOOR * np.eye(3), atol=FLOAT32)
 
 
 def test_what_is_measured_is_packed_and_unpacked() -> None:
@@ -74,7 +75,7 @@ def test_what_is_measured_is_packed_and_unpacked() -> None:
     assert measured.pack().shape == (2, COLOUR_STATS_SIZE)
     again = ColourStats.unpack(code)
     assert torch.equal(again.mean, measured.mean)
-    assert torch.allclose(again.root, measured.root, atol=1e-6)
+    assert torch.allclose(again.root, measured.root, atol=FLOAT32)
     assert torch.equal(again.root, again.root.transpose(1, 2))
     assert torch.equal(again.bands, measured.bands)
     assert torch.equal(again.tones, measured.tones)
@@ -87,14 +88,14 @@ def test_colours_are_mapped_pixel_by_pixel() -> None:
     matrix, x = torch.randn(2, 3, 3), torch.rand(2, 3, 5, 7)
     mapped = map_colours(matrix, x)
     assert mapped.shape == x.shape
-    assert torch.allclose(mapped[1, :, 3, 4], matrix[1] @ x[1, :, 3, 4], atol=1e-6)
+    assert torch.allclose(mapped[1, :, 3, 4], matrix[1] @ x[1, :, 3, 4], atol=FLOAT32)
 
 
 def test_band_deviations_are_those_of_the_octaves_and_tell_them_apart() -> None:
     x = torch.randn(1, 3, 64, 70, generator=torch.Generator().manual_seed(0))
     bands, _ = split_bands(x[..., :64], BANDS)
     expected = [(band.double().square().mean((2, 3)) + BAND_FLOOR).sqrt() for band in bands]
-    assert torch.allclose(band_deviations(x).double(), torch.cat(expected, 1), atol=1e-5)
+    assert torch.allclose(band_deviations(x).double(), torch.cat(expected, 1), atol=SUM32)
     at = torch.arange(64.0)
     loudest = []
     for period in (2, 4, 8, 16):
@@ -116,7 +117,7 @@ def test_tones_are_rising_quantiles() -> None:
 
 def test_a_tone_curve_between_equal_tones_changes_nothing() -> None:
     x = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(ToneCurve.between(tones(x), tones(x))(x), x, atol=1e-5)
+    assert torch.allclose(ToneCurve.between(tones(x), tones(x))(x), x, atol=SUM32)
 
 
 def test_a_tone_curve_rises_and_brings_the_quantiles_over() -> None:
@@ -126,7 +127,7 @@ def test_a_tone_curve_rises_and_brings_the_quantiles_over() -> None:
     ramp = torch.linspace(-4, 4, 200).expand(1, 3, 1, 200)
     assert (curve(ramp).diff(dim=3) > 0).all()
     moved, own, target = tones(curve(x)), tones(x), tones(y)
-    assert torch.allclose(moved[:, :, MIDDLE], target[:, :, MIDDLE], atol=1e-5)
+    assert torch.allclose(moved[:, :, MIDDLE], target[:, :, MIDDLE], atol=SUM32)
     # Not all the way: `FLAT` holds steep parts of the curve back.
     assert (moved - target).abs().mean() < 0.4 * (own - target).abs().mean()
     assert all(
@@ -146,9 +147,9 @@ def test_measuring_without_style_standardises_each_channel_of_each_picture() -> 
     h = torch.randn(2, 4, 9, 7) * torch.tensor([0.5, 1, 5, 100]).view(1, 4, 1, 1) + 3
     source = RecordNorm(torch.zeros(2, 1))
     out = Affine(4)(h, source)
-    assert torch.allclose(out.mean((2, 3)), torch.zeros(2, 4), atol=1e-4)
+    assert torch.allclose(out.mean((2, 3)), torch.zeros(2, 4), atol=NETWORK32)
     variance = h.var((2, 3), unbiased=False)
-    assert torch.allclose(out.var((2, 3), unbiased=False), variance / (variance + EPSILON), atol=1e-4)
+    assert torch.allclose(out.var((2, 3), unbiased=False), variance / (variance + EPSILON), atol=NETWORK32)
     assert source.norm_params().shape == (2, 8)
 
 
@@ -159,7 +160,7 @@ def test_measuring_under_a_style_is_adaptive_instance_normalisation() -> None:
     gamma, beta = layer.style(style).chunk(2, 1)
     mean, deviation = h.mean((2, 3), keepdim=True), (h.var((2, 3), unbiased=False, keepdim=True) + EPSILON).sqrt()
     expected = gamma[:, :, None, None] * (h - mean) / deviation + beta[:, :, None, None]
-    assert torch.allclose(out, expected, atol=1e-5)
+    assert torch.allclose(out, expected, atol=SUM32)
 
 
 def test_given_replays_values_in_the_order_of_asking() -> None:

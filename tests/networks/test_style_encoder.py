@@ -17,6 +17,7 @@ from sfumato.networks.statistics import (
     colour_statistics,
 )
 from sfumato.networks.style_encoder import StyleEncoder
+from support import FLOAT32, NETWORK32, SUM32
 
 TONES = 3 * len(SHARES)
 PALETTE = slice(-COLOUR_STATS_SIZE, 9 - COLOUR_STATS_SIZE)
@@ -49,9 +50,9 @@ def test_the_end_of_a_code_is_measured_and_not_learnt(encoder: Any, natural: Cal
     photo = natural(96, 128)
     measured = ColourStats.unpack(encoder(photo))
     mean, covariance = colour_statistics(photo)
-    assert torch.allclose(measured.mean, mean, atol=1e-6)
-    assert torch.allclose(measured.root @ measured.root, covariance, atol=1e-5)
-    assert torch.allclose(measured.bands, ColourStats.of(photo)[0].bands, atol=1e-6)
+    assert torch.allclose(measured.mean, mean, atol=FLOAT32)
+    assert torch.allclose(measured.root @ measured.root, covariance, atol=SUM32)
+    assert torch.allclose(measured.bands, ColourStats.of(photo)[0].bands, atol=FLOAT32)
 
 
 def test_mirroring_changes_nothing_that_is_measured_and_shuffling_blocks_nothing_of_the_palette(
@@ -64,7 +65,7 @@ def test_mirroring_changes_nothing_that_is_measured_and_shuffling_blocks_nothing
         assert measured[:, :-TONES].abs().max() < 1e-4
         assert measured[:, -TONES:].abs().mean() < 0.1  # read off every fourth pixel: other ones in a mirror
     assert not torch.equal(shuffled(photo), photo)
-    assert torch.allclose(encoder(shuffled(photo))[:, PALETTE], code[:, PALETTE], atol=1e-4)
+    assert torch.allclose(encoder(shuffled(photo))[:, PALETTE], code[:, PALETTE], atol=NETWORK32)
 
 
 def test_layout_moves_a_code_less_than_another_picture_does(
@@ -87,8 +88,8 @@ def test_a_flat_picture_has_a_finite_code_with_the_floors_as_its_measures(encode
     code = encoder(torch.full((1, 3, 32, 32), value))
     assert code.isfinite().all()
     measured = ColourStats.unpack(code)
-    assert torch.allclose(measured.mean, torch.full((1, 3), value), atol=1e-6)
-    assert torch.allclose(measured.root[0], COLOUR_FLOOR**0.5 * torch.eye(3), atol=1e-5)
+    assert torch.allclose(measured.mean, torch.full((1, 3), value), atol=FLOAT32)
+    assert torch.allclose(measured.root[0], COLOUR_FLOOR**0.5 * torch.eye(3), atol=SUM32)
     assert torch.allclose(measured.bands, torch.full_like(measured.bands, BAND_FLOOR**0.5), atol=1e-3)
 
 
@@ -97,7 +98,7 @@ def test_codes_in_a_batch_are_those_of_each_alone(
 ) -> None:
     pictures = torch.cat([natural(96, 80), painting])
     each = torch.cat([encoder(p[None]) for p in pictures])
-    assert torch.allclose(encoder(pictures), each, atol=1e-5)
+    assert torch.allclose(encoder(pictures), each, atol=SUM32)
 
 
 def test_descriptions_are_kept_and_coded_as_pictures_are(
@@ -114,7 +115,7 @@ def test_the_trunk_is_vgg19_s_beginning_and_does_not_train(encoder: Any, natural
     h = x.flip(1) * 255 - vgg.mean
     for i, convolution in enumerate(encoder.trunk):
         h = torch.relu(convolution(torch.nn.functional.max_pool2d(h, 2) if i in (2, 4) else h))
-    assert torch.allclose(h, vgg(x)["relu3_1"], rtol=1e-4, atol=1e-2)
+    assert torch.allclose(h, vgg(x)["relu3_1"], rtol=NETWORK32, atol=1e-2)
     assert not any(p.requires_grad for p in StyleEncoder(16).trunk.parameters())
 
 

@@ -13,6 +13,7 @@ from sfumato.errors import ModelError
 from sfumato.export.parity import TOLERANCE
 from sfumato.export.upscaler import export_upscaler
 from sfumato.networks.upscaler import Upscaler
+from support import FLOAT32
 
 
 def draw(*shape: Any, seed: int = 0) -> Any:
@@ -31,7 +32,7 @@ def test_a_new_network_repeats_pixels() -> None:
     x = draw(2, 3, 9, 7)
     with torch.no_grad():
         large = Upscaler()(x)
-    assert torch.allclose(large, x.repeat_interleave(2, 2).repeat_interleave(2, 3), atol=1e-6)
+    assert torch.allclose(large, x.repeat_interleave(2, 2).repeat_interleave(2, 3), atol=FLOAT32)
 
 
 def test_it_is_small() -> None:

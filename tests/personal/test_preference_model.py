@@ -25,6 +25,7 @@ from sfumato.personal.preference_model import (
 )
 from sfumato.personal.space import PARTS, StyleSpace, features
 from sfumato.style_code import COLOUR_STATS_SIZE, StyleCode
+from support import FLOAT32, FLOAT64, NETWORK32, SUM32
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +187,7 @@ def test_density_is_that_of_students_t(rng: np.random.Generator) -> None:
     x, mean, variances = rng.normal(0, 2, (7, 3)), np.array([[0.5, -1.0, 0.0]]), np.array([[1.0, 2.0, 0.5]])
     found = Mixture(mean, variances, np.ones(1)).log_density(x)
     expected = multivariate_t(mean[0], np.diag(variances[0]), df=FREEDOM).logpdf(x)
-    np.testing.assert_allclose(found - found[0], expected - expected[0], atol=1e-9)  # but for the constant
+    np.testing.assert_allclose(found - found[0], expected - expected[0], atol=FLOAT64)  # but for the constant
 
 
 def test_two_personal_styles_are_two_centres_and_one_is_one(built_in: Any, rng: np.random.Generator) -> None:
@@ -224,7 +225,7 @@ def test_one_picture_is_its_own_centre(built_in: Any) -> None:
 @pytest.mark.parametrize("count", [2, 7, 40])
 def test_equal_pictures_are_one_centre(built_in: Any, count: int) -> None:
     (centre,) = centres([built_in[3]] * count)
-    np.testing.assert_allclose(centre.code.vector, built_in[3].vector, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(centre.code.vector, built_in[3].vector, rtol=SUM32, atol=FLOAT32)
     assert centre.members == tuple(range(count))
 
 
@@ -256,13 +257,13 @@ def test_the_mode_has_no_slope_and_the_covariance_is_of_the_information(rng: np.
 
     steps = 1e-5 * np.eye(4)
     slope = [(log_posterior(mode + e) - log_posterior(mode - e)) / 2e-5 for e in steps]
-    np.testing.assert_allclose(slope, 0, atol=1e-6)
+    np.testing.assert_allclose(slope, 0, atol=FLOAT32)
     # Expected information of a chance p: p'² / (p (1 - p)), with p' by finite differences.
     u = rows @ mode
     p, ahead, behind = (LAPSE / 2 + (1 - LAPSE) / (1 + np.exp(-u - e)) for e in (0, 1e-6, -1e-6))
     fisher = ((ahead - behind) / 2e-6) ** 2 / (p * (1 - p))
     np.testing.assert_allclose(
-        np.linalg.inv(covariance), (rows.T * (weights * fisher)) @ rows + np.diag(precision), rtol=1e-4
+        np.linalg.inv(covariance), (rows.T * (weights * fisher)) @ rows + np.diag(precision), rtol=NETWORK32
     )
 
 
@@ -329,7 +330,7 @@ def test_likes_that_are_disliked_too_give_finite_scores(space: Any, built_in: An
 def test_a_model_is_the_same_after_its_tensors(space: Any, built_in: Any) -> None:
     model = PreferenceModel.fit(space, built_in[:6], built_in[10:13], [(built_in[1], built_in[20])])
     again = PreferenceModel.of(model.tensors(), space)
-    np.testing.assert_allclose(again.scores(built_in), model.scores(built_in), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(again.scores(built_in), model.scores(built_in), rtol=NETWORK32, atol=NETWORK32)
     with pytest.raises(ModelError, match="learn it again"):
         PreferenceModel.of({"mean": np.zeros(3, np.float32)}, space)
     with pytest.raises(ModelError, match="not numbers"):

@@ -26,7 +26,7 @@ from sfumato.image import read_image, resize, write_image
 from sfumato.quality.blind import plan_trials, write_page
 from sfumato.quality.pairs import Pair, pairs_of
 from sfumato.quality.votes import CHOICES, MAX_VOTES, Duel, Vote, read_votes, tally
-from support import run
+from support import FLOAT64, run
 
 LEVELS = {"Zwirner-v1": 0.1, "Quasimodo": 0.5, "Überlack": 0.9}
 QUESTION = 'Which <b>one</b>, "A" or "B"? {style} </script>'
@@ -541,7 +541,7 @@ def test_three_methods_are_ranked() -> None:
     found = tally(repeated(ab=(10, 20, 0), bc=(20, 10, 0), ca=(15, 15, 4)))
     assert found.standings[0].method == "b"
     assert found.standings[1].strength.value == pytest.approx(found.standings[2].strength.value)
-    assert sum(s.strength.value for s in found.standings) == pytest.approx(0, abs=1e-9)
+    assert sum(s.strength.value for s in found.standings) == pytest.approx(0, abs=FLOAT64)
     assert sum(s.win_rate * s.votes for s in found.standings) == found.votes
     assert {frozenset((d.one, d.other)) for d in found.duels} == {frozenset("ab"), frozenset("bc"), frozenset("ac")}
     order = [s.method for s in found.standings]
@@ -587,7 +587,7 @@ def test_methods_without_a_common_scale() -> None:
 def test_the_side_that_was_chosen(left: int, right: int, p: float) -> None:
     votes = [vote("a", "b", "left")] * left + [vote("a", "b", "right")] * right + [vote("a", "b", "same")] * 2
     found = tally(votes)
-    assert found.left_p == pytest.approx(p, rel=1e-9)
+    assert found.left_p == pytest.approx(p, rel=FLOAT64)
     assert found.left.value == left / (left + right)
     assert found.left.low <= found.left.value <= found.left.high
 
@@ -598,7 +598,7 @@ def test_the_side_that_was_chosen_of_many(left: int, right: int) -> None:
     n, k = left + right, min(left, right)
     exact = min(1.0, float(Fraction(2 * sum(comb(n, i) for i in range(k + 1)), 2**n)))
     votes = [vote("a", "b", "left")] * left + [vote("a", "b", "right")] * right
-    assert tally(votes).left_p == pytest.approx(exact, rel=1e-9)
+    assert tally(votes).left_p == pytest.approx(exact, rel=FLOAT64)
 
 
 def test_many_votes_and_methods_are_counted_at_once(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sfumato.quality.frechet import Moments, bias_of_fid, fid, fid_infinity
 from sfumato.quality.inception_score import inception_score
 from sfumato.quality.kernel import kid
 from sfumato.quality.neighbours import nearest_neighbour_accuracy, precision_recall
+from support import FLOAT32, FLOAT64
 
 
 def named(x: np.ndarray) -> Features:
@@ -101,8 +102,8 @@ def test_fid_is_that_of_sqrtm(D: int, rng: np.random.Generator) -> None:
     y = rng.normal(size=(400, D)) @ rng.normal(size=(D, D)) + 0.3
     found = fid(gathered(x), gathered(y))
     wanted = reference_fid(x, y) if D > 1 else float((x.mean() - y.mean()) ** 2 + (x.std(ddof=1) - y.std(ddof=1)) ** 2)
-    assert found.value == pytest.approx(wanted, rel=1e-6)
-    assert fid(gathered(y), gathered(x)).value == pytest.approx(found.value, rel=1e-9)
+    assert found.value == pytest.approx(wanted, rel=FLOAT32)
+    assert fid(gathered(y), gathered(x)).value == pytest.approx(found.value, rel=FLOAT64)
     assert (found.name, found.n, found.backbone, found.low, found.high) == ("fid", 400, "vgg", None, None)
 
 
@@ -112,10 +113,10 @@ def test_fid_of_gaussians_in_closed_form(rng: np.random.Generator) -> None:
     a, b = rng.uniform(0.5, 2, D), rng.uniform(0.5, 2, D)
     mean, shift = rng.normal(size=D), rng.normal(size=D)
     first = with_moments(mean, turn * a)  # covariances turn diag(a²) turnᵀ commute
-    assert fid(first, with_moments(mean + shift, turn * a)).value == pytest.approx((shift**2).sum(), rel=1e-9)
-    assert fid(first, with_moments(mean, turn * b)).value == pytest.approx(((a - b) ** 2).sum(), rel=1e-9)
+    assert fid(first, with_moments(mean + shift, turn * a)).value == pytest.approx((shift**2).sum(), rel=FLOAT64)
+    assert fid(first, with_moments(mean, turn * b)).value == pytest.approx(((a - b) ** 2).sum(), rel=FLOAT64)
     both = fid(first, with_moments(mean + shift, turn * b)).value
-    assert both == pytest.approx((shift**2).sum() + ((a - b) ** 2).sum(), rel=1e-9)
+    assert both == pytest.approx((shift**2).sum() + ((a - b) ** 2).sum(), rel=FLOAT64)
 
 
 def test_equal_sets_are_at_no_distance(rng: np.random.Generator) -> None:
@@ -133,13 +134,13 @@ def test_singular_covariances_do_no_harm(rng: np.random.Generator) -> None:
     into = scipy.stats.ortho_group.rvs(60, random_state=1)[:12]
     wanted = fid(gathered(x), gathered(y)).value
     found = fid(gathered(x @ into), gathered(y @ into))
-    assert found.value == pytest.approx(wanted, rel=1e-6)
+    assert found.value == pytest.approx(wanted, rel=FLOAT32)
     assert "rank-deficient" in found.note
     few = rng.normal(size=(10, 60)), rng.normal(size=(15, 60))  # nothing in common
     cross = np.linalg.svd((few[0] - few[0].mean(0)) @ (few[1] - few[1].mean(0)).T, compute_uv=False).sum()
     wanted = sum(float(np.trace(np.cov(z.T))) for z in few) - 2 * cross / np.sqrt(9 * 14)
     wanted += float(((few[0].mean(0) - few[1].mean(0)) ** 2).sum())
-    assert fid(gathered(few[0]), gathered(few[1])).value == pytest.approx(wanted, rel=1e-6)
+    assert fid(gathered(few[0]), gathered(few[1])).value == pytest.approx(wanted, rel=FLOAT32)
 
 
 def test_few_pictures_are_noted(rng: np.random.Generator) -> None:
@@ -223,7 +224,7 @@ def test_fid_at_infinity_finds_a_difference() -> None:
     assert found == fid_infinity(x, y, seed=19)
     assert found != fid_infinity(x, y, seed=20)
     moved = fid_infinity(named(x.arrays + 1e3), named(y.arrays + 1e3), seed=19)
-    assert moved.value == pytest.approx(found.value, rel=1e-6)
+    assert moved.value == pytest.approx(found.value, rel=FLOAT32)
 
 
 def test_fid_at_infinity_is_where_whole_and_halves_point(rng: np.random.Generator) -> None:
@@ -281,15 +282,15 @@ def reference_kid(x: np.ndarray, y: np.ndarray) -> float:
 def test_kid_by_its_definition(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(21, 5)), rng.normal(size=(16, 5)) + 0.5
     found = kid(named(x), named(y), subsets=30, size=6)
-    assert found.estimate.value == pytest.approx(reference_kid(x, y), rel=1e-9)
+    assert found.estimate.value == pytest.approx(reference_kid(x, y), rel=FLOAT64)
     assert found.mean == pytest.approx(found.estimate.value, abs=4 * found.sd / np.sqrt(30))
     assert (found.subsets, found.size, found.estimate.note) == (30, 6, "")
     # The interval, by leaving out each picture in turn.
     left = [reference_kid(np.delete(x, i, 0), y) for i in range(21)]
     right = [reference_kid(x, np.delete(y, i, 0)) for i in range(16)]
     sd = np.sqrt(20 * np.var(left) + 15 * np.var(right))
-    assert found.estimate.low == pytest.approx(found.estimate.value - 1.959964 * sd, rel=1e-6)
-    assert found.estimate.high == pytest.approx(found.estimate.value + 1.959964 * sd, rel=1e-6)
+    assert found.estimate.low == pytest.approx(found.estimate.value - 1.959964 * sd, rel=FLOAT32)
+    assert found.estimate.high == pytest.approx(found.estimate.value + 1.959964 * sd, rel=FLOAT32)
 
 
 def test_kid_s_subsets_are_keyed_and_honest(rng: np.random.Generator) -> None:
@@ -383,7 +384,7 @@ def test_row_blocks_change_nothing(rng: np.random.Generator, monkeypatch: pytest
     whole, distance = figures(), kid(x, y, subsets=2).estimate
     monkeypatch.setattr("sfumato.quality.features._CELLS", 700)
     assert figures() == whole
-    assert kid(x, y, subsets=2).estimate.value == pytest.approx(distance.value, rel=1e-9, abs=1e-12)
+    assert kid(x, y, subsets=2).estimate.value == pytest.approx(distance.value, rel=FLOAT64, abs=1e-12)
 
 
 def values(real: np.ndarray, fake: np.ndarray, k: int = 3) -> list[float]:
@@ -468,9 +469,9 @@ def test_the_inception_score_by_its_definition(rng: np.random.Generator) -> None
         for part in np.array_split(order, 4)
     ]
     found = inception_score(p, "classes", splits=4, seed=4)
-    assert found.value == pytest.approx(np.mean(scores), rel=1e-9)
+    assert found.value == pytest.approx(np.mean(scores), rel=FLOAT64)
     low, high = scipy.stats.t.interval(0.95, 3, np.mean(scores), scipy.stats.sem(scores))
-    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-9)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=FLOAT64)
 
 
 def test_what_has_no_inception_score() -> None:

@@ -27,7 +27,7 @@ from sfumato.quality.measures import MEASURES
 from sfumato.quality.pairs import Pair, pairs_of, stylized_pictures
 from sfumato.quality.report import write_report
 from sfumato.quality.strokes import LocalScale, at_local_size, half_distance, local_distances, places_of_picture
-from support import run
+from support import FLOAT32, FLOAT64, NETWORK32, SUM32, run
 
 
 def tinted_waves(height: int, width: int, seed: int) -> Any:
@@ -170,7 +170,7 @@ def test_workers_and_order_change_nothing(folders: Any, evaluator: Evaluator, ju
     pairs = pairs_of(folders / "c", folders / "s")
     many = Evaluator(pairs[::-1], short=80, workers=4).evaluate("half", source(folders / "half"))
     assert {row.pair.name: row.values for row in many.rows} == {
-        row.pair.name: pytest.approx(row.values, rel=1e-9) for row in judged[0].rows
+        row.pair.name: pytest.approx(row.values, rel=FLOAT64) for row in judged[0].rows
     }
     assert [row.pair for row in many.rows] == pairs[::-1]
 
@@ -197,7 +197,7 @@ def test_a_pair_that_cannot_be_judged_is_left_out_and_told(folders: Any, judged:
     assert found.failed[0].startswith(f"{pairs[1].name} does not fit into memory; make it smaller")
     assert found.failed[1:] == ("cannot read it",)
     whole = {row.pair: row.values["ssim"] for row in judged[0].rows}
-    assert all(row.values["ssim"] == pytest.approx(whole[row.pair], rel=1e-9) for row in found.rows)
+    assert all(row.values["ssim"] == pytest.approx(whole[row.pair], rel=FLOAT64) for row in found.rows)
     assert to_json([found])["half"]["failed"] == list(found.failed)
 
 
@@ -263,7 +263,7 @@ def test_the_user_s_own_inception_judges_sets(folders: Any, tmp_path: Path) -> N
     assert {estimate.backbone for estimate in own} == {f"inception-v3 ({digest})"}
     x = read_image(pairs[0].content)
     seen = InceptionBackbone(tmp_path / "backbone.onnx").pooled(x)
-    assert seen.features[:3] == pytest.approx((resize(x, 299, 299) * 2 - 1).mean((0, 2, 3)), abs=1e-5)
+    assert seen.features[:3] == pytest.approx((resize(x, 299, 299) * 2 - 1).mean((0, 2, 3)), abs=SUM32)
     assert seen.probabilities.sum() == pytest.approx(1)
     (tmp_path / "no.onnx").write_bytes(b"no network")
     with pytest.raises(ModelError, match="is damaged or not an ONNX graph"):
@@ -375,7 +375,7 @@ def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_ju
     other = Evaluator(evaluator.pairs, short=64).evaluate("half", source(folders / "half"), pairs=evaluator.pairs[:2])
     for row, before in zip(other.rows, judged[0].rows, strict=False):
         for name in ("strokes", "variety", "copied", "kept"):
-            assert row.values[name] == pytest.approx(before.values[name], abs=1e-6)
+            assert row.values[name] == pytest.approx(before.values[name], abs=FLOAT32)
         assert row.values["style"] != before.values["style"]
     extractor = evaluator.backbones[0].features
     views = {pair.style.name: at_local_size(read_image(pair.style)) for pair in evaluator.pairs}
@@ -387,7 +387,7 @@ def test_local_figures_are_relative_to_the_style_pictures_and_do_not_mind_the_ju
     picture = at_local_size(read_image(folders / "half" / f"{row.pair.name}.png"))
     own = local_distances(places_of_picture(extractor, picture), seen[sorted(views).index(row.pair.style.name)])
     expected = [evaluator.references.local_scale.relative(distance) for distance in own]
-    assert [row.values["strokes"], row.values["variety"]] == pytest.approx(expected, abs=1e-4)
+    assert [row.values["strokes"], row.values["variety"]] == pytest.approx(expected, abs=NETWORK32)
 
 
 def test_one_style_picture_has_the_built_in_unit(evaluator: Evaluator) -> None:
@@ -416,7 +416,7 @@ def test_the_full_suite_has_vgg_s_figures_too(folders: Any, evaluator: Evaluator
     assert found.rows[0].values.keys() == MEASURES.keys()
     photo = full.evaluate("photo", photos(), pairs=evaluator.pairs[:3])
     for name in ("lpips-form", "vgg-content", "cfsd"):
-        assert photo.rows[0].values[name] == pytest.approx(0, abs=1e-6)
+        assert photo.rows[0].values[name] == pytest.approx(0, abs=FLOAT32)
         assert found.rows[0].values[name] > 0.01
 
 

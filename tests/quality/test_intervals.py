@@ -19,6 +19,7 @@ from sfumato.quality.intervals import (
     sign_flip_test,
     t_quantile,
 )
+from support import FLOAT32, FLOAT64, NETWORK32, SUM32
 
 # ---- quantiles and plain intervals -----------------------------------------------------------------------------------
 
@@ -27,7 +28,7 @@ from sfumato.quality.intervals import (
 @pytest.mark.parametrize("df", [1, 1.3, 2, 4, 7.7, 30, 1234.5, 1e6, 1e12])
 def test_quantiles_are_those_of_scipy(level: float, df: float) -> None:
     p = 0.5 + level / 2
-    assert normal_quantile(level) == pytest.approx(scipy.stats.norm.ppf(p), rel=1e-9)
+    assert normal_quantile(level) == pytest.approx(scipy.stats.norm.ppf(p), rel=FLOAT64)
     assert t_quantile(level, df) == pytest.approx(scipy.stats.t.ppf(p, df), rel=1e-8 if level <= 0.99 else 1e-5)
 
 
@@ -41,7 +42,7 @@ def test_the_interval_of_a_mean_is_student_s(rng: np.random.Generator) -> None:
     x = rng.normal(3, 2, 12)
     low, high = scipy.stats.t.interval(0.9, 11, x.mean(), scipy.stats.sem(x))
     found = mean_interval(x, 0.9)
-    assert (found.value, found.low, found.high) == pytest.approx((x.mean(), low, high), rel=1e-9)
+    assert (found.value, found.low, found.high) == pytest.approx((x.mean(), low, high), rel=FLOAT64)
     for wrong in ([1.0], [1.0, math.nan], [[1.0, 2.0]]):
         with pytest.raises(InputError):
             mean_interval(wrong)
@@ -51,7 +52,7 @@ def test_the_interval_of_a_mean_is_student_s(rng: np.random.Generator) -> None:
 def test_the_interval_of_a_share_is_wilson_s(hits: int, n: int) -> None:
     wanted = scipy.stats.binomtest(hits, n).proportion_ci(0.95, "wilson")
     found = share_interval(hits / n, n)
-    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=1e-9)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=FLOAT64)
     assert found.low <= found.value <= found.high
     with pytest.raises(UsageError):
         share_interval(1.5, n)
@@ -82,7 +83,7 @@ def test_a_complete_table_has_the_classical_interval(rng: np.random.Generator) -
     df = parts.sum() ** 2 / (parts**2 / dfs).sum()
     low, high = scipy.stats.t.interval(0.95, df, y.mean(), np.sqrt(parts.sum()))
     found = crossed_interval(y)
-    assert (found.value, found.low, found.high) == pytest.approx((y.mean(), low, high), rel=1e-9)
+    assert (found.value, found.low, found.high) == pytest.approx((y.mean(), low, high), rel=FLOAT64)
 
 
 def test_order_and_form_of_a_table_do_not_matter(rng: np.random.Generator) -> None:
@@ -95,9 +96,11 @@ def test_order_and_form_of_a_table_do_not_matter(rng: np.random.Generator) -> No
     padded = np.full((7, 10), np.nan)  # a style and contents that no pair has are not there
     padded[1:6, :8] = y
     for found in (turned, table, crossed_interval(padded, 0.9)):
-        assert (found.value, found.low, found.high) == pytest.approx((wanted.value, wanted.low, wanted.high), rel=1e-9)
+        assert (found.value, found.low, found.high) == pytest.approx(
+            (wanted.value, wanted.low, wanted.high), rel=FLOAT64
+        )
     moved = crossed_interval(5 - 10 * y, 0.9)
-    assert (moved.low, moved.high) == pytest.approx((5 - 10 * wanted.high, 5 - 10 * wanted.low), rel=1e-9)
+    assert (moved.low, moved.high) == pytest.approx((5 - 10 * wanted.high, 5 - 10 * wanted.low), rel=FLOAT64)
 
 
 def test_levels_are_nested_and_equal_values_have_no_width(rng: np.random.Generator) -> None:
@@ -236,11 +239,11 @@ def votes(rng: np.random.Generator, strengths: np.ndarray, games: int) -> np.nda
 
 def test_two_items_by_hand() -> None:
     found = bradley_terry([[0, 30], [10, 0]], prior=1e-9)
-    assert found.strengths == pytest.approx([math.log(3) / 2, -math.log(3) / 2], abs=1e-6)
+    assert found.strengths == pytest.approx([math.log(3) / 2, -math.log(3) / 2], abs=FLOAT32)
     sd = math.sqrt(1 / 30 + 1 / 10)  # of the log odds, which are the difference of the two
-    assert found.high - found.low == pytest.approx([sd * 1.959964] * 2, rel=1e-6)
+    assert found.high - found.low == pytest.approx([sd * 1.959964] * 2, rel=FLOAT32)
     c = found.covariance
-    assert c[0, 0] + c[1, 1] - 2 * c[0, 1] == pytest.approx(sd**2, rel=1e-6)
+    assert c[0, 0] + c[1, 1] - 2 * c[0, 1] == pytest.approx(sd**2, rel=FLOAT32)
 
 
 def test_strengths_are_those_of_hunter_s_iteration(rng: np.random.Generator) -> None:
@@ -263,7 +266,7 @@ def test_the_posterior_is_at_its_peak_and_its_curvature_is_the_covariance(rng: n
 
     found = bradley_terry(wins, prior=prior)
     wanted = scipy.optimize.minimize(loss, np.zeros(4), options={"gtol": 1e-8}).x
-    assert found.strengths == pytest.approx(wanted, abs=1e-5)
+    assert found.strengths == pytest.approx(wanted, abs=SUM32)
     h = 1e-4
     steps = h * np.eye(4)
     s = found.strengths
@@ -274,7 +277,7 @@ def test_the_posterior_is_at_its_peak_and_its_curvature_is_the_covariance(rng: n
         ]
     )
     centre = np.eye(4) - 0.25
-    assert found.covariance == pytest.approx(centre @ np.linalg.inv(curvature) @ centre, rel=1e-4)
+    assert found.covariance == pytest.approx(centre @ np.linalg.inv(curvature) @ centre, rel=NETWORK32)
 
 
 def test_an_item_that_never_lost_stays_finite() -> None:
@@ -283,7 +286,7 @@ def test_an_item_that_never_lost_stays_finite() -> None:
     assert found.strengths.argmax() == 0
     assert found.high[0] - found.low[0] > 3 * (found.high[1] - found.low[1]) / 2
     relabelled = bradley_terry(np.array([[0, 20, 20], [0, 0, 12], [0, 8, 0]])[::-1, ::-1])
-    assert relabelled.strengths[::-1] == pytest.approx(found.strengths, abs=1e-9)
+    assert relabelled.strengths[::-1] == pytest.approx(found.strengths, abs=FLOAT64)
 
 
 def test_intervals_of_strengths_hold_the_truth() -> None:

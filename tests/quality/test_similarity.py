@@ -23,7 +23,7 @@ from sfumato.quality.similarity import (
     psnr,
     ssim,
 )
-from support import scene
+from support import FLOAT32, FLOAT64, NETWORK32, SUM32, scene
 
 GREY = np.array([0.299, 0.587, 0.114])
 PAIRS = [(scene(180, 211, 0), scene(180, 211, 1)), (scene(200, 180, 2), np.sqrt(scene(200, 180, 2)))]
@@ -37,7 +37,7 @@ def luma(x: Any) -> Any:
 def test_psnr_and_ssim_are_scikit_image_s(a: Any, b: Any) -> None:
     assert psnr(a, b) == pytest.approx(metrics.peak_signal_noise_ratio(a.astype("f8"), b.astype("f8"), data_range=1))
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
-    assert ssim(a, b) == pytest.approx(metrics.structural_similarity(luma(a), luma(b), **options), abs=1e-6)
+    assert ssim(a, b) == pytest.approx(metrics.structural_similarity(luma(a), luma(b), **options), abs=FLOAT32)
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
@@ -59,13 +59,13 @@ def test_ms_ssim_is_an_independent_one(a: Any, b: Any) -> None:
         term = (2 * cov + 0.0009) / (vx + vy + 0.0009)
         terms.append(((2 * mx * my + 1e-4) / (mx**2 + my**2 + 1e-4) * term if scale == 4 else term).mean())
     expected = np.prod(np.maximum(terms, 0) ** np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333]))
-    assert ms_ssim(a, b) == pytest.approx(expected, abs=1e-6)
+    assert ms_ssim(a, b) == pytest.approx(expected, abs=FLOAT32)
 
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_colour_distance_is_scikit_image_s(a: Any, b: Any) -> None:
     x, y = (color.rgb2lab(p[0].transpose(1, 2, 0).astype(np.float64)) for p in (a, b))
-    assert colour_distance(a, b) == pytest.approx(color.deltaE_ciede2000(x, y).mean(), rel=1e-4)
+    assert colour_distance(a, b) == pytest.approx(color.deltaE_ciede2000(x, y).mean(), rel=NETWORK32)
 
 
 def test_equal_pictures_have_the_best_of_each() -> None:
@@ -79,7 +79,7 @@ def test_equal_pictures_have_the_best_of_each() -> None:
 
 def test_edges_do_not_mind_colours_and_vanish_elsewhere() -> None:
     a, unrelated = PAIRS[0]
-    assert edge_structure(a, 1 - a) == pytest.approx(1, abs=1e-6)
+    assert edge_structure(a, 1 - a) == pytest.approx(1, abs=FLOAT32)
     assert abs(edge_structure(a, unrelated)) < 0.3
     assert edge_structure(a, np.full_like(a, 0.5)) == 0
 
@@ -94,17 +94,19 @@ def test_octaves_are_scipy_s_and_their_correlation_numpy_s(a: Any, b: Any, scale
         return (fine - coarse).ravel()
 
     expected = np.corrcoef(octave(a), octave(b))[0, 1]
-    assert octave_correlation(a, b, *scales) == pytest.approx(expected, abs=1e-9)
-    assert {(0, 1): copied, (4, 8): kept}.get(scales, lambda a, b: expected)(a, b) == pytest.approx(expected, abs=1e-9)
+    assert octave_correlation(a, b, *scales) == pytest.approx(expected, abs=FLOAT64)
+    assert {(0, 1): copied, (4, 8): kept}.get(scales, lambda a, b: expected)(a, b) == pytest.approx(
+        expected, abs=FLOAT64
+    )
 
 
 @pytest.mark.parametrize("measure", [copied, kept])
 def test_detail_is_the_same_recoloured_the_opposite_inverted_and_another_s_in_noise(measure: Any) -> None:
     a = PAIRS[0][0]
     assert measure(a, a) == pytest.approx(1)
-    assert measure(0.3 + 0.5 * a, a) == pytest.approx(1, abs=1e-6)
-    assert measure(np.repeat(np.float32(luma(a))[None, None], 3, 1), a) == pytest.approx(1, abs=1e-6)  # type: ignore[index]
-    assert measure(1 - a, a) == pytest.approx(-1, abs=1e-6)
+    assert measure(0.3 + 0.5 * a, a) == pytest.approx(1, abs=FLOAT32)
+    assert measure(np.repeat(np.float32(luma(a))[None, None], 3, 1), a) == pytest.approx(1, abs=FLOAT32)  # type: ignore[index]
+    assert measure(1 - a, a) == pytest.approx(-1, abs=FLOAT32)
     rng = np.random.default_rng(5)
     one, other = rng.random((2, 1, 3, 400, 400), np.float32)
     assert abs(measure(one, other)) < (0.01 if measure is copied else 0.1)
@@ -132,8 +134,8 @@ def test_a_blur_keeps_objects_in_place_and_a_shift_does_not() -> None:
 @pytest.mark.parametrize("measure", [copied, kept])
 def test_plain_and_tiny_pictures_have_finite_detail(measure: Any) -> None:
     plain = np.full((1, 3, 64, 50), 0.3, np.float32)
-    assert measure(plain, plain) == pytest.approx(0, abs=1e-9)
-    assert measure(scene(64, 50), plain) == pytest.approx(0, abs=1e-6)
+    assert measure(plain, plain) == pytest.approx(0, abs=FLOAT64)
+    assert measure(scene(64, 50), plain) == pytest.approx(0, abs=FLOAT32)
     for sides in ((16, 16), (5, 40), (1, 1)):
         a, b = scene(*sides), scene(*sides, 1)
         assert -1 <= measure(a, b) <= 1
@@ -164,7 +166,7 @@ def maps() -> Any:
 def test_content_distance_by_torch_and_its_ends(maps: Any) -> None:
     a, b = (torch.from_numpy(m["a"])[None].double() for m in maps)
     expected = F.mse_loss(F.instance_norm(a, eps=1e-4), F.instance_norm(b, eps=1e-4))
-    assert content_distance(maps[0]["a"], maps[1]["a"]) == pytest.approx(float(expected), rel=1e-9)
+    assert content_distance(maps[0]["a"], maps[1]["a"]) == pytest.approx(float(expected), rel=FLOAT64)
     assert content_distance(maps[0]["a"], 3 * maps[0]["a"] + 1) < 1e-3
     rng = np.random.default_rng(0)
     one, other = rng.normal(size=(2, 4, 100, 100)).astype("f4")
@@ -177,9 +179,9 @@ def test_perceptual_distance_by_torch(maps: Any) -> None:
     for layer, head in heads.items():
         x, y = (F.normalize(torch.from_numpy(m[layer]).double(), dim=0, eps=0) for m in maps)
         expected += float((torch.from_numpy(head).double()[:, None, None] * (x - y) ** 2).sum(0).mean())
-    assert perceptual_distance(*maps, weights=heads) == pytest.approx(expected, rel=1e-6)  # type: ignore[misc]
+    assert perceptual_distance(*maps, weights=heads) == pytest.approx(expected, rel=FLOAT32)  # type: ignore[misc]
     uniform = {layer: np.full(len(f), 1 / len(f), "f4") for layer, f in maps[0].items()}
-    assert perceptual_distance(*maps) == pytest.approx(perceptual_distance(*maps, weights=uniform), rel=1e-6)  # type: ignore[misc]
+    assert perceptual_distance(*maps) == pytest.approx(perceptual_distance(*maps, weights=uniform), rel=FLOAT32)  # type: ignore[misc]
     assert perceptual_distance(maps[0], maps[0]) == 0
 
 
@@ -196,7 +198,7 @@ def test_cfsd_in_row_blocks_is_the_whole(maps: Any, rows: int, monkeypatch: pyte
     x, y = (torch.from_numpy(m["a"]).flatten(1).double() / 5 for m in maps)
     p, q = (torch.log_softmax(f.T @ f, 1) for f in (x, y))
     expected = F.kl_div(q, p, log_target=True, reduction="sum")
-    assert cfsd(maps[0]["a"], maps[1]["a"]) == pytest.approx(float(expected), rel=1e-5)
+    assert cfsd(maps[0]["a"], maps[1]["a"]) == pytest.approx(float(expected), rel=SUM32)
     assert cfsd(maps[0]["a"], maps[0]["a"]) == 0
 
 

@@ -20,6 +20,7 @@ from sfumato.quality.strokes import (
     places,
     places_of_picture,
 )
+from support import FLOAT32, NETWORK32, SUM32
 
 SIDE = 192
 #: Turns of pi, length and width of the strokes in pixels.
@@ -91,9 +92,9 @@ def test_distances_are_those_of_every_place_to_every_other(rows: int, monkeypatc
     )
     a, b = by_hand(one), by_hand(other)
     expected = nearest_by_hand(a, b), nearest_by_hand(b, a)
-    assert local_distances(places(one), places(other)) == pytest.approx(expected, abs=1e-6)
+    assert local_distances(places(one), places(other)) == pytest.approx(expected, abs=FLOAT32)
     assert expected[0] != pytest.approx(expected[1], abs=1e-3)
-    assert local_distances(places(one), places(one)) == pytest.approx((0, 0), abs=1e-6)
+    assert local_distances(places(one), places(one)) == pytest.approx((0, 0), abs=FLOAT32)
 
 
 def test_pictures_are_compared_by_the_luma_at_one_contrast(extractor: Any) -> None:
@@ -107,7 +108,7 @@ def test_pictures_are_compared_by_the_luma_at_one_contrast(extractor: Any) -> No
     (x, a), (other, b) = found
     expected = nearest_by_hand(a, b), nearest_by_hand(b, a)
     ours = local_distances(places_of_picture(extractor, x), places_of_picture(extractor, other))
-    assert ours == pytest.approx(expected, abs=1e-5)
+    assert ours == pytest.approx(expected, abs=SUM32)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_of_many_places_some_are_taken(height: int, width: int, step: int) -> No
     maps = {name: np.random.default_rng(0).random((4, height, width), np.float32) for name in ("stride4", "stride8")}
     found = places(maps)
     assert found[0].shape == (len(range(0, height, step)) * len(range(0, width, step)), 4)
-    assert found[0] == pytest.approx(by_hand(maps)[0], abs=1e-5)
+    assert found[0] == pytest.approx(by_hand(maps)[0], abs=SUM32)
 
 
 def test_the_scale_is_one_half_to_the_other_and_a_painting_to_the_next() -> None:
@@ -151,7 +152,7 @@ def test_a_half_of_a_painting_is_at_0_to_the_other_and_a_copy_below(extractor: A
     one, other = (places_of_picture(extractor, np.ascontiguousarray(half)) for half in np.split(x, 2, 3))
     own = LocalScale.of([half_distance(extractor, x)], [])
     strokes, variety = (own.relative(distance) for distance in local_distances(one, other))
-    assert (strokes + variety) / 2 == pytest.approx(0, abs=1e-4)
+    assert (strokes + variety) / 2 == pytest.approx(0, abs=NETWORK32)
     assert abs(strokes - variety) < 0.5
     assert max(figures(extractor, own, x, places_of_picture(extractor, x))) < -1
 

@@ -36,6 +36,7 @@ from sfumato.training.collection import CollectionTask
 from sfumato.training.config import CYCLE, RECIPES, Phase, TrainConfig, load_recipe
 from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.state import checkpoints
+from support import FLOAT32, NETWORK32, SUM32
 
 NONE = dict.fromkeys(LossWeights().model_dump(), 0.0)
 CONTRAST = LossWeights(
@@ -150,7 +151,7 @@ def test_the_loss_is_the_weighted_sum_of_the_report(kind: Any, cycle: bool) -> N
     found, weights = output(one), one.config.weights.model_dump()
     assert {name for name in found.report if weights[name]} == {name for name in weights if weights[name]}
     expected = sum(weights[name] * float(term) for name, term in found.report.items())
-    assert float(found.loss.detach()) == pytest.approx(expected, rel=1e-5)
+    assert float(found.loss.detach()) == pytest.approx(expected, rel=SUM32)
     assert not any(term.requires_grad for term in found.report.values())
     assert found.code is None
     assert (found.back is not None) == cycle
@@ -162,7 +163,7 @@ def test_terms_are_those_of_the_picture_that_was_painted(kind: Any) -> None:
     batch, model = drawn(one), one.model.requires_grad_(False)
     found = output(one, batch=batch)
     fake = model.generator(batch.crop, model.generator.measure(batch.thumbnail))
-    assert torch.allclose(found.fake, fake, atol=1e-6)
+    assert torch.allclose(found.fake, fake, atol=FLOAT32)
     small = torch.nn.functional.interpolate(batch.style[:1], (48, 48), mode="bilinear", antialias=True)
     kept = model.generator(batch.patch[:1], model.generator.measure(small))
     expected = {
@@ -171,7 +172,7 @@ def test_terms_are_those_of_the_picture_that_was_painted(kind: Any) -> None:
         "adversarial": generator_loss(AdversarialConfig(), one.discriminator, fake, batch.patch, None, (0, 3)),
     }
     for name, value in expected.items():
-        assert float(found.report[name]) == pytest.approx(float(value), rel=1e-4, abs=1e-7), name
+        assert float(found.report[name]) == pytest.approx(float(value), rel=NETWORK32, abs=1e-7), name
 
 
 def test_contrast_tells_an_output_of_this_crop_from_one_of_another(kind: Any) -> None:
@@ -201,7 +202,7 @@ def test_contrast_takes_the_mean_over_layers_of_what_was_drawn(kind: Any) -> Non
     features = model.generator.features(output), model.generator.features(crop)
     places = draw_positions(features[0], 10**6, torch.Generator().manual_seed(7))
     losses = [patch_nce(q, k) for q, k in zip(*(model.heads(f, places) for f in features), strict=True)]
-    assert contrast(one, output, crop) == pytest.approx(float(sum(losses).detach() / 4), rel=1e-5)  # type: ignore[union-attr]
+    assert contrast(one, output, crop) == pytest.approx(float(sum(losses).detach() / 4), rel=SUM32)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("normalization", ["instance", "batch", "none"])
@@ -242,7 +243,7 @@ def test_a_cycle_costs_nothing_where_both_ways_change_nothing(kind: Any) -> None
     with torch.no_grad():
         one.model.back.paint.conv.bias.fill_(0.2)  # brighter on the way back only
     found = output(one).report
-    assert float(found["cycle"]) == pytest.approx(2 * np.tanh(0.2), rel=1e-4)
+    assert float(found["cycle"]) == pytest.approx(2 * np.tanh(0.2), rel=NETWORK32)
 
 
 def test_each_side_of_a_cycle_has_its_own_discriminator(kind: Any) -> None:
@@ -255,7 +256,7 @@ def test_each_side_of_a_cycle_has_its_own_discriminator(kind: Any) -> None:
         for judge, fake, real in ((pair.paintings, found.fake, batch.patch), (pair.photos, found.back, batch.crop))
     ]
     assert expected[0] != expected[1]
-    assert float(found.report["adversarial"]) == pytest.approx(sum(expected), rel=1e-4)
+    assert float(found.report["adversarial"]) == pytest.approx(sum(expected), rel=NETWORK32)
     assert all(torch.equal(a, b) for a, b in zip(OfPhotos(pair)(batch.crop), pair.photos(batch.crop), strict=True))
 
 
@@ -271,7 +272,7 @@ def test_running_averages_are_those_of_photos_alone(kind: Any) -> None:
         for name, buffer in one.model.generator.named_buffers():
             buffer.copy_(before[name])
         one.model.generator.measure(batch.thumbnail)
-    assert all(torch.allclose(b, after[n], atol=1e-6) for n, b in one.model.generator.named_buffers())
+    assert all(torch.allclose(b, after[n], atol=FLOAT32) for n, b in one.model.generator.named_buffers())
 
 
 def test_the_discriminator_is_shown_what_the_pool_gives(kind: Any) -> None:
@@ -284,12 +285,12 @@ def test_the_discriminator_is_shown_what_the_pool_gives(kind: Any) -> None:
         given = type(found)(found.loss, found.report, fake, None)
         loss, _ = one.discriminator_step(one.discriminator, batch, given, adversarial, step)
         fresh, _ = discriminator_loss(adversarial, one.discriminator, batch.patch, fake, None, (0, step))
-        seen.append(float(loss.detach()) == pytest.approx(float(fresh.detach()), rel=1e-6))
+        seen.append(float(loss.detach()) == pytest.approx(float(fresh.detach()), rel=FLOAT32))
     assert True in seen
     assert False in seen
     without = kind(pool=0)
     loss, _ = without.discriminator_step(without.discriminator, batch, given, adversarial, 11)
-    assert float(loss.detach()) == pytest.approx(float(fresh.detach()), rel=1e-6)
+    assert float(loss.detach()) == pytest.approx(float(fresh.detach()), rel=FLOAT32)
     assert without.tensors() == {}
 
 

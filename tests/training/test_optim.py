@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from sfumato.training.optim import EMA, learning_rate
+from support import FLOAT32, SUM32
 
 
 def test_the_average_is_the_weighted_mean_of_what_was_seen() -> None:
@@ -23,7 +24,7 @@ def test_the_average_is_the_weighted_mean_of_what_was_seen() -> None:
         history.append(module.weight.detach().clone())
     decay = 0.5 ** (4 / 8)
     expected = decay**6 * history[0] + sum((1 - decay) * decay ** (6 - i) * history[i] for i in range(1, 7))
-    assert torch.allclose(ema.values["weight"], expected, atol=1e-6)
+    assert torch.allclose(ema.values["weight"], expected, atol=FLOAT32)
     assert ema.pictures == 1024
 
 
@@ -40,7 +41,7 @@ def test_the_average_begins_with_a_short_memory() -> None:
         seen += 4
         decay = 0.5 ** (4 / (seen / 10))
         expected = decay * expected + 1 - decay
-        assert ema.values["weight"].item() == pytest.approx(expected, rel=1e-5)
+        assert ema.values["weight"].item() == pytest.approx(expected, rel=SUM32)
     assert expected > 0.99
 
 

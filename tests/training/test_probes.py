@@ -12,6 +12,7 @@ from sfumato.networks.perceptual import VGG19
 from sfumato.training.monitor import Monitor
 from sfumato.training.probes import Probes, gradient_norm, weight_size
 from sfumato.training.signals import SIGNALS
+from support import NETWORK32
 
 SIDE = 48
 
@@ -37,14 +38,14 @@ def paintings() -> Any:
 def test_photos_as_they_are_differ_as_photos_do(vgg: VGG19, photos: Any, paintings: Any) -> None:
     got = Probes(vgg, photos=photos, paintings=paintings, styles=2).measure(lambda style: photos)
     for name in ("diversity", "response", "rank", "dependence", "recognition"):
-        assert got[name] == pytest.approx(1, abs=1e-4)
+        assert got[name] == pytest.approx(1, abs=NETWORK32)
     assert got["change"] == got["style_sensitivity"] == got["colour_inversion"] == got["broken"] == 0
 
 
 def test_paintings_under_every_photo_are_as_far_as_paintings_are(vgg: VGG19, photos: Any, paintings: Any) -> None:
     got = Probes(vgg, photos=photos, paintings=paintings, styles=3).measure(lambda k: paintings[k].expand_as(photos))
-    assert got["style_sensitivity"] == pytest.approx(1, abs=1e-4)
-    assert got["change"] == pytest.approx(1, abs=1e-4)
+    assert got["style_sensitivity"] == pytest.approx(1, abs=NETWORK32)
+    assert got["change"] == pytest.approx(1, abs=NETWORK32)
     assert got["diversity"] == got["response"] == got["dependence"] == 0
     assert got["recognition"] == 0.5
     assert got["rank"] < 0.9
@@ -52,7 +53,7 @@ def test_paintings_under_every_photo_are_as_far_as_paintings_are(vgg: VGG19, pho
 
 def test_half_the_contrast_is_half_the_response(vgg: VGG19, photos: Any, paintings: Any) -> None:
     got = Probes(vgg, photos=photos, paintings=paintings).measure(lambda style: 0.5 * photos + 0.25)
-    assert got["response"] == pytest.approx(0.5, abs=1e-4)
+    assert got["response"] == pytest.approx(0.5, abs=NETWORK32)
     assert 0.3 < got["diversity"] < 0.9
     assert got["recognition"] == 1
 
@@ -159,7 +160,7 @@ def test_a_relativistic_discriminator_s_offset_means_nothing() -> None:
     real, fake = [torch.randn(4, 1, 3, 3) + 0.5], [torch.randn(4, 1, 3, 3) - 0.5]
     moved = [real[0] + 7], [fake[0] + 7]
     first, second = (discriminator_signals(*pair, relative=True) for pair in ((real, fake), moved))
-    assert all(float(first[name]) == pytest.approx(float(second[name]), rel=1e-4) for name in first)
+    assert all(float(first[name]) == pytest.approx(float(second[name]), rel=NETWORK32) for name in first)
     assert float(discriminator_signals(*moved)["fake_accuracy"]) < 0.1 < float(second["fake_accuracy"])
 
 

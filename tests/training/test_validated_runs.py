@@ -17,6 +17,7 @@ from sfumato.errors import TrainingError, UsageError
 from sfumato.training.config import TrainConfig
 from sfumato.training.loop import Interrupted, Trainer
 from sfumato.training.state import best_checkpoint, checkpoints
+from support import SUM32
 from training_runs import ignore, log, same, state
 
 VALIDATED = {"validation_pairs": 2, "validation_side": 64, "validate_every": 2, "content_target": 0.7}
@@ -75,7 +76,7 @@ def test_the_best_is_marked_and_saved(validated: Any) -> None:
     # Step 2 is judged before the discriminator joins.
     scores = {step: values["score"] for step, values in judgements(run) if step > 2}
     assert best.step == min(scores, key=scores.get)
-    assert best.score == pytest.approx(scores[best.step], abs=1e-5)
+    assert best.score == pytest.approx(scores[best.step], abs=SUM32)
     assert best == whole.state.record.best
     assert json.loads((run / "best.json").read_text()) == best.model_dump()
     assert (run / "checkpoints" / f"{best.step:08d}" / "model.safetensors").is_file()

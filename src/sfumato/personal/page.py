@@ -2,7 +2,7 @@
 
 The server listens on 127.0.0.1 and a free port, for one person and one sitting. A random token in the address keeps
 out other pages and programs on the machine. Requests under another host name (DNS rebinding) or from another origin are
-refused. The server reads no file. It ends when enough is learnt, or with Ctrl-C.
+refused. The server serves no file. It ends when enough is learnt, or with Ctrl-C.
 """
 
 from __future__ import annotations

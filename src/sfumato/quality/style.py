@@ -66,9 +66,12 @@ def gram(f: FeatureMap) -> _Float:
 
 
 def luma_view(x: Picture) -> Picture:
-    """Return the luma of ``(1, 3, H, W)`` with mean 0.5 and deviation 0.2 on three channels: texture without colour."""
+    """Return the luma of ``(1, 3, H, W)`` with mean 0.5 and deviation 0.2 on three channels: texture without colour.
+
+    The same formula as `losses.perceptual.luma_view`, in NumPy.
+    """
     y = luma(x[0].astype(np.float64))
-    y = (y - y.mean()) / (y.std(ddof=1) + 1e-4) * 0.2 + 0.5
+    y = (y - y.mean()) / np.sqrt(y.var() + 1e-6) * 0.2 + 0.5
     return np.repeat(y[None, None].astype(np.float32), 3, 1)
 
 
