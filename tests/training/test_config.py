@@ -196,7 +196,7 @@ def test_a_recipe_names_every_weight_that_is_not_0(name: str, kind: str) -> None
 @pytest.mark.parametrize(
     ("kind", "override", "sentence"),
     [
-        ("arbitrary", "phases=[{steps=2,batch=3,crop=32}]", "a batch of 3 cannot be shared evenly by 2"),
+        ("arbitrary", "phases=[{steps=2,batch=3,crop=32}]", "a batch of 3 cannot be divided evenly"),
         ("collection", "collection.normalization=batch", "needs the whole batch in one process"),
     ],
 )
