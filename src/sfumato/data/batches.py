@@ -21,7 +21,7 @@ STYLE_THUMBNAIL = 320  # short side at which a style picture is encoded, in trai
 
 @dataclass(frozen=True)
 class BatchSpec:
-    """The sizes of a batch and the range of its scales."""
+    """The number and sizes of a batch's crops and thumbnails, and the enlargement of its zoom crops."""
 
     batch: int  # number of samples
     crop: int  # side of the crops, in pixels

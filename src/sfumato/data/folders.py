@@ -97,12 +97,14 @@ class Found:
 
 
 def find_pictures(folder: Path, manifest: Path | None = None, split: str = "train") -> list[Found]:
-    """Find the picture files under `folder`; hidden files and folders, and those of file managers, are skipped.
+    """Return the files under `folder` with the suffix of a picture, sorted by path, readable or not.
+
+    Hidden files and folders, and those of file managers, are skipped.
 
     Args:
         folder: searched with its subfolders.
         manifest: CSV with the columns file, split, and optionally licence; paths are relative to the manifest. Only
-            files of its `split` are taken.
+            files of its `split` are taken. Listed files that are not under `folder` are ignored.
         split: the split to take.
 
     Raises:

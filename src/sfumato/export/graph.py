@@ -160,7 +160,7 @@ def _store_small(proto: onnx.ModelProto, in_bytes: bool) -> None:
 
 
 class StoredWeights:
-    """An index of the tensors in a safetensors file, by dtype, shape and content."""
+    """An index of the tensors in a safetensors file, so that an ONNX graph can refer to them (`share`)."""
 
     def __init__(self, path: Path) -> None:
         content = path.read_bytes()

@@ -144,8 +144,16 @@ def _deep_grey(image: Image.Image, page: tiff.Page | None) -> Array:
 
     The samples are 16-bit integers (also stored in 32 bits), or floats in ``[0, 1]``.
 
+    Args:
+        image: of grey.
+        page: the page of a TIFF; None for other files.
+
     Returns:
-        ``(H, W, 3)`` or, if the file declares a grey level transparent, ``(H, W, 4)``.
+        ``(H, W, 3)`` or, if the file declares a grey level transparent, ``(H, W, 4)``: uint16, or float32 in [0, 1] for
+        the mode F.
+
+    Raises:
+        InputError: a value is out of the range.
     """
     stored = np.asarray(image)  # (H, W)
     low, high, top = stored.min(), stored.max(), 1 if image.mode == "F" else 65535

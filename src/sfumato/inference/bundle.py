@@ -41,7 +41,7 @@ class Card:
         version: version of Sfumato that exported it.
         thumbnail: pixels of the short side of a thumbnail.
         code_size: length of a style code; 0 for a model of the kind collection.
-        channel_stats_size: length of a style's channel statistics; 0 where there are none.
+        channel_stats_size: length of a style's channel statistics; 0 if it has none.
         norm_params: number of normalisation parameters of the generator.
         palette: first and last index (exclusive) of the palette in a style code.
         files: SHA-256, in hex, of the bundle's files by name.

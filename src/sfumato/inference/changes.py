@@ -97,7 +97,7 @@ def padded(planes: Map, cell: int) -> Map:
 
 
 def cell_means(planes: npt.NDArray[Any], cell: int) -> npt.NDArray[Any]:
-    """Return the means over square cells, ``(..., H/cell, W/cell)``."""
+    """Return the means ``(..., H/cell, W/cell)`` over square cells; H and W are multiples of ``cell``."""
     *first, height, width = planes.shape
     squares: npt.NDArray[Any] = planes.reshape(*first, height // cell, cell, width // cell, cell).mean((-3, -1))
     return squares

@@ -103,7 +103,7 @@ class DraftPainting:
     def _tiles(
         self, source: PixelReader, norm_params: npt.NDArray[np.float32], side: int
     ) -> Iterator[tuple[Tile, Picture]]:
-        """Run the generator on each tile of ``source``."""
+        """Run the generator on each tile of ``source``, with its normalisation parameters ``(1, A)``."""
         regions = list(tiles(source.height, source.width, side))
         for number, tile in enumerate(regions, 1):
             self.work.begin(f"tile {number} of {len(regions)}")

@@ -128,7 +128,7 @@ def _ramp(values: Map, anchors: Sequence[tuple[int, int, int]]) -> npt.NDArray[n
 def _with_scale(
     picture: Picture, anchors: Sequence[tuple[int, int, int]] = (), ends: tuple[str, str] = ("", "")
 ) -> Picture:
-    """Append a strip below a picture: the colour bar with its labels, or white where there is none."""
+    """Append a strip below a picture: the colour bar with its labels, or white space."""
     strip = Image.new("RGB", (picture.shape[3], SCALE), (255, 255, 255))
     font = ImageFont.load_default(SCALE * 4 // 7)
     first, last = (round(font.getlength(text)) + 6 for text in ends)

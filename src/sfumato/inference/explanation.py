@@ -18,7 +18,7 @@ class Swap:
     """The effect of one part of a style code, measured by replacing it with the photo's own.
 
     Attributes:
-        part: of the style code.
+        part: name of a part of the style code.
         colour: mean CIEDE2000 between the small copies painted with and without the part.
         features: mean squared difference of their features, normalised by channel: 0 is equal, 2 unrelated.
         share: the part's share of all parts' effects: the mean of its shares of ``colour`` and of ``features``.

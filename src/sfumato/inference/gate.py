@@ -110,7 +110,7 @@ class ScoredPainting:
     """A painting and its score; lower is better.
 
     Attributes:
-        strength, seed: it was painted with.
+        strength, seed: the strength and the seed that it was painted with.
         score: cost of the painting (`guide.Trial.cost`) plus a penalty for visible artefacts.
         defects: value of each detector, by name.
     """

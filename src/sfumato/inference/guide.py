@@ -39,7 +39,10 @@ _FINE = np.linspace(0.0, 1.0, 101)  # strengths from which the best is chosen
 
 @dataclass(frozen=True)
 class Trial:
-    """One small painting: its strength and stroke, and its measured content and style distances."""
+    """One small painting: its strength and stroke, and its measured content and style distances.
+
+    Content is 0 for the photo, and at most about 2. Style is 0 for the style, and 1 for the photo.
+    """
 
     strength: float
     stroke: float
@@ -130,7 +133,7 @@ class Observer:
         self.own, self._features = stylizer.encode_full(self.small)
 
     def measure(self, painted: Photo | Picture, strength: float, stroke: float) -> Trial:
-        """Return the measurements of a painting that was made with that strength and stroke."""
+        """Return the content and style distances of a painting of any size; strength and stroke are only recorded."""
         code, features = self.stylizer.encode_full(small_copy(painted))
         content = content_distance(features, self._features)
         return Trial(strength, stroke, content, style_distance(code, self.target, self.own))

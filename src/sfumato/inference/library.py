@@ -34,7 +34,7 @@ def data_folder() -> Path:
 
 
 def _home_folder() -> Path:
-    """Return the user's home folder; raise OutputError where there is none."""
+    """Return the user's home folder; raise OutputError if there is none."""
     try:
         if os.environ.get("HOME") != "":  # an empty one would give the root folder
             return Path.home()

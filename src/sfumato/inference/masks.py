@@ -82,7 +82,7 @@ def check_masks(masks: object) -> None:
 
 
 def regions_of(masks: Sequence[MaskSource], styles: int, height: int, width: int, name: str) -> list[Mask]:
-    """Return a weight with soft edges, ``(height, width)``, for each style; none where there are no masks.
+    """Return a weight with soft edges, ``(height, width)``, for each style; an empty list without masks.
 
     Args:
         masks: as many as styles, or one fewer, whose region is the rest; or none.

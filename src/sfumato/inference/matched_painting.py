@@ -194,7 +194,7 @@ class _Enlarged:
 class _Guide:
     """The picture painted so far, enlarged, plus the photo's detail that the smaller size could not show.
 
-    Only the luma of the detail is added, weighted by `_DETAIL_SHARE`.
+    Only the mean of the detail's channels is added, weighted by `_DETAIL_SHARE`.
     """
 
     def __init__(self, painted: Picture, photo: PixelReader) -> None:
@@ -393,7 +393,7 @@ class MatchedPainting:
         return slope
 
     def _fuse(self, matched: Array, photo: Array | None) -> Array:
-        """Return ``(1 - s)·f_content + s·f_style`` ``(C, h, w)``; at strength 1 the photo's features are not needed."""
+        """Return ``(1 - strength)·photo + strength·matched``, all ``(C, h, w)``; ``matched`` if there is no photo."""
         if photo is None or self.strength == 1:
             return matched
         return np.asarray((1 - self.strength) * photo + self.strength * matched)

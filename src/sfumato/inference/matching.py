@@ -118,7 +118,7 @@ class Match(NamedTuple):
 
     Attributes:
         chosen: index ``(N,)`` of the bank's vector of each place.
-        residual: ``(N, K)``, added in the directions of comparison; ``None`` where there is none.
+        residual: ``(N, K)``, added in the directions of comparison; ``None`` without a residual.
     """
 
     chosen: npt.NDArray[np.int64]
@@ -370,7 +370,7 @@ def balance(scores: Array, rounds: int = _ROUNDS) -> Array:
 
 
 def _power(matrix: npt.NDArray[np.floating], exponent: float, floor: float) -> npt.NDArray[np.float64]:
-    """Return a power of a symmetric matrix, with eigenvalues below ``floor`` raised to it."""
+    """Return a power of a symmetric matrix, whose eigenvalues are first clamped to at least ``floor``."""
     values, vectors = np.linalg.eigh(np.asarray(matrix, np.float64))
     values = np.maximum(values, floor)
     return np.asarray((vectors * values**exponent) @ vectors.T)

@@ -132,7 +132,7 @@ class EnlargedReader:
         painted, small_photo = (
             enlarge(small, self.height, self.width, rows, columns) for small in (self.painted, self.small_photo)
         )
-        detail = self.photo.region(rows, columns).mean(1, keepdims=True) - small_photo  # of luma only
+        detail = self.photo.region(rows, columns).mean(1, keepdims=True) - small_photo  # of the channel mean
         return np.asarray(np.clip(painted + self.gain * detail, 0.0, 1.0), np.float32)
 
     def reduced(self, height: int, width: int) -> Picture:

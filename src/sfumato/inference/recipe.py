@@ -63,7 +63,7 @@ class Recipe:
         max_size: pixels to which the photo's longer side was shrunk before painting; 0: not shrunk.
         masks: SHA-256 of the values of each mask.
         file_quality: of JPEG and WebP, from 1 to 100.
-        seed: of the random placement of the strokes.
+        seed: seed of the random placement of the strokes.
         guidance: the selection options, Sfumato's choices and the reason; ``None`` where it chose nothing. It explains
             the values above; a replay does not read it.
         kind: kind of the model.
@@ -240,7 +240,13 @@ def _pictures_named(name: str, own: bool) -> Sequence[StylePicture]:
 
 
 def _find_pictures(style: Mapping[str, Any], here: Mapping[str, StylePicture], own: bool) -> tuple[StylePicture, ...]:
-    """Return the pictures of a recipe's style, from those in ``here`` and those of the styles of its name."""
+    """Return the pictures that a recipe's style lists, with its weights.
+
+    They are looked up by SHA-256: in ``here``, then among the styles that the recipe names.
+
+    Raises:
+        UsageError: one was not found.
+    """
     wanted = _hashes_and_weights(style)
     if any(digest not in here for digest, _ in wanted):
         names = [part.rpartition(":")[0] or part for part in style["name"].split(" + ", _MAX_PARTS)]

@@ -86,7 +86,7 @@ def upscale(
 
 
 def _enlarged(levels: npt.NDArray[Any], rows: slice, columns: slice) -> npt.NDArray[Any]:
-    """Return a region of ``(h, w)`` at twice its size, bicubic."""
+    """Return rows and columns of ``levels`` ``(h, w)`` enlarged twice, bicubic; they count in the enlarged plane."""
     height, width = levels.shape
     small = levels.astype(np.float32)[None, None]
     cover = enlarge(small, SCALE * height, SCALE * width, rows, columns)[0, 0]

@@ -48,7 +48,7 @@ def alternate_views(x: Tensor, rows: Rows = WHOLE) -> Tensor:
 
 
 def in_luma(row: int) -> bool:
-    """Return whether `alternate_views` shows a sample of the global batch in luma."""
+    """Return whether `alternate_views` replaces a sample by its `luma_view`: ``row`` of the global batch is odd."""
     return row % 2 == 1
 
 

@@ -91,10 +91,13 @@ class ProjectedDiscriminator(nn.Module):
         """Build one head for each of `layers`.
 
         Args:
-            vgg: computes at least these layers.
-            code_size: size of the code; 0 for an unconditional discriminator.
-            layers: names of VGG19's layers.
-            width: channels of the heads.
+            vgg: a network that computes at least these layers; this is not checked here.
+            code_size: length of the style code; 0 for an unconditional discriminator.
+            layers: names of layers of VGG19.
+            width: hidden channels of each head.
+
+        Raises:
+            KeyError: a name is not that of a layer.
         """
         super().__init__()
         self._vgg = (vgg,)  # a tuple keeps it from being registered as a submodule

@@ -235,7 +235,7 @@ def is_screenshot(picture: Picture) -> bool:
 
 
 def odd_one(codes: Sequence[StyleCode], space: StyleSpace) -> int | None:
-    """Return the index of the picture whose style is far from all others; None where there is none.
+    """Return the index of the picture whose style is far from all others; None if no picture is odd.
 
     It is far if its mean squared distance to its three nearest neighbours exceeds `_ODD` times the median of this
     distance. At least `ODD_AMONG` pictures are needed. Among 12 works of one artist, an odd one was reported in 7 % of

@@ -69,7 +69,7 @@ def fit_model(
 
 
 def odd_remark(record: PersonalRecord, codes: Mapping[str, StyleCode]) -> Remark | None:
-    """Return the remark on a liked picture whose style is far from all others; None where there is none."""
+    """Return the remark on a liked picture whose style is far from all others; None if there is no such picture."""
     liked = [picture for picture in record.liked if picture.sha256 in codes]
     place = odd_one([codes[picture.sha256] for picture in liked], StyleSpace.load())
     if place is None:

@@ -105,7 +105,11 @@ def _maximise(x: Array, trust: Array, between: Array, means: Array, steps: int =
 
 
 def choose_mixture(x: Array, trust: Array, between: Array) -> Mixture:
-    """Fit a mixture with as many components as significantly improve the held-out likelihood (`SURE`, `SURER`)."""
+    """Fit a mixture, and add components while each raises the held-out likelihood significantly (`SURE`, `SURER`).
+
+    It has at most `MAX_CENTRES` components, and one for every `LIKES_TO_A_CENTRE` rows. The arguments are those of
+    `fit_mixture`.
+    """
     count = 1
     here = held_out(x, trust, between, 1) if len(x) > 1 else np.zeros(1)
     while count < min(MAX_CENTRES, len(x) // LIKES_TO_A_CENTRE):

@@ -108,7 +108,7 @@ def load_record(name: str) -> PersonalRecord:
 
 
 def load_personal_style(record: PersonalRecord) -> PersonalStyle | None:
-    """Read the learnt style; None where there is none, because no picture is liked.
+    """Read the learnt style; None if no picture is liked.
 
     Raises:
         ModelError: The file is damaged.

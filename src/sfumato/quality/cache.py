@@ -33,7 +33,7 @@ class EvaluatedPair:
     Attributes:
         row: The measures of the pair.
         members: Pooled features of the output, one per set backbone.
-        logit: Logit of the method's own discriminator; None where there is none.
+        logit: Logit of the method's own discriminator; None if the method has no discriminator.
     """
 
     row: Row

@@ -185,7 +185,7 @@ class _Peak:
 
 
 def _high_water() -> int | None:
-    """Return Linux's peak of the resident memory since its last reset, in bytes; None where there is none."""
+    """Return Linux's peak of the resident memory since its last reset in bytes; None if the system has none."""
     found = re.search(rb"^VmHWM:\s+(\d+) kB", _STATUS.read_bytes(), re.MULTILINE)
     return int(found[1]) * 1024 if found else None
 

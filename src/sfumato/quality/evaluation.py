@@ -78,7 +78,7 @@ class Evaluation:
 
     @property
     def why_absolute(self) -> str | None:
-        """The reason why the measures of `absolute` are not relative, as a sentence; None where there are none."""
+        """The reason why the measures of `absolute` are not relative, as a sentence; None if all are relative."""
         if not self.absolute:
             return None
         return (
@@ -87,7 +87,7 @@ class Evaluation:
         )
 
     def estimate_like(self, like: Estimate) -> Estimate | None:
-        """Return the set measure of the same name and backbone as ``like``; None where there is none."""
+        """Return the set measure of the same name and backbone as ``like``; None if there is no such measure."""
         return next((f for f in self.sets if (f.name, f.backbone) == (like.name, like.backbone)), None)
 
     def by_style(self, name: str) -> dict[str, float]:

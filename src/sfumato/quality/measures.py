@@ -53,7 +53,7 @@ class Measure:
 
     @property
     def arrow(self) -> str:
-        """The direction of better values as an arrow; empty where there is none."""
+        """The direction of better values as an arrow; empty if there is no direction."""
         return {"lower": "↓", "higher": "↑", "": ""}[self.better]
 
 

@@ -54,7 +54,7 @@ class PairView:
 
     @cached_property
     def small(self) -> Picture:
-        """The output at the size at which features are computed."""
+        """The output, reduced to the size at which features are computed (`References.small`)."""
         return self._references.small(self.output)
 
     @cached_property

@@ -81,7 +81,10 @@ class References:
         return places_of_picture(self._to_stride_8, picture)
 
     def learn(self) -> None:
-        """Compute the statistics of every style picture and the mean distances between them, once."""
+        """Compute the statistics of every style picture and the mean distances between them.
+
+        Later calls do nothing. With one style picture, the mean distances are 1.
+        """
         if self.statistics:
             return
 

@@ -119,7 +119,7 @@ def _sets(evaluations: Sequence[Evaluation]) -> _Table:
 
 
 def _set_notes(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
-    """Return the notes on the figures of sets, each once, as pairs of the figure's name and the note."""
+    """Return the notes on the measures of sets, as pairs of the measure's name and the note, without duplicates."""
     notes: dict[tuple[str, str], None] = {}
     for estimate in evaluations[0].sets:
         found = [each.estimate_like(estimate) for each in evaluations]

@@ -174,7 +174,7 @@ class Tally:
         left: Share of the decided votes for the left picture, with its 95 % interval (Wilson's): 0.5 where the side
             has no influence. None where no vote was decided.
         left_p: Two-sided exact binomial p-value of this share being 0.5.
-        agreement: Share of equal votes among all pairs of votes on the same two pictures; None where there are none.
+        agreement: Share of equal votes among all pairs of votes on the same two pictures; None without such pairs.
         seconds: Median time of a vote.
         question: The question of the page.
     """

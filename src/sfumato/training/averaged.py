@@ -29,7 +29,10 @@ class Average:
 
     @torch.no_grad()
     def sample(self, out: Path) -> None:
-        """Write OUT/samples/STEP.png, a sheet of fixed pictures painted by the averaged model."""
+        """Write OUT/samples/STEP.png, a sheet of fixed pictures painted by the averaged model.
+
+        Only the main process writes.
+        """
         if not is_main():
             return
         rows = self._task.samples(self.model())

@@ -180,11 +180,12 @@ class Trainer:
         """Train to the last step, or until validation stops the run early.
 
         Args:
-            on_progress: called after every step.
+            on_progress: called after every step; the step falls when the monitor goes back to a checkpoint.
 
         Raises:
-            TrainingError: a loss is not finite, or the monitor stopped the run.
-            Interrupted: SIGINT or SIGTERM arrived; a checkpoint was written.
+            TrainingError: a measure of validation or a value of the last step is not finite, or the monitor stopped the
+                run. (Single steps whose gradient is not finite are skipped.)
+            Interrupted: SIGINT or SIGTERM arrived before the last step; a checkpoint was written.
             UsageError: another training writes into the folder, or has written since this trainer was built.
             OutputError: the folder cannot be written, or its disk is full.
         """
