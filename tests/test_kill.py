@@ -44,7 +44,7 @@ PATHS = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.trunca
 
 def run(job, result):
     os.setsid()
-    said = os.open(job["said"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    said = os.open(job["message"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(said, 1)
     os.dup2(said, 2)
     done = 0

@@ -39,6 +39,13 @@ def paintings() -> FolderReport:
 
 
 @pytest.fixture(scope="session")
+def six_each() -> tuple[FolderReport, FolderReport]:
+    """Photos and paintings for runs whose learning matters."""
+    photos = report("photos", [shapes(i) for i in range(6)], [""] * 6)
+    return photos, report("paintings", [pattern(i) for i in range(6)], ["a", "a", "a", "b", "b", "c"])
+
+
+@pytest.fixture(scope="session")
 def apart() -> tuple[FolderReport, FolderReport]:
     """Photos and paintings that training never sees."""
     photos = report("photos", [shapes(i, 72) for i in range(100, 103)], [""] * 3)
@@ -82,10 +89,11 @@ def trainer(photos: FolderReport, paintings: FolderReport, config: TrainConfig) 
         out: Path,
         validation: tuple[FolderReport, FolderReport] | None = None,
         start: Path | None = None,
+        pictures: tuple[FolderReport, FolderReport] = (photos, paintings),
         **changes: object,
     ) -> Trainer:
         changed = TrainConfig(**{**config.model_dump(), **changes})
-        return Trainer(changed, photos, paintings, out, cache=None, cpu=True, validation=validation, start=start)
+        return Trainer(changed, *pictures, out, cache=None, cpu=True, validation=validation, start=start)
 
     return make
 

@@ -108,7 +108,10 @@ def test_a_target_out_of_reach_ends_at_the_bound_and_one_step_leaves_it() -> Non
 
 @pytest.mark.slow
 def test_in_training_a_low_and_a_high_weight_are_steered_to_one_another(
-    trainer: Callable[..., Trainer], apart: tuple[FolderReport, FolderReport], tmp_path: Path
+    trainer: Callable[..., Trainer],
+    six_each: tuple[FolderReport, FolderReport],
+    apart: tuple[FolderReport, FolderReport],
+    tmp_path: Path,
 ) -> None:
     """Real networks, 160 steps each, started with weights 200 times apart.
 
@@ -120,6 +123,7 @@ def test_in_training_a_low_and_a_high_weight_are_steered_to_one_another(
         run = trainer(
             tmp_path / f"{start:g}",
             apart,
+            pictures=six_each,
             phases=(Phase(steps=160, batch=2, crop=32, adversarial=False, thumbnails=(64,), zoom_crops=0),),
             weights=LossWeights(content=start, consistency=0.0).model_dump(),
             identity_samples=0,
