@@ -34,7 +34,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generat
 def test_the_python_of_the_readme(desk: Path) -> None:
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
     exec(compile(block, "README.md", "exec"), {})
-    assert read_image(desk / "painted.png").shape == (1, 3, 48, 60)
+    assert read_image(desk / "wave.png").shape == (1, 3, 48, 60)
 
 
 @pytest.mark.parametrize(

@@ -649,3 +649,9 @@ def test_a_weight_on_the_only_style_leaves_photos_their_choice(store: Path) -> N
     assert find_personal(["anna/2"], 0) == find_personal(["anna/2:1"], 0) == {}
     assert find_personal(["anna:1", "monet:1"], 0) == {}
     assert list(find_personal(["monet", "anna"], 1)) == [1]
+
+
+def test_a_name_with_a_space_and_without_quotes_is_what_the_error_names(photo: Path, tmp_path: Path) -> None:
+    result = run("stylize", photo, "--style", "starry", "night", "-o", tmp_path / "x.png")
+    assert result.exit_code == 3
+    assert "cannot read night: it does not exist; check the name, and put names with spaces in quotes" in result.stderr

@@ -191,3 +191,13 @@ def test_wrong_arguments_are_told_before_any_painting(
 ) -> None:
     with pytest.raises(error, match=message):
         Pipeline("monet", DRAFT, stylizer=stylizer, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_result_is_named_in_one_line(photo_file: Path, stylizer: Stylizer) -> None:
+    result = Pipeline("monet", DRAFT, stylizer=stylizer)(photo_file)
+    assert repr(result) == "<Result: 80 x 60 pixels, monet>"
+
+
+def test_a_picture_given_as_a_style_s_name_says_what_makes_a_style_of_it(photo_file: Path) -> None:
+    with pytest.raises(UsageError, match=r"is a file, not the name of a style; use Style\.from_image"):
+        Pipeline(str(photo_file))

@@ -146,6 +146,11 @@ def _is_pattern(text: str) -> bool:
 
 def _in_folder(found: list[tuple[Path, Path]], folder: Path, format: str | None) -> list[Path]:
     if not os.path.isdir(folder) and (os.path.exists(folder) or folder.suffix.lower() in WRITABLE):
+        for photo, _ in found:
+            if not os.path.lexists(photo):  # half of a name with a space
+                raise InputError(
+                    f"cannot read {photo}: it does not exist; check the name, and put names with spaces in quotes"
+                )
         raise UsageError(f"{len(found)} photos cannot go into the one file {folder}; name a folder with -o")
     if not os.path.isdir(folder.absolute().parent):
         raise OutputError(f"cannot write into {folder}: the folder {folder.parent} does not exist; create it first")

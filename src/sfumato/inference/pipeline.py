@@ -33,7 +33,7 @@ _PAINTED = 0.8  # share of the progress that painting takes where finishing foll
 
 
 @public
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """A finished picture and its recipe.
 
@@ -44,6 +44,10 @@ class Result:
 
     picture: Photo
     recipe: Recipe
+
+    def __repr__(self) -> str:
+        styles = ", ".join(str(style["name"]) for style in self.recipe.styles) or self.recipe.model
+        return f"<Result: {self.picture.width} x {self.picture.height} pixels, {styles}>"
 
     @property
     def report(self) -> Mapping[str, Any]:
