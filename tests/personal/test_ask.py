@@ -140,6 +140,21 @@ def test_the_sample_photo_is_a_picture_and_the_same_each_time() -> None:
 # ---- the page --------------------------------------------------------------------------------------------------------
 
 
+def serve_in_thread(page: Page, error: type[Exception]) -> tuple[threading.Thread, list[Exception]]:
+    """Serve a page; the second value gets the error of that type that ends it."""
+    raised: list[Exception] = []
+
+    def serve() -> None:
+        try:
+            page.serve()
+        except error as problem:
+            raised.append(problem)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread, raised
+
+
 class Browser:
     """Asks the page as a browser does, or as it should not."""
 
@@ -348,16 +363,7 @@ def test_no_text_from_outside_is_markup(
 
     monkeypatch.setattr(questions, "next", fail)
     page = Page(questions, max_answers=5)
-    raised = []
-
-    def serve() -> None:
-        try:
-            page.serve()
-        except UsageError as problem:
-            raised.append(problem)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
+    thread, raised = serve_in_thread(page, UsageError)
     html = Browser(page)("")[1].decode()
     _, state, headers = Browser(page)()
     thread.join(30)
@@ -396,19 +402,10 @@ def test_what_nobody_expected_ends_the_page_and_is_raised(
         raise ValueError("the question cannot be painted")
 
     monkeypatch.setattr(questions, "next", fail)
-    raised = []
-
-    def serve() -> None:
-        try:
-            page.serve()
-        except ValueError as problem:
-            raised.append(str(problem))
-
-    thread = threading.Thread(target=serve)
-    thread.start()
+    thread, raised = serve_in_thread(page, ValueError)
     assert json.loads(Browser(page)()[1])["status"] == "the question cannot be painted."
     thread.join(30)
-    assert raised == ["the question cannot be painted"]
+    assert [str(problem) for problem in raised] == ["the question cannot be painted"]
 
 
 def test_a_store_that_vanishes_meanwhile_ends_it_with_one_sentence(
@@ -417,16 +414,7 @@ def test_a_store_that_vanishes_meanwhile_ends_it_with_one_sentence(
     from sfumato.personal.service import delete
 
     page = Page(ask(stylizer, photo), max_answers=5)
-    raised = []
-
-    def serve() -> None:
-        try:
-            page.serve()
-        except UsageError as problem:
-            raised.append(problem)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
+    thread, raised = serve_in_thread(page, UsageError)
     browser = Browser(page)
     browser()
     delete("anna")
