@@ -163,8 +163,10 @@ def style_path(name: str, home: bool = True) -> Path:
             f"the style {person!r} has not been learnt yet; `sfumato personal show {person}` says whether it needs "
             f"liked pictures or `sfumato personal learn {person}`"
         )
-    if os.path.isfile(name):
-        raise UsageError(f"{name} is a file, not the name of a style; use Style.from_image({name!r}) for a picture")
+    from sfumato.image import READABLE  # only here: names of styles are listed without NumPy
+
+    if Path(name).suffix.lower() in READABLE:  # whether the file exists is nothing to tell a stranger
+        raise UsageError(f"{name!r} is a file, not the name of a style; use Style.from_image({name!r}) for a picture")
     hint = "" if home else " (in Python, own=True also searches the home folder)"
     raise UsageError(f"there is no style {name!r}; {assets.nearest(name, style_names(home))}{hint}")
 
