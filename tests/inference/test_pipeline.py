@@ -193,6 +193,16 @@ def test_wrong_arguments_are_told_before_any_painting(
         Pipeline("monet", DRAFT, stylizer=stylizer, **arguments)  # type: ignore[arg-type]
 
 
+def test_the_image_of_a_result_has_8_bits_and_its_alpha(photo_file: Path, stylizer: Stylizer) -> None:
+    result = Pipeline("monet", DRAFT, stylizer=stylizer)(photo_file)
+    levels = result.picture.pixels
+    alpha = np.arange(60 * 80, dtype=np.uint16).reshape(60, 80) * 13
+    deep = replace(result.picture, pixels=levels.astype(np.uint16) * 257, alpha=alpha)
+    image = np.asarray(replace(result, picture=deep).image)
+    assert np.array_equal(image[:, :, :3], levels)
+    assert np.array_equal(image[:, :, 3], np.rint(alpha / 257))
+
+
 def test_a_result_is_named_in_one_line(photo_file: Path, stylizer: Stylizer) -> None:
     result = Pipeline("monet", DRAFT, stylizer=stylizer)(photo_file)
     assert repr(result) == "<Result: 80 x 60 pixels, monet>"
@@ -201,3 +211,5 @@ def test_a_result_is_named_in_one_line(photo_file: Path, stylizer: Stylizer) -> 
 def test_a_picture_given_as_a_style_s_name_says_what_makes_a_style_of_it(photo_file: Path) -> None:
     with pytest.raises(UsageError, match=r"is a file, not the name of a style; use Style\.from_image"):
         Pipeline(str(photo_file))
+    with pytest.raises(UsageError, match=r"'nowhere\.jpg' is a file, not the name of a style"):  # there or not
+        Pipeline("nowhere.jpg")

@@ -152,11 +152,11 @@ class Pictures(ABC):
         """Read the photo, make its picture and write it; return the fields of the JSON line."""
         from time import perf_counter
 
-        from sfumato.image import read_photo, write_photo
+        from sfumato.image import photo_digest, read_photo, write_photo
 
         began = perf_counter()
         outcome: dict[str, Any] = {"photo": str(job.photo or "-"), "output": str(job.target or "-"), "status": "done"}
-        digest = self._digest(job.photo)
+        digest = photo_digest(job.photo)
         if self._is_done(job, is_batch, digest):
             return {**outcome, "status": "skipped"}
         photo = read_photo(job.photo or standard_input())
@@ -193,15 +193,6 @@ class Pictures(ABC):
         if found is None or not digest or not self.is_ours(found, job, digest):
             raise OutputError(f"{target} already exists and was made with other settings; {advice}")
         return True
-
-    def _digest(self, photo: Path | None) -> str:
-        """Return the SHA-256 of the photo's file; empty for stdin and for a file that cannot be read."""
-        from sfumato.image import picture_digest
-
-        try:
-            return "" if photo is None else picture_digest(photo)
-        except InputError:  # reading the photo will raise it again
-            return ""
 
     def _print(self, outcome: dict[str, Any]) -> None:
         if self.as_json:

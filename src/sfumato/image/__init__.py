@@ -13,13 +13,14 @@ This package is not public: its names may change. Its public names are exported 
 from sfumato.image.folders import Contents, LeftOut, describe_left_out, is_hidden, scan_folder
 from sfumato.image.formats import READABLE, READABLE_FORMATS
 from sfumato.image.opening import PhotoSource
-from sfumato.image.photo import Photo, Picture, luma, to_levels, to_pil, to_uint8
+from sfumato.image.photo import Photo, Picture, luma, to_8_bits, to_levels, to_pil, to_uint8
 from sfumato.image.reading import (
     ImageSource,
     array_of,
     as_image,
     as_photo,
     is_file_like,
+    photo_digest,
     picture_digest,
     read_image,
     read_photo,
@@ -48,6 +49,7 @@ __all__ = [
     "is_file_like",
     "is_hidden",
     "luma",
+    "photo_digest",
     "picture_digest",
     "read_image",
     "read_photo",
@@ -58,6 +60,7 @@ __all__ = [
     "shrink",
     "thumbnail",
     "thumbnail_size",
+    "to_8_bits",
     "to_levels",
     "to_pil",
     "to_uint8",

@@ -86,6 +86,16 @@ def to_levels(x: Picture, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(rounded.transpose(1, 2, 0))
 
 
+def to_8_bits(levels: Array) -> npt.NDArray[np.uint8]:
+    """Round 16-bit levels to 8 bits, in which one step is 257 levels; return 8-bit levels as they are."""
+    if levels.dtype == np.uint8:
+        return levels
+    out = np.empty(levels.shape, np.uint8)
+    for into, row in zip(out, levels, strict=True):  # row by row, because the sum needs 32 bits
+        into[:] = (row.astype(np.uint32) + 128) // 257
+    return out
+
+
 def to_pil(x: Picture) -> Image.Image:
     """Convert ``(1, 3, H, W)`` to an RGB ``PIL.Image``, rounded as in :func:`to_uint8`."""
     return Image.fromarray(to_uint8(x))

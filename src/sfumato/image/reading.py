@@ -82,6 +82,14 @@ def picture_digest(path: str | os.PathLike[str]) -> str:
         raise InputError(f"cannot read {path}: {getattr(problem, 'strerror', None) or problem}") from problem
 
 
+def photo_digest(photo: object) -> str:
+    """Return the SHA-256 of a photo's file; empty where there is no file, or a pipe, which can be read only once."""
+    try:
+        return picture_digest(photo) if isinstance(photo, str | os.PathLike) else ""
+    except InputError:  # reading the photo will raise the same error
+        return ""
+
+
 def as_image(source: ImageSource) -> Picture:
     """Convert a picture in any common form to the image contract.
 

@@ -20,7 +20,7 @@ from sfumato.checks import check_range
 from sfumato.errors import OutputError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image.colour import srgb_profile
-from sfumato.image.photo import Array, Photo, Picture, to_pil, to_uint8
+from sfumato.image.photo import Array, Photo, Picture, to_8_bits, to_pil, to_uint8
 from sfumato.metadata import GIF_PREFIX, PNG_KEYWORD, recipe_json, to_exif, to_xmp
 from sfumato.public import public
 
@@ -178,9 +178,9 @@ class _WithoutDescriptor:
 
 
 def _encode(photo: Photo, file: BinaryIO, writer: _Writer, quality: int) -> None:
-    levels: Array = photo.pixels if photo.pixels.dtype == np.uint8 or writer.has_16_bits else _to_8_bits(photo.pixels)
+    levels: Array = photo.pixels if writer.has_16_bits else to_8_bits(photo.pixels)
     if photo.alpha is not None:
-        alpha = photo.alpha if photo.alpha.dtype == levels.dtype else _to_8_bits(photo.alpha)
+        alpha = photo.alpha if photo.alpha.dtype == levels.dtype else to_8_bits(photo.alpha)
         levels = np.dstack([levels, alpha]) if writer.has_alpha else _flattened(levels, alpha)
     exif, recipe, dpi = to_exif(photo.metadata), photo.metadata.recipe, photo.metadata.resolution
     if writer.format == "TIFF":
@@ -209,14 +209,6 @@ def _encode(photo: Photo, file: BinaryIO, writer: _Writer, quality: int) -> None
     Image.fromarray(levels).save(
         cast(BinaryIO, _WithoutDescriptor(file)), format=writer.format, exif=exif.tobytes(), **options
     )
-
-
-def _to_8_bits(levels: Array) -> npt.NDArray[np.uint8]:
-    """Round 16-bit levels to 8 bits, in which one step is 257 levels."""
-    out = np.empty(levels.shape, np.uint8)
-    for into, row in zip(out, levels, strict=True):  # row by row, because the sum needs 32 bits
-        into[:] = (row.astype(np.uint32) + 128) // 257
-    return out
 
 
 def _flattened(levels: Array, alpha: Array) -> npt.NDArray[np.uint8]:

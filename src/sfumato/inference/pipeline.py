@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from sfumato.checks import check_whole
-from sfumato.errors import InputError, UsageError
-from sfumato.image import ImageSource, Photo, as_photo, picture_digest, shrink, to_levels, write_photo
+from sfumato.errors import UsageError
+from sfumato.image import ImageSource, Photo, as_photo, photo_digest, shrink, to_8_bits, write_photo
 from sfumato.inference.gate import QualityGate, SelectionOptions, paint_selected
 from sfumato.inference.masks import Mask, MaskSource, as_mask, check_masks, mask_digest, shrink_mask
 from sfumato.inference.options import PaintOptions, as_options
@@ -62,13 +62,8 @@ class Result:
     @property
     def image(self) -> Image.Image:
         """The picture in 8 bits: RGB, or RGBA where it has alpha."""
-        picture = self.picture
-        if picture.pixels.dtype == np.uint8:
-            levels, alpha = picture.pixels, picture.alpha
-        else:
-            levels = to_levels(picture.picture(), np.dtype(np.uint8))
-            alpha = None if picture.alpha is None else np.rint(picture.alpha / 257).astype(np.uint8)
-        return Image.fromarray(levels if alpha is None else np.dstack([levels, alpha]))
+        levels, alpha = to_8_bits(self.picture.pixels), self.picture.alpha
+        return Image.fromarray(levels if alpha is None else np.dstack([levels, to_8_bits(alpha)]))
 
     def save(self, path: str | os.PathLike[str] | BinaryIO, format: str | None = None, overwrite: bool = True) -> None:
         """Write the picture with its recipe, with the recipe's ``file_quality``; the file appears whole or not at all.
@@ -219,7 +214,7 @@ class Pipeline:
         """
         check_progress(progress)
         if photo_sha256 is None:
-            photo_sha256 = _digest(photo)
+            photo_sha256 = photo_digest(photo)
         name = name or (str(photo) if isinstance(photo, str | os.PathLike) else "the photo")
         whole = as_photo(photo)
         small = shrink(whole, self.recipe.max_size) if self.recipe.max_size else whole
@@ -286,11 +281,3 @@ class Pipeline:
             for free in ("strength", "stroke", "seed", "guidance"):
                 recipe.pop(free, None)
         return asked == self.selection.asked(self.recipe) and found == mine
-
-
-def _digest(photo: object) -> str:
-    """Return the SHA-256 of the photo's file; empty where there is no file, or a pipe, which can be read only once."""
-    try:
-        return picture_digest(photo) if isinstance(photo, str | os.PathLike) else ""
-    except InputError:  # reading the photo will raise the same error
-        return ""
