@@ -1,0 +1,143 @@
+"""Deletion of pictures and accounts, with every byte of them.
+
+Files are removed within the transaction that removes their rows, while it holds the lock of the account. Killed in the
+middle, it leaves rows whose files are gone, which are shown as gone and can be deleted again; never the other way.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from sfumato.errors import OutputError, SfumatoError
+from sfumato.inference.library import personal_in
+from sfumato.personal import service, store
+from sfumato.studio.database import Sessions, lock_account, writing
+from sfumato.studio.files import FileStore
+from sfumato.studio.settings import Settings
+from sfumato.studio.storing import remove_unnamed
+from sfumato.studio.tables import Account, Job, OwnStyle, Picture
+
+_log = logging.getLogger(__name__)
+#: Seconds for which a file without a row may belong to a job or an upload that is about to end.
+YOUNG = 3600.0
+
+
+def delete_pictures(
+    session: Session, files: FileStore, settings: Settings, account: str, ids: Collection[str]
+) -> list[str]:
+    """Delete pictures of an account: rows, files, previews and explanations of them, and what tastes have of them.
+
+    Args:
+        session: of `database.writing`.
+        files: the store.
+        settings: name the folder of tastes.
+        account: id of the account.
+        ids: of the pictures; those of other accounts and unknown ones are passed over.
+
+    Returns:
+        The names of the tastes that had one of them, and are now to be learnt again (a job ``learn`` without
+        pictures).
+
+    Raises:
+        OutputError: a file cannot be removed. The transaction must then be rolled back.
+    """
+    lock_account(session, account)
+    mine = Picture.account == account
+    rows = list(session.scalars(select(Picture).where(mine, Picture.id.in_(ids))))
+    gone = {row.id for row in rows}
+    derived = mine, Picture.kind.in_(("preview", "sheet")), Picture.photo.in_(gone)
+    rows += [row for row in session.scalars(select(Picture).where(*derived)) if row.id not in gone]
+    for row in rows:
+        session.delete(row)
+    _leave_styles(session, account, gone)
+    session.flush()
+    remove_unnamed(session, files, account, {hash_ for row in rows for hash_ in (row.sha256, row.thumb)})
+    # Another row may show the same upload; a taste names the file, and keeps it then.
+    left = select(Picture.sha256).where(mine, Picture.sha256.in_({row.sha256 for row in rows}))
+    return _forget(settings.personal(account), {row.sha256 for row in rows} - set(session.scalars(left)))
+
+
+def delete_account(session: Session, files: FileStore, settings: Settings, account: str) -> bool:
+    """Delete an account with everything that belongs to it.
+
+    Args:
+        session: of `database.writing`.
+        files: the store.
+        settings: name the folder of tastes.
+        account: id of the account.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        OutputError: a file cannot be removed. The transaction must then be rolled back.
+    """
+    there = lock_account(session, account)
+    files.delete_account(account)
+    folder = settings.personal(account).parent
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        pass
+    except OSError as problem:
+        raise OutputError(f"cannot remove all of {folder}: {problem.strerror or problem}") from problem
+    for table in (Picture, OwnStyle, Job):  # the rest follows the account's row
+        session.execute(delete(table).where(table.account == account))
+    session.execute(delete(Account).where(Account.id == account))
+    return there
+
+
+def sweep(sessions: Sessions, files: FileStore, older_than: float = YOUNG) -> int:
+    """Remove files that no picture names, which killed processes have left; return their number.
+
+    Args:
+        sessions: of the database.
+        files: the store.
+        older_than: leave younger files out.
+    """
+    removed = 0
+    for account in files.accounts():
+        with writing(sessions) as session:
+            if not lock_account(session, account):
+                files.delete_account(account)
+                continue
+            found = set(files.names(account, older_than))
+            mine = Picture.account == account
+            named = {
+                hash_ for pair in session.execute(select(Picture.sha256, Picture.thumb).where(mine)) for hash_ in pair
+            }
+            for sha256 in found - named:
+                files.delete(account, sha256)
+                removed += 1
+    return removed
+
+
+def _leave_styles(session: Session, account: str, gone: Collection[str]) -> None:
+    """Take deleted pictures out of the styles made from them; a style without pictures is deleted."""
+    for style in session.scalars(select(OwnStyle).where(OwnStyle.account == account)):
+        left = [each for each in style.pictures if each[0] not in gone]
+        if not left:
+            session.delete(style)
+        elif len(left) < len(style.pictures):
+            style.pictures = left
+
+
+def _forget(personal: Path, hashes: Collection[str]) -> list[str]:
+    """Remove pictures from all tastes of a folder; return the names of those that had one."""
+    changed: list[str] = []
+    with personal_in(personal):
+        for name in store.names():
+            try:
+                if service.forget(name, hashes):
+                    changed.append(name)
+            except OutputError:
+                raise
+            except SfumatoError:  # a damaged record names no picture; its folder can still be deleted
+                _log.warning("sfumato: a damaged taste was passed over by the deletion of pictures")
+    return changed

@@ -1,0 +1,269 @@
+"""The worker: claims jobs, has a painter do them, and stores what it made.
+
+Worker and painter are two processes. The painter may crash, hang, or use too much memory: the worker watches it, tells
+the user, and starts another one. A worker that is killed ends its painter, and its job goes to another worker when the
+lease has run out.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from sfumato.errors import SfumatoError
+from sfumato.studio import queue
+from sfumato.studio.child import Child
+from sfumato.studio.database import lock_account, open_database, writing
+from sfumato.studio.files import FileStore
+from sfumato.studio.inputs import collect
+from sfumato.studio.painter import NO_MEMORY, Ended, Ready, Step, Stop, Task, serve
+from sfumato.studio.settings import Settings
+from sfumato.studio.storing import add_pictures, put_files, remove_unnamed, with_ids
+from sfumato.studio.tables import Job
+
+_log = logging.getLogger(__name__)
+
+#: Seconds between two looks at the queue; between two looks at a running job; for which a painter may take to stop.
+LOOK, WATCH, PATIENCE = 0.1, 0.2, 0.6
+_START = 120.0  # seconds in which a painter must have loaded its graphs
+_AGAIN = 1.0  # seconds until the database is tried again
+_CRASHED = "the painter crashed on this job each time; try another picture or a smaller size, and see the server's log"
+
+State = Literal["done", "failed", "cancelled"]
+
+
+class Worker:
+    """Works until it is stopped.
+
+    Args:
+        settings: of the Studio.
+        name: of the worker, for the log; it need not be unique.
+        quick_only: whether it takes only jobs of about a second, so that these need not wait for long ones.
+
+    Raises:
+        UsageError: the database's URL is wrong.
+        OutputError: the store's URL is wrong.
+    """
+
+    def __init__(self, settings: Settings, name: str = "worker", quick_only: bool = False) -> None:
+        self.settings = settings
+        self.name = f"{name[:48]}-{secrets.token_hex(4)}"
+        self.quick_only = quick_only
+        self.sessions = open_database(settings.database_url)
+        self.files = FileStore(settings.files_root)
+        self._stopping = threading.Event()
+        self._painter: Child | None = None
+
+    def run(self) -> None:
+        """Do jobs until `stop` is called from another thread or a signal handler."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    painter = self._ready_painter()
+                    job = None if painter is None else self._claim()
+                    if painter is None or job is None:
+                        self._stopping.wait(LOOK)
+                    else:
+                        _Running(self, job, painter).work()
+                except SQLAlchemyError as problem:
+                    _log.warning("sfumato: the database does not answer (%s); trying again", type(problem).__name__)
+                    self._stopping.wait(_AGAIN)
+        finally:
+            self.end_painter()
+            self.sessions.kw["bind"].dispose()
+
+    def stop(self) -> None:
+        """Stop after giving the running job back."""
+        self._stopping.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
+    def end_painter(self) -> None:
+        """End the painter now; the next job gets another one."""
+        if self._painter is not None:
+            self._painter.end()
+            self._painter = None
+
+    def _claim(self) -> Job | None:
+        return queue.claim(self.sessions, self.name, self.settings.lease, self.quick_only)
+
+    def _ready_painter(self) -> Child | None:
+        """Return a painter that has loaded its graphs; None where it could not start, which is tried again."""
+        if self._painter is not None and self._painter.is_alive:
+            return self._painter
+        self.end_painter()
+        self._painter = Child(serve, self.settings.threads or None, self.settings.job_bytes)
+        end = time.monotonic() + _START
+        with suppress(EOFError, OSError):
+            while time.monotonic() < end and not self._stopping.is_set():
+                if self._painter.pipe.poll(WATCH):
+                    assert isinstance(self._painter.pipe.recv(), Ready), "it says so first"
+                    return self._painter
+        if not self._stopping.is_set():
+            _log.error("sfumato: the painter did not start; see the messages above, and the memory limit")
+            self._stopping.wait(_AGAIN)
+        self.end_painter()
+        return None
+
+
+class _Running:
+    """One job of a worker, from its claim to its end."""
+
+    def __init__(self, worker: Worker, job: Job, painter: Child) -> None:
+        self.worker, self.job, self.painter = worker, job, painter
+        self.settings = worker.settings
+        self.began = self.renewed = self.looked = time.monotonic()
+        self.told: Step | None = None  # progress that is not in the database yet
+        self.asked_to_stop: float | None = None
+
+    def work(self) -> None:
+        """Have the job done, and store its end."""
+        _log.info("job %s of the kind %s begins", self.job.id, self.job.kind)
+        with tempfile.TemporaryDirectory(prefix="sfumato-", ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            try:
+                with self.worker.sessions() as session:
+                    files = collect(session, self.worker.files, self.settings, self.job, folder)
+            except SfumatoError as problem:
+                self._end(Ended(self.job.id, "failed", error=str(problem)))
+                return
+            made = folder / "made"
+            made.mkdir()
+            try:
+                self.painter.pipe.send(Task(self.job.id, self.job.kind, self.job.asked, files, made))
+                ended = self._watch()
+            except (EOFError, OSError):  # the painter has ended
+                ended = self._crashed()
+            if ended is not None:
+                self._end(ended)
+
+    def _watch(self) -> Ended | None:
+        """Wait for the painter's answer; return None where the job is no longer this worker's.
+
+        Raises:
+            EOFError, OSError: the painter has ended.
+        """
+        while True:
+            if self.painter.pipe.poll(WATCH / 4):
+                message = self.painter.pipe.recv()
+                if isinstance(message, Step) and message.id == self.job.id:
+                    self.told = message
+                if isinstance(message, Ended) and message.id == self.job.id:
+                    return message
+            now = time.monotonic()
+            if self.asked_to_stop is not None:
+                if now - self.asked_to_stop > PATIENCE:
+                    self.worker.end_painter()
+                    return Ended(self.job.id, "cancelled")
+                continue
+            if now - self.looked < WATCH:
+                continue
+            self.looked = now
+            if (found := self._look(now)) is not None:
+                return found if isinstance(found, Ended) else None
+
+    def _look(self, now: float) -> Ended | Literal["lost"] | None:
+        """Renew the lease and check the limits; ask the painter to stop where the job is to."""
+        if self.painter.memory > self.settings.job_bytes:
+            self.worker.end_painter()
+            return Ended(self.job.id, "failed", error=NO_MEMORY)
+        if now - self.began > self.settings.job_seconds:
+            self.worker.end_painter()
+            sentence = (
+                f"the job took longer than the limit of {self.settings.job_seconds:g} s; choose a smaller size or a "
+                "lower quality"
+            )
+            return Ended(self.job.id, "failed", error=sentence)
+        if self.worker.is_stopping:
+            self.worker.end_painter()
+            queue.release(self.worker.sessions, self.job.id, self.worker.name)
+            return "lost"
+        try:
+            verdict = self._renew(now)
+        except SQLAlchemyError as problem:
+            if now - self.renewed < self.settings.lease:
+                _log.warning("sfumato: the database does not answer (%s); the job goes on", type(problem).__name__)
+                return None
+            verdict = "lost"
+        if verdict == "lost":
+            self.worker.end_painter()
+            _log.warning("sfumato: job %s was lost to another worker, or deleted", self.job.id)
+            return "lost"
+        if verdict == "cancel":
+            self.asked_to_stop = now
+            self.painter.pipe.send(Stop(self.job.id))
+        return None
+
+    def _renew(self, now: float) -> queue.Verdict:
+        """Store new progress with the lease; without, only look whether the job is to stop, while the lease is long."""
+        if self.told is None and now - self.renewed < self.settings.lease / 4:
+            return "cancel" if queue.is_cancelled(self.worker.sessions, self.job.id) else "go"
+        share, doing = (None, None) if self.told is None else (self.told.share, self.told.doing)
+        verdict = queue.renew(self.worker.sessions, self.job.id, self.worker.name, self.settings.lease, share, doing)
+        self.told, self.renewed = None, now
+        return verdict
+
+    def _crashed(self) -> Ended | None:
+        """Have the job begun again, unless it has crashed too often."""
+        self.worker.end_painter()
+        if self.asked_to_stop is not None:
+            return Ended(self.job.id, "cancelled")
+        _log.error("sfumato: the painter crashed on job %s", self.job.id)
+        if self.job.attempts >= queue.ATTEMPTS:
+            return Ended(self.job.id, "failed", error=_CRASHED)
+        queue.renew(self.worker.sessions, self.job.id, self.worker.name, lease=-1)  # run out: it is claimed again
+        return None
+
+    def _end(self, ended: Ended) -> None:
+        """Store the end of the job and its pictures; an answer that the database does not take is tried again."""
+        until = self.renewed + self.settings.lease
+        while True:
+            try:
+                self._store(ended)
+                return
+            except SfumatoError as problem:  # the disk is full, or the account was deleted
+                ended = Ended(self.job.id, "failed", error=str(problem))
+            except SQLAlchemyError as problem:
+                if time.monotonic() > until:
+                    raise
+                _log.warning("sfumato: the database does not answer (%s); trying again", type(problem).__name__)
+                time.sleep(_AGAIN)
+
+    def _store(self, ended: Ended) -> None:
+        account, files = self.job.account, self.worker.files
+        put = put_files(files, account, ended.made)
+        try:
+            with writing(self.worker.sessions) as session:
+                rows = add_pictures(session, files, account, ended.made, self.job.id) if ended.made else []
+                result = with_ids(ended.result, [row.id for row in rows])
+                if not queue.finish(session, self.job.id, self.worker.name, ended.state, result, ended.error):
+                    raise _LostError
+        except BaseException as problem:
+            self._take_back({sha256 for pair in put for sha256 in pair})
+            if not isinstance(problem, _LostError):
+                raise
+            _log.warning("sfumato: job %s was lost to another worker, or deleted", self.job.id)
+        else:
+            _log.info("job %s ends: %s", self.job.id, ended.state)
+
+    def _take_back(self, hashes: set[str]) -> None:
+        """Remove files that were put for nothing; what cannot be removed now is left to `deletion.sweep`."""
+        with suppress(SQLAlchemyError, SfumatoError), writing(self.worker.sessions) as session:
+            if not lock_account(session, self.job.account):
+                self.worker.files.delete_account(self.job.account)
+            remove_unnamed(session, self.worker.files, self.job.account, hashes)
+
+
+class _LostError(Exception):
+    """The job is no longer this worker's; rolls the transaction back."""
