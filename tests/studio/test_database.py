@@ -67,7 +67,7 @@ def test_deleting_an_account_deletes_its_rows(sessions: Sessions, account: str) 
     with writing(sessions) as session:
         session.delete(session.get(Account, account))
     with sessions() as session:
-        assert session.scalars(select(Job)).all() == session.scalars(select(Picture)).all() == []
+        assert [*session.scalars(select(Job)), *session.scalars(select(Picture))] == []
 
 
 def test_an_error_rolls_a_transaction_back(sessions: Sessions, account: str) -> None:
