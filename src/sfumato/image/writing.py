@@ -132,7 +132,7 @@ def write_working_copy(photo: Photo, path: str | os.PathLike[str]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    levels = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
+    levels: Array = photo.pixels if photo.alpha is None else np.dstack([photo.pixels, photo.alpha])
     with atomic_file(path) as file:
         deep.write_png(file, levels, _png_chunks(photo), level=1)
 

@@ -109,9 +109,8 @@ def sweep(sessions: Sessions, files: FileStore, older_than: float = YOUNG) -> in
                 continue
             found = set(files.names(account, older_than))
             mine = Picture.account == account
-            named = {
-                hash_ for pair in session.execute(select(Picture.sha256, Picture.thumb).where(mine)) for hash_ in pair
-            }
+            rows = session.execute(select(Picture.sha256, Picture.thumb).where(mine))
+            named = {sha256 for row in rows for sha256 in row}
             for sha256 in found - named:
                 files.delete(account, sha256)
                 removed += 1

@@ -42,7 +42,7 @@ class FileStore:
         self._root = text.removeprefix("file://")
         if "://" in self._root:
             with needs_extra("studio", "A store at a URL"):
-                import fsspec
+                import fsspec  # type: ignore[import-untyped]
             try:
                 self._remote, base = fsspec.core.url_to_fs(text)
             except Exception as problem:  # fsspec and its plug-ins raise unrelated types here
@@ -60,10 +60,7 @@ class FileStore:
         Raises:
             OutputError: it cannot be written, for example because the disk is full.
         """
-        try:
-            sha256 = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else digest(source, _MAX_BYTES)
-        except OSError as problem:
-            raise OutputError(f"cannot read {source}: {problem.strerror or problem}") from problem
+        sha256 = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else _digest(source)
         place = self._place(account, sha256)
         if small is not None and not self._exists(place + _SMALL):
             self._write(place + _SMALL, small)
@@ -87,12 +84,11 @@ class FileStore:
         """
         place = self._place(account, sha256)
         try:
-            file: BinaryIO = open(place, "rb") if self._remote is None else self._remote.open(place, "rb")
+            return self._open(place)
         except OSError as problem:
             raise InputError(
                 f"the picture's file cannot be read ({problem.strerror or 'it is gone'}); upload or paint it again"
             ) from problem
-        return file
 
     def read(self, account: str, sha256: str) -> bytes:
         """Return the content of a file.
@@ -208,6 +204,10 @@ class FileStore:
             raise ValueError(f"a file's name must be a SHA-256 in hex, but is {sha256!r:.80}")
         return f"{self._folder(account)}/{sha256[:2]}/{sha256}"
 
+    def _open(self, place: str) -> BinaryIO:
+        file: BinaryIO = open(place, "rb") if self._remote is None else self._remote.open(place, "rb")  # noqa: SIM115
+        return file
+
     def _exists(self, place: str) -> bool:
         return os.path.isfile(place) if self._remote is None else bool(self._remote.exists(place))
 
@@ -231,3 +231,10 @@ class FileStore:
                         shutil.copyfileobj(file, target, 2**20)
         except OSError as problem:
             raise OutputError(f"cannot write {place}: {problem.strerror or problem}") from problem
+
+
+def _digest(path: Path) -> str:
+    try:
+        return digest(path, _MAX_BYTES)
+    except OSError as problem:
+        raise OutputError(f"cannot read {path}: {problem.strerror or problem}") from problem

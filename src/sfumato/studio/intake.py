@@ -1,5 +1,6 @@
-"""Taking in uploads: each is decoded in a child process and stored as a new file, so that nothing of it reaches a
-browser or a painter but its pixels, and the few facts that `metadata` names.
+"""Taking in uploads: each is decoded in a child process and written as a new file.
+
+So nothing of it reaches a browser or a painter but its pixels, and the few facts that `metadata` names.
 """
 
 from __future__ import annotations

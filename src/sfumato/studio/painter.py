@@ -67,7 +67,7 @@ class Ended:
     error: str | None = None
 
 
-class _Cancelled(Exception):
+class _CancelledError(Exception):
     """Ends a task from within its progress."""
 
 
@@ -91,7 +91,7 @@ def _do(task: Task, pipe: Connection) -> Ended:
     try:
         result, made = KINDS[task.kind](task.asked, task.files, task.folder, _reporter(task, pipe))
         return Ended(task.id, "done", result, made)
-    except _Cancelled:
+    except _CancelledError:
         return Ended(task.id, "cancelled")
     except Exception as problem:
         if is_out_of_memory(problem):
@@ -111,7 +111,7 @@ def _reporter(task: Task, pipe: Connection) -> Progress:
         while pipe.poll():
             message = pipe.recv()
             if message == Stop(task.id):
-                raise _Cancelled
+                raise _CancelledError
         if time.monotonic() - last >= _EVERY:
             last = time.monotonic()
             pipe.send(Step(task.id, min(1.0, max(0.0, share)), doing))

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import logging
 import secrets
-import tempfile
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +21,7 @@ from sfumato.studio import queue
 from sfumato.studio.child import Child
 from sfumato.studio.database import lock_account, open_database, writing
 from sfumato.studio.files import FileStore
+from sfumato.studio.folders import sweep_folders, work_folder
 from sfumato.studio.inputs import collect
 from sfumato.studio.painter import NO_MEMORY, Ended, Ready, Step, Stop, Task, serve
 from sfumato.studio.settings import Settings
@@ -65,6 +64,7 @@ class Worker:
     def run(self) -> None:
         """Do jobs until `stop` is called from another thread or a signal handler."""
         try:
+            sweep_folders(self.settings)
             while not self._stopping.is_set():
                 try:
                     painter = self._ready_painter()
@@ -130,8 +130,7 @@ class _Running:
     def work(self) -> None:
         """Have the job done, and store its end."""
         _log.info("job %s of the kind %s begins", self.job.id, self.job.kind)
-        with tempfile.TemporaryDirectory(prefix="sfumato-", ignore_cleanup_errors=True) as name:
-            folder = Path(name)
+        with work_folder(self.settings) as folder:
             try:
                 with self.worker.sessions() as session:
                     files = collect(session, self.worker.files, self.settings, self.job, folder)
@@ -160,7 +159,7 @@ class _Running:
                 if isinstance(message, Step) and message.id == self.job.id:
                     self.told = message
                 if isinstance(message, Ended) and message.id == self.job.id:
-                    return message
+                    return message if self.asked_to_stop is None else Ended(self.job.id, "cancelled")
             now = time.monotonic()
             if self.asked_to_stop is not None:
                 if now - self.asked_to_stop > PATIENCE:

@@ -45,13 +45,17 @@ def explain(
     photo = files.pictures.get(stored.photo or "")
     progress(0.0, "painting it again")
     sources: list[dict[str, Any]] = []
+
+    def tick(done: int, total: int) -> None:
+        progress(_EXPLAINED * done / total, "explaining")
+
     with personal_in(files.personal):
         if recipe.quality == "draft":
             draft = explain_draft(
                 stored.path,
                 None if photo is None or recipe.finish else photo.path,
                 warm.stylizer(),
-                lambda done, total: progress(_EXPLAINED * done / total, "explaining"),
+                tick,
             )
             sheet, sentences = explanation_sheet(draft), _draft_sentences(draft)
         else:

@@ -46,7 +46,7 @@ def paint(
     pipeline = _pipeline(asked, files, photo, max_size, is_preview)
     painting = portion(progress, 0, 1 if is_preview else _PAINTED)
     result = pipeline(photo, progress=painting, name=stored.name, photo_sha256=stored.source)
-    facts = {"photo": stored.id, "title": stored.title}
+    facts: dict[str, Any] = {"photo": stored.id, "title": stored.title}
     if is_preview:
         made = save_preview(result.picture, folder, "preview", **facts)
     else:
@@ -124,7 +124,7 @@ def _chosen_styles(asked: Mapping[str, Any], files: Inputs, photo: Photo) -> lis
         )
     if masked or len(parts) == 1:
         return styles
-    weights: dict[Style, float] = {}
+    weights: dict[Style | str, float] = {}
     for part, style in zip(parts, styles, strict=True):
         one = style.style_for(warm.stylizer(), photo) if isinstance(style, PersonalStyle) else style
         weights[one] = weights.get(one, 0.0) + float(part.get("weight", 1.0))

@@ -15,12 +15,12 @@ _PREVIEW_QUALITY = 85
 
 
 def save(
-    photo: Photo, folder: Path, name: str, kind: str, format: str = "png", quality: int = 92, **facts: Any
+    picture: Photo, folder: Path, name: str, kind: str, format: str = "png", quality: int = 92, **facts: Any
 ) -> Made:
     """Write a picture and its thumbnail.
 
     Args:
-        photo: the picture, with its recipe.
+        picture: with its recipe.
         folder: where the files are written.
         name: of the file, without a suffix.
         kind: of the picture, as in `tables.Picture`.
@@ -32,17 +32,24 @@ def save(
         OutputError: it cannot be written in this format.
     """
     file, thumb = folder / f"{name}.{_SUFFIXES[format]}", folder / f"{name}.thumb.webp"
-    write_photo(photo, file, format, quality)
-    write_thumb(photo, thumb)
+    write_photo(picture, file, format, quality)
+    write_thumb(picture, thumb)
     return Made(
-        kind, file, thumb, photo.width, photo.height, MEDIA_TYPES[format], recipe=photo.metadata.recipe, **facts
+        kind, file, thumb, picture.width, picture.height, MEDIA_TYPES[format], recipe=picture.metadata.recipe, **facts
     )
 
 
-def save_preview(photo: Photo, folder: Path, name: str, **facts: Any) -> Made:
+def save_preview(picture: Photo, folder: Path, name: str, **facts: Any) -> Made:
     """Write a picture for the page, which is its own thumbnail."""
     file = folder / f"{name}.webp"
-    write_photo(photo, file, "webp", _PREVIEW_QUALITY)
+    write_photo(picture, file, "webp", _PREVIEW_QUALITY)
     return Made(
-        "preview", file, file, photo.width, photo.height, MEDIA_TYPES["webp"], recipe=photo.metadata.recipe, **facts
+        "preview",
+        file,
+        file,
+        picture.width,
+        picture.height,
+        MEDIA_TYPES["webp"],
+        recipe=picture.metadata.recipe,
+        **facts,
     )
