@@ -19,7 +19,7 @@ from starlette.requests import cookie_parser
 
 from sfumato.studio.buckets import Buckets
 from sfumato.studio.database import writing
-from sfumato.studio.problems import Refused
+from sfumato.studio.problems import RefusedError
 from sfumato.studio.state import Studio, studio_of
 from sfumato.studio.tables import Account, ApiKey, Audit, Login, Picture, now
 
@@ -87,7 +87,7 @@ class Throttles:
 
 
 def digest_of(secret: str) -> str:
-    """Return the hash under which a cookie, a key or a token is stored; they are long and random, so it needs no salt."""
+    """Return the hash under which a secret is stored; it needs no salt, since our secrets are long and random."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -104,14 +104,14 @@ def identify(
     """Return the caller; this reads the database, so it runs in a thread.
 
     Raises:
-        Refused: nobody is logged in, or the key is not valid.
+        RefusedError: nobody is logged in, or the key is not valid.
     """
     studio = studio_of(request)
     secret = cookie if bearer is None else bearer.credentials
     who = None if not secret or len(secret) > 200 else _find(studio, digest_of(secret), bearer is not None)
     if who is None:
         what = "log in first" if bearer is None else "the key is not valid; make another one in the settings"
-        raise Refused(401, what)
+        raise RefusedError(401, what)
     request.scope["state"]["account"] = who.account
     return who
 
@@ -181,7 +181,7 @@ async def _may_manage(request: Request, who: Annotated[Who, Depends(identify)]) 
 async def _is_person(request: Request, who: Annotated[Who, Depends(identify)]) -> Who:
     _take(request, who)
     if who.is_key and "admin" not in who.scopes:
-        raise Refused(403, "a key may not do this; log in on the page")
+        raise RefusedError(403, "a key may not do this; log in on the page")
     return who
 
 
@@ -193,11 +193,11 @@ def check_scope(who: Who, scope: str) -> Who:
     """Return the caller, who must have a scope.
 
     Raises:
-        Refused: they lack it.
+        RefusedError: they lack it.
     """
     if scope not in who.scopes:
         what = f"the key lacks the scope {scope}" if who.is_key else "only an admin may do this"
-        raise Refused(403, what)
+        raise RefusedError(403, what)
     return who
 
 

@@ -45,6 +45,7 @@ PAGES = Path(__file__).parent / "pages"
 _JSON = 2**20  # bytes of a request without a file
 _FORM = 65_536  # bytes of a form beside its file
 _THREADS = 60  # requests that are answered at a time
+_UPLOADS = 4  # that are decoded or wait for it at a time
 _TAGS = {
     "session": "Log in and out; the account that is logged in.",
     "pictures": "Upload, find, change, download and delete pictures.",
@@ -119,11 +120,12 @@ def create_app(settings: Settings, hosts: Hosts | None = None) -> FastAPI:
         metrics=Metrics(),
         token=OneTimeToken(),
         throttles=Throttles(),
+        uploads=asyncio.Semaphore(_UPLOADS),
     )
     handle_errors(app)
-    for module in (session, styles, jobs, batches, tastes, votes, keys, accounts, events, operations):
+    for module in (session, pictures, styles, jobs, batches, tastes, votes, keys, accounts, events, operations):
         app.include_router(module.router)
-    app.include_router(pictures.make_router(settings.upload_bytes + _FORM))
+    app.include_router(pictures.uploads(settings.upload_bytes + _FORM))
     app.mount("/", _Pages(directory=PAGES, html=True, check_dir=False))
     return app
 

@@ -11,7 +11,7 @@ from sfumato import assets
 from sfumato.studio import tastes
 from sfumato.studio.access import Who
 from sfumato.studio.job_requests import QUICK, Explain, Paint, pictures_of, styles_of
-from sfumato.studio.problems import Refused
+from sfumato.studio.problems import RefusedError
 from sfumato.studio.state import Studio
 from sfumato.studio.tables import Job, OwnStyle, Picture, new_id
 
@@ -22,19 +22,21 @@ def check_room(session: Session, studio: Studio, who: Who, count: int) -> None:
     """Check that an account may queue ``count`` more jobs.
 
     Raises:
-        Refused: too many wait already.
+        RefusedError: too many wait already.
     """
     waiting = session.scalar(select(func.count()).where(Job.account == who.account, Job.state == "queued")) or 0
     most = studio.settings.most_queued
     if waiting + count > most:
-        raise Refused(429, f"at most {most} jobs may wait, and {waiting} do; wait for some, or cancel some", retry=30)
+        raise RefusedError(
+            429, f"at most {most} jobs may wait, and {waiting} do; wait for some, or cancel some", retry=30
+        )
 
 
 def new_job(session: Session, studio: Studio, who: Who, asked: Any, batch: str | None = None) -> Job:
     """Return the job of a request, after a check of everything that it names.
 
     Raises:
-        Refused: a picture, a style or a taste does not exist, or has no recipe where one is needed.
+        RefusedError: a picture, a style or a taste does not exist, or has no recipe where one is needed.
     """
     check_pictures(session, who, pictures_of(asked))
     check_styles(session, studio, who, styles_of(asked))
@@ -61,21 +63,21 @@ def check_pictures(session: Session, who: Who, pictures: list[str]) -> None:
     """Check that pictures exist and belong to an account.
 
     Raises:
-        Refused: one does not.
+        RefusedError: one does not.
     """
     wanted = set(pictures)
     if not wanted:
         return
     mine = select(Picture.id).where(Picture.account == who.account, Picture.id.in_(wanted))
     if missing := wanted - set(session.scalars(mine)):
-        raise Refused(404, f"there is no picture {min(missing)}; it may have been deleted")
+        raise RefusedError(404, f"there is no picture {min(missing)}; it may have been deleted")
 
 
 def check_styles(session: Session, studio: Studio, who: Who, styles: list[str]) -> None:
     """Check that styles exist and may be used by an account.
 
     Raises:
-        Refused: one does not.
+        RefusedError: one does not.
     """
     for style in set(styles):
         kind, _, name = style.partition(":")
@@ -87,11 +89,11 @@ def check_styles(session: Session, studio: Studio, who: Who, styles: list[str]) 
         else:
             is_there = style in assets.style_names()
         if not is_there:
-            raise Refused(404, f"there is no style {style}; GET /styles lists them")
+            raise RefusedError(404, f"there is no style {style}; GET /styles lists them")
 
 
 def _check_recipe(session: Session, picture: str | None) -> None:
     if picture is None:
         return
     if session.get_one(Picture, picture).recipe is None:
-        raise Refused(422, "this picture holds no recipe: it was not painted by Sfumato, or lost it on its way")
+        raise RefusedError(422, "this picture holds no recipe: it was not painted by Sfumato, or lost it on its way")

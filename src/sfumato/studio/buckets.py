@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 
-from sfumato.studio.problems import Refused
+from sfumato.studio.problems import RefusedError
 
 _MOST = 10_000  # buckets that are kept; the one that was used longest ago is forgotten, which refills it
 
@@ -30,7 +30,7 @@ class Buckets:
         """Count one time.
 
         Raises:
-            Refused: it happened too often; the answer says when to try again.
+            RefusedError: it happened too often; the answer says when to try again.
         """
         at = time.monotonic()
         with self._lock:
@@ -40,4 +40,4 @@ class Buckets:
             if len(self._levels) > _MOST:
                 self._levels.popitem(last=False)
         if level < 1:
-            raise Refused(429, sentence, retry=max(1, math.ceil((1 - level) / self.rate)))
+            raise RefusedError(429, sentence, retry=max(1, math.ceil((1 - level) / self.rate)))

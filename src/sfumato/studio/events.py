@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sfumato.studio.access import Who
 from sfumato.studio.database import Sessions
-from sfumato.studio.problems import Refused
+from sfumato.studio.problems import RefusedError
 from sfumato.studio.schemas import JobView
 from sfumato.studio.tables import Account, ApiKey, Job, Login, now
 from sfumato.studio.views import job_views
@@ -89,10 +89,10 @@ class Hub:
         """Begin a stream; call this in the event loop.
 
         Raises:
-            Refused: the account has too many.
+            RefusedError: the account has too many.
         """
         if sum(each.account == who.account for each in self._streams) >= _MOST_STREAMS:
-            raise Refused(429, f"{_MOST_STREAMS} pages of this account listen already; close some", retry=10)
+            raise RefusedError(429, f"{_MOST_STREAMS} pages of this account listen already; close some", retry=10)
         self._loop = asyncio.get_running_loop()
         stream = Stream(who)
         self._streams.add(stream)

@@ -36,28 +36,28 @@ class StylePart(Model):
     """A style, its weight in a blend, and the region that it paints."""
 
     style: StyleRef
-    weight: float = Field(1.0, gt=0, le=100)
-    mask: PictureId | None = Field(None, description="A grey picture: white where this style paints")
+    weight: float = Field(default=1.0, gt=0, le=100)
+    mask: PictureId | None = Field(default=None, description="A grey picture: white where this style paints")
 
 
 class Options(Model):
     """How a photo is painted."""
 
-    strength: float = Field(1.0, ge=0, le=1, description="0 is the photo, 1 the full style")
-    stroke: float = Field(1.0, ge=0.5, le=2, description="Size of the brush strokes")
+    strength: float = Field(default=1.0, ge=0, le=1, description="0 is the photo, 1 the full style")
+    stroke: float = Field(default=1.0, ge=0.5, le=2, description="Size of the brush strokes")
     color: Literal["style", "content", "luminance"] = "style"
     quality: Literal["draft", "standard", "best"] | None = None
-    seed: int = Field(0, ge=0, le=MAX_SEED)
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
 
 
 class FinishStep(Model):
     """One finishing step: size, then colours, then sharpness."""
 
-    brightness: float = Field(0.0, ge=-1, le=1)
-    contrast: float = Field(0.0, ge=-1, le=1)
-    saturation: float = Field(0.0, ge=-1, le=1)
-    warmth: float = Field(0.0, ge=-1, le=1)
-    sharpen: float = Field(0.0, ge=0, le=2)
+    brightness: float = Field(default=0.0, ge=-1, le=1)
+    contrast: float = Field(default=0.0, ge=-1, le=1)
+    saturation: float = Field(default=0.0, ge=-1, le=1)
+    warmth: float = Field(default=0.0, ge=-1, le=1)
+    sharpen: float = Field(default=0.0, ge=0, le=2)
     upscale: Literal[1, 2] = 1
 
 
@@ -65,12 +65,14 @@ class PaintExtras(Model):
     """What painting takes beside the photo and the styles."""
 
     options: Options = Options()
-    max_size: int = Field(0, ge=0, le=100_000, description="Longer side in pixels to shrink a photo to; 0 keeps it")
-    best_of: int = Field(1, ge=1, le=8)
-    auto: bool = Field(False, description="Choose strength and stroke for the photo")
-    finish: list[FinishStep] = Field([], max_length=4)
+    max_size: int = Field(
+        default=0, ge=0, le=100_000, description="Longer side in pixels to shrink a photo to; 0 keeps it"
+    )
+    best_of: int = Field(default=1, ge=1, le=8)
+    auto: bool = Field(default=False, description="Choose strength and stroke for the photo")
+    finish: list[FinishStep] = Field(default=[], max_length=4)
     format: Format = "png"
-    file_quality: int = Field(92, ge=1, le=100)
+    file_quality: int = Field(default=92, ge=1, le=100)
 
     @model_validator(mode="after")
     def _check_size(self) -> Self:
@@ -96,10 +98,12 @@ class Paint(PaintExtras):
     )
     kind: Literal["paint"]
     photo: PictureId
-    styles: list[StylePart] = Field([], max_length=8)
-    recipe_of: PictureId | None = Field(None, description="Take styles and options from this picture's recipe")
-    preview: bool = Field(False, description="A small draft that is removed after a while")
-    slot: str | None = Field(None, max_length=64, description="A newer preview of a slot replaces the older ones")
+    styles: list[StylePart] = Field(default=[], max_length=8)
+    recipe_of: PictureId | None = Field(default=None, description="Take styles and options from this picture's recipe")
+    preview: bool = Field(default=False, description="A small draft that is removed after a while")
+    slot: str | None = Field(
+        default=None, max_length=64, description="A newer preview of a slot replaces the older ones"
+    )
 
     @model_validator(mode="after")
     def _check_styles(self) -> Self:
@@ -124,9 +128,7 @@ class FinishPicture(FinishStep):
 
     @model_validator(mode="after")
     def _check_change(self) -> Self:
-        if self.upscale == 1 and not any(
-            (self.brightness, self.contrast, self.saturation, self.warmth, self.sharpen)
-        ):
+        if self.upscale == 1 and not any((self.brightness, self.contrast, self.saturation, self.warmth, self.sharpen)):
             raise ValueError("nothing is to be changed; move brightness, contrast, saturation, warmth or sharpen")
         return self
 
@@ -147,9 +149,9 @@ class Learn(Model):
     )
     kind: Literal["learn"]
     taste: TasteName
-    liked: list[PictureId] = Field([], max_length=200)
-    disliked: list[PictureId] = Field([], max_length=200)
-    removed: list[Sha256] = Field([], max_length=200)
+    liked: list[PictureId] = Field(default=[], max_length=200)
+    disliked: list[PictureId] = Field(default=[], max_length=200)
+    removed: list[Sha256] = Field(default=[], max_length=200)
 
     @model_validator(mode="after")
     def _check_pictures(self) -> Self:
@@ -217,8 +219,8 @@ class BatchRequest(PaintExtras):
     )
     photos: list[PictureId] = Field(min_length=1, max_length=1000)
     styles: list[list[StylePart]] = Field(min_length=1, max_length=50)
-    strengths: list[Annotated[float, Field(ge=0, le=1)]] = Field([], max_length=10)
-    quick: bool = Field(False, description="Small drafts that are removed after a while: a grid of variants")
+    strengths: list[Annotated[float, Field(ge=0, le=1)]] = Field(default=[], max_length=10)
+    quick: bool = Field(default=False, description="Small drafts that are removed after a while: a grid of variants")
 
     def jobs(self) -> list[Paint]:
         """Return the jobs: photos outermost, then styles, then strengths.

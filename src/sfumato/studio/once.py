@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from sfumato.studio.access import Who
 from sfumato.studio.database import writing
-from sfumato.studio.problems import Refused
+from sfumato.studio.problems import RefusedError
 from sfumato.studio.state import Studio
 from sfumato.studio.tables import Idempotency
 
@@ -39,7 +39,7 @@ def before(studio: Studio, who: Who, key: str | None, request: str) -> JSONRespo
     """Return the answer to an earlier request with the key; None where there was none.
 
     Raises:
-        Refused: the earlier request was another one.
+        RefusedError: the earlier request was another one.
     """
     if key is None:
         return None
@@ -61,7 +61,7 @@ def answer_once(
         make: does it, and returns the answer.
 
     Raises:
-        Refused: an earlier request with the key was another one.
+        RefusedError: an earlier request with the key was another one.
     """
     try:
         with writing(studio.sessions) as session:
@@ -84,5 +84,5 @@ def _answer(session: Session, who: Who, key: str, request: str) -> JSONResponse 
     if stored is None:
         return None
     if stored.request != request:
-        raise Refused(409, "this Idempotency-Key was used for another request; take a new one")
+        raise RefusedError(409, "this Idempotency-Key was used for another request; take a new one")
     return JSONResponse(stored.body, stored.status, {"Idempotency-Replayed": "true"})

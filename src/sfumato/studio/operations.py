@@ -42,7 +42,7 @@ class Metrics:
         """Return all metrics in the format of Prometheus."""
         with self._lock:
             with sessions() as session:
-                counts = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples())
+                counts = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples().all())
                 ended = session.execute(
                     select(Job.kind, Job.started, Job.ended)
                     .where(Job.updated >= self._seen, Job.ended > self._seen, Job.state.in_(ENDED))
@@ -54,7 +54,8 @@ class Metrics:
             self._waiting.set(counts.get("queued", 0))
             self._bytes.set(int(stored or 0))
             for kind, started, at in ended:
-                if started is not None:
-                    self._took.labels(kind).observe(max(0.0, (at - started).total_seconds()))
+                if started is None or at is None:
+                    continue
+                self._took.labels(kind).observe(max(0.0, (at - started).total_seconds()))
                 self._seen = max(self._seen, at)
             return generate_latest(self.registry)

@@ -10,7 +10,7 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from sfumato.studio.problems import Refused
+from sfumato.studio.problems import RefusedError
 
 _HASHER = PasswordHasher()  # argon2id; 64 MiB each
 _AT_WORK = threading.BoundedSemaphore(2)
@@ -22,7 +22,7 @@ def hash_password(password: str) -> str:
     """Return the hash of a new password.
 
     Raises:
-        Refused: too many are hashed at this moment.
+        RefusedError: too many are hashed at this moment.
     """
     with _turn():
         return _HASHER.hash(password)
@@ -32,7 +32,7 @@ def check_password(password: str, stored: str | None) -> bool:
     """Return whether a password has a stored hash. For None, this takes as long and returns False.
 
     Raises:
-        Refused: too many are checked at this moment.
+        RefusedError: too many are checked at this moment.
     """
     with _turn():
         try:
@@ -50,10 +50,10 @@ def _nobody() -> str:
 @contextmanager
 def _turn() -> Iterator[None]:
     if not _WAITING.acquire(blocking=False):
-        raise Refused(429, "too many people log in at this moment; try again in a few seconds", retry=5)
+        raise RefusedError(429, "too many people log in at this moment; try again in a few seconds", retry=5)
     try:
         if not _AT_WORK.acquire(timeout=_WAIT):
-            raise Refused(429, "too many people log in at this moment; try again in a few seconds", retry=5)
+            raise RefusedError(429, "too many people log in at this moment; try again in a few seconds", retry=5)
         try:
             yield
         finally:

@@ -51,7 +51,7 @@ _WORDS = {
 }
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that is answered with an error.
 
     Args:
@@ -71,9 +71,9 @@ def not_found(what: str) -> NoReturn:
     """Refuse a request for something that does not exist, or belongs to somebody else.
 
     Raises:
-        Refused: always.
+        RefusedError: always.
     """
-    raise Refused(404, f"there is no such {what}; it may have been deleted")
+    raise RefusedError(404, f"there is no such {what}; it may have been deleted")
 
 
 def answer(status: int, sentence: str, retry: int | None = None) -> JSONResponse:
@@ -93,7 +93,7 @@ PRIVATE = documented(401, 403)
 
 def handle_errors(app: FastAPI) -> None:
     """Answer every expected error of the app with one sentence."""
-    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(SfumatoError, _sfumato)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
@@ -112,7 +112,7 @@ def status_of(problem: SfumatoError) -> int:
 
 
 def _refused(_: Request, problem: Exception) -> JSONResponse:
-    assert isinstance(problem, Refused)
+    assert isinstance(problem, RefusedError)
     return answer(problem.status, problem.sentence, problem.retry)
 
 

@@ -39,9 +39,9 @@ class LogIn(Model):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"name": "anna", "password": "a-long-pass-phrase"}, {"token": "..."}]}
     )
-    token: str | None = Field(None, max_length=100)
-    name: str | None = Field(None, max_length=64)
-    password: str | None = Field(None, max_length=200)
+    token: str | None = Field(default=None, max_length=100)
+    name: str | None = Field(default=None, max_length=64)
+    password: str | None = Field(default=None, max_length=200)
 
 
 class Limits(BaseModel):
@@ -105,7 +105,7 @@ class NewAccount(Model):
     name: AccountName
     password: Password
     role: Role = "member"
-    quota: int | None = Field(None, ge=0, le=2**53)
+    quota: int | None = Field(default=None, ge=0, le=2**53)
 
 
 class AccountChange(Model):
@@ -114,7 +114,7 @@ class AccountChange(Model):
     model_config = ConfigDict(json_schema_extra={"examples": [{"quota": 10_000_000_000}]})
     password: Password | None = None
     role: Role | None = None
-    quota: int | None = Field(None, ge=0, le=2**53)
+    quota: int | None = Field(default=None, ge=0, le=2**53)
     disabled: bool | None = None
 
 
@@ -186,9 +186,9 @@ class PictureChange(Model):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"star": True, "collection": "Garden"}]})
     star: bool | None = None
-    rating: int | None = Field(None, ge=1, le=5)
-    collection: Line | None = Field(None, max_length=64)
-    title: Line | None = Field(None, max_length=200)
+    rating: int | None = Field(default=None, ge=1, le=5)
+    collection: Line | None = Field(default=None, max_length=64)
+    title: Line | None = Field(default=None, max_length=200)
     trashed: bool | None = None
 
 
@@ -246,7 +246,7 @@ class WeightedPicture(Model):
     """A picture of a style, and its weight."""
 
     picture: PictureId
-    weight: float = Field(1.0, gt=0, le=100)
+    weight: float = Field(default=1.0, gt=0, le=100)
 
 
 class NewStyle(Model):

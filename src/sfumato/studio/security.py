@@ -132,9 +132,7 @@ class Guard:
         may_upload: whether the credentials in the headers are valid; it may read the database.
     """
 
-    def __init__(
-        self, app: ASGIApp, hosts: Hosts, metrics: Metrics, may_upload: Callable[[Headers], bool]
-    ) -> None:
+    def __init__(self, app: ASGIApp, hosts: Hosts, metrics: Metrics, may_upload: Callable[[Headers], bool]) -> None:
         self.app = app
         self.may_upload = may_upload
         self.hosts = hosts
@@ -193,7 +191,6 @@ class Guard:
         if site not in ("same-origin", "none") or any(not self.hosts.allows_origin(each, host) for each in origins):
             return answer(403, "the request comes from a page of another origin, so it was refused")
         return None
-
 
     async def _refuse_upload(self, scope: Scope) -> ASGIApp | None:
         """Return the answer to a large body of a stranger, which would otherwise be read before they are known."""

@@ -11,7 +11,7 @@ from fastapi import Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from sfumato.studio.files import FileStore
-from sfumato.studio.problems import Refused
+from sfumato.studio.problems import RefusedError
 
 _CHUNK = 2**18
 _UNSAFE = re.compile(r"[^\w .()\-]+")
@@ -38,13 +38,13 @@ def send_stored(
     """Return a stored file; with a ``name``, as a download.
 
     Raises:
-        Refused: the file has vanished from the store.
+        RefusedError: the file has vanished from the store.
     """
     headers = {"Cache-Control": _FOR_EVER, "ETag": f'"{sha256}"'}
     if f'"{sha256}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     if not files.exists(account, sha256):
-        raise Refused(404, "the picture's file has vanished from the store; paint or upload it again")
+        raise RefusedError(404, "the picture's file has vanished from the store; paint or upload it again")
     if name is not None:
         headers["Content-Disposition"] = disposition(name)
     path = files.path(account, sha256)

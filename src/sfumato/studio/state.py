@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ class Studio:
 
     Attributes:
         hosts: names under which it may be called besides those of loopback; with any, accounts need passwords.
+        uploads: turns of uploads, of which few are decoded at a time.
     """
 
     settings: Settings
@@ -36,6 +38,7 @@ class Studio:
     metrics: Metrics
     token: OneTimeToken = field(repr=False)
     throttles: Throttles = field(repr=False)
+    uploads: asyncio.Semaphore = field(repr=False)
 
     @property
     def is_local(self) -> bool:

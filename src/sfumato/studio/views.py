@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sfumato.studio import queue
-from sfumato.studio.problems import Refused
+from sfumato.studio.problems import RefusedError
 from sfumato.studio.schemas import JobView, PictureView
 from sfumato.studio.tables import Job, Picture, now
 
@@ -19,7 +20,8 @@ _SURE = 0.05  # progress from which the time left is estimated
 
 def picture_view(picture: Picture, gone: bool = False) -> PictureView:
     """Return a picture as it is answered."""
-    columns = {name: getattr(picture, name) for name in PictureView.model_fields if hasattr(picture, name)}
+    own = PictureView.model_fields.keys() - {"file", "thumb", "gone"}
+    columns = {name: getattr(picture, name) for name in own}
     address = f"{PREFIX}/pictures/{picture.id}"
     return PictureView(**columns, file=f"{address}/file", thumb=f"{address}/thumb", gone=gone)
 
@@ -45,7 +47,7 @@ def _job_view(job: Job, position: int | None) -> JobView:
     left = None
     if job.state == "running" and job.started is not None and _SURE <= job.progress < 1:
         left = round((now() - job.started).total_seconds() * (1 - job.progress) / job.progress, 1)
-    columns = {name: getattr(job, name) for name in JobView.model_fields if hasattr(job, name)}
+    columns = {name: getattr(job, name) for name in JobView.model_fields.keys() - {"position", "seconds_left"}}
     return JobView(**columns, position=position, seconds_left=left)
 
 
@@ -58,13 +60,12 @@ def read_cursor(text: str) -> tuple[datetime, str]:
     """Return the time and the id of a cursor.
 
     Raises:
-        Refused: the text is no cursor.
+        RefusedError: the text is no cursor.
     """
     at, _, row = text.partition("~")
-    try:
+    time = None
+    with suppress(ValueError):
         time = datetime.fromisoformat(at)
-    except ValueError:
-        time = None  # type: ignore[assignment]
     if time is None or time.tzinfo is None or len(row) != 32:
-        raise Refused(422, "before has a form that is not allowed; give the value of next of the page before")
+        raise RefusedError(422, "before has a form that is not allowed; give the value of next of the page before")
     return time, row

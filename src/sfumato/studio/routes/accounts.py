@@ -13,7 +13,7 @@ from sfumato.studio.access import Admin, audit, used_bytes
 from sfumato.studio.accounts import admins, credentials_of, delete_account_data, end_logins
 from sfumato.studio.database import writing
 from sfumato.studio.passwords import hash_password
-from sfumato.studio.problems import PRIVATE, Refused, documented, not_found
+from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
 from sfumato.studio.schemas import AccountChange, AccountView, AuditLine, AuditPage, NewAccount
 from sfumato.studio.state import studio_of
 from sfumato.studio.tables import Account, Audit, Picture
@@ -28,7 +28,9 @@ _PAGE = 100
 def list_accounts(who: Admin, request: Request) -> list[AccountView]:  # noqa: ARG001
     """List all accounts."""
     with studio_of(request).sessions() as session:
-        used = dict(session.execute(select(Picture.account, func.sum(Picture.bytes)).group_by(Picture.account)).tuples())
+        used = dict(
+            session.execute(select(Picture.account, func.sum(Picture.bytes)).group_by(Picture.account)).tuples().all()
+        )
         found = session.scalars(select(Account).order_by(Account.name))
         return [_view(account, int(used.get(account.id, 0))) for account in found]
 
@@ -44,7 +46,7 @@ def create_account(asked: NewAccount, who: Admin, request: Request) -> AccountVi
             session.flush()
             audit(session, who.account, "account.make", account.id)
     except IntegrityError:
-        raise Refused(409, f"there is an account {asked.name} already; choose another name") from None
+        raise RefusedError(409, f"there is an account {asked.name} already; choose another name") from None
     return _view(account, 0)
 
 
@@ -61,7 +63,7 @@ def change_account(account: AccountId, asked: AccountChange, who: Admin, request
     studio = studio_of(request)
     values = asked.model_dump(exclude_unset=True)
     if any(values.get(name, 0) is None for name in ("password", "role", "disabled")):
-        raise Refused(422, "only quota may be null; leave the other fields out to keep them")
+        raise RefusedError(422, "only quota may be null; leave the other fields out to keep them")
     if "password" in values:
         values["password"] = hash_password(values["password"])
     ended: list[str] = []
@@ -71,7 +73,7 @@ def change_account(account: AccountId, asked: AccountChange, who: Admin, request
             setattr(found, name, value)
         session.flush()
         if not admins(session):
-            raise Refused(409, "then there would be no admin; make another account an admin first")
+            raise RefusedError(409, "then there would be no admin; make another account an admin first")
         if "password" in values or values.get("disabled"):
             ended = credentials_of(session, account)
             end_logins(session, account)
@@ -86,7 +88,7 @@ def change_account(account: AccountId, asked: AccountChange, who: Admin, request
 def delete_account(account: AccountId, who: Admin, request: Request) -> None:
     """Delete an account and everything that it stored."""
     if account == who.account:
-        raise Refused(409, "this is your own account; delete it by DELETE /me")
+        raise RefusedError(409, "this is your own account; delete it by DELETE /me")
     studio = studio_of(request)
     with studio.sessions() as session:
         _find(session, account)

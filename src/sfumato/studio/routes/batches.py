@@ -21,7 +21,7 @@ from sfumato.studio.database import writing
 from sfumato.studio.files import FileStore
 from sfumato.studio.job_requests import Paint
 from sfumato.studio.once import IdempotencyKey, answer_once, digest
-from sfumato.studio.problems import PRIVATE, Refused, documented, not_found
+from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
 from sfumato.studio.schemas import BatchRequest, BatchView, Count, NewBatch
 from sfumato.studio.serving import SUFFIXES, file_name
 from sfumato.studio.state import studio_of
@@ -41,7 +41,7 @@ def create_batch(asked: BatchRequest, who: Writer, request: Request, key: Idempo
     studio = studio_of(request)
     count = len(asked.photos) * len(asked.styles) * max(1, len(asked.strengths))
     if count > _MOST:
-        raise Refused(422, f"this batch would have {count} jobs, but at most {_MOST} are allowed; ask for fewer")
+        raise RefusedError(422, f"this batch would have {count} jobs, but at most {_MOST} are allowed; ask for fewer")
     wanted = _jobs(asked)
 
     def make(session: Session) -> NewBatch:
@@ -101,7 +101,7 @@ def _jobs(asked: BatchRequest) -> list[Paint]:
     try:
         return asked.jobs()
     except ValidationError as problem:
-        raise Refused(422, str(problem.errors()[0]["msg"]).removeprefix("Value error, ")) from None
+        raise RefusedError(422, str(problem.errors()[0]["msg"]).removeprefix("Value error, ")) from None
 
 
 def _find(session: Session, who: Who, batch: str) -> list[Job]:

@@ -14,7 +14,7 @@ from sfumato.studio.access import Reader, Who, Writer
 from sfumato.studio.asking import check_room, new_job
 from sfumato.studio.database import writing
 from sfumato.studio.once import IdempotencyKey, answer_once, digest
-from sfumato.studio.problems import PRIVATE, Refused, documented, not_found
+from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
 from sfumato.studio.schemas import CancelMany, Count, JobPage, JobRequest, JobView, State
 from sfumato.studio.state import studio_of
 from sfumato.studio.tables import Job
@@ -95,7 +95,7 @@ def retry_job(job: JobId, who: Writer, request: Request) -> JobView:
         check_room(session, studio, who, 1)
         again = queue.retry(session, who.account, job)
         if again is None:
-            raise Refused(409, "only a failed or cancelled job can be tried again")
+            raise RefusedError(409, "only a failed or cancelled job can be tried again")
         return job_view(session, again)
 
 

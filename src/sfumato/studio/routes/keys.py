@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from sfumato.studio.access import Person, Reader, audit, digest_of, new_key
 from sfumato.studio.database import writing
-from sfumato.studio.problems import PRIVATE, Refused, documented, not_found
+from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
 from sfumato.studio.schemas import Key, MadeKey, NewKey
 from sfumato.studio.state import studio_of
 from sfumato.studio.tables import ApiKey
@@ -30,11 +30,11 @@ def list_keys(who: Reader, request: Request) -> list[Key]:
 def create_key(asked: NewKey, who: Person, request: Request) -> MadeKey:
     """Make a key. The answer shows it this once: only its hash is stored."""
     if not set(asked.scopes) <= who.scopes:
-        raise Refused(403, "the scope admin needs an admin")
+        raise RefusedError(403, "the scope admin needs an admin")
     secret = new_key()
     with writing(studio_of(request).sessions) as session:
         if (session.scalar(select(func.count()).where(ApiKey.account == who.account)) or 0) >= _MOST:
-            raise Refused(422, f"there are {_MOST} keys already; revoke some first")
+            raise RefusedError(422, f"there are {_MOST} keys already; revoke some first")
         scopes = sorted(set(asked.scopes))
         key = ApiKey(account=who.account, label=asked.label, digest=digest_of(secret), scopes=scopes)
         session.add(key)

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sfumato.errors import OutputError
 from sfumato.studio.access import bearer_scheme, check_scope, cookie_scheme, identify
 from sfumato.studio.heartbeat import workers
-from sfumato.studio.problems import Refused, documented
+from sfumato.studio.problems import RefusedError, documented
 from sfumato.studio.state import studio_of
 
 router = APIRouter(tags=["operations"])
@@ -46,10 +46,10 @@ def get_readiness(request: Request) -> Readiness:
     try:
         studio.files.check()
     except OutputError:
-        raise Refused(503, "the store of the pictures cannot be written; see the disk", retry=10) from None
+        raise RefusedError(503, "the store of the pictures cannot be written; see the disk", retry=10) from None
     count = len(workers(studio.settings))
     if not count:
-        raise Refused(503, "no worker runs; start sfumato studio worker", retry=5)
+        raise RefusedError(503, "no worker runs; start sfumato studio worker", retry=5)
     return Readiness(workers=count)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
+from collections.abc import AsyncIterator
 from json import dumps
 from pathlib import Path as FilePath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, Path, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select
 from sqlalchemy.orm import Session
@@ -19,9 +19,10 @@ from sfumato.studio.access import Reader, Who, Writer, audit, used_bytes
 from sfumato.studio.asking import new_job
 from sfumato.studio.database import lock_account, writing
 from sfumato.studio.deletion import delete_pictures
+from sfumato.studio.folders import work_folder
 from sfumato.studio.job_requests import Learn
 from sfumato.studio.once import IdempotencyKey, answer_once, before, digest
-from sfumato.studio.problems import PRIVATE, Refused, documented, not_found
+from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
 from sfumato.studio.schemas import Collection, Count, PictureChange, PicturePage, PictureView
 from sfumato.studio.serving import SUFFIXES, file_name, send_stored
 from sfumato.studio.state import Studio, studio_of
@@ -33,26 +34,31 @@ from sfumato.studio.work.parts import Made
 router = APIRouter(prefix="/api/v1", tags=["pictures"])
 PictureKey = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 _KNOWN = PRIVATE | documented(404)
-_BYTES = {200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}}
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+}
 _HIDDEN = ("preview", "sheet", "mask")
 _FULL = "the quota of {quota:.1f} GB is used up; delete pictures and empty the trash, or ask an admin for more"
 
 
-@router.post(
-    "/pictures", status_code=201, response_model=PictureView, responses=PRIVATE | documented(400, 408, 409, 413, 507)
-)
+async def _wait_turn(who: Writer, request: Request) -> AsyncIterator[None]:  # noqa: ARG001 - strangers wait for nothing
+    """Let few uploads be decoded at a time; the others wait without a thread."""
+    async with studio_of(request).uploads:
+        yield
+
+
 def upload_picture(
     who: Writer,
     request: Request,
     file: Annotated[UploadFile, File(description="A picture: PNG, JPEG, WebP, TIFF, HEIC and others")],
+    _turn: Annotated[None, Depends(_wait_turn)],
     kind: Annotated[Literal["photo", "style", "mask"], Form()] = "photo",
     key: IdempotencyKey = None,
 ) -> JSONResponse:
     """Upload a picture. It is decoded and stored as a new file: of its metadata only a recipe of Sfumato is kept."""
     studio = studio_of(request)
     title = FilePath((file.filename or "").replace("\\", "/")).stem[:200]
-    with tempfile.TemporaryDirectory(prefix="upload-") as name:
-        folder = FilePath(name)
+    with work_folder(studio.settings) as folder:
         source = folder / "upload"
         asked = _spool(file, source, studio.settings.upload_bytes)
         asked = digest("pictures", kind, title, asked)
@@ -88,6 +94,14 @@ def upload_picture(
             raise
     studio.hub.touch(who.account)
     return answer
+
+
+def uploads(most_bytes: int) -> APIRouter:
+    """Return the route of uploads, for requests of at most ``most_bytes``."""
+    found = APIRouter(prefix="/api/v1", tags=["pictures"], max_body_size=most_bytes)
+    answers = PRIVATE | documented(400, 408, 409, 413, 507)
+    found.post("/pictures", status_code=201, response_model=PictureView, responses=answers)(upload_picture)
+    return found
 
 
 @router.get("/pictures", responses=PRIVATE)
@@ -139,7 +153,7 @@ def change_picture(picture: PictureKey, asked: PictureChange, who: Writer, reque
         for name in asked.model_fields_set - {"trashed"}:
             value = getattr(asked, name)
             if value is None and name in ("star", "title"):
-                raise Refused(422, f"{name} must not be null; leave it out to keep it")
+                raise RefusedError(422, f"{name} must not be null; leave it out to keep it")
             setattr(found, name, value or None if name == "collection" else value)
         if asked.trashed is not None:
             found.trashed = (found.trashed or now()) if asked.trashed else None
@@ -185,7 +199,7 @@ def list_collections(who: Reader, request: Request) -> list[Collection]:
     counted = select(Picture.collection, func.count()).where(*mine).group_by(Picture.collection)
     with studio_of(request).sessions() as session:
         rows = session.execute(counted.order_by(Picture.collection)).all()
-    return [Collection(name=name, count=count) for name, count in rows]
+    return [Collection(name=str(name), count=count) for name, count in rows]
 
 
 @router.delete("/trash", responses=PRIVATE | documented(507))
@@ -204,7 +218,7 @@ def find(session: Session, who: Who, picture: str) -> Picture:
     """Return a picture of the caller; one of somebody else does not exist for them.
 
     Raises:
-        Refused: there is none.
+        RefusedError: there is none.
     """
     found = session.scalar(select(Picture).where(Picture.account == who.account, Picture.id == picture))
     return found or not_found("picture")
@@ -233,7 +247,7 @@ def _spool(file: UploadFile, target: FilePath, most: int) -> str:
         while chunk := file.file.read(2**20):
             size += len(chunk)
             if size > most:
-                raise Refused(413, f"the file has more than {most / 2**20:.0f} MiB; make it smaller")
+                raise RefusedError(413, f"the file has more than {most / 2**20:.0f} MiB; make it smaller")
             sha256.update(chunk)
             out.write(chunk)
     return sha256.hexdigest()
@@ -248,7 +262,7 @@ def _check_quota(studio: Studio, who: Who, size: int, session: Session | None = 
     else:
         used = used_bytes(session, who.account)
     if used + size > who.quota:
-        raise Refused(507, _FULL.format(quota=who.quota / 1e9))
+        raise RefusedError(507, _FULL.format(quota=who.quota / 1e9))
 
 
 def _plain(text: str) -> str:

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Cookie, Request, Response
 from sqlalchemy import delete, select
 
 from sfumato import __version__
-from sfumato.studio.accounts import admins, delete_account_data
 from sfumato.studio.access import (
     COOKIE,
     Person,
@@ -20,9 +19,10 @@ from sfumato.studio.access import (
     local_account,
     used_bytes,
 )
+from sfumato.studio.accounts import admins, delete_account_data
 from sfumato.studio.database import writing
 from sfumato.studio.passwords import check_password, hash_password
-from sfumato.studio.problems import PRIVATE, Refused, documented
+from sfumato.studio.problems import PRIVATE, RefusedError, documented
 from sfumato.studio.schemas import Limits, LogIn, Me, NewPassword
 from sfumato.studio.state import Studio, studio_of
 from sfumato.studio.tables import Account, Login
@@ -43,7 +43,7 @@ def log_in(asked: LogIn, request: Request, response: Response) -> Me:
     elif asked.name is not None and asked.password is not None and asked.token is None:
         account = _by_password(studio, asked.name.lower(), asked.password)
     else:
-        raise Refused(422, "give either token, or name and password")
+        raise RefusedError(422, "give either token, or name and password")
     with writing(studio.sessions) as session:
         begin_login(session, account, request, response)
     return _me(studio, account.id, account.name, account.role, _quota(studio, account))
@@ -52,7 +52,7 @@ def log_in(asked: LogIn, request: Request, response: Response) -> Me:
 def _by_token(studio: Studio, token: str) -> Account:
     if not studio.is_local or not studio.token.use(token):
         _note_failure(studio, None)
-        raise Refused(401, _USED)
+        raise RefusedError(401, _USED)
     with writing(studio.sessions) as session:
         return local_account(session)
 
@@ -64,7 +64,7 @@ def _by_password(studio: Studio, name: str, password: str) -> Account:
     is_right = check_password(password, None if account is None else account.password)
     if account is None or account.disabled or not is_right:
         _note_failure(studio, None if account is None else account.id)
-        raise Refused(401, _WRONG)
+        raise RefusedError(401, _WRONG)
     return account
 
 
@@ -79,7 +79,7 @@ def log_out(
 ) -> None:
     """Log out: the cookie is no longer valid."""
     if sfumato is None or who.is_key:
-        raise Refused(422, "there is no cookie to log out; a key is revoked by DELETE /keys")
+        raise RefusedError(422, "there is no cookie to log out; a key is revoked by DELETE /keys")
     studio = studio_of(request)
     with writing(studio.sessions) as session:
         session.execute(delete(Login).where(Login.id == digest_of(sfumato)))
@@ -101,9 +101,9 @@ def change_password(asked: NewPassword, who: Person, request: Request) -> None:
     with studio.sessions() as session:
         account = session.get_one(Account, who.account)
     if account.password is None:
-        raise Refused(422, "this account has no password: it logs in by the link that sfumato studio prints")
+        raise RefusedError(422, "this account has no password: it logs in by the link that sfumato studio prints")
     if not check_password(asked.old, account.password):
-        raise Refused(422, "old is not the password so far; check it")
+        raise RefusedError(422, "old is not the password so far; check it")
     digest = hash_password(asked.new)
     with writing(studio.sessions) as session:
         session.get_one(Account, who.account).password = digest
@@ -128,7 +128,7 @@ def _check_not_last(studio: Studio, who: Who) -> None:
     with studio.sessions() as session:
         count = admins(session)
     if count < 2:
-        raise Refused(409, "this is the only admin; make another account an admin first")
+        raise RefusedError(409, "this is the only admin; make another account an admin first")
 
 
 def _quota(studio: Studio, account: Account) -> int | None:
@@ -142,7 +142,7 @@ def _me(studio: Studio, account: str, name: str, role: str, quota: int | None) -
     return Me(
         id=account,
         name=name,
-        role=role,
+        role="admin" if role == "admin" else "member",
         quota=quota,
         used=used,
         local=studio.is_local,

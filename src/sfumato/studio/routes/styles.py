@@ -15,7 +15,7 @@ from sfumato.studio import tastes
 from sfumato.studio.access import Reader, Writer, audit
 from sfumato.studio.asking import check_pictures
 from sfumato.studio.database import writing
-from sfumato.studio.problems import PRIVATE, Refused, documented, not_found
+from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
 from sfumato.studio.schemas import BuiltInStyle, NewStyle, OwnStyleView, Styles, TasteLine
 from sfumato.studio.state import Studio, studio_of
 from sfumato.studio.tables import OwnStyle
@@ -49,12 +49,12 @@ def create_style(asked: NewStyle, who: Writer, request: Request) -> OwnStyleView
     """Make a style of uploaded pictures."""
     pictures = [each.picture for each in asked.pictures]
     if len(set(pictures)) < len(pictures):
-        raise Refused(422, "pictures names one twice; give it a larger weight instead")
+        raise RefusedError(422, "pictures names one twice; give it a larger weight instead")
     with writing(studio_of(request).sessions) as session:
         check_pictures(session, who, pictures)
         count = session.scalar(select(func.count()).where(OwnStyle.account == who.account)) or 0
         if count >= _MOST:
-            raise Refused(422, f"there are {count} styles of your own already; delete some first")
+            raise RefusedError(422, f"there are {count} styles of your own already; delete some first")
         weighted = [[each.picture, each.weight] for each in asked.pictures]
         style = OwnStyle(account=who.account, name=asked.name, pictures=weighted)
         session.add(style)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path as FilePath
 from typing import Annotated
 
@@ -20,7 +19,8 @@ from sfumato.personal.records import RatedPicture
 from sfumato.studio import tastes
 from sfumato.studio.access import Reader, Who, Writer, audit
 from sfumato.studio.database import writing
-from sfumato.studio.problems import PRIVATE, Refused, documented, not_found
+from sfumato.studio.folders import work_folder
+from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
 from sfumato.studio.schemas import Centre, Rated, TasteView
 from sfumato.studio.serving import disposition, send_stored
 from sfumato.studio.state import Studio, studio_of
@@ -71,7 +71,7 @@ def export_taste(name: TasteKey, who: Reader, request: Request) -> FileResponse:
     """Return the learnt style as a file, which any Sfumato can paint with. It holds no picture."""
     studio = studio_of(request)
     if not _find(studio, who, name).is_learnt:
-        raise Refused(422, f"{name} is not learnt yet; like some pictures, and learn it first")
+        raise RefusedError(422, f"{name} is not learnt yet; like some pictures, and learn it first")
     with writing(studio.sessions) as session:
         audit(session, who.account, "export", None)
     path = tastes.style_file(studio.settings.personal(who.account), name)
@@ -79,7 +79,7 @@ def export_taste(name: TasteKey, who: Reader, request: Request) -> FileResponse:
     return FileResponse(path, media_type="application/octet-stream", headers=headers)
 
 
-@router.post("/tastes", status_code=201, responses=PRIVATE | documented(400, 413))
+@router.post("/tastes", status_code=201, responses=PRIVATE | documented(400, 413), max_body_size=_MOST_BYTES + 65_536)
 def import_taste(
     who: Writer,
     request: Request,
@@ -92,14 +92,14 @@ def import_taste(
     chosen = name or FilePath((file.filename or "").replace("\\", "/")).stem.lower()
     content = file.file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
-        raise Refused(413, f"the file has more than {_MOST_BYTES // 2**20} MiB, so it is no taste; choose another")
-    with tempfile.TemporaryDirectory(prefix="upload-") as folder:
-        path = FilePath(folder) / f"taste{PERSONAL_SUFFIX}"
+        raise RefusedError(413, f"the file has more than {_MOST_BYTES // 2**20} MiB, so it is no taste; choose another")
+    with work_folder(studio_of(request).settings) as folder:
+        path = folder / f"taste{PERSONAL_SUFFIX}"
         path.write_bytes(content)
         try:
             style = PersonalStyle.load(path)
         except (ModelError, InputError) as problem:
-            raise Refused(422, str(problem).replace(str(path), "the file")) from problem
+            raise RefusedError(422, str(problem).replace(str(path), "the file")) from problem
     personal = studio_of(request).settings.personal(who.account)
     personal.mkdir(mode=0o700, parents=True, exist_ok=True)
     with personal_in(personal):

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from sfumato.studio.access import Reader, Who, Writer, audit
 from sfumato.studio.asking import check_pictures
 from sfumato.studio.database import writing
-from sfumato.studio.problems import PRIVATE, Refused, documented
+from sfumato.studio.problems import PRIVATE, RefusedError, documented
 from sfumato.studio.schemas import NewVote, Votes, VoteStanding
 from sfumato.studio.state import studio_of
 from sfumato.studio.tables import BlindVote, Picture
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/api/v1", tags=["votes"])
 def create_vote(asked: NewVote, who: Writer, request: Request) -> Votes:
     """Vote between two results; the answer counts all votes."""
     if asked.left == asked.right:
-        raise Refused(422, "left and right are the same picture; compare two")
+        raise RefusedError(422, "left and right are the same picture; compare two")
     with writing(studio_of(request).sessions) as session:
         check_pictures(session, who, [asked.left, asked.right])
         session.add(BlindVote(account=who.account, **asked.model_dump()))
