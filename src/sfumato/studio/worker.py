@@ -146,6 +146,8 @@ class _Running:
                 ended = self._crashed()
             if ended is not None:
                 self._end(ended)
+        if self.painter.memory > self.settings.job_bytes / 2 or (ended is not None and ended.error == NO_MEMORY):
+            self.worker.end_painter()  # what it keeps would not leave enough to the next job
 
     def _watch(self) -> Ended | None:
         """Wait for the painter's answer; return None where the job is no longer this worker's.

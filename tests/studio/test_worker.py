@@ -1,0 +1,229 @@
+"""The worker: every job ends once, whatever becomes of its painter, of the worker, and of the database's rows."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, update
+
+from sfumato.image import read_recipe
+from sfumato.studio import queue
+from sfumato.studio.database import Sessions, writing
+from sfumato.studio.settings import Settings
+from sfumato.studio.tables import Job, Picture
+from sfumato.studio.worker import Worker
+from studio_data import Desk
+from support import files
+
+Started = Callable[..., Worker]
+
+
+@pytest.fixture
+def desk(sessions: Sessions, account: str, database_url: str, tmp_path: Path) -> Desk:
+    return Desk(sessions, account, database_url, tmp_path / "data")
+
+
+@pytest.fixture
+def start(desk: Desk) -> Iterator[Started]:
+    """Starts workers in threads, which end with the test."""
+    running: list[tuple[Worker, threading.Thread]] = []
+
+    def begin(settings: Settings | None = None, **options: bool) -> Worker:
+        worker = Worker(settings or desk.settings, "test", **options)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        running.append((worker, thread))
+        return worker
+
+    yield begin
+    for worker, _ in running:
+        worker.stop()
+    for _, thread in running:
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def painters() -> list[multiprocessing.process.BaseProcess]:
+    return [each for each in multiprocessing.active_children() if each.is_alive()]
+
+
+def pictures(desk: Desk) -> list[Picture]:
+    with desk.sessions() as session:
+        return list(session.scalars(select(Picture).where(Picture.kind != "photo")))
+
+
+def named(desk: Desk) -> set[str]:
+    """The hashes of all files that rows name."""
+    with desk.sessions() as session:
+        return {each for row in session.scalars(select(Picture)) for each in (row.sha256, row.thumb)}
+
+
+def test_a_job_from_the_queue_to_the_gallery(desk: Desk, start: Started) -> None:
+    photo = desk.upload()
+    start()
+    job = desk.wait(desk.paint(photo, finish=[{"contrast": 0.3}]))
+    assert (job.state, job.error, job.progress) == ("done", None, 1.0)
+    [made] = pictures(desk)
+    assert job.result is not None
+    assert job.result["picture"] == made.id
+    assert (made.kind, made.job, made.photo, made.title) == ("result", job.id, photo, "photo 0")
+    assert (made.width, made.height, made.media_type) == (96, 72, "image/png")
+    path = desk.files.path(desk.account, made.sha256)
+    assert path is not None
+    assert read_recipe(path) == made.recipe
+    assert made.recipe is not None
+    assert made.recipe["photo_sha256"] == "0" * 64  # of the upload, not of its copy in the store
+    assert made.measures is not None
+    assert made.bytes == sum(len(desk.files.read(desk.account, each)) for each in (made.sha256, made.thumb))
+    assert set(desk.files.names(desk.account)) == named(desk)
+    assert files(desk.settings.data / "work") == []
+    job = desk.wait(desk.paint("0" * 32))
+    assert (job.state, job.error) == (
+        "failed",
+        "a picture that the job needs has been deleted; choose another one",
+    )
+    job = desk.wait(desk.submit("paint", photo=photo, styles=[{"style": "nobody"}]))
+    assert job.state == "failed"
+    assert (job.error or "").startswith("there is no style 'nobody'")
+    job = desk.wait(desk.submit("unknown"))
+    assert (job.state, job.error) == ("failed", "Sfumato made a mistake (KeyError); please report it")
+
+
+def test_a_cancelled_job_stops_within_a_second(desk: Desk, start: Started) -> None:
+    photo = desk.upload(1, 900, 1200)
+    start()
+    for wait in (0.3, 1.0):
+        job = desk.paint(photo, "best")
+        desk.wait(job, ("running",))
+        time.sleep(wait)
+        began = time.monotonic()
+        with writing(desk.sessions) as session:
+            assert queue.cancel(session, desk.account, job)
+        assert desk.wait(job).state == "cancelled"
+        assert time.monotonic() - began < 1.5  # a second, and some for a busy machine
+        time.sleep(0.1)
+        assert pictures(desk) == []
+    assert desk.wait(desk.paint(photo, max_size=96)).state == "done"
+
+
+def test_a_painter_that_crashes_costs_an_attempt(desk: Desk, start: Started) -> None:
+    photo = desk.upload(1, 900, 1200)
+    start()
+    job = desk.paint(photo, "best")
+    crashes = 0
+    while (found := desk.job(job)).state not in ("done", "failed"):
+        if found.state == "running" and found.attempts == crashes + 1 and found.doing:
+            for painter in painters():
+                painter.kill()
+            crashes += 1
+        time.sleep(0.02)
+    assert (crashes, found.state) == (queue.ATTEMPTS, "failed")
+    assert (found.error or "").startswith("the painter crashed on this job each time; try another picture")
+    assert desk.wait(desk.paint(photo, max_size=96)).state == "done"  # the worker lives on
+
+
+def test_limits_of_time_and_memory(desk: Desk, start: Started) -> None:
+    photo = desk.upload(1, 1500, 2000)
+    start(desk.with_limits(job_seconds=1.5))
+    job = desk.wait(desk.paint(photo, "best"))
+    assert (job.state, job.error) == (
+        "failed",
+        "the job took longer than the limit of 1.5 s; choose a smaller size or a lower quality",
+    )
+    assert desk.wait(desk.paint(photo, max_size=96)).state == "done"
+
+
+def test_a_job_beyond_the_memory_limit(desk: Desk, start: Started) -> None:
+    photo = desk.upload(1, 900, 1200)
+    start(desk.with_limits(job_bytes=2**28))
+    job = desk.wait(desk.paint(photo, "best"))
+    assert job.state == "failed"
+    assert "memory" in (job.error or "")
+    assert desk.wait(desk.paint(photo, max_size=96)).state == "done"
+
+
+def test_a_worker_that_stops_gives_its_job_back(desk: Desk, start: Started) -> None:
+    photo = desk.upload(1, 900, 1200)
+    worker = start()
+    job = desk.paint(photo, "best")
+    desk.wait(job, ("running",))
+    time.sleep(0.5)
+    began = time.monotonic()
+    worker.stop()
+    found = desk.wait(job, ("queued",))
+    assert time.monotonic() - began < 2
+    assert (found.worker, found.attempts, found.progress) == (None, 0, 0.0)
+
+
+def test_a_lost_job_leaves_nothing(desk: Desk, start: Started) -> None:
+    """Another worker took the job; or its row was deleted, with the account or without."""
+    photo = desk.upload(1, 300, 400)
+    start()
+    job = desk.paint(photo, "standard")
+    desk.wait(job, ("running",))
+    with writing(desk.sessions) as session:
+        session.execute(update(Job).where(Job.id == job).values(worker="another"))
+    time.sleep(4)
+    found = desk.job(job)
+    assert (found.state, found.worker) == ("running", "another")
+    assert pictures(desk) == []
+    assert set(desk.files.names(desk.account)) == named(desk)
+
+
+def test_quick_jobs_have_a_worker_of_their_own(desk: Desk, start: Started) -> None:
+    photo = desk.upload()
+    start(quick_only=True)
+    slow = desk.paint(photo)
+    quick = desk.submit("paint", quick=True, photo=photo, styles=[{"style": "monet"}], preview=True)
+    assert desk.wait(quick).state == "done"
+    assert desk.job(slow).state == "queued"
+    [made] = pictures(desk)
+    assert (made.kind, made.media_type, made.sha256) == ("preview", "image/webp", made.thumb)
+
+
+def test_a_killed_worker_ends_its_painter_and_frees_its_job(desk: Desk, start: Started) -> None:
+    photo = desk.upload(1, 900, 1200)
+    code = (
+        "import sys; from pathlib import Path; from sfumato.studio.settings import Settings\n"
+        "from sfumato.studio.worker import Worker\n"
+        "Worker(Settings(data=Path(sys.argv[1]), database=sys.argv[2], threads=1, lease=2)).run()\n"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code, str(desk.settings.data), desk.settings.database])
+    try:
+        job = desk.paint(photo, "best")
+        while not desk.job(job).doing:
+            time.sleep(0.05)
+        children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text("ascii").split()
+    finally:
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    assert children
+    end = time.monotonic() + 5
+    while any(is_running(int(child)) for child in children):
+        assert time.monotonic() < end, "the painter lives on"
+        time.sleep(0.05)
+    start(desk.with_limits(lease=2))
+    end = time.monotonic() + 20
+    while desk.job(job).attempts < 2:
+        assert time.monotonic() < end, "the job was not begun again"
+        time.sleep(0.05)
+    with writing(desk.sessions) as session:
+        queue.cancel(session, desk.account, job)
+    assert desk.wait(job).state == "cancelled"
+
+
+def is_running(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(") ")[2][0] != "Z"
+    return False
