@@ -112,7 +112,12 @@ export async function loadMe() {
 /** Grows by one whenever the gallery may have changed. */
 export const galleryChanges = createStore(0);
 const known = new Map();
-const pictureChanges = createStore(0);
+
+/** Grows by one whenever the facts of a picture changed; `latest` has them. */
+export const pictureChanges = createStore(0);
+
+/** What is known of a picture now, given what was known of it once. */
+export const latest = found => known.get(found.id) ?? found;
 
 /** Notes pictures, so that everything that shows them is drawn again; returns what was given. */
 export function note(pictures) {
