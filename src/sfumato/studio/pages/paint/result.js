@@ -42,7 +42,7 @@ export function ResultBar({ picture, settings, onShare }) {
     <${IconButton} icon="share" label=${t("paint.share")} onClick=${onShare} />
     <${Menu} label=${t("paint.download")} icon="download" kind="plain" items=${["png", "jpeg", "webp"].map(format => ({
       label: t(`paint.download_${format}`), onSelect: () => download(picture, format),
-    }))}>${t("paint.download")}<//>
+    }))}><span class="tool-text">${t("paint.download")}</span><//>
   </div>`;
 }
 

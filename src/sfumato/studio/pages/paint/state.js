@@ -111,7 +111,7 @@ export async function paintWhole() {
   const keys = keysOf(photo, settings, mask);
   const job = await api.startJob(paintRequest(photo, settings, mask, false));
   const plain = finishSteps(settings.finish).length === 0;
-  changeWork(photo, { job: job.id, jobKeys: { ...keys, plain }, error: null });
+  changeWork(photo, { job: job.id, jobKeys: { ...keys, plain, settings }, error: null });
 }
 
 /** Starts finishing the picture that was painted before. */
@@ -121,7 +121,7 @@ export async function finishPainted() {
   const keys = keysOf(photo, settings, work.mask);
   const [step] = finishSteps(settings.finish);
   const job = await api.startJob({ kind: "finish", picture: work.base, ...step, format: "png" });
-  changeWork(photo, { job: job.id, jobKeys: { ...keys, plain: false }, error: null });
+  changeWork(photo, { job: job.id, jobKeys: { ...keys, plain: false, settings }, error: null });
 }
 
 // A painting that ends is kept, whichever view is open.
@@ -133,6 +133,8 @@ api.jobs.subscribe(all => {
     if (job.state === "done") {
       made.result = job.result.picture;
       made.resultKey = work.jobKeys.whole;
+      made.resultSettings = work.jobKeys.settings;
+      made.resultMask = work.mask ?? null;
       if (job.kind === "paint") Object.assign(made, work.jobKeys.plain ? { base: made.result, baseKey: work.jobKeys.paint } : { base: null });
     }
     changeWork(photo, made);
