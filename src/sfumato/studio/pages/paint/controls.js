@@ -35,7 +35,7 @@ export function Chosen({ settings, active, setActive, masked, onPick }) {
           <span class="small muted ellipsis">${role ?? (onPick ? t("paint.style_change") : style ? subtitleOf(style) : "")}</span></span></button>
         ${(several || !onPick) && html`<${IconButton} icon="close" size="18" label=${t("paint.style_remove_of", { name: titleOf(style) })}
           onClick=${() => { set(settings.styles.filter((_, other) => other !== place)); setActive(0); }} />`}
-        ${several && !masked && html`<div class="chip-weight"><${Slider} label=${t("paint.weight")} value=${Math.round(each.weight * 100)} min=${0} max=${100}
+        ${several && !masked && html`<div class="chip-weight"><${Slider} label=${t("paint.weight")} value=${Math.round(each.weight * 100)} min=${5} max=${100} step=${5}
           unit="%" onInput=${value => set(settings.styles.map((old, other) => other === place ? { ...old, weight: value / 100 } : old))} /></div>`}
       </div>`;
     })}

@@ -6,11 +6,11 @@ import * as api from "../api.js";
 import { Button, Dialog, FileDrop, Icon, IconButton, PICTURES, Progress, Segmented, toast, toastError } from "../ui.js";
 import { useKeys } from "../keys.js";
 import {
-  canPaint, change, changeWork, closePhoto, finishPainted, finishSteps, keysOf, localUrl, openPhoto, paintWhole, state, workOf,
+  canPaint, change, changeWork, closePhoto, finishPainted, finishSteps, keysOf, localUrl, masksOf, openPhoto, paintWhole, state, workOf,
 } from "../paint/state.js";
 import { Pane, ZoomLevel, createView } from "../paint/stage.js";
 import { usePreview } from "../paint/preview.js";
-import { useMask } from "../paint/mask.js";
+import { storeRest, useMask } from "../paint/mask.js";
 import { Shelf, StylePicture } from "../paint/shelf.js";
 import { Chosen, Details, FinishControls, Look, QualityChoice } from "../paint/controls.js";
 import { Failure, JobBar, ResultBar, ShareRecipe, retry } from "../paint/result.js";
@@ -116,7 +116,7 @@ function Studio({ photo, value, narrow }) {
   const isResult = Boolean(work.result) && work.resultKey === keys.whole;
   const canFinish = !isResult && Boolean(work.base) && work.baseKey === keys.paint && finishSteps(settings.finish).length > 0;
   const atBase = !isResult && !canFinish && Boolean(work.base) && work.baseKey === keys.paint;
-  const preview = usePreview(photo.id, settings, work.mask, isResult || canFinish || atBase);
+  const preview = usePreview(photo.id, settings, work, isResult || canFinish || atBase);
   const result = api.usePicture(isResult ? work.result : canFinish || atBase ? work.base : null);
   useEffect(() => { // it was deleted
     if (result?.gone) changeWork(photo.id, { result: null, resultKey: null, base: null });
@@ -150,7 +150,9 @@ function Studio({ photo, value, narrow }) {
     }
   };
   const busy = starting || Boolean(job && !api.hasEnded(job));
-  const paint = () => { if (!busy && canPaint(settings)) begin(paintWhole); };
+  const masks = masksOf(work, settings);
+  useEffect(() => { if (!masks) storeRest(photo, work.mask).catch(toastError); }, [work.mask, Boolean(masks)]);
+  const paint = () => { if (!busy && masks && canPaint(settings)) begin(paintWhole); };
 
   useKeys({
     "ctrl+enter": paint, "0": view.showFit, "1": () => view.showReal(),
@@ -221,10 +223,10 @@ function Studio({ photo, value, narrow }) {
         }}>${t("ui.remove")}<//></div>`}
       ${bar}</div>`;
   const finish = html`<${FinishControls} settings=${settings} apply=${canFinish && painted ? () => begin(finishPainted) : null} busy=${busy} />`;
-  const button = html`<${Button} kind="primary" big wide icon="brush" busy=${busy} disabled=${!canPaint(settings)} onClick=${paint}>${t("paint.paint_whole")}<//>`;
+  const button = html`<${Button} kind="primary" big wide icon="brush" busy=${busy} disabled=${!canPaint(settings) || !masks} onClick=${paint}>${t("paint.paint_whole")}<//>`;
   const share = html`<${Button} kind="quiet" icon="share" onClick=${() => setSharing(true)}>${t("paint.share")}<//>`;
   const dialogs = html`
-    ${variants && html`<${Variants} photo=${photo} mask=${work.mask} onClose=${() => setVariants(false)} />`}
+    ${variants && html`<${Variants} photo=${photo} mask=${work.mask ?? null} onClose=${() => setVariants(false)} />`}
     ${sharing && html`<${ShareRecipe} onClose=${() => setSharing(false)} />`}
     ${picking && html`<${Dialog} open wide class="picker" title=${t("paint.style_choose")} onClose=${() => setPicking(false)}>
       <${Shelf} chosen=${settings.styles.map(each => each.style)} onChoose=${choose} /><//>`}`;
