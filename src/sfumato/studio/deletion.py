@@ -6,12 +6,13 @@ middle, it leaves rows whose files are gone, which are shown as gone and can be 
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import Engine, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from sfumato.errors import OutputError, SfumatoError
@@ -51,11 +52,15 @@ def delete_pictures(
     mine = Picture.account == account
     rows = list(session.scalars(select(Picture).where(mine, Picture.id.in_(ids))))
     gone = {row.id for row in rows}
-    derived = mine, Picture.kind.in_(("preview", "sheet")), Picture.photo.in_(gone)
-    rows += [row for row in session.scalars(select(Picture).where(*derived)) if row.id not in gone]
+    # A preview shows the photo; the explanation of a picture shows it and its photo.
+    painted = set(session.scalars(select(Picture.id).where(mine, Picture.photo.in_(gone))))
+    shows = or_(Picture.photo.in_(gone), and_(Picture.kind == "sheet", Picture.photo.in_(painted)))
+    derived = select(Picture).where(mine, Picture.kind.in_(("preview", "sheet")), shows)
+    rows += [row for row in session.scalars(derived) if row.id not in gone]
     for row in rows:
         session.delete(row)
     _leave_styles(session, account, gone)
+    _leave_errors(session, account, gone)
     session.flush()
     remove_unnamed(session, files, account, {hash_ for row in rows for hash_ in (row.sha256, row.thumb)})
     # Another row may show the same upload; a taste names the file, and keeps it then.
@@ -93,6 +98,24 @@ def delete_account(session: Session, files: FileStore, settings: Settings, accou
     return there
 
 
+def clear_log(sessions: Sessions) -> bool:
+    """Empty SQLite's write-ahead log, which still has what was deleted; call it after the deletion is committed.
+
+    Returns:
+        False where a reader kept some of it; the next call, or `sweep`, tries again.
+    """
+    engine: Engine = sessions.kw["bind"]
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()  # a checkpoint cannot run within a transaction
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return bool(cursor.fetchone()[0] == 0)
+    finally:
+        connection.close()
+
+
 def sweep(sessions: Sessions, files: FileStore, older_than: float = YOUNG) -> int:
     """Remove files that no picture names, which killed processes have left; return their number.
 
@@ -114,6 +137,7 @@ def sweep(sessions: Sessions, files: FileStore, older_than: float = YOUNG) -> in
             for sha256 in found - named:
                 files.delete(account, sha256)
                 removed += 1
+    clear_log(sessions)
     return removed
 
 
@@ -125,6 +149,13 @@ def _leave_styles(session: Session, account: str, gone: Collection[str]) -> None
             session.delete(style)
         elif len(left) < len(style.pictures):
             style.pictures = left
+
+
+def _leave_errors(session: Session, account: str, gone: Collection[str]) -> None:
+    """Remove the sentences of failed jobs about deleted pictures, which may quote their titles."""
+    for job in session.scalars(select(Job).where(Job.account == account, Job.error.is_not(None))):
+        if any(id_ in json.dumps(job.asked) for id_ in gone):
+            job.error = "the picture has been deleted"
 
 
 def _forget(personal: Path, hashes: Collection[str]) -> list[str]:
