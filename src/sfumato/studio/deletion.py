@@ -65,7 +65,7 @@ def delete_pictures(
     remove_unnamed(session, files, account, {hash_ for row in rows for hash_ in (row.sha256, row.thumb)})
     # Another row may show the same upload; a taste names the file, and keeps it then.
     left = select(Picture.sha256).where(mine, Picture.sha256.in_({row.sha256 for row in rows}))
-    return _forget(settings.personal(account), {row.sha256 for row in rows} - set(session.scalars(left)))
+    return forget(settings.personal(account), {row.sha256 for row in rows} - set(session.scalars(left)))
 
 
 def delete_account(session: Session, files: FileStore, settings: Settings, account: str) -> bool:
@@ -84,6 +84,19 @@ def delete_account(session: Session, files: FileStore, settings: Settings, accou
         OutputError: a file cannot be removed. The transaction must then be rolled back.
     """
     there = lock_account(session, account)
+    delete_account_files(files, settings, account)
+    for table in (Picture, OwnStyle, Job):  # the rest follows the account's row
+        session.execute(delete(table).where(table.account == account))
+    session.execute(delete(Account).where(Account.id == account))
+    return there
+
+
+def delete_account_files(files: FileStore, settings: Settings, account: str) -> None:
+    """Remove the files and the tastes of an account.
+
+    Raises:
+        OutputError: a file cannot be removed.
+    """
     files.delete_account(account)
     folder = settings.personal(account).parent
     try:
@@ -92,10 +105,6 @@ def delete_account(session: Session, files: FileStore, settings: Settings, accou
         pass
     except OSError as problem:
         raise OutputError(f"cannot remove all of {folder}: {problem.strerror or problem}") from problem
-    for table in (Picture, OwnStyle, Job):  # the rest follows the account's row
-        session.execute(delete(table).where(table.account == account))
-    session.execute(delete(Account).where(Account.id == account))
-    return there
 
 
 def clear_log(sessions: Sessions) -> bool:
@@ -111,7 +120,8 @@ def clear_log(sessions: Sessions) -> bool:
     try:
         cursor = connection.cursor()
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return bool(cursor.fetchone()[0] == 0)
+        (is_busy, *_) = cursor.fetchall()[0]
+        return not is_busy
     finally:
         connection.close()
 
@@ -158,7 +168,7 @@ def _leave_errors(session: Session, account: str, gone: Collection[str]) -> None
             job.error = "the picture has been deleted"
 
 
-def _forget(personal: Path, hashes: Collection[str]) -> list[str]:
+def forget(personal: Path, hashes: Collection[str]) -> list[str]:
     """Remove pictures from all tastes of a folder; return the names of those that had one."""
     changed: list[str] = []
     with personal_in(personal):
