@@ -66,3 +66,10 @@ def account(sessions: Sessions) -> str:
         session.add(anna)
         session.flush()
         return anna.id
+
+
+@pytest.fixture
+def sqlite_url(_migrated: Path, tmp_path: Path) -> str:
+    """The URL of a migrated SQLite database without rows, where the kind of database does not matter."""
+    shutil.copy(_migrated, tmp_path / "studio.db")
+    return f"sqlite:///{tmp_path / 'studio.db'}"

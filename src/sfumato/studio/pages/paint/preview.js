@@ -1,0 +1,55 @@
+// Previews: a small draft for every change of the settings. The newest wins; what was drafted before is kept.
+
+import { useEffect, useRef, useState } from "../lib.js";
+import * as api from "../api.js";
+import { canPaint, keysOf, masksOf, paintRequest, slotOf } from "./state.js";
+
+const WAIT = 150; // ms without a change after which a draft is asked for
+const kept = new Map(); // whole key -> picture
+
+const keep = (key, picture) => {
+  kept.set(key, picture);
+  if (kept.size > 80) kept.delete(kept.keys().next().value);
+};
+
+/**
+ * The draft of a photo with these settings: {picture, key, busy, error, again}. `picture` stays the one before until the
+ * new one is there; `key` tells which settings it shows. With `off`, or
+ * while a mask is being stored, nothing is asked for.
+ */
+export function usePreview(photo, settings, work, off) {
+  const masks = masksOf(work, settings);
+  const key = masks && canPaint(settings) ? keysOf(photo, { ...settings, finish: { ...settings.finish, upscale: 1 } }, work.mask).whole : null;
+  const [state, setState] = useState({ picture: null, key: null, photo: null, busy: false, error: null });
+  const [turn, setTurn] = useState(0);
+  const first = useRef(true);
+  useEffect(() => {
+    if (!key || off) {
+      setState(old => (old.busy || old.error ? { ...old, busy: false, error: null } : old));
+      return undefined;
+    }
+    const found = kept.get(key);
+    if (found) {
+      setState({ picture: found, key, photo, busy: false, error: null });
+      return undefined;
+    }
+    const control = new AbortController();
+    setState(old => ({ ...(old.photo === photo ? old : { picture: null, key: null }), photo, busy: true, error: null }));
+    const begin = async () => {
+      try {
+        const job = await api.startJob({ ...paintRequest(photo, settings, masks, true), slot: slotOf(photo) });
+        const { result } = await api.jobEnd(job.id, control.signal);
+        const picture = await api.picture(result.picture);
+        keep(key, picture);
+        if (!control.signal.aborted) setState({ picture, key, photo, busy: false, error: null });
+      } catch (error) {
+        if (control.signal.aborted) return;
+        setState(old => ({ ...old, busy: false, error: error.name === "AbortError" ? null : error }));
+      }
+    };
+    const timer = setTimeout(begin, first.current ? 0 : WAIT);
+    first.current = false;
+    return () => { clearTimeout(timer); control.abort(); };
+  }, [key, off, turn]);
+  return { ...state, wanted: key, again: () => setTurn(n => n + 1) };
+}

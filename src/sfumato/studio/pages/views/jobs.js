@@ -1,0 +1,64 @@
+// How jobs are shown: in the queue and in a batch.
+
+import { html } from "../lib.js";
+import { cancelJob, hasEnded, retryJob, usePicture, useStyles } from "../api.js";
+import { dateTime, duration, has, t } from "../i18n.js";
+import { Button, IconButton, Progress, icon } from "../ui.js";
+import { tell } from "./actions.js";
+import { styleTitle } from "./facts.js";
+
+/** Whether a job is shown in the queue: those that the page runs for itself are not. */
+export const isShown = job => !job.quick && !job.asked?.preview;
+
+/** What a job is about, in a few words: "Monet, strength 80 %". */
+export function useJobName(job) {
+  const styles = useStyles();
+  const source = usePicture(job.asked?.photo ?? job.asked?.picture);
+  const kind = has(`que.kind_${job.kind}`) ? t(`que.kind_${job.kind}`) : job.kind;
+  if (job.kind === "learn") return t("que.learn", { name: job.asked?.taste ?? "" });
+  const title = source?.gone ? t("que.gone") : source?.title || t("gal.untitled");
+  const names = (job.asked?.styles ?? []).map(part => refTitle(part.style, styles)).join(", ");
+  return names ? t("que.painted", { title, style: names }) : t("que.does", { kind, title });
+}
+
+/** The reader's name of a style reference. */
+export function refTitle(ref, styles) {
+  if (ref.startsWith("own:")) return styles?.own.find(each => each.ref === ref)?.name ?? t("que.own");
+  if (ref.startsWith("taste:")) return t("que.taste", { name: ref.slice(6).split("/")[0] });
+  return styleTitle(ref, styles);
+}
+
+/** The step that a worker tells of, in the reader's language if it is known. */
+const doing = job => (has(`step.${job.doing}`) ? t(`step.${job.doing}`) : job.doing);
+
+export function JobRow({ job }) {
+  const name = useJobName(job);
+  const made = job.result?.picture ?? job.result?.sheet;
+  const source = usePicture(made ?? job.asked?.photo ?? job.asked?.picture);
+  const thumb = source && !source.gone ? html`<img src=${source.thumb} alt="" loading="lazy" />` : icon(job.kind === "learn" ? "taste" : "photo");
+  const href = made && (job.kind === "explain" ? `#/explain/${job.asked.picture}` : `#/gallery/${made}`);
+  return html`<li class="job ${job.state}">
+    ${href ? html`<a class="job-thumb" href=${href} aria-label=${t("que.open", { name })}>${thumb}</a>` : html`<span class="job-thumb">${thumb}</span>`}
+    <div class="job-text"><strong>${name}</strong><${JobState} job=${job} /></div>
+    <div class="job-actions">
+      ${!hasEnded(job) && html`<${IconButton} icon="close" label=${t("que.cancel", { name })} onClick=${() => cancelJob(job.id).catch(tell)} />`}
+      ${["failed", "cancelled"].includes(job.state) && html`<${Button} kind="quiet" icon="retry"
+        onClick=${() => retryJob(job.id).catch(tell)}>${t("que.retry")}<//>`}
+    </div>
+  </li>`;
+}
+
+function JobState({ job }) {
+  if (job.state === "running") {
+    const left = job.seconds_left === null || job.seconds_left === undefined ? "" : t("que.left", { time: duration(job.seconds_left) });
+    return html`<${Progress} value=${job.progress} label=${t("que.progress")} />
+      <span class="job-doing">${[doing(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span>`;
+  }
+  if (job.state === "queued") {
+    const place = job.position ?? 0;
+    return html`<span>${place > 0 ? t("que.place", { n: place }) : t("que.waiting")}</span>`;
+  }
+  if (job.state === "failed") return html`<span class="failure">${icon("warning")} ${job.error}</span>`;
+  if (job.state === "cancelled") return html`<span>${t("que.cancelled")}</span>`;
+  return html`<span>${t("que.done", { time: job.ended ? dateTime(job.ended) : "" })}</span>`;
+}

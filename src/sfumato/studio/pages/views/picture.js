@@ -1,0 +1,123 @@
+// A picture, large, with its facts and all that can be done with it.
+
+import { html, useEffect, useRef, useState } from "../lib.js";
+import { changePicture, picture as fetchPicture, useLoaded, usePicture } from "../api.js";
+import { t } from "../i18n.js";
+import { Button, ErrorNote, IconButton, icon } from "../ui.js";
+import { Viewer } from "../viewer.js";
+import { Facts, Measures, RecipeFacts } from "./facts.js";
+import { copy, destroy, download, restore, tell, trash } from "./actions.js";
+import { CollectionDialog } from "./collection.js";
+import { AgainstDialog } from "./compare.js";
+
+export function PictureDialog({ id, items, near, show, close }) {
+  const item = usePicture(id);
+  const { error, reload } = useLoaded(() => fetchPicture(id), [id]);
+  const photo = usePicture(item?.photo);
+  const [before, setBefore] = useState(false);
+  const [facts, setFacts] = useState(innerWidth >= 900);
+  const [asks, setAsks] = useState(null);
+  const box = useRef();
+  const at = items.findIndex(each => each.id === id);
+  const step = by => {
+    const found = items[at + by];
+    if (found) show(found.id);
+    if (at + by > items.length - 10) near?.();
+  };
+  const comparable = photo && !photo.gone;
+
+  useEffect(() => {
+    const dialog = box.current;
+    const focused = document.activeElement;
+    if (!dialog.open) dialog.showModal();
+    return () => { dialog.close(); focused?.isConnected && focused.focus?.(); };
+  }, []);
+  useEffect(() => { // its neighbours are there before they are asked for
+    for (const each of [items[at - 1], items[at + 1]]) if (each) new Image().src = each.file;
+  }, [id]);
+
+  const leave = after => { // what is next when this one goes
+    const found = items[at + 1] ?? items[at - 1];
+    after();
+    if (found) show(found.id); else close();
+  };
+  const remove = () => {
+    if (item.trashed) destroy([id], () => leave(() => {}));
+    else { leave(() => {}); trash([id]); }
+  };
+  const star = () => changePicture(id, { star: !item.star }).catch(tell);
+  const rate = rating => changePicture(id, { rating: rating === item.rating ? null : rating }).catch(tell);
+
+  const onKeyDown = event => {
+    if (event.target.matches("input[type=text], textarea") || event.ctrlKey || event.metaKey || event.altKey || asks) return;
+    const keys = {
+      ArrowLeft: () => step(-1), ArrowRight: () => step(1), s: star, c: () => comparable && setBefore(!before),
+      i: () => setFacts(!facts), d: () => download(`${item.file}?download=1`), Delete: remove,
+      1: () => rate(1), 2: () => rate(2), 3: () => rate(3), 4: () => rate(4), 5: () => rate(5),
+    };
+    // Within the viewer and a slider the arrows have another meaning.
+    if (event.key.startsWith("Arrow") && event.target.closest("[role=slider], input")) return;
+    if (!item || item.gone || !keys[event.key]) return;
+    event.preventDefault();
+    keys[event.key]();
+  };
+
+  return html`<dialog class="picture-dialog ${facts ? "with-facts" : ""}" ref=${box} aria-label=${item?.title || t("pic.picture")}
+    onKeyDown=${onKeyDown} onCancel=${event => { if (event.target === box.current) { event.preventDefault(); close(); } }}>
+    <header>
+      <${IconButton} icon="close" label=${t("pic.close")} onClick=${close} />
+      <span class="picture-place">${at >= 0 && t("pic.place", { place: at + 1, count: items.length })}</span>
+      <span class="gap"></span>
+      ${item && !item.gone && html`
+        ${comparable && html`<${IconButton} icon="compare" label=${t("pic.compare_photo")} pressed=${before} onClick=${() => setBefore(!before)} />`}
+        <${IconButton} icon=${item.star ? "star-full" : "star"} label=${t("gal.star")} pressed=${!!item.star} onClick=${star} />
+        <${IconButton} icon="download" label=${t("gal.download")} onClick=${() => download(`${item.file}?download=1`)} />
+        ${item.trashed && html`<${IconButton} icon="undo" label=${t("gal.restore")} onClick=${() => { leave(() => {}); restore([id]); }} />`}
+        <${IconButton} icon="trash" label=${item.trashed ? t("gal.destroy") : t("gal.delete")} onClick=${remove} />`}
+      <${IconButton} icon="info" label=${t("pic.facts")} pressed=${facts} onClick=${() => setFacts(!facts)} />
+    </header>
+    <div class="picture-stage">
+      ${error && !item && html`<${ErrorNote} error=${error} retry=${error.status === 404 ? null : reload} />`}
+      ${item?.gone && html`<p class="gone">${icon("photo")} ${t("pic.gone")}</p>`}
+      ${item && !item.gone && html`<${Viewer} key=${id} picture=${item} before=${before && comparable ? photo : null} />`}
+      ${at > 0 && html`<div class="step left"><${IconButton} icon="left" label=${t("pic.previous")} onClick=${() => step(-1)} /></div>`}
+      ${at >= 0 && at < items.length - 1 && html`<div class="step right"><${IconButton} icon="right" label=${t("pic.next")} onClick=${() => step(1)} /></div>`}
+    </div>
+    ${facts && item && !item.gone && html`<${Side} item=${item} photo=${photo} rate=${rate} ask=${setAsks} />`}
+    ${asks === "collection" && html`<${CollectionDialog} pictures=${[item]} close=${() => setAsks(null)} />`}
+    ${asks === "against" && html`<${AgainstDialog} picture=${item} close=${() => setAsks(null)} />`}
+  </dialog>`;
+}
+
+function Side({ item, photo, rate, ask }) {
+  const title = event => {
+    const text = event.target.value.trim();
+    if (text !== item.title) changePicture(item.id, { title: text }).catch(tell);
+  };
+  return html`<aside class="picture-side" aria-label=${t("pic.facts")} tabindex="0">
+    <label class="field title"><span class="hidden">${t("pic.title")}</span>
+      <input type="text" maxlength="200" key=${item.id} value=${item.title} placeholder=${t("gal.untitled")} onChange=${title}
+        onKeyDown=${event => event.key === "Enter" && event.target.blur()} /></label>
+    <${Rating} value=${item.rating} rate=${rate} />
+    <div class="picture-actions">
+      ${item.recipe && html`<a class="button primary" href="#/paint?recipe_of=${item.id}">${icon("taste")} ${t("pic.use")}</a>`}
+      ${item.kind === "photo" && html`<a class="button primary" href="#/paint?photo=${item.id}">${icon("paint")} ${t("pic.paint_it")}</a>`}
+      ${item.kind === "result" && html`<a class="button" href="#/explain/${item.id}">${icon("eye")} ${t("pic.explain")}</a>`}
+      ${item.kind === "result" && html`<${Button} icon="compare" onClick=${() => ask("against")}>${t("pic.compare_with")}<//>`}
+      <${Button} icon="folder" onClick=${() => ask("collection")}>${item.collection ?? t("gal.to_collection")}<//>
+      ${item.recipe && html`<${Button} icon="copy"
+        onClick=${() => copy(JSON.stringify(item.recipe, null, 1), t("pic.copied"))}>${t("pic.copy_recipe")}<//>`}
+    </div>
+    ${item.recipe && html`<h2>${t("pic.recipe")}</h2><${RecipeFacts} picture=${item} />`}
+    ${item.measures && html`<h2>${t("pic.measures")}</h2><${Measures} measures=${item.measures} />`}
+    <h2>${t("pic.facts")}</h2><${Facts} picture=${item} />
+    <details class="keys"><summary>${t("pic.keys")}</summary><p>${t("pic.keys_list")}</p></details>
+  </aside>`;
+}
+
+function Rating({ value, rate }) {
+  return html`<div class="rating" role="group" aria-label=${t("pic.rating")}>${[1, 2, 3, 4, 5].map(stars => html`
+    <button key=${stars} type="button" class=${stars <= (value ?? 0) ? "on" : ""} aria-pressed=${value === stars}
+      aria-label=${t("pic.stars", { n: stars })} onClick=${() => rate(stars)}>${icon(stars <= (value ?? 0) ? "star-full" : "star")}</button>`)}
+  </div>`;
+}
