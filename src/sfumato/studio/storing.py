@@ -35,12 +35,7 @@ def put_files(files: FileStore, account: str, made: Sequence[Made]) -> list[tupl
 
 
 def add_pictures(
-    session: Session,
-    files: FileStore,
-    account: str,
-    made: Sequence[Made],
-    put: Sequence[tuple[str, str]],
-    job: str | None = None,
+    session: Session, files: FileStore, account: str, made: Sequence[Made], job: str | None = None
 ) -> list[Picture]:
     """Add the rows of new pictures, whose files `put_files` has put.
 
@@ -49,7 +44,6 @@ def add_pictures(
         files: the store.
         account: id of the account, whose row is locked until the end of the transaction.
         made: the pictures.
-        put: what `put_files` returned for them.
         job: id of the job that made them.
 
     Raises:
@@ -59,9 +53,7 @@ def add_pictures(
     if not lock_account(session, account):
         raise UsageError("the account has been deleted")
     rows = []
-    for each, (sha256, thumb) in zip(made, put, strict=True):
-        if not (files.exists(account, sha256) and files.exists(account, thumb)):
-            put_files(files, account, [each])
+    for each, (sha256, thumb) in zip(made, put_files(files, account, made), strict=True):
         paths = {path for path in (each.file, each.thumb, each.small) if path is not None}
         row = Picture(
             id=new_id(),

@@ -263,7 +263,7 @@ class _Running:
         put = put_files(files, account, ended.made)
         try:
             with writing(self.worker.sessions) as session:
-                rows = add_pictures(session, files, account, ended.made, put, self.job.id) if ended.made else []
+                rows = add_pictures(session, files, account, ended.made, self.job.id) if ended.made else []
                 gone = self._deleted_meanwhile(session)
                 if gone and ended.state == "done":
                     forget(self.settings.personal(account), gone)  # what the job has just learnt of them
