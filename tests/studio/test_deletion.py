@@ -18,7 +18,7 @@ from sfumato.personal import service
 from sfumato.personal.gathering import gather
 from sfumato.personal.store import load_personal_style, load_record
 from sfumato.studio.database import Sessions, writing
-from sfumato.studio.deletion import clear_log, delete_account, delete_pictures, sweep
+from sfumato.studio.deletion import delete_account, delete_pictures, sweep
 from sfumato.studio.files import FileStore
 from sfumato.studio.folders import sweep_folders, work_folder
 from sfumato.studio.storing import add_pictures, put_files, with_ids
@@ -42,9 +42,7 @@ def row(desk: Desk, id_: str) -> Picture:
 
 def delete(desk: Desk, *ids: str) -> list[str]:
     with writing(desk.sessions) as session:
-        tastes = delete_pictures(session, desk.files, desk.settings, desk.account, ids)
-    assert clear_log(desk.sessions)
-    return tastes
+        return delete_pictures(session, desk.files, desk.settings, desk.account, ids)
 
 
 def learn(desk: Desk, name: str, liked: list[str], disliked: list[str]) -> None:
@@ -151,7 +149,6 @@ def test_no_byte_of_a_deleted_account_is_left(desk: Desk, tmp_path: Path) -> Non
     with writing(desk.sessions) as session:
         assert delete_account(session, desk.files, desk.settings, desk.account)
         assert not delete_account(session, desk.files, desk.settings, new_id())
-    assert clear_log(desk.sessions)
     with desk.sessions() as session:
         assert [
             *session.scalars(select(Account)),

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import sqlite3
 from collections.abc import Collection
 from pathlib import Path
 
-from sqlalchemy import Engine, and_, delete, or_, select
+from sqlalchemy import Engine, and_, delete, event, or_, select
 from sqlalchemy.orm import Session
 
 from sfumato.errors import OutputError, SfumatoError
@@ -49,6 +50,7 @@ def delete_pictures(
         OutputError: a file cannot be removed. The transaction must then be rolled back.
     """
     lock_account(session, account)
+    _clear_log_after(session)
     mine = Picture.account == account
     rows = list(session.scalars(select(Picture).where(mine, Picture.id.in_(ids))))
     gone = {row.id for row in rows}
@@ -84,6 +86,7 @@ def delete_account(session: Session, files: FileStore, settings: Settings, accou
         OutputError: a file cannot be removed. The transaction must then be rolled back.
     """
     there = lock_account(session, account)
+    _clear_log_after(session)
     delete_account_files(files, settings, account)
     for table in (Picture, OwnStyle, Job):  # the rest follows the account's row
         session.execute(delete(table).where(table.account == account))
@@ -107,13 +110,12 @@ def delete_account_files(files: FileStore, settings: Settings, account: str) -> 
         raise OutputError(f"cannot remove all of {folder}: {problem.strerror or problem}") from problem
 
 
-def clear_log(sessions: Sessions) -> bool:
-    """Empty SQLite's write-ahead log, which still has what was deleted; call it after the deletion is committed.
+def clear_log(engine: Engine) -> bool:
+    """Empty SQLite's write-ahead log, which still has what was deleted.
 
     Returns:
-        False where a reader kept some of it; the next call, or `sweep`, tries again.
+        False where another connection kept some of it; the next deletion or `sweep` tries again.
     """
-    engine: Engine = sessions.kw["bind"]
     if engine.dialect.name != "sqlite":
         return True
     connection = engine.raw_connection()  # a checkpoint cannot run within a transaction
@@ -122,8 +124,20 @@ def clear_log(sessions: Sessions) -> bool:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (is_busy, *_) = cursor.fetchall()[0]
         return not is_busy
+    except sqlite3.Error:
+        return False
     finally:
         connection.close()
+
+
+def _clear_log_after(session: Session) -> None:
+    """Empty the log once the session's transaction is committed."""
+    engine = session.get_bind()
+    assert isinstance(engine, Engine), "sessions are made by open_database"
+
+    @event.listens_for(session, "after_commit", once=True)
+    def clear(_: Session) -> None:
+        clear_log(engine)
 
 
 def sweep(sessions: Sessions, files: FileStore, older_than: float = YOUNG) -> int:
@@ -147,7 +161,7 @@ def sweep(sessions: Sessions, files: FileStore, older_than: float = YOUNG) -> in
             for sha256 in found - named:
                 files.delete(account, sha256)
                 removed += 1
-    clear_log(sessions)
+    clear_log(sessions.kw["bind"])
     return removed
 
 
