@@ -6,27 +6,21 @@ import asyncio
 import json
 import logging
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
 from sfumato.errors import UsageError
 from sfumato.studio import security
-from sfumato.studio.app import create_app
 from sfumato.studio.database import open_database
 from sfumato.studio.logs import JsonFormatter
 from sfumato.studio.operations import Metrics
 from sfumato.studio.security import HEADERS, Hosts
-from sfumato.studio.server import PatientProtocol
-from sfumato.studio.settings import Settings
-from studio_api import URL, Service, drawn, paint, service, upload
+from studio_api import URL, Service, drawn, listening, paint, service, upload
 
 HOME = "studio.example.org"
 
@@ -255,32 +249,11 @@ def test_figures_of_a_network_need_an_admin(tmp_path: Path, sqlite_url: str) -> 
         assert studio.program(admin, "admin").get("/metrics").status_code == 200
 
 
-@contextmanager
-def listening(data: Path, database: str) -> Iterator[tuple[str, int]]:
-    """A real server in a thread."""
-    settings = Settings.parse({"data": data, "database": database})
-    settings.make_folder()
-    config = uvicorn.Config(
-        create_app(settings), port=0, http=PatientProtocol, ws="none", log_config=None, lifespan="on"
-    )
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            while not server.started:
-                time.sleep(0.01)
-            yield listener.getsockname()
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
 def test_a_connection_without_a_request_is_closed(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sfumato.studio.server._HEAD", 0.3)
-    with listening(tmp_path / "data", sqlite_url) as address:
+    with listening(tmp_path / "data", sqlite_url) as (address, _):
         for sent in (b"", b"GET / HTTP/1.1\r\nHost: 127"):
             with socket.create_connection(address, timeout=5) as connection:
                 connection.sendall(sent)
