@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,14 @@ def listening(data: Path, database: str) -> Iterator[tuple[tuple[str, int], Stud
             thread.join()
 
 
+@cache
+def _hashed() -> str:
+    return hash_password(PASSWORD)
+
+
 def add_account(studio: Studio, name: str, role: str = "member", quota: int | None = None) -> str:
     with writing(studio.sessions) as session:
-        account = Account(name=name, role=role, password=hash_password(PASSWORD), quota=quota)
+        account = Account(name=name, role=role, password=_hashed(), quota=quota)
         session.add(account)
         session.flush()
         return account.id
