@@ -17,17 +17,15 @@ import argparse
 import json
 import os
 import random
-import re
+import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,83 +33,9 @@ import httpx2
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
-_LINK = re.compile(r"http://([0-9.]+):(\d+)/#token=(\S+)")
-
-
-class Running:
-    """A running `sfumato studio` and a session with it."""
-
-    def __init__(self, data: Path, port: int = 0, database: str = "", *options: str) -> None:
-        self.data, self.database, self.options = data, database, options
-        self.port = port
-        self.start()
-
-    def start(self) -> None:
-        """Start the server, and wait for its link."""
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        database = ["--database", self.database] if self.database else []
-        command = [sys.executable, "-m", "sfumato", "studio", "--no-browser", "--port", str(self.port)]
-        self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            [*command, "--data", str(self.data), *database, *self.options],
-            stdout=subprocess.PIPE,
-            stderr=(self.data.parent / "log").open("ab"),
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if found := _LINK.search(line):
-                self.port, self.token = int(found[2]), found[3]
-                break
-        else:
-            raise SystemExit(f"studio did not start: {(self.data.parent / 'log').read_text()[-2000:]}")
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def log_in(self) -> dict[str, str]:
-        """Use the one-time link, make a key, and return the headers that carry it."""
-        with httpx2.Client(base_url=f"{self.url}/api/v1", headers={"Origin": self.url}) as http:
-            http.post("/session", json={"token": self.token}).raise_for_status()
-            made = http.post("/keys", json={"label": "benchmark", "scopes": ["read", "write", "admin"]})
-            made.raise_for_status()
-        return {"Authorization": f"Bearer {made.json()['key']}"}
-
-    def processes(self) -> dict[str, list[int]]:
-        """Return the ids of its processes: server, workers and painters."""
-        parents: dict[int, list[int]] = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            with suppress(OSError):
-                fields = stat.read_text().rpartition(")")[2].split()
-                parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-        workers = parents.get(self.process.pid, [])
-        return {
-            "server": [self.process.pid],
-            "worker": workers,
-            "painter": [child for worker in workers for child in parents.get(worker, [])],
-        }
-
-    def stop(self) -> None:
-        """Stop it, and kill what is left after ten seconds."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-
-@contextmanager
-def studio(database: str = "", *options: str) -> Iterator[Running]:
-    """Run a Studio in a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        running = Running(Path(folder) / "data", 0, database, *options)
-        try:
-            yield running
-        finally:
-            running.stop()
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from postgresql import Postgresql
+from running_studio import studio
 
 
 def drawn(seed: int, width: int, height: int) -> bytes:
@@ -293,13 +217,10 @@ def _account(url: str, headers: dict[str, str], jobs: list[str]) -> dict[str, An
 
 def measure_faults(kills: int, seed: int, database: str, own_server: bool) -> None:
     """Kill parts of Studio at random moments, and print whether every accepted job ended once."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from postgresql import Postgresql
-
     rng = random.Random(seed)
     server = None
     if own_server:
-        server = Postgresql(Path(tempfile.mkdtemp(prefix="pg", dir="/tmp")) / "s")
+        server = Postgresql(Path(f"/tmp/sfumato-pg-{os.getpid()}"))
         server.start()
         server.create("studio")
         database = server.url("studio")
@@ -367,6 +288,7 @@ def measure_faults(kills: int, seed: int, database: str, own_server: bool) -> No
         print(json.dumps(found, indent=1))
     if server is not None:
         server.stop()
+        shutil.rmtree(server.folder)
 
 
 def main() -> None:

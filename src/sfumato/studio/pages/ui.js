@@ -250,9 +250,9 @@ export function Menu({ label, icon = "more", items, kind = "quiet", children, cl
   }, [open]);
   return html`
     <button ref=${button} type="button" class=${names("button", kind, !children && "only-icon", more)} aria-haspopup="menu"
-      aria-expanded=${String(open)} aria-label=${children ? null : label} title=${label} onClick=${() => setOpen(!open)}
+      aria-expanded=${String(open)} aria-label=${label} title=${label} onClick=${() => setOpen(!open)}
       onKeyDown=${event => { if (event.key === "ArrowDown") { event.preventDefault(); setOpen(true); } }}>
-      <${Icon} name=${icon} />${children}</button>
+      <${Icon} name=${icon} size=${children ? 18 : 20} />${children}</button>
     ${open && html`<div ref=${list} class="menu" popover="manual" role="menu" aria-label=${label}
       onKeyDown=${event => {
         if (event.key === "Escape") { event.preventDefault(); event.stopPropagation(); close(); }

@@ -6,7 +6,7 @@ import * as api from "../api.js";
 import { Button, Field, Icon, IconButton, Segmented, Select, Slider } from "../ui.js";
 import { NO_FINISH, changeSettings } from "./state.js";
 import { styleOf, titleOf } from "./recipe.js";
-import { StylePicture } from "./shelf.js";
+import { StylePicture, subtitleOf } from "./shelf.js";
 
 const MOST_STYLES = 4;
 
@@ -32,10 +32,10 @@ export function Chosen({ settings, active, setActive, masked, onPick }) {
         <button type="button" class="chip-main" aria-pressed=${several ? String(place === active) : null}
           onClick=${() => { setActive(place); onPick?.(); }}>
           <${StylePicture} style=${style} /><span class="grow"><span class="ellipsis">${titleOf(style)}</span>
-          <span class="small muted ellipsis">${role ?? (onPick ? t("paint.style_change") : style?.artist || "")}</span></span></button>
+          <span class="small muted ellipsis">${role ?? (onPick ? t("paint.style_change") : style ? subtitleOf(style) : "")}</span></span></button>
         ${(several || !onPick) && html`<${IconButton} icon="close" size="18" label=${t("paint.style_remove_of", { name: titleOf(style) })}
           onClick=${() => { set(settings.styles.filter((_, other) => other !== place)); setActive(0); }} />`}
-        ${several && !masked && html`<div class="chip-weight"><${Slider} label=${t("paint.weight")} value=${Math.round(each.weight * 100)} min=${0} max=${100}
+        ${several && !masked && html`<div class="chip-weight"><${Slider} label=${t("paint.weight")} value=${Math.round(each.weight * 100)} min=${5} max=${100} step=${5}
           unit="%" onInput=${value => set(settings.styles.map((old, other) => other === place ? { ...old, weight: value / 100 } : old))} /></div>`}
       </div>`;
     })}

@@ -106,6 +106,16 @@ class Drawing {
   }
 }
 
+/** Stores the rest of a mask, where a second style paints. */
+export async function storeRest(photo, maskId) {
+  const { file } = await api.picture(maskId);
+  const drawing = new Drawing(document.createElement("canvas"), photo, () => {});
+  await drawing.load(file);
+  const values = drawing.values().map(value => 255 - value);
+  const rest = await api.upload(await greyPng(values, drawing.canvas.width, drawing.canvas.height), "mask", { name: "mask.png" });
+  changeWork(photo.id, { rest: rest.id, restOf: maskId });
+}
+
 /** The mask tool of a photo, for a Pane, and its controls; null values while it is closed. */
 export function useMask(photo, maskId, open) {
   const canvas = useRef(null);

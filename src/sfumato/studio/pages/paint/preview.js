@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "../lib.js";
 import * as api from "../api.js";
-import { canPaint, keysOf, paintRequest, slotOf } from "./state.js";
+import { canPaint, keysOf, masksOf, paintRequest, slotOf } from "./state.js";
 
 const WAIT = 150; // ms without a change after which a draft is asked for
 const kept = new Map(); // whole key -> picture
@@ -14,10 +14,12 @@ const keep = (key, picture) => {
 
 /**
  * The draft of a photo with these settings: {picture, key, busy, error, again}. `picture` stays the one before until the
- * new one is there; `key` tells which settings it shows. With `off` nothing is asked for.
+ * new one is there; `key` tells which settings it shows. With `off`, or
+ * while a mask is being stored, nothing is asked for.
  */
-export function usePreview(photo, settings, mask, off) {
-  const key = photo && canPaint(settings) ? keysOf(photo, { ...settings, finish: { ...settings.finish, upscale: 1 } }, mask).whole : null;
+export function usePreview(photo, settings, work, off) {
+  const masks = masksOf(work, settings);
+  const key = masks && canPaint(settings) ? keysOf(photo, { ...settings, finish: { ...settings.finish, upscale: 1 } }, work.mask).whole : null;
   const [state, setState] = useState({ picture: null, key: null, photo: null, busy: false, error: null });
   const [turn, setTurn] = useState(0);
   const first = useRef(true);
@@ -35,7 +37,7 @@ export function usePreview(photo, settings, mask, off) {
     setState(old => ({ ...(old.photo === photo ? old : { picture: null, key: null }), photo, busy: true, error: null }));
     const begin = async () => {
       try {
-        const job = await api.startJob({ ...paintRequest(photo, settings, mask, true), slot: slotOf(photo) });
+        const job = await api.startJob({ ...paintRequest(photo, settings, masks, true), slot: slotOf(photo) });
         const { result } = await api.jobEnd(job.id, control.signal);
         const picture = await api.picture(result.picture);
         keep(key, picture);

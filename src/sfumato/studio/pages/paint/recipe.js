@@ -26,8 +26,8 @@ export function inWords(settings, styles, recipeTitle) {
   const named = settings.styles.map(each => titleOf(styleOf(styles, each.style)));
   const parts = [named.join(" + ") || recipeTitle || t("paint.style_unknown"), t("paint.words_strength", { share: percent(settings.strength / 100) })];
   if (settings.stroke !== 1) parts.push(t("paint.words_stroke", { value: number(settings.stroke) }));
-  if (settings.color !== "style") parts.push(t(`paint.color_${settings.color}`));
-  parts.push(t(`paint.quality_${settings.quality}`));
+  if (settings.color !== "style") parts.push(t(`paint.words_${settings.color}`));
+  parts.push(t(`paint.words_${settings.quality}`));
   return parts.join(t("paint.comma"));
 }
 

@@ -18,18 +18,7 @@ function save(url) {
 }
 
 /** Downloads a picture as PNG, JPEG or WebP, with its recipe inside. */
-export async function download(picture, format) {
-  if (picture.media_type === `image/${format}`) return save(`${picture.file}?download=1`);
-  const end = toast(t("paint.converting"), { seconds: 60 });
-  try {
-    const made = await api.runJob({ kind: "finish", picture: picture.id, format });
-    save(`/api/v1/pictures/${made.picture}/file?download=1`);
-  } catch (problem) {
-    toastError(problem);
-  } finally {
-    end();
-  }
-}
+export const download = (picture, format) => save(`${picture.file}?download=1&format=${format}`);
 
 /** The row under a painting. */
 export function ResultBar({ picture, settings, onShare }) {
@@ -42,7 +31,7 @@ export function ResultBar({ picture, settings, onShare }) {
     <${IconButton} icon="share" label=${t("paint.share")} onClick=${onShare} />
     <${Menu} label=${t("paint.download")} icon="download" kind="plain" items=${["png", "jpeg", "webp"].map(format => ({
       label: t(`paint.download_${format}`), onSelect: () => download(picture, format),
-    }))}>${t("paint.download")}<//>
+    }))}><span class="tool-text">${t("paint.download")}</span><//>
   </div>`;
 }
 

@@ -1,6 +1,6 @@
 // The shelf of styles: pictures of styles to choose from, one's taste, and styles made of dropped paintings.
 
-import { html, useMemo, useRef, useState } from "../lib.js";
+import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { Button, Dialog, Field, FileDrop, Icon, IconButton, Progress, ask, toast, toastError } from "../ui.js";
@@ -13,10 +13,11 @@ export function pictureOf(style) {
   return style.pictures?.length ? `/api/v1/pictures/${style.pictures[0]}/thumb` : null;
 }
 
-const subtitleOf = style => {
+/** What stands under a style's name. */
+export const subtitleOf = style => {
   if (style.ref.startsWith("taste:")) return t("paint.taste_sub", { n: (style.liked ?? 0) + (style.answers ?? 0) });
   if (style.ref.startsWith("own:")) return t("paint.own_sub", { n: style.pictures.length });
-  return style.title && style.artist ? [style.artist, style.year].filter(Boolean).join(", ") : t("paint.artist_sub");
+  return isWork(style) ? [style.artist, style.year].join(", ") : t("paint.artist_sub");
 };
 
 /** A style's picture, or an icon where it has none. */
@@ -25,6 +26,9 @@ export const StylePicture = ({ style }) => {
   return src ? html`<img src=${src} alt="" loading="lazy" decoding="async" width="160" height="160" />`
     : html`<span class="no-picture"><${Icon} name=${style?.ref?.startsWith("taste:") ? "heart" : "palette"} size="26" /></span>`;
 };
+
+/** Whether a built-in style is that of one painting, not of a painter. */
+const isWork = style => Boolean(style.title && style.artist && style.year);
 
 const matches = (style, words) => {
   const text = [titleOf(style), style.name, style.artist, style.year].join(" ").toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");
@@ -36,10 +40,13 @@ export function Shelf({ chosen, onChoose, compact = false }) {
   const styles = api.useStyles();
   const [query, setQuery] = useState("");
   const [making, setMaking] = useState(null); // files of a style to make, [] to choose them
+  const list = useRef(null);
+  useEffect(() => { list.current?.querySelector("[aria-pressed=true]")?.scrollIntoView({ block: "nearest" }); }, [Boolean(styles)]);
   const words = query.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "").split(/\s+/).filter(Boolean);
   const groups = useMemo(() => styles && [
     { id: "yours", all: [...styles.tastes.filter(each => each.learnt), ...styles.own] },
-    { id: "built_in", all: styles.built_in },
+    { id: "works", all: styles.built_in.filter(isWork) },
+    { id: "artists", all: styles.built_in.filter(style => !isWork(style)) },
   ], [styles]);
   if (!groups) return html`<div class="shelf" aria-busy="true"><div class="tiles">${Array.from({ length: 8 }, () => html`<span class="tile blank" />`)}</div></div>`;
   const found = groups.map(group => ({ ...group, all: group.all.filter(style => matches(style, words)) }));
@@ -48,7 +55,7 @@ export function Shelf({ chosen, onChoose, compact = false }) {
     <div class="shelf-search"><${Icon} name="search" size="18" />
       <input class="input" type="search" placeholder=${t("paint.style_search")} aria-label=${t("paint.style_search")} value=${query}
         onInput=${event => setQuery(event.target.value)} /></div>
-    <div class="shelf-list">
+    <div ref=${list} class="shelf-list">
       ${!words.length && html`<${FileDrop} class="small-drop" icon="plus" label=${t("paint.own_drop")} hint=${compact ? null : t("paint.own_drop_hint")}
         onFiles=${setMaking} />`}
       ${found.map(group => group.all.length > 0 && html`<section key=${group.id}>

@@ -56,7 +56,7 @@ export function createView() {
     view.x += (dx / view.scale - dx / to) / view.width;
     view.y += (dy / view.scale - dy / to) / view.height;
     view.scale = to;
-    view.fit = to <= view.fitScale() * 1.001 && view.fitScale() <= pixel() * 3;
+    view.fit = Math.abs(to / view.fitScale() - 1) < 0.001;
     view.apply(settle);
   };
   view.panBy = (dx, dy) => {
@@ -100,6 +100,7 @@ export function Pane({ view, before, after, filter, label, tool }) {
   const clip = useRef(null);
   const inner = useRef(null);
   const line = useRef(null);
+  const name = useRef(null);
   const both = Boolean(before && after);
   const here = useRef({ box: { width: 1, height: 1, left: 0, top: 0 }, pointers: new Map() }).current;
 
@@ -121,18 +122,25 @@ export function Pane({ view, before, after, filter, label, tool }) {
     sheet.classList.toggle("pixels", now.scale * devicePixelRatio >= 3);
     here.left = Math.max(0, left);
     here.right = Math.min(box.width, left + width);
+    here.bottom = Math.min(box.height, top + height);
+    const seen = here.bottom - Math.max(0, top);
+    if (line.current && here.seen !== seen) line.current.style.height = `${seen}px`;
+    here.top = Math.max(0, top);
+    here.seen = line.current ? seen : null;
     if (clip.current) {
       const x = both ? here.left + now.split * (here.right - here.left) : -1;
       const at = both ? (x - left) / k : 0;
       clip.current.style.transform = `translate3d(${at}px, 0, 0)`;
       inner.current.style.transform = `translate3d(${-at}px, 0, 0)`;
-      if (line.current) line.current.style.transform = `translate3d(${x}px, 0, 0)`;
+      if (line.current) line.current.style.transform = `translate3d(${x}px, ${here.top}px, 0)`;
     }
+    if (name.current) name.current.style.transform = `translate3d(${here.left}px, ${here.bottom - box.height}px, 0)`;
   };
 
   useLayoutEffect(() => {
     view.panes.add(here);
     const measure = () => {
+      if (!pane.current) return;
       here.box = pane.current.getBoundingClientRect();
       view.apply();
     };
@@ -141,7 +149,7 @@ export function Pane({ view, before, after, filter, label, tool }) {
     measure();
     return () => { watcher.disconnect(); view.panes.delete(here); };
   }, [view]);
-  useLayoutEffect(() => { here.laid = 0; view.apply(); }, [both]);
+  useLayoutEffect(() => { here.laid = 0; here.seen = null; view.apply(); }, [both, Boolean(label), Boolean(tool)]);
 
   // Wheel and touch must be able to keep the page from scrolling, which needs listeners that are not passive.
   useEffect(() => {
@@ -226,7 +234,7 @@ export function Pane({ view, before, after, filter, label, tool }) {
     </div>
     ${both && !tool && html`<div ref=${line} class="split"><${SplitHandle} view=${view} onKeyDown=${step} /></div>`}
     ${tool?.cursor}
-    ${label && html`<span class="pane-label">${label}</span>`}
+    ${label && html`<span ref=${name} class="pane-label">${label}</span>`}
   </div>`;
 }
 
@@ -234,6 +242,7 @@ function SplitHandle({ view, onKeyDown }) {
   const handle = useRef(null);
   useEffect(() => {
     const tell = () => {
+      if (!handle.current) return; // it is about to be removed
       const now = Math.round(view.split * 100);
       if (handle.current.ariaValueNow !== String(now)) {
         handle.current.ariaValueNow = String(now);
@@ -253,7 +262,7 @@ function SplitHandle({ view, onKeyDown }) {
 export function ZoomLevel({ view }) {
   const box = useRef(null);
   useEffect(() => {
-    const tell = () => { box.current.textContent = number(Math.round(view.scale * devicePixelRatio * 100) / 100, { style: "percent" }); };
+    const tell = () => { if (box.current) box.current.textContent = number(Math.round(view.scale * devicePixelRatio * 100) / 100, { style: "percent" }); };
     tell();
     view.listeners.add(tell);
     return () => view.listeners.delete(tell);

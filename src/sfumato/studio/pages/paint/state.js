@@ -78,15 +78,22 @@ export function finishSteps(finish) {
 /** Whether there is something to paint with. */
 export const canPaint = settings => settings.styles.length > 0 || Boolean(settings.recipeOf);
 
+/** The masks of a work for its styles: one paints inside, a second one outside; null where a mask is still to be stored. */
+export function masksOf(work, settings) {
+  if (!work.mask || settings.styles.length > 2) return [];
+  if (settings.styles.length < 2) return [work.mask];
+  return work.restOf === work.mask ? [work.mask, work.rest] : null;
+}
+
 /** The job that paints a photo with settings; `preview` makes it a draft for the page. */
-export function paintRequest(photo, settings, mask, preview) {
+export function paintRequest(photo, settings, masks, preview) {
   const finish = finishSteps(preview ? { ...settings.finish, upscale: 1 } : settings.finish);
   const request = {
     kind: "paint", photo, options: {
       strength: share(settings.strength), stroke: settings.stroke, color: settings.color, seed: settings.seed,
       quality: preview ? "draft" : settings.quality,
     }, finish,
-    styles: settings.styles.map((each, place) => ({ style: each.style, weight: each.weight, mask: place === 0 && mask ? mask : null })),
+    styles: settings.styles.map((each, place) => ({ style: each.style, weight: each.weight, mask: masks[place] ?? null })),
   };
   if (settings.recipeOf) request.recipe_of = settings.recipeOf;
   if (preview) return { ...request, preview: true, max_size: 1024 };
@@ -107,11 +114,11 @@ export const slotOf = photo => `${photo}-${tab}`;
 /** Starts painting the photo at full size. */
 export async function paintWhole() {
   const { photo, settings } = state.get();
-  const { mask } = workOf(state.get());
-  const keys = keysOf(photo, settings, mask);
-  const job = await api.startJob(paintRequest(photo, settings, mask, false));
+  const work = workOf(state.get());
+  const keys = keysOf(photo, settings, work.mask);
+  const job = await api.startJob(paintRequest(photo, settings, masksOf(work, settings), false));
   const plain = finishSteps(settings.finish).length === 0;
-  changeWork(photo, { job: job.id, jobKeys: { ...keys, plain }, error: null });
+  changeWork(photo, { job: job.id, jobKeys: { ...keys, plain, settings }, error: null });
 }
 
 /** Starts finishing the picture that was painted before. */
@@ -121,7 +128,7 @@ export async function finishPainted() {
   const keys = keysOf(photo, settings, work.mask);
   const [step] = finishSteps(settings.finish);
   const job = await api.startJob({ kind: "finish", picture: work.base, ...step, format: "png" });
-  changeWork(photo, { job: job.id, jobKeys: { ...keys, plain: false }, error: null });
+  changeWork(photo, { job: job.id, jobKeys: { ...keys, plain: false, settings }, error: null });
 }
 
 // A painting that ends is kept, whichever view is open.
@@ -133,6 +140,8 @@ api.jobs.subscribe(all => {
     if (job.state === "done") {
       made.result = job.result.picture;
       made.resultKey = work.jobKeys.whole;
+      made.resultSettings = work.jobKeys.settings;
+      made.resultMask = work.mask ?? null;
       if (job.kind === "paint") Object.assign(made, work.jobKeys.plain ? { base: made.result, baseKey: work.jobKeys.paint } : { base: null });
     }
     changeWork(photo, made);

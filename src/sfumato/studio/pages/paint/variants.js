@@ -48,7 +48,7 @@ export function Variants({ photo, mask, onClose }) {
       const asked = some.split(",").map(Number);
       try {
         const { jobs } = await api.startBatch({
-          photos: [photo.id], styles: group.map(style => [{ style, weight: 1, mask: mask ?? null }]), strengths: asked.map(each => each / 100),
+          photos: [photo.id], styles: group.map(style => [{ style, weight: 1, mask }]), strengths: asked.map(each => each / 100),
           options: { stroke: rest.stroke, color: rest.color, seed: rest.seed, quality: "draft" }, max_size: SIDE, quick: true,
         });
         for (const job of jobs) cells.set(keyOf(job.asked.styles[0].style, Math.round(job.asked.options.strength * 100)), job.id);

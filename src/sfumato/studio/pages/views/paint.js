@@ -6,11 +6,11 @@ import * as api from "../api.js";
 import { Button, Dialog, FileDrop, Icon, IconButton, PICTURES, Progress, Segmented, toast, toastError } from "../ui.js";
 import { useKeys } from "../keys.js";
 import {
-  canPaint, change, changeWork, closePhoto, finishPainted, finishSteps, keysOf, localUrl, openPhoto, paintWhole, state, workOf,
+  canPaint, change, changeWork, closePhoto, finishPainted, finishSteps, keysOf, localUrl, masksOf, openPhoto, paintWhole, state, workOf,
 } from "../paint/state.js";
 import { Pane, ZoomLevel, createView } from "../paint/stage.js";
 import { usePreview } from "../paint/preview.js";
-import { useMask } from "../paint/mask.js";
+import { storeRest, useMask } from "../paint/mask.js";
 import { Shelf, StylePicture } from "../paint/shelf.js";
 import { Chosen, Details, FinishControls, Look, QualityChoice } from "../paint/controls.js";
 import { Failure, JobBar, ResultBar, ShareRecipe, retry } from "../paint/result.js";
@@ -47,7 +47,7 @@ async function openNamed(query) {
       const plain = finishSteps(settings.finish).length === 0;
       openPhoto(photo.id);
       change({ settings });
-      changeWork(photo.id, { result: picture.id, resultKey: keys.whole, base: plain ? picture.id : null, baseKey: keys.paint, error: null });
+      changeWork(photo.id, { result: picture.id, resultKey: keys.whole, resultSettings: settings, resultMask: mask ?? null, base: plain ? picture.id : null, baseKey: keys.paint, error: null });
     } else {
       openPhoto(picture.id);
       if (isPainted(picture)) offered.set({ picture, instead: false });
@@ -86,7 +86,7 @@ function Welcome({ coming, narrow, value }) {
     ${!narrow && html`<aside class="left" aria-label=${t("paint.styles")}><${Shelf} chosen=${value.settings.styles.map(each => each.style)} onChoose=${chooseFirst} /></aside>`}
     <section class="welcome">${first ? html`<div class="pending">${first.url && html`<img src=${first.url} alt="" />`}
       <p class="small">${t("paint.uploading_name", { name: first.name })}</p><${Progress} value=${first.progress} label=${t("paint.uploading")} /></div>`
-    : html`<div class="welcome-inside"><${FileDrop} class="welcome-drop" label=${t("paint.welcome")} hint=${t("paint.welcome_hint")} icon="picture" onFiles=${takeIn}>
+    : html`<div class="welcome-inside"><${FileDrop} class="welcome-drop" label=${t(narrow ? "paint.welcome_touch" : "paint.welcome")} hint=${t(narrow ? "paint.welcome_hint_touch" : "paint.welcome_hint")} icon="picture" onFiles=${takeIn}>
         <span class="button primary big" aria-hidden="true">${t("paint.choose_photos")}</span><//>
       ${recent.length > 0 && html`<div><h2 class="label muted">${t("paint.recent")}</h2><ul class="strip">${recent.map(each => html`<li key=${each.id}>
         <button type="button" class="strip-item" onClick=${() => openPhoto(each.id)}><img src=${each.thumb} alt=${t("paint.open_photo", { name: each.title })} /></button></li>`)}</ul></div>`}
@@ -116,7 +116,7 @@ function Studio({ photo, value, narrow }) {
   const isResult = Boolean(work.result) && work.resultKey === keys.whole;
   const canFinish = !isResult && Boolean(work.base) && work.baseKey === keys.paint && finishSteps(settings.finish).length > 0;
   const atBase = !isResult && !canFinish && Boolean(work.base) && work.baseKey === keys.paint;
-  const preview = usePreview(photo.id, settings, work.mask, isResult || canFinish || atBase);
+  const preview = usePreview(photo.id, settings, work, isResult || canFinish || atBase);
   const result = api.usePicture(isResult ? work.result : canFinish || atBase ? work.base : null);
   useEffect(() => { // it was deleted
     if (result?.gone) changeWork(photo.id, { result: null, resultKey: null, base: null });
@@ -150,7 +150,9 @@ function Studio({ photo, value, narrow }) {
     }
   };
   const busy = starting || Boolean(job && !api.hasEnded(job));
-  const paint = () => { if (!busy && canPaint(settings)) begin(paintWhole); };
+  const masks = masksOf(work, settings);
+  useEffect(() => { if (!masks) storeRest(photo, work.mask).catch(toastError); }, [work.mask, Boolean(masks)]);
+  const paint = () => { if (!busy && masks && canPaint(settings)) begin(paintWhole); };
 
   useKeys({
     "ctrl+enter": paint, "0": view.showFit, "1": () => view.showReal(),
@@ -176,7 +178,7 @@ function Studio({ photo, value, narrow }) {
     <div class="panes ${side ? "side" : ""}">
       ${side ? html`<${Pane} key="a${photo.id}" view=${view} before=${before} label=${t("paint.photo")} />
         <${Pane} key="b${photo.id}" view=${view} after=${after} filter=${filter} label=${label} />`
-      : html`<${Pane} key=${photo.id} view=${view} before=${!after || masking || mode !== "after" || peek ? before : null} after=${masking && !after ? null : after} filter=${filter} label=${label} tool=${tool} />`}
+      : html`<${Pane} key=${photo.id} view=${view} before=${!after || (!masking && (mode === "slide" || peek)) ? before : null} after=${after} filter=${filter} label=${label} tool=${tool} />`}
     </div>
     ${preview.busy && html`<p class="working" role="status"><span class="spinner" />${t("paint.drafting")}</p>`}
     ${!canPaint(settings) && html`<p class="stage-hint">${t("paint.choose_style_hint")}</p>`}
@@ -191,6 +193,10 @@ function Studio({ photo, value, narrow }) {
         <${IconButton} icon="fit" label=${t("paint.zoom_fit")} onClick=${view.showFit} />
         <${Button} kind="quiet" class="one-to-one" aria-label=${t("paint.zoom_real")} title=${t("paint.zoom_real")} onClick=${() => view.showReal()}>1:1<//>
       </span>
+      ${work.result && work.resultSettings && !isResult && !masking && html`<${Button} kind="quiet" icon="undo" title=${t("paint.back_hint")} onClick=${() => {
+        change({ settings: work.resultSettings });
+        changeWork(photo.id, { mask: work.resultMask });
+      }}><span class="tool-text">${t("paint.back")}</span><//>`}
       <${Button} kind="quiet" icon="grid" disabled=${!canPaint(settings)} onClick=${() => setVariants(true)}><span class="tool-text">${t("paint.variants")}</span><//>
     </div>
   </section>`;
@@ -217,10 +223,10 @@ function Studio({ photo, value, narrow }) {
         }}>${t("ui.remove")}<//></div>`}
       ${bar}</div>`;
   const finish = html`<${FinishControls} settings=${settings} apply=${canFinish && painted ? () => begin(finishPainted) : null} busy=${busy} />`;
-  const button = html`<${Button} kind="primary" big wide icon="brush" busy=${busy} disabled=${!canPaint(settings)} onClick=${paint}>${t("paint.paint_whole")}<//>`;
+  const button = html`<${Button} kind="primary" big wide icon="brush" busy=${busy} disabled=${!canPaint(settings) || !masks} onClick=${paint}>${t("paint.paint_whole")}<//>`;
   const share = html`<${Button} kind="quiet" icon="share" onClick=${() => setSharing(true)}>${t("paint.share")}<//>`;
   const dialogs = html`
-    ${variants && html`<${Variants} photo=${photo} mask=${work.mask} onClose=${() => setVariants(false)} />`}
+    ${variants && html`<${Variants} photo=${photo} mask=${work.mask ?? null} onClose=${() => setVariants(false)} />`}
     ${sharing && html`<${ShareRecipe} onClose=${() => setSharing(false)} />`}
     ${picking && html`<${Dialog} open wide class="picker" title=${t("paint.style_choose")} onClose=${() => setPicking(false)}>
       <${Shelf} chosen=${settings.styles.map(each => each.style)} onChoose=${choose} /><//>`}`;
@@ -291,7 +297,9 @@ function StripItem({ id, now }) {
 /** On a phone: styles in one row. */
 function QuickStyles({ styles, chosen, onChoose, onAll }) {
   const all = allStyles(styles).filter(each => each.learnt !== false);
-  return html`<div class="quick-styles"><button type="button" class="quick all" onClick=${onAll}><span class="no-picture"><${Icon} name="search" /></span><span>${t("paint.all_styles")}</span></button>
+  const row = useRef(null);
+  useEffect(() => { row.current?.querySelector("[aria-pressed=true]")?.scrollIntoView({ block: "nearest", inline: "center" }); }, [Boolean(styles)]);
+  return html`<div ref=${row} class="quick-styles"><button type="button" class="quick all" onClick=${onAll}><span class="no-picture"><${Icon} name="search" /></span><span>${t("paint.all_styles")}</span></button>
     ${all.map(style => html`<button key=${style.ref} type="button" class="quick" aria-pressed=${String(chosen.includes(style.ref))} onClick=${() => onChoose(style.ref)}>
       <${StylePicture} style=${style} /><span class="ellipsis">${titleOf(style)}</span></button>`)}</div>`;
 }
