@@ -19,6 +19,7 @@ from sqlalchemy import select, update
 from sfumato.image import read_recipe
 from sfumato.studio import queue
 from sfumato.studio.database import Sessions, writing
+from sfumato.studio.deletion import delete_account, delete_pictures
 from sfumato.studio.settings import Settings
 from sfumato.studio.tables import Job, Picture
 from sfumato.studio.worker import Worker
@@ -55,6 +56,13 @@ def start(desk: Desk) -> Iterator[Started]:
 
 def painters() -> list[multiprocessing.process.BaseProcess]:
     return [each for each in multiprocessing.active_children() if each.is_alive()]
+
+
+def wait_for(done: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def pictures(desk: Desk) -> list[Picture]:
@@ -116,6 +124,7 @@ def test_a_cancelled_job_stops_within_a_second(desk: Desk, start: Started) -> No
     assert desk.wait(desk.paint(photo, max_size=96)).state == "done"
 
 
+@pytest.mark.slow
 def test_a_painter_that_crashes_costs_an_attempt(desk: Desk, start: Started) -> None:
     photo = desk.upload(1, 900, 1200)
     start()
@@ -132,6 +141,7 @@ def test_a_painter_that_crashes_costs_an_attempt(desk: Desk, start: Started) -> 
     assert desk.wait(desk.paint(photo, max_size=96)).state == "done"  # the worker lives on
 
 
+@pytest.mark.slow
 def test_limits_of_time_and_memory(desk: Desk, start: Started) -> None:
     photo = desk.upload(1, 1500, 2000)
     start(desk.with_limits(job_seconds=1.5))
@@ -166,18 +176,61 @@ def test_a_worker_that_stops_gives_its_job_back(desk: Desk, start: Started) -> N
 
 
 def test_a_lost_job_leaves_nothing(desk: Desk, start: Started) -> None:
-    """Another worker took the job; or its row was deleted, with the account or without."""
     photo = desk.upload(1, 300, 400)
     start()
-    job = desk.paint(photo, "standard")
+    job = desk.paint(photo, "best")
     desk.wait(job, ("running",))
+    before = painters()
     with writing(desk.sessions) as session:
         session.execute(update(Job).where(Job.id == job).values(worker="another"))
-    time.sleep(4)
+    wait_for(lambda: painters() != before)
     found = desk.job(job)
     assert (found.state, found.worker) == ("running", "another")
     assert pictures(desk) == []
     assert set(desk.files.names(desk.account)) == named(desk)
+
+
+def test_a_photo_that_is_deleted_while_it_is_painted_leaves_nothing(desk: Desk, start: Started) -> None:
+    photo = desk.upload(1, 300, 400)
+    start()
+    job = desk.paint(photo, "standard", max_size=128)
+    desk.wait(job, ("running",))
+    with writing(desk.sessions) as session:
+        delete_pictures(session, desk.files, desk.settings, desk.account, [photo])
+    found = desk.wait(job)
+    assert (found.state, found.error) == (
+        "failed",
+        "a picture that the job needs has been deleted; choose another one",
+    )
+    assert list(desk.files.names(desk.account)) == []
+
+
+def test_a_picture_that_is_deleted_while_a_taste_learns_it_leaves_nothing(desk: Desk, start: Started) -> None:
+    photo, other = desk.upload(1, 300, 400), desk.upload(2, 300, 400)
+    sha256 = next(iter(desk.files.names(desk.account)))
+    start()
+    for name in ("one", "two"):  # the first is known before the deletion, the second is not
+        job = desk.submit("learn", taste=name, liked=[photo, other])
+        if name == "one":
+            assert desk.wait(job).state == "done"
+    desk.wait(job, ("running", "done"))
+    with writing(desk.sessions) as session:
+        delete_pictures(session, desk.files, desk.settings, desk.account, [photo, other])
+    desk.wait(job)
+    wait_for(lambda: not files(desk.settings.data / "work"))
+    assert not any(sha256 in name for name in files(desk.settings.data))
+
+
+def test_an_account_that_is_deleted_while_it_works_leaves_nothing(desk: Desk, start: Started) -> None:
+    photos = [desk.upload(seed, 300, 400) for seed in range(3)]
+    start()
+    job = desk.submit("learn", taste="me", liked=photos)
+    desk.wait(job, ("running",))
+    with writing(desk.sessions) as session:
+        assert delete_account(session, desk.files, desk.settings, desk.account)
+    wait_for(lambda: not files(desk.settings.data / "work"))
+    time.sleep(0.3)
+    assert not any(desk.account in name for name in files(desk.settings.data) if not name.startswith("studio.db"))
 
 
 def test_quick_jobs_have_a_worker_of_their_own(desk: Desk, start: Started) -> None:
@@ -191,6 +244,7 @@ def test_quick_jobs_have_a_worker_of_their_own(desk: Desk, start: Started) -> No
     assert (made.kind, made.media_type, made.sha256) == ("preview", "image/webp", made.thumb)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_ends_its_painter_and_frees_its_job(desk: Desk, start: Started) -> None:
     photo = desk.upload(1, 900, 1200)
     code = (
@@ -208,15 +262,9 @@ def test_a_killed_worker_ends_its_painter_and_frees_its_job(desk: Desk, start: S
         worker.send_signal(signal.SIGKILL)
         worker.wait()
     assert children
-    end = time.monotonic() + 5
-    while any(is_running(int(child)) for child in children):
-        assert time.monotonic() < end, "the painter lives on"
-        time.sleep(0.05)
+    wait_for(lambda: not any(is_running(int(child)) for child in children), 5)
     start(desk.with_limits(lease=2))
-    end = time.monotonic() + 20
-    while desk.job(job).attempts < 2:
-        assert time.monotonic() < end, "the job was not begun again"
-        time.sleep(0.05)
+    wait_for(lambda: desk.job(job).attempts == 2)
     with writing(desk.sessions) as session:
         queue.cancel(session, desk.account, job)
     assert desk.wait(job).state == "cancelled"

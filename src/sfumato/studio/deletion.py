@@ -6,12 +6,13 @@ middle, it leaves rows whose files are gone, which are shown as gone and can be 
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import Engine, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from sfumato.errors import OutputError, SfumatoError
@@ -51,16 +52,20 @@ def delete_pictures(
     mine = Picture.account == account
     rows = list(session.scalars(select(Picture).where(mine, Picture.id.in_(ids))))
     gone = {row.id for row in rows}
-    derived = mine, Picture.kind.in_(("preview", "sheet")), Picture.photo.in_(gone)
-    rows += [row for row in session.scalars(select(Picture).where(*derived)) if row.id not in gone]
+    # A preview shows the photo; the explanation of a picture shows it and its photo.
+    painted = set(session.scalars(select(Picture.id).where(mine, Picture.photo.in_(gone))))
+    shows = or_(Picture.photo.in_(gone), and_(Picture.kind == "sheet", Picture.photo.in_(painted)))
+    derived = select(Picture).where(mine, Picture.kind.in_(("preview", "sheet")), shows)
+    rows += [row for row in session.scalars(derived) if row.id not in gone]
     for row in rows:
         session.delete(row)
     _leave_styles(session, account, gone)
+    _leave_errors(session, account, gone)
     session.flush()
     remove_unnamed(session, files, account, {hash_ for row in rows for hash_ in (row.sha256, row.thumb)})
     # Another row may show the same upload; a taste names the file, and keeps it then.
     left = select(Picture.sha256).where(mine, Picture.sha256.in_({row.sha256 for row in rows}))
-    return _forget(settings.personal(account), {row.sha256 for row in rows} - set(session.scalars(left)))
+    return forget(settings.personal(account), {row.sha256 for row in rows} - set(session.scalars(left)))
 
 
 def delete_account(session: Session, files: FileStore, settings: Settings, account: str) -> bool:
@@ -79,6 +84,19 @@ def delete_account(session: Session, files: FileStore, settings: Settings, accou
         OutputError: a file cannot be removed. The transaction must then be rolled back.
     """
     there = lock_account(session, account)
+    delete_account_files(files, settings, account)
+    for table in (Picture, OwnStyle, Job):  # the rest follows the account's row
+        session.execute(delete(table).where(table.account == account))
+    session.execute(delete(Account).where(Account.id == account))
+    return there
+
+
+def delete_account_files(files: FileStore, settings: Settings, account: str) -> None:
+    """Remove the files and the tastes of an account.
+
+    Raises:
+        OutputError: a file cannot be removed.
+    """
     files.delete_account(account)
     folder = settings.personal(account).parent
     try:
@@ -87,10 +105,25 @@ def delete_account(session: Session, files: FileStore, settings: Settings, accou
         pass
     except OSError as problem:
         raise OutputError(f"cannot remove all of {folder}: {problem.strerror or problem}") from problem
-    for table in (Picture, OwnStyle, Job):  # the rest follows the account's row
-        session.execute(delete(table).where(table.account == account))
-    session.execute(delete(Account).where(Account.id == account))
-    return there
+
+
+def clear_log(sessions: Sessions) -> bool:
+    """Empty SQLite's write-ahead log, which still has what was deleted; call it after the deletion is committed.
+
+    Returns:
+        False where a reader kept some of it; the next call, or `sweep`, tries again.
+    """
+    engine: Engine = sessions.kw["bind"]
+    if engine.dialect.name != "sqlite":
+        return True
+    connection = engine.raw_connection()  # a checkpoint cannot run within a transaction
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (is_busy, *_) = cursor.fetchall()[0]
+        return not is_busy
+    finally:
+        connection.close()
 
 
 def sweep(sessions: Sessions, files: FileStore, older_than: float = YOUNG) -> int:
@@ -114,6 +147,7 @@ def sweep(sessions: Sessions, files: FileStore, older_than: float = YOUNG) -> in
             for sha256 in found - named:
                 files.delete(account, sha256)
                 removed += 1
+    clear_log(sessions)
     return removed
 
 
@@ -127,7 +161,14 @@ def _leave_styles(session: Session, account: str, gone: Collection[str]) -> None
             style.pictures = left
 
 
-def _forget(personal: Path, hashes: Collection[str]) -> list[str]:
+def _leave_errors(session: Session, account: str, gone: Collection[str]) -> None:
+    """Remove the sentences of failed jobs about deleted pictures, which may quote their titles."""
+    for job in session.scalars(select(Job).where(Job.account == account, Job.error.is_not(None))):
+        if any(id_ in json.dumps(job.asked) for id_ in gone):
+            job.error = "the picture has been deleted"
+
+
+def forget(personal: Path, hashes: Collection[str]) -> list[str]:
     """Remove pictures from all tastes of a folder; return the names of those that had one."""
     changed: list[str] = []
     with personal_in(personal):

@@ -224,8 +224,9 @@ class FileStore:
             with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
                 if self._remote is None:
                     with atomic_file(place) as target:
+                        if hasattr(os, "fchmod"):
+                            os.fchmod(target.fileno(), 0o600)
                         shutil.copyfileobj(file, target, 2**20)
-                    os.chmod(place, 0o600)
                 else:  # an object appears whole or not at all; other file systems write to a temporary name
                     with self._remote.transaction, self._remote.open(place, "wb") as target:
                         shutil.copyfileobj(file, target, 2**20)

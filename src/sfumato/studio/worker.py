@@ -12,21 +12,25 @@ import secrets
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Literal
 
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from sfumato.errors import SfumatoError
+from sfumato.errors import InputError, SfumatoError
 from sfumato.studio import queue
 from sfumato.studio.child import Child
 from sfumato.studio.database import lock_account, open_database, writing
+from sfumato.studio.deletion import delete_account_files, forget
 from sfumato.studio.files import FileStore
 from sfumato.studio.folders import sweep_folders, work_folder
 from sfumato.studio.inputs import collect
 from sfumato.studio.painter import NO_MEMORY, Ended, Ready, Step, Stop, Task, serve
 from sfumato.studio.settings import Settings
 from sfumato.studio.storing import add_pictures, put_files, remove_unnamed, with_ids
-from sfumato.studio.tables import Job
+from sfumato.studio.tables import Job, Picture
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +79,10 @@ class Worker:
                         _Running(self, job, painter).work()
                 except SQLAlchemyError as problem:
                     _log.warning("sfumato: the database does not answer (%s); trying again", type(problem).__name__)
+                    self._stopping.wait(_AGAIN)
+                except Exception:  # a mistake of Sfumato: the job's lease runs out, and it is begun again
+                    _log.exception("sfumato: the worker could not do a job")
+                    self.end_painter()
                     self._stopping.wait(_AGAIN)
         finally:
             self.end_painter()
@@ -126,28 +134,37 @@ class _Running:
         self.began = self.renewed = self.looked = time.monotonic()
         self.told: Step | None = None  # progress that is not in the database yet
         self.asked_to_stop: float | None = None
+        self.pictures: dict[str, str] = {}  # hashes of the pictures that the job reads, by id
 
     def work(self) -> None:
         """Have the job done, and store its end."""
         _log.info("job %s of the kind %s begins", self.job.id, self.job.kind)
-        with work_folder(self.settings) as folder:
-            try:
-                with self.worker.sessions() as session:
-                    files = collect(session, self.worker.files, self.settings, self.job, folder)
-            except SfumatoError as problem:
-                self._end(Ended(self.job.id, "failed", error=str(problem)))
-                return
-            made = folder / "made"
-            made.mkdir()
-            try:
-                self.painter.pipe.send(Task(self.job.id, self.job.kind, self.job.asked, files, made))
-                ended = self._watch()
-            except (EOFError, OSError):  # the painter has ended
-                ended = self._crashed()
-            if ended is not None:
-                self._end(ended)
+        try:
+            with work_folder(self.settings) as folder:
+                ended = self._do(folder)
+                if ended is not None:
+                    self._end(ended)
+        except SfumatoError as problem:  # a picture was deleted, or the disk is full
+            self._end(Ended(self.job.id, "failed", error=str(problem)))
+            return
+        except BaseException:
+            self.worker.end_painter()  # it may still be at work
+            raise
         if self.painter.memory > self.settings.job_bytes / 2 or (ended is not None and ended.error == NO_MEMORY):
             self.worker.end_painter()  # what it keeps would not leave enough to the next job
+
+    def _do(self, folder: Path) -> Ended | None:
+        """Have the painter do the job; return None where the job is no longer this worker's."""
+        with self.worker.sessions() as session:
+            files = collect(session, self.worker.files, self.settings, self.job, folder)
+        self.pictures = {stored.id: stored.sha256 for stored in files.pictures.values()}
+        made = folder / "made"
+        made.mkdir()
+        try:
+            self.painter.pipe.send(Task(self.job.id, self.job.kind, self.job.asked, files, made))
+            return self._watch()
+        except (EOFError, OSError):  # the painter has ended
+            return self._crashed()
 
     def _watch(self) -> Ended | None:
         """Wait for the painter's answer; return None where the job is no longer this worker's.
@@ -199,7 +216,7 @@ class _Running:
             verdict = "lost"
         if verdict == "lost":
             self.worker.end_painter()
-            _log.warning("sfumato: job %s was lost to another worker, or deleted", self.job.id)
+            self._take_back(set())
             return "lost"
         if verdict == "cancel":
             self.asked_to_stop = now
@@ -247,6 +264,10 @@ class _Running:
         try:
             with writing(self.worker.sessions) as session:
                 rows = add_pictures(session, files, account, ended.made, self.job.id) if ended.made else []
+                gone = self._deleted_meanwhile(session)
+                if gone and ended.state == "done":
+                    forget(self.settings.personal(account), gone)  # what the job has just learnt of them
+                    raise InputError("a picture that the job needs has been deleted; choose another one")
                 result = with_ids(ended.result, [row.id for row in rows])
                 if not queue.finish(session, self.job.id, self.worker.name, ended.state, result, ended.error):
                     raise _LostError
@@ -254,15 +275,25 @@ class _Running:
             self._take_back({sha256 for pair in put for sha256 in pair})
             if not isinstance(problem, _LostError):
                 raise
-            _log.warning("sfumato: job %s was lost to another worker, or deleted", self.job.id)
         else:
             _log.info("job %s ends: %s", self.job.id, ended.state)
 
+    def _deleted_meanwhile(self, session: Session) -> set[str]:
+        """Return the hashes of pictures that the job read and that no row names any more."""
+        lock_account(session, self.job.account)
+        mine = Picture.account == self.job.account
+        left = set(session.scalars(select(Picture.id).where(mine, Picture.id.in_(self.pictures))))
+        return {sha256 for id_, sha256 in self.pictures.items() if id_ not in left}
+
     def _take_back(self, hashes: set[str]) -> None:
-        """Remove files that were put for nothing; what cannot be removed now is left to `deletion.sweep`."""
+        """Remove files of a lost job, or of an account that was deleted while the job ran.
+
+        What cannot be removed now is left to `deletion.sweep`.
+        """
+        _log.warning("sfumato: the results of job %s are not kept", self.job.id)
         with suppress(SQLAlchemyError, SfumatoError), writing(self.worker.sessions) as session:
             if not lock_account(session, self.job.account):
-                self.worker.files.delete_account(self.job.account)
+                delete_account_files(self.worker.files, self.settings, self.job.account)
             remove_unnamed(session, self.worker.files, self.job.account, hashes)
 
 

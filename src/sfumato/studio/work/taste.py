@@ -55,9 +55,9 @@ def learn(
             raise UsageError(f"nothing can be learnt: {'; '.join(remarks)}")
         progress(0.8, "learning")
         if is_new:
-            record, personal_style = service.create(name, found, stylizer, "own", copy=True)
+            record, personal_style = service.create(name, found, stylizer, copy=True)
         else:
-            record, personal_style = service.add(name, found, stylizer, "own", copy=True, inspected=inspected)
+            record, personal_style = service.add(name, found, stylizer, copy=True, inspected=inspected)
         codes = {digest: one.code for digest, one in recall(record, stylizer)[0].items()}
         remarks += [remark.text for remark in odd_remarks(record, codes, found)]
     return {"taste": name, "learnt": personal_style is not None, "remarks": remarks}, []
