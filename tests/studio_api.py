@@ -18,6 +18,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from sfumato.studio import queue
 from sfumato.studio.app import create_app
 from sfumato.studio.database import writing
 from sfumato.studio.passwords import hash_password
@@ -26,7 +27,6 @@ from sfumato.studio.server import PatientProtocol
 from sfumato.studio.settings import Settings
 from sfumato.studio.state import Studio
 from sfumato.studio.tables import Account, Job, Picture, new_id
-from sfumato.studio import queue
 
 URL = "http://127.0.0.1:7333"
 PASSWORD = "a-long-pass-phrase"
@@ -161,4 +161,3 @@ def jobs(studio: Studio) -> list[Job]:
     """All jobs, oldest first."""
     with studio.sessions() as session:
         return sorted(session.query(Job), key=lambda job: (job.created, job.id))
-

@@ -84,7 +84,9 @@ def answer(status: int, sentence: str, retry: int | None = None) -> JSONResponse
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of error answers for OpenAPI: those of every route, and ``statuses``."""
-    return {status: {"model": Problem, "description": _CODES[status]} for status in sorted({400, 422, 429, 503, *statuses})}
+    return {
+        status: {"model": Problem, "description": _CODES[status]} for status in sorted({400, 422, 429, 503, *statuses})
+    }
 
 
 #: Error answers of all routes that need a login.
