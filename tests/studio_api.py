@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import io
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import numpy as np
+import uvicorn
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from sfumato.studio import queue
 from sfumato.studio.app import create_app
 from sfumato.studio.database import writing
 from sfumato.studio.passwords import hash_password
 from sfumato.studio.security import Hosts
+from sfumato.studio.server import PatientProtocol
 from sfumato.studio.settings import Settings
 from sfumato.studio.state import Studio
-from sfumato.studio.tables import Account, Job, Picture, new_id, now
-from sfumato.studio import queue
+from sfumato.studio.tables import Account, Job, Picture, new_id
 
 URL = "http://127.0.0.1:7333"
 PASSWORD = "a-long-pass-phrase"
@@ -67,9 +73,34 @@ def service(data: Path, database: str, *hosts: str, **values: Any) -> Iterator[S
         yield Service(client, studio)
 
 
+@contextmanager
+def listening(data: Path, database: str) -> Iterator[tuple[tuple[str, int], Studio]]:
+    """Run a service behind a real socket, in a thread; provide its address."""
+    settings = Settings.parse({"data": data, "database": database})
+    settings.make_folder()
+    app = create_app(settings)
+    server = uvicorn.Server(uvicorn.Config(app, http=PatientProtocol, ws="none", log_config=None, lifespan="on"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield listener.getsockname(), app.state.studio
+        finally:
+            app.state.studio.hub.stop()
+            server.should_exit = True
+            thread.join()
+
+
+@cache
+def _hashed() -> str:
+    return hash_password(PASSWORD)
+
+
 def add_account(studio: Studio, name: str, role: str = "member", quota: int | None = None) -> str:
     with writing(studio.sessions) as session:
-        account = Account(name=name, role=role, password=hash_password(PASSWORD), quota=quota)
+        account = Account(name=name, role=role, password=_hashed(), quota=quota)
         session.add(account)
         session.flush()
         return account.id
@@ -130,6 +161,3 @@ def jobs(studio: Studio) -> list[Job]:
     """All jobs, oldest first."""
     with studio.sessions() as session:
         return sorted(session.query(Job), key=lambda job: (job.created, job.id))
-
-
-__all__ = ["PASSWORD", "RECIPE", "URL", "Service", "add_account", "do_job", "drawn", "jobs", "now", "paint", "service"]

@@ -149,7 +149,7 @@ def _find_key(studio: Studio, digest: str) -> Who | None:
         ).one_or_none()
     if found is None:
         return None
-    account, key = found.tuple()
+    account, key = found
     if key.used is None or key.used < now() - _USED:
         with writing(studio.sessions) as session:
             if (stored := session.get(ApiKey, key.id)) is not None:

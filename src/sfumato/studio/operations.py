@@ -42,7 +42,7 @@ class Metrics:
         """Return all metrics in the format of Prometheus."""
         with self._lock:
             with sessions() as session:
-                counts = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples().all())
+                counts = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
                 ended = session.execute(
                     select(Job.kind, Job.started, Job.ended)
                     .where(Job.updated >= self._seen, Job.ended > self._seen, Job.state.in_(ENDED))

@@ -84,7 +84,9 @@ def answer(status: int, sentence: str, retry: int | None = None) -> JSONResponse
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the documentation of error answers for OpenAPI: those of every route, and ``statuses``."""
-    return {status: {"model": Problem, "description": _CODES[status]} for status in sorted({422, 429, 503, *statuses})}
+    return {
+        status: {"model": Problem, "description": _CODES[status]} for status in sorted({400, 422, 429, 503, *statuses})
+    }
 
 
 #: Error answers of all routes that need a login.
@@ -139,6 +141,9 @@ def _sentence(error: Mapping[str, Any]) -> str:
     kind, place = str(error["type"]), [str(each) for each in error["loc"]]
     if kind == "json_invalid":
         return "the request is not JSON; check its quotes and commas"
+    if kind.startswith("union_tag"):
+        tags = str(error["ctx"].get("expected_tags", "")).replace("'", "")
+        return f"kind must be one of {tags}" if tags else "kind is missing"
     if kind == "value_error":
         return str(error["ctx"]["error"])
     known = [each for each in place[1:] if each not in ("paint", "finish", "explain", "learn")]

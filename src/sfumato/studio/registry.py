@@ -91,7 +91,7 @@ def list_accounts(sessions: Sessions) -> list[str]:
     counted = select(Account, func.count(Picture.id), func.coalesce(func.sum(Picture.bytes), 0))
     counted = counted.outerjoin(Picture, Picture.account == Account.id).group_by(Account.id).order_by(Account.name)
     with sessions() as session:
-        rows = session.execute(counted).tuples().all()
+        rows = session.execute(counted).all()
     lines = []
     for account, count, size in rows:
         state = "disabled" if account.disabled else account.role

@@ -64,7 +64,7 @@ def purge(sessions: Sessions, files: FileStore, settings: Settings, at: datetime
     accounts: set[str] = set()
     with sessions() as session:
         due = select(Picture.account, Picture.id).where(_is_due(settings, at)).order_by(Picture.account)
-        rows = session.execute(due).tuples().all()
+        rows = session.execute(due).all()
         in_styles = {picture for style in session.scalars(select(OwnStyle)) for picture, _ in style.pictures}
         trashed = set(session.scalars(select(Picture.id).where(Picture.trashed.is_not(None))))
     by_account: dict[str, list[str]] = {}

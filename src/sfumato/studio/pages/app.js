@@ -3,7 +3,7 @@
 import { createSavedStore, createStore, html, render, useEffect, useRef, useState, useStore } from "./lib.js";
 import { LANGUAGES, chooseLanguage, startTexts, t, useLanguage } from "./i18n.js";
 import * as api from "./api.js";
-import { Asked, Button, Dialog, EmptyState, Field, IconButton, Icon, Menu, Switch, Toasts } from "./ui.js";
+import { Asked, Button, Dialog, EmptyState, Field, IconButton, Icon, Menu, Switch, Toasts, sentence } from "./ui.js";
 import { helpOpen, keysOn } from "./keys.js";
 
 const VIEWS = ["paint", "gallery", "batch", "taste", "judge", "queue"];
@@ -73,7 +73,7 @@ function Login() {
   };
   return html`<main class="center-screen"><form class="card login" onSubmit=${enter}>
     <h1 class="brand"><img src=${new URL("./icon.svg", import.meta.url)} alt="" />Sfumato Studio</h1>
-    ${told && html`<p class="small" role="alert">${told}</p>`}
+    ${told && html`<p class="small" role="alert">${sentence(told)}</p>`}
     <${Field} label=${t("app.name")} name="name" autocomplete="username" required autocapitalize="none" autofocus />
     <${Field} label=${t("app.password")} name="password" type="password" autocomplete="current-password" required error=${error} />
     <${Button} kind="primary" type="submit" big busy=${busy}>${t("app.log_in")}<//>

@@ -6,6 +6,9 @@ import { Icon } from "./icons.js";
 
 export { Icon };
 
+/** A sentence of the service with its capital and its full stop. */
+export const sentence = text => text && text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?。！？…]$/.test(text) ? "" : ".");
+
 let count = 0;
 /** An id that no other element has. */
 export function useId() {
@@ -111,7 +114,7 @@ export function Field({ label, hint, error, rows, ref: _, ...others }) {
   return html`<div class="field"><label for=${id}>${label}</label>
     ${rows ? html`<textarea rows=${rows} ...${all} />` : html`<input ...${all} />`}
     ${hint && html`<span id="${id}h" class="hint">${hint}</span>`}
-    ${error && html`<span id="${id}e" class="error" role="alert">${error}</span>`}</div>`;
+    ${error && html`<span id="${id}e" class="error" role="alert">${sentence(error)}</span>`}</div>`;
 }
 
 /** A choice of many: options [{value, label}]. */
@@ -158,7 +161,7 @@ export function toast(text, { undo, kind = "plain", action, seconds } = {}) {
 
 /** Shows an error in its sentence; an interrupted call is none. */
 export function toastError(problem) {
-  if (problem?.name !== "AbortError") toast(problem.message, { kind: "error" });
+  if (problem?.name !== "AbortError") toast(sentence(problem.message), { kind: "error" });
 }
 
 function Toast({ note }) {

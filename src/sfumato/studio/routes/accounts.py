@@ -28,9 +28,7 @@ _PAGE = 100
 def list_accounts(who: Admin, request: Request) -> list[AccountView]:  # noqa: ARG001
     """List all accounts."""
     with studio_of(request).sessions() as session:
-        used = dict(
-            session.execute(select(Picture.account, func.sum(Picture.bytes)).group_by(Picture.account)).tuples().all()
-        )
+        used = dict(session.execute(select(Picture.account, func.sum(Picture.bytes)).group_by(Picture.account)).all())
         found = session.scalars(select(Account).order_by(Account.name))
         return [_view(account, int(used.get(account.id, 0))) for account in found]
 

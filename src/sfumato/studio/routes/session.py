@@ -32,7 +32,7 @@ _WRONG = "the name or the password is wrong; check both, or ask an admin for a n
 _USED = "the link is not valid: it works once, and until Studio is restarted; start sfumato studio again for a new one"
 
 
-@router.post("/session", responses=documented(401))
+@router.post("/session", responses=documented(401, 403))
 def log_in(asked: LogIn, request: Request, response: Response) -> Me:
     """Log in by the one-time token of the link, or by name and password; the answer sets a cookie."""
     studio = studio_of(request)

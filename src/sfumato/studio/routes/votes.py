@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -34,7 +35,10 @@ def create_vote(asked: NewVote, who: Writer, request: Request) -> Votes:
 
 @router.get("/votes", responses=PRIVATE)
 def count_votes(who: Reader, request: Request) -> Votes:
-    """Rank the ways of painting by all votes, strongest first, with 95 % intervals."""
+    """Rank the ways of painting, strongest first, with 95 % intervals.
+
+    Where groups were never compared with each other, the group with the most votes is ranked.
+    """
     with studio_of(request).sessions() as session:
         return _count(_votes(session, who))
 
@@ -63,11 +67,7 @@ def _votes(session: Session, who: Who) -> list[dict[str, Any]]:
         left, right = pictures.get(vote.left), pictures.get(vote.right)
         if left is None or right is None:
             continue
-        names = _method(left), _method(right)
-        if names[0] == names[1]:
-            names = f"{names[0]}, seed {_seed(left)}", f"{names[1]}, seed {_seed(right)}"
-        if names[0] == names[1]:
-            names = f"{names[0]}, {left.id[:8]}", f"{names[1]}, {right.id[:8]}"
+        names = _names(left, right)
         votes.append(
             {
                 "content": left.title,
@@ -84,10 +84,11 @@ def _votes(session: Session, who: Who) -> list[dict[str, Any]]:
 def _count(votes: list[dict[str, Any]]) -> Votes:
     from sfumato.quality.votes import MAX_METHODS, MAX_VOTES, Vote, tally
 
-    methods = {vote[side] for vote in votes for side in ("left", "right")}
-    if not votes or len(votes) > MAX_VOTES or len(methods) > MAX_METHODS:
+    connected = _connected(votes)
+    methods = {vote[side] for vote in connected for side in ("left", "right")}
+    if not connected or len(connected) > MAX_VOTES or len(methods) > MAX_METHODS:
         return Votes(count=len(votes), same=None, standings=[])
-    counted = tally([Vote(**vote, page="studio", question="") for vote in votes])
+    counted = tally([Vote(**vote, page="studio", question="") for vote in connected])
     standings = [
         VoteStanding(
             method=each.method,
@@ -99,7 +100,7 @@ def _count(votes: list[dict[str, Any]]) -> Votes:
         )
         for each in counted.standings
     ]
-    return Votes(count=counted.votes, same=counted.same, standings=standings)
+    return Votes(count=len(votes), same=counted.same, standings=standings)
 
 
 def _style(picture: Picture) -> str:
@@ -108,14 +109,37 @@ def _style(picture: Picture) -> str:
     return " + ".join(names) or "unknown"
 
 
-def _method(picture: Picture) -> str:
-    """Return what decided how a picture looks, in a few words."""
+def _names(left: Picture, right: Picture) -> tuple[str, str]:
+    """Return names for the ways in which two pictures were made: by the options, and by more where they are equal."""
+    first, second = _options(left), _options(right)
+    for describe in (_style, _seed, lambda picture: picture.id[:8]):
+        if first != second:
+            break
+        first, second = f"{first}, {describe(left)}", f"{second}, {describe(right)}"
+    return first, second
+
+
+def _options(picture: Picture) -> str:
     recipe = picture.recipe or {}
-    parts = [_style(picture)]
-    parts += [str(recipe["quality"])] if recipe.get("quality") else []
+    parts = [str(recipe.get("quality") or "unknown quality")]
     parts += [f"{name} {recipe[name]}" for name in ("strength", "stroke", "color") if recipe.get(name) is not None]
     return ", ".join(parts) + (", finished" if recipe.get("finish") else "")
 
 
-def _seed(picture: Picture) -> Any:
-    return (picture.recipe or {}).get("seed", 0)
+def _seed(picture: Picture) -> str:
+    return f"seed {(picture.recipe or {}).get('seed', 0)}"
+
+
+def _connected(votes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the votes of the largest group of methods that were compared: only within a group there is one scale."""
+    group: dict[str, str] = {}
+
+    def root(method: str) -> str:
+        while group.setdefault(method, method) != method:
+            method = group[method]
+        return method
+
+    for vote in votes:
+        group[root(vote["left"])] = root(vote["right"])
+    sizes = Counter(root(vote["left"]) for vote in votes)
+    return [vote for vote in votes if root(vote["left"]) == sizes.most_common(1)[0][0]]

@@ -3,7 +3,8 @@
 import { html, useState } from "../lib.js";
 import { duration, percent, t } from "../i18n.js";
 import * as api from "../api.js";
-import { Button, Dialog, Field, Icon, IconButton, Menu, Progress, Rating, toast, toastError } from "../ui.js";
+import { Button, Dialog, Field, Icon, IconButton, Menu, Progress, Rating, sentence, toast, toastError } from "../ui.js";
+import { stepOf } from "../steps.js";
 import { change, changeWork, state } from "./state.js";
 import { fromText, inWords, toText } from "./recipe.js";
 
@@ -40,7 +41,7 @@ export function JobBar({ job }) {
   const [stopping, setStopping] = useState(false);
   const queued = job.state === "queued";
   const doing = queued ? (job.position > 1 ? t("paint.waiting_n", { n: job.position }) : t("paint.waiting"))
-    : job.doing || t("paint.painting_now");
+    : stepOf(job) || t("paint.painting_now");
   return html`<div class="job-bar" role="group" aria-label=${t("paint.painting_now")}>
     <div class="row"><strong class="grow ellipsis">${doing}</strong>
       <span class="number muted small">${queued ? "" : percent(job.progress)}${!queued && job.seconds_left > 0 && job.progress > 0.03
@@ -54,7 +55,7 @@ export function JobBar({ job }) {
 
 /** What went wrong with a painting, and a button to try again. */
 export function Failure({ text, onAgain, onClose }) {
-  return html`<div class="failure-bar" role="alert"><${Icon} name="warning" /><p class="grow">${text}</p>
+  return html`<div class="failure-bar" role="alert"><${Icon} name="warning" /><p class="grow">${sentence(text)}</p>
     ${onAgain && html`<${Button} icon="refresh" onClick=${onAgain}>${t("ui.again")}<//>`}
     ${onClose && html`<${IconButton} icon="close" label=${t("ui.dismiss")} onClick=${onClose} />`}</div>`;
 }

@@ -59,7 +59,7 @@ export function Shelf({ chosen, onChoose, compact = false }) {
       ${!words.length && html`<${FileDrop} class="small-drop" icon="plus" label=${t("paint.own_drop")} hint=${compact ? null : t("paint.own_drop_hint")}
         onFiles=${setMaking} />`}
       ${found.map(group => group.all.length > 0 && html`<section key=${group.id}>
-        <h3 class="label muted">${t(`paint.styles_${group.id}`)}</h3>
+        <h2 class="label muted">${t(`paint.styles_${group.id}`)}</h2>
         <ul class="tiles">${group.all.map(style => html`<li key=${style.ref}>
           <button type="button" class="tile" aria-pressed=${String(chosen.includes(style.ref))} onClick=${() => onChoose(style.ref)}>
             <${StylePicture} style=${style} /><span class="tile-name">${titleOf(style)}</span><span class="tile-sub">${subtitleOf(style)}</span>
