@@ -33,14 +33,15 @@ class Running:
         database = ["--database", self.database] if self.database else []
         command = [sys.executable, "-m", "sfumato", "studio", "--no-browser", "--port", str(self.port)]
         self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            [*command, "--data", str(self.data), *database, *self.options],
-            stdout=subprocess.PIPE,
-            stderr=(self.data.parent / "log").open("ab"),
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
+        with (self.data.parent / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--data", str(self.data), *database, *self.options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment,
+                start_new_session=True,
+            )
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if found := _LINK.search(line):
@@ -48,7 +49,8 @@ class Running:
                 break
         else:
             raise SystemExit(f"studio did not start: {(self.data.parent / 'log').read_text()[-2000:]}")
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        self.reading = threading.Thread(target=self.process.stdout.read, daemon=True)
+        self.reading.start()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def log_in(self) -> dict[str, str]:
@@ -80,7 +82,14 @@ class Running:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        self.ended()
+
+    def ended(self) -> None:
+        """Close what is left of a server that was stopped or killed."""
+        self.process.wait()
+        self.reading.join(10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 @contextmanager
