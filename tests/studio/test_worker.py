@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from sfumato.image import read_recipe
 from sfumato.studio import queue
@@ -193,7 +193,7 @@ def test_a_lost_job_leaves_nothing(desk: Desk, start: Started) -> None:
 def test_a_photo_that_is_deleted_while_it_is_painted_leaves_nothing(desk: Desk, start: Started) -> None:
     photo = desk.upload(1, 300, 400)
     start()
-    job = desk.paint(photo, "standard", max_size=128)
+    job = desk.paint(photo, "standard")
     desk.wait(job, ("running",))
     with writing(desk.sessions) as session:
         delete_pictures(session, desk.files, desk.settings, desk.account, [photo])
@@ -217,7 +217,7 @@ def test_a_picture_that_is_deleted_while_a_taste_learns_it_leaves_nothing(desk: 
     with writing(desk.sessions) as session:
         delete_pictures(session, desk.files, desk.settings, desk.account, [photo, other])
     desk.wait(job)
-    wait_for(lambda: not files(desk.settings.data / "work"))
+    wait_for(lambda: not list((desk.settings.data / "work").iterdir()))
     assert not any(sha256 in name for name in files(desk.settings.data))
 
 
@@ -228,9 +228,31 @@ def test_an_account_that_is_deleted_while_it_works_leaves_nothing(desk: Desk, st
     desk.wait(job, ("running",))
     with writing(desk.sessions) as session:
         assert delete_account(session, desk.files, desk.settings, desk.account)
-    wait_for(lambda: not files(desk.settings.data / "work"))
+    wait_for(lambda: not list((desk.settings.data / "work").iterdir()))
     time.sleep(0.3)
     assert not any(desk.account in name for name in files(desk.settings.data) if not name.startswith("studio.db"))
+
+
+def test_lost_connections_cost_no_job(desk: Desk, start: Started) -> None:
+    """PostgreSQL ends all connections, as when it restarts: while the worker waits, and while it works."""
+    if "sqlite" in desk.settings.database:
+        pytest.skip("SQLite has no connections to lose")
+    photo = desk.upload(1, 300, 400)
+    start()
+    time.sleep(1.5)
+    for _ in range(2):
+        drop_connections(desk)
+        job = desk.paint(photo, "standard", max_size=128)
+        desk.wait(job, ("running", "done"))
+        drop_connections(desk)
+        assert desk.wait(job).state == "done"
+    assert len(pictures(desk)) == 2
+
+
+def drop_connections(desk: Desk) -> None:
+    with desk.sessions() as session:
+        mine = "datname = current_database() AND pid <> pg_backend_pid()"
+        session.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}"))
 
 
 def test_quick_jobs_have_a_worker_of_their_own(desk: Desk, start: Started) -> None:

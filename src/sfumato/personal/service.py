@@ -198,15 +198,15 @@ def forget(name: str, hashes: Collection[str]) -> bool:
     """
     with writing():
         record = load_record(name)
-        left = tuple(picture for picture in record.pictures if picture.sha256 not in hashes)
-        if len(left) == len(record.pictures):
-            return False
-        folder, record = record.folder, replace(record, pictures=left)
-        for learnt in (f"{name}.sfumato", LIKED):
-            (folder / learnt).unlink(missing_ok=True)
-        write_json(folder / RECORD, record.to_json())
-        sweep(folder, record)
-    return True
+        folder, before = record.folder, len(record.pictures)
+        record = replace(record, pictures=tuple(p for p in record.pictures if p.sha256 not in hashes))
+        has_changed = len(record.pictures) < before
+        if has_changed:
+            for learnt in (f"{name}.sfumato", LIKED):
+                (folder / learnt).unlink(missing_ok=True)
+            write_json(folder / RECORD, record.to_json())
+        sweep(folder, record)  # also copies that a killed command has made before the record
+    return has_changed
 
 
 def require_learnt_style(record: PersonalRecord) -> PersonalStyle:

@@ -206,6 +206,7 @@ class _Running:
         if self.worker.is_stopping:
             self.worker.end_painter()
             queue.release(self.worker.sessions, self.job.id, self.worker.name)
+            self._take_back(set())
             return "lost"
         try:
             verdict = self._renew(now)
@@ -240,6 +241,7 @@ class _Running:
         _log.error("sfumato: the painter crashed on job %s", self.job.id)
         if self.job.attempts >= queue.ATTEMPTS:
             return Ended(self.job.id, "failed", error=_CRASHED)
+        self._take_back(set())
         queue.renew(self.worker.sessions, self.job.id, self.worker.name, lease=-1)  # run out: it is claimed again
         return None
 
@@ -264,9 +266,7 @@ class _Running:
         try:
             with writing(self.worker.sessions) as session:
                 rows = add_pictures(session, files, account, ended.made, self.job.id) if ended.made else []
-                gone = self._deleted_meanwhile(session)
-                if gone and ended.state == "done":
-                    forget(self.settings.personal(account), gone)  # what the job has just learnt of them
+                if self._forget_deleted(session) and ended.state == "done":
                     raise InputError("a picture that the job needs has been deleted; choose another one")
                 result = with_ids(ended.result, [row.id for row in rows])
                 if not queue.finish(session, self.job.id, self.worker.name, ended.state, result, ended.error):
@@ -278,22 +278,27 @@ class _Running:
         else:
             _log.info("job %s ends: %s", self.job.id, ended.state)
 
-    def _deleted_meanwhile(self, session: Session) -> set[str]:
-        """Return the hashes of pictures that the job read and that no row names any more."""
+    def _forget_deleted(self, session: Session) -> bool:
+        """Remove what the job has learnt of pictures that were deleted while it ran; return whether some were."""
         lock_account(session, self.job.account)
         mine = Picture.account == self.job.account
-        left = set(session.scalars(select(Picture.id).where(mine, Picture.id.in_(self.pictures))))
-        return {sha256 for id_, sha256 in self.pictures.items() if id_ not in left}
+        ids = set(session.scalars(select(Picture.id).where(mine, Picture.id.in_(self.pictures))))
+        hashes = {sha256 for id_, sha256 in self.pictures.items() if id_ not in ids}
+        if hashes:
+            hashes -= set(session.scalars(select(Picture.sha256).where(mine, Picture.sha256.in_(hashes))))
+            forget(self.settings.personal(self.job.account), hashes)
+        return len(ids) < len(self.pictures)
 
     def _take_back(self, hashes: set[str]) -> None:
-        """Remove files of a lost job, or of an account that was deleted while the job ran.
+        """Remove files that no row will name, and what belongs to pictures or an account deleted while the job ran.
 
         What cannot be removed now is left to `deletion.sweep`.
         """
-        _log.warning("sfumato: the results of job %s are not kept", self.job.id)
+        _log.info("the results of job %s are not kept", self.job.id)
         with suppress(SQLAlchemyError, SfumatoError), writing(self.worker.sessions) as session:
             if not lock_account(session, self.job.account):
                 delete_account_files(self.worker.files, self.settings, self.job.account)
+            self._forget_deleted(session)
             remove_unnamed(session, self.worker.files, self.job.account, hashes)
 
 
