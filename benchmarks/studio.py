@@ -267,7 +267,7 @@ def measure_faults(kills: int, seed: int, database: str, own_server: bool) -> No
             elif part == "server":
                 for one in running.processes()["server"]:
                     os.kill(one, signal.SIGKILL)
-                running.ended()
+                running.process.wait()
                 time.sleep(rng.uniform(0, 2))
                 running.start()
             else:

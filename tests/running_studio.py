@@ -13,10 +13,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import httpx2
 
 _LINK = re.compile(r"http://([0-9.]+):(\d+)/#token=(\S+)")
+
+
+def _drain(output: IO[str]) -> None:
+    """Read what the process writes until it ends, so that it never waits for us."""
+    with output:
+        output.read()
 
 
 class Running:
@@ -49,8 +56,7 @@ class Running:
                 break
         else:
             raise SystemExit(f"studio did not start: {(self.data.parent / 'log').read_text()[-2000:]}")
-        self.reading = threading.Thread(target=self.process.stdout.read, daemon=True)
-        self.reading.start()
+        threading.Thread(target=_drain, args=(self.process.stdout,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def log_in(self) -> dict[str, str]:
@@ -82,14 +88,7 @@ class Running:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.ended()
-
-    def ended(self) -> None:
-        """Close what is left of a server that was stopped or killed."""
-        self.process.wait()
-        self.reading.join(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+            self.process.wait()
 
 
 @contextmanager

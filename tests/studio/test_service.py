@@ -104,7 +104,7 @@ def test_jobs_survive_kill_9_of_server_and_workers(running: Running, client: Cli
     request = {"kind": "paint", "photo": uploaded.id, "styles": [{"style": "monet"}], "options": {"quality": "draft"}}
     jobs = [client.submit({**request, "options": {"quality": "draft", "seed": seed}}).id for seed in range(6)]
     os.killpg(running.process.pid, signal.SIGKILL)
-    running.ended()
+    running.process.wait()
     running.start()
     ended = [client.wait(job) for job in jobs]
     assert all(job.state == "done" for job in ended)
