@@ -1,6 +1,6 @@
 // Previews: a small draft for every change of the settings. The newest wins; what was drafted before is kept.
 
-import { useEffect, useRef, useState } from "../lib.js";
+import { useEffect, useRef, useState, useStore } from "../lib.js";
 import * as api from "../api.js";
 import { canPaint, keysOf, masksOf, paintRequest, slotOf } from "./state.js";
 
@@ -51,5 +51,7 @@ export function usePreview(photo, settings, work, off) {
     first.current = false;
     return () => { clearTimeout(timer); control.abort(); };
   }, [key, off, turn]);
-  return { ...state, wanted: key, again: () => setTurn(n => n + 1) };
+  const connection = useStore(api.connection);
+  useEffect(() => { if (connection === "on" && state.error?.status === 0) setTurn(n => n + 1); }, [connection]);
+  return { ...state, again: () => setTurn(n => n + 1) };
 }
