@@ -5,6 +5,7 @@ import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { Button, Dialog, Field, FileDrop, Icon, IconButton, Progress, ask, toast, toastError } from "../ui.js";
 import { titleOf } from "./recipe.js";
+import { changeSettings, state } from "./state.js";
 
 /** The address of a style's picture; null for a taste. */
 export function pictureOf(style) {
@@ -96,6 +97,7 @@ async function remove(style) {
   if (!agreed) return;
   try {
     await api.del(`/styles/${style.id}`);
+    changeSettings({ styles: state.get().settings.styles.filter(each => each.style !== style.ref) });
     await api.loadStyles();
   } catch (problem) {
     toastError(problem);
