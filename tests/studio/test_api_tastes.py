@@ -118,7 +118,9 @@ def test_a_question_needs_its_taste(studio: Service) -> None:
         asked = studio.client.post("/api/v1/jobs", json={"kind": kind, "taste": "me"})
         assert (asked.status_code, asked.json()["code"]) == (404, "not_found")
     both = upload(studio.client)["id"]
-    mixed = studio.client.post("/api/v1/jobs", json={"kind": "learn", "taste": "me", "liked": [both], "disliked": [both]})
+    mixed = studio.client.post(
+        "/api/v1/jobs", json={"kind": "learn", "taste": "me", "liked": [both], "disliked": [both]}
+    )
     assert (mixed.status_code, "both liked and disliked" in mixed.json()["detail"]) == (422, True)
 
 
