@@ -13,10 +13,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import httpx2
 
 _LINK = re.compile(r"http://([0-9.]+):(\d+)/#token=(\S+)")
+
+
+def _drain(output: IO[str]) -> None:
+    """Read what the process writes until it ends, so that it never waits for us."""
+    with output:
+        output.read()
 
 
 class Running:
@@ -33,14 +40,15 @@ class Running:
         database = ["--database", self.database] if self.database else []
         command = [sys.executable, "-m", "sfumato", "studio", "--no-browser", "--port", str(self.port)]
         self.began = time.perf_counter()
-        self.process = subprocess.Popen(
-            [*command, "--data", str(self.data), *database, *self.options],
-            stdout=subprocess.PIPE,
-            stderr=(self.data.parent / "log").open("ab"),
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
+        with (self.data.parent / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--data", str(self.data), *database, *self.options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment,
+                start_new_session=True,
+            )
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if found := _LINK.search(line):
@@ -48,7 +56,7 @@ class Running:
                 break
         else:
             raise SystemExit(f"studio did not start: {(self.data.parent / 'log').read_text()[-2000:]}")
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        threading.Thread(target=_drain, args=(self.process.stdout,), daemon=True).start()
         self.url = f"http://127.0.0.1:{self.port}"
 
     def log_in(self) -> dict[str, str]:

@@ -260,11 +260,13 @@ def test_a_connection_without_a_request_is_closed(
                 with suppress(ConnectionResetError):
                     assert connection.recv(100) == b""
         with socket.create_connection(address, timeout=5) as connection:
-            connection.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
-            time.sleep(0.5)
-            connection.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+            for pause in (0.5, 0):  # an idle connection is kept
+                connection.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                found = b""
+                while not found.endswith(b"}"):
+                    found += connection.recv(1000)
+                assert found.startswith(b"HTTP/1.1 200")
+                time.sleep(pause)
 
 
 def test_metrics_can_be_scraped_twice(sqlite_url: str) -> None:

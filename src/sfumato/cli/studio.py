@@ -73,7 +73,8 @@ def studio(
 ) -> None:
     """Open the web page, or serve a team."""
     if context.invoked_subcommand is not None:
-        if any((port, data, database, workers != 1, keep, allow_network, no_browser)):
+        sources = [context.get_parameter_source(name) for name in context.params]
+        if any(source is not None and source.name == "COMMANDLINE" for source in sources):
             raise UsageError(f"put the options behind the subcommand: sfumato studio {context.invoked_subcommand} ...")
         return
     with needs_extra("studio", "Studio"):
@@ -86,30 +87,30 @@ def studio(
 
     hosts = Hosts.parse(allow_network or [])
     settings = _settings(data, database, keep=0 if keep is None else parse_days(keep))
-    listener = listen("0.0.0.0" if hosts.names else "127.0.0.1", port)
     migrate(settings.database_url)
     service = create_app(settings, hosts)
     if hosts.names:
         _check_somebody(service.state.studio.sessions)
     log_as_json(verbose=bool(hosts.names))
     crew = Crew(settings, workers)
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    with listen("0.0.0.0" if hosts.names else "127.0.0.1", port) as listener:
 
-    def ready() -> None:
-        if hosts.names:
-            say(f"Studio serves {', '.join(allow_network or [])} on port {listener.getsockname()[1]}; Ctrl-C stops it")
-        else:
-            link = f"{address}#token={service.state.studio.token.renew()}"
-            say(f"Studio: {link}")
-            say("The link works once, in one browser. Ctrl-C stops Studio; jobs that wait go on at the next start.")
-            if not no_browser:
-                _open_browser(link)
-        crew.start()
+        def ready() -> None:
+            number = listener.getsockname()[1]
+            if hosts.names:
+                say(f"Studio serves {', '.join(allow_network or [])} on port {number}; Ctrl-C stops it.")
+            else:
+                link = f"http://127.0.0.1:{number}/#token={service.state.studio.token.renew()}"
+                say(f"Studio: {link}")
+                say("The link works once, in one browser. Ctrl-C stops Studio; waiting jobs go on at the next start.")
+                if not no_browser:
+                    _open_browser(link)
+            crew.start()
 
-    try:
-        serve(service, listener, ready)
-    finally:
-        crew.stop()
+        try:
+            serve(service, listener, ready)
+        finally:
+            crew.stop()
 
 
 @app.command()

@@ -126,7 +126,7 @@ function Top({ view }) {
 
 const HELP = {
   everywhere: [["?", "help"], ["Tab", "tab"], ["Esc", "close"]],
-  paint: [["← →", "slide"], ["+ −", "zoom"], ["0", "fit"], ["1", "real"], ["B", "before"], ["Ctrl V", "paste"], ["Ctrl ↵", "paint"]],
+  paint: [["← →", "slide"], ["+ −", "zoom"], ["0", "fit"], ["1", "real"], ["B", "before"], ["M", "mask"], ["V", "variants"], ["Ctrl V", "paste"], ["Ctrl ↵", "paint"]],
   mask: [["[ ]", "size"], ["E", "erase"], ["Ctrl Z", "undo"], ["I", "invert"]],
 };
 

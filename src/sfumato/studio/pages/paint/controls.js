@@ -16,7 +16,7 @@ export function Chosen({ settings, active, setActive, masked, onPick }) {
   const from = api.usePicture(settings.recipeOf);
   const set = all => changeSettings({ styles: all, recipeOf: null });
   if (settings.recipeOf) {
-    return html`<div class="chosen"><div class="chip"><span class="chip-main">
+    return html`<div class="picked"><div class="chip"><span class="chip-main">
       ${from?.thumb && html`<img src=${from.thumb} alt="" width="40" height="40" />`}
       <span class="grow"><span class="ellipsis">${t("paint.as_picture", { name: from?.title || t("paint.a_picture") })}</span>
       <span class="small muted">${t("paint.as_picture_hint")}</span></span></span>
@@ -24,7 +24,7 @@ export function Chosen({ settings, active, setActive, masked, onPick }) {
   }
   const several = settings.styles.length > 1;
   const most = masked ? 2 : MOST_STYLES;
-  return html`<div class="chosen">
+  return html`<div class="picked">
     ${settings.styles.map((each, place) => {
       const style = styleOf(styles, each.style);
       const role = masked && several ? t(place ? "paint.style_outside" : "paint.style_inside") : null;

@@ -39,7 +39,7 @@ export function settingsOf(picture, styles) {
   const known = allStyles(styles);
   const parts = (recipe.styles ?? []).flatMap(style => style.name.split(" + ").map(part => {
     const [, name, weight] = /^(.*?)(?::([\d.e-]+))?$/.exec(part);
-    const found = known.find(each => each.ref === name || (!each.ref.startsWith("taste:") && each.name === name));
+    const found = known.find(each => each.ref === name) ?? styles?.own.find(each => each.name === name);
     return found && { style: found.ref, weight: Number(weight ?? 1) };
   }));
   const [step = {}] = recipe.finish ?? [];

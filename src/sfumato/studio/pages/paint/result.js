@@ -8,18 +8,36 @@ import { stepOf } from "../steps.js";
 import { change, changeWork, state } from "./state.js";
 import { fromText, inWords, toText } from "./recipe.js";
 
-/** Saves a file of the service under its own name. */
-function save(url) {
+/** Saves a file of the service under its own name, or under another. */
+function save(url, name = "") {
   const link = document.createElement("a");
   link.href = url;
-  link.download = "";
+  link.download = name;
   document.body.append(link);
   link.click();
   link.remove();
 }
 
 /** Downloads a picture as PNG, JPEG or WebP, with its recipe inside. */
-export const download = (picture, format) => save(`${picture.file}?download=1&format=${format}`);
+export async function download(picture, format) {
+  const url = `${picture.file}?download=1`;
+  if (picture.media_type === `image/${format}`) return save(url);
+  const end = toast(t("paint.converting"), { seconds: 60 });
+  try {
+    const answer = await fetch(`${url}&format=${format}`);
+    if (!answer.ok) throw new Error(t("net.failed", { status: answer.status }));
+    const file = await answer.blob();
+    const suffix = { "image/png": "png", "image/jpeg": "jpg", "image/webp": "webp" }[file.type] ?? format;
+    const address = URL.createObjectURL(file);
+    save(address, `${picture.title || "sfumato"}.${suffix}`);
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    end();
+  } catch (problem) {
+    end();
+    toastError(problem);
+  }
+  return undefined;
+}
 
 /** The row under a painting. */
 export function ResultBar({ picture, settings, onShare }) {

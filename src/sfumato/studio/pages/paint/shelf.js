@@ -5,6 +5,7 @@ import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { Button, Dialog, Field, FileDrop, Icon, IconButton, Progress, ask, toast, toastError } from "../ui.js";
 import { titleOf } from "./recipe.js";
+import { changeSettings, state } from "./state.js";
 
 /** The address of a style's picture; null for a taste. */
 export function pictureOf(style) {
@@ -35,13 +36,14 @@ const matches = (style, words) => {
   return words.every(word => text.includes(word));
 };
 
-/** The shelf. `chosen` is a list of references; onChoose(ref). */
-export function Shelf({ chosen, onChoose, compact = false }) {
+/** The shelf. `chosen` is a list of references, `current` the one that a choice replaces; onChoose(ref, by keyboard). */
+export function Shelf({ chosen, current = chosen[0], onChoose }) {
   const styles = api.useStyles();
   const [query, setQuery] = useState("");
   const [making, setMaking] = useState(null); // files of a style to make, [] to choose them
   const list = useRef(null);
-  useEffect(() => { list.current?.querySelector("[aria-pressed=true]")?.scrollIntoView({ block: "nearest" }); }, [Boolean(styles)]);
+  const choices = useRef(null);
+  useEffect(() => { list.current?.querySelector("[aria-checked=true]")?.scrollIntoView({ block: "nearest" }); }, [Boolean(styles)]);
   const words = query.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "").split(/\s+/).filter(Boolean);
   const groups = useMemo(() => styles && [
     { id: "yours", all: [...styles.tastes.filter(each => each.learnt), ...styles.own] },
@@ -50,22 +52,38 @@ export function Shelf({ chosen, onChoose, compact = false }) {
   ], [styles]);
   if (!groups) return html`<div class="shelf" aria-busy="true"><div class="tiles">${Array.from({ length: 8 }, () => html`<span class="tile blank" />`)}</div></div>`;
   const found = groups.map(group => ({ ...group, all: group.all.filter(style => matches(style, words)) }));
+  const shown = found.flatMap(group => group.all);
+  // One stop of the Tab key; the arrows go from style to style and choose, as radio buttons do.
+  const stop = shown.some(style => style.ref === current) ? current : shown[0]?.ref;
+  const walk = event => {
+    const tiles = [...choices.current.querySelectorAll(".tile")];
+    if (event.target.role !== "radio" || !tiles.length) return;
+    const columns = tiles.filter(tile => tile.getBoundingClientRect().top === tiles[0].getBoundingClientRect().top).length;
+    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -tiles.length, End: tiles.length }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const tile = tiles[Math.min(tiles.length - 1, Math.max(0, tiles.indexOf(event.target) + by))];
+    tile.focus();
+    onChoose(tile.dataset.ref, true);
+  };
   const nothing = found.every(group => !group.all.length);
-  return html`<div class="shelf ${compact ? "compact" : ""}">
+  return html`<div class="shelf">
     <div class="shelf-search"><${Icon} name="search" size="18" />
       <input class="input" type="search" placeholder=${t("paint.style_search")} aria-label=${t("paint.style_search")} value=${query}
         onInput=${event => setQuery(event.target.value)} /></div>
     <div ref=${list} class="shelf-list">
-      ${!words.length && html`<${FileDrop} class="small-drop" icon="plus" label=${t("paint.own_drop")} hint=${compact ? null : t("paint.own_drop_hint")}
+      ${!words.length && html`<${FileDrop} class="small-drop" icon="plus" label=${t("paint.own_drop")} hint=${t("paint.own_drop_hint")}
         onFiles=${setMaking} />`}
+      <div ref=${choices} class="shelf-groups" role="radiogroup" aria-label=${t("paint.styles")} onKeyDown=${walk}>
       ${found.map(group => group.all.length > 0 && html`<section key=${group.id}>
         <h2 class="label muted">${t(`paint.styles_${group.id}`)}</h2>
-        <ul class="tiles">${group.all.map(style => html`<li key=${style.ref}>
-          <button type="button" class="tile" aria-pressed=${String(chosen.includes(style.ref))} onClick=${() => onChoose(style.ref)}>
+        <div class="tiles">${group.all.map(style => html`<div key=${style.ref} class="tile-place">
+          <button type="button" role="radio" class=${chosen.includes(style.ref) ? "tile chosen" : "tile"} aria-checked=${String(style.ref === current)} tabindex=${style.ref === stop ? 0 : -1}
+            data-ref=${style.ref} onClick=${() => onChoose(style.ref)}>
             <${StylePicture} style=${style} /><span class="tile-name">${titleOf(style)}</span><span class="tile-sub">${subtitleOf(style)}</span>
           </button>
           ${style.ref.startsWith("own:") && html`<${IconButton} class="tile-delete" icon="trash" size="16" kind="plain"
-            label=${t("paint.own_delete", { name: style.name })} onClick=${() => remove(style)} />`}</li>`)}</ul></section>`)}
+            label=${t("paint.own_delete", { name: style.name })} onClick=${() => remove(style)} />`}</div>`)}</div></section>`)}</div>
       ${nothing && html`<p class="muted small" role="status">${t("paint.style_none")}</p>`}
     </div>
     ${making && html`<${MakeStyle} files=${making} onClose=${() => setMaking(null)} onMade=${style => { setMaking(null); onChoose(style.ref); }} />`}
@@ -79,6 +97,7 @@ async function remove(style) {
   if (!agreed) return;
   try {
     await api.del(`/styles/${style.id}`);
+    changeSettings({ styles: state.get().settings.styles.filter(each => each.style !== style.ref) });
     await api.loadStyles();
   } catch (problem) {
     toastError(problem);

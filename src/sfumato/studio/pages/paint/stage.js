@@ -85,9 +85,9 @@ function useDecoded(src, fallback) {
   return shown ?? fallback;
 }
 
-function Picture({ src, fallback, alt, filter }) {
+function Picture({ src, fallback, alt, filter, whole }) {
   const shown = useDecoded(src, fallback);
-  return shown && html`<img src=${shown} alt=${alt} draggable="false" style=${filter ? { filter } : {}} />`;
+  return shown && html`<img src=${shown} alt=${alt} class=${whole ? "whole" : null} draggable="false" style=${filter ? { filter } : {}} />`;
 }
 
 /**

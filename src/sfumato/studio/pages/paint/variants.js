@@ -20,7 +20,7 @@ function Cell({ job: id, name, width, height, onTake, onAgain }) {
   const picture = api.usePicture(job?.result?.picture);
   const failed = job && ["failed", "cancelled"].includes(job.state);
   return html`<button type="button" class="variant" aria-label=${failed ? t("paint.variant_again", { name }) : t("paint.variant_take", { name })}
-    disabled=${!failed && !picture} onClick=${failed ? onAgain : onTake} title=${job?.error}>
+    aria-disabled=${failed || picture ? null : "true"} onClick=${failed ? onAgain : picture ? onTake : null} title=${job?.error}>
     ${picture && !picture.gone ? html`<img src=${picture.file} alt="" width=${width} height=${height} />`
       : html`<span class="variant-blank ${failed ? "" : "waiting"}">${failed && html`<${Icon} name="refresh" />`}</span>`}</button>`;
 }

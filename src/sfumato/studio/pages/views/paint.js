@@ -131,13 +131,13 @@ function Studio({ photo, value, narrow }) {
 
   const { tool, bar } = useMask(photo, work.mask, masking);
 
-  const choose = style => {
+  const choose = (style, browsing = false) => {
     const parts = [...settings.styles];
     const place = Math.min(active, parts.length);
     parts[place] = { style, weight: parts[place]?.weight ?? (parts.length ? 0.5 : 1) };
     if (parts.length === 1) parts[0].weight = 1;
     state.set(old => ({ ...old, settings: { ...old.settings, styles: parts, recipeOf: null } }));
-    setPicking(false);
+    if (!browsing) setPicking(false);
   };
   const begin = async f => {
     setStarting(true);
@@ -166,8 +166,8 @@ function Studio({ photo, value, narrow }) {
     return () => removeEventListener("keyup", release);
   }, []);
 
-  const before = { src: localUrl(photo.id) ?? photo.file, fallback: localUrl(photo.id) ?? photo.thumb, alt: t("paint.alt_photo", { name: photo.title }) };
-  const after = shown && { src: shown.file, alt: t("paint.alt_painting", { words: inWords(settings, styles, t("paint.a_picture")) }) };
+  const before = { src: localUrl(photo.id) ?? photo.file, fallback: localUrl(photo.id) ?? photo.thumb, alt: t("paint.alt_photo", { name: photo.title }), whole: true };
+  const after = shown && { src: shown.file, whole: Boolean(painted), alt: t("paint.alt_painting", { words: inWords(settings, styles, t("paint.a_picture")) }) };
   const filter = canFinish && painted ? "url(#warmth) " + cssFilter(settings.finish) : null;
   const label = painted ? t(canFinish ? "paint.label_finish" : "paint.label_painting", { width: painted.width, height: painted.height })
     : after ? t("paint.label_draft") : null;
@@ -178,9 +178,10 @@ function Studio({ photo, value, narrow }) {
     <div class="panes ${side ? "side" : ""}">
       ${side ? html`<${Pane} key="a${photo.id}" view=${view} before=${before} label=${t("paint.photo")} />
         <${Pane} key="b${photo.id}" view=${view} after=${after} filter=${filter} label=${label} />`
-      : html`<${Pane} key=${photo.id} view=${view} before=${!after || (!masking && (mode === "slide" || peek)) ? before : null} after=${after} filter=${filter} label=${label} tool=${tool} />`}
+      : html`<${Pane} key=${photo.id} view=${view} before=${!after || (!masking && (mode === "slide" || peek)) ? before : null} after=${after} filter=${filter} label=${peek ? t("paint.photo") : label} tool=${tool} />`}
     </div>
-    ${preview.busy && html`<p class="working" role="status"><span class="spinner" />${t("paint.drafting")}</p>`}
+    <p class="hidden-text" role="status">${preview.busy ? t("paint.drafting") : label ?? ""}</p>
+    ${preview.busy && html`<p class="working" aria-hidden="true"><span class="spinner" />${t("paint.drafting")}</p>`}
     ${!canPaint(settings) && html`<p class="stage-hint">${t("paint.choose_style_hint")}</p>`}
     <div class="stage-tools" role="toolbar" aria-label=${t("paint.picture_tools")}>
       <${Segmented} hidden label=${t("paint.look")} value=${mode} onChange=${look.set} options=${[
@@ -229,7 +230,7 @@ function Studio({ photo, value, narrow }) {
     ${variants && html`<${Variants} photo=${photo} mask=${work.mask ?? null} onClose=${() => setVariants(false)} />`}
     ${sharing && html`<${ShareRecipe} onClose=${() => setSharing(false)} />`}
     ${picking && html`<${Dialog} open wide class="picker" title=${t("paint.style_choose")} onClose=${() => setPicking(false)}>
-      <${Shelf} chosen=${settings.styles.map(each => each.style)} onChoose=${choose} /><//>`}`;
+      <${Shelf} chosen=${settings.styles.map(each => each.style)} current=${settings.styles[active]?.style} onChoose=${choose} /><//>`}`;
 
   if (narrow) {
     return html`<div class="middle">${notices}${stage}${under}</div>
@@ -240,7 +241,7 @@ function Studio({ photo, value, narrow }) {
       <//>${dialogs}`;
   }
   return html`
-    <aside class="left" aria-label=${t("paint.styles")}><${Shelf} chosen=${settings.styles.map(each => each.style)} onChoose=${choose} /></aside>
+    <aside class="left" aria-label=${t("paint.styles")}><${Shelf} chosen=${settings.styles.map(each => each.style)} current=${settings.styles[active]?.style} onChoose=${choose} /></aside>
     <div class="middle">${notices}${stage}${under}</div>
     <aside class="right" aria-label=${t("paint.settings")}><div class="right-scroll stack">
       ${chosen}<${Look} settings=${settings} />${maskRow}<${QualityChoice} settings=${settings} />${finish}<${Details} settings=${settings} />${share}</div>
