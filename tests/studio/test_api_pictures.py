@@ -92,6 +92,7 @@ def test_the_gallery_is_searched(studio: Service) -> None:
     assert found(query="wave") == [painted.id]
     assert found(query="draft") == []
     assert found(query="(") == []
+    assert studio.client.get("/api/v1/pictures", params={"query": "a\0b"}).status_code in (200, 422)
     assert found(star=True) == [other]
     assert found(kind="result") == [painted.id]
     assert found(collection="Spring 花") == [other]

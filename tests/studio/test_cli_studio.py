@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -180,3 +181,45 @@ def test_a_key_is_made_on_the_command_line(tmp_path: Path) -> None:
     add(tmp_path, "ben")
     denied = run("studio", "key", "x", "--account", "ben", "--scopes", "admin", "--data", tmp_path)
     assert_one_sentence(denied, 2, "ben is no admin")
+
+
+@pytest.mark.slow
+def test_studio_serves_a_team_behind_a_proxy(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert add(data, "anna").returncode == 0
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "sfumato", "studio", "--data", str(data), "--port", str(port), "--workers", "0"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--allow-network", "studio.example.org"], stdout=subprocess.PIPE, stderr=log, text=True
+        )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == f"Studio serves studio.example.org on port {port}; Ctrl-C stops it.\n"
+        host = {"Host": "studio.example.org"}
+        proxied = {**host, "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            body = {"name": "anna", "password": PASSWORD}
+            ours = {"Origin": "https://studio.example.org"}
+            answer = client.post("/api/v1/session", json=body, headers={**proxied, **ours})
+            assert answer.status_code == 200
+            assert "Secure" in answer.headers["set-cookie"]
+            assert client.post("/api/v1/session", json=body, headers=host).headers["set-cookie"].count("Secure") == 0
+            client.cookies.clear()
+            theirs = {"Origin": "https://evil.example"}
+            assert client.post("/api/v1/session", json=body, headers={**proxied, **theirs}).status_code == 403
+            assert client.get("/", headers={"Host": "evil.example"}).status_code == 403
+            assert client.get("/metrics", headers=host).status_code == 401
+            assert client.get("/ready", headers=host).json()["detail"] == "no worker runs; start sfumato studio worker"
+            token = client.post("/api/v1/session", json={"token": "x"}, headers=host)
+            assert token.status_code == 401
+    finally:
+        process.terminate()
+        process.communicate()
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert {line["event"] for line in lines} == {"request"}
+    assert lines[0]["route"] == "/api/v1/session"
+    assert lines[0]["status"] == 200
+    assert PASSWORD not in str(lines)
+    assert "anna" not in str(lines)

@@ -124,6 +124,7 @@ def test_the_page_and_its_files_are_served_and_nothing_above_them(studio: Servic
     assert script.headers["content-type"].startswith("text/javascript")
     again = studio.client.get("/app.js", headers={"If-None-Match": script.headers["etag"]})
     assert again.status_code == 304
+    assert script.headers["content-encoding"] == "gzip"
     for path in ("/../app.py", "/..%2fapp.py", "/%2e%2e/app.py", "/..\\app.py", "//etc/passwd", "/texts/../../app.py"):
         assert studio.client.get(path).status_code == 404, path
     assert studio.client.get("/docs").status_code == 404
@@ -206,6 +207,16 @@ def test_a_lost_database_is_told_and_recovered_from(studio: Service, tmp_path: P
     path.rmdir()
     aside.rename(path)
     assert studio.client.get("/api/v1/me").status_code == 200
+
+
+def test_a_store_that_cannot_be_written_is_told(studio: Service) -> None:
+    folder = studio.studio.settings.data / "files"
+    folder.write_text("this is no folder")
+    full = studio.client.post("/api/v1/pictures", files={"file": ("x.png", drawn())})
+    assert (full.status_code, full.json()["code"]) == (507, "full")
+    assert studio.client.get("/ready").status_code == 503
+    folder.unlink()
+    upload(studio.client)
 
 
 def test_the_log_names_routes_and_no_contents(studio: Service, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
@@ -126,7 +127,7 @@ def create_app(settings: Settings, hosts: Hosts | None = None) -> FastAPI:
     for module in (session, pictures, styles, jobs, batches, tastes, votes, keys, accounts, events, operations):
         app.include_router(module.router)
     app.include_router(pictures.uploads(settings.upload_bytes + _FORM))
-    app.mount("/", _Pages(directory=PAGES, html=True, check_dir=False))
+    app.mount("/", GZipMiddleware(_Pages(directory=PAGES, html=True, check_dir=False)))
     return app
 
 

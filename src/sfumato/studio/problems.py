@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -101,6 +101,7 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     for kind in (OperationalError, InterfaceError, PoolTimeout):
         app.add_exception_handler(kind, _database)
+    app.add_exception_handler(DataError, _unstorable)
     app.add_exception_handler(OSError, _system)
 
 
@@ -163,6 +164,10 @@ def _database(_: Request, problem: Exception) -> JSONResponse:
         return answer(507, "the server's disk is full; delete pictures, or ask whoever runs it for more room")
     log.error("database.lost", extra={"fields": {"kind": type(problem).__name__}})
     return answer(503, "the database does not answer; nothing was lost, try again in a few seconds", retry=5)
+
+
+def _unstorable(_: Request, problem: Exception) -> JSONResponse:  # noqa: ARG001
+    return answer(422, "a text has a character that cannot be stored; remove control characters")
 
 
 def _system(_: Request, problem: Exception) -> JSONResponse:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from sfumato.errors import ModelError
@@ -45,16 +46,30 @@ def load(folder: Path, name: str) -> Taste | None:
     """Return a taste; None where there is none, or its files are damaged."""
     if not exists(folder, name):
         return None
+    record, style = folder / name / RECORD, style_file(folder, name)
+    return _load(name, record, style, _state(record), _state(style))
+
+
+@lru_cache(maxsize=64)
+def _load(name: str, record: Path, style: Path, *_states: tuple[int, int] | None) -> Taste | None:
+    """Read a taste whose files are in a certain state; as long as they stay in it, they are not read again."""
     try:
-        record = PersonalRecord.from_json(name, read_json(folder / name / RECORD))
+        found = PersonalRecord.from_json(name, read_json(record))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    path = style_file(folder, name)
     try:
-        style = PersonalStyle.load(path) if path.is_file() else None
+        return Taste(found, PersonalStyle.load(style) if style.is_file() else None)
     except ModelError:
-        style = None
-    return Taste(record, style)
+        return Taste(found, None)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return what changes whenever a file is replaced."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def style_file(folder: Path, name: str) -> Path:

@@ -57,7 +57,7 @@ def upload_picture(
 ) -> JSONResponse:
     """Upload a picture. It is decoded and stored as a new file: of its metadata only a recipe of Sfumato is kept."""
     studio = studio_of(request)
-    title = FilePath((file.filename or "").replace("\\", "/")).stem[:200]
+    title = _plain(FilePath((file.filename or "").replace("\\", "/")).stem)[:200]
     with work_folder(studio.settings) as folder:
         source = folder / "upload"
         asked = _spool(file, source, studio.settings.upload_bytes)
@@ -74,7 +74,7 @@ def upload_picture(
             width=taken.width,
             height=taken.height,
             media_type=taken.media_type,
-            title=_plain(title),
+            title=title,
             recipe=taken.recipe,
             original=taken.original,
         )
@@ -237,7 +237,9 @@ def forget(studio: Studio, session: Session, who: Who, pictures: list[str]) -> N
 
 
 def _seen(studio: Studio, picture: Picture) -> PictureView:
-    return picture_view(picture, gone=not studio.files.exists(picture.account, picture.sha256))
+    """Return a picture as it is answered. A store at a URL is not asked for each: that would take a second a page."""
+    path = studio.files.path(picture.account, picture.sha256)
+    return picture_view(picture, gone=path is not None and not path.is_file())
 
 
 def _spool(file: UploadFile, target: FilePath, most: int) -> str:
