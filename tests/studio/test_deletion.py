@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, insert, select
 
 from sfumato.inference.library import personal_in
 from sfumato.inference.stylizer import Stylizer
@@ -84,6 +84,20 @@ def test_no_byte_of_a_deleted_picture_is_left(desk: Desk, tmp_path: Path) -> Non
         assert [picture.sha256 for picture in record.pictures] == [row(desk, kept).sha256]
         assert load_personal_style(record) is None  # it is learnt again by a job
         assert not record.is_learnt(None)
+
+
+def test_a_large_trash_is_emptied(desk: Desk) -> None:
+    photo = row(desk, desk.upload())
+    values = {"account": desk.account, "kind": "result", "media_type": "image/png", "width": 1, "height": 1, "bytes": 1}
+    hashes = {"sha256": photo.sha256, "thumb": photo.thumb}
+    with writing(desk.sessions) as session:
+        session.execute(insert(Picture), [{**values, **hashes, "id": new_id()} for _ in range(1200)])
+    with desk.sessions() as session:
+        ids = list(session.scalars(select(Picture.id)))
+    assert delete(desk, *ids) == []
+    with desk.sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Picture)) == 0
+    assert list(desk.files.names(desk.account)) == []
 
 
 def test_a_file_that_another_picture_names_stays(desk: Desk) -> None:

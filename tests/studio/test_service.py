@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from postgresql import Postgresql, find_programs
 from running_studio import Running
 from sfumato.errors import SfumatoError, UsageError
 from sfumato.image import read_recipe, write_image
@@ -167,3 +169,68 @@ def test_a_log_line_holds_no_name_and_no_secret(running: Running, client: Client
     assert running.token not in log
     for line in filter(None, log.splitlines()):
         json.loads(line)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    if os.getuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("only root can mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(client: Client, uploaded: str, photo: Path) -> None:
+    """Store pictures until that fails."""
+    for _ in range(20):
+        client.upload(photo)
+        client.paint(uploaded, "monet", quality="draft")
+
+
+def test_a_full_disk_is_told_and_recovered_from(small_disk: Path, photo: Path, sqlite_url: str) -> None:
+    running = Running(small_disk / "data")
+    key = running.log_in()["Authorization"].removeprefix("Bearer ")
+    try:
+        with Client(running.url, key) as client:
+            uploaded = client.upload(photo)
+            free = os.statvfs(small_disk)
+            ballast = small_disk / "ballast"
+            ballast.write_bytes(bytes(free.f_bavail * free.f_frsize - 40_000))
+            with pytest.raises(SfumatoError, match="No space left"):
+                fill(client, uploaded.id, photo)
+            ballast.unlink()
+            time.sleep(1)
+            assert client.paint(client.upload(photo).id, "monet", quality="draft").width == 128
+            for picture in client.pictures():
+                client.download(picture.id, photo.with_name("whole.png"))  # no row without its file
+    finally:
+        running.stop()
+
+
+def test_a_lost_database_is_told_and_recovered_from(photo: Path, tmp_path: Path) -> None:
+    if find_programs() is None:
+        pytest.skip("PostgreSQL's server is not installed")
+    server = Postgresql(Path(f"/tmp/sfumato-pg-{os.getpid()}"))
+    server.start()
+    running = Running(tmp_path / "data", 0, server.url("template"))
+    key = running.log_in()["Authorization"].removeprefix("Bearer ")
+    try:
+        with Client(running.url, key) as client:
+            uploaded = client.upload(photo)
+            request = {"kind": "paint", "photo": uploaded.id, "styles": [{"style": "monet"}]}
+            job = client.submit(request)
+            server.stop("immediate")
+            lost = httpx2.get(f"{running.url}/api/v1/me", headers=client._http.headers)
+            assert (lost.status_code, lost.json()["code"]) == (503, "unavailable")
+            assert lost.headers["Retry-After"].isdecimal()
+            assert httpx2.get(f"{running.url}/health").status_code == 200
+            assert httpx2.get(f"{running.url}/ready").status_code == 503
+            server.start()
+            assert client.wait(job.id).state == "done"  # the client tries again by itself
+    finally:
+        running.stop()
+        server.stop()
+        shutil.rmtree(server.folder)

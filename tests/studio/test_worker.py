@@ -20,6 +20,7 @@ from sfumato.image import read_recipe
 from sfumato.studio import queue
 from sfumato.studio.database import Sessions, writing
 from sfumato.studio.deletion import delete_account, delete_pictures
+from sfumato.studio.files import FileStore
 from sfumato.studio.settings import Settings
 from sfumato.studio.tables import Job, Picture
 from sfumato.studio.worker import Worker
@@ -118,7 +119,7 @@ def test_a_cancelled_job_stops_within_a_second(desk: Desk, start: Started) -> No
         with writing(desk.sessions) as session:
             assert queue.cancel(session, desk.account, job)
         assert desk.wait(job).state == "cancelled"
-        assert time.monotonic() - began < 1.5  # a second, and some for a busy machine
+        assert time.monotonic() - began < 2  # a second, and as much for a busy machine
         time.sleep(0.1)
         assert pictures(desk) == []
     assert desk.wait(desk.paint(photo, max_size=96)).state == "done"
@@ -173,6 +174,30 @@ def test_a_worker_that_stops_gives_its_job_back(desk: Desk, start: Started) -> N
     found = desk.wait(job, ("queued",))
     assert time.monotonic() - began < 2
     assert (found.worker, found.attempts, found.progress) == (None, 0, 0.0)
+
+
+def test_a_signal_to_worker_and_painter_costs_no_attempt(desk: Desk, start: Started) -> None:
+    """As a system stops a service; the painter may end first."""
+    photo = desk.upload(1, 900, 1200)
+    worker = start()
+    job = desk.paint(photo, "best")
+    desk.wait(job, ("running",))
+    for painter in painters():
+        painter.terminate()
+    worker.stop()
+    found = desk.wait(job, ("queued",))
+    assert (found.worker, found.attempts) == (None, 0)
+
+
+def test_a_store_at_a_url(desk: Desk, start: Started, tmp_path: Path) -> None:
+    settings = desk.with_limits(files=f"memory://{tmp_path.name}")
+    desk.files = FileStore(settings.files_root)
+    photo = desk.upload()
+    start(settings)
+    job = desk.wait(desk.paint(photo))
+    assert (job.state, job.error) == ("done", None)
+    assert set(desk.files.names(desk.account)) == named(desk)
+    assert len(named(desk)) == 3
 
 
 def test_a_lost_job_leaves_nothing(desk: Desk, start: Started) -> None:

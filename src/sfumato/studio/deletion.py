@@ -14,7 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from sqlalchemy import Engine, and_, delete, event, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from sfumato.errors import OutputError, SfumatoError
 from sfumato.inference.library import personal_in
@@ -28,6 +28,7 @@ from sfumato.studio.tables import Account, Job, OwnStyle, Picture
 _log = logging.getLogger(__name__)
 #: Seconds for which a file without a row may belong to a job or an upload that is about to end.
 YOUNG = 3600.0
+_AT_ONCE = 500  # pictures that one statement names
 
 
 def delete_pictures(
@@ -51,11 +52,20 @@ def delete_pictures(
     """
     lock_account(session, account)
     _clear_log_after(session)
+    several, tastes = list(ids), set()
+    for start in range(0, len(several), _AT_ONCE):
+        tastes |= _delete_some(session, files, settings.personal(account), account, several[start : start + _AT_ONCE])
+    return sorted(tastes)
+
+
+def _delete_some(session: Session, files: FileStore, personal: Path, account: str, ids: Collection[str]) -> set[str]:
+    """Delete as many pictures as one statement can name; return the names of the tastes that had one of them."""
     mine = Picture.account == account
     rows = list(session.scalars(select(Picture).where(mine, Picture.id.in_(ids))))
     gone = {row.id for row in rows}
     # A preview shows the photo; the explanation of a picture shows it and its photo.
-    painted = set(session.scalars(select(Picture.id).where(mine, Picture.photo.in_(gone))))
+    result = aliased(Picture)
+    painted = select(result.id).where(result.account == account, result.photo.in_(gone))
     shows = or_(Picture.photo.in_(gone), and_(Picture.kind == "sheet", Picture.photo.in_(painted)))
     derived = select(Picture).where(mine, Picture.kind.in_(("preview", "sheet")), shows)
     rows += [row for row in session.scalars(derived) if row.id not in gone]
@@ -67,7 +77,7 @@ def delete_pictures(
     remove_unnamed(session, files, account, {hash_ for row in rows for hash_ in (row.sha256, row.thumb)})
     # Another row may show the same upload; a taste names the file, and keeps it then.
     left = select(Picture.sha256).where(mine, Picture.sha256.in_({row.sha256 for row in rows}))
-    return forget(settings.personal(account), {row.sha256 for row in rows} - set(session.scalars(left)))
+    return forget(personal, {row.sha256 for row in rows} - set(session.scalars(left)))
 
 
 def delete_account(session: Session, files: FileStore, settings: Settings, account: str) -> bool:
@@ -182,14 +192,14 @@ def _leave_errors(session: Session, account: str, gone: Collection[str]) -> None
             job.error = "the picture has been deleted"
 
 
-def forget(personal: Path, hashes: Collection[str]) -> list[str]:
+def forget(personal: Path, hashes: Collection[str]) -> set[str]:
     """Remove pictures from all tastes of a folder; return the names of those that had one."""
-    changed: list[str] = []
+    changed: set[str] = set()
     with personal_in(personal):
         for name in store.names():
             try:
                 if service.forget(name, hashes):
-                    changed.append(name)
+                    changed.add(name)
             except OutputError:
                 raise
             except SfumatoError:  # a damaged record names no picture; its folder can still be deleted

@@ -92,10 +92,9 @@ class Worker:
         """Stop after giving the running job back."""
         self._stopping.set()
 
-    @property
-    def is_stopping(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopping.is_set()
+    def is_stopping(self, wait: float = 0) -> bool:
+        """Return whether `stop` was called, or is within so many seconds."""
+        return self._stopping.wait(wait)
 
     def end_painter(self) -> None:
         """End the painter now; the next job gets another one."""
@@ -203,10 +202,8 @@ class _Running:
                 "lower quality"
             )
             return Ended(self.job.id, "failed", error=sentence)
-        if self.worker.is_stopping:
-            self.worker.end_painter()
-            queue.release(self.worker.sessions, self.job.id, self.worker.name)
-            self._take_back(set())
+        if self.worker.is_stopping():
+            self._give_back()
             return "lost"
         try:
             verdict = self._renew(now)
@@ -233,11 +230,20 @@ class _Running:
         self.told, self.renewed = None, now
         return verdict
 
+    def _give_back(self) -> None:
+        """Leave the job to another worker, because this one is stopping."""
+        self.worker.end_painter()
+        self._take_back(set())
+        queue.release(self.worker.sessions, self.job.id, self.worker.name)
+
     def _crashed(self) -> Ended | None:
         """Have the job begun again, unless it has crashed too often."""
         self.worker.end_painter()
         if self.asked_to_stop is not None:
             return Ended(self.job.id, "cancelled")
+        if self.worker.is_stopping(WATCH):  # a system that stops a service signals all of its processes
+            self._give_back()
+            return None
         _log.error("sfumato: the painter crashed on job %s", self.job.id)
         if self.job.attempts >= queue.ATTEMPTS:
             return Ended(self.job.id, "failed", error=_CRASHED)

@@ -40,7 +40,7 @@ export async function download(picture, format) {
 }
 
 /** The row under a painting. */
-export function ResultBar({ picture, settings, onShare }) {
+export function ResultBar({ picture, onShare }) {
   const set = changes => api.changePicture(picture.id, changes).catch(toastError);
   return html`<div class="result-bar" role="group" aria-label=${t("paint.painting")}>
     <${IconButton} icon="star" label=${t("paint.keep")} pressed=${picture.star} filled=${picture.star} onClick=${() => set({ star: !picture.star })} />

@@ -22,7 +22,7 @@ function Cell({ job: id, name, width, height, onTake, onAgain }) {
   return html`<button type="button" class="variant" aria-label=${failed ? t("paint.variant_again", { name }) : t("paint.variant_take", { name })}
     aria-disabled=${failed || picture ? null : "true"} onClick=${failed ? onAgain : picture ? onTake : null} title=${job?.error}>
     ${picture && !picture.gone ? html`<img src=${picture.file} alt="" width=${width} height=${height} />`
-      : html`<span class="variant-blank ${failed ? "" : "waiting"}">${failed && html`<${Icon} name="refresh" />`}</span>`}</button>`;
+      : html`<span class="variant-blank ${failed ? "" : "waiting"}" style=${{ aspectRatio: `${width} / ${height}` }}>${failed && html`<${Icon} name="refresh" />`}</span>`}</button>`;
 }
 
 export function Variants({ photo, mask, onClose }) {
