@@ -489,7 +489,12 @@ def test_an_event_of_a_job_has_its_place_in_the_queue(studio: Service) -> None:
     assert [job.position for _, job in hub._changes(begun)] == [1, 2, 3]
     assert hub._changes(begun) == []
     queue.claim(studio.studio.sessions, "test", 60)
-    assert [job.state for _, job in hub._changes(begun)] == ["running"]
+    assert [(job.state, job.position) for _, job in hub._changes(begun)] == [
+        ("running", None),
+        ("queued", 1),
+        ("queued", 2),
+    ]
+    assert hub._changes(begun) == []
     hub._streams = set()
 
 
