@@ -84,28 +84,30 @@ def to_srgb(samples: npt.NDArray[np.uint16], profile: bytes | None, srgb: bytes)
             return
 
 
-def write_png(file: BinaryIO, samples: Samples, chunks: Iterable[tuple[bytes, bytes]]) -> None:
-    """Write ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` uint16 as PNG (W3C, PNG 3rd edition).
+def write_png(file: BinaryIO, samples: Samples, chunks: Iterable[tuple[bytes, bytes]], level: int = -1) -> None:
+    """Write ``(H, W, 3)`` or, with alpha, ``(H, W, 4)`` of 8 or 16 bits as PNG (W3C, PNG 3rd edition).
 
     Args:
         file: the file, which is written in one pass without seeking.
         samples: the picture.
         chunks: further chunks, type and data, which are written before the pixels.
+        level: of the compression, from 0 to 9; -1 is zlib's default.
     """
     height, width, channels = samples.shape
     file.write(_PNG_SIGNATURE)
     colour_type = 2 if channels == 3 else 6
-    head = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    size = samples.itemsize
+    head = struct.pack(">IIBBBBB", width, height, 8 * size, colour_type, 0, 0, 0)
     for kind, data in ((b"IHDR", head), *chunks):
         _write_chunk(file, kind, data)
-    packer = zlib.compressobj()
+    packer = zlib.compressobj(level)
     for band in _bands(samples):
-        stored = np.ascontiguousarray(band.astype(">u2")).view(np.uint8).reshape(len(band), -1)
+        stored = np.ascontiguousarray(band.astype(f">u{size}")).view(np.uint8).reshape(len(band), -1)
         lines = np.ones(
             (len(band), 1 + stored.shape[1]), np.uint8
         )  # filter 1, "Sub": the difference from the pixel to the left
         lines[:, 1:] = stored
-        lines[:, 1 + 2 * channels :] -= stored[:, : -2 * channels]
+        lines[:, 1 + size * channels :] -= stored[:, : -size * channels]
         if packed := packer.compress(lines.tobytes()):
             _write_chunk(file, b"IDAT", packed)
     _write_chunk(file, b"IDAT", packer.flush())

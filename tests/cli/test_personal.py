@@ -341,20 +341,6 @@ def test_questions_end_when_enough_is_learnt(desk: Any, store: Path, tmp_path: P
     assert "Enough is learnt: another question would add little. 0 questions answered." in again.stdout
 
 
-def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
-    import signal
-
-    new(desk)
-    words = [sys.executable, "-m", "sfumato", "personal", "ask", "anna", "--page"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    line = process.stdout.readline()
-    assert line.startswith("Open http://127.0.0.1:")
-    process.send_signal(signal.SIGINT)
-    message, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert message.startswith("Stopped. 0 questions answered.")
-
-
 # Mistakes: one sentence, the documented code, nothing written. {d} is the desk, {t} an empty folder.
 
 
@@ -386,7 +372,6 @@ def test_the_page_is_ended_by_ctrl_c(desk: Any, store: Path) -> None:
         (5, "is not a style file", "import {d}/there.sfumato"),
         (5, "is not a style file", "import {d}/rough/work-0-0.png"),
         (2, "--most must be between 1 and 1,000", "ask anna --most 0"),
-        (2, "-o does not go with --page", "ask anna --page -o {t}/q.png"),
         (4, "its name must end in one of", "ask anna -o {t}/q.txt"),
         (4, "work-0-0.png already exists; name a new file", "ask anna -o {d}/rough/work-0-0.png"),
         (3, "cannot read {t}/none.jpg", "ask anna --photo {t}/none.jpg"),

@@ -126,3 +126,19 @@ def test_a_folder_that_the_environment_names_is_looked_into(tmp_path: Path, monk
     monkeypatch.setenv(library.OWN, str(tmp_path))
     Style.named("monet").save(library.own_folder() / "mine.safetensors")
     assert Style.named("mine").code == Style.named("monet").code
+
+
+def test_styles_of_one_of_several_people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within `personal_in`, neither the environment nor the home folder is looked into."""
+    monkeypatch.setenv("SFUMATO_PERSONAL", str(tmp_path / "mine"))
+    monkeypatch.setenv("SFUMATO_STYLES", str(tmp_path / "styles-of-mine"))
+    for folder, name in (("mine", "anna"), ("account/personal", "ben")):
+        (tmp_path / folder / name).mkdir(parents=True)
+        (tmp_path / folder / name / f"{name}.sfumato").touch()
+    (tmp_path / "styles-of-mine").mkdir()
+    (tmp_path / "styles-of-mine/sea.safetensors").touch()
+    assert (library.personal_names(), library.own_names()) == (["anna"], ["sea"])
+    with library.personal_in(tmp_path / "account/personal"):
+        assert (library.personal_names(home=False), library.own_names()) == (["ben"], [])
+        assert library.own_folder() == tmp_path / "account/styles"
+    assert (library.personal_names(), library.own_names()) == (["anna"], ["sea"])

@@ -14,7 +14,20 @@ import typer
 from typer.core import TyperGroup
 
 from sfumato import __version__
-from sfumato.cli import doctor, evaluate, explain, export, finish, imagine, personal, show, styles, stylize, train
+from sfumato.cli import (
+    doctor,
+    evaluate,
+    explain,
+    export,
+    finish,
+    imagine,
+    personal,
+    show,
+    studio,
+    styles,
+    stylize,
+    train,
+)
 from sfumato.cli.output import flush_streams, prepare_streams, say, say_error
 from sfumato.errors import InputError, OutputError, SfumatoError, is_out_of_memory
 from sfumato.limits import restore_limits
@@ -138,3 +151,4 @@ app.command()(evaluate.evaluate)
 app.command()(evaluate.compare)
 app.command()(train.train)
 app.command()(export.export)
+app.add_typer(studio.app, name="studio")

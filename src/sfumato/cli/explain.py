@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,14 +15,9 @@ from sfumato.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from sfumato.inference import Stylizer
-    from sfumato.inference.changes import Change
     from sfumato.inference.explanation import Explanation, StyleExplanation
 
 _BAR = 20  # characters in a bar of 100 %
-#: The measured accuracy of a shipped discriminator, by model.
-_DISCRIMINATOR_FACTS = {
-    "base-3": "It was trained for 2,600 steps and was then right in two of three cases, where chance is one in two."
-}
 
 
 def explain(
@@ -93,6 +88,7 @@ def _explain_matched(
     """Explain a picture painted by feature matching: which part of which painting each place came from."""
     from sfumato.inference import Style
     from sfumato.inference.explain_sheet import write_on_sheet
+    from sfumato.inference.explain_words import matched_title_of, origin_sentences
     from sfumato.inference.origins import find_origins, origins_sheet
 
     if photo is None:
@@ -103,15 +99,14 @@ def _explain_matched(
         names = {"picture": str(picture), "photo": str(photo), "sheet": str(target)}
         say_json({**names, **found.to_json()}, 1)
         return
-    recipe = found.recipe
-    say(f"{picture}: painted with features of paintings, quality {recipe.quality}, strength {recipe.strength:g}")
+    say(f"{picture}: {matched_title_of(found.recipe)}")
     for each in found.styles:
         say()
         say(f"Sources of the style {each.style}")
         for source in sorted(each.sources, key=lambda source: -source.share):
             say(f"  {source.share:4.0%}  {'#' * round(_BAR * source.share):{_BAR}} {source.title}")
-        say(f"  {each.used:.0%} of the sampled places of the paintings occur in the picture.")
-        say(f"  {each.together:.0%} of neighbouring places were neighbours in a painting too.")
+        for line in _indented(origin_sentences(each)):
+            say(line)
     say()
     say(f"In pictures: {target}")
 
@@ -139,13 +134,13 @@ def _target(picture: Path, photo: Path | None, out: str | None) -> Path:
 
 def _text(picture: Path, found: Explanation) -> Iterator[str]:
     """Yield the lines of the explanation."""
-    recipe = found.recipe
-    names = " / ".join(style.name for style in found.styles)
-    yield f"{picture}: painted in the style {names} at strength {recipe.strength:g}, by the model {recipe.model}"
+    from sfumato.inference.explain_words import change_sentences, discriminator_sentences, title_of
+
+    yield f"{picture}: {title_of(found)}"
     if found.change is not None:
         yield ""
         yield "Where it changed"
-        yield from _change(found.change)
+        yield from _indented(change_sentences(found.change))
     for style in found.styles:
         which = f" ({style.name})" if len(found.styles) > 1 else ""
         if style.swaps:
@@ -155,7 +150,7 @@ def _text(picture: Path, found: Explanation) -> Iterator[str]:
         if style.discriminator is not None:
             yield ""
             yield f"The discriminator's verdict{which}"
-            yield from _discriminator(style, recipe.model)
+            yield from _indented(discriminator_sentences(style, found.recipe.model))
         if style.nearest:
             yield ""
             yield f"The nearest training paintings{which}"
@@ -163,51 +158,23 @@ def _text(picture: Path, found: Explanation) -> Iterator[str]:
     if found.left_out:
         yield ""
         yield "Omitted"
-        yield from (f"  {sentence}" for sentence in found.left_out)
-
-
-def _change(change: Change) -> Iterator[str]:
-    from sfumato.inference.changes import CLEAR_COLOUR
-
-    yield (
-        f"  Colour moved by {change.colour_mean:.1f} units on average, and by more than {CLEAR_COLOUR:g}, a clearly "
-        f"visible difference, in {change.colour_area:.0%} of the picture."
-    )
-    yield "  (Units of CIEDE2000: a difference of 1 is just visible, and black and white are 100 apart.)"
-    yield (
-        f"  Structure, the lines and strokes, lost {change.structure_mean:.0%} of its similarity on average, and more "
-        f"than half in {change.structure_area:.0%} of the picture."
-    )
-    yield (
-        f"  Of the whole change, {change.colour_share:.0%} is colour and light over large areas, and "
-        f"{change.structure_share:.0%} is lines and strokes."
-    )
+        yield from _indented(found.left_out)
 
 
 def _parts(style: StyleExplanation) -> Iterator[str]:
-    yield "  Each part in turn was replaced by the photo's own, and the photo was painted again."
-    yield "  The percentage says how far the picture moved."
+    from sfumato.inference.explain_words import strongest_sentences, swap_sentences
+
+    yield from _indented(swap_sentences(style))
     if not any(swap.share for swap in style.swaps):
-        yield "  It did not move: the picture is painted in the photo's own style, so no part has an effect."
         return
     for swap in style.swaps:
         bar = "#" * round(_BAR * swap.share)
         yield f"  {swap.part.label:18} {swap.share:4.0%}  {bar:{_BAR}} {swap.part.about}"
-    strongest = max(style.swaps, key=lambda swap: swap.share)
-    yield (
-        f"  The {strongest.part.label} did most. Parts interact: removed from the style, it moves colours by "
-        f"{strongest.colour:.1f} units;"
-    )
-    yield f"  added alone to the photo's own style, it moves them by {strongest.alone:.1f}."
+    yield from _indented(strongest_sentences(style))
 
 
-def _discriminator(style: StyleExplanation, model: str) -> Iterator[str]:
-    assert style.discriminator is not None
-    photo = "" if style.discriminator.photo is None else f", and the photo itself {style.discriminator.photo:.0%}"
-    yield f"  It gives the picture an average probability of {style.discriminator.mean:.0%} to be a painting{photo}."
-    yield "  The discriminator told paintings from results in training. Its verdict does not measure quality."
-    if model in _DISCRIMINATOR_FACTS:
-        yield f"  {_DISCRIMINATOR_FACTS[model]}"
+def _indented(sentences: Iterable[str]) -> Iterator[str]:
+    return (f"  {sentence}" for sentence in sentences)
 
 
 def _nearest(style: StyleExplanation) -> Iterator[str]:

@@ -27,7 +27,14 @@ from sfumato.image.reading import (
     read_recipe,
 )
 from sfumato.image.resampling import resample, resize, shrink, thumbnail, thumbnail_size
-from sfumato.image.writing import WRITABLE, as_jpeg_text, write_animation, write_image, write_photo
+from sfumato.image.writing import (
+    WRITABLE,
+    as_jpeg_text,
+    write_animation,
+    write_image,
+    write_photo,
+    write_working_copy,
+)
 from sfumato.limits import MAX_PIXELS
 
 __all__ = [
@@ -67,4 +74,5 @@ __all__ = [
     "write_animation",
     "write_image",
     "write_photo",
+    "write_working_copy",
 ]

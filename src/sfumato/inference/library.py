@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from sfumato import assets
@@ -16,6 +18,21 @@ from sfumato.public import public
 PERSONAL_SUFFIX = ".sfumato"
 OWN, PERSONAL = "SFUMATO_STYLES", "SFUMATO_PERSONAL"  # environment variables that name folders
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_personal_in: ContextVar[Path | None] = ContextVar("personal_in", default=None)
+
+
+@contextmanager
+def personal_in(folder: Path) -> Iterator[None]:
+    """Look for personal styles in a folder in the block, and for own styles in ``styles`` beside it.
+
+    A service that works for several people gives each a folder with it; neither the home folder nor the environment is
+    read then. It holds for the calling thread, and for tasks that get its context.
+    """
+    token = _personal_in.set(folder)
+    try:
+        yield
+    finally:
+        _personal_in.reset(token)
 
 
 def data_folder() -> Path:
@@ -44,28 +61,34 @@ def _home_folder() -> Path:
 
 
 def _is_set(variable: str) -> bool:
-    """Return whether an environment variable names the folder, so that the home folder is not searched.
+    """Return whether `personal_in` or an environment variable names the folder, and not the home folder.
 
     ``XDG_DATA_HOME`` does not count: desktops set it to a folder inside the home folder.
     """
-    return bool(os.environ.get(variable))
+    return _personal_in.get() is not None or bool(os.environ.get(variable))
 
 
 def own_folder() -> Path:
-    """Return the folder of the user's own styles: ``$SFUMATO_STYLES``, or one in `data_folder`.
+    """Return the folder of the user's own styles: ``$SFUMATO_STYLES``, or one in `data_folder`; see `personal_in`.
 
     Raises:
         OutputError: there is no such folder.
     """
+    if (personal := _personal_in.get()) is not None:
+        return personal.with_name("styles")
     return Path(os.environ.get(OWN) or data_folder() / "styles")
 
 
 def personal_folder() -> Path:
-    """Return the folder of personal styles, one folder each: ``$SFUMATO_PERSONAL``, or one in `data_folder`.
+    """Return the folder of personal styles: ``$SFUMATO_PERSONAL``, or one in `data_folder`; see `personal_in`.
+
+    It has a folder for each style.
 
     Raises:
         OutputError: there is no such folder.
     """
+    if (personal := _personal_in.get()) is not None:
+        return personal
     return Path(os.environ.get(PERSONAL) or data_folder() / "personal")
 
 

@@ -70,6 +70,14 @@ def shrink_mask(mask: Mask, size: tuple[int, int], photo: Photo) -> Mask:
     return np.clip(resample(mask, photo.height, photo.width, Image.Resampling.BOX), 0, 1)
 
 
+def fit_mask(mask: Mask, photo: Photo) -> Mask:
+    """Return a mask that was drawn on a copy of a photo of another size, at the photo's size; another one as it is."""
+    height, width = mask.shape
+    if (height, width) == (photo.height, photo.width) or abs(height / width / (photo.height / photo.width) - 1) > 0.02:
+        return mask  # of other proportions: it belongs to another photo, which painting refuses
+    return np.clip(resample(mask, photo.height, photo.width, Image.Resampling.BICUBIC), 0, 1)
+
+
 def mask_digest(mask: Mask) -> str:
     """Return the SHA-256, in hex, by which a recipe names a mask."""
     return hashlib.sha256(mask.tobytes()).hexdigest()

@@ -111,6 +111,15 @@ class Questions:
             self._question = None
             self.answered += 1
 
+    def reload(self) -> None:
+        """Read the record again, to which other processes may have added answers; the next question is a new one.
+
+        The pictures of the record must be the same.
+        """
+        with self._lock:
+            self.record = load_record(self.record.name)
+            self._question = None
+
     def model(self) -> PreferenceModel:
         """Return the preference model fitted to all pictures and answers so far."""
         codes: dict[str, StyleCode] = {**self._codes, **answered_codes(self.record, self.stylizer.card.model)}

@@ -1,4 +1,4 @@
-"""Operations on personal styles: create, change, learn again, import and delete.
+"""Operations on personal styles: create, change, learn again, import, forget pictures and delete.
 
 `sfumato personal` calls these functions. Each one that writes holds the lock of the store, and leaves the store intact
 when it is interrupted (`store`).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -177,6 +177,36 @@ def delete(name: str) -> None:
             raise OutputError(
                 f"cannot remove all of {left}: {problem.strerror or problem}; remove it yourself"
             ) from problem
+
+
+def forget(name: str, hashes: Collection[str]) -> bool:
+    """Remove pictures without learning again, so that no model is needed: for the deletion of a picture.
+
+    Their codes and copies are removed, and the learnt style, since it was computed from them. `add` without pictures
+    learns it again from the rest.
+
+    Args:
+        name: Name of the style.
+        hashes: SHA-256 of the pictures.
+
+    Returns:
+        Whether the style had one of them.
+
+    Raises:
+        UsageError: There is no such style.
+        OutputError: The store cannot be written.
+    """
+    with writing():
+        record = load_record(name)
+        folder, before = record.folder, len(record.pictures)
+        record = replace(record, pictures=tuple(p for p in record.pictures if p.sha256 not in hashes))
+        has_changed = len(record.pictures) < before
+        if has_changed:
+            for learnt in (f"{name}.sfumato", LIKED):
+                (folder / learnt).unlink(missing_ok=True)
+            write_json(folder / RECORD, record.to_json())
+        sweep(folder, record)  # also copies that a killed command has made before the record
+    return has_changed
 
 
 def require_learnt_style(record: PersonalRecord) -> PersonalStyle:

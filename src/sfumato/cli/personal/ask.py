@@ -1,4 +1,4 @@
-"""``sfumato personal ask``: ask which of two pictures is better, in the terminal or on a web page."""
+"""``sfumato personal ask``: ask in the terminal which of two pictures is better."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import say
 from sfumato.cli.personal.options import Name
-from sfumato.errors import OutputError, UsageError
+from sfumato.errors import OutputError
 from sfumato.text import counted
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ def ask(
     photo: Annotated[
         Path | None, typer.Option(help="The photo to paint. \\[default: a generated landscape]", show_default=False)
     ] = None,
-    page: Annotated[bool, typer.Option("--page", help="Ask on a web page that only this machine can open.")] = False,
     most: Annotated[int, typer.Option(metavar="N", help="Maximum number of questions.")] = 50,
     out: Annotated[
         Path | None,
@@ -37,7 +36,10 @@ def ask(
     ] = None,
     _max_pixels: MaxPixels = None,
 ) -> None:
-    """Ask which of two pictures you like better. Each pair is the most informative one, until enough is learnt."""
+    """Ask which of two pictures you like better. Each pair is the most informative one, until enough is learnt.
+
+    Studio asks on a web page: sfumato studio.
+    """
     from sfumato.checks import check_range
     from sfumato.image import WRITABLE
     from sfumato.inference import Stylizer
@@ -45,14 +47,12 @@ def ask(
     from sfumato.personal.store import load_personal_style
 
     check_range(most, 1, 1000, "--most")
-    if out is not None and page:
-        raise UsageError("-o does not go with --page, which shows the pictures itself; leave one of them out")
     if out is not None and out.suffix.lower() not in WRITABLE:
         raise OutputError(f"cannot write {out}: its name must end in one of {', '.join(WRITABLE)}")
     if out is not None and os.path.exists(out):
         raise OutputError(f"{out} already exists; name a new file")
     questions = Questions(name, Stylizer(), photo)
-    why = _on_page(questions, most) if page else _in_terminal(questions, most, out)
+    why = _in_terminal(questions, most, out)
     personal_style = load_personal_style(questions.record)
     say(f"{why} {_answered(questions)}.")
     from sfumato.personal.preference_model import suggestions
@@ -73,19 +73,6 @@ def _answered(questions: Questions) -> str:
         others = "the others" if neither else "it" if count == 1 else "them"
         message += f", and {questions.record.name} has learnt from {others}"
     return message
-
-
-def _on_page(questions: Questions, most: int) -> str:
-    """Ask on a web page until the person stops; return the reason for the end as a sentence."""
-    from sfumato.personal.page import Page
-
-    server = Page(questions, most)
-    try:
-        say(f"Open {server.address} in a browser on this machine; press Ctrl-C to stop.")
-        server.serve()
-    except KeyboardInterrupt:
-        return "Stopped."
-    return server.ended
 
 
 def _in_terminal(questions: Questions, most: int, out: Path | None) -> str:

@@ -1,0 +1,181 @@
+"""Taking in uploads: each is decoded in a child process and written as a new file.
+
+So nothing of it reaches a browser or a painter but its pixels, and the few facts that `metadata` names.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from sfumato import limits
+from sfumato.errors import InputError, SfumatoError
+from sfumato.studio.child import Child, limit_memory
+from sfumato.studio.settings import Settings
+from sfumato.text import short
+
+_SECONDS = 60.0  # for one upload
+_ADVICE = "; make it smaller, or raise --max-pixels if you trust it"  # of the command line
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An upload after decoding. Its files lie in the folder that was given to `Intake.take`.
+
+    Attributes:
+        file: PNG with exactly the pixels of the upload, in sRGB and upright.
+        thumb: WebP.
+        small: a copy of a large picture, from which drafts are painted (`FileStore.put`).
+        width, height: in pixels.
+        media_type: of ``file``.
+        recipe: in the upload, if Sfumato made it; not checked.
+        original: SHA-256 of the upload in hex.
+        remark: a sentence on parts of the upload that were not read.
+    """
+
+    file: Path
+    thumb: Path
+    small: Path | None
+    width: int
+    height: int
+    media_type: str
+    recipe: dict[str, Any] | None
+    original: str
+    remark: str | None
+
+
+class Intake:
+    """Child processes that decode uploads; safe to use from several threads.
+
+    Args:
+        settings: limits of uploads.
+        processes: uploads that are decoded at a time; others wait.
+    """
+
+    def __init__(self, settings: Settings, processes: int = 2) -> None:
+        self._settings = settings
+        self._idle: queue.LifoQueue[Child | None] = queue.LifoQueue()
+        for _ in range(processes):
+            self._idle.put(None)
+
+    def warm_up(self) -> None:
+        """Start one process before the first upload."""
+        with self._child(_SECONDS) as child:
+            child.pipe.send(None)
+            child.pipe.recv()
+
+    def take(self, source: Path, folder: Path, name: str) -> Taken:
+        """Decode an upload.
+
+        Args:
+            source: the uploaded file.
+            folder: where the new files are written; it belongs to the caller.
+            name: of the upload, for errors.
+
+        Raises:
+            InputError: it is no picture, damaged, too large, or takes too much time or memory.
+            OutputError: the disk is full.
+        """
+        shown = short(name)
+        size = source.stat().st_size
+        if size > self._settings.upload_bytes:
+            most = self._settings.upload_bytes / 2**20
+            raise InputError(f"{shown} has {size / 2**20:.0f} MiB, more than the limit of {most:.0f}; make it smaller")
+        with self._child(_SECONDS) as child:
+            found = self._ask(child, (source, folder), shown)
+        if isinstance(found, Taken):
+            return found
+        kind, sentence = found
+        raise kind(sentence.replace(str(source), shown).replace(_ADVICE, "; make it smaller"))
+
+    def close(self) -> None:
+        """End all processes; a call of `take` after this starts a new one."""
+        with suppress(queue.Empty):
+            while True:
+                if (child := self._idle.get_nowait()) is not None:
+                    child.end()
+
+    def _ask(self, child: Child, asked: tuple[Path, Path], name: str) -> Taken | tuple[type[SfumatoError], str]:
+        try:
+            child.pipe.send(asked)
+            end = time.monotonic() + _SECONDS
+            while not child.pipe.poll(0.2):
+                if time.monotonic() > end:
+                    raise InputError(f"{name} took more than {_SECONDS:.0f} s to read; save it again, or smaller")
+                if child.memory > self._settings.job_bytes:
+                    raise InputError(f"{name} does not fit into memory; make it smaller")
+            found: Taken | tuple[type[SfumatoError], str] = child.pipe.recv()
+        except (EOFError, OSError) as problem:
+            raise InputError(
+                f"{name} made its decoder crash, so it is damaged; save it again with another program"
+            ) from problem
+        return found
+
+    @contextmanager
+    def _child(self, patience: float) -> Iterator[Child]:
+        """Provide an idle process; one in which the block failed is ended, and replaced by the next call."""
+        try:
+            child = self._idle.get(timeout=patience)
+        except queue.Empty:
+            raise InputError("too many pictures are being read at once; try again in a minute") from None
+        try:
+            if child is None or not child.is_alive:
+                child = Child(_serve, self._settings.pixels, self._settings.job_bytes)
+            yield child
+        except BaseException:
+            if child is not None:
+                child.end()
+            child = None
+            raise
+        finally:
+            self._idle.put(child)
+
+
+def _serve(pipe: Connection, pixels: int, job_bytes: int) -> None:
+    """Decode uploads in the child until the parent ends."""
+    from sfumato.image import read_photo  # noqa: F401 - loads NumPy and Pillow before the first upload
+
+    limits.set_max_pixels(pixels)
+    limit_memory(job_bytes)
+    while True:
+        asked = pipe.recv()
+        if asked is None:
+            pipe.send(None)
+            continue
+        found: Taken | tuple[type[SfumatoError], str]
+        try:
+            found = _take(*asked)
+        except SfumatoError as problem:
+            found = type(problem), str(problem)
+        except MemoryError:
+            found = InputError, f"{asked[0]} does not fit into memory; make it smaller"
+        pipe.send(found)
+
+
+def _take(source: Path, folder: Path) -> Taken:
+    """Decode one upload, and write its files."""
+    from sfumato.image import picture_digest, read_photo, write_working_copy
+    from sfumato.studio.thumbs import write_small, write_thumb
+
+    original, photo = picture_digest(source), read_photo(source)
+    file, thumb, small = (folder / name for name in ("picture.png", "thumb.webp", "small.png"))
+    write_working_copy(photo, file)
+    write_thumb(photo, thumb)
+    has_small = write_small(photo, small)
+    return Taken(
+        file,
+        thumb,
+        small if has_small else None,
+        photo.width,
+        photo.height,
+        "image/png",
+        photo.metadata.recipe,
+        original,
+        photo.remark,
+    )

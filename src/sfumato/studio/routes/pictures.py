@@ -1,0 +1,282 @@
+"""Pictures: upload, find, change, download, delete."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from json import dumps
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
+from fastapi.responses import JSONResponse
+from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select
+from sqlalchemy.orm import Session
+
+from sfumato.studio import queue
+from sfumato.studio.access import Reader, Who, Writer, audit, used_bytes
+from sfumato.studio.asking import new_job
+from sfumato.studio.database import lock_account, writing
+from sfumato.studio.deletion import delete_pictures
+from sfumato.studio.folders import work_folder
+from sfumato.studio.job_requests import Learn
+from sfumato.studio.once import IdempotencyKey, answer_once, before, digest
+from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
+from sfumato.studio.schemas import Collection, Count, PictureChange, PicturePage, PictureView
+from sfumato.studio.serving import SUFFIXES, file_name, send_stored
+from sfumato.studio.state import Studio, studio_of
+from sfumato.studio.storing import add_pictures, put_files, remove_unnamed
+from sfumato.studio.tables import Picture, now
+from sfumato.studio.views import cursor, picture_view, read_cursor
+from sfumato.studio.work.parts import Made
+
+router = APIRouter(prefix="/api/v1", tags=["pictures"])
+PictureKey = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+_KNOWN = PRIVATE | documented(404)
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_HIDDEN = ("preview", "sheet", "mask")
+_FULL = "the quota of {quota:.1f} GB is used up; delete pictures and empty the trash, or ask an admin for more"
+
+
+async def _wait_turn(who: Writer, request: Request) -> AsyncIterator[None]:  # noqa: ARG001 - strangers wait for nothing
+    """Let few uploads be decoded at a time; the others wait without a thread."""
+    async with studio_of(request).uploads:
+        yield
+
+
+def upload_picture(
+    who: Writer,
+    request: Request,
+    file: Annotated[UploadFile, File(description="A picture: PNG, JPEG, WebP, TIFF, HEIC and others")],
+    _turn: Annotated[None, Depends(_wait_turn)],
+    kind: Annotated[Literal["photo", "style", "mask"], Form()] = "photo",
+    key: IdempotencyKey = None,
+) -> JSONResponse:
+    """Upload a picture. It is decoded and stored as a new file: of its metadata only a recipe of Sfumato is kept."""
+    studio = studio_of(request)
+    title = _plain(FilePath((file.filename or "").replace("\\", "/")).stem)[:200]
+    with work_folder(studio.settings) as folder:
+        source = folder / "upload"
+        asked = _spool(file, source, studio.settings.upload_bytes)
+        asked = digest("pictures", kind, title, asked)
+        if (earlier := before(studio, who, key, asked)) is not None:
+            return earlier
+        _check_quota(studio, who, source.stat().st_size)
+        taken = studio.intake.take(source, folder, file.filename or "the upload")
+        made = Made(
+            kind=kind,
+            file=taken.file,
+            thumb=taken.thumb,
+            small=taken.small,
+            width=taken.width,
+            height=taken.height,
+            media_type=taken.media_type,
+            title=title,
+            recipe=taken.recipe,
+            original=taken.original,
+        )
+        put = put_files(studio.files, who.account, [made])
+
+        def add(session: Session) -> PictureView:
+            [picture] = add_pictures(session, studio.files, who.account, [made])
+            _check_quota(studio, who, 0, session)
+            return picture_view(picture)
+
+        try:
+            answer = answer_once(studio, who, key, asked, 201, add)
+        except BaseException:
+            with writing(studio.sessions) as session:
+                lock_account(session, who.account)
+                remove_unnamed(session, studio.files, who.account, put[0])
+            raise
+    studio.hub.touch(who.account)
+    return answer
+
+
+def uploads(most_bytes: int) -> APIRouter:
+    """Return the route of uploads, for requests of at most ``most_bytes``."""
+    found = APIRouter(prefix="/api/v1", tags=["pictures"], max_body_size=most_bytes)
+    answers = PRIVATE | documented(400, 408, 409, 413, 507)
+    found.post("/pictures", status_code=201, response_model=PictureView, responses=answers)(upload_picture)
+    return found
+
+
+@router.get("/pictures", responses=PRIVATE)
+def list_pictures(
+    who: Reader,
+    request: Request,
+    kind: Literal["photo", "style", "mask", "result", "preview", "sheet"] | None = None,
+    query: Annotated[str | None, Query(max_length=100, description="In title, style or collection")] = None,
+    star: bool | None = None,
+    collection: Annotated[str | None, Query(max_length=64)] = None,
+    trash: bool = False,
+    before: Annotated[str | None, Query(max_length=80, description="`next` of the page before")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 60,
+) -> PicturePage:
+    """List one's pictures, newest first. Without `kind`, previews, sheets and masks are left out."""
+    which = [Picture.account == who.account, Picture.trashed.is_not(None) if trash else Picture.trashed.is_(None)]
+    which.append(Picture.kind == kind if kind is not None else Picture.kind.not_in(_HIDDEN))
+    if star is not None:
+        which.append(Picture.star.is_(star))
+    if collection is not None:
+        which.append(Picture.collection == collection)
+    if query is not None and (text := query.strip()):
+        which.append(_matches(text))
+    if before is not None:
+        at, last = read_cursor(before)
+        which.append(or_(Picture.created < at, and_(Picture.created == at, Picture.id < last)))
+    order = (Picture.created.desc(), Picture.id.desc())
+    studio = studio_of(request)
+    with studio.sessions() as session:
+        found = list(session.scalars(select(Picture).where(*which).order_by(*order).limit(limit + 1)))
+    following = cursor(found[limit - 1]) if len(found) > limit else None
+    return PicturePage(items=[_seen(studio, each) for each in found[:limit]], next=following)
+
+
+@router.get("/pictures/{picture}", responses=_KNOWN)
+def get_picture(picture: PictureKey, who: Reader, request: Request) -> PictureView:
+    """Return one picture with its recipe and measures."""
+    studio = studio_of(request)
+    with studio.sessions() as session:
+        return _seen(studio, find(session, who, picture))
+
+
+@router.patch("/pictures/{picture}", responses=_KNOWN)
+def change_picture(picture: PictureKey, asked: PictureChange, who: Writer, request: Request) -> PictureView:
+    """Change star, rating, collection or title, or put a picture into the trash or back."""
+    studio = studio_of(request)
+    with writing(studio.sessions) as session:
+        found = find(session, who, picture)
+        for name in asked.model_fields_set - {"trashed"}:
+            value = getattr(asked, name)
+            if value is None and name in ("star", "title"):
+                raise RefusedError(422, f"{name} must not be null; leave it out to keep it")
+            setattr(found, name, value or None if name == "collection" else value)
+        if asked.trashed is not None:
+            found.trashed = (found.trashed or now()) if asked.trashed else None
+        session.flush()
+        view = _seen(studio, found)
+    studio.hub.touch(who.account)
+    return view
+
+
+@router.delete("/pictures/{picture}", status_code=204, responses=_KNOWN | documented(507))
+def delete_picture(picture: PictureKey, who: Writer, request: Request) -> None:
+    """Delete a picture and its bytes at once, also from styles and tastes."""
+    studio = studio_of(request)
+    with writing(studio.sessions) as session:
+        found = find(session, who, picture)
+        forget(studio, session, who, [found.id])
+    studio.hub.touch(who.account)
+
+
+@router.get("/pictures/{picture}/file", response_class=Response, responses=_BYTES | _KNOWN)
+def get_picture_file(picture: PictureKey, who: Reader, request: Request, download: bool = False) -> Response:
+    """Return the picture's file; with `download`, browsers save it."""
+    studio = studio_of(request)
+    with studio.sessions() as session:
+        found = find(session, who, picture)
+    name = file_name(found.title, SUFFIXES.get(found.media_type, "")) if download else None
+    return send_stored(request, studio.files, who.account, found.sha256, found.media_type, name)
+
+
+@router.get("/pictures/{picture}/thumb", response_class=Response, responses=_BYTES | _KNOWN)
+def get_picture_thumb(picture: PictureKey, who: Reader, request: Request) -> Response:
+    """Return the thumbnail: WebP, longest side 512."""
+    studio = studio_of(request)
+    with studio.sessions() as session:
+        found = find(session, who, picture)
+    return send_stored(request, studio.files, who.account, found.thumb, "image/webp")
+
+
+@router.get("/collections", responses=PRIVATE)
+def list_collections(who: Reader, request: Request) -> list[Collection]:
+    """List one's collections and how many pictures each has."""
+    mine = (Picture.account == who.account, Picture.collection.is_not(None), Picture.trashed.is_(None))
+    counted = select(Picture.collection, func.count()).where(*mine).group_by(Picture.collection)
+    with studio_of(request).sessions() as session:
+        rows = session.execute(counted.order_by(Picture.collection)).all()
+    return [Collection(name=str(name), count=count) for name, count in rows]
+
+
+@router.delete("/trash", responses=PRIVATE | documented(507))
+def empty_trash(who: Writer, request: Request) -> Count:
+    """Delete all pictures in the trash, with their bytes."""
+    studio = studio_of(request)
+    with writing(studio.sessions) as session:
+        mine = select(Picture.id).where(Picture.account == who.account, Picture.trashed.is_not(None))
+        gone = list(session.scalars(mine))
+        forget(studio, session, who, gone)
+    studio.hub.touch(who.account)
+    return Count(count=len(gone))
+
+
+def find(session: Session, who: Who, picture: str) -> Picture:
+    """Return a picture of the caller; one of somebody else does not exist for them.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    found = session.scalar(select(Picture).where(Picture.account == who.account, Picture.id == picture))
+    return found or not_found("picture")
+
+
+def forget(studio: Studio, session: Session, who: Who, pictures: list[str]) -> None:
+    """Delete pictures with their bytes, and have the tastes that were learnt from them learn again.
+
+    Raises:
+        OutputError: a file cannot be removed.
+    """
+    for picture in pictures:
+        audit(session, who.account, "picture.delete", picture)
+    for taste in delete_pictures(session, studio.files, studio.settings, who.account, pictures):
+        queue.submit(session, new_job(session, studio, who, Learn(kind="learn", taste=taste)))
+
+
+def _seen(studio: Studio, picture: Picture) -> PictureView:
+    """Return a picture as it is answered. A store at a URL is not asked for each: that would take a second a page."""
+    path = studio.files.path(picture.account, picture.sha256)
+    return picture_view(picture, gone=path is not None and not path.is_file())
+
+
+def _spool(file: UploadFile, target: FilePath, most: int) -> str:
+    """Write an upload to a file, and return its SHA-256."""
+    sha256, size = hashlib.sha256(), 0
+    with target.open("wb") as out:
+        while chunk := file.file.read(2**20):
+            size += len(chunk)
+            if size > most:
+                raise RefusedError(413, f"the file has more than {most / 2**20:.0f} MiB; make it smaller")
+            sha256.update(chunk)
+            out.write(chunk)
+    return sha256.hexdigest()
+
+
+def _check_quota(studio: Studio, who: Who, size: int, session: Session | None = None) -> None:
+    if who.quota is None:
+        return
+    if session is None:
+        with studio.sessions() as reading:
+            used = used_bytes(reading, who.account)
+    else:
+        used = used_bytes(session, who.account)
+    if used + size > who.quota:
+        raise RefusedError(507, _FULL.format(quota=who.quota / 1e9))
+
+
+def _plain(text: str) -> str:
+    return "".join(sign for sign in text if sign.isprintable())
+
+
+def _matches(text: str) -> ColumnElement[bool]:
+    """Return whether a title, a collection or the name of a style in the recipe contains a text."""
+    low = text.lower()
+    name = re.escape(dumps(low)[1:-1])
+    return or_(
+        func.lower(Picture.title).contains(low, autoescape=True),
+        func.lower(Picture.collection).contains(low, autoescape=True),
+        func.lower(cast(Picture.recipe, Text)).regexp_match(f'"name": *"[^"]*{name}'),
+    )

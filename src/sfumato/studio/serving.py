@@ -1,0 +1,59 @@
+"""Answers that are files."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from fastapi import Request
+from fastapi.responses import FileResponse, Response, StreamingResponse
+
+from sfumato.studio.files import FileStore
+from sfumato.studio.problems import RefusedError
+
+_CHUNK = 2**18
+_UNSAFE = re.compile(r"[^\w .()\-]+")
+SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+#: Stored files never change: they are named by their content.
+_FOR_EVER = "private, max-age=31536000, immutable"
+
+
+def file_name(title: str, suffix: str) -> str:
+    """Return a name for a downloaded file that every system takes."""
+    words = _UNSAFE.sub("_", unicodedata.normalize("NFC", title)).strip(" .")[:80]
+    return f"{words or 'picture'}{suffix}"
+
+
+def disposition(name: str) -> str:
+    """Return the header that makes a browser save a file under a name (RFC 6266)."""
+    plain = name.encode("ascii", "replace").decode().replace("?", "_")
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def send_stored(
+    request: Request, files: FileStore, account: str, sha256: str, media_type: str, name: str | None = None
+) -> Response:
+    """Return a stored file; with a ``name``, as a download.
+
+    Raises:
+        RefusedError: the file has vanished from the store.
+    """
+    headers = {"Cache-Control": _FOR_EVER, "ETag": f'"{sha256}"'}
+    if f'"{sha256}"' in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if not files.exists(account, sha256):
+        raise RefusedError(404, "the picture's file has vanished from the store; paint or upload it again")
+    if name is not None:
+        headers["Content-Disposition"] = disposition(name)
+    path = files.path(account, sha256)
+    if path is not None:
+        return FileResponse(path, media_type=media_type, headers=headers)
+    return StreamingResponse(_chunks(files, account, sha256), media_type=media_type, headers=headers)
+
+
+def _chunks(files: FileStore, account: str, sha256: str) -> Iterator[bytes]:
+    with files.open(account, sha256) as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk

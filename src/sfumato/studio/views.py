@@ -1,0 +1,71 @@
+"""Rows of the database as answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from sfumato.studio import queue
+from sfumato.studio.problems import RefusedError
+from sfumato.studio.schemas import JobView, PictureView
+from sfumato.studio.tables import Job, Picture, now
+
+PREFIX = "/api/v1"
+_SURE = 0.05  # progress from which the time left is estimated
+
+
+def picture_view(picture: Picture, gone: bool = False) -> PictureView:
+    """Return a picture as it is answered."""
+    own = PictureView.model_fields.keys() - {"file", "thumb", "gone"}
+    columns = {name: getattr(picture, name) for name in own}
+    address = f"{PREFIX}/pictures/{picture.id}"
+    return PictureView(**columns, file=f"{address}/file", thumb=f"{address}/thumb", gone=gone)
+
+
+def job_views(session: Session, jobs: Sequence[Job]) -> list[JobView]:
+    """Return jobs as they are answered, with their places in the queue."""
+    waiting = [job for job in jobs if job.state == "queued"]
+    places: dict[str, int | None] = {}
+    if len(waiting) == 1:
+        places[waiting[0].id] = queue.position(session, waiting[0])
+    elif waiting:
+        order = select(Job.id).where(Job.state == "queued").order_by(Job.quick.desc(), Job.created, Job.id)
+        places = {job: place for place, job in enumerate(session.scalars(order), 1)}
+    return [_job_view(job, places.get(job.id)) for job in jobs]
+
+
+def job_view(session: Session, job: Job) -> JobView:
+    """Return one job as it is answered."""
+    return job_views(session, [job])[0]
+
+
+def _job_view(job: Job, position: int | None) -> JobView:
+    left = None
+    if job.state == "running" and job.started is not None and _SURE <= job.progress < 1:
+        left = round((now() - job.started).total_seconds() * (1 - job.progress) / job.progress, 1)
+    columns = {name: getattr(job, name) for name in JobView.model_fields.keys() - {"position", "seconds_left"}}
+    return JobView(**columns, position=position, seconds_left=left)
+
+
+def cursor(row: Picture | Job) -> str:
+    """Return the text by which the page after a row is asked for."""
+    return f"{row.created.isoformat()}~{row.id}"
+
+
+def read_cursor(text: str) -> tuple[datetime, str]:
+    """Return the time and the id of a cursor.
+
+    Raises:
+        RefusedError: the text is no cursor.
+    """
+    at, _, row = text.partition("~")
+    time = None
+    with suppress(ValueError):
+        time = datetime.fromisoformat(at)
+    if time is None or time.tzinfo is None or len(row) != 32:
+        raise RefusedError(422, "before has a form that is not allowed; give the value of next of the page before")
+    return time, row
