@@ -3,8 +3,7 @@
 import { html } from "../lib.js";
 import { cancelJob, hasEnded, retryJob, usePicture, useStyles } from "../api.js";
 import { dateTime, duration, has, t } from "../i18n.js";
-import { Button, IconButton, Progress, icon } from "../ui.js";
-import { tell } from "./actions.js";
+import { Button, Icon, IconButton, Progress, toastError } from "../ui.js";
 import { styleTitle } from "./facts.js";
 
 /** Whether a job is shown in the queue: those that the page runs for itself are not. */
@@ -35,15 +34,15 @@ export function JobRow({ job }) {
   const name = useJobName(job);
   const made = job.result?.picture ?? job.result?.sheet;
   const source = usePicture(made ?? job.asked?.photo ?? job.asked?.picture);
-  const thumb = source && !source.gone ? html`<img src=${source.thumb} alt="" loading="lazy" />` : icon(job.kind === "learn" ? "taste" : "photo");
+  const thumb = source && !source.gone ? html`<img src=${source.thumb} alt="" loading="lazy" />` : html`<${Icon} name=${job.kind === "learn" ? "heart" : "picture"} size="28" />`;
   const href = made && (job.kind === "explain" ? `#/explain/${job.asked.picture}` : `#/gallery/${made}`);
   return html`<li class="job ${job.state}">
     ${href ? html`<a class="job-thumb" href=${href} aria-label=${t("que.open", { name })}>${thumb}</a>` : html`<span class="job-thumb">${thumb}</span>`}
     <div class="job-text"><strong>${name}</strong><${JobState} job=${job} /></div>
     <div class="job-actions">
-      ${!hasEnded(job) && html`<${IconButton} icon="close" label=${t("que.cancel", { name })} onClick=${() => cancelJob(job.id).catch(tell)} />`}
-      ${["failed", "cancelled"].includes(job.state) && html`<${Button} kind="quiet" icon="retry"
-        onClick=${() => retryJob(job.id).catch(tell)}>${t("que.retry")}<//>`}
+      ${!hasEnded(job) && html`<${IconButton} icon="close" label=${t("que.cancel", { name })} onClick=${() => cancelJob(job.id).catch(toastError)} />`}
+      ${["failed", "cancelled"].includes(job.state) && html`<${Button} kind="quiet" icon="refresh"
+        onClick=${() => retryJob(job.id).catch(toastError)}>${t("que.retry")}<//>`}
     </div>
   </li>`;
 }
@@ -58,7 +57,7 @@ function JobState({ job }) {
     const place = job.position ?? 0;
     return html`<span>${place > 0 ? t("que.place", { n: place }) : t("que.waiting")}</span>`;
   }
-  if (job.state === "failed") return html`<span class="failure">${icon("warning")} ${job.error}</span>`;
+  if (job.state === "failed") return html`<span class="failure"><${Icon} name="warning" /> ${job.error}</span>`;
   if (job.state === "cancelled") return html`<span>${t("que.cancelled")}</span>`;
   return html`<span>${t("que.done", { time: job.ended ? dateTime(job.ended) : "" })}</span>`;
 }
