@@ -171,7 +171,7 @@ function View({ now }) {
       <${Button} icon="refresh" onClick=${() => location.reload()}>${t("app.reload")}<//><//>`;
   }
   const Found = loaded.get(now.view);
-  return Found ? html`<${Found} key=${now.view} route=${now} />` : null;
+  return Found ? html`<${Found} key=${now.view} route=${now} query=${now.query} path=${now.path} />` : null;
 }
 
 function Frame() {

@@ -116,7 +116,10 @@ def list_pictures(
     before: Annotated[str | None, Query(max_length=80, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 60,
 ) -> PicturePage:
-    """List one's pictures, newest first. Without `kind`, previews, sheets and masks are left out."""
+    """List one's pictures, newest first. Without `kind`, previews, sheets and masks are left out.
+
+    The recipes lack the numbers of the style codes here; `GET /pictures/{picture}` has them.
+    """
     which = [Picture.account == who.account, Picture.trashed.is_not(None) if trash else Picture.trashed.is_(None)]
     which.append(Picture.kind == kind if kind is not None else Picture.kind.not_in(_HIDDEN))
     if star is not None:
@@ -133,7 +136,7 @@ def list_pictures(
     with studio.sessions() as session:
         found = list(session.scalars(select(Picture).where(*which).order_by(*order).limit(limit + 1)))
     following = cursor(found[limit - 1]) if len(found) > limit else None
-    return PicturePage(items=[_seen(studio, each) for each in found[:limit]], next=following)
+    return PicturePage(items=[_seen(studio, each, short=True) for each in found[:limit]], next=following)
 
 
 @router.get("/pictures/{picture}", responses=_KNOWN)
@@ -236,10 +239,10 @@ def forget(studio: Studio, session: Session, who: Who, pictures: list[str]) -> N
         queue.submit(session, new_job(session, studio, who, Learn(kind="learn", taste=taste)))
 
 
-def _seen(studio: Studio, picture: Picture) -> PictureView:
+def _seen(studio: Studio, picture: Picture, short: bool = False) -> PictureView:
     """Return a picture as it is answered. A store at a URL is not asked for each: that would take a second a page."""
     path = studio.files.path(picture.account, picture.sha256)
-    return picture_view(picture, gone=path is not None and not path.is_file())
+    return picture_view(picture, gone=path is not None and not path.is_file(), short=short)
 
 
 def _spool(file: UploadFile, target: FilePath, most: int) -> str:

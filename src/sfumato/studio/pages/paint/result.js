@@ -47,7 +47,7 @@ export function ResultBar({ picture, onShare }) {
       onClick=${() => set({ star: !picture.star })} />
     <${Rating} label=${t("paint.rate")} value=${picture.rating} onChange=${rating => set({ rating })} />
     <span class="grow" />
-    <${IconButton} icon="eye" label=${t("paint.explain")} href="#/explain?picture=${picture.id}" />
+    <${IconButton} icon="eye" label=${t("paint.explain")} href="#/explain/${picture.id}" />
     <${IconButton} icon="share" label=${t("paint.share")} onClick=${onShare} />
     <${Menu} label=${t("paint.download")} icon="download" kind="plain" items=${["png", "jpeg", "webp"].map(format => ({
       label: t(`paint.download_${format}`), onSelect: () => download(picture, format),

@@ -27,9 +27,10 @@ const look = createSavedStore("sfumato.look", "slide");
 /** Opens what the address names: a photo, or a painting with its settings. */
 async function openNamed(query) {
   if (query.photo) return openPhoto(query.photo);
-  if (!query.picture) return undefined;
+  const named = query.picture ?? query.recipe_of;
+  if (!named) return undefined;
   try {
-    const picture = await api.picture(query.picture);
+    const picture = await api.picture(named);
     const styles = api.styles.get() ?? await api.loadStyles();
     const photo = picture.photo && await api.picture(picture.photo).catch(() => null);
     if (isPainted(picture) && photo && !photo.gone) {
@@ -60,7 +61,7 @@ export default function PaintView({ route }) {
   const photo = api.usePicture(value.photo);
   const [over, setOver] = useState(false);
   useDrops(setOver);
-  useEffect(() => { openNamed(route.query); }, [route.query.photo, route.query.picture]);
+  useEffect(() => { openNamed(route.query); }, [route.query.photo, route.query.picture, route.query.recipe_of]);
   useEffect(() => {
     if (value.photo && location.hash.startsWith("#/paint")) history.replaceState(null, "", `#/paint?photo=${value.photo}`);
   }, [value.photo]);
