@@ -3,7 +3,8 @@
 import { html } from "../lib.js";
 import { cancelJob, hasEnded, retryJob, usePicture, useStyles } from "../api.js";
 import { dateTime, duration, has, t } from "../i18n.js";
-import { Button, Icon, IconButton, Progress, toastError } from "../ui.js";
+import { Button, Icon, IconButton, Progress, sentence, toastError } from "../ui.js";
+import { stepOf } from "../steps.js";
 import { styleTitle } from "./facts.js";
 
 /** Whether a job is shown in the queue: those that the page runs for itself are not. */
@@ -27,9 +28,6 @@ export function refTitle(ref, styles) {
   return styleTitle(ref, styles);
 }
 
-/** The step that a worker tells of, in the reader's language if it is known. */
-const doing = job => (has(`step.${job.doing}`) ? t(`step.${job.doing}`) : job.doing);
-
 export function JobRow({ job }) {
   const name = useJobName(job);
   const made = job.result?.picture ?? job.result?.sheet;
@@ -51,13 +49,13 @@ function JobState({ job }) {
   if (job.state === "running") {
     const left = job.seconds_left === null || job.seconds_left === undefined ? "" : t("que.left", { time: duration(job.seconds_left) });
     return html`<${Progress} value=${job.progress} label=${t("que.progress")} />
-      <span class="job-doing">${[doing(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span>`;
+      <span class="job-doing">${[stepOf(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span>`;
   }
   if (job.state === "queued") {
     const place = job.position ?? 0;
     return html`<span>${place > 0 ? t("que.place", { n: place }) : t("que.waiting")}</span>`;
   }
-  if (job.state === "failed") return html`<span class="failure"><${Icon} name="warning" /> ${job.error}</span>`;
+  if (job.state === "failed") return html`<span class="failure"><${Icon} name="warning" /> ${sentence(job.error)}</span>`;
   if (job.state === "cancelled") return html`<span>${t("que.cancelled")}</span>`;
   return html`<span>${t("que.done", { time: job.ended ? dateTime(job.ended) : "" })}</span>`;
 }

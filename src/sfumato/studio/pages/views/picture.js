@@ -5,9 +5,10 @@ import { changePicture, picture as fetchPicture, useLoaded, usePicture } from ".
 import { t } from "../i18n.js";
 import { Button, Icon, IconButton, Rating, toastError } from "../ui.js";
 import { keysOn } from "../keys.js";
-import { Viewer } from "../viewer.js";
+import { Viewer } from "./viewer.js";
 import { ErrorNote } from "./parts.js";
-import { Facts, Measures, RecipeFacts } from "./facts.js";
+import { Facts, RecipeFacts } from "./facts.js";
+import { Measures } from "./measures.js";
 import { copy, destroy, download, restore, trash } from "./actions.js";
 import { CollectionDialog } from "./collection.js";
 import { AgainstDialog } from "./compare.js";
@@ -102,7 +103,7 @@ function Side({ item, photo, rate, ask }) {
         onKeyDown=${event => event.key === "Enter" && event.target.blur()} /></label>
     <${Rating} label=${t("pic.rating")} value=${item.rating} onChange=${rate} />
     <div class="picture-actions">
-      ${item.recipe && html`<a class="button primary" href="#/paint?recipe_of=${item.id}"><${Icon} name="sliders" size="18" /> ${t("pic.use")}</a>`}
+      ${item.recipe && html`<a class="button primary" href="#/paint?picture=${item.id}"><${Icon} name="sliders" size="18" /> ${t("pic.use")}</a>`}
       ${item.kind === "photo" && html`<a class="button primary" href="#/paint?photo=${item.id}"><${Icon} name="brush" size="18" /> ${t("pic.paint_it")}</a>`}
       ${item.kind === "result" && html`<a class="button" href="#/explain/${item.id}"><${Icon} name="eye" size="18" /> ${t("pic.explain")}</a>`}
       ${item.kind === "result" && html`<${Button} icon="compare" onClick=${() => ask("against")}>${t("pic.compare_with")}<//>`}
