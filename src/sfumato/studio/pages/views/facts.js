@@ -1,8 +1,8 @@
-// A picture's facts, recipe and measures in words.
+// A picture's facts and its recipe in words.
 
 import { html, useMemo } from "../lib.js";
 import { usePicture, useStyles } from "../api.js";
-import { bytes, dateTime, has, number, percent, t } from "../i18n.js";
+import { bytes, dateTime, number, percent, t } from "../i18n.js";
 
 const FORMATS = { "image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WebP", "image/tiff": "TIFF" };
 
@@ -59,25 +59,6 @@ export function RecipeFacts({ picture }) {
   const styles = useStyles();
   const lines = useMemo(() => recipeLines(picture.recipe, styles), [picture.recipe, styles]);
   return html`<${Terms} lines=${lines} />`;
-}
-
-/**
- * Measures in plain words. The service gives {name: value}, or {name: {value, words}}; a value from 0 to 1 has a bar.
- */
-export function Measures({ measures }) {
-  const found = Object.entries(measures ?? {}).map(([name, each]) => {
-    const { value, words } = typeof each === "object" && each !== null ? each : { value: each };
-    const label = has(`mea.${name}`) ? t(`mea.${name}`) : name.replaceAll("_", " ");
-    return { name, label, value, words };
-  }).filter(each => typeof each.value === "number" || each.words);
-  if (!found.length) return null;
-  return html`<ul class="measures">${found.map(each => html`<li key=${each.name}>
-    <span>${each.label}</span>
-    ${typeof each.value === "number" && html`<strong>${each.value >= 0 && each.value <= 1 ? percent(each.value)
-      : number(each.value, { maximumFractionDigits: 1 })}</strong>`}
-    ${each.value >= 0 && each.value <= 1 && html`<span class="bar" aria-hidden="true"><span style=${{ width: `${each.value * 100}%` }}></span></span>`}
-    ${each.words && html`<small>${each.words}</small>`}
-  </li>`)}</ul>`;
 }
 
 export const Terms = ({ lines }) => html`<dl class="terms">${lines.map(([term, text]) => html`
