@@ -4,8 +4,8 @@ import { html, useEffect, useState } from "../lib.js";
 import { get, hasEnded, noteJobs, retryJob, startJob, useJob, useLoaded, usePicture, useStyles } from "../api.js";
 import { duration, percent, t, useLanguage } from "../i18n.js";
 import { Button, EmptyState, Icon, Progress } from "../ui.js";
-import { stepOf } from "../steps.js";
 import { download } from "./actions.js";
+import { doingOf } from "./jobs.js";
 import { Measures } from "./measures.js";
 import { ErrorNote } from "./parts.js";
 import { Viewer } from "./viewer.js";
@@ -46,7 +46,7 @@ function Working({ job }) {
   const waits = job.state === "queued" ? (job.position > 0 ? t("que.place", { n: job.position }) : t("que.waiting")) : "";
   return html`<div class="card stack tight"><strong>${t("exp.working")}</strong>
     <${Progress} value=${job.state === "running" ? job.progress : null} label=${t("que.progress")} />
-    <span class="small muted number" role="status">${waits || [stepOf(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span></div>`;
+    <span class="small muted number" role="status">${waits || [doingOf(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span></div>`;
 }
 
 function Explained({ result, again }) {

@@ -11,7 +11,7 @@ export function styleTitle(name, styles) {
   const found = styles?.built_in.find(each => each.name === name) ?? styles?.own.find(each => each.name === name || each.ref === name);
   if (!found) return name;
   if (!found.artist) return found.title || found.name;
-  return found.title ? t("pic.work", { title: found.title, artist: found.artist }) : found.artist;
+  return found.title && found.title !== found.artist ? t("pic.work", { title: found.title, artist: found.artist }) : found.artist;
 }
 
 /** The recipe as [label, text] pairs. */
