@@ -73,8 +73,9 @@ function Sources({ sources }) {
   const styles = useStyles();
   const picture = title => styles?.built_in.find(each => title === `${each.artist}, ${each.title} (${each.year})`)?.picture;
   const most = Math.max(...sources.map(each => each.share));
-  return html`<ul class="sources">${sources.map(each => html`<li key=${each.title}>
-    ${picture(each.title) ? html`<img src=${picture(each.title)} alt="" loading="lazy" />` : html`<span class="no-thumb"><${Icon} name="picture" /></span>`}
+  const some = sources.some(each => picture(each.title));
+  return html`<ul class="sources ${some ? "" : "bare"}">${sources.map(each => html`<li key=${each.title}>
+    ${picture(each.title) ? html`<img src=${picture(each.title)} alt="" loading="lazy" />` : some && html`<span class="no-thumb"><${Icon} name="picture" /></span>`}
     <div><span class="row spread"><span>${each.title}</span><strong class="number">${percent(each.share)}</strong></span>
       <span class="bar" aria-hidden="true"><span style=${{ width: `${(each.share / most) * 100}%` }}></span></span></div></li>`)}</ul>`;
 }

@@ -33,6 +33,13 @@ export function recipeLines(recipe, styles) {
   return lines;
 }
 
+/** What differs between two paintings, for each in a few words: "Claude Monet · 100 %". */
+export function differences(pair, styles) {
+  const [first, second] = pair.map(each => new Map(recipeLines(each.recipe, styles)));
+  const words = (here, there) => [...here].filter(([term, text]) => there.get(term) !== text).map(([, text]) => text).join(" · ");
+  return [words(first, second), words(second, first)];
+}
+
 function finishWords(step) {
   const words = ["brightness", "contrast", "saturation", "warmth", "sharpen"].filter(name => step[name])
     .map(name => `${t(`pic.${name}`)} ${number(step[name], { signDisplay: "exceptZero", maximumFractionDigits: 2 })}`);

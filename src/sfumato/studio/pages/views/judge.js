@@ -6,7 +6,7 @@ import { number, percent, t, useLanguage } from "../i18n.js";
 import { Button, EmptyState, Icon, toastError } from "../ui.js";
 import { useKeys } from "../keys.js";
 import { download } from "./actions.js";
-import { recipeLines, styleTitle } from "./facts.js";
+import { differences, recipeLines, styleTitle } from "./facts.js";
 import { ErrorNote } from "./parts.js";
 import { Twins } from "./viewer.js";
 
@@ -102,7 +102,7 @@ export default function Judge() {
 
   const now = counted ?? votes.value;
   const stacked = narrow && pair && shape(pair[0]) > 1;
-  const names = choice && namesOf(pair, styles, choice);
+  const names = choice && differences(pair, styles).map((text, place) => (choice === ["left", "right"][place] ? `✓ ${text}` : text));
   const sides = stacked ? ["upper", "lower"] : ["left", "right"];
   return html`<section class="judge page" aria-labelledby="judge-title">
     <div class="row wrap"><h1 id="judge-title">${t("jud.title")}</h1><span class="gap"></span>
@@ -127,13 +127,6 @@ export default function Judge() {
     ${votes.error && html`<${ErrorNote} error=${votes.error} retry=${votes.reload} />`}
     ${now && now.count > 0 && html`<${Standings} votes=${now} />`}
   </section>`;
-}
-
-/** What differs of each, in a few words: "✓ Claude Monet · 100 %". */
-function namesOf(pair, styles, choice) {
-  const [left, right] = pair.map(each => new Map(recipeLines(each.recipe, styles)));
-  const words = (here, there) => [...here].filter(([term, text]) => there.get(term) !== text).map(([, text]) => text).join(" · ");
-  return [words(left, right), words(right, left)].map((text, place) => (choice === ["left", "right"][place] ? `✓ ${text}` : text));
 }
 
 /** What the two were, once the vote is given. */
