@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState, useStore } from "../lib.js";
 import * as api from "../api.js";
 import { percent, t } from "../i18n.js";
-import { Button, Dialog, FileDrop, Icon, IconButton, PICTURES, Progress, Segmented, Slider, filesOf, sentence, toastError } from "../ui.js";
+import { Button, Dialog, FileDrop, Icon, IconButton, Menu, PICTURES, Progress, Segmented, Slider, filesOf, sentence, toastError } from "../ui.js";
 import { Shelf, StylePicture, subtitleOf } from "../paint/shelf.js";
 import { styleOf, titleOf } from "../paint/recipe.js";
 import { GalleryDialog } from "../taste/rated.js";
@@ -43,18 +43,17 @@ export function Form({ children }) {
   </section>`;
 }
 
-function FolderButton() {
-  const input = useRef(null);
-  return html`<${Button} icon="folder" onClick=${() => input.current.click()}>${t("bat.folder")}<//>
-    <input ref=${input} type="file" hidden multiple webkitdirectory
-      onChange=${event => { takeIn([...event.target.files].filter(file => !file.name.startsWith("."))); event.target.value = ""; }} />`;
-}
-
-function FilesButton() {
-  const input = useRef(null);
-  return html`<${Button} icon="plus" onClick=${() => input.current.click()}>${t("bat.more_photos")}<//>
-    <input ref=${input} type="file" hidden multiple accept=${PICTURES}
-      onChange=${event => { takeIn([...event.target.files]); event.target.value = ""; }} />`;
+/** Ways to add photos: `children` draws them, given {photos(), folder()} that open the file chooser. */
+function Choosers({ children }) {
+  const files = useRef(null);
+  const folder = useRef(null);
+  const take = event => {
+    takeIn([...event.target.files].filter(file => !file.name.startsWith(".")));
+    event.target.value = "";
+  };
+  return html`${children({ photos: () => files.current.click(), folder: () => folder.current.click() })}
+    <input ref=${files} type="file" hidden multiple accept=${PICTURES} onChange=${take} />
+    <input ref=${folder} type="file" hidden multiple webkitdirectory onChange=${take} />`;
 }
 
 function Photos({ all }) {
@@ -68,20 +67,26 @@ function Photos({ all }) {
     const there = new Set(photos.get().map(each => each.id));
     photos.set(old => [...old, ...ids.filter(id => !there.has(id)).map(id => ({ key: id, id, name: api.latest({ id }).title ?? "", progress: 1 }))]);
   };
-  const gallery = html`<${Button} kind="quiet" icon="grid" onClick=${() => setPicking(true)}>${t("tas.from_gallery")}<//>`;
+  const pick = () => setPicking(true);
   return html`
     ${!all.length && html`<${FileDrop} class="batch-drop" label=${t("bat.drop")} hint=${t("bat.drop_hint")} onFiles=${takeIn} />
-      <div class="row wrap batch-ways"><${FolderButton} />${gallery}</div>`}
-    ${all.length > 0 && html`<div class="row wrap"><h2 role="status">${t("bat.photos", { n: all.length - failed.length })}</h2><span class="gap"></span>
-      <${FilesButton} /><${FolderButton} />${gallery}
+      <div class="row wrap batch-ways"><${Choosers}>${choose => html`
+        <${Button} icon="folder" onClick=${choose.folder}>${t("bat.folder")}<//>
+        <${Button} kind="quiet" icon="grid" onClick=${pick}>${t("tas.from_gallery")}<//>`}<//></div>`}
+    ${all.length > 0 && html`<div class="row"><h2><span role="status">${t("bat.photos", { n: all.length - failed.length })}</span></h2>
+      <span class="gap"></span><${Choosers}>${choose => html`<${Menu} kind="plain" icon="plus" label=${t("bat.more_photos")} items=${[
+        { label: t("bat.some"), icon: "picture", onSelect: choose.photos }, { label: t("bat.folder"), icon: "folder", onSelect: choose.folder },
+        { label: t("tas.from_gallery"), icon: "grid", onSelect: pick },
+      ]}>${t("bat.more_photos")}<//>`}<//>
       <${Button} kind="quiet" icon="close" onClick=${clear}>${t("bat.clear")}<//></div>
       ${open.length > 0 && html`<div class="learning"><span role="status">${t("bat.uploading", { n: open.length })}</span>
         <${Progress} value=${share} label=${t("paint.uploading")} /></div>`}`}
     ${missing > 0 && html`<p class="small muted" role="status">${t("bat.left_out", { n: missing })}</p>`}
-    ${failed.length > 0 && html`<ul class="batch-bad" role="alert">${failed.map(each => html`<li key=${each.key}><${Icon} name="warning" size="18" />
-      <span class="grow"><strong>${each.name}</strong> ${sentence(each.error)}</span>
+    ${failed.length > 0 && html`<div role="alert"><ul class="batch-bad">${failed.map(each => html`<li key=${each.key}>
+      <${Icon} name="warning" size="18" /><span class="grow">${!each.error.includes(each.name) && html`<strong>${each.name}</strong> `}${
+        sentence(each.error)}</span>
       <${IconButton} icon="refresh" label=${t("bat.upload_again", { name: each.name })} onClick=${() => again(each)} />
-      <${IconButton} icon="close" label=${t("bat.take_out", { name: each.name })} onClick=${() => takeOut(each.key)} /></li>`)}</ul>`}
+      <${IconButton} icon="close" label=${t("bat.take_out", { name: each.name })} onClick=${() => takeOut(each.key)} /></li>`)}</ul></div>`}
     <ul class="batch-thumbs">${all.filter(each => !each.error).map(each => html`<${Photo} key=${each.key} each=${each} />`)}</ul>
     ${picking && html`<${GalleryDialog} title=${t("bat.pick")} several kinds=${["photo", "result"]} close=${() => setPicking(false)}
       action=${n => t("tas.add", { n })} take=${take} />`}`;
@@ -103,7 +108,8 @@ function Settings({ all }) {
   const [busy, setBusy] = useState(false);
   const style = styleOf(styles, now.style);
   const ready = new Set(all.filter(each => each.id).map(each => each.id)).size;
-  const uploading = all.some(each => !each.id && !each.error);
+  const coming = all.filter(each => !each.id && !each.error).length;
+  const uploading = coming > 0;
   const paint = async () => {
     setBusy(true);
     try {
@@ -124,7 +130,7 @@ function Settings({ all }) {
     <${Segmented} label=${t("bat.format")} value=${now.format} onChange=${format => changeSettings({ format })}
       options=${[{ value: "png", label: "PNG" }, { value: "jpeg", label: "JPEG" }, { value: "webp", label: "WebP" }]} />
     <${Button} kind="primary" big wide icon="brush" busy=${busy} disabled=${!ready || uploading || (styles && !style)} onClick=${paint}>
-      ${uploading ? t("bat.uploading", { n: all.filter(each => !each.id && !each.error).length }) : t("bat.paint", { n: ready })}<//>
+      ${uploading ? t("bat.uploading", { n: coming }) : t(ready ? "bat.paint" : "bat.paint_none", { n: ready })}<//>
     ${choosing && html`<${Dialog} open wide class="batch-shelf" title=${t("paint.style_choose")} onClose=${() => setChoosing(false)}>
       <${Shelf} chosen=${[now.style]} onChoose=${(ref, browsing) => { changeSettings({ style: ref }); if (!browsing) setChoosing(false); }} /><//>`}
   </div>`;

@@ -82,7 +82,7 @@ export function BatchProgress({ id }) {
       ${sums.done > 0 && html`<${Button} kind=${sums.open ? "plain" : "primary"} icon="download"
         onClick=${() => download(api.address(`/batches/${id}/zip`))}>${t("bat.zip", { n: sums.done })}<//>`}</div>
     ${error && html`<${ErrorNote} error=${error} retry=${error.status === 404 ? null : reload} />`}
-    ${list.length > 0 && html`<div class="batch-sum"><${Progress} value=${sums.progress} label=${t("que.progress")} />
+    ${list.length > 0 && html`<div class="batch-sum">${sums.open > 0 && html`<${Progress} value=${sums.progress} label=${t("que.progress")} />`}
       <div class="row spread small muted number"><span role="status">${said}</span>
         <span>${left === null ? "" : t("que.left", { time: duration(left) })}</span></div></div>`}
     ${failed.length > 0 && html`<ul class="batch-bad">${failed.map(job => html`<${Failed} key=${job.id} job=${job} retry=${retryOne} />`)}</ul>`}

@@ -1,6 +1,6 @@
 // What was learnt, in pictures: a photo painted in each style of a taste.
 
-import { html, useEffect, useState, useStore } from "../lib.js";
+import { html, useEffect, useRef, useState } from "../lib.js";
 import * as api from "../api.js";
 import { percent, t } from "../i18n.js";
 import { Button, FileDrop, Icon, Progress, toastError } from "../ui.js";
@@ -43,26 +43,32 @@ function useSheet(taste, photo, ready) {
     return () => control.abort();
   }, [key, turn]);
   const forget = () => { sheets.delete(key); setTurn(count => count + 1); };
-  return { centres: sheets.get(key) ?? null, error, job: id, forget };
+  const shownLast = useRef(null); // stays while what was learnt since is painted
+  const centres = sheets.get(key) ?? null;
+  if (centres) shownLast.current = { photo: photo?.id, centres };
+  const last = shownLast.current?.photo === photo?.id ? shownLast.current?.centres : null;
+  return { centres, last, error, job: id, forget };
 }
 
 export function Learnt({ taste }) {
   const { photo, ready } = useTastePhoto();
-  const { centres, error, job: id, forget } = useSheet(taste, photo, ready);
+  const { centres, last, error, job: id, forget } = useSheet(taste, photo, ready);
   const [choosing, setChoosing] = useState(false);
   const job = api.useJob(id);
+  const several = taste.centres.length > 1;
   const ratio = photo ? `${photo.width} / ${photo.height}` : "4 / 3";
   return html`<section class="learnt" aria-labelledby="learnt-title">
     <div class="row"><h2 id="learnt-title">${t("tas.learnt")}</h2><span class="gap"></span>
       <${PhotoButton} photo=${photo} onClick=${() => setChoosing(true)} /></div>
-    <p class="muted small">${t("tas.learnt_hint", { n: taste.centres.length })}</p>
+    ${several && html`<p class="muted small">${t("tas.learnt_hint", { n: taste.centres.length })}</p>`}
     ${error ? html`<${ErrorNote} error=${error} retry=${forget} />` : html`<ul class="centres count-${Math.min(taste.centres.length, 4)}"
-      aria-busy=${String(!centres)}>${(centres ?? taste.centres).map((each, place) => html`<li key=${each.ref}><figure>
+      aria-busy=${String(!centres)}>
+      ${!several && photo && html`<li><figure><img src=${photo.file} alt=${photo.title} /></figure></li>`}${(centres ?? last ?? taste.centres).map((each, place) => html`<li key=${each.ref}><figure>
         ${each.picture ? html`<img src=${api.address(`/pictures/${each.picture}/file`)} alt=${t("tas.centre_alt", { n: place + 1 })}
           style=${{ aspectRatio: ratio }} onError=${forget} />` : html`<span class="blank" style=${{ aspectRatio: ratio }}></span>`}
-        <figcaption><strong class="number">${percent(each.weight)}</strong>
+        ${several && html`<figcaption><strong class="number">${percent(each.weight)}</strong>
           <${Button} kind="quiet" icon="brush" onClick=${() => paintWith(each.ref)}
-            aria-label=${t("tas.paint_centre", { n: place + 1 })}>${t("tas.paint_this")}<//></figcaption>
+            aria-label=${t("tas.paint_centre", { n: place + 1 })}>${t("tas.paint_this")}<//></figcaption>`}
       </figure></li>`)}</ul>
       ${!centres && html`<div class="learning"><span role="status">${t("tas.painting")}</span>
         <${Progress} value=${job?.state === "running" ? job.progress : null} label=${t("tas.painting")} /></div>`}`}

@@ -67,7 +67,6 @@ export function Questions({ name, taste }) {
   return html`<section class="ask" aria-labelledby="ask-title">
     <div class="row"><${IconButton} icon="left" label=${t("tas.back", { name })} href="#/taste/${name}" />
       <h1 id="ask-title">${t("tas.question")}</h1><span class="gap"></span>
-      <span class="muted number" role="status">${t("tas.answered", { n: answered })}</span>
       <${PhotoButton} photo=${photo} onClick=${() => setChoosing(true)} /></div>
     ${error && html`<${ErrorNote} error=${error.problem} retry=${error.again} />`}
     ${now && !question ? html`<${EmptyState} icon="check" title=${t("tas.enough")} text=${t("tas.enough_hint")}><div class="row wrap">
@@ -78,7 +77,8 @@ export function Questions({ name, taste }) {
           passed=${chosen !== null && chosen !== which} picture=${question?.pictures[place]} waits=${waits} onClick=${() => answer(which)} />`)}</div>
       <div class="ask-foot">
         <${Button} aria-disabled=${waits ? "true" : null} aria-keyshortcuts="0" onClick=${() => answer("neither")}><span>${t("tas.neither")}</span><kbd>0</kbd><//>
-        <div class="ask-wait" role="status">${waits && !error && html`<span class="muted small">${t(chosen ? "tas.next" : "tas.first")}</span>
+        <div class="ask-wait" role="status">${!waits && html`<span class="muted small number">${t("tas.answered", { n: answered })}</span>`}${
+          waits && !error && html`<span class="muted small">${t(chosen ? "tas.next" : "tas.first")}</span>
           <${Progress} label=${t("tas.next")} />`}</div>
         <a class="button quiet" href="#/taste/${name}">${t("tas.stop")}</a>
       </div>`}

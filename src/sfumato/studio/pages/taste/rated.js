@@ -32,8 +32,8 @@ export function RatedRows({ name, taste, open }) {
   const problems = useStore(refused).filter(each => each.taste === name);
   return html`
     ${open.length > 0 && html`<${Learning} id=${open[0].id} />`}
-    ${problems.length > 0 && html`<ul class="problems" role="alert">${problems.map(each => html`
-      <li key=${each.text}><${Icon} name="warning" size="18" />${each.text}</li>`)}</ul>`}
+    ${problems.length > 0 && html`<div role="alert"><ul class="problems">${problems.map(each => html`
+      <li key=${each.text}><${Icon} name="warning" size="18" />${each.text}</li>`)}</ul></div>`}
     ${["liked", "disliked"].map(row => html`<${RatedRow} key=${row} name=${name} liked=${row === "liked"} entries=${rows[row]}
       coming=${coming.filter(each => each.liked === (row === "liked"))} />`)}`;
 }

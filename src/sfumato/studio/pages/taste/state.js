@@ -1,6 +1,6 @@
 // What the page knows of a taste: the rated pictures, what is being learnt, and the photo that shows it.
 
-import { createSavedStore, createStore, useEffect, useStore } from "../lib.js";
+import { createSavedStore, createStore, useStore } from "../lib.js";
 import * as api from "../api.js";
 import { t } from "../i18n.js";
 import { sentence, toast, toastError } from "../ui.js";
@@ -24,17 +24,21 @@ export function useTastePhoto() {
 
 const learning = (all, name) => [...all.values()].filter(job => job.kind === "learn" && job.asked?.taste === name);
 
+/** How many answers were learnt during this visit. */
+const answersTo = (all, name) => [...all.values()]
+  .filter(job => job.kind === "answer" && job.asked?.taste === name && job.state === "done").length;
+
 /** {taste, isNew, error, reload, open: [jobs that learn], failed: the last one if it failed}. */
 export function useTaste(name) {
-  const key = useStore(api.jobs, all => learning(all, name).map(job => job.id + job.state).join());
-  const { value, error, reload } = api.useLoaded(() => api.get(`/tastes/${name}`), [name, key]);
+  const key = useStore(api.jobs, all => learning(all, name).map(job => job.id + job.state).join() + answersTo(all, name));
+  const { value, error, reload } = api.useLoaded(async () => {
+    const { tastes } = await api.loadStyles(); // the shelves of styles follow too
+    return { taste: tastes.some(each => each.name === name) ? await api.get(`/tastes/${name}`) : null };
+  }, [name, key]);
   const list = learning(api.jobs.get(), name).sort((first, second) => (first.created < second.created ? -1 : 1));
   const last = list.at(-1);
-  const taste = value?.name === name ? value : null;
-  const isNew = error?.status === 404;
-  useEffect(() => { if (taste) api.loadStyles().catch(() => {}); }, [key, Boolean(taste)]);
   return {
-    taste: isNew ? null : taste, isNew, error: isNew ? null : error, reload,
+    taste: value?.taste ?? null, isNew: Boolean(value && !value.taste), error, reload,
     open: list.filter(job => !api.hasEnded(job)), failed: last?.state === "failed" ? last : null,
   };
 }
@@ -63,7 +67,8 @@ export async function teach(taste, changes) {
   try {
     const job = await api.startJob({ kind: "learn", taste, ...changes });
     const { result } = await api.jobEnd(job.id);
-    for (const remark of result.remarks.slice(0, 3)) toast(sentence(remark), { seconds: 9 });
+    const told = result.remarks.filter(remark => !/ is (dis)?liked now$/.test(remark)); // one sees that it has moved
+    for (const remark of told.slice(0, 3)) toast(sentence(remark), { seconds: 9 });
   } catch (problem) {
     if (problem.code !== "failed") toastError(problem); // a failed job is told in the view
   }

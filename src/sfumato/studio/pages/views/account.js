@@ -15,7 +15,7 @@ export default function Account() {
   if (!person) return null;
   return html`<section class="account page" aria-labelledby="account-title">
     <div class="row wrap"><h1 id="account-title">${t("acc.title")}</h1><span class="gap"></span>
-      <${Button} icon="person" onClick=${() => leave(person)}>${t("acc.log_out")}<//></div>
+      <${Button} onClick=${() => leave(person)}>${t("acc.log_out")}<//></div>
     <${Mine} person=${person} />
     ${!person.local && html`<${Password} />`}
     <${Keys} person=${person} />

@@ -6,10 +6,12 @@ import { dateTime, t, useLanguage } from "../i18n.js";
 import { Icon, Progress } from "../ui.js";
 import { Form } from "../batch/form.js";
 import { BatchProgress, sumsOf } from "../batch/progress.js";
+import { useFocus } from "./focus.js";
 import { isShown, refTitle } from "./jobs.js";
 
 export default function BatchView({ route: { path: [id] } }) {
   useLanguage();
+  useFocus(id);
   return id ? html`<${BatchProgress} key=${id} id=${id} />` : html`<${Form}><${Recent} /><//>`;
 }
 

@@ -4,8 +4,8 @@ import { html, useEffect, useState } from "../lib.js";
 import { get, hasEnded, noteJobs, retryJob, startJob, useJob, useLoaded, usePicture, useStyles } from "../api.js";
 import { duration, percent, t, useLanguage } from "../i18n.js";
 import { Button, EmptyState, Icon, Progress } from "../ui.js";
-import { stepOf } from "../steps.js";
 import { download } from "./actions.js";
+import { doingOf } from "./jobs.js";
 import { Measures } from "./measures.js";
 import { ErrorNote } from "./parts.js";
 import { Viewer } from "./viewer.js";
@@ -46,7 +46,7 @@ function Working({ job }) {
   const waits = job.state === "queued" ? (job.position > 0 ? t("que.place", { n: job.position }) : t("que.waiting")) : "";
   return html`<div class="card stack tight"><strong>${t("exp.working")}</strong>
     <${Progress} value=${job.state === "running" ? job.progress : null} label=${t("que.progress")} />
-    <span class="small muted number" role="status">${waits || [stepOf(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span></div>`;
+    <span class="small muted number" role="status">${waits || [doingOf(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span></div>`;
 }
 
 function Explained({ result, again }) {
@@ -73,8 +73,9 @@ function Sources({ sources }) {
   const styles = useStyles();
   const picture = title => styles?.built_in.find(each => title === `${each.artist}, ${each.title} (${each.year})`)?.picture;
   const most = Math.max(...sources.map(each => each.share));
-  return html`<ul class="sources">${sources.map(each => html`<li key=${each.title}>
-    ${picture(each.title) ? html`<img src=${picture(each.title)} alt="" loading="lazy" />` : html`<span class="no-thumb"><${Icon} name="picture" /></span>`}
+  const some = sources.some(each => picture(each.title));
+  return html`<ul class="sources ${some ? "" : "bare"}">${sources.map(each => html`<li key=${each.title}>
+    ${picture(each.title) ? html`<img src=${picture(each.title)} alt="" loading="lazy" />` : some && html`<span class="no-thumb"><${Icon} name="picture" /></span>`}
     <div><span class="row spread"><span>${each.title}</span><strong class="number">${percent(each.share)}</strong></span>
       <span class="bar" aria-hidden="true"><span style=${{ width: `${(each.share / most) * 100}%` }}></span></span></div></li>`)}</ul>`;
 }

@@ -11,7 +11,7 @@ export function styleTitle(name, styles) {
   const found = styles?.built_in.find(each => each.name === name) ?? styles?.own.find(each => each.name === name || each.ref === name);
   if (!found) return name;
   if (!found.artist) return found.title || found.name;
-  return found.title ? t("pic.work", { title: found.title, artist: found.artist }) : found.artist;
+  return found.title && found.title !== found.artist ? t("pic.work", { title: found.title, artist: found.artist }) : found.artist;
 }
 
 /** The recipe as [label, text] pairs. */
@@ -31,6 +31,13 @@ export function recipeLines(recipe, styles) {
   if (recipe.seed) lines.push([t("pic.seed"), String(recipe.seed)]);
   if (recipe.model) lines.push([t("pic.model"), `${recipe.model}, Sfumato ${recipe.version ?? ""}`]);
   return lines;
+}
+
+/** What differs between two paintings, for each in a few words: "Claude Monet · 100 %". */
+export function differences(pair, styles) {
+  const [first, second] = pair.map(each => new Map(recipeLines(each.recipe, styles)));
+  const words = (here, there) => [...here].filter(([term, text]) => there.get(term) !== text).map(([, text]) => text).join(" · ");
+  return [words(first, second), words(second, first)];
 }
 
 function finishWords(step) {

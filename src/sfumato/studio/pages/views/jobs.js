@@ -28,6 +28,12 @@ export function refTitle(ref, styles) {
   return styleTitle(ref, styles);
 }
 
+/** The step of a job in the reader's language; also those of jobs that the painting view does not start. */
+export const doingOf = job => (job.doing ?? "").split(", ").map(part => {
+  const key = `que.step_${part.replaceAll(" ", "_")}`;
+  return has(key) ? t(key) : stepOf({ doing: part });
+}).filter(Boolean).join(", ");
+
 export function JobRow({ job }) {
   const name = useJobName(job);
   const made = job.result?.picture ?? job.result?.sheet;
@@ -49,7 +55,7 @@ function JobState({ job }) {
   if (job.state === "running") {
     const left = job.seconds_left === null || job.seconds_left === undefined ? "" : t("que.left", { time: duration(job.seconds_left) });
     return html`<${Progress} value=${job.progress} label=${t("que.progress")} />
-      <span class="job-doing">${[stepOf(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span>`;
+      <span class="job-doing">${[doingOf(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span>`;
   }
   if (job.state === "queued") {
     const place = job.position ?? 0;

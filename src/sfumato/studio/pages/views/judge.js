@@ -6,7 +6,7 @@ import { number, percent, t, useLanguage } from "../i18n.js";
 import { Button, EmptyState, Icon, toastError } from "../ui.js";
 import { useKeys } from "../keys.js";
 import { download } from "./actions.js";
-import { recipeLines, styleTitle } from "./facts.js";
+import { differences, recipeLines, styleTitle } from "./facts.js";
 import { ErrorNote } from "./parts.js";
 import { Twins } from "./viewer.js";
 
@@ -24,6 +24,7 @@ async function paintings(signal) {
   return found;
 }
 
+const NARROW = matchMedia("(max-width: 600px)");
 const shape = picture => picture.width / picture.height;
 const wayOf = ({ recipe }) => JSON.stringify([recipe.styles?.map(each => each.name), recipe.strength, recipe.stroke, recipe.color,
   recipe.quality, recipe.seed, recipe.finish, recipe.masks]);
@@ -63,6 +64,13 @@ export default function Judge() {
   const seen = useRef(new Set());
   const since = useRef(0);
   const told = useRef(null);
+  const styles = useStyles();
+  const [narrow, setNarrow] = useState(NARROW.matches);
+  useEffect(() => {
+    const follow = () => setNarrow(NARROW.matches);
+    NARROW.addEventListener("change", follow);
+    return () => NARROW.removeEventListener("change", follow);
+  }, []);
 
   const next = () => {
     const drawn = draw(pairs.value ?? [], seen.current);
@@ -93,6 +101,9 @@ export default function Judge() {
   const again = () => { seen.current.clear(); next(); };
 
   const now = counted ?? votes.value;
+  const stacked = narrow && pair && shape(pair[0]) > 1;
+  const names = choice && differences(pair, styles).map((text, place) => (choice === ["left", "right"][place] ? `✓ ${text}` : text));
+  const sides = stacked ? ["upper", "lower"] : ["left", "right"];
   return html`<section class="judge page" aria-labelledby="judge-title">
     <div class="row wrap"><h1 id="judge-title">${t("jud.title")}</h1><span class="gap"></span>
       ${now?.count > 0 && html`<span class="small muted number">${t("jud.count", { n: now.count })}</span>`}</div>
@@ -103,22 +114,23 @@ export default function Judge() {
       : html`<${EmptyState} icon="scale" title=${t("jud.none")} text=${t("jud.none_hint")}>
           <a class="button primary" href="#/paint">${t("gal.paint_first")}</a><//>`)}
     ${pair && html`<p class="muted">${t("jud.question")}</p>
-      <div class="judge-stage"><${Twins} key=${keyOf(pair)} pictures=${pair} alts=${[t("jud.left_alt"), t("jud.right_alt")]}
-        labels=${[t("jud.left"), t("jud.right")]} /></div>
+      <div class="judge-stage"><${Twins} key=${keyOf(pair)} pictures=${pair} stacked=${stacked}
+        alts=${sides.map(side => t(`jud.${side}_alt`))} labels=${choice ? names : sides.map(side => t(`jud.${side}`))} /></div>
       ${choice
         ? html`<div class="judge-told" ref=${told} tabindex="-1" role="group" aria-label=${t("jud.they_are")}>
-            <${Told} pair=${pair} choice=${choice} /><${Button} kind="primary" big icon="right" onClick=${next}>${t("jud.next")} <kbd>N</kbd><//></div>`
+            <${Button} kind="primary" big onClick=${next}>${t("jud.next")} <kbd>N</kbd><//>
+            <${Told} pair=${pair} choice=${choice} sides=${sides} /></div>`
         : html`<div class="judge-answers" role="group" aria-label=${t("jud.question")}>
-            <${Button} big onClick=${() => vote("left")}><kbd>←</kbd> ${t("jud.choose_left")}<//>
+            <${Button} big onClick=${() => vote("left")}><kbd>←</kbd> ${t(`jud.choose_${sides[0]}`)}<//>
             <${Button} big onClick=${() => vote("same")}><kbd>↓</kbd> ${t("jud.same")}<//>
-            <${Button} big onClick=${() => vote("right")}>${t("jud.choose_right")} <kbd>→</kbd><//></div>`}`}
+            <${Button} big onClick=${() => vote("right")}>${t(`jud.choose_${sides[1]}`)} <kbd>→</kbd><//></div>`}`}
     ${votes.error && html`<${ErrorNote} error=${votes.error} retry=${votes.reload} />`}
     ${now && now.count > 0 && html`<${Standings} votes=${now} />`}
   </section>`;
 }
 
 /** What the two were, once the vote is given. */
-function Told({ pair, choice }) {
+function Told({ pair, choice, sides }) {
   const styles = useStyles();
   const photo = usePicture(pair[0].photo);
   const [left, right] = pair.map(each => new Map(recipeLines(each.recipe, styles)));
@@ -127,7 +139,7 @@ function Told({ pair, choice }) {
   const chosen = side => choice === side && html`<span class="chosen-mark"><${Icon} name="check" size="16" />${t("jud.yours")}</span>`;
   return html`<table class="differences"><caption>${photo?.title ? t("jud.they_are_of", { title: photo.title }) : t("jud.they_are")}</caption>
     <thead><tr><td></td>${["left", "right"].map((side, place) => html`<th key=${side} scope="col">
-      <a href="#/gallery/${pair[place].id}">${t(`jud.${side}`)}</a> ${chosen(side)}</th>`)}</tr></thead>
+      <a href="#/gallery/${pair[place].id}">${t(`jud.${sides[place]}`)}</a> ${chosen(side)}</th>`)}</tr></thead>
     <tbody>${differing.map(term => html`<tr key=${term}><th scope="row">${term}</th><td>${left.get(term) ?? "–"}</td>
       <td>${right.get(term) ?? "–"}</td></tr>`)}</tbody></table>`;
 }
@@ -136,6 +148,7 @@ function Told({ pair, choice }) {
 function methodTitle(method, styles) {
   return method.split(", ").map(part => {
     const [word, value] = part.split(" ");
+    if (part === "unknown quality") return t("pic.quality_draft"); // recipes leave the draft out
     if (["draft", "standard", "best"].includes(part)) return t(`pic.quality_${part}`);
     if (word === "strength") return `${t("pic.strength")} ${percent(Number(value))}`;
     if (word === "stroke") return Number(value) === 1 ? "" : `${t("pic.stroke")} ${number(Number(value))} ×`;

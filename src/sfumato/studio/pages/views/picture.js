@@ -30,10 +30,16 @@ export function PictureDialog({ id, items, near, show, close }) {
   const comparable = photo && !photo.gone;
 
   useEffect(() => {
-    const dialog = box.current;
+    // Not modal: then the notes, and their Undo, could not be reached. What lies behind is inert all the same.
     const focused = document.activeElement;
-    if (!dialog.open) dialog.showModal();
-    return () => { dialog.close(); focused?.isConnected && focused.focus?.(); };
+    const behind = [...document.querySelectorAll(".frame > :not(main)"), ...box.current.parentElement.children]
+      .filter(each => each !== box.current);
+    for (const each of behind) each.inert = true;
+    box.current.show();
+    return () => {
+      for (const each of behind) each.inert = false;
+      if (focused?.isConnected) focused.focus?.();
+    };
   }, []);
   useEffect(() => { // its neighbours are there before they are asked for
     for (const each of [items[at - 1], items[at + 1]]) if (each) new Image().src = each.file;
@@ -51,8 +57,18 @@ export function PictureDialog({ id, items, near, show, close }) {
   const star = () => changePicture(id, { star: !item.star }).catch(toastError);
   const rate = rating => changePicture(id, { rating }).catch(toastError);
 
-  const onKeyDown = event => {
-    if (event.target.matches("input[type=text], textarea") || event.ctrlKey || event.metaKey || event.altKey || asks || !keysOn.get()) return;
+  const from = useRef(null); // what had the focus when a second dialog was opened
+  const open = what => { from.current = document.activeElement; setAsks(what); };
+  useEffect(() => { if (!asks && from.current?.isConnected) from.current.focus(); }, [asks]);
+
+  const press = event => {
+    if (document.querySelectorAll("dialog[open]").length > 1 || event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = event.target.matches("input[type=text], textarea");
+    if (event.key === "Escape") {
+      if (typing) event.target.blur();
+      else close();
+    }
+    if (typing || !keysOn.get()) return;
     const keys = {
       ArrowLeft: () => step(-1), ArrowRight: () => step(1), s: star, c: () => comparable && setBefore(!before),
       i: () => setFacts(!facts), d: () => download(`${item.file}?download=1`), Delete: remove,
@@ -64,9 +80,15 @@ export function PictureDialog({ id, items, near, show, close }) {
     event.preventDefault();
     keys[event.key]();
   };
+  const latestPress = useRef(press);
+  latestPress.current = press;
+  useEffect(() => { // on the window: the focus may be nowhere when a button has gone
+    const hear = event => latestPress.current(event);
+    addEventListener("keydown", hear);
+    return () => removeEventListener("keydown", hear);
+  }, []);
 
-  return html`<dialog class="picture-dialog ${facts ? "with-facts" : ""}" ref=${box} aria-label=${item?.title || t("pic.picture")}
-    onKeyDown=${onKeyDown} onCancel=${event => { if (event.target === box.current) { event.preventDefault(); close(); } }}>
+  return html`<dialog class="picture-dialog ${facts ? "with-facts" : ""}" ref=${box} aria-label=${item?.title || t("pic.picture")} aria-modal="true">
     <header>
       <${IconButton} icon="close" label=${t("pic.close")} onClick=${close} />
       <span class="picture-place">${at >= 0 && t("pic.place", { place: at + 1, count: items.length })}</span>
@@ -86,7 +108,7 @@ export function PictureDialog({ id, items, near, show, close }) {
       ${at > 0 && html`<div class="step left"><${IconButton} icon="left" label=${t("pic.previous")} onClick=${() => step(-1)} /></div>`}
       ${at >= 0 && at < items.length - 1 && html`<div class="step right"><${IconButton} icon="right" label=${t("pic.next")} onClick=${() => step(1)} /></div>`}
     </div>
-    ${facts && item && !item.gone && html`<${Side} item=${item} photo=${photo} rate=${rate} ask=${setAsks} />`}
+    ${facts && item && !item.gone && html`<${Side} item=${item} photo=${photo} rate=${rate} ask=${open} />`}
     ${asks === "collection" && html`<${CollectionDialog} pictures=${[item]} close=${() => setAsks(null)} />`}
     ${asks === "against" && html`<${AgainstDialog} picture=${item} close=${() => setAsks(null)} />`}
   </dialog>`;

@@ -1,10 +1,11 @@
 // My taste: styles learnt from what one likes. `#/taste` lists them, `#/taste/NAME` is one, `#/taste/NAME/ask` asks.
 
-import { html, useRef, useState } from "../lib.js";
+import { html, useEffect, useRef, useState } from "../lib.js";
 import * as api from "../api.js";
 import { t, useLanguage } from "../i18n.js";
 import { Button, Dialog, EmptyState, Field, Icon, IconButton, Menu, ask, toast, toastError } from "../ui.js";
 import { changeSettings, state as painting } from "../paint/state.js";
+import { useFocus } from "./focus.js";
 import { ErrorNote, go } from "./parts.js";
 import { download } from "./actions.js";
 import { paintWith, useTaste } from "../taste/state.js";
@@ -27,6 +28,7 @@ function freeName(tastes, wanted = "my-taste") {
 
 export default function TasteView({ route: { path: [name, what] } }) {
   useLanguage();
+  useFocus(`${name}/${what}`);
   if (!name || !NAME.test(name)) return html`<${Tastes} />`;
   return html`<${One} key=${name} name=${name} asks=${what === "ask"} />`;
 }
@@ -44,8 +46,8 @@ function Tastes() {
     <p class="lead muted">${t("tas.what")}</p>
     ${error && !tastes && html`<${ErrorNote} error=${error} retry=${reload} />`}
     ${tastes?.length > 0 && html`<ul class="taste-cards">${tastes.map(each => html`<${Card} key=${each.name} line=${each} />`)}</ul>`}
-    ${tastes && html`<div class="taste-new card"><${Create} tastes=${tastes} />
-      <${Button} kind="quiet" icon="upload" onClick=${() => input.current.click()}>${t("tas.import")}<//>
+    ${tastes && html`<div class="taste-new"><${Create} tastes=${tastes}>
+        <${Button} kind="quiet" icon="upload" onClick=${() => input.current.click()}>${t("tas.import")}<//><//>
       <input ref=${input} type="file" hidden accept=".sfumato" onChange=${event => { setFile(event.target.files[0] ?? null); event.target.value = ""; }} />
     </div>`}
     ${file && html`<${Import} file=${file} tastes=${tastes} close=${() => setFile(null)} />`}
@@ -66,7 +68,7 @@ const counts = (liked, disliked, answers) => [
   t("tas.n_liked", { n: liked }), disliked > 0 && t("tas.n_disliked", { n: disliked }), answers > 0 && t("tas.answered", { n: answers }),
 ].filter(Boolean).join(" · ");
 
-function Create({ tastes }) {
+function Create({ tastes, children }) {
   const [name, setName] = useState(freeName(tastes));
   const [error, setError] = useState("");
   const submit = event => {
@@ -77,7 +79,7 @@ function Create({ tastes }) {
   return html`<form class="taste-form" onSubmit=${submit}>
     <${Field} label=${t(tastes.length ? "tas.new" : "tas.name")} hint=${t("tas.name_hint")} value=${name} error=${error} maxlength="63" autocapitalize="none"
       autocomplete="off" spellcheck=${false} onInput=${event => { setName(event.target.value.toLowerCase().replaceAll(" ", "-")); setError(""); }} />
-    <${Button} kind=${tastes.length ? "plain" : "primary"} type="submit" icon="plus">${t("tas.create")}<//></form>`;
+    <${Button} kind=${tastes.length ? "plain" : "primary"} type="submit" icon="plus">${t("tas.create")}<//>${children}</form>`;
 }
 
 function Import({ file, tastes, close }) {

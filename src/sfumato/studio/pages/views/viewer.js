@@ -34,10 +34,10 @@ export function Viewer({ picture, before }) {
     <${ZoomTools} view=${view} /></div>`;
 }
 
-/** Two pictures side by side that zoom as one; `alts` are their names where their titles must not be told. */
-export function Twins({ pictures, alts, labels = [] }) {
+/** Two pictures that zoom as one, side by side or `stacked`; `alts` are their names where titles must not be told. */
+export function Twins({ pictures, alts, labels = [], stacked = false }) {
   const view = useView(pictures[0]);
-  return html`<div class="viewer"><div class="twins">${pictures.map((each, place) => html`<${Pane} key=${place} view=${view}
+  return html`<div class="viewer"><div class="twins ${stacked ? "stacked" : ""}">${pictures.map((each, place) => html`<${Pane} key=${place} view=${view}
     after=${{ ...imageOf(each), alt: alts?.[place] ?? altOf(each) }} label=${labels[place]} />`)}</div>
     <${ZoomTools} view=${view} /></div>`;
 }
