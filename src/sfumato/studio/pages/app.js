@@ -7,7 +7,8 @@ import { Asked, Button, Dialog, EmptyState, Field, IconButton, Icon, Menu, Switc
 import { helpOpen, keysOn } from "./keys.js";
 
 const VIEWS = ["paint", "gallery", "batch", "taste", "judge", "queue"];
-const ICON_OF = { paint: "brush", gallery: "grid", batch: "folder", taste: "heart", judge: "scale", queue: "queue", account: "person" };
+const ICON_OF = { paint: "brush", gallery: "grid", batch: "folder", taste: "heart", judge: "scale",
+  queue: "queue", account: "person" };
 const OTHERS = ["account", "explain"];
 
 // Theme.
@@ -25,7 +26,10 @@ showTheme(theme.get());
 function routeOf(hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
   const [view, ...rest] = path.split("/").map(decodeURIComponent);
-  return { view: VIEWS.includes(view) || OTHERS.includes(view) ? view : "paint", path: rest, query: Object.fromEntries(new URLSearchParams(query)) };
+  return {
+    view: VIEWS.includes(view) || OTHERS.includes(view) ? view : "paint", path: rest,
+    query: Object.fromEntries(new URLSearchParams(query)),
+  };
 }
 const route = createStore(routeOf(location.hash));
 addEventListener("hashchange", () => {
@@ -75,7 +79,8 @@ function Login() {
     <h1 class="brand"><img src=${new URL("./icon.svg", import.meta.url)} alt="" />Sfumato Studio</h1>
     ${told && html`<p class="small" role="alert">${sentence(told)}</p>`}
     <${Field} label=${t("app.name")} name="name" autocomplete="username" required autocapitalize="none" autofocus />
-    <${Field} label=${t("app.password")} name="password" type="password" autocomplete="current-password" required error=${error} />
+    <${Field} label=${t("app.password")} name="password" type="password" autocomplete="current-password" required
+      error=${error} />
     <${Button} kind="primary" type="submit" big busy=${busy}>${t("app.log_in")}<//>
     <p class="small muted">${t("app.log_in_hint")}</p>
     <div class="row spread"><${LanguageMenu} /><${ThemeMenu} /></div>
@@ -126,7 +131,10 @@ function Top({ view }) {
 
 const HELP = {
   everywhere: [["?", "help"], ["Tab", "tab"], ["Esc", "close"]],
-  paint: [["← →", "slide"], ["+ −", "zoom"], ["0", "fit"], ["1", "real"], ["B", "before"], ["M", "mask"], ["V", "variants"], ["Ctrl V", "paste"], ["Ctrl ↵", "paint"]],
+  paint: [
+    ["← →", "slide"], ["+ −", "zoom"], ["0", "fit"], ["1", "real"], ["B", "before"],
+    ["M", "mask"], ["V", "variants"], ["Ctrl V", "paste"], ["Ctrl ↵", "paint"],
+  ],
   mask: [["[ ]", "size"], ["E", "erase"], ["Ctrl Z", "undo"], ["I", "invert"]],
 };
 
@@ -137,7 +145,8 @@ function Help() {
     <div class="stack">
       <div class="help-list">${Object.entries(HELP).map(([part, keys]) => html`<section key=${part}>
         <h3>${t(`app.help_${part}`)}</h3><dl>${keys.map(([key, does]) => html`
-          <dt>${key.split(" ").map(each => html`<kbd>${each}</kbd> `)}</dt><dd>${t(`app.key_${does}`)}</dd>`)}</dl></section>`)}</div>
+          <dt>${key.split(" ").map(each => html`<kbd>${each}</kbd> `)}</dt>
+          <dd>${t(`app.key_${does}`)}</dd>`)}</dl></section>`)}</div>
       <${Switch} label=${t("app.single_keys")} checked=${on} onChange=${keysOn.set} />
       <p class="small muted">${t("app.help_more")}</p>
     </div><//>`;
@@ -162,7 +171,7 @@ function View({ now }) {
       <${Button} icon="refresh" onClick=${() => location.reload()}>${t("app.reload")}<//><//>`;
   }
   const Found = loaded.get(now.view);
-  return Found ? html`<${Found} key=${now.view} route=${now} />` : null;
+  return Found ? html`<${Found} key=${now.view} route=${now} query=${now.query} path=${now.path} />` : null;
 }
 
 function Frame() {
@@ -178,9 +187,11 @@ function Frame() {
   }, [now.view]);
   useEffect(() => { document.title = `${t(`app.${now.view}`)} · Sfumato Studio`; }, [language]);
   return html`<div class="frame" key=${language}>
-    <a class="skip button primary" href="#main" onClick=${event => { event.preventDefault(); main.current.focus(); }}>${t("app.skip")}</a>
+    <a class="skip button primary" href="#main"
+      onClick=${event => { event.preventDefault(); main.current.focus(); }}>${t("app.skip")}</a>
     <div><${Top} view=${now.view} />
-      <div role="status">${state === "lost" && html`<p class="banner"><${Icon} name="warning" size="16" />${t("app.lost")}</p>`}</div></div>
+      <div role="status">${state === "lost" && html`<p class="banner"><${Icon} name="warning"
+        size="16" />${t("app.lost")}</p>`}</div></div>
     <main ref=${main} id="main" tabindex="-1" class="view-${now.view}"><${View} now=${now} /></main>
   </div>`;
 }

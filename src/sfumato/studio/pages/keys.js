@@ -26,7 +26,8 @@ export function useKeys(map) {
     const press = event => {
       const name = keyName(event);
       const run = latest.current[name];
-      if (!run || event.defaultPrevented || event.altKey || isTyping(event.target) || document.querySelector("dialog[open]")) return;
+      if (!run || event.defaultPrevented || event.altKey || isTyping(event.target)) return;
+      if (document.querySelector("dialog[open]")) return;
       if (!name.startsWith("ctrl+") && !keysOn.get()) return;
       if (run(event) !== false) event.preventDefault();
     };

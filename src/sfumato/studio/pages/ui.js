@@ -98,7 +98,8 @@ export function Segmented({ label, options, value, onChange, hidden = false }) {
 
 /** An option that is on or off. */
 export const Switch = ({ label, checked, onChange, ...others }) => html`<label class="switch"><span>${label}</span>
-  <input type="checkbox" role="switch" checked=${checked} onChange=${event => onChange(event.target.checked)} ...${others} />
+  <input type="checkbox" role="switch" checked=${checked}
+    onChange=${event => onChange(event.target.checked)} ...${others} />
 </label>`;
 
 /** A box to tick. */
@@ -208,7 +209,8 @@ export function Asked() {
   if (!question) return null;
   return html`<${Dialog} open title=${question.title} onClose=${() => question.answer(false)} actions=${html`
     <${Button} onClick=${() => question.answer(false)}>${t("ui.cancel")}<//>
-    <${Button} kind=${question.danger ? "danger" : "primary"} onClick=${() => question.answer(true)}>${question.action}<//>`}>
+    <${Button} kind=${question.danger ? "danger" : "primary"}
+      onClick=${() => question.answer(true)}>${question.action}<//>`}>
     <p>${question.text}</p><//>`;
 }
 
@@ -265,7 +267,8 @@ export function Menu({ label, icon = "more", items, kind = "quiet", children, cl
         role=${item.checked === undefined ? "menuitem" : "menuitemradio"}
         aria-checked=${item.checked === undefined ? null : String(item.checked)} class=${item.danger ? "danger" : null}
         lang=${item.lang} onClick=${() => { close(); item.onSelect(); }}>
-        ${(item.icon || item.checked !== undefined) && html`<${Icon} name=${item.checked ? "check" : item.icon ?? "minus"} size="18" />`}
+        ${(item.icon || item.checked !== undefined) && html`<${Icon}
+          name=${item.checked ? "check" : item.icon ?? "minus"} size="18" />`}
         <span>${item.label}</span></button>`)}</div>`}`;
 }
 
@@ -319,7 +322,9 @@ export async function filesOf(transfer) {
 }
 
 /** A place to drop files, and a button to choose them: onFiles([File]). `folder` chooses a whole folder. */
-export function FileDrop({ onFiles, accept = PICTURES, multiple = true, folder = false, label, hint, icon = "upload", children, class: more }) {
+export function FileDrop({
+  onFiles, accept = PICTURES, multiple = true, folder = false, label, hint, icon = "upload", children, class: more,
+}) {
   const input = useRef(null);
   const [over, setOver] = useState(false);
   const give = files => { if (files.length) onFiles(multiple ? files : files.slice(0, 1)); };
@@ -330,7 +335,8 @@ export function FileDrop({ onFiles, accept = PICTURES, multiple = true, folder =
       event.stopPropagation();
       setOver(false);
       give(await filesOf(event.dataTransfer));
-    }}><${Icon} name=${icon} size="28" /><strong>${label}</strong>${hint && html`<span class="small">${hint}</span>`}${children}</button>
+    }}><${Icon} name=${icon} size="28" /><strong>${label}</strong>${hint && html`<span
+      class="small">${hint}</span>`}${children}</button>
     <input ref=${input} type="file" hidden accept=${accept} multiple=${multiple} webkitdirectory=${folder}
       onChange=${event => { give([...event.target.files]); event.target.value = ""; }} />`;
 }

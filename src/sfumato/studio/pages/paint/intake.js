@@ -17,8 +17,13 @@ const shown = ["image/jpeg", "image/png", "image/webp", "image/gif", "image/avif
 
 /** Takes photos in: the first becomes the one that is painted. */
 export async function takeIn(files) {
-  const found = files.map(file => ({ file, name: file.name, url: shown.includes(file.type) ? URL.createObjectURL(file) : null, progress: 0 }));
-  const update = (each, changes) => uploads.set(all => all.map(other => other.file === each.file ? Object.assign(each, changes) : other));
+  const found = files.map(file => ({
+    file, name: file.name, url: shown.includes(file.type) ? URL.createObjectURL(file) : null, progress: 0,
+  }));
+  const update = (each, changes) => {
+    Object.assign(each, changes);
+    uploads.set(all => [...all]);
+  };
   uploads.set(all => [...all, ...found]);
   let opened = false;
   for (const each of found) {

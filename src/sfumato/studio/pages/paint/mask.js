@@ -88,9 +88,10 @@ class Drawing {
     const to = { x: point.x * this.canvas.width, y: point.y * this.canvas.height };
     const [dx, dy] = [to.x - this.last.x, to.y - this.last.y];
     const length = Math.hypot(dx, dy);
-    const gap = Math.max(1, this.brush.radius / 6);
+    const { radius, softness, erase } = this.brush;
+    const gap = Math.max(1, radius / 6);
     for (let at = gap; at <= length; at += gap) {
-      this.stamp(this.last.x + dx * at / length, this.last.y + dy * at / length, this.brush.radius, this.brush.softness, this.brush.erase);
+      this.stamp(this.last.x + dx * at / length, this.last.y + dy * at / length, radius, softness, erase);
     }
     const done = Math.floor(length / gap) * gap;
     if (done) this.last = { x: this.last.x + dx * done / length, y: this.last.y + dy * done / length };
@@ -164,7 +165,8 @@ export function useMask(photo, maskId, open) {
     down: (point, event) => {
       const { current } = drawing;
       const press = event.pointerType === "pen" ? 0.4 + 0.6 * event.pressure : 1;
-      current.begin(point, { radius: Math.max(current.canvas.width, current.canvas.height) * size / 200 * press, softness: softness / 100, erase });
+      const side = Math.max(current.canvas.width, current.canvas.height);
+      current.begin(point, { radius: side * size / 200 * press, softness: softness / 100, erase });
     },
     move: point => drawing.current.line(point),
     up: cancelled => {
@@ -186,14 +188,22 @@ export function useMask(photo, maskId, open) {
 
   const bar = open && html`<div class="mask-bar">
     <p class="small muted">${t("paint.mask_hint")}</p>
-    <${Segmented} hidden label=${t("paint.mask_tool")} value=${erase ? "erase" : "paint"} onChange=${value => setErase(value === "erase")}
-      options=${[{ value: "paint", label: t("paint.mask_paint"), icon: "brush" }, { value: "erase", label: t("paint.mask_erase"), icon: "eraser" }]} />
+    <${Segmented} hidden label=${t("paint.mask_tool")} value=${erase ? "erase" : "paint"}
+      onChange=${value => setErase(value === "erase")}
+      options=${[
+        { value: "paint", label: t("paint.mask_paint"), icon: "brush" },
+        { value: "erase", label: t("paint.mask_erase"), icon: "eraser" },
+      ]} />
     <${Slider} label=${t("paint.mask_size")} value=${size} min=${1} max=${60} unit="%" onInput=${setSize} />
-    <${Slider} label=${t("paint.mask_softness")} value=${softness} min=${0} max=${100} step=${5} unit="%" onInput=${setSoftness} />
+    <${Slider} label=${t("paint.mask_softness")} value=${softness} min=${0} max=${100} step=${5} unit="%"
+      onInput=${setSoftness} />
     <div class="row wrap">
-      <${IconButton} icon="undo" label=${t("ui.undo")} disabled=${!drawing.current?.past.length} onClick=${() => drawing.current.undo()} />
-      <${IconButton} icon="redo" label=${t("ui.redo")} disabled=${!drawing.current?.future.length} onClick=${() => drawing.current.redo()} />
-      <${Button} kind="quiet" icon="invert" onClick=${() => drawing.current.edit(value => 255 - value)}>${t("paint.mask_invert")}<//>
+      <${IconButton} icon="undo" label=${t("ui.undo")} disabled=${!drawing.current?.past.length}
+        onClick=${() => drawing.current.undo()} />
+      <${IconButton} icon="redo" label=${t("ui.redo")} disabled=${!drawing.current?.future.length}
+        onClick=${() => drawing.current.redo()} />
+      <${Button} kind="quiet" icon="invert"
+        onClick=${() => drawing.current.edit(value => 255 - value)}>${t("paint.mask_invert")}<//>
       <${Button} kind="quiet" icon="trash" onClick=${() => drawing.current.edit(() => 0)}>${t("paint.mask_clear")}<//>
     </div></div>`;
   return { tool: tool || null, bar };

@@ -31,5 +31,6 @@ export async function greyPng(grey, width, height) {
   view.setUint32(4, height);
   head[8] = 8;
   const sign = Uint8Array.of(137, 80, 78, 71, 13, 10, 26, 10);
-  return new Blob([sign, chunk("IHDR", head), chunk("IDAT", new Uint8Array(packed)), chunk("IEND", new Uint8Array())], { type: "image/png" });
+  const chunks = [chunk("IHDR", head), chunk("IDAT", new Uint8Array(packed)), chunk("IEND", new Uint8Array())];
+  return new Blob([sign, ...chunks], { type: "image/png" });
 }

@@ -33,7 +33,8 @@ async function remembered(work, key) {
  */
 export function usePreview(photo, settings, work, off) {
   const masks = masksOf(work, settings);
-  const key = masks && canPaint(settings) ? keysOf(photo, { ...settings, finish: { ...settings.finish, upscale: 1 } }, work.mask).whole : null;
+  const drafted = { ...settings, finish: { ...settings.finish, upscale: 1 } };
+  const key = masks && canPaint(settings) ? keysOf(photo, drafted, work.mask).whole : null;
   const [state, setState] = useState({ picture: null, key: null, photo: null, busy: false, error: null });
   const [turn, setTurn] = useState(0);
   const first = useRef(true);

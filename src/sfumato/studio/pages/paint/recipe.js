@@ -24,14 +24,16 @@ export function titleOf(style) {
 /** The settings in words: "The Great Wave off Kanagawa, strength 80 %, standard". */
 export function inWords(settings, styles, recipeTitle) {
   const named = settings.styles.map(each => titleOf(styleOf(styles, each.style)));
-  const parts = [named.join(" + ") || recipeTitle || t("paint.style_unknown"), t("paint.words_strength", { share: percent(settings.strength / 100) })];
+  const parts = [named.join(" + ") || recipeTitle || t("paint.style_unknown")];
+  parts.push(t("paint.words_strength", { share: percent(settings.strength / 100) }));
   if (settings.stroke !== 1) parts.push(t("paint.words_stroke", { value: number(settings.stroke) }));
   if (settings.color !== "style") parts.push(t(`paint.words_${settings.color}`));
   parts.push(t(`paint.words_${settings.quality}`));
   return parts.join(t("paint.comma"));
 }
 
-const held = (value, low, high, fallback) => Number.isFinite(Number(value)) ? Math.min(high, Math.max(low, Number(value))) : fallback;
+const held = (value, low, high, fallback) => (
+  Number.isFinite(Number(value)) ? Math.min(high, Math.max(low, Number(value))) : fallback);
 
 /** The settings of a picture's recipe. Styles that this account does not have stay in the picture: `recipeOf` names it. */
 export function settingsOf(picture, styles) {
@@ -44,7 +46,9 @@ export function settingsOf(picture, styles) {
   }));
   const [step = {}] = recipe.finish ?? [];
   const finish = { ...NO_FINISH };
-  for (const name of Object.keys(NO_FINISH)) if (name in step) finish[name] = name === "upscale" ? step[name] : Math.round(step[name] * 100);
+  for (const name of Object.keys(NO_FINISH).filter(each => each in step)) {
+    finish[name] = name === "upscale" ? step[name] : Math.round(step[name] * 100);
+  }
   const complete = parts.length > 0 && parts.every(Boolean);
   return {
     ...DEFAULTS,
@@ -67,7 +71,8 @@ export const isPainted = picture => Boolean(picture?.recipe?.styles?.length);
 export function toText(settings, styles) {
   const lines = [HEAD];
   for (const each of settings.styles) {
-    lines.push(`style: ${each.style}${settings.styles.length > 1 ? ` ${each.weight}` : ""} (${titleOf(styleOf(styles, each.style))})`);
+    const weight = settings.styles.length > 1 ? ` ${each.weight}` : "";
+    lines.push(`style: ${each.style}${weight} (${titleOf(styleOf(styles, each.style))})`);
   }
   lines.push(`strength: ${settings.strength} %`, `stroke: ${settings.stroke}`, `colour: ${settings.color}`,
     `quality: ${settings.quality}`, `seed: ${settings.seed}`);

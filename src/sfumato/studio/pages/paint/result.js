@@ -43,10 +43,11 @@ export async function download(picture, format) {
 export function ResultBar({ picture, onShare }) {
   const set = changes => api.changePicture(picture.id, changes).catch(toastError);
   return html`<div class="result-bar" role="group" aria-label=${t("paint.painting")}>
-    <${IconButton} icon="star" label=${t("paint.keep")} pressed=${picture.star} filled=${picture.star} onClick=${() => set({ star: !picture.star })} />
+    <${IconButton} icon="star" label=${t("paint.keep")} pressed=${picture.star} filled=${picture.star}
+      onClick=${() => set({ star: !picture.star })} />
     <${Rating} label=${t("paint.rate")} value=${picture.rating} onChange=${rating => set({ rating })} />
     <span class="grow" />
-    <${IconButton} icon="eye" label=${t("paint.explain")} href="#/explain?picture=${picture.id}" />
+    <${IconButton} icon="eye" label=${t("paint.explain")} href="#/explain/${picture.id}" />
     <${IconButton} icon="share" label=${t("paint.share")} onClick=${onShare} />
     <${Menu} label=${t("paint.download")} icon="download" kind="plain" items=${["png", "jpeg", "webp"].map(format => ({
       label: t(`paint.download_${format}`), onSelect: () => download(picture, format),
@@ -60,10 +61,13 @@ export function JobBar({ job }) {
   const queued = job.state === "queued";
   const doing = queued ? (job.position > 1 ? t("paint.waiting_n", { n: job.position }) : t("paint.waiting"))
     : stepOf(job) || t("paint.painting_now");
+  const figures = queued ? [] : [percent(job.progress)];
+  if (!queued && job.seconds_left > 0 && job.progress > 0.03) {
+    figures.push(t("paint.left", { time: duration(job.seconds_left) }));
+  }
   return html`<div class="job-bar" role="group" aria-label=${t("paint.painting_now")}>
     <div class="row"><strong class="grow ellipsis">${doing}</strong>
-      <span class="number muted small">${queued ? "" : percent(job.progress)}${!queued && job.seconds_left > 0 && job.progress > 0.03
-        ? ` · ${t("paint.left", { time: duration(job.seconds_left) })}` : ""}</span>
+      <span class="number muted small">${figures.join(" · ")}</span>
       <${Button} kind="quiet" icon="stop" busy=${stopping} onClick=${() => {
         setStopping(true);
         api.cancelJob(job.id).catch(problem => { setStopping(false); toastError(problem); });
@@ -115,7 +119,8 @@ export function ShareRecipe({ onClose }) {
         <textarea id="recipe-text" class="input" readonly rows="7" aria-label=${t("paint.recipe_text")} value=${own} />
         <div><${Button} kind="primary" icon="copy" onClick=${copy}>${t("paint.copy")}<//></div>
         <p class="small muted">${t("paint.share_hint")}</p></div>`}
-      <div class="stack tight"><${Field} label=${t("paint.paste_recipe")} rows="5" value=${text} error=${error} placeholder="Sfumato recipe …"
+      <div class="stack tight"><${Field} label=${t("paint.paste_recipe")} rows="5" value=${text} error=${error}
+        placeholder="Sfumato recipe …"
         onInput=${event => { setText(event.target.value); setError(""); }} />
         <div><${Button} icon="paste" disabled=${!text.trim()} onClick=${take}>${t("paint.recipe_use")}<//></div></div>
     </div><//>`;

@@ -25,14 +25,18 @@ export const subtitleOf = style => {
 export const StylePicture = ({ style }) => {
   const src = pictureOf(style);
   return src ? html`<img src=${src} alt="" loading="lazy" decoding="async" width="160" height="160" />`
-    : html`<span class="no-picture"><${Icon} name=${style?.ref?.startsWith("taste:") ? "heart" : "palette"} size="26" /></span>`;
+    : html`<span class="no-picture"><${Icon} name=${style?.ref?.startsWith("taste:") ? "heart" : "palette"}
+      size="26" /></span>`;
 };
 
 /** Whether a built-in style is that of one painting, not of a painter. */
 const isWork = style => Boolean(style.title && style.artist && style.year);
 
+/** Without capitals and accents. */
+const plain = text => text.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");
+
 const matches = (style, words) => {
-  const text = [titleOf(style), style.name, style.artist, style.year].join(" ").toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");
+  const text = plain([titleOf(style), style.name, style.artist, style.year].join(" "));
   return words.every(word => text.includes(word));
 };
 
@@ -44,13 +48,14 @@ export function Shelf({ chosen, current = chosen[0], onChoose }) {
   const list = useRef(null);
   const choices = useRef(null);
   useEffect(() => { list.current?.querySelector("[aria-checked=true]")?.scrollIntoView({ block: "nearest" }); }, [Boolean(styles)]);
-  const words = query.toLowerCase().normalize("NFKD").replace(/\p{M}/gu, "").split(/\s+/).filter(Boolean);
+  const words = plain(query).split(/\s+/).filter(Boolean);
   const groups = useMemo(() => styles && [
     { id: "yours", all: [...styles.tastes.filter(each => each.learnt), ...styles.own] },
     { id: "works", all: styles.built_in.filter(isWork) },
     { id: "artists", all: styles.built_in.filter(style => !isWork(style)) },
   ], [styles]);
-  if (!groups) return html`<div class="shelf" aria-busy="true"><div class="tiles">${Array.from({ length: 8 }, () => html`<span class="tile blank" />`)}</div></div>`;
+  if (!groups) return html`<div class="shelf" aria-busy="true"><div
+    class="tiles">${Array.from({ length: 8 }, () => html`<span class="tile blank" />`)}</div></div>`;
   const found = groups.map(group => ({ ...group, all: group.all.filter(style => matches(style, words)) }));
   const shown = found.flatMap(group => group.all);
   // One stop of the Tab key; the arrows go from style to style and choose, as radio buttons do.
@@ -59,7 +64,9 @@ export function Shelf({ chosen, current = chosen[0], onChoose }) {
     const tiles = [...choices.current.querySelectorAll(".tile")];
     if (event.target.role !== "radio" || !tiles.length) return;
     const columns = tiles.filter(tile => tile.getBoundingClientRect().top === tiles[0].getBoundingClientRect().top).length;
-    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -tiles.length, End: tiles.length }[event.key];
+    const by = {
+      ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -tiles.length, End: tiles.length,
+    }[event.key];
     if (!by) return;
     event.preventDefault();
     const tile = tiles[Math.min(tiles.length - 1, Math.max(0, tiles.indexOf(event.target) + by))];
@@ -69,24 +76,30 @@ export function Shelf({ chosen, current = chosen[0], onChoose }) {
   const nothing = found.every(group => !group.all.length);
   return html`<div class="shelf">
     <div class="shelf-search"><${Icon} name="search" size="18" />
-      <input class="input" type="search" placeholder=${t("paint.style_search")} aria-label=${t("paint.style_search")} value=${query}
+      <input class="input" type="search" placeholder=${t("paint.style_search")} aria-label=${t("paint.style_search")}
+        value=${query}
         onInput=${event => setQuery(event.target.value)} /></div>
     <div ref=${list} class="shelf-list">
-      ${!words.length && html`<${FileDrop} class="small-drop" icon="plus" label=${t("paint.own_drop")} hint=${t("paint.own_drop_hint")}
+      ${!words.length && html`<${FileDrop} class="small-drop" icon="plus" label=${t("paint.own_drop")}
+        hint=${t("paint.own_drop_hint")}
         onFiles=${setMaking} />`}
       <div ref=${choices} class="shelf-groups" role="radiogroup" aria-label=${t("paint.styles")} onKeyDown=${walk}>
       ${found.map(group => group.all.length > 0 && html`<section key=${group.id}>
         <h2 class="label muted">${t(`paint.styles_${group.id}`)}</h2>
         <div class="tiles">${group.all.map(style => html`<div key=${style.ref} class="tile-place">
-          <button type="button" role="radio" class=${chosen.includes(style.ref) ? "tile chosen" : "tile"} aria-checked=${String(style.ref === current)} tabindex=${style.ref === stop ? 0 : -1}
+          <button type="button" role="radio" class=${chosen.includes(style.ref) ? "tile chosen" : "tile"}
+            aria-checked=${String(style.ref === current)} tabindex=${style.ref === stop ? 0 : -1}
             data-ref=${style.ref} onClick=${() => onChoose(style.ref)}>
-            <${StylePicture} style=${style} /><span class="tile-name">${titleOf(style)}</span><span class="tile-sub">${subtitleOf(style)}</span>
+            <${StylePicture} style=${style} /><span class="tile-name">${titleOf(style)}</span><span
+              class="tile-sub">${subtitleOf(style)}</span>
           </button>
           ${style.ref.startsWith("own:") && html`<${IconButton} class="tile-delete" icon="trash" size="16" kind="plain"
-            label=${t("paint.own_delete", { name: style.name })} onClick=${() => remove(style)} />`}</div>`)}</div></section>`)}</div>
+            label=${t("paint.own_delete", { name: style.name })}
+              onClick=${() => remove(style)} />`}</div>`)}</div></section>`)}</div>
       ${nothing && html`<p class="muted small" role="status">${t("paint.style_none")}</p>`}
     </div>
-    ${making && html`<${MakeStyle} files=${making} onClose=${() => setMaking(null)} onMade=${style => { setMaking(null); onChoose(style.ref); }} />`}
+    ${making && html`<${MakeStyle} files=${making} onClose=${() => setMaking(null)}
+      onMade=${style => { setMaking(null); onChoose(style.ref); }} />`}
   </div>`;
 }
 
@@ -127,7 +140,8 @@ function MakeStyle({ files, onClose, onMade }) {
   const make = async () => {
     setBusy(true);
     try {
-      const style = await api.post("/styles", { name: name.trim(), pictures: pictures.map(each => ({ picture: each.id, weight: 1 })) });
+      const parts = pictures.map(each => ({ picture: each.id, weight: 1 }));
+      const style = await api.post("/styles", { name: name.trim(), pictures: parts });
       await api.loadStyles();
       toast(t("paint.own_made", { name: style.name }));
       onMade(style);
@@ -138,9 +152,11 @@ function MakeStyle({ files, onClose, onMade }) {
   };
   return html`<${Dialog} open title=${t("paint.own_title")} onClose=${onClose} actions=${html`
     <${Button} onClick=${onClose}>${t("ui.cancel")}<//>
-    <${Button} kind="primary" busy=${busy} disabled=${!pictures.length || open > 0 || !name.trim()} onClick=${make}>${t("paint.own_make")}<//>`}>
+    <${Button} kind="primary" busy=${busy} disabled=${!pictures.length || open > 0 || !name.trim()}
+      onClick=${make}>${t("paint.own_make")}<//>`}>
     <div class="stack">
-      <${Field} label=${t("paint.own_name")} value=${name} maxlength="64" onInput=${event => setName(event.target.value)} error=${error} />
+      <${Field} label=${t("paint.own_name")} value=${name} maxlength="64"
+        onInput=${event => setName(event.target.value)} error=${error} />
       <ul class="thumbs">${pictures.map(each => html`<li key=${each.id}><img src=${each.thumb} alt=${each.title} />
         <${IconButton} icon="close" size="16" kind="plain" label=${t("paint.own_without", { name: each.title })}
           onClick=${() => setPictures(old => old.filter(other => other !== each))} /></li>`)}</ul>

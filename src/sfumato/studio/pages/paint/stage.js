@@ -2,14 +2,16 @@
 // the browser moves finished layers and never draws the picture again; sizes change when a zoom has come to rest.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib.js";
-import { number, percent, t } from "../i18n.js";
+import { percent, t } from "../i18n.js";
 
 const MOST = 8; // device pixels per pixel of the picture
 const REST = 140; // ms without zooming after which the picture is laid out at its new size
 
 /** Where the picture lies: scale in CSS pixels per pixel, centre as shares of the picture; `fit` follows the window. */
 export function createView() {
-  const view = { scale: 1, x: 0.5, y: 0.5, fit: true, split: 0.5, laid: 0, width: 1, height: 1, panes: new Set(), listeners: new Set() };
+  const view = {
+    scale: 1, x: 0.5, y: 0.5, fit: true, split: 0.5, laid: 0, width: 1, height: 1, panes: new Set(), listeners: new Set(),
+  };
   let rest = 0;
   const pixel = () => 1 / devicePixelRatio;
   const size = () => {
@@ -87,7 +89,8 @@ function useDecoded(src, fallback) {
 
 function Picture({ src, fallback, alt, filter, whole }) {
   const shown = useDecoded(src, fallback);
-  return shown && html`<img src=${shown} alt=${alt} class=${whole ? "whole" : null} draggable="false" style=${filter ? { filter } : {}} />`;
+  return shown && html`<img src=${shown} alt=${alt} class=${whole ? "whole" : null} draggable="false"
+    style=${filter ? { filter } : {}} />`;
 }
 
 /**
@@ -225,11 +228,13 @@ export function Pane({ view, before, after, filter, label, tool }) {
     event.stopPropagation();
   };
 
-  return html`<div ref=${pane} class="pane ${tool ? "with-tool" : ""}" onPointerDown=${down} onPointerMove=${move} onPointerUp=${up}
+  return html`<div ref=${pane} class="pane ${tool ? "with-tool" : ""}" onPointerDown=${down} onPointerMove=${move}
+    onPointerUp=${up}
     onPointerCancel=${up} onPointerLeave=${() => tool?.hover(null)} onDblClick=${twice}>
     <div ref=${canvas} class="sheet">
       ${before && html`<div class="layer"><${Picture} ...${before} /></div>`}
-      ${after && html`<div ref=${clip} class="layer clip"><div ref=${inner} class="layer"><${Picture} ...${after} filter=${filter} /></div></div>`}
+      ${after && html`<div ref=${clip} class="layer clip"><div ref=${inner} class="layer"><${Picture} ...${after}
+        filter=${filter} /></div></div>`}
       ${tool?.children}
     </div>
     ${both && !tool && html`<div ref=${line} class="split"><${SplitHandle} view=${view} onKeyDown=${step} /></div>`}
@@ -253,8 +258,10 @@ function SplitHandle({ view, onKeyDown }) {
     view.listeners.add(tell);
     return () => view.listeners.delete(tell);
   }, [view]);
-  return html`<span ref=${handle} class="split-handle" role="slider" tabindex="0" aria-label=${t("paint.split")} aria-valuemin="0"
-    aria-valuemax="100" onKeyDown=${onKeyDown}><svg width="20" height="20" viewBox="0 0 24 24" class="icon" aria-hidden="true">
+  return html`<span ref=${handle} class="split-handle" role="slider" tabindex="0" aria-label=${t("paint.split")}
+    aria-valuemin="0"
+    aria-valuemax="100" onKeyDown=${onKeyDown}><svg width="20" height="20" viewBox="0 0 24 24" class="icon"
+      aria-hidden="true">
     <path d="M9 7l-5 5 5 5M15 7l5 5-5 5" /></svg></span>`;
 }
 
@@ -262,7 +269,7 @@ function SplitHandle({ view, onKeyDown }) {
 export function ZoomLevel({ view }) {
   const box = useRef(null);
   useEffect(() => {
-    const tell = () => { if (box.current) box.current.textContent = number(Math.round(view.scale * devicePixelRatio * 100) / 100, { style: "percent" }); };
+    const tell = () => { if (box.current) box.current.textContent = percent(view.scale * devicePixelRatio); };
     tell();
     view.listeners.add(tell);
     return () => view.listeners.delete(tell);

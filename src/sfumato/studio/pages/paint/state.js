@@ -7,7 +7,8 @@ export const NO_FINISH = { brightness: 0, contrast: 0, saturation: 0, warmth: 0,
 
 /** How a photo is painted. Strength is in percent, finishing values too. */
 export const DEFAULTS = {
-  styles: [{ style: "van-gogh", weight: 1 }], strength: 100, stroke: 1, color: "style", seed: 0, quality: "standard", maxSize: 0, bestOf: 1,
+  styles: [{ style: "van-gogh", weight: 1 }], strength: 100, stroke: 1, color: "style", seed: 0,
+  quality: "standard", maxSize: 0, bestOf: 1,
   finish: NO_FINISH, recipeOf: null,
 };
 const START = { photos: [], photo: null, works: {}, settings: DEFAULTS };
@@ -136,13 +137,15 @@ api.jobs.subscribe(all => {
   for (const [photo, work] of Object.entries(state.get().works)) {
     const job = work.job && all.get(work.job);
     if (!job || !api.hasEnded(job)) continue;
-    const made = { job: null, jobKeys: null, error: job.state === "failed" ? job.error : null, failed: job.state === "failed" ? job.id : null, failedKeys: work.jobKeys };
+    const made = { job: null, jobKeys: null, error: null, failed: null };
+    if (job.state === "failed") Object.assign(made, { error: job.error, failed: job.id, failedKeys: work.jobKeys });
     if (job.state === "done") {
       made.result = job.result.picture;
       made.resultKey = work.jobKeys.whole;
       made.resultSettings = work.jobKeys.settings;
       made.resultMask = work.mask ?? null;
-      if (job.kind === "paint") Object.assign(made, work.jobKeys.plain ? { base: made.result, baseKey: work.jobKeys.paint } : { base: null });
+      if (job.kind === "paint") made.base = work.jobKeys.plain ? made.result : null;
+      if (made.base) made.baseKey = work.jobKeys.paint;
     }
     changeWork(photo, made);
   }

@@ -19,10 +19,13 @@ function Cell({ job: id, name, width, height, onTake, onAgain }) {
   const job = api.useJob(id);
   const picture = api.usePicture(job?.result?.picture);
   const failed = job && ["failed", "cancelled"].includes(job.state);
-  return html`<button type="button" class="variant" aria-label=${failed ? t("paint.variant_again", { name }) : t("paint.variant_take", { name })}
-    aria-disabled=${failed || picture ? null : "true"} onClick=${failed ? onAgain : picture ? onTake : null} title=${job?.error}>
+  return html`<button type="button" class="variant"
+    aria-label=${failed ? t("paint.variant_again", { name }) : t("paint.variant_take", { name })}
+    aria-disabled=${failed || picture ? null : "true"} onClick=${failed ? onAgain : picture ? onTake : null}
+      title=${job?.error}>
     ${picture && !picture.gone ? html`<img src=${picture.file} alt="" width=${width} height=${height} />`
-      : html`<span class="variant-blank ${failed ? "" : "waiting"}" style=${{ aspectRatio: `${width} / ${height}` }}>${failed && html`<${Icon} name="refresh" />`}</span>`}</button>`;
+      : html`<span class="variant-blank ${failed ? "" : "waiting"}"
+        style=${{ aspectRatio: `${width} / ${height}` }}>${failed && html`<${Icon} name="refresh" />`}</span>`}</button>`;
 }
 
 export function Variants({ photo, mask, onClose }) {
@@ -41,7 +44,8 @@ export function Variants({ photo, mask, onClose }) {
   }, []);
 
   const begin = async (refs, strengths) => {
-    const missing = refs.map(ref => [ref, strengths.filter(strength => !cells.has(keyOf(ref, strength)))]).filter(([, some]) => some.length);
+    const lacks = ref => strengths.filter(strength => !cells.has(keyOf(ref, strength)));
+    const missing = refs.map(ref => [ref, lacks(ref)]).filter(([, some]) => some.length);
     const alike = new Map(); // rows that miss the same strengths are one batch
     for (const [ref, some] of missing) alike.set(String(some), [...alike.get(String(some)) ?? [], ref]);
     for (const [some, group] of alike) {
@@ -74,7 +78,8 @@ export function Variants({ photo, mask, onClose }) {
     }
   }, []);
 
-  const toggle = (list, value, most = 99) => list.includes(value) ? list.filter(each => each !== value) : [...list, value].slice(-most);
+  const toggle = (list, value, most = 99) => (
+    list.includes(value) ? list.filter(each => each !== value) : [...list, value].slice(-most));
   const take = (style, strength) => {
     const before = state.get().settings;
     changeSettings({ styles: [{ style, weight: 1 }], strength, recipeOf: null });
@@ -84,15 +89,22 @@ export function Variants({ photo, mask, onClose }) {
   const columns = [...chosen.strengths].sort((a, b) => a - b);
   return html`<${Dialog} open wide class="variants" title=${t("paint.variants")} onClose=${onClose}>
     <div class="stack">
-      <fieldset class="strengths"><legend class="label">${t("paint.variants_strengths")}</legend><div class="row wrap">${STRENGTHS.map(each => html`
+      <fieldset class="strengths"><legend class="label">${t("paint.variants_strengths")}</legend><div
+        class="row wrap">${STRENGTHS.map(each => html`
         <label key=${each} class="pill"><input type="checkbox" checked=${chosen.strengths.includes(each)}
-          onChange=${() => wanted.set(old => ({ ...old, strengths: toggle(old.strengths, each) }))} /><span>${percent(each / 100)}</span></label>`)}</div></fieldset>
-      <fieldset><legend class="label">${t("paint.variants_styles", { n: MOST_STYLES })}</legend><div class="style-strip" tabindex="-1">${allStyles(styles).filter(each => each.learnt !== false).map(style => html`
-        <label key=${style.ref} class="style-pick" title=${titleOf(style)}><input type="checkbox" checked=${rows.includes(style.ref)} aria-label=${titleOf(style)}
-          onChange=${() => wanted.set(old => ({ ...old, styles: toggle(old.styles, style.ref, MOST_STYLES) }))} /><${StylePicture} style=${style} /></label>`)}</div></fieldset>
+          onChange=${() => wanted.set(old => ({ ...old, strengths: toggle(old.strengths, each) }))} />
+          <span>${percent(each / 100)}</span></label>`)}</div></fieldset>
+      <fieldset><legend class="label">${t("paint.variants_styles", { n: MOST_STYLES })}</legend><div class="style-strip"
+        tabindex="-1">${allStyles(styles).filter(each => each.learnt !== false).map(style => html`
+        <label key=${style.ref} class="style-pick" title=${titleOf(style)}><input type="checkbox"
+          checked=${rows.includes(style.ref)} aria-label=${titleOf(style)}
+          onChange=${() => wanted.set(old => ({ ...old, styles: toggle(old.styles, style.ref, MOST_STYLES) }))} />
+          <${StylePicture} style=${style} /></label>`)}</div></fieldset>
       ${!rows.length || !columns.length ? html`<p class="muted">${t("paint.variants_none")}</p>` : html`
-      <div class="variant-scroll"><table class="variant-table"><thead><tr><td />${columns.map(each => html`<th key=${each} scope="col">${percent(each / 100)}</th>`)}</tr></thead>
-        <tbody>${rows.map(ref => html`<tr key=${ref}><th scope="row">${titleOf(styleOf(styles, ref))}</th>${columns.map(strength => {
+      <div class="variant-scroll"><table class="variant-table"><thead><tr><td />${columns.map(each => html`<th
+        key=${each} scope="col">${percent(each / 100)}</th>`)}</tr></thead>
+        <tbody>${rows.map(ref => html`<tr key=${ref}><th
+          scope="row">${titleOf(styleOf(styles, ref))}</th>${columns.map(strength => {
           const key = keyOf(ref, strength);
           return html`<td key=${strength}><${Cell} job=${cells.get(key)} width=${photo.width} height=${photo.height}
             name=${`${titleOf(styleOf(styles, ref))}, ${percent(strength / 100)}`} onTake=${() => take(ref, strength)}

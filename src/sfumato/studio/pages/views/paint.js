@@ -27,9 +27,10 @@ const look = createSavedStore("sfumato.look", "slide");
 /** Opens what the address names: a photo, or a painting with its settings. */
 async function openNamed(query) {
   if (query.photo) return openPhoto(query.photo);
-  if (!query.picture) return undefined;
+  const named = query.picture ?? query.recipe_of;
+  if (!named) return undefined;
   try {
-    const picture = await api.picture(query.picture);
+    const picture = await api.picture(named);
     const styles = api.styles.get() ?? await api.loadStyles();
     const photo = picture.photo && await api.picture(picture.photo).catch(() => null);
     if (isPainted(picture) && photo && !photo.gone) {
@@ -40,7 +41,8 @@ async function openNamed(query) {
       openPhoto(photo.id);
       change({ settings });
       changeWork(photo.id, {
-        result: picture.id, resultKey: keys.whole, resultSettings: settings, resultMask: mask, base, baseKey: keys.paint, error: null,
+        result: picture.id, resultKey: keys.whole, resultSettings: settings, resultMask: mask, base, baseKey: keys.paint,
+        error: null,
       });
     } else {
       openPhoto(picture.id);
@@ -59,7 +61,7 @@ export default function PaintView({ route }) {
   const photo = api.usePicture(value.photo);
   const [over, setOver] = useState(false);
   useDrops(setOver);
-  useEffect(() => { openNamed(route.query); }, [route.query.photo, route.query.picture]);
+  useEffect(() => { openNamed(route.query); }, [route.query.photo, route.query.picture, route.query.recipe_of]);
   useEffect(() => {
     if (value.photo && location.hash.startsWith("#/paint")) history.replaceState(null, "", `#/paint?photo=${value.photo}`);
   }, [value.photo]);
@@ -132,11 +134,13 @@ function Studio({ photo, value, narrow, coming }) {
       onVariants=${() => setOpen("variants")} />`,
     under: html`<div class="under">
       ${running ? html`<${JobBar} key=${running.id} job=${running} />`
-        : shown.isResult && shown.painted && html`<${ResultBar} picture=${shown.painted} onShare=${() => setOpen("share")} />`}
+        : shown.isResult && shown.painted && html`<${ResultBar} picture=${shown.painted}
+          onShare=${() => setOpen("share")} />`}
       <${Strip} value=${value} coming=${coming} /></div>`,
     chosen: html`<${Chosen} settings=${settings} active=${active} setActive=${setActive} masked=${Boolean(work.mask)}
       onPick=${narrow ? () => setOpen("styles") : null} />`,
-    mask: html`<${MaskRow} photo=${photo} work=${work} settings=${settings} masking=${masking} setMasking=${setMasking} bar=${bar} />`,
+    mask: html`<${MaskRow} photo=${photo} work=${work} settings=${settings} masking=${masking} setMasking=${setMasking}
+      bar=${bar} />`,
     rest: html`<${QualityChoice} settings=${settings} />
       <${FinishControls} settings=${settings} apply=${shown.canFinish ? () => begin(finishPainted) : null} busy=${busy} />
       <${Details} settings=${settings} />
@@ -159,7 +163,8 @@ function Studio({ photo, value, narrow, coming }) {
         <div class="right-foot">${parts.button}</div></aside>`}
     ${open === "variants" && html`<${Variants} photo=${photo} mask=${work.mask ?? null} onClose=${() => setOpen(null)} />`}
     ${open === "share" && html`<${ShareRecipe} onClose=${() => setOpen(null)} />`}
-    ${open === "styles" && html`<${Dialog} open wide class="picker" title=${t("paint.style_choose")} onClose=${() => setOpen(null)}>
+    ${open === "styles" && html`<${Dialog} open wide class="picker" title=${t("paint.style_choose")}
+      onClose=${() => setOpen(null)}>
       <${Shelf} chosen=${chosen} current=${chosen[active]} onChoose=${choose} /><//>`}`;
 }
 
@@ -183,7 +188,9 @@ function Stage({ photo, view, shown, settings, styles, tool, onBack, onVariants 
     src: local ?? photo.file, fallback: local ?? photo.thumb, alt: t("paint.alt_photo", { name: photo.title }), whole: true,
   };
   const words = inWords(settings, styles, t("paint.a_picture"));
-  const after = shown.picture && { src: shown.picture.file, alt: t("paint.alt_painting", { words }), whole: Boolean(shown.painted) };
+  const after = shown.picture && {
+    src: shown.picture.file, alt: t("paint.alt_painting", { words }), whole: Boolean(shown.painted),
+  };
   const label = peek ? t("paint.photo") : shown.label;
   const both = !after || (!tool && (mode === "slide" || peek));
   return html`<section class="stage ${peek ? "peek" : ""}" aria-label=${t("paint.picture")}>
@@ -239,7 +246,8 @@ function MaskRow({ photo, work, settings, masking, setMasking, bar }) {
   else if (work.mask) name = "paint.mask_edit";
   return html`<div class="stack tight">
     <div class="row spread"><span class="label">${t("paint.mask")}</span>
-      <${Button} icon=${masking ? "check" : "brush"} disabled=${tooMany && !masking} onClick=${() => setMasking(!masking)}>${t(name)}<//></div>
+      <${Button} icon=${masking ? "check" : "brush"} disabled=${tooMany && !masking}
+        onClick=${() => setMasking(!masking)}>${t(name)}<//></div>
     ${tooMany && html`<p class="small muted">${t("paint.mask_two")}</p>`}
     ${!masking && !tooMany && work.mask && html`<div class="row spread">
       <span class="small muted">${t(several ? "paint.mask_on_two" : "paint.mask_on")}</span>
