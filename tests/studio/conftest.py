@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from browser import House, browser
 from postgresql import Postgresql, find_programs
+from running_studio import studio
 from sfumato.studio.database import Sessions, migrate, open_database, writing
 from sfumato.studio.tables import Account
 
@@ -73,3 +75,10 @@ def sqlite_url(_migrated: Path, tmp_path: Path) -> str:
     """The URL of a migrated SQLite database without rows, where the kind of database does not matter."""
     shutil.copy(_migrated, tmp_path / "studio.db")
     return f"sqlite:///{tmp_path / 'studio.db'}"
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    """A browser at a Studio of the module's own; skipped where there is no Chromium."""
+    with browser() as chromium, studio() as running:
+        yield House(chromium, running)
