@@ -98,7 +98,8 @@ function Photo({ each }) {
   useEffect(() => { if (picture?.gone) takeOut(each.key); }, [picture?.gone]);
   return html`<li title=${name}>${picture?.thumb ? html`<img src=${picture.thumb} alt=${name} loading="lazy" decoding="async" />`
     : html`<span class="blank"><span class="hidden-text">${name}</span>${each.progress > 0 && percent(each.progress)}</span>`}
-    <${IconButton} class="batch-out" icon="close" size="16" kind="plain" label=${t("bat.take_out", { name })} onClick=${() => takeOut(each.key)} /></li>`;
+    <${IconButton} class="batch-out" icon="close" size="16" kind="plain" label=${t("bat.take_out", { name })}
+      onClick=${() => takeOut(each.key)} /></li>`;
 }
 
 function Settings({ all }) {
@@ -121,9 +122,11 @@ function Settings({ all }) {
   };
   return html`<div class="card stack">
     <button type="button" class="batch-style" onClick=${() => setChoosing(true)}>
-      <${StylePicture} style=${style} /><span class="grow"><strong>${styles ? titleOf(style) : ""}</strong>
-      <span class="small muted">${style ? subtitleOf(style) : ""}</span></span><span class="small batch-change">${t("paint.style_change")}</span></button>
-    <${Slider} label=${t("paint.strength")} value=${now.strength} min=${0} max=${100} unit="%" reset=${100} onInput=${strength => changeSettings({ strength })} />
+      <${StylePicture} style=${style} />
+      <span class="grow"><strong>${styles ? titleOf(style) : ""}</strong><span class="small muted">${style ? subtitleOf(style) : ""}</span></span>
+      <span class="small batch-change">${t("paint.style_change")}</span></button>
+    <${Slider} label=${t("paint.strength")} value=${now.strength} min=${0} max=${100} unit="%" reset=${100}
+      onInput=${strength => changeSettings({ strength })} />
     <div><${Segmented} label=${t("paint.quality")} value=${now.quality} onChange=${quality => changeSettings({ quality })}
       options=${["draft", "standard", "best"].map(value => ({ value, label: t(`paint.quality_${value}`) }))} />
       <p class="small muted quality-hint">${t(`paint.quality_${now.quality}_hint`)}</p></div>

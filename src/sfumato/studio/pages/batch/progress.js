@@ -57,6 +57,7 @@ export function BatchProgress({ id }) {
   };
   const retry = does(async () => api.noteJobs((await api.post(`/batches/${id}/retry`)).jobs));
   const retryOne = job => does(() => api.retryJob(job.id))();
+  const paintCancelled = does(() => eachOf(list.filter(job => job.state === "cancelled"), 4, job => api.retryJob(job.id)));
   const cancelRest = does(() => eachOf(list.filter(job => job.state === "queued"), 4, job => api.cancelJob(job.id)));
   const cancelAll = async () => {
     const agreed = await ask({
@@ -78,6 +79,8 @@ export function BatchProgress({ id }) {
         sums.queued > 0 && { label: t("bat.cancel_rest"), icon: "stop", onSelect: cancelRest },
         { label: t("bat.cancel_all"), icon: "close", danger: true, onSelect: cancelAll },
       ]}>${t("bat.cancel")}<//>`}
+      ${!sums.open && sums.cancelled > 0 && html`<${Button} icon="play" busy=${busy}
+        onClick=${paintCancelled}>${t("bat.paint_cancelled", { n: sums.cancelled })}<//>`}
       ${failed.length > 0 && html`<${Button} icon="refresh" busy=${busy} onClick=${retry}>${t("bat.retry", { n: failed.length })}<//>`}
       ${sums.done > 0 && html`<${Button} kind=${sums.open ? "plain" : "primary"} icon="download"
         onClick=${() => download(api.address(`/batches/${id}/zip`))}>${t("bat.zip", { n: sums.done })}<//>`}</div>
@@ -109,8 +112,8 @@ function Cell({ job }) {
   if (job.state === "running") says = stepOf(job) || t("que.starting");
   if (job.state === "cancelled") says = t("que.cancelled");
   if (made?.gone) says = t("bat.deleted");
-  return html`<li class="waits ${job.state}" title=${name}>${photo?.thumb ? html`<img src=${photo.thumb} alt=${name} loading="lazy" decoding="async" />`
-    : html`<span class="blank"></span>`}
+  return html`<li class="waits ${job.state}" title=${name}>
+    ${photo?.thumb ? html`<img src=${photo.thumb} alt=${name} loading="lazy" decoding="async" />` : html`<span class="blank"></span>`}
     <span class="batch-state"><span class="ellipsis">${says}</span>
       ${job.state === "running" && html`<${Progress} value=${job.progress} label=${t("que.progress")} />`}</span></li>`;
 }

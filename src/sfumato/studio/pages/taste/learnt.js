@@ -43,16 +43,18 @@ function useSheet(taste, photo, ready) {
     return () => control.abort();
   }, [key, turn]);
   const forget = () => { sheets.delete(key); setTurn(count => count + 1); };
+  const painted = useRef(null); // for which pictures that had been removed meanwhile were painted again, once
+  const repaint = () => { if (painted.current !== key) { painted.current = key; forget(); } };
   const shownLast = useRef(null); // stays while what was learnt since is painted
   const centres = sheets.get(key) ?? null;
   if (centres) shownLast.current = { photo: photo?.id, centres };
   const last = shownLast.current?.photo === photo?.id ? shownLast.current?.centres : null;
-  return { centres, last, error, job: id, forget };
+  return { centres, last, error, job: id, forget, repaint };
 }
 
 export function Learnt({ taste }) {
   const { photo, ready } = useTastePhoto();
-  const { centres, last, error, job: id, forget } = useSheet(taste, photo, ready);
+  const { centres, last, error, job: id, forget, repaint } = useSheet(taste, photo, ready);
   const [choosing, setChoosing] = useState(false);
   const job = api.useJob(id);
   const several = taste.centres.length > 1;
@@ -61,11 +63,11 @@ export function Learnt({ taste }) {
     <div class="row"><h2 id="learnt-title">${t("tas.learnt")}</h2><span class="gap"></span>
       <${PhotoButton} photo=${photo} onClick=${() => setChoosing(true)} /></div>
     ${several && html`<p class="muted small">${t("tas.learnt_hint", { n: taste.centres.length })}</p>`}
-    ${error ? html`<${ErrorNote} error=${error} retry=${forget} />` : html`<ul class="centres count-${Math.min(taste.centres.length, 4)}"
-      aria-busy=${String(!centres)}>
+    ${error ? html`<${ErrorNote} error=${error} retry=${forget} />` : html`
+      <ul class="centres count-${Math.min(taste.centres.length, 4)}" aria-busy=${String(!centres)}>
       ${!several && photo && html`<li><figure><img src=${photo.file} alt=${photo.title} /></figure></li>`}${(centres ?? last ?? taste.centres).map((each, place) => html`<li key=${each.ref}><figure>
         ${each.picture ? html`<img src=${api.address(`/pictures/${each.picture}/file`)} alt=${t("tas.centre_alt", { n: place + 1 })}
-          style=${{ aspectRatio: ratio }} onError=${forget} />` : html`<span class="blank" style=${{ aspectRatio: ratio }}></span>`}
+          style=${{ aspectRatio: ratio }} onError=${repaint} />` : html`<span class="blank" style=${{ aspectRatio: ratio }}></span>`}
         ${several && html`<figcaption><strong class="number">${percent(each.weight)}</strong>
           <${Button} kind="quiet" icon="brush" onClick=${() => paintWith(each.ref)}
             aria-label=${t("tas.paint_centre", { n: place + 1 })}>${t("tas.paint_this")}<//></figcaption>`}

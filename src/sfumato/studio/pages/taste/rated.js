@@ -33,7 +33,9 @@ export function RatedRows({ name, taste, open }) {
   return html`
     ${open.length > 0 && html`<${Learning} id=${open[0].id} />`}
     ${problems.length > 0 && html`<div role="alert"><ul class="problems">${problems.map(each => html`
-      <li key=${each.text}><${Icon} name="warning" size="18" />${each.text}</li>`)}</ul></div>`}
+      <li key=${each.text}><${Icon} name="warning" size="18" /><span>${each.text}</span>
+      <${IconButton} icon="close" size="18" label=${t("ui.dismiss")} onClick=${() => refused.set(all => all.filter(other => other !== each))} />
+      </li>`)}</ul></div>`}
     ${["liked", "disliked"].map(row => html`<${RatedRow} key=${row} name=${name} liked=${row === "liked"} entries=${rows[row]}
       coming=${coming.filter(each => each.liked === (row === "liked"))} />`)}`;
 }

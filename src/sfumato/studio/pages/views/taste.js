@@ -48,7 +48,10 @@ function Tastes() {
     ${tastes?.length > 0 && html`<ul class="taste-cards">${tastes.map(each => html`<${Card} key=${each.name} line=${each} />`)}</ul>`}
     ${tastes && html`<div class="taste-new"><${Create} tastes=${tastes}>
         <${Button} kind="quiet" icon="upload" onClick=${() => input.current.click()}>${t("tas.import")}<//><//>
-      <input ref=${input} type="file" hidden accept=".sfumato" onChange=${event => { setFile(event.target.files[0] ?? null); event.target.value = ""; }} />
+      <input ref=${input} type="file" hidden accept=".sfumato" onChange=${event => {
+        setFile(event.target.files[0] ?? null);
+        event.target.value = "";
+      }} />
     </div>`}
     ${file && html`<${Import} file=${file} tastes=${tastes} close=${() => setFile(null)} />`}
   </section>`;
@@ -60,7 +63,8 @@ function Card({ line }) {
   return html`<li><a class="taste-card" href="#/taste/${line.name}">
     <span class="collage count-${shown.length}">${shown.length ? shown.map(each => html`<img key=${each.sha256} alt=""
       src=${api.address(`/tastes/${line.name}/pictures/${each.sha256}`)} loading="lazy" />`) : html`<${Icon} name="heart" size="40" />`}</span>
-    <strong>${line.name}</strong><span class="small muted">${taste?.imported ? t("tas.imported") : counts(line.liked, line.disliked, line.answers)}</span>
+    <strong>${line.name}</strong>
+    <span class="small muted">${taste?.imported ? t("tas.imported") : counts(line.liked, line.disliked, line.answers)}</span>
   </a></li>`;
 }
 
@@ -77,8 +81,9 @@ function Create({ tastes, children }) {
     else go(`#/taste/${name}`);
   };
   return html`<form class="taste-form" onSubmit=${submit}>
-    <${Field} label=${t(tastes.length ? "tas.new" : "tas.name")} hint=${t("tas.name_hint")} value=${name} error=${error} maxlength="63" autocapitalize="none"
-      autocomplete="off" spellcheck=${false} onInput=${event => { setName(event.target.value.toLowerCase().replaceAll(" ", "-")); setError(""); }} />
+    <${Field} label=${t(tastes.length ? "tas.new" : "tas.name")} hint=${t("tas.name_hint")} value=${name} error=${error}
+      maxlength="63" autocapitalize="none" autocomplete="off" spellcheck=${false}
+      onInput=${event => { setName(event.target.value.toLowerCase().replaceAll(" ", "-")); setError(""); }} />
     <${Button} kind=${tastes.length ? "plain" : "primary"} type="submit" icon="plus">${t("tas.create")}<//>${children}</form>`;
 }
 
@@ -105,8 +110,8 @@ function Import({ file, tastes, close }) {
   };
   return html`<${Dialog} open title=${t("tas.import_title", { name: file.name })} onClose=${close}>
     <form class="stack" onSubmit=${submit}>
-      <${Field} label=${t("tas.name")} hint=${t("tas.name_hint")} value=${name} error=${error} maxlength="63" autocapitalize="none" autocomplete="off"
-        onInput=${event => { setName(event.target.value.toLowerCase()); setError(""); }} />
+      <${Field} label=${t("tas.name")} hint=${t("tas.name_hint")} value=${name} error=${error} maxlength="63"
+        autocapitalize="none" autocomplete="off" onInput=${event => { setName(event.target.value.toLowerCase()); setError(""); }} />
       <div class="row end"><${Button} onClick=${close}>${t("ui.cancel")}<//>
         <${Button} kind="primary" type="submit" busy=${busy}>${t("tas.import_do")}<//></div></form><//>`;
 }
