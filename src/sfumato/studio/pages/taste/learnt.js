@@ -12,7 +12,7 @@ import { paintWith, tastePhoto, useTastePhoto } from "./state.js";
 const sheets = new Map();
 
 const keyOf = (taste, photo) => JSON.stringify([
-  taste.name, photo?.id, taste.answers, taste.centres, taste.liked.map(each => each.sha256), taste.disliked.map(each => each.sha256),
+  taste.name, photo?.id, taste.answers, taste.centres, [taste.liked, taste.disliked].map(all => all.map(each => each.sha256)),
 ]);
 
 function useSheet(taste, photo, ready) {
@@ -65,9 +65,12 @@ export function Learnt({ taste }) {
     ${several && html`<p class="muted small">${t("tas.learnt_hint", { n: taste.centres.length })}</p>`}
     ${error ? html`<${ErrorNote} error=${error} retry=${forget} />` : html`
       <ul class="centres count-${Math.min(taste.centres.length, 4)}" aria-busy=${String(!centres)}>
-      ${!several && photo && html`<li><figure><img src=${photo.file} alt=${photo.title} /></figure></li>`}${(centres ?? last ?? taste.centres).map((each, place) => html`<li key=${each.ref}><figure>
-        ${each.picture ? html`<img src=${api.address(`/pictures/${each.picture}/file`)} alt=${t("tas.centre_alt", { n: place + 1 })}
-          style=${{ aspectRatio: ratio }} onError=${repaint} />` : html`<span class="blank" style=${{ aspectRatio: ratio }}></span>`}
+      ${!several && photo && html`<li><figure><img src=${photo.file} alt=${photo.title} /></figure></li>`}
+      ${(centres ?? last ?? taste.centres).map((each, place) => html`<li key=${each.ref}><figure>
+        ${each.picture ? html`<img src=${api.address(`/pictures/${each.picture}/file`)}
+          alt=${t("tas.centre_alt", { n: place + 1 })}
+          style=${{ aspectRatio: ratio }} onError=${repaint} />` : html`<span class="blank"
+            style=${{ aspectRatio: ratio }}></span>`}
         ${several && html`<figcaption><strong class="number">${percent(each.weight)}</strong>
           <${Button} kind="quiet" icon="brush" onClick=${() => paintWith(each.ref)}
             aria-label=${t("tas.paint_centre", { n: place + 1 })}>${t("tas.paint_this")}<//></figcaption>`}
@@ -81,7 +84,8 @@ export function Learnt({ taste }) {
 /** The photo, small, on a button that changes it. */
 export const PhotoButton = ({ photo, onClick }) => html`<button type="button" class="button photo-button"
   aria-label=${t("tas.other_photo")} title=${t("tas.other_photo")} onClick=${onClick}>
-  ${photo ? html`<img src=${photo.thumb} alt="" />` : html`<${Icon} name="picture" size="18" />`}<span>${t("tas.other_photo")}</span></button>`;
+  ${photo ? html`<img src=${photo.thumb} alt="" />` : html`<${Icon} name="picture"
+    size="18" />`}<span>${t("tas.other_photo")}</span></button>`;
 
 /** Chooses the photo in which a taste is shown. */
 export function PhotoDialog({ close }) {
@@ -98,6 +102,7 @@ export function PhotoDialog({ close }) {
   };
   return html`<${GalleryDialog} title=${t("tas.choose_photo")} kinds=${["photo"]} close=${close}
     take=${([id]) => { tastePhoto.set(id); close(); }}>
-    ${share === null ? html`<${FileDrop} class="small-drop" multiple=${false} label=${t("tas.drop_photo")} onFiles=${take} />`
+    ${share === null ? html`<${FileDrop} class="small-drop" multiple=${false} label=${t("tas.drop_photo")}
+      onFiles=${take} />`
       : html`<${Progress} value=${share} label=${t("paint.uploading")} />`}<//>`;
 }
