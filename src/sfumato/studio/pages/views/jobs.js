@@ -14,9 +14,10 @@ export const isShown = job => !job.quick && !job.asked?.preview;
 export function useJobName(job) {
   const styles = useStyles();
   const source = usePicture(job.asked?.photo ?? job.asked?.picture);
+  const result = usePicture(job.result?.picture);
   const kind = has(`que.kind_${job.kind}`) ? t(`que.kind_${job.kind}`) : job.kind;
   if (job.kind === "learn") return t("que.learn", { name: job.asked?.taste ?? "" });
-  const title = source?.gone ? t("que.gone") : source?.title || t("gal.untitled");
+  const title = (source?.gone ? result?.title || t("que.gone") : source?.title) || t("gal.untitled");
   const names = (job.asked?.styles ?? []).map(part => refTitle(part.style, styles)).join(", ");
   return names ? t("que.painted", { title, style: names }) : t("que.does", { kind, title });
 }
