@@ -112,6 +112,7 @@ export async function loadMe() {
 /** Grows by one whenever the gallery may have changed. */
 export const galleryChanges = createStore(0);
 const known = new Map();
+const asked = new Map(); // requests on their way: several components may want one picture
 
 /** Grows by one whenever the facts of a picture changed; `latest` has them. */
 export const pictureChanges = createStore(0);
@@ -129,7 +130,8 @@ export function note(pictures) {
 /** The picture of an id, from the service only if it is not known. */
 export async function picture(id, { fresh = false } = {}) {
   if (!fresh && known.has(id)) return known.get(id);
-  return note(await get(`/pictures/${id}`));
+  if (!asked.has(id)) asked.set(id, get(`/pictures/${id}`).finally(() => asked.delete(id)));
+  return note(await asked.get(id));
 }
 
 /** The picture of an id for a component: null until it is there, {id, gone: true} if it was deleted. */

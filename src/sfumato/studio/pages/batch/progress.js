@@ -20,12 +20,18 @@ export function sumsOf(list) {
   };
 }
 
+/** The names of the styles of jobs. */
+export const styleNames = (list, styles) => [
+  ...new Set(list.flatMap(job => job.asked?.styles ?? []).map(part => refTitle(part.style, styles))),
+].join(", ");
+
 /** Seconds until the batch has ended, by the paintings that have; null before the first one. */
 function secondsLeft(list, sums) {
-  const times = list.filter(job => job.state === "done" && job.started).map(job => (new Date(job.ended) - new Date(job.started)) / 1000);
+  const times = list.filter(job => job.state === "done" && job.started)
+    .map(job => (new Date(job.ended) - new Date(job.started)) / 1000);
   if (!times.length || !sums.open) return null;
   const mean = times.reduce((sum, each) => sum + each, 0) / times.length;
-  const work = list.reduce((sum, job) => sum + (job.state === "queued" ? 1 : job.state === "running" ? 1 - job.progress : 0), 0);
+  const work = sums.queued + list.reduce((sum, job) => sum + (job.state === "running" ? 1 - job.progress : 0), 0);
   return (work * mean) / Math.max(1, sums.running);
 }
 
@@ -57,6 +63,7 @@ export function BatchProgress({ id }) {
   };
   const retry = does(async () => api.noteJobs((await api.post(`/batches/${id}/retry`)).jobs));
   const retryOne = job => does(() => api.retryJob(job.id))();
+  const paintCancelled = does(() => eachOf(list.filter(job => job.state === "cancelled"), 4, job => api.retryJob(job.id)));
   const cancelRest = does(() => eachOf(list.filter(job => job.state === "queued"), 4, job => api.cancelJob(job.id)));
   const cancelAll = async () => {
     const agreed = await ask({
@@ -65,7 +72,7 @@ export function BatchProgress({ id }) {
     if (agreed) does(() => api.post(`/batches/${id}/cancel`))();
   };
 
-  const names = [...new Set(list.flatMap(job => job.asked?.styles ?? []).map(part => refTitle(part.style, styles)))].join(", ");
+  const names = styleNames(list, styles);
   const said = [
     t("bat.counts", { done: sums.done, count: list.length }), sums.failed > 0 && t("bat.failed_count", { n: sums.failed }),
     sums.cancelled > 0 && t("bat.cancelled_count", { n: sums.cancelled }),
@@ -78,15 +85,21 @@ export function BatchProgress({ id }) {
         sums.queued > 0 && { label: t("bat.cancel_rest"), icon: "stop", onSelect: cancelRest },
         { label: t("bat.cancel_all"), icon: "close", danger: true, onSelect: cancelAll },
       ]}>${t("bat.cancel")}<//>`}
-      ${failed.length > 0 && html`<${Button} icon="refresh" busy=${busy} onClick=${retry}>${t("bat.retry", { n: failed.length })}<//>`}
+      ${!sums.open && sums.cancelled > 0 && html`<${Button} icon="play" busy=${busy}
+        onClick=${paintCancelled}>${t("bat.paint_cancelled", { n: sums.cancelled })}<//>`}
+      ${failed.length > 0 && html`<${Button} icon="refresh" busy=${busy}
+        onClick=${retry}>${t("bat.retry", { n: failed.length })}<//>`}
       ${sums.done > 0 && html`<${Button} kind=${sums.open ? "plain" : "primary"} icon="download"
         onClick=${() => download(api.address(`/batches/${id}/zip`))}>${t("bat.zip", { n: sums.done })}<//>`}</div>
     ${error && html`<${ErrorNote} error=${error} retry=${error.status === 404 ? null : reload} />`}
-    ${list.length > 0 && html`<div class="batch-sum">${sums.open > 0 && html`<${Progress} value=${sums.progress} label=${t("que.progress")} />`}
+    ${list.length > 0 && html`<div class="batch-sum">${sums.open > 0 && html`<${Progress} value=${sums.progress}
+      label=${t("que.progress")} />`}
       <div class="row spread small muted number"><span role="status">${said}</span>
         <span>${left === null ? "" : t("que.left", { time: duration(left) })}</span></div></div>`}
-    ${failed.length > 0 && html`<ul class="batch-bad">${failed.map(job => html`<${Failed} key=${job.id} job=${job} retry=${retryOne} />`)}</ul>`}
-    <ul class="batch-grid">${list.filter(job => job.state !== "failed").map(job => html`<${Cell} key=${job.id} job=${job} />`)}</ul>
+    ${failed.length > 0 && html`<ul class="batch-bad">${failed.map(job => html`<${Failed} key=${job.id} job=${job}
+      retry=${retryOne} />`)}</ul>`}
+    <ul class="batch-grid">${list.filter(job => job.state !== "failed").map(job => html`<${Cell} key=${job.id}
+      job=${job} />`)}</ul>
   </section>`;
 }
 
@@ -103,14 +116,16 @@ function Cell({ job }) {
   const made = api.usePicture(job.result?.picture);
   const name = made?.title || photo?.title || t("gal.untitled");
   if (made && !made.gone) {
-    return html`<li><a href="#/gallery/${made.id}" title=${name}><img src=${made.thumb} alt=${name} loading="lazy" decoding="async" /></a></li>`;
+    return html`<li><a href="#/gallery/${made.id}" title=${name}><img src=${made.thumb} alt=${name} loading="lazy"
+      decoding="async" /></a></li>`;
   }
   let says = t("que.waiting");
   if (job.state === "running") says = stepOf(job) || t("que.starting");
   if (job.state === "cancelled") says = t("que.cancelled");
   if (made?.gone) says = t("bat.deleted");
-  return html`<li class="waits ${job.state}" title=${name}>${photo?.thumb ? html`<img src=${photo.thumb} alt=${name} loading="lazy" decoding="async" />`
-    : html`<span class="blank"></span>`}
+  return html`<li class="waits ${job.state}" title=${name}>
+    ${photo?.thumb ? html`<img src=${photo.thumb} alt=${name} loading="lazy" decoding="async" />` : html`<span
+      class="blank"></span>`}
     <span class="batch-state"><span class="ellipsis">${says}</span>
       ${job.state === "running" && html`<${Progress} value=${job.progress} label=${t("que.progress")} />`}</span></li>`;
 }

@@ -4,7 +4,9 @@ import { createSavedStore, createStore } from "../lib.js";
 import * as api from "../api.js";
 
 /** {style, strength in percent, quality, format}. */
-export const settings = createSavedStore("sfumato.batch", { style: "van-gogh", strength: 100, quality: "standard", format: "png" });
+export const settings = createSavedStore("sfumato.batch", {
+  style: "van-gogh", strength: 100, quality: "standard", format: "png",
+});
 export const changeSettings = changes => settings.set(old => ({ ...old, ...changes }));
 
 const KEY = "sfumato.batch.photos";

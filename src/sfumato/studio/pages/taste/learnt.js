@@ -12,7 +12,7 @@ import { paintWith, tastePhoto, useTastePhoto } from "./state.js";
 const sheets = new Map();
 
 const keyOf = (taste, photo) => JSON.stringify([
-  taste.name, photo?.id, taste.answers, taste.centres, taste.liked.map(each => each.sha256), taste.disliked.map(each => each.sha256),
+  taste.name, photo?.id, taste.answers, taste.centres, [taste.liked, taste.disliked].map(all => all.map(each => each.sha256)),
 ]);
 
 function useSheet(taste, photo, ready) {
@@ -43,16 +43,18 @@ function useSheet(taste, photo, ready) {
     return () => control.abort();
   }, [key, turn]);
   const forget = () => { sheets.delete(key); setTurn(count => count + 1); };
+  const painted = useRef(null); // for which pictures that had been removed meanwhile were painted again, once
+  const repaint = () => { if (painted.current !== key) { painted.current = key; forget(); } };
   const shownLast = useRef(null); // stays while what was learnt since is painted
   const centres = sheets.get(key) ?? null;
   if (centres) shownLast.current = { photo: photo?.id, centres };
   const last = shownLast.current?.photo === photo?.id ? shownLast.current?.centres : null;
-  return { centres, last, error, job: id, forget };
+  return { centres, last, error, job: id, forget, repaint };
 }
 
 export function Learnt({ taste }) {
   const { photo, ready } = useTastePhoto();
-  const { centres, last, error, job: id, forget } = useSheet(taste, photo, ready);
+  const { centres, last, error, job: id, forget, repaint } = useSheet(taste, photo, ready);
   const [choosing, setChoosing] = useState(false);
   const job = api.useJob(id);
   const several = taste.centres.length > 1;
@@ -61,11 +63,14 @@ export function Learnt({ taste }) {
     <div class="row"><h2 id="learnt-title">${t("tas.learnt")}</h2><span class="gap"></span>
       <${PhotoButton} photo=${photo} onClick=${() => setChoosing(true)} /></div>
     ${several && html`<p class="muted small">${t("tas.learnt_hint", { n: taste.centres.length })}</p>`}
-    ${error ? html`<${ErrorNote} error=${error} retry=${forget} />` : html`<ul class="centres count-${Math.min(taste.centres.length, 4)}"
-      aria-busy=${String(!centres)}>
-      ${!several && photo && html`<li><figure><img src=${photo.file} alt=${photo.title} /></figure></li>`}${(centres ?? last ?? taste.centres).map((each, place) => html`<li key=${each.ref}><figure>
-        ${each.picture ? html`<img src=${api.address(`/pictures/${each.picture}/file`)} alt=${t("tas.centre_alt", { n: place + 1 })}
-          style=${{ aspectRatio: ratio }} onError=${forget} />` : html`<span class="blank" style=${{ aspectRatio: ratio }}></span>`}
+    ${error ? html`<${ErrorNote} error=${error} retry=${forget} />` : html`
+      <ul class="centres count-${Math.min(taste.centres.length, 4)}" aria-busy=${String(!centres)}>
+      ${!several && photo && html`<li><figure><img src=${photo.file} alt=${photo.title} /></figure></li>`}
+      ${(centres ?? last ?? taste.centres).map((each, place) => html`<li key=${each.ref}><figure>
+        ${each.picture ? html`<img src=${api.address(`/pictures/${each.picture}/file`)}
+          alt=${t("tas.centre_alt", { n: place + 1 })}
+          style=${{ aspectRatio: ratio }} onError=${repaint} />` : html`<span class="blank"
+            style=${{ aspectRatio: ratio }}></span>`}
         ${several && html`<figcaption><strong class="number">${percent(each.weight)}</strong>
           <${Button} kind="quiet" icon="brush" onClick=${() => paintWith(each.ref)}
             aria-label=${t("tas.paint_centre", { n: place + 1 })}>${t("tas.paint_this")}<//></figcaption>`}
@@ -79,7 +84,8 @@ export function Learnt({ taste }) {
 /** The photo, small, on a button that changes it. */
 export const PhotoButton = ({ photo, onClick }) => html`<button type="button" class="button photo-button"
   aria-label=${t("tas.other_photo")} title=${t("tas.other_photo")} onClick=${onClick}>
-  ${photo ? html`<img src=${photo.thumb} alt="" />` : html`<${Icon} name="picture" size="18" />`}<span>${t("tas.other_photo")}</span></button>`;
+  ${photo ? html`<img src=${photo.thumb} alt="" />` : html`<${Icon} name="picture"
+    size="18" />`}<span>${t("tas.other_photo")}</span></button>`;
 
 /** Chooses the photo in which a taste is shown. */
 export function PhotoDialog({ close }) {
@@ -96,6 +102,7 @@ export function PhotoDialog({ close }) {
   };
   return html`<${GalleryDialog} title=${t("tas.choose_photo")} kinds=${["photo"]} close=${close}
     take=${([id]) => { tastePhoto.set(id); close(); }}>
-    ${share === null ? html`<${FileDrop} class="small-drop" multiple=${false} label=${t("tas.drop_photo")} onFiles=${take} />`
+    ${share === null ? html`<${FileDrop} class="small-drop" multiple=${false} label=${t("tas.drop_photo")}
+      onFiles=${take} />`
       : html`<${Progress} value=${share} label=${t("paint.uploading")} />`}<//>`;
 }

@@ -66,18 +66,22 @@ export function Questions({ name, taste }) {
 
   return html`<section class="ask" aria-labelledby="ask-title">
     <div class="row"><${IconButton} icon="left" label=${t("tas.back", { name })} href="#/taste/${name}" />
-      <h1 id="ask-title">${t("tas.question")}</h1><span class="gap"></span>
+      <h1 id="ask-title">${now && !question ? name : t("tas.question")}</h1><span class="gap"></span>
       <${PhotoButton} photo=${photo} onClick=${() => setChoosing(true)} /></div>
     ${error && html`<${ErrorNote} error=${error.problem} retry=${error.again} />`}
-    ${now && !question ? html`<${EmptyState} icon="check" title=${t("tas.enough")} text=${t("tas.enough_hint")}><div class="row wrap">
+    ${now && !question ? html`<${EmptyState} icon="check" title=${t("tas.enough")} text=${t("tas.enough_hint")}><div
+      class="row wrap">
         <a class="button" href="#/taste/${name}">${t("tas.see_learnt")}</a>
         <${Button} kind="primary" icon="brush" onClick=${() => paintWith(`taste:${name}`)}>${t("tas.paint")}<//></div><//>`
       : html`<div class="pair" aria-busy=${String(waits)}>
         ${["first", "second"].map((which, place) => html`<${Choice} key=${which} place=${place} chosen=${chosen === which}
-          passed=${chosen !== null && chosen !== which} picture=${question?.pictures[place]} waits=${waits} onClick=${() => answer(which)} />`)}</div>
+          passed=${chosen !== null && chosen !== which} picture=${question?.pictures[place]} waits=${waits}
+            onClick=${() => answer(which)} />`)}</div>
       <div class="ask-foot">
-        <${Button} aria-disabled=${waits ? "true" : null} aria-keyshortcuts="0" onClick=${() => answer("neither")}><span>${t("tas.neither")}</span><kbd>0</kbd><//>
-        <div class="ask-wait" role="status">${!waits && html`<span class="muted small number">${t("tas.answered", { n: answered })}</span>`}${
+        <${Button} aria-disabled=${waits ? "true" : null} aria-keyshortcuts="0" onClick=${() => answer("neither")}>
+          <span>${t("tas.neither")}</span><kbd>0</kbd><//>
+        <div class="ask-wait" role="status">${!waits && html`<span
+          class="muted small number">${t("tas.answered", { n: answered })}</span>`}${
           waits && !error && html`<span class="muted small">${t(chosen ? "tas.next" : "tas.first")}</span>
           <${Progress} label=${t("tas.next")} />`}</div>
         <a class="button quiet" href="#/taste/${name}">${t("tas.stop")}</a>
@@ -87,7 +91,8 @@ export function Questions({ name, taste }) {
 }
 
 const Choice = ({ place, picture, chosen, passed, waits, onClick }) => html`<button type="button" onClick=${onClick}
-  class="choice ${chosen ? "chosen" : ""} ${passed ? "passed" : ""}" aria-disabled=${waits ? "true" : null} aria-keyshortcuts=${String(place + 1)}
-  aria-label=${t(place ? "tas.second_better" : "tas.first_better")}>
+  class="choice ${chosen ? "chosen" : ""} ${passed ? "passed" : ""}" aria-disabled=${waits ? "true" : null}
+  aria-keyshortcuts=${String(place + 1)} aria-label=${t(place ? "tas.second_better" : "tas.first_better")}>
   ${picture ? html`<img src=${addressOf(picture)} alt="" />` : html`<span class="blank"></span>`}
-  <kbd aria-hidden="true">${place + 1}</kbd>${chosen && html`<span class="choice-mark"><${Icon} name="heart" filled size="28" /></span>`}</button>`;
+  <kbd aria-hidden="true">${place + 1}</kbd>${chosen && html`<span class="choice-mark"><${Icon}
+    name="heart" filled size="28" /></span>`}</button>`;

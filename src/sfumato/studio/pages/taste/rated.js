@@ -33,8 +33,12 @@ export function RatedRows({ name, taste, open }) {
   return html`
     ${open.length > 0 && html`<${Learning} id=${open[0].id} />`}
     ${problems.length > 0 && html`<div role="alert"><ul class="problems">${problems.map(each => html`
-      <li key=${each.text}><${Icon} name="warning" size="18" />${each.text}</li>`)}</ul></div>`}
-    ${["liked", "disliked"].map(row => html`<${RatedRow} key=${row} name=${name} liked=${row === "liked"} entries=${rows[row]}
+      <li key=${each.text}><${Icon} name="warning" size="18" /><span>${each.text}</span>
+      <${IconButton} icon="close" size="18" label=${t("ui.dismiss")}
+        onClick=${() => refused.set(all => all.filter(other => other !== each))} />
+      </li>`)}</ul></div>`}
+    ${["liked", "disliked"].map(row => html`<${RatedRow} key=${row} name=${name} liked=${row === "liked"}
+      entries=${rows[row]}
       coming=${coming.filter(each => each.liked === (row === "liked"))} />`)}`;
 }
 
@@ -73,8 +77,10 @@ function RatedRow({ name, liked, entries, coming }) {
       ${t(`tas.${row}`)} <span class="muted number">${entries.length || ""}</span></h2><span class="gap"></span>
       <${Button} kind="quiet" icon="grid" onClick=${() => setPicking(true)}>${t("tas.from_gallery")}<//></div>
     <ul class="rated-list">
-      <li class="rated-drop"><${FileDrop} icon="plus" label=${t(`tas.drop_${row}`)} onFiles=${files => rateFiles(name, files, liked)} /></li>
-      ${coming.map(each => html`<li key=${each.id} class="rated-item waits"><span class="blank"><${Icon} name="upload" size="24" /></span>
+      <li class="rated-drop"><${FileDrop} icon="plus" label=${t(`tas.drop_${row}`)}
+        onFiles=${files => rateFiles(name, files, liked)} /></li>
+      ${coming.map(each => html`<li key=${each.id} class="rated-item waits"><span class="blank"><${Icon} name="upload"
+        size="24" /></span>
         <span class="hidden-text">${t("tas.uploading", { name: each.name })}</span></li>`)}
       ${entries.map(each => html`<${RatedPicture} key=${each.sha256 ?? each.picture} taste=${name} entry=${each} row=${row}
         move=${() => move(each)} remove=${() => remove(each)} />`)}
@@ -90,12 +96,15 @@ function RatedPicture({ taste, entry, row, move, remove }) {
   const src = entry.sha256 ? api.address(`/tastes/${taste}/pictures/${entry.sha256}`) : picture?.thumb;
   const liked = row === "liked";
   const drag = event => event.dataTransfer.setData(MOVED, JSON.stringify({ picture: entry.picture, from: row }));
-  return html`<li class="rated-item ${entry.waits ? "waits" : ""}" draggable=${Boolean(entry.picture && !entry.waits)} onDragStart=${drag}>
-    ${src ? html`<img src=${src} alt=${name} title=${name} loading="lazy" decoding="async" draggable=${false} />` : html`<span class="blank"></span>`}
+  return html`<li class="rated-item ${entry.waits ? "waits" : ""}" draggable=${Boolean(entry.picture && !entry.waits)}
+    onDragStart=${drag}>
+    ${src ? html`<img src=${src} alt=${name} title=${name} loading="lazy" decoding="async"
+      draggable=${false} />` : html`<span class="blank"></span>`}
     ${!entry.waits && html`<span class="rated-does">
       ${entry.picture && html`<${IconButton} kind="plain" size="18" icon=${liked ? "dislike" : "heart"} onClick=${move}
         label=${t(liked ? "tas.to_disliked" : "tas.to_liked", { name })} />`}
-      <${IconButton} kind="plain" size="18" icon="close" label=${t("tas.remove", { name })} onClick=${remove} /></span>`}</li>`;
+      <${IconButton} kind="plain" size="18" icon="close" label=${t("tas.remove", { name })}
+        onClick=${remove} /></span>`}</li>`;
 }
 
 /** Chooses pictures of the gallery: take([ids]). Without `several` a click takes one. */
@@ -116,7 +125,8 @@ export function GalleryDialog({ title, several = false, kinds = ["result", "phot
       ${children}
       ${items.length > 0 && html`<ul class="picks">${items.map(each => html`<li key=${each.id}><button type="button"
         aria-pressed=${several ? String(chosen.includes(each.id)) : null} aria-label=${each.title || t("gal.untitled")}
-        title=${each.title} onClick=${() => pick(each.id)}><img src=${each.thumb} alt="" loading="lazy" /></button></li>`)}</ul>`}
+        title=${each.title} onClick=${() => pick(each.id)}><img src=${each.thumb} alt=""
+          loading="lazy" /></button></li>`)}</ul>`}
       ${!items.length && !loading && html`<p class="muted">${t("gal.none")}</p>`}
       ${next && html`<${Button} kind="quiet" onClick=${more}>${t("que.more")}<//>`}
     </div><//>`;

@@ -48,6 +48,9 @@ export const comingIn = createStore([]);
 /** Files that were not taken: [{taste, text}]. */
 export const refused = createStore([]);
 
+/** The sentence of an error, with the file's name where it has none. */
+const toldOf = (name, text) => (text.includes(name) ? sentence(text) : t("tas.refused", { name, text: sentence(text) }));
+
 /** Uploads pictures, and learns them as liked or disliked. */
 export async function rateFiles(taste, files, liked) {
   const coming = files.map(file => ({ taste, liked, name: file.name, id: Symbol(file.name) }));
@@ -57,7 +60,7 @@ export async function rateFiles(taste, files, liked) {
   await api.uploadAll(files, "style", (place, { picture, error }) => {
     comingIn.set(all => all.filter(each => each !== coming[place]));
     if (picture) ids.push(picture.id);
-    else refused.set(all => [...all, { taste, text: t("tas.refused", { name: files[place].name, text: sentence(error.message) }) }]);
+    else refused.set(all => [...all, { taste, text: toldOf(files[place].name, error.message) }]);
   });
   if (ids.length) await teach(taste, { [liked ? "liked" : "disliked"]: ids });
 }

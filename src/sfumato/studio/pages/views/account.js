@@ -4,7 +4,7 @@ import { html, useEffect, useState, useStore } from "../lib.js";
 import { call, del, get, loadMe, logOut, me, post, put, useLoaded } from "../api.js";
 import { bytes, dateTime, t, useLanguage } from "../i18n.js";
 import { Button, Check, Dialog, Field, Icon, IconButton, Progress, ask, toast, toastError } from "../ui.js";
-import { Accounts, AuditLog } from "./admin.js";
+import { Accounts, AuditLog, spaceOf } from "./admin.js";
 import { copy } from "./actions.js";
 import { ErrorNote } from "./parts.js";
 
@@ -26,7 +26,9 @@ export default function Account() {
 }
 
 async function leave(person) {
-  const agreed = !person.local || await ask({ title: t("acc.log_out_title"), text: t("acc.log_out_local"), action: t("acc.log_out") });
+  const agreed = !person.local || await ask({
+    title: t("acc.log_out_title"), text: t("acc.log_out_local"), action: t("acc.log_out"),
+  });
   if (agreed) await logOut().catch(toastError);
 }
 
@@ -35,10 +37,10 @@ function Mine({ person }) {
   return html`<div class="card stack tight">
     <dl class="terms"><div><dt>${t("acc.name")}</dt><dd>${person.local ? t("acc.local") : person.name}</dd></div>
       ${!person.local && html`<div><dt>${t("acc.role")}</dt><dd>${t(`acc.role_${person.role}`)}</dd></div>`}
-      <div><dt>${t("acc.space")}</dt><dd>${person.quota === null ? t("acc.used", { used: bytes(person.used) })
-        : t("acc.used_of", { used: bytes(person.used), quota: bytes(person.quota) })}</dd></div></dl>
+      <div><dt>${t("acc.space")}</dt><dd>${spaceOf(person)}</dd></div></dl>
     ${share !== null && html`<${Progress} value=${Math.min(1, share)} label=${t("acc.space")} />`}
-    ${share > 0.9 && html`<p class="small failure"><${Icon} name="warning" size="16" /> ${t("acc.nearly_full")}</p>`}</div>`;
+    ${share > 0.9 && html`<p class="small failure"><${Icon} name="warning"
+      size="16" /> ${t("acc.nearly_full")}</p>`}</div>`;
 }
 
 function Password() {
@@ -60,8 +62,10 @@ function Password() {
     setBusy(false);
   };
   return html`<h2>${t("acc.password")}</h2><form class="card stack" onSubmit=${change}>
-    <${Field} label=${t("acc.password_old")} name="old" type="password" autocomplete="current-password" required error=${error} />
-    <${Field} label=${t("acc.password_new")} name="new" type="password" autocomplete="new-password" minlength="12" maxlength="200"
+    <${Field} label=${t("acc.password_old")} name="old" type="password" autocomplete="current-password" required
+      error=${error} />
+    <${Field} label=${t("acc.password_new")} name="new" type="password" autocomplete="new-password" minlength="12"
+      maxlength="200"
       required hint=${t("acc.password_hint")} />
     <div class="row"><${Button} type="submit" busy=${busy}>${t("acc.password_change")}<//></div></form>`;
 }
@@ -84,7 +88,8 @@ function Keys({ person }) {
       <div class="grow"><strong>${key.label}</strong>
         <span class="small muted">${key.scopes.map(scope => t(`acc.scope_${scope}`)).join(", ")} · ${key.used
           ? t("acc.key_used", { time: dateTime(key.used) }) : t("acc.key_made", { time: dateTime(key.created) })}</span></div>
-      <${IconButton} icon="trash" label=${t("acc.revoke_one", { name: key.label })} onClick=${() => revoke(key)} /></li>`)}</ul>`}
+      <${IconButton} icon="trash" label=${t("acc.revoke_one", { name: key.label })}
+        onClick=${() => revoke(key)} /></li>`)}</ul>`}
     ${asks && html`<${NewKey} person=${person} close=${() => setAsks(false)}
       done=${key => { setAsks(false); setMade(key); reload(); }} />`}
     ${made && html`<${MadeKey} made=${made} close=${() => setMade(null)} />`}`;
@@ -103,16 +108,20 @@ function NewKey({ person, close, done }) {
     }
   };
   return html`<${Dialog} open title=${t("acc.new_key")} onClose=${close}><form class="stack" onSubmit=${make}>
-    <${Field} label=${t("acc.key_label")} name="label" maxlength="64" required autofocus autocomplete="off" hint=${t("acc.key_label_hint")} error=${error} />
+    <${Field} label=${t("acc.key_label")} name="label" maxlength="64" required autofocus autocomplete="off"
+      hint=${t("acc.key_label_hint")} error=${error} />
     <fieldset class="stack tight"><legend class="label">${t("acc.key_may")}</legend>${offered.map(scope => html`
       <${Check} key=${scope} label=${t(`acc.scope_${scope}`)} checked=${scopes.includes(scope)}
         onChange=${on => setScopes(old => (on ? [...old, scope] : old.filter(each => each !== scope)))} />`)}</fieldset>
-    <div class="row end"><${Button} kind="primary" type="submit" disabled=${!scopes.length}>${t("acc.make_key")}<//></div></form><//>`;
+    <div class="row end"><${Button} kind="primary" type="submit"
+      disabled=${!scopes.length}>${t("acc.make_key")}<//></div></form><//>`;
 }
 
 function MadeKey({ made, close }) {
-  return html`<${Dialog} open title=${made.label} onClose=${close} actions=${html`<${Button} onClick=${close}>${t("acc.key_kept")}<//>
-      <${Button} kind="primary" icon="copy" autofocus onClick=${() => copy(made.key, t("acc.key_copied"))}>${t("acc.key_copy")}<//>`}>
+  return html`<${Dialog} open title=${made.label} onClose=${close} actions=${html`<${Button}
+    onClick=${close}>${t("acc.key_kept")}<//>
+      <${Button} kind="primary" icon="copy" autofocus
+        onClick=${() => copy(made.key, t("acc.key_copied"))}>${t("acc.key_copy")}<//>`}>
     <div class="stack tight"><p>${t("acc.key_once")}</p><code class="secret">${made.key}</code></div><//>`;
 }
 
@@ -144,6 +153,7 @@ function Everything({ person }) {
       <${Field} label=${t("acc.delete_type", { word })} value=${typed} autocomplete="off" autocapitalize="none" autofocus
         onInput=${event => setTyped(event.target.value)} />
       <div class="row end"><${Button} onClick=${close}>${t("ui.cancel")}<//>
-        <${Button} kind="danger" type="submit" busy=${busy} disabled=${typed.trim().toLowerCase() !== word.toLowerCase()}>${t("acc.delete")}<//></div>
+        <${Button} kind="danger" type="submit" busy=${busy}
+          disabled=${typed.trim().toLowerCase() !== word.toLowerCase()}>${t("acc.delete")}<//></div>
     </form><//>`;
 }

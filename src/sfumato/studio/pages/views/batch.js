@@ -5,9 +5,9 @@ import * as api from "../api.js";
 import { dateTime, t, useLanguage } from "../i18n.js";
 import { Icon, Progress } from "../ui.js";
 import { Form } from "../batch/form.js";
-import { BatchProgress, sumsOf } from "../batch/progress.js";
+import { BatchProgress, styleNames, sumsOf } from "../batch/progress.js";
 import { useFocus } from "./focus.js";
-import { isShown, refTitle } from "./jobs.js";
+import { isShown } from "./jobs.js";
 
 export default function BatchView({ route: { path: [id] } }) {
   useLanguage();
@@ -31,18 +31,22 @@ function Recent() {
   const batches = useMemo(() => batchesOf(all), [all]);
   if (!batches.length) return null;
   return html`<section class="stack tight" aria-labelledby="batch-recent"><h2 id="batch-recent">${t("bat.recent")}</h2>
-    <ul class="batch-recent">${batches.slice(0, 12).map(each => html`<${Line} key=${each.id} batch=${each} />`)}</ul></section>`;
+    <ul class="batch-recent">${batches.slice(0, 12).map(each => html`<${Line} key=${each.id}
+      batch=${each} />`)}</ul></section>`;
 }
 
 function Line({ batch: { id, list, created } }) {
   const styles = api.useStyles();
   const sums = sumsOf(list);
-  const names = [...new Set(list.flatMap(job => job.asked?.styles ?? []).map(part => refTitle(part.style, styles)))].join(", ");
-  const shown = [...list].sort((first, second) => Number(second.state === "done") - Number(first.state === "done")).slice(0, 4);
+  const names = styleNames(list, styles);
+  const said = [dateTime(created), t("bat.counts", { done: sums.done, count: list.length })];
+  if (sums.failed) said.push(t("bat.failed_count", { n: sums.failed }));
+  const isDone = job => job.state === "done";
+  const shown = [...list.filter(isDone), ...list.filter(job => !isDone(job))].slice(0, 4);
   return html`<li><a href="#/batch/${id}">
-    <span class="batch-strip">${shown.map(job => html`<${Small} key=${job.id} id=${job.result?.picture ?? job.asked?.photo} />`)}</span>
-    <span class="batch-words"><strong class="ellipsis">${names}</strong><span class="small muted">${dateTime(created)} · ${
-      t("bat.counts", { done: sums.done, count: list.length })}${sums.failed ? ` · ${t("bat.failed_count", { n: sums.failed })}` : ""}</span>
+    <span class="batch-strip">${shown.map(job => html`<${Small} key=${job.id}
+      id=${job.result?.picture ?? job.asked?.photo} />`)}</span>
+    <span class="batch-words"><strong class="ellipsis">${names}</strong><span class="small muted">${said.join(" · ")}</span>
       ${sums.open > 0 && html`<${Progress} value=${sums.progress} label=${t("que.progress")} />`}</span>
     <${Icon} name="right" size="18" /></a></li>`;
 }

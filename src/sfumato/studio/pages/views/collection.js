@@ -29,7 +29,8 @@ export function CollectionDialog({ pictures, close }) {
       <${Field} label=${t("gal.collection_name")} maxlength="64" value=${name} autofocus required
         onInput=${event => setName(event.target.value)} />
       <div class="row end">
-        ${pictures.some(each => each.collection) && html`<${Button} kind="quiet" onClick=${() => put(null)}>${t("gal.take_out")}<//>`}
+        ${pictures.some(each => each.collection) && html`<${Button} kind="quiet"
+          onClick=${() => put(null)}>${t("gal.take_out")}<//>`}
         <${Button} kind="primary" type="submit">${t("gal.put_in")}<//>
       </div>
     </form>

@@ -3,10 +3,13 @@
 import { html, useState } from "../lib.js";
 import { t } from "../i18n.js";
 import { Dialog, Segmented } from "../ui.js";
-import { Twins, Viewer } from "./viewer.js";
+import { Viewer } from "../viewer.js";
 import { differences, recipeLines } from "./facts.js";
 import { useStyles } from "../api.js";
 import { usePictures } from "./pages.js";
+import { Twins } from "./twins.js";
+
+const nameOf = picture => picture.title || t("gal.untitled");
 
 export function CompareDialog({ pictures, close }) {
   const [way, setWay] = useState("side");
@@ -19,10 +22,12 @@ export function CompareDialog({ pictures, close }) {
     <${Segmented} hidden label=${t("pic.way")} value=${way} onChange=${setWay}
       options=${[{ value: "side", label: t("pic.side") }, { value: "slide", label: t("pic.slide") }]} />
     ${way === "side"
-      ? html`<div class="compare-slide"><${Twins} pictures=${[first, second]} labels=${differences(pictures, styles)} /></div>`
+      ? html`<div class="compare-slide"><${Twins} pictures=${[first, second]} names=${pictures.map(nameOf)}
+        labels=${differences(pictures, styles)} /></div>`
       : html`<div class="compare-slide"><${Viewer} picture=${second} before=${first} /></div>`}
     ${differing.length > 0 && html`<table class="differences"><caption>${t("pic.differences")}</caption><tbody>
-      ${differing.map(term => html`<tr key=${term}><th scope="row">${term}</th><td>${here.get(term) ?? "–"}</td><td>${there.get(term) ?? "–"}</td></tr>`)}
+      ${differing.map(term => html`<tr key=${term}><th
+        scope="row">${term}</th><td>${here.get(term) ?? "–"}</td><td>${there.get(term) ?? "–"}</td></tr>`)}
     </tbody></table>`}
   <//>`;
 }

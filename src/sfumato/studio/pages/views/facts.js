@@ -8,7 +8,8 @@ const FORMATS = { "image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WebP"
 
 /** The reader's name of a style: "Impression, Sunrise (Claude Monet)" for "monet". */
 export function styleTitle(name, styles) {
-  const found = styles?.built_in.find(each => each.name === name) ?? styles?.own.find(each => each.name === name || each.ref === name);
+  const found = styles?.built_in.find(each => each.name === name)
+    ?? styles?.own.find(each => each.name === name || each.ref === name);
   if (!found) return name;
   if (!found.artist) return found.title || found.name;
   return found.title && found.title !== found.artist ? t("pic.work", { title: found.title, artist: found.artist }) : found.artist;
@@ -36,7 +37,8 @@ export function recipeLines(recipe, styles) {
 /** What differs between two paintings, for each in a few words: "Claude Monet · 100 %". */
 export function differences(pair, styles) {
   const [first, second] = pair.map(each => new Map(recipeLines(each.recipe, styles)));
-  const words = (here, there) => [...here].filter(([term, text]) => there.get(term) !== text).map(([, text]) => text).join(" · ");
+  const words = (here, there) => [...here].filter(([term, text]) => there.get(term) !== text).map(([, text]) => text)
+    .join(" · ");
   return [words(first, second), words(second, first)];
 }
 
@@ -56,7 +58,8 @@ export function Facts({ picture }) {
     [t("pic.made"), dateTime(picture.created)],
   ];
   if (picture.photo && photo) {
-    lines.push([t("pic.photo"), photo.gone ? t("pic.photo_gone") : html`<a href="#/gallery/${photo.id}?show=photo">${photo.title || t("gal.untitled")}</a>`]);
+    lines.push([t("pic.photo"), photo.gone ? t("pic.photo_gone") : html`<a
+      href="#/gallery/${photo.id}?show=photo">${photo.title || t("gal.untitled")}</a>`]);
   }
   return html`<${Terms} lines=${lines} />`;
 }

@@ -46,15 +46,19 @@ export default function Gallery({ route: { path, query } }) {
     return after;
   });
 
+  const away = ids => {
+    drop(ids);
+    clear();
+    // What had the focus has gone; the next picture gets it.
+    setTimeout(() => (document.querySelector(".grid .active [data-main]") ?? document.getElementById("main"))?.focus(), 50);
+  };
   const remove = pictures => {
     const ids = pictures.map(item => item.id);
-    if (place === "trash") destroy(ids, () => { drop(ids); clear(); });
-    else trash(ids, () => { drop(ids); clear(); });
+    (place === "trash" ? destroy : trash)(ids, () => away(ids));
   };
   const bringBack = async () => {
     const ids = selected.map(item => item.id);
-    drop(ids);
-    clear();
+    away(ids);
     await restore(ids);
   };
 
@@ -64,7 +68,9 @@ export default function Gallery({ route: { path, query } }) {
     if (command && event.key === "a") setChosen(new Set(items.map(each => each.id)));
     else if (command || !keysOn.get()) return;
     else if (event.key === "x") choose(index, event.shiftKey);
-    else if (event.key === "s" && place !== "trash") changeAll(targets.map(each => each.id), { star: !item.star }).catch(toastError);
+    else if (event.key === "s" && place !== "trash") {
+      changeAll(targets.map(each => each.id), { star: !item.star }).catch(toastError);
+    }
     else if (event.key === "Delete") remove(targets);
     else return;
     event.preventDefault();
@@ -85,7 +91,8 @@ export default function Gallery({ route: { path, query } }) {
     ${open && html`<${PictureDialog} key="dialog" id=${open} items=${items} near=${more}
       show=${id => go(linkOf(`/${id}`, query), { replace: true })} close=${() => go(linkOf("", query))} />`}
     ${asks === "compare" && html`<${CompareDialog} pictures=${selected} close=${() => setAsks(null)} />`}
-    ${asks === "collection" && html`<${CollectionDialog} pictures=${selected} close=${() => { setAsks(null); clear(); }} />`}
+    ${asks === "collection" && html`<${CollectionDialog} pictures=${selected}
+      close=${() => { setAsks(null); clear(); }} />`}
   </section>`;
 }
 
@@ -98,7 +105,8 @@ function Tools({ query, place, change, full }) {
   const changes = useStore(galleryChanges);
   const collections = useLoaded(() => get("/collections"), [changes]).value ?? [];
   return html`<div class="gallery-tools">
-    <${Segmented} hidden label=${t("gal.which")} value=${place} onChange=${show => change({ show: show === "result" ? "" : show })}
+    <${Segmented} hidden label=${t("gal.which")} value=${place}
+      onChange=${show => change({ show: show === "result" ? "" : show })}
       options=${[
         { value: "result", label: t("gal.results") }, { value: "photo", label: t("gal.photos") },
         { value: "trash", label: t("gal.trash") },
@@ -127,13 +135,17 @@ function Cell({ item, tab, href, chosen, choosing, choose, inTrash }) {
   const name = item.title || t("gal.untitled");
   return html`<div class="cell ${chosen ? "chosen" : ""} ${choosing ? "choosing" : ""}">
     <a data-main href=${href} tabindex=${tab} onClick=${onClick} aria-label=${name}>
-      <img src=${item.thumb} alt="" decoding="async" draggable=${false} onError=${event => event.target.classList.add("broken")} />
+      <img src=${item.thumb} alt="" decoding="async" draggable=${false}
+        onError=${event => event.target.classList.add("broken")} />
     </a>
-    <label class="cell-choose"><input type="checkbox" tabindex=${tab} checked=${chosen} aria-label=${t("gal.choose", { name })}
+    <label class="cell-choose"><input type="checkbox" tabindex=${tab} checked=${chosen}
+      aria-label=${t("gal.choose", { name })}
       onClick=${event => choose(event.shiftKey)} /></label>
-    ${!inTrash && html`<button type="button" class="cell-star ${item.star ? "on" : ""}" tabindex=${tab} aria-pressed=${!!item.star}
+    ${!inTrash && html`<button type="button" class="cell-star ${item.star ? "on" : ""}" tabindex=${tab}
+      aria-pressed=${!!item.star}
       aria-label=${t("gal.star_one", { name })} title=${t("gal.star")}
-      onClick=${() => changePicture(item.id, { star: !item.star }).catch(toastError)}><${Icon} name="star" size="18" filled=${item.star} /></button>`}
+      onClick=${() => changePicture(item.id, { star: !item.star }).catch(toastError)}><${Icon} name="star" size="18"
+        filled=${item.star} /></button>`}
     <span class="cell-name" aria-hidden="true">${item.title}</span>
   </div>`;
 }
@@ -151,7 +163,8 @@ function Selection({ selected, inTrash, clear, remove, restore: bringBack, ask }
           onClick=${() => changeAll(ids, { star: !starred }).catch(toastError)} />
         <${IconButton} icon="folder" label=${t("gal.to_collection")} onClick=${() => ask("collection")} />
         <${IconButton} icon="download" label=${t("gal.download")} onClick=${() => downloadAll(selected)} />
-        ${selected.length === 2 && html`<${IconButton} icon="compare" label=${t("gal.compare")} onClick=${() => ask("compare")} />`}`}
+        ${selected.length === 2 && html`<${IconButton} icon="compare" label=${t("gal.compare")}
+          onClick=${() => ask("compare")} />`}`}
     <${IconButton} icon="trash" label=${inTrash ? t("gal.destroy") : t("gal.delete")} onClick=${remove} />
   </div>`;
 }

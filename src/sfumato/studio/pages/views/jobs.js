@@ -14,9 +14,10 @@ export const isShown = job => !job.quick && !job.asked?.preview;
 export function useJobName(job) {
   const styles = useStyles();
   const source = usePicture(job.asked?.photo ?? job.asked?.picture);
+  const result = usePicture(job.result?.picture);
   const kind = has(`que.kind_${job.kind}`) ? t(`que.kind_${job.kind}`) : job.kind;
   if (job.kind === "learn") return t("que.learn", { name: job.asked?.taste ?? "" });
-  const title = source?.gone ? t("que.gone") : source?.title || t("gal.untitled");
+  const title = (source?.gone ? result?.title || t("que.gone") : source?.title) || t("gal.untitled");
   const names = (job.asked?.styles ?? []).map(part => refTitle(part.style, styles)).join(", ");
   return names ? t("que.painted", { title, style: names }) : t("que.does", { kind, title });
 }
@@ -29,22 +30,35 @@ export function refTitle(ref, styles) {
 }
 
 /** The step of a job in the reader's language; also those of jobs that the painting view does not start. */
-export const doingOf = job => (job.doing ?? "").split(", ").map(part => {
+const doingOf = job => (job.doing ?? "").split(", ").map(part => {
   const key = `que.step_${part.replaceAll(" ", "_")}`;
   return has(key) ? t(key) : stepOf({ doing: part });
 }).filter(Boolean).join(", ");
 
+/** What a running job does, and for how long. */
+export const runningOf = job => [
+  doingOf(job), Number.isFinite(job.seconds_left) ? t("que.left", { time: duration(job.seconds_left) }) : "",
+].filter(Boolean).join(" · ") || t("que.starting");
+
+/** Where a waiting job stands. */
+export const waitingOf = job => (job.position > 0 ? t("que.place", { n: job.position }) : t("que.waiting"));
+
 export function JobRow({ job }) {
   const name = useJobName(job);
   const made = job.result?.picture ?? job.result?.sheet;
-  const source = usePicture(made ?? job.asked?.photo ?? job.asked?.picture);
-  const thumb = source && !source.gone ? html`<img src=${source.thumb} alt="" loading="lazy" />` : html`<${Icon} name=${job.kind === "learn" ? "heart" : "picture"} size="28" />`;
-  const href = made && (job.kind === "explain" ? `#/explain/${job.asked.picture}` : `#/gallery/${made}`);
+  const result = usePicture(made);
+  const asked = usePicture(job.asked?.photo ?? job.asked?.picture);
+  const source = made && !result?.gone ? result : asked;
+  const thumb = source && !source.gone ? html`<img src=${source.thumb} alt="" loading="lazy" />` : html`<${Icon}
+    name=${job.kind === "learn" ? "heart" : "picture"} size="28" />`;
+  const href = made && !result?.gone && (job.kind === "explain" ? `#/explain/${job.asked.picture}` : `#/gallery/${made}`);
   return html`<li class="job ${job.state}">
-    ${href ? html`<a class="job-thumb" href=${href} aria-label=${t("que.open", { name })}>${thumb}</a>` : html`<span class="job-thumb">${thumb}</span>`}
+    ${href ? html`<a class="job-thumb" href=${href} aria-label=${t("que.open", { name })}>${thumb}</a>` : html`<span
+      class="job-thumb">${thumb}</span>`}
     <div class="job-text"><strong>${name}</strong><${JobState} job=${job} /></div>
     <div class="job-actions">
-      ${!hasEnded(job) && html`<${IconButton} icon="close" label=${t("que.cancel", { name })} onClick=${() => cancelJob(job.id).catch(toastError)} />`}
+      ${!hasEnded(job) && html`<${IconButton} icon="close" label=${t("que.cancel", { name })}
+        onClick=${() => cancelJob(job.id).catch(toastError)} />`}
       ${["failed", "cancelled"].includes(job.state) && html`<${Button} kind="quiet" icon="refresh"
         onClick=${() => retryJob(job.id).catch(toastError)}>${t("que.retry")}<//>`}
     </div>
@@ -53,14 +67,10 @@ export function JobRow({ job }) {
 
 function JobState({ job }) {
   if (job.state === "running") {
-    const left = job.seconds_left === null || job.seconds_left === undefined ? "" : t("que.left", { time: duration(job.seconds_left) });
     return html`<${Progress} value=${job.progress} label=${t("que.progress")} />
-      <span class="job-doing">${[doingOf(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span>`;
+      <span class="job-doing">${runningOf(job)}</span>`;
   }
-  if (job.state === "queued") {
-    const place = job.position ?? 0;
-    return html`<span>${place > 0 ? t("que.place", { n: place }) : t("que.waiting")}</span>`;
-  }
+  if (job.state === "queued") return html`<span>${waitingOf(job)}</span>`;
   if (job.state === "failed") return html`<span class="failure"><${Icon} name="warning" /> ${sentence(job.error)}</span>`;
   if (job.state === "cancelled") return html`<span>${t("que.cancelled")}</span>`;
   return html`<span>${t("que.done", { time: job.ended ? dateTime(job.ended) : "" })}</span>`;

@@ -8,7 +8,7 @@ import { useKeys } from "../keys.js";
 import { download } from "./actions.js";
 import { differences, recipeLines, styleTitle } from "./facts.js";
 import { ErrorNote } from "./parts.js";
-import { Twins } from "./viewer.js";
+import { Twins } from "./twins.js";
 
 const PAGES = 5; // of the gallery that pairs are drawn from
 
@@ -102,7 +102,8 @@ export default function Judge() {
 
   const now = counted ?? votes.value;
   const stacked = narrow && pair && shape(pair[0]) > 1;
-  const names = choice && differences(pair, styles).map((text, place) => (choice === ["left", "right"][place] ? `✓ ${text}` : text));
+  const names = choice && differences(pair, styles)
+    .map((text, place) => (choice === ["left", "right"][place] ? `✓ ${text}` : text));
   const sides = stacked ? ["upper", "lower"] : ["left", "right"];
   return html`<section class="judge page" aria-labelledby="judge-title">
     <div class="row wrap"><h1 id="judge-title">${t("jud.title")}</h1><span class="gap"></span>
@@ -115,7 +116,8 @@ export default function Judge() {
           <a class="button primary" href="#/paint">${t("gal.paint_first")}</a><//>`)}
     ${pair && html`<p class="muted">${t("jud.question")}</p>
       <div class="judge-stage"><${Twins} key=${keyOf(pair)} pictures=${pair} stacked=${stacked}
-        alts=${sides.map(side => t(`jud.${side}_alt`))} labels=${choice ? names : sides.map(side => t(`jud.${side}`))} /></div>
+        names=${sides.map(side => t(`jud.${side}_alt`))}
+          labels=${choice ? names : sides.map(side => t(`jud.${side}`))} /></div>
       ${choice
         ? html`<div class="judge-told" ref=${told} tabindex="-1" role="group" aria-label=${t("jud.they_are")}>
             <${Button} kind="primary" big onClick=${next}>${t("jud.next")} <kbd>N</kbd><//>
@@ -136,8 +138,10 @@ function Told({ pair, choice, sides }) {
   const [left, right] = pair.map(each => new Map(recipeLines(each.recipe, styles)));
   const terms = [...new Set([...left.keys(), ...right.keys()])];
   const differing = terms.filter(term => left.get(term) !== right.get(term));
-  const chosen = side => choice === side && html`<span class="chosen-mark"><${Icon} name="check" size="16" />${t("jud.yours")}</span>`;
-  return html`<table class="differences"><caption>${photo?.title ? t("jud.they_are_of", { title: photo.title }) : t("jud.they_are")}</caption>
+  const chosen = side => choice === side && html`<span class="chosen-mark"><${Icon} name="check"
+    size="16" />${t("jud.yours")}</span>`;
+  return html`<table class="differences">
+    <caption>${photo?.title ? t("jud.they_are_of", { title: photo.title }) : t("jud.they_are")}</caption>
     <thead><tr><td></td>${["left", "right"].map((side, place) => html`<th key=${side} scope="col">
       <a href="#/gallery/${pair[place].id}">${t(`jud.${sides[place]}`)}</a> ${chosen(side)}</th>`)}</tr></thead>
     <tbody>${differing.map(term => html`<tr key=${term}><th scope="row">${term}</th><td>${left.get(term) ?? "–"}</td>
@@ -159,6 +163,8 @@ function methodTitle(method, styles) {
   }).filter(Boolean).join(" · ");
 }
 
+const short = value => number(value, { maximumFractionDigits: 2 });
+
 function Standings({ votes }) {
   const styles = useStyles();
   const { standings } = votes;
@@ -166,17 +172,21 @@ function Standings({ votes }) {
   const span = Math.max(...standings.map(each => each.high)) - low || 1;
   const place = value => `${((value - low) / span) * 100}%`;
   return html`<div class="row wrap"><h2>${t("jud.standings")}</h2><span class="gap"></span>
-      <${Button} kind="quiet" icon="download" onClick=${() => download("/api/v1/votes/file", "votes-studio.json")}>${t("jud.download")}<//></div>
+      <${Button} kind="quiet" icon="download"
+        onClick=${() => download("/api/v1/votes/file", "votes-studio.json")}>${t("jud.download")}<//></div>
     ${standings.length > 0
       ? html`<div class="table-scroll" tabindex="0" role="region" aria-label=${t("jud.standings")}><table class="standings">
-          <thead><tr><th scope="col">${t("jud.way")}</th><th scope="col">${t("jud.strength")}</th><th scope="col">${t("jud.wins")}</th>
+          <thead><tr><th scope="col">${t("jud.way")}</th><th scope="col">${t("jud.strength")}</th><th
+            scope="col">${t("jud.wins")}</th>
             <th scope="col">${t("jud.votes")}</th></tr></thead>
-          <tbody>${standings.map(each => html`<tr key=${each.method}><th scope="row">${methodTitle(each.method, styles)}</th>
-            <td><span class="interval" title=${t("jud.interval", { low: number(each.low, { maximumFractionDigits: 2 }), high: number(each.high, { maximumFractionDigits: 2 }) })}>
+          <tbody>${standings.map(each => html`<tr key=${each.method}><th
+            scope="row">${methodTitle(each.method, styles)}</th>
+            <td><span class="interval" title=${t("jud.interval", { low: short(each.low), high: short(each.high) })}>
               <span class="reach" style=${{ left: place(each.low), right: `calc(100% - ${place(each.high)})` }}></span>
               <span class="point" style=${{ left: place(each.strength) }}></span>
-              <span class="hidden-text">${number(each.strength, { maximumFractionDigits: 2 })}</span></span></td>
-            <td class="number">${percent(each.win_rate)}</td><td class="number">${number(each.votes)}</td></tr>`)}</tbody></table></div>
+              <span class="hidden-text">${short(each.strength)}</span></span></td>
+            <td class="number">${percent(each.win_rate)}</td><td
+              class="number">${number(each.votes)}</td></tr>`)}</tbody></table></div>
         <p class="small muted">${t("jud.standings_hint")}</p>`
       : html`<p class="muted">${t("jud.too_few")}</p>`}`;
 }

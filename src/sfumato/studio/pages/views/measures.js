@@ -8,7 +8,7 @@ const DIGITS = { psnr: 1, colour: 1, artefacts: 2 };
 /** The name of the band that a value is in: bands are [upper bound, name], the last without a bound. */
 const band = (value, bands) => bands.find(([most]) => value < most)[1];
 
-/** The sentences, most important first. The bounds follow docs on the measures: they tell, they do not mark. */
+/** The sentences, most important first. The bounds are rough; those of the defects are the detectors' own. */
 export function measureSentences(found) {
   const told = [];
   const tell = (name, bands) => {
@@ -29,7 +29,8 @@ export function measureSentences(found) {
 /** The sentences as a list, and the numbers for those who want them. */
 export function Measures({ measures }) {
   const found = measures ?? {};
-  const names = ["kept", "copied", "edges", "ssim", "psnr", "colour", "artefacts"].filter(name => typeof found[name] === "number");
+  const names = ["kept", "copied", "edges", "ssim", "psnr", "colour", "artefacts"]
+    .filter(name => typeof found[name] === "number");
   if (!names.length) return null;
   const text = name => {
     if (name === "psnr") return `${number(found.psnr, { maximumFractionDigits: 1 })} dB`;
@@ -38,6 +39,7 @@ export function Measures({ measures }) {
   };
   return html`<ul class="told">${measureSentences(found).map(each => html`<li key=${each}>${each}</li>`)}</ul>
     <details class="fold"><summary>${t("pic.mea_numbers")}</summary>
-      <dl class="numbers">${names.map(name => html`<div key=${name}><dt>${t(`pic.mea_name_${name}`)}</dt><dd>${text(name)}</dd></div>`)}</dl>
+      <dl class="numbers">${names.map(name => html`<div
+        key=${name}><dt>${t(`pic.mea_name_${name}`)}</dt><dd>${text(name)}</dd></div>`)}</dl>
       <p class="small muted">${t("pic.mea_note")}</p></details>`;
 }

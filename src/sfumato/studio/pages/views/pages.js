@@ -50,5 +50,7 @@ function refreshed(old, found) {
   if (!found.next) return found;
   const last = found.items.at(-1).id;
   const at = old.items.findIndex(item => item.id === last);
-  return at < 0 ? found : { items: joined(found.items, old.items.slice(at + 1)), next: old.items.length > at + 1 ? old.next : found.next };
+  if (at < 0) return found;
+  const later = old.items.slice(at + 1);
+  return { items: joined(found.items, later), next: later.length ? old.next : found.next };
 }

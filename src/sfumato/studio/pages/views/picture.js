@@ -5,7 +5,7 @@ import { changePicture, picture as fetchPicture, useLoaded, usePicture } from ".
 import { t } from "../i18n.js";
 import { Button, Icon, IconButton, Rating, toastError } from "../ui.js";
 import { keysOn } from "../keys.js";
-import { Viewer } from "./viewer.js";
+import { Viewer } from "../viewer.js";
 import { ErrorNote } from "./parts.js";
 import { Facts, RecipeFacts } from "./facts.js";
 import { Measures } from "./measures.js";
@@ -88,25 +88,31 @@ export function PictureDialog({ id, items, near, show, close }) {
     return () => removeEventListener("keydown", hear);
   }, []);
 
-  return html`<dialog class="picture-dialog ${facts ? "with-facts" : ""}" ref=${box} aria-label=${item?.title || t("pic.picture")} aria-modal="true">
+  return html`<dialog class="picture-dialog ${facts ? "with-facts" : ""}" ref=${box}
+    aria-label=${item?.title || t("pic.picture")} aria-modal="true">
     <header>
       <${IconButton} icon="close" label=${t("pic.close")} onClick=${close} />
       <span class="picture-place">${at >= 0 && t("pic.place", { place: at + 1, count: items.length })}</span>
       <span class="gap"></span>
       ${item && !item.gone && html`
-        ${comparable && html`<${IconButton} icon="compare" label=${t("pic.compare_photo")} pressed=${before} onClick=${() => setBefore(!before)} />`}
+        ${comparable && html`<${IconButton} icon="compare" label=${t("pic.compare_photo")} pressed=${before}
+          onClick=${() => setBefore(!before)} />`}
         <${IconButton} icon="star" filled=${item.star} label=${t("gal.star")} pressed=${!!item.star} onClick=${star} />
         <${IconButton} icon="download" label=${t("gal.download")} onClick=${() => download(`${item.file}?download=1`)} />
-        ${item.trashed && html`<${IconButton} icon="undo" label=${t("gal.restore")} onClick=${() => { leave(() => {}); restore([id]); }} />`}
+        ${item.trashed && html`<${IconButton} icon="undo" label=${t("gal.restore")}
+          onClick=${() => { leave(() => {}); restore([id]); }} />`}
         <${IconButton} icon="trash" label=${item.trashed ? t("gal.destroy") : t("gal.delete")} onClick=${remove} />`}
       <${IconButton} icon="info" label=${t("pic.facts")} pressed=${facts} onClick=${() => setFacts(!facts)} />
     </header>
     <div class="picture-stage">
       ${error && !item && html`<${ErrorNote} error=${error} retry=${error.status === 404 ? null : reload} />`}
       ${item?.gone && html`<p class="gone"><${Icon} name="picture" /> ${t("pic.gone")}</p>`}
-      ${item && !item.gone && html`<${Viewer} key=${id} picture=${item} before=${before && comparable ? photo : null} />`}
-      ${at > 0 && html`<div class="step left"><${IconButton} icon="left" label=${t("pic.previous")} onClick=${() => step(-1)} /></div>`}
-      ${at >= 0 && at < items.length - 1 && html`<div class="step right"><${IconButton} icon="right" label=${t("pic.next")} onClick=${() => step(1)} /></div>`}
+      ${item && !item.gone && html`<${Viewer} key=${id} picture=${item} name=${item.title || t("gal.untitled")}
+        before=${before && comparable ? photo : null} />`}
+      ${at > 0 && html`<div class="step left"><${IconButton} icon="left" label=${t("pic.previous")}
+        onClick=${() => step(-1)} /></div>`}
+      ${at >= 0 && at < items.length - 1 && html`<div class="step right"><${IconButton} icon="right"
+        label=${t("pic.next")} onClick=${() => step(1)} /></div>`}
     </div>
     ${facts && item && !item.gone && html`<${Side} item=${item} photo=${photo} rate=${rate} ask=${open} />`}
     ${asks === "collection" && html`<${CollectionDialog} pictures=${[item]} close=${() => setAsks(null)} />`}
@@ -121,14 +127,19 @@ function Side({ item, photo, rate, ask }) {
   };
   return html`<aside class="picture-side" aria-label=${t("pic.facts")} tabindex="0">
     <label><span class="hidden-text">${t("pic.title")}</span>
-      <input type="text" class="input title" maxlength="200" key=${item.id} value=${item.title} placeholder=${t("gal.untitled")} onChange=${title}
+      <input type="text" class="input title" maxlength="200" key=${item.id} value=${item.title}
+        placeholder=${t("gal.untitled")} onChange=${title}
         onKeyDown=${event => event.key === "Enter" && event.target.blur()} /></label>
     <${Rating} label=${t("pic.rating")} value=${item.rating} onChange=${rate} />
     <div class="picture-actions">
-      ${item.recipe && html`<a class="button primary" href="#/paint?picture=${item.id}"><${Icon} name="sliders" size="18" /> ${t("pic.use")}</a>`}
-      ${item.kind === "photo" && html`<a class="button primary" href="#/paint?photo=${item.id}"><${Icon} name="brush" size="18" /> ${t("pic.paint_it")}</a>`}
-      ${item.kind === "result" && html`<a class="button" href="#/explain/${item.id}"><${Icon} name="eye" size="18" /> ${t("pic.explain")}</a>`}
-      ${item.kind === "result" && html`<${Button} icon="compare" onClick=${() => ask("against")}>${t("pic.compare_with")}<//>`}
+      ${item.recipe && html`<a class="button primary" href="#/paint?picture=${item.id}"><${Icon} name="sliders"
+        size="18" /> ${t("pic.use")}</a>`}
+      ${item.kind === "photo" && html`<a class="button primary" href="#/paint?photo=${item.id}"><${Icon} name="brush"
+        size="18" /> ${t("pic.paint_it")}</a>`}
+      ${item.kind === "result" && html`<a class="button" href="#/explain/${item.id}"><${Icon} name="eye"
+        size="18" /> ${t("pic.explain")}</a>`}
+      ${item.kind === "result" && html`<${Button} icon="compare"
+        onClick=${() => ask("against")}>${t("pic.compare_with")}<//>`}
       <${Button} icon="folder" onClick=${() => ask("collection")}>${item.collection ?? t("gal.to_collection")}<//>
       ${item.recipe && html`<${Button} icon="copy"
         onClick=${() => copy(JSON.stringify(item.recipe, null, 1), t("pic.copied"))}>${t("pic.copy_recipe")}<//>`}

@@ -29,16 +29,21 @@ export default function Queue() {
       <a class="button" href="#/batch"><${Icon} name="folder" /> ${t("bat.new")}</a></div>
     ${lost && html`<p class="note" role="status">${t("net.lost")}</p>`}
     ${error && html`<${ErrorNote} error=${error} retry=${reload} />`}
-    ${busy > 0 && html`<div class="row"><span role="status">${t("que.running", { n: running.length })}, ${t("que.waiting_count", { n: waiting.length })}</span>
+    ${busy > 0 && html`<div class="row"><span
+      role="status">${t("que.running", { n: running.length })}, ${t("que.waiting_count", { n: waiting.length })}</span>
       <span class="gap"></span>
       ${waiting.length > 0 && html`<${Button} icon="stop" onClick=${() => cancel(true)}>${t("que.cancel_rest")}<//>`}
       <${Button} kind="danger" icon="close" onClick=${() => cancel(false)}>${t("que.cancel_all")}<//></div>`}
-    ${batches.length > 0 && html`<h2>${t("bat.batches")}</h2><ul class="jobs">${batches.map(each => html`<${BatchRow} key=${each.id} batch=${each} />`)}</ul>`}
-    ${running.length > 0 && html`<h2>${t("que.now")}</h2><ul class="jobs">${running.map(job => html`<${JobRow} key=${job.id} job=${job} />`)}</ul>`}
-    ${waiting.length > 0 && html`<h2>${t("que.next")}</h2><ul class="jobs">${waiting.slice(0, 100).map(job => html`<${JobRow} key=${job.id} job=${job} />`)}</ul>
+    ${batches.length > 0 && html`<h2>${t("bat.batches")}</h2><ul class="jobs">${batches.map(each => html`<${BatchRow}
+      key=${each.id} batch=${each} />`)}</ul>`}
+    ${running.length > 0 && html`<h2>${t("que.now")}</h2><ul class="jobs">${running.map(job => html`<${JobRow}
+      key=${job.id} job=${job} />`)}</ul>`}
+    ${waiting.length > 0 && html`<h2>${t("que.next")}</h2><ul
+      class="jobs">${waiting.slice(0, 100).map(job => html`<${JobRow} key=${job.id} job=${job} />`)}</ul>
       ${waiting.length > 100 && html`<p>${t("que.and_more", { n: waiting.length - 100 })}</p>`}`}
     ${ended.length > 0 && html`<h2>${t("que.ended")}</h2><${Ended} list=${ended} />`}
-    ${!busy && !ended.length && !batches.length && !error && html`<${EmptyState} icon="queue" title=${t("que.none")} text=${t("que.none_hint")}><a class="button primary" href="#/paint">${t("gal.paint_first")}</a><//>`}
+    ${!busy && !ended.length && !batches.length && !error && html`<${EmptyState} icon="queue" title=${t("que.none")}
+      text=${t("que.none_hint")}><a class="button primary" href="#/paint">${t("gal.paint_first")}</a><//>`}
   </section>`;
 }
 
@@ -62,7 +67,8 @@ function Ended({ list }) {
 }
 
 function BatchRow({ batch }) {
-  return html`<li class="job"><a class="job-thumb" href="#/batch/${batch.id}" aria-label=${t("bat.open")}><${Icon} name="folder" /></a>
+  return html`<li class="job"><a class="job-thumb" href="#/batch/${batch.id}" aria-label=${t("bat.open")}><${Icon}
+    name="folder" /></a>
     <div class="job-text"><a href="#/batch/${batch.id}"><strong>${t("bat.of", { n: batch.jobs.length })}</strong></a>
       <${Progress} value=${batch.progress} label=${t("que.progress")} />
       <span class="job-doing">${t("bat.counts", { done: batch.done, count: batch.jobs.length })}${batch.failed > 0
@@ -77,7 +83,8 @@ function sorted(all) {
   const position = job => job.position ?? 1e9;
   return {
     running: shown.filter(job => job.state === "running"),
-    waiting: shown.filter(job => job.state === "queued").sort((first, second) => position(first) - position(second) || byTime(first, second)),
+    waiting: shown.filter(job => job.state === "queued")
+      .sort((first, second) => position(first) - position(second) || byTime(first, second)),
     ended: shown.filter(hasEnded).sort((first, second) => ((first.ended ?? "") < (second.ended ?? "") ? 1 : -1)),
     batches,
   };
@@ -92,12 +99,15 @@ function grouped(list) {
 /** The sums of a batch's jobs. A retried job is counted once: by its newest attempt. */
 export function batchOf(id, list) {
   const newest = new Map();
-  for (const job of [...list].sort(byTime)) newest.set(JSON.stringify([job.asked?.photo, job.asked?.styles, job.asked?.options]), job);
+  for (const job of [...list].sort(byTime)) {
+    newest.set(JSON.stringify([job.asked?.photo, job.asked?.styles, job.asked?.options]), job);
+  }
   const found = [...newest.values()];
   const count = state => found.filter(job => job.state === state).length;
   const share = job => (hasEnded(job) ? 1 : job.state === "running" ? job.progress : 0);
   return {
-    id, jobs: found, done: count("done"), failed: count("failed"), cancelled: count("cancelled"), open: count("queued") + count("running"),
+    id, jobs: found, done: count("done"), failed: count("failed"), cancelled: count("cancelled"),
+    open: count("queued") + count("running"),
     progress: found.reduce((sum, job) => sum + share(job), 0) / Math.max(1, found.length),
   };
 }

@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../lib.js";
 import * as api from "../api.js";
 import { t, useLanguage } from "../i18n.js";
-import { Button, Dialog, EmptyState, Field, Icon, IconButton, Menu, ask, toast, toastError } from "../ui.js";
+import { Button, Dialog, EmptyState, Field, Icon, IconButton, Menu, ask, sentence, toast, toastError } from "../ui.js";
 import { changeSettings, state as painting } from "../paint/state.js";
 import { useFocus } from "./focus.js";
 import { ErrorNote, go } from "./parts.js";
@@ -45,10 +45,14 @@ function Tastes() {
     <h1 id="taste-title">${t("tas.title")}</h1>
     <p class="lead muted">${t("tas.what")}</p>
     ${error && !tastes && html`<${ErrorNote} error=${error} retry=${reload} />`}
-    ${tastes?.length > 0 && html`<ul class="taste-cards">${tastes.map(each => html`<${Card} key=${each.name} line=${each} />`)}</ul>`}
+    ${tastes?.length > 0 && html`<ul class="taste-cards">${tastes.map(each => html`<${Card} key=${each.name}
+      line=${each} />`)}</ul>`}
     ${tastes && html`<div class="taste-new"><${Create} tastes=${tastes}>
         <${Button} kind="quiet" icon="upload" onClick=${() => input.current.click()}>${t("tas.import")}<//><//>
-      <input ref=${input} type="file" hidden accept=".sfumato" onChange=${event => { setFile(event.target.files[0] ?? null); event.target.value = ""; }} />
+      <input ref=${input} type="file" hidden accept=".sfumato" onChange=${event => {
+        setFile(event.target.files[0] ?? null);
+        event.target.value = "";
+      }} />
     </div>`}
     ${file && html`<${Import} file=${file} tastes=${tastes} close=${() => setFile(null)} />`}
   </section>`;
@@ -59,13 +63,16 @@ function Card({ line }) {
   const shown = taste?.liked.slice(0, 4) ?? [];
   return html`<li><a class="taste-card" href="#/taste/${line.name}">
     <span class="collage count-${shown.length}">${shown.length ? shown.map(each => html`<img key=${each.sha256} alt=""
-      src=${api.address(`/tastes/${line.name}/pictures/${each.sha256}`)} loading="lazy" />`) : html`<${Icon} name="heart" size="40" />`}</span>
-    <strong>${line.name}</strong><span class="small muted">${taste?.imported ? t("tas.imported") : counts(line.liked, line.disliked, line.answers)}</span>
+      src=${api.address(`/tastes/${line.name}/pictures/${each.sha256}`)} loading="lazy" />`) : html`<${Icon}
+        name="heart" size="40" />`}</span>
+    <strong>${line.name}</strong>
+    <span class="small muted">${taste?.imported ? t("tas.imported") : counts(line.liked, line.disliked, line.answers)}</span>
   </a></li>`;
 }
 
 const counts = (liked, disliked, answers) => [
-  t("tas.n_liked", { n: liked }), disliked > 0 && t("tas.n_disliked", { n: disliked }), answers > 0 && t("tas.answered", { n: answers }),
+  t("tas.n_liked", { n: liked }), disliked > 0 && t("tas.n_disliked", { n: disliked }),
+  answers > 0 && t("tas.answered", { n: answers }),
 ].filter(Boolean).join(" · ");
 
 function Create({ tastes, children }) {
@@ -77,9 +84,11 @@ function Create({ tastes, children }) {
     else go(`#/taste/${name}`);
   };
   return html`<form class="taste-form" onSubmit=${submit}>
-    <${Field} label=${t(tastes.length ? "tas.new" : "tas.name")} hint=${t("tas.name_hint")} value=${name} error=${error} maxlength="63" autocapitalize="none"
-      autocomplete="off" spellcheck=${false} onInput=${event => { setName(event.target.value.toLowerCase().replaceAll(" ", "-")); setError(""); }} />
-    <${Button} kind=${tastes.length ? "plain" : "primary"} type="submit" icon="plus">${t("tas.create")}<//>${children}</form>`;
+    <${Field} label=${t(tastes.length ? "tas.new" : "tas.name")} hint=${t("tas.name_hint")} value=${name} error=${error}
+      maxlength="63" autocapitalize="none" autocomplete="off" spellcheck=${false}
+      onInput=${event => { setName(event.target.value.toLowerCase().replaceAll(" ", "-")); setError(""); }} />
+    <${Button} kind=${tastes.length ? "plain" : "primary"} type="submit"
+      icon="plus">${t("tas.create")}<//>${children}</form>`;
 }
 
 function Import({ file, tastes, close }) {
@@ -105,8 +114,9 @@ function Import({ file, tastes, close }) {
   };
   return html`<${Dialog} open title=${t("tas.import_title", { name: file.name })} onClose=${close}>
     <form class="stack" onSubmit=${submit}>
-      <${Field} label=${t("tas.name")} hint=${t("tas.name_hint")} value=${name} error=${error} maxlength="63" autocapitalize="none" autocomplete="off"
-        onInput=${event => { setName(event.target.value.toLowerCase()); setError(""); }} />
+      <${Field} label=${t("tas.name")} hint=${t("tas.name_hint")} value=${name} error=${error} maxlength="63"
+        autocapitalize="none" autocomplete="off"
+          onInput=${event => { setName(event.target.value.toLowerCase()); setError(""); }} />
       <div class="row end"><${Button} onClick=${close}>${t("ui.cancel")}<//>
         <${Button} kind="primary" type="submit" busy=${busy}>${t("tas.import_do")}<//></div></form><//>`;
 }
@@ -138,20 +148,24 @@ function One({ name, asks }) {
   const [dismissed, setDismissed] = useState(null);
   const canAsk = taste && !taste.imported && taste.liked.length + taste.disliked.length > 0;
   if (asks && canAsk) return html`<${Questions} name=${name} taste=${taste} />`;
-  if (error && !taste) return html`<section class="page"><h1>${name}</h1><${ErrorNote} error=${error} retry=${reload} /></section>`;
+  if (error && !taste) return html`<section class="page"><h1>${name}</h1><${ErrorNote} error=${error}
+    retry=${reload} /></section>`;
   if (!taste && !isNew) return html`<section class="page taste" aria-busy="true"><h1>${name}</h1></section>`;
   const learnt = Boolean(taste?.learnt);
   return html`<section class="page taste" aria-labelledby="taste-name">
     <div class="row wrap"><${IconButton} icon="left" label=${t("tas.all")} href="#/taste" />
       <div class="grow"><h1 id="taste-name">${name}</h1>${taste && !taste.imported && html`<p class="small muted">
         ${counts(taste.liked.length, taste.disliked.length, taste.answers)}</p>`}</div>
-      ${canAsk && html`<a class="button" href="#/taste/${name}/ask"><${Icon} name="compare" size="18" />${t("tas.ask")}</a>`}
-      ${learnt && html`<${Button} kind="primary" icon="brush" onClick=${() => paintWith(`taste:${name}`)}>${t("tas.paint")}<//>`}
+      ${canAsk && html`<a class="button" href="#/taste/${name}/ask"><${Icon} name="compare"
+        size="18" />${t("tas.ask")}</a>`}
+      ${learnt && html`<${Button} kind="primary" icon="brush"
+        onClick=${() => paintWith(`taste:${name}`)}>${t("tas.paint")}<//>`}
       ${taste && html`<${Menu} label=${t("tas.more")} kind="plain" items=${[
         learnt && { label: t("tas.export"), icon: "download", onSelect: () => download(api.address(`/tastes/${name}/file`)) },
         { label: t("tas.delete"), icon: "trash", danger: true, onSelect: () => remove(taste) },
       ]} />`}</div>
-    ${failed && failed.id !== dismissed && html`<div class="error-note" role="alert"><${Icon} name="warning" /><p>${failed.error}</p>
+    ${failed && failed.id !== dismissed && html`<div class="error-note" role="alert"><${Icon}
+      name="warning" /><p>${sentence(failed.error)}</p>
       <${IconButton} icon="close" label=${t("ui.dismiss")} onClick=${() => setDismissed(failed.id)} /></div>`}
     ${isNew && !open.length && html`<p class="lead muted">${t("tas.begin")}</p>`}
     ${taste && !learnt && !open.length && html`<p class="lead muted">${t("tas.not_learnt")}</p>`}
