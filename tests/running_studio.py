@@ -27,18 +27,27 @@ def _drain(output: IO[str]) -> None:
 
 
 class Running:
-    """A running `sfumato studio` and a session with it."""
+    """A running `sfumato studio` and a session with it.
 
-    def __init__(self, data: Path, port: int = 0, database: str = "", *options: str) -> None:
-        self.data, self.database, self.options = data, database, options
+    Args:
+        python: of an environment of its own, which imports nothing from this repository.
+    """
+
+    def __init__(
+        self, data: Path, port: int = 0, database: str = "", *options: str, python: str | Path = sys.executable
+    ) -> None:
+        self.data, self.database, self.options, self.python = data, database, options, str(python)
         self.port = port
         self.start()
 
     def start(self) -> None:
         """Start the server, and wait for its link."""
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        kept = os.environ
+        if self.python != sys.executable:
+            kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        environment = {**kept, "PYTHONUNBUFFERED": "1"}
         database = ["--database", self.database] if self.database else []
-        command = [sys.executable, "-m", "sfumato", "studio", "--no-browser", "--port", str(self.port)]
+        command = [self.python, "-m", "sfumato", "studio", "--no-browser", "--port", str(self.port)]
         self.began = time.perf_counter()
         with (self.data.parent / "log").open("ab") as log:
             self.process = subprocess.Popen(

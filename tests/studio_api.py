@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from sfumato.studio.app import create_app
 from sfumato.studio.database import writing
 from sfumato.studio.passwords import hash_password
 from sfumato.studio.security import Hosts
-from sfumato.studio.server import PatientProtocol
+from sfumato.studio.server import PatientProtocol, listen
 from sfumato.studio.settings import Settings
 from sfumato.studio.state import Studio
 from sfumato.studio.tables import Account, Job, Picture, new_id
@@ -80,7 +79,7 @@ def listening(data: Path, database: str) -> Iterator[tuple[tuple[str, int], Stud
     settings.make_folder()
     app = create_app(settings)
     server = uvicorn.Server(uvicorn.Config(app, http=PatientProtocol, ws="none", log_config=None, lifespan="on"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:

@@ -1,7 +1,7 @@
 """The install as a stranger gets it: a wheel from this tree, in a new environment, from the package index.
 
-In the newest versions and in the lowest ones, light first and then with the extras of training and judging. Torch is in
-both the one of constraints.txt: the index has its other versions as builds with CUDA, of gigabytes.
+In the newest versions and in the lowest ones, light first, then with Studio, then with the extras of training and
+judging. Torch is in both the one of constraints.txt: the index has its other versions as builds with CUDA, of gigabytes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from running_studio import Running
 from sfumato.errors import how_to_install
+from sfumato.studio.client import Client
 from support import save_scenes
 
 ROOT = Path(__file__).parents[1]
@@ -176,6 +179,32 @@ def test_what_needs_an_extra_says_how_to_install_it(environment: Path, folder: P
     assert asked.returncode == 2
     assert how_to_install("train") in " ".join(asked.stderr.split())
     assert "Traceback" not in asked.stderr
+
+
+def serves(bin: Path, desk: Path, photo: Path) -> None:
+    """That an environment's Studio starts, serves its page, takes a photo and makes a draft of it."""
+    running = Running(desk / "data", python=bin / "python")
+    try:
+        assert "<script" in httpx2.get(running.url).text
+        with Client(running.url, running.log_in()["Authorization"].removeprefix("Bearer ")) as client:
+            assert client.paint(client.upload(photo).id, "great-wave", quality="draft").width == 64
+    finally:
+        running.stop()
+    assert "Traceback" not in (desk / "log").read_text("utf-8")
+
+
+def test_the_newest_versions_serve(environment: Path, wheel: Path, folder: Path, tmp_path: Path, photo: Path) -> None:
+    done = run(environment / "python", "-m", "pip", "install", "--quiet", f"{wheel}[studio]", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    serves(environment, tmp_path, photo)
+
+
+def test_the_lowest_versions_serve(lowest: Path, wheel: Path, folder: Path, tmp_path: Path, photo: Path) -> None:
+    extras = PROJECT["optional-dependencies"]
+    wanted = floors([*PROJECT["dependencies"], *extras["studio"], *extras["postgresql"]])
+    done = run(lowest / "python", "-m", "pip", "install", "--quiet", f"{wheel}[studio]", *wanted, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    serves(lowest, tmp_path, photo)
 
 
 # What follows puts torch into the environments of the tests above, and so comes last.

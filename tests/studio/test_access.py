@@ -237,7 +237,7 @@ def test_the_scope_admin_is_for_admins_only_and_ends_with_the_role(team: Service
 
 def test_a_wrong_key_is_refused_even_beside_a_good_cookie(studio: Service) -> None:
     for header in ("Bearer sfu_wrong", "Bearer " + "x" * 5000, "Bearer \u00e9"):
-        answer = studio.client.get("/api/v1/me", headers={"Authorization": header.encode("latin-1")})
+        answer = studio.client.get("/api/v1/me", headers={b"Authorization": header.encode("latin-1")})
         assert answer.status_code == 401, header[:20]
     studio.visitor()
     cookie = studio.visitor()
@@ -409,8 +409,8 @@ def test_who_deletes_their_account_leaves_nothing(team: Service, tmp_path: Path)
     assert anna.get("/api/v1/me").status_code == 401
     with team.studio.sessions() as session:
         assert session.get(Account, account) is None
-        for table in (Picture, Job, Login, ApiKey):
-            assert account not in {row.account for row in session.scalars(select(table))}
+        for column in (Picture.account, Job.account, Login.account, ApiKey.account):
+            assert account not in set(session.scalars(select(column)))
         assert account in {row.account for row in session.scalars(select(Audit))}
     left = {path.name for path in (tmp_path / "data").rglob("*")}
     assert account not in left
@@ -489,7 +489,12 @@ def test_an_event_of_a_job_has_its_place_in_the_queue(studio: Service) -> None:
     assert [job.position for _, job in hub._changes(begun)] == [1, 2, 3]
     assert hub._changes(begun) == []
     queue.claim(studio.studio.sessions, "test", 60)
-    assert [job.state for _, job in hub._changes(begun)] == ["running"]
+    assert [(job.state, job.position) for _, job in hub._changes(begun)] == [
+        ("running", None),
+        ("queued", 1),
+        ("queued", 2),
+    ]
+    assert hub._changes(begun) == []
     hub._streams = set()
 
 

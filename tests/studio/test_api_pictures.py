@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato.image import Photo, read_recipe, write_photo
+from sfumato.metadata import Metadata
 from sfumato.studio.database import writing
 from sfumato.studio.tables import Picture
 from studio_api import Service, do_job, drawn, paint, service, upload
@@ -61,6 +63,19 @@ def test_a_download_has_a_safe_name(studio: Service, title: str, plain: str) -> 
     assert header.startswith("attachment; ")
     assert plain in header
     assert "\r" not in header
+
+
+@pytest.mark.parametrize(("format", "kind"), [("png", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
+def test_a_picture_is_downloaded_in_another_format_with_its_recipe(studio: Service, format: str, kind: str) -> None:
+    file = io.BytesIO()
+    recipe = {"version": "0.1.0", "styles": [{"name": "great-wave"}]}
+    write_photo(Photo(np.full((32, 48, 3), 90, np.uint8), metadata=Metadata(recipe=recipe)), file, "png")
+    uploaded = studio.client.post("/api/v1/pictures", files={"file": ("wave.png", file.getvalue())}).json()
+    found = studio.client.get(uploaded["file"], params={"download": True, "format": format})
+    assert found.status_code == 200, found.text
+    assert Image.open(io.BytesIO(found.content)).format == kind
+    assert f"wave.{'jpg' if format == 'jpeg' else format}" in found.headers["content-disposition"]
+    assert read_recipe(io.BytesIO(found.content)) == recipe
 
 
 def test_the_gallery_goes_page_by_page(studio: Service) -> None:

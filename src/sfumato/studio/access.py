@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.datastructures import Headers
@@ -162,9 +162,8 @@ def _find_key(studio: Studio, digest: str) -> Who | None:
         return None
     account, key = found
     if key.used is None or key.used < now() - _USED:
-        with writing(studio.sessions) as session:
-            if (stored := session.get(ApiKey, key.id)) is not None:
-                stored.used = now()
+        with suppress(SQLAlchemyError), writing(studio.sessions) as session:  # on a full disk one may still read
+            session.execute(update(ApiKey).where(ApiKey.id == key.id).values(used=now()))
     scopes = set(key.scopes) - (set() if account.role == "admin" else {"admin"})
     return _who(studio, account, digest, scopes, True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
@@ -13,7 +15,7 @@ from sfumato.studio.access import Who
 from sfumato.studio.job_requests import QUICK, Explain, Paint, pictures_of, styles_of
 from sfumato.studio.problems import RefusedError
 from sfumato.studio.state import Studio
-from sfumato.studio.tables import Job, OwnStyle, Picture, new_id
+from sfumato.studio.tables import Job, OwnStyle, Picture, new_id, now
 
 _PREVIEW = 1024  # longest side in pixels
 
@@ -32,7 +34,7 @@ def check_room(session: Session, studio: Studio, who: Who, count: int) -> None:
         )
 
 
-def new_job(session: Session, studio: Studio, who: Who, asked: Any, batch: str | None = None) -> Job:
+def new_job(session: Session, studio: Studio, who: Who, asked: Any) -> Job:
     """Return the job of a request, after a check of everything that it names.
 
     Raises:
@@ -42,6 +44,24 @@ def new_job(session: Session, studio: Studio, who: Who, asked: Any, batch: str |
     check_styles(session, studio, who, styles_of(asked))
     if isinstance(asked, Paint | Explain):
         _check_recipe(session, asked.recipe_of if isinstance(asked, Paint) else asked.picture)
+    return _job(who, asked)
+
+
+def new_batch(session: Session, studio: Studio, who: Who, asked: Sequence[Paint]) -> list[Job]:
+    """Return the jobs of a batch, after one check of everything that they name.
+
+    Raises:
+        RefusedError: a picture or a style does not exist.
+    """
+    check_pictures(session, who, [picture for each in asked for picture in pictures_of(each)])
+    check_styles(session, studio, who, [style for each in asked for style in styles_of(each)])
+    jobs, batch, begun = [_job(who, each) for each in asked], new_id(), now()
+    for place, job in enumerate(jobs):
+        job.batch, job.created = batch, begun + timedelta(microseconds=place)  # the order in which they are painted
+    return jobs
+
+
+def _job(who: Who, asked: Any) -> Job:
     is_preview = isinstance(asked, Paint) and asked.preview
     values = asked.model_dump(mode="json")
     if is_preview:
@@ -54,7 +74,6 @@ def new_job(session: Session, studio: Studio, who: Who, asked: Any, batch: str |
         kind=asked.kind,
         quick=is_preview or asked.kind in QUICK,
         slot=values.pop("slot", None),
-        batch=batch,
         asked=values,
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from sfumato.studio.access import Who
 from sfumato.studio.database import Sessions
@@ -28,6 +29,7 @@ log = logging.getLogger("sfumato.studio")
 _POLL = 0.2  # seconds
 _WINDOW = timedelta(seconds=10)  # more than the clocks of workers differ, and than a transaction takes
 _CHECK = 15  # looks between two checks that the listeners are still logged in
+_FIRST = 100  # jobs whose place in the queue is told when it changes
 _MOST_STREAMS = 12  # of an account; each tab has one
 
 
@@ -84,6 +86,7 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._seen: dict[str, datetime] = {}
+        self._places: dict[str, int] = {}
 
     def open(self, who: Who) -> Stream:
         """Begin a stream; call this in the event loop.
@@ -159,7 +162,17 @@ class Hub:
             if not changed:
                 return []
             jobs = list(session.scalars(select(Job).where(Job.id.in_(changed)).order_by(Job.updated)))
+            if any(job.state != "running" or not job.progress for job in jobs):
+                jobs += self._moved(session, accounts, changed)
             return [(job.account, view) for job, view in zip(jobs, job_views(session, jobs), strict=True)]
+
+    def _moved(self, session: Session, accounts: set[str], changed: list[str]) -> list[Job]:
+        """Return the first waiting jobs whose place in the queue changed, since another one left it."""
+        first = select(Job).where(Job.state == "queued").order_by(Job.quick.desc(), Job.created, Job.id).limit(_FIRST)
+        before, waiting = self._places, list(session.scalars(first))
+        self._places = {job.id: place for place, job in enumerate(waiting, 1)}
+        moved = [job for job in waiting if job.account in accounts and before.get(job.id) != self._places[job.id]]
+        return [job for job in moved if job.id not in changed]
 
     def _revoked(self, streams: list[Stream]) -> set[str]:
         """Return the credentials that are no longer valid."""

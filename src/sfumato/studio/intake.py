@@ -1,6 +1,7 @@
 """Taking in uploads: each is decoded in a child process and written as a new file.
 
-So nothing of it reaches a browser or a painter but its pixels, and the few facts that `metadata` names.
+So nothing of it reaches a browser or a painter but its pixels, and the few facts that `metadata` names. The same
+processes write stored pictures in other formats, for downloads.
 """
 
 from __future__ import annotations
@@ -88,11 +89,19 @@ class Intake:
             most = self._settings.upload_bytes / 2**20
             raise InputError(f"{shown} has {size / 2**20:.0f} MiB, more than the limit of {most:.0f}; make it smaller")
         with self._child(_SECONDS) as child:
-            found = self._ask(child, (source, folder), shown)
-        if isinstance(found, Taken):
-            return found
-        kind, sentence = found
-        raise kind(sentence.replace(str(source), shown).replace(_ADVICE, "; make it smaller"))
+            found = self._ask(child, ("take", source, folder), shown)
+        assert isinstance(found, Taken), "that is what `take` answers"
+        return found
+
+    def convert(self, source: Path, target: Path, name: str) -> None:
+        """Write a stored picture in the format of the suffix of ``target``, with its recipe.
+
+        Raises:
+            InputError: the picture is damaged or too large.
+            OutputError: the disk is full.
+        """
+        with self._child(_SECONDS) as child:
+            self._ask(child, ("convert", source, target), short(name))
 
     def close(self) -> None:
         """End all processes; a call of `take` after this starts a new one."""
@@ -101,7 +110,12 @@ class Intake:
                 if (child := self._idle.get_nowait()) is not None:
                     child.end()
 
-    def _ask(self, child: Child, asked: tuple[Path, Path], name: str) -> Taken | tuple[type[SfumatoError], str]:
+    def _ask(self, child: Child, asked: tuple[str, Path, Path], name: str) -> Taken | None:
+        """Have a child do something.
+
+        Raises:
+            SfumatoError: it could not; the sentence has the name in place of the source's path.
+        """
         try:
             child.pipe.send(asked)
             end = time.monotonic() + _SECONDS
@@ -110,11 +124,14 @@ class Intake:
                     raise InputError(f"{name} took more than {_SECONDS:.0f} s to read; save it again, or smaller")
                 if child.memory > self._settings.job_bytes:
                     raise InputError(f"{name} does not fit into memory; make it smaller")
-            found: Taken | tuple[type[SfumatoError], str] = child.pipe.recv()
+            found: Taken | tuple[type[SfumatoError], str] | None = child.pipe.recv()
         except (EOFError, OSError) as problem:
             raise InputError(
                 f"{name} made its decoder crash, so it is damaged; save it again with another program"
             ) from problem
+        if isinstance(found, tuple):
+            kind, sentence = found
+            raise kind(sentence.replace(str(asked[1]), name).replace(_ADVICE, "; make it smaller"))
         return found
 
     @contextmanager
@@ -148,13 +165,18 @@ def _serve(pipe: Connection, pixels: int, job_bytes: int) -> None:
         if asked is None:
             pipe.send(None)
             continue
-        found: Taken | tuple[type[SfumatoError], str]
+        what, source, target = asked
+        found: Taken | tuple[type[SfumatoError], str] | None
         try:
-            found = _take(*asked)
+            found = None
+            if what == "take":
+                found = _take(source, target)
+            else:
+                _convert(source, target)
         except SfumatoError as problem:
             found = type(problem), str(problem)
         except MemoryError:
-            found = InputError, f"{asked[0]} does not fit into memory; make it smaller"
+            found = InputError, f"{source} does not fit into memory; make it smaller"
         pipe.send(found)
 
 
@@ -179,3 +201,9 @@ def _take(source: Path, folder: Path) -> Taken:
         original,
         photo.remark,
     )
+
+
+def _convert(source: Path, target: Path) -> None:
+    from sfumato.image import read_photo, write_photo
+
+    write_photo(read_photo(source), target)

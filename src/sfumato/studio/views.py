@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,15 +16,30 @@ from sfumato.studio.schemas import JobView, PictureView
 from sfumato.studio.tables import Job, Picture, now
 
 PREFIX = "/api/v1"
+_CODES = ("code", "channel_stats")
 _SURE = 0.05  # progress from which the time left is estimated
 
 
-def picture_view(picture: Picture, gone: bool = False) -> PictureView:
-    """Return a picture as it is answered."""
+def picture_view(picture: Picture, gone: bool = False, short: bool = False) -> PictureView:
+    """Return a picture as it is answered.
+
+    Args:
+        picture: its row.
+        gone: whether its file has vanished.
+        short: whether to leave out the numbers of the style codes, which are nine tenths of a recipe.
+    """
     own = PictureView.model_fields.keys() - {"file", "thumb", "gone"}
     columns = {name: getattr(picture, name) for name in own}
+    if short and columns["recipe"]:
+        columns["recipe"] = {**columns["recipe"], "styles": _without_codes(columns["recipe"].get("styles"))}
     address = f"{PREFIX}/pictures/{picture.id}"
     return PictureView(**columns, file=f"{address}/file", thumb=f"{address}/thumb", gone=gone)
+
+
+def _without_codes(styles: Any) -> Any:
+    if not isinstance(styles, list) or not all(isinstance(style, dict) for style in styles):
+        return styles
+    return [{key: value for key, value in style.items() if key not in _CODES} for style in styles]
 
 
 def job_views(session: Session, jobs: Sequence[Job]) -> list[JobView]:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from sfumato.studio import queue
 from sfumato.studio.access import Reader, Who, Writer, audit
-from sfumato.studio.asking import check_room, new_job
+from sfumato.studio.asking import check_room, new_batch
 from sfumato.studio.database import writing
 from sfumato.studio.files import FileStore
 from sfumato.studio.job_requests import Paint
@@ -25,7 +25,7 @@ from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
 from sfumato.studio.schemas import BatchRequest, BatchView, Count, NewBatch
 from sfumato.studio.serving import SUFFIXES, file_name
 from sfumato.studio.state import studio_of
-from sfumato.studio.tables import ENDED, STATES, Job, Picture, new_id
+from sfumato.studio.tables import ENDED, STATES, Job, Picture
 from sfumato.studio.views import job_views
 
 router = APIRouter(prefix="/api/v1", tags=["batches"])
@@ -46,9 +46,10 @@ def create_batch(asked: BatchRequest, who: Writer, request: Request, key: Idempo
 
     def make(session: Session) -> NewBatch:
         check_room(session, studio, who, count)
-        batch = new_id()
-        jobs = [queue.submit(session, new_job(session, studio, who, each, batch)) for each in wanted]
-        return NewBatch(batch=batch, jobs=job_views(session, jobs))
+        jobs = new_batch(session, studio, who, wanted)
+        session.add_all(jobs)
+        session.flush()
+        return NewBatch(batch=str(jobs[0].batch), jobs=job_views(session, jobs))
 
     return answer_once(studio, who, key, digest("batches", asked.model_dump_json()), 202, make)
 

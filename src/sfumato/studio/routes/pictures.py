@@ -24,7 +24,7 @@ from sfumato.studio.job_requests import Learn
 from sfumato.studio.once import IdempotencyKey, answer_once, before, digest
 from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
 from sfumato.studio.schemas import Collection, Count, PictureChange, PicturePage, PictureView
-from sfumato.studio.serving import SUFFIXES, file_name, send_stored
+from sfumato.studio.serving import SUFFIXES, disposition, file_name, send_stored
 from sfumato.studio.state import Studio, studio_of
 from sfumato.studio.storing import add_pictures, put_files, remove_unnamed
 from sfumato.studio.tables import Picture, now
@@ -116,7 +116,10 @@ def list_pictures(
     before: Annotated[str | None, Query(max_length=80, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 60,
 ) -> PicturePage:
-    """List one's pictures, newest first. Without `kind`, previews, sheets and masks are left out."""
+    """List one's pictures, newest first. Without `kind`, previews, sheets and masks are left out.
+
+    The recipes lack the numbers of the style codes here; `GET /pictures/{picture}` has them.
+    """
     which = [Picture.account == who.account, Picture.trashed.is_not(None) if trash else Picture.trashed.is_(None)]
     which.append(Picture.kind == kind if kind is not None else Picture.kind.not_in(_HIDDEN))
     if star is not None:
@@ -133,7 +136,7 @@ def list_pictures(
     with studio.sessions() as session:
         found = list(session.scalars(select(Picture).where(*which).order_by(*order).limit(limit + 1)))
     following = cursor(found[limit - 1]) if len(found) > limit else None
-    return PicturePage(items=[_seen(studio, each) for each in found[:limit]], next=following)
+    return PicturePage(items=[_seen(studio, each, short=True) for each in found[:limit]], next=following)
 
 
 @router.get("/pictures/{picture}", responses=_KNOWN)
@@ -174,11 +177,19 @@ def delete_picture(picture: PictureKey, who: Writer, request: Request) -> None:
 
 
 @router.get("/pictures/{picture}/file", response_class=Response, responses=_BYTES | _KNOWN)
-def get_picture_file(picture: PictureKey, who: Reader, request: Request, download: bool = False) -> Response:
-    """Return the picture's file; with `download`, browsers save it."""
+def get_picture_file(
+    picture: PictureKey,
+    who: Reader,
+    request: Request,
+    download: bool = False,
+    format: Annotated[Literal["png", "jpeg", "webp"] | None, Query(description="By default as it is stored")] = None,
+) -> Response:
+    """Return the picture's file, at will in another format with its recipe; with `download`, browsers save it."""
     studio = studio_of(request)
     with studio.sessions() as session:
         found = find(session, who, picture)
+    if format is not None and f"image/{format}" != found.media_type:
+        return _converted(studio, found, f"image/{format}")
     name = file_name(found.title, SUFFIXES.get(found.media_type, "")) if download else None
     return send_stored(request, studio.files, who.account, found.sha256, found.media_type, name)
 
@@ -236,10 +247,21 @@ def forget(studio: Studio, session: Session, who: Who, pictures: list[str]) -> N
         queue.submit(session, new_job(session, studio, who, Learn(kind="learn", taste=taste)))
 
 
-def _seen(studio: Studio, picture: Picture) -> PictureView:
+def _seen(studio: Studio, picture: Picture, short: bool = False) -> PictureView:
     """Return a picture as it is answered. A store at a URL is not asked for each: that would take a second a page."""
     path = studio.files.path(picture.account, picture.sha256)
-    return picture_view(picture, gone=path is not None and not path.is_file())
+    return picture_view(picture, gone=path is not None and not path.is_file(), short=short)
+
+
+def _converted(studio: Studio, picture: Picture, media_type: str) -> Response:
+    name = file_name(picture.title, SUFFIXES[media_type])
+    with work_folder(studio.settings) as folder:
+        source = studio.files.fetch(picture.account, picture.sha256, folder)
+        target = folder / f"converted{SUFFIXES[media_type]}"
+        studio.intake.convert(source, target, picture.title or "the picture")
+        content = target.read_bytes()
+    headers = {"Content-Disposition": disposition(name), "Cache-Control": "private, no-store"}
+    return Response(content, media_type=media_type, headers=headers)
 
 
 def _spool(file: UploadFile, target: FilePath, most: int) -> str:

@@ -3,12 +3,7 @@
 import { changePicture, deletePicture, galleryChanges, del } from "../api.js";
 import { eachOf } from "../lib.js";
 import { t } from "../i18n.js";
-import { confirm, toast } from "../ui.js";
-
-/** Tells of an error in its one sentence. */
-export const tell = problem => {
-  if (problem.name !== "AbortError") toast(problem.message, { error: true });
-};
+import { ask, toast, toastError } from "../ui.js";
 
 /** Changes several pictures alike. */
 export async function changeAll(ids, changes) {
@@ -21,12 +16,9 @@ export async function trash(ids, after = () => {}) {
   try {
     await changeAll(ids, { trashed: true });
     after();
-    toast(t("gal.trashed", { n: ids.length }), {
-      action: t("gal.undo"),
-      onAction: () => changeAll(ids, { trashed: false }).catch(tell),
-    });
+    toast(t("gal.trashed", { n: ids.length }), { undo: () => changeAll(ids, { trashed: false }).catch(toastError) });
   } catch (problem) {
-    tell(problem);
+    toastError(problem);
   }
 }
 
@@ -36,13 +28,13 @@ export async function restore(ids) {
     await changeAll(ids, { trashed: false });
     toast(t("gal.restored", { n: ids.length }));
   } catch (problem) {
-    tell(problem);
+    toastError(problem);
   }
 }
 
 /** Deletes pictures for good, after a question. */
 export async function destroy(ids, after = () => {}) {
-  const agreed = await confirm({
+  const agreed = await ask({
     title: t("gal.destroy_title", { n: ids.length }), text: t("gal.destroy_text"), action: t("gal.destroy"), danger: true,
   });
   if (!agreed) return;
@@ -51,13 +43,13 @@ export async function destroy(ids, after = () => {}) {
     after();
     galleryChanges.set(count => count + 1);
   } catch (problem) {
-    tell(problem);
+    toastError(problem);
   }
 }
 
 /** Empties the trash, after a question. */
 export async function emptyTrash() {
-  const agreed = await confirm({
+  const agreed = await ask({
     title: t("gal.empty_title"), text: t("gal.destroy_text"), action: t("gal.empty"), danger: true,
   });
   if (!agreed) return;
@@ -65,7 +57,7 @@ export async function emptyTrash() {
     await del("/trash");
     galleryChanges.set(count => count + 1);
   } catch (problem) {
-    tell(problem);
+    toastError(problem);
   }
 }
 
@@ -99,6 +91,6 @@ export async function copy(text, said) {
     area.select();
     const done = document.execCommand("copy");
     area.remove();
-    toast(done ? said : t("gal.no_copy"), { error: !done });
+    toast(done ? said : t("gal.no_copy"), { kind: done ? "plain" : "error" });
   }
 }

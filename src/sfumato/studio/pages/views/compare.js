@@ -3,8 +3,8 @@
 import { html, useState } from "../lib.js";
 import { t } from "../i18n.js";
 import { Dialog, Segmented } from "../ui.js";
-import { Viewer } from "../viewer.js";
-import { recipeLines } from "./facts.js";
+import { Twins, Viewer } from "./viewer.js";
+import { differences, recipeLines } from "./facts.js";
 import { useStyles } from "../api.js";
 import { usePictures } from "./pages.js";
 
@@ -15,12 +15,11 @@ export function CompareDialog({ pictures, close }) {
   if (!second) return null;
   const [here, there] = [first, second].map(each => new Map(recipeLines(each.recipe, styles)));
   const differing = [...new Set([...here.keys(), ...there.keys()])].filter(term => here.get(term) !== there.get(term));
-  return html`<${Dialog} title=${t("gal.compare")} onClose=${close} wide=${true}>
-    <${Segmented} label=${t("pic.way")} value=${way} onChange=${setWay}
+  return html`<${Dialog} open title=${t("gal.compare")} onClose=${close} wide=${true}>
+    <${Segmented} hidden label=${t("pic.way")} value=${way} onChange=${setWay}
       options=${[{ value: "side", label: t("pic.side") }, { value: "slide", label: t("pic.slide") }]} />
     ${way === "side"
-      ? html`<div class="compare-two">${[first, second].map(each => html`<figure key=${each.id}>
-          <img src=${each.file} alt=${each.title || t("gal.untitled")} /><figcaption>${each.title}</figcaption></figure>`)}</div>`
+      ? html`<div class="compare-slide"><${Twins} pictures=${[first, second]} labels=${differences(pictures, styles)} /></div>`
       : html`<div class="compare-slide"><${Viewer} picture=${second} before=${first} /></div>`}
     ${differing.length > 0 && html`<table class="differences"><caption>${t("pic.differences")}</caption><tbody>
       ${differing.map(term => html`<tr key=${term}><th scope="row">${term}</th><td>${here.get(term) ?? "–"}</td><td>${there.get(term) ?? "–"}</td></tr>`)}
@@ -35,7 +34,7 @@ export function AgainstDialog({ picture, close }) {
   if (other) return html`<${CompareDialog} pictures=${[picture, other]} close=${close} />`;
   const others = items.filter(each => each.id !== picture.id);
   const sorted = [...others.filter(each => each.photo === picture.photo), ...others.filter(each => each.photo !== picture.photo)];
-  return html`<${Dialog} title=${t("pic.compare_with")} onClose=${close} wide=${true}>
+  return html`<${Dialog} open title=${t("pic.compare_with")} onClose=${close} wide=${true}>
     ${sorted.length ? html`<${Picks} pictures=${sorted} pick=${setOther} />` : html`<p>${t("pic.no_other")}</p>`}
   <//>`;
 }

@@ -1,8 +1,8 @@
-// A picture's facts, recipe and measures in words.
+// A picture's facts and its recipe in words.
 
 import { html, useMemo } from "../lib.js";
 import { usePicture, useStyles } from "../api.js";
-import { bytes, dateTime, has, number, percent, t } from "../i18n.js";
+import { bytes, dateTime, number, percent, t } from "../i18n.js";
 
 const FORMATS = { "image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WebP", "image/tiff": "TIFF" };
 
@@ -11,7 +11,7 @@ export function styleTitle(name, styles) {
   const found = styles?.built_in.find(each => each.name === name) ?? styles?.own.find(each => each.name === name || each.ref === name);
   if (!found) return name;
   if (!found.artist) return found.title || found.name;
-  return found.title ? t("pic.work", { title: found.title, artist: found.artist }) : found.artist;
+  return found.title && found.title !== found.artist ? t("pic.work", { title: found.title, artist: found.artist }) : found.artist;
 }
 
 /** The recipe as [label, text] pairs. */
@@ -31,6 +31,13 @@ export function recipeLines(recipe, styles) {
   if (recipe.seed) lines.push([t("pic.seed"), String(recipe.seed)]);
   if (recipe.model) lines.push([t("pic.model"), `${recipe.model}, Sfumato ${recipe.version ?? ""}`]);
   return lines;
+}
+
+/** What differs between two paintings, for each in a few words: "Claude Monet · 100 %". */
+export function differences(pair, styles) {
+  const [first, second] = pair.map(each => new Map(recipeLines(each.recipe, styles)));
+  const words = (here, there) => [...here].filter(([term, text]) => there.get(term) !== text).map(([, text]) => text).join(" · ");
+  return [words(first, second), words(second, first)];
 }
 
 function finishWords(step) {
@@ -59,25 +66,6 @@ export function RecipeFacts({ picture }) {
   const styles = useStyles();
   const lines = useMemo(() => recipeLines(picture.recipe, styles), [picture.recipe, styles]);
   return html`<${Terms} lines=${lines} />`;
-}
-
-/**
- * Measures in plain words. The service gives {name: value}, or {name: {value, words}}; a value from 0 to 1 has a bar.
- */
-export function Measures({ measures }) {
-  const found = Object.entries(measures ?? {}).map(([name, each]) => {
-    const { value, words } = typeof each === "object" && each !== null ? each : { value: each };
-    const label = has(`mea.${name}`) ? t(`mea.${name}`) : name.replaceAll("_", " ");
-    return { name, label, value, words };
-  }).filter(each => typeof each.value === "number" || each.words);
-  if (!found.length) return null;
-  return html`<ul class="measures">${found.map(each => html`<li key=${each.name}>
-    <span>${each.label}</span>
-    ${typeof each.value === "number" && html`<strong>${each.value >= 0 && each.value <= 1 ? percent(each.value)
-      : number(each.value, { maximumFractionDigits: 1 })}</strong>`}
-    ${each.value >= 0 && each.value <= 1 && html`<span class="bar" aria-hidden="true"><span style=${{ width: `${each.value * 100}%` }}></span></span>`}
-    ${each.words && html`<small>${each.words}</small>`}
-  </li>`)}</ul>`;
 }
 
 export const Terms = ({ lines }) => html`<dl class="terms">${lines.map(([term, text]) => html`

@@ -3,20 +3,22 @@
 import { html, debounce, useCallback, useEffect, useMemo, useRef, useState, useStore } from "../lib.js";
 import { changePicture, galleryChanges, get, useLoaded } from "../api.js";
 import { t, useLanguage } from "../i18n.js";
-import { Button, Empty, ErrorNote, IconButton, Segmented, go, icon } from "../ui.js";
+import { Button, EmptyState, Icon, IconButton, Segmented, toastError } from "../ui.js";
+import { keysOn, useKeys } from "../keys.js";
 import { Grid } from "./justified.js";
 import { usePictures } from "./pages.js";
-import { changeAll, destroy, downloadAll, emptyTrash, restore, tell, trash } from "./actions.js";
+import { changeAll, destroy, downloadAll, emptyTrash, restore, trash } from "./actions.js";
 import { PictureDialog } from "./picture.js";
 import { CompareDialog } from "./compare.js";
 import { CollectionDialog } from "./collection.js";
+import { ErrorNote, go } from "./parts.js";
 
 const linkOf = (path, query) => {
   const text = new URLSearchParams(Object.entries(query).filter(([, value]) => value)).toString();
   return `#/gallery${path}${text ? `?${text}` : ""}`;
 };
 
-export default function Gallery({ path = [], query = {} }) {
+export default function Gallery({ route: { path, query } }) {
   useLanguage();
   const place = ["photo", "trash"].includes(query.show) ? query.show : "result";
   const { items, next, loading, error, more, reload, drop } = usePictures({
@@ -29,20 +31,10 @@ export default function Gallery({ path = [], query = {} }) {
   const selected = useMemo(() => items.filter(item => chosen.has(item.id)), [items, chosen]);
   const clear = useCallback(() => setChosen(new Set()), []);
   const open = path[0];
-  const change = changes => go(linkOf("", { ...query, ...changes }));
+  const change = changes => go(linkOf("", { ...query, ...changes }), { replace: true });
 
   useEffect(clear, [place, query.collection, query.star]);
-  useEffect(() => {
-    const onKey = event => {
-      if (event.key === "Escape" && !open && !asks) clear();
-      if (event.key === "/" && !event.target.closest("input, textarea, dialog")) {
-        event.preventDefault();
-        document.getElementById("gallery-search")?.focus();
-      }
-    };
-    addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
-  }, [open, asks]);
+  useKeys({ escape: clear, "/": () => document.getElementById("gallery-search").focus() });
 
   const choose = (index, through) => setChosen(old => {
     const after = new Set(old);
@@ -70,16 +62,16 @@ export default function Gallery({ path = [], query = {} }) {
     const targets = chosen.size ? selected : [item];
     const command = event.ctrlKey || event.metaKey;
     if (command && event.key === "a") setChosen(new Set(items.map(each => each.id)));
-    else if (command) return;
+    else if (command || !keysOn.get()) return;
     else if (event.key === "x") choose(index, event.shiftKey);
-    else if (event.key === "s" && place !== "trash") changeAll(targets.map(each => each.id), { star: !item.star }).catch(tell);
+    else if (event.key === "s" && place !== "trash") changeAll(targets.map(each => each.id), { star: !item.star }).catch(toastError);
     else if (event.key === "Delete") remove(targets);
     else return;
     event.preventDefault();
   };
 
   return html`<section class="gallery" aria-labelledby="gallery-title">
-    <h1 id="gallery-title" class="hidden">${t("gal.title")}</h1>
+    <h1 id="gallery-title" class="hidden-text">${t("gal.title")}</h1>
     <${Tools} query=${query} place=${place} change=${change} full=${items.length > 0} />
     ${error && html`<${ErrorNote} error=${error} retry=${reload} />`}
     ${!items.length && !loading && !error && html`<${Nothing} place=${place} query=${query} change=${change} />`}
@@ -91,7 +83,7 @@ export default function Gallery({ path = [], query = {} }) {
     ${chosen.size > 0 && html`<${Selection} selected=${selected} inTrash=${place === "trash"} clear=${clear}
       remove=${() => remove(selected)} restore=${bringBack} ask=${setAsks} />`}
     ${open && html`<${PictureDialog} key="dialog" id=${open} items=${items} near=${more}
-      show=${id => go(linkOf(`/${id}`, query))} close=${() => go(linkOf("", query))} />`}
+      show=${id => go(linkOf(`/${id}`, query), { replace: true })} close=${() => go(linkOf("", query))} />`}
     ${asks === "compare" && html`<${CompareDialog} pictures=${selected} close=${() => setAsks(null)} />`}
     ${asks === "collection" && html`<${CollectionDialog} pictures=${selected} close=${() => { setAsks(null); clear(); }} />`}
   </section>`;
@@ -106,19 +98,19 @@ function Tools({ query, place, change, full }) {
   const changes = useStore(galleryChanges);
   const collections = useLoaded(() => get("/collections"), [changes]).value ?? [];
   return html`<div class="gallery-tools">
-    <${Segmented} label=${t("gal.which")} value=${place} onChange=${show => change({ show: show === "result" ? "" : show })}
+    <${Segmented} hidden label=${t("gal.which")} value=${place} onChange=${show => change({ show: show === "result" ? "" : show })}
       options=${[
         { value: "result", label: t("gal.results") }, { value: "photo", label: t("gal.photos") },
         { value: "trash", label: t("gal.trash") },
       ]} />
-    <label class="search"><span class="hidden">${t("gal.search")}</span>${icon("search")}
-      <input id="gallery-search" type="search" placeholder=${t("gal.search")} value=${text} autocomplete="off"
+    <label class="search"><span class="hidden-text">${t("gal.search")}</span><${Icon} name="search" />
+      <input id="gallery-search" class="input" type="search" placeholder=${t("gal.search")} value=${text} autocomplete="off"
         onInput=${event => { setText(event.target.value); search(event.target.value); }} /></label>
-    ${place !== "trash" && html`<${Button} kind="quiet" icon="star" pressed=${!!query.star}
+    ${place !== "trash" && html`<${Button} kind="quiet" icon="star" aria-pressed=${query.star ? "true" : "false"}
       onClick=${() => change({ star: query.star ? "" : "1" })}>${t("gal.starred")}<//>`}
     ${place !== "trash" && (collections.length > 0 || query.collection) && html`<label class="collections">
-      <span class="hidden">${t("gal.collection")}</span>
-      <select value=${query.collection ?? ""} onChange=${event => change({ collection: event.target.value })}>
+      <span class="hidden-text">${t("gal.collection")}</span>
+      <select class="input" value=${query.collection ?? ""} onChange=${event => change({ collection: event.target.value })}>
         <option value="">${t("gal.all_collections")}</option>
         ${collections.map(each => html`<option key=${each.name} value=${each.name}>${each.name} (${each.count})</option>`)}
       </select></label>`}
@@ -141,7 +133,7 @@ function Cell({ item, tab, href, chosen, choosing, choose, inTrash }) {
       onClick=${event => choose(event.shiftKey)} /></label>
     ${!inTrash && html`<button type="button" class="cell-star ${item.star ? "on" : ""}" tabindex=${tab} aria-pressed=${!!item.star}
       aria-label=${t("gal.star_one", { name })} title=${t("gal.star")}
-      onClick=${() => changePicture(item.id, { star: !item.star }).catch(tell)}>${icon(item.star ? "star-full" : "star")}</button>`}
+      onClick=${() => changePicture(item.id, { star: !item.star }).catch(toastError)}><${Icon} name="star" size="18" filled=${item.star} /></button>`}
     <span class="cell-name" aria-hidden="true">${item.title}</span>
   </div>`;
 }
@@ -155,8 +147,8 @@ function Selection({ selected, inTrash, clear, remove, restore: bringBack, ask }
     <span class="gap"></span>
     ${inTrash
       ? html`<${Button} kind="quiet" icon="undo" onClick=${bringBack}>${t("gal.restore")}<//>`
-      : html`<${IconButton} icon=${starred ? "star-full" : "star"} label=${starred ? t("gal.unstar") : t("gal.star")}
-          onClick=${() => changeAll(ids, { star: !starred }).catch(tell)} />
+      : html`<${IconButton} icon="star" filled=${starred} label=${starred ? t("gal.unstar") : t("gal.star")}
+          onClick=${() => changeAll(ids, { star: !starred }).catch(toastError)} />
         <${IconButton} icon="folder" label=${t("gal.to_collection")} onClick=${() => ask("collection")} />
         <${IconButton} icon="download" label=${t("gal.download")} onClick=${() => downloadAll(selected)} />
         ${selected.length === 2 && html`<${IconButton} icon="compare" label=${t("gal.compare")} onClick=${() => ask("compare")} />`}`}
@@ -166,10 +158,10 @@ function Selection({ selected, inTrash, clear, remove, restore: bringBack, ask }
 
 function Nothing({ place, query, change }) {
   if (query.q || query.star || query.collection) {
-    return html`<${Empty} icon="search" title=${t("gal.none_found")}>
+    return html`<${EmptyState} icon="search" title=${t("gal.none_found")}>
       <${Button} onClick=${() => change({ q: "", star: "", collection: "" })}>${t("gal.show_all")}<//><//>`;
   }
-  if (place === "trash") return html`<${Empty} icon="trash" title=${t("gal.trash_empty")} />`;
-  return html`<${Empty} icon="gallery" title=${t("gal.none")}>
-    <p>${t("gal.none_hint")}</p><a class="button primary" href="#/paint">${t("gal.paint_first")}</a><//>`;
+  if (place === "trash") return html`<${EmptyState} icon="trash" title=${t("gal.trash_empty")} />`;
+  return html`<${EmptyState} icon="grid" title=${t("gal.none")} text=${t("gal.none_hint")}>
+    <a class="button primary" href="#/paint">${t("gal.paint_first")}</a><//>`;
 }

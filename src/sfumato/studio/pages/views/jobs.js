@@ -3,8 +3,8 @@
 import { html } from "../lib.js";
 import { cancelJob, hasEnded, retryJob, usePicture, useStyles } from "../api.js";
 import { dateTime, duration, has, t } from "../i18n.js";
-import { Button, IconButton, Progress, icon } from "../ui.js";
-import { tell } from "./actions.js";
+import { Button, Icon, IconButton, Progress, sentence, toastError } from "../ui.js";
+import { stepOf } from "../steps.js";
 import { styleTitle } from "./facts.js";
 
 /** Whether a job is shown in the queue: those that the page runs for itself are not. */
@@ -28,22 +28,25 @@ export function refTitle(ref, styles) {
   return styleTitle(ref, styles);
 }
 
-/** The step that a worker tells of, in the reader's language if it is known. */
-const doing = job => (has(`step.${job.doing}`) ? t(`step.${job.doing}`) : job.doing);
+/** The step of a job in the reader's language; also those of jobs that the painting view does not start. */
+export const doingOf = job => (job.doing ?? "").split(", ").map(part => {
+  const key = `que.step_${part.replaceAll(" ", "_")}`;
+  return has(key) ? t(key) : stepOf({ doing: part });
+}).filter(Boolean).join(", ");
 
 export function JobRow({ job }) {
   const name = useJobName(job);
   const made = job.result?.picture ?? job.result?.sheet;
   const source = usePicture(made ?? job.asked?.photo ?? job.asked?.picture);
-  const thumb = source && !source.gone ? html`<img src=${source.thumb} alt="" loading="lazy" />` : icon(job.kind === "learn" ? "taste" : "photo");
+  const thumb = source && !source.gone ? html`<img src=${source.thumb} alt="" loading="lazy" />` : html`<${Icon} name=${job.kind === "learn" ? "heart" : "picture"} size="28" />`;
   const href = made && (job.kind === "explain" ? `#/explain/${job.asked.picture}` : `#/gallery/${made}`);
   return html`<li class="job ${job.state}">
     ${href ? html`<a class="job-thumb" href=${href} aria-label=${t("que.open", { name })}>${thumb}</a>` : html`<span class="job-thumb">${thumb}</span>`}
     <div class="job-text"><strong>${name}</strong><${JobState} job=${job} /></div>
     <div class="job-actions">
-      ${!hasEnded(job) && html`<${IconButton} icon="close" label=${t("que.cancel", { name })} onClick=${() => cancelJob(job.id).catch(tell)} />`}
-      ${["failed", "cancelled"].includes(job.state) && html`<${Button} kind="quiet" icon="retry"
-        onClick=${() => retryJob(job.id).catch(tell)}>${t("que.retry")}<//>`}
+      ${!hasEnded(job) && html`<${IconButton} icon="close" label=${t("que.cancel", { name })} onClick=${() => cancelJob(job.id).catch(toastError)} />`}
+      ${["failed", "cancelled"].includes(job.state) && html`<${Button} kind="quiet" icon="refresh"
+        onClick=${() => retryJob(job.id).catch(toastError)}>${t("que.retry")}<//>`}
     </div>
   </li>`;
 }
@@ -52,13 +55,13 @@ function JobState({ job }) {
   if (job.state === "running") {
     const left = job.seconds_left === null || job.seconds_left === undefined ? "" : t("que.left", { time: duration(job.seconds_left) });
     return html`<${Progress} value=${job.progress} label=${t("que.progress")} />
-      <span class="job-doing">${[doing(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span>`;
+      <span class="job-doing">${[doingOf(job), left].filter(Boolean).join(" · ") || t("que.starting")}</span>`;
   }
   if (job.state === "queued") {
     const place = job.position ?? 0;
     return html`<span>${place > 0 ? t("que.place", { n: place }) : t("que.waiting")}</span>`;
   }
-  if (job.state === "failed") return html`<span class="failure">${icon("warning")} ${job.error}</span>`;
+  if (job.state === "failed") return html`<span class="failure"><${Icon} name="warning" /> ${sentence(job.error)}</span>`;
   if (job.state === "cancelled") return html`<span>${t("que.cancelled")}</span>`;
   return html`<span>${t("que.done", { time: job.ended ? dateTime(job.ended) : "" })}</span>`;
 }

@@ -3,9 +3,9 @@
 import { html, useMemo, useState, useStore } from "../lib.js";
 import { connection, get, hasEnded, jobs, loadJobs, noteJobs, post, useLoaded } from "../api.js";
 import { t, useLanguage } from "../i18n.js";
-import { Button, Empty, ErrorNote, Progress, confirm, icon } from "../ui.js";
-import { tell } from "./actions.js";
+import { Button, EmptyState, Icon, Progress, ask, toastError } from "../ui.js";
 import { JobRow, isShown } from "./jobs.js";
+import { ErrorNote } from "./parts.js";
 
 const byTime = (first, second) => (first.created < second.created ? -1 : 1);
 
@@ -18,15 +18,15 @@ export default function Queue() {
   const busy = running.length + waiting.length;
 
   const cancel = async exceptRunning => {
-    const agreed = exceptRunning || await confirm({
+    const agreed = exceptRunning || await ask({
       title: t("que.cancel_all"), text: t("que.cancel_all_text", { n: busy }), action: t("que.cancel_all"), danger: true,
     });
-    if (agreed) await post("/jobs/cancel", { except_running: exceptRunning }).then(loadJobs).catch(tell);
+    if (agreed) await post("/jobs/cancel", { except_running: exceptRunning }).then(loadJobs).catch(toastError);
   };
 
   return html`<section class="queue page" aria-labelledby="queue-title">
     <div class="row"><h1 id="queue-title">${t("que.title")}</h1><span class="gap"></span>
-      <a class="button" href="#/batch">${icon("folder")} ${t("bat.new")}</a></div>
+      <a class="button" href="#/batch"><${Icon} name="folder" /> ${t("bat.new")}</a></div>
     ${lost && html`<p class="note" role="status">${t("net.lost")}</p>`}
     ${error && html`<${ErrorNote} error=${error} retry=${reload} />`}
     ${busy > 0 && html`<div class="row"><span role="status">${t("que.running", { n: running.length })}, ${t("que.waiting_count", { n: waiting.length })}</span>
@@ -38,8 +38,7 @@ export default function Queue() {
     ${waiting.length > 0 && html`<h2>${t("que.next")}</h2><ul class="jobs">${waiting.slice(0, 100).map(job => html`<${JobRow} key=${job.id} job=${job} />`)}</ul>
       ${waiting.length > 100 && html`<p>${t("que.and_more", { n: waiting.length - 100 })}</p>`}`}
     ${ended.length > 0 && html`<h2>${t("que.ended")}</h2><${Ended} list=${ended} />`}
-    ${!busy && !ended.length && !batches.length && !error && html`<${Empty} icon="queue" title=${t("que.none")}><p>${t("que.none_hint")}</p>
-      <a class="button primary" href="#/paint">${t("gal.paint_first")}</a><//>`}
+    ${!busy && !ended.length && !batches.length && !error && html`<${EmptyState} icon="queue" title=${t("que.none")} text=${t("que.none_hint")}><a class="button primary" href="#/paint">${t("gal.paint_first")}</a><//>`}
   </section>`;
 }
 
@@ -63,7 +62,7 @@ function Ended({ list }) {
 }
 
 function BatchRow({ batch }) {
-  return html`<li class="job"><a class="job-thumb" href="#/batch/${batch.id}" aria-label=${t("bat.open")}>${icon("folder")}</a>
+  return html`<li class="job"><a class="job-thumb" href="#/batch/${batch.id}" aria-label=${t("bat.open")}><${Icon} name="folder" /></a>
     <div class="job-text"><a href="#/batch/${batch.id}"><strong>${t("bat.of", { n: batch.jobs.length })}</strong></a>
       <${Progress} value=${batch.progress} label=${t("que.progress")} />
       <span class="job-doing">${t("bat.counts", { done: batch.done, count: batch.jobs.length })}${batch.failed > 0
