@@ -203,7 +203,7 @@ class Desk:
 
     def settle(self) -> None:
         """Wait until pictures are loaded and nothing moves."""
-        self.wait_for("[...document.images].every(image => image.complete)")
+        self.wait_for("() => [...document.images].every(image => image.complete || image.loading === 'lazy')")
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def shoot(self, path: Path) -> None:

@@ -18,28 +18,31 @@ pytestmark = pytest.mark.slow
 VIEWS = ("paint", "gallery", "queue")
 #: Best practices and WCAG 2.2 AA; the size of targets is off in axe unless it is asked for.
 _AXE = "() => axe.run({ resultTypes: ['violations'], rules: { 'target-size': { enabled: true } } })"
-# Everything that takes a press and is shown; what the Tab key need not stop at: radio buttons beside the one that is
-# checked, items that the arrow keys reach, and what lies under a dialog.
+# Everything that takes a press and is shown, by a number that it is marked with. The Tab key need not stop at radio
+# buttons beside the one that is checked, at items that the arrow keys reach, and at what lies under a dialog.
 _CONTROLS = """() => {
-  const shown = element => element.checkVisibility({ opacityProperty: false, visibilityProperty: true })
-    && element.getClientRects().length > 0 && !element.closest('[inert]') && element.getBoundingClientRect().width > 1;
-  const names = new Map();
+  const root = [...document.querySelectorAll('dialog[open]')].at(-1) ?? document;
+  const shown = element => element.checkVisibility({ visibilityProperty: true }) && element.getBoundingClientRect().width > 1;
+  const told = element => `<${element.localName} ${element.type ?? ''} class='${element.className}'> `
+    + (element.ariaLabel ?? element.textContent.trim().slice(0, 40));
+  const found = {};
   let count = 0;
-  for (const element of document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')) {
+  for (const old of document.querySelectorAll('[data-reach]')) delete old.dataset.reach;
+  for (const element of root.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')) {
     if (!shown(element) || element.disabled || element.type === 'file') continue;
     if (element.tabIndex < 0) { // one stop for a group, which the arrows walk through
-      const group = element.closest('[role=radiogroup], [role=menu], [role=tablist], [role=grid], [role=list], ul, [data-walk]');
-      if (!group || ![...group.querySelectorAll('*')].some(other => other.tabIndex === 0)) names.set(`${++count}`, element.outerHTML.slice(0, 160));
+      const group = element.closest('[role=radiogroup], [role=menu], [role=tablist], [role=grid], [role=list], ul');
+      if (!group?.querySelector('[tabindex="0"], a:not([tabindex]), button:not([tabindex])')) found[++count] = told(element);
       continue;
     }
     if (element.type === 'radio') {
-      const group = [...document.querySelectorAll('input[type=radio]')].filter(other => other.name === element.name);
-      if (group.some(other => other.checked) ? !element.checked : group[0] !== element) continue;
+      const group = [...root.querySelectorAll('input[type=radio]')].filter(other => other.name === element.name);
+      if (element !== (group.find(other => other.checked) ?? group[0])) continue;
     }
-    element.dataset.reach = `${++count}`;
-    names.set(element.dataset.reach, element.outerHTML.slice(0, 160));
+    element.dataset.reach = ++count;
+    found[count] = told(element);
   }
-  return Object.fromEntries(names);
+  return found;
 }"""
 # The element with the focus, and whether one sees that it has it: an outline on it, or on what stands for it.
 _FOCUSED = """() => {
@@ -49,7 +52,8 @@ _FOCUSED = """() => {
   const stands = [element, element.closest('label'), element.nextElementSibling, element.parentElement].filter(Boolean);
   const box = element.getBoundingClientRect();
   const inside = box.right > 0 && box.left < innerWidth && box.bottom > 0 && box.top < innerHeight;
-  return { reach: element.dataset.reach ?? null, visible: stands.some(drawn), inside, html: element.outerHTML.slice(0, 160) };
+  const seen = !inside ? 'out of sight' : stands.some(drawn) ? '' : 'without an outline';
+  return { reach: element.dataset.reach ?? null, wrong: seen && `${seen}: ${element.outerHTML.slice(0, 140)}` };
 }"""
 
 
@@ -75,27 +79,21 @@ def check_width(desk: Desk, where: str) -> None:
 def check_keyboard(page: Page, where: str) -> None:
     """Assert that the Tab key reaches every control, and that one sees where it is."""
     controls: dict[str, str] = page.evaluate(_CONTROLS)
-    page.evaluate("document.activeElement?.blur()")
     reached: set[str] = set()
-    unseen: list[str] = []
-    start: str | None = None
-    for _ in range(3 * len(controls) + 20):
+    wrong: set[str] = set()
+    for _ in range(2 * len(controls) + 20):
         page.keyboard.press("Tab")
         now = page.evaluate(_FOCUSED)
-        if now is None:
-            if reached:
-                break
+        if now is None:  # between the last control and the first
             continue
-        if not now["visible"] or not now["inside"]:
-            unseen.append(now["html"])
+        if now["wrong"]:
+            wrong.add(now["wrong"])
         if now["reach"] is not None:
-            if now["reach"] == start and len(reached) > 1:
-                break
-            start = start or now["reach"]
             reached.add(now["reach"])
-    missing = [html for reach, html in controls.items() if reach not in reached]
-    assert not missing, f"{where}: not reached: {missing}"
-    assert not unseen, f"{where}: the focus is not seen: {unseen}"
+        if len(reached) == len(controls):
+            break
+    wrong |= {f"not reached: {told}" for number, told in controls.items() if number not in reached}
+    assert not wrong, "\n".join(f"{where}: {each}" for each in sorted(wrong))
 
 
 @pytest.fixture(scope="module")

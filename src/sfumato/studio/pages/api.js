@@ -20,9 +20,7 @@ export class ApiError extends Error {
 /** The address of a call, with its query; values that are null, undefined or "" are left out. */
 export function address(path, query = {}) {
   const found = new URLSearchParams();
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined && value !== "") found.set(name, value);
-  }
+  for (const [name, value] of Object.entries(query)) if (![null, undefined, ""].includes(value)) found.set(name, value);
   const text = found.toString();
   return ROOT + path + (text ? `?${text}` : "");
 }
@@ -41,9 +39,8 @@ function errorOf(status, text) {
  */
 export async function call(method, path, { query, body, headers = {}, signal } = {}) {
   const options = { method, signal, headers: { Accept: "application/json", ...headers } };
-  if (body instanceof FormData) {
-    options.body = body;
-  } else if (body !== undefined) {
+  if (body instanceof FormData) options.body = body;
+  else if (body !== undefined) {
     options.headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
@@ -134,14 +131,17 @@ export async function picture(id, { fresh = false } = {}) {
   return note(await asked.get(id));
 }
 
+/** Whether the connection is lost: what was asked for in vain is asked for again afterwards. */
+const useLost = () => useStore(connection, state => state === "lost");
+
 /** The picture of an id for a component: null until it is there, {id, gone: true} if it was deleted. */
 export function usePicture(id) {
   const found = useStore(pictureChanges, () => (id && known.get(id)) || null);
+  const lost = useLost();
   useEffect(() => {
-    if (id && !known.has(id)) {
-      picture(id).catch(problem => { if (problem.status === 404) note({ id, gone: true }); });
-    }
-  }, [id]);
+    if (lost || !id || known.has(id)) return;
+    picture(id).catch(problem => { if (problem.status === 404) note({ id, gone: true }); });
+  }, [id, lost]);
   return found;
 }
 
@@ -225,7 +225,8 @@ export async function loadStyles() {
 /** The styles for a component; loads them once. */
 export function useStyles() {
   const found = useStore(styles);
-  useEffect(() => { if (!styles.get()) loadStyles().catch(() => {}); }, []);
+  const lost = useLost();
+  useEffect(() => { if (!lost && !styles.get()) loadStyles().catch(() => {}); }, [lost]);
   return found;
 }
 
@@ -274,9 +275,10 @@ export const retryJob = async id => noteJobs(await post(`/jobs/${id}/retry`));
 /** The job for a component; null until it is known. */
 export function useJob(id) {
   const found = useStore(jobs, all => (id && all.get(id)) || null);
+  const lost = useLost();
   useEffect(() => {
-    if (id && !jobs.get().has(id)) get(`/jobs/${id}`).then(noteJobs).catch(() => {});
-  }, [id]);
+    if (!lost && id && !jobs.get().has(id)) get(`/jobs/${id}`).then(noteJobs).catch(() => {});
+  }, [id, lost]);
   return found;
 }
 
@@ -376,6 +378,7 @@ export function startEvents() {
     if (document.hidden) closing = setTimeout(() => close("off"), 3000);
     else open();
   });
+  addEventListener("offline", () => { if (stream) loadMe().catch(lost); }); // its end is not told; a Studio may be near
   addEventListener("online", () => { if (connection.get() === "lost") open(); });
   addEventListener("pagehide", () => close("off"));
   addEventListener("pageshow", event => { if (event.persisted) open(); });
