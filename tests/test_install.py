@@ -1,7 +1,7 @@
 """The install as a stranger gets it: a wheel from this tree, in a new environment, from the package index.
 
 In the newest versions and in the lowest ones, light first, then with Studio, then with the extras of training and
-judging. Torch is in both the one of constraints.txt: the index has its other versions as builds with CUDA, of gigabytes.
+judging. Torch is in both the one of constraints.txt: the index has other versions as builds with CUDA, of gigabytes.
 """
 
 from __future__ import annotations

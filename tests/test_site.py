@@ -35,8 +35,9 @@ def site() -> ModuleType:
 
 
 def parameters(command: Any, path: str) -> list[tuple[str, str]]:
-    """The path of each command, and an option's name."""
-    found = [(path, option) for parameter in command.params for option in parameter.opts if option.startswith("--")]
+    """The path of each command, and an option's name, unless the option is hidden."""
+    shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+    found = [(path, option) for parameter in shown for option in parameter.opts if option.startswith("--")]
     for name, inner in getattr(command, "commands", {}).items():
         found += parameters(inner, f"{path} {name}")
     return found

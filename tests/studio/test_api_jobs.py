@@ -157,7 +157,8 @@ def test_a_batch_is_the_product_and_is_followed_and_packed(studio: Service, phot
     again = post(studio, f"/batches/{made['batch']}/retry", None)
     assert len(again["jobs"]) == 1
     assert studio.client.get(f"/api/v1/batches/{made['batch']}").json()["counts"]["failed"] == 0
-    assert post(studio, f"/batches/{made['batch']}/cancel", None) == {"count": 6}
+    assert post(studio, f"/batches/{made['batch']}/cancel", {"except_running": True}) == {"count": 6}
+    assert post(studio, f"/batches/{made['batch']}/cancel", None) == {"count": 0}
     packed = studio.client.get(f"/api/v1/batches/{made['batch']}/zip")
     assert packed.headers["content-disposition"] == 'attachment; filename="sfumato.zip"'
     with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato import assets
 from sfumato.image import Photo, read_recipe, write_photo
 from sfumato.metadata import Metadata
 from sfumato.studio.database import writing
@@ -211,3 +212,10 @@ def test_a_repeated_upload_with_its_key_is_one_picture(studio: Service) -> None:
     assert send(2, "a") == (409, "conflict")
     assert send(1, "b")[1] != first[1]
     assert len(studio.client.get("/api/v1/pictures").json()["items"]) == 2
+
+
+def test_a_work_that_explanations_name_is_served(studio: Service) -> None:
+    entry = assets.ledger()[0]
+    found = studio.client.get(f"/api/v1/works/{entry.sha256}")
+    assert hashlib.sha256(found.content).hexdigest() == entry.sha256
+    assert studio.client.get(f"/api/v1/works/{'0' * 64}").status_code == 404

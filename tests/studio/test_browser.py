@@ -40,9 +40,9 @@ def address_of(picture: Locator) -> str:
 def wait_for_draft(desk: Desk, before: str = "", timeout: int = PAINTING) -> str:
     """Wait for a draft that is another picture than the one before; return its address."""
     expect(painting(desk)).not_to_have_attribute("src", before, timeout=timeout)
-    expect(desk.page.get_by_role("region", name=desk.t("paint.picture"), exact=True).get_by_role("status")).to_have_text(
-        desk.t("paint.label_draft"), timeout=timeout
-    )
+    expect(
+        desk.page.get_by_role("region", name=desk.t("paint.picture"), exact=True).get_by_role("status")
+    ).to_have_text(desk.t("paint.label_draft"), timeout=timeout)
     return address_of(painting(desk))
 
 
@@ -115,7 +115,10 @@ def brush(desk: Desk) -> None:
     desk.page.mouse.move(x + 60, y, steps=12)
     desk.page.mouse.up()
     painted = "canvas => { const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
-    share = mask.evaluate(painted + " let n = 0; for (let i = 3; i < data.length; i += 4) n += data[i]; return n / data.length * 4 / 255; }")
+    share = mask.evaluate(
+        painted
+        + " let n = 0; for (let i = 3; i < data.length; i += 4) n += data[i]; return n / data.length * 4 / 255; }"
+    )
     assert 0.01 < share < 0.5
     desk.button("paint.mask_done").click()
     expect(desk.page.get_by_text(desk.t("paint.mask_on"))).to_be_attached()

@@ -107,7 +107,9 @@ def painted(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         rest = client.paint(photo.id, "monet", quality="draft")
         client.request("PATCH", f"/pictures/{rest.id}", json={"trashed": True})
         client.request("PATCH", f"/pictures/{result.id}", json={"collection": "Villages", "star": True, "rating": 4})
-        job = client.submit({"kind": "paint", "photo": photo.id, "styles": [{"style": "monet"}], "options": {"quality": "best"}})
+        job = client.submit(
+            {"kind": "paint", "photo": photo.id, "styles": [{"style": "monet"}], "options": {"quality": "best"}}
+        )
         client.cancel(job.id)
     yield photo.id, result.id
 

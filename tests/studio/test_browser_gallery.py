@@ -42,7 +42,11 @@ def photo(client: Client, tmp_path: Path) -> PictureView:
 def paintings(client: Client, photo: PictureView) -> list[PictureView]:
     """Three paintings: of the wave, of the sunrise, and of the scream."""
     found = []
-    for style, title in (("great-wave", "mill by the sea"), ("impression-sunrise", "mill at dawn"), ("the-scream", "mill at night")):
+    for style, title in (
+        ("great-wave", "mill by the sea"),
+        ("impression-sunrise", "mill at dawn"),
+        ("the-scream", "mill at night"),
+    ):
         made = client.paint(photo.id, style, quality="draft")
         client.request("PATCH", f"/pictures/{made.id}", json={"title": title})
         found.append(made)
@@ -156,7 +160,9 @@ def test_a_picture_is_looked_at_rated_and_used_again(
         if desk.on_phone and not dialog.get_by_role("textbox", name=desk.t("pic.title")).count():
             desk.button("pic.facts", dialog).click()
         dialog.get_by_role("link", name=desk.t("pic.use")).click()
-        expect(desk.page.get_by_role("img", name=re.compile("Impression, Sunrise")).first).to_be_visible(timeout=PAINTING)
+        expect(desk.page.get_by_role("img", name=re.compile("Impression, Sunrise")).first).to_be_visible(
+            timeout=PAINTING
+        )
 
 
 @both

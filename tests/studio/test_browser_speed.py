@@ -67,8 +67,22 @@ def store_large(house: House, folder: Path) -> str:
             account = session.scalars(select(Account.id)).one()
         ids: list[str] = []
         for kind, path, thumb in made:
-            recipe: Any = {"styles": [{"name": "great-wave"}], "strength": 1.0, "quality": "draft"} if kind == "result" else None
-            one = [Made(kind, path, thumb, 4000, 3000, "image/png", recipe=recipe, photo=ids[0] if ids else None, title="large")]
+            recipe: Any = (
+                {"styles": [{"name": "great-wave"}], "strength": 1.0, "quality": "draft"} if kind == "result" else None
+            )
+            one = [
+                Made(
+                    kind,
+                    path,
+                    thumb,
+                    4000,
+                    3000,
+                    "image/png",
+                    recipe=recipe,
+                    photo=ids[0] if ids else None,
+                    title="large",
+                )
+            ]
             put_files(files, account, one)
             with writing(sessions) as session:
                 ids.append(add_pictures(session, files, account, one)[0].id)
@@ -84,7 +98,9 @@ def frames(times: list[float]) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("size", ["desktop", "phone"])
-def test_sliding_over_twelve_megapixels_is_smooth(house: House, size: Any, tmp_path: Path, record_property: Any) -> None:
+def test_sliding_over_twelve_megapixels_is_smooth(
+    house: House, size: Any, tmp_path: Path, record_property: Any
+) -> None:
     painting = store_large(house, tmp_path)
     with house.desk(size, "dark", motion=True) as desk:
         desk.page.goto(f"/#/paint?picture={painting}")
@@ -97,7 +113,9 @@ def test_sliding_over_twelve_megapixels_is_smooth(house: House, size: Any, tmp_p
         at_start = line.get_attribute("aria-valuenow")
         moving = frames(pane.evaluate(_SLIDE))
         assert line.get_attribute("aria-valuenow") != at_start
-        told = f"{size}: median {moving[0]:.1f} ms, p95 {moving[1]:.1f} ms; at rest {still[0]:.1f} and {still[1]:.1f} ms"
+        told = (
+            f"{size}: median {moving[0]:.1f} ms, p95 {moving[1]:.1f} ms; at rest {still[0]:.1f} and {still[1]:.1f} ms"
+        )
         print(told)
         record_property("frames", told)
         # 16.7 ms on an idle machine. Where other tests hold the cores, frames at rest are late as well.
@@ -115,7 +133,9 @@ def test_the_page_weighs_little(house: House) -> None:
 def test_the_page_loads_nothing_from_elsewhere(house: House) -> None:
     hosts: set[str] = set()
     with house.desk() as desk:
-        desk.page.on("request", lambda request: hosts.add(request.url.split("/")[2] if "//" in request.url else "inline"))
+        desk.page.on(
+            "request", lambda request: hosts.add(request.url.split("/")[2] if "//" in request.url else "inline")
+        )
         for view in ("paint", "gallery", "queue"):
             desk.go(view)
     assert hosts <= {house.running.url.removeprefix("http://"), "inline"}

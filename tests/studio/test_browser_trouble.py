@@ -70,7 +70,9 @@ def test_a_failed_job_gets_one_sentence_and_another_try(
         desk.page.goto(f"/#/paint?photo={picture.id}")
         expect(desk.button("paint.paint_whole")).to_be_enabled()
         blockers = [
-            client.submit({"kind": "paint", "photo": other.id, "styles": [{"style": "monet"}], "options": {"quality": "best"}})
+            client.submit(
+                {"kind": "paint", "photo": other.id, "styles": [{"style": "monet"}], "options": {"quality": "best"}}
+            )
             for _ in range(2)
         ]
         desk.button("paint.paint_whole").click()

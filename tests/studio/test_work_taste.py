@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sfumato import assets
 from sfumato.errors import UsageError
 from sfumato.image import read_recipe, to_uint8
 from sfumato.inference.library import personal_in
@@ -164,6 +165,7 @@ def test_a_picture_is_explained(do: Do, inputs: Inputs, quality: str) -> None:
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(1)
         assert all("Monet" in each["title"] for each in result["sources"])
+        assert {each["work"] for each in result["sources"]} <= {entry.sha256 for entry in assets.ledger()}
     assert result["measures"] == painted.measures
 
 

@@ -136,6 +136,8 @@ const HELP = {
     ["M", "mask"], ["V", "variants"], ["Ctrl V", "paste"], ["Ctrl ↵", "paint"],
   ],
   mask: [["[ ]", "size"], ["E", "erase"], ["Ctrl Z", "undo"], ["I", "invert"]],
+  taste: [["1 2", "prefer"], ["0", "neither"]],
+  judge: [["← ↓ →", "vote"], ["N", "next"]],
 };
 
 function Help() {

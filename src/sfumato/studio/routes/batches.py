@@ -22,7 +22,7 @@ from sfumato.studio.files import FileStore
 from sfumato.studio.job_requests import Paint
 from sfumato.studio.once import IdempotencyKey, answer_once, digest
 from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
-from sfumato.studio.schemas import BatchRequest, BatchView, Count, NewBatch
+from sfumato.studio.schemas import BatchRequest, BatchView, CancelMany, Count, NewBatch
 from sfumato.studio.serving import SUFFIXES, file_name
 from sfumato.studio.state import studio_of
 from sfumato.studio.tables import ENDED, STATES, Job, Picture
@@ -67,11 +67,13 @@ def get_batch(batch: BatchId, who: Reader, request: Request) -> BatchView:
 
 
 @router.post("/batches/{batch}/cancel", responses=_KNOWN)
-def cancel_batch(batch: BatchId, who: Writer, request: Request) -> Count:
-    """Cancel all jobs of a batch that have not ended."""
+def cancel_batch(batch: BatchId, who: Writer, request: Request, asked: CancelMany | None = None) -> Count:
+    """Cancel the jobs of a batch that have not ended, or only those that wait."""
     with writing(studio_of(request).sessions) as session:
         _find(session, who, batch)
-        return Count(count=queue.cancel_all(session, who.account, batch))
+        return Count(
+            count=queue.cancel_all(session, who.account, batch, running=asked is None or not asked.except_running)
+        )
 
 
 @router.post("/batches/{batch}/retry", status_code=202, responses=_KNOWN)

@@ -103,7 +103,7 @@ def change_password(asked: NewPassword, who: Person, request: Request) -> None:
     if account.password is None:
         raise RefusedError(422, "this account has no password: it logs in by the link that sfumato studio prints")
     if not check_password(asked.old, account.password):
-        raise RefusedError(422, "old is not the password so far; check it")
+        raise RefusedError(422, "the password so far is wrong; check it")
     digest = hash_password(asked.new)
     with writing(studio.sessions) as session:
         session.get_one(Account, who.account).password = digest

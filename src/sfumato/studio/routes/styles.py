@@ -44,6 +44,16 @@ def get_style_picture(name: Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,6
     return FileResponse(path, media_type="image/webp", headers={"Cache-Control": "private, max-age=604800"})
 
 
+@router.get("/works/{sha256}", response_class=FileResponse, responses=PRIVATE | documented(404))
+def get_work(sha256: Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")], who: Reader) -> FileResponse:  # noqa: ARG001
+    """Return a picture of a built-in style by its SHA-256, which explanations name as `work`."""
+    for entry in assets.ledger():
+        if entry.sha256 == sha256:
+            headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+            return FileResponse(assets.picture_path(entry), media_type="image/webp", headers=headers)
+    not_found("work")
+
+
 @router.post("/styles", status_code=201, responses=PRIVATE | documented(404))
 def create_style(asked: NewStyle, who: Writer, request: Request) -> OwnStyleView:
     """Make a style of uploaded pictures."""

@@ -121,7 +121,7 @@ def _names(left: Picture, right: Picture) -> tuple[str, str]:
 
 def _options(picture: Picture) -> str:
     recipe = picture.recipe or {}
-    parts = [str(recipe.get("quality") or "unknown quality")]
+    parts = [str(recipe.get("quality") or "draft")]
     parts += [f"{name} {recipe[name]}" for name in ("strength", "stroke", "color") if recipe.get(name) is not None]
     return ", ".join(parts) + (", finished" if recipe.get("finish") else "")
 

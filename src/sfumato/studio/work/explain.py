@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sfumato import assets
 from sfumato.errors import UsageError
 from sfumato.image import Photo, Picture, to_uint8, write_photo
 from sfumato.inference.explain import explain as explain_draft
@@ -117,8 +118,16 @@ def _origin_sentences(found: Explained) -> list[str]:
 
 
 def _sources(found: Explained) -> list[dict[str, Any]]:
-    """Return the pictures of all styles with their shares, the largest first."""
-    sources = [{"title": each.title, "share": each.share} for origins in found.styles for each in origins.sources]
+    """Return the pictures of all styles with their shares, the largest first.
+
+    ``work`` is the SHA-256 of a picture that ships, by which the service gives it; None for others.
+    """
+    ship = {entry.sha256 for entry in assets.ledger()}
+    sources = [
+        {"title": each.title, "share": each.share, "work": each.sha256 if each.sha256 in ship else None}
+        for origins in found.styles
+        for each in origins.sources
+    ]
     return sorted(sources, key=lambda source: -float(source["share"]))
 
 

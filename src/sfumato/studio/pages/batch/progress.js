@@ -64,12 +64,12 @@ export function BatchProgress({ id }) {
   const retry = does(async () => api.noteJobs((await api.post(`/batches/${id}/retry`)).jobs));
   const retryOne = job => does(() => api.retryJob(job.id))();
   const paintCancelled = does(() => eachOf(list.filter(job => job.state === "cancelled"), 4, job => api.retryJob(job.id)));
-  const cancelRest = does(() => eachOf(list.filter(job => job.state === "queued"), 4, job => api.cancelJob(job.id)));
+  const cancelRest = does(() => api.post(`/batches/${id}/cancel`, { except_running: true }));
   const cancelAll = async () => {
     const agreed = await ask({
       title: t("bat.cancel_title"), text: t("bat.cancel_text", { n: sums.open }), action: t("bat.cancel_all"), danger: true,
     });
-    if (agreed) does(() => api.post(`/batches/${id}/cancel`))();
+    if (agreed) does(() => api.post(`/batches/${id}/cancel`, {}))();
   };
 
   const names = styleNames(list, styles);

@@ -1,7 +1,7 @@
 // How a painting came about: a sheet, sentences, and which paintings its strokes come from.
 
 import { html, useEffect, useState } from "../lib.js";
-import { get, hasEnded, noteJobs, retryJob, startJob, useJob, useLoaded, usePicture, useStyles } from "../api.js";
+import { get, hasEnded, noteJobs, retryJob, startJob, useJob, useLoaded, usePicture } from "../api.js";
 import { percent, t, useLanguage } from "../i18n.js";
 import { Button, EmptyState, Icon, Progress } from "../ui.js";
 import { Viewer } from "../viewer.js";
@@ -76,12 +76,10 @@ function Explained({ result, again }) {
 
 /** The paintings that strokes come from; each bar is as long as its share. */
 function Sources({ sources }) {
-  const styles = useStyles();
-  const picture = title => styles?.built_in.find(each => title === `${each.artist}, ${each.title} (${each.year})`)?.picture;
   const most = Math.max(...sources.map(each => each.share));
-  const some = sources.some(each => picture(each.title));
+  const some = sources.some(each => each.work);
   return html`<ul class="sources ${some ? "" : "bare"}">${sources.map(each => html`<li key=${each.title}>
-    ${picture(each.title) ? html`<img src=${picture(each.title)} alt="" loading="lazy" />` : some && html`<span
+    ${each.work ? html`<img src=${`/api/v1/works/${each.work}`} alt="" loading="lazy" />` : some && html`<span
       class="no-thumb"><${Icon} name="picture" /></span>`}
     <div><span class="row spread"><span>${each.title}</span><strong class="number">${percent(each.share)}</strong></span>
       <span class="bar" aria-hidden="true"><span
