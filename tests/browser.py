@@ -25,7 +25,12 @@ Language: TypeAlias = Literal["en", "zh"]
 PAGES = Path(__file__).parents[1] / "src" / "sfumato" / "studio" / "pages"
 SIZES: dict[Size, dict[str, Any]] = {
     "desktop": {"viewport": {"width": 1440, "height": 900}},
-    "phone": {"viewport": {"width": 412, "height": 915}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2},
+    "phone": {
+        "viewport": {"width": 412, "height": 915},
+        "is_mobile": True,
+        "has_touch": True,
+        "device_scale_factor": 2,
+    },
 }
 LOCALES: dict[Language, str] = {"en": "en-GB", "zh": "zh-CN"}
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
