@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator
@@ -16,6 +15,13 @@ from sfumato.image import read_recipe, write_image
 from support import scene
 
 pytestmark = pytest.mark.slow
+# The share of a canvas that is painted.
+_COVERED = """canvas => {
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  let sum = 0;
+  for (let i = 3; i < data.length; i += 4) sum += data[i];
+  return sum / 255 / (data.length / 4);
+}"""
 WAVE, SUNRISE = "The Great Wave off Kanagawa", "Impression, Sunrise"
 
 
@@ -114,11 +120,7 @@ def brush(desk: Desk) -> None:
     desk.page.mouse.down()
     desk.page.mouse.move(x + 60, y, steps=12)
     desk.page.mouse.up()
-    painted = "canvas => { const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);"
-    share = mask.evaluate(
-        painted
-        + " let n = 0; for (let i = 3; i < data.length; i += 4) n += data[i]; return n / data.length * 4 / 255; }"
-    )
+    share = mask.evaluate(_COVERED)
     assert 0.01 < share < 0.5
     desk.button("paint.mask_done").click()
     expect(desk.page.get_by_text(desk.t("paint.mask_on"))).to_be_attached()

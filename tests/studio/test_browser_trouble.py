@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,9 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def client(house: House) -> Client:
-    return house.client()
+def client(house: House) -> Iterator[Client]:
+    with house.client() as found:
+        yield found
 
 
 def the_sentence(desk: Desk) -> str:
@@ -63,25 +65,31 @@ def test_broken_files_get_one_sentence(
 def test_a_failed_job_gets_one_sentence_and_another_try(
     house: House, size: Size, theme: Theme, language: Language, photo: Path, client: Client
 ) -> None:
-    """The photo is deleted by somebody else while its painting waits."""
+    """A style is deleted by somebody else while a painting in it waits."""
     picture = client.upload(photo)
-    other = client.upload(photo)
+    style = client.make_style("gone soon", [client.upload(photo, "style").id])
     with house.desk(size, theme, language, expected=[r"status of 4\d\d"]) as desk:
         desk.page.goto(f"/#/paint?photo={picture.id}")
         expect(desk.button("paint.paint_whole")).to_be_enabled()
-        blockers = [
-            client.submit(
-                {"kind": "paint", "photo": other.id, "styles": [{"style": "monet"}], "options": {"quality": "best"}}
-            )
-            for _ in range(2)
-        ]
+        desk.page.evaluate(
+            """style => { const all = JSON.parse(sessionStorage['sfumato.paint']);
+            all.settings.styles = [{ style, weight: 1 }];
+            for (const place of [sessionStorage, localStorage]) place['sfumato.paint'] = JSON.stringify(all); }""",
+            style,
+        )
+        desk.page.reload()
+        expect(desk.page.get_by_text("gone soon").first).to_be_attached()
+        blocker = client.submit(
+            {"kind": "paint", "photo": picture.id, "styles": [{"style": "monet"}], "options": {"quality": "best"}}
+        )
         desk.button("paint.paint_whole").click()
-        expect(desk.page.get_by_role("group", name=desk.t("paint.painting_now"))).to_be_visible()
-        client.delete(picture.id)
-        for job in blockers:
-            client.cancel(job.id)
-        desk.page.wait_for_timeout(1500)
-        assert desk.page.get_by_role("main").is_visible()
+        bar = desk.page.get_by_role("group", name=desk.t("paint.painting_now"))
+        expect(bar).to_be_visible()
+        client.request("DELETE", f"/styles/{style.removeprefix('own:')}")
+        client.cancel(blocker.id)
+        the_sentence(desk)
+        desk.button("ui.again").click()
+        the_sentence(desk)
 
 
 @both
@@ -129,7 +137,6 @@ def test_without_a_connection_the_page_says_so_and_comes_back(
         desk.button("paint.paint_whole").click()
         expect(desk.page.get_by_role("group", name=desk.t("paint.painting_now"))).to_be_visible()
         desk.context.set_offline(True)
-        desk.page.evaluate("dispatchEvent(new Event('offline'))")
         banner = desk.page.get_by_text(desk.t("app.lost"))
         expect(banner).to_be_visible(timeout=PAINTING)
         desk.context.set_offline(False)
@@ -149,3 +156,18 @@ def test_who_is_not_logged_in_is_told_how(house: House) -> None:
         # A link works once.
         desk.page.goto(f"/#token={house.running.token}")
         expect(desk.page.get_by_role("alert").first).to_be_visible()
+
+
+def test_a_studio_that_is_started_again_is_found_again(house: House, photo: Path, client: Client) -> None:
+    picture = client.upload(photo)
+    with house.desk(expected=[r"net::ERR_", r"Failed to load resource"]) as desk:
+        desk.page.goto(f"/#/paint?photo={picture.id}")
+        desk.button("paint.paint_whole").click()
+        expect(desk.page.get_by_role("group", name=desk.t("paint.painting_now"))).to_be_visible()
+        house.running.stop()
+        banner = desk.page.get_by_text(desk.t("app.lost"))
+        expect(banner).to_be_visible(timeout=PAINTING)
+        house.running.start()
+        expect(banner).to_be_hidden(timeout=PAINTING)
+        done = desk.page.get_by_role("group", name=desk.t("paint.painting"), exact=True)
+        expect(done).to_be_visible(timeout=PAINTING)
