@@ -120,7 +120,7 @@ def prepared(house: House, tmp_path_factory: pytest.TempPathFactory) -> Prepared
         client.request("PATCH", f"/pictures/{rest.id}", json={"trashed": True})
         client.request("PATCH", f"/pictures/{painting.id}", json={"collection": "Villages", "star": True, "rating": 4})
         styles = [[{"style": style, "weight": 1}] for style in ("klimt", "degas")]
-        batch = client.request("POST", "/batches", json={"photos": [photo.id], "styles": styles}).json()
+        batch = client.request("POST", "/batches", json={"photos": [photo.id], "styles": styles})
         liked = [client.upload(path, "style").id for path in save_works(folder, 0, 3)]
         disliked = [client.upload(path, "style").id for path in save_works(folder, 1, 2)]
         jobs = [job["id"] for job in batch["jobs"]]

@@ -82,7 +82,7 @@ def test_the_way_of_a_taste(
                 desk.page.keyboard.press("2")
                 answered += 1
                 wait_for_question(desk)
-        found = client.request("GET", f"/tastes/{name}").json()
+        found = client.request("GET", f"/tastes/{name}")
         assert answered >= 1
         assert found["answers"] >= answered - 1
         assert (len(found["liked"]), len(found["disliked"])) == (4, 2)
@@ -114,7 +114,7 @@ def test_the_way_of_a_taste(
             desk.menu(desk.t("tas.more"), desk.t("tas.delete"))
             desk.button("tas.delete", desk.page.get_by_role("dialog")).click()
             desk.says(desk.t("tas.deleted", name=each))
-        assert not any(taste["name"].startswith(name) for taste in client.request("GET", "/styles").json()["tastes"])
+        assert not any(taste["name"].startswith(name) for taste in client.request("GET", "/styles")["tastes"])
 
 
 def test_a_picture_is_moved_and_taken_out_of_a_taste(house: House, client: Client, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_picture_is_moved_and_taken_out_of_a_taste(house: House, client: Clien
         desk.button("tas.remove", name="work-0-2").click()
         expect(desk.page.get_by_role("img", name="work-0-2")).to_have_count(0)
         expect(desk.page.get_by_role("progressbar", name=desk.t("tas.learning"))).to_have_count(0, timeout=PAINTING)
-        found = client.request("GET", "/tastes/moved").json()
+        found = client.request("GET", "/tastes/moved")
         assert [each["name"] for each in found["liked"]] == ["work-0-0"]
         assert [each["name"] for each in found["disliked"]] == ["work-0-1"]
 

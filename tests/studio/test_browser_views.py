@@ -72,7 +72,7 @@ def test_a_folder_is_painted(
 def test_a_painting_is_explained(
     house: House, client: Client, photos: list[Path], size: Size, theme: Theme, language: Language
 ) -> None:
-    made = client.paint(client.upload(photos[0]).id, "monet", quality="draft")
+    made = client.paint(client.upload(photos[0]).id, "monet", quality="standard")  # its strokes come from paintings
     with house.desk(size, theme, language) as desk:
         desk.page.goto(f"/#/paint?picture={made.id}")
         desk.page.get_by_role("link", name=desk.t("paint.explain")).click()
@@ -84,7 +84,7 @@ def test_a_painting_is_explained(
         desk.button("exp.zoom").first.click()
         desk.page.reload()  # it is not explained twice
         expect(sheet).to_be_visible(timeout=PAINTING)
-        jobs: Any = client.request("GET", "/jobs", params={"limit": 100}).json()["items"]
+        jobs: Any = client.request("GET", "/jobs", params={"limit": 100})["items"]
         assert len([job for job in jobs if job["kind"] == "explain" and job["asked"]["picture"] == made.id]) == 1
 
 
@@ -97,7 +97,7 @@ def test_two_paintings_are_judged_blindly(
     photo = client.upload(photos[0])
     for style in ("monet", "munch"):
         client.paint(photo.id, style, quality="draft")
-    before = client.request("GET", "/votes").json()["count"]
+    before = client.request("GET", "/votes")["count"]
     with house.desk(size, theme, language) as desk:
         desk.go("judge")
         stacked = desk.on_phone
@@ -111,7 +111,8 @@ def test_two_paintings_are_judged_blindly(
             desk.page.keyboard.press("ArrowLeft")
         expect(desk.page.get_by_role("group", name=desk.t("jud.they_are"))).to_be_visible()
         expect(desk.page.get_by_text("Edvard Munch").first).to_be_visible()
-        assert client.request("GET", "/votes").json()["count"] == before + 1
+        expect(desk.page.get_by_text(desk.t("jud.count", n=before + 1))).to_be_visible()
+        assert client.request("GET", "/votes")["count"] == before + 1
         with desk.page.expect_download() as download:
             desk.button("jud.download").click()
         download.value.save_as(tmp_path / "votes.json")
