@@ -121,8 +121,8 @@ def shoot(house: House, photos: dict[str, str], pngs: Path | None) -> None:
         keep(desk, "studio-phone", 60_000, pngs, width=618)
     with house.desk("desktop", "light") as desk:
         desk.go("gallery")
-        expect(desk.page.get_by_role("main").get_by_role("img").first).to_be_attached()
-        desk.page.wait_for_timeout(1000)
+        expect(desk.page.get_by_role("link", name="coffee").first).to_be_visible()
+        desk.page.wait_for_timeout(1000)  # the rows are laid out by the size of the window
         keep(desk, "studio-gallery", 60_000, pngs, width=1200)
         desk.page.goto("/#/taste/my-taste")
         learnt = desk.page.get_by_role("region", name=desk.t("tas.learnt"))

@@ -269,3 +269,28 @@ def test_the_log_in_is_for_everybody(house: House) -> None:
             check_axe(desk, "log-in")
             check_width(desk, "log-in")
             check_keyboard(desk.page, "log-in")
+
+
+def test_the_checks_find_what_is_wrong(house: House) -> None:
+    with house.desk("phone") as desk:
+        desk.go("queue")
+        check_keyboard(desk.page, "queue")
+        check_width(desk, "queue")
+        check_axe(desk, "queue")
+        desk.page.evaluate(
+            "document.querySelector('main').insertAdjacentHTML('beforeend', '<a href=\"#x\" tabindex=-1>x</a>')"
+        )
+        with pytest.raises(AssertionError, match="not reached"):
+            check_keyboard(desk.page, "queue")
+        desk.page.reload()
+        desk.page.evaluate(
+            "const sheet = new CSSStyleSheet(); sheet.replaceSync('* { outline: none !important; min-width: 500px }');"
+            " document.adoptedStyleSheets = [sheet];"
+        )
+        with pytest.raises(AssertionError, match="without an outline"):
+            check_keyboard(desk.page, "queue")
+        with pytest.raises(AssertionError, match="queue: "):
+            check_width(desk, "queue")
+        desk.page.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<button></button>')")
+        with pytest.raises(AssertionError, match="button-name"):
+            check_axe(desk, "queue")
