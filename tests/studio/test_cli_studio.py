@@ -146,6 +146,7 @@ def add(data: Path, name: str, *options: str, password: str = PASSWORD) -> subpr
     return subprocess.run(command, input=f"{password}\n", capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_accounts_are_added_listed_and_removed(tmp_path: Path) -> None:
     assert add(tmp_path, "anna").stdout == "anna may log in now (admin)\n"  # the first
     assert add(tmp_path, "ben").stdout == "ben may log in now (member)\n"
@@ -168,6 +169,7 @@ def test_accounts_are_added_listed_and_removed(tmp_path: Path) -> None:
     assert_one_sentence(run("studio", "account", "password", "ben", "--data", tmp_path), 2, "there is no account")
 
 
+@pytest.mark.slow
 def test_a_key_is_made_on_the_command_line(tmp_path: Path) -> None:
     result = run("studio", "key", "shop", "--data", tmp_path)
     assert result.stdout.startswith("sfu_")

@@ -170,6 +170,7 @@ def test_a_crash_of_a_decoder_costs_one_upload(intake: Intake, tmp_path: Path) -
     intake.close()
 
 
+@pytest.mark.slow
 def test_a_picture_beyond_the_memory_limit(tmp_path: Path) -> None:
     intake = Intake(Settings(data=tmp_path, job_bytes=2**28), processes=1)
     content = encoded(Image.new("RGB", (9000, 9000)), "PNG", compress_level=1)

@@ -152,6 +152,7 @@ def test_limits_of_time_and_memory(desk: Desk, start: Started) -> None:
     assert desk.wait(desk.paint(photo, max_size=96)).state == "done"
 
 
+@pytest.mark.slow
 def test_a_job_beyond_the_memory_limit(desk: Desk, start: Started) -> None:
     photo = desk.upload(1, 900, 1200)
     start(desk.with_limits(job_bytes=2**28))
@@ -174,6 +175,7 @@ def test_a_worker_that_stops_gives_its_job_back(desk: Desk, start: Started) -> N
     assert (found.worker, found.attempts, found.progress) == (None, 0, 0.0)
 
 
+@pytest.mark.slow
 def test_a_signal_to_worker_and_painter_costs_no_attempt(desk: Desk, start: Started) -> None:
     """As a system stops a service; the painter may end first."""
     photo = desk.upload(1, 900, 1200)
@@ -213,6 +215,7 @@ def test_a_lost_job_leaves_nothing(desk: Desk, start: Started) -> None:
     assert set(desk.files.names(desk.account)) == named(desk)
 
 
+@pytest.mark.slow
 def test_a_photo_that_is_deleted_while_it_is_painted_leaves_nothing(desk: Desk, start: Started) -> None:
     photo = desk.upload(1, 300, 400)
     start()
@@ -256,6 +259,7 @@ def test_an_account_that_is_deleted_while_it_works_leaves_nothing(desk: Desk, st
     assert not any(desk.account in name for name in files(desk.settings.data) if not name.startswith("studio.db"))
 
 
+@pytest.mark.slow
 def test_lost_connections_cost_no_job(desk: Desk, start: Started) -> None:
     """PostgreSQL ends all connections, as when it restarts: while the worker waits, and while it works."""
     if "sqlite" in desk.settings.database:
