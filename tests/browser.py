@@ -112,6 +112,7 @@ class House:
         expected: Sequence[str] = (),
         logged_in: bool = True,
         motion: bool = False,
+        base: str = "",
     ) -> Iterator[Desk]:
         """Open the page, and check at the end that nothing went wrong on it but what is expected.
 
@@ -122,9 +123,10 @@ class House:
             expected: patterns of messages that belong to the test, such as a request that is refused.
             logged_in: whether the person is.
             motion: whether things may move; without it pictures of the page are the same each time.
+            base: address of another Studio.
         """
         context = self.browser.new_context(
-            base_url=self.running.url,
+            base_url=base or self.running.url,
             locale=LOCALES[language],
             color_scheme=theme,
             reduced_motion="no-preference" if motion else "reduce",
