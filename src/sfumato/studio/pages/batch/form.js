@@ -77,8 +77,8 @@ function Photos({ all }) {
       <div class="row wrap batch-ways"><${Choosers}>${choose => html`
         <${Button} icon="folder" onClick=${choose.folder}>${t("bat.folder")}<//>
         <${Button} kind="quiet" icon="grid" onClick=${pick}>${t("tas.from_gallery")}<//>`}<//></div>`}
-    ${all.length > 0 && html`<div class="row"><h2><span
-      role="status">${t("bat.photos", { n: all.length - failed.length })}</span></h2>
+    ${all.length > 0 && html`<div class="row"><h2
+      aria-live="polite">${t("bat.photos", { n: all.length - failed.length })}</h2>
       <span class="gap"></span><${Choosers}>${choose => html`<${Menu} kind="plain" icon="plus"
         label=${t("bat.more_photos")} items=${[
         { label: t("bat.some"), icon: "picture", onSelect: choose.photos },
