@@ -120,15 +120,16 @@ def shoot(house: House, photos: dict[str, str], pngs: Path | None) -> None:
         paint(desk, photos["coffee"], "The Great Wave off Kanagawa")
         keep(desk, "studio-phone", 60_000, pngs, width=618)
     with house.desk("desktop", "light") as desk:
+        desk.page.set_viewport_size({"width": 1200, "height": 720})
         desk.go("gallery")
         expect(desk.page.get_by_role("link", name="coffee").first).to_be_visible()
         desk.page.wait_for_timeout(1000)  # the rows are laid out by the size of the window
-        keep(desk, "studio-gallery", 60_000, pngs, width=1200)
+        keep(desk, "studio-gallery", 60_000, pngs, width=1000)
         desk.page.goto("/#/taste/my-taste")
         learnt = desk.page.get_by_role("region", name=desk.t("tas.learnt"))
         expect(learnt.get_by_role("img").first).to_be_visible(timeout=PAINTING)
         expect(desk.page.get_by_role("progressbar")).to_have_count(0, timeout=PAINTING)
-        keep(desk, "studio-taste", 60_000, pngs, width=1200)
+        keep(desk, "studio-taste", 60_000, pngs, width=1000)
 
 
 def main() -> None:

@@ -86,6 +86,11 @@ def slider(desk: Desk, key: str) -> Locator:
     return desk.page.get_by_role("slider", name=desk.t(key), exact=True)
 
 
+def colour(desk: Desk, key: str) -> Locator:
+    group = desk.page.get_by_role("radiogroup", name=desk.t("paint.color"), exact=True)
+    return group.get_by_role("radio", name=desk.t(f"paint.color_{key}"), exact=True)
+
+
 def paint(desk: Desk, width: int, height: int) -> None:
     """Paint at full size, and watch it."""
     close_settings(desk)
@@ -211,11 +216,7 @@ def settings_now(desk: Desk) -> dict[str, Any]:
     found: dict[str, Any] = {
         key: slider(desk, f"paint.{key}").input_value() for key in ("strength", "stroke", "brightness")
     }
-    found["colour"] = [
-        key
-        for key in ("style", "content", "luminance")
-        if desk.page.get_by_role("radio", name=desk.t(f"paint.color_{key}"), exact=True).is_checked()
-    ]
+    found["colour"] = [key for key in ("style", "content", "luminance") if colour(desk, key).is_checked()]
     close_settings(desk)
     return found
 
@@ -245,7 +246,7 @@ def test_the_way_of_an_artist(
         stroke = desk.page.get_by_role("textbox", name=desk.t("ui.number_of", name=desk.t("paint.stroke")))
         stroke.fill("1.2")
         stroke.press("Enter")
-        desk.page.get_by_role("radio", name=desk.t("paint.color_content"), exact=True).check(force=True)
+        colour(desk, "content").check(force=True)
         draft = wait_for_draft(desk, draft)
         brush(desk)
         close_settings(desk)
@@ -298,6 +299,6 @@ def change_everything(desk: Desk) -> None:
         number = desk.page.get_by_role("textbox", name=desk.t("ui.number_of", name=desk.t(f"paint.{key}")))
         number.fill(value)
         number.press("Enter")
-    desk.page.get_by_role("radio", name=desk.t("paint.color_luminance"), exact=True).check(force=True)
+    colour(desk, "luminance").check(force=True)
     close_settings(desk)
     assert settings_now(desk) != WANTED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import statistics
 import sys
 import time
@@ -13,9 +12,10 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Request
 from sqlalchemy import select
 
-from browser import PAGES, PAINTING, Desk, House, Size, expect
+from browser import PAINTING, Desk, House, Size, expect
 from sfumato.image import to_uint8, write_image
 from sfumato.studio.database import open_database, writing
 from sfumato.studio.files import FileStore
@@ -116,20 +116,25 @@ def test_sliding_over_twelve_megapixels_is_smooth(
         assert moving[1] <= max(100.0, 3 * still[1]), told
 
 
-def test_the_page_weighs_little(capsys: pytest.CaptureFixture[str]) -> None:
-    files = [path for path in PAGES.rglob("*") if path.is_file()]
-    weight = sum(len(gzip.compress(path.read_bytes(), 9)) for path in files)
-    tell(capsys, f"{len(files)} files, {weight / 1000:.1f} kB compressed")
-    assert weight <= 150_000
+VIEWS = ("paint", "gallery", "batch", "taste", "judge", "queue", "account", "explain")
 
 
-def test_the_page_loads_nothing_from_elsewhere(house: House) -> None:
-    hosts: set[str] = set()
+def test_the_page_weighs_little_and_loads_nothing_from_elsewhere(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded: dict[str, Request] = {}
+    weights = []
     with house.desk() as desk:
-        desk.page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-        for view in ("paint", "gallery", "batch", "taste", "judge", "queue", "account"):
+        desk.page.on("requestfinished", lambda request: loaded.setdefault(request.url, request))
+        for view in VIEWS:
             desk.go(view)
-    assert hosts == {urlsplit(house.running.url).netloc}
+            desk.settle()
+            if view in (VIEWS[0], VIEWS[-1]):
+                own = [request for url, request in loaded.items() if "/api/" not in url]
+                weights.append(sum(request.sizes()["responseBodySize"] for request in own))
+    tell(capsys, f"first view {weights[0] / 1000:.1f} kB, all views {weights[1] / 1000:.1f} kB as they are sent")
+    assert 20_000 < weights[0] < weights[1] <= 150_000
+    assert {urlsplit(url).netloc for url in loaded} == {urlsplit(house.running.url).netloc}
 
 
 def test_a_draft_comes_in_seconds(house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
