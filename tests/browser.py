@@ -47,6 +47,7 @@ _ARGUMENTS = (
 PATIENCE = 30_000
 #: For what a painter makes.
 PAINTING = 120_000
+expect.set_options(timeout=PATIENCE)
 _TELL_OF_POLICY = """
 addEventListener("securitypolicyviolation", event =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
