@@ -212,7 +212,10 @@ def test_a_key_is_shown_once_has_scopes_and_is_revoked(team: Service) -> None:
     assert program.get("/api/v1/me").json()["name"] == "anna"
     assert anna.get("/api/v1/keys").json()[0]["used"] is not None
     denied = program.post("/api/v1/jobs/cancel", json={})
-    assert (denied.status_code, denied.json()["detail"]) == (403, "the key lacks the scope write")
+    assert (denied.status_code, denied.json()["detail"]) == (
+        403,
+        "the key lacks the scope write; make one with it under Account",
+    )
     assert program.post("/api/v1/keys", json={"label": "more", "scopes": ["read"]}).status_code == 403
     assert program.put("/api/v1/me/password", json={"old": "x", "new": "y" * 12}).status_code == 403
     assert program.delete("/api/v1/me").status_code == 403

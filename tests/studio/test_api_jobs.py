@@ -71,7 +71,7 @@ def test_a_preview_is_small_and_quick_and_replaces_the_older_one(studio: Service
     ("change", "status", "sentence"),
     [
         ({"photo": NOBODY}, 404, f"there is no picture {NOBODY}"),
-        ({"photo": "../../etc/passwd"}, 422, "photo has a form"),
+        ({"photo": "../../etc/passwd"}, 422, "photo must be an id"),
         ({"styles": [{"style": "monnet"}]}, 404, "there is no style monnet"),
         ({"styles": [{"style": f"own:{NOBODY}"}]}, 404, "there is no style own:"),
         ({"styles": [{"style": "taste:../x"}]}, 422, "styles.0.style has a form"),

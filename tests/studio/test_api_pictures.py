@@ -219,3 +219,16 @@ def test_a_work_that_explanations_name_is_served(studio: Service) -> None:
     found = studio.client.get(f"/api/v1/works/{entry.sha256}")
     assert hashlib.sha256(found.content).hexdigest() == entry.sha256
     assert studio.client.get(f"/api/v1/works/{'0' * 64}").status_code == 404
+
+
+def test_results_are_found_by_the_title_and_artist_of_their_style(studio: Service) -> None:
+    photo = upload(studio.client)["id"]
+    studio.client.post("/api/v1/jobs", json=paint(photo)).raise_for_status()
+    result = do_job(studio.studio, drawn(9))  # in great-wave
+    assert result is not None
+    for query in ("kanagawa", "Wave Great", "hokusai", "great-wave"):
+        found = studio.client.get("/api/v1/pictures", params={"query": query}).json()["items"]
+        assert [each["id"] for each in found] == [result.id], query
+    assert studio.client.get("/api/v1/pictures", params={"query": "vermeer"}).json()["items"] == []
+    header = studio.client.get(f"/api/v1/pictures/{result.id}/file", params={"download": True}).headers
+    assert 'filename="garden-great-wave.png"' in header["content-disposition"]

@@ -36,6 +36,15 @@ def test_jobs_are_claimed_in_order_and_quick_ones_first(sessions: Sessions, acco
     assert (found[0].state, found[0].worker, found[0].attempts) == ("running", "w", 1)
 
 
+def test_single_jobs_go_before_those_of_a_batch(sessions: Sessions, account: str) -> None:
+    batch = [add(sessions, account, batch="b") for _ in range(2)]
+    single = add(sessions, account)
+    with sessions() as session:
+        assert [queue.position(session, state(sessions, job)) for job in (single, *batch)] == [1, 2, 3]
+    found = [queue.claim(sessions, "w", 10) for _ in range(3)]
+    assert [job and job.id for job in found] == [single, *batch]
+
+
 def test_a_quick_worker_takes_quick_jobs_only(sessions: Sessions, account: str) -> None:
     add(sessions, account)
     assert queue.claim(sessions, "w", 10, quick_only=True) is None
@@ -127,8 +136,8 @@ def test_a_cancelled_job_of_a_dead_worker_ends(sessions: Sessions, account: str)
 
 def test_cancel_the_rest_but_not_the_running_one(sessions: Sessions, account: str) -> None:
     jobs = [add(sessions, account, batch="b") for _ in range(3)]
-    other = add(sessions, account)
     assert queue.claim(sessions, "w", 10) is not None
+    other = add(sessions, account)
     with writing(sessions) as session:
         assert queue.cancel_all(session, account, batch="b", running=False) == 2
     assert [state(sessions, job).state for job in (*jobs, other)] == ["running", "cancelled", "cancelled", "queued"]

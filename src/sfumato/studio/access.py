@@ -112,7 +112,7 @@ def identify(
     secret = cookie if bearer is None else bearer.credentials
     who = None if not secret or len(secret) > 200 else _find(studio, digest_of(secret), bearer is not None)
     if who is None:
-        what = "log in first" if bearer is None else "the key is not valid; make another one in the settings"
+        what = "log in first" if bearer is None else "the key is not valid; make another one under Account"
         raise RefusedError(401, what)
     request.scope["state"]["account"] = who.account
     return who
@@ -206,7 +206,11 @@ def check_scope(who: Who, scope: str) -> Who:
         RefusedError: they lack it.
     """
     if scope not in who.scopes:
-        what = f"the key lacks the scope {scope}" if who.is_key else "only an admin may do this"
+        what = (
+            f"the key lacks the scope {scope}; make one with it under Account"
+            if who.is_key
+            else "only an admin may do this"
+        )
         raise RefusedError(403, what)
     return who
 

@@ -130,9 +130,12 @@ class Client:
             SfumatoError: it failed, with the sentence that says why, or was cancelled; or as :meth:`request`.
         """
         try:
+            told = None
             while (found := self.job(job)).state in ("queued", "running"):
-                if progress is not None:
-                    progress(found.progress, found.doing or found.state)
+                now = round(found.progress, 3), found.doing or found.state
+                if progress is not None and now != told:
+                    progress(*now)
+                told = now
                 time.sleep(_LOOK)
         except BaseException:
             self.cancel(job)

@@ -183,9 +183,15 @@ def _serve(pipe: Connection, pixels: int, job_bytes: int) -> None:
 def _take(source: Path, folder: Path) -> Taken:
     """Decode one upload, and write its files."""
     from sfumato.image import picture_digest, read_photo, write_working_copy
+    from sfumato.inference.inputs import SMALLEST_SIDE
     from sfumato.studio.thumbs import write_small, write_thumb
 
     original, photo = picture_digest(source), read_photo(source)
+    if max(photo.height, photo.width) < SMALLEST_SIDE:
+        raise InputError(
+            f"{source} has {photo.width} x {photo.height} pixels, and {SMALLEST_SIDE} or more on a side are needed; "
+            "choose a larger picture"
+        )
     file, thumb, small = (folder / name for name in ("picture.png", "thumb.webp", "small.png"))
     write_working_copy(photo, file)
     write_thumb(photo, thumb)

@@ -152,7 +152,8 @@ def _sentence(error: Mapping[str, Any]) -> str:
     if kind in ("model_attributes_type", "dict_type"):
         return f"{name} must be a JSON object; send it with the header Content-Type: application/json"
     if kind == "string_pattern_mismatch":
-        return f"{name} has a form that is not allowed; check it for mistakes"
+        is_id = error.get("ctx", {}).get("pattern") == "^[0-9a-f]{32}$"
+        return f"{name} must be an id" if is_id else f"{name} has a form that is not allowed; check it for mistakes"
     words = _WORDS.get(kind) or str(error["msg"]).replace("Input should be", "must be").replace("'", "")
     words = words[0].lower() + words[1:]
     return f"{name} {words}" if not words.startswith(("unable", "string", "list")) else f"{name}: {words}"

@@ -38,7 +38,7 @@ def submit(session: Session, job: Job) -> Job:
 
 
 def claim(sessions: Sessions, worker: str, lease: float, quick_only: bool = False) -> Job | None:
-    """Give the next job to a worker: quick ones first, then the oldest.
+    """Give the next job to a worker: quick ones first, then single ones, then those of batches; the oldest first.
 
     Args:
         sessions: of the database.
@@ -62,7 +62,7 @@ def claim(sessions: Sessions, worker: str, lease: float, quick_only: bool = Fals
             state, error = ("cancelled", None) if job.cancel else ("failed", _TOO_OFTEN)
             _end(job, state, error)
         session.flush()
-        order = (Job.quick.desc(), Job.created, Job.id)
+        order = (Job.quick.desc(), Job.batch.is_not(None), Job.created, Job.id)
         oldest = select(Job.id).where(free).order_by(*order).limit(1).with_for_update(skip_locked=True)
         values = {
             "state": "running",
@@ -180,7 +180,10 @@ def position(session: Session, job: Job) -> int | None:
     if job.state != "queued":
         return None
     earlier = or_(Job.created < job.created, and_(Job.created == job.created, Job.id < job.id))
-    before = and_(Job.quick == job.quick, earlier)
+    is_single = Job.batch.is_(None)
+    before = and_(Job.quick == job.quick, is_single if job.batch is None else ~is_single, earlier)
+    if job.batch is not None:
+        before = or_(before, and_(Job.quick == job.quick, is_single))
     if not job.quick:
         before = or_(Job.quick, before)
     return 1 + (session.scalar(select(func.count()).select_from(Job).where(Job.state == "queued", before)) or 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -85,3 +85,9 @@ def read_cursor(text: str) -> tuple[datetime, str]:
     if time is None or time.tzinfo is None or len(row) != 32:
         raise RefusedError(422, "before has a form that is not allowed; give the value of next of the page before")
     return time, row
+
+
+def style_names_in(recipe: Mapping[str, Any] | None) -> list[str]:
+    """Return the names of the styles in a recipe, which may come from a stranger's file."""
+    styles = (recipe or {}).get("styles")
+    return [str(each.get("name", "")) for each in styles if isinstance(each, dict)] if isinstance(styles, list) else []

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select
 from sqlalchemy.orm import Session
 
+from sfumato import assets
 from sfumato.studio import queue
 from sfumato.studio.access import Reader, Who, Writer, audit, used_bytes
 from sfumato.studio.asking import new_job
@@ -28,7 +29,7 @@ from sfumato.studio.serving import SUFFIXES, disposition, file_name, send_stored
 from sfumato.studio.state import Studio, studio_of
 from sfumato.studio.storing import add_pictures, put_files, remove_unnamed
 from sfumato.studio.tables import Picture, now
-from sfumato.studio.views import cursor, picture_view, read_cursor
+from sfumato.studio.views import cursor, picture_view, read_cursor, style_names_in
 from sfumato.studio.work.parts import Made
 
 router = APIRouter(prefix="/api/v1", tags=["pictures"])
@@ -190,7 +191,7 @@ def get_picture_file(
         found = find(session, who, picture)
     if format is not None and f"image/{format}" != found.media_type:
         return _converted(studio, found, f"image/{format}")
-    name = file_name(found.title, SUFFIXES.get(found.media_type, "")) if download else None
+    name = file_name(_full_title(found), SUFFIXES.get(found.media_type, "")) if download else None
     return send_stored(request, studio.files, who.account, found.sha256, found.media_type, name)
 
 
@@ -253,8 +254,14 @@ def _seen(studio: Studio, picture: Picture, short: bool = False) -> PictureView:
     return picture_view(picture, gone=path is not None and not path.is_file(), short=short)
 
 
+def _full_title(picture: Picture) -> str:
+    """Return a title under which a result does not replace its photo: with the names of the styles."""
+    names = style_names_in(picture.recipe) if picture.kind == "result" else []
+    return "-".join([picture.title, *names]) if picture.title else "-".join(names)
+
+
 def _converted(studio: Studio, picture: Picture, media_type: str) -> Response:
-    name = file_name(picture.title, SUFFIXES[media_type])
+    name = file_name(_full_title(picture), SUFFIXES[media_type])
     with work_folder(studio.settings) as folder:
         source = studio.files.fetch(picture.account, picture.sha256, folder)
         target = folder / f"converted{SUFFIXES[media_type]}"
@@ -294,11 +301,22 @@ def _plain(text: str) -> str:
 
 
 def _matches(text: str) -> ColumnElement[bool]:
-    """Return whether a title, a collection or the name of a style in the recipe contains a text."""
+    """Return whether a title, a collection or a style in the recipe contains a text."""
     low = text.lower()
-    name = re.escape(dumps(low)[1:-1])
+    shown = func.lower(cast(Picture.recipe, Text))
+    names = [re.escape(dumps(low)[1:-1]), *(f'{re.escape(name)}"' for name in _built_in_like(low))]
     return or_(
         func.lower(Picture.title).contains(low, autoescape=True),
         func.lower(Picture.collection).contains(low, autoescape=True),
-        func.lower(cast(Picture.recipe, Text)).regexp_match(f'"name": *"[^"]*{name}'),
+        *(shown.regexp_match(f'"name": *"[^"]*{name}') for name in names),
     )
+
+
+def _built_in_like(text: str) -> set[str]:
+    """Return the built-in styles whose artist or title, as the page shows them, has all words of a text."""
+    words = text.split()
+    return {
+        entry.style
+        for entry in assets.ledger()
+        if all(word in f"{entry.artist} {entry.title} {entry.style}".lower() for word in words)
+    }

@@ -17,6 +17,7 @@ from sfumato.studio.problems import PRIVATE, RefusedError, documented
 from sfumato.studio.schemas import NewVote, Votes, VoteStanding
 from sfumato.studio.state import studio_of
 from sfumato.studio.tables import BlindVote, Picture
+from sfumato.studio.views import style_names_in
 
 router = APIRouter(prefix="/api/v1", tags=["votes"])
 
@@ -104,9 +105,7 @@ def _count(votes: list[dict[str, Any]]) -> Votes:
 
 
 def _style(picture: Picture) -> str:
-    styles = (picture.recipe or {}).get("styles")
-    names = [str(each.get("name", "")) for each in styles if isinstance(each, dict)] if isinstance(styles, list) else []
-    return " + ".join(names) or "unknown"
+    return " + ".join(style_names_in(picture.recipe)) or "unknown"
 
 
 def _names(left: Picture, right: Picture) -> tuple[str, str]:

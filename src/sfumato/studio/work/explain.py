@@ -114,6 +114,8 @@ def _origin_sentences(found: Explained) -> list[str]:
     sentences = [_whole(matched_title_of(found.recipe))]
     for origins in found.styles:
         sentences += origin_sentences(origins)
+    if found.recipe.masks:
+        sentences.append("It was painted through masks; each style is explained here as if it had all of the picture.")
     return sentences
 
 

@@ -5,7 +5,7 @@ import * as api from "../api.js";
 
 /** {style, strength in percent, quality, format}. */
 export const settings = createSavedStore("sfumato.batch", {
-  style: "van-gogh", strength: 100, quality: "standard", format: "png",
+  style: "great-wave", strength: 100, quality: "standard", format: "png",
 });
 export const changeSettings = changes => settings.set(old => ({ ...old, ...changes }));
 

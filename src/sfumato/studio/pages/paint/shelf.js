@@ -45,9 +45,7 @@ export function Shelf({ chosen, current = chosen[0], onChoose }) {
   const styles = api.useStyles();
   const [query, setQuery] = useState("");
   const [making, setMaking] = useState(null); // files of a style to make, [] to choose them
-  const list = useRef(null);
   const choices = useRef(null);
-  useEffect(() => { list.current?.querySelector("[aria-checked=true]")?.scrollIntoView({ block: "nearest" }); }, [Boolean(styles)]);
   const words = plain(query).split(/\s+/).filter(Boolean);
   const groups = useMemo(() => styles && [
     { id: "yours", all: [...styles.tastes.filter(each => each.learnt), ...styles.own] },
@@ -79,7 +77,7 @@ export function Shelf({ chosen, current = chosen[0], onChoose }) {
       <input class="input" type="search" placeholder=${t("paint.style_search")} aria-label=${t("paint.style_search")}
         value=${query}
         onInput=${event => setQuery(event.target.value)} /></div>
-    <div ref=${list} class="shelf-list">
+    <div class="shelf-list">
       ${!words.length && html`<${FileDrop} class="small-drop" icon="plus" label=${t("paint.own_drop")}
         hint=${t("paint.own_drop_hint")}
         onFiles=${setMaking} />`}

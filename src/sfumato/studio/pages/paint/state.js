@@ -7,7 +7,7 @@ export const NO_FINISH = { brightness: 0, contrast: 0, saturation: 0, warmth: 0,
 
 /** How a photo is painted. Strength is in percent, finishing values too. */
 export const DEFAULTS = {
-  styles: [{ style: "van-gogh", weight: 1 }], strength: 100, stroke: 1, color: "style", seed: 0,
+  styles: [{ style: "great-wave", weight: 1 }], strength: 100, stroke: 1, color: "style", seed: 0,
   quality: "standard", maxSize: 0, bestOf: 1,
   finish: NO_FINISH, recipeOf: null,
 };

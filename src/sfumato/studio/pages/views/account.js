@@ -96,7 +96,7 @@ function Keys({ person }) {
 }
 
 function NewKey({ person, close, done }) {
-  const [scopes, setScopes] = useState(["read"]);
+  const [scopes, setScopes] = useState(["read", "write"]);
   const [error, setError] = useState("");
   const offered = ["read", "write", ...(person.role === "admin" ? ["admin"] : [])];
   const make = async event => {
