@@ -164,12 +164,14 @@ def test_one_good_header_does_not_excuse_a_bad_one(studio: Service) -> None:
         assert answer.status_code == 403
 
 
-def test_zeros_do_not_hide_the_length_of_a_strangers_body(studio: Service) -> None:
-    visitor = studio.visitor()
-    for length in ("000000000000100000", "0" * 14 + "100000", "9" * 5000):
-        answer = visitor.post("/api/v1/pictures", content=b"x" * 100_000, headers={"Content-Length": length})
-        assert answer.status_code == 401, length
-        assert answer.json()["detail"] == "log in first"
+def test_zeros_do_not_hide_the_length_of_a_strangers_body(tmp_path: Path, sqlite_url: str) -> None:
+    with listening(tmp_path / "data", sqlite_url) as (address, _):
+        for length in (b"100000", b"00000000000000100000"):
+            with socket.create_connection(address, timeout=5) as connection:
+                head = b"POST /api/v1/pictures HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                kind = b"Content-Type: multipart/form-data; boundary=x\r\n"
+                connection.sendall(head + kind + b"Content-Length: " + length + b"\r\n\r\n")
+                assert connection.recv(100).startswith(b"HTTP/1.1 401 ")  # before any of the body has come
 
 
 def test_simple_content_types_are_no_json(studio: Service) -> None:
