@@ -171,6 +171,7 @@ def find_recipe(image: Image.Image) -> dict[str, object] | None:
         raise InputError(f"its recipe has more than the {MAX_RECIPE} bytes that Sfumato writes at most")
     try:
         recipe = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+        json.dumps(recipe, ensure_ascii=False).encode()  # half a sign, as escapes can write, is no text
     except (ValueError, RecursionError) as problem:
         raise InputError("its recipe is damaged: it is not JSON; use the picture as Sfumato wrote it") from problem
     if not isinstance(recipe, dict):

@@ -6,6 +6,7 @@ once for an account. Which files are needed is in the database; `storing` and `d
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -23,6 +24,7 @@ from sfumato.files import atomic_file, digest
 _ACCOUNT, _HASH = re.compile(r"[0-9a-f]{32}"), re.compile(r"[0-9a-f]{64}")
 _SMALL = ".small"
 _MAX_BYTES = 2**40
+_TRIES = 20  # to remove a folder
 
 
 class FileStore:
@@ -156,7 +158,7 @@ class FileStore:
         folder = self._folder(account)
         try:
             if self._remote is None:
-                shutil.rmtree(folder)
+                _remove_folder(folder)
             elif self._remote.exists(folder):
                 self._remote.rm(folder, recursive=True)
         except FileNotFoundError:
@@ -232,6 +234,19 @@ class FileStore:
                         shutil.copyfileobj(file, target, 2**20)
         except OSError as problem:
             raise OutputError(f"cannot write {place}: {problem.strerror or problem}") from problem
+
+
+def _remove_folder(folder: str) -> None:
+    """Remove a folder and all that is in it, while uploads that have begun add files to it and take them back."""
+    for left in reversed(range(_TRIES)):
+        try:
+            shutil.rmtree(folder)
+            return
+        except OSError as problem:
+            if problem.errno not in (errno.ENOENT, errno.ENOTEMPTY) or not left:
+                raise
+            if not os.path.lexists(folder):
+                return
 
 
 def _digest(path: Path) -> str:

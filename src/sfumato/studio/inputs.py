@@ -65,13 +65,19 @@ def _own_styles(
 ) -> dict[str, OwnStyleInput]:
     """Return the account's styles that the parts of a style refer to, or that a recipe may have been painted in."""
     wanted = {part["style"].removeprefix(_OWN) for part in parts if part["style"].startswith(_OWN)}
-    names = {str(style.get("name")) for recipe in recipes if recipe for style in recipe.get("styles") or ()}
+    names = {name for recipe in recipes for name in _style_names(recipe)}
     mine = session.scalars(select(OwnStyle).where(OwnStyle.account == account))
     return {
         style.id: OwnStyleInput(style.name, [(id_, float(weight)) for id_, weight in style.pictures])
         for style in mine
         if style.id in wanted or any(style.name in name for name in names)
     }
+
+
+def _style_names(recipe: Mapping[str, Any] | None) -> list[str]:
+    """Return the names of a recipe's styles. It comes from an upload, so any part of it may be something else."""
+    styles = (recipe or {}).get("styles")
+    return [str(each.get("name")) for each in styles if isinstance(each, dict)] if isinstance(styles, list) else []
 
 
 def _stored(files: FileStore, row: Picture, folder: Path) -> Stored:

@@ -113,7 +113,10 @@ class Hosts:
         On one host, other ports belong to other programs, so the origin must be that of the request itself. Only a
         reverse proxy may call us by another name, and then the origin is one of `names`.
         """
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:  # as of "http://["
+            return False
         name = _split(parts.netloc)
         if parts.scheme not in ("http", "https") or name is None:
             return False
@@ -184,11 +187,16 @@ class Guard:
             return answer(
                 403, "this address is not served under that host name; start Studio with --allow-network and the name"
             )
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # A proxy may believe the other one, and would take what follows for a request of somebody else.
+            refused = answer(400, "the request tells its length in two ways, so where it ends is not known")
+            refused.headers["Connection"] = "close"
+            return refused
         if scope["method"] in _SAFE:
             return None
-        origins = headers.getlist("origin")
-        site = headers.get("sec-fetch-site", "same-origin")
-        if site not in ("same-origin", "none") or any(not self.hosts.allows_origin(each, host) for each in origins):
+        origins, sites = headers.getlist("origin"), headers.getlist("sec-fetch-site")
+        is_own = all(self.hosts.allows_origin(each, host) for each in origins)
+        if not is_own or not set(sites) <= {"same-origin", "none"}:
             return answer(403, "the request comes from a page of another origin, so it was refused")
         return None
 
@@ -196,7 +204,9 @@ class Guard:
         """Return the answer to a large body of a stranger, which would otherwise be read before they are known."""
         headers = Headers(scope=scope)
         length = headers.get("content-length", "0")
-        is_large = "transfer-encoding" in headers or not length.isdecimal() or int(length[:12]) > _STRANGERS
+        is_large = (
+            "transfer-encoding" in headers or not length.isdecimal() or len(length) > 12 or int(length) > _STRANGERS
+        )
         if not is_large or await run_in_threadpool(self.may_upload, headers):
             return None
         return answer(401, "log in first")

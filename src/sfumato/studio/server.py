@@ -26,6 +26,7 @@ from sfumato.studio.state import Studio
 #: Port of Studio, and how many after it are tried where it is taken.
 PORT, _NEXT = 7333, 30
 _HEAD = 15.0  # seconds in which the head of a request must have come
+_READ = 60.0  # seconds in which a client must have taken some of an answer, and all of the last one
 _CONNECTIONS = 400
 _STOP = 2.0  # seconds in which workers must have stopped
 _LOOK, _PAUSE, _LONGEST = 0.3, 0.5, 30.0  # seconds between looks at the workers; before one is started again
@@ -120,9 +121,13 @@ class _Server(uvicorn.Server):
 
 
 class PatientProtocol(H11Protocol):
-    """Closes connections on which the head of a request does not come. Uvicorn itself would wait for ever."""
+    """Closes connections on which the head of a request does not come, or on which nobody takes the answer.
+
+    Uvicorn itself would wait for ever.
+    """
 
     _timer: asyncio.TimerHandle | None = None
+    _reader: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -132,7 +137,29 @@ class PatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_waiting()
+        self._stop_pressing()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to wait until some of the answer is taken."""
+        super().pause_writing()
+        self._press()
+
+    def resume_writing(self) -> None:
+        """Stop waiting."""
+        self._stop_pressing()
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait until the rest of the last answer is taken."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._press()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, even where the rest of an answer is never taken."""
+        super().timeout_keep_alive_handler()
+        self._press()
 
     def data_received(self, data: bytes) -> None:
         """Stop waiting when the head is complete."""
@@ -149,6 +176,15 @@ class PatientProtocol(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _press(self) -> None:
+        if self._reader is None:
+            self._reader = self.loop.call_later(_READ, self.transport.abort)
+
+    def _stop_pressing(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            self._reader = None
 
 
 class Crew:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from sfumato.studio.access import Reader, Who, Writer, audit
@@ -20,6 +20,7 @@ from sfumato.studio.tables import BlindVote, Picture
 from sfumato.studio.views import style_names_in
 
 router = APIRouter(prefix="/api/v1", tags=["votes"])
+_MOST = 10_000  # votes of an account; `sfumato evaluate` takes no more
 
 
 @router.post("/votes", status_code=201, responses=PRIVATE | documented(404))
@@ -29,9 +30,10 @@ def create_vote(asked: NewVote, who: Writer, request: Request) -> Votes:
         raise RefusedError(422, "left and right are the same picture; compare two")
     with writing(studio_of(request).sessions) as session:
         check_pictures(session, who, [asked.left, asked.right])
+        if (session.scalar(select(func.count()).where(BlindVote.account == who.account)) or 0) >= _MOST:
+            raise RefusedError(422, f"there are {_MOST} votes already; download them, and evaluate them")
         session.add(BlindVote(account=who.account, **asked.model_dump()))
-        session.flush()
-        return _count(_votes(session, who))
+    return count_votes(who, request)  # after the transaction, for which all others that write wait
 
 
 @router.get("/votes", responses=PRIVATE)
