@@ -42,7 +42,7 @@ class Running:
 
     def start(self) -> None:
         """Start the server, and wait for its link."""
-        kept = os.environ
+        kept = dict(os.environ)
         if self.python != sys.executable:
             kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         environment = {**kept, "PYTHONUNBUFFERED": "1"}

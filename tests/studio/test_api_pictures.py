@@ -69,7 +69,7 @@ def test_a_download_has_a_safe_name(studio: Service, title: str, plain: str) -> 
 @pytest.mark.parametrize(("format", "kind"), [("png", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
 def test_a_picture_is_downloaded_in_another_format_with_its_recipe(studio: Service, format: str, kind: str) -> None:
     file = io.BytesIO()
-    recipe = {"version": "0.1.0", "styles": [{"name": "great-wave"}]}
+    recipe: dict[str, object] = {"version": "0.1.0", "styles": [{"name": "great-wave"}]}
     write_photo(Photo(np.full((32, 48, 3), 90, np.uint8), metadata=Metadata(recipe=recipe)), file, "png")
     uploaded = studio.client.post("/api/v1/pictures", files={"file": ("wave.png", file.getvalue())}).json()
     found = studio.client.get(uploaded["file"], params={"download": True, "format": format})

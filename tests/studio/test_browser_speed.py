@@ -125,7 +125,11 @@ def test_the_page_weighs_little_and_loads_nothing_from_elsewhere(
     loaded: dict[str, Request] = {}
     weights = []
     with house.desk() as desk:
-        desk.page.on("requestfinished", lambda request: loaded.setdefault(request.url, request))
+
+        def note(request: Request) -> None:
+            loaded.setdefault(request.url, request)
+
+        desk.page.on("requestfinished", note)
         for view in VIEWS:
             desk.go(view)
             desk.settle()
