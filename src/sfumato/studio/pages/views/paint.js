@@ -126,7 +126,7 @@ function Studio({ photo, value, narrow, coming }) {
   const chosen = settings.styles.map(each => each.style);
   const parts = {
     notices: html`<div><${Offer} styles=${styles} photo=${photo} />
-      ${shown.preview.error && html`<${Failure} text=${shown.preview.error.message} onAgain=${shown.preview.again} />`}
+      ${shown.preview.error && !work.error && html`<${Failure} text=${shown.preview.error.message} onAgain=${shown.preview.again} />`}
       ${work.error && html`<${Failure} text=${work.error} onAgain=${work.failed && (() => retry(photo.id, work))}
         onClose=${() => changeWork(photo.id, { error: null })} />`}</div>`,
     stage: html`<${Stage} photo=${photo} view=${view} shown=${shown} settings=${settings} styles=${styles} tool=${tool}

@@ -127,7 +127,7 @@ function Side({ item, photo, rate, ask }) {
   };
   return html`<aside class="picture-side" aria-label=${t("pic.facts")} tabindex="0">
     <label><span class="hidden-text">${t("pic.title")}</span>
-      <input type="text" class="input title" maxlength="200" key=${item.id} value=${item.title}
+      <input type="text" class="input title" maxlength="200" key=${item.id} defaultValue=${item.title}
         placeholder=${t("gal.untitled")} onChange=${title}
         onKeyDown=${event => event.key === "Enter" && event.target.blur()} /></label>
     <${Rating} label=${t("pic.rating")} value=${item.rating} onChange=${rate} />
