@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from sfumato import assets
 from sfumato.studio import tastes
-from sfumato.studio.access import Who
+from sfumato.studio.access import Who, used_bytes
 from sfumato.studio.job_requests import QUICK, Explain, Paint, pictures_of, styles_of
 from sfumato.studio.problems import RefusedError
 from sfumato.studio.state import Studio
@@ -24,8 +24,10 @@ def check_room(session: Session, studio: Studio, who: Who, count: int) -> None:
     """Check that an account may queue ``count`` more jobs.
 
     Raises:
-        RefusedError: too many wait already.
+        RefusedError: too many wait already, or there is no room for what they make.
     """
+    if who.quota is not None and used_bytes(session, who.account) >= who.quota:
+        raise RefusedError(507, "your quota of bytes is used up; delete pictures and empty the trash first")
     waiting = session.scalar(select(func.count()).where(Job.account == who.account, Job.state == "queued")) or 0
     most = studio.settings.most_queued
     if waiting + count > most:

@@ -88,8 +88,7 @@ class Intake:
         if size > self._settings.upload_bytes:
             most = self._settings.upload_bytes / 2**20
             raise InputError(f"{shown} has {size / 2**20:.0f} MiB, more than the limit of {most:.0f}; make it smaller")
-        with self._child(_SECONDS) as child:
-            found = self._ask(child, ("take", source, folder), shown)
+        found = self._do("take", source, folder, shown)
         assert isinstance(found, Taken), "that is what `take` answers"
         return found
 
@@ -100,8 +99,20 @@ class Intake:
             InputError: the picture is damaged or too large.
             OutputError: the disk is full.
         """
+        self._do("convert", source, target, short(name))
+
+    def _do(self, what: str, source: Path, target: Path, name: str) -> Taken | None:
+        """Have a child do something.
+
+        Raises:
+            SfumatoError: it could not; the sentence has the name in place of the source's path.
+        """
         with self._child(_SECONDS) as child:
-            self._ask(child, ("convert", source, target), short(name))
+            found = self._ask(child, (what, source, target), name)
+        if isinstance(found, tuple):  # the child refused it, and goes on with the next
+            kind, sentence = found
+            raise kind(sentence.replace(str(source), name).replace(_ADVICE, "; make it smaller"))
+        return found
 
     def close(self) -> None:
         """End all processes; a call of `take` after this starts a new one."""
@@ -110,11 +121,13 @@ class Intake:
                 if (child := self._idle.get_nowait()) is not None:
                     child.end()
 
-    def _ask(self, child: Child, asked: tuple[str, Path, Path], name: str) -> Taken | None:
-        """Have a child do something.
+    def _ask(
+        self, child: Child, asked: tuple[str, Path, Path], name: str
+    ) -> Taken | tuple[type[SfumatoError], str] | None:
+        """Return a child's answer.
 
         Raises:
-            SfumatoError: it could not; the sentence has the name in place of the source's path.
+            InputError: there is none: it crashed, or took too much time or memory.
         """
         try:
             child.pipe.send(asked)
@@ -129,9 +142,6 @@ class Intake:
             raise InputError(
                 f"{name} made its decoder crash, so it is damaged; save it again with another program"
             ) from problem
-        if isinstance(found, tuple):
-            kind, sentence = found
-            raise kind(sentence.replace(str(asked[1]), name).replace(_ADVICE, "; make it smaller"))
         return found
 
     @contextmanager

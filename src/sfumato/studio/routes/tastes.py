@@ -31,6 +31,7 @@ _NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 TasteKey = Annotated[str, Path(pattern=_NAME)]
 _KNOWN = PRIVATE | documented(404)
 _MOST_BYTES = 16 * 2**20  # of an imported file; typical ones have some hundred kilobytes
+_MOST = 100  # tastes of an account
 
 
 @router.get("/tastes/{name}", responses=_KNOWN)
@@ -102,6 +103,8 @@ def import_taste(
             raise RefusedError(422, str(problem).replace(str(path), "the file")) from problem
     personal = studio_of(request).settings.personal(who.account)
     personal.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (count := len(tastes.names(personal))) >= _MOST:
+        raise RefusedError(422, f"there are {count} tastes already; delete one first")
     with personal_in(personal):
         service.install(style, chosen)
     return get_taste(chosen, who, request)
