@@ -160,8 +160,6 @@ def measure_load(clients: int, minutes: float, database: str) -> None:
             time.sleep(max(1.0, 60 * minutes / 60))
         for thread in threads:
             thread.join(90)
-        _wait_for_end(running.url, headers, accepted)
-        print(json.dumps(_account(running.url, headers, accepted), indent=1))
         took = sorted(reads)
         print(
             f"{len(took)} reads: median {1000 * statistics.median(took):.0f} ms, "
@@ -174,6 +172,16 @@ def measure_load(clients: int, minutes: float, database: str) -> None:
                 statistics.mean(m[part] for m in some) for some in (memory[third : 2 * third], memory[-third:])
             )
             print(f"{part}: {early:.0f} MB in the second third, {late:.0f} MB in the last")
+        _wait_for_end(running.url, headers, accepted)
+        print(json.dumps(_account(running.url, headers, accepted), indent=1))
+
+
+def _get(http: httpx2.Client, path: str, **query: Any) -> Any:
+    """Return what the service answers, after a pause where it asks for one."""
+    while (answer := http.get(path, params=query)).status_code == 429:
+        time.sleep(float(answer.headers["Retry-After"]))
+    answer.raise_for_status()
+    return answer.json()
 
 
 def _wait_for_end(url: str, headers: dict[str, str], jobs: list[str]) -> None:
@@ -183,7 +191,7 @@ def _wait_for_end(url: str, headers: dict[str, str], jobs: list[str]) -> None:
         end = time.monotonic() + 600
         while left and time.monotonic() < end:
             for job in list(left):
-                if http.get(f"/jobs/{job}").json()["state"] not in ("queued", "running"):
+                if _get(http, f"/jobs/{job}")["state"] not in ("queued", "running"):
                     left.discard(job)
             time.sleep(0.5)
 
@@ -191,14 +199,11 @@ def _wait_for_end(url: str, headers: dict[str, str], jobs: list[str]) -> None:
 def _account(url: str, headers: dict[str, str], jobs: list[str]) -> dict[str, Any]:
     """Count how the accepted jobs ended, and how many pictures each of them made."""
     with httpx2.Client(base_url=f"{url}/api/v1", headers=headers, timeout=60) as http:
-        ended = {job: http.get(f"/jobs/{job}").json() for job in jobs}
+        ended = {job: _get(http, f"/jobs/{job}") for job in jobs}
         pictures: Counter[str] = Counter()
         before = None
         while True:
-            page = http.get(
-                "/pictures", params={"kind": "preview", "limit": 200, **({"before": before} if before else {})}
-            )
-            found = page.json()
+            found = _get(http, "/pictures", kind="preview", limit=200, **({"before": before} if before else {}))
             pictures.update(each["job"] for each in found["items"])
             before = found["next"]
             if before is None:

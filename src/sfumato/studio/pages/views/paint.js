@@ -133,9 +133,9 @@ function Studio({ photo, value, narrow, coming }) {
       onBack=${work.result && work.resultSettings && !shown.isResult && !masking ? back : null}
       onVariants=${() => setOpen("variants")} />`,
     under: html`<div class="under">
-      ${running ? html`<${JobBar} key=${running.id} job=${running} />`
+      <div class="bar-room">${running ? html`<${JobBar} key=${running.id} job=${running} />`
         : shown.isResult && shown.painted && html`<${ResultBar} picture=${shown.painted}
-          onShare=${() => setOpen("share")} />`}
+          onShare=${() => setOpen("share")} />`}</div>
       <${Strip} value=${value} coming=${coming} /></div>`,
     chosen: html`<${Chosen} settings=${settings} active=${active} setActive=${setActive} masked=${Boolean(work.mask)}
       onPick=${narrow ? () => setOpen("styles") : null} />`,
