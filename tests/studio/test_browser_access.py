@@ -81,6 +81,7 @@ def check_width(desk: Desk, where: str) -> None:
 
 def check_keyboard(page: Page, where: str) -> None:
     """Assert that the Tab key reaches every control, and that one sees where it is."""
+    page.wait_for_timeout(300)  # a dialog that was just opened takes the focus
     controls: dict[str, str] = page.evaluate(_CONTROLS)
     reached: set[str] = set()
     wrong: set[str] = set()
@@ -227,6 +228,7 @@ def other_states(desk: Desk, prepared: Prepared) -> Iterator[str]:
     yield "account"
     for key in ("acc.new_key", "acc.delete"):
         desk.button(key).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
         yield key
         desk.button("ui.close", page.get_by_role("dialog")).click()
 
