@@ -1,7 +1,6 @@
 // The service: requests, uploads, live events, and what the page knows of jobs, pictures, styles and the person.
 //
-// Browsers allow six connections to a host, and an event stream holds one. So a tab that is hidden closes its stream,
-// and asks for the present state when it is looked at again. Jobs live in the service: nothing is lost with the page.
+// Browsers allow six connections to a host. So a hidden tab closes its event stream, and asks anew when it is seen.
 
 import { createStore, eachOf, randomId, useEffect, useState, useStore } from "./lib.js";
 import { bytes, t } from "./i18n.js";
@@ -12,8 +11,7 @@ const ROOT = "/api/v1";
 export class ApiError extends Error {
   constructor(message, status, code) {
     super(message);
-    this.status = status;
-    this.code = code;
+    Object.assign(this, { status, code });
   }
 }
 

@@ -49,21 +49,20 @@ export default function Queue() {
 
 function Ended({ list }) {
   const [count, setCount] = useState(20);
-  const [oldest, setOldest] = useState(true); // whether there may be older ones in the service
+  const [next, setNext] = useState(undefined); // where the service's older jobs go on; null at their end
   const more = async () => {
     setCount(count + 40);
-    if (list.length >= count + 40 || !oldest) return;
+    if (list.length >= count + 40 || next === null) return;
     try {
-      const found = await get("/jobs", { before: list.at(-1).id, limit: 100 });
-      const items = Array.isArray(found) ? found : found.items;
-      setOldest(items.length > 0);
-      noteJobs(items);
-    } catch {
-      setOldest(false);
+      const found = await get("/jobs", { before: next, limit: 200 });
+      setNext(found.next);
+      noteJobs(found.items);
+    } catch (problem) {
+      toastError(problem);
     }
   };
   return html`<ul class="jobs">${list.slice(0, count).map(job => html`<${JobRow} key=${job.id} job=${job} />`)}</ul>
-    ${list.length > count && html`<${Button} kind="quiet" onClick=${more}>${t("que.more")}<//>`}`;
+    ${(list.length > count || (next !== null && list.length >= 20)) && html`<${Button} kind="quiet" onClick=${more}>${t("que.more")}<//>`}`;
 }
 
 function BatchRow({ batch }) {
