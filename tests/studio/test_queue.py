@@ -178,3 +178,12 @@ def test_an_ended_job_has_no_place(sessions: Sessions, account: str, ended: str)
     with sessions() as session:
         assert queue.position(session, state(sessions, job)) is None
     assert queue.claim(sessions, "w", 10) is None
+
+
+def test_places_are_those_in_which_jobs_are_claimed(sessions: Sessions, account: str) -> None:
+    jobs = [add(sessions, account, quick=i % 3 == 0, batch="b" if i % 2 else None) for i in range(9)]
+    with sessions() as session:
+        places = queue.places(session, jobs)
+    claimed = [queue.claim(sessions, "w", 10) for _ in jobs]
+    assert sorted(places, key=places.__getitem__) == [job.id for job in claimed if job is not None]
+    assert sorted(places.values()) == list(range(1, 10))

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from sfumato.studio import queue
 from sfumato.studio.access import Who
 from sfumato.studio.database import Sessions
 from sfumato.studio.problems import RefusedError
@@ -168,7 +169,7 @@ class Hub:
 
     def _moved(self, session: Session, accounts: set[str], changed: list[str]) -> list[Job]:
         """Return the first waiting jobs whose place in the queue changed, since another one left it."""
-        first = select(Job).where(Job.state == "queued").order_by(Job.quick.desc(), Job.created, Job.id).limit(_FIRST)
+        first = select(Job).where(Job.state == "queued").order_by(*queue.ORDER).limit(_FIRST)
         before, waiting = self._places, list(session.scalars(first))
         self._places = {job.id: place for place, job in enumerate(waiting, 1)}
         moved = [job for job in waiting if job.account in accounts and before.get(job.id) != self._places[job.id]]

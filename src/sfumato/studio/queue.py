@@ -7,7 +7,7 @@ away, so every job ends once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
@@ -21,6 +21,8 @@ Verdict: TypeAlias = Literal["go", "cancel", "lost"]
 
 #: Number of times that a job is begun before it fails, because its workers died or lost it.
 ATTEMPTS = 3
+#: Quick jobs first, then single ones, then those of batches; the oldest first.
+ORDER = (Job.quick.desc(), Job.batch.is_not(None), Job.created, Job.id)
 _TOO_OFTEN = (
     f"the job was begun {ATTEMPTS} times, and each time its worker stopped without an answer; try a smaller picture, "
     "and see the server's log"
@@ -38,7 +40,7 @@ def submit(session: Session, job: Job) -> Job:
 
 
 def claim(sessions: Sessions, worker: str, lease: float, quick_only: bool = False) -> Job | None:
-    """Give the next job to a worker: quick ones first, then single ones, then those of batches; the oldest first.
+    """Give the next job of the queue to a worker.
 
     Args:
         sessions: of the database.
@@ -62,8 +64,7 @@ def claim(sessions: Sessions, worker: str, lease: float, quick_only: bool = Fals
             state, error = ("cancelled", None) if job.cancel else ("failed", _TOO_OFTEN)
             _end(job, state, error)
         session.flush()
-        order = (Job.quick.desc(), Job.batch.is_not(None), Job.created, Job.id)
-        oldest = select(Job.id).where(free).order_by(*order).limit(1).with_for_update(skip_locked=True)
+        oldest = select(Job.id).where(free).order_by(*ORDER).limit(1).with_for_update(skip_locked=True)
         values = {
             "state": "running",
             "worker": worker,
@@ -175,18 +176,17 @@ def retry(session: Session, account: str, job: str) -> Job | None:
     return submit(session, again)
 
 
+def places(session: Session, jobs: Collection[str]) -> dict[str, int]:
+    """Return the places in the queue of those of some jobs that wait, by id; 1 is the next."""
+    place = func.row_number().over(order_by=ORDER).label("place")
+    numbered = select(Job.id, place).where(Job.state == "queued").subquery()
+    rows = session.execute(select(numbered.c.id, numbered.c.place).where(numbered.c.id.in_(jobs)))
+    return {row.id: row.place for row in rows}
+
+
 def position(session: Session, job: Job) -> int | None:
     """Return a waiting job's place in the queue, of which 1 is the next; None where it does not wait."""
-    if job.state != "queued":
-        return None
-    earlier = or_(Job.created < job.created, and_(Job.created == job.created, Job.id < job.id))
-    is_single = Job.batch.is_(None)
-    before = and_(Job.quick == job.quick, is_single if job.batch is None else ~is_single, earlier)
-    if job.batch is not None:
-        before = or_(before, and_(Job.quick == job.quick, is_single))
-    if not job.quick:
-        before = or_(Job.quick, before)
-    return 1 + (session.scalar(select(func.count()).select_from(Job).where(Job.state == "queued", before)) or 0)
+    return places(session, [job.id]).get(job.id)
 
 
 def _held(job: str, worker: str) -> tuple[ColumnElement[bool], ...]:

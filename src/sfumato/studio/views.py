@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from sfumato.studio import queue
@@ -44,13 +43,8 @@ def _without_codes(styles: Any) -> Any:
 
 def job_views(session: Session, jobs: Sequence[Job]) -> list[JobView]:
     """Return jobs as they are answered, with their places in the queue."""
-    waiting = [job for job in jobs if job.state == "queued"]
-    places: dict[str, int | None] = {}
-    if len(waiting) == 1:
-        places[waiting[0].id] = queue.position(session, waiting[0])
-    elif waiting:
-        order = select(Job.id).where(Job.state == "queued").order_by(Job.quick.desc(), Job.created, Job.id)
-        places = {job: place for place, job in enumerate(session.scalars(order), 1)}
+    waiting = [job.id for job in jobs if job.state == "queued"]
+    places = queue.places(session, waiting) if waiting else {}
     return [_job_view(job, places.get(job.id)) for job in jobs]
 
 

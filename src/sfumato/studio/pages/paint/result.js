@@ -5,18 +5,9 @@ import { duration, percent, t } from "../i18n.js";
 import * as api from "../api.js";
 import { Button, Dialog, Field, Icon, IconButton, Menu, Progress, Rating, sentence, toast, toastError } from "../ui.js";
 import { stepOf } from "../steps.js";
+import { download as save } from "../views/actions.js";
 import { change, changeWork, state } from "./state.js";
 import { fromText, inWords, toText } from "./recipe.js";
-
-/** Saves a file of the service under its own name, or under another. */
-function save(url, name = "") {
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  document.body.append(link);
-  link.click();
-  link.remove();
-}
 
 /** Downloads a picture as PNG, JPEG or WebP, with its recipe inside. */
 export async function download(picture, format) {

@@ -3,13 +3,14 @@
 import { createSavedStore, html, useEffect, useLayoutEffect, useState, useStore } from "../lib.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
-import { Button, Dialog, Icon, IconButton, Segmented, toast, toastError } from "../ui.js";
+import { Button, Dialog, Icon, Segmented, toast, toastError } from "../ui.js";
 import { useKeys } from "../keys.js";
 import {
   canPaint, change, changeWork, closePhoto, finishPainted, finishSteps, keysOf, localUrl, masksOf, openPhoto, paintWhole,
   state, workOf,
 } from "../paint/state.js";
-import { Pane, ZoomLevel, createView } from "../paint/stage.js";
+import { Pane, createView } from "../paint/stage.js";
+import { ZoomTools } from "../viewer.js";
 import { useShown } from "../paint/shown.js";
 import { storeRest, useMask } from "../paint/mask.js";
 import { Shelf } from "../paint/shelf.js";
@@ -208,14 +209,7 @@ function Stage({ photo, view, shown, settings, styles, tool, onBack, onVariants 
         { value: "slide", label: t("paint.look_slide"), icon: "compare" },
         { value: "side", label: t("paint.look_side"), icon: "columns" },
         { value: "after", label: t("paint.look_after"), icon: "picture" }]} />
-      <span class="zooms">
-        <${IconButton} icon="minus" label=${t("paint.zoom_out")} onClick=${() => zoom(1 / 1.5)} />
-        <${ZoomLevel} view=${view} />
-        <${IconButton} icon="plus" label=${t("paint.zoom_in")} onClick=${() => zoom(1.5)} />
-        <${IconButton} icon="fit" label=${t("paint.zoom_fit")} onClick=${view.showFit} />
-        <${Button} kind="quiet" class="one-to-one" aria-label="1:1, ${t("paint.zoom_real")}" title=${t("paint.zoom_real")}
-          onClick=${() => view.showReal()}>1:1<//>
-      </span>
+      <span class="zooms"><${ZoomTools} view=${view} /></span>
       ${onBack && html`<${Button} kind="quiet" icon="undo" title=${t("paint.back_hint")} onClick=${onBack}>
         <span class="tool-text">${t("paint.back")}</span><//>`}
       <${Button} kind="quiet" icon="grid" disabled=${!canPaint(settings)} onClick=${onVariants}>
