@@ -147,7 +147,8 @@ def test_the_wheel_is_small_and_holds_the_package_data(wheel: Path) -> None:
         "sfumato/training/recipes/tiny.toml",
         "sfumato/templates/base.html",
         "sfumato/templates/base.css",
-        "sfumato/templates/ask.js",
+        "sfumato/studio/pages/index.html",
+        "sfumato/studio/pages/app.js",
     ):
         assert wanted in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

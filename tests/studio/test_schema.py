@@ -48,15 +48,29 @@ def known_ids(studio: Service) -> dict[str, list[str]]:
 
 
 def described(studio: Service) -> Any:
-    """The description of the service, in which the ids of paths are at times those that exist."""
-    found = copy.deepcopy(studio.client.get("/api/v1/openapi.json").json())
+    """The description of the service, in which ids in paths and bodies are at times those that exist."""
     ids = known_ids(studio)
+    found = with_known(copy.deepcopy(studio.client.get("/api/v1/openapi.json").json()), ids)
     for operations in found["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", []):
                 if parameter["in"] == "path" and parameter["name"] in ids:
                     parameter["schema"] = {"anyOf": [{"enum": ids[parameter["name"]]}, parameter["schema"]]}
     return found
+
+
+def with_known(schema: Any, ids: dict[str, list[str]]) -> Any:
+    """A schema in which the ids of pictures and the names of styles are at times those that exist."""
+    if isinstance(schema, list):
+        return [with_known(each, ids) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    pattern = schema.get("pattern", "")
+    if isinstance(pattern, str) and pattern == "^[0-9a-f]{32}$":
+        return {"anyOf": [{"enum": ids["picture"]}, schema]}
+    if isinstance(pattern, str) and "own:" in pattern:
+        return {"anyOf": [{"enum": ["monet", f"own:{ids['style'][0]}"]}, schema]}
+    return {name: with_known(each, ids) for name, each in schema.items()}
 
 
 def credentials(studio: Service) -> dict[str, str]:
