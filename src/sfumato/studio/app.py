@@ -36,6 +36,7 @@ from sfumato.studio.routes import (
     session,
     styles,
     tastes,
+    uploads,
     votes,
 )
 from sfumato.studio.security import Guard, Hosts
@@ -126,7 +127,8 @@ def create_app(settings: Settings, hosts: Hosts | None = None) -> FastAPI:
     handle_errors(app)
     for module in (session, pictures, styles, jobs, batches, tastes, votes, keys, accounts, events, operations):
         app.include_router(module.router)
-    app.include_router(pictures.uploads(settings.upload_bytes + _FORM))
+    for router in uploads.uploads(settings, _FORM):
+        app.include_router(router)
     app.mount("/", GZipMiddleware(_Pages(directory=PAGES, html=True, check_dir=False)))
     return app
 

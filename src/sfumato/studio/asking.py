@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from sfumato import assets
 from sfumato.studio import tastes
 from sfumato.studio.access import Who, used_bytes
-from sfumato.studio.job_requests import QUICK, Explain, Paint, pictures_of, styles_of
+from sfumato.studio.job_requests import QUICK, Explain, Paint, PaintVideo, pictures_of, styles_of
 from sfumato.studio.problems import RefusedError
 from sfumato.studio.state import Studio
-from sfumato.studio.tables import Job, OwnStyle, Picture, new_id, now
+from sfumato.studio.tables import STILLS, Job, OwnStyle, Picture, new_id, now
 
 _PREVIEW = 1024  # longest side in pixels
 
@@ -42,7 +42,10 @@ def new_job(session: Session, studio: Studio, who: Who, asked: Any) -> Job:
     Raises:
         RefusedError: a picture, a style or a taste does not exist, or has no recipe where one is needed.
     """
-    check_pictures(session, who, pictures_of(asked))
+    if isinstance(asked, PaintVideo):
+        check_pictures(session, who, [asked.video], ("video",))
+    else:
+        check_pictures(session, who, pictures_of(asked))
     check_styles(session, studio, who, styles_of(asked))
     if isinstance(asked, Paint | Explain):
         _check_recipe(session, asked.recipe_of if isinstance(asked, Paint) else asked.picture)
@@ -80,18 +83,23 @@ def _job(who: Who, asked: Any) -> Job:
     )
 
 
-def check_pictures(session: Session, who: Who, pictures: list[str]) -> None:
-    """Check that pictures exist and belong to an account.
+def check_pictures(session: Session, who: Who, pictures: list[str], kinds: Sequence[str] = STILLS) -> None:
+    """Check that pictures exist, belong to an account, and are of a kind.
 
     Raises:
-        RefusedError: one does not.
+        RefusedError: one does not, or is not.
     """
     wanted = set(pictures)
     if not wanted:
         return
-    mine = select(Picture.id).where(Picture.account == who.account, Picture.id.in_(wanted))
-    if missing := wanted - set(session.scalars(mine)):
+    mine = select(Picture.id, Picture.kind).where(Picture.account == who.account, Picture.id.in_(wanted))
+    found = {row.id: row.kind for row in session.execute(mine)}
+    if missing := wanted - found.keys():
         raise RefusedError(404, f"there is no picture {min(missing)}; it may have been deleted")
+    for id_, kind in found.items():
+        if kind not in kinds:
+            is_, needed = ("a video", "a picture") if kinds is STILLS else ("no uploaded video", "one")
+            raise RefusedError(422, f"{id_} is {is_}, and {needed} is needed here; choose another")
 
 
 def check_styles(session: Session, studio: Studio, who: Who, styles: list[str]) -> None:

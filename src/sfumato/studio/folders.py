@@ -2,6 +2,8 @@
 
 They lie in ``<data>/work``, so that nothing of a picture is left in the system's folder for temporary files. The folder
 of a killed process is removed by the next `sweep_folders`, which finds that its lock is free.
+
+A long job keeps what the next attempt goes on from in ``<data>/parts/<job>``, until the job has ended.
 """
 
 from __future__ import annotations
@@ -13,9 +15,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sqlalchemy import select
+
 from sfumato.errors import OutputError
 from sfumato.locks import locked
+from sfumato.studio.database import Sessions
 from sfumato.studio.settings import Settings
+from sfumato.studio.tables import ENDED, Job
 
 _YOUNG = 60.0  # seconds in which the maker of a folder has certainly locked it
 _LOCK = ".lock"
@@ -41,6 +47,20 @@ def work_folder(settings: Settings) -> Iterator[Path]:
         raise OutputError(f"cannot write into {folder}: {problem.strerror or problem}") from problem
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_parts(settings: Settings, job: str) -> None:
+    """Remove what a job kept for a later attempt."""
+    shutil.rmtree(settings.parts(job), ignore_errors=True)
+
+
+def sweep_parts(settings: Settings, sessions: Sessions) -> None:
+    """Remove the parts of jobs that have ended or were deleted, which killed workers have left."""
+    for folder in (settings.data / "parts").glob("*"):
+        with sessions() as session:
+            state = session.scalar(select(Job.state).where(Job.id == folder.name))
+        if state is None or state in ENDED:
+            remove_parts(settings, folder.name)
 
 
 def sweep_folders(settings: Settings) -> None:

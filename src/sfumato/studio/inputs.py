@@ -16,7 +16,7 @@ from sfumato.studio.tables import Job, OwnStyle, Picture
 from sfumato.studio.work.parts import Inputs, OwnStyleInput, Stored
 
 _OWN = "own:"
-_BY_ID = ("photo", "picture", "recipe_of")
+_BY_ID = ("photo", "picture", "recipe_of", "video")
 
 
 def collect(session: Session, files: FileStore, settings: Settings, job: Job, folder: Path) -> Inputs:
@@ -52,7 +52,7 @@ def collect(session: Session, files: FileStore, settings: Settings, job: Job, fo
         except InputError:
             if id_ in needed or id_ in of_styles:  # the photo of a picture is not always needed
                 raise
-    return Inputs(settings.personal(job.account), known, styles)
+    return Inputs(settings.personal(job.account), known, styles, settings.parts(job.id))
 
 
 def _rows(session: Session, account: str, ids: Collection[str]) -> dict[str, Picture]:

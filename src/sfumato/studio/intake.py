@@ -38,6 +38,7 @@ class Taken:
         recipe: in the upload, if Sfumato made it; not checked.
         original: SHA-256 of the upload in hex.
         remark: a sentence on parts of the upload that were not read.
+        measures: of a video: ``seconds`` and frames per second, ``rate``.
     """
 
     file: Path
@@ -49,6 +50,7 @@ class Taken:
     recipe: dict[str, Any] | None
     original: str
     remark: str | None
+    measures: dict[str, Any] | None = None
 
 
 class Intake:
@@ -83,13 +85,27 @@ class Intake:
             InputError: it is no picture, damaged, too large, or takes too much time or memory.
             OutputError: the disk is full.
         """
+        return self._taken("take", source, folder, name, self._settings.upload_bytes)
+
+    def take_video(self, source: Path, folder: Path, name: str) -> Taken:
+        """Check a video, by decoding its first frame; its file stays as it is.
+
+        Arguments and errors are those of `take`.
+
+        Raises:
+            MissingExtraError: the extra ``video`` is not installed.
+        """
+        return self._taken("take_video", source, folder, name, self._settings.video_bytes)
+
+    def _taken(self, what: str, source: Path, folder: Path, name: str, most: int) -> Taken:
         shown = short(name)
         size = source.stat().st_size
-        if size > self._settings.upload_bytes:
-            most = self._settings.upload_bytes / 2**20
-            raise InputError(f"{shown} has {size / 2**20:.0f} MiB, more than the limit of {most:.0f}; make it smaller")
-        found = self._do("take", source, folder, shown)
-        assert isinstance(found, Taken), "that is what `take` answers"
+        if size > most:
+            raise InputError(
+                f"{shown} has {size / 2**20:.0f} MiB, more than the limit of {most / 2**20:.0f}; make it smaller"
+            )
+        found = self._do(what, source, folder, shown)
+        assert isinstance(found, Taken), "that is what a child answers"
         return found
 
     def convert(self, source: Path, target: Path, name: str) -> None:
@@ -181,6 +197,8 @@ def _serve(pipe: Connection, pixels: int, job_bytes: int) -> None:
             found = None
             if what == "take":
                 found = _take(source, target)
+            elif what == "take_video":
+                found = _take_video(source, target)
             else:
                 _convert(source, target)
         except SfumatoError as problem:
@@ -223,3 +241,8 @@ def _convert(source: Path, target: Path) -> None:
     from sfumato.image import read_photo, write_photo
 
     write_photo(read_photo(source), target)
+
+
+def _take_video(source: Path, folder: Path) -> Taken:
+    """Decode the first frame of a video, and write its thumbnail."""
+    raise NotImplementedError

@@ -50,6 +50,12 @@ class Options(Model):
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
 
 
+class VideoOptions(Options):
+    """How the frames of a video are painted."""
+
+    quality: Literal["draft", "standard"] = "draft"
+
+
 class FinishStep(Model):
     """One finishing step: size, then colours, then sharpness."""
 
@@ -113,6 +119,36 @@ class Paint(PaintExtras):
             raise ValueError("styles and recipe_of exclude each other; leave one of them out")
         if len({part.mask is None for part in self.styles}) > 1:
             raise ValueError("styles must all have a mask, or none of them")
+        return self
+
+
+class PaintVideo(Model):
+    """Paint a video. A worker that is interrupted goes on from the last whole part."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"kind": "video", "video": _EXAMPLE, "styles": [{"style": "monet"}], "options": {"quality": "draft"}}
+            ]
+        }
+    )
+    kind: Literal["video"]
+    video: PictureId
+    styles: list[StylePart] = Field(min_length=1, max_length=8, description="Blended by their weights")
+    options: VideoOptions = VideoOptions()
+    steady: float = Field(default=1.0, ge=0, le=1, description="0 paints each frame by itself")
+    max_size: int = Field(default=0, ge=0, le=8192, description="Longer side in pixels to shrink it to; 0 keeps it")
+    start: float = Field(default=0, ge=0, description="Seconds at which the painted part begins")
+    end: float | None = Field(default=None, gt=0, description="Seconds at which it ends; null is the end of the video")
+
+    @model_validator(mode="after")
+    def _check_part(self) -> Self:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError("end must be later than start")
+        if 0 < self.max_size < 64:
+            raise ValueError("max_size must be 0 or at least 64")
+        if any(part.mask is not None for part in self.styles):
+            raise ValueError("styles of a video take no mask")
         return self
 
 
@@ -197,7 +233,7 @@ class TasteSheet(Model):
 
 
 JobRequest: TypeAlias = Annotated[
-    Paint | FinishPicture | Explain | Learn | Question | Answer | TasteSheet, Field(discriminator="kind")
+    Paint | PaintVideo | FinishPicture | Explain | Learn | Question | Answer | TasteSheet, Field(discriminator="kind")
 ]
 #: Kinds that a person waits for, apart from previews.
 QUICK = frozenset({"question", "answer", "taste_sheet"})
@@ -245,6 +281,8 @@ def pictures_of(asked: Any) -> list[str]:
     found: list[str | None] = []
     if isinstance(asked, Paint):
         found = [asked.photo, asked.recipe_of, *(part.mask for part in asked.styles)]
+    elif isinstance(asked, PaintVideo):
+        found = [asked.video]
     elif isinstance(asked, Learn):
         found = [*asked.liked, *asked.disliked]
     elif isinstance(asked, FinishPicture | Explain):
@@ -256,7 +294,7 @@ def pictures_of(asked: Any) -> list[str]:
 
 def styles_of(asked: Any) -> list[str]:
     """Return the styles that a request names, and the taste that it needs."""
-    if isinstance(asked, Paint):
+    if isinstance(asked, Paint | PaintVideo):
         return [part.style for part in asked.styles]
     if isinstance(asked, Answer):
         return [f"taste:{asked.taste}", asked.first, asked.second]

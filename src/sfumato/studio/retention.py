@@ -15,6 +15,7 @@ from sfumato.studio import queue
 from sfumato.studio.database import Sessions, writing
 from sfumato.studio.deletion import delete_pictures, sweep
 from sfumato.studio.files import FileStore
+from sfumato.studio.folders import sweep_parts
 from sfumato.studio.settings import Settings
 from sfumato.studio.tables import ENDED, Audit, Idempotency, Job, Login, OwnStyle, Picture, new_id, now
 
@@ -83,6 +84,7 @@ def purge(sessions: Sessions, files: FileStore, settings: Settings, at: datetime
         for statement in _run_out(at):
             session.execute(statement)
     sweep(sessions, files)
+    sweep_parts(settings, sessions)
     return accounts
 
 

@@ -48,6 +48,7 @@ class Limits(BaseModel):
     """Limits of one upload."""
 
     upload_bytes: int
+    video_bytes: int
     pixels: int
 
 
@@ -150,11 +151,14 @@ class AuditPage(BaseModel):
 # ---- pictures --------------------------------------------------------------------------------------------------------
 
 
+PictureKind: TypeAlias = Literal["photo", "style", "mask", "result", "preview", "sheet", "video", "film"]
+
+
 class PictureView(BaseModel):
-    """A stored picture."""
+    """A stored picture or video."""
 
     id: str = Field(examples=[_ID])
-    kind: Literal["photo", "style", "mask", "result", "preview", "sheet"]
+    kind: PictureKind
     width: int
     height: int
     bytes: int

@@ -15,7 +15,15 @@ from sfumato.studio.problems import RefusedError
 
 _CHUNK = 2**18
 _UNSAFE = re.compile(r"[^\w .()\-]+")
-SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+SUFFIXES = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "video/webm": ".webm",
+    "video/mp4": ".mp4",
+    "video/quicktime": ".mov",
+    "video/x-matroska": ".mkv",
+}
 #: Stored files never change: they are named by their content.
 _FOR_EVER = "private, max-age=31536000, immutable"
 

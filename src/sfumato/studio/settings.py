@@ -30,9 +30,11 @@ class Settings(Config):
         keep: days after which pictures without a star are deleted; 0 keeps them.
         quota: bytes that an account may store.
         most_queued: jobs of an account that may wait at a time.
-        upload_bytes: largest upload.
+        upload_bytes: largest upload of a picture.
+        video_bytes: largest upload of a video.
         pixels: most pixels of an uploaded picture.
         job_seconds: time limit of a job.
+        video_seconds: time limit of a job that paints a video.
         job_bytes: memory limit of a job.
         threads: CPU threads of a worker; 0 takes all cores.
         lease: seconds after which a job of a silent worker is given to another.
@@ -45,8 +47,10 @@ class Settings(Config):
     quota: int = Field(default=20 * 2**30, ge=0)
     most_queued: int = Field(default=500, ge=1)
     upload_bytes: int = Field(default=128 * 2**20, ge=1)
+    video_bytes: int = Field(default=2 * 2**30, ge=1)
     pixels: int = Field(default=100_000_000, ge=1)
     job_seconds: float = Field(default=3600, gt=0)
+    video_seconds: float = Field(default=86_400, gt=0)
     job_bytes: int = Field(default=8 * 2**30, ge=2**28)
     threads: int = Field(default=0, ge=0, le=1024)
     lease: float = Field(default=15, gt=0)
@@ -76,6 +80,10 @@ class Settings(Config):
     def personal(self, account: str) -> Path:
         """Return the folder of an account's personal styles."""
         return self.data / "accounts" / account / "personal"
+
+    def parts(self, job: str) -> Path:
+        """Return the folder in which a job keeps what a later attempt can go on from."""
+        return self.data / "parts" / job
 
     def make_folder(self) -> None:
         """Create the data folder, which only its owner may read.

@@ -108,20 +108,25 @@ class ApiKey(Base):
     used: Mapped[datetime | None] = mapped_column(default=None)
 
 
+#: Kinds of `Picture`: still pictures, and videos.
+STILLS, VIDEOS = ("photo", "style", "mask", "result", "preview", "sheet"), ("video", "film")
+
+
 class Picture(Base):
-    """A stored picture.
+    """A stored picture or video.
 
     Attributes:
-        kind: ``"photo"`` and ``"style"`` are uploads; ``"mask"`` is drawn on the page; ``"result"`` is painted or
-            finished; ``"preview"`` and ``"sheet"`` are made for the page and removed after a while.
+        kind: ``"photo"``, ``"style"`` and ``"video"`` are uploads; ``"mask"`` is drawn on the page; ``"result"`` is a
+            painted or finished picture, ``"film"`` a painted video; ``"preview"`` and ``"sheet"`` are made for the page
+            and removed after a while.
         sha256: of the stored file, which is named by it.
-        thumb: SHA-256 of the thumbnail's file.
+        thumb: SHA-256 of the thumbnail's file; that of a video is its first frame.
         bytes: of both files.
         original: SHA-256 of the uploaded file, which a recipe names; None for a painted picture.
         title: name of the uploaded file without its folder and suffix.
         recipe: in the uploaded or painted picture; None where there is none.
-        measures: of a result: what was measured, as `studio.measures` gives it.
-        photo: id of the photo that a result was painted from, which may be deleted since.
+        measures: of a result: what was measured, as `studio.measures` gives it; of a video: its length and frame rate.
+        photo: id of the photo or video that it was painted from, which may be deleted since.
         job: id of the job that made it.
         rating: 1 to 5.
         collection: name that the user gave.

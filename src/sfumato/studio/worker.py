@@ -25,7 +25,7 @@ from sfumato.studio.child import Child
 from sfumato.studio.database import lock_account, open_database, writing
 from sfumato.studio.deletion import delete_account_files, forget
 from sfumato.studio.files import FileStore
-from sfumato.studio.folders import sweep_folders, work_folder
+from sfumato.studio.folders import remove_parts, sweep_folders, work_folder
 from sfumato.studio.inputs import collect
 from sfumato.studio.painter import NO_MEMORY, Ended, Ready, Step, Stop, Task, serve
 from sfumato.studio.settings import Settings
@@ -195,12 +195,10 @@ class _Running:
         if self.painter.memory > self.settings.job_bytes:
             self.worker.end_painter()
             return Ended(self.job.id, "failed", error=NO_MEMORY)
-        if now - self.began > self.settings.job_seconds:
+        most = self.settings.video_seconds if self.job.kind == "video" else self.settings.job_seconds
+        if now - self.began > most:
             self.worker.end_painter()
-            sentence = (
-                f"the job took longer than the limit of {self.settings.job_seconds:g} s; choose a smaller size or a "
-                "lower quality"
-            )
+            sentence = f"the job took longer than the limit of {most:g} s; choose a smaller size or a lower quality"
             return Ended(self.job.id, "failed", error=sentence)
         if self.worker.is_stopping():
             self._give_back()
@@ -282,6 +280,7 @@ class _Running:
             if not isinstance(problem, _LostError):
                 raise
         else:
+            remove_parts(self.settings, self.job.id)
             _log.info("job %s ends: %s", self.job.id, ended.state)
 
     def _forget_deleted(self, session: Session) -> bool:
@@ -306,6 +305,8 @@ class _Running:
                 delete_account_files(self.worker.files, self.settings, self.job.account)
             self._forget_deleted(session)
             remove_unnamed(session, self.worker.files, self.job.account, hashes)
+            if session.get(Job, self.job.id) is None:  # deleted with its account
+                remove_parts(self.settings, self.job.id)
 
 
 class _LostError(Exception):

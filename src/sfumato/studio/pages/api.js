@@ -169,11 +169,11 @@ export async function deletePicture(id) {
 }
 
 /**
- * Uploads a file as photo, style or mask and returns its Picture.
+ * Uploads a file as photo, style, mask or video and returns its Picture.
  * Options: progress(share from 0 to 1), signal, name (of a Blob).
  */
 export function upload(file, kind = "photo", { progress = () => {}, signal, name = file.name ?? "picture.png" } = {}) {
-  const most = me.get()?.limits?.upload_bytes;
+  const most = me.get()?.limits?.[kind === "video" ? "video_bytes" : "upload_bytes"];
   if (most && file.size > most) {
     return Promise.reject(new ApiError(t("net.too_large", { name, size: bytes(most) }), 413, "too_large"));
   }
@@ -182,7 +182,7 @@ export function upload(file, kind = "photo", { progress = () => {}, signal, name
     const body = new FormData();
     body.append("kind", kind);
     body.append("file", file, name);
-    request.open("POST", address("/pictures"));
+    request.open("POST", address(kind === "video" ? "/videos" : "/pictures"));
     request.upload.onprogress = event => { if (event.lengthComputable) progress(event.loaded / event.total); };
     request.onload = () => {
       if (request.status >= 300) {

@@ -6,8 +6,8 @@ import * as api from "./api.js";
 import { Asked, Button, Dialog, EmptyState, Field, IconButton, Icon, Menu, Switch, Toasts, sentence } from "./ui.js";
 import { helpOpen, keysOn } from "./keys.js";
 
-const VIEWS = ["paint", "gallery", "batch", "taste", "judge", "queue"];
-const ICON_OF = { paint: "brush", gallery: "grid", batch: "folder", taste: "heart", judge: "scale",
+const VIEWS = ["paint", "gallery", "video", "batch", "taste", "judge", "queue"];
+const ICON_OF = { paint: "brush", gallery: "grid", video: "video", batch: "folder", taste: "heart", judge: "scale",
   queue: "queue", account: "person" };
 const OTHERS = ["account", "explain"];
 

@@ -1,115 +1,44 @@
-"""Pictures: upload, find, change, download, delete."""
+"""Pictures and videos: find, change, download, delete."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import AsyncIterator
 from json import dumps
-from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Path, Query, Request, Response
 from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from sfumato import assets
 from sfumato.studio import queue
-from sfumato.studio.access import Reader, Who, Writer, audit, used_bytes
+from sfumato.studio.access import Reader, Who, Writer, audit
 from sfumato.studio.asking import new_job
-from sfumato.studio.database import lock_account, writing
+from sfumato.studio.database import writing
 from sfumato.studio.deletion import delete_pictures
 from sfumato.studio.folders import work_folder
 from sfumato.studio.job_requests import Learn
-from sfumato.studio.once import IdempotencyKey, answer_once, before, digest
 from sfumato.studio.problems import PRIVATE, RefusedError, documented, not_found
-from sfumato.studio.schemas import Collection, Count, PictureChange, PicturePage, PictureView
+from sfumato.studio.schemas import Collection, Count, PictureChange, PictureKind, PicturePage, PictureView
 from sfumato.studio.serving import SUFFIXES, disposition, file_name, send_stored
 from sfumato.studio.state import Studio, studio_of
-from sfumato.studio.storing import add_pictures, put_files, remove_unnamed
-from sfumato.studio.tables import Picture, now
+from sfumato.studio.tables import VIDEOS, Picture, now
 from sfumato.studio.views import cursor, picture_view, read_cursor, style_names_in
-from sfumato.studio.work.parts import Made
 
 router = APIRouter(prefix="/api/v1", tags=["pictures"])
 PictureKey = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 _KNOWN = PRIVATE | documented(404)
 _BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}
+    200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}, "video/*": {}}}
 }
-_HIDDEN = ("preview", "sheet", "mask")
-_FULL = "the quota of {quota:.1f} GB is used up; delete pictures and empty the trash, or ask an admin for more"
-
-
-async def _wait_turn(who: Writer, request: Request) -> AsyncIterator[None]:  # noqa: ARG001 - strangers wait for nothing
-    """Let few uploads be decoded at a time; the others wait without a thread."""
-    async with studio_of(request).uploads:
-        yield
-
-
-def upload_picture(
-    who: Writer,
-    request: Request,
-    file: Annotated[UploadFile, File(description="A picture: PNG, JPEG, WebP, TIFF, HEIC and others")],
-    _turn: Annotated[None, Depends(_wait_turn)],
-    kind: Annotated[Literal["photo", "style", "mask"], Form()] = "photo",
-    key: IdempotencyKey = None,
-) -> JSONResponse:
-    """Upload a picture. It is decoded and stored as a new file: of its metadata only a recipe of Sfumato is kept."""
-    studio = studio_of(request)
-    title = _plain(FilePath((file.filename or "").replace("\\", "/")).stem)[:200]
-    with work_folder(studio.settings) as folder:
-        source = folder / "upload"
-        asked = _spool(file, source, studio.settings.upload_bytes)
-        asked = digest("pictures", kind, title, asked)
-        if (earlier := before(studio, who, key, asked)) is not None:
-            return earlier
-        _check_quota(studio, who, source.stat().st_size)
-        taken = studio.intake.take(source, folder, file.filename or "the upload")
-        made = Made(
-            kind=kind,
-            file=taken.file,
-            thumb=taken.thumb,
-            small=taken.small,
-            width=taken.width,
-            height=taken.height,
-            media_type=taken.media_type,
-            title=title,
-            recipe=taken.recipe,
-            original=taken.original,
-        )
-        put = put_files(studio.files, who.account, [made])
-
-        def add(session: Session) -> PictureView:
-            [picture] = add_pictures(session, studio.files, who.account, [made])
-            _check_quota(studio, who, 0, session)
-            return picture_view(picture)
-
-        try:
-            answer = answer_once(studio, who, key, asked, 201, add)
-        except BaseException:
-            with writing(studio.sessions) as session:
-                lock_account(session, who.account)
-                remove_unnamed(session, studio.files, who.account, put[0])
-            raise
-    studio.hub.touch(who.account)
-    return answer
-
-
-def uploads(most_bytes: int) -> APIRouter:
-    """Return the route of uploads, for requests of at most ``most_bytes``."""
-    found = APIRouter(prefix="/api/v1", tags=["pictures"], max_body_size=most_bytes)
-    answers = PRIVATE | documented(400, 408, 409, 413, 507)
-    found.post("/pictures", status_code=201, response_model=PictureView, responses=answers)(upload_picture)
-    return found
+_HIDDEN = ("preview", "sheet", "mask", "video", "film")
 
 
 @router.get("/pictures", responses=PRIVATE)
 def list_pictures(
     who: Reader,
     request: Request,
-    kind: Literal["photo", "style", "mask", "result", "preview", "sheet"] | None = None,
+    kind: PictureKind | None = None,
     query: Annotated[str | None, Query(max_length=100, description="In title, style or collection")] = None,
     star: bool | None = None,
     collection: Annotated[str | None, Query(max_length=64)] = None,
@@ -117,7 +46,7 @@ def list_pictures(
     before: Annotated[str | None, Query(max_length=80, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 60,
 ) -> PicturePage:
-    """List one's pictures, newest first. Without `kind`, previews, sheets and masks are left out.
+    """List one's pictures, newest first. Without `kind`, only photos, styles and results are listed.
 
     The recipes lack the numbers of the style codes here; `GET /pictures/{picture}` has them.
     """
@@ -190,6 +119,8 @@ def get_picture_file(
     with studio.sessions() as session:
         found = find(session, who, picture)
     if format is not None and f"image/{format}" != found.media_type:
+        if found.kind in VIDEOS:
+            raise RefusedError(422, "a video has no other format here; leave format out")
         return _converted(studio, found, f"image/{format}")
     name = file_name(_full_title(found), SUFFIXES.get(found.media_type, "")) if download else None
     return send_stored(request, studio.files, who.account, found.sha256, found.media_type, name)
@@ -256,7 +187,7 @@ def _seen(studio: Studio, picture: Picture, short: bool = False) -> PictureView:
 
 def _full_title(picture: Picture) -> str:
     """Return a title under which a result does not replace its photo: with the names of the styles."""
-    names = style_names_in(picture.recipe) if picture.kind == "result" else []
+    names = style_names_in(picture.recipe) if picture.kind in ("result", "film") else []
     return "-".join([picture.title, *names]) if picture.title else "-".join(names)
 
 
@@ -269,35 +200,6 @@ def _converted(studio: Studio, picture: Picture, media_type: str) -> Response:
         content = target.read_bytes()
     headers = {"Content-Disposition": disposition(name), "Cache-Control": "private, no-store"}
     return Response(content, media_type=media_type, headers=headers)
-
-
-def _spool(file: UploadFile, target: FilePath, most: int) -> str:
-    """Write an upload to a file, and return its SHA-256."""
-    sha256, size = hashlib.sha256(), 0
-    with target.open("wb") as out:
-        while chunk := file.file.read(2**20):
-            size += len(chunk)
-            if size > most:
-                raise RefusedError(413, f"the file has more than {most / 2**20:.0f} MiB; make it smaller")
-            sha256.update(chunk)
-            out.write(chunk)
-    return sha256.hexdigest()
-
-
-def _check_quota(studio: Studio, who: Who, size: int, session: Session | None = None) -> None:
-    if who.quota is None:
-        return
-    if session is None:
-        with studio.sessions() as reading:
-            used = used_bytes(reading, who.account)
-    else:
-        used = used_bytes(session, who.account)
-    if used + size > who.quota:
-        raise RefusedError(507, _FULL.format(quota=who.quota / 1e9))
-
-
-def _plain(text: str) -> str:
-    return "".join(sign for sign in text if sign.isprintable())
 
 
 def _matches(text: str) -> ColumnElement[bool]:

@@ -138,7 +138,7 @@ def _quota(studio: Studio, account: Account) -> int | None:
 def _me(studio: Studio, account: str, name: str, role: str, quota: int | None) -> Me:
     with studio.sessions() as session:
         used = used_bytes(session, account)
-    limits = Limits(upload_bytes=studio.settings.upload_bytes, pixels=studio.settings.pixels)
+    limits = Limits(**{name: getattr(studio.settings, name) for name in Limits.model_fields})
     return Me(
         id=account,
         name=name,

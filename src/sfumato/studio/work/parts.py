@@ -62,11 +62,13 @@ class Inputs:
         personal: the folder of the account's personal styles.
         pictures: by id.
         own_styles: by id.
+        parts: a folder that outlives an interrupted attempt, so that the next one goes on; it need not exist.
     """
 
     personal: Path
     pictures: Mapping[str, Stored] = field(default_factory=dict)
     own_styles: Mapping[str, OwnStyleInput] = field(default_factory=dict)
+    parts: Path | None = None
 
     def picture(self, id_: str) -> Stored:
         """Return a picture.

@@ -10,10 +10,12 @@ import { styleTitle } from "./facts.js";
 /** Whether a job is shown in the queue: those that the page runs for itself are not. */
 export const isShown = job => !job.quick && !job.asked?.preview;
 
+const sourceOf = job => job.asked?.photo ?? job.asked?.picture ?? job.asked?.video;
+
 /** What a job is about, in a few words: "Monet, strength 80 %". */
 export function useJobName(job) {
   const styles = useStyles();
-  const source = usePicture(job.asked?.photo ?? job.asked?.picture);
+  const source = usePicture(sourceOf(job));
   const result = usePicture(job.result?.picture);
   const kind = has(`que.kind_${job.kind}`) ? t(`que.kind_${job.kind}`) : job.kind;
   if (job.kind === "learn") return t("que.learn", { name: job.asked?.taste ?? "" });
@@ -47,11 +49,12 @@ export function JobRow({ job }) {
   const name = useJobName(job);
   const made = job.result?.picture ?? job.result?.sheet;
   const result = usePicture(made);
-  const asked = usePicture(job.asked?.photo ?? job.asked?.picture);
+  const asked = usePicture(sourceOf(job));
   const source = made && !result?.gone ? result : asked;
   const thumb = source && !source.gone ? html`<img src=${source.thumb} alt="" loading="lazy" />` : html`<${Icon}
     name=${job.kind === "learn" ? "heart" : "picture"} size="28" />`;
-  const href = made && !result?.gone && (job.kind === "explain" ? `#/explain/${job.asked.picture}` : `#/gallery/${made}`);
+  const places = { explain: `#/explain/${job.asked?.picture}`, video: "#/video" };
+  const href = made && !result?.gone && (places[job.kind] ?? `#/gallery/${made}`);
   return html`<li class="job ${job.state}">
     ${href ? html`<a class="job-thumb" href=${href} aria-label=${t("que.open", { name })}>${thumb}</a>` : html`<span
       class="job-thumb">${thumb}</span>`}

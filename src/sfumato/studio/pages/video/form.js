@@ -1,0 +1,80 @@
+// The form of a video: the video, a style, settings, and the buttons that paint it.
+
+import { html, useEffect, useState, useStore } from "../lib.js";
+import * as api from "../api.js";
+import { percent, t } from "../i18n.js";
+import { Button, Dialog, FileDrop, IconButton, Progress, Segmented, Select, Slider, sentence, toast, toastError } from "../ui.js";
+import { Shelf, StylePicture, subtitleOf } from "../paint/shelf.js";
+import { styleOf, titleOf } from "../paint/recipe.js";
+import { TRIAL, VIDEOS, changeSettings, chosen, clock, settings, start, stopUpload, takeIn, upload } from "./state.js";
+
+export function Form() {
+  const id = useStore(chosen);
+  const video = api.usePicture(id);
+  useEffect(() => { if (video?.gone || video?.trashed) chosen.set(null); }, [video?.gone, video?.trashed]);
+  return html`<div class="batch-columns">
+    <div class="batch-photos"><${Source} video=${video?.gone ? null : video} /></div>
+    <div class="batch-settings"><${Settings} video=${video?.gone ? null : video} /></div>
+  </div>`;
+}
+
+function Source({ video }) {
+  const coming = useStore(upload);
+  const changes = useStore(api.galleryChanges);
+  const { value } = api.useLoaded(signal => api.listPictures({ kind: "video", limit: 12 }, signal), [changes]);
+  const others = (value?.items ?? []).filter(each => each.id !== video?.id);
+  return html`
+    ${video && html`<figure class="video-source"><img src=${video.thumb} alt="" />
+      <figcaption class="row"><span class="grow ellipsis">${video.title || t("gal.untitled")}</span>
+      <span class="small muted number">${clock(video.measures?.seconds)} · ${video.width} × ${video.height}</span></figcaption></figure>`}
+    <${FileDrop} class="batch-drop" multiple=${false} accept=${VIDEOS} label=${t(video ? "vid.drop_other" : "vid.drop")}
+      hint=${t("vid.drop_hint")} onFiles=${([file]) => takeIn(file)} />
+    ${coming && (coming.error ? html`<p class="note" role="alert">${coming.name}: ${sentence(coming.error)}
+      <${Button} kind="quiet" icon="refresh" onClick=${() => takeIn(coming.file)}>${t("que.retry")}<//></p>`
+    : html`<div class="row"><span class="grow"><span class="small">${coming.name}, ${percent(coming.progress)}</span>
+      <${Progress} value=${coming.progress} label=${t("vid.uploading")} /></span>
+      <${IconButton} icon="close" label=${t("vid.stop_upload")} onClick=${stopUpload} /></div>`)}
+    ${others.length > 0 && html`<h2>${t("vid.earlier")}</h2><ul class="batch-thumbs">${others.map(each => html`
+      <li key=${each.id}><button type="button" class="video-pick" title=${each.title} onClick=${() => chosen.set(each.id)}><img
+        src=${each.thumb} alt=${each.title || t("gal.untitled")} loading="lazy" /></button></li>`)}</ul>`}`;
+}
+
+function Settings({ video }) {
+  const now = useStore(settings);
+  const styles = api.useStyles();
+  const [choosing, setChoosing] = useState(false);
+  const [busy, setBusy] = useState(false);
+  const style = styleOf(styles, now.style);
+  const paint = async isTrial => {
+    setBusy(true);
+    try {
+      await start(video, isTrial);
+      toast(t("vid.started"));
+    } catch (problem) {
+      toastError(problem);
+    }
+    setBusy(false);
+  };
+  const ready = video && style;
+  return html`<div class="card stack">
+    <button type="button" class="batch-style" onClick=${() => setChoosing(true)}>
+      <${StylePicture} style=${style} />
+      <span class="grow"><strong>${styles ? titleOf(style) : ""}</strong><span
+        class="small muted">${style ? subtitleOf(style) : ""}</span></span>
+      <span class="small batch-change">${t("paint.style_change")}</span></button>
+    <${Slider} label=${t("paint.strength")} value=${now.strength} min=${0} max=${100} unit="%" reset=${100}
+      onInput=${strength => changeSettings({ strength })} />
+    <${Slider} label=${t("vid.steady")} value=${now.steady} min=${0} max=${100} unit="%" reset=${100}
+      onInput=${steady => changeSettings({ steady })} />
+    <div><${Segmented} label=${t("paint.quality")} value=${now.quality} onChange=${quality => changeSettings({ quality })}
+      options=${["draft", "standard"].map(value => ({ value, label: t(`paint.quality_${value}`) }))} />
+      <p class="small muted quality-hint">${t(`vid.quality_${now.quality}_hint`)}</p></div>
+    <${Select} label=${t("vid.size")} value=${String(now.size)} onChange=${size => changeSettings({ size: Number(size) })}
+      options=${[854, 1280, 1920, 0].map(size => ({ value: String(size), label: t(`vid.size_${size}`) }))} />
+    <${Button} big wide icon="play" busy=${busy} disabled=${!ready} onClick=${() => paint(true)}>${t("vid.try", { n: TRIAL })}<//>
+    <${Button} kind="primary" big wide icon="brush" busy=${busy} disabled=${!ready} onClick=${() => paint(false)}>${t("vid.paint")}<//>
+    ${choosing && html`<${Dialog} open wide class="batch-shelf" title=${t("paint.style_choose")}
+      onClose=${() => setChoosing(false)}>
+      <${Shelf} chosen=${[now.style]} onChoose=${(ref, browsing) => { changeSettings({ style: ref }); if (!browsing) setChoosing(false); }} /><//>`}
+  </div>`;
+}
