@@ -64,8 +64,10 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def upload(self, path: str | os.PathLike[str], kind: Literal["photo", "style", "mask"] = "photo") -> PictureView:
-        """Upload a picture file.
+    def upload(
+        self, path: str | os.PathLike[str], kind: Literal["photo", "style", "mask", "video"] = "photo"
+    ) -> PictureView:
+        """Upload the file of a picture or a video.
 
         Raises:
             InputError: the file cannot be read, or Studio refused it.
@@ -77,7 +79,10 @@ class Client:
         except OSError as problem:
             raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
         files = {"file": (path.name, data, "application/octet-stream")}
-        answer = self.request("POST", "/pictures", files=files, data={"kind": kind}, headers=_once())
+        if kind == "video":
+            answer = self.request("POST", "/videos", files=files, headers=_once())
+        else:
+            answer = self.request("POST", "/pictures", files=files, data={"kind": kind}, headers=_once())
         return PictureView.model_validate(answer)
 
     def styles(self) -> Styles:
@@ -110,9 +115,35 @@ class Client:
         Raises:
             SfumatoError: as :meth:`wait`.
         """
-        weights = {style: 1.0} if isinstance(style, str) else style
-        styles = [{"style": ref, "weight": weight} for ref, weight in weights.items()]
-        job = self.submit({"kind": "paint", "photo": photo, "styles": styles, "options": options, "format": format})
+        asked = {"kind": "paint", "photo": photo, "styles": _parts(style), "options": options, "format": format}
+        job = self.submit(asked)
+        return self.picture((self.wait(job.id, progress).result or {})["picture"])
+
+    def paint_video(
+        self,
+        video: str,
+        style: str | Mapping[str, float],
+        *,
+        max_size: int = 0,
+        steady: float = 1.0,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> PictureView:
+        """Paint an uploaded video, wait, and return the painted one.
+
+        Args:
+            video: its id.
+            style: as in :meth:`paint`.
+            max_size: pixels to which the longer side is shrunk; 0 keeps it.
+            steady: from 0, each frame by itself, to 1.
+            progress: as in :meth:`paint`.
+            **options: strength, stroke, color, quality (``"draft"`` or ``"standard"``) and seed.
+
+        Raises:
+            SfumatoError: as :meth:`wait`.
+        """
+        asked = {"kind": "video", "video": video, "styles": _parts(style), "options": options}
+        job = self.submit({**asked, "max_size": max_size, "steady": steady})
         return self.picture((self.wait(job.id, progress).result or {})["picture"])
 
     def submit(self, request: Mapping[str, Any]) -> JobView:
@@ -219,6 +250,12 @@ class Client:
         if answer.is_error and answer.status_code not in allowed:
             raise _error(answer)
         return answer.json() if answer.content else None
+
+
+def _parts(style: str | Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return a style, or a blend of styles, as the service takes it."""
+    weights = {style: 1.0} if isinstance(style, str) else style
+    return [{"style": ref, "weight": weight} for ref, weight in weights.items()]
 
 
 def _once() -> dict[str, str]:
