@@ -1,8 +1,8 @@
 """Colours of a video: from the YUV of its frames to RGB and back, by the matrix and the range that the video names.
 
-The *matrix* (ITU-R BT.601, BT.709 or BT.2020) and the *range* (limited: 16 to 235; full: 0 to 255) decide how YUV and RGB
-are converted. The *primaries* and the *transfer* function say what the RGB values mean; painting does not change them, so
-they are only copied. The numbers are those of ITU-T H.273.
+The *matrix* (ITU-R BT.601, BT.709 or BT.2020) and the *range* (limited: 16 to 235; full: 0 to 255) decide how YUV and
+RGB are converted. The *primaries* and the *transfer* function say what the RGB values mean; painting does not change
+them, so they are only copied. The numbers are those of ITU-T H.273.
 """
 
 from __future__ import annotations

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 #: Formats of files that are read. Others are refused: playlists and lists of files (HLS, DASH, concat) make FFmpeg open
 #: files and addresses that the text names, and raw streams and rare formats have the least tested readers.
-_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,nut,ivf,mxf,h264,hevc,obu,dv"
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,nut,ivf,mxf,h264,hevc,obu,dv"
+)
 _NAMES = "MP4, MOV, MKV, WebM, AVI, MPEG, FLV, Ogg, WMV, GIF"
 
 
@@ -82,7 +84,9 @@ def _why_closed(path: Path, problem: Exception) -> str:
         head = file.read(64)
     suffix = path.suffix.lower()
     if head[4:8] == b"ftyp" and kind_of(head) is None:
-        return "its index (moov) is missing, so nothing can be decoded: the file was cut short, or is still being written"
+        return (
+            "its index (moov) is missing, so nothing can be decoded: the file was cut short, or is still being written"
+        )
     if kind_of(head) or (suffix in READABLE and suffix not in (".gif", ".webp")):
         return "it is a picture; paint pictures with sfumato stylize"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from sfumato.video.opening import check_frame_size, opened, video_stream
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -108,7 +107,7 @@ class Damage:
         if self.packets:
             parts.append(f"{counted(self.packets, 'packet')} could not be decoded")
         if self.frames:
-            parts.append(f"{counted(self.frames, 'frame')} had no usable time and {'was' if self.frames == 1 else 'were'} left out")
+            parts.append(f"{counted(self.frames, 'frame')} without a usable time, left out")
         return f"the video is damaged: {'; '.join(parts)}" if parts else ""
 
 
@@ -186,7 +185,7 @@ class VideoSource:
         """The name for messages."""
         return short(str(self.path))
 
-    def frames(self, detector: Detector, trail: Sequence[tuple[int, int]] = ()) -> Iterator[Frame]:
+    def frames(self, detector: Detector, trail: Sequence[tuple[int, int]] = ()) -> Generator[Frame, None, None]:
         """Yield the frames from ``begin`` to ``end``, or those that follow ``trail``.
 
         Args:
@@ -203,7 +202,9 @@ class VideoSource:
     def _after(self, detector: Detector, trail: Sequence[tuple[int, int]], seek: bool) -> Iterator[Frame] | None:
         """Return the frames after a trail; None if it was not found after seeking."""
         place = float(trail[0][0] * self.time_base - self.start)
-        reader = self._read(detector, max(place, self.begin) if seek else (self.begin or None), trail[0][0] if seek else None)
+        reader = self._read(
+            detector, max(place, self.begin) if seek else (self.begin or None), trail[0][0] if seek else None
+        )
         seen: deque[tuple[int, int]] = deque(maxlen=len(trail))
         for frame in reader:
             seen.append((frame.pts, frame.check))
@@ -246,7 +247,7 @@ class VideoSource:
                     int(frame.duration or 0),
                     seconds,
                     starts_scene,
-                    zlib.crc32(rgb),
+                    zlib.crc32(rgb.data),
                     self._share(seconds, position / size),
                 )
             if self.length and seconds + float(1 / self.rate) < self.length - _MISSING:
@@ -259,24 +260,22 @@ class VideoSource:
         return min(1.0, max(0.0, share))
 
 
-def _decoded(
-    container: InputContainer, stream: VideoStream, damage: Damage
-) -> Iterator[tuple[VideoFrame, int]]:
+def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[tuple[VideoFrame, int]]:
     """Yield the decoded frames, with the place in the file in bytes; packets that cannot be decoded are counted."""
     import av
 
-    stream.thread_type = "AUTO"  # type: ignore[assignment]  # PyAV takes names
-    position = 0
+    stream.thread_type = "AUTO"
+    position, is_last = 0, False
     packets = container.demux(stream)
-    while True:
-        packet: Packet[VideoStream] | None
+    while not is_last:
+        packet: Any = None
         try:
             packet = next(packets, None)
         except av.FFmpegError:  # the rest of the file cannot be read; what the decoder holds still can
             damage.packets += 1
-            packet = None
+        is_last = packet is None or packet.size == 0  # the empty packet lets the decoder give out what it holds
         try:
-            frames = stream.codec_context.decode(packet if packet is not None and packet.dts is not None else packet)
+            frames = stream.codec_context.decode(packet)
         except av.FFmpegError:
             damage.packets += 1
             frames = []
@@ -284,8 +283,6 @@ def _decoded(
             position = max(position, packet.pos)
         for frame in frames:
             yield frame, position
-        if packet is None:
-            return
 
 
 def _start(container: InputContainer, stream: VideoStream) -> Fraction:
@@ -326,6 +323,7 @@ def _shape(frame: VideoFrame, stream: VideoStream, max_size: int, shown: str) ->
 
 def _turn(frame: VideoFrame) -> tuple[int, int, int, int]:
     """Return the display matrix of a frame, without scale; upright where it has none, or is not a quarter turn."""
+    data: Any
     for data in frame.side_data:
         if data.type.name == "DISPLAYMATRIX":
             matrix = np.frombuffer(bytes(data), "<i4")
