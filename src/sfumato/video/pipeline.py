@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,9 +23,11 @@ from sfumato.video.joining import Joiner, target_format
 from sfumato.video.opening import load_av
 from sfumato.video.painting import FramePainter
 from sfumato.video.parts import Parts, Place, claimed, remove
-from sfumato.video.reading import TRAIL, Detector, VideoSource
+from sfumato.video.reading import TRAIL, VideoSource
 from sfumato.video.recipe import VideoRecipe
+from sfumato.video.scenes import SceneDetector
 from sfumato.video.schedule import MAX_SECONDS, Schedule
+from sfumato.video.steady import STEADY, SteadyPainter
 from sfumato.video.tags import recipe_tag
 
 #: A segment ends after this many frames, or seconds. What an interruption costs is at most one segment; shorter ones
@@ -67,7 +69,7 @@ def paint_video(
     style: Style | str | Schedule,
     options: PaintOptions | None = None,
     *,
-    steady: float = 0.8,
+    steady: float = STEADY,
     start: float = 0.0,
     end: float | None = None,
     max_size: int = 0,
@@ -136,17 +138,10 @@ def paint_video(
         max_size=max_size,
         source_sha256=_digest(source),
     )
-    painter = make_painter(stylizer, schedule, options, steady)
+    painter = SteadyPainter(stylizer, schedule, options, steady)
     return write_video(
         video, target, painter, recipe.to_json(), codec=codec, overwrite=overwrite, resume=resume, progress=progress
     )
-
-
-def make_painter(stylizer: Stylizer, schedule: Schedule, options: PaintOptions, steady: float) -> FramePainter:
-    """Return the painter of a video's frames."""
-    from sfumato.video.plain import PlainPainter
-
-    return PlainPainter(stylizer, schedule, options)
 
 
 def write_video(
@@ -159,7 +154,6 @@ def write_video(
     overwrite: bool = False,
     resume: bool = True,
     progress: Progress | None = None,
-    new_detector: Callable[[], Detector] | None = None,
 ) -> VideoResult:
     """Write the video that a painter makes of a source.
 
@@ -172,7 +166,6 @@ def write_video(
         overwrite: whether an existing file is replaced.
         resume: whether segments of an interrupted run are used.
         progress: as for `paint_video`.
-        new_detector: makes the detector of scenes.
 
     Raises:
         UsageError, InputError, OutputError: as for `paint_video`.
@@ -186,7 +179,7 @@ def write_video(
     with claimed(target) as folder:
         parts = Parts(folder, card, resume)
         resumed = parts.place.frames if parts.place else 0
-        seconds = _paint(source, painter, parts, settings, progress, new_detector or _no_scenes)
+        seconds = _paint(source, painter, parts, settings, progress)
         if progress is not None:
             progress(_JOINING, "joining")
         joiner.write(parts.packets(), target, overwrite)
@@ -206,7 +199,6 @@ def _paint(
     parts: Parts,
     settings: EncoderSettings,
     progress: Progress | None,
-    new_detector: Callable[[], Detector],
 ) -> float:
     """Paint all frames that are not yet among the parts; return the length of the result in seconds.
 
@@ -227,7 +219,7 @@ def _paint(
         following = Place(number, list(trail), painted, painter.state())
         behind.call(lambda: parts.save(encoder.finish(), following))
 
-    with closing(ahead(source.frames(new_detector(), place.trail), _AHEAD)) as frames, Behind(_AHEAD) as behind:
+    with closing(ahead(source.frames(SceneDetector(), place.trail), _AHEAD)) as frames, Behind(_AHEAD) as behind:
         for frame in frames:
             if progress is not None:
                 progress(_JOINING * frame.share, f"{frame.seconds:.1f}{_of(source)} s")
@@ -252,22 +244,6 @@ def _paint(
 def _of(source: VideoSource) -> str:
     ends = [each for each in (source.end, source.length) if each]
     return f" of {min(ends):.1f}" if ends else ""
-
-
-class _NoScenes:
-    """Finds no scene but the first frame."""
-
-    def __init__(self) -> None:
-        self._begun = False
-
-    def starts_scene(self, _frame: Any) -> bool:
-        """Return whether the frame is the first."""
-        begins, self._begun = not self._begun, True
-        return begins
-
-
-def _no_scenes() -> Detector:
-    return _NoScenes()
 
 
 def check_target(source: Path, target: Path, overwrite: bool) -> None:

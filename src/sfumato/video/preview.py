@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from sfumato.errors import InputError
-from sfumato.image import Photo, as_image, to_uint8, write_photo
+from sfumato.image import Photo, Picture, as_image, to_uint8, write_photo
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.progress import Progress
 from sfumato.inference.stylizer import Stylizer
 from sfumato.sheet import gallery
-from sfumato.video.plain import PlainPainter
 from sfumato.video.reading import VideoSource
 from sfumato.video.scenes import SceneDetector
 from sfumato.video.schedule import Schedule
+from sfumato.video.steady import SteadyPainter
 
 #: Longer side of the frames of a preview, in pixels, and the length of a preview that is a video, in seconds.
 PREVIEW_SIZE, PREVIEW_SECONDS = 640, 5.0
@@ -56,10 +56,10 @@ def preview_sheet(
         InputError: no frame can be read.
         OutputError: the sheet cannot be written.
     """
-    painter = PlainPainter(stylizer, schedule, options)
+    painter = SteadyPainter(stylizer, schedule, options, steady=0.0)
     end = min(source.end or float("inf"), source.length or float("inf"))
     span = end - source.begin if end < float("inf") else 0.0
-    found = []
+    found: list[tuple[float, Picture]] = []
     for number in range(_FRAMES if span else 1):
         if progress is not None:
             progress(number / _FRAMES, f"frame {number + 1} of {_FRAMES}")

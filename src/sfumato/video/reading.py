@@ -287,8 +287,9 @@ def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> 
 
 def _start(container: InputContainer, stream: VideoStream) -> Fraction:
     """Return the time at which a player starts to count, in seconds on the file's clock."""
-    if container.start_time is not None:
-        return Fraction(container.start_time, 1_000_000)
+    began: int | None = container.start_time
+    if began is not None:
+        return Fraction(began, 1_000_000)
     return (stream.start_time or 0) * (stream.time_base or Fraction(0))
 
 
