@@ -1,0 +1,204 @@
+"""Carrying a painted frame along to later frames: what can be trusted, what fills the rest, how paint is renewed.
+
+Painted frames are ``(H, W, 3)`` float32 in levels from 0 to 255. Motion is found at a reduced size (`View`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sfumato.quality.motion import Flow, FlowFinder, Frame, Mask, agreement, cv2_module, grey, is_inside, warp
+
+Paint = npt.NDArray[np.float32]
+
+#: Short side in pixels above which motion is found at half the size.
+_HALVED_ABOVE = 240
+_COLOUR_BOUND = 9.0  # levels by which a carried pixel of the source may differ, plus a share of the local contrast
+_CONTRAST_SHARE = 0.35
+_STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and set to 0; longer ones are kept
+_COARSE = 8  # size of the cells in which colours are compared, in pixels
+_FILL_REACH = 9  # cells: side of the window of the colour map in `fill`
+_PLAIN_VARIANCE = 30.0  # squared levels: regularisation of the colour map
+_BLOCK = 16  # pixels: size of the blocks in which the energy of strokes is compared
+_MAX_GAIN = 1.25  # largest gain of the strokes in one renewal
+_STROKE_SIGMA = 1.2  # pixels: what is finer counts as strokes
+
+
+@dataclass(frozen=True)
+class View:
+    """A frame of the source at the size at which motion is found.
+
+    Attributes:
+        colours: ``(h, w, 3)``.
+        grey: ``(h, w)``.
+    """
+
+    colours: Frame
+    grey: Frame
+
+    @classmethod
+    def of(cls, frame: Frame) -> View:
+        """Return the view of a frame ``(H, W, 3)``."""
+        cv2 = cv2_module()
+        height, width = frame.shape[:2]
+        if min(height, width) > _HALVED_ABOVE:
+            frame = np.asarray(cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA))
+        return cls.with_colours(frame)
+
+    @classmethod
+    def with_colours(cls, colours: Frame) -> View:
+        """Return the view with these colours ``(h, w, 3)``."""
+        return cls(colours, grey(colours))
+
+
+@dataclass(frozen=True)
+class Motion:
+    """The motion from a frame to an earlier one, at the size of a `View`.
+
+    Attributes:
+        there: flow from the frame to the earlier one.
+        back: flow from the earlier frame to this one.
+        trust: ``(h, w)`` from 0 to 1: 0 where the earlier frame does not show the pixel, or the flow is wrong.
+    """
+
+    there: Flow
+    back: Flow
+    trust: Mask
+
+    @classmethod
+    def between(cls, now: View, key: View, finder: FlowFinder, guess: tuple[Flow, Flow] | None) -> Motion:
+        """Find the motion between a frame and an earlier one; ``guess`` are both flows, roughly."""
+        there = _settled(finder(now.grey, key.grey, None if guess is None else guess[0]))
+        back = _settled(finder(key.grey, now.grey, None if guess is None else guess[1]))
+        return cls(there, back, _trust(now, key, there, back))
+
+    def carry(self, painted: Paint) -> Paint:
+        """Return the earlier painted frame as this frame shows it."""
+        height, width = painted.shape[:2]
+        return np.asarray(warp(painted, _enlarged(self.there, height, width), sharp=True))
+
+    def shift(self) -> npt.NDArray[np.float64]:
+        """Return the median flow to the earlier frame (rows, columns), in pixels of a view."""
+        sure = self.trust > 0.5
+        flow = self.there[sure] if sure.any() else self.there.reshape(-1, 2)
+        return np.median(flow, 0)[::-1].astype(np.float64)
+
+
+def _settled(flow: Flow) -> Flow:
+    """Return the flow with tiny motions set to 0, so that what stands still is not resampled."""
+    size = np.sqrt(np.square(flow).sum(2, keepdims=True))
+    low, high = _STILL
+    return np.asarray(flow * np.clip((size - low) / (high - low), 0, 1), np.float32)
+
+
+def _enlarged(flow: Flow, height: int, width: int) -> Flow:
+    """Return a flow at another size, in pixels of that size."""
+    h, w = flow.shape[:2]
+    if (h, w) == (height, width):
+        return flow
+    cv2 = cv2_module()
+    found = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(found * np.array([width / w, height / h], np.float32))
+
+
+def enlarged_mask(mask: Mask, height: int, width: int) -> Mask:
+    """Return a mask ``(h, w)`` at another size, ``(height, width, 1)``."""
+    cv2 = cv2_module()
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR))[..., None]
+
+
+def _trust(now: View, key: View, there: Flow, back: Flow) -> Mask:
+    """Return how far each pixel may be carried: both flows agree, the colours are alike, and it was in the picture."""
+    cv2 = cv2_module()
+    moved = warp(key.colours, there)
+    unlike = cv2.transform(cv2.absdiff(now.colours, moved), np.full((1, 3), 0.5, np.float32)).astype(np.float32)
+    unlike = cv2.blur(unlike, (3, 3))
+    mean = cv2.blur(now.grey.astype(np.float32), (5, 5))
+    contrast = np.sqrt(np.maximum(cv2.blur(np.square(now.grey.astype(np.float32)), (5, 5)) - mean * mean, 0))
+    alike = np.clip(2 - unlike / (_COLOUR_BOUND + _CONTRAST_SHARE * contrast), 0, 1)
+    found = np.clip(2 - agreement(there, back), 0, 1) * alike * is_inside(there)
+    found = cv2.erode(found.astype(np.float32), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.blur(found, (3, 3), borderType=cv2.BORDER_REPLICATE))
+
+
+def fill(frame: Frame, carried: Paint, trust: Mask) -> Paint:
+    """Return the frame in the colours that the painting has nearby: paint for small gaps of the carried painting.
+
+    In each window, the painting is a linear function of the source's luma (a guided filter, He et al. 2013), fitted
+    where ``trust`` is high.
+
+    Args:
+        frame: the source ``(H, W, 3)``.
+        carried: the carried painting, of the same size.
+        trust: of it, ``(h, w)``.
+    """
+    cv2 = cv2_module()
+    height, width = frame.shape[:2]
+    size = max(2, width // _COARSE), max(2, height // _COARSE)
+
+    def small(picture: npt.NDArray[np.floating] | Frame) -> Paint:
+        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+
+    def mean(planes: Paint) -> Paint:
+        return np.asarray(cv2.blur(planes, (_FILL_REACH, _FILL_REACH), borderType=cv2.BORDER_REFLECT))
+
+    tone = grey(frame)
+    weight = small(trust) ** 2 + np.float32(1e-3)
+    total = mean(weight)
+    x, y = small(tone), small(carried)
+    centre = mean(weight * x) / total
+    colour = mean(weight[..., None] * y) / total[..., None]
+    together = mean((weight * x)[..., None] * y) / total[..., None] - centre[..., None] * colour
+    variance = mean(weight * x * x) / total - centre * centre
+    slope = together / (np.maximum(variance, 0) + np.float32(_PLAIN_VARIANCE))[..., None]
+    offset = colour - slope * centre[..., None]
+    slope, offset = (cv2.resize(planes, (width, height), interpolation=cv2.INTER_LINEAR) for planes in (slope, offset))
+    return np.asarray(slope * tone[..., None].astype(np.float32) + offset, np.float32)
+
+
+def mixed(first: Paint, second: Paint, share: Mask | np.float32) -> Paint:
+    """Return ``first + share·(second - first)``."""
+    found = second - first
+    found *= share
+    found += first
+    return found
+
+
+def renewed(painted: Paint, fresh: Paint, strokes: float, colours: float) -> Paint:
+    """Return a carried painting that is renewed by a fresh one, at no loss of brushwork.
+
+    The mean of two paintings with different strokes has weaker strokes than either; so the finest octave gets its
+    energy back, block by block.
+
+    Args:
+        painted: the carried painting.
+        fresh: a fresh painting of the same frame.
+        strokes: how far fine detail is renewed, from 0 to 1.
+        colours: how far colours of larger areas are renewed.
+    """
+    cv2 = cv2_module()
+    height, width = painted.shape[:2]
+    new = fresh - painted
+    size = max(1, width // _COARSE), max(1, height // _COARSE)
+    wide = cv2.resize(cv2.resize(new, size, interpolation=cv2.INTER_AREA), (width, height))
+    new *= np.float32(strokes)
+    wide *= np.float32(colours - strokes)
+    new += wide
+    new += painted
+    fine, wanted = (picture - cv2.GaussianBlur(picture, (0, 0), _STROKE_SIGMA) for picture in (new, fresh))
+    gain = np.sqrt((_energy(wanted) + 1) / (_energy(fine) + 1))
+    gain = np.clip(cv2.blur(gain, (3, 3)), 1, _MAX_GAIN) - 1
+    fine *= enlarged_mask(gain.astype(np.float32), height, width)
+    new += fine
+    return np.asarray(np.clip(new, 0, 255, out=new))
+
+
+def _energy(fine: Paint) -> Mask:
+    """Return the mean square of detail in blocks."""
+    cv2 = cv2_module()
+    height, width = fine.shape[:2]
+    size = max(1, width // _BLOCK), max(1, height // _BLOCK)
+    return np.asarray(cv2.resize(np.square(fine).sum(2), size, interpolation=cv2.INTER_AREA))

@@ -1,0 +1,247 @@
+"""Steady painting: frames of a video whose brush strokes move with the scene.
+
+Strokes are decided by chance where a photo is plain, so a video that is painted frame by frame boils. Here the painting
+of a *key* frame is carried to the frames after it by optical flow, straight from the key frame, so that it is resampled
+once and not once per frame. Where the flow fails or something comes into view, it is filled: a small gap with the frame
+itself in the painting's nearby colours, a large one by painting the frame, which becomes the next key frame. Every few
+frames, a key frame is painted in any case, and the carried painting is renewed by a share of it, spread over the frames
+until the next one. So strokes do not wear out, colours follow the light, and nothing is fed back without bound.
+
+All frames of a shot are painted with the statistics of one reference frame, so that colours do not pump. When the
+light or the view has changed much, a later frame becomes the reference, and takes over within some frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sfumato.checks import check_range
+from sfumato.errors import InputError, UsageError
+from sfumato.image import as_photo
+from sfumato.inference.draft import BASE_SIDE
+from sfumato.inference.inputs import SMALLEST_SIDE
+from sfumato.inference.options import PaintOptions, as_options
+from sfumato.inference.style import Style
+from sfumato.inference.stylizer import Stylizer
+from sfumato.quality.motion import FlowFinder, Frame, cv2_module
+from sfumato.video.carrying import Motion, Paint, View, enlarged_mask, fill, mixed, renewed
+from sfumato.video.finishing import Finisher
+from sfumato.video.fresh import DraftFrames, FreshFrames, MatchedFrames, Mixture, Reference, blended
+from sfumato.video.schedule import Schedule
+
+#: How steady a video is by default.
+STEADY = 0.85
+_LONGEST_PERIOD = 4  # frames from one key frame to the next, at most
+_MAX_GAPS = 0.12  # share of gaps at which a frame is painted
+_LEAST_RENEWED = 0.05  # share of strokes that is renewed at a key frame, at least: resampling wears them out
+_COLOURS_RENEWED = 0.5  # the same for colours of larger areas
+_MAX_CHANGE = 0.06  # change of the mean or deviation of a channel at which a frame becomes the reference
+_HANDOVER = 12  # frames in which a new reference takes over
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A key frame.
+
+    Attributes:
+        view: of its source.
+        begin: the painting as it was shown, without the renewal.
+        end: the painting when the renewal is complete.
+        place: row and column of the frame in the scene.
+        period: frames over which the renewal is spread.
+    """
+
+    view: View
+    begin: Paint
+    end: Paint
+    place: npt.NDArray[np.float64]
+    period: int
+
+    def painting(self, since: int) -> Paint:
+        """Return the painting to show ``since`` frames after this one."""
+        share = min(1.0, (since + 1) / self.period)
+        return self.end if share == 1 else mixed(self.begin, self.end, np.float32(share))
+
+
+class SteadyPainter:
+    """Paints the frames of a video one after the other, steadily.
+
+    Args:
+        stylizer: paints.
+        style: one style, or styles that change over time; None for a model of the kind collection.
+        options: of the painting; of the qualities, draft and standard.
+        steady: from 0, each frame by itself, to 1.
+
+    Raises:
+        UsageError: the quality is best, or ``steady`` is outside its range.
+        ModelError: a style belongs to another model.
+        MissingExtraError: OpenCV is not installed.
+    """
+
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        style: Style | Schedule | None,
+        options: PaintOptions | None = None,
+        steady: float = STEADY,
+    ) -> None:
+        options = as_options(options)
+        stylizer.check_own_style(0 if style is None else 1, options.color, 0)
+        self._schedule = None if style is None else Schedule.of(style)
+        styles = [] if self._schedule is None else self._schedule.styles
+        for each in styles:
+            stylizer.check_style(each)
+        quality = stylizer.choose_quality(options.quality, styles)
+        if quality == "best":
+            raise UsageError("a video is painted in the quality draft or standard; best would take minutes per frame")
+        self._options = replace(options, quality=quality)
+        self._steady = check_range(steady, 0.0, 1.0, "steady")
+        self._period = 1 + round((_LONGEST_PERIOD - 1) * self._steady)
+        self._fresh: FreshFrames = (DraftFrames if quality == "draft" else MatchedFrames)(stylizer, self._options)
+        self._stroke = options.stroke if quality == "draft" else 1.0
+        self._stylizer = stylizer
+        self._flow = FlowFinder(finest=0, refined=0, steps=12)
+        self._key: _Key | None = None
+        self._since = 0
+        self._guess: tuple[Any, Any] | None = None
+        self._references: list[Reference] = []
+        self._handed = 0  # frames since the last reference took over
+        self._finisher: Finisher | None = None
+
+    def paint(self, frame: Frame, starts_scene: bool, seconds: float) -> Frame:
+        """Return the painted frame; see `painting.FramePainter.paint`."""
+        mixture: Mixture = [(None, 1.0)] if self._schedule is None else self._schedule.at(seconds)
+        if self._steady == 0:
+            return self._stylizer.paint(as_photo(frame), blended(mixture), self._options).pixels
+        small = self._at_working_size(frame)
+        if self._key is None or starts_scene:
+            painted = self._begin(small, mixture, min(frame.shape[:2]) > min(small.shape[:2]))
+        else:
+            painted = self._go_on(small, mixture, self._key)
+        assert self._finisher is not None, "a scene has begun"
+        return self._finisher(painted, frame, small)
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what `restore` needs; see `painting.FramePainter.state`."""
+        if self._key is None:
+            return {}
+        assert self._finisher is not None, "a scene has begun"
+        key = self._key
+        found: dict[str, npt.NDArray[Any]] = {
+            "view": key.view.colours,
+            "begin": key.begin.astype(np.float16),  # exact: these are the values that were painted on with
+            "end": key.end.astype(np.float16),
+            "place": key.place,
+            "counts": np.array([key.period, self._since, self._handed], np.int64),
+            "gain": np.array(self._finisher.gain),
+        }
+        for number, reference in enumerate(self._references):
+            found |= {f"reference{number}": reference.frame, f"painted{number}": reference.painted}
+        if self._guess is not None:
+            found |= {"there": self._guess[0], "back": self._guess[1]}
+        return {name: array.copy() for name, array in found.items()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Continue after the frame at which ``state`` was taken; see `painting.FramePainter.restore`."""
+        self._key, self._references = None, []
+        if not state:
+            return
+        try:
+            view = View.with_colours(np.asarray(state["view"], np.uint8))
+            begin, end = (np.asarray(state[name], np.float32) for name in ("begin", "end"))
+            period, self._since, self._handed = (int(count) for count in state["counts"])
+            for number in range(2):
+                if f"reference{number}" in state:
+                    pair = (np.asarray(state[f"{name}{number}"], np.uint8) for name in ("reference", "painted"))
+                    self._references.append(Reference(*pair))
+            self._guess = None
+            if "there" in state:
+                self._guess = np.asarray(state["there"], np.float32), np.asarray(state["back"], np.float32)
+            self._key = _Key(view, begin, end, np.asarray(state["place"], np.float64), period)
+            self._finisher = Finisher(self._options.color, float(state["gain"]))
+        except (KeyError, ValueError, TypeError) as problem:
+            self._key = None
+            raise InputError("the state of the painter is damaged; paint the video from its start") from problem
+
+    def _at_working_size(self, frame: Frame) -> Frame:
+        """Return the frame at the size at which it is painted: the base size of its quality, or its own if smaller."""
+        height, width = frame.shape[:2]
+        short = min(height, width)
+        scale = max(SMALLEST_SIDE, round(min(short, BASE_SIDE) / self._stroke)) / short
+        if scale == 1:
+            return frame
+        cv2 = cv2_module()
+        size = max(SMALLEST_SIDE, round(width * scale)), max(SMALLEST_SIDE, round(height * scale))
+        kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        return np.asarray(cv2.resize(frame, size, interpolation=kind))
+
+    def _begin(self, frame: Frame, mixture: Mixture, is_enlarged: bool) -> Paint:
+        """Return the painting of the first frame of a scene."""
+        painted = _stored(self._fresh.first(frame, mixture))
+        self._key = _Key(View.of(frame), painted, painted, np.zeros(2), 1)
+        self._since, self._guess = 0, None
+        self._references, self._handed = [Reference(frame.copy(), _rounded(painted))], _HANDOVER
+        self._finisher = Finisher.of_shot(self._options.color, painted, frame, is_enlarged)
+        return painted
+
+    def _go_on(self, frame: Frame, mixture: Mixture, key: _Key) -> Paint:
+        """Return the painting of a later frame of the scene."""
+        height, width = frame.shape[:2]
+        self._since += 1
+        self._handed += 1
+        view = View.of(frame)
+        motion = Motion.between(view, key.view, self._flow, self._guess)
+        ratio = np.float32((self._since + 1) / self._since)  # motion goes on as it did
+        self._guess = motion.there * ratio, motion.back * ratio
+        carried = motion.carry(key.painting(self._since))
+        trust = enlarged_mask(motion.trust, height, width)
+        whole = carried
+        if motion.trust.min() < 1:
+            whole = mixed(fill(frame, carried, motion.trust), carried, trust)
+        if self._since < self._period and 1 - motion.trust.mean() < _MAX_GAPS:
+            return whole
+        place = key.place + motion.shift() * (height / view.grey.shape[0])
+        self._choose_reference(frame, whole)
+        row, column = (int(at) for at in np.rint(place))
+        fresh = self._fresh.paint(frame, self._weighted_references(), mixture, (row, column), whole)
+        strokes = max(_LEAST_RENEWED, 1 - self._steady)
+        end = renewed(carried, fresh, strokes, max(strokes, _COLOURS_RENEWED))
+        begin, end = (_stored(mixed(fresh, each, trust)) for each in (carried, end))
+        self._key = _Key(view, begin, end, place, self._period)
+        self._since, self._guess = 0, None
+        return self._key.painting(0)
+
+    def _choose_reference(self, frame: Frame, painted: Paint) -> None:
+        """Make the frame the reference if the shot has changed much since the last one."""
+        if self._handed < _HANDOVER:
+            return
+        old, new = (_colours(each) for each in (self._references[-1].frame, frame))
+        if np.abs(new - old).max() > _MAX_CHANGE:
+            self._references = [self._references[-1], Reference(frame.copy(), _rounded(painted))]
+            self._handed = 0
+
+    def _weighted_references(self) -> list[tuple[Reference, float]]:
+        """Return the references with their weights: the last one takes over from the one before."""
+        *before, last = self._references
+        share = min(1.0, (self._handed + self._period) / _HANDOVER)
+        return [(last, 1.0)] if share == 1 or not before else [(before[-1], 1 - share), (last, share)]
+
+
+def _stored(painted: Paint) -> Paint:
+    """Return the painting rounded to 16-bit floats, in which `SteadyPainter.state` stores it."""
+    return painted.astype(np.float16).astype(np.float32)
+
+
+def _rounded(painted: Paint) -> Frame:
+    return np.asarray(np.rint(painted).astype(np.uint8))
+
+
+def _colours(frame: Frame) -> npt.NDArray[np.float64]:
+    """Return means and deviations of the channels, ``(2, 3)``, in [0, 1]."""
+    cv2 = cv2_module()
+    return np.stack([each[:, 0] for each in cv2.meanStdDev(frame)]) / 255
