@@ -59,8 +59,16 @@ class Desk:
 
     def wait(self, id_: str, states: tuple[str, ...] = ENDED, seconds: float = 60) -> Job:
         """Wait until a job is in one of some states."""
-        end = time.monotonic() + seconds
-        while (job := self.job(id_)).state not in states:
-            assert time.monotonic() < end, f"the job is still {job.state}"
-            time.sleep(0.02)
-        return job
+        return wait_for_job(self.sessions, id_, states, seconds)
+
+
+def wait_for_job(sessions: Sessions, id_: str, states: tuple[str, ...] = ENDED, seconds: float = 60) -> Job:
+    """Wait until a job is in one of some states."""
+    end = time.monotonic() + seconds
+    while True:
+        with sessions() as session:
+            job = session.get_one(Job, id_)
+        if job.state in states:
+            return job
+        assert time.monotonic() < end, f"the job is still {job.state}"
+        time.sleep(0.02)

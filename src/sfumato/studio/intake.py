@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from sfumato import limits
-from sfumato.errors import InputError, SfumatoError
+from sfumato.errors import InputError, SfumatoError, needs_extra
 from sfumato.studio.child import Child, limit_memory
 from sfumato.studio.settings import Settings
 from sfumato.text import short
 
 _SECONDS = 60.0  # for one upload
+_MAX_VIDEO = 2**40  # bytes; the setting is checked before
 _ADVICE = "; make it smaller, or raise --max-pixels if you trust it"  # of the command line
 
 
@@ -95,6 +96,8 @@ class Intake:
         Raises:
             MissingExtraError: the extra ``video`` is not installed.
         """
+        with needs_extra("video", "Painting videos"):
+            import av  # noqa: F401 - here, since a child cannot answer with this error
         return self._taken("take_video", source, folder, name, self._settings.video_bytes)
 
     def _taken(self, what: str, source: Path, folder: Path, name: str, most: int) -> Taken:
@@ -244,5 +247,25 @@ def _convert(source: Path, target: Path) -> None:
 
 
 def _take_video(source: Path, folder: Path) -> Taken:
-    """Decode the first frame of a video, and write its thumbnail."""
-    raise NotImplementedError
+    """Decode the first frame of a video, and write it as a thumbnail."""
+    from sfumato.files import digest
+    from sfumato.studio.thumbs import write_thumb
+    from sfumato.studio.work.video import first_frame
+
+    facts, photo = first_frame(source)
+    thumb = folder / "thumb.webp"
+    write_thumb(photo, thumb)
+    measures = {"seconds": facts.length, "rate": round(float(facts.rate), 3)}
+    kind, original = _video_type(source), digest(source, _MAX_VIDEO)
+    return Taken(source, thumb, None, photo.width, photo.height, kind, None, original, None, measures)
+
+
+def _video_type(source: Path) -> str:
+    """Return the media type of a video by its first bytes."""
+    with source.open("rb") as file:
+        head = file.read(64)
+    if head[4:8] == b"ftyp":
+        return "video/quicktime" if head[8:10] == b"qt" else "video/mp4"
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return "video/webm" if b"webm" in head else "video/x-matroska"
+    return "application/octet-stream"

@@ -137,6 +137,10 @@ def _invalid(_: Request, problem: Exception) -> JSONResponse:
     return answer(422, _sentence(errors[0]))
 
 
+#: Kinds of jobs, which the place of an error begins with; a field may have the same name, but not there.
+_TAGS = ("paint", "video", "finish", "explain", "learn", "question", "answer", "taste_sheet")
+
+
 def _sentence(error: Mapping[str, Any]) -> str:
     """Return the sentence of one validation error. The value itself is not repeated: it may be long or private."""
     kind, place = str(error["type"]), [str(each) for each in error["loc"]]
@@ -147,7 +151,7 @@ def _sentence(error: Mapping[str, Any]) -> str:
         return f"kind must be one of {tags}" if tags else "kind is missing"
     if kind == "value_error":
         return str(error["ctx"]["error"])
-    known = [each for each in place[1:] if each not in ("paint", "finish", "explain", "learn")]
+    known = place[2:] if len(place) > 1 and place[1] in _TAGS else place[1:]
     name = ".".join(known) or "the request"
     if kind in ("model_attributes_type", "dict_type"):
         return f"{name} must be a JSON object; send it with the header Content-Type: application/json"

@@ -11,9 +11,11 @@ from sfumato.studio.work.finish import finish
 from sfumato.studio.work.paint import paint
 from sfumato.studio.work.parts import Inputs, Kind, Made, OwnStyleInput, Stored
 from sfumato.studio.work.taste import answer, learn, question, taste_sheet
+from sfumato.studio.work.video import video
 
 KINDS: dict[str, Kind] = {
     "paint": paint,
+    "video": video,
     "finish": finish,
     "explain": explain,
     "learn": learn,

@@ -71,7 +71,7 @@ def _pipeline(asked: Mapping[str, Any], files: Inputs, photo: Photo, max_size: i
     else:
         selection = {"auto": bool(asked.get("auto")), "best_of": asked.get("best_of") or 1}
     return Pipeline(
-        _chosen_styles(asked, files, photo),
+        chosen_styles(asked, files, photo),
         options,
         masks=masks,
         max_size=max_size,
@@ -110,7 +110,7 @@ def _styles(asked: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return sorted(parts, key=lambda part: not part.get("mask"))
 
 
-def _chosen_styles(asked: Mapping[str, Any], files: Inputs, photo: Photo) -> list[Style | PersonalStyle]:
+def chosen_styles(asked: Mapping[str, Any], files: Inputs, photo: Photo) -> list[Style | PersonalStyle]:
     """Return the styles of the regions, or the one style that several are blended into."""
     parts = _styles(asked)
     if not parts:
