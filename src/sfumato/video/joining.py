@@ -101,12 +101,19 @@ class Joiner:
         """Check, before any work, that the result can hold every track; return remarks for the user.
 
         Raises:
-            UsageError: it cannot hold a subtitle track.
+            UsageError: it cannot hold a track.
         """
         av = load_av()
         with opened(self.source.path) as container, av.open(io.BytesIO(), "w", format=self.format) as result:
+            self._add_video(result)
             tracks = self._add_tracks(container, result)
-            result.start_encoding()
+            try:
+                result.start_encoding()
+            except av.FFmpegError as problem:
+                raise UsageError(
+                    f"a {self.format} file cannot hold this video or its tracks ({first_line(problem)}); name a file "
+                    "that ends in .mkv"
+                ) from problem
             return [
                 f"the sound track {name} is converted to Opus, because this format cannot hold {codec}"
                 for name, codec in self._converted(tracks)
