@@ -81,7 +81,9 @@ def write_clip(
     with av.open(str(path), "w") as file:
         for name, text in (tags or {}).items():
             file.metadata[name] = text
-        video = file.add_stream(codec, rate=Fraction(25), options=dict(options or {"crf": "5"} if "264" in codec else {}))
+        video = file.add_stream(
+            codec, rate=Fraction(25), options=dict(options or {"crf": "5"} if "264" in codec else {})
+        )
         video.width, video.height, video.pix_fmt = width, height, pixel_format
         context = video.codec_context
         context.time_base = unit

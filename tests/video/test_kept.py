@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from video_clips import Levels, facts_of, pictures_of, scene, write_clip
 
 from sfumato.errors import InputError
 from sfumato.video.pipeline import VideoResult, write_video
 from sfumato.video.reading import VideoSource
+from video_clips import Levels, facts_of, pictures_of, scene, write_clip
 
 
 class Copyist:
@@ -235,9 +235,7 @@ def test_hdr_is_refused_in_a_sentence(transfer: int, name: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_a_file_that_is_cut_short_is_painted_as_far_as_it_goes(suffix: str, tmp_path: Path) -> None:
-    whole = write_clip(
-        tmp_path / f"whole{suffix}", times=range(150), sounds=["aac"], options={"crf": "5", "g": "10"}
-    )
+    whole = write_clip(tmp_path / f"whole{suffix}", times=range(150), sounds=["aac"], options={"crf": "5", "g": "10"})
     content = whole.read_bytes()
     if suffix == ".mp4":  # with its index in front, as files from the web have it
         front = tmp_path / "front.mp4"

@@ -138,7 +138,7 @@ class Parts:
     def _find(self) -> Place | None:
         """Return where an earlier run goes on; None where there is none, or its files are damaged."""
         try:
-            with np.load(self.folder / "state.npz", allow_pickle=False) as found:
+            with (self.folder / "state.npz").open("rb") as file, np.load(file, allow_pickle=False) as found:
                 trail = [(int(pts), int(check)) for pts, check in found["trail"].tolist()]
                 painter = {
                     name.removeprefix(_PAINTER): found[name] for name in found.files if name.startswith(_PAINTER)
@@ -185,7 +185,7 @@ class Parts:
         for number in range(self.place.segment if self.place else 0):
             path = self.folder / _name(number)
             try:
-                with np.load(path, allow_pickle=False) as found:
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
                     content, table = found["content"].tobytes(), found["table"].tolist()
             except _DAMAGED as problem:
                 raise InputError(
