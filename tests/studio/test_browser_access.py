@@ -196,6 +196,8 @@ def other_states(desk: Desk, prepared: Prepared) -> Iterator[str]:
     page.goto("/#/queue")
     expect(desk.button("que.retry").first).to_be_visible()
     yield "queue"
+    desk.go("video")
+    yield "video"
     page.goto("/#/batch")
     expect(page.get_by_role("heading", name=desk.t("bat.recent"))).to_be_visible()
     yield "batch form"

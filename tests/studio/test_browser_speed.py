@@ -116,7 +116,7 @@ def test_sliding_over_twelve_megapixels_is_smooth(
         assert moving[1] <= max(100.0, 3 * still[1]), told
 
 
-VIEWS = ("paint", "gallery", "batch", "taste", "judge", "queue", "account", "explain")
+VIEWS = ("paint", "gallery", "video", "batch", "taste", "judge", "queue", "account", "explain")
 
 
 def test_the_page_weighs_little_and_loads_nothing_from_elsewhere(

@@ -16,6 +16,7 @@ from running_studio import studio
 from sfumato.image import write_image
 from sfumato.studio.client import Client
 from support import scene
+from video_clips import write_clip
 
 pytestmark = pytest.mark.slow
 LOOKS: list[tuple[Size, Theme, Language]] = [("desktop", "light", "en"), ("phone", "dark", "zh")]
@@ -35,6 +36,41 @@ def photos(tmp_path: Path) -> list[Path]:
     for number, path in enumerate(paths):
         write_image(scene(96, 128, seed=[number, len(tmp_path.name)]), path)
     return paths
+
+
+@both
+def test_a_video_is_painted(house: House, tmp_path: Path, size: Size, theme: Theme, language: Language) -> None:
+    clip = write_clip(tmp_path / f"walk {size}.mp4", times=range(100))
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(clip.read_bytes()[:300])
+    with house.desk(size, theme, language, expected=[r"status of 4\d\d .*api/v1/videos"]) as desk:
+        page = desk.page
+        desk.go("video")
+        desk.choose(page.get_by_role("button", name=desk.t("vid.drop")), broken)
+        expect(page.get_by_role("alert")).to_contain_text("broken.mp4")
+        desk.choose(page.get_by_role("button", name=desk.t("vid.drop")), clip)
+        expect(page.get_by_role("figure")).to_contain_text(f"walk {size}")
+        expect(page.get_by_role("figure")).to_contain_text("0:04")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        desk.button("vid.try", n=3).click()
+        film = page.get_by_role("listitem").filter(has=page.locator("video")).filter(has_text=f"walk {size}")
+        expect(film).to_be_visible(timeout=PAINTING)
+        video = film.locator("video")
+        video.evaluate("video => video.play()")
+        desk.wait_for("video => video.currentTime > 0.2 && video.videoWidth === 96", video.element_handle())
+        assert video.evaluate("video => video.duration") == pytest.approx(3, abs=0.2)
+        with page.expect_download() as saved:
+            film.get_by_role("button").nth(0).click()
+        assert saved.value.suggested_filename == f"walk {size}-great-wave.webm"
+        page.reload()
+        expect(page.get_by_role("figure")).to_contain_text(f"walk {size}")
+        expect(film).to_be_visible()
+        film.get_by_role("button").nth(1).click()
+        expect(film).to_have_count(0)
+        desk.button("ui.undo").click()
+        expect(film).to_be_visible()
+        desk.go("queue")
+        expect(page.get_by_text(f"walk {size}").first).to_be_visible()
 
 
 @both

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
-import numpy as np
 import pytest
 
 from sfumato.studio.database import Sessions
@@ -17,24 +20,15 @@ from sfumato.studio.folders import sweep_parts
 from sfumato.studio.worker import Worker
 from studio_api import Service, drawn, service, upload
 from studio_data import Desk, wait_for_job
+from video_clips import write_clip
 
 SIZE = 96, 64  # width, height
+UNIT = Fraction(1, 12)
 
 
-def clip(frames: int = 12, seed: int = 0) -> bytes:
-    """A video of a moving pattern, as WebM."""
-    width, height = SIZE
-    pattern = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8 + frames, 3), np.uint8)
-    big = pattern.repeat(8, 0).repeat(8, 1)
-    file = io.BytesIO()
-    with av.open(file, "w", format="webm") as container:
-        stream = container.add_stream("libvpx-vp9", rate=Fraction(12))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(big[:, 2 * number : 2 * number + width]), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return file.getvalue()
+def clip(folder: Path, frames: int = 12) -> bytes:
+    """A video of 12 frames a second, as MP4."""
+    return write_clip(folder / f"{frames}.mp4", size=SIZE, times=range(frames), unit=UNIT).read_bytes()
 
 
 @pytest.fixture
@@ -43,35 +37,43 @@ def studio(tmp_path: Path, database_url: str) -> Iterator[Service]:
         yield found
 
 
-def send(studio: Service, content: bytes, name: str = "walk.webm") -> dict[str, object]:
+def send(studio: Service, content: bytes, name: str = "walk.mp4") -> dict[str, Any]:
     answer = studio.client.post("/api/v1/videos", files={"file": (name, content)})
     assert answer.status_code == 201, answer.text
-    found: dict[str, object] = answer.json()
+    found: dict[str, Any] = answer.json()
     return found
+
+
+@contextmanager
+def working(studio: Service) -> Iterator[None]:
+    """Run a worker in a thread."""
+    worker = Worker(studio.studio.settings, "test")
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join(30)
 
 
 def asked(video: object, **values: object) -> dict[str, object]:
     return {"kind": "video", "video": video, "styles": [{"style": "monet"}], **values}
 
 
-def test_a_video_is_painted_and_shown_by_parts(studio: Service) -> None:
-    content = clip()
+def test_a_video_is_painted_and_shown_by_parts(studio: Service, tmp_path: Path) -> None:
+    content = clip(tmp_path)
     video = send(studio, content)
     assert (video["kind"], video["title"], video["width"], video["height"]) == ("video", "walk", *SIZE)
-    assert video["media_type"] == "video/webm"
-    assert video["measures"] == {"seconds": 1.0, "rate": 12.0}
+    assert video["media_type"] == "video/mp4"
+    measures = video["measures"]
+    assert (measures["seconds"], measures["rate"]) == (pytest.approx(1, abs=0.1), pytest.approx(12, abs=1))
     assert studio.client.get("/api/v1/pictures").json()["items"] == []  # the gallery has pictures only
     assert studio.client.get(str(video["file"])).content == content
     job = studio.client.post("/api/v1/jobs", json=asked(video["id"], end=0.5))
     assert job.status_code == 202, job.text
-    worker = Worker(studio.studio.settings, "test")
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
+    with working(studio):
         found = wait_for_job(studio.studio.sessions, job.json()["id"])
-    finally:
-        worker.stop()
-        thread.join(30)
     assert (found.state, found.error) == ("done", None)
     [film] = studio.client.get("/api/v1/pictures", params={"kind": "film"}).json()["items"]
     assert film["photo"] == video["id"]
@@ -92,44 +94,69 @@ def test_a_video_is_painted_and_shown_by_parts(studio: Service) -> None:
     assert studio.client.get(film["file"]).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("change", "status", "sentence"),
-    [
-        ({"end": 1, "start": 2}, 422, "end must be later than start"),
-        ({"styles": []}, 422, "styles"),
-        ({"options": {"quality": "best"}}, 422, "options.quality must be draft or standard"),
-        ({"steady": 2}, 422, "steady must be less than or equal to 1"),
-        ({"max_size": 10}, 422, "max_size must be 0 or at least 64"),
-        ({"video": "0" * 32}, 404, "there is no picture"),
-        ({"styles": [{"style": "nobody"}]}, 404, "there is no style nobody"),
-        ({"styles": [{"style": "monet", "mask": "0" * 32}]}, 422, "styles of a video take no mask"),
-    ],
-)
-def test_a_wrong_request_is_refused(studio: Service, change: dict[str, object], status: int, sentence: str) -> None:
-    video = send(studio, clip(2))
-    answer = studio.client.post("/api/v1/jobs", json={**asked(video["id"]), **change})
-    assert (answer.status_code, answer.json()["detail"][: len(sentence)]) == (status, sentence)
+_REFUSED: list[tuple[dict[str, object], int, str]] = [
+    ({"end": 1, "start": 2}, 422, "end must be later than start"),
+    ({"styles": []}, 422, "styles"),
+    ({"options": {"quality": "best"}}, 422, "options.quality must be draft or standard"),
+    ({"steady": 2}, 422, "steady must be less than or equal to 1"),
+    ({"max_size": 10}, 422, "max_size must be 0 or at least 64"),
+    ({"video": "0" * 32}, 404, "there is no picture"),
+    ({"styles": [{"style": "nobody"}]}, 404, "there is no style nobody"),
+    ({"styles": [{"style": "monet", "mask": "0" * 32}]}, 422, "styles of a video take no mask"),
+]
 
 
-def test_videos_and_pictures_are_not_taken_for_each_other(studio: Service) -> None:
-    video, photo = send(studio, clip(2)), upload(studio.client)
-    paint = {"kind": "paint", "photo": video["id"], "styles": [{"style": "monet"}]}
-    for request in (paint, asked(photo["id"])):
-        answer = studio.client.post("/api/v1/jobs", json=request)
-        assert answer.status_code == 422
-        assert "choose another" in answer.json()["detail"]
-    style = {"name": "mine", "pictures": [{"picture": video["id"]}]}
-    assert studio.client.post("/api/v1/styles", json=style).status_code == 422
-    answer = studio.client.get(str(video["file"]), params={"format": "png"})
-    assert (answer.status_code, answer.json()["detail"]) == (422, "a video has no other format here; leave format out")
+def test_what_is_wrong_is_refused_in_one_sentence(tmp_path: Path, sqlite_url: str) -> None:
+    with service(tmp_path / "data", sqlite_url) as studio:
+        video, photo = send(studio, clip(tmp_path, 2)), upload(studio.client)
+        for change, status, sentence in _REFUSED:
+            answer = studio.client.post("/api/v1/jobs", json={**asked(video["id"]), **change})
+            assert (answer.status_code, answer.json()["detail"][: len(sentence)]) == (status, sentence)
+        paint = {"kind": "paint", "photo": video["id"], "styles": [{"style": "monet"}]}
+        for request in (paint, asked(photo["id"])):
+            answer = studio.client.post("/api/v1/jobs", json=request)
+            assert answer.status_code == 422
+            assert "choose another" in answer.json()["detail"]
+        style = {"name": "mine", "pictures": [{"picture": video["id"]}]}
+        assert studio.client.post("/api/v1/styles", json=style).status_code == 422
+        answer = studio.client.get(str(video["file"]), params={"format": "png"})
+        assert (answer.status_code, answer.json()["detail"]) == (
+            422,
+            "a video has no other format here; leave format out",
+        )
+        for content in (b"", b"no video", drawn(1), clip(tmp_path)[:300]):
+            answer = studio.client.post("/api/v1/videos", files={"file": ("holiday.mp4", content)})
+            assert answer.status_code == 422
+            assert "holiday.mp4" in answer.json()["detail"]
+            assert str(studio.studio.settings.data) not in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("content", [b"", b"no video", drawn(1), clip()[:300]])
-def test_what_is_no_video_is_refused_by_its_name(studio: Service, content: bytes) -> None:
-    answer = studio.client.post("/api/v1/videos", files={"file": ("holiday.mp4", content)})
-    assert answer.status_code == 422
-    assert "holiday.mp4" in answer.json()["detail"]
-    assert str(studio.studio.settings.data) not in answer.json()["detail"]
+@pytest.mark.slow
+def test_a_killed_painter_goes_on_from_the_last_part(studio: Service, tmp_path: Path) -> None:
+    video = send(studio, clip(tmp_path, 400))
+    job = studio.client.post("/api/v1/jobs", json=asked(video["id"])).json()["id"]
+    parts, sessions = studio.studio.settings.parts(job), studio.studio.sessions
+    studio.studio.intake.close()  # its processes are children too
+    with working(studio):
+        first = wait_for_part(parts, "000001.npz")
+        written = first.stat().st_mtime_ns
+        [painter] = multiprocessing.active_children()
+        painter.kill()
+        wait_for_part(parts, "000004.npz")
+        assert first.stat().st_mtime_ns == written
+        found = wait_for_job(sessions, job)
+    assert (found.state, found.attempts) == ("done", 2)
+    [film] = studio.client.get("/api/v1/pictures", params={"kind": "film"}).json()["items"]
+    with av.open(io.BytesIO(studio.client.get(film["file"]).content)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 400
+
+
+def wait_for_part(parts: Path, name: str) -> Path:
+    end = time.monotonic() + 90
+    while not (found := list(parts.rglob(name))):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found[0]
 
 
 def test_parts_of_jobs_that_ended_are_removed(

@@ -49,7 +49,8 @@ def video(
     _, painted = first_frame(file)
     write_thumb(painted, thumb)
     facts = {"seconds": result.seconds, "rate": round(result.frames / result.seconds, 3), "remarks": result.remarks}
-    size, recipe = (result.width, result.height), dict(result.recipe)
+    size, recipe = (result.width, result.height), {**result.recipe["painting"], **result.recipe}
+    del recipe["painting"]  # so that styles and options are where those of pictures are
     made = Made("film", file, thumb, *size, "video/webm", recipe, facts, photo=stored.id, title=stored.title)
     return {"picture": {"$made": 0}, "seconds": round(time.monotonic() - began, 3)}, [made]
 
