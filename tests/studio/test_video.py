@@ -138,7 +138,8 @@ def test_a_killed_painter_goes_on_from_the_last_part(studio: Service, tmp_path: 
     parts, sessions = studio.studio.settings.parts(job), studio.studio.sessions
     studio.studio.intake.close()  # its processes are children too
     with working(studio):
-        first = wait_for_part(parts, "000001.npz")
+        wait_for_part(parts, "000001.npz")
+        first = wait_for_part(parts, "000000.npz")
         written = first.stat().st_mtime_ns
         [painter] = multiprocessing.active_children()
         painter.kill()
