@@ -21,6 +21,7 @@ from running_studio import Running
 from sfumato.errors import how_to_install
 from sfumato.studio.client import Client
 from support import save_scenes
+from video_clips import write_clip
 
 ROOT = Path(__file__).parents[1]
 WHEEL_LIMIT = 20e6  # bytes
@@ -206,6 +207,37 @@ def test_the_lowest_versions_serve(lowest: Path, wheel: Path, folder: Path, tmp_
     done = run(lowest / "python", "-m", "pip", "install", "--quiet", f"{wheel}[studio]", *wanted, cwd=folder)
     assert done.returncode == 0, done.stderr
     serves(lowest, tmp_path, photo)
+
+
+def films_and_batches(bin: Path, desk: Path) -> None:
+    """That an environment's Sfumato paints a video, and a folder by workers of Dask."""
+    write_clip(desk / "clip.mp4", times=range(3), sounds=["aac"])
+    save_scenes(desk / "photos", 3)
+    for command in (
+        ("video", "clip.mp4", "--style", "great-wave", "-o", "painted.webm"),
+        ("batch", "photos", "painted", "--style", "great-wave", "--quality", "draft", "--engine", "dask"),
+    ):
+        done = run(bin / "sfumato", *command, cwd=desk)
+        assert done.returncode == 0, f"{command[0]}: {done.stderr}"
+        assert "Traceback" not in done.stderr
+    assert (desk / "painted.webm").stat().st_size > 1000
+    assert len(list((desk / "painted").glob("*.png"))) == 3
+
+
+def test_the_newest_versions_paint_videos_and_batches(
+    environment: Path, wheel: Path, folder: Path, tmp_path: Path
+) -> None:
+    done = run(environment / "python", "-m", "pip", "install", "--quiet", f"{wheel}[scale,video]", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    films_and_batches(environment, tmp_path)
+
+
+def test_the_lowest_versions_paint_videos_and_batches(lowest: Path, wheel: Path, folder: Path, tmp_path: Path) -> None:
+    extras = PROJECT["optional-dependencies"]
+    wanted = floors([*PROJECT["dependencies"], *extras["scale"], *extras["video"]])
+    done = run(lowest / "python", "-m", "pip", "install", "--quiet", f"{wheel}[scale,video]", *wanted, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    films_and_batches(lowest, tmp_path)
 
 
 # What follows puts torch into the environments of the tests above, and so comes last.
