@@ -189,7 +189,8 @@ def write_video(
     with claimed(target) as folder:
         parts = Parts(folder, card, resume)
         resumed = parts.place.frames if parts.place else 0
-        seconds = _paint(source, painter, parts, settings, progress)
+        with closing(parts):
+            seconds = _paint(source, painter, parts, settings, progress)
         if progress is not None:
             progress(_JOINING, "joining")
         joiner.write(parts.packets(), target, overwrite)
@@ -244,9 +245,9 @@ def _paint(
         if in_segment:
             end_segment()
     if last is None:
-        until = "" if source.end is None else f" and {source.end:g}"
+        until = "its end" if source.end is None else f"{source.end:g} s"
         raise InputError(
-            f"{source.shown} has no frame between {source.begin:g}{until} s; it is {source.length:.1f} s long"
+            f"{source.shown} has no frame between {source.begin:g} s and {until}; it is {source.length:.1f} s long"
         )
     return last - source.begin + float(1 / source.rate)
 
