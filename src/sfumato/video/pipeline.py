@@ -182,9 +182,11 @@ def write_video(
     """
     format = target_format(target, codec)
     width, height = source.shape.size
-    settings = EncoderSettings(codec, width, height, source.time_base, source.rate, source.colours, fast)
+    settings = EncoderSettings(codec, width, height, source.time_base, source.rate, source.colours.painted, fast)
     joiner = Joiner(source, settings, format, recipe_tag(recipe, format))
     remarks = joiner.check()
+    if source.colours.is_hdr:
+        remarks.append("the video is HDR and was converted to standard range: highlights are compressed")
     card = {"recipe": dict(recipe), "size": [width, height], "encoder": [*_encoder_versions(codec), fast]}
     with claimed(target) as folder:
         parts = Parts(folder, card, resume)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 #: Frames before a resumption that are read again: they prove that the place was found, and warm up the scene detector.
 TRAIL = 8
 _PROBED = 12  # frames that are decoded for the facts: more than any codec reorders
-_TRANSFERS_OF_HDR = {16: "PQ", 18: "HLG"}
 #: Seconds that a video may end before the length that its header states without being called cut short.
 _MISSING = 1.0
 
@@ -166,11 +165,6 @@ class VideoSource:
             first = next((frame for frame, _ in decoded), None)
             if first is None:
                 raise InputError(f"{shown} contains no frame that can be decoded; the file is damaged or empty")
-            if (name := _TRANSFERS_OF_HDR.get(int(first.color_trc))) is not None:
-                raise InputError(
-                    f"{shown} is HDR ({name}), which the networks were not made for; convert it to SDR first, for "
-                    "example with a video editor or HandBrake"
-                )
             check_frame_size(first.width, first.height, shown)
             assert stream.time_base is not None
             start = _start(container, stream)

@@ -44,6 +44,7 @@ class OpusTrack:
         if self._next is None and packet is not None and packet.pts is not None:
             self._next = packet.pts * packet.time_base
         encoded = []
+        frame: Any
         for frame in frames:
             unit = Fraction(1, frame.sample_rate)
             if frame.pts is None:  # some decoders do not say the time of their first frames
