@@ -39,7 +39,8 @@ LONG = 8
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
 _EDGE_RELATIVE, _EDGE_ABSOLUTE = 0.01, 0.002
 _MIN_SHOWN = 0.05  # share of pixels that both frames must show for a pair to count
-_WHAT = "A video"
+_SAMPLES = 24  # samples of a flow along the short side, from which the camera's motion is fitted
+_REWEIGHTED, _OUTLIER = 4, 0.5  # rounds of the fit, and the distance in pixels from which a sample counts less
 
 
 def cv2_module() -> Any:
@@ -48,7 +49,7 @@ def cv2_module() -> Any:
     Raises:
         MissingExtraError: it is not installed.
     """
-    with needs_extra("video", _WHAT):
+    with needs_extra("video", "A video"):
         import cv2
     return cv2
 
@@ -100,6 +101,27 @@ def warp(second: npt.NDArray[Any], flow: Flow, sharp: bool = False) -> npt.NDArr
     cv2 = cv2_module()
     kind = cv2.INTER_CUBIC if sharp else cv2.INTER_LINEAR
     return np.asarray(cv2.remap(second, targets(flow), None, kind, borderMode=cv2.BORDER_REPLICATE))
+
+
+def camera_motion(flow: Flow) -> Flow:
+    """Return the affine motion that fits most of a flow ``(H, W, 2)``: that of the camera, if the scene stands still.
+
+    It is fitted by least squares, reweighted three times, so that moving objects have little influence.
+    """
+    height, width = flow.shape[:2]
+    step = max(1, min(height, width) // _SAMPLES)
+    rows, columns = (np.arange(step // 2, side, step) for side in (height, width))
+    y, x = (each.ravel() for each in np.meshgrid(rows / height - 0.5, columns / width - 0.5, indexing="ij"))
+    known = flow[np.ix_(rows, columns)].reshape(-1, 2).astype(np.float64)
+    terms = np.stack([np.ones_like(x), x, y], 1)
+    distance = np.sqrt(np.square(known - np.median(known, 0)).sum(1))
+    for _ in range(_REWEIGHTED):
+        weight = 1 / (1 + np.square(distance / _OUTLIER))[:, None]
+        found = np.linalg.lstsq(terms.T @ (weight * terms), terms.T @ (weight * known), rcond=None)[0]
+        distance = np.sqrt(np.square(known - terms @ found).sum(1))
+    across = (found[1] * (np.arange(width)[:, None] / width - 0.5) + found[0]).astype(np.float32)
+    down = (found[2] * (np.arange(height)[:, None] / height - 0.5)).astype(np.float32)
+    return across[None] + down[:, None]
 
 
 def agreement(flow: Flow, back: Flow) -> Mask:
