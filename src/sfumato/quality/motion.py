@@ -124,21 +124,27 @@ def camera_motion(flow: Flow) -> Flow:
     return across[None] + down[:, None]
 
 
+def length(flow: Flow) -> Mask:
+    """Return the length ``(H, W)`` of the vectors of a flow."""
+    return np.asarray(cv2_module().magnitude(flow[..., 0], flow[..., 1]))
+
+
 def agreement(flow: Flow, back: Flow) -> Mask:
     """Return the squared error of going to the second frame and back, relative to its bound: ``(H, W)``.
 
     Below 1, both flows agree, so both frames show the pixel (Sundaram et al. 2010, equation 5).
     """
     returned = warp(back, flow)
-    error = np.square(flow + returned).sum(2)
-    bound = _RELATIVE * (np.square(flow).sum(2) + np.square(returned).sum(2)) + _ABSOLUTE
-    return np.asarray(error / bound, np.float32)
+    error = np.square(length(flow + returned))
+    bound = np.float32(_RELATIVE) * (np.square(length(flow)) + np.square(length(returned))) + np.float32(_ABSOLUTE)
+    return np.asarray(error / bound)
 
 
 def is_inside(flow: Flow) -> npt.NDArray[np.bool_]:
     """Return which pixels ``(H, W)`` lie inside the second frame."""
     height, width = flow.shape[:2]
-    x, y = np.moveaxis(targets(flow), 2, 0)
+    x = flow[..., 0] + np.arange(width, dtype=np.float32)
+    y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
     return np.asarray((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))
 
 
@@ -150,7 +156,7 @@ def shown_by_both(flow: Flow, back: Flow) -> npt.NDArray[np.bool_]:
         back: from the second to the first.
     """
     slopes = sum(np.square(np.gradient(flow[..., i], axis=axis)) for i in (0, 1) for axis in (0, 1))
-    edge = slopes > _EDGE_RELATIVE * np.square(flow).sum(2) + _EDGE_ABSOLUTE
+    edge = slopes > _EDGE_RELATIVE * np.square(length(flow)) + _EDGE_ABSOLUTE
     return np.asarray(is_inside(flow) & (agreement(flow, back) < 1) & ~edge)
 
 
@@ -259,14 +265,14 @@ def _pair(
         return []
     values: list[float] = []
     for index in (1, 0):
-        warped = np.asarray(warp(before[index], there), np.float32)
+        warped = np.asarray(warp(before[index], there, sharp=True), np.float32)
         difference = (now[index] - warped)[shown]
         values.append(float(np.sqrt(np.square(difference).mean())))
     for index in (1, 0):
         if distance is None:
             values.append(float("nan"))
             continue
-        warped = np.where(shown[..., None], warp(before[index], there), now[index])
+        warped = np.where(shown[..., None], warp(before[index], there, sharp=True), now[index])
         values.append(distance(_picture(warped), _picture(now[index])))
     return [tuple(values)]
 

@@ -20,6 +20,7 @@ from sfumato.quality.motion import (
     cv2_module,
     grey,
     is_inside,
+    length,
     warp,
 )
 
@@ -30,6 +31,7 @@ _HALVED_ABOVE = 240
 _COLOUR_BOUND = 9.0  # levels by which a carried pixel of the source may differ, plus a share of the local contrast
 _CONTRAST_SHARE = 0.6
 _PLAIN_CONTRAST = 2.5  # levels: a smaller deviation in a window counts as plain
+_WHOLE = 0.99  # trust above which there is no gap
 _MOST_BENT = 0.2  # change of the flow per pixel above which strokes would be bent
 _REPLICATE = 1  # OpenCV's BORDER_REPLICATE
 _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and set to 0; longer ones are kept
@@ -86,9 +88,9 @@ class Motion:
         return cls(np.zeros((*view.grey.shape, 2), np.float32), np.ones(view.grey.shape, np.float32))
 
     @classmethod
-    def between(cls, now: View, before: View, finder: FlowFinder) -> Motion:
-        """Find the motion from a frame to the one before."""
-        there, back = finder(now.grey, before.grey), finder(before.grey, now.grey)
+    def between(cls, now: View, before: View, finder: FlowFinder, rough: FlowFinder) -> Motion:
+        """Find the motion from a frame to the one before; ``rough`` only checks it in the other direction."""
+        there, back = finder(now.grey, before.grey), rough(before.grey, now.grey)
         camera = camera_motion(there)
         contrast = _contrast(now.grey)
         agree = np.clip(2 - agreement(there, back), 0, 1)
@@ -96,9 +98,9 @@ class Motion:
         agree = np.maximum(agree, np.clip(2 - contrast / _PLAIN_CONTRAST, 0, 1))
         bent = _bending(there - camera)
         sure = agree * np.clip(2 - bent / _MOST_BENT, 0, 1) * _likeness(now, before, there, contrast)
-        other = (1 - sure) * _likeness(now, before, camera, contrast)
-        flow = there + np.clip(2 * other, 0, 1)[..., None] * (camera - there)
-        trust = np.maximum(sure, np.clip(2 * other, 0, 1)).astype(np.float32)
+        other = np.clip(2 * (1 - sure) * _likeness(now, before, camera, contrast), 0, 1)
+        flow = there + other[..., None] * (camera - there)
+        trust = np.maximum(sure, other).astype(np.float32)
         return cls(_settled(flow), np.asarray(cv2_module().blur(trust, (3, 3), borderType=_REPLICATE)))
 
     def then(self, further: Motion) -> Motion:
@@ -120,9 +122,9 @@ class Motion:
 
 def _settled(flow: Flow) -> Flow:
     """Return the flow with tiny motions set to 0, so that what stands still is not resampled."""
-    size = np.sqrt(np.square(flow).sum(2, keepdims=True))
     low, high = _STILL
-    return np.asarray(flow * np.clip((size - low) / (high - low), 0, 1), np.float32)
+    share = np.clip((length(flow) - low) / (high - low), 0, 1)
+    return np.asarray(flow * share[..., None], np.float32)
 
 
 def _enlarged(flow: Flow, height: int, width: int) -> Flow:
@@ -131,8 +133,8 @@ def _enlarged(flow: Flow, height: int, width: int) -> Flow:
     if (h, w) == (height, width):
         return flow
     cv2 = cv2_module()
-    found = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(found * np.array([width / w, height / h], np.float32))
+    scaled = flow * np.array([width / w, height / h], np.float32)
+    return np.asarray(cv2.resize(scaled, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def enlarged_mask(mask: Mask, height: int, width: int) -> Mask:
@@ -162,13 +164,12 @@ def _likeness(now: View, before: View, flow: Flow, contrast: Mask) -> Mask:
 def _bending(flow: Flow) -> Mask:
     """Return how fast a flow changes from pixel to pixel, ``(h, w)``: strokes carried along it are bent."""
     cv2 = cv2_module()
-    slopes = [cv2.Sobel(flow, cv2.CV_32F, *axes, scale=1 / 8) for axes in ((1, 0), (0, 1))]
-    size = np.sqrt(np.square(slopes[0]).sum(2) + np.square(slopes[1]).sum(2))
-    return np.asarray(cv2.blur(size, (7, 7)))
+    across, down = (length(cv2.Sobel(flow, cv2.CV_32F, *axes, scale=1 / 8)) for axes in ((1, 0), (0, 1)))
+    return np.asarray(cv2.blur(np.hypot(across, down), (7, 7)))
 
 
-def fill(frame: Frame, carried: Paint, trust: Mask) -> Paint:
-    """Return the frame in the colours that the painting has nearby: paint for small gaps of the carried painting.
+def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:
+    """Return the carried painting with its gaps filled by the frame in the colours that the painting has nearby.
 
     In each window, the painting is a linear function of the source's luma (a guided filter, He et al. 2013), fitted
     where ``trust`` is high.
@@ -176,9 +177,12 @@ def fill(frame: Frame, carried: Paint, trust: Mask) -> Paint:
     Args:
         frame: the source ``(H, W, 3)``.
         carried: the carried painting, of the same size.
-        trust: of it, ``(h, w)``.
+        trust: of it, ``(H, W)``.
     """
     cv2 = cv2_module()
+    gaps = trust < _WHOLE
+    if not gaps.any():
+        return carried
     height, width = frame.shape[:2]
     size = max(2, width // _COARSE), max(2, height // _COARSE)
 
@@ -187,6 +191,9 @@ def fill(frame: Frame, carried: Paint, trust: Mask) -> Paint:
 
     def mean(planes: Paint) -> Paint:
         return np.asarray(cv2.blur(planes, (_FILL_REACH, _FILL_REACH), borderType=cv2.BORDER_REFLECT))
+
+    def whole(planes: Paint) -> Paint:
+        return np.asarray(cv2.resize(planes, (width, height), interpolation=cv2.INTER_LINEAR)[gaps])
 
     tone = grey(frame)
     weight = small(trust) ** 2 + np.float32(1e-3)
@@ -197,13 +204,16 @@ def fill(frame: Frame, carried: Paint, trust: Mask) -> Paint:
     together = mean((weight * x)[..., None] * y) / total[..., None] - centre[..., None] * colour
     variance = mean(weight * x * x) / total - centre * centre
     slope = together / (np.maximum(variance, 0) + np.float32(_PLAIN_VARIANCE))[..., None]
-    offset = colour - slope * centre[..., None]
-    slope, offset = (cv2.resize(planes, (width, height), interpolation=cv2.INTER_LINEAR) for planes in (slope, offset))
-    return np.asarray(slope * tone[..., None].astype(np.float32) + offset, np.float32)
+    filled = whole(slope) * tone[gaps][:, None] + whole(colour - slope * centre[..., None])
+    found = carried.copy()
+    found[gaps] = filled + trust[gaps][:, None] * (carried[gaps] - filled)
+    return found
 
 
 def mixed(first: Paint, second: Paint, share: Mask | np.float32) -> Paint:
     """Return ``first + share·(second - first)``."""
+    if isinstance(share, np.float32):
+        return np.asarray(cv2_module().addWeighted(first, 1 - float(share), second, float(share), 0))
     found = second - first
     found *= share
     found += first

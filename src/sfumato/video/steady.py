@@ -29,15 +29,16 @@ from sfumato.inference.options import PaintOptions, as_options
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.motion import FlowFinder, Frame, cv2_module
-from sfumato.video.carrying import Motion, Paint, View, enlarged_mask, fill, mixed, renewed
+from sfumato.video.carrying import Motion, Paint, View, enlarged_mask, fill_gaps, mixed, renewed
 from sfumato.video.finishing import Finisher
 from sfumato.video.fresh import DraftFrames, FreshFrames, MatchedFrames, Mixture, Reference, blended
 from sfumato.video.schedule import Schedule
 
 #: How steady a video is by default.
-STEADY = 0.85
-_LONGEST_PERIOD = 4  # frames from one key frame to the next, at most
-_MAX_GAPS = 0.12  # share of gaps at which a frame is painted
+STEADY = 0.9
+_LONGEST_PERIOD = 8  # frames from one key frame to the next, at most
+_MAX_GAPS = 0.15  # share of gaps at which a frame is painted
+_GAPS_PAINTED = 0.5  # how far gaps are painted at once at a key frame; the rest follows with the renewal
 _LEAST_RENEWED = 0.05  # share of strokes that is renewed at a key frame, at least: resampling wears them out
 _COLOURS_RENEWED = 0.5  # the same for colours of larger areas
 _MAX_CHANGE = 0.06  # change of the mean or deviation of a channel at which a frame becomes the reference
@@ -103,7 +104,8 @@ class SteadyPainter:
         self._fresh: FreshFrames = (DraftFrames if quality == "draft" else MatchedFrames)(stylizer, self._options)
         self._stroke = options.stroke if quality == "draft" else 1.0
         self._stylizer = stylizer
-        self._flow = FlowFinder(finest=0, refined=5, steps=12)
+        self._flow = FlowFinder(finest=0, refined=3, steps=8)
+        self._rough = FlowFinder(finest=1, refined=0, steps=8)
         self._key: _Key | None = None
         self._since = 0
         self._view: View
@@ -193,13 +195,11 @@ class SteadyPainter:
         self._since += 1
         self._handed += 1
         view = View.of(frame)
-        motion = Motion.between(view, self._view, self._flow).then(self._motion)
+        motion = Motion.between(view, self._view, self._flow, self._rough).then(self._motion)
         self._view, self._motion = view, motion
         carried = motion.carry(key.painting(self._since))
         trust = enlarged_mask(motion.trust, height, width)
-        whole = carried
-        if motion.trust.min() < 1:
-            whole = mixed(fill(frame, carried, motion.trust), carried, trust)
+        whole = fill_gaps(frame, carried, trust[..., 0])
         if self._since < self._period and 1 - motion.trust.mean() < _MAX_GAPS:
             return whole
         place = key.place + motion.shift() * (height / view.grey.shape[0])
@@ -208,7 +208,9 @@ class SteadyPainter:
         fresh = self._fresh.paint(frame, self._weighted_references(), mixture, (row, column), whole)
         strokes = max(_LEAST_RENEWED, 1 - self._steady)
         end = renewed(carried, fresh, strokes, max(strokes, _COLOURS_RENEWED))
-        begin, end = (_stored(mixed(fresh, each, trust)) for each in (carried, end))
+        end = mixed(fresh, end, trust)
+        begin = mixed(whole, mixed(fresh, carried, trust), np.float32(_GAPS_PAINTED))
+        begin, end = _stored(begin), _stored(end)
         self._key, self._since = _Key(begin, end, place, self._period), 0
         self._motion = Motion.none(view)
         return self._key.painting(0)
