@@ -111,7 +111,7 @@ def write_clip(
         length = seconds_of_sound or float((times[-1] + 1) * unit)
         for number, track in enumerate(tracks):
             tone = np.sin(np.arange(int(length * RATE)) * (300 + 200 * number) * 2 * np.pi / RATE) * 8000
-            _encode_sound(file, track, tone.astype(np.int16))
+            encode_sound(file, track, tone.astype(np.int16))
         for track in (video, *tracks):
             file.mux(track.encode(None))
         if text_track is not None:
@@ -125,14 +125,15 @@ def write_clip(
     return path
 
 
-def _encode_sound(file: Any, track: Any, samples: npt.NDArray[np.int16]) -> None:
+def encode_sound(file: Any, track: Any, samples: npt.NDArray[np.int16], pts: int = 0) -> None:
+    """Encode samples, from ``pts`` on, as both channels of a track."""
     av = load_av()
     context = track.codec_context
     resampler = av.AudioResampler(
         format=context.format, layout="stereo", rate=RATE, frame_size=960 if "opus" in context.name else 1024
     )
     whole = av.AudioFrame.from_ndarray(samples.repeat(2)[None], format="s16", layout="stereo")
-    whole.sample_rate, whole.pts, whole.time_base = RATE, 0, Fraction(1, RATE)
+    whole.sample_rate, whole.pts, whole.time_base = RATE, pts, Fraction(1, RATE)
     for piece in (*resampler.resample(whole), *resampler.resample(None)):
         file.mux(track.encode(piece))
 

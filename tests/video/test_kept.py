@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sfumato.errors import InputError
+from sfumato.video.hdr import pq
 from sfumato.video.pipeline import VideoResult, write_video
 from sfumato.video.reading import VideoSource
 from video_clips import Levels, facts_of, pictures_of, scene, write_clip
@@ -227,10 +227,31 @@ def test_scenes_and_seconds_reach_the_painter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
-def test_hdr_is_refused_in_a_sentence(transfer: int, name: str, tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "hdr.mp4", times=range(2), colours=(9, 1, 9, transfer))
-    with pytest.raises(InputError, match=rf"hdr.mp4 is HDR \({name}\), .* convert it to SDR first"):
-        copy(source, tmp_path / "out.webm")
+def test_hdr_is_converted_to_standard_range(transfer: int, name: str, tmp_path: Path) -> None:
+    lights = np.array([0.0, 5.0, 26.0, 80.0, 203.0, 350.0, 1000.0])  # cd/m²
+    codes = [pq(light) if name == "PQ" else _hlg(light) for light in lights]
+    frame = np.rint(255 * np.array(codes)).astype(np.uint8)[None, :, None].repeat(64, 0).repeat(16, 1).repeat(3, 2)
+    source = write_clip(
+        tmp_path / "hdr.mp4", size=(112, 64), frames=[frame] * 2, times=range(2), colours=(9, 1, 9, transfer)
+    )
+    seen: list[Levels] = []
+    painter = Copyist()
+    painter.paint = lambda frame, *_: seen.append(frame) or frame  # type: ignore[method-assign,func-returns-value]
+    result = write_video(VideoSource.probe(source), tmp_path / "out.mp4", painter, {})
+    assert result.remarks[0].startswith("the video is HDR and was converted to standard range")
+    grey = seen[0][32, 8::16].astype(float)
+    assert np.ptp(grey, axis=1).max() <= 2  # greys stay grey
+    # Up to the knee of the curve, at about 90 cd/m², the light stays: by the display curve of BT.1886, white at 203.
+    assert grey[:4, 0] == pytest.approx(255 * (lights[:4] / 203) ** (1 / 2.4), abs=7)
+    assert (np.diff(grey[:, 0]) > 3).all()  # highlights are told apart
+    assert grey[-1, 0] > 247
+    assert facts_of(tmp_path / "out.mp4").colours == (1, 1, 1, 1)
+
+
+def _hlg(light: float) -> float:
+    """The HLG code of a grey on a screen of 1000 cd/m² (BT.2100, table 5)."""
+    scene = (light / 1000) ** (1 / 1.2)
+    return float(np.sqrt(3 * scene) if scene <= 1 / 12 else 0.17883277 * np.log(12 * scene - 0.28466892) + 0.55991073)
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])

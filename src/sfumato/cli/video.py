@@ -44,7 +44,7 @@ class CodecChoice(StrEnum):
 
 
 def video(
-    source: Annotated[Path, typer.Argument(metavar="VIDEO", help="The video to paint.", show_default=False)],
+    source: Annotated[str, typer.Argument(metavar="VIDEO", help="The video to paint.", show_default=False)],
     style: Annotated[
         list[str] | None,
         typer.Option(
@@ -127,6 +127,7 @@ def video(
     """
     from sfumato.checks import check_range
     from sfumato.inference import Stylizer
+    from sfumato.inference.batch import check_no_address
     from sfumato.inference.options import PaintOptions
     from sfumato.video.pipeline import check_target, paint_video
     from sfumato.video.preview import PREVIEW_SIZE, preview_part, preview_sheet
@@ -134,6 +135,7 @@ def video(
     from sfumato.video.schedule import parse_seconds
     from sfumato.video.steady import STEADY
 
+    check_no_address(source)
     if not style:
         raise UsageError("no --style was given; name one, as in --style monet (see sfumato styles)")
     if out is None:
@@ -149,7 +151,7 @@ def video(
     if preview:
         facts = VideoSource.probe(source, min(max_size or PREVIEW_SIZE, PREVIEW_SIZE), begin, finish)
         if out.suffix.lower() == ".png":
-            check_target(source, out, overwrite)
+            check_target(Path(source), out, overwrite)
             with _bar(resumable=False) as progress:
                 count = preview_sheet(facts, out, schedule, options, stylizer, overwrite, progress)
             _say_sheet(out, count, perf_counter() - began, as_json)

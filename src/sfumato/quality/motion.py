@@ -39,7 +39,8 @@ LONG = 8
 _RELATIVE, _ABSOLUTE = 0.01, 0.5
 _EDGE_RELATIVE, _EDGE_ABSOLUTE = 0.01, 0.002
 _MIN_SHOWN = 0.05  # share of pixels that both frames must show for a pair to count
-_WHAT = "A video"
+_SAMPLES = 24  # samples of a flow along the short side, from which the camera's motion is fitted
+_REWEIGHTED, _OUTLIER = 4, 0.5  # rounds of the fit, and the distance in pixels from which a sample counts less
 
 
 def cv2_module() -> Any:
@@ -48,7 +49,7 @@ def cv2_module() -> Any:
     Raises:
         MissingExtraError: it is not installed.
     """
-    with needs_extra("video", _WHAT):
+    with needs_extra("video", "A video"):
         import cv2
     return cv2
 
@@ -102,21 +103,48 @@ def warp(second: npt.NDArray[Any], flow: Flow, sharp: bool = False) -> npt.NDArr
     return np.asarray(cv2.remap(second, targets(flow), None, kind, borderMode=cv2.BORDER_REPLICATE))
 
 
+def camera_motion(flow: Flow) -> Flow:
+    """Return the affine motion that fits most of a flow ``(H, W, 2)``: that of the camera, if the scene stands still.
+
+    It is fitted by least squares, reweighted three times, so that moving objects have little influence.
+    """
+    height, width = flow.shape[:2]
+    step = max(1, min(height, width) // _SAMPLES)
+    rows, columns = (np.arange(step // 2, side, step) for side in (height, width))
+    y, x = (each.ravel() for each in np.meshgrid(rows / height - 0.5, columns / width - 0.5, indexing="ij"))
+    known = flow[np.ix_(rows, columns)].reshape(-1, 2).astype(np.float64)
+    terms = np.stack([np.ones_like(x), x, y], 1)
+    distance = np.sqrt(np.square(known - np.median(known, 0)).sum(1))
+    for _ in range(_REWEIGHTED):
+        weight = 1 / (1 + np.square(distance / _OUTLIER))[:, None]
+        found = np.linalg.lstsq(terms.T @ (weight * terms), terms.T @ (weight * known), rcond=None)[0]
+        distance = np.sqrt(np.square(known - terms @ found).sum(1))
+    across = (found[1] * (np.arange(width)[:, None] / width - 0.5) + found[0]).astype(np.float32)
+    down = (found[2] * (np.arange(height)[:, None] / height - 0.5)).astype(np.float32)
+    return across[None] + down[:, None]
+
+
+def length(flow: Flow) -> Mask:
+    """Return the length ``(H, W)`` of the vectors of a flow."""
+    return np.asarray(cv2_module().magnitude(flow[..., 0], flow[..., 1]))
+
+
 def agreement(flow: Flow, back: Flow) -> Mask:
     """Return the squared error of going to the second frame and back, relative to its bound: ``(H, W)``.
 
     Below 1, both flows agree, so both frames show the pixel (Sundaram et al. 2010, equation 5).
     """
     returned = warp(back, flow)
-    error = np.square(flow + returned).sum(2)
-    bound = _RELATIVE * (np.square(flow).sum(2) + np.square(returned).sum(2)) + _ABSOLUTE
-    return np.asarray(error / bound, np.float32)
+    error = np.square(length(flow + returned))
+    bound = np.float32(_RELATIVE) * (np.square(length(flow)) + np.square(length(returned))) + np.float32(_ABSOLUTE)
+    return np.asarray(error / bound)
 
 
 def is_inside(flow: Flow) -> npt.NDArray[np.bool_]:
     """Return which pixels ``(H, W)`` lie inside the second frame."""
     height, width = flow.shape[:2]
-    x, y = np.moveaxis(targets(flow), 2, 0)
+    x = flow[..., 0] + np.arange(width, dtype=np.float32)
+    y = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]
     return np.asarray((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))
 
 
@@ -128,7 +156,7 @@ def shown_by_both(flow: Flow, back: Flow) -> npt.NDArray[np.bool_]:
         back: from the second to the first.
     """
     slopes = sum(np.square(np.gradient(flow[..., i], axis=axis)) for i in (0, 1) for axis in (0, 1))
-    edge = slopes > _EDGE_RELATIVE * np.square(flow).sum(2) + _EDGE_ABSOLUTE
+    edge = slopes > _EDGE_RELATIVE * np.square(length(flow)) + _EDGE_ABSOLUTE
     return np.asarray(is_inside(flow) & (agreement(flow, back) < 1) & ~edge)
 
 
@@ -237,14 +265,14 @@ def _pair(
         return []
     values: list[float] = []
     for index in (1, 0):
-        warped = np.asarray(warp(before[index], there), np.float32)
+        warped = np.asarray(warp(before[index], there, sharp=True), np.float32)
         difference = (now[index] - warped)[shown]
         values.append(float(np.sqrt(np.square(difference).mean())))
     for index in (1, 0):
         if distance is None:
             values.append(float("nan"))
             continue
-        warped = np.where(shown[..., None], warp(before[index], there), now[index])
+        warped = np.where(shown[..., None], warp(before[index], there, sharp=True), now[index])
         values.append(distance(_picture(warped), _picture(now[index])))
     return [tuple(values)]
 

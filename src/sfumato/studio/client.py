@@ -125,7 +125,7 @@ class Client:
         style: str | Mapping[str, float],
         *,
         max_size: int = 0,
-        steady: float = 1.0,
+        steady: float | None = None,
         progress: Progress | None = None,
         **options: Any,
     ) -> PictureView:
@@ -135,7 +135,7 @@ class Client:
             video: its id.
             style: as in :meth:`paint`.
             max_size: pixels to which the longer side is shrunk; 0 keeps it.
-            steady: from 0, each frame by itself, to 1.
+            steady: from 0, each frame by itself, to 1; ``None``: Sfumato's own choice.
             progress: as in :meth:`paint`.
             **options: strength, stroke, color, quality (``"draft"`` or ``"standard"``) and seed.
 

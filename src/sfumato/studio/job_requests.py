@@ -136,7 +136,9 @@ class PaintVideo(Model):
     video: PictureId
     styles: list[StylePart] = Field(min_length=1, max_length=8, description="Blended by their weights")
     options: VideoOptions = VideoOptions()
-    steady: float = Field(default=1.0, ge=0, le=1, description="0 paints each frame by itself")
+    steady: float | None = Field(
+        default=None, ge=0, le=1, description="0 paints each frame by itself; null takes Sfumato's own choice"
+    )
     max_size: int = Field(default=0, ge=0, le=8192, description="Longer side in pixels to shrink it to; 0 keeps it")
     start: float = Field(default=0, ge=0, description="Seconds at which the painted part begins")
     end: float | None = Field(default=None, gt=0, description="Seconds at which it ends; null is the end of the video")

@@ -10,14 +10,30 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sfumato.quality.motion import Flow, FlowFinder, Frame, Mask, agreement, cv2_module, grey, is_inside, warp
+from sfumato.quality.motion import (
+    Flow,
+    FlowFinder,
+    Frame,
+    Mask,
+    agreement,
+    camera_motion,
+    cv2_module,
+    grey,
+    is_inside,
+    length,
+    warp,
+)
 
 Paint = npt.NDArray[np.float32]
 
 #: Short side in pixels above which motion is found at half the size.
 _HALVED_ABOVE = 240
 _COLOUR_BOUND = 9.0  # levels by which a carried pixel of the source may differ, plus a share of the local contrast
-_CONTRAST_SHARE = 0.35
+_CONTRAST_SHARE = 0.6
+_PLAIN_CONTRAST = 2.5  # levels: a smaller deviation in a window counts as plain
+_WHOLE = 0.99  # trust above which there is no gap
+_MOST_BENT = 0.2  # change of the flow per pixel above which strokes would be bent
+_REPLICATE = 1  # OpenCV's BORDER_REPLICATE
 _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and set to 0; longer ones are kept
 _COARSE = 8  # size of the cells in which colours are compared, in pixels
 _FILL_REACH = 9  # cells: side of the window of the colour map in `fill`
@@ -59,39 +75,56 @@ class Motion:
     """The motion from a frame to an earlier one, at the size of a `View`.
 
     Attributes:
-        there: flow from the frame to the earlier one.
-        back: flow from the earlier frame to this one.
+        flow: ``(h, w, 2)``, from the frame to the earlier one.
         trust: ``(h, w)`` from 0 to 1: 0 where the earlier frame does not show the pixel, or the flow is wrong.
     """
 
-    there: Flow
-    back: Flow
+    flow: Flow
     trust: Mask
 
     @classmethod
-    def between(cls, now: View, key: View, finder: FlowFinder, guess: tuple[Flow, Flow] | None) -> Motion:
-        """Find the motion between a frame and an earlier one; ``guess`` are both flows, roughly."""
-        there = _settled(finder(now.grey, key.grey, None if guess is None else guess[0]))
-        back = _settled(finder(key.grey, now.grey, None if guess is None else guess[1]))
-        return cls(there, back, _trust(now, key, there, back))
+    def none(cls, view: View) -> Motion:
+        """Return the motion from a frame to itself."""
+        return cls(np.zeros((*view.grey.shape, 2), np.float32), np.ones(view.grey.shape, np.float32))
+
+    @classmethod
+    def between(cls, now: View, before: View, finder: FlowFinder, rough: FlowFinder) -> Motion:
+        """Find the motion from a frame to the one before; ``rough`` only checks it in the other direction."""
+        there, back = finder(now.grey, before.grey), rough(before.grey, now.grey)
+        camera = camera_motion(there)
+        contrast = _contrast(now.grey)
+        agree = np.clip(2 - agreement(there, back), 0, 1)
+        # Where the picture is plain, flows are arbitrary, and the colours decide.
+        agree = np.maximum(agree, np.clip(2 - contrast / _PLAIN_CONTRAST, 0, 1))
+        bent = _bending(there - camera)
+        sure = agree * np.clip(2 - bent / _MOST_BENT, 0, 1) * _likeness(now, before, there, contrast)
+        other = np.clip(2 * (1 - sure) * _likeness(now, before, camera, contrast), 0, 1)
+        flow = there + other[..., None] * (camera - there)
+        trust = np.maximum(sure, other).astype(np.float32)
+        return cls(_settled(flow), np.asarray(cv2_module().blur(trust, (3, 3), borderType=_REPLICATE)))
+
+    def then(self, further: Motion) -> Motion:
+        """Return the motion to the frame to which ``further`` leads from the earlier one."""
+        flow = self.flow + warp(further.flow, self.flow)
+        return Motion(np.asarray(flow, np.float32), self.trust * warp(further.trust, self.flow))
 
     def carry(self, painted: Paint) -> Paint:
         """Return the earlier painted frame as this frame shows it."""
         height, width = painted.shape[:2]
-        return np.asarray(warp(painted, _enlarged(self.there, height, width), sharp=True))
+        return np.asarray(warp(painted, _enlarged(self.flow, height, width), sharp=True))
 
     def shift(self) -> npt.NDArray[np.float64]:
         """Return the median flow to the earlier frame (rows, columns), in pixels of a view."""
         sure = self.trust > 0.5
-        flow = self.there[sure] if sure.any() else self.there.reshape(-1, 2)
+        flow = self.flow[sure] if sure.any() else self.flow.reshape(-1, 2)
         return np.median(flow, 0)[::-1].astype(np.float64)
 
 
 def _settled(flow: Flow) -> Flow:
     """Return the flow with tiny motions set to 0, so that what stands still is not resampled."""
-    size = np.sqrt(np.square(flow).sum(2, keepdims=True))
     low, high = _STILL
-    return np.asarray(flow * np.clip((size - low) / (high - low), 0, 1), np.float32)
+    share = np.clip((length(flow) - low) / (high - low), 0, 1)
+    return np.asarray(flow * share[..., None], np.float32)
 
 
 def _enlarged(flow: Flow, height: int, width: int) -> Flow:
@@ -100,8 +133,8 @@ def _enlarged(flow: Flow, height: int, width: int) -> Flow:
     if (h, w) == (height, width):
         return flow
     cv2 = cv2_module()
-    found = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(found * np.array([width / w, height / h], np.float32))
+    scaled = flow * np.array([width / w, height / h], np.float32)
+    return np.asarray(cv2.resize(scaled, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def enlarged_mask(mask: Mask, height: int, width: int) -> Mask:
@@ -110,22 +143,33 @@ def enlarged_mask(mask: Mask, height: int, width: int) -> Mask:
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR))[..., None]
 
 
-def _trust(now: View, key: View, there: Flow, back: Flow) -> Mask:
-    """Return how far each pixel may be carried: both flows agree, the colours are alike, and it was in the picture."""
+def _contrast(plane: Frame) -> Mask:
+    """Return the deviation of ``(h, w)`` in small windows, in levels."""
     cv2 = cv2_module()
-    moved = warp(key.colours, there)
-    unlike = cv2.transform(cv2.absdiff(now.colours, moved), np.full((1, 3), 0.5, np.float32)).astype(np.float32)
-    unlike = cv2.blur(unlike, (3, 3))
-    mean = cv2.blur(now.grey.astype(np.float32), (5, 5))
-    contrast = np.sqrt(np.maximum(cv2.blur(np.square(now.grey.astype(np.float32)), (5, 5)) - mean * mean, 0))
-    alike = np.clip(2 - unlike / (_COLOUR_BOUND + _CONTRAST_SHARE * contrast), 0, 1)
-    found = np.clip(2 - agreement(there, back), 0, 1) * alike * is_inside(there)
-    found = cv2.erode(found.astype(np.float32), np.ones((3, 3), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.blur(found, (3, 3), borderType=cv2.BORDER_REPLICATE))
+    exact = plane.astype(np.float32)
+    mean = cv2.blur(exact, (5, 5))
+    return np.sqrt(np.maximum(cv2.blur(np.square(exact), (5, 5)) - mean * mean, 0))
 
 
-def fill(frame: Frame, carried: Paint, trust: Mask) -> Paint:
-    """Return the frame in the colours that the painting has nearby: paint for small gaps of the carried painting.
+def _likeness(now: View, before: View, flow: Flow, contrast: Mask) -> Mask:
+    """Return where the earlier frame, seen along a flow, has the colours of this one: ``(h, w)`` from 0 to 1."""
+    cv2 = cv2_module()
+    unlike = cv2.absdiff(now.colours, warp(before.colours, flow))
+    plane = cv2.transform(unlike, np.full((1, 3), 0.5, np.float32)).astype(np.float32)
+    plane = cv2.blur(plane, (3, 3))
+    alike = np.clip(2 - plane / (_COLOUR_BOUND + _CONTRAST_SHARE * contrast), 0, 1)
+    return np.asarray(alike * is_inside(flow))
+
+
+def _bending(flow: Flow) -> Mask:
+    """Return how fast a flow changes from pixel to pixel, ``(h, w)``: strokes carried along it are bent."""
+    cv2 = cv2_module()
+    across, down = (length(cv2.Sobel(flow, cv2.CV_32F, *axes, scale=1 / 8)) for axes in ((1, 0), (0, 1)))
+    return np.asarray(cv2.blur(np.hypot(across, down), (7, 7)))
+
+
+def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:
+    """Return the carried painting with its gaps filled by the frame in the colours that the painting has nearby.
 
     In each window, the painting is a linear function of the source's luma (a guided filter, He et al. 2013), fitted
     where ``trust`` is high.
@@ -133,9 +177,12 @@ def fill(frame: Frame, carried: Paint, trust: Mask) -> Paint:
     Args:
         frame: the source ``(H, W, 3)``.
         carried: the carried painting, of the same size.
-        trust: of it, ``(h, w)``.
+        trust: of it, ``(H, W)``.
     """
     cv2 = cv2_module()
+    gaps = trust < _WHOLE
+    if not gaps.any():
+        return carried
     height, width = frame.shape[:2]
     size = max(2, width // _COARSE), max(2, height // _COARSE)
 
@@ -144,6 +191,9 @@ def fill(frame: Frame, carried: Paint, trust: Mask) -> Paint:
 
     def mean(planes: Paint) -> Paint:
         return np.asarray(cv2.blur(planes, (_FILL_REACH, _FILL_REACH), borderType=cv2.BORDER_REFLECT))
+
+    def whole(planes: Paint) -> Paint:
+        return np.asarray(cv2.resize(planes, (width, height), interpolation=cv2.INTER_LINEAR)[gaps])
 
     tone = grey(frame)
     weight = small(trust) ** 2 + np.float32(1e-3)
@@ -154,13 +204,16 @@ def fill(frame: Frame, carried: Paint, trust: Mask) -> Paint:
     together = mean((weight * x)[..., None] * y) / total[..., None] - centre[..., None] * colour
     variance = mean(weight * x * x) / total - centre * centre
     slope = together / (np.maximum(variance, 0) + np.float32(_PLAIN_VARIANCE))[..., None]
-    offset = colour - slope * centre[..., None]
-    slope, offset = (cv2.resize(planes, (width, height), interpolation=cv2.INTER_LINEAR) for planes in (slope, offset))
-    return np.asarray(slope * tone[..., None].astype(np.float32) + offset, np.float32)
+    filled = whole(slope) * tone[gaps][:, None] + whole(colour - slope * centre[..., None])
+    found = carried.copy()
+    found[gaps] = filled + trust[gaps][:, None] * (carried[gaps] - filled)
+    return found
 
 
 def mixed(first: Paint, second: Paint, share: Mask | np.float32) -> Paint:
     """Return ``first + share·(second - first)``."""
+    if isinstance(share, np.float32):
+        return np.asarray(cv2_module().addWeighted(first, 1 - float(share), second, float(share), 0))
     found = second - first
     found *= share
     found += first

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.errors import InputError
+from sfumato.video.hdr import HLG, PQ, ToneMap
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -55,6 +56,16 @@ class Colours:
             range_ = _FULL if frame.format.name.startswith("yuvj") else _LIMITED
         return cls(matrix, range_, int(frame.color_primaries), int(frame.color_trc))
 
+    @property
+    def is_hdr(self) -> bool:
+        """Whether the video has a high dynamic range."""
+        return self.transfer in (PQ, HLG)
+
+    @property
+    def painted(self) -> Colours:
+        """The colours of the painted video: the same, or BT.709 for HDR."""
+        return Colours(_BT709, _LIMITED, _BT709, _BT709) if self.is_hdr else self
+
 
 class Converter:
     """Converts frames of one video to RGB and back."""
@@ -72,9 +83,12 @@ class Converter:
             | Interpolation.FULL_CHR_H_INP
         )
         self._reader, self._writer = VideoReformatter(), VideoReformatter()
+        self._tone_map = ToneMap(self._flags) if colours.is_hdr else None
 
     def to_rgb(self, frame: VideoFrame, width: int, height: int) -> Levels:
         """Return a frame as RGB ``(height, width, 3)`` in 8 bits, scaled to that size; transparency becomes white."""
+        if self._tone_map is not None:
+            return self._tone_map(frame, width, height, self._matrix, self.colours.range)
         has_alpha = frame.format.name == "pal8" or any(part.is_alpha for part in frame.format.components)
         is_rgb = frame.format.is_rgb or frame.format.name == "pal8" or frame.format.name.startswith("gray")
         colours: dict[str, Any] = {"dst_color_range": _FULL}

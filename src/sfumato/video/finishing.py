@@ -52,4 +52,4 @@ class Finisher:
         if self.color == "luminance":
             own = frame.astype(np.float32)
             painted = own + (luma(painted.transpose(2, 0, 1)) - luma(own.transpose(2, 0, 1)))[..., None]
-        return np.asarray(cv2.convertScaleAbs(np.maximum(painted, 0)))
+        return np.asarray(cv2.add(painted, 0.0, dtype=cv2.CV_8U))  # rounds and clips

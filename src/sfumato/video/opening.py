@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import InputError, first_line, needs_extra
-from sfumato.image import READABLE
 from sfumato.image.formats import kind_of
 from sfumato.limits import check_size, max_pixels
 from sfumato.text import short
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,nut,ivf,mxf,h264,hevc,obu,dv"
 )
+#: Kinds of picture that begin as MP4 does (`kind_of`).
+PICTURES = ("HEIC", "AVIF")
 _NAMES = "MP4, MOV, MKV, WebM, AVI, MPEG, FLV, Ogg, WMV, GIF"
 
 
@@ -82,16 +83,19 @@ def _why_closed(path: Path, problem: Exception) -> str:
     """Return why FFmpeg could not open a file, and what to do."""
     with path.open("rb") as file:
         head = file.read(64)
-    suffix = path.suffix.lower()
-    if head[4:8] == b"ftyp" and kind_of(head) is None:
+    if head[4:8] == b"ftyp" and kind_of(head) not in PICTURES:
         return (
             "its index (moov) is missing, so nothing can be decoded: the file was cut short, or is still being written"
         )
-    if kind_of(head) or (suffix in READABLE and suffix not in (".gif", ".webp")):
+    if kind_of(head) in PICTURES or head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\0", b"MM\0*")):
         return "it is a picture; paint pictures with sfumato stylize"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP is a picture format; paint pictures with sfumato stylize, and save an animation as GIF or WebM"
-    return f"it is not a video, or not in a format that is read ({_NAMES}) (FFmpeg says: {first_line(problem)})"
+    return f"it is not a video, or not in a format that is read ({_NAMES}) (FFmpeg says: {_words(problem)})"
+
+
+def _words(problem: Exception) -> str:
+    return getattr(problem, "strerror", None) or first_line(problem)
 
 
 def video_stream(container: InputContainer, shown: str) -> VideoStream:

@@ -135,6 +135,11 @@ class Parts:
             file.write(text.encode())
         self.place = self._find()
 
+    def close(self) -> None:
+        """Remove the folder if it holds nothing to resume."""
+        if self.place is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
     def _find(self) -> Place | None:
         """Return where an earlier run goes on; None where there is none, or its files are damaged."""
         try:

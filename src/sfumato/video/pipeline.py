@@ -140,7 +140,15 @@ def paint_video(
     )
     painter = SteadyPainter(stylizer, schedule, options, steady)
     return write_video(
-        video, target, painter, recipe.to_json(), codec=codec, overwrite=overwrite, resume=resume, progress=progress
+        video,
+        target,
+        painter,
+        recipe.to_json(),
+        codec=codec,
+        fast=options.quality == "draft",
+        overwrite=overwrite,
+        resume=resume,
+        progress=progress,
     )
 
 
@@ -151,6 +159,7 @@ def write_video(
     recipe: Mapping[str, Any],
     *,
     codec: CodecName = "vp9",
+    fast: bool = True,
     overwrite: bool = False,
     resume: bool = True,
     progress: Progress | None = None,
@@ -163,6 +172,7 @@ def write_video(
         painter: a new one. Its frames must depend on nothing but ``recipe`` and the source.
         recipe: JSON values, stored in the file. An interrupted run with an equal recipe is resumed.
         codec: of the result.
+        fast: whether the speed of the encoder matters more than the size of the file.
         overwrite: whether an existing file is replaced.
         resume: whether segments of an interrupted run are used.
         progress: as for `paint_video`.
@@ -172,14 +182,17 @@ def write_video(
     """
     format = target_format(target, codec)
     width, height = source.shape.size
-    settings = EncoderSettings(codec, width, height, source.time_base, source.rate, source.colours)
+    settings = EncoderSettings(codec, width, height, source.time_base, source.rate, source.colours.painted, fast)
     joiner = Joiner(source, settings, format, recipe_tag(recipe, format))
     remarks = joiner.check()
-    card = {"recipe": dict(recipe), "size": [width, height], "encoder": _encoder_versions(codec)}
+    if source.colours.is_hdr:
+        remarks.append("the video is HDR and was converted to standard range: highlights are compressed")
+    card = {"recipe": dict(recipe), "size": [width, height], "encoder": [*_encoder_versions(codec), fast]}
     with claimed(target) as folder:
         parts = Parts(folder, card, resume)
         resumed = parts.place.frames if parts.place else 0
-        seconds = _paint(source, painter, parts, settings, progress)
+        with closing(parts):
+            seconds = _paint(source, painter, parts, settings, progress)
         if progress is not None:
             progress(_JOINING, "joining")
         joiner.write(parts.packets(), target, overwrite)
@@ -234,9 +247,9 @@ def _paint(
         if in_segment:
             end_segment()
     if last is None:
-        until = "" if source.end is None else f" and {source.end:g}"
+        until = "its end" if source.end is None else f"{source.end:g} s"
         raise InputError(
-            f"{source.shown} has no frame between {source.begin:g}{until} s; it is {source.length:.1f} s long"
+            f"{source.shown} has no frame between {source.begin:g} s and {until}; it is {source.length:.1f} s long"
         )
     return last - source.begin + float(1 / source.rate)
 

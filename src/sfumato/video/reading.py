@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 #: Frames before a resumption that are read again: they prove that the place was found, and warm up the scene detector.
 TRAIL = 8
-_TRANSFERS_OF_HDR = {16: "PQ", 18: "HLG"}
+_PROBED = 12  # frames that are decoded for the facts: more than any codec reorders
 #: Seconds that a video may end before the length that its header states without being called cut short.
 _MISSING = 1.0
 
@@ -125,6 +126,8 @@ class VideoSource:
         length: seconds from its start to its end, as its header states; 0 where it does not.
         begin: seconds from its start at which painting begins.
         end: seconds at which painting ends; ``None``: at its end.
+        lag: where the file does not store the times of its frames but the order of their decoding, as AVI does: what a
+            frame's ``dts`` exceeds its time by. ``None`` where it stores times.
         damage: what could not be read so far.
     """
 
@@ -137,6 +140,7 @@ class VideoSource:
     length: float
     begin: float = 0.0
     end: float | None = None
+    lag: int | None = None
     damage: Damage = field(default_factory=Damage)
 
     @classmethod
@@ -157,14 +161,10 @@ class VideoSource:
         shown = short(str(path))
         with opened(path) as container:
             stream = video_stream(container, shown)
-            first = next((frame for frame, _ in _decoded(container, stream, Damage())), None)
+            decoded = _decoded(container, stream, Damage())
+            first = next((frame for frame, _ in decoded), None)
             if first is None:
                 raise InputError(f"{shown} contains no frame that can be decoded; the file is damaged or empty")
-            if (name := _TRANSFERS_OF_HDR.get(int(first.color_trc))) is not None:
-                raise InputError(
-                    f"{shown} is HDR ({name}), which the networks were not made for; convert it to SDR first, for "
-                    "example with a video editor or HandBrake"
-                )
             check_frame_size(first.width, first.height, shown)
             assert stream.time_base is not None
             start = _start(container, stream)
@@ -178,6 +178,7 @@ class VideoSource:
                 _length(container, stream, start),
                 begin,
                 end,
+                _lag([(each.pts, each.dts) for each in (first, *(frame for frame, _ in islice(decoded, _PROBED)))]),
             )
 
     @property
@@ -225,7 +226,7 @@ class VideoSource:
             converter, last = Converter(self.colours), None
             seconds = 0.0
             for frame, position in _decoded(container, stream, self.damage):
-                pts = frame.pts
+                pts = frame.pts if self.lag is None else None if frame.dts is None else frame.dts - self.lag
                 if pts is None and last is not None:
                     pts = last + max(1, round(1 / (self.rate * self.time_base)))
                 if pts is None or (last is not None and pts <= last):
@@ -283,6 +284,17 @@ def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> 
             position = max(position, packet.pos)
         for frame in frames:
             yield frame, position
+
+
+def _lag(frames: Sequence[tuple[int | None, int | None]]) -> int | None:
+    """Return `VideoSource.lag` by ``pts`` and ``dts`` of the first frames, as the decoder gives them out."""
+    times = [pts for pts, _ in frames if pts is not None]
+    decoded = [dts for _, dts in frames if dts is not None]
+    if len(times) == len(frames) and all(a < b for a, b in pairwise(times)):
+        return None
+    if len(decoded) < len(frames) or any(a >= b for a, b in pairwise(decoded)):
+        return None
+    return decoded[0] - min(times, default=decoded[0])
 
 
 def _start(container: InputContainer, stream: VideoStream) -> Fraction:

@@ -33,15 +33,18 @@ class SceneDetector:
         self._new_graph: Any = av.filter.Graph
         self._graph: Any = None
         self._form: tuple[int, int, str] | None = None
+        self._count = 0
 
     def starts_scene(self, frame: VideoFrame) -> bool:
         """Return whether the frame starts a scene; frames come one after the other, and the first one does."""
         form = frame.width, frame.height, frame.format.name
-        if is_first := form != self._form:  # the first of all, or of a stream that changes its size
-            self._graph, self._form = self._make(frame), form
+        if form != self._form:  # the first of all, or of a stream that changes its size
+            self._graph, self._form, self._count = self._make(frame), form, 0
         self._graph.vpush(frame)
         score = float(self._graph.vpull().metadata[_SCORE])
-        return is_first or score >= THRESHOLD
+        self._count += 1
+        # The second score has no difference before it to be compared with: it would take fast motion for a cut.
+        return self._count == 1 or (self._count > 2 and score >= THRESHOLD)
 
     def _make(self, frame: VideoFrame) -> Any:
         """Return the filter graph for frames of that size and format."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from sfumato.video.opening import load_av
@@ -31,6 +32,7 @@ class OpusTrack:
         self.stream: Any = result.add_stream("libopus", rate=_RATE, layout=layout)
         self.stream.bit_rate = _BITS_A_CHANNEL * self.stream.codec_context.layout.nb_channels
         self._resampler = av.AudioResampler(format="s16", layout=layout, rate=_RATE, frame_size=960)
+        self._next: Fraction | None = None  # time of the next frame, in seconds
 
     def encode(self, packet: Any | None) -> list[Any]:
         """Return the Opus packets for a packet of the source; for ``None``, those that are left at the end."""
@@ -39,10 +41,19 @@ class OpusTrack:
             frames = self.source.codec_context.decode(packet)
         except av.FFmpegError:  # a damaged packet: its sound is missing
             frames = []
+        if self._next is None and packet is not None and packet.pts is not None:
+            self._next = packet.pts * packet.time_base
         encoded = []
-        for frame in (*frames, *([None] if packet is None else [])):
+        frame: Any
+        for frame in frames:
+            unit = Fraction(1, frame.sample_rate)
+            if frame.pts is None:  # some decoders do not say the time of their first frames
+                frame.pts, frame.time_base = round((self._next or Fraction(0)) / unit), unit
+            self._next = frame.pts * frame.time_base + frame.samples * unit
             for piece in self._resampler.resample(frame):
                 encoded += self.stream.encode(piece)
         if packet is None:
+            for piece in self._resampler.resample(None):
+                encoded += self.stream.encode(piece)
             encoded += self.stream.encode(None)
         return encoded

@@ -29,15 +29,16 @@ from sfumato.inference.options import PaintOptions, as_options
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 from sfumato.quality.motion import FlowFinder, Frame, cv2_module
-from sfumato.video.carrying import Motion, Paint, View, enlarged_mask, fill, mixed, renewed
+from sfumato.video.carrying import Motion, Paint, View, enlarged_mask, fill_gaps, mixed, renewed
 from sfumato.video.finishing import Finisher
 from sfumato.video.fresh import DraftFrames, FreshFrames, MatchedFrames, Mixture, Reference, blended
 from sfumato.video.schedule import Schedule
 
 #: How steady a video is by default.
-STEADY = 0.85
-_LONGEST_PERIOD = 4  # frames from one key frame to the next, at most
-_MAX_GAPS = 0.12  # share of gaps at which a frame is painted
+STEADY = 0.9
+_LONGEST_PERIOD = 8  # frames from one key frame to the next, at most
+_MAX_GAPS = 0.15  # share of gaps at which a frame is painted
+_GAPS_PAINTED = 0.5  # how far gaps are painted at once at a key frame; the rest follows with the renewal
 _LEAST_RENEWED = 0.05  # share of strokes that is renewed at a key frame, at least: resampling wears them out
 _COLOURS_RENEWED = 0.5  # the same for colours of larger areas
 _MAX_CHANGE = 0.06  # change of the mean or deviation of a channel at which a frame becomes the reference
@@ -49,14 +50,12 @@ class _Key:
     """A key frame.
 
     Attributes:
-        view: of its source.
         begin: the painting as it was shown, without the renewal.
         end: the painting when the renewal is complete.
         place: row and column of the frame in the scene.
         period: frames over which the renewal is spread.
     """
 
-    view: View
     begin: Paint
     end: Paint
     place: npt.NDArray[np.float64]
@@ -105,10 +104,12 @@ class SteadyPainter:
         self._fresh: FreshFrames = (DraftFrames if quality == "draft" else MatchedFrames)(stylizer, self._options)
         self._stroke = options.stroke if quality == "draft" else 1.0
         self._stylizer = stylizer
-        self._flow = FlowFinder(finest=0, refined=0, steps=12)
+        self._flow = FlowFinder(finest=0, refined=3, steps=8)
+        self._rough = FlowFinder(finest=1, refined=0, steps=8)
         self._key: _Key | None = None
         self._since = 0
-        self._guess: tuple[Any, Any] | None = None
+        self._view: View
+        self._motion: Motion
         self._references: list[Reference] = []
         self._handed = 0  # frames since the last reference took over
         self._finisher: Finisher | None = None
@@ -133,7 +134,9 @@ class SteadyPainter:
         assert self._finisher is not None, "a scene has begun"
         key = self._key
         found: dict[str, npt.NDArray[Any]] = {
-            "view": key.view.colours,
+            "view": self._view.colours,
+            "flow": self._motion.flow,
+            "trust": self._motion.trust,
             "begin": key.begin.astype(np.float16),  # exact: these are the values that were painted on with
             "end": key.end.astype(np.float16),
             "place": key.place,
@@ -142,8 +145,6 @@ class SteadyPainter:
         }
         for number, reference in enumerate(self._references):
             found |= {f"reference{number}": reference.frame, f"painted{number}": reference.painted}
-        if self._guess is not None:
-            found |= {"there": self._guess[0], "back": self._guess[1]}
         return {name: array.copy() for name, array in found.items()}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -152,17 +153,15 @@ class SteadyPainter:
         if not state:
             return
         try:
-            view = View.with_colours(np.asarray(state["view"], np.uint8))
             begin, end = (np.asarray(state[name], np.float32) for name in ("begin", "end"))
             period, self._since, self._handed = (int(count) for count in state["counts"])
             for number in range(2):
                 if f"reference{number}" in state:
                     pair = (np.asarray(state[f"{name}{number}"], np.uint8) for name in ("reference", "painted"))
                     self._references.append(Reference(*pair))
-            self._guess = None
-            if "there" in state:
-                self._guess = np.asarray(state["there"], np.float32), np.asarray(state["back"], np.float32)
-            self._key = _Key(view, begin, end, np.asarray(state["place"], np.float64), period)
+            self._view = View.with_colours(np.asarray(state["view"], np.uint8))
+            self._motion = Motion(np.asarray(state["flow"], np.float32), np.asarray(state["trust"], np.float32))
+            self._key = _Key(begin, end, np.asarray(state["place"], np.float64), period)
             self._finisher = Finisher(self._options.color, float(state["gain"]))
         except (KeyError, ValueError, TypeError) as problem:
             self._key = None
@@ -183,8 +182,9 @@ class SteadyPainter:
     def _begin(self, frame: Frame, mixture: Mixture, is_enlarged: bool) -> Paint:
         """Return the painting of the first frame of a scene."""
         painted = _stored(self._fresh.first(frame, mixture))
-        self._key = _Key(View.of(frame), painted, painted, np.zeros(2), 1)
-        self._since, self._guess = 0, None
+        self._key, self._since = _Key(painted, painted, np.zeros(2), 1), 0
+        self._view = View.of(frame)
+        self._motion = Motion.none(self._view)
         self._references, self._handed = [Reference(frame.copy(), _rounded(painted))], _HANDOVER
         self._finisher = Finisher.of_shot(self._options.color, painted, frame, is_enlarged)
         return painted
@@ -195,14 +195,11 @@ class SteadyPainter:
         self._since += 1
         self._handed += 1
         view = View.of(frame)
-        motion = Motion.between(view, key.view, self._flow, self._guess)
-        ratio = np.float32((self._since + 1) / self._since)  # motion goes on as it did
-        self._guess = motion.there * ratio, motion.back * ratio
+        motion = Motion.between(view, self._view, self._flow, self._rough).then(self._motion)
+        self._view, self._motion = view, motion
         carried = motion.carry(key.painting(self._since))
         trust = enlarged_mask(motion.trust, height, width)
-        whole = carried
-        if motion.trust.min() < 1:
-            whole = mixed(fill(frame, carried, motion.trust), carried, trust)
+        whole = fill_gaps(frame, carried, trust[..., 0])
         if self._since < self._period and 1 - motion.trust.mean() < _MAX_GAPS:
             return whole
         place = key.place + motion.shift() * (height / view.grey.shape[0])
@@ -211,9 +208,11 @@ class SteadyPainter:
         fresh = self._fresh.paint(frame, self._weighted_references(), mixture, (row, column), whole)
         strokes = max(_LEAST_RENEWED, 1 - self._steady)
         end = renewed(carried, fresh, strokes, max(strokes, _COLOURS_RENEWED))
-        begin, end = (_stored(mixed(fresh, each, trust)) for each in (carried, end))
-        self._key = _Key(view, begin, end, place, self._period)
-        self._since, self._guess = 0, None
+        end = mixed(fresh, end, trust)
+        begin = mixed(whole, mixed(fresh, carried, trust), np.float32(_GAPS_PAINTED))
+        begin, end = _stored(begin), _stored(end)
+        self._key, self._since = _Key(begin, end, place, self._period), 0
+        self._motion = Motion.none(view)
         return self._key.painting(0)
 
     def _choose_reference(self, frame: Frame, painted: Paint) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.metadata import MAX_RECIPE
-from sfumato.video.opening import opened
+from sfumato.video.opening import PICTURES, opened
 
 #: Tags of a file that are copied, in lower case.
 _COPIED = frozenset(
@@ -79,4 +79,6 @@ def looks_like_video(path: Path) -> bool:
             head = file.read(64)
     except (OSError, ValueError):
         return False
-    return head[:4] == b"\x1a\x45\xdf\xa3" or (head[4:8] in (b"ftyp", b"moov", b"wide") and kind_of(head) is None)
+    return head[:4] == b"\x1a\x45\xdf\xa3" or (
+        head[4:8] in (b"ftyp", b"moov", b"wide") and kind_of(head) not in PICTURES
+    )

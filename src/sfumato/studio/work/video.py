@@ -20,6 +20,7 @@ from sfumato.studio.work.parts import Inputs, Made
 from sfumato.video.pipeline import paint_video
 from sfumato.video.reading import VideoSource
 from sfumato.video.scenes import SceneDetector
+from sfumato.video.steady import STEADY
 
 
 def video(
@@ -37,7 +38,7 @@ def video(
         target,
         _style(asked, files, photo),
         PaintOptions(**asked["options"]),
-        steady=asked["steady"],
+        steady=STEADY if asked["steady"] is None else asked["steady"],
         start=asked["start"],
         end=asked["end"],
         max_size=asked["max_size"],

@@ -64,7 +64,7 @@ function Settings({ video }) {
       <span class="small batch-change">${t("paint.style_change")}</span></button>
     <${Slider} label=${t("paint.strength")} value=${now.strength} min=${0} max=${100} unit="%" reset=${100}
       onInput=${strength => changeSettings({ strength })} />
-    <${Slider} label=${t("vid.steady")} value=${now.steady} min=${0} max=${100} unit="%" reset=${100}
+    <${Slider} label=${t("vid.steady")} value=${now.steady} min=${0} max=${100} unit="%" reset=${90}
       onInput=${steady => changeSettings({ steady })} />
     <div><${Segmented} label=${t("paint.quality")} value=${now.quality} onChange=${quality => changeSettings({ quality })}
       options=${["draft", "standard"].map(value => ({ value, label: t(`paint.quality_${value}`) }))} />

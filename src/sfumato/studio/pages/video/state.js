@@ -5,7 +5,7 @@ import * as api from "../api.js";
 
 /** {style, strength and steady in percent, quality, size: longer side in pixels, 0 for its own}. */
 export const settings = createSavedStore("sfumato.video", {
-  style: "great-wave", strength: 100, quality: "draft", steady: 100, size: 854,
+  style: "great-wave", strength: 100, quality: "draft", steady: 90, size: 854,
 });
 export const changeSettings = changes => settings.set(old => ({ ...old, ...changes }));
 
