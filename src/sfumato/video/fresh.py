@@ -125,7 +125,7 @@ class DraftFrames:
         references: Sequence[tuple[Reference, float]],
         mixture: Mixture,
         place: tuple[int, int],
-        carried: Paint | Frame,
+        carried: Paint | Frame,  # noqa: ARG002  # a draft needs only the frame
     ) -> Paint:
         """See `FreshFrames.paint`. The parameters of several styles and references are interpolated."""
         parameters = sum(
