@@ -127,7 +127,7 @@ def test_a_missed_cut_leaves_no_ghost() -> None:
     first, second = view(scene(), 20, 20), view(scene(5), 20, 20)
     painted = paint(painter(), [first] * 3 + [second] * 2)
     found, wanted, old = (cv2.blur(each, (7, 7)) for each in (painted[3], like_the_shot(first, second), painted[2]))
-    assert gap(found, wanted) < 0.15 * gap(found, old)  # blurred, as the strokes lie elsewhere
+    assert gap(found, wanted) < 0.25 * gap(found, old)  # blurred, as the strokes lie elsewhere
 
 
 def test_what_an_object_uncovers_has_no_ghost_of_it() -> None:
