@@ -254,6 +254,13 @@ def _hlg(light: float) -> float:
     return float(np.sqrt(3 * scene) if scene <= 1 / 12 else 0.17883277 * np.log(12 * scene - 0.28466892) + 0.55991073)
 
 
+def test_sound_that_is_longer_than_the_video_is_no_damage(tmp_path: Path) -> None:
+    for suffix in (".mkv", ".mp4"):
+        source = write_clip(tmp_path / f"source{suffix}", times=range(10), sounds=["aac"], seconds_of_sound=3.0)
+        assert copy(source, tmp_path / f"out{suffix}").remarks == ()
+        assert facts_of(tmp_path / f"out{suffix}").packets == facts_of(source).packets
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_a_file_that_is_cut_short_is_painted_as_far_as_it_goes(suffix: str, tmp_path: Path) -> None:
     whole = write_clip(tmp_path / f"whole{suffix}", times=range(150), sounds=["aac"], options={"crf": "5", "g": "10"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -92,11 +92,20 @@ class Frame:
 
 @dataclass
 class Damage:
-    """What could not be read of a video."""
+    """What could not be read of a video.
 
-    packets: int = 0  # that could not be decoded
-    frames: int = 0  # without a usable time
-    ends_at: float | None = None  # seconds, where the header states a later end
+    Attributes:
+        packets: how many could not be decoded.
+        frames: how many had no usable time.
+        reached: the latest time of a packet of any track, in seconds on the file's clock.
+        ends_at: second at which the file ends, where its header states a later end.
+        should_end_at: the end that the header states.
+    """
+
+    packets: int = 0
+    frames: int = 0
+    reached: Fraction = Fraction(0)
+    ends_at: float | None = None
     should_end_at: float = 0.0
 
     @property
@@ -124,6 +133,7 @@ class VideoSource:
         rate: frames in a second, on average.
         start: time in seconds, on the file's clock, at which the video starts.
         length: seconds from its start to its end, as its header states; 0 where it does not.
+        whole: the same for the whole file, whose sound may be longer.
         begin: seconds from its start at which painting begins.
         end: seconds at which painting ends; ``None``: at its end.
         lag: where the file does not store the times of its frames but the order of their decoding, as AVI does: what a
@@ -138,6 +148,7 @@ class VideoSource:
     rate: Fraction
     start: Fraction
     length: float
+    whole: float
     begin: float = 0.0
     end: float | None = None
     lag: int | None = None
@@ -176,6 +187,7 @@ class VideoSource:
                 _rate(stream),
                 start,
                 _length(container, stream, start),
+                max(0.0, (container.duration or 0) / 1e6),
                 begin,
                 end,
                 _lag([(each.pts, each.dts) for each in (first, *(frame for frame, _ in islice(decoded, _PROBED)))]),
@@ -186,19 +198,21 @@ class VideoSource:
         """The name for messages."""
         return short(str(self.path))
 
-    def frames(self, detector: Detector, trail: Sequence[tuple[int, int]] = ()) -> Generator[Frame, None, None]:
+    def frames(
+        self, new_detector: Callable[[], Detector], trail: Sequence[tuple[int, int]] = ()
+    ) -> Generator[Frame, None, None]:
         """Yield the frames from ``begin`` to ``end``, or those that follow ``trail``.
 
         Args:
-            detector: a new one.
+            new_detector: returns a new detector.
             trail: ``pts`` and ``check`` of the last frames that were read before an interruption, at most `TRAIL`.
         """
-        if trail and len(trail) >= TRAIL and (found := self._after(detector, trail, seek=True)) is not None:
+        if trail and len(trail) >= TRAIL and (found := self._after(new_detector(), trail, seek=True)) is not None:
             yield from found
         elif trail:  # seeking failed, or the trail holds all frames so far
-            yield from self._after(detector, trail, seek=False) or ()
+            yield from self._after(new_detector(), trail, seek=False) or ()
         else:
-            yield from self._read(detector, self.begin if self.begin > 0 else None)
+            yield from self._read(new_detector(), self.begin or None)
 
     def _after(self, detector: Detector, trail: Sequence[tuple[int, int]], seek: bool) -> Iterator[Frame] | None:
         """Return the frames after a trail; None if it was not found after seeking."""
@@ -234,11 +248,9 @@ class VideoSource:
                     continue
                 last = pts
                 seconds = float(pts * self.time_base - self.start)
-                if (self.end is not None and seconds >= self.end) or (from_pts is not None and pts < from_pts):
-                    if self.end is not None and seconds >= self.end:
-                        return
-                    continue
-                if seconds < self.begin - float(self.time_base) / 2:
+                if self.end is not None and seconds >= self.end:
+                    return
+                if seconds < self.begin - float(self.time_base) / 2 or (from_pts is not None and pts < from_pts):
                     continue
                 starts_scene = detector.starts_scene(frame)
                 rgb = self.shape.upright(converter.to_rgb(frame, *self.shape.scaled))
@@ -251,8 +263,8 @@ class VideoSource:
                     zlib.crc32(rgb.data),
                     self._share(seconds, position / size),
                 )
-            if self.length and seconds + float(1 / self.rate) < self.length - _MISSING:
-                self.damage.ends_at, self.damage.should_end_at = seconds, self.length
+            if self.whole and float(self.damage.reached - self.start) < self.whole - _MISSING:
+                self.damage.ends_at, self.damage.should_end_at = seconds, self.whole
 
     def _share(self, seconds: float, position: float) -> float:
         """Return the share of the work before a time: by time if the length is known, else by bytes."""
@@ -267,13 +279,17 @@ def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> 
 
     stream.thread_type = "AUTO"
     position, is_last = 0, False
-    packets = container.demux(stream)
+    packets = container.demux(*(each for each in container.streams if each.type in ("video", "audio", "subtitle")))
     while not is_last:
         packet: Any = None
         try:
             packet = next(packets, None)
         except av.FFmpegError:  # the rest of the file cannot be read; what the decoder holds still can
             damage.packets += 1
+        if packet is not None and packet.dts is not None:
+            damage.reached = max(damage.reached, packet.dts * packet.time_base)
+        if packet is not None and (packet.stream is not stream or (packet.size == 0 and packet.dts is not None)):
+            continue  # of another track, or the place of a frame that was left out
         is_last = packet is None or packet.size == 0  # the empty packet lets the decoder give out what it holds
         try:
             frames = stream.codec_context.decode(packet)
