@@ -31,8 +31,9 @@ _HALVED_ABOVE = 240
 _COLOUR_BOUND = 9.0  # levels by which a carried pixel of the source may differ, plus a share of the local contrast
 _CONTRAST_SHARE = 0.6
 _PLAIN_CONTRAST = 2.5  # levels: a smaller deviation in a window counts as plain
+_ROUGHNESS = 4.0  # factor to the bound of the test for occlusion, since the flow back is rough
 _WHOLE = 0.99  # trust above which there is no gap
-_MOST_BENT = 0.2  # change of the flow per pixel above which strokes would be bent
+_MOST_BENT = 0.3  # change of the flow per pixel above which strokes would be bent
 _REPLICATE = 1  # OpenCV's BORDER_REPLICATE
 _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and set to 0; longer ones are kept
 _COARSE = 8  # size of the cells in which colours are compared, in pixels
@@ -93,7 +94,7 @@ class Motion:
         there, back = finder(now.grey, before.grey), rough(before.grey, now.grey)
         camera = camera_motion(there)
         contrast = _contrast(now.grey)
-        agree = np.clip(2 - agreement(there, back), 0, 1)
+        agree = np.clip(2 - agreement(there, back) / _ROUGHNESS, 0, 1)
         # Where the picture is plain, flows are arbitrary, and the colours decide.
         agree = np.maximum(agree, np.clip(2 - contrast / _PLAIN_CONTRAST, 0, 1))
         bent = _bending(there - camera)
