@@ -17,6 +17,7 @@ import numpy as np
 from sfumato.errors import InputError
 from sfumato.text import counted, short
 from sfumato.video.colours import Colours, Converter, Levels
+from sfumato.video.interlaced import progressive
 from sfumato.video.opening import check_frame_size, opened, video_stream
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class VideoSource:
         end: seconds at which painting ends; ``None``: at its end.
         lag: where the file does not store the times of its frames but the order of their decoding, as AVI does: what a
             frame's ``dts`` exceeds its time by. ``None`` where it stores times.
+        is_interlaced: whether some of its first frames consist of two fields.
         damage: what could not be read so far.
     """
 
@@ -152,6 +154,7 @@ class VideoSource:
     begin: float = 0.0
     end: float | None = None
     lag: int | None = None
+    is_interlaced: bool = False
     damage: Damage = field(default_factory=Damage)
 
     @classmethod
@@ -178,6 +181,8 @@ class VideoSource:
                 raise InputError(f"{shown} contains no frame that can be decoded; the file is damaged or empty")
             check_frame_size(first.width, first.height, shown)
             assert stream.time_base is not None
+            seen = [(first.pts, first.dts, first.interlaced_frame)]
+            seen += [(each.pts, each.dts, each.interlaced_frame) for each, _ in islice(decoded, _PROBED)]
             start = _start(container, stream)
             return cls(
                 Path(path),
@@ -190,7 +195,8 @@ class VideoSource:
                 max(0.0, (container.duration or 0) / 1e6),
                 begin,
                 end,
-                _lag([(each.pts, each.dts) for each in (first, *(frame for frame, _ in islice(decoded, _PROBED)))]),
+                _lag([(pts, dts) for pts, dts, _ in seen]),
+                any(interlaced for _, _, interlaced in seen),
             )
 
     @property
@@ -239,7 +245,10 @@ class VideoSource:
             size = max(1, os.path.getsize(self.path))
             converter, last = Converter(self.colours), None
             seconds = 0.0
-            for frame, position in _decoded(container, stream, self.damage):
+            decoded = _decoded(container, stream, self.damage)
+            if self.is_interlaced and self.lag is None:
+                decoded = progressive(decoded, self.time_base)
+            for frame, position in decoded:
                 pts = frame.pts if self.lag is None else None if frame.dts is None else frame.dts - self.lag
                 if pts is None and last is not None:
                     pts = last + max(1, round(1 / (self.rate * self.time_base)))
