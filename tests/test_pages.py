@@ -14,6 +14,7 @@ import pytest
 
 from sfumato.assets import style_names, style_pictures
 from sfumato.image import write_image
+from video_clips import write_clip
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -58,6 +59,7 @@ def desk(tmp_path: Path) -> Path:
         for pair in ("one__work0", "two__work1"):
             coarse = rng.random((1, 3, 4, 5)).astype(np.float32)
             write_image(coarse.repeat(20, 2).repeat(20, 3), tmp_path / folder / f"{pair}.png")
+    write_clip(tmp_path / "clip.mp4", times=range(25), sounds=["aac"])
     program = tmp_path / "bin" / "sfumato"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m sfumato "$@"\n')

@@ -38,7 +38,12 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "out" / "site-source"
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md", "LICENSE", "NOTICE")
 #: Packages whose `__all__` is public.
-PUBLIC = {"sfumato": "The package", "sfumato.quality": "Measures", "sfumato.training": "Training"}
+PUBLIC = {
+    "sfumato": "The package",
+    "sfumato.quality": "Measures",
+    "sfumato.training": "Training",
+    "sfumato.video": "Videos",
+}
 
 
 def main() -> int:

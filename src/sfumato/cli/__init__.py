@@ -27,6 +27,7 @@ from sfumato.cli import (
     styles,
     stylize,
     train,
+    video,
 )
 from sfumato.cli.output import flush_streams, prepare_streams, say, say_error
 from sfumato.errors import InputError, OutputError, SfumatoError, is_out_of_memory
@@ -146,6 +147,7 @@ app.command()(show.show)
 app.command()(show.replay)
 app.command()(explain.explain)
 app.command()(imagine.imagine)
+app.command()(video.video)
 app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.compare)

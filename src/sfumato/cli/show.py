@@ -15,14 +15,15 @@ from sfumato.text import counted
 if TYPE_CHECKING:
     from sfumato.inference.imagine import Imagined
     from sfumato.inference.recipe import Recipe
+    from sfumato.video.recipe import VideoRecipe
 
 
 def show(
-    picture: Annotated[Path, typer.Argument(help="A picture that Sfumato made.", show_default=False)],
+    picture: Annotated[Path, typer.Argument(help="A picture or video that Sfumato made.", show_default=False)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
     _max_pixels: MaxPixels = None,
 ) -> None:
-    """Print how a picture was made."""
+    """Print how a picture or a video was made."""
     from sfumato.inference.retouch import UNPAINTED, finishes
     from sfumato.inference.style_sheet import SHEET
 
@@ -35,6 +36,11 @@ def show(
 
         imagined = Imagined.from_json(found, str(picture))
         recipe, lines = imagined.to_json(), _lines_of_noise(imagined)
+    elif found.get("kind") == "video":
+        from sfumato.video.recipe import VideoRecipe
+
+        painted = VideoRecipe.from_json(found, str(picture))
+        recipe, lines = painted.to_json(), _lines_of_video(painted)
     elif found.get("kind") == SHEET:
         recipe, lines = {"kind": SHEET}, {"sheet": "one photo in all built-in styles, as drafts"}
     elif found.get("kind") != UNPAINTED:
@@ -75,6 +81,22 @@ def _lines_of_noise(recipe: Imagined) -> dict[str, str]:
         "pictures": f"{recipe.index}" if recipe.count == 1 else f"{recipe.index} to {last}",
         "walk": f"{recipe.walk} steps from each to the next" if recipe.walk else "none",
         "again": recipe.command,
+    }
+
+
+def _lines_of_video(recipe: VideoRecipe) -> dict[str, str]:
+    lines = _lines(recipe.painting)
+    for name in ("masks", "file"):
+        del lines[name]
+    if len(recipe.times) > 1:
+        names = [style["name"] for style in recipe.painting.styles]
+        lines["style"] = ", ".join(f"{name} at {time:g} s" for name, time in zip(names, recipe.times, strict=True))
+    end = "its end" if recipe.end is None else f"{recipe.end:g} s"
+    return {
+        **lines,
+        "steady": f"{recipe.steady:g}",
+        "part": "all" if not recipe.begin and recipe.end is None else f"{recipe.begin:g} s to {end}",
+        "codec": recipe.codec,
     }
 
 
@@ -128,8 +150,9 @@ def replay(
 
 def _read_recipe(picture: Path) -> dict[str, object]:
     from sfumato.image import read_recipe
+    from sfumato.video.tags import looks_like_video, read_video_recipe
 
-    found = read_recipe(picture)
+    found = read_video_recipe(picture) if looks_like_video(picture) else read_recipe(picture)
     if found is None:
         raise InputError(f"{picture} contains no recipe: Sfumato did not make it, or another program saved it again")
     return found

@@ -148,6 +148,8 @@ class Recipe:
         """
         if found.get("kind") == "noise":
             raise InputError(f"{where} was painted from noise, not from a photo and a style (sfumato show {where})")
+        if found.get("kind") == "video":
+            raise InputError(f"{where} is a painted video, whose recipe is not one of a picture (sfumato show {where})")
         if found.get("kind") == UNPAINTED:
             raise InputError(f"{where} was finished but not painted by Sfumato (sfumato show {where})")
         try:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from sfumato.public import exports
 
 if TYPE_CHECKING:
+    from sfumato.video.pipeline import VideoResult, paint_video
     from sfumato.video.schedule import Schedule
 
-__getattr__, __dir__ = exports("sfumato.video", {"Schedule": "schedule"})
+__getattr__, __dir__ = exports(
+    "sfumato.video", {"Schedule": "schedule", "VideoResult": "pipeline", "paint_video": "pipeline"}
+)
 
-__all__ = ["Schedule"]
+__all__ = ["Schedule", "VideoResult", "paint_video"]

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sfumato.checks import check_range
 from sfumato.errors import UsageError
@@ -64,7 +65,7 @@ class Schedule:
         if not self.keys:
             raise UsageError("a video needs at least one style")
         times = [check_range(seconds, 0.0, MAX_SECONDS, "the time of a style") for seconds, _ in self.keys]
-        if any(later <= earlier for earlier, later in zip(times, times[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(times)):
             raise UsageError("the times of the styles must rise, as in --style monet:0s --style klimt:5s")
         object.__setattr__(self, "keys", tuple((float(seconds), style) for seconds, style in self.keys))
 
@@ -91,7 +92,7 @@ class Schedule:
         """
         if seconds <= self.keys[0][0]:
             return [(self.keys[0][1], 1.0)]
-        for (begin, first), (end, second) in zip(self.keys, self.keys[1:], strict=False):
+        for (begin, first), (end, second) in pairwise(self.keys):
             if seconds < end:
                 weight = (seconds - begin) / (end - begin)
                 if first is second or weight == 0:

@@ -1,0 +1,244 @@
+"""``sfumato video``: paint a video."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from enum import StrEnum
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sfumato.cli.limits import MaxPixels
+from sfumato.cli.output import say, say_error, say_json
+from sfumato.cli.stylize import ColorMode, find_style, find_styles
+from sfumato.errors import UsageError
+from sfumato.text import counted
+
+if TYPE_CHECKING:
+    from sfumato.inference import Stylizer
+    from sfumato.inference.progress import Progress
+    from sfumato.video.pipeline import VideoResult
+    from sfumato.video.schedule import Schedule
+
+_TIME = re.compile(r"\d+(\.\d+)?s")
+
+
+class VideoQuality(StrEnum):
+    """The choices of ``--quality``."""
+
+    draft = "draft"
+    standard = "standard"
+
+
+class CodecChoice(StrEnum):
+    """The choices of ``--codec``."""
+
+    vp9 = "vp9"
+    av1 = "av1"
+    h264 = "h264"
+
+
+def video(
+    source: Annotated[str, typer.Argument(metavar="VIDEO", help="The video to paint.", show_default=False)],
+    style: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|IMAGE|FILE[:WEIGHT|:TIMEs]",
+            help="A style, as for sfumato stylize. Several are blended by weight or, with times as in monet:0s and "
+            "klimt:5s, follow each other and blend in between.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="PATH",
+            help="The video to write: .webm, .mkv, .mp4 or .mov. With --preview also a .png.",
+            show_default=False,
+        ),
+    ] = None,
+    quality: Annotated[
+        VideoQuality,
+        typer.Option(
+            case_sensitive=False,
+            help="draft: fast. standard: with the brushwork of the style's own pictures, many times slower.",
+        ),
+    ] = VideoQuality.draft,
+    steady: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="0: each frame by itself, which flickers. 1: the strokes follow the motion most closely. "
+            "\\[default: 0.85]",
+            show_default=False,
+        ),
+    ] = None,
+    strength: Annotated[float, typer.Option(help="0 (the video in its own style) to 1 (full style).")] = 1.0,
+    stroke: Annotated[float, typer.Option(help="Relative size of the strokes, 0.5 to 2.")] = 1.0,
+    color: Annotated[
+        ColorMode,
+        typer.Option(
+            case_sensitive=False,
+            help="style: the colours of the style; content: the palette of the video; luminance: the video's colour "
+            "at each pixel.",
+        ),
+    ] = ColorMode.style,
+    seed: Annotated[int, typer.Option(help="Random seed of the strokes, 0 or more.")] = 0,
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Begin here: 90, 1:30 or 0:01:30.", show_default=False),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="End here, in the video's own time.", show_default=False)
+    ] = None,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview",
+            help="Only show how it will look: 5 seconds as a small draft or, where -o names a .png, nine frames from "
+            "all parts on a sheet.",
+        ),
+    ] = False,
+    max_size: Annotated[
+        int, typer.Option(metavar="PX", help="Shrink frames with a longer side than this; 0: never.")
+    ] = 0,
+    codec: Annotated[
+        CodecChoice,
+        typer.Option(case_sensitive=False, help="vp9 and av1 are free of patents and GPL; h264 is made by x264 (GPL)."),
+    ] = CodecChoice.vp9,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
+    ] = None,
+    _max_pixels: MaxPixels = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as a line of JSON.")] = False,
+) -> None:
+    """Paint a video; its sound, subtitles and times are kept.
+
+    An interrupted command goes on where it was when it is run again.
+    """
+    from sfumato.checks import check_range
+    from sfumato.inference import Stylizer
+    from sfumato.inference.batch import check_no_address
+    from sfumato.inference.options import PaintOptions
+    from sfumato.video.pipeline import check_target, paint_video
+    from sfumato.video.preview import PREVIEW_SIZE, preview_part, preview_sheet
+    from sfumato.video.reading import VideoSource
+    from sfumato.video.schedule import parse_seconds
+    from sfumato.video.steady import STEADY
+
+    check_no_address(source)
+    if not style:
+        raise UsageError("no --style was given; name one, as in --style monet (see sfumato styles)")
+    if out is None:
+        raise UsageError("no file to write was given; name one, as in -o painted.webm")
+    steady = STEADY if steady is None else check_range(steady, 0.0, 1.0, "--steady")
+    if max_size:
+        check_range(max_size, 16, 1_000_000, "--max-size")
+    begin = 0.0 if start is None else parse_seconds(start, "--from")
+    finish = None if end is None else parse_seconds(end, "--to")
+    options = PaintOptions(strength, stroke, color.value, quality.value, seed)
+    stylizer, began = Stylizer(None, threads, device), perf_counter()
+    schedule = parse_schedule(style, stylizer)
+    if preview:
+        facts = VideoSource.probe(source, min(max_size or PREVIEW_SIZE, PREVIEW_SIZE), begin, finish)
+        if out.suffix.lower() == ".png":
+            check_target(Path(source), out, overwrite)
+            with _bar(resumable=False) as progress:
+                count = preview_sheet(facts, out, schedule, options, stylizer, overwrite, progress)
+            _say_sheet(out, count, perf_counter() - began, as_json)
+            return
+        begin, finish = preview_part(facts)
+        options, max_size = replace(options, quality="draft"), max(facts.shape.scaled)
+    with _bar(resumable=True) as progress:
+        result = paint_video(
+            source,
+            out,
+            schedule,
+            options,
+            steady=steady,
+            start=begin,
+            end=finish,
+            max_size=max_size,
+            codec=codec.value,
+            overwrite=overwrite,
+            stylizer=stylizer,
+            progress=progress,
+        )
+    _say_video(result, perf_counter() - began, as_json)
+
+
+@contextmanager
+def _bar(resumable: bool) -> Iterator[Progress]:
+    """Show a progress bar; after Ctrl-C, say how to go on."""
+    from sfumato.cli.progress import one_picture
+
+    reached = ""
+    try:
+        with one_picture("painting") as show:
+
+            def progress(share: float, doing: str) -> None:
+                nonlocal reached
+                reached = doing
+                if show is not None:
+                    show(share, doing)
+
+            yield progress
+    except KeyboardInterrupt:
+        if resumable and reached:
+            say_error(f"stopped at {reached}; run the same command again to go on from there")
+        raise
+
+
+def _say_video(result: VideoResult, took: float, as_json: bool) -> None:
+    if as_json:
+        fields = {key: value for key, value in asdict(result).items() if key != "recipe"}
+        say_json({**fields, "path": str(result.path), "took": round(took, 3)})
+        return
+    again = f", {result.resumed} of them from an interrupted run" if result.resumed else ""
+    say(
+        f"{result.path}  {result.width} x {result.height}  {counted(result.frames, 'frame')}{again}  "
+        f"{result.seconds:.1f} s of video  {took:.1f} s"
+    )
+    for remark in result.remarks:
+        say(f"  {remark}")
+
+
+def _say_sheet(out: Path, frames: int, took: float, as_json: bool) -> None:
+    if as_json:
+        say_json({"path": str(out), "frames": frames, "took": round(took, 3)})
+    else:
+        say(f"{out}  {counted(frames, 'frame')}  {took:.1f} s")
+
+
+def parse_schedule(texts: list[str], stylizer: Stylizer) -> Schedule:
+    """Return the styles of a video: one, a blend by weight, or several over time.
+
+    Args:
+        texts: the values of ``--style``: names or files, each with an optional ``:WEIGHT`` or time (``:5s``). If one
+            has a time with its unit, the numbers of all others are times too, as in ``monet:0`` and ``klimt:5s``.
+        stylizer: encodes styles that are pictures.
+
+    Raises:
+        UsageError: a style is unknown, a time is missing or not a time, or the times do not rise.
+    """
+    from sfumato.video.schedule import Schedule, parse_seconds
+
+    parts = [text.rpartition(":") for text in texts]
+    if not any(_TIME.fullmatch(tail) and name for name, _, tail in parts):
+        return Schedule.of(find_styles(texts, 0, stylizer)[0])
+    if bare := [text for text, (name, _, _) in zip(texts, parts, strict=True) if not name]:
+        raise UsageError(f"--style {bare[0]} has no time, which the others have; add one, as in {bare[0]}:0s")
+    return Schedule(
+        tuple(
+            (parse_seconds(tail, f"the time of --style {name}"), find_style(name, stylizer)) for name, _, tail in parts
+        )
+    )
