@@ -74,9 +74,7 @@ def still(frame: Frame) -> Frame:
 def like_the_shot(first: Frame, frame: Frame) -> Frame:
     """The frame painted by itself, with the statistics of a shot that begins with ``first``."""
     fresh = DraftFrames(stylizer(), DRAFT)
-    return np.rint(fresh.paint(frame, [(Reference(first, first), 1.0)], [(style(), 1.0)], (0, 0), frame)).astype(
-        np.uint8
-    )
+    return np.rint(fresh.paint(frame, [(Reference(first, first), 1.0)], [(style(), 1.0)], (0, 0))).astype(np.uint8)
 
 
 def detail(frame: Frame) -> float:
@@ -187,12 +185,12 @@ def test_strokes_are_fixed_to_the_scene() -> None:
     first, second = (view(picture, 20 + at[0], 20 + at[1]) for at in ((0, 0), (7, 21)))
     frames, reference = DraftFrames(stylizer(), DRAFT), Reference(first, first)
     a, b = (
-        frames.paint(frame, [(reference, 1.0)], [(style(), 1.0)], at, frame)
+        frames.paint(frame, [(reference, 1.0)], [(style(), 1.0)], at)
         for frame, at in ((first, (0, 0)), (second, (7, 21)))
     )
     here, there = np.s_[40:60, 60:90], np.s_[33:53, 39:69]
     assert gap(a[here], b[there]) < 0.5
-    unfixed = frames.paint(second, [(reference, 1.0)], [(style(), 1.0)], (0, 0), second)
+    unfixed = frames.paint(second, [(reference, 1.0)], [(style(), 1.0)], (0, 0))
     assert gap(a[here], unfixed[there]) > 3
 
 

@@ -22,7 +22,7 @@ source's, which should be near that of a still painting.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -200,7 +200,7 @@ Distance = Callable[[npt.NDArray[np.float32], npt.NDArray[np.float32]], float]
 
 
 def measure_steadiness(
-    source: Iterable[Frame], painted: Iterable[Frame], distance: Distance | None = None, cuts: Iterable[int] = ()
+    source: Iterable[Frame], painted: Iterable[Frame], distance: Distance | None = None, cuts: Container[int] = ()
 ) -> Steadiness:
     """Measure a painted video against its source; both are read once, frame by frame.
 
@@ -208,18 +208,19 @@ def measure_steadiness(
         source: frames ``(H, W, 3)``.
         painted: its painted frames, of the same number and size.
         distance: a perceptual distance for the flicker; ``None``: the flicker is not measured.
-        cuts: numbers of the frames at which a scene starts; no pair reaches across.
+        cuts: numbers of the frames at which a scene starts; no pair reaches across. It is asked for the number of a
+            frame after the frame was read, so that it may be filled meanwhile.
 
     Raises:
         InputError: the videos differ in length or size, or have no two frames of one scene.
     """
-    flow, starts = FlowFinder(), set(cuts)
+    flow = FlowFinder()
     past: deque[tuple[Frame, Frame, Frame]] = deque(maxlen=LONG)
     near: list[tuple[float, ...]] = []
     far: list[tuple[float, ...]] = []
     detail: list[tuple[float, float]] = []
     for number, (frame, paint) in enumerate(_paired(source, painted)):
-        if number in starts:
+        if number in cuts:
             past.clear()
         now = frame, paint, grey(frame)
         if past:

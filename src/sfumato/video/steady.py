@@ -221,7 +221,7 @@ class SteadyPainter:
         place = key.place + motion.shift() * (height / view.grey.shape[0])
         self._choose_reference(frame, whole)
         row, column = (int(at) for at in np.rint(place))
-        fresh = self._fresh.paint(frame, self._weighted_references(), mixture, (row, column), whole)
+        fresh = self._fresh.paint(frame, self._weighted_references(), mixture, (row, column), whole, trust[..., 0])
         weights = self._weights(mixture)
         kept = (weights[key.weights > 0] / key.weights[key.weights > 0]).min()  # of a style that is on its way out
         strokes = max(_LEAST_RENEWED, 1 - self._steady, 1 - float(kept))
