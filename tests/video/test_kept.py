@@ -131,6 +131,26 @@ def test_h264_holds_an_odd_size_and_sound_in_mov(tmp_path: Path) -> None:
     assert (after.size, after.codec, after.times, after.packets) == ((81, 67), "h264", before.times, before.packets)
 
 
+def test_interlaced_frames_are_painted_without_combs(tmp_path: Path) -> None:
+    frames = []
+    for number in range(12):
+        frame = np.full((64, 96, 3), 40, np.uint8)
+        for field in (0, 1):  # a bar that has moved between the even and the odd rows
+            left = (2 * number + field) * 3
+            frame[field::2, left : left + 20] = 220
+        frames.append(frame)
+    options = {"crf": "5", "flags": "+ildct+ilme", "x264-params": "tff=1"}
+    source = write_clip(tmp_path / "source.mp4", times=range(12), frames=frames, options=options)
+    copy(source, tmp_path / "out.mp4")
+    assert facts_of(tmp_path / "out.mp4").times == facts_of(source).times
+
+    def combs(pictures: list[Levels]) -> float:
+        rows = np.stack(pictures)[1:-1, :, :, 1].astype(int)
+        return float(np.abs(2 * rows[:, 1:-1] - rows[:, :-2] - rows[:, 2:]).mean())
+
+    assert combs(pictures_of(tmp_path / "out.mp4")) < 0.2 * combs(pictures_of(source))
+
+
 def test_pixels_become_square(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "source.mp4", times=range(2), aspect=Fraction(4, 3))
     copy(source, tmp_path / "out.webm")
@@ -252,6 +272,13 @@ def _hlg(light: float) -> float:
     """The HLG code of a grey on a screen of 1000 cd/m² (BT.2100, table 5)."""
     scene = (light / 1000) ** (1 / 1.2)
     return float(np.sqrt(3 * scene) if scene <= 1 / 12 else 0.17883277 * np.log(12 * scene - 0.28466892) + 0.55991073)
+
+
+def test_sound_that_is_longer_than_the_video_is_no_damage(tmp_path: Path) -> None:
+    for suffix in (".mkv", ".mp4"):
+        source = write_clip(tmp_path / f"source{suffix}", times=range(10), sounds=["aac"], seconds_of_sound=3.0)
+        assert copy(source, tmp_path / f"out{suffix}").remarks == ()
+        assert facts_of(tmp_path / f"out{suffix}").packets == facts_of(source).packets
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])

@@ -31,8 +31,10 @@ _HALVED_ABOVE = 240
 _COLOUR_BOUND = 9.0  # levels by which a carried pixel of the source may differ, plus a share of the local contrast
 _CONTRAST_SHARE = 0.6
 _PLAIN_CONTRAST = 2.5  # levels: a smaller deviation in a window counts as plain
+_ROUGHNESS = 4.0  # factor to the bound of the test for occlusion, since the flow back is rough
 _WHOLE = 0.99  # trust above which there is no gap
-_MOST_BENT = 0.2  # change of the flow per pixel above which strokes would be bent
+_MOST_BENT = 0.25  # change of the flow per pixel above which strokes would be bent
+_MOST_BENT_IN_ALL = 0.5  # the same from a key frame on
 _REPLICATE = 1  # OpenCV's BORDER_REPLICATE
 _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and set to 0; longer ones are kept
 _COARSE = 8  # size of the cells in which colours are compared, in pixels
@@ -93,7 +95,7 @@ class Motion:
         there, back = finder(now.grey, before.grey), rough(before.grey, now.grey)
         camera = camera_motion(there)
         contrast = _contrast(now.grey)
-        agree = np.clip(2 - agreement(there, back), 0, 1)
+        agree = np.clip(2 - agreement(there, back) / _ROUGHNESS, 0, 1)
         # Where the picture is plain, flows are arbitrary, and the colours decide.
         agree = np.maximum(agree, np.clip(2 - contrast / _PLAIN_CONTRAST, 0, 1))
         bent = _bending(there - camera)
@@ -105,8 +107,9 @@ class Motion:
 
     def then(self, further: Motion) -> Motion:
         """Return the motion to the frame to which ``further`` leads from the earlier one."""
-        flow = self.flow + warp(further.flow, self.flow)
-        return Motion(np.asarray(flow, np.float32), self.trust * warp(further.trust, self.flow))
+        flow = np.asarray(self.flow + warp(further.flow, self.flow), np.float32)
+        straight = np.clip(2 - _bending(flow) / _MOST_BENT_IN_ALL, 0, 1)
+        return Motion(flow, np.asarray(self.trust * warp(further.trust, self.flow) * straight, np.float32))
 
     def carry(self, painted: Paint) -> Paint:
         """Return the earlier painted frame as this frame shows it."""
@@ -148,7 +151,7 @@ def _contrast(plane: Frame) -> Mask:
     cv2 = cv2_module()
     exact = plane.astype(np.float32)
     mean = cv2.blur(exact, (5, 5))
-    return np.sqrt(np.maximum(cv2.blur(np.square(exact), (5, 5)) - mean * mean, 0))
+    return np.asarray(np.sqrt(np.maximum(cv2.blur(np.square(exact), (5, 5)) - mean * mean, 0)))
 
 
 def _likeness(now: View, before: View, flow: Flow, contrast: Mask) -> Mask:

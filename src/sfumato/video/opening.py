@@ -56,6 +56,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[InputContainer]:
         container = av.open(
             f"file:{os.path.abspath(path)}",
             container_options={"format_whitelist": _FORMATS, "protocol_whitelist": "file"},
+            options={"max_pixels": str(max_pixels())},  # of a frame, whatever the header says
             metadata_errors="replace",
         )
     except (av.FFmpegError, ValueError) as problem:

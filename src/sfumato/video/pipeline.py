@@ -232,7 +232,7 @@ def _paint(
         following = Place(number, list(trail), painted, painter.state())
         behind.call(lambda: parts.save(encoder.finish(), following))
 
-    with closing(ahead(source.frames(SceneDetector(), place.trail), _AHEAD)) as frames, Behind(_AHEAD) as behind:
+    with closing(ahead(source.frames(SceneDetector, place.trail), _AHEAD)) as frames, Behind(_AHEAD) as behind:
         for frame in frames:
             if progress is not None:
                 progress(_JOINING * frame.share, f"{frame.seconds:.1f}{_of(source)} s")

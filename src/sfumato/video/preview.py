@@ -64,7 +64,7 @@ def preview_sheet(
         if progress is not None:
             progress(number / _FRAMES, f"frame {number + 1} of {_FRAMES}")
         at = source.begin + span * (number + 0.5) / _FRAMES if span else source.begin
-        with closing(replace(source, begin=at).frames(SceneDetector())) as frames:
+        with closing(replace(source, begin=at).frames(SceneDetector)) as frames:
             frame = next(frames, None)
         if frame is not None and frame.seconds not in [seconds for seconds, _ in found]:
             found.append((frame.seconds, as_image(painter.paint(frame.rgb, True, frame.seconds))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice, pairwise
@@ -17,6 +17,7 @@ import numpy as np
 from sfumato.errors import InputError
 from sfumato.text import counted, short
 from sfumato.video.colours import Colours, Converter, Levels
+from sfumato.video.interlaced import progressive
 from sfumato.video.opening import check_frame_size, opened, video_stream
 
 if TYPE_CHECKING:
@@ -92,11 +93,20 @@ class Frame:
 
 @dataclass
 class Damage:
-    """What could not be read of a video."""
+    """What could not be read of a video.
 
-    packets: int = 0  # that could not be decoded
-    frames: int = 0  # without a usable time
-    ends_at: float | None = None  # seconds, where the header states a later end
+    Attributes:
+        packets: how many could not be decoded.
+        frames: how many had no usable time.
+        reached: the latest time of a packet of any track, in seconds on the file's clock.
+        ends_at: second at which the file ends, where its header states a later end.
+        should_end_at: the end that the header states.
+    """
+
+    packets: int = 0
+    frames: int = 0
+    reached: Fraction = Fraction(0)
+    ends_at: float | None = None
     should_end_at: float = 0.0
 
     @property
@@ -124,10 +134,12 @@ class VideoSource:
         rate: frames in a second, on average.
         start: time in seconds, on the file's clock, at which the video starts.
         length: seconds from its start to its end, as its header states; 0 where it does not.
+        whole: the same for the whole file, whose sound may be longer.
         begin: seconds from its start at which painting begins.
         end: seconds at which painting ends; ``None``: at its end.
         lag: where the file does not store the times of its frames but the order of their decoding, as AVI does: what a
             frame's ``dts`` exceeds its time by. ``None`` where it stores times.
+        is_interlaced: whether some of its first frames consist of two fields.
         damage: what could not be read so far.
     """
 
@@ -138,9 +150,11 @@ class VideoSource:
     rate: Fraction
     start: Fraction
     length: float
+    whole: float
     begin: float = 0.0
     end: float | None = None
     lag: int | None = None
+    is_interlaced: bool = False
     damage: Damage = field(default_factory=Damage)
 
     @classmethod
@@ -167,6 +181,8 @@ class VideoSource:
                 raise InputError(f"{shown} contains no frame that can be decoded; the file is damaged or empty")
             check_frame_size(first.width, first.height, shown)
             assert stream.time_base is not None
+            seen = [(first.pts, first.dts, first.interlaced_frame)]
+            seen += [(each.pts, each.dts, each.interlaced_frame) for each, _ in islice(decoded, _PROBED)]
             start = _start(container, stream)
             return cls(
                 Path(path),
@@ -176,9 +192,11 @@ class VideoSource:
                 _rate(stream),
                 start,
                 _length(container, stream, start),
+                max(0.0, (container.duration or 0) / 1e6),
                 begin,
                 end,
-                _lag([(each.pts, each.dts) for each in (first, *(frame for frame, _ in islice(decoded, _PROBED)))]),
+                _lag([(pts, dts) for pts, dts, _ in seen]),
+                any(interlaced for _, _, interlaced in seen),
             )
 
     @property
@@ -186,19 +204,21 @@ class VideoSource:
         """The name for messages."""
         return short(str(self.path))
 
-    def frames(self, detector: Detector, trail: Sequence[tuple[int, int]] = ()) -> Generator[Frame, None, None]:
+    def frames(
+        self, new_detector: Callable[[], Detector], trail: Sequence[tuple[int, int]] = ()
+    ) -> Generator[Frame, None, None]:
         """Yield the frames from ``begin`` to ``end``, or those that follow ``trail``.
 
         Args:
-            detector: a new one.
+            new_detector: returns a new detector.
             trail: ``pts`` and ``check`` of the last frames that were read before an interruption, at most `TRAIL`.
         """
-        if trail and len(trail) >= TRAIL and (found := self._after(detector, trail, seek=True)) is not None:
+        if trail and len(trail) >= TRAIL and (found := self._after(new_detector(), trail, seek=True)) is not None:
             yield from found
         elif trail:  # seeking failed, or the trail holds all frames so far
-            yield from self._after(detector, trail, seek=False) or ()
+            yield from self._after(new_detector(), trail, seek=False) or ()
         else:
-            yield from self._read(detector, self.begin if self.begin > 0 else None)
+            yield from self._read(new_detector(), self.begin or None)
 
     def _after(self, detector: Detector, trail: Sequence[tuple[int, int]], seek: bool) -> Iterator[Frame] | None:
         """Return the frames after a trail; None if it was not found after seeking."""
@@ -225,7 +245,10 @@ class VideoSource:
             size = max(1, os.path.getsize(self.path))
             converter, last = Converter(self.colours), None
             seconds = 0.0
-            for frame, position in _decoded(container, stream, self.damage):
+            decoded = _decoded(container, stream, self.damage)
+            if self.is_interlaced and self.lag is None:
+                decoded = progressive(decoded, self.time_base)
+            for frame, position in decoded:
                 pts = frame.pts if self.lag is None else None if frame.dts is None else frame.dts - self.lag
                 if pts is None and last is not None:
                     pts = last + max(1, round(1 / (self.rate * self.time_base)))
@@ -234,11 +257,9 @@ class VideoSource:
                     continue
                 last = pts
                 seconds = float(pts * self.time_base - self.start)
-                if (self.end is not None and seconds >= self.end) or (from_pts is not None and pts < from_pts):
-                    if self.end is not None and seconds >= self.end:
-                        return
-                    continue
-                if seconds < self.begin - float(self.time_base) / 2:
+                if self.end is not None and seconds >= self.end:
+                    return
+                if seconds < self.begin - float(self.time_base) / 2 or (from_pts is not None and pts < from_pts):
                     continue
                 starts_scene = detector.starts_scene(frame)
                 rgb = self.shape.upright(converter.to_rgb(frame, *self.shape.scaled))
@@ -251,8 +272,8 @@ class VideoSource:
                     zlib.crc32(rgb.data),
                     self._share(seconds, position / size),
                 )
-            if self.length and seconds + float(1 / self.rate) < self.length - _MISSING:
-                self.damage.ends_at, self.damage.should_end_at = seconds, self.length
+            if self.whole and float(self.damage.reached - self.start) < self.whole - _MISSING:
+                self.damage.ends_at, self.damage.should_end_at = seconds, self.whole
 
     def _share(self, seconds: float, position: float) -> float:
         """Return the share of the work before a time: by time if the length is known, else by bytes."""
@@ -267,13 +288,17 @@ def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> 
 
     stream.thread_type = "AUTO"
     position, is_last = 0, False
-    packets = container.demux(stream)
+    packets = container.demux(*(each for each in container.streams if each.type in ("video", "audio", "subtitle")))
     while not is_last:
         packet: Any = None
         try:
             packet = next(packets, None)
         except av.FFmpegError:  # the rest of the file cannot be read; what the decoder holds still can
             damage.packets += 1
+        if packet is not None and packet.dts is not None:
+            damage.reached = max(damage.reached, packet.dts * packet.time_base)
+        if packet is not None and (packet.stream is not stream or (packet.size == 0 and packet.dts is not None)):
+            continue  # of another track, or the place of a frame that was left out
         is_last = packet is None or packet.size == 0  # the empty packet lets the decoder give out what it holds
         try:
             frames = stream.codec_context.decode(packet)
