@@ -63,7 +63,7 @@ def test_json_and_a_part_in_mp4_with_styles_over_time(clip: Path, tmp_path: Path
 def test_previews(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "clip.mp4", times=range(20), size=(96, 64))
     done = run("video", clip, "--style", "monet", "--preview", "-o", tmp_path / "sheet.png")
-    assert "9 frames" in done.stdout
+    assert "12 frames" in done.stdout
     assert (tmp_path / "sheet.png").exists()
     again = run("video", clip, "--style", "monet", "--preview", "-o", tmp_path / "sheet.png")
     assert_one_sentence(again, 4, "already exists; add --overwrite")
