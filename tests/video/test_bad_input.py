@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
+from sfumato.errors import InputError, MissingExtraError, OutputError, SfumatoError, UsageError
 from sfumato.limits import restore_limits, set_max_pixels
 from sfumato.video import paint_video
 from sfumato.video.pipeline import write_video
@@ -213,3 +213,12 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(clip: Path, tmp_path
         assert [path.name for path in tmp_path.iterdir()] == ["out.mp4.parts"]
     write_video(VideoSource.probe(clip), target, Same(), {})
     assert len(facts_of(target).times) == 60
+
+
+@pytest.mark.parametrize("missing", ["av", "cv2"])
+def test_a_missing_extra_is_told_with_the_command_that_installs_it(
+    missing: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingExtraError, match=r"needs the extra 'video', which is not installed"):
+        paint_video(clip, tmp_path / "out.webm", "monet")

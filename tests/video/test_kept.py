@@ -246,7 +246,7 @@ def test_scenes_and_seconds_reach_the_painter(tmp_path: Path) -> None:
     assert painter.seconds == [number / 25 for number in range(60)]
 
 
-@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), pytest.param(18, "HLG", marks=pytest.mark.slow)])
 def test_hdr_is_converted_to_standard_range(transfer: int, name: str, tmp_path: Path) -> None:
     lights = np.array([0.0, 5.0, 26.0, 80.0, 203.0, 350.0, 1000.0])  # cd/m²
     codes = [pq(light) if name == "PQ" else _hlg(light) for light in lights]

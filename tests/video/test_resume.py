@@ -43,7 +43,7 @@ class Trailing:
         return mixed.astype(np.uint8)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        return {"before": self.before.copy(), "painted": np.int64(self.painted)}
+        return {"before": self.before.copy(), "painted": np.array(self.painted)}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self.before = state["before"]

@@ -244,7 +244,9 @@ class VideoSource:
                 )
             size = max(1, os.path.getsize(self.path))
             converter, last = Converter(self.colours), None
-            seconds = 0.0
+            seconds, first = 0.0, from_pts
+            if first is None:  # rounded as `joining.Cut.shift` does, so that the first frame is not before 0
+                first = round((self.start + Fraction(self.begin)) / self.time_base) if self.begin > 0 else -(2**63)
             decoded = _decoded(container, stream, self.damage)
             if self.is_interlaced and self.lag is None:
                 decoded = progressive(decoded, self.time_base)
@@ -259,7 +261,7 @@ class VideoSource:
                 seconds = float(pts * self.time_base - self.start)
                 if self.end is not None and seconds >= self.end:
                     return
-                if seconds < self.begin - float(self.time_base) / 2 or (from_pts is not None and pts < from_pts):
+                if pts < first:
                     continue
                 starts_scene = detector.starts_scene(frame)
                 rgb = self.shape.upright(converter.to_rgb(frame, *self.shape.scaled))
