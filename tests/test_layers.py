@@ -24,6 +24,7 @@ LAYERS = (  # top to bottom
     {"__main__"},
     {"cli"},
     {"studio"},
+    {"batch"},
     {"personal", "export"},
     {"training", "inference"},
     {"quality"},
@@ -44,6 +45,7 @@ HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name
 LIGHT = {
     "__main__",
     "assets",
+    "batch",
     "checks",
     "cli",
     "config",
