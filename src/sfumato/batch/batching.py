@@ -13,7 +13,7 @@ from sfumato.batch.outcomes import Outcome, failed
 from sfumato.batch.painter import Spec, hash_photos, paint_jobs
 from sfumato.batch.records import Counts, Records
 from sfumato.batch.running import Engine, Lost, Stop, run
-from sfumato.errors import InputError
+from sfumato.errors import InputError, first_line
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ def paint_batch(
 
 def _lost(job: Job, lost: Lost[Job]) -> list[Outcome]:
     error = (
-        f"{job.photo}: its worker died {lost.times} times while it was painted; it may not fit into memory, so start "
-        "fewer workers or make it smaller"
+        f"{job.photo}: its worker was lost {lost.times} times while it was painted ({first_line(lost.error)}); it may "
+        "not fit into memory, so start fewer workers or make it smaller"
     )
     wanted = [(job.photo, job.target), *job.copies]
     return [replace(failed(photo, target, error, InputError.exit_code), worker="") for photo, target in wanted]

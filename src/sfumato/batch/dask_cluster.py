@@ -50,7 +50,6 @@ def dask(address: str, digest: str, content: bytes, workers: int | None, threads
             f"dask://{address}" if address else "dask",
             client.get_executor(pure=False),
             slots,
-            (distributed.KilledWorker,),
             2,
             slots.notice,
         )

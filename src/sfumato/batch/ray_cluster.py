@@ -62,6 +62,6 @@ def ray(_address: str, digest: str, content: bytes, workers: int | None, threads
         actor = library.remote(**needed)(Worker)
         lost = (library.exceptions.RayActorError,)
         executor = RayWorkers(count, actor.remote, lost)
-        yield Engine("ray", executor, lambda: count, lost)
+        yield Engine("ray", executor, lambda: count)
     finally:
         library.shutdown()

@@ -11,7 +11,7 @@ from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from sfumato.errors import OutputError
+from sfumato.errors import OutputError, first_line
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -19,6 +19,7 @@ Value = TypeVar("Value")
 _CHUNK_SECONDS = 0.5  # that a call should take: short for a smooth end, long against the cost of a call
 _SECONDS_PER_WORKER = 0.005  # more of it for many workers, which otherwise finish more calls than one process can serve
 _MAX_CHUNK = 256
+_MAX_IN_VAIN = 12  # calls that may fail before any succeeds
 _POLL = 0.5  # seconds between looks at the number of workers and at `stop`
 
 
@@ -30,7 +31,6 @@ class Engine:
         name: of the engine, with its address.
         executor: runs calls on them.
         slots: returns how many calls may be under way now.
-        lost: exceptions that a call raises if its worker died.
         tries: how often an item may lose its worker before it counts as failed.
         notice: returns a sentence on the state of the workers that the user should know; empty if there is none.
     """
@@ -38,7 +38,6 @@ class Engine:
     name: str
     executor: Executor
     slots: Callable[[], int]
-    lost: tuple[type[BaseException], ...] = ()
     tries: int = 3
     notice: Callable[[], str] = field(default=lambda: "")
 
@@ -51,10 +50,11 @@ class Stop:
 
 @dataclass(frozen=True)
 class Lost(Generic[Item]):
-    """An item whose worker died each time."""
+    """An item whose worker died, or could not begin its work, each time; and the last error."""
 
     item: Item
     times: int
+    error: Exception
 
 
 def run(
@@ -79,8 +79,7 @@ def run(
         tick: is called at least twice a second.
 
     Raises:
-        OutputError: the workers cannot be reached any more.
-        Exception: that ``work`` raised.
+        OutputError: the workers cannot be reached any more, or none can do any work.
     """
     stop = stop or Stop()
     waiting, left = iter(items), len(items)
@@ -88,7 +87,7 @@ def run(
     losses: Counter[Item] = Counter()
     flying: dict[Future[list[Value]], tuple[tuple[Item, ...], float]] = {}
     done: SimpleQueue[Future[list[Value]]] = SimpleQueue()
-    pace = _Pace()
+    pace, in_vain = _Pace(), 0
     while True:
         slots = engine.slots()
         while not stop.is_set and len(flying) < slots:
@@ -110,19 +109,23 @@ def run(
         chunk, _ = flying.pop(future)
         try:
             values = future.result()
-        except engine.lost:
-            for item in chunk:
-                losses[item] += len(chunk) == 1  # in a longer chunk, another item may have killed the worker
-                if losses[item] >= engine.tries:
-                    yield item, Lost(item, losses[item])
-                else:
-                    again.append(item)
-                    left += 1
-            continue
         except CancelledError as problem:
             raise OutputError(
                 f"the engine {engine.name} cannot be reached any more; start it again, then run the same command"
             ) from problem
+        except Exception as problem:  # the worker died or cannot run this batch: the errors of items are values
+            if not pace.has_begun and (in_vain := in_vain + 1) >= _MAX_IN_VAIN:
+                raise OutputError(
+                    f"no worker of the engine {engine.name} can do any work: the last error was {first_line(problem)}"
+                ) from problem
+            for item in chunk:
+                losses[item] += len(chunk) == 1  # in a longer chunk, another item may have killed the worker
+                if losses[item] >= engine.tries:
+                    yield item, Lost(item, losses[item], problem)
+                else:
+                    again.append(item)
+                    left += 1
+            continue
         pace.took(len(chunk), values)
         yield from zip(chunk, values, strict=True)
 
@@ -132,6 +135,11 @@ class _Pace:
 
     def __init__(self) -> None:
         self._seconds: float | None = None  # of an item, lately
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any item is done."""
+        return self._seconds is not None
 
     def took(self, count: int, values: Sequence[Any]) -> None:
         """Learn from the seconds that the workers state; those of waiting are not in them."""

@@ -195,7 +195,7 @@ def _part(painter: Painter, job: Job, archive: tarfile.TarFile, member: tarfile.
 def _reading(where: Place, name: str) -> Iterator[tarfile.TarFile]:
     """Open an archive; errors of its format, also in the block, become InputError."""
     try:
-        with where.open(name) as file, tarfile.open(fileobj=_Checked(file), mode="r:") as archive:  # type: ignore[call-overload]
+        with where.open(name) as file, tarfile.open(fileobj=_Checked(file), mode="r:") as archive:
             yield archive
     except (tarfile.TarError, EOFError, ValueError) as problem:
         raise InputError(f"cannot read the shard {where.address(name)}: {first_line(problem)}") from problem
