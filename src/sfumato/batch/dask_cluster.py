@@ -68,7 +68,7 @@ def _local_cluster(workers: int, threads: int, device: str) -> AbstractContextMa
         n_workers=workers,
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=logging.CRITICAL,
         env=options,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future
@@ -85,7 +84,7 @@ def run(
     waiting, left = iter(items), len(items)
     again: deque[Item] = deque()
     losses: Counter[Item] = Counter()
-    flying: dict[Future[list[Value]], tuple[tuple[Item, ...], float]] = {}
+    flying: dict[Future[list[Value]], tuple[Item, ...]] = {}
     done: SimpleQueue[Future[list[Value]]] = SimpleQueue()
     pace, in_vain = _Pace(), 0
     while True:
@@ -97,7 +96,7 @@ def run(
                 break
             left -= len(chunk)
             future = engine.executor.submit(work, *arguments, chunk)
-            flying[future] = chunk, time.monotonic()
+            flying[future] = chunk
             future.add_done_callback(done.put)
         if not flying and (stop.is_set or (not again and left <= 0)):
             return
@@ -106,7 +105,7 @@ def run(
             future = done.get(timeout=_POLL)
         except Empty:
             continue
-        chunk, _ = flying.pop(future)
+        chunk = flying.pop(future)
         try:
             values = future.result()
         except CancelledError as problem:

@@ -126,6 +126,7 @@ def batch(
             write_card(where, records.counts, values, time.monotonic() - began, is_whole)
     _tell(records.counts, found, where, time.monotonic() - began)
     if not is_whole:
+        say("stopped before the end; run the same command again to go on", err=True)
         raise KeyboardInterrupt
     if records.counts.failures:
         raise typer.Exit(records.counts.failures[0][2])
