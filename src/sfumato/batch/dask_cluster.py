@@ -25,8 +25,8 @@ def dask(address: str, digest: str, content: bytes, workers: int | None, threads
     with needs_extra("scale", "The engine dask"):
         import distributed
         from dask import config
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # lost workers are told by the batch
     with ExitStack() as stack:
+        stack.enter_context(_quiet())
         settings = {"distributed.comm.timeouts.connect": f"{_PATIENCE}s", "distributed.scheduler.allowed-failures": 1}
         stack.enter_context(config.set(settings))
         if address:
@@ -53,6 +53,20 @@ def dask(address: str, digest: str, content: bytes, workers: int | None, threads
             2,
             slots.notice,
         )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Dask's logs in this process; the batch tells of lost workers and of errors itself."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 def _local_cluster(workers: int, threads: int, device: str) -> AbstractContextManager[Any]:
