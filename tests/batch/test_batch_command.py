@@ -11,8 +11,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -198,7 +198,7 @@ def test_ctrl_c_finishes_what_is_begun_and_says_how_to_go_on(tmp_path: Path) -> 
     assert process.returncode == 130
     assert "finishing what is being painted; press Ctrl-C again to stop at once" in told
     assert "run the same command again to go on" in told
-    assert "Traceback" not in told
+    assert "Traceback" not in told, told
     done = pictures(tmp_path / "out")
     assert 2 <= len(done) < 40
     assert sorted(line["target"] for line in manifest(tmp_path / "out" / "batch-report")) == done
@@ -246,27 +246,92 @@ def test_five_killed_workers_cost_no_picture(engine: str, tmp_path: Path) -> Non
     assert {line["status"] for line in lines} <= {"painted", "present"}
 
 
+@contextmanager
+def cluster(port: int, log: Path, **environment: str) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A Dask scheduler and one worker, as commands start them; and their processes."""
+    address = f"127.0.0.1:{port}"
+    commands = [
+        ["distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
+        ["distributed.cli.dask_worker", f"tcp://{address}", "--nthreads", "1", "--no-dashboard"],
+    ]
+    with log.open("wb") as file:
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", *command], stdout=file, stderr=file, env=os.environ | environment, cwd=log.parent
+            )
+            for command in commands
+        ]
+        try:
+            deadline = time.monotonic() + 30
+            while "Starting established connection" not in log.read_text() and time.monotonic() < deadline:
+                time.sleep(0.1)
+            yield f"dask://{address}", processes
+        finally:
+            for each in processes[::-1]:
+                each.terminate()
+            for each in processes:
+                try:
+                    each.wait(10)
+                except subprocess.TimeoutExpired:
+                    each.kill()
+                    each.wait()
+
+
 @pytest.mark.slow
 def test_a_scheduler_that_dies_ends_the_batch_in_a_sentence(tmp_path: Path) -> None:
     save_scenes(tmp_path / "in", 60, 160)
-    address, processes = "127.0.0.1:18786", []
-
-    def dask(*words: str) -> Any:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        processes.append(subprocess.Popen([sys.executable, "-m", "distributed.cli." + words[0], *words[1:]], **quiet))  # type: ignore[call-overload]
-
-    try:
-        dask("dask_scheduler", "--host", "127.0.0.1", "--port", "18786", "--no-dashboard")
-        dask("dask_worker", f"tcp://{address}", "--nthreads", "1", "--no-dashboard")
-        time.sleep(5)
-        with start(tmp_path, "--engine", f"dask://{address}") as process:
-            wait_for(4, tmp_path / "out", process)
-            processes[0].kill()
-            _, told = process.communicate(timeout=120)
-    finally:
-        for each in processes:
-            each.kill()
-            each.wait()
+    with cluster(18786, tmp_path / "log") as (engine, processes), start(tmp_path, "--engine", engine) as process:
+        wait_for(4, tmp_path / "out", process)
+        processes[0].kill()
+        _, told = process.communicate(timeout=120)
     assert process.returncode == 4, told
     assert "cannot be reached any more" in told
-    assert "Traceback" not in told
+    assert "Traceback" not in told, told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("theirs", "sentence"),
+    [
+        ("raise ImportError('there is no Sfumato here')", "cannot import Sfumato (there is no Sfumato here)"),
+        ("__version__ = '0.0.9'", "has Sfumato 0.0.9, and this is"),
+    ],
+)
+def test_workers_without_this_sfumato_are_told(theirs: str, sentence: str, folder: Path) -> None:
+    (folder / "fake" / "sfumato").mkdir(parents=True)
+    (folder / "fake" / "sfumato" / "__init__.py").write_text(theirs)
+    with cluster(18787, folder / "log", PYTHONPATH=str(folder / "fake")) as (engine, _):
+        found = run("batch", folder / "in", folder / "out", *DRAFT, "--engine", engine)
+    assert_one_sentence(found, 3, sentence)
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_cluster_ready_for_the_next_batch(tmp_path: Path) -> None:
+    save_scenes(tmp_path / "in", 60, 160)
+    with cluster(18788, tmp_path / "log") as (engine, _):
+        with start(tmp_path, "--engine", engine) as process:
+            wait_for(4, tmp_path / "out", process)
+            os.killpg(process.pid, signal.SIGINT)
+            _, told = process.communicate(timeout=120)
+        assert process.returncode == 130, told
+        assert "Traceback" not in told, told
+        done = pictures(tmp_path / "out")
+        with start(tmp_path, "--engine", engine) as process:
+            _, told = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert told.startswith(f"{60 - len(done)} painted, {len(done)} already existed")
+    assert len(pictures(tmp_path / "out")) == 60
+
+
+@pytest.mark.slow
+def test_ctrl_c_twice_stops_at_once_with_an_own_dask_cluster(tmp_path: Path) -> None:
+    save_scenes(tmp_path / "in", 200, 160)
+    with start(tmp_path, "--engine", "dask", "--workers", "2") as process:
+        wait_for(4, tmp_path / "out", process)
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.5)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told, told
+    assert pictures(tmp_path / "out")  # each is whole

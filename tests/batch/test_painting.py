@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,34 @@ def test_formats_and_file_quality_are_those_of_the_command(folder: Path) -> None
     paint(folder / "in", folder / "out", folder / "report", "jpg")
     found = Image.open(io.BytesIO((folder / "out" / "0.jpg").read_bytes()))
     assert found.format == "JPEG"
+
+
+def test_a_file_system_that_is_no_object_store_is_written_by_renaming(folder: Path) -> None:
+    paint(folder / "in", folder / "out", folder / "report")
+    outcomes = paint(f"local://{folder}/in", f"local://{folder}/remote/deep", folder / "other")
+    assert set(states(outcomes).values()) == {"painted"}
+    assert written(folder / "remote" / "deep") == written(folder / "out")  # and no temporary file
+    assert set(states(paint(f"local://{folder}/in", f"local://{folder}/remote/deep", folder / "other")).values()) == {
+        "present"
+    }
+
+
+def test_shards_are_read_and_written_at_urls(folder: Path) -> None:
+    store = fsspec.filesystem("memory")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.add(folder / "in" / "0.png", "0.png")
+    store.pipe({"/shards-in/a.tar": buffer.getvalue()})
+    for target in ("memory://shards-out", f"local://{folder}/remote"):
+        outcomes = paint("memory://shards-in/*.tar", target, folder / "report")
+        assert states(outcomes) == {"a.tar::0.png": "painted"}
+        assert states(paint("memory://shards-in/*.tar", target, folder / "report")) == {"a.tar::0.png": "present"}
+    assert store.cat_file("/shards-out/a.tar") == (folder / "remote" / "a.tar").read_bytes()
+
+
+def test_a_store_that_fails_is_a_failure_of_the_photo(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "1.png").mkdir()
+    outcomes = paint(folder / "in", folder / "out", folder / "report")
+    assert states(outcomes)["1.png"] == "failed"
+    assert next(each.exit_code for each in outcomes if each.error) == 4
