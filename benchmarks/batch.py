@@ -10,10 +10,11 @@ compare  Dask with two workers against two separate `sfumato stylize` with half 
 grow     one and two workers, with the engines local and dask
 kill     `kill -9` of five workers during a run: every picture must be painted exactly once
 hosts    two hosts made of network namespaces paint one folder (root and iproute2 are needed)
-parts    the times from which batch_simulation.py computes the growth to 1,000 workers, as JSON
+parts    the seconds, mostly of the processor, from which batch_simulation.py computes the growth, as JSON
 
 Pictures a second are given twice: of the whole command, and steady, from the tenth to the ninetieth of a hundred
-results, which leaves out start and end. Each command takes less than four minutes on two idle cores.
+results, which leaves out start and end. The seconds of the processor for a picture, of all processes together, do not
+depend on what else the machine does. Each command takes less than four minutes on two idle cores.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import shutil
 import statistics
 import subprocess
@@ -61,19 +63,32 @@ def rates(began: float, ended: float, folder: Path) -> tuple[float, float]:
     return len(times) / (ended - began), (high - low) / (times[high] - times[low])
 
 
-def run(*commands: Sequence[str]) -> tuple[float, float]:
-    """Run commands at the same time; return when they began and when the last one ended."""
+def run(*commands: Sequence[str]) -> tuple[float, float, float]:
+    """Run commands at the same time; return when they began, when the last one ended, and their processor's seconds."""
+    before = _processor()
     began = time.time()
     processes = [subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL) for command in commands]
     codes = [process.wait() for process in processes]
     if any(codes):
         raise SystemExit("a command failed")
-    return began, time.time()
+    return began, time.time(), _processor() - before
 
 
-def batch(source: Path, target: Path, *options: str) -> tuple[float, float]:
-    """Run a batch; return its pictures a second, of the whole command and steady."""
-    return rates(*run([*SFUMATO, "batch", str(source), str(target), *DRAFT, *options]), target)
+def _processor() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measured(target: Path, *commands: Sequence[str]) -> tuple[float, float, float]:
+    """Run commands; return pictures a second whole and steady, and pictures a second of the processor."""
+    began, ended, processor = run(*commands)
+    whole, steady = rates(began, ended, target)
+    return whole, steady, whole * (ended - began) / processor
+
+
+def batch(source: Path, target: Path, *options: str) -> tuple[float, float, float]:
+    """Run a batch; return the same."""
+    return measured(target, [*SFUMATO, "batch", str(source), str(target), *DRAFT, *options])
 
 
 def compare(root: Path, pictures: int, side: int) -> None:
@@ -96,13 +111,15 @@ def compare(root: Path, pictures: int, side: int) -> None:
         ]
         for half in (0, 1)
     ]
-    alone = rates(*run(*commands), root / "alone")
-    print(f"two processes  {alone[0]:6.2f} pictures/s whole  {alone[1]:6.2f} steady", flush=True)
+    names = ("whole", "steady", "a second of the processor")
+    alone = measured(root / "alone", *commands)
+    print("two processes:", ", ".join(f"{one:.2f} {name}" for one, name in zip(alone, names, strict=True)), flush=True)
     for engine in ("dask", "local"):
         found = batch(root / "in", root / engine, "--engine", engine, "--workers", "2")
-        shares = [mine / theirs for mine, theirs in zip(found, alone, strict=True)]
-        print(f"{engine:13}  {found[0]:6.2f}                    {found[1]:6.2f}        "
-              f"x {shares[0]:.3f} whole, x {shares[1]:.3f} steady", flush=True)  # fmt: skip
+        shares = [
+            f"{mine:.2f} {name} (x {mine / theirs:.3f})" for mine, theirs, name in zip(found, alone, names, strict=True)
+        ]
+        print(f"{engine}: {', '.join(shares)}", flush=True)
 
 
 def grow(root: Path, pictures: int, side: int) -> None:
@@ -169,14 +186,14 @@ def hosts(root: Path, pictures: int, side: int) -> None:
 # ---- parts -----------------------------------------------------------------------------------------------------------
 
 
-def median_time(call: Callable[[], Any], times: int) -> float:
-    """Return the median seconds of a call, without the first one."""
+def median_time(call: Callable[[], Any], times: int, clock: Callable[[], float] = time.process_time) -> float:
+    """Return the median seconds of a call, without the first one; those of the processor, by default."""
     call()
     found = []
     for _ in range(times):
-        began = time.perf_counter()
+        began = clock()
         call()
-        found.append(time.perf_counter() - began)
+        found.append(clock() - began)
     return statistics.median(found)
 
 
@@ -203,15 +220,15 @@ def parts(root: Path) -> None:
             "photo_bytes": len(content),
             "result_bytes": len(made),
             "paint": median_time(lambda one=one: one(root / "photo.jpg").save(root / "result.jpg"), times),
-            "read": median_time(lambda: place.read("photo.jpg", 2**30), 20),
+            "read": median_time(lambda: place.read("photo.jpg", 2**30), 20, time.perf_counter),
             "hash": median_time(lambda c=content: hashlib.sha256(c).hexdigest(), 20),
-            "write": median_time(lambda m=made: place.write("written.jpg", m), 20),
+            "write": median_time(lambda m=made: place.write("written.jpg", m), 20, time.perf_counter),
         }
     script = (
         "from sfumato import Pipeline, PaintOptions, Stylizer; import numpy as np; o = PaintOptions(quality='draft')\n"
         "Pipeline('monet', o, stylizer=Stylizer(threads=1))(np.zeros((1, 3, 64, 64), 'f4'))"
     )
-    found["start"] = median_time(lambda: run([sys.executable, "-c", script]), 2)
+    found["start"] = median_time(lambda: run([sys.executable, "-c", script]), 2, _processor)
     with open_records(root / "report") as records:
         numbers = iter(range(10**6))
 
@@ -227,9 +244,9 @@ def parts(root: Path) -> None:
             calls = 1500  # enough for some seconds
             list(running.run(range(50), workers, double))
             size, running._MAX_CHUNK = running._MAX_CHUNK, 1
-            began = time.perf_counter()
+            began = time.process_time()  # of this process, in which Dask's scheduler is too
             list(running.run(range(calls), workers, double))
-            found[f"call {engine}"] = (time.perf_counter() - began) / calls
+            found[f"call {engine}"] = (time.process_time() - began) / calls
             running._MAX_CHUNK = size
     print(json.dumps(found, indent=1))
 

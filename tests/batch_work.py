@@ -84,10 +84,10 @@ def paint(
 ) -> list[Outcome]:
     """Run a whole batch in this process."""
     found = plan(str(source), str(target), format)
-    digest, content = spec_of(found, target, shard_format=format, **others).packed()
-    install(digest, content)
+    run_id, content = spec_of(found, target, shard_format=format, **others).packed()
+    install(run_id, content)
     with threads() as engine, open_records(report) as records:
-        return list(paint_batch(found, digest, engine, records))
+        return list(paint_batch(found, run_id, engine, records))
 
 
 def states(outcomes: Sequence[Outcome]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from batch_work import die_at, die_once, double, process_number, threads
+from sfumato.batch.engines import open_engine
 from sfumato.batch.local_workers import LocalWorkers
 from sfumato.batch.outcomes import Outcome
 from sfumato.batch.running import Engine, Lost, Stop, run
@@ -125,3 +126,13 @@ def test_a_run_waits_while_there_is_no_worker() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert dict(run(range(3), Engine("late", pool, slots), double)) == {0: 0, 1: 2, 2: 4}
+
+
+@pytest.mark.slow
+def test_dask_loses_only_the_item_that_kills_its_worker_each_time(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with open_engine("dask", "0" * 32, b"", workers=2) as engine:
+        found = dict(run(range(12), engine, die_at, (5,), str(tmp_path / "log")))
+    lost = [item for item, value in found.items() if isinstance(value, Lost)]
+    assert lost == [5]
+    assert sorted(found) == list(range(12))

@@ -40,7 +40,7 @@ Progress = Callable[[State], None]
 
 def paint_batch(
     plan: Plan,
-    digest: str,
+    run_id: str,
     engine: Engine,
     records: Records,
     stop: Stop | None = None,
@@ -52,7 +52,7 @@ def paint_batch(
 
     Args:
         plan: the jobs.
-        digest: hash of the spec, which the engine's workers hold.
+        run_id: of the spec, which the engine's workers hold.
         engine: the workers.
         records: of the run.
         stop: ends the run early when it is set.
@@ -61,7 +61,7 @@ def paint_batch(
     Raises:
         OutputError: the engine cannot be reached any more, or the records cannot be written.
     """
-    jobs = _without_twins(plan, digest, engine, records.counts, stop, progress)
+    jobs = _without_twins(plan, run_id, engine, records.counts, stop, progress)
     done, total = 0, sum(1 + len(job.copies) for job in jobs)
     flushed = 0.0
 
@@ -72,7 +72,7 @@ def paint_batch(
             records.flush()
             flushed = time.monotonic()
 
-    for job, value in run(jobs, engine, paint_jobs, digest, stop=stop, tick=tick):
+    for job, value in run(jobs, engine, paint_jobs, run_id, stop=stop, tick=tick):
         outcomes = _lost(job, value) if isinstance(value, Lost) else value
         done += 1 + len(job.copies)
         for outcome in outcomes:
@@ -91,7 +91,7 @@ def _lost(job: Job, lost: Lost[Job]) -> list[Outcome]:
 
 
 def _without_twins(
-    plan: Plan, digest: str, engine: Engine, counts: Counts, stop: Stop | None, progress: Progress
+    plan: Plan, run_id: str, engine: Engine, counts: Counts, stop: Stop | None, progress: Progress
 ) -> list[Job]:
     """Return the jobs, in which photos of equal bytes, style and format are one job."""
     by_size: dict[tuple[int, str, str], list[int]] = defaultdict(list)
@@ -107,7 +107,7 @@ def _without_twins(
     def tick() -> None:
         progress(State("comparing", len(hashes), len(names), counts, engine.notice()))
 
-    for name, sha256 in run(names, engine, hash_photos, digest, stop=stop, tick=tick):
+    for name, sha256 in run(names, engine, hash_photos, run_id, stop=stop, tick=tick):
         hashes[name] = "" if isinstance(sha256, Lost) else sha256
     first: dict[tuple[str, str, str], int] = {}
     twins: dict[int, list[int]] = {}

@@ -8,7 +8,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any
 
 from sfumato import __version__
@@ -20,7 +20,7 @@ _PATIENCE = 6  # seconds for an answer of a cluster
 
 
 @contextmanager
-def dask(address: str, digest: str, content: bytes, workers: int | None, threads: int, device: str) -> Iterator[Engine]:
+def dask(address: str, run_id: str, content: bytes, workers: int | None, threads: int, device: str) -> Iterator[Engine]:
     """Yield the workers of a Dask cluster, or of one that is started on this machine where no address is given."""
     with needs_extra("scale", "The engine dask"):
         import distributed
@@ -43,8 +43,8 @@ def dask(address: str, digest: str, content: bytes, workers: int | None, threads
                 "dask scheduler"
             ) from problem
         _check_workers(client, address)
-        client.register_plugin(_installer(digest, content, bool(address)), name=f"sfumato-{digest[:16]}")
-        stack.callback(_forget, client, f"sfumato-{digest[:16]}")
+        client.register_plugin(_installer(run_id, content, bool(address)), name=f"sfumato-{run_id}")
+        stack.callback(_forget, client, f"sfumato-{run_id}")
         slots = _Slots(client)
         yield Engine(
             f"dask://{address}" if address else "dask",
@@ -132,7 +132,7 @@ def _check_workers(client: Any, address: str) -> None:
             )
 
 
-def _installer(digest: str, content: bytes, is_remote: bool) -> Any:
+def _installer(run_id: str, content: bytes, is_remote: bool) -> Any:
     """Return the plug-in that gives every worker the spec, also those that come later."""
     import distributed
 
@@ -140,7 +140,7 @@ def _installer(digest: str, content: bytes, is_remote: bool) -> Any:
         def setup(self, worker: Any) -> None:  # noqa: ARG002
             from sfumato.batch.painter import install
 
-            install(digest, content)
+            install(run_id, content)
             if not is_remote and threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started it
 
@@ -148,10 +148,8 @@ def _installer(digest: str, content: bytes, is_remote: bool) -> Any:
 
 
 def _forget(client: Any, name: str) -> None:
-    try:
+    with suppress(Exception):  # the cluster may be gone, with its plug-ins
         client.unregister_worker_plugin(name)
-    except Exception:  # the cluster may be gone, with its plug-ins
-        logging.getLogger(__name__).debug("the plug-in %s was not removed", name)
 
 
 class _Slots:
@@ -162,7 +160,8 @@ class _Slots:
 
     def __call__(self) -> int:
         if time.monotonic() > self._until:
-            self._threads = sum(self._client.nthreads().values()) if self._client.status == "running" else 0
+            with suppress(Exception):  # the scheduler may be gone, which the calls under way will tell
+                self._threads = sum(self._client.nthreads().values())
             self._until = time.monotonic() + 2
         return 2 * self._threads
 

@@ -22,14 +22,14 @@ ENGINES: Mapping[str, Callable[..., AbstractContextManager[Engine]]] = {"local":
 
 @contextmanager
 def open_engine(
-    text: str, digest: str, content: bytes, workers: int | None = None, threads: int = 1, device: str = "auto"
+    text: str, run_id: str, content: bytes, workers: int | None = None, threads: int = 1, device: str = "auto"
 ) -> Iterator[Engine]:
     """Start or find the workers of an engine; they end with the block if it started them.
 
     Args:
         text: a name in `ENGINES`, or an address such as ``dask://10.0.0.1:8786``.
-        digest: hash of the spec.
-        content: the spec (`Spec.packed`).
+        run_id: of the spec (`Spec.packed`).
+        content: the spec.
         workers: how many are started; None: one for each core, or GPU where ``device`` is ``"cuda"``. A cluster has
             those that it has.
         threads: of a worker.
@@ -40,10 +40,16 @@ def open_engine(
         MissingExtraError: a library is missing.
         InputError: the workers of a cluster do not fit this process.
     """
+    check_engine(text, workers)
+    name, _, address = text.partition("://")
+    with ENGINES[name](address, run_id, content, workers, threads, device) as engine:
+        yield engine
+
+
+def check_engine(text: str, workers: int | None) -> None:
+    """Raise UsageError where there is no such engine, or it does not take a number of workers."""
     name, _, address = text.partition("://")
     if name not in ENGINES or (address and name != "dask") or ("://" in text and not re.fullmatch(r"\S+:\d+", address)):
         raise UsageError(f"there is no engine {text!r}; choose local, dask, dask://HOST:PORT or ray")
     if address and workers is not None:
         raise UsageError(f"the cluster {text} has its own workers; leave --workers out")
-    with ENGINES[name](address, digest, content, workers, threads, device) as engine:
-        yield engine

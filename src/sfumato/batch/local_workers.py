@@ -121,7 +121,7 @@ class LocalWorkers(OnePerWorker[ProcessPoolExecutor]):
         worker.shutdown(wait=False, cancel_futures=True)
 
 
-def _start_worker(digest: str, content: bytes, gpu: str | None) -> None:
+def _start_worker(run_id: str, content: bytes, gpu: str | None) -> None:
     """Prepare a worker's process: Ctrl-C is for its parent, and it ends when its parent has died."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -129,7 +129,7 @@ def _start_worker(digest: str, content: bytes, gpu: str | None) -> None:
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # before ONNX Runtime starts CUDA
-    install(digest, content)
+    install(run_id, content)
 
 
 def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
@@ -139,11 +139,11 @@ def _end_after(parent: multiprocessing.process.BaseProcess) -> None:
 
 @contextmanager
 def local(
-    _address: str, digest: str, content: bytes, workers: int | None, threads: int, device: str
+    _address: str, run_id: str, content: bytes, workers: int | None, threads: int, device: str
 ) -> Iterator[Engine]:
     """Yield processes of this machine."""
     count = workers or default_workers(threads, device)
-    executor = LocalWorkers(count, (digest, content), device)
+    executor = LocalWorkers(count, (run_id, content), device)
     with _environment(dict.fromkeys(THREADS, str(threads))):
         try:
             yield Engine("local", executor, lambda: count)

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import pickle
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -21,7 +22,7 @@ from typing import Any
 from sfumato import assets, limits
 from sfumato.batch.jobs import SHARD, Job
 from sfumato.batch.outcomes import Outcome, Status, explain, failed, worker_name
-from sfumato.batch.places import place
+from sfumato.batch.places import Place
 from sfumato.batch.shards import paint_shard
 from sfumato.errors import InputError, ModelError, OutputError, SfumatoError
 from sfumato.image import read_photo, read_recipe
@@ -80,9 +81,8 @@ class Spec:
         return Pipeline(styles, self.options, masks=self.masks, stylizer=stylizer, **self.others)
 
     def packed(self) -> tuple[str, bytes]:
-        """Return a hash of the spec, and the spec as bytes (pickle)."""
-        content = pickle.dumps(self)
-        return hashlib.sha256(content).hexdigest(), content
+        """Return an id of this run, and the spec as bytes (pickle)."""
+        return secrets.token_hex(16), pickle.dumps(self)
 
 
 def recipe_digest(pipeline: Pipeline) -> str:
@@ -100,6 +100,7 @@ class Painter:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
+        self.source, self.target = Place(spec.source), Place(spec.target)
         self._pipelines: dict[str, Pipeline] = {}
 
     @cached_property
@@ -161,7 +162,7 @@ class Painter:
 def _paint_file(painter: Painter, job: Job) -> list[Outcome]:
     """Paint a photo and write it under its target and those of its copies."""
     began = perf_counter()
-    source, target = place(painter.spec.source), place(painter.spec.target)
+    source, target = painter.source, painter.target
     name = source.address(job.photo)
     content = source.read(job.photo, limits.max_file_bytes(painter.spec.max_pixels))
     photo_sha256 = hashlib.sha256(content).hexdigest()
@@ -194,7 +195,7 @@ def _existing(painter: Painter, name: str, style: str, photo_sha256: str) -> byt
     Raises:
         OutputError: a file that Sfumato did not paint has that name, and may not be replaced.
     """
-    target = place(painter.spec.target)
+    target = painter.target
     if not target.exists(name):
         return None
     try:
@@ -227,33 +228,36 @@ def _here(style: Style | PersonalStyle) -> Style | PersonalStyle:
 
 # ---- what engines call -----------------------------------------------------------------------------------------------
 
+_MAX_SPECS = 8  # of batches that one worker of a cluster may have at the same time
 _specs: dict[str, bytes] = {}
 
 
-def install(digest: str, content: bytes) -> None:
-    """Store a spec in this process under its hash."""
-    _specs[digest] = content
+def install(run_id: str, content: bytes) -> None:
+    """Store the spec of a run in this process."""
+    _specs[run_id] = content
+    for old in list(_specs)[:-_MAX_SPECS]:
+        del _specs[old]
 
 
-@lru_cache(maxsize=2)
-def _painter(digest: str) -> Painter:
-    return Painter(pickle.loads(_specs[digest]))
+@lru_cache(maxsize=_MAX_SPECS)
+def _painter(run_id: str) -> Painter:
+    return Painter(pickle.loads(_specs[run_id]))
 
 
-def paint_jobs(digest: str, jobs: Sequence[Job]) -> list[list[Outcome]]:
-    """Paint jobs of the spec with this hash; return the outcomes of each."""
-    painter = _painter(digest)
+def paint_jobs(run_id: str, jobs: Sequence[Job]) -> list[list[Outcome]]:
+    """Paint jobs of a run; return the outcomes of each."""
+    painter = _painter(run_id)
     return [painter.paint(job) for job in jobs]
 
 
-def hash_photos(digest: str, names: Sequence[str]) -> list[str]:
+def hash_photos(run_id: str, names: Sequence[str]) -> list[str]:
     """Return the SHA-256 of photos in hex; empty for one that cannot be read."""
-    spec = _painter(digest).spec
-    source = place(spec.source)
+    painter = _painter(run_id)
+    limit = limits.max_file_bytes(painter.spec.max_pixels)
     found = []
     for name in names:
         try:
-            found.append(hashlib.sha256(source.read(name, limits.max_file_bytes(spec.max_pixels))).hexdigest())
+            found.append(hashlib.sha256(painter.source.read(name, limit)).hexdigest())
         except SfumatoError:  # painting it will tell the error
             found.append("")
     return found

@@ -13,7 +13,6 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -235,12 +234,6 @@ class Place:
             raise OutputError(f"cannot write {self.address(name)}: {first_line(problem)}") from problem
 
 
-@lru_cache(maxsize=64)
-def place(root: str) -> Place:
-    """Return the place of a folder or URL; a process opens each only once."""
-    return Place(root)
-
-
 def check_target(text: str) -> None:
     """Raise UsageError where pictures cannot be written to an address: into an archive, or to a web page."""
     if "::" in text or text.partition("://")[0] in ("zip", "tar", "http", "https", "github", "git"):
@@ -251,7 +244,7 @@ def _connect(url: str) -> tuple[Any, str]:
     with needs_extra("scale", "Reading and writing at URLs"):
         import fsspec  # type: ignore[import-untyped]
     try:
-        fs, base = fsspec.core.url_to_fs(url)
+        fs, base = fsspec.core.url_to_fs(url, skip_instance_cache=True)  # which could hold old listings
     except Exception as problem:  # fsspec and its plug-ins raise unrelated types
         raise UsageError(f"cannot use the address {shown(url)}: {first_line(problem)}") from problem
     return fs, str(base)

@@ -34,7 +34,7 @@ class RayWorkers(OnePerWorker[Any]):
 
 
 @contextmanager
-def ray(_address: str, digest: str, content: bytes, workers: int | None, threads: int, device: str) -> Iterator[Engine]:
+def ray(_address: str, run_id: str, content: bytes, workers: int | None, threads: int, device: str) -> Iterator[Engine]:
     """Yield actors of the Ray cluster that ``RAY_ADDRESS`` names, or of one that is started on this machine.
 
     Their number never exceeds the free cores: an actor that finds none waits for ever, in silence.
@@ -54,7 +54,7 @@ def ray(_address: str, digest: str, content: bytes, workers: int | None, threads
             def __init__(self) -> None:
                 from sfumato.batch.painter import install
 
-                install(digest, content)
+                install(run_id, content)
 
             def call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
                 return function(*arguments)

@@ -136,27 +136,26 @@ def open_records(folder: Path) -> Iterator[Records]:
         with ExitStack() as stack:
             try:
                 stack.enter_context(locked(folder / _LOCK))
-            except BlockingIOError as problem:
+            except BlockingIOError as taken:
                 raise OutputError(
                     f"another batch writes its records into {folder} now; wait until it ends, or stop it"
-                ) from problem
+                ) from taken
             path = folder / MANIFEST
             known = _read_known(path)
             manifest = stack.enter_context(path.open("ab"))
             with atomic_file(folder / FAILURES) as failures:
                 records = Records(folder, manifest, failures, known)
+                problem: BaseException | None = None
                 try:
                     yield records
-                except KeyboardInterrupt as stopped:
-                    interrupt: KeyboardInterrupt | None = stopped
-                else:
-                    interrupt = None
+                except BaseException as caught:
+                    problem = caught  # until the table is written
                 finally:
                     records.finish()
-            if interrupt is not None:
-                raise interrupt
-    except OSError as problem:
-        raise OutputError(f"cannot write the records in {folder}: {problem.strerror or problem}") from problem
+            if problem is not None:
+                raise problem
+    except OSError as refused:
+        raise OutputError(f"cannot write the records in {folder}: {refused.strerror or refused}") from refused
 
 
 def _read_known(path: Path) -> set[bytes]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from sfumato import limits
 from sfumato.batch.jobs import Job
 from sfumato.batch.outcomes import Outcome, explain, failed, worker_name
-from sfumato.batch.places import Place, check_name, place
+from sfumato.batch.places import Place, check_name
 from sfumato.errors import InputError, first_line
 from sfumato.image import READABLE, WRITABLE, read_recipe
 from sfumato.text import short
@@ -118,7 +118,7 @@ def paint_shard(painter: Painter, job: Job) -> list[Outcome]:
         InputError: the shard is no tar archive, or is damaged.
         OutputError: the new one cannot be written.
     """
-    source, target = place(painter.spec.source), place(painter.spec.target)
+    source, target = painter.source, painter.target
     with ExitStack() as stack:
         archive = stack.enter_context(_reading(source, job.photo))
         before, old = None, ""

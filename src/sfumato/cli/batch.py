@@ -91,9 +91,9 @@ def batch(
 ) -> None:
     """Paint many pictures with many workers; run it again to go on or to paint what has changed."""
     from sfumato.batch.batching import paint_batch
-    from sfumato.batch.engines import open_engine
+    from sfumato.batch.engines import check_engine, open_engine
     from sfumato.batch.jobs import check_target_folder, plan
-    from sfumato.batch.places import place
+    from sfumato.batch.places import Place
     from sfumato.batch.records import open_records, write_card
     from sfumato.batch.running import Stop
     from sfumato.checks import check_range
@@ -101,23 +101,25 @@ def batch(
     check_range(threads, 1, 1024, "--threads")
     if workers is not None:
         check_range(workers, 1, 10_000, "--workers")
+    check_engine(engine, workers)
     format = painting["format"] and painting["format"].value
     found = plan(source, target, format)
     check_target_folder(target)
     spec = _spec(found, target, threads, overwrite, painting)
-    where = report or (Path(_REPORT) if place(target).is_remote else Path(target.removeprefix("file://")) / _REPORT)
-    place(target).check_writable(f"{_REPORT}/.probe" if where != report else ".sfumato-probe.tmp")
-    digest, content = spec.packed()
+    place = Place(target)
+    where = report or (Path(_REPORT) if place.is_remote else Path(target.removeprefix("file://")) / _REPORT)
+    place.check_writable(".sfumato-probe")
+    run_id, content = spec.packed()
     stop, began, is_whole = Stop(), time.monotonic(), False
     with open_records(where) as records:
         values = _card_values(found, spec, source, engine, workers)
         try:
             with (
                 _showing() as show,
-                open_engine(engine, digest, content, workers, threads, spec.device) as running,
+                open_engine(engine, run_id, content, workers, threads, spec.device) as running,
                 _stopping(stop),
             ):
-                for outcome in paint_batch(found, digest, running, records, stop, show):
+                for outcome in paint_batch(found, run_id, running, records, stop, show):
                     if as_json:
                         say_json({name: getattr(outcome, name) for name in outcome.__slots__})
             is_whole = not stop.is_set
