@@ -1,6 +1,6 @@
 """Measure `sfumato batch`: against separate processes, by number of workers, with killed workers, on two hosts.
 
-usage: batch.py compare [--pictures 1000] [--side 256]
+usage: batch.py compare [--pictures 1000] [--side 320]
        batch.py grow [--pictures 400] [--side 256]
        batch.py kill [--pictures 300] [--side 160] [--engine dask]
        batch.py hosts [--pictures 200] [--side 256]
@@ -114,12 +114,11 @@ def compare(root: Path, pictures: int, side: int) -> None:
     names = ("whole", "steady", "a second of the processor")
     alone = measured(root / "alone", *commands)
     print("two processes:", ", ".join(f"{one:.2f} {name}" for one, name in zip(alone, names, strict=True)), flush=True)
-    for engine in ("dask", "local"):
-        found = batch(root / "in", root / engine, "--engine", engine, "--workers", "2")
-        shares = [
-            f"{mine:.2f} {name} (x {mine / theirs:.3f})" for mine, theirs, name in zip(found, alone, names, strict=True)
-        ]
-        print(f"{engine}: {', '.join(shares)}", flush=True)
+    found = batch(root / "in", root / "dask", "--engine", "dask", "--workers", "2")
+    shares = [
+        f"{mine:.2f} {name} (x {mine / theirs:.3f})" for mine, theirs, name in zip(found, alone, names, strict=True)
+    ]
+    print("dask:", ", ".join(shares))
 
 
 def grow(root: Path, pictures: int, side: int) -> None:
@@ -248,12 +247,18 @@ def parts(root: Path) -> None:
             list(running.run(range(calls), workers, double))
             found[f"call {engine}"] = (time.process_time() - began) / calls
             running._MAX_CHUNK = size
-    print(json.dumps(found, indent=1))
+    print(json.dumps(_rounded(found), indent=1))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    defaults = {"compare": (1000, 256), "grow": (400, 256), "kill": (300, 160), "hosts": (200, 256), "parts": (0, 0)}
+    defaults = {"compare": (1000, 320), "grow": (400, 256), "kill": (300, 160), "hosts": (200, 256), "parts": (0, 0)}
     parser.add_argument("what", choices=defaults)
     parser.add_argument("--pictures", type=int)
     parser.add_argument("--side", type=int)

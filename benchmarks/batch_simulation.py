@@ -1,9 +1,9 @@
 """Simulate a batch with 1 to 1,000 workers from measured parts: pictures a second, and what limits them.
 
-usage: batch_simulation.py [PARTS.json] [--plot docs/batch-growth.svg]
+usage: batch_simulation.py [--parts benchmarks/batch_parts.json] [--plot docs/batch-growth.svg] [--table]
 
-PARTS.json is what `benchmarks/batch.py parts` prints; without it, the values below are used, those of our test machine.
-The network and the store are assumptions, written out in `STORES`.
+The parts are what `benchmarks/batch.py parts` prints. The network and the store are assumptions, written out in
+`STORES`. `--table` prints the table of docs/batch.md.
 
 The model, event by event: one process hands out chunks and records results, one at a time (`call` seconds for a chunk,
 `record` for each picture in it). A worker starts (`start`), takes a chunk, and for each picture waits for the store
@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from sfumato.batch.running import _CHUNK_SECONDS, _MAX_CHUNK, _SECONDS_PER_WORKER
 
@@ -49,18 +50,11 @@ class Store:
 
 
 STORES = (
-    Store("a disk of one machine, shared over 1 Gbit/s (NFS)", 1.1e8, 0.001),
-    Store("a file server with 10 Gbit/s (NFS)", 1.1e9, 0.001),
-    Store("an object store, 100 Gbit/s in all, 30 ms a request", 1.2e10, 0.030),
+    Store("shared disk, 1 Gbit/s", 1.1e8, 0.001),
+    Store("file server, 10 Gbit/s", 1.1e9, 0.001),
+    Store("object store, 100 Gbit/s, 30 ms", 1.2e10, 0.030),
 )
-PARTS = {
-    "draft 256": {"photo_bytes": 72018, "result_bytes": 42699, "paint": 0.0600},
-    "draft 1024": {"photo_bytes": 1070245, "result_bytes": 608288, "paint": 0.45},
-    "standard 1024": {"photo_bytes": 1070245, "result_bytes": 454486, "paint": 6.0},
-    "start": 2.5,
-    "record": 1.1e-05,
-    "call dask": 0.003,
-}
+PARTS = Path(__file__).with_name("batch_parts.json")
 
 
 @dataclass(frozen=True)
@@ -140,11 +134,11 @@ def simulate(work: Work, store: Store, workers: int, call: float, record: float,
     return Result(workers, done / span, *(min(share, 1.0) for share in shares))
 
 
-def cases(parts: dict[str, dict[str, float]]) -> Iterator[tuple[Work, Store, list[Result]]]:
+def cases(parts: dict[str, Any]) -> Iterator[tuple[Work, Store, list[Result]]]:
     for name in ("draft 256", "draft 1024", "standard 1024"):
         values = parts[name]
         work = Work(name, int(values["photo_bytes"]), int(values["result_bytes"]), values["paint"])
-        fixed = [float(parts[key]) for key in ("call dask", "record", "start")]  # type: ignore[arg-type]
+        fixed = [float(parts[key]) for key in ("call dask", "record", "start")]
         for store in STORES:
             yield work, store, [simulate(work, store, workers, *fixed) for workers in WORKERS]
 
@@ -157,6 +151,29 @@ def table(work: Work, store: Store, results: list[Result]) -> str:
             f"{each.workers:6} workers {each.rate:9.1f} pictures/s  x {each.rate / first:6.1f}  busy: workers "
             f"{each.painting:4.0%}, store {each.store:4.0%}, process {each.handing_out:4.0%}  limit: {each.limit}"
         )
+    return "\n".join(lines)
+
+
+def markdown(found: list[tuple[Work, Store, list[Result]]], parts: dict[str, Any]) -> str:
+    """Return the table of docs/batch.md."""
+    shown = [WORKERS.index(number) for number in (1, 10, 100, 1000)]
+    lines = [
+        "| picture | store | 1 worker | 10 | 100 | 1,000 | grows until | then limited by |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for work, store, results in found:
+        first = results[0].rate
+        good = [each for each in results if each.rate >= 0.9 * first * each.workers]
+        end = "beyond 1,000" if good[-1] is results[-1] else f"{good[-1].workers} workers"
+        limit = "" if good[-1] is results[-1] else results[-1].limit
+        rates = " | ".join(f"{float(f'{results[at].rate:.2g}'):,g}" for at in shown)
+        lines.append(f"| {work.name}² | {store.name} | {rates} | {end} | {limit} |")
+    call, paint = parts["call dask"], parts["draft 256"]["paint"]
+    lines += [
+        "",
+        f"A call costs the process {1000 * call:.1f} ms. With one picture a call, drafts of 256² would stop growing at "
+        f"{paint / call:.0f} workers.",
+    ]
     return "\n".join(lines)
 
 
@@ -213,12 +230,13 @@ def plot(found: list[tuple[Work, Store, list[Result]]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="?", type=Path)
+    parser.add_argument("--parts", type=Path, default=PARTS)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
-    parts = json.loads(arguments.parts.read_text()) if arguments.parts else PARTS
+    parts = json.loads(arguments.parts.read_text())
     found = list(cases(parts))
-    print("\n\n".join(table(*each) for each in found))
+    print(markdown(found, parts) if arguments.table else "\n\n".join(table(*each) for each in found))
     if arguments.plot:
         arguments.plot.write_text(plot(found))
 

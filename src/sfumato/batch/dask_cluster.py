@@ -27,7 +27,11 @@ def dask(address: str, run_id: str, content: bytes, workers: int | None, threads
         from dask import config
     with ExitStack() as stack:
         stack.enter_context(_quiet())
-        settings = {"distributed.comm.timeouts.connect": f"{_PATIENCE}s", "distributed.scheduler.allowed-failures": 1}
+        settings = {
+            "distributed.comm.timeouts.connect": f"{_PATIENCE}s",
+            "distributed.scheduler.allowed-failures": 1,
+            "distributed.worker.profile.enabled": False,  # samples of stacks, a hundred a second
+        }
         stack.enter_context(config.set(settings))
         if address:
             scheme = "tls" if config.get("distributed.comm.tls.ca-file", None) else "tcp"
