@@ -143,8 +143,8 @@ def test_a_table_paints_each_row_in_its_style(folder: Path) -> None:
     (folder / "pairs.csv").write_text("photo,style\nin/0.png,monet\nin/0.png,great-wave\nin/1.png,\nin/no.png,\n")
     outcomes = paint(folder / "pairs.csv", folder / "out", folder / "report")
     assert files(folder / "out") == ["in/0-great-wave.png", "in/0-monet.png", "in/1.png"]
-    names = [read_photo(folder / "out" / name).metadata.recipe["styles"][0]["name"] for name in files(folder / "out")]
-    assert names == ["great-wave", "monet", "monet"]
+    recipes: list[Any] = [read_photo(folder / "out" / name).metadata.recipe for name in files(folder / "out")]
+    assert [recipe["styles"][0]["name"] for recipe in recipes] == ["great-wave", "monet", "monet"]
     assert [each.photo for each in outcomes if each.status == "failed"] == [f"{folder}/in/no.png"]
 
 

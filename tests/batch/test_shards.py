@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def sample(photos: list[bytes]) -> dict[str, bytes]:
     }
 
 
-def run(folder: Path, **others: object) -> dict[str, str]:
+def run(folder: Path, **others: Any) -> dict[str, str]:
     return states(paint(folder / "s-{0..0}.tar", folder / "out", folder / "report", **others))
 
 
@@ -57,7 +58,8 @@ def test_a_shard_becomes_a_shard_with_its_labels(tmp_path: Path, sample: dict[st
     made = untar(tmp_path / "out" / "s-0.tar")
     assert list(made) == ["a/000.json", "a/000.png", "a/000.mask.png", "001.png", "001.cls", "002.png"]
     assert (made["a/000.json"], made["a/000.mask.png"], made["001.cls"]) == (b'{"label": 1}', b"a mask", b"7")
-    assert read_recipe(made["002.png"])["styles"][0]["name"] == "monet"
+    recipe: Any = read_recipe(made["002.png"])
+    assert recipe["styles"][0]["name"] == "monet"
     assert os.listdir(tmp_path / "out") == ["s-0.tar"]
 
 

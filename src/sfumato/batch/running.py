@@ -59,7 +59,7 @@ class Lost(Generic[Item]):
 def run(
     items: Sequence[Item],
     engine: Engine,
-    work: Callable[..., list[Value]],
+    work: Callable[..., Sequence[Value]],
     *arguments: Any,
     stop: Stop | None = None,
     tick: Callable[[], None] = lambda: None,
@@ -84,8 +84,8 @@ def run(
     waiting, left = iter(items), len(items)
     again: deque[Item] = deque()
     losses: Counter[Item] = Counter()
-    flying: dict[Future[list[Value]], tuple[Item, ...]] = {}
-    done: SimpleQueue[Future[list[Value]]] = SimpleQueue()
+    flying: dict[Future[Sequence[Value]], tuple[Item, ...]] = {}
+    done: SimpleQueue[Future[Sequence[Value]]] = SimpleQueue()
     pace, in_vain = _Pace(), 0
     while True:
         slots = engine.slots()
