@@ -14,7 +14,7 @@ from sfumato.batch.tables import TABLES, Row, read_rows
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.image import READABLE, WRITABLE, LeftOut, is_hidden, scan_folder
 from sfumato.image.formats import why_unread
-from sfumato.inference.batch import target_names
+from sfumato.inference.jobs import target_names
 
 SHARD = ".tar"
 _MAX_SHARDS = 1_000_000

@@ -1,4 +1,4 @@
-"""Planning of a batch: from names (files, folders, patterns) to a list of jobs, checked before any work begins.
+"""Planning of a command: from names (files, folders, patterns) to a list of jobs, checked before any work begins.
 
 ``os.path`` tests whether a file exists, because ``Path`` raises where a name is too long or a folder is not accessible.
 """
