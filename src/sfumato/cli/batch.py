@@ -288,7 +288,9 @@ class _Lines:
             self._began, self._doing, self._first = time.monotonic(), state.doing, state.counts.total
         seconds = time.monotonic() - self._began
         done = state.counts.total - self._first if state.doing == "painting" else state.done
-        return f"{done / seconds:.1f}/s" if seconds > 1 else ""
+        if seconds < 1 or not done:
+            return ""
+        return f"{done / seconds:.1f}/s" if done > seconds else f"{seconds / done:.1f} s each"
 
     def tell(self, state: State, rate: str) -> None:
         """Print a line every half a minute."""
