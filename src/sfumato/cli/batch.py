@@ -298,9 +298,11 @@ class _Lines:
         if now - self._told < 30:
             return
         self._told = now
-        share = max(state.done, 1) / max(state.of, 1)
-        left = (now - self._began) * (1 - share) / share
-        say(f"{state.notice or state.doing}: {state.done} of {state.of}, {rate}, {left:.0f} s left", err=True)
+        what = f"{state.notice or state.doing}: {state.done} of {state.of}"
+        if state.done:
+            left = (now - self._began) * (state.of / state.done - 1)
+            what += f", {rate}, {left:.0f} s left"
+        say(what, err=True)
 
 
 def _tell(counts: Counts, found: Plan, where: Path, seconds: float) -> None:
