@@ -280,7 +280,7 @@ class _Lines:
 
     def __init__(self) -> None:
         self._began = self._told = time.monotonic()
-        self._doing = ""
+        self._doing, self._first = "", 0
 
     def rate(self, state: State) -> str:
         """Return the number of pictures a second since this stage began."""
