@@ -136,8 +136,7 @@ class Place:
         try:
             if fs is None:
                 return read_bytes(path, max_bytes)
-            with fs.open(path, "rb") as file:
-                content: bytes = file.read(max_bytes + 1)
+            content = bytes(fs.cat_file(path, start=0, end=max_bytes + 1))  # one request; `open` takes two
         except OSError as problem:
             reason = problem.strerror or first_line(problem)
             raise InputError(f"cannot read {self.address(name)}: {reason}") from problem
