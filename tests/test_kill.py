@@ -181,7 +181,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return folder
 
 
-PAINTING = ["sfumato.inference.stylizer", "sfumato.image", "sfumato.inference.batch", "sfumato.inference.recipe"]
+PAINTING = ["sfumato.inference.stylizer", "sfumato.image", "sfumato.inference.jobs", "sfumato.inference.recipe"]
 
 
 def test_folders_of_pictures(own: Any, pictures: Any) -> None:

@@ -24,7 +24,7 @@ LAYERS = (  # top to bottom
     {"__main__"},
     {"cli"},
     {"studio"},
-    {"video"},
+    {"video", "batch", "texture"},
     {"personal", "export"},
     {"training", "inference"},
     {"quality"},
@@ -45,6 +45,7 @@ HEIGHT = {name: height for height, layer in enumerate(reversed(LAYERS)) for name
 LIGHT = {
     "__main__",
     "assets",
+    "batch",
     "checks",
     "cli",
     "config",

@@ -19,7 +19,7 @@ from sfumato.data.folders import load_folder
 from sfumato.errors import InputError, UsageError
 from sfumato.image import picture_digest, read_image, read_photo, read_recipe
 from sfumato.image.jpeg import count_scans
-from sfumato.inference.batch import left_out, plan
+from sfumato.inference.jobs import left_out, plan
 from sfumato.personal.inspection import find_inputs
 from sfumato.pipes import PATIENCE, read_pipe
 from support import assert_one_sentence, run

@@ -13,7 +13,7 @@ import pytest
 
 from sfumato.errors import InputError, UsageError
 from sfumato.image import picture_digest, read_image, read_photo, read_recipe
-from sfumato.inference.batch import plan
+from sfumato.inference.jobs import plan
 from sfumato.pipes import is_pipe, read_pipe
 from support import run
 

@@ -14,7 +14,7 @@ from sfumato.cli import _Commands
 from sfumato.cli.pictures import Pictures
 from sfumato.errors import InputError
 from sfumato.image import Photo, read_image, write_image
-from sfumato.inference.batch import Job
+from sfumato.inference.jobs import Job
 from support import FLOAT32, scene
 
 

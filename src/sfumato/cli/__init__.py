@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from sfumato import __version__
 from sfumato.cli import (
+    batch,
     doctor,
     evaluate,
     explain,
@@ -140,6 +141,7 @@ def _options(
 
 
 app.command()(stylize.stylize)
+app.command()(batch.batch)
 app.add_typer(styles.app, name="styles")
 app.command()(finish.finish)
 app.add_typer(personal.app, name="personal")

@@ -117,7 +117,7 @@ def _target(picture: Path, photo: Path | None, out: str | None) -> Path:
     Raises:
         UsageError: it would be one of them, or standard output.
     """
-    from sfumato.inference.batch import plan
+    from sfumato.inference.jobs import plan
 
     name = f"{picture.stem}-explained.png"
     if out is None:

@@ -13,7 +13,7 @@ from sfumato.errors import SfumatoError, UsageError
 
 if TYPE_CHECKING:
     from sfumato.image import Photo
-    from sfumato.inference.batch import Job
+    from sfumato.inference.jobs import Job
     from sfumato.inference.retouch import Finish
 
 
@@ -55,7 +55,7 @@ def finish(
 ) -> None:
     """Finish pictures: change size, colours and sharpness, in this order."""
     from sfumato.checks import check_range
-    from sfumato.inference.batch import left_out, plan
+    from sfumato.inference.jobs import left_out, plan
     from sfumato.inference.retouch import Finish
 
     try:

@@ -18,7 +18,7 @@ from sfumato.text import counted
 
 if TYPE_CHECKING:
     from sfumato.image import LeftOut, Photo
-    from sfumato.inference.batch import Job
+    from sfumato.inference.jobs import Job
     from sfumato.inference.pipeline import Pipeline
     from sfumato.inference.progress import Progress
 

@@ -21,6 +21,13 @@ def count_bar() -> Bar:
     return _bar(MofNCompleteColumn(), transient=False)
 
 
+def rate_bar() -> Bar:
+    """Return a bar like `count_bar` that also shows a rate, the field ``rate`` of its task."""
+    from rich.progress import MofNCompleteColumn, TextColumn
+
+    return _bar(MofNCompleteColumn(), TextColumn("{task.fields[rate]}", markup=False), transient=False)
+
+
 @contextmanager
 def one_picture(doing: str) -> Iterator[Progress | None]:
     """Show a bar for one picture on stderr, and remove it at the end of the block.
@@ -51,13 +58,13 @@ def one_picture(doing: str) -> Iterator[Progress | None]:
         yield show
 
 
-def _bar(count: ProgressColumn, transient: bool) -> Bar:
+def _bar(*counts: ProgressColumn, transient: bool) -> Bar:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from sfumato.cli.output import console
 
     screen = console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *counts, TimeRemainingColumn())
     # rich prints stdout above the bar. A stdout that is a file or a pipe must not be redirected there.
     to_terminal = sys.stdout is not None and sys.stdout.isatty()
     silent = not screen.is_terminal

@@ -14,7 +14,7 @@ from sfumato.cli.output import say, say_error
 from sfumato.errors import OutputError, SfumatoError, UsageError, needs_extra
 
 if TYPE_CHECKING:
-    from sfumato.inference.batch import Job
+    from sfumato.inference.jobs import Job
 
 _Stamp = tuple[int, int, int] | None
 

@@ -130,7 +130,7 @@ def replay(
     from sfumato.checks import check_range
     from sfumato.cli.pictures import PaintedPictures
     from sfumato.inference import Style, Stylizer
-    from sfumato.inference.batch import plan
+    from sfumato.inference.jobs import plan
     from sfumato.inference.pipeline import Pipeline
 
     recipe, masks = _parse_recipe(_read_recipe(picture), picture), mask or []

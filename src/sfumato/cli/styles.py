@@ -55,7 +55,7 @@ def _sheet(photo: str, out: str | None, overwrite: bool) -> None:
     from sfumato.cli.output import standard_input
     from sfumato.cli.progress import one_picture
     from sfumato.image import write_photo
-    from sfumato.inference.batch import plan
+    from sfumato.inference.jobs import plan
     from sfumato.inference.style_sheet import style_sheet
 
     if out is None:

@@ -17,7 +17,7 @@ from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
     from sfumato.inference import Style, Stylizer
-    from sfumato.inference.batch import Job
+    from sfumato.inference.jobs import Job
     from sfumato.inference.style import PersonalStyle
 
 
@@ -140,7 +140,7 @@ def stylize(
     from sfumato.cli.seeing import check_seen, follow, open_result
     from sfumato.cli.stylize_options import parse_selection
     from sfumato.inference import Stylizer
-    from sfumato.inference.batch import left_out, plan
+    from sfumato.inference.jobs import left_out, plan
     from sfumato.inference.options import PaintOptions
     from sfumato.inference.pipeline import Pipeline
 
@@ -265,7 +265,7 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
         ModelError: the style file is damaged or of another model.
     """
     from sfumato.inference import Style
-    from sfumato.inference.batch import check_no_address
+    from sfumato.inference.jobs import check_no_address
     from sfumato.inference.library import PERSONAL_SUFFIX, has_style
 
     if not text:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from sfumato.errors import InputError
 from sfumato.image import Picture, luma, picture_digest, read_image, resample, scan_folder
-from sfumato.inference.batch import expand
+from sfumato.inference.jobs import expand
 from sfumato.inference.stylizer import Stylizer
 from sfumato.personal.space import StyleSpace
 from sfumato.style_code import StyleCode

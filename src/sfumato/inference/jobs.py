@@ -1,4 +1,4 @@
-"""Planning of a batch: from names (files, folders, patterns) to a list of jobs, checked before any work begins.
+"""Planning of a command: from names (files, folders, patterns) to a list of jobs, checked before any work begins.
 
 ``os.path`` tests whether a file exists, because ``Path`` raises where a name is too long or a folder is not accessible.
 """
@@ -69,7 +69,7 @@ def plan(
     if out is None:
         if pipes := [photo for photo, _ in found if is_pipe(photo)]:
             raise UsageError(f"{pipes[0]} is a pipe, and no picture can be written beside it; name a file with -o")
-        targets = _target_names([photo for photo, _ in found], format, f"-{label}")
+        targets = target_names([photo for photo, _ in found], format, f"-{label}")
     elif folder_wanted or os.path.isdir(out) or out.endswith(("/", os.sep)):
         targets = _in_folder(found, Path(out), format)
     else:
@@ -154,10 +154,10 @@ def _in_folder(found: list[tuple[Path, Path]], folder: Path, format: str | None)
         raise UsageError(f"{len(found)} photos cannot go into the one file {folder}; name a folder with -o")
     if not os.path.isdir(folder.absolute().parent):
         raise OutputError(f"cannot write into {folder}: the folder {folder.parent} does not exist; create it first")
-    return [folder / name for name in _target_names([name for _, name in found], format)]
+    return [folder / name for name in target_names([name for _, name in found], format)]
 
 
-def _target_names(photos: list[Path], format: str | None, ending: str = "") -> list[Path]:
+def target_names(photos: list[Path], format: str | None, ending: str = "") -> list[Path]:
     """Return the name of each photo's picture.
 
     It has the photo's stem; where ``a.heic`` and ``a.png`` would both become ``a.png``, the photo whose suffix changes

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
-from sfumato.inference.batch import Job, expand, plan
+from sfumato.inference.jobs import Job, expand, plan
 
 
 @pytest.fixture
