@@ -21,6 +21,7 @@ from sfumato.cli import (
     export,
     finish,
     imagine,
+    lut,
     personal,
     show,
     studio,
@@ -144,6 +145,7 @@ app.command()(finish.finish)
 app.add_typer(personal.app, name="personal")
 app.command()(show.show)
 app.command()(show.replay)
+app.command()(lut.lut)
 app.command()(explain.explain)
 app.command()(imagine.imagine)
 app.command()(doctor.doctor)

@@ -28,7 +28,9 @@ MAX_SEAM_RATIO = 1.1
 #: Pixels, at the base size of painting, that are painted beyond each border and discarded, and that are painted twice
 #: and overlapped. The first reaches as far as the networks see.
 CONTEXT, OVERLAP = 64, 64
-_BASE = 512  # pixels of the short side up to which strokes have a fixed size (`draft.BASE_SIDE`, `matched_painting.BASE`)
+_BASE = (
+    512  # pixels of the short side up to which strokes have a fixed size (`draft.BASE_SIDE`, `matched_painting.BASE`)
+)
 _LAGS = 1, 4, 16  # pixels; widths of the strips that are compared on both sides of a border
 _INSIDE = 0.98  # quantile of the steps inside, with which the step at the border is compared
 _FEATHER = 2.0  # pixels; sigma of the soft edge of a cut
@@ -80,7 +82,6 @@ class Frame:
         planes = planes.transpose(0, 2, 1)
         planes = _closed(planes, self.width, self.context, self.overlap, ends_meet=True)
         return np.ascontiguousarray(planes.transpose(0, 2, 1))[None]
-
 
     def close_levels(self, framed: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the texture ``(height, width, 3)`` of a framed painting of integer levels ``(h, w, 3)``."""
@@ -152,12 +153,12 @@ def _path(cost: Array, ends_meet: bool) -> Array:
     """
     height, width = cost.shape
     edge = min(4, (height - 1) // 2)
-    cost = cost.astype(np.float64) + 1e-9
-    cost[:edge] = cost[height - edge :] = np.inf  # near its ends the overlap must be one copy only
+    dear = cost.astype(np.float64)
+    dear[:edge] = dear[height - edge :] = np.inf  # near its ends the overlap must be one copy only
     if not ends_meet:
-        return _traced(cost, None)
-    middle = _traced(np.concatenate([cost, cost], 1), None)[width]
-    return _traced(cost, int(middle))
+        return _traced(dear, None)
+    middle = _traced(np.concatenate([dear, dear], 1), None)[width]
+    return _traced(dear, int(middle))
 
 
 def _traced(cost: npt.NDArray[np.float64], start: int | None) -> Array:
@@ -183,9 +184,21 @@ def _traced(cost: npt.NDArray[np.float64], start: int | None) -> Array:
 
 def _blurred(planes: Array, sigma: float, axis: int, mode: Any) -> Array:
     """Blur planes ``(C, h, w)`` along an axis with a Gaussian; ``mode`` as for `np.pad`."""
-    reach = max(1, round(3 * sigma))
-    taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * max(sigma, 0.1) ** 2)).astype(np.float32)
-    taps /= taps.sum()
+    if sigma < 3:
+        reach = max(1, round(3 * sigma))
+        taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * max(sigma, 0.1) ** 2)).astype(np.float32)
+        return _convolved(planes, taps / taps.sum(), axis, mode)
+    reach = round((4 * sigma**2 + 1) ** 0.5) // 2  # three box filters have almost the shape of a Gaussian
+    for _ in range(3):
+        padded = np.pad(planes, [(reach + 1, reach) if each == axis else (0, 0) for each in range(3)], mode=mode)
+        sums = np.moveaxis(np.cumsum(padded, axis=axis, dtype=np.float64), axis, 0)
+        planes = np.moveaxis(sums[2 * reach + 1 :] - sums[: -2 * reach - 1], 0, axis) / (2 * reach + 1)
+    return planes.astype(np.float32)
+
+
+def _convolved(planes: Array, taps: Array, axis: int, mode: Any) -> Array:
+    """Convolve planes along an axis with a symmetric kernel of odd length."""
+    reach = len(taps) // 2
     padded = np.pad(planes, [(reach, reach) if each == axis else (0, 0) for each in range(3)], mode=mode)
     found = np.zeros_like(planes)
     ends = [slice(None)] * 3
@@ -248,7 +261,7 @@ def make_seamless(photo: Photo) -> Photo:
     """
     planes = photo.picture()[0]
     if photo.alpha is not None:
-        planes = np.concatenate([planes, Photo(np.repeat(photo.alpha[:, :, None], 3, 2)).picture()[0, :1]])
+        planes = np.concatenate([planes, photo.alpha[None] / np.float32(np.iinfo(photo.alpha.dtype).max)])
     made = _made_seamless(planes)
     if made is planes:
         return photo
@@ -282,7 +295,7 @@ def _evened(planes: Array) -> Array:
     gap = planes[:, -strip:].mean(1, keepdims=True) - planes[:, :strip].mean(1, keepdims=True)
     gap = _blurred(gap, max(1.0, planes.shape[2] * _SMOOTH), 2, "symmetric")
     ramp = (np.arange(side, dtype=np.float32)[:, None] + 0.5) / side - np.float32(0.5)
-    return np.clip(planes - ramp * gap, 0.0, 1.0)
+    return np.asarray(np.clip(planes - ramp * gap, 0.0, 1.0), np.float32)
 
 
 def _overlapped(planes: Array, ends_meet: bool) -> Array:
@@ -299,14 +312,14 @@ def _best_overlap(planes: Array, ends_meet: bool) -> int:
     factor = max(1.0, max(height, width) / _SEARCH_SIDE)
     size = round(height / factor), round(width / factor)
     small = resample(planes, *size, Image.Resampling.BOX)
-    best, found = np.inf, 0
+    best, found = float("inf"), 0
     for overlap in range(max(4, int(size[0] * _OVERLAPS[0])), max(5, int(size[0] * _OVERLAPS[1]) + 1)):
         cost = np.square(small[:, size[0] - overlap :] - small[:, :overlap]).sum(0)
         path = _path(cost, ends_meet).astype(int)
-        mean = float(cost[path, np.arange(size[1])].mean())
+        mean = float(np.mean(cost[path, np.arange(size[1])]))
         if mean < best:
             best, found = mean, overlap
-    return min(height // 2, max(4, round(found * factor)))
+    return int(min(height // 2, max(4, round(found * factor))))
 
 
 def _stretched(planes: Array, height: int) -> Array:

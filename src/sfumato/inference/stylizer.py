@@ -144,7 +144,7 @@ class Stylizer(PaintingModel):
         output = np.empty((1, 3, source.height, source.width), np.float32)
         for part, painted in self._render(source, style, options, masks, progress):
             output[:, :, part.rows, part.columns] = painted
-        return source.frame.close(output) if isinstance(source, FramedReader) else output
+        return np.clip(source.frame.close(output), 0.0, 1.0) if isinstance(source, FramedReader) else output
 
     def paint(
         self,
