@@ -75,7 +75,7 @@ def test_gradients_stay_gradients(table: Lut) -> None:
         low, high = (np.array(end, np.float32)[:, None, None] for end in ends)
         mapped = table((low + (high - low) * ramp)[None])[0, :, 0]
         steps = np.diff(mapped, axis=1)
-        assert np.abs(steps).max() < 4 / 255  # no banding: a level becomes at most four
+        assert np.abs(steps).max() < 5 / 255  # no banding: a level becomes at most five
         assert np.abs(np.diff(steps, axis=1)).max() < 2 / 255
         light = linear_to_oklab(to_linear(mapped[:, None]))[0, 0]
         assert np.diff(light).min() > -1e-3  # lighter stays lighter

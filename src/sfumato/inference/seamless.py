@@ -48,40 +48,47 @@ class Frame:
         height, width: of the texture, in pixels.
         context: pixels that are discarded on each side.
         overlap: pixels that are painted twice in each direction.
+        down, across: whether the texture repeats vertically and horizontally; only then it has a margin there.
     """
 
     height: int
     width: int
     context: int
     overlap: int
+    down: bool = True
+    across: bool = True
 
     @classmethod
-    def of(cls, height: int, width: int) -> Frame:
+    def of(cls, height: int, width: int, down: bool = True, across: bool = True) -> Frame:
         """Return the frame of a texture: its margin grows with the strokes, which grow with the short side."""
         # Whole numbers, so that the period is a whole number of pixels at every scale of the usual sizes.
         factor = max(1, -(-min(height, width) // _BASE))
         overlap = min(OVERLAP * factor, max(4, min(height, width) // 4))
-        return cls(height, width, CONTEXT * factor, overlap)
+        return cls(height, width, CONTEXT * factor, overlap, down, across)
 
     @property
     def inner(self) -> tuple[slice, slice]:
         """Rows and columns of the texture in the framed picture."""
-        return slice(self.context, self.context + self.height), slice(self.context, self.context + self.width)
+        top, left = (self.context if repeats else 0 for repeats in (self.down, self.across))
+        return slice(top, top + self.height), slice(left, left + self.width)
 
     def wrap(self, planes: npt.NDArray[Any], axes: tuple[int, int]) -> npt.NDArray[Any]:
         """Return planes with their own continuation around them; ``axes`` are those of height and width."""
         pads = [(0, 0)] * planes.ndim
-        for axis in axes:
-            pads[axis] = self.context, self.context + self.overlap
+        for axis, repeats in zip(axes, (self.down, self.across), strict=True):
+            pads[axis] = (self.context, self.context + self.overlap) if repeats else (0, 0)
         return np.pad(planes, pads, mode="wrap")
 
     def close(self, framed: Picture) -> Picture:
         """Return the texture ``(1, 3, height, width)`` of a framed painting ``(1, 3, h, w)``."""
         planes = framed[0]
-        planes = _closed(planes, self.height, self.context, self.overlap, ends_meet=False)
-        planes = planes.transpose(0, 2, 1)
-        planes = _closed(planes, self.width, self.context, self.overlap, ends_meet=True)
-        return np.ascontiguousarray(planes.transpose(0, 2, 1))[None]
+        if self.down:
+            planes = _closed(planes, self.height, self.context, self.overlap, ends_meet=False)
+        if self.across:
+            planes = planes.transpose(0, 2, 1)
+            planes = _closed(planes, self.width, self.context, self.overlap, ends_meet=self.down)
+            planes = planes.transpose(0, 2, 1)
+        return np.ascontiguousarray(planes)[None]
 
     def close_levels(self, framed: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the texture ``(height, width, 3)`` of a framed painting of integer levels ``(h, w, 3)``."""
@@ -96,9 +103,9 @@ class FramedReader:
         frame: the margin.
     """
 
-    def __init__(self, texture: Photo | Picture) -> None:
+    def __init__(self, texture: Photo | Picture, down: bool = True, across: bool = True) -> None:
         self.whole = as_reader(texture)
-        self.frame = Frame.of(self.whole.height, self.whole.width)
+        self.frame = Frame.of(self.whole.height, self.whole.width, down, across)
         framed: Photo | Picture
         if isinstance(texture, Photo):
             alpha = None if texture.alpha is None else self.frame.wrap(texture.alpha, (0, 1))
@@ -131,14 +138,14 @@ def _closed(planes: Array, period: int, context: int, overlap: int, ends_meet: b
     first = planes[:, context - around : context + overlap + around]
     beyond = planes[:, context + period - around : context + period + overlap + around]
     gap = beyond - first
-    low = _blurred(gap, overlap / _LOW, 1, "symmetric")
-    low = _blurred(low, overlap / _LOW, 2, "wrap" if ends_meet else "symmetric")
+    low = blurred(gap, overlap / _LOW, 1, "symmetric")
+    low = blurred(low, overlap / _LOW, 2, "wrap" if ends_meet else "symmetric")
     inside = slice(around, around + overlap)
     high = (gap - low)[:, inside]
     path = _path(np.square(high).sum(0), ends_meet)
     rows = np.arange(overlap, dtype=np.float32)[:, None]
     share = np.clip(0.5 - (rows - path) / (4 * _FEATHER), 0, 1)  # 1 at the border, where `beyond` continues the end
-    share = _blurred(share[None], _FEATHER, 2, "wrap" if ends_meet else "symmetric")
+    share = blurred(share[None], _FEATHER, 2, "wrap" if ends_meet else "symmetric")
     ramp = np.clip(1 - (rows + 0.5) / overlap, 0, 1)
     ramp = ramp * ramp * (3 - 2 * ramp)
     found = planes[:, context : context + period].copy()
@@ -182,8 +189,8 @@ def _traced(cost: npt.NDArray[np.float64], start: int | None) -> Array:
     return path
 
 
-def _blurred(planes: Array, sigma: float, axis: int, mode: Any) -> Array:
-    """Blur planes ``(C, h, w)`` along an axis with a Gaussian; ``mode`` as for `np.pad`."""
+def blurred(planes: Array, sigma: float, axis: int, mode: Any) -> Array:
+    """Blur planes ``(C, h, w)`` along an axis with a Gaussian of ``sigma`` pixels; ``mode`` as for `np.pad`."""
     if sigma < 3:
         reach = max(1, round(3 * sigma))
         taps = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * max(sigma, 0.1) ** 2)).astype(np.float32)
@@ -293,7 +300,7 @@ def _evened(planes: Array) -> Array:
     side = planes.shape[1]
     strip = max(1, round(side * _SMOOTH))
     gap = planes[:, -strip:].mean(1, keepdims=True) - planes[:, :strip].mean(1, keepdims=True)
-    gap = _blurred(gap, max(1.0, planes.shape[2] * _SMOOTH), 2, "symmetric")
+    gap = blurred(gap, max(1.0, planes.shape[2] * _SMOOTH), 2, "symmetric")
     ramp = (np.arange(side, dtype=np.float32)[:, None] + 0.5) / side - np.float32(0.5)
     return np.asarray(np.clip(planes - ramp * gap, 0.0, 1.0), np.float32)
 

@@ -178,7 +178,49 @@ class Stylizer(PaintingModel):
         check_tile_masks(options, masks)
         if options.tile:
             photo = make_seamless(photo)
-        source = FramedReader(photo) if options.tile else PhotoReader(photo)
+            return self._painted(FramedReader(photo), photo, style, options, (), progress, name)
+        return self._painted(PhotoReader(photo), photo, style, options, masks, progress, name)
+
+    def paint_repeating(
+        self,
+        photo: Photo,
+        style: Style | str,
+        options: PaintOptions | None = None,
+        *,
+        down: bool = True,
+        across: bool = True,
+        progress: Progress | None = None,
+        name: str = "the texture",
+    ) -> Photo:
+        """Paint a texture that repeats already, in these directions only, and change nothing in it before.
+
+        Args:
+            photo: the texture.
+            style: as in :meth:`paint`.
+            options: as in :meth:`paint`; ``tile`` has no effect.
+            down: whether it repeats vertically.
+            across: whether it repeats horizontally.
+            progress: as in :meth:`paint`.
+            name: as in :meth:`paint`.
+
+        Raises:
+            UsageError, InputError, ModelError: as in a call.
+        """
+        check_size(photo.height, photo.width, name)
+        source = FramedReader(photo, down, across) if down or across else PhotoReader(photo)
+        return self._painted(source, photo, style, as_options(options), (), progress, name)
+
+    def _painted(
+        self,
+        source: PixelReader,
+        photo: Photo,
+        style: Style | str | Sequence[Style | str] | None,
+        options: PaintOptions,
+        masks: Sequence[MaskSource],
+        progress: Progress | None,
+        name: str,
+    ) -> Photo:
+        """Return the photo with the painted pixels of ``source``, which reads it with or without a frame."""
         pixels = np.empty((source.height, source.width, 3), photo.pixels.dtype)
         for tile, painted in self._render(source, style, options, masks, progress, name):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
