@@ -24,6 +24,7 @@ LAYERS = (  # top to bottom
     {"__main__"},
     {"cli"},
     {"studio"},
+    {"texture"},
     {"personal", "export"},
     {"training", "inference"},
     {"quality"},
@@ -65,6 +66,7 @@ LIGHT = {
     "public",
     "tables",
     "text",
+    "texture",
     "xmp_iptc",
     # Of the other parts, what checks a run's options before torch is imported
     "losses.config",

@@ -27,6 +27,7 @@ from sfumato.cli import (
     studio,
     styles,
     stylize,
+    texture,
     train,
 )
 from sfumato.cli.output import flush_streams, prepare_streams, say, say_error
@@ -146,6 +147,7 @@ app.add_typer(personal.app, name="personal")
 app.command()(show.show)
 app.command()(show.replay)
 app.command()(lut.lut)
+app.command()(texture.texture)
 app.command()(explain.explain)
 app.command()(imagine.imagine)
 app.command()(doctor.doctor)
