@@ -95,6 +95,12 @@ def object_of(found: Mapping[str, Any], key: str, name: str) -> dict[str, Any]:
     return value
 
 
+def index_of(found: Mapping[str, Any]) -> int:
+    """Return the index that a reference in the JSON holds; -1 where it holds none."""
+    index = found.get("index")
+    return index if type(index) is int else -1
+
+
 def _whole(found: Mapping[str, Any], key: str, name: str, default: int | None = None) -> int:
     value = found.get(key, default)
     if type(value) is not int or not 0 <= value <= MAX_BYTES:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.errors import InputError
-from sfumato.texture.container import Gltf, object_of, parts_of
+from sfumato.texture.container import Gltf, index_of, object_of, parts_of
 
 Array = npt.NDArray[np.float64]
 
@@ -51,7 +51,7 @@ def triangles_of(model: Gltf, images: dict[int, int]) -> dict[int, Triangles | N
         read: dict[tuple[Any, ...], Triangles | None] = {}
         for number in numbers:
             info = base_colour(materials[number], model.name) if number < len(materials) else None
-            image = None if info is None else images.get(info.get("index", -1))
+            image = None if info is None else images.get(index_of(info))
             if info is None or image is None:
                 continue
             channel, transform = _channel(info, model.name)
@@ -158,7 +158,7 @@ def _transformed(places: Array, transform: dict[str, Any], name: str) -> Array:
 def _accessor(model: Gltf, index: Any, kind: str) -> Array | None:
     """Return the values of an accessor ``(N, width)``; ``None`` where they are sparse or compressed."""
     accessor = model.at("accessors", index)
-    if accessor.get("type") != kind or accessor.get("componentType") not in _TYPES:
+    if accessor.get("type") != kind or accessor.get("componentType") not in [*_TYPES]:
         raise InputError(f"{model.name} is damaged: accessor {index} is not of the type {kind}")
     if "sparse" in accessor or "bufferView" not in accessor:
         return None

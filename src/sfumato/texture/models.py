@@ -21,7 +21,7 @@ from sfumato.inference.progress import Progress, portion
 from sfumato.metadata import Metadata
 from sfumato.texture import maps
 from sfumato.texture.colours import PaintedMap, Painter, is_too_small, paint_map
-from sfumato.texture.container import Gltf, object_of, read_gltf, to_glb
+from sfumato.texture.container import Gltf, index_of, object_of, read_gltf, to_glb
 from sfumato.texture.islands import Islands
 from sfumato.texture.meshes import base_colour, triangles_of
 
@@ -131,7 +131,7 @@ def _images_of_textures(model: Gltf) -> dict[int, int]:
     found = {}
     for number, texture in enumerate(model.parts("textures")):
         extension = object_of(object_of(texture, "extensions", model.name), _WEBP, model.name)
-        source = texture.get("source", extension.get("source"))
+        source = extension.get("source") if texture.get("source") is None else texture["source"]
         if source is not None:
             model.at("images", source)
             found[number] = source
@@ -173,17 +173,17 @@ def _separate(model: Gltf) -> None:
 def _keep_one_source(model: Gltf, texture: dict[str, Any]) -> None:
     """Leave a colour texture one image: the plain one, or the WebP one where there is no other."""
     extensions = object_of(texture, "extensions", model.name)
-    if "source" not in texture and _WEBP not in extensions:
+    if texture.get("source") is None and object_of(extensions, _WEBP, model.name).get("source") is None:
         what = f"only as KTX2 ({_KTX2})" if _KTX2 in extensions else "without an image that Sfumato reads"
         raise InputError(f"{model.name} has a base colour texture {what}; convert it to PNG, JPEG or WebP first")
-    unused = {_KTX2} | ({_WEBP} if "source" in texture else set())  # they would show the old picture
+    unused = {_KTX2} | ({_WEBP} if texture.get("source") is not None else set())  # they would show the old picture
     texture["extensions"] = {key: value for key, value in extensions.items() if key not in unused}
     if not texture["extensions"]:
         del texture["extensions"]
 
 
 def _set_source(texture: dict[str, Any], image: int) -> None:
-    if "source" in texture:
+    if texture.get("source") is not None:
         texture["source"] = image
     else:
         texture["extensions"] = {**texture["extensions"], _WEBP: {"source": image}}
@@ -205,7 +205,7 @@ def _wraps(model: Gltf, textures: set[int]) -> tuple[bool, bool]:
         texture = model.at("textures", index)
         sampler = model.at("samplers", texture["sampler"]) if "sampler" in texture else {}
         for key in found:
-            found[key] &= sampler.get(key) not in (_MIRRORED, _CLAMPED)
+            found[key] &= sampler.get(key) not in [_MIRRORED, _CLAMPED]
     return found["wrapT"], found["wrapS"]
 
 
@@ -240,7 +240,7 @@ def _follow(model: Gltf, images: Mapping[int, int], painted: Mapping[int, Painte
     done: set[int] = set()
     for material in model.parts("materials"):
         colour = base_colour(material, model.name)
-        strokes = None if colour is None else painted.get(images.get(colour.get("index", -1), -1))
+        strokes = None if colour is None else painted.get(images.get(index_of(colour), -1))
         if colour is None or strokes is None:
             continue
         relief = maps.relief(strokes.photo.picture(), strokes.down, strokes.across)
@@ -257,7 +257,7 @@ def _follow(model: Gltf, images: Mapping[int, int], painted: Mapping[int, Painte
 
         changes: list[tuple[dict[str, Any], Callable[[Picture], Picture]]] = [(normal, bent), (roughness, rough)]
         for reference, change in changes:
-            image = images.get(reference.get("index", -1))
+            image = images.get(index_of(reference))
             same_place = all(reference.get(key) == colour.get(key) for key in ("texCoord", "extensions"))
             if image is None or image in done or image in painted or not same_place:
                 continue

@@ -1,4 +1,4 @@
-"""PBR sets: the maps of a material as files, whose names tell their roles (``bricks_albedo.png``, ``Bricks_NormalGL``)."""
+"""PBR sets: the maps of a material as files, whose names tell their roles (``bricks_albedo.png``)."""
 
 from __future__ import annotations
 
