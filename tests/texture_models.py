@@ -1,4 +1,4 @@
-"""Small glTF models, made of plain parts."""
+"""Small textures, and glTF models made of plain parts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ from PIL import Image
 from sfumato.image import Picture, to_uint8
 
 Array = npt.NDArray[Any]
+
+
+def repeating(height: int, width: int, seed: int = 0) -> Picture:
+    """A picture that repeats: random waves with a whole number of periods, and soft grain."""
+    rng = np.random.default_rng(seed)
+    down, across = (np.fft.fftfreq(n) * n for n in (height, width))
+    radius = np.hypot(down[:, None], across[None])
+    spectrum = np.fft.fft2(rng.normal(size=(3, height, width))) / np.maximum(radius, 1) ** 1.3
+    planes = np.fft.ifft2(spectrum).real
+    planes -= planes.mean((1, 2), keepdims=True)
+    return np.asarray(np.clip(0.5 + 0.18 * planes / planes.std(), 0, 1), np.float32)[None]
 
 
 def image(picture: Picture | Array, format: str = "PNG") -> bytes:

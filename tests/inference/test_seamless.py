@@ -18,17 +18,7 @@ from sfumato.inference.seamless import (
     seam_ratios,
 )
 from support import assert_one_sentence, run, scene
-
-
-def texture(height: int, width: int, seed: int = 0) -> Picture:
-    """A picture that repeats: random waves with a whole number of periods, and soft grain."""
-    rng = np.random.default_rng(seed)
-    down, across = (np.fft.fftfreq(n) * n for n in (height, width))
-    radius = np.hypot(down[:, None], across[None])
-    spectrum = np.fft.fft2(rng.normal(size=(3, height, width))) / np.maximum(radius, 1) ** 1.3
-    planes = np.fft.ifft2(spectrum).real
-    planes -= planes.mean((1, 2), keepdims=True)
-    return np.asarray(np.clip(0.5 + 0.18 * planes / planes.std(), 0, 1), np.float32)[None]
+from texture_models import repeating as texture
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,7 @@ _BASE = (
 )
 _LAGS = 1, 4, 16  # pixels; widths of the strips that are compared on both sides of a border
 _INSIDE = 0.98  # quantile of the steps inside, with which the step at the border is compared
+_NEAR = 4  # strips to each side of the border whose steps are compared too: beside a seam they are usual ones
 _FEATHER = 2.0  # pixels; sigma of the soft edge of a cut
 _LOW = 8  # the overlap divided by this is the sigma that separates low from high frequencies
 _SEARCH_SIDE = 192  # pixels of the longer side at which the overlap of a photo is chosen
@@ -222,7 +223,8 @@ def seam_ratios(picture: Picture) -> tuple[float, float]:
     """Return the steps across the top and across the left border, relative to the largest ones inside.
 
     A step is the mean difference of the strips on both sides; the ratio is the largest among strips of several widths.
-    Up to about 1, the border of a repeated picture cannot be told from its inside.
+    It is relative to the 98 % quantile of the steps inside and to the largest step near the border, whichever is
+    larger. Up to about 1, the border of a repeated picture cannot be told from its inside.
 
     Args:
         picture: ``(1, 3, H, W)``.
@@ -235,10 +237,12 @@ def _seam_ratio(planes: Array) -> float:
     side = planes.shape[1]
     worst = 0.0
     for lag in _LAGS:
-        if 4 * lag > side:
+        if 2 * _NEAR * lag > side:
             break
         steps = border_steps(planes, lag)
-        worst = max(worst, float(steps[0] / max(np.quantile(steps[lag : side - lag + 1], _INSIDE), 1 / 255)))
+        near = steps[lag : _NEAR * lag + 1].max(), steps[side - _NEAR * lag : side - lag + 1].max()
+        usual = max(*near, np.quantile(steps[lag : side - lag + 1], _INSIDE), 1 / 255)
+        worst = max(worst, float(steps[0] / usual))
     return worst
 
 

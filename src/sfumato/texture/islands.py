@@ -162,7 +162,10 @@ def _rasterised(pixels: npt.NDArray[np.float64], numbers: Indices, height: int, 
         down, across = size[group, 1].max(), size[group, 0].max()
         y = low[group, 1][:, None, None] + np.arange(down)[:, None]
         x = low[group, 0][:, None, None] + np.arange(across)
-        inside = np.ones((len(group), down, across), bool)
+        # Only within a triangle's own box: the corners of slivers would reach far beyond it.
+        inside = (np.arange(down)[:, None] < size[group, 1][:, None, None]) & (
+            np.arange(across) < size[group, 0][:, None, None]
+        )
         corners = pixels[group]
         turn = turns[group]
         for i in range(3):
