@@ -10,7 +10,7 @@ from support import scene
 
 
 def vectors(picture: np.ndarray) -> np.ndarray:
-    return 2 * picture[0] - 1
+    return np.asarray(2 * picture[0] - 1)
 
 
 @pytest.fixture
