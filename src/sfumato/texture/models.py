@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from sfumato import __version__
 from sfumato.errors import InputError
-from sfumato.image import Photo, Picture, as_photo, to_levels, write_photo
+from sfumato.image import Photo, Picture, as_photo, to_8_bits, to_levels, write_photo
 from sfumato.inference.progress import Progress, portion
 from sfumato.metadata import Metadata
 from sfumato.texture import maps
@@ -231,7 +232,11 @@ def _decoded(model: Gltf, image: int) -> tuple[Photo, str]:
 def encoded(photo: Photo, kind: str) -> bytes:
     """Return the bytes of a picture file, without metadata."""
     file = io.BytesIO()
-    write_photo(replace(photo, metadata=Metadata()), file, kind, _QUALITY)
+    if kind == "webp":  # without the profile of sRGB that `write_photo` embeds: validators of glTF warn of it
+        levels = [photo.pixels, *([] if photo.alpha is None else [photo.alpha])]
+        Image.fromarray(np.dstack([to_8_bits(each) for each in levels])).save(file, "WEBP", quality=_QUALITY)
+    else:
+        write_photo(replace(photo, metadata=Metadata()), file, kind, _QUALITY)
     return file.getvalue()
 
 
