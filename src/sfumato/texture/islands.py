@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
+from sfumato.image import resample
 from sfumato.inference.finish import bleed
 from sfumato.inference.seamless import blurred
 from sfumato.texture.meshes import Triangles
@@ -27,6 +29,7 @@ _BLOCK = 4_000_000  # pixels that are tested at a time
 _MAX_TESTED = 2_000_000_000  # pixels tested in total: beyond it, triangles repeat the texture very often
 _SPREADS = 1 / 24, 1 / 96  # sigma of the spread of coarse differences, as shares of the texture's short side
 _FINEST = 1.5  # pixels; sigma of the spread of the finest differences
+_FINEST_BLUR = 4.0  # pixels; sigma up to which a blur is computed at full size
 _SEAM_COLOURS = 0.08  # difference of the source's own colours at which a seam counts half as much
 _MAX_ISLANDS = 4000  # with more, small triangles are all islands, and colours are not levelled
 
@@ -82,17 +85,15 @@ class Islands:
             # The sums of the changes at each pixel, and their number.
             change = np.stack([np.bincount(ends, each, planes[0].size) for each in values]).astype(np.float32)
             change = change.reshape(4, *self.labels.shape)
-            for label, rows, columns in boxes:
-                wide = _grown(rows, columns, 3 * sigma, self.labels.shape)
-                inside = self.labels[wide] == label
-                here = change[:, *wide] * inside
+            for label, *box in boxes:
+                inside = self.labels[*box] == label
+                here = change[:, *box] * inside
                 if not here[3].any():
                     continue
-                for axis in (1, 2):
-                    here = blurred(here, sigma, axis, "constant")
+                here = _spread(here, sigma)
                 # Along a straight seam with one change for each pixel, the weight at the seam is 1.
                 weight = np.clip(here[3] * np.float32(sigma * (2 * np.pi) ** 0.5), 0, 1)
-                planes[:, *wide] += inside * weight * here[:3] / np.maximum(here[3], 1e-6)
+                planes[:, *box] += inside * weight * here[:3] / np.maximum(here[3], 1e-6)
         return np.asarray(np.clip(planes, 0, 1)[None])
 
     def _boxes(self) -> Iterator[tuple[int, slice, slice]]:
@@ -116,22 +117,28 @@ class Islands:
         found = planes.copy()
         for label, rows, columns in boxes:
             inside = (self.labels[rows, columns] == label).astype(np.float32)
-            here = np.concatenate([planes[:, rows, columns] * inside, inside[None]])
-            for axis in (1, 2):
-                here = blurred(here, sigma, axis, "constant")
+            here = _spread(np.concatenate([planes[:, rows, columns] * inside, inside[None]]), sigma)
             mean = here[:3] / np.maximum(here[3], 1e-6)
             found[:, rows, columns] += inside * (mean - found[:, rows, columns])
         return found
 
 
-def _grown(rows: slice, columns: slice, reach: float, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Return a region with ``reach`` pixels more on each side, within the texture."""
-    far = int(np.ceil(reach))
-    down, across = (
-        slice(max(0, part.start - far), min(side, part.stop + far))
-        for part, side in zip((rows, columns), shape, strict=True)
-    )
-    return down, across
+def _spread(planes: Array, sigma: float) -> Array:
+    """Blur planes ``(C, h, w)``, which are 0 outside; with a wide kernel at a reduced size."""
+    factor = int(sigma / _FINEST_BLUR)
+    if factor < 2:
+        small = planes
+    else:
+        count, height, width = planes.shape
+        pads = (0, -height % factor), (0, -width % factor)
+        small = np.pad(planes, ((0, 0), *pads))
+        small = small.reshape(count, small.shape[1] // factor, factor, -1, factor).mean((2, 4))
+        sigma /= factor
+    for axis in (1, 2):
+        small = blurred(small, sigma, axis, "constant")
+    if factor < 2:
+        return small
+    return resample(small, height, width, Image.Resampling.BILINEAR, (0, 0, width / factor, height / factor))
 
 
 def _numbers(places: npt.NDArray[np.float64]) -> Indices:

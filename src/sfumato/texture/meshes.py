@@ -17,6 +17,7 @@ Array = npt.NDArray[np.float64]
 _TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 _MAX_COUNT = 50_000_000  # numbers of an accessor
+_MAX_TRIANGLES = 20_000_000  # that show one image
 _TRANSFORM = "KHR_texture_transform"
 _FURTHEST = 10_000.0  # repeats of a texture: a place beyond is damage
 
@@ -43,7 +44,8 @@ def triangles_of(model: Gltf, images: dict[int, int]) -> dict[int, Triangles | N
         images: the image of each texture.
 
     Returns:
-        By image; ``None`` where not all of them can be read: compressed meshes, or vertices that are given sparsely.
+        By image; ``None`` where not all of them can be read: compressed meshes, vertices that are given sparsely, or
+            more than 20 million triangles.
     """
     found: dict[int, list[Triangles] | None] = {}
     materials = model.parts("materials")
@@ -52,7 +54,7 @@ def triangles_of(model: Gltf, images: dict[int, int]) -> dict[int, Triangles | N
         for number in numbers:
             info = base_colour(materials[number], model.name) if number < len(materials) else None
             image = None if info is None else images.get(index_of(info))
-            if info is None or image is None:
+            if info is None or image is None or found.get(image, []) is None:
                 continue
             channel, transform = _channel(info, model.name)
             key = (channel, *map(repr, sorted(transform.items())))
@@ -63,6 +65,8 @@ def triangles_of(model: Gltf, images: dict[int, int]) -> dict[int, Triangles | N
                 found[image] = None
             elif so_far is not None:
                 so_far.append(here)
+                if sum(len(each.places) for each in so_far) > _MAX_TRIANGLES:
+                    found[image] = None
     return {
         image: None
         if each is None

@@ -243,12 +243,13 @@ def encoded(photo: Photo, kind: str) -> bytes:
 def _follow(model: Gltf, images: Mapping[int, int], painted: Mapping[int, PaintedMap]) -> int:
     """Change normal maps and roughness by the strokes of the base colours beside them; return how many."""
     done: set[int] = set()
+    reliefs = {i: maps.relief(each.photo.picture(), each.down, each.across) for i, each in painted.items()}
     for material in model.parts("materials"):
         colour = base_colour(material, model.name)
-        strokes = None if colour is None else painted.get(images.get(index_of(colour), -1))
-        if colour is None or strokes is None:
+        shown = -1 if colour is None else images.get(index_of(colour), -1)
+        if colour is None or shown not in painted:
             continue
-        relief = maps.relief(strokes.photo.picture(), strokes.down, strokes.across)
+        strokes, relief = painted[shown], reliefs[shown]
         roughness = object_of(
             object_of(material, "pbrMetallicRoughness", model.name), "metallicRoughnessTexture", model.name
         )
