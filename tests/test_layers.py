@@ -67,6 +67,7 @@ LIGHT = {
     "public",
     "tables",
     "text",
+    "texture",
     "video",
     "xmp_iptc",
     # Of the other parts, what checks a run's options before torch is imported

@@ -21,7 +21,7 @@ from drawn_room import drawn_room
 from sfumato import Style, Stylizer
 from sfumato.assets import style_names, style_pictures
 from sfumato.image import Picture, read_image, thumbnail, write_image
-from sfumato.sheet import contact_sheet
+from sfumato.sheet import contact_sheet, gallery
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "examples"))
@@ -30,6 +30,7 @@ from demo import sample_photos  # noqa: E402
 PAINTED, MADE = ROOT / "out" / "gallery", ROOT / "docs" / "gallery"
 #: Shorter side of a painted photo, and longer side of a picture on a sheet, in pixels.
 SIDE, CELL = 160, 240
+ROOM_SIDE, ROOM_CELL = 360, 480
 PHOTOS = ("astronaut", "chelsea", "coffee", "rocket")
 RAMPS = {"strength": (0.0, 0.25, 0.5, 0.75, 1.0), "stroke": (0.5, 0.7, 1.0, 1.4, 2.0)}
 RAMP_OF = (("chelsea", "starry-night"), ("coffee", "great-wave"))
@@ -56,7 +57,7 @@ def photos() -> dict[str, Picture]:
     files["rocket"] = files["coffee"].with_name("rocket.jpg")
     room = PAINTED / "room.png"
     if not room.exists():
-        write_image(drawn_room(SIDE * 3 // 2, SIDE), room)
+        write_image(drawn_room(ROOM_SIDE * 3 // 2, ROOM_SIDE), room)
     return {**{name: thumbnail(read_image(files[name]), SIDE) for name in PHOTOS}, "room": read_image(room)}
 
 
@@ -86,7 +87,8 @@ def paint(work: list[Job]) -> None:
 def sheets() -> dict[str, Picture]:
     """The pictures of docs/gallery by name: a row for each style, and the ramps and the room."""
     pictures = photos()
-    made = {"photos": contact_sheet([list(pictures.values())], [""], list(pictures), CELL)}
+    shown = {**pictures, "room": thumbnail(pictures["room"], SIDE)}
+    made = {"photos": contact_sheet([list(shown.values())], [""], list(shown), CELL)}
     for style in style_names():
         row = [read_image(style_pictures(style)[0]), *(read_image(Job(photo, style).file) for photo in PHOTOS)]
         made[style] = contact_sheet([row], [""], ["a picture of the style", *PHOTOS], CELL)
@@ -94,8 +96,7 @@ def sheets() -> dict[str, Picture]:
         rows = [[read_image(job.file) for job in ramp(name, *of)] for of in RAMP_OF]
         columns = [f"{name} {value:g}" for value in values]
         made[f"ramp-{name}"] = contact_sheet(rows, [style for _, style in RAMP_OF], columns, CELL)
-    room = [pictures["room"], *(read_image(Job("room", style).file) for style in ROOM_STYLES)]
-    made["room"] = contact_sheet([room], [""], ["drawn", *ROOM_STYLES], CELL)
+    made["room"] = gallery([read_image(Job("room", style).file) for style in ROOM_STYLES], ROOM_STYLES, ROOM_CELL)
     return made
 
 

@@ -22,11 +22,13 @@ from sfumato.cli import (
     export,
     finish,
     imagine,
+    lut,
     personal,
     show,
     studio,
     styles,
     stylize,
+    texture,
     train,
     video,
 )
@@ -147,6 +149,8 @@ app.command()(finish.finish)
 app.add_typer(personal.app, name="personal")
 app.command()(show.show)
 app.command()(show.replay)
+app.command()(lut.lut)
+app.command()(texture.texture)
 app.command()(explain.explain)
 app.command()(imagine.imagine)
 app.command()(video.video)

@@ -68,6 +68,8 @@ def _lines(recipe: Recipe) -> dict[str, str]:
         "seed": str(recipe.seed),
         "masks": ", ".join(digest[:12] for digest in recipe.masks) or "none",
     }
+    if recipe.tile:
+        lines["tile"] = "repeats without a seam"
     if isinstance(why := (recipe.guidance or {}).get("why"), str):
         lines["chosen"] = why
     return lines

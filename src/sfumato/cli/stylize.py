@@ -110,6 +110,10 @@ def stylize(
             help="Region of a style: white on black, as large as the photo. One for each --style, or one fewer."
         ),
     ] = None,
+    tile: Annotated[
+        bool,
+        typer.Option("--tile", help="Paint a texture, which repeats without a seam; the photo is made to, if needed."),
+    ] = False,
     max_size: Annotated[
         int, typer.Option(metavar="PX", help="Shrink photos with a longer side than this; 0: never.")
     ] = 0,
@@ -144,7 +148,7 @@ def stylize(
     from sfumato.inference.options import PaintOptions
     from sfumato.inference.pipeline import Pipeline
 
-    options = PaintOptions(strength, stroke, color.value, None if quality is None else quality.value, seed)
+    options = PaintOptions(strength, stroke, color.value, None if quality is None else quality.value, seed, tile)
     selection = parse_selection(auto, keep, best_of, gate or [], strength, stroke, bool(mask))
     check_range(file_quality, 1, 100, "--file-quality")
     if max_size:

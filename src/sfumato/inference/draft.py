@@ -13,6 +13,7 @@ from sfumato.inference.options import PaintOptions
 from sfumato.inference.painting_model import PaintingModel
 from sfumato.inference.pixel_readers import ArrayReader, EnlargedReader, PixelReader
 from sfumato.inference.progress import Work
+from sfumato.inference.seamless import FramedReader
 from sfumato.inference.style import Style
 from sfumato.inference.tiling import ALIGNMENT, TILE, Tile, tiles
 
@@ -46,12 +47,13 @@ class DraftPainting:
         code = None if style is None else style.code
         # Weight of the painting against the photo. With a style code, the code is interpolated instead.
         self.mixed = options.strength if code is None else 1.0
-        short = min(source.height, source.width)
+        self.whole = source.whole if isinstance(source, FramedReader) else source
+        short = min(self.whole.height, self.whole.width)
         self.scale = short / max(SMALLEST_SIDE, round(min(short, BASE_SIDE) / options.stroke))
         size = source.height * source.width
         self.work.plan(size if self.scale == 1 else size / self.scale**2 + (size if self.scale > REPAINT_FACTOR else 0))
         self.work.begin("encoding the photo")
-        self.small = stylizer.thumbnail(source)
+        self.small = stylizer.thumbnail(self.whole)
         self.code = None if code is None else stylizer.fuse(self.small, code, options.strength, options.color)
         self.norm_params = stylizer.measure(self.small, self.code)
         # Each seed starts at another place of the noise field; seed 0 at its corner.
@@ -88,7 +90,7 @@ class DraftPainting:
         for tile, painted in self._tiles(small, self.norm_params, side):
             base[:, :, tile.rows, tile.columns] = painted
         if self.scale > REPAINT_FACTOR:
-            small_base = self.stylizer.thumbnail(ArrayReader(base))
+            small_base = self.stylizer.thumbnail(ArrayReader(self._without_frame(base)))
             norm_params = self.stylizer.measure(small_base, self.code)
             yield from self._tiles(EnlargedReader(self.source, base, small.picture), norm_params, side)
             return
@@ -99,6 +101,15 @@ class DraftPainting:
             result = ArrayReader(resize(base, height, width))
         for tile in tiles(height, width, side):
             yield tile, result.region(tile.rows, tile.columns)
+
+    def _without_frame(self, base: Picture) -> Picture:
+        """Return the picture at the base size ``(1, 3, h, w)`` without the frame of a texture."""
+        if not isinstance(self.source, FramedReader):
+            return base
+        rows, columns = (
+            slice(round(part.start / self.scale), round(part.stop / self.scale)) for part in self.source.frame.inner
+        )
+        return np.ascontiguousarray(base[:, :, rows, columns])
 
     def _tiles(
         self, source: PixelReader, norm_params: npt.NDArray[np.float32], side: int

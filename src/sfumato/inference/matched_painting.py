@@ -89,9 +89,9 @@ class Scale:
         return min(self.height, self.width)
 
 
-def refined_scale(scales: Sequence[Scale]) -> int:
-    """Return the index of the scale that the quality best refines: the last one no larger than `BASE`."""
-    return max(i for i, scale in enumerate(scales) if scale.short <= BASE)
+def refined_scale(scales: Sequence[Scale], base: int = BASE) -> int:
+    """Return the index of the scale that the quality best refines: the last one no larger than the base size."""
+    return max(i for i, scale in enumerate(scales) if scale.short <= base)
 
 
 def plan_scales(height: int, width: int, base: int = BASE) -> list[Scale]:

@@ -30,6 +30,8 @@ class PaintOptions:
             keeps the chroma of every pixel and takes only the luma of the painting.
         quality: ``"draft"``, ``"standard"`` or ``"best"``; ``None``: see :meth:`Stylizer.choose_quality`.
         seed: of the random placement of the brush strokes, from 0 to `MAX_SEED`.
+        tile: whether the painting repeats in both directions without a seam, as a texture. A photo that does not repeat
+            is changed so that it does (`seamless.make_seamless`).
 
     Raises:
         UsageError: a value is outside its range.
@@ -40,6 +42,7 @@ class PaintOptions:
     color: Color = "style"
     quality: Quality | None = None
     seed: int = 0
+    tile: bool = False
 
     def __post_init__(self) -> None:
         check_range(self.strength, 0.0, 1.0, "strength")
@@ -51,6 +54,8 @@ class PaintOptions:
         if hasattr(self.seed, "__index__") and not isinstance(self.seed, bool):  # also a NumPy integer
             object.__setattr__(self, "seed", int(self.seed))
         check_whole(self.seed, 0, MAX_SEED, "seed")
+        if type(self.tile) is not bool:
+            raise UsageError(f"tile must be true or false, but is {self.tile!r:.80}")
 
 
 def as_options(options: PaintOptions | None) -> PaintOptions:

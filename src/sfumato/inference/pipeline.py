@@ -23,8 +23,9 @@ from sfumato.inference.options import PaintOptions, as_options
 from sfumato.inference.progress import Progress, check_progress, portion
 from sfumato.inference.recipe import Recipe, style_to_json
 from sfumato.inference.retouch import Finish, finishes
+from sfumato.inference.seamless import make_seamless
 from sfumato.inference.style import PersonalStyle, Style, as_styles, load_style_or_person
-from sfumato.inference.stylizer import Stylizer
+from sfumato.inference.stylizer import Stylizer, check_tile_masks
 from sfumato.public import public
 from sfumato.text import counted
 
@@ -144,6 +145,7 @@ class Pipeline:
         check_masks(masks)
         options = as_options(options)
         self.stylizer.check_own_style(len(given), options.color, len(masks))
+        check_tile_masks(options, masks)
         self._masks = [as_mask(mask) for mask in masks]
         self.recipe = Recipe.of(
             self.stylizer,
@@ -218,6 +220,8 @@ class Pipeline:
         name = name or (str(photo) if isinstance(photo, str | os.PathLike) else "the photo")
         whole = as_photo(photo)
         small = shrink(whole, self.recipe.max_size) if self.recipe.max_size else whole
+        if self.recipe.tile:
+            small = make_seamless(small)  # here too, so that the gates compare with the photo that is painted
         masks = [shrink_mask(mask, (whole.height, whole.width), small) for mask in self._masks]
         styles, recipe = list(self._styles), replace(self.recipe, photo_sha256=photo_sha256)
         for place, personal in self._personal.items():

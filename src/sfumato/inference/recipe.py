@@ -72,6 +72,7 @@ class Recipe:
             draft.
         finish: the finishing steps after painting, in order (`retouch.Finish.to_json`).
         photo_sha256: of the photo's file, in hex; empty where there was no file (standard input, a pipe).
+        tile: whether the picture repeats without a seam.
     """
 
     version: str
@@ -91,6 +92,7 @@ class Recipe:
     decoder_sha256: str = ""
     finish: Sequence[Mapping[str, Any]] = ()
     photo_sha256: str = ""
+    tile: bool = False
 
     @classmethod
     def of(
@@ -119,7 +121,7 @@ class Recipe:
     @property
     def options(self) -> PaintOptions:
         """The options of the painting. Raises UsageError where a value is outside its range."""
-        return PaintOptions(self.strength, self.stroke, self.color, self.quality, self.seed)
+        return PaintOptions(self.strength, self.stroke, self.color, self.quality, self.seed, self.tile)
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON values; attributes that have their defaults are partly omitted."""
@@ -133,6 +135,8 @@ class Recipe:
             del found["finish"]
         if not self.photo_sha256:
             del found["photo_sha256"]
+        if not self.tile:
+            del found["tile"]
         return found
 
     @classmethod

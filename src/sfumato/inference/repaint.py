@@ -15,6 +15,7 @@ from sfumato.inference.changes import CELLS, cell_means, padded
 from sfumato.inference.draft import BASE_SIDE
 from sfumato.inference.pixel_readers import PhotoReader
 from sfumato.inference.recipe import Recipe
+from sfumato.inference.seamless import make_seamless
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
 
@@ -56,6 +57,8 @@ def read_painted_photo(path: Path, picture: Path, recipe: Recipe, painted: Photo
     photo = read_photo(path)
     if recipe.max_size:
         photo = shrink(photo, recipe.max_size)
+    if recipe.tile:
+        photo = make_seamless(photo)
     if (photo.height, photo.width) != (painted.height, painted.width):
         would = f"{photo.width} x {photo.height}"
         raise InputError(

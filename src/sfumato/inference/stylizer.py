@@ -24,11 +24,12 @@ from sfumato.inference.draft import DraftPainting
 from sfumato.inference.finish import keep_chroma, mix
 from sfumato.inference.inputs import SMALLEST_SIDE, check_size, usable
 from sfumato.inference.masks import MaskSource, regions_of
-from sfumato.inference.matched_painting import MatchedPainting, bank_effort, effort, plan_scales, refined_scale
+from sfumato.inference.matched_painting import BASE, MatchedPainting, bank_effort, effort, plan_scales, refined_scale
 from sfumato.inference.options import Color, PaintOptions, Quality, as_options
 from sfumato.inference.painting_model import LONGEST_THUMBNAIL, PaintingModel
 from sfumato.inference.pixel_readers import ArrayReader, PhotoReader, PixelReader, StripReader
 from sfumato.inference.progress import Progress, Work, check_progress
+from sfumato.inference.seamless import FramedReader, make_seamless, make_seamless_picture
 from sfumato.inference.style import PersonalStyle, Style, as_styles
 from sfumato.inference.style_bank import make_bank
 from sfumato.inference.tiling import Tile
@@ -99,6 +100,7 @@ class Stylizer(PaintingModel):
         masks: Sequence[MaskSource] = (),
         seed: int = 0,
         quality: Quality | None = None,
+        tile: bool = False,
         progress: Progress | None = None,
     ) -> Picture:
         """Paint a photo in a style, at the photo's own size; the same arguments give the same pixels.
@@ -122,6 +124,7 @@ class Stylizer(PaintingModel):
             quality: ``"draft"``, ``"standard"`` or ``"best"`` (see the module); ``None``: see ``choose_quality``.
                 Standard is slower than a draft and shows the brushwork of the style's pictures; best takes several
                 times as long as standard.
+            tile: paint a texture, which repeats in both directions without a seam (see `PaintOptions`).
             progress: is called in this thread with the completed share, from 0 to 1, which never falls, and the next
                 step ("scale 2 of 3"). An exception that it raises cancels the painting and reaches the caller
                 unchanged.
@@ -135,11 +138,13 @@ class Stylizer(PaintingModel):
             ModelError: a style belongs to another model, or a graph is damaged.
         """
         picture = usable(photo)
-        output = np.empty_like(picture)
-        options = PaintOptions(strength, stroke, color, quality, seed)
-        for tile, painted in self._render(ArrayReader(picture), style, options, masks, progress):
-            output[:, :, tile.rows, tile.columns] = painted
-        return output
+        options = PaintOptions(strength, stroke, color, quality, seed, tile)
+        check_tile_masks(options, masks)
+        source = FramedReader(make_seamless_picture(picture)) if tile else ArrayReader(picture)
+        output = np.empty((1, 3, source.height, source.width), np.float32)
+        for part, painted in self._render(source, style, options, masks, progress):
+            output[:, :, part.rows, part.columns] = painted
+        return np.clip(source.frame.close(output), 0.0, 1.0) if isinstance(source, FramedReader) else output
 
     def paint(
         self,
@@ -158,7 +163,7 @@ class Stylizer(PaintingModel):
         Args:
             photo: as in a call.
             style: as in a call.
-            options: strength, stroke, color, quality and seed; ``None``: the defaults.
+            options: strength, stroke, color, quality, seed and tile; ``None``: the defaults.
             masks: as in a call.
             progress: as in a call.
             name: the photo's name in error messages; by default its path.
@@ -170,9 +175,57 @@ class Stylizer(PaintingModel):
             name = str(photo)
         photo, options = as_photo(photo), as_options(options)
         check_size(photo.height, photo.width, name)
-        pixels = np.empty_like(photo.pixels)
-        for tile, painted in self._render(PhotoReader(photo), style, options, masks, progress, name):
+        check_tile_masks(options, masks)
+        if options.tile:
+            photo = make_seamless(photo)
+            return self._painted(FramedReader(photo), photo, style, options, (), progress, name)
+        return self._painted(PhotoReader(photo), photo, style, options, masks, progress, name)
+
+    def paint_repeating(
+        self,
+        photo: Photo,
+        style: Style | str,
+        options: PaintOptions | None = None,
+        *,
+        down: bool = True,
+        across: bool = True,
+        progress: Progress | None = None,
+        name: str = "the texture",
+    ) -> Photo:
+        """Paint a texture that repeats already, in these directions only, and change nothing in it before.
+
+        Args:
+            photo: the texture.
+            style: as in :meth:`paint`.
+            options: as in :meth:`paint`; ``tile`` has no effect.
+            down: whether it repeats vertically.
+            across: whether it repeats horizontally.
+            progress: as in :meth:`paint`.
+            name: as in :meth:`paint`.
+
+        Raises:
+            UsageError, InputError, ModelError: as in a call.
+        """
+        check_size(photo.height, photo.width, name)
+        source = FramedReader(photo, down, across) if down or across else PhotoReader(photo)
+        return self._painted(source, photo, style, as_options(options), (), progress, name)
+
+    def _painted(
+        self,
+        source: PixelReader,
+        photo: Photo,
+        style: Style | str | Sequence[Style | str] | None,
+        options: PaintOptions,
+        masks: Sequence[MaskSource],
+        progress: Progress | None,
+        name: str,
+    ) -> Photo:
+        """Return the photo with the painted pixels of ``source``, which reads it with or without a frame."""
+        pixels = np.empty((source.height, source.width, 3), photo.pixels.dtype)
+        for tile, painted in self._render(source, style, options, masks, progress, name):
             pixels[tile.rows, tile.columns] = to_levels(painted, pixels.dtype)
+        if isinstance(source, FramedReader):
+            pixels = source.frame.close_levels(pixels)
         if options.strength == 0 and not self.card.has_codes:  # also the pixels under its transparency
             pixels = photo.pixels.copy()
         return replace(photo, pixels=pixels)
@@ -241,14 +294,17 @@ class Stylizer(PaintingModel):
         if options.color == "content":
             photo = source.reduced(*thumbnail_size(source.height, source.width, 64, LONGEST_THUMBNAIL))
             pictures = tuple(each.recoloured(photo) for each in pictures)
-        scales = plan_scales(source.height, source.width)
-        refined = refined_scale(scales) if options.quality == "best" else None
+        growth = source.growth if isinstance(source, FramedReader) else 1.0
+        base = round(BASE * growth)
+        scales = plan_scales(source.height, source.width, base)
+        refined = refined_scale(scales, base) if options.quality == "best" else None
         work = work or Work.of(1, None)[0]
         work.plan(effort(scales, refined))
         banks = []
         for number, scale in enumerate(scales, 1):
             work.begin(f"the style, scale {number} of {len(scales)}")
-            banks.append(make_bank(self.networks, pictures, max(1, round(scale.short * options.stroke)), options.seed))
+            short = max(1, round(scale.short / growth * options.stroke))
+            banks.append(make_bank(self.networks, pictures, short, options.seed))
             work.did(bank_effort(scale))
         return MatchedPainting(
             self.networks, source, banks, scales, options.strength, options.seed, refined=refined, work=work
@@ -283,3 +339,9 @@ class Stylizer(PaintingModel):
         """
         style.check_model(self.card)
         return style
+
+
+def check_tile_masks(options: PaintOptions, masks: Sequence[MaskSource]) -> None:
+    """Raise UsageError where a texture is asked for together with masks, whose regions end at its border."""
+    if options.tile and len(masks):
+        raise UsageError("a texture that repeats cannot be painted with masks; leave out the masks, or tile")
