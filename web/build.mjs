@@ -39,7 +39,7 @@ function buildSite(target, webgpu) {
   cpSync(join(HERE, "site"), target, { recursive: true });
   cpSync(join(HERE, "src"), join(target, "src"), { recursive: true });
   // What the page has in common with Studio's: the framework, small stores, icons, and the looks of controls.
-  for (const name of ["vendor", "lib.js", "icons.js", "style.css"]) {
+  for (const name of ["vendor", "lib.js", "i18n.js", "icons.js", "style.css"]) {
     cpSync(join(ROOT, "src", "sfumato", "studio", "pages", name), join(target, "shared", name), { recursive: true });
   }
   copyModel(join(target, "model"));
