@@ -15,7 +15,7 @@ from PIL import Image
 
 from sfumato.inference.style_pictures import built_in_pictures
 
-SAMPLES = {"portrait": "pearl-earring", "sea": "ninth-wave"}
+SAMPLES = {"portrait": "pearl-earring", "ship": "fighting-temeraire"}
 LONG_SIDE = 1024
 
 

@@ -1,5 +1,6 @@
 // From choices to a painting: starts the painter, opens photos, paints, and saves.
 
+import { checkSize } from "../src/decode.js";
 import { Painter } from "../src/index.js";
 import { chosen, offline, ownStyles, painterState, painting, photo, problem, progress, settings, styles, view } from "./state.js";
 
@@ -62,14 +63,18 @@ export async function openPhoto(file, name = file?.name ?? "") {
   const mine = ++opening;
   wanted?.abort();
   problem.set(null);
-  const url = file ? URL.createObjectURL(file) : "";
+  const url = URL.createObjectURL(file ?? new Blob());
   const image = new Image();
-  image.src = url;
   try {
-    await image.decode();
-  } catch {
+    await new Promise((resolve, reject) => {
+      image.onload = resolve;
+      image.onerror = () => reject({ code: file?.size ? "no-picture" : "empty" });
+      image.src = url;
+    });
+    checkSize(image.naturalHeight, image.naturalWidth); // before it is decoded
+  } catch (found) {
     URL.revokeObjectURL(url);
-    if (mine === opening) problem.set({ code: file?.size ? "no-picture" : "empty", values: { name } });
+    if (mine === opening) problem.set(found);
     return;
   }
   if (mine !== opening) {

@@ -7,7 +7,7 @@ import { cancel, openPhoto, openSample, save } from "./engine.js";
 import { painterState, painting, photo, progress, view } from "./state.js";
 
 export const PICTURES = "image/*";
-const SAMPLES = ["room", "portrait", "sea"];
+const SAMPLES = ["room", "portrait", "ship"];
 const VIEWS = ["painting", "compare", "photo"];
 
 /** A button that opens the dialog for files. */
@@ -79,7 +79,7 @@ export function Stage() {
       <div ref=${frame} class=${`frame-of-picture ${shown}`} onPointerDown=${drag} onPointerMove=${drag}>
         <img class="photo" src=${source.url} alt=${t("stage.photo", { name: source.name })} />
         ${painted && html`<div class="painted"><${Pixels} image=${painted.image} label=${t("stage.painting", { name: source.name })} /></div>`}
-        ${shown === "compare" && html`<div class="split" aria-hidden="true"><span><${Icon} name="compare" /></span></div>
+        ${shown === "compare" && html`<div class="split" aria-hidden="true"><span><${Icon} name="left" size=${18} /><${Icon} name="right" size=${18} /></span></div>
           <input class="split-input" type="range" min="0" max="100" value=${split} aria-label=${t("stage.split")}
             onInput=${event => setSplit(Number(event.target.value))} />`}
       </div>

@@ -5,7 +5,7 @@ import { createSavedStore, createStore } from "../shared/lib.js";
 /** The photo: {file, name, url, width, height}; null where none was chosen. */
 export const photo = createStore(null);
 /** The name of a style, or of one of `ownStyles`. */
-export const chosen = createSavedStore("sfumato.web.style", "starry-night");
+export const chosen = createSavedStore("sfumato.web.style", "van-gogh");
 /** Styles of the person's own pictures: {name, code, url}; they are not kept. */
 export const ownStyles = createStore([]);
 export const settings = createSavedStore("sfumato.web.settings", { strength: 1, stroke: 1, color: "style", maxSize: 1536 });
