@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 
 from browser import browser as chromium
 from sfumato.locks import locked
-from web_site import ROOT, WEB, run
+from web_site import WEB, run
 
 
 @pytest.fixture(scope="session")

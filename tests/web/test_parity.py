@@ -142,7 +142,12 @@ def test_the_recipe_is_that_of_python(desk: tuple[Page, Path]) -> None:
 
 def test_resizing_is_that_of_pillow(desk: tuple[Page, Path]) -> None:
     page, folder = desk
-    for height, width, high, wide in [(700, 467, 480, 320), (3000, 2003, 480, 320), (37, 2500, 16, 1024), (90, 80, 233, 211)]:
+    for height, width, high, wide in [
+        (700, 467, 480, 320),
+        (3000, 2003, 480, 320),
+        (37, 2500, 16, 1024),
+        (90, 80, 233, 211),
+    ]:
         levels = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
         (folder / "levels").write_bytes(levels.tobytes())
         found = page.evaluate(
