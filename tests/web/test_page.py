@@ -7,7 +7,7 @@ import re
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -118,7 +118,7 @@ def test_a_dropped_photo_is_painted_and_saved_with_its_recipe(
         assert saved.value.suggested_filename == "cat-the-kiss.png"
         png = tmp_path / saved.value.suggested_filename
         saved.value.save_as(png)
-        recipe = Recipe.from_json(read_recipe(png), "the picture")  # type: ignore[arg-type]
+        recipe = Recipe.from_json(read_recipe(png), "the picture")
         assert recipe.styles[0]["name"] == "the-kiss"
         assert recipe.strength == 1
         stylizer = Stylizer()
@@ -133,14 +133,15 @@ def test_a_dropped_photo_is_painted_and_saved_with_its_recipe(
 
 
 @slow
-def test_it_works_offline_and_asks_nobody(window: Browser, url: str, photo: Path) -> None:
-    with visit(window, url) as at:
+def test_it_works_offline_and_asks_nobody(window: Browser, site: Path, photo: Path) -> None:
+    server = ExitStack()
+    url = server.enter_context(serving(site))
+    with server, visit(window, url, expected="ERR_CONNECTION_REFUSED") as at:
         expect(at.page.get_by_text(EN["header.offline"])).to_be_visible(timeout=PAINTING)
         assert at.page.evaluate("crossOriginIsolated"), "the service worker isolates the page"
-        at.context.set_offline(True)
+        server.close()
         at.page.reload()
         at.wait()
-        assert at.page.evaluate("navigator.onLine") is False
         at.choose(photo)
         at.painted()
         at.page.locator("#strength").press("ArrowLeft")  # the style encoder is there too
@@ -148,7 +149,6 @@ def test_it_works_offline_and_asks_nobody(window: Browser, url: str, photo: Path
         at.page.get_by_role("button", name=EN["stage.other"]).wait_for()
         hosts = {urlsplit(each).netloc for each in at.requests if not each.startswith("blob:")}
         assert hosts == {urlsplit(url).netloc}
-        at.context.set_offline(False)
         refused = at.page.evaluate(
             """() => new Promise(done => {
               addEventListener("securitypolicyviolation", event => done(event.violatedDirective));
@@ -213,8 +213,8 @@ def test_wrong_files_are_told(window: Browser, url: str, photo: Path, tmp_path: 
     make_photo(tmp_path / "small.png", 9, 9)
     head = (9_000).to_bytes(4, "big") * 2 + bytes((1, 0, 0, 0, 0))  # of a picture of 81 million pixels
     large = b"\x89PNG\r\n\x1a\n"
-    for name, content in ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")):
-        large += len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+    for kind, content in ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")):
+        large += len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
     (tmp_path / "large.png").write_bytes(large)
     sentences = {
         "empty": EN["error.empty"],
@@ -291,7 +291,7 @@ def problems(page: Page) -> list[str]:
 def test_the_page_is_small(site: Path) -> None:
     files = [path for path in site.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < LIMIT
-    told = json.loads(re.search(r"const FILES = (\{.*?\});", (site / "sw.js").read_text(), re.DOTALL)[1])  # type: ignore[index]
+    told = json.loads(re.search(r"const FILES = (\{.*?\});", (site / "sw.js").read_text(), re.DOTALL)[1])
     assert set(told) == {path.relative_to(site).as_posix() for path in files} - {"sw.js"}
 
 

@@ -21,6 +21,8 @@ from sfumato.inference.stylizer import Stylizer
 from web_site import serving
 
 pytestmark = pytest.mark.slow
+#: Heights and widths before and after resizing.
+SHAPES = [(700, 467, 480, 320), (3000, 2003, 480, 320), (37, 2500, 16, 1024), (90, 80, 233, 211)]
 #: Largest difference of a pixel, in levels.
 LEVELS = 2
 _PAINT = """async ([name, height, width, options, own]) => {
@@ -67,7 +69,7 @@ def hole(height: int, width: int) -> npt.NDArray[np.uint8]:
     """An alpha channel: a soft disc on nothing."""
     rows, columns = np.mgrid[:height, :width]
     far = np.hypot(rows / height - 0.5, columns / width - 0.5)
-    return np.clip((0.45 - far) * 2000, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((0.45 - far) * 2000, 0, 255), np.uint8)
 
 
 def store(folder: Path, name: str, photo: Photo) -> tuple[str, int, int]:
@@ -133,7 +135,7 @@ def test_the_style_of_a_picture_is_that_of_python(desk: tuple[Page, Path]) -> No
 def test_the_recipe_is_that_of_python(desk: tuple[Page, Path]) -> None:
     from sfumato.inference.recipe import Recipe
 
-    options = {"strength": 0.25, "stroke": 1.5, "seed": 3, "color": "luminance"}
+    options: dict[str, Any] = {"strength": 0.25, "stroke": 1.5, "seed": 3, "color": "luminance"}
     _, recipe = painted(desk, Photo(picture(64, 96)), {"style": "monet", **options})
     wanted = Recipe.of(Stylizer(), [Style.named("monet")], PaintOptions(quality="draft", **options)).to_json()
     del wanted["styles"][0]["channel_stats"]  # only choices of strength need them
@@ -142,12 +144,7 @@ def test_the_recipe_is_that_of_python(desk: tuple[Page, Path]) -> None:
 
 def test_resizing_is_that_of_pillow(desk: tuple[Page, Path]) -> None:
     page, folder = desk
-    for height, width, high, wide in [
-        (700, 467, 480, 320),
-        (3000, 2003, 480, 320),
-        (37, 2500, 16, 1024),
-        (90, 80, 233, 211),
-    ]:
+    for height, width, high, wide in SHAPES:
         levels = np.random.default_rng(height).integers(0, 256, (height, width, 3), np.uint8)
         (folder / "levels").write_bytes(levels.tobytes())
         found = page.evaluate(

@@ -1,7 +1,7 @@
 """The painting graphs of the shipped model, written with a fifth of the nodes, for ONNX Runtime in a browser.
 
-The exporter's statistics.onnx has 3,147 nodes, most of which compute shapes or unroll the matrix roots. Opening it takes
-seconds in a browser, because the time grows with the square of the nodes. This module writes the same functions node by
+The exporter's statistics.onnx has 3,147 nodes, most of which compute shapes or unroll the matrix roots. Opening it
+takes seconds in a browser, because the time grows faster than the nodes. This module writes the same functions node by
 node: `_paint` follows `networks/generator.py`, with `_Record` and `_Replay` as there. `web_model.py` checks that the
 results are those of the shipped graphs.
 """

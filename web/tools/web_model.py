@@ -3,8 +3,8 @@
     python web/tools/web_model.py OUT
 
 OUT receives `statistics.onnx`, `generator.onnx`, `style_encoder.onnx`, the weights that they share (`weights.bin`),
-`model.json` with the styles, and `styles/NAME.webp`, a small picture of each. The two graphs of `slim_graphs` are compared
-with the shipped ones first; a difference is an error.
+`model.json` with the styles, and `styles/NAME.webp`, a small picture of each. The two graphs of `slim_graphs` are
+compared with the shipped ones first; a difference is an error.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 def shipped_weights(folder: Path) -> Arrays:
     """Return the generator's weights by name: of the safetensors file, and the noise field of its graph."""
-    weights: Arrays = {name: values for name, values in load_file(folder / "model.safetensors").items()}
+    weights: Arrays = dict(load_file(folder / "model.safetensors"))
     graph = onnx.load(folder / "generator.onnx", load_external_data=False).graph
     tables = [each for each in graph.initializer if "/noise/" in each.name]
     assert len(tables) == len(TABLES), "the shipped graph has other noise"
