@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 WEB = ROOT / "web"
@@ -20,7 +20,7 @@ WEB = ROOT / "web"
 class _Handler(SimpleHTTPRequestHandler):
     """Serves files; with `isolated`, pages are isolated from other origins, so that they may use threads."""
 
-    extensions_map: ClassVar[dict[str, str]] = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}  # noqa: RUF012
     isolated = False
 
     def end_headers(self) -> None:

@@ -78,6 +78,8 @@ export class Painter {
     this.version = "";
     /** Threads of the processor that are used. */
     this.threads = 1;
+    /** Where the generator runs; settled once `warm` has opened it. @type {"wasm" | "webgpu"} */
+    this.device = "wasm";
     /** The built-in styles. @type {StyleAbout[]} */
     this.styles = [];
     worker.addEventListener("message", ({ data }) => this.#hear(data));
@@ -106,7 +108,8 @@ export class Painter {
     }
     if (warm) {
       for (const graph of ["generator.onnx", "statistics.onnx", "style_encoder.onnx"]) {
-        painter.#ask({ kind: "warm", graph }).catch(() => {}); // the painting that needs it tells
+        // An error is told by the painting that needs the graph.
+        painter.#ask({ kind: "warm", graph }).then(found => Object.assign(painter, found), () => {});
       }
     }
     return painter;

@@ -164,6 +164,7 @@ export class Networks {
       executionProviders: [device],
       externalData: [{ path: WEIGHTS, data: this.weights }],
       graphOptimizationLevel: "all",
+      logSeverityLevel: 3, // errors are thrown, and some of the nodes belong to the processor
       enableCpuMemArena: false, // it would hold the memory of the largest tile
     });
   }

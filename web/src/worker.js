@@ -82,13 +82,13 @@ async function carryOut(number, request) {
   if (request.kind === "png") return png(request.pixels, request.recipe);
   if (request.kind === "load") {
     networks = await Networks.load(new URL(request.base), new URL(request.ort), request);
-    const { card, threads } = networks;
-    return { model: card.model, version: card.version, threads, styles: card.styles.map(({ code, ...about }) => about) };
+    const { card, threads, device } = networks;
+    return { model: card.model, version: card.version, threads, device, styles: card.styles.map(({ code, ...about }) => about) };
   }
   if (!networks) throw new PaintError("model", "The model is not loaded. Load the page again.");
   if (request.kind === "warm") {
     await networks.open(request.graph);
-    return null;
+    return { device: networks.device };
   }
   if (request.kind === "encode") {
     const pixels = await decode(request.source);

@@ -55,11 +55,11 @@ class _Record:
 
 
 class _Replay:
-    """Replays recorded parameters; `finish` inserts the node that takes them apart, once their sizes are known."""
+    """Replays recorded parameters."""
 
     def __init__(self, b: Builder, norm_params: str) -> None:
-        self.b, self.norm_params = b, norm_params
-        self.sizes: list[int] = []
+        self.b, self.at = b, 0
+        self.values = b.sized(norm_params, 1, -1, 1, 1)
 
     def affine(self, name: str, h: str, channels: int, styled: bool) -> tuple[str, str]:
         return self._next(channels), self._next(channels)
@@ -68,14 +68,9 @@ class _Replay:
         return self._next(size)
 
     def _next(self, size: int) -> str:
-        self.sizes.append(size)
-        return f"p{len(self.sizes) - 1}"
-
-    def finish(self) -> None:
-        b, names = self.b, [f"p{i}" for i in range(len(self.sizes))]
-        inside = helper.make_node("Reshape", [self.norm_params, b.whole(1, -1, 1, 1)], ["params"])
-        apart = helper.make_node("Split", ["params", b.whole(*self.sizes)], names, axis=1)
-        b.nodes[:0] = [inside, apart]
+        # Not one Split: a shader of a graphics processor writes to a few outputs only.
+        self.at += size
+        return self.b.slice(self.values, [self.at - size], [self.at], [1])
 
 
 _Norms = _Record | _Replay
@@ -366,8 +361,6 @@ def statistics_graph(weights: dict[str, npt.NDArray[Any]], code_size: int, param
 def generator_graph(weights: dict[str, npt.NDArray[Any]]) -> Builder:
     """Return the graph `picture`, `norm_params`, `origin` → `stylized`, to be finished by `Builder.model`."""
     b = Builder(weights)
-    norms = _Replay(b, "norm_params")
-    painted = _paint(b, "picture", norms, "origin", None)
+    painted = _paint(b, "picture", _Replay(b, "norm_params"), "origin", None)
     b.nodes.append(helper.make_node("Clip", [painted, b.constant(0), b.constant(1)], ["stylized"]))
-    norms.finish()
     return b
