@@ -38,6 +38,15 @@ def site(npm: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def folder(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for pages of tests, with the package in `src` and its files in `sfumato`."""
+    folder = tmp_path_factory.mktemp("folder")
+    (folder / "src").symlink_to(site / "src")
+    (folder / "sfumato").symlink_to(site / "model")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def window() -> Iterator[Browser]:
     """A Chromium without a window."""
     with chromium() as found:

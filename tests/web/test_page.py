@@ -288,6 +288,25 @@ def problems(page: Page) -> list[str]:
 
 
 @slow
+def test_the_example_of_the_docs_runs(window: Browser, folder: Path, photo: Path) -> None:
+    (code,) = re.findall(r"```js\n(.*?)```", (WEB.parent / "docs" / "browser.md").read_text("utf-8"), re.DOTALL)
+    imports = '<script type="importmap">{"imports": {"sfumato-web": "/src/index.js"}}</script>'
+    (folder / "example.html").write_text(
+        f'<!doctype html>{imports}<input type="file"><canvas></canvas><script type="module">{code}</script>'
+    )
+    with serving(folder) as url, window.new_page() as page:
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.goto(url + "example.html")
+        page.wait_for_load_state("networkidle")
+        page.locator("input").set_input_files(photo)
+        expect(page.locator("canvas")).to_have_attribute("width", "512", timeout=PAINTING)
+        shares = [float(text) for text in said if re.fullmatch(r"[\d.]+", text)]
+        assert shares == sorted(shares)
+        assert (shares[0], shares[-1]) == (0, 1)
+
+
+@slow
 def test_the_page_is_small(site: Path) -> None:
     files = [path for path in site.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < LIMIT

@@ -40,18 +40,19 @@ _PAINT = """async ([name, height, width, options, own]) => {
 
 
 @pytest.fixture(scope="module")
-def desk(site: Path, window: Browser) -> Iterator[tuple[Page, Path]]:
+def desk(folder: Path, window: Browser) -> Iterator[tuple[Page, Path]]:
     """A page with a painter, and the folder that its server serves."""
-    with serving(site, isolated=True) as url:
+    (folder / "empty.html").touch()
+    with serving(folder, isolated=True) as url:
         page = window.new_page(base_url=url)
-        page.goto("/icon.svg")  # a page without a policy of its own, and nothing on it
+        page.goto("/empty.html")
         page.evaluate(
             """async () => {
               const { Painter } = await import("/src/index.js");
-              globalThis.painter = await Painter.load({ base: "/model/" });
+              globalThis.painter = await Painter.load({ base: "/sfumato/" });
             }"""
         )
-        yield page, site
+        yield page, folder
         page.close()
 
 
