@@ -283,7 +283,7 @@ def test_it_is_accessible(window: Browser, url: str, photo: Path, size: Any, the
 def problems(page: Page) -> list[str]:
     """What axe finds on the page."""
     page.evaluate(AXE_SCRIPT)
-    found = page.evaluate("() => axe.run()")
+    found = page.evaluate("() => axe.run({ rules: { 'target-size': { enabled: true } } })")
     return [f"{each['id']}: {[node['html'][:200] for node in each['nodes']]}" for each in found["violations"]]
 
 

@@ -143,6 +143,36 @@ def test_the_recipe_is_that_of_python(desk: tuple[Page, Path]) -> None:
     assert recipe == wanted
 
 
+def test_each_painting_is_of_its_own_photo(desk: tuple[Page, Path]) -> None:
+    page, _ = desk
+    found = page.evaluate(
+        """async () => {
+          const plain = (level, size) => new ImageData(new Uint8ClampedArray(size * size * 4).fill(level), size, size);
+          const [dark, light] = [plain(40, 20), plain(200, 30)];
+          const signal = AbortSignal.abort();
+          const asked = [
+            painter.paint(dark, { style: "monet" }),
+            painter.paint(light, { style: "monet", signal }).catch(problem => problem.code),
+            painter.paint(light, { style: "klimt" }),
+            painter.paint(dark, { style: "klimt" }),
+            painter.paint(dark, { style: "no such style" }).catch(problem => problem.code),
+            painter.paint(dark, { style: "monet", strength: 2 }).catch(problem => problem.message),
+            painter.paint(null, { style: "monet" }).catch(problem => problem.code),
+          ];
+          return (await Promise.all(asked)).map(each => each.image?.width ?? each);
+        }"""
+    )
+    assert found == [
+        20,
+        "cancelled",
+        30,
+        20,
+        "no-style",
+        "strength must be a number from 0 to 1, but is 2.",
+        "no-picture",
+    ]
+
+
 def test_resizing_is_that_of_pillow(desk: tuple[Page, Path]) -> None:
     page, folder = desk
     for height, width, high, wide in SHAPES:

@@ -9,6 +9,9 @@ const HEADERS = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
   "Cross-Origin-Resource-Policy": "same-origin",
+  // That of index.html, also for its workers, which do not inherit it.
+  "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
+    + "img-src 'self' blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'",
 };
 
 /** The file of the page that an address names; undefined for all others. */
@@ -38,7 +41,8 @@ async function keep(path) {
 
 addEventListener("install", event => {
   const shell = Object.keys(FILES).filter(path => !LARGE.test(path));
-  event.waitUntil(Promise.all(shell.map(keep)).then(() => skipWaiting()));
+  // A new version waits until no page of the old one is open: their files do not mix.
+  event.waitUntil(Promise.all(shell.map(keep)).then(() => (registration.active ? undefined : skipWaiting())));
 });
 
 addEventListener("activate", event => {

@@ -129,13 +129,8 @@ export class Painter {
     const known = this.#held === source;
     const request = { kind: "paint", style, options, source: known ? undefined : source };
     this.#held = source;
-    try {
-      const { data, width, height, recipe } = await this.#ask(request, { signal, progress: onProgress });
-      return { image: new ImageData(data, width, height), recipe };
-    } catch (problem) {
-      if (this.#held === source) this.#held = undefined; // it may not have reached the worker
-      throw problem;
-    }
+    const { data, width, height, recipe } = await this.#ask(request, { signal, progress: onProgress });
+    return { image: new ImageData(data, width, height), recipe };
   }
 
   /**

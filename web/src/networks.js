@@ -103,7 +103,7 @@ export class Networks {
       throw new PaintError("model", "This browser gives no access to a graphics processor (WebGPU); leave the device out.");
     }
     const build = graphics ? "webgpu" : "wasm";
-    const binary = `ort-wasm-simd-threaded${graphics ? ".jspi" : ""}.wasm.gz`;
+    const binary = `ort-wasm-simd-threaded${graphics ? ".jspi" : ""}.wasm.gzip`;
     const [runtime, wasm, weights] = await Promise.all([
       import(/* @vite-ignore */ /* webpackIgnore: true */ new URL(`ort.${graphics ? "jspi" : "wasm"}.min.mjs`, ort).href),
       readPacked(new URL(binary, ort)),

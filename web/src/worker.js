@@ -21,14 +21,18 @@ import { PhotoReader, widened } from "./readers.js";
  * A request of the page.
  * @typedef {{kind: "load", base: string, ort: string, threads?: number, device?: "auto" | "wasm" | "webgpu"}
  *   | {kind: "warm", graph: string}
- *   | {kind: "paint", source?: Source, style: string | Style, options: Omit<PaintOptions, "style" | "signal">}
+ *   | {kind: "paint", source?: Source, held?: Held, style: string | Style, options: Omit<PaintOptions, "style" | "signal">}
  *   | {kind: "encode", source: Source, name: string}
  *   | {kind: "png", pixels: Pixels, recipe: object}} Request
  */
 
 /** @type {Networks | undefined} */
 let networks;
-/** The photo that was painted last. @type {{pixels: Pixels, sha256: string, painted?: {size: number, photo: Photo}} | undefined} */
+/**
+ * A photo that arrived, and what was made of it: its pixels, the hash of its file, and the photo at the size of the painting.
+ * @typedef {{source: Source, read?: {pixels: Pixels, sha256: string}, made?: {size: number, photo: Photo}}} Held
+ */
+/** The photo that arrived last: the page sends it once. @type {Held | undefined} */
 let latest;
 /** @type {Promise<unknown>} */
 let before = Promise.resolve();
@@ -40,7 +44,12 @@ addEventListener("message", ({ data }) => {
     cancelled.add(data.number);
     return;
   }
-  before = before.then(() => answer(data.number, data.request));
+  const { number, request } = data;
+  if (request.kind === "paint") {
+    if (request.source) latest = { source: request.source };
+    request.held = latest; // now: when its turn comes, another photo may have arrived
+  }
+  before = before.then(() => answer(number, request));
 });
 
 /**
@@ -98,16 +107,17 @@ async function carryOut(number, request) {
   }
   const style = find(networks, request.style);
   const options = settings(request.options);
-  if (request.source) latest = { pixels: await decode(request.source), sha256: await hash(request.source) };
-  if (!latest) throw new PaintError("no-picture", "There is no picture; choose one.");
-  if (latest.painted?.size !== options.maxSize) {
-    latest.painted = { size: options.maxSize, photo: new Photo(shrink(latest.pixels, options.maxSize), networks) };
+  const { held } = request;
+  if (!held) throw new PaintError("no-picture", "There is no picture; choose one.");
+  held.read ??= { pixels: await decode(held.source), sha256: await hash(held.source) };
+  if (held.made?.size !== options.maxSize) {
+    held.made = { size: options.maxSize, photo: new Photo(shrink(held.read.pixels, options.maxSize), networks) };
   }
-  const painted = await paint(latest.painted.photo, style.code, options, async (share, step) => {
+  const painted = await paint(held.made.photo, style.code, options, async (share, step) => {
     postMessage({ number, progress: { share, step } });
     await pause(number);
   });
-  return { ...painted, recipe: recipe(networks.card, style, options, latest.sha256) };
+  return { ...painted, recipe: recipe(networks.card, style, options, held.read.sha256) };
 }
 
 /**

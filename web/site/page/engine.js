@@ -4,6 +4,10 @@ import { checkSize } from "../src/decode.js";
 import { Painter } from "../src/index.js";
 import { chosen, offline, ownStyles, painterState, painting, photo, problem, progress, settings, styles, view } from "./state.js";
 
+const MODEL = { base: "./model/" };
+// One thread: ?threads=1 in the address helps to find out whether threads are at fault.
+const threads = Number(new URLSearchParams(location.search).get("threads")) || undefined;
+
 let painter;
 let wanted; // the AbortController of the painting that is under way
 let opening = 0;
@@ -41,9 +45,7 @@ function keepAll() {
 export async function start() {
   if (!crossOriginIsolated) await isolate();
   try {
-    // One thread: ?threads=1 in the address helps to find out whether threads are at fault.
-    const threads = Number(new URLSearchParams(location.search).get("threads")) || undefined;
-    painter = await Painter.load({ base: "./model/", threads });
+    painter = await Painter.load({ ...MODEL, threads });
     styles.set(painter.styles);
     if (![...painter.styles, ...ownStyles.get()].some(each => each.name === chosen.get())) chosen.set(painter.styles[0].name);
     painterState.set("ready");
@@ -91,8 +93,8 @@ export async function openPhoto(file, name = file?.name ?? "") {
 
 /** Opens a sample that belongs to the page. */
 export async function openSample(name) {
-  const answer = await fetch(`./samples/${name}.webp`);
-  await openPhoto(await answer.blob(), `${name}.webp`);
+  const answer = await fetch(`./samples/${name}.webp`).catch(() => null);
+  await openPhoto(answer?.ok ? await answer.blob() : null, `${name}.webp`);
 }
 
 /** Makes a style of a picture, and paints with it. */
@@ -148,9 +150,16 @@ export async function paintNow() {
     if (view.get() === "photo") view.set("painting");
   } catch (found) {
     if (wanted === mine && found.code !== "cancelled") problem.set(found);
+    if (found.code === "memory") await renew();
   } finally {
     if (wanted === mine) progress.set(null);
   }
+}
+
+/** Starts another painter: ONNX Runtime cannot go on once the memory did not suffice. */
+async function renew() {
+  painter.close();
+  painter = await Painter.load({ ...MODEL, threads });
 }
 
 /** Saves the painting as a file. */

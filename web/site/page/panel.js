@@ -44,7 +44,12 @@ export function Styles() {
   const ready = useStore(painterState) === "ready";
   const works = list.filter(style => style.kind !== "artist");
   const artists = list.filter(style => style.kind === "artist");
-  return html`<div class="styles" tabindex="0" role="group" aria-label=${t("styles.title")}>
+  const shelf = useRef();
+  useEffect(() => { // on a phone the page scrolls, and stays where it is
+    const tile = shelf.current.querySelector(".chosen");
+    if (tile && shelf.current.scrollHeight > shelf.current.clientHeight) tile.scrollIntoView({ block: "nearest" });
+  }, [list.length]);
+  return html`<div ref=${shelf} class="styles" tabindex="0" role="group" aria-label=${t("styles.title")}>
     <${Group} title=${t("styles.works")} list=${[...own, ...works]} current=${current}>
       <li>
         <${FileButton} class="tile add" disabled=${!ready} onFile=${addStyle}>
