@@ -1,4 +1,5 @@
-// Builds the model (node build.mjs model) or the static page (node build.mjs site [FOLDER] [--webgpu]; by default out/web).
+// Builds the model (node build.mjs model [--if-older]), or the static page (node build.mjs site [FOLDER] [--webgpu]; by default
+// into out/web).
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -18,6 +19,16 @@ function python(script, ...words) {
   execFileSync(program, [join(HERE, "tools", script), ...words], { stdio: "inherit", env: { ...process.env, PYTHONPATH: path } });
 }
 
+/** Whether the model is newer than all that it is made of. */
+function modelIsCurrent() {
+  const made = join(HERE, "model", "model.json");
+  if (!existsSync(made)) return false;
+  const assets = join(ROOT, "src", "sfumato", "assets");
+  const sources = [join(assets, "weights", "base"), join(assets, "styles"), join(HERE, "tools")].flatMap(folder =>
+    readdirSync(folder).filter(name => !name.startsWith("__")).map(name => join(folder, name)));
+  return sources.every(path => statSync(path).mtimeMs < statSync(made).mtimeMs);
+}
+
 function buildModel() {
   rmSync(join(HERE, "model"), { recursive: true, force: true });
   python("web_model.py", join(HERE, "model"));
@@ -33,7 +44,7 @@ function filesIn(folder) {
 const hash = content => createHash("sha256").update(content).digest("base64");
 
 function buildSite(target, webgpu) {
-  if (!existsSync(join(HERE, "model", "model.json"))) buildModel();
+  if (!modelIsCurrent()) buildModel();
   rmSync(target, { recursive: true, force: true });
   mkdirSync(target, { recursive: true });
   cpSync(join(HERE, "site"), target, { recursive: true });
@@ -65,11 +76,12 @@ function buildSite(target, webgpu) {
 }
 
 const [what, ...others] = process.argv.slice(2);
-if (what === "model") buildModel();
-else if (what === "site") {
+if (what === "model") {
+  if (!others.includes("--if-older") || !modelIsCurrent()) buildModel();
+} else if (what === "site") {
   const folder = others.find(each => !each.startsWith("-"));
   buildSite(folder ? resolve(folder) : join(dirname(HERE), "out", "web"), others.includes("--webgpu"));
 } else {
-  console.error("node build.mjs model | site [FOLDER] [--webgpu]");
+  console.error("node build.mjs model [--if-older] | site [FOLDER] [--webgpu]");
   process.exit(2);
 }

@@ -24,8 +24,7 @@ def npm() -> str:
         installed, wanted = WEB / "node_modules" / ".package-lock.json", WEB / "package-lock.json"
         if not installed.exists() or installed.stat().st_mtime < wanted.stat().st_mtime:
             run(found, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-        if not (WEB / "model" / "model.json").exists():
-            run(found, "run", "model")
+        run("node", "build.mjs", "model", "--if-older")
     return found
 
 

@@ -26,7 +26,8 @@ _ARGUMENTS = (
 )
 _PAINT_ON_BOTH = """async () => {
   const { Painter } = await import("/src/index.js");
-  const data = Uint8ClampedArray.from({ length: 64 * 64 * 4 }, (_, i) => i % 4 === 3 ? 255 : 128 + 100 * Math.sin(i / 77));
+  const levels = { length: 64 * 64 * 4 };
+  const data = Uint8ClampedArray.from(levels, (_, i) => i % 4 === 3 ? 255 : 128 + 100 * Math.sin(i / 77));
   const paint = async device => {
     const painter = await Painter.load({ base: "/sfumato/", device });
     const { image } = await painter.paint(new ImageData(data.slice(), 64, 64), { style: "monet" });
