@@ -74,24 +74,28 @@ export function shrink(photo, longest) {
   const scale = longest / Math.max(photo.height, photo.width);
   if (!longest || scale >= 1) return photo;
   const [height, width] = [photo.height, photo.width].map(side => Math.max(1, roundEven(side * scale)));
-  const size = photo.height * photo.width;
-  const planes = empty(4, photo.height, photo.width);
-  for (let i = 0; i < size; i++) {
-    const cover = photo.data[4 * i + 3] / 255;
-    for (let plane = 0; plane < 3; plane++) planes.values[plane * size + i] = (photo.data[4 * i + plane] / 255) * cover;
-    planes.values[3 * size + i] = cover;
-  }
-  const small = resize(planes, height, width);
-  const data = new Uint8ClampedArray(4 * height * width);
-  const count = height * width;
-  for (let i = 0; i < count; i++) {
-    const cover = small.values[3 * count + i];
-    for (let plane = 0; plane < 3; plane++) {
+  let opaque = true;
+  for (let at = 3; opaque && at < photo.data.length; at += 4) opaque = photo.data[at] === 255;
+  /** One channel at the new size: plane by plane, because large photos in floats fill the memory of a phone. */
+  const small = (/** @type {number} */ channel) => {
+    const plane = empty(1, photo.height, photo.width);
+    for (let i = 0, at = 0; i < plane.values.length; i++, at += 4) {
       // Weighted by the alpha, so that colours of transparent pixels do not bleed into visible ones.
-      data[4 * i + plane] = Math.fround((small.values[plane * count + i] / Math.max(cover, 1e-6)) * 255);
+      const cover = opaque || channel === 3 ? 1 : photo.data[at + 3] / 255;
+      plane.values[i] = (photo.data[at + channel] / 255) * cover;
     }
-    data[4 * i + 3] = Math.fround(cover * 255);
+    return resize(plane, height, width).values;
+  };
+  const data = new Uint8ClampedArray(4 * height * width).fill(255);
+  const cover = opaque ? null : small(3);
+  for (let channel = 0; channel < 3; channel++) {
+    small(channel).forEach((value, i) => {
+      data[4 * i + channel] = Math.fround((cover ? value / Math.max(cover[i], 1e-6) : value) * 255);
+    });
   }
+  cover?.forEach((value, i) => {
+    data[4 * i + 3] = Math.fround(value * 255);
+  });
   return { data, height, width };
 }
 

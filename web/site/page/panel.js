@@ -47,7 +47,7 @@ export function Styles() {
   const shelf = useRef();
   useEffect(() => { // on a phone the page scrolls, and stays where it is
     const tile = shelf.current.querySelector(".chosen");
-    if (tile && shelf.current.scrollHeight > shelf.current.clientHeight) tile.scrollIntoView({ block: "nearest" });
+    if (tile && shelf.current.scrollHeight > shelf.current.clientHeight) tile.scrollIntoView({ block: "center" });
   }, [list.length]);
   return html`<div ref=${shelf} class="styles" tabindex="0" role="group" aria-label=${t("styles.title")}>
     <${Group} title=${t("styles.works")} list=${[...own, ...works]} current=${current}>
