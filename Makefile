@@ -25,7 +25,7 @@ FULL := $(VENV)/installed-full
 SITE := $(VENV)/installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test test-light coverage check docs dist bench train-flagship both-folders
+.PHONY: help demo setup test test-light coverage check docs web dist bench train-flagship both-folders
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | column -t -s '#' 2>/dev/null || grep '##' Makefile
@@ -54,6 +54,9 @@ check: $(FULL) ## check lint, formatting, types and import layers
 
 docs: $(SITE) ## build the documentation site, into out/site; a dead link is an error
 	$(BIN)/python tools/build_site.py
+
+web: $(FULL) ## build the page that paints in the browser, into out/web; needs Node.js
+	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
 dist: $(FULL) ## build the wheel and the source archive, into out/dist
 	$(BIN)/python -m build --outdir out/dist

@@ -1,0 +1,61 @@
+"""On a graphics processor, here a software one, the browser paints the same picture."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from web_site import run, serving
+
+pytestmark = pytest.mark.slow
+#: Largest difference of a pixel to the processor's, in levels.
+LEVELS = 2
+#: For a software adapter on a busy machine, in milliseconds.
+PATIENCE = 600_000
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--use-vulkan=swiftshader",
+    "--ignore-gpu-blocklist",
+    "--enable-features=Vulkan,WebGPU",
+)
+_PAINT_ON_BOTH = """async () => {
+  const { Painter } = await import("/src/index.js");
+  const levels = { length: 64 * 64 * 4 };
+  const data = Uint8ClampedArray.from(levels, (_, i) => i % 4 === 3 ? 255 : 128 + 100 * Math.sin(i / 77));
+  const paint = async device => {
+    const painter = await Painter.load({ base: "/sfumato/", device });
+    const { image } = await painter.paint(new ImageData(data.slice(), 64, 64), { style: "monet" });
+    await painter.encode(new ImageData(data.slice(), 64, 64)); // by now what was opened in the background is known
+    painter.close();
+    return [painter.device, image.data];
+  };
+  const [[first, plain], [second, drawn]] = [await paint("wasm"), await paint("webgpu")];
+  return [first, second, Math.max(...plain.map((level, i) => Math.abs(level - drawn[i])))];
+}"""
+
+
+def test_a_graphics_processor_paints_the_same(npm: str, site: Path, tmp_path: Path) -> None:
+    run("node", "bin/sfumato-web.mjs", "copy", tmp_path / "sfumato", "--webgpu")
+    (tmp_path / "src").symlink_to(site / "src")
+    (tmp_path / "empty.html").touch()
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium is installed: apt-get install chromium")
+    with serving(tmp_path, isolated=True) as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(url + "empty.html")
+        if not page.evaluate("async () => Boolean(await navigator.gpu?.requestAdapter())"):
+            browser.close()
+            pytest.skip("this Chromium has no software adapter for WebGPU")
+        first, second, most = page.evaluate(_PAINT_ON_BOTH)
+        browser.close()
+    assert (first, second) == ("wasm", "webgpu")
+    assert most <= LEVELS
