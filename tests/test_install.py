@@ -212,7 +212,7 @@ def test_the_lowest_versions_serve(lowest: Path, wheel: Path, folder: Path, tmp_
 def films_and_batches(bin: Path, desk: Path) -> None:
     """That an environment's Sfumato paints a video, and a folder by workers of Dask."""
     write_clip(desk / "clip.mp4", times=range(3), sounds=["aac"])
-    save_scenes(desk / "photos", 3)
+    save_scenes(desk / "photos", 3, 0)
     for command in (
         ("video", "clip.mp4", "--style", "great-wave", "-o", "painted.webm"),
         ("batch", "photos", "painted", "--style", "great-wave", "--quality", "draft", "--engine", "dask"),

@@ -127,7 +127,7 @@ def video(
     """
     from sfumato.checks import check_range
     from sfumato.inference import Stylizer
-    from sfumato.inference.batch import check_no_address
+    from sfumato.inference.jobs import check_no_address
     from sfumato.inference.options import PaintOptions
     from sfumato.video.pipeline import check_target, paint_video
     from sfumato.video.preview import PREVIEW_SIZE, preview_part, preview_sheet

@@ -63,7 +63,7 @@ def first_frame(path: Path) -> tuple[VideoSource, Photo]:
         InputError: it is no video, or cannot be decoded.
     """
     source = VideoSource.probe(path)
-    with closing(source.frames(SceneDetector())) as frames:
+    with closing(source.frames(SceneDetector)) as frames:
         return source, Photo(next(frames).rgb)
 
 
