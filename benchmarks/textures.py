@@ -8,7 +8,7 @@ style `model-STYLE.png`: a ball whose texture lies in six islands, rendered befo
 plain picture, and after `sfumato texture`.
 
 With --photos, `lut-STYLE.png` has each photo, its painting, and the photo with two tables: one without photos, one from
-the other photos. The distance to the colours of the painting is the mean difference of quantiles over 64 directions.
+these photos. The distance to the colours of the painting is the mean difference of quantiles over 64 directions.
 
 The seam ratio (`seam_ratios`) is the mean step across the border, relative to the largest usual ones inside, at three
 widths; the larger of both directions counts. The bound is 1.1. "energy" is the plain mean step of one pixel across the
@@ -315,16 +315,16 @@ def measure_luts(args: argparse.Namespace, stylizer: Stylizer, styles: list[str]
     photos, rows = list(read_textures(args.photos, 384, 6).values()), []
     for name in styles:
         style, sheet = Style.named(name), []
-        plain, figures = make_lut(style, stylizer=stylizer), []
-        for number, photo in enumerate(photos):
-            others = photos[:number] + photos[number + 1 :]
-            painted, fitted = stylizer(photo, style), make_lut(style, others, stylizer=stylizer)
+        plain, fitted = make_lut(style, stylizer=stylizer), make_lut(style, photos, stylizer=stylizer)
+        figures = []
+        for photo in photos:
+            painted = stylizer(photo, style)
             pictures = [photo, painted, plain(photo), fitted(photo)]
             figures.append([distance(each, painted) for each in (photo, plain(photo), fitted(photo))])
             sheet.append(np.vstack([to_uint8(each) for each in pictures]))
         Image.fromarray(np.hstack(sheet)).save(args.out / f"lut-{name}.png")
         means = np.round(np.mean(figures, axis=0), 3).tolist()
-        rows.append({"style": name, **dict(zip(("photo", "without photos", "from others"), means, strict=True))})
+        rows.append({"style": name, **dict(zip(("photo", "without photos", "from these photos"), means, strict=True))})
         print(rows[-1], flush=True)
     return rows
 

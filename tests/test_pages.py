@@ -39,7 +39,7 @@ def desk(tmp_path: Path) -> Path:
     """A folder with what the pages speak of."""
     rng = np.random.default_rng(5)
     names = ["photo", "other", "vase", "any-picture", "holiday/beach", "photos/one", "photos/two", "photos/cat"]
-    made = [*names, "painting", "one", "two", "three"]
+    made = [*names, "painting", "one", "two", "three", "bricks/bricks_albedo", "bricks/bricks_normal"]
     for name in made:
         coarse = rng.random((1, 3, 4, 5)).astype(np.float32)
         write_image(coarse.repeat(20, 2).repeat(20, 3), tmp_path / f"{name}.jpg")

@@ -11,7 +11,8 @@ from PIL import ImageFilter
 
 from sfumato import InputError, OutputError, Style, Stylizer, UsageError
 from sfumato.image import Photo, Picture, read_image, to_pil, to_uint8, write_image
-from sfumato.inference.lut import Lut, fitted, make_lut, neutral_pictures
+from sfumato.inference.cube import Lut
+from sfumato.inference.lut import fitted, make_lut, neutral_pictures
 from sfumato.inference.oklab import linear_to_oklab, to_linear
 from support import assert_one_sentence, run, scene
 

@@ -16,8 +16,6 @@ steps in 8-bit shadows.)
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -25,9 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.checks import check_range, check_whole
-from sfumato.errors import InputError
-from sfumato.files import atomic_file, read_bytes
-from sfumato.image import ImageSource, Photo, Picture, as_photo, resize, shrink, thumbnail_size, to_8_bits, to_levels
+from sfumato.image import ImageSource, Photo, Picture, as_photo, resize, shrink, thumbnail_size, to_8_bits
+from sfumato.inference.cube import MAX_SIZE, SIZE, Lut
 from sfumato.inference.oklab import clip_chroma, from_linear, linear_to_oklab, oklab_to_srgb, to_linear
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.progress import Progress, portion
@@ -37,14 +34,11 @@ from sfumato.inference.stylizer import Stylizer
 Array = npt.NDArray[np.float32]
 Array64 = npt.NDArray[np.float64]
 
-#: Points along each axis of a table, by default, and the most that video editors commonly read.
-SIZE, MAX_SIZE = 33, 65
 #: Pixels of the longer side at which photos are painted for their colours.
 PHOTO_SIDE = 384
 #: Number and side in pixels of the generated pictures that stand for photos where none are given.
 NEUTRAL, NEUTRAL_SIDE = 6, 224
 PREVIEW_SIDE = 1600  #: Pixels of the longer side of a photo in a preview, at most.
-_MAX_BYTES = 2**25  # of a .cube file
 _CELL = 4  # pixels; colours are compared as means over cells, which average out brushwork
 _SLOPES = 0.25, 2.2  # bounds of the slope of the tone curve: flatter loses the picture, steeper shows noise
 _CHROMA_GAINS = 0.15, 1.8  # bounds of the gain of chroma
@@ -53,110 +47,6 @@ _TONE_WIDTH = 0.06  # of tone: sigma of the kernel in which tints are averaged
 _FIELD = 12  # cells along each axis of the smooth field
 _FIELD_WIDTH = 1.2  # of its cells: sigma of the kernel
 _FIELD_PAIRS = 60.0  # number of pairs that have half the influence on a cell of the field
-_BAND_ROWS = 256  # rows that are mapped at a time
-
-
-@dataclass(frozen=True, eq=False)
-class Lut:
-    """A table of colours.
-
-    Attributes:
-        table: ``(N, N, N, 3)`` float32 in [0, 1]: the sRGB colour of each red, green and blue, in steps of 1/(N - 1).
-        title: one line.
-    """
-
-    table: Array
-    title: str = ""
-
-    @property
-    def size(self) -> int:
-        """Points along each axis."""
-        return len(self.table)
-
-    @classmethod
-    def identity(cls, size: int = SIZE) -> Lut:
-        """Return the table that changes no colour."""
-        return cls(np.stack(np.meshgrid(*[np.linspace(0, 1, size, dtype=np.float32)] * 3, indexing="ij"), -1))
-
-    def __call__(self, picture: Picture) -> Picture:
-        """Map the colours of a picture ``(1, 3, H, W)`` in [0, 1], by trilinear interpolation."""
-        last = self.size - 1
-        place = np.clip(picture[0], 0.0, 1.0) * np.float32(last)
-        low = np.minimum(place.astype(np.int32), last - 1)
-        share = place - low
-        flat = self.table.reshape(-1, 3)
-        found = np.zeros((*picture.shape[2:], 3), np.float32)
-        for corner in np.ndindex(2, 2, 2):
-            weight, index = np.ones((), np.float32), np.zeros((), np.int32)
-            for axis, up in enumerate(corner):
-                weight = weight * (share[axis] if up else 1 - share[axis])
-                index = index * self.size + low[axis] + up
-            found += weight[..., None] * flat[index]
-        return np.ascontiguousarray(found.transpose(2, 0, 1))[None]
-
-    def on_photo(self, photo: Photo) -> Photo:
-        """Map the colours of a photo in bands of rows, at its own bit depth."""
-        pixels = np.empty_like(photo.pixels)
-        for top in range(0, photo.height, _BAND_ROWS):
-            rows = slice(top, min(top + _BAND_ROWS, photo.height))
-            pixels[rows] = to_levels(self(photo.picture(rows)), pixels.dtype)
-        return replace(photo, pixels=pixels)
-
-    def weakened(self, strength: float) -> Lut:
-        """Return the table mixed with the identity; ``strength`` is from 0, no change, to 1."""
-        plain = Lut.identity(self.size).table
-        return replace(self, table=np.asarray(plain + np.float32(strength) * (self.table - plain)))
-
-    def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write a .cube file (Adobe Cube LUT 1.0), which appears whole or not at all.
-
-        Raises:
-            OutputError: it cannot be written, or exists and must not be replaced.
-        """
-        title = re.sub(r"[^ !#-~]", "?", self.title)[:200]  # printable ASCII without quotation marks
-        head = f'TITLE "{title}"\nLUT_3D_SIZE {self.size}\nDOMAIN_MIN 0 0 0\nDOMAIN_MAX 1 1 1\n'
-        rows = self.table.transpose(2, 1, 0, 3).reshape(-1, 3)  # red changes fastest
-        with atomic_file(path, overwrite) as file:
-            file.write(head.encode())
-            file.write("".join(f"{r:.6f} {g:.6f} {b:.6f}\n" for r, g, b in rows).encode())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Lut:
-        """Read a .cube file with a three-dimensional table over [0, 1].
-
-        Raises:
-            InputError: it cannot be read, or is none.
-        """
-        try:
-            return cls._of(read_bytes(path, _MAX_BYTES).decode("utf-8"))
-        except OSError as problem:
-            raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
-        except (ValueError, UnicodeDecodeError) as problem:
-            raise InputError(f"{path} is not a .cube file with a 3D table: {problem}") from problem
-
-    @classmethod
-    def _of(cls, text: str) -> Lut:
-        title, size, rows = "", 0, []
-        for line in map(str.strip, text.splitlines()):
-            if line.startswith("TITLE"):
-                title = line.removeprefix("TITLE").strip().strip('"')
-            elif line.startswith("LUT_3D_SIZE"):
-                size = int(line.removeprefix("LUT_3D_SIZE"))
-            elif line.startswith("DOMAIN_"):
-                wanted = 0.0 if line.startswith("DOMAIN_MIN") else 1.0
-                if any(float(value) != wanted for value in line.split()[1:]):
-                    raise ValueError("its domain is not 0 to 1")
-            elif line[:1] in ("-", ".", *"0123456789"):
-                rows.append(line)
-            elif line and not line.startswith("#"):
-                raise ValueError(f"it contains {line[:40]!r}")
-        if not 2 <= size <= MAX_SIZE or len(rows) != size**3:
-            raise ValueError(f"it has {len(rows)} rows, and a size of {size}")
-        values = np.array([row.split() for row in rows], np.float32)
-        if values.shape != (size**3, 3) or not np.isfinite(values).all():
-            raise ValueError("a row does not have three finite numbers")
-        table = np.clip(values.reshape(size, size, size, 3).transpose(2, 1, 0, 3), 0.0, 1.0)
-        return cls(np.ascontiguousarray(table), title)
 
 
 def make_lut(
