@@ -1,5 +1,5 @@
-// Builds the model (node build.mjs model [--if-older]), or the static page (node build.mjs site [FOLDER] [--webgpu]; by default
-// into out/web).
+// Builds the model (node build.mjs model [--if-older]), or the static page (node build.mjs site [FOLDER] [--webgpu]; by
+// default into out/web).
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -16,7 +16,10 @@ function python(script, ...words) {
   const own = join(ROOT, ".venv", "bin", "python");
   const program = process.env.PYTHON ?? (existsSync(own) ? own : "python3");
   const path = [join(ROOT, "src"), process.env.PYTHONPATH].filter(Boolean).join(":");
-  execFileSync(program, [join(HERE, "tools", script), ...words], { stdio: "inherit", env: { ...process.env, PYTHONPATH: path } });
+  execFileSync(program, [join(HERE, "tools", script), ...words], {
+    stdio: "inherit",
+    env: { ...process.env, PYTHONPATH: path },
+  });
 }
 
 /** Whether the model is newer than all that it is made of. */
@@ -25,7 +28,10 @@ function modelIsCurrent() {
   if (!existsSync(made)) return false;
   const assets = join(ROOT, "src", "sfumato", "assets");
   const sources = [join(assets, "weights", "base"), join(assets, "styles"), join(HERE, "tools")].flatMap(folder =>
-    readdirSync(folder).filter(name => !name.startsWith("__")).map(name => join(folder, name)));
+    readdirSync(folder)
+      .filter(name => !name.startsWith("__"))
+      .map(name => join(folder, name)),
+  );
   return sources.every(path => statSync(path).mtimeMs < statSync(made).mtimeMs);
 }
 
@@ -38,7 +44,13 @@ function buildModel() {
 /** The paths of all files below a folder, with slashes. */
 function filesIn(folder) {
   const found = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile());
-  return found.map(entry => relative(folder, join(entry.parentPath ?? entry.path, entry.name)).split(sep).join("/")).sort();
+  return found
+    .map(entry =>
+      relative(folder, join(entry.parentPath ?? entry.path, entry.name))
+        .split(sep)
+        .join("/"),
+    )
+    .sort();
 }
 
 const hash = content => createHash("sha256").update(content).digest("base64");
@@ -51,7 +63,9 @@ function buildSite(target, webgpu) {
   cpSync(join(HERE, "src"), join(target, "src"), { recursive: true });
   // What the page has in common with Studio's: the framework, small stores, icons, and the looks of controls.
   for (const name of ["vendor", "lib.js", "i18n.js", "icons.js", "style.css"]) {
-    cpSync(join(ROOT, "src", "sfumato", "studio", "pages", name), join(target, "shared", name), { recursive: true });
+    cpSync(join(ROOT, "src", "sfumato", "studio", "pages", name), join(target, "shared", name), {
+      recursive: true,
+    });
   }
   copyModel(join(target, "model"));
   copyRuntime(join(target, "model", "ort"), { webgpu });
@@ -61,8 +75,11 @@ function buildSite(target, webgpu) {
   const paths = filesIn(target).filter(path => path !== "sw.js" && !path.includes(".jspi."));
   const files = Object.fromEntries(paths.map(path => [path, hash(readFileSync(join(target, path)))]));
   const program = readFileSync(join(target, "sw.js"), "utf8");
-  const told = program.replace("const FILES = {};", `const FILES = ${JSON.stringify(files, null, 1)};`);
-  if (told === program) throw new Error("site/sw.js has no line for the files");
+  const list = JSON.stringify(files, null, 1);
+  const told = program
+    .replace("const FILES = {};", `const FILES = ${list};`)
+    .replace('const BUILD = "";', `const BUILD = "${hash(list)}";`);
+  if (!told.includes(list) || told.includes('BUILD = ""')) throw new Error("site/sw.js has no line for the files");
   writeFileSync(join(target, "sw.js"), told);
 
   let [raw, packed] = [0, 0];

@@ -135,10 +135,11 @@ def test_a_dropped_photo_is_painted_and_saved_with_its_recipe(
 @slow
 def test_it_works_offline_and_asks_nobody(window: Browser, site: Path, photo: Path) -> None:
     server = ExitStack()
-    url = server.enter_context(serving(site))
+    url = server.enter_context(serving(site.parent)) + f"{site.name}/"  # not at the root of its server
     with server, visit(window, url, expected="ERR_CONNECTION_REFUSED") as at:
         expect(at.page.get_by_text(EN["header.offline"])).to_be_visible(timeout=PAINTING)
         assert at.page.evaluate("crossOriginIsolated"), "the service worker isolates the page"
+        assert at.threads == at.page.evaluate("Math.min(4, navigator.hardwareConcurrency)")
         server.close()
         at.page.reload()
         at.wait()

@@ -24,7 +24,10 @@ export function blend(codes, weights) {
   const largest = Math.max(...weights);
   const shares = weights.map(weight => weight / largest);
   const sum = shares.reduce((total, share) => total + share, 0);
-  return Float32Array.from(codes[0], (_, i) => codes.reduce((total, code, k) => total + (shares[k] / sum) * code[i], 0) + 0);
+  return Float32Array.from(
+    codes[0],
+    (_, i) => codes.reduce((total, code, k) => total + (shares[k] / sum) * code[i], 0) + 0,
+  );
 }
 
 /**

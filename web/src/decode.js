@@ -17,17 +17,25 @@ import { MAX_PIXELS, MAX_SIDE } from "./options.js";
 export function checkSize(height, width) {
   const least = 16;
   if (Math.max(height, width) < least) {
-    throw new PaintError("too-small", `The picture has ${width} × ${height} pixels; it needs ${least} or more on a side.`, { height, width });
+    throw new PaintError(
+      "too-small",
+      `The picture has ${width} × ${height} pixels; it needs ${least} or more on a side.`,
+      { height, width },
+    );
   }
   if (height * width > MAX_PIXELS || Math.max(height, width) > MAX_SIDE) {
     const most = MAX_PIXELS / 1e6;
-    throw new PaintError("too-large", `The picture has ${width} × ${height} pixels; this browser takes up to ${most} million. Make it smaller.`, { height, width, most });
+    throw new PaintError(
+      "too-large",
+      `The picture has ${width} × ${height} pixels; this browser takes up to ${most} million. Make it smaller.`,
+      { height, width, most },
+    );
   }
 }
 
 /**
- * The pixels of a picture: sRGB, upright, 8 bits. A canvas stores colours multiplied by their alpha, so that colours under
- * strong transparency lose precision; `ImageData` keeps them.
+ * The pixels of a picture: sRGB, upright, 8 bits. A canvas stores colours multiplied by their alpha, so that colours
+ * under strong transparency lose precision; `ImageData` keeps them.
  * @param {Blob | ImageBitmap | ImageData} source
  * @returns {Promise<Pixels>}
  */
@@ -42,7 +50,8 @@ export async function decode(source) {
     checkSize(picture.height, picture.width);
     const canvas = new OffscreenCanvas(picture.width, picture.height);
     const context = canvas.getContext("2d", { willReadFrequently: true, colorSpace: "srgb" });
-    if (!context) throw new PaintError("memory", "The memory of this device does not suffice; choose a smaller picture.");
+    if (!context)
+      throw new PaintError("memory", "The memory of this device does not suffice; choose a smaller picture.");
     context.drawImage(picture, 0, 0);
     const { data, height, width } = context.getImageData(0, 0, picture.width, picture.height);
     return { data, height, width };
@@ -57,6 +66,9 @@ async function open(file) {
   try {
     return await createImageBitmap(file, { imageOrientation: "from-image", premultiplyAlpha: "none" });
   } catch {
-    throw new PaintError("no-picture", "This file is not a picture that the browser can read, or it is damaged; choose a JPEG, PNG or WebP.");
+    throw new PaintError(
+      "no-picture",
+      "This file is not a picture that the browser can read, or it is damaged; choose a JPEG, PNG or WebP.",
+    );
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Drafts, as `sfumato.inference.draft`: a photo painted by the small generator, at a base size and then at its own size.
+ * Drafts, as `sfumato.inference.draft`: a photo painted by the small generator, at a base size, then at its own size.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { ALIGNMENT, tiles } from "./tiling.js";
 /** @typedef {import("./readers.js").Reader} Reader */
 /** @typedef {import("./networks.js").Networks} Networks */
 /** @typedef {import("./options.js").Settings} Settings */
-/** Eight-bit pixels: red, green, blue, alpha. @typedef {{data: Uint8ClampedArray, height: number, width: number}} Pixels */
+/** Red, green, blue, alpha. @typedef {{data: Uint8ClampedArray, height: number, width: number}} Pixels */
 
 /** Smallest longer side of a picture in pixels. */
 export const SMALLEST_SIDE = 16;
@@ -39,7 +39,8 @@ export class Photo {
     this.networks = networks;
     this.reader = new PhotoReader(pixels);
     /** @type {Reader} */
-    this.wide = Math.min(pixels.height, pixels.width) < SMALLEST_SIDE ? widened(this.reader, SMALLEST_SIDE) : this.reader;
+    this.wide =
+      Math.min(pixels.height, pixels.width) < SMALLEST_SIDE ? widened(this.reader, SMALLEST_SIDE) : this.reader;
     this.small = thumbnail(this.wide, networks.card.thumbnail);
     /** @type {Promise<Float32Array> | undefined} */
     this.code = undefined;
@@ -58,7 +59,11 @@ export class Photo {
  * @param {number} short
  */
 export function thumbnail(source, short) {
-  const scale = Math.min(1, short / Math.min(source.height, source.width), LONGEST_THUMBNAIL / Math.max(source.height, source.width));
+  const scale = Math.min(
+    1,
+    short / Math.min(source.height, source.width),
+    LONGEST_THUMBNAIL / Math.max(source.height, source.width),
+  );
   /** @param {number} side */
   const size = side => Math.max(SMALLEST_SIDE, roundEven(side * scale));
   return source.reduced(size(source.height), size(source.width));
@@ -135,14 +140,26 @@ export async function paint(photo, style, options, progress) {
     const regions = tiles(reader.height, reader.width, options.tile);
     for (const { rows, columns } of regions) {
       await progress(Math.min(1, done / cost), "tile");
-      const padded = { top: rows.paddedStart, bottom: rows.paddedStop, left: columns.paddedStart, right: columns.paddedStop };
-      const painted = await networks.decode(reader.region(padded), params, [padded.top + shift[0], padded.left + shift[1]]);
-      use(cut(painted, {
-        top: rows.start - padded.top,
-        bottom: rows.stop - padded.top,
-        left: columns.start - padded.left,
-        right: columns.stop - padded.left,
-      }), rows.start, columns.start);
+      const padded = {
+        top: rows.paddedStart,
+        bottom: rows.paddedStop,
+        left: columns.paddedStart,
+        right: columns.paddedStop,
+      };
+      const painted = await networks.decode(reader.region(padded), params, [
+        padded.top + shift[0],
+        padded.left + shift[1],
+      ]);
+      use(
+        cut(painted, {
+          top: rows.start - padded.top,
+          bottom: rows.stop - padded.top,
+          left: columns.start - padded.left,
+          right: columns.stop - padded.left,
+        }),
+        rows.start,
+        columns.start,
+      );
       done += (rows.stop - rows.start) * (columns.stop - columns.start);
     }
   };
@@ -152,7 +169,11 @@ export async function paint(photo, style, options, progress) {
   /** Write a tile into the result. @type {(painted: Planes, top: number, left: number) => void} */
   const write = (painted, top, left) => {
     // Narrow photos were widened; what is beyond their edge is left out.
-    const shown = cut(painted, { ...all(painted), bottom: Math.min(painted.height, height - top), right: Math.min(painted.width, width - left) });
+    const shown = cut(painted, {
+      ...all(painted),
+      bottom: Math.min(painted.height, height - top),
+      right: Math.min(painted.width, width - left),
+    });
     const region = { top, left, bottom: top + shown.height, right: left + shown.width };
     const { values } = options.color === "luminance" ? keepChroma(shown, photo.reader.region(region)) : shown;
     const count = shown.height * shown.width;
@@ -167,7 +188,9 @@ export async function paint(photo, style, options, progress) {
   if (scale === 1) {
     await paintTiles(source, write);
   } else {
-    const [baseHeight, baseWidth] = [source.height, source.width].map(side => Math.max(SMALLEST_SIDE, roundEven(side / scale)));
+    const [baseHeight, baseWidth] = [source.height, source.width].map(side =>
+      Math.max(SMALLEST_SIDE, roundEven(side / scale)),
+    );
     const reduced = source.reduced(baseHeight, baseWidth);
     const base = empty(3, baseHeight, baseWidth);
     await paintTiles(new PlanesReader(reduced), (painted, top, left) => paste(base, painted, top, left));
@@ -175,7 +198,10 @@ export async function paint(photo, style, options, progress) {
       params = await measure(thumbnail(new PlanesReader(base), networks.card.thumbnail));
       await paintTiles(new EnlargedReader(source, base, reduced), write);
     } else {
-      const large = scale > 1 ? new EnlargedReader(source, base, reduced) : new PlanesReader(resize(base, source.height, source.width));
+      const large =
+        scale > 1
+          ? new EnlargedReader(source, base, reduced)
+          : new PlanesReader(resize(base, source.height, source.width));
       for (const { rows, columns } of tiles(source.height, source.width, options.tile)) {
         await progress(0.95, "enlarge");
         const region = { top: rows.start, bottom: rows.stop, left: columns.start, right: columns.stop };

@@ -30,9 +30,9 @@ export { PaintError } from "./errors.js";
  * @property {string | URL} base folder of the model, as `npx sfumato-web copy` writes it
  * @property {string | URL} [ort] folder of ONNX Runtime's files; by default `ort/` in `base`
  * @property {number} [threads] of the processor; by default up to 4. Without isolation from other origins there is one
- * @property {"auto" | "wasm" | "webgpu"} [device] where the generator runs: by default on the graphics processor, where the
- *   browser gives access to one, its files were copied, and it paints a test picture right
- * @property {boolean} [warm] whether all graphs are opened at once, so that the first painting is quick; by default true
+ * @property {"auto" | "wasm" | "webgpu"} [device] where the generator runs: by default on the graphics processor, if
+ *   the browser gives access to one, its files were copied, and it paints a test picture right
+ * @property {boolean} [warm] whether all graphs are opened at once, for a quick first painting; by default true
  */
 /**
  * What is known of a built-in style.
@@ -55,6 +55,8 @@ export { PaintError } from "./errors.js";
  * @param {number} share
  * @param {"photo" | "tile" | "enlarge" | "done"} step
  */
+/** @typedef {{code: ErrorCode, message: string, values: {}}} Problem */
+/** @typedef {{number: number, result?: any, progress?: {share: number, step: any}, problem?: Problem}} Told */
 /** @typedef {{resolve: (result: any) => void, reject: (problem: Error) => void, progress?: Progress}} Waiting */
 
 /** Paints photos with the shipped model, in a worker. */
@@ -85,7 +87,12 @@ export class Painter {
     worker.addEventListener("message", ({ data }) => this.#hear(data));
     worker.addEventListener("error", event => {
       event.preventDefault();
-      this.#fail(new PaintError("model", `The painter stopped: ${event.message || "its program cannot be loaded"}. Load the page again.`));
+      this.#fail(
+        new PaintError(
+          "model",
+          `The painter stopped: ${event.message || "its program cannot be loaded"}. Load the page again.`,
+        ),
+      );
     });
   }
 
@@ -101,7 +108,10 @@ export class Painter {
     const painter = new Painter(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));
     const runtime = ort ? new URL(ort, document.baseURI) : new URL("ort/", folder);
     try {
-      Object.assign(painter, await painter.#ask({ kind: "load", base: folder.href, ort: runtime.href, threads, device }));
+      Object.assign(
+        painter,
+        await painter.#ask({ kind: "load", base: folder.href, ort: runtime.href, threads, device }),
+      );
     } catch (problem) {
       painter.close();
       throw problem;
@@ -109,20 +119,23 @@ export class Painter {
     if (warm) {
       for (const graph of ["generator.onnx", "statistics.onnx", "style_encoder.onnx"]) {
         // An error is told by the painting that needs the graph.
-        painter.#ask({ kind: "warm", graph }).then(found => Object.assign(painter, found), () => {});
+        painter.#ask({ kind: "warm", graph }).then(
+          found => Object.assign(painter, found),
+          () => {},
+        );
       }
     }
     return painter;
   }
 
   /**
-   * Paint a photo. The same arguments give the same pixels, those of `sfumato stylize --quality draft` to within a level.
+   * Paint a photo. The same arguments give the same pixels, those of `sfumato stylize --quality draft` within a level.
    * Requests are carried out one after the other.
    * @param {Source} source
    * @param {PaintOptions} options
    * @param {Progress} [onProgress]
    * @returns {Promise<Painting>}
-   * @throws {PaintError} `no-picture`, `too-large`, `too-small`, `no-style`, `bad-option`, `memory`, `model`, `cancelled`
+   * @throws {PaintError} any of its codes
    */
   async paint(source, { style, signal, ...options }, onProgress) {
     if (!isPicture(source)) throw new PaintError("no-picture", "There is no picture; choose one.");
@@ -151,7 +164,11 @@ export class Painter {
    * @returns {Promise<Blob>}
    */
   async png({ image, recipe }) {
-    return this.#ask({ kind: "png", pixels: { data: image.data, width: image.width, height: image.height }, recipe });
+    return this.#ask({
+      kind: "png",
+      pixels: { data: image.data, width: image.width, height: image.height },
+      recipe,
+    });
   }
 
   /** Stop the worker; what is under way is rejected. */
@@ -180,7 +197,7 @@ export class Painter {
     });
   }
 
-  /** @param {{number: number, result?: any, progress?: {share: number, step: any}, problem?: {code: ErrorCode, message: string, values: {}}}} data */
+  /** @param {Told} data */
   #hear({ number, result, progress, problem }) {
     const waiting = this.#waiting.get(number);
     if (!waiting) return;

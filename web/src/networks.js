@@ -42,13 +42,17 @@ export async function read(url, sha256) {
     content = new Uint8Array(await answer.arrayBuffer());
   } catch (problem) {
     const why = problem instanceof Error ? problem.message : String(problem);
-    throw new PaintError("model", `The file ${name} of the model cannot be loaded: ${why}. Load the page again.`, { name: name ?? "" });
+    throw new PaintError("model", `The file ${name} of the model cannot be loaded: ${why}. Load the page again.`, {
+      name: name ?? "",
+    });
   }
   if (sha256 && globalThis.crypto?.subtle) {
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
     const found = Array.from(hash, byte => byte.toString(16).padStart(2, "0")).join("");
     if (found !== sha256) {
-      throw new PaintError("model", `The file ${name} of the model is damaged. Load the page again.`, { name: name ?? "" });
+      throw new PaintError("model", `The file ${name} of the model is damaged. Load the page again.`, {
+        name: name ?? "",
+      });
     }
   }
   return content;
@@ -100,12 +104,17 @@ export class Networks {
     const card = /** @type {Card} */ (JSON.parse(new TextDecoder().decode(await read(new URL("model.json", base)))));
     const graphics = device !== "wasm" && (await hasGraphics(ort));
     if (device === "webgpu" && !graphics) {
-      throw new PaintError("model", "This browser gives no access to a graphics processor (WebGPU); leave the device out.");
+      throw new PaintError(
+        "model",
+        "This browser gives no access to a graphics processor (WebGPU); leave the device out.",
+      );
     }
     const build = graphics ? "webgpu" : "wasm";
     const binary = `ort-wasm-simd-threaded${graphics ? ".jspi" : ""}.wasm.gzip`;
     const [runtime, wasm, weights] = await Promise.all([
-      import(/* @vite-ignore */ /* webpackIgnore: true */ new URL(`ort.${graphics ? "jspi" : "wasm"}.min.mjs`, ort).href),
+      import(
+        /* @vite-ignore */ /* webpackIgnore: true */ new URL(`ort.${graphics ? "jspi" : "wasm"}.min.mjs`, ort).href
+      ),
       readPacked(new URL(binary, ort)),
       read(new URL(WEIGHTS, base), card.files[WEIGHTS]),
     ]);
@@ -114,7 +123,9 @@ export class Networks {
     env.wasm.wasmBinary = /** @type {ArrayBuffer} */ (wasm.buffer);
     env.wasm.wasmPaths = ort.href;
     // Threads need shared memory, which a browser gives only to pages that are isolated from other origins.
-    env.wasm.numThreads = globalThis.crossOriginIsolated ? (threads ?? Math.min(4, navigator.hardwareConcurrency || 1)) : 1;
+    env.wasm.numThreads = globalThis.crossOriginIsolated
+      ? (threads ?? Math.min(4, navigator.hardwareConcurrency || 1))
+      : 1;
     return new Networks(base, card, runtime, weights, build);
   }
 
@@ -176,12 +187,18 @@ export class Networks {
    */
   async #isRight(session, graph) {
     const side = 64;
-    const values = Float32Array.from({ length: 3 * side * side }, (_, i) => 0.5 + 0.4 * Math.sin(i * 0.37) * Math.cos(i * 0.011));
+    const values = Float32Array.from(
+      { length: 3 * side * side },
+      (_, i) => 0.5 + 0.4 * Math.sin(i * 0.37) * Math.cos(i * 0.011),
+    );
     const picture = { values, planes: 3, height: side, width: side };
     const code = /** @type {Float32Array} */ (await this.encode(picture));
     const params = await this.measure(picture, code);
     const plain = await this.#create(graph, "wasm");
-    const [found, wanted] = [await this.#decode(session, picture, params, [0, 0]), await this.#decode(plain, picture, params, [0, 0])];
+    const [found, wanted] = [
+      await this.#decode(session, picture, params, [0, 0]),
+      await this.#decode(plain, picture, params, [0, 0]),
+    ];
     await plain.release();
     return found.values.every((value, i) => Math.abs(value - wanted.values[i]) < CLOSE);
   }
@@ -193,7 +210,10 @@ export class Networks {
    */
   async measure(small, code) {
     const session = await this.open("statistics.onnx");
-    const inputs = { thumbnail: this.#tensor(small), code: new this.runtime.Tensor("float32", code, [1, code.length]) };
+    const inputs = {
+      thumbnail: this.#tensor(small),
+      code: new this.runtime.Tensor("float32", code, [1, code.length]),
+    };
     return /** @type {Float32Array} */ (await this.#run(session, inputs, "norm_params"));
   }
 

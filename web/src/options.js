@@ -32,9 +32,9 @@ const COLORS = ["style", "content", "luminance"];
  * @property {"style" | "content" | "luminance"} [color] the palette: of the style, by default; of the photo; or, with
  *   `"luminance"`, only the luma is painted
  * @property {number} [seed] of the placement of the strokes, a whole number from 0, the default, to 2^53
- * @property {number} [maxSize] the photo is first made smaller, to a longer side of at most so many pixels; 0, the default:
- *   it keeps its size
- * @property {number} [tile] side of the tiles in pixels, a multiple of 16; 1024 by default. Smaller ones need less memory
+ * @property {number} [maxSize] the photo is first made smaller, to a longer side of at most so many pixels; 0, the
+ *   default: it keeps its size
+ * @property {number} [tile] side of the tiles in pixels, a multiple of 16; 1024 by default. Small ones need less memory
  * @property {AbortSignal} [signal] cancels the painting
  */
 
@@ -49,13 +49,18 @@ export function settings({ strength = 1, stroke = 1, color = "style", seed = 0, 
   within("strength", strength, 0, 1);
   within("stroke", stroke, 0.5, 2);
   if (!COLORS.includes(color)) {
-    throw new PaintError("bad-option", `color must be one of ${COLORS.join(", ")}, but is ${color}.`, { name: "color" });
+    throw new PaintError("bad-option", `color must be one of ${COLORS.join(", ")}, but is ${color}.`, {
+      name: "color",
+    });
   }
   within("seed", seed, 0, MAX_SEED, true);
   within("maxSize", maxSize, 0, MAX_SIDE, true);
   if (maxSize) within("maxSize", maxSize, 16, MAX_SIDE, true);
   within("tile", tile, ALIGNMENT, MAX_SIDE, true);
-  if (tile % ALIGNMENT) throw new PaintError("bad-option", `tile must be a multiple of ${ALIGNMENT}, but is ${tile}.`, { name: "tile" });
+  if (tile % ALIGNMENT)
+    throw new PaintError("bad-option", `tile must be a multiple of ${ALIGNMENT}, but is ${tile}.`, {
+      name: "tile",
+    });
   return { strength, stroke, color, seed, maxSize, tile };
 }
 
@@ -69,7 +74,9 @@ export function settings({ strength = 1, stroke = 1, color = "style", seed = 0, 
 function within(name, value, least, most, whole = false) {
   if (typeof value === "number" && value >= least && value <= most && (!whole || Number.isInteger(value))) return;
   const kind = whole ? "a whole number" : "a number";
-  throw new PaintError("bad-option", `${name} must be ${kind} from ${least} to ${most}, but is ${String(value)}.`, { name });
+  throw new PaintError("bad-option", `${name} must be ${kind} from ${least} to ${most}, but is ${String(value)}.`, {
+    name,
+  });
 }
 
 /**

@@ -37,8 +37,8 @@ function chunk(name, content) {
 }
 
 /**
- * The rows of a picture, each with the filter "Paeth", which suits photos and paintings: a value is stored as its difference
- * to the neighbour (left, above, or above left) that is nearest to left + above - above left.
+ * The rows of a picture, each with the filter "Paeth", which suits photos and paintings: a value is stored as its
+ * difference to the neighbour (left, above, or above left) that is nearest to left + above - above left.
  * @param {Pixels} pixels
  * @param {number} channels 3 or 4
  */
@@ -48,7 +48,8 @@ function filtered({ data, height, width }, channels) {
   let above = new Uint8Array(row);
   let here = new Uint8Array(row);
   for (let y = 0; y < height; y++) {
-    for (let x = 0, at = 0; x < width; x++) for (let c = 0; c < channels; c++, at++) here[at] = data[(y * width + x) * 4 + c];
+    for (let x = 0, at = 0; x < width; x++)
+      for (let c = 0; c < channels; c++, at++) here[at] = data[(y * width + x) * 4 + c];
     let write = y * (row + 1);
     out[write++] = 4;
     for (let at = 0; at < row; at++) {
@@ -80,6 +81,12 @@ export async function png(pixels, recipe) {
   const packed = new Uint8Array(await new Response(stream).arrayBuffer());
   // Keyword, end of it, not compressed (two bytes), no language, no translated keyword, text in UTF-8.
   const text = new TextEncoder().encode(`${KEYWORD}\0\0\0\0\0${JSON.stringify(recipe)}`);
-  const parts = [SIGN, chunk("IHDR", head), chunk("sRGB", Uint8Array.of(0)), chunk("iTXt", text), chunk("IDAT", packed)];
+  const parts = [
+    SIGN,
+    chunk("IHDR", head),
+    chunk("sRGB", Uint8Array.of(0)),
+    chunk("iTXt", text),
+    chunk("IDAT", packed),
+  ];
   return new Blob([...parts, chunk("IEND", new Uint8Array())], { type: "image/png" });
 }

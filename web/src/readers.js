@@ -8,7 +8,7 @@
 import { BICUBIC, BOX, LANCZOS, clip, empty, reduce, resample, resize, resizeLevels } from "./resample.js";
 
 /** @typedef {import("./resample.js").Planes} Planes */
-/** Rows and columns; the ends are exclusive. @typedef {{top: number, bottom: number, left: number, right: number}} Region */
+/** The ends are exclusive. @typedef {{top: number, bottom: number, left: number, right: number}} Region */
 /**
  * A source of pixels in [0, 1].
  * @typedef {object} Reader
@@ -129,7 +129,8 @@ export function keepChroma(painted, photo) {
   const [there, here] = [luma(painted), luma(photo)];
   const out = { ...photo, values: photo.values.slice() };
   const size = there.values.length;
-  for (let i = 0; i < out.values.length; i++) out.values[i] += Math.fround(there.values[i % size] - here.values[i % size]);
+  for (let i = 0; i < out.values.length; i++)
+    out.values[i] += Math.fround(there.values[i % size] - here.values[i % size]);
   return clip(out);
 }
 
@@ -150,13 +151,17 @@ function bleed(x, cover) {
       for (let i = 0; i < size; i++) sum += weighted.values[plane * size + i];
       return sum / whole;
     });
-    return { ...x, values: x.values.map((value, i) => (cover.values[i % size] > 0 ? value : means[Math.trunc(i / size)])) };
+    return {
+      ...x,
+      values: x.values.map((value, i) => (cover.values[i % size] > 0 ? value : means[Math.trunc(i / size)])),
+    };
   }
   const [height, width] = [(x.height + 1) >> 1, (x.width + 1) >> 1];
   const smallCover = resample(cover, height, width, BOX);
   const small = resample(weighted, height, width, BOX);
   const count = smallCover.values.length;
-  for (let i = 0; i < small.values.length; i++) small.values[i] /= Math.max(smallCover.values[i % count], Math.fround(1e-6));
+  for (let i = 0; i < small.values.length; i++)
+    small.values[i] /= Math.max(smallCover.values[i % count], Math.fround(1e-6));
   const fill = clip(enlarge(bleed(small, smallCover), x.height, x.width, all(x)));
   const values = weighted.values.map((value, i) => value + fill.values[i] * (1 - cover.values[i % size]));
   return { ...x, values };
@@ -245,7 +250,11 @@ export class PhotoReader {
   /** @param {number} height @param {number} width */
   reduced(height, width) {
     if (this.fill) return this.#reducedByBands(height, width);
-    const { data } = resizeLevels({ data: this.data, channels: 4, height: this.height, width: this.width }, height, width);
+    const { data } = resizeLevels(
+      { data: this.data, channels: 4, height: this.height, width: this.width },
+      height,
+      width,
+    );
     const out = empty(3, height, width);
     const size = height * width;
     for (let i = 0; i < size; i++) {

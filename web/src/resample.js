@@ -1,6 +1,6 @@
 /**
- * Resizing as Pillow does it (src/libImaging/Resample.c and Reduce.c), to the same rounding, so that a photo that is made
- * smaller here has the pixels that it has in Python.
+ * Resizing as Pillow does it (src/libImaging/Resample.c and Reduce.c), to the same rounding, so that a photo that is
+ * made smaller here has the pixels that it has in Python.
  *
  * @module
  */
@@ -55,7 +55,12 @@ export function roundEven(x) {
  * @param {number} width
  * @returns {Planes}
  */
-export const empty = (planes, height, width) => ({ values: new Float32Array(planes * height * width), planes, height, width });
+export const empty = (planes, height, width) => ({
+  values: new Float32Array(planes * height * width),
+  planes,
+  height,
+  width,
+});
 
 /**
  * The weights of an axis: for each new place the first old place that it reads, how many it reads, and their weights.
@@ -232,7 +237,12 @@ export function resizeLevels(x, height, width) {
  * @returns {Levels} with three channels
  */
 function reduceLevels(x, down, across) {
-  const out = { data: new Uint8Array(0), channels: 3, height: Math.ceil(x.height / down), width: Math.ceil(x.width / across) };
+  const out = {
+    data: new Uint8Array(0),
+    channels: 3,
+    height: Math.ceil(x.height / down),
+    width: Math.ceil(x.width / across),
+  };
   out.data = new Uint8Array(out.height * out.width * 3);
   for (let row = 0; row < out.height; row++) {
     const lower = Math.min(x.height, (row + 1) * down);

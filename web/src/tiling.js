@@ -34,7 +34,7 @@ export function tiles(height, width, side = TILE) {
 function spans(length, side) {
   /** @type {Span[]} */
   const found = [];
-  for (let start = 0; start < length; ) {
+  for (let start = 0; start < length;) {
     // A remainder narrower than the halo is joined to the last tile, whose halo covers it anyway.
     const stop = length - start <= side + HALO ? length : start + side;
     found.push({ start, stop, paddedStart: Math.max(0, start - HALO), paddedStop: Math.min(length, stop + HALO) });

@@ -16,12 +16,13 @@ import { PhotoReader, widened } from "./readers.js";
 /** @typedef {import("./draft.js").Pixels} Pixels */
 /** @typedef {import("./options.js").Style} Style */
 /** @typedef {import("./options.js").PaintOptions} PaintOptions */
+/** @typedef {Omit<PaintOptions, "style" | "signal">} Settable */
 /** @typedef {Blob | ImageBitmap | ImageData} Source */
 /**
  * A request of the page.
  * @typedef {{kind: "load", base: string, ort: string, threads?: number, device?: "auto" | "wasm" | "webgpu"}
  *   | {kind: "warm", graph: string}
- *   | {kind: "paint", source?: Source, held?: Held, style: string | Style, options: Omit<PaintOptions, "style" | "signal">}
+ *   | {kind: "paint", source?: Source, held?: Held, style: string | Style, options: Settable}
  *   | {kind: "encode", source: Source, name: string}
  *   | {kind: "png", pixels: Pixels, recipe: object}} Request
  */
@@ -29,7 +30,7 @@ import { PhotoReader, widened } from "./readers.js";
 /** @type {Networks | undefined} */
 let networks;
 /**
- * A photo that arrived, and what was made of it: its pixels, the hash of its file, and the photo at the size of the painting.
+ * A photo that arrived, and what was made of it: pixels, the hash of its file, and the photo at the painting's size.
  * @typedef {{source: Source, read?: {pixels: Pixels, sha256: string}, made?: {size: number, photo: Photo}}} Held
  */
 /** The photo that arrived last: the page sends it once. @type {Held | undefined} */
@@ -92,7 +93,13 @@ async function carryOut(number, request) {
   if (request.kind === "load") {
     networks = await Networks.load(new URL(request.base), new URL(request.ort), request);
     const { card, threads, device } = networks;
-    return { model: card.model, version: card.version, threads, device, styles: card.styles.map(({ code, ...about }) => about) };
+    return {
+      model: card.model,
+      version: card.version,
+      threads,
+      device,
+      styles: card.styles.map(({ code, ...about }) => about),
+    };
   }
   if (!networks) throw new PaintError("model", "The model is not loaded. Load the page again.");
   if (request.kind === "warm") {
@@ -130,11 +137,17 @@ function find({ card }, wanted) {
   if (typeof wanted === "string") {
     const known = card.styles.find(each => each.name === wanted);
     if (known) return { name: known.name, code: fromText(known.code) };
-  } else if (wanted?.code instanceof Float32Array && wanted.code.length === card.code_size && wanted.code.every(Number.isFinite)) {
+  } else if (
+    wanted?.code instanceof Float32Array &&
+    wanted.code.length === card.code_size &&
+    wanted.code.every(Number.isFinite)
+  ) {
     return wanted;
   }
   const name = typeof wanted === "string" ? wanted : String(wanted?.name);
-  throw new PaintError("no-style", `There is no style ${name} of this model; choose one of painter.styles.`, { name });
+  throw new PaintError("no-style", `There is no style ${name} of this model; choose one of painter.styles.`, {
+    name,
+  });
 }
 
 /** SHA-256 of a file, in hex; "" where the source is no file. @param {Source} source */

@@ -41,8 +41,10 @@ function Header() {
     <span class="brand"><img src="./icon.svg" alt="" />Sfumato</span>
     <p class="muted small where"><${Icon} name="check" size=${16} />${t(kept ? "header.offline" : "header.local")}</p>
     <div class="end">
-      ${offered && html`<button type="button" class="button" onClick=${install}><${Icon} name="download" size=${18} />${t("header.install")}</button>`}
-      <button type="button" class="button quiet" lang=${other} onClick=${() => chooseLanguage(other)}>${LANGUAGES[other]}</button>
+      ${offered && html`<button type="button" class="button"
+        onClick=${install}><${Icon} name="download" size=${18} />${t("header.install")}</button>`}
+      <button type="button" class="button quiet" lang=${other}
+        onClick=${() => chooseLanguage(other)}>${LANGUAGES[other]}</button>
       <button type="button" class="button quiet only-icon" aria-label=${t(isDark ? "header.light" : "header.dark")}
         title=${t(isDark ? "header.light" : "header.dark")} onClick=${() => theme.set(isDark ? "light" : "dark")}>
         <${Icon} name=${isDark ? "sun" : "moon"} /></button>
@@ -58,8 +60,10 @@ function Failure() {
   const text = has(key) ? t(key, found.values) : (found.message ?? String(found));
   return html`<div role="alert" class="failure-bar">
     <${Icon} name="warning" /><p class="grow">${text}</p>
-    ${painterState.get() === "failed" && html`<button type="button" class="button" onClick=${() => location.reload()}>${t("error.again")}</button>`}
-    <button type="button" class="button quiet only-icon" aria-label=${t("error.close")} onClick=${() => problem.set(null)}><${Icon} name="close" /></button>
+    ${painterState.get() === "failed" && html`<button type="button" class="button"
+      onClick=${() => location.reload()}>${t("error.again")}</button>`}
+    <button type="button" class="button quiet only-icon" aria-label=${t("error.close")}
+      onClick=${() => problem.set(null)}><${Icon} name="close" /></button>
   </div>`;
 }
 
@@ -76,7 +80,8 @@ function Page() {
       </div>
       <aside class="panel" aria-label=${t("panel.title")}><${Settings} /><${Styles} /></aside>
     </main>
-    ${over && html`<div class="drop-over"><${Icon} name="picture" size=${36} />${t(over === "style" ? "drop.style" : "drop.photo")}</div>`}
+    ${over && html`<div class="drop-over">
+      <${Icon} name="picture" size=${36} />${t(over === "style" ? "drop.style" : "drop.photo")}</div>`}
   </div>`;
 }
 

@@ -2,7 +2,19 @@
 
 import { checkSize } from "../src/decode.js";
 import { Painter } from "../src/index.js";
-import { chosen, offline, ownStyles, painterState, painting, photo, problem, progress, settings, styles, view } from "./state.js";
+import {
+  chosen,
+  offline,
+  ownStyles,
+  painterState,
+  painting,
+  photo,
+  problem,
+  progress,
+  settings,
+  styles,
+  view,
+} from "./state.js";
 
 const MODEL = { base: "./model/" };
 // One thread: ?threads=1 in the address helps to find out whether threads are at fault.
@@ -13,8 +25,8 @@ let wanted; // the AbortController of the painting that is under way
 let opening = 0;
 
 /**
- * Registers the service worker. On a server that does not isolate pages, the first visit is loaded again once the worker
- * does: then the painter may use several threads.
+ * Registers the service worker. On a server that does not isolate pages, the first visit is loaded again once the
+ * worker does: then the painter may use several threads.
  */
 async function isolate() {
   if (!("serviceWorker" in navigator)) return;
@@ -38,7 +50,9 @@ async function isolate() {
 function keepAll() {
   const worker = navigator.serviceWorker?.controller;
   if (!worker) return;
-  navigator.serviceWorker.addEventListener("message", ({ data }) => { if (data === "all kept") offline.set(true); });
+  navigator.serviceWorker.addEventListener("message", ({ data }) => {
+    if (data === "all kept") offline.set(true);
+  });
   worker.postMessage("keep all");
 }
 
@@ -47,7 +61,8 @@ export async function start() {
   try {
     painter = await Painter.load({ ...MODEL, threads });
     styles.set(painter.styles);
-    if (![...painter.styles, ...ownStyles.get()].some(each => each.name === chosen.get())) chosen.set(painter.styles[0].name);
+    if (![...painter.styles, ...ownStyles.get()].some(each => each.name === chosen.get()))
+      chosen.set(painter.styles[0].name);
     painterState.set("ready");
     document.documentElement.dataset.threads = String(painter.threads);
   } catch (found) {
@@ -86,7 +101,13 @@ export async function openPhoto(file, name = file?.name ?? "") {
   const before = photo.get();
   painting.set(null);
   view.set("painting");
-  photo.set({ file, name: name.replace(/\.[^.]*$/, "") || "photo", url, width: image.naturalWidth, height: image.naturalHeight });
+  photo.set({
+    file,
+    name: name.replace(/\.[^.]*$/, "") || "photo",
+    url,
+    width: image.naturalWidth,
+    height: image.naturalHeight,
+  });
   if (before) URL.revokeObjectURL(before.url);
   await paintNow();
 }

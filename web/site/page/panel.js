@@ -13,7 +13,8 @@ const COLORS = ["style", "content", "luminance"];
 /** What a style is called, and what it is of: in the reader's language where there is a text. */
 function named(style) {
   if (style.code) return { name: style.name, of: t("styles.own") };
-  const name = has(`style.${style.name}`) ? t(`style.${style.name}`) : style.kind === "artist" ? style.artist : style.title;
+  const known = style.kind === "artist" ? style.artist : style.title;
+  const name = has(`style.${style.name}`) ? t(`style.${style.name}`) : known;
   const artist = has(`artist.${style.artist}`) ? t(`artist.${style.artist}`) : style.artist;
   return { name, of: style.kind === "artist" ? t("styles.several") : artist };
 }
@@ -21,7 +22,8 @@ function named(style) {
 function Style({ style, current }) {
   const { name, of } = named(style);
   return html`<li>
-    <button type="button" class=${current ? "tile chosen" : "tile"} aria-pressed=${current} onClick=${() => choose(style.name)}>
+    <button type="button" class=${current ? "tile chosen" : "tile"} aria-pressed=${current}
+      onClick=${() => choose(style.name)}>
       <img src=${style.url ?? `./model/styles/${style.name}.webp`} alt="" width="128" height="128" />
       <span class="tile-name">${name}</span>
       <span class="tile-sub">${of}</span>
@@ -32,7 +34,8 @@ function Style({ style, current }) {
 function Group({ title, list, current, children }) {
   return html`<section aria-label=${title}>
     <h2 class="group">${title}</h2>
-    <ul class="tiles">${children}${list.map(style => html`<${Style} key=${style.name} style=${style} current=${style.name === current} />`)}</ul>
+    <ul class="tiles">${children}${list.map(style => html`<${Style} key=${style.name} style=${style}
+      current=${style.name === current} />`)}</ul>
   </section>`;
 }
 
@@ -72,8 +75,10 @@ function Slider({ id, name, min, max, step, value, shown, onValue }) {
   return html`<div class="slider">
     <label class="name" for=${id}>${name}</label>
     <output class="value number" for=${id}>${shown(here)}</output>
-    <input ref=${input} id=${id} type="range" min=${min} max=${max} step=${step} value=${here} aria-valuetext=${shown(here)}
-      onInput=${event => setHere(Number(event.target.value))} onChange=${event => onValue(Number(event.target.value))} />
+    <input ref=${input} id=${id} type="range" min=${min} max=${max} step=${step} value=${here}
+      aria-valuetext=${shown(here)}
+      onInput=${event => setHere(Number(event.target.value))}
+        onChange=${event => onValue(Number(event.target.value))} />
   </div>`;
 }
 
@@ -83,21 +88,25 @@ export function Settings() {
   const source = useStore(photo);
   const painted = useStore(painting);
   return html`<div class="settings">
-    <${Slider} id="strength" name=${t("set.strength")} min=${0} max=${1} step=${0.05} value=${now.strength} shown=${percent}
+    <${Slider} id="strength" name=${t("set.strength")} min=${0} max=${1} step=${0.05} value=${now.strength}
+      shown=${percent}
       onValue=${strength => change({ strength })} />
     <${Slider} id="stroke" name=${t("set.stroke")} min=${0.5} max=${2} step=${0.1} value=${now.stroke}
-      shown=${value => `${number(value, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} ×`} onValue=${stroke => change({ stroke })} />
+      shown=${value => `${number(value, { minimumFractionDigits: 1, maximumFractionDigits: 1 })} ×`}
+        onValue=${stroke => change({ stroke })} />
     <div class="pair">
       <div class="field">
         <label for="color">${t("set.color")}</label>
         <select id="color" class="input" onChange=${event => change({ color: event.target.value })}>
-          ${COLORS.map(color => html`<option key=${color} value=${color} selected=${color === now.color}>${t(`color.${color}`)}</option>`)}
+          ${COLORS.map(color => html`<option key=${color} value=${color}
+            selected=${color === now.color}>${t(`color.${color}`)}</option>`)}
         </select>
       </div>
       <div class="field">
         <label for="size">${t("set.size")}</label>
         <select id="size" class="input" onChange=${event => change({ maxSize: Number(event.target.value) })}>
-          ${SIZES.map(size => html`<option key=${size} value=${size} selected=${size === now.maxSize}>${size ? t("size.most", { n: size }) : t("size.whole")}</option>`)}
+          ${SIZES.map(size => html`<option key=${size} value=${size}
+            selected=${size === now.maxSize}>${size ? t("size.most", { n: size }) : t("size.whole")}</option>`)}
         </select>
       </div>
     </div>

@@ -52,7 +52,8 @@ export function Welcome() {
 function Pixels({ image, label }) {
   const canvas = useRef();
   useEffect(() => canvas.current.getContext("2d").putImageData(image, 0, 0), [image]);
-  return html`<canvas ref=${canvas} width=${image.width} height=${image.height} role="img" aria-label=${label}></canvas>`;
+  return html`<canvas ref=${canvas} width=${image.width} height=${image.height} role="img"
+    aria-label=${label}></canvas>`;
 }
 
 export function Stage() {
@@ -78,8 +79,10 @@ export function Stage() {
     <div class="room">
       <div ref=${frame} class=${`frame-of-picture ${shown}`} onPointerDown=${drag} onPointerMove=${drag}>
         <img class="photo" src=${source.url} alt=${t("stage.photo", { name: source.name })} />
-        ${painted && html`<div class="painted"><${Pixels} image=${painted.image} label=${t("stage.painting", { name: source.name })} /></div>`}
-        ${shown === "compare" && html`<div class="split" aria-hidden="true"><span><${Icon} name="left" size=${18} /><${Icon} name="right" size=${18} /></span></div>
+        ${painted && html`<div class="painted"><${Pixels} image=${painted.image}
+          label=${t("stage.painting", { name: source.name })} /></div>`}
+        ${shown === "compare" && html`<div class="split"
+          aria-hidden="true"><span><${Icon} name="left" size=${18} /><${Icon} name="right" size=${18} /></span></div>
           <input class="split-input" type="range" min="0" max="100" value=${split} aria-label=${t("stage.split")}
             onInput=${event => setSplit(Number(event.target.value))} />`}
       </div>
@@ -88,14 +91,17 @@ export function Stage() {
     <div class="stage-tools">
       <div class="segmented" role="radiogroup" aria-label=${t("stage.view")}>
         ${VIEWS.map(name => html`<label key=${name}>
-          <input type="radio" name="view" checked=${shown === name} disabled=${!painted} onChange=${() => view.set(name)} />
+          <input type="radio" name="view" checked=${shown === name} disabled=${!painted}
+            onChange=${() => view.set(name)} />
           ${t(`view.${name}`)}
         </label>`)}
       </div>
       <div class="row tools-end">
-        <${FileButton} class="button quiet" aria-label=${t("stage.other")} onFile=${openPhoto}><${Icon} name="picture" /><span class="tool-text">${t("stage.other")}</span><//>
+        <${FileButton} class="button quiet" aria-label=${t("stage.other")}
+          onFile=${openPhoto}><${Icon} name="picture" /><span class="tool-text">${t("stage.other")}</span><//>
         <button type="button" class="button" disabled=${!painted} onClick=${() => save("jpeg")}>JPEG</button>
-        <button type="button" class="button primary" disabled=${!painted} onClick=${() => save("png")}><${Icon} name="download" />${t("stage.save")}</button>
+        <button type="button" class="button primary" disabled=${!painted}
+          onClick=${() => save("png")}><${Icon} name="download" />${t("stage.save")}</button>
       </div>
     </div>
   </div>`;
@@ -111,9 +117,11 @@ function Working() {
   if (!starting && share === null) return html`<p class="hidden-text" role="status"></p>`;
   return html`<div class="working">
     <p role="status">${starting ? t("working.starting") : t("working.painting")}</p>
-    ${!starting && html`<div class="progress" role="progressbar" aria-label=${t("working.painting")} aria-valuemin="0" aria-valuemax="100"
+    ${!starting && html`<div class="progress" role="progressbar" aria-label=${t("working.painting")}
+      aria-valuemin="0" aria-valuemax="100"
       aria-valuenow=${Math.round(share * 100)} aria-valuetext=${percent(share)}><span ref=${bar}></span></div>
-    <button type="button" class="button quiet" onClick=${cancel}><${Icon} name="stop" size=${16} />${t("working.stop")}</button>`}
+    <button type="button" class="button quiet"
+      onClick=${cancel}><${Icon} name="stop" size=${16} />${t("working.stop")}</button>`}
   </div>`;
 }
 

@@ -8,7 +8,12 @@ export const photo = createStore(null);
 export const chosen = createSavedStore("sfumato.web.style", "van-gogh");
 /** Styles of the person's own pictures: {name, code, url}; they are not kept. */
 export const ownStyles = createStore([]);
-export const settings = createSavedStore("sfumato.web.settings", { strength: 1, stroke: 1, color: "style", maxSize: 1536 });
+export const settings = createSavedStore("sfumato.web.settings", {
+  strength: 1,
+  stroke: 1,
+  color: "style",
+  maxSize: 1536,
+});
 /** The painting: {image, recipe, style}. */
 export const painting = createStore(null);
 /** The share that is done, from 0 to 1; null where nothing is painted. */
