@@ -108,7 +108,7 @@ def test_a_still_scene_stands_still() -> None:
 
 
 def test_nothing_darkens_or_wears_out_in_100_frames() -> None:
-    frames = pan(100, (0.05, 0.4))
+    frames = pan(100, (0.02, 0.1))
     painted = paint(painter(1.0), frames)
     last = like_the_shot(frames[0], frames[-1])
     assert abs(float(painted[-1].mean()) - float(last.mean())) < 2

@@ -44,7 +44,7 @@ _MAX_LIGHT = 5.0  # change of the mean luma, in levels, at which a frame is pain
 _GAPS_PAINTED = 0.5  # how far small gaps are painted at once at a key frame; the rest follows with the renewal
 _LEAST_RENEWED = 0.05  # share of strokes that is renewed at a key frame, at least: resampling wears them out
 _COLOURS_RENEWED = 0.5  # the same for colours of larger areas
-_MAX_CHANGE = 0.06  # change of the mean or deviation of a channel at which a frame becomes the reference
+_MAX_CHANGE = 0.04  # change of the mean or deviation of a channel at which a frame becomes the reference
 _HANDOVER = 12  # frames in which a new reference takes over
 
 
@@ -249,7 +249,7 @@ class SteadyPainter:
         last = self._references[-1]
         old, new = (_colours(each) for each in (last.frame, frame))
         change = np.abs(new - old).max()
-        is_other = bool(change > 3 * _MAX_CHANGE or (change > _MAX_CHANGE / 2 and old[1].mean() < _PLAIN))
+        is_other = bool(change > 4 * _MAX_CHANGE or (change > _MAX_CHANGE and old[1].mean() < _PLAIN))
         if is_other or (change > _MAX_CHANGE and self._handed >= _HANDOVER):
             found = Reference(frame.copy(), _rounded(painted))
             self._references = [found] if is_other else [last, found]
