@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from sfumato.cli.blind_votes import count_votes, write_blind_page
+from sfumato.cli.evaluate_video import print_steadiness
 from sfumato.cli.evaluation_tables import print_evaluations
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.methods import Method, Methods, Request, SuiteName, of_anchor
@@ -67,6 +68,12 @@ def evaluate(
     cost: Annotated[
         bool, typer.Option("--cost", help="Measure the model's time, memory and operations instead.")
     ] = False,
+    video: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A painted video; measure how steady it is.", show_default=False)
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The video that it was painted from.", show_default=False)
+    ] = None,
     pairs: PairsFile = None,
     reference: Reference = None,
     suite: SuiteOption = SuiteName.quick,
@@ -86,6 +93,10 @@ def evaluate(
         if content or style or stylized or model:
             raise UsageError("files of votes cannot be combined with folders or a model; leave one of them out")
         return count_votes(votes, as_json)
+    if video is not None or source is not None:
+        if video is None or source is None or content or style or stylized or model:
+            raise UsageError("a video is evaluated with its source only: --video PAINTED --source SOURCE")
+        return print_steadiness(video, source, suite is not SuiteName.quick, vgg, as_json)
     if cost:
         if model is None or stylized is not None:
             raise UsageError("--cost measures a model; name it with --model, without --stylized")

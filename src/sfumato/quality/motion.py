@@ -10,8 +10,10 @@ remain in any video:
 * *Warping error* (Lai et al. 2018, E_warp): the root mean square difference of a painted frame and the one before it,
   warped along the motion, over the pixels that both frames show; in levels of 255. (Lai et al. do not take the root.)
 * *Long*: the same for frames further apart (as the long-term error of Lei et al. 2020).
-* *Flicker*: a perceptual distance in the form of LPIPS between the same two pictures (`similarity.perceptual_distance`),
-  where hidden pixels count as equal.
+* *Flicker*: a perceptual distance in the form of LPIPS between the same two pictures
+  (`similarity.perceptual_distance`), where hidden pixels count as equal.
+
+Frames are warped by bicubic interpolation: bilinear interpolation would blur them, and count as an error.
 
 A blurred video has low values of all three. So *strokes* is given too: the energy of the finest octave relative to the
 source's, which should be near that of a still painting.
@@ -20,7 +22,7 @@ source's, which should be near that of a still painting.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,7 +123,7 @@ def camera_motion(flow: Flow) -> Flow:
         distance = np.sqrt(np.square(known - terms @ found).sum(1))
     across = (found[1] * (np.arange(width)[:, None] / width - 0.5) + found[0]).astype(np.float32)
     down = (found[2] * (np.arange(height)[:, None] / height - 0.5)).astype(np.float32)
-    return across[None] + down[:, None]
+    return np.asarray(across[None] + down[:, None])
 
 
 def length(flow: Flow) -> Mask:
@@ -198,7 +200,7 @@ Distance = Callable[[npt.NDArray[np.float32], npt.NDArray[np.float32]], float]
 
 
 def measure_steadiness(
-    source: Iterable[Frame], painted: Iterable[Frame], distance: Distance | None = None, cuts: Iterable[int] = ()
+    source: Iterable[Frame], painted: Iterable[Frame], distance: Distance | None = None, cuts: Container[int] = ()
 ) -> Steadiness:
     """Measure a painted video against its source; both are read once, frame by frame.
 
@@ -206,18 +208,19 @@ def measure_steadiness(
         source: frames ``(H, W, 3)``.
         painted: its painted frames, of the same number and size.
         distance: a perceptual distance for the flicker; ``None``: the flicker is not measured.
-        cuts: numbers of the frames at which a scene starts; no pair reaches across.
+        cuts: numbers of the frames at which a scene starts; no pair reaches across. It is asked for the number of a
+            frame after the frame was read, so that it may be filled meanwhile.
 
     Raises:
         InputError: the videos differ in length or size, or have no two frames of one scene.
     """
-    flow, starts = FlowFinder(), set(cuts)
+    flow = FlowFinder()
     past: deque[tuple[Frame, Frame, Frame]] = deque(maxlen=LONG)
     near: list[tuple[float, ...]] = []
     far: list[tuple[float, ...]] = []
     detail: list[tuple[float, float]] = []
     for number, (frame, paint) in enumerate(_paired(source, painted)):
-        if number in starts:
+        if number in cuts:
             past.clear()
         now = frame, paint, grey(frame)
         if past:
@@ -247,7 +250,8 @@ def _paired(source: Iterable[Frame], painted: Iterable[Frame]) -> Iterator[tuple
         if a is end or b is end:
             which = "source" if a is end else "painted video"
             raise InputError(f"the {which} ends after {number} frames, before the other; give videos of one length")
-        assert isinstance(a, np.ndarray) and isinstance(b, np.ndarray)
+        assert isinstance(a, np.ndarray)
+        assert isinstance(b, np.ndarray)
         if a.shape != b.shape:
             sizes = " and ".join(f"{x.shape[1]} x {x.shape[0]}" for x in (a, b))
             raise InputError(f"the frames of source and painted video differ in size ({sizes}); give them at one size")

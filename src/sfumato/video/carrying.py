@@ -33,7 +33,8 @@ _CONTRAST_SHARE = 0.6
 _PLAIN_CONTRAST = 2.5  # levels: a smaller deviation in a window counts as plain
 _ROUGHNESS = 4.0  # factor to the bound of the test for occlusion, since the flow back is rough
 _WHOLE = 0.99  # trust above which there is no gap
-_MOST_BENT = 0.3  # change of the flow per pixel above which strokes would be bent
+_MOST_BENT = 0.25  # change of the flow per pixel above which strokes would be bent
+_MOST_BENT_IN_ALL = 0.5  # the same from a key frame on
 _REPLICATE = 1  # OpenCV's BORDER_REPLICATE
 _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and set to 0; longer ones are kept
 _COARSE = 8  # size of the cells in which colours are compared, in pixels
@@ -106,8 +107,9 @@ class Motion:
 
     def then(self, further: Motion) -> Motion:
         """Return the motion to the frame to which ``further`` leads from the earlier one."""
-        flow = self.flow + warp(further.flow, self.flow)
-        return Motion(np.asarray(flow, np.float32), self.trust * warp(further.trust, self.flow))
+        flow = np.asarray(self.flow + warp(further.flow, self.flow), np.float32)
+        straight = np.clip(2 - _bending(flow) / _MOST_BENT_IN_ALL, 0, 1)
+        return Motion(flow, np.asarray(self.trust * warp(further.trust, self.flow) * straight, np.float32))
 
     def carry(self, painted: Paint) -> Paint:
         """Return the earlier painted frame as this frame shows it."""
@@ -149,7 +151,7 @@ def _contrast(plane: Frame) -> Mask:
     cv2 = cv2_module()
     exact = plane.astype(np.float32)
     mean = cv2.blur(exact, (5, 5))
-    return np.sqrt(np.maximum(cv2.blur(np.square(exact), (5, 5)) - mean * mean, 0))
+    return np.asarray(np.sqrt(np.maximum(cv2.blur(np.square(exact), (5, 5)) - mean * mean, 0)))
 
 
 def _likeness(now: View, before: View, flow: Flow, contrast: Mask) -> Mask:

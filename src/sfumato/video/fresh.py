@@ -35,11 +35,13 @@ from sfumato.inference.style import Style
 from sfumato.inference.style_bank import make_bank
 from sfumato.inference.stylizer import Stylizer
 from sfumato.inference.tiling import ALIGNMENT
-from sfumato.quality.motion import Frame
+from sfumato.quality.motion import Frame, Mask
 from sfumato.video.carrying import Paint
 
 #: Styles with their weights, which sum to 1; a model of the kind collection has its own style, None.
 Mixture = Sequence[tuple[Style | None, float]]
+_SAMPLED = 6144  # places from which statistics are computed, at most
+_SURE = 0.7  # trust of a place from which its carried painting is matched
 _KEPT = 8  # statistics of references and styles that are kept
 
 
@@ -68,6 +70,7 @@ class FreshFrames(Protocol):
         mixture: Mixture,
         place: tuple[int, int],
         carried: Paint,
+        trust: Mask,
     ) -> Paint:
         """Return a painting of a later frame.
 
@@ -76,7 +79,8 @@ class FreshFrames(Protocol):
             references: of the shot, with weights that sum to 1.
             mixture: the styles.
             place: row and column of the frame's corner in the scene.
-            carried: what is known of the painting from the frames before.
+            carried: the painting as it is carried from the frames before, ``(H, W, 3)``.
+            trust: of it, ``(H, W)``.
         """
 
 
@@ -117,7 +121,7 @@ class DraftFrames:
 
     def first(self, frame: Frame, mixture: Mixture) -> Paint:
         """See `FreshFrames.first`."""
-        return self.paint(frame, [(Reference(frame, frame), 1.0)], mixture, (0, 0), frame)
+        return self.paint(frame, [(Reference(frame, frame), 1.0)], mixture, (0, 0))
 
     def paint(
         self,
@@ -125,7 +129,8 @@ class DraftFrames:
         references: Sequence[tuple[Reference, float]],
         mixture: Mixture,
         place: tuple[int, int],
-        carried: Paint | Frame,
+        _carried: Paint | None = None,
+        _trust: Mask | None = None,
     ) -> Paint:
         """See `FreshFrames.paint`. The parameters of several styles and references are interpolated."""
         parameters = sum(
@@ -192,6 +197,7 @@ class MatchedFrames:
         mixture: Mixture,
         place: tuple[int, int],
         carried: Paint,
+        trust: Mask,
     ) -> Paint:
         """See `FreshFrames.paint`. The places of several styles and references are averaged before decoding."""
         height, width = frame.shape[:2]
@@ -199,18 +205,24 @@ class MatchedFrames:
         if not strength:
             return frame.astype(np.float32)
         pads = [at % STRIDE for at in place]
-        picture, before = (
-            np.pad(as_picture(each), ((0, 0), (0, 0), (pads[0], 0), (pads[1], 0)), "edge") for each in (frame, carried)
+        sure = np.broadcast_to(trust, (1, 1, height, width))
+        picture, before, sure = (
+            np.pad(each, ((0, 0), (0, 0), (pads[0], 0), (pads[1], 0)), "edge")
+            for each in (as_picture(frame), as_picture(carried), sure)
         )
         source, now = ArrayReader(picture), ArrayReader(before)
         whole = slice(0, source.height), slice(0, source.width)
         photo = encode_region(self._networks, source, *whole)
         rows, painted_rows = as_rows(photo), as_rows(encode_region(self._networks, now, *whole))
+        # A gap has no painting yet that could be matched; it gets the one that the photo alone would get.
+        gaps = _cells(sure, photo.shape[1:]) < _SURE
         total: Array | None = None
         grey = np.float32(0)
         for reference, share in references:
             for style, weight in mixture:
                 matcher, shown = self._matchers(reference, style)
+                if gaps.any():
+                    painted_rows[gaps] = matcher.bank.vectors[matcher.search(rows[gaps], None).chosen]
                 part = np.float32(share * weight) * shown.places(matcher.search(rows, painted_rows))
                 total = part if total is None else total + part
                 grey += np.float32(share * weight * matcher.bank.is_grey)
@@ -254,4 +266,10 @@ class MatchedFrames:
         return matcher, enter_readout(self._networks, matcher.readout)
 
 
-_SAMPLED = 6144  # places from which statistics are computed, at most
+def _cells(plane: npt.NDArray[np.float32], size: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """Return the value ``(h w,)`` of ``(1, 1, H, W)`` in the middle of each cell of `STRIDE` pixels."""
+    rows, columns = (
+        np.minimum(np.arange(count) * STRIDE + STRIDE // 2, side - 1)
+        for count, side in zip(size, plane.shape[2:], strict=True)
+    )
+    return np.asarray(plane[0, 0][np.ix_(rows, columns)].ravel())

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from sfumato.checks import check_range
 from sfumato.errors import InputError, UsageError
-from sfumato.image import as_photo
+from sfumato.image import Photo
 from sfumato.inference.draft import BASE_SIDE
 from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.options import PaintOptions, as_options
@@ -38,7 +38,9 @@ from sfumato.video.schedule import Schedule
 STEADY = 0.9
 _LONGEST_PERIOD = 8  # frames from one key frame to the next, at most
 _MAX_GAPS = 0.15  # share of gaps at which a frame is painted
-_GAPS_PAINTED = 0.5  # how far gaps are painted at once at a key frame; the rest follows with the renewal
+_NOTHING_KEPT = 0.4, 0.6  # shares of gaps from which less is kept, and nothing
+_MAX_LIGHT = 5.0  # change of the mean luma, in levels, at which a frame is painted
+_GAPS_PAINTED = 0.5  # how far small gaps are painted at once at a key frame; the rest follows with the renewal
 _LEAST_RENEWED = 0.05  # share of strokes that is renewed at a key frame, at least: resampling wears them out
 _COLOURS_RENEWED = 0.5  # the same for colours of larger areas
 _MAX_CHANGE = 0.06  # change of the mean or deviation of a channel at which a frame becomes the reference
@@ -53,12 +55,16 @@ class _Key:
         begin: the painting as it was shown, without the renewal.
         end: the painting when the renewal is complete.
         place: row and column of the frame in the scene.
+        light: mean luma of the source, in levels.
+        weights: of the schedule's styles.
         period: frames over which the renewal is spread.
     """
 
     begin: Paint
     end: Paint
     place: npt.NDArray[np.float64]
+    light: float
+    weights: npt.NDArray[np.float64]
     period: int
 
     def painting(self, since: int) -> Paint:
@@ -92,12 +98,13 @@ class SteadyPainter:
         options = as_options(options)
         stylizer.check_own_style(0 if style is None else 1, options.color, 0)
         self._schedule = None if style is None else Schedule.of(style)
-        styles = [] if self._schedule is None else self._schedule.styles
+        styles = [] if self._schedule is None else list(dict.fromkeys(self._schedule.styles))
         for each in styles:
             stylizer.check_style(each)
         quality = stylizer.choose_quality(options.quality, styles)
         if quality == "best":
             raise UsageError("a video is painted in the quality draft or standard; best would take minutes per frame")
+        self._styles: list[Style | None] = [*styles] or [None]
         self._options = replace(options, quality=quality)
         self._steady = check_range(steady, 0.0, 1.0, "steady")
         self._period = 1 + round((_LONGEST_PERIOD - 1) * self._steady)
@@ -118,7 +125,7 @@ class SteadyPainter:
         """Return the painted frame; see `painting.FramePainter.paint`."""
         mixture: Mixture = [(None, 1.0)] if self._schedule is None else self._schedule.at(seconds)
         if self._steady == 0:
-            return self._stylizer.paint(as_photo(frame), blended(mixture), self._options).pixels
+            return np.asarray(self._stylizer.paint(Photo(frame), blended(mixture), self._options).pixels, np.uint8)
         small = self._at_working_size(frame)
         if self._key is None or starts_scene:
             painted = self._begin(small, mixture, min(frame.shape[:2]) > min(small.shape[:2]))
@@ -141,7 +148,8 @@ class SteadyPainter:
             "end": key.end.astype(np.float16),
             "place": key.place,
             "counts": np.array([key.period, self._since, self._handed], np.int64),
-            "gain": np.array(self._finisher.gain),
+            "weights": key.weights,
+            "values": np.array([self._finisher.gain, key.light]),
         }
         for number, reference in enumerate(self._references):
             found |= {f"reference{number}": reference.frame, f"painted{number}": reference.painted}
@@ -161,8 +169,10 @@ class SteadyPainter:
                     self._references.append(Reference(*pair))
             self._view = View.with_colours(np.asarray(state["view"], np.uint8))
             self._motion = Motion(np.asarray(state["flow"], np.float32), np.asarray(state["trust"], np.float32))
-            self._key = _Key(begin, end, np.asarray(state["place"], np.float64), period)
-            self._finisher = Finisher(self._options.color, float(state["gain"]))
+            gain, light = (float(value) for value in state["values"])
+            place, weights = (np.asarray(state[name], np.float64) for name in ("place", "weights"))
+            self._key = _Key(begin, end, place, light, weights, period)
+            self._finisher = Finisher(self._options.color, gain)
         except (KeyError, ValueError, TypeError) as problem:
             self._key = None
             raise InputError("the state of the painter is damaged; paint the video from its start") from problem
@@ -182,8 +192,9 @@ class SteadyPainter:
     def _begin(self, frame: Frame, mixture: Mixture, is_enlarged: bool) -> Paint:
         """Return the painting of the first frame of a scene."""
         painted = _stored(self._fresh.first(frame, mixture))
-        self._key, self._since = _Key(painted, painted, np.zeros(2), 1), 0
         self._view = View.of(frame)
+        light, weights = float(self._view.grey.mean()), self._weights(mixture)
+        self._key, self._since = _Key(painted, painted, np.zeros(2), light, weights, 1), 0
         self._motion = Motion.none(self._view)
         self._references, self._handed = [Reference(frame.copy(), _rounded(painted))], _HANDOVER
         self._finisher = Finisher.of_shot(self._options.color, painted, frame, is_enlarged)
@@ -198,29 +209,41 @@ class SteadyPainter:
         motion = Motion.between(view, self._view, self._flow, self._rough).then(self._motion)
         self._view, self._motion = view, motion
         carried = motion.carry(key.painting(self._since))
-        trust = enlarged_mask(motion.trust, height, width)
+        gaps = 1 - float(motion.trust.mean())
+        low, high = _NOTHING_KEPT
+        # Where most of the flow fails, the rest matched by chance.
+        trust = enlarged_mask(motion.trust * np.float32(np.clip((high - gaps) / (high - low), 0, 1)), height, width)
         whole = fill_gaps(frame, carried, trust[..., 0])
-        if self._since < self._period and 1 - motion.trust.mean() < _MAX_GAPS:
+        light = float(view.grey.mean())
+        is_like_key = abs(light - key.light) < _MAX_LIGHT and gaps < _MAX_GAPS
+        if is_like_key and self._since < self._period:
             return whole
         place = key.place + motion.shift() * (height / view.grey.shape[0])
         self._choose_reference(frame, whole)
         row, column = (int(at) for at in np.rint(place))
-        fresh = self._fresh.paint(frame, self._weighted_references(), mixture, (row, column), whole)
-        strokes = max(_LEAST_RENEWED, 1 - self._steady)
+        fresh = self._fresh.paint(frame, self._weighted_references(), mixture, (row, column), whole, trust[..., 0])
+        weights = self._weights(mixture)
+        kept = (weights[key.weights > 0] / key.weights[key.weights > 0]).min()  # of a style that is on its way out
+        strokes = max(_LEAST_RENEWED, 1 - self._steady, 1 - float(kept))
         end = renewed(carried, fresh, strokes, max(strokes, _COLOURS_RENEWED))
         end = mixed(fresh, end, trust)
-        begin = mixed(whole, mixed(fresh, carried, trust), np.float32(_GAPS_PAINTED))
+        begin = mixed(fresh, carried, trust)
+        if is_like_key:
+            begin = mixed(whole, begin, np.float32(_GAPS_PAINTED))
         begin, end = _stored(begin), _stored(end)
-        self._key, self._since = _Key(begin, end, place, self._period), 0
+        self._key, self._since = _Key(begin, end, place, light, weights, self._period), 0
         self._motion = Motion.none(view)
         return self._key.painting(0)
 
+    def _weights(self, mixture: Mixture) -> npt.NDArray[np.float64]:
+        """Return the weight of each of the painter's styles in a mixture."""
+        return np.array([sum(weight for each, weight in mixture if each == style) for style in self._styles], float)
+
     def _choose_reference(self, frame: Frame, painted: Paint) -> None:
         """Make the frame the reference if the shot has changed much since the last one."""
-        if self._handed < _HANDOVER:
-            return
         old, new = (_colours(each) for each in (self._references[-1].frame, frame))
-        if np.abs(new - old).max() > _MAX_CHANGE:
+        change = np.abs(new - old).max()
+        if change > 3 * _MAX_CHANGE or (change > _MAX_CHANGE and self._handed >= _HANDOVER):
             self._references = [self._references[-1], Reference(frame.copy(), _rounded(painted))]
             self._handed = 0
 
