@@ -108,7 +108,7 @@ def test_a_still_scene_stands_still() -> None:
 
 
 def test_nothing_darkens_or_wears_out_in_100_frames() -> None:
-    frames = pan(100, (0.05, 0.4))
+    frames = pan(100, (0.02, 0.1))
     painted = paint(painter(1.0), frames)
     last = like_the_shot(frames[0], frames[-1])
     assert abs(float(painted[-1].mean()) - float(last.mean())) < 2
@@ -141,11 +141,19 @@ def test_what_an_object_uncovers_has_no_ghost_of_it() -> None:
     assert gap(painted[-1][uncovered], wanted[uncovered]) < 0.3 * gap(painted[-1][uncovered], object_colour)
 
 
-def test_a_flash_is_followed() -> None:
+def test_a_flash_leaves_no_trace() -> None:
     frame = view(scene(), 20, 20)
-    bright = np.clip(frame.astype(int) + 60, 0, 255).astype(np.uint8)
-    painted = paint(painter(), [frame, frame, bright, bright, bright])
-    assert painted[2].mean() > painted[1].mean() + 15
+    bright = np.clip(frame.astype(int) + 90, 0, 255).astype(np.uint8)
+    painted = paint(painter(), [frame, frame, bright, frame])
+    assert np.array_equal(painted[3], painted[0])
+
+
+def test_the_black_before_a_fade_decides_nothing() -> None:
+    """A scene that rises from black is painted as by itself once it is there."""
+    picture = view(scene(), 20, 20).astype(np.float32)
+    frames = [np.rint(picture * share).astype(np.uint8) for share in (0, 0.1, 0.3, 0.5, 0.7, 0.9, *[1] * 40)]
+    painted = paint(painter(), frames)
+    assert gap(cv2.blur(painted[-1], (5, 5)), cv2.blur(still(frames[-1]), (5, 5))) < 10
 
 
 @pytest.mark.parametrize("until", [1, 7, 9])

@@ -24,9 +24,9 @@ class Finisher:
         self.color, self.gain = color, gain
 
     @classmethod
-    def of_shot(cls, color: Color, painted: Paint, small: Frame, is_enlarged: bool) -> Finisher:
+    def of_shot(cls, color: Color, painted: Paint, small: Frame) -> Finisher:
         """Return the finisher of a shot, given the painting of its first frame at the working size, and this frame."""
-        return cls(color, detail_gain(as_picture(painted), as_picture(small)) if is_enlarged else 0.0)
+        return cls(color, detail_gain(as_picture(painted), as_picture(small)))
 
     def __call__(self, painted: Paint, frame: Frame, small: Frame) -> Frame:
         """Return the painting in the size of ``frame``.

@@ -38,12 +38,13 @@ from sfumato.video.schedule import Schedule
 STEADY = 0.9
 _LONGEST_PERIOD = 8  # frames from one key frame to the next, at most
 _MAX_GAPS = 0.15  # share of gaps at which a frame is painted
-_NOTHING_KEPT = 0.4, 0.6  # shares of gaps from which less is kept, and nothing
+_NOTHING_KEPT = 0.6  # share of gaps from which a frame starts a scene
+_PLAIN = 0.05  # mean deviation of the channels of a frame, in [0, 1], below which its statistics suit no other frame
 _MAX_LIGHT = 5.0  # change of the mean luma, in levels, at which a frame is painted
 _GAPS_PAINTED = 0.5  # how far small gaps are painted at once at a key frame; the rest follows with the renewal
 _LEAST_RENEWED = 0.05  # share of strokes that is renewed at a key frame, at least: resampling wears them out
 _COLOURS_RENEWED = 0.5  # the same for colours of larger areas
-_MAX_CHANGE = 0.06  # change of the mean or deviation of a channel at which a frame becomes the reference
+_MAX_CHANGE = 0.04  # change of the mean or deviation of a channel at which a frame becomes the reference
 _HANDOVER = 12  # frames in which a new reference takes over
 
 
@@ -128,7 +129,7 @@ class SteadyPainter:
             return np.asarray(self._stylizer.paint(Photo(frame), blended(mixture), self._options).pixels, np.uint8)
         small = self._at_working_size(frame)
         if self._key is None or starts_scene:
-            painted = self._begin(small, mixture, min(frame.shape[:2]) > min(small.shape[:2]))
+            painted = self._begin(small, mixture)
         else:
             painted = self._go_on(small, mixture, self._key)
         assert self._finisher is not None, "a scene has begun"
@@ -189,7 +190,7 @@ class SteadyPainter:
         kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         return np.asarray(cv2.resize(frame, size, interpolation=kind))
 
-    def _begin(self, frame: Frame, mixture: Mixture, is_enlarged: bool) -> Paint:
+    def _begin(self, frame: Frame, mixture: Mixture) -> Paint:
         """Return the painting of the first frame of a scene."""
         painted = _stored(self._fresh.first(frame, mixture))
         self._view = View.of(frame)
@@ -197,7 +198,7 @@ class SteadyPainter:
         self._key, self._since = _Key(painted, painted, np.zeros(2), light, weights, 1), 0
         self._motion = Motion.none(self._view)
         self._references, self._handed = [Reference(frame.copy(), _rounded(painted))], _HANDOVER
-        self._finisher = Finisher.of_shot(self._options.color, painted, frame, is_enlarged)
+        self._finisher = Finisher.of_shot(self._options.color, painted, frame)
         return painted
 
     def _go_on(self, frame: Frame, mixture: Mixture, key: _Key) -> Paint:
@@ -207,24 +208,24 @@ class SteadyPainter:
         self._handed += 1
         view = View.of(frame)
         motion = Motion.between(view, self._view, self._flow, self._rough).then(self._motion)
+        gaps = 1 - float(motion.trust.mean())
+        if gaps > _NOTHING_KEPT:  # a cut that was missed, or a flash: the rest matched by chance
+            return self._begin(frame, mixture)
         self._view, self._motion = view, motion
         carried = motion.carry(key.painting(self._since))
-        gaps = 1 - float(motion.trust.mean())
-        low, high = _NOTHING_KEPT
-        # Where most of the flow fails, the rest matched by chance.
-        trust = enlarged_mask(motion.trust * np.float32(np.clip((high - gaps) / (high - low), 0, 1)), height, width)
+        trust = enlarged_mask(motion.trust, height, width)
         whole = fill_gaps(frame, carried, trust[..., 0])
         light = float(view.grey.mean())
         is_like_key = abs(light - key.light) < _MAX_LIGHT and gaps < _MAX_GAPS
         if is_like_key and self._since < self._period:
             return whole
         place = key.place + motion.shift() * (height / view.grey.shape[0])
-        self._choose_reference(frame, whole)
+        is_other = self._choose_reference(frame, whole)
         row, column = (int(at) for at in np.rint(place))
         fresh = self._fresh.paint(frame, self._weighted_references(), mixture, (row, column), whole, trust[..., 0])
         weights = self._weights(mixture)
         kept = (weights[key.weights > 0] / key.weights[key.weights > 0]).min()  # of a style that is on its way out
-        strokes = max(_LEAST_RENEWED, 1 - self._steady, 1 - float(kept))
+        strokes = 1.0 if is_other else max(_LEAST_RENEWED, 1 - self._steady, 1 - float(kept))
         end = renewed(carried, fresh, strokes, max(strokes, _COLOURS_RENEWED))
         end = mixed(fresh, end, trust)
         begin = mixed(fresh, carried, trust)
@@ -239,13 +240,21 @@ class SteadyPainter:
         """Return the weight of each of the painter's styles in a mixture."""
         return np.array([sum(weight for each, weight in mixture if each == style) for style in self._styles], float)
 
-    def _choose_reference(self, frame: Frame, painted: Paint) -> None:
-        """Make the frame the reference if the shot has changed much since the last one."""
-        old, new = (_colours(each) for each in (self._references[-1].frame, frame))
+    def _choose_reference(self, frame: Frame, painted: Paint) -> bool:
+        """Make the frame the reference if the shot has changed much since the last one.
+
+        Returns:
+            Whether it replaces a reference that it has nothing in common with, such as the black before a fade.
+        """
+        last = self._references[-1]
+        old, new = (_colours(each) for each in (last.frame, frame))
         change = np.abs(new - old).max()
-        if change > 3 * _MAX_CHANGE or (change > _MAX_CHANGE and self._handed >= _HANDOVER):
-            self._references = [self._references[-1], Reference(frame.copy(), _rounded(painted))]
-            self._handed = 0
+        is_other = bool(change > 4 * _MAX_CHANGE or (change > _MAX_CHANGE and old[1].mean() < _PLAIN))
+        if is_other or (change > _MAX_CHANGE and self._handed >= _HANDOVER):
+            found = Reference(frame.copy(), _rounded(painted))
+            self._references = [found] if is_other else [last, found]
+            self._handed = _HANDOVER if is_other else 0
+        return is_other
 
     def _weighted_references(self) -> list[tuple[Reference, float]]:
         """Return the references with their weights: the last one takes over from the one before."""
