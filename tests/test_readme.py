@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from sfumato.cli import app
 from sfumato.errors import IS_PUBLISHED, how_to_install
 from sfumato.image import read_image, write_image
+from video_clips import write_clip
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "docs/first-pictures.md")
@@ -27,6 +28,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generat
         coarse = rng.random((1, 3, 4, 5)).astype(np.float32)
         write_image(coarse.repeat(12, 2).repeat(12, 3), tmp_path / f"{name}.jpg")
     write_image(np.ones((1, 3, 48, 60), np.float32), tmp_path / "sky.png")
+    write_clip(tmp_path / "clip.mp4", times=range(3))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -41,6 +43,11 @@ def test_the_python_of_the_readme(desk: Path) -> None:
     ("page", "heading", "made"),
     [
         (PAGES[0], "A first picture", {"painted.png", "softer.png"}),
+        (
+            PAGES[0],
+            "Videos, textures, many pictures",
+            {"painted.webm", "tile.png", "great-wave.cube", "painted/beach.jpg", "painted/harbour.jpg"},
+        ),
         (PAGES[1], "Painting", {"sheet.png", "bold.png", "vase.png", "painted/beach.jpg", "painted/harbour.jpg"}),
     ],
 )
@@ -56,7 +63,7 @@ def test_the_first_commands_of_a_page(desk: Path, page: str, heading: str, made:
 
 def test_the_readme_is_short_and_shows_a_picture_first() -> None:
     lines = (ROOT / "README.md").read_text("utf-8").splitlines()
-    assert len(lines) < 120
+    assert len(lines) < 130
     (title, picture, *_) = [line for line in lines if line]
     assert title == "# Sfumato"
     shown = re.fullmatch(r"!\[.+\]\((.+)\)", picture)
