@@ -146,13 +146,14 @@ def test_the_distance_is_asked_about_pictures() -> None:
         return float(np.abs(a - b).mean())
 
     frames = moving(2)
-    found = measure_steadiness(frames, [cv2.bitwise_not(frame) for frame in frames], distance)
+    painted: Any = [cv2.bitwise_not(frame) for frame in frames]
+    found = measure_steadiness(frames, painted, distance)
     assert asked == [(1, 3, *SIDES)] * 2
     assert found.flicker == pytest.approx(found.source_flicker, rel=0.2)
 
 
 def test_no_pair_reaches_across_a_cut() -> None:
-    frames = [*moving(2), *(255 - frame for frame in moving(2))]
+    frames: Any = [*moving(2), *(255 - frame for frame in moving(2))]
     assert measure_steadiness(frames, frames, cuts=[2]).pairs == 2
 
 
