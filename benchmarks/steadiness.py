@@ -8,8 +8,8 @@ Debian's package opencv-doc. The figures are those of ``sfumato evaluate --video
 clip painted frame by frame: all frames in draft, and `_ALONE` pairs of neighbours in standard. "strokes" is the energy
 of the finest octave relative to the frames painted alone.
 
---sheets writes for each clip the same 200 x 200 pixels of 8 consecutive frames: source, painted, painted alone, and what
-changes from frame to frame along the motion, four times enlarged.
+--sheets writes for each clip the same 200 x 200 pixels of 8 consecutive frames: source, painted, painted alone, and
+what changes from frame to frame along the motion, four times enlarged.
 """
 
 from __future__ import annotations
