@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from sfumato.video.scenes import SceneDetector
 av = pytest.importorskip("av")
 
 
-def frames(pictures: list[np.ndarray]) -> list[av.VideoFrame]:
+def frames(pictures: list[np.ndarray]) -> list[Any]:
     found = []
     for number, picture in enumerate(pictures):
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
