@@ -8,8 +8,8 @@ Debian's package opencv-doc. The figures are those of ``sfumato evaluate --video
 clip painted frame by frame: all frames in draft, and `_ALONE` pairs of neighbours in standard. "strokes" is the energy
 of the finest octave relative to the frames painted alone.
 
---sheets writes for each clip the same 200 x 200 pixels of 8 consecutive frames: source, painted, painted alone, and what
-changes from frame to frame along the motion, four times enlarged.
+--sheets writes for each clip the same 200 x 200 pixels of 8 consecutive frames: source, painted, painted alone, and
+what changes from frame to frame along the motion, four times enlarged.
 """
 
 from __future__ import annotations
@@ -187,9 +187,10 @@ def measure(name: str, quality: str, frames: list[Frame], starts: set[int], give
         measure_steadiness([frames[k] for k in some], [painted[k] for k in some]).strokes
         / measure_steadiness([frames[k] for k in some], [alone[k] for k in some]).strokes
     )
+    ratio, spent = ours.ratios()["warping"], 1e3 * np.mean(seconds)
     print(
-        f"{name:10s} {quality:8s} {ours.source_warping:7.2f} {ours.warping:8.2f} {ours.ratios()['warping']:9.2f} "
-        f"{error:6.2f} {ours.warping / error:8.2f} {ours.long:5.2f} {long} {strokes:8.2f} {1e3 * np.mean(seconds):11.0f}"
+        f"{name:10s} {quality:8s} {ours.source_warping:7.2f} {ours.warping:8.2f} {ratio:9.2f} {error:6.2f} "
+        f"{ours.warping / error:8.2f} {ours.long:5.2f} {long} {strokes:8.2f} {spent:11.0f}"
     )
     sys.stdout.flush()
     if given.sheets is not None:

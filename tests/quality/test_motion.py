@@ -124,7 +124,7 @@ def test_a_source_is_as_steady_as_itself() -> None:
 
 def test_boiling_is_measured_and_strokes_that_move_along_are_not() -> None:
     frames, picture = moving(4), scene(3)
-    attached = [view(picture, 10 + 0.4 * k, 10 + 2.3 * k) for k in range(4)]
+    attached: Any = [view(picture, 10 + 0.4 * k, 10 + 2.3 * k) for k in range(4)]
     rng = np.random.default_rng(0)
     boiling: Any = [np.clip(frame + rng.normal(0, 12, frame.shape), 0, 255).astype(np.uint8) for frame in frames]
     steady, unsteady = (measure_steadiness(frames, painted) for painted in (attached, boiling))
@@ -134,7 +134,7 @@ def test_boiling_is_measured_and_strokes_that_move_along_are_not() -> None:
 
 def test_blur_lowers_the_strokes() -> None:
     frames = moving(3)
-    blurred = [np.asarray(cv2.GaussianBlur(frame, (0, 0), 2)) for frame in frames]
+    blurred: Any = [np.asarray(cv2.GaussianBlur(frame, (0, 0), 2)) for frame in frames]
     assert measure_steadiness(frames, blurred).strokes < 0.5
 
 
@@ -146,7 +146,7 @@ def test_the_distance_is_asked_about_pictures() -> None:
         return float(np.abs(a - b).mean())
 
     frames = moving(2)
-    painted: Any = [cv2.bitwise_not(frame) for frame in frames]
+    painted: list[Any] = [cv2.bitwise_not(frame) for frame in frames]
     found = measure_steadiness(frames, painted, distance)
     assert asked == [(1, 3, *SIDES)] * 2
     assert found.flicker == pytest.approx(found.source_flicker, rel=0.2)

@@ -39,6 +39,7 @@ _REPLICATE = 1  # OpenCV's BORDER_REPLICATE
 _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and set to 0; longer ones are kept
 _COARSE = 8  # size of the cells in which colours are compared, in pixels
 _FILL_REACH = 9  # cells: side of the window of the colour map in `fill`
+_BRUSHWORK = 20.0  # levels: largest detail that is taken for brushwork
 _PLAIN_VARIANCE = 30.0  # squared levels: regularisation of the colour map
 _BLOCK = 16  # pixels: size of the blocks in which the energy of strokes is compared
 _MAX_GAIN = 1.25  # largest gain of the strokes in one renewal
@@ -174,7 +175,7 @@ def _bending(flow: Flow) -> Mask:
 def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:
     """Return the carried painting with its gaps filled by the frame in the colours that the painting has nearby.
 
-    In each window, the painting is a linear function of the source's luma (a guided filter, He et al. 2013), fitted
+    Its brushwork stays. In each window, the painting is a linear function of the source's luma (a guided filter, He et al. 2013), fitted
     where ``trust`` is high.
 
     Args:
@@ -208,6 +209,9 @@ def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:
     variance = mean(weight * x * x) / total - centre * centre
     slope = together / (np.maximum(variance, 0) + np.float32(_PLAIN_VARIANCE))[..., None]
     filled = whole(slope) * tone[gaps][:, None] + whole(colour - slope * centre[..., None])
+    # Brushwork of the carried painting, wherever it comes from, is less conspicuous than none; its edges are not.
+    fine = carried - cv2.blur(carried, (5, 5))
+    filled += np.clip(fine[gaps], -_BRUSHWORK, _BRUSHWORK)
     found = carried.copy()
     found[gaps] = filled + trust[gaps][:, None] * (carried[gaps] - filled)
     return found
