@@ -61,11 +61,19 @@ def still(width: int, height: int, seed: int) -> Image.Image:
     return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
 
 
-def make_clip(path: Path, width: int, height: int, seconds: float, rate: int = 25, scene_seconds: float = 2.0) -> Path:
+def make_clip(
+    path: Path,
+    width: int,
+    height: int,
+    seconds: float,
+    rate: int = 25,
+    scene_seconds: float = 2.0,
+    preset: str = "veryfast",
+) -> Path:
     """Write a clip that pans over pictures, with a tone, and a cut every few seconds."""
     av = load_av()
     with av.open(str(path), "w") as file:
-        video = file.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+        video = file.add_stream("libx264", rate=rate, options={"crf": "18", "preset": preset})
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         sound = file.add_stream("aac", rate=RATE, layout="stereo")
         for number in range(round(seconds * rate)):
@@ -109,7 +117,7 @@ def in_process(source: Path, target: Path, style: str | None) -> list[str]:
 def memory(folder: Path, lengths: list[float], rate: int, style: str | None) -> None:
     peaks = []
     for seconds in lengths:
-        clip = make_clip(folder / "clip.mp4", 1920, 1080, seconds, rate)
+        clip = make_clip(folder / "clip.mp4", 1920, 1080, seconds, rate, preset="ultrafast")
         done = subprocess.run(
             in_process(clip, folder / "out.webm", style), check=True, capture_output=True, text=True
         ).stdout

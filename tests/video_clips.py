@@ -52,6 +52,7 @@ def write_clip(
     frames: Sequence[Levels] | None = None,
     options: Mapping[str, str] | None = None,
     subtitles: Sequence[tuple[float, float, str]] = (),
+    subtitle_codec: str | None = None,
     scenes: Sequence[int] = (),
 ) -> Path:
     """Write a video.
@@ -73,7 +74,8 @@ def write_clip(
         colours: matrix, range, primaries and transfer, by the numbers of H.273 (range: 1 or 2).
         frames: RGB; by default of `scene`.
         options: of the encoder.
-        subtitles: begin, end and text of each; in SubRip.
+        subtitles: begin, end and text of each.
+        subtitle_codec: by default SubRip in MKV, and MPEG-4 text in MP4.
         scenes: numbers of frames at which another scene begins.
     """
     av = load_av()
@@ -94,7 +96,8 @@ def write_clip(
         if rotation or flip:
             video.set_display_rotation(rotation, hflip=flip)
         tracks = [file.add_stream(each, rate=RATE, layout="stereo") for each in sounds]
-        text_track = file.add_mux_stream("subrip" if path.suffix == ".mkv" else "mov_text") if subtitles else None
+        text_codec = subtitle_codec or ("subrip" if path.suffix == ".mkv" else "mov_text")
+        text_track = file.add_mux_stream(text_codec) if subtitles else None
         if chapters:
             file.set_chapters(list(chapters))
         for number, time in enumerate(times):
@@ -116,7 +119,7 @@ def write_clip(
             file.mux(track.encode(None))
         if text_track is not None:
             for begin, end, text in subtitles:
-                body = text.encode() if path.suffix == ".mkv" else len(text).to_bytes(2, "big") + text.encode()
+                body = text.encode() if path.suffix == ".mkv" else len(text.encode()).to_bytes(2, "big") + text.encode()
                 packet = av.Packet(body)
                 packet.stream, packet.time_base = text_track, Fraction(1, 1000)
                 packet.pts = packet.dts = round(begin * 1000)

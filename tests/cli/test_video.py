@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from sfumato.errors import UsageError
-from sfumato.inference import Style
+from sfumato.inference import Style, Stylizer
+from sfumato.inference.options import PaintOptions
+from sfumato.video.recipe import VideoRecipe
 from sfumato.video.schedule import Schedule, parse_seconds
 from support import assert_one_sentence, run
 from video_clips import facts_of, pictures_of, write_clip
@@ -61,14 +63,14 @@ def test_json_and_a_part_in_mp4_with_styles_over_time(clip: Path, tmp_path: Path
 
 
 def test_previews(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "clip.mp4", times=range(20), size=(96, 64))
+    clip = write_clip(tmp_path / "clip.mp4", times=range(40), size=(96, 64))
     done = run("video", clip, "--style", "monet", "--preview", "-o", tmp_path / "sheet.png")
-    assert "9 frames" in done.stdout
+    assert "12 frames" in done.stdout
     assert (tmp_path / "sheet.png").exists()
     again = run("video", clip, "--style", "monet", "--preview", "-o", tmp_path / "sheet.png")
     assert_one_sentence(again, 4, "already exists; add --overwrite")
     done = run("video", clip, "--style", "monet", "--preview", "--from", "0.2", "-o", tmp_path / "part.webm")
-    assert "15 frames" in done.stdout
+    assert "35 frames" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -154,3 +156,42 @@ def test_a_schedule_blends_between_its_times() -> None:
     assert Schedule.of(a).is_constant
     with pytest.raises(UsageError, match="at least one style"):
         Schedule(())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"painting": 3},
+        {"painting": {}},
+        {"times": []},
+        {"times": ["x"]},
+        {"steady": [1]},
+        {"codec": None},
+        {"begin": None},
+        {"end": "late"},
+    ],
+)
+def test_a_hostile_recipe_is_one_sentence(change: dict[str, object], tmp_path: Path) -> None:
+    recipe = VideoRecipe.of(
+        Stylizer(),
+        Schedule.of(Style.named("monet")),
+        PaintOptions(quality="draft"),
+        steady=0.5,
+        begin=0.0,
+        end=None,
+        codec="vp9",
+        max_size=0,
+        source_sha256="0" * 64,
+    ).to_json()
+    assert VideoRecipe.from_json(recipe, "x").to_json() == recipe
+    steering = write_clip(tmp_path / "clip.mkv", times=[0], tags=_tag({**recipe, "codec": "\x1b[2J"}))
+    assert "codec     \\x1b[2J" in run("show", steering).stdout
+    damaged = write_clip(tmp_path / "clip.mkv", times=[0], tags=_tag({**recipe, **change}))
+    assert_one_sentence(run("show", damaged), 3, "damaged")
+    for text in ("{", "[" * 5000, "[1]", '"text"'):
+        path = write_clip(tmp_path / "clip.mkv", times=[0], tags={"SFUMATO_RECIPE": f"sfumato:{text}"})
+        assert_one_sentence(run("show", path), 3, "contains no recipe")
+
+
+def _tag(recipe: object) -> dict[str, str]:
+    return {"SFUMATO_RECIPE": f"sfumato:{json.dumps(recipe)}"}

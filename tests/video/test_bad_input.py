@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.errors import InputError, OutputError, SfumatoError, UsageError
+from sfumato.errors import InputError, MissingExtraError, OutputError, SfumatoError, UsageError
 from sfumato.limits import restore_limits, set_max_pixels
 from sfumato.video import paint_video
 from sfumato.video.pipeline import write_video
@@ -165,10 +165,10 @@ def test_the_video_itself_is_not_replaced(clip: Path, tmp_path: Path) -> None:
 
 
 def test_subtitles_that_the_format_cannot_hold_are_named_before_painting(tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "source.mkv", times=range(3), subtitles=[(0.0, 0.1, "Hello")])
-    with pytest.raises(
-        UsageError, match=r"webm file cannot hold the subtitle track 1 .*\((subrip|srt)\); .* ends in .mkv"
-    ):
+    source = write_clip(
+        tmp_path / "source.mkv", times=range(3), subtitles=[(0.0, 0.1, "Hello")], subtitle_codec="dvd_subtitle"
+    )
+    with pytest.raises(UsageError, match=r"webm file cannot hold the subtitle track 1 .*\(dvdsub\); .* ends in .mkv"):
         paint_video(source, tmp_path / "out.webm", "monet")
     assert not (tmp_path / "out.webm.parts").exists()
 
@@ -213,3 +213,12 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(clip: Path, tmp_path
         assert [path.name for path in tmp_path.iterdir()] == ["out.mp4.parts"]
     write_video(VideoSource.probe(clip), target, Same(), {})
     assert len(facts_of(target).times) == 60
+
+
+@pytest.mark.parametrize("missing", ["av", "cv2"])
+def test_a_missing_extra_is_told_with_the_command_that_installs_it(
+    missing: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingExtraError, match=r"needs the extra 'video', which is not installed"):
+        paint_video(clip, tmp_path / "out.webm", "monet")

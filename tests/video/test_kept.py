@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from sfumato.video.hdr import pq
+from sfumato.video.opening import load_av
 from sfumato.video.pipeline import VideoResult, write_video
 from sfumato.video.reading import VideoSource
 from video_clips import Levels, facts_of, pictures_of, scene, write_clip
@@ -216,6 +217,22 @@ def test_subtitles_stay(tmp_path: Path) -> None:
         assert after.track_times == before.track_times
 
 
+@pytest.mark.parametrize(
+    ("source", "target"), [("a.mkv", "b.webm"), ("a.mkv", "b.mp4"), ("a.mp4", "b.webm"), ("a.mp4", "b.mkv")]
+)
+def test_text_subtitles_are_converted_where_the_format_needs_it(source: str, target: str, tmp_path: Path) -> None:
+    lines = [(0.2, 0.6, "Erste Zeile: ä"), (0.8, 1.1, "two\nlines")]
+    result = copy(write_clip(tmp_path / source, subtitles=lines), tmp_path / target)
+    assert result.remarks[0].startswith("the subtitle track 1 is converted to plain text")
+    found = []
+    with load_av().open(str(tmp_path / target)) as file:
+        for packet in file.demux(subtitles=0):
+            content = bytes(packet)[2 if target.endswith("mp4") else 0 :].decode()
+            if packet.pts is not None and content:
+                found.append((float(packet.pts * packet.time_base), content))
+    assert found == [(begin, text) for begin, _, text in lines]
+
+
 def test_sound_that_webm_cannot_hold_becomes_opus(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "source.mp4", sounds=["aac"], times=range(50))
     result = copy(source, tmp_path / "out.webm")
@@ -246,7 +263,7 @@ def test_scenes_and_seconds_reach_the_painter(tmp_path: Path) -> None:
     assert painter.seconds == [number / 25 for number in range(60)]
 
 
-@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), pytest.param(18, "HLG", marks=pytest.mark.slow)])
 def test_hdr_is_converted_to_standard_range(transfer: int, name: str, tmp_path: Path) -> None:
     lights = np.array([0.0, 5.0, 26.0, 80.0, 203.0, 350.0, 1000.0])  # cd/m²
     codes = [pq(light) if name == "PQ" else _hlg(light) for light in lights]

@@ -19,7 +19,8 @@ from sfumato.errors import OutputError
 from sfumato.files import digest
 from sfumato.video import parts
 from sfumato.video.pipeline import SEGMENT_FRAMES, VideoResult, write_video
-from sfumato.video.reading import VideoSource
+from sfumato.video.reading import TRAIL, VideoSource
+from sfumato.video.scenes import SceneDetector
 from video_clips import Levels, facts_of, pictures_of, write_clip
 
 TIMES = [0, 2, 3, *range(7, 200)]  # uneven, and more than four segments
@@ -43,7 +44,7 @@ class Trailing:
         return mixed.astype(np.uint8)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
-        return {"before": self.before.copy(), "painted": np.int64(self.painted)}
+        return {"before": self.before.copy(), "painted": np.array(self.painted)}
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self.before = state["before"]
@@ -111,6 +112,22 @@ def test_a_part_of_a_video_is_resumed(source: Path, tmp_path: Path) -> None:
         paint(source, tmp_path / "out.mp4", Trailing(100), begin=1.5)
     assert paint(source, tmp_path / "out.mp4", begin=1.5).resumed > 0
     assert same(tmp_path / "out.mp4", tmp_path / "whole.mp4")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".ts", "libx264"), (".mpg", "mpeg1video"), (".avi", "mpeg4"), (".mkv", "libx264")]
+)
+def test_formats_that_are_hard_to_search_give_the_same_frames(suffix: str, codec: str, tmp_path: Path) -> None:
+    options = {"g": "12", "bf": "2"}
+    path = write_clip(tmp_path / f"source{suffix}", times=range(70), codec=codec, scenes=[40], options=options)
+    whole = list(VideoSource.probe(path).frames(SceneDetector))
+    part = list(VideoSource.probe(path, 0, whole[31].seconds).frames(SceneDetector))
+    trail = [(frame.pts, frame.check) for frame in whole[35 - TRAIL : 35]]
+    rest = list(VideoSource.probe(path).frames(SceneDetector, trail))
+    for frames, begin in ((part, 31), (rest, 35)):
+        assert [(frame.pts, frame.check) for frame in frames] == [(frame.pts, frame.check) for frame in whole[begin:]]
+    assert [frame.starts_scene for frame in rest] == [frame.starts_scene for frame in whole[35:]]
+    assert len(whole) == 70
 
 
 def test_a_failed_encoder_or_a_cancelled_run_can_be_resumed(source: Path, unbroken: Path, tmp_path: Path) -> None:

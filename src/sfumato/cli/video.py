@@ -102,7 +102,7 @@ def video(
         bool,
         typer.Option(
             "--preview",
-            help="Only show how it will look: 5 seconds as a small draft or, where -o names a .png, nine frames from "
+            help="Only show how it will look: 5 seconds as a small draft or, where -o names a .png, twelve frames from "
             "all parts on a sheet.",
         ),
     ] = False,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sfumato.errors import OutputError, UsageError, first_line
 from sfumato.files import atomic_file
@@ -18,6 +18,7 @@ from sfumato.video.encoding import CODECS, CodecName, EncoderSettings, Packet
 from sfumato.video.opening import load_av, opened
 from sfumato.video.reading import VideoSource
 from sfumato.video.sound import OpusTrack
+from sfumato.video.subtitles import TextTrack
 from sfumato.video.tags import copied_tags, track_tags
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ def target_format(target: Path, codec: CodecName) -> str:
             f"a {suffix} file cannot hold {codec}; name a file that ends in {others}, or add --codec {codecs[0]}"
         )
     return format
+
+
+#: What takes the packets of a track of the source: a stream of the result, or a converter.
+Track: TypeAlias = "Stream | OpusTrack | TextTrack"
 
 
 @dataclass(frozen=True)
@@ -115,8 +120,8 @@ class Joiner:
                     "that ends in .mkv"
                 ) from problem
             return [
-                f"the sound track {name} is converted to Opus, because this format cannot hold {codec}"
-                for name, codec in self._converted(tracks)
+                f"{name} is converted to {kind}, because this format cannot hold {codec}"
+                for name, kind, codec in self._converted(tracks)
             ]
 
     def write(self, packets: Iterator[Packet], target: Path, overwrite: bool) -> None:
@@ -154,21 +159,25 @@ class Joiner:
         stream.time_base = self.settings.time_base
         return stream
 
-    def _add_tracks(self, container: InputContainer, result: OutputContainer) -> dict[int, Stream | OpusTrack]:
+    def _add_tracks(self, container: InputContainer, result: OutputContainer) -> dict[int, Track]:
         """Add the sound and subtitle tracks; return what takes the packets of each stream of the source, by index."""
-        tracks: dict[int, Stream | OpusTrack] = {}
+        tracks: dict[int, Track] = {}
         stream: Any
+        track: OpusTrack | TextTrack
         for stream in (*container.streams.audio, *container.streams.subtitles):
             copied: Any
             try:
                 copied = result.add_stream_from_template(stream)
             except ValueError:
-                if stream.type != "audio" or stream.codec_context is None:
+                if stream.type == "subtitle" and TextTrack.reads(stream):
+                    track = tracks[stream.index] = TextTrack(stream, result, self.format)
+                elif stream.type == "audio" and stream.codec_context is not None:
+                    track = tracks[stream.index] = OpusTrack(stream, result)
+                else:
                     raise UsageError(
                         f"a {self.format} file cannot hold the {stream.type} track {stream.index} of "
                         f"{self.source.shown} ({_codec(stream)}); name a file that ends in .mkv"
                     ) from None
-                track = tracks[stream.index] = OpusTrack(stream, result)
                 copied = track.stream
             else:
                 tracks[stream.index] = copied
@@ -177,8 +186,14 @@ class Joiner:
         return tracks
 
     @staticmethod
-    def _converted(tracks: Mapping[int, Stream | OpusTrack]) -> list[tuple[int, str]]:
-        return [(index, _codec(track.source)) for index, track in tracks.items() if isinstance(track, OpusTrack)]
+    def _converted(tracks: Mapping[int, Track]) -> list[tuple[str, str, str]]:
+        found = []
+        for track in tracks.values():
+            if isinstance(track, OpusTrack):
+                found.append((f"the sound track {track.source.index}", "Opus", _codec(track.source)))
+            elif isinstance(track, TextTrack):
+                found.append((f"the subtitle track {track.source.index}", "plain text", _codec(track.source)))
+        return found
 
     def _add_texts(self, container: InputContainer, result: OutputContainer) -> None:
         result.metadata.update({**copied_tags(container.metadata), **self.tags})
@@ -201,7 +216,7 @@ class Joiner:
         container: InputContainer,
         result: OutputContainer,
         video: Any,
-        tracks: Mapping[int, Stream | OpusTrack],
+        tracks: Mapping[int, Track],
     ) -> None:
         """Write all packets in the order of their times, with a few of them in memory at a time."""
         av = load_av()
@@ -235,6 +250,8 @@ class Joiner:
                 packet.pts -= offset
             if isinstance(track, OpusTrack):
                 result.mux(track.encode(packet))
+            elif isinstance(track, TextTrack):
+                result.mux(track.convert(packet))
             else:
                 packet.stream = track
                 result.mux(packet)

@@ -92,7 +92,11 @@ def _lock(folder: Path, target: Path) -> int:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:  # another process has just finished and removed the folder
             continue
-        if not try_lock(descriptor):
+        try:
+            is_free = try_lock(descriptor)
+        except OSError:  # a disk without locks
+            return descriptor
+        if not is_free:
             os.close(descriptor)
             raise OutputError(f"another sfumato is painting {target} now; wait for it, or name another file with -o")
         try:

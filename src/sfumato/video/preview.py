@@ -20,7 +20,7 @@ from sfumato.video.steady import SteadyPainter
 
 #: Longer side of the frames of a preview, in pixels, and the length of a preview that is a video, in seconds.
 PREVIEW_SIZE, PREVIEW_SECONDS = 640, 5.0
-_FRAMES, _CELL = 9, 420
+_FRAMES, _CELL = 12, 420
 
 
 def preview_part(source: VideoSource) -> tuple[float, float]:

@@ -6,19 +6,19 @@ import os
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from sfumato.errors import InputError
 from sfumato.text import counted, short
 from sfumato.video.colours import Colours, Converter, Levels
 from sfumato.video.interlaced import progressive
-from sfumato.video.opening import check_frame_size, opened, video_stream
+from sfumato.video.opening import check_frame_size, load_av, opened, video_stream
+from sfumato.video.shape import Shape, shape_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -38,34 +38,6 @@ class Detector(Protocol):
     def starts_scene(self, frame: VideoFrame) -> bool:
         """Return whether the frame begins a scene."""
         ...
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The geometry of a video: how stored frames become upright frames with square pixels.
-
-    Attributes:
-        stored: width and height of the frames in the file.
-        scaled: width and height to which they are resampled before they are turned.
-        turn: display matrix of the file, as (a, b, c, d) with values -1, 0 and 1.
-    """
-
-    stored: tuple[int, int]
-    scaled: tuple[int, int]
-    turn: tuple[int, int, int, int]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the upright frames."""
-        width, height = self.scaled
-        return (width, height) if self.turn[0] else (height, width)
-
-    def upright(self, rgb: Levels) -> Levels:
-        """Turn and mirror a frame ``(H, W, 3)`` as the display matrix says."""
-        a, b, c, d = self.turn
-        if not a:
-            rgb, a, d = rgb.transpose(1, 0, 2), c, b
-        return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 @dataclass(frozen=True)
@@ -186,7 +158,7 @@ class VideoSource:
             start = _start(container, stream)
             return cls(
                 Path(path),
-                _shape(first, stream, max_size, shown),
+                shape_of(first, stream, max_size, shown),
                 Colours.of(first, shown),
                 stream.time_base,
                 _rate(stream),
@@ -222,10 +194,12 @@ class VideoSource:
 
     def _after(self, detector: Detector, trail: Sequence[tuple[int, int]], seek: bool) -> Iterator[Frame] | None:
         """Return the frames after a trail; None if it was not found after seeking."""
-        place = float(trail[0][0] * self.time_base - self.start)
-        reader = self._read(
-            detector, max(place, self.begin) if seek else (self.begin or None), trail[0][0] if seek else None
-        )
+        if seek:
+            # Some frames earlier, since the filter for interlaced frames looks at the frame before.
+            place = float(trail[0][0] * self.time_base - self.start - 4 / self.rate)
+            reader = self._read(detector, max(place, 0.0), trail[0][0])
+        else:
+            reader = self._read(detector, self.begin or None)
         seen: deque[tuple[int, int]] = deque(maxlen=len(trail))
         for frame in reader:
             seen.append((frame.pts, frame.check))
@@ -234,22 +208,20 @@ class VideoSource:
         return None if seek else iter(())
 
     def _read(self, detector: Detector, seek: float | None, from_pts: int | None = None) -> Iterator[Frame]:
-        """Decode from the start, or from the keyframe before a time; yield what lies between ``begin`` and ``end``."""
-        self.damage.packets = self.damage.frames = 0
-        with opened(self.path) as container:
-            stream = video_stream(container, self.shown)
-            if seek is not None:
-                container.seek(
-                    int((Fraction(seek) + self.start) / self.time_base), stream=stream, backward=True, any_frame=False
-                )
-            size = max(1, os.path.getsize(self.path))
-            converter, last = Converter(self.colours), None
-            seconds = 0.0
-            decoded = _decoded(container, stream, self.damage)
-            if self.is_interlaced and self.lag is None:
-                decoded = progressive(decoded, self.time_base)
+        """Yield the frames between ``begin`` and ``end``, in RGB.
+
+        Args:
+            detector: of scenes; it is given these frames.
+            seek: seconds at which decoding may begin; ``None``: at the start of the file.
+            from_pts: of the first frame, instead of ``begin``.
+        """
+        first = from_pts
+        if first is None:  # rounded as `joining.Cut.shift` does, so that the first frame is not before 0
+            first = round((self.start + Fraction(self.begin)) / self.time_base) if self.begin > 0 else -(2**63)
+        size, converter, last = max(1, os.path.getsize(self.path)), Converter(self.colours), None
+        with closing(self._decoded(None) if seek is None else self._near(seek, first)) as decoded:
             for frame, position in decoded:
-                pts = frame.pts if self.lag is None else None if frame.dts is None else frame.dts - self.lag
+                pts = self._pts(frame)
                 if pts is None and last is not None:
                     pts = last + max(1, round(1 / (self.rate * self.time_base)))
                 if pts is None or (last is not None and pts <= last):
@@ -259,21 +231,52 @@ class VideoSource:
                 seconds = float(pts * self.time_base - self.start)
                 if self.end is not None and seconds >= self.end:
                     return
-                if seconds < self.begin - float(self.time_base) / 2 or (from_pts is not None and pts < from_pts):
+                if pts < first:
                     continue
                 starts_scene = detector.starts_scene(frame)
                 rgb = self.shape.upright(converter.to_rgb(frame, *self.shape.scaled))
-                yield Frame(
-                    rgb,
-                    pts,
-                    int(frame.duration or 0),
-                    seconds,
-                    starts_scene,
-                    zlib.crc32(rgb.data),
-                    self._share(seconds, position / size),
-                )
-            if self.whole and float(self.damage.reached - self.start) < self.whole - _MISSING:
-                self.damage.ends_at, self.damage.should_end_at = seconds, self.whole
+                check, share = zlib.crc32(rgb.data), self._share(seconds, position / size)
+                yield Frame(rgb, pts, int(frame.duration or 0), seconds, starts_scene, check, share)
+        if last is not None and self.whole and float(self.damage.reached - self.start) < self.whole - _MISSING:
+            self.damage.ends_at = float(last * self.time_base - self.start)
+            self.damage.should_end_at = self.whole
+
+    def _near(self, seconds: float, first: int) -> Generator[tuple[VideoFrame, int], None, None]:
+        """Yield decoded frames from a time on, beginning at or before the frame ``first``.
+
+        In some formats, seeking ends too late: then it is tried from an earlier time, and at last from the start.
+        """
+        for earlier in (0, 10, 60):
+            decoded = self._decoded(max(0.0, seconds - earlier))
+            found = next(decoded, None)
+            pts = None if found is None else self._pts(found[0])
+            if found is not None and pts is not None and pts <= first:
+                with closing(decoded):
+                    yield found
+                    yield from decoded
+                return
+            decoded.close()
+        yield from self._decoded(None)
+
+    def _decoded(self, seek: float | None) -> Generator[tuple[VideoFrame, int], None, None]:
+        """Yield decoded frames, with their places in the file in bytes, from the keyframe before a time on."""
+        av = load_av()
+        self.damage.packets = self.damage.frames = 0
+        with opened(self.path) as container:
+            stream = video_stream(container, self.shown)
+            if seek is not None:
+                with suppress(av.FFmpegError):  # some files cannot be searched, and are read from their start
+                    container.seek(int((Fraction(seek) + self.start) / self.time_base), stream=stream)
+            decoded = _decoded(container, stream, self.damage)
+            if self.is_interlaced and self.lag is None:
+                decoded = progressive(decoded, self.time_base)
+            yield from decoded
+
+    def _pts(self, frame: VideoFrame) -> int | None:
+        """Return a frame's time in units of the time base; None where the file does not say it."""
+        if self.lag is None:
+            return frame.pts
+        return None if frame.dts is None else frame.dts - self.lag
 
     def _share(self, seconds: float, position: float) -> float:
         """Return the share of the work before a time: by time if the length is known, else by bytes."""
@@ -284,8 +287,7 @@ class VideoSource:
 
 def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> Iterator[tuple[VideoFrame, int]]:
     """Yield the decoded frames, with the place in the file in bytes; packets that cannot be decoded are counted."""
-    import av
-
+    av = load_av()
     stream.thread_type = "AUTO"
     position, is_last = 0, False
     packets = container.demux(*(each for each in container.streams if each.type in ("video", "audio", "subtitle")))
@@ -343,29 +345,3 @@ def _rate(stream: VideoStream) -> Fraction:
     """Return the average number of frames in a second, 25 where the file does not say it."""
     rate = stream.average_rate or stream.guessed_rate
     return rate if rate and Fraction(1, 1000) <= rate <= 1000 else Fraction(25)
-
-
-def _shape(frame: VideoFrame, stream: VideoStream, max_size: int, shown: str) -> Shape:
-    """Return the geometry by the first frame. Pixels that are not square become square; the picture only grows."""
-    width, height = frame.width, frame.height
-    ratio = stream.sample_aspect_ratio or Fraction(1)
-    if not Fraction(1, 20) <= ratio <= 20:
-        ratio = Fraction(1)
-    wide, high = (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
-    if max_size and max(wide, high) > max_size:
-        shrink = max_size / max(wide, high)
-        wide, high = max(1, round(wide * shrink)), max(1, round(high * shrink))
-    check_frame_size(wide, high, shown)
-    return Shape((width, height), (wide, high), _turn(frame))
-
-
-def _turn(frame: VideoFrame) -> tuple[int, int, int, int]:
-    """Return the display matrix of a frame, without scale; upright where it has none, or is not a quarter turn."""
-    data: Any
-    for data in frame.side_data:
-        if data.type.name == "DISPLAYMATRIX":
-            matrix = np.frombuffer(bytes(data), "<i4")
-            a, b, c, d = (int(np.sign(matrix[place])) for place in (0, 1, 3, 4))
-            if abs(a * d) + abs(b * c) == 1 and abs(a) + abs(b) == 1 and abs(c) + abs(d) == 1:
-                return a, b, c, d
-    return 1, 0, 0, 1
