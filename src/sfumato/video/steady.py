@@ -112,8 +112,9 @@ class SteadyPainter:
         self._fresh: FreshFrames = (DraftFrames if quality == "draft" else MatchedFrames)(stylizer, self._options)
         self._stroke = options.stroke if quality == "draft" else 1.0
         self._stylizer = stylizer
-        self._flow = FlowFinder(finest=0, refined=3, steps=8)
-        self._rough = FlowFinder(finest=1, refined=0, steps=8)
+        is_draft = quality == "draft"  # the flow may take a share of the time that painting takes
+        self._flow = FlowFinder(finest=0, refined=3 if is_draft else 5, steps=8 if is_draft else 12)
+        self._rough = FlowFinder(finest=1 if is_draft else 0, refined=0, steps=8)
         self._key: _Key | None = None
         self._since = 0
         self._view: View
