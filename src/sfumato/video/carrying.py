@@ -175,8 +175,8 @@ def _bending(flow: Flow) -> Mask:
 def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:
     """Return the carried painting with its gaps filled by the frame in the colours that the painting has nearby.
 
-    Its brushwork stays. In each window, the painting is a linear function of the source's luma (a guided filter, He et al. 2013), fitted
-    where ``trust`` is high.
+    Its brushwork stays. In each window, the painting is a linear function of the source's luma (a guided filter, He et
+    al. 2013), fitted where ``trust`` is high.
 
     Args:
         frame: the source ``(H, W, 3)``.
