@@ -76,7 +76,7 @@ def video(
         typer.Option(
             metavar="0..1",
             help="0: each frame by itself, which flickers. 1: the strokes follow the motion most closely. "
-            "\\[default: 0.85]",
+            "\\[default: 0.9]",
             show_default=False,
         ),
     ] = None,
