@@ -36,9 +36,9 @@ class Desk:
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(to_uint8(scene(height, width, seed))).save(path)
         made = [Made(kind, path, path, width, height, "image/png", title=f"photo {seed}", original=f"{seed:064x}")]
-        put_files(self.files, self.account, made)
+        put = put_files(self.files, self.account, made)
         with writing(self.sessions) as session:
-            [row] = add_pictures(session, self.files, self.account, made)
+            [row] = add_pictures(session, self.files, self.account, made, put)
         path.unlink()
         return row.id
 

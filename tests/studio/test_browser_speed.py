@@ -73,9 +73,9 @@ def store_large(house: House, folder: Path) -> str:
             if ids:
                 recipe = {"styles": [{"name": "great-wave"}], "strength": 1.0, "quality": "draft"}
                 one = [replace(one[0], recipe=recipe, photo=ids[0])]
-            put_files(files, account, one)
+            put = put_files(files, account, one)
             with writing(sessions) as session:
-                ids.append(add_pictures(session, files, account, one)[0].id)
+                ids.append(add_pictures(session, files, account, one, put)[0].id)
     finally:
         sessions.kw["bind"].dispose()
     return ids[1]

@@ -67,8 +67,13 @@ def test_a_video_is_painted(house: House, tmp_path: Path, size: Size, theme: The
         expect(film).to_be_visible()
         film.get_by_role("button").nth(1).click()
         expect(film).to_have_count(0)
+        page.goto("/#/gallery?show=trash")
+        expect(page.get_by_role("img", name=f"walk {size}")).to_be_visible()
+        desk.go("video")
         desk.button("ui.undo").click()
         expect(film).to_be_visible()
+        desk.button("vid.delete", within=page.get_by_role("figure"), name=f"walk {size}").click()
+        expect(page.get_by_role("figure")).to_have_count(0)
         desk.go("queue")
         expect(page.get_by_text(f"walk {size}").first).to_be_visible()
 

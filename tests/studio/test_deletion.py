@@ -198,9 +198,9 @@ def test_deleting_and_adding_one_content_at_once(desk: Desk) -> None:
     def add_and_delete() -> None:
         try:
             for _ in range(15):
-                put_files(desk.files, desk.account, made)
+                put = put_files(desk.files, desk.account, made)
                 with writing(desk.sessions) as session:
-                    [added] = add_pictures(session, desk.files, desk.account, made)
+                    [added] = add_pictures(session, desk.files, desk.account, made, put)
                     assert desk.files.exists(desk.account, sha256)
                 delete(desk, added.id)
         except Exception as problem:

@@ -162,6 +162,29 @@ def wait_for_part(parts: Path, name: str) -> Path:
     return found[0]
 
 
+def test_a_store_at_a_url_gives_parts_of_a_file(tmp_path: Path, sqlite_url: str) -> None:
+    with service(tmp_path / "data", sqlite_url, files=f"memory://{tmp_path.name}") as studio:
+        content = clip(tmp_path)
+        file = str(send(studio, content)["file"])
+        size = len(content)
+        asks = {"bytes=10-19": (10, 20), "bytes=5-": (5, size), "bytes=-7": (size - 7, size)}
+        for asked_for, (start, stop) in asks.items():
+            answer = studio.client.get(file, headers={"Range": asked_for})
+            assert (answer.status_code, answer.content) == (206, content[start:stop])
+            assert answer.headers["content-range"] == f"bytes {start}-{stop - 1}/{size}"
+        for strange in ("bytes=-", "bytes=1-2,5-6", "bytes=9-3", f"bytes={size}-", "lines=1-2"):
+            answer = studio.client.get(file, headers={"Range": strange})
+            assert (answer.status_code, answer.content) == (200, content)
+
+
+def test_a_video_in_the_trash_is_listed_there(tmp_path: Path, sqlite_url: str) -> None:
+    with service(tmp_path / "data", sqlite_url) as studio:
+        video = send(studio, clip(tmp_path, 2))
+        studio.client.patch(f"/api/v1/pictures/{video['id']}", json={"trashed": True}).raise_for_status()
+        found = studio.client.get("/api/v1/pictures", params={"trash": True}).json()["items"]
+        assert [each["id"] for each in found] == [video["id"]]
+
+
 def test_parts_of_jobs_that_ended_are_removed(
     sessions: Sessions, account: str, database_url: str, tmp_path: Path
 ) -> None:

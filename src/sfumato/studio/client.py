@@ -74,16 +74,14 @@ class Client:
             SfumatoError: as :meth:`request`.
         """
         path = Path(path)
+        where, fields = ("/videos", {}) if kind == "video" else ("/pictures", {"kind": kind})
         try:
-            data = path.read_bytes()
+            file = path.open("rb")
         except OSError as problem:
             raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
-        files = {"file": (path.name, data, "application/octet-stream")}
-        if kind == "video":
-            answer = self.request("POST", "/videos", files=files, headers=_once())
-        else:
-            answer = self.request("POST", "/pictures", files=files, data={"kind": kind}, headers=_once())
-        return PictureView.model_validate(answer)
+        with file:
+            files = {"file": (path.name, file, "application/octet-stream")}
+            return PictureView.model_validate(self.request("POST", where, files=files, data=fields, headers=_once()))
 
     def styles(self) -> Styles:
         """Return the styles that one can paint with."""

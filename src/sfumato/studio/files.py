@@ -51,18 +51,20 @@ class FileStore:
                 raise OutputError(f"cannot use the store {text}: {first_line(problem)}; check its URL") from problem
             self._root = base.rstrip("/")
 
-    def put(self, account: str, source: Path | bytes, small: Path | None = None) -> str:
+    def put(self, account: str, source: Path | bytes, small: Path | None = None, sha256: str | None = None) -> str:
         """Store a file, whole or not at all, and return its SHA-256 in hex.
 
         Args:
             account: id of the account.
             source: the file, or its content.
             small: a small copy of the picture, to be stored beside it.
+            sha256: of the file, where it is known; a large file takes seconds to hash.
 
         Raises:
             OutputError: it cannot be written, for example because the disk is full.
         """
-        sha256 = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else _digest(source)
+        if sha256 is None:
+            sha256 = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else _digest(source)
         place = self._place(account, sha256)
         if small is not None and not self._exists(place + _SMALL):
             self._write(place + _SMALL, small)
@@ -91,6 +93,18 @@ class FileStore:
             raise InputError(
                 f"the picture's file cannot be read ({problem.strerror or 'it is gone'}); upload or paint it again"
             ) from problem
+
+    def size(self, account: str, sha256: str) -> int:
+        """Return the bytes of a file.
+
+        Raises:
+            InputError: it is gone.
+        """
+        place = self._place(account, sha256)
+        try:
+            return os.path.getsize(place) if self._remote is None else int(self._remote.size(place))
+        except OSError as problem:
+            raise InputError("the picture's file is gone; upload or paint it again") from problem
 
     def read(self, account: str, sha256: str) -> bytes:
         """Return the content of a file.

@@ -14,6 +14,7 @@ from sfumato.studio.files import FileStore
 from sfumato.studio.problems import RefusedError
 
 _CHUNK = 2**18
+_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 _UNSAFE = re.compile(r"[^\w .()\-]+")
 SUFFIXES = {
     "image/png": ".png",
@@ -58,10 +59,30 @@ def send_stored(
     path = files.path(account, sha256)
     if path is not None:
         return FileResponse(path, media_type=media_type, headers=headers)
-    return StreamingResponse(_chunks(files, account, sha256), media_type=media_type, headers=headers)
+    size = files.size(account, sha256)
+    part = _asked_part(request.headers.get("range", ""), size)
+    headers |= {"Accept-Ranges": "bytes", "Content-Length": str(len(part))}
+    if len(part) < size:  # players of videos ask for parts
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    status = 206 if len(part) < size else 200
+    return StreamingResponse(_chunks(files, account, sha256, part), status, headers=headers, media_type=media_type)
 
 
-def _chunks(files: FileStore, account: str, sha256: str) -> Iterator[bytes]:
+def _asked_part(text: str, size: int) -> range:
+    """Return the bytes that a ``Range`` header asks for; all of them where it is none that is served (RFC 9110)."""
+    found = _RANGE.fullmatch(text)
+    if found is None or not (found[1] or found[2]):
+        return range(size)
+    if not found[1]:
+        return range(max(0, size - int(found[2])), size)
+    start, stop = int(found[1]), min(size, int(found[2]) + 1 if found[2] else size)
+    return range(start, stop) if start < stop else range(size)
+
+
+def _chunks(files: FileStore, account: str, sha256: str, part: range) -> Iterator[bytes]:
+    left = len(part)
     with files.open(account, sha256) as file:
-        while chunk := file.read(_CHUNK):
+        file.seek(part.start)
+        while left and (chunk := file.read(min(_CHUNK, left))):
+            left -= len(chunk)
             yield chunk

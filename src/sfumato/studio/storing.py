@@ -35,7 +35,12 @@ def put_files(files: FileStore, account: str, made: Sequence[Made]) -> list[tupl
 
 
 def add_pictures(
-    session: Session, files: FileStore, account: str, made: Sequence[Made], job: str | None = None
+    session: Session,
+    files: FileStore,
+    account: str,
+    made: Sequence[Made],
+    put: Sequence[tuple[str, str]],
+    job: str | None = None,
 ) -> list[Picture]:
     """Add the rows of new pictures, whose files `put_files` has put.
 
@@ -44,6 +49,7 @@ def add_pictures(
         files: the store.
         account: id of the account, whose row is locked until the end of the transaction.
         made: the pictures.
+        put: what `put_files` returned.
         job: id of the job that made them.
 
     Raises:
@@ -53,7 +59,9 @@ def add_pictures(
     if not lock_account(session, account):
         raise UsageError("the account has been deleted")
     rows = []
-    for each, (sha256, thumb) in zip(made, put_files(files, account, made), strict=True):
+    for each, (sha256, thumb) in zip(made, put, strict=True):
+        files.put(account, each.file, each.small, sha256)
+        files.put(account, each.thumb, sha256=thumb)
         paths = {path for path in (each.file, each.thumb, each.small) if path is not None}
         row = Picture(
             id=new_id(),

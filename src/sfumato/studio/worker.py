@@ -269,7 +269,7 @@ class _Running:
         put = put_files(files, account, ended.made)
         try:
             with writing(self.worker.sessions) as session:
-                rows = add_pictures(session, files, account, ended.made, self.job.id) if ended.made else []
+                rows = add_pictures(session, files, account, ended.made, put, self.job.id) if ended.made else []
                 if self._forget_deleted(session) and ended.state == "done":
                     raise InputError("a picture that the job needs has been deleted; choose another one")
                 result = with_ids(ended.result, [row.id for row in rows])

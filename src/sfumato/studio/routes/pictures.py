@@ -31,7 +31,7 @@ _KNOWN = PRIVATE | documented(404)
 _BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}, "video/*": {}}}
 }
-_HIDDEN = ("preview", "sheet", "mask", "video", "film")
+_PASSING = ("preview", "sheet", "mask")
 
 
 @router.get("/pictures", responses=PRIVATE)
@@ -46,12 +46,14 @@ def list_pictures(
     before: Annotated[str | None, Query(max_length=80, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 60,
 ) -> PicturePage:
-    """List one's pictures, newest first. Without `kind`, only photos, styles and results are listed.
+    """List one's pictures, newest first. Without `kind`: photos, styles and results, and in the trash videos too.
 
     The recipes lack the numbers of the style codes here; `GET /pictures/{picture}` has them.
     """
     which = [Picture.account == who.account, Picture.trashed.is_not(None) if trash else Picture.trashed.is_(None)]
-    which.append(Picture.kind == kind if kind is not None else Picture.kind.not_in(_HIDDEN))
+    which.append(
+        Picture.kind == kind if kind is not None else Picture.kind.not_in(_PASSING if trash else (*_PASSING, *VIDEOS))
+    )
     if star is not None:
         which.append(Picture.star.is_(star))
     if collection is not None:

@@ -125,7 +125,7 @@ def _upload(
         put = put_files(studio.files, who.account, [made])
 
         def add(session: Session) -> PictureView:
-            [picture] = add_pictures(session, studio.files, who.account, [made])
+            [picture] = add_pictures(session, studio.files, who.account, [made], put)
             _check_quota(studio, who, 0, session)
             return picture_view(picture)
 

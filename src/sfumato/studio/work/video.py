@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from sfumato.errors import InputError
+from sfumato.files import atomic_file
 from sfumato.image import Photo
 from sfumato.inference.library import personal_in
 from sfumato.inference.options import PaintOptions
@@ -16,7 +19,7 @@ from sfumato.inference.style import PersonalStyle, Style
 from sfumato.studio.thumbs import write_thumb
 from sfumato.studio.work import warm
 from sfumato.studio.work.paint import chosen_styles
-from sfumato.studio.work.parts import Inputs, Made
+from sfumato.studio.work.parts import Inputs, Made, Stored
 from sfumato.video.pipeline import paint_video
 from sfumato.video.reading import VideoSource
 from sfumato.video.scenes import SceneDetector
@@ -31,8 +34,25 @@ def video(
     stored = files.picture(asked["video"])
     parts = files.parts or folder
     parts.mkdir(0o700, parents=True, exist_ok=True)
-    target = parts / "painted.webm"
-    _, photo = first_frame(stored.path)
+    file, facts_file = parts / "painted.webm", parts / "painted.json"
+    if not facts_file.exists():  # else an attempt ended before its result was stored
+        facts = _paint(asked, files, stored, file, progress)
+        with atomic_file(facts_file) as target:
+            target.write(json.dumps(facts).encode())
+    facts, thumb = json.loads(facts_file.read_bytes()), folder / "thumb.webp"
+    _, painted = first_frame(file)
+    write_thumb(painted, thumb)
+    made = Made(
+        "film", file, thumb, painted.width, painted.height, "video/webm", **facts, photo=stored.id, title=stored.title
+    )
+    return {"picture": {"$made": 0}, "seconds": round(time.monotonic() - began, 3)}, [made]
+
+
+def _paint(
+    asked: Mapping[str, Any], files: Inputs, stored: Stored, target: Path, progress: Progress
+) -> dict[str, dict[str, Any]]:
+    """Paint a video, and return its recipe and measures."""
+    _, photo = first_frame(stored.path, asked["start"])
     result = paint_video(
         stored.path,
         target,
@@ -42,29 +62,28 @@ def video(
         start=asked["start"],
         end=asked["end"],
         max_size=asked["max_size"],
-        overwrite=True,  # an attempt may have been interrupted after its last step
+        overwrite=True,
         stylizer=warm.stylizer(),
         progress=progress,
     )
-    file, thumb = target.replace(folder / target.name), folder / "thumb.webp"
-    _, painted = first_frame(file)
-    write_thumb(painted, thumb)
-    facts = {"seconds": result.seconds, "rate": round(result.frames / result.seconds, 3), "remarks": result.remarks}
-    size, recipe = (result.width, result.height), {**result.recipe["painting"], **result.recipe}
+    recipe = {**result.recipe["painting"], **result.recipe}
     del recipe["painting"]  # so that styles and options are where those of pictures are
-    made = Made("film", file, thumb, *size, "video/webm", recipe, facts, photo=stored.id, title=stored.title)
-    return {"picture": {"$made": 0}, "seconds": round(time.monotonic() - began, 3)}, [made]
+    rate = round(result.frames / result.seconds, 3)
+    return {"recipe": recipe, "measures": {"seconds": result.seconds, "rate": rate, "remarks": result.remarks}}
 
 
-def first_frame(path: Path) -> tuple[VideoSource, Photo]:
-    """Return the facts of a video, and its first frame.
+def first_frame(path: Path, start: float = 0.0) -> tuple[VideoSource, Photo]:
+    """Return the facts of a video, and the first frame from ``start`` (in seconds) on.
 
     Raises:
-        InputError: it is no video, or cannot be decoded.
+        InputError: it is no video, cannot be decoded, or ends before ``start``.
     """
-    source = VideoSource.probe(path)
+    source = VideoSource.probe(path, begin=start)
     with closing(source.frames(SceneDetector)) as frames:
-        return source, Photo(next(frames).rgb)
+        frame = next(frames, None)
+    if frame is None:
+        raise InputError(f"{source.shown} has no frame from {start:g} s on; choose an earlier start")
+    return source, Photo(frame.rgb)
 
 
 def _style(asked: Mapping[str, Any], files: Inputs, photo: Photo) -> Style:

@@ -6,6 +6,7 @@ import { percent, t } from "../i18n.js";
 import { Button, Dialog, FileDrop, IconButton, Progress, Segmented, Select, Slider, sentence, toast, toastError } from "../ui.js";
 import { Shelf, StylePicture, subtitleOf } from "../paint/shelf.js";
 import { styleOf, titleOf } from "../paint/recipe.js";
+import { trash } from "../views/actions.js";
 import { TRIAL, VIDEOS, changeSettings, chosen, clock, settings, start, stopUpload, takeIn, upload } from "./state.js";
 
 export function Form() {
@@ -21,12 +22,14 @@ export function Form() {
 function Source({ video }) {
   const coming = useStore(upload);
   const changes = useStore(api.galleryChanges);
-  const { value } = api.useLoaded(signal => api.listPictures({ kind: "video", limit: 12 }, signal), [changes]);
+  const { value } = api.useLoaded(signal => api.listPictures({ kind: "video", limit: 60 }, signal), [changes]);
   const others = (value?.items ?? []).filter(each => each.id !== video?.id);
   return html`
     ${video && html`<figure class="video-source"><img src=${video.thumb} alt="" />
       <figcaption class="row"><span class="grow ellipsis">${video.title || t("gal.untitled")}</span>
-      <span class="small muted number">${clock(video.measures?.seconds)} · ${video.width} × ${video.height}</span></figcaption></figure>`}
+      <span class="small muted number">${clock(video.measures?.seconds)} · ${video.width} × ${video.height}</span>
+      <${IconButton} icon="trash" label=${t("vid.delete", { name: video.title })}
+        onClick=${() => trash([video.id])} /></figcaption></figure>`}
     <${FileDrop} class="batch-drop" multiple=${false} accept=${VIDEOS} label=${t(video ? "vid.drop_other" : "vid.drop")}
       hint=${t("vid.drop_hint")} onFiles=${([file]) => takeIn(file)} />
     ${coming && (coming.error ? html`<p class="note" role="alert">${coming.name}: ${sentence(coming.error)}

@@ -107,7 +107,9 @@ export function PictureDialog({ id, items, near, show, close }) {
     <div class="picture-stage">
       ${error && !item && html`<${ErrorNote} error=${error} retry=${error.status === 404 ? null : reload} />`}
       ${item?.gone && html`<p class="gone"><${Icon} name="picture" /> ${t("pic.gone")}</p>`}
-      ${item && !item.gone && html`<${Viewer} key=${id} picture=${item} name=${item.title || t("gal.untitled")}
+      ${item && !item.gone && isVideo(item) && html`<video class="picture-video" key=${id} controls playsinline
+        poster=${item.thumb} src=${item.file} aria-label=${item.title || t("gal.untitled")}></video>`}
+      ${item && !item.gone && !isVideo(item) && html`<${Viewer} key=${id} picture=${item} name=${item.title || t("gal.untitled")}
         before=${before && comparable ? photo : null} />`}
       ${at > 0 && html`<div class="step left"><${IconButton} icon="left" label=${t("pic.previous")}
         onClick=${() => step(-1)} /></div>`}
@@ -119,6 +121,8 @@ export function PictureDialog({ id, items, near, show, close }) {
     ${asks === "against" && html`<${AgainstDialog} picture=${item} close=${() => setAsks(null)} />`}
   </dialog>`;
 }
+
+const isVideo = item => ["video", "film"].includes(item.kind);
 
 function Side({ item, photo, rate, ask }) {
   const title = event => {
@@ -132,7 +136,7 @@ function Side({ item, photo, rate, ask }) {
         onKeyDown=${event => event.key === "Enter" && event.target.blur()} /></label>
     <${Rating} label=${t("pic.rating")} value=${item.rating} onChange=${rate} />
     <div class="picture-actions">
-      ${item.recipe && html`<a class="button primary" href="#/paint?picture=${item.id}"><${Icon} name="sliders"
+      ${item.recipe && !isVideo(item) && html`<a class="button primary" href="#/paint?picture=${item.id}"><${Icon} name="sliders"
         size="18" /> ${t("pic.use")}</a>`}
       ${item.kind === "photo" && html`<a class="button primary" href="#/paint?photo=${item.id}"><${Icon} name="brush"
         size="18" /> ${t("pic.paint_it")}</a>`}
@@ -145,7 +149,7 @@ function Side({ item, photo, rate, ask }) {
         onClick=${() => copy(JSON.stringify(item.recipe, null, 1), t("pic.copied"))}>${t("pic.copy_recipe")}<//>`}
     </div>
     ${item.recipe && html`<h2>${t("pic.recipe")}</h2><${RecipeFacts} picture=${item} />`}
-    ${item.measures && html`<h2>${t("pic.measures")}</h2><${Measures} measures=${item.measures} />`}
+    ${item.measures && !isVideo(item) && html`<h2>${t("pic.measures")}</h2><${Measures} measures=${item.measures} />`}
     <h2>${t("pic.facts")}</h2><${Facts} picture=${item} />
     <details class="keys"><summary>${t("pic.keys")}</summary><p>${t("pic.keys_list")}</p></details>
   </aside>`;

@@ -1,9 +1,9 @@
 // Videos: choose one, choose a style, try a few seconds, paint all of it; below, the painted ones.
 
-import { html, useStore } from "../lib.js";
+import { html, useState, useStore } from "../lib.js";
 import * as api from "../api.js";
 import { t, useLanguage } from "../i18n.js";
-import { IconButton } from "../ui.js";
+import { Button, IconButton } from "../ui.js";
 import { Form } from "../video/form.js";
 import { clock } from "../video/state.js";
 import { download, trash } from "./actions.js";
@@ -25,11 +25,13 @@ export default function VideoView() {
 
 function Films() {
   const changes = useStore(api.galleryChanges);
-  const { value, error, reload } = api.useLoaded(signal => api.listPictures({ kind: "film", limit: 30 }, signal), [changes]);
+  const [limit, setLimit] = useState(20); // the service gives at most 200 at a time
+  const { value, error, reload } = api.useLoaded(signal => api.listPictures({ kind: "film", limit }, signal), [changes, limit]);
   if (error) return html`<${ErrorNote} error=${error} retry=${reload} />`;
   if (!value?.items.length) return null;
   return html`<section class="stack tight" aria-labelledby="video-films"><h2 id="video-films">${t("vid.painted")}</h2>
-    <ul class="films">${value.items.map(film => html`<${Film} key=${film.id} film=${film} />`)}</ul></section>`;
+    <ul class="films">${value.items.map(film => html`<${Film} key=${film.id} film=${film} />`)}</ul>
+    ${value.next && limit < 200 && html`<${Button} kind="quiet" onClick=${() => setLimit(200)}>${t("que.more")}<//>`}</section>`;
 }
 
 function Film({ film }) {
