@@ -38,6 +38,10 @@ _MOST_BENT_IN_ALL = 0.5  # the same from a key frame on
 _REPLICATE = 1  # OpenCV's BORDER_REPLICATE
 _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and set to 0; longer ones are kept
 _COARSE = 8  # size of the cells in which colours are compared, in pixels
+_OPEN = 0.5  # mean trust of a cell below which it belongs to a gap
+_SMALLEST_GAP = 0.001  # share of the frame: smaller gaps are filled, not painted
+_MARGIN = 64  # pixels around a gap that are painted with it
+_MOST = 0.7  # share of the frame from which all of it is painted
 _FILL_REACH = 9  # cells: side of the window of the colour map in `fill`
 _BRUSHWORK = 20.0  # levels: largest detail that is taken for brushwork
 _PLAIN_VARIANCE = 30.0  # squared levels: regularisation of the colour map
@@ -170,6 +174,32 @@ def _bending(flow: Flow) -> Mask:
     cv2 = cv2_module()
     across, down = (length(cv2.Sobel(flow, cv2.CV_32F, *axes, scale=1 / 8)) for axes in ((1, 0), (0, 1)))
     return np.asarray(cv2.blur(np.hypot(across, down), (7, 7)))
+
+
+def gap_boxes(trust: Mask) -> list[tuple[slice, slice]]:
+    """Return the regions of a frame to paint so that its larger gaps are painted: rows and columns of each.
+
+    Each region has a margin (`_MARGIN`), within which a painting depends on what lies beyond. Where they would cover
+    most of the frame, it is one region.
+
+    Args:
+        trust: of the carried painting, ``(H, W)``.
+    """
+    cv2 = cv2_module()
+    height, width = trust.shape
+    gaps = cv2.resize(trust, (-(-width // _COARSE), -(-height // _COARSE)), interpolation=cv2.INTER_AREA) < _OPEN
+    count, _, found, _ = cv2.connectedComponentsWithStats(gaps.astype(np.uint8), connectivity=8)
+    boxes, area = [], 0
+    for left, top, across, down, size in found[1:count]:
+        if size * _COARSE**2 < _SMALLEST_GAP * height * width:
+            continue
+        rows, columns = (
+            slice(max(0, start * _COARSE - _MARGIN), min(side, (start + length) * _COARSE + _MARGIN))
+            for start, length, side in ((int(top), int(down), height), (int(left), int(across), width))
+        )
+        boxes.append((rows, columns))
+        area += (rows.stop - rows.start) * (columns.stop - columns.start)
+    return [(slice(0, height), slice(0, width))] if area > _MOST * height * width else boxes
 
 
 def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:

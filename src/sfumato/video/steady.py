@@ -28,8 +28,8 @@ from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.options import PaintOptions, as_options
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
-from sfumato.quality.motion import FlowFinder, Frame, cv2_module
-from sfumato.video.carrying import Motion, Paint, View, enlarged_mask, fill_gaps, mixed, renewed
+from sfumato.quality.motion import FlowFinder, Frame, Mask, cv2_module
+from sfumato.video.carrying import Motion, Paint, View, enlarged_mask, fill_gaps, gap_boxes, mixed, renewed
 from sfumato.video.finishing import Finisher
 from sfumato.video.fresh import DraftFrames, FreshFrames, MatchedFrames, Mixture, Reference, blended
 from sfumato.video.schedule import Schedule
@@ -41,7 +41,6 @@ _MAX_GAPS = 0.2  # share of gaps at which a frame is painted
 _NOTHING_KEPT = 0.6  # share of gaps from which a frame starts a scene
 _PLAIN = 0.05  # mean deviation of the channels of a frame, in [0, 1], below which its statistics suit no other frame
 _MAX_LIGHT = 5.0  # change of the mean luma, in levels, at which a frame is painted
-_GAPS_PAINTED = 0.5  # how far small gaps are painted at once at a key frame; the rest follows with the renewal
 _LEAST_RENEWED = 0.05  # share of strokes that is renewed at a key frame, at least: resampling wears them out
 _COLOURS_RENEWED = 0.5  # the same for colours of larger areas
 _MAX_CHANGE = 0.04  # change of the mean or deviation of a channel at which a frame becomes the reference
@@ -218,11 +217,11 @@ class SteadyPainter:
         whole = fill_gaps(frame, carried, trust[..., 0])
         light = float(view.grey.mean())
         is_like_key = abs(light - key.light) < _MAX_LIGHT and gaps < _MAX_GAPS
-        if is_like_key and self._since < self._period:
-            return whole
         place = key.place + motion.shift() * (height / view.grey.shape[0])
-        is_other = self._choose_reference(frame, whole)
         row, column = (int(at) for at in np.rint(place))
+        if is_like_key and self._since < self._period:
+            return self._with_painted_gaps(frame, whole, trust, mixture, (row, column))
+        is_other = self._choose_reference(frame, whole)
         fresh = self._fresh.paint(frame, self._weighted_references(), mixture, (row, column), whole, trust[..., 0])
         weights = self._weights(mixture)
         kept = (weights[key.weights > 0] / key.weights[key.weights > 0]).min()  # of a style that is on its way out
@@ -230,12 +229,24 @@ class SteadyPainter:
         end = renewed(carried, fresh, strokes, max(strokes, _COLOURS_RENEWED))
         end = mixed(fresh, end, trust)
         begin = mixed(fresh, carried, trust)
-        if is_like_key:
-            begin = mixed(whole, begin, np.float32(_GAPS_PAINTED))
         begin, end = _stored(begin), _stored(end)
         self._key, self._since = _Key(begin, end, place, light, weights, self._period), 0
         self._motion = Motion.none(view)
         return self._key.painting(0)
+
+    def _with_painted_gaps(
+        self, frame: Frame, whole: Paint, trust: Mask, mixture: Mixture, place: tuple[int, int]
+    ) -> Paint:
+        """Return a carried painting ``whole`` whose larger gaps, where something comes into view, are painted."""
+        boxes = gap_boxes(trust[..., 0])
+        if not boxes:
+            return whole
+        fresh, references = whole.copy(), self._weighted_references()
+        for rows, columns in boxes:
+            corner = place[0] + rows.start, place[1] + columns.start
+            part, known = whole[rows, columns], trust[rows, columns, 0]
+            fresh[rows, columns] = self._fresh.paint(frame[rows, columns], references, mixture, corner, part, known)
+        return mixed(fresh, whole, trust)
 
     def _weights(self, mixture: Mixture) -> npt.NDArray[np.float64]:
         """Return the weight of each of the painter's styles in a mixture."""
