@@ -255,9 +255,9 @@ def test_a_store_that_fails_is_a_failure_of_the_photo(folder: Path) -> None:
 
 
 def test_an_error_of_a_batch_is_no_error_of_its_records(tmp_path: Path) -> None:
-    with pytest.raises(BrokenPipeError), open_records(tmp_path):
-        raise BrokenPipeError
     with open_records(tmp_path) as records, open("/dev/full", "wb", buffering=0) as full:
         records._manifest = full
         with pytest.raises(OutputError, match=f"cannot write the records in {tmp_path}: No space"):
             records.add(Outcome("a.png", "a.png", "painted", key="k", sha256="s"))
+    with pytest.raises(BrokenPipeError), open_records(tmp_path):
+        raise BrokenPipeError
