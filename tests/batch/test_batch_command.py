@@ -19,7 +19,7 @@ import pytest
 
 from batch_work import manifest, save_photos
 from sfumato.batch.engines import open_engine
-from sfumato.batch.local_workers import default_workers, gpus
+from sfumato.batch.local_workers import default_workers, gpus, local
 from sfumato.errors import MissingExtraError, UsageError
 from sfumato.image import read_photo, write_image
 from support import assert_one_sentence, files, run, scene
@@ -159,6 +159,24 @@ def test_one_worker_for_each_core_or_gpu(monkeypatch: pytest.MonkeyPatch) -> Non
     assert default_workers(1, "cuda") == 2
     with pytest.raises(UsageError, match="does not share its GPUs"), open_engine("dask", "", b"", device="cuda"):
         pass
+
+
+def test_workers_get_the_number_of_threads_of_the_libraries() -> None:
+    before = dict(os.environ)
+    with local("", "", b"", 1, 3, "cpu"):
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            assert os.environ[name] == "3"
+    assert dict(os.environ) == before
+
+
+def test_a_reader_of_lines_that_ends_is_no_error(folder: Path) -> None:
+    command = [*COMMAND, str(folder / "in"), str(folder / "out"), *DRAFT, "--workers", "1", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.close()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode in (1, 141)  # by the version of Typer
+    assert told == ""
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

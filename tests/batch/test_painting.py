@@ -21,6 +21,7 @@ from PIL import Image
 from batch_work import manifest, paint, save_photos, small, spec_of, states
 from sfumato import PaintOptions, Pipeline
 from sfumato.batch.jobs import Job, plan
+from sfumato.batch.outcomes import Outcome
 from sfumato.batch.painter import Painter
 from sfumato.batch.records import Counts, open_records, write_card
 from sfumato.errors import ModelError, OutputError
@@ -251,3 +252,12 @@ def test_a_store_that_fails_is_a_failure_of_the_photo(folder: Path) -> None:
     outcomes = paint(folder / "in", folder / "out", folder / "report")
     assert states(outcomes)["1.png"] == "failed"
     assert next(each.exit_code for each in outcomes if each.error) == 4
+
+
+def test_an_error_of_a_batch_is_no_error_of_its_records(tmp_path: Path) -> None:
+    with open_records(tmp_path) as records, open("/dev/full", "wb", buffering=0) as full:
+        records._manifest = full
+        with pytest.raises(OutputError, match=f"cannot write the records in {tmp_path}: No space"):
+            records.add(Outcome("a.png", "a.png", "painted", key="k", sha256="s"))
+    with pytest.raises(BrokenPipeError), open_records(tmp_path):
+        raise BrokenPipeError

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from batch_work import save_photos
 from sfumato.batch.jobs import plan
-from sfumato.batch.places import Place, check_name, shown
+from sfumato.batch.places import Place, check_name, identity, shown
 from sfumato.errors import InputError, UsageError
 
 
@@ -151,6 +151,43 @@ def test_a_batch_never_writes_where_it_reads_or_two_photos_into_one_file(tmp_pat
     for target in ("zip://a.zip", "https://example.org/x", "zip://x::s3://bucket/a.zip"):
         with pytest.raises(UsageError, match="cannot write to"):
             plan(str(tmp_path / "in"), target)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "replaced"),
+    [
+        ("data/x-0.tar", "data", "shard {t}/data/x-0.tar"),
+        ("data/x-{0..1}.tar", "link", "shard {t}/link/x-0.tar"),
+        ("data/pairs.csv", "data", "photo {t}/data/a.png"),
+        ("data/q", "data", "photo {t}/data/q/a.png"),
+    ],
+)
+def test_no_photo_or_shard_of_the_source_is_replaced(source: str, target: str, replaced: str, tmp_path: Path) -> None:
+    save_photos(tmp_path / "data" / "q" / "q", 1)
+    for name in ("x-0.tar", "x-1.tar", "a.png", "q/a.png", "q/q/a.png"):
+        (tmp_path / "data" / name).touch()
+    (tmp_path / "data" / "pairs.csv").write_text("photo,target\nq/q/0.png,a.png\na.png,b.png\n")
+    os.symlink(tmp_path / "data", tmp_path / "link")
+    with pytest.raises(UsageError, match=f"refusing to replace the {replaced.format(t=tmp_path)}; choose another"):
+        plan(str(tmp_path / source), str(tmp_path / target))
+
+
+def test_addresses_of_one_file_are_the_same(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    os.symlink(tmp_path / "in", tmp_path / "link")
+    (tmp_path / "in" / "b.png").touch()
+    os.symlink("b.png", tmp_path / "in" / "a.png")
+    path = str(tmp_path / "in" / "b.png")
+    for name in ("link/b.png", "in/a.png", "link/../in//b.png", "link/a.png"):
+        assert identity(f"{tmp_path}/{name}") == identity(f"local://{tmp_path}/{name}") == path
+    assert identity("/") == "/"
+    assert identity("s3a://bucket//a/./b.png") == identity("filecache::s3://bucket/a/b.png") == "s3://bucket/a/b.png"
+    assert identity("s3://in/a::b.png") != identity("s3://out/a::b.png")
+    store = fsspec.filesystem("memory")
+    store.pipe({"/own/s-0.tar": b"", "/own/deep/s-0.tar": b""})
+    with pytest.raises(UsageError, match=r"refusing to replace the shard memory:///own/s-0\.tar"):
+        plan("memory://own/s-{0..0}.tar", "memory:///own/")
+    assert pairs("memory://own/deep/s-0.tar", "memory://own") == [("s-0.tar", "s-0.tar", "")]
 
 
 def test_sources_that_are_none_are_told(tmp_path: Path) -> None:

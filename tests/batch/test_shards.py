@@ -147,3 +147,37 @@ def test_a_shard_that_is_cut_short_is_not_written(tmp_path: Path, sample: dict[s
     outcomes = paint(tmp_path / "s-0.tar", tmp_path / "out", tmp_path / "report")
     assert "failed" in {each.status for each in outcomes}
     assert not (tmp_path / "out" / "s-0.tar").exists()
+
+
+@pytest.mark.parametrize("is_archive", [False, True])
+def test_a_file_without_results_is_not_replaced_unless_asked(
+    is_archive: bool, tmp_path: Path, sample: dict[str, bytes]
+) -> None:
+    tar(tmp_path / "s-0.tar", sample)
+    mine = tmp_path / "out" / "s-0.tar"
+    mine.parent.mkdir()
+    tar(mine, sample) if is_archive else mine.write_text("my notes")
+    before = mine.read_bytes()
+    outcomes = paint(tmp_path / "s-0.tar", tmp_path / "out", tmp_path / "report")
+    assert [(each.status, each.exit_code) for each in outcomes] == [("failed", 4)]
+    assert f"{mine} already exists and was not painted by Sfumato; add --overwrite" in outcomes[0].error
+    assert mine.read_bytes() == before
+    assert set(run(tmp_path, overwrite=True).values()) == {"painted"}
+    assert "002.png" in untar(mine)
+
+
+def test_a_shard_in_which_all_fails_leaves_the_old_one(tmp_path: Path, photos: list[bytes]) -> None:
+    tar(tmp_path / "s-0.tar", {"a.png": b"no picture"})
+    assert run(tmp_path) == {"s-0.tar::a.png": "failed"}
+    assert not (tmp_path / "out" / "s-0.tar").exists()
+    tar(tmp_path / "s-0.tar", {"a.png": photos[0]})
+    run(tmp_path)
+    before = (tmp_path / "out" / "s-0.tar").read_bytes()
+    for members in ({"a.png": b"no picture", "b.json": b"1"}, {"b.json": b"1"}):
+        tar(tmp_path / "s-0.tar", members)
+        assert set(run(tmp_path, overwrite=True).values()) == {"failed"}
+        assert (tmp_path / "out" / "s-0.tar").read_bytes() == before
+    whole = (tmp_path / "s-0.tar").read_bytes()
+    (tmp_path / "s-0.tar").write_bytes(whole[:700])
+    outcomes = paint(tmp_path / "s-0.tar", tmp_path / "out", tmp_path / "report")
+    assert f"cannot read the shard {tmp_path}/s-0.tar" in outcomes[0].error  # not the one that exists

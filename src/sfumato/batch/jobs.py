@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product
 from pathlib import Path, PurePosixPath
 
-from sfumato.batch.places import Place, check_name, check_target, is_url, shown
+from sfumato.batch.places import Place, check_name, check_target, identity, is_url, shown
 from sfumato.batch.tables import TABLES, Row, read_rows
 from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.image import READABLE, WRITABLE, LeftOut, is_hidden, scan_folder
@@ -77,14 +78,14 @@ def plan(source: str, target: str, format: str | None = None) -> Plan:
         format: ``png``, ``jpg``, ``webp`` or ``tiff``; None: by each photo's name.
 
     Raises:
-        UsageError: source and target do not fit, or two photos would become one file.
+        UsageError: source and target do not fit, two photos would become one file, or a photo would be replaced.
         InputError: the source cannot be read or holds no picture, or a name in it is refused.
         MissingExtraError: a library for the source is missing.
     """
     if not source or not target:
         raise UsageError("a name is empty; give a source and a target")
     check_target(target)
-    if _same(source, target):
+    if identity(source) == identity(target):
         raise UsageError(f"the source and the target are both {shown(source)}; choose another target")
     suffix = PurePosixPath(source.partition("::")[0]).suffix.lower()
     if suffix in TABLES:
@@ -93,7 +94,7 @@ def plan(source: str, target: str, format: str | None = None) -> Plan:
         found = _of_shards(source)
     else:
         found = _of_folder(source, target, format)
-    _check_targets(found.jobs)
+    _check_targets(found, target)
     return found
 
 
@@ -201,9 +202,16 @@ def _expand_pattern(text: str) -> list[str]:
     return [f"{folder}/{name}" for name in names]
 
 
-def _check_targets(jobs: Iterable[Job]) -> None:
+def _check_targets(found: Plan, target: str) -> None:
+    """Raise UsageError where two photos would become one file, or a result would replace any of the photos."""
+    real = lru_cache(maxsize=1024)(os.path.realpath)
+    photos = {identity(_joined(found.source, job.photo), real) for job in found.jobs}
     taken: dict[str, str] = {}
-    for job in jobs:
+    for job in found.jobs:
+        made = _joined(target, job.target)
+        if identity(made, real) in photos:
+            what = "shard" if found.is_shards else "photo"
+            raise UsageError(f"refusing to replace the {what} {shown(made)}; choose another target")
         if job.target in taken:
             raise UsageError(
                 f"{shown(taken[job.target])} and {shown(job.photo)} would both become {job.target}; rename one, or "
@@ -212,10 +220,8 @@ def _check_targets(jobs: Iterable[Job]) -> None:
         taken[job.target] = job.photo
 
 
-def _same(source: str, target: str) -> bool:
-    if is_url(source) or is_url(target):
-        return source.rstrip("/") == target.rstrip("/")
-    return os.path.realpath(source.removeprefix("file://")) == os.path.realpath(target.removeprefix("file://"))
+def _joined(root: str, name: str) -> str:
+    return f"{root.rstrip('/')}/{name}" if root else name
 
 
 def _inside(root: Path, target: str) -> Path | None:

@@ -19,7 +19,7 @@ from sfumato.batch.running import Engine
 
 Worker = TypeVar("Worker")
 #: Variables for the number of threads of numerical libraries.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUMTHREADS", "MKL_NUMTHREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def default_workers(threads: int, device: str) -> int:

@@ -7,11 +7,12 @@ a temporary name and then renamed.
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -22,6 +23,9 @@ from sfumato.text import short
 
 #: File systems of fsspec on which one write creates the whole object.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "memory"})
+#: Other names of protocols.
+_SAME = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs", "ssh": "sftp"}
+_CHAIN = re.compile(r"^.*::(?=\w+://)")  # what stands before the address of a store, such as a cache
 _MAX_NAME = 1024  # characters of a name that a table, an archive or an object store gives
 
 
@@ -33,6 +37,23 @@ def is_url(text: str) -> bool:
 def shown(address: str) -> str:
     """Return an address for messages and records, without the user and password that a URL may contain."""
     return short(re.sub(r"(?<=://)[^/@\s]*@", "", address))
+
+
+def identity(address: str, real: Callable[[str], str] = os.path.realpath) -> str:
+    """Return a text that is the same for all addresses of a file: its path without links, or its URL in one form.
+
+    Args:
+        address: a path or a URL, which may not exist.
+        real: returns the path of a folder without links; a caller with many files in few folders can store its values.
+    """
+    if is_url(address):
+        scheme, _, rest = _CHAIN.sub("", address).partition("://")
+        if scheme not in ("file", "local"):
+            return f"{_SAME.get(scheme, scheme)}://{posixpath.normpath(rest.strip('/'))}"
+        address = rest
+    folder, name = os.path.split(address.removeprefix("file://").rstrip("/") or "/")
+    path = os.path.join(real(folder), name)
+    return os.path.realpath(path) if name in ("", ".", "..") or os.path.islink(path) else path
 
 
 def check_name(name: str, what: str) -> str:

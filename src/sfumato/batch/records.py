@@ -92,9 +92,13 @@ class Records:
         """Count an outcome, and write it: a failure to its table, a result to the manifest if it is not there yet.
 
         Raises:
-            OSError: the disk is full.
+            OutputError: they cannot be written; the disk is full, for example.
         """
         self.counts.add(outcome)
+        with _writing(self.folder):
+            self._write(outcome)
+
+    def _write(self, outcome: Outcome) -> None:
         if outcome.status == "failed":
             self._rows.writerow([outcome.photo, outcome.error, outcome.exit_code])
             return
@@ -117,7 +121,8 @@ class Records:
 
     def flush(self) -> None:
         """Write what is buffered to the disk."""
-        self._manifest.flush()
+        with _writing(self.folder):
+            self._manifest.flush()
 
     def finish(self) -> None:
         """Let go of the table of failures, which its context writes."""
@@ -128,10 +133,13 @@ class Records:
 def open_records(folder: Path) -> Iterator[Records]:
     """Open the records of a run; at its end, also after an error, the table of failures is written.
 
+    An error of the block is raised as it is.
+
     Raises:
         OutputError: they cannot be written, or another batch writes them now.
     """
-    try:
+    problem: BaseException | None = None
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             try:
@@ -145,15 +153,20 @@ def open_records(folder: Path) -> Iterator[Records]:
             manifest = stack.enter_context(path.open("ab"))
             with atomic_file(folder / FAILURES) as failures:
                 records = Records(folder, manifest, failures, known)
-                problem: BaseException | None = None
                 try:
                     yield records
                 except BaseException as caught:
                     problem = caught  # until the table is written
                 finally:
                     records.finish()
-            if problem is not None:
-                raise problem
+    if problem is not None:
+        raise problem
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as refused:
         raise OutputError(f"cannot write the records in {folder}: {refused.strerror or refused}") from refused
 

@@ -22,7 +22,7 @@ from sfumato import limits
 from sfumato.batch.jobs import Job
 from sfumato.batch.outcomes import Outcome, explain, failed, worker_name
 from sfumato.batch.places import Place, check_name
-from sfumato.errors import InputError, first_line
+from sfumato.errors import InputError, OutputError, first_line
 from sfumato.image import READABLE, WRITABLE, read_recipe
 from sfumato.text import short
 
@@ -33,8 +33,8 @@ _BLOCK = 2**20
 _MAX_READ = 64 * 2**20  # bytes: `tarfile` reads a header of any size that an archive states
 
 
-class _UnchangedError(Exception):
-    """The shard exists already, byte for byte."""
+class _KeptError(Exception):
+    """The shard exists already, byte for byte, or there is nothing to put into a new one."""
 
 
 class _Checked(io.RawIOBase):
@@ -92,53 +92,77 @@ class _Shard:
         self._archive, self._painter = archive, painter
         self._members = {} if archive is None else {each.name: each for each in _members(archive)}
 
+    def has_results(self) -> bool:
+        """Return whether Sfumato painted any of its pictures."""
+        return any(_is_picture(name) and self._read(name)[1] is not None for name in self._members)
+
     def find(self, name: str, photo_sha256: str) -> bytes | None:
         """Return a result that would be painted again just so; None where there is none."""
-        member = self._members.get(name)
-        if self._archive is None or member is None:
-            return None
-        try:
-            _check(member, self._painter.spec.max_pixels)
-            content = _content(self._archive, member)
-            recipe = read_recipe(content)
-        except InputError:
-            return None
+        content, recipe = self._read(name)
         if recipe is None or not self._painter.pipeline("").would_make(recipe, photo_sha256):
             return None
         return content
+
+    def _read(self, name: str) -> tuple[bytes, dict[str, object] | None]:
+        """Return a member's content and the recipe in it; nothing where there is no such member or picture."""
+        member = self._members.get(name)
+        if self._archive is None or member is None:
+            return b"", None
+        try:
+            _check(member, self._painter.spec.max_pixels)
+            content = _content(self._archive, member)
+            return content, read_recipe(content)
+        except InputError:
+            return b"", None
 
 
 def paint_shard(painter: Painter, job: Job) -> list[Outcome]:
     """Paint the pictures of a shard into a new shard, with all other files; it is written whole or not at all.
 
     Pictures that the existing shard of that name has, made from the same photo in the same way, are copied from it. A
-    sample whose picture fails is left out, and its outcome says so.
+    sample whose picture fails is left out, and its outcome says so. Where all fail, no shard is written.
 
     Raises:
-        InputError: the shard is no tar archive, or is damaged.
-        OutputError: the new one cannot be written.
+        InputError: the shard is no tar archive, is damaged, or has no picture.
+        OutputError: the new one cannot be written, or a file without results of Sfumato has its name.
     """
     source, target = painter.source, painter.target
     with ExitStack() as stack:
-        archive = stack.enter_context(_reading(source, job.photo))
-        before, old = None, ""
-        if target.exists(job.target):
-            with suppress(InputError):  # a file that is no archive is replaced
-                old = _digest(target, job.target)
-                before = stack.enter_context(_reading(target, job.target))
-        known = _Shard(before, painter)
+        known, old = _existing(painter, job.target, stack)
+        archive = stack.enter_context(_reading(source, job.photo))  # the last, so that its errors name this shard
         outcomes: list[Outcome] = []
         try:
             with target.writing(job.target) as out:
                 hashed = _Hashed(out)
                 _write(painter, job, archive, known, hashed, outcomes)
-                if hashed.sha256.hexdigest() == old:
-                    raise _UnchangedError
-        except _UnchangedError:
+                if not any(_is_picture(outcome.photo.rpartition("::")[2]) for outcome in outcomes):
+                    raise InputError(f"no picture lies in the shard {source.address(job.photo)}")
+                if hashed.sha256.hexdigest() == old or all(outcome.status == "failed" for outcome in outcomes):
+                    raise _KeptError
+        except _KeptError:
             pass
-    if not any(_is_picture(outcome.photo.rpartition("::")[2]) for outcome in outcomes):
-        raise InputError(f"no picture lies in the shard {source.address(job.photo)}")
     return outcomes
+
+
+def _existing(painter: Painter, name: str, stack: ExitStack) -> tuple[_Shard, str]:
+    """Return the existing shard of results, open until the stack ends, and its SHA-256; an empty one if there is none.
+
+    Raises:
+        OutputError: a file without results of Sfumato has that name, and may not be replaced.
+    """
+    target = painter.target
+    if target.exists(name):
+        with suppress(InputError), ExitStack() as opened:
+            shard = _Shard(opened.enter_context(_reading(target, name)), painter)
+            if painter.spec.overwrite or shard.has_results():
+                sha256 = _digest(target, name)
+                stack.enter_context(opened.pop_all())
+                return shard, sha256
+        if not painter.spec.overwrite:
+            raise OutputError(
+                f"{target.address(name)} already exists and was not painted by Sfumato; add --overwrite to replace it"
+            )
+    return _Shard(None, painter), ""
 
 
 def _write(
