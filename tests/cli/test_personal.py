@@ -476,15 +476,14 @@ def test_deletion_that_is_declined_or_interrupted_removes_nothing(
     shown = b""
     while b"[y/N]" not in shown:
         shown += os.read(terminal, 1000)
-    if key:
-        os.write(terminal, key)
     try:
         while process.poll() is None or select.select([terminal], [], [], 0)[0]:
             if select.select([terminal], [], [], 0.5)[0]:
                 shown += os.read(terminal, 1000)
-            elif (
-                not key and b"interrupted" not in shown
-            ):  # again and again: one that comes just before the program waits for a key is not seen
+            # Again and again: what comes just before the program waits for a key is not seen.
+            elif key:
+                os.write(terminal, key)
+            elif b"interrupted" not in shown:
                 process.send_signal(signal.SIGINT)
     except OSError:  # how Linux tells a terminal's end
         pass
