@@ -283,13 +283,14 @@ def left_out(source: Path, format: str) -> list[str]:
 def _added(stream: Any, result: OutputContainer, format: str) -> Track | None:
     """Add a track of the source to the result, converted where the format needs it; None where it cannot hold it."""
     try:
-        return result.add_stream_from_template(stream)
+        copied: Stream = result.add_stream_from_template(stream)
     except ValueError:
         if stream.type == "subtitle" and TextTrack.reads(stream):
             return TextTrack(stream, result, format)
         if stream.type == "audio" and stream.codec_context is not None:
             return OpusTrack(stream, result)
         return None
+    return copied
 
 
 def _packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:

@@ -67,7 +67,7 @@ class OpusTrack:
     def _converted(self, frame: Any | None) -> list[Any]:
         """Return frames at Opus's rate; in recorded television, the layout or the rate changes within a track."""
         setup = None if frame is None else (frame.format.name, frame.layout.name, frame.sample_rate, frame.time_base)
-        pieces = []
+        pieces: list[Any] = []
         if setup != self._setup:
             pieces = self._converter.resample(None) if self._converter is not None else []
             self._setup, self._converter = setup, None
