@@ -81,6 +81,11 @@ def test_previews(tmp_path: Path) -> None:
         (["--style", "no-such", "-o", "out.webm"], 2, "no-such"),
         (["--style", "monet", "-o", "out.png"], 2, "name a file that ends in one of .webm"),
         (["--style", "monet", "-o", "out.webm", "--from", "noon"], 2, "--from must be a time, such as 90, 1:30"),
+        (
+            ["--style", "monet", "-o", "p.png", "--preview", "--from", "3", "--to", "1"],
+            2,
+            "the end (1 s) must be later",
+        ),
         (["--style", "monet", "-o", "out.webm", "--steady", "2"], 2, "--steady must be between 0 and 1"),
         (["--style", "monet", "-o", "out.webm", "--max-size", "5"], 2, "--max-size must be between 16"),
         (["--style", "monet:5s", "--style", "klimt:2s", "-o", "out.webm"], 2, "the times of the styles must rise"),
@@ -98,6 +103,15 @@ def test_mistakes_are_told_in_one_sentence(
 def test_a_web_address_is_not_fetched(tmp_path: Path) -> None:
     done = run("video", "https://example.org/a.mp4", "--style", "monet", "-o", tmp_path / "out.webm")
     assert_one_sentence(done, 3, "it is a web address")
+
+
+def test_subtitles_that_are_left_out_are_told_before_painting(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.mkv", times=[0], subtitles=[(0.0, 0.1, "Hello")], subtitle_codec="dvd_subtitle")
+    (tmp_path / "there.webm").touch()
+    done = run("video", clip, "--style", "monet", "-o", tmp_path / "there.webm")
+    said, refused = done.stderr.splitlines()
+    assert said == "sfumato: the subtitle track 1 is left out, because this format cannot hold dvdsub"
+    assert "already exists" in refused
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
@@ -153,7 +167,6 @@ def test_a_schedule_blends_between_its_times() -> None:
     assert schedule.at(3) == schedule.at(99) == [(b, 1.0)]
     assert Schedule(((0.0, a), (2.0, a), (4.0, b))).at(1.9) == [(a, 1.0)]
     assert Schedule.of(schedule) is schedule
-    assert Schedule.of(a).is_constant
     with pytest.raises(UsageError, match="at least one style"):
         Schedule(())
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import ImageFilter
 
-from sfumato import InputError, OutputError, Style, Stylizer, UsageError
+from sfumato import OutputError, Style, Stylizer, UsageError
 from sfumato.image import Photo, Picture, read_image, to_pil, to_uint8, write_image
 from sfumato.inference.cube import Lut
 from sfumato.inference.lut import fitted, make_lut, neutral_pictures
@@ -113,9 +113,7 @@ def test_a_file_is_read_alike_by_pillow(tmp_path: Path, table: Lut) -> None:
     theirs = np.asarray(to_pil(photo).filter(read_by_pillow(tmp_path / "look.cube")), int)
     ours = to_uint8(table(Photo(to_uint8(photo)).picture()))
     assert np.abs(theirs - ours).max() <= 2  # Pillow computes with 16-bit integers
-    again = Lut.load(tmp_path / "look.cube")
-    np.testing.assert_allclose(again.table, table.table, atol=1e-6)
-    assert again.title == "Sfumato dusk"
+    assert (tmp_path / "look.cube").read_text().startswith('TITLE "Sfumato dusk"\n')
 
 
 def test_a_photo_keeps_its_depth_and_transparency(table: Lut) -> None:
@@ -128,34 +126,7 @@ def test_a_photo_keeps_its_depth_and_transparency(table: Lut) -> None:
 
 def test_titles_cannot_break_the_file(tmp_path: Path) -> None:
     Lut(Lut.identity(2).table, 'a"\nLUT_3D_SIZE 9\n\x1b[31m').save(tmp_path / "a.cube")
-    assert Lut.load(tmp_path / "a.cube").size == 2
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "LUT_3D_SIZE 2\n0 0 0\n",
-        "LUT_1D_SIZE 2\n0 0 0\n1 1 1\n",
-        "LUT_3D_SIZE 99999999\n0 0 0\n",
-        "LUT_3D_SIZE\n",
-        "LUT_3D_SIZE x\n",
-        "LUT_3D_SIZE 2\n" + "0 0\n" * 8,
-        "LUT_3D_SIZE 2\n" + "0 0 1e999\n" * 8,
-        "DOMAIN_MAX 2 2 2\nLUT_3D_SIZE 2\n" + "0 0 0\n" * 8,
-        "DOMAIN_MIN a\n",
-        "\x00\x01",
-    ],
-)
-def test_damaged_files_are_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "a.cube").write_text(text)
-    with pytest.raises(InputError, match="cube file"):
-        Lut.load(tmp_path / "a.cube")
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read"):
-        Lut.load(tmp_path / "none.cube")
+    assert read_by_pillow(tmp_path / "a.cube").size == (2, 2, 2)
 
 
 def test_neutral_pictures_have_all_colours() -> None:
@@ -172,7 +143,7 @@ def test_the_command_writes_the_table_and_a_preview(tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     done = run("lut", "--style", "monet", "-o", out, "--photo", photo, "--size", 9, "--preview", photo)
     assert done.exit_code == 0, done.stderr
-    assert Lut.load(out).size == 9
+    assert read_by_pillow(out).size == (9, 9, 9)
     preview = read_image(tmp_path / "look-preview.png")
     assert preview.shape == (1, 3, 70, 180)
     np.testing.assert_allclose(preview[..., :90], read_image(photo), atol=1e-6)

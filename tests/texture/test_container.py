@@ -172,6 +172,30 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_gltf(tmp_path / "none.glb")
 
 
+@pytest.mark.parametrize(
+    ("corners", "kind"),
+    [
+        (np.array([0, 1, -30000], "<i2"), 5122),
+        (np.array([0, 1, -1], "<i2"), 5122),
+        (np.array([0, 1, np.nan], "<f4"), 5126),
+    ],
+)
+def test_corners_are_whole_numbers_from_0(tmp_path: Path, corners: np.ndarray, kind: int) -> None:
+    points, places, _ = strips()
+    text, blob = document([PICTURE], mesh=(points, places, corners))
+    text["accessors"][2]["componentType"] = kind
+    with pytest.raises(InputError, match="accessor 2 is not of the type SCALAR, or its numbers are of a wrong type"):
+        triangles_of(read_gltf(write(tmp_path / "a.glb", glb(text, blob))), {0: 0})
+
+
+@pytest.mark.parametrize("change", [{"rotation": 10**400}, {"scale": [10**400, 1]}, {"offset": [0, 10**400]}])
+def test_numbers_beyond_floats_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    base = {"index": 0, "extensions": {"KHR_texture_transform": change}}
+    text, blob = document([PICTURE], {"pbrMetallicRoughness": {"baseColorTexture": base}})
+    with pytest.raises(InputError, match="transform of a texture has no numbers"):
+        triangles_of(read_gltf(write(tmp_path / "a.glb", glb(text, blob))), {0: 0})
+
+
 def mutated(value: Any, rng: np.random.Generator) -> Any:
     """A JSON value with one part replaced, removed or repeated."""
     odd = [None, True, -1, 0, 3, 10**30, 1.5, "", "x", [], {}, [[]], {"index": 0}, "\ud800"]

@@ -231,3 +231,11 @@ def test_a_damaged_model_is_told_in_a_sentence(tmp_path: Path) -> None:
     done = run("texture", tmp_path / "a.glb", "--style", "monet", "-o", tmp_path / "b.glb")
     assert_one_sentence(done, InputError.exit_code, "glTF version")
     assert not (tmp_path / "b.glb").exists()
+
+
+def test_the_model_itself_is_not_replaced(tmp_path: Path) -> None:
+    source = tmp_path / "a.glb"
+    source.write_bytes(before := glb(*document([BRICKS])))
+    done = run("texture", source, "--style", "monet", "-o", source, "--overwrite")
+    assert_one_sentence(done, UsageError.exit_code, "is the model itself; name another file")
+    assert source.read_bytes() == before

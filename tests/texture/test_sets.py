@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sfumato import InputError, OutputError
+from sfumato import InputError, OutputError, UsageError
 from sfumato.image import read_image
 from sfumato.inference.seamless import MAX_SEAM_RATIO, seam_ratios
 from sfumato.texture.sets import MapFile
@@ -85,6 +85,24 @@ def test_a_set_without_normals_gets_them(tmp_path: Path, folder: Path) -> None:
     found = read_image(one / "bricks_normal.png"), read_image(other / "bricks_normal_dx.png")
     np.testing.assert_allclose(found[0][0, 1] + found[1][0, 1], 1, atol=0.01)
     np.testing.assert_array_equal(found[0][0, 0], found[1][0, 0])
+
+
+def test_maps_cannot_follow_two_colour_maps(tmp_path: Path, folder: Path) -> None:
+    (folder / "bricks_color.png").write_bytes(image(wave(7)))
+    done = run("texture", folder, "--style", "monet", "-o", tmp_path / "out", "--follow")
+    assert_one_sentence(done, UsageError.exit_code, "bricks_albedo.png and ")
+    assert "bricks_color.png are colour maps of one set" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_new_normals_replace_nothing_and_are_checked_first(tmp_path: Path, folder: Path) -> None:
+    (folder / "bricks_normal.png").unlink()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "bricks_normal.png").write_bytes(b"mine")
+    done = run("texture", folder, "--style", "monet", "-o", out, "--follow")
+    assert_one_sentence(done, OutputError.exit_code, "bricks_normal.png already exists; add --overwrite")
+    assert files(out) == ["bricks_normal.png"]
 
 
 def test_single_files_are_a_set_too(tmp_path: Path, folder: Path) -> None:

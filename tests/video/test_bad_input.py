@@ -164,13 +164,15 @@ def test_the_video_itself_is_not_replaced(clip: Path, tmp_path: Path) -> None:
             paint_video(clip, target, "monet", overwrite=True)
 
 
-def test_subtitles_that_the_format_cannot_hold_are_named_before_painting(tmp_path: Path) -> None:
+def test_subtitles_that_the_format_cannot_hold_are_left_out_with_a_remark(tmp_path: Path) -> None:
     source = write_clip(
         tmp_path / "source.mkv", times=range(3), subtitles=[(0.0, 0.1, "Hello")], subtitle_codec="dvd_subtitle"
     )
-    with pytest.raises(UsageError, match=r"webm file cannot hold the subtitle track 1 .*\(dvdsub\); .* ends in .mkv"):
-        paint_video(source, tmp_path / "out.webm", "monet")
-    assert not (tmp_path / "out.webm.parts").exists()
+    result = write_video(VideoSource.probe(source), tmp_path / "out.webm", Same(), {})
+    assert result.remarks == ("the subtitle track 1 is left out, because this format cannot hold dvdsub",)
+    assert (len(facts_of(tmp_path / "out.webm").times), facts_of(tmp_path / "out.webm").tracks) == (3, [])
+    assert write_video(VideoSource.probe(source), tmp_path / "out.mkv", Same(), {}).remarks == ()
+    assert facts_of(tmp_path / "out.mkv").tracks[0][0] == "subtitle"
 
 
 @pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root may write everywhere")

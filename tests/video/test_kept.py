@@ -242,6 +242,66 @@ def test_sound_that_webm_cannot_hold_becomes_opus(tmp_path: Path) -> None:
     assert after.duration == pytest.approx(before.duration, abs=0.05)
 
 
+def test_sound_that_changes_within_the_file_becomes_opus(tmp_path: Path) -> None:
+    """Recorded television: stereo, then 5.1 at another rate, in one track of sound."""
+    source, unit = tmp_path / "source.ts", Fraction(1, 90_000)
+    with load_av().open(str(source), "w") as file:
+        video, sound = file.add_stream("libx264", rate=25), file.add_stream("ac3", rate=48_000, layout="stereo")
+        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        file.start_encoding()
+        for number in range(50):
+            file.mux(video.encode(load_av().VideoFrame.from_ndarray(scene(number, 96, 64), format="rgb24")))
+        file.mux(video.encode(None))
+        for begin, rate, layout in ((0, 48_000, "stereo"), (1, 44_100, "5.1")):
+            encoder: Any = load_av().CodecContext.create("ac3", "w")
+            encoder.sample_rate, encoder.layout, encoder.format = rate, layout, "fltp"
+            channels, packets = encoder.layout.nb_channels, []
+            for place in range(0, rate, 1536):
+                tone = np.sin(np.arange(place, place + 1536) * 300 * 2 * np.pi / rate).astype(np.float32) / 4
+                piece = load_av().AudioFrame.from_ndarray(tone[None].repeat(channels, 0), format="fltp", layout=layout)
+                piece.sample_rate, piece.pts, piece.time_base = rate, place, Fraction(1, rate)
+                packets += encoder.encode(piece)
+            for packet in (*packets, *encoder.encode(None)):
+                packet.pts = packet.dts = round((begin + packet.pts * packet.time_base) / unit)
+                packet.stream, packet.time_base = sound, unit
+                file.mux(packet)
+    copy(source, tmp_path / "out.webm")
+    after = facts_of(tmp_path / "out.webm")
+    assert after.tracks[0][0] == "audio"
+    assert len(after.track_times[0]) == pytest.approx(100, abs=6)  # packets of 20 ms
+    assert after.track_times[0][-1] == pytest.approx(2.0, abs=0.12)
+    with load_av().open(str(tmp_path / "out.webm")) as file:
+        heard = np.concatenate([each.to_ndarray() for each in file.decode(audio=0)], 1)
+    assert np.abs(heard[0, 10_000:40_000]).mean() > 0.05
+    assert np.abs(heard[0, 55_000:85_000]).mean() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.h264", "libx264"), ("a.hevc", "libx265"), ("a.m2v", "mpeg2video"), ("a.obu", "libsvtav1")]
+)
+def test_raw_streams_are_read_at_their_rate(name: str, codec: str, tmp_path: Path) -> None:
+    options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+    source = write_clip(tmp_path / name, codec=codec, times=range(12), options=options)
+    result = copy(source, tmp_path / "out.mp4")
+    assert (result.frames, result.remarks) == (12, ())
+    times = facts_of(tmp_path / "out.mp4").times
+    assert [time - times[0] for time in times] == [Fraction(number, 25) for number in range(12)]
+    part = copy(source, tmp_path / "part.mp4", float(times[0]) + 0.2)
+    assert part.frames == 7
+
+
+def test_a_part_begins_with_the_subtitle_that_is_shown(tmp_path: Path) -> None:
+    lines = [(0.1, 0.2, "gone"), (0.2, 0.9, "shown"), (1.0, 1.1, "next")]
+    copy(write_clip(tmp_path / "source.mkv", subtitles=lines), tmp_path / "out.mkv", 0.48)
+    with load_av().open(str(tmp_path / "out.mkv")) as file:
+        packets = [packet for packet in file.demux(subtitles=0) if packet.pts is not None]
+        found = [(bytes(each), float(each.pts * each.time_base), each.duration * each.time_base) for each in packets]
+    assert found == [
+        (b"shown", 0.0, Fraction(42, 100)),
+        (b"next", 0.52, Fraction(1, 10)),
+    ]
+
+
 def test_a_part_begins_at_zero_with_its_sound(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "source.mp4", times=range(100), sounds=["aac"], options={"crf": "5", "g": "13"})
     result = copy(source, tmp_path / "out.mp4", 1.0, 2.0)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from sfumato.cli.output import console, say, say_json
 
 if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
     from sfumato.quality.motion import Frame, Steadiness
     from sfumato.video.reading import VideoSource
 
@@ -50,11 +52,19 @@ def print_steadiness(painted: Path, source: Path, has_vgg: bool, vgg: Path | Non
     with count_bar() as bar:
         task = bar.add_task("measuring", total=max(1, round(ours.length * float(ours.rate))))
         frames = _frames(theirs, cuts, lambda: bar.advance(task))
-        found = measure_steadiness(frames, _frames(ours, set()), distance, cuts)
+        found = measure_steadiness(frames, (each.rgb for each in ours.frames(_NoScenes)), distance, cuts)
     if as_json:
         say_json(_plain(found, backbone.name, sorted(cuts)), 1)
     else:
         _print_table(found, backbone.name)
+
+
+class _NoScenes:
+    """A detector that finds none: pairs of frames are told apart by the scenes of the source alone."""
+
+    def starts_scene(self, _frame: VideoFrame) -> bool:
+        """Return whether the frame begins a scene."""
+        return False
 
 
 def _frames(source: VideoSource, cuts: set[int], advance: Any = None) -> Iterator[Frame]:

@@ -85,6 +85,8 @@ def texture(
         raise UsageError(f"maps are written into a folder, but -o names {out}")
     if directx and not follow:
         raise UsageError("--directx needs --follow; without it normal maps stay as they are")
+    if models and out.exists() and models[0].exists() and out.samefile(models[0]):
+        raise UsageError(f"{out} is the model itself; name another file with -o")
     if models and out.exists() and not overwrite:
         raise OutputError(f"{out} already exists; add --overwrite to replace it")
     stylizer = Stylizer(threads=threads, device=device)

@@ -129,7 +129,8 @@ def video(
     from sfumato.inference import Stylizer
     from sfumato.inference.jobs import check_no_address
     from sfumato.inference.options import PaintOptions
-    from sfumato.video.pipeline import check_target, paint_video
+    from sfumato.video.joining import left_out, target_format
+    from sfumato.video.pipeline import check_target, check_times, paint_video
     from sfumato.video.preview import PREVIEW_SIZE, preview_part, preview_sheet
     from sfumato.video.reading import VideoSource
     from sfumato.video.schedule import parse_seconds
@@ -145,6 +146,7 @@ def video(
         check_range(max_size, 16, 1_000_000, "--max-size")
     begin = 0.0 if start is None else parse_seconds(start, "--from")
     finish = None if end is None else parse_seconds(end, "--to")
+    check_times(begin, finish)
     options = PaintOptions(strength, stroke, color.value, quality.value, seed)
     stylizer, began = Stylizer(None, threads, device), perf_counter()
     schedule = parse_schedule(style, stylizer)
@@ -158,6 +160,8 @@ def video(
             return
         begin, finish = preview_part(facts)
         options, max_size = replace(options, quality="draft"), max(facts.shape.scaled)
+    for remark in left_out(Path(source), target_format(out, codec.value)):
+        say_error(remark)
     with _bar(resumable=True) as progress:
         result = paint_video(
             source,

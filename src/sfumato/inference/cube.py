@@ -1,4 +1,4 @@
-"""Tables of colours in three dimensions, and the .cube files that video editors read."""
+"""Tables of colours in three dimensions, written as the .cube files that video editors read."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from sfumato.errors import InputError
-from sfumato.files import atomic_file, read_bytes
+from sfumato.files import atomic_file
 from sfumato.image import Photo, Picture, to_levels
 
 Array = npt.NDArray[np.float32]
 
 #: Points along each axis of a table, by default, and the most that video editors commonly read.
 SIZE, MAX_SIZE = 33, 65
-_MAX_BYTES = 2**25  # of a .cube file
 _BAND_ROWS = 256  # rows that are mapped at a time
 
 
@@ -84,41 +82,3 @@ class Lut:
         with atomic_file(path, overwrite) as file:
             file.write(head.encode())
             file.write("".join(f"{r:.6f} {g:.6f} {b:.6f}\n" for r, g, b in rows).encode())
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Lut:
-        """Read a .cube file with a three-dimensional table over [0, 1].
-
-        Raises:
-            InputError: it cannot be read, or is none.
-        """
-        try:
-            return cls._of(read_bytes(path, _MAX_BYTES).decode("utf-8"))
-        except OSError as problem:
-            raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
-        except (ValueError, UnicodeDecodeError) as problem:
-            raise InputError(f"{path} is not a .cube file with a 3D table: {problem}") from problem
-
-    @classmethod
-    def _of(cls, text: str) -> Lut:
-        title, size, rows = "", 0, []
-        for line in map(str.strip, text.splitlines()):
-            if line.startswith("TITLE"):
-                title = line.removeprefix("TITLE").strip().strip('"')
-            elif line.startswith("LUT_3D_SIZE"):
-                size = int(line.removeprefix("LUT_3D_SIZE"))
-            elif line.startswith("DOMAIN_"):
-                wanted = 0.0 if line.startswith("DOMAIN_MIN") else 1.0
-                if any(float(value) != wanted for value in line.split()[1:]):
-                    raise ValueError("its domain is not 0 to 1")
-            elif line[:1] in ("-", ".", *"0123456789"):
-                rows.append(line)
-            elif line and not line.startswith("#"):
-                raise ValueError(f"it contains {line[:40]!r}")
-        if not 2 <= size <= MAX_SIZE or len(rows) != size**3:
-            raise ValueError(f"it has {len(rows)} rows, and a size of {size}")
-        values = np.array([row.split() for row in rows], np.float32)
-        if values.shape != (size**3, 3) or not np.isfinite(values).all():
-            raise ValueError("a row does not have three finite numbers")
-        table = np.clip(values.reshape(size, size, size, 3).transpose(2, 1, 0, 3), 0.0, 1.0)
-        return cls(np.ascontiguousarray(table), title)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from sfumato.texture.container import Gltf, index_of, object_of, parts_of
 Array = npt.NDArray[np.float64]
 
 _TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
+_INDICES = (5121, 5123, 5125)  # of `_TYPES`, those that a list of corners may have
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 _MAX_COUNT = 50_000_000  # numbers of an accessor
 _MAX_TRIANGLES = 20_000_000  # that show one image
@@ -119,7 +120,7 @@ def _triangles(model: Gltf, primitive: dict[str, Any], channel: int, transform: 
     places = _accessor(model, attributes[f"TEXCOORD_{channel}"], "VEC2")
     points = _accessor(model, attributes["POSITION"], "VEC3")
     corners = (
-        _accessor(model, primitive["indices"], "SCALAR")
+        _accessor(model, primitive["indices"], "SCALAR", _INDICES)
         if "indices" in primitive
         else np.arange(0 if points is None else len(points))
     )
@@ -152,18 +153,20 @@ def _transformed(places: Array, transform: dict[str, Any], name: str) -> Array:
         scale = np.array(transform.get("scale", (1, 1)), np.float64).reshape(2)
         offset = np.array(transform.get("offset", (0, 0)), np.float64).reshape(2)
         turn = float(transform.get("rotation", 0))
-    except (TypeError, ValueError) as problem:
+    except (TypeError, ValueError, OverflowError) as problem:
         raise InputError(f"{name} is damaged: a transform of a texture has no numbers") from problem
     x, y = (places * scale).T
     cos, sin = np.cos(turn), np.sin(turn)
     return np.stack([cos * x + sin * y, -sin * x + cos * y], 1) + offset
 
 
-def _accessor(model: Gltf, index: Any, kind: str) -> Array | None:
+def _accessor(model: Gltf, index: Any, kind: str, types: Iterable[int] = _TYPES) -> Array | None:
     """Return the values of an accessor ``(N, width)``; ``None`` where they are sparse or compressed."""
     accessor = model.at("accessors", index)
-    if accessor.get("type") != kind or accessor.get("componentType") not in [*_TYPES]:
-        raise InputError(f"{model.name} is damaged: accessor {index} is not of the type {kind}")
+    if accessor.get("type") != kind or accessor.get("componentType") not in [*types]:
+        raise InputError(
+            f"{model.name} is damaged: accessor {index} is not of the type {kind}, or its numbers are of a wrong type"
+        )
     if "sparse" in accessor or "bufferView" not in accessor:
         return None
     dtype, width = np.dtype(_TYPES[accessor["componentType"]]), _WIDTHS[kind]

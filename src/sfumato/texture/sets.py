@@ -125,16 +125,18 @@ def paint_set(
     Raises:
         InputError: a file cannot be read.
         OutputError: a file cannot be written, or exists and must not be replaced.
+        UsageError: maps would follow two colour maps.
     """
     folder, result = Path(folder), PaintedSet()
     targets = {each.path: folder / each.path.name for each in files}
-    for path, target in targets.items():
+    colours = [each for each in files if each.role == "colour"]
+    new = _new_normals(files, colours, folder, directx) if follow else {}
+    for path, target in (*targets.items(), *((each.path, new[each.set]) for each in colours if each.set in new)):
         if target.exists():
             if os.path.samefile(path, target):
                 raise OutputError(f"the painted set would replace its source {path}; name another folder with -o")
             if not overwrite:
                 raise OutputError(f"{target} already exists; add --overwrite to replace it")
-    colours = [each for each in files if each.role == "colour"]
     strokes: dict[str, PaintedMap] = {}
     for number, each in enumerate(colours):
         photo = read_photo(each.path)
@@ -158,11 +160,10 @@ def paint_set(
         changed = _changed(each, photo.picture(), strokes[each.set], directx)
         write_photo(replace(photo, pixels=to_levels(changed, photo.pixels.dtype)), target, None, _QUALITY, overwrite)
         result.followed.append(target)
-    if follow:
-        with_normals = {each.set for each in files if each.role == "normal"}
-        for each in colours:
-            if each.set in strokes and each.set not in with_normals:
-                result.followed.append(_new_normals(each, strokes[each.set], folder, directx, overwrite))
+    for name, target in new.items():
+        if name in strokes:
+            _write_normals(target, strokes[name], directx, overwrite)
+            result.followed.append(target)
     return result
 
 
@@ -174,14 +175,27 @@ def _changed(file: MapFile, picture: Picture, strokes: PaintedMap, directx: bool
     return maps.height(picture, relief) if file.role == "height" else maps.roughness(picture, relief)
 
 
-def _new_normals(file: MapFile, strokes: PaintedMap, folder: Path, directx: bool, overwrite: bool) -> Path:
-    """Write the normals of the strokes of a set that has none; return their file."""
+def _new_normals(files: Sequence[MapFile], colours: list[MapFile], folder: Path, directx: bool) -> dict[str, Path]:
+    """Return the files of normals to write for the sets that have none, by set.
+
+    Raises:
+        UsageError: a set has two colour maps, so that it is open which strokes its other maps follow.
+    """
+    by_set: dict[str, MapFile] = {}
+    for each in colours:
+        if (other := by_set.setdefault(each.set, each)) is not each:
+            raise UsageError(f"{other.path} and {each.path} are colour maps of one set; name one of them for --follow")
+    with_normals = {each.set for each in files if each.role == "normal"}
+    ending = f"normal{'_dx' if directx else ''}.png"
+    return {name: folder / (f"{name}_{ending}" if name else ending) for name in by_set if name not in with_normals}
+
+
+def _write_normals(target: Path, strokes: PaintedMap, directx: bool, overwrite: bool) -> None:
+    """Write the normals of the strokes."""
     relief = maps.relief(strokes.photo.picture(), strokes.down, strokes.across)
     found = maps.normals(None, relief, strokes.down, strokes.across, directx)
-    target = folder / f"{file.set or 'texture'}_normal{'_dx' if directx else ''}.png"
     photo = replace(strokes.photo, pixels=to_levels(np.asarray(found), np.dtype(np.uint8)), alpha=None)
     write_photo(photo, target, overwrite=overwrite)
-    return target
 
 
 def _copy(path: Path, target: Path, overwrite: bool) -> None:

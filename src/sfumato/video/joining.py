@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -85,6 +86,15 @@ class Cut:
         """Whether something that begins at a time is kept."""
         return (self.begin is None or seconds >= self.begin) and (self.end is None or seconds < self.end)
 
+    def clip(self, packet: Any) -> None:
+        """Let a subtitle that is shown when the part begins, begin with it."""
+        if self.begin is None or packet.pts is None:
+            return
+        begin = ceil(self.begin / packet.time_base)
+        if packet.pts < begin < packet.pts + (packet.duration or 0):
+            packet.duration -= begin - packet.pts
+            packet.pts = packet.dts = begin
+
 
 class Joiner:
     """Writes the result: painted video, and the other tracks of the source.
@@ -103,7 +113,7 @@ class Joiner:
         self.cut = Cut.of(source)
 
     def check(self) -> list[str]:
-        """Check, before any work, that the result can hold every track; return remarks for the user.
+        """Check, before any work, that the result can hold the sound; return remarks for the user.
 
         Raises:
             UsageError: it cannot hold a track.
@@ -119,7 +129,7 @@ class Joiner:
                     f"a {self.format} file cannot hold this video or its tracks ({first_line(problem)}); name a file "
                     "that ends in .mkv"
                 ) from problem
-            return [
+            return left_out(self.source.path, self.format) + [
                 f"{name} is converted to {kind}, because this format cannot hold {codec}"
                 for name, kind, codec in self._converted(tracks)
             ]
@@ -163,24 +173,17 @@ class Joiner:
         """Add the sound and subtitle tracks; return what takes the packets of each stream of the source, by index."""
         tracks: dict[int, Track] = {}
         stream: Any
-        track: OpusTrack | TextTrack
         for stream in (*container.streams.audio, *container.streams.subtitles):
-            copied: Any
-            try:
-                copied = result.add_stream_from_template(stream)
-            except ValueError:
-                if stream.type == "subtitle" and TextTrack.reads(stream):
-                    track = tracks[stream.index] = TextTrack(stream, result, self.format)
-                elif stream.type == "audio" and stream.codec_context is not None:
-                    track = tracks[stream.index] = OpusTrack(stream, result)
-                else:
-                    raise UsageError(
-                        f"a {self.format} file cannot hold the {stream.type} track {stream.index} of "
-                        f"{self.source.shown} ({_codec(stream)}); name a file that ends in .mkv"
-                    ) from None
-                copied = track.stream
-            else:
-                tracks[stream.index] = copied
+            track = _added(stream, result, self.format)
+            if track is None and stream.type == "subtitle":
+                continue  # `left_out` tells of it
+            if track is None:
+                raise UsageError(
+                    f"a {self.format} file cannot hold the {stream.type} track {stream.index} of "
+                    f"{self.source.shown} ({_codec(stream)}); name a file that ends in .mkv"
+                )
+            tracks[stream.index] = track
+            copied: Any = track.stream if isinstance(track, OpusTrack | TextTrack) else track
             copied.metadata.update(track_tags(stream.metadata))
             copied.disposition = stream.disposition
         return tracks
@@ -237,6 +240,8 @@ class Joiner:
 
         others = [container.streams[index] for index in tracks]
         for packet in _packets(container, others) if others else ():
+            if packet.stream.type == "subtitle":
+                self.cut.clip(packet)
             seconds = packet.pts * packet.time_base if packet.pts is not None else packet.dts * packet.time_base
             if self.cut.end is not None and seconds >= self.cut.end + 10:  # no track is interleaved later than this
                 break
@@ -259,6 +264,33 @@ class Joiner:
         for track in tracks.values():
             if isinstance(track, OpusTrack):
                 result.mux(track.encode(None))
+
+
+def left_out(source: Path, format: str) -> list[str]:
+    """Return a remark on each subtitle track of a video that a format cannot hold, such as pictures of text in WebM.
+
+    Raises:
+        InputError: the video cannot be read.
+    """
+    with opened(source) as container, load_av().open(io.BytesIO(), "w", format=format) as result:
+        return [
+            f"the subtitle track {stream.index} is left out, because this format cannot hold {_codec(stream)}"
+            for stream in container.streams.subtitles
+            if _added(stream, result, format) is None
+        ]
+
+
+def _added(stream: Any, result: OutputContainer, format: str) -> Track | None:
+    """Add a track of the source to the result, converted where the format needs it; None where it cannot hold it."""
+    try:
+        copied: Stream = result.add_stream_from_template(stream)
+    except ValueError:
+        if stream.type == "subtitle" and TextTrack.reads(stream):
+            return TextTrack(stream, result, format)
+        if stream.type == "audio" and stream.codec_context is not None:
+            return OpusTrack(stream, result)
+        return None
+    return copied
 
 
 def _packets(container: InputContainer, streams: list[Any]) -> Iterator[Any]:

@@ -101,7 +101,7 @@ def paint_video(
             cancels; what was painted stays for resuming.
 
     Raises:
-        UsageError: an argument is outside its range, or the target cannot hold the codec or a track.
+        UsageError: an argument is outside its range, or the target cannot hold the codec or a sound track.
         InputError: the source cannot be read or is not supported.
         OutputError: the target cannot be written, or exists, or another process is writing it.
         ModelError: the style belongs to another model.
@@ -112,7 +112,7 @@ def paint_video(
     check_range(steady, 0.0, 1.0, "steady")
     if max_size:
         check_whole(max_size, 16, 1_000_000, "max_size")
-    _check_times(start, end)
+    check_times(start, end)
     source, target = Path(source), Path(target)
     target_format(target, _codec(codec))
     check_target(source, target, overwrite)
@@ -276,7 +276,12 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
         raise OutputError(f"cannot write {target}: the folder {target.parent} does not exist; create it first")
 
 
-def _check_times(start: float, end: float | None) -> None:
+def check_times(start: float, end: float | None) -> None:
+    """Check the second at which painting begins, and the one at which it ends.
+
+    Raises:
+        UsageError: one is out of range, or the end is not later than the start.
+    """
     check_range(start, 0.0, MAX_SECONDS, "the start")
     if end is not None and check_range(end, 0.0, MAX_SECONDS, "the end") <= start:
         raise UsageError(f"the end ({end:g} s) must be later than the start ({start:g} s)")

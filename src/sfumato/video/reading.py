@@ -222,9 +222,10 @@ class VideoSource:
         with closing(self._decoded(None) if seek is None else self._near(seek, first)) as decoded:
             for frame, position in decoded:
                 pts = self._pts(frame)
-                if pts is None and last is not None:
-                    pts = last + max(1, round(1 / (self.rate * self.time_base)))
-                if pts is None or (last is not None and pts <= last):
+                if pts is None:  # by the rate; raw streams of H.264 and HEVC store no time at all
+                    step = max(1, round(1 / (self.rate * self.time_base)))
+                    pts = round(self.start / self.time_base) if last is None else last + step
+                if last is not None and pts <= last:
                     self.damage.frames += 1
                     continue
                 last = pts

@@ -79,11 +79,6 @@ class Schedule:
         """The style of each key, in order."""
         return [style for _, style in self.keys]
 
-    @property
-    def is_constant(self) -> bool:
-        """Whether every frame has the same style."""
-        return len(self.keys) == 1
-
     def at(self, seconds: float) -> list[tuple[Style, float]]:
         """Return the styles at a time with their weights: one style, or two whose weights add up to 1.
 
