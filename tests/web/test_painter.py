@@ -95,7 +95,9 @@ class Short:
         page.wait_for_selector("html[data-threads]")
         page.locator(".sample").first.click()
         page.wait_for_selector("text=does not suffice")
-        while not self.later:
+        for _ in range(PAINTING // 50):
+            if self.later:
+                break
             page.wait_for_timeout(50)
 
     def _worker(self, route: Route) -> None:
