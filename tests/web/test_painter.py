@@ -119,8 +119,7 @@ class Short:
 
 @pytest.fixture
 def short(site: Path, window: Browser) -> Iterator[Short]:
-    options = {"locale": "en-GB", "service_workers": "block"}
-    with serving(site) as url, window.new_context(**options) as context:
+    with serving(site) as url, window.new_context(locale="en-GB", service_workers="block") as context:
         yield Short(context.new_page(), url)
 
 
