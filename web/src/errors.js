@@ -7,7 +7,8 @@
 /**
  * What went wrong. `no-picture`: there is no picture, or it cannot be decoded; `too-large`, `too-small`: its size;
  * `no-style`: there is no such style; `bad-option`: an option is outside its range; `model`: a file is missing,
- * damaged, or cannot be run; `memory`: the memory does not suffice; `cancelled`: the caller cancelled.
+ * damaged, or cannot be run; `memory`: the memory does not suffice; `cancelled`: the caller cancelled, or closed the
+ * painter.
  * @typedef {"no-picture" | "too-large" | "too-small" | "no-style" | "bad-option" | "model" | "memory" | "cancelled"
  *   } ErrorCode
  */

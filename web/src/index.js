@@ -67,6 +67,8 @@ export class Painter {
   #worker;
   /** The picture that the worker holds. @type {Source | undefined} */
   #held;
+  /** Why the worker does no more. @type {PaintError | undefined} */
+  #stopped;
 
   /**
    * @param {Worker} worker
@@ -87,7 +89,7 @@ export class Painter {
     worker.addEventListener("message", ({ data }) => this.#hear(data));
     worker.addEventListener("error", event => {
       event.preventDefault();
-      this.#fail(
+      this.#stop(
         new PaintError(
           "model",
           `The painter stopped: ${event.message || "its program cannot be loaded"}. Load the page again.`,
@@ -141,8 +143,9 @@ export class Painter {
     if (!isPicture(source)) throw new PaintError("no-picture", "There is no picture; choose one.");
     const known = this.#held === source;
     const request = { kind: "paint", style, options, source: known ? undefined : source };
-    this.#held = source;
-    const { data, width, height, recipe } = await this.#ask(request, { signal, progress: onProgress });
+    const asked = this.#ask(request, { signal, progress: onProgress });
+    this.#held = source; // only now: a request that cannot be copied is not sent
+    const { data, width, height, recipe } = await asked;
     return { image: new ImageData(data, width, height), recipe };
   }
 
@@ -171,19 +174,21 @@ export class Painter {
     });
   }
 
-  /** Stop the worker; what is under way is rejected. */
+  /** Stop the worker; what is under way, and what is asked later, is rejected. */
   close() {
-    this.#worker.terminate();
-    this.#fail(new PaintError("cancelled", "The painter was closed."));
+    this.#stop(new PaintError("cancelled", "The painter was closed; load another."));
   }
 
   /**
    * @param {object} request
    * @param {{signal?: AbortSignal, progress?: Progress}} [options]
    * @returns {Promise<any>}
+   * @throws {PaintError | DOMException} the worker was stopped, or the request cannot be copied to it
    */
   #ask(request, { signal, progress } = {}) {
+    if (this.#stopped) throw this.#stopped;
     const number = ++this.#count;
+    this.#worker.postMessage({ number, request });
     return new Promise((resolve, reject) => {
       const cancel = () => this.#worker.postMessage({ kind: "cancel", number });
       const settle = (/** @type {(value: any) => void} */ then) => (/** @type {any} */ value) => {
@@ -191,7 +196,6 @@ export class Painter {
         then(value);
       };
       this.#waiting.set(number, { resolve: settle(resolve), reject: settle(reject), progress });
-      this.#worker.postMessage({ number, request });
       if (signal?.aborted) cancel();
       signal?.addEventListener("abort", cancel);
     });
@@ -211,7 +215,9 @@ export class Painter {
   }
 
   /** @param {PaintError} problem */
-  #fail(problem) {
+  #stop(problem) {
+    this.#stopped ??= problem;
+    this.#worker.terminate();
     for (const waiting of this.#waiting.values()) waiting.reject(problem);
     this.#waiting.clear();
   }

@@ -120,6 +120,7 @@ export async function openSample(name) {
 
 /** Makes a style of a picture, and paints with it. */
 export async function addStyle(file) {
+  if (!painter) return;
   problem.set(null);
   try {
     const name = freeName((file?.name ?? "").replace(/\.[^.]*$/, "") || "own");
@@ -171,7 +172,10 @@ export async function paintNow() {
     if (view.get() === "photo") view.set("painting");
   } catch (found) {
     if (wanted === mine && found.code !== "cancelled") problem.set(found);
-    if (found.code === "memory") await renew();
+    if (found.code === "memory") {
+      await renew();
+      if (wanted !== mine) paintNow(); // what was chosen meanwhile
+    }
   } finally {
     if (wanted === mine) progress.set(null);
   }
@@ -180,7 +184,15 @@ export async function paintNow() {
 /** Starts another painter: ONNX Runtime cannot go on once the memory did not suffice. */
 async function renew() {
   painter.close();
-  painter = await Painter.load({ ...MODEL, threads });
+  painterState.set("starting");
+  try {
+    painter = await Painter.load({ ...MODEL, threads });
+    painterState.set("ready");
+  } catch (found) {
+    painter = undefined;
+    painterState.set("failed");
+    problem.set(found);
+  }
 }
 
 /** Saves the painting as a file. */

@@ -60,6 +60,7 @@ export function Stage() {
   useLanguage();
   const source = useStore(photo);
   const painted = useStore(painting);
+  const ready = useStore(painterState) === "ready";
   const how = useStore(view);
   const [split, setSplit] = useState(50);
   const frame = useRef();
@@ -100,7 +101,7 @@ export function Stage() {
         <${FileButton} class="button quiet" aria-label=${t("stage.other")}
           onFile=${openPhoto}><${Icon} name="picture" /><span class="tool-text">${t("stage.other")}</span><//>
         <button type="button" class="button" disabled=${!painted} onClick=${() => save("jpeg")}>JPEG</button>
-        <button type="button" class="button primary" disabled=${!painted}
+        <button type="button" class="button primary" disabled=${!painted || !ready}
           onClick=${() => save("png")}><${Icon} name="download" />${t("stage.save")}</button>
       </div>
     </div>
