@@ -16,6 +16,7 @@ from sfumato import PaintOptions, Style, Stylizer
 from sfumato.errors import InputError, UsageError
 from sfumato.image import Photo
 from sfumato.quality.motion import Frame, measure_steadiness
+from sfumato.video.carrying import gap_boxes
 from sfumato.video.fresh import DraftFrames, Reference, as_picture
 from sfumato.video.schedule import Schedule
 from sfumato.video.steady import SteadyPainter
@@ -261,3 +262,18 @@ def test_a_frame_becomes_a_picture_in_0_to_1() -> None:
     frame = pan(1)[0]
     assert as_picture(frame).shape == (1, 3, HEIGHT, WIDTH)
     assert np.allclose(as_picture(frame)[0, 1] * 255, frame[..., 1], atol=1e-4)
+
+
+def test_boxes_cover_the_gaps_and_little_else() -> None:
+    trust = np.ones((240, 320), np.float32)
+    assert gap_boxes(trust) == []
+    trust[:8] = 0
+    trust[:, -16:] = 0  # what a pan brings into view: two borders
+    trust[120:124, 40:44] = 0  # too small
+    covered = np.zeros(trust.shape, bool)
+    for rows, columns in gap_boxes(trust):
+        covered[rows, columns] = True
+    assert covered[:8].all()
+    assert covered[:, -16:].all()
+    assert not covered[120:124, 40:44].any()
+    assert covered.mean() < 0.45

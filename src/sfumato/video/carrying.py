@@ -5,6 +5,7 @@ Painted frames are ``(H, W, 3)`` float32 in levels from 0 to 255. Motion is foun
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from sfumato.quality.motion import (
 )
 
 Paint = npt.NDArray[np.float32]
+_Span = tuple[int, int]  # first cell, and the one after the last
 
 #: Short side in pixels above which motion is found at half the size.
 _HALVED_ABOVE = 240
@@ -40,8 +42,8 @@ _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and 
 _COARSE = 8  # size of the cells in which colours are compared, in pixels
 _OPEN = 0.5  # mean trust of a cell below which it belongs to a gap
 _SMALLEST_GAP = 0.002  # share of the frame: smaller gaps are filled, not painted
-_MARGIN = 64  # pixels around a gap that are painted with it
-_MOST = 0.7  # share of the frame from which all of it is painted
+_MARGIN = 32  # pixels around a gap that are painted with it
+_SPLITS = 4  # how often the box around a gap is halved
 _FILL_REACH = 9  # cells: side of the window of the colour map in `fill`
 _BRUSHWORK = 20.0  # levels: largest detail that is taken for brushwork
 _PLAIN_VARIANCE = 30.0  # squared levels: regularisation of the colour map
@@ -179,8 +181,7 @@ def _bending(flow: Flow) -> Mask:
 def gap_boxes(trust: Mask) -> list[tuple[slice, slice]]:
     """Return the regions of a frame to paint so that its larger gaps are painted: rows and columns of each.
 
-    Each region has a margin (`_MARGIN`), within which a painting depends on what lies beyond. Where they would cover
-    most of the frame, it is one region.
+    Each region has a margin (`_MARGIN`), within which a painting depends on what lies beyond.
 
     Args:
         trust: of the carried painting, ``(H, W)``.
@@ -188,18 +189,48 @@ def gap_boxes(trust: Mask) -> list[tuple[slice, slice]]:
     cv2 = cv2_module()
     height, width = trust.shape
     gaps = cv2.resize(trust, (-(-width // _COARSE), -(-height // _COARSE)), interpolation=cv2.INTER_AREA) < _OPEN
-    count, _, found, _ = cv2.connectedComponentsWithStats(gaps.astype(np.uint8), connectivity=8)
-    boxes, area = [], 0
-    for left, top, across, down, size in found[1:count]:
-        if size * _COARSE**2 < _SMALLEST_GAP * height * width:
-            continue
-        rows, columns = (
-            slice(max(0, start * _COARSE - _MARGIN), min(side, (start + length) * _COARSE + _MARGIN))
-            for start, length, side in ((int(top), int(down), height), (int(left), int(across), width))
-        )
-        boxes.append((rows, columns))
-        area += (rows.stop - rows.start) * (columns.stop - columns.start)
-    return [(slice(0, height), slice(0, width))] if area > _MOST * height * width else boxes
+    count, labels, found, _ = cv2.connectedComponentsWithStats(gaps.astype(np.uint8), connectivity=8)
+    large = np.flatnonzero(found[1:count, 4] * _COARSE**2 >= _SMALLEST_GAP * height * width) + 1
+    boxes = _tight_boxes(np.isin(labels, large), 0, 0, _SPLITS)
+
+    def pixels(span: _Span, side: int) -> slice:
+        return slice(max(0, span[0] * _COARSE - _MARGIN), min(side, span[1] * _COARSE + _MARGIN))
+
+    return [(pixels(rows, height), pixels(columns, width)) for rows, columns in boxes]
+
+
+def _tight_boxes(cells: npt.NDArray[np.bool_], top: int, left: int, splits: int) -> list[tuple[_Span, _Span]]:
+    """Return spans of rows and columns that cover the set cells; the border of a frame takes several.
+
+    Args:
+        cells: ``(h, w)``.
+        top: row of the first one.
+        left: its column.
+        splits: how often a box may be halved.
+    """
+    rows, columns = np.flatnonzero(cells.any(1)), np.flatnonzero(cells.any(0))
+    if not len(rows):
+        return []
+    (above, below), (before, behind) = (rows[0], rows[-1] + 1), (columns[0], columns[-1] + 1)
+    whole = (int(top + above), int(top + below)), (int(left + before), int(left + behind))
+    cells, top, left = cells[above:below, before:behind], whole[0][0], whole[1][0]
+    height, width = cells.shape
+    if not splits or max(height, width) < 2:
+        return [whole]
+    if height > width:
+        half = height // 2
+        parts = _tight_boxes(cells[:half], top, left, splits - 1)
+        parts += _tight_boxes(cells[half:], top + half, left, splits - 1)
+    else:
+        half = width // 2
+        parts = _tight_boxes(cells[:, :half], top, left, splits - 1)
+        parts += _tight_boxes(cells[:, half:], top, left + half, splits - 1)
+    return parts if sum(map(_effort, parts)) < _effort(whole) else [whole]
+
+
+def _effort(box: tuple[_Span, _Span]) -> int:
+    """Return the number of pixels of a box of cells with its margin."""
+    return math.prod(_COARSE * (stop - start) + 2 * _MARGIN for start, stop in box)
 
 
 def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:
