@@ -46,7 +46,7 @@ def test_the_python_of_the_readme(desk: Path) -> None:
         (
             PAGES[0],
             "Videos, textures, many pictures",
-            {"painted.webm", "tile.png", "great-wave.cube", "painted/beach.jpg", "painted/harbour.jpg"},
+            {"painted.webm", "tile.png", "look.cube", "painted/beach.jpg", "painted/harbour.jpg"},
         ),
         (PAGES[1], "Painting", {"sheet.png", "bold.png", "vase.png", "painted/beach.jpg", "painted/harbour.jpg"}),
     ],

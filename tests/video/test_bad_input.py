@@ -185,7 +185,7 @@ def test_a_folder_that_cannot_be_written(clip: Path, tmp_path: Path) -> None:
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-sys.path.insert(0, {folder!r})
+sys.path[:0] = [{folder!r}, {above!r}]
 from test_bad_input import Same
 from sfumato.errors import OutputError
 from sfumato.video.pipeline import write_video
@@ -206,7 +206,7 @@ def test_a_full_disk_is_told_and_nothing_half_written_stays(clip: Path, tmp_path
     write_video(VideoSource.probe(clip), target, Same(), {})
     size = target.stat().st_size
     target.unlink()
-    script = FULL.format(folder=str(Path(__file__).parent))
+    script = FULL.format(folder=str(Path(__file__).parent), above=str(Path(__file__).parents[1]))
     for limit in (size - 2000, size // 8):
         command = [sys.executable, "-c", script, str(clip), str(target), str(limit)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
