@@ -68,7 +68,7 @@ def test_a_video_is_painted(house: House, tmp_path: Path, size: Size, theme: The
         film.get_by_role("button").nth(1).click()
         expect(film).to_have_count(0)
         page.goto("/#/gallery?show=trash")
-        expect(page.get_by_role("img", name=f"walk {size}")).to_be_visible()
+        expect(page.get_by_role("link", name=f"walk {size}")).to_be_visible()
         desk.go("video")
         desk.button("ui.undo").click()
         expect(film).to_be_visible()
