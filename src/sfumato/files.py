@@ -319,7 +319,15 @@ def read_json(path: str | os.PathLike[str], max_bytes: int = MAX_JSON_BYTES) -> 
         OSError: as for `read_bytes`.
         ValueError: the file is not JSON, is nested too deeply, or contains a number that is not finite in float64.
     """
-    content = read_bytes(path, max_bytes)
+    return parse_json(read_bytes(path, max_bytes))
+
+
+def parse_json(content: str | bytes) -> Any:
+    """Return the value of a JSON text, as strictly as `read_json`.
+
+    Raises:
+        ValueError: as for `read_json`.
+    """
     try:
         return json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except RecursionError as problem:

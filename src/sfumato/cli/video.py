@@ -111,7 +111,7 @@ def video(
     ] = 0,
     codec: Annotated[
         CodecChoice,
-        typer.Option(case_sensitive=False, help="vp9 and av1 are free of patents and GPL; h264 is made by x264 (GPL)."),
+        typer.Option(case_sensitive=False, help="vp9, av1: no patent fees, no GPL; h264 is made by x264 (GPL)."),
     ] = CodecChoice.vp9,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",

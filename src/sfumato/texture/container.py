@@ -9,18 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import math
 import os
 import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import unquote
 
 from sfumato.errors import InputError
-from sfumato.files import read_bytes
+from sfumato.files import parse_json, read_bytes
 
 #: Most bytes of a file, of all files of a model together, and of its JSON.
 MAX_BYTES = 2**30
@@ -165,8 +164,8 @@ def _parsed(text: bytes, name: str) -> dict[str, Any]:
     if len(text) > MAX_JSON:
         raise InputError(f"{name} has more than {MAX_JSON >> 20} MiB of JSON")
     try:
-        document = json.loads(text, parse_constant=_refuse, parse_float=_finite)
-    except (ValueError, RecursionError) as problem:
+        document = parse_json(text)
+    except ValueError as problem:
         raise InputError(f"{name} is no glTF file: its JSON cannot be read") from problem
     if not isinstance(document, dict):
         raise InputError(f"{name} is no glTF file: its JSON is not an object")
@@ -178,17 +177,6 @@ def _parsed(text: bytes, name: str) -> dict[str, Any]:
         if isinstance(used, list) and extension in used:
             raise InputError(f"{name} is compressed by {extension}, which Sfumato does not read; {advice}")
     return document
-
-
-def _refuse(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError("a number in it is too large")
-    return number
 
 
 def _resolved(document: dict[str, Any], binary: bytes | None, path: Path) -> Gltf:

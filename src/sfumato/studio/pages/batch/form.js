@@ -4,10 +4,10 @@ import { html, useEffect, useRef, useState, useStore } from "../lib.js";
 import * as api from "../api.js";
 import { percent, t } from "../i18n.js";
 import {
-  Button, Dialog, FileDrop, Icon, IconButton, Menu, PICTURES, Progress, Segmented, Slider, filesOf, sentence, toastError,
+  Button, FileDrop, Icon, IconButton, Menu, PICTURES, Progress, Segmented, Slider, filesOf, sentence, toastError,
 } from "../ui.js";
-import { Shelf, StylePicture, subtitleOf } from "../paint/shelf.js";
-import { styleOf, titleOf } from "../paint/recipe.js";
+import { StyleChoice } from "../paint/shelf.js";
+import { styleOf } from "../paint/recipe.js";
 import { GalleryDialog } from "../taste/rated.js";
 import { go } from "../views/parts.js";
 import { again, changeSettings, clear, leftOut, photos, settings, start, takeIn, takeOut } from "./state.js";
@@ -117,7 +117,6 @@ function Photo({ each }) {
 function Settings({ all }) {
   const now = useStore(settings);
   const styles = api.useStyles();
-  const [choosing, setChoosing] = useState(false);
   const [busy, setBusy] = useState(false);
   const style = styleOf(styles, now.style);
   const ready = new Set(all.filter(each => each.id).map(each => each.id)).size;
@@ -133,11 +132,7 @@ function Settings({ all }) {
     }
   };
   return html`<div class="card stack">
-    <button type="button" class="batch-style" onClick=${() => setChoosing(true)}>
-      <${StylePicture} style=${style} />
-      <span class="grow"><strong>${styles ? titleOf(style) : ""}</strong><span
-        class="small muted">${style ? subtitleOf(style) : ""}</span></span>
-      <span class="small batch-change">${t("paint.style_change")}</span></button>
+    <${StyleChoice} value=${now.style} onChoose=${style => changeSettings({ style })} />
     <${Slider} label=${t("paint.strength")} value=${now.strength} min=${0} max=${100} unit="%" reset=${100}
       onInput=${strength => changeSettings({ strength })} />
     <div><${Segmented} label=${t("paint.quality")} value=${now.quality} onChange=${quality => changeSettings({ quality })}
@@ -148,8 +143,5 @@ function Settings({ all }) {
     <${Button} kind="primary" big wide icon="brush" busy=${busy} disabled=${!ready || uploading || (styles && !style)}
       onClick=${paint}>
       ${uploading ? t("bat.uploading", { n: coming }) : t(ready ? "bat.paint" : "bat.paint_none", { n: ready })}<//>
-    ${choosing && html`<${Dialog} open wide class="batch-shelf" title=${t("paint.style_choose")}
-      onClose=${() => setChoosing(false)}>
-      <${Shelf} chosen=${[now.style]} onChoose=${(ref, browsing) => { changeSettings({ style: ref }); if (!browsing) setChoosing(false); }} /><//>`}
   </div>`;
 }

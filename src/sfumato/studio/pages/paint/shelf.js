@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../lib.js";
 import { t } from "../i18n.js";
 import * as api from "../api.js";
 import { Button, Dialog, Field, FileDrop, Icon, IconButton, Progress, ask, toast, toastError } from "../ui.js";
-import { titleOf } from "./recipe.js";
+import { styleOf, titleOf } from "./recipe.js";
 import { changeSettings, state } from "./state.js";
 
 /** The address of a style's picture; null for a taste. */
@@ -160,4 +160,19 @@ function MakeStyle({ files, onClose, onMade }) {
           onClick=${() => setPictures(old => old.filter(other => other !== each))} /></li>`)}</ul>
       ${open > 0 && html`<${Progress} label=${t("paint.uploading")} />`}
       <${FileDrop} label=${t("paint.own_more")} onFiles=${add} /></div><//>`;
+}
+
+/** The chosen style as a button that opens the shelf: value is its reference, onChoose takes another one. */
+export function StyleChoice({ value, onChoose }) {
+  const styles = api.useStyles();
+  const [choosing, setChoosing] = useState(false);
+  const style = styleOf(styles, value);
+  return html`<button type="button" class="batch-style" onClick=${() => setChoosing(true)}>
+      <${StylePicture} style=${style} />
+      <span class="grow"><strong>${styles ? titleOf(style) : ""}</strong><span
+        class="small muted">${style ? subtitleOf(style) : ""}</span></span>
+      <span class="small batch-change">${t("paint.style_change")}</span></button>
+    ${choosing && html`<${Dialog} open wide class="batch-shelf" title=${t("paint.style_choose")}
+      onClose=${() => setChoosing(false)}>
+      <${Shelf} chosen=${[value]} onChoose=${(ref, browsing) => { onChoose(ref); if (!browsing) setChoosing(false); }} /><//>`}`;
 }

@@ -3,9 +3,9 @@
 import { html, useEffect, useState, useStore } from "../lib.js";
 import * as api from "../api.js";
 import { percent, t } from "../i18n.js";
-import { Button, Dialog, FileDrop, IconButton, Progress, Segmented, Select, Slider, sentence, toast, toastError } from "../ui.js";
-import { Shelf, StylePicture, subtitleOf } from "../paint/shelf.js";
-import { styleOf, titleOf } from "../paint/recipe.js";
+import { Button, FileDrop, IconButton, Progress, Segmented, Select, Slider, sentence, toast, toastError } from "../ui.js";
+import { StyleChoice } from "../paint/shelf.js";
+import { styleOf } from "../paint/recipe.js";
 import { trash } from "../views/actions.js";
 import { TRIAL, VIDEOS, changeSettings, chosen, clock, settings, start, stopUpload, takeIn, upload } from "./state.js";
 
@@ -45,7 +45,6 @@ function Source({ video }) {
 function Settings({ video }) {
   const now = useStore(settings);
   const styles = api.useStyles();
-  const [choosing, setChoosing] = useState(false);
   const [busy, setBusy] = useState(false);
   const style = styleOf(styles, now.style);
   const paint = async isTrial => {
@@ -60,11 +59,7 @@ function Settings({ video }) {
   };
   const ready = video && style;
   return html`<div class="card stack">
-    <button type="button" class="batch-style" onClick=${() => setChoosing(true)}>
-      <${StylePicture} style=${style} />
-      <span class="grow"><strong>${styles ? titleOf(style) : ""}</strong><span
-        class="small muted">${style ? subtitleOf(style) : ""}</span></span>
-      <span class="small batch-change">${t("paint.style_change")}</span></button>
+    <${StyleChoice} value=${now.style} onChoose=${style => changeSettings({ style })} />
     <${Slider} label=${t("paint.strength")} value=${now.strength} min=${0} max=${100} unit="%" reset=${100}
       onInput=${strength => changeSettings({ strength })} />
     <${Slider} label=${t("vid.steady")} value=${now.steady} min=${0} max=${100} unit="%" reset=${90}
@@ -76,8 +71,5 @@ function Settings({ video }) {
       options=${[854, 1280, 1920, 0].map(size => ({ value: String(size), label: t(`vid.size_${size}`) }))} />
     <${Button} big wide icon="play" busy=${busy} disabled=${!ready} onClick=${() => paint(true)}>${t("vid.try", { n: TRIAL })}<//>
     <${Button} kind="primary" big wide icon="brush" busy=${busy} disabled=${!ready} onClick=${() => paint(false)}>${t("vid.paint")}<//>
-    ${choosing && html`<${Dialog} open wide class="batch-shelf" title=${t("paint.style_choose")}
-      onClose=${() => setChoosing(false)}>
-      <${Shelf} chosen=${[now.style]} onChoose=${(ref, browsing) => { changeSettings({ style: ref }); if (!browsing) setChoosing(false); }} /><//>`}
   </div>`;
 }
