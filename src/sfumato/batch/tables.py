@@ -54,7 +54,7 @@ def _csv(source: str) -> Iterator[Row]:
 
 def _parquet(source: str) -> Iterator[Row]:
     try:
-        from pyarrow import parquet  # type: ignore[import-untyped]
+        from pyarrow import parquet
     except ModuleNotFoundError as problem:
         raise UsageError(
             "reading Parquet needs pyarrow; run pip install pyarrow, or save the table as CSV"
