@@ -31,6 +31,7 @@ def dask(address: str, run_id: str, content: bytes, workers: int | None, threads
             "distributed.comm.timeouts.connect": f"{_PATIENCE}s",
             "distributed.scheduler.allowed-failures": 1,
             "distributed.worker.profile.enabled": False,  # samples of stacks, a hundred a second
+            "distributed.nanny.pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": None},
         }
         stack.enter_context(config.set(settings))
         if address:
