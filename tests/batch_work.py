@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,16 @@ def double(items: Sequence[int]) -> list[int]:
 def process_number(items: Sequence[int]) -> list[int]:
     time.sleep(0.05)
     return [os.getpid() for _ in items]
+
+
+def page_faults(items: Sequence[int]) -> list[float]:
+    """The page faults for each array of 2 MB that is made, filled and freed: 512 if its memory is not kept."""
+    count = 20
+    np.ones(2**18)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(count):
+        np.ones(2**18)
+    return [(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / count for _ in items]
 
 
 def die_at(deadly: Sequence[int], log: str, items: Sequence[int]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from batch_work import die_at, die_once, double, process_number, threads
+from batch_work import die_at, die_once, double, page_faults, process_number, threads
 from sfumato.batch.engines import open_engine
 from sfumato.batch.local_workers import LocalWorkers
 from sfumato.batch.outcomes import Outcome
@@ -60,7 +61,7 @@ def test_chunks_grow_for_quick_items_and_shrink_at_the_end() -> None:
 
     with threads() as engine:
         assert len(list(run(range(400), engine, work))) == 400
-    assert max(sizes) == 25
+    assert max(sizes) == 50
     assert sizes[-1] == 1
 
 
@@ -136,3 +137,11 @@ def test_dask_loses_only_the_item_that_kills_its_worker_each_time(tmp_path: Path
     lost = [item for item, value in found.items() if isinstance(value, Lost)]
     assert lost == [5]
     assert sorted(found) == list(range(12))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="malloc of glibc")
+def test_a_worker_of_dask_keeps_freed_memory() -> None:
+    pytest.importorskip("distributed")
+    with open_engine("dask", "0" * 32, b"", workers=1) as engine:
+        assert max(value for _, value in run(range(3), engine, page_faults)) < 50
