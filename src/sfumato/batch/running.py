@@ -83,6 +83,8 @@ def run(
     stop = stop or Stop()
     waiting, left = iter(items), len(items)
     again: deque[Item] = deque()
+    suspects: deque[Item] = deque()  # that lost a worker alone: one at a time, since it takes calls that wait with it
+    tried: Future[Sequence[Value]] | None = None
     losses: Counter[Item] = Counter()
     flying: dict[Future[Sequence[Value]], tuple[Item, ...]] = {}
     done: SimpleQueue[Future[Sequence[Value]]] = SimpleQueue()
@@ -91,14 +93,19 @@ def run(
         slots = engine.slots()
         while not stop.is_set and len(flying) < slots:
             size = pace.size(left, slots)
-            chunk = (again.popleft(),) if again else tuple(islice(waiting, size))
+            is_suspect = bool(suspects) and tried is None
+            if is_suspect or again:
+                chunk: tuple[Item, ...] = ((suspects if is_suspect else again).popleft(),)
+            else:
+                chunk = tuple(islice(waiting, size))
             if not chunk:
                 break
             left -= len(chunk)
             future = engine.executor.submit(work, *arguments, chunk)
             flying[future] = chunk
+            tried = future if is_suspect else tried
             future.add_done_callback(done.put)
-        if not flying and (stop.is_set or (not again and left <= 0)):
+        if not flying and (stop.is_set or left <= 0):
             return
         tick()
         try:
@@ -106,6 +113,7 @@ def run(
         except Empty:
             continue
         chunk = flying.pop(future)
+        tried = None if future is tried else tried
         try:
             values = future.result()
         except CancelledError as problem:
@@ -122,7 +130,7 @@ def run(
                 if losses[item] >= engine.tries:
                     yield item, Lost(item, losses[item], problem)
                 else:
-                    again.append(item)
+                    (suspects if losses[item] else again).append(item)
                     left += 1
             continue
         pace.took(len(chunk), values)
