@@ -61,7 +61,7 @@ def test_chunks_grow_for_quick_items_and_shrink_at_the_end() -> None:
 
     with threads() as engine:
         assert len(list(run(range(400), engine, work))) == 400
-    assert max(sizes) == 50
+    assert max(sizes) == 25
     assert sizes[-1] == 1
 
 

@@ -15,7 +15,7 @@ from sfumato.errors import OutputError, first_line
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
-_CHUNK_SECONDS = 1.0  # that a call should take: short for a smooth end, long against the cost of a call
+_CHUNK_SECONDS = 0.5  # that a call should take: short for a smooth end, long against the cost of a call
 _SECONDS_PER_WORKER = 0.005  # more of it for many workers, which otherwise finish more calls than one process can serve
 _MAX_CHUNK = 256
 _MAX_IN_VAIN = 12  # calls that may fail before any succeeds
