@@ -28,7 +28,10 @@ class Copyist:
         self.starts: list[bool] = []
         self.seconds: list[float] = []
 
-    def paint(self, frame: Levels, starts_scene: bool, seconds: float) -> Levels:
+    def look(self, _frame: Levels) -> None:
+        pass
+
+    def paint(self, frame: Levels, starts_scene: bool, seconds: float, _look: Any = None) -> Levels:
         self.starts.append(starts_scene)
         self.seconds.append(seconds)
         return frame

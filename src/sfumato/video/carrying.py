@@ -34,14 +34,14 @@ _COLOUR_BOUND = 9.0  # levels by which a carried pixel of the source may differ,
 _CONTRAST_SHARE = 0.6
 _PLAIN_CONTRAST = 2.5  # levels: a smaller deviation in a window counts as plain
 _ROUGHNESS = 4.0  # factor to the bound of the test for occlusion, since the flow back is rough
-_WHOLE = 0.99  # trust above which there is no gap
+WHOLE = 0.99  # trust above which there is no gap
 _MOST_BENT = 0.25  # change of the flow per pixel above which strokes would be bent
 _MOST_BENT_IN_ALL = 0.5  # the same from a key frame on
 _REPLICATE = 1  # OpenCV's BORDER_REPLICATE
 _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and set to 0; longer ones are kept
 _COARSE = 8  # size of the cells in which colours are compared, in pixels
 _OPEN = 0.5  # mean trust of a cell below which it belongs to a gap
-_SMALLEST_GAP = 0.002  # share of the frame: smaller gaps are filled, not painted
+_SMALLEST_GAP = 0.004  # share of the frame: smaller gaps are filled, not painted
 _MARGIN = 32  # pixels around a gap that are painted with it
 _SPLITS = 4  # how often the box around a gap is halved
 _FILL_REACH = 9  # cells: side of the window of the colour map in `fill`
@@ -245,7 +245,7 @@ def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:
         trust: of it, ``(H, W)``.
     """
     cv2 = cv2_module()
-    gaps = trust < _WHOLE
+    gaps = trust < WHOLE
     if not gaps.any():
         return carried
     height, width = frame.shape[:2]
