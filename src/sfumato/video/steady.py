@@ -277,11 +277,12 @@ class SteadyPainter:
         height, width = carried.shape[:2]
         recent = step.trust * warp(self._solid, step.flow)
         self._solid = np.asarray(trust + (1 - trust) * recent, np.float32)
-        if self._solid.max(where=trust < WHOLE, initial=0) > 0:
-            share = trust / np.maximum(self._solid, np.float32(1e-3))
-            before = np.asarray(step.carry(self._last), np.float32)
-            carried = mixed(before, carried, enlarged_mask(share, height, width))
-        return carried, enlarged_mask(self._solid, height, width)
+        shown, solid = enlarged_mask(trust, height, width), enlarged_mask(self._solid, height, width)
+        rows, columns = np.nonzero((shown[..., 0] < WHOLE) & (solid[..., 0] > shown[..., 0]))
+        gaps = rows, columns
+        before = step.carry_to(gaps, self._last)
+        carried[gaps] = before + shown[gaps] / solid[gaps] * (carried[gaps] - before)
+        return carried, solid
 
     def _with_painted_gaps(
         self, frame: Frame, whole: Paint, trust: Mask, mixture: Mixture, place: tuple[int, int]
