@@ -316,6 +316,7 @@ def _tell(counts: Counts, found: Plan, where: Path, seconds: float) -> None:
     parts += [f"{counts.present} already existed"] if counts.present else []
     parts += [f"{counts.result} passed over, since Sfumato painted them"] if counts.result else []
     parts += [f"{counts.failed} failed"] if counts.failed else []
+    parts += [f"{counted(counts.replaced, 'file')} of other options or photos replaced"] if counts.replaced else []
     talk.print(f"{', '.join(parts)} in {seconds:.1f} s; see {where}", soft_wrap=True)
     if counts.failures:
         _tell_failures(counts, where)

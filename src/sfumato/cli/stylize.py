@@ -70,7 +70,7 @@ def stylize(
             show_default=False,
         ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="0 (the photo in its own style) to 1 (full style).")] = 1.0,
+    strength: Annotated[float, typer.Option(help="0 (nearly the photo itself) to 1 (full style).")] = 1.0,
     stroke: Annotated[float, typer.Option(help="Relative size of the strokes, 0.5 to 2.")] = 1.0,
     auto: Annotated[
         bool, typer.Option("--auto", help="Choose strength and stroke for each photo, and print why.")

@@ -10,12 +10,13 @@ import typer
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import say, say_error
 from sfumato.cli.stylize import ColorMode, QualityMode
-from sfumato.errors import OutputError, UsageError
+from sfumato.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from sfumato.texture.colours import Painter
 
 _MODELS = (".glb", ".gltf")
+_OTHER_MODELS = (".obj", ".fbx", ".dae", ".stl", ".ply", ".3ds", ".blend", ".usd", ".usda", ".usdc", ".usdz", ".abc", ".max")
 
 
 def texture(
@@ -74,6 +75,12 @@ def texture(
     from sfumato.texture.colours import Painter
 
     options = PaintOptions(strength, stroke, color.value, None if quality is None else quality.value, seed)
+    for each in sources:
+        if each.suffix.lower() in _OTHER_MODELS:
+            raise InputError(
+                f"{each} is a 3D model in another format than glTF, which alone is read; convert it, as in Blender: open "
+                "or import it, and choose File > Export > glTF 2.0 (.glb/.gltf)"
+            )
     models = [each for each in sources if each.suffix.lower() in _MODELS]
     if models and len(sources) > 1:
         raise UsageError("one model is painted at a time; name one .glb or .gltf file, or only maps")
