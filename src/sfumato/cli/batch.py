@@ -311,12 +311,12 @@ def _tell(counts: Counts, found: Plan, where: Path, seconds: float) -> None:
     from sfumato.image import describe_left_out
 
     talk = console(stderr=True)
-    parts = [f"{counts.painted} painted"]
+    instead = f" ({counted(counts.replaced, 'earlier file')} replaced)" if counts.replaced else ""
+    parts = [f"{counts.painted} painted{instead}"]
     parts += [f"{counts.copied} copied from equal photos"] if counts.copied else []
     parts += [f"{counts.present} already existed"] if counts.present else []
     parts += [f"{counts.result} passed over, since Sfumato painted them"] if counts.result else []
     parts += [f"{counts.failed} failed"] if counts.failed else []
-    parts += [f"{counted(counts.replaced, 'file')} of other options or photos replaced"] if counts.replaced else []
     talk.print(f"{', '.join(parts)} in {seconds:.1f} s; see {where}", soft_wrap=True)
     if counts.failures:
         _tell_failures(counts, where)
