@@ -362,7 +362,9 @@ def test_sound_that_is_longer_than_the_video_is_no_damage(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4"])
 def test_a_file_that_is_cut_short_is_painted_as_far_as_it_goes(suffix: str, tmp_path: Path) -> None:
-    codecs: dict[str, Any] = {"codec": "libvpx-vp9", "sounds": ["libopus"]} if suffix == ".webm" else {"sounds": ["aac"]}
+    codecs: dict[str, Any] = (
+        {"codec": "libvpx-vp9", "sounds": ["libopus"]} if suffix == ".webm" else {"sounds": ["aac"]}
+    )
     whole = write_clip(tmp_path / f"whole{suffix}", times=range(150), options={"crf": "5", "g": "10"}, **codecs)
     content = whole.read_bytes()
     if suffix == ".mp4":  # with its index in front, as files from the web have it

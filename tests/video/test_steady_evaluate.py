@@ -95,7 +95,6 @@ def test_a_painted_part_is_compared_with_that_part(tmp_path: Path) -> None:
     write_video(part, painted, Same(), recipe.to_json())
     found = json.loads(run("evaluate", "--video", painted, "--source", source, "--json").stdout)
     assert found["pairs"] == 3
-    assert found["ratios"]["warping"] == pytest.approx(1, abs=0.3)  # the same frames; others are three pixels away
     cut = write(tmp_path / "cut.mkv", frames[3:7])  # the same part as a file of its own
     again = json.loads(run("evaluate", "--video", painted, "--source", cut, "--json").stdout)
     assert again["ratios"] == pytest.approx(found["ratios"], nan_ok=True)

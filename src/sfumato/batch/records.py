@@ -226,7 +226,9 @@ def write_card(folder: Path, counts: Counts, values: Mapping[str, Any], seconds:
         "seconds": round(seconds, 2),
         "is_whole": is_whole,
         **values,
-        "counts": {name: getattr(counts, name) for name in ("painted", "copied", "present", "result", "failed", "replaced")},
+        "counts": {
+            name: getattr(counts, name) for name in ("painted", "copied", "present", "result", "failed", "replaced")
+        },
         "data_sha256": counts.data_sha256,
     }
     with atomic_file(folder / CARD) as file:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.options import OwnModel
 from sfumato.cli.output import say, say_error, say_json
 from sfumato.errors import InputError, UsageError
 from sfumato.text import counted
@@ -97,7 +98,9 @@ def _lines_of_video(recipe: VideoRecipe) -> dict[str, str]:
         del lines[name]
     if len(recipe.times) > 1:
         names = [style["name"] for style in recipe.painting.styles]
-        lines["style"] = ", ".join(f"{name} at {_exact(time)} s" for name, time in zip(names, recipe.times, strict=True))
+        lines["style"] = ", ".join(
+            f"{name} at {_exact(time)} s" for name, time in zip(names, recipe.times, strict=True)
+        )
     end = "its end" if recipe.end is None else f"{_exact(recipe.end)} s"
     return {
         **lines,
@@ -123,9 +126,7 @@ def replay(
         typer.Option(help="Quality of JPEG and WebP, 1 to 100. \\[default: the recipe's]", show_default=False),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
-    model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
-    ] = None,
+    model: OwnModel = None,
     _max_pixels: MaxPixels = None,
 ) -> None:
     """Paint a photo with the recipe of a picture.

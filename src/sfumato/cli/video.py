@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.options import Device, Seed, Stroke, Threads
 from sfumato.cli.output import say, say_error, say_json
 from sfumato.cli.stylize import ColorMode, find_style, find_styles
 from sfumato.errors import UsageError
@@ -81,7 +82,7 @@ def video(
         ),
     ] = None,
     strength: Annotated[float, typer.Option(help="0 (nearly the video itself) to 1 (full style).")] = 1.0,
-    stroke: Annotated[float, typer.Option(help="Relative size of the strokes, 0.5 to 2.")] = 1.0,
+    stroke: Stroke = 1.0,
     color: Annotated[
         ColorMode,
         typer.Option(
@@ -90,7 +91,7 @@ def video(
             "at each pixel.",
         ),
     ] = ColorMode.style,
-    seed: Annotated[int, typer.Option(help="Random seed of the strokes, 0 or more.")] = 0,
+    seed: Seed = 0,
     start: Annotated[
         str | None,
         typer.Option("--from", metavar="TIME", help="Begin here: 90, 1:30 or 0:01:30.", show_default=False),
@@ -114,10 +115,8 @@ def video(
         typer.Option(case_sensitive=False, help="vp9, av1: no patent fees, no GPL; h264 is made by x264 (GPL)."),
     ] = CodecChoice.vp9,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     _max_pixels: MaxPixels = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as a line of JSON.")] = False,
 ) -> None:
@@ -183,7 +182,7 @@ def video(
 
 
 def _late_styles(schedule: Schedule, length: float) -> str:
-    """Return a remark on the styles whose times a video of a length in seconds (0: unknown) does not reach, or ``""``."""
+    """Return a remark on the styles whose times a video does not reach, or ``""``; ``length`` is in s, 0 if unknown."""
     late = [f"{style.name} at {seconds:g} s" for seconds, style in schedule.keys if seconds > length > 0]
     return f"the video is only {length:.1f} s long, so it does not reach the style {', '.join(late)}" if late else ""
 

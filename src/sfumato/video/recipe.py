@@ -90,5 +90,7 @@ class VideoRecipe:
             if len(recipe.times) != len(recipe.painting.styles):
                 raise ValueError("it has not one time for each style")
         except (KeyError, TypeError, ValueError, OverflowError, UsageError) as problem:
-            raise InputError(f"the recipe inside {where} is damaged, or of another version ({first_line(problem)})") from problem
+            raise InputError(
+                f"the recipe inside {where} is damaged, or of another version ({first_line(problem)})"
+            ) from problem
         return recipe

@@ -114,7 +114,9 @@ def get_picture_file(
     who: Reader,
     request: Request,
     download: bool = False,
-    format: Annotated[Literal["png", "jpeg", "webp"] | None, Query(description="Of a picture; by default as it is stored")] = None,
+    format: Annotated[
+        Literal["png", "jpeg", "webp"] | None, Query(description="Of a picture; by default as it is stored")
+    ] = None,
 ) -> Response:
     """Return the file of a picture or a video; with `download`, browsers save it.
 

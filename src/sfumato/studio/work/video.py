@@ -67,7 +67,10 @@ def _paint(
         progress=progress,
     )
     rate = round(result.frames / result.seconds, 3)
-    return {"recipe": dict(result.recipe), "measures": {"seconds": result.seconds, "rate": rate, "remarks": result.remarks}}
+    return {
+        "recipe": dict(result.recipe),
+        "measures": {"seconds": result.seconds, "rate": rate, "remarks": result.remarks},
+    }
 
 
 def first_frame(path: Path, start: float = 0.0) -> tuple[VideoSource, Photo]:
