@@ -18,19 +18,8 @@ if TYPE_CHECKING:
 
 _MODELS = (".glb", ".gltf")
 _OTHER_MODELS = (
-    ".obj",
-    ".fbx",
-    ".dae",
-    ".stl",
-    ".ply",
-    ".3ds",
-    ".blend",
-    ".usd",
-    ".usda",
-    ".usdc",
-    ".usdz",
-    ".abc",
-    ".max",
+    *(".obj", ".fbx", ".dae", ".stl", ".ply", ".3ds", ".blend", ".abc", ".max"),
+    *(".usd", ".usda", ".usdc", ".usdz"),
 )
 
 
@@ -84,8 +73,8 @@ def texture(
     for each in sources:
         if each.suffix.lower() in _OTHER_MODELS:
             raise InputError(
-                f"{each} is a 3D model in another format than glTF, which alone is read; convert it, as in Blender: open "
-                "or import it, and choose File > Export > glTF 2.0 (.glb/.gltf)"
+                f"{each} is a 3D model, but not in glTF, the only format that is read; convert it: in Blender, open or "
+                "import it, and choose File > Export > glTF 2.0 (.glb/.gltf)"
             )
     models = [each for each in sources if each.suffix.lower() in _MODELS]
     if models and len(sources) > 1:
