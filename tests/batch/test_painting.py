@@ -212,7 +212,7 @@ def test_the_card_names_versions_data_and_result(folder: Path) -> None:
     assert first.data_sha256 != Counts().data_sha256
     write_card(folder / "report", first, {"seed": 3}, 1.5, True)
     card = json.loads((folder / "report" / "run.json").read_text())
-    assert card["counts"] == {"painted": 0, "copied": 0, "present": 3, "result": 0, "failed": 0}
+    assert card["counts"] == {"painted": 0, "copied": 0, "present": 3, "result": 0, "failed": 0, "replaced": 0}
     assert card["versions"]["sfumato"]
     assert card["data_sha256"] == first.data_sha256
 
