@@ -279,9 +279,10 @@ class SteadyPainter:
         self._solid = np.asarray(trust + (1 - trust) * recent, np.float32)
         shown, solid = enlarged_mask(trust, height, width), enlarged_mask(self._solid, height, width)
         rows, columns = np.nonzero((shown[..., 0] < WHOLE) & (solid[..., 0] > shown[..., 0]))
-        gaps = rows, columns
-        before = step.carry_to(gaps, self._last)
-        carried[gaps] = before + shown[gaps] / solid[gaps] * (carried[gaps] - before)
+        if len(rows):
+            gaps = rows, columns
+            before = step.carry_to(gaps, self._last)
+            carried[gaps] = before + shown[gaps] / solid[gaps] * (carried[gaps] - before)
         return carried, solid
 
     def _with_painted_gaps(
