@@ -41,7 +41,10 @@ from video_clips import RATE, encode_sound, facts_of, pictures_of
 class Inverter:
     """Inverts the colours of each frame."""
 
-    def paint(self, frame: Any, _starts_scene: bool, _seconds: float) -> Any:
+    def look(self, _frame: Any) -> None:
+        pass
+
+    def paint(self, frame: Any, _starts_scene: bool, _seconds: float, _look: Any = None) -> Any:
         return 255 - frame
 
     def state(self) -> dict[str, Any]:

@@ -54,6 +54,10 @@ def test_a_shard_becomes_a_shard_with_its_labels(tmp_path: Path, sample: dict[st
     tar(tmp_path / "s-0.tar", sample)
     found = run(tmp_path)
     assert set(found.values()) == {"painted"}
+    other = paint(tmp_path / "s-{0..0}.tar", tmp_path / "other", tmp_path / "report")
+    assert [each.replaced for each in other] == [False] * 3
+    other = paint(tmp_path / "s-{0..0}.tar", tmp_path / "other", tmp_path / "report", strength=0.5)
+    assert [(each.status, each.replaced) for each in other] == [("painted", True)] * 3
     assert list(found) == ["s-0.tar::a/000.png", "s-0.tar::001.PNG", "s-0.tar::002.bmp"]
     made = untar(tmp_path / "out" / "s-0.tar")
     assert list(made) == ["a/000.json", "a/000.png", "a/000.mask.png", "001.png", "001.cls", "002.png"]

@@ -10,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sfumato.errors import UsageError
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.options import PaintOptions
+from sfumato.video.pipeline import SEGMENT_FRAMES
 from sfumato.video.recipe import VideoRecipe
 from sfumato.video.schedule import Schedule, parse_seconds
 from support import assert_one_sentence, run
@@ -47,7 +49,7 @@ def test_a_video_is_painted_and_its_recipe_shown(clip: Path, tmp_path: Path) -> 
         assert line in shown
     recipe = json.loads(run("show", out, "--json").stdout)
     assert recipe["kind"] == "video"
-    assert recipe["painting"]["photo_sha256"]
+    assert (recipe["styles"][0]["name"], recipe["strength"], len(recipe["photo_sha256"])) == ("monet", 0.9, 64)
     assert_one_sentence(run("show", clip), 3, "contains no recipe")
 
 
@@ -60,6 +62,32 @@ def test_json_and_a_part_in_mp4_with_styles_over_time(clip: Path, tmp_path: Path
     assert found["path"] == str(out)
     assert "style     monet at 0 s, klimt at 0.3 s" in run("show", out).stdout
     assert "part      0.04 s to 0.2 s" in run("show", out).stdout
+
+
+def test_show_gives_numbers_as_they_were_given(clip: Path, tmp_path: Path) -> None:
+    recipe = VideoRecipe.of(
+        Stylizer(),
+        Schedule.of(Style.named("monet")),
+        PaintOptions(strength=0.123456789, quality="draft"),
+        steady=0.87654321,
+        begin=12345.678,
+        end=20000.0,
+        codec="vp9",
+        max_size=0,
+        source_sha256="0" * 64,
+    ).to_json()
+    shown = run("show", write_clip(tmp_path / "painted.mkv", times=[0], tags=_tag(recipe))).stdout
+    for line in ("strength  0.123456789", "stroke    1\n", "steady    0.87654321", "part      12345.678 s to 20000 s"):
+        assert line in shown
+
+
+def test_a_style_after_the_end_is_told(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.webm").touch()  # so that nothing is painted
+    styles = ("--style", "monet:0s", "--style", "klimt:0.3s", "--style", "kandinsky:50s")
+    told = run("video", clip, *styles, "-o", tmp_path / "there.webm").stderr.splitlines()
+    remark = "sfumato: the video is only 0.3 s long, so it does not reach the style kandinsky at 50 s"
+    assert told.count(remark) == 1
+    assert "klimt" not in "".join(told)
 
 
 def test_previews(tmp_path: Path) -> None:
@@ -139,7 +167,10 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert " of 16.0 s; run the same command again to go on from there\n" in told
+    [state] = tmp_path.glob("out.webm.parts/*/state.npz")
+    kept = int(np.load(state)["frames"])
+    assert kept in range(SEGMENT_FRAMES, 400, SEGMENT_FRAMES)
+    assert f"sfumato: stopped with {kept} frames kept; run the same command again to go on from there\n" in told
     assert told.endswith("sfumato: interrupted\n")
     assert not out.exists()
     assert os.listdir(tmp_path / "out.webm.parts")
@@ -174,14 +205,17 @@ def test_a_schedule_blends_between_its_times() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"painting": 3},
+        {"styles": 3},
+        {"styles": []},
         {"painting": {}},
         {"times": []},
         {"times": ["x"]},
         {"steady": [1]},
         {"codec": None},
         {"begin": None},
+        {"begin": -1.0},
         {"end": "late"},
+        {"times": [float("inf")]},
     ],
 )
 def test_a_hostile_recipe_is_one_sentence(change: dict[str, object], tmp_path: Path) -> None:

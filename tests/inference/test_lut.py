@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import ImageFilter
 
-from sfumato import OutputError, Style, Stylizer, UsageError
+from sfumato import InputError, OutputError, Style, Stylizer, UsageError
 from sfumato.image import Photo, Picture, read_image, to_pil, to_uint8, write_image
 from sfumato.inference.cube import Lut
 from sfumato.inference.lut import fitted, make_lut, neutral_pictures
@@ -149,6 +149,14 @@ def test_the_command_writes_the_table_and_a_preview(tmp_path: Path) -> None:
     np.testing.assert_allclose(preview[..., :90], read_image(photo), atol=1e-6)
     assert np.abs(preview[..., 90:] - preview[..., :90]).mean() > 0.02
     assert_one_sentence(run("lut", "--style", "monet", "-o", out), OutputError.exit_code, "already exists")
+
+
+@pytest.mark.parametrize("head", [b"\0\0\0\x20ftypisom", b"\x1a\x45\xdf\xa3"], ids=["MP4", "WebM"])
+def test_a_video_is_refused_with_what_to_give(head: bytes, tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    clip.write_bytes(head + bytes(60))
+    done = run("lut", "--style", "monet", "-o", tmp_path / "look.cube", "--photo", clip)
+    assert_one_sentence(done, InputError.exit_code, "it is a video; save one of its frames as a picture")
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_a_vanished_file_is_told(studio: Service) -> None:
     photo = upload(studio.client)
     studio.studio.files.delete(studio.client.get("/api/v1/me").json()["id"], photo_sha(studio, photo["id"]))
     assert studio.client.get(f"/api/v1/pictures/{photo['id']}").json()["gone"] is True
-    assert studio.client.get(photo["file"]).json()["detail"].startswith("the picture's file has vanished")
+    assert studio.client.get(photo["file"]).json()["detail"].startswith("the file has vanished")
 
 
 def photo_sha(studio: Service, picture: str) -> str:

@@ -233,6 +233,13 @@ def test_a_damaged_model_is_told_in_a_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "b.glb").exists()
 
 
+@pytest.mark.parametrize("target", ["b.glb", "folder"])
+def test_a_model_in_another_format_is_told_what_to_do(target: str, tmp_path: Path) -> None:
+    (tmp_path / "a.OBJ").write_text("v 0 0 0\n")
+    done = run("texture", tmp_path / "a.OBJ", "--style", "monet", "-o", tmp_path / target)
+    assert_one_sentence(done, InputError.exit_code, "File > Export > glTF 2.0")
+
+
 def test_the_model_itself_is_not_replaced(tmp_path: Path) -> None:
     source = tmp_path / "a.glb"
     source.write_bytes(before := glb(*document([BRICKS])))

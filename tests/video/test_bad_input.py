@@ -21,7 +21,10 @@ from video_clips import facts_of, write_clip
 
 
 class Same:
-    def paint(self, frame: Any, _starts_scene: bool, _seconds: float) -> Any:
+    def look(self, _frame: Any) -> None:
+        pass
+
+    def paint(self, frame: Any, _starts_scene: bool, _seconds: float, _look: Any = None) -> Any:
         return frame
 
     def state(self) -> dict[str, Any]:

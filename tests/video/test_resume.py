@@ -34,7 +34,10 @@ class Trailing:
         self.painted = 0
         self.before: npt.NDArray[np.float64] | None = None
 
-    def paint(self, frame: Levels, starts_scene: bool, seconds: float) -> Levels:
+    def look(self, _frame: Levels) -> None:
+        pass
+
+    def paint(self, frame: Levels, starts_scene: bool, seconds: float, _look: Any = None) -> Levels:
         if self.painted == self.stop_at:
             raise self.problem
         self.painted += 1

@@ -277,3 +277,20 @@ def test_boxes_cover_the_gaps_and_little_else() -> None:
     assert covered[:, -16:].all()
     assert not covered[120:124, 40:44].any()
     assert covered.mean() < 0.45
+
+
+def test_what_comes_into_view_is_painted_once_and_then_carried() -> None:
+    """A gap that is painted anew in every frame boils."""
+    frames = pan(5, (0.0, 4.0), grain=4.0)
+    painted = paint(painter(), frames)
+    new = np.s_[8:-8, -14:-8]  # came into view within the last frames, and is no gap of the last one any more
+    before = np.s_[8:-8, -10:-4]
+    assert gap(painted[-1][new], painted[-2][before]) < 3
+
+
+def test_looking_ahead_changes_nothing() -> None:
+    frames = pan(11)
+    by = painter()
+    looks = [by.look(frame) for frame in frames]
+    ahead = [by.paint(frame, k == 0, k / 25, look) for k, (frame, look) in enumerate(zip(frames, looks, strict=True))]
+    assert all(np.array_equal(a, b) for a, b in zip(ahead, paint(painter(), frames), strict=True))

@@ -6,12 +6,20 @@ import json
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from sfumato.files import digest
+from sfumato.inference import Style, Stylizer
+from sfumato.inference.options import PaintOptions
 from sfumato.quality.motion import Frame
+from sfumato.video.pipeline import write_video
+from sfumato.video.reading import VideoSource
+from sfumato.video.recipe import VideoRecipe
+from sfumato.video.schedule import Schedule
 from support import assert_one_sentence, run
 
 av = pytest.importorskip("av")
@@ -39,6 +47,19 @@ def write(path: Path, frames: Sequence[Frame]) -> str:
     return str(path)
 
 
+class Same:
+    """Paints a frame as it is."""
+
+    def paint(self, frame: Frame, _starts_scene: bool, _seconds: float) -> Frame:
+        return frame
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: Any) -> None:
+        pass
+
+
 def test_figures_of_a_painted_video(tmp_path: Path) -> None:
     frames = pan(4)
     rng = np.random.default_rng(1)
@@ -53,6 +74,30 @@ def test_figures_of_a_painted_video(tmp_path: Path) -> None:
     table = run("evaluate", "--video", painted, "--source", source).stdout
     assert "flicker" in table
     assert f"{found['warping']:.3f}" in table
+
+
+def test_a_painted_part_is_compared_with_that_part(tmp_path: Path) -> None:
+    frames = pan(9)
+    source = write(tmp_path / "source.mkv", frames)
+    painted = tmp_path / "painted.mkv"
+    part = VideoSource.probe(source, begin=0.12, end=0.28)  # the frames 3 to 6
+    recipe = VideoRecipe.of(
+        Stylizer(),
+        Schedule.of(Style.named("monet")),
+        PaintOptions(quality="draft"),
+        steady=0.9,
+        begin=part.begin,
+        end=part.end,
+        codec="vp9",
+        max_size=0,
+        source_sha256=digest(source, 2**40),
+    )
+    write_video(part, painted, Same(), recipe.to_json())
+    found = json.loads(run("evaluate", "--video", painted, "--source", source, "--json").stdout)
+    assert found["pairs"] == 3
+    cut = write(tmp_path / "cut.mkv", frames[3:7])  # the same part as a file of its own
+    again = json.loads(run("evaluate", "--video", painted, "--source", cut, "--json").stdout)
+    assert again["ratios"] == pytest.approx(found["ratios"], nan_ok=True)
 
 
 def test_a_video_without_its_source(tmp_path: Path) -> None:

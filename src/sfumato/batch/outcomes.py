@@ -31,6 +31,7 @@ class Outcome:
         worker: host and process.
         error: one sentence, where it failed.
         exit_code: of the error's class.
+        replaced: whether the target had another file of that name, such as a result of other options.
     """
 
     photo: str
@@ -44,6 +45,7 @@ class Outcome:
     worker: str = ""
     error: str = ""
     exit_code: int = 0
+    replaced: bool = False
 
 
 def failed(photo: str, target: str, error: str, code: int, seconds: float = 0.0, sha256: str = "") -> Outcome:

@@ -13,7 +13,7 @@ import json
 import pickle
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from time import perf_counter
@@ -168,7 +168,7 @@ def _paint_file(painter: Painter, job: Job) -> list[Outcome]:
     photo_sha256 = hashlib.sha256(content).hexdigest()
     wanted = [(job.photo, job.target), *job.copies]
     found = {made: _existing(painter, made, job.style, photo_sha256) for _, made in wanted}
-    result = next((each for each in found.values() if each is not None), None)
+    result = next((each for each in found.values() if each), None)
     status: Status = "copied"
     if result is None:
         result = painter.make(content, name, job.style, photo_sha256, PurePosixPath(job.target).suffix)
@@ -179,18 +179,22 @@ def _paint_file(painter: Painter, job: Job) -> list[Outcome]:
     outcomes = []
     for photo, made in wanted:
         state: Status = "present"
-        if found[made] is None:
+        if not found[made]:
             target.write(made, result)
             state, status = status, "copied"
         own = found[made] or result
         seconds, began = perf_counter() - began, perf_counter()
         digest = sha256 if own is result else hashlib.sha256(own).hexdigest()
-        outcomes.append(Outcome(photo, made, state, photo_sha256, digest, key, len(own), seconds, worker_name()))
+        outcome = Outcome(photo, made, state, photo_sha256, digest, key, len(own), seconds, worker_name())
+        outcomes.append(replace(outcome, replaced=found[made] == b""))
     return outcomes
 
 
 def _existing(painter: Painter, name: str, style: str, photo_sha256: str) -> bytes | None:
-    """Return the content of an existing result if it is the one that would be painted, else None.
+    """Return the content of an existing result if it is the one that would be painted.
+
+    Returns:
+        ``b""`` where a file is there that is to be replaced, and None where there is none.
 
     Raises:
         OutputError: a file that Sfumato did not paint has that name, and may not be replaced.
@@ -205,11 +209,11 @@ def _existing(painter: Painter, name: str, style: str, photo_sha256: str) -> byt
         content, recipe = b"", None
     if recipe is None:
         if painter.spec.overwrite:
-            return None
+            return b""
         raise OutputError(
             f"{target.address(name)} already exists and was not painted by Sfumato; add --overwrite to replace it"
         )
-    return content if painter.pipeline(style).would_make(recipe, photo_sha256) else None
+    return content if painter.pipeline(style).would_make(recipe, photo_sha256) else b""
 
 
 def _here(style: Style | PersonalStyle) -> Style | PersonalStyle:

@@ -39,6 +39,7 @@ class Counts:
 
     Attributes:
         painted, copied, present, result, failed: as `outcomes.Status`.
+        replaced: how many of the painted and copied ones took the place of another file.
         failures: photo, error and exit code.
         data: sum of hashes of the photos' names and contents, from which `data_sha256` is made.
     """
@@ -48,6 +49,7 @@ class Counts:
     present: int = 0
     result: int = 0
     failed: int = 0
+    replaced: int = 0
     failures: list[tuple[str, str, int]] = field(default_factory=list)
     data: int = 0
 
@@ -64,6 +66,7 @@ class Counts:
     def add(self, outcome: Outcome) -> None:
         """Count an outcome."""
         setattr(self, outcome.status, getattr(self, outcome.status) + 1)
+        self.replaced += outcome.replaced
         if outcome.status == "failed" and len(self.failures) < _MAX_TOLD:
             self.failures.append((outcome.photo, outcome.error, outcome.exit_code))
         if outcome.photo_sha256:
@@ -223,7 +226,9 @@ def write_card(folder: Path, counts: Counts, values: Mapping[str, Any], seconds:
         "seconds": round(seconds, 2),
         "is_whole": is_whole,
         **values,
-        "counts": {name: getattr(counts, name) for name in ("painted", "copied", "present", "result", "failed")},
+        "counts": {
+            name: getattr(counts, name) for name in ("painted", "copied", "present", "result", "failed", "replaced")
+        },
         "data_sha256": counts.data_sha256,
     }
     with atomic_file(folder / CARD) as file:

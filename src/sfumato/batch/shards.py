@@ -92,6 +92,9 @@ class _Shard:
         self._archive, self._painter = archive, painter
         self._members = {} if archive is None else {each.name: each for each in _members(archive)}
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._members
+
     def has_results(self) -> bool:
         """Return whether Sfumato painted any of its pictures."""
         return any(_is_picture(name) and self._read(name)[1] is not None for name in self._members)
@@ -211,6 +214,7 @@ def _part(painter: Painter, job: Job, archive: tarfile.TarFile, member: tarfile.
         len(content),
         perf_counter() - began,
         worker_name(),
+        replaced=status == "painted" and name in known,
     )
     return _Part(member, _header(member, name, len(content)), content, outcome)
 

@@ -63,6 +63,8 @@ class _Commands(TyperGroup):
             raise typer.Exit(InputError.exit_code) from problem
         except KeyboardInterrupt:
             _stop_interrupted()
+        except BrokenPipeError as problem:  # the reader of stdout, such as `head`, has ended; Typer would exit with 1
+            raise typer.Exit(_BROKEN_PIPE) from problem
         except ImportError as problem:
             if not _is_from_interrupt(problem):
                 raise
@@ -94,8 +96,6 @@ class _Commands(TyperGroup):
             return int(problem.exit_code)
         except typer.Abort:
             return 1
-        except BrokenPipeError:  # the reader of stdout, such as `head`, has ended
-            return _BROKEN_PIPE
         except OSError as problem:  # a folder or a disk disappeared: not a bug, so no traceback
             where = "" if problem.filename is None else f" ({problem.filename})"
             say_error(

@@ -311,7 +311,8 @@ def _tell(counts: Counts, found: Plan, where: Path, seconds: float) -> None:
     from sfumato.image import describe_left_out
 
     talk = console(stderr=True)
-    parts = [f"{counts.painted} painted"]
+    instead = f" ({counted(counts.replaced, 'earlier file')} replaced)" if counts.replaced else ""
+    parts = [f"{counts.painted} painted{instead}"]
     parts += [f"{counts.copied} copied from equal photos"] if counts.copied else []
     parts += [f"{counts.present} already existed"] if counts.present else []
     parts += [f"{counts.result} passed over, since Sfumato painted them"] if counts.result else []

@@ -35,6 +35,10 @@ class PlainConsole(Console):
             else:
                 yield Segment(printable(segment.text, _LAYOUT + PLACEHOLDER), segment.style)
 
+    def on_broken_pipe(self) -> None:
+        """Let the error pass to `stream_errors`; rich would end the process with 1."""
+        raise  # noqa: PLE0704  # rich calls this where it has caught the error
+
     def print(self, *objects: Any, **options: Any) -> None:
         """Print; raises the same errors as `sfumato.cli.output.say`."""
         with stream_errors(self.stderr):

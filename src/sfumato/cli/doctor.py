@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from sfumato.cli.options import OwnModel
 from sfumato.cli.output import say, say_error, say_json
 from sfumato.errors import OutputError, SfumatoError, first_line
 from sfumato.text import counted
@@ -24,9 +25,7 @@ _PACKAGES = ("numpy", "onnxruntime", "pillow", "safetensors", "rich", "typer", "
 
 
 def doctor(
-    model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
-    ] = None,
+    model: OwnModel = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check the installation and paint a test picture. The exit code is that of the first problem found."""

@@ -27,7 +27,8 @@ def print_steadiness(painted: Path, source: Path, has_vgg: bool, vgg: Path | Non
 
     Args:
         painted: the painted video.
-        source: the video that it was painted from; longer sides are shrunk to the painted video's size.
+        source: the video that it was painted from, or only the painted part of it; longer sides are shrunk to the
+            painted video's size.
         has_vgg: whether the flicker is computed with features of VGG19 instead of EfficientNet-Lite0.
         vgg: the user's own weights of VGG19.
         as_json: whether to print JSON instead of a table.
@@ -44,6 +45,7 @@ def print_steadiness(painted: Path, source: Path, has_vgg: bool, vgg: Path | Non
     backbone: Any = VGG19Backbone(vgg) if has_vgg or vgg is not None else EfficientNetLite0()
     ours = VideoSource.probe(painted)
     theirs = VideoSource.probe(source, max(ours.shape.size))
+    theirs.begin, theirs.end = _painted_part(painted, source)
     cuts: set[int] = set()
 
     def distance(a: Any, b: Any) -> float:
@@ -57,6 +59,28 @@ def print_steadiness(painted: Path, source: Path, has_vgg: bool, vgg: Path | Non
         say_json(_plain(found, backbone.name, sorted(cuts)), 1)
     else:
         _print_table(found, backbone.name)
+
+
+def _painted_part(painted: Path, source: Path) -> tuple[float, float | None]:
+    """Return the begin and the end of the part of a source that was painted, in seconds, by the painted video's recipe.
+
+    It is all of the source where the recipe is missing or names another file: the user may have cut the part.
+
+    Raises:
+        InputError: a file cannot be read, or the recipe is damaged.
+    """
+    from sfumato.files import digest
+    from sfumato.video.recipe import VIDEO, VideoRecipe
+    from sfumato.video.tags import read_video_recipe
+
+    found = read_video_recipe(painted)
+    if found is None or found.get("kind") != VIDEO:
+        return 0.0, None
+    recipe = VideoRecipe.from_json(found, str(painted))
+    is_part = recipe.begin > 0 or recipe.end is not None
+    if not is_part or digest(source, 2**62) != recipe.painting.photo_sha256:
+        return 0.0, None
+    return recipe.begin, recipe.end
 
 
 class _NoScenes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.options import OwnModel
 from sfumato.cli.output import say, say_json
 from sfumato.errors import OutputError, UsageError
 
@@ -35,9 +36,7 @@ def explain(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
-    ] = None,
+    model: OwnModel = None,
     style: Annotated[
         list[str] | None,
         typer.Option(metavar="IMAGE", help="Pictures that the style was made from, if it is not built in."),

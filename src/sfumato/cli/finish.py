@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.options import FileFormat, FileQuality, Threads
 from sfumato.cli.output import check_no_terminal, say_error
-from sfumato.cli.pictures import Format, Pictures
+from sfumato.cli.pictures import Pictures
 from sfumato.errors import SfumatoError, UsageError
 
 if TYPE_CHECKING:
@@ -41,15 +42,10 @@ def finish(
     ] = 1.0,
     threshold: Annotated[float, typer.Option(help="With --sharpen: ignore weaker details, 0 to 0.2.")] = 0.01,
     upscale: Annotated[int, typer.Option(help="Scale factor, 1 or 2.")] = 1,
-    format: Annotated[
-        Format | None,
-        typer.Option(help="File format. \\[default: by name]", show_default=False, case_sensitive=False),
-    ] = None,
-    file_quality: Annotated[int, typer.Option(metavar="N", help="Quality of JPEG and WebP, 1 to 100.")] = 92,
+    format: FileFormat = None,
+    file_quality: FileQuality = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing pictures.")] = False,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
-    ] = None,
+    threads: Threads = None,
     _max_pixels: MaxPixels = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each picture.")] = False,
 ) -> None:

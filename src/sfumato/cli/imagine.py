@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sfumato.cli.options import Device, Threads
 from sfumato.cli.output import say
 from sfumato.errors import OutputError, UsageError
 
@@ -46,10 +47,8 @@ def imagine(
         typer.Option(metavar="STEPS", help="Make a GIF that moves from picture to picture, in this many steps each."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing pictures.")] = False,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
     """Generate pictures from random noise."""
     from time import perf_counter

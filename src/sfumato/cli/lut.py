@@ -8,19 +8,13 @@ from typing import Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.options import BlendedStyles, Device, Threads
 from sfumato.cli.output import say
 from sfumato.errors import OutputError, UsageError
 
 
 def lut(
-    style: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME|IMAGE|FILE[:WEIGHT]",
-            help="A style, as sfumato stylize takes it; several are blended.",
-            show_default=False,
-        ),
-    ],
+    style: BlendedStyles,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE.cube", help="The table to write.", show_default=False)
     ],
@@ -42,10 +36,8 @@ def lut(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     _max_pixels: MaxPixels = None,
 ) -> None:
     """Write the colours of a style as a table (.cube) for video editors."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.options import OwnModel
 from sfumato.cli.output import say, say_error, say_json
 from sfumato.errors import InputError, UsageError
 from sfumato.text import counted
@@ -59,8 +60,8 @@ def _lines(recipe: Recipe) -> dict[str, str]:
     lines = {
         "made by": f"Sfumato {recipe.version}, model {recipe.model} ({recipe.model_sha256[:12]})",
         "style": " / ".join(style["name"] for style in recipe.styles) or "the model's own",
-        "strength": f"{recipe.strength:g}",
-        "stroke": f"{recipe.stroke:g}",
+        "strength": _exact(recipe.strength),
+        "stroke": _exact(recipe.stroke),
         "color": recipe.color,
         "max size": f"{recipe.max_size} px" if recipe.max_size else "no limit",
         "quality": recipe.quality,
@@ -75,11 +76,16 @@ def _lines(recipe: Recipe) -> dict[str, str]:
     return lines
 
 
+def _exact(value: float) -> str:
+    """Return a number so that the same option, given again, has the same value; 1.0 as 1."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
 def _lines_of_noise(recipe: Imagined) -> dict[str, str]:
     last = recipe.index + recipe.count - 1
     return {
         "made by": f"Sfumato {recipe.version}, model {recipe.model} ({recipe.model_sha256[:12]})",
-        "from": f"noise, seed {recipe.seed}, truncation {recipe.truncation:g}",
+        "from": f"noise, seed {recipe.seed}, truncation {_exact(recipe.truncation)}",
         "pictures": f"{recipe.index}" if recipe.count == 1 else f"{recipe.index} to {last}",
         "walk": f"{recipe.walk} steps from each to the next" if recipe.walk else "none",
         "again": recipe.command,
@@ -92,12 +98,14 @@ def _lines_of_video(recipe: VideoRecipe) -> dict[str, str]:
         del lines[name]
     if len(recipe.times) > 1:
         names = [style["name"] for style in recipe.painting.styles]
-        lines["style"] = ", ".join(f"{name} at {time:g} s" for name, time in zip(names, recipe.times, strict=True))
-    end = "its end" if recipe.end is None else f"{recipe.end:g} s"
+        lines["style"] = ", ".join(
+            f"{name} at {_exact(time)} s" for name, time in zip(names, recipe.times, strict=True)
+        )
+    end = "its end" if recipe.end is None else f"{_exact(recipe.end)} s"
     return {
         **lines,
-        "steady": f"{recipe.steady:g}",
-        "part": "all" if not recipe.begin and recipe.end is None else f"{recipe.begin:g} s to {end}",
+        "steady": _exact(recipe.steady),
+        "part": "all" if not recipe.begin and recipe.end is None else f"{_exact(recipe.begin)} s to {end}",
         "codec": recipe.codec,
     }
 
@@ -118,9 +126,7 @@ def replay(
         typer.Option(help="Quality of JPEG and WebP, 1 to 100. \\[default: the recipe's]", show_default=False),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
-    model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A model of your own, made by sfumato export.")
-    ] = None,
+    model: OwnModel = None,
     _max_pixels: MaxPixels = None,
 ) -> None:
     """Paint a photo with the recipe of a picture.

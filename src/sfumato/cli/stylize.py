@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.options import Device, FileFormat, FileQuality, OwnModel, Seed, Stroke, Threads
 from sfumato.cli.output import check_no_terminal
-from sfumato.cli.pictures import Format, PaintedPictures
+from sfumato.cli.pictures import PaintedPictures
 from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def stylize(
             show_default=False,
         ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="0 (the photo in its own style) to 1 (full style).")] = 1.0,
-    stroke: Annotated[float, typer.Option(help="Relative size of the strokes, 0.5 to 2.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="0 (nearly the photo itself) to 1 (full style).")] = 1.0,
+    stroke: Stroke = 1.0,
     auto: Annotated[
         bool, typer.Option("--auto", help="Choose strength and stroke for each photo, and print why.")
     ] = False,
@@ -95,7 +96,7 @@ def stylize(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Random seed of the strokes, 0 or more.")] = 0,
+    seed: Seed = 0,
     color: Annotated[
         ColorMode,
         typer.Option(
@@ -117,20 +118,12 @@ def stylize(
     max_size: Annotated[
         int, typer.Option(metavar="PX", help="Shrink photos with a longer side than this; 0: never.")
     ] = 0,
-    format: Annotated[
-        Format | None,
-        typer.Option(help="File format. \\[default: by name]", show_default=False, case_sensitive=False),
-    ] = None,
-    file_quality: Annotated[int, typer.Option(metavar="N", help="Quality of JPEG and WebP, 1 to 100.")] = 92,
+    format: FileFormat = None,
+    file_quality: FileQuality = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing pictures.")] = False,
-    model: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A model of your own, made by sfumato export."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
-    ] = None,
+    model: OwnModel = None,
+    device: Device = "auto",
+    threads: Threads = None,
     _max_pixels: MaxPixels = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each picture.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Show the result in the system's viewer.")] = False,

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.options import BlendedStyles, Device, Seed, Stroke, Threads
 from sfumato.cli.output import say, say_error
 from sfumato.cli.stylize import ColorMode, QualityMode
-from sfumato.errors import OutputError, UsageError
+from sfumato.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from sfumato.texture.colours import Painter
 
 _MODELS = (".glb", ".gltf")
+_OTHER_MODELS = (
+    *(".obj", ".fbx", ".dae", ".stl", ".ply", ".3ds", ".blend", ".abc", ".max"),
+    *(".usd", ".usda", ".usdc", ".usdz"),
+)
 
 
 def texture(
@@ -28,14 +33,7 @@ def texture(
             show_default=False,
         ),
     ],
-    style: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME|IMAGE|FILE[:WEIGHT]",
-            help="A style, as sfumato stylize takes it; several are blended.",
-            show_default=False,
-        ),
-    ],
+    style: BlendedStyles,
     out: Annotated[
         Path,
         typer.Option(
@@ -47,9 +45,9 @@ def texture(
         typer.Option(case_sensitive=False, help="As for sfumato stylize.", show_default=False),
     ] = None,
     strength: Annotated[float, typer.Option(help="0 (the texture) to 1 (full style).")] = 1.0,
-    stroke: Annotated[float, typer.Option(help="Relative size of the strokes, 0.5 to 2.")] = 1.0,
+    stroke: Stroke = 1.0,
     color: Annotated[ColorMode, typer.Option(case_sensitive=False, help="As for sfumato stylize.")] = ColorMode.style,
-    seed: Annotated[int, typer.Option(help="Random seed of the strokes, 0 or more.")] = 0,
+    seed: Seed = 0,
     follow: Annotated[
         bool,
         typer.Option(
@@ -61,10 +59,8 @@ def texture(
         bool, typer.Option("--directx", help="With --follow, for maps: green points down in normal maps.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     _max_pixels: MaxPixels = None,
 ) -> None:
     """Paint the textures of a 3D model, or the maps of a material."""
@@ -74,6 +70,12 @@ def texture(
     from sfumato.texture.colours import Painter
 
     options = PaintOptions(strength, stroke, color.value, None if quality is None else quality.value, seed)
+    for each in sources:
+        if each.suffix.lower() in _OTHER_MODELS:
+            raise InputError(
+                f"{each} is a 3D model, but not in glTF, the only format that is read; convert it: in Blender, open or "
+                "import it, and choose File > Export > glTF 2.0 (.glb/.gltf)"
+            )
     models = [each for each in sources if each.suffix.lower() in _MODELS]
     if models and len(sources) > 1:
         raise UsageError("one model is painted at a time; name one .glb or .gltf file, or only maps")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.limits import MaxPixels
+from sfumato.cli.options import Device, Seed, Stroke, Threads
 from sfumato.cli.output import say, say_error, say_json
 from sfumato.cli.stylize import ColorMode, find_style, find_styles
 from sfumato.errors import UsageError
@@ -80,8 +81,8 @@ def video(
             show_default=False,
         ),
     ] = None,
-    strength: Annotated[float, typer.Option(help="0 (the video in its own style) to 1 (full style).")] = 1.0,
-    stroke: Annotated[float, typer.Option(help="Relative size of the strokes, 0.5 to 2.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="0 (nearly the video itself) to 1 (full style).")] = 1.0,
+    stroke: Stroke = 1.0,
     color: Annotated[
         ColorMode,
         typer.Option(
@@ -90,7 +91,7 @@ def video(
             "at each pixel.",
         ),
     ] = ColorMode.style,
-    seed: Annotated[int, typer.Option(help="Random seed of the strokes, 0 or more.")] = 0,
+    seed: Seed = 0,
     start: Annotated[
         str | None,
         typer.Option("--from", metavar="TIME", help="Begin here: 90, 1:30 or 0:01:30.", show_default=False),
@@ -114,10 +115,8 @@ def video(
         typer.Option(case_sensitive=False, help="vp9, av1: no patent fees, no GPL; h264 is made by x264 (GPL)."),
     ] = CodecChoice.vp9,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
-    device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
-    ] = None,
+    device: Device = "auto",
+    threads: Threads = None,
     _max_pixels: MaxPixels = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as a line of JSON.")] = False,
 ) -> None:
@@ -150,11 +149,13 @@ def video(
     options = PaintOptions(strength, stroke, color.value, quality.value, seed)
     stylizer, began = Stylizer(None, threads, device), perf_counter()
     schedule = parse_schedule(style, stylizer)
+    if len(schedule.keys) > 1 and (late := _late_styles(schedule, VideoSource.probe(source).length)):
+        say_error(late)
     if preview:
         facts = VideoSource.probe(source, min(max_size or PREVIEW_SIZE, PREVIEW_SIZE), begin, finish)
         if out.suffix.lower() == ".png":
             check_target(Path(source), out, overwrite)
-            with _bar(resumable=False) as progress:
+            with _bar(None) as progress:
                 count = preview_sheet(facts, out, schedule, options, stylizer, overwrite, progress)
             _say_sheet(out, count, perf_counter() - began, as_json)
             return
@@ -162,7 +163,7 @@ def video(
         options, max_size = replace(options, quality="draft"), max(facts.shape.scaled)
     for remark in left_out(Path(source), target_format(out, codec.value)):
         say_error(remark)
-    with _bar(resumable=True) as progress:
+    with _bar(out) as progress:
         result = paint_video(
             source,
             out,
@@ -180,25 +181,25 @@ def video(
     _say_video(result, perf_counter() - began, as_json)
 
 
+def _late_styles(schedule: Schedule, length: float) -> str:
+    """Return a remark on the styles whose times a video does not reach, or ``""``; ``length`` is in s, 0 if unknown."""
+    late = [f"{style.name} at {seconds:g} s" for seconds, style in schedule.keys if seconds > length > 0]
+    return f"the video is only {length:.1f} s long, so it does not reach the style {', '.join(late)}" if late else ""
+
+
 @contextmanager
-def _bar(resumable: bool) -> Iterator[Progress]:
-    """Show a progress bar; after Ctrl-C, say how to go on."""
+def _bar(target: Path | None) -> Iterator[Progress | None]:
+    """Show a progress bar; after Ctrl-C, say how much of the target is kept, and how to go on."""
     from sfumato.cli.progress import one_picture
+    from sfumato.video.parts import cards, kept_frames
 
-    reached = ""
+    before = {} if target is None else cards(target)
     try:
-        with one_picture("painting") as show:
-
-            def progress(share: float, doing: str) -> None:
-                nonlocal reached
-                reached = doing
-                if show is not None:
-                    show(share, doing)
-
+        with one_picture("painting") as progress:
             yield progress
     except KeyboardInterrupt:
-        if resumable and reached:
-            say_error(f"stopped at {reached}; run the same command again to go on from there")
+        if target is not None and (frames := kept_frames(target, before)):
+            say_error(f"stopped with {counted(frames, 'frame')} kept; run the same command again to go on from there")
         raise
 
 

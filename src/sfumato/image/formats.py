@@ -28,7 +28,7 @@ _RAW = "a raw camera file; develop it first"
 _OWN = "the file of a paint program; export it as PNG"
 _DRAWN = "a vector drawing; export it as PNG"
 _OTHER = "a picture in an unsupported format; save it as PNG"
-_MOVING = "a video"
+_MOVING = "a video; save one of its frames as a picture, or paint it with sfumato video"
 _UNREAD = {
     **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef", ".srw", ".raw"), _RAW),
     **dict.fromkeys((".psd", ".psb", ".xcf", ".kra", ".ora", ".clip", ".procreate"), _OWN),
@@ -69,6 +69,7 @@ def kind_of(head: bytes) -> str | None:
         (b"\0\0\0\x0cJXL ", _UNREAD[".jxl"]),
         (b"\0\0\0\x0cjP  ", "JPEG 2000, which is not supported; save it as PNG"),
         (b"\xff\x4f\xff\x51", "JPEG 2000, which is not supported; save it as PNG"),
+        (b"\x1a\x45\xdf\xa3", _MOVING),  # Matroska, WebM
         (b"8BPS", "a Photoshop file; export it as PNG"),
         (b"gimp xcf", "a GIMP file; export it as PNG"),
         (b"%PDF", "a PDF; export its picture as PNG"),

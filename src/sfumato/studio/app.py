@@ -50,7 +50,7 @@ _THREADS = 60  # requests that are answered at a time
 _UPLOADS = 4  # that are decoded or wait for it at a time
 _TAGS = {
     "session": "Log in and out; the account that is logged in.",
-    "pictures": "Upload, find, change, download and delete pictures.",
+    "pictures": "Upload, find, change, download and delete pictures and videos.",
     "styles": "Styles that ship, styles of your own pictures, and tastes.",
     "jobs": "Everything that takes time: paint, finish, explain, learn.",
     "batches": "Many paintings by one request.",

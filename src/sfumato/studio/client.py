@@ -191,7 +191,7 @@ class Client:
         return [PictureView.model_validate(each) for each in found]
 
     def download(self, picture: str, path: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write a picture's file; it appears whole or not at all.
+        """Write the file of a picture or a video; it appears whole or not at all.
 
         Raises:
             OutputError: the file cannot be written, or exists and must not be replaced.

@@ -53,7 +53,7 @@ def send_stored(
     if f'"{sha256}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     if not files.exists(account, sha256):
-        raise RefusedError(404, "the picture's file has vanished from the store; paint or upload it again")
+        raise RefusedError(404, "the file has vanished from the store; paint or upload it again")
     if name is not None:
         headers["Content-Disposition"] = disposition(name)
     path = files.path(account, sha256)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from sfumato.quality.motion import (
 )
 
 Paint = npt.NDArray[np.float32]
+Pixels = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]  # rows and columns
 _Span = tuple[int, int]  # first cell, and the one after the last
 
 #: Short side in pixels above which motion is found at half the size.
@@ -34,15 +36,17 @@ _COLOUR_BOUND = 9.0  # levels by which a carried pixel of the source may differ,
 _CONTRAST_SHARE = 0.6
 _PLAIN_CONTRAST = 2.5  # levels: a smaller deviation in a window counts as plain
 _ROUGHNESS = 4.0  # factor to the bound of the test for occlusion, since the flow back is rough
-_WHOLE = 0.99  # trust above which there is no gap
+WHOLE = 0.99  # trust above which there is no gap
 _MOST_BENT = 0.25  # change of the flow per pixel above which strokes would be bent
 _MOST_BENT_IN_ALL = 0.5  # the same from a key frame on
+_THINNED = 3  # every which row and column the median of the flow is taken of
 _REPLICATE = 1  # OpenCV's BORDER_REPLICATE
+_ROW = 1024  # places that are sampled in a row
 _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and set to 0; longer ones are kept
 _COARSE = 8  # size of the cells in which colours are compared, in pixels
 _OPEN = 0.5  # mean trust of a cell below which it belongs to a gap
-_SMALLEST_GAP = 0.002  # share of the frame: smaller gaps are filled, not painted
-_MARGIN = 32  # pixels around a gap that are painted with it
+_SMALLEST_GAP = 0.006  # share of the frame: smaller gaps are filled, not painted
+_MARGIN = 24  # pixels around a gap that are painted with it
 _SPLITS = 4  # how often the box around a gap is halved
 _FILL_REACH = 9  # cells: side of the window of the colour map in `fill`
 _BRUSHWORK = 20.0  # levels: largest detail that is taken for brushwork
@@ -123,10 +127,21 @@ class Motion:
         height, width = painted.shape[:2]
         return np.asarray(warp(painted, _enlarged(self.flow, height, width), sharp=True))
 
+    def carry_to(self, pixels: Pixels, painted: Frame) -> Paint:
+        """Return what `carry` would show in some pixels, ``(N, 3)``, of an earlier frame in whole levels."""
+        cv2 = cv2_module()
+        (height, width), (h, w) = painted.shape[:2], self.flow.shape[:2]
+        rows, columns = (each.astype(np.float32) for each in pixels)
+        half = np.float32(0.5)
+        flow = sampled(self.flow, (rows + half) * (h / height) - half, (columns + half) * (w / width) - half)
+        across, down = columns + flow[:, 0] * (width / w), rows + flow[:, 1] * (height / h)
+        return np.asarray(sampled(painted, down, across, cv2.INTER_CUBIC), np.float32)
+
     def shift(self) -> npt.NDArray[np.float64]:
         """Return the median flow to the earlier frame (rows, columns), in pixels of a view."""
-        sure = self.trust > 0.5
-        flow = self.flow[sure] if sure.any() else self.flow.reshape(-1, 2)
+        flow, trust = (each[::_THINNED, ::_THINNED] for each in (self.flow, self.trust))
+        sure = trust > 0.5
+        flow = flow[sure] if sure.any() else flow.reshape(-1, 2)
         return np.median(flow, 0)[::-1].astype(np.float64)
 
 
@@ -151,6 +166,20 @@ def enlarged_mask(mask: Mask, height: int, width: int) -> Mask:
     """Return a mask ``(h, w)`` at another size, ``(height, width, 1)``."""
     cv2 = cv2_module()
     return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR))[..., None]
+
+
+def sampled(
+    plane: npt.NDArray[Any], rows: npt.NDArray[np.float32], columns: npt.NDArray[np.float32], kind: int = 1
+) -> npt.NDArray[Any]:
+    """Return the values ``(N,)`` or ``(N, C)`` of a plane ``(H, W)`` or ``(H, W, C)`` at places between its pixels.
+
+    ``kind`` is OpenCV's interpolation, linear by default; the border is extended.
+    """
+    count = len(rows)
+    padded = -count % _ROW  # OpenCV maps rows of less than 2^15 places
+    maps = (np.pad(each, (0, padded)).reshape(-1, _ROW) for each in (columns, rows))
+    found = cv2_module().remap(plane, *maps, kind, borderMode=_REPLICATE)
+    return np.asarray(found).reshape(-1, *plane.shape[2:])[:count]
 
 
 def _contrast(plane: Frame) -> Mask:
@@ -245,20 +274,20 @@ def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:
         trust: of it, ``(H, W)``.
     """
     cv2 = cv2_module()
-    gaps = trust < _WHOLE
-    if not gaps.any():
+    gaps = np.nonzero(trust < WHOLE)
+    if not len(gaps[0]):
         return carried
     height, width = frame.shape[:2]
     size = max(2, width // _COARSE), max(2, height // _COARSE)
+    half = np.float32(0.5)
+    rows = (gaps[0].astype(np.float32) + half) * (size[1] / height) - half
+    columns = (gaps[1].astype(np.float32) + half) * (size[0] / width) - half
 
     def small(picture: npt.NDArray[np.floating] | Frame) -> Paint:
         return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
     def mean(planes: Paint) -> Paint:
         return np.asarray(cv2.blur(planes, (_FILL_REACH, _FILL_REACH), borderType=cv2.BORDER_REFLECT))
-
-    def whole(planes: Paint) -> Paint:
-        return np.asarray(cv2.resize(planes, (width, height), interpolation=cv2.INTER_LINEAR)[gaps])
 
     tone = grey(frame)
     weight = small(trust) ** 2 + np.float32(1e-3)
@@ -269,12 +298,13 @@ def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:
     together = mean((weight * x)[..., None] * y) / total[..., None] - centre[..., None] * colour
     variance = mean(weight * x * x) / total - centre * centre
     slope = together / (np.maximum(variance, 0) + np.float32(_PLAIN_VARIANCE))[..., None]
-    filled = whole(slope) * tone[gaps][:, None] + whole(colour - slope * centre[..., None])
+    offset = colour - slope * centre[..., None]
+    filled = sampled(slope, rows, columns) * tone[gaps][:, None] + sampled(offset, rows, columns)
     # Brushwork of the carried painting, wherever it comes from, is less conspicuous than none; its edges are not.
-    fine = carried - cv2.blur(carried, (5, 5))
-    filled += np.clip(fine[gaps], -_BRUSHWORK, _BRUSHWORK)
+    own = carried[gaps]
+    filled += np.clip(own - cv2.blur(carried, (5, 5))[gaps], -_BRUSHWORK, _BRUSHWORK)
     found = carried.copy()
-    found[gaps] = filled + trust[gaps][:, None] * (carried[gaps] - filled)
+    found[gaps] = filled + trust[gaps][:, None] * (own - filled)
     return found
 
 

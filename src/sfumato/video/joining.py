@@ -129,10 +129,18 @@ class Joiner:
                     f"a {self.format} file cannot hold this video or its tracks ({first_line(problem)}); name a file "
                     "that ends in .mkv"
                 ) from problem
-            return left_out(self.source.path, self.format) + [
+            remarks = left_out(self.source.path, self.format) + [
                 f"{name} is converted to {kind}, because this format cannot hold {codec}"
                 for name, kind, codec in self._converted(tracks)
             ]
+        shape = self.source.shape
+        if shape.pixel != 1:
+            (width, height), (stored_width, stored_height) = shape.scaled, shape.stored
+            remarks.append(
+                f"pixels that are not square ({shape.pixel.numerator}:{shape.pixel.denominator}) became square: frames "
+                f"of {stored_width} x {stored_height} pixels are painted as {width} x {height}"
+            )
+        return remarks
 
     def write(self, packets: Iterator[Packet], target: Path, overwrite: bool) -> None:
         """Write the result; it appears whole or not at all.

@@ -27,13 +27,20 @@ class Schedule(Protocol):
 class FramePainter(Protocol):
     """Paints the frames of a video, one after the other."""
 
-    def paint(self, frame: Frame, starts_scene: bool, seconds: float) -> Frame:
+    def look(self, frame: Frame) -> Any:
+        """Return what `paint` needs to know of a frame and does not depend on the painting, its motion for example.
+
+        It is called once for each frame, in order, ahead of `paint` and in another thread.
+        """
+
+    def paint(self, frame: Frame, starts_scene: bool, seconds: float, look: Any = None) -> Frame:
         """Return the painted frame, of the same size.
 
         Args:
             frame: ``(H, W, 3)``; all frames of a video have one size.
             starts_scene: whether the frame is the first of a scene (`scenes.SceneDetector`).
             seconds: the frame's time, by which a `Schedule` chooses the style.
+            look: what `look` returned for the frame; None: it was not called for it.
         """
 
     def state(self) -> dict[str, npt.NDArray[Any]]:

@@ -31,7 +31,7 @@ from sfumato.files import atomic_file, sweep
 from sfumato.locks import try_lock
 from sfumato.video.encoding import Packet
 
-_LOCK = "lock"
+_LOCK, _CARD, _STATE = "lock", "card.json", "state.npz"
 _KEY = re.compile("[0-9a-f]{16}")
 _PAINTER = "painter."
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
@@ -57,6 +57,25 @@ class Place:
 def parts_folder(target: Path) -> Path:
     """Return the folder for the parts of a video."""
     return target.with_name(f"{target.name}.parts")
+
+
+def cards(target: Path) -> dict[Path, int]:
+    """Return the folders of parts of a video, each with the time in ns at which a run last began to write there."""
+    return {path.parent: path.stat().st_mtime_ns for path in parts_folder(target).glob(f"*/{_CARD}")}
+
+
+def kept_frames(target: Path, before: Mapping[Path, int]) -> int:
+    """Return how many frames a run that has ended keeps for the next one.
+
+    Args:
+        target: of the run.
+        before: `cards` before the run.
+    """
+    for folder, written in cards(target).items():
+        if before.get(folder) != written:
+            with suppress(*_DAMAGED), np.load(folder / _STATE, allow_pickle=False) as found:
+                return int(found["frames"])
+    return 0
 
 
 @contextmanager
@@ -135,7 +154,7 @@ class Parts:
         self.folder = folder / hashlib.sha256(text.encode()).hexdigest()[:16]
         if not resume and self.folder.exists():
             shutil.rmtree(self.folder, ignore_errors=True)
-        with atomic_file(self.folder / "card.json") as file:
+        with atomic_file(self.folder / _CARD) as file:
             file.write(text.encode())
         self.place = self._find()
 
@@ -147,7 +166,7 @@ class Parts:
     def _find(self) -> Place | None:
         """Return where an earlier run goes on; None where there is none, or its files are damaged."""
         try:
-            with (self.folder / "state.npz").open("rb") as file, np.load(file, allow_pickle=False) as found:
+            with (self.folder / _STATE).open("rb") as file, np.load(file, allow_pickle=False) as found:
                 trail = [(int(pts), int(check)) for pts, check in found["trail"].tolist()]
                 painter = {
                     name.removeprefix(_PAINTER): found[name] for name in found.files if name.startswith(_PAINTER)
@@ -175,7 +194,7 @@ class Parts:
                 ),
             )
         state = {f"{_PAINTER}{name}": array for name, array in place.painter.items()}
-        with atomic_file(self.folder / "state.npz") as file:
+        with atomic_file(self.folder / _STATE) as file:
             np.savez(
                 file,
                 segment=np.int64(place.segment),

@@ -232,11 +232,13 @@ def _paint(
         following = Place(number, list(trail), painted, painter.state())
         behind.call(lambda: parts.save(encoder.finish(), following))
 
-    with closing(ahead(source.frames(SceneDetector, place.trail), _AHEAD)) as frames, Behind(_AHEAD) as behind:
-        for frame in frames:
+    read = source.frames(SceneDetector, place.trail)
+    looked = ((frame, painter.look(frame.rgb)) for frame in read)
+    with closing(read), closing(ahead(looked, _AHEAD)) as frames, Behind(_AHEAD) as behind:
+        for frame, look in frames:
             if progress is not None:
                 progress(_JOINING * frame.share, f"{frame.seconds:.1f}{_of(source)} s")
-            picture = painter.paint(frame.rgb, frame.starts_scene, frame.seconds)
+            picture = painter.paint(frame.rgb, frame.starts_scene, frame.seconds, look)
             assert picture.shape == frame.rgb.shape, "a painter keeps the size"
             behind.call(encoder.add, picture, frame.pts, frame.duration)
             trail.append((frame.pts, frame.check))

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sfumato.errors import InputError
+from sfumato.checks import check_range
+from sfumato.errors import InputError, UsageError, first_line
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.recipe import Recipe
 from sfumato.inference.stylizer import Stylizer
-from sfumato.video.schedule import Schedule
+from sfumato.video.schedule import MAX_SECONDS, Schedule
 
 #: The value of ``kind`` in the recipes of videos.
 VIDEO = "video"
+#: The keys that a video's recipe has beside those of a picture's.
+_OWN = ("kind", "times", "steady", "begin", "end", "codec")
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,10 @@ class VideoRecipe:
         return cls(painting, tuple(seconds for seconds, _ in schedule.keys), steady, begin, end, codec)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as JSON values."""
+        """Return the recipe as JSON values: those of a picture's recipe, and those of the video beside them."""
         return {
+            **self.painting.to_json(),
             "kind": VIDEO,
-            "painting": self.painting.to_json(),
             "times": list(self.times),
             "steady": self.steady,
             "begin": self.begin,
@@ -74,19 +77,20 @@ class VideoRecipe:
             InputError: it is damaged, or not the recipe of a video; ``where`` is the file's name.
         """
         try:
-            painting = found["painting"]
-            if found["kind"] != VIDEO or not isinstance(painting, dict) or not isinstance(found["codec"], str):
+            if found["kind"] != VIDEO or not isinstance(found["codec"], str):
                 raise ValueError("its values have other types")
             recipe = cls(
-                Recipe.from_json(painting, where),
-                tuple(float(seconds) for seconds in found["times"]),
-                float(found["steady"]),
-                float(found["begin"]),
-                None if found["end"] is None else float(found["end"]),
+                Recipe.from_json({name: value for name, value in found.items() if name not in _OWN}, where),
+                tuple(check_range(seconds, 0.0, MAX_SECONDS, "a time") for seconds in found["times"]),
+                check_range(found["steady"], 0.0, 1.0, "its steady"),
+                check_range(found["begin"], 0.0, MAX_SECONDS, "its begin"),
+                None if found["end"] is None else check_range(found["end"], 0.0, MAX_SECONDS, "its end"),
                 found["codec"],
             )
             if len(recipe.times) != len(recipe.painting.styles):
                 raise ValueError("it has not one time for each style")
-        except (KeyError, TypeError, ValueError, OverflowError) as problem:
-            raise InputError(f"the recipe inside {where} is damaged, or of another version ({problem})") from problem
+        except (KeyError, TypeError, ValueError, OverflowError, UsageError) as problem:
+            raise InputError(
+                f"the recipe inside {where} is damaged, or of another version ({first_line(problem)})"
+            ) from problem
         return recipe

@@ -24,11 +24,13 @@ class Shape:
         stored: width and height of the frames in the file.
         scaled: width and height to which they are resampled before they are turned.
         turn: display matrix of the file, as (a, b, c, d) with values -1, 0 and 1.
+        pixel: width of a stored pixel divided by its height.
     """
 
     stored: tuple[int, int]
     scaled: tuple[int, int]
     turn: tuple[int, int, int, int]
+    pixel: Fraction = Fraction(1)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -55,7 +57,7 @@ def shape_of(frame: VideoFrame, stream: VideoStream, max_size: int, shown: str) 
         shrink = max_size / max(wide, high)
         wide, high = max(1, round(wide * shrink)), max(1, round(high * shrink))
     check_frame_size(wide, high, shown)
-    return Shape((width, height), (wide, high), _turn(frame))
+    return Shape((width, height), (wide, high), _turn(frame), ratio)
 
 
 def _turn(frame: VideoFrame) -> tuple[int, int, int, int]:

@@ -2,10 +2,11 @@
 
 Strokes are decided by chance where a photo is plain, so a video that is painted frame by frame boils. Here the painting
 of a *key* frame is carried to the frames after it by optical flow, straight from the key frame, so that it is resampled
-once and not once per frame. Where the flow fails or something comes into view, it is filled: a small gap with the frame
-itself in the painting's nearby colours, a large one by painting the frame, which becomes the next key frame. Every few
-frames, a key frame is painted in any case, and the carried painting is renewed by a share of it, spread over the frames
-until the next one. So strokes do not wear out, colours follow the light, and nothing is fed back without bound.
+once and not once per frame. What it does not show is carried from the painting of the frame before, which was painted
+where something came into view. What is left is filled: a small gap with the frame itself in the painting's nearby
+colours, a larger one by painting it, and where the gaps are large in all, the frame becomes the next key frame. Every
+few frames, a key frame is painted in any case, and the carried painting is renewed by a share of it, spread over the
+frames until the next one. So strokes do not wear out, colours follow the light, and nothing is fed back without bound.
 
 All frames of a shot are painted with the statistics of one reference frame, so that colours do not pump. When the
 light or the view has changed much, a later frame becomes the reference, and takes over within some frames.
@@ -28,8 +29,8 @@ from sfumato.inference.inputs import SMALLEST_SIDE
 from sfumato.inference.options import PaintOptions, as_options
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
-from sfumato.quality.motion import FlowFinder, Frame, Mask, cv2_module
-from sfumato.video.carrying import Motion, Paint, View, enlarged_mask, fill_gaps, gap_boxes, mixed, renewed
+from sfumato.quality.motion import FlowFinder, Frame, Mask, cv2_module, warp
+from sfumato.video.carrying import WHOLE, Motion, Paint, View, enlarged_mask, fill_gaps, gap_boxes, mixed, renewed
 from sfumato.video.finishing import Finisher
 from sfumato.video.fresh import DraftFrames, FreshFrames, MatchedFrames, Mixture, Reference, blended
 from sfumato.video.schedule import Schedule
@@ -45,6 +46,21 @@ _LEAST_RENEWED = 0.05  # share of strokes that is renewed at a key frame, at lea
 _COLOURS_RENEWED = 0.5  # the same for colours of larger areas
 _MAX_CHANGE = 0.04  # change of the mean or deviation of a channel at which a frame becomes the reference
 _HANDOVER = 12  # frames in which a new reference takes over
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the source alone says about a frame.
+
+    Attributes:
+        frame: at the size at which it is painted.
+        view: of it.
+        step: the motion to the frame before; None for the first frame.
+    """
+
+    frame: Frame
+    view: View
+    step: Motion | None
 
 
 @dataclass(frozen=True)
@@ -116,24 +132,37 @@ class SteadyPainter:
         self._rough = FlowFinder(finest=1 if is_draft else 0, refined=0, steps=8)
         self._key: _Key | None = None
         self._since = 0
+        self._seen: View | None = None  # of the frame that was looked at last
         self._view: View
-        self._motion: Motion
+        self._motion: Motion  # to the key frame
+        self._last: Frame  # the painting of the last frame, at the working size
+        self._solid: Mask  # 1 where it is paint, less where a gap was only filled, at the size of a view
         self._references: list[Reference] = []
         self._handed = 0  # frames since the last reference took over
         self._finisher: Finisher | None = None
 
-    def paint(self, frame: Frame, starts_scene: bool, seconds: float) -> Frame:
+    def look(self, frame: Frame) -> Look | None:
+        """Find the motion of a frame; see `painting.FramePainter.look`."""
+        if self._steady == 0:
+            return None
+        small = self._at_working_size(frame)
+        view, before = View.of(small), self._seen
+        self._seen = view
+        return Look(small, view, None if before is None else Motion.between(view, before, self._flow, self._rough))
+
+    def paint(self, frame: Frame, starts_scene: bool, seconds: float, look: Look | None = None) -> Frame:
         """Return the painted frame; see `painting.FramePainter.paint`."""
         mixture: Mixture = [(None, 1.0)] if self._schedule is None else self._schedule.at(seconds)
-        if self._steady == 0:
+        look = look or self.look(frame)
+        if look is None:
             return np.asarray(self._stylizer.paint(Photo(frame), blended(mixture), self._options).pixels, np.uint8)
-        small = self._at_working_size(frame)
-        if self._key is None or starts_scene:
-            painted = self._begin(small, mixture)
+        if self._key is None or starts_scene or look.step is None:
+            painted = self._begin(look, mixture)
         else:
-            painted = self._go_on(small, mixture, self._key)
+            painted = self._go_on(look, look.step, mixture, self._key)
+        self._view, self._last = look.view, _rounded(painted)
         assert self._finisher is not None, "a scene has begun"
-        return self._finisher(painted, frame, small)
+        return self._finisher(painted, frame, look.frame)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return what `restore` needs; see `painting.FramePainter.state`."""
@@ -145,6 +174,8 @@ class SteadyPainter:
             "view": self._view.colours,
             "flow": self._motion.flow,
             "trust": self._motion.trust,
+            "last": self._last,
+            "solid": self._solid,
             "begin": key.begin.astype(np.float16),  # exact: these are the values that were painted on with
             "end": key.end.astype(np.float16),
             "place": key.place,
@@ -158,7 +189,7 @@ class SteadyPainter:
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue after the frame at which ``state`` was taken; see `painting.FramePainter.restore`."""
-        self._key, self._references = None, []
+        self._key, self._references, self._seen = None, [], None
         if not state:
             return
         try:
@@ -168,7 +199,8 @@ class SteadyPainter:
                 if f"reference{number}" in state:
                     pair = (np.asarray(state[f"{name}{number}"], np.uint8) for name in ("reference", "painted"))
                     self._references.append(Reference(*pair))
-            self._view = View.with_colours(np.asarray(state["view"], np.uint8))
+            self._seen = self._view = View.with_colours(np.asarray(state["view"], np.uint8))
+            self._last, self._solid = np.asarray(state["last"], np.uint8), np.asarray(state["solid"], np.float32)
             self._motion = Motion(np.asarray(state["flow"], np.float32), np.asarray(state["trust"], np.float32))
             gain, light = (float(value) for value in state["values"])
             place, weights = (np.asarray(state[name], np.float64) for name in ("place", "weights"))
@@ -190,34 +222,35 @@ class SteadyPainter:
         kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
         return np.asarray(cv2.resize(frame, size, interpolation=kind))
 
-    def _begin(self, frame: Frame, mixture: Mixture) -> Paint:
+    def _begin(self, look: Look, mixture: Mixture) -> Paint:
         """Return the painting of the first frame of a scene."""
+        frame, view = look.frame, look.view
         painted = _stored(self._fresh.first(frame, mixture))
-        self._view = View.of(frame)
-        light, weights = float(self._view.grey.mean()), self._weights(mixture)
-        self._key, self._since = _Key(painted, painted, np.zeros(2), light, weights, 1), 0
-        self._motion = Motion.none(self._view)
+        light, weights = float(view.grey.mean()), self._weights(mixture)
+        self._start_from(_Key(painted, painted, np.zeros(2), light, weights, 1), view)
         self._references, self._handed = [Reference(frame.copy(), _rounded(painted))], _HANDOVER
         self._finisher = Finisher.of_shot(self._options.color, painted, frame)
         return painted
 
-    def _go_on(self, frame: Frame, mixture: Mixture, key: _Key) -> Paint:
+    def _start_from(self, key: _Key, view: View) -> None:
+        self._key, self._since = key, 0
+        self._motion, self._solid = Motion.none(view), np.ones_like(view.grey, np.float32)
+
+    def _go_on(self, look: Look, step: Motion, mixture: Mixture, key: _Key) -> Paint:
         """Return the painting of a later frame of the scene."""
-        height, width = frame.shape[:2]
+        frame, view = look.frame, look.view
         self._since += 1
         self._handed += 1
-        view = View.of(frame)
-        motion = Motion.between(view, self._view, self._flow, self._rough).then(self._motion)
+        motion = step.then(self._motion)
         gaps = 1 - float(motion.trust.mean())
         if gaps > _NOTHING_KEPT:  # a cut that was missed, or a flash: the rest matched by chance
-            return self._begin(frame, mixture)
-        self._view, self._motion = view, motion
-        carried = motion.carry(key.painting(self._since))
-        trust = enlarged_mask(motion.trust, height, width)
+            return self._begin(look, mixture)
+        self._motion = motion
+        carried, trust = self._carried(step, key)
         whole = fill_gaps(frame, carried, trust[..., 0])
         light = float(view.grey.mean())
         is_like_key = abs(light - key.light) < _MAX_LIGHT and gaps < _MAX_GAPS
-        place = key.place + motion.shift() * (height / view.grey.shape[0])
+        place = key.place + motion.shift() * (frame.shape[0] / view.grey.shape[0])
         row, column = (int(at) for at in np.rint(place))
         if is_like_key and self._since < self._period:
             return self._with_painted_gaps(frame, whole, trust, mixture, (row, column))
@@ -230,9 +263,27 @@ class SteadyPainter:
         end = mixed(fresh, end, trust)
         begin = mixed(fresh, carried, trust)
         begin, end = _stored(begin), _stored(end)
-        self._key, self._since = _Key(begin, end, place, light, weights, self._period), 0
-        self._motion = Motion.none(view)
-        return self._key.painting(0)
+        key = _Key(begin, end, place, light, weights, self._period)
+        self._start_from(key, view)
+        return key.painting(0)
+
+    def _carried(self, step: Motion, key: _Key) -> tuple[Paint, Mask]:
+        """Return the painting as it is carried to a frame, with the trust in it, ``(H, W, 1)``.
+
+        It is carried from the key frame, and where that does not show the pixel, from the frame before.
+        """
+        trust = self._motion.trust
+        carried = self._motion.carry(key.painting(self._since))
+        height, width = carried.shape[:2]
+        recent = step.trust * warp(self._solid, step.flow)
+        self._solid = np.asarray(trust + (1 - trust) * recent, np.float32)
+        shown, solid = enlarged_mask(trust, height, width), enlarged_mask(self._solid, height, width)
+        rows, columns = np.nonzero((shown[..., 0] < WHOLE) & (solid[..., 0] > shown[..., 0]))
+        if len(rows):
+            gaps = rows, columns
+            before = step.carry_to(gaps, self._last)
+            carried[gaps] = before + shown[gaps] / solid[gaps] * (carried[gaps] - before)
+        return carried, solid
 
     def _with_painted_gaps(
         self, frame: Frame, whole: Paint, trust: Mask, mixture: Mixture, place: tuple[int, int]
@@ -246,6 +297,8 @@ class SteadyPainter:
             corner = place[0] + rows.start, place[1] + columns.start
             part, known = whole[rows, columns], trust[rows, columns, 0]
             fresh[rows, columns] = self._fresh.paint(frame[rows, columns], references, mixture, corner, part, known)
+            scale = self._solid.shape[0] / frame.shape[0]
+            self._solid[_scaled(rows, scale), _scaled(columns, scale)] = 1
         return mixed(fresh, whole, trust)
 
     def _weights(self, mixture: Mixture) -> npt.NDArray[np.float64]:
@@ -281,7 +334,12 @@ def _stored(painted: Paint) -> Paint:
 
 
 def _rounded(painted: Paint) -> Frame:
-    return np.asarray(np.rint(painted).astype(np.uint8))
+    """Return the painting in whole levels."""
+    return np.asarray(cv2_module().add(painted, 0.0, dtype=cv2_module().CV_8U))
+
+
+def _scaled(span: slice, scale: float) -> slice:
+    return slice(round(span.start * scale), round(span.stop * scale))
 
 
 def _colours(frame: Frame) -> npt.NDArray[np.float64]:

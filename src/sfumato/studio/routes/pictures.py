@@ -114,9 +114,14 @@ def get_picture_file(
     who: Reader,
     request: Request,
     download: bool = False,
-    format: Annotated[Literal["png", "jpeg", "webp"] | None, Query(description="By default as it is stored")] = None,
+    format: Annotated[
+        Literal["png", "jpeg", "webp"] | None, Query(description="Of a picture; by default as it is stored")
+    ] = None,
 ) -> Response:
-    """Return the picture's file, at will in another format with its recipe; with `download`, browsers save it."""
+    """Return the file of a picture or a video; with `download`, browsers save it.
+
+    A picture is returned in another format, with its recipe, if `format` asks for one.
+    """
     studio = studio_of(request)
     with studio.sessions() as session:
         found = find(session, who, picture)

@@ -66,10 +66,11 @@ def _paint(
         stylizer=warm.stylizer(),
         progress=progress,
     )
-    recipe = {**result.recipe["painting"], **result.recipe}
-    del recipe["painting"]  # so that styles and options are where those of pictures are
     rate = round(result.frames / result.seconds, 3)
-    return {"recipe": recipe, "measures": {"seconds": result.seconds, "rate": rate, "remarks": result.remarks}}
+    return {
+        "recipe": dict(result.recipe),
+        "measures": {"seconds": result.seconds, "rate": rate, "remarks": result.remarks},
+    }
 
 
 def first_frame(path: Path, start: float = 0.0) -> tuple[VideoSource, Photo]:
