@@ -139,6 +139,23 @@ def test_dask_loses_only_the_item_that_kills_its_worker_each_time(tmp_path: Path
     assert sorted(found) == list(range(12))
 
 
+class Forgetful(ThreadPoolExecutor):
+    """Forgets its third call."""
+
+    calls = 0
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.calls += 1
+        return Future() if self.calls == 3 else super().submit(fn, *args, **kwargs)
+
+
+def test_a_call_that_is_lost_on_the_way_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sfumato.batch.running._IDLE", 0.1)
+    with Forgetful(2) as pool:
+        engine = Engine("forgetful", pool, lambda: 2, is_idle=lambda: True)
+        assert sorted(item for item, _ in run(range(8), engine, double)) == list(range(8))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="malloc of glibc")
 def test_a_worker_of_dask_keeps_freed_memory() -> None:

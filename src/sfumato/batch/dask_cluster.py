@@ -63,6 +63,7 @@ def dask(address: str, run_id: str, content: bytes, workers: int | None, threads
             slots,
             2,
             slots.notice,
+            slots.is_idle,
         )
 
 
@@ -179,3 +180,10 @@ class _Slots:
     def notice(self) -> str:
         """Return a sentence if no worker is connected."""
         return "" if self._threads else "no worker is connected; waiting for one"
+
+    def is_idle(self) -> bool:
+        """Return whether there are workers, and none has anything to do."""
+        with suppress(Exception):  # as above
+            found = self._client.processing()
+            return bool(found) and not any(found.values())
+        return False
