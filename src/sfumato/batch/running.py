@@ -106,16 +106,15 @@ def run(
             if not chunk:
                 break
             left -= len(chunk)
-            future = engine.executor.submit(work, *arguments, chunk)
-            flying[future] = chunk
-            tried = future if is_suspect else tried
-            future.add_done_callback(done.put)
+            call = engine.executor.submit(work, *arguments, chunk)
+            flying[call] = chunk
+            tried = call if is_suspect else tried
+            call.add_done_callback(done.put)
         if not flying and (stop.is_set or left <= 0):
             return
         tick()
-        try:
-            future = done.get(timeout=_POLL)
-        except Empty:
+        future = _next(done)
+        if future is None:
             now = time.monotonic()
             idle_since = min(idle_since, now) if flying and engine.is_idle() else float("inf")
             if now - idle_since > _IDLE:
@@ -154,6 +153,14 @@ def run(
             continue
         pace.took(len(chunk), values)
         yield from zip(chunk, values, strict=True)
+
+
+def _next(done: SimpleQueue[Future[Value]]) -> Future[Value] | None:
+    """Return the next call that is done, or None after a while."""
+    try:
+        return done.get(timeout=_POLL)
+    except Empty:
+        return None
 
 
 class _Pace:
