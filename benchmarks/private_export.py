@@ -9,7 +9,7 @@ of a style of one liked picture, the worst case: with more pictures, the attacke
 attack   SSIM of the luma of the best reconstruction with the picture, at a short side of 128 and 256 pixels:
          in order    all places, with their positions, decoded: what an unprotected file would give
          shuffled    all places without positions, put together as a jigsaw
-         private     the places of `sfumato personal export --private`, the same; the better of two attacks
+         private     the places of `sfumato personal export --private`, the same
          flat        a picture of one colour, the liked picture's mean: what knowing nothing scores
          thumbnail   a blurred copy of 12 pixels that the attacker is given, enlarged
          helped      the private places, placed with the help of that thumbnail
@@ -54,6 +54,7 @@ THUMBNAIL = 12  # pixels of the short side
 DIRECTIONS = 64
 MOST_MATCHED = 2600  # places that are matched one to one; the assignment takes the third power
 ROUNDS = 8
+JIGSAWS = ("shuffled", "private")
 
 
 @lru_cache(1)
@@ -127,8 +128,8 @@ class Attacker:
         given = [self.seen(as_rows(encode(thumbnail(each)))) for each in pictures]
         flat = [self._flat(each) for each in maps]
         around = [self._around(each) for each in maps]
-        self.right = Prediction([self._flat(x[:, :, :-1]) for x in maps], [self._flat(x[:, :, 1:]) for x in maps])
-        self.below = Prediction([self._flat(x[:, :-1]) for x in maps], [self._flat(x[:, 1:]) for x in maps])
+        self.maps = maps
+        self._beside: dict[int, tuple[Prediction, Prediction]] = {}
         self.middle = Prediction(around, flat)
         self.first = Prediction(given, flat)
         self.helped = Prediction([np.hstack(each) for each in zip(around, given, strict=True)], flat)
@@ -146,30 +147,32 @@ class Attacker:
         four = (padded[:, 1:-1, :-2], padded[:, 1:-1, 2:], padded[:, :-2, 1:-1], padded[:, 2:, 1:-1])
         return np.concatenate(four).reshape(4 * len(planes), -1).T
 
-    def blind(self, vectors: Array, size: tuple[int, int]) -> list[Any]:
-        """Return two answers, as indices of the place at each position: one grown from a corner, one settled."""
+    def blind(self, vectors: Array, size: tuple[int, int], gap: int = 1) -> list[Any]:
+        """Return answers without help, as indices of the place at each position.
+
+        The places are one of every ``gap`` x ``gap``. Like a jigsaw they are put together to a small grid, whose cells
+        are then repeated; and from there, each position is settled with its neighbours.
+        """
         candidates = self.seen(vectors)
-        right, below = self.right.costs(candidates, candidates), self.below.costs(candidates, candidates)
-        once = len(vectors) >= 0.9 * size[0] * size[1]  # then each place is used once
-        best: tuple[float, Any] = (np.inf, None)
-        for start in np.random.default_rng(0).integers(0, len(vectors), 3):
-            chosen, used, total = np.zeros(size, int), np.zeros(len(vectors), np.float32), 0.0
-            for row, column in np.ndindex(*size):
-                if row == column == 0:
-                    place = int(start)
-                else:
-                    cost = used * (1e9 if once else 5 * DIRECTIONS)
-                    cost = cost + (right[chosen[row, column - 1]] if column else 0)
-                    cost = cost + (below[chosen[row - 1, column]] if row else 0)
-                    place = int(cost.argmin())
-                    total += float(cost[place])
-                chosen[row, column] = place
-                used[place] += 1
-                if once and used.all():
-                    used[:] = 0
-            if total < best[0]:
-                best = total, chosen.ravel()
-        return [best[1], self._settled(best[1], candidates, size, None)]
+        right, below = (prediction.costs(candidates, candidates) for prediction in self.beside(gap))
+        rows, columns = min(
+            ((-(-size[0] // gap) - i, -(-size[1] // gap) - j) for i in (0, 1) for j in (0, 1)),
+            key=lambda grid: abs(grid[0] * grid[1] - len(vectors)),
+        )
+        grid = grown(right, below, rows, columns)
+        down, across = (np.minimum(np.arange(n) // gap, m - 1) for n, m in zip(size, (rows, columns), strict=True))
+        chosen = grid[np.ix_(down, across)].ravel()
+        return [chosen, self._settled(chosen, candidates, size, None)]
+
+    def beside(self, gap: int) -> tuple[Prediction, Prediction]:
+        """Return the predictions of the places that lie ``gap`` to the right and below."""
+        if gap not in self._beside:
+            x = self.maps
+            self._beside[gap] = (
+                Prediction([self._flat(m[:, :, :-gap]) for m in x], [self._flat(m[:, :, gap:]) for m in x]),
+                Prediction([self._flat(m[:, :-gap]) for m in x], [self._flat(m[:, gap:]) for m in x]),
+            )
+        return self._beside[gap]
 
     def with_help(self, vectors: Array, given: Picture) -> list[Any]:
         """Return two answers with the help of a blurred copy of the picture."""
@@ -187,6 +190,62 @@ class Attacker:
             else:
                 chosen = assigned(self.helped.costs(np.hstack([around, hint]), candidates))
         return chosen
+
+
+def grown(right: Array, below: Array, rows: int, columns: int) -> Any:
+    """Put a jigsaw together: from one piece, always the surest next one, until a grid of that size is full.
+
+    ``right[i, j]`` and ``below[i, j]`` are how badly piece j fits to the right of, or below, piece i. Where pieces are
+    missing, some are used again.
+    """
+    fits = {}
+    for (down, across), costs in {(0, 1): right, (1, 0): below}.items():
+        np.fill_diagonal(costs, np.inf)
+        # As parts of the second best: a cost says little where all pieces look alike.
+        seconds = [np.partition(costs, 1, axis)[1 if axis == 0 else slice(None)] for axis in (0, 1)]
+        ratio = (costs / (seconds[0][None] + 1) + costs / (seconds[1][:, 1:2] + 1)) / 2
+        fits[down, across], fits[-down, -across] = ratio, ratio.T
+    start = int(np.argmin(right.min(1)))
+    placed, used = {(0, 0): start}, np.zeros(len(right), bool)
+    used[start] = True
+    edge: dict[tuple[int, int], list[Any]] = {}  # position: summed costs, neighbours, best piece, its cost
+
+    def look(at: tuple[int, int]) -> None:
+        costs = np.where(used, np.inf, edge[at][0])
+        edge[at][2] = int(costs.argmin())
+        edge[at][3] = float(costs[edge[at][2]]) / edge[at][1] ** 1.5
+
+    def widen(at: tuple[int, int]) -> None:
+        for (down, across), fit in fits.items():
+            there = at[0] + down, at[1] + across
+            if there not in placed:
+                entry = edge.setdefault(there, [np.zeros(len(right), np.float32), 0, 0, 0.0])
+                entry[0] = entry[0] + fit[placed[at]]
+                entry[1] += 1
+                look(there)
+
+    widen((0, 0))
+    while len(placed) < rows * columns:
+        if used.all():
+            used[:] = False
+            for each in edge:
+                look(each)
+        top, left = (min(each[i] for each in placed) for i in (0, 1))
+        bottom, far = (max(each[i] for each in placed) for i in (0, 1))
+        open_ = {
+            each: entry
+            for each, entry in edge.items()
+            if max(bottom, each[0]) - min(top, each[0]) < rows and max(far, each[1]) - min(left, each[1]) < columns
+        }
+        at = min(open_, key=lambda each: open_[each][3])
+        piece = edge.pop(at)[2]
+        placed[at], used[piece] = piece, True
+        for each, entry in edge.items():
+            if entry[2] == piece:
+                look(each)
+        widen(at)
+    top, left = (min(each[i] for each in placed) for i in (0, 1))
+    return np.array([[placed[top + i, left + j] for j in range(columns)] for i in range(rows)])
 
 
 def assigned(costs: Array) -> Any:
@@ -214,12 +273,16 @@ def attack(pictures: Sequence[Path], gap: int, noise: float, sheet: Path | None)
             made = {
                 "in order": [decode(rows_all, np.arange(len(rows_all)), size)],
                 "shuffled": [decode(mixed, each, size) for each in attacker.blind(mixed, size)],
-                "private": [decode(private, each, size) for each in attacker.blind(private, size)],
+                "private": [decode(private, each, size) for each in attacker.blind(private, size, gap)],
                 "flat": [np.broadcast_to(picture.mean((2, 3), keepdims=True), picture.shape)],
                 "thumbnail": [hint],
                 "helped": [decode(private, each, size) for each in attacker.with_help(private, hint)],
             }
-            best = {name: max(several, key=lambda x: ssim(x, picture)) for name, several in made.items()}
+            tries = {
+                name: [each for x in several for each in (x, aligned(x, picture))] if name in JIGSAWS else several
+                for name, several in made.items()
+            }
+            best = {name: max(several, key=lambda x: ssim(x, picture)) for name, several in tries.items()}
             values = {name: round(float(ssim(x, picture)), 3) for name, x in best.items()}
             found[f"{path.stem} at {short}"] = values | {"places": len(private), "of": len(rows_all)}
             print(json.dumps({f"{path.stem} at {short}": values}), flush=True)
@@ -227,8 +290,18 @@ def attack(pictures: Sequence[Path], gap: int, noise: float, sheet: Path | None)
                 rows[path.stem] = [picture, *best.values()]
     if sheet:
         titles = ["the liked picture", *made]
-        write_image(contact_sheet(list(rows.values()), titles, list(rows), cell=320), sheet)
+        write_image(contact_sheet(list(rows.values()), list(rows), titles, cell=320), sheet)
     return {"pictures": found, "recognised": recognised(pictures, gap, noise)}
+
+
+def aligned(picture: Picture, wanted: Picture) -> Picture:
+    """Return a picture moved, around its borders, to where it correlates best with the wanted one.
+
+    A jigsaw that was begun in the wrong place is put together all the same, and SSIM would not show it.
+    """
+    a, b = (np.fft.rfft2(x[0].mean(0) - x.mean()) for x in (picture, wanted))
+    found = np.fft.irfft2(b * a.conj(), s=picture.shape[2:])
+    return np.roll(picture, np.unravel_index(int(found.argmax()), found.shape), (2, 3))
 
 
 def recognised(pictures: Sequence[Path], gap: int, noise: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -226,6 +227,7 @@ def remove_account(
 def _settings(data: Path | None, database: str | None, **values: object) -> Settings:
     with needs_extra("studio", "Studio"):
         from sfumato.studio.settings import Settings
+    os.umask(0o077)  # also for its workers: what people upload is theirs, and the database names it
     settings = Settings.from_environment(data, database, **values)
     settings.make_folder()
     return settings

@@ -22,7 +22,7 @@ WINDOW = 128
 #: Short sides in pixels at which `thinned` encodes pictures; painting takes the nearest one.
 LEVELS = (64, 128, 256, 512)
 #: Distance in places, along each axis, of the places that `thinned` keeps.
-GAP = 5
+GAP = 4
 #: Standard deviation of the noise that `thinned` adds, relative to that of each channel.
 NOISE = 0.25
 _MOST_KEPT = 512  # places of a level that `thinned` keeps
