@@ -13,7 +13,8 @@ attack   SSIM of the luma of the best reconstruction with the picture, at a shor
          flat        a picture of one colour, the liked picture's mean: what knowing nothing scores
          thumbnail   a blurred copy of 12 pixels that the attacker is given, enlarged
          helped      the private places, placed with the help of that thumbnail
-         It also counts how often a picture is recognised as liked by whoever has it (rank 1 of all pictures).
+         It also prints how often the likeliest neighbour to the right is the true one, of all places and of the
+         private ones, and by chance; and how often whoever has a picture recognises it as the liked one.
 cost     photos painted with the pictures themselves, and with the private file's places: style, texture of the
          evaluator (1: as far as another painting), and the project's own distance of style codes.
 
@@ -260,8 +261,10 @@ def attack(pictures: Sequence[Path], gap: int, noise: float, sheet: Path | None)
     """Attack the style of each picture; return the SSIM of each reconstruction."""
     found: dict[str, Any] = {}
     rows: dict[str, list[Picture]] = {}
+    guesses: dict[int, list[dict[str, float]]] = {}
     for short in SIDES:
         attacker = Attacker(short)
+        guesses[short] = [guessed(attacker, pictures, short, 1, 0), guessed(attacker, pictures, short, gap, noise)]
         for path in pictures:
             picture = at(path, short)
             places, rng = encode(picture), np.random.default_rng([7, short])
@@ -291,7 +294,22 @@ def attack(pictures: Sequence[Path], gap: int, noise: float, sheet: Path | None)
     if sheet:
         titles = ["the liked picture", *made]
         write_image(contact_sheet(list(rows.values()), list(rows), titles, cell=320), sheet)
-    return {"pictures": found, "recognised": recognised(pictures, gap, noise)}
+    return {"pictures": found, "neighbours": guesses, "recognised": recognised(pictures, gap, noise)}
+
+
+def guessed(attacker: Attacker, pictures: Sequence[Path], short: int, gap: int, noise: float) -> dict[str, float]:
+    """Return how often the likeliest right neighbour of a place is the true one, and how often it would be by chance."""
+    right, rng, found = attacker.beside(gap)[0], np.random.default_rng(5), []
+    for path in pictures:
+        grid = encode(at(path, short))[:, ::gap, ::gap]
+        rows = as_rows(grid)
+        candidates = attacker.seen(rows + (noise * rows.std(0) * rng.standard_normal(rows.shape)).astype(np.float32))
+        costs = right.costs(candidates, candidates)
+        np.fill_diagonal(costs, np.inf)
+        number = np.arange(len(rows)).reshape(grid.shape[1:])
+        found.append([(costs[number[:, :-1]].argmin(-1) == number[:, 1:]).mean(), 1 / len(rows)])
+    right_ones, chance = np.mean(found, 0)
+    return {"gap": gap, "right": round(float(right_ones), 3), "chance": round(float(chance), 4)}
 
 
 def aligned(picture: Picture, wanted: Picture) -> Picture:

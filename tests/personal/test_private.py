@@ -75,7 +75,9 @@ def test_it_paints_as_the_pictures_do_elsewhere(
     assert np.array_equal(pixels(out), pixels(tmp_path / "file.png"))
     said = run("stylize", photo, "--style", "friend", "--color", "content", "-o", tmp_path / "no.png")
     assert_one_sentence(said, 2, "was exported with --private")
-    assert_one_sentence(run("personal", "export", "friend", "--private", "-o", tmp_path / "b.sfumato"), 2, "a private file")
+    assert_one_sentence(
+        run("personal", "export", "friend", "--private", "-o", tmp_path / "b.sfumato"), 2, "a private file"
+    )
     assert run("personal", "export", "friend", "-o", tmp_path / "b.sfumato").exit_code == 0
     assert PersonalStyle.load(tmp_path / "b.sfumato").is_private
 
