@@ -298,7 +298,7 @@ def attack(pictures: Sequence[Path], gap: int, noise: float, sheet: Path | None)
 
 
 def guessed(attacker: Attacker, pictures: Sequence[Path], short: int, gap: int, noise: float) -> dict[str, float]:
-    """Return how often the likeliest right neighbour of a place is the true one, and how often it would be by chance."""
+    """Return how often the likeliest right neighbour of a place is the true one, and how often by chance."""
     right, rng, found = attacker.beside(gap)[0], np.random.default_rng(5), []
     for path in pictures:
         grid = encode(at(path, short))[:, ::gap, ::gap]

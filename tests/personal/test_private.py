@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load, save
 
 from sfumato.errors import ModelError
+from sfumato.image import write_image
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.matching import CHANNELS
@@ -61,8 +62,6 @@ def test_it_paints_as_the_pictures_do_elsewhere(
     exported: Path, liked: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo, out = liked[0].with_name("photo.png"), tmp_path / "out.png"
-    from sfumato.image import write_image
-
     write_image(scene(64, 80, 5), photo)
     monkeypatch.setenv("SFUMATO_PERSONAL", str(tmp_path / "elsewhere"))
     assert run("personal", "import", exported, "--name", "friend").exit_code == 0
