@@ -24,6 +24,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import statistics
@@ -178,7 +179,8 @@ def hosts(root: Path, pictures: int, side: int) -> None:
         raise SystemExit(f"no network namespaces here: {problem}") from problem
     print(done.stderr.strip())
     lines = [json.loads(line) for line in (root / "out" / "batch-report" / "manifest.jsonl").read_text().splitlines()]
-    counts = Counter(line["worker"].partition(":")[0] for line in lines)
+    host_of = {int(number): host for number, host in re.findall(r"worker (\d+) was (\S+):\d+", done.stderr)}
+    counts = Counter(host_of[line["worker"]] for line in lines)
     print(f"{dict(counts)} of {pictures}; {whole:.2f} pictures/s whole, {steady:.2f} steady")
 
 

@@ -26,6 +26,7 @@ from sfumato.studio.server import PatientProtocol, listen
 from sfumato.studio.settings import Settings
 from sfumato.studio.state import Studio
 from sfumato.studio.tables import Account, Job, Picture, new_id
+from sfumato.studio.worker import Worker
 
 URL = "http://127.0.0.1:7333"
 PASSWORD = "a-long-pass-phrase"
@@ -90,6 +91,19 @@ def listening(data: Path, database: str) -> Iterator[tuple[tuple[str, int], Stud
             app.state.studio.hub.stop()
             server.should_exit = True
             thread.join()
+
+
+@contextmanager
+def working(studio: Service) -> Iterator[None]:
+    """Run a worker in a thread."""
+    worker = Worker(studio.studio.settings, "test")
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join(30)
 
 
 @cache

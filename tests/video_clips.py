@@ -54,6 +54,7 @@ def write_clip(
     subtitles: Sequence[tuple[float, float, str]] = (),
     subtitle_codec: str | None = None,
     scenes: Sequence[int] = (),
+    muxer: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a video.
 
@@ -77,10 +78,11 @@ def write_clip(
         subtitles: begin, end and text of each.
         subtitle_codec: by default SubRip in MKV, and MPEG-4 text in MP4.
         scenes: numbers of frames at which another scene begins.
+        muxer: options of the file's format.
     """
     av = load_av()
     width, height = size
-    with av.open(str(path), "w") as file:
+    with av.open(str(path), "w", options=dict(muxer or {})) as file:
         for name, text in (tags or {}).items():
             file.metadata[name] = text
         video = file.add_stream(

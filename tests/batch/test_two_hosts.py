@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections import Counter
@@ -35,7 +36,9 @@ def test_two_hosts_do_one_folder_together(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert Counter(line["target"] for line in lines) == {f"{number:02d}.jpg": 1 for number in range(60)}
     assert {line["status"] for line in lines} == {"painted"}
-    hosts = Counter(line["worker"].partition(":")[0] for line in manifest(tmp_path / "out" / "batch-report"))
+    told = re.findall(r"worker (\d+) was (\S+):\d+", done.stderr)
+    host_of = {int(number): host for number, host in told}
+    hosts = Counter(host_of[line["worker"]] for line in manifest(tmp_path / "out" / "batch-report"))
     assert set(hosts) == names
     assert min(hosts.values()) >= 15
     for line in lines:

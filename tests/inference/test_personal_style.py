@@ -159,8 +159,8 @@ def test_files_that_are_no_personal_styles_are_one_sentence(personal_style: Pers
     with pytest.raises(ModelError, match="has no card"):
         PersonalStyle.load(path)
     with path.open("wb") as file:
-        file.truncate(9_000_000)
-    with pytest.raises(ModelError, match="has 9000000 bytes"):
+        file.truncate(17_000_000)
+    with pytest.raises(ModelError, match="has 17000000 bytes"):
         PersonalStyle.load(path)
     personal_style.save(path)
     whole = path.read_bytes()

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,7 @@ import pytest
 
 from sfumato.studio.database import Sessions
 from sfumato.studio.folders import sweep_parts
-from sfumato.studio.worker import Worker
-from studio_api import Service, drawn, service, upload
+from studio_api import Service, drawn, service, upload, working
 from studio_data import Desk, wait_for_job
 from video_clips import write_clip
 
@@ -42,19 +39,6 @@ def send(studio: Service, content: bytes, name: str = "walk.mp4") -> dict[str, A
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
     return found
-
-
-@contextmanager
-def working(studio: Service) -> Iterator[None]:
-    """Run a worker in a thread."""
-    worker = Worker(studio.studio.settings, "test")
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        worker.stop()
-        thread.join(30)
 
 
 def frames_of(content: bytes) -> list[tuple[int, int]]:

@@ -31,7 +31,6 @@ from sfumato.inference.options import PaintOptions
 from sfumato.inference.pipeline import Pipeline
 from sfumato.inference.retouch import UNPAINTED
 from sfumato.inference.style import PersonalStyle, Style
-from sfumato.inference.style_pictures import StylePicture
 from sfumato.inference.stylizer import Stylizer
 
 
@@ -222,9 +221,7 @@ def _here(style: Style | PersonalStyle) -> Style | PersonalStyle:
         return style
     files = {entry.sha256: assets.picture_path(entry) for entry in assets.ledger()}
     pictures = [
-        StylePicture(each.sha256, each.weight, files.get(each.sha256, each.source))
-        if isinstance(each.source, Path)
-        else each
+        replace(each, source=files.get(each.sha256, each.source)) if isinstance(each.source, Path) else each
         for each in style.pictures
     ]
     return Style(style.name, style.code, style.about, pictures)

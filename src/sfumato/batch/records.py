@@ -2,6 +2,9 @@
 
 The manifest has one line for each result and grows over all runs into one target. It is a record only: whether a
 picture must be painted is read from the picture itself.
+
+Records are passed on together with the pictures, so they name no machine and no folder outside the batch: workers have
+numbers, whose hosts only `Counts.workers` tells, and local folders have their last name only.
 """
 
 from __future__ import annotations
@@ -13,9 +16,8 @@ import io
 import json
 import os
 import platform
-import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Any, BinaryIO
 
 from sfumato import __version__
 from sfumato.batch.outcomes import Outcome
+from sfumato.batch.places import is_url
 from sfumato.errors import OutputError
 from sfumato.files import atomic_file
 from sfumato.locks import locked
@@ -42,6 +45,7 @@ class Counts:
         replaced: how many of the painted and copied ones took the place of another file.
         failures: photo, error and exit code.
         data: sum of hashes of the photos' names and contents, from which `data_sha256` is made.
+        workers: number of each worker, by its host and process, in the order of their first outcomes.
     """
 
     painted: int = 0
@@ -52,6 +56,7 @@ class Counts:
     replaced: int = 0
     failures: list[tuple[str, str, int]] = field(default_factory=list)
     data: int = 0
+    workers: dict[str, int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -67,6 +72,8 @@ class Counts:
         """Count an outcome."""
         setattr(self, outcome.status, getattr(self, outcome.status) + 1)
         self.replaced += outcome.replaced
+        if outcome.worker:
+            self.workers.setdefault(outcome.worker, len(self.workers) + 1)
         if outcome.status == "failed" and len(self.failures) < _MAX_TOLD:
             self.failures.append((outcome.photo, outcome.error, outcome.exit_code))
         if outcome.photo_sha256:
@@ -82,10 +89,14 @@ class Records:
         manifest: open for appending.
         failures: a new file.
         known: hashes of the lines that the manifest has.
+        places: the source and the target, whose folders are left out of the failures' sentences.
     """
 
-    def __init__(self, folder: Path, manifest: BinaryIO, failures: BinaryIO, known: set[bytes]) -> None:
+    def __init__(
+        self, folder: Path, manifest: BinaryIO, failures: BinaryIO, known: set[bytes], places: Sequence[str] = ()
+    ) -> None:
         self.folder, self.counts = folder, Counts()
+        self._places = [place.removeprefix("file://").rstrip("/") + "/" for place in places if not is_url(place)]
         self._manifest, self._known = manifest, known
         text = io.TextIOWrapper(failures, "utf-8", errors="backslashreplace", newline="", write_through=True)
         self._failures, self._rows = text, csv.writer(text)
@@ -103,7 +114,7 @@ class Records:
 
     def _write(self, outcome: Outcome) -> None:
         if outcome.status == "failed":
-            self._rows.writerow([outcome.photo, outcome.error, outcome.exit_code])
+            self._rows.writerow([outcome.photo, self._without_places(outcome), outcome.exit_code])
             return
         name = _identity(outcome.target, outcome.key, outcome.sha256)
         if outcome.status == "result" or name in self._known:
@@ -118,9 +129,16 @@ class Records:
             "key": outcome.key,
             "bytes": outcome.bytes,
             "seconds": round(outcome.seconds, 4),
-            "worker": outcome.worker,
+            "worker": self.counts.workers.get(outcome.worker),
         }
         self._manifest.write(json.dumps(line).encode() + b"\n")
+
+    def _without_places(self, outcome: Outcome) -> str:
+        """Return the error of an outcome without the folders of source and target, and without the host's name."""
+        error = outcome.error
+        for place in self._places:
+            error = error.replace(place, "")
+        return error.replace(outcome.worker, str(self.counts.workers[outcome.worker])) if outcome.worker else error
 
     def flush(self) -> None:
         """Write what is buffered to the disk."""
@@ -133,10 +151,10 @@ class Records:
 
 
 @contextmanager
-def open_records(folder: Path) -> Iterator[Records]:
+def open_records(folder: Path, places: Sequence[str] = ()) -> Iterator[Records]:
     """Open the records of a run; at its end, also after an error, the table of failures is written.
 
-    An error of the block is raised as it is.
+    An error of the block is raised as it is. ``places`` are the source and the target, as `Records` takes them.
 
     Raises:
         OutputError: they cannot be written, or another batch writes them now.
@@ -155,7 +173,7 @@ def open_records(folder: Path) -> Iterator[Records]:
             known = _read_known(path)
             manifest = stack.enter_context(path.open("ab"))
             with atomic_file(folder / FAILURES) as failures:
-                records = Records(folder, manifest, failures, known)
+                records = Records(folder, manifest, failures, known, places)
                 try:
                     yield records
                 except BaseException as caught:
@@ -219,8 +237,7 @@ def write_card(folder: Path, counts: Counts, values: Mapping[str, Any], seconds:
             continue
     card = {
         "versions": versions,
-        "platform": platform.platform(),
-        "host": socket.gethostname(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(seconds, 2),

@@ -111,7 +111,7 @@ def batch(
     place.check_writable(".sfumato-probe")
     run_id, content = spec.packed()
     stop, began, is_whole = Stop(), time.monotonic(), False
-    with open_records(where) as records:
+    with open_records(where, (source, target)) as records:
         values = _card_values(found, spec, source, engine, workers)
         try:
             with (
@@ -216,11 +216,15 @@ def _in_folder(text: str, folder: str) -> str:
 def _card_values(found: Plan, spec: Spec, source: str, engine: str, workers: int | None) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from sfumato.batch.places import shown
+    from sfumato.batch.places import is_url, shown
+
+    def named(place: str) -> str:
+        """Return a URL, or the last name of a path: the folders above it are nobody else's business."""
+        return shown(place) if is_url(place) else Path(os.path.abspath(place.removeprefix("file://"))).name
 
     return {
-        "source": shown(source),
-        "target": shown(spec.target),
+        "source": named(source),
+        "target": named(spec.target),
         "jobs": len(found.jobs),
         "engine": shown(engine),
         "workers": workers,
@@ -320,6 +324,9 @@ def _tell(counts: Counts, found: Plan, where: Path, seconds: float) -> None:
     talk.print(f"{', '.join(parts)} in {seconds:.1f} s; see {where}", soft_wrap=True)
     if counts.failures:
         _tell_failures(counts, where)
+    if len({name.rpartition(":")[0] for name in counts.workers}) > 1:  # the records have the numbers only
+        for name, number in counts.workers.items():
+            talk.print(f"  worker {number} was {name}", soft_wrap=True)
     left = [] if found.is_shards else found.left_out
     if left:
         talk.print(f"left out: {len(left)}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import click
 import typer
 
 from sfumato.cli.output import say
@@ -226,6 +228,8 @@ def remove_account(
 def _settings(data: Path | None, database: str | None, **values: object) -> Settings:
     with needs_extra("studio", "Studio"):
         from sfumato.studio.settings import Settings
+    before = os.umask(0o077)  # until the command ends, and for its workers: what people upload is theirs only
+    click.get_current_context().call_on_close(lambda: os.umask(before))
     settings = Settings.from_environment(data, database, **values)
     settings.make_folder()
     return settings

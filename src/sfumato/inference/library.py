@@ -208,9 +208,13 @@ def new_style_path(name: str, overwrite: bool = False) -> Path:
     check_new_name(name)
     if has_personal(name):
         raise UsageError(f"{name} is a personal style (sfumato personal show {name}); choose another name")
-    path = own_folder() / f"{name}.safetensors"
+    folder = own_folder()
+    path = folder / f"{name}.safetensors"
     if os.path.exists(path) and not overwrite:
         raise UsageError(f"the style {name} already exists; add --overwrite to replace it")
+    with suppress(OSError):  # writing the style tells the problem
+        if not os.path.isdir(folder):
+            folder.mkdir(0o700, parents=True)  # only the owner may read it
     return path
 
 

@@ -28,9 +28,9 @@ from sfumato.inference.library import (
     style_path,
 )
 from sfumato.inference.painting_model import PaintingModel
-from sfumato.inference.personal_file import PREFERENCE, file_bytes, read_file
+from sfumato.inference.personal_file import PREFERENCE, read_file, style_bytes, style_values
 from sfumato.inference.style_distance import measured_distance, small_copy
-from sfumato.inference.style_pictures import StylePicture, built_in_pictures, read_liked
+from sfumato.inference.style_pictures import SparsePlaces, StylePicture, built_in_pictures, levels_of, read_liked
 from sfumato.public import public
 from sfumato.style_code import StyleCode
 
@@ -204,7 +204,8 @@ class PersonalStyle:
         created: when it was learnt, as in ``2026-11-26T22:22:38.123456Z``.
         preference: parameters of the preference model, by name.
         pictures: for each centre, the liked pictures near it. The file does not contain them; they are found only on
-            the computer where the style was learnt (`style_pictures.read_liked`).
+            the computer where the style was learnt (`style_pictures.read_liked`). A private file contains places of
+            them instead (`private`).
     """
 
     name: str
@@ -256,7 +257,7 @@ class PersonalStyle:
     @property
     def styles(self) -> tuple[Style, ...]:
         """All centres, the heaviest first, named NAME, NAME/2, NAME/3 and so on."""
-        count = len(self.liked)
+        count = len(self.liked) or sum(self.rights.values())  # a private file has no hashes
         about = {"kind": "personal", "title": f"learnt from {count} picture{'s' if count != 1 else ''}"}
         if len(self.codes) > 1:
             about["title"] += f": {self.name} to {self.name}/{len(self.codes)}"
@@ -294,27 +295,22 @@ class PersonalStyle:
         own, _ = stylizer.encode_full(small_copy(photo))
         return min(styles, key=lambda style: measured_distance(style.code, own))
 
+    @property
+    def is_private(self) -> bool:
+        """Whether it has places of the liked pictures in place of the pictures."""
+        return any(map(levels_of, self.pictures))
+
+    def private(self, places: Sequence[SparsePlaces | None]) -> Self:
+        """Return the style as it may be shared: without hashes, number of answers, date and preferences.
+
+        ``places`` are those of each centre's pictures; a centre with ``None`` can be painted as a draft only.
+        """
+        pictures = tuple(() if each is None else (each,) for each in places)
+        return replace(self, liked=(), disliked=(), answers=0, created="", preference={}, pictures=pictures)
+
     def to_bytes(self) -> bytes:
         """Return the content of the style's file (`personal_file`)."""
-        channel_stats = [code.channel_stats for code in self.codes if code.channel_stats is not None]
-        card = {
-            "name": self.name,
-            "model": self.model,
-            "liked": sorted(self.liked),
-            "disliked": sorted(self.disliked),
-            "answers": self.answers,
-            "rights": dict(self.rights),
-            "created": self.created,
-        }
-        tensors: dict[str, npt.NDArray[Any]] = {
-            "codes": np.stack([code.vector for code in self.codes]),
-            "weights": np.array(self.weights, np.float32),
-        }
-        if channel_stats:
-            tensors["channel_stats"] = np.stack(channel_stats).astype(np.float16)
-        for key, values in sorted(self.preference.items()):
-            tensors[f"{PREFERENCE}{key}"] = values
-        return file_bytes(card, tensors)
+        return style_bytes(self)
 
     def save(self, path: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the file, whole or not at all; raise OutputError where it cannot be written or must not be replaced."""
@@ -329,26 +325,8 @@ class PersonalStyle:
             InputError: the file cannot be read.
             ModelError: it is damaged, not a personal style, too large, or of a later version of Sfumato.
         """
-        read = read_file(path, cls._of)
-        return replace(read, pictures=read_liked(Path(path).parent, len(read.codes)))
-
-    @classmethod
-    def _of(cls, card: dict[str, Any], tensors: dict[str, npt.NDArray[Any]]) -> Self:
-        codes, channel_stats = tensors["codes"], tensors.get("channel_stats")
-        return cls(
-            card["name"],
-            tuple(
-                StyleCode(c, card["model"], None if channel_stats is None else channel_stats[i])
-                for i, c in enumerate(codes)
-            ),
-            tuple(float(weight) for weight in tensors["weights"]),
-            tuple(card["liked"]),
-            tuple(card["disliked"]),
-            card["answers"],
-            card["rights"],
-            card["created"],
-            {key.removeprefix(PREFERENCE): v for key, v in tensors.items() if key.startswith(PREFERENCE)},
-        )
+        read = read_file(path, lambda card, tensors: cls(**style_values(card, tensors)))
+        return read if read.is_private else replace(read, pictures=read_liked(Path(path).parent, len(read.codes)))
 
 
 @public

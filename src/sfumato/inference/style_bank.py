@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,13 +12,20 @@ from sfumato.inference.feature_networks import STRIDE, FeatureNetworks
 from sfumato.inference.matching import Array, FeatureBank
 from sfumato.inference.pixel_readers import ArrayReader
 from sfumato.inference.places import as_rows, encode_region
-from sfumato.inference.style_pictures import StylePicture
+from sfumato.inference.style_pictures import SparsePlaces, StylePicture
 
 #: Number of vectors in a bank.
 BANK = 4096
 _ENCODED = 5  # places that are encoded per place that is sampled, at most
 #: Side in pixels of the windows from which places of a large picture are sampled.
 WINDOW = 128
+#: Short sides in pixels at which `thinned` encodes pictures; painting takes the nearest one.
+LEVELS = (64, 128, 256, 512)
+#: Distance in places, along each axis, of the places that `thinned` keeps.
+GAP = 4
+#: Standard deviation of the noise that `thinned` adds, relative to that of each channel.
+NOISE = 0.25
+_MOST_KEPT = 512  # places of a level that `thinned` keeps
 
 
 @lru_cache(maxsize=10)  # of 10 MB each; photos of one size share their banks
@@ -41,10 +49,53 @@ def make_bank(
     counts = np.maximum(1, np.round(size * weights / weights.sum())).astype(int)
     vectors, origins = [], []
     for number, (each, count) in enumerate(zip(pictures, counts, strict=True)):
-        found, spots = _sample_places(networks, _shrunk(each.picture, short), count, rng)
+        if isinstance(each, SparsePlaces):
+            found = each.places(short)
+            found = found[rng.permutation(len(found))[:count]]
+            spots = np.zeros((len(found), 2), np.float32)
+        else:
+            found, spots = _sample_places(networks, _shrunk(each.picture, short), count, rng)
         vectors.append(found)
         origins.append(np.insert(spots, 0, number, axis=1))
     return FeatureBank.of(np.concatenate(vectors), np.concatenate(origins))
+
+
+def thinned(
+    networks: FeatureNetworks,
+    pictures: Sequence[StylePicture],
+    rng: np.random.Generator,
+    gap: int = GAP,
+    noise: float = NOISE,
+) -> SparsePlaces:
+    """Return a few places of pictures, from which the pictures cannot be put together again.
+
+    A jigsaw needs pieces that overlap their neighbours. So of every ``gap`` x ``gap`` places one is kept, on a grid
+    with a random offset, with some noise, in random order and without its position. A place sees 28 x 28 pixels
+    (`feature_networks.MARGIN`), most of it its middle.
+
+    Args:
+        networks: encode the pictures.
+        pictures: of a style; each gives a number of places in proportion to its weight, as far as it has them.
+        rng: of the offsets and the order. Its seed must be secret.
+        gap: distance of the places along each axis.
+        noise: standard deviation of the Gaussian noise that is added, relative to that of each channel. It is far too
+            little for differential privacy.
+    """
+    weights = np.array([each.weight for each in pictures])
+    counts = np.maximum(1, np.round(_MOST_KEPT * weights / weights.sum())).astype(int)
+    levels = {}
+    for short in LEVELS:
+        found = []
+        for each, count in zip(pictures, counts, strict=True):
+            source = ArrayReader(_shrunk(each.picture, short))
+            places = encode_region(networks, source, slice(0, source.height), slice(0, source.width))
+            top, left = (int(rng.integers(min(gap, side))) for side in places.shape[1:])
+            kept = as_rows(places[:, top::gap, left::gap])
+            found.append(kept[rng.permutation(len(kept))[:count]])
+        vectors = np.concatenate(found)
+        vectors += (noise * vectors.std(0) * rng.standard_normal(vectors.shape)).astype(np.float32)
+        levels[short] = vectors[rng.permutation(len(vectors))].astype(np.float16)
+    return SparsePlaces.of_levels(levels)
 
 
 def _shrunk(picture: Picture, short: int) -> Picture:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import overload
+from typing import TypeAlias, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from sfumato import assets
-from sfumato.errors import InputError, ModelError
+from sfumato.errors import InputError, ModelError, UsageError
 from sfumato.files import atomic_file, read_json
 from sfumato.image import Picture, picture_digest, read_image, resize, to_uint8
-from sfumato.inference.matching import covariance, transport
+from sfumato.inference.matching import Array, covariance, transport
+
+Halves: TypeAlias = npt.NDArray[np.float16]
 
 #: Largest short side, in pixels, of a style's pictures; a higher resolution does not improve the brushwork.
 MAX_SHORT_SIDE = 768
@@ -69,6 +73,39 @@ class StylePicture:
         return StylePicture.of(np.ascontiguousarray(np.moveaxis(changed, -1, 0))[None].astype(np.float32), self.weight)
 
 
+@dataclass(frozen=True)
+class SparsePlaces(StylePicture):
+    """Places of liked pictures, which a shared style is painted with in place of the pictures (`style_bank.thinned`).
+
+    Attributes:
+        levels: places ``(N, 643)`` float16, without order, by the short side in pixels at which the pictures were
+            encoded. ``sha256`` is that of all of them.
+    """
+
+    levels: Mapping[int, Halves] = field(compare=False, repr=False, default_factory=dict)
+
+    @classmethod
+    def of_levels(cls, levels: Mapping[int, Halves]) -> SparsePlaces:
+        """Return the places of these levels, of which there is at least one."""
+        sha256 = hashlib.sha256()
+        for short, vectors in sorted(levels.items()):
+            sha256.update(f"{short} {vectors.shape} ".encode() + np.ascontiguousarray(vectors).tobytes())
+        return cls(sha256.hexdigest(), levels=dict(levels))
+
+    @property
+    def picture(self) -> Picture:
+        """Raise UsageError: a picture cannot be made of them."""
+        raise UsageError(
+            "the style was exported with --private, so its pictures are not in it; the colours content, and an "
+            "explanation of a painting, need them"
+        )
+
+    def places(self, short: int) -> Array:
+        """Return the places ``(N, 643)`` of the level nearest to a short side in pixels."""
+        nearest = min(self.levels, key=lambda level: abs(math.log(level / short)))
+        return self.levels[nearest].astype(np.float32)
+
+
 class LikedPictures(Sequence[StylePicture]):
     """The user's files that a style is painted with, without those that are missing or have changed.
 
@@ -91,6 +128,13 @@ class LikedPictures(Sequence[StylePicture]):
     def __getitem__(self, index: slice) -> tuple[StylePicture, ...]: ...
     def __getitem__(self, index: int | slice) -> StylePicture | tuple[StylePicture, ...]:
         return self._here[index]
+
+
+def levels_of(pictures: Sequence[StylePicture]) -> Mapping[int, Halves]:
+    """Return the places of a centre of a private style by their short sides; none where it has pictures."""
+    if isinstance(pictures, LikedPictures):  # not looked into: that would hash all files
+        return {}
+    return next((each.levels for each in pictures if isinstance(each, SparsePlaces)), {})
 
 
 def built_in_pictures(name: str) -> tuple[StylePicture, ...]:

@@ -14,9 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from sfumato.errors import OutputError, UsageError
 from sfumato.inference.library import is_name, new_personal_path, personal_folder
 from sfumato.inference.style import PersonalStyle, Style
+from sfumato.inference.style_bank import thinned
 from sfumato.inference.style_pictures import LIKED, write_liked
 from sfumato.inference.stylizer import Stylizer
 from sfumato.personal.gathering import Gathered, recall
@@ -226,6 +229,24 @@ def require_learnt_style(record: PersonalRecord) -> PersonalStyle:
             f"{record.name} has no liked picture, so there is no style to export; add pictures that you like"
         )
     return personal_style
+
+
+def private_copy(personal_style: PersonalStyle, stylizer: Stylizer) -> PersonalStyle:
+    """Return a personal style as it may be shared, with places of its pictures in their place (`style_bank.thinned`).
+
+    Raises:
+        UsageError: No liked picture is there to take places of, or it was imported from a private file already.
+    """
+    if personal_style.is_private:
+        raise UsageError(f"{personal_style.name} was imported from a private file; export it without --private")
+    rng = np.random.default_rng(secrets.randbits(128))  # whoever knew the seed would know the places' positions
+    places = [thinned(stylizer.networks, near, rng) if near else None for near in personal_style.pictures]
+    if not any(places):
+        raise UsageError(
+            f"none of the pictures that {personal_style.name} paints with is there any more; put them back "
+            f"(sfumato personal show {personal_style.name}), or export it without --private"
+        )
+    return personal_style.private(places)
 
 
 def _merge(record: PersonalRecord, found: Gathered, rights: str, copy: bool) -> PersonalRecord:

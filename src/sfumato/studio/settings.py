@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
@@ -86,7 +87,7 @@ class Settings(Config):
         return self.data / "parts" / job
 
     def make_folder(self) -> None:
-        """Create the data folder, which only its owner may read.
+        """Create the data folder, which only its owner may read; one that exists is closed to others.
 
         Raises:
             UsageError: it cannot be created or written.
@@ -95,6 +96,8 @@ class Settings(Config):
             self.data.mkdir(0o700, parents=True, exist_ok=True)
             if not os.access(self.data, os.W_OK | os.X_OK):
                 raise PermissionError(13, "permission denied")
+            with suppress(PermissionError):  # the folder of another user, as on a shared disk
+                self.data.chmod(0o700)
         except OSError as problem:
             raise UsageError(
                 f"cannot write into {self.data}: {problem.strerror or problem}; name another folder with --data"

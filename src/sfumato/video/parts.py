@@ -106,7 +106,7 @@ def _lock(folder: Path, target: Path) -> int:
     """Create the folder and its lock file, and return the descriptor that holds the lock."""
     path = folder / _LOCK
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)  # it holds frames
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:  # another process has just finished and removed the folder

@@ -59,18 +59,28 @@ def contents(personal_style: PersonalStyle) -> dict[str, Any]:
         "rights": dict(personal_style.rights),
         "created": personal_style.created,
         "preference": bool(personal_style.preference),
+        "private": personal_style.is_private,
     }
 
 
 def describe_file(personal_style: PersonalStyle) -> None:
     """Print what an exported file contains, and what it does not."""
+    from sfumato.inference.style_pictures import levels_of
+
+    rights = ", ".join(f"{right}: {count}" for right, count in personal_style.rights.items()) or "not stated"
+    styles = f"{counted(len(personal_style.codes), 'style')} of the model {personal_style.model}"
+    if personal_style.is_private:
+        spots = sum(len(places) for near in personal_style.pictures for places in levels_of(near).values())
+        say(f"It contains {styles}; {counted(spots, 'small spot')} of the pictures. Rights to the pictures: {rights}.")
+        say("It does not contain the pictures, their names, folders or hashes, dates, or what you answered.")
+        say("Whoever has one of the pictures can still find out that it was liked (docs/privacy.md).")
+        return
     parts = [
-        f"{counted(len(personal_style.codes), 'style')} of the model {personal_style.model}",
+        styles,
         f"the SHA-256 of {counted(len(personal_style.liked), 'liked picture')} and {len(personal_style.disliked)} "
         "disliked",
         *(["a preference model"] if personal_style.preference else []),
     ]
-    rights = ", ".join(f"{right}: {count}" for right, count in personal_style.rights.items()) or "not stated"
     say(f"It contains {'; '.join(parts)}. Rights to the pictures: {rights}.")
     say("It does not contain the pictures, their names or their folders.")
 

@@ -17,12 +17,19 @@ from sfumato.errors import OutputError, UsageError
 def export(
     name: Name,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, NAME.sfumato.", show_default=False)],
+    private: Annotated[
+        bool,
+        typer.Option(
+            "--private",
+            help="For other people: no hashes, dates and preferences, but small spots of the pictures to paint with.",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a style to a file of a few kB, for other machines or for sharing, and print what it contains."""
+    """Write a style to a file, for other machines or for sharing, and print what it contains."""
     from sfumato.inference.library import PERSONAL_SUFFIX
-    from sfumato.personal.service import require_learnt_style
+    from sfumato.personal.service import private_copy, require_learnt_style
     from sfumato.personal.store import load_record
 
     record = load_record(name)
@@ -35,6 +42,10 @@ def export(
     if os.path.exists(out) and not overwrite:
         raise OutputError(f"{out} already exists; add --overwrite to replace it")
     personal_style = require_learnt_style(record)
+    if private:
+        from sfumato.inference import Stylizer
+
+        personal_style = private_copy(personal_style, Stylizer())
     personal_style.save(out, overwrite)
     if as_json:
         say_json({"file": str(out), **contents(personal_style)}, 2)
