@@ -27,6 +27,7 @@ from sfumato.image.reading import (
     read_recipe,
 )
 from sfumato.image.resampling import resample, resize, shrink, thumbnail, thumbnail_size
+from sfumato.image.reservation import reservation
 from sfumato.image.writing import (
     WRITABLE,
     as_jpeg_text,
@@ -62,6 +63,7 @@ __all__ = [
     "read_photo",
     "read_recipe",
     "resample",
+    "reservation",
     "resize",
     "scan_folder",
     "shrink",
