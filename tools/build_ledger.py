@@ -105,7 +105,7 @@ def styles() -> Iterable[dict[str, Any]]:
     for path in sorted((PACKAGE / "assets" / "styles").iterdir()):
         _, about = StyleCode.load(path)
         line = {"name": path.stem, "kind": "style", "author": about["artist"], "died": died(about["licence"])}
-        yield {**line, "source": about["source"], "licence": about["licence"], **_file(path)}
+        yield {**line, "source": about["source"], "licence": about["licence"], **hashed(path)}
 
 
 def cards() -> list[tuple[Path, dict[str, Any]]]:
@@ -135,7 +135,7 @@ def weights() -> Iterable[dict[str, Any]]:
             if path.name not in OUR_TEXTS:
                 about = {"name": f"{card['model']}: {path.name}", "kind": "weights", "model": card["model"]}
                 whose = {"source": "trained by this project", "licence": WEIGHTS_LICENCE, "author": OURS, "died": None}
-                yield {**about, **whose, **_file(path)}
+                yield {**about, **whose, **hashed(path)}
     yield {**VGG19, "sha256": None}
 
 
@@ -143,7 +143,7 @@ def scripts() -> Iterable[dict[str, Any]]:
     for file, (name, licence, author) in SCRIPTS.items():
         about = {"name": f"{name}: {file}", "kind": "script", "author": author, "died": None, "licence": licence}
         where = PACKAGE / "studio" / "pages" / "vendor" / file
-        yield {**about, "source": f"https://www.npmjs.com/package/{name}", **_file(where)}
+        yield {**about, "source": f"https://www.npmjs.com/package/{name}", **hashed(where)}
 
 
 def packages() -> Iterable[dict[str, Any]]:
@@ -174,7 +174,7 @@ def died(licence: str) -> int | str | None:
     return "antiquity" if "antiquity" in licence else None
 
 
-def _file(path: Path) -> dict[str, str]:
+def hashed(path: Path) -> dict[str, str]:
     file = path.relative_to(PACKAGE).as_posix()
     return {"file": file, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
 

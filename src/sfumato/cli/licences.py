@@ -11,18 +11,18 @@ import typer
 
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import say, say_json
+from sfumato.text import counted
 
 if TYPE_CHECKING:
     from sfumato.provenance.licences import Dependency
 
 _FEW = 8  # things of a kind that are printed one by one
 _HEAD = re.compile("[(;:,]")  # ends the first words of a licence
-_NOUNS = {
-    "training": "pictures in the training of the weights",
-    "style": "pictures of styles",
-    "picture": "pictures of built-in styles",
-    "weights": "files of weights",
-    "package": "packages",
+_NOUNS = {  # one, and what follows it
+    "training": ("picture", " in the training of the weights"),
+    "style": ("picture", " of the style"),
+    "picture": ("picture", " of built-in styles"),
+    "weights": ("file", " of weights"),
 }
 _ANSWERS = {True: "yes", False: "no", None: "not known"}
 
@@ -54,9 +54,7 @@ def licences(
         return
     for name, each in found.items():
         _print(name, each)
-    say(
-        "--json lists each thing with its author, source and hash. This repeats what owners and users state. It is no legal advice."
-    )
+    say("This repeats what owners and users state; it is no legal advice. --json adds authors, sources and hashes.")
 
 
 def _find(text: str) -> list[Dependency]:
@@ -69,13 +67,13 @@ def _find(text: str) -> list[Dependency]:
     from sfumato.cli.show import recipe_of
     from sfumato.inference import Style
     from sfumato.inference.library import PERSONAL_SUFFIX, has_style
-    from sfumato.provenance.licences import dependencies, of_style
+    from sfumato.provenance.licences import dependencies, of_painting_in
 
     path = Path(text)
     is_style_file = path.suffix in (".safetensors", PERSONAL_SUFFIX)
     if is_style_file or has_style(text) or not (path.suffix or path.exists()):
         style = Style.load(path) if is_style_file else Style.named(text, own=True)
-        return of_style(style.name, style.about, [each.sha256 for each in style.pictures])
+        return of_painting_in(style.name, style.about, [each.sha256 for each in style.pictures])
     return dependencies(recipe_of(path))
 
 
@@ -105,13 +103,14 @@ def _sentence(answer: bool | None, found: list[Dependency]) -> str:
     if answer:
         return "yes, as far as is stated. The rights in the photo are yours to check."
     because = []
-    for value, words in (
-        (False, "are under terms that allow only research or no sale"),
-        (None, "have terms not known"),
-    ):
+    trained = any(each.kind == "training" for each in found)
+    terms = ((False, "whose terms allow only research or no sale"), (None, "whose terms are not known"))
+    for value, words in terms:
         counts: Counter[str] = Counter()
         for each in found:
-            if each.commercial is value:
-                counts[_NOUNS.get(each.kind, each.kind)] += each.count
-        because += [f"{' and '.join(f'{count} {noun}' for noun, count in counts.items())} {words}"] if counts else []
-    return f"{'not known' if answer is None else 'not cleared'}; {', and '.join(because)}."
+            if each.commercial is value and (each.kind != "weights" or not trained):  # the reason is their training
+                counts[each.kind] += each.count
+        for kind, count in counts.items():
+            noun, rest = _NOUNS.get(kind, (kind, ""))
+            because.append(f"{counted(count, noun)}{rest}, {words}")
+    return f"{'not known' if answer is None else 'not cleared'}. It depends on {'; '.join(because)}."

@@ -23,6 +23,7 @@ from sfumato.image.reading import (
     photo_digest,
     picture_digest,
     read_image,
+    read_metadata_of,
     read_photo,
     read_recipe,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "photo_digest",
     "picture_digest",
     "read_image",
+    "read_metadata_of",
     "read_photo",
     "read_recipe",
     "resample",

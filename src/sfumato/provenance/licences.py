@@ -7,7 +7,7 @@ owners and users state; they are no legal advice.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sfumato import assets
@@ -24,7 +24,6 @@ _STATED: dict[str, tuple[str, bool | None]] = {
     "public-domain": ("the user states: public domain", True),
     "unstated": ("rights not stated", None),
 }
-_OURS = "The Sfumato authors"
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,9 @@ class Dependency:
         return asdict(self)
 
 
+_CODE = Dependency("Sfumato", "code", "Apache-2.0", "The Sfumato authors", "", "", True)
+
+
 def dependencies(recipe: Mapping[str, Any]) -> list[Dependency]:
     """Return what a picture or video depends on, from the recipe that it contains.
 
@@ -67,7 +69,7 @@ def dependencies(recipe: Mapping[str, Any]) -> list[Dependency]:
     """
     painting = recipe.get("painting") if recipe.get("kind") == "video" else recipe
     painting = painting if isinstance(painting, Mapping) else {}
-    found = [Dependency("Sfumato", "code", "Apache-2.0", _OURS, "", "", True)]
+    found = [_CODE]
     used = [(str(painting["model"]), painting.get("model_sha256"))] if "model" in painting else []
     if "decoder_sha256" in painting:
         used.append(("decoder", painting["decoder_sha256"]))
@@ -87,9 +89,9 @@ def of_model(model: str, is_shipped: bool = True) -> list[Dependency]:
         licence = "not known: not the weights that ship with this version"
         return [Dependency(f"weights {short(model)}", "weights", licence, "", "", "", None)]
     saw = ledger["models"][model]
+    weights = next(line for line in ledger["lines"] if line.get("model") == model)
     return [
-        # Their own licence is that of the code; what they were trained on follows, line by line.
-        Dependency(f"weights {model}", "weights", "Apache-2.0, and what they were trained on", _OURS, "", "", True),
+        replace(_of_line(weights), name=f"weights {model}", sha256=""),
         *(_of_line(line) for line in ledger["lines"] if model in line.get("part_of", ())),
         *(
             Dependency("training pictures", "training", licence, "", saw["list"], "", may_sell(licence), count)
@@ -98,8 +100,14 @@ def of_model(model: str, is_shipped: bool = True) -> list[Dependency]:
     ]
 
 
+def of_painting_in(name: str, about: Mapping[str, str], hashes: Iterable[str] = ()) -> list[Dependency]:
+    """Return what a picture depends on that the shipped weights paint in a style; arguments as for `of_style`."""
+    base, matching = list(_models_by_digest().values())[:2]
+    return list(dict.fromkeys([_CODE, *of_model(base), *of_model(matching), *of_style(name, about, hashes)]))
+
+
 def of_style(name: str, about: Mapping[str, str], hashes: Iterable[str] = ()) -> list[Dependency]:
-    """Return what a style depends on.
+    """Return what a style itself depends on.
 
     Args:
         name: of the style.
