@@ -21,7 +21,8 @@ def make_chain() -> tuple[bytes, bytes]:
 
     def certificate(subject: Any, key: Any, is_root: bool, usages: tuple[str, ...]) -> Any:
         usage = x509.KeyUsage(**{name: name in usages for name in USAGES})
-        builder = x509.CertificateBuilder(root_name, subject, key.public_key(), x509.random_serial_number(), now)
+        builder = x509.CertificateBuilder().issuer_name(root_name).subject_name(subject).public_key(key.public_key())
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now)
         builder = builder.not_valid_after(now + timedelta(days=1)).add_extension(usage, True)
         builder = builder.add_extension(x509.BasicConstraints(is_root, None), True)
         builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)

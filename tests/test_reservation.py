@@ -14,6 +14,7 @@ from sfumato.errors import InputError, UsageError
 from sfumato.image import read_photo, reservation
 
 PLUS = 'xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/"'
+SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
 VOCABULARY = "http://ns.useplus.org/ldf/vocab/"
 
 
@@ -126,7 +127,10 @@ def signed(entries: dict[str, dict[str, str]]) -> bytes:
     manifest = {
         "claim_generator_info": [{"name": "test", "version": "1"}],
         "format": "image/jpeg",
-        "assertions": [{"label": "cawg.training-mining", "data": {"entries": entries}}],
+        "assertions": [
+            {"label": "c2pa.actions", "data": {"actions": [{"action": "c2pa.created", "digitalSourceType": SOURCE}]}},
+            {"label": "cawg.training-mining", "data": {"entries": entries}},
+        ],
     }
     out = io.BytesIO()
     info = c2pa.C2paSignerInfo(c2pa.C2paSigningAlg.ES256, chain, key, None)
