@@ -5,16 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 USAGES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
 USAGES += ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
 
 
 def make_chain() -> tuple[bytes, bytes]:
     """The chain, leaf first, and the leaf's private key, both as PEM."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
+    x509 = pytest.importorskip("cryptography.x509")
+    hashes, serialization, ec = (
+        pytest.importorskip(f"cryptography.hazmat.primitives.{name}")
+        for name in ("hashes", "serialization", "asymmetric.ec")
+    )
     now = datetime.now(UTC) - timedelta(minutes=5)
     root_key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     root_name, leaf_name = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, n)]) for n in ("root", "leaf"))
@@ -36,4 +39,4 @@ def make_chain() -> tuple[bytes, bytes]:
     leaf = certificate(leaf_name, leaf_key, False, ("digital_signature",))
     pem = serialization.Encoding.PEM
     key = leaf_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return leaf.public_bytes(pem) + root.public_bytes(pem), key
+    return bytes(leaf.public_bytes(pem) + root.public_bytes(pem)), bytes(key)

@@ -25,7 +25,7 @@ def tools() -> Iterator[dict[str, Any]]:
         spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
         assert spec is not None
         modules[name] = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(modules[name])  # type: ignore[union-attr]
+        spec.loader.exec_module(modules[name])
     yield modules
     for name in names:
         del sys.modules[name]

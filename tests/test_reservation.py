@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from c2pa_signing import make_chain
 from sfumato.data.folders import load_folder
 from sfumato.errors import InputError, UsageError
 from sfumato.image import read_photo, reservation
@@ -118,9 +119,6 @@ def test_without_a_manifest_no_licence_is_known(tmp_path: Path) -> None:
 def signed(entries: dict[str, dict[str, str]]) -> bytes:
     """A JPEG with a C2PA manifest, signed by a certificate of this test."""
     c2pa = pytest.importorskip("c2pa")
-    pytest.importorskip("cryptography")
-    from c2pa_signing import make_chain
-
     chain, key = make_chain()
     data = io.BytesIO()
     picture().save(data, "JPEG")

@@ -9,6 +9,7 @@ from PIL import Image
 
 from sfumato.image import read_recipe, to_uint8
 from sfumato.inference import Style, Stylizer
+from sfumato.inference.options import PaintOptions
 from sfumato.inference.pipeline import Pipeline
 from sfumato.inference.recipe import Recipe
 from sfumato.provenance.licences import Dependency, dependencies, of_model, of_painting_in, of_style, shipped, verdict
@@ -28,9 +29,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(stylizer: Stylizer, *styles: Style, quality: Any = "draft") -> dict[str, Any]:
-    from sfumato.inference.options import PaintOptions
-
-    return json.loads(json.dumps(Recipe.of(stylizer, styles, PaintOptions(quality=quality)).to_json()))
+    return dict(json.loads(json.dumps(Recipe.of(stylizer, styles, PaintOptions(quality=quality)).to_json())))
 
 
 def by_kind(found: list[Dependency], kind: str) -> list[Dependency]:
@@ -164,8 +163,8 @@ def test_works_of_artists_who_died_recently_need_a_statement(
         out = tmp_path / f"{path.stem}-out.png"
         once = run("stylize", photo, "--style", path, "--quality", "draft", "-o", out)
         assert (once.exit_code, artist in once.stderr) == (0, True)
-        words = ("--rights", "public-domain", "--overwrite", "-o", out)
-        assert_one_sentence(run("stylize", photo, "--style", path, "--quality", "draft", *words), 2, artist)
+        claim = ("--rights", "public-domain", "--overwrite", "-o", out)
+        assert_one_sentence(run("stylize", photo, "--style", path, "--quality", "draft", *claim), 2, artist)
 
 
 def test_a_replay_carries_the_rights(stylizer: Stylizer, photo: Path, tmp_path: Path) -> None:
