@@ -25,7 +25,7 @@ FULL := $(VENV)/installed-full
 SITE := $(VENV)/installed-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup test test-light coverage check docs web dist bench train-flagship both-folders
+.PHONY: help demo setup test test-light coverage check cards audit docs web dist bench train-flagship both-folders
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1#\2/p' Makefile | column -t -s '#' 2>/dev/null || grep '##' Makefile
@@ -45,12 +45,20 @@ test-light: $(LIGHT) ## run the tests that need neither torch nor Unix, with the
 	$(PIP_INSTALL) 'hypothesis>=6.120' 'pytest>=8.3'
 	$(TEST_ENV) $(BIN)/python -m pytest -m 'not slow' $(LIGHT_TESTS) $(ARGS)
 
-check: $(FULL) ## check lint, formatting, types and import layers
+check: $(FULL) ## check lint, formatting, types, import layers and the ledger
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict src
 	$(BIN)/mypy $(TEST_TYPES) tests
 	$(BIN)/python -m pytest -q tests/test_layers.py
+	$(BIN)/python tools/build_ledger.py --check
+	$(BIN)/python tools/build_cards.py --check
+
+cards: $(FULL) ## make the data card and the list of packages, into out/cards, and the table of the model card
+	$(BIN)/python tools/build_cards.py
+
+audit: $(FULL) ## look for known security faults of the installed packages; says so if there is no network
+	$(BIN)/python tools/audit.py
 
 docs: $(SITE) ## build the documentation site, into out/site; a dead link is an error
 	$(BIN)/python tools/build_site.py
@@ -58,7 +66,7 @@ docs: $(SITE) ## build the documentation site, into out/site; a dead link is an 
 web: $(FULL) ## build the page that paints in the browser, into out/web; needs Node.js
 	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 
-dist: $(FULL) ## build the wheel and the source archive, into out/dist
+dist: $(FULL) cards ## build the wheel and the source archive, into out/dist, and the cards, into out/cards
 	$(BIN)/python -m build --outdir out/dist
 
 bench: $(FULL) ## measure speed and quality

@@ -27,6 +27,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import build_ledger
+
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.nearest import CARD_KEY, TrainingStyles, Work
 from sfumato.personal import space
@@ -86,8 +88,7 @@ def main() -> None:
 
     hashes = {name: hashlib.sha256((arguments.data / name).read_bytes()).hexdigest() for name in train}
     _check_claim(json.loads((bundle / "card.json").read_text("utf-8"))["training"], hashes)
-    short = sorted(digest[:16] for digest in hashes.values())
-    (ASSETS / "weights" / "training_pictures.txt").write_text("\n".join(short) + "\n")
+    build_ledger.write_training(arguments.data)
 
     codes = encode(bundle, arguments.data, paintings)
     write_index(bundle, codes, paintings)
@@ -173,7 +174,7 @@ def _complete_card(path: Path, manifest: dict[str, dict[str, str]], train: list[
         "photos": sum(n.startswith("content/") for n in train),
         "paintings": sum(n.startswith("style/") for n in train),
         "licences": dict(sorted(licences.items(), key=lambda item: -item[1])),
-        "hashes": "training_pictures.txt: first 16 hex digits of each picture's SHA-256",
+        "hashes": "training_pictures.csv: SHA-256, source and licence of each picture",
     }
     card["licence"] = {
         "code": "Apache-2.0",

@@ -6,8 +6,8 @@ DATA holds manifest.csv (columns file, split, licence, source) and the pictures 
 of, sha256) lists a larger scan of the same picture, that one is taken.
 
 Written are, in src/sfumato/assets/pictures, NAME.webp for a style that is one work, NAME-1.webp, NAME-2.webp and so on
-for an artist's, and ledger.json, which says of each picture what it is, where it comes from, under which licence, and
-the SHA-256 of its file. The same Pillow and libwebp write the same bytes.
+for an artist's, and in src/sfumato/assets/ledger.json a line that says of each picture what it is, where it comes from,
+under which licence, and the SHA-256 of its file. The same Pillow and libwebp write the same bytes.
 
 tools/style_pictures.csv, a row a picture, in order:
 
@@ -26,11 +26,11 @@ import argparse
 import csv
 import hashlib
 import io
-import json
 import shutil
 import tempfile
 from pathlib import Path
 
+import build_ledger
 from PIL import Image, ImageCms, ImageOps
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,10 +98,9 @@ def main() -> None:
                     "sha256": hashlib.sha256(written).hexdigest(),
                 }
             )
-        text = ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in ledger)
-        (out / "ledger.json").write_text(f"[\n{text}\n]\n", "utf-8")
         shutil.rmtree(PICTURES, ignore_errors=True)
         out.replace(PICTURES)
+    build_ledger.write([build_ledger.picture(entry) for entry in ledger])
     print(len(ledger), "pictures,", sum(int(str(entry["bytes"])) for entry in ledger), "bytes")
 
 

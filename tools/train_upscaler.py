@@ -115,7 +115,7 @@ def main() -> None:
             "photos": len(photos.pictures),
             "paintings": len(paintings.pictures),
             "licences": dict(kinds.most_common()),
-            "hashes": "training_pictures.txt: first 16 hex digits of each picture's SHA-256",
+            "hashes": "training_pictures.csv: SHA-256, source and licence of each picture",
         },
         "licence": {
             "code": "Apache-2.0",

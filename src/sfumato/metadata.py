@@ -31,7 +31,7 @@ from PIL import ExifTags, Image
 
 from sfumato import __version__
 from sfumato.errors import InputError, UsageError
-from sfumato.xmp_iptc import TextFields, from_iptc, from_xmp, iptc_of_photoshop, raw_profile
+from sfumato.xmp_iptc import TextFields, from_iptc, from_xmp, iptc_of_photoshop, raw_profile, xmp_reservation
 
 #: Maximum size of a recipe's JSON in bytes. JPEG stores XMP in one segment of at most 65,535 bytes.
 MAX_RECIPE = 60_000
@@ -79,6 +79,8 @@ class Metadata:
         resolution: dots per inch, horizontal and vertical.
         recipe: how Sfumato made the picture, as JSON.
         lost_recipe: why ``recipe`` is None although the file has one: it is damaged. Never written.
+        reservation: the mark by which the picture is reserved from training, ``DataMining`` or ``tdm-reservation``.
+            Never written.
     """
 
     copyright: str | None = None
@@ -88,6 +90,7 @@ class Metadata:
     resolution: tuple[float, float] | None = None
     recipe: dict[str, object] | None = None
     lost_recipe: str | None = field(default=None, compare=False)
+    reservation: str | None = field(default=None, compare=False)
 
 
 def read_metadata(image: Image.Image) -> Metadata:
@@ -121,6 +124,7 @@ def read_metadata(image: Image.Image) -> Metadata:
         resolution=_exif_resolution(first) or _header_resolution(image),
         recipe=recipe,
         lost_recipe=lost,
+        reservation=_reservation(image),
     )
 
 
@@ -134,8 +138,23 @@ def _xmp_and_iptc(image: Image.Image) -> Iterator[TextFields]:
             iptc = iptc or iptc_of_photoshop(raw_profile(info.get(f"Raw profile type {kind}")))
         yield from_iptc(iptc)
     with suppress(Exception):
-        xmp = info.get("xmp") or info.get("XML:com.adobe.xmp") or _tag_bytes(image, _XMP_TAG)
-        yield from_xmp(xmp or raw_profile(info.get("Raw profile type xmp")))
+        yield from_xmp(_xmp_packet(image))
+
+
+def _xmp_packet(image: Image.Image) -> bytes | str:
+    """Return the XMP packet of a picture, from all places where formats store it; empty if there is none."""
+    info = image.info
+    found = info.get("xmp") or info.get("XML:com.adobe.xmp") or _tag_bytes(image, _XMP_TAG)
+    return found or raw_profile(info.get("Raw profile type xmp"))
+
+
+def _reservation(image: Image.Image) -> str | None:
+    """Return the mark by which a picture is reserved from training; None if there is none that can be read."""
+    with suppress(Exception):
+        if str(image.info.get("tdm-reservation", "")).strip() == "1":  # a text of PNG
+            return "tdm-reservation"
+        return xmp_reservation(_xmp_packet(image))
+    return None
 
 
 def _tag_bytes(image: Image.Image, tag: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Copyright, creator, description and dates from XMP and IPTC; all other properties are ignored.
+"""Copyright, creator, description, dates and do-not-train marks from XMP and IPTC; other properties are ignored.
 
 Photo agencies and Lightroom write the owner there instead of into Exif. The mapping of properties to Exif follows the
 guidelines of the Metadata Working Group (2010).
@@ -24,6 +24,8 @@ _XMP = "{http://ns.adobe.com/xap/1.0/}"
 _EXIF = "{http://ns.adobe.com/exif/1.0/}"
 _TIFF = "{http://ns.adobe.com/tiff/1.0/}"
 _PHOTOSHOP = "{http://ns.adobe.com/photoshop/1.0/}"
+_DATA_MINING = "{http://ns.useplus.org/ldf/xmp/1.0/}DataMining"  # IPTC Photo Metadata 2023.1
+_TDM = re.compile(r"\{https?://www\.w3\.org/ns/tdmrep[#/]?\}reservation|(\{.*\})?tdm-reservation", re.IGNORECASE)
 _XMP_TEXTS = {
     "copyright": (f"{_DC}rights", f"{_TIFF}Copyright"),
     "artist": (f"{_DC}creator", f"{_TIFF}Artist"),
@@ -55,25 +57,8 @@ class TextFields:
 
 
 def from_xmp(packet: bytes | str) -> TextFields:
-    """Return the fields of an XMP packet; none if it is damaged.
-
-    A packet with a document type is treated as damaged, because entities, the known attack with XML, need one.
-    """
-    text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else packet
-    text = text[: text.rfind(">") + 1].lstrip("\ufeff \t\r\n\0")  # padding may follow
-    if len(text) > MAX_XMP or "<!DOCTYPE" in text or "<!ENTITY" in text:
-        return TextFields()
-    try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError):
-        return TextFields()
-    found: dict[str, list[str]] = {}
-    for rdf in root.iter(f"{_RDF}RDF"):
-        for subject in rdf.findall(f"{_RDF}Description"):
-            for name, value in subject.items():
-                found.setdefault(name, []).append(value)
-            for each in subject:
-                found.setdefault(each.tag, []).extend(_values(each))
+    """Return the fields of an XMP packet; none if it is damaged."""
+    found = _properties(packet)
     texts = {name: next((found[p] for p in places if found.get(p)), []) for name, places in _XMP_TEXTS.items()}
     dates = {}
     for which, places in _XMP_DATES.items():
@@ -84,8 +69,47 @@ def from_xmp(packet: bytes | str) -> TextFields:
     return TextFields({name: list(values) for name, values in texts.items() if values}, dates)
 
 
+def xmp_reservation(packet: bytes | str) -> str | None:
+    """Return the property of an XMP packet that reserves the picture from training; None if there is none.
+
+    It is ``DataMining`` of PLUS and IPTC with a value that prohibits, all of which cover generative models, or W3C's
+    ``tdm-reservation`` of 1.
+    """
+    for name, values in _properties(packet).items():
+        if name == _DATA_MINING and any("DMI-PROHIBITED" in value.upper() for value in values):
+            return "DataMining"
+        if _TDM.fullmatch(name) and any(value.strip() == "1" for value in values):
+            return "tdm-reservation"
+    return None
+
+
+def _properties(packet: bytes | str) -> dict[str, list[str]]:
+    """Return the values of each property of an XMP packet; none if it is damaged.
+
+    A packet with a document type is treated as damaged, because entities, the known attack with XML, need one.
+    """
+    text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else packet
+    text = text[: text.rfind(">") + 1].lstrip("\ufeff \t\r\n\0")  # padding may follow
+    if len(text) > MAX_XMP or "<!DOCTYPE" in text or "<!ENTITY" in text:
+        return {}
+    try:
+        root = ElementTree.fromstring(text)
+    except (ElementTree.ParseError, ValueError):
+        return {}
+    found: dict[str, list[str]] = {}
+    for rdf in root.iter(f"{_RDF}RDF"):
+        for subject in rdf.findall(f"{_RDF}Description"):
+            for name, value in subject.items():
+                found.setdefault(name, []).append(value)
+            for each in subject:
+                found.setdefault(each.tag, []).extend(_values(each))
+    return found
+
+
 def _values(element: ElementTree.Element) -> list[str]:
     """Return the values of a property: one, a list, or the default language of several."""
+    if address := element.get(f"{_RDF}resource"):
+        return [address]
     entries = element.findall(f"{_RDF}*/{_RDF}li")[:_MAX_ENTRIES]
     if element.find(f"{_RDF}Alt") is not None:
         entries = [each for each in entries if each.get(_LANGUAGE) == "x-default"] or entries

@@ -15,6 +15,7 @@ from sfumato.assets import (
     style_path,
     style_pictures,
     weights_dir,
+    whole_ledger,
 )
 from sfumato.errors import ModelError, UsageError
 from sfumato.inference import Style
@@ -79,11 +80,7 @@ def test_a_name_is_no_path(name: str) -> None:
 
 def test_every_picture_has_an_entry_of_the_ledger_and_every_entry_a_picture() -> None:
     folder = style_pictures("great-wave")[0].parent
-    hashes = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.iterdir()
-        if path.name != "ledger.json"
-    }
+    hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     assert {entry.file: entry.sha256 for entry in ledger()} == hashes
     assert len(ledger()) == len(hashes)
 
@@ -120,13 +117,17 @@ def test_the_pictures_of_an_unknown_style() -> None:
         style_pictures("../pictures/monet-1")
 
 
-def test_a_missing_ledger_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ledger_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.setattr("sfumato.assets._ROOT", tmp_path)
+    whole_ledger.cache_clear()
     ledger.cache_clear()
+    request.addfinalizer(whole_ledger.cache_clear)
     with pytest.raises(ModelError, match="install it again"):
         ledger()
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "ledger.json").write_text('[{"file": "a.webp"}]')
+    line = {"kind": "picture", "file": "a.webp", "author": "A", "crop": [0, 0, 0, 0]}
+    (tmp_path / "ledger.json").write_text(json.dumps({"lines": [line], "models": {}, "artists": {}}))
     with pytest.raises(ModelError, match="install it again"):
         ledger()
 

@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sfumato.cli import app
-from sfumato.cli.personal import options as personal_options
+from sfumato.cli import rights as cli_rights
 from sfumato.image import read_recipe, to_uint8
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.style import PersonalStyle
@@ -286,7 +286,7 @@ def test_rights_are_recorded_and_asked_for_only_in_a_terminal(desk: Any, store: 
 def test_rights_are_asked_for_again_where_the_answer_is_none(
     desk: Any, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(personal_options, "in_terminal", lambda: True)
+    monkeypatch.setattr(cli_rights, "in_terminal", lambda: True)
     for message, rights in (("foo\nL\n", "licensed"), ("public-domain\n", "public-domain"), ("\n", "unstated")):
         words = ["personal", "new", f"of-{rights}", "--like", str(desk / "rough")]
         result = CliRunner().invoke(app, words, input=message)

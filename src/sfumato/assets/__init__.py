@@ -1,19 +1,22 @@
 """The files that ship inside the package.
 
 Exported models are in ``weights/NAME/``, style codes in ``styles/NAME.safetensors``, and the pictures of the built-in
-styles in ``pictures/``, with a ledger of their sources.
+styles in ``pictures/``. ``ledger.json`` says of each file, and of each package that Sfumato uses, where it comes from
+and what may be done with it; ``weights/training_pictures.csv`` lists what the weights were trained on.
 
 This package is not public: its names may change.
 """
 
 from __future__ import annotations
 
+import csv
 import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sfumato.errors import ModelError, UsageError
 
@@ -51,7 +54,7 @@ def style_path(name: str) -> Path:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """The record of one picture that ships, from ``pictures/ledger.json``.
+    """The line of one picture in the ledger.
 
     Attributes:
         file: its name in the folder ``pictures``.
@@ -60,6 +63,7 @@ class LedgerEntry:
         title: of the work.
         year: as text, since many are approximate ("c. 1831").
         source: where the scan was found: repository, commit and path.
+        died: year of the artist's death; where it is not known, a year after it.
         licence: of the work and the scan.
         original: the file that it was made from, in the project's data.
         crop: pixels cut off the left, top, right and bottom of the original.
@@ -75,6 +79,7 @@ class LedgerEntry:
     title: str
     year: str
     source: str
+    died: int
     licence: str
     original: str
     crop: tuple[int, int, int, int]
@@ -85,20 +90,48 @@ class LedgerEntry:
 
 
 @cache
-def ledger() -> tuple[LedgerEntry, ...]:
-    """Return one entry for each picture that ships, grouped by style; tools/build_style_pictures.py writes the file.
+def whole_ledger() -> dict[str, Any]:
+    """Return ``ledger.json``, which tools/build_ledger.py writes.
+
+    Returns:
+        ``lines``: one for each picture, style, file of weights, script and package, with name, kind, source, licence,
+        author, died, commercial, sha256; ``models``: what each model was trained on, by its id; ``artists``: the year
+        in which artists died whose works are still protected.
 
     Raises:
         ModelError: this installation has no readable ledger.
     """
-    path = _ROOT / "pictures" / "ledger.json"
+    path = _ROOT / "ledger.json"
     try:
-        rows = json.loads(path.read_text("utf-8"))
-        return tuple(LedgerEntry(**{**row, "crop": tuple(row["crop"])}) for row in rows)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(
-            f"this installation of Sfumato lacks its list of pictures ({path}); install it again"
-        ) from error
+        found = dict(json.loads(path.read_text("utf-8")))
+        if not {"lines", "models", "artists"} <= found.keys():
+            raise ValueError("a part is missing")
+        return found
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"this installation of Sfumato lacks its ledger ({path}); install it again") from error
+
+
+@cache
+def ledger() -> tuple[LedgerEntry, ...]:
+    """Return one entry for each picture that ships, grouped by style; tools/build_style_pictures.py makes them.
+
+    Raises:
+        ModelError: this installation has no readable ledger.
+    """
+    lines = [line for line in whole_ledger()["lines"] if line["kind"] == "picture"]
+    try:
+        others = set(LedgerEntry.__dataclass_fields__) - {"file", "artist", "crop"}
+        return tuple(
+            LedgerEntry(
+                file=Path(line["file"]).name,
+                artist=line["author"],
+                crop=tuple(line["crop"]),
+                **{name: line[name] for name in others},
+            )
+            for line in lines
+        )
+    except KeyError as error:
+        raise ModelError("this installation of Sfumato has another ledger than it needs; install it again") from error
 
 
 def picture_path(entry: LedgerEntry) -> Path:
@@ -126,7 +159,17 @@ def nearest(name: str, names: Sequence[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else "`sfumato styles` lists them"
 
 
-def training_hashes() -> set[str]:
-    """Return the first 16 hex digits of the SHA-256 of each picture that the shipped weights were trained on."""
-    path = _ROOT / "weights" / "training_pictures.txt"
-    return set(path.read_text().split()) if path.is_file() else set()
+def training_hashes() -> dict[str, str]:
+    """Return the SHA-256 of each picture that the shipped weights were trained on.
+
+    Returns:
+        The hash in the manifest, by the hash of each file that was seen: that one itself, or a larger scan.
+    """
+    path = _ROOT / "weights" / "training_pictures.csv"
+    if not path.is_file():
+        return {}
+    found: dict[str, str] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            found |= {digest: row["sha256"] for digest in (row["sha256"], row["large_sha256"]) if digest}
+    return found

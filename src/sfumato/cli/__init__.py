@@ -22,6 +22,7 @@ from sfumato.cli import (
     export,
     finish,
     imagine,
+    licences,
     lut,
     personal,
     show,
@@ -149,6 +150,7 @@ app.command()(finish.finish)
 app.add_typer(personal.app, name="personal")
 app.command()(show.show)
 app.command()(show.replay)
+app.command()(licences.licences)
 app.command()(lut.lut)
 app.command()(texture.texture)
 app.command()(explain.explain)

@@ -28,7 +28,7 @@ def show(
     from sfumato.inference.retouch import UNPAINTED, finishes
     from sfumato.inference.style_sheet import SHEET
 
-    found = _read_recipe(picture)
+    found = recipe_of(picture)
     finished = finishes(found, str(picture))
     recipe: dict[str, Any] = {"kind": UNPAINTED}
     lines: dict[str, str] = {}
@@ -141,7 +141,7 @@ def replay(
     from sfumato.inference.jobs import plan
     from sfumato.inference.pipeline import Pipeline
 
-    recipe, masks = _parse_recipe(_read_recipe(picture), picture), mask or []
+    recipe, masks = _parse_recipe(recipe_of(picture), picture), mask or []
     if len(masks) != len(recipe.masks):
         given = f"{counted(len(recipe.masks), 'mask')}, but {len(masks)} {'was' if len(masks) == 1 else 'were'} given"
         raise UsageError(f"{picture} was made with {given}; give the same number with --mask")
@@ -156,7 +156,12 @@ def replay(
     PaintedPictures(pipeline, None, overwrite, False).all(jobs, False)
 
 
-def _read_recipe(picture: Path) -> dict[str, object]:
+def recipe_of(picture: Path) -> dict[str, object]:
+    """Return the recipe in a picture or a video.
+
+    Raises:
+        InputError: there is none, or the file cannot be read.
+    """
     from sfumato.image import read_recipe
     from sfumato.video.tags import looks_like_video, read_video_recipe
 

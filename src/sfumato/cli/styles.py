@@ -10,6 +10,7 @@ import typer
 
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import console, say, say_error, say_json
+from sfumato.cli.rights import RightsOption, choose_rights
 from sfumato.errors import OutputError, SfumatoError, UsageError
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ def add(
     pictures: Annotated[
         list[Path], typer.Argument(help="One picture, or several in a similar style.", show_default=False)
     ],
+    rights: RightsOption = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a style of that name.")] = False,
     model: Annotated[Path | None, typer.Option(metavar="DIR", help="A model of your own.")] = None,
     _max_pixels: MaxPixels = None,
@@ -157,7 +159,8 @@ def add(
     from sfumato.inference.library import new_style_path
 
     path = new_style_path(name, overwrite)
-    Style.from_images(pictures, name, Stylizer(model)).save(path, overwrite)
+    whose = choose_rights(rights, False, pictures)
+    Style.from_images(pictures, name, Stylizer(model)).with_rights(whose).save(path, overwrite)
     say(f"{name}  {path}")
 
 

@@ -14,6 +14,7 @@ from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import Device, FileFormat, FileQuality, OwnModel, Seed, Stroke, Threads
 from sfumato.cli.output import check_no_terminal
 from sfumato.cli.pictures import PaintedPictures
+from sfumato.cli.rights import Rights, state_rights
 from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def stylize(
             help="A built-in style (see sfumato styles), one of your own, any picture, or a style file "
             "(.safetensors, .sfumato). Several are blended by weight or, with --mask, assigned to regions. Not for a "
             "--model of one collection.",
+            show_default=False,
+        ),
+    ] = None,
+    rights: Annotated[
+        Rights | None,
+        typer.Option(
+            help="Your rights in style pictures that are files; results carry the answer. \\[default: unstated]",
             show_default=False,
         ),
     ] = None,
@@ -150,6 +158,7 @@ def stylize(
     texts = style or []
     if model is None and not texts:
         raise UsageError("no --style was given; name one, as in --style monet (see sfumato styles)")
+    whose = state_rights(rights, [path for text in texts if (path := style_file(text)) is not None])
     label = _label(texts) if texts else (model or Path()).resolve().name
     if open_ or watch:
         check_seen(photos, out, open_, watch)
@@ -166,7 +175,7 @@ def stylize(
         jobs, is_batch = planned()
         if jobs[0].target is None:
             check_no_terminal()
-        styles: list[Style | PersonalStyle] = list(_styles(texts, len(masks), stylizer))
+        styles: list[Style | PersonalStyle] = list(_styles(texts, len(masks), stylizer, whose))
         for place, personal in find_personal(texts, len(masks)).items() if styles else ():
             styles[place] = personal
         pipeline = Pipeline(
@@ -214,22 +223,23 @@ def _split_weight(text: str) -> tuple[str, float | None]:
         return text, None
 
 
-def _styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]:
+def _styles(texts: list[str], masks: int, stylizer: Stylizer, rights: str) -> list[Style]:
     """Return the styles of ``--style``; none for a model that was trained for a single style."""
     if not stylizer.card.has_codes:
         return []
     if not texts:
         raise UsageError(f"the model {stylizer.card.model!r} needs a style; name one, as in --style painting.jpg")
-    return find_styles(texts, masks, stylizer)
+    return find_styles(texts, masks, stylizer, rights)
 
 
-def find_styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]:
+def find_styles(texts: list[str], masks: int, stylizer: Stylizer, rights: str = "unstated") -> list[Style]:
     """Return one style for each region or, without masks, one blend of all styles.
 
     Args:
         texts: the values of ``--style``, each a name or file with an optional ``:WEIGHT``.
         masks: the number of masks.
         stylizer: encodes styles that are pictures.
+        rights: the user's rights in styles that are pictures.
 
     Raises:
         UsageError: a style is unknown, or has a weight although there are masks.
@@ -239,7 +249,7 @@ def find_styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]
     from sfumato.inference import Style
 
     parts = [_split_weight(text) for text in texts]
-    found = [find_style(name, stylizer) for name, _ in parts]
+    found = [find_style(name, stylizer, rights) for name, _ in parts]
     if masks:
         if any(weight is not None for _, weight in parts):
             raise UsageError("weights blend styles over the whole picture; with --mask, leave the weights out")
@@ -253,7 +263,7 @@ def find_styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style]
     return found if len(found) == 1 else [mixed]  # `blend` has checked a single weight, which has no effect
 
 
-def find_style(text: str, stylizer: Stylizer) -> Style:
+def find_style(text: str, stylizer: Stylizer, rights: str = "unstated") -> Style:
     """Return the style of a name or file. A name takes precedence over a file of that name; ``./NAME`` is the file.
 
     Raises:
@@ -272,7 +282,7 @@ def find_style(text: str, stylizer: Stylizer) -> Style:
     if path.suffix in (".safetensors", PERSONAL_SUFFIX):
         return Style.load(path)
     if not has_style(text) and (path.suffix or len(path.parts) > 1 or os.path.exists(path)):
-        return Style.from_image(path, stylizer=stylizer)
+        return Style.from_image(path, stylizer=stylizer).with_rights(rights)
     return Style.named(text, own=True)
 
 

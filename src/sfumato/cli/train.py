@@ -13,6 +13,7 @@ import typer
 
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import console, say_json
+from sfumato.cli.training_progress import duration, run_with_progress
 from sfumato.errors import ModelError, UsageError, needs_extra
 from sfumato.files import digest, read_json
 from sfumato.onnx_file import MAX_GRAPH_BYTES
@@ -33,6 +34,13 @@ UNJUDGED = {  # why a kind has no validation
     "collection": "a collection has no pairs to evaluate",
     "noise": "pictures made from noise have no photo to compare them with",
 }
+
+
+class Licences(StrEnum):
+    """The choices of ``--licences``, equal to `rights.LICENCE_FILTERS`."""
+
+    free = "free"
+    commercial = "commercial"
 
 
 class Kind(StrEnum):
@@ -68,6 +76,14 @@ def train(
         Path | None,
         typer.Option(help="CSV with the columns file and split, whose values are `train` and `validation`."),
     ] = None,
+    licences: Annotated[
+        Licences | None,
+        typer.Option(
+            help="Train only on pictures whose licence in --manifest is free (CC0, CC BY, public domain), or allows "
+            "commercial use (also GPL and CC BY-SA). \\[default: all]",
+            show_default=False,
+        ),
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -99,6 +115,8 @@ def train(
     if kind not in (None, config.kind):
         raise UsageError(f"{out} is a run of the kind {config.kind!r}; leave --kind out, or give another --out")
     _check_needs(config, content)
+    if licences is not None and manifest is None:
+        raise UsageError("--licences reads the column licence of a manifest; name one with --manifest")
     with needs_extra("train", "Training"):
         from sfumato.training.loop import Interrupted, Trainer
         from sfumato.training.run_folder import check_out
@@ -115,10 +133,10 @@ def train(
         config = config.model_copy(update={"started_from": started})
     elif config.started_from and not checkpoints(out):
         raise UsageError(f"{out} started from given weights and has no checkpoint yet; name them again with --from")
-    photos = _load_folder(screen, content, manifest, config, config.short_side) if content else None
-    paintings = _load_folder(screen, style, manifest, config, config.painting_side)
+    photos = _load_folder(screen, content, manifest, licences, config, config.short_side) if content else None
+    paintings = _load_folder(screen, style, manifest, licences, config, config.painting_side)
     _print_overlap(screen, *(report for report in (photos, paintings) if report))
-    held_out = _load_validation_folders(screen, photos, paintings, manifest, config) if photos else None
+    held_out = _load_validation_folders(screen, photos, paintings, manifest, licences, config) if photos else None
     with screen.status("Preparing the networks and the data"):
         trainer = Trainer(
             config,
@@ -132,7 +150,9 @@ def train(
             start=weights,
         )
         found = resume and trainer.resume()
-    again = _resume_command(content=content, style=style, manifest=manifest, vgg=vgg, device=device, out=out)
+    again = _resume_command(
+        content=content, style=style, manifest=manifest, licences=licences, vgg=vgg, device=device, out=out
+    )
     if trainer.stopped_early:
         _print_end(screen, trainer, again)
         return
@@ -149,12 +169,12 @@ def train(
         estimate = trainer.estimate()
     screen.print(
         f"{config.steps - trainer.state.step} steps on {trainer.accelerator.device}: "
-        f"about {_duration(estimate.seconds)}, {estimate.gigabytes:.1f} GB of {estimate.memory} memory."
+        f"about {duration(estimate.seconds)}, {estimate.gigabytes:.1f} GB of {estimate.memory} memory."
     )
     if dry_run:  # after the estimate, so that it is the last line
         return
     try:
-        _run(screen, trainer)
+        run_with_progress(screen, trainer)
     except Interrupted as stopped:
         message = f"Stopped and saved at step {stopped.step}. To continue: {again}"
         screen.print(message, soft_wrap=True)
@@ -236,7 +256,12 @@ def _stored_config(out: Path, overrides: list[str]) -> TrainConfig | None:
 
 
 def _load_folder(
-    screen: PlainConsole, folder: Path, manifest: Path | None, config: TrainConfig, short: int
+    screen: PlainConsole,
+    folder: Path,
+    manifest: Path | None,
+    licences: Licences | None,
+    config: TrainConfig,
+    short: int,
 ) -> FolderReport:
     """Check and load the pictures of a folder, and print what was found.
 
@@ -244,6 +269,7 @@ def _load_folder(
         screen: where to print.
         folder: the folder.
         manifest: the ``--manifest``.
+        licences: the ``--licences``.
         config: gives the batch size and the held-out share.
         short: the short side at which pictures are stored, in pixels.
     """
@@ -260,6 +286,7 @@ def _load_folder(
             manifest,
             short=short,
             min_pictures=min_pictures,
+            licences=licences,
             hold_out=config.hold_out,
             tick=lambda done, total: progress.update(task, completed=done, total=total),
         )
@@ -269,7 +296,12 @@ def _load_folder(
 
 
 def _load_validation_folders(
-    screen: PlainConsole, photos: FolderReport, paintings: FolderReport, manifest: Path | None, config: TrainConfig
+    screen: PlainConsole,
+    photos: FolderReport,
+    paintings: FolderReport,
+    manifest: Path | None,
+    licences: Licences | None,
+    config: TrainConfig,
 ) -> tuple[FolderReport, FolderReport] | None:
     """Return the photos and paintings of the validation set; None if the configuration has no validation."""
     from sfumato.data.folders import load_validation_folder
@@ -279,7 +311,7 @@ def _load_validation_folders(
     known = {picture.sha256 for report in (photos, paintings) for picture in report.pictures}
     with screen.status("Checking the validation set"):
         first, second = (
-            load_validation_folder(report, manifest, short=short, trained_on=known)
+            load_validation_folder(report, manifest, short=short, trained_on=known, licences=licences)
             for report, short in ((photos, config.short_side), (paintings, config.painting_side))
         )
     return first, second
@@ -329,61 +361,11 @@ def _print_overlap(screen: PlainConsole, *reports: FolderReport) -> None:
     from sfumato.assets import training_hashes
 
     ours = training_hashes()
-    mine = {picture.sha256[:16] for report in reports for picture in report.pictures}
-    if ours and mine == ours:
+    pictures = [picture.sha256 for report in reports for picture in report.pictures]
+    all_of_ours, mine = set(ours.values()), {ours.get(digest, digest) for digest in pictures}
+    if ours and mine == all_of_ours:
         screen.print("These are exactly the pictures that the shipped weights were trained on.")
-    elif shared := len(ours & mine):
+    elif shared := len(all_of_ours & mine):
         screen.print(
-            f"The shipped weights were trained on {len(ours)} pictures, {shared} of these {len(mine)} included."
+            f"The shipped weights were trained on {len(all_of_ours)} pictures, {shared} of these {len(mine)} included."
         )
-
-
-def _run(screen: PlainConsole, trainer: Trainer) -> None:
-    """Train with a progress bar and the current figures below it, or with lines of text outside a terminal."""
-    from rich.console import Group
-    from rich.live import Live
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.text import Text
-
-    from sfumato.training.loop import TrainingProgress
-
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    bar, status = Progress(*columns), Text()
-    task = bar.add_task("", total=trainer.config.steps, completed=trainer.state.step)
-
-    validated = ""  # the figures of the last validation
-
-    def show(progress: TrainingProgress) -> None:
-        nonlocal validated
-        bar.update(task, completed=progress.step)
-        for sentence in progress.messages:
-            screen.print(f"step {progress.step}: {sentence}", soft_wrap=True)
-        if progress.validation:
-            validated = "  ".join(f"{name} {value:.3f}" for name, value in progress.validation.items())
-            if not screen.is_terminal:
-                screen.print(f"step {progress.step} of {progress.steps}  validation: {validated}", soft_wrap=True)
-        if progress.report:
-            terms = {"content": "content", "style": "statistics", "gram": "gram", "contrast": "contrast"}
-            terms |= {"reconstruction": "reconstruction", "matched": "matched"}
-            terms |= {"cycle": "cycle", "D accuracy": "d_accuracy"}
-            figures = "  ".join(f"{k} {progress.report[v]:.2f}" for k, v in terms.items() if v in progress.report)
-            line = f"{figures}  {progress.pictures_per_second:.1f} pictures/s  ({progress.where_time_goes})"
-            if screen.is_terminal:
-                status.plain = f"{line}\nvalidation: {validated}" if validated else line
-            else:  # such as a log file under nohup
-                screen.print(f"step {progress.step} of {progress.steps}  {line}", soft_wrap=True)
-
-    with Live(Group(bar, status), console=screen, refresh_per_second=4):
-        trainer.run(show)
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    return f"{seconds:.0f} s" if seconds < 120 else f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

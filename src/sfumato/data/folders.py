@@ -7,22 +7,27 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 
 import numpy as np
 
-from sfumato.errors import InputError, SfumatoError
+from sfumato.errors import InputError, SfumatoError, UsageError
 from sfumato.image import (
     READABLE,
     LeftOut,
+    as_image,
     describe_left_out,
     picture_digest,
-    read_image,
+    read_photo,
+    reservation,
     resize,
     scan_folder,
     to_uint8,
 )
+from sfumato.rights import LICENCE_FILTERS
 from sfumato.tables import read_table
+from sfumato.text import counted
 
 UNKNOWN = "licence unknown"  # for a picture whose licence no manifest gives
 
@@ -48,6 +53,8 @@ class FolderReport:
     unreadable: list[tuple[Path, str]] = field(default_factory=list)  # file and reason
     tiny: list[Path] = field(default_factory=list)
     duplicates: list[Path] = field(default_factory=list)
+    reserved: list[Path] = field(default_factory=list)  # marked by their owners as not for training
+    other_licences: int = 0  # rows of the manifest's split under other licences than those asked for
     trained_on: list[Path] = field(default_factory=list)  # in a validation set: files that training uses too
     passed_over: list[LeftOut] = field(default_factory=list)  # not a picture by its name, or not a regular file
     split: str = ""  # split of the manifest; empty without a manifest
@@ -79,6 +86,11 @@ class FolderReport:
         ):
             if paths:
                 lines.append(f"  left out, {name}: {len(paths)} ({', '.join(p.name for p in paths[:3])}...)")
+        if self.reserved:
+            are = "is" if len(self.reserved) == 1 else "are"
+            lines.append(f"  left out: {counted(len(self.reserved), 'picture')} that {are} marked as not for training")
+        if self.other_licences:
+            lines.append(f"  left out, under other licences or none that is known: {self.other_licences}")
         for path, reason in self.unreadable[:5]:
             lines.append(f"  left out, unreadable: {path.name}: {reason}")
         if len(self.unreadable) > 5:
@@ -159,6 +171,7 @@ def load_folder(
     short: int,
     min_pictures: int,
     split: str = "train",
+    licences: str | None = None,
     hold_out: float = 0.0,
     minimum_side: int = 64,
     tick: Callable[[int, int], None] | None = None,
@@ -171,17 +184,25 @@ def load_folder(
         short: pictures with a larger short side are reduced to this one, in pixels.
         min_pictures: fewer usable pictures are an error.
         split: the manifest's split to take.
+        licences: take only pictures whose licence in the manifest passes this one of `rights.LICENCE_FILTERS`.
         hold_out: share of the pictures, in [0, 1), that is held out for validation. It is chosen by each picture's own
             hash, so that the choice does not depend on the folder's other files.
         minimum_side: pictures with a shorter side are left out, in pixels.
         tick: called as `tick(done, total)` after each file.
 
     Raises:
+        UsageError: licences are asked for without a manifest.
         InputError: there are fewer than `min_pictures` usable pictures, or see `find_pictures`.
     """
+    if licences is not None and manifest is None:
+        raise UsageError("only a manifest says which licence a picture has; name one with --manifest")
     report = FolderReport(folder, split="" if manifest is None else split)
     hashes: set[str] = set()
     entries = find_pictures(folder, manifest, split)
+    if licences is not None:
+        found, allows = len(entries), LICENCE_FILTERS[licences]
+        entries = [entry for entry in entries if allows(entry.licence)]
+        report.other_licences = found - len(entries)
     if manifest is None:  # a manifest lists the files on purpose, so nothing is reported as left out
         others = scan_folder(folder).left_out
         report.passed_over = [each for each in others if each.path.suffix.lower() not in READABLE]
@@ -190,8 +211,10 @@ def load_folder(
         match result:
             case str(reason):
                 report.unreadable.append((path, reason))
-            case None:
+            case Refused.tiny:
                 report.tiny.append(path)
+            case Refused.reserved:
+                report.reserved.append(path)
             case (digest, pixels) if digest not in hashes:
                 hashes.add(digest)
                 is_used = int(digest[:8], 16) >= hold_out * 2**32
@@ -212,7 +235,12 @@ def load_folder(
 
 
 def load_validation_folder(
-    training: FolderReport, manifest: Path | None, *, short: int, trained_on: Collection[str]
+    training: FolderReport,
+    manifest: Path | None,
+    *,
+    short: int,
+    trained_on: Collection[str],
+    licences: str | None = None,
 ) -> FolderReport:
     """Collect the validation pictures of a training folder: the manifest's split `validation`, and those held out.
 
@@ -221,10 +249,13 @@ def load_validation_folder(
         manifest: see `find_pictures`.
         short: see `load_folder`.
         trained_on: hashes of training pictures, which are left out.
+        licences: see `load_folder`.
     """
     report = FolderReport(training.folder)
     if manifest is not None:
-        report = load_folder(training.folder, manifest, short=short, min_pictures=0, split="validation")
+        report = load_folder(
+            training.folder, manifest, short=short, min_pictures=0, split="validation", licences=licences
+        )
     theirs = {picture.sha256 for picture in report.pictures}
     found = [*report.pictures, *(picture for picture in training.held_out if picture.sha256 not in theirs)]
     report.pictures = [picture for picture in found if picture.sha256 not in trained_on]
@@ -232,7 +263,14 @@ def load_validation_folder(
     return report
 
 
-Read = str | None | tuple[str, np.ndarray]
+class Refused(Enum):
+    """Why a readable picture is not used."""
+
+    tiny = auto()
+    reserved = auto()
+
+
+Read = str | Refused | tuple[str, np.ndarray]
 
 
 def _read_all(entries: list[Found], short: int, minimum_side: int) -> Iterable[tuple[Found, Read]]:
@@ -240,14 +278,17 @@ def _read_all(entries: list[Found], short: int, minimum_side: int) -> Iterable[t
         path = entry.path
         try:
             digest = picture_digest(path)  # first: it refuses pipes, on which reading would block
-            pixels = read_image(path)
+            photo = read_photo(path)
         except SfumatoError as error:
             return str(error)
         except OSError as error:
             return error.strerror or type(error).__name__
-        height, width = pixels.shape[2:]
-        if min(height, width) < minimum_side:
-            return None
+        if min(photo.height, photo.width) < minimum_side:
+            return Refused.tiny
+        if reservation(path, photo.metadata):
+            return Refused.reserved
+        pixels = as_image(photo)
+        height, width = photo.height, photo.width
         factor = short / min(height, width)
         if factor < 1:
             pixels = resize(pixels, round(height * factor), round(width * factor))

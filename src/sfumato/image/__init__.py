@@ -23,10 +23,12 @@ from sfumato.image.reading import (
     photo_digest,
     picture_digest,
     read_image,
+    read_metadata_of,
     read_photo,
     read_recipe,
 )
 from sfumato.image.resampling import resample, resize, shrink, thumbnail, thumbnail_size
+from sfumato.image.reservation import reservation
 from sfumato.image.writing import (
     WRITABLE,
     as_jpeg_text,
@@ -59,9 +61,11 @@ __all__ = [
     "photo_digest",
     "picture_digest",
     "read_image",
+    "read_metadata_of",
     "read_photo",
     "read_recipe",
     "resample",
+    "reservation",
     "resize",
     "scan_folder",
     "shrink",

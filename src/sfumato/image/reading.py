@@ -16,7 +16,7 @@ from sfumato.files import digest
 from sfumato.image.decoding import decode
 from sfumato.image.opening import OpenPicture, PhotoSource, open_picture
 from sfumato.image.photo import Array, Photo, Picture, as_picture, unit
-from sfumato.metadata import find_recipe, read_metadata
+from sfumato.metadata import Metadata, find_recipe, read_metadata
 from sfumato.public import public
 
 ImageSource: TypeAlias = PhotoSource | Image.Image | Photo | npt.NDArray[Any]
@@ -56,6 +56,12 @@ def read_photo(source: PhotoSource, max_pixels: int | None = None) -> Photo:
     with open_picture(source, limits.max_pixels() if max_pixels is None else max_pixels) as found:
         pixels, alpha = _whole(*decode(found))
         return Photo(pixels, alpha, read_metadata(found.image), found.remark)
+
+
+def read_metadata_of(source: PhotoSource) -> Metadata:
+    """Return the metadata of a picture file without decoding its pixels; InputError as for :func:`read_photo`."""
+    with open_picture(source, limits.max_pixels()) as found:
+        return read_metadata(found.image)
 
 
 def read_recipe(source: PhotoSource) -> dict[str, object] | None:

@@ -18,6 +18,7 @@ from sfumato.inference.style import Style
 from sfumato.inference.style_pictures import StylePicture
 from sfumato.inference.stylizer import Stylizer
 from sfumato.public import public
+from sfumato.rights import joined_rights
 from sfumato.style_code import StyleCode, from_text, to_text
 from sfumato.text import short
 
@@ -36,8 +37,10 @@ _DAMAGED = (
 
 
 def style_to_json(style: Style) -> dict[str, Any]:
-    """Return a style's name, code and channel statistics as a recipe stores them."""
+    """Return a style's name, code, rights and channel statistics as a recipe stores them."""
     found: dict[str, Any] = {"name": style.name, "code": to_text(style.code.vector, "<f4")}
+    if rights := joined_rights([style.about.get("rights", "")]):  # checked, since a style file may come from anywhere
+        found["rights"] = rights
     if style.code.channel_stats is not None:
         found["channel_stats"] = to_text(style.code.channel_stats, "<f2")
     return found
@@ -58,7 +61,8 @@ class Recipe:
         model: the model's id.
         model_sha256: hash of the model's graphs (`Card.digest`), since other weights would give other pixels.
         styles: for each region the style's ``name``, ``code`` (float32, little-endian, base64) and, if it has them,
-            ``channel_stats`` (float16, likewise); empty for a model of the kind collection.
+            ``channel_stats`` (float16, likewise) and ``rights``, as its user stated them (`rights.rights_text`); empty
+            for a model of the kind collection.
         strength, stroke, color: as `Stylizer` takes them.
         max_size: pixels to which the photo's longer side was shrunk before painting; 0: not shrunk.
         masks: SHA-256 of the values of each mask.
@@ -188,6 +192,8 @@ class Recipe:
             check_whole(self.max_size, 16, 1_000_000, "its max_size")
         for style in self.styles:
             self._code(style)
+            if not isinstance(style.get("rights", ""), str):
+                raise ValueError("its rights have another type")
             _hashes_and_weights(style)
         if bool(self.styles) != (self.kind == "arbitrary"):
             raise ValueError("its styles do not fit its kind of model")
@@ -220,7 +226,13 @@ class Recipe:
             )
         here = {each.sha256: each for style in known for each in style.pictures}
         return [
-            Style(style["name"], self._code(style), pictures=_find_pictures(style, here, own)) for style in self.styles
+            Style(
+                style["name"],
+                self._code(style),
+                {"rights": style["rights"]} if "rights" in style else {},
+                _find_pictures(style, here, own),
+            )
+            for style in self.styles
         ]
 
     def _code(self, style: Mapping[str, Any]) -> StyleCode:

@@ -30,12 +30,18 @@ from sfumato.inference.library import (
 from sfumato.inference.painting_model import PaintingModel
 from sfumato.inference.personal_file import PREFERENCE, read_file, style_bytes, style_values
 from sfumato.inference.style_distance import measured_distance, small_copy
-from sfumato.inference.style_pictures import SparsePlaces, StylePicture, built_in_pictures, levels_of, read_liked
+from sfumato.inference.style_pictures import (
+    SparsePlaces,
+    StylePicture,
+    blend_pictures,
+    built_in_pictures,
+    levels_of,
+    read_liked,
+)
 from sfumato.public import public
+from sfumato.rights import RIGHTS, joined_rights, rights_text
 from sfumato.style_code import StyleCode
 
-#: Rights that users may state for their pictures; ``unstated`` where nobody did.
-RIGHTS = ("own", "licensed", "public-domain", "unstated")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -119,7 +125,7 @@ class Style:
         if not codes:
             raise UsageError("a style needs at least one picture, but none was given")
         kind = "picture" if len(codes) == 1 else "pictures"
-        about = {"kind": kind, "pictures": str(len(codes))}
+        about = {"kind": kind, "pictures": str(len(codes)), "rights": rights_text({"unstated": len(codes)})}
         pictures = tuple(StylePicture.of(picture) for picture in read)
         return cls(name or f"{len(codes)} {kind}", StyleCode.mean(codes), about, pictures=pictures)
 
@@ -141,7 +147,17 @@ class Style:
         parts = [(cls.named(part) if isinstance(part, str) else part, weight) for part, weight in weights.items()]
         code = StyleCode.blend([style.code for style, _ in parts], [weight for _, weight in parts])
         recipe = " + ".join(f"{style.name}:{weight:g}" for style, weight in parts)
-        return cls(name or recipe, code, {"kind": "blend", "recipe": recipe}, _blend_pictures(parts))
+        about = {"kind": "blend", "recipe": recipe}
+        if rights := joined_rights(style.about.get("rights", "") for style, weight in parts if weight):
+            about["rights"] = rights
+        return cls(name or recipe, code, about, blend_pictures([(style.pictures, weight) for style, weight in parts]))
+
+    def with_rights(self, rights: str) -> Self:
+        """Return the style with your rights in all its pictures (one of `RIGHTS`), which files and recipes carry."""
+        if rights not in RIGHTS:
+            raise UsageError(f"rights must be one of {', '.join(RIGHTS)}, but are {rights!r}")
+        count = int(self.about.get("pictures", 1))
+        return replace(self, about={**self.about, "rights": rights_text({rights: count})})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Style:
@@ -175,18 +191,6 @@ class Style:
             )
         if self.code.channel_stats is not None and len(self.code.channel_stats) != card.channel_stats_size:
             raise ModelError(f"the style {self.name!r} is damaged or of another version; make it again")
-
-
-def _blend_pictures(parts: Sequence[tuple[Style, float]]) -> tuple[StylePicture, ...]:
-    """Return the pictures of all parts with their weights in the blend; none where a part has no pictures."""
-    parts = [(style, float(weight)) for style, weight in parts if weight > 0]
-    if not all(style.pictures for style, _ in parts):
-        return ()
-    whole, found = sum(weight for _, weight in parts), []
-    for style, weight in parts:
-        own = sum(each.weight for each in style.pictures)
-        found += [each.weighted(weight / whole / own) for each in style.pictures]
-    return tuple(found)
 
 
 @public
@@ -261,7 +265,7 @@ class PersonalStyle:
         about = {"kind": "personal", "title": f"learnt from {count} picture{'s' if count != 1 else ''}"}
         if len(self.codes) > 1:
             about["title"] += f": {self.name} to {self.name}/{len(self.codes)}"
-        if rights := ", ".join(f"{right}: {count}" for right, count in sorted(self.rights.items()) if count):
+        if rights := rights_text(self.rights):
             about["rights"] = rights
         if self.created:
             about["learnt"] = self.created[:16].replace("T", " ")

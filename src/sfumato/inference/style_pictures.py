@@ -146,6 +146,18 @@ def built_in_pictures(name: str) -> tuple[StylePicture, ...]:
     )
 
 
+def blend_pictures(parts: Sequence[tuple[Sequence[StylePicture], float]]) -> tuple[StylePicture, ...]:
+    """Return the pictures of all styles of a blend with their weights in it; none where a style has no pictures."""
+    parts = [(pictures, float(weight)) for pictures, weight in parts if weight > 0]
+    if not all(pictures for pictures, _ in parts):
+        return ()
+    whole, found = sum(weight for _, weight in parts), []
+    for pictures, weight in parts:
+        own = sum(each.weight for each in pictures)
+        found += [each.weighted(weight / whole / own) for each in pictures]
+    return tuple(found)
+
+
 def write_liked(folder: Path, styles: Sequence[Sequence[StylePicture]]) -> None:
     """Store the paths, hashes and weights of the liked pictures that each centre is painted with."""
     found = [[{"path": str(p.source), "sha256": p.sha256, "weight": p.weight} for p in each] for each in styles]

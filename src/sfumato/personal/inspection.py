@@ -2,8 +2,8 @@
 
 A remark is one sentence on one picture:
 
-* *Left out* are pictures that cannot be read, that are smaller than `SMALLEST` pixels or blank, and duplicates: the
-  same file, or the same picture in another size or quality.
+* *Left out* are pictures that cannot be read, that are smaller than `SMALLEST` pixels or blank, that their owners
+  marked as not for training, and duplicates: the same file, or the same picture in another size or quality.
 * *Only remarked on* are probable screenshots, and one picture whose style is far from all others. The person decides
   whether they belong; until then they count.
 """
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from sfumato.errors import InputError
-from sfumato.image import Picture, luma, picture_digest, read_image, resample, scan_folder
+from sfumato.image import Picture, as_image, luma, picture_digest, read_photo, resample, reservation, scan_folder
 from sfumato.inference.jobs import expand
 from sfumato.inference.stylizer import Stylizer
 from sfumato.personal.space import StyleSpace
@@ -55,8 +55,8 @@ class Remark:
 
     Attributes:
         path: Path of the picture.
-        kind: ``unreadable``, ``small``, ``blank``, ``duplicate``, ``near-duplicate``, ``screenshot``, ``odd``,
-            ``no-picture``, or a kind of `personal.gathering` and `personal.store`.
+        kind: ``unreadable``, ``small``, ``blank``, ``reserved``, ``duplicate``, ``near-duplicate``, ``screenshot``,
+            ``odd``, ``no-picture``, or a kind of `personal.gathering` and `personal.store`.
         text: The remark as one sentence.
         left_out: Whether the picture does not count.
     """
@@ -191,7 +191,10 @@ def _inspect(
     digest = picture_digest(path)
     if same := next((one for one in inspected if one.sha256 == digest), None):
         return leave_out("duplicate", f"{path.name} is the same file as {same.path.name}, and counts once", same)
-    picture = read_image(path)
+    photo = read_photo(path)
+    if mark := reservation(path, photo.metadata):
+        return leave_out("reserved", f"{path.name} is left out: its owner marked it as not for training ({mark})")
+    picture = as_image(photo)
     height, width = picture.shape[2:]
     if min(height, width) < SMALLEST:
         return leave_out("small", f"{path.name} is left out: {width} x {height} pixels are too few to see a style")

@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 
 from sfumato.errors import ModelError
-from sfumato.inference.style import RIGHTS, PersonalStyle
+from sfumato.inference.style import PersonalStyle
 from sfumato.inference.style_pictures import StylePicture
 from sfumato.personal.centres import Centre, centres
 from sfumato.personal.inspection import Remark, odd_one
 from sfumato.personal.preference_model import PreferenceModel, suggestions
 from sfumato.personal.records import PersonalRecord, RatedPicture, now
 from sfumato.personal.space import StyleSpace
+from sfumato.rights import RIGHTS
 from sfumato.style_code import StyleCode
 
 _MIN_WEIGHT = 0.05  # minimum weight of a liked picture

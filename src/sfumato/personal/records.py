@@ -12,7 +12,8 @@ from typing import Any, Literal
 from sfumato import assets
 from sfumato.errors import UsageError
 from sfumato.inference.library import personal_folder
-from sfumato.inference.style import RIGHTS, PersonalStyle
+from sfumato.inference.style import PersonalStyle
+from sfumato.rights import RIGHTS
 from sfumato.style_code import StyleCode
 
 #: Version of the file ``record.json``.
@@ -28,7 +29,7 @@ class RatedPicture:
         path: Absolute path; of a copy, the path relative to the person's folder.
         sha256: Hash of the file, in hex.
         liked: Whether the person likes it; otherwise they dislike it.
-        rights: One of `inference.style.RIGHTS`.
+        rights: One of `rights.RIGHTS`.
         added: Time when it was added, in UTC.
     """
 

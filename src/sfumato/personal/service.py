@@ -51,7 +51,7 @@ def create(
         name: Name of the style.
         found: The given pictures.
         stylizer: The model whose style codes are learnt.
-        rights: Rights in the pictures, one of `inference.style.RIGHTS`.
+        rights: Rights in the pictures, one of `rights.RIGHTS`.
         copy: Whether to copy the pictures into the store.
 
     Returns:
@@ -86,7 +86,7 @@ def add(
         name: Name of the style.
         found: The given pictures.
         stylizer: The model whose style codes are learnt.
-        rights: Rights in the pictures, one of `inference.style.RIGHTS`.
+        rights: Rights in the pictures, one of `rights.RIGHTS`.
         copy: Whether to copy new pictures into the store.
         inspected: The inspected pictures of the record (`recall`), which are then not encoded again.
 

@@ -14,14 +14,12 @@ from sfumato.cli.personal.options import (
     Json,
     Like,
     Name,
-    RightsOption,
-    choose_rights,
     find_pictures,
-    in_terminal,
     load_learnable,
     progress_bar,
 )
 from sfumato.cli.personal.printing import codes_of, print_remarks, print_result
+from sfumato.cli.rights import RightsOption, choose_rights, in_terminal
 from sfumato.errors import InputError, UsageError
 from sfumato.text import printable
 
@@ -45,7 +43,7 @@ def new(
     liked, disliked, remarks = find_pictures(like, dislike)
     if not liked and not disliked:
         raise UsageError("there are no pictures to learn from; name some that you like, as in --like FOLDER")
-    whose = choose_rights(rights, as_json)
+    whose = choose_rights(rights, as_json, liked)
     stylizer = Stylizer()
     with progress_bar("looking at pictures") as tick:
         found = gather(liked, disliked, stylizer, tick=tick)
@@ -79,7 +77,7 @@ def add(
     liked, disliked, remarks = find_pictures(like, dislike)
     if not liked and not disliked:
         raise UsageError("no picture was given; name some, as in --like FOLDER or --dislike PICTURE")
-    whose = choose_rights(rights, as_json)
+    whose = choose_rights(rights, as_json, liked)
     stylizer = Stylizer()
     inspected, lost = recall(before, stylizer)
     with progress_bar("looking at pictures") as tick:

@@ -1,18 +1,14 @@
-"""Arguments, options and prompts shared by the commands of ``sfumato personal``."""
+"""Arguments and options shared by the commands of ``sfumato personal``."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
-
-from sfumato.cli.output import say
 
 if TYPE_CHECKING:
     from sfumato.personal.gathering import Tick
@@ -44,15 +40,6 @@ class ManyValues(TyperCommand):
         return super().parse_args(ctx, arguments)
 
 
-class Rights(StrEnum):
-    """The choices of ``--rights``."""
-
-    own = "own"
-    licensed = "licensed"
-    public_domain = "public-domain"
-    unstated = "unstated"
-
-
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the style.", show_default=False)]
 Like = Annotated[
     list[str] | None,
@@ -61,22 +48,10 @@ Like = Annotated[
 Dislike = Annotated[
     list[str] | None, typer.Option(metavar="DIR|FILES", help="Pictures that you do not like.", show_default=False)
 ]
-RightsOption = Annotated[
-    Rights | None,
-    typer.Option(
-        help="Rights to the pictures, which shared files state. \\[default: asked in a terminal, else unstated]",
-        show_default=False,
-    ),
-]
 Copy = Annotated[
     bool, typer.Option("--copy", help="Copy the pictures into the style's folder instead of referring to them.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-
-
-def in_terminal() -> bool:
-    """Whether stdin and stdout are a terminal, so that questions can be asked."""
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def load_learnable(name: str) -> PersonalRecord:
@@ -103,23 +78,6 @@ def find_pictures(like: list[str] | None, dislike: list[str] | None) -> tuple[li
     liked, remarks = find_inputs(like or [])
     disliked, others = find_inputs(dislike or [])
     return liked, disliked, [*remarks, *others]
-
-
-def choose_rights(given: Rights | None, as_json: bool) -> str:
-    """Return the rights to the pictures: as given, else as answered in a terminal, else ``unstated``."""
-    if given is not None:
-        return given.value
-    if as_json or not in_terminal():
-        return "unstated"
-    letters = {right.value[0]: right.value for right in Rights if right is not Rights.unstated}
-    question = "Rights to the pictures? own (o), licensed (l), public domain (p), or Enter for unstated"
-    while True:
-        message = typer.prompt(question, default="", show_default=False).strip().lower()
-        if not message:
-            return Rights.unstated.value
-        if message in (*letters, *letters.values()):
-            return letters[message[0]]
-        say("type o, l, p or just Enter")
 
 
 @contextmanager

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from sfumato.rights import is_free, is_protected, joined_rights, may_sell, rights_counts, rights_text
+
+
+@pytest.mark.parametrize(
+    ("licence", "sells", "free"),
+    [
+        ("public domain (artist died 1926)", True, True),
+        ("public domain (artist died 1849); Met Open Access, cropped from MetBrewer figure", True, True),
+        ("CC0", True, True),
+        ("CC-BY-4.0 (Aitzol Berasategi, 2018)", True, True),
+        ("CC BY 4.0", True, True),
+        ("CC-BY-SA-4.0 (Peter Nerlich, 2018)", True, False),
+        ("CC-BY-NC-4.0", False, False),
+        ("CC BY-NC-SA 4.0", False, False),
+        ("CC-BY-ND-4.0", True, False),
+        ("GPL-3+ (2010; Debian gcompris-qt-data copyright file)", True, False),
+        ("public domain (artist died 1890); photo GPL-3 (2000, 2008 Bruno Coudoin)", True, False),
+        ("ImageNet terms (research)", False, False),
+        ("BSDS500: non-commercial research/education", False, False),
+        ("COCO: Flickr images, mixed CC licences (Flickr terms)", None, False),
+        ("jetson-inference sample images (repo MIT; image licence unknown)", None, False),
+        ("licence unknown", None, False),
+        ("all rights reserved", None, False),
+        ("", None, False),
+        ("MIT-CMU", True, False),
+        ("BSD-3-Clause", True, False),
+    ],
+)
+def test_what_a_licence_allows(licence: str, sells: bool | None, free: bool) -> None:
+    assert may_sell(licence) is sells
+    assert is_free(licence) is free
+
+
+def test_works_are_protected_to_the_end_of_the_seventieth_year() -> None:
+    assert is_protected(1955, 2025)
+    assert not is_protected(1955, 2026)
+
+
+def test_rights_are_counted_and_strangers_texts_are_dropped() -> None:
+    assert rights_text({"unstated": 1, "own": 3, "licensed": 0}) == "own: 3, unstated: 1"
+    assert rights_counts("own: 3, unstated: 1") == {"own": 3, "unstated": 1}
+    assert rights_counts("stolen: 3, own: -1, own: 99999999999, \x1b[2J, own: 2") == {"own": 2}
+    assert joined_rights(["own: 3", "", "own: 1, public-domain: 2"]) == "own: 4, public-domain: 2"
