@@ -12,7 +12,7 @@ from pydantic import Field
 
 from sfumato.config import Config
 from sfumato.errors import UsageError
-from sfumato.inference.library import data_folder
+from sfumato.folders import data_folder
 
 #: Environment variables for the folder, the database and the place of the pictures' files.
 DATA, DATABASE, FILES = "SFUMATO_STUDIO_DATA", "SFUMATO_DATABASE_URL", "SFUMATO_STUDIO_FILES"
