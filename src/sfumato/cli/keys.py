@@ -41,7 +41,8 @@ def keys(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the keys that sign pictures; make them if there are none."""
-    from sfumato.provenance.keys import Keys, use_certificate
+    from sfumato.provenance.issued import use_certificate
+    from sfumato.provenance.keys import Keys
 
     if (certificate is None) != (key is None):
         raise UsageError("--certificate and --key belong together; give both")

@@ -13,6 +13,7 @@ import typer
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import check_no_terminal
 from sfumato.cli.pictures import Format, PaintedPictures
+from sfumato.cli.sealing import Provenance, open_seal
 from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def stylize(
     ] = None,
     file_quality: Annotated[int, typer.Option(metavar="N", help="Quality of JPEG and WebP, 1 to 100.")] = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing pictures.")] = False,
+    provenance: Provenance = False,
     model: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="A model of your own, made by sfumato export."),
@@ -160,6 +162,7 @@ def stylize(
     label = _label(texts) if texts else (model or Path()).resolve().name
     if open_ or watch:
         check_seen(photos, out, open_, watch)
+    seal = open_seal(provenance)
     stylizer = Stylizer(model, threads, device)
     stylizer.check_own_style(len(texts), color.value, len(masks))
     if selection is not None:
@@ -188,7 +191,7 @@ def stylize(
             file_quality=file_quality,
             stylizer=stylizer,
         )
-        run = PaintedPictures(pipeline, format and format.value, overwrite or changed is not None, as_json)
+        run = PaintedPictures(pipeline, format and format.value, overwrite or changed is not None, as_json, seal)
         wanted = jobs if changed is None else [job for job in jobs if job.photo in changed]
         run.all(wanted, is_batch, left_out(photos) if changed is None else ())
 

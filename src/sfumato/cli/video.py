@@ -15,6 +15,7 @@ import typer
 
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import say, say_error, say_json
+from sfumato.cli.sealing import Provenance, open_seal
 from sfumato.cli.stylize import ColorMode, find_style, find_styles
 from sfumato.errors import UsageError
 from sfumato.text import counted
@@ -114,6 +115,7 @@ def video(
         typer.Option(case_sensitive=False, help="vp9, av1: no patent fees, no GPL; h264 is made by x264 (GPL)."),
     ] = CodecChoice.vp9,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    provenance: Provenance = False,
     device: Annotated[str, typer.Option(help="Device: auto, cpu or cuda.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(help="CPU threads. \\[default: one per core]", show_default=False)
@@ -148,6 +150,7 @@ def video(
     finish = None if end is None else parse_seconds(end, "--to")
     check_times(begin, finish)
     options = PaintOptions(strength, stroke, color.value, quality.value, seed)
+    seal = open_seal(provenance)
     stylizer, began = Stylizer(None, threads, device), perf_counter()
     schedule = parse_schedule(style, stylizer)
     if preview:
@@ -175,6 +178,7 @@ def video(
             codec=codec.value,
             overwrite=overwrite,
             stylizer=stylizer,
+            seal=seal,
             progress=progress,
         )
     _say_video(result, perf_counter() - began, as_json)

@@ -10,7 +10,6 @@ certificates are fetched.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -155,24 +154,6 @@ def _manifest(statement: Statement, kind: str) -> dict[str, Any]:
 def _signer(c2pa: Any, keys: Keys) -> Any:
     algorithm = getattr(c2pa.C2paSigningAlg, keys.algorithm)
     return c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm, keys.chain, keys.key, None))
-
-
-def try_keys(keys: Keys) -> str | None:
-    """Return why keys cannot sign credentials that are valid, as words of a sentence; None if they can."""
-    from PIL import Image
-
-    from sfumato.provenance.certificates import to_pem
-
-    plain, signed = io.BytesIO(), io.BytesIO()
-    Image.new("RGB", (16, 16)).save(plain, "PNG")
-    try:
-        sign(plain, signed, Statement({}), keys)
-    except OutputError as problem:
-        return str(problem)
-    found = read(signed, to_pem(keys.certificates[-1]).decode("ascii"))
-    if found is None or found.state != "trusted":
-        return "; ".join(each.explanation for each in found.failures) if found else "nothing was written"
-    return None
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------------

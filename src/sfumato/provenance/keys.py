@@ -23,17 +23,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfumato.errors import InputError, OutputError, UsageError, needs_extra
+from sfumato.errors import InputError, OutputError, needs_extra
 from sfumato.files import atomic_file, read_bytes
 from sfumato.folders import data_folder
 from sfumato.locks import locked
 from sfumato.provenance.certificates import (
     SELF_MADE,
     algorithm,
-    check_time,
     key_to_pem,
     make_chain,
     organisation,
@@ -89,7 +89,7 @@ class Keys:
             OutputError: they cannot be written.
             MissingExtraError: the extra ``provenance`` is not installed.
         """
-        _check_extra()
+        check_extra()
         folder = provenance_folder() if folder is None else folder
         if not has_keys(folder):
             if not create:
@@ -97,7 +97,7 @@ class Keys:
             _make(folder)
         keys = folder / "keys"
         _check_private(keys, keys / _KEY, keys / _LOG_KEY)
-        found = cls(folder, _read(keys / _CERTIFICATE), _read(keys / _KEY))
+        found = cls(folder, read_pem(keys / _CERTIFICATE), read_pem(keys / _KEY))
         _ = found.algorithm, found.log_key  # so that damage is told now
         return found
 
@@ -126,7 +126,7 @@ class Keys:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         path = self.folder / "keys" / _LOG_KEY
-        key = parse_key(_read(path), str(path))
+        key = parse_key(read_pem(path), str(path))
         if not isinstance(key, Ed25519PrivateKey):
             raise InputError(f"{path} holds no key of the kind Ed25519; restore it from a backup")
         return key
@@ -147,6 +147,11 @@ class Keys:
         return self.folder / "keys" / _HEAD
 
 
+def is_installed() -> bool:
+    """Return whether the extra ``provenance`` is installed."""
+    return all(find_spec(name) is not None for name in ("c2pa", "cryptography"))
+
+
 def has_keys(folder: Path) -> bool:
     """Return whether there are keys in a folder."""
     return os.path.isfile(folder / "keys" / _CERTIFICATE)  # which is written last
@@ -161,7 +166,7 @@ def anchors(folder: Path) -> str:
         InputError: the file cannot be read.
     """
     path = folder / "keys" / _ANCHORS
-    return _read(path).decode("ascii", "replace") if os.path.isfile(path) else ""
+    return read_pem(path).decode("ascii", "replace") if os.path.isfile(path) else ""
 
 
 def read_anchors(path: Path) -> str:
@@ -170,44 +175,20 @@ def read_anchors(path: Path) -> str:
     Raises:
         InputError: the file cannot be read, or holds no certificate.
     """
-    _check_extra()
-    content = _read(path)
+    check_extra()
+    content = read_pem(path)
     parse_chain(content, str(path))
     return content.decode("ascii", "replace")
 
 
-def use_certificate(chain: Path, key: Path, folder: Path | None = None, overwrite: bool = False) -> Keys:
-    """Store a certificate and its key, for signing from now on; return the keys.
-
-    Args:
-        chain: PEM file with the certificate, then those that signed it.
-        key: PEM file of its private key, without a password.
-        folder: by default `provenance_folder`.
-        overwrite: whether the certificate that is there may be replaced. `verify` trusts a self-made one still.
+def store(keys: Keys) -> None:
+    """Store a certificate and its key in their folder, in place of those that are there.
 
     Raises:
-        InputError: a file cannot be used, or credentials that it signs are not valid.
-        OutputError: the files cannot be written.
-        UsageError: there is another certificate, and it may not be replaced.
+        OutputError: they cannot be written.
     """
-    from sfumato.provenance.credentials import try_keys
-
-    _check_extra()
-    folder = provenance_folder() if folder is None else folder
-    if has_keys(folder) and not overwrite:
-        raise UsageError(f"{folder} has a certificate already; add --overwrite to replace it and its private key")
-    certificates, private = parse_chain(_read(chain), str(chain)), parse_key(_read(key), str(key))
-    algorithm(private, certificates[0], str(key))
-    check_time(certificates[0], chain)
-    found = Keys(folder, b"".join(map(to_pem, certificates)), key_to_pem(private))
-    if problem := try_keys(found):
-        raise InputError(
-            f"content credentials cannot be signed with {chain}: {problem}; it needs a certificate for signing "
-            "(keyUsage digitalSignature, extendedKeyUsage emailProtection), followed by those above it"
-        )
-    with _writing(folder):
-        _write(found)
-    return found
+    with _writing(keys.folder):
+        _write(keys)
 
 
 def _make(folder: Path) -> None:
@@ -245,7 +226,8 @@ def _write(keys: Keys, more: Mapping[str, bytes] | None = None) -> None:
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path) -> bytes:
+def read_pem(path: Path) -> bytes:
+    """Return the bytes of a PEM file; raise InputError where it cannot be read."""
     try:
         return read_bytes(path, _MAX_PEM)
     except OSError as problem:
@@ -268,7 +250,8 @@ def _check_private(*paths: Path) -> None:
             )
 
 
-def _check_extra() -> None:
+def check_extra() -> None:
+    """Raise MissingExtraError where the extra ``provenance`` is not installed."""
     with needs_extra("provenance", "Provenance"):
         import c2pa  # noqa: F401
         import cryptography  # noqa: F401

@@ -31,8 +31,7 @@ from sfumato.provenance.sources import recipe_digest, settings_of, sources_of, u
 _BLOCK = 2**20  # bytes that are hashed at a time
 #: The remark on a video whose format cannot hold credentials.
 NO_CREDENTIALS = (
-    "WebM and MKV cannot hold content credentials, so this file has only its line in the log; name a file that ends in "
-    ".mp4 to get them"
+    "WebM and MKV cannot hold content credentials, so this video has only its line in the log; MP4 can hold them"
 )
 
 

@@ -37,6 +37,7 @@ class Settings(Config):
         video_seconds: time limit of a job that paints a video.
         job_bytes: memory limit of a job.
         threads: CPU threads of a worker; 0 takes all cores.
+        provenance: whether results are sealed, where the extra ``provenance`` is installed.
         lease: seconds after which a job of a silent worker is given to another.
     """
 
@@ -53,6 +54,7 @@ class Settings(Config):
     video_seconds: float = Field(default=86_400, gt=0)
     job_bytes: int = Field(default=8 * 2**30, ge=2**28)
     threads: int = Field(default=0, ge=0, le=1024)
+    provenance: bool = True
     lease: float = Field(default=15, gt=0)
 
     @classmethod
