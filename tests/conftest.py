@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in on_gpu:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_provenance(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keys and log of the tests, also for the processes that they start."""
+    os.environ["SFUMATO_PROVENANCE"] = str(tmp_path_factory.mktemp("own") / "provenance")
 
 
 @pytest.fixture

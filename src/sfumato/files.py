@@ -37,7 +37,7 @@ _swept: set[str] = set()  # folders in which this process has removed left tempo
 
 
 @contextmanager
-def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[BinaryIO]:
+def atomic_file(path: str | os.PathLike[str], overwrite: bool = True, private: bool = False) -> Iterator[BinaryIO]:
     """Open a temporary file for writing, and rename it to ``path`` when the block succeeds.
 
     If the block raises, the process is killed or the power fails, ``path`` is unchanged. Missing folders are created.
@@ -46,6 +46,7 @@ def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
     Args:
         path: the final name.
         overwrite: whether to replace an existing file, including one that is created during the block.
+        private: whether only its owner may read and write it.
 
     Raises:
         OutputError: the file or its folder cannot be written, or the file exists and may not be replaced. In the
@@ -60,7 +61,7 @@ def atomic_file(path: str | os.PathLike[str], overwrite: bool = True) -> Iterato
         if str(path.parent) not in _swept:
             _swept.add(str(path.parent))
             sweep(path.parent)
-        mode = _mode(path)
+        mode = 0o600 if private else _mode(path)
         temporary, file = _new_file(path.parent, 0o666 if mode is None else mode)
         with _keep_lock(file.fileno()):
             with file:
@@ -92,7 +93,7 @@ def _new_file(folder: Path, mode: int) -> tuple[Path, BinaryIO]:
     while True:
         # Not by `tempfile`, whose files only their owner can read, even after the rename.
         temporary = folder / f".sfumato-{secrets.token_hex(6)}.tmp"
-        file = open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
+        file = open(temporary, "x+b", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
         if _lock_new(file.fileno()):
             return temporary, file
         file.close()  # another process removed it before it was locked

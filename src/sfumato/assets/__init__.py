@@ -35,6 +35,13 @@ def weights_dir(name: str = "base") -> Path:
     return folder
 
 
+@cache
+def model_names() -> frozenset[str]:
+    """Return the names of the models that ship with Sfumato."""
+    cards = (_ROOT / "weights").glob("*/card.json")
+    return frozenset(json.loads(card.read_text("utf-8"))["model"] for card in cards)
+
+
 def style_names() -> list[str]:
     """Return the names of the built-in styles, sorted."""
     return sorted(path.stem for path in (_ROOT / "styles").glob("*.safetensors"))

@@ -32,6 +32,7 @@ from sfumato.inference.pipeline import Pipeline
 from sfumato.inference.retouch import UNPAINTED
 from sfumato.inference.style import PersonalStyle, Style
 from sfumato.inference.stylizer import Stylizer
+from sfumato.provenance.seal import Seal
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Spec:
         overwrite: whether files that Sfumato did not paint are replaced.
         skips_results: whether photos that Sfumato painted are passed over.
         max_pixels: the limit of pixels of a photo.
+        provenance: folder of the keys and the log that seal what is painted, which workers must see; None: nothing is
+            sealed.
         shard_format: format of the pictures in shards, such as ``png``; None: by the photo's name.
         recipes: SHA-256 of the recipe of each of the styles. A worker whose own differ, since it has another version of
             Sfumato or of the model, refuses to paint.
@@ -67,6 +70,7 @@ class Spec:
     overwrite: bool = False
     skips_results: bool = False
     max_pixels: int = limits.MAX_PIXELS
+    provenance: str | None = None
     shard_format: str | None = None
     recipes: Mapping[str, str] = field(default_factory=dict)
 
@@ -105,6 +109,11 @@ class Painter:
     @cached_property
     def _stylizer(self) -> Stylizer:
         return self.spec.stylizer()
+
+    @cached_property
+    def _seal(self) -> Seal | None:
+        folder = self.spec.provenance
+        return None if folder is None else Seal.open(Path(folder), create=False)
 
     def paint(self, job: Job) -> list[Outcome]:
         """Paint a photo or a shard; return one outcome for each photo. It raises no exception."""
@@ -153,8 +162,11 @@ class Painter:
         recipe = photo.metadata.recipe
         if self.spec.skips_results and recipe is not None and recipe.get("kind") != UNPAINTED:
             return None
+        result = pipeline(photo, name=name, photo_sha256=photo_sha256)
+        if self._seal is not None:
+            return self._seal.seal_photo(result.picture, suffix, result.recipe.file_quality, content).content
         buffer = io.BytesIO()
-        pipeline(photo, name=name, photo_sha256=photo_sha256).save(buffer, suffix)
+        result.save(buffer, suffix)
         return buffer.getvalue()
 
 

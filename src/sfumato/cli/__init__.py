@@ -22,6 +22,7 @@ from sfumato.cli import (
     export,
     finish,
     imagine,
+    keys,
     licences,
     lut,
     personal,
@@ -31,6 +32,7 @@ from sfumato.cli import (
     stylize,
     texture,
     train,
+    verify,
     video,
 )
 from sfumato.cli.output import flush_streams, prepare_streams, say, say_error
@@ -156,6 +158,8 @@ app.command()(texture.texture)
 app.command()(explain.explain)
 app.command()(imagine.imagine)
 app.command()(video.video)
+app.command()(keys.keys)
+app.command()(verify.verify)
 app.command()(doctor.doctor)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.compare)

@@ -15,6 +15,7 @@ import typer
 
 from sfumato.cli import stylize as stylizing
 from sfumato.cli.output import say, say_json
+from sfumato.cli.sealing import open_seal
 from sfumato.errors import UsageError
 from sfumato.text import counted
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 #: The options of `sfumato stylize` that this command has too.
 _SHARED = (
     *("style", "quality", "strength", "stroke", "auto", "keep", "best_of", "gate", "seed", "color", "mask", "max_size"),
-    *("format", "file_quality", "model", "device", "_max_pixels"),
+    *("format", "file_quality", "provenance", "model", "device", "_max_pixels"),
 )
 _MAX_TOLD = 20  # failures that are printed
 _REPORT = "batch-report"
@@ -160,6 +161,7 @@ def _spec(found: Plan, target: str, threads: int, overwrite: bool, painting: dic
         raise UsageError("no --style was given; name one, as in --style monet (see sfumato styles)")
     if masks and found.is_shards:
         raise UsageError("shards have no masks; leave --mask out")
+    seal = open_seal(painting["provenance"])
     stylizer = Stylizer(model, threads, painting["device"])
     styles: dict[str, list[Style | PersonalStyle]] = {}
     if without:
@@ -187,6 +189,7 @@ def _spec(found: Plan, target: str, threads: int, overwrite: bool, painting: dic
             overwrite,
             not (found.is_table or found.is_shards),
             limits.max_pixels(),
+            None if seal is None else str(seal.keys.folder.resolve()),
             painting["format"] and painting["format"].value,
         )
     )

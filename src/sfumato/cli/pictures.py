@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sfumato.inference.jobs import Job
     from sfumato.inference.pipeline import Pipeline
     from sfumato.inference.progress import Progress
+    from sfumato.provenance.seal import Seal
 
 
 class Format(StrEnum):
@@ -40,14 +41,17 @@ class Pictures(ABC):
         quality: the quality of JPEG and WebP, 1 to 100.
         overwrite: whether existing pictures are replaced.
         as_json: whether each result is printed as a line of JSON.
+        seal: seals what is written; ``None``: nothing is sealed.
     """
 
     doing: ClassVar[str]  # for the progress bar, such as "painting"
     done: ClassVar[str]  # for the summary, such as "painted" in "3 painted"
 
-    def __init__(self, format: str | None, quality: int, overwrite: bool, as_json: bool) -> None:
+    def __init__(
+        self, format: str | None, quality: int, overwrite: bool, as_json: bool, seal: Seal | None = None
+    ) -> None:
         self.format, self.quality, self.overwrite = format, quality, overwrite
-        self.as_json = as_json
+        self.as_json, self.seal = as_json, seal
         self.is_batch = False
 
     @abstractmethod
@@ -152,7 +156,7 @@ class Pictures(ABC):
         """Read the photo, make its picture and write it; return the fields of the JSON line."""
         from time import perf_counter
 
-        from sfumato.image import photo_digest, read_photo, write_photo
+        from sfumato.image import photo_digest, read_photo
 
         began = perf_counter()
         outcome: dict[str, Any] = {"photo": str(job.photo or "-"), "output": str(job.target or "-"), "status": "done"}
@@ -163,14 +167,25 @@ class Pictures(ABC):
         picture = self.make(photo, str(job.photo or "-"), digest)
         format = (self.format or "png") if job.target is None else None
         try:
-            write_photo(picture, job.target or standard_output(), format, self.quality, self.overwrite)
+            remarks = self._write(picture, job, format)
         except OutputError as problem:
             if isinstance(problem.__cause__, FileExistsError) and self._is_done(job, is_batch, digest):
                 return {**outcome, "status": "skipped"}  # another command with the same photos was faster
             raise
         outcome |= {"width": picture.width, "height": picture.height, "seconds": round(perf_counter() - began, 3)}
-        outcome |= {"remark": photo.remark} if photo.remark else {}
+        remarks = [each for each in (photo.remark, *remarks) if each]
+        outcome |= {"remark": "; ".join(remarks)} if remarks else {}
         return outcome | self.extra_fields(picture)
+
+    def _write(self, picture: Photo, job: Job, format: str | None) -> Sequence[str]:
+        """Write a picture; return sentences on what could not be done."""
+        from sfumato.image import write_photo
+
+        target = job.target or standard_output()
+        if self.seal is not None:
+            return self.seal.write_photo(picture, target, format, self.quality, self.overwrite, job.photo)
+        write_photo(picture, target, format, self.quality, self.overwrite)
+        return ()
 
     def _is_done(self, job: Job, is_batch: bool, digest: str) -> bool:
         """Whether the picture already exists, exactly as this job would make it.
@@ -211,8 +226,10 @@ class PaintedPictures(Pictures):
 
     doing, done = "painting", "painted"
 
-    def __init__(self, pipeline: Pipeline, format: str | None, overwrite: bool, as_json: bool) -> None:
-        super().__init__(format, pipeline.recipe.file_quality, overwrite, as_json)
+    def __init__(
+        self, pipeline: Pipeline, format: str | None, overwrite: bool, as_json: bool, seal: Seal | None = None
+    ) -> None:
+        super().__init__(format, pipeline.recipe.file_quality, overwrite, as_json, seal)
         self.pipeline = pipeline
 
     def make(self, photo: Photo, name: str, digest: str) -> Photo:

@@ -11,7 +11,8 @@ import click
 import typer
 
 from sfumato.cli.output import say
-from sfumato.errors import UsageError, needs_extra
+from sfumato.cli.sealing import open_seal
+from sfumato.errors import InputError, OutputError, UsageError, how_to_install, needs_extra
 
 if TYPE_CHECKING:
     from sfumato.studio.database import Sessions
@@ -36,6 +37,14 @@ DatabaseOption = Annotated[
         metavar="URL",
         help="postgresql://user:password@host/name. \\[default: SFUMATO_DATABASE_URL, or SQLite in the data folder]",
         show_default=False,
+    ),
+]
+NoProvenance = Annotated[
+    bool,
+    typer.Option(
+        "--no-provenance",
+        help="Do not seal results. By default they get content credentials, an invisible mark and a line in a signed "
+        "log, if the extra provenance is installed.",
     ),
 ]
 AccountName = Annotated[str, typer.Argument(metavar="NAME", help="Name to log in with, such as anna.")]
@@ -71,6 +80,7 @@ def studio(
             show_default=False,
         ),
     ] = None,
+    no_provenance: NoProvenance = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
 ) -> None:
     """Open the web page, or serve a team."""
@@ -88,7 +98,9 @@ def studio(
         from sfumato.studio.settings import parse_days
 
     hosts = Hosts.parse(allow_network or [])
-    settings = _settings(data, database, keep=0 if keep is None else parse_days(keep))
+    settings = _settings(
+        data, database, keep=0 if keep is None else parse_days(keep), provenance=_check_seal(no_provenance)
+    )
     migrate(settings.database_url)
     service = create_app(settings, hosts)
     if hosts.names:
@@ -121,6 +133,7 @@ def worker(
     database: DatabaseOption = None,
     name: Annotated[str, typer.Option(help="Name in the log and in the list of workers.")] = "worker",
     quick_only: Annotated[bool, typer.Option("--quick-only", help="Take only drafts and questions.")] = False,
+    no_provenance: NoProvenance = False,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
     """Do the jobs of a Studio, here or on another machine that shares its database and folder."""
@@ -133,7 +146,7 @@ def worker(
         from sfumato.studio.logs import log_as_json
         from sfumato.studio.worker import Worker
 
-    settings = _settings(data, database)
+    settings = _settings(data, database, provenance=not no_provenance)
     log_as_json(verbose=not with_parent)
     if not with_parent:
         migrate(settings.database_url)
@@ -233,6 +246,26 @@ def _settings(data: Path | None, database: str | None, **values: object) -> Sett
     settings = Settings.from_environment(data, database, **values)
     settings.make_folder()
     return settings
+
+
+def _check_seal(is_refused: bool) -> bool:
+    """Return whether results are to be sealed; make the keys, if there are none.
+
+    Raises:
+        UsageError: they cannot be sealed with the keys and the log that are there.
+    """
+    from sfumato.provenance.keys import is_installed
+
+    if is_refused:
+        return False
+    if not is_installed():
+        say(f"Results are not sealed, because an extra is missing: {how_to_install('provenance')}")
+        return False
+    try:
+        open_seal(True)
+    except (InputError, OutputError) as problem:
+        raise UsageError(f"results cannot be sealed: {problem}; or add --no-provenance") from problem
+    return True
 
 
 def _open(data: Path | None, database: str | None) -> Sessions:

@@ -15,6 +15,7 @@ from sfumato.cli.options import Device, FileFormat, FileQuality, OwnModel, Seed,
 from sfumato.cli.output import check_no_terminal
 from sfumato.cli.pictures import PaintedPictures
 from sfumato.cli.rights import Rights, state_rights
+from sfumato.cli.sealing import Provenance, open_seal
 from sfumato.errors import UsageError
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def stylize(
     format: FileFormat = None,
     file_quality: FileQuality = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing pictures.")] = False,
+    provenance: Provenance = False,
     model: OwnModel = None,
     device: Device = "auto",
     threads: Threads = None,
@@ -162,6 +164,7 @@ def stylize(
     label = _label(texts) if texts else (model or Path()).resolve().name
     if open_ or watch:
         check_seen(photos, out, open_, watch)
+    seal = open_seal(provenance)
     stylizer = Stylizer(model, threads, device)
     stylizer.check_own_style(len(texts), color.value, len(masks))
     if selection is not None:
@@ -190,7 +193,7 @@ def stylize(
             file_quality=file_quality,
             stylizer=stylizer,
         )
-        run = PaintedPictures(pipeline, format and format.value, overwrite or changed is not None, as_json)
+        run = PaintedPictures(pipeline, format and format.value, overwrite or changed is not None, as_json, seal)
         wanted = jobs if changed is None else [job for job in jobs if job.photo in changed]
         run.all(wanted, is_batch, left_out(photos) if changed is None else ())
 

@@ -16,6 +16,7 @@ import typer
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import Device, Seed, Stroke, Threads
 from sfumato.cli.output import say, say_error, say_json
+from sfumato.cli.sealing import Provenance, open_seal
 from sfumato.cli.stylize import ColorMode, find_style, find_styles
 from sfumato.errors import UsageError
 from sfumato.text import counted
@@ -115,6 +116,7 @@ def video(
         typer.Option(case_sensitive=False, help="vp9, av1: no patent fees, no GPL; h264 is made by x264 (GPL)."),
     ] = CodecChoice.vp9,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
+    provenance: Provenance = False,
     device: Device = "auto",
     threads: Threads = None,
     _max_pixels: MaxPixels = None,
@@ -147,6 +149,7 @@ def video(
     finish = None if end is None else parse_seconds(end, "--to")
     check_times(begin, finish)
     options = PaintOptions(strength, stroke, color.value, quality.value, seed)
+    seal = open_seal(provenance)
     stylizer, began = Stylizer(None, threads, device), perf_counter()
     schedule = parse_schedule(style, stylizer)
     if len(schedule.keys) > 1 and (late := _late_styles(schedule, VideoSource.probe(source).length)):
@@ -176,6 +179,7 @@ def video(
             codec=codec.value,
             overwrite=overwrite,
             stylizer=stylizer,
+            seal=seal,
             progress=progress,
         )
     _say_video(result, perf_counter() - began, as_json)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from sfumato import assets
 from sfumato.errors import OutputError, UsageError
+from sfumato.folders import data_folder
 from sfumato.public import public
 
 #: File name suffix of a personal style (`inference.personal_file`).
@@ -33,31 +33,6 @@ def personal_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         _personal_in.reset(token)
-
-
-def data_folder() -> Path:
-    """Return the operating system's folder for the data of applications, with ``sfumato`` appended.
-
-    Raises:
-        OutputError: the user has no home folder, as in a container that runs under a numeric user id.
-    """
-    if sys.platform == "win32":
-        base = Path(os.environ.get("APPDATA") or _home_folder() / "AppData" / "Roaming")
-    elif sys.platform == "darwin":
-        base = _home_folder() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or _home_folder() / ".local" / "share")
-    return base / "sfumato"
-
-
-def _home_folder() -> Path:
-    """Return the user's home folder; raise OutputError if there is none."""
-    try:
-        if os.environ.get("HOME") != "":  # an empty one would give the root folder
-            return Path.home()
-    except RuntimeError:
-        pass
-    raise OutputError(f"there is no home folder to store styles in; set {OWN} and {PERSONAL} to folders")
 
 
 def _is_set(variable: str) -> bool:

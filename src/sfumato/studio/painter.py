@@ -71,12 +71,13 @@ class _CancelledError(Exception):
     """Ends a task from within its progress."""
 
 
-def serve(pipe: Connection, threads: int | None, job_bytes: int) -> None:
-    """Do the tasks that come through a pipe, until its other end is closed."""
+def serve(pipe: Connection, threads: int | None, job_bytes: int, seals: bool = False) -> None:
+    """Do the tasks that come through a pipe, until its other end is closed; ``seals``: results are sealed."""
     from sfumato.studio.work import warm  # only in the child, since it loads the graphs
 
     limit_memory(job_bytes)
     warm.set_threads(threads)
+    warm.set_seals(seals)
     warm.warm_up()
     pipe.send(Ready())
     while True:

@@ -247,6 +247,7 @@ class Crew:
 
     def _begin(self, name: str, options: Sequence[str]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "sfumato", "studio", "worker", "--data", str(self._settings.data)]
+        command += [] if self._settings.provenance else ["--no-provenance"]
         environment = {**os.environ, DATABASE: self._settings.database}  # not in the arguments, which others can see
         return subprocess.Popen(
             [*command, "--name", name, "--with-parent", *options],

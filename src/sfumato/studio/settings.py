@@ -13,7 +13,7 @@ from pydantic import Field
 
 from sfumato.config import Config
 from sfumato.errors import UsageError
-from sfumato.inference.library import data_folder
+from sfumato.folders import data_folder
 
 #: Environment variables for the folder, the database and the place of the pictures' files.
 DATA, DATABASE, FILES = "SFUMATO_STUDIO_DATA", "SFUMATO_DATABASE_URL", "SFUMATO_STUDIO_FILES"
@@ -38,6 +38,7 @@ class Settings(Config):
         video_seconds: time limit of a job that paints a video.
         job_bytes: memory limit of a job.
         threads: CPU threads of a worker; 0 takes all cores.
+        provenance: whether results are sealed, where the extra ``provenance`` is installed.
         lease: seconds after which a job of a silent worker is given to another.
     """
 
@@ -54,6 +55,7 @@ class Settings(Config):
     video_seconds: float = Field(default=86_400, gt=0)
     job_bytes: int = Field(default=8 * 2**30, ge=2**28)
     threads: int = Field(default=0, ge=0, le=1024)
+    provenance: bool = True
     lease: float = Field(default=15, gt=0)
 
     @classmethod

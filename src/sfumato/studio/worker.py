@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from sfumato.errors import InputError, SfumatoError
+from sfumato.provenance.keys import is_installed
 from sfumato.studio import queue
 from sfumato.studio.child import Child
 from sfumato.studio.database import lock_account, open_database, writing
@@ -110,7 +111,9 @@ class Worker:
         if self._painter is not None and self._painter.is_alive:
             return self._painter
         self.end_painter()
-        self._painter = Child(serve, self.settings.threads or None, self.settings.job_bytes)
+        self._painter = Child(
+            serve, self.settings.threads or None, self.settings.job_bytes, self.settings.provenance and is_installed()
+        )
         end = time.monotonic() + _START
         with suppress(EOFError, OSError):
             while time.monotonic() < end and not self._stopping.is_set():

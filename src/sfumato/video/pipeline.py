@@ -12,11 +12,12 @@ from typing import Any, get_args
 
 from sfumato.checks import check_range, check_whole
 from sfumato.errors import InputError, OutputError, UsageError
-from sfumato.files import digest
+from sfumato.files import atomic_file, digest
 from sfumato.inference.options import PaintOptions, as_options
 from sfumato.inference.progress import Progress, check_progress
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
+from sfumato.provenance.seal import Seal
 from sfumato.video.ahead import Behind, ahead
 from sfumato.video.encoding import CodecName, EncoderSettings, SegmentEncoder
 from sfumato.video.joining import Joiner, target_format
@@ -77,6 +78,7 @@ def paint_video(
     overwrite: bool = False,
     resume: bool = True,
     stylizer: Stylizer | None = None,
+    seal: Seal | None = None,
     progress: Progress | None = None,
 ) -> VideoResult:
     """Paint a video, keeping its sound, subtitles, times, colours and texts.
@@ -97,6 +99,7 @@ def paint_video(
         overwrite: whether an existing file is replaced.
         resume: whether segments of an interrupted call are used.
         stylizer: of the model to paint with; by default the one that ships with Sfumato.
+        seal: seals the file; by default it is not sealed.
         progress: is called with the completed share, from 0 to 1, and the current step. An exception that it raises
             cancels; what was painted stays for resuming.
 
@@ -148,6 +151,7 @@ def paint_video(
         fast=options.quality == "draft",
         overwrite=overwrite,
         resume=resume,
+        seal=seal,
         progress=progress,
     )
 
@@ -162,6 +166,7 @@ def write_video(
     fast: bool = True,
     overwrite: bool = False,
     resume: bool = True,
+    seal: Seal | None = None,
     progress: Progress | None = None,
 ) -> VideoResult:
     """Write the video that a painter makes of a source.
@@ -175,6 +180,7 @@ def write_video(
         fast: whether the speed of the encoder matters more than the size of the file.
         overwrite: whether an existing file is replaced.
         resume: whether segments of an interrupted run are used.
+        seal: seals the file; by default it is not sealed.
         progress: as for `paint_video`.
 
     Raises:
@@ -195,7 +201,13 @@ def write_video(
             seconds = _paint(source, painter, parts, settings, progress)
         if progress is not None:
             progress(_JOINING, "joining")
-        joiner.write(parts.packets(), target, overwrite)
+        if seal is None:
+            joiner.write(parts.packets(), target, overwrite)
+        else:
+            joined = parts.folder / f"joined{target.suffix}"
+            joiner.write(parts.packets(), joined, overwrite=True)
+            with joined.open("rb") as whole, atomic_file(target, overwrite) as file:
+                remarks += seal.seal_video(whole, file, recipe, source.path)
         remove(folder)
     if progress is not None:
         progress(1.0, "painted")

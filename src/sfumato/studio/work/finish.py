@@ -42,5 +42,5 @@ def finish(
     if stored.photo in files.pictures:
         facts["measures"] = measure_if_alike(finished, warm.read(files.picture(stored.photo or "")))
     quality = asked.get("file_quality") or 92
-    made = save(finished, folder, "finished", "result", asked.get("format") or "png", quality, **facts)
+    made = save(finished, folder, "finished", stored.path, asked.get("format") or "png", quality, **facts)
     return {"picture": {"$made": 0}, "seconds": round(time.monotonic() - began, 3)}, [made]

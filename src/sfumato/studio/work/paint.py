@@ -53,7 +53,7 @@ def paint(
         progress(_PAINTED, "saving")
         facts |= {"measures": measure(result.picture, photo)}
         quality = result.recipe.file_quality
-        made = save(result.picture, folder, "result", "result", asked.get("format") or "png", quality, **facts)
+        made = save(result.picture, folder, "result", stored.path, asked.get("format") or "png", quality, **facts)
     return {"picture": {"$made": 0}, "seconds": round(time.monotonic() - began, 3)}, [made]
 
 

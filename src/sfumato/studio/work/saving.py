@@ -7,6 +7,7 @@ from typing import Any
 
 from sfumato.image import Photo, write_photo
 from sfumato.studio.thumbs import write_thumb
+from sfumato.studio.work import warm
 from sfumato.studio.work.parts import Made
 
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -15,15 +16,15 @@ _PREVIEW_QUALITY = 85
 
 
 def save(
-    picture: Photo, folder: Path, name: str, kind: str, format: str = "png", quality: int = 92, **facts: Any
+    picture: Photo, folder: Path, name: str, source: Path, format: str = "png", quality: int = 92, **facts: Any
 ) -> Made:
-    """Write a picture and its thumbnail.
+    """Write a result, sealed if Studio seals, and its thumbnail.
 
     Args:
         picture: with its recipe.
         folder: where the files are written.
         name: of the file, without a suffix.
-        kind: of the picture, as in `tables.Picture`.
+        source: the file that it was made from.
         format: a key of `MEDIA_TYPES`.
         quality: of JPEG and WebP.
         facts: further attributes of the `Made`.
@@ -32,10 +33,20 @@ def save(
         OutputError: it cannot be written in this format.
     """
     file, thumb = folder / f"{name}.{_SUFFIXES[format]}", folder / f"{name}.thumb.webp"
-    write_photo(picture, file, format, quality)
+    if (seal := warm.seal()) is None:
+        write_photo(picture, file, format, quality)
+    else:
+        seal.write_photo(picture, file, format, quality, source=source)
     write_thumb(picture, thumb)
     return Made(
-        kind, file, thumb, picture.width, picture.height, MEDIA_TYPES[format], recipe=picture.metadata.recipe, **facts
+        "result",
+        file,
+        thumb,
+        picture.width,
+        picture.height,
+        MEDIA_TYPES[format],
+        recipe=picture.metadata.recipe,
+        **facts,
     )
 
 

@@ -64,6 +64,7 @@ def _paint(
         max_size=asked["max_size"],
         overwrite=True,
         stylizer=warm.stylizer(),
+        seal=warm.seal(),
         progress=progress,
     )
     rate = round(result.frames / result.seconds, 3)

@@ -15,6 +15,7 @@ from sfumato.inference.options import PaintOptions
 from sfumato.inference.pipeline import Pipeline
 from sfumato.inference.style import PersonalStyle, Style, load_style_or_person
 from sfumato.inference.stylizer import Stylizer
+from sfumato.provenance.seal import Seal
 from sfumato.studio.work.parts import Inputs, OwnStyleInput, Stored
 
 V = TypeVar("V")
@@ -44,10 +45,12 @@ _small: Recent[Photo] = Recent(8)
 
 
 class _Held:
-    """The painter's stylizer, and its CPU threads; None takes one per core."""
+    """The painter's stylizer, its CPU threads (None takes one per core), its seal, and whether results are sealed."""
 
     stylizer: Stylizer | None = None
     threads: int | None = None
+    seal: Seal | None = None
+    seals: bool = False
 
 
 def set_threads(threads: int | None) -> None:
@@ -58,6 +61,22 @@ def set_threads(threads: int | None) -> None:
 def threads() -> int | None:
     """Return the number of CPU threads."""
     return _Held.threads
+
+
+def set_seals(wanted: bool) -> None:
+    """Seal results, or not."""
+    _Held.seals = wanted
+
+
+def seal() -> Seal | None:
+    """Return what seals results; None where they are not sealed.
+
+    Raises:
+        SfumatoError: the keys or the log cannot be used.
+    """
+    if _Held.seals and _Held.seal is None:
+        _Held.seal = Seal.open()
+    return _Held.seal if _Held.seals else None
 
 
 def stylizer() -> Stylizer:

@@ -1,0 +1,257 @@
+"""The keys that sign pictures and the log, in a folder that only its owner can read.
+
+::
+
+    provenance/           SFUMATO_PROVENANCE, or a folder in the user's data
+      log.jsonl           the log (`log`)
+      keys/
+        certificate.pem   the certificate, and those above it
+        key.pem           its private key
+        anchors.pem       the root of the certificate that Sfumato made, which `verify` trusts
+        log.pem           the private key of the log (Ed25519)
+        head.json         the end of the log, by which a cut is found
+
+A self-made certificate holds neither the name of the machine nor that of the user. The key of its root is deleted once
+it has signed, so that nobody can make a second certificate of it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.errors import InputError, OutputError, needs_extra
+from sfumato.files import atomic_file, read_bytes
+from sfumato.folders import data_folder
+from sfumato.locks import locked
+from sfumato.provenance.certificates import (
+    SELF_MADE,
+    algorithm,
+    key_to_pem,
+    make_chain,
+    organisation,
+    parse_chain,
+    parse_key,
+    to_pem,
+)
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.x509 import Certificate
+
+#: Environment variable that names the folder.
+PROVENANCE = "SFUMATO_PROVENANCE"
+_CERTIFICATE, _KEY, _ANCHORS, _LOG_KEY, _HEAD = "certificate.pem", "key.pem", "anchors.pem", "log.pem", "head.json"
+_MAX_PEM = 2**20  # bytes
+_MAKE = "run sfumato keys"
+
+
+def provenance_folder() -> Path:
+    """Return the folder of keys and log: ``$SFUMATO_PROVENANCE``, or one in the user's data folder.
+
+    Raises:
+        OutputError: there is no such folder.
+    """
+    return Path(os.environ.get(PROVENANCE) or data_folder() / "provenance")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of a folder.
+
+    Attributes:
+        folder: that contains the folder ``keys`` and the log.
+        chain: the certificate and those above it, in PEM.
+        key: its private key in PEM (PKCS #8).
+    """
+
+    folder: Path
+    chain: bytes
+    key: bytes = field(repr=False)
+
+    @classmethod
+    def open(cls, folder: Path | None = None, create: bool = True) -> Keys:
+        """Return the keys of a folder.
+
+        Args:
+            folder: by default `provenance_folder`.
+            create: whether keys are made where there are none.
+
+        Raises:
+            InputError: the files are missing or damaged, or others can read them.
+            OutputError: they cannot be written.
+            MissingExtraError: the extra ``provenance`` is not installed.
+        """
+        check_extra()
+        folder = provenance_folder() if folder is None else folder
+        if not has_keys(folder):
+            if not create:
+                raise InputError(f"there are no keys in {folder}; {_MAKE}, or name their folder with {PROVENANCE}")
+            _make(folder)
+        keys = folder / "keys"
+        _check_private(keys, keys / _KEY, keys / _LOG_KEY)
+        found = cls(folder, read_pem(keys / _CERTIFICATE), read_pem(keys / _KEY))
+        _ = found.algorithm, found.log_key  # so that damage is told now
+        return found
+
+    @property
+    def certificates(self) -> list[Certificate]:
+        """The certificate that signs, and those above it."""
+        return parse_chain(self.chain, str(self.folder / "keys" / _CERTIFICATE))
+
+    @property
+    def algorithm(self) -> str:
+        """The name of the signature in C2PA, such as ``ES256``.
+
+        Raises:
+            InputError: the key is damaged, does not belong to the certificate, or is of a kind that C2PA does not use.
+        """
+        where = str(self.folder / "keys" / _KEY)
+        return algorithm(parse_key(self.key, where), self.certificates[0], where)
+
+    @property
+    def log_key(self) -> Ed25519PrivateKey:
+        """The key that signs the log.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        path = self.folder / "keys" / _LOG_KEY
+        key = parse_key(read_pem(path), str(path))
+        if not isinstance(key, Ed25519PrivateKey):
+            raise InputError(f"{path} holds no key of the kind Ed25519; restore it from a backup")
+        return key
+
+    @property
+    def is_self_made(self) -> bool:
+        """Whether Sfumato made the certificate."""
+        return organisation(self.certificates[-1].subject) == SELF_MADE
+
+    @property
+    def log_path(self) -> Path:
+        """The file of the log."""
+        return self.folder / "log.jsonl"
+
+    @property
+    def head_path(self) -> Path:
+        """The file that states the end of the log."""
+        return self.folder / "keys" / _HEAD
+
+
+def is_installed() -> bool:
+    """Return whether the extra ``provenance`` is installed."""
+    return all(find_spec(name) is not None for name in ("c2pa", "cryptography"))
+
+
+def has_keys(folder: Path) -> bool:
+    """Return whether there are keys in a folder."""
+    return os.path.isfile(folder / "keys" / _CERTIFICATE)  # which is written last
+
+
+def anchors(folder: Path) -> str:
+    """Return the self-made root, in PEM, which is the user's own; empty if there is none.
+
+    The roots of certificates that others issued are not in it: they signed those of many people.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    path = folder / "keys" / _ANCHORS
+    return read_pem(path).decode("ascii", "replace") if os.path.isfile(path) else ""
+
+
+def read_anchors(path: Path) -> str:
+    """Return the certificates of a PEM file whose signatures the user trusts.
+
+    Raises:
+        InputError: the file cannot be read, or holds no certificate.
+    """
+    check_extra()
+    content = read_pem(path)
+    parse_chain(content, str(path))
+    return content.decode("ascii", "replace")
+
+
+def store(keys: Keys) -> None:
+    """Store a certificate and its key in their folder, in place of those that are there.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    with _writing(keys.folder):
+        _write(keys)
+
+
+def _make(folder: Path) -> None:
+    """Make keys, if no other process does so at the same time."""
+    with _writing(folder):
+        if not has_keys(folder):
+            chain, key = make_chain()
+            _write(Keys(folder, b"".join(map(to_pem, chain)), key_to_pem(key)), {_ANCHORS: to_pem(chain[-1])})
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Create the folders, and hold their lock."""
+    try:
+        for each in (folder, folder / "keys"):
+            each.mkdir(0o700, parents=True, exist_ok=True)
+        with locked(folder / "keys" / ".lock", lambda: None):
+            yield
+    except OSError as problem:
+        raise OutputError(f"cannot write keys into {folder}: {problem.strerror or problem}") from problem
+
+
+def _write(keys: Keys, more: Mapping[str, bytes] | None = None) -> None:
+    """Write the files; the certificate comes last, since it says that all are there."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    folder, wanted = keys.folder / "keys", {**(more or {}), _KEY: keys.key}
+    if not os.path.exists(folder / _LOG_KEY):
+        wanted[_LOG_KEY] = key_to_pem(Ed25519PrivateKey.generate())
+    for name, content in {**wanted, _CERTIFICATE: keys.chain}.items():
+        with atomic_file(folder / name, private=True) as file:
+            file.write(content)
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def read_pem(path: Path) -> bytes:
+    """Return the bytes of a PEM file; raise InputError where it cannot be read."""
+    try:
+        return read_bytes(path, _MAX_PEM)
+    except OSError as problem:
+        raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
+
+
+def _check_private(*paths: Path) -> None:
+    """Check that nobody else can read files, as ssh does."""
+    if sys.platform == "win32":
+        return
+    for path in paths:
+        try:
+            others = stat.S_IMODE(os.stat(path).st_mode) & 0o077
+        except OSError as problem:
+            raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
+        if others:
+            raise InputError(
+                f"other users of this machine can read {path}; run chmod go-rwx {path}, and make new keys if one of "
+                "them may have copied it"
+            )
+
+
+def check_extra() -> None:
+    """Raise MissingExtraError where the extra ``provenance`` is not installed."""
+    with needs_extra("provenance", "Provenance"):
+        import c2pa  # noqa: F401
+        import cryptography  # noqa: F401

@@ -1,0 +1,208 @@
+"""What is known about where a file comes from: by content credentials, by the invisible mark, and by the log."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sfumato.errors import InputError, SfumatoError
+from sfumato.image import Photo, read_photo, scan_folder
+from sfumato.provenance import credentials
+from sfumato.provenance.credentials import Credentials, Failure
+from sfumato.provenance.keys import Keys, anchors, has_keys, provenance_folder, read_anchors
+from sfumato.provenance.log import Entry, SealLog
+from sfumato.provenance.seal import file_digest, pixels_digest
+from sfumato.text import counted, short
+
+_VIDEOS = (".mp4", ".m4v", ".mov", ".webm", ".mkv")
+#: What a failure of C2PA means, by the beginning of its code; the first that fits.
+_MEANINGS = (
+    ("assertion.dataHash.mismatch", "the pixels or the metadata were changed after signing"),
+    ("assertion.bmffHash.mismatch", "the video or its metadata were changed after signing"),
+    ("assertion.boxesHash.mismatch", "the pixels or the metadata were changed after signing"),
+    ("assertion.missing", "a part of the credentials was removed"),
+    ("claimSignature", "the signature does not fit: the credentials were changed"),
+    ("signingCredential.expired", "the certificate had expired"),
+    ("signingCredential.revoked", "the certificate was revoked"),
+    ("signingCredential", "the certificate cannot be used"),
+    ("ingredient", "the credentials of a source do not fit those that were signed"),
+    ("damaged", "the credentials are damaged and cannot be read"),
+)
+_UNTRUSTED = "signingCredential.untrusted"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known about a file.
+
+    Attributes:
+        path: of the file.
+        is_valid: whether nothing that is there is wrong; also true where there is nothing.
+        sentences: for people.
+        facts: the same as JSON values.
+    """
+
+    path: Path
+    is_valid: bool
+    sentences: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+
+class Verifier:
+    """Checks files.
+
+    Args:
+        folder: of the user's keys and log; by default `keys.provenance_folder`. It need not exist.
+        trust: PEM files of certificates that are trusted besides the user's own.
+
+    Attributes:
+        has_log: whether there is a log.
+        log_problems: a sentence on each thing that is wrong with it.
+        lines: how many lines of it are right.
+
+    Raises:
+        InputError: keys, log or a PEM file cannot be read.
+        MissingExtraError: the extra ``provenance`` is not installed.
+    """
+
+    def __init__(self, folder: Path | None = None, trust: tuple[Path, ...] = ()) -> None:
+        folder = provenance_folder() if folder is None else folder
+        self._anchors = anchors(folder) + "".join(read_anchors(path) for path in trust)
+        self.has_log = has_keys(folder)
+        entries, self.log_problems = SealLog(Keys.open(folder, create=False)).read() if self.has_log else ([], [])
+        self.lines = len(entries)
+        self._by_file = {entry.file: entry for entry in entries}
+        self._by_pixels = {entry.pixels: entry for entry in entries if entry.pixels}
+        self._by_id = {entry.id: entry for entry in entries}
+
+    def __call__(self, path: Path) -> Verdict:
+        """Check a file.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        if not os.path.isfile(path):
+            raise InputError(f"cannot read {path}: it is not a file, or does not exist")
+        try:
+            with open(path, "rb") as file:
+                kind = credentials.media_type_of(file)
+                found = credentials.read(file, self._anchors)
+                digest = file_digest(file)
+        except OSError as problem:
+            raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
+        photo = None if (kind or "video/").startswith("video/") and path.suffix.lower() in _VIDEOS else _photo(path)
+        sentences, facts = [*_credential_sentences(found, kind)], {"path": str(path), "credentials": _as_json(found)}
+        said, facts["log"] = self._log(digest, photo, found)
+        sentences += said
+        is_valid = found is None or found.state != "invalid"
+        return Verdict(path, is_valid, tuple(sentences), {**facts, "valid": is_valid})
+
+    def _log(
+        self, digest: str, photo: Photo | None, found: Credentials | None
+    ) -> tuple[list[str], dict[str, Any] | None]:
+        """Return sentences on what the log knows, and the line that speaks of a file."""
+        if not self.has_log:
+            return ["Log: there is none here."], None
+        if entry := self._by_file.get(digest):
+            return [f"Log: exactly this file was sealed {_at(entry)}."], {"match": "file", **asdict(entry)}
+        if photo is not None and (entry := self._by_pixels.get(pixels_digest(photo))):
+            sentence = f"Log: these pixels were sealed {_at(entry)}; the rest of the file has changed since."
+            return [sentence], {"match": "pixels", **asdict(entry)}
+        id_ = str((found.seal or {}).get("id", "")) if found is not None else ""
+        if entry := self._by_id.get(id_):
+            sentence = f"Log: the picture with its id was sealed {_at(entry)}, with other pixels: it has changed since."
+            return [sentence], {"match": "id", **asdict(entry)}
+        return ["Log: it has no line on this file."], None
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return a file, or the pictures and videos in a folder and its subfolders.
+
+    Raises:
+        InputError: a folder has none.
+    """
+    if not os.path.isdir(path):
+        return [path]
+    contents = scan_folder(path)
+    videos = [each.path for each in contents.left_out if each.is_file and each.path.suffix.lower() in _VIDEOS]
+    if not (found := sorted([*contents.pictures, *videos])):
+        raise InputError(f"no picture and no video lies in the folder {path}; name another, or a file")
+    return found
+
+
+def _photo(path: Path) -> Photo | None:
+    """Return the picture in a file; None where it cannot be decoded, for example since it is no picture."""
+    try:
+        return read_photo(path)
+    except SfumatoError:
+        return None
+
+
+def _at(entry: Entry) -> str:
+    return f"on {entry.time[:10]} at {entry.time[11:19]} UTC (id {entry.id})"
+
+
+def _credential_sentences(found: Credentials | None, kind: str | None) -> Iterator[str]:
+    if found is None:
+        if kind is None:
+            yield "Content credentials: none; this format cannot hold them."
+        else:
+            yield "Content credentials: none. That says nothing: most programs remove them when they save a picture."
+        return
+    if found.state == "invalid":
+        reasons = list(dict.fromkeys(meaning(each) for each in found.failures if each.code != _UNTRUSTED))
+        yield f"Content credentials: NOT VALID: {'; '.join(reasons) or 'the library gives no reason'}."
+        yield "Nothing that they say can be relied on."
+    else:
+        yield "Content credentials: valid; the file has not changed since it was signed."
+    signer = short(found.signer) or "an unnamed certificate"
+    if found.state == "trusted":
+        yield f"Signed by {signer}, a certificate that you trust."
+    elif found.state == "valid":
+        yield f"Signed by {signer}, a certificate that you do not trust: anybody can make one with any name."
+    yield from _claims(found)
+
+
+def _claims(found: Credentials) -> Iterator[str]:
+    """Say what credentials state."""
+    made = short(found.generator) or "an unnamed program"
+    types = f" ({', '.join(map(short, found.source_types))})" if found.source_types else ""
+    yield f"They say: made by {made}{types}, by {', '.join(map(short, found.actions)) or 'no stated action'}."
+    for each in found.ingredients:
+        facts = [f"SHA-256 {short(each.sha256)[:12]}"] if each.sha256 else []
+        facts += [f"licence: {short(each.licence)}"] if each.licence else []
+        facts += ["with credentials of its own"] if each.has_credentials else []
+        more = f" ({'; '.join(facts)})" if facts else ""
+        yield f"  from {short(each.title) or 'an unnamed source'}{more}"
+    if found.seal is not None:
+        named = ("model", "quality", "strength", "stroke", "color", "seed")
+        settings = [f"{name} {short(str(found.seal[name]))}" for name in named if name in found.seal]
+        styles = found.seal.get("styles")
+        settings += [f"style {short(str(each))}" for each in styles[:8]] if isinstance(styles, list) else []
+        yield f"  settings: {', '.join(settings) or 'none'}"
+
+
+def meaning(failure: Failure) -> str:
+    """Return in words what a failure means."""
+    if failure.code == "assertion.hashedURI.mismatch":
+        if "c2pa.ingredient" in failure.about:
+            return "what they say about a source was changed after signing"
+        return f"what they state was changed after signing ({short(failure.about.rpartition('/')[2])})"
+    for code, words in _MEANINGS:
+        if failure.code.startswith(code):
+            return words
+    return f"{short(failure.code)}: {short(failure.explanation)}"
+
+
+def _as_json(found: Credentials | None) -> dict[str, Any] | None:
+    return None if found is None else asdict(found)
+
+
+def log_sentence(verifier: Verifier) -> str:
+    """Return a sentence on the log as a whole."""
+    if verifier.log_problems:
+        return f"The log itself is NOT VALID: {'; '.join(verifier.log_problems[:5])}."
+    return f"The log itself is whole: {counted(verifier.lines, 'line')}, none removed, changed or added by others."

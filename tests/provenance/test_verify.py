@@ -1,0 +1,142 @@
+"""What ``sfumato verify`` says, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sealing import INGREDIENT, painted, plain_bytes, with_changed_pixels, with_changed_text
+from sfumato.provenance.keys import Keys
+from sfumato.provenance.seal import Seal
+from support import assert_one_sentence, run
+from video_clips import write_clip
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SFUMATO_PROVENANCE", str(tmp_path / "own"))
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def signed(folder: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "a.jpg"
+    Seal.open().write_photo(painted(), path)
+    return path
+
+
+def test_a_sealed_picture(signed: Path) -> None:
+    told = run("verify", signed)
+    assert told.exit_code == 0
+    assert "Content credentials: valid; the file has not changed since it was signed." in told.stdout
+    assert "a certificate that you trust" in told.stdout
+    assert "from Haystack at Giverny by Claude Monet" in told.stdout
+    assert "settings: model base-3, strength 0.75" in told.stdout
+    assert "Log: exactly this file was sealed on " in told.stdout
+    assert "The log itself is whole: 1 line," in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("pixels", "NOT VALID: the pixels or the metadata were changed after signing"),
+        ("ingredient", "NOT VALID: what they say about a source was changed after signing"),
+        ("manifest", "NOT VALID: "),
+    ],
+)
+def test_changes(what: str, words: str, signed: Path) -> None:
+    content = signed.read_bytes()
+    if what == "pixels":
+        changed = with_changed_pixels(content, plain_bytes(painted(), "jpg"))
+    else:
+        changed = with_changed_text(content, INGREDIENT if what == "ingredient" else b"org.sfumato.seal")
+    signed.write_bytes(changed)
+    told = run("verify", signed)
+    assert told.exit_code == 8
+    assert words in told.stdout
+    assert "Nothing that they say can be relied on." in told.stdout
+
+
+def test_a_changed_recipe_is_not_a_changed_pixel(signed: Path) -> None:
+    content = signed.read_bytes()
+    signed.write_bytes(
+        content.replace(b"&quot;seed&quot;: 3", b"&quot;seed&quot;: 4").replace(b'"seed":3', b'"seed":4')
+    )
+    assert signed.read_bytes() != content
+    told = run("verify", signed)
+    assert told.exit_code == 8
+    assert "the pixels or the metadata were changed" in told.stdout
+    assert "Log: these pixels were sealed on " in told.stdout
+
+
+def test_stripped_pixels_are_found_in_the_log(folder: Path, tmp_path: Path) -> None:
+    Seal.open().write_photo(painted(), tmp_path / "a.png")
+    Image.open(tmp_path / "a.png").save(tmp_path / "b.png")
+    told = run("verify", tmp_path / "b.png")
+    assert told.exit_code == 0
+    assert "Content credentials: none. That says nothing" in told.stdout
+    assert "Log: these pixels were sealed on " in told.stdout
+
+
+def test_unknown_signers_are_not_trusted(signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "own" / "keys" / "anchors.pem"
+    monkeypatch.setenv("SFUMATO_PROVENANCE", str(tmp_path / "other"))
+    told = run("verify", signed)
+    assert told.exit_code == 0
+    assert "a certificate that you do not trust: anybody can make one with any name." in told.stdout
+    assert "Log: there is none here." in told.stdout
+    assert "a certificate that you trust" in run("verify", signed, "--trust", root).stdout
+    assert not (tmp_path / "other").exists()
+    assert_one_sentence(run("verify", signed, "--trust", signed), 3, "holds no certificate in PEM")
+
+
+def test_a_folder_with_much_in_it(signed: Path, tmp_path: Path) -> None:
+    below = tmp_path / "pictures"
+    below.mkdir()
+    (below / "plain.png").write_bytes(plain_bytes(painted(1), "png"))
+    (below / "note.txt").write_text("no picture")
+    write_clip(below / "clip.webm", codec="libvpx-vp9", times=range(3))
+    Seal.open().write_photo(painted(2), below / "good.webp")
+    content = signed.read_bytes()
+    (below / "bad.jpg").write_bytes(with_changed_text(content, INGREDIENT))
+    told = run("verify", below, "--json")
+    assert told.exit_code == 8
+    *rows, log = [json.loads(line) for line in told.stdout.splitlines()]
+    states = {Path(row["path"]).name: (row["credentials"] or {}).get("state") for row in rows}
+    assert states == {"bad.jpg": "invalid", "clip.webm": None, "good.webp": "trusted", "plain.png": None}
+    assert log == {"log": {"lines": 2, "problems": []}}
+    assert "this format cannot hold them" in run("verify", below / "clip.webm").stdout
+    (below / "bad.jpg").unlink()
+    assert run("verify", below).exit_code == 0
+
+
+def test_a_changed_log_is_told(signed: Path, folder: Path) -> None:
+    log = folder / "log.jsonl"
+    log.write_text(log.read_text().replace('"n":0', '"n":1'))
+    told = run("verify", signed)
+    assert told.exit_code == 8
+    assert "The log itself is NOT VALID: line 1 was changed: its signature does not fit" in told.stdout
+    assert "Log: it has no line on this file." in told.stdout
+
+
+def test_bad_input_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+    assert_one_sentence(run("verify", tmp_path / "none.png"), 3, "does not exist")
+    (tmp_path / "empty").mkdir()
+    assert_one_sentence(run("verify", tmp_path / "empty"), 3, "no picture and no video lies in the folder")
+    assert not folder.exists()
+    Keys.open()
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    told = run("verify", tmp_path / "broken.png")
+    assert "Traceback" not in told.stdout + told.stderr
+
+
+def test_hostile_texts_are_shown_harmlessly(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Seal.open().write_photo(painted(quality="\x1b[31mred\n" + "x" * 5000), path)
+    told = run("verify", path)
+    assert told.exit_code == 0
+    assert "\x1b" not in told.stdout
+    assert max(map(len, told.stdout.splitlines())) < 1000
