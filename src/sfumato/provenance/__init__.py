@@ -1,0 +1,1 @@
+"""Where a picture comes from: the invisible mark in its pixels."""
