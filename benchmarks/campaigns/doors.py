@@ -144,7 +144,10 @@ def models(folder: Path) -> dict[str, list[Door]]:
         return retexture(path, painter, follow=True)
 
     return {
-        "GLB": [Door(glb(text, blob), (at(folder / "a.glb", paint),)), Door(text, (at(folder / "b.glb", paint),), packed)],
+        "GLB": [
+            Door(glb(text, blob), (at(folder / "a.glb", paint),)),
+            Door(text, (at(folder / "b.glb", paint),), packed),
+        ],
         "glTF": [Door(beside, (at(folder / "a.gltf", paint),))],
     }
 
