@@ -220,8 +220,8 @@ def _account(url: str, headers: dict[str, str], jobs: list[str]) -> dict[str, An
     }
 
 
-def measure_faults(kills: int, seed: int, database: str, own_server: bool) -> None:
-    """Kill parts of Studio at random moments, and print whether every accepted job ended once."""
+def measure_faults(kills: int, seed: int, database: str, own_server: bool) -> dict[str, Any]:
+    """Kill parts of Studio at random moments, print whether every accepted job ended once, and return that."""
     rng = random.Random(seed)
     server = None
     if own_server:
@@ -294,6 +294,7 @@ def measure_faults(kills: int, seed: int, database: str, own_server: bool) -> No
     if server is not None:
         server.stop()
         shutil.rmtree(server.folder)
+    return found
 
 
 def main() -> None:

@@ -69,6 +69,24 @@ def test_the_pixels_of_an_upload(intake: Intake, tmp_path: Path, format: str) ->
     assert size(taken.thumb) == (80, 60)
 
 
+def test_damaged_exif_writes_nothing_into_the_log(
+    settings: Settings, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a description of fifty letters, more than one field"
+    damaged = bytearray(exif.tobytes())
+    damaged[20:24] = b"\x7f\xff\xff\xff"  # the length of that text
+    own = Intake(settings, processes=1)
+    try:
+        assert (
+            take(own, tmp_path, encoded(Image.fromarray(levels()), "JPEG", exif=bytes(damaged), dpi=(72, 72))).width
+            == 80
+        )
+    finally:
+        own.close()
+    assert capfd.readouterr().err == ""
+
+
 def test_alpha_and_16_bits_are_kept(intake: Intake, tmp_path: Path) -> None:
     clear = np.dstack([levels(), np.full((60, 80), 7, np.uint8)])
     np.testing.assert_array_equal(

@@ -206,7 +206,7 @@ def _read_known(path: Path) -> set[bytes]:
             try:
                 found = json.loads(line)
                 known.add(_identity(found["target"], found["key"], found["sha256"]))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # a line of somebody else, which is left alone
         file.truncate(end)
     return known

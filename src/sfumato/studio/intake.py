@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -189,6 +190,7 @@ def _serve(pipe: Connection, pixels: int, job_bytes: int) -> None:
 
     limits.set_max_pixels(pixels)
     limit_memory(job_bytes)
+    warnings.filterwarnings("ignore", module=r"PIL\b")  # about damaged metadata; the log holds lines of JSON only
     while True:
         asked = pipe.recv()
         if asked is None:
