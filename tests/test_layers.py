@@ -66,7 +66,6 @@ LIGHT = {
     "sheet",
     "style_code",
     "pipes",
-    "provenance",
     "public",
     "rights",
     "tables",
