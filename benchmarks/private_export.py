@@ -270,7 +270,7 @@ def attack(pictures: Sequence[Path], gap: int, noise: float, sheet: Path | None)
             places, rng = encode(picture), np.random.default_rng([7, short])
             size = places.shape[1], places.shape[2]
             rows_all = as_rows(places)
-            private = thinned(networks(), [StylePicture.of(read_image(path))], rng, gap, noise).places(short)
+            private = thinned(networks(), [StylePicture.of(read_image(path))], gap, noise).places(short)
             mixed = rows_all[rng.permutation(len(rows_all))]
             hint = thumbnail(picture)
             made = {
@@ -327,7 +327,7 @@ def recognised(pictures: Sequence[Path], gap: int, noise: float) -> str:
     hits = 0
     kept = {path: as_rows(encode(at(path, 128))) for path in pictures}
     for path in pictures:
-        style = thinned(networks(), [StylePicture.of(read_image(path))], np.random.default_rng(3), gap, noise)
+        style = thinned(networks(), [StylePicture.of(read_image(path))], gap, noise)
         vectors = style.places(128)
 
         def apart(other: Path, vectors: Array = vectors) -> float:
@@ -354,10 +354,9 @@ def cost(kinds: Sequence[str], liked: int, photos: Sequence[Path], variants: Seq
     found: dict[str, list[list[float]]] = {}
     for kind, paths in sets.items():
         style = Style.from_images(paths, kind, stylizer)
-        rng = np.random.default_rng(11)
         shared = {
             f"gap {gap}, noise {noise}": Style(
-                kind, style.code, pictures=(thinned(networks(), style.pictures, rng, gap, noise),)
+                kind, style.code, pictures=(thinned(networks(), style.pictures, gap, noise),)
             )
             for gap, noise in variants
         }

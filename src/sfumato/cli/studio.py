@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
 from sfumato.cli.output import say
@@ -84,6 +83,8 @@ def studio(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the browser.")] = False,
 ) -> None:
     """Open the web page, or serve a team."""
+    before = os.umask(0o077)  # for all subcommands and processes of workers: what people upload is theirs only
+    context.call_on_close(lambda: os.umask(before))
     if context.invoked_subcommand is not None:
         sources = [context.get_parameter_source(name) for name in context.params]
         if any(source is not None and source.name == "COMMANDLINE" for source in sources):
@@ -241,8 +242,6 @@ def remove_account(
 def _settings(data: Path | None, database: str | None, **values: object) -> Settings:
     with needs_extra("studio", "Studio"):
         from sfumato.studio.settings import Settings
-    before = os.umask(0o077)  # until the command ends, and for its workers: what people upload is theirs only
-    click.get_current_context().call_on_close(lambda: os.umask(before))
     settings = Settings.from_environment(data, database, **values)
     settings.make_folder()
     return settings

@@ -61,40 +61,40 @@ def make_bank(
 
 
 def thinned(
-    networks: FeatureNetworks,
-    pictures: Sequence[StylePicture],
-    rng: np.random.Generator,
-    gap: int = GAP,
-    noise: float = NOISE,
+    networks: FeatureNetworks, pictures: Sequence[StylePicture], gap: int = GAP, noise: float = NOISE
 ) -> SparsePlaces:
     """Return a few places of pictures, from which the pictures cannot be put together again.
 
     A jigsaw needs pieces that overlap their neighbours. So of every ``gap`` x ``gap`` places one is kept, on a grid
-    with a random offset, with some noise, in random order and without its position. A place sees 28 x 28 pixels
-    (`feature_networks.MARGIN`), most of it its middle.
+    with a random offset, with some noise, in random order and without its position.
+
+    What is random depends on the hash of each picture, which nobody knows who does not have the picture. So each result
+    has the same places of a picture, and several results do not add up to all of them.
 
     Args:
         networks: encode the pictures.
         pictures: of a style; each gives a number of places in proportion to its weight, as far as it has them.
-        rng: of the offsets and the order. Its seed must be secret.
         gap: distance of the places along each axis.
         noise: standard deviation of the Gaussian noise that is added, relative to that of each channel. It is far too
             little for differential privacy.
     """
     weights = np.array([each.weight for each in pictures])
     counts = np.maximum(1, np.round(_MOST_KEPT * weights / weights.sum())).astype(int)
+    hashes = [int(each.sha256, 16) for each in pictures]
     levels = {}
     for short in LEVELS:
         found = []
-        for each, count in zip(pictures, counts, strict=True):
+        for each, digest, count in zip(pictures, hashes, counts, strict=True):
+            rng = np.random.default_rng([digest, short])
             source = ArrayReader(_shrunk(each.picture, short))
             places = encode_region(networks, source, slice(0, source.height), slice(0, source.width))
             top, left = (int(rng.integers(min(gap, side))) for side in places.shape[1:])
             kept = as_rows(places[:, top::gap, left::gap])
+            kept = kept + (noise * kept.std(0) * rng.standard_normal(kept.shape)).astype(np.float32)
             found.append(kept[rng.permutation(len(kept))[:count]])
         vectors = np.concatenate(found)
-        vectors += (noise * vectors.std(0) * rng.standard_normal(vectors.shape)).astype(np.float32)
-        levels[short] = vectors[rng.permutation(len(vectors))].astype(np.float16)
+        order = np.random.default_rng([*hashes, short]).permutation(len(vectors))
+        levels[short] = vectors[order].astype(np.float16)
     return SparsePlaces.of_levels(levels)
 
 

@@ -14,8 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from sfumato.errors import OutputError, UsageError
 from sfumato.inference.library import is_name, new_personal_path, personal_folder
 from sfumato.inference.style import PersonalStyle, Style
@@ -239,8 +237,7 @@ def private_copy(personal_style: PersonalStyle, stylizer: Stylizer) -> PersonalS
     """
     if personal_style.is_private:
         raise UsageError(f"{personal_style.name} was imported from a private file; export it without --private")
-    rng = np.random.default_rng(secrets.randbits(128))  # whoever knew the seed would know the places' positions
-    places = [thinned(stylizer.networks, near, rng) if near else None for near in personal_style.pictures]
+    places = [thinned(stylizer.networks, near) if near else None for near in personal_style.pictures]
     if not any(places):
         raise UsageError(
             f"none of the pictures that {personal_style.name} paints with is there any more; put them back "
