@@ -1,0 +1,245 @@
+"""The invisible mark: a number of 64 bits in the pixels of a picture, which outlives JPEG, resizing and cropping.
+
+`embed` writes it, `find` reads it with the same key. docs/provenance-mark.md says what it survives, and how it works;
+`mark_signal` has the signal, `mark_code` the error-correcting code, `mark_search` the search for scale and angle.
+Large pictures are marked as if they had a megapixel, so the mark of a picture grows with it and outlives reduction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import log, log10, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sfumato.errors import InputError, UsageError
+from sfumato.provenance.mark_code import ID_BITS, decode, encode
+from sfumato.provenance.mark_search import Candidate, candidates
+from sfumato.provenance.mark_signal import ATOM, TILE, Array, Pattern, design, normalised, pattern, place, read
+
+__all__ = ["DEFAULT_KEY", "ID_BITS", "SMALLEST_SIDE", "Found", "embed", "find"]
+
+#: The public key of Sfumato: anyone can find a mark of this key, and write one.
+DEFAULT_KEY = b"sfumato"
+#: Pictures with a shorter side cannot be marked.
+SMALLEST_SIDE = 192
+
+AREA = 1 << 20
+#: `find` looks for places and geometry in the middle of a picture, in a square of this side.
+WINDOW = 384
+#: The most words that `find` decodes for one picture, and the chance of a false alarm in any of them that it allows.
+TRIES = 16
+FALSE_ALARM = 1e-10
+#: A place that stands out less (standard deviations) is not worth decoding; one that stands out more is so at once.
+WORTH, SURE = 4.8, 8.0
+#: Scales near a candidate that are tried, in quarters of a pixel from edge to edge, for the first candidates.
+SWEEP = (0, 1, -1, 2, -2, 3, -3, 4, -4)
+SWEPT = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """A mark that was found.
+
+    Attributes:
+        number: the number that was embedded.
+        score: -log10 of the bound on the chance that a picture without a mark of this key gives this result.
+        scale: pixels of this picture per pixel of the grid on which the mark was written. It is 1 for an unchanged
+            picture of up to a megapixel, and sqrt(pixels / 2**20) for an unchanged larger one.
+        angle: how far the picture was turned clockwise since, in degrees in (-180, 180].
+        mirrored: whether it was mirrored, before it was turned.
+    """
+
+    number: int
+    score: float
+    scale: float
+    angle: float
+    mirrored: bool = False
+
+
+def embed(pixels: NDArray[np.uint8], number: int, key: bytes = DEFAULT_KEY) -> NDArray[np.uint8]:
+    """Return a copy of a picture that carries a number.
+
+    A picture that has the mark of this key already, at its own size, gets the new number instead of the old; if the
+    number is the same, the copy is unchanged.
+
+    Args:
+        pixels: (H, W, 3) sRGB.
+        number: in [0, 2**64).
+        key: what `find` needs too.
+
+    Raises:
+        InputError: the pixels are of another shape or type, or a side is shorter than `SMALLEST_SIDE`.
+        UsageError: the number is outside its range.
+    """
+    _check(pixels)
+    height, width = pixels.shape[:2]
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError(
+            f"the picture has {width} x {height} pixels, which is too small for an invisible mark; its sides must have "
+            f"at least {SMALLEST_SIDE} pixels"
+        )
+    if not 0 <= number < 1 << ID_BITS:
+        raise UsageError(f"the number of an invisible mark must be from 0 to 2**{ID_BITS} - 1, not {number}")
+    by, luma = pattern(key), _working_luma(pixels)
+    before = _read(normalised(luma)[0], by)
+    if before is not None and before[0] == number:
+        return pixels.copy()
+    change = _resized(design(luma, encode(number), by, pilots=before is None), width, height)
+    out = np.empty_like(pixels)
+    for top in range(0, height, 256):  # in strips, since twelve megapixels of float32 are 144 MB
+        rows = slice(top, top + 256)
+        out[rows] = np.clip(np.rint(pixels[rows] + change[rows, :, None]), 0, 255)
+    return out
+
+
+def find(pixels: NDArray[np.uint8], key: bytes = DEFAULT_KEY) -> Found | None:
+    """Find the mark of a key in a picture, also if it was cropped, scaled, turned or mirrored.
+
+    Args:
+        pixels: (H, W, 3) sRGB, of any size.
+        key: that of `embed`.
+
+    Returns:
+        The mark, or None if there is no mark of this key.
+
+    Raises:
+        InputError: the pixels are of another shape or type.
+    """
+    _check(pixels)
+    if min(pixels.shape[:2]) < ATOM:
+        return None
+    by, luma = pattern(key), _working_luma(pixels)
+    zoom = sqrt(pixels.shape[0] * pixels.shape[1] / luma.size)
+    as_is = _read(normalised(luma)[0], by)
+    if as_is is not None:
+        return Found(*as_is, zoom, 0.0)
+    for candidate in _best(luma, by):
+        result = _read(normalised(_undone(luma, candidate))[0], by) or _polished(luma, by, candidate)
+        if result is not None:
+            degrees = float(np.rad2deg(candidate.angle))
+            return Found(*result, candidate.scale * zoom, degrees - 360 * (degrees > 180), candidate.mirrored)
+    return None
+
+
+def _check(pixels: NDArray[np.uint8]) -> None:
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
+        raise InputError(
+            f"the mark needs pixels of the shape (height, width, 3) and type uint8, not {pixels.shape} and "
+            f"{pixels.dtype}; convert the picture to 8-bit RGB first"
+        )
+
+
+def _working_luma(pixels: NDArray[np.uint8]) -> Array:
+    """Return the luma (H, W), reduced to at most `AREA` pixels."""
+    height, width = pixels.shape[:2]
+    ratio = max(1.0, sqrt(height * width / AREA))
+    if ratio > 1:
+        size = max(1, round(width / ratio)), max(1, round(height / ratio))
+        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+    return pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def _resized(luma: Array, width: int, height: int) -> Array:
+    if luma.shape == (height, width):
+        return luma
+    return np.asarray(Image.fromarray(luma).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _undone(luma: Array, change: Candidate, stretch: float = 1.0) -> Array:
+    """Return luma as it was before it was changed; ``stretch`` divides the width once more."""
+    height, width = luma.shape
+    size = round(width / change.scale / stretch), round(height / change.scale)
+    image = Image.fromarray(_resized(luma, max(1, size[0]), max(1, size[1])))
+    if change.angle:
+        image = image.rotate(
+            float(np.rad2deg(change.angle)), Image.Resampling.BICUBIC, expand=True, fillcolor=float(luma.mean())
+        )
+    before = np.asarray(image)
+    return before[:, ::-1] if change.mirrored else before
+
+
+def _middle(luma: Array, side: float = WINDOW) -> tuple[Array, int, int]:
+    """Return the middle square of at most a side, and where it lies."""
+    top, left = (max(0, int(size - side) // 2) for size in luma.shape)
+    return luma[top : top + int(side), left : left + int(side)], top, left
+
+
+def _best(luma: Array, by: Pattern) -> Iterator[Candidate]:
+    """Yield the changes whose tiles stand out, at most seven.
+
+    The pilots tell the scale to a thousandth, and the reader needs half of that: so near scales are tried as well.
+    """
+    given, rest = 0, []
+    for rank, candidate in enumerate(candidates(luma, by.pilots)):
+        part = _middle(luma, WINDOW * candidate.scale)[0]
+        finer = 0.25 / min(WINDOW, max(part.shape) / candidate.scale)
+        for off in SWEEP[: None if rank < SWEPT else 1]:
+            change = candidate._replace(scale=candidate.scale * (1 + off * finer))
+            x = _middle(normalised(_undone(part, change))[0])[0]
+            if min(x.shape) < ATOM + TILE // 2:
+                break
+            for turned in (x, x[::-1, ::-1]):
+                sure = place(turned, by)[0]
+                if sure < WORTH:
+                    continue
+                found = change if turned is x else change._replace(angle=change.angle + np.pi)
+                rest.append((sure, found))
+        rest = sorted(rest, reverse=True)[:3]
+        if rest and rest[0][0] >= SURE and given < 4:
+            given += 1
+            yield rest.pop(0)[1]
+    yield from (change for _, change in rest)
+
+
+def _read(x: Array, by: Pattern) -> tuple[int, float] | None:
+    """Read a normalised picture (H, W), at its scale and angle: the number and its score."""
+    part, top, left = _middle(x)
+    if min(part.shape) < ATOM:
+        return None
+    _, row, column = place(part, by)
+    said = read(x, by, (row + top) % TILE, (column + left) % TILE)
+    number = decode(said.real)
+    if number is None:
+        return None
+    score = -_false_alarm(said, number)
+    return (number, score) if score >= -log10(FALSE_ALARM) else None
+
+
+def _false_alarm(said: NDArray[np.complex128], number: int) -> float:
+    """Return log10 of a bound on the chance that some word fits as well in a picture without a mark of this key.
+
+    Without a mark, the phase of each of the sums is anything, since a key shifts each by an amount of its own. So
+    E exp(k |sum| cos(phase)) is I0(k |sum|), and the Chernoff bound holds for any picture. It is multiplied by the
+    number of words (those with a right checksum) and of tries.
+    """
+    fit = float((said.real * encode(number)).sum())
+    size = np.abs(said)
+    slopes = np.geomspace(0.05, 5, 40) * 2 * max(fit, 0.0) / (float((size * size).sum()) + 1e-12)
+    bound = min(float(np.log(np.i0(slope * size)).sum()) - slope * fit for slope in slopes)
+    return float(min(bound, 0.0) + ID_BITS * log(2) + log(TRIES)) / log(10)
+
+
+def _polished(luma: Array, by: Pattern, change: Candidate) -> tuple[int, float] | None:
+    """Read again after a search for a slightly better scale, angle and shape."""
+    part = _middle(luma, WINDOW * change.scale)[0]
+    step = change.scale / max(part.shape)
+
+    def sure(change: Candidate, stretch: float) -> float:
+        return place(_middle(normalised(_undone(part, change, stretch))[0])[0], by)[0]
+
+    stretch, best = 1.0, sure(change, 1.0)
+    for size in (0.5, 0.25):  # pixels from edge to edge
+        for scale, turn, wider in ((0, 0, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
+            for move in (size * step, -size * step):
+                for _ in range(3):
+                    moved = change._replace(scale=change.scale * (1 + move * scale), angle=change.angle + move * turn)
+                    other = stretch * (1 + move * wider)
+                    score = sure(moved, other)
+                    if score <= best:
+                        break
+                    change, stretch, best = moved, other, score
+    return _read(normalised(_undone(luma, change, stretch))[0], by)

@@ -1,0 +1,121 @@
+"""Search for the scale and the angle of a mark, by its pilots: frequencies that are stronger than their neighbours.
+
+A picture that is turned, mirrored or resized has a spectrum that is turned, mirrored or resized. So one Fourier
+transform serves every scale and angle: the pilots are looked up where they would be.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfumato.provenance.mark_signal import PILOT_BAND, Array, box
+
+SCALES = (0.3, 3.0)
+#: The most that one frequency counts for, in means of its neighbours: straight edges make single ones strong.
+CAP = 8.0
+#: How many candidates a search gives: of all angles, mirrored or not, and of those within 3 degrees of none.
+ANY, UPRIGHT = 10, 6
+UPRIGHT_ANGLE = np.deg2rad(3)
+#: Largest angle, in steps, that counts as none.
+NO_ANGLE = 0.125
+
+
+class Candidate(NamedTuple):
+    """How a picture may have been changed: mirrored first, then turned (radians, clockwise) and scaled."""
+
+    score: float
+    scale: float
+    angle: float
+    mirrored: bool
+
+
+def candidates(luma: Array, pilots: NDArray[np.float64]) -> list[Candidate]:
+    """Return how luma (H, W) may have been changed since it was marked, the likeliest first.
+
+    Angles are in [-pi/2, pi/2): the spectrum of a picture does not tell whether it stands on its head.
+    """
+    power = _power(luma)
+    step = 0.5 / (PILOT_BAND[1] * max(luma.shape))  # half of what the spectrum tells apart at the highest pilot
+    scales = np.exp(np.arange(np.log(SCALES[0]), np.log(SCALES[1]), step))
+    angles = np.arange(0, np.pi, step) - np.pi / 2
+    upright = np.flatnonzero(np.abs(angles) <= UPRIGHT_ANGLE)
+    found: dict[tuple[int, int, bool], Candidate] = {}
+    for mirrored in (False, True):
+        turned = pilots * [1, -1 if mirrored else 1]
+        scores = _scores(power, turned, scales, angles)
+        peaks = [(i, angles[j]) for i, j in _peaks(scores, ANY)]
+        peaks += [(i, angles[upright[j]]) for i, j in _peaks(scores[:, upright], UPRIGHT)]
+        for i, angle in peaks:
+            one = _refined(power, turned, float(scales[i]), float(angle), step)._replace(mirrored=mirrored)
+            found[round(np.log(one.scale) / step * 2), round(one.angle / step * 2), mirrored] = one
+    return sorted(found.values(), reverse=True)
+
+
+def _power(luma: Array) -> Array:
+    """Return the spectrum's power over the mean of its ring, of twice the picture's size: (Y, X // 2 + 1)."""
+    detail = luma - box(luma, 12)
+    spread = np.sqrt(np.maximum(box(box(detail * detail, 8), 8), 0))
+    size = [1 << int(np.ceil(np.log2(2 * side))) for side in luma.shape]
+    power = np.abs(np.fft.rfft2(np.clip(detail / (spread + 2), -3, 3), size)).astype(np.float32) ** 2
+    radius = np.hypot(np.fft.fftfreq(size[0])[:, None], np.arange(size[1] // 2 + 1) / size[1])
+    ring = np.minimum(radius * 128, 64).astype(np.int32)
+    means = np.bincount(ring.ravel(), power.ravel()) / np.maximum(np.bincount(ring.ravel()), 1)
+    return np.asarray(power / (means[ring] + 1e-9), np.float32)
+
+
+def _at(pilots: NDArray[np.float64], angles: NDArray[np.float64], power: Array) -> tuple[Array, Array]:
+    """Return rows and columns of the pilots in the spectrum, (angles, pilots) each; rows may be negative."""
+    y, x = pilots.T
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    row, column = sin * x + cos * y, cos * x - sin * y
+    row = np.where(column < 0, -row, row) * power.shape[0]
+    return row.astype(np.float32), (np.abs(column) * (2 * (power.shape[1] - 1))).astype(np.float32)
+
+
+def _scores(
+    power: Array, pilots: NDArray[np.float64], scales: NDArray[np.float64], angles: NDArray[np.float64]
+) -> Array:
+    """Return the summed power at the pilots, for all scales and angles: (scales, angles)."""
+    flat = np.minimum(power, CAP).ravel()
+    row, column = _at(pilots, angles, power)
+    height, width = power.shape
+    out = np.empty((len(scales), len(angles)), np.float32)
+    for i, scale in enumerate(scales.astype(np.float32)):  # at 0.3, the highest pilot is still below half a cycle
+        rows, columns = np.rint(row / scale).astype(np.int32), np.rint(column / scale).astype(np.int32)
+        out[i] = flat[(rows & (height - 1)) * width + columns].sum(1)
+    return out
+
+
+def _peaks(scores: Array, count: int) -> list[tuple[int, int]]:
+    """Return the places of the highest scores, each at least four steps from the others."""
+    scores, found = scores.copy(), []
+    for _ in range(count):
+        i, j = divmod(int(scores.argmax()), scores.shape[1])
+        found.append((i, j))
+        scores[max(i - 3, 0) : i + 4, max(j - 3, 0) : j + 4] = 0
+    return found
+
+
+def _refined(power: Array, pilots: NDArray[np.float64], scale: float, angle: float, step: float) -> Candidate:
+    """Return the best scale and angle near one, between the samples of the spectrum."""
+    score = 0.0
+    for turn in range(3):
+        near = np.linspace(-1, 1, 5) * step / 2**turn
+        row, column = (line[None] / np.exp(near)[:, None, None] / scale for line in _at(pilots, angle + near, power))
+        top, left = np.floor(row).astype(np.int32), np.floor(column).astype(np.int32)
+        down, right = row - top, column - left
+        value = np.zeros(row.shape)
+        for i, j, weight in (
+            (0, 0, (1 - down) * (1 - right)),
+            (0, 1, (1 - down) * right),
+            (1, 0, down * (1 - right)),
+            (1, 1, down * right),
+        ):
+            value += weight * power[(top + i) % power.shape[0], np.minimum(left + j, power.shape[1] - 1)]
+        scores = np.minimum(value, CAP).sum(2)
+        i, j = divmod(int(scores.argmax()), len(near))
+        scale, angle, score = scale * float(np.exp(near[i])), angle + float(near[j]), float(scores[i, j])
+    return Candidate(score, scale, 0.0 if abs(angle) < NO_ANGLE * step else angle, False)
