@@ -11,7 +11,8 @@
     ├── TrainingError             6   training cannot continue, for example because a loss is not finite
     └── QualityError              7   a picture failed a requested quality gate, and is not written
 
-The command line exits with the ``exit_code`` of the class, and with 130 (128 + SIGINT) after Ctrl-C.
+The command line exits with the ``exit_code`` of the class, and with 130 (128 + SIGINT) after Ctrl-C. `sfumato verify`
+exits with 8 where credentials or the log are not valid, which is no failure of the command.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 
 from batch_work import paint, save_photos
 from sealing import painted, plain_bytes
+from sfumato.assets import ledger, picture_path
 from sfumato.errors import OutputError
-from sfumato.image import Photo, read_photo, read_recipe
+from sfumato.image import Photo, read_photo, read_recipe, shrink, to_8_bits, write_photo
 from sfumato.metadata import Metadata
-from sfumato.provenance import credentials
+from sfumato.provenance import credentials, mark
 from sfumato.provenance.keys import Keys
 from sfumato.provenance.log import SealLog
-from sfumato.provenance.seal import NO_CREDENTIALS, Seal, pixels_digest
+from sfumato.provenance.seal import NO_CREDENTIALS, Seal, mark_photo, pixels_digest
 from sfumato.video.pipeline import paint_video
 from support import assert_one_sentence, files, run
 from video_clips import write_clip
@@ -65,6 +67,38 @@ def test_the_same_painting_has_the_same_id(folder: Path) -> None:
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
     assert [entry.id for entry in entries(folder)] == ids
+
+
+def test_the_mark_has_the_id(folder: Path, tmp_path: Path) -> None:
+    photo, target = painted(3, 224, 256), tmp_path / "a.jpg"
+    assert Seal.open().write_photo(photo, target) == ()
+    written = read_photo(target).pixels
+    marked = mark.find(written)  # type: ignore[arg-type]
+    assert marked is not None
+    assert f"{marked.number:016x}" == entries(folder)[0].id
+    again = read_photo(plain_bytes(photo, "jpg")).pixels
+    assert 0 < np.abs(written.astype(int) - again).mean() < 3
+
+
+def test_the_mark_in_16_bits_keeps_the_lower_bits(folder: Path) -> None:
+    photo = painted(4, 224, 256)
+    low = np.random.default_rng(0).integers(0, 200, photo.pixels.shape)
+    deep = replace(photo, pixels=(photo.pixels.astype(np.uint16) * 256 + low.astype(np.uint16)))
+    marked, remarks = mark_photo(deep, "0123456789abcdef")
+    assert remarks == ()
+    assert marked.pixels.dtype == np.uint16
+    found = mark.find(to_8_bits(marked.pixels))
+    assert found is not None
+    assert found.number == 0x0123456789ABCDEF
+    change = marked.pixels.astype(int) - deep.pixels
+    inside = (marked.pixels > 0) & (marked.pixels < 65535)
+    assert not (change[inside] % 257).any()
+
+
+def test_small_pictures_have_no_mark_and_a_word_says_so(folder: Path, tmp_path: Path) -> None:
+    [remark] = Seal.open().write_photo(painted(), tmp_path / "a.png")
+    assert "too small for an invisible mark" in remark
+    assert np.array_equal(read_photo(tmp_path / "a.png").pixels, painted().pixels)
 
 
 def test_16_bits_and_alpha(folder: Path, rng: np.random.Generator, tmp_path: Path) -> None:
@@ -116,6 +150,7 @@ def test_stylize_seals_if_told(photo: Path, folder: Path, tmp_path: Path) -> Non
     assert parents == [sha256(photo)] == [recipe["photo_sha256"]]
     assert entries(folder)[0].file == sha256(out)
     assert run("show", out).exit_code == 0
+    assert run("replay", out, photo, "-o", tmp_path / "again.png").exit_code == 0
 
 
 def test_a_picture_for_a_stream_is_sealed(folder: Path) -> None:
@@ -123,6 +158,15 @@ def test_a_picture_for_a_stream_is_sealed(folder: Path) -> None:
     Seal.open().write_photo(painted(), stream, "webp")
     assert credentials.read(stream, "") is not None
     assert entries(folder)[0].file == hashlib.sha256(stream.getvalue()).hexdigest()
+
+
+def test_a_sealed_picture_is_explained_as_that_of_its_photo(folder: Path, tmp_path: Path) -> None:
+    """Its mark is as large as the difference by which another photo is recognised."""
+    photo, out = tmp_path / "photo.jpg", tmp_path / "out.png"
+    write_photo(shrink(read_photo(picture_path(ledger()[40])), 600), photo)
+    words = ("--style", "great-wave", "--quality", "draft", "-o", out, "--provenance")
+    assert run("stylize", photo, *words).exit_code == 0
+    assert run("explain", out, "--photo", photo, "-o", tmp_path / "sheet.png").exit_code == 0
 
 
 def test_a_damaged_log_stops_before_painting(photo: Path, folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,27 @@ def test_stripped_pixels_are_found_in_the_log(folder: Path, tmp_path: Path) -> N
     assert "Log: these pixels were sealed on " in told.stdout
 
 
+def test_a_picture_that_was_saved_again_is_found_by_its_mark(folder: Path, tmp_path: Path) -> None:
+    Seal.open().write_photo(painted(1, 224, 256), tmp_path / "a.png")
+    Image.open(tmp_path / "a.png").convert("RGB").save(tmp_path / "b.jpg", quality=75)
+    told = run("verify", tmp_path / "b.jpg")
+    assert told.exit_code == 0
+    assert "Invisible mark: found, with the id " in told.stdout
+    assert "Log: the picture with its id was sealed on " in told.stdout
+    marked = json.loads(run("verify", tmp_path / "b.jpg", "--json").stdout.splitlines()[0])
+    assert marked["mark"]["id"] == marked["log"]["id"]
+
+
+def test_a_mark_of_somebody_else_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Keys.open()
+    monkeypatch.setenv("SFUMATO_PROVENANCE", str(tmp_path / "other"))
+    Seal.open().write_photo(painted(1, 224, 256), tmp_path / "a.png")
+    monkeypatch.setenv("SFUMATO_PROVENANCE", str(folder))
+    told = run("verify", tmp_path / "a.png")
+    assert told.exit_code == 0
+    assert "Log: it has no line with the id of the mark; another machine or user sealed the picture." in told.stdout
+
+
 def test_unknown_signers_are_not_trusted(signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "own" / "keys" / "anchors.pem"
     monkeypatch.setenv("SFUMATO_PROVENANCE", str(tmp_path / "other"))
@@ -140,3 +162,12 @@ def test_hostile_texts_are_shown_harmlessly(folder: Path, tmp_path: Path) -> Non
     assert told.exit_code == 0
     assert "\x1b" not in told.stdout
     assert max(map(len, told.stdout.splitlines())) < 1000
+
+
+@pytest.mark.parametrize(
+    "words", [("keys",), ("verify", "a.png"), ("stylize", "a.png", "--style", "monet", "--provenance")]
+)
+def test_without_the_extra(words: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    assert_one_sentence(run(*words), 2, "Provenance needs the extra 'provenance', which is not installed")
+    assert not folder.exists()

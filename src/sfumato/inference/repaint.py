@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.errors import InputError
-from sfumato.image import Photo, read_photo, read_recipe, shrink, thumbnail_size, write_photo
+from sfumato.image import Photo, read_photo, read_recipe, shrink, thumbnail_size, to_8_bits, write_photo
 from sfumato.inference.changes import CELLS, cell_means, padded
 from sfumato.inference.draft import BASE_SIDE
 from sfumato.inference.pixel_readers import PhotoReader
@@ -18,6 +18,8 @@ from sfumato.inference.recipe import Recipe
 from sfumato.inference.seamless import make_seamless
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
+from sfumato.provenance import mark
+from sfumato.provenance.seal import mark_photo
 
 #: Largest shorter side, in pixels, at which pictures are compared and measured: the base size of strokes.
 WORK = BASE_SIDE
@@ -87,20 +89,29 @@ def check_repainted(
     """
     again = [stylizer.paint(photo, style, recipe.options, name=str(path)) for style in styles]
     if recipe.masks:
-        again.append(photo)
+        same = _is_same([*again, photo], painted, True)
     else:
-        again = [_as_stored(again[0], picture, recipe.file_quality)]
+        same = _is_same([_as_stored(again[0], picture, recipe.file_quality)], painted, False)
+        if not same and (found := mark.find(to_8_bits(painted.pixels))) is not None:  # its picture was sealed
+            marked, _ = mark_photo(again[0], f"{found.number:016x}")
+            same = _is_same([_as_stored(marked, picture, recipe.file_quality)], painted, False)
+    if not same:
+        raise InputError(
+            f"{path} painted by the recipe of {picture} does not give that picture: it is another photo, or one of "
+            "the two was edited or saved again since; name the photo that was painted, or leave --photo out"
+        )
+
+
+def _is_same(again: Sequence[Photo], painted: Photo, through_masks: bool) -> bool:
+    """Return whether a picture equals the repainted photo or, with masks, lies between the layers."""
     size = thumbnail_size(painted.height, painted.width, WORK, 4 * WORK)
     layers = np.stack([PhotoReader(layer).reduced(*size)[0] for layer in again])  # (n, 3, h, w)
     found = PhotoReader(painted).reduced(*size)[0]
     outside = np.maximum(np.maximum(layers.min(0) - found, found - layers.max(0)), 0).mean(0)  # (h, w)
     cell = max(2, round(min(size) / CELLS)) * 2
-    differs = outside.mean() > (SAME_UNDER_MASKS if recipe.masks else SAME_PICTURE)
-    if differs or (not recipe.masks and cell_means(padded(outside, cell), cell).max() > SAME_CELL):
-        raise InputError(
-            f"{path} painted by the recipe of {picture} does not give that picture: it is another photo, or one of "
-            "the two was edited or saved again since; name the photo that was painted, or leave --photo out"
-        )
+    if through_masks:
+        return bool(outside.mean() <= SAME_UNDER_MASKS)
+    return bool(outside.mean() <= SAME_PICTURE and cell_means(padded(outside, cell), cell).max() <= SAME_CELL)
 
 
 def _as_stored(painted: Photo, picture: Path, quality: int) -> Photo:

@@ -18,9 +18,9 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sfumato.errors import InputError, OutputError
 from sfumato.files import atomic_file, parse_json, read_json
@@ -87,7 +87,7 @@ class SealLog:
         Raises:
             OutputError: the log cannot be written, or lines are missing from it.
         """
-        with _writing(self.path), locked(self._head_path.with_name("log.lock"), lambda: None):
+        with _writing(self.path), self._locked():
             head, said = self._end()
             body = {
                 "n": head.lines,
@@ -106,6 +106,9 @@ class SealLog:
             self._write_head(_Head(head.lines + 1, head.size + len(line) + 1, _digest(line)))
         return said
 
+    def _locked(self) -> AbstractContextManager[None]:
+        return locked(self._head_path.with_name("log.lock"), lambda: None)
+
     def check_end(self) -> None:
         """Raise OutputError where lines are missing from the end, so that nothing could be added."""
         if self._head().size > _size(self.path):
@@ -121,7 +124,7 @@ class SealLog:
         public = self._key.public_key()
         with open(self.path, "r+b") as file:
             file.seek(head.size)
-            for line in _lines(file):
+            for line in _lines(file, size - head.size):
                 if not line.endswith(b"\n"):
                     break
                 if problem := _problem(line[:-1], head.lines, head.last, public):
@@ -154,11 +157,13 @@ class SealLog:
         """
         entries: list[Entry] = []
         problems: list[str] = []
-        public, head = self._key.public_key(), self._head()
+        public = self._key.public_key()
+        with _writing(self.path), self._locked():  # the rest is read without the lock, and does not stop others
+            head, size = self._head(), _size(self.path)
         number, previous, at_head = 0, _FIRST, head.lines == 0
         try:
             with open(self.path, "rb") as file:
-                for line in _lines(file):
+                for line in _lines(file, size):
                     if not line.endswith(b"\n"):
                         problems.append(f"line {number + 1} is not finished; the next seal removes it")
                         break
@@ -218,9 +223,10 @@ def _digest(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest()
 
 
-def _lines(file: Any) -> Iterator[bytes]:
-    """Yield lines; one that is too long comes in parts, none of which is a valid line."""
-    while line := file.readline(_MAX_LINE):
+def _lines(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """Yield the lines in the next bytes; one that is too long comes in parts, none of which is a valid line."""
+    while size > 0 and (line := file.readline(min(_MAX_LINE, size))):
+        size -= len(line)
         yield line if line.endswith(b"\n") or len(line) < _MAX_LINE else line + b"\n"
 
 

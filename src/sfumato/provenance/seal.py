@@ -22,8 +22,8 @@ import numpy as np
 
 from sfumato.errors import InputError, OutputError
 from sfumato.files import atomic_file
-from sfumato.image import Photo, read_photo, write_photo
-from sfumato.provenance import credentials
+from sfumato.image import Photo, read_photo, to_8_bits, write_photo
+from sfumato.provenance import credentials, mark
 from sfumato.provenance.keys import Keys
 from sfumato.provenance.log import Entry, SealLog
 from sfumato.provenance.sources import recipe_digest, settings_of, sources_of, uses_models
@@ -109,13 +109,14 @@ class Seal:
         recipe = photo.metadata.recipe or {}
         digest = recipe_digest(recipe)
         id_ = _id(pixels_digest(photo), digest)
+        photo, remarks = mark_photo(photo, id_)
         plain, signed = io.BytesIO(), io.BytesIO()
         write_photo(photo, plain, format, quality)
         with ExitStack() as stack:
             credentials.sign(plain, signed, _statement(recipe, id_), self.keys, _opened(source, stack))
         content = signed.getvalue()
-        entry = Entry(id_, hashlib.sha256(content).hexdigest(), pixels_digest(read_photo(plain.getvalue())), digest)
-        return Sealed(content, id_), entry
+        entry = Entry(id_, hashlib.sha256(content).hexdigest(), pixels_digest(_stored(photo, plain)), digest)
+        return Sealed(content, id_, remarks), entry
 
     def seal_video(self, file: BinaryIO, out: BinaryIO, recipe: Mapping[str, Any], source: Path) -> tuple[str, ...]:
         """Write a finished video with credentials, and its line in the log; return sentences on what could not be done.
@@ -146,6 +147,32 @@ class Seal:
     def _add(self, entry: Entry) -> tuple[str, ...]:
         said = self._log.append(entry)
         return (said,) if said else ()
+
+
+def _stored(photo: Photo, file: io.BytesIO) -> Photo:
+    """Return the picture as it is in its file: JPEG and WebP change the pixels."""
+    kind = credentials.media_type_of(file)
+    is_exact = photo.alpha is None or photo.alpha.dtype == photo.pixels.dtype
+    return photo if kind in ("image/png", "image/tiff") and is_exact else read_photo(file.getvalue())
+
+
+def mark_photo(photo: Photo, id_: str) -> tuple[Photo, tuple[str, ...]]:
+    """Return a picture with the invisible mark of an id, and a sentence where it cannot be marked.
+
+    Of 16-bit pixels, the upper 8 bits are marked, and the lower ones kept.
+    """
+    levels = to_8_bits(photo.pixels)
+    try:
+        marked = mark.embed(levels, int(id_, 16))
+    except InputError as problem:
+        return photo, (str(problem),)
+    if photo.pixels.dtype == np.uint8:
+        return replace(photo, pixels=marked), ()
+    out = np.empty_like(photo.pixels)
+    for row, (deep, new, old) in enumerate(zip(photo.pixels, marked, levels, strict=True)):
+        change = (new.astype(np.int32) - old) * 257
+        out[row] = np.clip(deep + change, 0, 65535)
+    return replace(photo, pixels=out), ()
 
 
 def pixels_digest(photo: Photo) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.errors import InputError, SfumatoError
-from sfumato.image import Photo, read_photo, scan_folder
-from sfumato.provenance import credentials
+from sfumato.image import Photo, read_photo, scan_folder, to_8_bits
+from sfumato.provenance import credentials, mark
 from sfumato.provenance.credentials import Credentials, Failure
-from sfumato.provenance.keys import Keys, anchors, has_keys, provenance_folder, read_anchors
+from sfumato.provenance.keys import Keys, anchors, check_extra, has_keys, provenance_folder, read_anchors
 from sfumato.provenance.log import Entry, SealLog
 from sfumato.provenance.seal import file_digest, pixels_digest
 from sfumato.text import counted, short
@@ -69,6 +69,7 @@ class Verifier:
     """
 
     def __init__(self, folder: Path | None = None, trust: tuple[Path, ...] = ()) -> None:
+        check_extra()
         folder = provenance_folder() if folder is None else folder
         self._anchors = anchors(folder) + "".join(read_anchors(path) for path in trust)
         self.has_log = has_keys(folder)
@@ -95,13 +96,16 @@ class Verifier:
             raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
         photo = None if (kind or "video/").startswith("video/") and path.suffix.lower() in _VIDEOS else _photo(path)
         sentences, facts = [*_credential_sentences(found, kind)], {"path": str(path), "credentials": _as_json(found)}
-        said, facts["log"] = self._log(digest, photo, found)
+        marked = None if photo is None else mark.find(to_8_bits(photo.pixels))
+        facts["mark"] = None if marked is None else {**asdict(marked), "id": _id(marked)}
+        sentences += _mark_sentences(photo, marked, found)
+        said, facts["log"] = self._log(digest, photo, found, marked)
         sentences += said
         is_valid = found is None or found.state != "invalid"
         return Verdict(path, is_valid, tuple(sentences), {**facts, "valid": is_valid})
 
     def _log(
-        self, digest: str, photo: Photo | None, found: Credentials | None
+        self, digest: str, photo: Photo | None, found: Credentials | None, marked: mark.Found | None
     ) -> tuple[list[str], dict[str, Any] | None]:
         """Return sentences on what the log knows, and the line that speaks of a file."""
         if not self.has_log:
@@ -111,10 +115,12 @@ class Verifier:
         if photo is not None and (entry := self._by_pixels.get(pixels_digest(photo))):
             sentence = f"Log: these pixels were sealed {_at(entry)}; the rest of the file has changed since."
             return [sentence], {"match": "pixels", **asdict(entry)}
-        id_ = str((found.seal or {}).get("id", "")) if found is not None else ""
-        if entry := self._by_id.get(id_):
+        stated = str((found.seal or {}).get("id", "")) if found is not None else ""
+        if entry := self._by_id.get("" if marked is None else _id(marked)) or self._by_id.get(stated):
             sentence = f"Log: the picture with its id was sealed {_at(entry)}, with other pixels: it has changed since."
             return [sentence], {"match": "id", **asdict(entry)}
+        if marked is not None:
+            return ["Log: it has no line with the id of the mark; another machine or user sealed the picture."], None
         return ["Log: it has no line on this file."], None
 
 
@@ -139,6 +145,22 @@ def _photo(path: Path) -> Photo | None:
         return read_photo(path)
     except SfumatoError:
         return None
+
+
+def _id(found: mark.Found) -> str:
+    return f"{found.number:016x}"
+
+
+def _mark_sentences(photo: Photo | None, marked: mark.Found | None, found: Credentials | None) -> Iterator[str]:
+    if photo is None:
+        yield "Invisible mark: not searched for; only pictures have one."
+    elif marked is None:
+        yield "Invisible mark: none found. That says nothing: it can be removed, and small pictures have none."
+    else:
+        yield f"Invisible mark: found, with the id {_id(marked)}. Sfumato writes such marks, and so can others."
+        stated = None if found is None or found.state == "invalid" else (found.seal or {}).get("id")
+        if isinstance(stated, str) and stated != _id(marked):
+            yield f"The credentials state another id: {short(stated)}."
 
 
 def _at(entry: Entry) -> str:

@@ -1,0 +1,100 @@
+"""Studio seals its results, unless it is told not to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sealing import painted
+from sfumato.image import photo_digest, read_recipe
+from sfumato.provenance import credentials
+from sfumato.provenance.keys import Keys
+from sfumato.provenance.log import SealLog
+from sfumato.provenance.seal import Seal
+from sfumato.studio.work import KINDS, Inputs, Made, Stored, warm
+from support import assert_one_sentence, run
+from video_clips import write_clip
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("SFUMATO_PROVENANCE", str(tmp_path / "provenance"))
+    monkeypatch.setattr(warm._Held, "seal", None)
+    warm.set_seals(True)
+    yield tmp_path / "provenance"
+    warm.set_seals(False)
+
+
+def stored(path: Path, recipe: dict[str, Any] | None = None) -> Stored:
+    digest = photo_digest(path)
+    return Stored("id", path, None, digest, None, "A title", recipe, None)
+
+
+def do(kind: str, asked: dict[str, Any], source: Stored, folder: Path) -> Made:
+    folder.mkdir(exist_ok=True)
+    inputs = Inputs(folder / "personal", {"id": source}, parts=folder / "parts")
+    return KINDS[kind](asked, inputs, folder, lambda *_: None)[1][0]
+
+
+def found(path: Path) -> credentials.Credentials | None:
+    with path.open("rb") as file:
+        return credentials.read(file, "")
+
+
+def logged(folder: Path) -> list[str]:
+    entries, problems = SealLog(Keys.open(folder, create=False)).read()
+    assert problems == []
+    return [entry.file for entry in entries]
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+STYLES = [{"style": "monet"}]
+
+
+def test_paintings_and_finished_pictures(photo: Path, folder: Path, tmp_path: Path) -> None:
+    source = stored(photo)
+    made = do("paint", {"photo": "id", "styles": STYLES, "options": {"quality": "draft"}}, source, tmp_path / "a")
+    first = found(made.file)
+    assert first is not None
+    assert first.state == "valid"
+    assert [each.sha256 for each in first.ingredients if each.relationship == "parentOf"] == [source.sha256]
+    again = do("finish", {"picture": "id", "contrast": 0.3}, stored(made.file, read_recipe(made.file)), tmp_path / "b")
+    second = found(again.file)
+    assert second is not None
+    assert [each.has_credentials for each in second.ingredients if each.relationship == "parentOf"] == [True]
+    assert logged(folder) == [sha256(made.file), sha256(again.file)]
+
+
+def test_previews_are_not_sealed(photo: Path, folder: Path, tmp_path: Path) -> None:
+    asked = {"photo": "id", "styles": STYLES, "options": {}, "preview": True}
+    assert found(do("paint", asked, stored(photo), tmp_path / "a").file) is None
+    assert not folder.exists()
+
+
+def test_videos_have_a_line_in_the_log(folder: Path, tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", times=range(4))
+    asked = {"video": "id", "styles": STYLES, "options": {}, "steady": 0, "start": 0, "end": None, "max_size": 0}
+    made = do("video", asked, stored(clip), tmp_path / "a")
+    assert logged(folder) == [sha256(made.file)]
+
+
+def test_not_if_told_so(photo: Path, folder: Path, tmp_path: Path) -> None:
+    warm.set_seals(False)
+    asked = {"photo": "id", "styles": STYLES, "options": {"quality": "draft"}}
+    assert found(do("paint", asked, stored(photo), tmp_path / "a").file) is None
+    assert not folder.exists()
+
+
+def test_a_damaged_log_stops_it_at_its_start(folder: Path, tmp_path: Path) -> None:
+    Seal.open().seal_photo(painted(), "png")
+    (folder / "log.jsonl").unlink()
+    told = run("studio", "--data", tmp_path / "studio", "--no-browser")
+    assert_one_sentence(told, 2, "results cannot be sealed: ")
+    assert "or add --no-provenance" in told.stderr
