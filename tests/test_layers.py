@@ -24,7 +24,7 @@ LAYERS = (  # top to bottom
     {"__main__"},
     {"cli"},
     {"studio"},
-    {"video", "batch", "texture", "provenance"},
+    {"video", "batch", "texture"},
     {"personal", "export"},
     {"training", "inference"},
     {"quality"},
