@@ -142,6 +142,7 @@ def test_the_command(photo: Path, tmp_path: Path) -> None:
     found = read_recipe(picture)
     assert found is not None
     assert found["styles"][0]["rights"] == "own: 1"  # type: ignore[index]
+    assert "rights    own: 1" in run("show", picture).stdout
     told = run("licences", picture)
     assert "style     commercial use: yes        photo: the user states: own work" in told.stdout
     assert "Commercial use: not cleared. It depends on 1525 pictures in the training of the weights" in told.stdout
