@@ -13,6 +13,8 @@ from c2pa_signing import make_chain
 from sfumato.data.folders import load_folder
 from sfumato.errors import InputError, UsageError
 from sfumato.image import read_photo, reservation
+from sfumato.inference import Stylizer
+from sfumato.personal.inspection import inspect_pictures
 
 PLUS = 'xmlns:plus="http://ns.useplus.org/ldf/xmp/1.0/"'
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
@@ -85,6 +87,16 @@ def test_training_leaves_marked_pictures_out_and_counts_them_in_one_sentence(tmp
     report = load_folder(tmp_path, short=64, min_pictures=2)
     assert [each.path.name for each in report.pictures] == [f"free-{seed}.jpg" for seed in range(3)]
     assert "  left out: 2 pictures that are marked as not for training" in report.lines()
+
+
+def test_a_personal_style_is_not_learnt_from_marked_pictures(tmp_path: Path) -> None:
+    picture(0).save(tmp_path / "free.jpg")
+    marked(tmp_path / "marked.jpg", 1)
+    found = inspect_pictures([tmp_path / "free.jpg", tmp_path / "marked.jpg"], Stylizer(threads=1))
+    assert [each.path.name for each in found.pictures] == ["free.jpg"]
+    [remark] = found.remarks
+    assert (remark.kind, remark.left_out) == ("reserved", True)
+    assert remark.text == "marked.jpg is left out: its owner marked it as not for training (DataMining)"
 
 
 MANIFEST = """file,split,licence

@@ -90,7 +90,7 @@ def data_card() -> dict[str, Any]:
     about = {
         "file": "path in the project's data",
         "sha256": "of the file",
-        "large_sha256": "of the larger scan that matching-4 and later saw instead, if there is one",
+        "large_sha256": "of the larger scan that the decoder saw instead, if there is one",
         "licence": "as its source states it",
         "source": "where the file was found",
         "artist": "of a painting",

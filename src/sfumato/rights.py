@@ -14,11 +14,13 @@ RIGHTS = ("own", "licensed", "public-domain", "unstated")
 #: Years after an artist's death that the work stays protected, as in the European Union (Directive 2006/116/EC).
 PROTECTED_YEARS = 70
 
-_FREE = re.compile(r"public domain|cc0|cc[- ]by(?!-sa|-nc|-nd)\b")
+_CC = r"public ?domain|cc0|cc[- ]by\b|creative commons (?:zero|attribution)|creativecommons\.org/"
+_FREE = re.compile(rf"(?:https?://)?(?:{_CC})")
+_NOT_ONLY_FREE = re.compile(r"gpl|[- ](?:sa|nd)\b|share-?alike|no-?deriv")
 _KNOWN = re.compile(
-    r"public domain|cc0|cc[- ]by|\ba?l?gpl|\bmit\b|apache|bsd|\bisc\b|mit-cmu|hpnd|zlib|psf|python software|mpl|mozilla"
+    rf"{_CC}|\ba?l?gpl|\bmit\b|mit-cmu|apache|\bbsd\b|\b0bsd\b|\bisc\b|hpnd|zlib|psf|python software|mpl|mozilla"
 )
-_FORBIDS = re.compile(r"non-?commercial|\bnc\b|-nc\b|research")
+_FORBIDS = re.compile(r"non-?commercial|\bnc\b|research")
 _UNCLEAR = re.compile(r"unknown|mixed|flickr|unstated")
 
 
@@ -33,7 +35,7 @@ def may_sell(licence: str) -> bool | None:
 def is_free(licence: str) -> bool:
     """Return whether a licence is CC0, CC BY or public domain, which allow all uses, and no other one beside it."""
     text = licence.casefold()
-    return may_sell(text) is True and bool(_FREE.match(text)) and not re.search(r"gpl|-sa\b|-nd\b", text)
+    return may_sell(text) is True and bool(_FREE.match(text)) and not _NOT_ONLY_FREE.search(text)
 
 
 #: The choices of ``sfumato train --licences``, and what each lets through.

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from sfumato.cli import app
 from sfumato.image import read_recipe, to_uint8
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.options import PaintOptions
@@ -104,6 +106,23 @@ def test_damaged_recipes_give_an_answer(damaged: dict[str, Any]) -> None:
     assert all(each.name.isprintable() and len(each.name) < 300 for each in found)
 
 
+def test_a_sheet_of_all_styles_depends_on_all(photo: Path, tmp_path: Path) -> None:
+    assert run("styles", "--sheet", photo, "-o", tmp_path / "sheet.png").exit_code == 0
+    found = dependencies(read_recipe(tmp_path / "sheet.png") or {})
+    assert len(by_kind(found, "picture")) == 76
+    assert by_kind(found, "weights")
+    assert verdict(found) is False
+
+
+def test_a_picture_that_was_only_finished(photo: Path, tmp_path: Path) -> None:
+    assert run("finish", photo, "--contrast", 0.5, "-o", tmp_path / "plain.png").exit_code == 0
+    assert verdict(dependencies(read_recipe(tmp_path / "plain.png") or {})) is True
+    assert run("finish", photo, "--upscale", 2, "-o", tmp_path / "large.png").exit_code == 0
+    found = dependencies(read_recipe(tmp_path / "large.png") or {})
+    assert [each.name for each in by_kind(found, "weights")] == ["weights upscaler"]
+    assert verdict(found) is False
+
+
 def test_styles_by_themselves() -> None:
     assert verdict(of_style("starry-night", {})) is True
     assert verdict(of_painting_in("starry-night", {})) is False
@@ -123,6 +142,7 @@ def test_the_command(photo: Path, tmp_path: Path) -> None:
     found = read_recipe(picture)
     assert found is not None
     assert found["styles"][0]["rights"] == "own: 1"  # type: ignore[index]
+    assert "rights    own: 1" in run("show", picture).stdout
     told = run("licences", picture)
     assert "style     commercial use: yes        photo: the user states: own work" in told.stdout
     assert "Commercial use: not cleared. It depends on 1525 pictures in the training of the weights" in told.stdout
@@ -165,6 +185,25 @@ def test_works_of_artists_who_died_recently_need_a_statement(
         assert (once.exit_code, artist in once.stderr) == (0, True)
         claim = ("--rights", "public-domain", "--overwrite", "-o", out)
         assert_one_sentence(run("stylize", photo, "--style", path, "--quality", "draft", *claim), 2, artist)
+
+
+@pytest.mark.parametrize(
+    ("file", "answers", "rights"),
+    [
+        ("garden.png", "\n", "unstated: 1"),
+        ("garden.png", "stolen\np\n", "public-domain: 1"),
+        ("pablo picasso.png", "\np\nlicensed\n", "licensed: 1"),  # Enter and public domain are no statement
+    ],
+)
+def test_the_question_in_a_terminal(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, answers: str, rights: str
+) -> None:
+    monkeypatch.setenv("SFUMATO_STYLES", str(tmp_path / "styles"))
+    monkeypatch.setattr("sfumato.cli.rights.in_terminal", lambda: True)
+    (tmp_path / file).write_bytes(photo.read_bytes())
+    result = CliRunner().invoke(app, ["styles", "add", "mine", str(tmp_path / file)], input=answers)
+    assert result.exit_code == 0, result.output
+    assert Style.named("mine").about["rights"] == rights
 
 
 def test_a_replay_carries_the_rights(stylizer: Stylizer, photo: Path, tmp_path: Path) -> None:

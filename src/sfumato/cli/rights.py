@@ -106,7 +106,7 @@ def protected_artist(pictures: Sequence[Path]) -> str | None:
 
     year = datetime.now(UTC).year
     artists = {name: died for name, died in whole_ledger()["artists"].items() if is_protected(died, year)}
-    for path in (each for each in pictures if each.suffix.lower() in READABLE):
+    for path in (each for each in pictures if each.suffix.lower() in READABLE and each.is_file()):  # no pipes
         texts: list[str | None] = [path.stem]
         try:
             found = read_metadata_of(path)

@@ -11,6 +11,7 @@ from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import OwnModel
 from sfumato.cli.output import say, say_error, say_json
 from sfumato.errors import InputError, UsageError
+from sfumato.rights import joined_rights
 from sfumato.text import counted
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def _lines(recipe: Recipe) -> dict[str, str]:
         "seed": str(recipe.seed),
         "masks": ", ".join(digest[:12] for digest in recipe.masks) or "none",
     }
+    if rights := joined_rights(style.get("rights", "") for style in recipe.styles):
+        lines["rights"] = f"{rights} (sfumato licences)"
     if recipe.tile:
         lines["tile"] = "repeats without a seam"
     if isinstance(why := (recipe.guidance or {}).get("why"), str):

@@ -13,6 +13,7 @@ from typing import Any
 from sfumato import assets
 from sfumato.inference.bundle import Card
 from sfumato.inference.feature_networks import FeatureNetworks
+from sfumato.inference.style_sheet import SHEET
 from sfumato.inference.upscale import upscaler_digest
 from sfumato.rights import may_sell, rights_counts
 from sfumato.text import short
@@ -77,6 +78,8 @@ def dependencies(recipe: Mapping[str, Any]) -> list[Dependency]:
     ours = _models_by_digest()
     for name, digest in used:
         found += of_model(ours.get(str(digest), name), str(digest) in ours)
+    if painting.get("kind") == SHEET:
+        found += [each for name in assets.style_names() for each in of_painting_in(name, {}) if each != _CODE]
     for style in _mappings(painting.get("styles")):
         found += _of_style_in_recipe(style)
     return list(dict.fromkeys(found))
