@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import log, log10, sqrt
 
 import numpy as np
@@ -35,9 +36,8 @@ TRIES = 16
 FALSE_ALARM = 1e-10
 #: A place that stands out less (standard deviations) is not worth decoding; one that stands out more is so at once.
 WORTH, SURE = 4.8, 8.0
-#: Scales near a candidate that are tried, in quarters of a pixel from edge to edge, for the first candidates.
-SWEEP = (0, 1, -1, 2, -2, 3, -3, 4, -4)
-SWEPT = 8
+#: What is tried near likely candidates, as shares of the scale and of the width.
+SWEEP = tuple(product((0, 6e-4, -6e-4), (0, 1e-3, -1e-3, 2.2e-3, -2.2e-3)))
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,9 @@ def find(pixels: NDArray[np.uint8], key: bytes = DEFAULT_KEY) -> Found | None:
     as_is = _read(normalised(luma)[0], by)
     if as_is is not None:
         return Found(*as_is, zoom, 0.0)
-    for candidate in _best(luma, by):
-        result = _read(normalised(_undone(luma, candidate))[0], by) or _polished(luma, by, candidate)
+    for candidate, stretch in _best(luma, by):
+        x = normalised(_undone(luma, candidate, stretch))[0]
+        result = _read(x, by) or _polished(luma, by, candidate, stretch)
         if result is not None:
             degrees = float(np.rad2deg(candidate.angle))
             return Found(*result, candidate.scale * zoom, degrees - 360 * (degrees > 180), candidate.mirrored)
@@ -151,9 +152,10 @@ def _resized(luma: Array, width: int, height: int) -> Array:
 
 def _undone(luma: Array, change: Candidate, stretch: float = 1.0) -> Array:
     """Return luma as it was before it was changed; ``stretch`` divides the width once more."""
-    height, width = luma.shape
-    size = round(width / change.scale / stretch), round(height / change.scale)
-    image = Image.fromarray(_resized(luma, max(1, size[0]), max(1, size[1])))
+    across, down = change.scale * stretch, change.scale
+    width, height = max(1, int(luma.shape[1] / across)), max(1, int(luma.shape[0] / down))
+    box = (0, 0, min(width * across, luma.shape[1]), min(height * down, luma.shape[0]))  # exact, unlike whole sizes
+    image = Image.fromarray(luma).resize((width, height), Image.Resampling.BICUBIC, box)
     if change.angle:
         image = image.rotate(
             float(np.rad2deg(change.angle)), Image.Resampling.BICUBIC, expand=True, fillcolor=float(luma.mean())
@@ -168,31 +170,32 @@ def _middle(luma: Array, side: float = WINDOW) -> tuple[Array, int, int]:
     return luma[top : top + int(side), left : left + int(side)], top, left
 
 
-def _best(luma: Array, by: Pattern) -> Iterator[Candidate]:
-    """Yield the changes whose tiles stand out, at most seven.
+def _best(luma: Array, by: Pattern) -> Iterator[tuple[Candidate, float]]:
+    """Yield the changes and stretches (see `_undone`) whose tiles stand out, at most seven.
 
-    The pilots tell the scale to a thousandth, and the reader needs half of that: so near scales are tried as well.
+    The pilots tell the scale to a thousandth, and the reader needs half of that; and a reduced picture has whole
+    numbers of pixels, so it is a little wider or higher than it should be. So what is near is tried as well.
     """
-    given, rest = 0, []
-    for rank, candidate in enumerate(candidates(luma, by.pilots)):
+    given = 0
+    rest: list[tuple[float, Candidate, float]] = []
+    likely, others = candidates(luma, by.pilots)
+    for candidate in likely + others:
         part = _middle(luma, WINDOW * candidate.scale)[0]
-        finer = 0.25 / min(WINDOW, max(part.shape) / candidate.scale)
-        for off in SWEEP[: None if rank < SWEPT else 1]:
-            change = candidate._replace(scale=candidate.scale * (1 + off * finer))
-            x = _middle(normalised(_undone(part, change))[0])[0]
+        for scale, wide in SWEEP[: None if candidate in likely else 1]:
+            change, stretch = candidate._replace(scale=candidate.scale * (1 + scale)), 1 + wide
+            x = _middle(normalised(_undone(part, change, stretch))[0])[0]
             if min(x.shape) < ATOM + TILE // 2:
                 break
             for turned in (x, x[::-1, ::-1]):
                 sure = place(turned, by)[0]
-                if sure < WORTH:
-                    continue
-                found = change if turned is x else change._replace(angle=change.angle + np.pi)
-                rest.append((sure, found))
+                if sure >= WORTH:
+                    found = change if turned is x else change._replace(angle=change.angle + np.pi)
+                    rest.append((sure, found, stretch))
         rest = sorted(rest, reverse=True)[:3]
         if rest and rest[0][0] >= SURE and given < 4:
             given += 1
-            yield rest.pop(0)[1]
-    yield from (change for _, change in rest)
+            yield rest.pop(0)[1:]
+    yield from (found[1:] for found in rest)
 
 
 def _read(x: Array, by: Pattern) -> tuple[int, float] | None:
@@ -223,23 +226,22 @@ def _false_alarm(said: NDArray[np.complex128], number: int) -> float:
     return float(min(bound, 0.0) + ID_BITS * log(2) + log(TRIES)) / log(10)
 
 
-def _polished(luma: Array, by: Pattern, change: Candidate) -> tuple[int, float] | None:
+def _polished(luma: Array, by: Pattern, change: Candidate, stretch: float) -> tuple[int, float] | None:
     """Read again after a search for a slightly better scale, angle and shape."""
     part = _middle(luma, WINDOW * change.scale)[0]
-    step = change.scale / max(part.shape)
-
-    def sure(change: Candidate, stretch: float) -> float:
-        return place(_middle(normalised(_undone(part, change, stretch))[0])[0], by)[0]
-
-    stretch, best = 1.0, sure(change, 1.0)
-    for size in (0.5, 0.25):  # pixels from edge to edge
-        for scale, turn, wider in ((0, 0, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
-            for move in (size * step, -size * step):
+    best = _sure(part, by, change, stretch)
+    for step in (6e-4, 3e-4):
+        for scale, turn, wide in ((0, 0, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
+            for move in (step, -step):
                 for _ in range(3):
                     moved = change._replace(scale=change.scale * (1 + move * scale), angle=change.angle + move * turn)
-                    other = stretch * (1 + move * wider)
-                    score = sure(moved, other)
+                    other = stretch * (1 + move * wide)
+                    score = _sure(part, by, moved, other)
                     if score <= best:
                         break
                     change, stretch, best = moved, other, score
     return _read(normalised(_undone(luma, change, stretch))[0], by)
+
+
+def _sure(luma: Array, by: Pattern, change: Candidate, stretch: float) -> float:
+    return place(_middle(normalised(_undone(luma, change, stretch))[0])[0], by)[0]

@@ -32,10 +32,16 @@ class Candidate(NamedTuple):
     mirrored: bool
 
 
-def candidates(luma: Array, pilots: NDArray[np.float64]) -> list[Candidate]:
-    """Return how luma (H, W) may have been changed since it was marked, the likeliest first.
+#: What is done to pictures most often; and how many of the best candidates of each kind are likely.
+HALVED = Candidate(0.0, 0.5, 0.0, False)
+LIKELY = 3
 
-    Angles are in [-pi/2, pi/2): the spectrum of a picture does not tell whether it stands on its head.
+
+def candidates(luma: Array, pilots: NDArray[np.float64]) -> tuple[list[Candidate], list[Candidate]]:
+    """Return how luma (H, W) may have been changed since it was marked: the likely ways, and others.
+
+    Pictures that stand upright are tried first, since few are turned. Angles are in [-pi/2, pi/2): the spectrum of a
+    picture does not tell whether it stands on its head.
     """
     power = _power(luma)
     step = 0.5 / (PILOT_BAND[1] * max(luma.shape))  # half of what the spectrum tells apart at the highest pilot
@@ -51,7 +57,10 @@ def candidates(luma: Array, pilots: NDArray[np.float64]) -> list[Candidate]:
         for i, angle in peaks:
             one = _refined(power, turned, float(scales[i]), float(angle), step)._replace(mirrored=mirrored)
             found[round(np.log(one.scale) / step * 2), round(one.angle / step * 2), mirrored] = one
-    return sorted(found.values(), reverse=True)
+    ordered = sorted(found.values(), reverse=True)
+    plain = [one for one in ordered if abs(one.angle) <= UPRIGHT_ANGLE and not one.mirrored][:LIKELY]
+    likely = list(dict.fromkeys([HALVED, *plain, *ordered[:LIKELY]]))
+    return likely, [one for one in ordered if one not in likely]
 
 
 def _power(luma: Array) -> Array:

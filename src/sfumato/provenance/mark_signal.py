@@ -38,11 +38,11 @@ PILOT_BAND = (0.05, 0.14)
 STEP = 48.5
 PILOT = 0.7
 #: Room for the mark: the least, its growth with the local contrast, the most. The most bounds the whole change.
-ROOM = (0.4, 0.05, 1.0)
+ROOM = (0.25, 0.055, 1.0)
 ROUNDS = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a key of caches by its identity
 class Pattern:
     """What a key chooses.
 
@@ -131,15 +131,12 @@ def place(x: Array, by: Pattern) -> tuple[float, int, int]:
     """
     height, width = x.shape
     transformed = np.fft.rfft2(x)
-    found = np.zeros((TILE, TILE), np.float64)
-    for k in range(SYNCS):
-        atom = np.fft.rfft2(by.atoms[k].reshape(ATOM, ATOM), (height, width))
-        shares = np.fft.irfft2(transformed * np.conj(atom), (height, width))[: height - ATOM + 1, : width - ATOM + 1]
+    sums = np.zeros((TILE, TILE), np.complex64)
+    for atom, dither in zip(*_sync_spectra(by, height, width), strict=True):
+        shares = np.fft.irfft2(transformed * atom, (height, width))[: height - ATOM + 1, : width - ATOM + 1]
         angle = (shares * (2 * np.pi / STEP)).astype(np.float32)
-        folded = _fold(np.cos(angle)) + 1j * _fold(np.sin(angle))
-        for i, j in np.ndindex(GRID, GRID):
-            turned = folded * np.exp(-2j * np.pi * by.dither[i, j, k])
-            found += np.roll(turned.real, (-CELL * i, -CELL * j), (0, 1))
+        sums += np.fft.fft2(_fold(np.cos(angle)) + 1j * _fold(np.sin(angle))) * dither
+    found = np.fft.ifft2(sums).real
     row, column = divmod(int(found.argmax()), TILE)
     return float(found.max() / found.std()), row, column
 
@@ -158,6 +155,18 @@ def read(x: Array, by: Pattern, row: int, column: int) -> NDArray[np.complex128]
     sums = np.zeros((GRID, GRID, DATA), np.complex128)
     np.add.at(sums, (rows[:, None], columns), said)
     return sums.transpose(2, 0, 1).reshape(STEPS, RATE)
+
+
+@lru_cache(maxsize=8)
+def _sync_spectra(by: Pattern, height: int, width: int) -> tuple[list[Array], list[Array]]:
+    """Return the conjugate spectra of the sync atoms, in a picture, and of their dither, in a tile."""
+    atoms, dithers = [], []
+    for k in range(SYNCS):
+        atoms.append(np.conj(np.fft.rfft2(by.atoms[k].reshape(ATOM, ATOM), (height, width))))
+        tile = np.zeros((TILE, TILE), np.complex64)
+        tile[::CELL, ::CELL] = np.exp(2j * np.pi * by.dither[..., k])
+        dithers.append(np.conj(np.fft.fft2(tile)))
+    return atoms, dithers
 
 
 def _to_cells(word: Array) -> Array:
