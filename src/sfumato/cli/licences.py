@@ -14,7 +14,7 @@ from sfumato.cli.output import say, say_json
 from sfumato.text import counted
 
 if TYPE_CHECKING:
-    from sfumato.provenance.licences import Dependency
+    from sfumato.inference.licences import Dependency
 
 _FEW = 8  # things of a kind that are printed one by one
 _HEAD = re.compile("[(;:,]")  # ends the first words of a licence
@@ -40,7 +40,7 @@ def licences(
     _max_pixels: MaxPixels = None,
 ) -> None:
     """Print what a result depends on, under which licences, and whether it may be used commercially."""
-    from sfumato.provenance.licences import shipped, verdict
+    from sfumato.inference.licences import shipped, verdict
 
     found = {text: _find(text) for text in results or ()} or {"all that ships": shipped()}
     if as_json:
@@ -67,7 +67,7 @@ def _find(text: str) -> list[Dependency]:
     from sfumato.cli.show import recipe_of
     from sfumato.inference import Style
     from sfumato.inference.library import PERSONAL_SUFFIX, has_style
-    from sfumato.provenance.licences import dependencies, of_painting_in
+    from sfumato.inference.licences import dependencies, of_painting_in
 
     path = Path(text)
     is_style_file = path.suffix in (".safetensors", PERSONAL_SUFFIX)
@@ -79,7 +79,7 @@ def _find(text: str) -> list[Dependency]:
 
 def _print(name: str, found: list[Dependency]) -> None:
     """Print what one result depends on: by kind and answer, a few things one by one, and many as counts by licence."""
-    from sfumato.provenance.licences import verdict
+    from sfumato.inference.licences import verdict
 
     say(f"{name} depends on:")
     groups: dict[tuple[str, bool | None], list[Dependency]] = {}

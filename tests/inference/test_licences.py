@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 from sfumato.cli import app
 from sfumato.image import read_recipe, to_uint8
 from sfumato.inference import Style, Stylizer
+from sfumato.inference.licences import Dependency, dependencies, of_model, of_painting_in, of_style, shipped, verdict
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.pipeline import Pipeline
 from sfumato.inference.recipe import Recipe
-from sfumato.provenance.licences import Dependency, dependencies, of_model, of_painting_in, of_style, shipped, verdict
 from support import assert_one_sentence, run, scene
 
 
