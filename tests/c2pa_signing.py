@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-USAGES = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+USAGES: tuple[str, ...] = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+)
 USAGES += ("key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
 
 

@@ -156,8 +156,9 @@ class Style:
         """Return the style with your rights in all its pictures (one of `RIGHTS`), which files and recipes carry."""
         if rights not in RIGHTS:
             raise UsageError(f"rights must be one of {', '.join(RIGHTS)}, but are {rights!r}")
-        count = int(self.about.get("pictures", 1))
-        return replace(self, about={**self.about, "rights": rights_text({rights: count})})
+        count = self.about.get("pictures", "1")  # text, in a style file of anybody
+        counted = int(count) if count.isdecimal() and len(count) < 10 else 1
+        return replace(self, about={**self.about, "rights": rights_text({rights: counted})})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Style:
