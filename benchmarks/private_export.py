@@ -290,8 +290,7 @@ def attack(pictures: Sequence[Path], gap: int, noise: float, sheet: Path | None)
             if short == SIDES[-1]:
                 rows[path.stem] = [picture, *best.values()]
     if sheet:
-        titles = ["the liked picture", *made]
-        write_image(contact_sheet(list(rows.values()), list(rows), titles, cell=320), sheet)
+        write_image(contact_sheet(list(rows.values()), list(rows), ["the liked picture", *made], cell=320), sheet)
     return {"pictures": found, "neighbours": guesses, "recognised": recognised(pictures, gap, noise)}
 
 
@@ -367,11 +366,10 @@ def cost(kinds: Sequence[str], liked: int, photos: Sequence[Path], variants: Seq
                 own = style_distance(stylizer.encode(made), style.code, origin)
                 found.setdefault(name, []).append([*np.mean(near, 0), own])
     means = {name: np.mean(values, 0) for name, values in found.items()}
-    base = means["the pictures"]
     return {
         name: {
             kind: [round(float(value), 4), f"{value / before - 1:+.1%}"]
-            for kind, value, before in zip(("style", "texture", "own"), mean, base, strict=True)
+            for kind, value, before in zip(("style", "texture", "own"), mean, means["the pictures"], strict=True)
         }
         for name, mean in means.items()
     }
