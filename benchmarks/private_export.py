@@ -17,8 +17,7 @@ attack   SSIM of the luma of the best reconstruction with the picture, at a shor
          private ones, and by chance; and how often whoever has a picture recognises it as the liked one.
 cost     photos painted with the pictures themselves, and with the private file's places: style, texture of the
          evaluator (1: as far as another painting), and the project's own distance of style codes.
-
-Prints JSON. --sheet writes the pictures of the attack side by side.
+--sheet writes the pictures of the attack side by side. Prints JSON.
 """
 
 from __future__ import annotations
@@ -202,7 +201,6 @@ def grown(right: Array, below: Array, rows: int, columns: int) -> Any:
     fits = {}
     for (down, across), costs in {(0, 1): right, (1, 0): below}.items():
         np.fill_diagonal(costs, np.inf)
-        # As parts of the second best: a cost says little where all pieces look alike.
         seconds = [np.partition(costs, 1, axis)[1 if axis == 0 else slice(None)] for axis in (0, 1)]
         ratio = (costs / (seconds[0][None] + 1) + costs / (seconds[1][:, 1:2] + 1)) / 2
         fits[down, across], fits[-down, -across] = ratio, ratio.T
@@ -292,8 +290,7 @@ def attack(pictures: Sequence[Path], gap: int, noise: float, sheet: Path | None)
             if short == SIDES[-1]:
                 rows[path.stem] = [picture, *best.values()]
     if sheet:
-        titles = ["the liked picture", *made]
-        write_image(contact_sheet(list(rows.values()), list(rows), titles, cell=320), sheet)
+        write_image(contact_sheet(list(rows.values()), list(rows), ["the liked picture", *made], cell=320), sheet)
     return {"pictures": found, "neighbours": guesses, "recognised": recognised(pictures, gap, noise)}
 
 
@@ -313,10 +310,7 @@ def guessed(attacker: Attacker, pictures: Sequence[Path], short: int, gap: int, 
 
 
 def aligned(picture: Picture, wanted: Picture) -> Picture:
-    """Return a picture moved, around its borders, to where it correlates best with the wanted one.
-
-    A jigsaw that was begun in the wrong place is put together all the same, and SSIM would not show it.
-    """
+    """Return a picture moved, around its borders, to where it correlates best: SSIM does not see a moved jigsaw."""
     a, b = (np.fft.rfft2(x[0].mean(0) - x.mean()) for x in (picture, wanted))
     found = np.fft.irfft2(b * a.conj(), s=picture.shape[2:])
     return np.roll(picture, np.unravel_index(int(found.argmax()), found.shape), (2, 3))
@@ -324,8 +318,7 @@ def aligned(picture: Picture, wanted: Picture) -> Picture:
 
 def recognised(pictures: Sequence[Path], gap: int, noise: float) -> str:
     """Return how often the liked picture is the one whose places are nearest to those of the file."""
-    hits = 0
-    kept = {path: as_rows(encode(at(path, 128))) for path in pictures}
+    hits, kept = 0, {path: as_rows(encode(at(path, 128))) for path in pictures}
     for path in pictures:
         style = thinned(networks(), [StylePicture.of(read_image(path))], gap, noise)
         vectors = style.places(128)
@@ -373,11 +366,10 @@ def cost(kinds: Sequence[str], liked: int, photos: Sequence[Path], variants: Seq
                 own = style_distance(stylizer.encode(made), style.code, origin)
                 found.setdefault(name, []).append([*np.mean(near, 0), own])
     means = {name: np.mean(values, 0) for name, values in found.items()}
-    base = means["the pictures"]
     return {
         name: {
             kind: [round(float(value), 4), f"{value / before - 1:+.1%}"]
-            for kind, value, before in zip(("style", "texture", "own"), mean, base, strict=True)
+            for kind, value, before in zip(("style", "texture", "own"), mean, means["the pictures"], strict=True)
         }
         for name, mean in means.items()
     }
@@ -395,8 +387,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2, help="photos")
     given = parser.parse_args()
     if given.what == "attack":
-        paths = works(VICTIMS[: given.pictures], 1)
-        print(json.dumps(attack(paths, given.gap[0], given.noise[0], given.sheet), indent=1))
+        print(
+            json.dumps(attack(works(VICTIMS[: given.pictures], 1), given.gap[0], given.noise[0], given.sheet), indent=1)
+        )
     else:
         variants = [(gap, noise) for gap in given.gap for noise in given.noise]
         photos = sorted(given.photos.glob("*.jpg"))[: given.count]
