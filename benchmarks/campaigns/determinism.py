@@ -2,8 +2,8 @@
 
 usage: determinism.py [--qualities draft standard best] [--photos 6] [--qemu PATH]
 
-The pictures are those of tests/test_golden.py: drawn photos of 160 pixels, each in another style with other options. The
-base is one thread with all that the processor has. The others are:
+The pictures are those of tests/test_golden.py: drawn photos of 160 pixels, each in another style with other options.
+The base is one thread with all that the processor has. The others are:
 
 threads     2 and 4 threads
 blas        OpenBLAS and NumPy without AVX-512, which have official switches
