@@ -206,13 +206,17 @@ def ask(
         photos.append(answer.raise_for_status().json()["id"])
     for number in range(count):
         which = number % len(servers)
-        request = {**draft_request(photos[which], number), "slot": None}
+        request = {
+            **draft_request(photos[which], number),
+            "slot": None,
+            "preview": False,
+        }  # those are kept for days only
         url = f"{servers[which].url}/api/v1/jobs"
         answer = httpx2.post(url, json=request, headers=keys[which], timeout=60)
         jobs.append(answer.raise_for_status().json()["id"])
         between(number)
     _wait_for_end(servers[0].url, keys[0], jobs)
-    return _account(servers[0].url, keys[0], jobs)
+    return _account(servers[0].url, keys[0], jobs, "result")
 
 
 def clock(works: list[Work], rng: random.Random, rounds: int, folder: Path, faketime: str) -> Iterator[Any]:
