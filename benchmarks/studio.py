@@ -196,14 +196,14 @@ def _wait_for_end(url: str, headers: dict[str, str], jobs: list[str]) -> None:
             time.sleep(0.5)
 
 
-def _account(url: str, headers: dict[str, str], jobs: list[str]) -> dict[str, Any]:
+def _account(url: str, headers: dict[str, str], jobs: list[str], kind: str = "preview") -> dict[str, Any]:
     """Count how the accepted jobs ended, and how many pictures each of them made."""
     with httpx2.Client(base_url=f"{url}/api/v1", headers=headers, timeout=60) as http:
         ended = {job: _get(http, f"/jobs/{job}") for job in jobs}
         pictures: Counter[str] = Counter()
         before = None
         while True:
-            found = _get(http, "/pictures", kind="preview", limit=200, **({"before": before} if before else {}))
+            found = _get(http, "/pictures", kind=kind, limit=200, **({"before": before} if before else {}))
             pictures.update(each["job"] for each in found["items"])
             before = found["next"]
             if before is None:

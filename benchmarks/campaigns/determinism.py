@@ -2,17 +2,18 @@
 
 usage: determinism.py [--qualities draft standard best] [--photos 6] [--qemu PATH]
 
-The pictures are those of tests/test_golden.py: drawn photos of 160 pixels, each in another style with other options. The
-base is one thread with all that the processor has. The others are:
+The pictures are those of tests/test_golden.py: drawn photos of 160 pixels, each in another style with other options.
+The base is one thread with all that the processor has. The others are:
 
 threads     2 and 4 threads
 blas        OpenBLAS and NumPy without AVX-512, which have official switches
 avx2        the whole process without AVX-512. ONNX Runtime (MLAS) asks the processor itself and has no switch, so the
             process runs on QEMU's processor, which has AVX2 and FMA and no AVX-512. Needs qemu-user-static; give the
-            path of qemu-x86_64-static. It is many times slower.
+            path of qemu-x86_64-static. It is many times slower; QEMU 7.2 crashes in the other qualities.
 
-The tolerances are those of the golden pictures: between kernels of one kind 2 levels of 255 at each pixel; between
-AVX-512 and AVX2 for drafts the same, and for the other qualities a mean of 2.5 (best: 5) and 0.25 of the mean colour.
+The same settings must give the same bytes. With other settings a draft may be off by 2 levels of 255 at a pixel. In the
+other qualities a nearest neighbour flips here and there, so the golden pictures' tolerance for other kernels holds: a
+mean of 2.5 levels (best: 5) and 0.25 of the mean colour.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def in_process(
         return dict(file)
 
 
-def compared(base: dict[str, Any], other: dict[str, Any], quality: str, same_kernels: bool) -> dict[str, Any]:
+def compared(base: dict[str, Any], other: dict[str, Any], quality: str, is_same: bool) -> dict[str, Any]:
     """Return how much the pictures of a quality differ, and whether that is within the tolerance."""
     from test_golden import LEVELS, MEAN, SHIFT
 
@@ -85,8 +86,12 @@ def compared(base: dict[str, Any], other: dict[str, Any], quality: str, same_ker
     most = max(int(abs(off).max()) for off in offs)
     mean = max(float(abs(off).mean()) for off in offs)
     shift = max(float(abs(off.mean((0, 1))).max()) for off in offs)
-    strict = same_kernels or quality == "draft"
-    within = most <= LEVELS if strict else mean <= MEAN[quality] and shift <= SHIFT  # type: ignore[index]
+    if is_same:
+        within = most == 0
+    elif quality == "draft":
+        within = most <= LEVELS
+    else:
+        within = mean <= MEAN[quality] and shift <= SHIFT  # type: ignore[index]
     equal = sum(not off.any() for off in offs)
     return {"equal": f"{equal} of {len(offs)}", "most": most, "mean": mean, "shift": shift, "within": within}
 
@@ -106,16 +111,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         base = in_process(folder, "1 thread", asked, 1, ())
-        others = {f"{n} threads": (in_process(folder, f"{n} threads", asked, n, ()), True) for n in (2, 4)}
+        others = {f"{n} threads": (in_process(folder, f"{n} threads", asked, n, ()), False) for n in (2, 4)}
         others["again"] = in_process(folder, "again", asked, 1, ()), True
         others["blas"] = in_process(folder, "blas", asked, 1, (), **SWITCHES), False
         if asked.qemu:
             others["avx2"] = in_process(folder, "avx2", asked, 1, (asked.qemu, "-cpu", NO_AVX512)), False
         print("\n| against 1 thread | quality | bit-equal | most levels | mean | mean colour | within |")
         print("|---|---|---|---|---|---|---|")
-        for name, (other, same_kernels) in others.items():
+        for name, (other, is_same) in others.items():
             for quality in asked.qualities:
-                found = compared(base, other, quality, same_kernels)
+                found = compared(base, other, quality, is_same)
                 good &= found["within"]
                 print(f"| {name} | {quality} | {found['equal']} | {found['most']} | {found['mean']:.3f} | "
                       f"{found['shift']:.3f} | {'yes' if found['within'] else '**no**'} |", flush=True)  # fmt: skip

@@ -1,5 +1,6 @@
-"""Where strangers' files come in, beside the doors that tests/test_reader_fuzz.py has: pictures, videos, models of glTF,
-tables, shards, records of batches, and the bodies of requests to Studio.
+"""Where strangers' files come in, beside the doors that tests/test_reader_fuzz.py has.
+
+Pictures, videos, models of glTF, tables, shards, records of batches, and the bodies of requests to Studio.
 """
 
 from __future__ import annotations
@@ -11,21 +12,18 @@ import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+from PIL import Image
+
 import batch_work
 import studio_api
 import test_picture_fuzz
 import test_reader_fuzz
-from PIL import Image
-from support import scene
-from test_reader_fuzz import Door, at
-from texture_models import data_address, document, glb, image
-from video_clips import write_clip
-
 from sfumato import PaintOptions, Stylizer
 from sfumato.batch.jobs import plan
 from sfumato.batch.records import open_records
@@ -40,6 +38,10 @@ from sfumato.video.pipeline import write_video
 from sfumato.video.reading import VideoSource
 from sfumato.video.recipe import VideoRecipe
 from sfumato.video.tags import read_video_recipe, recipe_tag
+from support import scene
+from test_reader_fuzz import Door, at
+from texture_models import data_address, document, glb, image
+from video_clips import write_clip
 
 CLIPS = {
     "a.mp4": {"sounds": ["aac"], "subtitles": [(0.0, 0.2, "one")], "subtitle_codec": "mov_text"},
@@ -210,7 +212,7 @@ def batches(folder: Path) -> dict[str, list[Door]]:
 
 
 def studio(stack: ExitStack, folder: Path) -> dict[str, list[Door]]:
-    """Bodies of requests to a service that runs in this process; an answer of 500 or more is an error of the service."""
+    """Bodies of requests to a service in this process; an answer of 500 or more is an error of the service."""
     url = f"sqlite:///{folder / 'studio.db'}"
     migrate(url)
     running = stack.enter_context(studio_api.service(folder / "data", url, most_queued=10**6))
@@ -239,11 +241,19 @@ def studio(stack: ExitStack, folder: Path) -> dict[str, list[Door]]:
     job = {**studio_api.paint(photo), "options": {"quality": "draft", "seed": 3, "strength": 0.5}, "preview": True}
     batch = {"photos": [photo], "styles": [[{"style": "monet"}]]}
     style = {"name": "mine", "pictures": [{"picture": photo}]}
+    taste = test_reader_fuzz.styles(folder)[".sfumato"]
+
+    def imported(data: bytes) -> None:
+        name = {"name": "mine"}
+        answered(lambda data: client.post("/api/v1/tastes", files={"file": ("a.sfumato", data)}, data=name), data)
+        client.delete("/api/v1/tastes/mine").raise_for_status()
+
     finish = {"kind": "finish", "picture": photo, "contrast": 0.2}
     return {
         "Studio job": [Door(job, (posted("jobs"),)), Door(finish, (posted("jobs"),))],
         "Studio batch": [Door(batch, (posted("batches"),))],
         "Studio style": [Door(style, (posted("styles"),))],
+        "Studio taste": [replace(door, readers=(imported,)) for door in taste],
         "Studio upload": [
             Door(studio_api.drawn(2), (sent("pictures", "a.png", {"kind": "photo"}),)),
             Door(test_picture_fuzz.originals()["jpeg 8"], (sent("pictures", "a.jpg", {"kind": "photo"}),)),

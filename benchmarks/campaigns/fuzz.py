@@ -2,10 +2,11 @@
 
 usage: fuzz.py FOLDER [--inputs 10000] [--seed 1]
 
-An input is a real file with bits flipped, parts cut, swapped, repeated or overwritten, lengths changed, or values of its
-JSON or text replaced; seed and index give the same one again. Readers take turns. They run in a process of their own,
-which is killed when an input takes longer than its limit. FOLDER gets a line of JSON for each input (results.jsonl) and
-the inputs that failed (failed/). The same command goes on where it stopped, and prints the table by reader at its end.
+An input is a real file with bits flipped, parts cut, swapped, repeated or overwritten, lengths changed, or values of
+its JSON or text replaced; seed and index give the same one again. Readers take turns. They run in a process of their
+own, which is killed when an input takes longer than its limit. FOLDER gets a line of JSON for each input
+(results.jsonl) and the inputs that failed (failed/). The same command goes on where it stopped, and prints the table by
+reader at its end.
 """
 
 from __future__ import annotations

@@ -22,10 +22,10 @@ from typing import Any
 
 import httpx2
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "tests")]
-from studio import _account, _wait_for_end, draft_request, drawn, rss
-
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 from running_studio import Running, studio
+from studio import _account, _wait_for_end, draft_request, drawn, rss
 
 ENDED = ("done", "failed", "cancelled")
 

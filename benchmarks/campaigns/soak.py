@@ -69,8 +69,8 @@ def main() -> None:
     first, last = (statistics.mean(mb for mb, _ in some) for some in (kept[:third], kept[-third:]))
     files = {count for _, count in kept}
     flat = abs(last / first - 1) <= 0.1 and len(files) == 1
-    print(f"{len(found)} videos; {first:.0f} MB in the first third, {last:.0f} MB in the last ({last / first - 1:+.1%}); "
-          f"open files {sorted(files)}; {'flat' if flat else 'NOT flat'}")  # fmt: skip
+    change = f"{first:.0f} MB in the first third, {last:.0f} MB in the last ({last / first - 1:+.1%})"
+    print(f"{len(found)} videos; {change}; open files {sorted(files)}; {'flat' if flat else 'NOT flat'}")
     sys.exit(not flat)
 
 

@@ -186,9 +186,10 @@ def test_records_survive_a_kill_in_the_middle_of_a_line(folder: Path) -> None:
     path.write_bytes(whole[:-20])
     paint(folder / "in", folder / "out", folder / "report")
     assert sorted(line["photo"] for line in manifest(folder / "report")) == ["0.png", "1.png", "2.png"]
-    path.write_bytes(b"[1]\nnot json\n" + whole)
+    foreign = b"[1]\nnot json\n" + b"[" * 3000 + b"]" * 3000 + b"\n"
+    path.write_bytes(foreign + whole)
     paint(folder / "in", folder / "out", folder / "report")
-    assert path.read_bytes() == b"[1]\nnot json\n" + whole
+    assert path.read_bytes() == foreign + whole
 
 
 def test_two_batches_never_write_one_report(tmp_path: Path) -> None:
