@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sfumato.inference.tiling import ALIGNMENT
 from sfumato.quality.motion import (
     Flow,
     FlowFinder,
@@ -46,7 +47,7 @@ _STILL = 0.06, 0.14  # pixels at the reduced size: shorter flows are errors and 
 _COARSE = 8  # size of the cells in which colours are compared, in pixels
 _OPEN = 0.5  # mean trust of a cell below which it belongs to a gap
 _SMALLEST_GAP = 0.006  # share of the frame: smaller gaps are filled, not painted
-_MARGIN = 24  # pixels around a gap that are painted with it
+_MARGIN = 16  # pixels around a gap that are painted with it, at least
 _SPLITS = 4  # how often the box around a gap is halved
 _FILL_REACH = 9  # cells: side of the window of the colour map in `fill`
 _BRUSHWORK = 20.0  # levels: largest detail that is taken for brushwork
@@ -207,13 +208,15 @@ def _bending(flow: Flow) -> Mask:
     return np.asarray(cv2.blur(np.hypot(across, down), (7, 7)))
 
 
-def gap_boxes(trust: Mask) -> list[tuple[slice, slice]]:
+def gap_boxes(trust: Mask, place: tuple[int, int] = (0, 0)) -> list[tuple[slice, slice]]:
     """Return the regions of a frame to paint so that its larger gaps are painted: rows and columns of each.
 
-    Each region has a margin (`_MARGIN`), within which a painting depends on what lies beyond.
+    Each region has a margin, within which a painting depends on what lies beyond. It begins on the grid of the scene,
+    to which it would be padded otherwise.
 
     Args:
         trust: of the carried painting, ``(H, W)``.
+        place: row and column of the frame's corner in the scene.
     """
     cv2 = cv2_module()
     height, width = trust.shape
@@ -222,10 +225,12 @@ def gap_boxes(trust: Mask) -> list[tuple[slice, slice]]:
     large = np.flatnonzero(found[1:count, 4] * _COARSE**2 >= _SMALLEST_GAP * height * width) + 1
     boxes = _tight_boxes(np.isin(labels, large), 0, 0, _SPLITS)
 
-    def pixels(span: _Span, side: int) -> slice:
-        return slice(max(0, span[0] * _COARSE - _MARGIN), min(side, span[1] * _COARSE + _MARGIN))
+    def pixels(span: _Span, side: int, at: int) -> slice:
+        first = span[0] * _COARSE - _MARGIN
+        first -= (at + first) % ALIGNMENT
+        return slice(max(0, first), min(side, span[1] * _COARSE + _MARGIN))
 
-    return [(pixels(rows, height), pixels(columns, width)) for rows, columns in boxes]
+    return [(pixels(rows, height, place[0]), pixels(columns, width, place[1])) for rows, columns in boxes]
 
 
 def _tight_boxes(cells: npt.NDArray[np.bool_], top: int, left: int, splits: int) -> list[tuple[_Span, _Span]]:

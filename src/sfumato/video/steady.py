@@ -37,7 +37,7 @@ from sfumato.video.schedule import Schedule
 
 #: How steady a video is by default.
 STEADY = 0.9
-_LONGEST_PERIOD = 8  # frames from one key frame to the next, at most
+_LONGEST_PERIOD = 10  # frames from one key frame to the next, at most
 _MAX_GAPS = 0.2  # share of gaps at which a frame is painted
 _NOTHING_KEPT = 0.6  # share of gaps from which a frame starts a scene
 _PLAIN = 0.05  # mean deviation of the channels of a frame, in [0, 1], below which its statistics suit no other frame
@@ -289,7 +289,7 @@ class SteadyPainter:
         self, frame: Frame, whole: Paint, trust: Mask, mixture: Mixture, place: tuple[int, int]
     ) -> Paint:
         """Return a carried painting ``whole`` whose larger gaps, where something comes into view, are painted."""
-        boxes = gap_boxes(trust[..., 0])
+        boxes = gap_boxes(trust[..., 0], place)
         if not boxes:
             return whole
         fresh, references = whole.copy(), self._weighted_references()
