@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ def protected_artist(pictures: Sequence[Path]) -> str | None:
 
     year = datetime.now(UTC).year
     artists = {name: died for name, died in whole_ledger()["artists"].items() if is_protected(died, year)}
-    for path in (each for each in pictures if each.suffix.lower() in READABLE and each.is_file()):  # no pipes
+    for path in (each for each in pictures if each.suffix.lower() in READABLE and os.path.isfile(each)):  # no pipes
         texts: list[str | None] = [path.stem]
         try:
             found = read_metadata_of(path)
