@@ -26,7 +26,7 @@ _FORBIDS = re.compile(
 )
 # The word "only" limits a licence, except in names such as LGPL-3.0-only.
 _UNCLEAR = re.compile(
-    r"unknown|mixed|flickr|unstated|\bnot\b|(?<!\d-)\bonly\b|in the (?:us|usa|united states)\b|"
+    r"unknown|mixed|flickr|unstated|\bnot\b|(?<!\d-)\bonly\b|\b(?:us|usa|united states)\b|\bexcept\b|educational|"
     r"all rights reserved|^\s*(?:copyright|©|\(c\))"
 )
 
