@@ -20,8 +20,15 @@ _NOT_ONLY_FREE = re.compile(r"gpl|[- ](?:sa|nd)\b|share-?alike|no-?deriv")
 _KNOWN = re.compile(
     rf"{_CC}|\ba?l?gpl|\bmit\b|mit-cmu|apache|\bbsd\b|\b0bsd\b|\bisc\b|hpnd|zlib|psf|python software|mpl|mozilla"
 )
-_FORBIDS = re.compile(r"non-?commercial|\bnc\b|research")
-_UNCLEAR = re.compile(r"unknown|mixed|flickr|unstated")
+_FORBIDS = re.compile(
+    r"non\W*commercial|\bnot?\b[^.;]*\bcommercial|\bcommercial use (?:is )?(?:not|prohibited|forbidden)|"
+    r"\b(?:personal|private) use|\bnc\b|research"
+)
+# The word "only" limits a licence, except in names such as LGPL-3.0-only.
+_UNCLEAR = re.compile(
+    r"unknown|mixed|flickr|unstated|\bnot\b|(?<!\d-)\bonly\b|\b(?:us|usa|united states)\b|\bexcept\b|educational|"
+    r"all rights reserved|^\s*(?:copyright|©|\(c\))"
+)
 
 
 def may_sell(licence: str) -> bool | None:

@@ -71,7 +71,7 @@ def test_other_readers_accept_videos(suffix: str, media_type: str, keys: Keys, s
         clip = write_clip(tmp_path / f"{number}.{suffix}", times=range(3 + number))
         out = io.BytesIO()
         with clip.open("rb") as file:
-            assert seal.seal_video(file, out, {"kind": "video", "painting": RECIPE}, clip) == ()
+            assert seal.seal_video(file, out, {**RECIPE, "kind": "video"}, clip) == ()
         content = out.getvalue()
         assert states(content, media_type, anchors(keys.folder)) == ["Valid", "Trusted"]
         found = content.index(b"mdat") + 40

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,3 +101,40 @@ def test_a_damaged_log_stops_it_at_its_start(folder: Path, tmp_path: Path) -> No
     told = run("studio", "--data", tmp_path / "studio", "--no-browser")
     assert_one_sentence(told, 2, "results cannot be sealed: ")
     assert "or add --no-provenance" in told.stderr
+
+
+def test_without_keys_studio_starts_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("SFUMATO_PROVENANCE", str(tmp_path / "file" / "provenance"))
+    command = ["studio", "--data", str(tmp_path / "studio"), "--no-browser", "--port", "0", "--workers", "0"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "sfumato", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert first.startswith("Studio: http://127.0.0.1:"), said
+    assert [line for line in said.splitlines() if "seal" in line] == [said.splitlines()[0]]
+    assert said.startswith("results are not sealed: ")
+
+
+@pytest.mark.parametrize("harm", ["made", "read"])
+def test_without_keys_jobs_paint_unsealed(
+    harm: str,
+    photo: Path,
+    folder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if harm == "made":
+        folder.write_bytes(b"")
+    else:
+        Keys.open()
+        (folder / "keys" / "key.pem").write_bytes(b"damaged")
+    asked = {"photo": "id", "styles": STYLES, "options": {"quality": "draft"}}
+    for name in ("a", "b"):
+        assert found(do("paint", asked, stored(photo), tmp_path / name).file) is None
+    assert [record.message[:24] for record in caplog.records if "sealed" in record.message] == [
+        "results are not sealed: "
+    ]

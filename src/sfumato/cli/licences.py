@@ -23,6 +23,7 @@ _NOUNS = {  # one, and what follows it
     "style": ("picture", " of the style"),
     "picture": ("picture", " of built-in styles"),
     "weights": ("file", " of weights"),
+    "recipe": ("part", " that the damaged recipe does not name"),
 }
 _ANSWERS = {True: "yes", False: "no", None: "not known"}
 

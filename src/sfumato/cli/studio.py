@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sfumato.cli.output import say
-from sfumato.cli.sealing import open_seal
 from sfumato.errors import InputError, OutputError, UsageError, how_to_install, needs_extra
 
 if TYPE_CHECKING:
@@ -250,18 +249,28 @@ def _settings(data: Path | None, database: str | None, **values: object) -> Sett
 def _check_seal(is_refused: bool) -> bool:
     """Return whether results are to be sealed; make the keys, if there are none.
 
+    Nobody asked for seals, so Studio starts without them where keys cannot be made or read. A log from which lines are
+    missing is a sign of tampering, which stops it.
+
     Raises:
-        UsageError: they cannot be sealed with the keys and the log that are there.
+        UsageError: the log is damaged.
     """
-    from sfumato.provenance.keys import is_installed
+    from sfumato.provenance.keys import Keys, is_installed
 
     if is_refused:
         return False
     if not is_installed():
         say(f"Results are not sealed, because an extra is missing: {how_to_install('provenance')}")
         return False
+    from sfumato.provenance.seal import Seal
+
     try:
-        open_seal(True)
+        keys = Keys.open()
+    except (InputError, OutputError) as problem:
+        say(f"results are not sealed: {problem}", err=True)
+        return False
+    try:
+        Seal(keys)
     except (InputError, OutputError) as problem:
         raise UsageError(f"results cannot be sealed: {problem}; or add --no-provenance") from problem
     return True

@@ -13,6 +13,7 @@ from typing import Any
 from sfumato import assets
 from sfumato.inference.bundle import Card
 from sfumato.inference.feature_networks import FeatureNetworks
+from sfumato.inference.retouch import UNPAINTED
 from sfumato.inference.style_sheet import SHEET
 from sfumato.inference.upscale import upscaler_digest
 from sfumato.rights import may_sell, rights_counts
@@ -33,7 +34,8 @@ class Dependency:
 
     Attributes:
         name: of the thing.
-        kind: ``code``, ``weights``, ``training``, ``picture``, ``style``, ``script`` or ``package``.
+        kind: ``code``, ``weights``, ``training``, ``picture``, ``style``, ``script`` or ``package``; ``recipe`` stands
+            for what a damaged recipe does not name.
         licence: its text.
         author: who made it; empty where nobody says.
         source: where it comes from; empty where nobody says.
@@ -57,6 +59,7 @@ class Dependency:
 
 
 _CODE = Dependency("Sfumato", "code", "Apache-2.0", "The Sfumato authors", "", "", True)
+_NOT_NAMED = Dependency("what the recipe does not name", "recipe", "not known: the recipe is damaged", "", "", "", None)
 
 
 def dependencies(recipe: Mapping[str, Any]) -> list[Dependency]:
@@ -68,19 +71,17 @@ def dependencies(recipe: Mapping[str, Any]) -> list[Dependency]:
     Args:
         recipe: as JSON values, possibly from an untrusted source; damaged parts are reported as not known.
     """
-    painting = recipe.get("painting") if recipe.get("kind") == "video" else recipe
-    painting = painting if isinstance(painting, Mapping) else {}
-    found = [_CODE]
-    used = [(str(painting["model"]), painting.get("model_sha256"))] if "model" in painting else []
-    if "decoder_sha256" in painting:
-        used.append(("decoder", painting["decoder_sha256"]))
+    found = [_CODE] if _is_whole(recipe) else [_CODE, _NOT_NAMED]
+    used = [(str(recipe["model"]), recipe.get("model_sha256"))] if "model" in recipe else []
+    if "decoder_sha256" in recipe:
+        used.append(("decoder", recipe["decoder_sha256"]))
     used += [("upscaler", step["upscaler"]) for step in _mappings(recipe.get("finish")) if step.get("upscaler")]
     ours = _models_by_digest()
     for name, digest in used:
         found += of_model(ours.get(str(digest), name), str(digest) in ours)
-    if painting.get("kind") == SHEET:
+    if recipe.get("kind") == SHEET:
         found += [each for name in assets.style_names() for each in of_painting_in(name, {}) if each != _CODE]
-    for style in _mappings(painting.get("styles")):
+    for style in _mappings(recipe.get("styles")):
         found += _of_style_in_recipe(style)
     return list(dict.fromkeys(found))
 
@@ -150,6 +151,21 @@ def _models_by_digest() -> dict[str, str]:
     """Return the id of each model that ships, by the digest that recipes store."""
     base, matching = Card.read(assets.weights_dir()), FeatureNetworks()
     return {base.digest: base.model, matching.digest: str(matching.card["model"]), upscaler_digest(): "upscaler"}
+
+
+def _is_whole(recipe: Mapping[str, Any]) -> bool:
+    """Return whether a recipe names all that its kind of picture depends on."""
+    kind = recipe.get("kind", "arbitrary")
+    steps, styles = _mappings(recipe.get("finish")), _mappings(recipe.get("styles"))
+    if "finish" in recipe and (not steps or len(steps) != len(recipe["finish"])):
+        return False
+    if kind == UNPAINTED:
+        return bool(steps)
+    if kind == SHEET:
+        return True
+    if not all(isinstance(recipe.get(name), str) for name in ("model", "model_sha256")):
+        return False
+    return kind not in ("arbitrary", "video") or (bool(styles) and len(styles) == len(recipe["styles"]))
 
 
 def _mappings(values: object) -> list[Mapping[str, Any]]:

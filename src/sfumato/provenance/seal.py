@@ -187,7 +187,7 @@ def pixels_digest(photo: Photo) -> str:
 
 
 def _statement(recipe: Mapping[str, Any], id_: str) -> credentials.Statement:
-    sha256 = recipe.get("photo_sha256") or (recipe.get("painting") or {}).get("photo_sha256") or ""
+    sha256 = recipe.get("photo_sha256") or ""
     said = credentials.Statement({"id": id_, **settings_of(recipe)}, str(sha256), sources_of(recipe))
     return said if uses_models(recipe) else replace(said, source_type="humanEdits")
 

@@ -53,33 +53,26 @@ def recipe_digest(recipe: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def painting_of(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the recipe of the painting: that of a video contains one."""
-    found = recipe.get("painting")
-    return found if isinstance(found, Mapping) else recipe
-
-
 def uses_models(recipe: Mapping[str, Any]) -> bool:
     """Return whether a trained model had a part in a picture: it was painted, or enlarged by the upscaler."""
     enlarged = any(isinstance(step, Mapping) and step.get("upscaler") for step in recipe.get("finish") or ())
-    return "model_sha256" in painting_of(recipe) or enlarged
+    return "model_sha256" in recipe or enlarged
 
 
 def settings_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a painting for credentials. Models, styles and pictures of the user have no name in it."""
-    both = {**painting_of(recipe), **recipe}
-    settings = {key: both[key] for key in _SETTINGS if both.get(key) is not None}
-    if both.get("model") in assets.model_names():
-        settings["model"] = both["model"]
-    settings["styles"] = [_shown(str(style.get("name"))) for style in both.get("styles") or ()]
-    settings["masks"] = len(both.get("masks") or ())
-    settings["finished"] = len(both.get("finish") or ())
+    settings = {key: recipe[key] for key in _SETTINGS if recipe.get(key) is not None}
+    if recipe.get("model") in assets.model_names():
+        settings["model"] = recipe["model"]
+    settings["styles"] = [_shown(str(style.get("name"))) for style in recipe.get("styles") or ()]
+    settings["masks"] = len(recipe.get("masks") or ())
+    settings["finished"] = len(recipe.get("finish") or ())
     return settings
 
 
 def sources_of(recipe: Mapping[str, Any]) -> list[Source]:
     """Return the pictures of a recipe's styles, each once."""
-    found = [each for style in painting_of(recipe).get("styles") or () for each in _sources(style)]
+    found = [each for style in recipe.get("styles") or () for each in _sources(style)]
     return list({each.sha256: each for each in found}.values())
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from sfumato.errors import InputError, UsageError
+from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.image import Photo, picture_digest, read_photo, shrink
 from sfumato.inference.library import is_name, personal_in, personal_path, split_name
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.pipeline import Pipeline
 from sfumato.inference.style import PersonalStyle, Style, load_style_or_person
 from sfumato.inference.stylizer import Stylizer
+from sfumato.provenance.keys import Keys
 from sfumato.provenance.seal import Seal
 from sfumato.studio.work.parts import Inputs, OwnStyleInput, Stored
 
+_log = logging.getLogger(__name__)
 V = TypeVar("V")
 #: Prefixes of references to styles made from uploaded pictures, and to personal styles.
 OWN, TASTE = "own:", "taste:"
@@ -69,13 +72,19 @@ def set_seals(wanted: bool) -> None:
 
 
 def seal() -> Seal | None:
-    """Return what seals results; None where they are not sealed.
+    """Return what seals results; None where they are not sealed, or keys can be neither made nor read.
 
     Raises:
-        SfumatoError: the keys or the log cannot be used.
+        SfumatoError: the log cannot be used.
     """
     if _Held.seals and _Held.seal is None:
-        _Held.seal = Seal.open()
+        try:
+            keys = Keys.open()
+        except (InputError, OutputError) as problem:  # no reason to lose what is painted
+            _log.warning("results are not sealed: %s", problem)
+            _Held.seals = False
+            return None
+        _Held.seal = Seal(keys)
     return _Held.seal if _Held.seals else None
 
 
