@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from sealing import INGREDIENT, painted, plain_bytes, with_changed_pixels, with_changed_text
+from sfumato.provenance import credentials
 from sfumato.provenance.keys import Keys
 from sfumato.provenance.seal import Seal
 from support import assert_one_sentence, run
@@ -88,9 +91,26 @@ def test_a_picture_that_was_saved_again_is_found_by_its_mark(folder: Path, tmp_p
     told = run("verify", tmp_path / "b.jpg")
     assert told.exit_code == 0
     assert "Invisible mark: found, with the id " in told.stdout
-    assert "Log: the picture with its id was sealed on " in told.stdout
+    assert "Log: a picture with this id was sealed on " in told.stdout
+    assert "; this may be a changed copy of it, or the id was copied onto another picture." in told.stdout
     marked = json.loads(run("verify", tmp_path / "b.jpg", "--json").stdout.splitlines()[0])
     assert marked["mark"]["id"] == marked["log"]["id"]
+
+
+def test_an_id_counts_only_in_trusted_credentials(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal = Seal.open()
+    first, _ = seal.seal_photo(painted(), "png"), seal.seal_photo(painted(), "jpg")
+    copied, plain = credentials.Statement({"id": first.id}), plain_bytes(painted(5), "png")
+    others = Keys.open(tmp_path / "other")
+    for name, keys in (("forged.png", others), ("own.png", seal.keys)):
+        with (tmp_path / name).open("w+b") as out:
+            credentials.sign(io.BytesIO(plain), out, copied, keys)
+    assert "Log: it has no line on this file." in run("verify", tmp_path / "forged.png").stdout
+    assert "Log: a picture with this id was sealed on " in run("verify", tmp_path / "own.png").stdout
+    found = json.loads(run("verify", tmp_path / "own.png", "--json").stdout.splitlines()[0])
+    assert found["log"]["file"] == hashlib.sha256(first.content).hexdigest()
 
 
 def test_a_mark_of_somebody_else_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

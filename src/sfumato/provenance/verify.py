@@ -77,7 +77,7 @@ class Verifier:
         self.lines = len(entries)
         self._by_file = {entry.file: entry for entry in entries}
         self._by_pixels = {entry.pixels: entry for entry in entries if entry.pixels}
-        self._by_id = {entry.id: entry for entry in entries}
+        self._by_id = {entry.id: entry for entry in reversed(entries)}  # the earliest line of each id
 
     def __call__(self, path: Path) -> Verdict:
         """Check a file.
@@ -115,9 +115,11 @@ class Verifier:
         if photo is not None and (entry := self._by_pixels.get(pixels_digest(photo))):
             sentence = f"Log: these pixels were sealed {_at(entry)}; the rest of the file has changed since."
             return [sentence], {"match": "pixels", **asdict(entry)}
-        stated = str((found.seal or {}).get("id", "")) if found is not None else ""
+        # Anybody can write any id into credentials of their own.
+        stated = str((found.seal or {}).get("id", "")) if found is not None and found.state == "trusted" else ""
         if entry := self._by_id.get("" if marked is None else _id(marked)) or self._by_id.get(stated):
-            sentence = f"Log: the picture with its id was sealed {_at(entry)}, with other pixels: it has changed since."
+            sentence = f"Log: a picture with this id was sealed {_at(entry)}; this may be a changed copy of it,"
+            sentence += " or the id was copied onto another picture."
             return [sentence], {"match": "id", **asdict(entry)}
         if marked is not None:
             return ["Log: it has no line with the id of the mark; another machine or user sealed the picture."], None
