@@ -40,7 +40,9 @@ def test_a_sealed_picture(signed: Path) -> None:
     assert "from Haystack at Giverny by Claude Monet" in told.stdout
     assert "settings: model base-3, strength 0.75" in told.stdout
     assert "Log: exactly this file was sealed on " in told.stdout
-    assert "The log itself is whole: 1 line," in told.stdout
+    assert "The log itself: 1 line, which fits the stored end." in told.stdout
+    Seal.open().seal_photo(painted(1), "png")
+    assert "The log itself: 2 lines, which fit each other and the stored end." in run("verify", signed).stdout
 
 
 @pytest.mark.parametrize(
@@ -162,6 +164,15 @@ def test_a_changed_log_is_told(signed: Path, folder: Path) -> None:
     assert told.exit_code == 8
     assert "The log itself is NOT VALID: line 1 was changed: its signature does not fit" in told.stdout
     assert "Log: it has no line on this file." in told.stdout
+
+
+def test_a_log_that_was_deleted_with_its_end_is_only_empty(signed: Path, folder: Path) -> None:
+    (folder / "keys" / "head.json").unlink()
+    assert "The log itself: 1 line, but its end is not stored" in run("verify", signed).stdout
+    (folder / "log.jsonl").unlink()
+    told = run("verify", signed)
+    assert told.exit_code == 0
+    assert told.stdout.splitlines()[-1] == "The log is empty."
 
 
 def test_bad_input_is_one_sentence(folder: Path, tmp_path: Path) -> None:

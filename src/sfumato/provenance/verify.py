@@ -60,6 +60,7 @@ class Verifier:
 
     Attributes:
         has_log: whether there is a log.
+        has_end: whether its end is stored in the folder of the keys.
         log_problems: a sentence on each thing that is wrong with it.
         lines: how many lines of it are right.
 
@@ -73,7 +74,9 @@ class Verifier:
         folder = provenance_folder() if folder is None else folder
         self._anchors = anchors(folder) + "".join(read_anchors(path) for path in trust)
         self.has_log = has_keys(folder)
-        entries, self.log_problems = SealLog(Keys.open(folder, create=False)).read() if self.has_log else ([], [])
+        keys = Keys.open(folder, create=False) if self.has_log else None
+        entries, self.log_problems = ([], []) if keys is None else SealLog(keys).read()
+        self.has_end = keys is not None and keys.head_path.exists()
         self.lines = len(entries)
         self._by_file = {entry.file: entry for entry in entries}
         self._by_pixels = {entry.pixels: entry for entry in entries if entry.pixels}
@@ -229,4 +232,10 @@ def log_sentence(verifier: Verifier) -> str:
     """Return a sentence on the log as a whole."""
     if verifier.log_problems:
         return f"The log itself is NOT VALID: {'; '.join(verifier.log_problems[:5])}."
-    return f"The log itself is whole: {counted(verifier.lines, 'line')}, none removed, changed or added by others."
+    if not verifier.lines:
+        return "The log is empty."
+    lines = counted(verifier.lines, "line")
+    if not verifier.has_end:  # a killed process leaves it out too, so it is no problem by itself
+        return f"The log itself: {lines}, but its end is not stored, so missing lines cannot be told."
+    fit = "which fits" if verifier.lines == 1 else "which fit each other and"
+    return f"The log itself: {lines}, {fit} the stored end."
