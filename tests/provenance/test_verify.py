@@ -186,6 +186,26 @@ def test_bad_input_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     assert "Traceback" not in told.stdout + told.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.bmp", b"BM" + bytes(40)), ("a.png", b"no picture"), ("a.gif", b"GIF89a")]
+)
+def test_a_file_that_cannot_be_decoded_is_not_valid(name: str, content: bytes, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    told = run("verify", tmp_path / name)
+    assert told.exit_code == 8
+    assert "Invisible mark: not searched for; the file could not be read as a picture." in told.stdout
+    assert "this format cannot hold them" not in told.stdout
+    assert json.loads(run("verify", tmp_path / name, "--json").stdout.splitlines()[0])["valid"] is False
+
+
+def test_a_picture_of_a_format_without_credentials_is_valid(folder: Path, tmp_path: Path) -> None:
+    Image.open(io.BytesIO(plain_bytes(painted(), "png"))).convert("RGB").save(tmp_path / "a.bmp")
+    told = run("verify", tmp_path / "a.bmp")
+    assert told.exit_code == 0
+    assert "this format cannot hold them" in told.stdout
+    assert "Invisible mark: none found" in told.stdout
+
+
 def test_hostile_texts_are_shown_harmlessly(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Seal.open().write_photo(painted(quality="\x1b[31mred\n" + "x" * 5000), path)

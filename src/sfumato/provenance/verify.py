@@ -40,7 +40,8 @@ class Verdict:
 
     Attributes:
         path: of the file.
-        is_valid: whether nothing that is there is wrong; also true where there is nothing.
+        is_valid: whether nothing that is there is wrong; also true where there is nothing, but not for a file that is
+            neither a picture that can be decoded, nor a video, nor has credentials.
         sentences: for people.
         facts: the same as JSON values.
     """
@@ -97,14 +98,17 @@ class Verifier:
                 digest = file_digest(file)
         except OSError as problem:
             raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
-        photo = None if (kind or "video/").startswith("video/") and path.suffix.lower() in _VIDEOS else _photo(path)
-        sentences, facts = [*_credential_sentences(found, kind)], {"path": str(path), "credentials": _as_json(found)}
+        is_video = (kind or "video/").startswith("video/") and path.suffix.lower() in _VIDEOS
+        photo = None if is_video else _photo(path)
+        is_readable = is_video or photo is not None
+        sentences = [*_credential_sentences(found, is_readable, kind)]
+        facts: dict[str, Any] = {"path": str(path), "credentials": _as_json(found)}
         marked = None if photo is None else mark.find(to_8_bits(photo.pixels))
         facts["mark"] = None if marked is None else {**asdict(marked), "id": _id(marked)}
-        sentences += _mark_sentences(photo, marked, found)
+        sentences += _mark_sentences(is_video, photo, marked, found)
         said, facts["log"] = self._log(digest, photo, found, marked)
         sentences += said
-        is_valid = found is None or found.state != "invalid"
+        is_valid = is_readable if found is None else found.state != "invalid"
         return Verdict(path, is_valid, tuple(sentences), {**facts, "valid": is_valid})
 
     def _log(
@@ -156,9 +160,13 @@ def _id(found: mark.Found) -> str:
     return f"{found.number:016x}"
 
 
-def _mark_sentences(photo: Photo | None, marked: mark.Found | None, found: Credentials | None) -> Iterator[str]:
-    if photo is None:
+def _mark_sentences(
+    is_video: bool, photo: Photo | None, marked: mark.Found | None, found: Credentials | None
+) -> Iterator[str]:
+    if is_video:
         yield "Invisible mark: not searched for; only pictures have one."
+    elif photo is None:
+        yield "Invisible mark: not searched for; the file could not be read as a picture."
     elif marked is None:
         yield "Invisible mark: none found. That says nothing: it can be removed, and small pictures have none."
     else:
@@ -172,9 +180,11 @@ def _at(entry: Entry) -> str:
     return f"on {entry.time[:10]} at {entry.time[11:19]} UTC (id {entry.id})"
 
 
-def _credential_sentences(found: Credentials | None, kind: str | None) -> Iterator[str]:
+def _credential_sentences(found: Credentials | None, is_readable: bool, kind: str | None) -> Iterator[str]:
     if found is None:
-        if kind is None:
+        if not is_readable:
+            yield "Content credentials: none found."
+        elif kind is None:
             yield "Content credentials: none; this format cannot hold them."
         else:
             yield "Content credentials: none. That says nothing: most programs remove them when they save a picture."
