@@ -220,7 +220,8 @@ def test_videos(suffix: str, codec: str, folder: Path, tmp_path: Path) -> None:
     if suffix == ".mp4":
         assert said is not None
         assert said.state == "valid"
-        assert [each.sha256 for each in said.ingredients if each.relationship == "parentOf"] == [sha256(clip)]
+        sources = [(each.title, each.sha256) for each in said.ingredients if each.relationship == "parentOf"]
+        assert sources == [("video", sha256(clip))]
     else:
         assert said is None
         assert NO_CREDENTIALS in told.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from PIL import Image
 
 from sealing import INGREDIENT, painted, plain_bytes, with_changed_pixels, with_changed_text
+from sfumato.provenance import credentials
 from sfumato.provenance.keys import Keys
 from sfumato.provenance.seal import Seal
 from support import assert_one_sentence, run
@@ -37,7 +40,9 @@ def test_a_sealed_picture(signed: Path) -> None:
     assert "from Haystack at Giverny by Claude Monet" in told.stdout
     assert "settings: model base-3, strength 0.75" in told.stdout
     assert "Log: exactly this file was sealed on " in told.stdout
-    assert "The log itself is whole: 1 line," in told.stdout
+    assert "The log itself: 1 line, which fits the stored end." in told.stdout
+    Seal.open().seal_photo(painted(1), "png")
+    assert "The log itself: 2 lines, which fit each other and the stored end." in run("verify", signed).stdout
 
 
 @pytest.mark.parametrize(
@@ -88,9 +93,26 @@ def test_a_picture_that_was_saved_again_is_found_by_its_mark(folder: Path, tmp_p
     told = run("verify", tmp_path / "b.jpg")
     assert told.exit_code == 0
     assert "Invisible mark: found, with the id " in told.stdout
-    assert "Log: the picture with its id was sealed on " in told.stdout
+    assert "Log: a picture with this id was sealed on " in told.stdout
+    assert "; this may be a changed copy of it, or the id was copied onto another picture." in told.stdout
     marked = json.loads(run("verify", tmp_path / "b.jpg", "--json").stdout.splitlines()[0])
     assert marked["mark"]["id"] == marked["log"]["id"]
+
+
+def test_an_id_counts_only_in_trusted_credentials(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal = Seal.open()
+    first, _ = seal.seal_photo(painted(), "png"), seal.seal_photo(painted(), "jpg")
+    copied, plain = credentials.Statement({"id": first.id}), plain_bytes(painted(5), "png")
+    others = Keys.open(tmp_path / "other")
+    for name, keys in (("forged.png", others), ("own.png", seal.keys)):
+        with (tmp_path / name).open("w+b") as out:
+            credentials.sign(io.BytesIO(plain), out, copied, keys)
+    assert "Log: it has no line on this file." in run("verify", tmp_path / "forged.png").stdout
+    assert "Log: a picture with this id was sealed on " in run("verify", tmp_path / "own.png").stdout
+    found = json.loads(run("verify", tmp_path / "own.png", "--json").stdout.splitlines()[0])
+    assert found["log"]["file"] == hashlib.sha256(first.content).hexdigest()
 
 
 def test_a_mark_of_somebody_else_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +166,15 @@ def test_a_changed_log_is_told(signed: Path, folder: Path) -> None:
     assert "Log: it has no line on this file." in told.stdout
 
 
+def test_a_log_that_was_deleted_with_its_end_is_only_empty(signed: Path, folder: Path) -> None:
+    (folder / "keys" / "head.json").unlink()
+    assert "The log itself: 1 line, but its end is not stored" in run("verify", signed).stdout
+    (folder / "log.jsonl").unlink()
+    told = run("verify", signed)
+    assert told.exit_code == 0
+    assert told.stdout.splitlines()[-1] == "The log is empty."
+
+
 def test_bad_input_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     assert_one_sentence(run("verify", tmp_path / "none.png"), 3, "does not exist")
     (tmp_path / "empty").mkdir()
@@ -153,6 +184,26 @@ def test_bad_input_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
     told = run("verify", tmp_path / "broken.png")
     assert "Traceback" not in told.stdout + told.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.bmp", b"BM" + bytes(40)), ("a.png", b"no picture"), ("a.gif", b"GIF89a")]
+)
+def test_a_file_that_cannot_be_decoded_is_not_valid(name: str, content: bytes, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    told = run("verify", tmp_path / name)
+    assert told.exit_code == 8
+    assert "Invisible mark: not searched for; the file could not be read as a picture." in told.stdout
+    assert "this format cannot hold them" not in told.stdout
+    assert json.loads(run("verify", tmp_path / name, "--json").stdout.splitlines()[0])["valid"] is False
+
+
+def test_a_picture_of_a_format_without_credentials_is_valid(folder: Path, tmp_path: Path) -> None:
+    Image.open(io.BytesIO(plain_bytes(painted(), "png"))).convert("RGB").save(tmp_path / "a.bmp")
+    told = run("verify", tmp_path / "a.bmp")
+    assert told.exit_code == 0
+    assert "this format cannot hold them" in told.stdout
+    assert "Invisible mark: none found" in told.stdout
 
 
 def test_hostile_texts_are_shown_harmlessly(folder: Path, tmp_path: Path) -> None:

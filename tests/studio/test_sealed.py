@@ -71,7 +71,7 @@ def test_paintings_and_finished_pictures(photo: Path, folder: Path, tmp_path: Pa
     again = do("finish", {"picture": "id", "contrast": 0.3}, stored(made.file, read_recipe(made.file)), tmp_path / "b")
     second = found(again.file)
     assert second is not None
-    assert [each.has_credentials for each in second.ingredients if each.relationship == "parentOf"] == [True]
+    assert [each.sha256 for each in second.ingredients if each.relationship == "parentOf"] == [sha256(made.file)]
     assert logged(folder) == [sha256(made.file), sha256(again.file)]
 
 

@@ -23,7 +23,7 @@ from sfumato.provenance.sources import Source
 #: Label of Sfumato's own assertion.
 LABEL = "org.sfumato.seal"
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-_PHOTO = "photo"
+_SOURCE = "source"
 _SNIFF = 32  # bytes
 _BRANDS = {b"qt  ": "video/quicktime", b"avif": "image/avif", b"avis": "image/avif"}
 _HEIC = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -64,18 +64,20 @@ class Statement:
 
     Attributes:
         seal: values of Sfumato's own assertion.
-        photo_sha256: of the file that was painted; "" if there was none.
+        source_sha256: of the file that was painted; "" if there was none.
         sources: the pictures of the styles.
         source_type: IPTC's word for how the file was made.
+        kind: of the file that was painted.
     """
 
     seal: Mapping[str, Any]
-    photo_sha256: str = ""
+    source_sha256: str = ""
     sources: Sequence[Source] = ()
     source_type: str = "compositeWithTrainedAlgorithmicMedia"
+    kind: Literal["photo", "video"] = "photo"
 
 
-def sign(file: BinaryIO, out: BinaryIO, statement: Statement, keys: Keys, photo: BinaryIO | None = None) -> None:
+def sign(file: BinaryIO, out: BinaryIO, statement: Statement, keys: Keys) -> None:
     """Write a file with credentials.
 
     Args:
@@ -83,7 +85,6 @@ def sign(file: BinaryIO, out: BinaryIO, statement: Statement, keys: Keys, photo:
         out: open for reading and writing.
         statement: what they say.
         keys: that sign.
-        photo: the photo's file. The credentials in it, if any, are kept within the new ones.
 
     Raises:
         OutputError: the file cannot hold credentials, or they cannot be signed.
@@ -94,26 +95,10 @@ def sign(file: BinaryIO, out: BinaryIO, statement: Statement, keys: Keys, photo:
     c2pa = _library()
     try:
         with c2pa.Context.from_dict(_settings("")) as context, _signer(c2pa, keys) as signer:
-            _builder(c2pa, context, statement, kind, photo).sign(signer, kind, file, out)
+            builder = c2pa.Builder.from_json(json.dumps(_manifest(statement, kind)), context=context)
+            builder.sign(signer, kind, file, out)
     except c2pa.C2paError as problem:
         raise OutputError(f"content credentials cannot be signed: {_reason(problem)}") from problem
-
-
-def _builder(c2pa: Any, context: Any, statement: Statement, kind: str, photo: BinaryIO | None) -> Any:
-    """Return the library's builder. A photo that the library cannot parse becomes an ingredient by its hash alone."""
-    manifest = _manifest(statement, kind)
-    described: dict[str, Any] = {"title": _PHOTO, "relationship": "parentOf", "instance_id": _PHOTO, "label": _PHOTO}
-    if statement.photo_sha256:
-        described["metadata"] = {"sha256": statement.photo_sha256}
-    if photo is not None and (found := media_type_of(photo)) is not None:
-        try:
-            builder = c2pa.Builder.from_json(json.dumps(manifest), context=context)
-            builder.add_ingredient(described, found, photo)
-            return builder
-        except c2pa.C2paError:
-            pass
-    manifest["ingredients"].insert(0, described)
-    return c2pa.Builder.from_json(json.dumps(manifest), context=context)
 
 
 def _manifest(statement: Statement, kind: str) -> dict[str, Any]:
@@ -127,24 +112,34 @@ def _manifest(statement: Statement, kind: str) -> dict[str, Any]:
     }
     if not names:
         del edited["parameters"]
+    # By its hash alone: the library would copy the source's credentials, with its place, device and thumbnail.
+    opened: dict[str, Any] = {
+        "title": statement.kind,
+        "relationship": "parentOf",
+        "instance_id": _SOURCE,
+        "label": _SOURCE,
+    }
+    if statement.source_sha256:
+        opened["metadata"] = {"sha256": statement.source_sha256}
+    pictures = [
+        {
+            "title": source.title,
+            "relationship": "inputTo",
+            "instance_id": name,
+            "label": name,
+            "metadata": {"sha256": source.sha256, "licence": source.licence},
+        }
+        for name, source in zip(names, statement.sources, strict=True)
+    ]
     return {
         "claim_generator_info": [agent],
         "format": kind,
         "title": "painted by Sfumato",
-        "ingredients": [
-            {
-                "title": source.title,
-                "relationship": "inputTo",
-                "instance_id": name,
-                "label": name,
-                "metadata": {"sha256": source.sha256, "licence": source.licence},
-            }
-            for name, source in zip(names, statement.sources, strict=True)
-        ],
+        "ingredients": [opened, *pictures],
         "assertions": [
             {
                 "label": "c2pa.actions",
-                "data": {"actions": [{"action": "c2pa.opened", "parameters": {"ingredientIds": [_PHOTO]}}, edited]},
+                "data": {"actions": [{"action": "c2pa.opened", "parameters": {"ingredientIds": [_SOURCE]}}, edited]},
             },
             {"label": LABEL, "data": dict(statement.seal)},
         ],

@@ -13,10 +13,9 @@ import hashlib
 import io
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -81,7 +80,7 @@ class Seal:
             format: of the file.
             quality: of JPEG and WebP.
             overwrite: whether an existing file is replaced.
-            source: the file of the photo that was painted, or its bytes.
+            source: the file of the photo that was painted, or its bytes. Only its hash goes into the credentials.
 
         Raises:
             OutputError: the file or the log cannot be written.
@@ -112,8 +111,7 @@ class Seal:
         photo, remarks = mark_photo(photo, id_)
         plain, signed = io.BytesIO(), io.BytesIO()
         write_photo(photo, plain, format, quality)
-        with ExitStack() as stack:
-            credentials.sign(plain, signed, _statement(recipe, id_), self.keys, _opened(source, stack))
+        credentials.sign(plain, signed, _statement(recipe, id_, source), self.keys)
         content = signed.getvalue()
         entry = Entry(id_, hashlib.sha256(content).hexdigest(), pixels_digest(_stored(photo, plain)), digest)
         return Sealed(content, id_, remarks), entry
@@ -140,8 +138,7 @@ class Seal:
             while block := file.read(_BLOCK):
                 out.write(block)
         else:
-            with ExitStack() as stack:
-                credentials.sign(file, out, _statement(recipe, id_), self.keys, _opened(source, stack))
+            credentials.sign(file, out, _statement(recipe, id_, source, "video"), self.keys)
         return (*remarks, *self._add(Entry(id_, file_digest(out), None, digest)))
 
     def _add(self, entry: Entry) -> tuple[str, ...]:
@@ -186,9 +183,12 @@ def pixels_digest(photo: Photo) -> str:
     return digest.hexdigest()
 
 
-def _statement(recipe: Mapping[str, Any], id_: str) -> credentials.Statement:
-    sha256 = recipe.get("photo_sha256") or ""
-    said = credentials.Statement({"id": id_, **settings_of(recipe)}, str(sha256), sources_of(recipe))
+def _statement(
+    recipe: Mapping[str, Any], id_: str, source: Path | bytes | None, kind: Literal["photo", "video"] = "photo"
+) -> credentials.Statement:
+    # The recipe of a finished painting names the photo before it, so the file itself comes first.
+    sha256 = _source_digest(source) or recipe.get("photo_sha256") or ""
+    said = credentials.Statement({"id": id_, **settings_of(recipe)}, str(sha256), sources_of(recipe), kind=kind)
     return said if uses_models(recipe) else replace(said, source_type="humanEdits")
 
 
@@ -206,13 +206,14 @@ def file_digest(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _opened(source: Path | bytes | None, stack: ExitStack) -> BinaryIO | None:
-    """Return the photo's file, open until the stack ends; None for a pipe, which cannot be read again."""
-    if source is None or isinstance(source, bytes):
-        return None if source is None else io.BytesIO(source)
-    if not os.path.isfile(source):
+def _source_digest(source: Path | bytes | None) -> str | None:
+    """Return the SHA-256 of the source's file; None for a pipe, which cannot be read again."""
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    if source is None or not os.path.isfile(source):
         return None
     try:
-        return stack.enter_context(open(source, "rb"))
+        with open(source, "rb") as file:
+            return file_digest(file)
     except OSError as problem:
         raise InputError(f"cannot read {source}: {problem.strerror or problem}") from problem

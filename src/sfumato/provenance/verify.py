@@ -40,7 +40,8 @@ class Verdict:
 
     Attributes:
         path: of the file.
-        is_valid: whether nothing that is there is wrong; also true where there is nothing.
+        is_valid: whether nothing that is there is wrong; also true where there is nothing, but not for a file that is
+            neither a picture that can be decoded, nor a video, nor has credentials.
         sentences: for people.
         facts: the same as JSON values.
     """
@@ -60,6 +61,7 @@ class Verifier:
 
     Attributes:
         has_log: whether there is a log.
+        has_end: whether its end is stored in the folder of the keys.
         log_problems: a sentence on each thing that is wrong with it.
         lines: how many lines of it are right.
 
@@ -73,11 +75,13 @@ class Verifier:
         folder = provenance_folder() if folder is None else folder
         self._anchors = anchors(folder) + "".join(read_anchors(path) for path in trust)
         self.has_log = has_keys(folder)
-        entries, self.log_problems = SealLog(Keys.open(folder, create=False)).read() if self.has_log else ([], [])
+        keys = Keys.open(folder, create=False) if self.has_log else None
+        entries, self.log_problems = ([], []) if keys is None else SealLog(keys).read()
+        self.has_end = keys is not None and keys.head_path.exists()
         self.lines = len(entries)
         self._by_file = {entry.file: entry for entry in entries}
         self._by_pixels = {entry.pixels: entry for entry in entries if entry.pixels}
-        self._by_id = {entry.id: entry for entry in entries}
+        self._by_id = {entry.id: entry for entry in reversed(entries)}  # the earliest line of each id
 
     def __call__(self, path: Path) -> Verdict:
         """Check a file.
@@ -94,14 +98,17 @@ class Verifier:
                 digest = file_digest(file)
         except OSError as problem:
             raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
-        photo = None if (kind or "video/").startswith("video/") and path.suffix.lower() in _VIDEOS else _photo(path)
-        sentences, facts = [*_credential_sentences(found, kind)], {"path": str(path), "credentials": _as_json(found)}
+        is_video = (kind or "video/").startswith("video/") and path.suffix.lower() in _VIDEOS
+        photo = None if is_video else _photo(path)
+        is_readable = is_video or photo is not None
+        sentences = [*_credential_sentences(found, is_readable, kind)]
+        facts: dict[str, Any] = {"path": str(path), "credentials": _as_json(found)}
         marked = None if photo is None else mark.find(to_8_bits(photo.pixels))
         facts["mark"] = None if marked is None else {**asdict(marked), "id": _id(marked)}
-        sentences += _mark_sentences(photo, marked, found)
+        sentences += _mark_sentences(is_video, photo, marked, found)
         said, facts["log"] = self._log(digest, photo, found, marked)
         sentences += said
-        is_valid = found is None or found.state != "invalid"
+        is_valid = is_readable if found is None else found.state != "invalid"
         return Verdict(path, is_valid, tuple(sentences), {**facts, "valid": is_valid})
 
     def _log(
@@ -115,9 +122,11 @@ class Verifier:
         if photo is not None and (entry := self._by_pixels.get(pixels_digest(photo))):
             sentence = f"Log: these pixels were sealed {_at(entry)}; the rest of the file has changed since."
             return [sentence], {"match": "pixels", **asdict(entry)}
-        stated = str((found.seal or {}).get("id", "")) if found is not None else ""
+        # Anybody can write any id into credentials of their own.
+        stated = str((found.seal or {}).get("id", "")) if found is not None and found.state == "trusted" else ""
         if entry := self._by_id.get("" if marked is None else _id(marked)) or self._by_id.get(stated):
-            sentence = f"Log: the picture with its id was sealed {_at(entry)}, with other pixels: it has changed since."
+            sentence = f"Log: a picture with this id was sealed {_at(entry)}; this may be a changed copy of it,"
+            sentence += " or the id was copied onto another picture."
             return [sentence], {"match": "id", **asdict(entry)}
         if marked is not None:
             return ["Log: it has no line with the id of the mark; another machine or user sealed the picture."], None
@@ -151,9 +160,13 @@ def _id(found: mark.Found) -> str:
     return f"{found.number:016x}"
 
 
-def _mark_sentences(photo: Photo | None, marked: mark.Found | None, found: Credentials | None) -> Iterator[str]:
-    if photo is None:
+def _mark_sentences(
+    is_video: bool, photo: Photo | None, marked: mark.Found | None, found: Credentials | None
+) -> Iterator[str]:
+    if is_video:
         yield "Invisible mark: not searched for; only pictures have one."
+    elif photo is None:
+        yield "Invisible mark: not searched for; the file could not be read as a picture."
     elif marked is None:
         yield "Invisible mark: none found. That says nothing: it can be removed, and small pictures have none."
     else:
@@ -167,9 +180,11 @@ def _at(entry: Entry) -> str:
     return f"on {entry.time[:10]} at {entry.time[11:19]} UTC (id {entry.id})"
 
 
-def _credential_sentences(found: Credentials | None, kind: str | None) -> Iterator[str]:
+def _credential_sentences(found: Credentials | None, is_readable: bool, kind: str | None) -> Iterator[str]:
     if found is None:
-        if kind is None:
+        if not is_readable:
+            yield "Content credentials: none found."
+        elif kind is None:
             yield "Content credentials: none; this format cannot hold them."
         else:
             yield "Content credentials: none. That says nothing: most programs remove them when they save a picture."
@@ -227,4 +242,10 @@ def log_sentence(verifier: Verifier) -> str:
     """Return a sentence on the log as a whole."""
     if verifier.log_problems:
         return f"The log itself is NOT VALID: {'; '.join(verifier.log_problems[:5])}."
-    return f"The log itself is whole: {counted(verifier.lines, 'line')}, none removed, changed or added by others."
+    if not verifier.lines:
+        return "The log is empty."
+    lines = counted(verifier.lines, "line")
+    if not verifier.has_end:  # a killed process leaves it out too, so it is no problem by itself
+        return f"The log itself: {lines}, but its end is not stored, so missing lines cannot be told."
+    fit = "which fits" if verifier.lines == 1 else "which fit each other and"
+    return f"The log itself: {lines}, {fit} the stored end."
