@@ -135,7 +135,7 @@ def test_pictures_in_all_formats_with_their_recipes(desk: Desk) -> None:
     for suffix in ("png", "jpg", "webp", "tiff"):
         do("stylize", desk.photo, "--style", desk.painting, "--quality", "draft", "-o", desk.out / f"a.{suffix}")
     mask = desk.home / "mask.png"
-    Image.fromarray(np.repeat(np.uint8([[0, 255]]), 48, 1).repeat(72, 0)).save(mask)
+    Image.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 48, 1).repeat(72, 0)).save(mask)
     do("stylize", desk.photo, "--style", "monet", "--mask", mask, "--quality", "standard", "-o", desk.out / "b.png")
     do("stylize", desk.photo, "--style", "monet", "--auto", "--quality", "draft", "-o", desk.out / "auto.png")
     do("stylize", desk.home / "photos", "--style", "monet", "--quality", "draft", "-o", desk.out / "many")

@@ -21,7 +21,7 @@ from support import run, scene
 from test_metadata import dataset, photoshop, raw_profile
 
 PAGE = Path(__file__).parents[1] / "docs" / "privacy.md"
-RECIPE = {"version": "0.1.0", "styles": [{"name": "marked-recipe"}]}
+RECIPE: dict[str, object] = {"version": "0.1.0", "styles": [{"name": "marked-recipe"}]}
 #: What each field is filled with; dates and resolutions have formats of their own.
 MARKS = {
     **{name: f"marked {name}" for name in ("copyright", "artist", "description", "camera", "lens", "owner")},

@@ -161,4 +161,5 @@ def test_a_call_that_is_lost_on_the_way_is_made_again(monkeypatch: pytest.Monkey
 def test_a_worker_of_dask_keeps_freed_memory() -> None:
     pytest.importorskip("distributed")
     with open_engine("dask", "0" * 32, b"", workers=1) as engine:
-        assert max(value for _, value in run(range(3), engine, page_faults)) < 50
+        found = [value for _, value in run(range(3), engine, page_faults)]
+    assert all(isinstance(value, float) and value < 50 for value in found), found

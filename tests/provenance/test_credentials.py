@@ -180,8 +180,8 @@ def test_only_the_hash_of_the_source_goes_in(is_damaged: bool, seal: Seal, keys:
 
 def test_a_finished_photo_is_no_work_of_a_model(seal: Seal, keys: Keys) -> None:
     photo = painted(10)
-    photo.metadata.recipe.clear()  # type: ignore[union-attr]
-    photo.metadata.recipe.update({"kind": "photo", "finish": [{"contrast": 0.2}]})  # type: ignore[union-attr]
+    photo.metadata.recipe.clear()
+    photo.metadata.recipe.update({"kind": "photo", "finish": [{"contrast": 0.2}]})
     found = credentials.read(io.BytesIO(seal.seal_photo(photo, "png").content), "")
     assert found is not None
     assert found.state == "valid"

@@ -24,8 +24,8 @@ def psnr(a: Pixels, b: Pixels) -> float:
 
 @pytest.fixture(scope="module")
 def painting() -> Pixels:
-    with Image.open(picture_path(ledger()[0])) as image:
-        image = image.convert("RGB")
+    with Image.open(picture_path(ledger()[0])) as file:
+        image = file.convert("RGB")
     return np.asarray(image.resize((480, round(480 * image.height / image.width)), Image.Resampling.LANCZOS))
 
 
@@ -185,7 +185,7 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="8-bit RGB"):
         find(pixels, KEY)
     with pytest.raises(InputError, match="float32"):
-        find(np.zeros((200, 200, 3), np.float32), KEY)  # type: ignore[arg-type]
+        find(np.zeros((200, 200, 3), np.float32), KEY)
 
 
 def test_the_code_corrects_noise_and_its_checksum_refuses_nonsense() -> None:

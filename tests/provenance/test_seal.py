@@ -145,7 +145,7 @@ def test_stylize_seals_if_told(photo: Path, folder: Path, tmp_path: Path) -> Non
     assert said is not None
     assert said.state == "valid"
     assert recipe is not None
-    assert {"monet"} == set(said.seal["styles"])  # type: ignore[index]
+    assert {"monet"} == set(said.seal["styles"])
     parents = [each.sha256 for each in said.ingredients if each.relationship == "parentOf"]
     assert parents == [sha256(photo)] == [recipe["photo_sha256"]]
     assert entries(folder)[0].file == sha256(out)

@@ -50,7 +50,10 @@ def write(path: Path, frames: Sequence[Frame]) -> str:
 class Same:
     """Paints a frame as it is."""
 
-    def paint(self, frame: Frame, _starts_scene: bool, _seconds: float) -> Frame:
+    def look(self, _frame: Frame) -> None:
+        pass
+
+    def paint(self, frame: Frame, _starts_scene: bool, _seconds: float, _look: Any = None) -> Frame:
         return frame
 
     def state(self) -> dict[str, Any]:
