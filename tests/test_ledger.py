@@ -106,7 +106,7 @@ def test_licences_are_those_that_the_installed_packages_state(build_ledger: Any)
     compared = 0
     for line in build_ledger.packages():
         try:
-            stated = metadata.metadata(line["name"]).json.get("license_expression")
+            stated = str(metadata.metadata(line["name"]).json.get("license_expression", ""))
         except metadata.PackageNotFoundError:
             continue
         if stated:
