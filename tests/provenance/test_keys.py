@@ -210,3 +210,13 @@ def test_signed_files_are_read_without_the_keys(folder: Path, tmp_path: Path) ->
     assert found.state == "trusted"
     with pytest.raises(UsageError):
         use_certificate(tmp_path / "none.pem", tmp_path / "none.pem")
+
+
+def test_a_lost_certificate_does_not_cost_the_key(tmp_path: Path) -> None:
+    Keys.open(tmp_path)
+    (tmp_path / "log.jsonl").touch()
+    key = (tmp_path / "keys" / "key.pem").read_bytes()
+    (tmp_path / "keys" / "certificate.pem").unlink()
+    with pytest.raises(InputError, match="is missing, although files were sealed"):
+        Keys.open(tmp_path)
+    assert (tmp_path / "keys" / "key.pem").read_bytes() == key

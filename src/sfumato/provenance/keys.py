@@ -195,6 +195,11 @@ def _make(folder: Path) -> None:
     """Make keys, if no other process does so at the same time."""
     with _writing(folder):
         if not has_keys(folder):
+            if os.path.exists(folder / "log.jsonl"):  # keys were in use, so new ones would replace them
+                raise InputError(
+                    f"{folder / 'keys' / _CERTIFICATE} is missing, although files were sealed with it; restore it, or "
+                    f"move {folder} away to begin with new keys"
+                )
             chain, key = make_chain()
             _write(Keys(folder, b"".join(map(to_pem, chain)), key_to_pem(key)), {_ANCHORS: to_pem(chain[-1])})
 
