@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from sfumato.image import Picture, write_image
+from sfumato.limits import restore_limits
 
 # The same examples on every run and machine, and no time limit: continuous integration is slow and shared.
 settings.register_profile("sfumato", derandomize=True, deadline=None)
@@ -37,6 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _own_provenance(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keys and log of the tests, also for the processes that they start."""
     os.environ["SFUMATO_PROVENANCE"] = str(tmp_path_factory.mktemp("own") / "provenance")
+
+
+@pytest.fixture(autouse=True)
+def _own_limits() -> Iterator[None]:
+    """Commands and workers set the limits of their process, which here is that of the tests."""
+    with restore_limits():
+        yield
 
 
 @pytest.fixture
