@@ -383,9 +383,11 @@ def main() -> None:
     parser.add_argument("--gap", type=int, nargs="+", default=[GAP])
     parser.add_argument("--noise", type=float, nargs="+", default=[NOISE])
     parser.add_argument("--sheet", type=Path)
-    parser.add_argument("--photos", type=Path, default=Path("/work/shared/data/probe"))
+    parser.add_argument("--photos", type=Path, help="folder of photos, for cost")
     parser.add_argument("--count", type=int, default=2, help="photos")
     given = parser.parse_args()
+    if given.what == "cost" and given.photos is None:
+        parser.error("name a folder of photos with --photos")
     if given.what == "attack":
         print(
             json.dumps(attack(works(VICTIMS[: given.pictures], 1), given.gap[0], given.noise[0], given.sheet), indent=1)

@@ -18,6 +18,22 @@ Levels = npt.NDArray[np.uint8]
 RATE = 48_000
 
 
+class Same:
+    """A painter of videos that changes nothing."""
+
+    def look(self, _frame: Any) -> None:
+        pass
+
+    def paint(self, frame: Any, _starts_scene: bool, _seconds: float, _look: Any = None) -> Any:
+        return frame
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: Any) -> None:
+        pass
+
+
 def scene(number: int, width: int, height: int, seed: int = 0) -> Levels:
     """A frame of soft blobs that drift with the number; its top left corner is white, the rest is darker."""
     rng = np.random.default_rng(seed)

@@ -41,7 +41,7 @@ from sfumato.video.tags import read_video_recipe, recipe_tag
 from support import scene
 from test_reader_fuzz import Door, at
 from texture_models import data_address, document, glb, image
-from video_clips import write_clip
+from video_clips import Same, write_clip
 
 CLIPS = {
     "a.mp4": {"sounds": ["aac"], "subtitles": [(0.0, 0.2, "one")], "subtitle_codec": "mov_text"},
@@ -79,27 +79,11 @@ def pictures(folder: Path) -> dict[str, list[Door]]:
     return {f"picture {name}": [Door(data, (read_recipe, read_photo))] for name, data in files.items()}
 
 
-class _AsItIs:
-    """A painter of videos that changes nothing, so that reading and writing are what is tried."""
-
-    def look(self, _frame: Any) -> None:
-        pass
-
-    def paint(self, frame: Any, _starts_scene: bool, _seconds: float, _look: Any = None) -> Any:
-        return frame
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: Any) -> None:
-        pass
-
-
 def videos(folder: Path) -> dict[str, list[Door]]:
     def through(path: Path) -> None:
         target = folder / "out.mkv"
         try:
-            write_video(VideoSource.probe(path), target, _AsItIs(), {})
+            write_video(VideoSource.probe(path), target, Same(), {})
         finally:
             target.unlink(missing_ok=True)
             shutil.rmtree(folder / "out.mkv.parts", ignore_errors=True)

@@ -17,21 +17,7 @@ from sfumato.limits import restore_limits, set_max_pixels
 from sfumato.video import paint_video
 from sfumato.video.pipeline import write_video
 from sfumato.video.reading import VideoSource
-from video_clips import facts_of, write_clip
-
-
-class Same:
-    def look(self, _frame: Any) -> None:
-        pass
-
-    def paint(self, frame: Any, _starts_scene: bool, _seconds: float, _look: Any = None) -> Any:
-        return frame
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: Any) -> None:
-        pass
+from video_clips import Same, facts_of, write_clip
 
 
 @pytest.fixture(scope="module")

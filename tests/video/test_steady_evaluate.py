@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +20,7 @@ from sfumato.video.reading import VideoSource
 from sfumato.video.recipe import VideoRecipe
 from sfumato.video.schedule import Schedule
 from support import assert_one_sentence, run
+from video_clips import Same
 
 av = pytest.importorskip("av")
 pytest.importorskip("efficientnet_lite_pytorch")
@@ -45,22 +45,6 @@ def write(path: Path, frames: Sequence[Frame]) -> str:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return str(path)
-
-
-class Same:
-    """Paints a frame as it is."""
-
-    def look(self, _frame: Frame) -> None:
-        pass
-
-    def paint(self, frame: Frame, _starts_scene: bool, _seconds: float, _look: Any = None) -> Frame:
-        return frame
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: Any) -> None:
-        pass
 
 
 def test_figures_of_a_painted_video(tmp_path: Path) -> None:

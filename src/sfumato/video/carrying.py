@@ -133,8 +133,7 @@ class Motion:
         cv2 = cv2_module()
         (height, width), (h, w) = painted.shape[:2], self.flow.shape[:2]
         rows, columns = (each.astype(np.float32) for each in pixels)
-        half = np.float32(0.5)
-        flow = sampled(self.flow, (rows + half) * (h / height) - half, (columns + half) * (w / width) - half)
+        flow = sampled(self.flow, *_at_size(pixels, (height, width), (h, w)))
         across, down = columns + flow[:, 0] * (width / w), rows + flow[:, 1] * (height / h)
         return np.asarray(sampled(painted, down, across, cv2.INTER_CUBIC), np.float32)
 
@@ -181,6 +180,18 @@ def sampled(
     maps = (np.pad(each, (0, padded)).reshape(-1, _ROW) for each in (columns, rows))
     found = cv2_module().remap(plane, *maps, kind, borderMode=_REPLICATE)
     return np.asarray(found).reshape(-1, *plane.shape[2:])[:count]
+
+
+def _at_size(
+    pixels: Pixels, size: tuple[int, int], other: tuple[int, int]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return where pixels of a frame lie in the frame at another size: rows and columns; sizes are height and width."""
+    half = np.float32(0.5)
+    rows, columns = (
+        (each.astype(np.float32) + half) * (new / old) - half
+        for each, old, new in zip(pixels, size, other, strict=True)
+    )
+    return rows, columns
 
 
 def _contrast(plane: Frame) -> Mask:
@@ -284,9 +295,7 @@ def fill_gaps(frame: Frame, carried: Paint, trust: Mask) -> Paint:
         return carried
     height, width = frame.shape[:2]
     size = max(2, width // _COARSE), max(2, height // _COARSE)
-    half = np.float32(0.5)
-    rows = (gaps[0].astype(np.float32) + half) * (size[1] / height) - half
-    columns = (gaps[1].astype(np.float32) + half) * (size[0] / width) - half
+    rows, columns = _at_size((gaps[0], gaps[1]), (height, width), (size[1], size[0]))
 
     def small(picture: npt.NDArray[np.floating] | Frame) -> Paint:
         return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
