@@ -13,6 +13,8 @@ attack   SSIM of the luma of the best reconstruction with the picture, at a shor
          flat        a picture of one colour, the liked picture's mean: what knowing nothing scores
          thumbnail   a blurred copy of 12 pixels that the attacker is given, enlarged
          helped      the private places, placed with the help of that thumbnail
+         "private over flat" is (private - flat) / (1 - flat): 1 for the picture itself, 0 for knowing nothing, since
+         the SSIM of a smooth painting with one colour is far from 0.
          It also prints how often the likeliest neighbour to the right is the true one, of all places and of the
          private ones, and by chance; and how often whoever has a picture recognises it as the liked one.
 cost     photos painted with the pictures themselves, and with the private file's places: style, texture of the
@@ -285,6 +287,7 @@ def attack(pictures: Sequence[Path], gap: int, noise: float, sheet: Path | None)
             }
             best = {name: max(several, key=lambda x: ssim(x, picture)) for name, several in tries.items()}
             values = {name: round(float(ssim(x, picture)), 3) for name, x in best.items()}
+            values["private over flat"] = round((values["private"] - values["flat"]) / (1 - values["flat"]), 3)
             found[f"{path.stem} at {short}"] = values | {"places": len(private), "of": len(rows_all)}
             print(json.dumps({f"{path.stem} at {short}": values}), flush=True)
             if short == SIDES[-1]:
