@@ -50,7 +50,7 @@ class Host:
         return process
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*words), capture_output=True, text=True, check=False)
+        return subprocess.run(self.command(*words), capture_output=True, text=True, check=False, timeout=200)
 
 
 @contextmanager
