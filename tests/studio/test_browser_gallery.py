@@ -36,8 +36,12 @@ def client(house: House) -> Iterator[Client]:
 @pytest.fixture
 def photo(client: Client, tmp_path: Path) -> PictureView:
     """A photo with a name of its own: jobs of other tests are in the queue too."""
-    path = tmp_path / f"mill {secrets.token_hex(3)}.png"
-    write_image(scene(180, 240, seed=5), path)
+    return uploaded(client, tmp_path, 180, 240)
+
+
+def uploaded(client: Client, folder: Path, height: int, width: int) -> PictureView:
+    path = folder / f"mill {secrets.token_hex(3)}.png"
+    write_image(scene(height, width, seed=5), path)
     return client.upload(path)
 
 
@@ -176,8 +180,9 @@ def test_a_picture_is_looked_at_rated_and_used_again(
 
 @both
 def test_the_queue_cancels_and_repeats(
-    house: House, client: Client, photo: PictureView, size: Size, theme: Theme, language: Language
+    house: House, client: Client, tmp_path: Path, size: Size, theme: Theme, language: Language
 ) -> None:
+    photo = uploaded(client, tmp_path, 900, 1200)  # large: what is painted must not end before it is cancelled
     with house.desk(
         size, theme, language, expected=["status of 404 .*/pictures/"]
     ) as desk:  # of photos that other tests deleted

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, TimeoutError, sync_playwright
 
+from browser import program
 from web_site import run, serving
 
 pytestmark = pytest.mark.slow
@@ -46,11 +46,9 @@ def test_a_graphics_processor_paints_the_same(npm: str, site: Path, tmp_path: Pa
     run("node", "bin/sfumato-web.mjs", "copy", tmp_path / "sfumato", "--webgpu")
     (tmp_path / "src").symlink_to(site / "src")
     (tmp_path / "empty.html").touch()
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no Chromium is installed: apt-get install chromium")
+    chromium = program()
     with serving(tmp_path, isolated=True) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=_ARGUMENTS)
         page = browser.new_page()
         page.set_default_timeout(PATIENCE)
         page.goto(url + "empty.html")
