@@ -18,7 +18,7 @@ from PIL import Image
 
 from sfumato.errors import InputError, UsageError
 from sfumato.provenance.mark_code import ID_BITS, decode, encode
-from sfumato.provenance.mark_search import HALVED, Candidate, candidates, pictured
+from sfumato.provenance.mark_search import Candidate, candidates, halvings, pictured
 from sfumato.provenance.mark_signal import ATOM, TILE, Array, Pattern, design, normalised, pattern, place, read
 
 __all__ = ["DEFAULT_KEY", "ID_BITS", "SMALLEST_SIDE", "Found", "embed", "find"]
@@ -39,9 +39,9 @@ FALSE_ALARM = 1e-10
 #: How far a place stands out (standard deviations): where it is worth a closer look, worth decoding, and certain. The
 #: best place of a picture without a mark stands out by 3.5 to 4.7.
 FAINT, WORTH, SURE = 4.4, 4.9, 8.0
-#: Pilots of this score are above chance (one unmarked picture in fifty has such a candidate): more is tried near it, as
-#: shares of the scale and of the width.
-LIKELY = 57.0
+#: The best pilots are above chance if they have this score, or the second if they stand upright (within an angle): one
+#: unmarked picture in twenty has such. More is tried near them, as shares of the scale and of the width.
+LIKELY, LIKELY_UPRIGHT, UPRIGHT = 57.0, 51.0, np.deg2rad(0.5)
 SWEEP = tuple(product((0, 6e-4, -6e-4), (0, 1e-3, -1e-3, 2.2e-3, -2.2e-3)))
 
 
@@ -128,8 +128,9 @@ def find(pixels: NDArray[np.uint8], key: bytes = DEFAULT_KEY) -> Found | None:
     if as_is is not None:
         return Found(*as_is, zoom, 0.0)
     tried = candidates(_middle(luma, PILOT_WINDOW)[0], by.pilots)
-    for candidate in tried:
-        result = _looked_at(luma, by, candidate, candidate == max(tried) and candidate.score >= LIKELY)
+    best = max(tried)
+    for near in (halvings(*luma.shape), *([one] for one in tried)):
+        result = _looked_at(luma, by, near, near[0] == best)
         if result is not None:
             (number, score), change = result
             degrees = float(np.rad2deg(change.angle))
@@ -186,23 +187,32 @@ def _window(luma: Array) -> Array:
     return _middle(normalised(_middle(luma, WINDOW + 2 * MARGIN)[0])[0], WINDOW)[0]
 
 
-def _looked_at(luma: Array, by: Pattern, change: Candidate, likely: bool) -> tuple[tuple[int, float], Candidate] | None:
-    """Read a picture that may have been changed in a way; return what it says and how it was changed more exactly.
+def _looked_at(
+    luma: Array, by: Pattern, near: list[Candidate], best_pilots: bool
+) -> tuple[tuple[int, float], Candidate] | None:
+    """Read a picture that may have been changed in one of some similar ways; return what it says, and the exact way.
 
     The pilots tell the scale to a thousandth, and the reader needs half of that; and a reduced picture has whole
     numbers of pixels, so it is a little wider or higher than it should be. So a place that is faint or cannot be read
     is looked at with slightly other scales, angles and shapes, as long as it gets clearer.
     """
+    change = near[0]
     side = (WINDOW + 2 * MARGIN) * change.scale * (abs(np.cos(change.angle)) + abs(np.sin(change.angle)))
     part = _middle(luma, side + 2)[0]
-    best, seen = _clearest(part, by, [change])
+    best, seen = _clearest(part, by, near)
+    upright = round(change.angle / np.pi * 2) * np.pi / 2
+    angles = {change.angle, upright} if abs(change.angle - upright) < UPRIGHT else {change.angle}
+    likely = best_pilots and change.score >= (LIKELY_UPRIGHT if upright in angles else LIKELY)
     if best < FAINT and likely:
-        near = (change._replace(scale=change.scale * (1 + more), stretch=1 + wide) for more, wide in SWEEP)
-        best, seen = _clearest(part, by, near)
+        nearer = (
+            change._replace(scale=change.scale * (1 + more), stretch=1 + wide, angle=angle)
+            for (more, wide), angle in product(SWEEP, angles)
+        )
+        best, seen = _clearest(part, by, nearer)
     result = _read(_undone(luma, seen), by) if best >= SURE else None
     if result is not None:
         return result, seen
-    for step, least in ((6e-4, FAINT if likely or change is HALVED else WORTH), (3e-4, WORTH)):
+    for step, least in ((6e-4, FAINT if likely else WORTH), (3e-4, WORTH)):
         if best < least:
             return None
         best, seen = _climbed(part, by, seen, best, step)
@@ -217,8 +227,9 @@ def _clearest(part: Array, by: Pattern, changes: Iterable[Candidate]) -> tuple[f
         x = _window(_undone(part, change))
         if min(x.shape) >= ATOM + TILE // 2:
             seen.append((place(x, by)[0], change))
-            seen.append((place(x[::-1, ::-1], by)[0], change._replace(angle=change.angle + np.pi)))
-    return max(seen, key=lambda one: one[0], default=(0.0, HALVED))
+            if change.score:  # halved pictures on their head have pilots too
+                seen.append((place(x[::-1, ::-1], by)[0], change._replace(angle=change.angle + np.pi)))
+    return max(seen, key=lambda one: one[0], default=(0.0, Candidate(0.0, 1.0, 0.0, False)))
 
 
 def _climbed(part: Array, by: Pattern, change: Candidate, best: float, step: float) -> tuple[float, Candidate]:

@@ -6,6 +6,7 @@ transform serves every scale and angle: the pilots are looked up where they woul
 
 from __future__ import annotations
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -40,12 +41,17 @@ class Candidate(NamedTuple):
     stretch: float = 1.0
 
 
-#: What is done to pictures most often.
-HALVED = Candidate(0.0, 0.5, 0.0, False)
+def halvings(height: int, width: int) -> list[Candidate]:
+    """Return how a picture may have been reduced to half its size, the commonest change: sizes are whole numbers."""
+    found = []
+    for more, wider in product((0, 1, -1), repeat=2):
+        down, across = height / (2 * height + more), width / (2 * width + wider)
+        found.append(Candidate(0.0, down, 0.0, False, across / down))
+    return found
 
 
 def candidates(luma: Array, pilots: NDArray[np.float64]) -> list[Candidate]:
-    """Return how luma (H, W) may have been changed since it was marked, at most six ways.
+    """Return how luma (H, W) may have been changed since it was marked, at most five ways.
 
     Pictures that stand upright come first, since few are turned. Angles are in [-pi/2, pi/2): the spectrum of a
     picture does not tell whether it stands on its head.
@@ -66,7 +72,7 @@ def candidates(luma: Array, pilots: NDArray[np.float64]) -> list[Candidate]:
             found[round(np.log(one.scale) / step * 2), round(one.angle / step * 2), mirrored] = one
     ordered = sorted(found.values(), reverse=True)
     plain = [one for one in ordered if abs(one.angle) <= UPRIGHT_ANGLE and not one.mirrored][:UPRIGHT]
-    return [HALVED, *plain, *[one for one in ordered if one not in plain][:ANY]]
+    return [*plain, *[one for one in ordered if one not in plain][:ANY]]
 
 
 def pictured(luma: Array) -> tuple[int, int, int, int] | None:
