@@ -29,8 +29,8 @@ DEFAULT_KEY = b"sfumato"
 SMALLEST_SIDE = 192
 
 AREA = 1 << 20
-#: `find` reads the middle of a picture, a square of this side. It looks for pilots in a larger one.
-WINDOW, PILOT_WINDOW = 384, 768
+#: `find` uses the middle of a picture, a square of this side: for places, for pilots, and to read one that was changed.
+WINDOW, PILOT_WINDOW, READ_WINDOW = 384, 768, 1024
 #: Pixels near an edge that are not as they were in the whole picture, after `normalised`.
 MARGIN = 36
 #: The most words that `find` decodes for one picture, and the chance of a false alarm in any of them that it allows.
@@ -40,7 +40,7 @@ FALSE_ALARM = 1e-10
 #: best place of a picture without a mark stands out by 3.5 to 4.7.
 FAINT, WORTH, SURE = 4.4, 4.9, 8.0
 #: The best pilots are above chance if they have this score, or the second if they stand upright (within an angle): one
-#: unmarked picture in twenty has such. More is tried near them, as shares of the scale and of the width.
+#: unmarked picture in fifteen has such. More is tried near them, as shares of the scale and of the width.
 LIKELY, LIKELY_UPRIGHT, UPRIGHT = 57.0, 51.0, np.deg2rad(0.5)
 SWEEP = tuple(product((0, 6e-4, -6e-4), (0, 1e-3, -1e-3, 2.2e-3, -2.2e-3)))
 
@@ -197,8 +197,9 @@ def _looked_at(
     is looked at with slightly other scales, angles and shapes, as long as it gets clearer.
     """
     change = near[0]
-    side = (WINDOW + 2 * MARGIN) * change.scale * (abs(np.cos(change.angle)) + abs(np.sin(change.angle)))
-    part = _middle(luma, side + 2)[0]
+    wider = change.scale * (abs(np.cos(change.angle)) + abs(np.sin(change.angle)))
+    luma = _middle(luma, READ_WINDOW * wider)[0]
+    part = _middle(luma, (WINDOW + 2 * MARGIN) * wider + 2)[0]
     best, seen = _clearest(part, by, near)
     upright = round(change.angle / np.pi * 2) * np.pi / 2
     angles = {change.angle, upright} if abs(change.angle - upright) < UPRIGHT else {change.angle}
