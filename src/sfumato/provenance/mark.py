@@ -36,9 +36,9 @@ MARGIN = 36
 #: The most words that `find` decodes for one picture, and the chance of a false alarm in any of them that it allows.
 TRIES = 16
 FALSE_ALARM = 1e-10
-#: How far a place stands out (standard deviations): where it is worth a closer look, worth decoding, and certain. The
-#: best place of a picture without a mark stands out by 3.5 to 4.7.
-FAINT, WORTH, SURE = 4.4, 4.9, 8.0
+#: How far a place stands out (standard deviations): where it is worth a closer look near likely pilots, and elsewhere.
+#: The best place of a picture without a mark stands out by 3.5 to 4.7.
+FAINT, WORTH = 4.4, 4.9
 #: The best pilots are above chance if they have this score, or the second if they stand upright (within an angle): one
 #: unmarked picture in fifteen has such. More is tried near them, as shares of the scale and of the width.
 LIKELY, LIKELY_UPRIGHT, UPRIGHT = 57.0, 51.0, np.deg2rad(0.5)
@@ -210,7 +210,7 @@ def _looked_at(
             for (more, wide), angle in product(SWEEP, angles)
         )
         best, seen = _clearest(part, by, nearer)
-    result = _read(_undone(luma, seen), by) if best >= SURE else None
+    result = _read(_undone(luma, seen), by) if best >= WORTH else None
     if result is not None:
         return result, seen
     for step, least in ((6e-4, FAINT if likely else WORTH), (3e-4, WORTH)):
