@@ -18,7 +18,7 @@ from PIL import Image
 
 from sfumato.errors import InputError, UsageError
 from sfumato.provenance.mark_code import ID_BITS, decode, encode
-from sfumato.provenance.mark_search import Candidate, candidates, halvings, pictured
+from sfumato.provenance.mark_search import ZOOMS, Candidate, candidates, halvings, pictured
 from sfumato.provenance.mark_signal import ATOM, TILE, Array, Pattern, design, normalised, pattern, place, read
 
 __all__ = ["DEFAULT_KEY", "ID_BITS", "SMALLEST_SIDE", "Found", "embed", "find"]
@@ -34,7 +34,7 @@ WINDOW, PILOT_WINDOW, READ_WINDOW = 384, 768, 1024
 #: Pixels near an edge that are not as they were in the whole picture, after `normalised`.
 MARGIN = 36
 #: The most words that `find` decodes for one picture, and the chance of a false alarm in any of them that it allows.
-TRIES = 16
+TRIES = 32
 FALSE_ALARM = 1e-10
 #: How far a place stands out (standard deviations): where it is worth a closer look near likely pilots, and elsewhere.
 #: The best place of a picture without a mark stands out by 3.5 to 4.7.
@@ -129,7 +129,8 @@ def find(pixels: NDArray[np.uint8], key: bytes = DEFAULT_KEY) -> Found | None:
         return Found(*as_is, zoom, 0.0)
     tried = candidates(_middle(luma, PILOT_WINDOW)[0], by.pilots)
     best = max(tried)
-    for near in (halvings(*luma.shape), *([one] for one in tried)):
+    shown = [Candidate(0.0, ratio, 0.0, False) for ratio in ZOOMS] if where is not None else []
+    for near in (halvings(*luma.shape), *([one] for one in shown + tried)):
         result = _looked_at(luma, by, near, near[0] == best)
         if result is not None:
             (number, score), change = result
@@ -228,7 +229,7 @@ def _clearest(part: Array, by: Pattern, changes: Iterable[Candidate]) -> tuple[f
         x = _window(_undone(part, change))
         if min(x.shape) >= ATOM + TILE // 2:
             seen.append((place(x, by)[0], change))
-            if change.score:  # halved pictures on their head have pilots too
+            if change.score:  # others on their head are found by their pilots
                 seen.append((place(x[::-1, ::-1], by)[0], change._replace(angle=change.angle + np.pi)))
     return max(seen, key=lambda one: one[0], default=(0.0, Candidate(0.0, 1.0, 0.0, False)))
 

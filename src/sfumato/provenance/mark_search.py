@@ -26,6 +26,8 @@ NO_ANGLE = 0.125
 #: A page: grey levels that each have this share of all pixels are its colours, and blocks of this side (pixels) with a
 #: larger share of them than that have no picture. A picture that fills more of it than the last is not cut out.
 PAGE_COLOUR, BLOCK, PAGE_BLOCK, PAGE_SHARE = 0.04, 16, 0.3, 0.85
+#: Scales at which browsers and screens show pictures on pages.
+ZOOMS = (0.8, 0.9, 1.1, 1.25, 1.5)
 
 
 class Candidate(NamedTuple):
