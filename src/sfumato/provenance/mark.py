@@ -205,13 +205,14 @@ def _looked_at(
     upright = round(change.angle / np.pi * 2) * np.pi / 2
     angles = {change.angle, upright} if abs(change.angle - upright) < UPRIGHT else {change.angle}
     likely = best_pilots and change.score >= (LIKELY_UPRIGHT if upright in angles else LIKELY)
-    if best < FAINT and likely:
+    result = _read(_undone(luma, seen), by) if best >= WORTH else None
+    if result is None and likely:
         nearer = (
             change._replace(scale=change.scale * (1 + more), stretch=1 + wide, angle=angle)
             for (more, wide), angle in product(SWEEP, angles)
         )
         best, seen = _clearest(part, by, nearer)
-    result = _read(_undone(luma, seen), by) if best >= WORTH else None
+        result = _read(_undone(luma, seen), by) if best >= WORTH else None
     if result is not None:
         return result, seen
     for step, least in ((6e-4, FAINT if likely else WORTH), (3e-4, WORTH)):
