@@ -1,0 +1,98 @@
+"""The tone of radiographs, and the texture of a style, on grey pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sfumato.errors import UsageError
+from sfumato.image import Photo, Picture, luma
+from sfumato.inference.options import PaintOptions
+from sfumato.inference.progress import Progress
+from sfumato.inference.style import Style
+from sfumato.inference.stylizer import Stylizer
+from sfumato.medical.reading import Values
+from sfumato.quality.filters import box
+
+#: Largest strength of a style; see docs/medical.md for what is measured at it.
+MAX_STRENGTH = 0.5
+#: Grey below which a pixel is air, which does not count for the tone.
+AIR = 0.03
+_NARROWEST = 0.3  # width of the tone curve, at least: a narrower one would show noise only
+_LEVELS = 4096
+
+
+def radiograph_tone(grey: Values) -> Values:
+    """Return grey ``(..., H, W)`` in ``[0, 1]`` in the tone of a radiograph.
+
+    Radiographs are shown by a sigmoid, as film has it: DICOM's VOI LUT function SIGMOID (PS3.3, C.11.2.1.3.1),
+    ``y = 1 / (1 + exp(-4 (x - c) / w))``. Here c is the median and w twice the distance from the 5th to the 95th
+    percentile of everything but air, at least `_NARROWEST`; y is then stretched so that 0 stays 0 and 1 stays 1. It
+    rises everywhere, so the order of intensities stays.
+    """
+    body = grey[grey > AIR]
+    low, centre, high = (float(x) for x in np.percentile(body if body.size else grey, (5, 50, 95)))
+    width = max(2 * (high - low), _NARROWEST)
+
+    def sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        return np.asarray(1 / (1 + np.exp(-4 * (x - centre) / width)))
+
+    ends = sigmoid(np.array([0.0, 1.0]))
+    return np.asarray((sigmoid(grey.astype(np.float64)) - ends[0]) / (ends[1] - ends[0]), np.float32)
+
+
+def as_photo(grey: Values) -> Photo:
+    """Return a grey photo of 16 bits of ``(H, W)`` in ``[0, 1]``."""
+    levels = np.rint(np.clip(grey, 0, 1) * 65535).astype(np.uint16)
+    return Photo(np.repeat(levels[..., None], 3, axis=2))
+
+
+def textured(
+    grey: Values,
+    style: Style,
+    strength: float,
+    colour: bool,
+    stylizer: Stylizer,
+    options: PaintOptions,
+    progress: Progress | None = None,
+    name: str = "the picture",
+) -> Picture:
+    """Return a grey picture with the texture of a style.
+
+    The picture is painted in the style at full strength. The greys of the painting are set to those of the picture by
+    their ranks, so its tone does not count. Of the difference that is left, only what is finer than a disc of about 1/32
+    of the shorter side is added, times ``strength``: broad shades, which a reader could take for a finding, do not change.
+
+    Args:
+        grey: ``(H, W)`` in ``[0, 1]``.
+        style: the style.
+        strength: 0 to `MAX_STRENGTH`.
+        colour: whether the hues of the painting are added, also times ``strength``.
+        stylizer: paints.
+        options: quality and seed; its strength does not count.
+        progress: as `Stylizer` takes it.
+        name: of the picture, in messages.
+
+    Returns:
+        ``(1, 3, H, W)`` in ``[0, 1]``, grey without ``colour``.
+
+    Raises:
+        UsageError: the strength is above `MAX_STRENGTH`.
+    """
+    if not 0 <= strength <= MAX_STRENGTH:
+        raise UsageError(f"strength must be between 0 and {MAX_STRENGTH:g} on medical pictures, but is {strength:g}")
+    painting = stylizer.paint(as_photo(grey), style, options, progress=progress, name=name).picture()[0]
+    tones = luma(painting)
+    change = _ranked(tones, grey) - grey
+    radius = max(2, round(min(grey.shape) / 128))
+    fine = change - box(box(change, radius), radius)
+    result = np.repeat(np.clip(grey + np.float32(strength) * fine, 0, 1)[None], 3, axis=0)
+    if colour:
+        result = np.clip(result + np.float32(strength) * (painting - tones), 0, 1)
+    return np.asarray(result[None], np.float32)
+
+
+def _ranked(values: Values, like: Values) -> Values:
+    """Return values with the histogram of others, in their own order."""
+    ends = np.linspace(0, 1, _LEVELS)
+    return np.asarray(np.interp(values, np.quantile(values, ends), np.quantile(like, ends)), np.float32)
