@@ -53,7 +53,7 @@ class Look:
 
     xray: bool = True
     style: Style | None = None
-    strength: float = 0.3
+    strength: float = 0.15
     colour: bool = False
     view: View = "each"
     ray: Ray = "mean"
@@ -209,6 +209,7 @@ def _worst(measured: list[Measured]) -> dict[str, float]:
     return {
         "order": min(each.order for each in measured),
         "structure": min(each.structure for each in measured),
+        "contrast": min(each.contrast for each in measured),
         "added": max(each.added for each in measured),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sfumato.errors import UsageError
+from sfumato.checks import check_range
 from sfumato.image import Photo, Picture, luma
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.progress import Progress
@@ -15,11 +15,12 @@ from sfumato.medical.reading import Values
 from sfumato.quality.filters import box
 
 #: Largest strength of a style; see docs/medical.md for what is measured at it.
-MAX_STRENGTH = 0.5
+MAX_STRENGTH = 0.2
 #: Grey below which a pixel is air, which does not count for the tone.
 AIR = 0.03
 _NARROWEST = 0.3  # width of the tone curve, at least: a narrower one would show noise only
 _LEVELS = 4096
+_RADII = (1, 2, 4)  # of the box means, applied twice, that split bands of detail
 
 
 def radiograph_tone(grey: Values) -> Values:
@@ -59,15 +60,17 @@ def textured(
 ) -> Picture:
     """Return a grey picture with the texture of a style.
 
-    The picture is painted in the style at full strength. The greys of the painting are set to those of the picture by
-    their ranks, so its tone does not count. Of the difference that is left, only what is finer than a disc of about 1/32
-    of the shorter side is added, times ``strength``: broad shades, which a reader could take for a finding, do not change.
+    The picture is painted in the style at full strength, and the greys of the painting are set to those of the picture by
+    their ranks, so its tone does not count. Both are split into bands of detail, of about 2, 4 and 8 pixels, and the
+    rest. Each band moves towards the painting's, at each place by at most ``strength`` times the picture's own detail
+    there, half of that in the second band and a quarter in the third. So nothing appears where the picture is flat, dark
+    details stay dark, and what is a lesion in size keeps its contrast.
 
     Args:
         grey: ``(H, W)`` in ``[0, 1]``.
         style: the style.
         strength: 0 to `MAX_STRENGTH`.
-        colour: whether the hues of the painting are added, also times ``strength``.
+        colour: whether the hues of the painting are added, at the bound of strength in full; the luma stays.
         stylizer: paints.
         options: quality and seed; its strength does not count.
         progress: as `Stylizer` takes it.
@@ -79,17 +82,39 @@ def textured(
     Raises:
         UsageError: the strength is above `MAX_STRENGTH`.
     """
-    if not 0 <= strength <= MAX_STRENGTH:
-        raise UsageError(f"strength must be between 0 and {MAX_STRENGTH:g} on medical pictures, but is {strength:g}")
     painting = stylizer.paint(as_photo(grey), style, options, progress=progress, name=name).picture()[0]
+    return with_texture(grey, painting, strength, colour)
+
+
+def with_texture(grey: Values, painting: Values, strength: float, colour: bool) -> Picture:
+    """Return a grey picture ``(H, W)`` with the texture of its painting ``(3, H, W)``, as `textured` does."""
+    check_range(strength, 0.0, MAX_STRENGTH, "strength")
     tones = luma(painting)
-    change = _ranked(tones, grey) - grey
-    radius = max(2, round(min(grey.shape) / 128))
-    fine = change - box(box(change, radius), radius)
-    result = np.repeat(np.clip(grey + np.float32(strength) * fine, 0, 1)[None], 3, axis=0)
+    mine, rest = _bands(grey)
+    theirs, _ = _bands(_ranked(tones, grey))
+    for number, (own, other) in enumerate(zip(mine, theirs, strict=True)):
+        most = np.float32(strength / 2**number) * np.abs(own)
+        rest = rest + own + np.clip(other - own, -most, most)
+    result = np.repeat(np.clip(rest, 0, 1)[None], 3, axis=0)
     if colour:
-        result = np.clip(result + np.float32(strength) * (painting - tones), 0, 1)
+        result = _hued(result, painting - tones, strength / MAX_STRENGTH)
     return np.asarray(result[None], np.float32)
+
+
+def _bands(x: Values) -> tuple[list[Values], Values]:
+    """Return bands of detail, the finest first, and the rest; their sum is ``x``."""
+    bands = []
+    for radius in _RADII:
+        smooth = box(box(x, radius), radius)
+        bands.append(np.asarray(x - smooth, np.float32))
+        x = smooth
+    return bands, x
+
+
+def _hued(grey: Values, hues: Values, share: float) -> Values:
+    """Add hues ``(3, H, W)`` of no luma to a grey picture, at each place as far as all channels stay in ``[0, 1]``."""
+    room = np.where(hues > 0, 1 - grey, grey) / np.maximum(np.abs(hues), np.float32(1e-6))
+    return np.asarray(grey + np.minimum(room.min(axis=0), np.float32(share)) * hues, np.float32)
 
 
 def _ranked(values: Values, like: Values) -> Values:
