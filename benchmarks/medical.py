@@ -159,8 +159,8 @@ def row(name: str, make) -> str:
     )
 
 
-def chest(slices: int = 160, side: int = 192, seed: int = 0) -> np.ndarray:
-    """A chest in Hounsfield units (slices from the head down, H, W), of 2 mm in all directions."""
+def chest(slices: int = 200, side: int = 256, seed: int = 0) -> np.ndarray:
+    """A chest in Hounsfield units (slices from the head down, H, W), of 1.4 mm in all directions."""
     z, y, x = np.mgrid[:slices, :side, :side].astype(np.float32)
     z = z / slices
     x, y = (x - side / 2) / (side / 2), (y - side / 2) / (side / 2)
@@ -204,7 +204,7 @@ def chest(slices: int = 160, side: int = 192, seed: int = 0) -> np.ndarray:
     return volume + rng.normal(0, 12, volume.shape).astype(np.float32)
 
 
-def write_chest(folder: Path, volume: np.ndarray, spacing: float = 2.0) -> None:
+def write_chest(folder: Path, volume: np.ndarray, spacing: float = 1.4) -> None:
     """The volume as a CT series of DICOM files."""
     from pydicom import Dataset
     from pydicom.dataset import FileMetaDataset

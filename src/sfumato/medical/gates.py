@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +81,12 @@ def measure(source: Values, result: Values) -> Measured:
         contrast(expected, result),
         len(added(expected, result)),
     )
+
+
+def worst(measured: Sequence[Measured]) -> Measured:
+    """Return the worst of each measure over several pictures."""
+    kept = (min(getattr(each, name) for each in measured) for name in ("order", "structure", "contrast"))
+    return Measured(*kept, max(each.added for each in measured))
 
 
 def toned(source: Values, result: Values) -> Values:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from sfumato.inference.options import PaintOptions
 from sfumato.inference.progress import Progress, portion
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
-from sfumato.medical.gates import Measured, measure
+from sfumato.medical.gates import Measured, measure, worst
 from sfumato.medical.identity import Identity, annotation
 from sfumato.medical.projection import Ray, View, project
 from sfumato.medical.reading import Scan, Values, Window, read_scan
@@ -102,6 +102,10 @@ class Lookalike:
     difference: Dataset
     remarks: list[str]
 
+    def worst(self) -> Measured:
+        """Return the worst of each measure over all frames."""
+        return worst(self.measured)
+
     def save(
         self, path: str | os.PathLike[str], difference: str | os.PathLike[str] | None = None, overwrite: bool = False
     ) -> None:
@@ -171,8 +175,7 @@ def look_alike(
         measured[-1].check(name)
         frames.append(_levels(painted, look.colour))
         changes.append(np.rint(127.5 + 127.5 * (result - grey)).astype(np.uint8))
-    numbers = ", ".join(f"{word} {value:.3f}" for word, value in _worst(measured).items())
-    derivation = f"Look-alike by Sfumato {__version__}: {look}; {shown}; measured, worst frame: {numbers}"
+    derivation = f"Look-alike by Sfumato {__version__}: {look}; {shown}; measured: {worst(measured)}"
     map_of = f"Difference of a look-alike by Sfumato {__version__} to its source, 128 is none: {look}; {shown}"
     return Lookalike(
         np.stack(frames),
@@ -205,15 +208,6 @@ def _levels(painted: Values, colour: bool) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(levels.transpose(1, 2, 0)) if colour else levels[0]
 
 
-def _worst(measured: list[Measured]) -> dict[str, float]:
-    return {
-        "order": min(each.order for each in measured),
-        "structure": min(each.structure for each in measured),
-        "contrast": min(each.contrast for each in measured),
-        "added": max(each.added for each in measured),
-    }
-
-
 def _remarks(scans: list[Scan], look: Look, shown: str) -> list[str]:
     name, found = scans[0].name, []
     if look.view == "each" and scans[0].frames > 1:
@@ -236,5 +230,3 @@ def find_files(source: Path) -> list[Path]:
         for each in source.rglob("*")
         if each.is_file() and each.name != "DICOMDIR" and not any(map(is_hidden, each.relative_to(source).parts))
     )
-
-

@@ -18,7 +18,7 @@ from sfumato.quality.filters import box
 MAX_STRENGTH = 0.2
 #: Grey below which a pixel is air, which does not count for the tone.
 AIR = 0.03
-_NARROWEST = 0.3  # width of the tone curve, at least: a narrower one would show noise only
+_NARROWEST = 0.7  # width of the tone curve, at least: a narrower one would raise noise in pictures of one tissue
 _LEVELS = 4096
 _RADII = (1, 2, 4)  # of the box means, applied twice, that split bands of detail
 
@@ -27,13 +27,13 @@ def radiograph_tone(grey: Values) -> Values:
     """Return grey ``(..., H, W)`` in ``[0, 1]`` in the tone of a radiograph.
 
     Radiographs are shown by a sigmoid, as film has it: DICOM's VOI LUT function SIGMOID (PS3.3, C.11.2.1.3.1),
-    ``y = 1 / (1 + exp(-4 (x - c) / w))``. Here c is the median and w twice the distance from the 5th to the 95th
-    percentile of everything but air, at least `_NARROWEST`; y is then stretched so that 0 stays 0 and 1 stays 1. It
-    rises everywhere, so the order of intensities stays.
+    ``y = 1 / (1 + exp(-4 (x - c) / w))``. Here c is the median, and w the distance from the 5th to the 95th percentile,
+    of everything but air; w is at least `_NARROWEST`. Then y is stretched so that 0 stays 0 and 1 stays 1. It rises
+    everywhere, so the order of intensities stays.
     """
     body = grey[grey > AIR]
     low, centre, high = (float(x) for x in np.percentile(body if body.size else grey, (5, 50, 95)))
-    width = max(2 * (high - low), _NARROWEST)
+    width = max(high - low, _NARROWEST)
 
     def sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         return np.asarray(1 / (1 + np.exp(-4 * (x - centre) / width)))
