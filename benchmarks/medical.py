@@ -3,11 +3,11 @@
     python benchmarks/medical.py OUT [--styles great-wave monet] [--quality draft standard]
 
 Phantoms are made here, so everything in them is known: a head after Shepp and Logan with discs of known contrast, line
-pairs, and noise as in CT; and a chest as a CT volume, projected. For the X-ray look, and for styles at several strengths
-above the bound of `sfumato medical` too, this prints the gates and what they are to protect:
+pairs, and noise as in CT; and a chest as a CT volume, projected. For the X-ray look, and for styles at several
+strengths, above the bound of `sfumato medical` too, this prints the gates and what they are to protect:
 
-* detection: share of discs that a matched filter finds with 5 % of false alarms, in the look-alike relative to the source.
-  The template is a disc less a ring; false alarms are from 400 places without a disc.
+* detection: share of discs that a matched filter finds with 5 % of false alarms, relative to that in the source. The
+  template is a disc less a ring; false alarms are from 400 places without a disc.
 * contrast: mean and worst ratio of a disc's contrast to that in the source in the same tone. Within 0.9 to 1.1 is kept.
 * edges: share of edges (largest tenth of gradients) that are still edges, at half their height or more, within a pixel.
 * lines: ratio of the modulation of line pairs of 2, 3, 4 and 6 pixels, the worst.
@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sfumato.errors import QualityError
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
@@ -149,14 +150,24 @@ def row(name: str, make) -> str:
     for each in (found, found_noisy):
         try:
             each.check("x")
-        except Exception:
+        except QualityError:
             passed = "refused"
-    worst = max([*kept, *kept_noisy], key=lambda ratio: abs(ratio - 1))
-    return (
-        f"| {name} | {has / had:.2f} | {np.mean([*kept, *kept_noisy]):.2f} ({worst:.2f}) | {edges(toned, result):.3f} | "
-        f"{modulation(toned, result, lines):.2f} | {found.added}, {found_noisy.added} | {found.order:.3f}, {found_noisy.order:.3f} | "
-        f"{found.structure:.3f}, {found_noisy.structure:.3f} | {found.contrast:.2f}, {found_noisy.contrast:.2f} | {passed} |"
-    )
+    every = [*kept, *kept_noisy]
+    worst = max(every, key=lambda ratio: abs(ratio - 1))
+    pair = (found, found_noisy)
+    cells = [
+        name,
+        f"{has / had:.2f}",
+        f"{np.mean(every):.2f} ({worst:.2f})",
+        f"{edges(toned, result):.3f}",
+        f"{modulation(toned, result, lines):.2f}",
+        ", ".join(str(each.added) for each in pair),
+        ", ".join(f"{each.order:.3f}" for each in pair),
+        ", ".join(f"{each.structure:.3f}" for each in pair),
+        ", ".join(f"{each.contrast:.2f}" for each in pair),
+        passed,
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def chest(slices: int = 200, side: int = 256, seed: int = 0) -> np.ndarray:
@@ -249,7 +260,9 @@ def main() -> None:
 
     values = np.array([[-1000, 0, 1000]], np.float32)
     print("attenuation of air, water, and twice as much, in 1/mm:", attenuation(values)[0], "water", WATER)
-    print("| look | detection | contrast (worst) | edges | lines | false | order | structure | kept contrasts | gates |")
+    print(
+        "| look | detection | contrast (worst) | edges | lines | false | order | structure | kept contrasts | gates |"
+    )
     print("|" + 10 * "---|")
 
     def xray(grey):
@@ -273,7 +286,9 @@ def main() -> None:
 
             for strength in STRENGTHS:
                 mark = "" if strength <= bound else " (above the bound)"
-                print(row(f"{name}, {quality}, {strength:g}{mark}", lambda grey, s=strength: painted(grey, s)), flush=True)
+                print(
+                    row(f"{name}, {quality}, {strength:g}{mark}", lambda grey, s=strength: painted(grey, s)), flush=True
+                )
             for strength in (0.3, 0.5, 1.0):
                 save(painted(head(0.02)[0], strength)[1], arguments.out / f"head-{name}-{quality}-{strength:g}.png")
     tone.MAX_STRENGTH = bound

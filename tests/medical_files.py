@@ -45,9 +45,9 @@ def tissue(height: int = 64, width: int = 72, seed: int = 0) -> npt.NDArray[np.i
     return np.rint(scene(height, width, seed)[0, 0] * 400 - 160).astype(np.int16)
 
 
-def series(folder: Path, slices: int = 10, spacing: float = 2.0) -> list[Path]:
+def series(folder: Path, slices: int = 24, spacing: float = 2.0) -> list[Path]:
     """Write a CT series: a block of water in air, with a rod of bone from head to foot, at the patient's left."""
-    values = np.full((slices, 40, 48), -1000, np.int16)
+    values = np.full((slices, 48, 56), -1000, np.int16)
     values[:, 10:30, 8:40] = 0
     values[:, 18:22, 32:36] = 1000
     return [

@@ -74,7 +74,9 @@ def test_a_pickle_is_read_where_nothing_was_imported_yet() -> None:
     assert run.stdout.strip() == "0.5"
 
 
-@pytest.mark.parametrize("package", ["sfumato", "sfumato.medical", "sfumato.quality", "sfumato.training", "sfumato.video"])
+@pytest.mark.parametrize(
+    "package", ["sfumato", "sfumato.medical", "sfumato.quality", "sfumato.training", "sfumato.video"]
+)
 def test_an_unknown_name_is_an_attribute_error(package: str) -> None:
     with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'Stylist'"):
         _ = importlib.import_module(package).Stylist

@@ -158,9 +158,12 @@ def test_what_is_not_read_is_said(name: str, sentence: str) -> None:
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "is not grey (PALETTE COLOR)"),
         ({"SamplesPerPixel": 3}, "is not grey"),
         ({"BitsAllocated": 1}, "has 1 bits in a pixel"),
-        ({"Rows": 20}, "has 72 x 20 pixels; at least 32 x 32 are needed"),
+        ({"Rows": 20}, "has 72 x 20 pixels; at least 48 x 48 are needed"),
         ({"Rows": 65535, "Columns": 65535}, "more than the limit"),
-        ({"NumberOfFrames": 1_000_000}, "1000000 frames of 72 x 64 pixels, more than the limit of 200 megapixels in all"),
+        (
+            {"NumberOfFrames": 1_000_000},
+            "1000000 frames of 72 x 64 pixels, more than the limit of 200 megapixels in all",
+        ),
         ({"Rows": 65}, "it may be damaged"),
         ({"RescaleSlope": "1e300"}, "not finite numbers"),
     ],
@@ -181,8 +184,8 @@ def test_a_limit_is_checked_before_decoding(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["jp2klossless", "jpeg_ls_lossless"])
 def test_compressed_pixels_of_another_size_are_not_decoded(tmp_path: Path, name: str) -> None:
     """A decoder would believe them, and take memory for whatever they say."""
-    path = changed(f"MR_small_{name}.dcm", tmp_path / "a.dcm", Rows=40)
-    with pytest.raises(InputError, match="header states 64 x 40 pixels, but frame 1 is compressed from 64 x 64"):
+    path = changed(f"MR_small_{name}.dcm", tmp_path / "a.dcm", Rows=50)
+    with pytest.raises(InputError, match="header states 64 x 50 pixels, but frame 1 is compressed from 64 x 64"):
         read_scan(path)
 
 
@@ -214,7 +217,9 @@ def test_a_code_without_a_decoder_is_said(tmp_path: Path) -> None:
     made["PixelData"].VR = "OB"
     made.file_meta.TransferSyntaxUID = JPEGLosslessSV1
     made.save_as(path)
-    with pytest.raises(InputError, match=r"is compressed as JPEG Lossless.*for which no decoder is installed; unpack it"):
+    with pytest.raises(
+        InputError, match=r"is compressed as JPEG Lossless.*for which no decoder is installed; unpack it"
+    ):
         read_scan(path)
 
 
@@ -240,14 +245,14 @@ def test_damaged_files_end_in_a_sentence(tmp_path: Path, name: str) -> None:
         cuts.append(bytes(damaged))
     for each in cuts:
         path.write_bytes(each)
+        sentence = ""
         try:
             scan = read_scan(path)
         except SfumatoError as problem:
-            refused += 1
-            assert "\n" not in str(problem)
-        else:
-            assert scan.grey.min() >= 0
-            assert scan.grey.max() <= 1
+            sentence = str(problem)
+        refused += bool(sentence)
+        assert "\n" not in sentence
+        assert sentence or 0 <= scan.grey.min() <= scan.grey.max() <= 1
     assert refused >= 20
 
 

@@ -86,7 +86,9 @@ def medical(
     ] = None,
     no_notice: Annotated[
         bool,
-        typer.Option("--no-notice", help="Do not draw NOT FOR DIAGNOSIS in the pixels. The file says that you chose so."),
+        typer.Option(
+            "--no-notice", help="Do not draw NOT FOR DIAGNOSIS in the pixels. The file says that you chose so."
+        ),
     ] = False,
     deidentify: Annotated[
         bool,

@@ -57,7 +57,8 @@ class Measured:
             )
         if self.contrast < LEAST_CONTRAST:
             faults.append(
-                f"contrast is not kept (within 10 % at {self.contrast:.3f} of blobs and edges, at least {LEAST_CONTRAST})"
+                f"contrast is not kept (within 10 % for {self.contrast:.3f} of blobs and edges, at least "
+                f"{LEAST_CONTRAST})"
             )
         if self.added > MOST_ADDED:
             faults.append(f"{self.added} blobs or edges were added where the picture is flat (at most {MOST_ADDED})")
@@ -85,8 +86,12 @@ def measure(source: Values, result: Values) -> Measured:
 
 def worst(measured: Sequence[Measured]) -> Measured:
     """Return the worst of each measure over several pictures."""
-    kept = (min(getattr(each, name) for each in measured) for name in ("order", "structure", "contrast"))
-    return Measured(*kept, max(each.added for each in measured))
+    return Measured(
+        min(each.order for each in measured),
+        min(each.structure for each in measured),
+        min(each.contrast for each in measured),
+        max(each.added for each in measured),
+    )
 
 
 def toned(source: Values, result: Values) -> Values:
@@ -122,7 +127,7 @@ def structure(expected: Values, result: Values) -> float:
 
 
 def contrast(expected: Values, result: Values) -> float:
-    """Return the share of the source's blobs and edges whose filtered value is within 10 % in the result; 1 for none."""
+    """Return the share of the source's blobs and edges that are within 10 % in the result; 1 if there are none."""
     ratios = []
     for radius in _RADII[1:]:
         had, has = _blobs(expected, radius), _blobs(result, radius)

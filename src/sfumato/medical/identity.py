@@ -43,12 +43,17 @@ class Identity:
         """Return the UID by which an instance refers to its source."""
         return self.mapped(old) if self.deidentify else old
 
-    def describe(self, made: Dataset, scans: Sequence[Scan]) -> None:
-        """Write patient and study into a derived instance.
+    def check(self, scans: Sequence[Scan]) -> None:
+        """Raise InputError if the identity is to be removed, but is drawn in the pixels of a source."""
+        drawn = [scan.name for scan in scans if scan.header.get("BurnedInAnnotation") == "YES"]
+        if drawn and self.deidentify:
+            raise InputError(
+                f"{drawn[0]} has its patient's name or dates drawn in its pixels (Burned In Annotation), which cannot "
+                "be removed; add --keep-identity if the result stays where the source may be"
+            )
 
-        Raises:
-            InputError: the identity is to be removed, but is drawn into the pixels of a source.
-        """
+    def describe(self, made: Dataset, scans: Sequence[Scan]) -> None:
+        """Write patient and study into a derived instance."""
         header = scans[0].header
         for keyword in (*_PATIENT, *_STUDY):  # type 2 of the standard: there, but maybe empty
             setattr(made, keyword, "")
@@ -59,17 +64,15 @@ class Identity:
         made.StudyInstanceUID = self.source(str(header.get("StudyInstanceUID")))
         if not self.deidentify:
             return
-        if drawn := [scan.name for scan in scans if scan.header.get("BurnedInAnnotation") == "YES"]:
-            raise InputError(
-                f"{drawn[0]} has its patient's name or dates drawn in its pixels (Burned In Annotation), which cannot be "
-                "removed; add --keep-identity if the result stays where the source may be"
-            )
         # Dummies, as the profile allows: archives would merge the patients and studies of files that have none.
         made.PatientName = "LOOK-ALIKE"
         made.PatientID = self.mapped(str(header.get("PatientID")))[-16:]
         made.StudyID = self.mapped(str(header.get("StudyInstanceUID")))[-8:]
         made.PatientIdentityRemoved = "YES"
-        made.DeidentificationMethod = [f"Sfumato {__version__}: new instance by PS3.15, basic profile", "pixels not cleaned"]
+        made.DeidentificationMethod = [
+            f"Sfumato {__version__}: new instance by PS3.15, basic profile",
+            "pixels not cleaned",
+        ]
         made.DeidentificationMethodCodeSequence = [coded("113100", "Basic Application Confidentiality Profile")]
         made.LongitudinalTemporalInformationModified = "REMOVED"
 

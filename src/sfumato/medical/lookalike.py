@@ -68,7 +68,9 @@ class Look:
         if self.colour and self.style is None:
             raise UsageError("only a style has colours; add one, or leave colour out")
         if self.view not in get_args(View) or self.ray not in get_args(Ray):
-            raise UsageError(f"view must be one of {', '.join(get_args(View))}, and ray one of {', '.join(get_args(Ray))}")
+            raise UsageError(
+                f"view must be one of {', '.join(get_args(View))}, and ray one of {', '.join(get_args(Ray))}"
+            )
         if self.window is not None:
             check_range(self.window[0], -1e9, 1e9, "the center of window")
             check_range(self.window[1], 1e-6, 1e9, "the width of window")
@@ -162,6 +164,7 @@ def look_alike(
         raise UsageError("one file at a time is made, but for the views front and side")
     window = None if look.window is None else Window(*look.window)
     scans = [read_scan(path, window) for path in paths]
+    identity.check(scans)
     if look.style is not None and stylizer is None:
         stylizer = Stylizer()
     greys, shown = _greys(scans, look)
@@ -199,8 +202,9 @@ def _painted(grey: Values, look: Look, stylizer: Stylizer | None, progress: Prog
     """Return ``(3, H, W)`` in ``[0, 1]``."""
     toned = radiograph_tone(grey) if look.xray else grey
     if look.style is None or stylizer is None:
-        return np.repeat(toned[None], 3, axis=0)
-    return textured(toned, look.style, look.strength, look.colour, stylizer, look.paint, progress, name)[0]
+        return np.asarray(np.repeat(toned[None], 3, axis=0), np.float32)
+    painted = textured(toned, look.style, look.strength, look.colour, stylizer, look.paint, progress, name)
+    return np.asarray(painted[0], np.float32)
 
 
 def _levels(painted: Values, colour: bool) -> npt.NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from PIL import Image
 from sfumato.errors import InputError
 from sfumato.image import resample
 from sfumato.limits import check_size, max_pixels
-from sfumato.medical.reading import Scan, Values
+from sfumato.medical.reading import SMALLEST, Scan, Values
 from sfumato.text import counted
 
 View: TypeAlias = Literal["each", "front", "side"]
@@ -27,7 +27,7 @@ _UNEVEN = 0.1  # largest difference of the distances of slices, relative to thei
 
 def attenuation(hounsfield: Values) -> Values:
     """Return the attenuation in 1/mm: ``WATER * (1 + HU / 1000)``, and 0 for air and below."""
-    return np.maximum(np.float32(WATER) * (1 + hounsfield / np.float32(1000)), 0)
+    return np.asarray(np.maximum(np.float32(WATER) * (1 + hounsfield / np.float32(1000)), 0), np.float32)
 
 
 def project(scans: Sequence[Scan], view: View, ray: Ray = "mean") -> Values:
@@ -58,7 +58,9 @@ def project(scans: Sequence[Scan], view: View, ray: Ray = "mean") -> Values:
     steps = -np.diff(heights)
     step = float(np.median(steps))
     if step <= 0 or np.abs(steps - step).max() > _UNEVEN * step:
-        raise InputError(f"the slices beside {name} do not lie at even distances; a slice may be missing or be there twice")
+        raise InputError(
+            f"the slices beside {name} do not lie at even distances; a slice may be missing or be there twice"
+        )
     down, across = slices[0][1]
     length, pixel = (down, across) if view == "front" else (across, down)
     axis = 0 if view == "front" else 1
@@ -67,6 +69,10 @@ def project(scans: Sequence[Scan], view: View, ray: Ray = "mean") -> Values:
     p = np.stack(rows).astype(np.float32) * np.float32(depth)
     height = max(1, round(len(rows) * step / pixel))
     check_size(p.shape[1], height, max_pixels(), f"the radiograph of {name}")
+    if min(height, p.shape[1]) < SMALLEST:
+        raise InputError(
+            f"the radiograph of {name} would have {p.shape[1]} x {height} pixels; at least {SMALLEST} are needed"
+        )
     return np.maximum(resample(p, height, p.shape[1], Image.Resampling.BICUBIC), 0)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Values: TypeAlias = npt.NDArray[np.float32]
 
 #: Pixels of the shorter side, at least: below, the notice in the picture cannot be read.
-SMALLEST = 32
+SMALLEST = 48
 _STORAGES = (
     *("CTImageStorage", "EnhancedCTImageStorage", "LegacyConvertedEnhancedCTImageStorage"),
     *("MRImageStorage", "EnhancedMRImageStorage", "LegacyConvertedEnhancedMRImageStorage"),
@@ -59,7 +59,7 @@ class Window:
             x = (x + np.float32(0.5)) / np.float32(max(self.width - 1, 1e-3))
         else:
             x = x / np.float32(self.width)
-        return np.clip(x + np.float32(0.5), 0, 1)
+        return np.asarray(np.clip(x + np.float32(0.5), 0, 1), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def read_scan(path: str | os.PathLike[str], window: Window | None = None) -> Sca
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom warns of values that are read all the same
             return _read(content, name, os.fspath(path), window)
-    except (SfumatoError, MemoryError):
+    except (SfumatoError, MemoryError, ImportError):
         raise
     except Exception as problem:  # on damaged files pydicom and its decoders raise errors of nearly every type
         raise InputError(f"{name} cannot be read as DICOM; it may be damaged: {first_line(problem)}") from problem
@@ -186,7 +186,7 @@ def _check_sizes(header: Dataset, name: str) -> int:
 def _check_decoder(header: Dataset, frames: int, name: str) -> None:
     """Raise InputError if compressed pixels cannot be decoded here, or state another size than the header."""
     from pydicom.encaps import generate_frames
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     syntax = header.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:
@@ -234,7 +234,7 @@ def coded_size(frame: bytes) -> tuple[int, int] | None:
     raise ValueError("its compressed pixels have no header")
 
 
-# ---- values and what is shown of them ---------------------------------------------------------------------------------
+# ---- values and what is shown of them --------------------------------------------------------------------------------
 
 
 def _groups(header: Dataset, frame: int) -> Iterator[Any]:
@@ -255,7 +255,7 @@ def _find(header: Dataset, frame: int, sequence: str, keyword: str) -> Any:
 
 def _modality(stored: npt.NDArray[Any], header: Dataset, frame: int) -> Values:
     """Return the values of a frame after the modality LUT or the rescaling."""
-    from pydicom.pixels import apply_modality_lut
+    from pydicom.pixels.processing import apply_modality_lut
 
     if "ModalityLUTSequence" in header:
         return np.asarray(apply_modality_lut(stored, header), np.float32)
@@ -267,7 +267,7 @@ def _modality(stored: npt.NDArray[Any], header: Dataset, frame: int) -> Values:
 
 def _shown(values: Values, header: Dataset, window: Window | None) -> tuple[Values, str]:
     """Return the grey of all frames before MONOCHROME1 is inverted, and what made it."""
-    from pydicom.pixels import apply_voi_lut
+    from pydicom.pixels.processing import apply_voi_lut
 
     if window is not None:
         return window(values), f"window {window.center:g},{window.width:g}"

@@ -60,11 +60,11 @@ def textured(
 ) -> Picture:
     """Return a grey picture with the texture of a style.
 
-    The picture is painted in the style at full strength, and the greys of the painting are set to those of the picture by
-    their ranks, so its tone does not count. Both are split into bands of detail, of about 2, 4 and 8 pixels, and the
+    The picture is painted in the style at full strength, and the greys of the painting are set to those of the picture
+    by their ranks, so its tone does not count. Both are split into bands of detail, of about 2, 4 and 8 pixels, and the
     rest. Each band moves towards the painting's, at each place by at most ``strength`` times the picture's own detail
-    there, half of that in the second band and a quarter in the third. So nothing appears where the picture is flat, dark
-    details stay dark, and what is a lesion in size keeps its contrast.
+    there, half of that in the second band and a quarter in the third. So nothing appears where the picture is flat,
+    dark details stay dark, and what is a lesion in size keeps its contrast.
 
     Args:
         grey: ``(H, W)`` in ``[0, 1]``.
