@@ -18,7 +18,7 @@ GREY[:48] = GREY[:48].mean()  # half of it is flat
 
 def disc(row: int, column: int, radius: int) -> np.ndarray:
     rows, columns = np.mgrid[:96, :96]
-    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+    return np.asarray((rows - row) ** 2 + (columns - column) ** 2 <= radius**2)
 
 
 def test_a_picture_passes_against_itself_and_in_another_tone() -> None:

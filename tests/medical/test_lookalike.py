@@ -24,8 +24,8 @@ pydicom = pytest.importorskip("pydicom")
 from pydicom import Dataset, dcmread  # noqa: E402
 
 TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
-WINDOW = {"WindowCenter": 40, "WindowWidth": 400}
-PERSON = {
+WINDOW: dict[str, Any] = {"WindowCenter": 40, "WindowWidth": 400}
+PERSON: dict[str, Any] = {
     "PatientName": "Marked^Name",
     "PatientID": "marked-id",
     "PatientBirthDate": "19500102",
@@ -383,7 +383,7 @@ def test_other_validators_find_no_error(source: Path, tmp_path: Path, stylizer: 
     values = np.stack([tissue(), tissue(seed=1)])
     many, ct = dicom(tmp_path / "many.dcm", values, **WINDOW), series(tmp_path / "ct")
     hued = Look(True, Style.named("great-wave"), 0.1, True, paint=PaintOptions(quality="draft"))
-    made = [
+    made: list[tuple[Any, Look]] = [
         (source, Look()),
         (many, Look()),
         (source, hued),
