@@ -32,7 +32,7 @@ from sfumato.medical import gates, tone
 from sfumato.medical.projection import WATER, attenuation
 from sfumato.quality.filters import box, dilate
 
-STRENGTHS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+STRENGTHS = (0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 SIDE = 384
 #: Centre (of 1), semi-axes and angle of the ellipses of Shepp and Logan, and the contrasts of Toft, as greys are added.
 HEAD = (
@@ -249,6 +249,19 @@ def save(x: np.ndarray, path: Path) -> None:
     Image.fromarray(np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)).save(path)
 
 
+def sheet(folder: Path) -> Image.Image:
+    """The chest from the front and the side above the head before and after."""
+    names = ("chest-front-mean", "chest-side-mean", "head", "head-xray")
+    pictures = [Image.open(folder / f"{name}.png").convert("L") for name in names]
+    scaled = [
+        each.resize((SIDE, round(each.height * SIDE / each.width)), Image.Resampling.BICUBIC) for each in pictures
+    ]
+    made = Image.new("L", (2 * SIDE + 6, scaled[0].height + SIDE + 6))
+    for number, each in enumerate(scaled):
+        made.paste(each, (number % 2 * (SIDE + 6), number // 2 * (scaled[0].height + 6)))
+    return made
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
@@ -300,6 +313,7 @@ def main() -> None:
             made = look_alike(sorted((arguments.out / "chest").iterdir()), Look(view=view, ray=ray))
             save(made.frames[0] / 255, arguments.out / f"chest-{view}-{ray}.png")
             print(f"chest, {view}, {ray}: {made.measured[0]}")
+    sheet(arguments.out).save(arguments.out / "medical.webp", quality=88)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sfumato.quality.filters import box
 from support import scene
 
 
@@ -42,7 +43,7 @@ def dicom(path: Path, values: npt.NDArray[Any], kind: str = "CT", **attributes: 
 
 def tissue(height: int = 64, width: int = 72, seed: int = 0) -> npt.NDArray[np.int16]:
     """Values in Hounsfield units, between -160 and 240."""
-    return np.asarray(np.rint(scene(height, width, seed)[0, 0] * 400 - 160), np.int16)
+    return np.asarray(np.rint(box(scene(height, width, seed)[0, 0], 1) * 400 - 160), np.int16)
 
 
 def series(folder: Path, slices: int = 24, spacing: float = 2.0) -> list[Path]:

@@ -12,7 +12,7 @@ from sfumato.medical.reading import Values
 from sfumato.quality.filters import box, dilate
 
 #: Limits of the gates; see `Measured`.
-LEAST_ORDER, LEAST_STRUCTURE, LEAST_CONTRAST, MOST_ADDED = 0.99, 0.95, 0.9, 0
+LEAST_ORDER, LEAST_STRUCTURE, LEAST_CONTRAST, MOST_ADDED = 0.99, 0.95, 0.8, 0
 #: Contrast of a blob or an edge that counts as a structure, and below which the source counts as flat; share of white.
 SEEN, FLAT = 0.03, 0.015
 _LEVELS = 128  # of the curve from greys of the source to greys of the result
