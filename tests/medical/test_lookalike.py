@@ -13,6 +13,7 @@ import pytest
 from medical_files import dicom, series, tissue
 from sfumato import InputError, OutputError, PaintOptions, Style, Stylizer, UsageError
 from sfumato.image import luma
+from sfumato.limits import set_max_pixels
 from sfumato.medical import Look, look_alike
 from sfumato.medical.identity import Identity
 from sfumato.medical.projection import WATER, project
@@ -356,6 +357,8 @@ def test_a_look_alike_below_the_gates_is_refused_with_reasons(tmp_path: Path) ->
         (["--strength", "0.3", "--look", "monet"], "strength must be between 0 and 0.2, but is 0.3"),
         (["--window", "40"], "--window must be a center and a width, as in 40,400, but is '40'"),
         (["--window", "40,0"], "the width of window must be between"),
+        (["--window", "40,400", "--view", "side"], "a window is for the view each"),
+        (["--ray", "max"], "only the views front and side have rays"),
         (["--color", "style"], "only a style has colours"),
         (["--look", "monett"], "monett"),
     ],
@@ -363,6 +366,38 @@ def test_a_look_alike_below_the_gates_is_refused_with_reasons(tmp_path: Path) ->
 def test_wrong_options_are_said(source: Path, tmp_path: Path, words: list[str], sentence: str) -> None:
     assert_one_sentence(run("medical", source, "-o", tmp_path / "a.dcm", *words), 2, sentence)
     assert files(tmp_path) == []
+
+
+def test_a_source_is_never_replaced(tmp_path: Path) -> None:
+    [path, *_] = series(tmp_path / "ct", 1)
+    for source, out in ((path, path), (tmp_path / "ct", tmp_path / "ct"), (tmp_path / "ct", tmp_path / "ct" / "new")):
+        assert_one_sentence(run("medical", source, "-o", out, "--overwrite"), 2, "is the source, or in it")
+
+
+def test_files_of_a_series_are_limited_together(tmp_path: Path) -> None:
+    paths = series(tmp_path)
+    set_max_pixels(3 * 48 * 56)
+    with pytest.raises(InputError, match=r"3\.dcm have more pixels than the limit"):
+        look_alike(paths, Look(view="front"))
+
+
+def test_damage_that_shows_late_ends_in_a_sentence(tmp_path: Path) -> None:
+    """pydicom decodes attributes when they are first looked at, some not before the instance is written."""
+    path = dicom(tmp_path / "a.dcm", tissue(), **WINDOW, LossyImageCompression="01", LossyImageCompressionRatio=7.25)
+    content = path.read_bytes()
+    assert content.count(b"7.25") == 1
+    path.write_bytes(content.replace(b"7.25", b"7x25"))
+    with pytest.raises(InputError, match=r"a\.dcm cannot be read as DICOM; it may be damaged"):
+        look_alike(path)
+
+
+@pytest.mark.parametrize("uid", ["", "patient 17", "1." * 40])
+def test_uids_that_are_none_are_replaced(tmp_path: Path, uid: str) -> None:
+    path = dicom(tmp_path / "a.dcm", tissue(), **WINDOW, StudyInstanceUID="1.2.840.99999999")
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.99999999", uid.encode()[:16].ljust(16, b"\0")))
+    made = look_alike(path, identity=Identity(deidentify=False))
+    assert made.dataset.StudyInstanceUID.is_valid
+    made.save(tmp_path / "b.dcm")
 
 
 def test_two_files_of_one_name_and_wrong_calls_are_said(source: Path, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_a_limit_is_checked_before_decoding(tmp_path: Path) -> None:
 def test_compressed_pixels_of_another_size_are_not_decoded(tmp_path: Path, name: str) -> None:
     """A decoder would believe them, and take memory for whatever they say."""
     path = changed(f"MR_small_{name}.dcm", tmp_path / "a.dcm", Rows=50)
-    with pytest.raises(InputError, match="header states 64 x 50 pixels, but frame 1 is compressed from 64 x 64"):
+    with pytest.raises(InputError, match="header states 64 x 50 grey pixels, but frame 1 is compressed from 64 x 64"):
         read_scan(path)
 
 
@@ -199,13 +199,25 @@ def test_a_bomb_of_jpeg_2000_is_not_decoded(tmp_path: Path) -> None:
         read_scan(changed("MR_small_jp2klossless.dcm", tmp_path / "a.dcm", PixelData=code))
 
 
+def test_a_code_of_many_components_is_not_decoded(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = dcmread(PYDICOM / "MR_small_jp2klossless.dcm").PixelData
+    start = code.index(b"\xff\x4f\xff\x51")
+    code = code[: start + 40] + (16_384).to_bytes(2, "big") + code[start + 42 :]
+    with pytest.raises(InputError, match="from 64 x 64 of 16384 components"):
+        read_scan(changed("MR_small_jp2klossless.dcm", tmp_path / "a.dcm", PixelData=code))
+
+
 def test_sizes_inside_jpeg_are_found() -> None:
     from PIL import Image
 
     file = io.BytesIO()
     Image.new("L", (50, 40)).save(file, "JPEG")
-    assert coded_size(file.getvalue()) == (40, 50)
+    assert coded_size(file.getvalue()) == (40, 50, 1)
     assert coded_size(b"\0" * 64) is None  # RLE
+    with pytest.raises(ValueError, match="are a JP2 file"):
+        coded_size(b"\0\0\0\x0cjP  \r\n\x87\n")
     with pytest.raises(ValueError, match="no header"):
         coded_size(file.getvalue()[:30])
 

@@ -121,6 +121,8 @@ def medical(
     if not source.exists():
         raise InputError(f"cannot read {source}: there is no such file or folder")
     many = source.is_dir()
+    if source.resolve() in (place := out.resolve(), *place.parents):
+        raise UsageError(f"{out} is the source, or in it; name another place with -o")
     if many and not (files := find_files(source)):
         raise InputError(f"{source} has no files")
     stylizer = Stylizer(threads=threads, device=device) if styles else None

@@ -39,9 +39,12 @@ class Identity:
         """Return a new UID for another one, the same for each use within the run and purpose (PS3.5, annex B.2)."""
         return f"2.25.{uuid.uuid5(self._run, f'{purpose} {old}').int}"
 
-    def source(self, old: str) -> str:
-        """Return the UID by which an instance refers to its source."""
-        return self.mapped(old) if self.deidentify else old
+    def source(self, old: object) -> str:
+        """Return the UID by which an instance refers to a source; a new one where the source has none that is valid."""
+        from pydicom.uid import UID
+
+        keep = not self.deidentify and UID(str(old)).is_valid
+        return str(old) if keep else self.mapped(str(old))
 
     def check(self, scans: Sequence[Scan]) -> None:
         """Raise InputError if the identity is to be removed, but is drawn in the pixels of a source."""
@@ -61,7 +64,7 @@ class Identity:
                 with suppress(UserWarning, ValueError), warnings.catch_warnings():
                     warnings.simplefilter("error")  # pydicom's word for values that the standard does not allow
                     setattr(made, keyword, str(header.get(keyword) or ""))
-        made.StudyInstanceUID = self.source(str(header.get("StudyInstanceUID")))
+        made.StudyInstanceUID = self.source(header.get("StudyInstanceUID"))
         if not self.deidentify:
             return
         # Dummies, as the profile allows: archives would merge the patients and studies of files that have none.

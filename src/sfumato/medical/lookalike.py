@@ -13,17 +13,18 @@ import numpy.typing as npt
 
 from sfumato import __version__
 from sfumato.checks import check_range
-from sfumato.errors import OutputError, UsageError
+from sfumato.errors import InputError, OutputError, UsageError
 from sfumato.files import atomic_file
 from sfumato.image import luma
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.progress import Progress, portion
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
+from sfumato.limits import max_pixels, megapixels
 from sfumato.medical.gates import Measured, measure, worst
 from sfumato.medical.identity import Identity, annotation
 from sfumato.medical.projection import Ray, View, project
-from sfumato.medical.reading import Scan, Values, Window, read_scan
+from sfumato.medical.reading import Scan, Values, Window, damage_told, read_scan
 from sfumato.medical.tone import MAX_STRENGTH, radiograph_tone, textured
 from sfumato.medical.writing import instance, to_bytes
 from sfumato.text import counted, short
@@ -71,6 +72,10 @@ class Look:
             raise UsageError(
                 f"view must be one of {', '.join(get_args(View))}, and ray one of {', '.join(get_args(Ray))}"
             )
+        if self.view == "each" and self.ray != "mean":
+            raise UsageError("only the views front and side have rays; leave ray out, or choose one of them")
+        if self.view != "each" and self.window is not None:
+            raise UsageError("a window is for the view each; a projection has a range of its own")
         if self.window is not None:
             check_range(self.window[0], -1e9, 1e9, "the center of window")
             check_range(self.window[1], 1e-6, 1e9, "the width of window")
@@ -80,7 +85,7 @@ class Look:
         parts = ["tone of a radiograph"] if self.xray else []
         if self.style is not None:
             hues = ", with its colours" if self.colour else ""
-            parts.append(f"texture of the style {self.style.name} at strength {self.strength:g}{hues}")
+            parts.append(f"texture of the style {short(self.style.name, 60)} at strength {self.strength:g}{hues}")
         if self.view != "each":
             parts.insert(0, f"{self.view} view of a CT series ({self.ray} attenuation)")
         return ", ".join(parts)
@@ -163,11 +168,12 @@ def look_alike(
     if not paths or (look.view == "each" and len(paths) > 1):
         raise UsageError("one file at a time is made, but for the views front and side")
     window = None if look.window is None else Window(*look.window)
-    scans = [read_scan(path, window) for path in paths]
-    identity.check(scans)
+    scans = _read(paths, window)
+    with damage_told(scans[0].name):
+        identity.check(scans)
+        greys, shown = _greys(scans, look)
     if look.style is not None and stylizer is None:
         stylizer = Stylizer()
-    greys, shown = _greys(scans, look)
     frames, measured, changes = [], [], []
     for index, grey in enumerate(greys):
         name = scans[0].name + (f" (frame {index + 1})" if len(greys) > 1 else "")
@@ -180,13 +186,28 @@ def look_alike(
         changes.append(np.rint(127.5 + 127.5 * (result - grey)).astype(np.uint8))
     derivation = f"Look-alike by Sfumato {__version__}: {look}; {shown}; measured: {worst(measured)}"
     map_of = f"Difference of a look-alike by Sfumato {__version__} to its source, 128 is none: {look}; {shown}"
-    return Lookalike(
-        np.stack(frames),
-        measured,
-        instance(frames, scans, identity, "LOOKALIKE", number, str(look), derivation, look.notice),
-        instance(changes, scans, identity, "DIFFERENCE", number, str(look), map_of, look.notice),
-        _remarks(scans, look, shown),
-    )
+    with damage_told(scans[0].name):
+        return Lookalike(
+            np.stack(frames),
+            measured,
+            instance(frames, scans, identity, "LOOKALIKE", number, str(look), derivation, look.notice),
+            instance(changes, scans, identity, "DIFFERENCE", number, str(look), map_of, look.notice),
+            _remarks(scans, look, shown),
+        )
+
+
+def _read(paths: Sequence[str | os.PathLike[str]], window: Window | None) -> list[Scan]:
+    """Read files that are within the limit of pixels together."""
+    scans: list[Scan] = []
+    limit = max_pixels()
+    for path in paths:
+        scans.append(read_scan(path, window))
+        if sum(scan.values.size for scan in scans) > limit:
+            raise InputError(
+                f"the files up to {scans[-1].name} have more pixels than the limit of {megapixels(limit)} in all; "
+                "raise --max-pixels if you trust them"
+            )
+    return scans
 
 
 def _greys(scans: list[Scan], look: Look) -> tuple[Values, str]:

@@ -10,6 +10,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -110,13 +111,27 @@ def read_scan(path: str | os.PathLike[str], window: Window | None = None) -> Sca
         content = read_bytes(path, max_file_bytes(max_pixels()))
     except OSError as problem:
         raise InputError(f"cannot read {name}: {problem.strerror or problem}") from problem
+    with damage_told(name):
+        return _read(content, name, os.fspath(path), window)
+
+
+@contextmanager
+def damage_told(name: str) -> Iterator[None]:
+    """Turn every error about the content of a file into one sentence.
+
+    On damaged files pydicom and its decoders raise errors of nearly every type, also late: attributes are decoded when
+    they are first looked at.
+
+    Raises:
+        InputError: an error was raised that is not ours.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom warns of values that are read all the same
-            return _read(content, name, os.fspath(path), window)
+            yield
     except (SfumatoError, MemoryError, ImportError):
         raise
-    except Exception as problem:  # on damaged files pydicom and its decoders raise errors of nearly every type
+    except Exception as problem:
         raise InputError(f"{name} cannot be read as DICOM; it may be damaged: {first_line(problem)}") from problem
 
 
@@ -124,6 +139,7 @@ def _read(content: bytes, name: str, path: str, window: Window | None) -> Scan:
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
     from pydicom.filereader import read_file_meta_info
+    from pydicom.pixels.utils import pixel_array
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     try:
@@ -136,8 +152,7 @@ def _read(content: bytes, name: str, path: str, window: Window | None) -> Scan:
     _check_kind(header, name)
     frames = _check_sizes(header, name)
     _check_decoder(header, frames, name)
-    stored = np.asarray(header.pixel_array)
-    stored = stored.reshape(frames, header.Rows, header.Columns)
+    stored = pixel_array(header).reshape(frames, header.Rows, header.Columns)
     del header.PixelData
     values = np.stack([_modality(stored[i], header, i) for i in range(frames)])
     if not np.isfinite(values).all():
@@ -202,34 +217,34 @@ def _check_decoder(header: Dataset, frames: int, name: str) -> None:
         )
     for number, frame in enumerate(generate_frames(header.PixelData, number_of_frames=frames)):
         size = coded_size(frame)
-        if size is not None and size != (header.Rows, header.Columns):
+        if size is not None and size != (header.Rows, header.Columns, 1):
             raise InputError(
-                f"{name} is damaged: its header states {header.Columns} x {header.Rows} pixels, but frame {number + 1} "
-                f"is compressed from {size[1]} x {size[0]}"
+                f"{name} is damaged: its header states {header.Columns} x {header.Rows} grey pixels, but frame "
+                f"{number + 1} is compressed from {size[1]} x {size[0]} of {counted(size[2], 'component')}"
             )
 
 
-def coded_size(frame: bytes) -> tuple[int, int] | None:
-    """Return height and width inside JPEG, JPEG-LS or JPEG 2000; None for other codes, such as RLE.
+def coded_size(frame: bytes) -> tuple[int, int, int] | None:
+    """Return height, width and components inside JPEG, JPEG-LS or JPEG 2000; None for other codes, such as RLE.
 
     Raises:
-        ValueError: the code ends before its size.
+        ValueError: the code ends before its size, or is a JP2 file, whose boxes could hide it.
     """
-    if (start := frame.find(b"\xff\x4f\xff\x51", 0, 4096)) >= 0:  # JPEG 2000: SOC and SIZ, also inside a JP2 file
-        width, height, left, top = (
-            int.from_bytes(frame[start + 8 + 4 * i : start + 12 + 4 * i], "big") for i in range(4)
-        )
-        return height - top, width - left
+    if frame[:4] == b"\xff\x4f\xff\x51" and len(frame) >= 42:  # JPEG 2000: SOC and SIZ
+        width, height, left, top = (int.from_bytes(frame[place : place + 4], "big") for place in range(8, 24, 4))
+        return height - top, width - left, int.from_bytes(frame[40:42], "big")
+    if frame[4:8] == b"jP  ":
+        raise ValueError("its compressed pixels are a JP2 file, not a codestream of JPEG 2000")
     if frame[:2] != b"\xff\xd8":
         return None
     place = 2
-    while place + 9 <= len(frame):
+    while place + 10 <= len(frame):
         kind, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4], "big")
         if frame[place] != 0xFF or kind == 0xDA or length < 2:
             break
         if kind == 0xF7 or (0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC)):  # a start of frame
             height, width = (int.from_bytes(frame[place + i : place + i + 2], "big") for i in (5, 7))
-            return height, width
+            return height, width, frame[place + 9]
         place += 2 + length
     raise ValueError("its compressed pixels have no header")
 

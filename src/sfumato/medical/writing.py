@@ -145,7 +145,7 @@ def _reference(scan: Scan, identity: Identity) -> Dataset:
 
     item = Dataset()
     item.ReferencedSOPClassUID = scan.header.SOPClassUID
-    item.ReferencedSOPInstanceUID = identity.source(str(scan.header.get("SOPInstanceUID")))
+    item.ReferencedSOPInstanceUID = identity.source(scan.header.get("SOPInstanceUID"))
     item.PurposeOfReferenceCodeSequence = [coded("121322", "Source image for image processing operation")]
     return item
 
