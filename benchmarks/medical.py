@@ -13,7 +13,7 @@ strengths, above the bound of `sfumato medical` too, this prints the gates and w
 * lines: ratio of the modulation of line pairs of 2, 3, 4 and 6 pixels, the worst.
 * false: blobs and edges where the phantom, which has no noise then, is flat.
 
-Pictures lie in OUT, at full size.
+Real CT and MR pictures, which are in pydicom's wheel, are painted as drafts too. Pictures lie in OUT, at full size.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ from sfumato.errors import QualityError
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.style import Style
 from sfumato.inference.stylizer import Stylizer
-from sfumato.medical import gates, tone
-from sfumato.medical.projection import WATER, attenuation
+from sfumato.medical import Look, gates, look_alike, tone
 from sfumato.quality.filters import box, dilate
 
 STRENGTHS = (0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
@@ -45,6 +44,8 @@ HEAD = (
 #: Discs: radius in pixels and contrast, as a share of white.
 RADII, CONTRASTS = (3, 4, 6, 9), (0.04, 0.08, 0.16, -0.08)
 LINES = (2, 3, 4, 6)
+#: CT and MR pictures in pydicom's wheel.
+SCANS = ("examples_overlay.dcm", "CT_small.dcm", "J2K_pixelrep_mismatch.dcm", "MR_small.dcm", "693_J2KI.dcm")
 
 
 def ellipse(side: int, x0: float, y0: float, a: float, b: float, angle: float) -> np.ndarray:
@@ -249,6 +250,32 @@ def save(x: np.ndarray, path: Path) -> None:
     Image.fromarray(np.rint(np.clip(x, 0, 1) * 255).astype(np.uint8)).save(path)
 
 
+def chests(out: Path) -> None:
+    """The chest from the front and the side, with the notice."""
+    write_chest(out / "chest", chest())
+    for view in ("front", "side"):
+        for ray in ("mean", "max"):
+            made = look_alike(sorted((out / "chest").iterdir()), Look(view=view, ray=ray))
+            save(made.dataset.pixel_array / 255, out / f"chest-{view}-{ray}.png")
+            print(f"chest, {view}, {ray}: {made.worst()}")
+
+
+def scans(stylizer: Stylizer, styles: list[str]) -> None:
+    """How many drafts of real pictures, which are in pydicom's wheel, are refused."""
+    from pydicom.data import get_testdata_file
+
+    for strength in (0.1, 0.15, 0.2):
+        refused = []
+        for file in SCANS:
+            for name in styles:
+                look = Look(True, Style.named(name), strength, paint=PaintOptions(quality="draft"))
+                try:
+                    look_alike(get_testdata_file(file), look, stylizer=stylizer)
+                except QualityError as problem:
+                    refused.append(f"{file} in {name}: {problem}".partition("refused: ")[2])
+        print(f"real pictures, strength {strength:g}: {len(refused)} of {len(SCANS) * len(styles)} refused", *refused)
+
+
 def sheet(folder: Path) -> Image.Image:
     """The chest from the front and the side above the head before and after."""
     names = ("chest-front-mean", "chest-side-mean", "head", "head-xray")
@@ -271,8 +298,6 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     save(head(0.02)[0], arguments.out / "head.png")
 
-    values = np.array([[-1000, 0, 1000]], np.float32)
-    print("attenuation of air, water, and twice as much, in 1/mm:", attenuation(values)[0], "water", WATER)
     print(
         "| look | detection | contrast (worst) | edges | lines | false | order | structure | kept contrasts | gates |"
     )
@@ -305,15 +330,9 @@ def main() -> None:
             for strength in (0.3, 0.5, 1.0):
                 save(painted(head(0.02)[0], strength)[1], arguments.out / f"head-{name}-{quality}-{strength:g}.png")
     tone.MAX_STRENGTH = bound
-    from sfumato.medical import Look, look_alike
-
-    write_chest(arguments.out / "chest", chest())
-    for view in ("front", "side"):
-        for ray in ("mean", "max"):
-            made = look_alike(sorted((arguments.out / "chest").iterdir()), Look(view=view, ray=ray))
-            save(made.frames[0] / 255, arguments.out / f"chest-{view}-{ray}.png")
-            print(f"chest, {view}, {ray}: {made.measured[0]}")
+    chests(arguments.out)
     sheet(arguments.out).save(arguments.out / "medical.webp", quality=88)
+    scans(stylizer, arguments.styles)
 
 
 if __name__ == "__main__":
