@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -398,6 +399,14 @@ def test_uids_that_are_none_are_replaced(tmp_path: Path, uid: str) -> None:
     made = look_alike(path, identity=Identity(deidentify=False))
     assert made.dataset.StudyInstanceUID.is_valid
     made.save(tmp_path / "b.dcm")
+
+
+def test_without_the_extra_the_command_says_how_to_install_it(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    done = run("medical", source, "-o", tmp_path / "a.dcm")
+    assert_one_sentence(done, 2, "Reading DICOM needs the extra 'medical', which is not installed")
 
 
 def test_two_files_of_one_name_and_wrong_calls_are_said(source: Path, tmp_path: Path) -> None:

@@ -238,7 +238,8 @@ def _remarks(scans: list[Scan], look: Look, shown: str) -> list[str]:
     if look.view == "each" and scans[0].frames > 1:
         found.append(f"{name} has {counted(scans[0].frames, 'frame')}, and so has its look-alike")
     if shown.startswith("no window"):
-        found.append(f"{name} is shown with {shown.partition('; ')[2]}: it has no window; --window sets one")
+        values = shown.rpartition(" ")[2]
+        found.append(f"{name} has no window; it is shown with {values}, from its histogram; --window sets another")
     if annotation(scans) is None:
         found.append(f"{name} does not say whether its patient's name is drawn in its pixels; look at them")
     if any("6000" <= f"{element.tag.group:04X}" <= "601E" for element in scans[0].header):
