@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import sys
 from pathlib import Path
 
@@ -26,8 +27,7 @@ def test_each_photo_of_the_list_allows_commercial_use() -> None:
 
 def test_a_large_photo_gives_its_quarters_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(TOOLS))
-    import clean_photos
-
+    clean_photos = importlib.import_module("clean_photos")
     monkeypatch.delitem(sys.modules, "clean_photos")
     large = Image.new("RGB", (2560, 1280))
     large.paste((255, 0, 0), (1280, 640, 2560, 1280))
