@@ -206,7 +206,7 @@ def test_works_of_artists_who_died_recently_need_a_statement(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SFUMATO_STYLES", str(tmp_path / "styles"))
-    named = tmp_path / "Salvador_Dali-clocks.png"
+    named = tmp_path / "dali_clocks.png"
     named.write_bytes(photo.read_bytes())
     tagged = tmp_path / "scan.jpg"
     exif = Image.Exif()

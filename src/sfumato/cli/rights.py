@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -103,7 +102,7 @@ def protected_artist(pictures: Sequence[Path]) -> str | None:
 
     from sfumato.assets import whole_ledger
     from sfumato.image import READABLE, read_metadata_of
-    from sfumato.rights import PROTECTED_YEARS, is_protected
+    from sfumato.rights import PROTECTED_YEARS, is_protected, names_artist
 
     year = datetime.now(UTC).year
     artists = {name: died for name, died in whole_ledger()["artists"].items() if is_protected(died, year)}
@@ -114,19 +113,9 @@ def protected_artist(pictures: Sequence[Path]) -> str | None:
             texts += [found.artist, found.copyright, found.description]
         except (SfumatoError, OSError):
             pass
-        words = _words(" ".join(text for text in texts if text))
         for artist, died in artists.items():
-            if f" {_words(artist)} " in f" {words} ":
-                until = died + PROTECTED_YEARS
-                return (
-                    f"{path.name} names {artist}, who died in {died}: in many countries protected to the end of {until}"
-                )
+            answers = {names_artist(text, artist) for text in texts if text}
+            if answers - {False}:
+                says, until = "names" if True in answers else "may name", died + PROTECTED_YEARS
+                return f"{path.name} {says} {artist}, who died in {died}: in many countries protected to the end of {until}"
     return None
-
-
-def _words(text: str) -> str:
-    """Return a text as words of small letters without accents, so that "SALVADOR_DALÍ" is "salvador dali"."""
-    import unicodedata
-
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return " ".join(re.findall(r"[a-z0-9]+", plain.replace("'", "")))
