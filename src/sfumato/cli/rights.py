@@ -32,6 +32,14 @@ RightsOption = Annotated[
         show_default=False,
     ),
 ]
+StyleRights = Annotated[
+    Rights | None,
+    typer.Option(
+        "--rights",
+        help="Your rights in style pictures that are files; results carry the answer. \\[default: unstated]",
+        show_default=False,
+    ),
+]
 
 
 def in_terminal() -> bool:
@@ -116,6 +124,6 @@ def protected_artist(pictures: Sequence[Path]) -> str | None:
         for artist, died in artists.items():
             answers = {names_artist(text, artist) for text in texts if text}
             if answers - {False}:
-                says, until = "names" if True in answers else "may name", died + PROTECTED_YEARS
-                return f"{path.name} {says} {artist}, who died in {died}: in many countries protected to the end of {until}"
+                who = f"{path.name} {'names' if True in answers else 'may name'} {artist}, who died in {died}"
+                return f"{who}: in many countries protected to the end of {died + PROTECTED_YEARS}"
     return None
