@@ -43,6 +43,7 @@ from sfumato.rights import (
         ("COCO: Flickr images, mixed CC licences (Flickr terms)", None, False),
         ("jetson-inference sample images (repo MIT; image licence unknown)", None, False),
         ("licence unknown", None, False),
+        ("unknown (example photos, research)", None, False),
         ("all rights reserved", None, False),
         ("", None, False),
         ("Creative Commons Attribution-Non Commercial 4.0", False, False),

@@ -36,6 +36,8 @@ _UNCLEAR = re.compile(
 def may_sell(licence: str) -> bool | None:
     """Return whether a licence allows commercial use: True, False, or None where its text does not tell."""
     text = licence.casefold()
+    if text.lstrip().startswith("unknown"):  # what follows says where the picture was found, not what its owner says
+        return None
     if _FORBIDS.search(text):
         return False
     return True if _KNOWN.search(text) and not _UNCLEAR.search(text) else None
