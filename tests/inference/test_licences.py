@@ -82,7 +82,7 @@ def test_a_blend_depends_on_all_its_parts(stylizer: Stylizer, photo: Path) -> No
     for quality in ("draft", "standard"):
         found = dependencies(recipe(stylizer, Style.blend({own: 1, "great-wave": 2}), quality=quality))
         assert [each.author for each in by_kind(found, "picture")] == ["Katsushika Hokusai"]
-        assert [each.licence for each in by_kind(found, "style")] == ["the user states: own work"]
+        assert [each.licence for each in by_kind(found, "style")] == ["the maker of the style states: own work"]
     found = dependencies(recipe(stylizer, Style.blend({"great-wave": 1, "starry-night": 1})))
     assert len(by_kind(found, "picture")) == 2
     assert by_kind(found, "style") == []
@@ -204,7 +204,7 @@ def test_the_command(photo: Path, tmp_path: Path) -> None:
     assert found["styles"][0]["rights"] == "own: 1"  # type: ignore[index]
     assert "rights    own: 1" in run("show", picture).stdout
     told = run("licences", picture)
-    assert "style     commercial use: yes        photo: the user states: own work" in told.stdout
+    assert "style     commercial use: yes        photo: the maker of the style states: own work" in told.stdout
     assert "Commercial use: not cleared. It depends on 1437 pictures in the training of the weights" in told.stdout
     [as_json] = json.loads(run("licences", picture, "--json").stdout)
     assert as_json["commercial"] is False

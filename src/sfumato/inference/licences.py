@@ -19,11 +19,11 @@ from sfumato.inference.upscale import upscaler_digest
 from sfumato.rights import may_sell, rights_counts
 from sfumato.text import short
 
-#: What the rights that users state allow.
+#: What the rights in a style allow. They are stated by whoever made it: the user, or who gave them the style file.
 _STATED: dict[str, tuple[str, bool | None]] = {
-    "own": ("the user states: own work", True),
-    "licensed": ("the user states: licensed to them, on terms that Sfumato does not know", None),
-    "public-domain": ("the user states: public domain", True),
+    "own": ("the maker of the style states: own work", True),
+    "licensed": ("the maker of the style states: licensed to them, on terms that Sfumato does not know", None),
+    "public-domain": ("the maker of the style states: public domain", True),
     "unstated": ("rights not stated", None),
 }
 
