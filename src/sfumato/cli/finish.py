@@ -10,7 +10,7 @@ from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import FileFormat, FileQuality, Threads
 from sfumato.cli.output import check_no_terminal, say_error
 from sfumato.cli.pictures import Pictures
-from sfumato.cli.sealing import Provenance, has_credentials, open_seal
+from sfumato.cli.sealing import Provenance, open_seal
 from sfumato.errors import SfumatoError, UsageError
 
 if TYPE_CHECKING:
@@ -126,8 +126,11 @@ class Finishing(Pictures):
 
     def _write(self, picture: Photo, job: Job, format: str | None) -> Sequence[str]:
         """Write a picture; a remark says that the credentials of the one before it are lost, if nothing is sealed."""
+        from sfumato.image import has_credentials
+
+        is_lost = self.seal is None and job.photo is not None and has_credentials(job.photo.read_bytes())
         remarks = super()._write(picture, job, format)
-        if self.seal is not None or not has_credentials(job.photo):
+        if not is_lost:
             return remarks
         return (
             *remarks,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,8 +18,6 @@ Provenance = Annotated[
     ),
 ]
 
-_MANIFEST = b"jumdc2pa"  # how the description of a C2PA manifest store begins, in all formats
-
 
 def open_seal(is_wanted: bool) -> Seal | None:
     """Return the seal with the user's keys, which are made if there are none; ``None`` where none is wanted.
@@ -33,8 +30,3 @@ def open_seal(is_wanted: bool) -> Seal | None:
     from sfumato.provenance.seal import Seal
 
     return Seal.open()
-
-
-def has_credentials(picture: Path | None) -> bool:
-    """Return whether a file contains content credentials, valid or not; False for a pipe, which is ``None``."""
-    return picture is not None and picture.is_file() and _MANIFEST in picture.read_bytes()
