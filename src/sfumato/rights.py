@@ -5,7 +5,9 @@ This is no legal advice. Where a text is not clear, the answer is that nothing i
 
 from __future__ import annotations
 
+import itertools
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
@@ -34,6 +36,8 @@ _UNCLEAR = re.compile(
 def may_sell(licence: str) -> bool | None:
     """Return whether a licence allows commercial use: True, False, or None where its text does not tell."""
     text = licence.casefold()
+    if text.lstrip().startswith("unknown"):  # what follows says where the picture was found, not what its owner says
+        return None
     if _FORBIDS.search(text):
         return False
     return True if _KNOWN.search(text) and not _UNCLEAR.search(text) else None
@@ -55,6 +59,48 @@ LICENCE_FILTERS: dict[str, Callable[[str], bool]] = {
 def is_protected(died: int, year: int) -> bool:
     """Return whether the works of an artist who died in that year are protected in ``year``, to its last day."""
     return year <= died + PROTECTED_YEARS
+
+
+#: Surnames in the ledger that are also words, given names, or names of artists who died long ago. One of them names the
+#: artist only beside the given name or its initial, or where it is the whole text.
+SHARED_SURNAMES = frozenset(
+    ("bacon", "calder", "ernst", "freud", "giacometti", "hopper", "klein", "leger", "newman", "ross")
+)
+_MIN_JOINED = 8  # letters of a name that is found inside a longer word
+
+
+def names_artist(text: str, artist: str) -> bool | None:
+    """Return whether a text names an artist: True by the full name, None perhaps, by the surname alone, False not.
+
+    Capitals, accents, digits and signs between words do not matter, and words may be joined: "SalvadorDali",
+    "salvadordali2" and "Dalí, Salvador" are the full name, "dali_clocks" is the surname. "pradalis" is neither.
+
+    Args:
+        text: such as the name of a file.
+        artist: given names first, as in the ledger.
+    """
+    words, name = _words(text), _words(artist)
+    surname, joined = name[-1], "".join(name)
+    if len(name) > 1:
+        padded = f" {' '.join(words)} "
+        ways = (" ".join(name), f"{surname} {' '.join(name[:-1])}", f"{name[0][0]} {surname}", f"{name[0]} {surname}")
+        pairs = {"".join(words[i : i + count]) for count in range(1, len(name) + 2) for i in range(len(words))}
+        if any(f" {way} " in padded for way in ways) or joined in pairs:
+            return True
+        if len(joined) >= _MIN_JOINED and any(joined in word for word in words):
+            return True
+    if surname in SHARED_SURNAMES:
+        return None if words == [surname] else False
+    # A long surname in two words is one that has lost its apostrophe, as in "o keeffe".
+    halves = {first + second for first, second in itertools.pairwise(words)} if len(surname) > 6 else set()
+    return None if surname in words or surname in halves else False
+
+
+def _words(text: str) -> list[str]:
+    """Return a text as words of small letters without accents, so that "SALVADOR_DALÍ2" is "salvador", "dali"."""
+    plain = unicodedata.normalize("NFKD", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    plain = re.sub("'[sS](?![A-Za-z])|'", "", plain.encode("ascii", "ignore").decode())
+    return re.findall("[a-z]+", re.sub("(?<=[a-z])(?=[A-Z])", " ", plain).lower())
 
 
 def rights_text(counts: Mapping[str, int]) -> str:

@@ -21,7 +21,7 @@ from batch_work import manifest, save_photos
 from sfumato.batch.engines import open_engine
 from sfumato.batch.local_workers import default_workers, gpus, local
 from sfumato.errors import MissingExtraError, UsageError
-from sfumato.image import read_photo, write_image
+from sfumato.image import read_photo, read_recipe, write_image
 from support import assert_one_sentence, files, run, scene
 
 DRAFT = ("--style", "monet", "--quality", "draft")
@@ -61,10 +61,20 @@ def test_two_processes_paint_a_folder_and_a_second_run_does_nothing(folder: Path
     assert again.stderr.startswith("0 painted, 5 already existed in ")
     assert len(manifest(folder / "out" / "batch-report")) == 5
     os.unlink(folder / "out" / "4.png")
-    other = run("batch", folder / "in", folder / "out", *DRAFT, "--strength", 0.5, "--workers", 1)
+    own = ("--style", folder / "in" / "0.png", "--rights", "own", "--quality", "draft")
+    other = run("batch", folder / "in", folder / "out", *own, "--strength", 0.5, "--workers", 1)
     assert other.stderr.startswith("5 painted (4 earlier files replaced) in ")
     card = json.loads((folder / "out" / "batch-report" / "run.json").read_text())
     assert (card["counts"]["painted"], card["counts"]["replaced"]) == (5, 4)
+    recipe = read_recipe(folder / "out" / "0.png") or {}
+    assert recipe["styles"][0]["rights"] == "own: 1"  # type: ignore[index]
+
+
+def test_a_protected_artist_in_a_table_of_pairs_is_not_public_domain(folder: Path) -> None:
+    (folder / "in" / "4.png").rename(folder / "dali.png")
+    (folder / "pairs.csv").write_text("photo,style\nin/0.png,dali.png\n")
+    told = run("batch", folder / "pairs.csv", folder / "out", "--rights", "public-domain")
+    assert_one_sentence(told, 2, "dali.png may name Salvador Dalí")
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sfumato.cli.video import parse_schedule
 from sfumato.errors import UsageError
+from sfumato.image import write_image
 from sfumato.inference import Style, Stylizer
 from sfumato.inference.options import PaintOptions
 from sfumato.video.pipeline import SEGMENT_FRAMES
 from sfumato.video.recipe import VideoRecipe
 from sfumato.video.schedule import Schedule, parse_seconds
-from support import assert_one_sentence, run
+from support import assert_one_sentence, run, scene
 from video_clips import facts_of, pictures_of, write_clip
 
 
@@ -188,6 +190,15 @@ def test_times(text: str, seconds: float) -> None:
 def test_what_is_no_time(text: str) -> None:
     with pytest.raises(UsageError, match="--from must be"):
         parse_seconds(text, "--from")
+
+
+def test_rights_in_a_style_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "dali.png"
+    write_image(scene(40, 60), picture)
+    styles = ("--style", f"{picture}:0s", "--style", "monet:1s", "--rights", "public-domain")
+    assert_one_sentence(run("video", "clip.mp4", *styles, "-o", tmp_path / "out.webm"), 2, "may name Salvador Dalí")
+    schedule = parse_schedule([f"{picture}:0s", "monet:1s"], Stylizer(threads=1), "own")
+    assert [style.about.get("rights") for _, style in schedule.keys] == ["own: 1", None]
 
 
 def test_a_schedule_blends_between_its_times() -> None:

@@ -169,6 +169,29 @@ def test_a_sealed_picture_is_explained_as_that_of_its_photo(folder: Path, tmp_pa
     assert run("explain", out, "--photo", photo, "-o", tmp_path / "sheet.png").exit_code == 0
 
 
+def test_finish_and_replay_seal_and_name_the_file_before(folder: Path, tmp_path: Path) -> None:
+    photo, before, out = tmp_path / "photo.png", tmp_path / "a.png", tmp_path / "b.png"
+    write_photo(replace(painted(0, 192, 192), metadata=Metadata()), photo)
+    paint = ("--style", "monet", "--quality", "draft", "--provenance", "-o", before)
+    assert run("stylize", photo, *paint).exit_code == 0
+    told = run("finish", before, "--warmth", "0.2", "-o", out)
+    assert (told.exit_code, "credentials of the original are not in it" in told.stdout) == (0, True)
+    assert found(out) is None
+    told = run("finish", before, "--warmth", "0.2", "--provenance", "--overwrite", "-o", out)
+    assert (told.exit_code, "credentials" in told.stdout) == (0, False)
+    assert run("replay", before, photo, "--provenance", "-o", tmp_path / "c.png").exit_code == 0
+    for path, source in ((out, before), (tmp_path / "c.png", photo)):
+        said = found(path)
+        assert said is not None
+        assert (said.state, said.ingredients[0].sha256) == ("valid", sha256(source))
+    assert [entry.file for entry in entries(folder)] == [sha256(each) for each in (before, out, tmp_path / "c.png")]
+    said, marked = found(out), mark.find(read_photo(out).pixels)  # type: ignore[arg-type]
+    assert said is not None
+    assert said.seal is not None
+    assert marked is not None
+    assert f"{marked.number:016x}" == said.seal["id"]  # not that of the picture before
+
+
 def test_a_damaged_log_stops_before_painting(photo: Path, folder: Path, tmp_path: Path) -> None:
     Seal.open().write_photo(painted(), tmp_path / "a.png")
     (folder / "log.jsonl").unlink()

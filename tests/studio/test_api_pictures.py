@@ -77,6 +77,23 @@ def test_a_picture_is_downloaded_in_another_format_with_its_recipe(studio: Servi
     assert Image.open(io.BytesIO(found.content)).format == kind
     assert f"wave.{'jpg' if format == 'jpeg' else format}" in found.headers["content-disposition"]
     assert read_recipe(io.BytesIO(found.content)) == recipe
+    assert "sfumato-remark" not in found.headers
+
+
+def test_another_format_of_a_sealed_picture_says_that_it_is_not_sealed(studio: Service) -> None:
+    pytest.importorskip("c2pa")
+    pytest.importorskip("cryptography")
+    from sfumato.provenance.seal import Seal
+
+    uploaded = upload(studio.client)
+    recipe: dict[str, object] = {"version": "0.1.0"}
+    photo = Photo(np.full((32, 48, 3), 90, np.uint8), metadata=Metadata(recipe=recipe))
+    with writing(studio.studio.sessions) as session:
+        row = session.get_one(Picture, uploaded["id"])
+        row.sha256 = studio.studio.files.put(row.account, Seal.open().seal_photo(photo, "png").content)
+    made = studio.client.get(uploaded["file"], params={"format": "webp"})
+    assert "no content credentials" in made.headers["sfumato-remark"]
+    assert "sfumato-remark" not in studio.client.get(uploaded["file"], params={"format": "png"}).headers
 
 
 def test_the_gallery_goes_page_by_page(studio: Service) -> None:

@@ -30,7 +30,21 @@ if TYPE_CHECKING:
 
 #: The options of `sfumato stylize` that this command has too.
 _SHARED = (
-    *("style", "quality", "strength", "stroke", "auto", "keep", "best_of", "gate", "seed", "color", "mask", "max_size"),
+    *(
+        "style",
+        "rights",
+        "quality",
+        "strength",
+        "stroke",
+        "auto",
+        "keep",
+        "best_of",
+        "gate",
+        "seed",
+        "color",
+        "mask",
+        "max_size",
+    ),
     *("format", "file_quality", "provenance", "model", "device", "_max_pixels"),
 )
 _MAX_TOLD = 20  # failures that are printed
@@ -155,19 +169,20 @@ def _spec(found: Plan, target: str, threads: int, overwrite: bool, painting: dic
     if painting["max_size"]:
         check_range(painting["max_size"], 16, 1_000_000, "--max-size")
     model = painting["model"]
-    in_rows = found.styles
     without = any(not job.style for job in found.jobs)
     if model is None and not texts and without:
         raise UsageError("no --style was given; name one, as in --style monet (see sfumato styles)")
     if masks and found.is_shards:
         raise UsageError("shards have no masks; leave --mask out")
+    rows = {text: _in_folder(text, found.folder) for text in found.styles}
+    whose = stylizing.rights_in_styles(painting["rights"], [*texts, *rows.values()])
     seal = open_seal(painting["provenance"])
     stylizer = Stylizer(model, threads, painting["device"])
     styles: dict[str, list[Style | PersonalStyle]] = {}
     if without:
-        styles[""] = _styles(texts, len(masks), stylizer)
-    for text in in_rows:
-        styles[text] = _styles([_in_folder(text, found.folder)], len(masks), stylizer)
+        styles[""] = _styles(texts, len(masks), stylizer, whose)
+    for text, row in rows.items():
+        styles[text] = _styles([row], len(masks), stylizer, whose)
     return with_recipes(
         Spec(
             found.source,
@@ -195,13 +210,13 @@ def _spec(found: Plan, target: str, threads: int, overwrite: bool, painting: dic
     )
 
 
-def _styles(texts: list[str], masks: int, stylizer: Stylizer) -> list[Style | PersonalStyle]:
+def _styles(texts: list[str], masks: int, stylizer: Stylizer, rights: str) -> list[Style | PersonalStyle]:
     if not stylizer.card.has_codes:
         stylizer.check_own_style(len(texts), "style", masks)
         return []
     if not texts:
         raise UsageError(f"the model {stylizer.card.model!r} needs a style; name one, as in --style painting.jpg")
-    styles: list[Style | PersonalStyle] = list(stylizing.find_styles(texts, masks, stylizer))
+    styles: list[Style | PersonalStyle] = list(stylizing.find_styles(texts, masks, stylizer, rights))
     for place, personal in stylizing.find_personal(texts, masks).items():
         styles[place] = personal
     return styles

@@ -10,12 +10,16 @@ from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import FileFormat, FileQuality, Threads
 from sfumato.cli.output import check_no_terminal, say_error
 from sfumato.cli.pictures import Pictures
+from sfumato.cli.sealing import Provenance, open_seal
 from sfumato.errors import SfumatoError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sfumato.image import Photo
     from sfumato.inference.jobs import Job
     from sfumato.inference.retouch import Finish
+    from sfumato.provenance.seal import Seal
 
 
 def finish(
@@ -45,6 +49,7 @@ def finish(
     format: FileFormat = None,
     file_quality: FileQuality = 92,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing pictures.")] = False,
+    provenance: Provenance = False,
     threads: Threads = None,
     _max_pixels: MaxPixels = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each picture.")] = False,
@@ -69,7 +74,8 @@ def finish(
     jobs, is_batch = plan(pictures, out, "finished", format and format.value, "finish")
     if jobs[0].target is None:
         check_no_terminal()
-    finishing = Finishing(wanted, threads, format and format.value, file_quality, overwrite, as_json)
+    seal = open_seal(provenance)
+    finishing = Finishing(wanted, threads, format and format.value, file_quality, overwrite, as_json, seal)
     finishing.all(jobs, is_batch, left_out(pictures))
 
 
@@ -83,6 +89,7 @@ class Finishing(Pictures):
         quality: the quality of JPEG and WebP.
         overwrite: whether existing pictures are replaced.
         as_json: whether each result is printed as a line of JSON.
+        seal: seals what is written; ``None``: nothing is sealed.
     """
 
     doing, done = "finishing", "finished"
@@ -95,8 +102,9 @@ class Finishing(Pictures):
         quality: int,
         overwrite: bool,
         as_json: bool,
+        seal: Seal | None = None,
     ) -> None:
-        super().__init__(format, quality, overwrite, as_json)
+        super().__init__(format, quality, overwrite, as_json, seal)
         self.finish, self.threads = finish, threads
 
     def make(self, photo: Photo, name: str, digest: str) -> Photo:
@@ -115,6 +123,20 @@ class Finishing(Pictures):
                 return finish(photo, self.threads, progress)
         except InputError as problem:
             raise InputError(f"cannot finish {name}: {problem}") from problem
+
+    def _write(self, picture: Photo, job: Job, format: str | None) -> Sequence[str]:
+        """Write a picture; a remark says that the credentials of the one before it are lost, if nothing is sealed."""
+        from sfumato.image import has_credentials
+
+        is_lost = self.seal is None and job.photo is not None and has_credentials(job.photo.read_bytes())
+        remarks = super()._write(picture, job, format)
+        if not is_lost:
+            return remarks
+        return (
+            *remarks,
+            "the content credentials of the original are not in it, since they do not fit changed pixels; "
+            "--provenance writes new ones",
+        )
 
     def is_ours(self, found: dict[str, object], job: Job, digest: str) -> bool:
         """Whether the recipe is that of the photo with this finish added."""

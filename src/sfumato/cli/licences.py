@@ -14,6 +14,7 @@ from sfumato.cli.output import say, say_json
 from sfumato.text import counted
 
 if TYPE_CHECKING:
+    from sfumato.inference.bundle import Card
     from sfumato.inference.licences import Dependency
 
 _FEW = 8  # things of a kind that are printed one by one
@@ -37,13 +38,23 @@ def licences(
             show_default=False,
         ),
     ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="A model of your own that painted the pictures; its card counts the licences of its training.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
     _max_pixels: MaxPixels = None,
 ) -> None:
     """Print what a result depends on, under which licences, and whether it may be used commercially."""
+    from sfumato.inference.bundle import Card
     from sfumato.inference.licences import shipped, verdict
 
-    found = {text: _find(text) for text in results or ()} or {"all that ships": shipped()}
+    own = None if model is None else Card.read(model)
+    found = {text: _find(text, own) for text in results or ()} or {"all that ships": shipped()}
     if as_json:
         say_json(
             [
@@ -58,7 +69,7 @@ def licences(
     say("This repeats what owners and users state; it is no legal advice. --json adds authors, sources and hashes.")
 
 
-def _find(text: str) -> list[Dependency]:
+def _find(text: str, own: Card | None) -> list[Dependency]:
     """Return what a file or a style depends on.
 
     Raises:
@@ -75,7 +86,7 @@ def _find(text: str) -> list[Dependency]:
     if is_style_file or has_style(text) or not (path.suffix or path.exists()):
         style = Style.load(path) if is_style_file else Style.named(text, own=True)
         return of_painting_in(style.name, style.about, [each.sha256 for each in style.pictures])
-    return dependencies(recipe_of(path))
+    return dependencies(recipe_of(path), own)
 
 
 def _print(name: str, found: list[Dependency]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -30,6 +29,14 @@ RightsOption = Annotated[
     typer.Option(
         help="Rights to the pictures, which style files and results carry. \\[default: asked in a terminal, else "
         "unstated]",
+        show_default=False,
+    ),
+]
+StyleRights = Annotated[
+    Rights | None,
+    typer.Option(
+        "--rights",
+        help="Your rights in style pictures that are files; results carry the answer. \\[default: unstated]",
         show_default=False,
     ),
 ]
@@ -103,7 +110,7 @@ def protected_artist(pictures: Sequence[Path]) -> str | None:
 
     from sfumato.assets import whole_ledger
     from sfumato.image import READABLE, read_metadata_of
-    from sfumato.rights import PROTECTED_YEARS, is_protected
+    from sfumato.rights import PROTECTED_YEARS, is_protected, names_artist
 
     year = datetime.now(UTC).year
     artists = {name: died for name, died in whole_ledger()["artists"].items() if is_protected(died, year)}
@@ -114,19 +121,9 @@ def protected_artist(pictures: Sequence[Path]) -> str | None:
             texts += [found.artist, found.copyright, found.description]
         except (SfumatoError, OSError):
             pass
-        words = _words(" ".join(text for text in texts if text))
         for artist, died in artists.items():
-            if f" {_words(artist)} " in f" {words} ":
-                until = died + PROTECTED_YEARS
-                return (
-                    f"{path.name} names {artist}, who died in {died}: in many countries protected to the end of {until}"
-                )
+            answers = {names_artist(text, artist) for text in texts if text}
+            if answers - {False}:
+                who = f"{path.name} {'names' if True in answers else 'may name'} {artist}, who died in {died}"
+                return f"{who}: in many countries protected to the end of {died + PROTECTED_YEARS}"
     return None
-
-
-def _words(text: str) -> str:
-    """Return a text as words of small letters without accents, so that "SALVADOR_DALÍ" is "salvador dali"."""
-    import unicodedata
-
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return " ".join(re.findall(r"[a-z0-9]+", plain.replace("'", "")))

@@ -10,6 +10,7 @@ import typer
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import OwnModel
 from sfumato.cli.output import say, say_error, say_json
+from sfumato.cli.sealing import Provenance, open_seal
 from sfumato.errors import InputError, UsageError
 from sfumato.rights import joined_rights
 from sfumato.text import counted
@@ -129,6 +130,7 @@ def replay(
         typer.Option(help="Quality of JPEG and WebP, 1 to 100. \\[default: the recipe's]", show_default=False),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
+    provenance: Provenance = False,
     model: OwnModel = None,
     _max_pixels: MaxPixels = None,
 ) -> None:
@@ -152,11 +154,12 @@ def replay(
         check_range(file_quality, 1, 100, "--file-quality")
         recipe = replace(recipe, file_quality=file_quality)
     jobs, _ = plan([photo], out, "replay")
+    seal = open_seal(provenance)
     known = [Style.from_images(style)] if style else []
     pipeline = Pipeline.of_recipe(recipe, masks=masks, known=known, stylizer=Stylizer(model), own=True)
     if list(pipeline.recipe.masks) != list(recipe.masks):
         say_error(f"these are not the masks that {picture} was made with")
-    PaintedPictures(pipeline, None, overwrite, False).all(jobs, False)
+    PaintedPictures(pipeline, None, overwrite, False, seal).all(jobs, False)
 
 
 def recipe_of(picture: Path) -> dict[str, object]:

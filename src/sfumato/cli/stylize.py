@@ -14,7 +14,7 @@ from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import Device, FileFormat, FileQuality, OwnModel, Seed, Stroke, Threads
 from sfumato.cli.output import check_no_terminal
 from sfumato.cli.pictures import PaintedPictures
-from sfumato.cli.rights import Rights, state_rights
+from sfumato.cli.rights import Rights, StyleRights, state_rights
 from sfumato.cli.sealing import Provenance, open_seal
 from sfumato.errors import UsageError
 
@@ -54,13 +54,7 @@ def stylize(
             show_default=False,
         ),
     ] = None,
-    rights: Annotated[
-        Rights | None,
-        typer.Option(
-            help="Your rights in style pictures that are files; results carry the answer. \\[default: unstated]",
-            show_default=False,
-        ),
-    ] = None,
+    rights: StyleRights = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -160,7 +154,7 @@ def stylize(
     texts = style or []
     if model is None and not texts:
         raise UsageError("no --style was given; name one, as in --style monet (see sfumato styles)")
-    whose = state_rights(rights, [path for text in texts if (path := style_file(text)) is not None])
+    whose = rights_in_styles(rights, texts)
     label = _label(texts) if texts else (model or Path()).resolve().name
     if open_ or watch:
         check_seen(photos, out, open_, watch)
@@ -295,6 +289,11 @@ def style_file(text: str) -> Path | None:
 
     name, _ = _split_weight(text)
     return None if has_style(name) else Path(name)
+
+
+def rights_in_styles(given: Rights | None, texts: list[str]) -> str:
+    """Return the rights in those of the values of ``--style`` that are files, as `state_rights`."""
+    return state_rights(given, [path for text in texts if (path := style_file(text)) is not None])
 
 
 def find_personal(texts: list[str], masks: int) -> dict[int, PersonalStyle]:

@@ -16,8 +16,9 @@ import typer
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.options import Device, Seed, Stroke, Threads
 from sfumato.cli.output import say, say_error, say_json
+from sfumato.cli.rights import StyleRights
 from sfumato.cli.sealing import Provenance, open_seal
-from sfumato.cli.stylize import ColorMode, find_style, find_styles
+from sfumato.cli.stylize import ColorMode, find_style, find_styles, rights_in_styles
 from sfumato.errors import UsageError
 from sfumato.text import counted
 
@@ -56,6 +57,7 @@ def video(
             show_default=False,
         ),
     ] = None,
+    rights: StyleRights = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -149,9 +151,10 @@ def video(
     finish = None if end is None else parse_seconds(end, "--to")
     check_times(begin, finish)
     options = PaintOptions(strength, stroke, color.value, quality.value, seed)
+    whose = rights_in_styles(rights, [name if _TIME.fullmatch(tail) else text for text, name, tail in _parts(style)])
     seal = open_seal(provenance)
     stylizer, began = Stylizer(None, threads, device), perf_counter()
-    schedule = parse_schedule(style, stylizer)
+    schedule = parse_schedule(style, stylizer, whose)
     if len(schedule.keys) > 1 and (late := _late_styles(schedule, VideoSource.probe(source).length)):
         say_error(late)
     if preview:
@@ -228,26 +231,33 @@ def _say_sheet(out: Path, frames: int, took: float, as_json: bool) -> None:
         say(f"{out}  {counted(frames, 'frame')}  {took:.1f} s")
 
 
-def parse_schedule(texts: list[str], stylizer: Stylizer) -> Schedule:
+def _parts(texts: list[str]) -> list[tuple[str, str, str]]:
+    """Return each text, and what is before and after its last colon."""
+    return [(text, name, tail) for text in texts for name, _, tail in [text.rpartition(":")]]
+
+
+def parse_schedule(texts: list[str], stylizer: Stylizer, rights: str = "unstated") -> Schedule:
     """Return the styles of a video: one, a blend by weight, or several over time.
 
     Args:
         texts: the values of ``--style``: names or files, each with an optional ``:WEIGHT`` or time (``:5s``). If one
             has a time with its unit, the numbers of all others are times too, as in ``monet:0`` and ``klimt:5s``.
         stylizer: encodes styles that are pictures.
+        rights: the user's rights in styles that are pictures.
 
     Raises:
         UsageError: a style is unknown, a time is missing or not a time, or the times do not rise.
     """
     from sfumato.video.schedule import Schedule, parse_seconds
 
-    parts = [text.rpartition(":") for text in texts]
-    if not any(_TIME.fullmatch(tail) and name for name, _, tail in parts):
-        return Schedule.of(find_styles(texts, 0, stylizer)[0])
-    if bare := [text for text, (name, _, _) in zip(texts, parts, strict=True) if not name]:
+    parts = _parts(texts)
+    if not any(_TIME.fullmatch(tail) and name for _, name, tail in parts):
+        return Schedule.of(find_styles(texts, 0, stylizer, rights)[0])
+    if bare := [text for text, name, _ in parts if not name]:
         raise UsageError(f"--style {bare[0]} has no time, which the others have; add one, as in {bare[0]}:0s")
     return Schedule(
         tuple(
-            (parse_seconds(tail, f"the time of --style {name}"), find_style(name, stylizer)) for name, _, tail in parts
+            (parse_seconds(tail, f"the time of --style {name}"), find_style(name, stylizer, rights))
+            for _, name, tail in parts
         )
     )

@@ -28,7 +28,7 @@ from sfumato.image.reading import (
     read_recipe,
 )
 from sfumato.image.resampling import resample, resize, shrink, thumbnail, thumbnail_size
-from sfumato.image.reservation import reservation
+from sfumato.image.reservation import has_credentials, reservation
 from sfumato.image.writing import (
     WRITABLE,
     as_jpeg_text,
@@ -55,6 +55,7 @@ __all__ = [
     "as_jpeg_text",
     "as_photo",
     "describe_left_out",
+    "has_credentials",
     "is_file_like",
     "is_hidden",
     "luma",

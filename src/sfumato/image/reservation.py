@@ -1,4 +1,4 @@
-"""Do-not-train marks: whether the owner of a picture file reserved it from training.
+"""Do-not-train marks: whether the owner of a picture file reserved it from training; and whether it has credentials.
 
 Three marks are read: the property ``DataMining`` of PLUS and IPTC, W3C's ``tdm-reservation``, and the assertion
 ``cawg.training-mining`` (formerly ``c2pa.training-mining``) of a C2PA manifest.
@@ -15,9 +15,15 @@ from sfumato import limits
 from sfumato.files import read_bytes
 from sfumato.metadata import Metadata
 
+_MANIFEST = b"jumdc2pa"  # how the description of a C2PA manifest store begins, in all formats
 _LABELS = ("cawg.training-mining", "c2pa.training-mining")
 _USES = ("ai_training", "ai_generative_training", "data_mining")  # inference is no training
 _OFFLINE = {"version_major": 1, "verify": {"remote_manifest_fetch": False, "verify_trust": False}}
+
+
+def has_credentials(data: bytes) -> bool:
+    """Return whether a file's bytes contain content credentials (C2PA), valid or not."""
+    return _MANIFEST in data
 
 
 def reservation(path: Path, metadata: Metadata) -> str | None:

@@ -19,11 +19,11 @@ from sfumato.inference.upscale import upscaler_digest
 from sfumato.rights import may_sell, rights_counts
 from sfumato.text import short
 
-#: What the rights that users state allow.
+#: What the rights in a style allow. They are stated by whoever made it: the user, or who gave them the style file.
 _STATED: dict[str, tuple[str, bool | None]] = {
-    "own": ("the user states: own work", True),
-    "licensed": ("the user states: licensed to them, on terms that Sfumato does not know", None),
-    "public-domain": ("the user states: public domain", True),
+    "own": ("the maker of the style states: own work", True),
+    "licensed": ("the maker of the style states: licensed to them, on terms that Sfumato does not know", None),
+    "public-domain": ("the maker of the style states: public domain", True),
     "unstated": ("rights not stated", None),
 }
 
@@ -62,7 +62,7 @@ _CODE = Dependency("Sfumato", "code", "Apache-2.0", "The Sfumato authors", "", "
 _NOT_NAMED = Dependency("what the recipe does not name", "recipe", "not known: the recipe is damaged", "", "", "", None)
 
 
-def dependencies(recipe: Mapping[str, Any]) -> list[Dependency]:
+def dependencies(recipe: Mapping[str, Any], own: Card | None = None) -> list[Dependency]:
     """Return what a picture or video depends on, from the recipe that it contains.
 
     These are Sfumato's code, the weights and what they were trained on, and the pictures of the styles. The photo is
@@ -70,6 +70,8 @@ def dependencies(recipe: Mapping[str, Any]) -> list[Dependency]:
 
     Args:
         recipe: as JSON values, possibly from an untrusted source; damaged parts are reported as not known.
+        own: the card of a model of the user's own, which counts the licences of its training pictures. It answers for
+            the weights with its hash.
     """
     found = [_CODE] if _is_whole(recipe) else [_CODE, _NOT_NAMED]
     used = [(str(recipe["model"]), recipe.get("model_sha256"))] if "model" in recipe else []
@@ -78,7 +80,10 @@ def dependencies(recipe: Mapping[str, Any]) -> list[Dependency]:
     used += [("upscaler", step["upscaler"]) for step in _mappings(recipe.get("finish")) if step.get("upscaler")]
     ours = _models_by_digest()
     for name, digest in used:
-        found += of_model(ours.get(str(digest), name), str(digest) in ours)
+        if own is not None and digest == own.digest:
+            found += of_own_model(own)
+        else:
+            found += of_model(ours.get(str(digest), name), str(digest) in ours)
     if recipe.get("kind") == SHEET:
         found += [each for name in assets.style_names() for each in of_painting_in(name, {}) if each != _CODE]
     for style in _mappings(recipe.get("styles")):
@@ -101,6 +106,28 @@ def of_model(model: str, is_shipped: bool = True) -> list[Dependency]:
             Dependency("training pictures", "training", licence, "", saw["list"], "", may_sell(licence), count)
             for licence, count in saw["licences"].items()
         ),
+    ]
+
+
+def of_own_model(card: Card) -> list[Dependency]:
+    """Return the weights of a user's model, and the pictures that its card counts, by licence."""
+    name = f"weights {short(card.model)}"
+    counts = card.data.get("licences")
+    if not isinstance(counts, dict) or not counts or not all(type(n) is int and n > 0 for n in counts.values()):
+        licence = "not known: the model's card does not count the licences of its pictures"
+        return [Dependency(name, "weights", licence, "", "", "", None)]
+    found = [
+        Dependency(name, "weights", "a model of your own; what its card says of its training follows", "", "", "", True)
+    ]
+    if card.has_codes:  # its encoder begins with VGG19
+        vgg = [line for line in assets.whole_ledger()["lines"] if line["kind"] == "weights" and "part_of" in line]
+        found += map(_of_line, vgg)
+    pictures = {short(licence): (may_sell(licence), count) for licence, count in counts.items()}
+    if "started_from" in card.training:
+        pictures["of the weights that its training began with: not known"] = (None, 1)
+    return found + [
+        Dependency("training pictures", "training", licence, "", "the model's card", "", answer, count)
+        for licence, (answer, count) in pictures.items()
     ]
 
 

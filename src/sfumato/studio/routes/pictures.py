@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Text, and_, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from sfumato import assets
+from sfumato.image import has_credentials
 from sfumato.studio import queue
 from sfumato.studio.access import Reader, Who, Writer, audit
 from sfumato.studio.asking import new_job
@@ -120,7 +121,8 @@ def get_picture_file(
 ) -> Response:
     """Return the file of a picture or a video; with `download`, browsers save it.
 
-    A picture is returned in another format, with its recipe, if `format` asks for one.
+    A picture is returned in another format, with its recipe, if `format` asks for one. That file is not sealed; if the
+    stored one is, the header `Sfumato-Remark` says so.
     """
     studio = studio_of(request)
     with studio.sessions() as session:
@@ -204,8 +206,10 @@ def _converted(studio: Studio, picture: Picture, media_type: str) -> Response:
         source = studio.files.fetch(picture.account, picture.sha256, folder)
         target = folder / f"converted{SUFFIXES[media_type]}"
         studio.intake.convert(source, target, picture.title or "the picture")
-        content = target.read_bytes()
+        content, is_sealed = target.read_bytes(), has_credentials(source.read_bytes())
     headers = {"Content-Disposition": disposition(name), "Cache-Control": "private, no-store"}
+    if is_sealed:
+        headers["Sfumato-Remark"] = "this file has no content credentials; the file in its stored format has"
     return Response(content, media_type=media_type, headers=headers)
 
 

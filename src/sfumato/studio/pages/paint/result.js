@@ -23,6 +23,7 @@ export async function download(picture, format) {
     save(address, `${picture.title || "sfumato"}.${suffix}`);
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
     end();
+    if (answer.headers.has("Sfumato-Remark")) toast(t("paint.unsealed"));
   } catch (problem) {
     end();
     toastError(problem);
