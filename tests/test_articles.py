@@ -66,7 +66,7 @@ def settings() -> list[tuple[str | None, str]]:
     for code in CODE.findall(PAGE + THEORY):
         if "--set " in code and "NAME=" not in code:
             kind = re.search(r"--kind (\w+)", code)
-            found += [(kind and kind[1], value) for value in re.findall(r"--set (\S+)", code)]
+            found += [(kind[1] if kind else None, value) for value in re.findall(r"--set (\S+)", code)]
     return list(dict.fromkeys(found))
 
 
@@ -92,7 +92,7 @@ def test_every_name_in_the_code_and_every_file_is_there() -> None:
         module, _, path = name.partition(":")
         file = ROOT / "src" / "sfumato" / module.replace(".", "/")
         inside = ast.parse(
-            (file.with_suffix(".py") if file.with_suffix(".py").is_file() else file / "__init__.py").read_text()
+            (file.with_suffix(".py") if file.with_suffix(".py").is_file() else file / "__init__.py").read_text("utf-8")
         )
         for part in path.split("."):
             defined = {key: node for node in getattr(inside, "body", []) for key in defines(node)}
