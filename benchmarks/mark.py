@@ -8,6 +8,7 @@ usage: mark.py paint PHOTOS FOLDER [--count 100] [--standard 20]
 
 `paint` paints photos in the built-in styles, every second one enlarged to 640 pixels first: `--count` drafts, and
 `--standard` of them in that quality too. `survive` marks each picture of a folder, changes it and looks for the mark.
+A picture without a found mark counts half of its bits as right.
 `alarms` looks for marks in pictures without one: all files of the folders, then random crops of them (scaled, turned)
 and drawn pictures (noise, gradients, stripes) until there are `--count`.
 
@@ -26,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sfumato.assets import ledger, picture_path
 from sfumato.provenance.mark import embed, find
@@ -78,6 +79,25 @@ def then(*changes: Change) -> Change:
     return change
 
 
+def screenshot(ratio: float, paper: str = "white") -> Change:
+    """Show the picture on a page of a browser, with a bar above and text beside and below it."""
+
+    def change(image: Image.Image) -> Image.Image:
+        image = sized(ratio)(image)
+        page = Image.new("RGB", (max(1366, image.width + 500), max(768, image.height + 240)), paper)
+        draw = ImageDraw.Draw(page)
+        draw.rectangle((0, 0, page.width, 78), "#dee1e6")
+        draw.rounded_rectangle((110, 44, page.width - 90, 70), 12, "white")
+        draw.text((130, 50), "https://example.org/paintings/17", "black")
+        for y in range(110, page.height - 30, 22):
+            start = 430 if y < 150 + image.height else 40
+            draw.text((start + image.width * (start > 40), y), "A painting, and some words about it. " * 9, "#333333")
+        page.paste(image, (397, 131))
+        return page
+
+    return change
+
+
 CHANGES: dict[str, Change] = {
     "unchanged": lambda image: image,
     "JPEG 75": saved("JPEG", 75),
@@ -89,6 +109,7 @@ CHANGES: dict[str, Change] = {
     "crop 80 %": cropped(0.8),
     "crop 80 %, JPEG 50": then(cropped(0.8), saved("JPEG", 50)),
     "crop 80 %, half": then(cropped(0.8), sized(0.5)),
+    "JPEG 75, half, crop 80 %, WebP 80": then(saved("JPEG", 75), sized(0.5), cropped(0.8), saved("WEBP", 80)),
     "crop 80 %, half, JPEG 75": then(cropped(0.8), sized(0.5), saved("JPEG", 75)),
     "crop 60 %": cropped(0.6),
     "x 0.63": sized(0.63),
@@ -100,6 +121,13 @@ CHANGES: dict[str, Change] = {
     "turned by 90, JPEG 75": then(transposed(Image.Transpose.ROTATE_90), saved("JPEG", 75)),
     "turned by 180, JPEG 75": then(transposed(Image.Transpose.ROTATE_180), saved("JPEG", 75)),
     "mirrored, JPEG 75": then(transposed(Image.Transpose.FLIP_LEFT_RIGHT), saved("JPEG", 75)),
+    "crop 80 %, WebP 80": then(cropped(0.8), saved("WEBP", 80)),
+    "screenshot": screenshot(1),
+    "screenshot, JPEG 90": then(screenshot(1), saved("JPEG", 90)),
+    "screenshot at 80 %": screenshot(0.8, "#f0f0f0"),
+    "screenshot at 80 %, JPEG 90": then(screenshot(0.8, "#f0f0f0"), saved("JPEG", 90)),
+    "screenshot at 125 %": screenshot(1.25),
+    "screenshot at 125 %, JPEG 90": then(screenshot(1.25), saved("JPEG", 90)),
     "brighter by 10 %": lambda image: image.point(lambda value: min(255, value * 1.1)),
 }
 
@@ -140,7 +168,15 @@ def survive(folder: Path, out: Path, only: list[str]) -> None:
         for name in wanted:
             found, seconds = searched(np.asarray(CHANGES[name](Image.fromarray(marked))))
             right = "no" if found is None else "yes" if found.number == number else "wrong"
-            line = {"file": path.name, "change": name, "right": right, "psnr": round(float(psnr), 2), "embed": cost}
+            bits = 32 if found is None else 64 - (found.number ^ number).bit_count()  # as if guessed
+            line = {
+                "file": path.name,
+                "change": name,
+                "right": right,
+                "bits": bits,
+                "psnr": round(float(psnr), 2),
+                "embed": cost,
+            }
             with out.open("a", encoding="utf-8") as stream:
                 stream.write(
                     json.dumps({**line, "find": seconds, "score": round(found.score, 1) if found else 0}) + "\n"
@@ -210,7 +246,8 @@ def report(path: Path) -> None:
         if these:
             right, wrong = (sum(line["right"] == word for line in these) for word in ("yes", "wrong"))
             cost = np.median([line["find"] for line in these])
-            print(f"{name:34s} {right}/{len(these)} right, {wrong} wrong; find: median {cost:.2f} s")
+            bits = sum(line["bits"] for line in these) / len(these) / 64
+            print(f"{name:34s} {right}/{len(these)} right, {wrong} wrong; bits {bits:.2%}; find: median {cost:.2f} s")
 
 
 def speed() -> None:

@@ -207,6 +207,7 @@ def test_videos_and_their_tags(desk: Desk) -> None:
     assert desk.check() == {".mp4", ".webm", ".mkv", ".mov"}
 
 
+@pytest.mark.slow
 def test_runs_checkpoints_and_exported_models(desk: Desk) -> None:
     pytest.importorskip("torch")
     save_works(desk.home / "paintings", 0, 8)

@@ -33,6 +33,7 @@ MARKS = {
     "date": "2020:05:04 10:20:30",
     "resolution": "321",
     "node names": "marked node",
+    **{name: f"marked {name}" for name in ("patient", "physician", "institution", "private field")},
     "place in a painted texture": "marked place",
     "comment in a painted texture": "marked comment",
 }
@@ -153,7 +154,7 @@ def resolution_of(data: bytes) -> float | None:
 
 
 def test_every_format_has_a_row() -> None:
-    assert [row["source"] for row in rows()] == [*STILLS, *VIDEOS, "GLB"]
+    assert [row["source"] for row in rows()] == [*STILLS, *VIDEOS, "GLB", "DICOM"]
     for row in rows():
         assert not set(row["kept"]) & set(row["removed"])
         assert set(row["kept"]) | set(row["removed"]) <= set(MARKS)
@@ -210,7 +211,7 @@ def test_videos(kind: str, tmp_path: Path) -> None:
 def test_models(tmp_path: Path) -> None:
     from texture_models import document, glb
 
-    row = rows()[-1]
+    row = next(row for row in rows() if row["source"] == "GLB")
     file, info = io.BytesIO(), PngInfo()
     info.add_text("Comment", MARKS["comment"], zip=True)
     levels = np.round(scene(64, 64, 0)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
@@ -232,3 +233,36 @@ def test_models(tmp_path: Path) -> None:
     length = struct.unpack_from("<I", out.read_bytes(), 12)[0]
     assert row["written"] == ["recipe"]
     assert json.loads(out.read_bytes()[20 : 20 + length])["asset"]["extras"]["sfumato"]
+
+
+def test_dicom(tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    from medical_files import dicom, tissue
+
+    row = next(row for row in rows() if row["source"] == "DICOM")
+    marks = {**MARKS, "date": "20200504", "unique id": "1.2.826.4711"}
+    keywords = {
+        "patient": "PatientName",
+        "physician": "ReferringPhysicianName",
+        "institution": "InstitutionName",
+        "serial number": "DeviceSerialNumber",
+        "date": "StudyDate",
+        "comment": "PatientComments",
+        "unique id": "StudyInstanceUID",
+    }
+    source, out, kept = (tmp_path / name for name in ("a.dcm", "b.dcm", "c.dcm"))
+    dicom(source, tissue(), **{keyword: marks[field] for field, keyword in keywords.items()})
+    made = pydicom.dcmread(source)
+    made.private_block(0x0099, "a maker", create=True).add_new(1, "LO", marks["private field"])
+    made.save_as(source)
+    assert run("medical", source, "-o", out).exit_code == 0
+    assert (row["kept"], set(row["removed"])) == ([], {*keywords, "private field"})
+    for field in row["removed"]:
+        assert marks[field].encode() in source.read_bytes(), f"the source has no {field}"
+        assert marks[field].encode() not in out.read_bytes(), f"{field} is left"
+    assert row["written"] == ["recipe", "Sfumato"]
+    assert "tone of a radiograph" in pydicom.dcmread(out).DerivationDescription
+    assert b"Sfumato" in out.read_bytes()
+    assert run("medical", source, "-o", kept, "--keep-identity").exit_code == 0
+    for field in ("patient", "date", "unique id"):
+        assert marks[field].encode() in kept.read_bytes()

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medical_files import dicom, series, tissue
 from sfumato.assets import style_names, style_pictures
 from sfumato.image import write_image
 from video_clips import write_clip
@@ -84,6 +85,10 @@ def test_every_block_of_a_page_runs(page: Path, desk: Path) -> None:
 
     if page.stem in ("explain", "finish", "stylize"):  # they speak of a picture that is there already
         run("sfumato", "stylize", "photo.jpg", "--style", "monet", "--quality", "draft", "-o", "painted.png")
+    if page.stem == "medical":
+        pytest.importorskip("pydicom")
+        dicom(desk / "scan.dcm", tissue(96, 112), WindowCenter=40, WindowWidth=400)
+        series(desk / "ct")
     for block in blocks(page):
         if block["reason"]:
             continue

@@ -27,6 +27,7 @@ OF_TRAINING = (
     "Decision", "Finding", "Interrupted", "MonitorConfig", "Phase", "Record", "TrainConfig", "Trainer", "Validator",
     "load_recipe", "read_history", "write_health",
 )  # fmt: skip
+OF_MEDICAL = ("Look", "Lookalike", "Measured", "look_alike")
 OF_VIDEO = ("Schedule", "VideoResult", "paint_video")
 PACKAGE = Path(sfumato.__file__).parent
 
@@ -37,6 +38,7 @@ PACKAGE = Path(sfumato.__file__).parent
         ("sfumato", PUBLIC),
         ("sfumato.quality", OF_QUALITY),
         ("sfumato.training", OF_TRAINING),
+        ("sfumato.medical", OF_MEDICAL),
         ("sfumato.video", OF_VIDEO),
     ],
 )
@@ -72,7 +74,9 @@ def test_a_pickle_is_read_where_nothing_was_imported_yet() -> None:
     assert run.stdout.strip() == "0.5"
 
 
-@pytest.mark.parametrize("package", ["sfumato", "sfumato.quality", "sfumato.training", "sfumato.video"])
+@pytest.mark.parametrize(
+    "package", ["sfumato", "sfumato.medical", "sfumato.quality", "sfumato.training", "sfumato.video"]
+)
 def test_an_unknown_name_is_an_attribute_error(package: str) -> None:
     with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'Stylist'"):
         _ = importlib.import_module(package).Stylist
@@ -83,7 +87,7 @@ def test_an_unknown_name_is_an_attribute_error(package: str) -> None:
 )
 def test_a_package_says_whether_it_is_public(package: str) -> None:
     doc = importlib.import_module(f"sfumato.{package}").__doc__ or ""
-    if package in ("quality", "training", "video"):
+    if package in ("medical", "quality", "training", "video"):
         assert "The names in ``__all__`` are public" in doc
     else:
         assert "This package is not public" in doc

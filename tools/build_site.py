@@ -43,6 +43,7 @@ PUBLIC = {
     "sfumato.quality": "Measures",
     "sfumato.training": "Training",
     "sfumato.video": "Videos",
+    "sfumato.medical": "Medical look-alikes",
 }
 
 

@@ -4,8 +4,8 @@
 >>> result = Pipeline("great-wave", PaintOptions(strength=0.8))("photo.jpg")  # doctest: +SKIP
 >>> result.save("painted.png")                                            # doctest: +SKIP
 
-The names in ``__all__`` here, in ``sfumato.quality``, ``sfumato.training`` and ``sfumato.video`` are public; all others
-may change.
+The names in ``__all__`` here, in ``sfumato.medical``, ``sfumato.quality``, ``sfumato.training`` and ``sfumato.video``
+are public; all others may change.
 They are imported on first use, so that ``import sfumato`` is quick and does not need torch.
 """
 

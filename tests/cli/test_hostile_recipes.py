@@ -72,6 +72,7 @@ def hostile(recipe: Any) -> Iterator[Any]:
         yield name, json.dumps({**recipe, "styles": [{**style, "name": "@"}]}).replace("@", name)
 
 
+@pytest.mark.slow
 def test_no_recipe_ends_a_command_with_a_traceback_or_steers_the_terminal(painted: Any, tmp_path: Path) -> None:
     recipe, photo = painted
     path, out = tmp_path / "hostile.png", tmp_path / "out.png"

@@ -6,10 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from sfumato.assets import ledger, picture_path
 from sfumato.errors import InputError, UsageError
+from sfumato.provenance import mark
 from sfumato.provenance.mark import SMALLEST_SIDE, embed, find
 from sfumato.provenance.mark_code import RATE, STEPS, decode, encode
 
@@ -110,6 +111,27 @@ def test_the_number_survives_turns_by_90_degrees(marked: Pixels, turns: int) -> 
     assert (found.angle - 90 * turns + 180) % 360 - 180 == pytest.approx(0, abs=0.2)
 
 
+def test_the_number_survives_halving_of_odd_sides(marked: Pixels) -> None:
+    odd = marked[: (marked.shape[0] - 1) // 2 * 2 + 1, :479]
+    found = find(saved(sized(odd, 0.5), "JPEG", 75), KEY)
+    assert found is not None
+    assert found.number == NUMBER
+
+
+@pytest.mark.parametrize("ratio", [1, 0.8, 1.25])
+def test_the_number_survives_a_screenshot_of_a_page(marked: Pixels, ratio: float) -> None:
+    image = Image.fromarray(sized(marked, ratio))
+    page = Image.new("RGB", (1200, 700), "#f4f4f4")
+    draw = ImageDraw.Draw(page)
+    for y in range(20, 700, 20):
+        draw.text((30, y), "Words beside a painting, " * 9, "#202020")
+    page.paste(image, (301, 77))
+    found = find(saved(np.asarray(page), "JPEG", 90), KEY)
+    assert found is not None
+    assert found.number == NUMBER
+    assert found.scale == pytest.approx(ratio, rel=0.01)
+
+
 def test_the_number_survives_mirroring(marked: Pixels) -> None:
     found = find(saved(np.ascontiguousarray(marked[:, ::-1]), "JPEG", 75), KEY)
     assert found is not None
@@ -132,6 +154,18 @@ def test_another_key_and_a_picture_without_mark_give_none(painting: Pixels, mark
     assert find(marked[:224, :256], b"another") is None
     assert find(painting[:224, :256], KEY) is None
     assert find(marked[:224, :256], KEY) is not None
+
+
+def test_no_more_words_are_decoded_than_the_bound_counts(marked: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = []
+
+    def counted(soft: NDArray[np.float64]) -> None:
+        words.append(soft)
+        assert decode(soft) in (None, NUMBER)  # and goes on, as if no checksum were right
+
+    monkeypatch.setattr(mark, "decode", counted)
+    assert find(sized(marked, 0.5), KEY) is None
+    assert 2 <= len(words) <= mark.TRIES
 
 
 def test_a_second_number_replaces_the_first_and_the_same_changes_nothing(painting: Pixels, marked: Pixels) -> None:

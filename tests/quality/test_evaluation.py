@@ -464,6 +464,7 @@ def test_one_style_picture_leaves_relative_figures_without_a_unit(folders: Any, 
     assert json.loads(run("evaluate", *options, "--json").stdout)["half"]["absolute"] == ["style", "texture"]
 
 
+@pytest.mark.slow
 def test_evaluate_pictures_and_the_shipped_model(four: Any) -> None:
     options = ("--content", four / "c", "--style", four / "s", "--short", 80)
     result = run("evaluate", *options, "--stylized", four / "half")

@@ -199,6 +199,7 @@ def test_judging_is_the_same_every_time_and_leaves_no_trace(
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.slow
 def test_another_model_has_other_figures(
     vgg: VGG19, apart: tuple[FolderReport, FolderReport], model: Any, config: TrainConfig
 ) -> None:

@@ -133,6 +133,7 @@ def test_one_style_for_all_is_found(trainer: Callable[..., Trainer], tmp_path: P
     assert "nearly the same output" in messages[0]
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_is_a_hundred_times_too_high_is_found_and_lowered(
     trainer: Callable[..., Trainer], tmp_path: Path
 ) -> None:

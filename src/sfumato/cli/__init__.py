@@ -25,6 +25,7 @@ from sfumato.cli import (
     keys,
     licences,
     lut,
+    medical,
     personal,
     show,
     studio,
@@ -155,6 +156,7 @@ app.command()(show.replay)
 app.command()(licences.licences)
 app.command()(lut.lut)
 app.command()(texture.texture)
+app.command()(medical.medical)
 app.command()(explain.explain)
 app.command()(imagine.imagine)
 app.command()(video.video)

@@ -7,7 +7,7 @@ Large pictures are marked as if they had a megapixel, so the mark of a picture g
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from math import log, log10, sqrt
@@ -18,7 +18,7 @@ from PIL import Image
 
 from sfumato.errors import InputError, UsageError
 from sfumato.provenance.mark_code import ID_BITS, decode, encode
-from sfumato.provenance.mark_search import Candidate, candidates
+from sfumato.provenance.mark_search import ZOOMS, Candidate, candidates, halvings, pictured
 from sfumato.provenance.mark_signal import ATOM, TILE, Array, Pattern, design, normalised, pattern, place, read
 
 __all__ = ["DEFAULT_KEY", "ID_BITS", "SMALLEST_SIDE", "Found", "embed", "find"]
@@ -29,14 +29,19 @@ DEFAULT_KEY = b"sfumato"
 SMALLEST_SIDE = 192
 
 AREA = 1 << 20
-#: `find` looks for places and geometry in the middle of a picture, in a square of this side.
-WINDOW = 384
+#: `find` uses the middle of a picture, a square of this side: for places, for pilots, and to read one that was changed.
+WINDOW, PILOT_WINDOW, READ_WINDOW = 384, 768, 1024
+#: Pixels near an edge that are not as they were in the whole picture, after `normalised`.
+MARGIN = 36
 #: The most words that `find` decodes for one picture, and the chance of a false alarm in any of them that it allows.
-TRIES = 16
+TRIES = 32
 FALSE_ALARM = 1e-10
-#: A place that stands out less (standard deviations) is not worth decoding; one that stands out more is so at once.
-WORTH, SURE = 4.8, 8.0
-#: What is tried near likely candidates, as shares of the scale and of the width.
+#: How far a place stands out (standard deviations): where it is worth a closer look near likely pilots, and elsewhere.
+#: The best place of a picture without a mark stands out by 3.5 to 4.7.
+FAINT, WORTH = 4.4, 4.9
+#: The best pilots are above chance if they have this score, or the second if they stand upright (within an angle): one
+#: unmarked picture in fifteen has such. More is tried near them, as shares of the scale and of the width.
+LIKELY, LIKELY_UPRIGHT, UPRIGHT = 57.0, 51.0, np.deg2rad(0.5)
 SWEEP = tuple(product((0, 6e-4, -6e-4), (0, 1e-3, -1e-3, 2.2e-3, -2.2e-3)))
 
 
@@ -85,7 +90,7 @@ def embed(pixels: NDArray[np.uint8], number: int, key: bytes = DEFAULT_KEY) -> N
     if not 0 <= number < 1 << ID_BITS:
         raise UsageError(f"the number of an invisible mark must be from 0 to 2**{ID_BITS} - 1, not {number}")
     by, luma = pattern(key), _working_luma(pixels)
-    before = _read(normalised(luma)[0], by)
+    before = _read(luma, by)
     if before is not None and before[0] == number:
         return pixels.copy()
     change = _resized(design(luma, encode(number), by, pilots=before is None), width, height)
@@ -97,7 +102,7 @@ def embed(pixels: NDArray[np.uint8], number: int, key: bytes = DEFAULT_KEY) -> N
 
 
 def find(pixels: NDArray[np.uint8], key: bytes = DEFAULT_KEY) -> Found | None:
-    """Find the mark of a key in a picture, also if it was cropped, scaled, turned or mirrored.
+    """Find the mark of a key in a picture, also if it was cropped, scaled, turned, mirrored, or shown on a page.
 
     Args:
         pixels: (H, W, 3) sRGB, of any size.
@@ -113,16 +118,24 @@ def find(pixels: NDArray[np.uint8], key: bytes = DEFAULT_KEY) -> Found | None:
     if min(pixels.shape[:2]) < ATOM:
         return None
     by, luma = pattern(key), _working_luma(pixels)
+    as_is, where = _read(luma, by), pictured(luma)
     zoom = sqrt(pixels.shape[0] * pixels.shape[1] / luma.size)
-    as_is = _read(normalised(luma)[0], by)
+    if as_is is None and where is not None:
+        top, bottom, left, right = (round(side * zoom) for side in where)
+        pixels = pixels[top:bottom, left:right]
+        luma = _working_luma(pixels)
+        as_is, zoom = _read(luma, by), sqrt(pixels.shape[0] * pixels.shape[1] / luma.size)
     if as_is is not None:
         return Found(*as_is, zoom, 0.0)
-    for candidate, stretch in _best(luma, by):
-        x = normalised(_undone(luma, candidate, stretch))[0]
-        result = _read(x, by) or _polished(luma, by, candidate, stretch)
+    tried = candidates(_middle(luma, PILOT_WINDOW)[0], by.pilots)
+    best = max(tried)
+    shown = [Candidate(0.0, ratio, 0.0, False) for ratio in ZOOMS] if where is not None else []
+    for near in (halvings(*luma.shape), *([one] for one in shown + tried)):
+        result = _looked_at(luma, by, near, near[0] == best)
         if result is not None:
-            degrees = float(np.rad2deg(candidate.angle))
-            return Found(*result, candidate.scale * zoom, degrees - 360 * (degrees > 180), candidate.mirrored)
+            (number, score), change = result
+            degrees = float(np.rad2deg(change.angle))
+            return Found(number, score, change.scale * zoom, degrees - 360 * (degrees > 180), change.mirrored)
     return None
 
 
@@ -150,9 +163,9 @@ def _resized(luma: Array, width: int, height: int) -> Array:
     return np.asarray(Image.fromarray(luma).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _undone(luma: Array, change: Candidate, stretch: float = 1.0) -> Array:
-    """Return luma as it was before it was changed; ``stretch`` divides the width once more."""
-    across, down = change.scale * stretch, change.scale
+def _undone(luma: Array, change: Candidate) -> Array:
+    """Return luma as it was before it was changed."""
+    across, down = change.scale * change.stretch, change.scale
     width, height = max(1, int(luma.shape[1] / across)), max(1, int(luma.shape[0] / down))
     box = (0, 0, min(width * across, luma.shape[1]), min(height * down, luma.shape[0]))  # exact, unlike whole sizes
     image = Image.fromarray(luma).resize((width, height), Image.Resampling.BICUBIC, box)
@@ -164,43 +177,85 @@ def _undone(luma: Array, change: Candidate, stretch: float = 1.0) -> Array:
     return before[:, ::-1] if change.mirrored else before
 
 
-def _middle(luma: Array, side: float = WINDOW) -> tuple[Array, int, int]:
+def _middle(luma: Array, side: float) -> tuple[Array, int, int]:
     """Return the middle square of at most a side, and where it lies."""
     top, left = (max(0, int(size - side) // 2) for size in luma.shape)
     return luma[top : top + int(side), left : left + int(side)], top, left
 
 
-def _best(luma: Array, by: Pattern) -> Iterator[tuple[Candidate, float]]:
-    """Yield the changes and stretches (see `_undone`) whose tiles stand out, at most seven.
+def _window(luma: Array) -> Array:
+    """Return the middle of a picture, normalised."""
+    return _middle(normalised(_middle(luma, WINDOW + 2 * MARGIN)[0])[0], WINDOW)[0]
+
+
+def _looked_at(
+    luma: Array, by: Pattern, near: list[Candidate], best_pilots: bool
+) -> tuple[tuple[int, float], Candidate] | None:
+    """Read a picture that may have been changed in one of some similar ways; return what it says, and the exact way.
 
     The pilots tell the scale to a thousandth, and the reader needs half of that; and a reduced picture has whole
-    numbers of pixels, so it is a little wider or higher than it should be. So what is near is tried as well.
+    numbers of pixels, so it is a little wider or higher than it should be. So a place that is faint or cannot be read
+    is looked at with slightly other scales, angles and shapes, as long as it gets clearer.
     """
-    given = 0
-    rest: list[tuple[float, Candidate, float]] = []
-    likely, others = candidates(luma, by.pilots)
-    for candidate in likely + others:
-        part = _middle(luma, WINDOW * candidate.scale)[0]
-        for scale, wide in SWEEP[: None if candidate in likely else 1]:
-            change, stretch = candidate._replace(scale=candidate.scale * (1 + scale)), 1 + wide
-            x = _middle(normalised(_undone(part, change, stretch))[0])[0]
-            if min(x.shape) < ATOM + TILE // 2:
-                break
-            for turned in (x, x[::-1, ::-1]):
-                sure = place(turned, by)[0]
-                if sure >= WORTH:
-                    found = change if turned is x else change._replace(angle=change.angle + np.pi)
-                    rest.append((sure, found, stretch))
-        rest = sorted(rest, reverse=True)[:3]
-        if rest and rest[0][0] >= SURE and given < 4:
-            given += 1
-            yield rest.pop(0)[1:]
-    yield from (found[1:] for found in rest)
+    change = near[0]
+    wider = change.scale * (abs(np.cos(change.angle)) + abs(np.sin(change.angle)))
+    luma = _middle(luma, READ_WINDOW * wider)[0]
+    part = _middle(luma, (WINDOW + 2 * MARGIN) * wider + 2)[0]
+    best, seen = _clearest(part, by, near)
+    upright = round(change.angle / np.pi * 2) * np.pi / 2
+    angles = {change.angle, upright} if abs(change.angle - upright) < UPRIGHT else {change.angle}
+    likely = best_pilots and change.score >= (LIKELY_UPRIGHT if upright in angles else LIKELY)
+    result = _read(_undone(luma, seen), by) if best >= WORTH else None
+    if result is None and likely:
+        nearer = (
+            change._replace(scale=change.scale * (1 + more), stretch=1 + wide, angle=angle)
+            for (more, wide), angle in product(SWEEP, angles)
+        )
+        best, seen = _clearest(part, by, nearer)
+        result = _read(_undone(luma, seen), by) if best >= WORTH else None
+    if result is not None:
+        return result, seen
+    for step, least in ((6e-4, FAINT if likely else WORTH), (3e-4, WORTH)):
+        if best < least:
+            return None
+        best, seen = _climbed(part, by, seen, best, step)
+    result = _read(_undone(luma, seen), by) if best >= WORTH else None
+    return None if result is None else (result, seen)
 
 
-def _read(x: Array, by: Pattern) -> tuple[int, float] | None:
-    """Read a normalised picture (H, W), at its scale and angle: the number and its score."""
-    part, top, left = _middle(x)
+def _clearest(part: Array, by: Pattern, changes: Iterable[Candidate]) -> tuple[float, Candidate]:
+    """Return how far the clearest place of some changes stands out, each also on its head, and that change."""
+    seen: list[tuple[float, Candidate]] = []
+    for change in changes:
+        x = _window(_undone(part, change))
+        if min(x.shape) >= ATOM + TILE // 2:
+            seen.append((place(x, by)[0], change))
+            if change.score:  # others on their head are found by their pilots
+                seen.append((place(x[::-1, ::-1], by)[0], change._replace(angle=change.angle + np.pi)))
+    return max(seen, key=lambda one: one[0], default=(0.0, Candidate(0.0, 1.0, 0.0, False)))
+
+
+def _climbed(part: Array, by: Pattern, change: Candidate, best: float, step: float) -> tuple[float, Candidate]:
+    """Return a slightly better scale, angle and shape, and how far its place stands out."""
+    for scale, turn, wide in ((0, 0, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
+        for move in (step, -step):
+            for _ in range(3):
+                moved = change._replace(
+                    scale=change.scale * (1 + move * scale),
+                    angle=change.angle + move * turn,
+                    stretch=change.stretch * (1 + move * wide),
+                )
+                score = place(_window(_undone(part, moved)), by)[0]
+                if score <= best:
+                    break
+                change, best = moved, score
+    return best, change
+
+
+def _read(luma: Array, by: Pattern) -> tuple[int, float] | None:
+    """Read a picture (H, W) at its scale and angle: the number and its score."""
+    x = normalised(luma)[0]
+    part, top, left = _middle(x, WINDOW)
     if min(part.shape) < ATOM:
         return None
     _, row, column = place(part, by)
@@ -224,24 +279,3 @@ def _false_alarm(said: NDArray[np.complex128], number: int) -> float:
     slopes = np.geomspace(0.05, 5, 40) * 2 * max(fit, 0.0) / (float((size * size).sum()) + 1e-12)
     bound = min(float(np.log(np.i0(slope * size)).sum()) - slope * fit for slope in slopes)
     return float(min(bound, 0.0) + ID_BITS * log(2) + log(TRIES)) / log(10)
-
-
-def _polished(luma: Array, by: Pattern, change: Candidate, stretch: float) -> tuple[int, float] | None:
-    """Read again after a search for a slightly better scale, angle and shape."""
-    part = _middle(luma, WINDOW * change.scale)[0]
-    best = _sure(part, by, change, stretch)
-    for step in (6e-4, 3e-4):
-        for scale, turn, wide in ((0, 0, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1)):
-            for move in (step, -step):
-                for _ in range(3):
-                    moved = change._replace(scale=change.scale * (1 + move * scale), angle=change.angle + move * turn)
-                    other = stretch * (1 + move * wide)
-                    score = _sure(part, by, moved, other)
-                    if score <= best:
-                        break
-                    change, stretch, best = moved, other, score
-    return _read(normalised(_undone(luma, change, stretch))[0], by)
-
-
-def _sure(luma: Array, by: Pattern, change: Candidate, stretch: float) -> float:
-    return place(_middle(normalised(_undone(luma, change, stretch))[0])[0], by)[0]

@@ -6,41 +6,56 @@ transform serves every scale and angle: the pilots are looked up where they woul
 
 from __future__ import annotations
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
 from sfumato.provenance.mark_signal import PILOT_BAND, Array, box
 
 SCALES = (0.3, 3.0)
 #: The most that one frequency counts for, in means of its neighbours: straight edges make single ones strong.
 CAP = 8.0
-#: How many candidates a search gives: of all angles, mirrored or not, and of those within 3 degrees of none.
-ANY, UPRIGHT = 10, 6
+#: How many candidates a search gives: of those within 3 degrees of none, and of all others, mirrored or not.
+UPRIGHT, ANY = 2, 3
 UPRIGHT_ANGLE = np.deg2rad(3)
 #: Largest angle, in steps, that counts as none.
 NO_ANGLE = 0.125
+#: A page: grey levels that each have this share of all pixels are its colours, and blocks of this side (pixels) with a
+#: larger share of them than that have no picture. A picture that fills more of it than the last is not cut out.
+PAGE_COLOUR, BLOCK, PAGE_BLOCK, PAGE_SHARE = 0.04, 16, 0.3, 0.85
+#: Scales at which browsers and screens show pictures on pages.
+ZOOMS = (0.8, 0.9, 1.1, 1.25, 1.5)
 
 
 class Candidate(NamedTuple):
-    """How a picture may have been changed: mirrored first, then turned (radians, clockwise) and scaled."""
+    """How a picture may have been changed: mirrored first, then turned (radians, clockwise) and scaled.
+
+    ``stretch`` is by how much more the width was scaled than the height.
+    """
 
     score: float
     scale: float
     angle: float
     mirrored: bool
+    stretch: float = 1.0
 
 
-#: What is done to pictures most often; and how many of the best candidates of each kind are likely.
-HALVED = Candidate(0.0, 0.5, 0.0, False)
-LIKELY = 3
+def halvings(height: int, width: int) -> list[Candidate]:
+    """Return how a picture may have been reduced to half its size, the commonest change: sizes are whole numbers."""
+    found = []
+    for more, wider in product((0, 1, -1), repeat=2):
+        down, across = height / (2 * height + more), width / (2 * width + wider)
+        found.append(Candidate(0.0, down, 0.0, False, across / down))
+    return found
 
 
-def candidates(luma: Array, pilots: NDArray[np.float64]) -> tuple[list[Candidate], list[Candidate]]:
-    """Return how luma (H, W) may have been changed since it was marked: the likely ways, and others.
+def candidates(luma: Array, pilots: NDArray[np.float64]) -> list[Candidate]:
+    """Return how luma (H, W) may have been changed since it was marked, at most five ways.
 
-    Pictures that stand upright are tried first, since few are turned. Angles are in [-pi/2, pi/2): the spectrum of a
+    Pictures that stand upright come first, since few are turned. Angles are in [-pi/2, pi/2): the spectrum of a
     picture does not tell whether it stands on its head.
     """
     power = _power(luma)
@@ -58,9 +73,39 @@ def candidates(luma: Array, pilots: NDArray[np.float64]) -> tuple[list[Candidate
             one = _refined(power, turned, float(scales[i]), float(angle), step)._replace(mirrored=mirrored)
             found[round(np.log(one.scale) / step * 2), round(one.angle / step * 2), mirrored] = one
     ordered = sorted(found.values(), reverse=True)
-    plain = [one for one in ordered if abs(one.angle) <= UPRIGHT_ANGLE and not one.mirrored][:LIKELY]
-    likely = list(dict.fromkeys([HALVED, *plain, *ordered[:LIKELY]]))
-    return likely, [one for one in ordered if one not in likely]
+    plain = [one for one in ordered if abs(one.angle) <= UPRIGHT_ANGLE and not one.mirrored][:UPRIGHT]
+    return [*plain, *[one for one in ordered if one not in plain][:ANY]]
+
+
+def pictured(luma: Array) -> tuple[int, int, int, int] | None:
+    """Return where the largest picture lies on a page (a screenshot, with flat ground and text) of luma (H, W).
+
+    Returns:
+        Top, bottom, left, right; None if there is no page, or nearly nothing else.
+    """
+    grey = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
+    page = np.bincount(grey.ravel(), minlength=256) > PAGE_COLOUR * grey.size
+    if not page.any():
+        return None
+    page = np.convolve(page, np.ones(5), "same") > 0  # JPEG changes them a little
+    rows, columns = (size // BLOCK for size in luma.shape)
+    ground = page[grey[: rows * BLOCK, : columns * BLOCK]].reshape(rows, BLOCK, columns, BLOCK).mean((1, 3))
+    busy = Image.fromarray((ground < PAGE_BLOCK).astype(np.uint8))
+    opened = busy.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))  # without lines
+    left = {(int(i), int(j)) for i, j in np.argwhere(np.asarray(opened))}
+    largest: list[tuple[int, int]] = []
+    while len(left) > len(largest):
+        area = [left.pop()]
+        for i, j in area:  # grows while it is read
+            near = left & {(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)}
+            left -= near
+            area += near
+        largest = max(largest, area, key=len)
+    if len(largest) < 16:
+        return None
+    y, x = (np.array(side) * BLOCK for side in zip(*largest, strict=True))
+    top, bottom, start, end = int(y.min()), int(y.max()) + BLOCK, int(x.min()), int(x.max()) + BLOCK
+    return (top, bottom, start, end) if (bottom - top) * (end - start) < PAGE_SHARE * luma.size else None
 
 
 def _power(luma: Array) -> Array:
@@ -68,7 +113,8 @@ def _power(luma: Array) -> Array:
     detail = luma - box(luma, 12)
     spread = np.sqrt(np.maximum(box(box(detail * detail, 8), 8), 0))
     size = [1 << int(np.ceil(np.log2(2 * side))) for side in luma.shape]
-    power = np.abs(np.fft.rfft2(np.clip(detail / (spread + 2), -3, 3), size)).astype(np.float32) ** 2
+    even = np.clip(detail / (spread + 2), -3, 3).astype(np.float64)  # its transform is faster than that of float32
+    power = np.abs(np.fft.rfft2(even, size)).astype(np.float32) ** 2
     radius = np.hypot(np.fft.fftfreq(size[0])[:, None], np.arange(size[1] // 2 + 1) / size[1])
     ring = np.minimum(radius * 128, 64).astype(np.int32)
     means = np.bincount(ring.ravel(), power.ravel()) / np.maximum(np.bincount(ring.ravel()), 1)

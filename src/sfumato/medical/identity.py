@@ -1,0 +1,101 @@
+"""Who a picture is of: what a derived instance takes over from its source, and what it does not."""
+
+from __future__ import annotations
+
+import uuid
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sfumato import __version__
+from sfumato.errors import InputError
+from sfumato.medical.reading import Scan
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
+_STUDY = ("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName")
+
+
+class Identity:
+    """Decides on the identity of all instances of one run.
+
+    With ``deidentify``, instances have the attributes that the Basic Application Level Confidentiality Profile of
+    DICOM (PS3.15, table E.1-1) leaves: none of a person, a date, a device or an institution, no private ones, and UIDs
+    that nobody can lead back. The same UID of a source becomes the same new one within a run, so a series stays one.
+
+    Args:
+        deidentify: whether to remove the identity; otherwise the instances belong to the patient and study of their
+            source.
+    """
+
+    def __init__(self, deidentify: bool = True) -> None:
+        self.deidentify = deidentify
+        self._run = uuid.uuid4()
+
+    def mapped(self, old: str, purpose: str = "") -> str:
+        """Return a new UID for another one, the same for each use within the run and purpose (PS3.5, annex B.2)."""
+        return f"2.25.{uuid.uuid5(self._run, f'{purpose} {old}').int}"
+
+    def source(self, old: object) -> str:
+        """Return the UID by which an instance refers to a source; a new one where the source has none that is valid."""
+        from pydicom.uid import UID
+
+        keep = not self.deidentify and UID(str(old)).is_valid
+        return str(old) if keep else self.mapped(str(old))
+
+    def check(self, scans: Sequence[Scan]) -> None:
+        """Raise InputError if the identity is to be removed, but is drawn in the pixels of a source."""
+        drawn = [scan.name for scan in scans if scan.header.get("BurnedInAnnotation") == "YES"]
+        if drawn and self.deidentify:
+            raise InputError(
+                f"{drawn[0]} has its patient's name or dates drawn in its pixels (Burned In Annotation), which cannot "
+                "be removed; add --keep-identity if the result stays where the source may be"
+            )
+
+    def describe(self, made: Dataset, scans: Sequence[Scan]) -> None:
+        """Write patient and study into a derived instance."""
+        header = scans[0].header
+        for keyword in (*_PATIENT, *_STUDY):  # type 2 of the standard: there, but maybe empty
+            setattr(made, keyword, "")
+            if not self.deidentify:
+                with suppress(UserWarning, ValueError), warnings.catch_warnings():
+                    warnings.simplefilter("error")  # pydicom's word for values that the standard does not allow
+                    setattr(made, keyword, str(header.get(keyword) or ""))
+        made.StudyInstanceUID = self.source(header.get("StudyInstanceUID"))
+        if not self.deidentify:
+            return
+        # Dummies, as the profile allows: archives would merge the patients and studies of files that have none.
+        made.PatientName = "LOOK-ALIKE"
+        made.PatientID = self.mapped(str(header.get("PatientID")))[-16:]
+        made.StudyID = self.mapped(str(header.get("StudyInstanceUID")))[-8:]
+        made.PatientIdentityRemoved = "YES"
+        made.DeidentificationMethod = [
+            f"Sfumato {__version__}: new instance by PS3.15, basic profile",
+            "pixels not cleaned",
+        ]
+        made.DeidentificationMethodCodeSequence = [coded("113100", "Basic Application Confidentiality Profile")]
+        made.LongitudinalTemporalInformationModified = "REMOVED"
+
+
+def coded(value: str, meaning: str) -> Dataset:
+    """Return an item of a code sequence, of the standard's own codes (DCM)."""
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return item
+
+
+def annotation(scans: Sequence[Scan]) -> str | None:
+    """Return whether the patient's identity is drawn in the pixels: ``"YES"``, ``"NO"``, or None if it is not known.
+
+    Our own notice is none of that. Pixels as a scanner made them (ORIGINAL, PRIMARY) have nothing drawn in them.
+    """
+    stated = [str(scan.header.get("BurnedInAnnotation") or "") for scan in scans]
+    if "YES" in stated:
+        return "YES"
+    raw = [[str(each) for each in scan.header.get("ImageType") or ()][:2] == ["ORIGINAL", "PRIMARY"] for scan in scans]
+    return "NO" if all(told == "NO" or scanned for told, scanned in zip(stated, raw, strict=True)) else None
