@@ -84,7 +84,7 @@ def _sources(style: Mapping[str, Any]) -> Iterator[Source]:
         names = set(_parts(str(style.get("name"))))
         hashes = [entry.sha256 for entry in known.values() if entry.style in names and names <= _built_in()]
     rights = style.get("rights")
-    licence = f"the user states: {rights}" if isinstance(rights, str) else _UNKNOWN
+    licence = f"the maker of the style states: {rights}" if isinstance(rights, str) else _UNKNOWN
     for sha256 in hashes:
         entry = known.get(sha256)
         if entry is None:
