@@ -131,7 +131,7 @@ def test_unknown_signers_are_not_trusted(signed: Path, tmp_path: Path, monkeypat
     told = run("verify", signed)
     assert told.exit_code == 0
     assert "a certificate that you do not trust: anybody can make one with any name." in told.stdout
-    assert "Log: there is none here." in told.stdout
+    assert "Log: there is none here that can be read." in told.stdout
     assert "a certificate that you trust" in run("verify", signed, "--trust", root).stdout
     assert not (tmp_path / "other").exists()
     assert_one_sentence(run("verify", signed, "--trust", signed), 3, "holds no certificate in PEM")
@@ -155,6 +155,25 @@ def test_a_folder_with_much_in_it(signed: Path, tmp_path: Path) -> None:
     assert "this format cannot hold them" in run("verify", below / "clip.webm").stdout
     (below / "bad.jpg").unlink()
     assert run("verify", below).exit_code == 0
+
+
+def test_a_store_of_another_user_is_read_without_its_keys_and_not_written(signed: Path, folder: Path) -> None:
+    for name in ("signer.pem", "log.pem", "anchors.pem", ".lock", "log.lock"):
+        (folder / "keys" / name).unlink()
+    before = {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))}
+    for path in before:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    told = run("verify", signed)
+    assert told.exit_code == 0
+    assert "Log: exactly this file was sealed on " in told.stdout
+    assert "The log itself: 1 line, which fits the stored end." in told.stdout
+    assert {path: path.stat().st_mtime_ns for path in (folder, *folder.rglob("*"))} == before
+    for path in before:
+        path.chmod(0o700)
+    (folder / "log-key.pem").unlink()
+    assert_one_sentence(run("verify", signed), 3, "log-key.pem, is missing")
+    (folder / "log-key.pem").write_text("nothing")
+    assert_one_sentence(run("verify", signed), 3, "holds no public key")
 
 
 def test_a_changed_log_is_told(signed: Path, folder: Path) -> None:

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from sealing import painted
+from sealing import painted, read_whole_log
 from sfumato.image import photo_digest, read_recipe
 from sfumato.provenance import credentials
 from sfumato.provenance.keys import Keys
-from sfumato.provenance.log import SealLog
 from sfumato.provenance.seal import Seal
 from sfumato.studio.work import KINDS, Inputs, Made, Stored, warm
 from support import assert_one_sentence, run
@@ -49,9 +48,7 @@ def found(path: Path) -> credentials.Credentials | None:
 
 
 def logged(folder: Path) -> list[str]:
-    entries, problems = SealLog(Keys.open(folder, create=False)).read()
-    assert problems == []
-    return [entry.file for entry in entries]
+    return [entry.file for entry in read_whole_log(folder)]
 
 
 def sha256(path: Path) -> str:
@@ -131,7 +128,7 @@ def test_without_keys_jobs_paint_unsealed(
         folder.write_bytes(b"")
     else:
         Keys.open()
-        (folder / "keys" / "key.pem").write_bytes(b"damaged")
+        (folder / "keys" / "signer.pem").write_bytes(b"damaged")
     asked = {"photo": "id", "styles": STYLES, "options": {"quality": "draft"}}
     for name in ("a", "b"):
         assert found(do("paint", asked, stored(photo), tmp_path / name).file) is None

@@ -27,7 +27,7 @@ from sfumato import __version__
 from sfumato.batch.outcomes import Outcome
 from sfumato.batch.places import is_url
 from sfumato.errors import OutputError
-from sfumato.files import atomic_file
+from sfumato.files import atomic_file, told
 from sfumato.locks import locked
 
 MANIFEST, FAILURES, CARD = "manifest.jsonl", "failures.csv", "run.json"
@@ -109,7 +109,7 @@ class Records:
             OutputError: they cannot be written; the disk is full, for example.
         """
         self.counts.add(outcome)
-        with _writing(self.folder):
+        with told(_doing(self.folder)):
             self._write(outcome)
 
     def _write(self, outcome: Outcome) -> None:
@@ -142,7 +142,7 @@ class Records:
 
     def flush(self) -> None:
         """Write what is buffered to the disk."""
-        with _writing(self.folder):
+        with told(_doing(self.folder)):
             self._manifest.flush()
 
     def finish(self) -> None:
@@ -160,7 +160,7 @@ def open_records(folder: Path, places: Sequence[str] = ()) -> Iterator[Records]:
         OutputError: they cannot be written, or another batch writes them now.
     """
     problem: BaseException | None = None
-    with _writing(folder):
+    with told(_doing(folder)):
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             try:
@@ -184,12 +184,8 @@ def open_records(folder: Path, places: Sequence[str] = ()) -> Iterator[Records]:
         raise problem
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as refused:
-        raise OutputError(f"cannot write the records in {folder}: {refused.strerror or refused}") from refused
+def _doing(folder: Path) -> str:
+    return f"cannot write the records in {folder}"
 
 
 def _read_known(path: Path) -> set[bytes]:

@@ -12,8 +12,8 @@ from sfumato.errors import InputError, SfumatoError
 from sfumato.image import Photo, read_photo, scan_folder, to_8_bits
 from sfumato.provenance import credentials, mark
 from sfumato.provenance.credentials import Credentials, Failure
-from sfumato.provenance.keys import Keys, anchors, check_extra, has_keys, provenance_folder, read_anchors
-from sfumato.provenance.log import Entry, SealLog
+from sfumato.provenance.keys import anchors, check_extra, provenance_folder, read_anchors
+from sfumato.provenance.log import Entry, Reading, read_log
 from sfumato.provenance.seal import file_digest, pixels_digest
 from sfumato.text import counted, short
 
@@ -66,7 +66,7 @@ class Verifier:
         lines: how many lines of it are right.
 
     Raises:
-        InputError: keys, log or a PEM file cannot be read.
+        InputError: the log or a PEM file cannot be read.
         MissingExtraError: the extra ``provenance`` is not installed.
     """
 
@@ -74,10 +74,9 @@ class Verifier:
         check_extra()
         folder = provenance_folder() if folder is None else folder
         self._anchors = anchors(folder) + "".join(read_anchors(path) for path in trust)
-        self.has_log = has_keys(folder)
-        keys = Keys.open(folder, create=False) if self.has_log else None
-        entries, self.log_problems = ([], []) if keys is None else SealLog(keys).read()
-        self.has_end = keys is not None and keys.head_path.exists()
+        found = read_log(folder)
+        self.has_log, found = found is not None, found or Reading([], [], False)
+        entries, self.log_problems, self.has_end = found.entries, found.problems, found.has_end
         self.lines = len(entries)
         self._by_file = {entry.file: entry for entry in entries}
         self._by_pixels = {entry.pixels: entry for entry in entries if entry.pixels}
@@ -116,7 +115,7 @@ class Verifier:
     ) -> tuple[list[str], dict[str, Any] | None]:
         """Return sentences on what the log knows, and the line that speaks of a file."""
         if not self.has_log:
-            return ["Log: there is none here."], None
+            return ["Log: there is none here that can be read."], None
         if entry := self._by_file.get(digest):
             return [f"Log: exactly this file was sealed {_at(entry)}."], {"match": "file", **asdict(entry)}
         if photo is not None and (entry := self._by_pixels.get(pixels_digest(photo))):
