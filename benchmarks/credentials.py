@@ -36,7 +36,7 @@ from sfumato.inference.options import PaintOptions
 from sfumato.inference.pipeline import Pipeline
 from sfumato.inference.stylizer import Stylizer
 from sfumato.provenance import credentials
-from sfumato.provenance.keys import Keys, anchors
+from sfumato.provenance.keys import Keys, anchors, log_path
 from sfumato.provenance.log import read_log
 from sfumato.provenance.seal import Seal, mark_photo
 from sfumato.provenance.verify import meaning

@@ -122,7 +122,7 @@ def test_a_mark_of_somebody_else_is_told(folder: Path, tmp_path: Path, monkeypat
     monkeypatch.setenv("SFUMATO_PROVENANCE", str(folder))
     told = run("verify", tmp_path / "a.png")
     assert told.exit_code == 0
-    assert "Log: it has no line with the id of the mark; another machine or user sealed the picture." in told.stdout
+    assert "Log: it has no line with the id of the mark.\n" in told.stdout
 
 
 def test_unknown_signers_are_not_trusted(signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_a_folder_with_much_in_it(signed: Path, tmp_path: Path) -> None:
     *rows, log = [json.loads(line) for line in told.stdout.splitlines()]
     states = {Path(row["path"]).name: (row["credentials"] or {}).get("state") for row in rows}
     assert states == {"bad.jpg": "invalid", "clip.webm": None, "good.webp": "trusted", "plain.png": None}
-    assert log == {"log": {"lines": 2, "problems": []}}
+    assert log == {"log": {"lines": 2, "problems": [], "unfinished_line": False}}
     assert "this format cannot hold them" in run("verify", below / "clip.webm").stdout
     (below / "bad.jpg").unlink()
     assert run("verify", below).exit_code == 0
@@ -174,6 +174,19 @@ def test_a_store_of_another_user_is_read_without_its_keys_and_not_written(signed
     assert_one_sentence(run("verify", signed), 3, "log-key.pem, is missing")
     (folder / "log-key.pem").write_text("nothing")
     assert_one_sentence(run("verify", signed), 3, "holds no public key")
+
+
+def test_an_unfinished_line_of_the_log_is_a_remark(signed: Path, folder: Path) -> None:
+    with (folder / "log.jsonl").open("ab") as file:
+        file.write(b'{"file":"ab')
+    told = run("verify", signed)
+    assert told.exit_code == 0
+    assert "Log: exactly this file was sealed on " in told.stdout
+    assert "fits the stored end. An unfinished line follows, as a loss of power" in told.stdout
+    (folder / "log.jsonl").write_bytes((folder / "log.jsonl").read_bytes()[:100])  # not behind the stored end
+    told = run("verify", signed)
+    assert told.exit_code == 8
+    assert "lines are missing at the end" in told.stdout
 
 
 def test_a_changed_log_is_told(signed: Path, folder: Path) -> None:
@@ -206,7 +219,8 @@ def test_bad_input_is_one_sentence(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("a.bmp", b"BM" + bytes(40)), ("a.png", b"no picture"), ("a.gif", b"GIF89a")]
+    ("name", "content"),
+    [("a.bmp", b"BM" + bytes(40)), ("a.png", b"no picture"), ("a.gif", b"GIF89a"), ("a.mp4", b"no video")],
 )
 def test_a_file_that_cannot_be_decoded_is_not_valid(name: str, content: bytes, folder: Path, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)

@@ -144,11 +144,14 @@ class Reading:
         entries: of its valid lines.
         problems: a sentence on each thing that is wrong with it.
         has_end: whether its end is stored, by which a cut is found.
+        is_torn: whether an unfinished line follows, as a loss of power or a full disk leaves it. That is no problem:
+            its file never got its name, and the next line replaces it.
     """
 
     entries: list[Entry]
     problems: list[str]
     has_end: bool
+    is_torn: bool = False
 
 
 def read_log(folder: Path) -> Reading | None:
@@ -173,12 +176,12 @@ def read_log(folder: Path) -> Reading | None:
         head, has_end = _Head(), False
     entries: list[Entry] = []
     problems: list[str] = []
-    number, previous, at_head = 0, _FIRST, head.lines == 0
+    number, previous, at_head, is_torn = 0, _FIRST, head.lines == 0, False
     try:
         with open(path, "rb") as file:
             for line in _lines(file, os.fstat(file.fileno()).st_size):
                 if not line.endswith(b"\n"):
-                    problems.append(f"line {number + 1} is not finished; the next seal removes it")
+                    is_torn = True
                     break
                 problem = _problem(line[:-1], number, previous, public)
                 if problem:
@@ -196,7 +199,7 @@ def read_log(folder: Path) -> Reading | None:
         problems.append(f"lines are missing at the end: it has {number}, but had {head.lines}")
     elif not at_head:
         problems.append(f"line {head.lines} is not the one that was written")
-    return Reading(entries, problems, has_end)
+    return Reading(entries, problems, has_end, is_torn)
 
 
 def _read_head(path: Path) -> _Head:
