@@ -173,7 +173,9 @@ def test_batch_seals_each_picture(folder: Path, tmp_path: Path) -> None:
     save_photos(tmp_path / "in", 3)
     Seal.open()
     out = tmp_path / "out"
+    assert [outcome.status for outcome in paint(tmp_path / "in", out, tmp_path / "report")] == ["painted"] * 3
     outcomes = paint(tmp_path / "in", out, tmp_path / "report", provenance=str(folder))
+    assert [outcome.replaced for outcome in outcomes] == [True] * 3, "what was not sealed is painted again"
     assert [outcome.status for outcome in outcomes] == ["painted"] * 3
     assert all(found(path) is not None for path in out.glob("*.png"))
     assert {entry.file for entry in read_whole_log(folder)} == {sha256(path) for path in out.glob("*.png")}
@@ -189,6 +191,9 @@ def test_the_command_batch_seals(folder: Path, tmp_path: Path) -> None:
         "--provenance",
     )
     assert told.exit_code == 0
+    assert "2 pictures with a remark, such as: the picture has " in told.stderr
+    manifest = (tmp_path / "out" / "batch-report" / "manifest.jsonl").read_text().splitlines()
+    assert ["too small for an invisible mark" in json.loads(line)["remarks"][0] for line in manifest] == [True, True]
     assert {entry.file for entry in read_whole_log(folder)} == {
         sha256(path) for path in (tmp_path / "out").glob("*.png")
     }

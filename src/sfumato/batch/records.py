@@ -43,6 +43,8 @@ class Counts:
     Attributes:
         painted, copied, present, result, failed: as `outcomes.Status`.
         replaced: how many of the painted and copied ones took the place of another file.
+        remarked: how many results have remarks, such as that a small picture has no invisible mark.
+        remark: the first of them.
         failures: photo, error and exit code.
         data: sum of hashes of the photos' names and contents, from which `data_sha256` is made.
         workers: number of each worker, by its host and process, in the order of their first outcomes.
@@ -54,6 +56,8 @@ class Counts:
     result: int = 0
     failed: int = 0
     replaced: int = 0
+    remarked: int = 0
+    remark: str = ""
     failures: list[tuple[str, str, int]] = field(default_factory=list)
     data: int = 0
     workers: dict[str, int] = field(default_factory=dict)
@@ -72,6 +76,8 @@ class Counts:
         """Count an outcome."""
         setattr(self, outcome.status, getattr(self, outcome.status) + 1)
         self.replaced += outcome.replaced
+        if outcome.remarks:
+            self.remarked, self.remark = self.remarked + 1, self.remark or outcome.remarks[0]
         if outcome.worker:
             self.workers.setdefault(outcome.worker, len(self.workers) + 1)
         if outcome.status == "failed" and len(self.failures) < _MAX_TOLD:
@@ -130,6 +136,7 @@ class Records:
             "bytes": outcome.bytes,
             "seconds": round(outcome.seconds, 4),
             "worker": self.counts.workers.get(outcome.worker),
+            "remarks": outcome.remarks,
         }
         self._manifest.write(json.dumps(line).encode() + b"\n")
 

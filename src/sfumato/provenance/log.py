@@ -129,7 +129,7 @@ class SealLog:
                 head = _Head(head.lines + 1, head.size + len(line), _digest(line[:-1]))
             file.truncate(head.size)
         torn = size - head.size
-        return head, f"an unfinished line of {torn} bytes at the end of {self.path} was removed" if torn else None
+        return head, f"an unfinished line of {torn} bytes at the end of the log was removed" if torn else None
 
     def _write_head(self, head: _Head) -> None:
         with atomic_file(self._head_path, private=True) as file:
