@@ -241,8 +241,16 @@ def _writing(folder: Path) -> Iterator[None]:
     with told(f"cannot write keys into {folder}"):
         for each in (folder, folder / "keys"):
             each.mkdir(0o700, parents=True, exist_ok=True)
-        with locked(folder / "keys" / ".lock", lambda: None):
+        with own_lock(folder / "keys" / ".lock"):
             yield
+
+
+@contextmanager
+def own_lock(path: Path) -> Iterator[None]:
+    """Wait for the lock of a file that only its owner may open, and hold it."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    with locked(path, lambda: None):
+        yield
 
 
 def _write(keys: Keys, more: Mapping[str, bytes] | None = None) -> None:

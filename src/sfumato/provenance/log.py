@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sfumato.errors import InputError, OutputError
 from sfumato.files import atomic_file, parse_json, read_json, told
-from sfumato.locks import locked
-from sfumato.provenance.keys import Keys, head_path, log_path, log_public_key
+from sfumato.provenance.keys import Keys, head_path, log_path, log_public_key, own_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +86,7 @@ class SealLog:
             OutputError: the log cannot be written, or lines are missing from it.
         """
         lock = self._head_path.with_name("log.lock")
-        with told(f"cannot write {self.path}"), locked(lock, lambda: None):
+        with told(f"cannot write {self.path}"), own_lock(lock):
             head, said = self._end()
             body = {
                 "n": head.lines,
