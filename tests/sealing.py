@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sfumato.image import Photo, to_uint8, write_photo
 from sfumato.metadata import Metadata
+from sfumato.provenance.log import Entry, read_log
 from support import scene
 
 pytest.importorskip("c2pa")
@@ -36,6 +38,14 @@ INGREDIENT = b"Haystack at Giverny"
 def painted(number: int = 0, height: int = 72, width: int = 96, **recipe: Any) -> Photo:
     """A picture as if it were painted by Sfumato."""
     return Photo(to_uint8(scene(height, width, number)), metadata=Metadata(recipe={**RECIPE, **recipe}))
+
+
+def read_whole_log(folder: Path) -> list[Entry]:
+    """The entries of a log in which nothing is wrong."""
+    found = read_log(folder)
+    assert found is not None
+    assert found.problems == []
+    return found.entries
 
 
 def plain_bytes(photo: Photo, format: str) -> bytes:

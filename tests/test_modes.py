@@ -59,6 +59,16 @@ def test_personal_styles_and_own_styles(tmp_path: Path, monkeypatch: pytest.Monk
         assert [line for line in left if not line.endswith(".safetensors") or "/personal/" in line] == []
 
 
+def test_keys_and_log_of_seals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("c2pa")
+    from sealing import painted
+    from sfumato.provenance.seal import Seal
+
+    monkeypatch.setenv("SFUMATO_PROVENANCE", str(tmp_path / "provenance"))
+    Seal.open().write_photo(painted(), tmp_path / "a.png")
+    assert open_to_others(tmp_path / "provenance") == []
+
+
 def test_studio(tmp_path: Path) -> None:
     import httpx2
 

@@ -79,6 +79,15 @@ def atomic_file(path: str | os.PathLike[str], overwrite: bool = True, private: b
                 temporary.unlink()
 
 
+@contextmanager
+def told(doing: str) -> Iterator[None]:
+    """Raise an OSError of the block as an OutputError that begins with some words, such as "cannot write log.jsonl"."""
+    try:
+        yield
+    except OSError as problem:
+        raise OutputError(f"{doing}: {problem.strerror or problem}") from problem
+
+
 def _mode(path: Path) -> int | None:
     """Return the permission bits of an existing regular file, else None."""
     try:

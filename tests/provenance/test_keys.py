@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import multiprocessing
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,9 @@ def test_made_once_for_their_owner_alone(folder: Path) -> None:
     assert (again.chain, again.key) == (first.chain, first.key)
     for path in (folder, folder / "keys"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    assert files(folder / "keys") == [".lock", "anchors.pem", "certificate.pem", "key.pem", "log.pem"]
-    for name in ("anchors.pem", "certificate.pem", "key.pem", "log.pem"):
+    keys = [f"keys/{name}" for name in (".lock", "anchors.pem", "log.pem", "signer.pem")]
+    assert files(folder) == [*keys, "log-key.pem"]
+    for name in ("anchors.pem", "signer.pem", "log.pem", "../log-key.pem"):
         assert stat.S_IMODE((folder / "keys" / name).stat().st_mode) == 0o600
     assert first.key.decode() not in repr(first)
 
@@ -111,14 +113,15 @@ def test_two_processes_make_the_same_keys(tmp_path: Path) -> None:
     assert len(chains) == 1
 
 
-def test_keys_that_others_can_read_are_refused(folder: Path) -> None:
+@pytest.mark.parametrize(("name", "mode"), [("signer.pem", 0o640), ("log.pem", 0o604), ("", 0o755)])
+def test_keys_that_others_can_read_are_refused(name: str, mode: int, folder: Path) -> None:
     Keys.open()
-    (folder / "keys" / "key.pem").chmod(0o640)
+    (folder / "keys" / name).chmod(mode)
     with pytest.raises(InputError, match=r"other users of this machine can read .*chmod go-rwx"):
         Keys.open()
 
 
-@pytest.mark.parametrize("name", ["key.pem", "certificate.pem", "log.pem"])
+@pytest.mark.parametrize("name", ["signer.pem", "log.pem"])
 def test_damaged_keys_are_told(folder: Path, name: str) -> None:
     Keys.open()
     (folder / "keys" / name).write_bytes(b"nothing")
@@ -127,7 +130,8 @@ def test_damaged_keys_are_told(folder: Path, name: str) -> None:
 
 def test_a_key_of_another_certificate_is_told(folder: Path) -> None:
     Keys.open()
-    (folder / "keys" / "key.pem").write_bytes(key_to_pem(ec.generate_private_key(ec.SECP256R1())))
+    chain = Keys.open().chain
+    (folder / "keys" / "signer.pem").write_bytes(key_to_pem(ec.generate_private_key(ec.SECP256R1())) + chain)
     with pytest.raises(InputError, match="is not the private key of the first certificate"):
         Keys.open()
 
@@ -180,6 +184,30 @@ def test_a_certificate_replaces_the_own_one_only_if_told(folder: Path, tmp_path:
     assert (folder / "keys" / "log.pem").read_bytes() == log_key
 
 
+@pytest.mark.parametrize("last", range(1, 4))
+def test_keys_of_a_process_that_dies_while_it_replaces_them_are_the_old_or_the_new_ones(
+    last: int, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, (chain, key) = Keys.open(), issue(tmp_path, ec.generate_private_key(ec.SECP256R1()))
+    published = 0
+
+    def dying(*names: str) -> None:
+        nonlocal published
+        published += 1
+        replace(*names)
+        if published == last:
+            raise KeyboardInterrupt
+
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", dying)
+    with pytest.raises(KeyboardInterrupt):
+        use_certificate(chain, key, overwrite=True)
+    monkeypatch.undo()
+    found = Keys.open(folder)
+    assert found.is_self_made == (last < 3)
+    assert (found.key == old.key) == (last < 3)
+
+
 def test_certificates_that_cannot_sign_are_refused(folder: Path, tmp_path: Path) -> None:
     chain, key = issue(tmp_path, ec.generate_private_key(ec.SECP256R1()), ExtendedKeyUsageOID.SERVER_AUTH)
     with pytest.raises(InputError, match="content credentials cannot be signed with"):
@@ -212,11 +240,11 @@ def test_signed_files_are_read_without_the_keys(folder: Path, tmp_path: Path) ->
         use_certificate(tmp_path / "none.pem", tmp_path / "none.pem")
 
 
-def test_a_lost_certificate_does_not_cost_the_key(tmp_path: Path) -> None:
+def test_a_lost_certificate_is_not_replaced_by_another(tmp_path: Path) -> None:
     Keys.open(tmp_path)
     (tmp_path / "log.jsonl").touch()
-    key = (tmp_path / "keys" / "key.pem").read_bytes()
-    (tmp_path / "keys" / "certificate.pem").unlink()
-    with pytest.raises(InputError, match="is missing, although files were sealed"):
+    (tmp_path / "keys" / "signer.pem").unlink()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "keys").iterdir()}
+    with pytest.raises(InputError, match=r"signer\.pem is missing, although files were sealed"):
         Keys.open(tmp_path)
-    assert (tmp_path / "keys" / "key.pem").read_bytes() == key
+    assert {path.name: path.read_bytes() for path in (tmp_path / "keys").iterdir()} == before

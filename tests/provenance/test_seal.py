@@ -7,20 +7,18 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from batch_work import paint, save_photos
-from sealing import painted, plain_bytes
+from sealing import painted, plain_bytes, read_whole_log
 from sfumato.assets import ledger, picture_path
 from sfumato.errors import OutputError
 from sfumato.image import Photo, read_photo, read_recipe, shrink, to_8_bits, write_photo
 from sfumato.metadata import Metadata
 from sfumato.provenance import credentials, mark
-from sfumato.provenance.keys import Keys
-from sfumato.provenance.log import SealLog
+from sfumato.provenance.keys import log_path
 from sfumato.provenance.seal import NO_CREDENTIALS, Seal, mark_photo, pixels_digest
 from sfumato.video.pipeline import paint_video
 from support import assert_one_sentence, files, run
@@ -38,12 +36,6 @@ def found(path: Path) -> credentials.Credentials | None:
         return credentials.read(file, "")
 
 
-def entries(folder: Path) -> list[Any]:
-    listed, problems = SealLog(Keys.open(folder, create=False)).read()
-    assert problems == []
-    return listed
-
-
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -52,7 +44,7 @@ def sha256(path: Path) -> str:
 def test_the_three_belong_together(format: str, folder: Path, tmp_path: Path) -> None:
     target = tmp_path / f"a.{format}"
     Seal.open().write_photo(painted(), target)
-    [entry] = entries(folder)
+    [entry] = read_whole_log(folder)
     said = found(target)
     assert said is not None
     assert said.seal is not None
@@ -66,7 +58,7 @@ def test_the_same_painting_has_the_same_id(folder: Path) -> None:
     ids = [seal.seal_photo(painted(n, strength=s), "png").id for n, s in ((0, 0.5), (0, 0.5), (1, 0.5), (0, 0.6))]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
-    assert [entry.id for entry in entries(folder)] == ids
+    assert [entry.id for entry in read_whole_log(folder)] == ids
 
 
 def test_the_mark_has_the_id(folder: Path, tmp_path: Path) -> None:
@@ -75,7 +67,7 @@ def test_the_mark_has_the_id(folder: Path, tmp_path: Path) -> None:
     written = read_photo(target).pixels
     marked = mark.find(written)  # type: ignore[arg-type]
     assert marked is not None
-    assert f"{marked.number:016x}" == entries(folder)[0].id
+    assert f"{marked.number:016x}" == read_whole_log(folder)[0].id
     again = read_photo(plain_bytes(photo, "jpg")).pixels
     assert 0 < np.abs(written.astype(int) - again).mean() < 3
 
@@ -110,14 +102,14 @@ def test_16_bits_and_alpha(folder: Path, rng: np.random.Generator, tmp_path: Pat
         assert np.array_equal(again.pixels, levels)
         assert again.alpha is not None
         assert np.array_equal(again.alpha, alpha)
-        assert pixels_digest(again) == entries(folder)[-1].pixels
+        assert pixels_digest(again) == read_whole_log(folder)[-1].pixels
 
 
 def test_nothing_is_written_where_the_log_cannot_be(folder: Path, tmp_path: Path) -> None:
     seal, target = Seal.open(), tmp_path / "a.png"
     seal.write_photo(painted(), target)
     before = target.read_bytes()
-    seal.keys.log_path.unlink()
+    log_path(seal.keys.folder).unlink()
     with pytest.raises(OutputError, match="lines that were written are missing"):
         seal.write_photo(painted(1), target)
     assert target.read_bytes() == before
@@ -148,7 +140,7 @@ def test_stylize_seals_if_told(photo: Path, folder: Path, tmp_path: Path) -> Non
     assert {"monet"} == set(said.seal["styles"])
     parents = [each.sha256 for each in said.ingredients if each.relationship == "parentOf"]
     assert parents == [sha256(photo)] == [recipe["photo_sha256"]]
-    assert entries(folder)[0].file == sha256(out)
+    assert read_whole_log(folder)[0].file == sha256(out)
     assert run("show", out).exit_code == 0
     assert run("replay", out, photo, "-o", tmp_path / "again.png").exit_code == 0
 
@@ -157,7 +149,7 @@ def test_a_picture_for_a_stream_is_sealed(folder: Path) -> None:
     stream = io.BytesIO()
     Seal.open().write_photo(painted(), stream, "webp")
     assert credentials.read(stream, "") is not None
-    assert entries(folder)[0].file == hashlib.sha256(stream.getvalue()).hexdigest()
+    assert read_whole_log(folder)[0].file == hashlib.sha256(stream.getvalue()).hexdigest()
 
 
 def test_a_sealed_picture_is_explained_as_that_of_its_photo(folder: Path, tmp_path: Path) -> None:
@@ -204,13 +196,15 @@ def test_batch_seals_each_picture(folder: Path, tmp_path: Path) -> None:
     save_photos(tmp_path / "in", 3)
     Seal.open()
     out = tmp_path / "out"
+    assert [outcome.status for outcome in paint(tmp_path / "in", out, tmp_path / "report")] == ["painted"] * 3
     outcomes = paint(tmp_path / "in", out, tmp_path / "report", provenance=str(folder))
+    assert [outcome.replaced for outcome in outcomes] == [True] * 3, "what was not sealed is painted again"
     assert [outcome.status for outcome in outcomes] == ["painted"] * 3
     assert all(found(path) is not None for path in out.glob("*.png"))
-    assert {entry.file for entry in entries(folder)} == {sha256(path) for path in out.glob("*.png")}
+    assert {entry.file for entry in read_whole_log(folder)} == {sha256(path) for path in out.glob("*.png")}
     again = paint(tmp_path / "in", out, tmp_path / "report", provenance=str(folder))
     assert [outcome.status for outcome in again] == ["present"] * 3
-    assert len(entries(folder)) == 3
+    assert len(read_whole_log(folder)) == 3
 
 
 def test_the_command_batch_seals(folder: Path, tmp_path: Path) -> None:
@@ -220,7 +214,12 @@ def test_the_command_batch_seals(folder: Path, tmp_path: Path) -> None:
         "--provenance",
     )
     assert told.exit_code == 0
-    assert {entry.file for entry in entries(folder)} == {sha256(path) for path in (tmp_path / "out").glob("*.png")}
+    assert "2 pictures with a remark, such as: the picture has " in told.stderr
+    manifest = (tmp_path / "out" / "batch-report" / "manifest.jsonl").read_text().splitlines()
+    assert ["too small for an invisible mark" in json.loads(line)["remarks"][0] for line in manifest] == [True, True]
+    assert {entry.file for entry in read_whole_log(folder)} == {
+        sha256(path) for path in (tmp_path / "out").glob("*.png")
+    }
 
 
 def test_workers_make_no_keys_of_their_own(folder: Path, tmp_path: Path) -> None:
@@ -236,7 +235,7 @@ def test_videos(suffix: str, codec: str, folder: Path, tmp_path: Path) -> None:
     clip, out = write_clip(tmp_path / "clip.mp4", times=range(5)), tmp_path / f"out{suffix}"
     told = run("video", clip, "--style", "monet", "-o", out, "--codec", codec, "--steady", 0, "--provenance")
     assert told.exit_code == 0
-    [entry] = entries(folder)
+    [entry] = read_whole_log(folder)
     assert entry.file == sha256(out)
     assert entry.pixels is None
     said = found(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import signal
 import subprocess
 import sys
@@ -12,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from sealing import painted
+from sealing import painted, read_whole_log
 from sfumato.image import photo_digest, read_recipe
 from sfumato.provenance import credentials
 from sfumato.provenance.keys import Keys
-from sfumato.provenance.log import SealLog
 from sfumato.provenance.seal import Seal
 from sfumato.studio.work import KINDS, Inputs, Made, Stored, warm
+from sfumato.studio.work.sealing import NOT_SEALED, GentleSeal
 from support import assert_one_sentence, run
 from video_clips import write_clip
 
@@ -49,9 +50,7 @@ def found(path: Path) -> credentials.Credentials | None:
 
 
 def logged(folder: Path) -> list[str]:
-    entries, problems = SealLog(Keys.open(folder, create=False)).read()
-    assert problems == []
-    return [entry.file for entry in entries]
+    return [entry.file for entry in read_whole_log(folder)]
 
 
 def sha256(path: Path) -> str:
@@ -95,6 +94,23 @@ def test_not_if_told_so(photo: Path, folder: Path, tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_what_is_painted_is_kept_where_the_log_cannot_be_written(
+    photo: Path, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = Keys.open()
+    (folder / "log.jsonl").mkdir()
+    inputs = Inputs(tmp_path / "personal", {"id": stored(photo)}, parts=tmp_path)
+    asked = {"photo": "id", "styles": STYLES, "options": {"quality": "draft"}}
+    result, [made] = KINDS["paint"](asked, inputs, tmp_path, lambda *_: None)
+    assert result["remarks"] == [NOT_SEALED]
+    assert read_recipe(made.file) is not None
+    assert found(made.file) is None
+    assert f"a result is not sealed: cannot write {folder / 'log.jsonl'}" in caplog.text
+    video, out = io.BytesIO(b"a video"), io.BytesIO()
+    assert GentleSeal(keys).seal_video(video, out, {}, photo) == (NOT_SEALED,)
+    assert out.getvalue() == b"a video"
+
+
 def test_a_damaged_log_stops_it_at_its_start(folder: Path, tmp_path: Path) -> None:
     Seal.open().seal_photo(painted(), "png")
     (folder / "log.jsonl").unlink()
@@ -131,7 +147,7 @@ def test_without_keys_jobs_paint_unsealed(
         folder.write_bytes(b"")
     else:
         Keys.open()
-        (folder / "keys" / "key.pem").write_bytes(b"damaged")
+        (folder / "keys" / "signer.pem").write_bytes(b"damaged")
     asked = {"photo": "id", "styles": STYLES, "options": {"quality": "draft"}}
     for name in ("a", "b"):
         assert found(do("paint", asked, stored(photo), tmp_path / name).file) is None

@@ -32,6 +32,7 @@ class Outcome:
         error: one sentence, where it failed.
         exit_code: of the error's class.
         replaced: whether the target had another file of that name, such as a result of other options.
+        remarks: sentences on what could not be done, such as an invisible mark in a small picture.
     """
 
     photo: str
@@ -46,6 +47,7 @@ class Outcome:
     error: str = ""
     exit_code: int = 0
     replaced: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 def failed(photo: str, target: str, error: str, code: int, seconds: float = 0.0, sha256: str = "") -> Outcome:

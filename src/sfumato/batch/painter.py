@@ -32,6 +32,7 @@ from sfumato.inference.pipeline import Pipeline
 from sfumato.inference.retouch import UNPAINTED
 from sfumato.inference.style import PersonalStyle, Style
 from sfumato.inference.stylizer import Stylizer
+from sfumato.provenance.credentials import has_seal
 from sfumato.provenance.seal import Seal
 
 
@@ -94,6 +95,14 @@ def recipe_digest(pipeline: Pipeline) -> str:
     return hashlib.sha256(json.dumps([pipeline.recipe.to_json(), asked], sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Painted:
+    """The bytes of a result, and sentences on what could not be done."""
+
+    content: bytes
+    remarks: tuple[str, ...] = ()
+
+
 class Painter:
     """Paints the jobs of a spec in this process; the model is loaded once.
 
@@ -148,8 +157,8 @@ class Painter:
         """Return the SHA-256, in hex, of a photo's bytes together with the recipe."""
         return hashlib.sha256(f"{photo_sha256} {self.spec.recipes[style]}".encode()).hexdigest()
 
-    def make(self, content: bytes, name: str, style: str, photo_sha256: str, suffix: str) -> bytes | None:
-        """Paint the bytes of a photo; return the bytes of the result, or None for a result of Sfumato's own.
+    def make(self, content: bytes, name: str, style: str, photo_sha256: str, suffix: str) -> Painted | None:
+        """Paint the bytes of a photo; return the result, or None for a photo that is a result of Sfumato's own.
 
         Raises:
             SfumatoError: as `Pipeline` raises them.
@@ -164,10 +173,16 @@ class Painter:
             return None
         result = pipeline(photo, name=name, photo_sha256=photo_sha256)
         if self._seal is not None:
-            return self._seal.seal_photo(result.picture, suffix, result.recipe.file_quality, content).content
+            sealed = self._seal.seal_photo(result.picture, suffix, result.recipe.file_quality, content)
+            return Painted(sealed.content, sealed.remarks)
         buffer = io.BytesIO()
         result.save(buffer, suffix)
-        return buffer.getvalue()
+        return Painted(buffer.getvalue())
+
+    def would_make(self, content: bytes, recipe: Mapping[str, Any], style: str, photo_sha256: str) -> bool:
+        """Return whether an existing result is as it would be painted, and sealed if results are sealed."""
+        is_sealed = self.spec.provenance is None or has_seal(content)
+        return is_sealed and self.pipeline(style).would_make(recipe, photo_sha256)
 
 
 def _paint_file(painter: Painter, job: Job) -> list[Outcome]:
@@ -181,9 +196,12 @@ def _paint_file(painter: Painter, job: Job) -> list[Outcome]:
     found = {made: _existing(painter, made, job.style, photo_sha256) for _, made in wanted}
     result = next((each for each in found.values() if each), None)
     status: Status = "copied"
+    remarks: tuple[str, ...] = ()
     if result is None:
-        result = painter.make(content, name, job.style, photo_sha256, PurePosixPath(job.target).suffix)
+        painted = painter.make(content, name, job.style, photo_sha256, PurePosixPath(job.target).suffix)
         status = "painted"
+        if painted is not None:
+            result, remarks = painted.content, painted.remarks
     if result is None:
         return [Outcome(photo, made, "result", photo_sha256, worker=worker_name()) for photo, made in wanted]
     sha256, key = hashlib.sha256(result).hexdigest(), painter.key(job.style, photo_sha256)
@@ -197,7 +215,8 @@ def _paint_file(painter: Painter, job: Job) -> list[Outcome]:
         seconds, began = perf_counter() - began, perf_counter()
         digest = sha256 if own is result else hashlib.sha256(own).hexdigest()
         outcome = Outcome(photo, made, state, photo_sha256, digest, key, len(own), seconds, worker_name())
-        outcomes.append(replace(outcome, replaced=found[made] == b""))
+        told = () if state == "present" else remarks
+        outcomes.append(replace(outcome, replaced=found[made] == b"", remarks=told))
     return outcomes
 
 
@@ -224,7 +243,7 @@ def _existing(painter: Painter, name: str, style: str, photo_sha256: str) -> byt
         raise OutputError(
             f"{target.address(name)} already exists and was not painted by Sfumato; add --overwrite to replace it"
         )
-    return content if painter.pipeline(style).would_make(recipe, photo_sha256) else b""
+    return content if painter.would_make(content, recipe, style, photo_sha256) else b""
 
 
 def _here(style: Style | PersonalStyle) -> Style | PersonalStyle:

@@ -27,7 +27,7 @@ from sfumato import __version__
 from sfumato.batch.outcomes import Outcome
 from sfumato.batch.places import is_url
 from sfumato.errors import OutputError
-from sfumato.files import atomic_file
+from sfumato.files import atomic_file, told
 from sfumato.locks import locked
 
 MANIFEST, FAILURES, CARD = "manifest.jsonl", "failures.csv", "run.json"
@@ -43,6 +43,8 @@ class Counts:
     Attributes:
         painted, copied, present, result, failed: as `outcomes.Status`.
         replaced: how many of the painted and copied ones took the place of another file.
+        remarked: how many results have remarks, such as that a small picture has no invisible mark.
+        remark: the first of them.
         failures: photo, error and exit code.
         data: sum of hashes of the photos' names and contents, from which `data_sha256` is made.
         workers: number of each worker, by its host and process, in the order of their first outcomes.
@@ -54,6 +56,8 @@ class Counts:
     result: int = 0
     failed: int = 0
     replaced: int = 0
+    remarked: int = 0
+    remark: str = ""
     failures: list[tuple[str, str, int]] = field(default_factory=list)
     data: int = 0
     workers: dict[str, int] = field(default_factory=dict)
@@ -72,6 +76,8 @@ class Counts:
         """Count an outcome."""
         setattr(self, outcome.status, getattr(self, outcome.status) + 1)
         self.replaced += outcome.replaced
+        if outcome.remarks:
+            self.remarked, self.remark = self.remarked + 1, self.remark or outcome.remarks[0]
         if outcome.worker:
             self.workers.setdefault(outcome.worker, len(self.workers) + 1)
         if outcome.status == "failed" and len(self.failures) < _MAX_TOLD:
@@ -109,7 +115,7 @@ class Records:
             OutputError: they cannot be written; the disk is full, for example.
         """
         self.counts.add(outcome)
-        with _writing(self.folder):
+        with told(_doing(self.folder)):
             self._write(outcome)
 
     def _write(self, outcome: Outcome) -> None:
@@ -130,6 +136,7 @@ class Records:
             "bytes": outcome.bytes,
             "seconds": round(outcome.seconds, 4),
             "worker": self.counts.workers.get(outcome.worker),
+            "remarks": outcome.remarks,
         }
         self._manifest.write(json.dumps(line).encode() + b"\n")
 
@@ -142,7 +149,7 @@ class Records:
 
     def flush(self) -> None:
         """Write what is buffered to the disk."""
-        with _writing(self.folder):
+        with told(_doing(self.folder)):
             self._manifest.flush()
 
     def finish(self) -> None:
@@ -160,7 +167,7 @@ def open_records(folder: Path, places: Sequence[str] = ()) -> Iterator[Records]:
         OutputError: they cannot be written, or another batch writes them now.
     """
     problem: BaseException | None = None
-    with _writing(folder):
+    with told(_doing(folder)):
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             try:
@@ -184,12 +191,8 @@ def open_records(folder: Path, places: Sequence[str] = ()) -> Iterator[Records]:
         raise problem
 
 
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as refused:
-        raise OutputError(f"cannot write the records in {folder}: {refused.strerror or refused}") from refused
+def _doing(folder: Path) -> str:
+    return f"cannot write the records in {folder}"
 
 
 def _read_known(path: Path) -> set[bytes]:

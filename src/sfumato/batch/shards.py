@@ -102,7 +102,7 @@ class _Shard:
     def find(self, name: str, photo_sha256: str) -> bytes | None:
         """Return a result that would be painted again just so; None where there is none."""
         content, recipe = self._read(name)
-        if recipe is None or not self._painter.pipeline("").would_make(recipe, photo_sha256):
+        if recipe is None or not self._painter.would_make(content, recipe, "", photo_sha256):
             return None
         return content
 
@@ -201,9 +201,11 @@ def _part(painter: Painter, job: Job, archive: tarfile.TarFile, member: tarfile.
     photo, photo_name = _content(archive, member), f"{job.photo}::{member.name}"
     photo_sha256 = hashlib.sha256(photo).hexdigest()
     content, status = known.find(name, photo_sha256), "present"
+    remarks: tuple[str, ...] = ()
     if content is None:
-        content, status = painter.make(photo, photo_name, "", photo_sha256, PurePosixPath(name).suffix), "painted"
-    assert content is not None, "shards pass over no results"
+        painted = painter.make(photo, photo_name, "", photo_sha256, PurePosixPath(name).suffix)
+        assert painted is not None, "shards pass over no results"
+        content, remarks, status = painted.content, painted.remarks, "painted"
     outcome = Outcome(
         photo_name,
         f"{job.target}::{name}",
@@ -215,6 +217,7 @@ def _part(painter: Painter, job: Job, archive: tarfile.TarFile, member: tarfile.
         perf_counter() - began,
         worker_name(),
         replaced=status == "painted" and name in known,
+        remarks=remarks,
     )
     return _Part(member, _header(member, name, len(content)), content, outcome)
 

@@ -340,6 +340,9 @@ def _tell(counts: Counts, found: Plan, where: Path, seconds: float) -> None:
     parts += [f"{counts.result} passed over, since Sfumato painted them"] if counts.result else []
     parts += [f"{counts.failed} failed"] if counts.failed else []
     talk.print(f"{', '.join(parts)} in {seconds:.1f} s; see {where}", soft_wrap=True)
+    if counts.remarked:
+        about = counted(counts.remarked, "picture")
+        talk.print(f"{about} with a remark, such as: {counts.remark}; see manifest.jsonl", soft_wrap=True)
     if counts.failures:
         _tell_failures(counts, where)
     if len({name.rpartition(":")[0] for name in counts.workers}) > 1:  # the records have the numbers only

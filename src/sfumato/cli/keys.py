@@ -56,6 +56,8 @@ def keys(
 def _tell(found: Keys, as_json: bool) -> None:
     from cryptography.hazmat.primitives import hashes
 
+    from sfumato.provenance.keys import log_path
+
     first = found.certificates[0]
     facts = {
         "signer": first.subject.rfc4514_string(),
@@ -64,7 +66,7 @@ def _tell(found: Keys, as_json: bool) -> None:
         "SHA-256": first.fingerprint(hashes.SHA256()).hex(),
         "signature": found.algorithm,
         "keys": str(found.folder / "keys"),
-        "log": str(found.log_path),
+        "log": str(log_path(found.folder)),
     }
     if as_json:
         say_json({**facts, "self_made": found.is_self_made}, 2)

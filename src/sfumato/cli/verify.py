@@ -54,7 +54,8 @@ def verify(
             say(f"  {sentence}")
     code = INVALID if verifier.log_problems else code
     if as_json:
-        say_json({"log": {"lines": verifier.lines, "problems": verifier.log_problems}} if verifier.has_log else {})
+        facts = {"lines": verifier.lines, "problems": verifier.log_problems, "unfinished_line": verifier.is_torn}
+        say_json({"log": facts} if verifier.has_log else {})
     elif verifier.has_log:
         say(log_sentence(verifier))
     if code or failed:

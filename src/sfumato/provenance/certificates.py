@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.errors import InputError, first_line
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.x509 import Certificate
 
 #: Organisation in the certificates that Sfumato makes.
@@ -154,6 +155,28 @@ def parse_key(content: bytes, where: str) -> Any:
         raise InputError(f"{where} has a password; store it without one (openssl pkey -in KEY -out NEW)") from problem
     except (ValueError, UnsupportedAlgorithm) as problem:
         raise InputError(f"{where} holds no private key in PEM ({first_line(problem)}); name another file") from problem
+
+
+def parse_public_key(content: bytes, where: Path) -> Ed25519PublicKey:
+    """Return the public key in PEM; raise InputError where there is none of the kind Ed25519."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(content)
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise InputError(f"{where} holds no public key of the kind Ed25519 in PEM; restore it from a backup")
+    return key
+
+
+def public_to_pem(key: Ed25519PublicKey) -> bytes:
+    """Return a public key in PEM."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def to_pem(certificate: Certificate) -> bytes:

@@ -200,6 +200,11 @@ class Credentials:
     failures: tuple[Failure, ...] = ()
 
 
+def has_seal(content: bytes) -> bool:
+    """Return whether a picture's file has credentials by Sfumato; whether they are valid is not checked."""
+    return LABEL.encode() in content
+
+
 def read(file: BinaryIO, anchors: str) -> Credentials | None:
     """Return the credentials in an open file; None if there are none.
 

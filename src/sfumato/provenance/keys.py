@@ -4,9 +4,10 @@
 
     provenance/           SFUMATO_PROVENANCE, or a folder in the user's data
       log.jsonl           the log (`log`)
+      log-key.pem         the public key of the log, with which others check it
       keys/
-        certificate.pem   the certificate, and those above it
-        key.pem           its private key
+        signer.pem        the private key, then its certificate and those above it: one file, so that it is replaced
+                          as a whole or not at all
         anchors.pem       the root of the certificate that Sfumato made, which `verify` trusts
         log.pem           the private key of the log (Ed25519)
         head.json         the end of the log, by which a cut is found
@@ -27,8 +28,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfumato.errors import InputError, OutputError, needs_extra
-from sfumato.files import atomic_file, read_bytes
+from sfumato.errors import InputError, needs_extra
+from sfumato.files import atomic_file, read_bytes, told
 from sfumato.folders import data_folder
 from sfumato.locks import locked
 from sfumato.provenance.certificates import (
@@ -39,16 +40,19 @@ from sfumato.provenance.certificates import (
     organisation,
     parse_chain,
     parse_key,
+    parse_public_key,
+    public_to_pem,
     to_pem,
 )
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
     from cryptography.x509 import Certificate
 
 #: Environment variable that names the folder.
 PROVENANCE = "SFUMATO_PROVENANCE"
-_CERTIFICATE, _KEY, _ANCHORS, _LOG_KEY, _HEAD = "certificate.pem", "key.pem", "anchors.pem", "log.pem", "head.json"
+_SIGNER, _ANCHORS, _LOG_KEY, _LOG_PUBLIC = "signer.pem", "anchors.pem", "log.pem", "log-key.pem"
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _MAX_PEM = 2**20  # bytes
 _MAKE = "run sfumato keys"
 
@@ -96,15 +100,16 @@ class Keys:
                 raise InputError(f"there are no keys in {folder}; {_MAKE}, or name their folder with {PROVENANCE}")
             _make(folder)
         keys = folder / "keys"
-        _check_private(keys, keys / _KEY, keys / _LOG_KEY)
-        found = cls(folder, read_pem(keys / _CERTIFICATE), read_pem(keys / _KEY))
+        _check_private(keys, keys / _SIGNER, keys / _LOG_KEY)
+        key, begin, chain = read_pem(keys / _SIGNER).partition(_BEGIN)
+        found = cls(folder, begin + chain, key)
         _ = found.algorithm, found.log_key  # so that damage is told now
         return found
 
     @property
     def certificates(self) -> list[Certificate]:
         """The certificate that signs, and those above it."""
-        return parse_chain(self.chain, str(self.folder / "keys" / _CERTIFICATE))
+        return parse_chain(self.chain, str(self.folder / "keys" / _SIGNER))
 
     @property
     def algorithm(self) -> str:
@@ -113,7 +118,7 @@ class Keys:
         Raises:
             InputError: the key is damaged, does not belong to the certificate, or is of a kind that C2PA does not use.
         """
-        where = str(self.folder / "keys" / _KEY)
+        where = str(self.folder / "keys" / _SIGNER)
         return algorithm(parse_key(self.key, where), self.certificates[0], where)
 
     @property
@@ -123,28 +128,13 @@ class Keys:
         Raises:
             InputError: it is damaged.
         """
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
         path = self.folder / "keys" / _LOG_KEY
-        key = parse_key(read_pem(path), str(path))
-        if not isinstance(key, Ed25519PrivateKey):
-            raise InputError(f"{path} holds no key of the kind Ed25519; restore it from a backup")
-        return key
+        return _parse_log_key(read_pem(path), path)
 
     @property
     def is_self_made(self) -> bool:
         """Whether Sfumato made the certificate."""
         return organisation(self.certificates[-1].subject) == SELF_MADE
-
-    @property
-    def log_path(self) -> Path:
-        """The file of the log."""
-        return self.folder / "log.jsonl"
-
-    @property
-    def head_path(self) -> Path:
-        """The file that states the end of the log."""
-        return self.folder / "keys" / _HEAD
 
 
 def is_installed() -> bool:
@@ -154,11 +144,52 @@ def is_installed() -> bool:
 
 def has_keys(folder: Path) -> bool:
     """Return whether there are keys in a folder."""
-    return os.path.isfile(folder / "keys" / _CERTIFICATE)  # which is written last
+    return os.path.isfile(folder / "keys" / _SIGNER)  # which is written last
+
+
+def log_path(folder: Path) -> Path:
+    """Return the file of the log."""
+    return folder / "log.jsonl"
+
+
+def head_path(folder: Path) -> Path:
+    """Return the file that states the end of the log."""
+    return folder / "keys" / "head.json"
+
+
+def log_public_key(folder: Path) -> Ed25519PublicKey | None:
+    """Return the key that checks the log, from its private key or, where that cannot be read, from the public one.
+
+    Returns:
+        None where there is neither.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    for path in (folder / "keys" / _LOG_KEY, folder / _LOG_PUBLIC):  # others may write the second, but not the first
+        try:
+            content = read_bytes(path, _MAX_PEM)
+        except (FileNotFoundError, PermissionError):
+            continue
+        except OSError as problem:
+            raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
+        return (
+            parse_public_key(content, path) if path.name == _LOG_PUBLIC else _parse_log_key(content, path).public_key()
+        )
+    return None
+
+
+def _parse_log_key(content: bytes, path: Path) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = parse_key(content, str(path))
+    if not isinstance(key, Ed25519PrivateKey):
+        raise InputError(f"{path} holds no key of the kind Ed25519; restore it from a backup")
+    return key
 
 
 def anchors(folder: Path) -> str:
-    """Return the self-made root, in PEM, which is the user's own; empty if there is none.
+    """Return the self-made root, in PEM, which is the user's own; empty if there is none that may be read.
 
     The roots of certificates that others issued are not in it: they signed those of many people.
 
@@ -166,7 +197,7 @@ def anchors(folder: Path) -> str:
         InputError: the file cannot be read.
     """
     path = folder / "keys" / _ANCHORS
-    return read_pem(path).decode("ascii", "replace") if os.path.isfile(path) else ""
+    return read_pem(path).decode("ascii", "replace") if os.access(path, os.R_OK) else ""
 
 
 def read_anchors(path: Path) -> str:
@@ -195,9 +226,9 @@ def _make(folder: Path) -> None:
     """Make keys, if no other process does so at the same time."""
     with _writing(folder):
         if not has_keys(folder):
-            if os.path.exists(folder / "log.jsonl"):  # keys were in use, so new ones would replace them
+            if os.path.exists(log_path(folder)):  # keys were in use, so new ones would replace them
                 raise InputError(
-                    f"{folder / 'keys' / _CERTIFICATE} is missing, although files were sealed with it; restore it, or "
+                    f"{folder / 'keys' / _SIGNER} is missing, although files were sealed with it; restore it, or "
                     f"move {folder} away to begin with new keys"
                 )
             chain, key = make_chain()
@@ -207,24 +238,31 @@ def _make(folder: Path) -> None:
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     """Create the folders, and hold their lock."""
-    try:
+    with told(f"cannot write keys into {folder}"):
         for each in (folder, folder / "keys"):
             each.mkdir(0o700, parents=True, exist_ok=True)
-        with locked(folder / "keys" / ".lock", lambda: None):
+        with own_lock(folder / "keys" / ".lock"):
             yield
-    except OSError as problem:
-        raise OutputError(f"cannot write keys into {folder}: {problem.strerror or problem}") from problem
+
+
+@contextmanager
+def own_lock(path: Path) -> Iterator[None]:
+    """Wait for the lock of a file that only its owner may open, and hold it."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    with locked(path, lambda: None):
+        yield
 
 
 def _write(keys: Keys, more: Mapping[str, bytes] | None = None) -> None:
-    """Write the files; the certificate comes last, since it says that all are there."""
+    """Write the files; the one that signs comes last, since it says that all are there."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    folder, wanted = keys.folder / "keys", {**(more or {}), _KEY: keys.key}
-    if not os.path.exists(folder / _LOG_KEY):
-        wanted[_LOG_KEY] = key_to_pem(Ed25519PrivateKey.generate())
-    for name, content in {**wanted, _CERTIFICATE: keys.chain}.items():
-        with atomic_file(folder / name, private=True) as file:
+    folder, path = keys.folder / "keys", keys.folder / "keys" / _LOG_KEY
+    log_key = _parse_log_key(read_pem(path), path) if os.path.exists(path) else Ed25519PrivateKey.generate()
+    wanted = {path: key_to_pem(log_key), keys.folder / _LOG_PUBLIC: public_to_pem(log_key.public_key())}
+    wanted |= {folder / name: content for name, content in (more or {}).items()}
+    for each, content in {**wanted, folder / _SIGNER: keys.key + keys.chain}.items():
+        with atomic_file(each, private=True) as file:
             file.write(content)
 
 

@@ -18,14 +18,12 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sfumato.errors import InputError, OutputError
-from sfumato.files import atomic_file, parse_json, read_json
-from sfumato.locks import locked
-from sfumato.provenance.keys import Keys
+from sfumato.files import atomic_file, parse_json, read_json, told
+from sfumato.provenance.keys import Keys, head_path, log_path, log_public_key, own_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +76,7 @@ class SealLog:
     """
 
     def __init__(self, keys: Keys) -> None:
-        self.path, self._head_path = keys.log_path, keys.head_path
+        self.path, self._head_path = log_path(keys.folder), head_path(keys.folder)
         self._key = keys.log_key
 
     def append(self, entry: Entry) -> str | None:
@@ -87,7 +85,8 @@ class SealLog:
         Raises:
             OutputError: the log cannot be written, or lines are missing from it.
         """
-        with _writing(self.path), self._locked():
+        lock = self._head_path.with_name("log.lock")
+        with told(f"cannot write {self.path}"), own_lock(lock):
             head, said = self._end()
             body = {
                 "n": head.lines,
@@ -106,17 +105,14 @@ class SealLog:
             self._write_head(_Head(head.lines + 1, head.size + len(line) + 1, _digest(line)))
         return said
 
-    def _locked(self) -> AbstractContextManager[None]:
-        return locked(self._head_path.with_name("log.lock"), lambda: None)
-
     def check_end(self) -> None:
         """Raise OutputError where lines are missing from the end, so that nothing could be added."""
-        if self._head().size > _size(self.path):
+        if _read_head(self._head_path).size > _size(self.path):
             raise OutputError(_cut(self.path))
 
     def _end(self) -> tuple[_Head, str | None]:
         """Return the end of the log, mended: lines that the head does not know yet are added to it."""
-        head, size = self._head(), _size(self.path)
+        head, size = _read_head(self._head_path), _size(self.path)
         if size < head.size:
             raise OutputError(_cut(self.path))
         if size == head.size:
@@ -132,58 +128,89 @@ class SealLog:
                 head = _Head(head.lines + 1, head.size + len(line), _digest(line[:-1]))
             file.truncate(head.size)
         torn = size - head.size
-        return head, f"an unfinished line of {torn} bytes at the end of {self.path} was removed" if torn else None
-
-    def _head(self) -> _Head:
-        if not os.path.exists(self._head_path):
-            return _Head()
-        try:
-            found = _Head(**read_json(self._head_path, _MAX_LINE))
-            if not (isinstance(found.lines, int) and isinstance(found.size, int) and _HASH.fullmatch(found.last)):
-                raise ValueError("its values have other types")
-        except (OSError, ValueError, TypeError) as problem:
-            raise InputError(f"cannot read {self._head_path} ({problem}); {_REMEDY}") from problem
-        return found
+        return head, f"an unfinished line of {torn} bytes at the end of the log was removed" if torn else None
 
     def _write_head(self, head: _Head) -> None:
         with atomic_file(self._head_path, private=True) as file:
             file.write(json.dumps(vars(head)).encode())
 
-    def read(self) -> tuple[list[Entry], list[str]]:
-        """Return all entries of valid lines, and a sentence on each thing that is wrong with the log.
 
-        Raises:
-            InputError: the log or its head cannot be read.
-        """
-        entries: list[Entry] = []
-        problems: list[str] = []
-        public = self._key.public_key()
-        with _writing(self.path), self._locked():  # the rest is read without the lock, and does not stop others
-            head, size = self._head(), _size(self.path)
-        number, previous, at_head = 0, _FIRST, head.lines == 0
-        try:
-            with open(self.path, "rb") as file:
-                for line in _lines(file, size):
-                    if not line.endswith(b"\n"):
-                        problems.append(f"line {number + 1} is not finished; the next seal removes it")
-                        break
-                    problem = _problem(line[:-1], number, previous, public)
-                    if problem:
-                        problems.append(f"line {number + 1} {problem}")
-                    found = _parsed(line[:-1])
-                    if found is not None and not problem:
-                        entries.append(Entry(*(found[key] for key in ("id", "file", "pixels", "recipe", "time"))))
-                    number, previous = number + 1, _digest(line[:-1])
-                    at_head = at_head or (number == head.lines and previous == head.last)
-        except FileNotFoundError:
-            pass
-        except OSError as problem:
-            raise InputError(f"cannot read {self.path}: {problem.strerror or problem}") from problem
-        if number < head.lines:
-            problems.append(f"lines are missing at the end: it has {number}, but had {head.lines}")
-        elif not at_head:
-            problems.append(f"line {head.lines} is not the one that was written")
-        return entries, problems
+@dataclass(frozen=True)
+class Reading:
+    """What a log says.
+
+    Attributes:
+        entries: of its valid lines.
+        problems: a sentence on each thing that is wrong with it.
+        has_end: whether its end is stored, by which a cut is found.
+        is_torn: whether an unfinished line follows, as a loss of power or a full disk leaves it. That is no problem:
+            its file never got its name, and the next line replaces it.
+    """
+
+    entries: list[Entry]
+    problems: list[str]
+    has_end: bool
+    is_torn: bool = False
+
+
+def read_log(folder: Path) -> Reading | None:
+    """Return what the log of a folder says; None where there is no log, nor a key for one.
+
+    Nothing is written, and no private key is needed. A writer at the same time does no harm: the end is read first, and
+    the log only grows.
+
+    Raises:
+        InputError: the log, its end or its key cannot be read.
+    """
+    path = log_path(folder)
+    if (public := log_public_key(folder)) is None:
+        if os.path.exists(path):
+            raise InputError(f"cannot check {path}: the public key of the log, {folder / 'log-key.pem'}, is missing")
+        return None
+    try:
+        head, has_end = _read_head(head_path(folder)), os.path.exists(head_path(folder))
+    except InputError as problem:
+        if not isinstance(problem.__cause__, PermissionError):
+            raise
+        head, has_end = _Head(), False
+    entries: list[Entry] = []
+    problems: list[str] = []
+    number, previous, at_head, is_torn = 0, _FIRST, head.lines == 0, False
+    try:
+        with open(path, "rb") as file:
+            for line in _lines(file, os.fstat(file.fileno()).st_size):
+                if not line.endswith(b"\n"):
+                    is_torn = True
+                    break
+                problem = _problem(line[:-1], number, previous, public)
+                if problem:
+                    problems.append(f"line {number + 1} {problem}")
+                found = _parsed(line[:-1])
+                if found is not None and not problem:
+                    entries.append(Entry(*(found[key] for key in ("id", "file", "pixels", "recipe", "time"))))
+                number, previous = number + 1, _digest(line[:-1])
+                at_head = at_head or (number == head.lines and previous == head.last)
+    except FileNotFoundError:
+        pass
+    except OSError as problem:
+        raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
+    if number < head.lines:
+        problems.append(f"lines are missing at the end: it has {number}, but had {head.lines}")
+    elif not at_head:
+        problems.append(f"line {head.lines} is not the one that was written")
+    return Reading(entries, problems, has_end, is_torn)
+
+
+def _read_head(path: Path) -> _Head:
+    if not os.path.exists(path):
+        return _Head()
+    try:
+        found = _Head(**read_json(path, _MAX_LINE))
+        if not (isinstance(found.lines, int) and isinstance(found.size, int) and _HASH.fullmatch(found.last)):
+            raise ValueError("its values have other types")
+    except (OSError, ValueError, TypeError) as problem:
+        raise InputError(f"cannot read {path} ({problem}); {_REMEDY}") from problem
+    return found
 
 
 def _problem(line: bytes, number: int, previous: str, public: Ed25519PublicKey) -> str | None:
@@ -240,11 +267,3 @@ def _cut(path: Path) -> str:
 
 def _private(name: str, flags: int) -> int:
     return os.open(name, flags, 0o600)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        raise OutputError(f"cannot write {path}: {problem.strerror or problem}") from problem

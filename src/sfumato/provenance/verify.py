@@ -12,12 +12,14 @@ from sfumato.errors import InputError, SfumatoError
 from sfumato.image import Photo, read_photo, scan_folder, to_8_bits
 from sfumato.provenance import credentials, mark
 from sfumato.provenance.credentials import Credentials, Failure
-from sfumato.provenance.keys import Keys, anchors, check_extra, has_keys, provenance_folder, read_anchors
-from sfumato.provenance.log import Entry, SealLog
+from sfumato.provenance.keys import anchors, check_extra, provenance_folder, read_anchors
+from sfumato.provenance.log import Entry, Reading, read_log
 from sfumato.provenance.seal import file_digest, pixels_digest
 from sfumato.text import counted, short
 
 _VIDEOS = (".mp4", ".m4v", ".mov", ".webm", ".mkv")
+_EBML = b"\x1a\x45\xdf\xa3"  # the beginning of WebM and MKV
+_ATOMS = (b"moov", b"mdat", b"wide", b"free", b"skip")  # with which old MOV files begin
 #: What a failure of C2PA means, by the beginning of its code; the first that fits.
 _MEANINGS = (
     ("assertion.dataHash.mismatch", "the pixels or the metadata were changed after signing"),
@@ -30,6 +32,11 @@ _MEANINGS = (
     ("signingCredential", "the certificate cannot be used"),
     ("ingredient", "the credentials of a source do not fit those that were signed"),
     ("damaged", "the credentials are damaged and cannot be read"),
+)
+#: The remark on an unfinished line of the log.
+TORN = (
+    "An unfinished line follows, as a loss of power or a full disk leaves it: its file was not written, and the next "
+    "seal removes the line."
 )
 _UNTRUSTED = "signingCredential.untrusted"
 
@@ -62,11 +69,12 @@ class Verifier:
     Attributes:
         has_log: whether there is a log.
         has_end: whether its end is stored in the folder of the keys.
+        is_torn: whether an unfinished line follows its end, which is no problem.
         log_problems: a sentence on each thing that is wrong with it.
         lines: how many lines of it are right.
 
     Raises:
-        InputError: keys, log or a PEM file cannot be read.
+        InputError: the log or a PEM file cannot be read.
         MissingExtraError: the extra ``provenance`` is not installed.
     """
 
@@ -74,11 +82,10 @@ class Verifier:
         check_extra()
         folder = provenance_folder() if folder is None else folder
         self._anchors = anchors(folder) + "".join(read_anchors(path) for path in trust)
-        self.has_log = has_keys(folder)
-        keys = Keys.open(folder, create=False) if self.has_log else None
-        entries, self.log_problems = ([], []) if keys is None else SealLog(keys).read()
-        self.has_end = keys is not None and keys.head_path.exists()
-        self.lines = len(entries)
+        found = read_log(folder)
+        self.has_log, found = found is not None, found or Reading([], [], False)
+        entries, self.log_problems, self.has_end = found.entries, found.problems, found.has_end
+        self.lines, self.is_torn = len(entries), found.is_torn
         self._by_file = {entry.file: entry for entry in entries}
         self._by_pixels = {entry.pixels: entry for entry in entries if entry.pixels}
         self._by_id = {entry.id: entry for entry in reversed(entries)}  # the earliest line of each id
@@ -98,7 +105,7 @@ class Verifier:
                 digest = file_digest(file)
         except OSError as problem:
             raise InputError(f"cannot read {path}: {problem.strerror or problem}") from problem
-        is_video = (kind or "video/").startswith("video/") and path.suffix.lower() in _VIDEOS
+        is_video = path.suffix.lower() in _VIDEOS and _is_video(path, kind)
         photo = None if is_video else _photo(path)
         is_readable = is_video or photo is not None
         sentences = [*_credential_sentences(found, is_readable, kind)]
@@ -116,7 +123,7 @@ class Verifier:
     ) -> tuple[list[str], dict[str, Any] | None]:
         """Return sentences on what the log knows, and the line that speaks of a file."""
         if not self.has_log:
-            return ["Log: there is none here."], None
+            return ["Log: there is none here that can be read."], None
         if entry := self._by_file.get(digest):
             return [f"Log: exactly this file was sealed {_at(entry)}."], {"match": "file", **asdict(entry)}
         if photo is not None and (entry := self._by_pixels.get(pixels_digest(photo))):
@@ -129,7 +136,7 @@ class Verifier:
             sentence += " or the id was copied onto another picture."
             return [sentence], {"match": "id", **asdict(entry)}
         if marked is not None:
-            return ["Log: it has no line with the id of the mark; another machine or user sealed the picture."], None
+            return ["Log: it has no line with the id of the mark."], None
         return ["Log: it has no line on this file."], None
 
 
@@ -146,6 +153,18 @@ def files_of(path: Path) -> list[Path]:
     if not (found := sorted([*contents.pictures, *videos])):
         raise InputError(f"no picture and no video lies in the folder {path}; name another, or a file")
     return found
+
+
+def _is_video(path: Path, kind: str | None) -> bool:
+    """Return whether a file begins like a video; its frames are not decoded."""
+    if kind is not None:
+        return kind.startswith("video/")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(8)
+    except OSError:
+        return False
+    return head.startswith(_EBML) or head[4:] in _ATOMS
 
 
 def _photo(path: Path) -> Photo | None:
@@ -242,10 +261,11 @@ def log_sentence(verifier: Verifier) -> str:
     """Return a sentence on the log as a whole."""
     if verifier.log_problems:
         return f"The log itself is NOT VALID: {'; '.join(verifier.log_problems[:5])}."
+    torn = f" {TORN}" if verifier.is_torn else ""
     if not verifier.lines:
-        return "The log is empty."
+        return f"The log is empty.{torn}"
     lines = counted(verifier.lines, "line")
     if not verifier.has_end:  # a killed process leaves it out too, so it is no problem by itself
-        return f"The log itself: {lines}, but its end is not stored, so missing lines cannot be told."
+        return f"The log itself: {lines}, but its end is not stored, so missing lines cannot be told.{torn}"
     fit = "which fits" if verifier.lines == 1 else "which fit each other and"
-    return f"The log itself: {lines}, {fit} the stored end."
+    return f"The log itself: {lines}, {fit} the stored end.{torn}"

@@ -43,4 +43,5 @@ def finish(
         facts["measures"] = measure_if_alike(finished, warm.read(files.picture(stored.photo or "")))
     quality = asked.get("file_quality") or 92
     made = save(finished, folder, "finished", stored.path, asked.get("format") or "png", quality, **facts)
-    return {"picture": {"$made": 0}, "seconds": round(time.monotonic() - began, 3)}, [made]
+    seconds = round(time.monotonic() - began, 3)
+    return {"picture": {"$made": 0}, "seconds": seconds, "remarks": [*made.remarks]}, [made]

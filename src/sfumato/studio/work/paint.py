@@ -54,7 +54,8 @@ def paint(
         facts |= {"measures": measure(result.picture, photo)}
         quality = result.recipe.file_quality
         made = save(result.picture, folder, "result", stored.path, asked.get("format") or "png", quality, **facts)
-    return {"picture": {"$made": 0}, "seconds": round(time.monotonic() - began, 3)}, [made]
+    seconds = round(time.monotonic() - began, 3)
+    return {"picture": {"$made": 0}, "seconds": seconds, "remarks": [*made.remarks]}, [made]
 
 
 def _pipeline(asked: Mapping[str, Any], files: Inputs, photo: Photo, max_size: int, is_preview: bool) -> Pipeline:

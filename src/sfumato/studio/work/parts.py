@@ -97,6 +97,7 @@ class Made:
         title: as the user sees it.
         small: a copy from which drafts are painted (`FileStore.put`).
         original: SHA-256 of the uploaded file.
+        remarks: sentences on what could not be done, for the job's result.
     """
 
     kind: str
@@ -111,6 +112,7 @@ class Made:
     title: str = ""
     small: Path | None = None
     original: str | None = None
+    remarks: tuple[str, ...] = ()
 
 
 class Kind(Protocol):

@@ -33,10 +33,11 @@ def save(
         OutputError: it cannot be written in this format.
     """
     file, thumb = folder / f"{name}.{_SUFFIXES[format]}", folder / f"{name}.thumb.webp"
+    remarks: tuple[str, ...] = ()
     if (seal := warm.seal()) is None:
         write_photo(picture, file, format, quality)
     else:
-        seal.write_photo(picture, file, format, quality, source=source)
+        remarks = seal.write_photo(picture, file, format, quality, source=source)
     write_thumb(picture, thumb)
     return Made(
         "result",
@@ -46,6 +47,7 @@ def save(
         picture.height,
         MEDIA_TYPES[format],
         recipe=picture.metadata.recipe,
+        remarks=remarks,
         **facts,
     )
 

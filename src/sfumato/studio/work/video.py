@@ -45,7 +45,8 @@ def video(
     made = Made(
         "film", file, thumb, painted.width, painted.height, "video/webm", **facts, photo=stored.id, title=stored.title
     )
-    return {"picture": {"$made": 0}, "seconds": round(time.monotonic() - began, 3)}, [made]
+    seconds = round(time.monotonic() - began, 3)
+    return {"picture": {"$made": 0}, "seconds": seconds, "remarks": facts["measures"]["remarks"]}, [made]
 
 
 def _paint(

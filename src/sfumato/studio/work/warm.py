@@ -19,6 +19,7 @@ from sfumato.inference.stylizer import Stylizer
 from sfumato.provenance.keys import Keys
 from sfumato.provenance.seal import Seal
 from sfumato.studio.work.parts import Inputs, OwnStyleInput, Stored
+from sfumato.studio.work.sealing import GentleSeal
 
 _log = logging.getLogger(__name__)
 V = TypeVar("V")
@@ -72,11 +73,7 @@ def set_seals(wanted: bool) -> None:
 
 
 def seal() -> Seal | None:
-    """Return what seals results; None where they are not sealed, or keys can be neither made nor read.
-
-    Raises:
-        SfumatoError: the log cannot be used.
-    """
+    """Return what seals results; None where they are not sealed, or keys can be neither made nor read."""
     if _Held.seals and _Held.seal is None:
         try:
             keys = Keys.open()
@@ -84,7 +81,7 @@ def seal() -> Seal | None:
             _log.warning("results are not sealed: %s", problem)
             _Held.seals = False
             return None
-        _Held.seal = Seal(keys)
+        _Held.seal = GentleSeal(keys)
     return _Held.seal if _Held.seals else None
 
 

@@ -2,6 +2,7 @@
 
 import { createStore, randomId } from "../lib.js";
 import * as api from "../api.js";
+import { sentence, toast } from "../ui.js";
 
 export const NO_FINISH = { brightness: 0, contrast: 0, saturation: 0, warmth: 0, sharpen: 0, upscale: 1 };
 
@@ -140,6 +141,7 @@ api.jobs.subscribe(all => {
     const made = { job: null, jobKeys: null, error: null, failed: null };
     if (job.state === "failed") Object.assign(made, { error: job.error, failed: job.id, failedKeys: work.jobKeys });
     if (job.state === "done") {
+      for (const remark of job.result.remarks ?? []) toast(sentence(remark), { seconds: 9 });
       made.result = job.result.picture;
       made.resultKey = work.jobKeys.whole;
       made.resultSettings = work.jobKeys.settings;

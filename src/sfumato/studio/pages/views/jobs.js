@@ -76,5 +76,7 @@ function JobState({ job }) {
   if (job.state === "queued") return html`<span>${waitingOf(job)}</span>`;
   if (job.state === "failed") return html`<span class="failure"><${Icon} name="warning" /> ${sentence(job.error)}</span>`;
   if (job.state === "cancelled") return html`<span>${t("que.cancelled")}</span>`;
-  return html`<span>${t("que.done", { time: job.ended ? dateTime(job.ended) : "" })}</span>`;
+  const remarks = job.result?.remarks ?? [];
+  return html`<span>${t("que.done", { time: job.ended ? dateTime(job.ended) : "" })}</span>
+    ${remarks.map((remark, place) => html`<span key=${place} class="job-doing" lang="en">${sentence(remark)}</span>`)}`;
 }
