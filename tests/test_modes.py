@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,7 +85,9 @@ def test_studio(tmp_path: Path) -> None:
             learnt = http.post("/jobs", json={"kind": "learn", "taste": "me", "liked": [sent.json()["id"]]})
             assert learnt.status_code in (200, 201, 202), learnt.text
             while http.get(f"/jobs/{learnt.json()['id']}").json()["state"] not in ("done", "failed"):
-                pass
+                time.sleep(0.1)
+        while any((data / "work").iterdir()):  # the worker deletes its folder after the job has ended
+            time.sleep(0.1)
         assert list(data.rglob("record.json"))
         assert open_to_others(data) == []
     finally:

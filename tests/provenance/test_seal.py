@@ -176,7 +176,9 @@ def test_finish_and_replay_seal_and_name_the_file_before(folder: Path, tmp_path:
         said = found(path)
         assert said is not None
         assert (said.state, said.ingredients[0].sha256) == ("valid", sha256(source))
-    assert [entry.file for entry in entries(folder)] == [sha256(each) for each in (before, out, tmp_path / "c.png")]
+    assert [entry.file for entry in read_whole_log(folder)] == [
+        sha256(each) for each in (before, out, tmp_path / "c.png")
+    ]
     said, marked = found(out), mark.find(read_photo(out).pixels)  # type: ignore[arg-type]
     assert said is not None
     assert said.seal is not None

@@ -151,6 +151,7 @@ def run(
                     (suspects if losses[item] else again).append(item)
                     left += 1
             continue
+        forgotten = 0  # in a row: a long batch may lose a call now and then
         pace.took(len(chunk), values)
         yield from zip(chunk, values, strict=True)
 
