@@ -182,11 +182,11 @@ def read_log(folder: Path) -> Reading | None:
                 if not line.endswith(b"\n"):
                     is_torn = True
                     break
-                problem = _problem(line[:-1], number, previous, public)
-                if problem:
-                    problems.append(f"line {number + 1} {problem}")
+                wrong = _problem(line[:-1], number, previous, public)
+                if wrong:
+                    problems.append(f"line {number + 1} {wrong}")
                 found = _parsed(line[:-1])
-                if found is not None and not problem:
+                if found is not None and not wrong:
                     entries.append(Entry(*(found[key] for key in ("id", "file", "pixels", "recipe", "time"))))
                 number, previous = number + 1, _digest(line[:-1])
                 at_head = at_head or (number == head.lines and previous == head.last)
