@@ -10,7 +10,7 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from zipfile import ZipFile
 
 import fsspec
@@ -163,7 +163,7 @@ def test_a_worker_that_would_paint_otherwise_refuses(folder: Path) -> None:
 @pytest.mark.parametrize(("make", "word"), [(lambda: 1 / 0, "unexpected ZeroDivisionError"), (MemoryError, "memory")])
 def test_no_error_of_a_photo_leaves_a_worker(make: Callable[[], Any], word: str, folder: Path) -> None:
     class Odd(Painter):
-        def make(self, *arguments: Any) -> bytes:
+        def make(self, *arguments: Any) -> NoReturn:
             problem = make()
             raise problem if isinstance(problem, Exception) else AssertionError
 
