@@ -120,6 +120,11 @@ class LocalWorkers(OnePerWorker[ProcessPoolExecutor]):
         """Let the process end when it has finished its call."""
         worker.shutdown(wait=False, cancel_futures=True)
 
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """End all workers, and wait for their ends: Python's own wait at its exit can meet a pool that is closing."""
+        while self._workers:
+            self._workers.popitem()[1].shutdown(wait=True, cancel_futures=True)
+
 
 def _start_worker(run_id: str, content: bytes, gpu: str | None) -> None:
     """Prepare a worker's process: Ctrl-C is for its parent, and it ends when its parent has died."""
