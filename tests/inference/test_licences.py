@@ -10,10 +10,21 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from sfumato.assets import weights_dir
 from sfumato.cli import app
 from sfumato.image import Photo, read_recipe, to_uint8, write_photo
 from sfumato.inference import Style, Stylizer
-from sfumato.inference.licences import Dependency, dependencies, of_model, of_painting_in, of_style, shipped, verdict
+from sfumato.inference.feature_networks import FeatureNetworks
+from sfumato.inference.licences import (
+    Dependency,
+    OwnModel,
+    dependencies,
+    of_model,
+    of_painting_in,
+    of_style,
+    shipped,
+    verdict,
+)
 from sfumato.inference.options import PaintOptions
 from sfumato.inference.pipeline import Pipeline
 from sfumato.inference.recipe import Recipe
@@ -96,7 +107,7 @@ def test_weights_of_another_version_are_not_known(stylizer: Stylizer) -> None:
 
 
 def test_the_card_of_an_own_model_answers_for_its_weights(stylizer: Stylizer) -> None:
-    card = replace(stylizer.card, files=dict.fromkeys(stylizer.card.files, "0" * 64), model="mine", training={})
+    card = OwnModel("mine", "0" * 64, {}, {}, has_encoder=True)
     made = recipe(stylizer, Style.named("monet")) | {"model": "mine", "model_sha256": card.digest}
     free, research = {"CC0": 7, "public domain": 2}, {"CC0": 1, "ImageNet terms (research)": 4}
     began = {"started_from": "0" * 64}
@@ -112,9 +123,28 @@ def test_the_card_of_an_own_model_answers_for_its_weights(stylizer: Stylizer) ->
     assert (
         sum(each.count for each in by_kind(dependencies(made, replace(card, data={"licences": free})), "training")) == 9
     )
-    assert (
-        verdict(dependencies(made, replace(card, data={"licences": free}, files=stylizer.card.files))) is None
-    )  # another
+    assert verdict(dependencies(made, replace(card, data={"licences": free}, digest="1" * 64))) is None  # another
+
+
+def test_cards_of_models_of_all_kinds_are_read(stylizer: Stylizer) -> None:
+    for folder, digest in ((weights_dir(), stylizer.card.digest), (weights_dir("matching"), FeatureNetworks().digest)):
+        own = OwnModel.read(folder)
+        assert own.digest == digest
+        assert sum(own.data["licences"].values()) > 1000
+
+
+def test_a_model_answers_only_for_what_it_painted(photo: Path, tmp_path: Path) -> None:
+    painted = tmp_path / "painted.png"
+    assert run("stylize", photo, "--style", "monet", "--quality", "draft", "-o", painted).exit_code == 0
+    assert run("licences", painted, "--model", weights_dir()).exit_code == 0
+    for words, why in (
+        ([painted, "--model", weights_dir("matching")], "was not painted by the model"),
+        (["monet", "--model", weights_dir()], "monet is a style"),
+        (["--model", weights_dir()], "name the pictures"),
+    ):
+        result = run("licences", *words)
+        assert result.exit_code == 2
+        assert why in result.stderr
 
 
 @pytest.mark.parametrize(

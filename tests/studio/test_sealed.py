@@ -150,7 +150,9 @@ def test_without_keys_jobs_paint_unsealed(
         (folder / "keys" / "signer.pem").write_bytes(b"damaged")
     asked = {"photo": "id", "styles": STYLES, "options": {"quality": "draft"}}
     for name in ("a", "b"):
-        assert found(do("paint", asked, stored(photo), tmp_path / name).file) is None
+        made = do("paint", asked, stored(photo), tmp_path / name)
+        assert found(made.file) is None
+        assert made.remarks == (NOT_SEALED,)
     assert [record.message[:24] for record in caplog.records if "sealed" in record.message] == [
         "results are not sealed: "
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -128,9 +129,12 @@ class Finishing(Pictures):
         """Write a picture; a remark says that the credentials of the one before it are lost, if nothing is sealed."""
         from sfumato.image import has_credentials
 
-        is_lost = self.seal is None and job.photo is not None and has_credentials(job.photo.read_bytes())
-        remarks = super()._write(picture, job, format)
-        if not is_lost:
+        content = b""
+        if self.seal is None and job.photo is not None and job.photo.is_file():  # a pipe is read only once
+            with suppress(OSError):  # it was deleted meanwhile
+                content = job.photo.read_bytes()
+        remarks = super()._write(picture, job, format)  # it may replace the photo
+        if not has_credentials(content):
             return remarks
         return (
             *remarks,

@@ -11,11 +11,11 @@ import typer
 
 from sfumato.cli.limits import MaxPixels
 from sfumato.cli.output import say, say_json
+from sfumato.errors import UsageError
 from sfumato.text import counted
 
 if TYPE_CHECKING:
-    from sfumato.inference.bundle import Card
-    from sfumato.inference.licences import Dependency
+    from sfumato.inference.licences import Dependency, OwnModel
 
 _FEW = 8  # things of a kind that are printed one by one
 _HEAD = re.compile("[(;:,]")  # ends the first words of a licence
@@ -50,10 +50,11 @@ def licences(
     _max_pixels: MaxPixels = None,
 ) -> None:
     """Print what a result depends on, under which licences, and whether it may be used commercially."""
-    from sfumato.inference.bundle import Card
-    from sfumato.inference.licences import shipped, verdict
+    from sfumato.inference.licences import OwnModel, shipped, verdict
 
-    own = None if model is None else Card.read(model)
+    own = None if model is None else OwnModel.read(model)
+    if own is not None and not results:
+        raise UsageError("name the pictures that the model painted; --model says nothing of what ships")
     found = {text: _find(text, own) for text in results or ()} or {"all that ships": shipped()}
     if as_json:
         say_json(
@@ -69,11 +70,11 @@ def licences(
     say("This repeats what owners and users state; it is no legal advice. --json adds authors, sources and hashes.")
 
 
-def _find(text: str, own: Card | None) -> list[Dependency]:
+def _find(text: str, own: OwnModel | None) -> list[Dependency]:
     """Return what a file or a style depends on.
 
     Raises:
-        UsageError: it is neither a file nor the name of a style.
+        UsageError: it is neither a file nor the name of a style, or ``own`` did not paint it.
         InputError: the picture contains no recipe.
     """
     from sfumato.cli.show import recipe_of
@@ -84,9 +85,14 @@ def _find(text: str, own: Card | None) -> list[Dependency]:
     path = Path(text)
     is_style_file = path.suffix in (".safetensors", PERSONAL_SUFFIX)
     if is_style_file or has_style(text) or not (path.suffix or path.exists()):
+        if own is not None:
+            raise UsageError(f"{text} is a style; --model answers for the pictures that the model painted")
         style = Style.load(path) if is_style_file else Style.named(text, own=True)
         return of_painting_in(style.name, style.about, [each.sha256 for each in style.pictures])
-    return dependencies(recipe_of(path), own)
+    recipe = recipe_of(path)
+    if own is not None and own.digest not in (recipe.get("model_sha256"), recipe.get("decoder_sha256")):
+        raise UsageError(f"{path} was not painted by the model {own.name} of --model")
+    return dependencies(recipe, own)
 
 
 def _print(name: str, found: list[Dependency]) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from sfumato import assets
 from sfumato.inference.bundle import Card
 from sfumato.inference.feature_networks import FeatureNetworks
 from sfumato.inference.retouch import UNPAINTED
+from sfumato.inference.session import read_card
 from sfumato.inference.style_sheet import SHEET
 from sfumato.inference.upscale import upscaler_digest
 from sfumato.rights import may_sell, rights_counts
@@ -58,11 +60,50 @@ class Dependency:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class OwnModel:
+    """What the card of a user's model says of its training.
+
+    Attributes:
+        name: the model's id.
+        digest: SHA-256 of its graphs and weights, in hex, as recipes have it.
+        data: of the card: the counts of training pictures, by licence, under ``licences``.
+        training: of the card.
+        has_encoder: whether an encoder that begins with VGG19 is in it.
+    """
+
+    name: str
+    digest: str
+    data: Mapping[str, Any]
+    training: Mapping[str, Any]
+    has_encoder: bool
+
+    @classmethod
+    def read(cls, folder: Path) -> OwnModel:
+        """Read the card of an exported model of any kind.
+
+        Raises:
+            ModelError: the folder holds no model.
+        """
+        if read_card(folder).get("kind") == "matching":
+            networks = FeatureNetworks(folder)
+            data, training = (networks.card.get(key) for key in ("data", "training"))
+            return cls(
+                networks.name,
+                networks.digest,
+                data if isinstance(data, dict) else {},
+                training if isinstance(training, dict) else {},
+                True,
+            )
+        card = Card.read(folder)
+        return cls(card.model, card.digest, card.data, card.training, card.has_codes)
+
+
 _CODE = Dependency("Sfumato", "code", "Apache-2.0", "The Sfumato authors", "", "", True)
 _NOT_NAMED = Dependency("what the recipe does not name", "recipe", "not known: the recipe is damaged", "", "", "", None)
 
 
-def dependencies(recipe: Mapping[str, Any], own: Card | None = None) -> list[Dependency]:
+def dependencies(recipe: Mapping[str, Any], own: OwnModel | None = None) -> list[Dependency]:
     """Return what a picture or video depends on, from the recipe that it contains.
 
     These are Sfumato's code, the weights and what they were trained on, and the pictures of the styles. The photo is
@@ -70,8 +111,7 @@ def dependencies(recipe: Mapping[str, Any], own: Card | None = None) -> list[Dep
 
     Args:
         recipe: as JSON values, possibly from an untrusted source; damaged parts are reported as not known.
-        own: the card of a model of the user's own, which counts the licences of its training pictures. It answers for
-            the weights with its hash.
+        own: a model of the user's own. It answers for the weights with its hash.
     """
     found = [_CODE] if _is_whole(recipe) else [_CODE, _NOT_NAMED]
     used = [(str(recipe["model"]), recipe.get("model_sha256"))] if "model" in recipe else []
@@ -109,21 +149,21 @@ def of_model(model: str, is_shipped: bool = True) -> list[Dependency]:
     ]
 
 
-def of_own_model(card: Card) -> list[Dependency]:
+def of_own_model(model: OwnModel) -> list[Dependency]:
     """Return the weights of a user's model, and the pictures that its card counts, by licence."""
-    name = f"weights {short(card.model)}"
-    counts = card.data.get("licences")
+    name = f"weights {short(model.name)}"
+    counts = model.data.get("licences")
     if not isinstance(counts, dict) or not counts or not all(type(n) is int and n > 0 for n in counts.values()):
         licence = "not known: the model's card does not count the licences of its pictures"
         return [Dependency(name, "weights", licence, "", "", "", None)]
     found = [
         Dependency(name, "weights", "a model of your own; what its card says of its training follows", "", "", "", True)
     ]
-    if card.has_codes:  # its encoder begins with VGG19
+    if model.has_encoder:
         vgg = [line for line in assets.whole_ledger()["lines"] if line["kind"] == "weights" and "part_of" in line]
         found += map(_of_line, vgg)
     pictures = {short(licence): (may_sell(licence), count) for licence, count in counts.items()}
-    if "started_from" in card.training:
+    if "started_from" in model.training:
         pictures["of the weights that its training began with: not known"] = (None, 1)
     return found + [
         Dependency("training pictures", "training", licence, "", "the model's card", "", answer, count)

@@ -24,11 +24,13 @@ class GentleSeal(Seal):
     """A seal that writes a file without one, and says so, where keys or log cannot be used.
 
     Args:
-        keys: that sign.
+        keys: that sign; None where they can be neither made nor read.
     """
 
-    def __init__(self, keys: Keys) -> None:
-        self.keys, self._log = keys, SealLog(keys)  # the end of the log is checked with each line
+    def __init__(self, keys: Keys | None) -> None:
+        self._has_keys = keys is not None
+        if keys is not None:
+            self.keys, self._log = keys, SealLog(keys)  # the end of the log is checked with each line
 
     def write_photo(
         self,
@@ -44,24 +46,27 @@ class GentleSeal(Seal):
         Raises:
             OutputError: the file cannot be written.
         """
-        try:
-            return super().write_photo(photo, destination, format, quality, overwrite, source)
-        except (InputError, OutputError) as problem:
-            write_photo(photo, destination, format, quality, overwrite)
-            return _told(problem)
+        if self._has_keys:
+            try:
+                return super().write_photo(photo, destination, format, quality, overwrite, source)
+            except (InputError, OutputError) as problem:
+                _tell(problem)
+        write_photo(photo, destination, format, quality, overwrite)
+        return (NOT_SEALED,)
 
     def seal_video(self, file: BinaryIO, out: BinaryIO, recipe: Mapping[str, Any], source: Path) -> tuple[str, ...]:
         """Write a video as `Seal.seal_video` does, or without a seal."""
-        try:
-            return super().seal_video(file, out, recipe, source)
-        except (InputError, OutputError) as problem:
-            for each in (file, out):
-                each.seek(0)
-            out.truncate()
-            shutil.copyfileobj(file, out)
-            return _told(problem)
+        if self._has_keys:
+            try:
+                return super().seal_video(file, out, recipe, source)
+            except (InputError, OutputError) as problem:
+                _tell(problem)
+        for each in (file, out):
+            each.seek(0)
+        out.truncate()
+        shutil.copyfileobj(file, out)
+        return (NOT_SEALED,)
 
 
-def _told(problem: InputError | OutputError) -> tuple[str, ...]:
+def _tell(problem: InputError | OutputError) -> None:
     _log.warning("a result is not sealed: %s", problem)
-    return (NOT_SEALED,)

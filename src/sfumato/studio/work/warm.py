@@ -73,14 +73,13 @@ def set_seals(wanted: bool) -> None:
 
 
 def seal() -> Seal | None:
-    """Return what seals results; None where they are not sealed, or keys can be neither made nor read."""
+    """Return what seals results; None where they are not sealed."""
     if _Held.seals and _Held.seal is None:
+        keys = None
         try:
             keys = Keys.open()
         except (InputError, OutputError) as problem:  # no reason to lose what is painted
             _log.warning("results are not sealed: %s", problem)
-            _Held.seals = False
-            return None
         _Held.seal = GentleSeal(keys)
     return _Held.seal if _Held.seals else None
 
