@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import ctypes
 import json
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +33,6 @@ SIZES: dict[Size, dict[str, Any]] = {
     },
 }
 LOCALES: dict[Language, str] = {"en": "en-GB", "zh": "zh-CN"}
-_PR_CAPBSET_DROP, _CAP_SYS_NICE = 24, 23
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = (
     "--no-sandbox",
@@ -65,25 +62,18 @@ _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".tx
 
 
 def program() -> str:
-    """Return the Chromium of this machine. The test is skipped where none is installed.
-
-    Started by root, Chromium gives some of its threads priority over everything else. Once, sixty of its threads then
-    kept two cores busy for an hour, and nothing else went on. So what this process starts may not raise priorities.
-    """
+    """Return the Chromium of this machine. The test is skipped where none is installed."""
     found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if found is None:
         pytest.skip("no Chromium is installed: apt-get install chromium")
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, _CAP_SYS_NICE, 0, 0, 0)  # does nothing if this is not root
     return found
 
 
 @contextmanager
 def browser() -> Iterator[Browser]:
     """A Chromium without a window."""
-    found = program()  # before Playwright starts, which starts it
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=_ARGUMENTS)
+        chromium = playwright.chromium.launch(executable_path=program(), args=_ARGUMENTS)
         try:
             yield chromium
         finally:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sfumato.video.opening import load_av
+from sfumato.video.priority import usual_priority
 
 Levels = npt.NDArray[np.uint8]
 RATE = 48_000
@@ -49,6 +50,7 @@ def scene(number: int, width: int, height: int, seed: int = 0) -> Levels:
     return frame
 
 
+@usual_priority()
 def write_clip(
     path: Path,
     *,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from sfumato.errors import OutputError, first_line
 from sfumato.video.colours import Colours, Converter, Levels
 from sfumato.video.opening import load_av
+from sfumato.video.priority import usual_priority
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
@@ -141,7 +142,8 @@ class SegmentEncoder:
             self.settings.apply(context)
             # The parts of a stream that all packets share go to the header of the file, not into each keyframe.
             context.flags |= int(av.codec.context.Flags.global_header)
-            context.open()
+            with usual_priority():
+                context.open()
         except (av.FFmpegError, ValueError) as problem:
             raise OutputError(
                 f"cannot encode {self.settings.width} x {self.settings.height} pixels with {self.settings.codec} "
@@ -152,7 +154,8 @@ class SegmentEncoder:
     def _encode(self, frame: Any) -> None:
         av = load_av()
         try:
-            packets = self._context.encode(frame)
+            with usual_priority():  # the first frame starts threads too
+                packets = self._context.encode(frame)
         except av.FFmpegError as problem:
             raise OutputError(f"the encoder {self.settings.codec} failed ({first_line(problem)})") from problem
         self._packets.extend(

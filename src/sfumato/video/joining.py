@@ -17,6 +17,7 @@ from sfumato.files import atomic_file
 from sfumato.text import short
 from sfumato.video.encoding import CODECS, CodecName, EncoderSettings, Packet
 from sfumato.video.opening import load_av, opened
+from sfumato.video.priority import usual_priority
 from sfumato.video.reading import VideoSource
 from sfumato.video.sound import OpusTrack
 from sfumato.video.subtitles import TextTrack
@@ -123,7 +124,8 @@ class Joiner:
             self._add_video(result)
             tracks = self._add_tracks(container, result)
             try:
-                result.start_encoding()
+                with usual_priority():
+                    result.start_encoding()
             except av.FFmpegError as problem:
                 raise UsageError(
                     f"a {self.format} file cannot hold this video or its tracks ({first_line(problem)}); name a file "
@@ -233,7 +235,8 @@ class Joiner:
         av = load_av()
         unit = self.settings.time_base
         shift = self.cut.shift(unit)
-        result.start_encoding()
+        with usual_priority():
+            result.start_encoding()
         coming = next(packets, None)
 
         def write_until(seconds: Fraction | None) -> None:
