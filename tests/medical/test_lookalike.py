@@ -370,9 +370,19 @@ def test_wrong_options_are_said(source: Path, tmp_path: Path, words: list[str], 
 
 
 def test_a_source_is_never_replaced(tmp_path: Path) -> None:
-    [path, *_] = series(tmp_path / "ct", 1)
-    for source, out in ((path, path), (tmp_path / "ct", tmp_path / "ct"), (tmp_path / "ct", tmp_path / "ct" / "new")):
-        assert_one_sentence(run("medical", source, "-o", out, "--overwrite"), 2, "is the source, or in it")
+    paths, ct, free = series(tmp_path / "ct"), tmp_path / "ct", tmp_path / "free"
+    before = [path.read_bytes() for path in paths]
+    for source, place, view in (
+        (paths[0], paths[0], "each"),
+        (ct, ct, "each"),
+        (ct, ct / "new", "each"),
+        (ct, paths[0], "front"),
+    ):
+        for words, option in ((["-o", place], "-o"), (["-o", free, "--difference", place], "--difference")):
+            done = run("medical", source, *words, "--view", view, "--overwrite")
+            assert_one_sentence(done, 2, f"{place} is the source, or in it; name another place with {option}")
+    assert [path.read_bytes() for path in paths] == before
+    assert not free.exists()
 
 
 def test_files_of_a_series_are_limited_together(tmp_path: Path) -> None:

@@ -121,8 +121,9 @@ def medical(
     if not source.exists():
         raise InputError(f"cannot read {source}: there is no such file or folder")
     many = source.is_dir()
-    if source.resolve() in (place := out.resolve(), *place.parents):
-        raise UsageError(f"{out} is the source, or in it; name another place with -o")
+    for option, place in (("-o", out), ("--difference", difference)):
+        if place is not None and source.resolve() in (full := place.resolve(), *full.parents):
+            raise UsageError(f"{place} is the source, or in it; name another place with {option}")
     if many and not (files := find_files(source)):
         raise InputError(f"{source} has no files")
     stylizer = Stylizer(threads=threads, device=device) if styles else None
