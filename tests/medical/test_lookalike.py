@@ -402,6 +402,33 @@ def test_damage_that_shows_late_ends_in_a_sentence(tmp_path: Path) -> None:
         look_alike(path)
 
 
+@pytest.mark.parametrize(
+    ("center", "width", "sentence"),
+    [
+        ("nan", "400", "a damaged window (nan,400); for the view each, --window sets another"),
+        ("40", "inf", "a damaged window (40,inf)"),
+        ("-inf", "400", "a damaged window (-inf,400)"),
+        ("40", "1e-60", "no finite greys"),  # 0 in the precision of the values
+    ],
+)
+def test_a_window_without_a_finite_result_is_said_and_stops_no_folder(
+    source: Path, tmp_path: Path, center: str, width: str, sentence: str
+) -> None:
+    values = tissue()
+    values[0, 0] = 40
+    with pydicom.config.disable_value_validation():
+        bad = dicom(
+            tmp_path / "in" / "a.dcm", values, WindowCenter=center, WindowWidth=width, VOILUTFunction="LINEAR_EXACT"
+        )
+    shutil.copy(source, tmp_path / "in" / "b.dcm")
+    done = run("medical", tmp_path / "in", "-o", tmp_path / "out")
+    assert done.exit_code == 3
+    assert f"{bad} has" in done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert files(tmp_path / "out") == ["0002.dcm"]
+
+
 @pytest.mark.parametrize("uid", ["", "patient 17", "1." * 40])
 def test_uids_that_are_none_are_replaced(tmp_path: Path, uid: str) -> None:
     path = dicom(tmp_path / "a.dcm", tissue(), **WINDOW, StudyInstanceUID="1.2.840.99999999")

@@ -172,6 +172,10 @@ def look_alike(
     with damage_told(scans[0].name):
         identity.check(scans)
         greys, shown = _greys(scans, look)
+        if not np.isfinite(greys).all():
+            raise InputError(
+                f"{scans[0].name} has values or a window that give no finite greys ({shown}); it may be damaged"
+            )
     if look.style is not None and stylizer is None:
         stylizer = Stylizer()
     frames, measured, changes = [], [], []
