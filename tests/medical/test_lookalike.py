@@ -154,6 +154,9 @@ def test_what_is_known_of_names_in_pixels(tmp_path: Path, attributes: Any, many:
     assert made.dataset.get("BurnedInAnnotation") == answer
     unknown = [each for each in made.remarks if "does not say whether its patient's name is drawn" in each]
     assert bool(unknown) == (answer in (None, "YES"))
+    for each in (made.dataset, made.difference):  # which is about attributes and pixels
+        assert each.PatientIdentityRemoved == ("YES" if answer == "NO" else "NO")
+        assert ("DeidentificationMethodCodeSequence" in each) == (answer == "NO")
 
 
 def test_names_in_pixels_cannot_be_removed(tmp_path: Path) -> None:
@@ -472,6 +475,7 @@ def test_other_validators_find_no_error(source: Path, tmp_path: Path, stylizer: 
         (many, hued),
         (ct, Look(view="side")),
         (TEST_FILES / "693_J2KI.dcm", Look()),
+        (dicom(tmp_path / "unknown.dcm", tissue(), **WINDOW, ImageType=["DERIVED", "SECONDARY"]), Look()),
     ]
     for number, (path, look) in enumerate(made):
         pair = tmp_path / f"{number}.dcm", tmp_path / f"{number}-change.dcm"

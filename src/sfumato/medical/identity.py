@@ -71,12 +71,15 @@ class Identity:
         made.PatientName = "LOOK-ALIKE"
         made.PatientID = self.mapped(str(header.get("PatientID")))[-16:]
         made.StudyID = self.mapped(str(header.get("StudyInstanceUID")))[-8:]
-        made.PatientIdentityRemoved = "YES"
+        # YES is about the pixels too (PS3.3, table C.7-1), and only files with it claim the profile (PS3.15, E.1.1).
+        removed = annotation(scans) == "NO"
+        made.PatientIdentityRemoved = "YES" if removed else "NO"
         made.DeidentificationMethod = [
             f"Sfumato {__version__}: new instance by PS3.15, basic profile",
             "pixels not cleaned",
         ]
-        made.DeidentificationMethodCodeSequence = [coded("113100", "Basic Application Confidentiality Profile")]
+        if removed:
+            made.DeidentificationMethodCodeSequence = [coded("113100", "Basic Application Confidentiality Profile")]
         made.LongitudinalTemporalInformationModified = "REMOVED"
 
 
