@@ -130,6 +130,32 @@ def test_the_identity_is_kept_on_request(source: Path) -> None:
     assert "InstitutionName" not in made
 
 
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("PatientID", "7" * 65), ("PatientID", ["one", "two"]), ("PatientName", "a=b=c=d")],
+)
+def test_a_patient_who_cannot_be_kept_is_said(tmp_path: Path, keyword: str, value: Any) -> None:
+    with pydicom.config.disable_value_validation():
+        path = dicom(tmp_path / "a.dcm", tissue(), **WINDOW, **{keyword: value})
+    done = run("medical", path, "-o", tmp_path / "b.dcm", "--keep-identity")
+    assert_one_sentence(done, 3, f"{path} has a {keyword} that the standard does not allow, so it cannot be kept")
+    assert files(tmp_path) == ["a.dcm"]
+    assert run("medical", path, "-o", tmp_path / "b.dcm").exit_code == 0
+
+
+def test_values_that_are_left_out_are_named(tmp_path: Path) -> None:
+    with pydicom.config.disable_value_validation():
+        bad = {**PERSON, "PatientBirthDate": "1950-1-2", "StudyID": "7" * 17, "SpecificCharacterSet": "ISO_IR 192"}
+        path = dicom(tmp_path / "a.dcm", tissue(), **WINDOW, **bad)
+    path.write_bytes(path.read_bytes().replace(b"marked-accession", b"marked-\xff\xffcession"))  # no UTF-8
+    done = run("medical", path, "-o", tmp_path / "b.dcm", "--keep-identity")
+    assert done.exit_code == 0, done.stderr
+    assert "does not allow, which are left out: PatientBirthDate, StudyID, AccessionNumber\n" in done.stderr
+    made = dcmread(tmp_path / "b.dcm")
+    assert made.PatientBirthDate == made.StudyID == made.AccessionNumber == ""
+    assert (made.PatientID, made.StudyDate) == ("marked-id", "20200504")
+
+
 def test_a_series_stays_one_and_nobody_can_lead_back(tmp_path: Path) -> None:
     paths, one, other = series(tmp_path / "ct", 2), Identity(), Identity()
     first, second = (look_alike(path, identity=one).dataset for path in paths)

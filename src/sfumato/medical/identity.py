@@ -47,23 +47,28 @@ class Identity:
         return str(old) if keep else self.mapped(str(old))
 
     def check(self, scans: Sequence[Scan]) -> None:
-        """Raise InputError if the identity is to be removed, but is drawn in the pixels of a source."""
+        """Raise InputError if the identity is in the pixels and to be removed, or cannot be kept as it is to be."""
         drawn = [scan.name for scan in scans if scan.header.get("BurnedInAnnotation") == "YES"]
         if drawn and self.deidentify:
             raise InputError(
                 f"{drawn[0]} has its patient's name or dates drawn in its pixels (Burned In Annotation), which cannot "
                 "be removed; add --keep-identity if the result stays where the source may be"
             )
+        if bad := [each for each in self.lost(scans) if each in ("PatientName", "PatientID")]:
+            raise InputError(
+                f"{scans[0].name} has a {bad[0]} that the standard does not allow, so it cannot be kept; mend it, or "
+                "leave --keep-identity out"
+            )
+
+    def lost(self, scans: Sequence[Scan]) -> list[str]:
+        """Return the attributes that are to be kept, but have values that the standard does not allow."""
+        return [] if self.deidentify else [word for word, value in _values(scans[0].header).items() if value is None]
 
     def describe(self, made: Dataset, scans: Sequence[Scan]) -> None:
         """Write patient and study into a derived instance."""
         header = scans[0].header
-        for keyword in (*_PATIENT, *_STUDY):  # type 2 of the standard: there, but maybe empty
-            setattr(made, keyword, "")
-            if not self.deidentify:
-                with suppress(UserWarning, ValueError), warnings.catch_warnings():
-                    warnings.simplefilter("error")  # pydicom's word for values that the standard does not allow
-                    setattr(made, keyword, str(header.get(keyword) or ""))
+        for keyword, value in _values(header).items():  # type 2 of the standard: there, but maybe empty
+            setattr(made, keyword, "" if self.deidentify else value or "")
         made.StudyInstanceUID = self.source(header.get("StudyInstanceUID"))
         if not self.deidentify:
             return
@@ -81,6 +86,22 @@ class Identity:
         if removed:
             made.DeidentificationMethodCodeSequence = [coded("113100", "Basic Application Confidentiality Profile")]
         made.LongitudinalTemporalInformationModified = "REMOVED"
+
+
+def _values(header: Dataset) -> dict[str, str | None]:
+    """Return what a source says of patient and study: empty if it is not there, None if the standard forbids it."""
+    from pydicom import Dataset
+
+    found: dict[str, str | None] = {}
+    for keyword in (*_PATIENT, *_STUDY):
+        found[keyword] = None
+        with suppress(UserWarning, ValueError), warnings.catch_warnings():
+            warnings.simplefilter("error")  # pydicom's word for values that the standard does not allow
+            value = header.get(keyword) or ""
+            if keyword not in header or header[keyword].VM <= 1:  # none of them may have several values
+                setattr(Dataset(), keyword, str(value))
+                found[keyword] = str(value)
+    return found
 
 
 def coded(value: str, meaning: str) -> Dataset:

@@ -196,7 +196,7 @@ def look_alike(
             measured,
             instance(frames, scans, identity, "LOOKALIKE", number, str(look), derivation, look.notice),
             instance(changes, scans, identity, "DIFFERENCE", number, str(look), map_of, look.notice),
-            _remarks(scans, look, shown),
+            _remarks(scans, look, shown, identity),
         )
 
 
@@ -237,8 +237,10 @@ def _levels(painted: Values, colour: bool) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(levels.transpose(1, 2, 0)) if colour else levels[0]
 
 
-def _remarks(scans: list[Scan], look: Look, shown: str) -> list[str]:
+def _remarks(scans: list[Scan], look: Look, shown: str, identity: Identity) -> list[str]:
     name, found = scans[0].name, []
+    if lost := identity.lost(scans):  # first: a look at all attributes, as below, hides letters that cannot be decoded
+        found.append(f"{name} has values that the standard does not allow, which are left out: {', '.join(lost)}")
     if look.view == "each" and scans[0].frames > 1:
         found.append(f"{name} has {counted(scans[0].frames, 'frame')}, and so has its look-alike")
     if shown.startswith("no window"):
