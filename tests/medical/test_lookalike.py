@@ -165,6 +165,22 @@ def test_a_series_stays_one_and_nobody_can_lead_back(tmp_path: Path) -> None:
     assert first.SOPInstanceUID != second.SOPInstanceUID
 
 
+@pytest.mark.parametrize("missing", [["PatientID"], ["PatientID", "StudyInstanceUID", "SeriesInstanceUID"]])
+def test_patients_without_ids_are_not_made_one(tmp_path: Path, missing: list[str]) -> None:
+    paths, identity = [], Identity()
+    for name, study in (("a", "1.2.3"), ("b", "1.2.4"), ("c", "1.2.4")):
+        there = {"StudyInstanceUID": study, "SeriesInstanceUID": f"{study}.1", "PatientID": ""}
+        paths.append(dicom(tmp_path / f"{name}.dcm", tissue(), **WINDOW, **{**there, **dict.fromkeys(missing)}))
+    made = [look_alike(path, identity=identity) for path in paths]
+    for keyword in ("PatientID", "StudyInstanceUID", "StudyID", "SeriesInstanceUID"):
+        a, b, c = (each.dataset[keyword].value for each in made)
+        assert a not in (b, c), keyword
+        assert (b == c) == (len(missing) == 1), keyword
+    for each in made:
+        assert each.dataset.PatientID == each.difference.PatientID
+        assert each.dataset.StudyInstanceUID == each.difference.StudyInstanceUID
+
+
 @pytest.mark.parametrize(
     ("attributes", "many", "answer"),
     [

@@ -39,12 +39,12 @@ class Identity:
         """Return a new UID for another one, the same for each use within the run and purpose (PS3.5, annex B.2)."""
         return f"2.25.{uuid.uuid5(self._run, f'{purpose} {old}').int}"
 
-    def source(self, old: object) -> str:
+    def source(self, scan: Scan, keyword: str) -> str:
         """Return the UID by which an instance refers to a source; a new one where the source has none that is valid."""
         from pydicom.uid import UID
 
-        keep = not self.deidentify and UID(str(old)).is_valid
-        return str(old) if keep else self.mapped(str(old))
+        old = scan.identifier(keyword)
+        return old if not self.deidentify and UID(old).is_valid else self.mapped(old)
 
     def check(self, scans: Sequence[Scan]) -> None:
         """Raise InputError if the identity is in the pixels and to be removed, or cannot be kept as it is to be."""
@@ -66,16 +66,15 @@ class Identity:
 
     def describe(self, made: Dataset, scans: Sequence[Scan]) -> None:
         """Write patient and study into a derived instance."""
-        header = scans[0].header
-        for keyword, value in _values(header).items():  # type 2 of the standard: there, but maybe empty
+        for keyword, value in _values(scans[0].header).items():  # type 2 of the standard: there, but maybe empty
             setattr(made, keyword, "" if self.deidentify else value or "")
-        made.StudyInstanceUID = self.source(header.get("StudyInstanceUID"))
+        made.StudyInstanceUID = self.source(scans[0], "StudyInstanceUID")
         if not self.deidentify:
             return
         # Dummies, as the profile allows: archives would merge the patients and studies of files that have none.
         made.PatientName = "LOOK-ALIKE"
-        made.PatientID = self.mapped(str(header.get("PatientID")))[-16:]
-        made.StudyID = self.mapped(str(header.get("StudyInstanceUID")))[-8:]
+        made.PatientID = self.mapped(scans[0].identifier("PatientID", "StudyInstanceUID"), "patient")[-16:]
+        made.StudyID = self.mapped(scans[0].identifier("StudyInstanceUID"))[-8:]
         # YES is about the pixels too (PS3.3, table C.7-1), and only files with it claim the profile (PS3.15, E.1.1).
         removed = annotation(scans) == "NO"
         made.PatientIdentityRemoved = "YES" if removed else "NO"

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import os
+import uuid
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -74,6 +75,7 @@ class Scan:
         grey: ``(F, H, W)`` in ``[0, 1]``, as the file's window, or the caller's, shows them; upright in brightness also
             where the file is MONOCHROME1.
         windowing: what made ``grey``, in words.
+        key: stands in for IDs and UIDs that the file does not have, so that no two files without them share one.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Scan:
     values: Values
     grey: Values
     windowing: str
+    key: uuid.UUID = field(default_factory=uuid.uuid4)
 
     @property
     def frames(self) -> int:
@@ -90,6 +93,10 @@ class Scan:
     def find(self, frame: int, sequence: str, keyword: str) -> Any:
         """Return an attribute of a frame, which enhanced files keep in functional groups; None if there is none."""
         return _find(self.header, frame, sequence, keyword)
+
+    def identifier(self, *keywords: str) -> str:
+        """Return the first of some IDs or UIDs that is there and not empty, else ``key``."""
+        return next((str(found) for keyword in keywords if (found := self.header.get(keyword))), str(self.key))
 
 
 def read_scan(path: str | os.PathLike[str], window: Window | None = None) -> Scan:
