@@ -307,6 +307,7 @@ def item(**attributes: Any) -> Dataset:
         ("not CT", "is not CT; only its values are attenuation"),
         ("not axial", "is not an axial slice of a patient on the back"),
         ("no place", "does not say where its slices lie"),
+        ("another spacing", "have different pixel spacings"),
         ("damaged place", "a position, an orientation or a pixel spacing that is damaged"),
     ],
 )
@@ -323,6 +324,8 @@ def test_what_cannot_be_projected_is_said(tmp_path: Path, change: str, sentence:
         dataset.ImageOrientationPatient = [1, 0, 0, 0, 0, -1]
     if change == "no place":
         del dataset.ImagePositionPatient
+    if change == "another spacing":
+        dataset.PixelSpacing = [1, 1.02]
     if change == "damaged place":
         dataset.PixelSpacing = [0, 1]
     dataset.save_as(paths[3])
