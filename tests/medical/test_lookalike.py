@@ -489,9 +489,30 @@ def test_uids_that_are_none_are_replaced(tmp_path: Path, uid: str) -> None:
 def test_without_the_extra_the_command_says_how_to_install_it(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    series(tmp_path / "ct", 2)
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    done = run("medical", source, "-o", tmp_path / "a.dcm")
-    assert_one_sentence(done, 2, "Reading DICOM needs the extra 'medical', which is not installed")
+    for each in (source, tmp_path / "ct"):
+        done = run("medical", each, "-o", tmp_path / "a.dcm")
+        assert_one_sentence(done, 2, "Reading DICOM needs the extra 'medical', which is not installed")
+
+
+def test_a_folder_stops_where_nothing_can_be_written_but_not_at_an_existing_file(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.txt").write_text("no DICOM")
+    for name in "abc":
+        dicom(tmp_path / "in" / f"{name}.dcm", tissue(), **WINDOW)
+    (tmp_path / "file").write_text("a file, so no folder can be made in it")
+    done = run("medical", tmp_path / "in", "-o", tmp_path / "file" / "out")
+    assert done.exit_code == 3  # of the first file that failed
+    assert done.stderr.count("cannot write") == 1
+    assert "0.txt is not a DICOM file" in done.stderr
+    assert "0 of 4 files were made" in done.stderr
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "0002.dcm").write_text("older")
+    done = run("medical", tmp_path / "in", "-o", tmp_path / "out")
+    assert "0002.dcm already exists" in done.stderr
+    assert "2 of 4 files were made" in done.stderr
+    assert files(tmp_path / "out") == ["0002.dcm", "0003.dcm", "0004.dcm"]
 
 
 def test_two_files_of_one_name_and_wrong_calls_are_said(source: Path, tmp_path: Path) -> None:

@@ -131,10 +131,10 @@ class Lookalike:
 
 
 def check_new(paths: Sequence[str | os.PathLike[str]], overwrite: bool) -> None:
-    """Raise OutputError if one of the files exists and may not be replaced."""
+    """Raise OutputError, with a FileExistsError as its cause, if one of the files exists and may not be replaced."""
     for path in paths:
         if os.path.lexists(path) and not overwrite:
-            raise OutputError(f"{path} already exists; add --overwrite to replace it")
+            raise OutputError(f"{path} already exists; add --overwrite to replace it") from FileExistsError(path)
 
 
 def look_alike(

@@ -99,6 +99,12 @@ class Scan:
         return next((str(found) for keyword in keywords if (found := self.header.get(keyword))), str(self.key))
 
 
+def check_extra() -> None:
+    """Raise MissingExtraError if pydicom is not installed."""
+    with needs_extra("medical", "Reading DICOM"):
+        import pydicom  # noqa: F401
+
+
 def read_scan(path: str | os.PathLike[str], window: Window | None = None) -> Scan:
     """Read a CT or MR picture or a radiograph (CR, DX), with one frame or several.
 
@@ -111,8 +117,7 @@ def read_scan(path: str | os.PathLike[str], window: Window | None = None) -> Sca
             decoder reads.
         MissingExtraError: pydicom is not installed.
     """
-    with needs_extra("medical", "Reading DICOM"):
-        import pydicom  # noqa: F401
+    check_extra()
     name = short(str(path))
     try:
         content = read_bytes(path, max_file_bytes(max_pixels()))
